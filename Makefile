@@ -1,0 +1,73 @@
+# `make demo` and `make test` need Python 3.11 or later and nothing else; each makes what it uses.
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashes
+SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+KEEP    ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench soak lock clean
+
+help: ## say what can be typed here
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/.run ## terminals push, the receiver goes away and comes back, and a table says what was lost
+	@$(BIN)/python -m gatepost.simulator.demo $(if $(KEEP),--keep)
+
+test: $(VENV)/.dev $(VENV)/.debian-test lint ## every test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev ## format, lint, types and layers, checked
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.bench $(VENV)/.debian-bench ## measure against what people would use instead; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.dev $(VENV)/.debian-test ## the campaigns at full length
+	$(BIN)/python -m pytest -m soak --timeout=3600 -n 0
+
+lock: $(VENV)/.run ## resolve the dependencies anew, with hashes and without any index address
+	$(BIN)/pip $(INSTALL) -r requirements/uv.lock
+	$(BIN)/python requirements/lock.py
+
+clean: ## remove everything that the targets above made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/.python:
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "gatepost needs Python 3.11 or later; call make with PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: requirements/run.lock pyproject.toml | $(VENV)/.python
+	$(BIN)/pip $(INSTALL) -r requirements/run.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.run
+	$(BIN)/pip $(INSTALL) -r requirements/dev.lock
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.lock $(VENV)/.dev
+	$(BIN)/pip $(INSTALL) -r requirements/bench.lock
+	@touch $@
+
+# $(call debian,PROGRAMS,PACKAGES): install the packages unless every program is there already.
+debian = @for program in $(1); do command -v $$program >/dev/null || missing=1; done; [ -z "$$missing" ] || \
+	{ $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $(2) >/dev/null; }
+
+# Programs that no Python wheel carries: a tracer, a slow-request attacker, a browser; for the benchmarks a load generator and peers.
+$(VENV)/.debian-test: | $(VENV)/.python
+	$(call debian,strace slowhttptest chromium,strace slowhttptest chromium fonts-noto-cjk)
+	@touch $@
+
+$(VENV)/.debian-bench: | $(VENV)/.python
+	$(call debian,wrk nginx syslog-ng,wrk nginx-light syslog-ng-core syslog-ng-mod-http)
+	@touch $@
