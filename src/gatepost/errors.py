@@ -1,0 +1,124 @@
+"""Every error that gatepost raises on purpose, as one tree.
+
+``str(error)`` is a sentence for the person who has to act: what is wrong, where, and what to do next. The
+command line prints it in one line. Anything else that escapes is a defect of gatepost.
+
+::
+
+    GatepostError
+    ├── SettingsError            a setting is wrong; .setting names it
+    ├── WireError                a message does not fit the protocol page; .where, .why
+    │   ├── DecodeError          … as it came in
+    │   └── EncodeError          … as it was to go out
+    ├── OutboxError              the terminal's store
+    │   ├── OutboxFull           at the cap, and the overflow setting says to refuse; nothing was accepted
+    │   ├── OutboxUnavailable    disk full or read-only; nothing was accepted, try again
+    │   ├── OutboxInUse          another process has it open
+    │   ├── OutboxTooNew         written by a later version
+    │   └── NotSubscribed        nobody has subscribed yet, so nothing is cached (by the protocol page)
+    └── StoreError               the receiver's store
+        ├── StoreUnavailable     cannot take it now; nothing was acknowledged, try again
+        ├── StoreInUse           another process has the data folder open
+        ├── StoreTooNew          written by a later version
+        └── StoreCorrupt         not a gatepost store, or damaged; nothing was touched
+"""
+
+__all__ = [
+    "GatepostError",
+    "SettingsError",
+    "WireError",
+    "DecodeError",
+    "EncodeError",
+    "OutboxError",
+    "OutboxFull",
+    "OutboxUnavailable",
+    "OutboxInUse",
+    "OutboxTooNew",
+    "NotSubscribed",
+    "StoreError",
+    "StoreUnavailable",
+    "StoreInUse",
+    "StoreTooNew",
+    "StoreCorrupt",
+]
+
+
+class GatepostError(Exception):
+    """The root: catch it to catch everything that gatepost raises on purpose."""
+
+
+class SettingsError(GatepostError):
+    """A setting cannot be used as it was given."""
+
+    def __init__(self, setting: str, why: str) -> None:
+        super().__init__(setting, why)
+        self.setting = setting
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"setting {self.setting!r} {self.why}"
+
+
+class WireError(GatepostError):
+    """A message does not fit the protocol page."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(where, why)
+        self.where = where
+        """The path to the field, in wire names: ``data.user.type``; empty for the message as a whole."""
+        self.why = why
+
+    def __str__(self) -> str:
+        return f"{self.where or 'the message'} {self.why}"
+
+
+class DecodeError(WireError):
+    """What came in cannot be decoded. The sender is at fault, and sending it again will not help."""
+
+
+class EncodeError(WireError):
+    """What was to go out is no valid event. The caller is at fault; nothing was stored or sent."""
+
+
+class OutboxError(GatepostError):
+    """The terminal's store did not do what was asked."""
+
+
+class OutboxFull(OutboxError):
+    """The outbox is at its cap and ``overflow`` is ``refuse-newest``. Nothing was accepted."""
+
+
+class OutboxUnavailable(OutboxError):
+    """The disk is full, read-only or failing. Nothing was accepted; what is stored stays, and keeps draining."""
+
+
+class OutboxInUse(OutboxError):
+    """Another process has this outbox open."""
+
+
+class OutboxTooNew(OutboxError):
+    """The outbox was written by a later version of gatepost. Nothing was touched."""
+
+
+class NotSubscribed(OutboxError):
+    """Nobody has ever subscribed to this terminal, so it does not cache events."""
+
+
+class StoreError(GatepostError):
+    """The receiver's store did not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot take events now. Nothing was acknowledged; the terminal keeps them and tries again."""
+
+
+class StoreInUse(StoreError):
+    """Another process has this data folder open."""
+
+
+class StoreTooNew(StoreError):
+    """The store was written by a later version of gatepost. Nothing was touched."""
+
+
+class StoreCorrupt(StoreError):
+    """This is no gatepost store, or it is damaged. Nothing was touched."""

@@ -1,0 +1,53 @@
+"""The protocol between a terminal and a receiver, as values. Pure: no I/O, no clock, no randomness.
+
+``events``        what happened at a door: :class:`Record`, :class:`Alarm`, and what is neither
+``codes``         the page's code tables, in words
+``codec``         between bytes and events, in every dialect
+``key``           what makes two pushes the same event
+``reply``         the receiver's answer, and what it means for the event
+``subscription``  where a terminal pushes to
+"""
+
+from gatepost.wire.codec import Decoded, Problem, decode, encode, encode_parts
+from gatepost.wire.codes import (
+    AbnormalType,
+    AlarmCode,
+    AlarmStatus,
+    EntryMode,
+    Mask,
+    RecognitionType,
+    UserType,
+    VerificationMode,
+    label,
+)
+from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
+from gatepost.wire.key import digest, key
+from gatepost.wire.reply import (
+    MAX_REPLY,
+    SUCCESS,
+    Delivered,
+    Outcome,
+    Refused,
+    Reply,
+    Unreachable,
+    classify,
+    encode_reply,
+)
+from gatepost.wire.subscription import (
+    MAX_EVENT_DEST,
+    Envelope,
+    Subscription,
+    check_event_dest,
+    decode_subscription,
+    encode_envelope,
+)
+
+__all__ = [
+    "Record", "Alarm", "Unknown", "Event", "User", "Group", "Dialect",
+    "RecognitionType", "Mask", "VerificationMode", "EntryMode", "AbnormalType", "UserType", "AlarmCode",
+    "AlarmStatus", "label",
+    "Decoded", "Problem", "decode", "encode", "encode_parts",
+    "key", "digest",
+    "Reply", "Delivered", "Unreachable", "Refused", "Outcome", "SUCCESS", "MAX_REPLY", "encode_reply", "classify",
+    "Subscription", "Envelope", "MAX_EVENT_DEST", "decode_subscription", "check_event_dest", "encode_envelope",
+]  # fmt: skip

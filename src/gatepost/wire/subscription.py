@@ -1,0 +1,85 @@
+"""Where a terminal pushes to, and the envelope in which its own HTTP service answers.
+
+Source: the protocol page, 提交配置 and 获取配置.
+"""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from gatepost.errors import DecodeError
+
+__all__ = [
+    "MAX_EVENT_DEST",
+    "Subscription",
+    "Envelope",
+    "decode_subscription",
+    "check_event_dest",
+    "encode_envelope",
+]
+
+MAX_EVENT_DEST = 1024
+"""Characters that ``event_dest`` may have (不超过1024个字符)."""
+
+
+class Subscription(Struct, frozen=True):
+    """Where to push, and whether to."""
+
+    event_dest: str
+    """An http or https URL, as the receiver chose it."""
+    enabled: bool
+
+
+class Envelope(Struct, frozen=True):
+    """``{"code": …, "msg": …, "data": …}``; note ``msg``, where a receiver's reply has ``message``."""
+
+    code: int
+    msg: str
+    data: Any = None
+
+
+def decode_subscription(body: bytes) -> Subscription:
+    """Decode what was posted to ``/v1/event/subscribe``.
+
+    Raises :class:`~gatepost.errors.DecodeError`, whose ``where`` names the field. Fields that the page does
+    not know are passed over.
+    """
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise DecodeError("", "is no JSON") from None
+    if not isinstance(value, dict):
+        raise DecodeError("", "is no JSON object")
+    for name, kind, words in (("event_dest", str, "a string"), ("enabled", bool, "true or false")):
+        if name not in value:
+            raise DecodeError(name, "is missing")
+        if not isinstance(value[name], kind):
+            raise DecodeError(name, f"must be {words}")
+    return Subscription(check_event_dest(value["event_dest"]), value["enabled"])
+
+
+def check_event_dest(url: str) -> str:
+    """Answer the address if a terminal can push to it; raise ``DecodeError`` at ``event_dest`` if not."""
+    if len(url) > MAX_EVENT_DEST:
+        raise DecodeError("event_dest", f"is longer than {MAX_EVENT_DEST} characters")
+    if any(letter.isspace() or not letter.isprintable() for letter in url):
+        raise DecodeError("event_dest", "must not contain blanks or control characters")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise DecodeError("event_dest", "is no URL such as http://host:port/Record") from None
+    if parts.scheme not in ("http", "https"):
+        raise DecodeError("event_dest", "must begin with http:// or https://")
+    if not parts.hostname:
+        raise DecodeError("event_dest", "names no host")
+    if port == 0:
+        raise DecodeError("event_dest", "has no usable port")
+    return url
+
+
+def encode_envelope(code: int, msg: str, data: object = None) -> bytes:
+    """Write a reply of the terminal's own HTTP service."""
+    return msgspec.json.encode(Envelope(code, msg, data))
