@@ -2,13 +2,13 @@
 
 ``events``        what happened at a door: :class:`Record`, :class:`Alarm`, and what is neither
 ``codes``         the page's code tables, in words
-``codec``         between bytes and events, in every dialect
+``decoder``       from bytes to events, in every dialect; ``fields`` reads one JSON object of them
+``encoder``       from events to canonical bytes
 ``key``           what makes two pushes the same event
 ``reply``         the receiver's answer, and what it means for the event
 ``subscription``  where a terminal pushes to
 """
 
-from gatepost.wire.codec import Decoded, Problem, decode, encode, encode_parts
 from gatepost.wire.codes import (
     AbnormalType,
     AlarmCode,
@@ -20,7 +20,10 @@ from gatepost.wire.codes import (
     VerificationMode,
     label,
 )
+from gatepost.wire.decoder import Decoded, decode
+from gatepost.wire.encoder import encode, encode_parts
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
+from gatepost.wire.fields import Problem
 from gatepost.wire.key import digest, key
 from gatepost.wire.reply import (
     MAX_REPLY,

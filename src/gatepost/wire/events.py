@@ -1,7 +1,7 @@
 """What happened at a door, as values.
 
-Names here are gatepost's (``serial``, ``image``, ``recorded_at``); :mod:`gatepost.wire.codec` alone knows what
-they are called on the wire. Everything is frozen. ``extra`` keeps the fields that the protocol page does not
+Names here are gatepost's (``serial``, ``image``, ``recorded_at``); ``decoder`` and ``encoder`` alone know
+what they are called on the wire. Everything is frozen. ``extra`` keeps the fields that the protocol page does not
 know, by their wire names, so that they come out again as they went in.
 
 The defaults are what a terminal that has nothing to say sends; an event that was *decoded* has ``None`` where

@@ -10,7 +10,7 @@ is the same each time, and different for different events:
 
 from hashlib import blake2b
 
-from gatepost.wire.codec import encode_parts
+from gatepost.wire.encoder import encode_parts
 from gatepost.wire.events import Alarm, Record
 
 __all__ = ["key", "digest"]

@@ -1,0 +1,356 @@
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tests.wire.examples import JPEG, JPEG_TEXT, PAGE_ALARM, PAGE_RECORD, json_values, record_body
+
+from gatepost.errors import DecodeError
+from gatepost.wire import Alarm, Decoded, Dialect, Group, Record, Unknown, decode, encode
+
+
+def record_of(body: bytes, **how: bool) -> Record:
+    event = decode(body, **how).event
+    assert isinstance(event, Record)
+    return event
+
+
+def outcome(body: bytes, *, lenient: bool) -> Decoded | DecodeError:
+    try:
+        return decode(body, lenient=lenient)
+    except DecodeError as error:
+        return error
+
+
+def test_the_record_that_the_page_shows_decodes_field_by_field() -> None:
+    decoded = decode(json.dumps(PAGE_RECORD).encode())
+    record = decoded.event
+    assert isinstance(record, Record)
+    assert record.serial == "PSC700C0MC22F02542"
+    assert record.uuid == "4d3987c1-a3b3-470b-9fb7-e114772c069c"
+    assert record.recorded_at == datetime(2023, 5, 29, 7, 1, 55, tzinfo=UTC)
+    assert (record.recognition_type, record.entry_mode, record.abnormal_type) == (1, 1, 0)
+    assert (record.mask, record.mode, record.passed) == (0, 3, True)
+    assert (record.score, record.temperature, record.image) == (0.9302213788032532, 0.0, None)
+    assert record.user is not None
+    assert (record.user.name, record.user.user_id, record.user.type) == ("王五", "5", 1)
+    assert (record.user.ic_number, record.user.job_number, record.user.guest_from) == ("12345", "23385", None)
+    assert record.user.groups == (Group("3", "测试3"), Group("4", "测试4"))
+    assert decoded.dialect is Dialect.V1_3_0
+    assert decoded.problems == ()
+
+
+def test_the_alarm_that_the_page_shows_decodes_with_its_trailing_comma() -> None:
+    alarm = decode(PAGE_ALARM).event
+    assert alarm == Alarm(
+        trace_id="SPX-1684381418208-004-3Adb4v",
+        status=1,
+        event_time=datetime(2023, 5, 18, 3, 43, 53, 398000, tzinfo=UTC),
+        code=10001,
+        description=" ",
+    )
+
+
+def test_a_comma_inside_a_text_is_left_alone_when_a_trailing_one_is_removed() -> None:
+    alarm = decode(
+        b'{"type":1,"data":{"trace_id":"a,}","status":1,"event_time":1684381433398,"description":",]",},}'
+    ).event
+    assert isinstance(alarm, Alarm)
+    assert (alarm.trace_id, alarm.description) == ("a,}", ",]")
+
+
+# --- dialects -----------------------------------------------------------------------------------------------
+
+BEFORE_1_0 = {
+    "TrackID": "OLD1",
+    "recognitionType": 1,
+    "recognizeStatus": 0.8,
+    "livenessScore": 0.7,
+    "timestamp": 1600000000,
+}
+V1_0 = {
+    "deviceSN": "S1",
+    "recognitionType": 1,
+    "mode": 2,
+    "timestamp": 1660000000,
+    "user": {"name": "a", "user_id": 7, "type": 3},
+}
+V1_2_0 = {
+    "deviceSN": "S1",
+    "recognitionType": 1,
+    "user": {"user_id": 7, "ic_number": "1", "job_number": "2", "remark": ""},
+}
+V1_2_1 = {
+    "deviceSN": "S1",
+    "uuid": "u",
+    "user": {"user_id": "7", "type": 3},
+    "groups": [{"id": 4, "name": "g"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "dialect"),
+    [
+        (BEFORE_1_0, Dialect.BEFORE_1_0),
+        (V1_0, Dialect.V1_0),
+        (V1_2_0, Dialect.V1_2_0),
+        (V1_2_1, Dialect.V1_2_1),
+        (PAGE_RECORD["data"], Dialect.V1_3_0),
+    ],
+)
+def test_the_dialect_is_told_by_the_fields_that_it_brought(data: dict[str, object], dialect: Dialect) -> None:
+    assert decode(json.dumps({"type": 0, "data": data}).encode()).dialect is dialect
+
+
+def test_before_1_0_the_serial_and_the_score_had_other_names() -> None:
+    record = record_of(json.dumps({"type": 0, "data": BEFORE_1_0}).encode())
+    assert (record.serial, record.score) == ("OLD1", 0.8)
+    assert record.extra == {"livenessScore": 0.7}
+
+
+@pytest.mark.parametrize(("old", "today"), [(2, 3), (3, 2), (0, 0), (1, 1), (10, 10)])
+def test_modes_two_and_three_of_older_firmware_change_places(old: int, today: int) -> None:
+    record = record_of(json.dumps({"type": 0, "data": {**V1_0, "mode": old}}).encode())
+    assert record.mode == today
+
+
+def test_identifiers_that_came_as_integers_are_strings() -> None:
+    record = record_of(json.dumps({"type": 0, "data": V1_0}).encode())
+    assert record.user is not None
+    assert record.user.user_id == "7"
+    assert record_of(json.dumps({"type": 0, "data": V1_2_1}).encode()).user.groups == (Group("4", "g"),)  # type: ignore[union-attr]
+
+
+def test_the_blacklist_was_user_type_three_before_1_3_0_and_is_five() -> None:
+    for data in (V1_0, V1_2_1):
+        user = record_of(json.dumps({"type": 0, "data": data}).encode()).user
+        assert user is not None
+        assert user.type == 5
+    assert record_of(record_body(type=3)).user.type == 3  # type: ignore[union-attr]
+
+
+def test_groups_beside_the_user_are_taken_in() -> None:
+    record = record_of(record_body({"groups": [{"id": "9", "name": "north"}]}, groups=...))
+    assert record.user is not None
+    assert record.user.groups == (Group("9", "north"),)
+    assert "groups" not in record.extra
+
+
+def test_a_strangers_user_of_nulls_and_blanks_decodes() -> None:
+    record = record_of(
+        record_body({"recognitionType": 3}, name=None, type=None, user_id="", ic_number="", groups=[])
+    )
+    assert record.user is not None
+    assert (record.user.name, record.user.type, record.user.user_id) == ("", None, "")
+
+
+@pytest.mark.parametrize("blank", ["", " ", None])
+def test_blanks_mean_that_there_is_no_image(blank: str | None) -> None:
+    assert record_of(record_body({"rgb_image": blank})).image is None
+
+
+def test_a_temperature_without_a_point_is_a_number() -> None:
+    assert record_of(record_body({"bodyTemperature": 0})).temperature == 0.0
+
+
+@pytest.mark.parametrize("timestamp", [1685343715, 1685343715000])
+def test_seconds_and_milliseconds_are_told_apart(timestamp: int) -> None:
+    assert record_of(record_body({"timestamp": timestamp})).recorded_at == datetime(
+        2023, 5, 29, 7, 1, 55, tzinfo=UTC
+    )
+
+
+def test_a_number_that_is_base64_text_stays_text() -> None:
+    assert record_of(record_body(id_number="MTIzNDU2")).user.id_number == "MTIzNDU2"  # type: ignore[union-attr]
+
+
+# --- nothing is lost ----------------------------------------------------------------------------------------
+
+
+def test_unknown_fields_and_codes_come_out_as_they_went_in() -> None:
+    body = record_body(
+        {"recognitionType": 77, "newField": {"a": [1, None]}},
+        newer=True,
+        groups=[{"id": "1", "name": "n", "floor": 3}],
+    )
+    body = body[:-1] + b', "beside": 1}'
+    again = json.loads(encode(record_of(body)))
+    assert again["data"]["recognitionType"] == 77
+    assert again["data"]["newField"] == {"a": [1, None]}
+    assert again["data"]["user"]["newer"] is True
+    assert again["data"]["user"]["groups"] == [{"id": "1", "name": "n", "floor": 3}]
+    assert again["beside"] == 1
+
+
+@pytest.mark.parametrize("body", [b'{"type":7,"data":{}}', b'{"hello":1}', b"{}", b'{"type":true,"data":{}}'])
+def test_a_json_object_of_an_unknown_kind_is_kept_raw(body: bytes) -> None:
+    decoded = decode(body)
+    assert decoded.event == Unknown(json.loads(body))
+    assert decoded.original == body
+
+
+@given(json_values)
+@example({"type": 0, "data": {"user": {"groups": [{"id": {}}]}}})
+@example({"type": 1, "data": {"trace_id": "t", "status": None, "event_time": 10**14}})
+@example({"type": 0, "data": {"timestamp": 10**30, "mask": 2**70}})
+def test_any_json_either_decodes_or_raises_the_one_error(value: object) -> None:
+    body = msgspec.json.encode(value)
+    assert isinstance(outcome(body, lenient=False), Decoded | DecodeError)
+    assert isinstance(outcome(body, lenient=True), Decoded | DecodeError)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*PAGE_RECORD["data"], "x"]), json_values),
+    st.dictionaries(st.sampled_from([*PAGE_RECORD["data"]["user"], "x"]), json_values),
+)
+def test_a_record_with_anything_in_its_fields_is_still_a_record_to_a_lenient_receiver(
+    data: dict[str, object], user: dict[str, object]
+) -> None:
+    decoded = decode(msgspec.json.encode({"type": 0, "data": {**data, "user": user}}), lenient=True)
+    assert isinstance(decoded.event, Record)
+    assert all(problem.where.startswith("data.") and problem.why for problem in decoded.problems)
+    encode(decoded.event)
+
+
+@given(st.binary(max_size=300))
+@example(b"")
+@example(b"\xff\xfe")
+@example(b'{"type":0,"data":{"score":NaN}}')
+@example(b'{"a":"\\ud800"}')
+@example(b'{"type":0,"data":' * 100_000)
+@example(b"[" * 100_000 + b"]" * 100_000)
+def test_any_bytes_either_decode_or_raise_the_one_error(body: bytes) -> None:
+    assert isinstance(outcome(body, lenient=True), Decoded | DecodeError)
+
+
+# --- what is wrong is said ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"mask": "yes"}, "data.mask"),
+        ({"pass": "maybe"}, "data.pass"),
+        ({"recognizeScore": []}, "data.recognizeScore"),
+        ({"timestamp": "today"}, "data.timestamp"),
+        ({"timestamp": 10**15}, "data.timestamp"),
+        ({"mode": 2**63}, "data.mode"),
+        ({"rgb_image": "no base64 ü"}, "data.rgb_image"),
+        ({"rgb_image": 5}, "data.rgb_image"),
+        ({"user": []}, "data.user"),
+        ({"user": {"groups": [4]}}, "data.user.groups[0]"),
+        ({"user": {"groups": [{"id": True}]}}, "data.user.groups[0].id"),
+        ({"deviceSN": 1.5}, "data.deviceSN"),
+    ],
+)
+def test_a_wrong_field_is_named_strictly_and_noted_leniently(changes: dict[str, object], where: str) -> None:
+    body = record_body(changes)
+    with pytest.raises(DecodeError) as raised:
+        decode(body)
+    assert raised.value.where == where
+    decoded = decode(body, lenient=True)
+    assert isinstance(decoded.event, Record)
+    assert [problem.where for problem in decoded.problems] == [where]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "value"),
+    [({"mask": "2"}, "mask", 2), ({"pass": 1}, "passed", True), ({"recognizeScore": "0.5"}, "score", 0.5)],
+)
+def test_what_a_wrong_type_plainly_means_is_taken_and_noted(
+    changes: dict[str, object], name: str, value: object
+) -> None:
+    decoded = decode(record_body(changes), lenient=True)
+    assert getattr(decoded.event, name) == value
+    assert len(decoded.problems) == 1
+
+
+def test_an_image_that_is_no_jpeg_is_noted_and_kept_in_the_original() -> None:
+    decoded = decode(record_body({"rgb_image": "bm8ganBlZw=="}), lenient=True)
+    assert isinstance(decoded.event, Record)
+    assert decoded.event.image is None
+    assert [problem.why for problem in decoded.problems] == ["is no JPEG"]
+    assert b"bm8ganBlZw==" in decoded.original
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        JPEG_TEXT,
+        JPEG_TEXT.rstrip("="),
+        "data:image/jpeg;base64," + JPEG_TEXT,
+        "\r\n".join(JPEG_TEXT[at : at + 76] for at in range(0, len(JPEG_TEXT), 76)),
+    ],
+)
+def test_base64_is_understood_as_loosely_as_it_is_written(text: str) -> None:
+    assert record_of(record_body({"rgb_image": text}), lenient=True).image == JPEG
+
+
+@pytest.mark.parametrize("missing", ["status", "event_time"])
+def test_an_alarm_names_what_it_lacks(missing: str) -> None:
+    data = {"trace_id": "t", "status": 1, "event_time": 1684381433398}
+    del data[missing]
+    body = json.dumps({"type": 1, "data": data}).encode()
+    with pytest.raises(DecodeError, match=missing):
+        decode(body)
+    assert isinstance(decode(body, lenient=True).event, Alarm)
+
+
+@pytest.mark.parametrize("body", [b'{"type":1,"data":{"status":1}}', b'{"type":0,"data":[]}', b'{"type":0}'])
+def test_an_event_without_what_makes_it_one_is_unknown_to_a_lenient_receiver(body: bytes) -> None:
+    with pytest.raises(DecodeError, match=r"^data"):
+        decode(body)
+    decoded = decode(body, lenient=True)
+    assert isinstance(decoded.event, Unknown)
+    assert len(decoded.problems) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"not json", b"[]", b"1", b'"x"', b"null", b'{"a":1', b"\xff"])
+def test_what_is_no_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode(body, lenient=True)
+
+
+def test_nesting_is_bounded_and_brackets_in_texts_do_not_count() -> None:
+    with pytest.raises(DecodeError, match="nests deeper than 64"):
+        decode(b'{"x":' * 65 + b"1" + b"}" * 65, lenient=True)
+    assert isinstance(decode(b'{"x":"' + b"[" * 500 + b'"}').event, Unknown)
+
+
+# --- the original -------------------------------------------------------------------------------------------
+
+
+def test_the_original_is_the_text_as_it_came_with_the_image_emptied() -> None:
+    body = record_body({"rgb_image": JPEG_TEXT})
+    assert decode(body).original == body.replace(JPEG_TEXT.encode(), b"")
+
+
+def test_the_original_is_emptied_of_an_image_whose_slashes_are_escaped() -> None:
+    jpeg_text = "/9j/" + JPEG_TEXT[4:]
+    body = record_body({"rgb_image": jpeg_text}).replace(b"/", b"\\/")
+    decoded = decode(body)
+    assert isinstance(decoded.event, Record)
+    assert decoded.event.image == JPEG[:3] + decoded.event.image[3:]
+    assert len(decoded.original) < len(body) - len(jpeg_text)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        record_body(pin="4711"),
+        record_body(pin=4711),
+        record_body(pin="4711").replace(b'"pin"', b'"p\\u0069n"'),
+    ],
+)
+def test_the_original_never_shows_a_pin(body: bytes) -> None:
+    decoded = decode(body)
+    assert b"4711" not in decoded.original
+    assert isinstance(decoded.event, Record)
+    assert decoded.event.user is not None
+    assert decoded.event.user.pin == "4711"
+
+
+def test_an_unknown_object_is_kept_without_its_pin() -> None:
+    assert decode(b'{"type":9,"pin":"4711"}').original == b'{"type":9,"pin":""}'
