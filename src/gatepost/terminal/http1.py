@@ -1,0 +1,305 @@
+"""One HTTP/1.1 reply, parsed from bytes: pure, incremental, and bounded whatever the peer sends.
+
+A receiver can be broken, hostile, or no HTTP server at all, so the rules come first:
+
+- **Bounded.** A head of at most 16 KB, a body of at most 64 KB *after* decompression, a chunk-size line of at
+  most 256 bytes. A decompressor is never asked for more than what is left of the 64 KB, so a compression bomb
+  costs 64 KB.
+- **Complete or nothing.** A body counts only when its framing says that it ended: `Content-Length` bytes, the
+  last chunk, or, for a reply without either, the end of the connection (RFC 9112, section 6.3).
+- **Strict where a mistake would mix up two replies.** Two different `Content-Length` values, a transfer
+  coding other than `chunked`, or bytes behind the end of a reply make the connection unusable for another
+  request.
+
+Flow: `feed(bytes)` and `end_of_stream()` return True once the reply is complete; then `reply()` gives it and
+`reusable` says whether the connection may carry another request. What is no HTTP raises `BadReply`. A body
+that is too long or coded in a way that was not asked for is no error: the status stands, and the body is
+None.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+__all__ = ["MAX_BODY", "MAX_HEAD", "BadReply", "Reply", "ReplyParser"]
+
+MAX_HEAD = 16 * 1024
+MAX_BODY = 64 * 1024
+MAX_SIZE_LINE = 256
+_MAX_INTERIM = 8
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+
+
+class BadReply(Exception):
+    """What came back is not HTTP/1.x. `reason` is a few words for logs and for the status."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Reply(Struct, frozen=True):
+    """A complete reply: header names in lower case, `body` decompressed, None when it was longer than 64 KB
+    or not readable."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
+class ReplyParser:
+    """Parse one reply. Make a new one for every request."""
+
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_chunked",
+        "_complete",
+        "_headers",
+        "_in_trailer",
+        "_inflate",
+        "_interim",
+        "_left",
+        "_raw",
+        "_status",
+        "_too_much",
+        "reusable",
+        "started",
+    )
+
+    def __init__(self) -> None:
+        self.started = False  # a byte of the reply has arrived
+        self.reusable = False  # known once the reply is complete
+        self._buffer = b""
+        self._status = 0
+        self._headers: dict[str, str] = {}
+        self._interim = 0
+        self._chunked = False
+        self._in_trailer = False
+        self._left: int | None = (
+            None  # bytes missing from this body or chunk; None: until the end of the connection
+        )
+        self._body: list[bytes] = []
+        self._raw = 0
+        self._inflate: zlib._Decompress | None = None
+        self._too_much = False
+        self._complete = False
+
+    def feed(self, data: bytes) -> bool:
+        """Take the next bytes. True: the reply is complete. Raise `BadReply` when this is no HTTP."""
+        self.started = True
+        if self.complete():
+            self.reusable = False
+            return True
+        buffer = self._buffer + data if self._buffer else data
+        if not self._status:
+            rest = self._head(buffer)
+            if rest is None:
+                return False
+            buffer = rest
+        if not self.complete():
+            buffer = self._chunks(buffer) if self._chunked else self._plain(buffer)
+        self._buffer = buffer
+        if self.complete() and buffer:
+            self.reusable = False  # what stands behind the reply belongs to no request of ours
+        return self.complete()
+
+    def complete(self) -> bool:
+        """Whether the reply is all there."""
+        return self._complete
+
+    def end_of_stream(self) -> bool:
+        """The peer closed. True: that was the end of the reply. Raise `BadReply` when the reply was not
+        complete."""
+        self.reusable = False
+        if self._complete:
+            return True
+        if not self.started:
+            raise BadReply("closed without a reply")
+        if not self._status or self._chunked or self._left is not None:
+            raise BadReply("the reply was cut off")
+        self._finish()
+        return True
+
+    def reply(self) -> Reply:
+        """The complete reply."""
+        assert self._complete, "ask only after feed() or end_of_stream() returned True"  # noqa: S101 - a programming error
+        body = None if self._too_much else b"".join(self._body)
+        return Reply(self._status, self._headers, body)
+
+    # -- head
+
+    def _head(self, buffer: bytes) -> bytes | None:
+        while True:
+            if not b"HTTP/1.".startswith(buffer[:7]):
+                raise BadReply("the reply is not HTTP")
+            end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD + 4)
+            if end < 0:
+                if len(buffer) > MAX_HEAD:
+                    raise BadReply(f"the head of the reply is longer than {MAX_HEAD} bytes")
+                self._buffer = buffer
+                return None
+            status, headers, minor = _parse_head(buffer[:end])
+            buffer = buffer[end + 4 :]
+            if status >= 200:
+                break
+            self._interim += 1  # 100 Continue, 103 Early Hints: the reply itself follows
+            if status == 101 or self._interim > _MAX_INTERIM:
+                raise BadReply("the reply never came, only interim answers")
+            if not buffer:
+                self._buffer = b""
+                return None
+        self._status, self._headers = status, headers
+        self._framing(minor)
+        return buffer
+
+    def _framing(self, minor: int) -> None:
+        headers = self._headers
+        connection = {token.strip().lower() for token in headers.get("connection", "").split(",")}
+        self.reusable = "close" not in connection and (minor >= 1 or "keep-alive" in connection)
+        coding = headers.get("content-encoding", "identity").strip().lower()
+        if coding in ("gzip", "x-gzip", "deflate"):
+            self._inflate = zlib.decompressobj(_GZIP_OR_ZLIB)
+        elif coding not in ("identity", ""):
+            self._too_much = True  # asked for identity; what this is cannot be read, and the status has to do
+            self.reusable = False
+        length = headers.get("content-length")
+        if "transfer-encoding" in headers:
+            if headers["transfer-encoding"].strip().lower() != "chunked":
+                raise BadReply("the reply has an unknown transfer coding")
+            self._chunked = True
+            self._left = 0
+            if length is not None:
+                self.reusable = (
+                    False  # RFC 9112, 6.3: chunked wins, and the connection is not to be trusted further
+                )
+        elif length is not None:
+            self._left = _content_length(length)
+            if self._left > MAX_BODY:
+                self._give_up()
+        else:
+            self.reusable = False
+        if self._status in (204, 304):
+            self._chunked, self._left = False, 0
+            self.reusable = self.reusable or ("close" not in connection and minor >= 1)
+        if self._left == 0 and not self._chunked and not self._complete:
+            self._finish()
+
+    # -- body
+
+    def _plain(self, data: bytes) -> bytes:
+        if self._left is None:
+            self._take(data)
+            return b""
+        taken = data[: self._left]
+        self._left -= len(taken)
+        self._take(taken)
+        if self._left == 0 and not self._complete:
+            self._finish()
+        return data[len(taken) :]
+
+    def _chunks(self, data: bytes) -> bytes:
+        while not self.complete():
+            if self._left:
+                taken = data[: self._left]
+                self._left -= len(taken)
+                data = data[len(taken) :]
+                self._take(taken)
+                if self._left:
+                    return b""
+                if self.complete():
+                    return data
+                self._left = -1  # the line end behind the chunk
+            if self._left == -1:
+                if len(data) < 2:
+                    return data
+                if data[:2] != b"\r\n":
+                    raise BadReply("the chunks of the reply are broken")
+                data, self._left = data[2:], 0
+            line, found, rest = data.partition(b"\r\n")
+            if not found:
+                if len(data) > MAX_SIZE_LINE:
+                    raise BadReply("the chunks of the reply are broken")
+                return data
+            self._chunk_line(line)
+            data = rest
+        return data
+
+    def _chunk_line(self, line: bytes) -> None:
+        self._raw += (
+            len(line) + 2
+        )  # sizes, extensions and trailers count too: nobody sends those without an end
+        if self._raw > 2 * MAX_BODY or len(line) > MAX_SIZE_LINE:
+            raise BadReply("the chunks of the reply are broken")
+        if self._in_trailer:
+            if not line:
+                self._finish()
+            return
+        size = line.partition(b";")[0].strip()
+        if not size or size.strip(b"0123456789abcdefABCDEF") or len(size) > 16:
+            raise BadReply("the chunks of the reply are broken")
+        self._left = int(size, 16)
+        self._in_trailer = self._left == 0
+        if self._left > MAX_BODY:
+            self._give_up()
+
+    def _take(self, data: bytes) -> None:
+        self._raw += len(data)
+        if self._raw > MAX_BODY and self._inflate is None and not self._chunked:
+            self._give_up()
+            return
+        if self._too_much:
+            return
+        if self._inflate is not None:
+            room = MAX_BODY - sum(map(len, self._body))
+            try:
+                data = self._inflate.decompress(data, room + 1)
+            except zlib.error:
+                self._give_up()
+                return
+        if sum(map(len, self._body)) + len(data) > MAX_BODY:
+            self._give_up()
+            return
+        if data:
+            self._body.append(data)
+
+    def _give_up(self) -> None:
+        """Stop reading: the status is known, the body is of no use, and the connection is not read to its
+        end."""
+        self._too_much = True
+        self._body.clear()
+        self._complete = True
+        self.reusable = False
+
+    def _finish(self) -> None:
+        self._complete = True
+        if self._inflate is not None and not self._inflate.eof and self._raw:
+            self._too_much = True  # the framing ended before the compressed stream did
+
+
+def _parse_head(head: bytes) -> tuple[int, dict[str, str], int]:
+    lines = head.split(b"\r\n")
+    parts = lines[0].split(b" ", 2)
+    if len(parts) < 2 or len(parts[0]) != 8 or not parts[0][7:].isdigit():
+        raise BadReply("the reply is not HTTP")
+    if len(parts[1]) != 3 or not parts[1].isdigit() or parts[1] < b"100":
+        raise BadReply("the reply has no status")
+    headers: dict[str, str] = {}
+    for line in lines[1:]:
+        name, colon, value = line.partition(b":")
+        if not colon or not name or name != name.strip() or b"\n" in line:
+            raise BadReply("the head of the reply is broken")
+        key, text = name.decode("latin-1").lower(), value.strip().decode("latin-1")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+    return int(parts[1]), headers, parts[0][7] - 48
+
+
+def _content_length(text: str) -> int:
+    values = {value.strip() for value in text.split(",")}
+    value = values.pop()
+    if values or not value.isascii() or not value.isdigit() or len(value) > 18:
+        raise BadReply("the reply has a broken Content-Length")
+    return int(value)
