@@ -73,7 +73,7 @@ class Backoff(Struct, frozen=True, kw_only=True):
         Uniform between ``first`` and ``first × 2^failures``, never more than ``cap``. ``rand`` answers a number
         in [0, 1), as ``random.Random(seed).random`` does.
         """
-        longest = min(self.cap, self.first * 2 ** min(max(failures, 1), _LAST_DOUBLING))
+        longest = min(self.cap, self.first * 2.0 ** min(max(failures, 1), _LAST_DOUBLING))
         return self.first + (longest - self.first) * rand()
 
 
