@@ -73,6 +73,8 @@ codes = st.one_of(st.integers(0, 12), st.integers(-(1 << 63), (1 << 63) - 1))
 moments = st.integers(0, 4102444800000).map(
     lambda ms: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
 )
+later = moments.map(lambda moment: max(moment, datetime(1973, 6, 1, tzinfo=UTC)))
+"""Times whose milliseconds cannot be taken for seconds."""
 floats = st.floats(allow_nan=False, allow_infinity=False)
 leaves = st.one_of(st.none(), st.booleans(), st.integers(), floats, texts)
 json_values = st.recursive(
@@ -92,8 +94,8 @@ users = st.builds(
     job_number=texts,
     ic_number=texts,
     id_number=texts,
-    guest_from=st.one_of(st.none(), moments.filter(lambda moment: moment.timestamp() >= 1e8)),
-    guest_until=st.one_of(st.none(), moments.filter(lambda moment: moment.timestamp() >= 1e8)),
+    guest_from=st.one_of(st.none(), later),
+    guest_until=st.one_of(st.none(), later),
     remark=texts,
     pin=texts,
     groups=st.lists(groups, max_size=3).map(tuple),
@@ -119,9 +121,9 @@ records = st.builds(
 )
 alarms = st.builds(
     Alarm,
-    trace_id=texts.filter(str.strip),
+    trace_id=texts.map(lambda text: f"t{text}"),
     status=codes,
-    event_time=moments.filter(lambda moment: moment.timestamp() >= 1e8),
+    event_time=later,
     code=st.one_of(st.none(), codes),
     description=st.one_of(st.none(), texts),
     user_id=st.one_of(st.none(), codes),

@@ -27,11 +27,13 @@ from gatepost.wire.fields import Fields, Problem
 __all__ = ["MAX_DEPTH", "Decoded", "decode"]
 
 MAX_DEPTH = 64
-"""Nesting that no terminal reaches; deeper is refused before anything recurses into it."""
+"""Nesting that no terminal reaches; what is deeper is refused before anything of ours recurses into it."""
 
 _TRAILING_COMMA = re.compile(rb'("(?:[^"\\]|\\.)*+")|,(?=\s*[}\]])', re.DOTALL)
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _PIN = re.compile(rb'("pin"\s*:\s*)("(?:[^"\\]|\\.)*+"|[-+.0-9eE]++)')
+
+_ESCAPED_PIN = re.compile(rb"\\u00(?:70|69|6[eE])")
+"""A letter of ``pin`` written as an escape, which would hide the name from the expression above."""
 
 
 class Decoded(Struct, frozen=True):
@@ -87,8 +89,6 @@ class _NoEvent(Exception):
 
 def _parse(body: bytes, max_depth: int) -> tuple[bytes, dict[str, Any]]:
     text = body.removeprefix(b"\xef\xbb\xbf")
-    if text.count(b"{") + text.count(b"[") > max_depth and _depth(text) > max_depth:
-        raise DecodeError("", f"nests deeper than {max_depth} levels")
     try:
         try:
             value = msgspec.json.decode(text)
@@ -102,18 +102,22 @@ def _parse(body: bytes, max_depth: int) -> tuple[bytes, dict[str, Any]]:
         raise DecodeError("", f"is no JSON: {error}") from None
     if not isinstance(value, dict):
         raise DecodeError("", "is no JSON object")
+    _check_depth(value, max_depth)
     return text, value
 
 
-def _depth(text: bytes) -> int:
-    depth = deepest = 0
-    for byte in _STRINGS.sub(b"", text):
-        if byte in b"{[":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"}]":
-            depth -= 1
-    return deepest
+def _check_depth(value: dict[str, Any], max_depth: int) -> None:
+    level: list[Any] = [value]
+    for _ in range(max_depth):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return
+    raise DecodeError("", f"nests deeper than {max_depth} levels")
 
 
 def _is(kind: object, number: int) -> bool:
@@ -122,25 +126,25 @@ def _is(kind: object, number: int) -> bool:
 
 def _original(text: bytes, value: dict[str, Any], event: Event) -> bytes:
     """The text without the image that was decoded from it and without any ``pin``; otherwise untouched."""
-    image: str | None = None
     if not isinstance(event, Unknown) and event.image is not None:
-        name = "rgb_image" if isinstance(event, Record) else "alarm_photo"
-        image = value["data"][name]
-    if image is None and b"pin" not in text and b"\\u" not in text:
-        return text
-    if image is not None:
-        raw = image.encode()
-        if raw not in text:  # the sender escaped the slashes of the base64
-            raw = raw.replace(b"/", b"\\/")
-        shorter = text.replace(raw, b"", 1)
-        if len(shorter) == len(text):
-            value["data"][name] = ""
-            shorter = msgspec.json.encode(value)
-        text = shorter
-    text = _PIN.sub(rb'\1""', text)
-    if b"\\u" in text and _hide_pins(value):  # a key that was written with escapes
+        text = _without_image(text, value, "rgb_image" if isinstance(event, Record) else "alarm_photo")
+    if b"pin" in text:
+        text = _PIN.sub(rb'\1""', text)
+    if _ESCAPED_PIN.search(text) and _hide_pins(value):
         text = msgspec.json.encode(value)
     return text
+
+
+def _without_image(text: bytes, value: dict[str, Any], name: str) -> bytes:
+    # A search for the image's own 40,000 letters would cost more than all the rest of decoding.
+    image = value["data"][name].encode()
+    value["data"][name] = ""
+    for found in re.finditer(rb'"%b"\s*:\s*"' % name.encode(), text):
+        start = found.end()
+        end = text.find(b'"', start)
+        if end - start == len(image) or text[start:end].replace(b"\\/", b"/") == image:  # some escape slashes
+            return text[:start] + text[end:]
+    return msgspec.json.encode(value)
 
 
 def _hide_pins(value: object) -> bool:
