@@ -1,0 +1,204 @@
+"""Every setting once: its name, unit, default, and what it does.
+
+Rules:
+
+* A setting is a field of a class below; its type, bounds and help stand beside it and nowhere else. The
+  reference page, the commented example file and ``gatepost config show`` are drawn from here.
+* The same name everywhere: ``max_body_bytes`` in the TOML file is ``GATEPOST_MAX_BODY_BYTES`` in the
+  environment and ``max_body_bytes=`` in Python. A command line's option is the name with dashes.
+* The command line wins over the environment, the environment over the file, the file over the default.
+* Checked once, at start. What does not fit raises :class:`~gatepost.errors.SettingsError`, which names it.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gatepost.errors import SettingsError
+
+__all__ = ["PREFIX", "TerminalSettings", "ReceiverSettings", "load", "shown", "described"]
+
+PREFIX = "GATEPOST_"
+
+SettingsT = TypeVar("SettingsT", bound=Struct)
+
+HIDDEN = "********"
+
+
+def _is(help: str, *, unit: str = "", secret: bool = False, **bounds: Any) -> Meta:
+    return Meta(description=help, extra={"unit": unit, "secret": secret}, **bounds)
+
+
+class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a terminal can be told. Every one is a keyword argument of :class:`gatepost.terminal.Terminal`."""
+
+    capacity: Annotated[int, _is("How many events may wait to be delivered.", unit="events", ge=1)] = 50_000
+    capacity_bytes: Annotated[
+        int | None, _is("How many bytes of events and images may wait; none for no limit.", unit="bytes")
+    ] = None
+    overflow: Annotated[
+        Literal["drop-oldest", "refuse-newest"],
+        _is("At the cap: make room by dropping the oldest record, or refuse the new event."),
+    ] = "drop-oldest"
+    history_events: Annotated[
+        int, _is("How many delivered events are kept for POST /v1/event/records.", unit="events", ge=0)
+    ] = 10_000
+    history_days: Annotated[
+        float, _is("For how long delivered events are kept for POST /v1/event/records.", unit="days", ge=0)
+    ] = 30.0
+    max_in_flight: Annotated[
+        int,
+        _is("How many pushes may be under way at once; 1 keeps strict order.", unit="pushes", ge=1, le=256),
+    ] = 8
+    max_refusals: Annotated[
+        int, _is("After how many refusals an event moves to the dead letters.", unit="refusals", ge=1)
+    ] = 10
+    retry_first_s: Annotated[float, _is("The first back-off after a failure.", unit="seconds", gt=0)] = 1.0
+    retry_cap_s: Annotated[float, _is("The longest back-off.", unit="seconds", gt=0)] = 60.0
+    connect_timeout_s: Annotated[
+        float, _is("For opening a connection, TLS included.", unit="seconds", gt=0)
+    ] = 10.0
+    send_timeout_s: Annotated[float, _is("For sending a push.", unit="seconds", gt=0)] = 30.0
+    reply_timeout_s: Annotated[
+        float, _is("For the whole reply, once a push is sent.", unit="seconds", gt=0)
+    ] = 30.0
+    drain_timeout_s: Annotated[
+        float, _is("At a stop: how long pushes under way may take to end.", unit="seconds", ge=0)
+    ] = 5.0
+    model: Annotated[str, _is("What the terminal calls its model, in the header `model`.")] = "gatepost"
+    account: Annotated[str, _is("What the terminal says in the header `account`.")] = ""
+    proxy_from_environment: Annotated[
+        bool, _is("Whether HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment are honoured.")
+    ] = False
+    verify: Annotated[
+        bool, _is("Whether the receiver's certificate is checked. False is said at each start.")
+    ] = True
+    ca_file: Annotated[
+        str | None, _is("A bundle of certificate authorities to trust instead of the system's.")
+    ] = None
+    client_certificate_file: Annotated[str | None, _is("The certificate that the terminal shows, PEM.")] = (
+        None
+    )
+    client_key_file: Annotated[str | None, _is("The key that belongs to it, PEM.")] = None
+    fingerprint: Annotated[
+        str | None,
+        _is("SHA-256 of the receiver's certificate, in hexadecimal; nothing else is then accepted."),
+    ] = None
+
+
+class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a receiver can be told, by ``gatepost.toml``, the environment or the command line."""
+
+    listen: Annotated[str, _is("Where to listen, HOST:PORT.")] = "127.0.0.1:8080"
+    database: Annotated[
+        str, _is("postgresql://… to store in PostgreSQL; empty for SQLite in the data folder.", secret=True)
+    ] = ""
+    ingest_paths: Annotated[tuple[str, ...], _is("The paths to which terminals push.", min_length=1)] = (
+        "/Record",
+    )
+    unknown_terminals: Annotated[
+        Literal["accept", "hold", "refuse"],
+        _is(
+            "A terminal never seen before: list its events, store but hide them until it is approved, or refuse."
+        ),
+    ] = "accept"
+    on_invalid: Annotated[
+        Literal["quarantine", "refuse"],
+        _is(
+            "A JSON object that is no known event: keep it in the quarantine and acknowledge it, or refuse it."
+        ),
+    ] = "quarantine"
+    allowed_networks: Annotated[
+        tuple[str, ...], _is("Networks from which events are taken, such as 10.1.0.0/16; empty for all.")
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...], _is("Networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.")
+    ] = ()
+    max_body_bytes: Annotated[int, _is("The largest push.", unit="bytes", ge=1024)] = 8 * 1024 * 1024
+
+
+def load(
+    kind: type[SettingsT],
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> SettingsT:
+    """Put the settings of ``kind`` together and check them.
+
+    ``file`` is TOML; ``environ`` the process's environment; ``given`` what the command line or the caller said,
+    where ``None`` means "not given". Raises :class:`~gatepost.errors.SettingsError`.
+    """
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    values: dict[str, Any] = _read(file, fields) if file is not None else {}
+    for name in fields:
+        text = (environ or {}).get(PREFIX + name.upper())
+        if text is not None:
+            values[name] = _split(text) if "tuple" in str(fields[name].type) else text
+    values.update({name: value for name, value in (given or {}).items() if value is not None})
+    unknown = values.keys() - fields.keys()
+    if unknown:
+        raise SettingsError(min(unknown), "is not known; see the reference of settings")
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        why, _, place = str(error).partition(" - at `$.")
+        name = re.split(r"[.\[`]", place)[0]
+        raise SettingsError(
+            name, f"cannot be {HIDDEN if _secret(fields[name]) else values[name]!r}: {why}"
+        ) from None
+
+
+def _read(file: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError("config", f"cannot be read: {file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError("config", f"is no TOML: {file}: {error}") from None
+    unknown = values.keys() - fields.keys()
+    if unknown:
+        raise SettingsError(min(unknown), f"is not known; {file} has it, see the reference of settings")
+    return values
+
+
+def _split(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _meta(field: Any) -> Meta:
+    found: Meta = field.type.__metadata__[0]
+    return found
+
+
+def _secret(field: Any) -> bool:
+    return bool((_meta(field).extra or {}).get("secret"))
+
+
+def shown(settings: Struct) -> dict[str, Any]:
+    """Answer every setting's value by name, with the secret ones hidden."""
+    return {
+        field.name: HIDDEN
+        if _secret(field) and getattr(settings, field.name)
+        else getattr(settings, field.name)
+        for field in msgspec.structs.fields(type(settings))
+    }
+
+
+def described(kind: type[Struct]) -> list[dict[str, Any]]:
+    """Answer name, default, unit, secrecy and help of every setting of ``kind``, in order."""
+    return [
+        {
+            "name": field.name,
+            "default": field.default,
+            "unit": (_meta(field).extra or {}).get("unit", ""),
+            "secret": _secret(field),
+            "help": _meta(field).description,
+        }
+        for field in msgspec.structs.fields(kind)
+    ]
