@@ -1,0 +1,296 @@
+"""From arrivals to rows: what both databases do alike before they write a batch.
+
+Pure: no database, no clock.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, overload
+
+import msgspec
+from msgspec import Struct
+
+from gatepost.store.store import Arrival
+from gatepost.wire import AbnormalType, Alarm, EntryMode, Problem, RecognitionType, Record, User, digest
+
+__all__ = [
+    "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "RECORD", "ALARM", "UNKNOWN", "LATE_MS", "Facet",
+    "Person", "Tally", "kind", "facet", "person", "person_digest", "ms", "moment", "text", "encode_problems",
+    "decode_problems", "record_row", "alarm_row", "quarantine_row", "merge_alarms", "add_up",
+]  # fmt: skip
+
+RECORD, ALARM, UNKNOWN = range(3)
+
+LATE_MS = 600_000
+"""What arrives longer after it happened than this counts as late."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+Facet = tuple[int, int, int, int, int]
+"""recognition_type, passed, abnormal_type, entry_mode, has_image; as :data:`gatepost.store.schema.facets`."""
+
+Person = tuple[Any, ...]
+"""site_id, then the columns of ``identities`` from ``user_id`` to ``groups``."""
+
+_encoder = msgspec.json.Encoder()
+_RECOGNITION = frozenset(RecognitionType) | {0}
+_ABNORMAL = frozenset(AbnormalType)
+_ENTRY = frozenset(EntryMode)
+
+
+@overload
+def ms(moment: datetime) -> int: ...
+@overload
+def ms(moment: None) -> None: ...
+def ms(moment: datetime | None) -> int | None:
+    """Milliseconds since 1970, exactly."""
+    return None if moment is None else (moment - EPOCH) // _MILLISECOND
+
+
+@overload
+def moment(milliseconds: int) -> datetime: ...
+@overload
+def moment(milliseconds: None) -> None: ...
+def moment(milliseconds: int | None) -> datetime | None:
+    return None if milliseconds is None else EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def text(value: str) -> str:
+    """What PostgreSQL can hold: no NUL, no half of a surrogate pair. The original keeps what was sent."""
+    if value.isascii():
+        return value.replace("\0", "\ufffd") if "\0" in value else value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        value = value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return value.replace("\0", "\ufffd")
+
+
+def encode_problems(problems: Iterable[Problem]) -> str | None:
+    found = [[p.where, p.why] for p in problems]
+    return text(_encoder.encode(found).decode()) if found else None
+
+
+def decode_problems(stored: str | None) -> tuple[Problem, ...]:
+    return tuple(Problem(where, why) for where, why in msgspec.json.decode(stored)) if stored else ()
+
+
+def kind(arrival: Arrival) -> int:
+    if isinstance(arrival.event, Record):
+        return RECORD
+    return ALARM if isinstance(arrival.event, Alarm) else UNKNOWN
+
+
+def _known(code: int | None, table: frozenset[Any]) -> int:
+    if code is None:
+        return -1
+    return code if code in table else -2
+
+
+def facet(record: Record, has_image: bool) -> Facet:
+    """The combination of codes by which a record is found. There are at most some thousands."""
+    return (
+        _known(record.recognition_type, _RECOGNITION),
+        -1 if record.passed is None else int(record.passed),
+        _known(record.abnormal_type, _ABNORMAL),
+        _known(record.entry_mode, _ENTRY),
+        int(has_image),
+    )
+
+
+def person(user: User | None, site_id: int) -> Person | None:
+    """Who it was, or ``None`` for a stranger: somebody without name and without any number."""
+    if user is None or not (user.user_id or user.name or user.job_number or user.ic_number or user.id_number):
+        return None
+    groups = ""
+    if user.groups:
+        groups = text(
+            _encoder.encode([{**g.extra, "id": g.id, "name": g.name} for g in user.groups]).decode()
+        )
+    return (
+        site_id,
+        text(user.user_id),
+        text(user.name),
+        user.type,
+        text(user.job_number),
+        text(user.ic_number),
+        text(user.id_number),
+        text(user.remark),
+        ms(user.guest_from),
+        ms(user.guest_until),
+        groups,
+    )
+
+
+def person_digest(who: Person) -> bytes:
+    return digest(_encoder.encode(who).decode())
+
+
+RECORD_COLUMNS = (
+    "terminal_id", "key", "received_at_ms", "at_ms", "recorded_at_ms", "recognition_type", "passed", "entry_mode",
+    "abnormal_type", "score", "temperature", "mask", "mode", "uuid", "facet_id", "identity_id", "dialect", "peer",
+    "problems", "original",
+)  # fmt: skip
+ALARM_COLUMNS = (
+    "terminal_id", "key", "trace_id", "status", "code", "event_time_ms", "description", "user_id",
+    "received_at_ms", "dialect", "peer", "problems", "original",
+)  # fmt: skip
+QUARANTINE_COLUMNS = ("terminal_id", "key", "received_at_ms", "peer", "problems", "tries", "original")
+
+
+def record_row(arrival: Arrival, record: Record, facet_id: int, identity_id: int | None) -> tuple[Any, ...]:
+    """The values of :data:`RECORD_COLUMNS`."""
+    recorded = ms(record.recorded_at)
+    return (
+        arrival.terminal_id,
+        arrival.key,
+        arrival.received_at_ms,
+        arrival.received_at_ms if recorded is None else recorded,
+        recorded,
+        record.recognition_type,
+        None if record.passed is None else int(record.passed),
+        record.entry_mode,
+        record.abnormal_type,
+        record.score,
+        record.temperature,
+        record.mask,
+        record.mode,
+        None if record.uuid is None else text(record.uuid),
+        facet_id,
+        identity_id,
+        arrival.dialect and arrival.dialect.value,
+        arrival.peer,
+        encode_problems(arrival.problems) if arrival.problems else None,
+        arrival.original,
+    )
+
+
+def alarm_row(arrival: Arrival, alarm: Alarm) -> tuple[Any, ...]:
+    """The values of :data:`ALARM_COLUMNS`."""
+    return (
+        arrival.terminal_id,
+        arrival.key,
+        text(alarm.trace_id),
+        alarm.status,
+        alarm.code,
+        ms(alarm.event_time),
+        None if alarm.description is None else text(alarm.description),
+        alarm.user_id,
+        arrival.received_at_ms,
+        arrival.dialect and arrival.dialect.value,
+        arrival.peer,
+        encode_problems(arrival.problems),
+        arrival.original,
+    )
+
+
+def quarantine_row(arrival: Arrival) -> tuple[Any, ...]:
+    """The values of :data:`QUARANTINE_COLUMNS`."""
+    return (
+        arrival.terminal_id,
+        arrival.key,
+        arrival.received_at_ms,
+        arrival.peer,
+        encode_problems(arrival.problems),
+        0,
+        arrival.original,
+    )
+
+
+def merge_alarms(steps: Iterable[tuple[int, Arrival, Alarm]]) -> list[tuple[Any, ...]]:
+    """Rows of ``alarms`` (id, terminal_id, trace_id, status, code, first_at_ms, last_at_ms) out of new steps.
+
+    Merging is commutative and idempotent, here and in the database: the highest status, for a cleared alarm
+    stays cleared when the report that it occurred arrives late; the lowest code; the first and the last time.
+    """
+    merged: dict[tuple[int, str], tuple[Any, ...]] = {}
+    for step_id, arrival, alarm in steps:
+        at = ms(alarm.event_time)
+        at = arrival.received_at_ms if at is None else at
+        status = alarm.status if alarm.status in (1, 2, 3) else 0
+        key = (arrival.terminal_id, text(alarm.trace_id))
+        before = merged.get(key)
+        if before is None:
+            merged[key] = (step_id, *key, status, alarm.code, at, at)
+        else:
+            codes = [code for code in (before[4], alarm.code) if code is not None]
+            merged[key] = (
+                before[0],
+                *key,
+                max(before[3], status),
+                min(codes, default=None),
+                min(before[5], at),
+                max(before[6], at),
+            )
+    return [merged[key] for key in sorted(merged)]
+
+
+class Tally(Struct):
+    """What one batch adds to the counts of one terminal."""
+
+    records: int = 0
+    alarms: int = 0
+    quarantined: int = 0
+    duplicates: int = 0
+    with_problems: int = 0
+    late: int = 0
+    first_at_ms: int = 0
+    last_at_ms: int = 0
+    last_recorded_ms: int | None = None
+    clock_error_ms: int | None = None
+    peer: str = ""
+
+    def row(self, terminal_id: int, writer: int) -> tuple[Any, ...]:
+        """The columns of ``tallies``; ``interval_ms`` is what this batch makes of it."""
+        events = self.records + self.alarms + self.quarantined + self.duplicates
+        return (
+            terminal_id,
+            writer,
+            self.records,
+            self.alarms,
+            self.quarantined,
+            self.duplicates,
+            self.with_problems,
+            self.late,
+            self.first_at_ms,
+            self.last_at_ms,
+            self.last_recorded_ms,
+            self.clock_error_ms,
+            events,
+            self.peer,
+        )
+
+
+def add_up(batch: Sequence[Arrival], new: Sequence[bool]) -> dict[int, Tally]:
+    """What the batch adds, per terminal; ``new`` says of each arrival whether it was stored just now."""
+    tallies: dict[int, Tally] = {}
+    for arrival, fresh in zip(batch, new, strict=True):
+        tally = tallies.get(arrival.terminal_id)
+        at = arrival.received_at_ms
+        if tally is None:
+            tally = tallies[arrival.terminal_id] = Tally(first_at_ms=at, last_at_ms=at)
+        tally.first_at_ms = min(tally.first_at_ms, at)
+        tally.last_at_ms = max(tally.last_at_ms, at)
+        tally.peer = arrival.peer
+        if arrival.sent_at_ms is not None:
+            tally.clock_error_ms = arrival.sent_at_ms - at
+        if not fresh:
+            tally.duplicates += 1
+            continue
+        if arrival.problems:
+            tally.with_problems += 1
+        event = arrival.event
+        if isinstance(event, Record):
+            tally.records += 1
+            recorded = ms(event.recorded_at)
+        elif isinstance(event, Alarm):
+            tally.alarms += 1
+            recorded = ms(event.event_time)
+        else:
+            tally.quarantined += 1
+            continue
+        if recorded is not None:
+            tally.late += at - recorded > LATE_MS
+            tally.last_recorded_ms = max(tally.last_recorded_ms or recorded, recorded)
+    return tallies

@@ -1,0 +1,162 @@
+"""Images beside SQLite: one file per day of receipt, so that retention deletes a file.
+
+Rules:
+
+* ``images/2024-05-06.db`` holds what arrived on that day, UTC; ``day`` is the number of days since 1970.
+* Pages of 32 KB and a rollback journal: a portrait is a page or two, is written once and never changed, and a
+  write-ahead log would write it twice.
+* The writer allocates the ids, so that an event can refer to its image before either is on disk. An image whose
+  event never got committed (a crash between the two) stays as an orphan; its id is not given again.
+* :meth:`DayFiles.add` returns when the images are on disk: ``synchronous`` is FULL, the directory is synced when
+  a file is made.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from gatepost.errors import StoreError
+
+__all__ = ["DAY_MS", "DayFiles", "day_name", "sync_directory"]
+
+DAY_MS = 86_400_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ROWS = (64, 16, 4, 1)
+_JOURNAL = "truncate"
+
+
+def day_name(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).date().isoformat()
+
+
+def sync_directory(folder: Path) -> None:
+    """Make the names in a directory durable; a file that was synced can still lack its name after a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class DayFiles:
+    """The writing end is for one thread; :meth:`read` is for any."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        self._day = -1
+        self._writer: sqlite3.Connection | None = None
+        self._next = 1
+        self._recover()
+
+    def path(self, day: int) -> Path:
+        return self.folder / f"{day_name(day)}.db"
+
+    def days(self) -> list[int]:
+        """Every day of which there is a file."""
+        found = (
+            datetime.fromisoformat(p.stem).replace(tzinfo=UTC) for p in self.folder.glob("????-??-??.db")
+        )
+        return sorted((day - _EPOCH).days for day in found)
+
+    def reserve(self, day: int, count: int) -> int:
+        """The first of ``count`` ids of that day that were never given."""
+        self._open(day)
+        first = self._next
+        self._next += count
+        return first
+
+    def add(self, rows: Sequence[tuple[int, bytes]]) -> None:
+        """Write (id, JPEG) into the file of the day that was last reserved from; durable when it returns."""
+        writer = self._writer
+        if writer is None:
+            raise StoreError("images are added to the day that was reserved from, and none was")
+        writer.execute("BEGIN IMMEDIATE")
+        at = 0
+        while at < len(rows):
+            size = next(size for size in _ROWS if size <= len(rows) - at)
+            values = ",".join(["(?,?)"] * size)
+            flat = [value for row in rows[at : at + size] for value in row]
+            writer.execute(f"INSERT INTO images (id, data) VALUES {values}", flat)
+            at += size
+        writer.execute("COMMIT")
+
+    def read(self, day: int, image_id: int) -> bytes | None:
+        path = self.path(day)
+        if not path.exists():
+            return None
+        with closing(_connect(path, "ro")) as db:
+            row: tuple[bytes] | None = db.execute(
+                "SELECT data FROM images WHERE id = ?", (image_id,)
+            ).fetchone()
+        return None if row is None else row[0]
+
+    def scan(self, day: int, after: int = 0, step: int = 64) -> Iterator[tuple[int, bytes]]:
+        """Every (id, JPEG) of a day above an id, in short reads, so that the writer is not kept waiting."""
+        with closing(_connect(self.path(day), "ro")) as db:
+            while rows := db.execute(
+                "SELECT id, data FROM images WHERE id > ? ORDER BY id LIMIT ?", (after, step)
+            ).fetchall():
+                yield from rows
+                after = rows[-1][0]
+
+    def drop(self, day: int) -> None:
+        """Delete a whole day."""
+        if day == self._day:
+            self.close()
+        self.path(day).unlink(missing_ok=True)
+        self.path(day).with_name(f"{day_name(day)}.db-journal").unlink(missing_ok=True)
+        sync_directory(self.folder)
+
+    def close(self) -> None:
+        """Let go of the file. Also after an error: the next batch opens it anew, and recovers it."""
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = None
+        self._day = -1
+
+    def _open(self, day: int) -> None:
+        if day == self._day:
+            return
+        self.close()
+        path = self.path(day)
+        fresh = not path.exists()
+        db = _connect(path, "rwc")
+        try:
+            if fresh:
+                db.execute("PRAGMA page_size = 32768")
+            mode = db.execute(f"PRAGMA journal_mode = {_JOURNAL}").fetchone()[0]
+            db.execute("PRAGMA synchronous = FULL")
+            level = db.execute("PRAGMA synchronous").fetchone()[0]
+            if mode != _JOURNAL or level != 2:
+                raise StoreError(
+                    f"{path} does not sync before it answers (journal {mode}, synchronous {level})"
+                )
+            db.execute("CREATE TABLE IF NOT EXISTS images (id INTEGER PRIMARY KEY, data BLOB NOT NULL)")
+            highest = db.execute("SELECT max(id) FROM images").fetchone()[0]
+        except BaseException:
+            db.close()
+            raise
+        if fresh:
+            sync_directory(self.folder)
+        self._writer, self._day, self._next = db, day, (highest or 0) + 1
+
+    def _recover(self) -> None:
+        """Roll back what a crash left half written, which readers may not do."""
+        for journal in self.folder.glob("*.db-journal"):
+            if journal.stat().st_size:
+                with closing(_connect(journal.with_name(journal.name.removesuffix("-journal")), "rw")) as db:
+                    db.execute("SELECT max(id) FROM images").fetchone()
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=10.0,
+        isolation_level=None,
+        check_same_thread=False,
+    )

@@ -1,0 +1,308 @@
+"""The tables of the receiver's store: one ``MetaData`` for SQLite and PostgreSQL.
+
+Rules:
+
+* Times are integers, milliseconds since 1970 UTC, in columns that end in ``_ms``. Nothing depends on a session's
+  time zone, and both databases sort them alike.
+* The ids of ``records``, ``alarm_events`` and ``quarantine`` come out of **one** sequence and grow in commit
+  order, so that an id is a place in the stream of everything that arrived (``docs/decisions/0004-cursor.md``).
+* What makes an event the same event is ``UNIQUE (terminal_id, key)``; ``key`` is sixteen bytes of
+  :func:`gatepost.wire.digest`. There is no time window.
+* Names and numbers of people stand in ``identities`` (and in ``original``) and nowhere else: search, filters by
+  person and erasure work on thousands of rows, not on millions. ``pin`` stands nowhere.
+* ``facets`` names every combination of the coded fields that has occurred; a record points to its own. One
+  index, ``(facet_id, at_ms)``, then answers any combination of filters on those fields, newest first.
+* ``tallies`` has one row per terminal and *writer* (a process of the receiver), so that processes which store
+  events of one terminal at once do not wait for each other's row; the sum is the terminal's count.
+
+``migrations/`` brings a database here step by step; a test proves that both ways end alike.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = [
+    "metadata",
+    "meta",
+    "sites",
+    "terminals",
+    "peers",
+    "tallies",
+    "refusals",
+    "disagreements",
+    "facets",
+    "identities",
+    "records",
+    "alarm_events",
+    "alarms",
+    "quarantine",
+    "misdirected",
+    "images",
+    "TERMINAL_STATES",
+]
+
+TERMINAL_STATES = ("new", "approved", "held", "retired")
+"""``new``: seen, not yet looked at; ``approved``; ``held``: stored, hidden until approved; ``retired``."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# SQLite gives its fast row id only to a column that is declared INTEGER.
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+sites = Table(
+    "sites",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("timezone", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+)
+
+terminals = Table(
+    "terminals",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("serial", Text, unique=True),
+    # Where nothing said which terminal it is, a peer address stands for one.
+    Column("anonymous_peer", Text, unique=True),
+    Column("name", Text),
+    Column("site_id", _Id, ForeignKey("sites.id"), nullable=False),
+    Column("timezone", Text),
+    Column("state", Text, nullable=False),
+    Column("token_digest", LargeBinary, unique=True),
+    Column("networks", Text),
+    Column("model", Text),
+    Column("dialect", Text),
+    Column("created_at_ms", BigInteger, nullable=False),
+    CheckConstraint("state IN ('new', 'approved', 'held', 'retired')", name="state"),
+)
+
+peers = Table(
+    "peers",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), primary_key=True),
+    Column("writer", Integer, primary_key=True),
+    Column("records", BigInteger, nullable=False),
+    Column("alarms", BigInteger, nullable=False),
+    Column("quarantined", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("with_problems", BigInteger, nullable=False),
+    Column("late", BigInteger, nullable=False),
+    Column("first_at_ms", BigInteger, nullable=False),
+    Column("last_at_ms", BigInteger, nullable=False),
+    Column("last_recorded_ms", BigInteger),
+    Column("clock_error_ms", BigInteger),
+    Column("interval_ms", BigInteger),
+    Column("peer", Text),
+    sqlite_with_rowid=False,
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    # 0 where nobody could say which terminal it was: no foreign key.
+    Column("terminal_id", _Id, primary_key=True),
+    Column("writer", Integer, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("last_at_ms", BigInteger, nullable=False),
+)
+
+disagreements = Table(
+    "disagreements",
+    metadata,
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("said", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("first_at_ms", BigInteger, nullable=False),
+    Column("last_at_ms", BigInteger, nullable=False),
+)
+
+facets = Table(
+    "facets",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    # -1 stands for "not sent", -2 for a code that no table of the page knows: NULLs would not be unique.
+    Column("recognition_type", Integer, nullable=False),
+    Column("passed", Integer, nullable=False),
+    Column("abnormal_type", Integer, nullable=False),
+    Column("entry_mode", Integer, nullable=False),
+    Column("has_image", Integer, nullable=False),
+    UniqueConstraint("recognition_type", "passed", "abnormal_type", "entry_mode", "has_image"),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("site_id", _Id, ForeignKey("sites.id"), nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("type", BigInteger),
+    Column("job_number", Text, nullable=False),
+    Column("ic_number", Text, nullable=False),
+    Column("id_number", Text, nullable=False),
+    Column("remark", Text, nullable=False),
+    Column("guest_from_ms", BigInteger),
+    Column("guest_until_ms", BigInteger),
+    Column("groups", Text, nullable=False),
+    Column("first_at_ms", BigInteger, nullable=False),
+    Column("erased_at_ms", BigInteger),
+    Index(None, "user_id", "site_id"),
+    Index(None, "job_number"),
+    Index(None, "name"),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("received_at_ms", BigInteger, nullable=False),
+    # When it happened; where the terminal did not say, when it arrived. What is listed is sorted by this.
+    Column("at_ms", BigInteger, nullable=False),
+    Column("recorded_at_ms", BigInteger),
+    Column("recognition_type", BigInteger),
+    Column("passed", SmallInteger),
+    Column("entry_mode", BigInteger),
+    Column("abnormal_type", BigInteger),
+    Column("score", Float),
+    Column("temperature", Float),
+    Column("mask", BigInteger),
+    Column("mode", BigInteger),
+    Column("uuid", Text),
+    Column("facet_id", _Id, ForeignKey("facets.id"), nullable=False),
+    Column("identity_id", _Id, ForeignKey("identities.id")),
+    Column("image_day", Integer),
+    Column("image_id", BigInteger),
+    Column("dialect", Text),
+    Column("peer", Text),
+    Column("problems", Text),
+    Column("original", LargeBinary),
+    UniqueConstraint("terminal_id", "key"),
+    Index(None, "facet_id", "at_ms"),
+    Index(None, "terminal_id", "at_ms"),
+)
+Index(
+    "ix_records_identity_id_at_ms",
+    records.c.identity_id,
+    records.c.at_ms,
+    sqlite_where=records.c.identity_id.is_not(None),
+    postgresql_where=records.c.identity_id.is_not(None),
+)
+
+alarm_events = Table(
+    "alarm_events",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("status", BigInteger),
+    Column("code", BigInteger),
+    Column("event_time_ms", BigInteger),
+    Column("description", Text),
+    Column("user_id", BigInteger),
+    Column("received_at_ms", BigInteger, nullable=False),
+    Column("image_day", Integer),
+    Column("image_id", BigInteger),
+    Column("dialect", Text),
+    Column("peer", Text),
+    Column("problems", Text),
+    Column("original", LargeBinary),
+    UniqueConstraint("terminal_id", "key"),
+    Index(None, "terminal_id", "trace_id"),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), nullable=False),
+    Column("trace_id", Text, nullable=False),
+    # Both merge to the same value in whatever order the steps arrive: the highest status, the lowest code.
+    Column("status", BigInteger, nullable=False),
+    Column("code", BigInteger),
+    Column("first_at_ms", BigInteger, nullable=False),
+    Column("last_at_ms", BigInteger, nullable=False),
+    Column("acknowledged_at_ms", BigInteger),
+    Column("acknowledged_by", Text),
+    Column("note", Text),
+    UniqueConstraint("terminal_id", "trace_id"),
+    Index(None, "status", "first_at_ms"),
+    Index(None, "first_at_ms"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("received_at_ms", BigInteger, nullable=False),
+    Column("peer", Text),
+    Column("problems", Text),
+    Column("tries", Integer, nullable=False),
+    Column("original", LargeBinary, nullable=False),
+    UniqueConstraint("terminal_id", "key"),
+)
+
+misdirected = Table(
+    "misdirected",
+    metadata,
+    Column("peer", Text, primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("serial", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("first_at_ms", BigInteger, nullable=False),
+    Column("last_at_ms", BigInteger, nullable=False),
+    Index(None, "last_at_ms"),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+    info={"only": "postgresql"},  # SQLite keeps a file a day beside the database: see images.py
+)

@@ -1,0 +1,293 @@
+"""What the receiver's store promises, and the values that go in and out of it.
+
+Two stores keep these promises: :class:`gatepost.store.sqlite.SqliteStore` (a data folder, one process) and
+:class:`gatepost.store.postgres.PostgresStore` (a server, several processes at once). One suite,
+``tests/store/store_suite.py``, runs on both.
+
+Promises:
+
+* When :meth:`Store.write` returns, every event of the batch and every image is on disk, and is listed exactly
+  once, however often it was written: in one batch, by two processes, or a year later.
+* When it raises :class:`~gatepost.errors.StoreUnavailable`, nothing of the batch may be acknowledged; writing
+  it again later does no harm.
+* The counts of a terminal are part of the same transaction.
+
+Every method blocks, and may be called from any thread.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from msgspec import Struct, field
+
+from gatepost.wire import Dialect, Event, Problem
+
+__all__ = [
+    "Arrival",
+    "Stored",
+    "TerminalState",
+    "TerminalRow",
+    "RecordRow",
+    "AlarmRow",
+    "AlarmStep",
+    "PersonRow",
+    "Page",
+    "RecordQuery",
+    "AlarmQuery",
+    "Stats",
+    "Store",
+]
+
+T = TypeVar("T")
+
+TerminalState = Literal["new", "approved", "held", "retired"]
+
+
+class Arrival(Struct, frozen=True, kw_only=True):
+    """One event as it came in, and all that was found out about where it came from."""
+
+    terminal_id: int
+    key: bytes
+    """Sixteen bytes, :func:`gatepost.wire.digest` of :func:`gatepost.wire.key`."""
+    event: Event
+    """A record and an alarm are listed; what is neither goes to the quarantine."""
+    received_at_ms: int
+    original: bytes
+    """The JSON text without the image and without any ``pin``."""
+    image: bytes | None = None
+    """The JPEG, as it is to be stored; ``event.image`` is not looked at."""
+    problems: tuple[Problem, ...] = ()
+    dialect: Dialect | None = None
+    peer: str = ""
+    """The address that it came from, behind any trusted proxy."""
+    bind_peer: bool = False
+    """True where a serial or a token said which terminal it is: later events from ``peer`` without any are its."""
+    sent_at_ms: int | None = None
+    """The ``timestamp`` header: the terminal's clock when it pushed. The clock error is derived from it."""
+    model: str | None = None
+    disagreements: tuple[tuple[str, str], ...] = ()
+    """Who else it could have been: (source, what it said), such as ``("header", "SN-2")``."""
+
+
+class Stored(Struct, frozen=True):
+    """What became of one arrival."""
+
+    new: bool
+    """False: it was there already, and was counted as a duplicate."""
+    id: int
+    """Of the row that holds it, which for a duplicate is the first one's."""
+
+
+class TerminalRow(Struct, frozen=True, kw_only=True):
+    """A terminal, and the counts of what it sent."""
+
+    id: int
+    serial: str | None
+    anonymous_peer: str | None
+    name: str | None
+    site_id: int
+    site: str
+    timezone: str
+    """Its own, or else its site's."""
+    state: TerminalState
+    has_token: bool
+    networks: tuple[str, ...]
+    """Where it may push from; empty: anywhere that is allowed at all."""
+    model: str | None
+    dialect: str | None
+    created_at: datetime
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+    last_recorded_at: datetime | None = None
+    clock_error_ms: int | None = None
+    """How far its clock is ahead; negative where it is behind."""
+    interval_ms: int | None = None
+    """The usual time between two arrivals, so that silence can be told from quiet."""
+    peer: str | None = None
+    records: int = 0
+    alarms: int = 0
+    quarantined: int = 0
+    duplicates: int = 0
+    with_problems: int = 0
+    late: int = 0
+    """How many arrived over ten minutes after they happened: a backlog, or a clock that is wrong."""
+    refused: int = 0
+    disagreements: int = 0
+
+
+class PersonRow(Struct, frozen=True, kw_only=True):
+    """Whom a record is about, as the terminal knew them then."""
+
+    identity_id: int
+    user_id: str
+    name: str
+    type: int | None
+    job_number: str
+    ic_number: str
+    id_number: str
+    remark: str
+    guest_from: datetime | None
+    guest_until: datetime | None
+    groups: tuple[dict[str, Any], ...]
+
+
+class RecordRow(Struct, frozen=True, kw_only=True):
+    """A stored passage."""
+
+    id: int
+    terminal_id: int
+    serial: str | None
+    uuid: str | None
+    at: datetime
+    """When it happened; where the terminal did not say, when it arrived."""
+    recorded_at: datetime | None
+    received_at: datetime
+    recognition_type: int | None
+    passed: bool | None
+    entry_mode: int | None
+    abnormal_type: int | None
+    score: float | None
+    temperature: float | None
+    mask: int | None
+    mode: int | None
+    person: PersonRow | None
+    has_image: bool
+    dialect: str | None
+    peer: str | None
+    problems: tuple[Problem, ...]
+    original: bytes | None
+
+
+class AlarmStep(Struct, frozen=True, kw_only=True):
+    """One report of an alarm: it occurred, it could not be cleared, it was cleared."""
+
+    id: int
+    status: int | None
+    code: int | None
+    at: datetime | None
+    received_at: datetime
+    description: str | None
+    user_id: int | None
+    has_image: bool
+    problems: tuple[Problem, ...]
+    original: bytes | None
+
+
+class AlarmRow(Struct, frozen=True, kw_only=True):
+    """An alarm, joined from its steps by ``trace_id`` in whatever order they arrived."""
+
+    id: int
+    terminal_id: int
+    serial: str | None
+    trace_id: str
+    code: int | None
+    state: Literal["open", "clear_failed", "cleared"]
+    first_at: datetime
+    last_at: datetime
+    history: tuple[AlarmStep, ...]
+    """By the time that each step happened."""
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    note: str | None
+
+
+class RecordQuery(Struct, frozen=True, kw_only=True):
+    """Which records, in which order. ``None`` does not filter."""
+
+    since: datetime | None = None
+    """At or after; by when it happened."""
+    until: datetime | None = None
+    """Before."""
+    terminal: str | int | None = None
+    """A serial, or a terminal's id."""
+    site_id: int | None = None
+    person: str | None = None
+    """A ``user_id``."""
+    name: str | None = None
+    """Contained in the name."""
+    job_number: str | None = None
+    recognition_type: int | None = None
+    passed: bool | None = None
+    abnormal_type: int | None = None
+    entry_mode: int | None = None
+    has_image: bool | None = None
+    q: str | None = None
+    """Contained in the name or any of the numbers."""
+    order: Literal["newest", "oldest", "received"] = "newest"
+    """``received``: by arrival; a cursor of this order continues with what arrives later, without a gap."""
+    limit: int = 100
+    cursor: str | None = None
+    include_held: bool = False
+
+
+class AlarmQuery(Struct, frozen=True, kw_only=True):
+    """Which alarms, newest first."""
+
+    state: Literal["open", "clear_failed", "cleared"] | None = None
+    terminal: str | int | None = None
+    acknowledged: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 100
+    cursor: str | None = None
+    include_held: bool = False
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """A stretch of a list, and where the next one begins."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+
+
+class Stats(Struct, frozen=True, kw_only=True):
+    """Everything that was ever counted."""
+
+    records: int
+    alarms: int
+    """Alarms, not their steps."""
+    duplicates: int
+    quarantined: int
+    refused: int
+    terminals: int
+    refusals: Mapping[str, int] = field(default_factory=dict)
+    """By reason."""
+
+
+class Store(Protocol):
+    """See the module."""
+
+    def write(self, batch: Sequence[Arrival]) -> list[Stored]:
+        """Store a batch in one transaction, and answer for each arrival, in order."""
+
+    def ensure_terminal(
+        self, serial: str | None, *, peer: str = "", now_ms: int, state: TerminalState = "new"
+    ) -> TerminalRow:
+        """The terminal of this serial, made if it is unknown; without serial, the one that ``peer`` stands for."""
+
+    def terminal_by_token(self, digest: bytes) -> TerminalRow | None:
+        """The terminal whose address bears a token with this digest."""
+
+    def terminals(self) -> list[TerminalRow]:
+        """Every terminal, by id."""
+
+    def peers(self) -> dict[str, int]:
+        """Which terminal last pushed from which address, by a serial or a token."""
+
+    def records(self, query: RecordQuery) -> Page[RecordRow]: ...
+
+    def record(self, record_id: int) -> RecordRow | None: ...
+
+    def alarms(self, query: AlarmQuery) -> Page[AlarmRow]: ...
+
+    def image(self, record_id: int) -> bytes | None:
+        """The JPEG of a record, or of an alarm's step: their ids are of one sequence."""
+
+    def stats(self) -> Stats: ...
+
+    def backup(self, path: Path) -> None: ...
+
+    def close(self) -> None:
+        """Let go of everything. May be called twice."""
