@@ -21,7 +21,15 @@ from msgspec import Meta, Struct
 
 from gatepost.errors import SettingsError
 
-__all__ = ["PREFIX", "TerminalSettings", "ReceiverSettings", "load", "shown", "described"]
+__all__ = [
+    "PREFIX",
+    "TerminalSettings",
+    "TerminalServiceSettings",
+    "ReceiverSettings",
+    "load",
+    "shown",
+    "described",
+]
 
 PREFIX = "GATEPOST_"
 
@@ -89,6 +97,29 @@ class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str | None,
         _is("SHA-256 of the receiver's certificate, in hexadecimal; nothing else is then accepted."),
     ] = None
+
+
+class TerminalServiceSettings(TerminalSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What ``gatepost terminal run`` can be told: the terminal's settings, and those of its own HTTP service."""
+
+    listen: Annotated[
+        str, _is("Where the terminal's own service listens, HOST:PORT. Beyond loopback it wants an account.")
+    ] = "127.0.0.1:8000"
+    username: Annotated[
+        str, _is("The account that may ask the terminal's own service; empty for none.", max_length=128)
+    ] = ""
+    password: Annotated[
+        str, _is("The password of that account. Better in password_file.", secret=True, max_length=1024)
+    ] = ""
+    password_file: Annotated[str | None, _is("A file whose first line is the password.")] = None
+    tls: Annotated[
+        bool, _is("Whether the terminal's own service speaks TLS on loopback too; elsewhere it always does.")
+    ] = False
+    certificate_file: Annotated[
+        str | None,
+        _is("The certificate of the terminal's own service, PEM; none for one that it makes itself."),
+    ] = None
+    key_file: Annotated[str | None, _is("The key that belongs to it, PEM.")] = None
 
 
 class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,8 +14,8 @@ from gatepost.errors import DecodeError
 __all__ = [
     "HISTORY_LIMIT",
     "HISTORY_LIMIT_DEFAULT",
-    "HistoryQuery",
-    "decode_history_query",
+    "HistoryRequest",
+    "decode_history_request",
     "history_item_parts",
 ]
 
@@ -25,23 +25,23 @@ HISTORY_LIMIT_DEFAULT = 100
 _MAX_TIME = 253_402_300_799  # the last second of the year 9999, beyond which no datetime reaches
 
 
-class HistoryQuery(Struct, frozen=True, kw_only=True):
+class HistoryRequest(Struct, frozen=True, kw_only=True):
     """Which passages are asked for. Times are Unix seconds, both ends included; ``None`` is an open end.
 
     At most one of ``user_id``, ``job_number`` and ``ic_number`` is set: the first that was given counts.
     """
 
-    begin: int | None = None
-    end: int | None = None
+    since: int | None = None
+    until: int | None = None
     user_id: str | None = None
     job_number: str | None = None
     ic_number: str | None = None
     offset: int = 0
     limit: int = HISTORY_LIMIT_DEFAULT
-    descending: bool = False
+    newest_first: bool = False
 
 
-def decode_history_query(body: bytes) -> HistoryQuery:
+def decode_history_request(body: bytes) -> HistoryRequest:
     """Decode what was posted; an empty body asks for everything, oldest first.
 
     Raises :class:`~gatepost.errors.DecodeError`, whose ``where`` names the field.
@@ -62,12 +62,12 @@ def decode_history_query(body: bytes) -> HistoryQuery:
         if text and not person:
             person[name] = text
     limit = _integer(value, "limit", 0, HISTORY_LIMIT)
-    return HistoryQuery(
-        begin=begin,
-        end=end,
+    return HistoryRequest(
+        since=begin,
+        until=end,
         offset=_integer(value, "offset", 0, 2**31) or 0,
         limit=HISTORY_LIMIT_DEFAULT if limit is None else limit,
-        descending=_integer(value, "sort", 0, 1) == 1,
+        newest_first=_integer(value, "sort", 0, 1) == 1,
         **person,
     )
 

@@ -1,0 +1,44 @@
+"""Words for the command line, in the language of the person who types.
+
+``t(en, zh)`` answers one of its two arguments. The choice is made once, from the environment: ``GATEPOST_LANG`` if it
+is set, else the first of ``LC_ALL``, ``LC_MESSAGES`` and ``LANG`` that is not empty (the order of POSIX, Base
+Definitions 8.2). Whatever starts with ``zh`` is Chinese; everything else is English.
+
+Only what a person reads is translated. What a program reads (JSON, exit codes, option names) is the same everywhere.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Lang = Literal["en", "zh"]
+
+
+def language(environ: Mapping[str, str] | None = None) -> Lang:
+    """Answer the language that the environment asks for; ``environ`` is ``os.environ`` unless given."""
+    source = os.environ if environ is None else environ
+    for name in ("GATEPOST_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        value = source.get(name, "")
+        if value:
+            return "zh" if value.lower().startswith("zh") else "en"
+    return "en"
+
+
+def t(en: str, zh: str) -> str:
+    """Answer ``en`` or ``zh``, whichever the environment asks for."""
+    return zh if language() == "zh" else en
+
+
+def app_options() -> dict[str, Any]:
+    """Answer what every ``typer.Typer`` of the house is made with.
+
+    Plain help (no boxes, nothing imported for colours), no completion installer, no pretty tracebacks: a terminal on a
+    wall starts these commands from scripts, on a slow processor.
+    """
+    return {
+        "add_completion": False,
+        "no_args_is_help": True,
+        "rich_markup_mode": None,
+        "pretty_exceptions_enable": False,
+        "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    }

@@ -1,0 +1,131 @@
+"""Guessing passwords, made slow.
+
+Rules:
+
+- The first ``free`` wrong attempts of a peer cost nothing: a person mistypes. From then on each attempt waits before it
+  is looked at: 1 s, 2 s, 4 s … at most ``longest_s``. The wait comes before the answer is known, so hanging up early
+  tells nothing.
+- One attempt at a time for a peer that has to wait, and a short queue behind it; whoever comes on top of that is told
+  to come back later (429). Opening many connections therefore gains nothing.
+- A right password, or quiet for ``forget_s``, starts the peer anew.
+- A peer is an IPv4 address or an IPv6 /64 (RFC 6177: what one site has). At most ``peers`` are remembered.
+
+Flow: ``async with slowdown.turn(peer) as turn: …; turn.failed()`` or ``turn.succeeded()``.
+"""
+
+import asyncio
+import ipaddress
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from gatepost.errors import GatepostError
+
+
+class TooManyAttempts(GatepostError):
+    """Too many wrong passwords came from this address; ``retry_after_s`` says when to come back."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"too many wrong attempts from this address; try again in {retry_after_s} s")
+
+
+@dataclass(slots=True)
+class _Peer:
+    failures: int = 0
+    last_at: float = 0.0
+    waiting: int = 0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(slots=True)
+class Turn:
+    """One attempt that may now be looked at; say how it ended."""
+
+    _peer: _Peer
+    _now: Callable[[], float]
+
+    def failed(self) -> None:
+        """The password or the account was wrong: the next attempt waits longer."""
+        self._peer.failures += 1
+        self._peer.last_at = self._now()
+
+    def succeeded(self) -> None:
+        """The password was right: start anew."""
+        self._peer.failures = 0
+
+
+class Slowdown:
+    """Remembers who guessed wrong, and holds the next attempts back.
+
+    ``now`` is a monotonic clock in seconds, ``sleep`` waits that many seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        now: Callable[[], float],
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        free: int = 3,
+        longest_s: float = 8.0,
+        queue: int = 4,
+        forget_s: float = 900.0,
+        peers: int = 1024,
+    ) -> None:
+        self._now = now
+        self._sleep = sleep
+        self._free = free
+        self._longest_s = longest_s
+        self._queue = queue
+        self._forget_s = forget_s
+        self._limit = peers
+        self._peers: OrderedDict[str, _Peer] = OrderedDict()
+
+    def wait_s(self, address: str) -> float:
+        """Answer how many seconds the next attempt of ``address`` will be held back."""
+        peer = self._peers.get(_site(address))
+        return 0.0 if peer is None else self._wait_s(peer)
+
+    @asynccontextmanager
+    async def turn(self, address: str) -> AsyncIterator[Turn]:
+        """Wait until an attempt from ``address`` may be looked at. Raises TooManyAttempts if others wait already."""
+        peer = self._peer(_site(address))
+        wait_s = self._wait_s(peer)
+        if not wait_s:
+            yield Turn(peer, self._now)
+            return
+        if peer.waiting >= self._queue:
+            raise TooManyAttempts(max(1, round(wait_s * (peer.waiting + 1))))
+        peer.waiting += 1
+        try:
+            async with peer.lock:
+                await self._sleep(self._wait_s(peer))
+                yield Turn(peer, self._now)
+        finally:
+            peer.waiting -= 1
+
+    def _peer(self, site: str) -> _Peer:
+        peer = self._peers.pop(site, None) or _Peer()
+        if peer.failures and not peer.waiting and self._now() - peer.last_at > self._forget_s:
+            peer.failures = 0
+        self._peers[site] = peer
+        while len(self._peers) > self._limit:
+            self._peers.popitem(last=False)
+        return peer
+
+    def _wait_s(self, peer: _Peer) -> float:
+        over = peer.failures - self._free
+        return 0.0 if over < 0 else min(self._longest_s, 2.0 ** min(over, 16))
+
+
+def _site(address: str) -> str:
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+        return str(ipaddress.ip_network((ip, 64), strict=False))
+    return str(ip)
