@@ -30,6 +30,7 @@ class Tally:
 
     seconds: list[float] = field(default_factory=list)
     refused: int = 0
+    again: int = 0
     why: set[str] = field(default_factory=set)
 
     def percentile(self, q: float) -> float:
@@ -50,7 +51,10 @@ def run(bench: Bench) -> list[Row]:
     shutil.rmtree(folder)
     if not tally.seconds:
         raise BenchmarkError(f"nothing was acknowledged: {tally.why}")
-    bench.say(f"{len(tally.seconds)} acknowledged, {tally.refused} refused {sorted(tally.why)[:3]}")
+    bench.say(
+        f"{len(tally.seconds)} acknowledged, {tally.again} after connecting again, "
+        f"{tally.refused} refused {sorted(tally.why)[:3]}"
+    )
     what = f"{terminals:,} terminals"
     return [
         Row(what=f"{what}: refused or lost", value=tally.refused, unit="events", target=0, at_most=True),
@@ -90,39 +94,59 @@ async def _terminal(
     ends: float,
 ) -> None:
     await asyncio.sleep(number / 1000)
-    own = f"127.{1 + number // 40_000}.{number // 200 % 200}.{1 + number % 200}"
+    link = Link(port, f"127.1.{number // 200}.{1 + number % 200}")
     try:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(own, 0))
-    except OSError as error:
+        await link.connect()
+        sent = 0
+        due = begins + rand.expovariate(EVENTS_PER_SECOND)
+        while due < ends:
+            await asyncio.sleep(due - time.perf_counter())
+            sent += 1
+            event = body(number * 1000 + sent)
+            try:
+                await asyncio.wait_for(link.post(event), REPLY_SECONDS)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                tally.again += 1  # closed while idle: a terminal connects again and pushes again
+                await link.connect()
+                await asyncio.wait_for(link.post(event), REPLY_SECONDS)
+            tally.seconds.append(time.perf_counter() - due)
+            due += rand.expovariate(EVENTS_PER_SECOND)
+    except (BenchmarkError, OSError, asyncio.IncompleteReadError, TimeoutError) as error:
         tally.refused += 1
         tally.why.add(repr(error))
-        return
-    due = begins
-    sent = 0
-    while True:
-        due += rand.expovariate(EVENTS_PER_SECOND)
-        if due > ends:
-            break
-        await asyncio.sleep(due - time.perf_counter())
-        sent += 1
-        try:
-            await asyncio.wait_for(_post(reader, writer, body(number * 1000 + sent)), REPLY_SECONDS)
-        except (BenchmarkError, OSError, asyncio.IncompleteReadError, TimeoutError) as error:
-            tally.refused += 1
-            tally.why.add(repr(error))
-            break
-        tally.seconds.append(time.perf_counter() - due)
-    writer.close()
+    finally:
+        link.close()
 
 
-async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes) -> None:
-    """Post one event and read the whole answer; anything but `code` 200 is a BenchmarkError."""
-    writer.write(
-        b"POST /Record HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-        b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
-    )
-    head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
-    reply = await reader.readexactly(length)
-    if json.loads(reply).get("code") != 200:
-        raise BenchmarkError(f"answered {reply[:200]!r}")
+class Link:
+    """One terminal's connection."""
+
+    def __init__(self, port: int, own: str) -> None:
+        self._port = port
+        self._own = own
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def connect(self) -> None:
+        """Connect, or connect again. Raises OSError."""
+        self.close()
+        self._reader, self._writer = await asyncio.open_connection(
+            "127.0.0.1", self._port, local_addr=(self._own, 0)
+        )
+
+    def close(self) -> None:
+        """Close without waiting. Idempotent."""
+        if self._writer is not None:
+            self._writer.close()
+
+    async def post(self, body: bytes) -> None:
+        """Post one event and read the whole answer; anything but `code` 200 is a BenchmarkError."""
+        assert self._writer is not None
+        self._writer.write(
+            b"POST /Record HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.split(b"content-length:")[1].split(b"\r\n")[0])
+        reply = await self._reader.readexactly(length)
+        if json.loads(reply).get("code") != 200:
+            raise BenchmarkError(f"answered {reply[:200]!r}")
