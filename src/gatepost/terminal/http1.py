@@ -64,6 +64,7 @@ class ReplyParser:
         "_interim",
         "_left",
         "_raw",
+        "_size",
         "_status",
         "_too_much",
         "reusable",
@@ -83,7 +84,8 @@ class ReplyParser:
             None  # bytes missing from this body or chunk; None: until the end of the connection
         )
         self._body: list[bytes] = []
-        self._raw = 0
+        self._size = 0  # of the body so far, decompressed
+        self._raw = 0  # of what came behind the head, framing included
         self._inflate: zlib._Decompress | None = None
         self._too_much = False
         self._complete = False
@@ -203,7 +205,7 @@ class ReplyParser:
 
     def _chunks(self, data: bytes) -> bytes:
         while not self.complete():
-            if self._left:
+            if self._left and self._left > 0:
                 taken = data[: self._left]
                 self._left -= len(taken)
                 data = data[len(taken) :]
@@ -229,9 +231,7 @@ class ReplyParser:
         return data
 
     def _chunk_line(self, line: bytes) -> None:
-        self._raw += (
-            len(line) + 2
-        )  # sizes, extensions and trailers count too: nobody sends those without an end
+        self._raw += len(line) + 2  # extensions and trailers count too: nobody sends those without an end
         if self._raw > 2 * MAX_BODY or len(line) > MAX_SIZE_LINE:
             raise BadReply("the chunks of the reply are broken")
         if self._in_trailer:
@@ -254,16 +254,16 @@ class ReplyParser:
         if self._too_much:
             return
         if self._inflate is not None:
-            room = MAX_BODY - sum(map(len, self._body))
+            room = MAX_BODY - self._size
             try:
                 data = self._inflate.decompress(data, room + 1)
             except zlib.error:
                 self._give_up()
                 return
-        if sum(map(len, self._body)) + len(data) > MAX_BODY:
+        self._size += len(data)
+        if self._size > MAX_BODY:
             self._give_up()
-            return
-        if data:
+        elif data:
             self._body.append(data)
 
     def _give_up(self) -> None:
