@@ -92,20 +92,25 @@ def template(*, image: bool) -> str:
     return text.replace('"\x01T"', "\x01T")
 
 
-def _values(run: str, start: int) -> dict[str, Callable[[int], str]]:
+def _values(run: str, start: int, step: float) -> dict[str, Callable[[int], str]]:
     return {
         "S": lambda n: f"BENCH{n % 64:07d}",
         "U": lambda n: f"{run[:8]}-{run[8:]}-4000-8000-{n:012x}",
-        "T": lambda n: f"{start + n // 64:010d}",
+        "T": lambda n: f"{start + int(n * step):010d}",
         "I": lambda n: f"{run}{n:08x}",
         "P": lambda n: f"{n % 1000:04d}",
     }
 
 
-def bodies(run: str, *, image: bool, start: int | None = None) -> Callable[[int], bytes]:
-    """Return a function that gives the `n`-th body of a run, UTF-8 JSON. `start`: Unix seconds of the first passage."""
+def bodies(
+    run: str, *, image: bool, start: int | None = None, step: float = 1 / 64
+) -> Callable[[int], bytes]:
+    """Return a function that gives the `n`-th body of a run, UTF-8 JSON.
+
+    `start`: when the first passage happened, Unix seconds (default: a day ago); `step`: seconds between two passages.
+    """
     parts = MARK.split(template(image=image))
-    values = _values(run, int(time.time()) - 86_400 if start is None else start)
+    values = _values(run, int(time.time()) - 86_400 if start is None else start, step)
     literal = [part.encode() for part in parts[::2]]
     fill = [values[mark] for mark in parts[1::2]]
 

@@ -1,0 +1,57 @@
+"""A receiver's data folder with 2 million passages in it, as after years of a site: written by the store itself."""
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from benchmarks.payloads import bodies, run_id
+from gatepost.store.sqlite import SqliteStore
+from gatepost.store.store import Arrival
+from gatepost.wire import Record, decode, digest, key
+
+RECORDS = 2_000_000
+TERMINALS = 64
+DAYS = 365
+BATCH = 2_000
+
+
+def stock(data: Path, count: int) -> float:
+    """Store `count` passages of 1,000 people at 64 terminals over a year, without images; return the seconds."""
+    began = time.perf_counter()
+    store = SqliteStore.open(data)
+    try:
+        terminals = _terminals(store)
+        arrivals = _arrivals(count, terminals)
+        while batch := list(islice(arrivals, BATCH)):
+            store.write(batch)
+    finally:
+        store.close()
+    return time.perf_counter() - began
+
+
+def _terminals(store: SqliteStore) -> dict[str, int]:
+    now_ms = int(time.time() * 1000)
+    serials = (f"BENCH{n:07d}" for n in range(TERMINALS))
+    return {serial: store.ensure_terminal(serial, now_ms=now_ms).id for serial in serials}
+
+
+def _arrivals(count: int, terminals: dict[str, int]) -> Iterator[Arrival]:
+    """Passages in the order in which they happened; each arrives a second after it happened."""
+    first = int(time.time()) - DAYS * 86_400
+    step = DAYS * 86_400 / count
+    body = bodies(run_id(), image=False, start=first, step=step)
+    for n in range(count):
+        decoded = decode(body(n))
+        event = decoded.event
+        assert isinstance(event, Record)
+        assert event.serial is not None
+        yield Arrival(
+            terminal_id=terminals[event.serial],
+            key=digest(key(event)),
+            event=event,
+            received_at_ms=int((first + n * step + 1) * 1000),
+            original=decoded.original,
+            dialect=decoded.dialect,
+            peer="127.0.0.1",
+        )
