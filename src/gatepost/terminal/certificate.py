@@ -55,7 +55,7 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(
-            "tls_certificate",
+            "certificate_file",
             f"cannot use {certificate} with {key} ({error}); give a PEM certificate and its key",
         ) from error
     return context

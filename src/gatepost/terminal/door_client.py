@@ -1,0 +1,154 @@
+"""The visiting side of the door: what ``emit``, ``status`` and the other commands use to reach a running terminal.
+
+Plain blocking sockets and one thread: a command that hands in three lines should not start an event loop.
+
+Flow of ``emit``: lines of input → socket, as they come; answers → output, as they come; the two never wait for each
+other, so a stream is limited by the disk and not by round trips.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from gatepost.errors import GatepostError
+
+SOCKET_FILE = "door.sock"
+
+# Linux allows 107 bytes and a zero in sun_path (unix(7)); a data folder may well be deeper.
+_SUN_PATH = 107
+
+
+class TerminalNotRunning(GatepostError):
+    """No terminal answers at the door of this data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(
+            f"no terminal is running on {folder}; start one: gatepost terminal run --sn SERIAL --data {folder}"
+        )
+
+
+class DoorRefused(GatepostError):
+    """The running terminal answered that it cannot do what was asked; the text is its own."""
+
+
+@contextmanager
+def address(folder: Path) -> Iterator[str]:
+    """Answer a path to the door of ``folder`` that fits into a socket address, however deep the folder lies."""
+    path = folder / SOCKET_FILE
+    if len(os.fsencode(path)) <= _SUN_PATH:
+        yield str(path)
+        return
+    handle = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{handle}/{SOCKET_FILE}"
+    finally:
+        os.close(handle)
+
+
+def connect(folder: Path, *, timeout_s: float | None = None) -> socket.socket:
+    """Answer a connection to the terminal that runs on ``folder``. Raises TerminalNotRunning."""
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    door.settimeout(timeout_s)
+    try:
+        with address(folder) as path:
+            door.connect(path)
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
+        door.close()
+        raise TerminalNotRunning(folder) from None
+    except BaseException:
+        door.close()
+        raise
+    return door
+
+
+def ask(folder: Path, question: str, *, timeout_s: float = 30.0, **fields: object) -> Any:
+    """Ask the terminal that runs on ``folder``, and answer the ``data`` of its reply.
+
+    Raises TerminalNotRunning, DoorRefused, and OSError if it does not answer within ``timeout_s``.
+    """
+    with connect(folder, timeout_s=timeout_s) as door:
+        door.sendall(msgspec.json.encode({"ask": question, **fields}) + b"\n")
+        with door.makefile("rb") as answers:
+            line = answers.readline()
+    if not line.endswith(b"\n"):
+        raise TerminalNotRunning(folder)
+    answer = msgspec.json.decode(line)
+    if not answer.get("ok"):
+        raise DoorRefused(str(answer.get("message", "the terminal refused, without a reason")))
+    return answer.get("data")
+
+
+def emit(folder: Path, lines: Iterable[bytes], out: IO[bytes]) -> bool:
+    """Hand every line of ``lines`` in, write one line of answer each to ``out``, and answer whether all were accepted.
+
+    Empty lines are passed over. If the terminal goes away, every line without an answer gets one that says so, and the
+    rest of ``lines`` is not read: those events may or may not be on disk, and are safe to hand in again if they carry a
+    ``uuid`` or ``trace_id``. Raises TerminalNotRunning if there is none to begin with.
+    """
+    with connect(folder) as door:
+        answers = _Answers(door, out)
+        reading = threading.Thread(target=answers.read, name="door-answers", daemon=True)
+        reading.start()
+        sent = 0
+        # A broken pipe here is the terminal's end; what it means is said below, a line an event.
+        with suppress(BrokenPipeError, ConnectionError):
+            for line in lines:
+                if line.strip():
+                    sent += 1
+                    door.sendall(line if line.endswith(b"\n") else line + b"\n")
+            door.shutdown(socket.SHUT_WR)
+        reading.join()
+    for _ in range(sent - answers.count):
+        out.write(_GONE)
+    out.flush()
+    if answers.error is not None:
+        raise answers.error
+    return answers.refused == 0 and answers.count == sent
+
+
+_GONE = (
+    msgspec.json.encode(
+        {
+            "ok": False,
+            "error": "terminal-gone",
+            "message": "the terminal went away before it answered: not known to be on disk; hand it in again",
+            "retry": True,
+        }
+    )
+    + b"\n"
+)
+
+
+class _Answers:
+    """Copies the answers to the output and counts them."""
+
+    def __init__(self, door: socket.socket, out: IO[bytes]) -> None:
+        self._door = door
+        self._out = out
+        self.count = 0
+        self.refused = 0
+        self.error: OSError | None = None
+
+    def read(self) -> None:
+        try:
+            with self._door.makefile("rb") as answers:
+                for line in answers:
+                    if not line.endswith(b"\n"):
+                        return
+                    self.count += 1
+                    self.refused += msgspec.json.decode(line).get("ok") is not True
+                    self._out.write(line)
+                    self._out.flush()
+        except ConnectionError:
+            return
+        except OSError as error:  # our own output is closed: the sender has to stop too
+            self.error = error
+            with suppress(OSError):
+                self._door.shutdown(socket.SHUT_RDWR)
