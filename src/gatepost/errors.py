@@ -15,6 +15,7 @@ command line prints it in one line. Anything else that escapes is a defect of ga
     │   ├── OutboxUnavailable    disk full or read-only; nothing was accepted, try again
     │   ├── OutboxInUse          another process has it open
     │   ├── OutboxTooNew         written by a later version
+    │   ├── OutboxCorrupt        not an outbox, or damaged; nothing was touched
     │   └── NotSubscribed        nobody has subscribed yet, so nothing is cached (by the protocol page)
     └── StoreError               the receiver's store
         ├── StoreUnavailable     cannot take it now; nothing was acknowledged, try again
@@ -34,6 +35,7 @@ __all__ = [
     "OutboxUnavailable",
     "OutboxInUse",
     "OutboxTooNew",
+    "OutboxCorrupt",
     "NotSubscribed",
     "StoreError",
     "StoreUnavailable",
@@ -98,6 +100,10 @@ class OutboxInUse(OutboxError):
 
 class OutboxTooNew(OutboxError):
     """The outbox was written by a later version of gatepost. Nothing was touched."""
+
+
+class OutboxCorrupt(OutboxError):
+    """This is no outbox, or it is damaged. Nothing was touched."""
 
 
 class NotSubscribed(OutboxError):

@@ -1,0 +1,200 @@
+"""What goes into an outbox and what comes out of it, as frozen values."""
+
+from enum import StrEnum
+from typing import Literal
+
+import pybase64
+from msgspec import Struct
+
+from gatepost.wire import Alarm, Record, Subscription, encode_parts
+
+__all__ = [
+    "ALARMS",
+    "RECORDS",
+    "State",
+    "NewEvent",
+    "Claimed",
+    "Dropped",
+    "OutboxStatus",
+    "Stored",
+    "HistoryPage",
+    "HistoryQuery",
+]
+
+ALARMS = 0
+"""The lane that goes first."""
+RECORDS = 1
+
+
+class State(StrEnum):
+    """Where an event is in its life. Those that were dropped are gone, and only counted."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+class NewEvent(Struct, frozen=True):
+    """An event, encoded once and never again: what is pushed a year later is what was recorded."""
+
+    lane: int
+    head: bytes
+    tail: bytes
+    image: bytes | None
+    trace: str | None
+    happened_at: int | None
+    """Unix seconds, by the terminal's clock."""
+    user_id: str
+    job_number: str
+    ic_number: str
+
+    @classmethod
+    def of(cls, event: Record | Alarm) -> "NewEvent":
+        """Raises :class:`~gatepost.errors.EncodeError` if the event is not one that can be sent."""
+        head, tail = encode_parts(event)
+        image = bytes(event.image) if event.image else None
+        if isinstance(event, Alarm):
+            at = event.event_time
+            seconds = None if at is None else int(at.timestamp())
+            return cls(ALARMS, head, tail, image, event.trace_id, seconds, "", "", "")
+        user = event.user
+        at = event.recorded_at
+        return cls(
+            RECORDS,
+            head,
+            tail,
+            image,
+            None,
+            None if at is None else int(at.timestamp()),
+            (user.user_id or "") if user else "",
+            (user.job_number or "") if user else "",
+            (user.ic_number or "") if user else "",
+        )
+
+    @property
+    def size(self) -> int:
+        return len(self.head) + len(self.tail) + len(self.image or b"")
+
+
+class Claimed(Struct, frozen=True):
+    """An event to push now. It stays in flight until it is settled or released."""
+
+    id: int
+    lane: int
+    head: bytes
+    image: bytes | None
+    """The JPEG, raw."""
+    tail: bytes
+    attempts: int
+    """This one included."""
+    refusals: int
+    """How often the receiver refused it before."""
+    last_attempt_at: float | None
+    """Unix seconds of the attempt before this one."""
+
+    @property
+    def body(self) -> bytes:
+        """The push body as the page has it."""
+        return self.head + pybase64.b64encode(self.image or b"") + self.tail
+
+
+class Stored(Struct, frozen=True):
+    """An event as the outbox holds it."""
+
+    id: int
+    state: State
+    lane: int
+    head: bytes
+    image: bytes | None
+    tail: bytes
+    attempts: int
+    refusals: int
+    accepted_at: float
+    """Unix seconds."""
+    happened_at: int | None
+    settled_at: float | None
+    """Unix seconds at which it was delivered or became a dead letter; ``None`` while it waits."""
+    reason: str
+    """Why the last attempt failed."""
+
+    @property
+    def body(self) -> bytes:
+        """The push body as the page has it."""
+        return self.head + pybase64.b64encode(self.image or b"") + self.tail
+
+
+class HistoryQuery(Struct, frozen=True, kw_only=True):
+    """Which records of the history (``POST /v1/event/records``)."""
+
+    since: int | None = None
+    """Unix seconds, inclusive, of when it happened."""
+    until: int | None = None
+    user_id: str | None = None
+    job_number: str | None = None
+    ic_number: str | None = None
+    offset: int = 0
+    limit: int = 100
+    newest_first: bool = False
+
+
+class HistoryPage(Struct, frozen=True):
+    """Some records of the history, and how many match in all."""
+
+    total: int
+    items: tuple[Stored, ...]
+
+
+class Dropped(Struct, frozen=True):
+    """One burst of events that were given up."""
+
+    reason: str
+    """``capacity``, ``capacity_bytes``, ``dead-letters`` (too many of them) or ``discarded`` (by a person)."""
+    lane: Literal["records", "alarms"]
+    count: int
+    first_id: int
+    last_id: int
+    """The events lie between these two, inclusive; not all between them need have been dropped."""
+    oldest_event_at: int | None
+    """Unix seconds at which the oldest of them happened."""
+    newest_event_at: int | None
+    first_dropped_at: float
+    """Unix seconds."""
+    last_dropped_at: float
+
+
+class OutboxStatus(Struct, frozen=True, kw_only=True):
+    """The ledger and what stands around it, as of one moment.
+
+    ``accepted = delivered + pending + dead + dropped``, always.
+    """
+
+    accepted: int
+    delivered: int
+    pending: int
+    dead: int
+    dropped: int
+    oldest_pending_s: float | None
+    """Seconds since the oldest waiting event was accepted."""
+    bytes: int
+    """Of the bodies that wait or are dead letters."""
+    last_error: str | None
+    """Why the last failed attempt failed; stays after a success, for ``last_error_at`` tells which is newer."""
+    last_error_at: float | None
+    last_success_at: float | None
+    pending_records: int
+    pending_alarms: int
+    in_flight: int
+    history: int
+    """Delivered records that are kept."""
+    history_bytes: int
+    file_bytes: int
+    """What the outbox takes on disk, its write-ahead log included."""
+    refused_full: int
+    """Events that ``record()`` refused because the outbox was full. They were never accepted."""
+    unsaved: int
+    """Results that could not be written yet, because the disk is full or read-only."""
+    storage_error: str | None
+    """Why the disk does not take anything at the moment; ``None`` while it does."""
+    drops: tuple[Dropped, ...]
+    capacity: int
+    subscription: Subscription | None
