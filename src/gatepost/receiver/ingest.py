@@ -1,0 +1,448 @@
+"""Where pushes come in: ``POST /Record`` and ``POST /Record/TOKEN``, and every further path of the settings.
+
+Rules:
+
+* ``{"code": 200, "message": "success", "data": {}}`` is said only after the commit, and to a duplicate as well.
+* Every other reply has the same shape, and its ``code`` is the HTTP status (the page, 响应结构).
+* A passage is never lost for a detail: the decoding is lenient, and what is wrong is noted on the event. A JSON
+  object that is no event is kept raw. What is no JSON object, too large, too deep or of another content type is
+  refused, and counted for its terminal: nothing of it could be kept.
+* The ingest stands in front of the web framework, and in front of ASGI: a push costs one decoding and two calls,
+  no task. A task is made only when a terminal is seen for the first time.
+
+Flow: ``take`` → headers → ``decode`` → ``Directory.decide`` → ``Committer.enqueue`` → ``settled`` → reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gatepost.errors import DecodeError, StoreError, StoreUnavailable
+from gatepost.receiver.guard import Refusal, Request
+from gatepost.receiver.identify import (
+    Claim,
+    Decision,
+    Directory,
+    Introduced,
+    Known,
+    Networks,
+    Policy,
+    Rejected,
+    Taken,
+    peer_address,
+    token_digest,
+)
+from gatepost.store.store import Arrival
+from gatepost.wire import (
+    SUCCESS,
+    Decoded,
+    Dialect,
+    Problem,
+    Record,
+    Unknown,
+    decode,
+    digest,
+    encode,
+    encode_reply,
+    key,
+)
+
+if TYPE_CHECKING:
+    from gatepost.receiver.committer import Committer
+    from gatepost.receiver.tally import Tally
+    from gatepost.store.store import Store, Stored
+
+__all__ = ["Ingest", "Options"]
+
+log = structlog.get_logger(__name__)
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Headers = dict[bytes, bytes]
+Answer = Callable[[int, bytes], None]
+
+_JSON_TYPES = {b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"}
+"""As they mostly come; whatever else may mean JSON is looked at more closely."""
+
+_REASONS = {400: "malformed", 408: "slow", 413: "too large", 431: "too large a head", 503: "busy"}
+"""Under which a refusal by the guard is counted."""
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """The settings that the ingest looks at."""
+
+    paths: tuple[str, ...] = ("/Record",)
+    max_body_bytes: int = 8 * 1024 * 1024
+    max_depth: int = 64
+    on_invalid: Literal["quarantine", "refuse"] = "quarantine"
+    retry_after_s: int = 5
+    trusted_proxies: Networks = Networks((), setting="trusted_proxies")
+    policy: Policy = Policy()
+
+
+class _Refuse(Exception):
+    def __init__(self, status: int, message: str, *, reason: str, terminal_id: int | None = None) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+        self.reason = reason
+        self.terminal_id = terminal_id
+
+
+class Ingest:
+    """Takes pushes: directly from the guard (:meth:`take`), or as an ASGI application (``__call__``)."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        store: Store,
+        directory: Directory,
+        tally: Tally,
+        *,
+        options: Options,
+        now: Callable[[], float],
+    ) -> None:
+        """``now`` answers Unix seconds."""
+        self._committer = committer
+        self._store = store
+        self._directory = directory
+        self._tally = tally
+        self._options = options
+        self._now = now
+        self._tasks: set[asyncio.Task[None]] = set()
+        paths = [path.rstrip("/") for path in options.paths]
+        self._exact = frozenset(paths + [path + "/" for path in paths])
+        self._prefixes = tuple(path + "/" for path in paths)
+        self._targets = {path.encode(): "" for path in self._exact}
+
+    def address(self, path: str) -> str | None:
+        """Answer the token in a path, empty where it has none; ``None`` if nothing is received there."""
+        if path in self._exact:
+            return ""
+        for prefix in self._prefixes:
+            if path.startswith(prefix) and "/" not in path[len(prefix) :]:
+                return path[len(prefix) :]
+        return None
+
+    def wants(self, target: bytes) -> bool:
+        """Whether a request with this target can be taken without taking the target apart."""
+        if target in self._targets:
+            return True
+        path = target.decode("latin-1")
+        return path.isascii() and "%" not in path and "?" not in path and self.address(path) is not None
+
+    def take(self, request: Request) -> None:
+        """Take one push, and answer it when it is stored. Raises nothing."""
+        token = self._targets.get(request.target)
+        if token is None:
+            token = self.address(request.target.decode("latin-1")) or ""
+        headers: Headers = dict(request.headers)
+        peer = self._peer(request.address, headers, request.headers)
+        push = _Push(self, token, headers, peer, request.body, request.answer)
+        try:
+            if request.method != b"POST":
+                raise _Refuse(405, "events are pushed with POST", reason="method")
+            self._store_push(push)
+        except _Refuse as refuse:
+            self._refuse(push, refuse)
+        except StoreError as error:
+            push.answer(503, encode_reply(503, str(error)))
+        except Exception as error:
+            log.error("ingest.failed", kind=type(error).__name__)
+            push.answer(503, encode_reply(503, "the receiver failed; send it again later"))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one push, as an ASGI application."""
+        try:
+            body = await self._read(receive)
+        except _Refuse as refuse:
+            self._tally.refused(None, refuse.reason)
+            await _send(send, refuse.status, encode_reply(refuse.status, refuse.message), self._options)
+            return
+        if body is None:
+            return
+        answered: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+        client = scope.get("client")
+        self.take(
+            Request(
+                scope["method"].encode(),
+                scope["path"].encode("latin-1", "replace"),
+                list(scope["headers"]),
+                client[0] if client else "",
+                body,
+                lambda status, reply: answered.done() or answered.set_result((status, reply)),
+            )
+        )
+        status, reply = await answered
+        await _send(send, status, reply, self._options)
+
+    async def misdirected(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a push that went to a path where nothing is received, and remember it to be shown."""
+        headers: Headers = dict(scope["headers"])
+        serial = _text(headers.get(b"sn"))
+        body = await self._read(receive)
+        if body is None:
+            return
+        if serial is None:
+            try:
+                event = decode(body, lenient=True, max_depth=self._options.max_depth).event
+                serial = event.serial if isinstance(event, Record) else None
+            except DecodeError:
+                serial = None
+        client = scope.get("client")
+        peer = self._peer(client[0] if client else "", headers, scope["headers"])
+        self._tally.misdirected(peer, scope["path"], serial)
+        message = (
+            f"nothing is received at this path; let the terminal push to {', '.join(self._options.paths)}"
+        )
+        await _send(send, 404, encode_reply(404, message), self._options)
+
+    def count_refusal(self, refusal: Refusal) -> None:
+        """Count what the guard refused for the terminal that it was, as far as its head tells."""
+        scope = refusal.scope
+        token = None if scope is None else self.address(scope["path"])
+        if scope is None or token is None:
+            return
+        headers: Headers = dict(scope["headers"])
+        push = _Push(self, token, headers, self._peer(refusal.peer, headers, scope["headers"]), b"", _nobody)
+        self._tally.refused(self._terminal_of(push), _REASONS.get(refusal.status, "malformed"))
+
+    # The steps of one push.
+
+    def _store_push(self, push: _Push) -> None:
+        headers = push.headers
+        kind = headers.get(b"content-type")
+        if kind is not None and kind not in _JSON_TYPES and not _is_json(kind):
+            raise _Refuse(415, "the content type of an event is application/json", reason="content type")
+        coding = headers.get(b"content-encoding")
+        if coding is not None and coding.strip().lower() not in (b"", b"identity"):
+            # Never inflated: a few kilobytes could become gigabytes.
+            raise _Refuse(415, "send the event without Content-Encoding", reason="content encoding")
+        decoded = self._decode(push.body)
+        event = decoded.event
+        claim = Claim(
+            token_digest(push.token) if push.token else None,
+            _text(headers.get(b"sn")),
+            event.serial if type(event) is Record else None,
+            push.peer,
+        )
+        decision = self._directory.decide(claim, self._options.policy)
+        if type(decision) is Taken:
+            self._commit(push, decoded, decision)
+        elif isinstance(decision, Introduced) or (
+            claim.token is not None and not self._directory.knows_token(claim.token)
+        ):
+            task = asyncio.get_running_loop().create_task(self._introduce(push, decoded, claim, decision))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            raise _rejection(decision)
+
+    def _decode(self, body: bytes) -> Decoded:
+        options = self._options
+        try:
+            decoded = decode(body, lenient=True, max_depth=options.max_depth)
+        except DecodeError as error:
+            raise _Refuse(400, str(error), reason="no JSON") from None
+        except Exception as error:
+            # A defect of ours must not keep a terminal's queue from moving: what it sent is kept for later.
+            log.error("ingest.decoder_failed", kind=type(error).__name__)
+            problem = Problem("", f"could not be decoded ({type(error).__name__})")
+            decoded = Decoded(Unknown({}), Dialect.V1_3_0, (problem,), body)
+        if type(decoded.event) is Unknown and options.on_invalid == "refuse":
+            why = "; ".join(f"{problem.where} {problem.why}" for problem in decoded.problems)
+            raise _Refuse(400, why or "type must be 0 or 1", reason="no event")
+        return decoded
+
+    async def _introduce(self, push: _Push, decoded: Decoded, claim: Claim, decision: Decision) -> None:
+        """Ask the store about a token, or have it make a terminal, and decide again."""
+        directory, committer, store = self._directory, self._committer, self._store
+        try:
+            token = claim.token
+            if token is not None and not directory.knows_token(token):
+                row = await committer.call(lambda: store.terminal_by_token(token))
+                directory.learn_token(token, None if row is None else Known.of(row))
+                decision = directory.decide(claim, self._options.policy)
+            if isinstance(decision, Introduced):
+                made, now_ms = decision, int(self._now() * 1000)
+                row = await committer.call(
+                    lambda: store.ensure_terminal(
+                        made.serial, peer=claim.peer, now_ms=now_ms, state=made.state
+                    )
+                )
+                directory.add(Known.of(row))
+                decision = directory.decide(claim, self._options.policy)
+            if not isinstance(decision, Taken):
+                raise _rejection(decision)
+            self._commit(push, decoded, decision)
+        except _Refuse as refuse:
+            self._refuse(push, refuse)
+        except StoreError as error:
+            push.answer(503, encode_reply(503, str(error)))
+        except Exception as error:
+            log.error("ingest.introduction_failed", kind=type(error).__name__)
+            push.answer(503, encode_reply(503, "the receiver failed; send it again later"))
+
+    def _commit(self, push: _Push, decoded: Decoded, taken: Taken) -> None:
+        event, headers = decoded.event, push.headers
+        push.arrival = arrival = Arrival(
+            terminal_id=taken.terminal_id,
+            key=_key(decoded),
+            event=event,
+            received_at_ms=int(self._now() * 1000),
+            original=decoded.original,
+            image=None if isinstance(event, Unknown) else event.image,
+            problems=decoded.problems + taken.problems,
+            dialect=decoded.dialect,
+            peer=push.peer,
+            bind_peer=taken.bind_peer,
+            sent_at_ms=_milliseconds(headers.get(b"timestamp")),
+            model=_text(headers.get(b"model")),
+            disagreements=taken.disagreements,
+        )
+        self._committer.enqueue(arrival, push.settled)
+
+    def store_raw(self, push: _Push, why: str) -> None:
+        """The store took every other event, but not this one: keep it in the quarantine instead."""
+        try:
+            self._committer.enqueue(_kept_raw(push.arrival, why), push.settled_raw)
+        except StoreError as error:
+            push.answer(503, encode_reply(503, str(error)))
+
+    def _refuse(self, push: _Push, refuse: _Refuse) -> None:
+        terminal_id = refuse.terminal_id
+        self._tally.refused(self._terminal_of(push) if terminal_id is None else terminal_id, refuse.reason)
+        push.answer(refuse.status, encode_reply(refuse.status, refuse.message))
+
+    def _terminal_of(self, push: _Push) -> int | None:
+        """Whose push it was, as far as its head tells and without asking the store."""
+        token = token_digest(push.token) if push.token else None
+        claim = Claim(token, _text(push.headers.get(b"sn")), None, push.peer)
+        decision = self._directory.decide(claim, self._options.policy)
+        return None if isinstance(decision, Introduced) else decision.terminal_id
+
+    def _peer(self, direct: str, headers: Headers, all_headers: Iterable[tuple[bytes, bytes]]) -> str:
+        trusted = self._options.trusted_proxies
+        if not trusted or b"x-forwarded-for" not in headers:
+            return peer_address(direct, None, trusted)
+        # A header that comes twice is one list (RFC 9110, section 5.3).
+        chain = b",".join(value for name, value in all_headers if name == b"x-forwarded-for")
+        return peer_address(direct, chain.decode("latin-1"), trusted)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        """The whole body, or ``None`` if the sender left. Behind the guard this is one message."""
+        chunks = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return None
+            chunks += message.get("body", b"")
+            if len(chunks) > self._options.max_body_bytes:
+                limit = self._options.max_body_bytes
+                raise _Refuse(413, f"a body is limited to {limit} bytes", reason="too large")
+            if not message.get("more_body", False):
+                return bytes(chunks)
+
+
+class _Push:
+    """One push on its way: what it said, and who waits for the answer."""
+
+    __slots__ = ("answer", "arrival", "body", "headers", "ingest", "peer", "token")
+
+    arrival: Arrival
+
+    def __init__(
+        self, ingest: Ingest, token: str, headers: Headers, peer: str, body: bytes, answer: Answer
+    ) -> None:
+        self.ingest = ingest
+        self.token = token
+        self.headers = headers
+        self.peer = peer
+        self.body = body
+        self.answer = answer
+
+    def settled(self, stored: Stored | None, error: Exception | None) -> None:
+        if error is None:
+            self.answer(200, SUCCESS)
+        elif isinstance(error, StoreUnavailable):
+            self.answer(503, encode_reply(503, str(error)))
+        else:
+            self.ingest.store_raw(self, str(error))
+
+    def settled_raw(self, stored: Stored | None, error: Exception | None) -> None:
+        if error is None:
+            self.answer(200, SUCCESS)
+        else:
+            self.answer(503, encode_reply(503, str(error)))
+
+
+def _nobody(status: int, body: bytes) -> None:
+    """Nobody waits for this answer."""
+
+
+def _rejection(decision: Decision) -> Exception:
+    if isinstance(decision, Rejected):
+        return _Refuse(
+            decision.status, decision.message, reason=decision.reason, terminal_id=decision.terminal_id
+        )
+    return StoreUnavailable("the terminal could not be made known; send it again later")
+
+
+async def _send(send: Send, status: int, body: bytes, options: Options) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if status == 503:
+        headers.append((b"retry-after", b"%d" % options.retry_after_s))
+    if status == 405:
+        headers.append((b"allow", b"POST"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _key(decoded: Decoded) -> bytes:
+    event = decoded.event
+    if isinstance(event, Unknown):
+        return blake2b(decoded.original, digest_size=16).digest()
+    return digest(key(event))
+
+
+def _kept_raw(arrival: Arrival, why: str) -> Arrival:
+    """The same push for the quarantine: the store took every other event, but not this one."""
+    event, original = arrival.event, arrival.original
+    if not isinstance(event, Unknown) and event.image is not None:
+        if isinstance(event, Record) and event.user is not None:
+            event = replace(event, user=replace(event.user, pin=""))
+        original = encode(event)
+    return replace(
+        arrival,
+        key=blake2b(original, digest_size=16).digest(),
+        event=Unknown({}),
+        original=original,
+        image=None,
+        problems=(*arrival.problems, Problem("", why)),
+    )
+
+
+def _is_json(kind: bytes) -> bool:
+    essence = kind.partition(b";")[0].strip().lower()
+    return essence in (b"application/json", b"text/json") or (
+        essence.startswith(b"application/") and essence.endswith(b"+json")
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")
+
+
+def _milliseconds(value: bytes | None) -> int | None:
+    """The ``timestamp`` header, in seconds or milliseconds by its length."""
+    if value is None or not value.isdigit() or len(value) > 13:
+        return None
+    return int(value) * (1000 if len(value) <= 11 else 1)
