@@ -12,8 +12,9 @@ Promises:
 * Memory does not grow with the backlog, nor does the time to open it.
 
 Flow: ``put`` (one commit shared by all who wait) → ``kicked`` → the pusher's ``claim`` → POST → ``settle``.
-Parts: ``outbox_schema`` (the file), ``outbox_writer`` (the thread, the transactions, the ledger), ``outbox_queue``
-(the rules), ``outbox_drops``, ``outbox_history`` (reading), ``outbox_values``.
+Parts: ``outbox_schema`` (the file), ``outbox_writer`` (the thread, the transactions, the ledger), ``outbox_intake``,
+``outbox_queue`` and ``outbox_dead`` (the rules, in terms of ``outbox_rows``), ``outbox_history`` (reading),
+``outbox_values``.
 """
 
 import asyncio
@@ -27,7 +28,9 @@ from typing import TypeVar
 from gatepost.errors import NotSubscribed
 from gatepost.retry import DeadLetter, Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
+from gatepost.terminal.outbox_dead import discard_dead, retry_dead
 from gatepost.terminal.outbox_history import Reader, Snapshot, load_subscription
+from gatepost.terminal.outbox_intake import accept
 from gatepost.terminal.outbox_queue import Claim, Queue
 from gatepost.terminal.outbox_schema import Lock, connect, unavailable
 from gatepost.terminal.outbox_values import (
@@ -155,7 +158,13 @@ class Outbox:
             )
         new = NewEvent.of(event)
         return await self._writer.submit(
-            lambda transaction: self._queue.accept(transaction, new),
+            lambda transaction: accept(
+                transaction,
+                new,
+                settings=self._settings,
+                in_flight=self._queue.in_flight,
+                now=int(self._now() * 1000),
+            ),
             durable=True,
             then=lambda _: self._wake(0.0),
         )
@@ -315,7 +324,7 @@ class Outbox:
         Numbers that are no dead letters are passed over, and so is what exceeds ``capacity``.
         """
         return await self._writer.submit(
-            lambda transaction: self._queue.retry_dead(transaction, ids, limit),
+            lambda transaction: retry_dead(transaction, ids, limit=limit, capacity=self._settings.capacity),
             durable=True,
             then=lambda _: self._wake(0.0),
         )
@@ -323,7 +332,8 @@ class Outbox:
     async def discard_dead(self, ids: Sequence[int] | None = None, *, limit: int = MANY) -> list[int]:
         """Give dead letters up; answer which. They count as dropped, with the reason ``discarded``."""
         return await self._writer.submit(
-            lambda transaction: self._queue.discard_dead(transaction, ids, limit), durable=True
+            lambda transaction: discard_dead(transaction, ids, limit=limit, now=int(self._now() * 1000)),
+            durable=True,
         )
 
     async def _read(self, read: Callable[[], T]) -> T:
