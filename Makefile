@@ -5,6 +5,7 @@ BIN     := $(VENV)/bin
 INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashes
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 KEEP    ?=
+FRONTEND := $(wildcard frontend/*.* frontend/src/*.* frontend/src/*/*.*)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench soak lock clean
@@ -23,6 +24,7 @@ lint: $(VENV)/.dev ## format, lint, types and layers, checked
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/node frontend/node_modules/typescript/bin/tsc --project frontend
 
 format: $(VENV)/.dev ## format and mend what can be mended
 	$(BIN)/ruff format .
@@ -46,7 +48,7 @@ $(VENV)/.python:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.run: requirements/run.lock pyproject.toml | $(VENV)/.python
+$(VENV)/.run: requirements/run.lock pyproject.toml hatch_build.py $(FRONTEND) | $(VENV)/.python
 	$(BIN)/pip $(INSTALL) -r requirements/run.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

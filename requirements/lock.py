@@ -24,6 +24,10 @@ SETS = {
 
 for name, selection in SETS.items():
     subprocess.run(
-        [*COMPILE, "pyproject.toml", *selection, "--output-file", f"requirements/{name}.lock"], cwd=ROOT, check=True
+        [*COMPILE, "pyproject.toml", *selection, "--output-file", f"requirements/{name}.lock"],
+        cwd=ROOT,
+        check=True,
     )
-subprocess.run([*COMPILE, "requirements/uv.in", "--output-file", "requirements/uv.lock"], cwd=ROOT, check=True)
+subprocess.run(
+    [*COMPILE, "requirements/uv.in", "--output-file", "requirements/uv.lock"], cwd=ROOT, check=True
+)
