@@ -202,13 +202,18 @@ class Outbox:
                 then=lambda _: self._settled(results),
             )
 
-    async def release(self, ids: Sequence[int]) -> None:
-        """Give claimed events back unpushed, as at a stop; they are due at once. Their attempts stay counted."""
+    async def release(self, ids: Sequence[int] | None = None) -> None:
+        """Give claimed events back without a result, as at a stop; they are due at once.
+
+        Their attempts stay counted. ``None``: all that are in flight.
+        """
+
+        def forget() -> None:
+            self._queue.in_flight.difference_update(tuple(self._queue.in_flight) if ids is None else ids)
+
         await self._writer.submit(
-            lambda transaction: transaction.after.append(
-                lambda: self._queue.in_flight.difference_update(ids)
-            ),
-            fallback=lambda _: self._queue.in_flight.difference_update(ids),
+            lambda transaction: transaction.after.append(forget),
+            fallback=lambda _: forget(),
             then=lambda _: self._wake(0.0),
         )
 
