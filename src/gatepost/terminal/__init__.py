@@ -13,20 +13,26 @@ When ``record()`` returned, the event is on disk; it is pushed until the receive
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
     from gatepost.terminal.agent import SyncTerminal, Terminal
     from gatepost.terminal.outbox import HistoryPage, HistoryQuery, OutboxStatus
 
 __all__ = ["Terminal", "SyncTerminal", "OutboxStatus", "HistoryQuery", "HistoryPage"]
 
+_HOMES = {
+    "Terminal": "gatepost.terminal.agent",
+    "SyncTerminal": "gatepost.terminal.agent",
+    "OutboxStatus": "gatepost.terminal.outbox",
+    "HistoryQuery": "gatepost.terminal.outbox",
+    "HistoryPage": "gatepost.terminal.outbox",
+}
 
-def __getattr__(name: str) -> object:
-    """Import what is asked for, and only then: commands that ask one question start in a script, often."""
-    if name in ("Terminal", "SyncTerminal"):
-        from gatepost.terminal import agent
 
-        return getattr(agent, name)
-    if name in __all__:
-        from gatepost.terminal import outbox
-
-        return getattr(outbox, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __getattr__(name: str) -> Any:
+    # Loaded when it is asked for (PEP 562): `gatepost terminal emit` goes through this package and needs none of it.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -180,6 +180,7 @@ class Service:
         response.headers.update(self._identity)
         response.headers["timestamp"] = str(int(self._now() * 1000))
         response.headers.setdefault("account", self._accounts.first)
+        response.headers["Server"] = "gatepost"
         return response
 
     async def _guarded(self, request: web.Request, route: Route) -> web.StreamResponse:

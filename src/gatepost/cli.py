@@ -1,0 +1,200 @@
+"""The command ``gatepost``: a table of commands, each loaded when it is called.
+
+Rules:
+
+- A command costs what it uses: ``gatepost terminal …`` never imports the receiver, and the other way round.
+- A module that offers commands is called ``commands`` and has ``app`` (a ``typer.Typer`` that is the command or
+  contains it) or ``register(app)``, which adds to the one given.
+- What goes wrong is one line on standard error that says what to do next, and exit code 1; a wrong call is exit code 2
+  with the usage. Never a traceback, unless ``GATEPOST_DEBUG=1`` asks for it.
+
+Flow: ``main`` → the table → ``import_module`` → the command → exit code.
+"""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from gatepost import __version__
+from gatepost.cli_text import app_options, t
+from gatepost.errors import GatepostError
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command of the table: where it lives, which extra it needs (``""``: none), and what it does in one line."""
+
+    module: str
+    extra: str
+    en: str
+    zh: str
+
+
+_RECEIVER = "gatepost.receiver.commands"
+
+COMMANDS: Mapping[str, Entry] = {
+    "terminal": Entry(
+        "gatepost.terminal.commands", "", "a terminal: record, keep, push", "终端：记录、缓存、推送"
+    ),
+    "serve": Entry(_RECEIVER, "receiver", "run the receiver", "运行接收端"),
+    "tokens": Entry(_RECEIVER, "receiver", "make and withdraw API tokens", "创建与撤销 API 令牌"),
+    "backup": Entry(
+        _RECEIVER, "receiver", "copy the receiver's data to one file", "将接收端数据备份为一个文件"
+    ),
+    "restore": Entry(_RECEIVER, "receiver", "bring a backup back", "恢复备份"),
+    "check-store": Entry(
+        _RECEIVER, "receiver", "check the receiver's data on disk", "检查接收端磁盘上的数据"
+    ),
+    "config": Entry(_RECEIVER, "receiver", "show the settings in force", "显示生效的设置"),
+    "simulate": Entry(
+        "gatepost.simulator.commands", "simulator", "terminals that need no hardware", "无需硬件的模拟终端"
+    ),
+    "check": Entry(
+        "gatepost.conformance.commands",
+        "receiver",
+        "does the other end keep the contract?",
+        "检查对端是否遵守协议",
+    ),
+    "torture": Entry(
+        "gatepost.conformance.commands",
+        "receiver",
+        "break everything, then count",
+        "制造各种故障，然后核对数量",
+    ),
+}
+
+
+class CommandError(GatepostError):
+    """The command cannot be loaded: a part of the distribution or one of its extras is not installed."""
+
+
+def load(name: str, entry: Entry) -> Any:
+    """Import the module of ``entry`` and answer its command ``name``, or None if the module has no such command.
+
+    Raises CommandError, with the ``pip install`` to type, if something that the module imports is not installed.
+    """
+    try:
+        module = import_module(entry.module)
+    except ModuleNotFoundError as error:
+        raise CommandError(_missing(name, entry, error.name or "")) from error
+    root = typer.Typer(**app_options())
+    if hasattr(module, "register"):
+        module.register(root)
+    else:
+        root.add_typer(module.app)
+    found = _group(root).commands.get(name)
+    if found is None and hasattr(module, "app") and not module.app.info.name:
+        nested = typer.Typer(**app_options())
+        nested.add_typer(module.app, name=name)
+        found = _group(nested).commands[name]
+    return found
+
+
+def _group(app: typer.Typer) -> TyperGroup:
+    app.callback()(lambda: None)  # a group even when it holds a single command
+    return typer.main.get_group(app)
+
+
+def _missing(name: str, entry: Entry, module: str) -> str:
+    if module.startswith("gatepost"):
+        return t(f"this installation has no command {name!r}", f"当前安装中没有命令 {name!r}")
+    fix = (
+        f"pip install 'gatepost[{entry.extra}]'" if entry.extra else "pip install --force-reinstall gatepost"
+    )
+    return t(
+        f"'gatepost {name}' needs {module}, which is not installed: {fix}",
+        f"“gatepost {name}” 需要 {module}，但尚未安装：{fix}",
+    )
+
+
+class LazyGroup(TyperGroup):
+    """The table as a command group: lists without importing, imports what is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Answer the names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Answer the command, or None for a name that is not in the table."""
+        entry = COMMANDS.get(cmd_name)
+        return None if entry is None else load(cmd_name, entry)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands into the help."""
+        with formatter.section(t("Commands", "命令")):
+            formatter.write_dl([(name, t(entry.en, entry.zh)) for name, entry in COMMANDS.items()])
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    help=t(
+        "The event line of face-recognition terminals: durable at the door, stored exactly once at the receiver.",
+        "人脸识别门禁终端的事件通道：在门端可靠落盘，在接收端恰好存储一次。",
+    ),
+    **app_options(),
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"gatepost {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_version,
+            is_eager=True,
+            help=t("Show the version and stop.", "显示版本并退出。"),
+        ),
+    ] = False,
+) -> None:
+    """Options of ``gatepost`` itself."""
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command and answer its exit code; whatever goes wrong becomes one line on standard error."""
+    try:
+        typer.main.get_command(app).main(list(argv), prog_name="gatepost")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else 1
+    except GatepostError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has left (`… | head`). Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _fail(str(error))
+    except Exception as error:  # the last line of defence: a person gets a sentence, not a stack
+        if os.environ.get("GATEPOST_DEBUG") == "1":
+            raise
+        hint = t("set GATEPOST_DEBUG=1 to see where", "设置 GATEPOST_DEBUG=1 可查看出错位置")
+        return _fail(f"{type(error).__name__}: {error} ({hint})")
+    return 0
+
+
+def _fail(sentence: str) -> int:
+    print("gatepost: " + " ".join(sentence.split()), file=sys.stderr)  # noqa: T201 (this is the command line)
+    return 1
+
+
+def main() -> None:
+    """Run what was typed: the entry point of the distribution."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

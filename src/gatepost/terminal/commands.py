@@ -1,0 +1,268 @@
+"""``gatepost terminal …``: run a terminal, hand events in, look at what it holds.
+
+Rules:
+
+- Whatever changes something goes through the door when a terminal is running, and opens the outbox itself when none is:
+  every command works in both cases, but for ``emit``, which hands in to a running terminal only.
+- What a program reads is the same in every language: one JSON object (``--json``) or one a line, exit code 0 or 1.
+- Faces leave only through ``export``, into a file that only its owner can read.
+
+Modules that a command does not need are imported where they are used: ``emit`` and ``status`` start in scripts, often.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+import typer
+
+from gatepost.cli_text import app_options, t
+from gatepost.terminal import door_client
+from gatepost.terminal.door_client import TerminalNotRunning
+
+if TYPE_CHECKING:
+    from gatepost.terminal.outbox_values import State
+
+app = typer.Typer(
+    name="terminal", help=t("A terminal: record, keep, push.", "终端：记录、缓存、推送。"), **app_options()
+)
+letters = typer.Typer(
+    help=t("Events that the receiver refused for good.", "被接收端最终拒绝的事件。"), **app_options()
+)
+app.add_typer(letters, name="dead-letters")
+
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        envvar="GATEPOST_DATA",
+        file_okay=False,
+        help=t("The terminal's data folder.", "终端的数据目录。"),
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help=t("Print JSON, for programs.", "输出 JSON，供程序读取。"))
+]
+Numbers = Annotated[
+    list[int] | None, typer.Argument(metavar="[ID]...", help=t("Numbers of dead letters.", "死信编号。"))
+]
+All = Annotated[bool, typer.Option("--all", help=t("All of them.", "全部死信。"))]
+
+
+@app.command(
+    help=t("Run a terminal until SIGTERM or Ctrl-C.", "运行终端，直到收到 SIGTERM 或按 Ctrl-C。"),
+    epilog=t(
+        "Every other setting: --config FILE (TOML), or GATEPOST_NAME in the environment.",
+        "其余设置：--config FILE（TOML），或环境变量 GATEPOST_名称。",
+    ),
+)
+def run(
+    *,
+    sn: Annotated[
+        str, typer.Option("--sn", metavar="SERIAL", help=t("The terminal's serial number.", "终端序列号。"))
+    ],
+    data: Data,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help=t(
+                "Where its own HTTP service listens [default: 127.0.0.1:8000]; beyond loopback with an account only.",
+                "终端自身 HTTP 服务的监听地址 [默认 127.0.0.1:8000]；非本机地址必须设置账号。",
+            ),
+        ),
+    ] = None,
+    username: Annotated[
+        str | None, typer.Option(help=t("The account that may ask it.", "可访问该服务的账号。"))
+    ] = None,
+    password_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help=t("The file with its password.", "存放该账号密码的文件。")),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help=t("What it calls its model.", "终端上报的型号。"))] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=t("Settings, TOML.", "设置文件（TOML）。"))
+    ] = None,
+) -> None:
+    """Put the settings together and run."""
+    from gatepost.settings import TerminalServiceSettings, load
+    from gatepost.terminal import program
+
+    given = {"listen": listen, "username": username, "password_file": password_file, "model": model}
+    settings = load(TerminalServiceSettings, file=config, environ=os.environ, given=given)
+    program.main(sn, data, settings, say=lambda line: print(line, flush=True))  # noqa: T201 (what a script waits for)
+
+
+@app.command(
+    help=t(
+        'Hand events in: JSON lines {"type":0|1,"data":{…}} on standard input, one JSON line out per event once it is '
+        "on disk. Exit code 1 if any was refused.",
+        '提交事件：标准输入每行一个 JSON {"type":0|1,"data":{…}}，落盘后逐条输出一行 JSON；'
+        "有任何一条被拒绝则退出码为 1。",
+    )
+)
+def emit(*, data: Data) -> None:
+    """Copy standard input through the door."""
+    if not door_client.emit(data, _lines(), sys.stdout.buffer):
+        raise typer.Exit(1)
+
+
+@app.command(help=t("Say how the terminal is, running or not.", "显示终端状态（运行中或已停止均可）。"))
+def status(*, data: Data, as_json: AsJson = False) -> None:
+    """Ask the running terminal, or read its outbox."""
+    found = _ask(data, "status")
+    if as_json:
+        return _print_json(found)
+    from gatepost.terminal.report import status_lines
+
+    return _print(status_lines(found))
+
+
+@app.command(
+    help=t(
+        "Say what waits: depth, oldest age, bytes, drops, dead letters.",
+        "显示积压：数量、最早时间、字节数、丢弃与死信。",
+    )
+)
+def outbox(*, data: Data, as_json: AsJson = False) -> None:
+    """Show the part of the status that is about what waits."""
+    found = _ask(data, "status")
+    if as_json:
+        return _print_json(found)
+    from gatepost.terminal.report import outbox_lines
+
+    return _print(outbox_lines(found))
+
+
+@app.command(
+    help=t(
+        "Tell the terminal where to push, as POST /v1/event/subscribe does.",
+        "设置推送地址，与 POST /v1/event/subscribe 相同。",
+    )
+)
+def subscribe(
+    event_dest: Annotated[
+        str, typer.Argument(metavar="URL", help=t("The receiver's address.", "接收端地址。"))
+    ],
+    *,
+    data: Data,
+    enabled: Annotated[
+        bool,
+        typer.Option("--enabled/--disabled", help=t("Push now, or only keep.", "立即推送，或仅缓存不推送。")),
+    ] = True,
+) -> None:
+    """Store where events go."""
+    _ask(data, "subscribe", event_dest=event_dest, enabled=enabled)
+
+
+@letters.command("list", help=t("List them, oldest first.", "列出死信，最早的在前。"))
+def list_letters(*, data: Data, as_json: AsJson = False) -> None:
+    """Print number, kind, time, refusals and reason; nothing about people."""
+    from gatepost.terminal.report import letter, letter_line
+
+    with _reader(data) as reader:
+        after = 0
+        while found := reader.dead_letters(100, after):
+            for stored in found:
+                about = letter(stored)
+                _print([msgspec.json.encode(about).decode() if as_json else letter_line(about)])
+            after = found[-1].id
+
+
+@letters.command(help=t("Push them again, as if never refused.", "重新推送，视同从未被拒绝。"))
+def retry(numbers: Numbers = None, *, data: Data, every: All = False) -> None:
+    """Make dead letters pending."""
+    _print_json(_ask(data, "retry", ids=_chosen(numbers, every)))
+
+
+@letters.command(
+    help=t("Give them up: they count as dropped.", "放弃这些死信，计入已丢弃。"),
+)
+def discard(numbers: Numbers = None, *, data: Data, every: All = False) -> None:
+    """Drop dead letters."""
+    _print_json(_ask(data, "discard", ids=_chosen(numbers, every)))
+
+
+@app.command(
+    help=t("Write events to FILE as JSON lines, as they are pushed.", "将事件按推送格式逐行写入文件。")
+)
+def export(
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help=t("The file to make; - for output.", "目标文件；- 为标准输出。")),
+    ],
+    *,
+    data: Data,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STATE",
+            help=t(
+                "pending, dead or delivered; may be repeated [default: pending and dead].",
+                "pending（待推送）、dead（死信）或 delivered（已送达）；可重复 [默认 pending 与 dead]。",
+            ),
+        ),
+    ] = None,
+) -> None:
+    """Read the outbox beside the terminal, in steps, and write what it holds."""
+    from gatepost.terminal.report import write_lines
+
+    states = _states(state or ["pending", "dead"])
+    with _reader(data) as reader:
+        count = write_lines(file, reader, states)
+    print(  # noqa: T201 (for the person; standard output may be the export itself)
+        t(f"{count} events written", f"已写入 {count} 条事件"), file=sys.stderr
+    )
+
+
+def _lines() -> Iterator[bytes]:
+    while line := sys.stdin.buffer.readline():
+        yield line
+
+
+def _ask(data: Path, question: str, **fields: Any) -> Any:
+    """Ask the running terminal; without one, open the outbox and answer the same."""
+    try:
+        return door_client.ask(data, question, **fields)
+    except TerminalNotRunning:
+        from gatepost.terminal import questions
+
+        return questions.ask_stopped(data, question, fields)
+
+
+def _reader(data: Path) -> Any:
+    from contextlib import closing
+
+    from gatepost.terminal.outbox_history import Reader
+    from gatepost.terminal.questions import outbox_file
+
+    return closing(Reader(outbox_file(data)))
+
+
+def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
+    if bool(numbers) == every:
+        raise typer.BadParameter(t("give numbers, or --all", "请给出编号，或使用 --all"))
+    return None if every else numbers
+
+
+def _states(names: list[str]) -> "set[State]":
+    from gatepost.terminal.outbox_values import State
+
+    try:
+        return {State(name) for name in names}
+    except ValueError:
+        known = ", ".join(State)
+        raise typer.BadParameter(t(f"--state must be one of {known}", f"--state 只能是 {known}")) from None
+
+
+def _print(lines: list[str]) -> None:
+    for line in lines:
+        print(line)  # noqa: T201 (this is the command line)
+
+
+def _print_json(value: object) -> None:
+    _print([msgspec.json.encode(value).decode()])

@@ -1,0 +1,167 @@
+"""``gatepost terminal run``: one terminal as a process.
+
+Rules:
+
+- One line on standard output when it is ready, with every address; the log goes to standard error.
+- The door and the HTTP service are ways in; the terminal pushes without them. A door that cannot be opened (the disk is
+  read-only) is said in the log and does not keep the backlog from draining.
+- SIGTERM or SIGINT: no new requests, answers to those that were taken, what is in flight may end, the files are closed.
+  It takes at most ``drain_timeout_s`` and some seconds; if the disk hangs the process ends without it, which loses
+  nothing: what was acknowledged is on disk already. A second signal ends it at once.
+
+Flow: settings → ``prepare`` (listener) → Terminal → Service, Door → ready → wait for the signal → the same backwards.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from gatepost.errors import SettingsError
+from gatepost.settings import TerminalServiceSettings, TerminalSettings
+from gatepost.terminal.accounts import Accounts
+from gatepost.terminal.agent import Terminal
+from gatepost.terminal.api import Inside, Service
+from gatepost.terminal.door import Door
+from gatepost.terminal.door_client import SOCKET_FILE
+from gatepost.terminal.listen import Listener, prepare
+from gatepost.terminal.questions import questions
+from gatepost.terminal.slowdown import Slowdown
+from gatepost.wire import Alarm, Record
+
+Status = Callable[[], Awaitable[Mapping[str, object]]]
+
+log = structlog.get_logger(__name__)
+
+# What closing the service, the door and the files may take on top of the pushes in flight.
+STOP_S = 10.0
+
+
+def main(serial: str, folder: Path, settings: TerminalServiceSettings, *, say: Callable[[str], None]) -> None:
+    """Run until a signal comes. ``say`` prints the line that tells it is ready.
+
+    Raises SettingsError, the errors of ``Outbox.open``, and OSError if the address is taken.
+    """
+    os.umask(0o077)  # what lies in the data folder are faces
+    _log_to_stderr()
+    asyncio.run(_until_signal(serial, folder, settings, say))
+
+
+async def _until_signal(
+    serial: str, folder: Path, settings: TerminalServiceSettings, say: Callable[[str], None]
+) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(1)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    async with running(serial, folder, settings) as ready:
+        say(ready)
+        await stop.wait()
+        log.info("terminal.stopping")
+        last_resort = threading.Timer(settings.drain_timeout_s + STOP_S, os._exit, (1,))
+        last_resort.daemon = True
+        last_resort.start()
+
+
+@asynccontextmanager
+async def running(serial: str, folder: Path, settings: TerminalServiceSettings) -> AsyncIterator[str]:
+    """Run a terminal with its service and its door; answer the line that says where they are."""
+    if not (serial and serial.isascii() and serial.isprintable()):
+        raise SettingsError(
+            "sn", "must be the serial number, printable ASCII: it goes into a header of every push"
+        )
+    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+    listener = await asyncio.to_thread(prepare, settings, folder=folder, serial=serial, now=time.time())
+    async with AsyncExitStack() as stack:
+        terminal = await stack.enter_async_context(Terminal(serial, folder, settings=_of_terminal(settings)))
+
+        async def status() -> Mapping[str, object]:
+            pushing = msgspec.to_builtins(terminal.pushing())
+            return {
+                **pushing,
+                **msgspec.to_builtins(await terminal.status()),
+                "serial": serial,
+                "running": True,
+            }
+
+        door = await _open_door(stack, folder, terminal, status)
+        service = await _open_service(stack, listener, terminal, status)
+        yield _ready(serial, listener, service.port, door)
+
+
+async def _open_door(stack: AsyncExitStack, folder: Path, terminal: Terminal, status: Status) -> str:
+    async def accept(event: Record | Alarm) -> int:
+        return await (terminal.record(event) if isinstance(event, Record) else terminal.alarm(event))
+
+    door = Door(folder, accept=accept, questions=questions(terminal.outbox, status))
+    try:
+        await door.open()
+    except OSError as error:
+        log.warning("door.not_open", error=str(error), advice="make the data folder writable and start again")
+        return "none"
+    stack.push_async_callback(door.close)
+    return str(folder / SOCKET_FILE)
+
+
+async def _open_service(
+    stack: AsyncExitStack, listener: Listener, terminal: Terminal, status: Status
+) -> Service:
+    accounts = Accounts(listener.passwords, slowdown=Slowdown(now=time.monotonic), now=time.time)
+    service = Service(
+        Inside(
+            subscription=terminal.subscription,
+            subscribe=terminal.outbox.subscribe,
+            history=terminal.history,
+            status=status,
+        ),
+        accounts=accounts,
+        identity={"sn": terminal.serial, "model": terminal.settings.model},
+        now=time.time,
+        monotonic=time.monotonic,
+    )
+    await service.open(listener.host, listener.port, tls=listener.tls)
+    stack.push_async_callback(service.close)
+    return service
+
+
+def _of_terminal(settings: TerminalServiceSettings) -> TerminalSettings:
+    """Answer the settings of the terminal alone; its header ``account`` is the account of the service, if not set."""
+    names = [field.name for field in msgspec.structs.fields(TerminalSettings)]
+    values = {name: getattr(settings, name) for name in names}
+    return TerminalSettings(**{**values, "account": settings.account or settings.username})
+
+
+def _ready(serial: str, listener: Listener, port: int, door: str) -> str:
+    certificate = f" certificate-sha256={listener.fingerprint}" if listener.fingerprint else ""
+    return f"terminal {serial} is ready: {listener.url(port)} door={door}{certificate}"
+
+
+def _log_to_stderr() -> None:
+    """Log events with fields, one a line, to standard error; tracebacks without the values of variables."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(
+                key_order=["timestamp", "level", "event"], bool_as_flag=False
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
