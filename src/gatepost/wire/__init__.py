@@ -2,7 +2,8 @@
 
 ``events``        what happened at a door: :class:`Record`, :class:`Alarm`, and what is neither
 ``codes``         the page's code tables, in words
-``decoder``       from bytes to events, in every dialect; ``fields`` reads one JSON object of them
+``decoder``       from bytes to events, in every dialect; ``fields`` reads one JSON object of them, ``usual`` the
+                  usual record at once
 ``encoder``       from events to canonical bytes
 ``key``           what makes two pushes the same event
 ``reply``         the receiver's answer, and what it means for the event

@@ -10,7 +10,8 @@ Rules:
   a passage with a broken detail is still a passage: there a field that cannot be understood becomes ``None``
   and a :class:`~gatepost.wire.fields.Problem`.
 
-Flow: bytes → ``_parse`` → JSON value → ``_record`` or ``_alarm`` → event, and the text that it came from.
+Flow: bytes → ``usual`` reads it at once, or leaves it to ``_parse`` → JSON value → ``_record`` or ``_alarm`` → event,
+and the text that it came from.
 Source: the protocol page, 事件推送协议; the dialects are those of the maker's public change log.
 """
 
@@ -23,6 +24,7 @@ from msgspec import Struct
 from gatepost.errors import DecodeError
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
 from gatepost.wire.fields import Fields, Problem
+from gatepost.wire.usual import DEPTH, decode_usual
 
 __all__ = ["MAX_DEPTH", "Decoded", "decode"]
 
@@ -58,6 +60,14 @@ def decode(body: bytes, *, lenient: bool = False, max_depth: int = MAX_DEPTH) ->
     ``max_depth``; without ``lenient`` also if any known field is of the wrong type, an image is no base64, or
     something required is missing.
     """
+    usual = decode_usual(body) if max_depth >= DEPTH else None
+    if usual is not None:
+        return Decoded(usual[0], Dialect.V1_3_0, (), usual[1])
+    return decode_any(body, lenient=lenient, max_depth=max_depth)
+
+
+def decode_any(body: bytes, *, lenient: bool, max_depth: int = MAX_DEPTH) -> Decoded:
+    """Do what :func:`decode` does, field by field, whether the push is a usual one or not."""
     text, value = _parse(body, max_depth)
     kind = value.get("type")
     problems: list[Problem] | None = [] if lenient else None

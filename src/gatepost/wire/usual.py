@@ -1,0 +1,149 @@
+"""The usual push, read in one go: a record of API 1.3 in which every field is what the page says.
+
+Nearly every push is such a record, and to read it field by field costs more than to store it. Here msgspec reads
+it into one typed value, four times as fast.
+
+Rules:
+
+* No opinion of its own. Whatever is out of the ordinary, however slightly (a field that the page does not know, an
+  integer for a string, an escape, a ``pin``, another dialect), is not taken here but left to ``decoder``; where this
+  module answers, both answer the same, in a strict and in a lenient decoding.
+* The 40,000 letters of the image are cut out before the rest is read, so that nobody has to look at each of them
+  but the one who decodes them.
+
+Flow: bytes → image cut out → typed value → :class:`~gatepost.wire.events.Record`.
+Source: the protocol page, 识别事件数据.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+import pybase64
+from msgspec import Meta, Struct, field
+
+from gatepost.wire.events import Group, Record, User
+
+__all__ = ["DEPTH", "decode_usual"]
+
+DEPTH = 5
+"""How deep a usual record nests: push, data, user, groups, group."""
+
+_Int = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
+_Float = Annotated[float, Meta(gt=-(1 << 53), lt=1 << 53)]
+_Seconds = Annotated[int, Meta(ge=0, lt=100_000_000_000)]
+
+_IMAGE = re.compile(rb'"rgb_image"\s*+:\s*+"')
+_JPEG = b"\xff\xd8"
+
+
+class _Group(Struct, forbid_unknown_fields=True, gc=False):
+    id: str = ""
+    name: str = ""
+
+
+class _User(Struct, forbid_unknown_fields=True):
+    name: str | None = ""
+    user_id: str = ""
+    type: _Int | None = None
+    ic_number: str = ""
+    job_number: str = ""
+    id_number: str = ""
+    guest_time_start: _Int | None = None
+    guest_time_end: _Int | None = None
+    remark: str = ""
+    pin: str = ""
+    groups: list[_Group] = []
+
+
+class _Data(Struct, forbid_unknown_fields=True):
+    entry_mode: _Int  # with it, no other dialect is possible
+    timestamp: _Seconds
+    user: _User
+    rgb_image: str = ""
+    serial: str | None = field(name="deviceSN", default=None)
+    recognition_type: _Int | None = field(name="recognitionType", default=None)
+    abnormal_type: _Int | None = None
+    uuid: str = ""
+    score: _Float | None = field(name="recognizeScore", default=None)
+    mask: _Int | None = None
+    mode: _Int | None = None
+    temperature: _Float | None = field(name="bodyTemperature", default=None)
+    passed: bool | None = field(name="pass", default=None)
+
+
+class _Push(Struct, forbid_unknown_fields=True):
+    type: _Int
+    data: _Data
+
+
+_read = msgspec.json.Decoder(_Push).decode
+
+
+def decode_usual(body: bytes) -> tuple[Record, bytes] | None:
+    """Decode a usual record: the event, and its text without the image. ``None`` for everything else."""
+    cut = _cut_image(body)
+    if cut is None:
+        return None
+    text, image = cut
+    if b"\\" in text or _shows_pin(text) or text.count(b'"rgb_image"') > 1:
+        return None
+    try:
+        push = _read(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    data, user = push.data, push.data.user
+    if push.type or user.guest_time_start or user.guest_time_end or data.rgb_image not in ("", " "):
+        return None
+    return Record(
+        serial=data.serial,
+        uuid=data.uuid.strip() or None,
+        recorded_at=datetime.fromtimestamp(data.timestamp, UTC),
+        recognition_type=data.recognition_type,
+        passed=data.passed,
+        entry_mode=data.entry_mode,
+        abnormal_type=data.abnormal_type,
+        score=data.score,
+        temperature=data.temperature,
+        mask=data.mask,
+        mode=data.mode,
+        image=image,
+        user=User(
+            user_id=user.user_id,
+            name=user.name or "",
+            type=user.type,
+            job_number=user.job_number,
+            ic_number=user.ic_number,
+            id_number=user.id_number,
+            remark=user.remark,
+            groups=tuple([Group(group.id, group.name) for group in user.groups]),
+        ),
+    ), text
+
+
+def _cut_image(body: bytes) -> tuple[bytes, bytes | None] | None:
+    """The body with an empty image, and the image. ``None`` if there is one that is no plain base64 of a JPEG.
+
+    What is cut out contains neither a quote nor an escape, so what is left is valid JSON exactly if the body was.
+    """
+    found = _IMAGE.search(body)
+    if found is None:
+        return body, None
+    start = found.end()
+    end = body.find(b'"', start)
+    if end - start < 2:
+        return body, None
+    try:
+        image = pybase64.b64decode(memoryview(body)[start:end], validate=True)
+    except ValueError:
+        return None
+    if image[:2] != _JPEG:
+        return None
+    return body[:start] + body[end:], image
+
+
+def _shows_pin(text: bytes) -> bool:
+    """Whether there is any ``pin`` but an empty one; the text has no escapes that could hide its name."""
+    pins = text.count(b'"pin"')
+    return pins > 0 and pins != text.count(b'"pin":""') + text.count(b'"pin": ""')

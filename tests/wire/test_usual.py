@@ -1,0 +1,180 @@
+import copy
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.wire.examples import JPEG, JPEG_TEXT, PAGE_ALARM, PAGE_RECORD, json_values
+
+from gatepost.wire import Dialect, Record
+from gatepost.wire.decoder import Decoded, decode_any
+from gatepost.wire.usual import DEPTH, decode_usual
+
+ODD = st.one_of(
+    json_values,
+    st.sampled_from(
+        [
+            *(
+                None,
+                True,
+                False,
+                0,
+                -1,
+                1.0,
+                1.5,
+                3,
+                "",
+                " ",
+                "0",
+                "1",
+                [],
+                {},
+                [{}],
+                [{"id": 3}],
+                [{"x": 1}],
+                1e300,
+            ),
+            *(
+                2**53,
+                2**62 + 1,
+                2**63,
+                -(2**64),
+                1685343715000,
+                10**11,
+                -5,
+                JPEG_TEXT,
+                f"data:image/jpeg;base64,{JPEG_TEXT}",
+            ),
+            *("QUJD", "Q U", 'a"b', "a\\b", "\u0000", "王", '"rgb_image":"', '"pin":"1"'),
+        ]
+    ),
+)
+"""What may stand where the page wants something else."""
+
+NAMES = [
+    *(
+        "deviceSN",
+        "recognitionType",
+        "entry_mode",
+        "abnormal_type",
+        "uuid",
+        "recognizeScore",
+        "mask",
+        "mode",
+        "rgb_image",
+    ),
+    *(
+        "bodyTemperature",
+        "pass",
+        "timestamp",
+        "user",
+        "groups",
+        "pin",
+        "name",
+        "user_id",
+        "type",
+        "guest_time_start",
+    ),
+    *(
+        "guest_time_end",
+        "remark",
+        "ic_number",
+        "job_number",
+        "id_number",
+        "data",
+        "id",
+        "TrackID",
+        "unheard_of",
+    ),
+]
+
+
+def page(image: str = JPEG_TEXT) -> dict[str, Any]:
+    body = copy.deepcopy(PAGE_RECORD)
+    body["data"]["rgb_image"] = image
+    return body
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """Every object of a body, the outermost first."""
+    found = [value] if isinstance(value, dict) else []
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        found += objects(inner)
+    return found
+
+
+@st.composite
+def nearly_usual(draw: st.DrawFn) -> bytes:
+    """The page's record with a few things set, removed or said twice, in any spelling of JSON."""
+    body = page(draw(st.sampled_from(["", " ", JPEG_TEXT])))
+    for _ in range(draw(st.integers(0, 3))):
+        holder = draw(st.sampled_from(objects(body)))
+        name = draw(st.sampled_from(NAMES))
+        if draw(st.booleans()):
+            holder.pop(name, None)
+        else:
+            holder[name] = copy.deepcopy(draw(ODD))
+    text = json.dumps(
+        body,
+        ensure_ascii=draw(st.booleans()),
+        separators=draw(st.sampled_from([(",", ":"), (", ", ": "), (" ,", " :\t")])),
+    )
+    if draw(st.booleans()):
+        name, again = draw(st.sampled_from(NAMES)), json.dumps(draw(ODD))
+        at = draw(st.sampled_from([i for i, letter in enumerate(text) if letter == "{"]))
+        text = f'{text[: at + 1]}"{name}":{again},{text[at + 1 :]}'
+    return text.encode("utf-8", "surrogatepass")
+
+
+def test_the_pages_record_is_usual_and_its_image_is_cut_out_of_the_text() -> None:
+    body = json.dumps(page(), ensure_ascii=False).encode()
+    taken = decode_usual(body)
+    assert taken is not None
+    record, text = taken
+    assert record.image == JPEG
+    assert text == json.dumps(page(""), ensure_ascii=False).encode()
+
+
+def test_what_is_usual_decodes_as_it_does_field_by_field() -> None:
+    body = json.dumps(page(), ensure_ascii=False).encode()
+    record, text = decode_usual(body) or pytest.fail("is not usual")
+    assert decode_any(body, lenient=False, max_depth=DEPTH) == Decoded(record, Dialect.V1_3_0, (), text)
+
+
+@given(nearly_usual(), st.booleans())
+def test_whatever_is_taken_here_decodes_the_same_field_by_field(body: bytes, lenient: bool) -> None:
+    taken = decode_usual(body)
+    if taken is not None:
+        record, text = taken
+        assert decode_any(body, lenient=lenient) == Decoded(record, Dialect.V1_3_0, (), text)
+        assert isinstance(record, Record)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pin": "4711"},
+        {"guest_time_end": 1685343715000},
+        {"user_id": 5},
+        {"groups": [{"id": 3, "name": "x"}]},
+        {"nickname": "x"},
+        {"name": 'a"b'},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_user_out_of_the_ordinary_is_left_to_the_decoder(change: dict[str, Any]) -> None:
+    body = page()
+    body["data"]["user"].update(change)
+    assert decode_usual(json.dumps(body, ensure_ascii=False).encode()) is None
+
+
+def test_a_pin_that_a_second_data_hides_is_left_to_the_decoder() -> None:
+    body = json.dumps(page(), ensure_ascii=False, separators=(",", ":")).encode()
+    doubled = body.replace(b'"data":', b'"data":{"user":{"pin":"4711"}},"data":', 1)
+    assert decode_usual(doubled) is None
+    assert b"4711" not in decode_any(doubled, lenient=True).original
+
+
+def test_an_alarm_is_left_to_the_decoder() -> None:
+    assert decode_usual(PAGE_ALARM) is None
