@@ -14,12 +14,15 @@ from gatepost.store.store import Arrival
 from gatepost.wire import AbnormalType, Alarm, EntryMode, Problem, RecognitionType, Record, User, digest
 
 __all__ = [
-    "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "RECORD", "ALARM", "UNKNOWN", "LATE_MS", "Facet",
-    "Person", "Tally", "kind", "facet", "person", "person_digest", "ms", "moment", "text", "encode_problems",
-    "decode_problems", "record_row", "alarm_row", "quarantine_row", "merge_alarms", "add_up",
+    "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "TALLY_COLUMNS", "DAY_MS",
+    "RECORD", "ALARM", "UNKNOWN", "LATE_MS", "KNOWN_CODES", "known", "Facet", "Person", "Tally", "Lessons",
+    "kind", "facet", "person", "person_digest", "ms", "moment", "text", "encode_problems", "decode_problems",
+    "record_row", "alarm_row", "quarantine_row", "merge_alarms", "learn", "add_up",
 ]  # fmt: skip
 
 RECORD, ALARM, UNKNOWN = range(3)
+
+DAY_MS = 86_400_000
 
 LATE_MS = 600_000
 """What arrives longer after it happened than this counts as late."""
@@ -34,9 +37,15 @@ Person = tuple[Any, ...]
 """site_id, then the columns of ``identities`` from ``user_id`` to ``groups``."""
 
 _encoder = msgspec.json.Encoder()
-_RECOGNITION = frozenset(RecognitionType) | {0}
-_ABNORMAL = frozenset(AbnormalType)
-_ENTRY = frozenset(EntryMode)
+
+KNOWN_CODES: dict[str, frozenset[int]] = {
+    "recognition_type": frozenset(map(int, RecognitionType)) | {0},
+    "abnormal_type": frozenset(map(int, AbnormalType)),
+    "entry_mode": frozenset(map(int, EntryMode)),
+}
+"""The codes that a facet tells apart: those of the page, and the 0 that strangers are seen with."""
+
+_RECOGNITION, _ABNORMAL, _ENTRY = KNOWN_CODES.values()
 
 
 @overload
@@ -82,7 +91,12 @@ def kind(arrival: Arrival) -> int:
     return ALARM if isinstance(arrival.event, Alarm) else UNKNOWN
 
 
-def _known(code: int | None, table: frozenset[Any]) -> int:
+def known(name: str, code: int) -> int:
+    """How a facet has this code of one of :data:`KNOWN_CODES`."""
+    return _known(code, KNOWN_CODES[name])
+
+
+def _known(code: int | None, table: frozenset[int]) -> int:
     if code is None:
         return -1
     return code if code in table else -2
@@ -121,6 +135,13 @@ def person(user: User | None, site_id: int) -> Person | None:
         ms(user.guest_until),
         groups,
     )
+
+
+IDENTITY_COLUMNS = (
+    "digest, site_id, user_id, name, type, job_number, ic_number, id_number, remark, guest_from_ms,"
+    ' guest_until_ms, "groups", first_at_ms'
+)
+"""The digest, a :data:`Person`, and when it was first seen."""
 
 
 def person_digest(who: Person) -> bytes:
@@ -198,32 +219,66 @@ def quarantine_row(arrival: Arrival) -> tuple[Any, ...]:
     )
 
 
-def merge_alarms(steps: Iterable[tuple[int, Arrival, Alarm]]) -> list[tuple[Any, ...]]:
+def merge_alarms(batch: Sequence[Arrival], ids: Sequence[int], new: Sequence[bool]) -> list[tuple[Any, ...]]:
     """Rows of ``alarms`` (id, terminal_id, trace_id, status, code, first_at_ms, last_at_ms) out of new steps.
 
     Merging is commutative and idempotent, here and in the database: the highest status, for a cleared alarm
     stays cleared when the report that it occurred arrives late; the lowest code; the first and the last time.
     """
     merged: dict[tuple[int, str], tuple[Any, ...]] = {}
-    for step_id, arrival, alarm in steps:
-        at = ms(alarm.event_time)
-        at = arrival.received_at_ms if at is None else at
+    for arrival, step_id, fresh in zip(batch, ids, new, strict=True):
+        alarm = arrival.event
+        if not fresh or not isinstance(alarm, Alarm):
+            continue
+        at = arrival.received_at_ms if alarm.event_time is None else ms(alarm.event_time)
         status = alarm.status if alarm.status in (1, 2, 3) else 0
         key = (arrival.terminal_id, text(alarm.trace_id))
-        before = merged.get(key)
-        if before is None:
-            merged[key] = (step_id, *key, status, alarm.code, at, at)
-        else:
-            codes = [code for code in (before[4], alarm.code) if code is not None]
-            merged[key] = (
-                before[0],
-                *key,
-                max(before[3], status),
-                min(codes, default=None),
-                min(before[5], at),
-                max(before[6], at),
-            )
+        before = merged.get(key, (step_id, *key, status, alarm.code, at, at))
+        codes = [code for code in (before[4], alarm.code) if code is not None]
+        merged[key] = (
+            before[0],
+            *key,
+            max(before[3], status),
+            min(codes, default=None),
+            min(before[5], at),
+            max(before[6], at),
+        )
     return [merged[key] for key in sorted(merged)]
+
+
+class Lessons(Struct):
+    """What a batch teaches about terminals, beyond its events."""
+
+    peers: list[tuple[str, int, int]]
+    """address, terminal_id, at_ms"""
+    disagreements: list[tuple[int, str, str, int, int, int]]
+    """terminal_id, source, said, count, first_at_ms, last_at_ms"""
+    seen: list[tuple[str | None, str | None, int]]
+    """model, dialect, terminal_id"""
+
+
+def learn(
+    batch: Iterable[Arrival],
+    *,
+    peers: dict[str, int],
+    seen: dict[int, tuple[str | None, str | None]],
+) -> Lessons:
+    """What is not known yet. ``peers`` and ``seen`` are what is, and are brought up to date."""
+    lessons = Lessons([], [], [])
+    for arrival in batch:
+        number, at = arrival.terminal_id, arrival.received_at_ms
+        if arrival.bind_peer and peers.get(arrival.peer) != number:
+            peers[arrival.peer] = number
+            lessons.peers.append((arrival.peer, number, at))
+        for source, said in arrival.disagreements:
+            lessons.disagreements.append((number, source, text(said), 1, at, at))
+        dialect = arrival.dialect and arrival.dialect.value
+        before = seen.get(number, (None, None))
+        now = (before[0] if arrival.model is None else text(arrival.model), dialect or before[1])
+        if now != before:
+            seen[number] = now
+            lessons.seen.append((*now, number))
+    return lessons
 
 
 class Tally(Struct):
@@ -239,11 +294,11 @@ class Tally(Struct):
     last_at_ms: int = 0
     last_recorded_ms: int | None = None
     clock_error_ms: int | None = None
+    least_lag_ms: int | None = None
     peer: str = ""
 
     def row(self, terminal_id: int, writer: int) -> tuple[Any, ...]:
-        """The columns of ``tallies``; ``interval_ms`` is what this batch makes of it."""
-        events = self.records + self.alarms + self.quarantined + self.duplicates
+        """The values of :data:`TALLY_COLUMNS`."""
         return (
             terminal_id,
             writer,
@@ -257,9 +312,16 @@ class Tally(Struct):
             self.last_at_ms,
             self.last_recorded_ms,
             self.clock_error_ms,
-            events,
+            self.least_lag_ms,
+            self.last_at_ms // DAY_MS,
             self.peer,
         )
+
+
+TALLY_COLUMNS = (
+    "terminal_id", "writer", "records", "alarms", "quarantined", "duplicates", "with_problems", "late",
+    "first_at_ms", "last_at_ms", "last_recorded_ms", "clock_error_ms", "least_lag_ms", "lag_day", "peer",
+)  # fmt: skip
 
 
 def add_up(batch: Sequence[Arrival], new: Sequence[bool]) -> dict[int, Tally]:
@@ -291,6 +353,8 @@ def add_up(batch: Sequence[Arrival], new: Sequence[bool]) -> dict[int, Tally]:
             tally.quarantined += 1
             continue
         if recorded is not None:
-            tally.late += at - recorded > LATE_MS
+            lag = at - recorded
+            tally.late += lag > LATE_MS
+            tally.least_lag_ms = lag if tally.least_lag_ms is None else min(tally.least_lag_ms, lag)
             tally.last_recorded_ms = max(tally.last_recorded_ms or recorded, recorded)
     return tallies

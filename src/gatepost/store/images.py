@@ -20,9 +20,8 @@ from pathlib import Path
 
 from gatepost.errors import StoreError
 
-__all__ = ["DAY_MS", "DayFiles", "day_name", "sync_directory"]
+__all__ = ["DayFiles", "day_name", "sync_directory"]
 
-DAY_MS = 86_400_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROWS = (64, 16, 4, 1)
 _JOURNAL = "truncate"

@@ -1,139 +1,41 @@
-"""What both databases are asked in the same words: pages of records and alarms, terminals, counts.
+"""Records and alarms, in pages: what both databases are asked in the same words.
 
-Pages are cut by *keyset*: a cursor says after which row the page begins, so nothing is skipped or repeated while
-events arrive, and the thousandth page costs what the first one does.
+A page of records, newest or oldest first, is put together in two steps, so that its price does not depend on how
+many records there are or how rare the wanted ones are:
+
+1. *Where to look*: the facets that fit the filters on codes, or the identities that fit the filters on people.
+   Each is a stretch of an index that is sorted by time.
+2. *Merge*: from each stretch the first few after the cursor, all together sorted, cut off at the limit.
+
+In the order ``received`` there is nothing to merge: it is the primary key's.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, func, or_, select, tuple_
+from sqlalchemy import Connection, Row, and_, func, literal, or_, select, true, tuple_, union_all
 
-from gatepost.errors import StoreError
+from gatepost.store import arrivals as a
 from gatepost.store import schema as t
 from gatepost.store.arrivals import decode_problems, moment, ms
+from gatepost.store.pages import decode_cursor, encode_cursor
 from gatepost.store.store import (
     AlarmQuery,
     AlarmRow,
     AlarmStep,
+    FeedItem,
     Page,
     PersonRow,
     RecordQuery,
     RecordRow,
     Stats,
-    TerminalRow,
 )
 
-__all__ = ["BadCursor", "terminals", "records_page", "record", "alarms_page", "image_place", "stats", "peers"]
+__all__ = ["records_page", "record", "alarms_page", "alarm", "image_place", "feed", "last_id", "stats"]
 
-
-class BadCursor(StoreError):
-    """The cursor is none that this list gave out."""
-
-    def __str__(self) -> str:
-        return "cursor is not one that this list gave out; start again without it"
-
-
-def _encode_cursor(order: str, *place: int) -> str:
-    return urlsafe_b64encode(msgspec.msgpack.encode([order, *place])).decode().rstrip("=")
-
-
-def _decode_cursor(cursor: str, order: str) -> tuple[int, ...]:
-    try:
-        raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        said, *place = msgspec.msgpack.decode(raw, type=tuple[str, int, int])
-    except (ValueError, msgspec.MsgspecError):
-        raise BadCursor from None
-    if said != order:
-        raise BadCursor
-    return tuple(place)
-
-
-def _terminals() -> Select[Any]:
-    """One row a terminal, with the sum over its writers' tallies."""
-    c = t.tallies.c
-    total = (
-        select(
-            c.terminal_id,
-            *(func.sum(c[name]).label(name) for name in _COUNTS),
-            func.min(c.first_at_ms).label("first_at_ms"),
-            func.max(c.last_at_ms).label("last_at_ms"),
-            func.max(c.last_recorded_ms).label("last_recorded_ms"),
-            func.max(c.clock_error_ms).label("clock_error_ms"),
-            func.min(c.interval_ms).label("interval_ms"),
-            func.max(c.peer).label("peer"),
-        )
-        .group_by(c.terminal_id)
-        .subquery("total")
-    )
-    refused = (
-        select(t.refusals.c.terminal_id, func.sum(t.refusals.c.count).label("refused"))
-        .group_by(t.refusals.c.terminal_id)
-        .subquery("refused")
-    )
-    disagreed = (
-        select(t.disagreements.c.terminal_id, func.sum(t.disagreements.c.count).label("disagreed"))
-        .group_by(t.disagreements.c.terminal_id)
-        .subquery("disagreed")
-    )
-    return (
-        select(
-            t.terminals,
-            t.sites.c.name.label("site"),
-            t.sites.c.timezone.label("site_timezone"),
-            *(total.c[name] for name in (*_COUNTS, *_TIMES)),
-            refused.c.refused,
-            disagreed.c.disagreed,
-        )
-        .join(t.sites, t.sites.c.id == t.terminals.c.site_id)
-        .outerjoin(total, total.c.terminal_id == t.terminals.c.id)
-        .outerjoin(refused, refused.c.terminal_id == t.terminals.c.id)
-        .outerjoin(disagreed, disagreed.c.terminal_id == t.terminals.c.id)
-    )
-
-
-_COUNTS = ("records", "alarms", "quarantined", "duplicates", "with_problems", "late")
-_TIMES = ("first_at_ms", "last_at_ms", "last_recorded_ms", "clock_error_ms", "interval_ms", "peer")
-
-
-def terminals(db: Connection, *conditions: Any) -> list[TerminalRow]:
-    rows = db.execute(_terminals().where(*conditions).order_by(t.terminals.c.id))
-    return [_terminal(row) for row in rows]
-
-
-def _terminal(row: Row[Any]) -> TerminalRow:
-    created = moment(row.created_at_ms)
-    return TerminalRow(
-        id=row.id,
-        serial=row.serial,
-        anonymous_peer=row.anonymous_peer,
-        name=row.name,
-        site_id=row.site_id,
-        site=row.site,
-        timezone=row.timezone or row.site_timezone,
-        state=row.state,
-        has_token=row.token_digest is not None,
-        networks=tuple(msgspec.json.decode(row.networks)) if row.networks else (),
-        model=row.model,
-        dialect=row.dialect,
-        created_at=created,
-        first_seen=moment(row.first_at_ms),
-        last_seen=moment(row.last_at_ms),
-        last_recorded_at=moment(row.last_recorded_ms),
-        clock_error_ms=row.clock_error_ms,
-        interval_ms=row.interval_ms,
-        peer=row.peer,
-        **{name: int(getattr(row, name) or 0) for name in _COUNTS},
-        refused=int(row.refused or 0),
-        disagreements=int(row.disagreed or 0),
-    )
-
-
-def peers(db: Connection) -> dict[str, int]:
-    return {row.address: row.terminal_id for row in db.execute(select(t.peers))}
-
+_MANY_PEOPLE = 2000
+"""When more identities fit than this, their records are so many that looking through all by time finds them."""
 
 _RECORD = (
     select(t.records, t.terminals.c.serial, *(c.label(f"person_{c.name}") for c in t.identities.c))
@@ -142,15 +44,103 @@ _RECORD = (
 )
 
 
+def records_page(db: Connection, query: RecordQuery, *, horizon: int | None = None) -> Page[RecordRow]:
+    """``horizon``: only ids below it are settled; what has a lower id can no longer appear."""
+    if query.order == "received":
+        return _received(db, query, horizon)
+    cursor = None if query.cursor is None else decode_cursor(query.cursor, query.order)
+    ids = _find(db, query, cursor)
+    c = t.records.c
+    direction = (c.at_ms.desc(), c.id.desc()) if query.order == "newest" else (c.at_ms, c.id)
+    rows = db.execute(_RECORD.where(c.id.in_(ids[: query.limit])).order_by(*direction)).all() if ids else []
+    more = len(ids) > query.limit and rows
+    return Page(
+        tuple(_record(row) for row in rows),
+        encode_cursor(query.order, rows[-1].at_ms, rows[-1].id) if more else None,
+    )
+
+
+def _received(db: Connection, query: RecordQuery, horizon: int | None) -> Page[RecordRow]:
+    c = t.records.c
+    after = 0 if query.cursor is None else decode_cursor(query.cursor, "received")[1]
+    conditions = [*_rest(db, query), *_codes(query, c), c.id > after]
+    people = _people(query)
+    if people:
+        conditions.append(c.identity_id.in_(select(t.identities.c.id).where(*people)))
+    if horizon is not None:
+        conditions.append(c.id < horizon)
+    rows = db.execute(_RECORD.where(*conditions).order_by(c.id).limit(query.limit)).all()
+    # There is always more to come, so there is always a cursor.
+    return Page(
+        tuple(_record(row) for row in rows), encode_cursor("received", 0, rows[-1].id if rows else after)
+    )
+
+
+def _find(db: Connection, query: RecordQuery, cursor: tuple[int, ...] | None) -> list[int]:
+    """The ids of one page and of one record more."""
+    c = t.records.c
+    conditions = _rest(db, query)
+    if cursor is not None:
+        place = tuple_(c.at_ms, c.id)
+        conditions.append(place < cursor if query.order == "newest" else place > cursor)
+    people = _people(query)
+    if people:
+        who = select(t.identities.c.id).where(*people).limit(_MANY_PEOPLE + 1)
+        identities = [row.id for row in db.execute(who)]
+        if len(identities) <= _MANY_PEOPLE:
+            conditions += _codes(query, c)
+            return (
+                _merge(db, t.identities, identities, c.identity_id, conditions, query) if identities else []
+            )
+        conditions.append(c.identity_id.in_(select(t.identities.c.id).where(*people)))
+    facets = [row.id for row in db.execute(select(t.facets.c.id).where(*_facet_codes(query)))]
+    conditions += _codes(query, c, unknown_only=True)
+    if not facets:
+        return []
+    return _merge(db, t.facets, facets, c.facet_id, conditions, query)
+
+
+def _merge(
+    db: Connection, stretches: Any, ids: Sequence[int], column: Any, conditions: list[Any], query: RecordQuery
+) -> list[int]:
+    """``stretches``: the table whose row says where a stretch begins, ``column`` refers to it."""
+    c = t.records.c
+    direction = (c.at_ms.desc(), c.id.desc()) if query.order == "newest" else (c.at_ms, c.id)
+    stretch = (
+        select(c.id, c.at_ms)
+        .where(column == stretches.c.id, *conditions)
+        .order_by(*direction)
+        .limit(query.limit + 1)
+        .correlate(stretches)
+    )
+    if db.dialect.name == "postgresql":
+        found: Any = stretch.lateral("found")
+        statement = select(found.c.id, found.c.at_ms).select_from(stretches.join(found, true()))
+    else:
+        found = t.records.alias("found")
+        inner = stretch.with_only_columns(c.id).scalar_subquery()
+        statement = select(found.c.id, found.c.at_ms).select_from(
+            stretches.join(found, found.c.id.in_(inner))
+        )
+    f = found.c
+    order = (f.at_ms.desc(), f.id.desc()) if query.order == "newest" else (f.at_ms, f.id)
+    statement = statement.where(stretches.c.id.in_(ids)).order_by(*order).limit(query.limit + 1)
+    return [row.id for row in db.execute(statement)]
+
+
 def _which(column: Any, terminal: str | int) -> Any:
     if isinstance(terminal, int):
         return column == terminal
-    return column.in_(select(t.terminals.c.id).where(t.terminals.c.serial == terminal))
+    return column == select(t.terminals.c.id).where(t.terminals.c.serial == terminal).scalar_subquery()
 
 
-def _conditions(query: RecordQuery) -> list[Any]:
+def _held(db: Connection) -> list[int]:
+    return [row.id for row in db.execute(select(t.terminals.c.id).where(t.terminals.c.state == "held"))]
+
+
+def _rest(db: Connection, query: RecordQuery) -> list[Any]:
+    """The filters that are neither on codes nor on people."""
     c = t.records.c
-    who = t.identities.c
     found: list[Any] = []
     if query.since is not None:
         found.append(c.at_ms >= ms(query.since))
@@ -162,16 +152,43 @@ def _conditions(query: RecordQuery) -> list[Any]:
         found.append(
             c.terminal_id.in_(select(t.terminals.c.id).where(t.terminals.c.site_id == query.site_id))
         )
-    if not query.include_held:
-        found.append(c.terminal_id.not_in(select(t.terminals.c.id).where(t.terminals.c.state == "held")))
-    for name in ("recognition_type", "abnormal_type", "entry_mode"):
-        if (value := getattr(query, name)) is not None:
+    if not query.include_held and (held := _held(db)):
+        found.append(c.terminal_id.not_in(held))
+    return found
+
+
+def _codes(query: RecordQuery, c: Any, *, unknown_only: bool = False) -> list[Any]:
+    """The filters on codes, on the record itself; a facet lumps together what no table of the page knows."""
+    found: list[Any] = []
+    for name, known in a.KNOWN_CODES.items():
+        value = getattr(query, name)
+        if value is not None and not (unknown_only and value in known):
             found.append(c[name] == value)
+    if unknown_only:
+        return found
     if query.passed is not None:
         found.append(c.passed == int(query.passed))
     if query.has_image is not None:
         found.append(c.image_id.is_not(None) if query.has_image else c.image_id.is_(None))
-    people = []
+    return found
+
+
+def _facet_codes(query: RecordQuery) -> list[Any]:
+    c = t.facets.c
+    found: list[Any] = []
+    for name in a.KNOWN_CODES:
+        if (value := getattr(query, name)) is not None:
+            found.append(c[name] == a.known(name, value))
+    if query.passed is not None:
+        found.append(c.passed == int(query.passed))
+    if query.has_image is not None:
+        found.append(c.has_image == int(query.has_image))
+    return found
+
+
+def _people(query: RecordQuery) -> list[Any]:
+    who = t.identities.c
+    people: list[Any] = []
     if query.person is not None:
         people.append(who.user_id == query.person)
     if query.job_number is not None:
@@ -181,39 +198,7 @@ def _conditions(query: RecordQuery) -> list[Any]:
     if query.q is not None:
         columns = (who.name, who.user_id, who.job_number, who.ic_number, who.id_number)
         people.append(or_(*(column.contains(query.q, autoescape=True) for column in columns)))
-    if people:
-        found.append(c.identity_id.in_(select(who.id).where(*people)))
-    return found
-
-
-def records_page(db: Connection, query: RecordQuery, *, horizon: int | None = None) -> Page[RecordRow]:
-    """``horizon``: only ids below it are settled; what has a lower id can no longer appear."""
-    c = t.records.c
-    statement = _RECORD.where(*_conditions(query)).limit(query.limit + 1)
-    if query.order == "received":
-        statement = statement.order_by(c.id)
-        if horizon is not None:
-            statement = statement.where(c.id < horizon)
-        after = 0
-        if query.cursor is not None:
-            after = _decode_cursor(query.cursor, "received")[1]
-            statement = statement.where(c.id > after)
-    elif query.order == "newest":
-        statement = statement.order_by(c.at_ms.desc(), c.id.desc())
-        if query.cursor is not None:
-            statement = statement.where(tuple_(c.at_ms, c.id) < _decode_cursor(query.cursor, "newest"))
-    else:
-        statement = statement.order_by(c.at_ms, c.id)
-        if query.cursor is not None:
-            statement = statement.where(tuple_(c.at_ms, c.id) > _decode_cursor(query.cursor, "oldest"))
-    rows = db.execute(statement).all()
-    items = tuple(_record(row) for row in rows[: query.limit])
-    cursor = None
-    if query.order == "received":  # there is always more to come
-        cursor = _encode_cursor("received", 0, items[-1].id if items else after)
-    elif len(rows) > query.limit:
-        cursor = _encode_cursor(query.order, rows[query.limit - 1].at_ms, rows[query.limit - 1].id)
-    return Page(items, cursor)
+    return people
 
 
 def record(db: Connection, record_id: int) -> RecordRow | None:
@@ -290,15 +275,26 @@ def alarms_page(db: Connection, query: AlarmQuery) -> Page[AlarmRow]:
     if not query.include_held:
         statement = statement.where(t.terminals.c.state != "held")
     if query.cursor is not None:
-        statement = statement.where(tuple_(c.first_at_ms, c.id) < _decode_cursor(query.cursor, "alarms"))
+        statement = statement.where(tuple_(c.first_at_ms, c.id) < decode_cursor(query.cursor, "alarms"))
     rows = db.execute(statement).all()
     shown = rows[: query.limit]
-    history = _history(db, shown)
-    items = tuple(_alarm(row, history.get((row.terminal_id, row.trace_id), ())) for row in shown)
     cursor = None
     if len(rows) > query.limit:
-        cursor = _encode_cursor("alarms", shown[-1].first_at_ms, shown[-1].id)
-    return Page(items, cursor)
+        cursor = encode_cursor("alarms", shown[-1].first_at_ms, shown[-1].id)
+    return Page(_alarms(db, shown), cursor)
+
+
+def alarm(db: Connection, alarm_id: int) -> AlarmRow | None:
+    statement = select(t.alarms, t.terminals.c.serial).join(
+        t.terminals, t.terminals.c.id == t.alarms.c.terminal_id
+    )
+    found = _alarms(db, db.execute(statement.where(t.alarms.c.id == alarm_id)).all())
+    return found[0] if found else None
+
+
+def _alarms(db: Connection, rows: Sequence[Row[Any]]) -> tuple[AlarmRow, ...]:
+    history = _history(db, rows)
+    return tuple(_alarm(row, history.get((row.terminal_id, row.trace_id), ())) for row in rows)
 
 
 def _history(db: Connection, alarms: Sequence[Row[Any]]) -> dict[tuple[int, str], tuple[AlarmStep, ...]]:
@@ -357,18 +353,45 @@ def image_place(db: Connection, event_id: int) -> tuple[int, int] | None:
     return None
 
 
+def feed(db: Connection, after: int, limit: int, *, horizon: int | None = None) -> tuple[list[FeedItem], int]:
+    """See :meth:`gatepost.store.store.Store.feed`."""
+    r, e, m = t.records.c, t.alarm_events.c, t.alarms.c
+    held = _held(db)
+    records = select(r.id, literal("record").label("kind"), r.id.label("event_id"), r.terminal_id)
+    steps = select(e.id, literal("alarm").label("kind"), m.id.label("event_id"), e.terminal_id).join(
+        t.alarms, and_(m.terminal_id == e.terminal_id, m.trace_id == e.trace_id)
+    )
+    parts = []
+    for part, column in ((records, r.id), (steps, e.id)):
+        settled = true() if horizon is None else column < horizon
+        stretch = part.where(column > after, settled).order_by(column).limit(limit)
+        parts.append(select(stretch.subquery()))
+    both = union_all(*parts).subquery()
+    rows = db.execute(select(both).order_by(both.c.id).limit(limit)).all()
+    items = [FeedItem(row.id, row.kind, row.event_id) for row in rows if row.terminal_id not in held]
+    return items, rows[-1].id if rows else after
+
+
+def last_id(db: Connection) -> int:
+    """The highest id that anything has, 0 where nothing arrived yet."""
+    found = [db.execute(select(func.max(table.c.id))).scalar_one() for table in (t.records, t.alarm_events)]
+    return max((number for number in found if number is not None), default=0)
+
+
 def stats(db: Connection) -> Stats:
     c = t.tallies.c
-    total = db.execute(select(*(func.sum(c[name]) for name in _COUNTS))).one()
+    names = ("records", "duplicates", "quarantined")
+    total = db.execute(select(*(func.sum(c[name]) for name in names))).one()
     refused = db.execute(
         select(t.refusals.c.reason, func.sum(t.refusals.c.count)).group_by(t.refusals.c.reason)
     ).all()
     by_reason = {reason: int(count) for reason, count in refused}
+    records, duplicates, quarantined = (int(value or 0) for value in total)
     return Stats(
-        records=int(total[0] or 0),
+        records=records,
         alarms=db.execute(select(func.count()).select_from(t.alarms)).scalar_one(),
-        duplicates=int(total[3] or 0),
-        quarantined=int(total[2] or 0),
+        duplicates=duplicates,
+        quarantined=quarantined,
         refused=sum(by_reason.values()),
         terminals=db.execute(select(func.count()).select_from(t.terminals)).scalar_one(),
         refusals=by_reason,

@@ -10,8 +10,9 @@ Rules:
   :func:`gatepost.wire.digest`. There is no time window.
 * Names and numbers of people stand in ``identities`` (and in ``original``) and nowhere else: search, filters by
   person and erasure work on thousands of rows, not on millions. ``pin`` stands nowhere.
-* ``facets`` names every combination of the coded fields that has occurred; a record points to its own. One
-  index, ``(facet_id, at_ms)``, then answers any combination of filters on those fields, newest first.
+* ``facets`` names every combination of the coded fields that has occurred; a record points to its own. The
+  indexes that begin with it then answer any combination of filters on those fields, newest first: one short
+  read per facet that fits, merged (``docs/decisions/0005-facets.md``). There are dozens, not millions.
 * ``tallies`` has one row per terminal and *writer* (a process of the receiver), so that processes which store
   events of one terminal at once do not wait for each other's row; the sum is the terminal's count.
 
@@ -19,6 +20,7 @@ Rules:
 """
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     CheckConstraint,
     Column,
@@ -32,6 +34,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
 )
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "quarantine",
     "misdirected",
     "images",
+    "tables",
     "TERMINAL_STATES",
 ]
 
@@ -127,7 +131,11 @@ tallies = Table(
     Column("first_at_ms", BigInteger, nullable=False),
     Column("last_at_ms", BigInteger, nullable=False),
     Column("last_recorded_ms", BigInteger),
+    # The clock when it pushed, where firmware says so (the ``timestamp`` header), against ours.
     Column("clock_error_ms", BigInteger),
+    # Where it does not: the shortest time between passage and arrival on the last day of receipt.
+    Column("least_lag_ms", BigInteger),
+    Column("lag_day", Integer),
     Column("interval_ms", BigInteger),
     Column("peer", Text),
     sqlite_with_rowid=False,
@@ -165,7 +173,9 @@ facets = Table(
     Column("abnormal_type", Integer, nullable=False),
     Column("entry_mode", Integer, nullable=False),
     Column("has_image", Integer, nullable=False),
-    UniqueConstraint("recognition_type", "passed", "abnormal_type", "entry_mode", "has_image"),
+    UniqueConstraint(
+        "recognition_type", "passed", "abnormal_type", "entry_mode", "has_image", name="uq_facets_combination"
+    ),
 )
 
 identities = Table(
@@ -187,8 +197,6 @@ identities = Table(
     Column("first_at_ms", BigInteger, nullable=False),
     Column("erased_at_ms", BigInteger),
     Index(None, "user_id", "site_id"),
-    Index(None, "job_number"),
-    Index(None, "name"),
 )
 
 records = Table(
@@ -220,7 +228,7 @@ records = Table(
     Column("original", LargeBinary),
     UniqueConstraint("terminal_id", "key"),
     Index(None, "facet_id", "at_ms"),
-    Index(None, "terminal_id", "at_ms"),
+    Index(None, "terminal_id", "facet_id", "at_ms"),
 )
 Index(
     "ix_records_identity_id_at_ms",
@@ -306,3 +314,16 @@ images = Table(
     Column("data", LargeBinary, nullable=False),
     info={"only": "postgresql"},  # SQLite keeps a file a day beside the database: see images.py
 )
+# A JPEG does not get smaller, so PostgreSQL need not try.
+event.listen(
+    images,
+    "after_create",
+    DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
+        "ALTER TABLE images ALTER COLUMN data SET STORAGE EXTERNAL"
+    ).execute_if(dialect="postgresql"),
+)
+
+
+def tables(dialect: str) -> list[Table]:
+    """The tables of one database (``sqlite`` or ``postgresql``), each after those that it refers to."""
+    return [table for table in metadata.sorted_tables if table.info.get("only", dialect) == dialect]

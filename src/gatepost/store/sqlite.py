@@ -1,44 +1,35 @@
 """The store in a data folder: SQLite, one process.
 
 ``gatepost.db`` (write-ahead log) holds the events, ``images/`` a file a day, ``gatepost.lock`` keeps a second
-process out.
+process out: see folder.py and images.py.
 
 One transaction per batch: insert the events, uncommitted, leaving out what is there already → write the images
 of the new ones → commit the images → commit the events. A crash between the two commits leaves images without
 an event, never an event without its image.
 
 A batch is handed to SQLite in few large statements. Each statement gives up the interpreter's lock once, so a
-batch of single inserts would have to win it back from a busy event loop dozens of times.
+batch of single inserts would have to win it back from a busy event loop dozens of times
+(``docs/decisions/sqlite-writes.md``).
 """
 
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import QueuePool, StaticPool
 
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.store import arrivals as a
-from gatepost.store import queries, schema
-from gatepost.store.images import DAY_MS, DayFiles, sync_directory
-from gatepost.store.store import (
-    AlarmQuery,
-    AlarmRow,
-    Arrival,
-    Page,
-    RecordQuery,
-    RecordRow,
-    Stats,
-    Stored,
-    TerminalRow,
-    TerminalState,
-)
+from gatepost.store import folder as data
+from gatepost.store import migrate, queries, upserts
+from gatepost.store.base import BaseStore, unavailable
+from gatepost.store.images import DayFiles, sync_directory
+from gatepost.store.store import Arrival, Stored
 from gatepost.wire import Alarm, Record
 
 __all__ = ["SqliteStore"]
@@ -52,171 +43,153 @@ _ID_BLOCK = 1024
 _CACHE = 20_000
 """Identities whose row id is remembered."""
 
-_TALLY = """
-INSERT INTO tallies (terminal_id, writer, records, alarms, quarantined, duplicates, with_problems, late,
-    first_at_ms, last_at_ms, last_recorded_ms, clock_error_ms, interval_ms, peer)
-VALUES (?,?,?,?,?,?,?,?,?,?,?,?,NULL,?)
-ON CONFLICT (terminal_id, writer) DO UPDATE SET
-    records = records + excluded.records,
-    alarms = alarms + excluded.alarms,
-    quarantined = quarantined + excluded.quarantined,
-    duplicates = duplicates + excluded.duplicates,
-    with_problems = with_problems + excluded.with_problems,
-    late = late + excluded.late,
-    last_recorded_ms = max(coalesce(last_recorded_ms, excluded.last_recorded_ms),
-        coalesce(excluded.last_recorded_ms, last_recorded_ms)),
-    clock_error_ms = coalesce(excluded.clock_error_ms, clock_error_ms),
-    interval_ms = (coalesce(interval_ms, excluded.last_at_ms - last_at_ms) * 7
-        + max(excluded.last_at_ms - last_at_ms, 0)) / 8,
-    last_at_ms = max(last_at_ms, excluded.last_at_ms),
-    peer = excluded.peer
-"""
-_ALARM = """
-INSERT INTO alarms (id, terminal_id, trace_id, status, code, first_at_ms, last_at_ms) VALUES (?,?,?,?,?,?,?)
-ON CONFLICT (terminal_id, trace_id) DO UPDATE SET
-    status = max(status, excluded.status),
-    code = min(coalesce(code, excluded.code), coalesce(excluded.code, code)),
-    first_at_ms = min(first_at_ms, excluded.first_at_ms),
-    last_at_ms = max(last_at_ms, excluded.last_at_ms)
-"""
-_PEER = """
-INSERT INTO peers (address, terminal_id, at_ms) VALUES (?,?,?)
-ON CONFLICT (address) DO UPDATE SET terminal_id = excluded.terminal_id, at_ms = excluded.at_ms
-"""
-_DISAGREEMENT = """
-INSERT INTO disagreements (terminal_id, source, said, count, first_at_ms, last_at_ms) VALUES (?1,?2,?3,1,?4,?4)
-ON CONFLICT (terminal_id, source, said) DO UPDATE SET count = count + 1, last_at_ms = excluded.last_at_ms
-"""
+_TALLY, _ALARM = upserts.tally("sqlite"), upserts.alarm("sqlite")
+_PEER, _DISAGREEMENT = upserts.peer("sqlite"), upserts.disagreement("sqlite")
 
 
-class SqliteStore:
+class SqliteStore(BaseStore):
     """See :class:`gatepost.store.store.Store`. Open it with :meth:`open`."""
 
-    def __init__(self, folder: Path, *, now: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, lock: data.FolderLock) -> None:
+        super().__init__(_read_engine(folder / data.DATABASE))
         self.folder = folder
-        self._now = now
+        self._lock = lock
         self._writing = threading.RLock()
         self._closed = False
-        self._db = _connect(folder / "gatepost.db")
-        self._engine = _read_engine(folder / "gatepost.db")
-        self._images = DayFiles(folder / "images")
+        self._db = _connect(folder / data.DATABASE)
+        self._changes = _write_engine(self._db)
+        self._images = DayFiles(folder / data.IMAGES)
         self._facets: dict[a.Facet, int] = {}
         self._identities: dict[a.Person, int] = {}
         self._sites: dict[int, int] = {}
         self._peers: dict[str, int] = {}
         self._seen: dict[int, tuple[str | None, str | None]] = {}
-        self._next_id = self._reserved = 0
-        self._load()
+        self._remember()
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'reserved_ids'").fetchone()
+        self._next_id = self._reserved = int(row[0]) if row else 1
 
     @classmethod
-    def open(cls, folder: Path, *, now: Callable[[], float] = time.time) -> "SqliteStore":
-        """Open the store of a data folder, and make it where there is none."""
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "gatepost.db"
-        fresh = not path.exists()
-        db = _connect(path)
-        db.close()
-        if fresh:
-            engine = create_engine(f"sqlite:///{path}")
-            schema.metadata.create_all(
-                engine, tables=[x for x in schema.metadata.sorted_tables if not x.info.get("only")]
-            )
-            with engine.begin() as connection:
-                connection.execute(
-                    schema.sites.insert().values(id=1, name="default", timezone="UTC", created_at_ms=0)
-                )
-            engine.dispose()
-            sync_directory(folder)
-            sync_directory(folder.parent)
-        return cls(folder, now=now)
+    def open(cls, folder: Path) -> "SqliteStore":
+        """Open the store of a data folder, bring it to today's schema, and make it where there is none.
 
-    def _load(self) -> None:
-        db = self._db
-        self._facets = {tuple(row[1:]): row[0] for row in db.execute("SELECT * FROM facets")}
-        self._peers = dict(db.execute("SELECT address, terminal_id FROM peers"))
-        for number, site, model, dialect in db.execute("SELECT id, site_id, model, dialect FROM terminals"):
-            self._sites[number] = site
-            self._seen[number] = (model, dialect)
-        row = db.execute("SELECT value FROM meta WHERE name = 'reserved_ids'").fetchone()
-        self._next_id = self._reserved = int(row[0]) + 1 if row else 1
+        Raises :class:`~gatepost.errors.StoreInUse`, :class:`~gatepost.errors.StoreTooNew` or
+        :class:`~gatepost.errors.StoreCorrupt`, in which case nothing was touched; and plain
+        :class:`~gatepost.errors.StoreError` where the folder cannot be written to.
+        """
+        data.make(folder)
+        lock = data.FolderLock(folder)
+        try:
+            revision = data.inspect(folder)
+            if revision is not None:
+                migrate.check_known(revision, str(folder / data.DATABASE))
+            if revision != migrate.head():
+                _migrate(folder / data.DATABASE)
+            with suppress_sqlite(folder):
+                return cls(folder, lock)
+        except BaseException:
+            lock.release()
+            raise
+
+    def close(self) -> None:
+        with self._writing:
+            if self._closed:
+                return
+            self._closed = True
+            self._images.close()
+            self._engine.dispose()
+            self._changes.dispose()
+            self._db.close()
+            self._lock.release()
 
     # Writing
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
-        with self._writing:
+        with self._transaction():
+            return self._write(batch)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._writing, suppress_sqlite(self.folder):
             if self._closed:
                 raise StoreUnavailable("the store is closed")
-            next_id = self._next_id
             try:
                 self._db.execute("BEGIN IMMEDIATE")
-                stored = self._write(batch)
+                yield
                 self._db.execute("COMMIT")
-            except BaseException as error:
+            except BaseException:
                 self._undo()
-                self._next_id = next_id
-                if isinstance(error, sqlite3.Error | OSError):
-                    raise StoreUnavailable(f"the store cannot write to {self.folder}: {error}") from error
                 raise
-            return stored
 
     def _undo(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
+        """Forget what the failed transaction taught; ids that it took stay taken."""
+        with suppress(sqlite3.Error):
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
         self._images.close()
-        self._facets.clear()
-        self._identities.clear()
-        self._peers.clear()
-        self._seen.clear()
-        self._load_caches()
+        self._reserved = self._next_id
+        with suppress(sqlite3.Error):
+            self._remember()
 
-    def _load_caches(self) -> None:
-        reserved, next_id = self._reserved, self._next_id
-        self._load()
-        self._next_id = next_id
-        self._reserved = min(reserved, self._reserved)
+    def _remember(self) -> None:
+        db = self._db
+        self._facets = {tuple(row[1:]): row[0] for row in db.execute("SELECT * FROM facets")}
+        self._peers = dict(db.execute("SELECT address, terminal_id FROM peers"))
+        self._identities.clear()
+        self._sites.clear()
+        self._seen.clear()
+        for number, site, model, dialect in db.execute("SELECT id, site_id, model, dialect FROM terminals"):
+            self._sites[number] = site
+            self._seen[number] = (model, dialect)
 
     def _write(self, batch: Sequence[Arrival]) -> list[Stored]:
         first = self._take_ids(len(batch))
         places = self._place_images(batch)
-        rows: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
-        for index, arrival in enumerate(batch):
-            event = arrival.event
-            place = places.get(index, (None, None))
-            if isinstance(event, Record):
-                rows[a.RECORD].append((first + index, *self._record_row(arrival, event), *place))
-            elif isinstance(event, Alarm):
-                rows[a.ALARM].append((first + index, *a.alarm_row(arrival, event), *place))
+        records: list[tuple[Any, ...]] = []
+        steps: list[tuple[Any, ...]] = []
+        unknowns: list[tuple[Any, ...]] = []
+        for number, arrival in enumerate(batch, first):
+            content = arrival.event
+            place = places.get(number, (None, None))
+            if isinstance(content, Record):
+                records.append((number, *self._record_row(arrival, content), *place))
+            elif isinstance(content, Alarm):
+                steps.append((number, *a.alarm_row(arrival, content), *place))
             else:
-                rows[a.UNKNOWN].append((first + index, *a.quarantine_row(arrival)))
-        new = [True] * len(batch)
-        for kind, table, columns in _TABLES:
-            if rows[kind]:
-                for gone in self._insert(table, columns, rows[kind]):
-                    new[gone - first] = False
-        fresh = [(places[i][1], batch[i].image) for i in places if new[i]]
-        if fresh:
-            self._images.add(fresh)  # type: ignore[arg-type]  # places has only arrivals with an image
-        self._account(batch, new, first)
+                unknowns.append((number, *a.quarantine_row(arrival)))
+        known = {
+            *self._insert("records", records),
+            *self._insert("alarm_events", steps),
+            *self._insert("quarantine", unknowns),
+        }
+        pictures = [
+            (places[number][1], arrival.image)
+            for number, arrival in enumerate(batch, first)
+            if number in places and number not in known and arrival.image is not None
+        ]
+        if pictures:
+            self._images.add(pictures)
+        self._account(batch, first, known)
         return [
-            Stored(True, first + index) if fresh_one else Stored(False, self._existing(arrival))
-            for index, (arrival, fresh_one) in enumerate(zip(batch, new, strict=True))
+            Stored(True, number) if number not in known else Stored(False, self._existing(arrival))
+            for number, arrival in enumerate(batch, first)
         ]
 
     def _record_row(self, arrival: Arrival, record: Record) -> tuple[Any, ...]:
         facet = self._facet(a.facet(record, arrival.image is not None))
-        who = a.person(record.user, self._sites[arrival.terminal_id])
+        who = a.person(record.user, self._sites[arrival.terminal_id]) if record.user is not None else None
         identity = None if who is None else self._identity(who, arrival.received_at_ms)
         return a.record_row(arrival, record, facet, identity)
 
-    def _insert(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[int]:
-        """Insert what is not there yet; answer the ids that were not given because the event was there."""
+    def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> list[int]:
+        """Insert what is not there yet; answer the ids of the others, which were not given."""
+        if not rows:
+            return []
         db = self._db
         before = db.total_changes
         at, total = 0, len(rows)
         while at < total:
             size = next(size for size in _ROWS if size <= total - at)
-            flat = [value for row in rows[at : at + size] for value in row]
-            db.execute(_statement(table, tuple(columns), size), flat)
+            db.execute(_INSERTS[table, size], [value for row in rows[at : at + size] for value in row])
             at += size
         if db.total_changes - before == total:
             return []
@@ -224,22 +197,24 @@ class SqliteStore:
         return [row[0] for row in rows if row[0] not in given]
 
     def _existing(self, arrival: Arrival) -> int:
-        table = _TABLES[a.kind(arrival)][1]
+        table = _TABLES[a.kind(arrival)]
         row = self._db.execute(
             f"SELECT id FROM {table} WHERE terminal_id = ? AND key = ?", (arrival.terminal_id, arrival.key)
         ).fetchone()
         return int(row[0])
 
     def _place_images(self, batch: Sequence[Arrival]) -> dict[int, tuple[int, int]]:
-        """The day and the id of each image of the batch, by the arrival's index."""
-        having = [
-            i for i, arrival in enumerate(batch) if arrival.image is not None and a.kind(arrival) != a.UNKNOWN
+        """The day and the id of each image of the batch, by the event's id."""
+        numbers = [
+            number
+            for number, arrival in enumerate(batch, self._next_id - len(batch))
+            if arrival.image is not None and a.kind(arrival) != a.UNKNOWN
         ]
-        if not having:
+        if not numbers:
             return {}
-        day = max(batch[i].received_at_ms for i in having) // DAY_MS
-        first = self._images.reserve(day, len(having))
-        return {i: (day, first + n) for n, i in enumerate(having)}
+        day = max(arrival.received_at_ms for arrival in batch) // a.DAY_MS
+        first = self._images.reserve(day, len(numbers))
+        return {number: (day, image_id) for image_id, number in enumerate(numbers, first)}
 
     def _take_ids(self, count: int) -> int:
         first = self._next_id
@@ -267,160 +242,126 @@ class SqliteStore:
     def _identity(self, who: a.Person, at_ms: int) -> int:
         known = self._identities.get(who)
         if known is None:
-            digest = a.person_digest(who)
+            values = (a.person_digest(who), *who, at_ms)
             self._db.execute(
-                "INSERT INTO identities (digest, site_id, user_id, name, type, job_number, ic_number, id_number,"
-                ' remark, guest_from_ms, guest_until_ms, "groups", first_at_ms)'
-                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (digest) DO NOTHING",
-                (digest, *who, at_ms),
+                f"INSERT INTO identities ({a.IDENTITY_COLUMNS}) VALUES ({','.join('?' * len(values))})"
+                " ON CONFLICT (digest) DO NOTHING",
+                values,
             )
-            known = int(
-                self._db.execute("SELECT id FROM identities WHERE digest = ?", (digest,)).fetchone()[0]
-            )
+            row = self._db.execute("SELECT id FROM identities WHERE digest = ?", values[:1]).fetchone()
             if len(self._identities) >= _CACHE:
                 self._identities.clear()
-            self._identities[who] = known
+            known = self._identities[who] = int(row[0])
         return known
 
-    def _account(self, batch: Sequence[Arrival], new: Sequence[bool], first: int) -> None:
+    def _account(self, batch: Sequence[Arrival], first: int, known: set[int]) -> None:
+        """Count, join the alarms, and note what the batch taught about the terminals."""
         db = self._db
-        for terminal_id, tally in a.add_up(batch, new).items():
-            row = tally.row(terminal_id, 0)
-            db.execute(_TALLY, (*row[:12], row[13]))
-        steps = [
-            (first + i, arrival, arrival.event)
-            for i, arrival in enumerate(batch)
-            if new[i] and isinstance(arrival.event, Alarm)
-        ]
-        for alarm in a.merge_alarms(steps):
+        fresh = [number not in known for number in range(first, first + len(batch))]
+        for terminal_id, tally in a.add_up(batch, fresh).items():
+            db.execute(_TALLY, tally.row(terminal_id, self.writer))
+        for alarm in a.merge_alarms(batch, range(first, first + len(batch)), fresh):
             db.execute(_ALARM, alarm)
-        for arrival in batch:
-            number = arrival.terminal_id
-            if arrival.bind_peer and self._peers.get(arrival.peer) != number:
-                self._peers[arrival.peer] = number
-                db.execute(_PEER, (arrival.peer, number, arrival.received_at_ms))
-            for source, said in arrival.disagreements:
-                db.execute(_DISAGREEMENT, (number, source, a.text(said), arrival.received_at_ms))
-            dialect = arrival.dialect and arrival.dialect.value
-            before = self._seen.get(number, (None, None))
-            seen = (arrival.model or before[0], dialect or before[1])
-            if seen != before:
-                self._seen[number] = seen
-                db.execute("UPDATE terminals SET model = ?, dialect = ? WHERE id = ?", (*seen, number))
-
-    def ensure_terminal(
-        self, serial: str | None, *, peer: str = "", now_ms: int, state: TerminalState = "new"
-    ) -> TerminalRow:
-        column, value = ("anonymous_peer", peer) if serial is None else ("serial", a.text(serial))
-        with self._transaction() as db:
-            db.execute(
-                f"INSERT INTO terminals ({column}, site_id, state, created_at_ms) VALUES (?,1,?,?)"
-                f" ON CONFLICT ({column}) DO NOTHING",
-                (value, state, now_ms),
-            )
-        with self.reading() as reader:
-            row = queries.terminals(reader, schema.terminals.c[column] == value)[0]
-        self._sites[row.id] = row.site_id
-        return row
+        lessons = a.learn(batch, peers=self._peers, seen=self._seen)
+        for peer in lessons.peers:
+            db.execute(_PEER, peer)
+        for disagreement in lessons.disagreements:
+            db.execute(_DISAGREEMENT, disagreement)
+        for seen in lessons.seen:
+            db.execute("UPDATE terminals SET model = ?, dialect = ? WHERE id = ?", seen)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._writing:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield self._db
-                self._db.execute("COMMIT")
-            except BaseException as error:
-                self._undo()
-                if isinstance(error, sqlite3.Error):
-                    raise StoreUnavailable(f"the store cannot write to {self.folder}: {error}") from error
-                raise
+    def changing(self, *, forget: bool = True) -> Iterator[Connection]:
+        with self._writing, unavailable():
+            if self._closed:
+                raise StoreUnavailable("the store is closed")
+            with self._changes.begin() as connection:
+                yield connection
+            if forget:
+                self._remember()
 
     # Reading
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection that sees one state of the store until it is given back."""
-        with self._engine.connect() as connection:
-            yield connection
+    def horizon(self, db: Connection) -> int | None:
+        return None  # one writer, which commits in the order of the ids that it gives
 
-    def terminal_by_token(self, digest: bytes) -> TerminalRow | None:
+    def image(self, event_id: int) -> bytes | None:
         with self.reading() as db:
-            found = queries.terminals(db, schema.terminals.c.token_digest == digest)
-        return found[0] if found else None
-
-    def terminals(self) -> list[TerminalRow]:
-        with self.reading() as db:
-            return queries.terminals(db)
-
-    def peers(self) -> dict[str, int]:
-        with self.reading() as db:
-            return queries.peers(db)
-
-    def records(self, query: RecordQuery) -> Page[RecordRow]:
-        with self.reading() as db:
-            return queries.records_page(db, query)
-
-    def record(self, record_id: int) -> RecordRow | None:
-        with self.reading() as db:
-            return queries.record(db, record_id)
-
-    def alarms(self, query: AlarmQuery) -> Page[AlarmRow]:
-        with self.reading() as db:
-            return queries.alarms_page(db, query)
-
-    def image(self, record_id: int) -> bytes | None:
-        with self.reading() as db:
-            place = queries.image_place(db, record_id)
-        return None if place is None else self._images.read(*place)
-
-    def stats(self) -> Stats:
-        with self.reading() as db:
-            return queries.stats(db)
-
-    def backup(self, path: Path) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        with self._writing:
-            if self._closed:
-                return
-            self._closed = True
-            self._images.close()
-            self._engine.dispose()
-            self._db.close()
+            place = queries.image_place(db, event_id)
+        with suppress_sqlite(self.folder):
+            return None if place is None else self._images.read(*place)
 
 
-_TABLES = (
-    (a.RECORD, "records", (*a.RECORD_COLUMNS, "image_day", "image_id")),
-    (a.ALARM, "alarm_events", (*a.ALARM_COLUMNS, "image_day", "image_id")),
-    (a.UNKNOWN, "quarantine", a.QUARANTINE_COLUMNS),
-)
-_statements: dict[tuple[str, int], str] = {}
+_TABLES = {a.RECORD: "records", a.ALARM: "alarm_events", a.UNKNOWN: "quarantine"}
 
 
-def _statement(table: str, columns: tuple[str, ...], rows: int) -> str:
-    known = _statements.get((table, rows))
-    if known is None:
-        values = f"({','.join('?' * (len(columns) + 1))})"
-        known = _statements[table, rows] = (
-            f"INSERT INTO {table} (id, {', '.join(columns)}) VALUES {','.join([values] * rows)}"
-            " ON CONFLICT (terminal_id, key) DO NOTHING"
-        )
-    return known
+def _inserts() -> dict[tuple[str, int], str]:
+    found = {}
+    for table, columns in (
+        ("records", (*a.RECORD_COLUMNS, "image_day", "image_id")),
+        ("alarm_events", (*a.ALARM_COLUMNS, "image_day", "image_id")),
+        ("quarantine", a.QUARANTINE_COLUMNS),
+    ):
+        row = f"({','.join('?' * (len(columns) + 1))})"
+        for size in _ROWS:
+            found[table, size] = (
+                f"INSERT INTO {table} (id, {', '.join(columns)}) VALUES {','.join([row] * size)}"
+                " ON CONFLICT (terminal_id, key) DO NOTHING"
+            )
+    return found
+
+
+_INSERTS = _inserts()
+
+
+@contextmanager
+def suppress_sqlite(folder: Path) -> Iterator[None]:
+    """Say of what SQLite raises when the disk is full, failing or busy: not now."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise StoreUnavailable(f"the store in {folder} cannot be used now: {error}") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA page_size = 2048")
-    mode = db.execute("PRAGMA journal_mode = wal").fetchone()[0]
-    db.execute("PRAGMA synchronous = FULL")
-    level = db.execute("PRAGMA synchronous").fetchone()[0]
-    if mode != "wal" or level != 2:
-        raise StoreError(f"{path} does not sync before it answers (journal {mode}, synchronous {level})")
-    db.execute("PRAGMA cache_size = -65536")
-    db.execute("PRAGMA wal_autocheckpoint = 8192")
+    try:
+        db.execute("PRAGMA page_size = 2048")
+        mode = db.execute("PRAGMA journal_mode = wal").fetchone()[0]
+        db.execute("PRAGMA synchronous = FULL")
+        level = db.execute("PRAGMA synchronous").fetchone()[0]
+        if mode != "wal" or level != 2:
+            raise StoreError(
+                f"{path} does not sync before it answers (journal {mode}, synchronous {level});"
+                " put the data folder on a local disk"
+            )
+        db.execute("PRAGMA cache_size = -65536")
+        db.execute("PRAGMA wal_autocheckpoint = 8192")
+    except BaseException:
+        db.close()
+        raise
     return db
+
+
+def _migrate(path: Path) -> None:
+    with suppress_sqlite(path.parent):
+        db = _connect(path)
+    engine = _write_engine(db)
+    try:
+        with unavailable(), engine.begin() as connection:
+            migrate.upgrade(connection)
+    finally:
+        engine.dispose()
+        db.close()
+    sync_directory(path.parent)
+
+
+def _write_engine(db: sqlite3.Connection) -> Engine:
+    engine = create_engine("sqlite://", creator=lambda: db, poolclass=StaticPool)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
 
 
 def _read_engine(path: Path) -> Engine:
@@ -435,4 +376,6 @@ def _read_engine(path: Path) -> Engine:
         db.execute("PRAGMA query_only = ON")
         return db
 
-    return create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=4, max_overflow=12)
+    engine = create_engine("sqlite://", creator=connect, poolclass=QueuePool, pool_size=4, max_overflow=12)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine

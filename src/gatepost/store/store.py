@@ -17,7 +17,6 @@ Every method blocks, and may be called from any thread.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from msgspec import Struct, field
@@ -33,6 +32,11 @@ __all__ = [
     "AlarmRow",
     "AlarmStep",
     "PersonRow",
+    "SiteRow",
+    "QuarantineRow",
+    "MisdirectedRow",
+    "FeedItem",
+    "ProcessedAgain",
     "Page",
     "RecordQuery",
     "AlarmQuery",
@@ -242,6 +246,59 @@ class Page(Struct, Generic[T], frozen=True):
     next_cursor: str | None
 
 
+class SiteRow(Struct, frozen=True):
+    """Where terminals stand: a building, a campus. People are told apart within a site."""
+
+    id: int
+    name: str
+    timezone: str
+    created_at: datetime
+
+
+class QuarantineRow(Struct, frozen=True, kw_only=True):
+    """A push that was a JSON object but no event that this version knows."""
+
+    id: int
+    terminal_id: int
+    serial: str | None
+    received_at: datetime
+    peer: str
+    problems: tuple[Problem, ...]
+    tries: int
+    """How often it was processed again without success."""
+    original: bytes
+    """What was pushed, image and all, without any ``pin``."""
+
+
+class MisdirectedRow(Struct, frozen=True, kw_only=True):
+    """Pushes that went to a path which nobody serves."""
+
+    peer: str
+    path: str
+    serial: str | None
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+class FeedItem(Struct, frozen=True):
+    """Something that arrived: ask for the record, or for the alarm, by its id."""
+
+    id: int
+    kind: Literal["record", "alarm"]
+    event_id: int
+    """The record's id; the alarm's, of which this was a step."""
+
+
+class ProcessedAgain(Struct, frozen=True, kw_only=True):
+    """What became of quarantined pushes that were decoded anew."""
+
+    stored: int
+    duplicates: int
+    """The terminal had pushed it again in the meantime."""
+    still_unknown: int
+
+
 class Stats(Struct, frozen=True, kw_only=True):
     """Everything that was ever counted."""
 
@@ -262,10 +319,23 @@ class Store(Protocol):
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
         """Store a batch in one transaction, and answer for each arrival, in order."""
 
+    # Terminals
+
     def ensure_terminal(
         self, serial: str | None, *, peer: str = "", now_ms: int, state: TerminalState = "new"
     ) -> TerminalRow:
         """The terminal of this serial, made if it is unknown; without serial, the one that ``peer`` stands for."""
+
+    def create_terminal(self, *, now_ms: int, **values: Any) -> TerminalRow:
+        """Make a terminal that has not pushed yet; ``values`` as in :meth:`update_terminal`."""
+
+    def update_terminal(self, terminal_id: int, **values: Any) -> TerminalRow | None:
+        """Set any of ``serial``, ``name``, ``site_id``, ``timezone``, ``state``, ``token_digest``, ``networks``.
+
+        ``None`` if there is no such terminal.
+        """
+
+    def terminal(self, terminal_id: int) -> TerminalRow | None: ...
 
     def terminal_by_token(self, digest: bytes) -> TerminalRow | None:
         """The terminal whose address bears a token with this digest."""
@@ -276,18 +346,61 @@ class Store(Protocol):
     def peers(self) -> dict[str, int]:
         """Which terminal last pushed from which address, by a serial or a token."""
 
+    def sites(self) -> list[SiteRow]: ...
+
+    def create_site(self, name: str, timezone: str, *, now_ms: int) -> SiteRow: ...
+
+    def update_site(self, site_id: int, *, name: str | None = None, timezone: str | None = None) -> None: ...
+
+    # What arrived
+
     def records(self, query: RecordQuery) -> Page[RecordRow]: ...
 
     def record(self, record_id: int) -> RecordRow | None: ...
 
     def alarms(self, query: AlarmQuery) -> Page[AlarmRow]: ...
 
-    def image(self, record_id: int) -> bytes | None:
+    def alarm(self, alarm_id: int) -> AlarmRow | None: ...
+
+    def acknowledge_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
+        """Note that somebody looked at it. False if there is no such alarm; the latest note counts."""
+
+    def image(self, event_id: int) -> bytes | None:
         """The JPEG of a record, or of an alarm's step: their ids are of one sequence."""
+
+    def feed(self, after: int, limit: int = 500) -> tuple[list[FeedItem], int]:
+        """What arrived after a place in the stream, in order, and the place to continue from.
+
+        Never skips: what is not settled yet is not shown, and neither is anything behind it. Held terminals'
+        events are left out.
+        """
+
+    def end_of_feed(self) -> int:
+        """The place in the stream after which :meth:`feed` shows what arrives from now on."""
 
     def stats(self) -> Stats: ...
 
-    def backup(self, path: Path) -> None: ...
+    # What did not go straight through
+
+    def count_refused(self, counts: Mapping[tuple[int, str], int], *, now_ms: int) -> None:
+        """Add to the refusals of terminals, by (terminal id or 0, reason)."""
+
+    def note_misdirected(self, counts: Mapping[tuple[str, str, str], int], *, now_ms: int) -> None:
+        """Add to the pushes to wrong paths, by (peer, path, serial or the empty string)."""
+
+    def misdirected(self) -> list[MisdirectedRow]:
+        """The latest first, at most 1,000."""
+
+    def quarantined(self, *, limit: int = 100, cursor: str | None = None) -> Page[QuarantineRow]:
+        """The latest first."""
+
+    def quarantined_by_id(self, ids: Sequence[int]) -> list[QuarantineRow]: ...
+
+    def discard_quarantined(self, ids: Sequence[int]) -> int:
+        """Delete from the quarantine; answer how many there were."""
+
+    def process_quarantined(self, ids: Sequence[int]) -> ProcessedAgain:
+        """Decode them anew; what is understood now is stored like any arrival, and leaves the quarantine."""
 
     def close(self) -> None:
         """Let go of everything. May be called twice."""

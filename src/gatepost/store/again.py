@@ -1,0 +1,30 @@
+"""Decoding a quarantined push anew, with what this version knows."""
+
+from gatepost.errors import DecodeError
+from gatepost.store.arrivals import ms
+from gatepost.store.store import Arrival, QuarantineRow
+from gatepost.wire import Unknown, decode, digest, key
+
+__all__ = ["decode_again"]
+
+
+def decode_again(row: QuarantineRow) -> Arrival | None:
+    """The arrival that it would be today; ``None`` if it is still no known event."""
+    try:
+        decoded = decode(row.original, lenient=True)
+    except DecodeError:
+        return None
+    event = decoded.event
+    if isinstance(event, Unknown):
+        return None
+    return Arrival(
+        terminal_id=row.terminal_id,
+        key=digest(key(event)),
+        event=event,
+        received_at_ms=ms(row.received_at),
+        original=decoded.original,
+        image=event.image,
+        problems=decoded.problems,
+        dialect=decoded.dialect,
+        peer=row.peer,
+    )

@@ -1,0 +1,215 @@
+"""What both stores do alike: everything but writing a batch and finding an image.
+
+A store brings two ways to a database, :meth:`BaseStore.reading` and :meth:`BaseStore.changing`; every method here
+opens one of them and asks a function of ``queries``, ``registry`` or ``trouble``.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from sqlalchemy import update
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from gatepost.errors import StoreUnavailable
+from gatepost.store import queries, registry, trouble
+from gatepost.store import schema as t
+from gatepost.store.again import decode_again
+from gatepost.store.store import (
+    AlarmQuery,
+    AlarmRow,
+    Arrival,
+    FeedItem,
+    MisdirectedRow,
+    Page,
+    ProcessedAgain,
+    QuarantineRow,
+    RecordQuery,
+    RecordRow,
+    SiteRow,
+    Stats,
+    Stored,
+    TerminalRow,
+    TerminalState,
+)
+
+__all__ = ["BaseStore"]
+
+
+class BaseStore(ABC):
+    """See :class:`gatepost.store.store.Store`."""
+
+    writer = 0
+    """Which of the receiver's processes this is, among those of one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @abstractmethod
+    def write(self, batch: Sequence[Arrival]) -> list[Stored]: ...
+
+    @abstractmethod
+    def image(self, event_id: int) -> bytes | None: ...
+
+    @abstractmethod
+    def changing(self, *, forget: bool = True) -> AbstractContextManager[Connection]:
+        """A transaction that may write. ``forget``: what writers remember of terminals and people is stale after."""
+
+    @abstractmethod
+    def horizon(self, db: Connection) -> int | None:
+        """The id below which everything is settled: committed or never to come. ``None``: all of it is."""
+
+    @abstractmethod
+    def close(self) -> None: ...
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that sees one state of the store until it is given back."""
+        with unavailable(), self._engine.connect() as connection:
+            yield connection
+
+    # Terminals
+
+    def ensure_terminal(
+        self, serial: str | None, *, peer: str = "", now_ms: int, state: TerminalState = "new"
+    ) -> TerminalRow:
+        with self.changing() as db:
+            return registry.ensure_terminal(db, serial, peer=peer, now_ms=now_ms, state=state)
+
+    def create_terminal(self, *, now_ms: int, **values: Any) -> TerminalRow:
+        with self.changing() as db:
+            return registry.create_terminal(db, now_ms=now_ms, values=values)
+
+    def update_terminal(self, terminal_id: int, **values: Any) -> TerminalRow | None:
+        with self.changing() as db:
+            return registry.update_terminal(db, terminal_id, values)
+
+    def terminal(self, terminal_id: int) -> TerminalRow | None:
+        with self.reading() as db:
+            found = registry.terminals(db, t.terminals.c.id == terminal_id)
+        return found[0] if found else None
+
+    def terminal_by_token(self, digest: bytes) -> TerminalRow | None:
+        with self.reading() as db:
+            found = registry.terminals(db, t.terminals.c.token_digest == digest)
+        return found[0] if found else None
+
+    def terminals(self) -> list[TerminalRow]:
+        with self.reading() as db:
+            return registry.terminals(db)
+
+    def peers(self) -> dict[str, int]:
+        with self.reading() as db:
+            return registry.peers(db)
+
+    def sites(self) -> list[SiteRow]:
+        with self.reading() as db:
+            return registry.sites(db)
+
+    def create_site(self, name: str, timezone: str, *, now_ms: int) -> SiteRow:
+        with self.changing() as db:
+            return registry.create_site(db, name, timezone, now_ms=now_ms)
+
+    def update_site(self, site_id: int, *, name: str | None = None, timezone: str | None = None) -> None:
+        with self.changing() as db:
+            registry.update_site(db, site_id, name=name, timezone=timezone)
+
+    # What arrived
+
+    def records(self, query: RecordQuery) -> Page[RecordRow]:
+        with self.reading() as db:
+            return queries.records_page(db, query, horizon=self.horizon(db))
+
+    def record(self, record_id: int) -> RecordRow | None:
+        with self.reading() as db:
+            return queries.record(db, record_id)
+
+    def alarms(self, query: AlarmQuery) -> Page[AlarmRow]:
+        with self.reading() as db:
+            return queries.alarms_page(db, query)
+
+    def alarm(self, alarm_id: int) -> AlarmRow | None:
+        with self.reading() as db:
+            return queries.alarm(db, alarm_id)
+
+    def acknowledge_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
+        statement = update(t.alarms).where(t.alarms.c.id == alarm_id)
+        with self.changing(forget=False) as db:
+            done = db.execute(statement.values(acknowledged_at_ms=now_ms, acknowledged_by=by, note=note))
+            return done.rowcount == 1
+
+    def feed(self, after: int, limit: int = 500) -> tuple[list[FeedItem], int]:
+        with self.reading() as db:
+            return queries.feed(db, after, limit, horizon=self.horizon(db))
+
+    def end_of_feed(self) -> int:
+        with self.reading() as db:
+            horizon = self.horizon(db)
+            return queries.last_id(db) if horizon is None else horizon - 1
+
+    def stats(self) -> Stats:
+        with self.reading() as db:
+            return queries.stats(db)
+
+    # What did not go straight through
+
+    def count_refused(self, counts: Mapping[tuple[int, str], int], *, now_ms: int) -> None:
+        with self.changing(forget=False) as db:
+            trouble.count_refused(db, counts, writer=self.writer, now_ms=now_ms)
+
+    def note_misdirected(self, counts: Mapping[tuple[str, str, str], int], *, now_ms: int) -> None:
+        with self.changing(forget=False) as db:
+            trouble.note_misdirected(db, counts, now_ms=now_ms)
+
+    def misdirected(self) -> list[MisdirectedRow]:
+        with self.reading() as db:
+            return trouble.misdirected(db)
+
+    def quarantined(self, *, limit: int = 100, cursor: str | None = None) -> Page[QuarantineRow]:
+        with self.reading() as db:
+            return trouble.quarantined(db, limit=limit, cursor=cursor)
+
+    def quarantined_by_id(self, ids: Sequence[int]) -> list[QuarantineRow]:
+        with self.reading() as db:
+            return trouble.quarantined_by_id(db, ids)
+
+    def discard_quarantined(self, ids: Sequence[int]) -> int:
+        with self.changing(forget=False) as db:
+            return trouble.discard_quarantined(db, ids)
+
+    def process_quarantined(self, ids: Sequence[int]) -> ProcessedAgain:
+        # In steps: stored first, then out of the quarantine. After a crash in between it is processed once more,
+        # and the key makes that a duplicate.
+        stored = duplicates = unknown = 0
+        for row in self.quarantined_by_id(ids):
+            arrival = decode_again(row)
+            if arrival is None:
+                unknown += 1
+                with self.changing(forget=False) as db:
+                    trouble.tried_quarantined(db, [row.id])
+                continue
+            new = self.write([arrival])[0].new
+            stored, duplicates = stored + new, duplicates + (not new)
+            self.discard_quarantined([row.id])
+        return ProcessedAgain(stored=stored, duplicates=duplicates, still_unknown=unknown)
+
+
+@contextmanager
+def unavailable() -> Iterator[None]:
+    """Say of whatever a database raises when it is away, full or busy: not now.
+
+    What a row itself does wrong (a constraint, a value that does not fit) is not of that kind and passes.
+    """
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except PoolTimeout as error:
+        raise StoreUnavailable("the store has too many readers at once; try again") from error
+    except DBAPIError as error:
+        if type(error).__name__ in ("OperationalError", "InterfaceError", "InternalError", "DatabaseError"):
+            raise StoreUnavailable(f"the store cannot be used now: {error.orig}") from error
+        raise

@@ -1,0 +1,105 @@
+"""The data folder of the SQLite store: one process at a time, and looked at before it is touched.
+
+::
+
+    gatepost.lock    held by the process that has the folder open, with its process id
+    gatepost.db      events; with -wal and -shm beside it while it is open
+    images/          one file per day of receipt: see images.py
+
+:func:`inspect` reads the schema's revision without changing a byte, so that a folder of a later version, or a
+damaged one, is left as it is.
+"""
+
+import fcntl
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from gatepost.errors import StoreCorrupt, StoreError, StoreInUse
+from gatepost.store.images import sync_directory
+
+__all__ = ["DATABASE", "IMAGES", "LOCK", "FolderLock", "inspect", "make"]
+
+DATABASE = "gatepost.db"
+IMAGES = "images"
+LOCK = "gatepost.lock"
+_MAGIC = b"SQLite format 3\0"
+
+
+class FolderLock:
+    """Keeps other processes out of a data folder until :meth:`release`, or until this process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises :class:`~gatepost.errors.StoreInUse`, which names the process that holds the folder."""
+        path = folder / LOCK
+        try:
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise StoreError(
+                f"{folder} cannot be written to: {error.strerror}; give another --data"
+            ) from None
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._handle, 20, 0).decode("ascii", "replace").strip()
+            os.close(self._handle)
+            raise StoreInUse(
+                f"{folder} is in use by process {holder or 'unknown'};"
+                " stop it, or give this one a folder of its own with --data"
+            ) from None
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """May be called twice. The file stays: to delete it would let two processes in at once."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+
+def make(folder: Path) -> None:
+    """Make the folder where there is none, durably."""
+    if folder.is_dir():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_directory(folder.parent)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be made: {error.strerror}; give another --data") from None
+
+
+def inspect(folder: Path) -> str | None:
+    """The revision of the store's schema, ``None`` where there is no store yet. Nothing is written.
+
+    Raises :class:`~gatepost.errors.StoreCorrupt` for what is no store of gatepost's.
+    """
+    path = folder / DATABASE
+    if not path.exists():
+        if any((folder / IMAGES).glob("*.db")):
+            raise StoreCorrupt(
+                f"{folder} holds images but no {DATABASE}; put it back from a backup, or move {IMAGES} away"
+            )
+        return None
+    size = path.stat().st_size
+    if size == 0:
+        return None
+    with path.open("rb") as file:
+        if file.read(16) != _MAGIC:
+            raise StoreCorrupt(f"{path} is no SQLite database; put it back from a backup, or move it away")
+    # Without a log beside it the file is complete, and "immutable" keeps SQLite from making one.
+    log = path.with_name(f"{DATABASE}-wal")
+    how = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as db:
+            tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not tables:
+                return None
+            if "alembic_version" not in tables or "records" not in tables:
+                raise StoreCorrupt(f"{path} is no store of gatepost's; give another --data")
+            row = db.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StoreCorrupt(f"{path} is damaged ({error}); put it back from a backup") from None
+    if row is None:
+        raise StoreCorrupt(f"{path} does not say which version it is of; put it back from a backup")
+    return str(row[0])

@@ -1,0 +1,272 @@
+"""The line: sites, terminals, what they sent, and what is counted of it."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "facets",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("recognition_type", sa.Integer(), nullable=False),
+        sa.Column("passed", sa.Integer(), nullable=False),
+        sa.Column("abnormal_type", sa.Integer(), nullable=False),
+        sa.Column("entry_mode", sa.Integer(), nullable=False),
+        sa.Column("has_image", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_facets")),
+        sa.UniqueConstraint(
+            "recognition_type",
+            "passed",
+            "abnormal_type",
+            "entry_mode",
+            "has_image",
+            name="uq_facets_combination",
+        ),
+    )
+    op.create_table(
+        "meta",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_meta")),
+    )
+    op.create_table(
+        "misdirected",
+        sa.Column("peer", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("serial", sa.Text(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("first_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("last_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("peer", "path", "serial", name=op.f("pk_misdirected")),
+    )
+    op.create_index(op.f("ix_misdirected_last_at_ms"), "misdirected", ["last_at_ms"], unique=False)
+    op.create_table(
+        "refusals",
+        sa.Column("terminal_id", _ID, nullable=False),
+        sa.Column("writer", sa.Integer(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("last_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("terminal_id", "writer", "reason", name=op.f("pk_refusals")),
+    )
+    op.create_table(
+        "sites",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("timezone", sa.Text(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sites")),
+        sa.UniqueConstraint("name", name=op.f("uq_sites_name")),
+    )
+    op.create_table(
+        "identities",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("site_id", _ID, nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("type", sa.BigInteger(), nullable=True),
+        sa.Column("job_number", sa.Text(), nullable=False),
+        sa.Column("ic_number", sa.Text(), nullable=False),
+        sa.Column("id_number", sa.Text(), nullable=False),
+        sa.Column("remark", sa.Text(), nullable=False),
+        sa.Column("guest_from_ms", sa.BigInteger(), nullable=True),
+        sa.Column("guest_until_ms", sa.BigInteger(), nullable=True),
+        sa.Column("groups", sa.Text(), nullable=False),
+        sa.Column("first_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("erased_at_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["site_id"], ["sites.id"], name=op.f("fk_identities_site_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_identities")),
+        sa.UniqueConstraint("digest", name=op.f("uq_identities_digest")),
+    )
+    op.create_index(op.f("ix_identities_user_id_site_id"), "identities", ["user_id", "site_id"], unique=False)
+    op.create_table(
+        "terminals",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("serial", sa.Text(), nullable=True),
+        sa.Column("anonymous_peer", sa.Text(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("site_id", _ID, nullable=False),
+        sa.Column("timezone", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("token_digest", sa.LargeBinary(), nullable=True),
+        sa.Column("networks", sa.Text(), nullable=True),
+        sa.Column("model", sa.Text(), nullable=True),
+        sa.Column("dialect", sa.Text(), nullable=True),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "state IN ('new', 'approved', 'held', 'retired')", name=op.f("ck_terminals_state")
+        ),
+        sa.ForeignKeyConstraint(["site_id"], ["sites.id"], name=op.f("fk_terminals_site_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_terminals")),
+        sa.UniqueConstraint("anonymous_peer", name=op.f("uq_terminals_anonymous_peer")),
+        sa.UniqueConstraint("serial", name=op.f("uq_terminals_serial")),
+        sa.UniqueConstraint("token_digest", name=op.f("uq_terminals_token_digest")),
+    )
+    op.create_table(
+        "alarm_events",
+        sa.Column("id", _ID, autoincrement=False, nullable=False),
+        sa.Column("terminal_id", _ID, nullable=False),
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("trace_id", sa.Text(), nullable=False),
+        sa.Column("status", sa.BigInteger(), nullable=True),
+        sa.Column("code", sa.BigInteger(), nullable=True),
+        sa.Column("event_time_ms", sa.BigInteger(), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("user_id", sa.BigInteger(), nullable=True),
+        sa.Column("received_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("image_day", sa.Integer(), nullable=True),
+        sa.Column("image_id", sa.BigInteger(), nullable=True),
+        sa.Column("dialect", sa.Text(), nullable=True),
+        sa.Column("peer", sa.Text(), nullable=True),
+        sa.Column("problems", sa.Text(), nullable=True),
+        sa.Column("original", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_alarm_events_terminal_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alarm_events")),
+        sa.UniqueConstraint("terminal_id", "key", name=op.f("uq_alarm_events_terminal_id_key")),
+    )
+    op.create_index(
+        op.f("ix_alarm_events_terminal_id_trace_id"),
+        "alarm_events",
+        ["terminal_id", "trace_id"],
+        unique=False,
+    )
+    op.create_table(
+        "alarms",
+        sa.Column("id", _ID, autoincrement=False, nullable=False),
+        sa.Column("terminal_id", _ID, nullable=False),
+        sa.Column("trace_id", sa.Text(), nullable=False),
+        sa.Column("status", sa.BigInteger(), nullable=False),
+        sa.Column("code", sa.BigInteger(), nullable=True),
+        sa.Column("first_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("last_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("acknowledged_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("acknowledged_by", sa.Text(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_alarms_terminal_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_alarms")),
+        sa.UniqueConstraint("terminal_id", "trace_id", name=op.f("uq_alarms_terminal_id_trace_id")),
+    )
+    op.create_index(op.f("ix_alarms_first_at_ms"), "alarms", ["first_at_ms"], unique=False)
+    op.create_index(op.f("ix_alarms_status_first_at_ms"), "alarms", ["status", "first_at_ms"], unique=False)
+    op.create_table(
+        "disagreements",
+        sa.Column("terminal_id", _ID, nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("said", sa.Text(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("first_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("last_at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_disagreements_terminal_id")),
+        sa.PrimaryKeyConstraint("terminal_id", "source", "said", name=op.f("pk_disagreements")),
+    )
+    op.create_table(
+        "peers",
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("terminal_id", _ID, nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_peers_terminal_id")),
+        sa.PrimaryKeyConstraint("address", name=op.f("pk_peers")),
+    )
+    op.create_table(
+        "quarantine",
+        sa.Column("id", _ID, autoincrement=False, nullable=False),
+        sa.Column("terminal_id", _ID, nullable=False),
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("received_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("peer", sa.Text(), nullable=True),
+        sa.Column("problems", sa.Text(), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("original", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_quarantine_terminal_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_quarantine")),
+        sa.UniqueConstraint("terminal_id", "key", name=op.f("uq_quarantine_terminal_id_key")),
+    )
+    op.create_table(
+        "records",
+        sa.Column("id", _ID, autoincrement=False, nullable=False),
+        sa.Column("terminal_id", _ID, nullable=False),
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("received_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("recorded_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("recognition_type", sa.BigInteger(), nullable=True),
+        sa.Column("passed", sa.SmallInteger(), nullable=True),
+        sa.Column("entry_mode", sa.BigInteger(), nullable=True),
+        sa.Column("abnormal_type", sa.BigInteger(), nullable=True),
+        sa.Column("score", sa.Float(), nullable=True),
+        sa.Column("temperature", sa.Float(), nullable=True),
+        sa.Column("mask", sa.BigInteger(), nullable=True),
+        sa.Column("mode", sa.BigInteger(), nullable=True),
+        sa.Column("uuid", sa.Text(), nullable=True),
+        sa.Column("facet_id", _ID, nullable=False),
+        sa.Column("identity_id", _ID, nullable=True),
+        sa.Column("image_day", sa.Integer(), nullable=True),
+        sa.Column("image_id", sa.BigInteger(), nullable=True),
+        sa.Column("dialect", sa.Text(), nullable=True),
+        sa.Column("peer", sa.Text(), nullable=True),
+        sa.Column("problems", sa.Text(), nullable=True),
+        sa.Column("original", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(["facet_id"], ["facets.id"], name=op.f("fk_records_facet_id")),
+        sa.ForeignKeyConstraint(["identity_id"], ["identities.id"], name=op.f("fk_records_identity_id")),
+        sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_records_terminal_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_records")),
+        sa.UniqueConstraint("terminal_id", "key", name=op.f("uq_records_terminal_id_key")),
+    )
+    op.create_index(op.f("ix_records_facet_id_at_ms"), "records", ["facet_id", "at_ms"], unique=False)
+    op.create_index(
+        "ix_records_identity_id_at_ms",
+        "records",
+        ["identity_id", "at_ms"],
+        unique=False,
+        sqlite_where=sa.text("identity_id IS NOT NULL"),
+        postgresql_where=sa.text("identity_id IS NOT NULL"),
+    )
+    op.create_index(
+        op.f("ix_records_terminal_id_facet_id_at_ms"),
+        "records",
+        ["terminal_id", "facet_id", "at_ms"],
+        unique=False,
+    )
+    op.create_table(
+        "tallies",
+        sa.Column("terminal_id", _ID, nullable=False),
+        sa.Column("writer", sa.Integer(), nullable=False),
+        sa.Column("records", sa.BigInteger(), nullable=False),
+        sa.Column("alarms", sa.BigInteger(), nullable=False),
+        sa.Column("quarantined", sa.BigInteger(), nullable=False),
+        sa.Column("duplicates", sa.BigInteger(), nullable=False),
+        sa.Column("with_problems", sa.BigInteger(), nullable=False),
+        sa.Column("late", sa.BigInteger(), nullable=False),
+        sa.Column("first_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("last_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("last_recorded_ms", sa.BigInteger(), nullable=True),
+        sa.Column("clock_error_ms", sa.BigInteger(), nullable=True),
+        sa.Column("least_lag_ms", sa.BigInteger(), nullable=True),
+        sa.Column("lag_day", sa.Integer(), nullable=True),
+        sa.Column("interval_ms", sa.BigInteger(), nullable=True),
+        sa.Column("peer", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_tallies_terminal_id")),
+        sa.PrimaryKeyConstraint("terminal_id", "writer", name=op.f("pk_tallies")),
+        sqlite_with_rowid=False,
+    )
+    if op.get_bind().dialect.name == "postgresql":
+        op.create_table(
+            "images",
+            sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
+            sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
+            sa.Column("data", sa.LargeBinary(), nullable=False),
+            sa.PrimaryKeyConstraint("day", "id", name=op.f("pk_images")),
+        )
+        op.execute("ALTER TABLE images ALTER COLUMN data SET STORAGE EXTERNAL")
+    # Every terminal belongs to a site; until somebody makes more there is this one.
+    op.execute("INSERT INTO sites (id, name, timezone, created_at_ms) VALUES (1, 'default', 'UTC', 0)")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("SELECT setval(pg_get_serial_sequence('sites', 'id'), 1)")

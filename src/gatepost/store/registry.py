@@ -1,0 +1,182 @@
+"""Terminals and sites: who may push, where they stand, and what each one has sent so far.
+
+Functions on a connection, in the caller's transaction; :class:`gatepost.store.base.BaseStore` opens those.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from gatepost.errors import StoreError
+from gatepost.store import schema as t
+from gatepost.store.arrivals import moment, text
+from gatepost.store.store import SiteRow, TerminalRow, TerminalState
+
+__all__ = [
+    "Conflict",
+    "insert",
+    "terminals",
+    "peers",
+    "ensure_terminal",
+    "create_terminal",
+    "update_terminal",
+    "sites",
+    "create_site",
+    "update_site",
+]
+
+_COUNTS = ("records", "alarms", "quarantined", "duplicates", "with_problems", "late")
+
+
+class Conflict(StoreError):
+    """Two terminals cannot have one serial, nor two sites one name."""
+
+
+def insert(db: Connection, table: Any) -> Any:
+    """An INSERT that knows ON CONFLICT, in the words of either database."""
+    return (postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert)(table)
+
+
+def terminals(db: Connection, *conditions: Any) -> list[TerminalRow]:
+    """The terminals that fit, by id, each with the sum of its tallies."""
+    rows = db.execute(
+        select(t.terminals, t.sites.c.name.label("site"), t.sites.c.timezone.label("site_timezone"))
+        .join(t.sites, t.sites.c.id == t.terminals.c.site_id)
+        .where(*conditions)
+        .order_by(t.terminals.c.id)
+    ).all()
+    some = [row.id for row in rows] if len(rows) <= 100 else None
+    tallies: dict[int, list[Row[Any]]] = {}
+    for tally in db.execute(_of(t.tallies, some)):
+        tallies.setdefault(tally.terminal_id, []).append(tally)
+    refused = _sums(db, t.refusals, some)
+    disagreed = _sums(db, t.disagreements, some)
+    return [
+        _terminal(row, tallies.get(row.id, []), refused.get(row.id, 0), disagreed.get(row.id, 0))
+        for row in rows
+    ]
+
+
+def _of(table: Any, some: Sequence[int] | None) -> Any:
+    statement = select(table)
+    return statement if some is None else statement.where(table.c.terminal_id.in_(some))
+
+
+def _sums(db: Connection, table: Any, some: Sequence[int] | None) -> dict[int, int]:
+    c = table.c
+    statement = select(c.terminal_id, func.sum(c.count).label("sum")).group_by(c.terminal_id)
+    if some is not None:
+        statement = statement.where(c.terminal_id.in_(some))
+    return {row.terminal_id: int(row.sum) for row in db.execute(statement)}
+
+
+def _terminal(row: Row[Any], tallies: Sequence[Row[Any]], refused: int, disagreed: int) -> TerminalRow:
+    last = max(tallies, key=lambda tally: tally.last_at_ms, default=None)
+    recorded = [tally.last_recorded_ms for tally in tallies if tally.last_recorded_ms is not None]
+    return TerminalRow(
+        id=row.id,
+        serial=row.serial,
+        anonymous_peer=row.anonymous_peer,
+        name=row.name,
+        site_id=row.site_id,
+        site=row.site,
+        timezone=row.timezone or row.site_timezone,
+        state=row.state,
+        has_token=row.token_digest is not None,
+        networks=tuple(msgspec.json.decode(row.networks)) if row.networks else (),
+        model=row.model,
+        dialect=row.dialect,
+        created_at=moment(row.created_at_ms),
+        first_seen=moment(min((tally.first_at_ms for tally in tallies), default=None)),
+        last_seen=None if last is None else moment(last.last_at_ms),
+        last_recorded_at=moment(max(recorded, default=None)),
+        clock_error_ms=_clock_error(last),
+        interval_ms=None if last is None else last.interval_ms,
+        peer=None if last is None else last.peer,
+        **{name: sum(getattr(tally, name) for tally in tallies) for name in _COUNTS},
+        refused=refused,
+        disagreements=disagreed,
+    )
+
+
+def _clock_error(last: Row[Any] | None) -> int | None:
+    if last is None or last.clock_error_ms is not None:
+        return None if last is None else int(last.clock_error_ms)
+    return None if last.least_lag_ms is None else -int(last.least_lag_ms)
+
+
+def peers(db: Connection) -> dict[str, int]:
+    return {row.address: row.terminal_id for row in db.execute(select(t.peers))}
+
+
+def ensure_terminal(
+    db: Connection, serial: str | None, *, peer: str, now_ms: int, state: TerminalState
+) -> TerminalRow:
+    column, value = ("anonymous_peer", peer) if serial is None else ("serial", text(serial))
+    db.execute(
+        insert(db, t.terminals)
+        .values({column: value, "site_id": 1, "state": state, "created_at_ms": now_ms})
+        .on_conflict_do_nothing(index_elements=[column])
+    )
+    return terminals(db, t.terminals.c[column] == value)[0]
+
+
+def create_terminal(db: Connection, *, now_ms: int, values: Mapping[str, Any]) -> TerminalRow:
+    """``values`` are columns of ``terminals``; ``networks`` a sequence of strings."""
+    row = {"site_id": 1, "state": "approved", "created_at_ms": now_ms, **_columns(values)}
+    try:
+        new = db.execute(t.terminals.insert().values(row).returning(t.terminals.c.id)).scalar_one()
+    except IntegrityError:
+        raise Conflict(f"there is already a terminal with serial {values.get('serial')}") from None
+    return terminals(db, t.terminals.c.id == new)[0]
+
+
+def update_terminal(db: Connection, terminal_id: int, values: Mapping[str, Any]) -> TerminalRow | None:
+    try:
+        if values:
+            db.execute(update(t.terminals).where(t.terminals.c.id == terminal_id).values(**_columns(values)))
+    except IntegrityError:
+        raise Conflict(
+            f"terminal {terminal_id} cannot be changed so: the serial is another one's,"
+            " or there is no such site or state"
+        ) from None
+    found = terminals(db, t.terminals.c.id == terminal_id)
+    return found[0] if found else None
+
+
+def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    allowed = {"serial", "name", "site_id", "timezone", "state", "token_digest", "networks"}
+    if unknown := values.keys() - allowed:
+        raise StoreError(f"a terminal has no {min(unknown)} that could be set")
+    row = dict(values)
+    if row.get("networks") is not None:
+        row["networks"] = msgspec.json.encode(list(row["networks"])).decode() if row["networks"] else None
+    return row
+
+
+def sites(db: Connection) -> list[SiteRow]:
+    rows = db.execute(select(t.sites).order_by(t.sites.c.id))
+    return [SiteRow(row.id, row.name, row.timezone, moment(row.created_at_ms)) for row in rows]
+
+
+def create_site(db: Connection, name: str, timezone: str, *, now_ms: int) -> SiteRow:
+    values = {"name": text(name), "timezone": timezone, "created_at_ms": now_ms}
+    try:
+        new = db.execute(t.sites.insert().values(values).returning(t.sites.c.id)).scalar_one()
+    except IntegrityError:
+        raise Conflict(f"there is already a site called {name}") from None
+    return SiteRow(new, name, timezone, moment(now_ms))
+
+
+def update_site(db: Connection, site_id: int, *, name: str | None, timezone: str | None) -> None:
+    values = {"name": name, "timezone": timezone}
+    values = {key: value for key, value in values.items() if value is not None}
+    try:
+        if values:
+            db.execute(update(t.sites).where(t.sites.c.id == site_id).values(values))
+    except IntegrityError:
+        raise Conflict(f"there is already a site called {name}") from None

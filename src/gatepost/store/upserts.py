@@ -1,0 +1,79 @@
+"""The statements that merge a batch into what is there, in words that both databases understand.
+
+Each takes one row of parameters, in order; SQLite and PostgreSQL differ only in how a parameter is written and in
+what they call the larger of two values.
+"""
+
+from gatepost.store.arrivals import TALLY_COLUMNS
+
+__all__ = ["tally", "alarm", "peer", "disagreement"]
+
+_TALLY = """
+INSERT INTO tallies ({columns}) VALUES ({marks})
+ON CONFLICT (terminal_id, writer) DO UPDATE SET
+    records = tallies.records + excluded.records,
+    alarms = tallies.alarms + excluded.alarms,
+    quarantined = tallies.quarantined + excluded.quarantined,
+    duplicates = tallies.duplicates + excluded.duplicates,
+    with_problems = tallies.with_problems + excluded.with_problems,
+    late = tallies.late + excluded.late,
+    last_recorded_ms = {greatest}(coalesce(tallies.last_recorded_ms, excluded.last_recorded_ms),
+        coalesce(excluded.last_recorded_ms, tallies.last_recorded_ms)),
+    clock_error_ms = coalesce(excluded.clock_error_ms, tallies.clock_error_ms),
+    least_lag_ms = CASE WHEN excluded.least_lag_ms IS NULL THEN tallies.least_lag_ms
+        WHEN tallies.least_lag_ms IS NULL OR excluded.lag_day > tallies.lag_day THEN excluded.least_lag_ms
+        ELSE {least}(tallies.least_lag_ms, excluded.least_lag_ms) END,
+    lag_day = {greatest}(tallies.lag_day, excluded.lag_day),
+    interval_ms = (coalesce(tallies.interval_ms, excluded.last_at_ms - tallies.last_at_ms) * 7
+        + {greatest}(excluded.last_at_ms - tallies.last_at_ms, 0)) / 8,
+    first_at_ms = {least}(tallies.first_at_ms, excluded.first_at_ms),
+    last_at_ms = {greatest}(tallies.last_at_ms, excluded.last_at_ms),
+    peer = excluded.peer
+"""
+_ALARM = """
+INSERT INTO alarms (id, terminal_id, trace_id, status, code, first_at_ms, last_at_ms) VALUES ({marks})
+ON CONFLICT (terminal_id, trace_id) DO UPDATE SET
+    status = {greatest}(alarms.status, excluded.status),
+    code = {least}(coalesce(alarms.code, excluded.code), coalesce(excluded.code, alarms.code)),
+    first_at_ms = {least}(alarms.first_at_ms, excluded.first_at_ms),
+    last_at_ms = {greatest}(alarms.last_at_ms, excluded.last_at_ms)
+"""
+_PEER = """
+INSERT INTO peers (address, terminal_id, at_ms) VALUES ({marks})
+ON CONFLICT (address) DO UPDATE SET terminal_id = excluded.terminal_id, at_ms = excluded.at_ms
+"""
+_DISAGREEMENT = """
+INSERT INTO disagreements (terminal_id, source, said, count, first_at_ms, last_at_ms) VALUES ({marks})
+ON CONFLICT (terminal_id, source, said) DO UPDATE SET
+    count = disagreements.count + 1, last_at_ms = excluded.last_at_ms
+"""
+
+
+def _fill(statement: str, count: int, dialect: str, columns: str = "") -> str:
+    postgres = dialect == "postgresql"
+    return statement.format(
+        columns=columns,
+        marks=", ".join(["%s" if postgres else "?"] * count),
+        greatest="greatest" if postgres else "max",
+        least="least" if postgres else "min",
+    )
+
+
+def tally(dialect: str) -> str:
+    """Takes :data:`gatepost.store.arrivals.TALLY_COLUMNS`."""
+    return _fill(_TALLY, len(TALLY_COLUMNS), dialect, ", ".join(TALLY_COLUMNS))
+
+
+def alarm(dialect: str) -> str:
+    """Takes a row of :func:`gatepost.store.arrivals.merge_alarms`."""
+    return _fill(_ALARM, 7, dialect)
+
+
+def peer(dialect: str) -> str:
+    """Takes address, terminal, time."""
+    return _fill(_PEER, 3, dialect)
+
+
+def disagreement(dialect: str) -> str:
+    """Takes terminal, source, what it said, 1, time, time."""
+    return _fill(_DISAGREEMENT, 6, dialect)
