@@ -151,6 +151,45 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tuple[str, ...], _is("Networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.")
     ] = ()
     max_body_bytes: Annotated[int, _is("The largest push.", unit="bytes", ge=1024)] = 8 * 1024 * 1024
+    max_bodies_bytes: Annotated[
+        int,
+        _is(
+            "All pushes in memory together, until they are stored; beyond it 503.",
+            unit="bytes",
+            ge=1024 * 1024,
+        ),
+    ] = 64 * 1024 * 1024
+    max_json_depth: Annotated[
+        int, _is("How deep a push may nest; a terminal's nests four.", unit="levels", ge=4, le=512)
+    ] = 64
+    max_terminals: Annotated[
+        int, _is("How many terminals may introduce themselves.", unit="terminals", ge=1)
+    ] = 20_000
+    max_connections: Annotated[
+        int, _is("Open connections; beyond it the longest silent one gives way.", unit="connections", ge=1)
+    ] = 8192
+    max_connections_per_address: Annotated[
+        int, _is("The same for one address, unless it is a trusted proxy.", unit="connections", ge=1)
+    ] = 4096
+    head_timeout_s: Annotated[
+        float, _is("For the head of a request, and for the first byte.", unit="seconds", gt=0)
+    ] = 10.0
+    body_timeout_s: Annotated[float, _is("For the body of a request.", unit="seconds", gt=0)] = 60.0
+    idle_timeout_s: Annotated[
+        float, _is("Between two requests of one connection.", unit="seconds", gt=0)
+    ] = 120.0
+    max_queue_events: Annotated[
+        int, _is("How many events may wait for a commit; beyond it 503.", unit="events", ge=1)
+    ] = 8192
+    max_batch_events: Annotated[
+        int, _is("How many events one commit may take.", unit="events", ge=1, le=4096)
+    ] = 512
+    retry_after_s: Annotated[
+        int, _is("What a 503 asks a terminal to wait.", unit="seconds", ge=1, le=3600)
+    ] = 5
+    stop_timeout_s: Annotated[
+        float, _is("At a stop: how long what was accepted may take to be stored.", unit="seconds", gt=0)
+    ] = 10.0
 
 
 def load(

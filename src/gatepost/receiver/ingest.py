@@ -171,6 +171,11 @@ class Ingest:
             return
         answered: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
         client = scope.get("client")
+
+        def answer(status: int, reply: bytes) -> None:
+            if not answered.done():
+                answered.set_result((status, reply))
+
         self.take(
             Request(
                 scope["method"].encode(),
@@ -178,7 +183,7 @@ class Ingest:
                 list(scope["headers"]),
                 client[0] if client else "",
                 body,
-                lambda status, reply: answered.done() or answered.set_result((status, reply)),
+                answer,
             )
         )
         status, reply = await answered

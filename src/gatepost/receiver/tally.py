@@ -2,70 +2,66 @@
 
 A refusal must cost less than a passage, or refusing becomes a way to hurt. So these counts gather in memory and
 go to the store together, about once a second; a crash loses a second of them, and of nothing else. Memory is
-bounded: beyond :data:`MAX_KEYS` different ones between two flushes, the rest is counted under one key.
+bounded: beyond :data:`MAX_KEYS` different ones between two flushes, refusals are counted as nobody's, and
+further wrong paths are not remembered.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from gatepost.errors import StoreError
 
-__all__ = ["Misdirected", "Refused", "Tally"]
+if TYPE_CHECKING:
+    from gatepost.store.store import Store
+
+__all__ = ["MAX_KEYS", "MAX_SHOWN", "Tally"]
 
 MAX_KEYS = 1000
-
-
-class Refused(Struct, frozen=True):
-    """Why pushes of a terminal were refused. ``terminal_id`` is 0 where nobody could say whose they were."""
-
-    terminal_id: int
-    reason: str
-
-
-class Misdirected(Struct, frozen=True):
-    """A push to a path that is not configured: from where, whereto, and whose, as far as it said."""
-
-    peer: str
-    path: str
-    serial: str
+MAX_SHOWN = 200
+"""Characters of a path or serial that are kept."""
 
 
 class Tally:
-    """Counts until they are taken."""
+    """Counts until they are flushed."""
 
     def __init__(self) -> None:
         self.refused_ever = 0
         """Since the start of the process."""
-        self._counts: Counter[Refused | Misdirected] = Counter()
+        self._refused: Counter[tuple[int, str]] = Counter()
+        self._misdirected: Counter[tuple[str, str, str]] = Counter()
 
     def refused(self, terminal_id: int | None, reason: str) -> None:
-        """Count a refusal."""
+        """Count a refusal; ``None`` where nobody could say whose push it was."""
         self.refused_ever += 1
-        key = Refused(terminal_id or 0, reason)
-        self._counts[key if self._has_room(key) else Refused(0, reason)] += 1
+        key = (terminal_id or 0, reason)
+        full = key not in self._refused and len(self._refused) >= MAX_KEYS
+        self._refused[(0, reason) if full else key] += 1
 
     def misdirected(self, peer: str, path: str, serial: str | None) -> None:
-        """Count a push that went to a wrong path."""
-        key = Misdirected(peer, _shown(path), _shown(serial or ""))
-        if self._has_room(key):
-            self._counts[key] += 1
+        """Count a push that went to a wrong path: from where, whereto, and whose, as far as it said."""
+        key = (peer, _shown(path), _shown(serial or ""))
+        if key in self._misdirected or len(self._misdirected) < MAX_KEYS:
+            self._misdirected[key] += 1
 
-    def take(self) -> dict[Refused | Misdirected, int]:
-        """Answer what was counted since the last time, and start anew."""
-        taken, self._counts = self._counts, Counter()
-        return taken
-
-    def put_back(self, counts: dict[Refused | Misdirected, int]) -> None:
-        """The store did not take them: keep them for the next time."""
-        for key, count in counts.items():
-            if self._has_room(key):
-                self._counts[key] += count
-
-    def _has_room(self, key: Refused | Misdirected) -> bool:
-        return key in self._counts or len(self._counts) < MAX_KEYS
+    def flush(self, store: Store, *, now_ms: int) -> None:
+        """Hand the counts to the store. If it cannot take them now they are kept, and the error is raised."""
+        refused, self._refused = self._refused, Counter()
+        misdirected, self._misdirected = self._misdirected, Counter()
+        try:
+            if refused:
+                store.count_refused(dict(refused), now_ms=now_ms)
+                refused = Counter()
+            if misdirected:
+                store.note_misdirected(dict(misdirected), now_ms=now_ms)
+        except StoreError:
+            # Whatever was counted meanwhile came into new counters; both together stay bounded.
+            self._refused.update(dict(refused.most_common(MAX_KEYS)))
+            self._misdirected.update(dict(misdirected.most_common(MAX_KEYS)))
+            raise
 
 
 def _shown(text: str) -> str:
-    """At most 200 printable characters: what a stranger sends is shown to an operator."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:200])
+    """What a stranger sends is shown to an operator."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[:MAX_SHOWN])

@@ -1,1 +1,34 @@
+"""The receiver's HTTP API: one file a resource.
 
+Rules:
+
+* A resource is a Litestar controller that reads the store through one method and shapes what it answers with a
+  ``Struct`` of its own: what stands in the store and what is told to the outside change independently.
+* Lists answer ``{"items": […], "next_cursor": str | null}``. A cursor is opaque, and stays valid while events
+  arrive: it names a place in the order, not a number of rows.
+* Times are ISO 8601 in UTC, both ways; Unix seconds are understood too.
+* A wrong parameter is a 400 that names it. Nothing that a client sends makes a 500.
+
+Who may read what is not decided here: :mod:`gatepost.receiver.app` puts guards around :data:`CONTROLLERS`.
+"""
+
+from gatepost.receiver.api.alarms import AlarmsController
+from gatepost.receiver.api.health import HealthController
+from gatepost.receiver.api.misdirected import MisdirectedController
+from gatepost.receiver.api.records import RecordsController
+from gatepost.receiver.api.stats import StatsController
+from gatepost.receiver.api.terminals import TerminalsController
+
+__all__ = ["CONTROLLERS", "OPEN_CONTROLLERS"]
+
+CONTROLLERS = (
+    RecordsController,
+    AlarmsController,
+    TerminalsController,
+    MisdirectedController,
+    StatsController,
+)
+"""What only those may see who may see people."""
+
+OPEN_CONTROLLERS = (HealthController,)
+"""What anyone may ask."""

@@ -1,0 +1,132 @@
+"""``/api/v1/alarms``: what the terminals were worried about."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from litestar import Controller, Response, get
+from litestar.params import Parameter
+from msgspec import Struct
+
+from gatepost.receiver.api.records import jpeg
+from gatepost.receiver.api.shapes import (
+    MAX_LIMIT,
+    Listing,
+    ProblemItem,
+    TheStore,
+    moment,
+    problems,
+    read,
+    text,
+)
+from gatepost.store.store import AlarmQuery, AlarmRow, AlarmStep
+
+__all__ = ["AlarmItem", "AlarmsController", "StepItem", "alarm_item"]
+
+
+class StepItem(Struct, frozen=True, kw_only=True):
+    """One report in the life of an alarm."""
+
+    id: int
+    status: int | None
+    code: int | None
+    at: datetime | None
+    received_at: datetime
+    description: str | None
+    user_id: int | None
+    image: str | None
+    problems: list[ProblemItem]
+    original: str | None
+
+
+class AlarmItem(Struct, frozen=True, kw_only=True):
+    """An alarm, from when it was raised to when it was cleared."""
+
+    id: int
+    terminal: str | None
+    terminal_id: int
+    trace_id: str
+    code: int | None
+    state: Literal["open", "clear_failed", "cleared"]
+    first_at: datetime
+    last_at: datetime
+    history: list[StepItem]
+    acknowledged: bool
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    note: str | None
+
+
+def _step_item(step: AlarmStep) -> StepItem:
+    return StepItem(
+        id=step.id,
+        status=step.status,
+        code=step.code,
+        at=step.at,
+        received_at=step.received_at,
+        description=step.description,
+        user_id=step.user_id,
+        image=f"/api/v1/alarms/steps/{step.id}/image" if step.has_image else None,
+        problems=problems(step.problems),
+        original=text(step.original),
+    )
+
+
+def alarm_item(row: AlarmRow) -> AlarmItem:
+    """Shape an alarm for an answer."""
+    return AlarmItem(
+        id=row.id,
+        terminal=row.serial,
+        terminal_id=row.terminal_id,
+        trace_id=row.trace_id,
+        code=row.code,
+        state=row.state,
+        first_at=row.first_at,
+        last_at=row.last_at,
+        history=[_step_item(step) for step in row.history],
+        acknowledged=row.acknowledged_at is not None,
+        acknowledged_at=row.acknowledged_at,
+        acknowledged_by=row.acknowledged_by,
+        note=row.note,
+    )
+
+
+class AlarmsController(Controller):
+    path = "/api/v1/alarms"
+    tags = ("alarms",)
+
+    @get(sync_to_thread=True, summary="List alarms, newest first")
+    def list_alarms(
+        self,
+        store: TheStore,
+        alarm_state: Annotated[
+            Literal["open", "clear_failed", "cleared"] | None, Parameter(query="state")
+        ] = None,  # `state` is a name that the framework keeps for itself
+        terminal: str | None = None,
+        acknowledged: bool | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = 100,
+        cursor: str | None = None,
+    ) -> Listing[AlarmItem]:
+        query = AlarmQuery(
+            state=alarm_state,
+            terminal=terminal,
+            acknowledged=acknowledged,
+            since=moment("since", since),
+            until=moment("until", until),
+            limit=limit,
+            cursor=cursor,
+        )
+        page = read(lambda: store.alarms(query))
+        return Listing([alarm_item(row) for row in page.items], page.next_cursor)
+
+    @get(
+        "/steps/{step_id:int}/image",
+        sync_to_thread=True,
+        summary="The picture of a step",
+        media_type="image/jpeg",
+    )
+    def step_image(self, store: TheStore, step_id: int) -> Response[bytes]:
+        return jpeg(store, step_id)

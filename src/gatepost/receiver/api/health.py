@@ -1,0 +1,33 @@
+"""``/healthz`` and ``/readyz``: for whoever starts, stops and balances processes."""
+
+from __future__ import annotations
+
+from litestar import Controller, Response, get
+from msgspec import Struct
+
+from gatepost.errors import StoreError
+from gatepost.receiver.api.shapes import TheStore
+
+__all__ = ["Health", "HealthController"]
+
+
+class Health(Struct, frozen=True):
+    """``ok``, or what is wrong."""
+
+    status: str
+
+
+class HealthController(Controller):
+    tags = ("health",)
+
+    @get("/healthz", sync_to_thread=False, summary="Is the process alive?")
+    def healthz(self) -> Health:
+        return Health("ok")
+
+    @get("/readyz", sync_to_thread=True, summary="Can it store and read?")
+    def readyz(self, store: TheStore) -> Response[Health]:
+        try:
+            store.peers()
+        except StoreError as error:
+            return Response(Health(str(error)), status_code=503)
+        return Response(Health("ok"))

@@ -1,0 +1,184 @@
+"""``/api/v1/records``: what happened at the doors."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from litestar import Controller, Response, get
+from litestar.exceptions import NotFoundException
+from litestar.params import Parameter
+from msgspec import Struct
+
+from gatepost.receiver.api.shapes import (
+    MAX_LIMIT,
+    Listing,
+    ProblemItem,
+    TheStore,
+    moment,
+    problems,
+    read,
+    text,
+)
+from gatepost.store.store import PersonRow, RecordQuery, RecordRow, Store
+
+__all__ = ["PersonItem", "RecordItem", "RecordsController", "record_item"]
+
+
+class PersonItem(Struct, frozen=True, kw_only=True):
+    """Whom a record is about, as the terminal knew them then."""
+
+    user_id: str
+    name: str
+    type: int | None
+    job_number: str
+    ic_number: str
+    id_number: str
+    remark: str
+    guest_from: datetime | None
+    guest_until: datetime | None
+    groups: list[dict[str, Any]]
+
+
+class RecordItem(Struct, frozen=True, kw_only=True):
+    """A passage, or an attempt at one. Codes are those of the protocol page."""
+
+    id: int
+    terminal: str | None
+    """The serial; ``null`` where the terminal never said it."""
+    terminal_id: int
+    uuid: str | None
+    recorded_at: datetime | None
+    """By the terminal's clock."""
+    received_at: datetime
+    recognition_type: int | None
+    passed: bool | None
+    entry_mode: int | None
+    abnormal_type: int | None
+    score: float | None
+    temperature: float | None
+    mask: int | None
+    mode: int | None
+    person: PersonItem | None
+    image: str | None
+    """Where the JPEG is."""
+    dialect: str | None
+    problems: list[ProblemItem]
+    original: str | None
+    """The JSON as it was pushed, without image and pin."""
+
+
+def person_item(person: PersonRow) -> PersonItem:
+    """Shape a person for an answer."""
+    return PersonItem(
+        user_id=person.user_id,
+        name=person.name,
+        type=person.type,
+        job_number=person.job_number,
+        ic_number=person.ic_number,
+        id_number=person.id_number,
+        remark=person.remark,
+        guest_from=person.guest_from,
+        guest_until=person.guest_until,
+        groups=list(person.groups),
+    )
+
+
+def record_item(row: RecordRow) -> RecordItem:
+    """Shape a record for an answer."""
+    return RecordItem(
+        id=row.id,
+        terminal=row.serial,
+        terminal_id=row.terminal_id,
+        uuid=row.uuid,
+        recorded_at=row.recorded_at,
+        received_at=row.received_at,
+        recognition_type=row.recognition_type,
+        passed=row.passed,
+        entry_mode=row.entry_mode,
+        abnormal_type=row.abnormal_type,
+        score=row.score,
+        temperature=row.temperature,
+        mask=row.mask,
+        mode=row.mode,
+        person=None if row.person is None else person_item(row.person),
+        image=f"/api/v1/records/{row.id}/image" if row.has_image else None,
+        dialect=row.dialect,
+        problems=problems(row.problems),
+        original=text(row.original),
+    )
+
+
+class RecordsController(Controller):
+    path = "/api/v1/records"
+    tags = ("records",)
+
+    @get(sync_to_thread=True, summary="List records")
+    def list_records(
+        self,
+        store: TheStore,
+        since: str | None = None,
+        until: str | None = None,
+        terminal: str | None = None,
+        person: str | None = None,
+        name: str | None = None,
+        job_number: str | None = None,
+        recognition_type: int | None = None,
+        passed: bool | None = None,
+        abnormal_type: int | None = None,
+        entry_mode: int | None = None,
+        has_image: bool | None = None,
+        q: str | None = None,
+        order: Literal["newest", "oldest", "received"] = "newest",
+        limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = 100,
+        cursor: str | None = None,
+    ) -> Listing[RecordItem]:
+        """``since`` and ``until`` (exclusive) speak of when it happened; ``name`` and ``q`` find parts."""
+        query = RecordQuery(
+            since=moment("since", since),
+            until=moment("until", until),
+            terminal=terminal,
+            person=person,
+            name=name,
+            job_number=job_number,
+            recognition_type=recognition_type,
+            passed=passed,
+            abnormal_type=abnormal_type,
+            entry_mode=entry_mode,
+            has_image=has_image,
+            q=q,
+            order=order,
+            limit=limit,
+            cursor=cursor,
+        )
+        page = read(lambda: store.records(query))
+        return Listing([record_item(row) for row in page.items], page.next_cursor)
+
+    @get("/{record_id:int}", sync_to_thread=True, summary="One record")
+    def one_record(self, store: TheStore, record_id: int) -> RecordItem:
+        row = read(lambda: store.record(record_id)) if record_id < 1 << 63 else None
+        if row is None:
+            raise NotFoundException("there is no such record")
+        return record_item(row)
+
+    @get(
+        "/{record_id:int}/image",
+        sync_to_thread=True,
+        summary="The portrait of a record",
+        media_type="image/jpeg",
+    )
+    def image(self, store: TheStore, record_id: int) -> Response[bytes]:
+        return jpeg(store, record_id)
+
+
+def jpeg(store: Store, event_id: int) -> Response[bytes]:
+    """The JPEG of an event; 404 where there is none."""
+    data = read(lambda: store.image(event_id)) if event_id < 1 << 63 else None
+    if data is None:
+        raise NotFoundException("there is no such image")
+    return Response(
+        data,
+        media_type="image/jpeg",
+        # What strangers sent: a browser must take it for a picture and for nothing else.
+        headers={"x-content-type-options": "nosniff", "cache-control": "private, max-age=300"},
+    )

@@ -1,0 +1,85 @@
+"""What several resources share: times as they come in, lists as they go out, and the reading of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Generic, TypeVar
+
+from litestar.exceptions import ClientException
+from litestar.params import Dependency
+from msgspec import Struct
+
+from gatepost.receiver.gauges import Gauges
+from gatepost.store.store import Store
+from gatepost.wire import Problem
+
+__all__ = [
+    "MAX_LIMIT",
+    "Listing",
+    "ProblemItem",
+    "TheGauges",
+    "TheStore",
+    "moment",
+    "problems",
+    "read",
+    "text",
+]
+
+MAX_LIMIT = 1000
+"""Items in one answer."""
+
+T = TypeVar("T")
+
+TheStore = Annotated[Store, Dependency(skip_validation=True)]
+"""The store, handed in by :mod:`gatepost.receiver.app`; a Protocol cannot be checked for."""
+
+TheGauges = Annotated[Gauges, Dependency(skip_validation=True)]
+
+
+class Listing(Struct, Generic[T], frozen=True):
+    """A stretch of a list."""
+
+    items: list[T]
+    next_cursor: str | None
+    """Give it back as ``cursor`` for the next stretch; ``null`` at the end."""
+
+
+class ProblemItem(Struct, frozen=True):
+    """What was wrong with an event that was stored all the same."""
+
+    where: str
+    why: str
+
+
+def problems(found: tuple[Problem, ...]) -> list[ProblemItem]:
+    """Shape problems for an answer."""
+    return [ProblemItem(problem.where, problem.why) for problem in found]
+
+
+def moment(name: str, value: str | None) -> datetime | None:
+    """Read a time: ISO 8601 (without a zone: UTC) or Unix seconds. 400 names the parameter."""
+    if value is None or not value.strip():
+        return None
+    # In a query a plus means a blank, and many forget to escape it.
+    text = value.strip().replace(" 00:00", "+00:00") if value.count(":") > 1 else value.strip()
+    try:
+        if text.lstrip("-").replace(".", "", 1).isdigit():
+            return datetime.fromtimestamp(float(text), UTC)
+        parsed = datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError):
+        raise ClientException(f"{name} is no time; write 2024-05-01T08:00:00Z or Unix seconds") from None
+    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+
+
+def text(original: bytes | None) -> str | None:
+    """JSON text as it was received."""
+    return None if original is None else original.decode("utf-8", "replace")
+
+
+def read(what: Callable[[], T]) -> T:
+    """Ask the store; what a client asked wrongly (a cursor, an order) becomes a 400."""
+    try:
+        return what()
+    except ValueError as error:
+        raise ClientException(str(error)) from None

@@ -1,0 +1,42 @@
+"""``/api/v1/stats``: everything that was ever counted, and what this process is doing."""
+
+from __future__ import annotations
+
+from litestar import Controller, get
+from msgspec import Struct
+
+from gatepost.receiver.api.shapes import TheGauges, TheStore, read
+
+__all__ = ["StatsController", "StatsItem"]
+
+
+class StatsItem(Struct, frozen=True, kw_only=True):
+    """Counts of the store, over all time and all processes; ``process`` is of this one, since its start."""
+
+    records: int
+    alarms: int
+    duplicates: int
+    quarantined: int
+    refused: int
+    terminals: int
+    refusals: dict[str, int]
+    process: dict[str, int]
+
+
+class StatsController(Controller):
+    path = "/api/v1/stats"
+    tags = ("stats",)
+
+    @get(sync_to_thread=True, summary="Counts")
+    def stats(self, store: TheStore, gauges: TheGauges) -> StatsItem:
+        counted = read(store.stats)
+        return StatsItem(
+            records=counted.records,
+            alarms=counted.alarms,
+            duplicates=counted.duplicates,
+            quarantined=counted.quarantined,
+            refused=counted.refused,
+            terminals=counted.terminals,
+            refusals=dict(counted.refusals),
+            process=gauges.read(),
+        )
