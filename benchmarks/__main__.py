@@ -14,7 +14,14 @@ from benchmarks.machine import describe
 from benchmarks.programs import BenchmarkError
 from benchmarks.report import RESULTS, merge, section, table
 
-NAMES = ("receiver", "receiver_full", "receiver_fleet", "terminal_drain", "terminal_record")
+NAMES = (
+    "receiver",
+    "receiver_postgres",
+    "receiver_full",
+    "receiver_fleet",
+    "terminal_drain",
+    "terminal_record",
+)
 
 
 def _arguments() -> argparse.Namespace:

@@ -48,7 +48,7 @@ def passages() -> Iterator[Record]:
 @asynccontextmanager
 async def opened(data: Path) -> AsyncIterator[Terminal]:
     """A terminal that caches and does not push: a subscription exists and is disabled."""
-    async with Terminal(sn=SERIAL, data=data) as terminal:
+    async with Terminal(SERIAL, data) as terminal:
         await terminal.subscribe(NOWHERE, enabled=False)
         yield terminal
 
