@@ -25,13 +25,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from gatepost.errors import NotSubscribed
+import structlog
+
+from gatepost.errors import NotSubscribed, OutboxFull
 from gatepost.retry import DeadLetter, Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox_dead import discard_dead, retry_dead
 from gatepost.terminal.outbox_history import Reader, Snapshot, load_subscription
 from gatepost.terminal.outbox_intake import accept
 from gatepost.terminal.outbox_queue import Claim, Queue
+from gatepost.terminal.outbox_rows import BURST_MS
 from gatepost.terminal.outbox_schema import Lock, connect, unavailable
 from gatepost.terminal.outbox_values import (
     Claimed,
@@ -58,6 +61,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 MANY = 1_000
 """Dead letters that one call changes, unless it is told otherwise."""
@@ -91,6 +96,7 @@ class Outbox:
         self._subscription = subscription
         self._next_due: float | None = 0.0
         self._closed = False
+        self._full_at = float("-inf")
 
     @classmethod
     async def open(
@@ -157,17 +163,28 @@ class Outbox:
                 "post {event_dest, enabled} to /v1/event/subscribe first, or call subscribe()"
             )
         new = NewEvent.of(event)
-        return await self._writer.submit(
-            lambda transaction: accept(
-                transaction,
-                new,
-                settings=self._settings,
-                in_flight=self._queue.in_flight,
-                now=int(self._now() * 1000),
-            ),
-            durable=True,
-            then=lambda _: self._wake(0.0),
-        )
+        try:
+            return await self._writer.submit(
+                lambda transaction: accept(
+                    transaction,
+                    new,
+                    settings=self._settings,
+                    in_flight=self._queue.in_flight,
+                    now=int(self._now() * 1000),
+                ),
+                durable=True,
+                then=lambda _: self._wake(0.0),
+            )
+        except OutboxFull:
+            self._log_full()
+            raise
+
+    def _log_full(self) -> None:
+        """One line a burst; a minute without a refusal ends it."""
+        now = self._now()
+        if abs(now - self._full_at) > BURST_MS / 1000:
+            log.warning("outbox.full", overflow=self._settings.overflow)
+        self._full_at = now
 
     # --- events go out --------------------------------------------------------------------------------------
 
@@ -301,6 +318,10 @@ class Outbox:
             capacity=self._settings.capacity,
             subscription=snapshot.subscription,
         )
+
+    async def count_rows(self) -> dict[str, int]:
+        """Count the events of each state themselves, to compare the ledger with; slower than :meth:`status`."""
+        return await self._read(self._reader.count)
 
     async def history(self, query: HistoryQuery | None = None) -> HistoryPage:
         """Records that happened, sent or not, as far as they are kept (``POST /v1/event/records``)."""
