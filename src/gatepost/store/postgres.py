@@ -1,0 +1,450 @@
+"""The store in PostgreSQL: several processes of the receiver at once.
+
+A batch is one transaction and three round trips: begin and learn the transaction's number → insert, each table
+and its images in one statement → count and commit.
+
+**Ids.** ``id = (transaction number + offset) * 4096 + place in the batch``. So ids grow in the order in which
+transactions *began*, and everything below the number of the oldest running one is settled: committed, or never
+to come. That is the :meth:`PostgresStore.horizon`; a stream that stops there never skips an event which commits
+late. The offset, kept in ``meta``, makes good for a database that was restored into another server, whose
+transactions count from elsewhere (``docs/decisions/0004-cursor.md``).
+
+**Locks.** Two processes may be handed the same events in different orders. Rows are therefore inserted sorted by
+what makes them unique, tables always in the same sequence, and a deadlock that happens all the same is repeated.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError
+
+from gatepost.errors import SettingsError, StoreError, StoreUnavailable
+from gatepost.store import arrivals as a
+from gatepost.store import migrate, queries, schema, upserts
+from gatepost.store.base import BaseStore, unavailable
+from gatepost.store.store import Arrival, Stored
+from gatepost.wire import Alarm, Record
+
+__all__ = ["MAX_BATCH", "PostgresStore"]
+
+MAX_BATCH = 4096
+"""Events of one transaction; a longer batch becomes several."""
+
+_CACHE = 20_000
+"""Identities whose row id is remembered."""
+
+_OLDEST = 140000
+"""Server version: the oldest that is maintained by its makers."""
+
+_MIGRATING, _WRITER = 0x6761, 0x6762
+"""Classes of advisory locks, so that two receivers do not migrate at once and have different numbers."""
+
+_TRIES = 4
+_TALLY, _ALARM = upserts.tally("postgresql"), upserts.alarm("postgresql")
+_PEER, _DISAGREEMENT = upserts.peer("postgresql"), upserts.disagreement("postgresql")
+_HORIZON = text(
+    "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+    " + (SELECT value::bigint FROM meta WHERE name = 'id_offset')) * 4096"
+)
+_BEGIN = (
+    "SELECT (pg_current_xact_id()::text::bigint + (SELECT value::bigint FROM meta WHERE name = 'id_offset')) * 4096,"
+    " (SELECT value FROM meta WHERE name = 'changes')"
+)
+
+
+class PostgresStore(BaseStore):
+    """See :class:`gatepost.store.store.Store`. Open it with :meth:`open`."""
+
+    def __init__(self, url: URL) -> None:
+        super().__init__(create_engine(url, pool_size=4, max_overflow=12, pool_pre_ping=True))
+        self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._where = f"{url.host or url.query.get('host', 'localhost')}/{url.database}"
+        self._writing = threading.RLock()
+        self._closed = False
+        self._connection: psycopg.Connection[Any] | None = None
+        self._changes = ""
+        self._facets: dict[a.Facet, int] = {}
+        self._identities: dict[a.Person, int] = {}
+        self._sites: dict[int, int] = {}
+        self._peers: dict[str, int] = {}
+        self._seen: dict[int, tuple[str | None, str | None]] = {}
+
+    @classmethod
+    def open(cls, url: str) -> "PostgresStore":
+        """Open the store in a database, bring it to today's schema, and make it where there is none.
+
+        ``url``: ``postgresql://user:password@host/database``, with libpq's parameters behind a ``?``.
+        """
+        store = cls(_url(url))
+        try:
+            with unavailable():
+                store._prepare()
+            store._connect()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _prepare(self) -> None:
+        with self._engine.connect() as db:
+            version = db.execute(text("SHOW server_version_num")).scalar_one()
+            if int(version) < _OLDEST:
+                raise StoreError(
+                    f"{self._where} is too old (server version {version}); use PostgreSQL 14 or later"
+                )
+            if db.execute(text("SHOW fsync")).scalar_one() != "on":
+                raise StoreError(
+                    f"{self._where} does not sync before it answers; set fsync = on in postgresql.conf"
+                )
+        with self._engine.begin() as db:
+            # Of the transaction, so that a process which dies while it migrates leaves nothing locked.
+            db.execute(text("SELECT pg_advisory_xact_lock(:class, 0)"), {"class": _MIGRATING})
+            revision = migrate.stored_revision(db, self._where)
+            if revision is not None:
+                migrate.check_known(revision, self._where)
+            if revision != migrate.head():
+                migrate.upgrade(db)
+            _settle_offset(db)
+
+    def close(self) -> None:
+        self._closed = True
+        with self._writing:
+            self._drop()
+            self._engine.dispose()
+
+    # Writing
+
+    def write(self, batch: Sequence[Arrival]) -> list[Stored]:
+        stored: list[Stored] = []
+        for start in range(0, len(batch), MAX_BATCH):
+            stored += self._write_in_turn(batch[start : start + MAX_BATCH])
+        return stored
+
+    def _write_in_turn(self, batch: Sequence[Arrival]) -> list[Stored]:
+        with self._writing:
+            for attempt in range(_TRIES):
+                try:
+                    return self._write(self._connect(), batch)
+                except (pg.DeadlockDetected, pg.SerializationFailure, pg.ForeignKeyViolation) as error:
+                    # A person erased, or a site changed, by another process: what was remembered is stale.
+                    self._abort()
+                    if attempt == _TRIES - 1:
+                        raise StoreUnavailable(f"{self._where} is too busy: {error}") from error
+                except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
+                    self._drop()
+                    raise StoreUnavailable(f"{self._where} cannot be used now: {_short(error)}") from error
+                except BaseException:
+                    self._abort()
+                    raise
+            raise AssertionError
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        if self._connection is not None:
+            return self._connection
+        try:
+            connection = psycopg.connect(
+                self._conninfo,
+                autocommit=True,
+                connect_timeout=5,
+                application_name="gatepost",
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=20_000,
+            )
+        except psycopg.OperationalError as error:
+            raise StoreUnavailable(f"{self._where} cannot be reached: {_short(error)}") from error
+        try:
+            # Whatever the server or the role has as its default: acknowledged means on disk.
+            connection.execute("SET synchronous_commit = on")
+            connection.execute("SET statement_timeout = '30s'")
+            self.writer = _take_number(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        self._changes = ""
+        return connection
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.close()
+        self._connection = None
+        self._changes = ""
+
+    def _abort(self) -> None:
+        self._changes = ""
+        if self._connection is not None:
+            try:
+                self._connection.rollback()
+            except psycopg.Error:
+                self._drop()
+
+    def _write(self, db: psycopg.Connection[Any], batch: Sequence[Arrival]) -> list[Stored]:
+        with db.pipeline():
+            db.execute("BEGIN")
+            cursor = db.execute(_BEGIN)
+        first, changes = cursor.fetchone() or (0, "")
+        if changes != self._changes:
+            self._remember(db)
+            self._changes = changes
+        known = self._insert(db, batch, first, self._resolve(db, batch))
+        ids = range(first, first + len(batch))
+        fresh = [number not in known for number in ids]
+        lessons = a.learn(batch, peers=self._peers, seen=self._seen)
+        with db.pipeline():
+            for alarm in a.merge_alarms(batch, ids, fresh):
+                db.execute(_ALARM, alarm)
+            for peer in sorted(lessons.peers):
+                db.execute(_PEER, peer)
+            for disagreement in sorted(lessons.disagreements):
+                db.execute(_DISAGREEMENT, disagreement)
+            for seen in sorted(lessons.seen, key=lambda row: row[2]):
+                db.execute("UPDATE terminals SET model = %s, dialect = %s WHERE id = %s", seen)
+            for terminal_id, tally in a.add_up(batch, fresh).items():
+                db.execute(_TALLY, tally.row(terminal_id, self.writer))
+            again = self._existing(db, [x for x, new in zip(batch, fresh, strict=True) if not new])
+            db.execute("COMMIT")
+        existing = {(row[0], bytes(row[1])): row[2] for cursor in again for row in cursor}
+        return [
+            Stored(True, number) if new else Stored(False, existing[arrival.terminal_id, arrival.key])
+            for number, new, arrival in zip(ids, fresh, batch, strict=True)
+        ]
+
+    def _remember(self, db: psycopg.Connection[Any]) -> None:
+        self._identities.clear()
+        rows = db.execute(
+            "SELECT id, recognition_type, passed, abnormal_type, entry_mode, has_image FROM facets"
+        )
+        self._facets = {row[1:]: row[0] for row in rows}
+        self._peers = dict(db.execute("SELECT address, terminal_id FROM peers").fetchall())
+        self._sites.clear()
+        self._seen.clear()
+        for number, site, model, dialect in db.execute("SELECT id, site_id, model, dialect FROM terminals"):
+            self._sites[number] = site
+            self._seen[number] = (model, dialect)
+
+    def _resolve(
+        self, db: psycopg.Connection[Any], batch: Sequence[Arrival]
+    ) -> dict[int, tuple[int, int | None]]:
+        """The facet and the identity of each record, by its index; made where they are new."""
+        facets: dict[int, a.Facet] = {}
+        people: dict[int, a.Person | None] = {}
+        identities: dict[a.Person, int] = {}
+        first_seen: dict[a.Person, int] = {}
+        for index, arrival in enumerate(batch):
+            record = arrival.event
+            if isinstance(record, Record):
+                facets[index] = a.facet(record, arrival.image is not None)
+                who = people[index] = a.person(record.user, self._sites[arrival.terminal_id])
+                if who in self._identities:
+                    identities[who] = self._identities[who]
+                elif who is not None:
+                    first_seen.setdefault(who, arrival.received_at_ms)
+        self._make_facets(db, sorted(set(facets.values()) - self._facets.keys()))
+        identities |= self._make_identities(db, first_seen)
+        return {
+            index: (self._facets[facet], None if who is None else identities[who])
+            for (index, facet), who in zip(facets.items(), people.values(), strict=True)
+        }
+
+    def _make_facets(self, db: psycopg.Connection[Any], facets: Sequence[a.Facet]) -> None:
+        for facet in facets:
+            db.execute(
+                "INSERT INTO facets (recognition_type, passed, abnormal_type, entry_mode, has_image)"
+                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT ON CONSTRAINT uq_facets_combination DO NOTHING",
+                facet,
+            )
+            row = db.execute(
+                "SELECT id FROM facets WHERE recognition_type = %s AND passed = %s AND abnormal_type = %s"
+                " AND entry_mode = %s AND has_image = %s",
+                facet,
+            ).fetchone()
+            self._facets[facet] = row[0] if row else 0
+
+    def _make_identities(
+        self, db: psycopg.Connection[Any], first_seen: dict[a.Person, int]
+    ) -> dict[a.Person, int]:
+        if not first_seen:
+            return {}
+        digests = {a.person_digest(who): who for who in first_seen}
+        marks = ", ".join(["%s"] * (len(next(iter(first_seen))) + 2))
+        with db.pipeline():
+            for digest in sorted(digests):
+                who = digests[digest]
+                db.execute(
+                    f"INSERT INTO identities ({a.IDENTITY_COLUMNS}) VALUES ({marks})"
+                    " ON CONFLICT (digest) DO NOTHING",
+                    (digest, *who, first_seen[who]),
+                )
+            found = db.execute("SELECT digest, id FROM identities WHERE digest = ANY(%b)", (list(digests),))
+        made = {digests[bytes(digest)]: number for digest, number in found}
+        if len(self._identities) + len(made) > _CACHE:
+            self._identities.clear()
+        self._identities |= made
+        return made
+
+    def _insert(
+        self,
+        db: psycopg.Connection[Any],
+        batch: Sequence[Arrival],
+        first: int,
+        found: dict[int, tuple[int, int | None]],
+    ) -> set[int]:
+        """Insert what is not there yet, images included; answer the ids of the others, which were not given."""
+        rows: dict[str, list[tuple[Any, ...]]] = {"records": [], "alarm_events": [], "quarantine": []}
+        pictures: dict[str, list[tuple[int, int, bytes]]] = {"records": [], "alarm_events": []}
+        for index, arrival in enumerate(batch):
+            number, content = first + index, arrival.event
+            if isinstance(content, Record):
+                table, row = "records", a.record_row(arrival, content, *found[index])
+            elif isinstance(content, Alarm):
+                table, row = "alarm_events", a.alarm_row(arrival, content)
+            else:
+                rows["quarantine"].append((number, *a.quarantine_row(arrival)))
+                continue
+            if arrival.image is None:
+                rows[table].append((number, *row, None, None))
+            else:
+                day = arrival.received_at_ms // a.DAY_MS
+                rows[table].append((number, *row, day, number))
+                pictures[table].append((day, number, arrival.image))
+        cursors = []
+        with db.pipeline():
+            for table, arriving in rows.items():
+                if arriving:
+                    # Sorted by terminal and key, the same way in every process: no deadlock among them.
+                    arriving.sort(key=lambda row: row[1:3])
+                    columns = [list(column) for column in zip(*arriving, strict=True)]
+                    images = [list(column) for column in zip(*pictures.get(table, ()), strict=True)]
+                    cursors.append(db.execute(_INSERTS[table, bool(images)], columns + images))
+        given = {row[0] for cursor in cursors for row in cursor}
+        if len(given) == len(batch):
+            return set()
+        return set(range(first, first + len(batch))) - given
+
+    def _existing(
+        self, db: psycopg.Connection[Any], duplicates: Sequence[Arrival]
+    ) -> list[psycopg.Cursor[Any]]:
+        cursors = []
+        for kind, table in ((a.RECORD, "records"), (a.ALARM, "alarm_events"), (a.UNKNOWN, "quarantine")):
+            of_kind = [arrival for arrival in duplicates if a.kind(arrival) == kind]
+            if of_kind:
+                cursors.append(
+                    db.execute(
+                        f"SELECT {table}.terminal_id, {table}.key, {table}.id FROM {table}"
+                        " JOIN unnest(%b::bigint[], %b::bytea[]) AS again(terminal_id, key)"
+                        f" ON {table}.terminal_id = again.terminal_id AND {table}.key = again.key",
+                        ([arrival.terminal_id for arrival in of_kind], [arrival.key for arrival in of_kind]),
+                    )
+                )
+        return cursors
+
+    @contextmanager
+    def changing(self, *, forget: bool = True) -> Iterator[Connection]:
+        with unavailable(), self._engine.begin() as connection:
+            yield connection
+            if forget:
+                # Seen by every process at its next batch.
+                connection.execute(
+                    text("UPDATE meta SET value = (value::bigint + 1)::text WHERE name = 'changes'")
+                )
+
+    # Reading
+
+    def horizon(self, db: Connection) -> int | None:
+        return int(db.execute(_HORIZON).scalar_one())
+
+    def image(self, event_id: int) -> bytes | None:
+        with self.reading() as db:
+            place = queries.image_place(db, event_id)
+            if place is None:
+                return None
+            c = schema.images.c
+            found = db.execute(select(c.data).where(c.day == place[0], c.id == place[1])).one_or_none()
+        return None if found is None else bytes(found.data)
+
+
+_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
+
+
+def _inserts() -> dict[tuple[str, bool], str]:
+    found = {}
+    for table, names in (
+        (schema.records, (*a.RECORD_COLUMNS, "image_day", "image_id")),
+        (schema.alarm_events, (*a.ALARM_COLUMNS, "image_day", "image_id")),
+        (schema.quarantine, a.QUARANTINE_COLUMNS),
+    ):
+        columns = ", ".join(("id", *names))
+        arrays = ", ".join(f"%b::{_type(table.c[name])}[]" for name in ("id", *names))
+        insert = (
+            f"INSERT INTO {table.name} ({columns}) SELECT * FROM unnest({arrays})"
+            " ON CONFLICT (terminal_id, key) DO NOTHING RETURNING id"
+        )
+        found[table.name, False] = insert
+        found[table.name, True] = (
+            f"WITH new AS ({insert}), pictures AS (INSERT INTO images (day, id, data)"
+            " SELECT picture.* FROM unnest(%b::int[], %b::bigint[], %b::bytea[]) AS picture(day, id, data)"
+            " JOIN new ON new.id = picture.id) SELECT id FROM new"
+        )
+    return found
+
+
+def _type(column: Any) -> str:
+    return str(column.type.compile(dialect=_DIALECT))
+
+
+_INSERTS = _inserts()
+
+
+def _url(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise SettingsError("database", "is no URL such as postgresql://user:password@host/name") from None
+    if url.drivername.partition("+")[0] not in ("postgresql", "postgres"):
+        raise SettingsError("database", "must begin with postgresql://; leave it empty for SQLite")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _short(error: Exception) -> str:
+    """The first line, without what follows it: a server's detail quotes values, and those are people."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _take_number(connection: psycopg.Connection[Any]) -> int:
+    """A number that no other process of this database has; it is free again when the connection ends."""
+    for number in range(1, 10_000):
+        row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (_WRITER, number)).fetchone()
+        if row is not None and row[0]:
+            return number
+    raise StoreUnavailable("10,000 receivers on one database are too many")
+
+
+def _settle_offset(db: Connection) -> None:
+    """Make sure that ids go on above what is stored, also in a server whose transactions count from elsewhere."""
+    db.execute(text("INSERT INTO meta (name, value) VALUES ('changes', '0') ON CONFLICT DO NOTHING"))
+    db.execute(text("INSERT INTO meta (name, value) VALUES ('id_offset', '0') ON CONFLICT DO NOTHING"))
+    behind = db.execute(
+        text(
+            "SELECT greatest((SELECT max(id) FROM records), (SELECT max(id) FROM alarm_events),"
+            " (SELECT max(id) FROM quarantine)) / 4096 - pg_current_xact_id()::text::bigint"
+        )
+    ).scalar_one()
+    if behind is not None:
+        db.execute(
+            text(
+                "UPDATE meta SET value = :offset WHERE name = 'id_offset' AND value::bigint < cast(:offset AS bigint)"
+            ),
+            {"offset": str(int(behind) + 1)},
+        )
