@@ -141,6 +141,7 @@ class Pusher:
         self._settling: asyncio.Task[None] | None = None
         self._answered = asyncio.Event()
         self._stopping = False
+        self._defect: BaseException | None = None
         self._event_dest = ""
         self._failures = 0
         self._reason: str | None = None
@@ -169,6 +170,8 @@ class Pusher:
             await self._drain(self._settings.drain_timeout_s)
         finally:
             await self._give_up()
+        if self._defect is not None:
+            raise self._defect
 
     async def stop(self) -> None:
         """Ask `run` to end. Returns at once; await the task that runs it. Idempotent."""
@@ -260,7 +263,7 @@ class Pusher:
         self._under_way.pop(task, None)
         self._answered.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("pusher.defect", exc_info=error)  # the event stays in flight until the next start
+            self._defect = error  # of ours: `run` ends with it, and the event stays as it is
             self._stopping = True
 
     async def _attempt(self, attempt: _Attempt) -> None:
