@@ -138,6 +138,8 @@ def connect(path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Co
         new = not path.exists()
         if new:
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Faces are in it. SQLite gives its other files the mode of this one.
+            os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
         db = _open(path.as_uri())
         try:
             if new or path.stat().st_size == 0:
