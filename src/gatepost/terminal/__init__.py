@@ -10,10 +10,7 @@
 When ``record()`` returned, the event is on disk; it is pushed until the receiver has it.
 """
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from importlib import import_module
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
