@@ -33,6 +33,9 @@ class House:
             raise self.error
         return number
 
+    async def count(self, question: Mapping[str, Any]) -> object:
+        return len(self.accepted)
+
     async def echo(self, question: Mapping[str, Any]) -> object:
         return {"heard": question.get("word")}
 
@@ -63,7 +66,13 @@ def house() -> House:
 
 @pytest.fixture
 async def door(house: House, tmp_path: Path) -> AsyncIterator[Door]:
-    door = Door(tmp_path, accept=house.accept, questions={"echo": house.echo}, line_limit=10_000, pipeline=8)
+    door = Door(
+        tmp_path,
+        accept=house.accept,
+        questions={"echo": house.echo, "count": house.count},
+        line_limit=10_000,
+        pipeline=8,
+    )
     await door.open()
     yield door
     await door.close()
@@ -174,6 +183,27 @@ async def test_a_question_is_answered(visitor: Visitor) -> None:
     assert await visitor.answer() == {"ok": True, "data": {"heard": "门"}}
     assert (await visitor.answer())["where"] == "ask"
     assert (await visitor.answer())["where"] == "ask"
+
+
+async def test_a_question_is_asked_in_its_place(visitor: Visitor, house: House, door: Door) -> None:
+    house.commit.clear()
+    visitor.send(RECORD, {"ask": "count"}, RECORD)
+    async with asyncio.timeout(10):
+        while not house.accepted:  # noqa: ASYNC110 (the fake outbox counts, it does not signal)
+            await asyncio.sleep(0.001)
+    house.commit.set()
+    assert [await visitor.answer() for _ in range(3)] == [
+        {"ok": True, "id": 1},
+        {"ok": True, "data": 1},
+        {"ok": True, "id": 2},
+    ]
+
+
+async def test_the_comma_in_the_pages_own_example_is_understood(visitor: Visitor) -> None:
+    visitor.send(
+        b'{"type":1,"data":{"trace_id":"t","status":1,"code":10001,"event_time":1,"alarm_photo":" ",}}'
+    )
+    assert (await visitor.answer())["ok"] is True
 
 
 async def test_only_the_owner_may_come_in(door: Door, tmp_path: Path) -> None:

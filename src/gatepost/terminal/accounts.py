@@ -117,9 +117,14 @@ class Accounts:
 
 def _basic(encoded: str) -> tuple[str, str]:
     try:
-        name, colon, password = b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        name = colon = password = ""
+        shown = b64decode(encoded, validate=True)
+    except binascii.Error:
+        shown = b""
+    try:
+        text = shown.decode()
+    except UnicodeDecodeError:
+        text = shown.decode("latin-1")  # what clients send that do not know RFC 7617, section 2.1
+    name, colon, password = text.partition(":")
     if not colon:
         raise Denied(UNAUTHORIZED, "Unauthorized: the Basic header is not base64 of name:password")
     return name, password

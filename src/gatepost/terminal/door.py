@@ -7,7 +7,8 @@ Rules:
 - ``{"type": 0|1, "data": {…}}`` (the body of a push, protocol page "事件推送协议") hands an event in. Its answer
   ``{"ok": true, "id": N}`` is written once the event is on disk, never before. ``{"ok": false, "error": KIND,
   "message": …, "retry": true|false}`` says that nothing was accepted, and whether the same line may be accepted later.
-- ``{"ask": NAME, …}`` is a question; the answer is ``{"ok": true, "data": …}``.
+- ``{"ask": NAME, …}`` is a question; the answer is ``{"ok": true, "data": …}``. It is asked when every line before it
+  has been answered, and the lines behind it wait: what was subscribed holds for the next event.
 - A line over the limit is refused and skipped; the connection goes on. What is in memory is bounded by ``pipeline``
   lines and ``pipeline_bytes`` per connection, and by ``connections``.
 - The socket belongs to the user that runs the terminal (mode 0600 from its first moment).
@@ -136,11 +137,7 @@ class Door:
         if not line:
             why = f"the line is longer than {self._line_limit:,} bytes"
             return _ready(_refusal("decode", why, where=""))
-        try:
-            fields = _fields_of.decode(line)
-        except msgspec.DecodeError as error:
-            return _ready(_refusal("decode", f"the line is not a JSON object: {error}", where=""))
-        if "ask" in fields and "type" not in fields:
+        if is_question(line):
             return asyncio.ensure_future(self._ask(line))
         try:
             event = wire.decode(line).event
@@ -180,7 +177,8 @@ class _Visit:
         self._reader = reader
         self._writer = writer
         self._answers: asyncio.Queue[tuple[Awaitable[bytes], int] | None] = asyncio.Queue(door._pipeline)
-        self._bytes = 0
+        self._open = 0  # lines taken and not answered yet
+        self._bytes = 0  # … and what they hold
         self._room = asyncio.Event()
 
     async def run(self) -> None:
@@ -198,14 +196,24 @@ class _Visit:
     async def _read(self) -> None:
         while True:
             while self._bytes > self._door._pipeline_bytes:
-                self._room.clear()
-                await self._room.wait()
+                await self._one_answered()
             line = await self._line()
             if line is None:
                 return
-            if not line or line.strip():
-                self._bytes += len(line)
-                await self._answers.put((self._door.start(line), len(line)))
+            if line and not line.strip():
+                continue
+            alone = is_question(line)
+            while alone and self._open:
+                await self._one_answered()
+            self._open += 1
+            self._bytes += len(line)
+            await self._answers.put((self._door.start(line), len(line)))
+            while alone and self._open:
+                await self._one_answered()
+
+    async def _one_answered(self) -> None:
+        self._room.clear()
+        await self._room.wait()
 
     async def _line(self) -> bytes | None:
         """Answer the next line, b"" for one over the limit (it is skipped, not kept), or None at the end."""
@@ -228,6 +236,7 @@ class _Visit:
         while (item := await self._answers.get()) is not None:
             answer, size = item
             line = await answer
+            self._open -= 1
             self._bytes -= size
             self._room.set()
             if broken:
@@ -237,6 +246,17 @@ class _Visit:
                 await self._writer.drain()
             except ConnectionError:
                 broken = True
+
+
+def is_question(line: bytes) -> bool:
+    """Tell a question from an event, without decoding events: they are large, and many."""
+    if b'"ask"' not in line[:64]:
+        return False
+    try:
+        fields = _fields_of.decode(line)
+    except msgspec.DecodeError:
+        return False
+    return "ask" in fields and "type" not in fields
 
 
 def refusal(error: GatepostError) -> bytes:
