@@ -3,7 +3,7 @@
 Pure: no database, no clock.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, overload
 
@@ -16,7 +16,8 @@ from gatepost.wire import AbnormalType, Alarm, EntryMode, Problem, RecognitionTy
 __all__ = [
     "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "TALLY_COLUMNS", "DAY_MS",
     "RECORD", "ALARM", "UNKNOWN", "LATE_MS", "KNOWN_CODES", "known", "Facet", "Person", "Tally", "Lessons",
-    "kind", "facet", "person", "person_digest", "ms", "moment", "text", "encode_problems", "decode_problems",
+    "check_terminals", "kind", "facet", "person", "person_digest", "ms", "moment", "text", "encode_problems",
+    "decode_problems",
     "record_row", "alarm_row", "quarantine_row", "merge_alarms", "learn", "add_up",
 ]  # fmt: skip
 
@@ -83,6 +84,13 @@ def encode_problems(problems: Iterable[Problem]) -> str | None:
 
 def decode_problems(stored: str | None) -> tuple[Problem, ...]:
     return tuple(Problem(where, why) for where, why in msgspec.json.decode(stored)) if stored else ()
+
+
+def check_terminals(batch: Iterable[Arrival], known: Container[int]) -> None:
+    """Raise ``LookupError`` for an event of a terminal that nobody made; the whole batch is then refused."""
+    for arrival in batch:
+        if arrival.terminal_id not in known:
+            raise LookupError(f"no terminal {arrival.terminal_id}")
 
 
 def kind(arrival: Arrival) -> int:

@@ -198,6 +198,7 @@ class PostgresStore(BaseStore):
         if changes != self._changes:
             self._remember(db)
             self._changes = changes
+        a.check_terminals(batch, self._sites)
         known = self._insert(db, batch, first, self._resolve(db, batch))
         ids = range(first, first + len(batch))
         fresh = [number not in known for number in ids]

@@ -142,6 +142,7 @@ class SqliteStore(BaseStore):
             self._seen[number] = (model, dialect)
 
     def _write(self, batch: Sequence[Arrival]) -> list[Stored]:
+        a.check_terminals(batch, self._sites)
         first = self._take_ids(len(batch))
         places = self._place_images(batch)
         records: list[tuple[Any, ...]] = []

@@ -317,7 +317,11 @@ class Store(Protocol):
     """See the module."""
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
-        """Store a batch in one transaction, and answer for each arrival, in order."""
+        """Store a batch in one transaction, and answer for each arrival, in order.
+
+        Any exception means that nothing of the batch is stored. Besides ``StoreUnavailable`` it is whatever one
+        impossible event raises, ``LookupError`` for a terminal that nobody made; halve the batch to find it.
+        """
 
     # Terminals
 

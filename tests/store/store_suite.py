@@ -1,0 +1,550 @@
+"""What every store promises, tested on every store: ``test_sqlite.py`` and ``test_postgres.py`` run it.
+
+A subclass has a fixture ``open_store`` that opens the same store each time.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record, unknown
+
+from gatepost import wire
+from gatepost.errors import StoreUnavailable
+from gatepost.store.base import BaseStore
+from gatepost.store.pages import BadCursor
+from gatepost.store.registry import Conflict
+from gatepost.store.store import AlarmQuery, RecordQuery, Stored
+from gatepost.store.trouble import MAX_MISDIRECTED
+from gatepost.wire import Problem
+
+Opener = Callable[[], BaseStore]
+
+
+@pytest.fixture
+def store(open_store: Opener) -> BaseStore:
+    store = open_store()
+    terminal = store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    assert terminal.id == 1
+    return store
+
+
+class Writing:
+    def test_an_event_is_listed_with_everything_that_it_said(self, store: BaseStore) -> None:
+        groups = (wire.Group("3", "夜班"),)
+        user = wire.User(
+            user_id="5",
+            name="王五",
+            type=2,
+            job_number="23385",
+            ic_number="12345",
+            id_number="x",
+            remark="r",
+            guest_from=NOON,
+            guest_until=NOON + timedelta(hours=1),
+            pin="1234",
+            groups=groups,
+        )
+        event = record(
+            1, user=user, score=0.5, passed=False, mask=2, mode=9, entry_mode=11, abnormal_type=20001
+        )
+        problems = (Problem("data.mask", "must be an integer"),)
+        store.write([arrival(event, problems=problems)])
+        (row,) = store.records(RecordQuery()).items
+        assert row.serial == "SN-1"
+        assert row.uuid == event.uuid
+        assert row.at == row.recorded_at == event.recorded_at
+        assert row.received_at == NOON
+        assert (row.recognition_type, row.passed, row.entry_mode, row.abnormal_type) == (1, False, 11, 20001)
+        assert (row.score, row.temperature, row.mask, row.mode) == (0.5, 36.5, 2, 9)
+        assert row.problems == problems
+        assert row.dialect == "1.3.0"
+        assert row.peer == "10.0.0.9"
+        assert row.original == wire.encode(event)
+        assert row.person is not None
+        for name in ("user_id", "name", "type", "job_number", "ic_number", "id_number", "remark"):
+            assert getattr(row.person, name) == getattr(user, name)
+        assert (row.person.guest_from, row.person.guest_until) == (user.guest_from, user.guest_until)
+        assert row.person.groups == ({"id": "3", "name": "夜班"},)
+        assert store.record(row.id) == row
+
+    def test_an_event_that_says_next_to_nothing_is_listed_by_when_it_arrived(self, store: BaseStore) -> None:
+        store.write([arrival(wire.Record(recorded_at=None, score=None, temperature=None, mask=None))])
+        (row,) = store.records(RecordQuery()).items
+        assert row.recorded_at is None
+        assert row.at == row.received_at == NOON
+        assert row.person is None
+        assert row.passed is None
+
+    def test_an_event_is_stored_once_in_one_batch_and_later_and_after_opening_anew(
+        self, open_store: Opener, store: BaseStore
+    ) -> None:
+        first, again = store.write([arrival(record(1)), arrival(record(1))])
+        assert first.new
+        assert again == Stored(False, first.id)
+        assert store.write([arrival(record(2)), arrival(record(1))])[1] == Stored(False, first.id)
+        store.close()
+        reopened = open_store()
+        assert reopened.write([arrival(record(1))]) == [Stored(False, first.id)]
+        assert len(reopened.records(RecordQuery()).items) == 2
+        assert reopened.stats().duplicates == 3
+
+    def test_events_of_two_terminals_with_one_uuid_are_two_events(self, store: BaseStore) -> None:
+        other = store.ensure_terminal("SN-2", now_ms=0)
+        stored = store.write([arrival(record(1)), arrival(record(1), other.id)])
+        assert [s.new for s in stored] == [True, True]
+        assert {r.serial for r in store.records(RecordQuery()).items} == {"SN-1", "SN-2"}
+
+    def test_images_come_back_as_they_were_and_only_the_first_of_two_copies_is_kept(
+        self, store: BaseStore
+    ) -> None:
+        one, two, three = store.write(
+            [
+                arrival(record(1), image=JPEG),
+                arrival(record(2)),
+                arrival(alarm(), image=JPEG[:-2]),
+            ]
+        )
+        (again,) = store.write([arrival(record(1), image=b"\xff\xd8other")])
+        assert store.image(one.id) == store.image(again.id) == JPEG
+        assert store.image(two.id) is None
+        assert store.image(three.id) == JPEG[:-2]
+        assert store.image(10**15) is None
+        shown = {row.id: row.has_image for row in store.records(RecordQuery()).items}
+        assert shown == {one.id: True, two.id: False}
+
+    def test_a_batch_larger_than_any_statement_is_stored_whole(self, store: BaseStore) -> None:
+        batch = [arrival(record(n), image=JPEG if n % 7 == 0 else None) for n in range(333)]
+        stored = store.write(batch)
+        assert all(s.new for s in stored)
+        assert len({s.id for s in stored}) == 333
+        rows = {row.uuid: row for row in store.records(RecordQuery(limit=1000)).items}
+        assert len(rows) == 333
+        for number, one in enumerate(stored):
+            assert rows[f"uuid-{number}"].id == one.id
+            assert (store.image(one.id) is not None) == (number % 7 == 0)
+
+    def test_a_batch_that_holds_one_impossible_event_leaves_nothing_behind(self, store: BaseStore) -> None:
+        with pytest.raises(LookupError, match="no terminal 999"):
+            store.write([arrival(record(1), image=JPEG), arrival(record(2), terminal_id=999)])
+        assert store.records(RecordQuery()).items == ()
+        assert store.stats().records == 0
+        (stored,) = store.write([arrival(record(1), image=JPEG)])
+        assert stored.new
+        assert store.image(stored.id) == JPEG
+
+    @pytest.mark.parametrize("event", [alarm(), unknown()])
+    def test_whatever_it_is_it_comes_from_a_terminal(self, store: BaseStore, event: wire.Event) -> None:
+        with pytest.raises(LookupError, match="no terminal 999"):
+            store.write([arrival(event, terminal_id=999)])
+
+    def test_text_that_no_database_likes_is_stored_and_the_original_kept(self, store: BaseStore) -> None:
+        nasty = "'; DROP TABLE records; --\0\ud800../../etc/passwd"
+        user = wire.User(user_id=nasty, name=nasty, remark="\0")
+        event = record(1, uuid="x" * 100_000, user=user)
+        store.write([arrival(event, original=b"as it came \x00", key=b"k" * 16, peer="::1")])
+        store.write([arrival(alarm(nasty), key=b"l" * 16, original=b"{}")])
+        (row,) = store.records(RecordQuery()).items
+        assert row.original == b"as it came \x00"
+        assert row.person is not None
+        assert row.person.name.startswith("'; DROP TABLE records; --\N{REPLACEMENT CHARACTER}")
+        assert len(store.records(RecordQuery(name="DROP TABLE")).items) == 1
+        assert len(store.alarms(AlarmQuery()).items[0].history) == 1
+
+    def test_codes_that_no_table_knows_are_kept_and_found(self, store: BaseStore) -> None:
+        store.write(
+            [
+                arrival(record(1, recognition_type=77, entry_mode=-(1 << 63), abnormal_type=(1 << 63) - 1)),
+                arrival(record(2, recognition_type=78)),
+            ]
+        )
+        (row,) = store.records(RecordQuery(recognition_type=77)).items
+        assert (row.recognition_type, row.entry_mode) == (77, -(1 << 63))
+        assert row.abnormal_type == (1 << 63) - 1
+
+
+class Listing:
+    def test_pages_follow_each_other_without_gap_or_repeat_while_events_arrive(
+        self, store: BaseStore
+    ) -> None:
+        store.write([arrival(record(n)) for n in range(0, 40, 2)])
+        for order in ("newest", "oldest"):
+            seen, cursor, late = [], None, 0
+            while True:
+                page = store.records(RecordQuery(order=order, limit=3, cursor=cursor))
+                seen += [row.uuid for row in page.items]
+                store.write([arrival(record(1000 + late, uuid=f"{order}{late}"))])
+                late += 1
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
+            old = [f"uuid-{n}" for n in range(0, 40, 2)]
+            assert [uuid for uuid in seen if uuid in old] == (old[::-1] if order == "newest" else old)
+            assert len(seen) == len(set(seen))
+
+    def test_events_of_one_moment_are_told_apart(self, store: BaseStore) -> None:
+        store.write([arrival(record(n, recorded_at=NOON)) for n in range(10)])
+        seen, cursor = [], None
+        while True:
+            page = store.records(RecordQuery(limit=3, cursor=cursor))
+            seen += [row.id for row in page.items]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert seen == sorted(seen, reverse=True)
+        assert len(seen) == 10
+
+    def test_in_order_of_arrival_a_cursor_goes_on_with_what_arrives_later(self, store: BaseStore) -> None:
+        store.write([arrival(record(n)) for n in (5, 3, 4)])
+        page = store.records(RecordQuery(order="received", limit=2))
+        assert [row.uuid for row in page.items] == ["uuid-5", "uuid-3"]
+        page = store.records(RecordQuery(order="received", limit=2, cursor=page.next_cursor))
+        page = store.records(RecordQuery(order="received", limit=2, cursor=page.next_cursor))
+        assert page.items == ()
+        store.write([arrival(record(1))])
+        page = store.records(RecordQuery(order="received", limit=2, cursor=page.next_cursor))
+        assert [row.uuid for row in page.items] == ["uuid-1"]
+
+    @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "gaZuZXdlc3Q", "é"])
+    def test_a_made_up_cursor_is_refused(self, store: BaseStore, cursor: str) -> None:
+        with pytest.raises(BadCursor, match="cursor"):
+            store.records(RecordQuery(cursor=cursor))
+
+    def test_a_cursor_of_another_order_is_refused(self, store: BaseStore) -> None:
+        store.write([arrival(record(n)) for n in range(3)])
+        cursor = store.records(RecordQuery(limit=1)).next_cursor
+        with pytest.raises(BadCursor):
+            store.records(RecordQuery(order="oldest", cursor=cursor))
+
+    def test_every_filter_and_every_two_of_them_find_what_a_look_at_each_record_finds(
+        self, store: BaseStore
+    ) -> None:
+        other = store.ensure_terminal("SN-2", now_ms=0)
+        events = []
+        for n in range(60):
+            event = record(
+                n,
+                recognition_type=(1, 2, 3, 99)[n % 4],
+                passed=(True, False, None)[n % 3],
+                abnormal_type=(0, 20001)[n % 2],
+                entry_mode=(1, 3, None, 42)[n // 7 % 4],
+                user=None if n % 4 == 2 else record(n).user,
+            )
+            events.append(arrival(event, (1, other.id)[n // 5 % 2], image=JPEG if n % 9 == 0 else None))
+        store.write(events)
+        filters = {
+            "since": NOON + timedelta(seconds=20),
+            "until": NOON + timedelta(seconds=40),
+            "terminal": "SN-2",
+            "person": "3",
+            "name": "王2",
+            "job_number": "J1",
+            "recognition_type": 99,
+            "passed": False,
+            "abnormal_type": 20001,
+            "entry_mode": 42,
+            "has_image": True,
+            "q": "J",
+        }
+
+        def fits(a, name, value) -> bool:  # type: ignore[no-untyped-def]
+            r, u = a.event, a.event.user
+            if name in ("recognition_type", "passed", "abnormal_type", "entry_mode"):
+                return bool(getattr(r, name) == value)
+            return bool(
+                {
+                    "since": lambda: r.recorded_at >= value,
+                    "until": lambda: r.recorded_at < value,
+                    "terminal": lambda: a.terminal_id == other.id,
+                    "person": lambda: u and u.user_id == value,
+                    "name": lambda: u and value in u.name,
+                    "job_number": lambda: u and u.job_number == value,
+                    "has_image": lambda: (a.image is not None) == value,
+                    "q": lambda: u and value in u.job_number,
+                }[name]()
+            )
+
+        for one in filters:
+            for two in filters:
+                query = {one: filters[one], two: filters[two]}
+                wanted = [
+                    a.event.uuid for a in events if all(fits(a, name, value) for name, value in query.items())
+                ]
+                for order in ("newest", "oldest", "received"):
+                    found = store.records(RecordQuery(**query, order=order, limit=100)).items
+                    uuids = [row.uuid for row in found]
+                    assert uuids == (wanted[::-1] if order == "newest" else wanted), (query, order)
+
+    def test_signs_of_a_pattern_stand_for_themselves(self, store: BaseStore) -> None:
+        store.write([arrival(record(1, user=wire.User(user_id="1", name="100%_a")))])
+        assert len(store.records(RecordQuery(name="0%_")).items) == 1
+        assert store.records(RecordQuery(name="%a_")).items == ()
+
+    def test_the_feed_shows_everything_once_in_order_of_arrival(self, store: BaseStore) -> None:
+        start = store.end_of_feed()
+        one, two = store.write([arrival(record(1)), arrival(alarm())])
+        (three,) = store.write([arrival(alarm(status=3))])
+        items, place = store.feed(start, 2)
+        assert [(i.id, i.kind) for i in items] == [(one.id, "record"), (two.id, "alarm")]
+        more, place = store.feed(place, 10)
+        assert [(i.id, i.kind, i.event_id) for i in more] == [(three.id, "alarm", items[1].event_id)]
+        assert store.feed(place, 10) == ([], place)
+        assert store.end_of_feed() >= place
+
+
+class Alarms:
+    @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2), (2, 3, 1), (3, 2, 1)])
+    def test_steps_are_joined_in_whatever_order_they_arrive(
+        self, store: BaseStore, order: tuple[int, ...]
+    ) -> None:
+        for status in order:
+            store.write([arrival(alarm(status=status, description=f"step {status}"))])
+        (row,) = store.alarms(AlarmQuery()).items
+        assert row.state == "cleared"
+        assert [step.status for step in row.history] == [1, 2, 3]
+        assert [step.description for step in row.history] == ["step 1", "step 2", "step 3"]
+        assert (row.code, row.trace_id, row.serial) == (10001, "trace-1", "SN-1")
+        assert (row.first_at, row.last_at) == (NOON + timedelta(seconds=1), NOON + timedelta(seconds=3))
+        assert store.alarm(row.id) == row
+
+    def test_one_trace_at_two_terminals_is_two_alarms(self, store: BaseStore) -> None:
+        other = store.ensure_terminal("SN-2", now_ms=0)
+        store.write([arrival(alarm()), arrival(alarm(), other.id)])
+        assert len(store.alarms(AlarmQuery()).items) == 2
+        assert len(store.alarms(AlarmQuery(terminal="SN-2")).items) == 1
+
+    def test_alarms_are_found_by_their_state_and_paged_without_gap(self, store: BaseStore) -> None:
+        for n in range(9):
+            steps = (1, 2, 3)[: n % 3 + 1]
+            store.write([arrival(alarm(f"t{n}", s, event_time=NOON + timedelta(minutes=n))) for s in steps])
+        for number, state in enumerate(("open", "clear_failed", "cleared")):
+            seen, cursor = [], None
+            while True:
+                page = store.alarms(AlarmQuery(state=state, limit=2, cursor=cursor))
+                seen += [row.trace_id for row in page.items]
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
+            assert seen == [f"t{n}" for n in range(8, -1, -1) if n % 3 == number]
+        since = NOON + timedelta(minutes=3)
+        assert len(store.alarms(AlarmQuery(since=since, until=since + timedelta(minutes=2))).items) == 2
+
+    def test_an_alarm_can_be_acknowledged_and_stays_open(self, store: BaseStore) -> None:
+        store.write([arrival(alarm())])
+        (row,) = store.alarms(AlarmQuery(acknowledged=False)).items
+        assert store.acknowledge_alarm(row.id, by="ada", note="looked", now_ms=RECEIVED_MS)
+        assert store.alarms(AlarmQuery(acknowledged=False)).items == ()
+        (row,) = store.alarms(AlarmQuery(acknowledged=True)).items
+        assert (row.state, row.acknowledged_by, row.note, row.acknowledged_at) == (
+            "open",
+            "ada",
+            "looked",
+            NOON,
+        )
+        assert not store.acknowledge_alarm(10**15, by="ada", note="", now_ms=0)
+
+    def test_a_status_that_no_table_knows_leaves_the_alarm_open_and_is_in_its_history(
+        self, store: BaseStore
+    ) -> None:
+        store.write([arrival(alarm(status=9)), arrival(alarm(status=None))])
+        (row,) = store.alarms(AlarmQuery()).items
+        assert row.state == "open"
+        assert {step.status for step in row.history} == {9, None}
+
+
+class Terminals:
+    def test_a_serial_is_one_terminal_however_often_it_introduces_itself(self, store: BaseStore) -> None:
+        first = store.ensure_terminal("SN-7", now_ms=5)
+        assert store.ensure_terminal("SN-7", now_ms=9, state="held") == first
+        assert (first.serial, first.state, first.site) == ("SN-7", "new", "default")
+        nobody = store.ensure_terminal(None, peer="10.0.0.4", now_ms=5)
+        assert store.ensure_terminal(None, peer="10.0.0.4", now_ms=6).id == nobody.id
+        assert (nobody.serial, nobody.anonymous_peer) == (None, "10.0.0.4")
+
+    def test_counts_and_what_was_learnt_stand_at_the_terminal(self, store: BaseStore) -> None:
+        sent = RECEIVED_MS - 90_000
+        batch = [
+            arrival(record(1), model="T1", sent_at_ms=sent, bind_peer=True, received_at_ms=RECEIVED_MS),
+            arrival(record(2), problems=(Problem("x", "y"),), received_at_ms=RECEIVED_MS + 3_600_000),
+            arrival(alarm(), disagreements=(("header", "SN-9"),)),
+            arrival(unknown()),
+            arrival(record(1)),
+        ]
+        store.write(batch)
+        (row,) = store.terminals()
+        counts = (row.records, row.alarms, row.quarantined, row.duplicates, row.with_problems, row.late)
+        assert counts == (2, 1, 1, 1, 1, 1)
+        assert row.disagreements == 1
+        assert (row.model, row.dialect, row.peer) == ("T1", "1.3.0", "10.0.0.9")
+        assert row.clock_error_ms == -90_000
+        assert row.first_seen == NOON
+        assert row.last_seen == NOON + timedelta(hours=1)
+        assert row.last_recorded_at == NOON + timedelta(seconds=2)
+        assert store.peers() == {"10.0.0.9": 1}
+
+    def test_without_a_clock_in_its_pushes_the_error_is_the_shortest_way_of_the_day(
+        self, store: BaseStore
+    ) -> None:
+        for n, lag in enumerate((7_000, 2_000, 900_000)):
+            at = RECEIVED_MS + n * 1_000_000
+            event = record(n, recorded_at=NOON + timedelta(milliseconds=at - RECEIVED_MS - lag))
+            store.write([arrival(event, received_at_ms=at)])
+        assert store.terminals()[0].clock_error_ms == -2_000
+        at = RECEIVED_MS + 86_400_000
+        store.write([arrival(record(9, recorded_at=NOON + timedelta(days=1, seconds=30)), received_at_ms=at)])
+        assert store.terminals()[0].clock_error_ms == 30_000
+
+    def test_the_usual_interval_is_learnt(self, store: BaseStore) -> None:
+        for n in range(60):
+            store.write([arrival(record(n), received_at_ms=RECEIVED_MS + n * 5000)])
+        interval = store.terminals()[0].interval_ms
+        assert interval is not None
+        assert 4000 <= interval <= 5000
+
+    def test_a_peer_that_changes_hands_belongs_to_the_latest(self, store: BaseStore) -> None:
+        other = store.ensure_terminal("SN-2", now_ms=0)
+        store.write([arrival(record(1), bind_peer=True)])
+        store.write([arrival(record(2), other.id, bind_peer=True)])
+        assert store.peers() == {"10.0.0.9": other.id}
+
+    def test_a_terminal_can_be_made_before_it_pushes_and_be_found_by_its_token(
+        self, store: BaseStore
+    ) -> None:
+        site = store.create_site("仓库", "Asia/Shanghai", now_ms=RECEIVED_MS)
+        made = store.create_terminal(
+            now_ms=RECEIVED_MS, name="gate", site_id=site.id, token_digest=b"d" * 32, networks=["10.0.0.0/8"]
+        )
+        assert (made.state, made.timezone, made.networks) == ("approved", "Asia/Shanghai", ("10.0.0.0/8",))
+        assert made.has_token
+        assert store.terminal_by_token(b"d" * 32) == made
+        assert store.terminal_by_token(b"e" * 32) is None
+        changed = store.update_terminal(
+            made.id, serial="SN-3", timezone="UTC", token_digest=None, networks=()
+        )
+        assert changed is not None
+        assert (changed.serial, changed.timezone, changed.has_token) == ("SN-3", "UTC", False)
+        assert changed.networks == ()
+        assert store.terminal(made.id) == changed
+        assert store.update_terminal(10**9, name="x") is None
+
+    def test_what_cannot_be_twice_is_refused_by_name(self, store: BaseStore) -> None:
+        other = store.ensure_terminal("SN-2", now_ms=0)
+        with pytest.raises(Conflict, match="serial"):
+            store.create_terminal(now_ms=0, serial="SN-1")
+        with pytest.raises(Conflict, match="serial"):
+            store.update_terminal(other.id, serial="SN-1")
+        store.create_site("a", "UTC", now_ms=0)
+        with pytest.raises(Conflict, match="site called a"):
+            store.create_site("a", "UTC", now_ms=0)
+        with pytest.raises(Conflict, match="site called a"):
+            store.update_site(1, name="a")
+        store.update_site(1, name="main", timezone="Asia/Tokyo")
+        assert [(s.name, s.timezone) for s in store.sites()] == [("main", "Asia/Tokyo"), ("a", "UTC")]
+
+    def test_one_number_at_two_sites_is_two_people(self, store: BaseStore) -> None:
+        site = store.create_site("b", "UTC", now_ms=0)
+        other = store.create_terminal(now_ms=0, serial="SN-2", site_id=site.id)
+        store.write([arrival(record(1)), arrival(record(1), other.id)])
+        one, two = store.records(RecordQuery(person="1")).items
+        assert one.person is not None
+        assert two.person is not None
+        assert one.person.identity_id != two.person.identity_id
+        assert [row.serial for row in store.records(RecordQuery(person="1", site_id=site.id)).items] == [
+            "SN-2"
+        ]
+
+    def test_what_a_held_terminal_sends_is_stored_hidden_and_listed_once_approved(
+        self, store: BaseStore
+    ) -> None:
+        held = store.ensure_terminal("SN-2", now_ms=0, state="held")
+        start = store.end_of_feed()
+        store.write([arrival(record(1), held.id), arrival(alarm(), held.id), arrival(record(2))])
+        assert [row.uuid for row in store.records(RecordQuery()).items] == ["uuid-2"]
+        assert len(store.records(RecordQuery(include_held=True)).items) == 2
+        assert store.alarms(AlarmQuery()).items == ()
+        assert len(store.alarms(AlarmQuery(include_held=True)).items) == 1
+        assert len(store.feed(start)[0]) == 1
+        store.update_terminal(held.id, state="approved")
+        assert len(store.records(RecordQuery()).items) == 2
+        assert len(store.alarms(AlarmQuery()).items) == 1
+
+
+class Trouble:
+    def test_what_is_no_event_is_kept_raw_and_once(self, store: BaseStore) -> None:
+        problems = (Problem("type", "must be 0 or 1"),)
+        one, again = store.write([arrival(unknown(), problems=problems), arrival(unknown())])
+        assert one.new
+        assert not again.new
+        (row,) = store.quarantined().items
+        assert (row.id, row.serial, row.peer, row.tries) == (one.id, "SN-1", "10.0.0.9", 0)
+        assert row.problems == problems
+        assert row.original == b'{"type":7,"data":{"number":1}}'
+        assert store.quarantined_by_id([row.id]) == [row]
+        assert store.records(RecordQuery()).items == ()
+        assert store.stats().quarantined == 1
+
+    def test_the_quarantine_is_paged(self, store: BaseStore) -> None:
+        stored = store.write([arrival(unknown(n)) for n in range(5)])
+        seen, cursor = [], None
+        while True:
+            page = store.quarantined(limit=2, cursor=cursor)
+            seen += [row.id for row in page.items]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        assert seen == [s.id for s in stored][::-1]
+
+    def test_what_is_discarded_is_gone(self, store: BaseStore) -> None:
+        one, two = store.write([arrival(unknown(1)), arrival(unknown(2))])
+        assert store.discard_quarantined([one.id, 10**15]) == 1
+        assert [row.id for row in store.quarantined().items] == [two.id]
+
+    def test_what_is_understood_when_processed_again_is_stored_and_leaves_the_quarantine(
+        self, store: BaseStore
+    ) -> None:
+        event = record(1, image=JPEG, user=wire.User(user_id="1", name="n", pin="1234"))
+        raw = arrival(unknown(1), original=wire.encode(event))
+        copy = arrival(unknown(2), original=wire.encode(event))
+        odd = arrival(unknown(3))
+        ids = [s.id for s in store.write([raw, copy, odd])]
+        done = store.process_quarantined(ids)
+        assert (done.stored, done.duplicates, done.still_unknown) == (1, 1, 1)
+        (row,) = store.records(RecordQuery()).items
+        assert store.image(row.id) == JPEG
+        assert b"1234" not in (row.original or b"")
+        (left,) = store.quarantined().items
+        assert (left.id, left.tries) == (ids[2], 1)
+
+    def test_refusals_are_added_up_by_terminal_and_reason(self, store: BaseStore) -> None:
+        store.count_refused({(1, "too large"): 2, (0, "no JSON"): 1}, now_ms=1)
+        store.count_refused({(1, "too large"): 3}, now_ms=2)
+        store.count_refused({}, now_ms=3)
+        stats = store.stats()
+        assert stats.refusals == {"too large": 5, "no JSON": 1}
+        assert stats.refused == 6
+        assert store.terminals()[0].refused == 5
+
+    def test_pushes_to_a_wrong_path_are_shown_with_where_they_came_from(self, store: BaseStore) -> None:
+        store.note_misdirected({("10.0.0.9", "/Reocrd", "SN-1"): 2, ("10.0.0.8", "/", ""): 1}, now_ms=1000)
+        store.note_misdirected({("10.0.0.9", "/Reocrd", "SN-1"): 1}, now_ms=2000)
+        first, second = store.misdirected()
+        assert (first.peer, first.path, first.serial, first.count) == ("10.0.0.9", "/Reocrd", "SN-1", 3)
+        assert (first.last_at - first.first_at).total_seconds() == 1
+        assert (second.path, second.serial) == ("/", None)
+
+    def test_a_scan_of_paths_does_not_fill_the_disk(self, store: BaseStore) -> None:
+        for round_ in range(3):
+            store.note_misdirected({("10.0.0.9", f"/{round_}/{n}", ""): 1 for n in range(700)}, now_ms=round_)
+        rows = store.misdirected()
+        assert len(rows) <= MAX_MISDIRECTED
+        assert {row.path for row in rows} >= {f"/2/{n}" for n in range(700)}
+
+    def test_a_closed_store_says_so_and_closes_twice(self, store: BaseStore) -> None:
+        store.close()
+        store.close()
+        with pytest.raises(StoreUnavailable, match="closed"):
+            store.write([arrival(record(1))])
+
+
+class StoreSuite(Writing, Listing, Alarms, Terminals, Trouble):
+    """All of it."""
