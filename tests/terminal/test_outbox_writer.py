@@ -23,8 +23,9 @@ async def writer(path: Path) -> AsyncIterator[Writer]:
     writer = Writer(
         connect(path),
         explain=lambda error: unavailable(error, path),
+        reconnect=lambda: connect(path),
         prologue=lambda transaction: None,
-        unsaved=lambda: False,
+        recovered=lambda: None,
     )
     yield writer
     await writer.close()
@@ -45,8 +46,14 @@ def accept(transaction: Transaction) -> int:
 
 
 def fail(transaction: Transaction) -> int:
+    """What a full disk looks like to SQLite: the file may not grow."""
     transaction.ledger.accepted += 1000
-    transaction.db.execute("INSERT INTO ledger (id) VALUES (1)")
+    (pages,) = transaction.db.execute("PRAGMA page_count").fetchone()
+    transaction.db.execute(f"PRAGMA max_page_count = {pages}")
+    try:
+        transaction.db.execute("INSERT INTO body (head, tail, image) VALUES (x'', x'', zeroblob(1000000))")
+    finally:
+        transaction.db.execute("PRAGMA max_page_count = 1000000000")
     return 0
 
 
@@ -93,14 +100,28 @@ async def test_a_failure_is_told_to_its_caller_and_the_others_are_written(
     assert await accepted(writer) == 2
 
 
-async def test_a_defect_in_one_piece_of_work_commits_nothing_of_it(writer: Writer) -> None:
+async def test_a_failing_disk_is_said_until_it_takes_something_again(writer: Writer) -> None:
+    with pytest.raises(OutboxUnavailable, match="the disk is full; free some space"):
+        await writer.submit(fail)
+    assert writer.storage_error is not None
+    await writer.submit(accept)
+    assert writer.storage_error is None
+
+
+async def test_a_defect_in_one_piece_of_work_commits_nothing_of_it_and_harms_nobody(
+    writer: Writer, held: threading.Event
+) -> None:
     def defect(transaction: Transaction) -> None:
         transaction.db.execute("UPDATE ledger SET accepted = 99")
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
-        await writer.submit(defect)
-    assert await accepted(writer) == 0
+    results = asyncio.gather(writer.submit(defect), writer.submit(accept), return_exceptions=True)
+    held.set()
+    first, second = await results
+    assert isinstance(first, ZeroDivisionError)
+    assert second == 1
+    assert writer.storage_error is None
+    assert await accepted(writer) == 1
 
 
 async def test_a_commit_with_a_new_event_is_synced_and_others_are_not(writer: Writer) -> None:

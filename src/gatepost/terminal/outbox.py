@@ -22,12 +22,14 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
+from msgspec import Struct
 
-from gatepost.errors import NotSubscribed, OutboxFull
+from gatepost.errors import NotSubscribed, OutboxFull, OutboxUnavailable
 from gatepost.retry import DeadLetter, Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox_dead import discard_dead, retry_dead
@@ -35,7 +37,7 @@ from gatepost.terminal.outbox_history import Reader, Snapshot, load_subscription
 from gatepost.terminal.outbox_intake import accept
 from gatepost.terminal.outbox_queue import Claim, Queue
 from gatepost.terminal.outbox_rows import BURST_MS
-from gatepost.terminal.outbox_schema import Lock, connect, unavailable
+from gatepost.terminal.outbox_schema import Lock, connect, connect_reader, unavailable
 from gatepost.terminal.outbox_values import (
     Claimed,
     Dropped,
@@ -72,31 +74,29 @@ class Outbox:
     """One terminal's outbox. Made by :meth:`open`; belongs to the event loop in which it was opened."""
 
     def __init__(
-        self,
-        *,
-        path: Path,
-        settings: TerminalSettings,
-        now: Callable[[], float],
-        lock: Lock,
-        writer: Writer,
-        queue: Queue,
-        reader: Reader,
-        subscription: Subscription | None,
+        self, path: Path, files: "_Files", *, settings: TerminalSettings, now: Callable[[], float]
     ) -> None:
         self.path = path
         self.kicked = asyncio.Event()
         """Set whenever there may be something new to push. Whoever waits for it clears it."""
         self._settings = settings
         self._now = now
-        self._lock = lock
-        self._writer = writer
-        self._queue = queue
-        self._reader = reader
+        self._lock = files.lock
+        self._reader = files.reader
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="outbox-reader")
-        self._subscription = subscription
+        self._subscription = files.subscription
+        self._queue = Queue(settings, now)
+        self._writer = Writer(
+            files.db,
+            reconnect=lambda: connect(path),
+            explain=lambda error: unavailable(error, path),
+            prologue=self._queue.write_unsaved,
+            recovered=self._recovered,
+            storage_error=files.storage_error,
+        )
         self._next_due: float | None = 0.0
-        self._closed = False
         self._full_at = float("-inf")
+        self._closed = False
 
     @classmethod
     async def open(
@@ -114,24 +114,8 @@ class Outbox:
         """
         settings = settings or TerminalSettings()
         path = await asyncio.to_thread(path.absolute)
-        lock, db, reader, subscription = await asyncio.to_thread(_open_files, path)
-        queue = Queue(settings, now)
-        writer = Writer(
-            db,
-            explain=lambda error: unavailable(error, path),
-            prologue=queue.write_unsaved,
-            unsaved=lambda: bool(queue.unsaved),
-        )
-        return cls(
-            path=path,
-            settings=settings,
-            now=now,
-            lock=lock,
-            writer=writer,
-            queue=queue,
-            reader=reader,
-            subscription=subscription,
-        )
+        files = await asyncio.to_thread(_Files.open, path)
+        return cls(path, files, settings=settings, now=now)
 
     async def close(self) -> None:
         """Finish what was begun and close the files. Idempotent. Nothing that waits is lost."""
@@ -362,23 +346,48 @@ class Outbox:
             durable=True,
         )
 
+    def _recovered(self) -> None:
+        if not self._closed:
+            self._reading.submit(self._reader.reopen)
+            self._wake(0.0)
+
     async def _read(self, read: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reading, read)
 
 
-def _open_files(path: Path) -> tuple[Lock, sqlite3.Connection, Reader, Subscription | None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = Lock(path)
-    try:
-        db = connect(path)
-        try:
-            return lock, db, Reader(path), load_subscription(db)
-        except BaseException:
-            db.close()
-            raise
-    except BaseException:
-        lock.release()
-        raise
+class _Files(Struct, frozen=True):
+    """What is open of an outbox."""
+
+    lock: Lock
+    db: sqlite3.Connection
+    reader: Reader
+    subscription: Subscription | None
+    storage_error: str | None
+    """Why ``db`` can only read, if so."""
+
+    @classmethod
+    def open(cls, path: Path) -> "_Files":
+        with ExitStack() as opened:
+            with suppress(OSError):  # on a read-only disk the folder may be there
+                path.parent.mkdir(parents=True, exist_ok=True)
+            lock = Lock(path)
+            opened.callback(lock.release)
+            storage_error = None
+            try:
+                db = connect(path)
+            except OutboxUnavailable as error:
+                if not path.exists():
+                    raise
+                # What is stored has to go on draining, also after a restart on a disk that takes nothing.
+                db = connect_reader(path)
+                storage_error = str(error)
+                log.error("outbox.unavailable", error=storage_error)
+            opened.callback(db.close)
+            reader = Reader(path)
+            opened.callback(reader.close)
+            files = cls(lock, db, reader, load_subscription(db), storage_error)
+            opened.pop_all()
+            return files
 
 
 def _seconds(ms: int | None) -> float | None:

@@ -54,6 +54,12 @@ class Reader:
         self._path = path
         self._db = connect_reader(path)
 
+    def reopen(self) -> None:
+        """After the disk has come back, what was opened before may be a file that is gone."""
+        db = connect_reader(self._path)
+        self._db.close()
+        self._db = db
+
     def close(self) -> None:
         self._db.close()
 

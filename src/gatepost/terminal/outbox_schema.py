@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gatepost.errors import OutboxCorrupt, OutboxInUse, OutboxTooNew, OutboxUnavailable
 
-__all__ = ["FILE", "MIGRATIONS", "PARKED", "Lock", "connect", "connect_reader", "unavailable"]
+__all__ = ["FILE", "MIGRATIONS", "PARKED", "Lock", "connect", "connect_reader", "is_the_disk", "unavailable"]
 
 FILE = "outbox.db"
 
@@ -33,6 +33,21 @@ CHECKPOINT_BYTES = 8 * 1024 * 1024
 
 PARKED = 1 << 62
 """The ``due`` of an alarm that waits for an older one of the same ``trace_id``."""
+
+_DISK = frozenset(
+    (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOMEM,
+    )
+)
 
 MIGRATIONS: tuple[str, ...] = (
     # 1
@@ -166,15 +181,39 @@ def connect(path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Co
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """Open for reading beside the writer, in this process or another."""
+    """Open for reading beside the writer, in this process or another, and on a disk that takes nothing.
+
+    Where SQLite cannot make the files that it shares with a writer, and there is nothing in the write-ahead log, the
+    file is read as one that nobody changes.
+    """
     try:
-        db = _open(path.as_uri() + "?mode=ro")
+        try:
+            return _reader(path, "?mode=ro")
+        except sqlite3.OperationalError:
+            log = path.with_name(path.name + "-wal")
+            if log.exists() and log.stat().st_size:
+                raise
+            return _reader(path, "?mode=ro&immutable=1")
+    except sqlite3.DatabaseError as error:
+        raise unavailable(error, path) from error
+
+
+def _reader(path: Path, options: str) -> sqlite3.Connection:
+    db = _open(path.as_uri() + options)
+    try:
         db.execute(f"PRAGMA cache_size = -{CACHE_KB // 4}")
         db.execute("PRAGMA query_only = ON")
         _check(db, path, len(MIGRATIONS))
-    except sqlite3.DatabaseError as error:
-        raise unavailable(error, path) from error
+        db.execute("SELECT accepted FROM ledger").fetchone()
+    except BaseException:
+        db.close()
+        raise
     return db
+
+
+def is_the_disk(error: sqlite3.Error) -> bool:
+    """Whether it is the disk that fails, and not a statement."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK
 
 
 def unavailable(error: sqlite3.Error, path: Path) -> OutboxUnavailable | OutboxCorrupt:

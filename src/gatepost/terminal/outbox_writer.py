@@ -10,6 +10,8 @@ Rules:
 * The ledger is read at the beginning of each transaction and written at its end, so that it can never tell
   another story than the rows.
 * If a shared transaction fails, each piece of work is tried alone, so that nobody pays for somebody else.
+* While the disk takes nothing, it is tried once a second, by writing and by opening the file anew (a card that was
+  taken out and put back, a disk that was mounted again), so that everything recovers without a restart.
 
 Flow: ``submit`` → queue → ``_transact`` (begin, prologue, works, ledger, commit) → futures, in the event loop.
 """
@@ -27,6 +29,7 @@ import structlog
 from msgspec import Struct
 
 from gatepost.errors import OutboxError, OutboxUnavailable
+from gatepost.terminal.outbox_schema import is_the_disk
 
 __all__ = ["Ledger", "Transaction", "Writer"]
 
@@ -38,7 +41,7 @@ MAX_SHARED = 256
 """Pieces of work in one transaction: bounds how long the first has to wait for the last."""
 
 RETRY_S = 1.0
-"""Seconds between attempts to write what could not be written, while nothing else is asked for."""
+"""Seconds between attempts to write, while the disk takes nothing."""
 
 
 class Ledger(Struct):
@@ -115,20 +118,28 @@ class Writer:
         self,
         db: sqlite3.Connection,
         *,
+        reconnect: Callable[[], sqlite3.Connection],
         explain: Callable[[sqlite3.Error], OutboxError],
         prologue: Callable[[Transaction], None],
-        unsaved: Callable[[], bool],
+        recovered: Callable[[], None],
+        storage_error: str | None = None,
     ) -> None:
-        """``prologue`` runs at the beginning of every transaction, to write what could not be written before;
-        ``unsaved`` tells whether there is any of that."""
+        """Take over a connection.
+
+        ``reconnect`` opens another one if this one has gone bad. ``prologue`` runs at the beginning of every
+        transaction, to write what could not be written before. ``recovered`` runs in the event loop when the disk
+        takes something again. ``storage_error`` is given if it takes nothing from the start: ``db`` may be one that
+        can only read.
+        """
         self._db = db
+        self._reconnect = reconnect
         self._explain = explain
         self._prologue = prologue
-        self._unsaved = unsaved
+        self._recovered = recovered
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._synchronous: bool | None = None
         self._closed = False
-        self.storage_error: str | None = None
+        self.storage_error = storage_error
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
         self._thread.start()
@@ -172,7 +183,7 @@ class Writer:
         while not stop:
             batch: list[_Job[Any]] = []
             try:
-                job = self._jobs.get(timeout=RETRY_S if self._unsaved() else None)
+                job = self._jobs.get(timeout=None if self.storage_error is None else RETRY_S)
                 while job is not None:
                     batch.append(job)
                     if len(batch) == MAX_SHARED:
@@ -180,9 +191,22 @@ class Writer:
                     job = self._jobs.get_nowait()
                 stop = job is None
             except queue.Empty:
-                pass
+                if not batch:
+                    self._try_again()
+                    continue
             self._tell(self._once(batch))
         self._db.close()
+
+    def _try_again(self) -> None:
+        """Write something, or at least open the file anew for the next time."""
+        try:
+            self._transact([])
+        except sqlite3.Error:
+            with contextlib.suppress(OutboxError, sqlite3.Error):
+                db = self._reconnect()
+                self._db, old = db, self._db
+                self._synchronous = None
+                old.close()
 
     def _once(self, batch: list[_Job[Any]]) -> list[tuple[_Job[Any], Any]]:
         try:
@@ -195,7 +219,8 @@ class Writer:
 
     def _transact(self, batch: list[_Job[Any]]) -> list[tuple[_Job[Any], Any]]:
         db = self._db
-        durable = any(job.durable for job in batch)
+        failing = self.storage_error is not None
+        durable = failing or any(job.durable for job in batch)
         if durable is not self._synchronous:
             db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._synchronous = durable
@@ -210,21 +235,24 @@ class Writer:
                     results.append((job, job.work(transaction)))
                 except OutboxError as refusal:
                     results.append((job, refusal))
-            if msgspec.structs.astuple(transaction.ledger) != before:
+            if failing or msgspec.structs.astuple(transaction.ledger) != before:
                 transaction.ledger.save(db)
             db.execute("COMMIT")
         except BaseException as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error) and is_the_disk(error):
                 self._failed(error)
                 raise
-            return [(job, error) for job in batch]
+            if len(batch) > 1:
+                return [done for job in batch for done in self._once([job])]
+            return [(job, error) for job in batch]  # a defect; its caller shall see it
         for action in transaction.after:
             action()
-        if self.storage_error is not None:
+        if failing:  # and yet something was written and synced
             self.storage_error = None
             log.info("outbox.recovered")
+            self._in_loop(self._recovered)
         return results
 
     def _failed(self, error: sqlite3.Error) -> None:
@@ -242,8 +270,11 @@ class Writer:
 
     def _tell(self, results: list[tuple[_Job[Any], Any]]) -> None:
         if results:
-            with contextlib.suppress(RuntimeError):  # the loop is gone, and so is everyone who waited
-                self._loop.call_soon_threadsafe(_resolve, results)
+            self._in_loop(_resolve, results)
+
+    def _in_loop(self, call: Callable[..., None], *arguments: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and so is everyone who waited
+            self._loop.call_soon_threadsafe(call, *arguments)
 
 
 def _resolve(results: list[tuple[_Job[Any], Any]]) -> None:
