@@ -20,6 +20,7 @@ import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 SUCCESS = b'{"code":200,"message":"success","data":{}}'
 
@@ -277,9 +278,11 @@ async def _pour(peer: Peer, before: bytes = b"", after: bytes = b"") -> None:
         peer.receiver.sent += len(piece)
 
 
-BOMB = gzip.compress(b" " * (48 << 20) + SUCCESS)
-"""47 KB that are 48 MB."""
+@cache
+def _bomb() -> bytes:
+    """47 KB that are 48 MB."""
+    return gzip.compress(b" " * (48 << 20) + SUCCESS)
 
 
 def bomb() -> Behaviour:
-    return answer(200, BOMB, "content-encoding: gzip", "content-type: application/json")
+    return answer(200, _bomb(), "content-encoding: gzip", "content-type: application/json")
