@@ -1,3 +1,4 @@
+import asyncio
 import io
 import json
 import os
@@ -9,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
-from gatepost import cli
+from gatepost import cli, wire
+from gatepost.retry import DeadLetter
+from gatepost.terminal.outbox import Outbox
+from gatepost.terminal.outbox_schema import FILE
 
 ADDRESS = "http://127.0.0.1:9/Record"
 
@@ -22,8 +27,10 @@ def event(number: int) -> str:
 
 
 @pytest.fixture(autouse=True)
-def english(monkeypatch: pytest.MonkeyPatch) -> None:
+def english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("GATEPOST_LANG", "en")
+    yield
+    structlog.reset_defaults()  # a command decides for its process where to log
 
 
 class Shell:
@@ -176,6 +183,46 @@ def test_a_folder_without_an_outbox_is_one_line(shell: Shell, words: list[str]) 
     assert shell.code == 1
     assert shell.err.startswith("gatepost: there is no outbox in ")
     assert list(shell.folder.iterdir()) == []
+
+
+@pytest.fixture
+def dead(tmp_path: Path) -> list[int]:
+    """Three dead letters in the folder of a stopped terminal, and their numbers."""
+
+    async def make() -> list[int]:
+        outbox = await Outbox.open(tmp_path / FILE)
+        await outbox.subscribe(wire.Subscription(ADDRESS, enabled=True))
+        for number in range(3):
+            await outbox.put(wire.Record(uuid=f"u{number}", user=wire.User(name="王五")))
+        claimed = await outbox.claim(3, now=1e10)
+        await outbox.settle([(one.id, DeadLetter("code 500")) for one in claimed])
+        await outbox.close()
+        return [one.id for one in claimed]
+
+    return asyncio.run(make())
+
+
+def test_dead_letters_are_listed_without_names(shell: Shell, dead: list[int]) -> None:
+    listed = [json.loads(line) for line in shell("dead-letters", "list", "--json").splitlines()]
+    assert [one["id"] for one in listed] == dead
+    assert {one["reason"] for one in listed} == {"code 500"}
+    text = shell("dead-letters", "list")
+    assert text.count("code 500") == 3
+    assert "王五" not in text
+
+
+def test_dead_letters_are_tried_again_or_given_up(shell: Shell, dead: list[int]) -> None:
+    assert shell.json("dead-letters", "retry", str(dead[0])) == {"retried": 1}
+    assert shell.json("dead-letters", "discard", "--all") == {"discarded": 2}
+    found = shell.json("status", "--json")
+    assert (found["pending"], found["dead"], found["dropped"], found["accepted"]) == (1, 0, 2, 3)
+
+
+def test_dead_letters_of_a_running_terminal_are_reached_through_its_door(
+    shell: Shell, dead: list[int], terminal: subprocess.Popen[str]
+) -> None:
+    assert shell.json("dead-letters", "discard", *map(str, dead)) == {"discarded": 3}
+    assert shell("dead-letters", "list") == ""
 
 
 @pytest.mark.parametrize("words", [["retry"], ["discard"], ["retry", "5", "--all"]])

@@ -229,8 +229,9 @@ def _ask(data: Path, question: str, **fields: Any) -> Any:
     try:
         return door_client.ask(data, question, **fields)
     except TerminalNotRunning:
-        from gatepost.terminal import questions
+        from gatepost.terminal import logs, questions
 
+        logs.to_stderr()
         return questions.ask_stopped(data, question, fields)
 
 

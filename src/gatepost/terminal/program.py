@@ -13,10 +13,8 @@ Flow: settings → ``prepare`` (listener) → Terminal → Service, Door → rea
 """
 
 import asyncio
-import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -28,6 +26,7 @@ import structlog
 
 from gatepost.errors import SettingsError
 from gatepost.settings import TerminalServiceSettings, TerminalSettings
+from gatepost.terminal import logs
 from gatepost.terminal.accounts import Accounts
 from gatepost.terminal.agent import Terminal
 from gatepost.terminal.api import Inside, Service
@@ -52,7 +51,7 @@ def main(serial: str, folder: Path, settings: TerminalServiceSettings, *, say: C
     Raises SettingsError, the errors of ``Outbox.open``, and OSError if the address is taken.
     """
     os.umask(0o077)  # what lies in the data folder are faces
-    _log_to_stderr()
+    logs.to_stderr()
     asyncio.run(_until_signal(serial, folder, settings, say))
 
 
@@ -149,19 +148,3 @@ def _of_terminal(settings: TerminalServiceSettings) -> TerminalSettings:
 def _ready(serial: str, listener: Listener, port: int, door: str) -> str:
     certificate = f" certificate-sha256={listener.fingerprint}" if listener.fingerprint else ""
     return f"terminal {serial} is ready: {listener.url(port)} door={door}{certificate}"
-
-
-def _log_to_stderr() -> None:
-    """Log events with fields, one a line, to standard error; tracebacks without the values of variables."""
-    structlog.configure(
-        processors=[
-            structlog.stdlib.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(
-                key_order=["timestamp", "level", "event"], bool_as_flag=False
-            ),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
-    )
