@@ -43,7 +43,7 @@ from gatepost.receiver.tally import Tally
 from gatepost.settings import ReceiverSettings
 from gatepost.store.store import Store
 
-__all__ = ["Receiver", "open_store", "run"]
+__all__ = ["Receiver", "Server", "listen", "open_store", "run"]
 
 log = structlog.get_logger(__name__)
 
@@ -154,7 +154,7 @@ class Receiver:
             await self.keep()
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn without its own handling of signals, which would end the process before the last commit."""
 
     def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
@@ -207,7 +207,7 @@ async def _serve(
             backlog=2048,
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout_s)),
         )
-        server = _Server(config, lambda: listening(_address(sockets[0])))
+        server = Server(config, lambda: listening(_address(sockets[0])))
         loop = asyncio.get_running_loop()
 
         def stop() -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from litestar import Controller, Response, get
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
 from gatepost.receiver.api.records import jpeg
@@ -101,14 +101,14 @@ class AlarmsController(Controller):
         self,
         store: TheStore,
         alarm_state: Annotated[
-            Literal["open", "clear_failed", "cleared"] | None, Parameter(query="state")
+            Literal["open", "clear_failed", "cleared"] | None, QueryParameter(name="state")
         ] = None,  # `state` is a name that the framework keeps for itself
-        terminal: str | None = None,
-        acknowledged: bool | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = 100,
-        cursor: str | None = None,
+        terminal: FromQuery[str | None] = None,
+        acknowledged: FromQuery[bool | None] = None,
+        since: FromQuery[str | None] = None,
+        until: FromQuery[str | None] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
+        cursor: FromQuery[str | None] = None,
     ) -> Listing[AlarmItem]:
         query = AlarmQuery(
             state=alarm_state,
@@ -128,5 +128,5 @@ class AlarmsController(Controller):
         summary="The picture of a step",
         media_type="image/jpeg",
     )
-    def step_image(self, store: TheStore, step_id: int) -> Response[bytes]:
+    def step_image(self, store: TheStore, step_id: FromPath[int]) -> Response[bytes]:
         return jpeg(store, step_id)

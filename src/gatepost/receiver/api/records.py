@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from litestar import Controller, Response, get
 from litestar.exceptions import NotFoundException
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
 from gatepost.receiver.api.shapes import (
@@ -117,21 +117,21 @@ class RecordsController(Controller):
     def list_records(
         self,
         store: TheStore,
-        since: str | None = None,
-        until: str | None = None,
-        terminal: str | None = None,
-        person: str | None = None,
-        name: str | None = None,
-        job_number: str | None = None,
-        recognition_type: int | None = None,
-        passed: bool | None = None,
-        abnormal_type: int | None = None,
-        entry_mode: int | None = None,
-        has_image: bool | None = None,
-        q: str | None = None,
-        order: Literal["newest", "oldest", "received"] = "newest",
-        limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = 100,
-        cursor: str | None = None,
+        since: FromQuery[str | None] = None,
+        until: FromQuery[str | None] = None,
+        terminal: FromQuery[str | None] = None,
+        person: FromQuery[str | None] = None,
+        name: FromQuery[str | None] = None,
+        job_number: FromQuery[str | None] = None,
+        recognition_type: FromQuery[int | None] = None,
+        passed: FromQuery[bool | None] = None,
+        abnormal_type: FromQuery[int | None] = None,
+        entry_mode: FromQuery[int | None] = None,
+        has_image: FromQuery[bool | None] = None,
+        q: FromQuery[str | None] = None,
+        order: FromQuery[Literal["newest", "oldest", "received"]] = "newest",
+        limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
+        cursor: FromQuery[str | None] = None,
     ) -> Listing[RecordItem]:
         """``since`` and ``until`` (exclusive) speak of when it happened; ``name`` and ``q`` find parts."""
         query = RecordQuery(
@@ -155,7 +155,7 @@ class RecordsController(Controller):
         return Listing([record_item(row) for row in page.items], page.next_cursor)
 
     @get("/{record_id:int}", sync_to_thread=True, summary="One record")
-    def one_record(self, store: TheStore, record_id: int) -> RecordItem:
+    def one_record(self, store: TheStore, record_id: FromPath[int]) -> RecordItem:
         row = read(lambda: store.record(record_id)) if record_id < 1 << 63 else None
         if row is None:
             raise NotFoundException("there is no such record")
@@ -167,7 +167,7 @@ class RecordsController(Controller):
         summary="The portrait of a record",
         media_type="image/jpeg",
     )
-    def image(self, store: TheStore, record_id: int) -> Response[bytes]:
+    def image(self, store: TheStore, record_id: FromPath[int]) -> Response[bytes]:
         return jpeg(store, record_id)
 
 

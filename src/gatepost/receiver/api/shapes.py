@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from litestar.di import NamedDependency
 from litestar.exceptions import ClientException
-from litestar.params import Dependency
+from litestar.params import SkipValidation
 from msgspec import Struct
 
 from gatepost.receiver.gauges import Gauges
@@ -31,10 +32,10 @@ MAX_LIMIT = 1000
 
 T = TypeVar("T")
 
-TheStore = Annotated[Store, Dependency(skip_validation=True)]
+TheStore = NamedDependency[SkipValidation[Store]]
 """The store, handed in by :mod:`gatepost.receiver.app`; a Protocol cannot be checked for."""
 
-TheGauges = Annotated[Gauges, Dependency(skip_validation=True)]
+TheGauges = NamedDependency[SkipValidation[Gauges]]
 
 
 class Listing(Struct, Generic[T], frozen=True):

@@ -1,0 +1,307 @@
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from tests.receiver.kit import JPEG, SUCCESS, Running, alarm, base64, body, receiving, record, request, until
+
+from gatepost.errors import StoreUnavailable
+from gatepost.receiver.identify import token_digest
+from gatepost.wire import Record
+
+
+async def test_a_record_is_answered_exactly_as_the_page_says_and_is_on_disk(receiver: Running) -> None:
+    answer = await receiver.push(record(rgb_image=base64(JPEG)))
+    assert (answer.status, answer.body) == (200, b'{"code":200,"message":"success","data":{}}')
+    assert answer.headers["content-type"] == "application/json"
+    (row,) = receiver.records()
+    assert (row.serial, row.uuid, row.person.name) == ("SN-1", "u-1", "王五")  # type: ignore[union-attr]
+    assert receiver.store.image(row.id) == JPEG
+
+
+async def test_an_event_that_is_pushed_again_is_acknowledged_again_and_stored_once(receiver: Running) -> None:
+    answers = [await receiver.push(record()) for _ in range(3)]
+    assert [answer.json for answer in answers] == [SUCCESS] * 3
+    assert len(receiver.records()) == 1
+    assert receiver.store.stats().duplicates == 2
+
+
+async def test_copies_that_arrive_in_one_batch_are_stored_once(receiver: Running) -> None:
+    answers = await asyncio.gather(*(receiver.push(record()) for _ in range(20)))
+    assert [answer.json for answer in answers] == [SUCCESS] * 20
+    assert len(receiver.records()) == 1
+    assert receiver.store.stats().duplicates == 19
+
+
+async def test_records_of_firmware_without_uuid_are_told_apart_by_their_content(receiver: Running) -> None:
+    for second in (1, 2, 2):
+        assert (await receiver.push(record(uuid=None, timestamp=1_685_343_715 + second))).status == 200
+    assert len(receiver.records()) == 2
+
+
+async def test_concurrent_pushes_share_commits(receiver: Running) -> None:
+    senders = [await receiver.connect() for _ in range(40)]
+    await asyncio.gather(
+        *(s.request("POST", "/Record", body(record(uuid=f"u-{n}"))) for n, s in enumerate(senders))
+    )
+    assert receiver.receiver.committer.committed == 40
+    assert receiver.receiver.committer.commits < 40
+    assert len(receiver.records()) == 40
+    for sender in senders:
+        await sender.close()
+
+
+async def test_each_step_of_an_alarm_is_stored_once(receiver: Running) -> None:
+    for status in (1, 3, 1):
+        assert (await receiver.push(alarm(status=status), headers={"sn": "SN-9"})).json == SUCCESS
+    (row,) = receiver.alarms()
+    assert (row.serial, row.state, [step.status for step in row.history]) == ("SN-9", "cleared", [1, 3])
+
+
+async def test_an_alarm_without_a_serial_is_of_the_terminal_that_last_spoke_from_its_address(
+    receiver: Running,
+) -> None:
+    await receiver.push(record(deviceSN="SN-7"))
+    await receiver.push(alarm())
+    assert receiver.alarms()[0].serial == "SN-7"
+
+
+async def test_an_alarm_from_an_address_that_nobody_knows_is_kept_for_that_address(receiver: Running) -> None:
+    assert (await receiver.push(alarm())).json == SUCCESS
+    (row,) = receiver.store.terminals()
+    assert (row.serial, row.anonymous_peer, row.alarms) == (None, "127.0.0.1", 1)
+
+
+async def test_the_token_in_the_path_says_whose_push_it_is_and_who_disagrees_is_recorded(
+    receiver: Running,
+) -> None:
+    known = receiver.store.ensure_terminal("SN-1", now_ms=0)
+    receiver.store.update_terminal(known.id, token_digest=token_digest("s3cret"))
+    answer = await receiver.push(record(deviceSN="SN-2"), "/Record/s3cret", {"sn": "SN-3"})
+    assert answer.json == SUCCESS
+    assert receiver.records()[0].serial == "SN-1"
+    assert receiver.store.terminals()[0].disagreements == 2
+
+
+async def test_a_token_that_nobody_has_is_refused_and_nothing_is_stored(receiver: Running) -> None:
+    for _ in range(2):
+        answer = await receiver.push(record(), "/Record/wrong")
+        assert (answer.status, answer.json["code"]) == (404, 404)
+    assert receiver.records() == []
+    assert receiver.store.terminals() == []
+
+
+async def test_the_sn_header_goes_before_the_serial_in_the_body(receiver: Running) -> None:
+    await receiver.push(record(deviceSN="SN-2"), headers={"sn": "SN-3"})
+    assert receiver.records()[0].serial == "SN-3"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("rgb_image", "no base64 at all!"),
+        ("rgb_image", base64(b"GIF89a, not a JPEG")),
+        ("rgb_image", 7),
+        ("timestamp", "yesterday"),
+        ("recognizeScore", "high"),
+        ("pass", "perhaps"),
+        ("user", "王五"),
+        ("mode", [3]),
+    ],
+)
+async def test_a_passage_with_a_broken_detail_is_still_a_passage(
+    receiver: Running, field: str, value: object
+) -> None:
+    assert (await receiver.push(record(**{field: value}))).json == SUCCESS
+    (row,) = receiver.records()
+    assert [problem.where for problem in row.problems] == [f"data.{field}"]
+    assert json.loads(row.original or b"")["data"][field] == value
+
+
+async def test_an_object_that_is_no_event_goes_to_the_quarantine_and_is_acknowledged(
+    receiver: Running,
+) -> None:
+    for push in ({"type": 7, "data": {"door": "open"}}, {"hello": "world"}, {"type": 1, "data": {}}):
+        assert (await receiver.push(push)).json == SUCCESS
+    stats = receiver.store.stats()
+    assert (stats.quarantined, stats.records, stats.alarms) == (3, 0, 0)
+    assert b"door" in b"".join(row.original for row in receiver.store.quarantined().items)
+
+
+async def test_an_object_that_is_no_event_is_refused_where_the_setting_says_so(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", on_invalid="refuse") as receiver:
+        answer = await receiver.push({"type": 7, "data": {}})
+        assert (answer.status, answer.json["code"]) == (400, 400)
+        assert "type" in answer.json["message"]
+        assert (await receiver.push(record(mode="x"))).json == SUCCESS
+        assert receiver.store.stats().quarantined == 0
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[1,2]", b'"x"', b"7", b"\xff\xfe", body(record())[:-3]])
+async def test_what_is_no_json_object_is_refused_in_the_documented_reply(
+    receiver: Running, text: bytes
+) -> None:
+    answer = await receiver.push(text, headers={"sn": "SN-1"})
+    assert (answer.status, answer.json["code"], answer.json["data"]) == (400, 400, {})
+    assert answer.json["message"]
+    assert receiver.store.stats().quarantined == 0
+
+
+async def test_refusals_are_counted_for_the_terminal_that_sent_them(receiver: Running) -> None:
+    await receiver.push(record())
+    for _ in range(3):
+        await receiver.push(b"{", headers={"sn": "SN-1"})
+    await receiver.receiver.flush()
+    assert receiver.store.terminals()[0].refused == 3
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x"])
+async def test_another_content_type_is_refused(receiver: Running, kind: str) -> None:
+    answer = await receiver.push(record(), headers={"Content-Type": kind})
+    assert (answer.status, answer.json["code"]) == (415, 415)
+    assert receiver.records() == []
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/json;charset=UTF-8", "Application/JSON"])
+async def test_every_spelling_of_json_is_taken(receiver: Running, kind: str) -> None:
+    assert (await receiver.push(record(), headers={"Content-Type": kind})).json == SUCCESS
+
+
+async def test_only_post_pushes(receiver: Running) -> None:
+    answer = await receiver.get("/Record")
+    assert (answer.status, answer.json["code"], answer.headers["allow"]) == (405, 405, "POST")
+
+
+async def test_every_configured_path_receives(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", ingest_paths=("/Record", "/events/in")) as receiver:
+        for number, path in enumerate(("/Record", "/Record/", "/events/in", "/events/in/", "/Record?x=1")):
+            assert (await receiver.push(record(uuid=f"u-{number}"), path)).json == SUCCESS
+        assert len(receiver.records()) == 5
+
+
+@pytest.mark.parametrize("path", ["/", "/record", "/Reocrd", "/Record/a/b", "/event"])
+async def test_a_push_to_a_wrong_path_is_refused_and_shown(receiver: Running, path: str) -> None:
+    answer = await receiver.push(record(), path)
+    assert (answer.status, answer.json["code"]) == (404, 404)
+    assert "/Record" in answer.json["message"]
+    assert receiver.records() == []
+    await receiver.receiver.flush()
+    (shown,) = receiver.store.misdirected()
+    assert (shown.peer, shown.path, shown.serial, shown.count) == ("127.0.0.1", path, "SN-1", 1)
+
+
+async def test_a_store_that_cannot_take_it_is_told_with_503_and_when_to_come_back(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await receiver.push(record())
+
+    def full(batch: object) -> None:
+        raise StoreUnavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(receiver.store, "write", full)
+        answer = await receiver.push(record(uuid="u-2"))
+    assert (answer.status, answer.json["code"], answer.json["message"]) == (503, 503, "the disk is full")
+    assert int(answer.headers["retry-after"]) > 0
+    assert (await receiver.push(record(uuid="u-2"))).json == SUCCESS
+    assert len(receiver.records()) == 2
+
+
+async def test_an_event_that_the_store_chokes_on_goes_to_the_quarantine_and_the_others_are_stored(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await receiver.push(record())
+    write = receiver.store.write
+
+    def choking(batch: list[object]) -> object:
+        if any(isinstance(a.event, Record) and a.event.uuid == "poison" for a in batch):  # type: ignore[attr-defined]
+            raise ValueError("a defect")
+        return write(batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(receiver.store, "write", choking)
+    names = [f"u-{number}" for number in range(2, 12)] + ["poison"]
+    answers = await asyncio.gather(
+        *(receiver.push(record(uuid=name, rgb_image=base64(JPEG))) for name in names)
+    )
+    assert [answer.json for answer in answers] == [SUCCESS] * 11
+    assert len(receiver.records()) == 11
+    (kept,) = receiver.store.quarantined().items
+    assert b"poison" in kept.original
+    assert base64(JPEG).encode() in kept.original
+
+
+async def test_a_defect_of_the_decoder_does_not_stop_a_terminals_queue(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError("a defect")
+
+    monkeypatch.setattr("gatepost.receiver.ingest.decode", broken)
+    assert (await receiver.push(record(), headers={"sn": "SN-1"})).json == SUCCESS
+    assert receiver.store.stats().quarantined == 1
+
+
+async def test_an_unknown_terminal_is_held_where_the_setting_says_so(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", unknown_terminals="hold") as receiver:
+        assert (await receiver.push(record())).json == SUCCESS
+        assert receiver.records() == []
+        (terminal,) = receiver.store.terminals()
+        receiver.store.update_terminal(terminal.id, state="approved")
+        assert len(receiver.records()) == 1
+
+
+async def test_an_unknown_terminal_is_refused_where_the_setting_says_so(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", unknown_terminals="refuse") as receiver:
+        receiver.store.ensure_terminal("SN-1", now_ms=0, state="approved")
+        await receiver.receiver.refresh()
+        assert (await receiver.push(record())).json == SUCCESS
+        answer = await receiver.push(record(deviceSN="SN-2"))
+        assert (answer.status, answer.json["code"]) == (403, 403)
+        assert [row.serial for row in receiver.store.terminals()] == ["SN-1"]
+
+
+async def test_pushes_from_outside_the_allowed_networks_are_refused(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", allowed_networks=("10.0.0.0/8",)) as receiver:
+        assert (await receiver.push(record())).status == 403
+        assert receiver.records() == []
+
+
+async def test_a_sender_that_leaves_before_the_reply_changes_nothing(receiver: Running) -> None:
+    sender = await receiver.connect()
+    await sender.write(request("POST", "/Record", body(record())))
+    await sender.close()
+    await until(lambda: len(receiver.records()) == 1)
+    assert (await receiver.push(record())).json == SUCCESS
+
+
+async def test_the_same_ingest_serves_as_a_plain_asgi_application(receiver: Running) -> None:
+    sent: list[dict[str, object]] = []
+    text = body(record())
+    messages = [
+        {"type": "http.request", "body": text[:20], "more_body": True},
+        {"type": "http.request", "body": text[20:], "more_body": False},
+    ]
+
+    async def receive() -> object:
+        return messages.pop(0)
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/Record", "headers": [], "client": ("127.0.0.1", 1)}
+    await receiver.receiver.ingest(scope, receive, send)
+    assert sent[0]["status"] == 200
+    assert json.loads(sent[1]["body"]) == SUCCESS  # type: ignore[arg-type]
+    assert len(receiver.records()) == 1
+
+
+async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data") as receiver:
+        await receiver.push(record(rgb_image=base64(JPEG)))
+        await receiver.push(alarm())
+    async with receiving(tmp_path / "data") as receiver:
+        assert len(receiver.records()) == 1
+        assert receiver.store.image(receiver.records()[0].id) == JPEG
+        assert receiver.alarms()[0].serial == "SN-1"
+        await receiver.push(alarm(trace_id="T-2"))
+        assert receiver.alarms()[0].serial == "SN-1"
