@@ -206,6 +206,24 @@ async def test_the_comma_in_the_pages_own_example_is_understood(visitor: Visitor
     assert (await visitor.answer())["ok"] is True
 
 
+async def test_a_line_longer_than_any_buffer_is_taken_whole(house: House, tmp_path: Path) -> None:
+    door = Door(tmp_path, accept=house.accept)
+    await door.open()
+    visitor = await visit(tmp_path)
+    photograph = "QUFB" * 300_000
+    visitor.send({"type": 0, "data": {"rgb_image": photograph}}, RECORD)
+    assert [(await visitor.answer())["ok"] for _ in range(2)] == [True, True]
+    assert house.accepted[0].image == b"AAA" * 300_000
+    visitor.writer.close()
+    await door.close()
+
+
+async def test_a_last_line_without_its_end_is_taken(visitor: Visitor) -> None:
+    visitor.writer.write(json.dumps(RECORD).encode())
+    visitor.writer.write_eof()
+    assert (await visitor.answer())["ok"] is True
+
+
 async def test_only_the_owner_may_come_in(door: Door, tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / SOCKET_FILE).stat().st_mode) == 0o600
 

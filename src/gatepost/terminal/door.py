@@ -50,6 +50,9 @@ Question = Callable[[Mapping[str, Any]], Awaitable[object]]
 # An event with the largest image that a terminal takes (settings) is far below; a line beyond this is no event.
 LINE_LIMIT = 4 * 1024 * 1024
 
+# What asyncio holds of a visitor that sends faster than the disk takes is twice this; longer lines come in pieces.
+_BUFFER = 64 * 1024
+
 
 class Door:
     """The listening side of the door.
@@ -94,7 +97,7 @@ class Door:
                 finally:
                     os.umask(before)
             self._server = await asyncio.start_unix_server(
-                self._visit, sock=listener, limit=self._line_limit, backlog=64
+                self._visit, sock=listener, limit=_BUFFER, backlog=64
             )
         except BaseException:
             listener.close()
@@ -217,19 +220,27 @@ class _Visit:
 
     async def _line(self) -> bytes | None:
         """Answer the next line, b"" for one over the limit (it is skipped, not kept), or None at the end."""
-        skipped = False
+        pieces: list[bytes] = []
+        size = 0
         while True:
             try:
-                line = await self._reader.readuntil(b"\n")
+                piece = await self._reader.readuntil(b"\n")
             except asyncio.IncompleteReadError as end:
-                line = end.partial
-                if not line and not skipped:
+                piece = end.partial
+                if not piece and not size:
                     return None
+                size += len(piece)
             except asyncio.LimitOverrunError as over:
-                await self._reader.readexactly(over.consumed)
-                skipped = True
+                piece = await self._reader.readexactly(over.consumed)
+                size += len(piece)
+                if size <= self._door._line_limit:
+                    pieces.append(piece)
+                else:
+                    pieces.clear()
                 continue
-            return b"" if skipped else line
+            else:
+                size += len(piece)
+            return b"" if size > self._door._line_limit else b"".join((*pieces, piece))
 
     async def _answer(self) -> None:
         broken = False
