@@ -271,13 +271,17 @@ def learn(
     peers: dict[str, int],
     seen: dict[int, tuple[str | None, str | None]],
 ) -> Lessons:
-    """What is not known yet. ``peers`` and ``seen`` are what is, and are brought up to date."""
+    """What is not known yet. ``peers`` and ``seen`` are what is, and are brought up to date.
+
+    Of many terminals behind one address, the last in the batch is the one that counts.
+    """
     lessons = Lessons([], [], [])
+    bound: dict[str, tuple[str, int, int]] = {}
     for arrival in batch:
         number, at = arrival.terminal_id, arrival.received_at_ms
         if arrival.bind_peer and peers.get(arrival.peer) != number:
             peers[arrival.peer] = number
-            lessons.peers.append((arrival.peer, number, at))
+            bound[arrival.peer] = (arrival.peer, number, at)
         for source, said in arrival.disagreements:
             lessons.disagreements.append((number, source, text(said), 1, at, at))
         dialect = arrival.dialect and arrival.dialect.value
@@ -286,6 +290,7 @@ def learn(
         if now != before:
             seen[number] = now
             lessons.seen.append((*now, number))
+    lessons.peers.extend(bound.values())
     return lessons
 
 

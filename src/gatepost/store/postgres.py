@@ -32,7 +32,7 @@ from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.store import Arrival, Stored
 from gatepost.wire import Alarm, Record
 
-__all__ = ["MAX_BATCH", "PostgresStore"]
+__all__ = ["MAX_BATCH", "PostgresStore", "settle_offset", "where", "with_driver"]
 
 MAX_BATCH = 4096
 """Events of one transaction; a longer batch becomes several."""
@@ -47,7 +47,8 @@ _MIGRATING, _WRITER = 0x6761, 0x6762
 """Classes of advisory locks, so that two receivers do not migrate at once and have different numbers."""
 
 _TRIES = 4
-_TALLY, _ALARM = upserts.tally("postgresql"), upserts.alarm("postgresql")
+_TALLIES = {rows: upserts.tally("postgresql", rows) for rows in upserts.ROWS}
+_ALARM = upserts.alarm("postgresql")
 _PEER, _DISAGREEMENT = upserts.peer("postgresql"), upserts.disagreement("postgresql")
 _HORIZON = text(
     "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
@@ -65,7 +66,7 @@ class PostgresStore(BaseStore):
     def __init__(self, url: URL) -> None:
         super().__init__(create_engine(url, pool_size=4, max_overflow=12, pool_pre_ping=True))
         self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._where = f"{url.host or url.query.get('host', 'localhost')}/{url.database}"
+        self._where = where(url)
         self._writing = threading.RLock()
         self._closed = False
         self._connection: psycopg.Connection[Any] | None = None
@@ -82,7 +83,7 @@ class PostgresStore(BaseStore):
 
         ``url``: ``postgresql://user:password@host/database``, with libpq's parameters behind a ``?``.
         """
-        store = cls(_url(url))
+        store = cls(with_driver(url))
         try:
             with unavailable():
                 store._prepare()
@@ -111,7 +112,7 @@ class PostgresStore(BaseStore):
                 migrate.check_known(revision, self._where)
             if revision != migrate.head():
                 migrate.upgrade(db)
-            _settle_offset(db)
+            settle_offset(db)
 
     def close(self) -> None:
         self._closed = True
@@ -212,8 +213,9 @@ class PostgresStore(BaseStore):
                 db.execute(_DISAGREEMENT, disagreement)
             for seen in sorted(lessons.seen, key=lambda row: row[2]):
                 db.execute("UPDATE terminals SET model = %s, dialect = %s WHERE id = %s", seen)
-            for terminal_id, tally in a.add_up(batch, fresh).items():
-                db.execute(_TALLY, tally.row(terminal_id, self.writer))
+            tallies = [tally.row(number, self.writer) for number, tally in a.add_up(batch, fresh).items()]
+            for rows, values in upserts.in_steps(tallies):
+                db.execute(_TALLIES[rows], values)
             again = self._existing(db, [x for x, new in zip(batch, fresh, strict=True) if not new])
             db.execute("COMMIT")
         existing = {(row[0], bytes(row[1])): row[2] for cursor in again for row in cursor}
@@ -408,9 +410,15 @@ def _type(column: Any) -> str:
 _INSERTS = _inserts()
 
 
-def _url(text: str) -> URL:
+def where(url: URL) -> str:
+    """How a database is called in messages: without user and password."""
+    return f"{url.host or url.query.get('host', 'localhost')}/{url.database}"
+
+
+def with_driver(text: str) -> URL:
+    """The URL of the setting ``database``, for SQLAlchemy."""
     try:
-        url = make_url(text)
+        url = makewith_driver(text)
     except ArgumentError:
         raise SettingsError("database", "is no URL such as postgresql://user:password@host/name") from None
     if url.drivername.partition("+")[0] not in ("postgresql", "postgres"):
@@ -432,7 +440,7 @@ def _take_number(connection: psycopg.Connection[Any]) -> int:
     raise StoreUnavailable("10,000 receivers on one database are too many")
 
 
-def _settle_offset(db: Connection) -> None:
+def settle_offset(db: Connection) -> None:
     """Make sure that ids go on above what is stored, also in a server whose transactions count from elsewhere."""
     db.execute(text("INSERT INTO meta (name, value) VALUES ('changes', '0') ON CONFLICT DO NOTHING"))
     db.execute(text("INSERT INTO meta (name, value) VALUES ('id_offset', '0') ON CONFLICT DO NOTHING"))

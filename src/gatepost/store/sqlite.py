@@ -32,10 +32,7 @@ from gatepost.store.images import DayFiles, sync_directory
 from gatepost.store.store import Arrival, Stored
 from gatepost.wire import Alarm, Record
 
-__all__ = ["SqliteStore"]
-
-_ROWS = (64, 16, 4, 1)
-"""Rows of one INSERT. Few sizes, so that every statement stays prepared."""
+__all__ = ["SqliteStore", "connect", "read_engine", "write_engine", "sqlite_unavailable"]
 
 _ID_BLOCK = 1024
 """How many ids are set aside at once: one more write per block keeps an id from ever being given twice."""
@@ -43,7 +40,8 @@ _ID_BLOCK = 1024
 _CACHE = 20_000
 """Identities whose row id is remembered."""
 
-_TALLY, _ALARM = upserts.tally("sqlite"), upserts.alarm("sqlite")
+_TALLIES = {rows: upserts.tally("sqlite", rows) for rows in upserts.ROWS}
+_ALARM = upserts.alarm("sqlite")
 _PEER, _DISAGREEMENT = upserts.peer("sqlite"), upserts.disagreement("sqlite")
 
 
@@ -51,13 +49,13 @@ class SqliteStore(BaseStore):
     """See :class:`gatepost.store.store.Store`. Open it with :meth:`open`."""
 
     def __init__(self, folder: Path, lock: data.FolderLock) -> None:
-        super().__init__(_read_engine(folder / data.DATABASE))
+        super().__init__(read_engine(folder / data.DATABASE))
         self.folder = folder
         self._lock = lock
         self._writing = threading.RLock()
         self._closed = False
-        self._db = _connect(folder / data.DATABASE)
-        self._changes = _write_engine(self._db)
+        self._db = connect(folder / data.DATABASE)
+        self._changes = write_engine(self._db)
         self._images = DayFiles(folder / data.IMAGES)
         self._facets: dict[a.Facet, int] = {}
         self._identities: dict[a.Person, int] = {}
@@ -84,7 +82,7 @@ class SqliteStore(BaseStore):
                 migrate.check_known(revision, str(folder / data.DATABASE))
             if revision != migrate.head():
                 _migrate(folder / data.DATABASE)
-            with suppress_sqlite(folder):
+            with sqlite_unavailable(folder):
                 return cls(folder, lock)
         except BaseException:
             lock.release()
@@ -109,7 +107,7 @@ class SqliteStore(BaseStore):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._writing, suppress_sqlite(self.folder):
+        with self._writing, sqlite_unavailable(self.folder):
             if self._closed:
                 raise StoreUnavailable("the store is closed")
             try:
@@ -187,12 +185,9 @@ class SqliteStore(BaseStore):
             return []
         db = self._db
         before = db.total_changes
-        at, total = 0, len(rows)
-        while at < total:
-            size = next(size for size in _ROWS if size <= total - at)
-            db.execute(_INSERTS[table, size], [value for row in rows[at : at + size] for value in row])
-            at += size
-        if db.total_changes - before == total:
+        for size, values in upserts.in_steps(rows):
+            db.execute(_INSERTS[table, size], values)
+        if db.total_changes - before == len(rows):
             return []
         given = {row[0] for row in db.execute(f"SELECT id FROM {table} WHERE id >= ?", (rows[0][0],))}
         return [row[0] for row in rows if row[0] not in given]
@@ -259,8 +254,9 @@ class SqliteStore(BaseStore):
         """Count, join the alarms, and note what the batch taught about the terminals."""
         db = self._db
         fresh = [number not in known for number in range(first, first + len(batch))]
-        for terminal_id, tally in a.add_up(batch, fresh).items():
-            db.execute(_TALLY, tally.row(terminal_id, self.writer))
+        tallies = [tally.row(number, self.writer) for number, tally in a.add_up(batch, fresh).items()]
+        for rows, values in upserts.in_steps(tallies):
+            db.execute(_TALLIES[rows], values)
         for alarm in a.merge_alarms(batch, range(first, first + len(batch)), fresh):
             db.execute(_ALARM, alarm)
         lessons = a.learn(batch, peers=self._peers, seen=self._seen)
@@ -289,7 +285,7 @@ class SqliteStore(BaseStore):
     def image(self, event_id: int) -> bytes | None:
         with self.reading() as db:
             place = queries.image_place(db, event_id)
-        with suppress_sqlite(self.folder):
+        with sqlite_unavailable(self.folder):
             return None if place is None else self._images.read(*place)
 
 
@@ -304,7 +300,7 @@ def _inserts() -> dict[tuple[str, int], str]:
         ("quarantine", a.QUARANTINE_COLUMNS),
     ):
         row = f"({','.join('?' * (len(columns) + 1))})"
-        for size in _ROWS:
+        for size in upserts.ROWS:
             found[table, size] = (
                 f"INSERT INTO {table} (id, {', '.join(columns)}) VALUES {','.join([row] * size)}"
                 " ON CONFLICT (terminal_id, key) DO NOTHING"
@@ -316,7 +312,7 @@ _INSERTS = _inserts()
 
 
 @contextmanager
-def suppress_sqlite(folder: Path) -> Iterator[None]:
+def sqlite_unavailable(folder: Path) -> Iterator[None]:
     """Say of what SQLite raises when the disk is full, failing or busy: not now."""
     try:
         yield
@@ -326,7 +322,8 @@ def suppress_sqlite(folder: Path) -> Iterator[None]:
         raise StoreUnavailable(f"the store in {folder} cannot be used now: {error}") from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that writes, and syncs before it answers."""
     db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA page_size = 2048")
@@ -347,9 +344,9 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _migrate(path: Path) -> None:
-    with suppress_sqlite(path.parent):
-        db = _connect(path)
-    engine = _write_engine(db)
+    with sqlite_unavailable(path.parent):
+        db = connect(path)
+    engine = write_engine(db)
     try:
         with unavailable(), engine.begin() as connection:
             migrate.upgrade(connection)
@@ -359,13 +356,15 @@ def _migrate(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def _write_engine(db: sqlite3.Connection) -> Engine:
+def write_engine(db: sqlite3.Connection) -> Engine:
+    """SQLAlchemy on that connection."""
     engine = create_engine("sqlite://", creator=lambda: db, poolclass=StaticPool)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 
-def _read_engine(path: Path) -> Engine:
+def read_engine(path: Path) -> Engine:
+    """Connections that only read; each sees one state of the file until it is given back."""
     def connect() -> sqlite3.Connection:
         db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro",

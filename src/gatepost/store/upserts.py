@@ -1,15 +1,22 @@
 """The statements that merge a batch into what is there, in words that both databases understand.
 
-Each takes one row of parameters, in order; SQLite and PostgreSQL differ only in how a parameter is written and in
-what they call the larger of two values.
+Each takes one row of parameters, in order, or ``rows`` of them one behind the other: a batch brings some dozen
+terminals, and a statement for each would cost more than the events. SQLite and PostgreSQL differ only in how a
+parameter is written and in what they call the larger of two values.
 """
+
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from gatepost.store.arrivals import TALLY_COLUMNS
 
-__all__ = ["tally", "alarm", "peer", "disagreement"]
+__all__ = ["ROWS", "tally", "alarm", "peer", "disagreement", "in_steps"]
+
+ROWS = (64, 16, 4, 1)
+"""Rows of one statement. Few sizes, so that every statement stays prepared."""
 
 _TALLY = """
-INSERT INTO tallies ({columns}) VALUES ({marks})
+INSERT INTO tallies ({columns}) VALUES {rows}
 ON CONFLICT (terminal_id, writer) DO UPDATE SET
     records = tallies.records + excluded.records,
     alarms = tallies.alarms + excluded.alarms,
@@ -31,7 +38,7 @@ ON CONFLICT (terminal_id, writer) DO UPDATE SET
     peer = excluded.peer
 """
 _ALARM = """
-INSERT INTO alarms (id, terminal_id, trace_id, status, code, first_at_ms, last_at_ms) VALUES ({marks})
+INSERT INTO alarms (id, terminal_id, trace_id, status, code, first_at_ms, last_at_ms) VALUES {rows}
 ON CONFLICT (terminal_id, trace_id) DO UPDATE SET
     status = {greatest}(alarms.status, excluded.status),
     code = {least}(coalesce(alarms.code, excluded.code), coalesce(excluded.code, alarms.code)),
@@ -39,29 +46,39 @@ ON CONFLICT (terminal_id, trace_id) DO UPDATE SET
     last_at_ms = {greatest}(alarms.last_at_ms, excluded.last_at_ms)
 """
 _PEER = """
-INSERT INTO peers (address, terminal_id, at_ms) VALUES ({marks})
+INSERT INTO peers (address, terminal_id, at_ms) VALUES {rows}
 ON CONFLICT (address) DO UPDATE SET terminal_id = excluded.terminal_id, at_ms = excluded.at_ms
 """
 _DISAGREEMENT = """
-INSERT INTO disagreements (terminal_id, source, said, count, first_at_ms, last_at_ms) VALUES ({marks})
+INSERT INTO disagreements (terminal_id, source, said, count, first_at_ms, last_at_ms) VALUES {rows}
 ON CONFLICT (terminal_id, source, said) DO UPDATE SET
     count = disagreements.count + 1, last_at_ms = excluded.last_at_ms
 """
 
 
-def _fill(statement: str, count: int, dialect: str, columns: str = "") -> str:
+def in_steps(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, list[Any]]]:
+    """Cut rows into steps of :data:`ROWS`: how many, and their values one behind the other."""
+    at, total = 0, len(rows)
+    while at < total:
+        size = next(size for size in ROWS if size <= total - at)
+        yield size, [value for row in rows[at : at + size] for value in row]
+        at += size
+
+
+def _fill(statement: str, count: int, dialect: str, *, columns: str = "", rows: int = 1) -> str:
     postgres = dialect == "postgresql"
+    marks = ", ".join(["%s" if postgres else "?"] * count)
     return statement.format(
         columns=columns,
-        marks=", ".join(["%s" if postgres else "?"] * count),
+        rows=", ".join([f"({marks})"] * rows),
         greatest="greatest" if postgres else "max",
         least="least" if postgres else "min",
     )
 
 
-def tally(dialect: str) -> str:
-    """Takes :data:`gatepost.store.arrivals.TALLY_COLUMNS`."""
-    return _fill(_TALLY, len(TALLY_COLUMNS), dialect, ", ".join(TALLY_COLUMNS))
+def tally(dialect: str, rows: int = 1) -> str:
+    """Takes :data:`gatepost.store.arrivals.TALLY_COLUMNS`, of another terminal in each row."""
+    return _fill(_TALLY, len(TALLY_COLUMNS), dialect, columns=", ".join(TALLY_COLUMNS), rows=rows)
 
 
 def alarm(dialect: str) -> str:
