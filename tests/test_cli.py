@@ -45,6 +45,14 @@ def test_the_help_lists_every_command_without_loading_any(capsys: pytest.Capture
         assert entry.en in text
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_of_the_table_exists_and_has_its_help(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([name, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: gatepost {name} ")
+
+
 def test_the_help_is_chinese_where_the_person_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

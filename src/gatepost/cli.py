@@ -38,19 +38,12 @@ class Entry:
 
 _RECEIVER = "gatepost.receiver.commands"
 
+# In the order of the help. A command has its line here from the commit that makes it.
 COMMANDS: Mapping[str, Entry] = {
     "terminal": Entry(
         "gatepost.terminal.commands", "", "a terminal: record, keep, push", "终端：记录、缓存、推送"
     ),
     "serve": Entry(_RECEIVER, "receiver", "run the receiver", "运行接收端"),
-    "tokens": Entry(_RECEIVER, "receiver", "make and withdraw API tokens", "创建与撤销 API 令牌"),
-    "backup": Entry(
-        _RECEIVER, "receiver", "copy the receiver's data to one file", "将接收端数据备份为一个文件"
-    ),
-    "restore": Entry(_RECEIVER, "receiver", "bring a backup back", "恢复备份"),
-    "check-store": Entry(
-        _RECEIVER, "receiver", "check the receiver's data on disk", "检查接收端磁盘上的数据"
-    ),
     "config": Entry(_RECEIVER, "receiver", "show the settings in force", "显示生效的设置"),
     "simulate": Entry(
         "gatepost.simulator.commands", "simulator", "terminals that need no hardware", "无需硬件的模拟终端"
@@ -60,12 +53,6 @@ COMMANDS: Mapping[str, Entry] = {
         "receiver",
         "does the other end keep the contract?",
         "检查对端是否遵守协议",
-    ),
-    "torture": Entry(
-        "gatepost.conformance.commands",
-        "receiver",
-        "break everything, then count",
-        "制造各种故障，然后核对数量",
     ),
 }
 

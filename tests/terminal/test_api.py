@@ -74,7 +74,7 @@ class Client:
             return reply.status, json.loads(await reply.read())
 
 
-Make = Callable[[Mapping[str, str]], Any]
+Make = Callable[..., Any]
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ async def make() -> AsyncIterator[Make]:
     services: list[Service] = []
     async with aiohttp.ClientSession() as session:
 
-        async def start(passwords: Mapping[str, str]) -> Client:
+        async def start(passwords: Mapping[str, str], **options: float) -> Client:
             house = House()
             slowdown = Slowdown(now=lambda: 0.0, sleep=house.sleep)
             service = Service(
@@ -96,6 +96,7 @@ async def make() -> AsyncIterator[Make]:
                 identity={"sn": "GP0001", "model": "M1"},
                 now=lambda: NOW,
                 monotonic=asyncio.get_running_loop().time,
+                **options,
             )
             await service.open("127.0.0.1", 0)
             services.append(service)
@@ -176,6 +177,17 @@ async def test_a_disk_that_is_full_is_503_and_not_a_success(client: Client) -> N
 async def test_a_body_beyond_the_limit_is_413(client: Client) -> None:
     status, reply = await client("POST", "/v1/event/subscribe", b" " * 20_000)
     assert (status, reply["code"]) == (413, 413)
+
+
+async def test_a_body_that_does_not_come_is_408_and_the_service_goes_on(make: Make) -> None:
+    client = await make({}, body_s=0.05)
+    host, _, port = client.base.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /v1/event/subscribe HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50\r\n\r\n{")
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 408 ")
+    writer.close()
+    assert await client("GET", "/v2/datasync/ping") == (200, OK)
 
 
 async def test_every_answer_carries_the_headers_of_the_family(client: Client) -> None:

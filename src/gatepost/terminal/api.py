@@ -91,7 +91,7 @@ class Service:
     """The HTTP service of one terminal.
 
     ``headers`` answers ``sn`` and ``model`` (both fit for an HTTP header); ``now`` Unix seconds; ``monotonic`` a clock
-    for time-outs, in seconds.
+    for time-outs, in seconds; ``connections`` how many may be open, ``body_s`` how long a body may take.
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class Service:
         now: Callable[[], float],
         monotonic: Callable[[], float],
         connections: int = 64,
+        body_s: float = BODY_S,
     ) -> None:
         self._inside = inside
         self._accounts = accounts
@@ -110,6 +111,7 @@ class Service:
         self._now = now
         self._monotonic = monotonic
         self._limit = connections
+        self._body_s = body_s
         self._one_history = asyncio.Semaphore(1)  # a page may hold 200 portraits
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
@@ -246,13 +248,13 @@ class Service:
         return envelope(200, "OK", None if subscription is None else msgspec.to_builtins(subscription))
 
     async def _post_subscription(self, request: web.Request) -> web.StreamResponse:
-        subscription = wire.decode_subscription(await _body(request))
+        subscription = wire.decode_subscription(await self._body(request))
         await self._inside.subscribe(subscription)
         log.info("api.subscribed", enabled=subscription.enabled)
         return envelope(200, "OK")
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
-        username, password, minutes = _decode_login(await _body(request))
+        username, password, minutes = _decode_login(await self._body(request))
         try:
             token = await self._accounts.login(username, password, minutes=minutes, peer=request.remote or "")
         except Denied as error:
@@ -269,8 +271,16 @@ class Service:
     async def _status(self, request: web.Request) -> web.StreamResponse:
         return envelope(200, "OK", await self._inside.status())
 
+    async def _body(self, request: web.Request) -> bytes:
+        """Answer the body. Raises web.HTTPException: 413 when it is too large, 408 when it does not come."""
+        try:
+            async with asyncio.timeout(self._body_s):
+                return await request.read()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
+
     async def _records(self, request: web.Request) -> web.StreamResponse:
-        wanted = decode_history_request(await _body(request))
+        wanted = decode_history_request(await self._body(request))
         query = HistoryQuery(**msgspec.structs.asdict(wanted))
         async with self._one_history:
             page = await self._inside.history(query)
@@ -314,15 +324,6 @@ def envelope(
         headers=headers,
         content_type="application/json",
     )
-
-
-async def _body(request: web.Request) -> bytes:
-    """Answer the body. Raises web.HTTPException: 413 when it is too large, 408 when it does not come."""
-    try:
-        async with asyncio.timeout(BODY_S):
-            return await request.read()
-    except TimeoutError:
-        raise web.HTTPRequestTimeout from None
 
 
 def _decode_login(body: bytes) -> tuple[str, str, int]:
