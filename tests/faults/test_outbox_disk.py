@@ -37,7 +37,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk]:
 
 async def recovered(outbox: Outbox) -> None:
     async with asyncio.timeout(20):
-        while (await outbox.status()).storage_error is not None:
+        while (await outbox.status()).storage_error is not None:  # noqa: ASYNC110 - a disk has no event
             await asyncio.sleep(0.01)
 
 
@@ -147,7 +147,7 @@ async def test_a_start_on_a_read_only_disk_drains_what_is_stored_and_accepts_aga
             shutil.copytree(folder / "first", folder / "data")
         with read_only(folder / "data"):
             outbox = await Outbox.open(folder / "data" / "outbox.db", now=now)
-            with pytest.raises(OutboxUnavailable, match="outbox.db cannot be"):
+            with pytest.raises(OutboxUnavailable, match="cannot be written"):
                 await outbox.put(record())
             assert len(await drain(outbox, now())) == 20
             status = await outbox.status()

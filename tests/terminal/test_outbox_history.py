@@ -114,6 +114,8 @@ async def test_another_process_can_read_while_this_one_writes_and_cannot_write(t
         reader = Reader(outbox.path)
         await outbox.put(record(2))
         assert reader.snapshot().ledger.accepted == 2
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            reader._db.execute("DELETE FROM entry")
+        with reader._open() as db, pytest.raises(sqlite3.OperationalError, match="readonly"):
+            db.execute("DELETE FROM entry")
+        reader.close()
+        assert reader.snapshot().ledger.accepted == 2
         reader.close()

@@ -25,7 +25,6 @@ async def writer(path: Path) -> AsyncIterator[Writer]:
         explain=lambda error: unavailable(error, path),
         reconnect=lambda: connect(path),
         prologue=lambda transaction: None,
-        recovered=lambda: None,
     )
     yield writer
     await writer.close()

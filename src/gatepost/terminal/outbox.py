@@ -88,10 +88,9 @@ class Outbox:
         self._queue = Queue(settings, now)
         self._writer = Writer(
             files.db,
-            reconnect=lambda: connect(path),
+            reconnect=self._reopen,
             explain=lambda error: unavailable(error, path),
             prologue=self._queue.write_unsaved,
-            recovered=self._recovered,
             storage_error=files.storage_error,
         )
         self._next_due: float | None = 0.0
@@ -277,11 +276,12 @@ class Outbox:
         unsaved = list(self._queue.unsaved.values())
         done = sum(isinstance(step, Done) for step in unsaved)
         dead = sum(isinstance(step, DeadLetter) for step in unsaved)
-        oldest = snapshot.oldest_pending_at
+        pending = ledger.pending - done - dead
+        oldest = snapshot.oldest_pending_at if pending else None
         return OutboxStatus(
             accepted=ledger.accepted,
             delivered=ledger.delivered + done,
-            pending=ledger.pending - done - dead,
+            pending=pending,
             dead=ledger.dead + dead,
             dropped=ledger.dropped,
             oldest_pending_s=None if oldest is None else max(0.0, self._now() - oldest),
@@ -346,10 +346,13 @@ class Outbox:
             durable=True,
         )
 
-    def _recovered(self) -> None:
-        if not self._closed:
-            self._reading.submit(self._reader.reopen)
-            self._wake(0.0)
+    def _reopen(self) -> sqlite3.Connection:
+        """Open the file anew; in the writer's thread."""
+        self._reader.close()
+        try:
+            return connect(self.path)
+        except OutboxUnavailable:
+            return connect_reader(self.path)
 
     async def _read(self, read: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reading, read)

@@ -6,7 +6,9 @@ does not grow with what is stored.
 """
 
 import sqlite3
+import threading
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct
@@ -51,67 +53,79 @@ class Reader:
     """Reads from one outbox, also one that another process is writing to."""
 
     def __init__(self, path: Path) -> None:
+        """Raises what :func:`~gatepost.terminal.outbox_schema.connect_reader` raises."""
         self._path = path
-        self._db = connect_reader(path)
+        self._one_at_a_time = threading.Lock()
+        self._connection: sqlite3.Connection | None = connect_reader(path)
 
-    def reopen(self) -> None:
-        """After the disk has come back, what was opened before may be a file that is gone."""
-        db = connect_reader(self._path)
-        self._db.close()
-        self._db = db
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with self._one_at_a_time:
+            if self._connection is None:
+                self._connection = connect_reader(self._path)
+            yield self._connection
 
     def close(self) -> None:
-        self._db.close()
+        """Let go of the file; the next read opens it anew. From any thread, idempotent."""
+        with self._one_at_a_time:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def snapshot(self) -> Snapshot:
-        db = self._db
-        db.execute("BEGIN")
-        try:
-            oldest = db.execute(
-                "SELECT accepted_at FROM entry WHERE seq = (SELECT min(seq) FROM entry WHERE state = 0)"
-            ).fetchone()
-            return Snapshot(
-                ledger=Ledger.load(db),
-                oldest_pending_at=None if oldest is None else oldest[0] / 1000,
-                drops=tuple(_dropped(row) for row in db.execute(_DROPS)),
-                subscription=load_subscription(db),
-                file_bytes=self._file_bytes(),
-            )
-        finally:
-            db.execute("COMMIT")
+        with self._open() as db:
+            db.execute("BEGIN")
+            try:
+                oldest = db.execute(
+                    "SELECT accepted_at FROM entry WHERE seq = (SELECT min(seq) FROM entry WHERE state = 0)"
+                ).fetchone()
+                return Snapshot(
+                    ledger=Ledger.load(db),
+                    oldest_pending_at=None if oldest is None else oldest[0] / 1000,
+                    drops=tuple(_dropped(row) for row in db.execute(_DROPS)),
+                    subscription=load_subscription(db),
+                    file_bytes=self._file_bytes(),
+                )
+            finally:
+                db.execute("COMMIT")
 
     def count(self) -> dict[str, int]:
         """Count the rows themselves, to compare the ledger with."""
-        rows = dict(self._db.execute("SELECT state, count(*) FROM entry GROUP BY state").fetchall())
+        with self._open() as db:
+            rows = dict(db.execute("SELECT state, count(*) FROM entry GROUP BY state").fetchall())
         return {state.value: rows.get(number, 0) for number, state in enumerate(_STATES)}
 
     def history(self, query: HistoryQuery) -> HistoryPage:
         """Records that happened, sent or not; those that were dropped are gone."""
         where, values = _conditions(query)
         order = "DESC" if query.newest_first else "ASC"
-        # The small rows first, and only then the photographs of the page that was asked for.
-        (total,) = self._db.execute(f"SELECT count(*) FROM entry WHERE {where}", values).fetchone()
-        chosen = self._db.execute(
-            f"SELECT seq FROM entry WHERE {where} ORDER BY happened_at {order}, seq {order} LIMIT ? OFFSET ?",
-            (*values, query.limit, query.offset),
-        ).fetchall()
-        found = (self._db.execute(f"{_STORED} WHERE seq = ?", row).fetchone() for row in chosen)
+        with self._open() as db:
+            # The small rows first, and only then the photographs of the page that was asked for.
+            (total,) = db.execute(f"SELECT count(*) FROM entry WHERE {where}", values).fetchone()
+            chosen = db.execute(
+                f"SELECT seq FROM entry WHERE {where} ORDER BY happened_at {order}, seq {order} LIMIT ? OFFSET ?",
+                (*values, query.limit, query.offset),
+            ).fetchall()
+            found = [db.execute(f"{_STORED} WHERE seq = ?", row).fetchone() for row in chosen]
         return HistoryPage(total, tuple(_stored(row) for row in found if row is not None))
 
     def dead_letters(self, limit: int, after: int) -> tuple[Stored, ...]:
         """Dead letters in the order in which they were recorded, from behind number ``after``."""
-        rows = self._db.execute(
-            f"{_STORED} WHERE state = 2 AND seq > ? ORDER BY seq LIMIT ?", (after, limit)
-        ).fetchall()
+        with self._open() as db:
+            rows = db.execute(
+                f"{_STORED} WHERE state = 2 AND seq > ? ORDER BY seq LIMIT ?", (after, limit)
+            ).fetchall()
         return tuple(_stored(row) for row in rows)
 
     def step(self, states: Collection[State], after: int) -> list[Stored]:
         """The next few events of these states, from behind number ``after``."""
         numbers = [number for number, state in enumerate(_STATES) if state in states]
         marks = ", ".join("?" * len(numbers))
-        rows = self._db.execute(
-            f"{_STORED} WHERE seq > ? AND state IN ({marks}) ORDER BY seq LIMIT ?", (after, *numbers, _STEP)
-        )
+        with self._open() as db:
+            rows = db.execute(
+                f"{_STORED} WHERE seq > ? AND state IN ({marks}) ORDER BY seq LIMIT ?",
+                (after, *numbers, _STEP),
+            ).fetchall()
         return [_stored(row) for row in rows]
 
     def _file_bytes(self) -> int:

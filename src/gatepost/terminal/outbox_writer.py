@@ -121,21 +121,18 @@ class Writer:
         reconnect: Callable[[], sqlite3.Connection],
         explain: Callable[[sqlite3.Error], OutboxError],
         prologue: Callable[[Transaction], None],
-        recovered: Callable[[], None],
         storage_error: str | None = None,
     ) -> None:
         """Take over a connection.
 
         ``reconnect`` opens another one if this one has gone bad. ``prologue`` runs at the beginning of every
-        transaction, to write what could not be written before. ``recovered`` runs in the event loop when the disk
-        takes something again. ``storage_error`` is given if it takes nothing from the start: ``db`` may be one that
-        can only read.
+        transaction, to write what could not be written before. ``storage_error`` is given if the disk takes nothing
+        from the start: ``db`` may be one that can only read.
         """
         self._db = db
         self._reconnect = reconnect
         self._explain = explain
         self._prologue = prologue
-        self._recovered = recovered
         self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
         self._synchronous: bool | None = None
         self._closed = False
@@ -201,12 +198,16 @@ class Writer:
         """Write something, or at least open the file anew for the next time."""
         try:
             self._transact([])
-        except sqlite3.Error:
+        except sqlite3.Error as error:
             with contextlib.suppress(OutboxError, sqlite3.Error):
-                db = self._reconnect()
-                self._db, old = db, self._db
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY:
+                    self._db.close()  # what was opened to read only makes everything opened beside it so
+                    self._db = self._reconnect()
+                else:
+                    db = self._reconnect()  # first: on a full disk it might not be possible afterwards
+                    self._db.close()
+                    self._db = db
                 self._synchronous = None
-                old.close()
 
     def _once(self, batch: list[_Job[Any]]) -> list[tuple[_Job[Any], Any]]:
         try:
@@ -240,8 +241,9 @@ class Writer:
             db.execute("COMMIT")
         except BaseException as error:
             if db.in_transaction:
-                db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error) and is_the_disk(error):
+                with contextlib.suppress(sqlite3.Error):
+                    db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error) and (is_the_disk(error) or failing):
                 self._failed(error)
                 raise
             if len(batch) > 1:
@@ -252,13 +254,13 @@ class Writer:
         if failing:  # and yet something was written and synced
             self.storage_error = None
             log.info("outbox.recovered")
-            self._in_loop(self._recovered)
         return results
 
     def _failed(self, error: sqlite3.Error) -> None:
         if self.storage_error is None:
             log.error("outbox.unavailable", error=str(error))
-        self.storage_error = str(self._explain(error))
+        if is_the_disk(error):
+            self.storage_error = str(self._explain(error))
 
     def _fall_back(self, job: _Job[Any], error: sqlite3.Error) -> Any:
         if job.fallback is None:
@@ -270,11 +272,8 @@ class Writer:
 
     def _tell(self, results: list[tuple[_Job[Any], Any]]) -> None:
         if results:
-            self._in_loop(_resolve, results)
-
-    def _in_loop(self, call: Callable[..., None], *arguments: Any) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone, and so is everyone who waited
-            self._loop.call_soon_threadsafe(call, *arguments)
+            with contextlib.suppress(RuntimeError):  # the loop is gone, and so is everyone who waited
+                self._loop.call_soon_threadsafe(_resolve, results)
 
 
 def _resolve(results: list[tuple[_Job[Any], Any]]) -> None:
