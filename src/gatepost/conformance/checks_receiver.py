@@ -1,0 +1,42 @@
+"""Every rule for receivers, in the order in which they are tried: the plain things first."""
+
+from gatepost.conformance import receiver_dialects as dialects
+from gatepost.conformance import receiver_replies as replies
+from gatepost.conformance import receiver_sending as sending
+from gatepost.conformance.probe import Probe
+from gatepost.conformance.rules import Rule
+
+__all__ = ["RULES"]
+
+RULES: tuple[Rule[Probe], ...] = (
+    replies.record,
+    replies.alarm,
+    replies.reply_object,
+    replies.reply_code,
+    replies.reply_message,
+    replies.reply_data,
+    replies.status_200,
+    replies.content_type,
+    replies.no_login,
+    replies.absent_record,
+    replies.absent_alarm,
+    *dialects.dialects,
+    dialects.variants,
+    dialects.trailing_comma,
+    dialects.names_utf8,
+    replies.unknown_fields,
+    replies.unknown_codes,
+    replies.unknown_type,
+    replies.bad_json,
+    replies.duplicate_record,
+    replies.duplicate_alarm,
+    *sending.images,
+    sending.with_length,
+    sending.chunks,
+    sending.expect_continue,
+    sending.keep_alive,
+    sending.many_at_once,
+    sending.slow_sender,
+    sending.cut_off,
+    sending.encryption,
+)

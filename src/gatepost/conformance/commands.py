@@ -1,0 +1,277 @@
+"""``gatepost check receiver`` and ``gatepost check terminal``: hold the other end against the contract.
+
+Rules: the table goes to standard output, progress to standard error; exit code 0 if no rule is broken, 1 if one is,
+2 for a wrong call.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gatepost.cli_text import app_options, t
+from gatepost.conformance.checks_receiver import RULES as RECEIVER_RULES
+from gatepost.conformance.checks_terminal import RULES as TERMINAL_RULES
+from gatepost.conformance.checks_terminal import examine
+from gatepost.conformance.durations import seconds
+from gatepost.conformance.post import ListenError, Post
+from gatepost.conformance.probe import Limits, Probe
+from gatepost.conformance.raw_http import Target
+from gatepost.conformance.report import as_json, as_junit, printed
+from gatepost.conformance.rules import NotTried, Result, Rule, Subject
+from gatepost.conformance.runner import Report, run
+from gatepost.conformance.visit import Cause, Patience, Visit
+from gatepost.errors import GatepostError
+
+Results = tuple[Result, ...]
+
+check = typer.Typer(
+    name="check", help=t("Does the other end keep the contract?", "检查对端是否遵守协议。"), **app_options()
+)
+
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", help=t("Write the report as JSON.", "将报告写为 JSON 文件。"))
+]
+JunitFile = Annotated[
+    Path | None,
+    typer.Option("--junit", help=t("Write the report as JUnit XML.", "将报告写为 JUnit XML 文件。")),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help=t("Show what was sent and came back for every rule.", "显示每条规则发送与收到的内容。"),
+    ),
+]
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", help=t("Only this rule; may be repeated.", "只检查该规则，可重复给出。")),
+]
+Timeout = Annotated[str, typer.Option("--timeout", help=t("How long a reply may take.", "等待应答的时限。"))]
+
+
+class UnknownRule(GatepostError):
+    """``--only`` names no rule."""
+
+
+@check.command(
+    "receiver",
+    help=t(
+        "Hold a receiver against the contract. It needs nothing but the URL, and leaves some hundred events there.",
+        "检查接收端是否遵守协议。只需要地址；检查会在接收端留下一百多条事件。",
+    ),
+)
+def receiver(
+    url: Annotated[str, typer.Argument(help=t("Where terminals push to.", "终端推送的地址。"))],
+    json: JsonFile = None,
+    junit: JunitFile = None,
+    only: Only = None,
+    verbose: Verbose = False,
+    timeout: Timeout = "10s",
+    slow: Annotated[
+        str, typer.Option("--slow", help=t("How long the slow sender takes.", "慢速发送所用的时间。"))
+    ] = "6s",
+    ca_file: Annotated[
+        str | None,
+        typer.Option("--ca-file", help=t("An authority of your own, PEM.", "自有证书颁发机构（PEM）。")),
+    ] = None,
+) -> None:
+    """Run the rules for receivers."""
+    limits = Limits(timeout_s=seconds(timeout), slow_s=seconds(slow))
+    probe = Probe(Target.parse(url), limits=limits, ca_file=ca_file)
+    rules = chosen(RECEIVER_RULES, only)
+    results = asyncio.run(run(rules, probe, told=progress))
+    finish(Report("receiver", url, results), json=json, junit=junit, verbose=verbose)
+
+
+@check.command(
+    "terminal",
+    help=t(
+        "Hold a terminal against the contract: this command becomes its receiver, and restores its subscription at "
+        "the end. Somebody has to pass the terminal when asked, unless --cause makes events happen.",
+        "检查终端是否遵守协议：本命令充当其接收端，结束时恢复原有推送配置。"
+        "需要有人按提示通过终端，或用 --cause 产生事件。",
+    ),
+)
+def terminal(
+    url: Annotated[
+        str, typer.Argument(help=t("The terminal's own HTTP service.", "终端自身的 HTTP 服务地址。"))
+    ],
+    listen: Annotated[
+        str,
+        typer.Option(
+            "--listen",
+            metavar="HOST:PORT",
+            help=t("Where the terminal can push to on this machine.", "本机供终端推送的地址。"),
+        ),
+    ],
+    json: JsonFile = None,
+    junit: JunitFile = None,
+    only: Only = None,
+    verbose: Verbose = False,
+    user: Annotated[
+        str | None, typer.Option("--user", help=t("The account of the terminal.", "终端的账号。"))
+    ] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(
+            "--password",
+            envvar="GATEPOST_CHECK_PASSWORD",
+            help=t("Its password; better in the environment.", "账号密码；建议通过环境变量给出。"),
+        ),
+    ] = None,
+    event_dest: Annotated[
+        str | None,
+        typer.Option(
+            "--event-dest",
+            metavar="URL",
+            help=t(
+                "The address as the terminal sees it, if it is another.", "终端所见的推送地址（若不同）。"
+            ),
+        ),
+    ] = None,
+    cause: Annotated[
+        str | None,
+        typer.Option(
+            "--cause",
+            metavar="COMMAND",
+            help=t("A shell command that makes one event happen.", "产生一条事件的 shell 命令。"),
+        ),
+    ] = None,
+    outage: Annotated[
+        str, typer.Option("--outage", help=t("How long the outage lasts.", "断网的时长。"))
+    ] = "10s",
+    patience: Annotated[
+        str, typer.Option("--patience", help=t("How long an event is waited for.", "等待一条事件的时限。"))
+    ] = "2m",
+    resend: Annotated[
+        str, typer.Option("--resend", help=t("How long a repetition is waited for.", "等待重新推送的时限。"))
+    ] = "2m",
+    quiet: Annotated[
+        str,
+        typer.Option(
+            "--quiet", help=t("After which silence it has nothing to say.", "视为无事件的静默时长。")
+        ),
+    ] = "5s",
+    timeout: Timeout = "10s",
+) -> None:
+    """Run the rules for terminals."""
+    waits = Patience(
+        reply_s=seconds(timeout),
+        event_s=seconds(patience),
+        resend_s=seconds(resend),
+        quiet_s=seconds(quiet),
+        outage_s=seconds(outage),
+    )
+    host, port = listen_address(listen)
+    target, post = Target.parse(url), Post(host, port)
+    account = None if user is None else (user, password or "")
+    rules = chosen(TERMINAL_RULES, only)
+
+    async def examined() -> tuple[Result, ...]:
+        await post.open()
+        try:
+            dest = event_dest or f"http://{reachable(host, target.host)}:{post.port}/Record"
+            visit = Visit(
+                target, post, event_dest=dest, cause=causing(cause, waits), patience=waits, user=account
+            )
+            return await examine(visit, rules=rules, told=progress)
+        finally:
+            await post.close()
+
+    results = asyncio.run(until_told(examined()))
+    finish(Report("terminal", url, results), json=json, junit=junit, verbose=verbose)
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Take HOST:PORT apart. Raises ListenError."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ListenError(f"--listen {text} is no HOST:PORT such as 192.168.1.20:8099")
+    return host.strip("[]"), int(port)
+
+
+def reachable(host: str, peer: str) -> str:
+    """Answer ``host``, or, where it means every address, the one of this machine that ``peer`` would see."""
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104 (compared, not listened at)
+        family = socket.AF_INET6 if ":" in peer else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probing:
+            probing.connect((peer, 9))  # sends nothing: it only chooses the route
+            host = probing.getsockname()[0]
+    return f"[{host}]" if ":" in host else host
+
+
+def causing(command: str | None, waits: Patience) -> Cause:
+    """Answer what makes events happen: the shell command, or a request to whoever is there."""
+
+    async def asked(count: int) -> None:
+        typer.echo(
+            t(
+                f"Please pass the terminal now, {count} time(s); waiting up to {waits.event_s:g} s.",
+                f"请现在通过终端 {count} 次；最多等待 {waits.event_s:g} 秒。",
+            ),
+            err=True,
+        )
+
+    async def ran(count: int) -> None:
+        for _ in range(count):
+            process = await asyncio.create_subprocess_shell(command or "", stdout=asyncio.subprocess.DEVNULL)
+            if code := await process.wait():
+                raise NotTried(
+                    f"the command of --cause ended with code {code}", f"--cause 命令的退出码为 {code}"
+                )
+
+    return asked if command is None else ran
+
+
+async def until_told(work: Coroutine[Any, Any, Results]) -> Results:
+    """Run ``work``; SIGTERM cancels it, as Ctrl-C does, so that it can restore what it found."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+
+
+def chosen(rules: tuple[Rule[Subject], ...], only: list[str] | None) -> tuple[Rule[Subject], ...]:
+    """Answer the rules that ``only`` names, all if it names none. Raises UnknownRule."""
+    if not only:
+        return rules
+    missing = set(only) - {rule.id for rule in rules}
+    if missing:
+        raise UnknownRule(
+            f"there is no rule {min(missing)!r}; the rules are: {', '.join(rule.id for rule in rules)}"
+        )
+    return tuple(rule for rule in rules if rule.id in only)
+
+
+def progress(result: Result) -> None:
+    """Say on standard error what was found, as it is found, if a person is looking."""
+    if sys.stderr.isatty():
+        typer.echo(f"{result.id}: {result.finding.verdict.words}", err=True)
+
+
+def finish(report: Report, *, json: Path | None, junit: Path | None, verbose: bool) -> None:
+    """Write and print what came of it; exit 1 if a rule is broken."""
+    if json is not None:
+        json.write_bytes(as_json(report))
+    if junit is not None:
+        junit.write_bytes(as_junit(report))
+    printed(report, verbose=verbose)
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.add_typer(check)

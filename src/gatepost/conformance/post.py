@@ -1,0 +1,256 @@
+"""A receiver that obeys and disobeys on command: what a terminal pushes to while it is examined.
+
+Rules:
+
+- It keeps the contract unless told otherwise. What it is told concerns the first push of the next event that it has not
+  seen; that event's repetitions and all other events are acknowledged, so that nothing of the terminal's is lost.
+- Everything that arrives is kept, with what was answered, in the order of arrival.
+- It can stop to listen and come back on the same address: an outage.
+
+Flow: connection → ``_serve`` → request read → :class:`Arrived` → the reply, or the disobedience.
+"""
+
+import asyncio
+import hashlib
+import json
+import socket
+import struct
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from gatepost.errors import GatepostError
+from gatepost.wire import SUCCESS, encode_reply
+
+__all__ = ["Arrived", "Disobedience", "ListenError", "Post"]
+
+MAX_HEAD = 64 * 1024
+MAX_BODY = 32 * 1024 * 1024
+
+
+class ListenError(GatepostError):
+    """The address to listen at cannot be had."""
+
+
+class Disobedience(StrEnum):
+    """What may happen to a push instead of an acknowledgement."""
+
+    REFUSED = "refused"
+    """HTTP 200 with ``code`` 500: the documented failure."""
+    HTTP_ERROR = "http-error"
+    """HTTP 503 without a body."""
+    NO_REPLY = "no-reply"
+    """HTTP 200 with a page of HTML, as from a captive portal: no reply by the page."""
+    HANG = "hang"
+    """The push is read, and never answered."""
+    RESET = "reset"
+    """The push is read, and the connection reset."""
+
+
+class Arrived(Struct, frozen=True):
+    """One push that arrived whole."""
+
+    at: float
+    """Seconds of a monotonic clock."""
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    """Names in lower case."""
+    body: bytes
+    event: dict[str, Any] | None
+    """The JSON object; ``None`` where it is none."""
+    name: str
+    """What makes it this event: the ``uuid``, the alarm's ``trace_id`` and ``status``, or a digest of the body."""
+    answered: str
+    """``ok``, or the disobedience."""
+
+    def header(self, name: str) -> str:
+        return dict(self.headers).get(name, "")
+
+    @property
+    def data(self) -> dict[str, Any]:
+        data = (self.event or {}).get("data")
+        return data if isinstance(data, dict) else {}
+
+    @property
+    def timestamp(self) -> float | None:
+        """When the event happened by the terminal's clock, Unix seconds."""
+        value = self.data.get("timestamp", self.data.get("event_time"))
+        if not isinstance(value, int | float):
+            return None
+        return value / 1000 if value >= 1e11 else float(value)
+
+
+class Post:
+    """Listens at ``host`` and ``port`` (0: any free one). ``clock`` counts seconds."""
+
+    def __init__(self, host: str, port: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.host = host
+        self.port = port
+        self.arrived: list[Arrived] = []
+        self._clock = clock
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._next: Disobedience | None = None
+        self._victim: str | None = None
+        self._changed = asyncio.Condition()
+
+    async def open(self) -> None:
+        """Listen. Raises ListenError."""
+        try:
+            self._server = await asyncio.start_server(
+                self._serve, self.host, self.port, limit=MAX_HEAD, reuse_address=True
+            )
+        except OSError as error:
+            raise ListenError(
+                f"cannot listen at {self.host}:{self.port} ({error.strerror or error}); choose another --listen"
+            ) from None
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Stop listening and cut every connection: from now on it is refused. Idempotent."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await server.wait_closed()
+
+    def disobey(self, how: Disobedience | None) -> None:
+        """Do this to the first push of the next event that was not seen before; ``None`` takes it back."""
+        self._next = how
+        self._victim = None
+
+    @property
+    def victim(self) -> str | None:
+        """The name of the event to which it was done, once it was."""
+        return self._victim
+
+    def names(self) -> set[str]:
+        """The names of all events that arrived."""
+        return {push.name for push in self.arrived}
+
+    async def wait(self, until: Callable[[], bool], *, timeout_s: float) -> bool:
+        """Wait until ``until()`` holds, looking whenever something arrives; tell whether it does."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(until)
+        return until()
+
+    async def quiet(self, seconds: float, *, timeout_s: float) -> bool:
+        """Wait until nothing has arrived for that long; tell whether that came about."""
+        ends = self._clock() + timeout_s
+        while self._clock() < ends:
+            count = len(self.arrived)
+            if not await self.wait(lambda count=count: len(self.arrived) > count, timeout_s=seconds):  # type: ignore[misc]
+                return True
+        return False
+
+    # -- a connection
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 (a server's callback is a task)
+        self._tasks.add(task)
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+                while await self._one(reader, writer):
+                    pass
+        except asyncio.CancelledError:
+            pass  # the post closes
+        finally:
+            self._tasks.discard(task)
+            writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        raw = await reader.readuntil(b"\r\n\r\n")
+        first, *rest = raw.decode("latin-1").split("\r\n")
+        method, path, _ = first.split(" ", 2)
+        pairs = (line.partition(":") for line in rest if line)
+        headers = tuple((name.strip().lower(), value.strip()) for name, _, value in pairs)
+        if dict(headers).get("expect", "").lower() == "100-continue":
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = await _body(reader, dict(headers))
+        push = await self._take(method, path, headers, body)
+        return await self._answer(push, writer)
+
+    async def _take(
+        self, method: str, path: str, headers: tuple[tuple[str, str], ...], body: bytes
+    ) -> Arrived:
+        event = _event(body)
+        name = _name(event, body)
+        answered = "ok"
+        if self._next is not None and name not in self.names():
+            answered, self._next, self._victim = self._next.value, None, name
+        push = Arrived(self._clock(), method, path, headers, body, event, name, answered)
+        async with self._changed:
+            self.arrived.append(push)
+            self._changed.notify_all()
+        return push
+
+    async def _answer(self, push: Arrived, writer: asyncio.StreamWriter) -> bool:
+        if push.answered == Disobedience.HANG:
+            await asyncio.Event().wait()  # until the post closes; the terminal gives up before
+        if push.answered == Disobedience.RESET:
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+            return False
+        writer.write(_REPLIES[push.answered])
+        await writer.drain()
+        return "close" not in push.header("connection").lower()
+
+
+def _reply(status: str, body: bytes, kind: str = "application/json") -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+_REPLIES = {
+    "ok": _reply("200 OK", SUCCESS),
+    Disobedience.REFUSED: _reply("200 OK", encode_reply(500, "gatepost check refuses this once")),
+    Disobedience.HTTP_ERROR: _reply("503 Service Unavailable", b""),
+    Disobedience.NO_REPLY: _reply("200 OK", b"<html><body>Please log in</body></html>", "text/html"),
+}
+
+
+async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
+    if "chunked" not in headers.get("transfer-encoding", "").lower():
+        length = int(headers.get("content-length", "0"))
+        if length > MAX_BODY:
+            raise ValueError("too large")
+        return await reader.readexactly(length)
+    body = bytearray()
+    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
+        if len(body) + size > MAX_BODY:
+            raise ValueError("too large")
+        body += (await reader.readexactly(size + 2))[:-2]
+    while await reader.readuntil(b"\r\n") != b"\r\n":
+        pass
+    return bytes(body)
+
+
+def _event(body: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _name(event: dict[str, Any] | None, body: bytes) -> str:
+    data = (event or {}).get("data")
+    if isinstance(data, dict):
+        if data.get("uuid"):
+            return f"uuid {data['uuid']}"
+        if data.get("trace_id"):
+            return f"trace_id {data['trace_id']}, status {data.get('status')}"
+        body = msgspec.json.encode(data)
+    return f"digest {hashlib.sha256(body).hexdigest()[:16]}"

@@ -1,0 +1,134 @@
+"""What came of a check: a table for people, JSON and JUnit XML for programs.
+
+JSON: ``{"subject", "url", "pass", "warning", "fail", "results": [{"id", "title", "title_zh", "source",
+"passage", "verdict", "why", "why_zh", "seconds", "exchanges": [{"sent", "received"}]}]}``. JUnit XML: a test
+case a rule, a warning being one that passes and says so in its output.
+"""
+
+import re
+from xml.etree import ElementTree
+
+import msgspec
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from gatepost.cli_text import t
+from gatepost.conformance.rules import Result, Verdict
+from gatepost.conformance.runner import Report
+
+__all__ = ["as_json", "as_junit", "as_table", "line"]
+
+_COLOURS = {Verdict.PASS: "green", Verdict.WARNING: "yellow", Verdict.FAIL: "red"}
+
+# Characters that XML 1.0 cannot carry at all (section 2.2), in replies of receivers that send anything.
+_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def as_table(report: Report, *, verbose: bool = False) -> Group:
+    """Answer the table, the exchanges behind what is not kept (``verbose``: behind everything), and a last line."""
+    table = Table(title=f"{_subject(report)}  {report.url}", title_justify="left", expand=True)
+    table.add_column(t("rule", "规则"), no_wrap=True)
+    table.add_column(t("verdict", "结论"), no_wrap=True)
+    table.add_column(t("what was found", "结果"), ratio=1, overflow="fold")
+    for result in report.results:
+        verdict = result.finding.verdict
+        table.add_row(
+            result.id,
+            Text(str(verdict.words), style=_COLOURS[verdict]),
+            Text(f"{result.title}\n{result.finding.why}"),
+        )
+    shown = [item for item in report.results if verbose or item.finding.verdict is Verdict.FAIL]
+    return Group(table, *(_behind(result) for result in shown), Text(line(report)))
+
+
+def line(report: Report) -> str:
+    """Answer the verdict on the whole, in a line."""
+    passes, warnings, fails = (report.count(verdict) for verdict in Verdict)
+    return t(
+        f"{passes} pass, {warnings} warning, {fails} fail", f"通过 {passes}，警告 {warnings}，未通过 {fails}"
+    )
+
+
+def _subject(report: Report) -> str:
+    return t("receiver", "接收端") if report.subject == "receiver" else t("terminal", "终端")
+
+
+def _behind(result: Result) -> Text:
+    text = Text(f"\n{result.id}  ", style="bold")
+    text.append(f"{result.passage.source}: {result.passage.text}\n", style="not bold")
+    for exchange in result.exchanges[-2:]:
+        text.append(_indented("> ", exchange.sent), style="not bold dim")
+        text.append(_indented("< ", exchange.received), style="not bold")
+    return text
+
+
+def _indented(mark: str, text: str) -> str:
+    return "".join(f"  {mark}{row}\n" for row in text.rstrip().split("\n"))
+
+
+def as_json(report: Report) -> bytes:
+    """Write the report as JSON, indented, UTF-8."""
+    value = {
+        "subject": report.subject,
+        "url": report.url,
+        **{verdict.value: report.count(verdict) for verdict in Verdict},
+        "results": [
+            {
+                "id": result.id,
+                "title": result.title.en,
+                "title_zh": result.title.zh,
+                "source": result.passage.source,
+                "passage": result.passage.text,
+                "verdict": result.finding.verdict.value,
+                "why": result.finding.why.en,
+                "why_zh": result.finding.why.zh,
+                "seconds": result.seconds,
+                "exchanges": result.exchanges,
+            }
+            for result in report.results
+        ],
+    }
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def as_junit(report: Report) -> bytes:
+    """Write the report as JUnit XML."""
+    suite = ElementTree.Element(
+        "testsuite",
+        name=f"gatepost check {report.subject}",
+        tests=str(len(report.results)),
+        failures=str(report.count(Verdict.FAIL)),
+        errors="0",
+        skipped="0",
+        time=f"{sum(result.seconds for result in report.results):.3f}",
+    )
+    for result in report.results:
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname=f"gatepost.{report.subject}",
+            name=result.id,
+            time=str(result.seconds),
+        )
+        seen = "\n\n".join(f"{exchange.sent}\n--\n{exchange.received}" for exchange in result.exchanges)
+        about = _xml(f"{result.title.en}\n{result.passage.source}: {result.passage.text}\n\n{seen}")
+        why = _xml(result.finding.why.en)
+        if result.finding.verdict is Verdict.FAIL:
+            ElementTree.SubElement(case, "failure", message=why).text = about
+        else:
+            ElementTree.SubElement(case, "system-out").text = f"{result.finding.verdict}: {why}\n{about}"
+    root = ElementTree.Element("testsuites")
+    root.append(suite)
+    ElementTree.indent(root)
+    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _xml(text: str) -> str:
+    return _NO_XML.sub("\ufffd", text)
+
+
+def printed(report: Report, *, verbose: bool = False) -> None:
+    """Print the table to standard output."""
+    Console().print(as_table(report, verbose=verbose), highlight=False)

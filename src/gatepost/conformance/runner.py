@@ -1,0 +1,79 @@
+"""Runs rules against a subject, one after the other.
+
+Rules:
+
+- A rule that stumbles over the subject in a way nobody foresaw is a failure of that rule, said as such; the others run.
+- What was found is complete: every rule that was to run has a result.
+
+Flow: rules → ``run`` → :class:`Report` → ``report``.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
+
+from gatepost.conformance.rules import Exchange, Finding, NotTried, Result, Rule, Verdict, failed
+
+__all__ = ["Report", "Subject", "run"]
+
+
+class Subject(Protocol):
+    """What rules are held against: it notes exchanges, and hands them over when asked."""
+
+    def collect(self) -> tuple[Exchange, ...]:
+        """Answer what was exchanged since the last time."""
+        ...
+
+
+Examined = TypeVar("Examined", bound=Subject)
+
+
+class Report(Struct, frozen=True):
+    """What came of a run."""
+
+    subject: str
+    """``receiver`` or ``terminal``."""
+    url: str
+    results: tuple[Result, ...]
+
+    def count(self, verdict: Verdict) -> int:
+        return sum(result.finding.verdict is verdict for result in self.results)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no rule is broken. Warnings do not count."""
+        return self.count(Verdict.FAIL) == 0
+
+
+async def run(
+    rules: Sequence[Rule[Examined]],
+    subject: Examined,
+    *,
+    told: Callable[[Result], None] = lambda _: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[Result, ...]:
+    """Hold ``subject`` against each of ``rules``; ``told`` hears each result as it comes, ``clock`` counts seconds."""
+    results = []
+    for rule in rules:
+        started = clock()
+        subject.collect()
+        finding = await _tried(rule, subject)
+        result = Result(
+            rule.id, rule.title, rule.passage, finding, subject.collect(), round(clock() - started, 3)
+        )
+        told(result)
+        results.append(result)
+    return tuple(results)
+
+
+async def _tried(rule: Rule[Examined], subject: Examined) -> Finding:
+    try:
+        return await rule.check(subject)
+    except NotTried as error:
+        return Finding(Verdict.FAIL, error.words)
+    except Exception as error:
+        # A peer may do anything; a check that dies of it would hide what the other rules find.
+        what = f"{type(error).__name__}: {error}"
+        return failed(f"the check itself broke off: {what}", f"检查自身中断：{what}")

@@ -1,0 +1,217 @@
+"""The bodies that a receiver is shown: the page's own, those of every dialect, portraits of any size.
+
+Rules:
+
+- Wire names stand here on purpose, written by hand after the page: a check that spoke through ``gatepost.wire`` would
+  find its own mistakes correct.
+- Every event is new: its ``uuid`` or ``trace_id`` comes from ``rand``, its serial begins with ``GATEPOST-CHECK``, so
+  that whoever runs the receiver can find and remove what a check has left.
+
+Source: the protocol page, 事件推送示例; the dialects: the maker's change log.
+"""
+
+import base64
+import json
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["ABSENT_ALARM", "ABSENT_RECORD", "DIALECTS", "SERIAL", "VARIANTS", "Samples", "jpeg", "write"]
+
+Json = dict[str, Any]
+
+SERIAL = "GATEPOST-CHECK"
+
+# A grey JPEG of 8 by 8 pixels: the smallest that every decoder takes.
+_JPEG = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP//////////////////////////////////////////////////////////////////////////////"
+    "////////wAALCAAIAAgBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAAv/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AT//Z"
+)
+
+
+def jpeg(size: int) -> bytes:
+    """Answer a valid JPEG of ``size`` bytes (at least 200): a grey square and comments."""
+    padding = bytearray()
+    missing = size - len(_JPEG)
+    while missing >= 4:
+        # A comment segment holds at most 65,533 bytes (ITU-T T.81, section B.2.4.5); the rest must leave room for one.
+        room = min(missing, 65_537)
+        if 0 < missing - room < 4:
+            room -= 4
+        padding += b"\xff\xfe" + (room - 2).to_bytes(2, "big") + b"\x55" * (room - 4)
+        missing -= room
+    return _JPEG[:2] + bytes(padding) + _JPEG[2:]
+
+
+def write(event: Json) -> bytes:
+    """Write an event as terminals do: UTF-8, not escaped."""
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class Samples:
+    """Makes events. ``rand`` makes them new, ``now`` (Unix seconds) dates them."""
+
+    def __init__(self, rand: random.Random, now: Callable[[], float]) -> None:
+        self._rand = rand
+        self._now = now
+        self.serial = f"{SERIAL}-{rand.randrange(16**6):06X}"
+
+    def uuid(self) -> str:
+        return str(uuid.UUID(int=self._rand.getrandbits(128), version=4))
+
+    def record(self, changes: Mapping[str, Any] | None = None, **user: Any) -> Json:
+        """Answer the page's record, new, with fields of ``data`` and of ``user`` changed; ``...`` leaves one out."""
+        person: Json = {
+            "name": "王五",
+            "ic_number": "12345",
+            "id_number": "",
+            "job_number": "23385",
+            "pin": "",
+            "user_id": "5",
+            "remark": "",
+            "guest_time_start": 0,
+            "guest_time_end": 0,
+            "type": 1,
+            "groups": [{"id": "3", "name": "测试3"}, {"id": "4", "name": "测试4"}],
+            **user,
+        }
+        whole: Json = {
+            "deviceSN": self.serial,
+            "recognitionType": 1,
+            "entry_mode": 1,
+            "abnormal_type": 0,
+            "uuid": self.uuid(),
+            "recognizeScore": 0.9302213788032532,
+            "mask": 0,
+            "mode": 3,
+            "rgb_image": " ",
+            "bodyTemperature": 36.5,
+            "pass": True,
+            "timestamp": int(self._now()),
+            "user": _without_dots(person),
+            **(changes or {}),
+        }
+        return {"type": 0, "data": _without_dots(whole)}
+
+    def alarm(self, changes: Mapping[str, Any] | None = None) -> Json:
+        """Answer the page's alarm, new, with fields changed; ``...`` leaves one out."""
+        milliseconds = int(self._now() * 1000)
+        whole = {
+            "trace_id": f"SPX-{milliseconds}-004-{self._rand.randrange(16**6):06x}",
+            "description": "gatepost check",
+            "code": 10001,
+            "event_time": milliseconds,
+            "status": 1,
+            "alarm_photo": " ",
+            **(changes or {}),
+        }
+        return {"type": 1, "data": _without_dots(whole)}
+
+    def portrait(self, size: int) -> str:
+        """Answer the base64 of a JPEG of ``size`` bytes; "" for 0."""
+        return base64.b64encode(jpeg(size)).decode() if size else ""
+
+    def dialect(self, version: str) -> tuple[Json, dict[str, str]]:
+        """Answer a record as that firmware sends it, and the headers that it sends with it."""
+        event = self.record({"rgb_image": self.portrait(2_000)})
+        for step, change in _OLDER:
+            if step == version:
+                break
+            change(event["data"])
+        headers = {}
+        if version in ("1.3.0", "1.2.1"):
+            headers = {
+                "sn": self.serial,
+                "model": "SensePass",
+                "timestamp": str(int(self._now())),
+                "account": "admin",
+            }
+        return event, headers
+
+
+def _without_dots(value: Json) -> Json:
+    return {name: item for name, item in value.items() if item is not ...}
+
+
+def _drop(value: Json, *names: str) -> None:
+    for name in names:
+        value.pop(name, None)
+
+
+def _to_1_2_1(data: Json) -> None:
+    _drop(data, "entry_mode", "abnormal_type")
+    _drop(data["user"], "pin")
+
+
+def _to_1_2_0(data: Json) -> None:
+    _drop(data, "uuid")
+    _drop(data["user"], "id_number", "groups")
+    data["user"]["user_id"] = 5
+
+
+def _to_1_0(data: Json) -> None:
+    _drop(data["user"], "ic_number", "job_number", "remark", "guest_time_start", "guest_time_end")
+
+
+def _to_before_1_0(data: Json) -> None:
+    data["TrackID"] = data.pop("deviceSN")
+    data["recognizeStatus"] = data.pop("recognizeScore")
+    data["livenessScore"] = 0.97
+    _drop(data, "recognitionType", "bodyTemperature")
+
+
+_OLDER: tuple[tuple[str, Callable[[Json], None]], ...] = (
+    ("1.3.0", _to_1_2_1),
+    ("1.2.1", _to_1_2_0),
+    ("1.2.0", _to_1_0),
+    ("1.0", _to_before_1_0),
+)
+
+DIALECTS = ("1.3.0", "1.2.1", "1.2.0", "1.0", "before 1.0")
+
+ABSENT_RECORD = (
+    "deviceSN", "recognitionType", "entry_mode", "abnormal_type", "uuid", "recognizeScore", "mask", "mode", "rgb_image",
+    "bodyTemperature", "pass", "timestamp", "user",
+)  # fmt: skip
+"""No field of a record is required by the page's table."""
+
+ABSENT_USER = (
+    "name", "ic_number", "id_number", "job_number", "pin", "user_id", "remark", "guest_time_start", "guest_time_end",
+    "type", "groups",
+)  # fmt: skip
+
+ABSENT_ALARM = ("description", "user_id", "alarm_photo")
+"""非必填; ``code`` too, where ``status`` is not 1."""
+
+_EMPTY = dict.fromkeys(("user_id", "ic_number", "job_number", "id_number", "remark", "pin"), "")
+
+VARIANTS: tuple[tuple[str, Json], ...] = (
+    (
+        "a stranger whose user has name and type null",
+        {"recognitionType": 3, "user": {**_EMPTY, "name": None, "type": None}},
+    ),
+    ("recognitionType 0", {"recognitionType": 0}),
+    ("groups beside user", {"groups": [{"id": "3", "name": "测试3"}]}),
+    ("mode 10", {"mode": 10}),
+    ("bodyTemperature as integer 0", {"bodyTemperature": 0}),
+    ("the empty string for no image", {"rgb_image": ""}),
+    (
+        "a visitor's times in milliseconds",
+        {
+            "recognitionType": 2,
+            "user": {
+                "user_id": "9",
+                "name": "李 O'Brien",
+                "type": 2,
+                "guest_time_start": 1685343600000,
+                "guest_time_end": 1685430000000,
+            },
+        },
+    ),
+    (
+        "an id_number that is itself base64",
+        {"user": {"user_id": "5", "name": "王五", "type": 1, "id_number": "MTIzNDU2Nzg5MA=="}},
+    ),
+)
+"""What published examples show and the tables do not."""
