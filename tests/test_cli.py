@@ -144,6 +144,14 @@ def test_a_missing_extra_is_a_sentence_with_what_to_type(
     )
 
 
+def test_an_extra_that_is_missed_only_while_running_is_the_same_sentence(
+    module: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module.app = failing(ModuleNotFoundError("No module named 'litestar'", name="litestar"))
+    assert cli.run(["try"]) == 1
+    assert "pip install 'gatepost[receiver]'" in capsys.readouterr().err
+
+
 def test_the_terminals_commands_load_nothing_of_the_receivers_side() -> None:
     code = (
         "import sys; from gatepost import cli; cli.load('terminal', cli.COMMANDS['terminal']); "

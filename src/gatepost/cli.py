@@ -50,7 +50,7 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "check": Entry(
         "gatepost.conformance.commands",
-        "receiver",
+        "",
         "does the other end keep the contract?",
         "检查对端是否遵守协议",
     ),
@@ -157,6 +157,9 @@ def run(argv: Sequence[str]) -> int:
         return stop.code if isinstance(stop.code, int) else 1
     except GatepostError as error:
         return _fail(str(error))
+    except ModuleNotFoundError as error:  # an import that a command makes only when it runs
+        name = next((word for word in argv if word in COMMANDS), "")
+        return _fail(_missing(name, COMMANDS[name], error.name or "")) if name else _fail(str(error))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
