@@ -14,8 +14,10 @@ import structlog
 
 from gatepost import cli, wire
 from gatepost.retry import DeadLetter
+from gatepost.terminal.api import ROUTES
 from gatepost.terminal.outbox import Outbox
 from gatepost.terminal.outbox_schema import FILE
+from gatepost.terminal.questions import questions
 
 ADDRESS = "http://127.0.0.1:9/Record"
 
@@ -249,3 +251,38 @@ def test_a_wrong_call_is_exit_code_2(shell: Shell) -> None:
     shell("run")
     assert shell.code == 2
     assert "--sn" in shell.err
+
+
+HOW_TO = [Path(__file__).parents[2] / "docs" / "how-to" / name for name in ("terminal.md", "terminal.zh.md")]
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.name)
+def test_the_how_to_names_every_command_question_and_route(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    group = cli.load("terminal", cli.COMMANDS["terminal"])
+    for name, command in group.commands.items():
+        for words in [f"{name} {inner}" for inner in getattr(command, "commands", {})] or [name]:
+            assert f"gatepost terminal {words}" in text
+    for name in questions(None, None):  # type: ignore[arg-type] # only their names are looked at
+        assert f'"ask":"{name}"' in text
+    for _, path in ROUTES:
+        assert path.rstrip("/") in text
+
+
+@pytest.mark.parametrize("page", HOW_TO, ids=lambda page: page.name)
+def test_the_example_of_the_library_runs(page: Path, tmp_path: Path) -> None:
+    [example] = re.findall(r"```python\n(import asyncio.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "face.jpg").write_bytes(b"\xff\xd8\xff")
+    code = example.replace("/var/lib/door", str(tmp_path / "door")).replace(
+        "http://192.0.2.10:8080/Record", ADDRESS
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "accepted=1" in done.stdout

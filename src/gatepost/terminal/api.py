@@ -61,6 +61,17 @@ ERRORS = (
     (1001, "Password Wrong"),
 )
 
+ROUTES: Mapping[tuple[str, str], str] = {
+    ("GET", "/v1/event/subscribe"): "_get_subscription",
+    ("POST", "/v1/event/subscribe"): "_post_subscription",
+    ("POST", "/v1/auth/login"): "_login",
+    ("GET", "/v1/auth/errors"): "_errors",
+    ("POST", "/v1/event/records"): "_records",
+    ("POST", "/v1/event/records/"): "_records",  # the family's change log writes it with the slash
+    ("GET", "/v2/datasync/ping"): "_ping",
+    ("GET", "/status"): "_status",
+}
+
 OPEN_PATHS = frozenset({"/v2/datasync/ping", "/v1/auth/login"})
 
 Route = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -122,20 +133,8 @@ class Service:
     async def open(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
         """Listen on ``host`` and ``port`` (0: any free one; see ``port`` afterwards). Raises OSError if it is taken."""
         app = web.Application(middlewares=[self._answer], client_max_size=BODY_LIMIT)
-        app.add_routes(
-            [
-                web.get("/v1/event/subscribe", self._get_subscription),
-                web.post("/v1/event/subscribe", self._post_subscription),
-                web.post("/v1/auth/login", self._login),
-                web.get("/v1/auth/errors", self._errors),
-                web.post("/v1/event/records", self._records),
-                web.post(
-                    "/v1/event/records/", self._records
-                ),  # the family's change log writes it with the slash
-                web.get("/v2/datasync/ping", self._ping),
-                web.get("/status", self._status),
-            ]
-        )
+        for (method, path), name in ROUTES.items():
+            app.router.add_route(method, path, getattr(self, name))
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, keepalive_timeout=15.0)
         await self._runner.setup()
         server = cast(web.Server, self._runner.server)  # set by setup()
