@@ -18,6 +18,8 @@ from gatepost.errors import SettingsError
 from gatepost.settings import TerminalServiceSettings
 from gatepost.terminal import certificate
 from gatepost.terminal.door_client import SOCKET_FILE
+from gatepost.terminal.outbox import Outbox
+from gatepost.terminal.outbox_schema import FILE
 from gatepost.terminal.program import running
 
 RECORD = {"type": 0, "data": {"uuid": "u1", "timestamp": 1_700_000_000, "rgb_image": "SU1H"}}
@@ -248,3 +250,36 @@ async def test_only_its_user_can_read_what_it_stores(tmp_path: Path) -> None:
         path.name: path.stat().st_mode & 0o077 for path in [tmp_path / "data", *(tmp_path / "data").iterdir()]
     }
     assert set(modes.values()) == {0}, modes
+
+
+async def test_what_was_answered_at_the_door_is_there_after_sigkill_in_the_middle_of_a_stream(
+    tmp_path: Path,
+) -> None:
+    answered: set[str] = set()
+    for round_ in range(3):
+        process = await Process.start(tmp_path)
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / SOCKET_FILE))
+        names = [f"r{round_}-{number}" for number in range(5_000)]
+        lines: list[object] = [
+            {"ask": "subscribe", "event_dest": "http://127.0.0.1:9/Record", "enabled": False}
+        ]
+        lines += [{"type": 0, "data": {"uuid": name}} for name in names]
+        writer.write(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        async with asyncio.timeout(20):
+            await reader.readline()
+            for number in range(200 + 300 * round_):
+                assert json.loads(await reader.readline())["ok"] is True
+                answered.add(names[number])
+            process.process.kill()
+            rest = (await reader.read()).split(b"\n")[:-1]
+        for name, line in zip(names[200 + 300 * round_ :], rest, strict=False):
+            if json.loads(line)["ok"]:
+                answered.add(name)
+        writer.close()
+        await process.process.communicate()
+    outbox = await Outbox.open(tmp_path / FILE)
+    kept = [json.loads(line)["data"]["uuid"] async for line in outbox.export()]
+    status = await outbox.status()
+    await outbox.close()
+    assert answered <= set(kept)
+    assert len(kept) == len(set(kept)) == status.pending == status.accepted
