@@ -13,13 +13,14 @@ damaged one, is left as it is.
 import fcntl
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from gatepost.errors import StoreCorrupt, StoreError, StoreInUse
 from gatepost.store.images import sync_directory
 
-__all__ = ["DATABASE", "IMAGES", "LOCK", "FolderLock", "inspect", "make"]
+__all__ = ["DATABASE", "IMAGES", "LOCK", "FolderLock", "held", "inspect", "make"]
 
 DATABASE = "gatepost.db"
 IMAGES = "images"
@@ -56,6 +57,16 @@ class FolderLock:
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes out for as long as it takes."""
+    lock = FolderLock(folder)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def make(folder: Path) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gatepost.errors import StoreError
 
-__all__ = ["DayFiles", "day_name", "sync_directory"]
+__all__ = ["DayFiles", "connect_day", "day_name", "sync_directory"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROWS = (64, 16, 4, 1)
@@ -43,13 +43,14 @@ def sync_directory(folder: Path) -> None:
 class DayFiles:
     """The writing end is for one thread; :meth:`read` is for any."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self.folder = folder
-        folder.mkdir(exist_ok=True)
         self._day = -1
         self._writer: sqlite3.Connection | None = None
         self._next = 1
-        self._recover()
+        if not read_only:
+            folder.mkdir(exist_ok=True)
+            self._recover()
 
     def path(self, day: int) -> Path:
         return self.folder / f"{day_name(day)}.db"
@@ -83,19 +84,26 @@ class DayFiles:
             at += size
         writer.execute("COMMIT")
 
+    def put(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
+        """Write images with the ids that they have: for a restore."""
+        self._open(day)
+        self.add(rows)
+
     def read(self, day: int, image_id: int) -> bytes | None:
         path = self.path(day)
         if not path.exists():
             return None
-        with closing(_connect(path, "ro")) as db:
+        with closing(connect_day(path, "ro")) as db:
             row: tuple[bytes] | None = db.execute(
                 "SELECT data FROM images WHERE id = ?", (image_id,)
             ).fetchone()
         return None if row is None else row[0]
 
-    def scan(self, day: int, after: int = 0, step: int = 64) -> Iterator[tuple[int, bytes]]:
+    def scan(self, day: int, after: int = 0, *, step: int = 64) -> Iterator[tuple[int, bytes]]:
         """Every (id, JPEG) of a day above an id, in short reads, so that the writer is not kept waiting."""
-        with closing(_connect(self.path(day), "ro")) as db:
+        if not self.path(day).exists():
+            return
+        with closing(connect_day(self.path(day), "ro")) as db:
             while rows := db.execute(
                 "SELECT id, data FROM images WHERE id > ? ORDER BY id LIMIT ?", (after, step)
             ).fetchall():
@@ -123,7 +131,7 @@ class DayFiles:
         self.close()
         path = self.path(day)
         fresh = not path.exists()
-        db = _connect(path, "rwc")
+        db = connect_day(path, "rwc")
         try:
             if fresh:
                 db.execute("PRAGMA page_size = 32768")
@@ -147,11 +155,14 @@ class DayFiles:
         """Roll back what a crash left half written, which readers may not do."""
         for journal in self.folder.glob("*.db-journal"):
             if journal.stat().st_size:
-                with closing(_connect(journal.with_name(journal.name.removesuffix("-journal")), "rw")) as db:
+                with closing(
+                    connect_day(journal.with_name(journal.name.removesuffix("-journal")), "rw")
+                ) as db:
                     db.execute("SELECT max(id) FROM images").fetchone()
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def connect_day(path: Path, mode: str) -> sqlite3.Connection:
+    """``mode``: ``ro``, ``rw``, or ``rwc`` to make the file."""
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,

@@ -418,7 +418,7 @@ def where(url: URL) -> str:
 def with_driver(text: str) -> URL:
     """The URL of the setting ``database``, for SQLAlchemy."""
     try:
-        url = makewith_driver(text)
+        url = make_url(text)
     except ArgumentError:
         raise SettingsError("database", "is no URL such as postgresql://user:password@host/name") from None
     if url.drivername.partition("+")[0] not in ("postgresql", "postgres"):

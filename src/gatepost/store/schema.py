@@ -53,6 +53,10 @@ __all__ = [
     "alarms",
     "quarantine",
     "misdirected",
+    "accounts",
+    "sessions",
+    "api_tokens",
+    "audit",
     "images",
     "tables",
     "TERMINAL_STATES",
@@ -304,6 +308,60 @@ misdirected = Table(
     Column("first_at_ms", BigInteger, nullable=False),
     Column("last_at_ms", BigInteger, nullable=False),
     Index(None, "last_at_ms"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("password", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("disabled_at_ms", BigInteger),
+    CheckConstraint("role IN ('viewer', 'operator', 'admin')", name="role"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("account_id", _Id, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("last_used_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("address", Text, nullable=False),
+    Index(None, "account_id"),
+    Index(None, "expires_at_ms"),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at_ms", BigInteger),
+    Column("last_used_ms", BigInteger),
+    Column("revoked_at_ms", BigInteger),
+    CheckConstraint("role IN ('viewer', 'operator', 'admin')", name="role"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    # What it was done to, and with which settings. Never a name, a number or a secret.
+    Column("subject", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index(None, "at_ms"),
 )
 
 images = Table(

@@ -365,6 +365,7 @@ def write_engine(db: sqlite3.Connection) -> Engine:
 
 def read_engine(path: Path) -> Engine:
     """Connections that only read; each sees one state of the file until it is given back."""
+
     def connect() -> sqlite3.Connection:
         db = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro",

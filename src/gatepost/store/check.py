@@ -1,0 +1,212 @@
+"""``gatepost check-store``: does the store keep its promises, and if not, what is to be done?
+
+It reads everything once and changes nothing, while ingest runs. With ``repair`` it also mends what can be mended,
+and then wants a data folder for itself.
+
+Flow: the references to images, in order, merged with the images, in order: what stands on one side only is a
+finding. Memory does not grow with the store.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
+from pathlib import Path
+
+from msgspec import Struct, field
+from sqlalchemy import create_engine, delete, select, text, union_all
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from gatepost.store import folder as data
+from gatepost.store import schema as t
+from gatepost.store.facets import take_images_away
+from gatepost.store.images import DayFiles, connect_day, day_name
+from gatepost.store.source import Source, open_source
+
+__all__ = ["EXAMPLES", "Finding", "Report", "check"]
+
+EXAMPLES = 5
+"""So many of each kind are named."""
+
+Place = tuple[int, int]
+"""The day and the id of an image."""
+
+
+class Finding(Struct, kw_only=True):
+    """One kind of thing that is wrong."""
+
+    kind: str
+    advice: str
+    """What to do about it, in a sentence."""
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, example: str) -> None:
+        self.count += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(example)
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What was looked at, and what was found."""
+
+    where: str
+    events: int
+    """That have an image."""
+    images: int
+    findings: tuple[Finding, ...]
+    repaired: int = 0
+    """References and images that were removed."""
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+
+def check(folder: Path, database: str = "", *, repair: bool = False) -> Report:
+    """Look through a store. Raises :class:`~gatepost.errors.StoreError` where there is none that can be read.
+
+    ``repair`` takes back references to images that are gone, and deletes images that nothing refers to.
+    """
+    with data.held(folder) if repair and not database else nullcontext():
+        search = _Search()
+        with open_source(folder, database) as source:
+            search.run(source)
+            where = source.where
+        if search.orphans:
+            # What was committed between a look at the images and one at the events is no orphan.
+            with open_source(folder, database) as source:
+                search.settle(source)
+        repaired = search.repair(folder, database) if repair else 0
+    return Report(
+        where=where,
+        events=search.events,
+        images=search.images,
+        findings=tuple(finding for finding in search.findings() if finding.count),
+        repaired=repaired,
+    )
+
+
+class _Search:
+    def __init__(self) -> None:
+        self.events = self.images = 0
+        self.lost: list[int] = []
+        self.orphans: set[Place] = set()
+        self._damaged = Finding(
+            kind="damaged file",
+            advice="restore the last backup into an empty folder; keep this one until then",
+        )
+        self._lost = Finding(
+            kind="record without image",
+            advice="the image is lost unless a backup has it; `gatepost check-store --repair` lists the record without",
+        )
+        self._orphans = Finding(
+            kind="image without record",
+            advice="harmless: a crash came between image and record, and the terminal pushed it again;"
+            " `gatepost check-store --repair` deletes it",
+        )
+        self._no_jpeg = Finding(
+            kind="image that is no JPEG",
+            advice="the record stands; its image cannot be shown: restore it from a backup if one has it whole",
+        )
+
+    def findings(self) -> tuple[Finding, ...]:
+        for day, image_id in sorted(self.orphans):
+            self._orphans.add(f"{day_name(day)}/{image_id}")
+        return self._damaged, self._lost, self._orphans, self._no_jpeg
+
+    def run(self, source: Source) -> None:
+        if source.dialect == "sqlite" and not self._is_sound(source.db):
+            return
+        references = _references(source.db)
+        pictures = self._pictures(source)
+        reference, picture = next(references, None), next(pictures, None)
+        while reference is not None or picture is not None:
+            if reference is not None and (picture is None or reference[2] < picture):
+                self._lose(*reference[:2])
+                reference = next(references, None)
+            elif picture is not None and (reference is None or picture < reference[2]):
+                self.orphans.add(picture)
+                picture = next(pictures, None)
+            else:
+                self.events += 1
+                reference, picture = next(references, None), next(pictures, None)
+
+    def _is_sound(self, db: Connection) -> bool:
+        try:
+            for (line,) in db.execute(text("PRAGMA quick_check(5)")):
+                if line != "ok":
+                    self._damaged.add(f"{data.DATABASE}: {line}")
+            for row in db.execute(text("PRAGMA foreign_key_check")).fetchmany(EXAMPLES):
+                self._damaged.add(f"{data.DATABASE}: {row[0]} {row[1]} refers to {row[2]} that is not there")
+        except DBAPIError as error:
+            self._damaged.add(f"{data.DATABASE}: {error.orig}")
+        return not self._damaged.count
+
+    def _lose(self, table: str, event_id: int) -> None:
+        self.events += 1
+        self.lost.append(event_id)
+        self._lost.add(f"{'record' if table == 'records' else 'alarm step'} {event_id}")
+
+    def _pictures(self, source: Source) -> Iterator[Place]:
+        for day in source.images.days():
+            try:
+                for image_id, jpeg in source.images.scan(day):
+                    self.images += 1
+                    if jpeg[:2] != b"\xff\xd8":
+                        self._no_jpeg.add(f"{day_name(day)}/{image_id}")
+                    yield day, image_id
+            except sqlite3.DatabaseError as error:
+                self._damaged.add(f"{data.IMAGES}/{day_name(day)}.db: {error}")
+
+    def settle(self, source: Source) -> None:
+        days = {day for day, _ in self.orphans}
+        for _, _, place in _references(source.db, days):
+            self.orphans.discard(place)
+
+    def repair(self, folder: Path, database: str) -> int:
+        if database:
+            from gatepost.store.postgres import with_driver
+
+            engine = create_engine(with_driver(database))
+        else:
+            from gatepost.store.sqlite import connect, write_engine
+
+            engine = write_engine(connect(folder / data.DATABASE))
+        try:
+            with engine.begin() as db:
+                for start in range(0, len(self.lost), 500):
+                    ids = self.lost[start : start + 500]
+                    take_images_away(db, lambda c, ids=ids: c.id.in_(ids))
+                if database:
+                    c = t.images.c
+                    for day, image_id in self.orphans:
+                        db.execute(delete(t.images).where(c.day == day, c.id == image_id))
+            if not database:
+                _delete_orphans(DayFiles(folder / data.IMAGES), self.orphans)
+        finally:
+            engine.dispose()
+        return len(self.lost) + len(self.orphans)
+
+
+def _delete_orphans(files: DayFiles, orphans: set[Place]) -> None:
+    for day in {day for day, _ in orphans}:
+        with closing(connect_day(files.path(day), "rw")) as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany(
+                "DELETE FROM images WHERE id = ?", [(number,) for d, number in orphans if d == day]
+            )
+            db.execute("COMMIT")
+
+
+def _references(db: Connection, days: set[int] | None = None) -> Iterator[tuple[str, int, Place]]:
+    """Which event refers to which image, by day and id."""
+    parts = []
+    for table in (t.records, t.alarm_events):
+        c = table.c
+        part = select(c.image_day, c.image_id, c.id, text(f"'{table.name}' AS source"))
+        part = part.where(c.image_id.is_not(None))
+        parts.append(part if days is None else part.where(c.image_day.in_(days)))
+    both = union_all(*parts).order_by("image_day", "image_id")
+    for row in db.execute(both.execution_options(stream_results=True, max_row_buffer=1000)):
+        yield row[3], row[2], (row[0], row[1])

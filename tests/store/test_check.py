@@ -1,0 +1,128 @@
+"""Looking a store through."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
+
+from gatepost.errors import StoreError, StoreInUse
+from gatepost.store.base import BaseStore
+from gatepost.store.check import EXAMPLES, check
+from gatepost.store.postgres import PostgresStore
+from gatepost.store.sqlite import SqliteStore
+from gatepost.store.store import RecordQuery
+
+DAY = RECEIVED_MS // 86_400_000
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    if request.param == "sqlite":
+        return {"folder": tmp_path / "data"}
+    return {"folder": tmp_path, "database": request.getfixturevalue("postgres_url")}
+
+
+def open_at(place: dict[str, Any]) -> BaseStore:
+    return PostgresStore.open(place["database"]) if "database" in place else SqliteStore.open(place["folder"])
+
+
+def alter(place: dict[str, Any], images: str) -> None:
+    """Do to the images what no store would do."""
+    if "database" in place:
+        with psycopg.connect(place["database"], autocommit=True) as db:
+            db.execute(images.replace("?", f"{DAY}, 999, 'x'").replace("(id, data)", "(day, id, data)"))
+    else:
+        with closing(sqlite3.connect(next((place["folder"] / "images").glob("*.db")))) as db:
+            db.execute(images.replace("?", "999, x'00'").replace("'GIF89a'", "x'474946383961'"))
+            db.commit()
+
+
+def fill(place: dict[str, Any]) -> list[int]:
+    store = open_at(place)
+    store.ensure_terminal("SN-1", now_ms=0)
+    stored = store.write([arrival(record(n), image=JPEG) for n in range(9)] + [arrival(alarm(), image=JPEG)])
+    store.close()
+    return [s.id for s in stored]
+
+
+def test_a_sound_store_is_found_sound_also_while_it_is_open(place: dict[str, Any]) -> None:
+    fill(place)
+    store = open_at(place)
+    report = check(**place)
+    store.close()
+    assert report.ok
+    assert (report.events, report.images) == (10, 10)
+
+
+def test_records_whose_image_is_gone_are_named_and_listed_without_after_a_repair(
+    place: dict[str, Any],
+) -> None:
+    ids = fill(place)
+    alter(place, "DELETE FROM images")
+    report = check(**place)
+    (finding,) = report.findings
+    assert finding.kind == "record without image"
+    assert finding.count == 10
+    assert finding.examples[0] == f"record {ids[0]}"
+    assert len(finding.examples) == EXAMPLES
+    assert "--repair" in finding.advice
+    assert check(**place, repair=True).repaired == 10
+    assert check(**place).ok
+    store = open_at(place)
+    assert not any(row.has_image for row in store.records(RecordQuery()).items)
+    assert len(store.records(RecordQuery(has_image=False)).items) == 9
+    store.close()
+
+
+def test_images_without_a_record_are_named_and_deleted_by_a_repair(place: dict[str, Any]) -> None:
+    fill(place)
+    alter(place, "INSERT INTO images (id, data) VALUES (?)")
+    kinds = {finding.kind: finding.count for finding in check(**place).findings}
+    assert kinds == {"image without record": 1, "image that is no JPEG": 1}
+    check(**place, repair=True)
+    assert check(**place).ok
+
+
+def test_images_that_are_no_jpeg_are_named_and_kept(place: dict[str, Any]) -> None:
+    ids = fill(place)
+    alter(place, "UPDATE images SET data = 'GIF89a'")
+    check(**place, repair=True)
+    (finding,) = check(**place).findings
+    assert (finding.kind, finding.count) == ("image that is no JPEG", 10)
+    assert "backup" in finding.advice
+    store = open_at(place)
+    assert store.image(ids[0]) == b"GIF89a"
+    store.close()
+
+
+def test_a_repair_of_a_folder_that_is_in_use_is_refused(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "data")
+    with pytest.raises(StoreInUse):
+        check(tmp_path / "data", repair=True)
+    store.close()
+
+
+def test_a_damaged_database_and_a_damaged_day_are_named(tmp_path: Path) -> None:
+    place = {"folder": tmp_path / "data"}
+    fill(place)
+    day = next((tmp_path / "data" / "images").glob("*.db"))
+    whole = day.read_bytes()
+    day.write_bytes(whole[:32768] + b"\xff" * (len(whole) - 32768))
+    kinds = {finding.kind for finding in check(**place).findings}
+    assert "damaged file" in kinds
+    day.write_bytes(whole)
+    database = tmp_path / "data" / "gatepost.db"
+    whole = database.read_bytes()
+    database.write_bytes(whole[:-8192] + b"\xff" * 8192)
+    (finding,) = check(**place).findings
+    assert finding.kind == "damaged file"
+    assert "restore" in finding.advice
+
+
+def test_where_there_is_no_store_that_is_said(place: dict[str, Any]) -> None:
+    with pytest.raises(StoreError, match="there is no store"):
+        check(**place)
