@@ -1,15 +1,17 @@
 import io
+import itertools
 import json
 import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from gatepost.terminal import door_client
-from gatepost.terminal.door_client import DoorRefused, TerminalNotRunning
+from gatepost.terminal.door_client import DoorClosed, DoorRefused, TerminalNotRunning
 
 LINE = b'{"type":0,"data":{}}\n'
 
@@ -98,3 +100,31 @@ def test_a_refused_question_is_an_error_with_the_terminals_words(tmp_path: Path)
     serve(tmp_path, answers(b'{"ok":false,"message":"no such number"}\n'))
     with pytest.raises(DoorRefused, match="no such number"):
         door_client.ask(tmp_path, "retry", ids=[5])
+
+
+def test_a_terminal_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    done = threading.Event()
+    thread = serve(tmp_path, lambda visitor: done.wait(10) and None)
+    with pytest.raises(DoorClosed, match=str(tmp_path)):
+        door_client.ask(tmp_path, "status", timeout_s=0.01)
+    done.set()
+    thread.join(10)
+
+
+def test_a_terminal_that_goes_away_over_a_question_is_not_running(tmp_path: Path) -> None:
+    serve(tmp_path, lambda visitor: None)
+    with pytest.raises(TerminalNotRunning):
+        door_client.ask(tmp_path, "status")
+
+
+def test_output_that_nobody_reads_ends_an_endless_input(tmp_path: Path) -> None:
+    def answer_for_ever(visitor: socket.socket) -> None:
+        with suppress(OSError), visitor.makefile("rwb", buffering=0) as stream:
+            while stream.readline():
+                stream.write(b'{"ok":true,"id":1}\n')
+
+    serve(tmp_path, answer_for_ever)
+    near, far = os.pipe()
+    os.close(near)
+    with pytest.raises(BrokenPipeError), open(far, "wb", buffering=0) as out:  # noqa: PTH123 (a descriptor)
+        door_client.emit(tmp_path, itertools.repeat(LINE), out)

@@ -34,6 +34,10 @@ class TerminalNotRunning(GatepostError):
         )
 
 
+class DoorClosed(GatepostError):
+    """The door is there, and does not let us in or does not answer."""
+
+
 class DoorRefused(GatepostError):
     """The running terminal answered that it cannot do what was asked; the text is its own."""
 
@@ -53,7 +57,7 @@ def address(folder: Path) -> Iterator[str]:
 
 
 def connect(folder: Path, *, timeout_s: float | None = None) -> socket.socket:
-    """Answer a connection to the terminal that runs on ``folder``. Raises TerminalNotRunning."""
+    """Answer a connection to the terminal that runs on ``folder``. Raises TerminalNotRunning and DoorClosed."""
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     door.settimeout(timeout_s)
     try:
@@ -62,6 +66,12 @@ def connect(folder: Path, *, timeout_s: float | None = None) -> socket.socket:
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
         door.close()
         raise TerminalNotRunning(folder) from None
+    except PermissionError:
+        door.close()
+        owner = folder.stat().st_uid
+        raise DoorClosed(
+            f"the terminal on {folder} runs as another user (uid {owner}); run this command as that user"
+        ) from None
     except BaseException:
         door.close()
         raise
@@ -71,12 +81,19 @@ def connect(folder: Path, *, timeout_s: float | None = None) -> socket.socket:
 def ask(folder: Path, question: str, *, timeout_s: float = 30.0, **fields: object) -> Any:
     """Ask the terminal that runs on ``folder``, and answer the ``data`` of its reply.
 
-    Raises TerminalNotRunning, DoorRefused, and OSError if it does not answer within ``timeout_s``.
+    Raises TerminalNotRunning, DoorRefused, and DoorClosed if it does not answer within ``timeout_s``.
     """
     with connect(folder, timeout_s=timeout_s) as door:
-        door.sendall(msgspec.json.encode({"ask": question, **fields}) + b"\n")
-        with door.makefile("rb") as answers:
-            line = answers.readline()
+        try:
+            door.sendall(msgspec.json.encode({"ask": question, **fields}) + b"\n")
+            with door.makefile("rb") as answers:
+                line = answers.readline()
+        except TimeoutError:
+            raise DoorClosed(
+                f"the terminal on {folder} has not answered for {timeout_s:g} s; look at its log and its disk"
+            ) from None
+        except ConnectionError:
+            line = b""
     if not line.endswith(b"\n"):
         raise TerminalNotRunning(folder)
     answer = msgspec.json.decode(line)
@@ -105,11 +122,11 @@ def emit(folder: Path, lines: Iterable[bytes], out: IO[bytes]) -> bool:
                     door.sendall(line if line.endswith(b"\n") else line + b"\n")
             door.shutdown(socket.SHUT_WR)
         reading.join()
+    if answers.error is not None:
+        raise answers.error
     for _ in range(sent - answers.count):
         out.write(_GONE)
     out.flush()
-    if answers.error is not None:
-        raise answers.error
     return answers.refused == 0 and answers.count == sent
 
 
@@ -137,18 +154,22 @@ class _Answers:
         self.error: OSError | None = None
 
     def read(self) -> None:
+        with suppress(ConnectionError), self._door.makefile("rb") as answers:
+            for line in answers:
+                if not line.endswith(b"\n"):
+                    return
+                self.count += 1
+                self.refused += msgspec.json.decode(line).get("ok") is not True
+                if not self._write(line):
+                    return
+
+    def _write(self, line: bytes) -> bool:
         try:
-            with self._door.makefile("rb") as answers:
-                for line in answers:
-                    if not line.endswith(b"\n"):
-                        return
-                    self.count += 1
-                    self.refused += msgspec.json.decode(line).get("ok") is not True
-                    self._out.write(line)
-                    self._out.flush()
-        except ConnectionError:
-            return
-        except OSError as error:  # our own output is closed: the sender has to stop too
+            self._out.write(line)
+            self._out.flush()
+        except OSError as error:  # nobody reads our output any more: the sender has to stop too
             self.error = error
             with suppress(OSError):
                 self._door.shutdown(socket.SHUT_RDWR)
+            return False
+        return True
