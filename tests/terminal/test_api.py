@@ -51,7 +51,9 @@ class House:
     async def status(self) -> Mapping[str, object]:
         if self.error is not None:
             raise self.error
-        return {"accepted": 3, "pending": 3}
+        return {"accepted": 3, "pending": 3} | (
+            {"subscription": self.subscription} if self.subscription else {}
+        )
 
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -229,6 +231,13 @@ async def test_the_error_table_is_the_documented_one(client: Client) -> None:
 async def test_the_status_is_open_to_the_same_machine(client: Client, guarded: Client) -> None:
     for one in (client, guarded):
         assert await one("GET", "/status") == (200, {**OK, "data": {"accepted": 3, "pending": 3}})
+
+
+async def test_the_status_tells_the_address_only_to_the_account(guarded: Client) -> None:
+    guarded.house.subscription = wire.Subscription("http://192.0.2.1/Record/token", enabled=True)
+    assert "subscription" not in (await guarded("GET", "/status"))[1]["data"]
+    _, reply = await guarded("GET", "/status", Authorization=basic("admin", "pass word"))
+    assert reply["data"]["subscription"]["event_dest"] == "http://192.0.2.1/Record/token"
 
 
 async def test_the_status_is_not_open_through_a_proxy_on_the_same_machine(guarded: Client) -> None:
