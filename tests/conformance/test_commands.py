@@ -1,6 +1,9 @@
 """The commands, as they are typed."""
 
 import json
+import os
+import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +17,6 @@ GATEPOST = (sys.executable, "-m", "gatepost.cli")
 
 
 def typed(*words: str, lang: str = "en") -> "subprocess.CompletedProcess[str]":
-    import os
-
     return subprocess.run(
         [*GATEPOST, *words],
         env={**os.environ, "GATEPOST_LANG": lang},
@@ -27,26 +28,46 @@ def typed(*words: str, lang: str = "en") -> "subprocess.CompletedProcess[str]":
 
 
 @contextmanager
-def receiver(folder: Path) -> Iterator[str]:
-    """The real receiver as a process of its own; answers where terminals push to."""
+def process(*words: str) -> Iterator["subprocess.Popen[str]"]:
+    """A command of ours that runs until the end of the block."""
     with subprocess.Popen(
-        [*GATEPOST, "serve", "--data", str(folder), "--listen", "127.0.0.1:0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
+        [*GATEPOST, *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as running:
         try:
-            for said in process.stdout:
-                if "/Record" in said:
-                    yield said.split()[-1]
-                    break
+            yield running
         finally:
-            process.terminate()
+            running.terminate()
+
+
+def said(running: "subprocess.Popen[str]", mark: str) -> str:
+    """The first word with ``mark`` in it that the process prints."""
+    assert running.stdout is not None
+    for line in running.stdout:
+        for word in line.split():
+            if mark in word:
+                return word
+    raise AssertionError(f"it ended with {running.wait()}")
+
+
+@contextmanager
+def terminal(folder: Path) -> Iterator[str]:
+    """The real terminal, which tries again quickly; answers its HTTP service."""
+    folder.mkdir()
+    settings = folder / "settings.toml"
+    settings.write_text("retry_first_s = 0.05\nretry_cap_s = 0.2\nreply_timeout_s = 0.5\n", encoding="utf-8")
+    (folder / "event").write_text(json.dumps({"type": 0, "data": {"recognitionType": 1}}), encoding="utf-8")
+    words = ("--sn", "S1", "--data", str(folder), "--listen", "127.0.0.1:0", "--config", str(settings))
+    with process("terminal", "run", *words) as running:
+        yield said(running, "http://")
+
+
+def emitting(folder: Path) -> str:
+    return f"{shlex.join([*GATEPOST, 'terminal', 'emit', '--data', str(folder)])} < {folder / 'event'}"
 
 
 def test_gatepost_itself_keeps_every_rule_for_receivers(tmp_path: Path) -> None:
-    with receiver(tmp_path / "data") as url:
+    with process("serve", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0") as running:
+        url = said(running, "/Record")
         done = typed(
             "check", "receiver", url, "--slow", "1s",
             "--json", str(tmp_path / "r.json"), "--junit", str(tmp_path / "r.xml"),
@@ -78,3 +99,40 @@ def test_what_cannot_be_meant_is_one_line_on_standard_error(words: tuple[str, ..
     assert done.returncode == 1
     assert done.stderr.startswith("gatepost: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_gatepost_itself_keeps_every_rule_for_terminals(tmp_path: Path) -> None:
+    folder = tmp_path / "t"
+    with terminal(folder) as url:
+        typed("terminal", "subscribe", "http://192.0.2.1/Record", "--data", str(folder), "--disabled")
+        done = typed(
+            "check", "terminal", url, "--listen", "127.0.0.1:0", "--cause", emitting(folder), "--outage", "500ms",
+            "--patience", "10s", "--resend", "10s", "--quiet", "300ms", "--json", str(tmp_path / "t.json"),
+        )  # fmt: skip
+        status = json.loads(typed("terminal", "status", "--data", str(folder), "--json").stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert [item["id"] for item in report["results"] if item["verdict"] != "pass"] == []
+    assert status["subscription"] == {"event_dest": "http://192.0.2.1/Record", "enabled": False}
+    assert status["delivered"] == status["accepted"] > 5
+
+
+def test_a_check_that_is_told_to_stop_restores_the_subscription_first(tmp_path: Path) -> None:
+    folder = tmp_path / "t"
+    with terminal(folder) as url:
+        typed("terminal", "subscribe", "http://192.0.2.1/Record", "--data", str(folder))
+        words = ("check", "terminal", url, "--listen", "127.0.0.1:0", "--only", "delivered")
+        with subprocess.Popen([*GATEPOST, *words], stderr=subprocess.PIPE, text=True) as check:
+            assert check.stderr is not None
+            assert check.stderr.readline()  # it asks somebody to pass the terminal, and waits
+            check.send_signal(signal.SIGTERM)
+            assert check.wait(timeout=20) == 130
+        status = json.loads(typed("terminal", "status", "--data", str(folder), "--json").stdout)
+    assert status["subscription"] == {"event_dest": "http://192.0.2.1/Record", "enabled": True}
+
+
+@pytest.mark.parametrize("listen", ["8080", "127.0.0.1:x", "127.0.0.1:99999"])
+def test_an_address_to_listen_at_that_is_none_is_said_to_be(listen: str) -> None:
+    done = typed("check", "terminal", "http://127.0.0.1:1/", "--listen", listen)
+    assert done.returncode == 1
+    assert "HOST:PORT" in done.stderr

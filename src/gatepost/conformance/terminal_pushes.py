@@ -80,11 +80,10 @@ async def delivered(visit: Visit) -> Finding:
     """Subscribes, causes an event, and waits for it. Pass: it arrives. Fail: nothing arrives in time
     (`--patience`).
     """
-    await visit.subscribe()
     try:
         push = await visit.event()
     except NotTried as error:
-        return failed(str(error), f"{visit.patience.event_s:g} 秒内没有收到事件")
+        return failed(error.words.en, error.words.zh)
     return passed(
         f"type {(push.event or {}).get('type')!r} arrived",
         f"收到 type {(push.event or {}).get('type')!r} 的事件",
@@ -103,7 +102,7 @@ async def request(visit: Visit) -> Finding:
     Content-Type is application/json, the body one JSON object. Warning: only the Content-Type is
     another or missing. Fail: one of the others is not so.
     """
-    for push in seen(visit):
+    for push in await seen(visit):
         path = "/" + visit.event_dest.split("/", 3)[3]
         if (push.method, push.path) != ("POST", path):
             return failed(f"{push.method} {push.path}", f"{push.method} {push.path}")
@@ -132,7 +131,7 @@ async def shape(visit: Visit) -> Finding:
     """
     wrong: list[str] = []
     old: list[str] = []
-    for push in seen(visit):
+    for push in await seen(visit):
         event = push.event or {}
         data = event.get("data")
         if (
@@ -174,7 +173,7 @@ async def image(visit: Visit) -> Finding:
     Fail: one is neither.
     """
     found = 0
-    for push in seen(visit):
+    for push in await seen(visit):
         text = push.data.get("rgb_image", push.data.get("alarm_photo", ""))
         if not isinstance(text, str):
             return failed(f"an image is a {type(text).__name__}", f"图片字段类型为 {type(text).__name__}")
@@ -202,7 +201,7 @@ async def headers(visit: Visit) -> Finding:
     """
     missing = {
         name
-        for push in seen(visit)
+        for push in await seen(visit)
         for name in ("sn", "model", "timestamp", "account")
         if name not in dict(push.headers)
     }
@@ -225,7 +224,7 @@ async def history(visit: Visit) -> Finding:
     """
     times = [
         push.timestamp
-        for push in seen(visit)
+        for push in await seen(visit)
         if push.timestamp is not None and (push.event or {}).get("type") == 0
     ]
     if not times:
@@ -247,10 +246,10 @@ async def history(visit: Visit) -> Finding:
     return passed(f"{len(named)} remembered, all pushed", f"历史 {len(named)} 条，均已推送")
 
 
-def seen(visit: Visit) -> list[Arrived]:
-    """Answer what arrived so far. Raises NotTried if nothing did."""
+async def seen(visit: Visit) -> list[Arrived]:
+    """Answer what arrived so far; if nothing did, cause an event first. Raises NotTried if none comes."""
     if not visit.post.arrived:
-        raise NotTried("no event was pushed", "没有收到事件")
+        await visit.event()
     return visit.post.arrived
 
 

@@ -109,6 +109,7 @@ async def outage(visit: Visit) -> Finding:
     address, and waits until the cache is drained. Pass: all three arrive. Fail: fewer do.
     """
     count, patience = visit.patience.outage_events, visit.patience
+    await visit.ready()
     before = visit.post.names()
     await visit.post.close()
     try:
@@ -173,7 +174,7 @@ async def same_again(visit: Visit) -> Finding:
     """
     first: dict[str, Any] = {}
     again = 0
-    for push in seen(visit):
+    for push in await seen(visit):
         if push.name in first:
             again += 1
             if first[push.name] != push.event:
@@ -197,7 +198,7 @@ async def duplicates(visit: Visit) -> Finding:
     """
     done: set[str] = set()
     again: Counter[str] = Counter()
-    for push in seen(visit):
+    for push in await seen(visit):
         if push.name in done:
             again[push.name] += 1
         if push.answered == "ok":
@@ -225,7 +226,7 @@ async def order(visit: Visit) -> Finding:
     disturbed = {push.name for push in visit.post.arrived if push.answered != "ok"}
     times: list[float] = []
     counted: set[str] = set()
-    for push in seen(visit):
+    for push in await seen(visit):
         if push.name in counted or push.name in disturbed or (push.event or {}).get("type") != 0:
             continue
         counted.add(push.name)

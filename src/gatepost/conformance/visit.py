@@ -73,6 +73,7 @@ class Visit:
         """The subscription that was found: ``{"event_dest", "enabled"}``, or ``None`` where there was none."""
         self._cause = cause
         self._remembered = False
+        self._subscribed = False
         self._restored: Finding | None = None
         self._exchanges: list[Exchange] = []
         self._shown = 0
@@ -165,8 +166,18 @@ class Visit:
 
     # -- its pushes
 
+    async def ready(self) -> None:
+        """Subscribe, unless a rule has done so already. Raises NotTried if the terminal does not let itself be."""
+        if not self._subscribed:
+            answer = await self.subscribe()
+            if code_of(answer) != 200:
+                why = said(answer)
+                raise NotTried(f"it cannot be subscribed: {why.en}", f"无法设置推送配置：{why.zh}")
+            self._subscribed = True
+
     async def cause(self, count: int = 1) -> None:
-        """Make ``count`` events happen."""
+        """Make ``count`` events happen. Raises NotTried as :meth:`ready` does."""
+        await self.ready()
         self.caused += count
         await self._cause(count)
 
