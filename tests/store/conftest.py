@@ -1,6 +1,10 @@
 """Stores to test with, on both databases."""
 
+import os
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -67,3 +71,36 @@ def open_store(request: pytest.FixtureRequest) -> Opener:
     name = "open_sqlite" if request.param == "sqlite" else "open_postgres"
     opener: Opener = request.getfixturevalue(name)
     return opener
+
+
+@pytest.fixture
+def as_nobody(tmp_path: Path) -> Callable[[str], str]:
+    """Runs a line of Python as a user without rights, and answers the error that it raised.
+
+    Root may write everywhere, so a test that runs as root hands this to somebody else.
+    """
+    root = os.geteuid() == 0
+    if root:
+        for folder in (tmp_path, *tmp_path.parents):
+            if folder.is_relative_to(tempfile.gettempdir()):
+                folder.chmod(folder.stat().st_mode | 0o055)
+
+    def run(line: str) -> str:
+        # Opened once before, so that everything is imported: Python's own files may be out of nobody's reach.
+        script = f"""
+import os
+from pathlib import Path
+from gatepost.store.sqlite import SqliteStore
+SqliteStore.open(Path({str(tmp_path / "before")!r})).close()
+if {root}:
+    os.setgroups([])
+    os.setuid(65534)
+try:
+    {line}
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        return done.stdout
+
+    return run

@@ -20,7 +20,7 @@ from pathlib import Path
 from gatepost.errors import StoreCorrupt, StoreError, StoreInUse
 from gatepost.store.images import sync_directory
 
-__all__ = ["DATABASE", "IMAGES", "LOCK", "FolderLock", "held", "inspect", "make"]
+__all__ = ["DATABASE", "IMAGES", "LOCK", "FolderLock", "held", "check_writable", "inspect", "make"]
 
 DATABASE = "gatepost.db"
 IMAGES = "images"
@@ -69,6 +69,15 @@ def held(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def check_writable(folder: Path) -> None:
+    """Raise :class:`~gatepost.errors.StoreError` for a database that this user may only read."""
+    for path in (folder / DATABASE, folder / IMAGES):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise StoreError(
+                f"{path} is read-only for this user; give it back, or start as the user who owns it"
+            )
+
+
 def make(folder: Path) -> None:
     """Make the folder where there is none, durably."""
     if folder.is_dir():
@@ -92,8 +101,7 @@ def inspect(folder: Path) -> str | None:
                 f"{folder} holds images but no {DATABASE}; put it back from a backup, or move {IMAGES} away"
             )
         return None
-    size = path.stat().st_size
-    if size == 0:
+    if path.stat().st_size == 0:
         return None
     with path.open("rb") as file:
         if file.read(16) != _MAGIC:

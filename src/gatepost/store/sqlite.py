@@ -80,6 +80,7 @@ class SqliteStore(BaseStore):
             revision = data.inspect(folder)
             if revision is not None:
                 migrate.check_known(revision, str(folder / data.DATABASE))
+            data.check_writable(folder)
             if revision != migrate.head():
                 _migrate(folder / data.DATABASE)
             with sqlite_unavailable(folder):
