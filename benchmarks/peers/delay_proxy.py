@@ -5,6 +5,7 @@ Run: `python -m benchmarks.peers.delay_proxy LISTEN_PORT TARGET_PORT RTT_MS`. Lo
 
 import asyncio
 import sys
+from typing import cast
 
 import uvloop
 
@@ -19,8 +20,7 @@ class Side(asyncio.Protocol):
         self.waiting: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
 
     def data_received(self, data: bytes) -> None:
         asyncio.get_running_loop().call_later(self.delay, self._forward, data)
