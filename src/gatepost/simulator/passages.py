@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 
 from msgspec import Struct
@@ -50,6 +50,8 @@ _ENTRIES: dict[VerificationMode, tuple[tuple[EntryMode, ...], tuple[int, ...]]] 
     VerificationMode.CARD_AND_PIN: ((EntryMode.CARD_AND_PIN,), (1,)),
 }
 """How a door that asks for this is opened, and how often each way."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _CARD = {EntryMode.CARD, EntryMode.FACE_AND_CARD, EntryMode.CARD_AND_PIN, EntryMode.FACE_AND_CARD_AND_PIN}
 _PIN = {
@@ -157,7 +159,7 @@ def alarm(
     """One step of an alarm's life: its code, the status reached, and when the alarm began (which names it)."""
     code, status, began = life
     shown = began + door.clock_error
-    milliseconds = round(shown.timestamp() * 1000)
+    milliseconds = (shown - EPOCH) // timedelta(milliseconds=1)
     rand = lots("alarm", moment.seed, door.serial, milliseconds, int(code))
     tail = "".join(rand.choices("ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789", k=6))
     somebody = rand.choice(site.employees) if site.employees and rand.random() < 0.3 else None

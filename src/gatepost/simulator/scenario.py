@@ -231,7 +231,7 @@ def _door(plan: Plan, index: int) -> Door:
         index=index,
         serial=f"SIM{plan.seed % 10_000:04d}C0MC22F{index:05d}",
         model=rand.choice(("SensePass X", "SensePass Pro", "SensePass")),
-        place=f"{_PLACES[index % len(_PLACES)]} {index // len(_PLACES) + 1}",
+        place=_place(index),
         firmware=newest,
         mode=rand.choices(modes, [40, 14, 8, 20, 2, 2, 6, 4, 4])[0],
         checks_masks=rand.random() < 0.5,
@@ -241,6 +241,11 @@ def _door(plan: Plan, index: int) -> Door:
         duplicates=0.02 if plan.faults and rand.random() < 0.7 else 0.0,
         outages=_outages(plan, rand, index),
     )
+
+
+def _place(index: int) -> str:
+    name, storey = _PLACES[index % len(_PLACES)], index // len(_PLACES)
+    return f"{name} {storey + 1}" if storey else name
 
 
 def _clock_error(plan: Plan, rand: random.Random, index: int) -> timedelta:
