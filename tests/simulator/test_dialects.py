@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from gatepost.simulator import dialects
-from gatepost.wire import Alarm, Dialect, Group, Record, User, decode, key
+from gatepost.wire import Alarm, Dialect, Group, Record, User, decode, encode_parts, key
 
 RECORD = Record(
     serial="SIM1",
@@ -124,6 +124,12 @@ def test_an_alarm_may_carry_the_comma_of_the_published_example() -> None:
     assert decode(body).event == ALARM
 
 
+@pytest.mark.parametrize("firmware", list(Dialect))
+def test_what_an_outbox_holds_can_be_translated_later(firmware: Dialect) -> None:
+    head, tail = encode_parts(RECORD)
+    assert dialects.translate(head, tail, firmware, image=True) == dialects.parts(RECORD, firmware)
+
+
 def test_firmware_before_1_3_0_cannot_write_an_alarm() -> None:
     with pytest.raises(ValueError, match="no alarms"):
         dialects.body(ALARM, Dialect.V1_2_1)
@@ -138,6 +144,6 @@ def test_headers_come_from_1_2_1_on() -> None:
     assert sent[Dialect.V1_3_0] == {
         "sn": "SIM1",
         "model": "SensePass",
-        "timestamp": str(int(at.timestamp())),
+        "timestamp": str(int(at.timestamp() * 1000)),
         "account": "admin",
     }

@@ -6,7 +6,7 @@ Rules:
   one step (`_OLDER`), and a body is made by walking down from 1.3.0.
 - Bodies come in two parts around the base64 of the image, as an outbox keeps them and a load generator patches them.
 
-Flow: event → `wire.encode_parts` → JSON → the steps down to the firmware → `(head, tail)`; `body` joins them.
+Flow: event → `wire.encode_parts` → `translate`: JSON → the steps down to the firmware → `(head, tail)`; `body` joins.
 Source: the maker's public change log and examples, API before 1.0 to 1.3.0.
 """
 
@@ -37,10 +37,13 @@ def speaks_alarms(firmware: Dialect) -> bool:
 
 
 def headers(firmware: Dialect, *, serial: str, model: str, at: datetime) -> dict[str, str]:
-    """The HTTP headers that firmware from API 1.2.1 on sends with a push; older firmware sends none."""
+    """The HTTP headers that firmware from API 1.2.1 on sends with a push; older firmware sends none.
+
+    `at` is the terminal's own time; milliseconds on the wire.
+    """
     if firmware not in (Dialect.V1_3_0, Dialect.V1_2_1):
         return {}
-    return {"sn": serial, "model": model, "timestamp": str(int(at.timestamp())), "account": "admin"}
+    return {"sn": serial, "model": model, "timestamp": str(int(at.timestamp() * 1000)), "account": "admin"}
 
 
 def parts(event: Record | Alarm, firmware: Dialect, *, trailing_comma: bool = False) -> tuple[bytes, bytes]:
@@ -49,21 +52,30 @@ def parts(event: Record | Alarm, firmware: Dialect, *, trailing_comma: bool = Fa
     `trailing_comma` puts a comma before the closing brace of an alarm, as the protocol page's example has it.
     An alarm from firmware that knows none raises ValueError.
     """
-    head, tail = encode_parts(event)
+    return translate(*encode_parts(event), firmware, image=bool(event.image), trailing_comma=trailing_comma)
+
+
+def translate(
+    head: bytes, tail: bytes, firmware: Dialect, *, image: bool, trailing_comma: bool = False
+) -> tuple[bytes, bytes]:
+    """Rewrite the two parts of a canonical push body, as an outbox holds them, into what `firmware` writes.
+
+    `image` says whether base64 will stand between them. Otherwise as `parts`.
+    """
     push: Json = msgspec.json.decode(head + _HOLE_BYTES + tail)
-    if isinstance(event, Alarm):
-        if not speaks_alarms(firmware):
-            raise ValueError(f"firmware {firmware} has no alarms")
-    else:
+    alarm = push["type"] == 1
+    if alarm and not speaks_alarms(firmware):
+        raise ValueError(f"firmware {firmware} has no alarms")
+    if not alarm:
         _as_published(push["data"])
         for version, step in _OLDER:
             if version is firmware:
                 break
             step(push["data"])
     head, tail = msgspec.json.encode(push).split(_HOLE_BYTES)
-    if trailing_comma and isinstance(event, Alarm):
+    if trailing_comma and alarm:
         tail = tail.removesuffix(b"}}") + b",}}"
-    return (head if event.image else head + NO_IMAGE), tail
+    return (head if image else head + NO_IMAGE), tail
 
 
 def body(event: Record | Alarm, firmware: Dialect, *, trailing_comma: bool = False) -> bytes:

@@ -66,12 +66,18 @@ class Count(Struct):
     """Answers that said no."""
     unanswered: int = 0
     """Requests without a usable answer."""
+    unheard: int = 0
+    """Happened before anybody had subscribed, so that nothing was cached."""
+    dead: int = 0
+    """Given up after too many refusals, by the terminal's ledger."""
+    dropped: int = 0
+    """Dropped at the cap of the outbox, by the terminal's ledger."""
     away: bool = False
     """In an outage just now."""
 
     @property
     def backlog(self) -> int:
-        return self.recorded - self.acknowledged
+        return self.recorded - self.acknowledged - self.dead - self.dropped
 
 
 class Meter:
