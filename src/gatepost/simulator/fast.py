@@ -99,10 +99,17 @@ class Fast:
         self.due: deque[float] = deque()
         self.idle: deque[_Line] = deque()
         self._working = 0
+        self._lines: list[_Line] = []
+
+    def stop(self) -> None:
+        """Begin nothing new; `run` returns when what is under way was answered."""
+        for line in self._lines:
+            line.stop()
 
     async def run(self) -> None:
         """Send until there is nothing left or the time is over. What is under way then is waited for, briefly."""
         lines = [_Line(self, share) for share in _spread(self._terminals, self.job.connections)]
+        self._lines = lines
         self._working = len(lines)
         self.began = self.finished = self.clock()
         await asyncio.gather(*(line.connect() for line in lines))
@@ -110,21 +117,24 @@ class Fast:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.job.seconds):
                 await self.ended.wait()
-        for line in lines:
-            line.stop()
+        self.stop()
         if pace:
             pace.cancel()
             await asyncio.gather(pace, return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await self.ended.wait()
-        self.finished = self.clock()
+        if not self.ended.is_set():
+            self.finished = self.clock()
+            self.ended.set()
         for line in lines:
             line.close()
 
     @property
     def elapsed(self) -> float:
-        return max(self.finished - self.began, 1e-9)
+        """Seconds from the first connection to the last answer; to now, while it runs."""
+        end = self.finished if self.ended.is_set() or not self.began else self.clock()
+        return max(end - self.began, 1e-9)
 
     def done(self) -> None:
         """One line has nothing left to send."""
