@@ -1,0 +1,94 @@
+"""Who may call which route.
+
+Every route says the role that it needs in its options: ``opt={"role": "viewer"}``. One that says nothing needs
+``admin``, so that what is forgotten is closed and not open; ``opt={"open": True}`` is for anyone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from litestar.connection import ASGIConnection, Request
+from litestar.di import NamedDependency
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.params import SkipValidation
+from litestar.types import ASGIApp
+
+from gatepost.receiver.auth import Doors, Principal, may
+from gatepost.receiver.identify import Networks, peer_address
+
+__all__ = ["Access", "AnyRequest", "Authentication", "TheAccess", "VIEWER", "OPERATOR", "ADMIN", "OPEN"]
+
+AnyRequest = Request[Principal, str, Any]
+
+VIEWER = {"role": "viewer"}
+OPERATOR = {"role": "operator"}
+ADMIN = {"role": "admin"}
+OPEN = {"open": True}
+
+_HOW = (
+    "say who you are: log in, or send a token as 'Authorization: Bearer TOKEN';"
+    " a token in the address is not looked at"
+)
+
+
+class Access:
+    """What a route can ask about a request, and the doors that it came through."""
+
+    def __init__(self, doors: Doors, proxies: Networks) -> None:
+        self.doors = doors
+        self._proxies = proxies
+
+    def address(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+        """The address that it comes from, behind any trusted proxy."""
+        direct = connection.client.host if connection.client is not None else ""
+        return peer_address(direct, connection.headers.get("x-forwarded-for"), self._proxies)
+
+    def secure(self, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+        """Whether it came over TLS, to us or to a trusted proxy."""
+        direct = connection.client.host if connection.client is not None else ""
+        if direct in self._proxies and "x-forwarded-proto" in connection.headers:
+            return connection.headers["x-forwarded-proto"].strip().lower() == "https"
+        return connection.scope["scheme"] == "https"
+
+    def note(self, request: AnyRequest, action: str, subject: str = "", **detail: object) -> None:
+        """Write into the audit log what the one who asks has done."""
+        doors = self.doors
+        doors.accounts.note(
+            now_ms=doors.now_ms(),
+            actor=request.user.name,
+            address=self.address(request),
+            action=action,
+            subject=subject,
+            detail=detail,
+        )
+
+
+TheAccess = NamedDependency[SkipValidation[Access]]
+
+
+class Authentication(AbstractAuthenticationMiddleware):
+    """Finds out who asks, and compares their role with the route's. ``request.user`` is a ``Principal`` behind it."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        super().__init__(app, exclude_from_auth_key="open")
+        self._access = access
+
+    async def authenticate_request(
+        self, connection: ASGIConnection[Any, Any, Any, Any]
+    ) -> AuthenticationResult:
+        headers = dict(connection.headers.items())
+        principal = await asyncio.to_thread(
+            self._access.doors.authenticate,
+            str(connection.scope.get("method", "GET")),
+            headers,
+            host=headers.get("host", ""),
+        )
+        if principal is None:
+            raise NotAuthorizedException(_HOW, headers={"www-authenticate": 'Bearer realm="gatepost"'})
+        needed = connection.route_handler.opt.get("role", "admin")
+        if not may(principal.role, needed):
+            raise PermissionDeniedException(f"this needs the role {needed}; yours is {principal.role}")
+        return AuthenticationResult(user=principal, auth=self._access.address(connection))

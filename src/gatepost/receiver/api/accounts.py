@@ -1,0 +1,179 @@
+"""``/api/v1/accounts``, ``/api/v1/tokens`` and ``/api/v1/audit``: who may look, and who did what."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from litestar import Controller, delete, get, patch, post
+from litestar.exceptions import ClientException, NotFoundException
+from litestar.params import FromPath, FromQuery, QueryParameter
+from msgspec import Meta, Struct
+
+from gatepost.receiver.api.access import ADMIN, AnyRequest, TheAccess
+from gatepost.receiver.api.shapes import MAX_LIMIT, Listing, read
+from gatepost.receiver.auth import issue_token
+from gatepost.store.accounts import AccountRow, Role, TokenRow
+
+__all__ = ["AccountsController", "AuditController", "TokensController"]
+
+Name = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^\S(.*\S)?$")]
+
+
+class AccountItem(Struct, frozen=True, kw_only=True):
+    """Somebody who can log in."""
+
+    id: int
+    name: str
+    role: Role
+    created_at: datetime
+    disabled: bool
+
+
+class NewAccount(Struct, frozen=True, kw_only=True):
+    name: Name
+    role: Role
+    password: str
+
+
+class AccountChange(Struct, frozen=True, kw_only=True):
+    """What is left out stays. Every change ends the account's sessions."""
+
+    role: Role | None = None
+    password: str | None = None
+    disabled: bool | None = None
+
+
+class TokenItem(Struct, frozen=True, kw_only=True):
+    """A program that can ask; its secret is told once, when it is made."""
+
+    id: int
+    name: str
+    role: Role
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+    token: str | None = None
+
+
+class NewToken(Struct, frozen=True, kw_only=True):
+    name: Name
+    role: Role
+    expires_at: datetime | None = None
+
+
+class AuditItem(Struct, frozen=True, kw_only=True):
+    """Who did what, to what, from where."""
+
+    id: int
+    at: datetime
+    actor: str
+    address: str
+    action: str
+    subject: str
+    detail: dict[str, Any]
+
+
+def _account(row: AccountRow) -> AccountItem:
+    return AccountItem(
+        id=row.id, name=row.name, role=row.role, created_at=row.created_at, disabled=row.disabled
+    )
+
+
+def _token(row: TokenRow, secret: str | None = None) -> TokenItem:
+    names = TokenRow.__struct_fields__
+    return TokenItem(**{name: getattr(row, name) for name in names}, token=secret)
+
+
+class AccountsController(Controller):
+    path = "/api/v1/accounts"
+    tags = ("accounts",)
+
+    @get(opt=ADMIN, sync_to_thread=True, summary="List accounts")
+    def list_accounts(self, access: TheAccess) -> Listing[AccountItem]:
+        return Listing([_account(row) for row in access.doors.accounts.accounts()], None)
+
+    @post(opt=ADMIN, sync_to_thread=True, summary="Make an account")
+    def create_account(self, request: AnyRequest, data: NewAccount, access: TheAccess) -> AccountItem:
+        doors = access.doors
+        row = doors.accounts.create(data.name, data.role, doors.hash(data.password), now_ms=doors.now_ms())
+        access.note(request, "account.created", row.name, role=row.role)
+        return _account(row)
+
+    @patch("/{account_id:int}", opt=ADMIN, sync_to_thread=True, summary="Change an account")
+    def change_account(
+        self, request: AnyRequest, account_id: FromPath[int], data: AccountChange, access: TheAccess
+    ) -> AccountItem:
+        doors = access.doors
+        if account_id >= 1 << 63 or doors.accounts.account(account_id) is None:
+            raise NotFoundException("there is no such account")
+        password = None if data.password is None else doors.hash(data.password)
+        row = doors.accounts.change(
+            account_id, now_ms=doors.now_ms(), role=data.role, password=password, disabled=data.disabled
+        )
+        if row is None:
+            raise NotFoundException("there is no such account")
+        changed = [name for name in ("role", "password", "disabled") if getattr(data, name) is not None]
+        access.note(
+            request, "account.changed", row.name, changed=changed, role=row.role, disabled=row.disabled
+        )
+        return _account(row)
+
+
+class TokensController(Controller):
+    path = "/api/v1/tokens"
+    tags = ("accounts",)
+
+    @get(opt=ADMIN, sync_to_thread=True, summary="List API tokens")
+    def list_tokens(self, access: TheAccess) -> Listing[TokenItem]:
+        return Listing([_token(row) for row in access.doors.accounts.tokens()], None)
+
+    @post(opt=ADMIN, sync_to_thread=True, summary="Make an API token")
+    def create_token(self, request: AnyRequest, data: NewToken, access: TheAccess) -> TokenItem:
+        """``token`` in the answer is the secret; it is not told again."""
+        doors = access.doors
+        expires = None
+        if data.expires_at is not None:
+            if data.expires_at.tzinfo is None:
+                raise ClientException("expires_at needs a time zone, such as 2030-01-01T00:00:00Z")
+            expires = int(data.expires_at.timestamp() * 1000)
+        secret, row = issue_token(
+            doors.accounts,
+            data.name,
+            data.role,
+            by=request.user.name,
+            now_ms=doors.now_ms(),
+            expires_at_ms=expires,
+        )
+        access.note(request, "token.created", row.name, role=row.role, id=row.id)
+        return _token(row, secret)
+
+    @delete("/{token_id:int}", opt=ADMIN, sync_to_thread=True, summary="Withdraw an API token")
+    def revoke_token(self, request: AnyRequest, token_id: FromPath[int], access: TheAccess) -> None:
+        doors = access.doors
+        if token_id >= 1 << 63 or not doors.accounts.revoke_token(token_id, now_ms=doors.now_ms()):
+            raise NotFoundException("there is no such token, or it is withdrawn already")
+        access.note(request, "token.revoked", str(token_id))
+
+
+class AuditController(Controller):
+    path = "/api/v1/audit"
+    tags = ("audit",)
+
+    @get(opt=ADMIN, sync_to_thread=True, summary="Who did what, latest first")
+    def list_audit(
+        self,
+        access: TheAccess,
+        action: FromQuery[str | None] = None,
+        actor: FromQuery[str | None] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
+        cursor: FromQuery[str | None] = None,
+    ) -> Listing[AuditItem]:
+        page = read(
+            lambda: access.doors.accounts.audit(limit=limit, cursor=cursor, action=action, actor=actor)
+        )
+        names = AuditItem.__struct_fields__
+        items = [AuditItem(**{name: getattr(row, name) for name in names}) for row in page.items]
+        return Listing(items, page.next_cursor)

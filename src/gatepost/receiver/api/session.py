@@ -1,0 +1,104 @@
+"""``/api/v1/session``: log in, see who one is, log out, change one's own password."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Controller, Request, Response, delete, get, post
+from litestar.datastructures import Cookie
+from litestar.exceptions import HTTPException, PermissionDeniedException
+from msgspec import Struct
+
+from gatepost.receiver.api.access import OPEN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.auth import COOKIE, LoginRefused, same_origin, session_secret
+from gatepost.store.accounts import Role
+
+__all__ = ["Credentials", "NewPassword", "SessionController", "SessionItem"]
+
+
+class Credentials(Struct, frozen=True):
+    """What one logs in with."""
+
+    name: str
+    password: str
+
+
+class NewPassword(Struct, frozen=True):
+    """A change of one's own password."""
+
+    current: str
+    new: str
+
+
+class SessionItem(Struct, frozen=True):
+    """Who one is here."""
+
+    name: str
+    role: Role
+
+
+class SessionController(Controller):
+    path = "/api/v1/session"
+    tags = ("session",)
+
+    @post(opt=OPEN, sync_to_thread=True, status_code=200, summary="Log in")
+    def log_in(
+        self, request: Request[Any, Any, Any], data: Credentials, access: TheAccess
+    ) -> Response[SessionItem]:
+        """Answers with the cookie of a new session. After some failures one has to wait: 429, ``Retry-After``."""
+        headers = dict(request.headers.items())
+        browser = "sec-fetch-site" in headers or "origin" in headers
+        if browser and not same_origin(headers, host=headers.get("host", "")):
+            raise PermissionDeniedException("log in on the console's own page")
+        try:
+            secret, account = access.doors.login(data.name, data.password, address=access.address(request))
+        except LoginRefused as refused:
+            raise _refused(refused) from None
+        before = session_secret(headers)
+        if before:
+            access.doors.logout(before)
+        cookie = Cookie(
+            key=COOKIE,
+            value=secret,
+            max_age=access.doors.session_s,
+            path="/",
+            httponly=True,
+            samesite="lax",
+            secure=access.secure(request),
+        )
+        return Response(SessionItem(account.name, account.role), cookies=[cookie])
+
+    @get(opt=VIEWER, sync_to_thread=False, summary="Who am I?")
+    def who(self, request: AnyRequest) -> SessionItem:
+        return SessionItem(request.user.name, request.user.role)
+
+    @delete(opt=VIEWER, sync_to_thread=True, summary="Log out")
+    def log_out(self, request: AnyRequest, access: TheAccess) -> Response[None]:
+        secret = session_secret(dict(request.headers.items()))
+        if secret:
+            access.doors.logout(secret)
+        cookie = Cookie(key=COOKIE, value="", max_age=0, path="/", httponly=True, samesite="lax")
+        return Response(None, status_code=204, cookies=[cookie])
+
+    @post("/password", opt=VIEWER, sync_to_thread=True, status_code=204, summary="Change one's own password")
+    def change_password(self, request: AnyRequest, data: NewPassword, access: TheAccess) -> None:
+        """Ends every session of the account, this one too."""
+        account_id = request.user.account_id
+        if account_id is None:
+            raise PermissionDeniedException("a token has no password")
+        try:
+            good = access.doors.verify(account_id, data.current, address=access.address(request))
+        except LoginRefused as refused:
+            raise _refused(refused) from None
+        if not good:
+            raise PermissionDeniedException("the current password is wrong")
+        encoded = access.doors.hash(data.new)
+        access.doors.accounts.change(account_id, now_ms=access.doors.now_ms(), password=encoded)
+        access.note(request, "account.password_changed", request.user.name)
+
+
+def _refused(refused: LoginRefused) -> HTTPException:
+    if refused.retry_after_s is None:
+        return HTTPException(str(refused), status_code=401)
+    wait = {"retry-after": str(int(refused.retry_after_s) + 1)}
+    return HTTPException(str(refused), status_code=429, headers=wait)

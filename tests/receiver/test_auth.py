@@ -1,0 +1,179 @@
+from pathlib import Path
+
+import argon2
+import pytest
+from tests.receiver.kit import Clock
+
+from gatepost.errors import SettingsError
+from gatepost.receiver.auth import (
+    COOKIE,
+    Doors,
+    LoginRefused,
+    Principal,
+    check_password,
+    first_administrator,
+    issue_token,
+    may,
+    same_origin,
+)
+from gatepost.store.accounts import Accounts
+from gatepost.store.sqlite import SqliteStore
+
+PASSWORD = "correct horse"
+QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def accounts(tmp_path: Path) -> Accounts:
+    return Accounts(SqliteStore.open(tmp_path / "data"))
+
+
+@pytest.fixture
+def doors(accounts: Accounts, clock: Clock) -> Doors:
+    doors = Doors(accounts, now=clock, session_s=3600, idle_s=600, hasher=QUICK)
+    accounts.create("anna", "operator", doors.hash(PASSWORD), now_ms=0)
+    return doors
+
+
+def cookie(secret: str, **more: str) -> dict[str, str]:
+    return {"cookie": f"other=1; {COOKIE}={secret}", **more}
+
+
+def test_each_role_includes_the_ones_before() -> None:
+    order = ("viewer", "operator", "admin")
+    for have in order:
+        for need in order:
+            assert may(have, need) == (order.index(have) >= order.index(need))  # type: ignore[arg-type]
+
+
+def test_the_first_administrator_is_made_once_and_a_made_up_password_is_told_once(accounts: Accounts) -> None:
+    password = first_administrator(accounts, password=None, now_ms=0)
+    assert password is not None
+    assert first_administrator(accounts, password=None, now_ms=0) is None
+    secret, account = Doors(accounts, now=Clock()).login("admin", password, address="::1")
+    assert secret
+    assert account.role == "admin"
+
+
+def test_the_first_administrators_password_can_come_from_outside(accounts: Accounts) -> None:
+    assert first_administrator(accounts, password="from outside", now_ms=0) is None
+    assert Doors(accounts, now=Clock()).login("admin", "from outside", address="::1")
+    with pytest.raises(SettingsError, match="8 to 256"):
+        check_password("short")
+
+
+def test_who_logs_in_is_known_by_the_cookie(doors: Doors) -> None:
+    secret, account = doors.login("anna", PASSWORD, address="::1")
+    assert doors.authenticate("GET", cookie(secret), host="h") == Principal("anna", "operator", account.id)
+    assert doors.authenticate("GET", cookie("guessed"), host="h") is None
+    assert doors.authenticate("GET", {}, host="h") is None
+
+
+def test_every_login_has_a_secret_of_its_own_and_the_store_has_none_of_them(
+    doors: Doors, tmp_path: Path
+) -> None:
+    first, _ = doors.login("anna", PASSWORD, address="::1")
+    second, _ = doors.login("anna", PASSWORD, address="::1")
+    assert first != second
+    stored = b"".join(file.read_bytes() for file in (tmp_path / "data").glob("gatepost.db*"))
+    for secret in (first, second, PASSWORD):
+        assert secret.encode() not in stored
+
+
+def test_a_session_ends_when_it_is_old_idle_or_logged_out(doors: Doors, clock: Clock) -> None:
+    secret, _ = doors.login("anna", PASSWORD, address="::1")
+    for _ in range(7):
+        clock.at += 500
+        assert doors.authenticate("GET", cookie(secret), host="h") is not None
+    clock.at += 100
+    assert doors.authenticate("GET", cookie(secret), host="h") is None
+    secret, _ = doors.login("anna", PASSWORD, address="::1")
+    clock.at += 600
+    assert doors.authenticate("GET", cookie(secret), host="h") is None
+    secret, _ = doors.login("anna", PASSWORD, address="::1")
+    doors.logout(secret)
+    assert doors.authenticate("GET", cookie(secret), host="h") is None
+
+
+def test_a_disabled_account_neither_logs_in_nor_goes_on(doors: Doors, accounts: Accounts) -> None:
+    accounts.create("root", "admin", doors.hash(PASSWORD), now_ms=0)
+    secret, account = doors.login("anna", PASSWORD, address="::1")
+    accounts.change(account.id, now_ms=0, disabled=True)
+    assert doors.authenticate("GET", cookie(secret), host="h") is None
+    with pytest.raises(LoginRefused):
+        doors.login("anna", PASSWORD, address="::1")
+
+
+@pytest.mark.parametrize(
+    ("more", "counts"),
+    [
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "none"}, True),
+        ({"sec-fetch-site": "cross-site"}, False),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"origin": "https://host:8080"}, True),
+        ({"origin": "https://elsewhere"}, False),
+        ({"origin": "null"}, False),
+        ({}, False),
+    ],
+)
+def test_a_session_counts_for_a_change_only_from_our_own_pages(
+    doors: Doors, more: dict[str, str], counts: bool
+) -> None:
+    secret, _ = doors.login("anna", PASSWORD, address="::1")
+    found = doors.authenticate("POST", cookie(secret, **more), host="host:8080")
+    assert (found is not None) is counts
+    assert same_origin(more, host="host:8080") is counts
+
+
+def test_a_token_counts_in_the_header_and_nowhere_else(doors: Doors, accounts: Accounts) -> None:
+    secret, row = issue_token(accounts, "payroll", "viewer", by="root", now_ms=0)
+    principal = Principal("token:payroll", "viewer")
+    assert doors.authenticate("POST", {"authorization": f"Bearer {secret}"}, host="h") == principal
+    for wrong in (f"Basic {secret}", secret, "Bearer", "Bearer x", f"bearer{secret}"):
+        assert doors.authenticate("GET", {"authorization": wrong}, host="h") is None
+    assert doors.authenticate("GET", cookie(secret), host="h") is None
+    accounts.revoke_token(row.id, now_ms=0)
+    assert doors.authenticate("GET", {"authorization": f"Bearer {secret}"}, host="h") is None
+
+
+def test_guessing_is_slowed_by_account_and_by_address(doors: Doors, clock: Clock) -> None:
+    for _ in range(5):
+        with pytest.raises(LoginRefused, match="wrong"):
+            doors.login("anna", "guessed", address="10.0.0.1")
+    with pytest.raises(LoginRefused, match="too many") as early:
+        doors.login("anna", PASSWORD, address="10.0.0.2")
+    assert early.value.retry_after_s == 2.0
+    with pytest.raises(LoginRefused, match="too many"):
+        doors.login("somebody else", PASSWORD, address="10.0.0.1")
+    clock.at += 2.0
+    assert doors.login("anna", PASSWORD, address="10.0.0.2")
+    assert doors.login("anna", PASSWORD, address="10.0.0.2")
+
+
+def test_asking_again_for_the_password_is_slowed_too(doors: Doors, accounts: Accounts) -> None:
+    anna = accounts.account("anna")
+    assert anna is not None
+    assert doors.verify(anna.id, PASSWORD, address="::1")
+    for _ in range(5):
+        assert not doors.verify(anna.id, "guessed", address="::1")
+    with pytest.raises(LoginRefused):
+        doors.verify(anna.id, PASSWORD, address="::1")
+
+
+def test_logins_are_in_the_audit_log_refused_ones_too(doors: Doors, accounts: Accounts) -> None:
+    doors.login("anna", PASSWORD, address="10.0.0.1")
+    with pytest.raises(LoginRefused):
+        doors.login("anna", "guessed", address="10.0.0.2")
+    found = [(row.actor, row.action, row.address) for row in accounts.audit().items]
+    assert found == [("anna", "login.refused", "10.0.0.2"), ("anna", "login", "10.0.0.1")]
+
+
+def test_a_password_is_the_same_however_it_is_composed(doors: Doors, accounts: Accounts) -> None:
+    accounts.create("zoe", "viewer", doors.hash("Zoe\u0308 and Zoe\u0308"), now_ms=0)
+    assert doors.login("zoe", "Zo\u00eb and Zo\u00eb", address="::1")
