@@ -1,6 +1,7 @@
 """A receiver small enough to be read, that keeps what it is sent and answers what a test wants."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -35,8 +36,8 @@ class Listener:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/Record"
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+    async def start(self, *, tls: ssl.SSLContext | None = None) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -1,11 +1,13 @@
 import asyncio
 import json
 import os
+import re
+import signal
 import sys
 from pathlib import Path
 
 import pytest
-from tests.simulator.conftest import Listener, reply
+from tests.simulator.conftest import Listener, reply, until
 
 from gatepost import cli
 
@@ -54,6 +56,38 @@ async def test_it_fails_when_something_was_not_acknowledged(listener: Listener) 
     assert "not acknowledged" in out
 
 
+async def test_a_second_interrupt_does_not_wait_for_a_receiver_that_is_silent(listener: Listener) -> None:
+    listener.answer = lambda body: b""
+    process = await asyncio.create_subprocess_exec(
+        *(
+            sys.executable,
+            "-m",
+            "gatepost.cli",
+            "simulate",
+            "--to",
+            listener.url,
+            "--engine",
+            "fast",
+            "--no-images",
+        ),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        await until(lambda: listener.bodies)
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await process.wait()
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(10):
+            assert await process.wait() == 130
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -91,3 +125,12 @@ def test_the_help_is_in_the_language_of_the_reader(
 ) -> None:
     assert cli.run(["simulate", "--help"]) == 0
     assert "--terminal-api" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", ["simulate.md", "simulate.zh.md"])
+def test_every_option_stands_in_the_how_to(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["simulate", "--help"]) == 0
+    options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
+    text = (Path(__file__).parents[2] / "docs" / "how-to" / page).read_text(encoding="utf-8")
+    assert len(options) > 20
+    assert {option for option in options if f"`{option}" not in text} == set()

@@ -1,7 +1,9 @@
 import asyncio
 import itertools
+import ssl
 
 import pytest
+import trustme
 from tests.simulator.conftest import Listener, reply, until
 
 from gatepost.simulator.fast import Fast, Job
@@ -108,3 +110,31 @@ async def test_with_a_rate_no_more_becomes_due_than_the_rate(listener: Listener)
 async def test_a_mixed_fleet_arrives_as_a_mixed_fleet(listener: Listener) -> None:
     await run(Plan(seed=1, terminals=40), listener, events=160)
     assert {decode(body, lenient=True).dialect for body in listener.bodies} == set(Dialect)
+
+
+async def test_it_speaks_https_to_a_receiver_that_it_trusts(listener: Listener) -> None:
+    await listener.stop()
+    authority = trustme.CA()
+    theirs, ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    authority.configure_trust(ours)
+    await listener.start(tls=theirs)
+    url = listener.url.replace("http:", "https:")
+    fast = Fast(Plan(seed=1, terminals=2, **PLAIN), Job(url=url, connections=2, events=10, tls=ours))
+    async with asyncio.timeout(30):
+        await fast.run()
+    assert fast.meter.acknowledged == len(set(listener.bodies)) == 10
+
+
+async def test_a_certificate_that_it_does_not_trust_gets_nothing(listener: Listener) -> None:
+    await listener.stop()
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(theirs)
+    await listener.start(tls=theirs)
+    url = listener.url.replace("http:", "https:")
+    fast = Fast(Plan(seed=1, terminals=1, **PLAIN), Job(url=url, connections=1, seconds=0.3))
+    async with asyncio.timeout(30):
+        await fast.run()
+    assert fast.meter.acknowledged == 0
+    assert fast.meter.errors
+    assert not listener.bodies

@@ -112,7 +112,8 @@ class Fast:
         self._lines = lines
         self._working = len(lines)
         self.began = self.finished = self.clock()
-        await asyncio.gather(*(line.connect() for line in lines))
+        for line in lines:
+            line.start()
         pace = asyncio.create_task(self._pace()) if self.job.rate else None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.job.seconds):
@@ -127,8 +128,7 @@ class Fast:
         if not self.ended.is_set():
             self.finished = self.clock()
             self.ended.set()
-        for line in lines:
-            line.close()
+        await asyncio.gather(*(line.close() for line in lines))
 
     @property
     def elapsed(self) -> float:
@@ -154,7 +154,9 @@ class Fast:
                 self.due.append(begin + number / self.job.rate)
             released = until
             while self.due and self.idle:
-                self.idle.popleft().send_next()
+                line = self.idle.popleft()
+                if not line.request:  # one that lost its connection while idle may stand here twice
+                    line.send_next()
 
 
 class _Line(asyncio.Protocol):
@@ -173,11 +175,15 @@ class _Line(asyncio.Protocol):
         self.failures = 0
         self.stopping = self.over = False
         self.timer: asyncio.TimerHandle | None = None
-        self.reconnecting: asyncio.Task[None] | None = None
+        self.connecting: asyncio.Task[None] | None = None
 
     # -- the connection
 
-    async def connect(self) -> None:
+    def start(self) -> None:
+        """Begin to connect; the first request follows by itself."""
+        self.connecting = self.loop.create_task(self._connect())
+
+    async def _connect(self) -> None:
         """Connect, and try again until it works or the run ends."""
         target = self.fast.target
         while not self.over:
@@ -212,11 +218,11 @@ class _Line(asyncio.Protocol):
             return
         if self.request:
             self._failed("the connection was lost", refused=False)
-        self.reconnecting = self.loop.create_task(self._reconnect())
+        self.connecting = self.loop.create_task(self._reconnect())
 
     async def _reconnect(self) -> None:
         await asyncio.sleep(self._pause() if self.request else 0)
-        await self.connect()
+        await self._connect()
 
     def stop(self) -> None:
         """Begin nothing new."""
@@ -224,11 +230,12 @@ class _Line(asyncio.Protocol):
         if not self.request:
             self._finish()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self.over = True
         self._disarm()
-        if self.reconnecting:
-            self.reconnecting.cancel()
+        if self.connecting:
+            self.connecting.cancel()
+            await asyncio.gather(self.connecting, return_exceptions=True)
         if self.transport:
             self.transport.abort()
 
