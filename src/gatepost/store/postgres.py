@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors as pg
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import Table, create_engine, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError
@@ -47,7 +47,6 @@ _MIGRATING, _WRITER = 0x6761, 0x6762
 """Classes of advisory locks, so that two receivers do not migrate at once and have different numbers."""
 
 _TRIES = 4
-_TALLIES = {rows: upserts.tally("postgresql", rows) for rows in upserts.ROWS}
 _ALARM = upserts.alarm("postgresql")
 _PEER, _DISAGREEMENT = upserts.peer("postgresql"), upserts.disagreement("postgresql")
 _HORIZON = text(
@@ -214,8 +213,7 @@ class PostgresStore(BaseStore):
             for seen in sorted(lessons.seen, key=lambda row: row[2]):
                 db.execute("UPDATE terminals SET model = %s, dialect = %s WHERE id = %s", seen)
             tallies = [tally.row(number, self.writer) for number, tally in a.add_up(batch, fresh).items()]
-            for rows, values in upserts.in_steps(tallies):
-                db.execute(_TALLIES[rows], values)
+            db.execute(_TALLIES, [list(column) for column in zip(*tallies, strict=True)])
             again = self._existing(db, [x for x, new in zip(batch, fresh, strict=True) if not new])
             db.execute("COMMIT")
         existing = {(row[0], bytes(row[1])): row[2] for cursor in again for row in cursor}
@@ -389,9 +387,8 @@ def _inserts() -> dict[tuple[str, bool], str]:
         (schema.quarantine, a.QUARANTINE_COLUMNS),
     ):
         columns = ", ".join(("id", *names))
-        arrays = ", ".join(f"%b::{_type(table.c[name])}[]" for name in ("id", *names))
         insert = (
-            f"INSERT INTO {table.name} ({columns}) SELECT * FROM unnest({arrays})"
+            f"INSERT INTO {table.name} ({columns}) {_unnest(table, ('id', *names))}"
             " ON CONFLICT (terminal_id, key) DO NOTHING RETURNING id"
         )
         found[table.name, False] = insert
@@ -407,7 +404,13 @@ def _type(column: Any) -> str:
     return str(column.type.compile(dialect=_DIALECT))
 
 
+def _unnest(table: Table, columns: Sequence[str]) -> str:
+    """A query that answers rows out of one array a column: short, whatever their number, so that it stays prepared."""
+    return f"SELECT * FROM unnest({', '.join(f'%b::{_type(table.c[name])}[]' for name in columns)})"
+
+
 _INSERTS = _inserts()
+_TALLIES = upserts.tally("postgresql", source=_unnest(schema.tallies, a.TALLY_COLUMNS))
 
 
 def where(url: URL) -> str:

@@ -16,7 +16,7 @@ ROWS = (64, 16, 4, 1)
 """Rows of one statement. Few sizes, so that every statement stays prepared."""
 
 _TALLY = """
-INSERT INTO tallies ({columns}) VALUES {rows}
+INSERT INTO tallies ({columns}) {rows}
 ON CONFLICT (terminal_id, writer) DO UPDATE SET
     records = tallies.records + excluded.records,
     alarms = tallies.alarms + excluded.alarms,
@@ -38,7 +38,7 @@ ON CONFLICT (terminal_id, writer) DO UPDATE SET
     peer = excluded.peer
 """
 _ALARM = """
-INSERT INTO alarms (id, terminal_id, trace_id, status, code, first_at_ms, last_at_ms) VALUES {rows}
+INSERT INTO alarms (id, terminal_id, trace_id, status, code, first_at_ms, last_at_ms) {rows}
 ON CONFLICT (terminal_id, trace_id) DO UPDATE SET
     status = {greatest}(alarms.status, excluded.status),
     code = {least}(coalesce(alarms.code, excluded.code), coalesce(excluded.code, alarms.code)),
@@ -46,11 +46,11 @@ ON CONFLICT (terminal_id, trace_id) DO UPDATE SET
     last_at_ms = {greatest}(alarms.last_at_ms, excluded.last_at_ms)
 """
 _PEER = """
-INSERT INTO peers (address, terminal_id, at_ms) VALUES {rows}
+INSERT INTO peers (address, terminal_id, at_ms) {rows}
 ON CONFLICT (address) DO UPDATE SET terminal_id = excluded.terminal_id, at_ms = excluded.at_ms
 """
 _DISAGREEMENT = """
-INSERT INTO disagreements (terminal_id, source, said, count, first_at_ms, last_at_ms) VALUES {rows}
+INSERT INTO disagreements (terminal_id, source, said, count, first_at_ms, last_at_ms) {rows}
 ON CONFLICT (terminal_id, source, said) DO UPDATE SET
     count = disagreements.count + 1, last_at_ms = excluded.last_at_ms
 """
@@ -65,32 +65,40 @@ def in_steps(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, list[Any]]]
         at += size
 
 
-def _fill(statement: str, count: int, dialect: str, *, columns: str = "", rows: int = 1) -> str:
+def _values(count: int, dialect: str, rows: int = 1) -> str:
+    mark = "%s" if dialect == "postgresql" else "?"
+    return "VALUES " + ", ".join([f"({', '.join([mark] * count)})"] * rows)
+
+
+def _fill(statement: str, dialect: str, rows: str, *, columns: str = "") -> str:
     postgres = dialect == "postgresql"
-    marks = ", ".join(["%s" if postgres else "?"] * count)
     return statement.format(
         columns=columns,
-        rows=", ".join([f"({marks})"] * rows),
+        rows=rows,
         greatest="greatest" if postgres else "max",
         least="least" if postgres else "min",
     )
 
 
-def tally(dialect: str, rows: int = 1) -> str:
-    """Takes :data:`gatepost.store.arrivals.TALLY_COLUMNS`, of another terminal in each row."""
-    return _fill(_TALLY, len(TALLY_COLUMNS), dialect, columns=", ".join(TALLY_COLUMNS), rows=rows)
+def tally(dialect: str, rows: int = 1, *, source: str = "") -> str:
+    """Takes :data:`gatepost.store.arrivals.TALLY_COLUMNS`, of another terminal in each row.
+
+    ``source`` is a query that answers those columns, where they do not come as parameters.
+    """
+    source = source or _values(len(TALLY_COLUMNS), dialect, rows)
+    return _fill(_TALLY, dialect, source, columns=", ".join(TALLY_COLUMNS))
 
 
 def alarm(dialect: str) -> str:
     """Takes a row of :func:`gatepost.store.arrivals.merge_alarms`."""
-    return _fill(_ALARM, 7, dialect)
+    return _fill(_ALARM, dialect, _values(7, dialect))
 
 
 def peer(dialect: str) -> str:
     """Takes address, terminal, time."""
-    return _fill(_PEER, 3, dialect)
+    return _fill(_PEER, dialect, _values(3, dialect))
 
 
 def disagreement(dialect: str) -> str:
     """Takes terminal, source, what it said, 1, time, time."""
-    return _fill(_DISAGREEMENT, 6, dialect)
+    return _fill(_DISAGREEMENT, dialect, _values(6, dialect))
