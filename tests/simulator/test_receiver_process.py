@@ -40,3 +40,17 @@ async def test_a_receiver_that_cannot_start_is_told_with_what_it_said(receiver: 
     taken = socket.create_server(("127.0.0.1", receiver.port))
     with taken, pytest.raises(ReceiverFailed, match=r"the receiver ended at its start: .*in use"):
         await receiver.start()
+
+
+async def test_a_token_that_it_makes_may_read_what_the_receiver_lists(receiver: ReceiverProcess) -> None:
+    await receiver.start()
+    async with Api(receiver.url, token=receiver.make_token) as api:
+        found = await api.inventory()
+    assert found.events == ()
+    assert found.stats["records"] == 0
+
+
+async def test_a_token_that_cannot_be_made_is_told_with_the_reason(receiver: ReceiverProcess) -> None:
+    receiver.data.write_text("no folder")
+    with pytest.raises(ReceiverFailed, match="tokens create"):
+        await receiver.make_token()
