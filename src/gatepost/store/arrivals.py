@@ -78,8 +78,8 @@ def text(value: str) -> str:
 
 
 def encode_problems(problems: Iterable[Problem]) -> str | None:
-    found = [[p.where, p.why] for p in problems]
-    return text(_encoder.encode(found).decode()) if found else None
+    found = [[text(problem.where), text(problem.why)] for problem in problems]
+    return _encoder.encode(found).decode() if found else None
 
 
 def decode_problems(stored: str | None) -> tuple[Problem, ...]:

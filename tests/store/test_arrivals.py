@@ -1,0 +1,128 @@
+"""From arrivals to rows."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.store.events import RECEIVED_MS, alarm, arrival, record, unknown
+
+from gatepost import wire
+from gatepost.store import arrivals as a
+from gatepost.wire import Problem
+
+
+@given(st.integers(0, 8_000 * 365 * 86_400_000_000).map(lambda us: a.EPOCH + timedelta(microseconds=us)))
+def test_a_time_survives_to_the_millisecond(moment: datetime) -> None:
+    whole = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    assert a.moment(a.ms(moment)) == whole
+
+
+def test_no_time_stays_none() -> None:
+    assert a.ms(None) is None
+    assert a.moment(None) is None
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=())))
+def test_any_text_becomes_one_that_both_databases_hold_and_stays_so(value: str) -> None:
+    held = a.text(value)
+    held.encode()
+    assert "\0" not in held
+    assert a.text(held) == held
+
+
+def test_ordinary_text_stays_as_it_is() -> None:
+    assert a.text("王五 Ünal 😀") == "王五 Ünal 😀"
+
+
+@given(st.lists(st.builds(Problem, st.text(), st.text())))
+def test_problems_survive(problems: list[Problem]) -> None:
+    stored = a.encode_problems(problems)
+    expected = tuple(Problem(a.text(p.where), a.text(p.why)) for p in problems)
+    assert a.decode_problems(stored) == expected
+
+
+def test_a_facet_lumps_together_what_no_table_knows() -> None:
+    odd = record(1, recognition_type=77, abnormal_type=78, entry_mode=79, passed=None)
+    assert a.facet(odd, True) == (-2, -1, -2, -2, 1)
+    bare = wire.Record(recognition_type=None, abnormal_type=None, entry_mode=None, passed=None)
+    assert a.facet(bare, False) == (-1, -1, -1, -1, 0)
+    assert a.facet(record(1), False) == (1, 1, 0, 1, 0)
+    assert a.known("entry_mode", 79) == -2
+    assert a.known("entry_mode", 12) == 12
+
+
+def test_facets_are_few_whatever_is_sent() -> None:
+    count = 3 * 2
+    for codes in a.KNOWN_CODES.values():
+        count *= len(codes) + 2
+    assert count < 10_000
+
+
+@pytest.mark.parametrize(
+    "user", [None, wire.User(), wire.User(type=2, remark="visitor", groups=(wire.Group("1", "a"),), pin="1")]
+)
+def test_somebody_without_name_and_number_is_a_stranger(user: wire.User | None) -> None:
+    assert a.person(user, 1) is None
+
+
+def test_the_pin_is_no_part_of_a_person() -> None:
+    one = a.person(wire.User(user_id="1", pin="1111"), 1)
+    two = a.person(wire.User(user_id="1", pin="2222"), 1)
+    assert one == two
+    assert one is not None
+    assert "1111" not in repr(one)
+    assert a.person_digest(one) == a.person_digest(one)
+
+
+def test_people_differ_by_site_and_by_every_field() -> None:
+    users = [wire.User(user_id="1"), wire.User(user_id="1", name="n"), wire.User(user_id="1", ic_number="n")]
+    people = [a.person(user, site) for user in users for site in (1, 2)]
+    assert len({a.person_digest(who) for who in people if who}) == 6
+
+
+def test_rows_have_a_value_for_each_column() -> None:
+    assert len(a.record_row(arrival(record(1)), record(1), 1, None)) == len(a.RECORD_COLUMNS)
+    assert len(a.alarm_row(arrival(alarm()), alarm())) == len(a.ALARM_COLUMNS)
+    assert len(a.quarantine_row(arrival(unknown()))) == len(a.QUARANTINE_COLUMNS)
+    assert len(a.Tally().row(1, 0)) == len(a.TALLY_COLUMNS)
+
+
+STEPS = st.lists(
+    st.tuples(st.integers(0, 2), st.sampled_from([1, 2, 3, 9, None]), st.integers(0, 3)), max_size=12
+)
+
+
+@given(STEPS, st.randoms(use_true_random=False))
+def test_alarms_merge_to_the_same_in_any_order(
+    steps: list[tuple[int, int | None, int]], rand: object
+) -> None:
+    batch = [arrival(alarm(f"t{trace}", status, code=10000 + code)) for trace, status, code in steps]
+    merged = a.merge_alarms(batch, range(len(batch)), [True] * len(batch))
+    rand.shuffle(batch)  # type: ignore[attr-defined]  # a random.Random
+    again = a.merge_alarms(batch, range(len(batch)), [True] * len(batch))
+    assert [row[1:] for row in merged] == [row[1:] for row in again]
+
+
+def test_only_new_steps_are_merged() -> None:
+    batch = [arrival(alarm(status=3)), arrival(alarm(status=1)), arrival(record(1))]
+    assert [row[3] for row in a.merge_alarms(batch, range(3), [False, True, True])] == [1]
+
+
+def test_duplicates_count_as_nothing_else() -> None:
+    batch = [arrival(record(1)), arrival(record(1), problems=(Problem("a", "b"),)), arrival(unknown(), 2)]
+    tallies = a.add_up(batch, [True, False, True])
+    assert (tallies[1].records, tallies[1].duplicates, tallies[1].with_problems) == (1, 1, 0)
+    assert tallies[2].quarantined == 1
+    assert tallies[1].first_at_ms == tallies[1].last_at_ms == RECEIVED_MS
+
+
+def test_only_what_is_not_known_yet_is_learnt() -> None:
+    peers: dict[str, int] = {}
+    seen: dict[int, tuple[str | None, str | None]] = {}
+    batch = [arrival(record(1), bind_peer=True, model="T1"), arrival(record(2), bind_peer=True)]
+    first = a.learn(batch, peers=peers, seen=seen)
+    assert first.peers == [("10.0.0.9", 1, RECEIVED_MS)]
+    assert first.seen == [("T1", "1.3.0", 1)]
+    again = a.learn(batch, peers=peers, seen=seen)
+    assert (again.peers, again.seen, again.disagreements) == ([], [], [])

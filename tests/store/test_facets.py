@@ -1,0 +1,50 @@
+"""Facets, and taking images away."""
+
+from tests.store.conftest import Opener
+from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
+
+from gatepost.store.base import BaseStore
+from gatepost.store.facets import ensure, take_images_away
+from gatepost.store.store import RecordQuery
+
+DAY_MS = 86_400_000
+
+
+def fill(open_store: Opener) -> BaseStore:
+    store = open_store()
+    store.ensure_terminal("SN-1", now_ms=0)
+    for day in range(3):
+        at = RECEIVED_MS + day * DAY_MS
+        store.write([arrival(record(day * 10 + n), image=JPEG, received_at_ms=at) for n in range(4)])
+        store.write([arrival(alarm(f"t{day}"), image=JPEG, received_at_ms=at)])
+    return store
+
+
+def test_a_facet_is_made_once(open_store: Opener) -> None:
+    store = open_store()
+    facet = {"recognition_type": 1, "passed": 1, "abnormal_type": 0, "entry_mode": 1, "has_image": 0}
+    with store.changing() as db:
+        assert ensure(db, facet) == ensure(db, facet) != ensure(db, facet | {"has_image": 1})
+
+
+def test_records_whose_images_are_taken_away_are_found_among_those_without(open_store: Opener) -> None:
+    store = fill(open_store)
+    first = RECEIVED_MS // DAY_MS
+    with store.changing() as db:
+        assert take_images_away(db, lambda c: c.image_day <= first) == 5
+        assert take_images_away(db, lambda c: c.image_day <= first) == 0
+    with_image = store.records(RecordQuery(has_image=True)).items
+    without = store.records(RecordQuery(has_image=False)).items
+    assert [row.uuid for row in without] == [f"uuid-{n}" for n in (3, 2, 1, 0)]
+    assert len(with_image) == 8
+    assert store.image(without[0].id) is None
+    assert store.image(with_image[0].id) == JPEG
+
+
+def test_what_arrives_afterwards_is_found_too(open_store: Opener) -> None:
+    store = fill(open_store)
+    with store.changing() as db:
+        take_images_away(db)
+    store.write([arrival(record(100)), arrival(record(101), image=JPEG)])
+    assert [row.uuid for row in store.records(RecordQuery(has_image=True)).items] == ["uuid-101"]
+    assert len(store.records(RecordQuery(has_image=False)).items) == 13

@@ -1,0 +1,127 @@
+"""Images, a file a day."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gatepost.errors import StoreError
+from gatepost.store.images import DayFiles, connect_day, day_name, sync_directory
+
+DAY = 19_849
+
+
+def test_a_day_is_called_by_its_date() -> None:
+    assert day_name(0) == "1970-01-01"
+    assert day_name(DAY) == "2024-05-06"
+
+
+def test_images_come_back_from_the_day_they_were_put_into(tmp_path: Path) -> None:
+    files = DayFiles(tmp_path / "images")
+    for day in (DAY, DAY + 1, DAY):
+        first = files.reserve(day, 200)
+        files.add([(first + n, b"%d-%d" % (day, n)) for n in range(200)])
+    assert files.days() == [DAY, DAY + 1]
+    assert files.read(DAY, 1) == b"19849-0"
+    assert files.read(DAY, 400) == b"19849-199"
+    assert files.read(DAY + 1, 201) is None
+    assert files.read(1, 1) is None
+    files.close()
+
+
+def test_ids_go_on_where_the_file_ends(tmp_path: Path) -> None:
+    files = DayFiles(tmp_path / "images")
+    files.add([(files.reserve(DAY, 1), b"x")])
+    files.close()
+    files = DayFiles(tmp_path / "images")
+    assert files.reserve(DAY, 5) == 2
+    assert files.reserve(DAY, 1) == 7
+    files.close()
+
+
+def test_a_file_syncs_before_it_answers_and_has_large_pages(tmp_path: Path) -> None:
+    files = DayFiles(tmp_path / "images")
+    files.reserve(DAY, 1)
+    db = files._writer
+    assert db is not None
+    assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert db.execute("PRAGMA journal_mode").fetchone() != ("off",)
+    assert db.execute("PRAGMA page_size").fetchone() == (32768,)
+    files.close()
+
+
+def test_a_day_is_read_in_order_from_any_place_on(tmp_path: Path) -> None:
+    files = DayFiles(tmp_path / "images")
+    files.reserve(DAY, 10)
+    files.add([(n, bytes([n])) for n in range(1, 11)])
+    assert [n for n, _ in files.scan(DAY, step=3)] == list(range(1, 11))
+    assert list(files.scan(DAY, 8)) == [(9, b"\x09"), (10, b"\x0a")]
+    assert list(files.scan(DAY + 1)) == []
+    files.close()
+
+
+def test_a_day_is_deleted_by_deleting_its_file_also_while_it_is_written(tmp_path: Path) -> None:
+    files = DayFiles(tmp_path / "images")
+    files.add([(files.reserve(DAY, 1), b"x")])
+    files.drop(DAY)
+    files.drop(DAY)
+    assert list((tmp_path / "images").iterdir()) == []
+    files.add([(files.reserve(DAY, 1), b"y")])
+    assert files.read(DAY, 1) == b"y"
+    files.close()
+
+
+def test_to_add_without_reserving_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="reserved"):
+        DayFiles(tmp_path / "images").add([(1, b"x")])
+
+
+def test_closing_twice_does_no_harm(tmp_path: Path) -> None:
+    files = DayFiles(tmp_path / "images")
+    files.close()
+    files.close()
+
+
+def test_a_reader_makes_no_folder(tmp_path: Path) -> None:
+    files = DayFiles(tmp_path / "images", read_only=True)
+    assert files.days() == []
+    assert not (tmp_path / "images").exists()
+
+
+def test_what_a_crash_left_half_written_is_rolled_back_at_the_next_start(tmp_path: Path) -> None:
+    files = DayFiles(tmp_path / "images")
+    files.add([(files.reserve(DAY, 1), b"x" * 100_000)])
+    files.close()
+    script = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA cache_size = 1")
+db.execute("BEGIN IMMEDIATE")
+db.execute("UPDATE images SET data = zeroblob(100000)")
+db.executemany("INSERT INTO images (data) VALUES (?)", [(bytes(200000),)] * 50)
+os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", script, files.path(DAY)], check=False)
+    journal = files.path(DAY).with_name(f"{day_name(DAY)}.db-journal")
+    assert journal.stat().st_size
+    again = DayFiles(tmp_path / "images")
+    assert again.read(DAY, 1) == b"x" * 100_000
+    assert [n for n, _ in again.scan(DAY)] == [1]
+
+
+def test_a_file_can_be_opened_to_read_only(tmp_path: Path) -> None:
+    files = DayFiles(tmp_path / "images")
+    files.add([(files.reserve(DAY, 1), b"x")])
+    files.close()
+    with closing(connect_day(files.path(DAY), "ro")) as db, pytest.raises(sqlite3.OperationalError):
+        db.execute("DELETE FROM images")
+
+
+def test_syncing_what_is_no_directory_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    sync_directory(tmp_path)
+    with pytest.raises(NotADirectoryError):
+        sync_directory(tmp_path / "file")
