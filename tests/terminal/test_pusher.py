@@ -342,6 +342,32 @@ class TestRefused:
             assert await made.pusher.push_once() == 0, "each waits for its own back-off"
             assert made.pusher.status().failures == 0
 
+    async def test_a_receiver_that_refuses_everything_does_not_turn_the_backlog_into_dead_letters(
+        self, tmp_path, clock
+    ):
+        async with (
+            BadReceiver(bad.answer(200, REFUSAL)) as receiver,
+            line(tmp_path, receiver.url, settings=SLOW, clock=clock) as made,
+        ):
+            await made.records([f"r{n}" for n in range(300)])
+            while await made.pusher.push_once():
+                pass
+            for _ in range(600):
+                clock.pass_(6.0)
+                await made.pusher.push_once()
+            status = await made.status()
+            assert len(receiver.requests) < 250, "an hour of tries"
+            assert status.dead < 20
+            receiver.behave(bad.good)
+            clock.pass_(60.0)
+            while await made.pusher.push_once():
+                pass
+            clock.pass_(60.0)
+            while await made.pusher.push_once():
+                pass
+            status = await made.status()
+        assert status.delivered + status.dead == 300
+
     async def test_as_many_refusals_as_set_and_not_one_more(self, tmp_path, clock):
         three = settings(max_refusals=3)
         async with (
@@ -382,7 +408,7 @@ class TestRefused:
             ):
                 await made.put(record("r1"))
                 await made.pusher.push_once()
-        assert [entry["event"] for entry in logs] == ["pusher.dead_letter"]
+        assert [entry["event"] for entry in logs] == ["pusher.dead_letters"]
         assert "Zhang" not in str(logs)
 
 
@@ -395,6 +421,7 @@ class TestSubscription:
         ):
             await made.records([f"r{n}" for n in range(16)])
             await made.pusher.push_once()
+            clock.pass_(1.0)
             await made.outbox.subscribe(Subscription(new.url, enabled=True))
             assert await made.pusher.push_once() == 8, "what the old one did says nothing about the new one"
             clock.pass_(3.0)
@@ -437,6 +464,20 @@ class TestSubscription:
             await made.when(lambda status: status.delivered == 8)
             assert (await made.status()).pending == 12
         assert len(receiver.requests) == 8
+
+    async def test_whoever_subscribes_again_is_tried_at_once(self, tmp_path, clock):
+        async with (
+            BadReceiver(bad.answer(503, b"", "retry-after: 3000")) as receiver,
+            line(tmp_path, receiver.url, settings=SLOW, clock=clock) as made,
+        ):
+            await made.records(["r1", "r2", "r3"])
+            await made.pusher.push_once()
+            assert await made.pusher.push_once() == 0
+            receiver.behave(bad.good)
+            clock.pass_(2.0)
+            await made.outbox.subscribe(Subscription(receiver.url, enabled=True))
+            assert await made.pusher.push_once() == 1, "a try"
+            assert await made.pusher.push_once() == 2, "and the others that had failed, at once"
 
 
 class TestCrash:

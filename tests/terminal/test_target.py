@@ -47,7 +47,7 @@ def test_no_address_adds_a_line_to_a_request(text):
     except ValueError:
         return
     head = request_head(target, None, b"", 5)
-    assert head.count(b"\r\n") == 6
+    assert head.count(b"\r\n") == 7
     assert head.startswith(b"POST /")
     assert head.split(b"\r\n")[0].count(b" ") == 2
 

@@ -249,7 +249,10 @@ class Outbox:
         return self._subscription
 
     async def subscribe(self, subscription: Subscription) -> None:
-        """Store where to push to; on disk when this returns. The backlog goes along, whatever changes."""
+        """Store where to push to; on disk when this returns. The backlog goes along, whatever changes.
+
+        Whoever subscribes, again or anew, is there now: nothing waits for the end of a back-off any longer.
+        """
 
         def store(transaction: Transaction) -> Subscription:
             transaction.db.execute(
@@ -257,6 +260,7 @@ class Outbox:
                 " ON CONFLICT (id) DO UPDATE SET event_dest = excluded.event_dest, enabled = excluded.enabled",
                 (subscription.event_dest, subscription.enabled),
             )
+            self._queue.hasten(transaction.db)
             return subscription
 
         await self._writer.submit(store, durable=True, then=self._subscribed)

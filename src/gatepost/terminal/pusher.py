@@ -7,13 +7,8 @@ Rules:
   attempted twice within the first back-off, so a terminal that crashes and starts in a loop does not hammer
   the receiver.
 - **Delivered** is only what `wire.classify` calls so.
-- **Unreachable** is said of the receiver: a gate closes for the back-off (full jitter, ``Retry-After``
-  honoured), then *one* event at a time is tried; the first answer opens the window at once. The event that
-  failed goes to the back of the line, so that the next try is another one: a single event which makes a
-  receiver answer 500 holds up nobody. When others get through and it alone fails again, it waits by itself
-  and closes no gate.
-- **Refused** is said of the event: it is tried again later, while the others go on, and ends in the dead
-  letters.
+- **Unreachable** and **refused** are told apart by `wire.classify`. The first is retried for ever, the second
+  ends in the dead letters; what either means for the other events, `gate` decides.
 - **The address** is read before every claim. What is in flight to the old one ends there, and its failures
   say nothing of the new one.
 - Waiting goes by a clock that nobody sets; only what is written to the outbox is in Unix seconds.
@@ -28,7 +23,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -37,13 +31,14 @@ import structlog
 from msgspec import Struct
 
 from gatepost.errors import OutboxError
-from gatepost.retry import Backoff, DeadLetter, Done, RetryAt, Step, next_step
+from gatepost.retry import Backoff, DeadLetter, RetryAt, Step, next_step
 from gatepost.settings import TerminalSettings
+from gatepost.terminal.gate import Gate
 from gatepost.terminal.outbox import Claimed, Outbox
 from gatepost.terminal.target import header_lines
 from gatepost.terminal.transport import Limits, NoReply, Transport
 from gatepost.terminal.trust import Trust
-from gatepost.wire import Outcome, Unreachable, classify
+from gatepost.wire import Outcome, Refused, Subscription, Unreachable, classify
 
 __all__ = ["Pusher", "PusherStatus", "transport_for"]
 
@@ -52,8 +47,8 @@ log = structlog.get_logger(__name__)
 LONGEST_LOOK_AWAY = 5.0
 """Seconds after which the clock of the outbox is looked at again: somebody may have set it."""
 
-SUSPECTS = 1000
-"""Events whose failures are remembered one by one."""
+BURST_S = 60.0
+"""Seconds of dead letters that are told in one line of the log."""
 
 
 class PusherStatus(Struct, frozen=True):
@@ -74,14 +69,6 @@ class _Attempt(Struct, frozen=True, eq=False):
     epoch: int
 
 
-class _Suspect(Struct):
-    """An event that failed: how often although others got through, and how many answers there were when it
-    last did."""
-
-    blame: int
-    answers: int
-
-
 def transport_for(settings: TerminalSettings) -> Transport:
     """Make the transport that these settings ask for. Raise `SettingsError` if a file or a proxy cannot be
     used."""
@@ -98,7 +85,7 @@ def transport_for(settings: TerminalSettings) -> Transport:
             send_s=settings.send_timeout_s,
             reply_s=settings.reply_timeout_s,
         ),
-        proxies=urllib.request.getproxies() if settings.proxy_from_environment else None,
+        proxies=_proxies_of_the_environment() if settings.proxy_from_environment else None,
     )
     transport.check()
     return transport
@@ -135,6 +122,7 @@ class Pusher:
         self._now = now
         self._monotonic = monotonic
         self._rand = (rand or random.Random()).random  # noqa: S311 - jitter is no secret
+        self._gate = Gate(self._policy, self._rand)
         self._under_way: dict[asyncio.Task[None], _Attempt] = {}
         self._results: list[tuple[int, Step]] = []
         self._claimed: list[Claimed] = []
@@ -142,13 +130,9 @@ class Pusher:
         self._answered = asyncio.Event()
         self._stopping = False
         self._defect: BaseException | None = None
-        self._event_dest = ""
-        self._failures = 0
-        self._reason: str | None = None
-        self._gate = 0.0
-        self._epoch = 0
-        self._answers = 0
-        self._suspects: dict[int, _Suspect] = {}
+        self._subscription: Subscription | None = None
+        self._dead_letters = 0
+        self._dead_letters_told_at: float | None = None
         self._storage_wait = 0.0
 
     # -- running
@@ -190,8 +174,8 @@ class Pusher:
 
     def status(self) -> PusherStatus:
         """How pushing goes."""
-        wait = max(0.0, self._gate - self._monotonic()) if self._failures else 0.0
-        return PusherStatus(len(self._under_way), self._failures, wait, self._reason)
+        gate = self._gate
+        return PusherStatus(len(self._under_way), gate.failures, gate.backoff(self._monotonic()), gate.reason)
 
     # -- one turn
 
@@ -228,33 +212,30 @@ class Pusher:
         subscription = self._outbox.current_subscription
         if subscription is None or not subscription.enabled or self._stopping:
             return 0
-        if subscription.event_dest != self._event_dest:
-            self._readdress(subscription.event_dest)
-        if self._storage_wait > self._monotonic():
+        if subscription is not self._subscription:
+            self._subscribed(subscription)
+        tick = self._monotonic()
+        if self._storage_wait > tick:
             return 0
         self._storage_wait = 0.0
-        room = self._settings.max_in_flight - len(self._under_way)
-        if self._failures:
-            closed = self._gate > self._monotonic() or self._probing()
-            return 0 if closed else min(room, 1)
-        return room
+        return self._gate.room(self._settings.max_in_flight - len(self._under_way), self._epochs(), tick)
 
-    def _probing(self) -> bool:
-        """Whether an attempt is under way that began after the receiver was found to be away."""
-        return any(attempt.epoch == self._epoch for attempt in self._under_way.values())
+    def _epochs(self) -> list[int]:
+        return [attempt.epoch for attempt in self._under_way.values()]
 
-    def _readdress(self, event_dest: str) -> None:
-        """Start afresh: what was found out about the old address says nothing about this one."""
-        if self._event_dest:
-            log.info("pusher.address_changed")
-            self._transport.drop_idle()
-        self._event_dest = event_dest
-        self._failures, self._gate, self._reason = 0, 0.0, None
-        self._epoch += 1
-        self._suspects.clear()
+    def _subscribed(self, subscription: Subscription) -> None:
+        """Whoever subscribes, again or anew, is there now: do not let it wait for the end of a back-off."""
+        before, self._subscription = self._subscription, subscription
+        if before is None or before.event_dest == subscription.event_dest:
+            self._gate.knock()
+            return
+        log.info("pusher.address_changed")
+        self._transport.drop_idle()
+        self._gate.readdress()
 
     def _begin(self, event: Claimed) -> None:
-        attempt = _Attempt(event, self._event_dest, self._epoch)
+        assert self._subscription is not None  # noqa: S101 - no claim without one
+        attempt = _Attempt(event, self._subscription.event_dest, self._gate.epoch)
         task = asyncio.get_running_loop().create_task(self._attempt(attempt))
         self._under_way[task] = attempt
         task.add_done_callback(self._ended)
@@ -288,12 +269,26 @@ class Pusher:
     # -- what an outcome means
 
     def _decide(self, attempt: _Attempt, outcome: Outcome) -> Step:
-        event = attempt.event
+        event, gate, tick = attempt.event, self._gate, self._monotonic()
+        # An answer from an address that is no longer used says nothing about the one that is
+        counts = self._subscription is not None and attempt.event_dest == self._subscription.event_dest
+        failures = gate.failures
         if isinstance(outcome, Unreachable):
-            return self._unreachable(attempt, outcome)
-        self._answers += 1
-        if attempt.event_dest == self._event_dest:
-            self._reachable()
+            again = gate.unreachable(event.id, attempt.epoch, outcome, tick) if counts else 0.0
+            step: Step = RetryAt(self._now() + again, reason=outcome.reason)
+        else:
+            if counts and isinstance(outcome, Refused):
+                gate.refused(event.id, attempt.epoch, outcome, tick)
+            elif counts:
+                gate.delivered(event.id)
+            step = self._next_step(event, outcome)
+        if gate.failures and not failures:
+            log.warning("pusher.unreachable", reason=gate.reason)
+        elif failures and not gate.failures:
+            log.info("pusher.recovered", failures=failures)
+        return step
+
+    def _next_step(self, event: Claimed, outcome: Outcome) -> Step:
         step = next_step(
             outcome,
             refusals=event.refusals,
@@ -303,54 +298,15 @@ class Pusher:
             policy=self._policy,
         )
         if isinstance(step, DeadLetter):
-            # what the receiver says besides its code may be about a person
-            log.warning("pusher.dead_letter", id=event.id, reason=step.reason.partition(":")[0])
-        if isinstance(step, Done | DeadLetter):
-            self._suspects.pop(event.id, None)
+            self._dead_letters += 1
+            tick, told = self._monotonic(), self._dead_letters_told_at
+            if told is None or tick - told >= BURST_S:
+                # what the receiver says besides its code may be about a person
+                log.warning(
+                    "pusher.dead_letters", count=self._dead_letters, reason=step.reason.partition(":")[0]
+                )
+                self._dead_letters, self._dead_letters_told_at = 0, tick
         return step
-
-    def _reachable(self) -> None:
-        if self._failures:
-            log.info("pusher.recovered", failures=self._failures)
-        self._failures, self._gate, self._reason = 0, 0.0, None
-
-    def _unreachable(self, attempt: _Attempt, outcome: Unreachable) -> Step:
-        now, event = self._now(), attempt.event
-        if attempt.event_dest != self._event_dest:
-            return RetryAt(now, reason=outcome.reason)
-        blame = self._blame(event.id)
-        if blame:
-            return self._next(outcome, blame)
-        if attempt.epoch == self._epoch:  # of eight that fail together, one counts
-            closed_until = self._next(outcome, self._failures)
-            if not self._failures:
-                log.warning("pusher.unreachable", reason=outcome.reason)
-            self._failures += 1
-            self._epoch += 1
-            self._reason = outcome.reason
-            self._gate = self._monotonic() + closed_until.at - now
-        behind = max(0.0, self._gate - self._monotonic()) + self._policy.first / 10
-        return RetryAt(now + behind, reason=outcome.reason)
-
-    def _next(self, outcome: Unreachable, failures: int) -> RetryAt:
-        step = next_step(
-            outcome, refusals=0, failures=failures, now=self._now(), rand=self._rand, policy=self._policy
-        )
-        assert isinstance(step, RetryAt)  # noqa: S101 - the unreachable are retried for ever
-        return step
-
-    def _blame(self, event_id: int) -> int:
-        """How often this event has failed although the receiver answers others."""
-        suspect = self._suspects.get(event_id)
-        if suspect is None:
-            if len(self._suspects) >= SUSPECTS:
-                del self._suspects[next(iter(self._suspects))]
-            self._suspects[event_id] = _Suspect(0, self._answers)
-            return 0
-        if not self._failures and self._answers > suspect.answers:
-            suspect.blame += 1
-        suspect.answers = self._answers
-        return suspect.blame if not self._failures else 0
 
     # -- waiting
 
@@ -368,14 +324,12 @@ class Pusher:
         subscription = self._outbox.current_subscription
         if subscription is None or not subscription.enabled:
             return None
-        ticking = self._monotonic()
-        if self._storage_wait > ticking:
-            return self._storage_wait - ticking
-        if self._failures:
-            if self._gate > ticking:
-                return self._gate - ticking
-            if self._probing():
-                return None
+        tick = self._monotonic()
+        if self._storage_wait > tick:
+            return self._storage_wait - tick
+        closed = self._gate.wait(self._epochs(), tick)
+        if closed is None or closed > 0.0:
+            return closed
         due = self._outbox.next_due()
         if due is None:
             return None
@@ -427,6 +381,12 @@ async def _first_of(seconds: float | None, *events: asyncio.Event) -> None:
     finally:
         for wait in waits:
             wait.cancel()
+
+
+def _proxies_of_the_environment() -> dict[str, str]:
+    import urllib.request  # it brings a whole HTTP client with it, which few ask for
+
+    return urllib.request.getproxies()
 
 
 def _path(text: str | None) -> Path | None:

@@ -112,7 +112,7 @@ def _fixed(target: Target, proxy: Target | None) -> bytes:
     through = proxy is not None and target.scheme == "http"
     where = f"http://{target.authority}{target.path}" if through else target.path
     # identity: a reply of forty bytes gains nothing from compression
-    text = f"POST {where} HTTP/1.1\r\nhost: {target.authority}\r\naccept-encoding: identity\r\n"
+    text = f"POST {where} HTTP/1.1\r\nhost: {target.authority}\r\nuser-agent: gatepost\r\naccept-encoding: identity\r\n"
     lines = text.encode() + b"content-type: application/json\r\n"
     if target.credentials:
         lines += b"authorization: Basic %b\r\n" % target.credentials
