@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,7 +51,6 @@ class Program:
     name: str
     process: subprocess.Popen[bytes]
     output: Path
-    children: bool = field(default=False)
 
     def tail(self) -> str:
         """The last lines that it wrote."""
@@ -71,29 +70,15 @@ class Program:
                 return
         raise BenchmarkError(f"{self.name} does not listen on {port}:\n{self.tail()}")
 
-    def pids(self) -> list[int]:
-        """Itself and, where asked for, its children."""
-        pids = [self.process.pid]
-        if self.children:
-            listing = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-            pids += [int(pid) for pid in listing.split()]
-        return pids
-
     def peak_mb(self) -> float:
-        """Peak resident memory since its start, in MB (10^6 bytes), the sum over its processes."""
-        total = 0
-        for pid in self.pids():
-            status = Path(f"/proc/{pid}/status").read_text()
-            total += int(status.split("VmHWM:")[1].split()[0])
-        return total * 1024 / 1e6
+        """Peak resident memory since its start, in MB (10^6 bytes)."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
 
     def cpu_seconds(self) -> float:
-        """User and system time that it has used."""
-        total = 0
-        for pid in self.pids():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-        return total / TICKS
+        """User and system time that it has used, all threads together."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
 
     def stop(self) -> None:
         """End it: asked first, killed after `STOP_SECONDS`. Idempotent."""
@@ -114,7 +99,6 @@ def start(
     folder: Path,
     env: Mapping[str, str] | None = None,
     port: int | None = None,
-    children: bool = False,
 ) -> Iterator[Program]:
     """Run a program; `port`: wait until it accepts connections there; `folder`: where its output goes."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +113,7 @@ def start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    program = Program(name, process, output, children)
+    program = Program(name, process, output)
     try:
         if port is not None:
             program.wait_for_port(port)
