@@ -113,8 +113,10 @@ class Terminal:
         rand: random.Random | None = None,
         **keywords: Unpack[TerminalKeywords],
     ) -> None:
-        if not serial or not serial.isprintable():
-            raise SettingsError("serial", "must be the terminal's serial number, without control characters")
+        if not (serial and serial.isascii() and serial.isprintable()):
+            raise SettingsError(
+                "serial", "must be the serial number, printable ASCII: it goes into a header of every push"
+            )
         if settings is not None and keywords:
             raise SettingsError(min(keywords), "is given twice: by name and in settings")
         self.serial = serial
@@ -326,6 +328,7 @@ class SyncTerminal:
     def _end(self) -> None:
         loop, self._loop = self._loop, None
         if loop is not None and self._thread is not None:
+            asyncio.run_coroutine_threadsafe(loop.shutdown_default_executor(), loop).result()
             loop.call_soon_threadsafe(loop.stop)
             self._thread.join()
             loop.close()
