@@ -1,0 +1,396 @@
+"""The outbox against a dictionary: whatever happens in whatever order, both tell the same story.
+
+The model keeps every event that was accepted with what became of it. Hypothesis records, alarms, delivers, refuses,
+loses the receiver, changes the subscription, sets the clock, overflows, stops, kills and pulls the plug.
+"""
+
+import asyncio
+import shutil
+import tempfile
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from tests.terminal.outbox_kit import Clock, alarm, name, record
+
+from gatepost.errors import NotSubscribed, OutboxFull
+from gatepost.retry import DeadLetter, Done, RetryAt, Step
+from gatepost.settings import TerminalSettings
+from gatepost.terminal.outbox import HistoryQuery, Outbox
+from gatepost.terminal.outbox_values import ALARMS, RECORDS, NewEvent
+from gatepost.wire import Alarm, Record, Subscription
+
+T = TypeVar("T")
+
+DAY = 86_400
+
+PENDING, DELIVERED, FORGOTTEN, DEAD, DROPPED = "pending", "delivered", "forgotten", "dead", "dropped"
+
+
+class Kept:
+    """What the model knows of one event."""
+
+    def __init__(self, number: int, event: Record | Alarm) -> None:
+        self.id = number
+        self.lane = ALARMS if isinstance(event, Alarm) else RECORDS
+        self.trace = event.trace_id if isinstance(event, Alarm) else None
+        self.name = f"{event.trace_id}:{event.status}" if isinstance(event, Alarm) else event.uuid
+        self.size = NewEvent.of(event).size
+        self.state = PENDING
+        self.parked = False
+        self.due = 0.0
+        self.attempts = 0
+        self.attempted_at = float("-inf")
+        self.refusals = 0
+        self.settled_at = 0.0
+
+
+class Model(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.root = Path(tempfile.mkdtemp())
+        self.lives = 0
+        self.folder = self.root / "0"
+        self.now = Clock()
+        self.events: dict[int, Kept] = {}
+        self.in_flight: set[int] = set()
+        self.latest = float("inf")
+        self.subscription: Subscription | None = None
+        self.recorded = 0
+        self.refused = 0
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    def teardown(self) -> None:
+        if hasattr(self, "outbox"):
+            self.run(self.outbox.close())
+        self.loop.close()
+        shutil.rmtree(self.root)
+
+    @initialize(
+        capacity=st.integers(1, 6),
+        capacity_bytes=st.sampled_from([None, None, 2_000, 4_000]),
+        overflow=st.sampled_from(["drop-oldest", "drop-oldest", "refuse-newest"]),
+        history=st.integers(0, 3),
+        subscribed=st.booleans(),
+    )
+    def begin(
+        self, capacity: int, capacity_bytes: int | None, overflow: Any, history: int, subscribed: bool
+    ) -> None:
+        self.settings = TerminalSettings(
+            capacity=capacity,
+            capacity_bytes=capacity_bytes,
+            overflow=overflow,
+            history_events=history,
+            history_days=10_000,
+        )
+        self.open()
+        if subscribed:
+            self.subscribe(True)
+
+    def open(self) -> None:
+        self.outbox = self.run(Outbox.open(self.folder / "outbox.db", settings=self.settings, now=self.now))
+        self.in_flight.clear()
+        self.latest = float("inf")
+
+    # --- what happens ---------------------------------------------------------------------------------------
+
+    @rule(enabled=st.booleans())
+    def subscribe(self, enabled: bool) -> None:
+        self.subscription = Subscription(f"http://127.0.0.1:9/{self.lives}", enabled)
+        self.run(self.outbox.subscribe(self.subscription))
+
+    @rule(size=st.sampled_from([0, 0, 500, 1_500, 5_000]))
+    def record(self, size: int) -> None:
+        self.put(record(self.recorded, image=bytes(size)))
+
+    @rule(trace=st.sampled_from(["A", "B"]))
+    def alarm(self, trace: str) -> None:
+        self.put(alarm(trace, self.recorded))
+
+    def put(self, event: Record | Alarm) -> None:
+        self.recorded += 1
+        expected = self.expect(event)
+        if expected is not None:
+            with pytest.raises(expected):
+                self.run(self.outbox.put(event))
+            self.refused += expected is OutboxFull
+            return
+        number = self.run(self.outbox.put(event))
+        kept = Kept(number, event)
+        kept.parked = self.has_pending(kept.trace)
+        self.events[number] = kept
+
+    def expect(self, event: Record | Alarm) -> type[Exception] | None:
+        """Make the room that the outbox has to make; answer the error if it must refuse."""
+        if self.subscription is None:
+            return NotSubscribed
+        new = Kept(0, event)
+        pending, records = self.of(PENDING), [one for one in self.of(PENDING) if one.lane == RECORDS]
+        full = len(pending) >= self.settings.capacity
+        refuse = self.settings.overflow == "refuse-newest"
+        if full and (refuse or (new.lane == RECORDS and not records)):
+            return OutboxFull
+        order = sorted(self.of(DELIVERED), key=lambda one: (one.settled_at, one.id))
+        if not refuse:
+            order += sorted(self.of(DEAD), key=lambda one: one.id)
+            order += sorted(records, key=lambda one: (one.id in self.in_flight, one.id))
+            if new.lane == ALARMS:
+                alarms = [one for one in pending if one.lane == ALARMS]
+                order += sorted(alarms, key=lambda one: (one.id in self.in_flight, one.id))
+        need = self.over_budget(new.size)
+        if need > sum(one.size for one in order) or new.size > (self.settings.capacity_bytes or new.size):
+            return OutboxFull
+        for one in order:
+            if need <= 0:
+                break
+            need -= one.size
+            self.leave(one, FORGOTTEN if one.state == DELIVERED else DROPPED)
+        if full and len(self.of(PENDING)) >= self.settings.capacity:
+            rest = [one for one in order if one.state == PENDING]
+            self.leave(rest[0], DROPPED)
+        return None
+
+    def over_budget(self, size: int) -> int:
+        if self.settings.capacity_bytes is None:
+            return 0
+        held = sum(one.size for one in self.of(PENDING, DEAD, DELIVERED))
+        return min(held + size - self.settings.capacity_bytes, size)
+
+    @rule(limit=st.integers(1, 4))
+    def claim(self, limit: int) -> None:
+        if self.now.at < self.latest:
+            for one in self.of(PENDING):
+                if one.due > 0 and one.attempted_at > self.now.at:
+                    one.due = 0.001
+        self.latest = self.now.at
+        ready = [
+            one
+            for one in self.of(PENDING)
+            if one.id not in self.in_flight and not one.parked and one.due <= self.now.at
+        ]
+        ready.sort(key=lambda one: (one.lane, one.id))
+        claimed = self.run(self.outbox.claim(limit, now=self.now.at))
+        assert [(event.id, name(event)) for event in claimed] == [(one.id, one.name) for one in ready[:limit]]
+        for event, one in zip(claimed, ready, strict=False):
+            one.attempts += 1
+            one.attempted_at = self.now.at
+            assert (event.attempts, event.refusals) == (one.attempts, one.refusals)
+            self.in_flight.add(one.id)
+        traces = [
+            one.trace for one in self.events.values() if one.id in self.in_flight and one.state == PENDING
+        ]
+        traces = [trace for trace in traces if trace is not None]
+        assert len(traces) == len(set(traces))
+
+    @precondition(lambda self: self.in_flight)
+    @rule(data=st.data(), what=st.sampled_from(["delivered", "delivered", "unreachable", "refused", "dead"]))
+    def settle(self, data: st.DataObject, what: str) -> None:
+        chosen = data.draw(
+            st.lists(st.sampled_from(sorted(self.in_flight)), min_size=1, max_size=3, unique=True)
+        )
+        at = self.now.at + data.draw(st.sampled_from([0, 5, 60]))
+        step: Step = {
+            "delivered": Done(),
+            "unreachable": RetryAt(at, reason="connection refused"),
+            "refused": RetryAt(at, refused=True, reason="code 500"),
+            "dead": DeadLetter("code 500"),
+        }[what]
+        self.run(self.outbox.settle([(number, step) for number in chosen]))
+        for number in chosen:
+            self.in_flight.discard(number)
+            one = self.events[number]
+            if one.state != PENDING:
+                continue
+            if isinstance(step, RetryAt):
+                one.due = step.at
+                one.refusals += step.refused
+                continue
+            keep = one.lane == RECORDS and self.settings.history_events
+            one.refusals += isinstance(step, DeadLetter)
+            self.leave(one, DEAD if isinstance(step, DeadLetter) else DELIVERED if keep else FORGOTTEN)
+        self.trim()
+
+    @rule(numbers=st.none() | st.lists(st.integers(1, 30), max_size=3))
+    def retry_dead(self, numbers: list[int] | None) -> None:
+        room = max(0, self.settings.capacity - len(self.of(PENDING)))
+        chosen = self.dead(numbers)[:room]
+        assert self.run(self.outbox.retry_dead(numbers)) == [one.id for one in chosen]
+        for one in chosen:
+            one.parked = self.has_pending(one.trace)
+            one.state, one.due, one.refusals = PENDING, 0.0, 0
+
+    @rule(numbers=st.none() | st.lists(st.integers(1, 30), max_size=3))
+    def discard_dead(self, numbers: list[int] | None) -> None:
+        chosen = self.dead(numbers)
+        assert self.run(self.outbox.discard_dead(numbers)) == [one.id for one in chosen]
+        for one in chosen:
+            self.leave(one, DROPPED)
+
+    @rule(seconds=st.sampled_from([1, 5, 60, DAY, -DAY, -30]))
+    def the_clock_moves(self, seconds: int) -> None:
+        self.now.at += seconds
+
+    @rule()
+    def stop_and_start(self) -> None:
+        self.run(self.outbox.close())
+        self.open()
+
+    @rule()
+    def kill_and_start(self) -> None:
+        """Go on from what is in the files: nothing was closed, whatever was in flight."""
+        self.go_on_from_a_copy(self.files_now())
+
+    @rule(size=st.sampled_from([0, 1_500]))
+    def lose_power_while_recording(self, size: int) -> None:
+        """The files as they are before the commit of an event: nobody was told that it was accepted."""
+        if self.subscription is None:
+            return
+        before = {number: (one.state, one.parked, one.settled_at) for number, one in self.events.items()}
+        event = record(self.recorded, image=bytes(size))
+
+        async def both() -> Path:
+            held, go = threading.Event(), threading.Event()
+            self.outbox._writer.submit(lambda _: (held.set(), go.wait(30)))
+            assert held.wait(30)
+            putting = asyncio.ensure_future(self.outbox.put(event))
+            await asyncio.sleep(0)  # it is handed over
+            copying = asyncio.ensure_future(self.copy_before_commit())
+            await asyncio.sleep(0)
+            go.set()
+            await asyncio.wait([putting])
+            putting.exception()
+            return await copying
+
+        target = self.run(both())
+        assert {
+            number: (one.state, one.parked, one.settled_at) for number, one in self.events.items()
+        } == before
+        self.go_on_from_a_copy(target)
+
+    def files_now(self) -> Path:
+        return self.run(self.copy_before_commit())
+
+    async def copy_before_commit(self) -> Path:
+        """Copy the files in the writer's thread, within a transaction that others may have begun."""
+        target = self.root / str(self.lives + 1)
+        target.mkdir()
+
+        def copy(_: object) -> None:
+            for file in ("outbox.db", "outbox.db-wal"):
+                shutil.copyfile(self.folder / file, target / file)
+
+        await self.outbox._writer.submit(copy)
+        return target
+
+    def go_on_from_a_copy(self, target: Path) -> None:
+        self.run(self.outbox.close())
+        shutil.rmtree(self.folder)
+        self.lives += 1
+        self.folder = target
+        # An event that was refused is counted in the file, but one that was lost with the power is not.
+        self.open()
+        self.refused = self.run(self.outbox.status()).refused_full
+
+    # --- what the model knows -------------------------------------------------------------------------------
+
+    def of(self, *states: str) -> list[Kept]:
+        return [one for one in self.events.values() if one.state in states]
+
+    def dead(self, numbers: list[int] | None) -> list[Kept]:
+        if numbers is None:
+            return sorted(self.of(DEAD), key=lambda one: one.id)
+        return [
+            self.events[n]
+            for n in dict.fromkeys(numbers)
+            if n in self.events and self.events[n].state == DEAD
+        ]
+
+    def has_pending(self, trace: str | None) -> bool:
+        return trace is not None and any(one.trace == trace for one in self.of(PENDING))
+
+    def leave(self, one: Kept, state: str) -> None:
+        was, one.state, one.settled_at = one.state, state, self.now.at
+        waiting = [other for other in self.of(PENDING) if one.trace is not None and other.trace == one.trace]
+        if was != DELIVERED and waiting:
+            head = min(waiting, key=lambda other: other.id)
+            if head.parked:
+                head.parked, head.due = False, 0.0
+
+    def trim(self) -> None:
+        history = sorted(self.of(DELIVERED), key=lambda one: (one.settled_at, one.id))
+        for one in history[: max(0, len(history) - self.settings.history_events)]:
+            one.state = FORGOTTEN
+
+    # --- what always holds ----------------------------------------------------------------------------------
+
+    @invariant()
+    def the_ledger_adds_up(self) -> None:
+        if not hasattr(self, "outbox"):
+            return
+        status = self.run(self.outbox.status())
+        assert status.accepted == status.delivered + status.pending + status.dead + status.dropped
+        assert status.accepted == len(self.events)
+        assert status.delivered == len(self.of(DELIVERED, FORGOTTEN))
+        assert status.pending == len(self.of(PENDING))
+        assert status.dead == len(self.of(DEAD))
+        assert status.dropped == len(self.of(DROPPED)) == sum(drop.count for drop in status.drops)
+        assert status.history == len(self.of(DELIVERED))
+        assert status.bytes == sum(one.size for one in self.of(PENDING, DEAD))
+        assert status.history_bytes == sum(one.size for one in self.of(DELIVERED))
+        assert status.refused_full == self.refused
+        assert status.subscription == self.subscription
+        rows = self.run(self.outbox.count_rows())
+        assert rows == {"pending": status.pending, "delivered": status.history, "dead": status.dead}
+
+    @invariant()
+    def what_is_kept_can_be_read(self) -> None:
+        if not hasattr(self, "outbox"):
+            return
+        page = self.run(self.outbox.history(HistoryQuery(limit=200)))
+        records = sorted(one.id for one in self.of(PENDING, DELIVERED, DEAD) if one.lane == RECORDS)
+        assert sorted(stored.id for stored in page.items) == records
+        letters = self.run(self.outbox.dead_letters())
+        assert [letter.id for letter in letters] == sorted(one.id for one in self.of(DEAD))
+
+
+CHECKS = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+
+
+def test_the_outbox_and_the_model_tell_the_same_story() -> None:
+    run_state_machine_as_test(
+        Model,
+        settings=settings(
+            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=CHECKS, database=None,
+            derandomize=True,
+        ),
+    )  # fmt: skip
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_the_outbox_and_the_model_tell_the_same_story_for_long() -> None:
+    run_state_machine_as_test(
+        Model,
+        settings=settings(
+            max_examples=1_000,
+            stateful_step_count=80,
+            deadline=None,
+            suppress_health_check=CHECKS,
+            database=None,
+        ),
+    )
