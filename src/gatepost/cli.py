@@ -54,6 +54,12 @@ COMMANDS: Mapping[str, Entry] = {
         "does the other end keep the contract?",
         "检查对端是否遵守协议",
     ),
+    "torture": Entry(
+        "gatepost.conformance.commands",
+        "receiver",
+        "break everything, then count",
+        "制造各种故障，然后核对数量",
+    ),
 }
 
 

@@ -1,0 +1,13 @@
+"""Both ends as real processes, faults between and in them, and a judge: ``gatepost torture``.
+
+``faults``      what is done, to whom, when: a plan made from a seed
+``oracle``      what was issued, what was answered, and how to recognise it again
+``issuer``      hands events in at a terminal's door
+``proxy``       the line between a terminal and the receiver, which breaks as it is told
+``child``       starts an end with a clock that can be turned
+``ends``        the processes
+``inflict``     carries a fault out, and takes it back
+``judge``       compares what was issued with what there is, and asks whether anything happened at all
+``campaign``    all of it together
+``powercut``    a disk that forgets what was not synced, for power cuts by the thousand
+"""

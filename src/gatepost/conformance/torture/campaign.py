@@ -1,0 +1,310 @@
+"""A whole run: both ends, lines between them, events, faults, and the judgement.
+
+Flow: receiver, lines, terminals up and subscribed → issuers and the three tracks of faults run for the given time →
+everything is healed → the outboxes drain → both ends stop → what is left on disk is judged.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from gatepost.cli_text import t
+from gatepost.conformance.raw_http import Target
+from gatepost.conformance.torture import remains
+from gatepost.conformance.torture.ends import LAUNCHER, End, EndError
+from gatepost.conformance.torture.faults import LINE, PROCESSES, STATE, TRACKS, Kind, plan
+from gatepost.conformance.torture.inflict import House, inflict, subscribe
+from gatepost.conformance.torture.issuer import Issuer
+from gatepost.conformance.torture.judge import Evidence, Judgement, judge
+from gatepost.conformance.torture.oracle import Oracle
+from gatepost.conformance.torture.proxy import Line, Traffic
+from gatepost.terminal import door_client
+
+__all__ = ["Campaign", "Outcome", "Settings", "as_json", "as_lines", "wanted"]
+
+DRAIN_S = 120.0
+"""For draining, once everything is well."""
+
+# Short waits, so that hundreds of faults fit into minutes; none of them changes what is promised.
+TERMINAL = """
+retry_first_s = 0.1
+retry_cap_s = 1.0
+connect_timeout_s = 2.0
+send_timeout_s = 3.0
+reply_timeout_s = 2.0
+drain_timeout_s = 2.0
+max_refusals = 10
+"""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What a run is made with."""
+
+    seed: int = 1
+    seconds: float = 600.0
+    terminals: int = 3
+    rate: float = 15.0
+    """Events a second, each terminal."""
+    tracks: Sequence[tuple[Kind, ...]] = TRACKS
+    launcher: Sequence[str] = LAUNCHER
+    wanted: Mapping[str, int] | None = None
+    """How often what has to happen; ``None``: everything that the tracks have, and what follows from it."""
+
+
+class Outcome(Struct, frozen=True):
+    """What came of a run."""
+
+    seed: int
+    seconds: float
+    faults: int
+    happened: dict[str, int]
+    judgement: Judgement
+
+
+class Campaign:
+    """One run in ``folder``, which is empty or not there. ``say`` is told how it goes."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        self._folder = folder
+        self._say = say
+        self._sleep = sleep
+        self._clock = clock
+        self._rand = random.Random(settings.seed)  # noqa: S311 (makes events, guards nothing)
+        self.oracle = Oracle(random.Random(f"{settings.seed}/events"), time.time)  # noqa: S311 (as above)
+        self.traffic = Traffic()
+        self._unbalanced: list[str] = []
+        self._audits = 0
+
+    async def run(self) -> Outcome:
+        """Run it. Raises EndError if an end cannot be started at all."""
+        house = await self._build()
+        issuers = [
+            Issuer(
+                number,
+                end,
+                self.oracle,
+                rate=self.settings.rate,
+                rand=random.Random(f"{self.settings.seed}/{number}"),  # noqa: S311 (as above)
+                sleep=self._sleep,
+            )
+            for number, end in enumerate(house.terminals)
+        ]
+        house.issuers = issuers
+        began = self._clock()
+        try:
+            issuing = [asyncio.create_task(issuer.run()) for issuer in issuers]
+            auditing = asyncio.create_task(self._audit(house))
+            await self._torment(house)
+            await self._heal(house)
+            for issuer in issuers:
+                issuer.stop()
+            await asyncio.wait_for(asyncio.gather(*issuing), DRAIN_S)
+            undrained = await self._drain(house)
+            auditing.cancel()
+            await asyncio.gather(auditing, return_exceptions=True)
+            late = [end.name for end in (*house.terminals, house.receiver) if not await end.term()]
+        finally:
+            await self._clear(house)
+        house.late += late
+        return await asyncio.to_thread(self._judge, house, issuers, undrained, self._clock() - began)
+
+    # -- before
+
+    async def _build(self) -> House:
+        settings = self.settings
+        self._folder.mkdir(parents=True, exist_ok=True)
+        config = self._folder / "terminal.toml"
+        config.write_text(TERMINAL, encoding="utf-8")
+        data = self._folder / "receiver"
+        serve = ("serve", "--data", str(data), "--listen", "127.0.0.1:{port}")
+        receiver = End("receiver", serve, data, launcher=settings.launcher)
+        terminals = []
+        for number in range(settings.terminals):
+            data = self._folder / f"terminal-{number}"
+            run: tuple[str, ...] = ("terminal", "run", "--sn", f"TORTURE-{number}", "--data", str(data))
+            run += ("--listen", "127.0.0.1:{port}", "--config", str(config))
+            terminals.append(End(f"terminal {number}", run, data, launcher=settings.launcher))
+        await receiver.start()
+        lines = [
+            Line(lambda: Target.parse(f"{receiver.address}/Record"), self.traffic, sleep=self._sleep)
+            for _ in terminals
+        ]
+        house = House(terminals, lines, receiver, sleep=self._sleep)
+        for number, (end, line) in enumerate(zip(terminals, lines, strict=True)):
+            await line.open()
+            await end.start()
+            if not await subscribe(house, number):
+                raise EndError(f"{end.name} does not let itself be subscribed")
+        return house
+
+    # -- during
+
+    async def _torment(self, house: House) -> None:
+        ends = self._clock() + self.settings.seconds
+        try:
+            async with asyncio.TaskGroup() as tracks:
+                for track in self.settings.tracks:
+                    tracks.create_task(self._track(house, track, ends))
+        except* EndError as errors:
+            raise errors.exceptions[0] from None
+
+    async def _track(self, house: House, track: tuple[Kind, ...], ends: float) -> None:
+        faults = plan(self.settings.seed, track, terminals=self.settings.terminals)
+        while self._clock() < ends:
+            fault = next(faults)
+            await inflict(house, fault)
+            self._say(f"{house.done.total()} {fault.kind} {fault.target}")
+
+    async def _audit(self, house: House) -> None:
+        """Look at the ledgers while everything goes on."""
+        while True:
+            for end in house.terminals:
+                if not end.up.is_set():
+                    continue
+                try:
+                    status = await asyncio.to_thread(door_client.ask, end.folder, "status", timeout_s=2.0)
+                except Exception:  # noqa: S112 (it was killed or stopped meanwhile: nothing to look at)
+                    continue
+                self._balance(end.name, status)
+            await self._sleep(0.5)
+
+    def _balance(self, name: str, status: Mapping[str, int]) -> None:
+        self._audits += 1
+        parts = {part: status[part] for part in ("delivered", "pending", "dead", "dropped")}
+        if status["accepted"] != sum(parts.values()):
+            self._unbalanced.append(f"{name}: {status['accepted']} is not {parts}")
+
+    # -- after
+
+    async def _heal(self, house: House) -> None:
+        for end in (*house.terminals, house.receiver):
+            end.resume()
+            end.limit(None)
+            if not end.up.is_set():
+                await end.start()  # it died, which is noted
+        for number in range(len(house.terminals)):
+            for _ in range(50):
+                if await subscribe(house, number):
+                    break
+                await self._sleep(0.2)
+
+    async def _drain(self, house: House) -> list[str]:
+        undrained = []
+        ends = self._clock() + DRAIN_S
+        for end in house.terminals:
+            while True:
+                status = await asyncio.to_thread(door_client.ask, end.folder, "status", timeout_s=30.0)
+                if status["pending"] == 0:
+                    break
+                if self._clock() > ends:
+                    undrained.append(f"{end.name}: {status['pending']} pending, {status['last_error']}")
+                    break
+                await self._sleep(0.1)
+        return undrained
+
+    async def _clear(self, house: House) -> None:
+        for end in (*house.terminals, house.receiver):
+            await end.kill()
+            end.clock.close()
+        for line in house.lines:
+            await line.close()
+
+    def _judge(
+        self, house: House, issuers: Sequence[Issuer], undrained: Sequence[str], seconds: float
+    ) -> Outcome:
+        data = house.receiver.folder
+        happened: Counter[str] = Counter(house.done)
+        happened.update({f"met {kind}": count for kind, count in self.traffic.met.items()})
+        happened["pushes"] = self.traffic.pushes
+        happened["resends"] = self.traffic.resends
+        happened["audits"] = self._audits
+        happened["interruptions"] = sum(issuer.interruptions for issuer in issuers)
+        happened["duplicates recognised"] = remains.duplicates_seen(data)
+        for issuer in issuers:
+            happened.update({f"refused {kind}": count for kind, count in issuer.refusals.items()})
+        ledgers = [remains.ledger(end.folder) for end in house.terminals]
+        for end, each in zip(house.terminals, ledgers, strict=True):
+            self._balance(end.name, each)
+        evidence = Evidence(
+            issued=self.oracle.issued,
+            fates=self.oracle.fates,
+            stored=remains.stored(data),
+            quarantined=remains.quarantined(data),
+            pending=frozenset().union(*(remains.held(end.folder, "pending") for end in house.terminals)),
+            dead=frozenset().union(*(remains.held(end.folder, "dead") for end in house.terminals)),
+            ledgers=ledgers,
+            unbalanced=self._unbalanced,
+            acknowledged=frozenset(self.traffic.acknowledged),
+            disordered=self.traffic.disordered,
+            died=[died for end in (*house.terminals, house.receiver) for died in end.died],
+            late=house.late,
+            defects=self.traffic.defects,
+            undrained=undrained,
+            happened=happened,
+            wanted=wanted(self.settings.tracks) if self.settings.wanted is None else self.settings.wanted,
+        )
+        return Outcome(
+            self.settings.seed, round(seconds, 1), house.done.total(), dict(happened), judge(evidence)
+        )
+
+
+def wanted(tracks: Sequence[tuple[Kind, ...]]) -> dict[str, int]:
+    """Answer what has to have happened at least: each kind once, and what follows from it."""
+    least = {str(kind): 1 for track in tracks for kind in track}
+    least.update({"pushes": 100, "audits": 5})
+    if LINE in tracks:
+        least.update({"resends": 5, "duplicates recognised": 1})
+        least.update({f"met {kind}": 1 for kind in LINE})
+    if PROCESSES in tracks:
+        least["interruptions"] = 1
+    if STATE in tracks:
+        least["refused outbox-unavailable"] = 1
+    return least
+
+
+def as_json(outcome: Outcome) -> bytes:
+    """Write what came of a run as JSON."""
+    value = {
+        "seed": outcome.seed,
+        "seconds": outcome.seconds,
+        "faults": outcome.faults,
+        "ok": outcome.judgement.ok,
+        "differences": outcome.judgement.differences,
+        "figures": outcome.judgement.figures,
+        "happened": dict(sorted(outcome.happened.items())),
+    }
+    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
+
+
+def as_lines(outcome: Outcome) -> list[str]:
+    """Answer what came of a run in a few lines, in the language of the person."""
+    figures = outcome.judgement.figures
+    lines = [
+        t(
+            f"seed {outcome.seed}: {outcome.faults} faults in {outcome.seconds:g} s, "
+            f"{outcome.happened['pushes']} pushes, {outcome.happened['resends']} of them again",
+            f"种子 {outcome.seed}：{outcome.seconds:g} 秒内 {outcome.faults} 次故障，"
+            f"推送 {outcome.happened['pushes']} 次，其中重推 {outcome.happened['resends']} 次",
+        ),
+        "  ".join(f"{name} {count}" for name, count in figures.items()),
+    ]
+    lines += [t("DIFFERENCE: ", "差异：") + difference for difference in outcome.judgement.differences]
+    lines.append(
+        t("nothing was lost", "没有丢失") if outcome.judgement.ok else t("not as it should be", "结果不符")
+    )
+    return lines

@@ -1,0 +1,118 @@
+"""What is done, to whom, when: a plan made from a seed. Pure.
+
+Rules:
+
+- Three tracks run beside each other, so that faults meet: the line, the processes, and what the ends stand on
+  (subscription, disk, clock). The faults of one track never overlap.
+- A track begins with each of its kinds once, in an order drawn from the seed, so that a short run misses none; then it
+  goes on at random.
+- The same seed makes the same plan. How far a run gets in it depends on the machine.
+"""
+
+import random
+from collections.abc import Iterator
+from enum import StrEnum
+
+from msgspec import Struct
+
+__all__ = ["ALL", "LINE", "PROCESSES", "STATE", "TRACKS", "Fault", "Kind", "plan"]
+
+ALL = -1
+"""The target of a fault that is done to every line."""
+
+
+class Kind(StrEnum):
+    """What can be done."""
+
+    REFUSE = "refuse"
+    HANG = "hang"
+    RESET = "reset"
+    DELAY = "delay"
+    DUPLICATE = "duplicate"
+    TRUNCATE = "truncate"
+    LOSE_REPLY = "lose-reply"
+    CUT_REPLY = "cut-reply"
+    THROTTLE = "throttle"
+    IMPOSTOR = "impostor"
+
+    KILL_TERMINAL = "kill-terminal"
+    TERM_TERMINAL = "term-terminal"
+    STOP_TERMINAL = "stop-terminal"
+    KILL_RECEIVER = "kill-receiver"
+    TERM_RECEIVER = "term-receiver"
+    STOP_RECEIVER = "stop-receiver"
+
+    SUBSCRIBE_AGAIN = "subscribe-again"
+    MOVE = "move"
+    SWITCH_OFF = "switch-off"
+    TERMINAL_DISK_FULL = "terminal-disk-full"
+    TERMINAL_DISK_FAILS = "terminal-disk-fails"
+    RECEIVER_DISK_FULL = "receiver-disk-full"
+    RECEIVER_DISK_FAILS = "receiver-disk-fails"
+    TERMINAL_CLOCK = "terminal-clock"
+    RECEIVER_CLOCK = "receiver-clock"
+
+
+LINE = (
+    Kind.REFUSE, Kind.HANG, Kind.RESET, Kind.DELAY, Kind.DUPLICATE, Kind.TRUNCATE, Kind.LOSE_REPLY, Kind.CUT_REPLY,
+    Kind.THROTTLE, Kind.IMPOSTOR,
+)  # fmt: skip
+"""Done by the proxy."""
+
+PROCESSES = (
+    Kind.KILL_TERMINAL, Kind.TERM_TERMINAL, Kind.STOP_TERMINAL, Kind.KILL_RECEIVER, Kind.TERM_RECEIVER,
+    Kind.STOP_RECEIVER,
+)  # fmt: skip
+"""Done by signals."""
+
+STATE = (
+    Kind.SUBSCRIBE_AGAIN, Kind.MOVE, Kind.SWITCH_OFF, Kind.TERMINAL_DISK_FULL, Kind.TERMINAL_DISK_FAILS,
+    Kind.RECEIVER_DISK_FULL, Kind.RECEIVER_DISK_FAILS, Kind.TERMINAL_CLOCK, Kind.RECEIVER_CLOCK,
+)  # fmt: skip
+"""Done to what the ends stand on."""
+
+TRACKS = (LINE, PROCESSES, STATE)
+
+LONGEST_S = {Kind.HANG: 3.0, Kind.STOP_TERMINAL: 2.0, Kind.STOP_RECEIVER: 3.0}
+LONGEST_OTHER_S = 1.5
+LONGEST_PAUSE_S = 0.8
+
+TERMINAL_CLOCK_S = 30 * 86_400.0
+RECEIVER_CLOCK_S = 1.5 * 86_400.0
+"""A receiver whose clock is months off deletes by its retention, as it must."""
+
+
+class Fault(Struct, frozen=True):
+    """One fault."""
+
+    kind: Kind
+    target: int
+    """The number of the terminal or line, or :data:`ALL`."""
+    seconds: float
+    """How long it lasts."""
+    pause: float
+    """Seconds of peace before it."""
+    amount: float
+    """What the kind makes of it: seconds that a clock is off, seconds of delay, a number to choose by."""
+
+
+def plan(seed: int, track: tuple[Kind, ...], *, terminals: int) -> Iterator[Fault]:
+    """Answer the faults of one track, without an end."""
+    rand = random.Random(f"{seed}/{track[0]}/{len(track)}")  # noqa: S311 (a plan, no secret)
+    for kind in rand.sample(track, len(track)):
+        yield _fault(kind, rand, terminals)
+    while True:
+        yield _fault(rand.choice(track), rand, terminals)
+
+
+def _fault(kind: Kind, rand: random.Random, terminals: int) -> Fault:
+    target = rand.randrange(terminals)
+    if kind in LINE and rand.random() < 0.3:
+        target = ALL
+    amount = rand.random()
+    if kind is Kind.TERMINAL_CLOCK:
+        amount = rand.uniform(-TERMINAL_CLOCK_S, TERMINAL_CLOCK_S)
+    elif kind is Kind.RECEIVER_CLOCK:
+        amount = rand.uniform(-RECEIVER_CLOCK_S, RECEIVER_CLOCK_S)
+    longest = LONGEST_S.get(kind, LONGEST_OTHER_S)
+    return Fault(kind, target, rand.uniform(0.2, longest), rand.uniform(0.05, LONGEST_PAUSE_S), amount)

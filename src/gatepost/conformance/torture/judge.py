@@ -1,0 +1,149 @@
+"""Compares what was issued with what there is, and asks whether anything happened at all. Pure.
+
+Rules:
+
+- ``issued and accepted = stored + pending + dead + dropped``; an event whose answer was lost may be on either side.
+- Spurious: stored, and never issued, or refused at the door. Corrupted: stored, and not as it was issued. Duplicate:
+  stored more than once. Each must be 0.
+- A run in which too little happened proves nothing, and fails.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from gatepost.conformance.torture.ends import Died
+from gatepost.conformance.torture.oracle import Fate, Issued
+
+__all__ = ["Evidence", "Found", "Judgement", "judge"]
+
+FEW = 5
+
+
+class Found(Struct, frozen=True):
+    """An event as the receiver has it."""
+
+    name: str
+    data: dict[str, Any]
+    image: str | None
+    """A digest of the JPEG."""
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """All that is known at the end."""
+
+    issued: Mapping[str, Issued]
+    fates: Mapping[str, Fate]
+    stored: Sequence[Found]
+    quarantined: int
+    pending: frozenset[str]
+    dead: frozenset[str]
+    ledgers: Sequence[Mapping[str, int]]
+    """One a terminal: accepted, delivered, pending, dead, dropped."""
+    unbalanced: Sequence[str]
+    """Moments at which a ledger did not add up."""
+    acknowledged: frozenset[str]
+    """Events with a success that the proxy passed on."""
+    disordered: Sequence[str]
+    died: Sequence[Died]
+    late: Sequence[str]
+    defects: Sequence[str]
+    """What went wrong in the kit itself."""
+    undrained: Sequence[str]
+    """Terminals that still had something to push when everything had been well for long enough."""
+    happened: Mapping[str, int]
+    wanted: Mapping[str, int]
+    """How often each thing had to happen at least."""
+
+
+class Judgement(Struct, frozen=True):
+    """The verdict: no differences, or which."""
+
+    differences: tuple[str, ...]
+    figures: dict[str, int]
+
+    @property
+    def ok(self) -> bool:
+        return not self.differences
+
+
+def judge(evidence: Evidence) -> Judgement:
+    """Compare."""
+    accepted = {name for name, fate in evidence.fates.items() if fate is Fate.ACCEPTED}
+    refused = {name for name, fate in evidence.fates.items() if fate is Fate.REFUSED}
+    unknown = evidence.fates.keys() - accepted - refused
+    counts = Counter(found.name for found in evidence.stored)
+    stored = counts.keys()
+    dropped = sum(ledger["dropped"] for ledger in evidence.ledgers)
+    missing = accepted - stored - evidence.pending - evidence.dead
+    spurious = {name for name in stored if name not in evidence.issued} | (refused & stored)
+    corrupted = {found.name for found in evidence.stored if _differs(found, evidence.issued.get(found.name))}
+    duplicates = {name for name, count in counts.items() if count > 1}
+    broken = evidence.acknowledged - stored
+    ledger = sum(each["accepted"] for each in evidence.ledgers)
+    differences = [
+        _said("accepted, and nowhere to be found", missing) if len(missing) > dropped else "",
+        _said("acknowledged by the receiver, and not stored", broken),
+        _said("spurious", spurious),
+        _said("corrupted", corrupted),
+        _said("stored twice", duplicates),
+        _said("steps of an alarm out of order", evidence.disordered),
+        _said("ledgers that do not add up", evidence.unbalanced),
+        _said("not drained", evidence.undrained),
+        _said("did not stop when asked to", evidence.late),
+        _said("defects of the kit", evidence.defects),
+        _said("in the quarantine", range(evidence.quarantined)),
+        *(f"died: {died.name}, code {died.code}: {' | '.join(died.log[-5:])}" for died in evidence.died),
+    ]
+    if not len(accepted) <= ledger <= len(accepted) + len(unknown):
+        differences.append(
+            f"the ledgers have {ledger} accepted; {len(accepted)} were answered so, {len(unknown)} not at all"
+        )
+    for name, least in evidence.wanted.items():
+        if evidence.happened.get(name, 0) < least:
+            differences.append(
+                f"too little happened: {name} {evidence.happened.get(name, 0)}, wanted {least}"
+            )
+    figures = {
+        "issued": len(evidence.issued),
+        "accepted": len(accepted),
+        "refused": len(refused),
+        "unknown": len(unknown),
+        "stored": len(evidence.stored),
+        "pending": len(evidence.pending),
+        "dead": len(evidence.dead),
+        "dropped": dropped,
+        "missing": len(missing),
+        "spurious": len(spurious),
+        "corrupted": len(corrupted),
+        "duplicates": len(duplicates),
+    }
+    return Judgement(tuple(difference for difference in differences if difference), figures)
+
+
+def _differs(found: Found, issued: Issued | None) -> bool:
+    return issued is not None and (found.image != issued.image or not _contains(found.data, issued.data))
+
+
+def _contains(whole: Any, part: Any) -> bool:
+    """Tell whether everything in ``part`` is in ``whole``; the ends may add fields."""
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(
+            name in whole and _contains(whole[name], value) for name, value in part.items()
+        )
+    if isinstance(part, list):
+        return (
+            isinstance(whole, list)
+            and len(whole) == len(part)
+            and all(_contains(*pair) for pair in zip(whole, part, strict=True))
+        )
+    return type(whole) is type(part) and bool(whole == part)
+
+
+def _said(what: str, names: Any) -> str:
+    if not len(names):
+        return ""
+    few = ", ".join(str(name) for name in list(names)[:FEW])
+    return f"{len(names)} {what}: {few}{', …' if len(names) > FEW else ''}"

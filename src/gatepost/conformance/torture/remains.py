@@ -1,0 +1,86 @@
+"""What is left on disk when both ends have stopped: the receiver's store, the terminals' outboxes.
+
+Rules: the store is read with plain SQL and without the code that wrote it, so that a mistake in that code cannot hide
+itself. The outboxes are read through the commands that their owner would use.
+"""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from gatepost.conformance.torture.judge import Found
+from gatepost.conformance.torture.oracle import digest, name_of
+
+__all__ = ["duplicates_seen", "held", "ledger", "quarantined", "stored"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def stored(folder: Path) -> list[Found]:
+    """Answer every event of the receiver's store in ``folder``."""
+    with closing(_open(folder / "gatepost.db")) as db:
+        return list(_stored(db, folder / "images"))
+
+
+def _stored(db: sqlite3.Connection, images: Path) -> Iterator[Found]:
+    for table in ("records", "alarm_events"):
+        for original, day, image_id in db.execute(f"SELECT original, image_day, image_id FROM {table}"):
+            data: dict[str, Any] = json.loads(original)["data"]
+            yield Found(name_of(data), data, None if day is None else _image(images, day, image_id))
+
+
+def _image(images: Path, day: int, image_id: int) -> str:
+    path = images / f"{(_EPOCH + timedelta(days=day)).date().isoformat()}.db"
+    try:
+        with closing(_open(path)) as db:
+            row = db.execute("SELECT data FROM images WHERE id = ?", (image_id,)).fetchone()
+    except sqlite3.Error as error:
+        return f"unreadable: {error}"
+    return "missing" if row is None else digest(row[0])
+
+
+def quarantined(folder: Path) -> int:
+    """Answer how many pushes are in the receiver's quarantine."""
+    return _count(folder, "SELECT count(*) FROM quarantine")
+
+
+def duplicates_seen(folder: Path) -> int:
+    """Answer how many pushes the receiver recognised as known already."""
+    return _count(folder, "SELECT coalesce(sum(duplicates), 0) FROM tallies")
+
+
+def _count(folder: Path, question: str) -> int:
+    with closing(_open(folder / "gatepost.db")) as db:
+        return int(db.execute(question).fetchone()[0])
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
+def held(folder: Path, state: str) -> frozenset[str]:
+    """Answer the events of that state (``pending``, ``dead``) in the outbox of a terminal that has stopped."""
+    lines = _command("export", "-", "--state", state, "--data", str(folder)).splitlines()
+    return frozenset(name_of(json.loads(line)["data"]) for line in lines)
+
+
+def ledger(folder: Path) -> dict[str, int]:
+    """Answer the ledger of a terminal that has stopped."""
+    value: dict[str, int] = json.loads(_command("status", "--json", "--data", str(folder)))
+    return value
+
+
+def _command(*words: str) -> bytes:
+    done = subprocess.run(  # noqa: S603 (our own program)
+        [sys.executable, "-m", "gatepost.cli", "terminal", *words],
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    return done.stdout
