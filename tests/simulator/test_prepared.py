@@ -71,6 +71,18 @@ def test_alarms_come_in_pairs_that_occur_and_are_cleared() -> None:
     assert len({event.trace_id for event in alarms if isinstance(event, Alarm)}) == 1
 
 
+def test_a_thousand_terminals_share_the_portraits() -> None:
+    pieces = [
+        piece
+        for one in series(Plan(seed=4, terminals=60, faults=False))
+        for mould in one._passages
+        for piece in mould.pieces
+        if len(piece) > 4096
+    ]
+    assert len(pieces) > 150
+    assert len({id(piece) for piece in pieces}) <= 40
+
+
 def test_the_base64_of_a_portrait_is_kept_once() -> None:
     gallery = Gallery()
     image = (

@@ -57,12 +57,16 @@ _MARK_WIDTH = MARK_BYTES * 4 // 3
 _SECONDS = (
     10_000_000  # one event a second; then the times begin again, or they would need another digit one day
 )
+_LONG = 4096
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15  # odd, so that multiples of it are different modulo 2^64
 
 
 class Mould(Struct, frozen=True):
-    """The pieces of a request, and what goes between them: pieces[0], hole[0], pieces[1], …"""
+    """The pieces of a request, and what goes between them: pieces[0], hole[0], pieces[1], …
+
+    Nothing goes into a hole without a name: it only keeps the piece before it, which others share, a piece of its own.
+    """
 
     pieces: tuple[bytes, ...]
     holes: tuple[str, ...]
@@ -70,7 +74,8 @@ class Mould(Struct, frozen=True):
     def fill(self, values: dict[str, bytes]) -> bytes:
         parts = [self.pieces[0]]
         for hole, piece in zip(self.holes, self.pieces[1:], strict=True):
-            parts.append(values[hole])
+            if hole:
+                parts.append(values[hole])
             parts.append(piece)
         return b"".join(parts)
 
@@ -168,16 +173,21 @@ class Gallery:
 
 
 def _cut(parts: Sequence[bytes]) -> Mould:
-    """Cut `parts` at the tell-tale values. Long parts without any are kept as they are, to be shared."""
+    """Cut `parts` at the tell-tale values. Long parts have none and are kept as they are, to be shared."""
     pieces, holes = [b""], list[str]()
     for part in parts:
+        if len(part) >= _LONG:
+            holes.append("")
+            pieces.append(part)
+            holes.append("")
+            pieces.append(b"")
+            continue
         at = 0
-        for hole in _HOLES.finditer(part) if len(part) < 16_384 else ():
+        for hole in _HOLES.finditer(part):
             assert hole.lastgroup is not None  # noqa: S101 - every alternative of the expression has a name
             pieces[-1] += part[at : hole.start()]
             holes.append(hole.lastgroup)
             pieces.append(b"")
             at = hole.end()
-        rest = part[at:] if at else part
-        pieces[-1] = pieces[-1] + rest if pieces[-1] else rest
+        pieces[-1] += part[at:]
     return Mould(tuple(pieces), tuple(holes))

@@ -18,7 +18,7 @@ import aiohttp
 
 from gatepost.errors import GatepostError
 
-READY_S = 20.0
+READY_S = 45.0
 
 
 class ReceiverFailed(GatepostError):
