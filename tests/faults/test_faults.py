@@ -23,7 +23,8 @@ from tests.faults.line import Line, line, names, record, settings
 
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox import OutboxStatus
-from gatepost.terminal.transport import Limits, Transport, resolve
+from gatepost.terminal.resolve import resolve
+from gatepost.terminal.transport import Limits, Transport
 
 EVENTS = [f"r{n}" for n in range(40)]
 RECOVERY_S = 5.0

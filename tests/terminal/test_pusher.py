@@ -441,6 +441,35 @@ class TestSubscription:
             assert made.pusher.status().failures == 0
         assert sorted(names(new)) == sorted(f"r{n}" for n in range(20))
 
+    async def test_a_change_between_the_claim_and_the_request_holds_for_that_request(self, tmp_path):
+        class Changing(Outbox):
+            change: Subscription | None = None
+
+            async def claim(self, limit, *, now):
+                claimed = await super().claim(limit, now=now)
+                if self.change is not None:
+                    await self.subscribe(self.change)
+                    self.change = None
+                return claimed
+
+        outbox = await Changing.open(tmp_path / "outbox.db")
+        async with BadReceiver(bad.good) as old, BadReceiver(bad.good) as new:
+            await outbox.subscribe(Subscription(old.url, enabled=True))
+            for n in range(3):
+                await outbox.put(record(f"r{n}"))
+            pusher = Pusher(outbox, settings=settings())
+            for change in (Subscription(old.url, enabled=False), Subscription(new.url, enabled=True)):
+                outbox.change = change
+                await pusher.push_once()
+                assert (old.connections, new.connections) == (0, 0)
+                await outbox.subscribe(Subscription(new.url, enabled=True))
+            while len(new.stored) < 3:
+                await pusher.push_once()
+            await pusher.close()
+            await outbox.close()
+        assert sorted(names(new)) == ["r0", "r1", "r2"]
+        assert old.connections == 0
+
     async def test_what_is_in_flight_when_push_is_disabled_is_acknowledged(self, tmp_path):
         may_answer = asyncio.Event()
 

@@ -12,8 +12,9 @@ from tests.faults.bad_receiver import SUCCESS, BadReceiver, Peer, until
 
 from gatepost.errors import SettingsError
 from gatepost.terminal.http1 import Reply
+from gatepost.terminal.resolve import resolve
 from gatepost.terminal.target import header_lines
-from gatepost.terminal.transport import Limits, NoReply, Transport, resolve
+from gatepost.terminal.transport import Limits, NoReply, Transport
 from gatepost.terminal.trust import Trust, fingerprint_of
 
 QUICK = Limits(connect_s=0.3, send_s=0.3, reply_s=0.3, idle_s=5.0)
@@ -182,10 +183,6 @@ async def test_every_address_of_a_name_is_tried():
         transport = Transport(resolver=two)
         assert isinstance(await post(transport, "http://receiver.example/"), Reply)
         await transport.close()
-
-
-async def test_a_name_is_resolved_by_the_system():
-    assert ("127.0.0.1", 80) in [row[4] for row in await resolve("localhost", 80)]
 
 
 @pytest.mark.parametrize("behaviour", [bad.endless, bad.endless_chunks])

@@ -65,7 +65,7 @@ class PusherStatus(Struct, frozen=True):
 
 class _Attempt(Struct, frozen=True, eq=False):
     event: Claimed
-    event_dest: str
+    subscription: Subscription
     epoch: int
 
 
@@ -92,7 +92,7 @@ def transport_for(settings: TerminalSettings) -> Transport:
 
 
 class Pusher:
-    """Pushes what an outbox holds. One per outbox.
+    """Pushes what an outbox holds. One per outbox, for one `run`.
 
     ``headers``: what every push carries beside ``timestamp``: ``sn``, ``model``, ``account``. ``now``: Unix
     seconds. ``monotonic``: seconds of a clock that is never set. ``rand``: for the jitter. ``transport``: by
@@ -202,6 +202,7 @@ class Pusher:
     async def _claim(self, room: int) -> None:
         try:
             self._claimed = await self._outbox.claim(room, now=self._now())
+            self._storage_wait = 0.0
         except OutboxError as error:
             if not self._storage_wait:
                 log.error("pusher.outbox_unavailable", error=str(error))
@@ -217,7 +218,6 @@ class Pusher:
         tick = self._monotonic()
         if self._storage_wait > tick:
             return 0
-        self._storage_wait = 0.0
         return self._gate.room(self._settings.max_in_flight - len(self._under_way), self._epochs(), tick)
 
     def _epochs(self) -> list[int]:
@@ -235,7 +235,7 @@ class Pusher:
 
     def _begin(self, event: Claimed) -> None:
         assert self._subscription is not None  # noqa: S101 - no claim without one
-        attempt = _Attempt(event, self._subscription.event_dest, self._gate.epoch)
+        attempt = _Attempt(event, self._subscription, self._gate.epoch)
         task = asyncio.get_running_loop().create_task(self._attempt(attempt))
         self._under_way[task] = attempt
         task.add_done_callback(self._ended)
@@ -250,9 +250,14 @@ class Pusher:
     async def _attempt(self, attempt: _Attempt) -> None:
         event = attempt.event
         await self._not_at_once_again(event)
+        if self._outbox.current_subscription is not attempt.subscription:
+            await self._outbox.release(
+                [event.id]
+            )  # changed since the claim: the next request goes by the new one
+            return
         parts = (event.head, pybase64.b64encode(event.image) if event.image else b"", event.tail)
         head = b"%btimestamp: %d\r\n" % (self._head, self._now() * 1000)
-        answer = await self._transport.post(attempt.event_dest, head, parts)
+        answer = await self._transport.post(attempt.subscription.event_dest, head, parts)
         if isinstance(answer, NoReply):
             outcome: Outcome = Unreachable(answer.reason)
         else:
@@ -271,7 +276,8 @@ class Pusher:
     def _decide(self, attempt: _Attempt, outcome: Outcome) -> Step:
         event, gate, tick = attempt.event, self._gate, self._monotonic()
         # An answer from an address that is no longer used says nothing about the one that is
-        counts = self._subscription is not None and attempt.event_dest == self._subscription.event_dest
+        current = self._subscription
+        counts = current is not None and attempt.subscription.event_dest == current.event_dest
         failures = gate.failures
         if isinstance(outcome, Unreachable):
             again = gate.unreachable(event.id, attempt.epoch, outcome, tick) if counts else 0.0

@@ -22,20 +22,19 @@ Flow: ``post`` → an idle connection of this origin, or ``_connect`` → write 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import ssl
-import threading
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from msgspec import Struct
 
 from gatepost.terminal.http1 import BadReply, Reply, ReplyParser
+from gatepost.terminal.resolve import Resolver, resolve
 from gatepost.terminal.target import Target, bypassed, connect_head, proxy_target, request_head, take_apart
 from gatepost.terminal.trust import Trust, matches
 
-__all__ = ["Limits", "NoReply", "Resolver", "Transport", "resolve"]
+__all__ = ["Limits", "NoReply", "Transport"]
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -51,9 +50,6 @@ class NoReply(Struct, frozen=True):
     """There was no reply. ``reason`` is for logs and the status: what failed, never what was sent."""
 
     reason: str
-
-
-Resolver = Callable[[str, int], Awaitable[Sequence[tuple[Any, ...]]]]
 
 
 class Transport:
@@ -374,40 +370,6 @@ class _Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-async def resolve(host: str, port: int) -> Sequence[tuple[Any, ...]]:
-    """``getaddrinfo`` in a thread of its own, which nobody waits for.
-
-    The event loop's shared threads would be joined at exit: a name server that does not answer must not keep
-    a terminal from stopping.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        pass  # a name, not an address
-    answer: asyncio.Future[Sequence[tuple[Any, ...]]] = loop.create_future()
-
-    def settle(result: Sequence[tuple[Any, ...]] | Exception) -> None:
-        if answer.done():
-            return
-        if isinstance(result, Exception):
-            answer.set_exception(result)
-        else:
-            answer.set_result(result)
-
-    def look_up() -> None:
-        result: Sequence[tuple[Any, ...]] | Exception
-        try:
-            result = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            result = error
-        with contextlib.suppress(RuntimeError):  # the loop is gone, and nobody waits any more
-            loop.call_soon_threadsafe(settle, result)
-
-    threading.Thread(target=look_up, name="gatepost-resolve", daemon=True).start()
-    return await answer
 
 
 def _why(error: BaseException) -> str:

@@ -1,0 +1,53 @@
+"""From a host name to addresses, without holding up anything that has to end.
+
+``getaddrinfo`` blocks, and a name server that does not answer makes it block for half a minute. It runs in a
+thread of its own, which nobody waits for: the event loop's shared threads would be joined when the process
+ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+__all__ = ["Resolver", "resolve"]
+
+Resolver = Callable[[str, int], Awaitable[Sequence[tuple[Any, ...]]]]
+"""Answers what ``socket.getaddrinfo`` answers for a TCP connection to this host and port."""
+
+
+async def resolve(host: str, port: int) -> Sequence[tuple[Any, ...]]:
+    """Look a host up. Raises ``OSError`` if it has no address, ``UnicodeError`` if it can be no host name.
+
+    An address is answered at once. Cancelling stops the waiting, not the look-up.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        pass  # a name, not an address
+    answer: asyncio.Future[Sequence[tuple[Any, ...]]] = loop.create_future()
+
+    def settle(result: Sequence[tuple[Any, ...]] | Exception) -> None:
+        if answer.done():
+            return
+        if isinstance(result, Exception):
+            answer.set_exception(result)
+        else:
+            answer.set_result(result)
+
+    def look_up() -> None:
+        result: Sequence[tuple[Any, ...]] | Exception
+        try:
+            result = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            result = error
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and nobody waits any more
+            loop.call_soon_threadsafe(settle, result)
+
+    threading.Thread(target=look_up, name="gatepost-resolve", daemon=True).start()
+    return await answer
