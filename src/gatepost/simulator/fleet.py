@@ -34,6 +34,8 @@ from gatepost.terminal.trust import Trust
 
 REDRAW_S = 0.25
 LINE_EVERY_S = 5.0
+MANY = 500
+"""So many terminals take more than a second to prepare, which wants to be told."""
 
 
 class Order(Struct, kw_only=True):
@@ -69,6 +71,8 @@ class Engine(Protocol):
 async def run(order: Order, *, console: Console) -> Report:
     """Carry out the order and report. Shows how it goes on `console`."""
     with _folder(order.data) as folder:
+        if order.engine == "fast" and order.plan.terminals >= MANY:
+            console.print(t("preparing the requests …", "正在准备请求……"), highlight=False)
         engine = _fast(order) if order.engine == "fast" else _faithful(order, folder)
         with _signals(engine):
             watching = asyncio.create_task(watch(engine, order, console=console))
