@@ -44,6 +44,9 @@ COMMANDS: Mapping[str, Entry] = {
         "gatepost.terminal.commands", "", "a terminal: record, keep, push", "终端：记录、缓存、推送"
     ),
     "serve": Entry(_RECEIVER, "receiver", "run the receiver", "运行接收端"),
+    "tokens": Entry(
+        "gatepost.receiver.token_commands", "receiver", "make and withdraw API tokens", "创建和吊销 API 令牌"
+    ),
     "config": Entry(_RECEIVER, "receiver", "show the settings in force", "显示生效的设置"),
     "simulate": Entry(
         "gatepost.simulator.commands", "simulator", "terminals that need no hardware", "无需硬件的模拟终端"

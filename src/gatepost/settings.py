@@ -47,7 +47,11 @@ class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     capacity: Annotated[int, _is("How many events may wait to be delivered.", unit="events", ge=1)] = 50_000
     capacity_bytes: Annotated[
-        int | None, _is("How many bytes of events and images may wait; none for no limit.", unit="bytes")
+        int | None,
+        _is(
+            "How many bytes of events may be stored, history and dead letters included; none for no limit.",
+            unit="bytes",
+        ),
     ] = None
     overflow: Annotated[
         Literal["drop-oldest", "refuse-newest"],
@@ -125,6 +129,20 @@ class TerminalServiceSettings(TerminalSettings, frozen=True, kw_only=True, forbi
 class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a receiver can be told, by ``gatepost.toml``, the environment or the command line."""
 
+    admin_password: Annotated[
+        str,
+        _is(
+            "The password of the account admin, which the first start makes; empty: one is made up and printed once.",
+            secret=True,
+        ),
+    ] = ""
+    session_hours: Annotated[
+        float, _is("After how long one has to log in again.", unit="hours", gt=0, le=8760)
+    ] = 12.0
+    session_idle_hours: Annotated[
+        float, _is("After how long without a request one has to log in again.", unit="hours", gt=0, le=8760)
+    ] = 2.0
+
     listen: Annotated[str, _is("Where to listen, HOST:PORT.")] = "127.0.0.1:8080"
     database: Annotated[
         str, _is("postgresql://… to store in PostgreSQL; empty for SQLite in the data folder.", secret=True)
@@ -175,9 +193,9 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float, _is("For the head of a request, and for the first byte.", unit="seconds", gt=0)
     ] = 10.0
     body_timeout_s: Annotated[float, _is("For the body of a request.", unit="seconds", gt=0)] = 60.0
-    idle_timeout_s: Annotated[
-        float, _is("Between two requests of one connection.", unit="seconds", gt=0)
-    ] = 120.0
+    idle_timeout_s: Annotated[float, _is("Between two requests of one connection.", unit="seconds", gt=0)] = (
+        120.0
+    )
     max_queue_events: Annotated[
         int, _is("How many events may wait for a commit; beyond it 503.", unit="events", ge=1)
     ] = 8192
@@ -190,6 +208,28 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stop_timeout_s: Annotated[
         float, _is("At a stop: how long what was accepted may take to be stored.", unit="seconds", gt=0)
     ] = 10.0
+    people_scope: Annotated[
+        Literal["site", "terminal", "everywhere"],
+        _is("Within what a user_id is one person: a site, a single terminal, or everywhere."),
+    ] = "site"
+    repeat_s: Annotated[
+        float,
+        _is(
+            "Passages of a person at one terminal that follow each other within this time count once; 0 for never.",
+            unit="seconds",
+            ge=0,
+            le=3600,
+        ),
+    ] = 10.0
+    day_starts_at: Annotated[
+        str, _is("When a day of attendance and statistics begins, HH:MM on the site's clocks.")
+    ] = "00:00"
+    ingest_url: Annotated[
+        str,
+        _is(
+            "How terminals reach this receiver, such as https://gatepost.example.com; empty: as the console is reached."
+        ),
+    ] = ""
 
 
 def load(

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 import uvloop
-
 from tests.receiver.kit import Running, receiving
 
 

@@ -4,18 +4,26 @@ import asyncio
 import contextlib
 import functools
 import json
+import os
+import re
+import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pybase64
 import uvicorn
 from msgspec import Struct
 
 from gatepost.receiver import app
+from gatepost.receiver.auth import issue_token
 from gatepost.receiver.connection import GuardedProtocol
 from gatepost.settings import ReceiverSettings
+from gatepost.store.accounts import Accounts
+from gatepost.store.beside import accounts_of
+from gatepost.store.postgres import PostgresStore
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import AlarmQuery, AlarmRow, RecordQuery, RecordRow, Store
 
@@ -53,8 +61,9 @@ class Sender:
         self.writer = writer
 
     @classmethod
-    async def connect(cls, port: int, host: str = "127.0.0.1") -> "Sender":
-        return cls(*await asyncio.open_connection(host, port))
+    async def connect(cls, port: int, *, source: str = "127.0.0.1") -> "Sender":
+        """Open a connection from a loopback address."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0)))
 
     async def write(self, data: bytes) -> None:
         self.writer.write(data)
@@ -150,15 +159,20 @@ class Running:
         self.store = store
         self.port = port
         self.clock = clock
-        """Of the guard: time-outs pass when it is put forward and :meth:`sweep` is called."""
+        """Of the guard: time-outs pass with :meth:`pass_time`."""
+        self.senders: list[Sender] = []
 
-    async def connect(self, host: str = "127.0.0.1") -> Sender:
-        return await Sender.connect(self.port, host)
+    async def connect(self) -> Sender:
+        """Open a connection; it is closed with the receiver."""
+        self.senders.append(await Sender.connect(self.port))
+        return self.senders[-1]
 
     async def request(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> Answer:
-        sender = await self.connect()
+        if path.startswith("/api/"):
+            headers = {"Authorization": f"Bearer {self.token}", **(headers or {})}
+        sender = await Sender.connect(self.port)
         try:
             return await sender.request(method, path, body, headers)
         finally:
@@ -184,11 +198,14 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def serving(store: Store, settings: ReceiverSettings | None = None) -> AsyncIterator[Running]:
-    """Run a receiver in this process, on a port of its own."""
+async def serving(
+    store: Store, settings: ReceiverSettings | None = None, *, real_time: bool = False
+) -> AsyncIterator[Running]:
+    """Run a receiver in this process, on a port of its own; with ``real_time`` time-outs pass by themselves."""
     settings = settings or ReceiverSettings()
     clock = Clock(0.0)
-    async with app.Receiver(store, settings, now=time.time, monotonic=clock) as receiver:
+    monotonic = time.monotonic if real_time else clock
+    async with app.Receiver(store, settings, now=time.time, monotonic=monotonic) as receiver:
         sockets = app.listen("127.0.0.1:0")
         config = uvicorn.Config(
             receiver.app,
@@ -203,21 +220,24 @@ async def serving(store: Store, settings: ReceiverSettings | None = None) -> Asy
         server = app.Server(config, started.set)
         task = asyncio.create_task(server.serve(sockets=sockets))
         await asyncio.wait_for(started.wait(), 20)
+        running = Running(receiver, store, sockets[0].getsockname()[1], clock)
         try:
-            yield Running(receiver, store, sockets[0].getsockname()[1], clock)
+            yield running
         finally:
-            server.force_exit = server.should_exit = True
+            for sender in running.senders:
+                await sender.close()
+            server.should_exit = True
             await asyncio.wait_for(task, 20)
             for each in sockets:
                 each.close()
 
 
 @contextlib.asynccontextmanager
-async def receiving(folder: Path, **settings: Any) -> AsyncIterator[Running]:
+async def receiving(folder: Path, *, real_time: bool = False, **settings: Any) -> AsyncIterator[Running]:
     """Run a receiver on SQLite in ``folder``."""
     store = SqliteStore.open(folder)
     try:
-        async with serving(store, ReceiverSettings(**settings)) as running:
+        async with serving(store, ReceiverSettings(**settings), real_time=real_time) as running:
             yield running
     finally:
         store.close()
@@ -228,3 +248,90 @@ async def until(condition: Callable[[], bool], timeout: float = 20.0) -> None:
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110 - what is waited for is seen from outside only
             await asyncio.sleep(0.005)
+
+
+class Process:
+    """``gatepost serve`` as a process of its own."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, port: int, errors: Path, folder: Path, database: str | None
+    ) -> None:
+        self.process = process
+        self.port = port
+        self.errors = errors
+        self._folder = folder
+        self._database = database
+        self.senders: list[Sender] = []
+
+    @functools.cached_property
+    def token(self) -> str:
+        """A token for the API, made as one is made beside a receiver that runs."""
+        if self._database is None:
+            with accounts_of(self._folder) as accounts:
+                return issue_token(accounts, "test", "admin", by="test", now_ms=0)[0]
+        with contextlib.closing(PostgresStore.open(self._database)) as store:
+            return issue_token(Accounts(store), "test", "admin", by="test", now_ms=0)[0]
+
+    @classmethod
+    async def start(cls, folder: Path, *options: str, port: int = 0, before: Sequence[str] = ()) -> "Process":
+        """Start it and wait until it listens. ``before`` is what it is started by, such as a tracer."""
+        errors = folder.parent / f"{folder.name}.log"
+        with errors.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *before, sys.executable, "-m", "gatepost.cli", "serve",
+                "--data", str(folder), "--listen", f"127.0.0.1:{port}", *options,
+                stdout=asyncio.subprocess.PIPE, stderr=log, env={**os.environ, "GATEPOST_LANG": "en"},
+            )  # fmt: skip
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            line = (await process.stdout.readline()).decode()
+        found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", line)
+        if found is None:
+            await process.wait()
+            raise AssertionError(f"the receiver did not start: {line!r} {errors.read_text()}")
+        database = options[options.index("--database") + 1] if "--database" in options else None
+        return cls(process, int(found[1]), errors, folder, database)
+
+    async def connect(self) -> Sender:
+        return await Sender.connect(self.port)
+
+    async def request(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> Answer:
+        if path.startswith("/api/"):
+            headers = {"Authorization": f"Bearer {self.token}", **(headers or {})}
+        sender = await self.connect()
+        try:
+            return await sender.request(method, path, body, headers)
+        finally:
+            await sender.close()
+
+    async def everything(self, what: str = "records") -> list[dict[str, Any]]:
+        """Every item of a list, page by page."""
+        items: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            answer = (await self.request("GET", f"/api/v1/{what}?limit=1000{cursor}")).json
+            items += answer["items"]
+            if answer["next_cursor"] is None:
+                return items
+            cursor = f"&cursor={quote(answer['next_cursor'])}"
+
+    def resident_bytes(self) -> int:
+        """How much memory the process has."""
+        fields = Path(f"/proc/{self.process.pid}/statm").read_text().split()
+        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    async def kill(self) -> None:
+        """End it without a warning (SIGKILL)."""
+        for sender in self.senders:
+            sender.writer.transport.abort()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+    async def stop(self, timeout: float = 30.0) -> int:
+        """End it as a service manager does (SIGTERM); answer the exit code."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        return await asyncio.wait_for(self.process.wait(), timeout)

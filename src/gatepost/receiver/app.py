@@ -26,14 +26,18 @@ from typing import Any
 import structlog
 import uvicorn
 import uvloop
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Response, Router
 from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
 
 from gatepost import __version__
 from gatepost.errors import SettingsError, StoreError, StoreUnavailable
 from gatepost.receiver import guard as guarding
 from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS
+from gatepost.receiver.api.access import OPEN, Access, Authentication
+from gatepost.receiver.auth import Doors, first_administrator
 from gatepost.receiver.committer import Committer
 from gatepost.receiver.connection import GuardedProtocol
 from gatepost.receiver.gauges import Gauges
@@ -41,6 +45,7 @@ from gatepost.receiver.identify import Directory, Known, Networks, Policy, Unkno
 from gatepost.receiver.ingest import Ingest, Options
 from gatepost.receiver.tally import Tally
 from gatepost.settings import ReceiverSettings
+from gatepost.store.accounts import Accounts
 from gatepost.store.store import Store
 
 __all__ = ["Receiver", "Server", "listen", "open_store", "run"]
@@ -99,7 +104,14 @@ class Receiver:
             express=self.ingest,
         )
         self.gauges = Gauges(self.committer, self.guard, self.tally)
-        self.api = _framework(store, self.gauges)
+        doors = Doors(
+            Accounts(store),
+            now=now,
+            session_s=settings.session_hours * 3600,
+            idle_s=settings.session_idle_hours * 3600,
+        )
+        self.access = Access(doors, proxies)
+        self.api = _framework(store, self.gauges, self.access)
         self._served = {route.path.split("/")[1] for route in self.api.routes} - {""}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -170,8 +182,17 @@ class Server(uvicorn.Server):
         yield
 
 
-def run(settings: ReceiverSettings, data: Path, *, listening: Callable[[str], None] = lambda _: None) -> None:
-    """Serve until SIGTERM or SIGINT. ``listening`` is told the address once requests are answered."""
+def run(
+    settings: ReceiverSettings,
+    data: Path,
+    *,
+    listening: Callable[[str], None] = lambda _: None,
+    administrator: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT. ``listening`` is told the address once requests are answered.
+
+    ``administrator`` is told the password of the first account, if one was made up.
+    """
     handles = _raise_file_limit()
     if handles - SPARE_FILES < settings.max_connections:
         fitting = max(1, handles - SPARE_FILES)
@@ -181,7 +202,16 @@ def run(settings: ReceiverSettings, data: Path, *, listening: Callable[[str], No
     try:
         store = open_store(settings, data)
         with contextlib.closing(store):
-            uvloop.run(_serve(store, settings, sockets, listening))
+            password = first_administrator(
+                Accounts(store), password=settings.admin_password or None, now_ms=int(time.time() * 1000)
+            )
+
+            def ready(address: str) -> None:
+                listening(address)
+                if password is not None:
+                    administrator(password)
+
+            uvloop.run(_serve(store, settings, sockets, ready))
     finally:
         for each in sockets:
             each.close()
@@ -285,15 +315,23 @@ def _limits(settings: ReceiverSettings) -> guarding.Limits:
     )
 
 
-def _framework(store: Store, gauges: Gauges) -> Litestar:
+def _framework(store: Store, gauges: Gauges, access: Access) -> Litestar:
     return Litestar(
+        middleware=[DefineMiddleware(Authentication, access=access)],
         route_handlers=[*CONTROLLERS, *OPEN_CONTROLLERS],
         dependencies={
             "store": Provide(lambda: store, sync_to_thread=False),
             "gauges": Provide(lambda: gauges, sync_to_thread=False),
+            "access": Provide(lambda: access, sync_to_thread=False),
         },
         exception_handlers={StoreError: _store_failed},
-        openapi_config=OpenAPIConfig(title="gatepost", version=__version__, path="/api"),
+        openapi_config=OpenAPIConfig(
+            title="gatepost",
+            version=__version__,
+            # Nothing but the document: the usual viewers load their scripts from elsewhere.
+            openapi_router=Router("/api", route_handlers=[], opt=OPEN),
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        ),
         logging_config=None,
     )
 

@@ -67,7 +67,15 @@ def serve(
             )
         )
 
-    run(settings, data, listening=listening)
+    def administrator(password: str) -> None:
+        typer.echo(
+            t(
+                f"gatepost: log in as admin with the password {password} (it is not shown again)",
+                f"gatepost：请用账号 admin、密码 {password} 登录（密码只显示这一次）",
+            )
+        )
+
+    run(settings, data, listening=listening, administrator=administrator)
 
 
 def show_config(config: ConfigOption = None) -> None:

@@ -9,22 +9,21 @@ Rules:
 """
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, cast
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.errors import StoreError
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment, text
 from gatepost.store.registry import Conflict
-from gatepost.store.store import Page
+from gatepost.store.store import Page, Transactions
 
-__all__ = ["Role", "AccountRow", "TokenRow", "AuditRow", "Transactions", "Accounts"]
+__all__ = ["Role", "AccountRow", "TokenRow", "AuditRow", "Accounts"]
 
 Role = Literal["viewer", "operator", "admin"]
 
@@ -67,14 +66,6 @@ class AuditRow(Struct, frozen=True, kw_only=True):
     action: str
     subject: str
     detail: dict[str, Any]
-
-
-class Transactions(Protocol):
-    """The two ways into a database that both stores have."""
-
-    def reading(self) -> AbstractContextManager[Connection]: ...
-
-    def changing(self, *, forget: bool = ...) -> AbstractContextManager[Connection]: ...
 
 
 class Accounts:

@@ -16,10 +16,12 @@ Every method blocks, and may be called from any thread.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from msgspec import Struct, field
+from sqlalchemy import Connection
 
 from gatepost.wire import Dialect, Event, Problem
 
@@ -41,6 +43,7 @@ __all__ = [
     "RecordQuery",
     "AlarmQuery",
     "Stats",
+    "Transactions",
     "Store",
 ]
 
@@ -219,6 +222,8 @@ class RecordQuery(Struct, frozen=True, kw_only=True):
     has_image: bool | None = None
     q: str | None = None
     """Contained in the name or any of the numbers."""
+    strangers: bool = False
+    """Only records without a person, of faces that the terminal did not know."""
     order: Literal["newest", "oldest", "received"] = "newest"
     """``received``: by arrival; a cursor of this order continues with what arrives later, without a gap."""
     limit: int = 100
@@ -313,7 +318,15 @@ class Stats(Struct, frozen=True, kw_only=True):
     """By reason."""
 
 
-class Store(Protocol):
+class Transactions(Protocol):
+    """The two ways into a database; each is a transaction, and sees one state of the store."""
+
+    def reading(self) -> AbstractContextManager[Connection]: ...
+
+    def changing(self, *, forget: bool = ...) -> AbstractContextManager[Connection]: ...
+
+
+class Store(Transactions, Protocol):
     """See the module."""
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:

@@ -9,13 +9,15 @@ Rules:
 * Times are ISO 8601 in UTC, both ways; Unix seconds are understood too.
 * A wrong parameter is a 400 that names it. Nothing that a client sends makes a 500.
 
-Who may read what is not decided here: :mod:`gatepost.receiver.app` puts guards around :data:`CONTROLLERS`.
+Who may call what is said by each route and decided in :mod:`gatepost.receiver.api.access`.
 """
 
+from gatepost.receiver.api.accounts import AccountsController, AuditController, TokensController
 from gatepost.receiver.api.alarms import AlarmsController
 from gatepost.receiver.api.health import HealthController
 from gatepost.receiver.api.misdirected import MisdirectedController
 from gatepost.receiver.api.records import RecordsController
+from gatepost.receiver.api.session import SessionController
 from gatepost.receiver.api.stats import StatsController
 from gatepost.receiver.api.terminals import TerminalsController
 
@@ -27,8 +29,12 @@ CONTROLLERS = (
     TerminalsController,
     MisdirectedController,
     StatsController,
+    SessionController,
+    AccountsController,
+    TokensController,
+    AuditController,
 )
-"""What only those may see who may see people."""
+"""Each of their routes says the role that it needs; see :mod:`gatepost.receiver.api.access`."""
 
 OPEN_CONTROLLERS = (HealthController,)
 """What anyone may ask."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from litestar import Controller, delete, get, patch, post
 from litestar.exceptions import ClientException, NotFoundException
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from gatepost.receiver.api.access import ADMIN, AnyRequest, TheAccess
@@ -96,7 +96,9 @@ class AccountsController(Controller):
         return Listing([_account(row) for row in access.doors.accounts.accounts()], None)
 
     @post(opt=ADMIN, sync_to_thread=True, summary="Make an account")
-    def create_account(self, request: AnyRequest, data: NewAccount, access: TheAccess) -> AccountItem:
+    def create_account(
+        self, request: AnyRequest, data: JSONBody[NewAccount], access: TheAccess
+    ) -> AccountItem:
         doors = access.doors
         row = doors.accounts.create(data.name, data.role, doors.hash(data.password), now_ms=doors.now_ms())
         access.note(request, "account.created", row.name, role=row.role)
@@ -104,7 +106,7 @@ class AccountsController(Controller):
 
     @patch("/{account_id:int}", opt=ADMIN, sync_to_thread=True, summary="Change an account")
     def change_account(
-        self, request: AnyRequest, account_id: FromPath[int], data: AccountChange, access: TheAccess
+        self, request: AnyRequest, account_id: FromPath[int], data: JSONBody[AccountChange], access: TheAccess
     ) -> AccountItem:
         doors = access.doors
         if account_id >= 1 << 63 or doors.accounts.account(account_id) is None:
@@ -131,7 +133,7 @@ class TokensController(Controller):
         return Listing([_token(row) for row in access.doors.accounts.tokens()], None)
 
     @post(opt=ADMIN, sync_to_thread=True, summary="Make an API token")
-    def create_token(self, request: AnyRequest, data: NewToken, access: TheAccess) -> TokenItem:
+    def create_token(self, request: AnyRequest, data: JSONBody[NewToken], access: TheAccess) -> TokenItem:
         """``token`` in the answer is the secret; it is not told again."""
         doors = access.doors
         expires = None

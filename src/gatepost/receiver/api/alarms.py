@@ -9,6 +9,7 @@ from litestar import Controller, Response, get
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
+from gatepost.receiver.api.access import VIEWER
 from gatepost.receiver.api.records import jpeg
 from gatepost.receiver.api.shapes import (
     MAX_LIMIT,
@@ -94,6 +95,7 @@ def alarm_item(row: AlarmRow) -> AlarmItem:
 
 class AlarmsController(Controller):
     path = "/api/v1/alarms"
+    opt = VIEWER
     tags = ("alarms",)
 
     @get(sync_to_thread=True, summary="List alarms, newest first")

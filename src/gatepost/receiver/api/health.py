@@ -6,6 +6,7 @@ from litestar import Controller, Response, get
 from msgspec import Struct
 
 from gatepost.errors import StoreError
+from gatepost.receiver.api.access import OPEN
 from gatepost.receiver.api.shapes import TheStore
 
 __all__ = ["Health", "HealthController"]
@@ -18,6 +19,7 @@ class Health(Struct, frozen=True):
 
 
 class HealthController(Controller):
+    opt = OPEN
     tags = ("health",)
 
     @get("/healthz", sync_to_thread=False, summary="Is the process alive?")

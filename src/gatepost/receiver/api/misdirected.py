@@ -7,6 +7,7 @@ from datetime import datetime
 from litestar import Controller, get
 from msgspec import Struct
 
+from gatepost.receiver.api.access import VIEWER
 from gatepost.receiver.api.shapes import Listing, TheStore, read
 
 __all__ = ["MisdirectedController", "MisdirectedItem"]
@@ -25,6 +26,7 @@ class MisdirectedItem(Struct, frozen=True, kw_only=True):
 
 class MisdirectedController(Controller):
     path = "/api/v1/misdirected"
+    opt = VIEWER
     tags = ("terminals",)
 
     @get(sync_to_thread=True, summary="List pushes that went to a wrong path, newest first")

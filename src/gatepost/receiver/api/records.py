@@ -10,6 +10,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
+from gatepost.receiver.api.access import VIEWER
 from gatepost.receiver.api.shapes import (
     MAX_LIMIT,
     Listing,
@@ -111,6 +112,7 @@ def record_item(row: RecordRow) -> RecordItem:
 
 class RecordsController(Controller):
     path = "/api/v1/records"
+    opt = VIEWER
     tags = ("records",)
 
     @get(sync_to_thread=True, summary="List records")

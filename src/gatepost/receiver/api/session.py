@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Controller, Request, Response, delete, get, post
 from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException, PermissionDeniedException
+from litestar.params import JSONBody
 from msgspec import Struct
 
 from gatepost.receiver.api.access import OPEN, VIEWER, AnyRequest, TheAccess
@@ -43,7 +44,7 @@ class SessionController(Controller):
 
     @post(opt=OPEN, sync_to_thread=True, status_code=200, summary="Log in")
     def log_in(
-        self, request: Request[Any, Any, Any], data: Credentials, access: TheAccess
+        self, request: Request[Any, Any, Any], data: JSONBody[Credentials], access: TheAccess
     ) -> Response[SessionItem]:
         """Answers with the cookie of a new session. After some failures one has to wait: 429, ``Retry-After``."""
         headers = dict(request.headers.items())
@@ -81,7 +82,7 @@ class SessionController(Controller):
         return Response(None, status_code=204, cookies=[cookie])
 
     @post("/password", opt=VIEWER, sync_to_thread=True, status_code=204, summary="Change one's own password")
-    def change_password(self, request: AnyRequest, data: NewPassword, access: TheAccess) -> None:
+    def change_password(self, request: AnyRequest, data: JSONBody[NewPassword], access: TheAccess) -> None:
         """Ends every session of the account, this one too."""
         account_id = request.user.account_id
         if account_id is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime
 from typing import Generic, TypeVar
 
 from litestar.di import NamedDependency
@@ -12,15 +12,23 @@ from litestar.params import SkipValidation
 from msgspec import Struct
 
 from gatepost.receiver.gauges import Gauges
+from gatepost.receiver.meaning import Meaning
+from gatepost.store.days import UnknownZone, parse_day, month_of
+from gatepost.store.pages import BadCursor
+from gatepost.store.registry import Conflict
 from gatepost.store.store import Store
 from gatepost.wire import Problem
 
 __all__ = [
+    "MAX_ID",
     "MAX_LIMIT",
     "Listing",
     "ProblemItem",
     "TheGauges",
+    "TheMeaning",
+    "TheRefresh",
     "TheStore",
+    "days",
     "moment",
     "problems",
     "read",
@@ -30,12 +38,20 @@ __all__ = [
 MAX_LIMIT = 1000
 """Items in one answer."""
 
+MAX_ID = (1 << 63) - 1
+"""The largest that a database has."""
+
 T = TypeVar("T")
 
 TheStore = NamedDependency[SkipValidation[Store]]
 """The store, handed in by :mod:`gatepost.receiver.app`; a Protocol cannot be checked for."""
 
 TheGauges = NamedDependency[SkipValidation[Gauges]]
+
+TheMeaning = NamedDependency[SkipValidation[Meaning]]
+
+TheRefresh = NamedDependency[SkipValidation[Callable[[], Awaitable[None]]]]
+"""To be awaited after a change of a terminal, so that the next push is decided by it."""
 
 
 class Listing(Struct, Generic[T], frozen=True):
@@ -78,9 +94,28 @@ def text(original: bytes | None) -> str | None:
     return None if original is None else original.decode("utf-8", "replace")
 
 
-def read(what: Callable[[], T]) -> T:
-    """Ask the store; what a client asked wrongly (a cursor, an order) becomes a 400."""
+def days(*, day: str | None, month: str | None, first: str | None, last: str | None) -> tuple[date, date]:
+    """The days that a query asks for, in one of three ways: ``day``, ``month``, or ``first`` and ``last``."""
+    asked = [name for name, value in (("day", day), ("month", month), ("first and last", first or last)) if value]
+    if len(asked) != 1:
+        raise ClientException("say which days: either day=2024-05-06, or month=2024-05, or first= and last=")
     try:
-        return what()
+        if day:
+            return (found := parse_day(day)), found
+        if month:
+            return month_of(month)
+        if not first or not last:
+            raise ValueError("first and last belong together; give both, both are included")
+        return parse_day(first), parse_day(last)
     except ValueError as error:
         raise ClientException(str(error)) from None
+
+
+def read(what: Callable[[], T]) -> T:
+    """Ask the store; what a client asked wrongly (a cursor, an order, a zone) becomes a 400, a conflict a 409."""
+    try:
+        return what()
+    except (ValueError, BadCursor, UnknownZone) as error:
+        raise ClientException(str(error)) from None
+    except Conflict as error:
+        raise ClientException(str(error), status_code=409) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from litestar import Controller, get
 from msgspec import Struct
 
+from gatepost.receiver.api.access import VIEWER
 from gatepost.receiver.api.shapes import TheGauges, TheStore, read
 
 __all__ = ["StatsController", "StatsItem"]
@@ -25,6 +26,7 @@ class StatsItem(Struct, frozen=True, kw_only=True):
 
 class StatsController(Controller):
     path = "/api/v1/stats"
+    opt = VIEWER
     tags = ("stats",)
 
     @get(sync_to_thread=True, summary="Counts")

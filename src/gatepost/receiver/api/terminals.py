@@ -1,16 +1,39 @@
-"""``/api/v1/terminals``: who pushes here, and how they fare."""
+"""``/api/v1/terminals``: who pushes here, how they fare, and who may."""
 
 from __future__ import annotations
 
-from datetime import datetime
+import asyncio
+import secrets
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
-from litestar import Controller, get
-from msgspec import Struct
+from litestar import Controller, get, patch, post
+from litestar.exceptions import ClientException, NotFoundException
+from litestar.params import FromPath, FromQuery, QueryParameter
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from gatepost.receiver.api.shapes import Listing, TheStore, read
-from gatepost.store.store import TerminalRow
+from gatepost.errors import SettingsError
+from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.shapes import (
+    MAX_ID,
+    MAX_LIMIT,
+    Listing,
+    TheAddresses,
+    TheRefresh,
+    TheStore,
+    read,
+)
+from gatepost.receiver.api.sites import site_of
+from gatepost.receiver.identify import MAX_SERIAL, Networks, token_digest
+from gatepost.receiver.presence import Presence, backlog_arriving, presence
+from gatepost.store import registry
+from gatepost.store.days import zone
+from gatepost.store.store import Store, TerminalRow, TerminalState
 
 __all__ = ["TerminalItem", "TerminalsController", "terminal_item"]
+
+Serial = Annotated[str, Meta(min_length=1, max_length=MAX_SERIAL, pattern=r"^\S(.*\S)?$")]
+Name = Annotated[str, Meta(max_length=128)]
 
 
 class TerminalItem(Struct, frozen=True, kw_only=True):
@@ -21,13 +44,20 @@ class TerminalItem(Struct, frozen=True, kw_only=True):
     anonymous_peer: str | None
     """The address that stands for it, where it never said its serial."""
     name: str | None
+    site_id: int
     site: str
     timezone: str
-    state: str
+    state: TerminalState
+    presence: Presence
+    """Whether it is heard of as usual: see ``interval_ms``."""
+    backlog: bool
+    """Events that are old are coming in from it at the moment."""
     has_token: bool
     networks: list[str]
+    """From where it may push; empty: from anywhere."""
     model: str | None
     dialect: str | None
+    """The firmware's version of the protocol, by what it sends."""
     created_at: datetime
     first_seen: datetime | None
     last_seen: datetime | None
@@ -35,6 +65,7 @@ class TerminalItem(Struct, frozen=True, kw_only=True):
     clock_error_ms: int | None
     """How far its clock is ahead."""
     interval_ms: int | None
+    """The usual time between two arrivals."""
     peer: str | None
     records: int
     alarms: int
@@ -42,21 +73,225 @@ class TerminalItem(Struct, frozen=True, kw_only=True):
     duplicates: int
     with_problems: int
     late: int
+    """How many arrived over ten minutes after they happened."""
     refused: int
     disagreements: int
+    address: str | None = None
+    """Where it is to push, with its secret token: told once, when the token is made."""
 
 
-def terminal_item(row: TerminalRow) -> TerminalItem:
+class DisagreementItem(Struct, frozen=True, kw_only=True):
+    """Something that was pushed as this terminal's said that it was another one's."""
+
+    source: str
+    """``header`` or ``body``."""
+    said: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+class TerminalDetail(TerminalItem, frozen=True, kw_only=True):
+    """One terminal, and what was wrong with what it pushed."""
+
+    refusals: dict[str, int]
+    """By reason."""
+    disagreed: list[DisagreementItem]
+
+
+class NewTerminal(Struct, frozen=True, kw_only=True):
+    """A terminal that has not pushed yet. With a token it gets an address of its own."""
+
+    serial: Serial | None = None
+    name: Name | None = None
+    site_id: Annotated[int, Meta(ge=1, le=MAX_ID)] = 1
+    timezone: str | None = None
+    networks: list[str] = []
+    token: bool = True
+
+
+class TerminalChange(Struct, frozen=True, kw_only=True):
+    """What is left out stays; ``null`` takes it away."""
+
+    serial: Serial | UnsetType = UNSET
+    name: Name | None | UnsetType = UNSET
+    site_id: Annotated[int, Meta(ge=1, le=MAX_ID)] | UnsetType = UNSET
+    timezone: str | None | UnsetType = UNSET
+    networks: list[str] | UnsetType = UNSET
+    state: Literal["approved", "held", "retired"] | UnsetType = UNSET
+
+
+def terminal_item(row: TerminalRow, *, now_ms: int, address: str | None = None) -> TerminalItem:
     """Shape a terminal for an answer."""
-    values = {name: getattr(row, name) for name in TerminalItem.__struct_fields__}
-    values["networks"] = list(row.networks)
-    return TerminalItem(**values)
+    return TerminalItem(**_values(row, now_ms=now_ms), address=address)
+
+
+_DERIVED = ("presence", "backlog", "networks", "address")
+
+
+def _values(row: TerminalRow, *, now_ms: int) -> dict[str, Any]:
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    values = {
+        name: getattr(row, name) for name in TerminalItem.__struct_fields__ if name not in _DERIVED
+    }
+    return {
+        **values,
+        "networks": list(row.networks),
+        "presence": presence(row.last_seen, row.interval_ms, now=now),
+        "backlog": backlog_arriving(row.late_at, now=now),
+    }
+
+
+def _detail(store: Store, terminal_id: int, *, now_ms: int) -> TerminalDetail:
+    with store.reading() as db:
+        row = registry.terminal(db, terminal_id) if terminal_id <= MAX_ID else None
+        if row is None:
+            raise _no_such()
+        refusals = registry.refusals(db, terminal_id)
+        disagreed = registry.disagreements(db, terminal_id)
+    return TerminalDetail(
+        **_values(row, now_ms=now_ms),
+        refusals=refusals,
+        disagreed=[
+            DisagreementItem(
+                source=one.source,
+                said=one.said,
+                count=one.count,
+                first_at=one.first_at,
+                last_at=one.last_at,
+            )
+            for one in disagreed
+        ],
+    )
+
+
+def _no_such() -> NotFoundException:
+    return NotFoundException("there is no such terminal")
+
+
+def _change(store: Store, terminal_id: int, values: dict[str, Any]) -> TerminalRow:
+    """Check and make a change; 400 names what is wrong, 404, 409."""
+    timezone, networks, site_id = values.get("timezone"), values.get("networks"), values.get("site_id")
+    _check(store, timezone=timezone, networks=networks, site_id=site_id)
+    row = read(lambda: store.update_terminal(terminal_id, **values)) if terminal_id <= MAX_ID else None
+    if row is None:
+        raise _no_such()
+    return row
+
+
+def _check(
+    store: Store, *, timezone: str | None, networks: list[str] | None, site_id: int | None
+) -> None:
+    if timezone is not None:
+        read(lambda: zone(timezone))
+    try:
+        Networks(networks or (), setting="networks")
+    except SettingsError as error:
+        raise ClientException(str(error)) from None
+    if site_id is not None and read(lambda: site_of(store, site_id)) is None:
+        raise ClientException(f"there is no site {site_id}; see /api/v1/sites")
 
 
 class TerminalsController(Controller):
     path = "/api/v1/terminals"
     tags = ("terminals",)
 
-    @get(sync_to_thread=True, summary="List every terminal")
-    def list_terminals(self, store: TheStore) -> Listing[TerminalItem]:
-        return Listing([terminal_item(row) for row in read(store.terminals)], None)
+    @get(opt=VIEWER, sync_to_thread=True, summary="List terminals")
+    def list_terminals(
+        self,
+        store: TheStore,
+        access: TheAccess,
+        terminal_state: Annotated[TerminalState | None, QueryParameter(name="state")] = None,
+        site_id: Annotated[int | None, QueryParameter(ge=1, le=MAX_ID)] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = MAX_LIMIT,
+        cursor: FromQuery[str | None] = None,
+    ) -> Listing[TerminalItem]:
+        """In the order in which they appeared."""
+
+        def ask() -> Listing[TerminalItem]:
+            with store.reading() as db:
+                page = registry.terminals_page(
+                    db, state=terminal_state, site_id=site_id, limit=limit, cursor=cursor
+                )
+            now_ms = access.doors.now_ms()
+            return Listing([terminal_item(row, now_ms=now_ms) for row in page.items], page.next_cursor)
+
+        return read(ask)
+
+    @get("/{terminal_id:int}", opt=VIEWER, sync_to_thread=True, summary="One terminal")
+    def one_terminal(
+        self, store: TheStore, terminal_id: FromPath[int], access: TheAccess
+    ) -> TerminalDetail:
+        return _detail(store, terminal_id, now_ms=access.doors.now_ms())
+
+    @post(opt=ADMIN, summary="Make a terminal before it pushes")
+    async def create_terminal(
+        self,
+        request: AnyRequest,
+        data: NewTerminal,
+        store: TheStore,
+        access: TheAccess,
+        addresses: TheAddresses,
+        refresh: TheRefresh,
+    ) -> TerminalItem:
+        """It is approved. ``address`` in the answer is what to set as ``event_dest``; it is not told again."""
+        token = secrets.token_urlsafe(24) if data.token else None
+
+        def make() -> TerminalItem:
+            _check(store, timezone=data.timezone, networks=data.networks, site_id=data.site_id)
+            now_ms = access.doors.now_ms()
+            row = read(
+                lambda: store.create_terminal(
+                    now_ms=now_ms,
+                    serial=data.serial,
+                    name=data.name,
+                    site_id=data.site_id,
+                    timezone=data.timezone,
+                    networks=data.networks,
+                    token_digest=None if token is None else token_digest(token),
+                )
+            )
+            access.note(request, "terminal.created", str(row.id), serial=row.serial, token=data.token)
+            address = None if token is None else addresses.of(request, token)
+            return terminal_item(row, now_ms=now_ms, address=address)
+
+        made = await asyncio.to_thread(make)
+        await refresh()
+        return made
+
+    @patch("/{terminal_id:int}", opt=ADMIN, summary="Rename, move, restrict, hold or retire a terminal")
+    async def change_terminal(
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        data: TerminalChange,
+        store: TheStore,
+        access: TheAccess,
+        refresh: TheRefresh,
+    ) -> TerminalItem:
+        """It counts from the next push on. Records that are there keep the site at which they happened."""
+        values = {
+            name: getattr(data, name)
+            for name in TerminalChange.__struct_fields__
+            if getattr(data, name) is not UNSET
+        }
+        return await self._changed(request, terminal_id, values, store, access, refresh)
+
+    @post("/{terminal_id:int}/approve", opt=OPERATOR, status_code=200, summary="Approve a terminal")
+    async def approve_terminal(
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        store: TheStore,
+        access: TheAccess,
+        refresh: TheRefresh,
+    ) -> TerminalItem:
+        """What a held terminal has sent is listed from now on. Only an administrator takes a retired one back."""
+        row = await asyncio.to_thread(lambda: read(lambda: store.terminal(min(terminal_id, MAX_ID))))
+        if row is not None and row.state == "retired":
+            raise ClientException(
+                "this terminal is retired; an administrator can set its state to approved", status_code=409
+            )
+        return await self._changed(
+            request, terminal_id, {"state": "approved"}, store, access, refresh, action="terminal.approved"
+        )
