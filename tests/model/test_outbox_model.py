@@ -146,12 +146,10 @@ class Model(RuleBasedStateMachine):
         if full and (refuse or (new.lane == RECORDS and not records)):
             return OutboxFull
         order = sorted(self.of(DELIVERED), key=lambda one: (one.settled_at, one.id))
-        if not refuse:
-            order += sorted(self.of(DEAD), key=lambda one: one.id)
-            order += sorted(records, key=lambda one: (one.id in self.in_flight, one.id))
-            if new.lane == ALARMS:
-                alarms = [one for one in pending if one.lane == ALARMS]
-                order += sorted(alarms, key=lambda one: (one.id in self.in_flight, one.id))
+        for lane in () if refuse else (RECORDS, ALARMS) if new.lane == ALARMS else (RECORDS,):
+            for state in (DEAD, PENDING):
+                rest = [one for one in self.of(state) if one.lane == lane]
+                order += sorted(rest, key=lambda one: (one.id in self.in_flight, one.id))
         need = self.over_budget(new.size)
         if need > sum(one.size for one in order) or new.size > (self.settings.capacity_bytes or new.size):
             return OutboxFull

@@ -231,6 +231,8 @@ async def test_close_is_idempotent_and_finishes_what_was_begun(tmp_path: Path) -
         await outbox.close()
         with pytest.raises(OutboxUnavailable, match="closed"):
             await outbox.put(record())
+        with pytest.raises(OutboxUnavailable, match="closed"):
+            await outbox.status()
 
 
 async def test_an_export_is_one_push_body_a_line_oldest_first(tmp_path: Path) -> None:

@@ -110,6 +110,22 @@ async def test_a_byte_budget_forgets_history_first_then_dead_letters_then_the_ol
         assert await drain(outbox, now()) == ["uuid-5", "uuid-6", "uuid-7", "uuid-8"]
 
 
+async def test_a_dead_letter_that_is_an_alarm_is_kept_as_long_as_there_is_a_record_to_drop(
+    tmp_path: Path,
+) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock()), capacity_bytes=3200) as outbox:
+        await outbox.put(alarm())
+        await settle_all(outbox, await outbox.claim(1, now=now()), DeadLetter("no"))
+        await put_many(outbox, 3, image=KB)
+        status = await outbox.status()
+        assert (status.dead, status.pending, status.dropped) == (1, 2, 1)
+        for number in range(30):
+            await outbox.put(alarm(f"T-{number}"))
+        status = await outbox.status()
+        assert (status.dead, status.pending_records, status.dropped > 3) == (0, 0, True)
+        await assert_the_ledger_adds_up(outbox)
+
+
 async def test_an_event_larger_than_the_whole_budget_is_refused_and_nothing_dropped(tmp_path: Path) -> None:
     async with outbox_in(tmp_path, capacity_bytes=2000) as outbox:
         await outbox.put(record(1, image=KB))

@@ -359,6 +359,8 @@ class Outbox:
             return connect_reader(self.path)
 
     async def _read(self, read: Callable[[], T]) -> T:
+        if self._closed:
+            raise OutboxUnavailable("the outbox is closed")
         return await asyncio.get_running_loop().run_in_executor(self._reading, read)
 
 

@@ -54,8 +54,9 @@ def _dead(
 
 
 def keep_within_bound(transaction: Transaction, now: int) -> None:
-    """Give up the oldest of too many."""
+    """Give up the oldest of too many, records before alarms."""
     surplus = transaction.ledger.dead - MAX_DEAD
     if surplus > 0:
-        for seq, *_ in _dead(transaction.db, None, surplus):
+        oldest = "SELECT seq FROM entry WHERE state = 2 ORDER BY lane DESC, seq LIMIT ?"
+        for (seq,) in transaction.db.execute(oldest, (surplus,)).fetchall():
             drop_dead(transaction, seq, "dead-letters", now)

@@ -4,7 +4,8 @@ Rules, at the cap (``overflow = "drop-oldest"``):
 
 * The oldest record makes room. An alarm is given up only when nothing but alarms is left, and only for an alarm: a
   record that finds nothing but alarms is refused.
-* For ``capacity_bytes``, history goes first and dead letters next: they are worth less than what still waits.
+* For ``capacity_bytes``, history goes first, then dead letters that are records: they are worth less than what still
+  waits. Dead letters that are alarms are alarms.
 * A limit that was lowered below what is stored drops nothing by itself; from then on each event makes room for
   itself, so that a start with other settings never throws a backlog away.
 * With ``refuse-newest`` only history makes room, and the caller is told.
@@ -71,35 +72,52 @@ def _make_room(
 ) -> None:
     """Drop what the limits ask for; raise before anything is dropped if that would not be enough."""
     ledger = transaction.ledger
-    refuse = settings.overflow == "refuse-newest"
     too_many = ledger.pending >= settings.capacity
-    if too_many and refuse:
+    if too_many and settings.overflow == "refuse-newest":
         _refuse(transaction, f"the outbox is full: {ledger.pending} events wait for delivery")
     if too_many and event.lane == RECORDS and not ledger.records:
         _refuse(transaction, "the outbox is full of alarms, which do not make room for records")
-    too_large = 0
     if settings.capacity_bytes is not None:
-        pending = ledger.record_bytes + ledger.alarm_bytes
-        held = pending + ledger.dead_bytes + ledger.history_bytes
-        # A budget that was lowered below what is stored drops nothing by itself: each event makes room for one.
-        too_large = min(held + event.size - settings.capacity_bytes, event.size)
-        free = ledger.history_bytes
-        if not refuse:
-            free += ledger.dead_bytes + ledger.record_bytes
-            free += ledger.alarm_bytes if event.lane == ALARMS else 0
-        if event.size > settings.capacity_bytes or too_large > free:
-            _refuse(
-                transaction,
-                f"the outbox may hold {settings.capacity_bytes} bytes, and this event of {event.size} does not fit",
-            )
-    while too_large > 0 and ledger.history:
-        too_large -= forget_oldest(transaction)
-    while too_large > 0 and ledger.dead:
-        too_large -= drop_dead(transaction, _oldest_dead(transaction), "capacity_bytes", now)
-    while too_large > 0:
-        too_large -= _drop_pending(transaction, "capacity_bytes", in_flight, now)
+        _make_bytes(transaction, event, settings, in_flight, now)
     if too_many and ledger.pending >= settings.capacity:
         _drop_pending(transaction, "capacity", in_flight, now)
+
+
+def _make_bytes(
+    transaction: Transaction,
+    event: NewEvent,
+    settings: TerminalSettings,
+    in_flight: Collection[int],
+    now: int,
+) -> None:
+    ledger, budget = transaction.ledger, settings.capacity_bytes or 0
+    held = ledger.record_bytes + ledger.alarm_bytes + ledger.dead_bytes + ledger.history_bytes
+    # A budget that was lowered below what is stored drops nothing by itself: each event makes room for one.
+    need = min(held + event.size - budget, event.size)
+    if need <= 0:
+        return
+    lanes = () if settings.overflow == "refuse-newest" else (RECORDS, ALARMS)[: 2 - event.lane]
+    free = ledger.history_bytes + sum(_bytes(transaction, lane) for lane in lanes)
+    if need > free or event.size > budget:
+        _refuse(
+            transaction, f"the outbox may hold {budget} bytes, and this event of {event.size} does not fit"
+        )
+    while need > 0 and ledger.history:
+        need -= forget_oldest(transaction)
+    for lane in lanes:
+        while need > 0 and (dead := _oldest_dead(transaction, lane)) is not None:
+            need -= drop_dead(transaction, dead, "capacity_bytes", now)
+        while need > 0 and (ledger.records if lane == RECORDS else ledger.alarms):
+            need -= _drop_pending(transaction, "capacity_bytes", in_flight, now)
+
+
+def _bytes(transaction: Transaction, lane: int) -> int:
+    """Of the events of a lane that wait or are dead letters."""
+    (dead,) = transaction.db.execute(
+        "SELECT ifnull(sum(bytes), 0) FROM entry WHERE state = 2 AND lane = ?", (lane,)
+    ).fetchone()
+    ledger = transaction.ledger
+    return int(dead) + (ledger.record_bytes if lane == RECORDS else ledger.alarm_bytes)
 
 
 def _refuse(transaction: Transaction, why: str) -> None:
@@ -129,5 +147,8 @@ def _drop_pending(transaction: Transaction, reason: str, in_flight: Collection[i
     return size
 
 
-def _oldest_dead(transaction: Transaction) -> int:
-    return int(transaction.db.execute("SELECT min(seq) FROM entry WHERE state = 2").fetchone()[0])
+def _oldest_dead(transaction: Transaction, lane: int) -> int | None:
+    (seq,) = transaction.db.execute(
+        "SELECT min(seq) FROM entry WHERE state = 2 AND lane = ?", (lane,)
+    ).fetchone()
+    return None if seq is None else int(seq)
