@@ -162,6 +162,11 @@ class Running:
         """Of the guard: time-outs pass with :meth:`pass_time`."""
         self.senders: list[Sender] = []
 
+    @functools.cached_property
+    def token(self) -> str:
+        """A token for the API, sent along with every request to it."""
+        return issue_token(Accounts(self.store), "test", "admin", by="test", now_ms=0)[0]
+
     async def connect(self) -> Sender:
         """Open a connection; it is closed with the receiver."""
         self.senders.append(await Sender.connect(self.port))
@@ -293,14 +298,16 @@ class Process:
         return cls(process, int(found[1]), errors, folder, database)
 
     async def connect(self) -> Sender:
-        return await Sender.connect(self.port)
+        """Open a connection; it is closed with the process."""
+        self.senders.append(await Sender.connect(self.port))
+        return self.senders[-1]
 
     async def request(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> Answer:
         if path.startswith("/api/"):
             headers = {"Authorization": f"Bearer {self.token}", **(headers or {})}
-        sender = await self.connect()
+        sender = await Sender.connect(self.port)
         try:
             return await sender.request(method, path, body, headers)
         finally:
@@ -332,6 +339,8 @@ class Process:
 
     async def stop(self, timeout: float = 30.0) -> int:
         """End it as a service manager does (SIGTERM); answer the exit code."""
+        for sender in self.senders:
+            sender.writer.transport.abort()
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
         return await asyncio.wait_for(self.process.wait(), timeout)

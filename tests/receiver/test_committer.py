@@ -1,0 +1,212 @@
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from gatepost.errors import StoreError, StoreUnavailable
+from gatepost.receiver.committer import Committer
+from gatepost.store.sqlite import SqliteStore
+from gatepost.store.store import Arrival, RecordQuery, Stored
+from gatepost.wire import Record, digest
+
+
+class Gate:
+    """A real store whose writing can be held up, counted, and made to fail."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = SqliteStore.open(folder)
+        self.terminal_id = self.store.ensure_terminal("SN-1", now_ms=0).id
+        self.open = threading.Event()
+        self.open.set()
+        self.entered = threading.Event()
+        self.batches: list[int] = []
+        self.fails: Callable[[Sequence[Arrival]], Exception | None] = lambda batch: None
+
+    def write(self, batch: Sequence[Arrival]) -> list[Stored]:
+        self.entered.set()
+        assert self.open.wait(20)
+        self.batches.append(len(batch))
+        error = self.fails(batch)
+        if error is not None:
+            raise error
+        return self.store.write(batch)
+
+    def arrival(self, uuid: str, *, size: int = 0) -> Arrival:
+        return Arrival(
+            terminal_id=self.terminal_id,
+            key=digest(f"u:{uuid}"),
+            event=Record(serial="SN-1", uuid=uuid),
+            received_at_ms=1,
+            original=b"{}" + b" " * size,
+        )
+
+    def uuids(self) -> set[str | None]:
+        return {row.uuid for row in self.store.records(RecordQuery(limit=1000)).items}
+
+
+@pytest.fixture
+async def gate(tmp_path: Path) -> AsyncIterator[Gate]:
+    made = Gate(tmp_path / "data")
+    yield made
+    made.open.set()
+    made.store.close()
+
+
+async def started(gate: Gate) -> None:
+    await asyncio.get_running_loop().run_in_executor(None, gate.entered.wait, 20)
+    gate.entered.clear()
+
+
+async def test_what_is_submitted_together_shares_one_commit(gate: Gate) -> None:
+    committer = Committer(gate)
+    stored = await asyncio.gather(*(committer.submit(gate.arrival(f"u-{n}")) for n in range(50)))
+    assert all(row.new for row in stored)
+    assert gate.batches == [50]
+    assert await committer.close()
+
+
+async def test_what_comes_during_a_commit_gathers_for_the_next(gate: Gate) -> None:
+    committer = Committer(gate)
+    gate.open.clear()
+    first = asyncio.create_task(committer.submit(gate.arrival("u-0")))
+    await started(gate)
+    rest = [asyncio.create_task(committer.submit(gate.arrival(f"u-{n}"))) for n in range(1, 31)]
+    await asyncio.sleep(0)
+    assert not first.done()
+    gate.open.set()
+    await asyncio.gather(first, *rest)
+    assert gate.batches == [1, 30]
+    await committer.close()
+
+
+async def test_nobody_is_told_before_the_commit(gate: Gate) -> None:
+    committer = Committer(gate)
+    gate.open.clear()
+    waiting = asyncio.create_task(committer.submit(gate.arrival("u-1")))
+    await started(gate)
+    assert gate.uuids() == set()
+    assert not waiting.done()
+    gate.open.set()
+    assert (await waiting).new
+    assert gate.uuids() == {"u-1"}
+    await committer.close()
+
+
+async def test_a_batch_is_bounded(gate: Gate) -> None:
+    committer = Committer(gate, max_batch=8)
+    await asyncio.gather(*(committer.submit(gate.arrival(f"u-{n}")) for n in range(20)))
+    assert gate.batches == [8, 8, 4]
+    await committer.close()
+
+
+async def test_every_waiter_of_a_batch_hears_of_its_failure_and_the_next_batch_is_stored(gate: Gate) -> None:
+    committer = Committer(gate)
+    gate.fails = lambda batch: StoreUnavailable("the disk is full")
+    failed = await asyncio.gather(
+        *(committer.submit(gate.arrival(f"u-{n}")) for n in range(5)), return_exceptions=True
+    )
+    assert [str(error) for error in failed] == ["the disk is full"] * 5
+    gate.fails = lambda batch: None
+    assert (await committer.submit(gate.arrival("u-1"))).new
+    assert gate.uuids() == {"u-1"}
+    await committer.close()
+
+
+async def test_one_poisonous_event_fails_alone(gate: Gate) -> None:
+    committer = Committer(gate)
+    poison = gate.arrival("u-13")
+    gate.fails = lambda batch: ValueError("a defect") if poison in batch else None
+    outcomes = await asyncio.gather(
+        *(committer.submit(poison if n == 13 else gate.arrival(f"u-{n}")) for n in range(40)),
+        return_exceptions=True,
+    )
+    assert [n for n, outcome in enumerate(outcomes) if isinstance(outcome, Exception)] == [13]
+    assert isinstance(outcomes[13], StoreError)
+    assert not isinstance(outcomes[13], StoreUnavailable)
+    assert len(gate.uuids()) == 39
+    await committer.close()
+
+
+async def test_a_full_queue_refuses_at_once(gate: Gate) -> None:
+    committer = Committer(gate, max_queue=3)
+    gate.open.clear()
+    tasks = [asyncio.create_task(committer.submit(gate.arrival("u-0")))]
+    await started(gate)
+    tasks += [asyncio.create_task(committer.submit(gate.arrival(f"u-{n}"))) for n in range(1, 4)]
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable, match="full"):
+        await committer.submit(gate.arrival("u-9"))
+    gate.open.set()
+    await asyncio.gather(*tasks)
+    assert (await committer.submit(gate.arrival("u-9"))).new
+    await committer.close()
+
+
+async def test_the_queue_is_bounded_in_bytes_too(gate: Gate) -> None:
+    committer = Committer(gate, max_queue_bytes=1000)
+    gate.open.clear()
+    task = asyncio.create_task(committer.submit(gate.arrival("u-0", size=1000)))
+    await started(gate)
+    with pytest.raises(StoreUnavailable, match="full"):
+        await committer.submit(gate.arrival("u-1"))
+    gate.open.set()
+    await task
+    assert (await committer.submit(gate.arrival("u-1"))).new
+    await committer.close()
+
+
+async def test_to_close_commits_what_is_queued_and_takes_nothing_more(gate: Gate) -> None:
+    committer = Committer(gate, max_batch=2)
+    gate.open.clear()
+    tasks = [asyncio.create_task(committer.submit(gate.arrival(f"u-{n}"))) for n in range(9)]
+    await started(gate)
+    closing = asyncio.create_task(committer.close())
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable, match="stopping"):
+        await committer.submit(gate.arrival("u-10"))
+    gate.open.set()
+    assert await closing
+    assert all(row.new for row in await asyncio.gather(*tasks))
+    assert len(gate.uuids()) == 9
+    assert await committer.close()
+
+
+async def test_to_close_is_bounded_when_the_store_hangs(gate: Gate) -> None:
+    committer = Committer(gate, max_batch=1)
+    gate.open.clear()
+    tasks = [asyncio.create_task(committer.submit(gate.arrival(f"u-{n}"))) for n in range(3)]
+    await started(gate)
+    assert not await committer.close(timeout_s=0.05)
+    outcomes = await asyncio.gather(*tasks[1:], return_exceptions=True)
+    assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
+    gate.open.set()
+    assert (await tasks[0]).new
+
+
+async def test_an_errand_runs_between_two_commits_in_the_thread_that_writes(gate: Gate) -> None:
+    committer = Committer(gate)
+    thread = await committer.call(threading.current_thread)
+    assert thread.name == "gatepost-committer"
+
+    def failing() -> None:
+        raise StoreUnavailable("away")
+
+    with pytest.raises(StoreUnavailable, match="away"):
+        await committer.call(failing)
+    assert (await committer.submit(gate.arrival("u-1"))).new
+    await committer.close()
+
+
+async def test_whoever_stops_waiting_does_not_withdraw_the_event(gate: Gate) -> None:
+    committer = Committer(gate)
+    gate.open.clear()
+    task = asyncio.create_task(committer.submit(gate.arrival("u-1")))
+    await started(gate)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    gate.open.set()
+    await committer.close()
+    assert gate.uuids() == {"u-1"}

@@ -1,0 +1,156 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.receiver.kit import SUCCESS, Running, body, receiving, record, request, until
+
+HEAD = b"POST /Record HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\n"
+
+
+async def test_a_connection_serves_one_push_after_the_other(receiver: Running) -> None:
+    sender = await receiver.connect()
+    for number in range(5):
+        assert (await sender.request("POST", "/Record", body(record(uuid=f"u-{number}")))).json == SUCCESS
+    assert receiver.receiver.guard.connections == 1
+    await sender.close()
+    await until(lambda: receiver.receiver.guard.connections == 0)
+
+
+async def test_a_push_may_come_in_any_pieces(receiver: Running) -> None:
+    sender = await receiver.connect()
+    for byte in request("POST", "/Record", body(record())):
+        await sender.write(bytes([byte]))
+    assert (await sender.answer()).json == SUCCESS
+
+
+async def test_a_chunked_push_is_put_together(receiver: Running) -> None:
+    text = body(record())
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (text[:7], text[7:100], text[100:]))
+    sender = await receiver.connect()
+    await sender.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
+    assert (await sender.answer()).json == SUCCESS
+
+
+async def test_pipelined_requests_are_answered_in_order(receiver: Running) -> None:
+    sender = await receiver.connect()
+    await sender.write(
+        request("POST", "/Record", body(record(uuid="u-1")))
+        + request("GET", "/healthz")
+        + request("POST", "/Record", b"{")
+        + request("POST", "/Record", body(record(uuid="u-2")))
+    )
+    answers = [await sender.answer() for _ in range(4)]
+    assert [answer.status for answer in answers] == [200, 200, 400, 200]
+    assert answers[1].json == {"status": "ok"}
+
+
+async def test_thousands_of_pipelined_requests_that_are_refused_at_once_are_all_answered(
+    receiver: Running,
+) -> None:
+    sender = await receiver.connect()
+    writing = asyncio.create_task(sender.write(request("GET", "/Record") * 3000))
+    for _ in range(3000):
+        assert (await sender.answer()).status == 405
+    await writing
+
+
+async def test_a_malformed_request_does_not_overtake_the_reply_before_it(receiver: Running) -> None:
+    sender = await receiver.connect()
+    await sender.write(request("POST", "/Record", body(record())) + b"nonsense\r\n\r\n")
+    assert (await sender.answer()).json == SUCCESS
+    assert (await sender.answer()).status == 400
+    assert await sender.ended() == b""
+
+
+async def test_a_sender_that_asks_before_it_sends_is_told_to_continue(receiver: Running) -> None:
+    text = body(record())
+    sender = await receiver.connect()
+    await sender.write(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(text))
+    assert await sender.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    await sender.write(text)
+    assert (await sender.answer()).json == SUCCESS
+
+
+async def test_a_sender_that_asks_for_too_much_is_told_before_it_sends(receiver: Running) -> None:
+    sender = await receiver.connect()
+    await sender.write(HEAD + b"Expect: 100-continue\r\nContent-Length: 99999999\r\n\r\n")
+    assert (await sender.answer()).status == 413
+
+
+async def test_connection_close_is_honoured(receiver: Running) -> None:
+    sender = await receiver.connect()
+    answer = await sender.request("POST", "/Record", body(record()), {"Connection": "close"})
+    assert (answer.json, answer.headers["connection"]) == (SUCCESS, "close")
+    assert await sender.ended() == b""
+
+
+async def test_http_1_0_is_served_once(receiver: Running) -> None:
+    text = body(record())
+    sender = await receiver.connect()
+    await sender.write(b"POST /Record HTTP/1.0\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text))
+    assert (await sender.answer()).json == SUCCESS
+    assert await sender.ended() == b""
+
+
+async def test_an_upgrade_is_ignored_and_the_connection_ends_with_the_reply(receiver: Running) -> None:
+    sender = await receiver.connect()
+    answer = await sender.request("GET", "/healthz", headers={"Connection": "upgrade", "Upgrade": "h2c"})
+    assert answer.json == {"status": "ok"}
+    assert await sender.ended() == b""
+
+
+async def test_a_refusal_is_read_by_a_sender_that_sends_everything_first(receiver: Running) -> None:
+    sender = await receiver.connect()
+    size = receiver.receiver.settings.max_body_bytes + 1
+    await sender.write(HEAD + b"Content-Length: %d\r\n\r\n" % size)
+    await sender.write(b" " * size)
+    answer = await sender.answer()
+    assert (answer.status, answer.json["code"], answer.headers["connection"]) == (413, 413, "close")
+
+
+async def test_a_trailer_does_not_pass_for_a_header(receiver: Running) -> None:
+    text = body(record())
+    sender = await receiver.connect()
+    await sender.write(
+        HEAD
+        + b"Transfer-Encoding: chunked\r\nTrailer: sn\r\n\r\n"
+        + b"%x\r\n%b\r\n0\r\nsn: FORGED\r\n\r\n" % (len(text), text)
+        + b"Transfer-Encoding: chunked\r\nTrailer: sn\r\n\r\n%x\r\n%b\r\n0\r\nsn: FORGED\r\n\r\n"
+        % (len(text), text)
+    )
+    assert (await sender.answer()).json == SUCCESS
+    assert [row.serial for row in receiver.records()] == ["SN-1"]
+
+
+async def test_a_body_that_is_cut_short_reaches_nobody(receiver: Running) -> None:
+    text = body(record())
+    sender = await receiver.connect()
+    await sender.write(HEAD + b"Content-Length: %d\r\n\r\n" % (len(text) + 1) + text)
+    sender.writer.write_eof()
+    assert b" 200 " not in await sender.ended()
+    assert receiver.receiver.committer.committed == 0
+
+
+async def test_a_client_that_does_not_read_its_reply_is_cut_off(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", body_timeout_s=30.0) as receiver:
+        for number in range(40):
+            await receiver.push(record(uuid=f"u-{number}", remark="x" * 50_000))
+        allowed = {"Authorization": f"Bearer {receiver.token}"}
+        sender = await receiver.connect()
+        sender.writer.transport.pause_reading()
+        for _ in range(20):
+            await sender.write(request("GET", "/api/v1/records?limit=1000", headers=allowed))
+        guard = receiver.receiver.guard
+        await until(lambda: any(connection.flow.write_paused for connection in guard._open))
+        await receiver.pass_time(31)
+        await until(lambda: guard.connections == 0)
+        await sender.close()
+
+
+@pytest.mark.parametrize("target", ["/Record", "/healthz"])
+async def test_a_stop_answers_what_was_accepted_and_ends_the_rest(receiver: Running, target: str) -> None:
+    idle = await receiver.connect()
+    assert (await idle.request("GET", target)).status in (200, 405)
+    for connection in list(receiver.receiver.guard._open):
+        connection.shutdown()
+    assert await idle.ended() == b""

@@ -1,0 +1,67 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatepost.errors import StoreUnavailable
+from gatepost.receiver.tally import MAX_KEYS, MAX_SHOWN, Tally
+from gatepost.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    store = SqliteStore.open(tmp_path / "data")
+    yield store
+    store.close()
+
+
+class Away:
+    """A store that takes nothing."""
+
+    def count_refused(self, counts: object, *, now_ms: int) -> None:
+        raise StoreUnavailable("away")
+
+
+def test_counts_reach_the_store_once(store: SqliteStore) -> None:
+    tally = Tally()
+    terminal = store.ensure_terminal("SN-1", now_ms=0)
+    tally.refused(terminal.id, "too large")
+    tally.refused(terminal.id, "too large")
+    tally.refused(None, "no JSON")
+    tally.flush(store, now_ms=1000)
+    tally.flush(store, now_ms=2000)
+    assert store.terminals()[0].refused == 2
+    assert store.stats().refusals == {"too large": 2, "no JSON": 1}
+
+
+def test_a_store_that_is_away_loses_no_count(store: SqliteStore) -> None:
+    tally = Tally()
+    tally.refused(None, "no JSON")
+    tally.misdirected("10.0.0.1", "/record", "SN-1")
+    with pytest.raises(StoreUnavailable):
+        tally.flush(Away(), now_ms=1000)  # type: ignore[arg-type]
+    tally.refused(None, "no JSON")
+    tally.flush(store, now_ms=2000)
+    assert store.stats().refusals == {"no JSON": 2}
+    assert [row.path for row in store.misdirected()] == ["/record"]
+
+
+def test_memory_stays_bounded_whatever_is_sent(store: SqliteStore) -> None:
+    tally = Tally()
+    for number in range(3 * MAX_KEYS):
+        tally.refused(number + 1, "no JSON")
+        tally.misdirected("10.0.0.1", f"/{number}", None)
+    assert tally.refused_ever == 3 * MAX_KEYS
+    tally.flush(store, now_ms=1000)
+    assert store.stats().refusals == {"no JSON": 3 * MAX_KEYS}
+    assert len(store.misdirected()) <= MAX_KEYS
+
+
+def test_a_path_is_cut_and_made_printable_before_it_is_shown(store: SqliteStore) -> None:
+    tally = Tally()
+    tally.misdirected("10.0.0.1", "/\x1b[31m" + "x" * 5000, "SN\x00")
+    tally.flush(store, now_ms=1000)
+    (row,) = store.misdirected()
+    assert len(row.path) == MAX_SHOWN
+    assert row.path.isprintable()
+    assert (row.serial or "").isprintable()
