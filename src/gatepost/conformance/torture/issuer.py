@@ -47,6 +47,7 @@ class Issuer:
         self._rand = rand
         self._sleep = sleep
         self._stopping = False
+        self._open = False
         self._waiting: deque[str] = deque()
         self._room = asyncio.Event()
         self._surging = asyncio.Event()
@@ -77,10 +78,11 @@ class Issuer:
                 reader, writer = await asyncio.open_unix_connection(path)
         except OSError:
             return  # killed between the event and the connection
+        self._open = True
         answers = asyncio.create_task(self._listen(reader))
         try:
             with suppress(OSError):
-                await self._talk(writer, answers)
+                await self._talk(writer)
                 writer.write_eof()
             await answers
         finally:
@@ -90,17 +92,14 @@ class Issuer:
             self._waiting.clear()
             writer.close()
 
-    async def _talk(self, writer: asyncio.StreamWriter, answers: "asyncio.Task[None]") -> None:
-        while not self._stopping and not answers.done():
+    async def _talk(self, writer: asyncio.StreamWriter) -> None:
+        while self._may_talk():
             for _ in range(self._rand.randint(1, BURST)):
                 if len(self._waiting) >= PIPELINE:
                     self._room.clear()
-                    await asyncio.wait(
-                        {asyncio.ensure_future(self._room.wait()), answers},
-                        return_when=asyncio.FIRST_COMPLETED,
-                    )
-                    if answers.done() or self._stopping:
-                        return
+                    await self._room.wait()
+                if not self._may_talk():
+                    return
                 name, line = self._oracle.next(self._terminal)
                 self._waiting.append(name)
                 writer.write(line)
@@ -109,6 +108,9 @@ class Issuer:
                 async with asyncio.timeout(self._rand.expovariate(2 * self._rate / (1 + BURST))):
                     await self._surging.wait()
             await self._sleep(0)  # while it surges nothing else here need ever wait
+
+    def _may_talk(self) -> bool:
+        return self._open and not self._stopping
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         with suppress(OSError):
@@ -121,4 +123,5 @@ class Issuer:
                     self._oracle.settle(name, Fate.REFUSED)
                     self.refusals[str(answer.get("error"))] += 1
                 self._room.set()
+        self._open = False
         self._room.set()

@@ -1,0 +1,77 @@
+"""Ends with a defect put in on purpose, to see whether the torture notices.
+
+    python mutants.py NAME CLOCK_FILE WORDS…
+
+Rules: each mutant is one plausible mistake, made by replacing one function before the command runs.
+"""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from gatepost.conformance.torture.child import turned
+
+
+def terminal_answers_before_the_commit() -> None:
+    """``record()`` returns, and the door says ok, before the event is on disk."""
+    from gatepost.terminal.outbox import Outbox
+
+    true = Outbox.put
+    running = set()
+
+    async def put(self: Outbox, event: Any) -> int:
+        storing = asyncio.ensure_future(true(self, event))
+        running.add(storing)
+        storing.add_done_callback(running.discard)
+        return 1
+
+    Outbox.put = put  # type: ignore[method-assign]
+
+
+def receiver_answers_before_the_commit() -> None:
+    """The receiver says success when an event is in its queue."""
+    from gatepost.receiver.committer import Committer
+    from gatepost.store.store import Stored
+
+    true = Committer.enqueue
+
+    def enqueue(self: Committer, arrival: Any, settle: Any) -> None:
+        true(self, arrival, lambda stored, error: None)
+        settle(Stored(True, 1), None)
+
+    Committer.enqueue = enqueue  # type: ignore[method-assign]
+
+
+def any_2xx_is_delivered() -> None:
+    """A terminal that looks at the HTTP status alone."""
+    from gatepost import wire
+    from gatepost.terminal import pusher
+
+    true = wire.classify
+
+    def classify(status: int, body: bytes | None, **rest: Any) -> wire.Outcome:
+        return wire.Delivered() if 200 <= status < 300 else true(status, body, **rest)
+
+    pusher.classify = classify  # type: ignore[attr-defined]
+
+
+def receiver_forgets_what_it_knows() -> None:
+    """A receiver to which every push is new."""
+    from gatepost.receiver import ingest
+
+    count = iter(range(1 << 60))
+    ingest._key = lambda decoded: next(count).to_bytes(16, "big")
+
+
+def nothing() -> None:
+    """No defect: what the mutants are compared with."""
+
+
+if __name__ == "__main__":
+    time.time = turned(Path(sys.argv[2]), time.time)
+    globals()[sys.argv[1]]()
+    from gatepost.cli import run
+
+    sys.exit(run(sys.argv[3:]))

@@ -1,0 +1,134 @@
+"""The whole run, with real processes; and what it says of ends that have a defect."""
+
+import asyncio
+import json
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gatepost.conformance.torture import remains
+from gatepost.conformance.torture.campaign import Campaign, Outcome, Settings, as_json, as_lines, wanted
+from gatepost.conformance.torture.faults import LINE, PROCESSES, TRACKS, Kind
+
+MUTANTS = Path(__file__).with_name("mutants.py")
+KILLS = (Kind.KILL_TERMINAL, Kind.KILL_RECEIVER)
+
+
+async def tortured(folder: Path, **settings: object) -> Outcome:
+    return await Campaign(folder, Settings(**settings)).run()  # type: ignore[arg-type]
+
+
+async def mutated(folder: Path, name: str, *, track: tuple[Kind, ...], seconds: float = 10.0) -> Outcome:
+    return await tortured(
+        folder,
+        seed=5,
+        seconds=seconds,
+        terminals=1,
+        rate=40.0,
+        tracks=(track,),
+        launcher=(sys.executable, str(MUTANTS), name),
+        wanted={},
+    )
+
+
+@pytest.mark.timeout(240)
+async def test_nothing_is_lost_doubled_or_invented_whatever_breaks(tmp_path: Path) -> None:
+    outcome = await tortured(tmp_path, seed=1, seconds=50.0)
+    assert outcome.judgement.differences == ()
+    assert outcome.faults >= 40
+    assert outcome.judgement.figures["accepted"] > 500
+    assert json.loads(as_json(outcome))["ok"] is True
+    assert as_lines(outcome)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+async def test_three_minutes_of_it(tmp_path: Path) -> None:
+    outcome = await tortured(tmp_path, seed=1, seconds=180.0)
+    assert outcome.judgement.differences == ()
+    assert outcome.faults >= 150
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1500)
+async def test_the_default_ten_minutes_have_at_least_two_hundred_faults(tmp_path: Path) -> None:
+    outcome = await tortured(tmp_path, seed=2)
+    assert outcome.judgement.differences == ()
+    assert outcome.faults >= 200
+
+
+@pytest.mark.timeout(120)
+async def test_without_a_defect_the_run_that_finds_the_mutants_finds_nothing(tmp_path: Path) -> None:
+    outcome = await mutated(tmp_path, "nothing", track=(*KILLS, Kind.IMPOSTOR, Kind.LOSE_REPLY))
+    assert outcome.judgement.differences == ()
+    assert {kind for kind in KILLS if outcome.happened[kind]} == set(KILLS)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("name", "track", "said"),
+    [
+        ("terminal_answers_before_the_commit", (Kind.KILL_TERMINAL,), "accepted"),
+        ("receiver_answers_before_the_commit", (Kind.KILL_RECEIVER,), "not stored"),
+        ("any_2xx_is_delivered", (Kind.IMPOSTOR,), "nowhere to be found"),
+        ("receiver_forgets_what_it_knows", (Kind.LOSE_REPLY, Kind.DUPLICATE), "stored twice"),
+    ],
+)
+async def test_a_defect_put_in_on_purpose_is_noticed(
+    tmp_path: Path, name: str, track: tuple[Kind, ...], said: str
+) -> None:
+    outcome = await mutated(tmp_path, name, track=track)
+    assert any(said in difference for difference in outcome.judgement.differences), as_lines(outcome)
+
+
+async def test_a_run_in_which_nothing_happened_fails(tmp_path: Path) -> None:
+    outcome = await tortured(tmp_path, seconds=0.0, terminals=1)
+    assert not outcome.judgement.ok
+    assert all("too little happened" in difference for difference in outcome.judgement.differences)
+
+
+async def test_what_is_tampered_with_in_the_store_is_noticed(tmp_path: Path) -> None:
+    """The reading of the store is itself held against a store that was changed behind its back."""
+    folder = tmp_path / "run"
+    outcome = await tortured(
+        folder, seconds=2.0, terminals=1, tracks=((Kind.SUBSCRIBE_AGAIN,),), wanted={}, rate=60.0
+    )
+    assert outcome.judgement.ok
+    data = folder / "receiver"
+    before = {found.name: found for found in remains.stored(data)}
+    assert len(before) == outcome.judgement.figures["stored"] > 20
+    image = next((data / "images").glob("*.db"))
+    with closing(sqlite3.connect(image)) as db, db:
+        assert db.execute(
+            "UPDATE images SET data = data || x'00' WHERE id = (SELECT min(id) FROM images)"
+        ).rowcount
+        assert db.execute("DELETE FROM images WHERE id = (SELECT max(id) FROM images)").rowcount
+    after = {found.name: found for found in remains.stored(data)}
+    assert sum(before[name].image != after[name].image for name in before) == 2
+    assert "missing" in {found.image for found in after.values()}
+
+
+def test_everything_that_the_tracks_have_is_wanted() -> None:
+    least = wanted(TRACKS)
+    assert all(least[kind] == 1 for track in TRACKS for kind in track)
+    assert {"resends", "duplicates recognised", "interruptions", "refused outbox-unavailable"} <= least.keys()
+    assert "interruptions" not in wanted((LINE,))
+    assert "resends" not in wanted((PROCESSES,))
+
+
+async def test_an_interrupted_run_leaves_no_process_behind(tmp_path: Path) -> None:
+    campaign = Campaign(tmp_path, Settings(seconds=600, terminals=1))
+    running = asyncio.create_task(campaign.run())
+    async with asyncio.timeout(60):
+        while campaign.traffic.pushes == 0:  # noqa: ASYNC110 (a counter has no event)
+            await asyncio.sleep(0.05)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
+    commands = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children]
+    assert not [command for command in commands if str(tmp_path).encode() in command]

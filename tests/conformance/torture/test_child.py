@@ -1,0 +1,46 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from gatepost.conformance.torture.child import ClockFile, turned
+
+
+def test_a_clock_is_off_by_what_was_set_and_follows_at_once(tmp_path: Path) -> None:
+    file = ClockFile(tmp_path / "clock")
+    clock = turned(file.path, lambda: 1000.0)
+    assert clock() == 1000.0
+    file.set(-86_400.5)
+    assert clock() == 1000.0 - 86_400.5
+    file.close()
+
+
+def test_the_command_runs_with_the_turned_clock(tmp_path: Path) -> None:
+    file = ClockFile(tmp_path / "clock")
+    file.set(10 * 365 * 86_400.0)
+    data = tmp_path / "data"
+    words = [sys.executable, "-m", "gatepost.conformance.torture.child", str(file.path)]
+    done = subprocess.run(
+        [*words, "terminal", "status", "--data", str(data)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "no outbox" in done.stderr
+    probe = (
+        "import sys, time; from gatepost.conformance.torture import child; true = time.time;"
+        "sys.modules['gatepost.cli'] = type(sys)('cli'); sys.modules['gatepost.cli'].run = "
+        "lambda words: print(round((time.time() - true()) / 86400 / 365)); child.main(sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe, str(file.path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        env=dict(os.environ),
+    )
+    assert done.stdout == "10\n"
+    file.close()
