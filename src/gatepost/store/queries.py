@@ -31,8 +31,19 @@ from gatepost.store.store import (
     RecordRow,
     Stats,
 )
+from gatepost.wire.codes import EntryMode, RecognitionType
 
-__all__ = ["records_page", "record", "alarms_page", "alarm", "image_place", "feed", "last_id", "stats"]
+__all__ = [
+    "records_page",
+    "record",
+    "records_by_id",
+    "alarms_page",
+    "alarm",
+    "image_place",
+    "feed",
+    "last_id",
+    "stats",
+]
 
 _MANY_PEOPLE = 2000
 """When more identities fit than this, their records are so many that looking through all by time finds them."""
@@ -164,13 +175,24 @@ def _codes(query: RecordQuery, c: Any, *, unknown_only: bool = False) -> list[An
         value = getattr(query, name)
         if value is not None and not (unknown_only and value in known):
             found.append(c[name] == value)
+    if query.strangers:
+        found.append(c.identity_id.is_(None))
     if unknown_only:
         return found
     if query.passed is not None:
         found.append(c.passed == int(query.passed))
     if query.has_image is not None:
         found.append(c.image_id.is_not(None) if query.has_image else c.image_id.is_(None))
+    if query.strangers:
+        found.append(c.facet_id.in_(select(t.facets.c.id).where(*_strangers())))
     return found
+
+
+def _strangers() -> list[Any]:
+    """The facets of which a record without a person is a stranger's: of no known kind, and no door button."""
+    c = t.facets.c
+    known = [RecognitionType.EMPLOYEE, RecognitionType.VISITOR, RecognitionType.BLACKLIST]
+    return [c.recognition_type.not_in([int(kind) for kind in known]), c.entry_mode != int(EntryMode.BUTTON)]
 
 
 def _facet_codes(query: RecordQuery) -> list[Any]:
@@ -183,6 +205,8 @@ def _facet_codes(query: RecordQuery) -> list[Any]:
         found.append(c.passed == int(query.passed))
     if query.has_image is not None:
         found.append(c.has_image == int(query.has_image))
+    if query.strangers:
+        found += _strangers()
     return found
 
 
@@ -204,6 +228,11 @@ def _people(query: RecordQuery) -> list[Any]:
 def record(db: Connection, record_id: int) -> RecordRow | None:
     row = db.execute(_RECORD.where(t.records.c.id == record_id)).one_or_none()
     return None if row is None else _record(row)
+
+
+def records_by_id(db: Connection, ids: Sequence[int]) -> list[RecordRow]:
+    """Those of them that there are, in no order."""
+    return [_record(row) for row in db.execute(_RECORD.where(t.records.c.id.in_(ids)))] if ids else []
 
 
 def _record(row: Row[Any]) -> RecordRow:

@@ -14,12 +14,17 @@ from sqlalchemy.exc import IntegrityError
 from gatepost.errors import StoreError
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment, text
-from gatepost.store.store import SiteRow, TerminalRow, TerminalState
+from gatepost.store.pages import decode_cursor, encode_cursor
+from gatepost.store.store import DisagreementRow, Page, SiteRow, TerminalRow, TerminalState
 
 __all__ = [
     "Conflict",
     "insert",
     "terminals",
+    "terminal",
+    "terminals_page",
+    "refusals",
+    "disagreements",
     "peers",
     "ensure_terminal",
     "create_terminal",
@@ -58,6 +63,56 @@ def terminals(db: Connection, *conditions: Any) -> list[TerminalRow]:
     return [
         _terminal(row, tallies.get(row.id, []), refused.get(row.id, 0), disagreed.get(row.id, 0))
         for row in rows
+    ]
+
+
+def terminal(db: Connection, terminal_id: int) -> TerminalRow | None:
+    found = terminals(db, t.terminals.c.id == terminal_id)
+    return found[0] if found else None
+
+
+def terminals_page(
+    db: Connection,
+    *,
+    state: TerminalState | None = None,
+    site_id: int | None = None,
+    limit: int = 1000,
+    cursor: str | None = None,
+) -> Page[TerminalRow]:
+    """Terminals by id. Raises :class:`~gatepost.store.pages.BadCursor`."""
+    c = t.terminals.c
+    which = select(c.id).order_by(c.id).limit(limit + 1)
+    if state is not None:
+        which = which.where(c.state == state)
+    if site_id is not None:
+        which = which.where(c.site_id == site_id)
+    if cursor is not None:
+        which = which.where(c.id > decode_cursor(cursor, "terminals")[1])
+    ids = [row.id for row in db.execute(which)]
+    items = tuple(terminals(db, c.id.in_(ids[:limit]))) if ids else ()
+    return Page(items, encode_cursor("terminals", 0, items[-1].id) if len(ids) > limit else None)
+
+
+def refusals(db: Connection, terminal_id: int) -> dict[str, int]:
+    """How often a terminal's pushes were refused, by reason."""
+    c = t.refusals.c
+    statement = select(c.reason, func.sum(c.count).label("sum")).where(c.terminal_id == terminal_id)
+    return {row.reason: int(row.sum) for row in db.execute(statement.group_by(c.reason).order_by(c.reason))}
+
+
+def disagreements(db: Connection, terminal_id: int) -> list[DisagreementRow]:
+    """Whose else a terminal's pushes said that they were, the latest first; at most 100."""
+    c = t.disagreements.c
+    statement = select(t.disagreements).where(c.terminal_id == terminal_id)
+    return [
+        DisagreementRow(
+            source=row.source,
+            said=row.said,
+            count=row._mapping["count"],
+            first_at=moment(row.first_at_ms),
+            last_at=moment(row.last_at_ms),
+        )
+        for row in db.execute(statement.order_by(c.last_at_ms.desc(), c.source, c.said).limit(100))
     ]
 
 

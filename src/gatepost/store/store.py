@@ -30,6 +30,7 @@ __all__ = [
     "Stored",
     "TerminalState",
     "TerminalRow",
+    "DisagreementRow",
     "RecordRow",
     "AlarmRow",
     "AlarmStep",
@@ -122,6 +123,19 @@ class TerminalRow(Struct, frozen=True, kw_only=True):
     """How many arrived over ten minutes after they happened: a backlog, or a clock that is wrong."""
     refused: int = 0
     disagreements: int = 0
+    late_at: datetime | None = None
+    """When the last of the late ones arrived."""
+
+
+class DisagreementRow(Struct, frozen=True, kw_only=True):
+    """Something that was pushed as one terminal's said that it was another one's."""
+
+    source: str
+    """``header`` or ``body``."""
+    said: str
+    count: int
+    first_at: datetime
+    last_at: datetime
 
 
 class PersonRow(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,211 @@
+"""Attendance: when each person came first and went last, day by day.
+
+Rules: those of people.py. A day is cut in the time zone of the person's site; a passage counts for the day in which
+it happened by the terminal's clock.
+
+Flow of a page: the people who fit → in one statement for each time zone, their passages out of the index of
+``records`` by person, cut into days → first, last and count.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    case,
+    column,
+    func,
+    select,
+    values,
+)
+
+from gatepost.store import schema as t
+from gatepost.store.arrivals import moment
+from gatepost.store.days import Days, days_between
+from gatepost.store.passages import not_refused
+from gatepost.store.people import PeopleQuery, Person, Rules, held_terminals, people_page
+from gatepost.store.store import Page, Transactions
+
+__all__ = ["Attended", "PersonAttendance", "GroupAttendance", "GroupDay", "Attendance"]
+
+
+class Attended(Struct, frozen=True):
+    """A day on which somebody was there."""
+
+    day: date
+    first_in: datetime
+    last_out: datetime
+    passages: int
+
+
+class PersonAttendance(Struct, frozen=True):
+    """A person, and the days on which they were there."""
+
+    person: Person
+    days: tuple[Attended, ...]
+
+
+class GroupDay(Struct, frozen=True):
+    """How many of a group were there on a day."""
+
+    day: date
+    present: int
+    first_in: datetime
+    last_out: datetime
+
+
+class GroupAttendance(Struct, frozen=True):
+    """A group, and the days on which anybody of it was there."""
+
+    id: str
+    name: str
+    people: int
+    """Who are in it, whether they were there or not."""
+    days: tuple[GroupDay, ...]
+
+
+class Attendance:
+    """Who was there when, on either database. Every method blocks; any thread may call it."""
+
+    def __init__(self, store: Transactions, rules: Rules) -> None:
+        self._store = store
+        self.rules = rules
+
+    def page(self, query: PeopleQuery, first: date, last: date) -> Page[PersonAttendance]:
+        """The people who fit, each with their days from ``first`` to ``last``, both included.
+
+        Raises ``ValueError`` for days in the wrong order or too many, and
+        :class:`~gatepost.store.pages.BadCursor`.
+        """
+        days_between(first, last)
+        with self._store.reading() as db:
+            people = people_page(db, query, self.rules)
+            found = self._days(db, people.items, first, last)
+        items = zip(people.items, found, strict=True)
+        return Page(tuple(PersonAttendance(person, days) for person, days in items), people.next_cursor)
+
+    def days(self, person: Person, first: date, last: date) -> tuple[Attended, ...]:
+        """The days of one person, by date."""
+        days_between(first, last)
+        with self._store.reading() as db:
+            return self._days(db, [person], first, last)[0]
+
+    def groups(self, first: date, last: date, *, site_id: int | None = None) -> list[GroupAttendance]:
+        """Every group by its name, with how many of it were there on each day."""
+        query = PeopleQuery(site_id=site_id, limit=1000)
+        members: dict[str, _Members] = {}
+        while True:
+            page = self.page(query, first, last)
+            for item in page.items:
+                for group in item.person.groups:
+                    key = str(group.get("id"))
+                    members.setdefault(key, _Members(str(group.get("name")))).add(item.days)
+            if page.next_cursor is None:
+                break
+            query = PeopleQuery(site_id=site_id, limit=1000, cursor=page.next_cursor)
+        named = sorted(members.items(), key=lambda member: (member[1].name, member[0]))
+        return [GroupAttendance(key, found.name, found.people, found.days()) for key, found in named]
+
+    def _days(
+        self, db: Connection, people: Sequence[Person], first: date, last: date
+    ) -> list[tuple[Attended, ...]]:
+        found: list[tuple[Attended, ...]] = [()] * len(people)
+        held = held_terminals(db)
+        for zone in {person.timezone for person in people}:
+            days = Days.of(first, last, zone, starts_at_min=self.rules.day_starts_min)
+            of_zone = [place for place, person in enumerate(people) if person.timezone == zone]
+            for place, attended in _attended(
+                db, [(place, people[place]) for place in of_zone], days, rules=self.rules, held=held
+            ):
+                found[place] = attended
+        return found
+
+
+class _Members:
+    """A group while it is counted."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.people = 0
+        self._days: dict[date, tuple[int, datetime, datetime]] = {}
+
+    def add(self, days: Iterable[Attended]) -> None:
+        self.people += 1
+        for day in days:
+            present, first, last = self._days.get(day.day, (0, day.first_in, day.last_out))
+            self._days[day.day] = (present + 1, min(first, day.first_in), max(last, day.last_out))
+
+    def days(self) -> tuple[GroupDay, ...]:
+        return tuple(GroupDay(day, *counted) for day, counted in sorted(self._days.items()))
+
+
+def _attended(
+    db: Connection,
+    people: Sequence[tuple[int, Person]],
+    days: Days,
+    *,
+    rules: Rules,
+    held: Sequence[int],
+) -> list[tuple[int, tuple[Attended, ...]]]:
+    """The days of people, each with their place."""
+    rows = db.execute(_statement(people, days, rules, held)).all()
+    found: dict[int, list[Attended]] = {}
+    for row in sorted(rows, key=lambda row: (row.place, row.day)):
+        attended = Attended(days.day(row.day), moment(row.first_ms), moment(row.last_ms), row.passages)
+        found.setdefault(row.place, []).append(attended)
+    return [(place, tuple(attended)) for place, attended in found.items()]
+
+
+def _statement(people: Sequence[tuple[int, Person]], days: Days, rules: Rules, held: Sequence[int]) -> Any:
+    r = t.records.c
+    members = (
+        values(
+            column("place", Integer),
+            column("identity_id", BigInteger),
+            column("terminal_id", BigInteger),
+            name="members",
+            literal_binds=True,
+        )
+        .data(
+            [
+                (place, identity, person.terminal_id or 0)
+                for place, person in people
+                for identity in person.identities
+            ]
+        )
+        .cte("members")
+    )
+    m = members.c
+    before: ColumnElement[Any] = func.lag(r.at_ms).over(
+        partition_by=(m.place, r.terminal_id), order_by=r.at_ms
+    )
+    passages = (
+        select(m.place, r.at_ms, before.label("before_ms"))
+        .select_from(members.join(t.records, r.identity_id == m.identity_id))
+        .where(r.at_ms >= days.begin_ms - rules.repeat_ms, r.at_ms < days.end_ms, not_refused())
+    )
+    if rules.scope == "terminal":
+        passages = passages.where(r.terminal_id == m.terminal_id)
+    if held:
+        passages = passages.where(r.terminal_id.not_in(held))
+    p = passages.subquery("passages").c
+    counted = [p.at_ms >= days.begin_ms]
+    if rules.repeat_ms > 0:
+        counted.append(case((p.before_ms.is_(None), True), else_=p.at_ms - p.before_ms > rules.repeat_ms))
+    day = days.sql(p.at_ms).label("day")
+    return (
+        select(
+            p.place,
+            day,
+            func.min(p.at_ms).label("first_ms"),
+            func.max(p.at_ms).label("last_ms"),
+            func.count().label("passages"),
+        )
+        .where(*counted)
+        .group_by(p.place, "day")
+    )

@@ -1,0 +1,174 @@
+"""Local days: where each one begins and ends, in a site's time zone and with a boundary for night shifts.
+
+A day begins when the clocks on the wall there show the boundary (midnight unless set otherwise), and lasts until
+they show it again: 23 or 25 hours where they are put forward or back in between. A night shift that ends at six
+belongs to the day on which it began, if days begin at noon.
+
+Pure: the zones come from the IANA database, the time from the caller.
+"""
+
+import calendar
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Struct
+from sqlalchemy import BigInteger, ColumnElement, case, literal_column
+
+from gatepost.errors import StoreError
+
+__all__ = ["MAX_DAYS", "Days", "UnknownZone", "days_between", "month_of", "parse_day", "zone"]
+
+MAX_DAYS = 400
+"""The longest stretch that is looked at in one question: a year and a bit."""
+
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+
+
+class UnknownZone(StoreError):
+    """The IANA database has no such time zone."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"there is no time zone {self.name!r}; use a name such as Europe/Berlin or Asia/Shanghai"
+
+
+def zone(name: str) -> ZoneInfo:
+    """A time zone by its IANA name. Raises :class:`UnknownZone`."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UnknownZone(name) from None
+
+
+def parse_day(text: str) -> date:
+    """``2024-05-06``. Raises ``ValueError`` with a sentence."""
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        try:
+            found = date.fromisoformat(text)
+        except ValueError:
+            pass
+        else:
+            return _checked(found, text)
+    raise ValueError(f"{text!r} is no day; write it like 2024-05-06")
+
+
+def month_of(text: str) -> tuple[date, date]:
+    """The first and the last day of ``2024-05``. Raises ``ValueError`` with a sentence."""
+    if re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", text):
+        year, month = int(text[:4]), int(text[5:])
+        if year > 0:
+            first = _checked(date(year, month, 1), text)
+            return first, first.replace(day=calendar.monthrange(year, month)[1])
+    raise ValueError(f"{text!r} is no month; write it like 2024-05")
+
+
+def _checked(day: date, text: str) -> date:
+    # Beyond these, a zone's offset could leave what a datetime can hold.
+    if not 1900 <= day.year <= 9000:
+        raise ValueError(f"{text!r} is out of the calendar; use a year from 1900 to 9000")
+    return day
+
+
+def days_between(first: date, last: date) -> int:
+    """How many days, both included. Raises ``ValueError`` if they are in the wrong order or too many."""
+    count = (last - first).days + 1
+    if count < 1:
+        raise ValueError("the last day is before the first one")
+    if count > MAX_DAYS:
+        raise ValueError(f"{count} days are too many at once; ask for at most {MAX_DAYS}")
+    return count
+
+
+class Days(Struct, frozen=True):
+    """Consecutive local days of one time zone."""
+
+    first: date
+    zone: str
+    starts: tuple[int, ...]
+    """When each begins, in milliseconds since 1970 UTC, and behind them when the last one ends."""
+
+    @classmethod
+    def of(cls, first: date, last: date, zone_name: str, *, starts_at_min: int = 0) -> "Days":
+        """``starts_at_min``: the boundary, in minutes after midnight on the wall. Raises :class:`UnknownZone`."""
+        return _days(first, days_between(first, last), zone_name, starts_at_min)
+
+    @property
+    def begin_ms(self) -> int:
+        return self.starts[0]
+
+    @property
+    def end_ms(self) -> int:
+        return self.starts[-1]
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def day(self, index: int) -> date:
+        """The date of a day by its place."""
+        return self.first + timedelta(days=index)
+
+    def index(self, at_ms: int) -> int | None:
+        """The place of the day that a moment belongs to; ``None`` if it is none of these."""
+        place = bisect_right(self.starts, at_ms) - 1
+        return place if 0 <= place < len(self) else None
+
+    def sql(self, at_ms: ColumnElement[int]) -> ColumnElement[int]:
+        """:meth:`index` in SQL, for a moment that belongs to one of these days.
+
+        Days of 24 hours in a row are one division, so that there are as many branches as changes of the clock.
+        """
+        branches: list[tuple[ColumnElement[bool], ColumnElement[int]]] = []
+        for index, count, start in self._runs():
+            end = self.starts[index + count]
+            day = _number(index)
+            if count > 1:
+                day = day + (at_ms - _number(start)) // _number(_DAY_MS)
+            branches.append((at_ms < _number(end), day))
+        return case(*branches[:-1], else_=branches[-1][1]) if len(branches) > 1 else branches[0][1]
+
+    def _runs(self) -> list[tuple[int, int, int]]:
+        """Stretches of days that last 24 hours: the place of the first, how many, when it begins."""
+        runs: list[tuple[int, int, int]] = []
+        for index, (start, end) in enumerate(pairwise(self.starts)):
+            even = end - start == _DAY_MS
+            if even and runs and runs[-1][1] > 0 and self._even(runs[-1][0]):
+                before = runs[-1]
+                runs[-1] = (before[0], before[1] + 1, before[2])
+            else:
+                runs.append((index, 1, start))
+        return runs
+
+    def _even(self, index: int) -> bool:
+        return self.starts[index + 1] - self.starts[index] == _DAY_MS
+
+
+def _number(value: int) -> ColumnElement[int]:
+    """A number as it is: not a parameter, whose type a database would have to guess."""
+    return literal_column(str(value), BigInteger)
+
+
+@lru_cache(512)
+def _days(first: date, count: int, zone_name: str, starts_at_min: int) -> Days:
+    return Days(first, zone_name, tuple(_starts(first, count, zone(zone_name), starts_at_min)))
+
+
+def _starts(first: date, count: int, tz: ZoneInfo, starts_at_min: int) -> Sequence[int]:
+    found: list[int] = []
+    for number in range(count + 1):
+        wall = datetime.combine(first + timedelta(days=number), datetime.min.time()) + timedelta(
+            minutes=starts_at_min
+        )
+        # Where the boundary is shown twice, the first time counts (PEP 495, fold 0). Where it is jumped over, as
+        # midnight is in some zones, PEP 495 gives the moment at which the clocks before the jump would have shown
+        # it, which is as far after the jump as it was skipped: the day begins with the jump or just after it.
+        found.append(round(wall.replace(tzinfo=tz).timestamp() * 1000))
+    return found

@@ -1,0 +1,294 @@
+"""People: who they are, across records.
+
+Rules:
+
+* A person is a ``user_id`` within a *scope*: a site (two sites use the same number for two people), a terminal, or
+  everywhere. Who has a name or some number but no ``user_id`` is a person for each form of their data.
+* How they are called is how they were last seen. A search finds what they were called before, too.
+* Strangers are no people: they are records without one (``RecordQuery.strangers``).
+* Held terminals' records, and people whom nothing else has seen, are not shown; nor is who was erased.
+
+A person's id is the row of ``identities`` in which they first appeared, and within the scope *terminal* that
+terminal: ``"17"``, ``"17-4"``. It has neither name nor number in it, so it may stand in addresses and logs.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select
+
+from gatepost.store import schema as t
+from gatepost.store.arrivals import moment
+from gatepost.store.pages import decode_cursor, encode_cursor
+from gatepost.store.store import Page, Transactions
+
+__all__ = [
+    "Scope",
+    "Rules",
+    "Person",
+    "PeopleQuery",
+    "People",
+    "held_terminals",
+]
+
+Scope = Literal["site", "terminal", "everywhere"]
+
+_ID = re.compile(r"([1-9]\d{0,17})(?:-([1-9]\d{0,17}))?")
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """How what happened is read: the settings ``people_scope``, ``repeat_s`` and ``day_starts_at``."""
+
+    scope: Scope = "site"
+    repeat_ms: int = 10_000
+    day_starts_min: int = 0
+    """When a day begins, in minutes after midnight."""
+
+
+class Person(Struct, frozen=True, kw_only=True):
+    """Somebody, as they were last seen."""
+
+    id: str
+    user_id: str
+    name: str
+    type: int | None
+    job_number: str
+    ic_number: str
+    id_number: str
+    remark: str
+    guest_from: datetime | None
+    guest_until: datetime | None
+    groups: tuple[dict[str, Any], ...]
+    site_id: int
+    """Where they were last seen."""
+    site: str
+    timezone: str
+    terminal_id: int | None
+    """Within which terminal they are this person; ``None`` if the scope is larger."""
+    first_seen: datetime
+    last_seen: datetime
+    last_terminal_id: int
+    identities: tuple[int, ...]
+    """Every form that their data had."""
+
+
+class PeopleQuery(Struct, frozen=True, kw_only=True):
+    """Which people; those who appeared last come first. ``None`` does not filter."""
+
+    q: str | None = None
+    """Contained in the name or any of the numbers, now or before."""
+    site_id: int | None = None
+    group: str | None = None
+    """The id of a group that they were last seen in."""
+    type: int | None = None
+    """``UserType``, as last seen."""
+    limit: int = 100
+    cursor: str | None = None
+
+
+class People:
+    """Everybody who was seen, on either database. Every method blocks; any thread may call it."""
+
+    def __init__(self, store: Transactions, rules: Rules) -> None:
+        self._store = store
+        self.rules = rules
+
+    def page(self, query: PeopleQuery) -> Page[Person]:
+        """Raises :class:`~gatepost.store.pages.BadCursor`."""
+        with self._store.reading() as db:
+            return people_page(db, query, self.rules)
+
+    def person(self, person_id: str) -> Person | None:
+        """By id; that of any form of their data is understood."""
+        with self._store.reading() as db:
+            return _person_by_id(db, person_id, self.rules)
+
+    def groups(self, site_id: int | None = None) -> list[dict[str, Any]]:
+        """The groups that people have been seen in: ``id`` and ``name``, by name."""
+        i = t.identities.c
+        statement = select(i.groups).where(i.groups != "", i.erased_at_ms.is_(None)).group_by(i.groups)
+        if site_id is not None:
+            statement = statement.where(i.site_id == site_id)
+        found: dict[str, str] = {}
+        with self._store.reading() as db:
+            for row in db.execute(statement.order_by(func.max(i.id))):
+                for group in _groups(row.groups):
+                    found[str(group.get("id"))] = str(group.get("name"))
+        return [{"id": key, "name": name} for key, name in sorted(found.items(), key=lambda g: (g[1], g[0]))]
+
+
+def held_terminals(db: Connection) -> list[int]:
+    """The terminals whose events are not shown."""
+    return [row.id for row in db.execute(select(t.terminals.c.id).where(t.terminals.c.state == "held"))]
+
+
+def people_page(db: Connection, query: PeopleQuery, rules: Rules) -> Page[Person]:
+    before = None if query.cursor is None else decode_cursor(query.cursor, "people")
+    held = held_terminals(db)
+    found: list[Person] = []
+    step = query.limit + 1
+    while len(found) <= query.limit:
+        heads = _heads(db, query, rules, before=before, limit=step)
+        # Somebody whose place among several terminals lies beyond the last page is looked at again.
+        for person in _people(db, heads, rules, held=held):
+            place = _place(person)
+            if (before is None or place < before) and _fits(person, query):
+                found.append(person)
+        if len(heads) < step:
+            break
+        before = (heads[-1], 0)
+    shown = found[: query.limit]
+    cursor = encode_cursor("people", *_place(shown[-1])) if len(found) > query.limit else None
+    return Page(tuple(shown), cursor)
+
+
+def _place(person: Person) -> tuple[int, int]:
+    head, _, terminal = person.id.partition("-")
+    return int(head), int(terminal or 0)
+
+
+def _fits(person: Person, query: PeopleQuery) -> bool:
+    if query.type is not None and person.type != query.type:
+        return False
+    return query.group is None or any(group.get("id") == query.group for group in person.groups)
+
+
+def _alone() -> ColumnElement[int]:
+    """Who has no ``user_id`` is grouped with nobody."""
+    i = t.identities.c
+    return case((i.user_id == "", i.id), else_=0)
+
+
+def _heads(
+    db: Connection, query: PeopleQuery, rules: Rules, *, before: tuple[int, ...] | None, limit: int
+) -> list[int]:
+    """The first identity of each person who may fit, the latest first."""
+    i = t.identities.c
+    head = func.min(i.id)
+    keys = [i.user_id, _alone()] if rules.scope == "everywhere" else [i.site_id, i.user_id, _alone()]
+    statement = select(head.label("head")).where(i.erased_at_ms.is_(None)).group_by(*keys)
+    if before is not None:
+        statement = statement.having(head <= before[0] if before[1] else head < before[0])
+    for condition in _conditions(query):
+        statement = statement.having(func.max(case((condition, 1), else_=0)) == 1)
+    return [row.head for row in db.execute(statement.order_by(head.desc()).limit(limit))]
+
+
+def _conditions(query: PeopleQuery) -> list[ColumnElement[bool]]:
+    """What some form of a person's data must be like. Whether the last one is, is seen afterwards."""
+    i = t.identities.c
+    found: list[ColumnElement[bool]] = []
+    if query.q is not None:
+        columns = (i.name, i.user_id, i.job_number, i.ic_number, i.id_number)
+        found.append(or_(*(column.contains(query.q, autoescape=True) for column in columns)))
+    if query.site_id is not None:
+        found.append(i.site_id == query.site_id)
+    if query.type is not None:
+        found.append(i.type == query.type)
+    if query.group is not None:
+        # As arrivals.person() writes it. What else may contain this text is sorted out afterwards.
+        text = msgspec.json.encode(query.group).decode()
+        found.append(i.groups.contains(f'"id":{text}', autoescape=True))
+    return found
+
+
+def _person_by_id(db: Connection, person_id: str, rules: Rules) -> Person | None:
+    match = _ID.fullmatch(person_id)
+    if match is None or (match[2] is None) == (rules.scope == "terminal"):
+        return None
+    i = t.identities.c
+    asked = db.execute(
+        select(i.site_id, i.user_id).where(i.id == int(match[1]), i.erased_at_ms.is_(None))
+    ).one_or_none()
+    if asked is None:
+        return None
+    head = int(match[1])
+    if asked.user_id:
+        same = select(func.min(i.id)).where(i.user_id == asked.user_id, i.erased_at_ms.is_(None))
+        if rules.scope != "everywhere":
+            same = same.where(i.site_id == asked.site_id)
+        head = db.execute(same).scalar_one()
+    terminal_id = None if match[2] is None else int(match[2])
+    found = _people(db, [head], rules, held=held_terminals(db))
+    return next((person for person in found if person.terminal_id == terminal_id), None)
+
+
+def _people(db: Connection, heads: Sequence[int], rules: Rules, *, held: Sequence[int]) -> list[Person]:
+    """The people who begin with these identities, the latest first; only those whom something visible has seen."""
+    found: dict[tuple[int, int], list[Row[Any]]] = {}
+    for start in range(0, len(heads), 1000):
+        for row in db.execute(_forms(heads[start : start + 1000], rules, held)):
+            if row.last_ms is not None:
+                key = (row.head, row.terminal_id if rules.scope == "terminal" else 0)
+                found.setdefault(key, []).append(row)
+    return [_person(key, rows) for key, rows in sorted(found.items(), reverse=True)]
+
+
+def _forms(heads: Sequence[int], rules: Rules, held: Sequence[int]) -> Any:
+    """Every form of these people's data, with when it was first and last seen, and where last."""
+    i, r = t.identities.c, t.records.c
+    h = t.identities.alias("head")
+    same = [h.c.user_id == i.user_id, or_(i.user_id != "", i.id == h.c.id), i.erased_at_ms.is_(None)]
+    if rules.scope != "everywhere":
+        same.append(h.c.site_id == i.site_id)
+    visible = [r.terminal_id.not_in(held)] if held else []
+    columns: list[Any] = [
+        h.c.id.label("head"),
+        t.identities,
+        t.sites.c.name.label("site"),
+        t.sites.c.timezone.label("site_timezone"),
+    ]
+    source = h.join(t.identities, and_(*same)).join(t.sites, t.sites.c.id == i.site_id)
+    if rules.scope == "terminal":
+        source = source.join(t.records, and_(r.identity_id == i.id, *visible))
+        seen = [r.terminal_id, func.min(r.at_ms).label("first_ms"), func.max(r.at_ms).label("last_ms")]
+        statement = select(*columns, *seen).select_from(source)
+        return statement.where(h.c.id.in_(heads)).group_by(
+            h.c.id, *i, t.sites.c.name, t.sites.c.timezone, r.terminal_id
+        )
+    stretch = select(r.at_ms).where(r.identity_id == i.id, *visible).correlate(t.identities).limit(1)
+    last = stretch.order_by(r.at_ms.desc(), r.id.desc())
+    return (
+        select(
+            *columns,
+            stretch.order_by(r.at_ms, r.id).scalar_subquery().label("first_ms"),
+            last.scalar_subquery().label("last_ms"),
+            last.with_only_columns(r.terminal_id).scalar_subquery().label("terminal_id"),
+        )
+        .select_from(source)
+        .where(h.c.id.in_(heads))
+    )
+
+
+def _person(key: tuple[int, int], rows: Sequence[Row[Any]]) -> Person:
+    last = max(rows, key=lambda row: (row.last_ms, row.id))
+    head, terminal_id = key
+    return Person(
+        id=f"{head}-{terminal_id}" if terminal_id else str(head),
+        user_id=last.user_id,
+        name=last.name,
+        type=last.type,
+        job_number=last.job_number,
+        ic_number=last.ic_number,
+        id_number=last.id_number,
+        remark=last.remark,
+        guest_from=moment(last.guest_from_ms),
+        guest_until=moment(last.guest_until_ms),
+        groups=_groups(last.groups),
+        site_id=last.site_id,
+        site=last.site,
+        timezone=last.site_timezone,
+        terminal_id=terminal_id or None,
+        first_seen=moment(min(row.first_ms for row in rows)),
+        last_seen=moment(last.last_ms),
+        last_terminal_id=last.terminal_id,
+        identities=tuple(sorted(row.id for row in rows)),
+    )
+
+
+def _groups(text: str) -> tuple[dict[str, Any], ...]:
+    return tuple(msgspec.json.decode(text)) if text else ()
