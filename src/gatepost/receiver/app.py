@@ -19,7 +19,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ from gatepost.receiver.connection import GuardedProtocol
 from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.identify import Directory, Known, Networks, Policy, Unknowns
 from gatepost.receiver.ingest import Ingest, Options
+from gatepost.receiver.meaning import Meaning
+from gatepost.receiver.registrar import Registrar
 from gatepost.receiver.tally import Tally
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
@@ -111,7 +113,15 @@ class Receiver:
             idle_s=settings.session_idle_hours * 3600,
         )
         self.access = Access(doors, proxies)
-        self.api = _framework(store, self.gauges, self.access)
+        self.api = _framework(
+            {
+                "store": store,
+                "gauges": self.gauges,
+                "access": self.access,
+                "meaning": Meaning(store, settings),
+                "registrar": Registrar(store, settings, self.refresh),
+            }
+        )
         self._served = {route.path.split("/")[1] for route in self.api.routes} - {""}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -315,15 +325,12 @@ def _limits(settings: ReceiverSettings) -> guarding.Limits:
     )
 
 
-def _framework(store: Store, gauges: Gauges, access: Access) -> Litestar:
+def _framework(parts: Mapping[str, Any]) -> Litestar:
+    """``parts`` are handed to the routes by name."""
     return Litestar(
-        middleware=[DefineMiddleware(Authentication, access=access)],
+        middleware=[DefineMiddleware(Authentication, access=parts["access"])],
         route_handlers=[*CONTROLLERS, *OPEN_CONTROLLERS],
-        dependencies={
-            "store": Provide(lambda: store, sync_to_thread=False),
-            "gauges": Provide(lambda: gauges, sync_to_thread=False),
-            "access": Provide(lambda: access, sync_to_thread=False),
-        },
+        dependencies={name: _provide(part) for name, part in parts.items()},
         exception_handlers={StoreError: _store_failed},
         openapi_config=OpenAPIConfig(
             title="gatepost",
@@ -334,6 +341,10 @@ def _framework(store: Store, gauges: Gauges, access: Access) -> Litestar:
         ),
         logging_config=None,
     )
+
+
+def _provide(part: Any) -> Provide:
+    return Provide(lambda: part, sync_to_thread=False)
 
 
 def _store_failed(_: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:

@@ -14,10 +14,15 @@ Who may call what is said by each route and decided in :mod:`gatepost.receiver.a
 
 from gatepost.receiver.api.accounts import AccountsController, AuditController, TokensController
 from gatepost.receiver.api.alarms import AlarmsController
+from gatepost.receiver.api.attendance import AttendanceController
 from gatepost.receiver.api.health import HealthController
 from gatepost.receiver.api.misdirected import MisdirectedController
+from gatepost.receiver.api.people import GroupsController, PeopleController
+from gatepost.receiver.api.quarantine import QuarantineController
 from gatepost.receiver.api.records import RecordsController
 from gatepost.receiver.api.session import SessionController
+from gatepost.receiver.api.sites import SitesController
+from gatepost.receiver.api.statistics import StatisticsController
 from gatepost.receiver.api.stats import StatsController
 from gatepost.receiver.api.terminals import TerminalsController
 
@@ -27,6 +32,12 @@ CONTROLLERS = (
     RecordsController,
     AlarmsController,
     TerminalsController,
+    SitesController,
+    PeopleController,
+    GroupsController,
+    AttendanceController,
+    StatisticsController,
+    QuarantineController,
     MisdirectedController,
     StatsController,
     SessionController,

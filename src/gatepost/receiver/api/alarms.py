@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from litestar import Controller, Response, get
-from litestar.params import FromPath, FromQuery, QueryParameter
-from msgspec import Struct
+from litestar import Controller, Response, get, post
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
 
-from gatepost.receiver.api.access import VIEWER
+from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.records import jpeg
 from gatepost.receiver.api.shapes import (
+    MAX_ID,
     MAX_LIMIT,
     Listing,
     ProblemItem,
@@ -21,7 +23,7 @@ from gatepost.receiver.api.shapes import (
     read,
     text,
 )
-from gatepost.store.store import AlarmQuery, AlarmRow, AlarmStep
+from gatepost.store.store import AlarmQuery, AlarmRow, AlarmStep, Store
 
 __all__ = ["AlarmItem", "AlarmsController", "StepItem", "alarm_item"]
 
@@ -57,6 +59,12 @@ class AlarmItem(Struct, frozen=True, kw_only=True):
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     note: str | None
+
+
+class Acknowledgement(Struct, frozen=True):
+    """Somebody has looked at an alarm."""
+
+    note: Annotated[str, Meta(max_length=2000)] = ""
 
 
 def _step_item(step: AlarmStep) -> StepItem:
@@ -124,6 +132,32 @@ class AlarmsController(Controller):
         page = read(lambda: store.alarms(query))
         return Listing([alarm_item(row) for row in page.items], page.next_cursor)
 
+    @get("/{alarm_id:int}", sync_to_thread=True, summary="One alarm")
+    def one_alarm(self, store: TheStore, alarm_id: FromPath[int]) -> AlarmItem:
+        return alarm_item(_alarm(store, alarm_id))
+
+    @post(
+        "/{alarm_id:int}/acknowledge",
+        opt=OPERATOR,
+        sync_to_thread=True,
+        status_code=200,
+        summary="Acknowledge an alarm",
+    )
+    def acknowledge(
+        self,
+        request: AnyRequest,
+        alarm_id: FromPath[int],
+        data: JSONBody[Acknowledgement],
+        store: TheStore,
+        access: TheAccess,
+    ) -> AlarmItem:
+        """Say that somebody has looked at it, in whatever state it is; that does not change. The latest counts."""
+        _alarm(store, alarm_id)
+        now_ms, by = access.doors.now_ms(), request.user.name
+        read(lambda: store.acknowledge_alarm(alarm_id, by=by, note=data.note, now_ms=now_ms))
+        access.note(request, "alarm.acknowledged", str(alarm_id))
+        return alarm_item(_alarm(store, alarm_id))
+
     @get(
         "/steps/{step_id:int}/image",
         sync_to_thread=True,
@@ -132,3 +166,10 @@ class AlarmsController(Controller):
     )
     def step_image(self, store: TheStore, step_id: FromPath[int]) -> Response[bytes]:
         return jpeg(store, step_id)
+
+
+def _alarm(store: Store, alarm_id: int) -> AlarmRow:
+    row = read(lambda: store.alarm(alarm_id)) if alarm_id <= MAX_ID else None
+    if row is None:
+        raise NotFoundException("there is no such alarm")
+    return row

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Generic, TypeVar
 
@@ -13,7 +14,8 @@ from msgspec import Struct
 
 from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.meaning import Meaning
-from gatepost.store.days import UnknownZone, parse_day, month_of
+from gatepost.receiver.registrar import Registrar
+from gatepost.store.days import UnknownZone, month_of, parse_day
 from gatepost.store.pages import BadCursor
 from gatepost.store.registry import Conflict
 from gatepost.store.store import Store
@@ -26,8 +28,9 @@ __all__ = [
     "ProblemItem",
     "TheGauges",
     "TheMeaning",
-    "TheRefresh",
+    "TheRegistrar",
     "TheStore",
+    "answering",
     "days",
     "moment",
     "problems",
@@ -50,8 +53,7 @@ TheGauges = NamedDependency[SkipValidation[Gauges]]
 
 TheMeaning = NamedDependency[SkipValidation[Meaning]]
 
-TheRefresh = NamedDependency[SkipValidation[Callable[[], Awaitable[None]]]]
-"""To be awaited after a change of a terminal, so that the next push is decided by it."""
+TheRegistrar = NamedDependency[SkipValidation[Registrar]]
 
 
 class Listing(Struct, Generic[T], frozen=True):
@@ -96,7 +98,9 @@ def text(original: bytes | None) -> str | None:
 
 def days(*, day: str | None, month: str | None, first: str | None, last: str | None) -> tuple[date, date]:
     """The days that a query asks for, in one of three ways: ``day``, ``month``, or ``first`` and ``last``."""
-    asked = [name for name, value in (("day", day), ("month", month), ("first and last", first or last)) if value]
+    asked = [
+        name for name, value in (("day", day), ("month", month), ("first and last", first or last)) if value
+    ]
     if len(asked) != 1:
         raise ClientException("say which days: either day=2024-05-06, or month=2024-05, or first= and last=")
     try:
@@ -111,11 +115,18 @@ def days(*, day: str | None, month: str | None, first: str | None, last: str | N
         raise ClientException(str(error)) from None
 
 
-def read(what: Callable[[], T]) -> T:
-    """Ask the store; what a client asked wrongly (a cursor, an order, a zone) becomes a 400, a conflict a 409."""
+@contextmanager
+def answering() -> Iterator[None]:
+    """What a client asked wrongly (a cursor, an order, a zone) becomes a 400, what contradicts something a 409."""
     try:
-        return what()
+        yield
     except (ValueError, BadCursor, UnknownZone) as error:
         raise ClientException(str(error)) from None
     except Conflict as error:
         raise ClientException(str(error), status_code=409) from None
+
+
+def read(what: Callable[[], T]) -> T:
+    """Ask the store, :func:`answering`."""
+    with answering():
+        return what()

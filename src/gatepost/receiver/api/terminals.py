@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from litestar import Controller, get, patch, post
-from litestar.exceptions import ClientException, NotFoundException
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import replace
 
-from gatepost.errors import SettingsError
-from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
     Listing,
-    TheAddresses,
-    TheRefresh,
+    TheRegistrar,
     TheStore,
+    answering,
     read,
 )
-from gatepost.receiver.api.sites import site_of
-from gatepost.receiver.identify import MAX_SERIAL, Networks, token_digest
+from gatepost.receiver.identify import MAX_SERIAL
 from gatepost.receiver.presence import Presence, backlog_arriving, presence
+from gatepost.receiver.registrar import Registrar
 from gatepost.store import registry
-from gatepost.store.days import zone
 from gatepost.store.store import Store, TerminalRow, TerminalState
 
 __all__ = ["TerminalItem", "TerminalsController", "terminal_item"]
@@ -114,9 +112,9 @@ class TerminalChange(Struct, frozen=True, kw_only=True):
     """What is left out stays; ``null`` takes it away."""
 
     serial: Serial | UnsetType = UNSET
-    name: Name | None | UnsetType = UNSET
+    name: Name | UnsetType | None = UNSET
     site_id: Annotated[int, Meta(ge=1, le=MAX_ID)] | UnsetType = UNSET
-    timezone: str | None | UnsetType = UNSET
+    timezone: str | UnsetType | None = UNSET
     networks: list[str] | UnsetType = UNSET
     state: Literal["approved", "held", "retired"] | UnsetType = UNSET
 
@@ -131,9 +129,7 @@ _DERIVED = ("presence", "backlog", "networks", "address")
 
 def _values(row: TerminalRow, *, now_ms: int) -> dict[str, Any]:
     now = datetime.fromtimestamp(now_ms / 1000, UTC)
-    values = {
-        name: getattr(row, name) for name in TerminalItem.__struct_fields__ if name not in _DERIVED
-    }
+    values = {name: getattr(row, name) for name in TerminalItem.__struct_fields__ if name not in _DERIVED}
     return {
         **values,
         "networks": list(row.networks),
@@ -169,29 +165,6 @@ def _no_such() -> NotFoundException:
     return NotFoundException("there is no such terminal")
 
 
-def _change(store: Store, terminal_id: int, values: dict[str, Any]) -> TerminalRow:
-    """Check and make a change; 400 names what is wrong, 404, 409."""
-    timezone, networks, site_id = values.get("timezone"), values.get("networks"), values.get("site_id")
-    _check(store, timezone=timezone, networks=networks, site_id=site_id)
-    row = read(lambda: store.update_terminal(terminal_id, **values)) if terminal_id <= MAX_ID else None
-    if row is None:
-        raise _no_such()
-    return row
-
-
-def _check(
-    store: Store, *, timezone: str | None, networks: list[str] | None, site_id: int | None
-) -> None:
-    if timezone is not None:
-        read(lambda: zone(timezone))
-    try:
-        Networks(networks or (), setting="networks")
-    except SettingsError as error:
-        raise ClientException(str(error)) from None
-    if site_id is not None and read(lambda: site_of(store, site_id)) is None:
-        raise ClientException(f"there is no site {site_id}; see /api/v1/sites")
-
-
 class TerminalsController(Controller):
     path = "/api/v1/terminals"
     tags = ("terminals",)
@@ -219,79 +192,86 @@ class TerminalsController(Controller):
         return read(ask)
 
     @get("/{terminal_id:int}", opt=VIEWER, sync_to_thread=True, summary="One terminal")
-    def one_terminal(
-        self, store: TheStore, terminal_id: FromPath[int], access: TheAccess
-    ) -> TerminalDetail:
+    def one_terminal(self, store: TheStore, terminal_id: FromPath[int], access: TheAccess) -> TerminalDetail:
         return _detail(store, terminal_id, now_ms=access.doors.now_ms())
 
     @post(opt=ADMIN, summary="Make a terminal before it pushes")
     async def create_terminal(
-        self,
-        request: AnyRequest,
-        data: NewTerminal,
-        store: TheStore,
-        access: TheAccess,
-        addresses: TheAddresses,
-        refresh: TheRefresh,
+        self, request: AnyRequest, data: JSONBody[NewTerminal], access: TheAccess, registrar: TheRegistrar
     ) -> TerminalItem:
         """It is approved. ``address`` in the answer is what to set as ``event_dest``; it is not told again."""
-        token = secrets.token_urlsafe(24) if data.token else None
-
-        def make() -> TerminalItem:
-            _check(store, timezone=data.timezone, networks=data.networks, site_id=data.site_id)
-            now_ms = access.doors.now_ms()
-            row = read(
-                lambda: store.create_terminal(
-                    now_ms=now_ms,
-                    serial=data.serial,
-                    name=data.name,
-                    site_id=data.site_id,
-                    timezone=data.timezone,
-                    networks=data.networks,
-                    token_digest=None if token is None else token_digest(token),
-                )
-            )
-            access.note(request, "terminal.created", str(row.id), serial=row.serial, token=data.token)
-            address = None if token is None else addresses.of(request, token)
-            return terminal_item(row, now_ms=now_ms, address=address)
-
-        made = await asyncio.to_thread(make)
-        await refresh()
-        return made
+        now_ms = access.doors.now_ms()
+        names = ("serial", "name", "site_id", "timezone", "networks")
+        values = {name: getattr(data, name) for name in names}
+        with answering():
+            row, token = await registrar.create(values, with_token=data.token, now_ms=now_ms)
+        await _note(access, request, "terminal.created", row, token=data.token)
+        return terminal_item(row, now_ms=now_ms, address=_address(registrar, request, token))
 
     @patch("/{terminal_id:int}", opt=ADMIN, summary="Rename, move, restrict, hold or retire a terminal")
     async def change_terminal(
         self,
         request: AnyRequest,
         terminal_id: FromPath[int],
-        data: TerminalChange,
-        store: TheStore,
+        data: JSONBody[TerminalChange],
         access: TheAccess,
-        refresh: TheRefresh,
+        registrar: TheRegistrar,
     ) -> TerminalItem:
-        """It counts from the next push on. Records that are there keep the site at which they happened."""
-        values = {
-            name: getattr(data, name)
-            for name in TerminalChange.__struct_fields__
-            if getattr(data, name) is not UNSET
-        }
-        return await self._changed(request, terminal_id, values, store, access, refresh)
+        """It counts from the next push on. People whom it has seen stay those of the site where it stood."""
+        names = TerminalChange.__struct_fields__
+        values = {name: getattr(data, name) for name in names if getattr(data, name) is not UNSET}
+        with answering():
+            row = await registrar.change(_known(terminal_id), values)
+        return await _changed(access, request, "terminal.changed", row, changed=sorted(values))
 
     @post("/{terminal_id:int}/approve", opt=OPERATOR, status_code=200, summary="Approve a terminal")
     async def approve_terminal(
-        self,
-        request: AnyRequest,
-        terminal_id: FromPath[int],
-        store: TheStore,
-        access: TheAccess,
-        refresh: TheRefresh,
+        self, request: AnyRequest, terminal_id: FromPath[int], access: TheAccess, registrar: TheRegistrar
     ) -> TerminalItem:
         """What a held terminal has sent is listed from now on. Only an administrator takes a retired one back."""
-        row = await asyncio.to_thread(lambda: read(lambda: store.terminal(min(terminal_id, MAX_ID))))
-        if row is not None and row.state == "retired":
-            raise ClientException(
-                "this terminal is retired; an administrator can set its state to approved", status_code=409
-            )
-        return await self._changed(
-            request, terminal_id, {"state": "approved"}, store, access, refresh, action="terminal.approved"
-        )
+        with answering():
+            row = await registrar.approve(_known(terminal_id))
+        return await _changed(access, request, "terminal.approved", row)
+
+    @post("/{terminal_id:int}/retire", opt=ADMIN, status_code=200, summary="Retire a terminal")
+    async def retire_terminal(
+        self, request: AnyRequest, terminal_id: FromPath[int], access: TheAccess, registrar: TheRegistrar
+    ) -> TerminalItem:
+        """What it sent stays; what it pushes from now on is refused, and its token is gone."""
+        with answering():
+            row = await registrar.change(_known(terminal_id), {"state": "retired"})
+        return await _changed(access, request, "terminal.retired", row)
+
+    @post("/{terminal_id:int}/token", opt=ADMIN, status_code=200, summary="Give a terminal another address")
+    async def rotate_token(
+        self, request: AnyRequest, terminal_id: FromPath[int], access: TheAccess, registrar: TheRegistrar
+    ) -> TerminalItem:
+        """``address`` in the answer is the new ``event_dest``, told once; the one before counts no more."""
+        with answering():
+            made = await registrar.rotate_token(_known(terminal_id))
+        row, token = made if made is not None else (None, None)
+        item = await _changed(access, request, "terminal.token_rotated", row)
+        return replace(item, address=_address(registrar, request, token))
+
+
+def _known(terminal_id: int) -> int:
+    if terminal_id > MAX_ID:
+        raise _no_such()
+    return terminal_id
+
+
+def _address(registrar: Registrar, request: AnyRequest, token: str | None) -> str | None:
+    return None if token is None else registrar.address(token, asked_at=str(request.base_url))
+
+
+async def _changed(
+    access: Access, request: AnyRequest, action: str, row: TerminalRow | None, **detail: object
+) -> TerminalItem:
+    if row is None:
+        raise _no_such()
+    await _note(access, request, action, row, **detail)
+    return terminal_item(row, now_ms=access.doors.now_ms())
+
+
+async def _note(access: Access, request: AnyRequest, action: str, row: TerminalRow, **detail: object) -> None:
+    await asyncio.to_thread(access.note, request, action, str(row.id), serial=row.serial, **detail)

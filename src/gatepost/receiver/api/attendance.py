@@ -1,0 +1,109 @@
+"""``/api/v1/attendance``: when people came and went, by day and by month."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from litestar import Controller, get
+from litestar.params import FromQuery
+from msgspec import Struct
+
+from gatepost.receiver.api.access import VIEWER
+from gatepost.receiver.api.people import (
+    AttendedItem,
+    Limit,
+    SiteId,
+    SomeoneItem,
+    attended_item,
+    someone_item,
+)
+from gatepost.receiver.api.shapes import Listing, TheMeaning, days, read
+from gatepost.store.people import PeopleQuery
+
+__all__ = ["AttendanceController"]
+
+
+class AttendanceItem(Struct, frozen=True):
+    """A person, and the days on which they were there."""
+
+    person: SomeoneItem
+    days: list[AttendedItem]
+
+
+class GroupDayItem(Struct, frozen=True):
+    """How many of a group were there on a day."""
+
+    day: date
+    present: int
+    first_in: datetime
+    last_out: datetime
+
+
+class GroupAttendanceItem(Struct, frozen=True):
+    """A group, and the days on which anybody of it was there."""
+
+    id: str
+    name: str
+    people: int
+    """Who are in it, there or not."""
+    days: list[GroupDayItem]
+
+
+class AttendanceController(Controller):
+    path = "/api/v1/attendance"
+    opt = VIEWER
+    tags = ("attendance",)
+
+    @get(sync_to_thread=True, summary="When each person came first and went last, by day")
+    def list_attendance(
+        self,
+        meaning: TheMeaning,
+        day: FromQuery[str | None] = None,
+        month: FromQuery[str | None] = None,
+        first: FromQuery[str | None] = None,
+        last: FromQuery[str | None] = None,
+        q: FromQuery[str | None] = None,
+        site_id: SiteId = None,
+        group: FromQuery[str | None] = None,
+        limit: Limit = 100,
+        cursor: FromQuery[str | None] = None,
+    ) -> Listing[AttendanceItem]:
+        """Of one ``day`` (2024-05-06), a ``month`` (2024-05), or from ``first`` to ``last``, both included.
+
+        People who were not there are listed without days. Days are those of each person's site; a day on which
+        somebody was not there is left out.
+        """
+        stretch = days(day=day, month=month, first=first, last=last)
+        query = PeopleQuery(q=q or None, site_id=site_id, group=group, limit=limit, cursor=cursor)
+        page = read(lambda: meaning.attendance.page(query, *stretch))
+        items = [
+            AttendanceItem(someone_item(item.person), [attended_item(one) for one in item.days])
+            for item in page.items
+        ]
+        return Listing(items, page.next_cursor)
+
+    @get("/groups", sync_to_thread=True, summary="How many of each group were there, by day")
+    def list_group_attendance(
+        self,
+        meaning: TheMeaning,
+        day: FromQuery[str | None] = None,
+        month: FromQuery[str | None] = None,
+        first: FromQuery[str | None] = None,
+        last: FromQuery[str | None] = None,
+        site_id: SiteId = None,
+    ) -> Listing[GroupAttendanceItem]:
+        """Somebody belongs to the groups in which they were last seen."""
+        stretch = days(day=day, month=month, first=first, last=last)
+        found = read(lambda: meaning.attendance.groups(*stretch, site_id=site_id))
+        return Listing(
+            [
+                GroupAttendanceItem(
+                    group.id,
+                    group.name,
+                    group.people,
+                    [GroupDayItem(one.day, one.present, one.first_in, one.last_out) for one in group.days],
+                )
+                for group in found
+            ],
+            None,
+        )

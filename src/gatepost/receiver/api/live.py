@@ -1,0 +1,133 @@
+"""``/api/v1/live``: what happens, as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Annotated, Literal
+
+import msgspec
+from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.exceptions import ClientException, HTTPException
+from litestar.params import FromQuery, HeaderParameter, QueryParameter, SkipValidation
+from litestar.response import Stream
+
+from gatepost.receiver.api.access import VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.alarms import alarm_item
+from gatepost.receiver.api.records import record_item
+from gatepost.receiver.api.shapes import MAX_ID
+from gatepost.receiver.live import Crowded, Live, Told, event_block
+from gatepost.store import queries
+from gatepost.store.store import FeedItem, Store
+
+__all__ = ["LiveController", "TheLive", "tell"]
+
+TheLive = NamedDependency[SkipValidation[Live]]
+
+
+def tell(store: Store) -> Callable[[int, int], tuple[list[Told], int]]:
+    """The reading side of :class:`gatepost.receiver.live.Live`: the feed, as the API shows records and alarms."""
+    encoder = msgspec.json.Encoder()
+
+    def read(after: int, limit: int) -> tuple[list[Told], int]:
+        items, place = store.feed(after, limit)
+        return _told(store, items, encoder) if items else [], place
+
+    return read
+
+
+def _told(store: Store, items: Sequence[FeedItem], encoder: msgspec.json.Encoder) -> list[Told]:
+    record_ids = [item.event_id for item in items if item.kind == "record"]
+    alarm_ids = sorted({item.event_id for item in items if item.kind == "alarm"})
+    with store.reading() as db:
+        records = {row.id: row for row in queries.records_by_id(db, record_ids)}
+        alarms = {row.id: row for row in queries.alarms_by_id(db, alarm_ids)}
+    told = []
+    for item in items:
+        row = records.get(item.event_id) if item.kind == "record" else alarms.get(item.event_id)
+        if row is None:
+            continue  # retention was quicker
+        shown = record_item(row) if item.kind == "record" else alarm_item(row)  # type: ignore[arg-type] # by kind
+        block = event_block(item.id, item.kind, encoder.encode(shown))
+        told.append(Told(item.id, item.kind, row.terminal_id, row.serial, block))
+    return told
+
+
+class LiveController(Controller):
+    path = "/api/v1/live"
+    opt = VIEWER
+    tags = ("live",)
+
+    @get(summary="What arrives, as server-sent events", media_type="text/event-stream")
+    async def live(
+        self,
+        request: AnyRequest,
+        live: TheLive,
+        access: TheAccess,
+        after: Annotated[int | None, QueryParameter(ge=0, le=MAX_ID)] = None,
+        last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
+        terminal: FromQuery[str | None] = None,
+        terminal_id: Annotated[int | None, QueryParameter(ge=1, le=MAX_ID)] = None,
+        kind: FromQuery[Literal["record", "alarm"] | None] = None,
+    ) -> Stream:
+        """``event: record`` and ``event: alarm`` (at each of its steps), with the same JSON as in the lists.
+
+        Begins with what arrives from now on; after a place (``id:`` of an event, in ``Last-Event-ID`` or else
+        ``after``) without a gap or a repeat. Every 15 seconds something is sent. Who reads too slowly is cut off,
+        and continues with ``Last-Event-ID``. ``terminal`` is a serial.
+        """
+        place = after if not last_event_id else _place(last_event_id)
+        pieces = live.listen(
+            place, wanted=_wanted(terminal, terminal_id, kind), allowed=_still_allowed(request, access)
+        )
+        # The first piece is asked for here, so that what hinders it has a status of its own.
+        try:
+            first = await anext(pieces)
+        except Crowded as error:
+            raise HTTPException(str(error), status_code=503, headers={"retry-after": "5"}) from None
+        return Stream(
+            _all(first, pieces),
+            media_type="text/event-stream",
+            # Some proxies gather a response before they pass it on; this asks them not to.
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
+
+
+async def _all(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+def _place(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= MAX_ID):
+        raise ClientException("Last-Event-ID is none that this stream gave out; leave it out")
+    return int(text)
+
+
+def _wanted(
+    serial: str | None, terminal_id: int | None, kind: str | None
+) -> Callable[[Told], bool] | None:
+    if serial is None and terminal_id is None and kind is None:
+        return None
+
+    def wanted(told: Told) -> bool:
+        return (
+            serial in (None, told.serial)
+            and terminal_id in (None, told.terminal_id)
+            and kind in (None, told.kind)
+        )
+
+    return wanted
+
+
+def _still_allowed(request: AnyRequest, access: TheAccess) -> Callable[[], Awaitable[bool]]:
+    """A stream is one long request: what is withdrawn in the meantime ends it at the next heartbeat."""
+    headers = dict(request.headers.items())
+    host = headers.get("host", "")
+
+    async def allowed() -> bool:
+        return await asyncio.to_thread(access.doors.authenticate, "GET", headers, host=host) is not None
+
+    return allowed

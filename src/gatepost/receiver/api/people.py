@@ -1,0 +1,278 @@
+"""``/api/v1/people`` and ``/api/v1/groups``: who was here, and one person's days."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from litestar import Controller, get
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, FromQuery, QueryParameter
+from msgspec import Struct
+
+from gatepost.receiver.api.access import VIEWER
+from gatepost.receiver.api.records import RecordItem, record_item
+from gatepost.receiver.api.shapes import (
+    MAX_ID,
+    MAX_LIMIT,
+    Listing,
+    TheMeaning,
+    TheStore,
+    days,
+    moment,
+    read,
+)
+from gatepost.receiver.meaning import Meaning
+from gatepost.store.attendance import Attended
+from gatepost.store.days import parse_day
+from gatepost.store.passages import OutsideQuery, Passage, PersonDay, day_of, outside
+from gatepost.store.people import PeopleQuery, Person
+from gatepost.store.store import RecordQuery
+
+__all__ = ["AttendedItem", "GroupsController", "PeopleController", "SomeoneItem", "someone_item"]
+
+SiteId = Annotated[int | None, QueryParameter(ge=1, le=MAX_ID)]
+Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)]
+
+
+class SomeoneItem(Struct, frozen=True, kw_only=True):
+    """A person, as they were last seen."""
+
+    id: str
+    """Of the person, not of their ``user_id``: safe to stand in addresses and logs."""
+    user_id: str
+    name: str
+    type: int | None
+    job_number: str
+    ic_number: str
+    id_number: str
+    remark: str
+    guest_from: datetime | None
+    guest_until: datetime | None
+    groups: list[dict[str, Any]]
+    site_id: int
+    site: str
+    timezone: str
+    terminal_id: int | None
+    """Only where ``people_scope`` is ``terminal``: within which one they are this person."""
+    first_seen: datetime
+    last_seen: datetime
+    last_terminal_id: int
+
+
+class AttendedItem(Struct, frozen=True, kw_only=True):
+    """A day on which somebody was there."""
+
+    day: date
+    first_in: datetime
+    last_out: datetime
+    """The last passage, which may be the first one."""
+    passages: int
+
+
+class PassageItem(Struct, frozen=True, kw_only=True):
+    """Somebody came to a door."""
+
+    record_id: int
+    at: datetime
+    terminal_id: int
+    terminal: str | None
+    """The serial."""
+    terminal_name: str | None
+    refused: bool
+    recognition_type: int | None
+    abnormal_type: int | None
+    entry_mode: int | None
+    outside_time: bool
+    """A visitor, before or after their time."""
+    image: str | None
+    repeats: int
+    """How many more of the same followed at once and are not listed."""
+
+
+class PersonDayItem(Struct, frozen=True, kw_only=True):
+    """One day of a person."""
+
+    person: SomeoneItem
+    day: date
+    timezone: str
+    begins_at: datetime
+    ends_at: datetime
+    first_in: datetime | None
+    last_out: datetime | None
+    passages: int
+    refused: int
+    items: list[PassageItem]
+    """Passages and refusals, by time."""
+
+
+class GroupItem(Struct, frozen=True):
+    """A group that somebody has been seen in."""
+
+    id: str
+    name: str
+
+
+def someone_item(person: Person) -> SomeoneItem:
+    """Shape a person for an answer."""
+    values = {name: getattr(person, name) for name in SomeoneItem.__struct_fields__}
+    return SomeoneItem(**{**values, "groups": list(person.groups)})
+
+
+def attended_item(attended: Attended) -> AttendedItem:
+    """Shape a day for an answer."""
+    return AttendedItem(
+        day=attended.day,
+        first_in=attended.first_in,
+        last_out=attended.last_out,
+        passages=attended.passages,
+    )
+
+
+def _passage_item(passage: Passage) -> PassageItem:
+    return PassageItem(
+        record_id=passage.record_id,
+        at=passage.at,
+        terminal_id=passage.terminal_id,
+        terminal=passage.serial,
+        terminal_name=passage.terminal,
+        refused=passage.refused,
+        recognition_type=passage.recognition_type,
+        abnormal_type=passage.abnormal_type,
+        entry_mode=passage.entry_mode,
+        outside_time=passage.outside_time,
+        image=f"/api/v1/records/{passage.record_id}/image" if passage.has_image else None,
+        repeats=passage.repeats,
+    )
+
+
+def _day_item(person: Person, found: PersonDay) -> PersonDayItem:
+    return PersonDayItem(
+        person=someone_item(person),
+        day=found.day,
+        timezone=person.timezone,
+        begins_at=found.begins_at,
+        ends_at=found.ends_at,
+        first_in=found.first_in,
+        last_out=found.last_out,
+        passages=found.passages,
+        refused=found.refused,
+        items=[_passage_item(passage) for passage in found.items],
+    )
+
+
+def _person(meaning: Meaning, person_id: str) -> Person:
+    person = read(lambda: meaning.people.person(person_id))
+    if person is None:
+        raise NotFoundException("there is no such person")
+    return person
+
+
+class PeopleController(Controller):
+    path = "/api/v1/people"
+    opt = VIEWER
+    tags = ("people",)
+
+    @get(sync_to_thread=True, summary="List people, or search them by name and numbers")
+    def list_people(
+        self,
+        meaning: TheMeaning,
+        q: FromQuery[str | None] = None,
+        site_id: SiteId = None,
+        group: FromQuery[str | None] = None,
+        person_type: Annotated[int | None, QueryParameter(name="type", ge=-MAX_ID, le=MAX_ID)] = None,
+        limit: Limit = 100,
+        cursor: FromQuery[str | None] = None,
+    ) -> Listing[SomeoneItem]:
+        """``q`` is contained in the name or a number, now or before; ``group`` is a group's id.
+
+        Those who first appeared last come first. Strangers are no people: see ``/api/v1/people/strangers``.
+        """
+        query = PeopleQuery(
+            q=q or None, site_id=site_id, group=group, type=person_type, limit=limit, cursor=cursor
+        )
+        page = read(lambda: meaning.people.page(query))
+        return Listing([someone_item(person) for person in page.items], page.next_cursor)
+
+    @get("/strangers", sync_to_thread=True, summary="Records of faces that no terminal knew, newest first")
+    def list_strangers(
+        self,
+        store: TheStore,
+        since: FromQuery[str | None] = None,
+        until: FromQuery[str | None] = None,
+        terminal: FromQuery[str | None] = None,
+        site_id: SiteId = None,
+        has_image: FromQuery[bool | None] = None,
+        limit: Limit = 100,
+        cursor: FromQuery[str | None] = None,
+    ) -> Listing[RecordItem]:
+        query = RecordQuery(
+            since=moment("since", since),
+            until=moment("until", until),
+            terminal=terminal,
+            site_id=site_id,
+            has_image=has_image,
+            strangers=True,
+            limit=limit,
+            cursor=cursor,
+        )
+        page = read(lambda: store.records(query))
+        return Listing([record_item(row) for row in page.items], page.next_cursor)
+
+    @get("/outside-time", sync_to_thread=True, summary="Records of visitors outside their time, newest first")
+    def list_outside(
+        self,
+        store: TheStore,
+        since: FromQuery[str | None] = None,
+        until: FromQuery[str | None] = None,
+        site_id: SiteId = None,
+        limit: Limit = 100,
+        cursor: FromQuery[str | None] = None,
+    ) -> Listing[RecordItem]:
+        """Before ``guest_from`` or after ``guest_until`` as they were then, or refused by the terminal for it."""
+        query = OutsideQuery(
+            since=moment("since", since),
+            until=moment("until", until),
+            site_id=site_id,
+            limit=limit,
+            cursor=cursor,
+        )
+        page = read(lambda: outside(store, query))
+        return Listing([record_item(row) for row in page.items], page.next_cursor)
+
+    @get("/{person_id:str}", sync_to_thread=True, summary="One person")
+    def one_person(self, meaning: TheMeaning, person_id: FromPath[str]) -> SomeoneItem:
+        return someone_item(_person(meaning, person_id))
+
+    @get("/{person_id:str}/days", sync_to_thread=True, summary="The days on which a person was there")
+    def person_days(
+        self,
+        meaning: TheMeaning,
+        person_id: FromPath[str],
+        month: FromQuery[str | None] = None,
+        first: FromQuery[str | None] = None,
+        last: FromQuery[str | None] = None,
+    ) -> Listing[AttendedItem]:
+        """Of a ``month`` (2024-05), or from ``first`` to ``last`` (2024-05-06), both included; by date."""
+        stretch = days(day=None, month=month, first=first, last=last)
+        person = _person(meaning, person_id)
+        found = read(lambda: meaning.attendance.days(person, *stretch))
+        return Listing([attended_item(one) for one in found], None)
+
+    @get("/{person_id:str}/days/{day:str}", sync_to_thread=True, summary="A person's day, every passage")
+    def person_day(self, meaning: TheMeaning, person_id: FromPath[str], day: FromPath[str]) -> PersonDayItem:
+        """``day`` is a local date of the person's site, 2024-05-06."""
+        asked = read(lambda: parse_day(day))
+        person = _person(meaning, person_id)
+        return _day_item(person, read(lambda: day_of(meaning.store, person, asked, meaning.rules)))
+
+
+class GroupsController(Controller):
+    path = "/api/v1/groups"
+    opt = VIEWER
+    tags = ("people",)
+
+    @get(sync_to_thread=True, summary="Every group that somebody has been seen in, by name")
+    def list_groups(self, meaning: TheMeaning, site_id: SiteId = None) -> Listing[GroupItem]:
+        found = read(lambda: meaning.people.groups(site_id))
+        return Listing([GroupItem(group["id"], group["name"]) for group in found], None)

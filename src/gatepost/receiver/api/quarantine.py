@@ -1,0 +1,144 @@
+"""``/api/v1/quarantine``: pushes that were taken but not understood; look, process again, discard."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from litestar import Controller, delete, get, post
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.shapes import (
+    MAX_ID,
+    MAX_LIMIT,
+    Listing,
+    ProblemItem,
+    TheStore,
+    problems,
+    read,
+    text,
+)
+from gatepost.store.store import QuarantineRow, Store
+
+__all__ = ["QuarantineController"]
+
+Ids = Annotated[list[Annotated[int, Meta(ge=1, le=MAX_ID)]], Meta(min_length=1, max_length=1000)]
+
+
+class QuarantinedItem(Struct, frozen=True, kw_only=True):
+    """A push that was a JSON object but no event that this version knows."""
+
+    id: int
+    terminal_id: int
+    terminal: str | None
+    """The serial."""
+    received_at: datetime
+    peer: str
+    problems: list[ProblemItem]
+    tries: int
+    """How often it was processed again without success."""
+    size: int
+    """Of what was pushed, in bytes."""
+    original: str | None = None
+    """What was pushed, without any pin; only where a single one is asked for."""
+
+
+class Chosen(Struct, frozen=True):
+    """Which ones, at most 1,000."""
+
+    ids: Ids
+
+
+class ProcessedItem(Struct, frozen=True):
+    """What became of them."""
+
+    stored: int
+    duplicates: int
+    """The terminal had pushed it again in the meantime."""
+    still_unknown: int
+
+
+class DiscardedItem(Struct, frozen=True):
+    """How many there were."""
+
+    discarded: int
+
+
+def _item(row: QuarantineRow, *, original: bool = False) -> QuarantinedItem:
+    return QuarantinedItem(
+        id=row.id,
+        terminal_id=row.terminal_id,
+        terminal=row.serial,
+        received_at=row.received_at,
+        peer=row.peer,
+        problems=problems(row.problems),
+        tries=row.tries,
+        size=len(row.original),
+        original=text(row.original) if original else None,
+    )
+
+
+def _one(store: Store, number: int) -> QuarantineRow:
+    found = read(lambda: store.quarantined_by_id([number])) if number <= MAX_ID else []
+    if not found:
+        raise NotFoundException("it is not in the quarantine (any more)")
+    return found[0]
+
+
+class QuarantineController(Controller):
+    path = "/api/v1/quarantine"
+    tags = ("quarantine",)
+
+    @get(opt=VIEWER, sync_to_thread=True, summary="List the quarantine, newest first")
+    def list_quarantine(
+        self,
+        store: TheStore,
+        limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
+        cursor: FromQuery[str | None] = None,
+    ) -> Listing[QuarantinedItem]:
+        page = read(lambda: store.quarantined(limit=limit, cursor=cursor))
+        return Listing([_item(row) for row in page.items], page.next_cursor)
+
+    @get("/{number:int}", opt=VIEWER, sync_to_thread=True, summary="One quarantined push, as it came in")
+    def one_quarantined(self, store: TheStore, number: FromPath[int]) -> QuarantinedItem:
+        return _item(_one(store, number), original=True)
+
+    @post("/process", opt=OPERATOR, sync_to_thread=True, status_code=200, summary="Process pushes again")
+    def process(
+        self, request: AnyRequest, data: JSONBody[Chosen], store: TheStore, access: TheAccess
+    ) -> ProcessedItem:
+        """Decode them with this version; what is understood now is listed and leaves the quarantine."""
+        done = read(lambda: store.process_quarantined(data.ids))
+        counted = ProcessedItem(done.stored, done.duplicates, done.still_unknown)
+        access.note(
+            request,
+            "quarantine.processed",
+            _named(data.ids),
+            stored=counted.stored,
+            duplicates=counted.duplicates,
+            still_unknown=counted.still_unknown,
+        )
+        return counted
+
+    @post("/discard", opt=ADMIN, sync_to_thread=True, status_code=200, summary="Discard pushes for good")
+    def discard(
+        self, request: AnyRequest, data: JSONBody[Chosen], store: TheStore, access: TheAccess
+    ) -> DiscardedItem:
+        count = read(lambda: store.discard_quarantined(data.ids))
+        access.note(request, "quarantine.discarded", _named(data.ids), count=count)
+        return DiscardedItem(count)
+
+    @delete("/{number:int}", opt=ADMIN, sync_to_thread=True, summary="Discard one push for good")
+    def discard_one(
+        self, request: AnyRequest, number: FromPath[int], store: TheStore, access: TheAccess
+    ) -> None:
+        _one(store, number)
+        count = read(lambda: store.discard_quarantined([number]))
+        access.note(request, "quarantine.discarded", str(number), count=count)
+
+
+def _named(ids: list[int]) -> str:
+    return ", ".join(map(str, ids[:20])) + (", …" if len(ids) > 20 else "")

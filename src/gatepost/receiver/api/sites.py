@@ -1,0 +1,89 @@
+"""``/api/v1/sites``: where terminals stand, and which clock hangs there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from litestar import Controller, get, patch, post
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta, Struct
+
+from gatepost.receiver.api.access import ADMIN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.shapes import Listing, TheStore, read
+from gatepost.receiver.registrar import site_of
+from gatepost.store.days import zone
+from gatepost.store.store import SiteRow
+
+__all__ = ["SitesController"]
+
+SiteName = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
+
+
+class SiteItem(Struct, frozen=True):
+    """A building, a campus. People are told apart within a site."""
+
+    id: int
+    name: str
+    timezone: str
+    created_at: datetime
+
+
+class NewSite(Struct, frozen=True, kw_only=True):
+    """``timezone`` is a name of the IANA database, such as Asia/Shanghai."""
+
+    name: SiteName
+    timezone: str
+
+
+class SiteChange(Struct, frozen=True, kw_only=True):
+    """What is left out stays."""
+
+    name: SiteName | None = None
+    timezone: str | None = None
+
+
+def _item(row: SiteRow) -> SiteItem:
+    return SiteItem(row.id, row.name, row.timezone, row.created_at)
+
+
+class SitesController(Controller):
+    path = "/api/v1/sites"
+    tags = ("sites",)
+
+    @get(opt=VIEWER, sync_to_thread=True, summary="List sites")
+    def list_sites(self, store: TheStore) -> Listing[SiteItem]:
+        return Listing([_item(row) for row in read(store.sites)], None)
+
+    @post(opt=ADMIN, sync_to_thread=True, summary="Make a site")
+    def create_site(
+        self, request: AnyRequest, data: JSONBody[NewSite], store: TheStore, access: TheAccess
+    ) -> SiteItem:
+        read(lambda: zone(data.timezone))
+        now_ms = access.doors.now_ms()
+        row = read(lambda: store.create_site(data.name, data.timezone, now_ms=now_ms))
+        access.note(request, "site.created", str(row.id), name=row.name, timezone=row.timezone)
+        return _item(row)
+
+    @patch("/{site_id:int}", opt=ADMIN, sync_to_thread=True, summary="Change a site")
+    def change_site(
+        self,
+        request: AnyRequest,
+        site_id: FromPath[int],
+        data: JSONBody[SiteChange],
+        store: TheStore,
+        access: TheAccess,
+    ) -> SiteItem:
+        """Another time zone cuts the days of attendance anew, also those that are past."""
+        timezone = data.timezone
+        if timezone is not None:
+            read(lambda: zone(timezone))
+        if read(lambda: site_of(store, site_id)) is None:
+            raise NotFoundException("there is no such site")
+        read(lambda: store.update_site(site_id, name=data.name, timezone=timezone))
+        row = read(lambda: site_of(store, site_id))
+        if row is None:
+            raise NotFoundException("there is no such site")
+        access.note(request, "site.changed", str(row.id), name=row.name, timezone=row.timezone)
+        return _item(row)

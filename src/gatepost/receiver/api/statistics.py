@@ -1,0 +1,48 @@
+"""``/api/v1/statistics``: how much went on, hour by hour and day by day, how it went, and where."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from litestar import Controller, get
+from litestar.params import FromQuery, QueryParameter
+
+from gatepost.receiver.api.access import VIEWER
+from gatepost.receiver.api.people import SiteId
+from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, days, read
+from gatepost.store.statistics import Statistics, StatisticsQuery, statistics
+
+__all__ = ["StatisticsController"]
+
+
+class StatisticsController(Controller):
+    path = "/api/v1/statistics"
+    opt = VIEWER
+    tags = ("statistics",)
+
+    @get(sync_to_thread=True, summary="Count a day, a month, or any stretch of days")
+    def statistics(
+        self,
+        meaning: TheMeaning,
+        day: FromQuery[str | None] = None,
+        month: FromQuery[str | None] = None,
+        first: FromQuery[str | None] = None,
+        last: FromQuery[str | None] = None,
+        site_id: SiteId = None,
+        terminal_id: Annotated[int | None, QueryParameter(ge=1, le=MAX_ID)] = None,
+        timezone: FromQuery[str | None] = None,
+    ) -> Statistics:
+        """Of one ``day`` (2024-05-06), a ``month`` (2024-05), or from ``first`` to ``last``, both included.
+
+        Days and hours are local: in ``timezone`` if it is given, else in the terminal's, the site's, or the
+        first site's. Codes are those of the protocol page, ``null`` where none was sent.
+        """
+        first_day, last_day = days(day=day, month=month, first=first, last=last)
+        query = StatisticsQuery(
+            first=first_day,
+            last=last_day,
+            site_id=site_id,
+            terminal_id=terminal_id,
+            timezone=timezone or None,
+        )
+        return read(lambda: statistics(meaning.store, query, day_starts_min=meaning.rules.day_starts_min))

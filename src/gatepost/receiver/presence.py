@@ -1,0 +1,46 @@
+"""Whether a terminal is there: by its own usual interval, for one door has a passage every second, another one a day.
+
+Terminals push when something happens and not otherwise, so silence is no proof; what is told here is how unusual
+it is. Pure: ``now`` comes from the caller.
+"""
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+__all__ = ["Presence", "backlog_arriving", "presence"]
+
+Presence = Literal["online", "late", "offline", "never"]
+"""``late``: silent for longer than usual; ``offline``: for much longer; ``never``: nothing has ever come."""
+
+LATE_AFTER = 3
+OFFLINE_AFTER = 10
+"""Usual intervals."""
+
+LATE_FLOOR = timedelta(minutes=10)
+OFFLINE_FLOOR = timedelta(hours=1)
+"""However dense its events were: in a rush there is one a second, and a quarter of an hour later none."""
+
+BACKLOG_FOR = timedelta(minutes=5)
+"""How long after the last late event a backlog counts as arriving."""
+
+
+def presence(last_seen: datetime | None, interval_ms: int | None, *, now: datetime) -> Presence:
+    """Tell how a terminal fares by when it was last heard of and the usual time between its arrivals.
+
+    A clock that went back, so that ``last_seen`` lies ahead, makes it online.
+    """
+    if last_seen is None:
+        return "never"
+    silent = now - last_seen
+    usual = timedelta(milliseconds=interval_ms or 0)
+    if silent <= max(LATE_FLOOR, usual * LATE_AFTER):
+        return "online"
+    return "late" if silent <= max(OFFLINE_FLOOR, usual * OFFLINE_AFTER) else "offline"
+
+
+def backlog_arriving(late_at: datetime | None, *, now: datetime) -> bool:
+    """Whether old events are coming in at the moment: the terminal was away, and catches up.
+
+    ``late_at``: when the last event arrived that had happened long before.
+    """
+    return late_at is not None and now - late_at <= BACKLOG_FOR

@@ -1,0 +1,110 @@
+"""Changes of terminals by people: checked, stored, and in force before the answer.
+
+Rules:
+
+* What is changed counts from the next push on: the directory of :mod:`gatepost.receiver.identify` is fed again
+  before a change is answered. Another process on the same database takes it over within seconds.
+* A token is made here and told once; the store has its digest.
+* A retired terminal's token is gone: what it still pushes is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from gatepost.errors import SettingsError
+from gatepost.receiver.identify import Networks, token_digest
+from gatepost.settings import ReceiverSettings
+from gatepost.store.days import zone
+from gatepost.store.registry import Conflict
+from gatepost.store.store import SiteRow, Store, TerminalRow
+
+__all__ = ["Registrar", "site_of"]
+
+
+def site_of(store: Store, site_id: int) -> SiteRow | None:
+    """The site with this id."""
+    return next((row for row in store.sites() if row.id == site_id), None)
+
+
+class Registrar:
+    """Makes and changes terminals. Every method may raise ``ValueError`` with a sentence, ``UnknownZone``,
+    ``Conflict`` and ``StoreUnavailable``; nothing is changed then."""
+
+    def __init__(
+        self, store: Store, settings: ReceiverSettings, refresh: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._store = store
+        self._refresh = refresh
+        self._url = settings.ingest_url.rstrip("/")
+        self._path = settings.ingest_paths[0].rstrip("/")
+
+    def address(self, token: str, *, asked_at: str) -> str:
+        """What to set as ``event_dest``. ``asked_at``: how the console was reached, for want of a setting."""
+        return f"{self._url or asked_at.rstrip('/')}{self._path}/{token}"
+
+    async def create(
+        self, values: Mapping[str, Any], *, with_token: bool, now_ms: int
+    ) -> tuple[TerminalRow, str | None]:
+        """Make a terminal that has not pushed yet, approved; answer it and its token.
+
+        ``values`` as in :meth:`gatepost.store.store.Store.update_terminal`.
+        """
+        token = secrets.token_urlsafe(24) if with_token else None
+
+        def make() -> TerminalRow:
+            self._check(values)
+            digest = None if token is None else token_digest(token)
+            return self._store.create_terminal(now_ms=now_ms, **values, token_digest=digest)
+
+        row = await asyncio.to_thread(make)
+        await self._refresh()
+        return row, token
+
+    async def change(self, terminal_id: int, values: Mapping[str, Any]) -> TerminalRow | None:
+        """``None`` if there is no such terminal. A state of ``retired`` takes its token away."""
+        values = dict(values)
+        if values.get("state") == "retired":
+            values["token_digest"] = None
+
+        def change() -> TerminalRow | None:
+            self._check(values)
+            return self._store.update_terminal(terminal_id, **values)
+
+        row = await asyncio.to_thread(change)
+        await self._refresh()
+        return row
+
+    async def approve(self, terminal_id: int) -> TerminalRow | None:
+        """List what it sent while it was held, and what it will send. A retired one is a ``Conflict``."""
+        before = await asyncio.to_thread(self._store.terminal, terminal_id)
+        if before is not None and before.state == "retired":
+            raise Conflict("this terminal is retired; an administrator can set its state to approved")
+        return await self.change(terminal_id, {"state": "approved"})
+
+    async def rotate_token(self, terminal_id: int) -> tuple[TerminalRow, str] | None:
+        """Give it another address; the one before is nobody's at once. A retired one is a ``Conflict``."""
+        before = await asyncio.to_thread(self._store.terminal, terminal_id)
+        if before is not None and before.state == "retired":
+            raise Conflict("this terminal is retired; set its state to approved before it gets an address")
+        token = secrets.token_urlsafe(24)
+        row = await self.change(terminal_id, {"token_digest": token_digest(token)})
+        return None if row is None else (row, token)
+
+    def _check(self, values: Mapping[str, Any]) -> None:
+        if (timezone := values.get("timezone")) is not None:
+            zone(timezone)
+        _check_networks(values.get("networks") or ())
+        site_id = values.get("site_id")
+        if site_id is not None and site_of(self._store, site_id) is None:
+            raise ValueError(f"there is no site {site_id}; see /api/v1/sites")
+
+
+def _check_networks(networks: Sequence[str]) -> None:
+    try:
+        Networks(networks, setting="networks")
+    except SettingsError as error:
+        raise ValueError(str(error)) from None
