@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.terminal.outbox_kit import (
+    SUBSCRIPTION,
     Clock,
     alarm,
     assert_the_ledger_adds_up,
@@ -121,6 +122,18 @@ async def test_a_clock_set_back_leaves_later_waits_as_they_are(tmp_path: Path) -
         await settle_all(outbox, await outbox.claim(1, now=now()), RetryAt(now() + 60))
         now.at += 30
         assert await outbox.claim(1, now=now()) == []
+
+
+async def test_when_somebody_subscribes_again_nothing_waits_any_longer_but_alarms_keep_their_order(
+    tmp_path: Path,
+) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        for status in (1, 2):
+            await outbox.put(alarm("T-1", status))
+        await outbox.put(record(1))
+        await settle_all(outbox, await outbox.claim(8, now=now()), RetryAt(now() + 60, refused=True))
+        await outbox.subscribe(SUBSCRIPTION)
+        assert [name(event) for event in await outbox.claim(8, now=now())] == ["T-1:1", "uuid-1"]
 
 
 async def test_a_backlog_of_thousands_that_waits_does_not_hide_what_is_due(tmp_path: Path) -> None:
