@@ -26,21 +26,21 @@ from typing import Any
 import structlog
 import uvicorn
 import uvloop
-from litestar import Litestar, Request, Response, Router
+from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 
 from gatepost import __version__
-from gatepost.errors import SettingsError, StoreError, StoreUnavailable
+from gatepost.errors import SettingsError, StoreError
 from gatepost.receiver import guard as guarding
-from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS
+from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem
 from gatepost.receiver.api.access import OPEN, Access, Authentication
 from gatepost.receiver.auth import Doors, first_administrator
 from gatepost.receiver.committer import Committer
 from gatepost.receiver.connection import GuardedProtocol
 from gatepost.receiver.gauges import Gauges
+from gatepost.receiver.headers import secured
 from gatepost.receiver.identify import Directory, Known, Networks, Policy, Unknowns
 from gatepost.receiver.ingest import Ingest, Options
 from gatepost.receiver.meaning import Meaning
@@ -95,7 +95,7 @@ class Receiver:
             max_queue=settings.max_queue_events,
             max_queue_bytes=settings.max_bodies_bytes,
         )
-        proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
+        proxies = self._proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
         options = _options(settings, proxies)
         self.ingest = Ingest(self.committer, store, self.directory, self.tally, options=options, now=now)
         self.guard = guarding.Guard(
@@ -133,6 +133,7 @@ class Receiver:
                 return await self.ingest(scope, receive, send)
             if scope["method"] == "POST" and f"{path}/".split("/")[1] not in self._served:
                 return await self.ingest.misdirected(scope, receive, send)
+            send = secured(scope, send, self._proxies)
         return await self.api(scope, receive, send)
 
     async def refresh(self) -> None:
@@ -331,13 +332,13 @@ def _framework(parts: Mapping[str, Any]) -> Litestar:
         middleware=[DefineMiddleware(Authentication, access=parts["access"])],
         route_handlers=[*CONTROLLERS, *OPEN_CONTROLLERS],
         dependencies={name: _provide(part) for name, part in parts.items()},
-        exception_handlers={StoreError: _store_failed},
+        exception_handlers=problem.HANDLERS,
         openapi_config=OpenAPIConfig(
             title="gatepost",
             version=__version__,
             # Nothing but the document: the usual viewers load their scripts from elsewhere.
             openapi_router=Router("/api", route_handlers=[], opt=OPEN),
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            render_plugins=[problem.OpenApiDocument("/openapi.json")],
         ),
         logging_config=None,
     )
@@ -345,8 +346,3 @@ def _framework(parts: Mapping[str, Any]) -> Litestar:
 
 def _provide(part: Any) -> Provide:
     return Provide(lambda: part, sync_to_thread=False)
-
-
-def _store_failed(_: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
-    status = 503 if isinstance(error, StoreUnavailable) else 500
-    return Response({"status_code": status, "detail": str(error)}, status_code=status)

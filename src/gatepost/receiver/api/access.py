@@ -17,6 +17,7 @@ from litestar.params import SkipValidation
 from litestar.types import ASGIApp
 
 from gatepost.receiver.auth import Doors, Principal, may
+from gatepost.receiver.headers import over_tls
 from gatepost.receiver.identify import Networks, peer_address
 
 __all__ = ["Access", "AnyRequest", "Authentication", "TheAccess", "VIEWER", "OPERATOR", "ADMIN", "OPEN"]
@@ -48,10 +49,7 @@ class Access:
 
     def secure(self, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
         """Whether it came over TLS, to us or to a trusted proxy."""
-        direct = connection.client.host if connection.client is not None else ""
-        if direct in self._proxies and "x-forwarded-proto" in connection.headers:
-            return connection.headers["x-forwarded-proto"].strip().lower() == "https"
-        return connection.scope["scheme"] == "https"
+        return over_tls(connection.scope, self._proxies)
 
     def note(self, request: AnyRequest, action: str, subject: str = "", **detail: object) -> None:
         """Write into the audit log what the one who asks has done."""

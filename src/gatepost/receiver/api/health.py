@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from litestar import Controller, Response, get
+from litestar import Controller, get
 from msgspec import Struct
 
-from gatepost.errors import StoreError
+from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.receiver.api.access import OPEN
 from gatepost.receiver.api.shapes import TheStore
 
@@ -13,7 +13,7 @@ __all__ = ["Health", "HealthController"]
 
 
 class Health(Struct, frozen=True):
-    """``ok``, or what is wrong."""
+    """``ok``; what is wrong is told as any error is."""
 
     status: str
 
@@ -27,9 +27,9 @@ class HealthController(Controller):
         return Health("ok")
 
     @get("/readyz", sync_to_thread=True, summary="Can it store and read?")
-    def readyz(self, store: TheStore) -> Response[Health]:
+    def readyz(self, store: TheStore) -> Health:
         try:
             store.peers()
         except StoreError as error:
-            return Response(Health(str(error)), status_code=503)
-        return Response(Health("ok"))
+            raise StoreUnavailable(str(error)) from error
+        return Health("ok")

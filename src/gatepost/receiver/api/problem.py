@@ -69,7 +69,7 @@ def problem(
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
-        instance=request.scope.get("root_path", "").rstrip("/") + request.url.path,
+        instance=f"{request.scope.get('app_root_path', '')}{request.scope['path']}",
         errors=errors or [],
     )
     return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
@@ -81,7 +81,16 @@ def _from_http(request: AnyRequest, error: HTTPException) -> Response[Problem]:
     wrong = _wrong_fields(error.extra)
     detail = "; ".join(f"{field.where}: {field.why}" if field.where else field.why for field in wrong)
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if not detail and error.detail == HTTPStatus(error.status_code).phrase:
+        detail = _SAID_NOTHING.get(error.status_code, "")
     return problem(request, error.status_code, detail or error.detail, errors=wrong, headers=headers)
+
+
+_SAID_NOTHING = {
+    404: "there is nothing at this path; /api/openapi.json lists what there is",
+    405: "this path has other methods; the header Allow lists them",
+}
+"""Where the framework says nothing but the name of the status."""
 
 
 def _wrong_fields(extra: Any) -> list[WrongField]:
@@ -100,7 +109,9 @@ def _from_ours(request: AnyRequest, error: GatepostError) -> Response[Problem]:
     if isinstance(error, Conflict):
         return problem(request, 409, str(error))
     if isinstance(error, SettingsError):
-        return problem(request, 400, f"{error.setting}: {error.why}", errors=[WrongField(error.setting, error.why)])
+        return problem(
+            request, 400, f"{error.setting}: {error.why}", errors=[WrongField(error.setting, error.why)]
+        )
     if isinstance(error, StoreError):
         log.error("api.store_failed", kind=type(error).__name__, why=str(error))
         return problem(request, 500, str(error))

@@ -6,7 +6,12 @@ from typing import Any
 
 from litestar import Controller, Request, Response, delete, get, post
 from litestar.datastructures import Cookie
-from litestar.exceptions import HTTPException, PermissionDeniedException
+from litestar.exceptions import (
+    HTTPException,
+    NotAuthorizedException,
+    PermissionDeniedException,
+    TooManyRequestsException,
+)
 from litestar.params import JSONBody
 from msgspec import Struct
 
@@ -42,7 +47,13 @@ class SessionController(Controller):
     path = "/api/v1/session"
     tags = ("session",)
 
-    @post(opt=OPEN, sync_to_thread=True, status_code=200, summary="Log in")
+    @post(
+        opt=OPEN,
+        sync_to_thread=True,
+        status_code=200,
+        summary="Log in",
+        raises=[NotAuthorizedException, PermissionDeniedException, TooManyRequestsException],
+    )
     def log_in(
         self, request: Request[Any, Any, Any], data: JSONBody[Credentials], access: TheAccess
     ) -> Response[SessionItem]:
@@ -81,7 +92,14 @@ class SessionController(Controller):
         cookie = Cookie(key=COOKIE, value="", max_age=0, path="/", httponly=True, samesite="lax")
         return Response(None, status_code=204, cookies=[cookie])
 
-    @post("/password", opt=VIEWER, sync_to_thread=True, status_code=204, summary="Change one's own password")
+    @post(
+        "/password",
+        opt=VIEWER,
+        sync_to_thread=True,
+        status_code=204,
+        summary="Change one's own password",
+        raises=[TooManyRequestsException],
+    )
     def change_password(self, request: AnyRequest, data: JSONBody[NewPassword], access: TheAccess) -> None:
         """Ends every session of the account, this one too."""
         account_id = request.user.account_id
@@ -100,6 +118,6 @@ class SessionController(Controller):
 
 def _refused(refused: LoginRefused) -> HTTPException:
     if refused.retry_after_s is None:
-        return HTTPException(str(refused), status_code=401)
+        return NotAuthorizedException(str(refused))
     wait = {"retry-after": str(int(refused.retry_after_s) + 1)}
-    return HTTPException(str(refused), status_code=429, headers=wait)
+    return TooManyRequestsException(str(refused), headers=wait)
