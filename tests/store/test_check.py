@@ -111,7 +111,7 @@ def test_a_damaged_database_and_a_damaged_day_are_named(tmp_path: Path) -> None:
     fill(place)
     day = next((tmp_path / "data" / "images").glob("*.db"))
     whole = day.read_bytes()
-    day.write_bytes(whole[:32768] + b"\xff" * (len(whole) - 32768))
+    day.write_bytes(whole[:16384] + b"\xff" * (len(whole) - 16384))
     kinds = {finding.kind for finding in check(**place).findings}
     assert "damaged file" in kinds
     day.write_bytes(whole)

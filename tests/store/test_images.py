@@ -49,7 +49,7 @@ def test_a_file_syncs_before_it_answers_and_has_large_pages(tmp_path: Path) -> N
     assert db is not None
     assert db.execute("PRAGMA synchronous").fetchone() == (2,)
     assert db.execute("PRAGMA journal_mode").fetchone() != ("off",)
-    assert db.execute("PRAGMA page_size").fetchone() == (32768,)
+    assert db.execute("PRAGMA page_size").fetchone() == (16384,)
     files.close()
 
 

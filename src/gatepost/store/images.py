@@ -3,7 +3,7 @@
 Rules:
 
 * ``images/2024-05-06.db`` holds what arrived on that day, UTC; ``day`` is the number of days since 1970.
-* Pages of 32 KB and a rollback journal: a portrait is a page or two, is written once and never changed, and a
+* Pages of 16 KB and a rollback journal: a portrait is a few pages, is written once and never changed, and a
   write-ahead log would write it twice.
 * The writer allocates the ids, so that an event can refer to its image before either is on disk. An image whose
   event never got committed (a crash between the two) stays as an orphan; its id is not given again.
@@ -134,7 +134,7 @@ class DayFiles:
         db = connect_day(path, "rwc")
         try:
             if fresh:
-                db.execute("PRAGMA page_size = 32768")
+                db.execute("PRAGMA page_size = 16384")
             mode = db.execute(f"PRAGMA journal_mode = {_JOURNAL}").fetchone()[0]
             db.execute("PRAGMA synchronous = FULL")
             level = db.execute("PRAGMA synchronous").fetchone()[0]

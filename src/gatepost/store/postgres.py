@@ -7,7 +7,7 @@ and its images in one statement → count and commit.
 transactions *began*, and everything below the number of the oldest running one is settled: committed, or never
 to come. That is the :meth:`PostgresStore.horizon`; a stream that stops there never skips an event which commits
 late. The offset, kept in ``meta``, makes good for a database that was restored into another server, whose
-transactions count from elsewhere (``docs/decisions/0004-cursor.md``).
+transactions count from elsewhere (``docs/decisions/cursor.md``).
 
 **Locks.** Two processes may be handed the same events in different orders. Rows are therefore inserted sorted by
 what makes them unique, tables always in the same sequence, and a deadlock that happens all the same is repeated.

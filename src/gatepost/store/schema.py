@@ -5,14 +5,14 @@ Rules:
 * Times are integers, milliseconds since 1970 UTC, in columns that end in ``_ms``. Nothing depends on a session's
   time zone, and both databases sort them alike.
 * The ids of ``records``, ``alarm_events`` and ``quarantine`` come out of **one** sequence and grow in commit
-  order, so that an id is a place in the stream of everything that arrived (``docs/decisions/0004-cursor.md``).
+  order, so that an id is a place in the stream of everything that arrived (``docs/decisions/cursor.md``).
 * What makes an event the same event is ``UNIQUE (terminal_id, key)``; ``key`` is sixteen bytes of
   :func:`gatepost.wire.digest`. There is no time window.
 * Names and numbers of people stand in ``identities`` (and in ``original``) and nowhere else: search, filters by
   person and erasure work on thousands of rows, not on millions. ``pin`` stands nowhere.
 * ``facets`` names every combination of the coded fields that has occurred; a record points to its own. The
   indexes that begin with it then answer any combination of filters on those fields, newest first: one short
-  read per facet that fits, merged (``docs/decisions/0005-facets.md``). There are dozens, not millions.
+  read per facet that fits, merged (``docs/decisions/facets.md``). There are dozens, not millions.
 * ``tallies`` has one row per terminal and *writer* (a process of the receiver), so that processes which store
   events of one terminal at once do not wait for each other's row; the sum is the terminal's count.
 

@@ -28,6 +28,7 @@ from gatepost.store import arrivals as a
 from gatepost.store import folder as data
 from gatepost.store import migrate, queries, upserts
 from gatepost.store.base import BaseStore, unavailable
+from gatepost.store.checkpoint import Checkpointer
 from gatepost.store.images import DayFiles, sync_directory
 from gatepost.store.store import Arrival, Stored
 from gatepost.wire import Alarm, Record
@@ -56,6 +57,7 @@ class SqliteStore(BaseStore):
         self._closed = False
         self._db = connect(folder / data.DATABASE)
         self._changes = write_engine(self._db)
+        self._checkpointer = Checkpointer(lambda: connect(folder / data.DATABASE))
         self._images = DayFiles(folder / data.IMAGES)
         self._facets: dict[a.Facet, int] = {}
         self._identities: dict[a.Person, int] = {}
@@ -94,6 +96,7 @@ class SqliteStore(BaseStore):
             if self._closed:
                 return
             self._closed = True
+            self._checkpointer.close()
             self._images.close()
             self._engine.dispose()
             self._changes.dispose()
@@ -103,8 +106,11 @@ class SqliteStore(BaseStore):
     # Writing
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
-        with self._transaction():
-            return self._write(batch)
+        with self._writing:
+            with self._transaction():
+                stored = self._write(batch)
+            self._checkpointer.wrote(len(batch), self._db)
+        return stored
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -327,7 +333,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """A connection that writes, and syncs before it answers."""
     db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
     try:
-        db.execute("PRAGMA page_size = 2048")
+        db.execute("PRAGMA page_size = 4096")
         mode = db.execute("PRAGMA journal_mode = wal").fetchone()[0]
         db.execute("PRAGMA synchronous = FULL")
         level = db.execute("PRAGMA synchronous").fetchone()[0]
@@ -337,7 +343,8 @@ def connect(path: Path) -> sqlite3.Connection:
                 " put the data folder on a local disk"
             )
         db.execute("PRAGMA cache_size = -65536")
-        db.execute("PRAGMA wal_autocheckpoint = 8192")
+        # Only in case that nobody else does it: see checkpoint.py.
+        db.execute("PRAGMA wal_autocheckpoint = 65536")
     except BaseException:
         db.close()
         raise
