@@ -11,10 +11,23 @@ In the order ``received`` there is nothing to merge: it is the primary key's.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, func, literal, or_, select, true, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 
 from gatepost.store import arrivals as a
 from gatepost.store import schema as t
@@ -39,11 +52,15 @@ __all__ = [
     "records_by_id",
     "alarms_page",
     "alarm",
+    "alarms_by_id",
     "image_place",
     "feed",
     "last_id",
     "stats",
 ]
+
+_FEW_PEOPLE = 50
+"""When other filters narrow the page too, more identities than this are looked for among what those leave."""
 
 _MANY_PEOPLE = 2000
 """When more identities fit than this, their records are so many that looking through all by time finds them."""
@@ -98,44 +115,58 @@ def _find(db: Connection, query: RecordQuery, cursor: tuple[int, ...] | None) ->
     if people:
         who = select(t.identities.c.id).where(*people).limit(_MANY_PEOPLE + 1)
         identities = [row.id for row in db.execute(who)]
-        if len(identities) <= _MANY_PEOPLE:
-            conditions += _codes(query, c)
-            return (
-                _merge(db, t.identities, identities, c.identity_id, conditions, query) if identities else []
-            )
-        conditions.append(c.identity_id.in_(select(t.identities.c.id).where(*people)))
+        if not identities:
+            return []
+        narrowed = query.terminal is not None or query.site_id is not None or _codes(query, c)
+        if len(identities) <= (_FEW_PEOPLE if narrowed else _MANY_PEOPLE):
+            where = [_Stretch(t.identities, t.identities.c.id.in_(identities), c.identity_id)]
+            return _merge(db, where, conditions + _codes(query, c), query)
+        few = len(identities) <= _MANY_PEOPLE
+        conditions.append(c.identity_id.in_(identities if few else select(t.identities.c.id).where(*people)))
     facets = [row.id for row in db.execute(select(t.facets.c.id).where(*_facet_codes(query)))]
-    conditions += _codes(query, c, unknown_only=True)
     if not facets:
         return []
-    return _merge(db, t.facets, facets, c.facet_id, conditions, query)
+    conditions += _codes(query, c, unknown_only=True)
+    where = [_Stretch(t.facets, t.facets.c.id.in_(facets), c.facet_id)]
+    if query.site_id is not None:
+        where.append(_Stretch(t.terminals, t.terminals.c.site_id == query.site_id, c.terminal_id))
+    return _merge(db, where, conditions, query)
+
+
+class _Stretch(NamedTuple):
+    """Each row of ``table`` that fits begins a stretch of the records' index: those whose ``refers`` is its id."""
+
+    table: Table
+    fits: ColumnElement[bool]
+    refers: ColumnElement[int]
 
 
 def _merge(
-    db: Connection, stretches: Any, ids: Sequence[int], column: Any, conditions: list[Any], query: RecordQuery
+    db: Connection, stretches: Sequence[_Stretch], conditions: Sequence[Any], query: RecordQuery
 ) -> list[int]:
-    """``stretches``: the table whose row says where a stretch begins, ``column`` refers to it."""
+    """From each stretch the first few, sorted together. Of several tables, every combination begins one."""
     c = t.records.c
     direction = (c.at_ms.desc(), c.id.desc()) if query.order == "newest" else (c.at_ms, c.id)
     stretch = (
         select(c.id, c.at_ms)
-        .where(column == stretches.c.id, *conditions)
+        .where(*(one.refers == one.table.c.id for one in stretches), *conditions)
         .order_by(*direction)
         .limit(query.limit + 1)
-        .correlate(stretches)
+        .correlate(*(one.table for one in stretches))
     )
+    source: Any = stretches[0].table
+    for more in stretches[1:]:
+        source = source.join(more.table, true())
     if db.dialect.name == "postgresql":
         found: Any = stretch.lateral("found")
-        statement = select(found.c.id, found.c.at_ms).select_from(stretches.join(found, true()))
+        statement = select(found.c.id, found.c.at_ms).select_from(source.join(found, true()))
     else:
         found = t.records.alias("found")
         inner = stretch.with_only_columns(c.id).scalar_subquery()
-        statement = select(found.c.id, found.c.at_ms).select_from(
-            stretches.join(found, found.c.id.in_(inner))
-        )
+        statement = select(found.c.id, found.c.at_ms).select_from(source.join(found, found.c.id.in_(inner)))
     f = found.c
     order = (f.at_ms.desc(), f.id.desc()) if query.order == "newest" else (f.at_ms, f.id)
-    statement = statement.where(stretches.c.id.in_(ids)).order_by(*order).limit(query.limit + 1)
+    statement = statement.where(*(one.fits for one in stretches)).order_by(*order).limit(query.limit + 1)
     return [row.id for row in db.execute(statement)]
 
 
@@ -160,9 +191,8 @@ def _rest(db: Connection, query: RecordQuery) -> list[Any]:
     if query.terminal is not None:
         found.append(_which(c.terminal_id, query.terminal))
     if query.site_id is not None:
-        found.append(
-            c.terminal_id.in_(select(t.terminals.c.id).where(t.terminals.c.site_id == query.site_id))
-        )
+        of_site = select(t.terminals.c.id).where(t.terminals.c.site_id == query.site_id)
+        found.append(c.terminal_id.in_(of_site.correlate(None)))
     if not query.include_held and (held := _held(db)):
         found.append(c.terminal_id.not_in(held))
     return found
@@ -314,11 +344,17 @@ def alarms_page(db: Connection, query: AlarmQuery) -> Page[AlarmRow]:
 
 
 def alarm(db: Connection, alarm_id: int) -> AlarmRow | None:
-    statement = select(t.alarms, t.terminals.c.serial).join(
-        t.terminals, t.terminals.c.id == t.alarms.c.terminal_id
-    )
-    found = _alarms(db, db.execute(statement.where(t.alarms.c.id == alarm_id)).all())
+    found = alarms_by_id(db, [alarm_id])
     return found[0] if found else None
+
+
+def alarms_by_id(db: Connection, ids: Sequence[int]) -> tuple[AlarmRow, ...]:
+    """Those of them that there are, in no order."""
+    if not ids:
+        return ()
+    c = t.alarms.c
+    statement = select(t.alarms, t.terminals.c.serial).join(t.terminals, t.terminals.c.id == c.terminal_id)
+    return _alarms(db, db.execute(statement.where(c.id.in_(ids))).all())
 
 
 def _alarms(db: Connection, rows: Sequence[Row[Any]]) -> tuple[AlarmRow, ...]:
