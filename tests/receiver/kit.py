@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 import pybase64
 import uvicorn
 from msgspec import Struct
@@ -222,7 +223,7 @@ async def serving(
             timeout_graceful_shutdown=5,
         )
         started = asyncio.Event()
-        server = app.Server(config, started.set)
+        server = app.Server(config, started.set, receiver.live.close)
         task = asyncio.create_task(server.serve(sockets=sockets))
         await asyncio.wait_for(started.wait(), 20)
         running = Running(receiver, store, sockets[0].getsockname()[1], clock)
@@ -344,3 +345,11 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
         return await asyncio.wait_for(self.process.wait(), timeout)
+
+    async def stop_all(self) -> None:
+        """Stop what was started through another program, such as a tracer: it ends when its child does."""
+        for sender in self.senders:
+            sender.writer.transport.abort()
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            child.terminate()
+        await asyncio.wait_for(self.process.wait(), 60)
