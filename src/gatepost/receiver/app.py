@@ -36,6 +36,7 @@ from gatepost.errors import SettingsError, StoreError
 from gatepost.receiver import guard as guarding
 from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem
 from gatepost.receiver.api.access import OPEN, Access, Authentication
+from gatepost.receiver.api.live import tell
 from gatepost.receiver.auth import Doors, first_administrator
 from gatepost.receiver.committer import Committer
 from gatepost.receiver.connection import GuardedProtocol
@@ -43,6 +44,7 @@ from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.headers import secured
 from gatepost.receiver.identify import Directory, Known, Networks, Policy, Unknowns
 from gatepost.receiver.ingest import Ingest, Options
+from gatepost.receiver.live import Live
 from gatepost.receiver.meaning import Meaning
 from gatepost.receiver.registrar import Registrar
 from gatepost.receiver.tally import Tally
@@ -89,11 +91,14 @@ class Receiver:
         self._now = now
         self.directory = Directory()
         self.tally = Tally()
+        # Several processes may write to a server; what the others commit is found by asking.
+        self.live = Live(tell(store), store.end_of_feed, poll_s=0.1 if settings.database else 0.5)
         self.committer = Committer(
             store,
             max_batch=settings.max_batch_events,
             max_queue=settings.max_queue_events,
             max_queue_bytes=settings.max_bodies_bytes,
+            on_commit=self.live.wake,
         )
         proxies = self._proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
         options = _options(settings, proxies)
@@ -120,6 +125,7 @@ class Receiver:
                 "access": self.access,
                 "meaning": Meaning(store, settings),
                 "registrar": Registrar(store, settings, self.refresh),
+                "live": self.live,
             }
         )
         self._served = {route.path.split("/")[1] for route in self.api.routes} - {""}
@@ -156,7 +162,8 @@ class Receiver:
 
     async def __aenter__(self) -> Receiver:
         await self.refresh()
-        self._tasks = [asyncio.create_task(self.guard.run()), asyncio.create_task(self._keep_house())]
+        steps = (self.guard.run(), self._keep_house(), self.live.run())
+        self._tasks = [asyncio.create_task(step) for step in steps]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -180,13 +187,24 @@ class Receiver:
 class Server(uvicorn.Server):
     """uvicorn without its own handling of signals, which would end the process before the last commit."""
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listening: Callable[[], None],
+        stopping: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``stopping`` is called before it waits for replies: what would never end is to end now."""
         super().__init__(config)
         self._listening = listening
+        self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -248,7 +266,7 @@ async def _serve(
             backlog=2048,
             timeout_graceful_shutdown=max(1, round(settings.stop_timeout_s)),
         )
-        server = Server(config, lambda: listening(_address(sockets[0])))
+        server = Server(config, lambda: listening(_address(sockets[0])), receiver.live.close)
         loop = asyncio.get_running_loop()
 
         def stop() -> None:

@@ -62,9 +62,14 @@ class Committer:
         max_batch: int = 512,
         max_queue: int = 8192,
         max_queue_bytes: int = 64 * 1024 * 1024,
+        on_commit: Callable[[], None] = lambda: None,
     ) -> None:
-        """``max_batch`` and ``max_queue`` count events, ``max_queue_bytes`` their images and originals."""
+        """``max_batch`` and ``max_queue`` count events, ``max_queue_bytes`` their images and originals.
+
+        ``on_commit`` is called on the loop after each batch, once its waiters were told; it raises nothing.
+        """
         self._store = store
+        self._on_commit = on_commit
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._max_queue_bytes = max_queue_bytes
@@ -169,6 +174,7 @@ class Committer:
                 settle(stored, error)
             except Exception as defect:  # the others of the batch still have to hear of it
                 log.error("committer.settle_failed", kind=type(defect).__name__)
+        self._on_commit()
 
     # In the thread.
 

@@ -16,6 +16,7 @@ from gatepost.receiver.api.accounts import AccountsController, AuditController, 
 from gatepost.receiver.api.alarms import AlarmsController
 from gatepost.receiver.api.attendance import AttendanceController
 from gatepost.receiver.api.health import HealthController
+from gatepost.receiver.api.live import LiveController
 from gatepost.receiver.api.misdirected import MisdirectedController
 from gatepost.receiver.api.people import GroupsController, PeopleController
 from gatepost.receiver.api.quarantine import QuarantineController
@@ -40,6 +41,7 @@ CONTROLLERS = (
     QuarantineController,
     MisdirectedController,
     StatsController,
+    LiveController,
     SessionController,
     AccountsController,
     TokensController,

@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.records import jpeg
+from gatepost.receiver.api.images import NOT_MODIFIED, ThumbnailSize, jpeg
 from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
@@ -163,9 +163,23 @@ class AlarmsController(Controller):
         sync_to_thread=True,
         summary="The picture of a step",
         media_type="image/jpeg",
+        responses=NOT_MODIFIED,
     )
-    def step_image(self, store: TheStore, step_id: FromPath[int]) -> Response[bytes]:
-        return jpeg(store, step_id)
+    def step_image(self, request: AnyRequest, store: TheStore, step_id: FromPath[int]) -> Response[bytes]:
+        return jpeg(request, store, step_id)
+
+    @get(
+        "/steps/{step_id:int}/thumbnail",
+        sync_to_thread=True,
+        summary="The picture of a step, small",
+        media_type="image/jpeg",
+        responses=NOT_MODIFIED,
+    )
+    def step_thumbnail(
+        self, request: AnyRequest, store: TheStore, step_id: FromPath[int], size: ThumbnailSize = 128
+    ) -> Response[bytes]:
+        """``size``: the longer edge in pixels. 404 also for an image that no picture can be made of."""
+        return jpeg(request, store, step_id, size=size)
 
 
 def _alarm(store: Store, alarm_id: int) -> AlarmRow:

@@ -106,9 +106,7 @@ def _place(text: str) -> int:
     return int(text)
 
 
-def _wanted(
-    serial: str | None, terminal_id: int | None, kind: str | None
-) -> Callable[[Told], bool] | None:
+def _wanted(serial: str | None, terminal_id: int | None, kind: str | None) -> Callable[[Told], bool] | None:
     if serial is None and terminal_id is None and kind is None:
         return None
 

@@ -10,7 +10,8 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
-from gatepost.receiver.api.access import VIEWER
+from gatepost.receiver.api.access import VIEWER, AnyRequest
+from gatepost.receiver.api.images import NOT_MODIFIED, ThumbnailSize, jpeg
 from gatepost.receiver.api.shapes import (
     MAX_LIMIT,
     Listing,
@@ -21,7 +22,7 @@ from gatepost.receiver.api.shapes import (
     read,
     text,
 )
-from gatepost.store.store import PersonRow, RecordQuery, RecordRow, Store
+from gatepost.store.store import PersonRow, RecordQuery, RecordRow
 
 __all__ = ["PersonItem", "RecordItem", "RecordsController", "record_item"]
 
@@ -168,19 +169,21 @@ class RecordsController(Controller):
         sync_to_thread=True,
         summary="The portrait of a record",
         media_type="image/jpeg",
+        responses=NOT_MODIFIED,
     )
-    def image(self, store: TheStore, record_id: FromPath[int]) -> Response[bytes]:
-        return jpeg(store, record_id)
+    def image(self, request: AnyRequest, store: TheStore, record_id: FromPath[int]) -> Response[bytes]:
+        """An image never changes: give its ``ETag`` back as ``If-None-Match``, and 304 says that it is still there."""
+        return jpeg(request, store, record_id)
 
-
-def jpeg(store: Store, event_id: int) -> Response[bytes]:
-    """The JPEG of an event; 404 where there is none."""
-    data = read(lambda: store.image(event_id)) if event_id < 1 << 63 else None
-    if data is None:
-        raise NotFoundException("there is no such image")
-    return Response(
-        data,
+    @get(
+        "/{record_id:int}/thumbnail",
+        sync_to_thread=True,
+        summary="The portrait of a record, small",
         media_type="image/jpeg",
-        # What strangers sent: a browser must take it for a picture and for nothing else.
-        headers={"x-content-type-options": "nosniff", "cache-control": "private, max-age=300"},
+        responses=NOT_MODIFIED,
     )
+    def thumbnail(
+        self, request: AnyRequest, store: TheStore, record_id: FromPath[int], size: ThumbnailSize = 128
+    ) -> Response[bytes]:
+        """``size``: the longer edge in pixels. 404 also for an image that no picture can be made of."""
+        return jpeg(request, store, record_id, size=size)

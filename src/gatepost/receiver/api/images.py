@@ -1,0 +1,58 @@
+"""Images as answers: of a record, of an alarm's step, whole or small.
+
+Rules:
+
+* The image of an event never changes. So a browser may keep it without asking (``immutable``), but only for a day:
+  faces leave when their time is over, from browsers too.
+* ``ETag`` is a digest of the content. 304 is only said of an image that is still there.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Annotated
+
+from litestar import Response
+from litestar.exceptions import NotFoundException
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import QueryParameter
+
+from gatepost.receiver.api.access import AnyRequest
+from gatepost.receiver.api.shapes import MAX_ID, read
+from gatepost.receiver.thumbnails import SIZES, NotAPicture, thumbnail
+from gatepost.store.store import Store
+
+__all__ = ["NOT_MODIFIED", "ThumbnailSize", "jpeg"]
+
+NOT_MODIFIED = {
+    304: ResponseSpec(data_container=None, generate_examples=False, description="Still the same.")
+}
+
+ThumbnailSize = Annotated[int, QueryParameter(ge=SIZES[0], le=SIZES[1])]
+
+_KEEP = "private, max-age=86400, immutable"
+
+
+def jpeg(request: AnyRequest, store: Store, event_id: int, *, size: int | None = None) -> Response[bytes]:
+    """The JPEG of an event, or a thumbnail of it; 404 where there is none."""
+    data = read(lambda: store.image(event_id)) if event_id <= MAX_ID else None
+    if data is None:
+        raise NotFoundException("there is no such image")
+    tag = f'"{blake2b(data, digest_size=12).hexdigest()}{"" if size is None else f"-{size}"}"'
+    headers = {"etag": tag, "cache-control": _KEEP}
+    if _same(request.headers.get("if-none-match"), tag):
+        return Response(b"", status_code=304, headers=headers)
+    if size is not None:
+        try:
+            data = thumbnail(data, size)
+        except NotAPicture as error:
+            raise NotFoundException(str(error)) from None
+    # What strangers sent: a browser must take it for a picture and for nothing else.
+    return Response(data, media_type="image/jpeg", headers={**headers, "x-content-type-options": "nosniff"})
+
+
+def _same(asked: str | None, tag: str) -> bool:
+    """``If-None-Match``: a list of tags, compared weakly, or ``*`` (RFC 9110, section 13.1.2)."""
+    if asked is None:
+        return False
+    return any(one.strip().removeprefix("W/") in (tag, "*") for one in asked.split(","))
