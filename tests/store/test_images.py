@@ -125,3 +125,23 @@ def test_syncing_what_is_no_directory_is_an_error(tmp_path: Path) -> None:
     sync_directory(tmp_path)
     with pytest.raises(NotADirectoryError):
         sync_directory(tmp_path / "file")
+
+
+def test_a_power_cut_while_a_days_file_was_being_made_is_recovered_at_the_next_start(tmp_path: Path) -> None:
+    """What is on disk in the middle of the first transaction of a day: a journal, and pages that it takes back."""
+    made, left = tmp_path / "made", tmp_path / "left"
+    made.mkdir()
+    left.mkdir()
+    with closing(connect_day(made / f"{day_name(DAY)}.db", "rwc")) as db:
+        db.execute("PRAGMA cache_size = 1")
+        db.execute("BEGIN")
+        db.execute("CREATE TABLE images (id INTEGER PRIMARY KEY, data BLOB NOT NULL)")
+        db.execute("INSERT INTO images (id, data) VALUES (1, zeroblob(200000))")
+        for path in made.iterdir():
+            (left / path.name).write_bytes(path.read_bytes())
+    assert (left / f"{day_name(DAY)}.db-journal").stat().st_size > 0
+    files = DayFiles(left)
+    assert files.reserve(DAY, 1) == 1
+    files.add([(1, b"x")])
+    assert files.read(DAY, 1) == b"x"
+    files.close()
