@@ -37,6 +37,7 @@ class Entry:
 
 
 _RECEIVER = "gatepost.receiver.commands"
+_STORE = "gatepost.receiver.store_commands"
 
 # In the order of the help. A command has its line here from the commit that makes it.
 COMMANDS: Mapping[str, Entry] = {
@@ -47,6 +48,9 @@ COMMANDS: Mapping[str, Entry] = {
     "tokens": Entry(
         "gatepost.receiver.token_commands", "receiver", "make and withdraw API tokens", "创建和吊销 API 令牌"
     ),
+    "backup": Entry(_STORE, "receiver", "copy the receiver's data to one file", "将接收端数据备份为一个文件"),
+    "restore": Entry(_STORE, "receiver", "bring a backup back", "恢复备份"),
+    "check-store": Entry(_STORE, "receiver", "check the receiver's data on disk", "检查接收端磁盘上的数据"),
     "config": Entry(_RECEIVER, "receiver", "show the settings in force", "显示生效的设置"),
     "simulate": Entry(
         "gatepost.simulator.commands", "simulator", "terminals that need no hardware", "无需硬件的模拟终端"

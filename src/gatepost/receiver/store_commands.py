@@ -1,0 +1,136 @@
+"""``gatepost backup``, ``restore`` and ``check-store``: what is done beside a receiver, also while it runs.
+
+Progress goes to standard error and only to a person who watches; what was done goes to standard output. Exit
+code 1 of ``check-store`` means that something was found.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from gatepost.cli_text import t
+from gatepost.errors import SettingsError
+
+__all__ = ["register"]
+
+FileArgument = Annotated[
+    Path, typer.Argument(metavar="FILE", help=t("The backup; one file.", "备份文件。"), show_default=False)
+]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help=t("The receiver's data folder.", "接收端的数据目录。"))
+]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        envvar="GATEPOST_DATABASE",
+        help=t(
+            "postgresql://…, if the receiver stores there.", "postgresql://…，接收端使用 PostgreSQL 时给出。"
+        ),
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help=t("Answer as JSON, for programs.", "以 JSON 输出，供程序读取。"))
+]
+
+
+def backup(file: FileArgument, data: DataOption = None, database: DatabaseOption = None) -> None:
+    """Write everything into one file, while the receiver goes on."""
+    from gatepost.store.backup import backup as write
+
+    folder, url = _place(data, database)
+    with _progress(t("backing up", "正在备份")) as progress:
+        counts = write(file, folder=folder, database=url, now=time.time(), progress=progress)
+    typer.echo(t(f"{file}: {_told(counts)}", f"{file}：{_told(counts)}"))
+
+
+def restore(file: FileArgument, data: DataOption = None, database: DatabaseOption = None) -> None:
+    """Bring a backup back into an empty data folder or database."""
+    from gatepost.store.backup import restore as read
+
+    folder, url = _place(data, database)
+    with _progress(t("restoring", "正在恢复")) as progress:
+        counts = read(file, folder=folder, database=url, progress=progress)
+    typer.echo(t(f"restored: {_told(counts)}", f"已恢复：{_told(counts)}"))
+
+
+def check_store(
+    data: DataOption = None,
+    database: DatabaseOption = None,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair",
+            help=t(
+                "Take back references to images that are gone, and delete images that nothing refers to.",
+                "清除指向缺失图片的引用，并删除无人引用的图片。",
+            ),
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read everything once and say what is wrong, and what to do about it."""
+    from gatepost.store.check import check
+
+    folder, url = _place(data, database)
+    report = check(folder, url, repair=repair)
+    if as_json:
+        typer.echo(msgspec.json.encode(report).decode())
+    else:
+        typer.echo(
+            t(
+                f"{report.where}: {report.events} events with an image, {report.images} images",
+                f"{report.where}：{report.events} 条带图片的事件，{report.images} 张图片",
+            )
+        )
+        for finding in report.findings:
+            examples = ", ".join(finding.examples)
+            typer.echo(f"{finding.count} × {finding.kind}: {finding.advice} ({examples})")
+        if report.repaired:
+            typer.echo(t(f"repaired: {report.repaired}", f"已修复：{report.repaired}"))
+        if report.ok:
+            typer.echo(t("nothing is wrong", "未发现问题"))
+    if not report.ok and not repair:
+        raise typer.Exit(1)
+
+
+def _place(data: Path | None, database: str | None) -> tuple[Path, str]:
+    if data is None and not database:
+        raise SettingsError("data", "is missing; give the receiver's --data, or its --database")
+    return data or Path(), database or ""
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or t("empty", "空")
+
+
+@contextmanager
+def _progress(doing: str) -> Iterator[Callable[[int], None]]:
+    """Tell a person who watches how many megabytes are done."""
+    done = told = 0
+
+    def advance(size: int) -> None:
+        nonlocal done, told
+        done += size
+        if done - told >= 1_000_000 and sys.stderr.isatty():
+            told = done
+            typer.echo(f"\r{doing}: {done // 1_000_000} MB", err=True, nl=False)
+
+    yield advance
+    if told:
+        typer.echo("", err=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("backup", help=t("Write everything into one file.", "将全部数据写入一个文件。"))(backup)
+    app.command("restore", help=t("Bring a backup back.", "恢复备份。"))(restore)
+    app.command("check-store", help=t("Check the data on disk.", "检查磁盘上的数据。"))(check_store)
