@@ -15,6 +15,7 @@ Who may call what is said by each route and decided in :mod:`gatepost.receiver.a
 from gatepost.receiver.api.accounts import AccountsController, AuditController, TokensController
 from gatepost.receiver.api.alarms import AlarmsController
 from gatepost.receiver.api.attendance import AttendanceController
+from gatepost.receiver.api.exports import ExportsController
 from gatepost.receiver.api.health import HealthController
 from gatepost.receiver.api.live import LiveController
 from gatepost.receiver.api.misdirected import MisdirectedController
@@ -32,6 +33,7 @@ __all__ = ["CONTROLLERS", "OPEN_CONTROLLERS"]
 CONTROLLERS = (
     RecordsController,
     AlarmsController,
+    ExportsController,
     TerminalsController,
     SitesController,
     PeopleController,

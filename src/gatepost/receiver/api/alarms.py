@@ -9,8 +9,10 @@ from litestar import Controller, Response, get, post
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.filters import ALARM_FILTERS, AlarmFilters
 from gatepost.receiver.api.images import NOT_MODIFIED, ThumbnailSize, jpeg
 from gatepost.receiver.api.shapes import (
     MAX_ID,
@@ -18,12 +20,11 @@ from gatepost.receiver.api.shapes import (
     Listing,
     ProblemItem,
     TheStore,
-    moment,
     problems,
     read,
     text,
 )
-from gatepost.store.store import AlarmQuery, AlarmRow, AlarmStep, Store
+from gatepost.store.store import AlarmRow, AlarmStep, Store
 
 __all__ = ["AlarmItem", "AlarmsController", "StepItem", "alarm_item"]
 
@@ -106,29 +107,16 @@ class AlarmsController(Controller):
     opt = VIEWER
     tags = ("alarms",)
 
-    @get(sync_to_thread=True, summary="List alarms, newest first")
+    @get(sync_to_thread=True, summary="List alarms, newest first", dependencies=ALARM_FILTERS)
     def list_alarms(
         self,
         store: TheStore,
-        alarm_state: Annotated[
-            Literal["open", "clear_failed", "cleared"] | None, QueryParameter(name="state")
-        ] = None,  # `state` is a name that the framework keeps for itself
-        terminal: FromQuery[str | None] = None,
-        acknowledged: FromQuery[bool | None] = None,
-        since: FromQuery[str | None] = None,
-        until: FromQuery[str | None] = None,
+        filters: AlarmFilters,
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
         cursor: FromQuery[str | None] = None,
     ) -> Listing[AlarmItem]:
-        query = AlarmQuery(
-            state=alarm_state,
-            terminal=terminal,
-            acknowledged=acknowledged,
-            since=moment("since", since),
-            until=moment("until", until),
-            limit=limit,
-            cursor=cursor,
-        )
+        """``since`` and ``until`` (exclusive) speak of when it was raised; ``terminal`` is a serial."""
+        query = replace(filters, limit=limit, cursor=cursor)
         page = read(lambda: store.alarms(query))
         return Listing([alarm_item(row) for row in page.items], page.next_cursor)
 

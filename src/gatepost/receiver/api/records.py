@@ -9,20 +9,21 @@ from litestar import Controller, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gatepost.receiver.api.access import VIEWER, AnyRequest
+from gatepost.receiver.api.filters import RECORD_FILTERS, RecordFilters
 from gatepost.receiver.api.images import NOT_MODIFIED, ThumbnailSize, jpeg
 from gatepost.receiver.api.shapes import (
     MAX_LIMIT,
     Listing,
     ProblemItem,
     TheStore,
-    moment,
     problems,
     read,
     text,
 )
-from gatepost.store.store import PersonRow, RecordQuery, RecordRow
+from gatepost.store.store import PersonRow, RecordRow
 
 __all__ = ["PersonItem", "RecordItem", "RecordsController", "record_item"]
 
@@ -116,44 +117,21 @@ class RecordsController(Controller):
     opt = VIEWER
     tags = ("records",)
 
-    @get(sync_to_thread=True, summary="List records")
+    @get(sync_to_thread=True, summary="List records", dependencies=RECORD_FILTERS)
     def list_records(
         self,
         store: TheStore,
-        since: FromQuery[str | None] = None,
-        until: FromQuery[str | None] = None,
-        terminal: FromQuery[str | None] = None,
-        person: FromQuery[str | None] = None,
-        name: FromQuery[str | None] = None,
-        job_number: FromQuery[str | None] = None,
-        recognition_type: FromQuery[int | None] = None,
-        passed: FromQuery[bool | None] = None,
-        abnormal_type: FromQuery[int | None] = None,
-        entry_mode: FromQuery[int | None] = None,
-        has_image: FromQuery[bool | None] = None,
-        q: FromQuery[str | None] = None,
+        filters: RecordFilters,
         order: FromQuery[Literal["newest", "oldest", "received"]] = "newest",
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
         cursor: FromQuery[str | None] = None,
     ) -> Listing[RecordItem]:
-        """``since`` and ``until`` (exclusive) speak of when it happened; ``name`` and ``q`` find parts."""
-        query = RecordQuery(
-            since=moment("since", since),
-            until=moment("until", until),
-            terminal=terminal,
-            person=person,
-            name=name,
-            job_number=job_number,
-            recognition_type=recognition_type,
-            passed=passed,
-            abnormal_type=abnormal_type,
-            entry_mode=entry_mode,
-            has_image=has_image,
-            q=q,
-            order=order,
-            limit=limit,
-            cursor=cursor,
-        )
+        """``since`` and ``until`` (exclusive) speak of when it happened; ``name`` and ``q`` find parts.
+
+        ``terminal`` is a serial. ``order=received`` is by arrival, and always answers a cursor: what arrives later
+        follows it, without a gap.
+        """
+        query = replace(filters, order=order, limit=limit, cursor=cursor)
         page = read(lambda: store.records(query))
         return Listing([record_item(row) for row in page.items], page.next_cursor)
 

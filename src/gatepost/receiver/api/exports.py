@@ -1,0 +1,230 @@
+"""``/api/v1/records/export`` and ``/api/v1/alarms/export``: what the lists show, as a file to take away.
+
+Rules:
+
+* A file leaves the doors behind which it was made, so it needs the role ``operator``; a viewer looks.
+* Each export is one line in the audit log, written before its first byte.
+* Whatever goes wrong on the way cuts the connection: a file that seems whole is whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from litestar import Controller, get
+from litestar.exceptions import HTTPException
+from litestar.params import FromQuery
+from litestar.response import Stream
+from msgspec.structs import replace
+
+from gatepost.receiver.api.access import OPERATOR, AnyRequest, TheAccess
+from gatepost.receiver.api.alarms import alarm_item
+from gatepost.receiver.api.filters import (
+    ALARM_FILTERS,
+    RECORD_FILTERS,
+    AlarmFilters,
+    RecordFilters,
+    told,
+)
+from gatepost.receiver.api.records import record_item
+from gatepost.receiver.api.shapes import TheStore, answering
+from gatepost.receiver.exports.columns import ALARM, RECORD, Column, Words, chosen
+from gatepost.receiver.exports.formats import (
+    Picture,
+    Table,
+    csv_pieces,
+    jsonl_pieces,
+    xlsx_pieces,
+    zip_pieces,
+)
+from gatepost.store.store import AlarmQuery, AlarmRow, RecordQuery, RecordRow, Store
+
+__all__ = ["ExportsController"]
+
+PAGE = 1000
+"""Rows that are read at once."""
+
+AT_ONCE = 4
+"""Exports under way in one process."""
+
+Format = Literal["csv", "xlsx", "jsonl", "zip"]
+
+_TYPES: dict[Format, str] = {
+    "csv": "text/csv",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "jsonl": "application/jsonl",
+    "zip": "application/zip",
+}
+
+_turns = threading.BoundedSemaphore(AT_ONCE)
+
+
+class ExportsController(Controller):
+    path = "/api/v1"
+    opt = OPERATOR
+    tags = ("exports",)
+
+    @get("/records/export", summary="Records as a file", dependencies=RECORD_FILTERS)
+    async def export_records(
+        self,
+        request: AnyRequest,
+        store: TheStore,
+        access: TheAccess,
+        filters: RecordFilters,
+        format: FromQuery[Format] = "csv",
+        order: FromQuery[Literal["newest", "oldest"]] = "oldest",
+        columns: FromQuery[str | None] = None,
+        lang: FromQuery[Literal["en", "zh"]] = "en",
+        tz: FromQuery[str | None] = None,
+    ) -> Stream:
+        """Every record that the filters leave, in CSV, XLSX, JSON lines, or a ZIP of CSV and images.
+
+        ``columns``: names of columns with commas in between, in the order wanted. ``lang``: of headers and codes.
+        ``tz``: the zone of the times; each terminal's own without it. JSON lines are as ``/api/v1/records`` has them.
+        """
+        query = replace(filters, order=order, limit=PAGE)
+
+        def begin() -> Iterator[bytes]:
+            table = _table(store, RECORD, "records", columns, lang, tz, lambda: _records(store, query))
+            return _pieces(table, format, record_item, lambda row: _portrait(store, table.words, row))
+
+        return await _answer(request, access, begin, what="records", form=format, detail=told(query))
+
+    @get("/alarms/export", summary="Alarms as a file", dependencies=ALARM_FILTERS)
+    async def export_alarms(
+        self,
+        request: AnyRequest,
+        store: TheStore,
+        access: TheAccess,
+        filters: AlarmFilters,
+        format: FromQuery[Format] = "csv",
+        columns: FromQuery[str | None] = None,
+        lang: FromQuery[Literal["en", "zh"]] = "en",
+        tz: FromQuery[str | None] = None,
+    ) -> Stream:
+        """Every alarm that the filters leave, newest first; otherwise as for records."""
+        query = replace(filters, limit=PAGE)
+
+        def begin() -> Iterator[bytes]:
+            table = _table(store, ALARM, "alarms", columns, lang, tz, lambda: _alarms(store, query))
+            return _pieces(table, format, alarm_item, lambda row: _scene(store, table.words, row))
+
+        return await _answer(request, access, begin, what="alarms", form=format, detail=told(query))
+
+
+def _records(store: Store, query: RecordQuery) -> Iterator[Sequence[RecordRow]]:
+    while True:
+        page = store.records(query)
+        yield page.items
+        if page.next_cursor is None:
+            return
+        query = replace(query, cursor=page.next_cursor)
+
+
+def _alarms(store: Store, query: AlarmQuery) -> Iterator[Sequence[AlarmRow]]:
+    while True:
+        page = store.alarms(query)
+        yield page.items
+        if page.next_cursor is None:
+            return
+        query = replace(query, cursor=page.next_cursor)
+
+
+def _table(
+    store: Store,
+    columns: Sequence[Column[Any]],
+    title: str,
+    names: str | None,
+    lang: Literal["en", "zh"],
+    tz: str | None,
+    pages: Callable[[], Iterator[Sequence[Any]]],
+) -> Table:
+    wanted = [name.strip() for name in (names or "").split(",") if name.strip()]
+    words = Words(lang, store.terminals(), timezone=tz or None)
+    return Table(title, chosen(columns, wanted), words, pages)
+
+
+def _pieces(
+    table: Table, form: Format, item: Callable[[Any], Any], picture: Callable[[Any], Picture | None]
+) -> Iterator[bytes]:
+    match form:
+        case "csv":
+            return csv_pieces(table)
+        case "xlsx":
+            return xlsx_pieces(table)
+        case "jsonl":
+            return jsonl_pieces(table, item)
+        case "zip":
+            return zip_pieces(table, picture)
+
+
+def _portrait(store: Store, words: Words, row: RecordRow) -> Picture | None:
+    data = store.image(row.id) if row.has_image else None
+    if data is None:
+        return None
+    day = (words.local(row, row.at) or row.at).date().isoformat()
+    return Picture(f"{day}/{row.id}.jpg", data)
+
+
+def _scene(store: Store, words: Words, row: AlarmRow) -> Picture | None:
+    """The first step that has a picture."""
+    for step in row.history:
+        data = store.image(step.id) if step.has_image else None
+        if data is not None:
+            day = (words.local(row, row.first_at) or row.first_at).date().isoformat()
+            return Picture(f"{day}/{step.id}.jpg", data)
+    return None
+
+
+async def _answer(
+    request: AnyRequest,
+    access: TheAccess,
+    begin: Callable[[], Iterator[bytes]],
+    *,
+    what: str,
+    form: Format,
+    detail: dict[str, object],
+) -> Stream:
+    if not _turns.acquire(blocking=False):
+        raise HTTPException(
+            f"{AT_ONCE} exports are under way already; try again when one has ended",
+            status_code=503,
+            headers={"retry-after": "30"},
+        )
+
+    def first() -> Iterator[bytes]:
+        try:
+            with answering():
+                pieces = begin()
+            access.note(request, f"{what}.exported", form, **detail)
+        except BaseException:
+            _turns.release()
+            raise
+        begun = _released(pieces)
+        next(begun)  # from here on, its end gives the turn back, whatever ends it
+        return begun
+
+    pieces = await asyncio.to_thread(first)
+    moment = datetime.fromtimestamp(access.doors.now_ms() / 1000, UTC)
+    name = f"{what}-{moment:%Y%m%dT%H%M%SZ}.{form}"
+    return Stream(
+        pieces,
+        media_type=_TYPES[form],
+        headers={
+            "content-disposition": f'attachment; filename="{name}"',
+            "cache-control": "no-store",
+            "x-content-type-options": "nosniff",
+        },
+    )
+
+
+def _released(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield b""
+        yield from pieces
+    finally:
+        _turns.release()

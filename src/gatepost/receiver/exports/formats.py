@@ -1,0 +1,197 @@
+"""How an export is written: CSV, XLSX, JSON lines, ZIP, each as a generator of pieces.
+
+A generator may yield ``b""``: it has worked, and there is nothing to send yet.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import xlsxwriter  # type: ignore[import-untyped]  # it has no types
+from msgspec import Struct
+
+from gatepost.receiver.exports.archive import Archive, packed
+from gatepost.receiver.exports.columns import Cell, Column, Words
+from gatepost.store.store import AlarmRow, RecordRow
+
+__all__ = [
+    "CSV_MARK",
+    "Picture",
+    "Table",
+    "csv_pieces",
+    "harmless",
+    "jsonl_pieces",
+    "xlsx_pieces",
+    "zip_pieces",
+]
+
+CSV_MARK = b"\xef\xbb\xbf"
+"""The byte order mark, without which Excel takes UTF-8 for something else."""
+
+_SIGNS = frozenset("=+-@\t\r\n＝＋－＠")
+"""What a spreadsheet takes for the beginning of a formula, also when it is typed on a Chinese keyboard."""
+
+_SHEET_ROWS = 1_048_575
+"""Below the header: a sheet ends there."""
+
+_CELL = 32_767
+"""Characters that a cell can hold."""
+
+_CHUNK = 256 * 1024
+
+Row = TypeVar("Row", RecordRow, AlarmRow)
+
+
+class Table(Struct, frozen=True):
+    """What is to be written: pages of rows, and the columns of them."""
+
+    title: str
+    """The name of the sheet, and of the file within an archive."""
+    columns: Sequence[Column[Any]]
+    words: Words
+    pages: Callable[[], Iterable[Sequence[Any]]]
+
+    def headers(self) -> list[str]:
+        return [column.header(self.words.language) for column in self.columns]
+
+    def cells(self, row: Any) -> list[Cell]:
+        return [column.cell(row, self.words) for column in self.columns]
+
+
+class Picture(Struct, frozen=True):
+    """An image of a row, for an archive."""
+
+    name: str
+    """Where it is, within ``images/``."""
+    data: bytes
+
+
+def harmless(text: str) -> str:
+    """A cell that no spreadsheet calculates: an apostrophe before what begins with a formula's sign."""
+    return "'" + text if text[:1] in _SIGNS else text
+
+
+def _text(cell: Cell) -> str | int | float:
+    if isinstance(cell, str):
+        return "'" + cell if cell[:1] in _SIGNS and cell else cell
+    if isinstance(cell, datetime):
+        return cell.isoformat(" ", "seconds")
+    return "" if cell is None else cell
+
+
+def csv_pieces(table: Table) -> Iterator[bytes]:
+    """RFC 4180, UTF-8 with a byte order mark."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow(table.headers())
+    yield CSV_MARK + _taken(out)
+    for page in table.pages():
+        writer.writerows([[_text(cell) for cell in table.cells(row)] for row in page])
+        yield _taken(out)
+
+
+def _taken(out: io.StringIO) -> bytes:
+    text = out.getvalue()
+    out.seek(0)
+    out.truncate()
+    return text.encode("utf-8", "replace")
+
+
+def jsonl_pieces(table: Table, item: Callable[[Any], Any]) -> Iterator[bytes]:
+    """One JSON object a line, as the API shows a row."""
+    encoder = msgspec.json.Encoder()
+    for page in table.pages():
+        yield encoder.encode_lines([item(row) for row in page])
+
+
+def xlsx_pieces(table: Table) -> Iterator[bytes]:
+    """A workbook (ECMA-376), written row by row into a temporary file and sent when it is whole."""
+    with tempfile.TemporaryDirectory(prefix="gatepost-export-") as folder:
+        path = Path(folder) / "export.xlsx"
+        options = {"constant_memory": True, "tmpdir": folder, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
+        with closing(xlsxwriter.Workbook(path, options)) as book:
+            sheets = _Sheets(book, table)
+            for page in table.pages():
+                for row in page:
+                    sheets.add(table.cells(row))
+                yield b""
+        with path.open("rb") as file:
+            while piece := file.read(_CHUNK):
+                yield piece
+
+
+class _Sheets:
+    """Rows into sheets: a new one where the last is full."""
+
+    def __init__(self, book: xlsxwriter.Workbook, table: Table) -> None:
+        self._book = book
+        self._table = table
+        self._bold = book.add_format({"bold": True})
+        self._quoted = book.add_format({"quote_prefix": True})
+        self._number = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._number += 1
+        title = self._table.title if self._number == 1 else f"{self._table.title} {self._number}"
+        self._sheet = self._book.add_worksheet(title)
+        self._sheet.freeze_panes(1, 0)
+        for place, (column, header) in enumerate(
+            zip(self._table.columns, self._table.headers(), strict=True)
+        ):
+            self._sheet.set_column(place, place, column.width)
+            self._sheet.write_string(0, place, header, self._bold)
+        self._row = 0
+
+    def add(self, cells: Sequence[Cell]) -> None:
+        if self._row == _SHEET_ROWS:
+            self._begin()
+        self._row += 1
+        sheet, row = self._sheet, self._row
+        for place, cell in enumerate(cells):
+            if isinstance(cell, str):
+                if cell:
+                    # Always a string, never a formula or a link; the quote keeps it one when it is edited.
+                    sign = self._quoted if cell[0] in _SIGNS else None
+                    sheet.write_string(row, place, cell[:_CELL], sign)
+            elif isinstance(cell, datetime):
+                sheet.write_datetime(row, place, cell)
+            elif cell is not None:
+                sheet.write_number(row, place, cell)
+
+
+def zip_pieces(
+    table: Table, picture: Callable[[Any], Picture | None], column: str | None = "image"
+) -> Iterator[bytes]:
+    """An archive: ``images/…`` as they come, and at its end the CSV, whose ``column`` says which image is whose."""
+    archive = Archive()
+    place = next((n for n, one in enumerate(table.columns) if one.name == column), None)
+    with tempfile.TemporaryFile(prefix="gatepost-export-") as file:
+        out = io.StringIO(newline="")
+        writer = csv.writer(out)
+        writer.writerow(table.headers())
+        file.write(CSV_MARK)
+        for page in table.pages():
+            for row in page:
+                cells = [_text(cell) for cell in table.cells(row)]
+                found = picture(row)
+                if place is not None:
+                    cells[place] = "" if found is None else f"images/{found.name}"
+                writer.writerow(cells)
+                if found is not None:
+                    yield from archive.add(f"images/{found.name}", found.data)
+            file.write(_taken(out))
+            yield b""
+        file.write(_taken(out))
+        file.seek(0)
+        with packed(file) as csv_file:
+            yield from archive.add_file(f"{table.title}.csv", csv_file)
+    yield from archive.end()
