@@ -16,8 +16,8 @@ import msgspec
 from tests.faults.bad_receiver import BadReceiver, until
 
 from gatepost.settings import TerminalSettings
-from gatepost.terminal.outbox import Outbox, OutboxStatus
-from gatepost.terminal.pusher import Pusher
+from gatepost.terminal.outbox.outbox import Outbox, OutboxStatus
+from gatepost.terminal.push.pusher import Pusher
 from gatepost.wire import Alarm, Record, Subscription
 
 QUICK = TerminalSettings(

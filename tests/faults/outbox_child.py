@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.terminal.outbox_kit import alarm, assert_the_ledger_adds_up, name, record
 
 from gatepost.retry import DeadLetter, Done, RetryAt, Step
-from gatepost.terminal.outbox import Outbox
+from gatepost.terminal.outbox.outbox import Outbox
 
 WINDOW = 4
 

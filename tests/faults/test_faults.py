@@ -22,9 +22,9 @@ from tests.faults.bad_receiver import SUCCESS, BadReceiver, Behaviour, until
 from tests.faults.line import Line, line, names, record, settings
 
 from gatepost.settings import TerminalSettings
-from gatepost.terminal.outbox import OutboxStatus
-from gatepost.terminal.resolve import resolve
-from gatepost.terminal.transport import Limits, Transport
+from gatepost.terminal.outbox.outbox import OutboxStatus
+from gatepost.terminal.push.resolve import resolve
+from gatepost.terminal.push.transport import Limits, Transport
 
 EVENTS = [f"r{n}" for n in range(40)]
 RECOVERY_S = 5.0

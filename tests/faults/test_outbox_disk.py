@@ -23,7 +23,7 @@ from tests.terminal.outbox_kit import (
 
 from gatepost.errors import OutboxUnavailable
 from gatepost.retry import RetryAt
-from gatepost.terminal.outbox import Outbox
+from gatepost.terminal.outbox.outbox import Outbox
 
 PHOTO = b"\xff\xd8" + bytes(30_000)
 

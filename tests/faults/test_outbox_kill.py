@@ -16,7 +16,7 @@ import pytest
 from tests.faults.outbox_child import WINDOW
 from tests.terminal.outbox_kit import assert_the_ledger_adds_up, outbox_in
 
-from gatepost.terminal.outbox import State
+from gatepost.terminal.outbox.outbox import State
 from gatepost.wire import Alarm, Record, decode
 
 ROOT = Path(__file__).parents[2]

@@ -28,8 +28,8 @@ from tests.terminal.outbox_kit import Clock, alarm, name, record
 from gatepost.errors import NotSubscribed, OutboxFull
 from gatepost.retry import DeadLetter, Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
-from gatepost.terminal.outbox import HistoryQuery, Outbox
-from gatepost.terminal.outbox_values import ALARMS, RECORDS, NewEvent
+from gatepost.terminal.outbox.outbox import HistoryQuery, Outbox
+from gatepost.terminal.outbox.values import ALARMS, RECORDS, NewEvent
 from gatepost.wire import Alarm, Record, Subscription
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ import pytest
 from gatepost.simulator.people import make_site
 from gatepost.simulator.prepared import ALARM_EVERY, Gallery, Series
 from gatepost.simulator.scenario import Plan, doors
-from gatepost.terminal.target import take_apart
+from gatepost.terminal.push.target import take_apart
 from gatepost.wire import Alarm, Dialect, Record, decode, key
 
 TARGET = take_apart("http://127.0.0.1:8080/Record/some-token")

@@ -8,7 +8,7 @@ from typing import Any
 
 from gatepost.retry import Done, Step
 from gatepost.settings import TerminalSettings
-from gatepost.terminal.outbox import Claimed, Outbox
+from gatepost.terminal.outbox.outbox import Claimed, Outbox
 from gatepost.wire import Alarm, Record, Subscription, User, decode
 
 SUBSCRIPTION = Subscription("http://127.0.0.1:9/Record", True)

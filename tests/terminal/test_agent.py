@@ -29,7 +29,7 @@ from gatepost.errors import (
 from gatepost.settings import TerminalSettings
 from gatepost.terminal import SyncTerminal, Terminal
 from gatepost.terminal.agent import TerminalKeywords
-from gatepost.terminal.pusher import Pusher
+from gatepost.terminal.push.pusher import Pusher
 from gatepost.wire import Record, Subscription
 
 

@@ -14,10 +14,10 @@ import structlog
 
 from gatepost import cli, wire
 from gatepost.retry import DeadLetter
-from gatepost.terminal.api import ROUTES
-from gatepost.terminal.outbox import Outbox
-from gatepost.terminal.outbox_schema import FILE
-from gatepost.terminal.questions import questions
+from gatepost.terminal.door.questions import questions
+from gatepost.terminal.outbox.outbox import Outbox
+from gatepost.terminal.outbox.schema import FILE
+from gatepost.terminal.service.api import ROUTES
 
 ADDRESS = "http://127.0.0.1:9/Record"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gatepost import wire
-from gatepost.terminal.outbox import Outbox, State
-from gatepost.terminal.outbox_history import Reader
-from gatepost.terminal.outbox_values import ALARMS, RECORDS, Stored
+from gatepost.terminal.outbox.history import Reader
+from gatepost.terminal.outbox.outbox import Outbox, State
+from gatepost.terminal.outbox.values import ALARMS, RECORDS, Stored
 from gatepost.terminal.report import letter, letter_line, outbox_lines, status_lines, write_lines
 
 STATUS: dict[str, object] = {

@@ -192,7 +192,7 @@ def simulate(
 
     from gatepost.simulator import fleet, view
     from gatepost.simulator.scenario import DEFAULT_MIX, Plan
-    from gatepost.terminal.trust import Trust
+    from gatepost.terminal.push.trust import Trust
 
     opens, closes = _hours(hours)
     plan = Plan(
@@ -302,7 +302,7 @@ def _mix(text: str) -> dict[Dialect, float]:
 
 
 def _url(text: str | None, *, needed: bool) -> str | None:
-    from gatepost.terminal.target import take_apart
+    from gatepost.terminal.push.target import take_apart
 
     if text is None:
         if needed:
@@ -317,7 +317,7 @@ def _url(text: str | None, *, needed: bool) -> str | None:
 
 def _listen(text: str, *, fast: bool) -> tuple[str, int]:
     from gatepost.errors import SettingsError
-    from gatepost.terminal.listen import is_loopback, split
+    from gatepost.terminal.service.listen import is_loopback, split
 
     if fast:
         raise _wrong("--terminal-api", t("needs --engine faithful", "需要 --engine faithful"))

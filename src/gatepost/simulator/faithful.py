@@ -32,15 +32,15 @@ from gatepost.simulator.meter import Count, Meter
 from gatepost.simulator.passages import Door
 from gatepost.simulator.people import Site, make_site
 from gatepost.simulator.scenario import Happening, Plan, doors, happenings
-from gatepost.terminal.accounts import Accounts
 from gatepost.terminal.agent import Terminal
-from gatepost.terminal.api import Inside, Service
-from gatepost.terminal.http1 import Reply
-from gatepost.terminal.pusher import Pusher
-from gatepost.terminal.slowdown import Slowdown
-from gatepost.terminal.target import header_lines
-from gatepost.terminal.transport import Limits, NoReply, Transport
-from gatepost.terminal.trust import Trust
+from gatepost.terminal.push.http1 import Reply
+from gatepost.terminal.push.pusher import Pusher
+from gatepost.terminal.push.target import header_lines
+from gatepost.terminal.push.transport import Limits, NoReply, Transport
+from gatepost.terminal.push.trust import Trust
+from gatepost.terminal.service.accounts import Accounts
+from gatepost.terminal.service.api import Inside, Service
+from gatepost.terminal.service.slowdown import Slowdown
 from gatepost.wire import Delivered, Refused, classify
 
 SETTINGS = TerminalSettings(retry_first_s=0.25, retry_cap_s=4.0, history_events=1_000)

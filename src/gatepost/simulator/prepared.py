@@ -27,7 +27,7 @@ from gatepost.simulator.passages import Door, Moment
 from gatepost.simulator.people import Site
 from gatepost.simulator.portraits import MARK_AT, MARK_BYTES
 from gatepost.simulator.scenario import Plan
-from gatepost.terminal.target import Target, header_lines, request_head
+from gatepost.terminal.push.target import Target, header_lines, request_head
 from gatepost.wire import Alarm, Record
 from gatepost.wire.codes import AlarmCode, AlarmStatus
 

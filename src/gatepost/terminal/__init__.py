@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gatepost.terminal.agent import SyncTerminal, Terminal
-    from gatepost.terminal.outbox import HistoryPage, HistoryQuery, OutboxStatus
+    from gatepost.terminal.outbox.outbox import HistoryPage, HistoryQuery, OutboxStatus
 
 __all__ = ["Terminal", "SyncTerminal", "OutboxStatus", "HistoryQuery", "HistoryPage"]
 
 _HOMES = {
     "Terminal": "gatepost.terminal.agent",
     "SyncTerminal": "gatepost.terminal.agent",
-    "OutboxStatus": "gatepost.terminal.outbox",
-    "HistoryQuery": "gatepost.terminal.outbox",
-    "HistoryPage": "gatepost.terminal.outbox",
+    "OutboxStatus": "gatepost.terminal.outbox.outbox",
+    "HistoryQuery": "gatepost.terminal.outbox.outbox",
+    "HistoryPage": "gatepost.terminal.outbox.outbox",
 }
 
 

@@ -28,9 +28,9 @@ import structlog
 
 from gatepost.errors import OutboxUnavailable, SettingsError
 from gatepost.settings import TerminalSettings, load
-from gatepost.terminal.outbox import HistoryPage, HistoryQuery, Outbox, OutboxStatus
-from gatepost.terminal.outbox_schema import FILE
-from gatepost.terminal.pusher import Pusher, PusherStatus
+from gatepost.terminal.outbox.outbox import HistoryPage, HistoryQuery, Outbox, OutboxStatus
+from gatepost.terminal.outbox.schema import FILE
+from gatepost.terminal.push.pusher import Pusher, PusherStatus
 from gatepost.wire import Alarm, Record, Subscription, check_event_dest
 
 __all__ = ["Terminal", "SyncTerminal", "TerminalKeywords"]

@@ -20,11 +20,11 @@ import msgspec
 import typer
 
 from gatepost.cli_text import app_options, t
-from gatepost.terminal import door_client
-from gatepost.terminal.door_client import TerminalNotRunning
+from gatepost.terminal.door import client as door_client
+from gatepost.terminal.door.client import TerminalNotRunning
 
 if TYPE_CHECKING:
-    from gatepost.terminal.outbox_values import State
+    from gatepost.terminal.outbox.values import State
 
 app = typer.Typer(
     name="terminal", help=t("A terminal: record, keep, push.", "终端：记录、缓存、推送。"), **app_options()
@@ -229,7 +229,8 @@ def _ask(data: Path, question: str, **fields: Any) -> Any:
     try:
         return door_client.ask(data, question, **fields)
     except TerminalNotRunning:
-        from gatepost.terminal import logs, questions
+        from gatepost.terminal import logs
+        from gatepost.terminal.door import questions
 
         logs.to_stderr()
         return questions.ask_stopped(data, question, fields)
@@ -238,8 +239,8 @@ def _ask(data: Path, question: str, **fields: Any) -> Any:
 def _reader(data: Path) -> Any:
     from contextlib import closing
 
-    from gatepost.terminal.outbox_history import Reader
-    from gatepost.terminal.questions import outbox_file
+    from gatepost.terminal.door.questions import outbox_file
+    from gatepost.terminal.outbox.history import Reader
 
     return closing(Reader(outbox_file(data)))
 
@@ -251,7 +252,7 @@ def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:
 
 
 def _states(names: list[str]) -> "set[State]":
-    from gatepost.terminal.outbox_values import State
+    from gatepost.terminal.outbox.values import State
 
     try:
         return {State(name) for name in names}

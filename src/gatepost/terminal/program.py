@@ -27,14 +27,14 @@ import structlog
 from gatepost.errors import SettingsError
 from gatepost.settings import TerminalServiceSettings, TerminalSettings
 from gatepost.terminal import logs
-from gatepost.terminal.accounts import Accounts
 from gatepost.terminal.agent import Terminal
-from gatepost.terminal.api import Inside, Service
-from gatepost.terminal.door import Door
-from gatepost.terminal.door_client import SOCKET_FILE
-from gatepost.terminal.listen import Listener, prepare
-from gatepost.terminal.questions import questions
-from gatepost.terminal.slowdown import Slowdown
+from gatepost.terminal.door.client import SOCKET_FILE
+from gatepost.terminal.door.door import Door
+from gatepost.terminal.door.questions import questions
+from gatepost.terminal.service.accounts import Accounts
+from gatepost.terminal.service.api import Inside, Service
+from gatepost.terminal.service.listen import Listener, prepare
+from gatepost.terminal.service.slowdown import Slowdown
 from gatepost.wire import Alarm, Record
 
 Status = Callable[[], Awaitable[Mapping[str, object]]]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from gatepost.cli_text import t
-from gatepost.terminal.outbox_history import Reader
-from gatepost.terminal.outbox_values import ALARMS, State, Stored
+from gatepost.terminal.outbox.history import Reader
+from gatepost.terminal.outbox.values import ALARMS, State, Stored
 
 Status = Mapping[str, Any]
 

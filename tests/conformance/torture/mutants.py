@@ -16,7 +16,7 @@ from gatepost.conformance.torture.child import turned
 
 def terminal_answers_before_the_commit() -> None:
     """``record()`` returns, and the door says ok, before the event is on disk."""
-    from gatepost.terminal.outbox import Outbox
+    from gatepost.terminal.outbox.outbox import Outbox
 
     true = Outbox.put
     running = set()
@@ -47,7 +47,7 @@ def receiver_answers_before_the_commit() -> None:
 def any_2xx_is_delivered() -> None:
     """A terminal that looks at the HTTP status alone."""
     from gatepost import wire
-    from gatepost.terminal import pusher
+    from gatepost.terminal.push import pusher
 
     true = wire.classify
 

@@ -9,5 +9,7 @@
 ``inflict``     carries a fault out, and takes it back
 ``judge``       compares what was issued with what there is, and asks whether anything happened at all
 ``campaign``    all of it together
-``powercut``    a disk that forgets what was not synced, for power cuts by the thousand
+``remains``     what is left on disk at the end
+``powercut``    a disk that forgets what was not synced; ``lossy`` puts SQLite on it
+``blackout``    power cuts by the thousand, at either end
 """

@@ -21,10 +21,10 @@ from gatepost.conformance.torture.ends import LAUNCHER, End, EndError
 from gatepost.conformance.torture.faults import LINE, PROCESSES, STATE, TRACKS, Kind, plan
 from gatepost.conformance.torture.inflict import House, inflict, subscribe
 from gatepost.conformance.torture.issuer import Issuer
-from gatepost.conformance.torture.judge import Evidence, Judgement, judge
+from gatepost.conformance.torture.judge import Blackout, Evidence, Judgement, judge
 from gatepost.conformance.torture.oracle import Oracle
 from gatepost.conformance.torture.proxy import Line, Traffic
-from gatepost.terminal import door_client
+from gatepost.terminal.door import client as door_client
 
 __all__ = ["Campaign", "Outcome", "Settings", "as_json", "as_lines", "wanted"]
 
@@ -277,22 +277,23 @@ def wanted(tracks: Sequence[tuple[Kind, ...]]) -> dict[str, int]:
     return least
 
 
-def as_json(outcome: Outcome) -> bytes:
-    """Write what came of a run as JSON."""
+def as_json(outcome: Outcome, blackouts: Sequence[Blackout] = ()) -> bytes:
+    """Write what came of a run, and of power cuts, as JSON."""
     value = {
         "seed": outcome.seed,
         "seconds": outcome.seconds,
         "faults": outcome.faults,
-        "ok": outcome.judgement.ok,
+        "ok": outcome.judgement.ok and all(blackout.ok for blackout in blackouts),
         "differences": outcome.judgement.differences,
         "figures": outcome.judgement.figures,
         "happened": dict(sorted(outcome.happened.items())),
+        "power_cuts": list(blackouts),
     }
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
 
-def as_lines(outcome: Outcome) -> list[str]:
-    """Answer what came of a run in a few lines, in the language of the person."""
+def as_lines(outcome: Outcome, blackouts: Sequence[Blackout] = ()) -> list[str]:
+    """Answer what came of a run, and of power cuts, in a few lines, in the language of the person."""
     figures = outcome.judgement.figures
     lines = [
         t(

@@ -17,7 +17,7 @@ from msgspec import Struct
 from gatepost.conformance.torture.ends import Died
 from gatepost.conformance.torture.oracle import Fate, Issued
 
-__all__ = ["Evidence", "Found", "Judgement", "judge"]
+__all__ = ["Blackout", "Evidence", "Found", "Judgement", "judge"]
 
 FEW = 5
 
@@ -63,6 +63,23 @@ class Judgement(Struct, frozen=True):
 
     differences: tuple[str, ...]
     figures: dict[str, int]
+
+    @property
+    def ok(self) -> bool:
+        return not self.differences
+
+
+class Blackout(Struct, frozen=True):
+    """What came of the cuts at one end."""
+
+    end: str
+    operations: int
+    syncs: int
+    events: int
+    cuts: int
+    survived: int
+    """Events that had been said to be safe and were there afterwards, over all cuts."""
+    differences: tuple[str, ...]
 
     @property
     def ok(self) -> bool:

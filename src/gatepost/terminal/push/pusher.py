@@ -1,0 +1,399 @@
+"""The pusher: takes events out of the outbox and to the receiver, however long the receiver is away.
+
+Rules:
+
+- **An attempt is written before it is made** (`Outbox.claim`), and an event is in flight until its
+  acknowledgement is committed (`Outbox.settle`): a crash sends again at most what was in flight. No event is
+  attempted twice within the first back-off, so a terminal that crashes and starts in a loop does not hammer
+  the receiver.
+- **Delivered** is only what `wire.classify` calls so.
+- **Unreachable** and **refused** are told apart by `wire.classify`. The first is retried for ever, the second
+  ends in the dead letters; what either means for the other events, `gate` decides.
+- **The address** is read before every claim. What is in flight to the old one ends there, and its failures
+  say nothing of the new one.
+- Waiting goes by a clock that nobody sets; only what is written to the outbox is in Unix seconds.
+
+Flow of one turn: results of finished attempts → `settle`, and with it in the same commit `claim` for the
+places that become free → an attempt each (`Transport.post` → `wire.classify` → `retry.next_step`) → wait
+until one ends, something new is recorded, the gate opens, or an event is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pybase64
+import structlog
+from msgspec import Struct
+
+from gatepost.errors import OutboxError
+from gatepost.retry import Backoff, DeadLetter, RetryAt, Step, next_step
+from gatepost.settings import TerminalSettings
+from gatepost.terminal.outbox.outbox import Claimed, Outbox
+from gatepost.terminal.push.gate import Gate
+from gatepost.terminal.push.target import header_lines
+from gatepost.terminal.push.transport import Limits, NoReply, Transport
+from gatepost.terminal.push.trust import Trust
+from gatepost.wire import Outcome, Refused, Subscription, Unreachable, classify
+
+__all__ = ["Pusher", "PusherStatus", "transport_for"]
+
+log = structlog.get_logger(__name__)
+
+LONGEST_LOOK_AWAY = 5.0
+"""Seconds after which the clock of the outbox is looked at again: somebody may have set it."""
+
+BURST_S = 60.0
+"""Seconds of dead letters that are told in one line of the log."""
+
+
+class PusherStatus(Struct, frozen=True):
+    """How pushing goes at this moment."""
+
+    in_flight: int
+    failures: int
+    """How often in a row the receiver could not be reached; 0 while it can."""
+    backoff_s: float
+    """Seconds until the next try while it cannot."""
+    reason: str | None
+    """Why not."""
+
+
+class _Attempt(Struct, frozen=True, eq=False):
+    event: Claimed
+    subscription: Subscription
+    epoch: int
+
+
+def transport_for(settings: TerminalSettings) -> Transport:
+    """Make the transport that these settings ask for. Raise `SettingsError` if a file or a proxy cannot be
+    used."""
+    transport = Transport(
+        trust=Trust(
+            ca_file=_path(settings.ca_file),
+            client_cert=_path(settings.client_certificate_file),
+            client_key=_path(settings.client_key_file),
+            fingerprint=settings.fingerprint,
+            verify=settings.verify,
+        ),
+        limits=Limits(
+            connect_s=settings.connect_timeout_s,
+            send_s=settings.send_timeout_s,
+            reply_s=settings.reply_timeout_s,
+        ),
+        proxies=_proxies_of_the_environment() if settings.proxy_from_environment else None,
+    )
+    transport.check()
+    return transport
+
+
+class Pusher:
+    """Pushes what an outbox holds. One per outbox, for one `run`.
+
+    ``headers``: what every push carries beside ``timestamp``: ``sn``, ``model``, ``account``. ``now``: Unix
+    seconds. ``monotonic``: seconds of a clock that is never set. ``rand``: for the jitter. ``transport``: by
+    default the one that ``settings`` ask for; it is closed when the pusher ends.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        *,
+        settings: TerminalSettings | None = None,
+        headers: Mapping[str, str] | None = None,
+        transport: Transport | None = None,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        rand: random.Random | None = None,
+    ) -> None:
+        self._outbox = outbox
+        self._settings = settings or TerminalSettings()
+        self._policy = Backoff(
+            first=self._settings.retry_first_s,
+            cap=self._settings.retry_cap_s,
+            max_refusals=self._settings.max_refusals,
+        )
+        self._head = header_lines(headers or {})
+        self._transport = transport or transport_for(self._settings)
+        self._now = now
+        self._monotonic = monotonic
+        self._rand = (rand or random.Random()).random  # noqa: S311 - jitter is no secret
+        self._gate = Gate(self._policy, self._rand)
+        self._under_way: dict[asyncio.Task[None], _Attempt] = {}
+        self._results: list[tuple[int, Step]] = []
+        self._claimed: list[Claimed] = []
+        self._settling: asyncio.Task[None] | None = None
+        self._answered = asyncio.Event()
+        self._stopping = False
+        self._defect: BaseException | None = None
+        self._subscription: Subscription | None = None
+        self._dead_letters = 0
+        self._dead_letters_told_at: float | None = None
+        self._storage_wait = 0.0
+
+    # -- running
+
+    async def run(self) -> None:
+        """Push until `stop` is called; then let what is in flight end, at most ``drain_timeout_s``.
+
+        Cancelling it gives up what is in flight at once. Either way nothing is lost: what was not
+        acknowledged is pending, and the receiver may get it once more.
+        """
+        if not self._settings.verify and self._settings.fingerprint is None:
+            log.warning(
+                "pusher.certificate_not_verified", advice="set ca_file or fingerprint instead of verify=false"
+            )
+        try:
+            while not self._stopping:
+                await self._turn()
+                await self._wait()
+            await self._drain(self._settings.drain_timeout_s)
+        finally:
+            await self._give_up()
+        if self._defect is not None:
+            raise self._defect
+
+    async def stop(self) -> None:
+        """Ask `run` to end. Returns at once; await the task that runs it. Idempotent."""
+        self._stopping = True
+        self._answered.set()
+
+    async def push_once(self) -> int:
+        """One round: push what the window allows now, and settle all of it. Answer the number of attempts."""
+        began = await self._turn()
+        await self._drain(None)
+        return began
+
+    async def close(self) -> None:
+        """Give up what is in flight and close the connections. Needed only after `push_once`; idempotent."""
+        await self._give_up()
+
+    def status(self) -> PusherStatus:
+        """How pushing goes."""
+        gate = self._gate
+        return PusherStatus(len(self._under_way), gate.failures, gate.backoff(self._monotonic()), gate.reason)
+
+    # -- one turn
+
+    async def _turn(self) -> int:
+        """Write what is known of finished attempts, and begin as many as there is room for."""
+        self._outbox.kicked.clear()
+        self._answered.clear()
+        results, self._results = self._results, []
+        room = self._room()
+        loop = asyncio.get_running_loop()
+        if results:
+            # Handed over together with the claim, it shares its commit. A task: whoever cancels us, it is written.
+            self._settling = loop.create_task(self._outbox.settle(results))
+        if room:
+            await loop.create_task(self._claim(room))
+        if self._settling is not None:
+            await asyncio.shield(self._settling)
+            self._settling = None
+        claimed, self._claimed = self._claimed, []
+        for event in claimed:  # only now: until their acknowledgement is written, events count as in flight
+            self._begin(event)
+        return len(claimed)
+
+    async def _claim(self, room: int) -> None:
+        try:
+            self._claimed = await self._outbox.claim(room, now=self._now())
+            self._storage_wait = 0.0
+        except OutboxError as error:
+            if not self._storage_wait:
+                log.error("pusher.outbox_unavailable", error=str(error))
+            self._storage_wait = self._monotonic() + self._policy.first
+
+    def _room(self) -> int:
+        """How many attempts may begin now."""
+        subscription = self._outbox.current_subscription
+        if subscription is None or not subscription.enabled or self._stopping:
+            return 0
+        if subscription is not self._subscription:
+            self._subscribed(subscription)
+        tick = self._monotonic()
+        if self._storage_wait > tick:
+            return 0
+        return self._gate.room(self._settings.max_in_flight - len(self._under_way), self._epochs(), tick)
+
+    def _epochs(self) -> list[int]:
+        return [attempt.epoch for attempt in self._under_way.values()]
+
+    def _subscribed(self, subscription: Subscription) -> None:
+        """Whoever subscribes, again or anew, is there now: do not let it wait for the end of a back-off."""
+        before, self._subscription = self._subscription, subscription
+        if before is None or before.event_dest == subscription.event_dest:
+            self._gate.knock()
+            return
+        log.info("pusher.address_changed")
+        self._transport.drop_idle()
+        self._gate.readdress()
+
+    def _begin(self, event: Claimed) -> None:
+        assert self._subscription is not None  # noqa: S101 - no claim without one
+        attempt = _Attempt(event, self._subscription, self._gate.epoch)
+        task = asyncio.get_running_loop().create_task(self._attempt(attempt))
+        self._under_way[task] = attempt
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.pop(task, None)
+        self._answered.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._defect = error  # of ours: `run` ends with it, and the event stays as it is
+            self._stopping = True
+
+    async def _attempt(self, attempt: _Attempt) -> None:
+        event = attempt.event
+        await self._not_at_once_again(event)
+        if self._outbox.current_subscription is not attempt.subscription:
+            await self._outbox.release(
+                [event.id]
+            )  # changed since the claim: the next request goes by the new one
+            return
+        parts = (event.head, pybase64.b64encode(event.image) if event.image else b"", event.tail)
+        head = b"%btimestamp: %d\r\n" % (self._head, self._now() * 1000)
+        answer = await self._transport.post(attempt.subscription.event_dest, head, parts)
+        if isinstance(answer, NoReply):
+            outcome: Outcome = Unreachable(answer.reason)
+        else:
+            outcome = classify(answer.status, answer.body, headers=answer.headers, now=self._now())
+        self._results.append((event.id, self._decide(attempt, outcome)))
+
+    async def _not_at_once_again(self, event: Claimed) -> None:
+        """Hold an event whose last attempt was just now, which happens only when a process died over it."""
+        if event.last_attempt_at is not None:
+            since = self._now() - event.last_attempt_at
+            if 0 <= since < self._policy.first:
+                await asyncio.sleep(self._policy.first - since)
+
+    # -- what an outcome means
+
+    def _decide(self, attempt: _Attempt, outcome: Outcome) -> Step:
+        event, gate, tick = attempt.event, self._gate, self._monotonic()
+        # An answer from an address that is no longer used says nothing about the one that is
+        current = self._subscription
+        counts = current is not None and attempt.subscription.event_dest == current.event_dest
+        failures = gate.failures
+        if isinstance(outcome, Unreachable):
+            again = gate.unreachable(event.id, attempt.epoch, outcome, tick) if counts else 0.0
+            step: Step = RetryAt(self._now() + again, reason=outcome.reason)
+        else:
+            if counts and isinstance(outcome, Refused):
+                gate.refused(event.id, attempt.epoch, outcome, tick)
+            elif counts:
+                gate.delivered(event.id)
+            step = self._next_step(event, outcome)
+        if gate.failures and not failures:
+            log.warning("pusher.unreachable", reason=gate.reason)
+        elif failures and not gate.failures:
+            log.info("pusher.recovered", failures=failures)
+        return step
+
+    def _next_step(self, event: Claimed, outcome: Outcome) -> Step:
+        step = next_step(
+            outcome,
+            refusals=event.refusals,
+            failures=0,
+            now=self._now(),
+            rand=self._rand,
+            policy=self._policy,
+        )
+        if isinstance(step, DeadLetter):
+            self._dead_letters += 1
+            tick, told = self._monotonic(), self._dead_letters_told_at
+            if told is None or tick - told >= BURST_S:
+                # what the receiver says besides its code may be about a person
+                log.warning(
+                    "pusher.dead_letters", count=self._dead_letters, reason=step.reason.partition(":")[0]
+                )
+                self._dead_letters, self._dead_letters_told_at = 0, tick
+        return step
+
+    # -- waiting
+
+    async def _wait(self) -> None:
+        """Until there may be something to do."""
+        if self._results or self._stopping:
+            return
+        if len(self._under_way) >= self._settings.max_in_flight:
+            await self._answered.wait()
+        else:
+            await _first_of(self._pause(), self._answered, self._outbox.kicked)
+
+    def _pause(self) -> float | None:
+        """Seconds after which to look again by ourselves; None: only when something happens."""
+        subscription = self._outbox.current_subscription
+        if subscription is None or not subscription.enabled:
+            return None
+        tick = self._monotonic()
+        if self._storage_wait > tick:
+            return self._storage_wait - tick
+        closed = self._gate.wait(self._epochs(), tick)
+        if closed is None or closed > 0.0:
+            return closed
+        due = self._outbox.next_due()
+        if due is None:
+            return None
+        # No busy loop if a claim finds nothing although something is said to be due
+        return min(max(due - self._now(), 0.001), LONGEST_LOOK_AWAY)
+
+    # -- ends
+
+    async def _drain(self, seconds: float | None) -> None:
+        """Settle what is under way as it ends, for at most this long."""
+        try:
+            async with asyncio.timeout(seconds):
+                while self._under_way:
+                    self._answered.clear()
+                    await self._answered.wait()
+                    await self._settle()
+        except TimeoutError:
+            pass  # the rest is given up, and pending
+        await self._settle()
+
+    async def _settle(self) -> None:
+        results, self._results = self._results, []
+        if results:
+            await self._outbox.settle(results)
+
+    async def _give_up(self) -> None:
+        """Cancel what is under way, hand it back to the outbox, and close the connections."""
+        tasks = list(self._under_way)
+        unfinished = {attempt.event.id for attempt in self._under_way.values()}
+        for task in tasks:
+            task.cancel()
+        await self._transport.close()
+        if tasks:
+            await asyncio.wait(tasks)
+        if self._settling is not None:
+            await self._settling
+        unfinished.update(event.id for event in self._claimed)
+        unfinished.difference_update(event_id for event_id, _ in self._results)
+        self._claimed.clear()
+        await self._settle()
+        if unfinished:
+            await self._outbox.release(sorted(unfinished))
+
+
+async def _first_of(seconds: float | None, *events: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def _proxies_of_the_environment() -> dict[str, str]:
+    import urllib.request  # it brings a whole HTTP client with it, which few ask for
+
+    return urllib.request.getproxies()
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)

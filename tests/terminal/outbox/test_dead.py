@@ -1,0 +1,96 @@
+"""Dead letters: kept, listed, taken up again, given up."""
+
+from pathlib import Path
+
+import pytest
+from tests.terminal.outbox_kit import (
+    Clock,
+    assert_the_ledger_adds_up,
+    drain,
+    outbox_in,
+    put_many,
+    settle_all,
+)
+
+from gatepost.retry import DeadLetter
+from gatepost.terminal.outbox import dead as outbox_dead
+from gatepost.terminal.outbox.outbox import Outbox, State
+
+
+async def bury(outbox: Outbox, count: int, now: float) -> None:
+    await put_many(outbox, count)
+    await settle_all(outbox, await outbox.claim(count, now=now), DeadLetter("code 500: no"))
+
+
+async def test_a_dead_letter_is_listed_with_its_reason_and_history(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await bury(outbox, 1, now())
+        (letter,) = await outbox.dead_letters()
+    assert (letter.id, letter.state, letter.reason) == (1, State.DEAD, "code 500: no")
+    assert (letter.attempts, letter.refusals, letter.settled_at) == (1, 1, now())
+
+
+async def test_dead_letters_are_listed_in_pages(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await bury(outbox, 5, now())
+        assert [letter.id for letter in await outbox.dead_letters(2)] == [1, 2]
+        assert [letter.id for letter in await outbox.dead_letters(2, after=2)] == [3, 4]
+
+
+async def test_a_dead_letter_is_never_claimed(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await bury(outbox, 1, now())
+        now.at += 10**6
+        assert await outbox.claim(8, now=now()) == []
+
+
+async def test_taken_up_again_it_is_as_if_it_had_never_been_refused(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await bury(outbox, 3, now())
+        outbox.kicked.clear()
+        assert await outbox.retry_dead([2, 2, 99]) == [2]
+        assert outbox.kicked.is_set()
+        (claimed,) = await outbox.claim(8, now=now())
+        assert (claimed.id, claimed.refusals, claimed.attempts) == (2, 0, 2)
+        await assert_the_ledger_adds_up(outbox)
+        assert await outbox.retry_dead() == [1, 3]
+        assert await drain(outbox, now()) == ["uuid-1", "uuid-3"]
+
+
+async def test_only_as_many_are_taken_up_as_there_is_room_for(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock()), capacity=3) as outbox:
+        await bury(outbox, 3, now())
+        await put_many(outbox, 2, first=4)
+        assert await outbox.retry_dead() == [1]
+        assert await outbox.retry_dead() == []
+        await assert_the_ledger_adds_up(outbox)
+
+
+async def test_given_up_it_counts_as_dropped_with_its_reason(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await bury(outbox, 3, now())
+        assert await outbox.discard_dead([2]) == [2]
+        assert await outbox.discard_dead() == [1, 3]
+        status = await outbox.status()
+        assert (status.dead, status.dropped, status.bytes) == (0, 3, 0)
+        assert [(drop.reason, drop.count, drop.first_id, drop.last_id) for drop in status.drops] == [
+            ("discarded", 3, 1, 3)
+        ]
+        await assert_the_ledger_adds_up(outbox)
+
+
+async def test_dead_letters_take_no_room_from_what_waits(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock()), capacity=2) as outbox:
+        await bury(outbox, 2, now())
+        await put_many(outbox, 2, first=3)
+        status = await outbox.status()
+        assert (status.dead, status.pending, status.dropped) == (2, 2, 0)
+
+
+async def test_of_too_many_the_oldest_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_dead, "MAX_DEAD", 3)
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await bury(outbox, 5, now())
+        assert [letter.id for letter in await outbox.dead_letters()] == [3, 4, 5]
+        assert (await outbox.status()).drops[0].reason == "dead-letters"
+        await assert_the_ledger_adds_up(outbox)
