@@ -80,7 +80,7 @@ class DayFiles:
             size = next(size for size in _ROWS if size <= len(rows) - at)
             values = ",".join(["(?,?)"] * size)
             flat = [value for row in rows[at : at + size] for value in row]
-            writer.execute(f"INSERT INTO images (id, data) VALUES {values}", flat)
+            writer.execute(f"INSERT OR FAIL INTO images (id, data) VALUES {values}", flat)
             at += size
         writer.execute("COMMIT")
 
