@@ -1,17 +1,14 @@
-"""``gatepost check receiver``, ``gatepost check terminal`` and ``gatepost torture``.
+"""``gatepost check receiver`` and ``gatepost check terminal``: hold the other end against the contract.
 
 Rules: the table goes to standard output, progress to standard error; exit code 0 if no rule is broken, 1 if one is,
 2 for a wrong call.
 """
 
 import asyncio
-import signal
 import socket
 import sys
-import tempfile
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -26,10 +23,10 @@ from gatepost.conformance.raw_http import Target
 from gatepost.conformance.report import as_json, as_junit, printed
 from gatepost.conformance.rules import NotTried, Result, Rule, Subject
 from gatepost.conformance.runner import Report, run
+from gatepost.conformance.stopping import until_told
+from gatepost.conformance.torture.commands import TORTURE, torture
 from gatepost.conformance.visit import Cause, Patience, Visit
 from gatepost.errors import GatepostError
-
-T = TypeVar("T")
 
 check = typer.Typer(
     name="check", help=t("Does the other end keep the contract?", "检查对端是否遵守协议。"), **app_options()
@@ -231,19 +228,6 @@ def causing(command: str | None, waits: Patience) -> Cause:
     return asked if command is None else ran
 
 
-async def until_told(work: Coroutine[Any, Any, T]) -> T:
-    """Run ``work``; SIGTERM cancels it, as Ctrl-C does, so that it can restore what it found."""
-    task = asyncio.ensure_future(work)
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
-    finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-
-
 def chosen(rules: tuple[Rule[Subject], ...], only: list[str] | None) -> tuple[Rule[Subject], ...]:
     """Answer the rules that ``only`` names, all if it names none. Raises UnknownRule."""
     if not only:
@@ -273,68 +257,7 @@ def finish(report: Report, *, json: Path | None, junit: Path | None, verbose: bo
         raise typer.Exit(1)
 
 
-def torture(
-    seed: Annotated[int, typer.Option("--seed", help=t("The plan of faults.", "故障计划的随机种子。"))] = 1,
-    minutes: Annotated[
-        float, typer.Option("--minutes", min=0.1, help=t("How long faults go on.", "故障持续的分钟数。"))
-    ] = 10.0,
-    report: Annotated[
-        Path | None,
-        typer.Option("--report", help=t("Write what came of it as JSON.", "将结果写为 JSON 文件。")),
-    ] = None,
-    terminals: Annotated[
-        int, typer.Option("--terminals", min=1, max=20, help=t("How many terminals.", "终端数量。"))
-    ] = 3,
-    rate: Annotated[
-        float,
-        typer.Option("--rate", min=0.1, help=t("Events a second, each terminal.", "每台终端每秒事件数。")),
-    ] = 15.0,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", help=t("Keep what the ends wrote in this empty folder.", "将两端的数据保留在该空目录。")
-        ),
-    ] = None,
-) -> None:
-    """Run both ends as processes, break everything, then count."""
-    from gatepost.conformance.torture.campaign import Campaign, Outcome, Settings, as_json, as_lines
-
-    if data is not None and data.exists() and any(data.iterdir()):
-        raise NotEmpty(f"{data} is not empty; give --data an empty folder, or one that does not exist")
-    settings = Settings(seed=seed, seconds=minutes * 60, terminals=terminals, rate=rate)
-
-    def told(what: str) -> None:
-        if sys.stderr.isatty():
-            typer.echo(what, err=True)
-
-    async def ran(folder: Path) -> Outcome:
-        return await Campaign(folder, settings, say=told).run()
-
-    if data is not None:
-        outcome = asyncio.run(until_told(ran(data)))
-    else:
-        with tempfile.TemporaryDirectory(prefix="gatepost-torture-") as folder:
-            outcome = asyncio.run(until_told(ran(Path(folder))))
-    if report is not None:
-        report.write_bytes(as_json(outcome))
-    for line in as_lines(outcome):
-        typer.echo(line)
-    if not outcome.judgement.ok:
-        raise typer.Exit(1)
-
-
-class NotEmpty(GatepostError):
-    """The folder for a run holds something already."""
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.add_typer(check)
-    app.command(
-        "torture",
-        help=t(
-            "Run a receiver and terminals as processes, break everything that can break, then count. "
-            "Exit code 1 on any difference, or if too little happened.",
-            "以真实进程运行接收端与终端，制造各种故障，然后核对数量；有任何差异或故障不足时退出码为 1。",
-        ),
-    )(torture)
+    app.command("torture", help=TORTURE)(torture)

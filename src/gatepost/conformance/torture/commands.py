@@ -1,0 +1,122 @@
+"""``gatepost torture``: run it, cut the power, say what came of both; exit code 1 on any difference.
+
+Rules: standard output is the result, standard error the progress, if a person is looking. Modules of the ends are
+imported when the command runs.
+"""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gatepost.cli_text import t
+from gatepost.conformance.stopping import until_told
+from gatepost.errors import GatepostError
+
+if TYPE_CHECKING:
+    from gatepost.conformance.torture.blackout import Blackout
+    from gatepost.conformance.torture.campaign import Outcome, Settings
+
+__all__ = ["TORTURE", "torture"]
+
+TORTURE = t(
+    "Run a receiver and terminals as processes, break everything that can break, then count. Exit code 1 on any "
+    "difference, or if too little happened.",
+    "以真实进程运行接收端与终端，制造各种故障，然后核对数量；有任何差异或故障不足时退出码为 1。",
+)
+
+
+class NotEmpty(GatepostError):
+    """The folder for a run holds something already."""
+
+
+class NeedsApsw(GatepostError):
+    """Power cuts need a package that is not installed."""
+
+
+def torture(
+    seed: Annotated[int, typer.Option("--seed", help=t("The plan of faults.", "故障计划的随机种子。"))] = 1,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.1, help=t("How long faults go on.", "故障持续的分钟数。"))
+    ] = 10.0,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help=t("Write what came of it as JSON.", "将结果写为 JSON 文件。")),
+    ] = None,
+    terminals: Annotated[
+        int, typer.Option("--terminals", min=1, max=20, help=t("How many terminals.", "终端数量。"))
+    ] = 3,
+    rate: Annotated[
+        float,
+        typer.Option("--rate", min=0.1, help=t("Events a second, each terminal.", "每台终端每秒事件数。")),
+    ] = 15.0,
+    power_cuts: Annotated[
+        int,
+        typer.Option(
+            "--power-cuts",
+            min=0,
+            help=t("Then cut the power of each end so often.", "之后对两端各模拟这么多次断电。"),
+        ),
+    ] = 0,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help=t("Keep what the ends wrote in this empty folder.", "将两端的数据保留在该空目录。")
+        ),
+    ] = None,
+) -> None:
+    """Break everything, then count."""
+    from gatepost.conformance.torture.campaign import Settings, as_json, as_lines
+
+    if data is not None and data.exists() and any(data.iterdir()):
+        raise NotEmpty(f"{data} is not empty; give --data an empty folder, or one that does not exist")
+    settings = Settings(seed=seed, seconds=minutes * 60, terminals=terminals, rate=rate)
+    with _folder(data) as folder:
+        outcome = asyncio.run(until_told(_campaign(folder / "run", settings)))
+        blackouts = _blackouts(folder, seed=seed, cuts=power_cuts) if power_cuts else []
+    if report is not None:
+        report.write_bytes(as_json(outcome, blackouts))
+    for line in as_lines(outcome, blackouts):
+        typer.echo(line)
+    if not (outcome.judgement.ok and all(blackout.ok for blackout in blackouts)):
+        raise typer.Exit(1)
+
+
+async def _campaign(folder: Path, settings: "Settings") -> "Outcome":
+    from gatepost.conformance.torture.campaign import Campaign
+
+    return await Campaign(folder, settings, say=_told).run()
+
+
+def _told(what: str) -> None:
+    if sys.stderr.isatty():
+        typer.echo(what, err=True)
+
+
+def _blackouts(folder: Path, *, seed: int, cuts: int) -> "list[Blackout]":
+    try:
+        from gatepost.conformance.torture import blackout
+    except ModuleNotFoundError as error:
+        if error.name != "apsw":
+            raise
+        raise NeedsApsw(
+            "--power-cuts needs apsw, which is not installed: pip install 'gatepost[all]'"
+        ) from None
+    return [
+        blackout.terminal(folder / "power-terminal", seed=seed, cuts=cuts),
+        blackout.receiver(folder / "power-receiver", seed=seed, cuts=cuts),
+    ]
+
+
+@contextmanager
+def _folder(data: Path | None) -> Iterator[Path]:
+    if data is not None:
+        yield data
+        return
+    with tempfile.TemporaryDirectory(prefix="gatepost-torture-") as folder:
+        yield Path(folder)
