@@ -122,6 +122,15 @@ async def test_a_trailer_does_not_pass_for_a_header(receiver: Running) -> None:
     assert [row.serial for row in receiver.records()] == ["SN-1"]
 
 
+async def test_a_sender_that_ends_its_side_after_a_push_is_still_answered(receiver: Running) -> None:
+    for number in range(5):
+        sender = await receiver.connect()
+        await sender.write(request("POST", "/Record", body(record(uuid=f"u-{number}"))))
+        sender.writer.write_eof()
+        assert (await sender.answer()).json == SUCCESS
+        assert await sender.ended() == b""
+
+
 async def test_a_body_that_is_cut_short_reaches_nobody(receiver: Running) -> None:
     text = body(record())
     sender = await receiver.connect()

@@ -135,6 +135,14 @@ class GuardedProtocol(HttpToolsProtocol):
             # Chunk extensions and trailers count: they are no body, but they are work.
             self.refuse(413, f"a body is limited to {self.limits.body_bytes} bytes")
 
+    def eof_received(self) -> bool | None:  # type: ignore[override] # asyncio's own signature
+        """The sender ends its side. A push that is being stored is still answered."""
+        if self.busy and (self.cycle is None or self.cycle.response_complete):
+            self._keep_alive = False
+            self._pipelined.clear()
+            return True
+        return None
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self.deadline = self.guard.now() + self.limits.body_s
