@@ -309,6 +309,7 @@ class Tally(Struct):
     clock_error_ms: int | None = None
     least_lag_ms: int | None = None
     peer: str = ""
+    late_at_ms: int | None = None
 
     def row(self, terminal_id: int, writer: int) -> tuple[Any, ...]:
         """The values of :data:`TALLY_COLUMNS`."""
@@ -328,12 +329,14 @@ class Tally(Struct):
             self.least_lag_ms,
             self.last_at_ms // DAY_MS,
             self.peer,
+            self.late_at_ms,
         )
 
 
 TALLY_COLUMNS = (
     "terminal_id", "writer", "records", "alarms", "quarantined", "duplicates", "with_problems", "late",
     "first_at_ms", "last_at_ms", "last_recorded_ms", "clock_error_ms", "least_lag_ms", "lag_day", "peer",
+    "late_at_ms",
 )  # fmt: skip
 
 
@@ -367,7 +370,9 @@ def add_up(batch: Sequence[Arrival], new: Sequence[bool]) -> dict[int, Tally]:
             continue
         if recorded is not None:
             lag = at - recorded
-            tally.late += lag > LATE_MS
+            if lag > LATE_MS:
+                tally.late += 1
+                tally.late_at_ms = max(tally.late_at_ms or at, at)
             tally.least_lag_ms = lag if tally.least_lag_ms is None else min(tally.least_lag_ms, lag)
             tally.last_recorded_ms = max(tally.last_recorded_ms or recorded, recorded)
     return tallies

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment
 from gatepost.store.days import Days, days_between
-from gatepost.store.passages import not_refused
+from gatepost.store.passages import refused_facets
 from gatepost.store.people import PeopleQuery, Person, Rules, held_terminals, people_page
 from gatepost.store.store import Page, Transactions
 
@@ -153,7 +153,7 @@ def _attended(
     held: Sequence[int],
 ) -> list[tuple[int, tuple[Attended, ...]]]:
     """The days of people, each with their place."""
-    rows = db.execute(_statement(people, days, rules, held)).all()
+    rows = db.execute(_statement(people, days, rules, held=held, refused=refused_facets(db))).all()
     found: dict[int, list[Attended]] = {}
     for row in sorted(rows, key=lambda row: (row.place, row.day)):
         attended = Attended(days.day(row.day), moment(row.first_ms), moment(row.last_ms), row.passages)
@@ -161,7 +161,14 @@ def _attended(
     return [(place, tuple(attended)) for place, attended in found.items()]
 
 
-def _statement(people: Sequence[tuple[int, Person]], days: Days, rules: Rules, held: Sequence[int]) -> Any:
+def _statement(
+    people: Sequence[tuple[int, Person]],
+    days: Days,
+    rules: Rules,
+    *,
+    held: Sequence[int],
+    refused: Sequence[int],
+) -> Any:
     r = t.records.c
     members = (
         values(
@@ -187,8 +194,10 @@ def _statement(people: Sequence[tuple[int, Person]], days: Days, rules: Rules, h
     passages = (
         select(m.place, r.at_ms, before.label("before_ms"))
         .select_from(members.join(t.records, r.identity_id == m.identity_id))
-        .where(r.at_ms >= days.begin_ms - rules.repeat_ms, r.at_ms < days.end_ms, not_refused())
+        .where(r.at_ms >= days.begin_ms - rules.repeat_ms, r.at_ms < days.end_ms)
     )
+    if refused:
+        passages = passages.where(r.facet_id.not_in(refused))
     if rules.scope == "terminal":
         passages = passages.where(r.terminal_id == m.terminal_id)
     if held:

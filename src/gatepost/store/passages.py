@@ -1,4 +1,4 @@
-"""Passages: when a person came and went on a day, and which visitors were there outside their time.
+"""Passages: when a person came and went on a day.
 
 Rules:
 
@@ -15,18 +15,16 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import Connection, select
 
 from gatepost.store import schema as t
-from gatepost.store.arrivals import moment, ms
+from gatepost.store.arrivals import moment
 from gatepost.store.days import Days
-from gatepost.store.pages import decode_cursor, encode_cursor
-from gatepost.store.people import Person, Rules, held_terminals
-from gatepost.store.queries import records_by_id
-from gatepost.store.store import Page, RecordRow, Transactions
+from gatepost.store.people import Person, Rules
+from gatepost.store.store import Transactions
 from gatepost.wire.codes import AbnormalType
 
-__all__ = ["Passage", "PersonDay", "OutsideQuery", "day_of", "outside", "fold", "not_refused"]
+__all__ = ["Passage", "PersonDay", "day_of", "fold", "refused_facets"]
 
 
 class Passage(Struct, frozen=True, kw_only=True):
@@ -64,16 +62,6 @@ class PersonDay(Struct, frozen=True, kw_only=True):
     """Both, by time."""
 
 
-class OutsideQuery(Struct, frozen=True, kw_only=True):
-    """Which visitors outside their time, latest first."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-    site_id: int | None = None
-    limit: int = 100
-    cursor: str | None = None
-
-
 def day_of(store: Transactions, person: Person, day: date, rules: Rules) -> PersonDay:
     """One day of a person, with every passage."""
     days = Days.of(day, day, person.timezone, starts_at_min=rules.day_starts_min)
@@ -93,18 +81,9 @@ def day_of(store: Transactions, person: Person, day: date, rules: Rules) -> Pers
     )
 
 
-def outside(store: Transactions, query: OutsideQuery) -> Page[RecordRow]:
-    """Records of visitors before or after their time, and of those whom the terminal refused for it.
-
-    Raises :class:`~gatepost.store.pages.BadCursor`.
-    """
-    with store.reading() as db:
-        return _outside(db, query)
-
-
-def not_refused() -> ColumnElement[bool]:
-    """The record is a passage. Old firmware does not say; what it does not call refused went through."""
-    return func.coalesce(t.records.c.passed, 1) == 1
+def refused_facets(db: Connection) -> list[int]:
+    """The facets whose records are no passages. What old firmware does not call refused went through."""
+    return [row.id for row in db.execute(select(t.facets.c.id).where(t.facets.c.passed == 0))]
 
 
 def _rows_of(db: Connection, person: Person, days: Days, rules: Rules) -> Sequence[Any]:
@@ -179,38 +158,3 @@ def _passage(row: Any) -> Passage:
         has_image=row.image_id is not None,
         repeats=0,
     )
-
-
-def _outside(db: Connection, query: OutsideQuery) -> Page[RecordRow]:
-    r, i, f = t.records.c, t.identities.c, t.facets.c
-    conditions: list[ColumnElement[bool]] = []
-    if query.since is not None:
-        conditions.append(r.at_ms >= ms(query.since))
-    if query.until is not None:
-        conditions.append(r.at_ms < ms(query.until))
-    if held := held_terminals(db):
-        conditions.append(r.terminal_id.not_in(held))
-    if query.site_id is not None:
-        of_site = select(t.terminals.c.id).where(t.terminals.c.site_id == query.site_id)
-        conditions.append(r.terminal_id.in_(of_site))
-    if query.cursor is not None:
-        at_ms, record_id = decode_cursor(query.cursor, "outside")
-        conditions.append(or_(r.at_ms < at_ms, and_(r.at_ms == at_ms, r.id < record_id)))
-    places: set[tuple[int, int]] = set()
-    with_window = t.records.join(t.identities, i.id == r.identity_id)
-    told = t.records.join(t.facets, f.id == r.facet_id)
-    for source, kind in (
-        (with_window, and_(i.guest_from_ms.is_not(None), r.at_ms < i.guest_from_ms)),
-        (with_window, and_(i.guest_until_ms.is_not(None), r.at_ms > i.guest_until_ms)),
-        (told, f.abnormal_type == int(AbnormalType.VISITOR_EXPIRED)),
-    ):
-        statement = select(r.at_ms, r.id).select_from(source).where(kind, *conditions)
-        order = (r.at_ms.desc(), r.id.desc())
-        places |= {
-            (row.at_ms, row.id) for row in db.execute(statement.order_by(*order).limit(query.limit + 1))
-        }
-    latest = sorted(places, reverse=True)
-    shown = latest[: query.limit]
-    rows = {row.id: row for row in records_by_id(db, [record_id for _, record_id in shown])}
-    cursor = encode_cursor("outside", *shown[-1]) if len(latest) > query.limit else None
-    return Page(tuple(rows[record_id] for _, record_id in shown), cursor)

@@ -1,24 +1,16 @@
 """Records and alarms, in pages: what both databases are asked in the same words.
 
-A page of records, newest or oldest first, is put together in two steps, so that its price does not depend on how
-many records there are or how rare the wanted ones are:
-
-1. *Where to look*: the facets that fit the filters on codes, or the identities that fit the filters on people.
-   Each is a stretch of an index that is sorted by time.
-2. *Merge*: from each stretch the first few after the cursor, all together sorted, cut off at the limit.
-
-In the order ``received`` there is nothing to merge: it is the primary key's.
+Which records stand on a page, newest or oldest first, :mod:`gatepost.store.finding` finds out. In the order
+``received`` there is nothing to find: it is the primary key's.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
-    Table,
     and_,
     func,
     literal,
@@ -29,7 +21,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from gatepost.store import arrivals as a
+from gatepost.store import finding
 from gatepost.store import schema as t
 from gatepost.store.arrivals import decode_problems, moment, ms
 from gatepost.store.pages import decode_cursor, encode_cursor
@@ -44,7 +36,6 @@ from gatepost.store.store import (
     RecordRow,
     Stats,
 )
-from gatepost.wire.codes import EntryMode, RecognitionType
 
 __all__ = [
     "records_page",
@@ -59,12 +50,6 @@ __all__ = [
     "stats",
 ]
 
-_FEW_PEOPLE = 50
-"""When other filters narrow the page too, more identities than this are looked for among what those leave."""
-
-_MANY_PEOPLE = 2000
-"""When more identities fit than this, their records are so many that looking through all by time finds them."""
-
 _RECORD = (
     select(t.records, t.terminals.c.serial, *(c.label(f"person_{c.name}") for c in t.identities.c))
     .join(t.terminals, t.terminals.c.id == t.records.c.terminal_id)
@@ -77,10 +62,11 @@ def records_page(db: Connection, query: RecordQuery, *, horizon: int | None = No
     if query.order == "received":
         return _received(db, query, horizon)
     cursor = None if query.cursor is None else decode_cursor(query.cursor, query.order)
-    ids = _find(db, query, cursor)
+    ids = finding.find(db, query, cursor)
     c = t.records.c
     direction = (c.at_ms.desc(), c.id.desc()) if query.order == "newest" else (c.at_ms, c.id)
-    rows = db.execute(_RECORD.where(c.id.in_(ids[: query.limit])).order_by(*direction)).all() if ids else []
+    page = _RECORD.where(c.id.in_(ids)).order_by(*direction).limit(query.limit)
+    rows = db.execute(page).all() if ids else []
     more = len(ids) > query.limit and rows
     return Page(
         tuple(_record(row) for row in rows),
@@ -91,10 +77,7 @@ def records_page(db: Connection, query: RecordQuery, *, horizon: int | None = No
 def _received(db: Connection, query: RecordQuery, horizon: int | None) -> Page[RecordRow]:
     c = t.records.c
     after = 0 if query.cursor is None else decode_cursor(query.cursor, "received")[1]
-    conditions = [*_rest(db, query), *_codes(query, c), c.id > after]
-    people = _people(query)
-    if people:
-        conditions.append(c.identity_id.in_(select(t.identities.c.id).where(*people)))
+    conditions = [*finding.all_conditions(db, query), c.id > after]
     if horizon is not None:
         conditions.append(c.id < horizon)
     rows = db.execute(_RECORD.where(*conditions).order_by(c.id).limit(query.limit)).all()
@@ -102,157 +85,6 @@ def _received(db: Connection, query: RecordQuery, horizon: int | None) -> Page[R
     return Page(
         tuple(_record(row) for row in rows), encode_cursor("received", 0, rows[-1].id if rows else after)
     )
-
-
-def _find(db: Connection, query: RecordQuery, cursor: tuple[int, ...] | None) -> list[int]:
-    """The ids of one page and of one record more."""
-    c = t.records.c
-    conditions = _rest(db, query)
-    if cursor is not None:
-        place = tuple_(c.at_ms, c.id)
-        conditions.append(place < cursor if query.order == "newest" else place > cursor)
-    people = _people(query)
-    if people:
-        who = select(t.identities.c.id).where(*people).limit(_MANY_PEOPLE + 1)
-        identities = [row.id for row in db.execute(who)]
-        if not identities:
-            return []
-        narrowed = query.terminal is not None or query.site_id is not None or _codes(query, c)
-        if len(identities) <= (_FEW_PEOPLE if narrowed else _MANY_PEOPLE):
-            where = [_Stretch(t.identities, t.identities.c.id.in_(identities), c.identity_id)]
-            return _merge(db, where, conditions + _codes(query, c), query)
-        few = len(identities) <= _MANY_PEOPLE
-        conditions.append(c.identity_id.in_(identities if few else select(t.identities.c.id).where(*people)))
-    facets = [row.id for row in db.execute(select(t.facets.c.id).where(*_facet_codes(query)))]
-    if not facets:
-        return []
-    conditions += _codes(query, c, unknown_only=True)
-    where = [_Stretch(t.facets, t.facets.c.id.in_(facets), c.facet_id)]
-    if query.site_id is not None:
-        where.append(_Stretch(t.terminals, t.terminals.c.site_id == query.site_id, c.terminal_id))
-    return _merge(db, where, conditions, query)
-
-
-class _Stretch(NamedTuple):
-    """Each row of ``table`` that fits begins a stretch of the records' index: those whose ``refers`` is its id."""
-
-    table: Table
-    fits: ColumnElement[bool]
-    refers: ColumnElement[int]
-
-
-def _merge(
-    db: Connection, stretches: Sequence[_Stretch], conditions: Sequence[Any], query: RecordQuery
-) -> list[int]:
-    """From each stretch the first few, sorted together. Of several tables, every combination begins one."""
-    c = t.records.c
-    direction = (c.at_ms.desc(), c.id.desc()) if query.order == "newest" else (c.at_ms, c.id)
-    stretch = (
-        select(c.id, c.at_ms)
-        .where(*(one.refers == one.table.c.id for one in stretches), *conditions)
-        .order_by(*direction)
-        .limit(query.limit + 1)
-        .correlate(*(one.table for one in stretches))
-    )
-    source: Any = stretches[0].table
-    for more in stretches[1:]:
-        source = source.join(more.table, true())
-    if db.dialect.name == "postgresql":
-        found: Any = stretch.lateral("found")
-        statement = select(found.c.id, found.c.at_ms).select_from(source.join(found, true()))
-    else:
-        found = t.records.alias("found")
-        inner = stretch.with_only_columns(c.id).scalar_subquery()
-        statement = select(found.c.id, found.c.at_ms).select_from(source.join(found, found.c.id.in_(inner)))
-    f = found.c
-    order = (f.at_ms.desc(), f.id.desc()) if query.order == "newest" else (f.at_ms, f.id)
-    statement = statement.where(*(one.fits for one in stretches)).order_by(*order).limit(query.limit + 1)
-    return [row.id for row in db.execute(statement)]
-
-
-def _which(column: Any, terminal: str | int) -> Any:
-    if isinstance(terminal, int):
-        return column == terminal
-    return column == select(t.terminals.c.id).where(t.terminals.c.serial == terminal).scalar_subquery()
-
-
-def _held(db: Connection) -> list[int]:
-    return [row.id for row in db.execute(select(t.terminals.c.id).where(t.terminals.c.state == "held"))]
-
-
-def _rest(db: Connection, query: RecordQuery) -> list[Any]:
-    """The filters that are neither on codes nor on people."""
-    c = t.records.c
-    found: list[Any] = []
-    if query.since is not None:
-        found.append(c.at_ms >= ms(query.since))
-    if query.until is not None:
-        found.append(c.at_ms < ms(query.until))
-    if query.terminal is not None:
-        found.append(_which(c.terminal_id, query.terminal))
-    if query.site_id is not None:
-        of_site = select(t.terminals.c.id).where(t.terminals.c.site_id == query.site_id)
-        found.append(c.terminal_id.in_(of_site.correlate(None)))
-    if not query.include_held and (held := _held(db)):
-        found.append(c.terminal_id.not_in(held))
-    return found
-
-
-def _codes(query: RecordQuery, c: Any, *, unknown_only: bool = False) -> list[Any]:
-    """The filters on codes, on the record itself; a facet lumps together what no table of the page knows."""
-    found: list[Any] = []
-    for name, known in a.KNOWN_CODES.items():
-        value = getattr(query, name)
-        if value is not None and not (unknown_only and value in known):
-            found.append(c[name] == value)
-    if query.strangers:
-        found.append(c.identity_id.is_(None))
-    if unknown_only:
-        return found
-    if query.passed is not None:
-        found.append(c.passed == int(query.passed))
-    if query.has_image is not None:
-        found.append(c.image_id.is_not(None) if query.has_image else c.image_id.is_(None))
-    if query.strangers:
-        found.append(c.facet_id.in_(select(t.facets.c.id).where(*_strangers())))
-    return found
-
-
-def _strangers() -> list[Any]:
-    """The facets of which a record without a person is a stranger's: of no known kind, and no door button."""
-    c = t.facets.c
-    known = [RecognitionType.EMPLOYEE, RecognitionType.VISITOR, RecognitionType.BLACKLIST]
-    return [c.recognition_type.not_in([int(kind) for kind in known]), c.entry_mode != int(EntryMode.BUTTON)]
-
-
-def _facet_codes(query: RecordQuery) -> list[Any]:
-    c = t.facets.c
-    found: list[Any] = []
-    for name in a.KNOWN_CODES:
-        if (value := getattr(query, name)) is not None:
-            found.append(c[name] == a.known(name, value))
-    if query.passed is not None:
-        found.append(c.passed == int(query.passed))
-    if query.has_image is not None:
-        found.append(c.has_image == int(query.has_image))
-    if query.strangers:
-        found += _strangers()
-    return found
-
-
-def _people(query: RecordQuery) -> list[Any]:
-    who = t.identities.c
-    people: list[Any] = []
-    if query.person is not None:
-        people.append(who.user_id == query.person)
-    if query.job_number is not None:
-        people.append(who.job_number == query.job_number)
-    if query.name is not None:
-        people.append(who.name.contains(query.name, autoescape=True))
-    if query.q is not None:
-        columns = (who.name, who.user_id, who.job_number, who.ic_number, who.id_number)
-        people.append(or_(*(column.contains(query.q, autoescape=True) for column in columns)))
-    return people
 
 
 def record(db: Connection, record_id: int) -> RecordRow | None:
@@ -323,7 +155,7 @@ def alarms_page(db: Connection, query: AlarmQuery) -> Page[AlarmRow]:
     if query.state is not None:
         statement = statement.where(c.status.in_(_STATUSES[query.state]))
     if query.terminal is not None:
-        statement = statement.where(_which(c.terminal_id, query.terminal))
+        statement = statement.where(finding.which(c.terminal_id, query.terminal))
     if query.acknowledged is not None:
         known = c.acknowledged_at_ms
         statement = statement.where(known.is_not(None) if query.acknowledged else known.is_(None))
@@ -421,7 +253,7 @@ def image_place(db: Connection, event_id: int) -> tuple[int, int] | None:
 def feed(db: Connection, after: int, limit: int, *, horizon: int | None = None) -> tuple[list[FeedItem], int]:
     """See :meth:`gatepost.store.store.Store.feed`."""
     r, e, m = t.records.c, t.alarm_events.c, t.alarms.c
-    held = _held(db)
+    held = finding.held(db)
     records = select(r.id, literal("record").label("kind"), r.id.label("event_id"), r.terminal_id)
     steps = select(e.id, literal("alarm").label("kind"), m.id.label("event_id"), e.terminal_id).join(
         t.alarms, and_(m.terminal_id == e.terminal_id, m.trace_id == e.trace_id)

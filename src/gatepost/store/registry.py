@@ -155,6 +155,9 @@ def _terminal(row: Row[Any], tallies: Sequence[Row[Any]], refused: int, disagree
         **{name: sum(getattr(tally, name) for tally in tallies) for name in _COUNTS},
         refused=refused,
         disagreements=disagreed,
+        late_at=moment(
+            max((tally.late_at_ms for tally in tallies if tally.late_at_ms is not None), default=None)
+        ),
     )
 
 

@@ -142,6 +142,8 @@ tallies = Table(
     Column("lag_day", Integer),
     Column("interval_ms", BigInteger),
     Column("peer", Text),
+    # When the last of the late ones arrived: a backlog is coming in, if that was just now.
+    Column("late_at_ms", BigInteger),
     sqlite_with_rowid=False,
 )
 
@@ -234,10 +236,13 @@ records = Table(
     Index(None, "facet_id", "at_ms"),
     Index(None, "terminal_id", "facet_id", "at_ms"),
 )
+# By person, with all that a filter or a day of attendance asks for: none of them has to look at the record.
 Index(
-    "ix_records_identity_id_at_ms",
+    "ix_records_person",
     records.c.identity_id,
     records.c.at_ms,
+    records.c.terminal_id,
+    records.c.facet_id,
     sqlite_where=records.c.identity_id.is_not(None),
     postgresql_where=records.c.identity_id.is_not(None),
 )

@@ -3,8 +3,8 @@
 Hours and days are local ones: see days.py. An hour is one on the clock at the wall, so that the hour which is
 repeated when clocks are put back is there twice, and the one that is jumped over is not.
 
-Counts come out of the index of ``records`` by terminal, facet and time, without looking at a record: for each
-visible terminal and each facet one stretch of it. Only scores and temperatures are read from the records.
+Counts come out of the indexes of ``records`` by facet and time, and by terminal, facet and time, without looking at
+a record. Only scores and temperatures are read from the records, in one go.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Integer, Row, case, cast, func, select, true
+from sqlalchemy import ColumnElement, Connection, Integer, case, cast, func, literal_column, select, true
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment
@@ -39,6 +39,8 @@ MAX_HOURS_DAYS = 31
 
 _QUARTER_MS = 900_000
 _BUSIEST = 20
+_BINS: dict[str, tuple[float, float, int]] = {"score": (0.0, 0.05, 20), "temperature": (34.0, 0.5, 16)}
+"""Where the first one begins, how wide each is, how many there are."""
 
 
 class StatisticsQuery(Struct, frozen=True, kw_only=True):
@@ -129,19 +131,22 @@ def statistics(store: Transactions, query: StatisticsQuery, *, day_starts_min: i
     with store.reading() as db:
         name = query.timezone or _zone(db, query)
         days = Days.of(query.first, query.last, name, starts_at_min=day_starts_min)
-        terminals = _terminals(db, query)
-        facets = {row.id: row for row in db.execute(select(t.facets))}
-        by_terminal = _by_terminal(db, days, terminals, facets)
-        by_day = _by_time(db, days, terminals, days.sql(t.records.c.at_ms))
-        hours: tuple[HourCounts, ...] = ()
+        asked = _asked(db, query)
+        by_terminal = _by_terminal(db, days, asked)
+        by_day: dict[int, Counter[int]] = {}
+        hours: list[tuple[datetime, date, int, Counter[int]]] = []
         if len(days) <= MAX_HOURS_DAYS:
-            quarters = _by_time(db, days, terminals, t.records.c.at_ms // _QUARTER_MS)
-            hours = _hours(days, quarters)
-        values = _values(db, days, terminals)
-    busiest = sorted(by_terminal.items(), key=lambda item: (-_size(item[1]), item[0]))
+            hours = _hours(days, _by_slot(db, days, asked, t.records.c.at_ms // _QUARTER_MS))
+            for _, day, _, counted in hours:
+                by_day.setdefault((day - days.first).days, Counter()).update(counted)
+        else:
+            by_day = _by_slot(db, days, asked, days.sql(t.records.c.at_ms))
+        values = _values(db, days, asked)
+    facets = asked.facets
     total: Counter[int] = Counter()
-    for counted in by_terminal.values():
-        total += counted
+    for counted in by_day.values():
+        total.update(counted)
+    busiest = sorted(by_terminal.items(), key=lambda item: (-item[1].total(), item[0]))
     return Statistics(
         first=query.first,
         last=query.last,
@@ -149,31 +154,30 @@ def statistics(store: Transactions, query: StatisticsQuery, *, day_starts_min: i
         begins_at=moment(days.begin_ms),
         ends_at=moment(days.end_ms),
         total=_counts(total, facets),
-        hours=hours,
+        hours=tuple(
+            HourCounts(at=at, day=day, hour=hour, counts=_counts(counted, facets))
+            for at, day, hour, counted in hours
+        ),
         days=tuple(
-            DayCounts(day=days.day(index), counts=_of_time(by_day.get(index, ())))
+            DayCounts(day=days.day(index), counts=_counts(by_day.get(index, Counter()), facets))
             for index in range(len(days))
         ),
         recognition_types=_codes(total, facets, "recognition_type"),
         abnormal_types=_codes(total, facets, "abnormal_type"),
         entry_modes=_codes(total, facets, "entry_mode"),
-        scores=_bins(values["score"], 0.0, 0.05, 20),
-        temperatures=_bins(values["temperature"], 34.0, 0.5, 16),
+        scores=_bins(values["score"], *_BINS["score"]),
+        temperatures=_bins(values["temperature"], *_BINS["temperature"]),
         terminals=tuple(
             TerminalCounts(
                 terminal_id=number,
-                serial=terminals[number].serial,
-                name=terminals[number].name,
+                serial=asked.terminals[number].serial,
+                name=asked.terminals[number].name,
                 counts=_counts(counted, facets),
             )
             for number, counted in busiest[:_BUSIEST]
             if counted
         ),
     )
-
-
-def _size(counted: Counter[int]) -> int:
-    return sum(counted.values())
 
 
 def _zone(db: Connection, query: StatisticsQuery) -> str:
@@ -191,99 +195,91 @@ def _zone(db: Connection, query: StatisticsQuery) -> str:
     return str(db.execute(of_site).scalar_one_or_none() or "UTC")
 
 
-def _terminals(db: Connection, query: StatisticsQuery) -> dict[int, Row[Any]]:
+class _Asked(Struct, frozen=True):
+    """What is counted."""
+
+    terminals: dict[int, Any]
+    everything: bool
+    """They are all that there are."""
+    facets: dict[int, Any]
+
+
+def _asked(db: Connection, query: StatisticsQuery) -> _Asked:
     c = t.terminals.c
-    statement = select(c.id, c.serial, c.name).where(c.state != "held")
-    if query.site_id is not None:
-        statement = statement.where(c.site_id == query.site_id)
-    if query.terminal_id is not None:
-        statement = statement.where(c.id == query.terminal_id)
-    rows: Sequence[Any] = db.execute(statement).all()
-    return {row.id: row for row in rows}
+    rows: Sequence[Any] = db.execute(select(c.id, c.serial, c.name, c.state, c.site_id)).all()
+    found = {
+        row.id: row
+        for row in rows
+        if row.state != "held"
+        and query.site_id in (None, row.site_id)
+        and query.terminal_id in (None, row.id)
+    }
+    facets: Sequence[Any] = db.execute(select(t.facets)).all()
+    return _Asked(found, len(found) == len(rows), {facet.id: facet for facet in facets})
 
 
-def _stretches(days: Days, terminals: Sequence[int], *columns: Any) -> Any:
-    """One stretch of the index for each terminal and facet."""
+def _within(days: Days, asked: _Asked) -> list[ColumnElement[bool]]:
+    """One stretch of an index for each facet; without the facets a planner would look at every record."""
     r = t.records.c
-    source = t.terminals.join(t.facets, true()).join(
-        t.records, (r.terminal_id == t.terminals.c.id) & (r.facet_id == t.facets.c.id)
+    found = [r.facet_id.in_(asked.facets), r.at_ms >= days.begin_ms, r.at_ms < days.end_ms]
+    return found if asked.everything else [*found, r.terminal_id.in_(asked.terminals)]
+
+
+def _by_terminal(db: Connection, days: Days, asked: _Asked) -> dict[int, Counter[int]]:
+    """How often each facet, by terminal: a count of its own for each stretch."""
+    r, f = t.records.c, t.facets.c
+    stretch = (
+        select(func.count())
+        .where(r.terminal_id == t.terminals.c.id, r.facet_id == f.id)
+        .where(r.at_ms >= days.begin_ms, r.at_ms < days.end_ms)
+        .correlate(t.terminals, t.facets)
+        .scalar_subquery()
     )
-    within = [r.at_ms >= days.begin_ms, r.at_ms < days.end_ms, t.terminals.c.id.in_(terminals)]
-    return select(*columns).select_from(source).where(*within)
-
-
-def _by_terminal(
-    db: Connection, days: Days, terminals: dict[int, Row[Any]], facets: dict[int, Row[Any]]
-) -> dict[int, Counter[int]]:
-    """How often each facet, by terminal."""
-    r = t.records.c
-    found: dict[int, Counter[int]] = {number: Counter() for number in terminals}
-    statement = _stretches(days, list(terminals), r.terminal_id, r.facet_id, func.count().label("n"))
-    for row in db.execute(statement.group_by(r.terminal_id, r.facet_id)):
-        if row.facet_id in facets:
-            found[row.terminal_id][row.facet_id] += row.n
+    found: dict[int, Counter[int]] = {number: Counter() for number in asked.terminals}
+    statement = select(t.terminals.c.id, f.id.label("facet_id"), stretch.label("n"))
+    for row in db.execute(statement.select_from(t.terminals.join(t.facets, true()))):
+        if row.n and row.id in found:
+            found[row.id][row.facet_id] = row.n
     return found
 
 
-def _by_time(
-    db: Connection, days: Days, terminals: dict[int, Row[Any]], slot: ColumnElement[int]
-) -> dict[int, tuple[Row[Any], ...]]:
-    """How many of each outcome, by a slot of time."""
-    f = t.facets.c
-    stranger = func.sum(case((f.recognition_type == int(RecognitionType.STRANGER), 1), else_=0))
-    statement = _stretches(
-        days,
-        list(terminals),
-        slot.label("slot"),
-        f.passed,
-        func.count().label("n"),
-        cast(stranger, Integer).label("strangers"),
-    )
-    found: dict[int, tuple[Row[Any], ...]] = {}
-    for row in db.execute(statement.group_by("slot", f.passed)):
-        found[row.slot] = (*found.get(row.slot, ()), row)
+def _by_slot(db: Connection, days: Days, asked: _Asked, slot: ColumnElement[int]) -> dict[int, Counter[int]]:
+    """How often each facet, by a slot of time."""
+    c = t.records.c
+    found: dict[int, Counter[int]] = {}
+    statement = select(slot.label("slot"), c.facet_id, func.count().label("n")).where(*_within(days, asked))
+    for row in db.execute(statement.group_by("slot", c.facet_id)):
+        found.setdefault(row.slot, Counter())[row.facet_id] = row.n
     return found
 
 
-def _of_time(rows: Sequence[Row[Any]]) -> Counts:
-    said = Counter[int]()
-    strangers = 0
-    for row in rows:
-        said[row.passed] += row.n
-        strangers += row.strangers
-    return Counts(records=_size(said), passed=said[1], refused=said[0], unsaid=said[-1], strangers=strangers)
-
-
-def _hours(days: Days, quarters: dict[int, tuple[Row[Any], ...]]) -> tuple[HourCounts, ...]:
+def _hours(days: Days, quarters: dict[int, Counter[int]]) -> list[tuple[datetime, date, int, Counter[int]]]:
     """Put quarters of an hour, which every zone's hours are made of, into hours on the wall."""
     tz = zone(days.zone)
-    hours: list[tuple[datetime, date, int, list[Row[Any]]]] = []
+    hours: list[tuple[datetime, date, int, Counter[int]]] = []
     for at_ms in range(days.begin_ms - days.begin_ms % _QUARTER_MS, days.end_ms, _QUARTER_MS):
         at = moment(max(at_ms, days.begin_ms))
         wall = at.astimezone(tz)
         day = days.day(days.index(max(at_ms, days.begin_ms)) or 0)
-        rows = quarters.get(at_ms // _QUARTER_MS, ())
-        whole = at - timedelta(minutes=wall.minute, seconds=wall.second)
-        if hours and hours[-1][1:3] == (day, wall.hour) and hours[-1][0] >= whole:
-            hours[-1][3].extend(rows)
-        else:
-            hours.append((at, day, wall.hour, list(rows)))
-    return tuple(
-        HourCounts(at=at, day=day, hour=hour, counts=_of_time(rows)) for at, day, hour, rows in hours
-    )
+        begins = at - timedelta(minutes=wall.minute, seconds=wall.second)
+        # The hour that is shown twice has another beginning the second time.
+        if not hours or hours[-1][1:3] != (day, wall.hour) or hours[-1][0] < begins:
+            hours.append((at, day, wall.hour, Counter()))
+        hours[-1][3].update(quarters.get(at_ms // _QUARTER_MS, {}))
+    return hours
 
 
-def _counts(counted: Counter[int], facets: dict[int, Row[Any]]) -> Counts:
+def _counts(counted: Counter[int], facets: dict[int, Any]) -> Counts:
     said = Counter[int]()
     strangers = 0
     for facet_id, count in counted.items():
         facet = facets[facet_id]
         said[facet.passed] += count
         strangers += count if facet.recognition_type == RecognitionType.STRANGER else 0
-    return Counts(records=_size(said), passed=said[1], refused=said[0], unsaid=said[-1], strangers=strangers)
+    return Counts(records=said.total(), passed=said[1], refused=said[0], unsaid=said[-1], strangers=strangers)
 
 
-def _codes(counted: Counter[int], facets: dict[int, Row[Any]], name: str) -> tuple[CodeCount, ...]:
+def _codes(counted: Counter[int], facets: dict[int, Any], name: str) -> tuple[CodeCount, ...]:
     """How often each code, the most frequent first."""
     codes = Counter[int]()
     for facet_id, count in counted.items():
@@ -292,29 +288,39 @@ def _codes(counted: Counter[int], facets: dict[int, Row[Any]], name: str) -> tup
     return tuple(CodeCount(code=None if code == -1 else code, count=count) for code, count in ranked)
 
 
-def _values(db: Connection, days: Days, terminals: dict[int, Row[Any]]) -> dict[str, dict[int, int]]:
-    """How many scores and temperatures fall into each bin; below the first -1, from the last on its number."""
+def _values(db: Connection, days: Days, asked: _Asked) -> dict[str, Counter[int]]:
+    """How many scores and temperatures fall into each bin, in one look at the records."""
     r = t.records.c
-    found: dict[str, dict[int, int]] = {"score": {}, "temperature": {}}
-    for name, low, width, count in (("score", 0.0, 0.05, 20), ("temperature", 34.0, 0.5, 16)):
-        value = r[name]
-        place = case(
-            (value < low, -1),
-            (value >= low + width * count, count),
-            # A quotient that should be whole may be a hair below: 0.15 / 0.05.
-            else_=cast(func.floor((value - low) / width + 1e-9), Integer),
-        )
-        measured = value.is_not(None) if name == "score" else value > 0
-        statement = _stretches(days, list(terminals), place.label("place"), func.count().label("n"))
-        for row in db.execute(statement.where(measured).group_by(place)):
-            found[name][row.place] = row.n
+    places = {name: _place(r[name], *bins).label(name) for name, bins in _BINS.items()}
+    statement = (
+        select(*places.values(), func.count().label("n"))
+        .where(*_within(days, asked))
+        # By number: "score" would be the column.
+        .group_by(literal_column("1"), literal_column("2"))
+    )
+    found: dict[str, Counter[int]] = {name: Counter() for name in _BINS}
+    for row in db.execute(statement):
+        for name, counted in found.items():
+            if (place := getattr(row, name)) is not None:
+                counted[place] += row.n
     return found
 
 
-def _bins(counted: dict[int, int], low: float, width: float, count: int) -> tuple[Bin, ...]:
+def _place(value: ColumnElement[float], low: float, width: float, count: int) -> ColumnElement[int]:
+    """The number of a bin; below the first -1, beyond the last how many there are, without a value ``NULL``."""
+    return case(
+        (value == 0 if low > 0 else value.is_(None), None),
+        (value < low, -1),
+        (value >= low + width * count, count),
+        # A quotient that should be whole may be a hair below: 0.15 / 0.05. None is negative here.
+        else_=cast(func.floor((value - low) / width + 1e-9), Integer),
+    )
+
+
+def _bins(counted: Counter[int], low: float, width: float, count: int) -> tuple[Bin, ...]:
     edges = [None, *(round(low + width * number, 6) for number in range(count + 1)), None]
     bins = [
-        Bin(low=edges[place + 1], high=edges[place + 2], count=counted.get(place, 0))
+        Bin(low=edges[place + 1], high=edges[place + 2], count=counted[place])
         for place in range(-1, count + 1)
     ]
     # What lies outside is shown only if there is any.

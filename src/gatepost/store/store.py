@@ -238,6 +238,8 @@ class RecordQuery(Struct, frozen=True, kw_only=True):
     """Contained in the name or any of the numbers."""
     strangers: bool = False
     """Only records without a person, of faces that the terminal did not know."""
+    outside_time: bool = False
+    """Only those of visitors before or after their time, or whom a terminal refused for it."""
     order: Literal["newest", "oldest", "received"] = "newest"
     """``received``: by arrival; a cursor of this order continues with what arrives later, without a gap."""
     limit: int = 100

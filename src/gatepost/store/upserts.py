@@ -35,7 +35,9 @@ ON CONFLICT (terminal_id, writer) DO UPDATE SET
         + {greatest}(excluded.last_at_ms - tallies.last_at_ms, 0)) / 8,
     first_at_ms = {least}(tallies.first_at_ms, excluded.first_at_ms),
     last_at_ms = {greatest}(tallies.last_at_ms, excluded.last_at_ms),
-    peer = excluded.peer
+    peer = excluded.peer,
+    late_at_ms = {greatest}(coalesce(tallies.late_at_ms, excluded.late_at_ms),
+        coalesce(excluded.late_at_ms, tallies.late_at_ms))
 """
 _ALARM = """
 INSERT INTO alarms (id, terminal_id, trace_id, status, code, first_at_ms, last_at_ms) {rows}

@@ -25,7 +25,7 @@ from gatepost.receiver.api.shapes import (
 from gatepost.receiver.meaning import Meaning
 from gatepost.store.attendance import Attended
 from gatepost.store.days import parse_day
-from gatepost.store.passages import OutsideQuery, Passage, PersonDay, day_of, outside
+from gatepost.store.passages import Passage, PersonDay, day_of
 from gatepost.store.people import PeopleQuery, Person
 from gatepost.store.store import RecordQuery
 
@@ -230,14 +230,15 @@ class PeopleController(Controller):
         cursor: FromQuery[str | None] = None,
     ) -> Listing[RecordItem]:
         """Before ``guest_from`` or after ``guest_until`` as they were then, or refused by the terminal for it."""
-        query = OutsideQuery(
+        query = RecordQuery(
             since=moment("since", since),
             until=moment("until", until),
             site_id=site_id,
+            outside_time=True,
             limit=limit,
             cursor=cursor,
         )
-        page = read(lambda: outside(store, query))
+        page = read(lambda: store.records(query))
         return Listing([record_item(row) for row in page.items], page.next_cursor)
 
     @get("/{person_id:str}", sync_to_thread=True, summary="One person")
