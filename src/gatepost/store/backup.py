@@ -45,6 +45,9 @@ _CHUNK = 4 * 1024 * 1024
 _PACKING = msgspec.msgpack.Encoder()
 _UNPACKING = msgspec.msgpack.Decoder()
 
+_OF_ONE_DATABASE = frozenset({"reserved_ids", "id_offset", "changes"})
+"""Rows of ``meta`` that say how one database gives ids; the other one, or another server, does not go by them."""
+
 Progress = Callable[[int], None]
 """Told the bytes of each piece that is done."""
 
@@ -278,12 +281,7 @@ def _into_postgres(
                 raise StoreError(f"{where(url)} holds a store already; give an empty database")
             counts = _load(db, header, members, lambda day, rows: _put_images(db, day, rows))
             settle_offset(db)
-            for name in ("sites", "terminals", "facets", "identities"):
-                db.execute(
-                    text(
-                        f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), greatest(max(id), 1)) FROM {name}"
-                    )
-                )
+            _continue_sequences(db)
         return counts
     finally:
         engine.dispose()
@@ -310,8 +308,11 @@ def _load(
         counts[key] = counts.get(key, 0) + len(piece["rows"])
         if kind == "images":
             put_images(piece["day"], piece["rows"])
-        elif what != "meta":
-            _put_rows(db, what, piece["columns"], piece["rows"])
+        else:
+            rows = piece["rows"]
+            if what == "meta":
+                rows = [row for row in rows if row[0] not in _OF_ONE_DATABASE]
+            _put_rows(db, what, piece["columns"], rows)
     migrate.upgrade(db)
     if end["days_without_images"]:
         take_images_away(db, lambda c: c.image_day.in_(end["days_without_images"]))
@@ -325,16 +326,34 @@ def _put_rows(db: Connection, table: str, columns: Sequence[str], rows: Sequence
         raise StoreCorrupt(f"the backup has a table {table} that its version did not have")
     names = ", ".join(f'"{column}"' for column in columns)
     marks = ", ".join(f":{column}" for column in columns)
-    db.execute(
-        text(f'INSERT INTO "{table}" ({names}) VALUES ({marks})'),
-        [dict(zip(columns, row, strict=True)) for row in rows],
-    )
+    if rows:
+        db.execute(
+            text(f'INSERT INTO "{table}" ({names}) VALUES ({marks})'),
+            [dict(zip(columns, row, strict=True)) for row in rows],
+        )
 
 
 def _put_images(db: Connection, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
     db.execute(
         schema.images.insert(), [{"day": day, "id": image_id, "data": jpeg} for image_id, jpeg in rows]
     )
+
+
+def _continue_sequences(db: Connection) -> None:
+    """What PostgreSQL numbers goes on above what is stored."""
+    for table in schema.tables("postgresql"):
+        if (
+            "id" in table.c
+            and db.execute(
+                text("SELECT pg_get_serial_sequence(:name, 'id')"), {"name": table.name}
+            ).scalar_one()
+        ):
+            db.execute(
+                text(
+                    f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), coalesce(max(id), 0) + 1, false)"
+                    f" FROM {table.name}"
+                )
+            )
 
 
 def _set_reserved_ids(db: Connection) -> None:
