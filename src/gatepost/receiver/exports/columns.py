@@ -30,6 +30,16 @@ from gatepost.wire.codes import (
 
 __all__ = ["ALARM", "Cell", "Column", "RECORD", "Words", "chosen"]
 
+_TABLES: tuple[type[Code], ...] = (
+    RecognitionType,
+    EntryMode,
+    AbnormalType,
+    Mask,
+    VerificationMode,
+    UserType,
+    AlarmCode,
+)
+
 Cell = str | int | float | datetime | None
 """A ``datetime`` is local and without a zone, as spreadsheets have it."""
 
@@ -45,10 +55,17 @@ class Words:
         """Raises :class:`~gatepost.store.days.UnknownZone` for a ``timezone`` that there is not."""
         self.language = language
         self._terminals: Mapping[int, TerminalRow] = {row.id: row for row in terminals}
-        self._zone = None if timezone is None else zone(timezone)
+        self._one = None if timezone is None else zone(timezone)
+        self._zones: dict[int, ZoneInfo] = {}
+        # There are dozens of codes and millions of rows; what a stranger made up is not remembered.
+        self._known: dict[tuple[type[Code], int], str] = {
+            (table, int(code)): code.label(language) for table in _TABLES for code in table
+        }
 
     def word(self, table: type[Code], code: int | None) -> str:
-        return label(table, code, self.language)
+        if code is None:
+            return ""
+        return self._known.get((table, code)) or label(table, code, self.language)
 
     def truth(self, value: bool | None) -> str:
         if value is None:
@@ -59,16 +76,21 @@ class Words:
         return self._terminals.get(row.terminal_id)
 
     def zone(self, row: RecordRow | AlarmRow) -> ZoneInfo:
-        if self._zone is not None:
-            return self._zone
-        terminal = self.terminal(row)
-        return zone(terminal.timezone if terminal is not None else "UTC")
+        if self._one is not None:
+            return self._one
+        found = self._zones.get(row.terminal_id)
+        if found is None:
+            terminal = self.terminal(row)
+            found = self._zones[row.terminal_id] = zone(
+                terminal.timezone if terminal is not None else "UTC"
+            )
+        return found
 
     def local(self, row: RecordRow | AlarmRow, at: datetime | None) -> datetime | None:
         """A moment as the clocks there showed it, to the second."""
         if at is None:
             return None
-        return at.astimezone(self.zone(row)).replace(tzinfo=None, microsecond=0)
+        return at.astimezone(self.zone(row)).replace(microsecond=0, tzinfo=None)
 
 
 class Column(Struct, Generic[Row], frozen=True):
@@ -99,7 +121,7 @@ def chosen(columns: Sequence[Column[Row]], names: Sequence[str]) -> list[Column[
 
 def _person(name: str) -> Callable[[RecordRow, Words], Cell]:
     def cell(row: RecordRow, _: Words) -> Cell:
-        return "" if row.person is None else getattr(row.person, name)  # type: ignore[no-any-return]
+        return "" if row.person is None else getattr(row.person, name)
 
     return cell
 

@@ -81,7 +81,7 @@ def harmless(text: str) -> str:
 
 def _text(cell: Cell) -> str | int | float:
     if isinstance(cell, str):
-        return "'" + cell if cell[:1] in _SIGNS and cell else cell
+        return "'" + cell if cell and cell[0] in _SIGNS else cell
     if isinstance(cell, datetime):
         return cell.isoformat(" ", "seconds")
     return "" if cell is None else cell
