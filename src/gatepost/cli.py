@@ -44,7 +44,7 @@ COMMANDS: Mapping[str, Entry] = {
     "terminal": Entry(
         "gatepost.terminal.commands", "", "a terminal: record, keep, push", "终端：记录、缓存、推送"
     ),
-    "serve": Entry(_RECEIVER, "receiver", "run the receiver", "运行接收端"),
+    "serve": Entry("gatepost.console.commands", "receiver", "run the receiver", "运行接收端"),
     "tokens": Entry(
         "gatepost.receiver.token_commands", "receiver", "make and withdraw API tokens", "创建和吊销 API 令牌"
     ),

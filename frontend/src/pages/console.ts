@@ -1,2 +1,99 @@
-// What every page of the console needs.
-export {};
+// What every page has: details beside a list instead of on a page of their own, keys, texts to copy, and forms that
+// are not sent twice. Without it every link and form does the same, a page at a time.
+
+import { openPanel } from "../panel";
+
+const panel = document.querySelector<HTMLDialogElement>("#panel");
+
+document.addEventListener("click", (event) => {
+  if (!(event.target instanceof Element)) return;
+  const link = event.target.closest<HTMLAnchorElement>("a[data-panel]");
+  const plain = !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) && event.button === 0;
+  if (link && panel && plain) {
+    event.preventDefault();
+    void openPanel(panel, link);
+    return;
+  }
+  const copy = event.target.closest<HTMLElement>("[data-copy]");
+  if (copy) void copyText(copy);
+});
+
+async function copyText(button: HTMLElement): Promise<void> {
+  const text = document.querySelector(`#${button.dataset.copy}`)?.textContent?.trim() ?? "";
+  const label = button.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Over plain HTTP there is no clipboard: mark the text, and the keys of the system copy it.
+    const range = document.createRange();
+    range.selectNodeContents(document.querySelector(`#${button.dataset.copy}`)!);
+    getSelection()?.removeAllRanges();
+    getSelection()?.addRange(range);
+    return;
+  }
+  button.textContent = document.body.dataset.copied ?? label;
+  setTimeout(() => (button.textContent = label), 1600);
+}
+
+// A click anywhere in a row opens what its link opens; text can still be marked.
+document.addEventListener("click", (event) => {
+  if (!(event.target instanceof Element) || getSelection()?.toString()) return;
+  if (event.target.closest("a, button, input, label, summary, form")) return;
+  event.target.closest("[data-rows] tbody tr, .card")?.querySelector<HTMLAnchorElement>("a[data-panel]")?.click();
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || !(event.target instanceof Element)) return;
+  if (event.target.closest("input, textarea, select")) return;
+  if (event.key === "/") {
+    const search = document.querySelector<HTMLInputElement>("[data-search]");
+    if (search) {
+      event.preventDefault();
+      search.focus();
+      search.select();
+    }
+  } else if (event.key === "j" || event.key === "k") {
+    move(event.key === "j" ? 1 : -1);
+  }
+});
+
+/** Go to the next or the previous row; with the panel open, show that one. */
+function move(by: 1 | -1): void {
+  const links = [...document.querySelectorAll<HTMLAnchorElement>("[data-rows] a[data-panel], .card a[data-panel]")];
+  const shown = panel?.open ? panel.dataset.href : undefined;
+  const at = links.findIndex((link) => (shown ? link.href === shown : link === document.activeElement));
+  const next = links[at === -1 ? (by === 1 ? 0 : links.length - 1) : at + by];
+  if (!next) return;
+  if (panel?.open) void openPanel(panel, next);
+  else next.focus();
+}
+
+// A form is sent once; a confirmation that has to be typed unlocks its button.
+document.addEventListener("submit", (event) => {
+  if (!(event.target instanceof HTMLFormElement) || event.target.dataset.download !== undefined) return;
+  const form = event.target;
+  setTimeout(() => form.querySelectorAll("button").forEach((button) => (button.disabled = true)));
+});
+
+addEventListener("pageshow", () => {
+  document.querySelectorAll<HTMLButtonElement>("button[disabled]").forEach((button) => {
+    if (!button.form?.querySelector("[data-confirm]")) button.disabled = false;
+  });
+});
+
+document.querySelectorAll<HTMLInputElement>("[data-confirm]").forEach((input) => {
+  const button = input.form?.querySelector<HTMLButtonElement>("button");
+  const check = (): void => {
+    if (button) button.disabled = input.value.trim() !== input.dataset.confirm;
+  };
+  input.addEventListener("input", check);
+  check();
+});
+
+document.querySelectorAll<HTMLInputElement>("[data-tick-all]").forEach((all) => {
+  all.addEventListener("change", () => {
+    document
+      .querySelectorAll<HTMLInputElement>(`input[name="${all.dataset.tickAll}"]`)
+      .forEach((box) => (box.checked = all.checked));
+  });
+});

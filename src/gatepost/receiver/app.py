@@ -30,6 +30,7 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
+from litestar.types import ControllerRouterHandler
 
 from gatepost import __version__
 from gatepost.errors import SettingsError, StoreError
@@ -52,9 +53,12 @@ from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
 from gatepost.store.store import Store
 
-__all__ = ["Receiver", "Server", "listen", "open_store", "run"]
+__all__ = ["Pages", "Receiver", "Server", "listen", "open_store", "run"]
 
 log = structlog.get_logger(__name__)
+
+Pages = Callable[[Store, ReceiverSettings], Sequence[ControllerRouterHandler]]
+"""What is served beside the API and stands above it: the console. Its routes are handed what the API's are."""
 
 SPARE_FILES = 256
 """File handles that are not for connections: the store, images, replies of the API."""
@@ -82,6 +86,7 @@ class Receiver:
         store: Store,
         settings: ReceiverSettings,
         *,
+        pages: Pages | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -126,7 +131,8 @@ class Receiver:
                 "meaning": Meaning(store, settings),
                 "registrar": Registrar(store, settings, self.refresh),
                 "live": self.live,
-            }
+            },
+            pages(store, settings) if pages is not None else (),
         )
         self._served = {route.path.split("/")[1] for route in self.api.routes} - {""}
         self._tasks: list[asyncio.Task[None]] = []
@@ -215,6 +221,7 @@ def run(
     settings: ReceiverSettings,
     data: Path,
     *,
+    pages: Pages | None = None,
     listening: Callable[[str], None] = lambda _: None,
     administrator: Callable[[str], None] = lambda _: None,
 ) -> None:
@@ -240,7 +247,7 @@ def run(
                 if password is not None:
                     administrator(password)
 
-            uvloop.run(_serve(store, settings, sockets, ready))
+            uvloop.run(_serve(store, settings, pages, sockets, ready))
     finally:
         for each in sockets:
             each.close()
@@ -249,10 +256,11 @@ def run(
 async def _serve(
     store: Store,
     settings: ReceiverSettings,
+    pages: Pages | None,
     sockets: Sequence[socket.socket],
     listening: Callable[[str], None],
 ) -> None:
-    async with Receiver(store, settings) as receiver:
+    async with Receiver(store, settings, pages=pages) as receiver:
         config = uvicorn.Config(
             receiver.app,
             http=functools.partial(GuardedProtocol, guard=receiver.guard),  # type: ignore[arg-type] # is called like a class
@@ -344,11 +352,11 @@ def _limits(settings: ReceiverSettings) -> guarding.Limits:
     )
 
 
-def _framework(parts: Mapping[str, Any]) -> Litestar:
+def _framework(parts: Mapping[str, Any], pages: Sequence[ControllerRouterHandler]) -> Litestar:
     """``parts`` are handed to the routes by name."""
     return Litestar(
         middleware=[DefineMiddleware(Authentication, access=parts["access"])],
-        route_handlers=[*CONTROLLERS, *OPEN_CONTROLLERS],
+        route_handlers=[*CONTROLLERS, *OPEN_CONTROLLERS, *pages],
         dependencies={name: _provide(part) for name, part in parts.items()},
         exception_handlers=problem.HANDLERS,
         openapi_config=OpenAPIConfig(

@@ -15,11 +15,11 @@ from litestar.exceptions import (
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from gatepost.receiver.api.access import OPEN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.access import OPEN, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.auth import COOKIE, LoginRefused, same_origin, session_secret
 from gatepost.store.accounts import Role
 
-__all__ = ["Credentials", "NewPassword", "SessionController", "SessionItem"]
+__all__ = ["Credentials", "NewPassword", "SessionController", "SessionItem", "session_cookie"]
 
 
 class Credentials(Struct, frozen=True):
@@ -69,15 +69,7 @@ class SessionController(Controller):
         before = session_secret(headers)
         if before:
             access.doors.logout(before)
-        cookie = Cookie(
-            key=COOKIE,
-            value=secret,
-            max_age=access.doors.session_s,
-            path="/",
-            httponly=True,
-            samesite="lax",
-            secure=access.secure(request),
-        )
+        cookie = session_cookie(access, request, secret)
         return Response(SessionItem(account.name, account.role), cookies=[cookie])
 
     @get(opt=VIEWER, sync_to_thread=False, summary="Who am I?")
@@ -89,8 +81,7 @@ class SessionController(Controller):
         secret = session_secret(dict(request.headers.items()))
         if secret:
             access.doors.logout(secret)
-        cookie = Cookie(key=COOKIE, value="", max_age=0, path="/", httponly=True, samesite="lax")
-        return Response(None, status_code=204, cookies=[cookie])
+        return Response(None, status_code=204, cookies=[session_cookie(access, request, None)])
 
     @post(
         "/password",
@@ -114,6 +105,19 @@ class SessionController(Controller):
         encoded = access.doors.hash(data.new)
         access.doors.accounts.change(account_id, now_ms=access.doors.now_ms(), password=encoded)
         access.note(request, "account.password_changed", request.user.name)
+
+
+def session_cookie(access: Access, request: Request[Any, Any, Any], secret: str | None) -> Cookie:
+    """The cookie of a session; without secret, what makes a browser forget it."""
+    return Cookie(
+        key=COOKIE,
+        value=secret or "",
+        max_age=access.doors.session_s if secret else 0,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=access.secure(request),
+    )
 
 
 def _refused(refused: LoginRefused) -> HTTPException:

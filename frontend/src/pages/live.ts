@@ -1,0 +1,191 @@
+// The live page.
+//
+// It keeps one number: the place in the stream up to which it has shown everything. `/api/v1/live` only wakes it; what
+// is new is asked for by that place, as finished cards. So a connection that was lost costs nothing but time.
+
+const MOST_CARDS = 240;
+const GATHER_MS = 120; // a rush is drawn a few times a second, not for every event
+const RETRY_MS = 1500;
+const SILENT_MS = 40_000; // the stream says something every 15 s
+
+const live = document.querySelector<HTMLElement>("#live")!;
+const part = (name: string, of: ParentNode = live): HTMLElement => of.querySelector(`[data-part="${name}"]`)!;
+const state = live.querySelector<HTMLElement>("[data-state]")!;
+const newer = live.querySelector<HTMLButtonElement>("[data-newer]")!;
+const pauseButton = live.querySelector<HTMLButtonElement>("[data-pause]")!;
+const soundButton = live.querySelector<HTMLButtonElement>("[data-sound]")!;
+
+let place = Number(live.dataset.place);
+let stream: EventSource | undefined;
+let heard = 0;
+let lostAt: Date | undefined;
+let asking = false;
+let wanted = false;
+let waiting: HTMLElement[] = []; // cards that came while somebody reads, latest first
+let held = false;
+let newestAlarm = Number(part("alarms").dataset.newest);
+
+live.querySelector<HTMLElement>("[data-tools]")!.hidden = false;
+
+// -- the connection
+
+function connect(): void {
+  stream?.close();
+  stream = new EventSource(`${live.dataset.stream}?after=${place}`);
+  heard = Date.now();
+  stream.onopen = () => void ask();
+  stream.onerror = () => {
+    if (stream?.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_MS);
+    void ask(); // says whether the receiver is there
+  };
+  for (const kind of ["record", "alarm"]) stream.addEventListener(kind, () => void ask());
+}
+
+async function ask(): Promise<void> {
+  heard = Date.now();
+  if (asking) {
+    wanted = true;
+    return;
+  }
+  asking = true;
+  do {
+    wanted = false;
+    try {
+      const answer = await fetch(`${live.dataset.since}?after=${place}`, { headers: { "x-part": "live" } });
+      if (answer.status === 401) return location.reload(); // the session is over: log in and come back
+      if (!answer.ok) throw new Error(answer.statusText);
+      show(await answer.text(), Number(answer.headers.get("x-place")));
+      found();
+    } catch {
+      lost();
+      setTimeout(() => void ask(), RETRY_MS);
+      break;
+    }
+    await new Promise((done) => setTimeout(done, GATHER_MS));
+  } while (wanted);
+  asking = false;
+}
+
+function lost(): void {
+  if (lostAt) return;
+  lostAt = new Date();
+  live.dataset.connected = "no";
+  state.textContent = (live.dataset.lost ?? "").replace("{at}", lostAt.toTimeString().slice(0, 8));
+}
+
+function found(): void {
+  live.dataset.connected = "yes";
+  if (!lostAt) return;
+  lostAt = undefined;
+  if (stream?.readyState === EventSource.CLOSED) connect();
+  state.textContent = live.dataset.back ?? "";
+  setTimeout(() => {
+    if (!lostAt) state.textContent = "";
+  }, 6000);
+}
+
+// A connection can die without a word: a cable, a sleeping computer.
+setInterval(() => {
+  if (Date.now() - heard > SILENT_MS) {
+    connect();
+    void ask();
+  }
+}, 5000);
+addEventListener("online", () => void ask());
+addEventListener("offline", lost);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) void ask();
+});
+
+// -- what is shown
+
+function show(html: string, reached: number): void {
+  const box = document.createElement("template");
+  box.innerHTML = html;
+  part("numbers").replaceWith(part("numbers", box.content));
+  showAlarms(part("alarms", box.content));
+  place = reached;
+  const shown = new Set([...live.querySelectorAll<HTMLElement>("[data-id]"), ...waiting].map((card) => card.dataset.id));
+  const fresh = [...part("cards", box.content).children].filter(
+    (card): card is HTMLElement => card instanceof HTMLElement && !shown.has(card.dataset.id ?? " "),
+  );
+  if (!fresh.length) return;
+  waiting = [...fresh, ...waiting].slice(0, MOST_CARDS);
+  if (reading()) offer();
+  else release();
+}
+
+function showAlarms(alarms: HTMLElement): void {
+  const before = part("alarms");
+  if (before.contains(document.activeElement) && before.querySelector("details[open]")) return; // a note is being written
+  before.replaceWith(alarms);
+  const newest = Number(alarms.dataset.newest);
+  if (newest > newestAlarm) sound();
+  newestAlarm = Math.max(newest, newestAlarm);
+}
+
+/** Somebody looks at what is there: it must not move away under their eyes. */
+function reading(): boolean {
+  const panel = document.querySelector<HTMLDialogElement>("#panel");
+  return held || scrollY > 80 || Boolean(panel?.open) || part("cards").contains(document.activeElement);
+}
+
+function release(): void {
+  live.querySelector("[data-empty]")?.remove();
+  waiting.forEach((card) => card.classList.add("fresh"));
+  part("cards").prepend(...waiting);
+  waiting = [];
+  newer.hidden = true;
+  [...part("cards").children].slice(MOST_CARDS).forEach((card) => card.remove());
+}
+
+function offer(): void {
+  newer.textContent = (live.dataset.new ?? "").replace("{n}", String(waiting.length));
+  newer.hidden = waiting.length === 0;
+}
+
+newer.addEventListener("click", () => {
+  scrollTo({ top: 0 });
+  release();
+  live.querySelector<HTMLElement>(".card a")?.focus({ preventScroll: true });
+  (document.activeElement as HTMLElement | null)?.blur();
+});
+addEventListener("scroll", () => {
+  if (waiting.length && !reading()) release();
+});
+
+pauseButton.addEventListener("click", () => {
+  held = !held;
+  pauseButton.setAttribute("aria-pressed", String(held));
+  if (!held && !reading()) release();
+});
+
+// -- sound, for whoever asked for it: a browser allows none before
+
+let audio: AudioContext | undefined;
+
+soundButton.addEventListener("click", () => {
+  const on = soundButton.getAttribute("aria-pressed") !== "true";
+  soundButton.setAttribute("aria-pressed", String(on));
+  audio ??= new AudioContext();
+  if (on) sound();
+});
+
+function sound(): void {
+  if (!audio || soundButton.getAttribute("aria-pressed") !== "true") return;
+  [0, 0.22].forEach((after, index) => {
+    const tone = audio!.createOscillator();
+    const volume = audio!.createGain();
+    const at = audio!.currentTime + after;
+    tone.frequency.value = index ? 660 : 880;
+    volume.gain.setValueAtTime(0.0001, at);
+    volume.gain.exponentialRampToValueAtTime(0.25, at + 0.02);
+    volume.gain.exponentialRampToValueAtTime(0.0001, at + 0.2);
+    tone.connect(volume).connect(audio!.destination);
+    tone.start(at);
+    tone.stop(at + 0.21);
+  });
+  live.dataset.rang = String(Number(live.dataset.rang ?? 0) + 1);
+}
+
+connect();

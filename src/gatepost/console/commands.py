@@ -1,0 +1,60 @@
+"""``gatepost serve``: the receiver with its console.
+
+The command stands here and not with the receiver's others because it puts both together, and the receiver, which
+lies below, knows nothing of its console.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gatepost.cli_text import t
+from gatepost.receiver.commands import ConfigOption, DatabaseOption, DataOption, receiver_settings
+
+__all__ = ["register"]
+
+
+def serve(
+    data: DataOption,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen",
+            metavar="HOST:PORT",
+            help=t("Where to listen; 127.0.0.1:8080 unless given.", "监听地址，默认 127.0.0.1:8080。"),
+        ),
+    ] = None,
+    database: DatabaseOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Run the receiver until it is told to stop (SIGTERM, Ctrl-C)."""
+    from gatepost.console.routes import routes
+    from gatepost.receiver.app import run
+
+    settings = receiver_settings(config, listen=listen, database=database)
+
+    def listening(address: str) -> None:
+        paths = " ".join(address + path for path in settings.ingest_paths)
+        typer.echo(
+            t(
+                f"gatepost: listening on {address}; terminals push to {paths}",
+                f"gatepost：正在监听 {address}；终端推送地址 {paths}",
+            )
+        )
+
+    def administrator(password: str) -> None:
+        typer.echo(
+            t(
+                f"gatepost: log in as admin with the password {password} (it is not shown again)",
+                f"gatepost：请用账号 admin、密码 {password} 登录（密码只显示这一次）",
+            )
+        )
+
+    run(settings, data, pages=routes, listening=listening, administrator=administrator)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("serve", help=t("Run the receiver.", "运行接收端。"))(serve)

@@ -1,0 +1,210 @@
+"""What every page is made with: words, formats, the frame around it, and the headers of its answer.
+
+Rules:
+
+* A page is one template and the values for it; this adds who looks, in which language, in which zone.
+* Every address in a page is made by :meth:`View.at`: behind a proxy all of them begin with its prefix.
+* What was just done is told on the next page by ``?done=KEY``, a key of ``words/done.toml`` and no text, so that
+  nobody can put words into our mouth by a link.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+
+import jinja2
+from litestar import Request, Response
+from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from gatepost import __version__
+from gatepost.console.assets import Assets
+from gatepost.console.remembered import Counts, Remembered, count
+from gatepost.console.seal import MARK, Seal, new_key
+from gatepost.console.show import Show, kind_of, qr_svg
+from gatepost.console.words import COOKIE, LANGUAGES, NAMES, Words, choose, words
+from gatepost.receiver.auth import Principal, may
+from gatepost.settings import ReceiverSettings
+from gatepost.store.accounts import Role
+from gatepost.store.days import zone
+from gatepost.store.keys import kept
+from gatepost.store.places import Place, places
+from gatepost.store.store import Store
+
+__all__ = ["Desk", "NAV", "Html", "TheDesk", "View", "local_path"]
+
+T = TypeVar("T")
+
+Html = Response[bytes]
+
+HEADERS: Mapping[str, str] = {"vary": "accept-encoding, accept-language, cookie"}
+"""Beside those that :mod:`gatepost.receiver.headers` gives every answer."""
+
+NAV: tuple[tuple[str, str, Role], ...] = (
+    ("live", "/", "viewer"),
+    ("records", "/records", "viewer"),
+    ("alarms", "/alarms", "viewer"),
+    ("people", "/people", "viewer"),
+    ("attendance", "/attendance", "viewer"),
+    ("statistics", "/statistics", "viewer"),
+    ("terminals", "/terminals", "viewer"),
+    ("quarantine", "/quarantine", "viewer"),
+    ("settings", "/settings", "admin"),
+    ("audit", "/audit", "admin"),
+)
+"""The pages: name, path, and the role that they need. In the order in which a day needs them."""
+
+_WORTH_COMPRESSING = 1400
+"""Bytes: what fits into a packet is sent as it is."""
+
+
+class Desk:
+    """One for a receiver; every page is handed it."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: ReceiverSettings,
+        *,
+        now: Callable[[], float],
+        assets: Assets | None = None,
+    ) -> None:
+        """Raises :class:`~gatepost.console.assets.AssetsMissing`."""
+        self.store = store
+        self.settings = settings
+        self.now = now
+        self.assets = assets or Assets()
+        self.seal = Seal(kept(store, "console", new_key))
+        self.counts: Remembered[Counts] = Remembered(self._count, keep_s=2.0, monotonic=now)
+        self.templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("gatepost.console"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self.templates.globals.update(asset=self.assets.url, kind_of=kind_of, qr=qr_svg, version=__version__)
+
+    def view(self, request: Request[Any, Any, Any]) -> View:
+        """What is needed to answer this request. Asks the store for the zone of the first site."""
+        return View(self, request)
+
+    def _count(self) -> Counts:
+        now = datetime.fromtimestamp(self.now(), UTC)
+        here = now.astimezone(zone(self.zone()))
+        midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
+        return count(self.store, midnight=midnight, now=now)
+
+    def zone(self) -> str:
+        """The zone of the first site: whose dates are meant where nothing says more."""
+        sites = self.store.sites()
+        return sites[0].timezone if sites else "UTC"
+
+
+TheDesk = NamedDependency[SkipValidation[Desk]]
+
+
+class View:
+    """One request, seen by a page."""
+
+    def __init__(self, desk: Desk, request: Request[Any, Any, Any]) -> None:
+        self.desk = desk
+        self.request = request
+        self.user: Principal | None = request.scope.get("user")
+        language = choose(request.cookies.get(COOKIE), request.headers.get("accept-language"))
+        self.words: Words = words(language)
+        self.show = Show(self.words, desk.zone(), now=datetime.fromtimestamp(desk.now(), UTC))
+        self.query: dict[str, str] = dict(request.query_params.items())
+        self.root: str = (request.scope.get("root_path") or "").rstrip("/")
+        self.path: str = request.scope["path"].removeprefix(self.root) or "/"
+
+    @property
+    def back(self) -> str:
+        """This address without the prefix, to come back to; for a page that answers a form, its path."""
+        return self.here().removeprefix(self.root)
+
+    def may(self, role: Role) -> bool:
+        return self.user is not None and may(self.user.role, role)
+
+    @property
+    def fragment(self) -> bool:
+        """A script asks for a part of a page."""
+        return self.request.headers.get("x-part") is not None
+
+    def at(self, path: str, **query: object) -> str:
+        """An address of ours, as the browser is to ask for it. What is ``None`` or empty is left out."""
+        given = {key: str(value) for key, value in query.items() if value not in (None, "")}
+        return self.root + path + (f"?{urlencode(given, safe=MARK)}" if given else "")
+
+    def places(self, ids: Any) -> dict[int, Place]:
+        """The terminals with these ids."""
+        with self.desk.store.reading() as db:
+            return places(db, ids)
+
+    def here(self, **changed: object) -> str:
+        """This address with some of its parameters changed (``None``: left out)."""
+        kept = {key: value for key, value in self.query.items() if key != "done"}
+        return self.at(self.path, **(kept | changed))
+
+    def page(
+        self, template: str, *, status: int = 200, cookies: list[Cookie] | None = None, **values: Any
+    ) -> Html:
+        """The answer: a whole page."""
+        done = self.query.get("done", "")
+        frame = {
+            "view": self,
+            "t": self.words,
+            "show": self.show,
+            "user": self.user,
+            "nav": [(name, path) for name, path, role in NAV if self.may(role)],
+            "at": self.at,
+            "counts": self.desk.counts() if self.user is not None else None,
+            "languages": [(language, NAMES[language]) for language in LANGUAGES],
+            "done": self.words(f"done.{done}") if self.words.has(f"done.{done}") else None,
+        }
+        html = self.desk.templates.get_template(template).render(frame | values)
+        return self._answer(html, status, cookies or [])
+
+    def part(self, template: str, *, headers: Mapping[str, str] | None = None, **values: Any) -> Html:
+        """The answer to a script: a part of a page."""
+        frame = {"view": self, "t": self.words, "show": self.show, "user": self.user, "at": self.at}
+        html = self.desk.templates.get_template(template).render(frame | values)
+        return self._answer(html, 200, [], headers or {})
+
+    def go(self, path: str, *, done: str | None = None, cookies: list[Cookie] | None = None) -> Html:
+        """The answer to a form: look there now. ``path`` is one of ours, without the prefix."""
+        if done is not None:
+            path += f"{'&' if '?' in path else '?'}done={done}"
+        headers = {**HEADERS, "location": self.root + path}
+        return Response(b"", status_code=303, headers=headers, cookies=cookies or [], media_type="text/html")
+
+    def _answer(
+        self, html: str, status: int, cookies: list[Cookie], headers: Mapping[str, str] | None = None
+    ) -> Html:
+        content = html.encode()
+        sent = {**HEADERS, **(headers or {})}
+        if len(content) > _WORTH_COMPRESSING and "gzip" in self.request.headers.get("accept-encoding", ""):
+            content = gzip.compress(content, 5)
+            sent["content-encoding"] = "gzip"
+        return Response(
+            content, status_code=status, headers=sent, cookies=cookies, media_type="text/html; charset=utf-8"
+        )
+
+
+def local_path(text: str | None, otherwise: str = "/") -> str:
+    """A path of ours out of a form or an address; anything that could lead elsewhere becomes ``otherwise``."""
+    if (
+        not text
+        or not text.startswith("/")
+        or text.startswith(("//", "/\\"))
+        or any(ord(c) < 33 for c in text)
+    ):
+        return otherwise
+    parts = urlsplit(text)
+    return otherwise if parts.scheme or parts.netloc else text

@@ -1,0 +1,44 @@
+"""What a form sends (``application/x-www-form-urlencoded``, HTML § 4.10.21.7), read forgivingly.
+
+A field that is missing is the empty text; blanks around a text are left out, as they are where somebody typed.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+from litestar.exceptions import ClientException
+
+__all__ = ["Form"]
+
+MAX_FIELDS = 2000
+"""A thousand boxes to tick, and some more."""
+
+
+class Form:
+    """The fields of a form."""
+
+    def __init__(self, body: bytes) -> None:
+        """Raises 400 for what is no form."""
+        try:
+            self._fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+        except ValueError:
+            raise ClientException("this is no form; go back and send it again") from None
+
+    def __call__(self, name: str) -> str:
+        return self._fields.get(name, [""])[-1].strip()
+
+    def secret(self, name: str) -> str:
+        """As it was typed."""
+        return self._fields.get(name, [""])[-1]
+
+    def many(self, name: str) -> list[str]:
+        return self._fields.get(name, [])
+
+    def numbers(self, name: str) -> list[int]:
+        """The ids that were ticked; what is none is left out."""
+        values = self.many(name)
+        return [int(value) for value in values if value.isascii() and value.isdigit() and len(value) < 19]
+
+    def ticked(self, name: str) -> bool:
+        return bool(self._fields.get(name))

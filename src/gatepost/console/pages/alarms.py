@@ -1,0 +1,97 @@
+"""``/alarms``: what is open, what was, who looked at it, and the life of each."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from litestar import Controller, get, post
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, RawBody
+from msgspec import Struct
+
+from gatepost.console.desk import Html, TheDesk, local_path
+from gatepost.console.forms import Form
+from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.shapes import MAX_ID, read
+from gatepost.store.store import AlarmQuery
+
+__all__ = ["AlarmPages"]
+
+PAGE = 30
+MAX_NOTE = 2000
+
+
+class Tab(Struct, frozen=True):
+    """One way to look at the alarms."""
+
+    name: str
+    state: Literal["open", "clear_failed", "cleared"] | None = None
+    acknowledged: bool | None = None
+
+
+TABS = (
+    Tab("all"),
+    Tab("open", state="open"),
+    Tab("clear_failed", state="clear_failed"),
+    Tab("cleared", state="cleared"),
+    Tab("unacknowledged", acknowledged=False),
+    Tab("acknowledged", acknowledged=True),
+)
+
+
+class AlarmPages(Controller):
+    """``/alarms``."""
+
+    path = "/alarms"
+    opt = VIEWER
+
+    @get(sync_to_thread=True)
+    def list_alarms(self, request: AnyRequest, desk: TheDesk) -> Html:
+        view = desk.view(request)
+        tab = next((tab for tab in TABS if tab.name == view.query.get("show")), TABS[0])
+        query = AlarmQuery(
+            state=tab.state,
+            acknowledged=tab.acknowledged,
+            terminal=view.query.get("terminal") or None,
+            limit=PAGE,
+            cursor=view.query.get("cursor"),
+        )
+        page = read(lambda: desk.store.alarms(query))
+        return view.page(
+            "alarms.html",
+            active="alarms",
+            alarms=page.items,
+            next=page.next_cursor,
+            places=view.places(alarm.terminal_id for alarm in page.items),
+            tabs=[(each.name, each is tab) for each in TABS],
+        )
+
+    @get("/{alarm_id:int}", sync_to_thread=True)
+    def show_alarm(self, request: AnyRequest, alarm_id: FromPath[int], desk: TheDesk) -> Html:
+        view = desk.view(request)
+        alarm = desk.store.alarm(alarm_id) if alarm_id <= MAX_ID else None
+        if alarm is None:
+            raise NotFoundException("there is no such alarm")
+        values: dict[str, Any] = {
+            "alarm": alarm,
+            "place": view.places([alarm.terminal_id])[alarm.terminal_id],
+        }
+        if view.fragment:
+            return view.part("alarm_panel.html", **values)
+        return view.page("alarm.html", active="alarms", **values)
+
+    @post("/{alarm_id:int}/acknowledge", opt=OPERATOR, sync_to_thread=True)
+    def acknowledge(
+        self, request: AnyRequest, alarm_id: FromPath[int], body: RawBody, desk: TheDesk, access: TheAccess
+    ) -> Html:
+        """Somebody has looked at it. Whether the alarm is cleared is another matter."""
+        form = Form(body)
+        now_ms, by = access.doors.now_ms(), request.user.name
+        done = alarm_id <= MAX_ID and read(
+            lambda: desk.store.acknowledge_alarm(alarm_id, by=by, note=form("note")[:MAX_NOTE], now_ms=now_ms)
+        )
+        if not done:
+            raise NotFoundException("there is no such alarm")
+        access.note(request, "alarm.acknowledged", str(alarm_id))
+        desk.counts.forget()
+        return desk.view(request).go(local_path(form("back"), "/alarms"), done="acknowledged")

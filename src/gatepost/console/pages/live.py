@@ -1,0 +1,94 @@
+"""``/``: what happens, as it happens.
+
+Rules:
+
+* The page comes with the latest cards and a *place* in the stream. Its script is woken by ``/api/v1/live`` and asks
+  ``/since?after=PLACE`` for what is new, as finished cards, with the place to go on from. So nothing is lost or
+  repeated however often the connection is, and no card is drawn in two languages of programming.
+* Alarms that are open, and the numbers of the day, come along with each answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from litestar import Controller, get
+from litestar.params import QueryParameter
+
+from gatepost.console.desk import Html, TheDesk, View
+from gatepost.receiver.api.access import VIEWER, AnyRequest
+from gatepost.receiver.api.shapes import MAX_ID
+from gatepost.store import glance, queries
+from gatepost.store.store import AlarmQuery, AlarmRow, RecordRow, Store
+
+__all__ = ["LivePages"]
+
+CARDS = 48
+"""On the page: a wall screen full of them."""
+
+ALARMS = 20
+
+
+class LivePages(Controller):
+    """``/`` and ``/since``."""
+
+    opt = VIEWER
+
+    @get("/", sync_to_thread=True)
+    def live(self, request: AnyRequest, desk: TheDesk) -> Html:
+        view = desk.view(request)
+        place = desk.store.end_of_feed()  # first: what arrives in between is shown twice rather than never
+        with desk.store.reading() as db:
+            records = queries.records_by_id(db, glance.latest(db, CARDS))
+        records = sorted(records, key=lambda record: -record.id)
+        return view.page("live.html", active="live", place=place, **_values(view, records))
+
+    @get("/since", sync_to_thread=True)
+    def since(
+        self, request: AnyRequest, desk: TheDesk, after: Annotated[int, QueryParameter(ge=0, le=MAX_ID)]
+    ) -> Html:
+        view = desk.view(request)
+        records, place, missed = _news(desk.store, after)
+        headers = {"x-place": str(place), "x-records": str(len(records))}
+        return view.part(
+            "live_parts.html",
+            headers=headers,
+            missed=missed,
+            counts=desk.counts(),
+            **_values(view, records),
+        )
+
+
+def _values(view: View, records: Sequence[RecordRow]) -> dict[str, Any]:
+    alarms = _open_alarms(view.desk.store)
+    return {
+        "records": records,
+        "alarms": alarms,
+        "places": view.places([*(row.terminal_id for row in records), *(row.terminal_id for row in alarms)]),
+    }
+
+
+def _news(store: Store, after: int) -> tuple[list[RecordRow], int, int]:
+    """The records behind a place, latest first; the place to go on from; and how many more there were than fit."""
+    ids: list[int] = []
+    place = after
+    while True:
+        items, end = store.feed(place, 500)
+        ids += [item.event_id for item in items if item.kind == "record"]
+        if end == place:
+            break
+        place = end
+    latest = ids[-CARDS:]
+    with store.reading() as db:
+        rows = {row.id: row for row in queries.records_by_id(db, latest)}
+    return [rows[each] for each in reversed(latest) if each in rows], place, len(ids) - len(latest)
+
+
+def _open_alarms(store: Store) -> list[AlarmRow]:
+    """What is not cleared, what nobody has looked at first."""
+    failed = store.alarms(AlarmQuery(state="clear_failed", limit=ALARMS)).items
+    found = store.alarms(AlarmQuery(state="open", limit=ALARMS)).items
+    return sorted(
+        failed + found, key=lambda alarm: (alarm.acknowledged_at is not None, -alarm.first_at.timestamp())
+    )

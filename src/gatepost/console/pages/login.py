@@ -1,0 +1,119 @@
+"""The way in and out: log in, log out, choose the language."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from litestar import Controller, Request, get, post
+from litestar.datastructures import Cookie
+from litestar.exceptions import PermissionDeniedException
+from litestar.params import RawBody
+
+from gatepost.console.desk import Desk, Html, TheDesk, local_path
+from gatepost.console.forms import Form
+from gatepost.console.words import COOKIE, LANGUAGES
+from gatepost.receiver.api.access import OPEN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.session import session_cookie
+from gatepost.receiver.auth import LoginRefused, same_origin, session_secret
+
+__all__ = ["DoorPages", "to_login"]
+
+YEAR_S = 365 * 24 * 3600
+
+AnyoneRequest = Request[Any, Any, Any]
+
+
+def to_login(desk: Desk, request: AnyoneRequest) -> Html:
+    """Ask somebody to log in, and lead them back afterwards."""
+    view = desk.view(request)
+    if view.fragment:
+        return view.page("login.html", status=401, next="/", name="", problem=None, first_time=False)
+    back = view.back if request.method == "GET" else "/"
+    return view.go("/login" if back == "/" else f"/login?next={quote(back, safe='/')}")
+
+
+class DoorPages(Controller):
+    """``/login``, ``/logout``, ``/language``."""
+
+    @get("/login", opt=OPEN, sync_to_thread=True)
+    def show_login(self, request: AnyoneRequest, desk: TheDesk) -> Html:
+        next_page = local_path(request.query_params.get("next"))
+        return _form(desk, request, next_page=next_page)
+
+    @post("/login", opt=OPEN, sync_to_thread=True)
+    def log_in(self, request: AnyoneRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
+        view, form = desk.view(request), Form(body)
+        next_page = local_path(form("next"))
+        headers = dict(request.headers.items())
+        if not same_origin(headers, host=headers.get("host", "")):
+            return _form(
+                desk, request, next_page=next_page, problem=view.words("login.elsewhere"), status=403
+            )
+        try:
+            secret, _ = access.doors.login(
+                form("name"), form.secret("password"), address=access.address(request)
+            )
+        except LoginRefused as refused:
+            problem, status = view.words("login.wrong"), 401
+            if refused.retry_after_s is not None:
+                problem, status = (
+                    view.words("login.wait", span=view.show.span(refused.retry_after_s + 1)),
+                    429,
+                )
+            return _form(
+                desk, request, next_page=next_page, problem=problem, status=status, name=form("name")
+            )
+        before = session_secret(headers)
+        if before:
+            access.doors.logout(before)
+        return view.go(next_page, cookies=[session_cookie(access, request, secret)])
+
+    @post("/logout", opt=VIEWER, sync_to_thread=True)
+    def log_out(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
+        secret = session_secret(dict(request.headers.items()))
+        if secret:
+            access.doors.logout(secret)
+        return desk.view(request).go("/login", cookies=[session_cookie(access, request, None)])
+
+    @post("/language", opt=OPEN, sync_to_thread=True)
+    def choose_language(
+        self, request: AnyoneRequest, body: RawBody, desk: TheDesk, access: TheAccess
+    ) -> Html:
+        """A choice for the browser, not for the account: a desk may be shared."""
+        headers = dict(request.headers.items())
+        if not same_origin(headers, host=headers.get("host", "")):
+            raise PermissionDeniedException("choose the language on the console's own page")
+        form = Form(body)
+        language = next((each for each in LANGUAGES if each == form("language")), LANGUAGES[0])
+        cookie = Cookie(
+            key=COOKIE,
+            value=language,
+            max_age=YEAR_S,
+            path="/",
+            httponly=True,
+            samesite="lax",
+            secure=access.secure(request),
+        )
+        return desk.view(request).go(local_path(form("back")), cookies=[cookie])
+
+
+def _form(
+    desk: Desk,
+    request: AnyoneRequest,
+    *,
+    next_page: str,
+    problem: str | None = None,
+    status: int = 200,
+    name: str = "",
+) -> Html:
+    view = desk.view(request)
+    stats = desk.store.stats()
+    return view.page(
+        "login.html",
+        status=status,
+        next=next_page,
+        name=name,
+        problem=problem,
+        first_time=stats.records == 0 and stats.terminals == 0,
+    )

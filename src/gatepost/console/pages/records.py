@@ -1,0 +1,94 @@
+"""``/records``: a table of what happened, every filter of the API in its address, and each record in full."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from litestar import Controller, get, post
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, RawBody
+from msgspec.structs import replace
+
+from gatepost.console.desk import Html, TheDesk, View
+from gatepost.console.filters import Filters
+from gatepost.console.forms import Form
+from gatepost.receiver.api.access import VIEWER, AnyRequest
+from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, read
+from gatepost.receiver.meaning import Meaning
+from gatepost.store.store import RecordRow
+
+__all__ = ["RecordPages", "person_path"]
+
+PAGE = 50
+
+
+class RecordPages(Controller):
+    """``/records``."""
+
+    path = "/records"
+    opt = VIEWER
+
+    @get(sync_to_thread=True)
+    def list_records(self, request: AnyRequest, desk: TheDesk) -> Html:
+        view = desk.view(request)
+        filters = Filters(view)
+        if (sealed := filters.sealed()) is not None:
+            return view.go(sealed)
+        query = replace(filters.records(), limit=PAGE, cursor=view.query.get("cursor"))
+        page = read(lambda: desk.store.records(query))
+        values: dict[str, Any] = {
+            "filters": filters,
+            "records": page.items,
+            "places": view.places(record.terminal_id for record in page.items),
+            "next": page.next_cursor,
+            "site_options": [(site.id, site.name) for site in desk.store.sites()],
+            "ranges": _ranges(view),
+        }
+        return view.page("records.html", active="records", **values)
+
+    @post(sync_to_thread=True)
+    def filter_records(self, request: AnyRequest, body: RawBody, desk: TheDesk) -> Html:
+        """Turn a form into an address: sealed what is sealed, without what is empty."""
+        return desk.view(request).go(Filters(desk.view(request)).address("/records", Form(body)))
+
+    @get("/{record_id:int}", sync_to_thread=True)
+    def show_record(
+        self, request: AnyRequest, record_id: FromPath[int], desk: TheDesk, meaning: TheMeaning
+    ) -> Html:
+        view = desk.view(request)
+        record = desk.store.record(record_id) if record_id <= MAX_ID else None
+        if record is None:
+            raise NotFoundException("there is no such record")
+        values: dict[str, Any] = {
+            "record": record,
+            "place": view.places([record.terminal_id])[record.terminal_id],
+            "person_path": person_path(meaning, record),
+        }
+        if view.fragment:
+            return view.part("record_panel.html", **values)
+        return view.page("record.html", active="records", **values)
+
+
+def person_path(meaning: Meaning, record: RecordRow) -> str | None:
+    """The page of the person whom a record is about."""
+    if record.person is None:
+        return None
+    scope = f"-{record.terminal_id}" if meaning.rules.scope == "terminal" else ""
+    return f"/people/{record.person.identity_id}{scope}"
+
+
+def _ranges(view: View) -> list[tuple[str, str, bool]]:
+    """Stretches of time that are asked for often: name, address, and whether it is the one shown."""
+    today = view.show.today()
+    now = view.show.local(view.show.now)
+    found = []
+    for name, since in (
+        ("today", datetime(today.year, today.month, today.day)),  # noqa: DTZ001 - of the zone that the filter means
+        ("day", (now - timedelta(days=1)).replace(tzinfo=None, minute=0, second=0)),
+        ("week", datetime(today.year, today.month, today.day) - timedelta(days=6)),  # noqa: DTZ001 - the same
+    ):
+        text = f"{since:%Y-%m-%dT%H:%M}"
+        chosen = view.query.get("since") == text and not view.query.get("until")
+        found.append((name, view.here(since=text, until=None, cursor=None), chosen))
+    return found

@@ -1,0 +1,320 @@
+"""``/terminals``: who pushes here, how they fare; new ones to approve, and how to set one up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Controller, get, post
+from litestar.exceptions import ClientException, NotFoundException
+from litestar.params import FromPath, RawBody
+from msgspec import Struct
+
+from gatepost.console.desk import Desk, Html, TheDesk, local_path
+from gatepost.console.forms import Form
+from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.shapes import MAX_ID, TheRegistrar, answering
+from gatepost.receiver.api.terminals import TerminalItem, terminal_item
+from gatepost.receiver.identify import MAX_SERIAL
+from gatepost.receiver.registrar import Registrar
+from gatepost.store import registry
+from gatepost.store.store import TerminalRow
+
+__all__ = ["TerminalPages", "Setup", "plain_address"]
+
+PAGE = 200
+
+_TROUBLE = {"offline": 0, "late": 1, "online": 2, "never": 3}
+
+TABS = ("all", "to_approve", "online", "late", "offline", "retired")
+
+
+class Setup(Struct, frozen=True):
+    """What to set on a terminal."""
+
+    address: str
+    """``event_dest``."""
+    secret: bool
+    """It has a token in it, which is told this once."""
+
+    @property
+    def body(self) -> str:
+        return f'{{"event_dest": "{self.address}", "enabled": true}}'
+
+    @property
+    def command(self) -> str:
+        """For a shell. Terminals show certificates that they made themselves: ``-k``."""
+        return (
+            "curl -k -u USER:PASSWORD -H 'Content-Type: application/json' \\\n"
+            f"  -d '{self.body}' \\\n"
+            "  https://TERMINAL:8000/v1/event/subscribe"
+        )
+
+
+def plain_address(registrar: Registrar, request: AnyRequest) -> Setup:
+    """The address that any terminal may push to."""
+    return Setup(registrar.address("", asked_at=str(request.base_url)).rstrip("/"), secret=False)
+
+
+class TerminalPages(Controller):
+    """``/terminals``."""
+
+    path = "/terminals"
+    opt = VIEWER
+
+    @get(sync_to_thread=True)
+    def list_terminals(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
+        view = desk.view(request)
+        now_ms = access.doors.now_ms()
+        items = [terminal_item(row, now_ms=now_ms) for row in desk.store.terminals()]
+        tab = view.query.get("show", "all")
+        fitting = sorted((item for item in items if _fits(item, tab, view.query.get("q", ""))), key=_order)
+        start = _start(view.query.get("cursor"))
+        return view.page(
+            "terminals.html",
+            active="terminals",
+            terminals=fitting[start : start + PAGE],
+            next=str(start + PAGE) if len(fitting) > start + PAGE else None,
+            found=len(fitting),
+            tabs=[(name, name == tab, sum(_fits(item, name, "") for item in items)) for name in TABS],
+            misdirected=desk.store.misdirected()[:20],
+        )
+
+    @get("/new", opt=ADMIN, sync_to_thread=True)
+    def new_terminal(self, request: AnyRequest, desk: TheDesk, registrar: TheRegistrar) -> Html:
+        view = desk.view(request)
+        return view.page(
+            "terminal_new.html",
+            active="terminals",
+            sites=_sites(desk),
+            setup=plain_address(registrar, request),
+            given={},
+            problem=None,
+        )
+
+    @post(opt=ADMIN)
+    async def create_terminal(
+        self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess, registrar: TheRegistrar
+    ) -> Html:
+        """Make a terminal and show its address, which nobody is told again: so this is no redirect."""
+        form = Form(body)
+        values = {
+            "serial": form("serial")[:MAX_SERIAL] or None,
+            "name": form("name")[:128] or None,
+            "site_id": (form.numbers("site") or [1])[0],
+            "timezone": form("timezone") or None,
+        }
+        try:
+            with answering():
+                row, token = await registrar.create(values, with_token=True, now_ms=access.doors.now_ms())
+        except ClientException as error:
+            return await asyncio.to_thread(_again, desk, request, registrar, values, error.detail)
+        await asyncio.to_thread(
+            access.note, request, "terminal.created", str(row.id), serial=row.serial, token=True
+        )
+        return await asyncio.to_thread(_told, desk, request, access, registrar, row, token)
+
+    @get("/{terminal_id:int}", sync_to_thread=True)
+    def show_terminal(
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        desk: TheDesk,
+        access: TheAccess,
+        registrar: TheRegistrar,
+    ) -> Html:
+        row = desk.store.terminal(terminal_id) if terminal_id <= MAX_ID else None
+        return _page(desk, request, access, row, setup=plain_address(registrar, request))
+
+    @post("/{terminal_id:int}", opt=ADMIN)
+    async def change_terminal(
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        body: RawBody,
+        desk: TheDesk,
+        access: TheAccess,
+        registrar: TheRegistrar,
+    ) -> Html:
+        form = Form(body)
+        values: dict[str, Any] = {
+            "name": form("name")[:128] or None,
+            "site_id": (form.numbers("site") or [1])[0],
+            "timezone": form("timezone") or None,
+            "networks": form("networks").replace(",", " ").split(),
+        }
+        if form("serial"):
+            values["serial"] = form("serial")[:MAX_SERIAL]
+        return await _change(desk, request, access, registrar, terminal_id, values, action="terminal.changed")
+
+    @post("/{terminal_id:int}/approve", opt=OPERATOR)
+    async def approve_terminal(
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        body: RawBody,
+        desk: TheDesk,
+        access: TheAccess,
+        registrar: TheRegistrar,
+    ) -> Html:
+        with answering():
+            row = await registrar.approve(min(terminal_id, MAX_ID))
+        await _noted(access, request, "terminal.approved", row)
+        desk.counts.forget()
+        back = local_path(Form(body)("back"), f"/terminals/{terminal_id}")
+        return await asyncio.to_thread(lambda: desk.view(request).go(back, done="approved"))
+
+    @post("/{terminal_id:int}/state", opt=ADMIN)
+    async def set_state(
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        body: RawBody,
+        desk: TheDesk,
+        access: TheAccess,
+        registrar: TheRegistrar,
+    ) -> Html:
+        state = Form(body)("state")
+        actions = {"approved": "approved", "held": "held", "retired": "retired"}
+        if state not in actions:
+            raise ClientException("a terminal is approved, held or retired")
+        return await _change(
+            desk, request, access, registrar, terminal_id, {"state": state}, action=f"terminal.{state}"
+        )
+
+    @post("/{terminal_id:int}/token", opt=ADMIN)
+    async def rotate_token(
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        desk: TheDesk,
+        access: TheAccess,
+        registrar: TheRegistrar,
+    ) -> Html:
+        """Give it another address, and show it, this once."""
+        with answering():
+            made = await registrar.rotate_token(min(terminal_id, MAX_ID))
+        if made is None:
+            raise NotFoundException("there is no such terminal")
+        row, token = made
+        await _noted(access, request, "terminal.token_rotated", row)
+        return await asyncio.to_thread(_told, desk, request, access, registrar, row, token)
+
+
+def _fits(item: TerminalItem, tab: str, q: str) -> bool:
+    if q and not any(q.casefold() in (text or "").casefold() for text in (item.name, item.serial, item.site)):
+        return False
+    if tab == "retired":
+        return item.state == "retired"
+    if tab == "to_approve":
+        return item.state in ("new", "held")
+    if tab in ("online", "late", "offline"):
+        return item.state != "retired" and item.presence == tab
+    return True
+
+
+def _order(item: TerminalItem) -> tuple[Any, ...]:
+    """What wants somebody first."""
+    return (
+        item.state == "retired",
+        item.state not in ("held", "new"),
+        _TROUBLE[item.presence],
+        item.site_id,
+        (item.name or item.serial or "").casefold(),
+        item.id,
+    )
+
+
+def _start(cursor: str | None) -> int:
+    return int(cursor) if cursor and cursor.isascii() and cursor.isdigit() and len(cursor) < 9 else 0
+
+
+def _sites(desk: Desk) -> list[tuple[int, str]]:
+    return [(site.id, f"{site.name} · {site.timezone}") for site in desk.store.sites()]
+
+
+def _page(
+    desk: Desk,
+    request: AnyRequest,
+    access: Access,
+    row: TerminalRow | None,
+    *,
+    setup: Setup,
+    problem: str | None = None,
+) -> Html:
+    if row is None:
+        raise NotFoundException("there is no such terminal")
+    view = desk.view(request)
+    with desk.store.reading() as db:
+        refusals = registry.refusals(db, row.id)
+        disagreed = registry.disagreements(db, row.id)
+    return view.page(
+        "terminal.html",
+        status=200 if problem is None else 400,
+        active="terminals",
+        terminal=terminal_item(row, now_ms=access.doors.now_ms()),
+        refusals=refusals,
+        disagreed=disagreed,
+        sites=_sites(desk),
+        setup=setup,
+        problem=problem,
+    )
+
+
+def _told(
+    desk: Desk,
+    request: AnyRequest,
+    access: Access,
+    registrar: Registrar,
+    row: TerminalRow,
+    token: str | None,
+) -> Html:
+    """The terminal's page, with the address that is shown this once."""
+    setup = Setup(registrar.address(token or "", asked_at=str(request.base_url)), secret=True)
+    return _page(desk, request, access, row, setup=setup)
+
+
+def _again(
+    desk: Desk, request: AnyRequest, registrar: Registrar, given: Mapping[str, Any], problem: str
+) -> Html:
+    return desk.view(request).page(
+        "terminal_new.html",
+        status=400,
+        active="terminals",
+        sites=_sites(desk),
+        setup=plain_address(registrar, request),
+        given=given,
+        problem=problem,
+    )
+
+
+async def _change(
+    desk: Desk,
+    request: AnyRequest,
+    access: Access,
+    registrar: Registrar,
+    terminal_id: int,
+    values: Mapping[str, Any],
+    *,
+    action: str,
+) -> Html:
+    try:
+        with answering():
+            row = await registrar.change(min(terminal_id, MAX_ID), values)
+    except ClientException as error:
+        why = error.detail
+        row = await asyncio.to_thread(desk.store.terminal, min(terminal_id, MAX_ID))
+        setup = plain_address(registrar, request)
+        return await asyncio.to_thread(lambda: _page(desk, request, access, row, setup=setup, problem=why))
+    await _noted(access, request, action, row, changed=sorted(values))
+    desk.counts.forget()
+    return await asyncio.to_thread(lambda: desk.view(request).go(f"/terminals/{terminal_id}", done="saved"))
+
+
+async def _noted(
+    access: Access, request: AnyRequest, action: str, row: TerminalRow | None, **detail: object
+) -> None:
+    if row is None:
+        raise NotFoundException("there is no such terminal")
+    await asyncio.to_thread(access.note, request, action, str(row.id), serial=row.serial, **detail)

@@ -1,0 +1,99 @@
+"""Where the console is put together: its pages, their desk, and what becomes of errors.
+
+``routes`` is what :class:`gatepost.receiver.app.Receiver` is handed as ``pages``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from litestar import Request, Response, Router, get
+from litestar.di import Provide
+from litestar.exceptions import HTTPException, NotAuthorizedException
+from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
+
+from gatepost.console.assets import PREFIX
+from gatepost.console.desk import Desk, Html, TheDesk
+from gatepost.console.pages.alarms import AlarmPages
+from gatepost.console.pages.live import LivePages
+from gatepost.console.pages.login import DoorPages, to_login
+from gatepost.console.pages.records import RecordPages
+from gatepost.console.pages.terminals import TerminalPages
+from gatepost.errors import GatepostError, StoreUnavailable
+from gatepost.receiver.api import problem
+from gatepost.receiver.api.access import OPEN
+from gatepost.settings import ReceiverSettings
+from gatepost.store.store import Store
+
+__all__ = ["PAGES", "routes"]
+
+PAGES = (DoorPages, LivePages, RecordPages, AlarmPages, TerminalPages)
+
+AnyoneRequest = Request[Any, Any, Any]
+
+
+def routes(
+    store: Store, settings: ReceiverSettings, *, now: Callable[[], float] = time.time
+) -> Sequence[ControllerRouterHandler]:
+    """The console of a receiver. Raises :class:`~gatepost.console.assets.AssetsMissing`."""
+    desk = Desk(store, settings, now=now)
+    return [
+        Router(
+            "/",
+            route_handlers=[*PAGES, _static],
+            dependencies={"desk": Provide(lambda: desk, sync_to_thread=False)},
+            exception_handlers=_handlers(desk),
+            include_in_schema=False,
+        )
+    ]
+
+
+@get(PREFIX + "{name:str}", opt=OPEN, sync_to_thread=False)
+def _static(request: AnyoneRequest, name: FromPath[str], desk: TheDesk) -> Response[bytes]:
+    return desk.assets.answer(name, request.headers.get("accept-encoding", ""))
+
+
+def _handlers(desk: Desk) -> dict[Any, Any]:
+    def not_logged_in(request: AnyoneRequest, _: NotAuthorizedException) -> Html:
+        return to_login(desk, request)
+
+    def http_failed(request: AnyoneRequest, error: HTTPException) -> Html:
+        return _error(desk, request, error.status_code, error.detail)
+
+    def failed(request: AnyoneRequest, error: GatepostError) -> Html:
+        status = problem.HANDLERS[GatepostError](request, error).status_code
+        return _error(desk, request, status or 500, str(error))
+
+    def unexpected(request: AnyoneRequest, error: Exception) -> Html:
+        problem.HANDLERS[Exception](request, error)  # for the log
+        return _error(desk, request, 500, "")
+
+    return {
+        NotAuthorizedException: not_logged_in,
+        HTTPException: http_failed,
+        GatepostError: failed,
+        Exception: unexpected,
+    }
+
+
+def _error(desk: Desk, request: AnyoneRequest, status: int, why: str) -> Html:
+    """Say what went wrong, in the language of whoever looks."""
+    try:
+        view = desk.view(request)
+        needed = request.scope["route_handler"].opt.get("role", "admin")
+        message = {
+            403: view.words("error.forbidden", role=view.words(f"frame.role_{needed}")),
+            404: view.words("error.not_found"),
+            503: view.words("error.unavailable"),
+            500: view.words("error.failed"),
+        }.get(status) or view.words("error.bad", why=why)
+        return view.page("error.html", status=status, message=message, active="")
+    except GatepostError as error:
+        # The page itself asks the store. Without it there is no page, and this is all there is to say.
+        status = 503 if isinstance(error, StoreUnavailable) else 500
+        return Response(
+            f"gatepost: {error}".encode(), status_code=status, media_type="text/plain; charset=utf-8"
+        )

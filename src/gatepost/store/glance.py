@@ -1,0 +1,91 @@
+"""What can be counted at a glance, however much is stored: today, what is open, who is there.
+
+Functions on a connection, in the caller's transaction. Held terminals do not count.
+"""
+
+from datetime import datetime
+
+from msgspec import Struct
+from sqlalchemy import Connection, func, select
+
+from gatepost.store import schema as t
+from gatepost.store.arrivals import moment, ms
+from gatepost.store.store import TerminalState
+from gatepost.wire.codes import AlarmStatus, RecognitionType
+
+__all__ = ["Heard", "Since", "heard_of", "latest", "open_alarms", "since", "states"]
+
+
+class Since(Struct, frozen=True, kw_only=True):
+    """Records since a moment, and how they went."""
+
+    records: int = 0
+    refused: int = 0
+    strangers: int = 0
+    abnormal: int = 0
+
+
+class Heard(Struct, frozen=True):
+    """A terminal's signs of life."""
+
+    last_seen: datetime | None
+    interval_ms: int | None
+
+
+def since(db: Connection, at: datetime) -> Since:
+    """Count the records from a moment on: out of the index by facet and time, and only that stretch of it."""
+    held = [row.id for row in db.execute(select(t.terminals.c.id).where(t.terminals.c.state == "held"))]
+    r = t.records.c
+    found = {"records": 0, "refused": 0, "strangers": 0, "abnormal": 0}
+    for facet in db.execute(select(t.facets)).all():
+        counted = select(func.count()).where(r.facet_id == facet.id, r.at_ms >= ms(at))
+        count = db.execute(counted).scalar_one()
+        if count and held:
+            count -= db.execute(counted.where(r.terminal_id.in_(held))).scalar_one()
+        found["records"] += count
+        found["refused"] += count if facet.passed == 0 else 0
+        found["strangers"] += count if facet.recognition_type == RecognitionType.STRANGER else 0
+        found["abnormal"] += count if facet.abnormal_type not in (-1, 0) else 0
+    return Since(**found)
+
+
+def latest(db: Connection, limit: int) -> list[int]:
+    """The ids of the records that arrived last, latest first."""
+    r = t.records.c
+    statement = select(r.id).join(t.terminals, t.terminals.c.id == r.terminal_id)
+    return list(
+        db.execute(
+            statement.where(t.terminals.c.state != "held").order_by(r.id.desc()).limit(limit)
+        ).scalars()
+    )
+
+
+def open_alarms(db: Connection) -> int:
+    """Alarms that are not cleared."""
+    c = t.alarms.c
+    counted = select(func.count()).select_from(t.alarms.join(t.terminals, t.terminals.c.id == c.terminal_id))
+    counted = counted.where(c.status < int(AlarmStatus.CLEARED), t.terminals.c.state != "held")
+    return int(db.execute(counted).scalar_one())
+
+
+def states(db: Connection) -> dict[TerminalState, int]:
+    """How many terminals are in each state."""
+    c = t.terminals.c.state
+    rows = db.execute(select(c, func.count().label("many")).group_by(c))
+    return {row.state: row.many for row in rows}
+
+
+def heard_of(db: Connection) -> list[Heard]:
+    """Signs of life of every terminal that is in use."""
+    c = t.tallies.c
+    last = func.max(c.last_at_ms).label("last_ms")
+    statement = (
+        select(t.terminals.c.id, last, func.max(c.interval_ms).label("interval_ms"))
+        .select_from(t.terminals.outerjoin(t.tallies, c.terminal_id == t.terminals.c.id))
+        .where(t.terminals.c.state.in_(("new", "approved")))
+        .group_by(t.terminals.c.id)
+    )
+    return [
+        Heard(None if row.last_ms is None else moment(row.last_ms), row.interval_ms)
+        for row in db.execute(statement)
+    ]

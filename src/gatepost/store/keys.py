@@ -1,0 +1,24 @@
+"""Keys that a store makes for itself and keeps, so that every process on it has the same."""
+
+from collections.abc import Callable
+
+from sqlalchemy import select
+
+from gatepost.store import schema as t
+from gatepost.store.registry import insert
+from gatepost.store.store import Transactions
+
+__all__ = ["kept"]
+
+
+def kept(store: Transactions, name: str, make: Callable[[], bytes]) -> bytes:
+    """The key called ``name``, made if there is none. Two processes that ask at once are given the same."""
+    row = {"name": f"key:{name}", "value": make().hex()}
+    wanted = select(t.meta.c.value).where(t.meta.c.name == row["name"])
+    with store.reading() as db:
+        found = db.execute(wanted).scalar_one_or_none()
+    if found is None:
+        with store.changing(forget=False) as db:
+            db.execute(insert(db, t.meta).values(row).on_conflict_do_nothing(index_elements=["name"]))
+            found = db.execute(wanted).scalar_one()
+    return bytes.fromhex(found)
