@@ -72,6 +72,19 @@ async def test_an_alarm_from_an_address_that_nobody_knows_is_kept_for_that_addre
     assert (row.serial, row.anonymous_peer, row.alarms) == (None, "127.0.0.1", 1)
 
 
+async def test_an_alarm_that_is_pushed_again_is_the_same_whoever_its_address_stands_for_by_then(
+    receiver: Running,
+) -> None:
+    await receiver.push(alarm(status=1))
+    await receiver.push(record(deviceSN="SN-7"))
+    await receiver.push(alarm(status=1))
+    await receiver.push(alarm(trace_id="T-2"))
+    await receiver.push(record(deviceSN="SN-8", uuid="u-8"))
+    assert (await receiver.push(alarm(trace_id="T-2"))).json == SUCCESS
+    assert {(row.trace_id, row.serial) for row in receiver.alarms()} == {("T-1", None), ("T-2", "SN-7")}
+    assert receiver.store.stats().duplicates == 2
+
+
 async def test_the_token_in_the_path_says_whose_push_it_is_and_who_disagrees_is_recorded(
     receiver: Running,
 ) -> None:

@@ -8,7 +8,7 @@ Rules:
   object that is no event is kept raw. What is no JSON object, too large, too deep or of another content type is
   refused, and counted for its terminal: nothing of it could be kept.
 * The ingest stands in front of the web framework, and in front of ASGI: a push costs one decoding and two calls,
-  no task. A task is made only when a terminal is seen for the first time.
+  no task. A task is made only when a terminal is seen for the first time, or an alarm says nothing of itself.
 
 Flow: ``take`` → headers → ``decode`` → ``Directory.decide`` → ``Committer.enqueue`` → ``settled`` → reply.
 """
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
@@ -39,25 +38,32 @@ from gatepost.receiver.identify import (
     peer_address,
     token_digest,
 )
+from gatepost.receiver.push import (
+    Headers,
+    Push,
+    Refuse,
+    check_head,
+    header_text,
+    kept_raw,
+    key_of,
+    milliseconds,
+)
 from gatepost.store.store import Arrival
 from gatepost.wire import (
-    SUCCESS,
+    Alarm,
     Decoded,
     Dialect,
     Problem,
     Record,
     Unknown,
     decode,
-    digest,
-    encode,
     encode_reply,
-    key,
 )
 
 if TYPE_CHECKING:
     from gatepost.receiver.committer import Committer
     from gatepost.receiver.tally import Tally
-    from gatepost.store.store import Store, Stored
+    from gatepost.store.store import Store
 
 __all__ = ["Ingest", "Options"]
 
@@ -66,11 +72,6 @@ log = structlog.get_logger(__name__)
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
-Headers = dict[bytes, bytes]
-Answer = Callable[[int, bytes], None]
-
-_JSON_TYPES = {b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"}
-"""As they mostly come; whatever else may mean JSON is looked at more closely."""
 
 _REASONS = {400: "malformed", 408: "slow", 413: "too large", 431: "too large a head", 503: "busy"}
 """Under which a refusal by the guard is counted."""
@@ -86,15 +87,6 @@ class Options(Struct, frozen=True, kw_only=True):
     retry_after_s: int = 5
     trusted_proxies: Networks = Networks((), setting="trusted_proxies")
     policy: Policy = Policy()
-
-
-class _Refuse(Exception):
-    def __init__(self, status: int, message: str, *, reason: str, terminal_id: int | None = None) -> None:
-        super().__init__(status, message)
-        self.status = status
-        self.message = message
-        self.reason = reason
-        self.terminal_id = terminal_id
 
 
 class Ingest:
@@ -146,12 +138,19 @@ class Ingest:
             token = self.address(request.target.decode("latin-1")) or ""
         headers: Headers = dict(request.headers)
         peer = self._peer(request.address, headers, request.headers)
-        push = _Push(self, token, headers, peer, request.body, request.answer)
+        push = Push(
+            token=token,
+            headers=headers,
+            peer=peer,
+            body=request.body,
+            answer=request.answer,
+            store_raw=self._store_raw,
+        )
         try:
             if request.method != b"POST":
-                raise _Refuse(405, "events are pushed with POST", reason="method")
+                raise Refuse(405, "events are pushed with POST", reason="method")
             self._store_push(push)
-        except _Refuse as refuse:
+        except Refuse as refuse:
             self._refuse(push, refuse)
         except StoreError as error:
             push.answer(503, encode_reply(503, str(error)))
@@ -163,7 +162,7 @@ class Ingest:
         """Take one push, as an ASGI application."""
         try:
             body = await self._read(receive)
-        except _Refuse as refuse:
+        except Refuse as refuse:
             self._tally.refused(None, refuse.reason)
             await _send(send, refuse.status, encode_reply(refuse.status, refuse.message), self._options)
             return
@@ -192,7 +191,7 @@ class Ingest:
     async def misdirected(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a push that went to a path where nothing is received, and remember it to be shown."""
         headers: Headers = dict(scope["headers"])
-        serial = _text(headers.get(b"sn"))
+        serial = header_text(headers.get(b"sn"))
         body = await self._read(receive)
         if body is None:
             return
@@ -217,32 +216,27 @@ class Ingest:
         if scope is None or token is None:
             return
         headers: Headers = dict(scope["headers"])
-        push = _Push(self, token, headers, self._peer(refusal.peer, headers, scope["headers"]), b"", _nobody)
-        self._tally.refused(self._terminal_of(push), _REASONS.get(refusal.status, "malformed"))
+        peer = self._peer(refusal.peer, headers, scope["headers"])
+        whose = self._terminal_of(token, headers, peer)
+        self._tally.refused(whose, _REASONS.get(refusal.status, "malformed"))
 
     # The steps of one push.
 
-    def _store_push(self, push: _Push) -> None:
+    def _store_push(self, push: Push) -> None:
         headers = push.headers
-        kind = headers.get(b"content-type")
-        if kind is not None and kind not in _JSON_TYPES and not _is_json(kind):
-            raise _Refuse(415, "the content type of an event is application/json", reason="content type")
-        coding = headers.get(b"content-encoding")
-        if coding is not None and coding.strip().lower() not in (b"", b"identity"):
-            # Never inflated: a few kilobytes could become gigabytes.
-            raise _Refuse(415, "send the event without Content-Encoding", reason="content encoding")
+        check_head(headers)
         decoded = self._decode(push.body)
         event = decoded.event
         claim = Claim(
             token_digest(push.token) if push.token else None,
-            _text(headers.get(b"sn")),
+            header_text(headers.get(b"sn")),
             event.serial if type(event) is Record else None,
             push.peer,
         )
         decision = self._directory.decide(claim, self._options.policy)
-        if type(decision) is Taken:
+        if type(decision) is Taken and (decision.bind_peer or type(event) is Record):
             self._commit(push, decoded, decision)
-        elif isinstance(decision, Introduced) or (
+        elif isinstance(decision, Taken | Introduced) or (
             claim.token is not None and not self._directory.knows_token(claim.token)
         ):
             task = asyncio.get_running_loop().create_task(self._introduce(push, decoded, claim, decision))
@@ -256,7 +250,7 @@ class Ingest:
         try:
             decoded = decode(body, lenient=True, max_depth=options.max_depth)
         except DecodeError as error:
-            raise _Refuse(400, str(error), reason="no JSON") from None
+            raise Refuse(400, str(error), reason="no JSON") from None
         except Exception as error:
             # A defect of ours must not keep a terminal's queue from moving: what it sent is kept for later.
             log.error("ingest.decoder_failed", kind=type(error).__name__)
@@ -264,11 +258,12 @@ class Ingest:
             decoded = Decoded(Unknown({}), Dialect.V1_3_0, (problem,), body)
         if type(decoded.event) is Unknown and options.on_invalid == "refuse":
             why = "; ".join(f"{problem.where} {problem.why}" for problem in decoded.problems)
-            raise _Refuse(400, why or "type must be 0 or 1", reason="no event")
+            raise Refuse(400, why or "type must be 0 or 1", reason="no event")
         return decoded
 
-    async def _introduce(self, push: _Push, decoded: Decoded, claim: Claim, decision: Decision) -> None:
-        """Ask the store about a token, or have it make a terminal, and decide again."""
+    async def _introduce(self, push: Push, decoded: Decoded, claim: Claim, decision: Decision) -> None:
+        """What takes a question to the store: whose a token is, a terminal that is new, an alarm that only its
+        address tells about. Then as always."""
         directory, committer, store = self._directory, self._committer, self._store
         try:
             token = claim.token
@@ -287,8 +282,14 @@ class Ingest:
                 decision = directory.decide(claim, self._options.policy)
             if not isinstance(decision, Taken):
                 raise _rejection(decision)
+            if not decision.bind_peer and isinstance(decoded.event, Alarm):
+                # The address may have come to stand for another terminal since the alarm was first pushed.
+                same = key_of(decoded)
+                holder = await committer.call(lambda: store.alarm_holder(same, claim.peer))
+                if holder is not None:
+                    decision = replace(decision, terminal_id=holder)
             self._commit(push, decoded, decision)
-        except _Refuse as refuse:
+        except Refuse as refuse:
             self._refuse(push, refuse)
         except StoreError as error:
             push.answer(503, encode_reply(503, str(error)))
@@ -296,11 +297,11 @@ class Ingest:
             log.error("ingest.introduction_failed", kind=type(error).__name__)
             push.answer(503, encode_reply(503, "the receiver failed; send it again later"))
 
-    def _commit(self, push: _Push, decoded: Decoded, taken: Taken) -> None:
+    def _commit(self, push: Push, decoded: Decoded, taken: Taken) -> None:
         event, headers = decoded.event, push.headers
         push.arrival = arrival = Arrival(
             terminal_id=taken.terminal_id,
-            key=_key(decoded),
+            key=key_of(decoded),
             event=event,
             received_at_ms=int(self._now() * 1000),
             original=decoded.original,
@@ -309,28 +310,29 @@ class Ingest:
             dialect=decoded.dialect,
             peer=push.peer,
             bind_peer=taken.bind_peer,
-            sent_at_ms=_milliseconds(headers.get(b"timestamp")),
-            model=_text(headers.get(b"model")),
+            sent_at_ms=milliseconds(headers.get(b"timestamp")),
+            model=header_text(headers.get(b"model")),
             disagreements=taken.disagreements,
         )
         self._committer.enqueue(arrival, push.settled)
 
-    def store_raw(self, push: _Push, why: str) -> None:
+    def _store_raw(self, push: Push, why: str) -> None:
         """The store took every other event, but not this one: keep it in the quarantine instead."""
         try:
-            self._committer.enqueue(_kept_raw(push.arrival, why), push.settled_raw)
+            self._committer.enqueue(kept_raw(push.arrival, why), push.settled_raw)
         except StoreError as error:
             push.answer(503, encode_reply(503, str(error)))
 
-    def _refuse(self, push: _Push, refuse: _Refuse) -> None:
-        terminal_id = refuse.terminal_id
-        self._tally.refused(self._terminal_of(push) if terminal_id is None else terminal_id, refuse.reason)
+    def _refuse(self, push: Push, refuse: Refuse) -> None:
+        whose = refuse.terminal_id
+        if whose is None:
+            whose = self._terminal_of(push.token, push.headers, push.peer)
+        self._tally.refused(whose, refuse.reason)
         push.answer(refuse.status, encode_reply(refuse.status, refuse.message))
 
-    def _terminal_of(self, push: _Push) -> int | None:
+    def _terminal_of(self, token: str, headers: Headers, peer: str) -> int | None:
         """Whose push it was, as far as its head tells and without asking the store."""
-        token = token_digest(push.token) if push.token else None
-        claim = Claim(token, _text(push.headers.get(b"sn")), None, push.peer)
+        claim = Claim(token_digest(token) if token else None, header_text(headers.get(b"sn")), None, peer)
         decision = self._directory.decide(claim, self._options.policy)
         return None if isinstance(decision, Introduced) else decision.terminal_id
 
@@ -352,50 +354,14 @@ class Ingest:
             chunks += message.get("body", b"")
             if len(chunks) > self._options.max_body_bytes:
                 limit = self._options.max_body_bytes
-                raise _Refuse(413, f"a body is limited to {limit} bytes", reason="too large")
+                raise Refuse(413, f"a body is limited to {limit} bytes", reason="too large")
             if not message.get("more_body", False):
                 return bytes(chunks)
 
 
-class _Push:
-    """One push on its way: what it said, and who waits for the answer."""
-
-    __slots__ = ("answer", "arrival", "body", "headers", "ingest", "peer", "token")
-
-    arrival: Arrival
-
-    def __init__(
-        self, ingest: Ingest, token: str, headers: Headers, peer: str, body: bytes, answer: Answer
-    ) -> None:
-        self.ingest = ingest
-        self.token = token
-        self.headers = headers
-        self.peer = peer
-        self.body = body
-        self.answer = answer
-
-    def settled(self, stored: Stored | None, error: Exception | None) -> None:
-        if error is None:
-            self.answer(200, SUCCESS)
-        elif isinstance(error, StoreUnavailable):
-            self.answer(503, encode_reply(503, str(error)))
-        else:
-            self.ingest.store_raw(self, str(error))
-
-    def settled_raw(self, stored: Stored | None, error: Exception | None) -> None:
-        if error is None:
-            self.answer(200, SUCCESS)
-        else:
-            self.answer(503, encode_reply(503, str(error)))
-
-
-def _nobody(status: int, body: bytes) -> None:
-    """Nobody waits for this answer."""
-
-
 def _rejection(decision: Decision) -> Exception:
     if isinstance(decision, Rejected):
-        return _Refuse(
+        return Refuse(
             decision.status, decision.message, reason=decision.reason, terminal_id=decision.terminal_id
         )
     return StoreUnavailable("the terminal could not be made known; send it again later")
@@ -409,45 +375,3 @@ async def _send(send: Send, status: int, body: bytes, options: Options) -> None:
         headers.append((b"allow", b"POST"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _key(decoded: Decoded) -> bytes:
-    event = decoded.event
-    if isinstance(event, Unknown):
-        return blake2b(decoded.original, digest_size=16).digest()
-    return digest(key(event))
-
-
-def _kept_raw(arrival: Arrival, why: str) -> Arrival:
-    """The same push for the quarantine: the store took every other event, but not this one."""
-    event, original = arrival.event, arrival.original
-    if not isinstance(event, Unknown) and event.image is not None:
-        if isinstance(event, Record) and event.user is not None:
-            event = replace(event, user=replace(event.user, pin=""))
-        original = encode(event)
-    return replace(
-        arrival,
-        key=blake2b(original, digest_size=16).digest(),
-        event=Unknown({}),
-        original=original,
-        image=None,
-        problems=(*arrival.problems, Problem("", why)),
-    )
-
-
-def _is_json(kind: bytes) -> bool:
-    essence = kind.partition(b";")[0].strip().lower()
-    return essence in (b"application/json", b"text/json") or (
-        essence.startswith(b"application/") and essence.endswith(b"+json")
-    )
-
-
-def _text(value: bytes | None) -> str | None:
-    return None if value is None else value.decode("utf-8", "replace")
-
-
-def _milliseconds(value: bytes | None) -> int | None:
-    """The ``timestamp`` header, in seconds or milliseconds by its length."""
-    if value is None or not value.isdigit() or len(value) > 13:
-        return None
-    return int(value) * (1000 if len(value) <= 11 else 1)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -96,6 +96,16 @@ class BaseStore(ABC):
         with self.reading() as db:
             found = registry.terminals(db, t.terminals.c.token_digest == digest)
         return found[0] if found else None
+
+    def alarm_holder(self, key: bytes, peer: str) -> int | None:
+        steps = t.alarm_events.c
+        # The terminals are named so that each is one look into UNIQUE (terminal_id, key); the key has no index.
+        query = select(steps.terminal_id).where(
+            steps.terminal_id.in_(select(t.terminals.c.id)), steps.key == key, steps.peer == peer
+        )
+        with self.reading() as db:
+            found = db.execute(query.limit(1)).scalar()
+        return None if found is None else int(found)
 
     def terminals(self) -> list[TerminalRow]:
         with self.reading() as db:

@@ -373,6 +373,13 @@ class Store(Transactions, Protocol):
     def terminal_by_token(self, digest: bytes) -> TerminalRow | None:
         """The terminal whose address bears a token with this digest."""
 
+    def alarm_holder(self, key: bytes, peer: str) -> int | None:
+        """The terminal for which this step of an alarm was stored when it came from this address before.
+
+        An alarm bears no serial, and an address may stand for another terminal by the time that it is pushed
+        again: without this it would be stored twice.
+        """
+
     def terminals(self) -> list[TerminalRow]:
         """Every terminal, by id."""
 

@@ -1,0 +1,147 @@
+"""One push on its way through the ingest: what its head says, what it is the same as, who waits for the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from gatepost.errors import StoreUnavailable
+from gatepost.store.store import Arrival
+from gatepost.wire import SUCCESS, Decoded, Problem, Record, Unknown, digest, encode, encode_reply, key
+
+if TYPE_CHECKING:
+    from gatepost.store.store import Stored
+
+__all__ = [
+    "Answer",
+    "Headers",
+    "Push",
+    "Refuse",
+    "check_head",
+    "header_text",
+    "kept_raw",
+    "key_of",
+    "milliseconds",
+]
+
+Headers = dict[bytes, bytes]
+"""By name in lower case; of a name that comes twice, the last."""
+
+Answer = Callable[[int, bytes], None]
+"""Takes status and body, once."""
+
+_JSON_TYPES = {b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"}
+"""As they mostly come; whatever else may mean JSON is looked at more closely."""
+
+
+class Refuse(Exception):
+    """Carries a reply out of the flow; it never leaves the ingest."""
+
+    def __init__(self, status: int, message: str, *, reason: str, terminal_id: int | None = None) -> None:
+        """``reason`` is what the refusal is counted under; ``terminal_id``, for whom, where that is known."""
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+        self.reason = reason
+        self.terminal_id = terminal_id
+
+
+class Push:
+    """What was said, and who waits for the answer."""
+
+    __slots__ = ("answer", "arrival", "body", "headers", "peer", "store_raw", "token")
+
+    arrival: Arrival
+    """What is to be stored, once it is known."""
+
+    def __init__(
+        self,
+        *,
+        token: str,
+        headers: Headers,
+        peer: str,
+        body: bytes,
+        answer: Answer,
+        store_raw: Callable[[Push, str], None],
+    ) -> None:
+        """``store_raw`` is called if the store took every other event, but not this one."""
+        self.token = token
+        self.headers = headers
+        self.peer = peer
+        self.body = body
+        self.answer = answer
+        self.store_raw = store_raw
+
+    def settled(self, stored: Stored | None, error: Exception | None) -> None:
+        """The committer's word: only now is a push acknowledged."""
+        if error is None:
+            self.answer(200, SUCCESS)
+        elif isinstance(error, StoreUnavailable):
+            self.answer(503, encode_reply(503, str(error)))
+        else:
+            self.store_raw(self, str(error))
+
+    def settled_raw(self, stored: Stored | None, error: Exception | None) -> None:
+        """The same for what was handed to the quarantine instead; there is no third try."""
+        if error is None:
+            self.answer(200, SUCCESS)
+        else:
+            self.answer(503, encode_reply(503, str(error)))
+
+
+def check_head(headers: Headers) -> None:
+    """Refuse another content type than JSON, and a body that would have to be inflated."""
+    kind = headers.get(b"content-type")
+    if kind is not None and kind not in _JSON_TYPES and not _is_json(kind):
+        raise Refuse(415, "the content type of an event is application/json", reason="content type")
+    coding = headers.get(b"content-encoding")
+    if coding is not None and coding.strip().lower() not in (b"", b"identity"):
+        # Never inflated: a few kilobytes could become gigabytes.
+        raise Refuse(415, "send the event without Content-Encoding", reason="content encoding")
+
+
+def _is_json(kind: bytes) -> bool:
+    essence = kind.partition(b";")[0].strip().lower()
+    return essence in (b"application/json", b"text/json") or (
+        essence.startswith(b"application/") and essence.endswith(b"+json")
+    )
+
+
+def header_text(value: bytes | None) -> str | None:
+    """A header in words; what is no UTF-8 in it is replaced."""
+    return None if value is None else value.decode("utf-8", "replace")
+
+
+def milliseconds(value: bytes | None) -> int | None:
+    """The ``timestamp`` header, in seconds or milliseconds by its length."""
+    if value is None or not value.isdigit() or len(value) > 13:
+        return None
+    return int(value) * (1000 if len(value) <= 11 else 1)
+
+
+def key_of(decoded: Decoded) -> bytes:
+    """What makes two pushes of one terminal the same; of what is no event, its text."""
+    event = decoded.event
+    if isinstance(event, Unknown):
+        return blake2b(decoded.original, digest_size=16).digest()
+    return digest(key(event))
+
+
+def kept_raw(arrival: Arrival, why: str) -> Arrival:
+    """The same push for the quarantine: the store took every other event, but not this one."""
+    event, original = arrival.event, arrival.original
+    if not isinstance(event, Unknown) and event.image is not None:
+        if isinstance(event, Record) and event.user is not None:
+            event = replace(event, user=replace(event.user, pin=""))
+        original = encode(event)
+    return replace(
+        arrival,
+        key=blake2b(original, digest_size=16).digest(),
+        event=Unknown({}),
+        original=original,
+        image=None,
+        problems=(*arrival.problems, Problem("", why)),
+    )
