@@ -11,11 +11,13 @@ from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record, 
 
 from gatepost import wire
 from gatepost.errors import StoreUnavailable
+from gatepost.store import upserts
 from gatepost.store.base import BaseStore
 from gatepost.store.pages import BadCursor
 from gatepost.store.registry import Conflict
 from gatepost.store.store import AlarmQuery, RecordQuery, Stored
 from gatepost.store.trouble import MAX_MISDIRECTED
+from gatepost.store.upserts import MAX_DISAGREEMENTS
 from gatepost.wire import Problem
 
 Opener = Callable[[], BaseStore]
@@ -538,6 +540,30 @@ class Trouble:
         rows = store.misdirected()
         assert len(rows) <= MAX_MISDIRECTED
         assert {row.path for row in rows} >= {f"/2/{n}" for n in range(700)}
+
+    def test_made_up_serials_do_not_fill_the_disk(self, store: BaseStore) -> None:
+        for start in range(0, 300, 50):
+            store.write(
+                [
+                    arrival(record(n), disagreements=(("header", f"SN-{n}"),), received_at_ms=RECEIVED_MS + n)
+                    for n in range(start, start + 50)
+                ]
+            )
+        assert store.terminals()[0].disagreements == MAX_DISAGREEMENTS
+
+    def test_many_addresses_do_not_fill_the_disk(
+        self, store: BaseStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(upserts, "MAX_PEERS", 20)
+        for n in range(50):
+            one = arrival(record(n), peer=f"10.0.1.{n}", bind_peer=True, received_at_ms=RECEIVED_MS + n)
+            store.write([one])
+        peers = store.peers()
+        assert len(peers) <= 20
+        assert "10.0.1.49" in peers
+
+    def test_to_write_nothing_is_nothing(self, store: BaseStore) -> None:
+        assert store.write([]) == []
 
     def test_a_closed_store_says_so_and_closes_twice(self, store: BaseStore) -> None:
         store.close()

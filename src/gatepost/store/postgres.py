@@ -49,6 +49,7 @@ _MIGRATING, _WRITER = 0x6761, 0x6762
 _TRIES = 4
 _ALARM = upserts.alarm("postgresql")
 _PEER, _DISAGREEMENT = upserts.peer("postgresql"), upserts.disagreement("postgresql")
+_TRIM_DISAGREEMENTS = upserts.trim_disagreements("postgresql")
 _HORIZON = text(
     "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
     " + (SELECT value::bigint FROM meta WHERE name = 'id_offset')) * 4096"
@@ -210,6 +211,11 @@ class PostgresStore(BaseStore):
                 db.execute(_PEER, peer)
             for disagreement in sorted(lessons.disagreements):
                 db.execute(_DISAGREEMENT, disagreement)
+            for terminal_id in sorted({row[0] for row in lessons.disagreements}):
+                db.execute(_TRIM_DISAGREEMENTS, (terminal_id, terminal_id))
+            if len(self._peers) > upserts.MAX_PEERS:
+                db.execute(upserts.trim_peers())
+                self._changes = ""  # what is left is read at the next batch
             for seen in sorted(lessons.seen, key=lambda row: row[2]):
                 db.execute("UPDATE terminals SET model = %s, dialect = %s WHERE id = %s", seen)
             tallies = [tally.row(number, self.writer) for number, tally in a.add_up(batch, fresh).items()]

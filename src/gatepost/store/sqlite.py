@@ -44,6 +44,7 @@ _CACHE = 20_000
 _TALLIES = {rows: upserts.tally("sqlite", rows) for rows in upserts.ROWS}
 _ALARM = upserts.alarm("sqlite")
 _PEER, _DISAGREEMENT = upserts.peer("sqlite"), upserts.disagreement("sqlite")
+_TRIM_DISAGREEMENTS = upserts.trim_disagreements("sqlite")
 
 
 class SqliteStore(BaseStore):
@@ -106,6 +107,8 @@ class SqliteStore(BaseStore):
     # Writing
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
+        if not batch:
+            return []
         with self._writing:
             with self._transaction():
                 stored = self._write(batch)
@@ -271,6 +274,11 @@ class SqliteStore(BaseStore):
             db.execute(_PEER, peer)
         for disagreement in lessons.disagreements:
             db.execute(_DISAGREEMENT, disagreement)
+        for terminal_id in {row[0] for row in lessons.disagreements}:
+            db.execute(_TRIM_DISAGREEMENTS, (terminal_id, terminal_id))
+        if len(self._peers) > upserts.MAX_PEERS:
+            db.execute(upserts.trim_peers())
+            self._peers = dict(db.execute("SELECT address, terminal_id FROM peers"))
         for seen in lessons.seen:
             db.execute("UPDATE terminals SET model = ?, dialect = ? WHERE id = ?", seen)
 

@@ -10,7 +10,16 @@ from typing import Any
 
 from gatepost.store.arrivals import TALLY_COLUMNS
 
-__all__ = ["ROWS", "tally", "alarm", "peer", "disagreement", "in_steps"]
+__all__ = [
+    "MAX_DISAGREEMENTS", "MAX_PEERS", "ROWS", "tally", "alarm", "peer", "disagreement", "trim_disagreements",
+    "trim_peers", "in_steps",
+]  # fmt: skip
+
+MAX_DISAGREEMENTS = 100
+"""Different ones that are kept of a terminal: whoever makes serials up does not fill the disk with them."""
+
+MAX_PEERS = 65_536
+"""Addresses that are kept; beyond it, the half that was learnt longest ago is forgotten."""
 
 ROWS = (64, 16, 4, 1)
 """Rows of one statement. Few sizes, so that every statement stays prepared."""
@@ -104,3 +113,19 @@ def peer(dialect: str) -> str:
 def disagreement(dialect: str) -> str:
     """Takes terminal, source, what it said, 1, time, time."""
     return _fill(_DISAGREEMENT, dialect, _values(6, dialect))
+
+
+def trim_disagreements(dialect: str) -> str:
+    """Takes terminal, terminal."""
+    mark = "%s" if dialect == "postgresql" else "?"
+    return (
+        f"DELETE FROM disagreements WHERE terminal_id = {mark} AND (source, said) NOT IN"
+        f" (SELECT source, said FROM disagreements WHERE terminal_id = {mark}"
+        f" ORDER BY last_at_ms DESC, count DESC LIMIT {MAX_DISAGREEMENTS})"
+    )
+
+
+def trim_peers() -> str:
+    """Takes nothing."""
+    kept = f"SELECT address FROM peers ORDER BY at_ms DESC LIMIT {MAX_PEERS // 2}"
+    return f"DELETE FROM peers WHERE address NOT IN ({kept})"
