@@ -155,6 +155,8 @@ class Connection:
         """Send bytes. What the peer does to the connection meanwhile is seen by :meth:`read`."""
         with suppress(OSError):
             for part in parts:
+                if self._writer.is_closing():
+                    return
                 self._writer.write(part)
                 async with asyncio.timeout(self._timeout_s):
                     await self._writer.drain()

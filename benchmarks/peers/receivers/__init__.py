@@ -1,0 +1,1 @@
+"""Receivers that nobody here wrote, held against the contract."""
