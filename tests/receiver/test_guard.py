@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from tests.receiver.kit import SUCCESS, Running, Sender, body, receiving, record, request, until
 
+from gatepost.receiver.guard import Request
+
 HEAD = b"POST /Record HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\n"
 
 
@@ -109,7 +111,7 @@ async def test_when_every_connection_is_at_work_a_newcomer_is_told_to_come_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with receiving(tmp_path / "data", max_connections=2) as receiver:
-        waiting: list[object] = []
+        waiting: list[Request] = []
         monkeypatch.setattr(receiver.receiver.guard, "take", waiting.append)
         senders = [await receiver.connect() for _ in range(2)]
         for sender in senders:
@@ -118,6 +120,9 @@ async def test_when_every_connection_is_at_work_a_newcomer_is_told_to_come_back(
         answer = await (await receiver.connect()).answer()
         assert (answer.status, answer.json["code"]) == (503, 503)
         assert int(answer.headers["retry-after"]) > 0
+        for at_work in waiting:
+            at_work.answer(200, b"{}")
+        assert [(await sender.answer()).status for sender in senders] == [200, 200]
 
 
 async def test_bodies_share_one_budget_and_the_largest_that_is_still_arriving_gives_way(

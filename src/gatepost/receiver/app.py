@@ -179,6 +179,7 @@ class Receiver:
         with contextlib.suppress(StoreError):  # counts of refusals; no event is among them
             await asyncio.wait_for(self.flush(), self.settings.stop_timeout_s)
         drained = await self.committer.close(timeout_s=self.settings.stop_timeout_s)
+        self.guard.close()
         log.info("receiver.stopped", drained=drained, committed=self.committer.committed)
 
     async def _keep_house(self) -> None:

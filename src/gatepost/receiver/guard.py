@@ -201,6 +201,11 @@ class Guard:
             connection.expire()
         return len(late)
 
+    def close(self) -> None:
+        """Cut every connection: the server has stopped, and whoever could be answered was."""
+        for connection in list(self._open):
+            connection.abort()
+
     async def run(self) -> None:
         """Sweep for ever."""
         while True:
