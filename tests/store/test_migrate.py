@@ -13,7 +13,7 @@ from tests.postgres import Postgres
 
 from gatepost.errors import StoreCorrupt, StoreTooNew
 from gatepost.store import migrate, schema
-from gatepost.store.postgres import with_driver
+from gatepost.store.server import with_driver
 
 REVISIONS = migrate.revisions()
 

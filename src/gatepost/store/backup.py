@@ -266,7 +266,7 @@ def _publish(building: Path, folder: Path) -> None:
 def _into_postgres(
     file: Path, header: Mapping[str, Any], members: Iterator[tuple[str, bytes]], database: str
 ) -> Mapping[str, int]:
-    from gatepost.store.postgres import settle_offset, where, with_driver
+    from gatepost.store.server import settle_offset, where, with_driver
 
     url = with_driver(database)
     engine = create_engine(url)

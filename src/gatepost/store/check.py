@@ -166,7 +166,7 @@ class _Search:
 
     def repair(self, folder: Path, database: str) -> int:
         if database:
-            from gatepost.store.postgres import with_driver
+            from gatepost.store.server import with_driver
 
             engine = create_engine(with_driver(database))
         else:

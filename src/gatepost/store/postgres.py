@@ -22,17 +22,17 @@ import psycopg
 from psycopg import errors as pg
 from sqlalchemy import Table, create_engine, select, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL, Connection
 
-from gatepost.errors import SettingsError, StoreError, StoreUnavailable
+from gatepost.errors import StoreUnavailable
 from gatepost.store import arrivals as a
 from gatepost.store import migrate, queries, schema, upserts
 from gatepost.store.base import BaseStore, unavailable
+from gatepost.store.server import check_server, connect, settle_offset, short, take_number, where, with_driver
 from gatepost.store.store import Arrival, Stored
 from gatepost.wire import Alarm, Record
 
-__all__ = ["MAX_BATCH", "PostgresStore", "settle_offset", "where", "with_driver"]
+__all__ = ["MAX_BATCH", "PostgresStore"]
 
 MAX_BATCH = 4096
 """Events of one transaction; a longer batch becomes several."""
@@ -40,11 +40,8 @@ MAX_BATCH = 4096
 _CACHE = 20_000
 """Identities whose row id is remembered."""
 
-_OLDEST = 140000
-"""Server version: the oldest that is maintained by its makers."""
-
-_MIGRATING, _WRITER = 0x6761, 0x6762
-"""Classes of advisory locks, so that two receivers do not migrate at once and have different numbers."""
+_MIGRATING = 0x6761
+"""Class of the advisory lock that keeps two receivers from migrating at once."""
 
 _TRIES = 4
 _ALARM = upserts.alarm("postgresql")
@@ -95,15 +92,7 @@ class PostgresStore(BaseStore):
 
     def _prepare(self) -> None:
         with self._engine.connect() as db:
-            version = db.execute(text("SHOW server_version_num")).scalar_one()
-            if int(version) < _OLDEST:
-                raise StoreError(
-                    f"{self._where} is too old (server version {version}); use PostgreSQL 14 or later"
-                )
-            if db.execute(text("SHOW fsync")).scalar_one() != "on":
-                raise StoreError(
-                    f"{self._where} does not sync before it answers; set fsync = on in postgresql.conf"
-                )
+            check_server(db, self._where)
         with self._engine.begin() as db:
             # Of the transaction, so that a process which dies while it migrates leaves nothing locked.
             db.execute(text("SELECT pg_advisory_xact_lock(:class, 0)"), {"class": _MIGRATING})
@@ -137,10 +126,10 @@ class PostgresStore(BaseStore):
                     # A person erased, or a site changed, by another process: what was remembered is stale.
                     self._abort()
                     if attempt == _TRIES - 1:
-                        raise StoreUnavailable(f"{self._where} is too busy: {error}") from error
+                        raise StoreUnavailable(f"{self._where} is too busy: {short(error)}") from error
                 except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
                     self._drop()
-                    raise StoreUnavailable(f"{self._where} cannot be used now: {_short(error)}") from error
+                    raise StoreUnavailable(f"{self._where} cannot be used now: {short(error)}") from error
                 except BaseException:
                     self._abort()
                     raise
@@ -151,24 +140,9 @@ class PostgresStore(BaseStore):
             raise StoreUnavailable("the store is closed")
         if self._connection is not None:
             return self._connection
+        connection = connect(self._conninfo, self._where)
         try:
-            connection = psycopg.connect(
-                self._conninfo,
-                autocommit=True,
-                connect_timeout=5,
-                application_name="gatepost",
-                keepalives_idle=10,
-                keepalives_interval=5,
-                keepalives_count=3,
-                tcp_user_timeout=20_000,
-            )
-        except psycopg.OperationalError as error:
-            raise StoreUnavailable(f"{self._where} cannot be reached: {_short(error)}") from error
-        try:
-            # Whatever the server or the role has as its default: acknowledged means on disk.
-            connection.execute("SET synchronous_commit = on")
-            connection.execute("SET statement_timeout = '30s'")
-            self.writer = _take_number(connection)
+            self.writer = take_number(connection)
         except BaseException:
             connection.close()
             raise
@@ -417,52 +391,3 @@ def _unnest(table: Table, columns: Sequence[str]) -> str:
 
 _INSERTS = _inserts()
 _TALLIES = upserts.tally("postgresql", source=_unnest(schema.tallies, a.TALLY_COLUMNS))
-
-
-def where(url: URL) -> str:
-    """How a database is called in messages: without user and password."""
-    return f"{url.host or url.query.get('host', 'localhost')}/{url.database}"
-
-
-def with_driver(text: str) -> URL:
-    """The URL of the setting ``database``, for SQLAlchemy."""
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        raise SettingsError("database", "is no URL such as postgresql://user:password@host/name") from None
-    if url.drivername.partition("+")[0] not in ("postgresql", "postgres"):
-        raise SettingsError("database", "must begin with postgresql://; leave it empty for SQLite")
-    return url.set(drivername="postgresql+psycopg")
-
-
-def _short(error: Exception) -> str:
-    """The first line, without what follows it: a server's detail quotes values, and those are people."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _take_number(connection: psycopg.Connection[Any]) -> int:
-    """A number that no other process of this database has; it is free again when the connection ends."""
-    for number in range(1, 10_000):
-        row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (_WRITER, number)).fetchone()
-        if row is not None and row[0]:
-            return number
-    raise StoreUnavailable("10,000 receivers on one database are too many")
-
-
-def settle_offset(db: Connection) -> None:
-    """Make sure that ids go on above what is stored, also in a server whose transactions count from elsewhere."""
-    db.execute(text("INSERT INTO meta (name, value) VALUES ('changes', '0') ON CONFLICT DO NOTHING"))
-    db.execute(text("INSERT INTO meta (name, value) VALUES ('id_offset', '0') ON CONFLICT DO NOTHING"))
-    behind = db.execute(
-        text(
-            "SELECT greatest((SELECT max(id) FROM records), (SELECT max(id) FROM alarm_events),"
-            " (SELECT max(id) FROM quarantine)) / 4096 - pg_current_xact_id()::text::bigint"
-        )
-    ).scalar_one()
-    if behind is not None:
-        db.execute(
-            text(
-                "UPDATE meta SET value = :offset WHERE name = 'id_offset' AND value::bigint < cast(:offset AS bigint)"
-            ),
-            {"offset": str(int(behind) + 1)},
-        )

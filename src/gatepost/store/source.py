@@ -94,7 +94,7 @@ def _sqlite(folder: Path) -> Iterator[Source]:
 
 @contextmanager
 def _postgres(database: str) -> Iterator[Source]:
-    from gatepost.store.postgres import where, with_driver
+    from gatepost.store.server import where, with_driver
 
     url = with_driver(database)
     engine = create_engine(url, isolation_level="REPEATABLE READ")
