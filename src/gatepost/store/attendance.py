@@ -31,7 +31,10 @@ from gatepost.store.passages import refused_facets
 from gatepost.store.people import PeopleQuery, Person, Rules, held_terminals, people_page
 from gatepost.store.store import Page, Transactions
 
-__all__ = ["Attended", "PersonAttendance", "GroupAttendance", "GroupDay", "Attendance"]
+__all__ = ["MAX_CELLS", "Attended", "PersonAttendance", "GroupAttendance", "GroupDay", "Attendance"]
+
+MAX_CELLS = 50_000
+"""People times days of one answer: a month of 1,000, or a year of 100."""
 
 
 class Attended(Struct, frozen=True):
@@ -79,10 +82,15 @@ class Attendance:
     def page(self, query: PeopleQuery, first: date, last: date) -> Page[PersonAttendance]:
         """The people who fit, each with their days from ``first`` to ``last``, both included.
 
-        Raises ``ValueError`` for days in the wrong order or too many, and
+        Raises ``ValueError`` for days in the wrong order, or more than :data:`MAX_CELLS` at once, and
         :class:`~gatepost.store.pages.BadCursor`.
         """
-        days_between(first, last)
+        count = days_between(first, last)
+        if count * query.limit > MAX_CELLS:
+            raise ValueError(
+                f"{query.limit} people on {count} days are too much at once;"
+                f" ask for at most {MAX_CELLS // count} people, or for fewer days"
+            )
         with self._store.reading() as db:
             people = people_page(db, query, self.rules)
             found = self._days(db, people.items, first, last)
@@ -97,7 +105,8 @@ class Attendance:
 
     def groups(self, first: date, last: date, *, site_id: int | None = None) -> list[GroupAttendance]:
         """Every group by its name, with how many of it were there on each day."""
-        query = PeopleQuery(site_id=site_id, limit=1000)
+        limit = min(1000, MAX_CELLS // days_between(first, last))
+        query = PeopleQuery(site_id=site_id, limit=limit)
         members: dict[str, _Members] = {}
         while True:
             page = self.page(query, first, last)
@@ -107,7 +116,7 @@ class Attendance:
                     members.setdefault(key, _Members(str(group.get("name")))).add(item.days)
             if page.next_cursor is None:
                 break
-            query = PeopleQuery(site_id=site_id, limit=1000, cursor=page.next_cursor)
+            query = PeopleQuery(site_id=site_id, limit=limit, cursor=page.next_cursor)
         named = sorted(members.items(), key=lambda member: (member[1].name, member[0]))
         return [GroupAttendance(key, found.name, found.people, found.days()) for key, found in named]
 

@@ -18,6 +18,7 @@ from gatepost.errors import StoreUnavailable
 from gatepost.store import queries, registry, trouble
 from gatepost.store import schema as t
 from gatepost.store.again import decode_again
+from gatepost.store.arrivals import text
 from gatepost.store.store import (
     AlarmQuery,
     AlarmRow,
@@ -148,7 +149,9 @@ class BaseStore(ABC):
     def acknowledge_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
         statement = update(t.alarms).where(t.alarms.c.id == alarm_id)
         with self.changing(forget=False) as db:
-            done = db.execute(statement.values(acknowledged_at_ms=now_ms, acknowledged_by=by, note=note))
+            done = db.execute(
+                statement.values(acknowledged_at_ms=now_ms, acknowledged_by=by, note=text(note))
+            )
             return done.rowcount == 1
 
     def feed(self, after: int, limit: int = 500) -> tuple[list[FeedItem], int]:

@@ -210,7 +210,7 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
     allowed = {"serial", "name", "site_id", "timezone", "state", "token_digest", "networks"}
     if unknown := values.keys() - allowed:
         raise StoreError(f"a terminal has no {min(unknown)} that could be set")
-    row = dict(values)
+    row = {name: text(value) if isinstance(value, str) else value for name, value in values.items()}
     if row.get("networks") is not None:
         row["networks"] = msgspec.json.encode(list(row["networks"])).decode() if row["networks"] else None
     return row
@@ -227,11 +227,11 @@ def create_site(db: Connection, name: str, timezone: str, *, now_ms: int) -> Sit
         new = db.execute(t.sites.insert().values(values).returning(t.sites.c.id)).scalar_one()
     except IntegrityError:
         raise Conflict(f"there is already a site called {name}") from None
-    return SiteRow(new, name, timezone, moment(now_ms))
+    return SiteRow(new, text(name), timezone, moment(now_ms))
 
 
 def update_site(db: Connection, site_id: int, *, name: str | None, timezone: str | None) -> None:
-    values = {"name": name, "timezone": timezone}
+    values = {"name": None if name is None else text(name), "timezone": timezone}
     values = {key: value for key, value in values.items() if value is not None}
     try:
         if values:

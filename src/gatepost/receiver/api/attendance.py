@@ -17,7 +17,7 @@ from gatepost.receiver.api.people import (
     attended_item,
     someone_item,
 )
-from gatepost.receiver.api.shapes import Listing, TheMeaning, days, read
+from gatepost.receiver.api.shapes import Listing, TheMeaning, days, read, word
 from gatepost.store.people import PeopleQuery
 
 __all__ = ["AttendanceController"]
@@ -74,7 +74,9 @@ class AttendanceController(Controller):
         somebody was not there is left out.
         """
         stretch = days(day=day, month=month, first=first, last=last)
-        query = PeopleQuery(q=q or None, site_id=site_id, group=group, limit=limit, cursor=cursor)
+        query = PeopleQuery(
+            q=word("q", q), site_id=site_id, group=word("group", group), limit=limit, cursor=cursor
+        )
         page = read(lambda: meaning.attendance.page(query, *stretch))
         items = [
             AttendanceItem(someone_item(item.person), [attended_item(one) for one in item.days])

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.exceptions import ClientException
 from litestar.params import FromQuery, QueryParameter, SkipValidation
 
-from gatepost.receiver.api.shapes import MAX_ID, moment
+from gatepost.receiver.api.shapes import MAX_ID, moment, word
 from gatepost.store.store import AlarmQuery, RecordQuery
 
 __all__ = ["ALARM_FILTERS", "RECORD_FILTERS", "AlarmFilters", "RecordFilters", "told"]
@@ -35,6 +35,7 @@ def _record_filters(
     entry_mode: Code = None,
     has_image: FromQuery[bool | None] = None,
     strangers: FromQuery[bool] = False,
+    outside_time: FromQuery[bool] = False,
     q: FromQuery[str | None] = None,
 ) -> RecordQuery:
     return RecordQuery(
@@ -42,16 +43,17 @@ def _record_filters(
         until=moment("until", until),
         terminal=_which("terminal", terminal, terminal_id),
         site_id=site_id,
-        person=_word("person", person),
-        name=_word("name", name),
-        job_number=_word("job_number", job_number),
+        person=word("person", person),
+        name=word("name", name),
+        job_number=word("job_number", job_number),
         recognition_type=recognition_type,
         passed=passed,
         abnormal_type=abnormal_type,
         entry_mode=entry_mode,
         has_image=has_image,
         strangers=strangers,
-        q=_word("q", q),
+        outside_time=outside_time,
+        q=word("q", q),
     )
 
 
@@ -79,15 +81,8 @@ RECORD_FILTERS = {"filters": Provide(_record_filters, sync_to_thread=False)}
 ALARM_FILTERS = {"filters": Provide(_alarm_filters, sync_to_thread=False)}
 
 
-def _word(name: str, value: str | None) -> str | None:
-    """An empty field of a form filters nothing. A NUL is in no stored text, and PostgreSQL will not hear of it."""
-    if value and "\0" in value:
-        raise ClientException(f"{name} contains a NUL character; leave it out")
-    return value or None
-
-
 def _which(name: str, serial: str | None, number: int | None) -> str | int | None:
-    serial = _word(name, serial)
+    serial = word(name, serial)
     if serial is not None and number is not None:
         raise ClientException("give terminal (a serial) or terminal_id, not both")
     return number if serial is None else serial

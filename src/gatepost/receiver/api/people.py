@@ -21,6 +21,7 @@ from gatepost.receiver.api.shapes import (
     days,
     moment,
     read,
+    word,
 )
 from gatepost.receiver.meaning import Meaning
 from gatepost.store.attendance import Attended
@@ -189,7 +190,12 @@ class PeopleController(Controller):
         Those who first appeared last come first. Strangers are no people: see ``/api/v1/people/strangers``.
         """
         query = PeopleQuery(
-            q=q or None, site_id=site_id, group=group, type=person_type, limit=limit, cursor=cursor
+            q=word("q", q),
+            site_id=site_id,
+            group=word("group", group),
+            type=person_type,
+            limit=limit,
+            cursor=cursor,
         )
         page = read(lambda: meaning.people.page(query))
         return Listing([someone_item(person) for person in page.items], page.next_cursor)
@@ -209,7 +215,7 @@ class PeopleController(Controller):
         query = RecordQuery(
             since=moment("since", since),
             until=moment("until", until),
-            terminal=terminal,
+            terminal=word("terminal", terminal),
             site_id=site_id,
             has_image=has_image,
             strangers=True,

@@ -36,6 +36,7 @@ __all__ = [
     "problems",
     "read",
     "text",
+    "word",
 ]
 
 MAX_LIMIT = 1000
@@ -94,6 +95,13 @@ def moment(name: str, value: str | None) -> datetime | None:
 def text(original: bytes | None) -> str | None:
     """JSON text as it was received."""
     return None if original is None else original.decode("utf-8", "replace")
+
+
+def word(name: str, value: str | None) -> str | None:
+    """An empty field of a form filters nothing. A NUL is in no stored text, and PostgreSQL will not hear of it."""
+    if value and "\0" in value:
+        raise ClientException(f"{name} contains a NUL character; leave it out")
+    return value or None
 
 
 def days(*, day: str | None, month: str | None, first: str | None, last: str | None) -> tuple[date, date]:

@@ -1,0 +1,138 @@
+import random
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from tests.store.events import NOON, arrival, record
+
+from gatepost.store.attendance import MAX_CELLS, Attendance, Attended
+from gatepost.store.base import BaseStore
+from gatepost.store.passages import day_of
+from gatepost.store.people import People, PeopleQuery, Rules, Scope
+from gatepost.store.store import Arrival
+from gatepost.wire import Group, User
+
+FIRST, LAST = date(2024, 3, 1), date(2024, 3, 31)
+
+
+@pytest.fixture
+def store(open_store: Callable[[], BaseStore]) -> BaseStore:
+    """Terminals 1 and 2 stand in Berlin, terminal 3 in Shanghai."""
+    store = open_store()
+    store.update_site(1, timezone="Europe/Berlin")
+    store.create_site("Shanghai", "Asia/Shanghai", now_ms=0)
+    for serial, site_id in (("SN-1", 1), ("SN-2", 1), ("SN-3", 2)):
+        store.create_terminal(now_ms=0, serial=serial, site_id=site_id)
+    return store
+
+
+def passage(number: int, at: datetime, terminal_id: int = 1, user: User | None = None) -> Arrival:
+    event = record(number, recorded_at=at, user=user or User(user_id="5", name="王五"))
+    return arrival(event, terminal_id)
+
+
+def test_a_month_has_the_days_on_which_somebody_was_there(store: BaseStore) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    times = [
+        datetime(2024, 3, 1, 0, 0, tzinfo=berlin),
+        datetime(2024, 3, 1, 23, 59, tzinfo=berlin),
+        datetime(2024, 3, 31, 1, 30, tzinfo=berlin),  # the day has 23 hours
+        datetime(2024, 3, 31, 23, 30, tzinfo=berlin),
+        datetime(2024, 4, 1, 0, 0, tzinfo=berlin),
+    ]
+    store.write([passage(number, at) for number, at in enumerate(times)])
+    (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
+    assert found.days == (
+        Attended(FIRST, times[0].astimezone(UTC), times[1].astimezone(UTC), 2),
+        Attended(LAST, times[2].astimezone(UTC), times[3].astimezone(UTC), 2),
+    )
+
+
+def test_each_person_has_the_days_of_their_own_site(store: BaseStore) -> None:
+    at = datetime(2024, 3, 5, 20, 0, tzinfo=UTC)
+    store.write([passage(1, at, 1), passage(2, at, 3, User(user_id="6", name="李六"))])
+    page = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST)
+    assert {item.person.user_id: [one.day.day for one in item.days] for item in page.items} == {
+        "5": [5],
+        "6": [6],
+    }
+
+
+def test_people_who_were_not_there_are_listed_without_days(store: BaseStore) -> None:
+    store.write([passage(1, NOON)])
+    (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
+    assert (found.person.user_id, found.days) == ("5", ())
+
+
+def test_refusals_and_held_terminals_do_not_count(store: BaseStore) -> None:
+    at = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
+    refused = record(
+        1, recorded_at=at - timedelta(hours=1), passed=False, user=User(user_id="5", name="王五")
+    )
+    store.write([arrival(refused), passage(2, at, 1), passage(3, at + timedelta(hours=1), 2)])
+    store.update_terminal(2, state="held")
+    (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
+    assert found.days == (Attended(date(2024, 3, 5), at, at, 1),)
+
+
+def test_a_group_is_counted_by_day(store: BaseStore) -> None:
+    lab, zoo = Group(id="1", name="Lab"), Group(id="2", name="Zoo")
+    at = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
+    anna = User(user_id="1", name="Anna", groups=(lab, zoo))
+    bert = User(user_id="2", name="Bert", groups=(lab,))
+    away = User(user_id="3", name="Away", groups=(zoo,))
+    store.write(
+        [passage(1, at, 1, anna), passage(2, at + timedelta(hours=1), 2, bert), passage(3, NOON, 1, away)]
+    )
+    groups = Attendance(store, Rules()).groups(FIRST, LAST)
+    assert [(group.name, group.people, [(d.day.day, d.present) for d in group.days]) for group in groups] == [
+        ("Lab", 2, [(5, 2)]),
+        ("Zoo", 2, [(5, 1)]),
+    ]
+    assert (groups[0].days[0].first_in, groups[0].days[0].last_out) == (at, at + timedelta(hours=1))
+    assert Attendance(store, Rules()).groups(FIRST, LAST, site_id=2) == []
+
+
+def test_groups_count_everybody_however_many_pages_they_fill(
+    store: BaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatepost.store.attendance.MAX_CELLS", 31 * 2)
+    at = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
+    lab = (Group(id="1", name="Lab"),)
+    store.write([passage(n, at, 1, User(user_id=str(n), name="x", groups=lab)) for n in range(7)])
+    (group,) = Attendance(store, Rules()).groups(FIRST, LAST)
+    assert (group.people, group.days[0].present) == (7, 7)
+
+
+def test_too_much_at_once_says_what_to_ask_for(store: BaseStore) -> None:
+    attendance = Attendance(store, Rules())
+    with pytest.raises(ValueError, match=f"at most {MAX_CELLS // 366} people"):
+        attendance.page(PeopleQuery(limit=1000), date(2024, 1, 1), date(2024, 12, 31))
+    with pytest.raises(ValueError, match="before the first"):
+        attendance.page(PeopleQuery(), LAST, FIRST)
+
+
+@pytest.mark.parametrize("scope", ["site", "terminal", "everywhere"])
+@pytest.mark.parametrize("rules", [{}, {"repeat_ms": 0, "day_starts_min": 240}, {"repeat_ms": 3_600_000}])
+def test_a_month_is_the_sum_of_its_days(store: BaseStore, scope: Scope, rules: dict[str, int]) -> None:
+    rand = random.Random(f"{scope}{rules}")
+    batch = []
+    for number in range(400):
+        at = datetime(2024, 3, 29, tzinfo=UTC) + timedelta(
+            seconds=rand.choice((1, 60, 3600)) * rand.randrange(80)
+        )
+        who = User(user_id=str(rand.randrange(3)), name=rand.choice(("Anna", "Bert")))
+        passed = rand.choice((True, True, True, False, None))
+        event = record(number, recorded_at=at, user=who, passed=passed)
+        batch.append(arrival(event, 1 + number % 3))
+    store.write(batch)
+    read = Rules(scope=scope, **rules)
+    attendance = Attendance(store, read)
+    people = People(store, read).page(PeopleQuery()).items
+    assert people
+    for person in people:
+        one_by_one = [day_of(store, person, FIRST + timedelta(days=number), read) for number in range(31)]
+        expected = [(d.day, d.first_in, d.last_out, d.passages) for d in one_by_one if d.passages]
+        found = attendance.days(person, FIRST, LAST)
+        assert [(d.day, d.first_in, d.last_out, d.passages) for d in found] == expected

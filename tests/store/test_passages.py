@@ -1,0 +1,126 @@
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+from tests.store.events import NOON, arrival, record
+
+from gatepost.store.base import BaseStore
+from gatepost.store.passages import PersonDay, day_of
+from gatepost.store.people import People, PeopleQuery, Rules
+from gatepost.wire import AbnormalType, User
+
+DAY = date(2024, 5, 6)
+
+
+@pytest.fixture
+def store(open_store: Callable[[], BaseStore]) -> BaseStore:
+    store = open_store()
+    for serial in ("SN-1", "SN-2"):
+        store.create_terminal(now_ms=0, serial=serial, name=f"Gate {serial[-1]}")
+    return store
+
+
+def went(store: BaseStore, at: datetime, terminal_id: int = 1, **fields: Any) -> int:
+    user = fields.pop("user", None) or User(user_id="5", name="王五")
+    event = record(uuid=f"{at}-{terminal_id}-{fields}", recorded_at=at, user=user, **fields)
+    return store.write([arrival(event, terminal_id)])[0].id
+
+
+def seconds(number: float) -> datetime:
+    return NOON + timedelta(seconds=number)
+
+
+def day(store: BaseStore, when: date = DAY, **rules: Any) -> PersonDay:
+    read = Rules(**rules)
+    (person,) = People(store, read).page(PeopleQuery()).items
+    return day_of(store, person, when, read)
+
+
+def test_a_day_has_its_first_and_last_passage_and_every_one_between(store: BaseStore) -> None:
+    ids = [went(store, seconds(at), terminal_id) for at, terminal_id in ((60, 1), (0, 2), (3600, 1))]
+    found = day(store)
+    assert (found.first_in, found.last_out, found.passages) == (seconds(0), seconds(3600), 3)
+    assert [item.record_id for item in found.items] == [ids[1], ids[0], ids[2]]
+    assert [(item.serial, item.terminal) for item in found.items[:2]] == [
+        ("SN-2", "Gate 2"),
+        ("SN-1", "Gate 1"),
+    ]
+
+
+def test_a_day_on_which_nobody_came_is_empty(store: BaseStore) -> None:
+    went(store, seconds(0))
+    found = day(store, DAY + timedelta(days=1))
+    assert (found.first_in, found.last_out, found.passages, found.items) == (None, None, 0, ())
+    assert found.begins_at == datetime.fromisoformat("2024-05-07T00:00Z")
+    assert found.ends_at == datetime.fromisoformat("2024-05-08T00:00Z")
+
+
+def test_passages_at_one_terminal_within_the_time_set_count_once(store: BaseStore) -> None:
+    for at in (0, 10, 20, 31):  # each within ten seconds of the one before, but the last
+        went(store, seconds(at))
+    found = day(store, repeat_ms=10_000)
+    assert [(item.at, item.repeats) for item in found.items] == [(seconds(0), 2), (seconds(31), 0)]
+    assert (found.passages, found.last_out) == (2, seconds(31))
+    assert day(store, repeat_ms=0).passages == 4
+    assert day(store, repeat_ms=9_000).passages == 4
+
+
+def test_passages_at_two_terminals_are_two(store: BaseStore) -> None:
+    for at, terminal_id in ((0, 1), (1, 2), (2, 1), (3, 2)):
+        went(store, seconds(at), terminal_id)
+    assert [(item.terminal_id, item.repeats) for item in day(store).items] == [(1, 1), (2, 1)]
+
+
+def test_a_repeat_of_the_day_before_is_none_of_this_day(store: BaseStore) -> None:
+    midnight = datetime.fromisoformat("2024-05-07T00:00Z")
+    went(store, midnight - timedelta(seconds=3))
+    went(store, midnight + timedelta(seconds=3))
+    assert day(store, DAY).passages == 1
+    assert day(store, DAY + timedelta(days=1)).items == ()
+
+
+def test_a_refusal_is_no_passage_but_is_told(store: BaseStore) -> None:
+    went(store, seconds(0), passed=False)
+    went(store, seconds(1))
+    went(store, seconds(2), passed=False)
+    went(store, seconds(60), passed=None)  # old firmware does not say
+    found = day(store)
+    assert [(item.refused, item.repeats) for item in found.items] == [(True, 1), (False, 0), (False, 0)]
+    assert (found.first_in, found.passages, found.refused) == (seconds(1), 2, 1)
+
+
+def test_a_visitor_outside_their_time_is_marked(store: BaseStore) -> None:
+    guest = User(user_id="5", name="Guest", type=2, guest_from=seconds(100), guest_until=seconds(200))
+    for at in (99, 100, 200, 201):
+        went(store, seconds(at), user=guest)
+    went(store, seconds(150), 2, user=guest, abnormal_type=int(AbnormalType.VISITOR_EXPIRED))
+    found = day(store, repeat_ms=0)
+    assert [item.outside_time for item in found.items] == [True, False, True, False, True]
+
+
+def test_the_night_belongs_to_the_day_before_its_boundary(store: BaseStore) -> None:
+    store.update_site(1, timezone="Asia/Shanghai")
+    went(store, datetime.fromisoformat("2024-05-06T22:00+08:00"))
+    went(store, datetime.fromisoformat("2024-05-07T03:30+08:00"))
+    found = day(store, DAY, day_starts_min=240)
+    assert (found.passages, found.last_out) == (2, datetime.fromisoformat("2024-05-07T03:30+08:00"))
+    assert day(store, DAY).passages == 1
+
+
+def test_a_person_of_one_terminal_has_the_passages_there(store: BaseStore) -> None:
+    went(store, seconds(0), 1)
+    went(store, seconds(60), 2)
+    rules = Rules(scope="terminal")
+    people = People(store, rules).page(PeopleQuery()).items
+    assert [[item.terminal_id for item in day_of(store, one, DAY, rules).items] for one in people] == [
+        [2],
+        [1],
+    ]
+
+
+def test_what_a_held_terminal_saw_is_not_shown(store: BaseStore) -> None:
+    went(store, seconds(0), 1)
+    went(store, seconds(60), 2)
+    store.update_terminal(2, state="held")
+    assert [item.terminal_id for item in day(store).items] == [1]
