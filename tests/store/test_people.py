@@ -23,7 +23,7 @@ def store(open_store: Callable[[], BaseStore]) -> BaseStore:
 
 def seen(store: BaseStore, at: int, terminal_id: int = 1, **user: Any) -> int:
     """Somebody is seen ``at`` seconds after noon; answer the record's id."""
-    who = {"user_id": "5", "name": "王五", "type": 1} | user
+    who: dict[str, Any] = {"user_id": "5", "name": "王五", "type": 1} | user
     event = record(at, user=User(**who))
     return store.write([arrival(event, terminal_id)])[0].id
 

@@ -1,0 +1,137 @@
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.store.events import NOON, arrival, record
+
+from gatepost.store.base import BaseStore
+from gatepost.store.store import RecordQuery, RecordRow
+from gatepost.wire import AbnormalType, EntryMode, User
+
+GUEST = User(
+    user_id="g",
+    name="Guest",
+    type=2,
+    guest_from=NOON + timedelta(seconds=100),
+    guest_until=NOON + timedelta(seconds=200),
+)
+
+
+@pytest.fixture
+def store(open_store: Callable[[], BaseStore]) -> BaseStore:
+    store = open_store()
+    for serial in ("SN-1", "SN-2"):
+        store.create_terminal(now_ms=0, serial=serial)
+    return store
+
+
+def write(store: BaseStore, *events: Any) -> list[int]:
+    return [
+        stored.id for stored in store.write([arrival(event, 1 + n % 2) for n, event in enumerate(events)])
+    ]
+
+
+def found(store: BaseStore, **query: Any) -> list[int]:
+    return [row.id for row in store.records(RecordQuery(**query)).items]
+
+
+def every_page(store: BaseStore, **query: Any) -> list[RecordRow]:
+    rows: list[RecordRow] = []
+    cursor = None
+    for _ in range(1000):
+        page = store.records(RecordQuery(cursor=cursor, **query))
+        rows += page.items
+        cursor = page.next_cursor
+        if cursor is None or not page.items:
+            break
+    return rows
+
+
+def test_strangers_are_faces_without_a_person(store: BaseStore) -> None:
+    nobody: dict[str, Any] = {"user": None, "passed": False}
+    ids = write(
+        store,
+        record(1, recognition_type=3, **nobody),
+        record(2, recognition_type=0, **nobody),
+        record(3, recognition_type=None, **nobody),
+        record(4, recognition_type=4, **nobody),
+        record(5, recognition_type=3, user=User(user_id="5", name="王五")),  # it knew after all
+        record(6, recognition_type=1, **nobody),
+        record(7, recognition_type=None, entry_mode=int(EntryMode.BUTTON), **nobody),
+        record(8),
+    )
+    for order in ("oldest", "received"):
+        assert found(store, strangers=True, order=order) == ids[:4]
+    assert found(store, strangers=True, recognition_type=4) == [ids[3]]
+    assert found(store, strangers=True, terminal="SN-1") == [ids[2], ids[0]]
+    assert found(store, strangers=True, q="王") == []
+
+
+def test_visitors_are_found_before_and_after_their_time_and_when_refused_for_it(store: BaseStore) -> None:
+    ids = write(
+        store,
+        record(99, user=GUEST),
+        record(100, user=GUEST),
+        record(200, user=GUEST),
+        record(201, user=GUEST),
+        record(150, user=GUEST, abnormal_type=int(AbnormalType.VISITOR_EXPIRED), passed=False),
+        record(300),
+        record(301, user=User(user_id="h", name="Half", guest_until=NOON)),
+        record(302, user=None, abnormal_type=int(AbnormalType.VISITOR_EXPIRED)),
+    )
+    outside = [ids[0], ids[4], ids[3], ids[6], ids[7]]
+    assert found(store, outside_time=True, order="oldest") == outside
+    assert found(store, outside_time=True) == outside[::-1]
+    assert found(store, outside_time=True, order="received") == sorted(outside)
+    assert [row.id for row in every_page(store, outside_time=True, limit=2)] == outside[::-1]
+    assert found(store, outside_time=True, name="Guest", order="oldest") == outside[:3]
+    assert found(store, outside_time=True, name="Guest", order="received") == sorted(outside[:3])
+    assert found(store, outside_time=True, passed=False) == [ids[4]]
+    assert found(store, outside_time=True, since=NOON + timedelta(seconds=201)) == outside[:1:-1]
+    assert found(store, outside_time=True, terminal="SN-2", order="oldest") == [ids[3], ids[7]]
+
+
+def test_a_search_in_the_order_of_arrival_finds_the_same(store: BaseStore) -> None:
+    ids = write(store, *(record(number) for number in range(10)))
+    for q in ("王3", "J3"):
+        assert found(store, q=q, order="received") == [ids[3], ids[8]]
+        assert found(store, q=q, order="newest") == [ids[8], ids[3]]
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_pages_of_more_people_than_fit_on_one_have_every_record_once(store: BaseStore, order: Any) -> None:
+    rand = random.Random(7)
+    events = [
+        record(
+            number,
+            recorded_at=NOON + timedelta(seconds=rand.randrange(40)),  # many at the same moment
+            passed=rand.random() < 0.7,
+            user=User(user_id=str(rand.randrange(60)), name=rand.choice(("Anna", "Bert", "Zoe"))),
+        )
+        for number in range(300)
+    ]
+    write(store, *events)
+    everything = every_page(store, order=order, limit=1000)
+    for query in (
+        {"q": "n"},
+        {"name": "Bert"},
+        {"q": "1", "passed": True},
+        {"name": "Zoe", "terminal": "SN-2"},
+    ):
+        expected = [row.id for row in everything if _fits(row, **query)]
+        assert expected
+        for limit in (1, 3, 20):
+            assert [row.id for row in every_page(store, order=order, limit=limit, **query)] == expected
+
+
+def _fits(row: RecordRow, **query: Any) -> bool:
+    person = row.person
+    assert person is not None
+    return (
+        query.get("name", person.name) in person.name
+        and any(query.get("q", "") in text for text in (person.name, person.user_id))
+        and query.get("passed", row.passed) == row.passed
+        and query.get("terminal", row.serial) == row.serial
+    )
