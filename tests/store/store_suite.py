@@ -12,8 +12,10 @@ from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record, 
 from gatepost import wire
 from gatepost.errors import StoreUnavailable
 from gatepost.store import upserts
+from gatepost.store.arrivals import DAY_MS
 from gatepost.store.base import BaseStore
 from gatepost.store.pages import BadCursor
+from gatepost.store.queries import image_place
 from gatepost.store.registry import Conflict
 from gatepost.store.store import AlarmQuery, RecordQuery, Stored
 from gatepost.store.trouble import MAX_MISDIRECTED
@@ -572,5 +574,35 @@ class Trouble:
             store.write([arrival(record(1))])
 
 
-class StoreSuite(Writing, Listing, Alarms, Terminals, Trouble):
+class Leaving:
+    def test_images_are_deleted_by_their_place_and_no_other_goes(self, store: BaseStore) -> None:
+        store.write([arrival(record(n), image=JPEG) for n in range(3)])
+        with store.reading() as db:
+            first, second, _ = (image_place(db, row.id) for row in store.records(RecordQuery()).items)
+        assert first is not None
+        assert second is not None
+        assert store.remove_images([first, second, (1, 1)]) == 2
+        assert store.remove_images([first]) == 0
+        assert [store.image(row.id) for row in store.records(RecordQuery()).items] == [None, None, JPEG]
+
+    def test_images_of_days_before_a_day_are_dropped_until_none_is_left(self, store: BaseStore) -> None:
+        today = RECEIVED_MS // DAY_MS
+        for day in range(3):
+            store.write([arrival(record(day), image=JPEG, received_at_ms=RECEIVED_MS + day * DAY_MS)])
+        assert store.image_days() == [today, today + 1, today + 2]
+        while store.drop_images(today + 2, limit=1):
+            pass
+        assert store.image_days() == [today + 2]
+
+    def test_the_sizes_tell_what_is_on_disk(self, store: BaseStore) -> None:
+        store.write([arrival(record(), image=JPEG)])
+        before = store.sizes()
+        store.write([arrival(record(n), image=JPEG) for n in range(2, 40)])
+        after = store.sizes()
+        assert set(after) == {"events", "images"}
+        assert after["images"] - before["images"] > 30 * len(JPEG)
+        assert store.scrub()
+
+
+class StoreSuite(Writing, Listing, Alarms, Terminals, Trouble, Leaving):
     """All of it."""

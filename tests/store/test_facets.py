@@ -4,7 +4,7 @@ from tests.store.conftest import Opener
 from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
 
 from gatepost.store.base import BaseStore
-from gatepost.store.facets import ensure, take_images_away
+from gatepost.store.facets import ensure, take_images_away, take_images_from
 from gatepost.store.store import RecordQuery
 
 DAY_MS = 86_400_000
@@ -48,3 +48,13 @@ def test_what_arrives_afterwards_is_found_too(open_store: Opener) -> None:
     store.write([arrival(record(100)), arrival(record(101), image=JPEG)])
     assert [row.uuid for row in store.records(RecordQuery(has_image=True)).items] == ["uuid-101"]
     assert len(store.records(RecordQuery(has_image=False)).items) == 13
+
+
+def test_images_are_taken_from_single_records_by_id(open_store: Opener) -> None:
+    store = fill(open_store)
+    ids = [row.id for row in store.records(RecordQuery()).items]
+    with store.changing() as db:
+        assert take_images_from(db, ids[:2]) == 2
+        assert take_images_from(db, ids[1:3]) == 1
+    assert [row.id for row in store.records(RecordQuery(has_image=False)).items] == ids[:3]
+    assert [row.id for row in store.records(RecordQuery(has_image=True)).items] == ids[3:]

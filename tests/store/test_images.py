@@ -112,6 +112,31 @@ os.kill(os.getpid(), 9)
     assert [n for n, _ in again.scan(DAY)] == [1]
 
 
+def test_an_image_that_is_deleted_is_overwritten_also_in_the_file_that_is_being_written(
+    tmp_path: Path,
+) -> None:
+    files = DayFiles(tmp_path / "images")
+    for day in (DAY, DAY + 1):
+        files.reserve(day, 2)
+        files.add([(1, b"a face" * 9999), (2, b"another" * 9999)])
+    for day in (DAY, DAY + 1):
+        assert files.remove(day, [1, 7]) == 1
+        assert (files.read(day, 1), files.read(day, 2)) == (None, b"another" * 9999)
+        assert b"a facea face" not in files.path(day).read_bytes()
+    assert files.remove(DAY + 2, [1]) == 0
+    files.reserve(DAY + 1, 1)
+    files.add([(3, b"x")])
+    assert files.read(DAY + 1, 3) == b"x"
+
+
+def test_a_day_that_is_dropped_while_it_is_read_is_as_if_it_had_never_been(tmp_path: Path) -> None:
+    files = DayFiles(tmp_path / "images")
+    files.add([(files.reserve(DAY, 1), b"x")])
+    files.drop(DAY)
+    assert files.read(DAY, 1) is None
+    assert files.days() == []
+
+
 def test_a_file_can_be_opened_to_read_only(tmp_path: Path) -> None:
     files = DayFiles(tmp_path / "images")
     files.add([(files.reserve(DAY, 1), b"x")])

@@ -64,6 +64,21 @@ class BaseStore(ABC):
         """The id below which everything is settled: committed or never to come. ``None``: all of it is."""
 
     @abstractmethod
+    def image_days(self) -> list[int]: ...
+
+    @abstractmethod
+    def remove_images(self, places: Sequence[tuple[int, int]]) -> int: ...
+
+    @abstractmethod
+    def drop_images(self, before_day: int, *, limit: int) -> int: ...
+
+    @abstractmethod
+    def scrub(self) -> bool: ...
+
+    @abstractmethod
+    def sizes(self) -> dict[str, int]: ...
+
+    @abstractmethod
     def close(self) -> None: ...
 
     @contextmanager

@@ -1,9 +1,10 @@
 """Facets: every combination of coded fields that has occurred, in a table; a record points to its own.
 
 ``has_image`` is one of the fields, so whoever takes images away has to move the records to the facet without:
-:func:`take_images_away` is the only way to do it.
+:func:`take_images_away` does it for whatever fits a condition, :func:`take_images_from` for records by id.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, select, update
 from gatepost.store import schema as t
 from gatepost.store.registry import insert
 
-__all__ = ["ensure", "take_images_away"]
+__all__ = ["ensure", "take_images_away", "take_images_from"]
 
 _FIELDS = ("recognition_type", "passed", "abnormal_type", "entry_mode", "has_image")
 
@@ -43,3 +44,16 @@ def take_images_away(db: Connection, *conditions: Any) -> int:
         ).all():
             count += db.execute(changed.values(facet_id=ensure(db, bare), **gone)).rowcount
     return count
+
+
+def take_images_from(db: Connection, ids: Sequence[int]) -> int:
+    """List these records without their image; answer how many had one. As :func:`take_images_away`, by id."""
+    c, gone = t.records.c, {"image_day": None, "image_id": None}
+    by_facet: dict[int, list[int]] = {}
+    for row in db.execute(select(c.id, c.facet_id).where(c.id.in_(ids), c.image_id.is_not(None))):
+        by_facet.setdefault(row.facet_id, []).append(row.id)
+    for facet in db.execute(select(t.facets).where(t.facets.c.id.in_(list(by_facet)))).all():
+        bare = ensure(db, {name: getattr(facet, name) for name in _FIELDS} | {"has_image": 0})
+        fits = c.id.in_(by_facet[facet.id])
+        db.execute(update(t.records).where(fits).values(facet_id=bare, **gone))
+    return sum(map(len, by_facet.values()))

@@ -93,10 +93,15 @@ class DayFiles:
         path = self.path(day)
         if not path.exists():
             return None
-        with closing(connect_day(path, "ro")) as db:
-            row: tuple[bytes] | None = db.execute(
-                "SELECT data FROM images WHERE id = ?", (image_id,)
-            ).fetchone()
+        try:
+            with closing(connect_day(path, "ro")) as db:
+                row: tuple[bytes] | None = db.execute(
+                    "SELECT data FROM images WHERE id = ?", (image_id,)
+                ).fetchone()
+        except sqlite3.OperationalError:
+            if path.exists():
+                raise
+            return None  # its time was over just now
         return None if row is None else row[0]
 
     def scan(self, day: int, after: int = 0, *, step: int = 64) -> Iterator[tuple[int, bytes]]:
@@ -109,6 +114,26 @@ class DayFiles:
             ).fetchall():
                 yield from rows
                 after = rows[-1][0]
+
+    def remove(self, day: int, ids: Sequence[int]) -> int:
+        """Delete single images, and overwrite what they were; answer how many there were. Durable on return."""
+        if not self.path(day).exists():
+            return 0
+        own = None if day == self._day else connect_day(self.path(day), "rw")
+        db = own or self._writer
+        if db is None:
+            raise StoreError("the images are closed")
+        try:
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA secure_delete = ON")
+            db.execute("BEGIN IMMEDIATE")
+            marks = ",".join("?" * len(ids))
+            count = db.execute(f"DELETE FROM images WHERE id IN ({marks})", list(ids)).rowcount
+            db.execute("COMMIT")
+        finally:
+            if own is not None:
+                own.close()
+        return count
 
     def drop(self, day: int) -> None:
         """Delete a whole day."""

@@ -20,9 +20,10 @@ from typing import Any
 
 import psycopg
 from psycopg import errors as pg
-from sqlalchemy import Table, create_engine, select, text
+from sqlalchemy import Table, create_engine, delete, func, select, text, tuple_
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, Connection
+from sqlalchemy.exc import OperationalError
 
 from gatepost.errors import StoreUnavailable
 from gatepost.store import arrivals as a
@@ -354,6 +355,52 @@ class PostgresStore(BaseStore):
             c = schema.images.c
             found = db.execute(select(c.data).where(c.day == place[0], c.id == place[1])).one_or_none()
         return None if found is None else bytes(found.data)
+
+    # Leaving
+
+    def image_days(self) -> list[int]:
+        c = schema.images.c
+        day = select(func.min(c.day))
+        days: list[int] = []
+        with self.reading() as db:
+            # From day to day by the index; DISTINCT would look at every image.
+            while (found := db.execute(day.where(c.day > days[-1]) if days else day).scalar()) is not None:
+                days.append(int(found))
+        return days
+
+    def remove_images(self, places: Sequence[tuple[int, int]]) -> int:
+        c = schema.images.c
+        with self.changing(forget=False) as db:
+            return db.execute(delete(schema.images).where(tuple_(c.day, c.id).in_(places))).rowcount
+
+    def drop_images(self, before_day: int, *, limit: int) -> int:
+        c = schema.images.c
+        due = select(c.day, c.id).where(c.day < before_day).order_by(c.day, c.id).limit(limit)
+        with self.changing(forget=False) as db:
+            return db.execute(delete(schema.images).where(tuple_(c.day, c.id).in_(due))).rowcount
+
+    def scrub(self) -> bool:
+        with unavailable(), self._engine.connect() as connection:
+            db = connection.execution_options(isolation_level="AUTOCOMMIT")
+            db.execute(text("SET lock_timeout = '1s'"))
+            try:
+                db.execute(
+                    text("VACUUM images, records, identities, alarm_events, alarms, quarantine, audit")
+                )
+            except OperationalError as error:
+                if isinstance(error.orig, pg.LockNotAvailable):
+                    return False
+                raise
+            finally:
+                db.execute(text("RESET lock_timeout"))
+        return True
+
+    def sizes(self) -> dict[str, int]:
+        with self.reading() as db:
+            every, images = db.execute(
+                text("SELECT pg_database_size(current_database()), pg_total_relation_size('images')")
+            ).one()
+        return {"events": every - images, "images": images}
 
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it

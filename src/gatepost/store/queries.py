@@ -54,7 +54,11 @@ __all__ = [
 _RECORD = (
     select(t.records, t.terminals.c.serial, *(c.label(f"person_{c.name}") for c in t.identities.c))
     .join(t.terminals, t.terminals.c.id == t.records.c.terminal_id)
-    .outerjoin(t.identities, t.identities.c.id == t.records.c.identity_id)
+    # Who was erased counts, and is nobody.
+    .outerjoin(
+        t.identities,
+        and_(t.identities.c.id == t.records.c.identity_id, t.identities.c.erased_at_ms.is_(None)),
+    )
 )
 
 

@@ -118,8 +118,7 @@ class SqliteStore(BaseStore):
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._writing, sqlite_unavailable(self.folder):
-            if self._closed:
-                raise StoreUnavailable("the store is closed")
+            self._check_open()
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
@@ -285,8 +284,7 @@ class SqliteStore(BaseStore):
     @contextmanager
     def changing(self, *, forget: bool = True) -> Iterator[Connection]:
         with self._writing, unavailable():
-            if self._closed:
-                raise StoreUnavailable("the store is closed")
+            self._check_open()
             with self._changes.begin() as connection:
                 yield connection
             if forget:
@@ -302,6 +300,57 @@ class SqliteStore(BaseStore):
             place = queries.image_place(db, event_id)
         with sqlite_unavailable(self.folder):
             return None if place is None else self._images.read(*place)
+
+    # Leaving
+
+    def image_days(self) -> list[int]:
+        with sqlite_unavailable(self.folder):
+            return self._images.days()
+
+    def remove_images(self, places: Sequence[tuple[int, int]]) -> int:
+        by_day: dict[int, list[int]] = {}
+        for day, image_id in places:
+            by_day.setdefault(day, []).append(image_id)
+        with self._writing, sqlite_unavailable(self.folder):
+            self._check_open()
+            return sum(self._images.remove(day, ids) for day, ids in sorted(by_day.items()))
+
+    def drop_images(self, before_day: int, *, limit: int) -> int:
+        with self._writing, sqlite_unavailable(self.folder):
+            self._check_open()
+            due = [day for day in self._images.days() if day < before_day][:1]
+            for day in due:
+                self._images.drop(day)
+        return len(due)
+
+    def scrub(self) -> bool:
+        with self._writing, sqlite_unavailable(self.folder):
+            self._check_open()
+            try:
+                self._db.execute("PRAGMA busy_timeout = 200")
+                busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._db.execute("PRAGMA busy_timeout = 10000")
+        return not busy
+
+    def sizes(self) -> dict[str, int]:
+        with sqlite_unavailable(self.folder):
+            return {
+                "events": sum(_size(path) for path in self.folder.glob(f"{data.DATABASE}*")),
+                "images": sum(_size(path) for path in (self.folder / data.IMAGES).glob("*.db")),
+            }
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+
+
+def _size(path: Path) -> int:
+    """Of a file that may be deleted meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 _TABLES = {a.RECORD: "records", a.ALARM: "alarm_events", a.UNKNOWN: "quarantine"}
@@ -354,6 +403,8 @@ def connect(path: Path) -> sqlite3.Connection:
             )
         db.execute("PRAGMA cache_size = -65536")
         db.execute("PRAGMA temp_store = memory")
+        # What is deleted is overwritten: it was a name, a number, a face.
+        db.execute("PRAGMA secure_delete = ON")
         # Only in case that nobody else does it: see checkpoint.py.
         db.execute("PRAGMA wal_autocheckpoint = 65536")
     except BaseException:

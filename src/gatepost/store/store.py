@@ -45,6 +45,7 @@ __all__ = [
     "AlarmQuery",
     "Stats",
     "Transactions",
+    "Leaving",
     "Store",
 ]
 
@@ -342,7 +343,37 @@ class Transactions(Protocol):
     def changing(self, *, forget: bool = ...) -> AbstractContextManager[Connection]: ...
 
 
-class Store(Transactions, Protocol):
+class Leaving(Transactions, Protocol):
+    """How things leave a store: what :mod:`~gatepost.store.retention` and :mod:`~gatepost.store.erase` need.
+
+    Images are deleted by place: the day of receipt (days since 1970) and their number. References to them are the
+    caller's: an image may go before its reference, and nothing may be found by one that is gone.
+    """
+
+    def image_days(self) -> list[int]:
+        """The days of which there are images, in order."""
+
+    def remove_images(self, places: Sequence[tuple[int, int]]) -> int:
+        """Delete single images, at most some hundred; answer how many there were."""
+
+    def drop_images(self, before_day: int, *, limit: int) -> int:
+        """Delete the images of the first day before ``before_day``, or ``limit`` of them; 0 when none is left.
+
+        SQLite: the day's file. PostgreSQL: rows.
+        """
+
+    def scrub(self) -> bool:
+        """Let go of the bytes of what was deleted, as far as the database can; False: not now, try again.
+
+        SQLite: the log is brought into the database, where deleted content is overwritten, and emptied.
+        PostgreSQL: the space is given back (VACUUM) and overwritten as it is used again.
+        """
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes on disk of ``events`` and ``images``."""
+
+
+class Store(Leaving, Protocol):
     """See the module."""
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:

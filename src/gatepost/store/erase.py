@@ -1,0 +1,289 @@
+"""Erase a person: what remains counts in statistics, and tells nobody who it was.
+
+Rules:
+
+* Erased are the images, the personal fields, and the kept originals of every record and alarm step of this person,
+  the notes on their alarms, the pushes in the quarantine that have their number or name in them, and their row in
+  ``identities``, which is the only other place where a name stands.
+* A record stays a passage at a terminal at a time, with its codes. All erased people of a site become one: a
+  pseudonym that joins somebody's passages would point back at them.
+* What they do from now on is recorded anew, as of somebody not known before: a terminal knows nothing of this.
+* An erasure can be interrupted anywhere. From when their identities have no name any more (the first thing that is
+  committed for them), :func:`finish` completes it, without asking anybody who it was.
+
+Flow: alarm steps → quarantine → identities lose their content → :func:`finish`: records, in small steps, then the
+rows of ``identities`` → scrub the files.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy.exc import IntegrityError
+
+from gatepost.store import schema as t
+from gatepost.store.facets import take_images_from
+from gatepost.store.registry import insert
+from gatepost.store.store import Leaving
+from gatepost.store.traces import Traces
+from gatepost.wire import digest
+
+__all__ = ["Erased", "Whom", "delete_unused_identities", "erase", "finish", "forget_images"]
+
+STEP = 64
+"""Rows of one transaction: each may have an image to overwrite."""
+
+STRETCH = 5_000
+"""Rows that one query looks through, at most."""
+
+
+class Whom(Struct, frozen=True, kw_only=True):
+    """Whom to erase: a ``user_id`` within a site, a terminal, or everywhere; or single identities."""
+
+    user_id: str = ""
+    """Empty: only ``identities`` counts, for people who have no ``user_id``."""
+    site_id: int | None = None
+    """``None``: at every site."""
+    terminal_id: int | None = None
+    """Only what this terminal sent."""
+    identities: tuple[int, ...] = ()
+
+
+class Erased(Struct, frozen=True, kw_only=True):
+    """What was erased, in numbers."""
+
+    identities: int
+    """Forms of their data."""
+    records: int
+    alarm_steps: int
+    quarantined: int
+    scrubbed: bool
+    """False: the files were in use; the bytes are overwritten a little later."""
+
+    @property
+    def anything(self) -> bool:
+        return bool(self.identities or self.records or self.alarm_steps or self.quarantined)
+
+
+def erase(store: Leaving, whom: Whom, *, now_ms: int) -> Erased:
+    """Erase; when it returns it is done.
+
+    Erasing somebody twice, or nobody, does no harm. Raises :class:`~gatepost.errors.StoreUnavailable`: then do it
+    again.
+    """
+    with store.reading() as db:
+        people = _identities(db, whom)
+        terminals = _terminals(db, whom, [row.id for row in people])
+    traces = Traces(whom.user_id, people)
+    steps = _erase_mentions(store, t.alarm_events, traces, terminals)
+    quarantined = _erase_mentions(store, t.quarantine, traces, terminals)
+    records = _erase_mentions(store, t.records, traces, terminals)
+    records += _erase_records(store, whom, [row.id for row in people], now_ms=now_ms)
+    while done := finish(store):
+        records += done
+    return Erased(
+        identities=len(people),
+        records=records,
+        alarm_steps=steps,
+        quarantined=quarantined,
+        scrubbed=store.scrub(),
+    )
+
+
+def forget_images(db: Connection, table: Table, ids: Sequence[int]) -> None:
+    """List these records or alarm steps without their image, which is deleted by place."""
+    if table is t.records:
+        take_images_from(db, ids)
+    else:
+        db.execute(update(table).where(table.c.id.in_(ids)).values(image_day=None, image_id=None))
+
+
+def delete_unused_identities(db: Connection, ids: Sequence[int]) -> int:
+    """Delete those of these identities that no record refers to."""
+    i = t.identities.c
+    used = exists(select(t.records.c.id).where(t.records.c.identity_id == i.id))
+    return db.execute(delete(t.identities).where(i.id.in_(ids), ~used)).rowcount
+
+
+def finish(store: Leaving) -> int:
+    """Do the next step for people whose identities are emptied already; answer how many records it changed.
+
+    0: nobody's erasure is unfinished.
+    """
+    i, r = t.identities.c, t.records.c
+    while True:
+        with store.reading() as db:
+            shared = [_shared_digest(row.id) for row in db.execute(select(t.sites.c.id))]
+            emptied = select(i.id, i.site_id).where(i.erased_at_ms.is_not(None), i.digest.not_in(shared))
+            person = db.execute(emptied.limit(1)).first()
+            if person is None:
+                return 0
+            mine = select(r.id, r.image_day, r.image_id).where(r.identity_id == person.id)
+            rows = db.execute(mine.limit(STEP)).all()
+        if rows:
+            _strip(store, rows, site_id=person.site_id)
+            return len(rows)
+        try:
+            with store.changing() as db:
+                delete_unused_identities(db, [person.id])
+        except IntegrityError:
+            continue  # another process has just stored one more of their records, with what it remembered
+
+
+def _identities(db: Connection, whom: Whom) -> list[Any]:
+    i, r = t.identities.c, t.records.c
+    who: ColumnElement[bool] = i.id.in_(whom.identities)
+    if whom.user_id:
+        same = i.user_id == whom.user_id
+        who = or_(who, same if whom.site_id is None else same & (i.site_id == whom.site_id))
+    wanted = select(t.identities).where(who, i.erased_at_ms.is_(None))
+    if whom.terminal_id is not None:
+        wanted = wanted.where(
+            exists(select(r.id).where(r.identity_id == i.id, r.terminal_id == whom.terminal_id))
+        )
+    return list(db.execute(wanted))
+
+
+def _terminals(db: Connection, whom: Whom, people: Sequence[int]) -> list[int]:
+    """Where there may be traces outside of their records: the terminals of the site, or that have seen them."""
+    if whom.terminal_id is not None:
+        return [whom.terminal_id]
+    c, r = t.terminals.c, t.records.c
+    wanted = select(c.id)
+    if whom.site_id is not None:
+        has_seen = exists(select(r.id).where(r.identity_id.in_(people), r.terminal_id == c.id))
+        wanted = wanted.where(or_(c.site_id == whom.site_id, has_seen))
+    return [row.id for row in db.execute(wanted)]
+
+
+def _erase_mentions(store: Leaving, table: Table, traces: Traces, terminals: Sequence[int]) -> int:
+    """What has traces of them in its original, and is not joined to them by an identity."""
+    c = table.c
+    columns = [c.id, c.terminal_id, c.original]
+    columns += [c[name] for name in ("image_day", "image_id", "trace_id", "user_id") if name in c]
+    wanted = select(*columns).where(c.terminal_id.in_(terminals))
+    if table is t.records:
+        wanted = wanted.where(c.identity_id.is_(None), c.original.is_not(None))
+    count = 0
+    for first, last in _stretches(store, table):
+        with store.reading() as db:
+            rows = db.execute(wanted.where(c.id > first, c.id <= last).order_by(c.id)).all()
+        found = [row for row in rows if _mentioned(store, table, row, traces)]
+        for start in range(0, len(found), STEP):
+            _FORGET[table.name](store, found[start : start + STEP])
+        count += len(found)
+    return count
+
+
+def _mentioned(store: Leaving, table: Table, row: Any, traces: Traces) -> bool:
+    if table is t.alarm_events and row.user_id is not None and traces.is_user_id(row.user_id):
+        return True
+    return row.original is not None and traces.found_in(bytes(row.original))
+
+
+def _stretches(store: Leaving, table: Table) -> Iterator[tuple[int, int]]:
+    """The ids of a table, some thousand at a time: (after, up to)."""
+    c, after = table.c, 0
+    with store.reading() as db:
+        last = db.execute(select(func.max(c.id))).scalar() or 0
+    while True:
+        ids = select(c.id).where(c.id > after, c.id <= last).order_by(c.id).limit(STRETCH).subquery()
+        with store.reading() as db:
+            end = db.execute(select(func.max(ids.c.id))).scalar()
+        if end is None:
+            return
+        yield after, end
+        after = end
+
+
+def _forget_steps(store: Leaving, rows: Sequence[Any]) -> None:
+    _remove_images(store, rows)
+    c, a = t.alarm_events.c, t.alarms.c
+    alarms = sorted({(row.terminal_id, row.trace_id) for row in rows})
+    with store.changing(forget=False) as db:
+        nothing = dict.fromkeys(("image_day", "image_id", "user_id", "description", "problems", "original"))
+        db.execute(update(t.alarm_events).where(c.id.in_([row.id for row in rows])).values(nothing))
+        db.execute(update(t.alarms).where(tuple_(a.terminal_id, a.trace_id).in_(alarms)).values(note=None))
+
+
+def _forget_quarantined(store: Leaving, rows: Sequence[Any]) -> None:
+    with store.changing(forget=False) as db:
+        db.execute(delete(t.quarantine).where(t.quarantine.c.id.in_([row.id for row in rows])))
+
+
+def _erase_records(store: Leaving, whom: Whom, people: Sequence[int], *, now_ms: int) -> int:
+    """Empty the identities; or, within one terminal, take its records off them."""
+    if not people:
+        return 0
+    if whom.terminal_id is None:
+        with store.changing() as db:
+            for number in people:
+                db.execute(
+                    update(t.identities)
+                    .where(t.identities.c.id == number)
+                    .values({**_NOBODY, "digest": digest(f"emptied:{number}"), "erased_at_ms": now_ms})
+                )
+        return 0
+    r, count = t.records.c, 0
+    mine = select(r.id, r.image_day, r.image_id, t.identities.c.site_id).join(t.identities)
+    mine = mine.where(r.identity_id.in_(people), r.terminal_id == whom.terminal_id).limit(STEP)
+    while True:
+        with store.reading() as db:
+            rows = db.execute(mine).all()
+        if not rows:
+            break
+        for site_id in sorted({row.site_id for row in rows}):
+            _strip(store, [row for row in rows if row.site_id == site_id], site_id=site_id)
+        count += len(rows)
+    try:
+        with store.changing() as db:
+            delete_unused_identities(db, people)
+    except IntegrityError:
+        return count  # seen again meanwhile, elsewhere
+    return count
+
+
+def _strip(store: Leaving, rows: Sequence[Any], *, site_id: int | None = None) -> None:
+    """Leave of these records what tells nothing about the person; with a site, count them as its erased ones'."""
+    _remove_images(store, rows)
+    ids = [row.id for row in rows]
+    with store.changing(forget=False) as db:
+        take_images_from(db, ids)
+        values: dict[str, Any] = dict.fromkeys(("original", "problems", "temperature"))
+        if site_id is not None:
+            values["identity_id"] = _shared_identity(db, site_id)
+        db.execute(update(t.records).where(t.records.c.id.in_(ids)).values(values))
+
+
+_FORGET: dict[str, Callable[[Leaving, Sequence[Any]], None]] = {
+    "alarm_events": _forget_steps,
+    "quarantine": _forget_quarantined,
+    "records": _strip,
+}
+
+
+def _remove_images(store: Leaving, rows: Sequence[Any]) -> None:
+    # Before the references: after a crash in between they are found again, and so are the images.
+    places = [(row.image_day, row.image_id) for row in rows if row.image_id is not None]
+    if places:
+        store.remove_images(places)
+
+
+_NOBODY: dict[str, Any] = {
+    **dict.fromkeys(("user_id", "name", "job_number", "ic_number", "id_number", "remark", "groups"), ""),
+    **dict.fromkeys(("type", "guest_from_ms", "guest_until_ms")),
+    "first_at_ms": 0,
+}
+
+
+def _shared_digest(site_id: int) -> bytes:
+    return digest(f"erased:{site_id}")
+
+
+def _shared_identity(db: Connection, site_id: int) -> int:
+    """The row that all erased people of a site have become."""
+    mark = _shared_digest(site_id)
+    row = {**_NOBODY, "digest": mark, "site_id": site_id, "erased_at_ms": 0}
+    db.execute(insert(db, t.identities).values(row).on_conflict_do_nothing(index_elements=["digest"]))
+    return int(db.execute(select(t.identities.c.id).where(t.identities.c.digest == mark)).scalar_one())
