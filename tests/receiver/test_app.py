@@ -68,6 +68,16 @@ def test_what_is_no_address_names_the_setting(address: str) -> None:
         listen(address)
 
 
+async def test_everywhere_means_both_families() -> None:
+    (bound,) = listen("[::]:0")
+    port = bound.getsockname()[1]
+    for host in ("127.0.0.1", "::1"):
+        _, writer = await asyncio.open_connection(host, port)
+        writer.close()
+        await writer.wait_closed()
+    bound.close()
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [

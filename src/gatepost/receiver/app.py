@@ -296,7 +296,8 @@ def listen(address: str) -> list[socket.socket]:
     try:
         infos = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, name = infos[0]
-        bound = socket.create_server(name[:2], family=family, backlog=2048)
+        both = host == "::" and socket.has_dualstack_ipv6()  # "everywhere" means IPv4 as well
+        bound = socket.create_server(name[:2], family=family, backlog=2048, dualstack_ipv6=both)
     except OSError as error:
         why = error.strerror or str(error)
         raise SettingsError("listen", f"cannot be {address}: {why}; give another HOST:PORT") from None
