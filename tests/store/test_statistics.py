@@ -74,7 +74,7 @@ def test_a_quiet_day_has_all_its_hours_and_nothing_in_them(store: BaseStore) -> 
     found = counted(store)
     assert found.total == Counts()
     assert [hour.counts for hour in found.hours] == [Counts()] * 24
-    assert found.terminals == found.recognition_types == ()
+    assert (found.terminals, found.recognition_types) == ((), ())
     assert sum(bar.count for bar in (*found.scores, *found.temperatures)) == 0
 
 
@@ -165,14 +165,15 @@ def test_a_site_or_a_terminal_is_counted_alone_in_its_own_time(store: BaseStore)
     for terminal_id in (1, 2, 3):
         happened(store, NOON, terminal_id, times=terminal_id)
     store.update_terminal(2, timezone="Asia/Shanghai")
-    for query, count, zone, hour in (
+    cases: list[tuple[dict[str, Any], int, str, int | None]] = [
         ({"site_id": 1}, 3, "UTC", 12),
         ({"site_id": 2}, 3, "Europe/Berlin", 14),
         ({"terminal_id": 2}, 2, "Asia/Shanghai", 20),
         ({"terminal_id": 9}, 0, "UTC", None),
         ({"site_id": 9}, 0, "UTC", None),
         ({"site_id": 2, "terminal_id": 1}, 0, "UTC", None),
-    ):
+    ]
+    for query, count, zone, hour in cases:
         found = counted(store, **query)
         assert (found.total.records, found.timezone) == (count, zone)
         assert sum(bar.count for bar in found.scores) == count

@@ -8,12 +8,12 @@ a record. Only scores and temperatures are read from the records, in one go.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Integer, case, cast, func, literal_column, select, true
+from sqlalchemy import ColumnElement, Connection, Integer, case, cast, func, literal_column, or_, select, true
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment
@@ -291,7 +291,8 @@ def _codes(counted: Counter[int], facets: dict[int, Any], name: str) -> tuple[Co
 def _values(db: Connection, days: Days, asked: _Asked) -> dict[str, Counter[int]]:
     """How many scores and temperatures fall into each bin, in one look at the records."""
     r = t.records.c
-    places = {name: _place(r[name], *bins).label(name) for name, bins in _BINS.items()}
+    whole = _floor if db.dialect.name == "postgresql" else _truncate
+    places = {name: _place(r[name], *bins, whole=whole).label(name) for name, bins in _BINS.items()}
     statement = (
         select(*places.values(), func.count().label("n"))
         .where(*_within(days, asked))
@@ -306,14 +307,35 @@ def _values(db: Connection, days: Days, asked: _Asked) -> dict[str, Counter[int]
     return found
 
 
-def _place(value: ColumnElement[float], low: float, width: float, count: int) -> ColumnElement[int]:
-    """The number of a bin; below the first -1, beyond the last how many there are, without a value ``NULL``."""
+def _floor(value: ColumnElement[float]) -> ColumnElement[int]:
+    """PostgreSQL rounds when it casts."""
+    return cast(func.floor(value), Integer)
+
+
+def _truncate(value: ColumnElement[float]) -> ColumnElement[int]:
+    """SQLite truncates, and has no floor() of its own: that would be one in Python, called for each record."""
+    return cast(value, Integer)
+
+
+def _place(
+    value: ColumnElement[float],
+    low: float,
+    width: float,
+    count: int,
+    *,
+    whole: Callable[[ColumnElement[float]], ColumnElement[int]],
+) -> ColumnElement[int]:
+    """The number of a bin; below the first -1, beyond the last how many there are, without a value ``NULL``.
+
+    Where zero is not in the bins it is what a terminal sends that has not measured.
+    """
+    not_measured = or_(value.is_(None), value == 0) if low > 0 else value.is_(None)
     return case(
-        (value == 0 if low > 0 else value.is_(None), None),
+        (not_measured, None),
         (value < low, -1),
         (value >= low + width * count, count),
-        # A quotient that should be whole may be a hair below: 0.15 / 0.05. None is negative here.
-        else_=cast(func.floor((value - low) / width + 1e-9), Integer),
+        # A quotient that should be whole may be a hair below: 0.15 / 0.05.
+        else_=whole((value - low) / width + 1e-9),
     )
 
 
