@@ -226,6 +226,7 @@ class Ingest:
         headers = push.headers
         check_head(headers)
         decoded = self._decode(push.body)
+        push.body = b""  # the image waits for its commit once, not as base64 as well
         event = decoded.event
         claim = Claim(
             token_digest(push.token) if push.token else None,
