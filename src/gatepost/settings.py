@@ -224,6 +224,34 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     day_starts_at: Annotated[
         str, _is("When a day of attendance and statistics begins, HH:MM on the site's clocks.")
     ] = "00:00"
+    retention_images_days: Annotated[
+        int,
+        _is(
+            "For how long images are kept after the day of receipt (UTC); 0 for ever.",
+            unit="days",
+            ge=0,
+            le=36500,
+        ),
+    ] = 90
+    retention_stranger_images_days: Annotated[
+        int, _is("The same for images of people whom the terminal did not know.", unit="days", ge=0, le=36500)
+    ] = 30
+    retention_records_days: Annotated[
+        int,
+        _is(
+            "The same for records and alarms. Nothing that belongs to one outlives it.",
+            unit="days",
+            ge=0,
+            le=36500,
+        ),
+    ] = 1095
+    retention_quarantine_days: Annotated[
+        int,
+        _is("The same for the quarantine. Images in it leave with the images.", unit="days", ge=0, le=36500),
+    ] = 90
+    retention_audit_days: Annotated[int, _is("The same for the audit log.", unit="days", ge=0, le=36500)] = (
+        1095
+    )
     ingest_url: Annotated[
         str,
         _is(

@@ -50,6 +50,7 @@ from gatepost.receiver.ingest import Ingest, Options
 from gatepost.receiver.live import Live
 from gatepost.receiver.meaning import Meaning
 from gatepost.receiver.registrar import Registrar
+from gatepost.receiver.retention import Keeper, limits_of
 from gatepost.receiver.tally import Tally
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
@@ -125,6 +126,7 @@ class Receiver:
             idle_s=settings.session_idle_hours * 3600,
         )
         self.access = Access(doors, proxies)
+        self.keeper = Keeper(store, limits_of(settings), now=now)
         self.api = _framework(
             {
                 "store": store,
@@ -133,6 +135,7 @@ class Receiver:
                 "meaning": Meaning(store, settings),
                 "registrar": Registrar(store, settings, self.refresh),
                 "live": self.live,
+                "keeper": self.keeper,
             },
             pages(store, settings) if pages is not None else (),
         )
@@ -170,7 +173,7 @@ class Receiver:
 
     async def __aenter__(self) -> Receiver:
         await self.refresh()
-        steps = (self.guard.run(), self._keep_house(), self.live.run())
+        steps = (self.guard.run(), self._keep_house(), self.live.run(), self.keeper.run())
         self._tasks = [asyncio.create_task(step) for step in steps]
         return self
 

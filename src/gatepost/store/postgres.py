@@ -383,16 +383,17 @@ class PostgresStore(BaseStore):
         with unavailable(), self._engine.connect() as connection:
             db = connection.execution_options(isolation_level="AUTOCOMMIT")
             db.execute(text("SET lock_timeout = '1s'"))
+            db.execute(text("SET statement_timeout = '60s'"))
             try:
-                db.execute(
-                    text("VACUUM images, records, identities, alarm_events, alarms, quarantine, audit")
-                )
+                db.execute(text("VACUUM images, records, identities, alarm_events, alarms, quarantine, audit"))
             except OperationalError as error:
-                if isinstance(error.orig, pg.LockNotAvailable):
-                    return False
-                raise
+                # What takes longer than a minute is left to the server, which does it by itself too.
+                if not isinstance(error.orig, pg.LockNotAvailable | pg.QueryCanceled):
+                    raise
+                return isinstance(error.orig, pg.QueryCanceled)
             finally:
                 db.execute(text("RESET lock_timeout"))
+                db.execute(text("RESET statement_timeout"))
         return True
 
     def sizes(self) -> dict[str, int]:

@@ -100,7 +100,8 @@ class Retention:
             "images": _Sweep(store, "images", (t.records, t.alarm_events), strangers=False),
             "stranger_images": _Sweep(store, "stranger_images", (t.records,), strangers=True),
         }
-        self._dirty = False
+        self.dirty = False
+        """Something was deleted whose bytes may still be in the files."""
 
     def once(self, now_ms: int) -> Step:
         """Do one step. Raises :class:`~gatepost.errors.StoreUnavailable`; the next call goes on from there."""
@@ -108,14 +109,14 @@ class Retention:
             days = self.limits.days(part)
             step = self._part(part, now_ms, now_ms // DAY_MS - days) if days else None
             if step is not None:
-                self._dirty |= step.deleted > 0
+                self.dirty |= step.deleted > 0
                 return step
         left = erase.finish(self._store)
         if left:
-            self._dirty = True
+            self.dirty = True
             return Step("erased", left)
-        if self._dirty and self._store.scrub():
-            self._dirty = False
+        if self.dirty and self._store.scrub():
+            self.dirty = False
         return Step("", 0, more=False)
 
     def state(self, now_ms: int) -> list[Kept]:

@@ -15,6 +15,7 @@ Who may call what is said by each route and decided in :mod:`gatepost.receiver.a
 from gatepost.receiver.api.accounts import AccountsController, AuditController, TokensController
 from gatepost.receiver.api.alarms import AlarmsController
 from gatepost.receiver.api.attendance import AttendanceController
+from gatepost.receiver.api.erasure import ErasureController
 from gatepost.receiver.api.exports import ExportsController
 from gatepost.receiver.api.health import HealthController
 from gatepost.receiver.api.live import LiveController
@@ -22,6 +23,7 @@ from gatepost.receiver.api.misdirected import MisdirectedController
 from gatepost.receiver.api.people import GroupsController, PeopleController
 from gatepost.receiver.api.quarantine import QuarantineController
 from gatepost.receiver.api.records import RecordsController
+from gatepost.receiver.api.retention import RetentionController
 from gatepost.receiver.api.session import SessionController
 from gatepost.receiver.api.sites import SitesController
 from gatepost.receiver.api.statistics import StatisticsController
@@ -38,11 +40,13 @@ CONTROLLERS = (
     SitesController,
     PeopleController,
     GroupsController,
+    ErasureController,
     AttendanceController,
     StatisticsController,
     QuarantineController,
     MisdirectedController,
     StatsController,
+    RetentionController,
     LiveController,
     SessionController,
     AccountsController,

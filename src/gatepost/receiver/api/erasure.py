@@ -1,0 +1,119 @@
+"""Erasing a person: ``POST /api/v1/people/{id}/erase``, and ``POST /api/v1/people/erase`` by number.
+
+What it leaves, and what not, stands in :mod:`gatepost.store.erase`. It cannot be taken back. The audit log says who
+did it, when, and how much it was; not to whom.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from litestar import Controller, post
+from litestar.exceptions import ClientException, NotFoundException
+from litestar.params import FromPath, JSONBody
+from msgspec import Meta, Struct
+
+from gatepost.receiver.api.access import ADMIN, AnyRequest, TheAccess
+from gatepost.receiver.api.live import TheLive
+from gatepost.receiver.api.retention import TheKeeper
+from gatepost.receiver.api.shapes import MAX_ID, TheMeaning
+from gatepost.store.erase import Erased, Whom
+from gatepost.store.people import Person, Scope
+
+__all__ = ["ErasedItem", "ErasureController", "whom"]
+
+
+class ErasureOrder(Struct, frozen=True, kw_only=True):
+    """Whom to erase, by their number: for somebody who was only ever seen in alarms or in the quarantine."""
+
+    user_id: Annotated[str, Meta(min_length=1, max_length=1024)]
+    site_id: Annotated[int, Meta(ge=1, le=MAX_ID)] | None = None
+    """Left out: at every site. Two sites may use the same number for two people."""
+    terminal_id: Annotated[int, Meta(ge=1, le=MAX_ID)] | None = None
+    """Only what this terminal sent; where ``people_scope`` is ``terminal`` it must be said."""
+
+
+class ErasedItem(Struct, frozen=True, kw_only=True):
+    """What was erased, in numbers."""
+
+    identities: int
+    """Forms that their data had."""
+    records: int
+    """They still count, as nobody's."""
+    alarm_steps: int
+    quarantined: int
+    """Pushes that were deleted from the quarantine."""
+
+
+def whom(person: Person, scope: Scope) -> Whom:
+    """A person, as what is to be erased."""
+    return Whom(
+        user_id=person.user_id,
+        site_id=person.site_id if scope == "site" else None,
+        terminal_id=person.terminal_id if scope == "terminal" else None,
+        identities=person.identities,
+    )
+
+
+def _item(erased: Erased) -> ErasedItem:
+    return ErasedItem(**{name: getattr(erased, name) for name in ErasedItem.__struct_fields__})
+
+
+class ErasureController(Controller):
+    path = "/api/v1/people"
+    opt = ADMIN
+    tags = ("privacy",)
+
+    @post("/{person_id:str}/erase", status_code=200, summary="Erase a person")
+    async def erase_person(
+        self,
+        request: AnyRequest,
+        person_id: FromPath[str],
+        meaning: TheMeaning,
+        keeper: TheKeeper,
+        live: TheLive,
+        access: TheAccess,
+    ) -> ErasedItem:
+        """Their images and personal fields, everywhere. It cannot be taken back."""
+
+        def do() -> ErasedItem:
+            person = meaning.people.person(person_id)
+            if person is None:
+                raise NotFoundException("there is no such person")
+            item = _item(keeper.erase(whom(person, meaning.rules.scope)))
+            access.note(request, "person.erased", person_id, **_counts(item))
+            return item
+
+        done = await asyncio.to_thread(do)
+        live.forget()
+        return done
+
+    @post("/erase", status_code=200, summary="Erase whoever has a number")
+    async def erase_number(
+        self,
+        request: AnyRequest,
+        data: JSONBody[ErasureOrder],
+        meaning: TheMeaning,
+        keeper: TheKeeper,
+        live: TheLive,
+        access: TheAccess,
+    ) -> ErasedItem:
+        """As to erase a person, by ``user_id``: also where only an alarm or a quarantined push has it."""
+        if meaning.rules.scope == "terminal" and data.terminal_id is None:
+            raise ClientException("terminal_id must be given: here a number is a person within one terminal")
+        order = Whom(user_id=data.user_id, site_id=data.site_id, terminal_id=data.terminal_id)
+
+        def do() -> ErasedItem:
+            item = _item(keeper.erase(order))
+            where = {"site_id": data.site_id, "terminal_id": data.terminal_id}
+            access.note(request, "person.erased", "by number", **where, **_counts(item))
+            return item
+
+        done = await asyncio.to_thread(do)
+        live.forget()
+        return done
+
+
+def _counts(item: ErasedItem) -> dict[str, int]:
+    return {name: getattr(item, name) for name in ErasedItem.__struct_fields__}

@@ -1,0 +1,106 @@
+"""What leaves, while the receiver runs: the loop around :class:`gatepost.store.retention.Retention`.
+
+Rules:
+
+* A step at a time, with a pause after each, so that a push never waits for more than one short transaction.
+* The first one comes a minute after the start: whoever notices a wrong setting in the log still has the time.
+* What was deleted is counted, and one line a round in the audit log says so.
+
+Flow: :meth:`Keeper.run` → :meth:`Keeper.once`, a step → the next one at once while there is more, else in a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+import structlog
+
+from gatepost.errors import StoreError
+from gatepost.settings import ReceiverSettings
+from gatepost.store.accounts import Accounts
+from gatepost.store.erase import Erased, Whom, erase
+from gatepost.store.retention import Kept, Limits, Retention, Step
+from gatepost.store.store import Leaving
+
+__all__ = ["Keeper", "limits_of"]
+
+log = structlog.get_logger(__name__)
+
+PAUSE_S = 0.05
+"""Between two steps."""
+
+ROUND_S = 60.0
+"""Between two rounds, and before the first."""
+
+
+def limits_of(settings: ReceiverSettings) -> Limits:
+    return Limits(
+        images_days=settings.retention_images_days,
+        stranger_images_days=settings.retention_stranger_images_days,
+        records_days=settings.retention_records_days,
+        quarantine_days=settings.retention_quarantine_days,
+        audit_days=settings.retention_audit_days,
+    )
+
+
+class Keeper:
+    """Keeps what is to be kept, and nothing else."""
+
+    def __init__(self, store: Leaving, limits: Limits, *, now: Callable[[], float]) -> None:
+        """``now`` answers Unix seconds."""
+        self._store = store
+        self._accounts = Accounts(store)
+        self._now = now
+        self.retention = Retention(store, limits)
+        self.deleted: Counter[str] = Counter()
+        """By part, since the start of the process."""
+        self.finished_at: float | None = None
+        """When a round last came to its end, and nothing was left to do."""
+        self._round: Counter[str] = Counter()
+
+    def now_ms(self) -> int:
+        return int(self._now() * 1000)
+
+    def once(self) -> Step:
+        """Do one step. Blocks; for one thread at a time. Raises ``StoreUnavailable``: later, then."""
+        step = self.retention.once(self.now_ms())
+        if step.deleted:
+            self.deleted[step.part] += step.deleted
+            self._round[step.part] += step.deleted
+        if not step.more:
+            self.finished_at = self._now()
+            if self._round:
+                counts = dict(sorted(self._round.items()))
+                self._accounts.note(
+                    now_ms=self.now_ms(), actor="gatepost", address="", action="retention", detail=counts
+                )
+                log.info("retention.deleted", **counts)
+                self._round.clear()
+        return step
+
+    def erase(self, whom: Whom) -> Erased:
+        """Erase somebody. Blocks; any thread may call it."""
+        done = erase(self._store, whom, now_ms=self.now_ms())
+        if not done.scrubbed:
+            self.retention.dirty = True
+        self.deleted["erased"] += done.records + done.alarm_steps + done.quarantined
+        return done
+
+    def state(self) -> list[Kept]:
+        """How it stands with every part. Blocks; any thread may call it."""
+        return self.retention.state(self.now_ms())
+
+    async def run(self) -> None:
+        """Go on for ever."""
+        pause = ROUND_S
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                step = await asyncio.to_thread(self.once)
+            except StoreError as error:
+                log.warning("retention.failed", why=str(error))
+                pause = ROUND_S
+            else:
+                pause = PAUSE_S if step.more else ROUND_S
