@@ -27,6 +27,7 @@ from gatepost.console.assets import Assets
 from gatepost.console.remembered import Counts, Remembered, count
 from gatepost.console.seal import MARK, Seal, new_key
 from gatepost.console.show import Show, kind_of, qr_svg
+from gatepost.console.simulated import Simulated
 from gatepost.console.words import COOKIE, LANGUAGES, NAMES, Words, choose, words
 from gatepost.receiver.auth import Principal, may
 from gatepost.settings import ReceiverSettings
@@ -81,6 +82,7 @@ class Desk:
         self.assets = assets or Assets()
         self.seal = Seal(kept(store, "console", new_key))
         self.counts: Remembered[Counts] = Remembered(self._count, keep_s=2.0, monotonic=now)
+        self.simulated = Simulated()
         self.templates = jinja2.Environment(
             loader=jinja2.PackageLoader("gatepost.console"),
             autoescape=True,

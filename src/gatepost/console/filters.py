@@ -11,21 +11,23 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from gatepost.console.desk import View
 from gatepost.console.forms import Form
 from gatepost.console.seal import MARK
+from gatepost.store.people import PeopleQuery
 from gatepost.store.places import Place, place_of
 from gatepost.store.store import RecordQuery
 
-__all__ = ["Filters", "SEALED"]
+__all__ = ["Filters", "PEOPLE", "RECORDS", "SEALED"]
 
 SEALED = ("q", "name")
 
 _CODED = {
+    "type": "user_type",
     "recognition_type": "recognition_type",
     "abnormal_type": "abnormal_type",
     "entry_mode": "entry_mode",
@@ -50,18 +52,24 @@ _TITLES = {
     "entry_mode": "records.how",
     "has_image": "records.image",
     "order": "records.order",
+    "group": "people.group",
+    "type": "records.type",
 }
 
-NAMES = tuple(_TITLES)
-"""Every filter of a record, in the order of the form."""
+PEOPLE = ("q", "site", "group", "type")
+"""The filters of people, in the order of the form."""
+
+RECORDS = tuple(name for name in _TITLES if name not in ("group", "type"))
+"""The filters of records."""
 
 
 class Filters:
-    """What an address filters records by."""
+    """What an address filters by."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, names: Sequence[str] = RECORDS) -> None:
         self._view = view
-        self._given = {name: view.query[name].strip() for name in NAMES if view.query.get(name, "").strip()}
+        self._names = names
+        self._given = {name: view.query[name].strip() for name in names if view.query.get(name, "").strip()}
         self.wrong: list[str] = []
         """Names of filters whose value makes no sense."""
         self.unsealed = False
@@ -94,10 +102,10 @@ class Filters:
         }
         return self._view.here(**found).removeprefix(self._view.root) if found else None
 
-    def address(self, path: str, form: Form) -> str:
+    def address(self, path: str, form: Form, **kept: object) -> str:
         """What a form asks for, as an address without the proxy's prefix."""
-        values: dict[str, str] = {}
-        for name in NAMES:
+        values = {name: str(value) for name, value in kept.items() if value}
+        for name in self._names:
             value = form(name)
             if value:
                 values[name] = self._view.desk.seal.close(value) if name in SEALED else value
@@ -136,6 +144,15 @@ class Filters:
             order="oldest" if self.plain.get("order") == "oldest" else "newest",
         )
 
+    def people(self) -> PeopleQuery:
+        """The question to the store, of people."""
+        return PeopleQuery(
+            q=self.plain.get("q"),
+            site_id=self._number("site"),
+            group=self.plain.get("group"),
+            type=self._number("type"),
+        )
+
     def chips(self) -> list[tuple[str, str, str]]:
         """What is filtered by: title, value in words, and the address without it."""
         words = self._view.words
@@ -150,9 +167,9 @@ class Filters:
         usual = ("q", "since", "until", "terminal", "passed", "recognition_type")
         return any(name not in usual for name in self.plain)
 
-    def as_query(self) -> Mapping[str, str]:
+    def as_query(self, **more: str) -> Mapping[str, str]:
         """As it stands in an address, for links that go on with it."""
-        return dict(self._given)
+        return self._given | more
 
     def _in_words(self, name: str, value: str) -> str:
         if name in _CODED and (code := self._number(name)) is not None:

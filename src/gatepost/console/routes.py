@@ -17,11 +17,18 @@ from litestar.types import ControllerRouterHandler
 
 from gatepost.console.assets import PREFIX
 from gatepost.console.desk import Desk, Html, TheDesk
+from gatepost.console.pages.account import AccountPages
 from gatepost.console.pages.alarms import AlarmPages
+from gatepost.console.pages.attendance import AttendancePages
 from gatepost.console.pages.live import LivePages
 from gatepost.console.pages.login import DoorPages, to_login
+from gatepost.console.pages.people import PeoplePages
+from gatepost.console.pages.quarantine import QuarantinePages
 from gatepost.console.pages.records import RecordPages
+from gatepost.console.pages.settings import SettingsPages
+from gatepost.console.pages.statistics import StatisticsPages
 from gatepost.console.pages.terminals import TerminalPages
+from gatepost.console.pages.welcome import WelcomePages
 from gatepost.errors import GatepostError, StoreUnavailable
 from gatepost.receiver.api import problem
 from gatepost.receiver.api.access import OPEN
@@ -30,7 +37,20 @@ from gatepost.store.store import Store
 
 __all__ = ["PAGES", "routes"]
 
-PAGES = (DoorPages, LivePages, RecordPages, AlarmPages, TerminalPages)
+PAGES = (
+    DoorPages,
+    WelcomePages,
+    LivePages,
+    RecordPages,
+    AlarmPages,
+    PeoplePages,
+    AttendancePages,
+    StatisticsPages,
+    TerminalPages,
+    QuarantinePages,
+    SettingsPages,
+    AccountPages,
+)
 
 AnyoneRequest = Request[Any, Any, Any]
 

@@ -46,6 +46,11 @@ class Registrar:
         """What to set as ``event_dest``. ``asked_at``: how the console was reached, for want of a setting."""
         return f"{self._url or asked_at.rstrip('/')}{self._path}/{token}"
 
+    @property
+    def path(self) -> str:
+        """Where terminals push to, without the token: the first of ``ingest_paths``."""
+        return self._path
+
     async def create(
         self, values: Mapping[str, Any], *, with_token: bool, now_ms: int
     ) -> tuple[TerminalRow, str | None]:

@@ -3,6 +3,7 @@
 Functions on a connection, in the caller's transaction. Held terminals do not count.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -13,7 +14,7 @@ from gatepost.store.arrivals import moment, ms
 from gatepost.store.store import TerminalState
 from gatepost.wire.codes import AlarmStatus, RecognitionType
 
-__all__ = ["Heard", "Since", "heard_of", "latest", "open_alarms", "since", "states"]
+__all__ = ["Heard", "Since", "heard_of", "latest", "open_alarms", "portrait", "since", "states"]
 
 
 class Since(Struct, frozen=True, kw_only=True):
@@ -58,6 +59,31 @@ def latest(db: Connection, limit: int) -> list[int]:
             statement.where(t.terminals.c.state != "held").order_by(r.id.desc()).limit(limit)
         ).scalars()
     )
+
+
+def portrait(db: Connection, identities: Sequence[int]) -> int | None:
+    """The latest record with an image of whoever these identities are; among the last thousand of each."""
+    r = t.records.c
+    best: tuple[int, int] | None = None
+    for identity in identities:
+        recent = (
+            select(r.id, r.at_ms, r.image_id, r.terminal_id)
+            .where(r.identity_id == identity)
+            .order_by(r.at_ms.desc(), r.id.desc())
+            .limit(1000)
+            .subquery()
+        )
+        found = (
+            select(recent.c.at_ms, recent.c.id)
+            .join(t.terminals, t.terminals.c.id == recent.c.terminal_id)
+            .where(recent.c.image_id.is_not(None), t.terminals.c.state != "held")
+            .order_by(recent.c.at_ms.desc())
+            .limit(1)
+        )
+        row = db.execute(found).one_or_none()
+        if row is not None and (best is None or row.at_ms > best[0]):
+            best = (row.at_ms, row.id)
+    return None if best is None else best[1]
 
 
 def open_alarms(db: Connection) -> int:

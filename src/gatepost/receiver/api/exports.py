@@ -21,7 +21,7 @@ from litestar.params import FromQuery
 from litestar.response import Stream
 from msgspec.structs import replace
 
-from gatepost.receiver.api.access import OPERATOR, AnyRequest, TheAccess
+from gatepost.receiver.api.access import OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import alarm_item
 from gatepost.receiver.api.filters import (
     ALARM_FILTERS,
@@ -42,8 +42,9 @@ from gatepost.receiver.exports.formats import (
     zip_pieces,
 )
 from gatepost.store.store import AlarmQuery, AlarmRow, RecordQuery, RecordRow, Store
+from gatepost.wire.codes import Language
 
-__all__ = ["ExportsController"]
+__all__ = ["ExportsController", "Format", "alarms_file", "answer_file", "records_file"]
 
 PAGE = 1000
 """Rows that are read at once."""
@@ -86,13 +87,16 @@ class ExportsController(Controller):
         ``columns``: names of columns with commas in between, in the order wanted. ``lang``: of headers and codes.
         ``tz``: the zone of the times; each terminal's own without it. JSON lines are as ``/api/v1/records`` has them.
         """
-        query = replace(filters, order=order, limit=PAGE)
-
-        def begin() -> Iterator[bytes]:
-            table = _table(store, RECORD, "records", columns, lang, tz, lambda: _records(store, query))
-            return _pieces(table, format, record_item, lambda row: _portrait(store, table.words, row))
-
-        return await _answer(request, access, begin, what="records", form=format, detail=told(query))
+        return await records_file(
+            request,
+            store,
+            access,
+            replace(filters, order=order),
+            format=format,
+            columns=columns,
+            lang=lang,
+            tz=tz,
+        )
 
     @get("/alarms/export", summary="Alarms as a file", dependencies=ALARM_FILTERS)
     async def export_alarms(
@@ -107,13 +111,51 @@ class ExportsController(Controller):
         tz: FromQuery[str | None] = None,
     ) -> Stream:
         """Every alarm that the filters leave, newest first; otherwise as for records."""
-        query = replace(filters, limit=PAGE)
+        return await alarms_file(
+            request, store, access, filters, format=format, columns=columns, lang=lang, tz=tz
+        )
 
-        def begin() -> Iterator[bytes]:
-            table = _table(store, ALARM, "alarms", columns, lang, tz, lambda: _alarms(store, query))
-            return _pieces(table, format, alarm_item, lambda row: _scene(store, table.words, row))
 
-        return await _answer(request, access, begin, what="alarms", form=format, detail=told(query))
+async def records_file(
+    request: AnyRequest,
+    store: Store,
+    access: Access,
+    query: RecordQuery,
+    *,
+    format: Format,
+    columns: str | None = None,
+    lang: Language = "en",
+    tz: str | None = None,
+) -> Stream:
+    """Every record of a query, whatever its limit, as a file."""
+    query = replace(query, limit=PAGE, cursor=None)
+
+    def begin() -> Iterator[bytes]:
+        table = _table(store, RECORD, "records", columns, lang, tz, lambda: _records(store, query))
+        return _pieces(table, format, record_item, lambda row: _portrait(store, table.words, row))
+
+    return await answer_file(request, access, begin, what="records", form=format, detail=told(query))
+
+
+async def alarms_file(
+    request: AnyRequest,
+    store: Store,
+    access: Access,
+    query: AlarmQuery,
+    *,
+    format: Format,
+    columns: str | None = None,
+    lang: Language = "en",
+    tz: str | None = None,
+) -> Stream:
+    """Every alarm of a query, whatever its limit, as a file."""
+    query = replace(query, limit=PAGE, cursor=None)
+
+    def begin() -> Iterator[bytes]:
+        table = _table(store, ALARM, "alarms", columns, lang, tz, lambda: _alarms(store, query))
+        return _pieces(table, format, alarm_item, lambda row: _scene(store, table.words, row))
+
+    return await answer_file(request, access, begin, what="alarms", form=format, detail=told(query))
 
 
 def _records(store: Store, query: RecordQuery) -> Iterator[Sequence[RecordRow]]:
@@ -139,7 +181,7 @@ def _table(
     columns: Sequence[Column[Any]],
     title: str,
     names: str | None,
-    lang: Literal["en", "zh"],
+    lang: Language,
     tz: str | None,
     pages: Callable[[], Iterator[Sequence[Any]]],
 ) -> Table:
@@ -180,15 +222,16 @@ def _scene(store: Store, words: Words, row: AlarmRow) -> Picture | None:
     return None
 
 
-async def _answer(
+async def answer_file(
     request: AnyRequest,
-    access: TheAccess,
+    access: Access,
     begin: Callable[[], Iterator[bytes]],
     *,
     what: str,
     form: Format,
     detail: dict[str, object],
 ) -> Stream:
+    """Send what ``begin`` makes as a file, in its turn and with a line in the audit log."""
     if not _turns.acquire(blocking=False):
         raise HTTPException(
             f"{AT_ONCE} exports are under way already; try again when one has ended",

@@ -1,0 +1,123 @@
+"""``/people``: who was here; a person's days, with first-in, last-out and every passage."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from datetime import date, timedelta
+
+from litestar import Controller, get, post
+from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, RawBody
+from msgspec.structs import replace
+
+from gatepost.console.desk import Desk, Html, TheDesk, View
+from gatepost.console.filters import PEOPLE, Filters
+from gatepost.console.forms import Form
+from gatepost.receiver.api.access import VIEWER, AnyRequest
+from gatepost.receiver.api.shapes import TheMeaning, read
+from gatepost.receiver.meaning import Meaning
+from gatepost.store import glance
+from gatepost.store.days import month_of, parse_day
+from gatepost.store.passages import day_of
+from gatepost.store.people import Person
+
+__all__ = ["Month", "PeoplePages", "month_in"]
+
+PAGE = 60
+
+
+class Month:
+    """A month, with the ones beside it."""
+
+    def __init__(self, first: date) -> None:
+        self.first = first
+        self.last = first.replace(day=monthrange(first.year, first.month)[1])
+        self.text = f"{first:%Y-%m}"
+        self.before = f"{first - timedelta(days=1):%Y-%m}"
+        self.after = f"{self.last + timedelta(days=1):%Y-%m}"
+
+    @property
+    def days(self) -> list[date]:
+        return [self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1)]
+
+
+def month_in(view: View, text: str | None, today: date) -> Month:
+    """The month of an address; the current one for what is none."""
+    try:
+        return Month(month_of(text or "")[0])
+    except ValueError:
+        return Month(today.replace(day=1))
+
+
+class PeoplePages(Controller):
+    """``/people``."""
+
+    path = "/people"
+    opt = VIEWER
+
+    @get(sync_to_thread=True)
+    def list_people(self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning) -> Html:
+        view = desk.view(request)
+        filters = Filters(view, PEOPLE)
+        if (sealed := filters.sealed()) is not None:
+            return view.go(sealed)
+        query = replace(filters.people(), limit=PAGE, cursor=view.query.get("cursor"))
+        page = read(lambda: meaning.people.page(query))
+        return view.page(
+            "people.html",
+            active="people",
+            filters=filters,
+            people=page.items,
+            next=page.next_cursor,
+            places=view.places(person.last_terminal_id for person in page.items),
+            groups=[(group["id"], group["name"]) for group in meaning.people.groups()],
+            site_options=[(site.id, site.name) for site in desk.store.sites()],
+        )
+
+    @post(sync_to_thread=True)
+    def filter_people(self, request: AnyRequest, body: RawBody, desk: TheDesk) -> Html:
+        view = desk.view(request)
+        return view.go(Filters(view, PEOPLE).address("/people", Form(body)))
+
+    @get("/{person_id:str}", sync_to_thread=True)
+    def show_person(
+        self, request: AnyRequest, person_id: FromPath[str], desk: TheDesk, meaning: TheMeaning
+    ) -> Html:
+        view = desk.view(request)
+        person = known(meaning, person_id)
+        last_day = view.show.local(person.last_seen, person.timezone).date()
+        month = month_in(view, view.query.get("month"), last_day)
+        days = read(lambda: meaning.attendance.days(person, month.first, month.last))
+        chosen = _day(view.query.get("day")) or (days[-1].day if days else None)
+        day = None if chosen is None else read(lambda: day_of(desk.store, person, chosen, meaning.rules))
+        return view.page(
+            "person.html",
+            active="people",
+            person=person,
+            month=month,
+            days={attended.day: attended for attended in days},
+            day=day,
+            portrait=_portrait(desk, person),
+            place=view.places([person.last_terminal_id]).get(person.last_terminal_id),
+        )
+
+
+def known(meaning: Meaning, person_id: str) -> Person:
+    """A person by id; 404 where there is none."""
+    person = read(lambda: meaning.people.person(person_id))
+    if person is None:
+        raise NotFoundException("there is no such person")
+    return person
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return parse_day(text or "")
+    except ValueError:
+        return None
+
+
+def _portrait(desk: Desk, person: Person) -> int | None:
+    """The latest record of a person that has an image."""
+    with desk.store.reading() as db:
+        return glance.portrait(db, person.identities)

@@ -1,0 +1,195 @@
+"""``/settings``: sites, and every setting in force; ``/settings/users``: accounts and tokens."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import available_timezones
+
+from litestar import Controller, get, post
+from litestar.exceptions import ClientException, NotFoundException
+from litestar.params import FromPath, RawBody
+
+from gatepost.console.desk import Desk, Html, TheDesk
+from gatepost.console.forms import Form
+from gatepost.errors import SettingsError
+from gatepost.receiver.api.access import ADMIN, AnyRequest, TheAccess
+from gatepost.receiver.api.shapes import MAX_ID, answering
+from gatepost.receiver.auth import ROLES, issue_token
+from gatepost.settings import ReceiverSettings, described, shown
+from gatepost.store.accounts import Accounts, Role
+from gatepost.store.days import zone
+from gatepost.store.registry import Conflict
+
+__all__ = ["SettingsPages"]
+
+MAX_NAME = 64
+MAX_DAYS = 3650
+
+
+class SettingsPages(Controller):
+    """``/settings``."""
+
+    path = "/settings"
+    opt = ADMIN
+
+    @get(sync_to_thread=True)
+    def show_settings(self, request: AnyRequest, desk: TheDesk) -> Html:
+        return _settings(desk, request)
+
+    @post("/sites", sync_to_thread=True)
+    def make_site(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
+        form = Form(body)
+        name, timezone = form("name")[:128], form("timezone")
+        try:
+            with answering():
+                zone(timezone)
+                if not name:
+                    raise ClientException(desk.view(request).words("settings.site_nameless"))
+                row = desk.store.create_site(name, timezone, now_ms=access.doors.now_ms())
+        except ClientException as error:
+            return _settings(desk, request, problem=error.detail)
+        access.note(request, "site.created", str(row.id), name=row.name, timezone=row.timezone)
+        return desk.view(request).go("/settings", done="saved")
+
+    @post("/sites/{site_id:int}", sync_to_thread=True)
+    def change_site(
+        self, request: AnyRequest, site_id: FromPath[int], body: RawBody, desk: TheDesk, access: TheAccess
+    ) -> Html:
+        form = Form(body)
+        name, timezone = form("name")[:128], form("timezone")
+        try:
+            with answering():
+                zone(timezone)
+                desk.store.update_site(min(site_id, MAX_ID), name=name or None, timezone=timezone)
+        except ClientException as error:
+            return _settings(desk, request, problem=error.detail)
+        access.note(request, "site.changed", str(site_id), name=name, timezone=timezone)
+        desk.counts.forget()
+        return desk.view(request).go("/settings", done="saved")
+
+    @get("/users", sync_to_thread=True)
+    def show_users(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
+        return _users(desk, request, access.doors.accounts)
+
+    @post("/users", sync_to_thread=True)
+    def make_user(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
+        form, doors = Form(body), access.doors
+        try:
+            name, role = _name(form("name")), _role(form("role"))
+            row = doors.accounts.create(
+                name, role, doors.hash(form.secret("password")), now_ms=doors.now_ms()
+            )
+        except (SettingsError, Conflict, ClientException) as error:
+            return _users(desk, request, doors.accounts, problem=_why(error))
+        access.note(request, "account.created", row.name, role=row.role)
+        return desk.view(request).go("/settings/users", done="saved")
+
+    @post("/users/{account_id:int}", sync_to_thread=True)
+    def change_user(
+        self, request: AnyRequest, account_id: FromPath[int], body: RawBody, desk: TheDesk, access: TheAccess
+    ) -> Html:
+        """Role, password, or whether one may log in. Every change ends the account's sessions."""
+        form, doors = Form(body), access.doors
+        if account_id > MAX_ID or doors.accounts.account(account_id) is None:
+            raise NotFoundException("there is no such account")
+        try:
+            password = form.secret("password")
+            row = doors.accounts.change(
+                account_id,
+                now_ms=doors.now_ms(),
+                role=_role(form("role")) if form("role") else None,
+                password=doors.hash(password) if password else None,
+                disabled={"yes": True, "no": False}.get(form("disabled")),
+            )
+        except (SettingsError, Conflict, ClientException) as error:
+            return _users(desk, request, doors.accounts, problem=_why(error))
+        changed = [name for name in ("role", "password", "disabled") if form.secret(name)]
+        access.note(request, "account.changed", row.name if row else str(account_id), changed=changed)
+        return desk.view(request).go("/settings/users", done="saved")
+
+    @post("/tokens", sync_to_thread=True)
+    def make_token(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
+        """The secret is shown in the answer and nowhere else: so this is no redirect."""
+        form, doors = Form(body), access.doors
+        try:
+            name, role = _name(form("name")), _role(form("role"))
+            days = int(form("days") or 0)
+            if not 0 <= days <= MAX_DAYS:
+                raise ValueError
+        except ClientException as error:
+            return _users(desk, request, doors.accounts, problem=error.detail)
+        except ValueError:
+            problem = desk.view(request).words("users.token_days_wrong", most=MAX_DAYS)
+            return _users(desk, request, doors.accounts, problem=problem)
+        expires = datetime.fromtimestamp(desk.now(), UTC) + timedelta(days=days)
+        secret, row = issue_token(
+            doors.accounts,
+            name,
+            role,
+            by=request.user.name,
+            now_ms=doors.now_ms(),
+            expires_at_ms=int(expires.timestamp() * 1000) if days else None,
+        )
+        access.note(request, "token.created", row.name, role=row.role, id=row.id)
+        return _users(desk, request, doors.accounts, secret=secret)
+
+    @post("/tokens/{token_id:int}/revoke", sync_to_thread=True)
+    def revoke_token(
+        self, request: AnyRequest, token_id: FromPath[int], desk: TheDesk, access: TheAccess
+    ) -> Html:
+        if access.doors.accounts.revoke_token(min(token_id, MAX_ID), now_ms=access.doors.now_ms()):
+            access.note(request, "token.revoked", str(token_id))
+        return desk.view(request).go("/settings/users", done="revoked")
+
+
+def _settings(desk: Desk, request: AnyRequest, *, problem: str | None = None) -> Html:
+    values = shown(desk.settings)
+    return desk.view(request).page(
+        "settings.html",
+        status=200 if problem is None else 400,
+        active="settings",
+        sites=desk.store.sites(),
+        zones=sorted(available_timezones()),
+        in_force=[
+            (one, values[one["name"]], values[one["name"]] != one["default"])
+            for one in described(ReceiverSettings)
+        ],
+        problem=problem,
+    )
+
+
+def _users(
+    desk: Desk,
+    request: AnyRequest,
+    accounts: Accounts,
+    *,
+    problem: str | None = None,
+    secret: str | None = None,
+) -> Html:
+    view = desk.view(request)
+    return view.page(
+        "users.html",
+        status=200 if problem is None else 400,
+        active="settings",
+        accounts=accounts.accounts(),
+        tokens=accounts.tokens(),
+        roles=[(role, view.words(f"frame.role_{role}")) for role in ROLES],
+        problem=problem,
+        secret=secret,
+    )
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise ClientException("a name is needed")
+    return text[:MAX_NAME]
+
+
+def _role(text: str) -> Role:
+    if text not in ROLES:
+        raise ClientException(f"a role is one of {', '.join(ROLES)}")
+    return text
+
+
+def _why(error: Exception) -> str:
+    return error.detail if isinstance(error, ClientException) else str(error)

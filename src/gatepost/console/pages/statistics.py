@@ -1,0 +1,213 @@
+"""``/statistics``: how much went on, how it went, and where. A chart is drawn from the table beneath it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+
+from litestar import Controller, get
+from msgspec import Struct
+
+from gatepost.console.desk import Html, TheDesk, View
+from gatepost.console.pages.people import month_in
+from gatepost.receiver.api.access import VIEWER, AnyRequest
+from gatepost.receiver.api.shapes import TheMeaning, read
+from gatepost.store.days import parse_day
+from gatepost.store.places import place_of
+from gatepost.store.statistics import Bin, CodeCount, Statistics, StatisticsQuery, statistics
+
+__all__ = ["Chart", "StatisticsPages"]
+
+WEEK = timedelta(days=6)
+
+
+class Chart(Struct, frozen=True, kw_only=True):
+    """A chart, and its numbers."""
+
+    kind: str
+    """``bars``, ``stack``, ``shares`` or ``heat``."""
+    title: str
+    columns: Sequence[str]
+    """What the first column is, and then each series."""
+    rows: Sequence[tuple[str, Sequence[int]]]
+    wide: bool = False
+
+    @property
+    def drawn(self) -> bool:
+        return any(any(values) for _, values in self.rows)
+
+
+class StatisticsPages(Controller):
+    """``/statistics``."""
+
+    path = "/statistics"
+    opt = VIEWER
+
+    @get(sync_to_thread=True)
+    def show_statistics(self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning) -> Html:
+        view = desk.view(request)
+        first, last, spans = _stretch(view)
+        site = view.query.get("site", "")
+        terminal = view.query.get("terminal", "").strip()
+        place = None
+        if terminal:
+            with desk.store.reading() as db:
+                place = place_of(db, terminal)
+        query = StatisticsQuery(
+            first=first,
+            last=last,
+            site_id=int(site) if site.isdigit() and len(site) < 18 else None,
+            terminal_id=(place.id if place else 0) if terminal else None,
+        )
+        found = read(lambda: statistics(desk.store, query, day_starts_min=meaning.rules.day_starts_min))
+        return view.page(
+            "statistics.html",
+            active="statistics",
+            found=found,
+            charts=list(_charts(view, found)),
+            spans=spans,
+            shown=f"{first}" if first == last else f"{first} – {last}",
+            site_options=[(one.id, one.name) for one in desk.store.sites()],
+        )
+
+
+def _stretch(view: View) -> tuple[date, date, list[tuple[str, str, bool]]]:
+    """The days that are shown, and those that could be: name, address, whether it is the one."""
+    today = view.show.today()
+    first, last, chosen = today - WEEK, today, "week"
+    if view.query.get("month"):
+        month = month_in(view, view.query["month"], today)
+        first, last, chosen = month.first, month.last, "month"
+    elif view.query.get("day"):
+        try:
+            first = last = parse_day(view.query["day"])
+            chosen = "today" if first == today else "day"
+        except ValueError:
+            pass
+    links = [
+        ("today", view.here(day=today, month=None), chosen == "today"),
+        ("week", view.here(day=None, month=None), chosen == "week"),
+        ("month", view.here(day=None, month=f"{today:%Y-%m}"), chosen == "month"),
+    ]
+    return first, last, links
+
+
+def _charts(view: View, found: Statistics) -> Iterable[Chart]:
+    t, show = view.words, view.show
+    how = (t("statistics.passed"), t("statistics.refused"), t("statistics.unsaid"))
+
+    def split(counts: object) -> tuple[int, int, int]:
+        return tuple(getattr(counts, name) for name in ("passed", "refused", "unsaid"))
+
+    if found.hours and len(found.days) > 1:
+        cells = {(hour.day, hour.hour): 0 for hour in found.hours}
+        for hour in found.hours:
+            cells[hour.day, hour.hour] += hour.counts.records
+        yield Chart(
+            kind="heat",
+            title=t("statistics.heat"),
+            columns=(t("people.day"), *(f"{hour:02d}" for hour in range(24))),
+            rows=[
+                (
+                    f"{one.day:%m-%d} {show.weekday(one.day)}",
+                    [cells.get((one.day, hour), 0) for hour in range(24)],
+                )
+                for one in found.days
+            ],
+            wide=True,
+        )
+    elif found.hours:
+        yield Chart(
+            kind="stack",
+            title=t("statistics.by_hour"),
+            columns=(t("statistics.hour"), *how),
+            rows=[(f"{hour.hour:02d}", split(hour.counts)) for hour in found.hours],
+            wide=True,
+        )
+    if len(found.days) > 1:
+        yield Chart(
+            kind="stack",
+            title=t("statistics.by_day"),
+            columns=(t("people.day"), *how),
+            rows=[(f"{one.day:%m-%d}", split(one.counts)) for one in found.days],
+            wide=True,
+        )
+    yield Chart(
+        kind="shares",
+        title=t("statistics.results"),
+        columns=(t("records.result"), t("statistics.records")),
+        rows=list(zip(how, ((value,) for value in split(found.total)), strict=True)),
+    )
+    yield Chart(
+        kind="bars",
+        title=t("statistics.recognised"),
+        columns=(t("records.who"), t("statistics.records")),
+        rows=_codes(view, "recognition_type", found.recognition_types),
+    )
+    yield Chart(
+        kind="bars",
+        title=t("statistics.abnormal"),
+        columns=(t("records.abnormal"), t("statistics.records")),
+        rows=[
+            row
+            for code, row in zip(
+                found.abnormal_types, _codes(view, "abnormal_type", found.abnormal_types), strict=True
+            )
+            if code.code
+        ],
+    )
+    yield Chart(
+        kind="bars",
+        title=t("statistics.entries"),
+        columns=(t("records.how"), t("statistics.records")),
+        rows=_codes(view, "entry_mode", found.entry_modes),
+    )
+    yield Chart(
+        kind="columns",
+        title=t("statistics.scores"),
+        columns=(t("records.score"), t("statistics.records")),
+        rows=_bins(found.scores, ""),
+    )
+    yield Chart(
+        kind="columns",
+        title=t("statistics.temperatures"),
+        columns=(t("records.temperature"), t("statistics.records")),
+        rows=_bins(found.temperatures, " °C"),
+    )
+    yield Chart(
+        kind="bars",
+        title=t("statistics.busiest"),
+        columns=(t("records.terminal"), t("statistics.records")),
+        rows=[
+            (one.name or one.serial or f"#{one.terminal_id}", (one.counts.records,))
+            for one in found.terminals[:12]
+        ],
+        wide=True,
+    )
+
+
+def _codes(view: View, table: str, counts: Sequence[CodeCount]) -> list[tuple[str, Sequence[int]]]:
+    return [
+        (
+            view.words("frame.unsaid")
+            if one.code is None
+            else view.words("statistics.other")
+            if one.code == -2
+            else view.show.code(table, one.code),
+            (one.count,),
+        )
+        for one in counts
+    ]
+
+
+def _bins(bins: Sequence[Bin], unit: str) -> list[tuple[str, Sequence[int]]]:
+    found: list[tuple[str, Sequence[int]]] = []
+    for one in bins:
+        if one.low is None:
+            title = f"< {one.high:g}{unit}"
+        elif one.high is None:
+            title = f"≥ {one.low:g}{unit}"
+        else:
+            title = f"{one.low:g}{unit}"
+        found.append((title, (one.count,)))
+    return found

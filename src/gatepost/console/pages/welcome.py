@@ -1,0 +1,86 @@
+"""``/welcome``: the first start. A password of one's own, the clock, an address for terminals, one to see."""
+
+from __future__ import annotations
+
+import asyncio
+from zoneinfo import available_timezones
+
+from litestar import Controller, get, post
+from litestar.exceptions import ClientException
+from litestar.params import RawBody
+
+from gatepost.console.desk import Desk, Html, TheDesk
+from gatepost.console.forms import Form
+from gatepost.console.pages.terminals import plain_address
+from gatepost.console.simulated import installed
+from gatepost.receiver.api.access import ADMIN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.shapes import TheRegistrar, answering
+from gatepost.receiver.registrar import Registrar
+from gatepost.store.days import zone
+
+__all__ = ["WelcomePages"]
+
+
+class WelcomePages(Controller):
+    """``/welcome``."""
+
+    path = "/welcome"
+
+    @get(opt=VIEWER, sync_to_thread=True)
+    def welcome(self, request: AnyRequest, desk: TheDesk, access: TheAccess, registrar: TheRegistrar) -> Html:
+        changed = access.doors.accounts.audit(
+            limit=1, action="account.password_changed", actor=request.user.name
+        )
+        return _page(desk, request, registrar, own_password=bool(changed.items))
+
+    @post("/site", opt=ADMIN, sync_to_thread=True)
+    def set_site(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
+        """The name and the clock of the first site."""
+        form = Form(body)
+        first = desk.store.sites()[0]
+        with answering():
+            zone(form("timezone"))
+            desk.store.update_site(first.id, name=form("name")[:128] or None, timezone=form("timezone"))
+        access.note(
+            request, "site.changed", str(first.id), name=form("name")[:128], timezone=form("timezone")
+        )
+        desk.counts.forget()
+        return desk.view(request).go("/welcome", done="saved")
+
+    @post("/simulate", opt=ADMIN)
+    async def simulate(
+        self, request: AnyRequest, desk: TheDesk, access: TheAccess, registrar: TheRegistrar
+    ) -> Html:
+        """Make a terminal, and start one that is none and pushes as it."""
+        if not installed():
+            raise ClientException("there is no simulator here: pip install 'gatepost[simulator]'")
+        if desk.simulated.state != "running":
+            name = await asyncio.to_thread(lambda: desk.view(request).words("welcome.simulated_name"))
+            values = {"name": name, "site_id": 1}
+            with answering():
+                row, token = await registrar.create(values, with_token=True, now_ms=access.doors.now_ms())
+            address = f"{_socket(request)}{registrar.path}/{token}"
+            await asyncio.to_thread(desk.simulated.start, address)
+            await asyncio.to_thread(access.note, request, "terminal.simulated", str(row.id))
+        return await asyncio.to_thread(lambda: desk.view(request).go("/", done="simulated"))
+
+
+def _socket(request: AnyRequest) -> str:
+    """The address of our own socket: no proxy and no certificate stands between a process beside us and it."""
+    host, port = request.scope.get("server") or ("127.0.0.1", 8080)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _page(desk: Desk, request: AnyRequest, registrar: Registrar, *, own_password: bool) -> Html:
+    stats = desk.store.stats()
+    return desk.view(request).page(
+        "welcome.html",
+        active="",
+        own_password=own_password,
+        site=desk.store.sites()[0],
+        zones=sorted(available_timezones()),
+        setup=plain_address(registrar, request),
+        simulator=installed(),
+        simulated=desk.simulated.state,
+        arrived=stats.records + stats.alarms,
+    )
