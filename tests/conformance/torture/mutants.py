@@ -59,10 +59,17 @@ def any_2xx_is_delivered() -> None:
 
 def receiver_forgets_what_it_knows() -> None:
     """A receiver to which every push is new."""
-    from gatepost.receiver import ingest
+    from msgspec.structs import replace
 
+    from gatepost.store.sqlite import SqliteStore
+
+    true = SqliteStore.write
     count = iter(range(1 << 60))
-    ingest._key = lambda decoded: next(count).to_bytes(16, "big")
+
+    def write(self: SqliteStore, batch: Any) -> Any:
+        return true(self, [replace(arrival, key=next(count).to_bytes(16, "big")) for arrival in batch])
+
+    SqliteStore.write = write  # type: ignore[method-assign]
 
 
 def nothing() -> None:

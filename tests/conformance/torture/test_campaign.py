@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from gatepost.conformance.torture import remains
-from gatepost.conformance.torture.campaign import Campaign, Outcome, Settings, as_json, as_lines, wanted
+from gatepost.conformance.torture.campaign import Campaign, Settings, wanted
 from gatepost.conformance.torture.faults import LINE, PROCESSES, TRACKS, Kind
+from gatepost.conformance.torture.outcome import Outcome, as_json, as_lines
 
 MUTANTS = Path(__file__).with_name("mutants.py")
 KILLS = (Kind.KILL_TERMINAL, Kind.KILL_RECEIVER)

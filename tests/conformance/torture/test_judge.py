@@ -21,6 +21,7 @@ GOOD = Evidence(
     issued={name: Issued(name, 0, {**DATA, "uuid": name}, "img") for name in "abcdr"},
     fates={"a": Fate.ACCEPTED, "b": Fate.ACCEPTED, "c": Fate.ACCEPTED, "d": Fate.UNKNOWN, "r": Fate.REFUSED},
     stored=[found("a"), found("b"), found("c")],
+    listed=["a", "b", "c"],
     quarantined=0,
     pending=frozenset(),
     dead=frozenset(),
@@ -48,7 +49,7 @@ def test_what_adds_up_is_no_difference() -> None:
 
 
 def test_an_event_without_an_answer_may_be_stored_or_not() -> None:
-    assert of(stored=[*GOOD.stored, found("d")]) == ()
+    assert of(stored=[*GOOD.stored, found("d")], listed=list("abcd")) == ()
     assert of(ledgers=[{**LEDGER, "accepted": 4}]) == ()
 
 
@@ -57,7 +58,7 @@ def test_an_event_without_an_answer_may_be_stored_or_not() -> None:
     [{"pending": frozenset("c")}, {"dead": frozenset("c")}, {"ledgers": [{**LEDGER, "dropped": 1}]}],
 )
 def test_an_event_that_still_waits_or_is_counted_as_dropped_is_not_missing(where: dict[str, Any]) -> None:
-    assert of(stored=GOOD.stored[:2], acknowledged=frozenset("ab"), **where) == ()
+    assert of(stored=GOOD.stored[:2], listed=["a", "b"], acknowledged=frozenset("ab"), **where) == ()
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,9 @@ def test_an_event_that_still_waits_or_is_counted_as_dropped_is_not_missing(where
         ({"stored": [*GOOD.stored[:2], found("c", user={"name": "王五", "groups": []})]}, "1 corrupted: c"),
         ({"stored": [*GOOD.stored[:2], found("c", score=True)]}, "1 corrupted: c"),
         ({"stored": [*GOOD.stored[:2], msgspec.structs.replace(GOOD.stored[2], image=None)]}, "1 corrupted: c"),
+        ({"listed": ["a", "b"]}, "1 stored, and not listed: c"),
+        ({"listed": ["a", "b", "c", "x"]}, "1 listed, and not stored: x"),
+        ({"listed": ["a", "b", "c", "c"]}, "1 listed twice: c"),
         ({"ledgers": [{**LEDGER, "accepted": 2}]}, "the ledgers have 2 accepted"),
         ({"ledgers": [{**LEDGER, "accepted": 5}]}, "the ledgers have 5 accepted"),
         ({"unbalanced": ["t0"]}, "1 ledgers that do not add up"),

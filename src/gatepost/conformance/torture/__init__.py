@@ -8,7 +8,8 @@
 ``ends``        the processes
 ``inflict``     carries a fault out, and takes it back
 ``judge``       compares what was issued with what there is, and asks whether anything happened at all
-``campaign``    all of it together
+``campaign``    all of it together; ``outcome`` says what came of it
+``listing``     what the receiver lists, through its API
 ``remains``     what is left on disk at the end
 ``powercut``    a disk that forgets what was not synced; ``lossy`` puts SQLite on it
 ``blackout``    power cuts by the thousand, at either end

@@ -24,7 +24,7 @@ from gatepost import wire
 from gatepost.conformance.torture import remains
 from gatepost.conformance.torture.judge import Blackout
 from gatepost.conformance.torture.lossy import lossy
-from gatepost.conformance.torture.oracle import Issued, Oracle, digest
+from gatepost.conformance.torture.oracle import Issued, Oracle, digest, name_of
 from gatepost.conformance.torture.powercut import Disk, Mark, Rest, Sync
 from gatepost.errors import GatepostError
 from gatepost.retry import Done
@@ -187,7 +187,7 @@ def _look_at_terminal(place: Path, safe: frozenset[str], issued: dict[str, Issue
         there = {}
         for head, image, tail in db.execute("SELECT head, image, tail FROM body JOIN entry USING (seq)"):
             data = json.loads(head + tail)["data"]
-            there[remains.name_of(data)] = None if image is None else digest(image)
+            there[name_of(data)] = None if image is None else digest(image)
         row = db.execute("SELECT accepted, delivered, dropped, dead, records + alarms FROM ledger").fetchone()
         accepted, delivered, dropped, dead, pending = row
         rows = dict(db.execute("SELECT state, count(*) FROM entry GROUP BY state"))

@@ -11,22 +11,21 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
-from gatepost.cli_text import t
 from gatepost.conformance.raw_http import Target
-from gatepost.conformance.torture import remains
+from gatepost.conformance.torture import listing, remains
 from gatepost.conformance.torture.ends import LAUNCHER, End, EndError
 from gatepost.conformance.torture.faults import LINE, PROCESSES, STATE, TRACKS, Kind, plan
 from gatepost.conformance.torture.inflict import House, inflict, subscribe
 from gatepost.conformance.torture.issuer import Issuer
-from gatepost.conformance.torture.judge import Blackout, Evidence, Judgement, judge
+from gatepost.conformance.torture.judge import Evidence, judge
 from gatepost.conformance.torture.oracle import Oracle
+from gatepost.conformance.torture.outcome import Outcome
 from gatepost.conformance.torture.proxy import Line, Traffic
 from gatepost.terminal.door import client as door_client
 
-__all__ = ["Campaign", "Outcome", "Settings", "as_json", "as_lines", "wanted"]
+__all__ = ["Campaign", "Settings", "wanted"]
 
 DRAIN_S = 120.0
 """For draining, once everything is well."""
@@ -57,14 +56,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How often what has to happen; ``None``: everything that the tracks have, and what follows from it."""
 
 
-class Outcome(Struct, frozen=True):
-    """What came of a run."""
+class Ended(Struct, frozen=True):
+    """What was seen at the end, while both ends still ran."""
 
-    seed: int
+    undrained: Sequence[str]
+    listed: Sequence[str]
     seconds: float
-    faults: int
-    happened: dict[str, int]
-    judgement: Judgement
 
 
 class Campaign:
@@ -115,13 +112,14 @@ class Campaign:
                 issuer.stop()
             await asyncio.wait_for(asyncio.gather(*issuing), DRAIN_S)
             undrained = await self._drain(house)
+            listed = await listing.listed(house.receiver.address, house.receiver.folder)
             auditing.cancel()
             await asyncio.gather(auditing, return_exceptions=True)
             late = [end.name for end in (*house.terminals, house.receiver) if not await end.term()]
         finally:
             await self._clear(house)
         house.late += late
-        return await asyncio.to_thread(self._judge, house, issuers, undrained, self._clock() - began)
+        return await asyncio.to_thread(self._judge, house, Ended(undrained, listed, self._clock() - began))
 
     # -- before
 
@@ -224,18 +222,16 @@ class Campaign:
         for line in house.lines:
             await line.close()
 
-    def _judge(
-        self, house: House, issuers: Sequence[Issuer], undrained: Sequence[str], seconds: float
-    ) -> Outcome:
+    def _judge(self, house: House, ended: Ended) -> Outcome:
         data = house.receiver.folder
         happened: Counter[str] = Counter(house.done)
         happened.update({f"met {kind}": count for kind, count in self.traffic.met.items()})
         happened["pushes"] = self.traffic.pushes
         happened["resends"] = self.traffic.resends
         happened["audits"] = self._audits
-        happened["interruptions"] = sum(issuer.interruptions for issuer in issuers)
+        happened["interruptions"] = sum(issuer.interruptions for issuer in house.issuers)
         happened["duplicates recognised"] = remains.duplicates_seen(data)
-        for issuer in issuers:
+        for issuer in house.issuers:
             happened.update({f"refused {kind}": count for kind, count in issuer.refusals.items()})
         ledgers = [remains.ledger(end.folder) for end in house.terminals]
         for end, each in zip(house.terminals, ledgers, strict=True):
@@ -254,12 +250,13 @@ class Campaign:
             died=[died for end in (*house.terminals, house.receiver) for died in end.died],
             late=house.late,
             defects=self.traffic.defects,
-            undrained=undrained,
+            undrained=ended.undrained,
+            listed=ended.listed,
             happened=happened,
             wanted=wanted(self.settings.tracks) if self.settings.wanted is None else self.settings.wanted,
         )
         return Outcome(
-            self.settings.seed, round(seconds, 1), house.done.total(), dict(happened), judge(evidence)
+            self.settings.seed, round(ended.seconds, 1), house.done.total(), dict(happened), judge(evidence)
         )
 
 
@@ -275,37 +272,3 @@ def wanted(tracks: Sequence[tuple[Kind, ...]]) -> dict[str, int]:
     if STATE in tracks:
         least["refused outbox-unavailable"] = 1
     return least
-
-
-def as_json(outcome: Outcome, blackouts: Sequence[Blackout] = ()) -> bytes:
-    """Write what came of a run, and of power cuts, as JSON."""
-    value = {
-        "seed": outcome.seed,
-        "seconds": outcome.seconds,
-        "faults": outcome.faults,
-        "ok": outcome.judgement.ok and all(blackout.ok for blackout in blackouts),
-        "differences": outcome.judgement.differences,
-        "figures": outcome.judgement.figures,
-        "happened": dict(sorted(outcome.happened.items())),
-        "power_cuts": list(blackouts),
-    }
-    return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
-
-
-def as_lines(outcome: Outcome, blackouts: Sequence[Blackout] = ()) -> list[str]:
-    """Answer what came of a run, and of power cuts, in a few lines, in the language of the person."""
-    figures = outcome.judgement.figures
-    lines = [
-        t(
-            f"seed {outcome.seed}: {outcome.faults} faults in {outcome.seconds:g} s, "
-            f"{outcome.happened['pushes']} pushes, {outcome.happened['resends']} of them again",
-            f"种子 {outcome.seed}：{outcome.seconds:g} 秒内 {outcome.faults} 次故障，"
-            f"推送 {outcome.happened['pushes']} 次，其中重推 {outcome.happened['resends']} 次",
-        ),
-        "  ".join(f"{name} {count}" for name, count in figures.items()),
-    ]
-    lines += [t("DIFFERENCE: ", "差异：") + difference for difference in outcome.judgement.differences]
-    lines.append(
-        t("nothing was lost", "没有丢失") if outcome.judgement.ok else t("not as it should be", "结果不符")
-    )
-    return lines

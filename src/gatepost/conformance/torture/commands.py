@@ -19,8 +19,9 @@ from gatepost.conformance.stopping import until_told
 from gatepost.errors import GatepostError
 
 if TYPE_CHECKING:
-    from gatepost.conformance.torture.blackout import Blackout
-    from gatepost.conformance.torture.campaign import Outcome, Settings
+    from gatepost.conformance.torture.campaign import Settings
+    from gatepost.conformance.torture.judge import Blackout
+    from gatepost.conformance.torture.outcome import Outcome
 
 __all__ = ["TORTURE", "torture"]
 
@@ -71,7 +72,8 @@ def torture(
     ] = None,
 ) -> None:
     """Break everything, then count."""
-    from gatepost.conformance.torture.campaign import Settings, as_json, as_lines
+    from gatepost.conformance.torture.campaign import Settings
+    from gatepost.conformance.torture.outcome import as_json, as_lines
 
     if data is not None and data.exists() and any(data.iterdir()):
         raise NotEmpty(f"{data} is not empty; give --data an empty folder, or one that does not exist")

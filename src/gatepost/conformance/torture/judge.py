@@ -37,6 +37,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     issued: Mapping[str, Issued]
     fates: Mapping[str, Fate]
     stored: Sequence[Found]
+    listed: Sequence[str]
+    """The events that the receiver's API lists."""
     quarantined: int
     pending: frozenset[str]
     dead: frozenset[str]
@@ -106,6 +108,9 @@ def judge(evidence: Evidence) -> Judgement:
         _said("spurious", spurious),
         _said("corrupted", corrupted),
         _said("stored twice", duplicates),
+        _said("stored, and not listed", stored - set(evidence.listed)),
+        _said("listed, and not stored", set(evidence.listed) - stored),
+        _said("listed twice", {name for name, count in Counter(evidence.listed).items() if count > 1}),
         _said("steps of an alarm out of order", evidence.disordered),
         _said("ledgers that do not add up", evidence.unbalanced),
         _said("not drained", evidence.undrained),

@@ -17,7 +17,7 @@ from typing import Any
 from gatepost.conformance.torture.judge import Found
 from gatepost.conformance.torture.oracle import digest, name_of
 
-__all__ = ["duplicates_seen", "held", "ledger", "name_of", "quarantined", "stored"]
+__all__ = ["duplicates_seen", "held", "ledger", "quarantined", "stored"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -1,0 +1,70 @@
+"""What the receiver lists, through its API, as whoever looks at it would see it.
+
+Flow: a token for looking → ``/api/v1/records`` and ``/api/v1/alarms``, page by page → names.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from gatepost.conformance.raw_http import Connection, Nothing, Target, request
+from gatepost.errors import GatepostError
+
+__all__ = ["ListingError", "listed"]
+
+PAGE = 100
+REPLY_S = 60.0
+
+
+class ListingError(GatepostError):
+    """The receiver does not list what it has."""
+
+
+async def listed(address: str, folder: Path) -> list[str]:
+    """Answer the name of every event that the receiver at ``address``, with its data in ``folder``, lists.
+
+    Raises ListingError.
+    """
+    token = await asyncio.to_thread(_token, folder)
+    names = [str(item["uuid"]) async for item in _items(address, "records", token)]
+    async for item in _items(address, "alarms", token):
+        names += [f"{item['trace_id']}/{step['status']}" for step in item["history"]]
+    return names
+
+
+def _token(folder: Path) -> str:
+    words = ("tokens", "create", "--data", str(folder), "--role", "viewer", "--name", "torture")
+    done = subprocess.run(  # noqa: S603 (our own program)
+        [sys.executable, "-m", "gatepost.cli", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if done.returncode:
+        raise ListingError(f"no token could be made: {done.stderr.strip()}")
+    return done.stdout.split()[-1]
+
+
+async def _items(address: str, what: str, token: str) -> AsyncIterator[dict[str, Any]]:
+    cursor = ""
+    while True:
+        target = Target.parse(f"{address}/api/v1/{what}?limit={PAGE}{cursor}")
+        head, body = request(target, b"", (("Authorization", f"Bearer {token}"),), method="GET")
+        async with Connection.open(target, timeout_s=REPLY_S) as connection:
+            await connection.send(head, body)
+            answer = await connection.read()
+        if isinstance(answer, Nothing) or answer.status != 200:
+            why = answer.why if isinstance(answer, Nothing) else f"HTTP {answer.status}"
+            raise ListingError(f"{target.path} was not answered: {why}")
+        page = json.loads(answer.body)
+        for item in page["items"]:
+            yield item
+        if page["next_cursor"] is None:
+            return
+        cursor = f"&cursor={quote(page['next_cursor'])}"
