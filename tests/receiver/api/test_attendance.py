@@ -1,0 +1,69 @@
+from typing import Any
+
+import pytest
+from tests.receiver.api.test_people import get, person, seen
+from tests.receiver.kit import Running
+
+
+@pytest.fixture
+async def visited(receiver: Running) -> Running:
+    """Two people of one group were there on 2023-05-29, one of them twice."""
+    for number, user_id in enumerate(("5", "6", "5")):
+        await seen(receiver, number, user=person(user_id))
+    return receiver
+
+
+async def test_a_day_and_a_month_have_everybodys_first_and_last_passage(visited: Running) -> None:
+    for stretch in ("day=2023-05-29", "month=2023-05", "first=2023-05-01&last=2023-05-30"):
+        items = (await get(visited, f"attendance?{stretch}"))["items"]
+        assert {item["person"]["user_id"]: item["days"] for item in items} == {
+            "5": [
+                {
+                    "day": "2023-05-29",
+                    "first_in": "2023-05-29T07:01:55Z",
+                    "last_out": "2023-05-29T07:03:55Z",
+                    "passages": 2,
+                }
+            ],
+            "6": [
+                {
+                    "day": "2023-05-29",
+                    "first_in": "2023-05-29T07:02:55Z",
+                    "last_out": "2023-05-29T07:02:55Z",
+                    "passages": 1,
+                }
+            ],
+        }
+
+
+async def test_attendance_is_listed_page_by_page_and_by_filter(visited: Running) -> None:
+    first = await get(visited, "attendance?month=2023-05&limit=1")
+    rest = await get(visited, f"attendance?month=2023-05&limit=1&cursor={first['next_cursor']}")
+    assert [item["person"]["user_id"] for item in (*first["items"], *rest["items"])] == ["6", "5"]
+    assert rest["next_cursor"] is None
+    for query, count in (("group=3", 2), ("group=4", 0), ("q=5", 2), ("site_id=2", 0)):
+        assert len((await get(visited, f"attendance?month=2023-05&{query}"))["items"]) == count
+
+
+async def test_groups_are_counted_by_day(visited: Running) -> None:
+    (group,) = (await get(visited, "attendance/groups?month=2023-05"))["items"]
+    assert (group["id"], group["people"]) == ("3", 2)
+    assert [(day["day"], day["present"]) for day in group["days"]] == [("2023-05-29", 2)]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("", "month=2024-05"),
+        ("day=2023-05-29&month=2023-05", "month=2024-05"),
+        ("day=2023-02-30", "2023-02-30"),
+        ("first=2022-01-01&last=2023-12-31", "at most 400"),
+        ("first=2023-01-01&last=2023-12-31&limit=1000", "at most 136 people"),
+        ("month=2023-05&cursor=x", "cursor"),
+    ],
+)
+async def test_what_is_asked_wrongly_is_named(visited: Running, query: str, named: str) -> None:
+    answer = await visited.get(f"/api/v1/attendance?{query}")
+    assert answer.status == 400
+    told: Any = answer.json
+    assert named in told["detail"]

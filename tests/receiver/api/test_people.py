@@ -1,0 +1,117 @@
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from tests.receiver.kit import Running, receiving, record
+
+FIRST = 1_685_343_715  # 2023-05-29 07:01:55 UTC
+
+
+def person(user_id: str = "5", **fields: Any) -> dict[str, Any]:
+    return {**record()["data"]["user"], "user_id": user_id, **fields}
+
+
+async def seen(receiver: Running, number: int, **fields: Any) -> None:
+    values = {"uuid": f"u-{number}", "timestamp": FIRST + 60 * number, "user": person(), **fields}
+    assert (await receiver.push(record(**values))).status == 200
+
+
+async def get(receiver: Running, path: str) -> Any:
+    answer = await receiver.get(f"/api/v1/{path}")
+    assert answer.status == 200, answer.body
+    return answer.json
+
+
+async def test_people_are_listed_and_found_by_name_and_numbers(receiver: Running) -> None:
+    await seen(receiver, 1)
+    await seen(receiver, 2, user=person("6", name="Anna", job_number="J-6"))
+    assert [item["user_id"] for item in (await get(receiver, "people"))["items"]] == ["6", "5"]
+    for q, found in (("王", ["5"]), ("J-6", ["6"]), ("nobody", [])):
+        items = (await get(receiver, f"people?q={quote(q)}"))["items"]
+        assert [item["user_id"] for item in items] == found
+    assert (await get(receiver, "people?type=2"))["items"] == []
+    assert len((await get(receiver, "people?group=3&site_id=1"))["items"]) == 2
+
+
+async def test_people_are_listed_page_by_page(receiver: Running) -> None:
+    for number in range(5):
+        await seen(receiver, number, user=person(str(number)))
+    first = await get(receiver, "people?limit=3")
+    rest = await get(receiver, f"people?limit=3&cursor={first['next_cursor']}")
+    assert [item["user_id"] for item in (*first["items"], *rest["items"])] == ["4", "3", "2", "1", "0"]
+    assert rest["next_cursor"] is None
+
+
+async def test_a_person_has_days_and_a_day_has_passages(receiver: Running) -> None:
+    for number in range(3):
+        await seen(receiver, number)
+    await seen(receiver, 3, **{"pass": False})
+    (someone,) = (await get(receiver, "people"))["items"]
+    assert await get(receiver, f"people/{someone['id']}") == someone
+    expected = {"first_in": "2023-05-29T07:01:55Z", "last_out": "2023-05-29T07:03:55Z", "passages": 3}
+    for stretch in ("month=2023-05", "first=2023-05-29&last=2023-05-30"):
+        days = (await get(receiver, f"people/{someone['id']}/days?{stretch}"))["items"]
+        assert days == [{"day": "2023-05-29", **expected}]
+    day = await get(receiver, f"people/{someone['id']}/days/2023-05-29")
+    assert {name: day[name] for name in expected} == expected
+    assert (day["refused"], day["timezone"], day["person"]) == (1, "UTC", someone)
+    assert [item["refused"] for item in day["items"]] == [False, False, False, True]
+    records = (await get(receiver, "records?order=oldest"))["items"]
+    assert [item["record_id"] for item in day["items"]] == [item["id"] for item in records]
+
+
+async def test_strangers_and_visitors_outside_their_time_have_lists_of_their_own(receiver: Running) -> None:
+    await seen(receiver, 1)
+    await seen(receiver, 2, user={"name": None, "type": None}, recognitionType=3)
+    guest = person("7", type=2, guest_time_start=0, guest_time_end=FIRST * 1000)
+    await seen(receiver, 3, user=guest)
+    strangers = (await get(receiver, "people/strangers"))["items"]
+    assert [(item["uuid"], item["person"]) for item in strangers] == [("u-2", None)]
+    assert (await get(receiver, "people/strangers?has_image=true"))["items"] == []
+    outside = (await get(receiver, "people/outside-time"))["items"]
+    assert [item["uuid"] for item in outside] == ["u-3"]
+    assert (await get(receiver, "records?outside_time=true"))["items"] == outside
+    assert (await get(receiver, "people/outside-time?until=2023-05-01"))["items"] == []
+
+
+async def test_groups_are_listed(receiver: Running) -> None:
+    await seen(receiver, 1)
+    assert (await get(receiver, "groups"))["items"] == [{"id": "3", "name": "测试3"}]
+    assert (await get(receiver, "groups?site_id=2"))["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "named"),
+    [
+        ("people/99", 404, "person"),
+        ("people/x", 404, "person"),
+        ("people/1/days", 400, "month=2024-05"),
+        ("people/1/days?month=May", 400, "'May'"),
+        ("people/1/days?first=2023-05-01", 400, "belong together"),
+        ("people/1/days?month=2023-05&first=2023-05-01&last=2023-05-02", 400, "month=2024-05"),
+        ("people/1/days?first=2023-05-02&last=2023-05-01", 400, "before"),
+        ("people/1/days/today", 400, "'today'"),
+        ("people?cursor=x", 400, "cursor"),
+        ("people?q=%00", 400, "q contains a NUL"),
+        ("people?site_id=0", 400, "site_id"),
+        ("people?limit=1001", 400, "limit"),
+    ],
+)
+async def test_what_is_asked_wrongly_is_named(receiver: Running, path: str, status: int, named: str) -> None:
+    await seen(receiver, 1)
+    answer = await receiver.get(f"/api/v1/{path}")
+    assert answer.status == status
+    assert named in answer.json["detail"]
+
+
+async def test_the_settings_say_who_is_one_person_and_what_counts_once(tmp_path: Any) -> None:
+    rules = {"people_scope": "terminal", "repeat_s": 300.0, "day_starts_at": "07:03"}
+    async with receiving(tmp_path / "data", **rules) as receiver:
+        for number in range(4):
+            await seen(receiver, number, deviceSN=f"SN-{number % 2}")
+        people = (await get(receiver, "people"))["items"]
+        assert [item["terminal_id"] for item in people] == [2, 1]
+        before = await get(receiver, f"people/{people[1]['id']}/days/2023-05-28")
+        after = await get(receiver, f"people/{people[1]['id']}/days/2023-05-29")
+        assert (before["passages"], before["items"][0]["repeats"]) == (1, 0)
+        assert (after["passages"], after["begins_at"]) == (0, "2023-05-29T07:03:00Z")

@@ -1,0 +1,165 @@
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from tests.receiver.kit import Answer, Running, alarm, record
+
+
+async def call(receiver: Running, method: str, path: str, body: Any = None) -> Answer:
+    data = b"" if body is None else json.dumps(body).encode()
+    return await receiver.request(method, f"/api/v1/{path}", data)
+
+
+async def make(receiver: Running, **fields: Any) -> Any:
+    answer = await call(receiver, "POST", "terminals", fields)
+    assert answer.status == 201
+    return answer.json
+
+
+def path_of(item: Any) -> str:
+    return urlsplit(item["address"]).path
+
+
+async def test_a_terminal_that_is_made_gets_an_address_once_and_may_push_to_it(receiver: Running) -> None:
+    made = await make(receiver, name="Gate")
+    assert made["address"].startswith("http://receiver/Record/")
+    assert (made["state"], made["presence"], made["has_token"]) == ("approved", "never", True)
+    assert (await receiver.push(alarm(), path_of(made))).status == 200
+    seen = (await call(receiver, "GET", f"terminals/{made['id']}")).json
+    assert (seen["alarms"], seen["presence"], seen["address"]) == (1, "online", None)
+    assert made["address"].encode() not in (await call(receiver, "GET", "terminals")).body
+
+
+async def test_another_address_counts_at_once_and_the_first_one_no_more(receiver: Running) -> None:
+    made = await make(receiver)
+    await receiver.push(alarm(), path_of(made))  # it is remembered by now
+    again = (await call(receiver, "POST", f"terminals/{made['id']}/token")).json
+    assert path_of(again) != path_of(made)
+    assert (await receiver.push(alarm(trace_id="T-2"), path_of(made))).status == 404
+    assert (await receiver.push(alarm(trace_id="T-2"), path_of(again))).status == 200
+
+
+async def test_what_is_changed_counts_from_the_next_push_on(receiver: Running) -> None:
+    await receiver.push(record())
+    (item,) = (await call(receiver, "GET", "terminals")).json["items"]
+    assert (item["serial"], item["state"], item["presence"], item["backlog"]) == (
+        "SN-1",
+        "new",
+        "online",
+        True,
+    )
+    changed = await call(
+        receiver, "PATCH", f"terminals/{item['id']}", {"name": "Gate", "networks": ["10.0.0.0/8"]}
+    )
+    assert (changed.json["name"], changed.json["networks"]) == ("Gate", ["10.0.0.0/8"])
+    assert (await receiver.push(record(uuid="u-2"))).status == 403
+    await call(receiver, "PATCH", f"terminals/{item['id']}", {"networks": []})
+    assert (await receiver.push(record(uuid="u-2"))).status == 200
+    detail = (await call(receiver, "GET", f"terminals/{item['id']}")).json
+    assert detail["name"] == "Gate"
+
+
+async def test_null_takes_a_name_and_a_zone_away(receiver: Running) -> None:
+    made = await make(receiver, name="Gate", timezone="Asia/Tokyo")
+    assert made["timezone"] == "Asia/Tokyo"
+    changed = (
+        await call(receiver, "PATCH", f"terminals/{made['id']}", {"name": None, "timezone": None})
+    ).json
+    assert (changed["name"], changed["timezone"]) == (None, "UTC")
+
+
+async def test_a_terminal_moves_to_another_site(receiver: Running) -> None:
+    site = (await call(receiver, "POST", "sites", {"name": "Berlin", "timezone": "Europe/Berlin"})).json
+    made = await make(receiver)
+    moved = (await call(receiver, "PATCH", f"terminals/{made['id']}", {"site_id": site["id"]})).json
+    assert (moved["site_id"], moved["site"], moved["timezone"]) == (site["id"], "Berlin", "Europe/Berlin")
+    listed = (await call(receiver, "GET", f"terminals?site_id={site['id']}")).json["items"]
+    assert [item["id"] for item in listed] == [made["id"]]
+
+
+async def test_a_retired_terminal_is_refused_until_an_administrator_takes_it_back(receiver: Running) -> None:
+    await receiver.push(record())
+    assert (await call(receiver, "POST", "terminals/1/retire")).json["state"] == "retired"
+    assert (await receiver.push(record(uuid="u-2"))).status == 403
+    assert (await call(receiver, "POST", "terminals/1/approve")).status == 409
+    assert (await call(receiver, "POST", "terminals/1/token")).status == 409
+    assert (await call(receiver, "PATCH", "terminals/1", {"state": "approved"})).status == 200
+    assert (await receiver.push(record(uuid="u-2"))).status == 200
+    refusals = (await call(receiver, "GET", "terminals/1")).json["refusals"]
+    assert refusals in ({}, {"retired": 1})  # they are counted once a second
+
+
+async def test_who_else_it_said_to_be_is_told(receiver: Running) -> None:
+    made = await make(receiver, serial="SN-7")
+    await receiver.push(record(deviceSN="SN-8"), path_of(made), {"sn": "SN-9"})
+    detail = (await call(receiver, "GET", f"terminals/{made['id']}")).json
+    assert {(one["source"], one["said"], one["count"]) for one in detail["disagreed"]} == {
+        ("header", "SN-9", 1),
+        ("body", "SN-8", 1),
+    }
+
+
+async def test_terminals_are_listed_page_by_page(receiver: Running) -> None:
+    for number in range(5):
+        await make(receiver, serial=f"SN-{number}", token=False)
+    await call(receiver, "POST", "terminals/2/retire")
+    found: list[str] = []
+    path = "terminals?limit=2&state=approved"
+    cursor = ""
+    while cursor is not None:
+        page = (await call(receiver, "GET", f"{path}&cursor={cursor}" if cursor else path)).json
+        found += [item["serial"] for item in page["items"]]
+        cursor = page["next_cursor"]
+    assert found == ["SN-0", "SN-2", "SN-3", "SN-4"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        ({"timezone": "Mars/Olympus"}, 400, "Mars/Olympus"),
+        ({"networks": ["here"]}, 400, "networks"),
+        ({"site_id": 7}, 400, "no site 7"),
+        ({"site_id": 0}, 400, "site_id"),
+        ({"serial": " "}, 400, "serial"),
+        ({"serial": "SN-1"}, 409, "SN-1"),
+        ({"name": "x" * 129}, 400, "name"),
+    ],
+)
+async def test_what_cannot_be_is_named(receiver: Running, body: Any, status: int, named: str) -> None:
+    await make(receiver, serial="SN-1")
+    answer = await call(receiver, "POST", "terminals", body)
+    assert answer.status == status
+    assert named in answer.body.decode()
+
+
+@pytest.mark.parametrize("number", [9, 1 << 62, 1 << 64])
+async def test_what_is_not_there_is_a_404(receiver: Running, number: int) -> None:
+    for method, path, body in (
+        ("GET", "", None),
+        ("PATCH", "", {"name": "x"}),
+        ("POST", "/approve", None),
+        ("POST", "/retire", None),
+        ("POST", "/token", None),
+    ):
+        assert (await call(receiver, method, f"terminals/{number}{path}", body)).status == 404
+
+
+async def test_every_change_is_in_the_audit_log_and_no_token_is(receiver: Running) -> None:
+    made = await make(receiver, serial="SN-1", name="Gate")
+    await call(receiver, "PATCH", "terminals/1", {"name": "Door"})
+    again = (await call(receiver, "POST", "terminals/1/token")).json
+    await call(receiver, "POST", "terminals/1/approve")
+    await call(receiver, "POST", "terminals/1/retire")
+    log = await call(receiver, "GET", "audit")
+    told = [
+        (item["action"], item["subject"])
+        for item in log.json["items"]
+        if item["action"].startswith("terminal")
+    ]
+    assert told == [
+        (f"terminal.{action}", "1")
+        for action in ("retired", "approved", "token_rotated", "changed", "created")
+    ]
+    for item in (made, again):
+        assert path_of(item).rpartition("/")[2] not in log.body.decode()
