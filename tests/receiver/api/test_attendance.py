@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from tests.receiver.api.test_people import get, person, seen
+from tests.receiver.api.visits import get, person, seen
 from tests.receiver.kit import Running
 
 

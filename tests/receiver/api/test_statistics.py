@@ -1,5 +1,5 @@
 import pytest
-from tests.receiver.api.test_people import get, seen
+from tests.receiver.api.visits import get, seen
 from tests.receiver.kit import Running
 
 
