@@ -100,7 +100,7 @@ class Live:
         self._end = end
         self._poll_s = poll_s
         self._gather_s = gather_s
-        self._heartbeat_s = heartbeat_s
+        self.heartbeat_s = heartbeat_s
         self.max_listeners = max_listeners
         self._window_events = window_events
         self._window_bytes = window_bytes
@@ -212,17 +212,13 @@ class Live:
     async def _catch_up(
         self, place: int, wanted: Callable[[Told], bool] | None
     ) -> AsyncIterator[tuple[bytes, int]]:
-        began = place
         while place < self._floor and not self._closed:
             floor, start = self._floor, place
             told, place = await self._ask(self._catching_up, functools.partial(self._read, start, BATCH))
             if place == start:
                 # This is the feed's end, and up to the floor all was settled before: there is nothing in between.
                 place = floor
-            if block := _join(told, wanted):
-                yield block, place
-        if place != began:
-            yield place_block(place), place
+            yield _join(told, wanted) or place_block(place), place
 
     async def _follow(
         self,
@@ -231,14 +227,14 @@ class Live:
         wanted: Callable[[Told], bool] | None,
         allowed: Callable[[], Awaitable[bool]],
     ) -> AsyncIterator[bytes]:
-        due = self._loop.time() + self._heartbeat_s
+        due = self._loop.time() + self.heartbeat_s
         while not self._closed:
             if place < self._floor:
                 self.cut_off += 1
                 log.warning("live.cut_off", listeners=self.listeners)
                 return
             if self._loop.time() >= due:
-                due = self._loop.time() + self._heartbeat_s
+                due = self._loop.time() + self.heartbeat_s
                 if not await allowed():
                     return
                 yield place_block(place)
