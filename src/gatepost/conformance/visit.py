@@ -4,12 +4,14 @@ Rules:
 
 - The subscription that was found is restored, whatever happens in between. Where it could not be read, nothing is
   changed and no rule that would change it is tried.
+- A report shows no names, numbers of people, passwords or tokens; portraits are cut short.
 - Events are caused by a command, if one was given; otherwise a person is asked to, and waited for.
 
 Flow: ``remember`` → rules ask, subscribe, cause, disturb → ``restore``.
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -22,7 +24,7 @@ from gatepost.conformance.probe import JSON, reply_of, unconnected
 from gatepost.conformance.raw_http import Answer, Connection, Header, Nothing, Target, request, show, shown
 from gatepost.conformance.rules import Exchange, Finding, NotTried, Words, failed, passed, warned
 
-__all__ = ["SUBSCRIBE", "Patience", "Visit", "code_of"]
+__all__ = ["SUBSCRIBE", "Patience", "Visit", "code_of", "discreet"]
 
 SUBSCRIBE = "/v1/event/subscribe"
 
@@ -100,7 +102,7 @@ class Visit:
                 answer = await connection.read()
         except OSError as error:
             answer = unconnected(error)
-        self._exchanges.append(Exchange(_without_secrets(show(head + data)), shown(answer)))
+        self._exchanges.append(Exchange(discreet(show(head + data)), discreet(shown(answer))))
         return answer
 
     def basic(self, password: str | None = None) -> tuple[Header, ...]:
@@ -256,12 +258,16 @@ def said(answer: Answer) -> Words:
 
 def _pushed(push: Arrived) -> str:
     lines = [f"{push.method} {push.path}"] + [f"{name}: {value}" for name, value in push.headers]
-    return "\n".join(lines) + "\n\n" + show(msgspec.json.encode(push.event) if push.event else push.body)
+    body = msgspec.json.encode(push.event) if push.event else push.body
+    return discreet("\n".join(lines) + "\n\n" + show(body))
 
 
-def _without_secrets(text: str) -> str:
-    lines = [
-        "Authorization: ********" if line.startswith("Authorization:") else line for line in text.split("\n")
-    ]
-    text = "\n".join(lines)
-    return text.partition('"password"')[0] + '"password": ********' if '"password"' in text else text
+_PRIVATE = re.compile(
+    r'("(?:name|ic_number|job_number|id_number|remark|pin|password|token)"\s*:\s*)"(?:[^"\\]|\\.)+"'
+)
+_AUTHORIZATION = re.compile(r"(?m)^(Authorization: ).*$")
+
+
+def discreet(text: str) -> str:
+    """Take out of a report what is nobody's business: who passed, and how to log in."""
+    return _AUTHORIZATION.sub(r"\1…", _PRIVATE.sub(r'\1"…"', text))

@@ -67,4 +67,4 @@ async def _items(address: str, what: str, token: str) -> AsyncIterator[dict[str,
             yield item
         if page["next_cursor"] is None:
             return
-        cursor = f"&cursor={quote(page['next_cursor'])}"
+        cursor = f"&cursor={quote(page['next_cursor'], safe='')}"
