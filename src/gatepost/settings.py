@@ -224,6 +224,14 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     day_starts_at: Annotated[
         str, _is("When a day of attendance and statistics begins, HH:MM on the site's clocks.")
     ] = "00:00"
+    metrics_networks: Annotated[
+        tuple[str, ...],
+        _is("Networks from which /metrics may be read without a token."),
+    ] = ("127.0.0.0/8", "::1/128")
+    log_format: Annotated[Literal["text", "json"], _is("How each line of the log is written.")] = "text"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], _is("From which level on something is logged.")
+    ] = "info"
     retention_images_days: Annotated[
         int,
         _is(

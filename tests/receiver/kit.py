@@ -220,6 +220,7 @@ async def serving(
             interface="asgi3",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=5,
         )
         started = asyncio.Event()

@@ -32,8 +32,10 @@ def serve(
     """Run the receiver until it is told to stop (SIGTERM, Ctrl-C)."""
     from gatepost.console.routes import routes
     from gatepost.receiver.app import run
+    from gatepost.receiver.logs import to_stderr
 
     settings = receiver_settings(config, listen=listen, database=database)
+    to_stderr(settings.log_format, settings.log_level)
 
     def listening(address: str) -> None:
         paths = " ".join(address + path for path in settings.ingest_paths)

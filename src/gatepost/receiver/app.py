@@ -48,7 +48,9 @@ from gatepost.receiver.headers import secured
 from gatepost.receiver.identify import Directory, Known, Networks, Policy, Unknowns
 from gatepost.receiver.ingest import Ingest, Options
 from gatepost.receiver.live import Live
+from gatepost.receiver.logs import loop_failed
 from gatepost.receiver.meaning import Meaning
+from gatepost.receiver.metrics import Measured, Metrics
 from gatepost.receiver.registrar import Registrar
 from gatepost.receiver.retention import Keeper, limits_of
 from gatepost.receiver.tally import Tally
@@ -101,8 +103,9 @@ class Receiver:
         self.tally = Tally()
         # Several processes may write to a server; what the others commit is found by asking.
         self.live = Live(tell(store), store.end_of_feed, poll_s=0.1 if settings.database else 0.5)
+        self.metrics = Metrics()
         self.committer = Committer(
-            store,
+            Measured(store, self.metrics),
             max_batch=settings.max_batch_events,
             max_queue=settings.max_queue_events,
             max_queue_bytes=settings.max_bodies_bytes,
@@ -127,6 +130,7 @@ class Receiver:
         )
         self.access = Access(doors, proxies)
         self.keeper = Keeper(store, limits_of(settings), now=now)
+        self.metrics.watch(store, self.committer, self.guard, self.tally, self.keeper, now=now)
         self.api = _framework(
             {
                 "store": store,
@@ -136,6 +140,8 @@ class Receiver:
                 "registrar": Registrar(store, settings, self.refresh),
                 "live": self.live,
                 "keeper": self.keeper,
+                "metrics": self.metrics,
+                "metrics_networks": Networks(settings.metrics_networks, setting="metrics_networks"),
             },
             pages(store, settings) if pages is not None else (),
         )
@@ -295,6 +301,7 @@ async def _serve(
         )
         server = Server(config, lambda: listening(_address(sockets[0])), receiver.live.close)
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(loop_failed)
 
         def stop() -> None:
             server.force_exit = server.should_exit  # the second signal does not wait for replies

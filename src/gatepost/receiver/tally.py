@@ -29,12 +29,15 @@ class Tally:
     def __init__(self) -> None:
         self.refused_ever = 0
         """Since the start of the process."""
+        self.by_reason: Counter[str] = Counter()
+        """The same, by reason. Reasons are ours and few."""
         self._refused: Counter[tuple[int, str]] = Counter()
         self._misdirected: Counter[tuple[str, str, str]] = Counter()
 
     def refused(self, terminal_id: int | None, reason: str) -> None:
         """Count a refusal; ``None`` where nobody could say whose push it was."""
         self.refused_ever += 1
+        self.by_reason[reason] += 1
         key = (terminal_id or 0, reason)
         full = key not in self._refused and len(self._refused) >= MAX_KEYS
         self._refused[(0, reason) if full else key] += 1

@@ -239,5 +239,7 @@ def unavailable() -> Iterator[None]:
         raise StoreUnavailable("the store has too many readers at once; try again") from error
     except DBAPIError as error:
         if type(error).__name__ in ("OperationalError", "InterfaceError", "InternalError", "DatabaseError"):
-            raise StoreUnavailable(f"the store cannot be used now: {error.orig}") from error
+            # The first line only: a server's detail quotes values, and those are people.
+            why = str(error.orig).partition("\n")[0]
+            raise StoreUnavailable(f"the store cannot be used now: {why}") from error
         raise

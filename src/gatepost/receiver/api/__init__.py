@@ -19,6 +19,7 @@ from gatepost.receiver.api.erasure import ErasureController
 from gatepost.receiver.api.exports import ExportsController
 from gatepost.receiver.api.health import HealthController
 from gatepost.receiver.api.live import LiveController
+from gatepost.receiver.api.metrics import MetricsController
 from gatepost.receiver.api.misdirected import MisdirectedController
 from gatepost.receiver.api.people import GroupsController, PeopleController
 from gatepost.receiver.api.quarantine import QuarantineController
@@ -55,5 +56,5 @@ CONTROLLERS = (
 )
 """Each of their routes says the role that it needs; see :mod:`gatepost.receiver.api.access`."""
 
-OPEN_CONTROLLERS = (HealthController,)
-"""What anyone may ask."""
+OPEN_CONTROLLERS = (HealthController, MetricsController)
+"""What anyone may ask, or decides by itself who may."""

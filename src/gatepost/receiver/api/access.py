@@ -19,6 +19,7 @@ from litestar.types import ASGIApp
 from gatepost.receiver.auth import Doors, Principal, may
 from gatepost.receiver.headers import over_tls
 from gatepost.receiver.identify import Networks, peer_address
+from gatepost.store.accounts import Role
 
 __all__ = ["Access", "AnyRequest", "Authentication", "TheAccess", "VIEWER", "OPERATOR", "ADMIN", "OPEN"]
 
@@ -46,6 +47,23 @@ class Access:
         """The address that it comes from, behind any trusted proxy."""
         direct = connection.client.host if connection.client is not None else ""
         return peer_address(direct, connection.headers.get("x-forwarded-for"), self._proxies)
+
+    def direct(self, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
+        """Whether :meth:`address` is whose request it is: it came without a proxy, or through a trusted one."""
+        client = connection.client.host if connection.client is not None else ""
+        forwarded = {"x-forwarded-for", "forwarded", "x-real-ip", "via"} & set(connection.headers.keys())
+        return not forwarded or client in self._proxies
+
+    def require(self, connection: ASGIConnection[Any, Any, Any, Any], needed: Role) -> Principal:
+        """Who sent this; 401 if they do not say, 403 if they lack the role. Blocks."""
+        headers = dict(connection.headers.items())
+        method = str(connection.scope.get("method", "GET"))
+        principal = self.doors.authenticate(method, headers, host=headers.get("host", ""))
+        if principal is None:
+            raise NotAuthorizedException(_HOW, headers={"www-authenticate": 'Bearer realm="gatepost"'})
+        if not may(principal.role, needed):
+            raise PermissionDeniedException(f"this needs the role {needed}; yours is {principal.role}")
+        return principal
 
     def secure(self, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
         """Whether it came over TLS, to us or to a trusted proxy."""
@@ -77,16 +95,6 @@ class Authentication(AbstractAuthenticationMiddleware):
     async def authenticate_request(
         self, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
-        headers = dict(connection.headers.items())
-        principal = await asyncio.to_thread(
-            self._access.doors.authenticate,
-            str(connection.scope.get("method", "GET")),
-            headers,
-            host=headers.get("host", ""),
-        )
-        if principal is None:
-            raise NotAuthorizedException(_HOW, headers={"www-authenticate": 'Bearer realm="gatepost"'})
         needed = connection.route_handler.opt.get("role", "admin")
-        if not may(principal.role, needed):
-            raise PermissionDeniedException(f"this needs the role {needed}; yours is {principal.role}")
+        principal = await asyncio.to_thread(self._access.require, connection, needed)
         return AuthenticationResult(user=principal, auth=self._access.address(connection))

@@ -11,7 +11,6 @@ Rules:
 
 from __future__ import annotations
 
-import traceback
 from http import HTTPStatus
 from typing import Any
 
@@ -24,6 +23,7 @@ from litestar.routes import HTTPRoute
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, SettingsError, StoreError, StoreUnavailable
+from gatepost.receiver.logs import places
 from gatepost.store.registry import Conflict
 
 __all__ = ["HANDLERS", "MEDIA_TYPE", "OpenApiDocument", "Problem", "WrongField", "document", "problem"]
@@ -119,9 +119,9 @@ def _from_ours(request: AnyRequest, error: GatepostError) -> Response[Problem]:
 
 
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Problem]:
-    frames = traceback.extract_tb(error.__traceback__)[-4:]
-    where = [f"{frame.filename.rpartition('/')[2]}:{frame.lineno} {frame.name}" for frame in frames]
-    log.error("api.failed", kind=type(error).__name__, method=request.method, where=where)
+    log.error(
+        "api.failed", kind=type(error).__name__, method=request.method, where=places(error.__traceback__)
+    )
     return problem(request, 500, "the receiver failed at this; its log says where")
 
 
