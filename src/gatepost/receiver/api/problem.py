@@ -76,7 +76,7 @@ def problem(
 
 
 def _from_http(request: AnyRequest, error: HTTPException) -> Response[Problem]:
-    if error.status_code >= 500:
+    if error.status_code >= 500 and error.status_code != 503:  # which a route says on purpose: not now
         return _unexpected(request, error)
     wrong = _wrong_fields(error.extra)
     detail = "; ".join(f"{field.where}: {field.why}" if field.where else field.why for field in wrong)

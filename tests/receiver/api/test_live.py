@@ -1,0 +1,181 @@
+"""The live stream over a real connection, on both databases."""
+
+import asyncio
+import random
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.postgres import Postgres
+from tests.receiver.api.listener import Listener
+from tests.receiver.kit import Process, Running, alarm, record, serving, until
+
+from gatepost.receiver.auth import issue_token
+from gatepost.settings import ReceiverSettings
+from gatepost.store.accounts import Accounts
+from gatepost.store.postgres import PostgresStore
+
+
+async def test_what_arrives_is_told_as_the_lists_show_it(either: Running) -> None:
+    await either.push(record(uuid="before"))
+    listener = await Listener.open(either)
+    assert listener.headers["content-type"].startswith("text/event-stream")
+    assert listener.headers["cache-control"] == "no-store"
+    await either.push(record())
+    await either.push(alarm())
+    await either.push(alarm(status=3))
+    first, second, third = await listener.events(3)
+    records = (await either.get("/api/v1/records?order=received")).json["items"]
+    alarms = (await either.get("/api/v1/alarms")).json["items"]
+    assert (first.kind, first.data) == ("record", records[1])
+    assert (second.kind, third.kind) == ("alarm", "alarm")
+    assert third.data == alarms[0]
+    assert third.data["state"] == "cleared"
+    assert first.id < second.id < third.id
+
+
+@pytest.mark.parametrize("by", ["header", "query"])
+async def test_it_goes_on_behind_the_last_event_that_was_seen(either: Running, by: str) -> None:
+    for number in range(5):
+        await either.push(record(uuid=f"u-{number}"))
+    everything = await (await Listener.open(either, "?after=0")).events(5)
+    assert [event.data["uuid"] for event in everything] == [f"u-{number}" for number in range(5)]
+    seen = str(everything[2].id)
+    query, headers = ("", {"Last-Event-ID": seen}) if by == "header" else (f"?after={seen}", {})
+    again = await Listener.open(either, query, **headers)
+    assert await again.events(2) == everything[3:]
+
+
+async def test_the_last_event_counts_more_than_the_address_with_which_it_began(either: Running) -> None:
+    await either.push(record(uuid="a"))
+    (first,) = await (await Listener.open(either, "?after=0")).events(1)
+    again = await Listener.open(either, "?after=0", **{"Last-Event-ID": str(first.id)})
+    await either.push(record(uuid="b"))
+    assert [event.data["uuid"] for event in await again.events(1)] == ["b"]
+
+
+async def test_coming_and_going_while_a_writer_writes_shows_each_event_exactly_once(either: Running) -> None:
+    total, rand = 120, random.Random(3)
+    listener = await Listener.open(either)
+
+    async def write() -> None:
+        for start in range(0, total, 6):
+            pushes = (either.push(record(uuid=f"u-{n}")) for n in range(start, start + 6))
+            assert [answer.status for answer in await asyncio.gather(*pushes)] == [200] * 6
+
+    writing = asyncio.create_task(write())
+    seen: list[str] = []
+    while len(seen) < total:
+        for _ in range(rand.randrange(1, 12)):
+            if len(seen) < total:
+                event = await listener.event()
+                assert event is not None
+                seen.append(event.data["uuid"])
+        place = listener.place
+        await listener.close()
+        listener = await Listener.open(either, **{"Last-Event-ID": str(place)})
+    await writing
+    assert sorted(seen) == sorted(f"u-{n}" for n in range(total))
+
+
+async def test_only_one_terminal_or_one_kind_is_told_where_that_is_asked_for(either: Running) -> None:
+    by_serial = await Listener.open(either, "?terminal=SN-2")
+    by_kind = await Listener.open(either, "?kind=alarm")
+    await either.push(record())
+    await either.push(record(deviceSN="SN-2", uuid="u-2"))
+    await either.push(alarm(trace_id="T-9"))
+    event = await by_serial.event()
+    assert event is not None
+    assert event.data["uuid"] == "u-2"
+    by_id = await Listener.open(either, f"?after=0&terminal_id={event.data['terminal_id']}")
+    assert await by_id.event() == event
+    told = await by_kind.event()
+    assert told is not None
+    assert told.data["trace_id"] == "T-9"
+
+
+async def test_who_may_not_look_gets_no_stream(receiver: Running) -> None:
+    assert (await Listener.open(receiver, Authorization="Bearer wrong")).status == 401
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("", {"Last-Event-ID": "x"}),
+        ("", {"Last-Event-ID": str(1 << 70)}),
+        ("?after=-1", {}),
+        ("?after=x", {}),
+        ("?kind=x", {}),
+    ],
+)
+async def test_a_place_that_cannot_be_is_refused(
+    receiver: Running, query: str, headers: dict[str, str]
+) -> None:
+    assert (await Listener.open(receiver, query, **headers)).status == 400
+
+
+async def test_a_withdrawn_token_ends_its_stream(receiver: Running) -> None:
+    receiver.receiver.live.heartbeat_s = 0.01
+    accounts = Accounts(receiver.store)
+    secret, row = issue_token(accounts, "wall", "viewer", by="test", now_ms=0)
+    listener = await Listener.open(receiver, Authorization=f"Bearer {secret}")
+    accounts.revoke_token(row.id, now_ms=0)
+    assert await listener.event() is None
+
+
+async def test_beyond_so_many_streams_one_is_told_to_come_back_later(receiver: Running) -> None:
+    receiver.receiver.live.max_listeners = 1
+    await Listener.open(receiver)
+    refused = await Listener.open(receiver)
+    assert refused.status == 503
+    assert refused.headers["retry-after"] == "5"
+
+
+async def test_a_listener_that_leaves_is_forgotten(receiver: Running) -> None:
+    listener = await Listener.open(receiver)
+    assert receiver.receiver.live.listeners == 1
+    await listener.close()
+    await until(lambda: receiver.receiver.live.listeners == 0)
+
+
+async def test_one_that_does_not_read_is_cut_off(receiver: Running) -> None:
+    live = receiver.receiver.live
+    await Listener.open(receiver)  # and nothing is read of it any more
+    quick = await Listener.open(receiver)
+    for number in range(60):
+        user = {"name": "n", "user_id": "1", "remark": "x" * 200_000}
+        await receiver.push(record(uuid=f"u-{number}", user=user))
+        assert await quick.event() is not None
+    assert live.listeners == 2
+    await receiver.pass_time(61)
+    await until(lambda: live.listeners == 1)
+    await receiver.push(record(uuid="after"))
+    event = await quick.event()
+    assert event is not None
+    assert event.data["uuid"] == "after"
+
+
+async def test_a_stop_does_not_wait_for_streams(tmp_path: Path) -> None:
+    process = await Process.start(tmp_path / "data")
+    sender = await process.connect()
+    head = f"GET /api/v1/live HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {process.token}\r\n\r\n"
+    await sender.write(head.encode())
+    await sender.reader.readuntil(b"id: 0\n\n")
+    assert await process.stop(timeout=8.0) == 0
+    await sender.ended()
+    await sender.close()
+
+
+async def test_what_another_receiver_on_the_same_database_stores_is_told_as_well(
+    postgres_server: Postgres,
+) -> None:
+    url = postgres_server.create()
+    settings = ReceiverSettings(database=url)
+    with closing(PostgresStore.open(url)) as here, closing(PostgresStore.open(url)) as there:
+        async with serving(here, settings) as one, serving(there, settings) as other:
+            listener = await Listener.open(one)
+            for number in range(10):
+                await (one if number % 2 else other).push(record(uuid=f"u-{number}"))
+            found = await listener.events(10)
+            assert sorted(event.data["uuid"] for event in found) == [f"u-{n}" for n in range(10)]
+    postgres_server.drop(url)
