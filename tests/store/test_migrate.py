@@ -96,6 +96,24 @@ def test_what_is_stored_is_kept(engines: list[Engine], revision: str) -> None:
         assert db.execute(text("SELECT name FROM sites")).all() == [("default",)]
 
 
+def test_counts_of_terminals_outlive_the_column_that_tells_of_a_backlog(engines: list[Engine]) -> None:
+    columns = (
+        "terminal_id, writer, records, alarms, quarantined, duplicates, with_problems, late, first_at_ms"
+    )
+    with engines[0].begin() as db:
+        migrate.upgrade(db, "0002")
+        db.execute(
+            text("INSERT INTO terminals (serial, site_id, state, created_at_ms) VALUES ('SN-1', 1, 'new', 0)")
+        )
+        db.execute(
+            text(f"INSERT INTO tallies ({columns}, last_at_ms) VALUES (1, 0, 7, 6, 5, 4, 3, 2, 1000, 2000)")
+        )
+    with engines[0].begin() as db:
+        migrate.upgrade(db)
+        kept = db.execute(text(f"SELECT {columns}, last_at_ms, late_at_ms FROM tallies")).all()
+        assert kept == [(1, 0, 7, 6, 5, 4, 3, 2, 1000, 2000, None)]
+
+
 def test_revisions_are_one_chain_and_the_last_is_the_head() -> None:
     assert migrate.head() == REVISIONS[-1]
     assert sorted(REVISIONS) == REVISIONS
