@@ -112,6 +112,7 @@ class Live:
         self._woken = asyncio.Event()
         self._turn = asyncio.Lock()
         self._closed = False
+        self._forgotten = 0
         self.cut_off = 0
         self._reader = ThreadPoolExecutor(1, "gatepost-live")
         self._catching_up = ThreadPoolExecutor(2, "gatepost-catch-up")
@@ -127,6 +128,7 @@ class Live:
 
     def forget(self) -> None:
         """Drop the window: what it holds has been erased. Whoever was behind comes back and asks the store."""
+        self._forgotten += 1
         self._stretches.clear()
         self._events = self._bytes = 0
         self._floor = self._place
@@ -141,10 +143,12 @@ class Live:
         async with self._turn:
             if not self._listeners or self._closed:
                 return False
-            before = self._place
+            before, forgotten = self._place, self._forgotten
             told, place = await self._ask(self._reader, lambda: self._read(before, BATCH))
             if place == before:
                 return False
+            if self._forgotten != forgotten:
+                return True  # what was read may have been erased since
             self._add(Stretch(before, place, tuple(told), b"".join(one.block for one in told)))
             # A stretch without any event was of terminals that are held.
             return len(told) >= BATCH or not told

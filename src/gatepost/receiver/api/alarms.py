@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from litestar import Controller, Response, get, post
 from litestar.exceptions import NotFoundException
@@ -11,6 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
+from gatepost.items import AlarmItem, StepItem
 from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import ALARM_FILTERS, AlarmFilters
 from gatepost.receiver.api.images import NOT_MODIFIED, ThumbnailSize, jpeg
@@ -18,7 +18,6 @@ from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
     Listing,
-    ProblemItem,
     TheStore,
     problems,
     read,
@@ -27,39 +26,6 @@ from gatepost.receiver.api.shapes import (
 from gatepost.store.store import AlarmRow, AlarmStep, Store
 
 __all__ = ["AlarmItem", "AlarmsController", "StepItem", "alarm_item"]
-
-
-class StepItem(Struct, frozen=True, kw_only=True):
-    """One report in the life of an alarm."""
-
-    id: int
-    status: int | None
-    code: int | None
-    at: datetime | None
-    received_at: datetime
-    description: str | None
-    user_id: int | None
-    image: str | None
-    problems: list[ProblemItem]
-    original: str | None
-
-
-class AlarmItem(Struct, frozen=True, kw_only=True):
-    """An alarm, from when it was raised to when it was cleared."""
-
-    id: int
-    terminal: str | None
-    terminal_id: int
-    trace_id: str
-    code: int | None
-    state: Literal["open", "clear_failed", "cleared"]
-    first_at: datetime
-    last_at: datetime
-    history: list[StepItem]
-    acknowledged: bool
-    acknowledged_at: datetime | None
-    acknowledged_by: str | None
-    note: str | None
 
 
 class Acknowledgement(Struct, frozen=True):

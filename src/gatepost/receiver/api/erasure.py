@@ -14,6 +14,7 @@ from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
+from gatepost.items import ErasedItem
 from gatepost.receiver.api.access import ADMIN, AnyRequest, TheAccess
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.retention import TheKeeper
@@ -32,18 +33,6 @@ class ErasureOrder(Struct, frozen=True, kw_only=True):
     """Left out: at every site. Two sites may use the same number for two people."""
     terminal_id: Annotated[int, Meta(ge=1, le=MAX_ID)] | None = None
     """Only what this terminal sent; where ``people_scope`` is ``terminal`` it must be said."""
-
-
-class ErasedItem(Struct, frozen=True, kw_only=True):
-    """What was erased, in numbers."""
-
-    identities: int
-    """Forms that their data had."""
-    records: int
-    """They still count, as nobody's."""
-    alarm_steps: int
-    quarantined: int
-    """Pushes that were deleted from the quarantine."""
 
 
 def whom(person: Person, scope: Scope) -> Whom:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from litestar import Controller, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
+from gatepost.items import SomeoneItem
 from gatepost.receiver.api.access import VIEWER
 from gatepost.receiver.api.records import RecordItem, record_item
 from gatepost.receiver.api.shapes import (
@@ -34,31 +35,6 @@ __all__ = ["AttendedItem", "GroupsController", "PeopleController", "SomeoneItem"
 
 SiteId = Annotated[int | None, QueryParameter(ge=1, le=MAX_ID)]
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)]
-
-
-class SomeoneItem(Struct, frozen=True, kw_only=True):
-    """A person, as they were last seen."""
-
-    id: str
-    """Of the person, not of their ``user_id``: safe to stand in addresses and logs."""
-    user_id: str
-    name: str
-    type: int | None
-    job_number: str
-    ic_number: str
-    id_number: str
-    remark: str
-    guest_from: datetime | None
-    guest_until: datetime | None
-    groups: list[dict[str, Any]]
-    site_id: int
-    site: str
-    timezone: str
-    terminal_id: int | None
-    """Only where ``people_scope`` is ``terminal``: within which one they are this person."""
-    first_seen: datetime
-    last_seen: datetime
-    last_terminal_id: int
 
 
 class AttendedItem(Struct, frozen=True, kw_only=True):

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from litestar import Controller, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery, QueryParameter
-from msgspec import Struct
 from msgspec.structs import replace
 
+from gatepost.items import PersonItem, RecordItem
 from gatepost.receiver.api.access import VIEWER, AnyRequest
 from gatepost.receiver.api.filters import RECORD_FILTERS, RecordFilters
 from gatepost.receiver.api.images import NOT_MODIFIED, ThumbnailSize, jpeg
 from gatepost.receiver.api.shapes import (
     MAX_LIMIT,
     Listing,
-    ProblemItem,
     TheStore,
     problems,
     read,
@@ -26,49 +24,6 @@ from gatepost.receiver.api.shapes import (
 from gatepost.store.store import PersonRow, RecordRow
 
 __all__ = ["PersonItem", "RecordItem", "RecordsController", "record_item"]
-
-
-class PersonItem(Struct, frozen=True, kw_only=True):
-    """Whom a record is about, as the terminal knew them then."""
-
-    user_id: str
-    name: str
-    type: int | None
-    job_number: str
-    ic_number: str
-    id_number: str
-    remark: str
-    guest_from: datetime | None
-    guest_until: datetime | None
-    groups: list[dict[str, Any]]
-
-
-class RecordItem(Struct, frozen=True, kw_only=True):
-    """A passage, or an attempt at one. Codes are those of the protocol page."""
-
-    id: int
-    terminal: str | None
-    """The serial; ``null`` where the terminal never said it."""
-    terminal_id: int
-    uuid: str | None
-    recorded_at: datetime | None
-    """By the terminal's clock."""
-    received_at: datetime
-    recognition_type: int | None
-    passed: bool | None
-    entry_mode: int | None
-    abnormal_type: int | None
-    score: float | None
-    temperature: float | None
-    mask: int | None
-    mode: int | None
-    person: PersonItem | None
-    image: str | None
-    """Where the JPEG is."""
-    dialect: str | None
-    problems: list[ProblemItem]
-    original: str | None
-    """The JSON as it was pushed, without image and pin."""
 
 
 def person_item(person: PersonRow) -> PersonItem:

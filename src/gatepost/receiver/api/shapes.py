@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, HTTPException
 from litestar.params import SkipValidation
-from msgspec import Struct
 
+from gatepost.items import Listing, ProblemItem
 from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.meaning import Meaning
 from gatepost.receiver.registrar import Registrar
@@ -55,21 +55,6 @@ TheGauges = NamedDependency[SkipValidation[Gauges]]
 TheMeaning = NamedDependency[SkipValidation[Meaning]]
 
 TheRegistrar = NamedDependency[SkipValidation[Registrar]]
-
-
-class Listing(Struct, Generic[T], frozen=True):
-    """A stretch of a list."""
-
-    items: list[T]
-    next_cursor: str | None
-    """Give it back as ``cursor`` for the next stretch; ``null`` at the end."""
-
-
-class ProblemItem(Struct, frozen=True):
-    """What was wrong with an event that was stored all the same."""
-
-    where: str
-    why: str
 
 
 def problems(found: tuple[Problem, ...]) -> list[ProblemItem]:

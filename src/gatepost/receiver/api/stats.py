@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from litestar import Controller, get
-from msgspec import Struct
 
+from gatepost.items import StatsItem
 from gatepost.receiver.api.access import VIEWER
 from gatepost.receiver.api.shapes import TheGauges, TheStore, read
 
 __all__ = ["StatsController", "StatsItem"]
-
-
-class StatsItem(Struct, frozen=True, kw_only=True):
-    """Counts of the store, over all time and all processes; ``process`` is of this one, since its start."""
-
-    records: int
-    alarms: int
-    duplicates: int
-    quarantined: int
-    refused: int
-    terminals: int
-    refusals: dict[str, int]
-    process: dict[str, int]
 
 
 class StatsController(Controller):

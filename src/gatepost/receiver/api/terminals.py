@@ -12,6 +12,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
+from gatepost.items import DisagreementItem, TerminalDetail, TerminalItem
 from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import (
     MAX_ID,
@@ -23,7 +24,7 @@ from gatepost.receiver.api.shapes import (
     read,
 )
 from gatepost.receiver.identify import MAX_SERIAL
-from gatepost.receiver.presence import Presence, backlog_arriving, presence
+from gatepost.receiver.presence import backlog_arriving, presence
 from gatepost.receiver.registrar import Registrar
 from gatepost.store import registry
 from gatepost.store.store import Store, TerminalRow, TerminalState
@@ -32,69 +33,6 @@ __all__ = ["TerminalItem", "TerminalsController", "terminal_item"]
 
 Serial = Annotated[str, Meta(min_length=1, max_length=MAX_SERIAL, pattern=r"^\S(.*\S)?$")]
 Name = Annotated[str, Meta(max_length=128)]
-
-
-class TerminalItem(Struct, frozen=True, kw_only=True):
-    """A terminal, and the counts of what it sent."""
-
-    id: int
-    serial: str | None
-    anonymous_peer: str | None
-    """The address that stands for it, where it never said its serial."""
-    name: str | None
-    site_id: int
-    site: str
-    timezone: str
-    state: TerminalState
-    presence: Presence
-    """Whether it is heard of as usual: see ``interval_ms``."""
-    backlog: bool
-    """Events that are old are coming in from it at the moment."""
-    has_token: bool
-    networks: list[str]
-    """From where it may push; empty: from anywhere."""
-    model: str | None
-    dialect: str | None
-    """The firmware's version of the protocol, by what it sends."""
-    created_at: datetime
-    first_seen: datetime | None
-    last_seen: datetime | None
-    last_recorded_at: datetime | None
-    clock_error_ms: int | None
-    """How far its clock is ahead."""
-    interval_ms: int | None
-    """The usual time between two arrivals."""
-    peer: str | None
-    records: int
-    alarms: int
-    quarantined: int
-    duplicates: int
-    with_problems: int
-    late: int
-    """How many arrived over ten minutes after they happened."""
-    refused: int
-    disagreements: int
-    address: str | None = None
-    """Where it is to push, with its secret token: told once, when the token is made."""
-
-
-class DisagreementItem(Struct, frozen=True, kw_only=True):
-    """Something that was pushed as this terminal's said that it was another one's."""
-
-    source: str
-    """``header`` or ``body``."""
-    said: str
-    count: int
-    first_at: datetime
-    last_at: datetime
-
-
-class TerminalDetail(TerminalItem, frozen=True, kw_only=True):
-    """One terminal, and what was wrong with what it pushed."""
-
-    refusals: dict[str, int]
-    """By reason."""
-    disagreed: list[DisagreementItem]
 
 
 class NewTerminal(Struct, frozen=True, kw_only=True):

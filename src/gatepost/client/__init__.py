@@ -1,0 +1,1 @@
+"""The receiver's API from Python: typed, blocking, on the standard library alone."""

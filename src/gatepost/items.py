@@ -1,0 +1,241 @@
+"""What the receiver's API answers, as values: the receiver makes them, :mod:`gatepost.client` reads them.
+
+Both ends import them from here, so that neither can mean something else. Times are aware UTC. Codes are those of the
+protocol page; :mod:`gatepost.wire.codes` puts them into words.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from msgspec import Struct
+
+__all__ = [
+    "AlarmItem",
+    "DisagreementItem",
+    "ErasedItem",
+    "Listing",
+    "PersonItem",
+    "Presence",
+    "ProblemItem",
+    "RecordItem",
+    "SomeoneItem",
+    "StatsItem",
+    "StepItem",
+    "TerminalDetail",
+    "TerminalItem",
+    "TerminalState",
+]
+
+T = TypeVar("T")
+
+TerminalState = Literal["new", "approved", "held", "retired"]
+"""``held``: stored, but not listed until it is approved."""
+
+Presence = Literal["online", "late", "offline", "never"]
+"""By the terminal's own usual interval."""
+
+
+class Listing(Struct, Generic[T], frozen=True):
+    """A stretch of a list."""
+
+    items: list[T]
+    next_cursor: str | None
+    """Give it back as ``cursor`` for the next stretch; ``null`` at the end."""
+
+
+class ProblemItem(Struct, frozen=True):
+    """What was wrong with an event that was stored all the same."""
+
+    where: str
+    why: str
+
+
+class PersonItem(Struct, frozen=True, kw_only=True):
+    """Whom a record is about, as the terminal knew them then."""
+
+    user_id: str
+    name: str
+    type: int | None
+    job_number: str
+    ic_number: str
+    id_number: str
+    remark: str
+    guest_from: datetime | None
+    guest_until: datetime | None
+    groups: list[dict[str, Any]]
+
+
+class RecordItem(Struct, frozen=True, kw_only=True):
+    """A passage, or an attempt at one. Codes are those of the protocol page."""
+
+    id: int
+    terminal: str | None
+    """The serial; ``null`` where the terminal never said it."""
+    terminal_id: int
+    uuid: str | None
+    recorded_at: datetime | None
+    """By the terminal's clock."""
+    received_at: datetime
+    recognition_type: int | None
+    passed: bool | None
+    entry_mode: int | None
+    abnormal_type: int | None
+    score: float | None
+    temperature: float | None
+    mask: int | None
+    mode: int | None
+    person: PersonItem | None
+    image: str | None
+    """Where the JPEG is."""
+    dialect: str | None
+    problems: list[ProblemItem]
+    original: str | None
+    """The JSON as it was pushed, without image and pin."""
+
+
+class StepItem(Struct, frozen=True, kw_only=True):
+    """One report in the life of an alarm."""
+
+    id: int
+    status: int | None
+    code: int | None
+    at: datetime | None
+    received_at: datetime
+    description: str | None
+    user_id: int | None
+    image: str | None
+    problems: list[ProblemItem]
+    original: str | None
+
+
+class AlarmItem(Struct, frozen=True, kw_only=True):
+    """An alarm, from when it was raised to when it was cleared."""
+
+    id: int
+    terminal: str | None
+    terminal_id: int
+    trace_id: str
+    code: int | None
+    state: Literal["open", "clear_failed", "cleared"]
+    first_at: datetime
+    last_at: datetime
+    history: list[StepItem]
+    acknowledged: bool
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    note: str | None
+
+
+class TerminalItem(Struct, frozen=True, kw_only=True):
+    """A terminal, and the counts of what it sent."""
+
+    id: int
+    serial: str | None
+    anonymous_peer: str | None
+    """The address that stands for it, where it never said its serial."""
+    name: str | None
+    site_id: int
+    site: str
+    timezone: str
+    state: TerminalState
+    presence: Presence
+    """Whether it is heard of as usual: see ``interval_ms``."""
+    backlog: bool
+    """Events that are old are coming in from it at the moment."""
+    has_token: bool
+    networks: list[str]
+    """From where it may push; empty: from anywhere."""
+    model: str | None
+    dialect: str | None
+    """The firmware's version of the protocol, by what it sends."""
+    created_at: datetime
+    first_seen: datetime | None
+    last_seen: datetime | None
+    last_recorded_at: datetime | None
+    clock_error_ms: int | None
+    """How far its clock is ahead."""
+    interval_ms: int | None
+    """The usual time between two arrivals."""
+    peer: str | None
+    records: int
+    alarms: int
+    quarantined: int
+    duplicates: int
+    with_problems: int
+    late: int
+    """How many arrived over ten minutes after they happened."""
+    refused: int
+    disagreements: int
+    address: str | None = None
+    """Where it is to push, with its secret token: told once, when the token is made."""
+
+
+class DisagreementItem(Struct, frozen=True, kw_only=True):
+    """Something that was pushed as this terminal's said that it was another one's."""
+
+    source: str
+    """``header`` or ``body``."""
+    said: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+class TerminalDetail(TerminalItem, frozen=True, kw_only=True):
+    """One terminal, and what was wrong with what it pushed."""
+
+    refusals: dict[str, int]
+    """By reason."""
+    disagreed: list[DisagreementItem]
+
+
+class SomeoneItem(Struct, frozen=True, kw_only=True):
+    """A person, as they were last seen."""
+
+    id: str
+    """Of the person, not of their ``user_id``: safe to stand in addresses and logs."""
+    user_id: str
+    name: str
+    type: int | None
+    job_number: str
+    ic_number: str
+    id_number: str
+    remark: str
+    guest_from: datetime | None
+    guest_until: datetime | None
+    groups: list[dict[str, Any]]
+    site_id: int
+    site: str
+    timezone: str
+    terminal_id: int | None
+    """Only where ``people_scope`` is ``terminal``: within which one they are this person."""
+    first_seen: datetime
+    last_seen: datetime
+    last_terminal_id: int
+
+
+class ErasedItem(Struct, frozen=True, kw_only=True):
+    """What was erased, in numbers."""
+
+    identities: int
+    """Forms that their data had."""
+    records: int
+    """They still count, as nobody's."""
+    alarm_steps: int
+    quarantined: int
+    """Pushes that were deleted from the quarantine."""
+
+
+class StatsItem(Struct, frozen=True, kw_only=True):
+    """Counts of the store, over all time and all processes; ``process`` is of this one, since its start."""
+
+    records: int
+    alarms: int
+    duplicates: int
+    quarantined: int
+    refused: int
+    terminals: int
+    refusals: dict[str, int]
+    process: dict[str, int]
