@@ -30,6 +30,9 @@ __all__ = ["Campaign", "Settings", "wanted"]
 DRAIN_S = 120.0
 """For draining, once everything is well."""
 
+AFTERWARDS = ("duplicates recognised",)
+"""What is only known when both ends have stopped."""
+
 # Short waits, so that hundreds of faults fit into minutes; none of them changes what is promised.
 TERMINAL = """
 retry_first_s = 0.1
@@ -47,6 +50,9 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     seed: int = 1
     seconds: float = 600.0
+    """How long faults go on."""
+    longer: float | None = None
+    """How many seconds longer at most, if too little has happened by then; ``None``: as long again."""
     terminals: int = 3
     rate: float = 15.0
     """Events a second, each terminal."""
@@ -84,12 +90,13 @@ class Campaign:
         self._rand = random.Random(settings.seed)  # noqa: S311 (makes events, guards nothing)
         self.oracle = Oracle(random.Random(f"{settings.seed}/events"), time.time)  # noqa: S311 (as above)
         self.traffic = Traffic()
+        self._wanted = wanted(settings.tracks) if settings.wanted is None else settings.wanted
         self._unbalanced: list[str] = []
         self._audits = 0
 
     async def run(self) -> Outcome:
         """Run it. Raises EndError if an end cannot be started at all."""
-        house = await self._build()
+        house = self._build()
         issuers = [
             Issuer(
                 number,
@@ -104,6 +111,7 @@ class Campaign:
         house.issuers = issuers
         began = self._clock()
         try:
+            await self._start(house)
             issuing = [asyncio.create_task(issuer.run()) for issuer in issuers]
             auditing = asyncio.create_task(self._audit(house))
             await self._torment(house)
@@ -123,7 +131,7 @@ class Campaign:
 
     # -- before
 
-    async def _build(self) -> House:
+    def _build(self) -> House:
         settings = self.settings
         self._folder.mkdir(parents=True, exist_ok=True)
         config = self._folder / "terminal.toml"
@@ -137,18 +145,19 @@ class Campaign:
             run: tuple[str, ...] = ("terminal", "run", "--sn", f"TORTURE-{number}", "--data", str(data))
             run += ("--listen", "127.0.0.1:{port}", "--config", str(config))
             terminals.append(End(f"terminal {number}", run, data, launcher=settings.launcher))
-        await receiver.start()
         lines = [
             Line(lambda: Target.parse(f"{receiver.address}/Record"), self.traffic, sleep=self._sleep)
             for _ in terminals
         ]
-        house = House(terminals, lines, receiver, sleep=self._sleep)
-        for number, (end, line) in enumerate(zip(terminals, lines, strict=True)):
+        return House(terminals, lines, receiver, sleep=self._sleep)
+
+    async def _start(self, house: House) -> None:
+        await house.receiver.start()
+        for number, (end, line) in enumerate(zip(house.terminals, house.lines, strict=True)):
             await line.open()
             await end.start()
             if not await subscribe(house, number):
                 raise EndError(f"{end.name} does not let itself be subscribed")
-        return house
 
     # -- during
 
@@ -163,10 +172,29 @@ class Campaign:
 
     async def _track(self, house: House, track: tuple[Kind, ...], ends: float) -> None:
         faults = plan(self.settings.seed, track, terminals=self.settings.terminals)
-        while self._clock() < ends:
+        # On a slow machine too little may have happened by then; a run goes on for that, but not without an end.
+        last = ends + (self.settings.seconds if self.settings.longer is None else self.settings.longer)
+        while (now := self._clock()) < ends or (now < last and self._missing(house)):
             fault = next(faults)
             await inflict(house, fault)
             self._say(f"{house.done.total()} {fault.kind} {fault.target}")
+
+    def _happened(self, house: House) -> Counter[str]:
+        """Count what happened so far, as far as it can be seen from here."""
+        happened: Counter[str] = Counter(house.done)
+        happened.update({f"met {kind}": count for kind, count in self.traffic.met.items()})
+        happened["pushes"] = self.traffic.pushes
+        happened["resends"] = self.traffic.resends
+        happened["audits"] = self._audits
+        happened["interruptions"] = sum(issuer.interruptions for issuer in house.issuers)
+        for issuer in house.issuers:
+            happened.update({f"refused {kind}": count for kind, count in issuer.refusals.items()})
+        return happened
+
+    def _missing(self, house: House) -> bool:
+        """Tell whether something has to happen yet that only faults bring about."""
+        happened = self._happened(house)
+        return any(happened[name] < least for name, least in self._wanted.items() if name not in AFTERWARDS)
 
     async def _audit(self, house: House) -> None:
         """Look at the ledgers while everything goes on."""
@@ -224,15 +252,8 @@ class Campaign:
 
     def _judge(self, house: House, ended: Ended) -> Outcome:
         data = house.receiver.folder
-        happened: Counter[str] = Counter(house.done)
-        happened.update({f"met {kind}": count for kind, count in self.traffic.met.items()})
-        happened["pushes"] = self.traffic.pushes
-        happened["resends"] = self.traffic.resends
-        happened["audits"] = self._audits
-        happened["interruptions"] = sum(issuer.interruptions for issuer in house.issuers)
+        happened = self._happened(house)
         happened["duplicates recognised"] = remains.duplicates_seen(data)
-        for issuer in house.issuers:
-            happened.update({f"refused {kind}": count for kind, count in issuer.refusals.items()})
         ledgers = [remains.ledger(end.folder) for end in house.terminals]
         for end, each in zip(house.terminals, ledgers, strict=True):
             self._balance(end.name, each)
@@ -253,7 +274,7 @@ class Campaign:
             undrained=ended.undrained,
             listed=ended.listed,
             happened=happened,
-            wanted=wanted(self.settings.tracks) if self.settings.wanted is None else self.settings.wanted,
+            wanted=self._wanted,
         )
         return Outcome(
             self.settings.seed, round(ended.seconds, 1), house.done.total(), dict(happened), judge(evidence)
