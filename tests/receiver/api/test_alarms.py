@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+from tests.receiver.api.roles import least_role
 from tests.receiver.kit import Answer, Running, alarm
 
 
@@ -67,3 +68,9 @@ async def test_the_audit_log_tells_who_looked_but_not_what_they_wrote(receiver: 
         "token:test",
     )
     assert "王五" not in json.dumps(line, ensure_ascii=False)
+
+
+async def test_everybody_reads_and_an_operator_acknowledges(receiver: Running) -> None:
+    number = await pushed(receiver)
+    assert await least_role(receiver, "GET", f"alarms/{number}") == "viewer"
+    assert await least_role(receiver, "POST", f"alarms/{number}/acknowledge", {"note": ""}) == "operator"

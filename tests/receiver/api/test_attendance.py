@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from tests.receiver.api.roles import least_role
 from tests.receiver.api.visits import get, person, seen
 from tests.receiver.kit import Running
 
@@ -67,3 +68,8 @@ async def test_what_is_asked_wrongly_is_named(visited: Running, query: str, name
     assert answer.status == 400
     told: Any = answer.json
     assert named in told["detail"]
+
+
+async def test_a_viewer_may_see_attendance(receiver: Running) -> None:
+    for path in ("attendance?month=2023-05", "attendance/groups?month=2023-05"):
+        assert await least_role(receiver, "GET", path) == "viewer"

@@ -2,6 +2,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests.receiver.api.roles import least_role
 from tests.receiver.api.visits import FIRST, get, person, seen
 from tests.receiver.kit import Running, receiving
 
@@ -99,3 +100,16 @@ async def test_the_settings_say_who_is_one_person_and_what_counts_once(tmp_path:
         after = await get(receiver, f"people/{people[1]['id']}/days/2023-05-29")
         assert (before["passages"], before["items"][0]["repeats"]) == (1, 0)
         assert (after["passages"], after["begins_at"]) == (0, "2023-05-29T07:03:00Z")
+
+
+async def test_a_viewer_may_see_people(receiver: Running) -> None:
+    for path in (
+        "people",
+        "people/1",
+        "people/1/days?month=2023-05",
+        "people/1/days/2023-05-29",
+        "people/strangers",
+        "people/outside-time",
+        "groups",
+    ):
+        assert await least_role(receiver, "GET", path) == "viewer"

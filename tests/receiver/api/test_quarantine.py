@@ -2,6 +2,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from tests.receiver.api.roles import least_role
 from tests.receiver.kit import Answer, Running
 
 
@@ -78,3 +79,13 @@ async def test_changes_are_in_the_audit_log(receiver: Running) -> None:
         ("quarantine.discarded", str(first)),
         ("quarantine.processed", f"{second}, {first}"),
     ]
+
+
+async def test_everybody_reads_an_operator_processes_and_an_administrator_discards(receiver: Running) -> None:
+    (number,) = await strange(receiver)
+    chosen = {"ids": [number]}
+    assert await least_role(receiver, "GET", "quarantine") == "viewer"
+    assert await least_role(receiver, "GET", f"quarantine/{number}") == "viewer"
+    assert await least_role(receiver, "POST", "quarantine/process", chosen) == "operator"
+    assert await least_role(receiver, "POST", "quarantine/discard", chosen) == "admin"
+    assert await least_role(receiver, "DELETE", f"quarantine/{number}") == "admin"

@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+from tests.receiver.api.roles import least_role
 from tests.receiver.kit import Answer, Running
 
 
@@ -50,3 +51,9 @@ async def test_changes_are_in_the_audit_log(receiver: Running) -> None:
         ("site.changed", "1"),
         ("site.created", "2"),
     ]
+
+
+async def test_everybody_reads_and_an_administrator_changes(receiver: Running) -> None:
+    assert await least_role(receiver, "GET", "sites") == "viewer"
+    assert await least_role(receiver, "POST", "sites", {"name": "x", "timezone": "UTC"}) == "admin"
+    assert await least_role(receiver, "PATCH", "sites/1", {"name": "y"}) == "admin"

@@ -1,4 +1,5 @@
 import pytest
+from tests.receiver.api.roles import least_role
 from tests.receiver.api.visits import get, seen
 from tests.receiver.kit import Running
 
@@ -41,3 +42,7 @@ async def test_what_is_asked_wrongly_is_named(receiver: Running, query: str, nam
     answer = await receiver.get(f"/api/v1/statistics?{query}")
     assert answer.status == 400
     assert named in answer.json["detail"]
+
+
+async def test_a_viewer_may_see_statistics(receiver: Running) -> None:
+    assert await least_role(receiver, "GET", "statistics?day=2023-05-29") == "viewer"

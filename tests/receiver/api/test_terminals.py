@@ -3,6 +3,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from tests.receiver.api.roles import least_role
 from tests.receiver.kit import Answer, Running, alarm, record
 
 
@@ -163,3 +164,20 @@ async def test_every_change_is_in_the_audit_log_and_no_token_is(receiver: Runnin
     ]
     for item in (made, again):
         assert path_of(item).rpartition("/")[2] not in log.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "role"),
+    [
+        ("GET", "terminals", None, "viewer"),
+        ("GET", "terminals/1", None, "viewer"),
+        ("POST", "terminals/1/approve", None, "operator"),
+        ("POST", "terminals", {}, "admin"),
+        ("PATCH", "terminals/1", {"name": "x"}, "admin"),
+        ("POST", "terminals/1/token", None, "admin"),
+        ("POST", "terminals/1/retire", None, "admin"),
+    ],
+)
+async def test_who_may_do_what(receiver: Running, method: str, path: str, body: Any, role: str) -> None:
+    await receiver.push(record())
+    assert await least_role(receiver, method, path, body) == role
