@@ -68,6 +68,28 @@ function move(by: 1 | -1): void {
   else next.focus();
 }
 
+// An image that is none, or that has been erased, leaves its place empty.
+document.addEventListener(
+  "error",
+  (event) => {
+    if (event.target instanceof HTMLImageElement) leaveEmpty(event.target);
+  },
+  true,
+);
+document.querySelectorAll<HTMLImageElement>("img.face").forEach((image) => {
+  if (image.complete && !image.naturalWidth && image.currentSrc) leaveEmpty(image);
+});
+
+function leaveEmpty(image: HTMLImageElement): void {
+  const place = document.createElement("span");
+  place.className = `${image.className} blank`;
+  place.setAttribute("role", "img");
+  place.setAttribute("aria-label", image.alt || "–");
+  image.replaceWith(place);
+}
+
+document.querySelector(".side nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // A form is sent once; a confirmation that has to be typed unlocks its button.
 document.addEventListener("submit", (event) => {
   if (!(event.target instanceof HTMLFormElement) || event.target.dataset.download !== undefined) return;

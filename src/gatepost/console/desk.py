@@ -166,6 +166,7 @@ class View:
             "user": self.user,
             "nav": [(name, path) for name, path, role in NAV if self.may(role)],
             "at": self.at,
+            "status": status,
             "counts": self.desk.counts() if self.user is not None else None,
             "languages": [(language, NAMES[language]) for language in LANGUAGES],
             "done": self.words(f"done.{done}") if self.words.has(f"done.{done}") else None,

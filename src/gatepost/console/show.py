@@ -119,6 +119,8 @@ class Show:
         """A length of time, in its two largest units."""
         if seconds is None:
             return "–"
+        if seconds == 0:
+            return "–"
         if abs(seconds) < 1:
             return self.words("frame.milliseconds", n=round(seconds * 1000))
         left = round(abs(seconds))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Literal
 
 from litestar import Controller, get, post
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, RawBody
+from litestar.response import Stream
 from msgspec import Struct
+from msgspec.structs import replace
 
-from gatepost.console.desk import Html, TheDesk, local_path
+from gatepost.console.desk import Html, TheDesk, View, local_path
 from gatepost.console.forms import Form
+from gatepost.console.pages.records import export_format
 from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.exports import alarms_file
 from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.store.store import AlarmQuery
 
@@ -48,14 +53,8 @@ class AlarmPages(Controller):
     @get(sync_to_thread=True)
     def list_alarms(self, request: AnyRequest, desk: TheDesk) -> Html:
         view = desk.view(request)
-        tab = next((tab for tab in TABS if tab.name == view.query.get("show")), TABS[0])
-        query = AlarmQuery(
-            state=tab.state,
-            acknowledged=tab.acknowledged,
-            terminal=view.query.get("terminal") or None,
-            limit=PAGE,
-            cursor=view.query.get("cursor"),
-        )
+        tab, query = _asked(view)
+        query = replace(query, limit=PAGE, cursor=view.query.get("cursor"))
         page = read(lambda: desk.store.alarms(query))
         return view.page(
             "alarms.html",
@@ -64,6 +63,16 @@ class AlarmPages(Controller):
             next=page.next_cursor,
             places=view.places(alarm.terminal_id for alarm in page.items),
             tabs=[(each.name, each is tab) for each in TABS],
+            asked={key: view.query[key] for key in ("show", "terminal") if key in view.query},
+        )
+
+    @get("/export", opt=OPERATOR)
+    async def export(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Stream:
+        """The alarms of the page, all of them, as a file."""
+        view = await asyncio.to_thread(desk.view, request)
+        _, query = _asked(view)
+        return await alarms_file(
+            request, desk.store, access, query, format=export_format(request), lang=view.words.language
         )
 
     @get("/{alarm_id:int}", sync_to_thread=True)
@@ -95,3 +104,10 @@ class AlarmPages(Controller):
         access.note(request, "alarm.acknowledged", str(alarm_id))
         desk.counts.forget()
         return desk.view(request).go(local_path(form("back"), "/alarms"), done="acknowledged")
+
+
+def _asked(view: View) -> tuple[Tab, AlarmQuery]:
+    """What an address asks for."""
+    tab = next((tab for tab in TABS if tab.name == view.query.get("show")), TABS[0])
+    terminal = view.query.get("terminal") or None
+    return tab, AlarmQuery(state=tab.state, acknowledged=tab.acknowledged, terminal=terminal)

@@ -51,7 +51,7 @@ class DoorPages(Controller):
                 desk, request, next_page=next_page, problem=view.words("login.elsewhere"), status=403
             )
         try:
-            secret, _ = access.doors.login(
+            secret, account = access.doors.login(
                 form("name"), form.secret("password"), address=access.address(request)
             )
         except LoginRefused as refused:
@@ -67,6 +67,8 @@ class DoorPages(Controller):
         before = session_secret(headers)
         if before:
             access.doors.logout(before)
+        if next_page == "/" and account.role == "admin" and _nothing_yet(desk):
+            next_page = "/welcome"
         return view.go(next_page, cookies=[session_cookie(access, request, secret)])
 
     @post("/logout", opt=VIEWER, sync_to_thread=True)
@@ -108,12 +110,16 @@ def _form(
     name: str = "",
 ) -> Html:
     view = desk.view(request)
-    stats = desk.store.stats()
     return view.page(
         "login.html",
         status=status,
         next=next_page,
         name=name,
         problem=problem,
-        first_time=stats.records == 0 and stats.terminals == 0,
+        first_time=_nothing_yet(desk),
     )
+
+
+def _nothing_yet(desk: Desk) -> bool:
+    """Whether this is the first start: no terminal is known."""
+    return desk.store.stats().terminals == 0

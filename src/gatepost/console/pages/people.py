@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from calendar import monthrange
 from datetime import date, timedelta
 
@@ -13,7 +14,10 @@ from msgspec.structs import replace
 from gatepost.console.desk import Desk, Html, TheDesk, View
 from gatepost.console.filters import PEOPLE, Filters
 from gatepost.console.forms import Form
-from gatepost.receiver.api.access import VIEWER, AnyRequest
+from gatepost.receiver.api.access import ADMIN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.erasure import ErasedItem, whom
+from gatepost.receiver.api.live import TheLive
+from gatepost.receiver.api.retention import TheKeeper
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.receiver.meaning import Meaning
 from gatepost.store import glance
@@ -83,23 +87,58 @@ class PeoplePages(Controller):
     def show_person(
         self, request: AnyRequest, person_id: FromPath[str], desk: TheDesk, meaning: TheMeaning
     ) -> Html:
-        view = desk.view(request)
-        person = known(meaning, person_id)
-        last_day = view.show.local(person.last_seen, person.timezone).date()
-        month = month_in(view, view.query.get("month"), last_day)
-        days = read(lambda: meaning.attendance.days(person, month.first, month.last))
-        chosen = _day(view.query.get("day")) or (days[-1].day if days else None)
-        day = None if chosen is None else read(lambda: day_of(desk.store, person, chosen, meaning.rules))
-        return view.page(
-            "person.html",
-            active="people",
-            person=person,
-            month=month,
-            days={attended.day: attended for attended in days},
-            day=day,
-            portrait=_portrait(desk, person),
-            place=view.places([person.last_terminal_id]).get(person.last_terminal_id),
-        )
+        return _person(desk, request, meaning, known(meaning, person_id))
+
+    @post("/{person_id:str}/erase", opt=ADMIN)
+    async def erase_person(
+        self,
+        request: AnyRequest,
+        person_id: FromPath[str],
+        body: RawBody,
+        desk: TheDesk,
+        access: TheAccess,
+        meaning: TheMeaning,
+        keeper: TheKeeper,
+        live: TheLive,
+    ) -> Html:
+        """Erase for good, once the name has been typed."""
+        typed = Form(body)("typed")
+
+        def do() -> Html:
+            person = known(meaning, person_id)
+            if typed != (person.name or person.user_id or person.id).strip():
+                return _person(desk, request, meaning, person, wrong=True)
+            done = keeper.erase(whom(person, meaning.rules.scope))
+            counts = {name: getattr(done, name) for name in ErasedItem.__struct_fields__}
+            access.note(request, "person.erased", person_id, **counts)
+            return desk.view(request).go("/people", done="erased")
+
+        answer = await asyncio.to_thread(do)
+        live.forget()
+        return answer
+
+
+def _person(
+    desk: Desk, request: AnyRequest, meaning: Meaning, person: Person, *, wrong: bool = False
+) -> Html:
+    view = desk.view(request)
+    last_day = view.show.local(person.last_seen, person.timezone).date()
+    month = month_in(view, view.query.get("month"), last_day)
+    days = read(lambda: meaning.attendance.days(person, month.first, month.last))
+    chosen = _day(view.query.get("day")) or (days[-1].day if days else None)
+    day = None if chosen is None else read(lambda: day_of(desk.store, person, chosen, meaning.rules))
+    return view.page(
+        "person.html",
+        status=400 if wrong else 200,
+        active="people",
+        person=person,
+        month=month,
+        days={attended.day: attended for attended in days},
+        day=day,
+        portrait=_portrait(desk, person),
+        place=view.places([person.last_terminal_id]).get(person.last_terminal_id),
+        wrong=wrong,
+    )
 
 
 def known(meaning: Meaning, person_id: str) -> Person:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
 from litestar import Controller, get, post
-from litestar.exceptions import NotFoundException
+from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, RawBody
+from litestar.response import Stream
 from msgspec.structs import replace
 
 from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.filters import Filters
 from gatepost.console.forms import Form
-from gatepost.receiver.api.access import VIEWER, AnyRequest
+from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.exports import Format, records_file
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, read
 from gatepost.receiver.meaning import Meaning
-from gatepost.store.store import RecordRow
+from gatepost.store.store import RecordQuery, RecordRow
+from gatepost.wire.codes import Language
 
-__all__ = ["RecordPages", "person_path"]
+__all__ = ["RecordPages", "export_format", "person_path"]
 
 PAGE = 50
+
+FORMATS: tuple[Format, ...] = ("xlsx", "csv", "jsonl", "zip")
 
 
 class RecordPages(Controller):
@@ -52,6 +58,19 @@ class RecordPages(Controller):
         """Turn a form into an address: sealed what is sealed, without what is empty."""
         return desk.view(request).go(Filters(desk.view(request)).address("/records", Form(body)))
 
+    @get("/export", opt=OPERATOR)
+    async def export(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Stream:
+        """Exactly what is filtered, as a file: in the language of the page, in the time of each site."""
+
+        def ask() -> tuple[RecordQuery, Language]:
+            view = desk.view(request)
+            return Filters(view).records(), view.words.language
+
+        query, language = await asyncio.to_thread(ask)
+        return await records_file(
+            request, desk.store, access, query, format=export_format(request), lang=language
+        )
+
     @get("/{record_id:int}", sync_to_thread=True)
     def show_record(
         self, request: AnyRequest, record_id: FromPath[int], desk: TheDesk, meaning: TheMeaning
@@ -68,6 +87,14 @@ class RecordPages(Controller):
         if view.fragment:
             return view.part("record_panel.html", **values)
         return view.page("record.html", active="records", **values)
+
+
+def export_format(request: AnyRequest) -> Format:
+    """Which kind of file an address asks for. Raises 400."""
+    for form in FORMATS:
+        if request.query_params.get("format", "xlsx") == form:
+            return form
+    raise ClientException(f"format is one of {', '.join(FORMATS)}")
 
 
 def person_path(meaning: Meaning, record: RecordRow) -> str | None:

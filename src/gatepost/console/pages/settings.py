@@ -13,8 +13,10 @@ from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.access import ADMIN, AnyRequest, TheAccess
+from gatepost.receiver.api.retention import TheKeeper
 from gatepost.receiver.api.shapes import MAX_ID, answering
 from gatepost.receiver.auth import ROLES, issue_token
+from gatepost.receiver.retention import Keeper
 from gatepost.settings import ReceiverSettings, described, shown
 from gatepost.store.accounts import Accounts, Role
 from gatepost.store.days import zone
@@ -33,11 +35,13 @@ class SettingsPages(Controller):
     opt = ADMIN
 
     @get(sync_to_thread=True)
-    def show_settings(self, request: AnyRequest, desk: TheDesk) -> Html:
-        return _settings(desk, request)
+    def show_settings(self, request: AnyRequest, desk: TheDesk, keeper: TheKeeper) -> Html:
+        return _settings(desk, request, keeper)
 
     @post("/sites", sync_to_thread=True)
-    def make_site(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
+    def make_site(
+        self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess, keeper: TheKeeper
+    ) -> Html:
         form = Form(body)
         name, timezone = form("name")[:128], form("timezone")
         try:
@@ -47,13 +51,19 @@ class SettingsPages(Controller):
                     raise ClientException(desk.view(request).words("settings.site_nameless"))
                 row = desk.store.create_site(name, timezone, now_ms=access.doors.now_ms())
         except ClientException as error:
-            return _settings(desk, request, problem=error.detail)
+            return _settings(desk, request, keeper, problem=error.detail)
         access.note(request, "site.created", str(row.id), name=row.name, timezone=row.timezone)
         return desk.view(request).go("/settings", done="saved")
 
     @post("/sites/{site_id:int}", sync_to_thread=True)
     def change_site(
-        self, request: AnyRequest, site_id: FromPath[int], body: RawBody, desk: TheDesk, access: TheAccess
+        self,
+        request: AnyRequest,
+        site_id: FromPath[int],
+        body: RawBody,
+        desk: TheDesk,
+        access: TheAccess,
+        keeper: TheKeeper,
     ) -> Html:
         form = Form(body)
         name, timezone = form("name")[:128], form("timezone")
@@ -62,7 +72,7 @@ class SettingsPages(Controller):
                 zone(timezone)
                 desk.store.update_site(min(site_id, MAX_ID), name=name or None, timezone=timezone)
         except ClientException as error:
-            return _settings(desk, request, problem=error.detail)
+            return _settings(desk, request, keeper, problem=error.detail)
         access.note(request, "site.changed", str(site_id), name=name, timezone=timezone)
         desk.counts.forget()
         return desk.view(request).go("/settings", done="saved")
@@ -142,13 +152,14 @@ class SettingsPages(Controller):
         return desk.view(request).go("/settings/users", done="revoked")
 
 
-def _settings(desk: Desk, request: AnyRequest, *, problem: str | None = None) -> Html:
+def _settings(desk: Desk, request: AnyRequest, keeper: Keeper, *, problem: str | None = None) -> Html:
     values = shown(desk.settings)
     return desk.view(request).page(
         "settings.html",
         status=200 if problem is None else 400,
         active="settings",
         sites=desk.store.sites(),
+        retention=[(kept, keeper.deleted[kept.part]) for kept in keeper.state()],
         zones=sorted(available_timezones()),
         in_force=[
             (one, values[one["name"]], values[one["name"]] != one["default"])
