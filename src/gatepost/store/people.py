@@ -37,6 +37,9 @@ __all__ = [
 
 Scope = Literal["site", "terminal", "everywhere"]
 
+_HEADS_OF_TERMINALS = 16
+"""Within the scope *terminal*, for how many numbers at once it is looked up which terminals have seen them."""
+
 _ID = re.compile(r"([1-9]\d{0,17})(?:-([1-9]\d{0,17}))?")
 
 
@@ -130,7 +133,8 @@ def people_page(db: Connection, query: PeopleQuery, rules: Rules) -> Page[Person
     before = None if query.cursor is None else decode_cursor(query.cursor, "people")
     held = held_terminals(db)
     found: list[Person] = []
-    step = query.limit + 1
+    # Somebody may be as many people as there are terminals.
+    step = min(_HEADS_OF_TERMINALS, query.limit + 1) if rules.scope == "terminal" else query.limit + 1
     while len(found) <= query.limit:
         heads = _heads(db, query, rules, before=before, limit=step)
         # Somebody whose place among several terminals lies beyond the last page is looked at again.
