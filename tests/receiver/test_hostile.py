@@ -350,7 +350,7 @@ async def test_five_thousand_idle_connections_hold_nobody_up(process: Process) -
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_ten_thousand_hostile_requests_leave_no_memory_behind(process: Process) -> None:
+async def test_fifteen_thousand_hostile_requests_leave_no_memory_behind(process: Process) -> None:
     """Refusals, quarantine, broken details, made-up serials and paths: what grows is bounded."""
     kinds = [
         lambda n: request("POST", "/Record", b"{" * 50),
@@ -361,11 +361,13 @@ async def test_ten_thousand_hostile_requests_leave_no_memory_behind(process: Pro
         lambda n: request("POST", "/Record", b"x" * 20_000),
     ]
     sizes = []
-    for round_ in range(4):
+    for round_ in range(6):
         sender = await process.connect()
         for number in range(2500):
             await sender.write(kinds[number % len(kinds)](round_ * 2500 + number))
             assert (await sender.answer()).status in (400, 404, 405, 415)
         sizes.append(process.resident_bytes())
-    assert sizes[-1] - sizes[0] < 16 * 1024 * 1024
+    # Caches fill in the first rounds, and the collector lets garbage gather: what must not be is growth for good.
+    assert sizes[-1] - sizes[1] < 24 * 1024 * 1024
+    assert sizes[-1] < 250 * 1024 * 1024
     await push(process, "last")
