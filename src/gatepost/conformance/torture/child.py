@@ -8,6 +8,7 @@ true time plus the number (a double, in the file's first eight bytes) that whoev
 """
 
 import mmap
+import runpy
 import struct
 import sys
 import time
@@ -49,13 +50,12 @@ def turned(path: Path, true: Callable[[], float]) -> Callable[[], float]:
     return clock
 
 
-def main(argv: list[str]) -> int:
-    """Run the command with the clock of the file."""
+def main(argv: list[str]) -> None:
+    """Run the command with the clock of the file, as ``python -m gatepost.cli`` would."""
     time.time = turned(Path(argv[0]), time.time)
-    from gatepost.cli import run
-
-    return run(argv[1:])
+    sys.argv[1:] = argv[1:]
+    runpy.run_module("gatepost.cli", run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])
