@@ -176,5 +176,19 @@ def test_a_pin_that_a_second_data_hides_is_left_to_the_decoder() -> None:
     assert b"4711" not in decode_any(doubled, lenient=True).original
 
 
+def test_a_second_user_is_left_to_the_decoder() -> None:
+    body = json.dumps(page(), ensure_ascii=False, separators=(",", ":")).encode()
+    assert decode_usual(body.replace(b'"user":', b'"user":{"name":"\xff"},"user":', 1)) is None
+
+
+def test_whoever_passes_again_is_the_same_object() -> None:
+    first, second = page(), page()
+    second["data"]["uuid"] = "another"
+    records = [decode_usual(json.dumps(body, ensure_ascii=False).encode()) for body in (first, second)]
+    users = [found[0].user for found in records if found is not None]
+    assert users[0] is not None
+    assert users[0] is users[1]
+
+
 def test_an_alarm_is_left_to_the_decoder() -> None:
     assert decode_usual(PAGE_ALARM) is None
