@@ -1,5 +1,6 @@
 """The store in a data folder: the suite, and what only a file can suffer."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.store.check import check
 from gatepost.store.sqlite import SqliteStore, connect
 from gatepost.store.store import RecordQuery
+from gatepost.wire import Problem
 
 __all__ = ["store"]
 
@@ -81,6 +83,43 @@ def test_a_crash_between_images_and_events_leaves_an_orphan_and_nothing_else(
     assert sqlite.image(stored.id) == JPEG + b"again"
     (finding,) = check(sqlite.folder).findings
     assert (finding.kind, finding.count) == ("image without record", 1)
+
+
+def test_one_batch_takes_records_with_and_without_image_and_problems(sqlite: SqliteStore) -> None:
+    problems = (Problem("data.mask", "must be an integer"),)
+    stored = sqlite.write(
+        [
+            arrival(record(1)),
+            arrival(record(2), image=JPEG),
+            arrival(record(3), problems=problems),
+            arrival(record(1)),
+            arrival(record(4)),
+        ]
+    )
+    assert [one.new for one in stored] == [True, True, True, False, True]
+    assert stored[3].id == stored[0].id
+    rows = {row.id: row for row in sqlite.records(RecordQuery()).items}
+    assert [rows[stored[n].id].uuid for n in (0, 1, 2, 4)] == ["uuid-1", "uuid-2", "uuid-3", "uuid-4"]
+    assert [rows[stored[n].id].has_image for n in (0, 1, 2, 4)] == [False, True, False, False]
+    assert rows[stored[2].id].problems == problems
+
+
+def test_who_a_person_is_is_asked_anew_after_a_batch_that_failed(
+    sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    once = record(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite, "_account", fail)
+        with pytest.raises(StoreUnavailable):
+            sqlite.write([arrival(once)])
+    (stored,) = sqlite.write([arrival(once)])
+    (row,) = sqlite.records(RecordQuery()).items
+    assert row.id == stored.id
+    assert row.person is not None
+    assert row.person.name == "王1"
 
 
 def test_readers_see_what_is_committed_while_others_write(sqlite: SqliteStore) -> None:

@@ -29,7 +29,6 @@ LATE_MS = 600_000
 """What arrives longer after it happened than this counts as late."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 
 Facet = tuple[int, int, int, int, int]
 """recognition_type, passed, abnormal_type, entry_mode, has_image; as :data:`gatepost.store.schema.facets`."""
@@ -55,7 +54,10 @@ def ms(moment: datetime) -> int: ...
 def ms(moment: None) -> None: ...
 def ms(moment: datetime | None) -> int | None:
     """Milliseconds since 1970, exactly."""
-    return None if moment is None else (moment - EPOCH) // _MILLISECOND
+    if moment is None:
+        return None
+    since = moment - EPOCH
+    return since.days * DAY_MS + since.seconds * 1000 + since.microseconds // 1000
 
 
 @overload
@@ -159,7 +161,7 @@ def person_digest(who: Person) -> bytes:
 RECORD_COLUMNS = (
     "terminal_id", "key", "received_at_ms", "at_ms", "recorded_at_ms", "recognition_type", "passed", "entry_mode",
     "abnormal_type", "score", "temperature", "mask", "mode", "uuid", "facet_id", "identity_id", "dialect", "peer",
-    "problems", "original",
+    "original", "problems",
 )  # fmt: skip
 ALARM_COLUMNS = (
     "terminal_id", "key", "trace_id", "status", "code", "event_time_ms", "description", "user_id",
@@ -188,10 +190,10 @@ def record_row(arrival: Arrival, record: Record, facet_id: int, identity_id: int
         None if record.uuid is None else text(record.uuid),
         facet_id,
         identity_id,
-        arrival.dialect and arrival.dialect.value,
+        arrival.dialect and arrival.dialect._value_,
         arrival.peer,
-        encode_problems(arrival.problems) if arrival.problems else None,
         arrival.original,
+        encode_problems(arrival.problems) if arrival.problems else None,
     )
 
 
@@ -284,9 +286,11 @@ def learn(
             bound[arrival.peer] = (arrival.peer, number, at)
         for source, said in arrival.disagreements:
             lessons.disagreements.append((number, source, text(said), 1, at, at))
-        dialect = arrival.dialect and arrival.dialect.value
+        model, dialect = arrival.model, arrival.dialect and arrival.dialect._value_
         before = seen.get(number, (None, None))
-        now = (before[0] if arrival.model is None else text(arrival.model), dialect or before[1])
+        if (model is None or model == before[0]) and (dialect is None or dialect == before[1]):
+            continue
+        now = (before[0] if model is None else text(model), dialect or before[1])
         if now != before:
             seen[number] = now
             lessons.seen.append((*now, number))
@@ -344,12 +348,14 @@ def add_up(batch: Sequence[Arrival], new: Sequence[bool]) -> dict[int, Tally]:
     """What the batch adds, per terminal; ``new`` says of each arrival whether it was stored just now."""
     tallies: dict[int, Tally] = {}
     for arrival, fresh in zip(batch, new, strict=True):
-        tally = tallies.get(arrival.terminal_id)
-        at = arrival.received_at_ms
+        number, at = arrival.terminal_id, arrival.received_at_ms
+        tally = tallies.get(number)
         if tally is None:
-            tally = tallies[arrival.terminal_id] = Tally(first_at_ms=at, last_at_ms=at)
-        tally.first_at_ms = min(tally.first_at_ms, at)
-        tally.last_at_ms = max(tally.last_at_ms, at)
+            tally = tallies[number] = Tally(first_at_ms=at, last_at_ms=at)
+        elif at > tally.last_at_ms:
+            tally.last_at_ms = at
+        elif at < tally.first_at_ms:
+            tally.first_at_ms = at
         tally.peer = arrival.peer
         if arrival.sent_at_ms is not None:
             tally.clock_error_ms = arrival.sent_at_ms - at
@@ -373,6 +379,8 @@ def add_up(batch: Sequence[Arrival], new: Sequence[bool]) -> dict[int, Tally]:
             if lag > LATE_MS:
                 tally.late += 1
                 tally.late_at_ms = max(tally.late_at_ms or at, at)
-            tally.least_lag_ms = lag if tally.least_lag_ms is None else min(tally.least_lag_ms, lag)
-            tally.last_recorded_ms = max(tally.last_recorded_ms or recorded, recorded)
+            if tally.least_lag_ms is None or lag < tally.least_lag_ms:
+                tally.least_lag_ms = lag
+            if tally.last_recorded_ms is None or recorded > tally.last_recorded_ms:
+                tally.last_recorded_ms = recorded
     return tallies

@@ -16,6 +16,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.checkpoint import Checkpointer
 from gatepost.store.images import DayFiles, sync_directory
 from gatepost.store.store import Arrival, Stored
-from gatepost.wire import Alarm, Record
+from gatepost.wire import Alarm, Record, User
 
 __all__ = ["SqliteStore", "connect", "read_engine", "write_engine", "sqlite_unavailable"]
 
@@ -41,7 +42,16 @@ _ID_BLOCK = 1024
 _CACHE = 20_000
 """Identities whose row id is remembered."""
 
-_TALLIES = {rows: upserts.tally("sqlite", rows) for rows in upserts.ROWS}
+_USERS = 4096
+"""As they came out of the decoder, which answers the same object for whoever it has seen before."""
+
+_CODES = 4096
+"""Combinations of codes of which it is remembered what facet they are. Anything may be sent as a code."""
+
+_STATEMENTS = 5 * upserts.MAX_ROWS + 64
+"""That stay prepared: rows of three tables (of records with and without image), and of the tallies, in every number;
+and what else there is."""
+
 _ALARM = upserts.alarm("sqlite")
 _PEER, _DISAGREEMENT = upserts.peer("sqlite"), upserts.disagreement("sqlite")
 _TRIM_DISAGREEMENTS = upserts.trim_disagreements("sqlite")
@@ -61,10 +71,13 @@ class SqliteStore(BaseStore):
         self._checkpointer = Checkpointer(lambda: connect(folder / data.DATABASE))
         self._images = DayFiles(folder / data.IMAGES)
         self._facets: dict[a.Facet, int] = {}
+        self._codes: dict[tuple[Any, ...], int] = {}
         self._identities: dict[a.Person, int] = {}
+        self._users: dict[tuple[int, int], tuple[User, int | None]] = {}
         self._sites: dict[int, int] = {}
         self._peers: dict[str, int] = {}
         self._seen: dict[int, tuple[str | None, str | None]] = {}
+        self._remembers = False
         self._remember()
         row = self._db.execute("SELECT value FROM meta WHERE name = 'reserved_ids'").fetchone()
         self._next_id = self._reserved = int(row[0]) if row else 1
@@ -134,44 +147,57 @@ class SqliteStore(BaseStore):
                 self._db.execute("ROLLBACK")
         self._images.close()
         self._reserved = self._next_id
-        with suppress(sqlite3.Error):
+        self._remembers = False
+        with suppress(sqlite3.Error):  # while the disk fails: then before the next batch
             self._remember()
 
     def _remember(self) -> None:
         db = self._db
         self._facets = {tuple(row[1:]): row[0] for row in db.execute("SELECT * FROM facets")}
         self._peers = dict(db.execute("SELECT address, terminal_id FROM peers"))
+        self._codes.clear()
         self._identities.clear()
+        self._users.clear()
         self._sites.clear()
         self._seen.clear()
         for number, site, model, dialect in db.execute("SELECT id, site_id, model, dialect FROM terminals"):
             self._sites[number] = site
             self._seen[number] = (model, dialect)
+        self._remembers = True
 
     def _write(self, batch: Sequence[Arrival]) -> list[Stored]:
+        if not self._remembers:
+            self._remember()
         a.check_terminals(batch, self._sites)
         first = self._take_ids(len(batch))
         places = self._place_images(batch)
-        records: list[tuple[Any, ...]] = []
-        steps: list[tuple[Any, ...]] = []
-        unknowns: list[tuple[Any, ...]] = []
+        plain: list[Any] = []
+        records: list[Any] = []
+        steps: list[Any] = []
+        unknowns: list[Any] = []
         for number, arrival in enumerate(batch, first):
             content = arrival.event
-            place = places.get(number, (None, None))
             if isinstance(content, Record):
-                records.append((number, *self._record_row(arrival, content), *place))
+                row = self._record_row(arrival, content)
+                if number in places or arrival.problems:
+                    records += (number, *row, *places.get(number, (None, None)))
+                else:
+                    plain.append(number)
+                    plain += row
+                    plain.pop()  # no problems
             elif isinstance(content, Alarm):
-                steps.append((number, *a.alarm_row(arrival, content), *place))
+                steps += (number, *a.alarm_row(arrival, content), *places.get(number, (None, None)))
             else:
-                unknowns.append((number, *a.quarantine_row(arrival)))
+                unknowns += (number, *a.quarantine_row(arrival))
         known = {
+            *self._insert("plain", plain),
             *self._insert("records", records),
             *self._insert("alarm_events", steps),
             *self._insert("quarantine", unknowns),
         }
         pictures = [
             (places[number][1], arrival.image)
-            for number, arrival in enumerate(batch, first)
+            for number, arrival in enumerate(batch if places else (), first)
             if number in places and number not in known and arrival.image is not None
         ]
         if pictures:
@@ -183,23 +209,45 @@ class SqliteStore(BaseStore):
         ]
 
     def _record_row(self, arrival: Arrival, record: Record) -> tuple[Any, ...]:
-        facet = self._facet(a.facet(record, arrival.image is not None))
-        who = a.person(record.user, self._sites[arrival.terminal_id]) if record.user is not None else None
-        identity = None if who is None else self._identity(who, arrival.received_at_ms)
-        return a.record_row(arrival, record, facet, identity)
+        has_image = arrival.image is not None
+        codes = (record.recognition_type, record.passed, record.abnormal_type, record.entry_mode, has_image)
+        facet = self._codes.get(codes)
+        if facet is None:
+            if len(self._codes) >= _CODES:
+                self._codes.clear()
+            facet = self._codes[codes] = self._facet(a.facet(record, has_image))
+        return a.record_row(arrival, record, facet, self._identity_of(arrival, record.user))
 
-    def _insert(self, table: str, rows: Sequence[tuple[Any, ...]]) -> list[int]:
-        """Insert what is not there yet; answer the ids of the others, which were not given."""
-        if not rows:
+    def _identity_of(self, arrival: Arrival, user: User | None) -> int | None:
+        if user is None:
+            return None
+        site = self._sites[arrival.terminal_id]
+        # What is held here stays alive, so that no other one can have its place in memory.
+        held = self._users.get((id(user), site))
+        if held is not None:
+            return held[1]
+        who = a.person(user, site)
+        identity = None if who is None else self._identity(who, arrival.received_at_ms)
+        if len(self._users) >= _USERS:
+            self._users.clear()
+        self._users[id(user), site] = (user, identity)
+        return identity
+
+    def _insert(self, table: str, values: Sequence[Any]) -> list[int]:
+        """Insert rows, one behind the other, that are not there yet; answer the ids of the others, which were not
+        given."""
+        if not values:
             return []
-        db = self._db
+        db, width = self._db, _WIDTHS[table]
         before = db.total_changes
-        for size, values in upserts.in_steps(rows):
-            db.execute(_INSERTS[table, size], values)
-        if db.total_changes - before == len(rows):
+        for rows, part in upserts.in_steps(values, width):
+            db.execute(_insert(table, rows), part)
+        ids = values[::width]
+        if db.total_changes - before == len(ids):
             return []
-        given = {row[0] for row in db.execute(f"SELECT id FROM {table} WHERE id >= ?", (rows[0][0],))}
-        return [row[0] for row in rows if row[0] not in given]
+        into = "records" if table == "plain" else table
+        given = {row[0] for row in db.execute(f"SELECT id FROM {into} WHERE id >= ?", (ids[0],))}
+        return [number for number in ids if number not in given]
 
     def _existing(self, arrival: Arrival) -> int:
         table = _TABLES[a.kind(arrival)]
@@ -263,9 +311,11 @@ class SqliteStore(BaseStore):
         """Count, join the alarms, and note what the batch taught about the terminals."""
         db = self._db
         fresh = [number not in known for number in range(first, first + len(batch))]
-        tallies = [tally.row(number, self.writer) for number, tally in a.add_up(batch, fresh).items()]
-        for rows, values in upserts.in_steps(tallies):
-            db.execute(_TALLIES[rows], values)
+        tallies: list[Any] = []
+        for number, tally in a.add_up(batch, fresh).items():
+            tallies += tally.row(number, self.writer)
+        for rows, values in upserts.in_steps(tallies, len(a.TALLY_COLUMNS)):
+            db.execute(_tally(rows), values)
         for alarm in a.merge_alarms(batch, range(first, first + len(batch)), fresh):
             db.execute(_ALARM, alarm)
         lessons = a.learn(batch, peers=self._peers, seen=self._seen)
@@ -356,25 +406,31 @@ def _size(path: Path) -> int:
 _TABLES = {a.RECORD: "records", a.ALARM: "alarm_events", a.UNKNOWN: "quarantine"}
 
 
-def _inserts() -> dict[tuple[str, int], str]:
-    found = {}
-    for table, columns in (
-        ("records", (*a.RECORD_COLUMNS, "image_day", "image_id")),
-        ("alarm_events", (*a.ALARM_COLUMNS, "image_day", "image_id")),
-        ("quarantine", a.QUARANTINE_COLUMNS),
-    ):
-        row = f"({','.join('?' * (len(columns) + 1))})"
-        for size in upserts.ROWS:
-            # OR FAIL: what fails is rolled back with the whole transaction, so SQLite need not keep a copy of each
-            # page for a rollback of the statement alone; that took a third of the time.
-            found[table, size] = (
-                f"INSERT OR FAIL INTO {table} (id, {', '.join(columns)}) VALUES {','.join([row] * size)}"
-                " ON CONFLICT (terminal_id, key) DO NOTHING"
-            )
-    return found
+_COLUMNS = {
+    # Nearly every record has no problems, and without images three columns need not be handed over for it.
+    "plain": ("id", *a.RECORD_COLUMNS[:-1]),
+    "records": ("id", *a.RECORD_COLUMNS, "image_day", "image_id"),
+    "alarm_events": ("id", *a.ALARM_COLUMNS, "image_day", "image_id"),
+    "quarantine": ("id", *a.QUARANTINE_COLUMNS),
+}
+_WIDTHS = {table: len(columns) for table, columns in _COLUMNS.items()}
 
 
-_INSERTS = _inserts()
+@cache
+def _insert(table: str, rows: int) -> str:
+    columns, into = _COLUMNS[table], "records" if table == "plain" else table
+    row = f"({','.join('?' * len(columns))})"
+    # OR FAIL: what fails is rolled back with the whole transaction, so SQLite need not keep a copy of each page for
+    # a rollback of the statement alone; that took a third of the time.
+    return (
+        f"INSERT OR FAIL INTO {into} ({', '.join(columns)}) VALUES {','.join([row] * rows)}"
+        " ON CONFLICT (terminal_id, key) DO NOTHING"
+    )
+
+
+@cache
+def _tally(rows: int) -> str:
+    return upserts.tally("sqlite", rows)
 
 
 @contextmanager
@@ -390,7 +446,9 @@ def sqlite_unavailable(folder: Path) -> Iterator[None]:
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that writes, and syncs before it answers."""
-    db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(
+        path, timeout=10.0, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS
+    )
     try:
         db.execute("PRAGMA page_size = 4096")
         mode = db.execute("PRAGMA journal_mode = wal").fetchone()[0]

@@ -11,7 +11,7 @@ from typing import Any
 from gatepost.store.arrivals import TALLY_COLUMNS
 
 __all__ = [
-    "MAX_DISAGREEMENTS", "MAX_PEERS", "ROWS", "tally", "alarm", "peer", "disagreement", "trim_disagreements",
+    "MAX_DISAGREEMENTS", "MAX_PEERS", "MAX_ROWS", "tally", "alarm", "peer", "disagreement", "trim_disagreements",
     "trim_peers", "in_steps",
 ]  # fmt: skip
 
@@ -21,8 +21,8 @@ MAX_DISAGREEMENTS = 100
 MAX_PEERS = 65_536
 """Addresses that are kept; beyond it, the half that was learnt longest ago is forgotten."""
 
-ROWS = (64, 16, 4, 1)
-"""Rows of one statement. Few sizes, so that every statement stays prepared."""
+MAX_ROWS = 64
+"""Rows of one statement. There are that many statements for each purpose, and all of them stay prepared."""
 
 _TALLY = """
 INSERT INTO tallies ({columns}) {rows}
@@ -67,13 +67,17 @@ ON CONFLICT (terminal_id, source, said) DO UPDATE SET
 """
 
 
-def in_steps(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, list[Any]]]:
-    """Cut rows into steps of :data:`ROWS`: how many, and their values one behind the other."""
-    at, total = 0, len(rows)
-    while at < total:
-        size = next(size for size in ROWS if size <= total - at)
-        yield size, [value for row in rows[at : at + size] for value in row]
-        at += size
+def in_steps(values: Sequence[Any], width: int) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Cut rows of that ``width``, which come one behind the other, into as few steps as can be: how many rows, and
+    their values."""
+    rows = len(values) // width
+    if rows <= MAX_ROWS:
+        if rows:
+            yield rows, values
+        return
+    for at in range(0, rows, MAX_ROWS):
+        part = values[at * width : (at + MAX_ROWS) * width]
+        yield len(part) // width, part
 
 
 def _values(count: int, dialect: str, rows: int = 1) -> str:
