@@ -38,6 +38,7 @@ class Entry:
 
 _RECEIVER = "gatepost.receiver.commands"
 _STORE = "gatepost.receiver.store_commands"
+_CLIENT = "gatepost.client.commands"
 
 # In the order of the help. A command has its line here from the commit that makes it.
 COMMANDS: Mapping[str, Entry] = {
@@ -52,6 +53,10 @@ COMMANDS: Mapping[str, Entry] = {
     "restore": Entry(_STORE, "receiver", "bring a backup back", "恢复备份"),
     "check-store": Entry(_STORE, "receiver", "check the receiver's data on disk", "检查接收端磁盘上的数据"),
     "config": Entry(_RECEIVER, "receiver", "show the settings in force", "显示生效的设置"),
+    "events": Entry(_CLIENT, "", "list, follow and export what happened", "列出、跟踪和导出通行记录"),
+    "alarms": Entry(_CLIENT, "", "list and acknowledge alarms", "列出和确认告警"),
+    "terminals": Entry(_CLIENT, "", "manage a receiver's terminals", "管理接收端的终端"),
+    "people": Entry(_CLIENT, "", "list people, erase a person", "列出人员，抹除个人信息"),
     "simulate": Entry(
         "gatepost.simulator.commands", "simulator", "terminals that need no hardware", "无需硬件的模拟终端"
     ),

@@ -17,12 +17,17 @@ command line prints it in one line. Anything else that escapes is a defect of ga
     │   ├── OutboxTooNew         written by a later version
     │   ├── OutboxCorrupt        not an outbox, or damaged; nothing was touched
     │   └── NotSubscribed        nobody has subscribed yet, so nothing is cached (by the protocol page)
-    └── StoreError               the receiver's store
-        ├── StoreUnavailable     cannot take it now; nothing was acknowledged, try again
-        ├── StoreInUse           another process has the data folder open
-        ├── StoreTooNew          written by a later version
-        └── StoreCorrupt         not a gatepost store, or damaged; nothing was touched
+    ├── StoreError               the receiver's store
+    │   ├── StoreUnavailable     cannot take it now; nothing was acknowledged, try again
+    │   ├── StoreInUse           another process has the data folder open
+    │   ├── StoreTooNew          written by a later version
+    │   └── StoreCorrupt         not a gatepost store, or damaged; nothing was touched
+    └── ClientError              the receiver's API, from the client's side
+        ├── ReceiverAway         it cannot be reached, or not now; try again; .retry_after_s
+        └── RequestRefused       it will not do this; .status, .detail, .fields
 """
+
+from collections.abc import Mapping
 
 __all__ = [
     "GatepostError",
@@ -42,6 +47,9 @@ __all__ = [
     "StoreInUse",
     "StoreTooNew",
     "StoreCorrupt",
+    "ClientError",
+    "ReceiverAway",
+    "RequestRefused",
 ]
 
 
@@ -128,3 +136,31 @@ class StoreTooNew(StoreError):
 
 class StoreCorrupt(StoreError):
     """This is no gatepost store, or it is damaged. Nothing was touched."""
+
+
+class ClientError(GatepostError):
+    """The receiver's API did not do what was asked of it."""
+
+
+class ReceiverAway(ClientError):
+    """The receiver cannot be reached, broke off, or says that it is not now. To try again may help."""
+
+    def __init__(self, why: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(why)
+        self.retry_after_s = retry_after_s
+        """How long it asked to wait."""
+
+
+class RequestRefused(ClientError):
+    """The receiver will not do this, and to ask again will not help."""
+
+    def __init__(self, status: int, detail: str, fields: Mapping[str, str] | None = None) -> None:
+        super().__init__(status, detail)
+        self.status = status
+        """The HTTP status: 401 for nobody, 403 for too small a role, 404, 409, or 400 with the ``fields``."""
+        self.detail = detail
+        self.fields: Mapping[str, str] = fields or {}
+        """What was wrong with which parameter."""
+
+    def __str__(self) -> str:
+        return f"the receiver refused it ({self.status}): {self.detail}"

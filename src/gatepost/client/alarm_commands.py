@@ -1,0 +1,96 @@
+"""``gatepost alarms list | acknowledge``."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from gatepost.cli_text import language, t
+from gatepost.client.asking import (
+    DEFAULT_URL,
+    AsJson,
+    CaFile,
+    Receiver,
+    Since,
+    Terminal,
+    Token,
+    Until,
+    as_json,
+    asking,
+    clock,
+    line,
+)
+from gatepost.items import AlarmItem
+from gatepost.wire.codes import AlarmCode, label
+
+__all__ = ["alarm_line", "register"]
+
+
+def alarm_line(alarm: AlarmItem) -> str:
+    """An alarm in one line, for a person."""
+    states = {
+        "open": t("open", "未解除"),
+        "clear_failed": t("clearing failed", "解除失败"),
+        "cleared": t("cleared", "已解除"),
+    }
+    seen = t("acknowledged", "已确认") if alarm.acknowledged else t("not acknowledged", "未确认")
+    words = [f"#{alarm.id}", clock(alarm.first_at), alarm.terminal or f"#{alarm.terminal_id}"]
+    words += [label(AlarmCode, alarm.code, language()) or "-", states[alarm.state], seen]
+    return line(words)
+
+
+def list_alarms(
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", metavar="open|clear_failed|cleared", help=t("Only these.", "告警状态。")),
+    ] = None,
+    acknowledged: Annotated[
+        bool | None,
+        typer.Option("--acknowledged/--unacknowledged", help=t("Whether somebody looked.", "是否已确认。")),
+    ] = None,
+    terminal: Terminal = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, help=t("At most so many; 0 for all.", "最多条数；0 为全部。"))
+    ] = 100,
+    json: AsJson = False,
+) -> None:
+    """List alarms, newest first."""
+    with asking(url, token, ca_file) as client:
+        found = client.alarms(
+            state=state, acknowledged=acknowledged, terminal=terminal, since=since, until=until
+        )
+        for alarm in islice(found, limit or None):
+            if json:
+                as_json(alarm)
+            else:
+                typer.echo(alarm_line(alarm))
+
+
+def acknowledge(
+    number: Annotated[int, typer.Argument(min=1, help=t("Its number, as listed.", "列表中的编号。"))],
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    note: Annotated[str, typer.Option("--note", help=t("What came of it.", "处理说明。"))] = "",
+    json: AsJson = False,
+) -> None:
+    """Say that somebody has looked at an alarm."""
+    with asking(url, token, ca_file) as client:
+        alarm = client.acknowledge(number, note=note)
+        if json:
+            as_json(alarm)
+        else:
+            typer.echo(alarm_line(alarm))
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands."""
+    group.command("list", help=t("List alarms, newest first.", "列出告警，最新在前。"))(list_alarms)
+    group.command("acknowledge", help=t("Acknowledge an alarm.", "确认一条告警。"))(acknowledge)

@@ -1,0 +1,143 @@
+"""What the client's commands share: how the receiver is named, how items are printed, how a file is saved."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import msgspec
+import typer
+
+from gatepost.cli_text import t
+from gatepost.client.client import Client
+from gatepost.errors import RequestRefused
+from gatepost.items import TerminalItem
+
+__all__ = [
+    "AsJson",
+    "CaFile",
+    "Receiver",
+    "Since",
+    "Terminal",
+    "Token",
+    "Until",
+    "as_json",
+    "asking",
+    "clock",
+    "line",
+    "save",
+    "terminal_of",
+]
+
+Receiver = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        envvar="GATEPOST_URL",
+        help=t("Where the receiver is.", "接收端地址。"),
+    ),
+]
+Token = Annotated[
+    str,
+    typer.Option(
+        "--token",
+        envvar="GATEPOST_TOKEN",
+        show_default=False,
+        help=t("An API token; better in the environment.", "API 令牌；建议放在环境变量中。"),
+    ),
+]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file",
+        envvar="GATEPOST_CA_FILE",
+        help=t("The authority of the receiver's certificate, PEM.", "接收端证书的签发机构证书（PEM）。"),
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help=t("JSON lines instead.", "改为输出 JSON 行。"))]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", help=t("At or after: 2024-05-01T08:00:00+08:00.", "起始时间（含）。")),
+]
+Until = Annotated[str | None, typer.Option("--until", help=t("Before.", "截止时间（不含）。"))]
+Terminal = Annotated[
+    str | None, typer.Option("--terminal", metavar="SERIAL", help=t("Of one terminal.", "终端序列号。"))
+]
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+
+@contextmanager
+def asking(url: str, token: str, ca_file: Path | None = None) -> Iterator[Client]:
+    """A client of the receiver that was named."""
+    with Client(url, token, ca_file=ca_file) as client:
+        yield client
+
+
+def as_json(item: Any) -> None:
+    """Print an item for a program."""
+    typer.echo(msgspec.json.encode(item))
+
+
+def clock(at: datetime | None) -> str:
+    """A moment by the clock of this machine."""
+    return "-" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def line(words: Iterable[str]) -> str:
+    """One line of a list. What a terminal calls a person may hold what a screen would obey; it is not shown."""
+    shown = "  ".join(" ".join(word.split()) for word in words if word)
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in shown)
+
+
+def terminal_of(client: Client, said: str) -> TerminalItem:
+    """The terminal that is meant by a serial, or else by a number of the list."""
+    by_number = None
+    for terminal in client.terminals():
+        if terminal.serial == said:
+            return terminal
+        if said.isdigit() and terminal.id == int(said):
+            by_number = terminal
+    if by_number is None:
+        raise RequestRefused(404, t(f"there is no terminal {said}", f"没有终端 {said}"))
+    return by_number
+
+
+def save(pieces: Iterable[bytes], path: Path) -> None:
+    """Write a file that is whole or not there; ``-`` is the standard output. Shows progress to a person."""
+    if str(path) == "-":
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        return
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            _write(pieces, file, path.name)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _write(pieces: Iterable[bytes], file: BinaryIO, name: str) -> None:
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import TransferSpeedColumn as SpeedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), DownloadColumn(), SpeedColumn())
+    with Progress(
+        *columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(name, total=None)
+        for piece in pieces:
+            file.write(piece)
+            progress.advance(task, len(piece))

@@ -1,0 +1,227 @@
+"""The receiver's API, a method a route. See :class:`Client`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote
+
+from gatepost.client.connection import Connection, Parameter
+from gatepost.client.stream import Happened, happened
+from gatepost.errors import ReceiverAway
+from gatepost.items import (
+    AlarmItem,
+    ErasedItem,
+    Listing,
+    RecordItem,
+    SomeoneItem,
+    StatsItem,
+    TerminalDetail,
+    TerminalItem,
+)
+
+__all__ = ["Client", "Filter", "Format"]
+
+T = TypeVar("T")
+
+Filter = str | int | bool | datetime | None
+"""What a filter may be; ``None`` does not filter. A ``datetime`` without a zone is taken for UTC."""
+
+Format = Literal["csv", "xlsx", "jsonl", "zip"]
+
+_SILENCE_S = 45.0
+"""The stream says something every 15 seconds."""
+
+_BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class Client:
+    """A receiver, for one thread.
+
+    ::
+
+        with Client("https://gatepost.example.com", token) as receiver:
+            for record in receiver.records(since="2024-05-01", passed=False):
+                ...
+
+    Every method may raise :class:`~gatepost.errors.ReceiverAway` and :class:`~gatepost.errors.RequestRefused`. Lists
+    are read page by page while they are iterated over: nothing is skipped or repeated while events arrive. Filters
+    are those of the API, by name.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout_s: float = 30.0,
+        ca_file: Path | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """``token`` as ``gatepost tokens create`` printed it. Raises :class:`~gatepost.errors.SettingsError`."""
+        self._connection = Connection(url, token, timeout_s=timeout_s, ca_file=ca_file)
+        self._patient = Connection(url, token, timeout_s=max(timeout_s, _SILENCE_S), ca_file=ca_file)
+        self._sleep = sleep
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._connection.close()
+
+    def stats(self) -> StatsItem:
+        """Counts of everything that was ever stored."""
+        return self._connection.get("stats", StatsItem)
+
+    # Records
+
+    def records(
+        self, *, order: Literal["newest", "oldest"] = "newest", **filters: Filter
+    ) -> Iterator[RecordItem]:
+        """Every record that the filters leave."""
+        return self._all("records", RecordItem, {**_given(filters), "order": order})
+
+    def records_page(
+        self,
+        *,
+        order: Literal["newest", "oldest", "received"] = "newest",
+        limit: int = 100,
+        cursor: str | None = None,
+        **filters: Filter,
+    ) -> Listing[RecordItem]:
+        """One page. In the order ``received`` it always has a cursor: what arrives later follows it, without a gap."""
+        given = {**_given(filters), "order": order, "limit": limit, "cursor": cursor}
+        return self._connection.get("records", Listing[RecordItem], given)
+
+    def record(self, record_id: int) -> RecordItem:
+        return self._connection.get(f"records/{record_id}", RecordItem)
+
+    def image(self, record_id: int) -> bytes:
+        """The portrait of a record, a JPEG."""
+        return self._connection.body("GET", f"records/{record_id}/image")
+
+    def thumbnail(self, record_id: int, *, size: int = 128) -> bytes:
+        """The portrait, with at most ``size`` pixels (32 to 320) on its longer edge."""
+        return self._connection.body("GET", f"records/{record_id}/thumbnail", {"size": size})
+
+    # Alarms
+
+    def alarms(self, **filters: Filter) -> Iterator[AlarmItem]:
+        """Every alarm that the filters leave, newest first."""
+        return self._all("alarms", AlarmItem, _given(filters))
+
+    def alarm(self, alarm_id: int) -> AlarmItem:
+        return self._connection.get(f"alarms/{alarm_id}", AlarmItem)
+
+    def acknowledge(self, alarm_id: int, *, note: str = "") -> AlarmItem:
+        """Say that somebody has looked at it. Needs the role operator."""
+        return self._connection.send("POST", f"alarms/{alarm_id}/acknowledge", AlarmItem, {"note": note})
+
+    # Terminals
+
+    def terminals(self, **filters: Filter) -> Iterator[TerminalItem]:
+        """In the order in which they appeared; ``state`` and ``site_id`` filter."""
+        return self._all("terminals", TerminalItem, _given(filters))
+
+    def terminal(self, terminal_id: int) -> TerminalDetail:
+        return self._connection.get(f"terminals/{terminal_id}", TerminalDetail)
+
+    def create_terminal(self, **values: Any) -> TerminalItem:
+        """Make one before it pushes: ``serial``, ``name``, ``site_id``, ``timezone``, ``networks``, ``token``.
+
+        ``address`` of the answer is what to set as its ``event_dest``; it is not told again. Needs the role admin.
+        """
+        return self._connection.send("POST", "terminals", TerminalItem, values)
+
+    def change_terminal(self, terminal_id: int, **values: Any) -> TerminalItem:
+        """Set any of ``serial``, ``name``, ``site_id``, ``timezone``, ``networks``, ``state``. Needs the role admin."""
+        return self._connection.send("PATCH", f"terminals/{terminal_id}", TerminalItem, values)
+
+    def approve_terminal(self, terminal_id: int) -> TerminalItem:
+        """List what it sent while it was held, and what it will send. Needs the role operator."""
+        return self._connection.send("POST", f"terminals/{terminal_id}/approve", TerminalItem, {})
+
+    def retire_terminal(self, terminal_id: int) -> TerminalItem:
+        """Refuse what it pushes from now on. Needs the role admin."""
+        return self._connection.send("POST", f"terminals/{terminal_id}/retire", TerminalItem, {})
+
+    def rotate_token(self, terminal_id: int) -> TerminalItem:
+        """Give it another ``address``, told once; the one before counts no more. Needs the role admin."""
+        return self._connection.send("POST", f"terminals/{terminal_id}/token", TerminalItem, {})
+
+    # People
+
+    def people(self, **filters: Filter) -> Iterator[SomeoneItem]:
+        """Who has been seen; ``q``, ``site_id``, ``group`` and ``type`` filter."""
+        return self._all("people", SomeoneItem, _given(filters))
+
+    def erase_person(self, person_id: str) -> ErasedItem:
+        """Erase a person by the ``id`` of :meth:`people`. It cannot be taken back. Needs the role admin."""
+        return self._connection.send("POST", f"people/{quote(person_id, safe='')}/erase", ErasedItem, {})
+
+    def erase_number(
+        self, user_id: str, *, site_id: int | None = None, terminal_id: int | None = None
+    ) -> ErasedItem:
+        """Erase whoever has a number, at one site or at all of them. It cannot be taken back. Needs the role admin."""
+        order = {"user_id": user_id, "site_id": site_id, "terminal_id": terminal_id}
+        return self._connection.send("POST", "people/erase", ErasedItem, order)
+
+    # Streams
+
+    def export(
+        self, what: Literal["records", "alarms"] = "records", *, format: Format = "csv", **options: Filter
+    ) -> Iterator[bytes]:
+        """A file in pieces; ``options`` are filters, ``columns``, ``lang`` and ``tz``. Needs the role operator.
+
+        Raises :class:`~gatepost.errors.ReceiverAway` where it breaks off: the pieces so far are no whole file.
+        """
+        return self._patient.pieces(f"{what}/export", {**_given(options), "format": format})
+
+    def live(self, *, after: int | None = None, **filters: Filter) -> Iterator[Happened]:
+        """What arrives, as it arrives, for ever; from a place on (:attr:`Happened.id`) without a gap or a repeat.
+
+        Where the connection breaks, it is opened again and goes on behind what was yielded last.
+        :class:`~gatepost.errors.RequestRefused` is raised, and so is a receiver that cannot be reached at first.
+        """
+        place, failures = after, 0
+        reached = False
+        while True:
+            headers = {} if place is None else {"Last-Event-ID": str(place)}
+            try:
+                for one in happened(self._patient.lines("live", _given(filters), headers)):
+                    reached, failures, place = True, 0, one.id
+                    if one.kind is not None:
+                        yield one
+            except ReceiverAway as error:
+                if not reached:
+                    raise
+                self._sleep(error.retry_after_s or _BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
+                failures += 1
+            else:
+                self._sleep(_BACK_OFF_S[0])  # the receiver ended it: it stops, or we were too slow
+
+    def _all(self, path: str, kind: type[T], parameters: Mapping[str, Parameter]) -> Iterator[T]:
+        cursor: str | None = None
+        while True:
+            given = {"limit": 500, **parameters, "cursor": cursor}
+            page = self._connection.get(path, Listing[kind], given)  # type: ignore[valid-type]
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+
+def _given(filters: Mapping[str, Filter]) -> dict[str, Parameter]:
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in filters.items()
+    }

@@ -1,0 +1,98 @@
+"""``gatepost people list | erase``."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from gatepost.cli_text import t
+from gatepost.client.asking import DEFAULT_URL, AsJson, CaFile, Receiver, Token, as_json, asking, clock, line
+from gatepost.items import SomeoneItem
+
+__all__ = ["person_line", "register"]
+
+
+def person_line(person: SomeoneItem) -> str:
+    """A person in one line, for a person."""
+    words = [person.id, person.user_id, person.name or "-", person.job_number or "-", person.site]
+    return line([*words, clock(person.last_seen)])
+
+
+def list_people(
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    search: Annotated[
+        str | None,
+        typer.Option("--search", "-q", help=t("Part of the name or of a number.", "在姓名和各编号中查找。")),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, help=t("At most so many; 0 for all.", "最多条数；0 为全部。"))
+    ] = 100,
+    json: AsJson = False,
+) -> None:
+    """List who has been seen: id, user_id, name, job number, site, when last."""
+    with asking(url, token, ca_file) as client:
+        for person in islice(client.people(q=search), limit or None):
+            if json:
+                as_json(person)
+            else:
+                typer.echo(person_line(person))
+
+
+def erase(
+    user_id: Annotated[
+        str | None, typer.Argument(help=t("Whose number it is.", "人员编号 user_id。"))
+    ] = None,
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    person: Annotated[
+        str | None,
+        typer.Option(
+            "--id", help=t("The id of 'people list', instead of the number.", "“people list”中的 id。")
+        ),
+    ] = None,
+    site: Annotated[
+        int | None, typer.Option("--site", min=1, help=t("Only at this site.", "仅限该站点编号。"))
+    ] = None,
+    terminal: Annotated[
+        int | None, typer.Option("--terminal", min=1, help=t("Only of this terminal.", "仅限该终端编号。"))
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask.", "不再询问。"))] = False,
+    json: AsJson = False,
+) -> None:
+    """Erase a person: their images and personal fields, everywhere."""
+    if (user_id is None) == (person is None):
+        raise typer.BadParameter(t("give a user_id or --id, and not both", "请给出 user_id 或 --id 之一"))
+    if not yes:
+        typer.confirm(
+            t(
+                f"Erase {person or user_id} for good, images and all?",
+                f"确定永久抹除 {person or user_id} 的全部图片和个人信息吗？",
+            ),
+            abort=True,
+            err=True,
+        )
+    with asking(url, token, ca_file) as client:
+        if person is not None:
+            done = client.erase_person(person)
+        else:
+            done = client.erase_number(user_id or "", site_id=site, terminal_id=terminal)
+    if json:
+        as_json(done)
+        return
+    typer.echo(
+        t(
+            f"erased: {done.records} records, {done.alarm_steps} alarm reports, {done.quarantined} quarantined",
+            f"已抹除：{done.records} 条记录、{done.alarm_steps} 条告警上报、{done.quarantined} 条隔离数据",
+        )
+    )
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands."""
+    group.command("list", help=t("List who has been seen.", "列出出现过的人员。"))(list_people)
+    group.command("erase", help=t("Erase a person for good.", "永久抹除一名人员。"))(erase)

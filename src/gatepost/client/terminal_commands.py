@@ -1,0 +1,167 @@
+"""``gatepost terminals list | create | rename | approve | rotate | retire``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gatepost.cli_text import t
+from gatepost.client.asking import (
+    DEFAULT_URL,
+    AsJson,
+    CaFile,
+    Receiver,
+    Token,
+    as_json,
+    asking,
+    clock,
+    line,
+    terminal_of,
+)
+from gatepost.items import TerminalItem
+
+__all__ = ["register", "terminal_line"]
+
+Which = Annotated[
+    str, typer.Argument(metavar="TERMINAL", help=t("Its serial, or its number.", "终端序列号或编号。"))
+]
+
+
+def terminal_line(terminal: TerminalItem) -> str:
+    """A terminal in one line, for a person."""
+    states = {
+        "new": t("new", "新"),
+        "approved": t("approved", "已批准"),
+        "held": t("held", "待批准"),
+        "retired": t("retired", "已停用"),
+    }
+    presences = {
+        "online": t("online", "在线"),
+        "late": t("late", "迟到"),
+        "offline": t("offline", "离线"),
+        "never": t("never seen", "从未上线"),
+    }
+    words = [f"#{terminal.id}", terminal.serial or terminal.anonymous_peer or "-", terminal.name or "-"]
+    words += [states[terminal.state], presences[terminal.presence], clock(terminal.last_seen)]
+    words.append(t(f"{terminal.records} records", f"{terminal.records} 条记录"))
+    return line(words)
+
+
+def _tell(terminal: TerminalItem, *, json: bool) -> None:
+    if json:
+        as_json(terminal)
+        return
+    typer.echo(terminal_line(terminal))
+    if terminal.address is not None:
+        typer.echo(
+            t(
+                f"set as its event_dest (it is not shown again): {terminal.address}",
+                f"请在终端中设置 event_dest（只显示这一次）：{terminal.address}",
+            )
+        )
+
+
+def list_terminals(
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", metavar="new|approved|held|retired", help=t("Only these.", "终端状态。")),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """List terminals."""
+    with asking(url, token, ca_file) as client:
+        for terminal in client.terminals(state=state):
+            _tell(terminal, json=json)
+
+
+def create(
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    serial: Annotated[
+        str | None, typer.Option("--serial", help=t("Its serial, if known.", "序列号（如已知）。"))
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help=t("What you call it.", "终端名称。"))] = None,
+    site: Annotated[int, typer.Option("--site", min=1, help=t("A site's number.", "站点编号。"))] = 1,
+    timezone: Annotated[
+        str | None, typer.Option("--timezone", help=t("The site's unless given.", "时区，默认同站点。"))
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option("--network", help=t("From where it may push; repeat it.", "允许推送的网段，可重复。")),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Make a terminal before it pushes; prints the address with its secret token."""
+    values = {
+        "serial": serial,
+        "name": name,
+        "site_id": site,
+        "timezone": timezone,
+        "networks": network or [],
+    }
+    with asking(url, token, ca_file) as client:
+        _tell(client.create_terminal(**values), json=json)
+
+
+def rename(
+    terminal: Which,
+    name: Annotated[str, typer.Argument(help=t("The new name.", "新名称。"))],
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    json: AsJson = False,
+) -> None:
+    """Give a terminal another name."""
+    with asking(url, token, ca_file) as client:
+        _tell(client.change_terminal(terminal_of(client, terminal).id, name=name), json=json)
+
+
+def approve(
+    terminal: Which,
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    json: AsJson = False,
+) -> None:
+    """List what a held terminal sent, and what it will send."""
+    with asking(url, token, ca_file) as client:
+        _tell(client.approve_terminal(terminal_of(client, terminal).id), json=json)
+
+
+def rotate(
+    terminal: Which,
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    json: AsJson = False,
+) -> None:
+    """Give a terminal another address; the one before counts no more at once."""
+    with asking(url, token, ca_file) as client:
+        _tell(client.rotate_token(terminal_of(client, terminal).id), json=json)
+
+
+def retire(
+    terminal: Which,
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    json: AsJson = False,
+) -> None:
+    """Refuse what a terminal pushes from now on; what it sent stays."""
+    with asking(url, token, ca_file) as client:
+        _tell(client.retire_terminal(terminal_of(client, terminal).id), json=json)
+
+
+def register(group: typer.Typer) -> None:
+    """Add the commands."""
+    group.command("list", help=t("List terminals.", "列出终端。"))(list_terminals)
+    group.command("create", help=t("Make a terminal and its address.", "创建终端及其推送地址。"))(create)
+    group.command("rename", help=t("Give it another name.", "重命名终端。"))(rename)
+    group.command("approve", help=t("Approve a terminal that is held.", "批准终端。"))(approve)
+    group.command("rotate", help=t("Give it another secret address.", "更换推送地址中的令牌。"))(rotate)
+    group.command("retire", help=t("Refuse what it pushes from now on.", "停用终端。"))(retire)
