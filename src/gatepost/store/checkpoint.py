@@ -15,8 +15,9 @@ from contextlib import suppress
 
 __all__ = ["EVERY", "LONG", "Checkpointer"]
 
-EVERY = 4096
-"""Pages between two passes: 16 MB."""
+EVERY = 12288
+"""Pages between two passes, by estimate: 48 MB at most. A page that was written ten times meanwhile is brought over
+once, and in a large database these passes are a fifth of all the work."""
 
 LONG = 16384
 """Pages of the log from which on it is begun anew: 64 MB."""
