@@ -26,7 +26,6 @@ from gatepost.client.asking import (
     save,
 )
 from gatepost.client.client import Format
-from gatepost.errors import SettingsError
 from gatepost.items import RecordItem
 from gatepost.wire.codes import AbnormalType, EntryMode, RecognitionType, label
 
@@ -221,15 +220,18 @@ def _filters(given: dict[str, Any]) -> dict[str, Any]:
 
 def _order(said: str) -> Literal["newest", "oldest"]:
     if said not in ("newest", "oldest"):
-        raise SettingsError("order", f"must be newest or oldest, not {said!r}")
+        raise typer.BadParameter(t("--order is newest or oldest", "--order 只能是 newest 或 oldest"))
     return "newest" if said == "newest" else "oldest"
 
 
 def _format(file: Path, said: str | None) -> Format:
     found = _SUFFIXES.get(f".{said}" if said is not None else file.suffix.lower())
     if found is None:
-        raise SettingsError(
-            "format", "must be csv, xlsx, jsonl or zip; or end the file's name with one of them"
+        raise typer.BadParameter(
+            t(
+                "give --format csv, xlsx, jsonl or zip, or end the file's name with one of them",
+                "请用 --format 给出 csv、xlsx、jsonl 或 zip，或以其作为文件扩展名",
+            )
         )
     return found
 

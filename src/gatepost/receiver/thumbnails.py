@@ -75,6 +75,7 @@ def thumbnail(jpeg: bytes, size: int) -> bytes:
                 small.thumbnail((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             raise NotAPicture from None
+    small.info.clear()  # a comment would be written again
     out = io.BytesIO()
     small.save(out, "JPEG", quality=80)
     return out.getvalue()

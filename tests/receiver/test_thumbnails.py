@@ -1,0 +1,106 @@
+"""Small pictures, and what is not decoded at all."""
+
+import io
+import struct
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from gatepost.receiver.thumbnails import MAX_PIXELS, MAX_SCANS, NotAPicture, dimensions, thumbnail
+
+
+def picture(width: int = 640, height: int = 480, **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.linear_gradient("L").resize((width, height)).convert("RGB").save(out, "JPEG", **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("size", "becomes"), [((640, 480), (128, 96)), ((480, 640), (96, 128)), ((50, 40), (50, 40))]
+)
+def test_a_thumbnail_keeps_the_shape_and_never_grows(size: tuple[int, int], becomes: tuple[int, int]) -> None:
+    small = Image.open(io.BytesIO(thumbnail(picture(*size), 128)))
+    assert small.format == "JPEG"
+    assert small.size == becomes
+
+
+def test_progressive_grey_and_cmyk_pictures_become_thumbnails_too() -> None:
+    assert thumbnail(picture(progressive=True), 64)
+    for mode in ("L", "CMYK"):
+        out = io.BytesIO()
+        Image.new(mode, (300, 200)).save(out, "JPEG")
+        assert Image.open(io.BytesIO(thumbnail(out.getvalue(), 64))).size == (64, 43)
+
+
+def test_a_thumbnail_says_nothing_but_what_is_seen() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a camera"
+    small = thumbnail(picture(exif=exif, comment=b"somebody's name"), 64)
+    assert b"camera" not in small
+    assert b"name" not in small
+
+
+def test_a_picture_that_claims_more_pixels_than_any_camera_has_is_not_decoded() -> None:
+    bomb = bytearray(picture())
+    place = bomb.index(b"\xff\xc0") + 5
+    bomb[place : place + 4] = struct.pack(">HH", 65_000, 65_000)
+    assert dimensions(bytes(bomb)) == (65_000, 65_000)
+    with pytest.raises(NotAPicture):
+        thumbnail(bytes(bomb), 64)
+    assert MAX_PIXELS < 65_000**2
+
+
+def test_a_picture_of_thousands_of_scans_is_not_decoded() -> None:
+    whole = picture(progressive=True)
+    scan = whole[whole.index(b"\xff\xda") : -2]
+    with pytest.raises(NotAPicture):
+        thumbnail(whole[:-2] + scan * MAX_SCANS + whole[-2:], 64)
+
+
+def test_a_picture_hidden_behind_the_first_head_is_not_decoded() -> None:
+    small, large = picture(8, 8), picture(5000, 3000)
+    with pytest.raises(NotAPicture):
+        thumbnail(small[:2] + large[2 : large.index(b"\xff\xda")] + small[2:][:-2], 64)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xff\xd8", b"\xff\xd8\xff\xd9", b"GIF89a", b"\xff\xd8\xff\xc0\x00\x11\x08", picture()[:300]],
+)
+def test_what_is_no_picture_is_refused_in_words(data: bytes) -> None:
+    with pytest.raises(NotAPicture, match="no picture"):
+        thumbnail(data, 64)
+
+
+def test_only_jpeg_is_tried_whatever_it_claims_to_be() -> None:
+    row = b"\x00" + b"\x00" * 3 * 64
+    png = b"\x89PNG\r\n\x1a\n"
+    for kind, data in (
+        (b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(row * 64)),
+    ):
+        png += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    with pytest.raises(NotAPicture):
+        thumbnail(png, 64)
+
+
+@given(st.binary(max_size=200).map(lambda tail: b"\xff\xd8" + tail))
+def test_no_bytes_make_it_fail_in_another_way(data: bytes) -> None:
+    try:
+        thumbnail(data, 64)
+    except NotAPicture:
+        assert True
+
+
+@given(st.data())
+def test_no_damage_makes_it_fail_in_another_way(data: st.DataObject) -> None:
+    damaged = bytearray(picture(64, 48))
+    for _ in range(data.draw(st.integers(1, 8))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        assert dimensions(bytes(damaged)) is None or thumbnail(bytes(damaged), 32)
+    except NotAPicture:
+        assert True
