@@ -41,7 +41,7 @@ def _record_filters(
     return RecordQuery(
         since=moment("since", since),
         until=moment("until", until),
-        terminal=_which("terminal", terminal, terminal_id),
+        terminal=_which(terminal, terminal_id),
         site_id=site_id,
         person=word("person", person),
         name=word("name", name),
@@ -70,7 +70,7 @@ def _alarm_filters(
 ) -> AlarmQuery:
     return AlarmQuery(
         state=alarm_state,
-        terminal=_which("terminal", terminal, terminal_id),
+        terminal=_which(terminal, terminal_id),
         acknowledged=acknowledged,
         since=moment("since", since),
         until=moment("until", until),
@@ -81,10 +81,10 @@ RECORD_FILTERS = {"filters": Provide(_record_filters, sync_to_thread=False)}
 ALARM_FILTERS = {"filters": Provide(_alarm_filters, sync_to_thread=False)}
 
 
-def _which(name: str, serial: str | None, number: int | None) -> str | int | None:
-    serial = word(name, serial)
+def _which(serial: str | None, number: int | None) -> str | int | None:
+    serial = word("terminal", serial)
     if serial is not None and number is not None:
-        raise ClientException("give terminal (a serial) or terminal_id, not both")
+        raise ClientException("terminal and terminal_id say the same; give one of them")
     return number if serial is None else serial
 
 
@@ -94,12 +94,13 @@ _PERSONAL = frozenset({"person", "name", "job_number", "q"})
 def told(query: RecordQuery | AlarmQuery) -> dict[str, object]:
     """The filters in use, for the audit log: whom somebody looked for is not repeated there."""
     used: dict[str, object] = {}
-    for field in query.__struct_fields__:
-        value = getattr(query, field)
-        if field in ("limit", "cursor", "include_held") or value is None or value is False:
+    nothing = type(query)()
+    for name in query.__struct_fields__:
+        value = getattr(query, name)
+        if name in ("limit", "cursor", "include_held") or value == getattr(nothing, name):
             continue
-        if field in _PERSONAL:
-            used[field] = "given"
+        if name in _PERSONAL:
+            used[name] = "given"
         else:
-            used[field] = value if isinstance(value, str | int | bool) else str(value)
+            used[name] = value if isinstance(value, str | int | bool) else str(value)
     return used
