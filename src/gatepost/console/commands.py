@@ -6,12 +6,16 @@ lies below, knows nothing of its console.
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gatepost.cli_text import t
 from gatepost.receiver.commands import ConfigOption, DatabaseOption, DataOption, receiver_settings
+
+if TYPE_CHECKING:
+    from litestar.types import ControllerRouterHandler
 
 __all__ = ["register"]
 
@@ -30,6 +34,7 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Run the receiver until it is told to stop (SIGTERM, Ctrl-C)."""
+    from gatepost.console.assets import AssetsMissing
     from gatepost.console.routes import routes
     from gatepost.receiver.app import run
     from gatepost.receiver.logs import to_stderr
@@ -54,7 +59,15 @@ def serve(
             )
         )
 
-    run(settings, data, pages=routes, listening=listening, administrator=administrator)
+    def pages(*parts: Any) -> Sequence[ControllerRouterHandler]:
+        try:
+            return routes(*parts)
+        except AssetsMissing as missing:
+            # Events are taken all the same: a terminal's queue does not wait for somebody's browser.
+            typer.echo(f"gatepost: {missing}", err=True)
+            return ()
+
+    run(settings, data, pages=pages, listening=listening, administrator=administrator)
 
 
 def register(app: typer.Typer) -> None:

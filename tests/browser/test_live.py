@@ -1,0 +1,112 @@
+"""The live page, in a real browser."""
+
+import time
+from datetime import datetime, timedelta
+
+from playwright.sync_api import Page, expect
+from tests.browser.conftest import Opener
+from tests.browser.kit import Console, log_in, until
+
+from gatepost.simulator.scenario import SITE_TIME
+from gatepost.wire import User
+from gatepost.wire.codes import AlarmStatus
+
+
+def connected(page: Page) -> None:
+    page.wait_for_selector('.live[data-connected="yes"]')
+
+
+def named(name: str) -> User:
+    return User(user_id=f"live-{name}", name=name, type=1)
+
+
+def test_a_card_arrives_within_a_second_of_the_push(page: Page, console: Console) -> None:
+    connected(page)
+    card = page.get_by_role("article").filter(has_text="Quick Arrival")
+    acknowledged = console.push(console.doors.passage(user=named("Quick Arrival")))
+    card.wait_for()
+    took = time.monotonic() - acknowledged
+    assert took < 1.0
+    expect(card).to_contain_text("Main gate 正门")
+    expect(card).to_contain_text("Passed")
+
+
+def test_after_an_outage_the_page_says_so_goes_on_by_itself_and_misses_nothing(
+    page: Page, console: Console
+) -> None:
+    connected(page)
+    console.stop()
+    page.wait_for_selector('.live[data-connected="no"]')
+    expect(page.locator("[data-state]")).to_contain_text("Connection lost at")
+    console.start()
+    for number in range(5):
+        console.push(console.doors.passage(user=named(f"Missed {number}")))
+    connected(page)
+    for number in range(5):
+        page.get_by_role("article").filter(has_text=f"Missed {number}").wait_for()
+    expect(page.locator("[data-state]")).to_contain_text("Nothing was missed")
+    ids = page.locator(".card").evaluate_all("cards => cards.map(card => card.dataset.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_the_stream_stands_still_while_one_reads(page: Page, console: Console) -> None:
+    connected(page)
+    page.get_by_role("button", name="Pause").click()
+    console.push(console.doors.passage(user=named("Comes Later")))
+    newer = page.get_by_role("button", name="1 new")
+    newer.wait_for()
+    assert page.locator(".card").filter(has_text="Comes Later").count() == 0
+    newer.click()
+    page.locator(".card").filter(has_text="Comes Later").wait_for()
+
+
+def test_an_open_alarm_stands_above_everything_and_rings_for_whoever_asked(
+    page: Page, console: Console
+) -> None:
+    connected(page)
+    page.get_by_role("button", name="Sound at alarms").click()
+    until(lambda: page.evaluate("document.querySelector('#live').dataset.rang") == "1", page)
+    began = datetime.now(SITE_TIME) - timedelta(seconds=3)
+    console.push(console.doors.alarm(1, began=began), door=1)
+    until(lambda: page.evaluate("document.querySelector('#live').dataset.rang") == "2", page)
+    first = page.locator('[data-part="alarms"] article').first
+    expect(first).to_contain_text("door held open too long")
+    expect(first).to_contain_text("Lobby 大堂")
+    alarm = page.locator(f"#{first.get_attribute('id')}")
+    assert alarm.bounding_box()["y"] < page.locator(".card").first.bounding_box()["y"]  # type: ignore[index]
+    console.push(console.doors.alarm(1, began=began, status=AlarmStatus.CLEARED), door=1)
+    alarm.wait_for(state="detached")
+
+
+def test_strangers_and_refusals_stand_out_by_more_than_their_colour(page: Page, console: Console) -> None:
+    connected(page)
+    console.push(console.doors.passage(user=None, recognition_type=3, passed=False))
+    console.push(
+        console.doors.passage(user=named("Not Now"), passed=False, abnormal_type=20002, recognition_type=1)
+    )
+    expect(page.locator(".card.stranger .tag").first).to_have_text("Stranger")
+    refused = page.locator(".card.refused").filter(has_text="Not Now")
+    expect(refused).to_contain_text("Refused")
+    expect(refused).to_contain_text("outside the permitted hours")
+
+
+def test_script_in_a_name_stays_text(page: Page, console: Console) -> None:
+    connected(page)
+    evil = "<img src=x onerror=alert(1)><script>document.title='owned'</script>"
+    console.push(console.doors.passage(user=User(user_id="live-evil", name=evil, type=1)))
+    page.locator(".card h3").filter(has_text="<img src=x").wait_for()
+    page.locator(".card h3 a").filter(has_text="<img src=x").click()
+    expect(page.locator("#panel h1")).to_contain_text("<script>")
+    assert page.title() == "Live · gatepost"
+    page.goto(console.url + "/records")
+    expect(page.locator("table")).to_contain_text("<img src=x")
+
+
+def test_a_session_that_is_over_leads_to_the_login_and_back(opened: Opener, console: Console) -> None:
+    page = opened()
+    page.goto(console.url + "/records?passed=true")
+    page.context.clear_cookies()
+    page.reload()
+    assert "/login?next=" in page.url
+    log_in(page, console)
+    assert page.url.endswith("/records?passed=true")
