@@ -7,7 +7,7 @@ lies below, knows nothing of its console.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +17,10 @@ from gatepost.receiver.commands import ConfigOption, DatabaseOption, DataOption,
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
-__all__ = ["register"]
+    from gatepost.settings import ReceiverSettings
+    from gatepost.store.store import Store
+
+__all__ = ["console_pages", "register"]
 
 
 def serve(
@@ -34,8 +37,6 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Run the receiver until it is told to stop (SIGTERM, Ctrl-C)."""
-    from gatepost.console.assets import AssetsMissing
-    from gatepost.console.routes import routes
     from gatepost.receiver.app import run
     from gatepost.receiver.logs import to_stderr
 
@@ -59,15 +60,20 @@ def serve(
             )
         )
 
-    def pages(*parts: Any) -> Sequence[ControllerRouterHandler]:
-        try:
-            return routes(*parts)
-        except AssetsMissing as missing:
-            # Events are taken all the same: a terminal's queue does not wait for somebody's browser.
-            typer.echo(f"gatepost: {missing}", err=True)
-            return ()
+    run(settings, data, pages=console_pages, listening=listening, administrator=administrator)
 
-    run(settings, data, pages=pages, listening=listening, administrator=administrator)
+
+def console_pages(store: Store, settings: ReceiverSettings) -> Sequence[ControllerRouterHandler]:
+    """The console's pages; none, and a sentence on standard error, where the installation has no console."""
+    from gatepost.console.assets import AssetsMissing
+    from gatepost.console.routes import routes
+
+    try:
+        return routes(store, settings)
+    except AssetsMissing as missing:
+        # Events are taken all the same: a terminal's queue does not wait for somebody's browser.
+        typer.echo(f"gatepost: {missing}", err=True)
+        return ()
 
 
 def register(app: typer.Typer) -> None:
