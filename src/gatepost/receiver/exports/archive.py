@@ -13,7 +13,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Self
 
 from msgspec import Struct
 
@@ -54,13 +54,18 @@ def packed(source: IO[bytes]) -> Iterator[Packed]:
 
 
 class Archive:
-    """Each method yields what comes next."""
+    """Each method yields what comes next. ``with`` removes what it keeps for the end, wherever it is left."""
 
     def __init__(self) -> None:
         self._offset = 0
         self._entries = 0
-        # Spooled: closed, and so removed, with the archive.
-        self._directory = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115
+        self._directory = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 - closed in __exit__
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._directory.close()
 
     def add(self, name: str, data: bytes) -> Iterator[bytes]:
         """A file as it is."""
@@ -103,7 +108,6 @@ class Archive:
         self._directory.seek(0)
         while piece := self._directory.read(_CHUNK):
             yield piece
-        self._directory.close()
         if begin >= _FULL or size >= _FULL or self._entries >= 0xFFFF:
             record = struct.pack("<QHHLLQQQQ", 44, 45, 45, 0, 0, self._entries, self._entries, size, begin)
             yield b"PK\x06\x06" + record + b"PK\x06\x07" + struct.pack("<LQL", 0, begin + size, 1)

@@ -81,9 +81,7 @@ class Words:
         found = self._zones.get(row.terminal_id)
         if found is None:
             terminal = self.terminal(row)
-            found = self._zones[row.terminal_id] = zone(
-                terminal.timezone if terminal is not None else "UTC"
-            )
+            found = self._zones[row.terminal_id] = zone(terminal.timezone if terminal is not None else "UTC")
         return found
 
     def local(self, row: RecordRow | AlarmRow, at: datetime | None) -> datetime | None:

@@ -172,9 +172,8 @@ def zip_pieces(
     table: Table, picture: Callable[[Any], Picture | None], column: str | None = "image"
 ) -> Iterator[bytes]:
     """An archive: ``images/…`` as they come, and at its end the CSV, whose ``column`` says which image is whose."""
-    archive = Archive()
     place = next((n for n, one in enumerate(table.columns) if one.name == column), None)
-    with tempfile.TemporaryFile(prefix="gatepost-export-") as file:
+    with Archive() as archive, tempfile.TemporaryFile(prefix="gatepost-export-") as file:
         out = io.StringIO(newline="")
         writer = csv.writer(out)
         writer.writerow(table.headers())
@@ -194,4 +193,4 @@ def zip_pieces(
         file.seek(0)
         with packed(file) as csv_file:
             yield from archive.add_file(f"{table.title}.csv", csv_file)
-    yield from archive.end()
+        yield from archive.end()

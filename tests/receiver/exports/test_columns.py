@@ -1,0 +1,124 @@
+"""What stands in which column, in which words and at which time."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from gatepost.receiver.exports.columns import ALARM, RECORD, Words, chosen
+from gatepost.store.days import UnknownZone
+from gatepost.store.store import AlarmRow, AlarmStep, PersonRow, RecordRow, TerminalRow
+
+NOON = datetime(2024, 5, 6, 12, 0, 0, 500_000, tzinfo=UTC)
+
+
+def wall(text: str) -> datetime:
+    """What a clock on a wall shows: without a zone."""
+    return datetime.fromisoformat(text)
+
+
+def terminal(**values: Any) -> TerminalRow:
+    known: dict[str, Any] = {
+        "id": 1, "serial": "SN-1", "anonymous_peer": None, "name": "gate", "site_id": 1, "site": "east",
+        "timezone": "Asia/Shanghai", "state": "approved", "has_token": False, "networks": (), "model": None,
+        "dialect": None, "created_at": NOON,
+    }  # fmt: skip
+    return TerminalRow(**{**known, **values})
+
+
+def record(**values: Any) -> RecordRow:
+    person = PersonRow(
+        identity_id=1, user_id="5", name="王五", type=2, job_number="J", ic_number="C", id_number="I", remark="r",
+        guest_from=None, guest_until=None, groups=({"id": "1", "name": "a"}, {"id": "2", "name": ""}),
+    )  # fmt: skip
+    known: dict[str, Any] = {
+        "id": 7, "terminal_id": 1, "serial": "SN-1", "uuid": "u", "at": NOON, "recorded_at": NOON,
+        "received_at": NOON, "recognition_type": 1, "passed": True, "entry_mode": 1, "abnormal_type": 0,
+        "score": 0.5, "temperature": 36.5, "mask": 1, "mode": 3, "person": person, "has_image": True,
+        "dialect": None, "peer": None, "problems": (), "original": None,
+    }  # fmt: skip
+    return RecordRow(**{**known, **values})
+
+
+def alarm(**values: Any) -> AlarmRow:
+    steps = tuple(
+        AlarmStep(id=n, status=n, code=10001, at=NOON, received_at=NOON, description=said, user_id=who,
+                  has_image=False, problems=(), original=None)
+        for n, said, who in ((1, "first", None), (2, "last", 9), (3, "", None))
+    )  # fmt: skip
+    known: dict[str, Any] = {
+        "id": 3, "terminal_id": 1, "serial": "SN-1", "trace_id": "T", "code": 10001, "state": "cleared",
+        "first_at": NOON, "last_at": NOON, "history": steps, "acknowledged_at": None, "acknowledged_by": None,
+        "note": None,
+    }  # fmt: skip
+    return AlarmRow(**{**known, **values})
+
+
+def shown(columns: Any, row: Any, words: Words) -> dict[str, Any]:
+    return {column.name: column.cell(row, words) for column in columns}
+
+
+def test_a_record_in_english_by_the_terminals_own_clock() -> None:
+    assert shown(RECORD, record(), Words("en", [terminal()])) == {
+        "id": 7, "time": wall("2024-05-06T20:00:00"), "time_zone": "Asia/Shanghai", "terminal": "SN-1",
+        "terminal_name": "gate", "site": "east", "user_id": "5", "name": "王五", "person_type": "visitor",
+        "job_number": "J", "ic_number": "C", "id_number": "I", "groups": "a; 2", "remark": "r",
+        "recognition_type": "employee", "passed": "yes", "entry_mode": "face", "abnormal_type": "nothing abnormal",
+        "score": 0.5, "temperature": 36.5, "mask": "without mask", "mode": "face, card, QR code or PIN",
+        "received_at": wall("2024-05-06T20:00:00"), "uuid": "u", "image": "/api/v1/records/7/image",
+    }  # fmt: skip
+
+
+def test_codes_and_truths_in_chinese_times_in_the_zone_that_was_asked_for() -> None:
+    words = Words("zh", [terminal()], timezone="Europe/Berlin")
+    row = record(passed=False, recognition_type=3, mask=99, entry_mode=None)
+    found = shown(RECORD, row, words)
+    assert found["time"] == wall("2024-05-06T14:00:00")
+    assert found["time_zone"] == "Europe/Berlin"
+    assert (found["passed"], found["recognition_type"], found["mask"], found["entry_mode"]) == (
+        "否", "陌生人", "未知 (99)", "",
+    )  # fmt: skip
+
+
+def test_what_was_not_said_is_empty() -> None:
+    row = record(person=None, passed=None, serial=None, uuid=None, score=None, has_image=False, terminal_id=2)
+    found = shown(RECORD, row, Words("en", [terminal()]))
+    for name in ("user_id", "name", "groups", "person_type", "passed", "terminal", "uuid", "image", "site"):
+        assert found[name] == "", name
+    assert found["score"] is None
+    assert found["time_zone"] == "UTC"
+
+
+def test_an_alarm_says_what_was_said_last_and_who_reported_it() -> None:
+    found = shown(ALARM, alarm(), Words("en", [terminal()]))
+    assert (found["code"], found["state"], found["steps"]) == ("device tampered with", "cleared", 3)
+    assert (found["description"], found["user_id"], found["acknowledged"]) == ("last", "9", "no")
+    seen = alarm(acknowledged_at=NOON, acknowledged_by="anna", note="n", state="open")
+    found = shown(ALARM, seen, Words("zh", [terminal()]))
+    assert (found["acknowledged"], found["acknowledged_by"], found["note"]) == ("是", "anna", "n")
+    assert found["acknowledged_at"] == wall("2024-05-06T20:00:00")
+    assert found["state"] == "告警中"
+
+
+@pytest.mark.parametrize("columns", [RECORD, ALARM])
+def test_every_column_has_a_name_and_headers_of_its_own_in_both_languages(columns: Any) -> None:
+    for what in (lambda c: c.name, lambda c: c.header("en"), lambda c: c.header("zh")):
+        found = [what(column) for column in columns]
+        assert all(found)
+        assert len(set(found)) == len(found)
+
+
+def test_nothing_of_a_record_is_called_pin() -> None:
+    assert not [column.name for column in RECORD if "pin" in column.name]
+
+
+def test_columns_are_chosen_by_name_in_the_order_asked_for() -> None:
+    assert [column.name for column in chosen(RECORD, ["name", "id", "name"])] == ["name", "id"]
+    assert chosen(RECORD, []) == list(RECORD)
+    with pytest.raises(ValueError, match="there is no column 'pin'; there are id, time"):
+        chosen(RECORD, ["id", "pin"])
+
+
+def test_a_zone_that_there_is_not_is_refused() -> None:
+    with pytest.raises(UnknownZone):
+        Words("en", [], timezone="Mars/Olympus")
