@@ -70,6 +70,7 @@ class PostgresStore(BaseStore):
         self._connection: psycopg.Connection[Any] | None = None
         self._changes = ""
         self._facets: dict[a.Facet, int] = {}
+        self._people = a.People()
         self._identities: dict[a.Person, int] = {}
         self._sites: dict[int, int] = {}
         self._peers: dict[str, int] = {}
@@ -228,7 +229,7 @@ class PostgresStore(BaseStore):
             record = arrival.event
             if isinstance(record, Record):
                 facets[index] = a.facet(record, arrival.image is not None)
-                who = people[index] = a.person(record.user, self._sites[arrival.terminal_id])
+                who = people[index] = self._people.person(record.user, self._sites[arrival.terminal_id])
                 if who in self._identities:
                     identities[who] = self._identities[who]
                 elif who is not None:
@@ -385,7 +386,9 @@ class PostgresStore(BaseStore):
             db.execute(text("SET lock_timeout = '1s'"))
             db.execute(text("SET statement_timeout = '60s'"))
             try:
-                db.execute(text("VACUUM images, records, identities, alarm_events, alarms, quarantine, audit"))
+                db.execute(
+                    text("VACUUM images, records, identities, alarm_events, alarms, quarantine, audit")
+                )
             except OperationalError as error:
                 # What takes longer than a minute is left to the server, which does it by itself too.
                 if not isinstance(error.orig, pg.LockNotAvailable | pg.QueryCanceled):
