@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from gatepost.store.store import Arrival, Stored
 
     Settle = Callable[[Stored | None, Exception | None], None]
-    Waiter = tuple[Arrival, Settle]
+    Waiter = tuple[Arrival, Settle, int]
+    """The last is its size."""
 
 __all__ = ["Committer", "Writer"]
 
@@ -102,8 +103,9 @@ class Committer:
             raise StoreUnavailable("the receiver is stopping; send it again later")
         if len(self._queue) >= self._max_queue or self._queue_bytes >= self._max_queue_bytes:
             raise StoreUnavailable("the receiver's queue is full; send it again later")
-        self._queue_bytes += _size(arrival)
-        self._queue.append((arrival, settle))
+        size = len(arrival.original) + (0 if arrival.image is None else len(arrival.image))
+        self._queue_bytes += size
+        self._queue.append((arrival, settle, size))
         if self._idle and not self._waking:
             # The thread is woken in the loop's next turn, so that what came in with this turn shares the commit.
             self._waking = True
@@ -151,7 +153,7 @@ class Committer:
             return True
         stopping = StoreUnavailable("the receiver was stopped before this was stored; send it again")
         while self._queue:
-            _, settle = self._queue.popleft()
+            _, settle, _ = self._queue.popleft()
             settle(None, stopping)
         return False
 
@@ -204,18 +206,18 @@ class Committer:
         if batch:
             settled: list[tuple[Settle, Stored | None, Exception | None]] = []
             self._write(batch, settled)
-            self._post(self._settle, settled, sum(_size(arrival) for arrival, _ in batch))
+            self._post(self._settle, settled, sum([size for _, _, size in batch]))
         return True
 
     def _write(
         self, batch: list[Waiter], settled: list[tuple[Settle, Stored | None, Exception | None]]
     ) -> None:
         try:
-            rows = self._store.write([arrival for arrival, _ in batch])
+            rows = self._store.write([arrival for arrival, _, _ in batch])
         except StoreError as error:
             self.failed += len(batch)
             log.warning("committer.batch_failed", events=len(batch), why=str(error))
-            settled.extend((settle, None, error) for _, settle in batch)
+            settled.extend((settle, None, error) for _, settle, _ in batch)
         except Exception as error:
             if len(batch) > 1:
                 middle = len(batch) // 2
@@ -230,7 +232,7 @@ class Committer:
         else:
             self.commits += 1
             self.committed += len(batch)
-            settled.extend((settle, row, None) for (_, settle), row in zip(batch, rows, strict=True))
+            settled.extend((settle, row, None) for (_, settle, _), row in zip(batch, rows, strict=True))
 
     def _post(self, callback: Callable[..., None], *args: Any) -> None:
         try:
@@ -238,10 +240,6 @@ class Committer:
         except RuntimeError:
             # The loop is closed: nobody waits any more. What was committed stays committed.
             log.warning("committer.nobody_waits")
-
-
-def _size(arrival: Arrival) -> int:
-    return len(arrival.original) + (0 if arrival.image is None else len(arrival.image))
 
 
 def _resolve(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
