@@ -15,8 +15,8 @@ from contextlib import suppress
 
 __all__ = ["EVERY", "LONG", "Checkpointer"]
 
-EVERY = 12288
-"""Pages between two passes, by estimate: 48 MB at most. A page that was written ten times meanwhile is brought over
+EVERY = 8192
+"""Pages between two passes, by estimate: 32 MB at most. A page that was written ten times meanwhile is brought over
 once, and in a large database these passes are a fifth of all the work."""
 
 LONG = 16384
