@@ -150,14 +150,19 @@ class Receiver:
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         """The ASGI application."""
-        if scope["type"] == "http":
-            path = scope["path"]
-            if self.ingest.address(path) is not None:
-                return await self.ingest(scope, receive, send)
-            if scope["method"] == "POST" and f"{path}/".split("/")[1] not in self._served:
-                return await self.ingest.misdirected(scope, receive, send)
-            send = secured(scope, send, self._proxies)
-        return await self.api(scope, receive, send)
+        if scope["type"] != "http":
+            return await self.api(scope, receive, send)
+        path = scope["path"]
+        if self.ingest.address(path) is not None:
+            return await self.ingest(scope, receive, send)
+        if scope["method"] == "POST" and f"{path}/".split("/")[1] not in self._served:
+            return await self.ingest.misdirected(scope, receive, send)
+        try:
+            await self.api(scope, receive, secured(scope, send, self._proxies))
+        except Exception as error:
+            # Half-way through an answer nothing can be said any more: the server cuts the connection when we return.
+            # The kind only, as in api/problem.py.
+            log.error("api.broke_off", kind=_kind(error))
 
     async def refresh(self) -> None:
         """Take over what the store knows of terminals: call it after a change of one."""
@@ -200,6 +205,13 @@ class Receiver:
                 with contextlib.suppress(StoreError):
                     await self.flush()
             await self.keep()
+
+
+def _kind(error: BaseException) -> str:
+    """What it was, beneath what frameworks wrap around it."""
+    while isinstance(error, BaseExceptionGroup) or error.__cause__ is not None:
+        error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__ or error
+    return type(error).__name__
 
 
 class Server(uvicorn.Server):

@@ -1,0 +1,202 @@
+"""Exports over HTTP, on both databases."""
+
+import asyncio
+import csv
+import io
+import json
+import zipfile
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from tests.receiver.exports.workbook import sheets
+from tests.receiver.kit import JPEG, Running, alarm, base64, record, request, until
+
+from gatepost.errors import StoreUnavailable
+from gatepost.receiver.api import exports
+from gatepost.receiver.auth import issue_token
+from gatepost.store.accounts import Accounts
+
+
+def rows(body: bytes) -> list[dict[str, str]]:
+    assert body.startswith(b"\xef\xbb\xbf")
+    return list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline="")))
+
+
+@pytest.fixture
+async def stocked(either: Running, monkeypatch: pytest.MonkeyPatch) -> Running:
+    """Twenty-five passages, in pages of four, and two alarms."""
+    monkeypatch.setattr(exports, "PAGE", 4)
+    for number in range(25):
+        image = base64(JPEG) if number % 5 == 0 else ""
+        user = {"name": f"=王{number}", "user_id": str(number % 3)}
+        await either.push(
+            record(uuid=f"u-{number}", timestamp=1_685_343_715 + number, rgb_image=image, user=user)
+        )
+    await either.push(alarm(alarm_photo=base64(JPEG)))
+    await either.push(alarm(trace_id="T-2", status=3))
+    return either
+
+
+async def test_every_record_once_in_order_across_pages(stocked: Running) -> None:
+    for order, expected in (("oldest", range(25)), ("newest", reversed(range(25)))):
+        answer = await stocked.get(f"/api/v1/records/export?order={order}")
+        assert answer.headers["content-type"].startswith("text/csv")
+        assert answer.headers["content-disposition"].startswith('attachment; filename="records-')
+        assert answer.headers["cache-control"] == "no-store"
+        assert [row["UUID"] for row in rows(answer.body)] == [f"u-{n}" for n in expected]
+
+
+async def test_the_lists_filters_filter_the_file(stocked: Running) -> None:
+    answer = await stocked.get("/api/v1/records/export?person=1&has_image=true&columns=uuid,person_type,name")
+    assert [list(row.items()) for row in rows(answer.body)] == [
+        [("UUID", "u-10"), ("Kind of person", ""), ("Name", "'=王10")]
+    ]
+
+
+async def test_the_same_rows_in_every_format(stocked: Running) -> None:
+    names = [f"u-{number}" for number in range(25)]
+    book = sheets((await stocked.get("/api/v1/records/export?format=xlsx&lang=zh&columns=uuid")).body)
+    assert [row[0].text for row in book["records"]] == ["UUID", *names]
+    lines = (await stocked.get("/api/v1/records/export?format=jsonl")).body.splitlines()
+    listed = (await stocked.get("/api/v1/records?order=oldest&limit=1000")).json["items"]
+    assert [json.loads(line) for line in lines] == listed
+    packed = (await stocked.get("/api/v1/records/export?format=zip")).body
+    with zipfile.ZipFile(io.BytesIO(packed)) as found:
+        table = rows(found.read("records.csv"))
+        assert [row["UUID"] for row in table] == names
+        images = [row["Image"] for row in table if row["Image"]]
+        assert len(images) == 5
+        assert all(found.read(image) == JPEG for image in images)
+
+
+async def test_words_and_times_are_in_the_language_and_zone_asked_for(stocked: Running) -> None:
+    (first, *_) = rows((await stocked.get("/api/v1/records/export?lang=zh&tz=Asia/Shanghai")).body)
+    assert (first["时间"], first["是否通行"], first["识别类型"]) == ("2023-05-29 15:01:55", "是", "员工")
+    (first, *_) = rows((await stocked.get("/api/v1/records/export")).body)
+    assert (first["Time"], first["Time zone"], first["Passed"]) == ("2023-05-29 07:01:55", "UTC", "yes")
+
+
+async def test_alarms_can_be_taken_away_too(stocked: Running) -> None:
+    found = rows((await stocked.get("/api/v1/alarms/export?lang=en")).body)
+    assert {(row["Trace ID"], row["State"]) for row in found} == {("T-1", "open"), ("T-2", "cleared")}
+    packed = (await stocked.get("/api/v1/alarms/export?format=zip&state=open")).body
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        image, table = archive.namelist()
+        assert table == "alarms.csv"
+        assert archive.read(image) == JPEG
+    lines = (await stocked.get("/api/v1/alarms/export?format=jsonl")).body.splitlines()
+    assert [json.loads(line) for line in lines] == (await stocked.get("/api/v1/alarms")).json["items"]
+
+
+async def test_a_file_holds_what_was_there_while_more_arrives(stocked: Running) -> None:
+    async def write() -> None:
+        for number in range(25, 60):
+            await stocked.push(record(uuid=f"u-{number}", timestamp=1_685_343_715 + number % 7))
+
+    writing = asyncio.create_task(write())
+    for order in ("oldest", "newest"):
+        names = [
+            row["UUID"] for row in rows((await stocked.get(f"/api/v1/records/export?order={order}")).body)
+        ]
+        assert len(set(names)) == len(names)
+        assert {f"u-{number}" for number in range(25)} <= set(names)
+    await writing
+
+
+async def test_each_export_is_one_line_of_the_audit_log_that_names_nobody(stocked: Running) -> None:
+    await stocked.get("/api/v1/records/export?q=secretname&passed=false&format=xlsx")
+    await stocked.get("/api/v1/alarms/export?state=open")
+    lines = (await stocked.get("/api/v1/audit")).json["items"]
+    assert [
+        (line["action"], line["subject"], line["detail"]) for line in lines if "export" in line["action"]
+    ] == [
+        ("alarms.exported", "csv", {"state": "open"}),
+        ("records.exported", "xlsx", {"q": "given", "passed": False, "order": "oldest"}),
+    ]
+
+
+async def test_a_viewer_looks_but_takes_nothing_away(receiver: Running) -> None:
+    accounts = Accounts(receiver.store)
+    for role, status in (("viewer", 403), ("operator", 200)):
+        secret, _ = issue_token(accounts, role, role, by="test", now_ms=0)  # type: ignore[arg-type]
+        for what in ("records", "alarms"):
+            answer = await receiver.request(
+                "GET", f"/api/v1/{what}/export", headers={"Authorization": f"Bearer {secret}"}
+            )
+            assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("format=pdf", "format"),
+        ("columns=id,pin", "there is no column 'pin'; there are id, time"),
+        ("tz=Mars", "there is no time zone 'Mars'"),
+        ("lang=de", "lang"),
+        ("order=received", "order"),
+        ("since=x", "since"),
+    ],
+)
+async def test_what_cannot_be_exported_is_refused_in_words_and_leaves_no_line(
+    receiver: Running, query: str, says: str
+) -> None:
+    answer = await receiver.get(f"/api/v1/records/export?{query}")
+    assert answer.status == 400
+    assert answer.json["detail"].startswith(says)
+    assert (await receiver.get("/api/v1/audit?action=records.exported")).json["items"] == []
+
+
+async def test_what_fails_half_way_is_cut_off_and_does_not_look_whole(
+    stocked: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    real, asked = stocked.store.records, []
+
+    def fails(query: Any) -> Any:
+        asked.append(query)
+        if len(asked) == 3:
+            raise StoreUnavailable("the disk is gone")
+        return real(query)
+
+    monkeypatch.setattr(stocked.store, "records", fails)
+    sender = await stocked.connect()
+    await sender.write(
+        request("GET", "/api/v1/records/export", headers={"Authorization": f"Bearer {stocked.token}"})
+    )
+    body = await sender.ended()
+    assert body.startswith(b"HTTP/1.1 200")
+    assert b"u-7" in body
+    assert not body.endswith(b"0\r\n\r\n")
+    told = capsys.readouterr()
+    assert "StoreUnavailable" in told.out + told.err
+    assert "Traceback" not in told.out + told.err + caplog.text
+
+
+async def test_only_so_many_at_once_and_one_that_was_left_makes_room(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await receiver.push(record())
+    real = receiver.store.records
+
+    def endless(query: Any) -> Any:
+        page = real(replace(query, cursor=None))
+        return type(page)(page.items * 1000, "again")
+
+    monkeypatch.setattr(receiver.store, "records", endless)
+    head = request("GET", "/api/v1/records/export", headers={"Authorization": f"Bearer {receiver.token}"})
+    senders = [await receiver.connect() for _ in range(exports.AT_ONCE)]
+    for sender in senders:
+        await sender.write(head)
+        assert b"200" in await sender.reader.readline()
+    refused = await receiver.get("/api/v1/records/export")
+    assert refused.status == 503
+    assert refused.headers["retry-after"] == "30"
+    for sender in senders:
+        await sender.close()
+    monkeypatch.setattr(receiver.store, "records", real)
+    turns = exports._turns
+    await until(lambda: turns._value == exports.AT_ONCE)  # type: ignore[attr-defined]
+    assert (await receiver.get("/api/v1/records/export")).status == 200
