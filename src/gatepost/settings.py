@@ -144,6 +144,22 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 2.0
 
     listen: Annotated[str, _is("Where to listen, HOST:PORT.")] = "127.0.0.1:8080"
+    ingest_listen: Annotated[
+        str,
+        _is(
+            "Where terminals push, HOST:PORT, if not to the address of console and API; nothing else is there."
+        ),
+    ] = ""
+    certificate_file: Annotated[
+        str | None, _is("The certificate for TLS, PEM, with its chain. SIGHUP takes over a new one.")
+    ] = None
+    key_file: Annotated[str | None, _is("The key that belongs to it, PEM, without a password.")] = None
+    ingest_tls: Annotated[
+        bool, _is("Whether ingest_listen speaks TLS too, where there is a certificate.")
+    ] = True
+    path_prefix: Annotated[
+        str, _is("Under which path a proxy shows the receiver, such as /gatepost; empty for none.")
+    ] = ""
     database: Annotated[
         str, _is("postgresql://… to store in PostgreSQL; empty for SQLite in the data folder.", secret=True)
     ] = ""

@@ -15,12 +15,11 @@ from urllib.parse import quote
 
 import psutil
 import pybase64
-import uvicorn
 from msgspec import Struct
 
 from gatepost.receiver import app
 from gatepost.receiver.auth import issue_token
-from gatepost.receiver.connection import GuardedProtocol
+from gatepost.receiver.serving import Certificate, Place, Server, listen
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
 from gatepost.store.beside import accounts_of
@@ -159,6 +158,8 @@ class Running:
         self.receiver = receiver
         self.store = store
         self.port = port
+        self.push_port = port
+        """Another one where pushes have an address of their own."""
         self.clock = clock
         """Of the guard: time-outs pass with :meth:`pass_time`."""
         self.senders: list[Sender] = []
@@ -205,46 +206,59 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def serving(
-    store: Store, settings: ReceiverSettings | None = None, *, real_time: bool = False
+    store: Store,
+    settings: ReceiverSettings | None = None,
+    *,
+    real_time: bool = False,
+    certificate: Certificate | None = None,
 ) -> AsyncIterator[Running]:
     """Run a receiver in this process, on a port of its own; with ``real_time`` time-outs pass by themselves."""
     settings = settings or ReceiverSettings()
     clock = Clock(0.0)
     monotonic = time.monotonic if real_time else clock
     async with app.Receiver(store, settings, now=time.time, monotonic=monotonic) as receiver:
-        sockets = app.listen("127.0.0.1:0")
-        config = uvicorn.Config(
-            receiver.app,
-            http=functools.partial(GuardedProtocol, guard=receiver.guard),  # type: ignore[arg-type]
-            ws="none",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=5,
+        desk = listen("127.0.0.1:0")
+        door = listen(settings.ingest_listen) if settings.ingest_listen else []
+        started = [asyncio.Event() for _ in range(2 if door else 1)]
+        server = Server(
+            receiver.desk if door else receiver.app,
+            Place(desk, receiver.desk_guard, certificate),
+            stop_timeout_s=5,
+            listening=started[0].set,
+            stopping=receiver.live.close,
         )
-        started = asyncio.Event()
-        server = app.Server(config, started.set, receiver.live.close)
-        task = asyncio.create_task(server.serve(sockets=sockets))
-        await asyncio.wait_for(started.wait(), 20)
-        running = Running(receiver, store, sockets[0].getsockname()[1], clock)
+        servers = [server]
+        if door:
+            place = Place(door, receiver.guard, certificate)
+            servers.append(
+                Server(receiver.door, place, stop_timeout_s=5, lifespan=False, listening=started[1].set)
+            )
+        tasks = [asyncio.create_task(server.serve()) for server in servers]
+        for event in started:
+            await asyncio.wait_for(event.wait(), 20)
+        running = Running(receiver, store, desk[0].getsockname()[1], clock)
+        running.push_port = door[0].getsockname()[1] if door else running.port
         try:
             yield running
         finally:
             for sender in running.senders:
                 await sender.close()
-            server.should_exit = True
-            await asyncio.wait_for(task, 20)
-            for each in sockets:
+            for server in servers:
+                server.should_exit = True
+            await asyncio.wait_for(asyncio.gather(*tasks), 20)
+            for each in (*desk, *door):
                 each.close()
 
 
 @contextlib.asynccontextmanager
-async def receiving(folder: Path, *, real_time: bool = False, **settings: Any) -> AsyncIterator[Running]:
+async def receiving(
+    folder: Path, *, real_time: bool = False, certificate: Certificate | None = None, **settings: Any
+) -> AsyncIterator[Running]:
     """Run a receiver on SQLite in ``folder``."""
     store = SqliteStore.open(folder)
     try:
-        async with serving(store, ReceiverSettings(**settings), real_time=real_time) as running:
+        values = ReceiverSettings(**settings)
+        async with serving(store, values, real_time=real_time, certificate=certificate) as running:
             yield running
     finally:
         store.close()
@@ -268,6 +282,8 @@ class Process:
         self.errors = errors
         self._folder = folder
         self._database = database
+        self.announced = ""
+        """What it said at its start."""
         self.senders: list[Sender] = []
 
     @functools.cached_property
@@ -292,12 +308,14 @@ class Process:
         assert process.stdout is not None
         async with asyncio.timeout(60):
             line = (await process.stdout.readline()).decode()
-        found = re.search(r"listening on http://127\.0\.0\.1:(\d+)", line)
+        found = re.search(r"listening on https?://127\.0\.0\.1:(\d+)", line)
         if found is None:
             await process.wait()
             raise AssertionError(f"the receiver did not start: {line!r} {errors.read_text()}")
         database = options[options.index("--database") + 1] if "--database" in options else None
-        return cls(process, int(found[1]), errors, folder, database)
+        made = cls(process, int(found[1]), errors, folder, database)
+        made.announced = line
+        return made
 
     async def connect(self) -> Sender:
         """Open a connection; it is closed with the process."""

@@ -7,7 +7,8 @@ from tests.receiver.kit import SUCCESS, Process, Running, body, record, request,
 
 from gatepost.cli import run
 from gatepost.errors import SettingsError
-from gatepost.receiver.app import Receiver, listen
+from gatepost.receiver.app import Receiver
+from gatepost.receiver.serving import listen
 from gatepost.settings import ReceiverSettings
 from gatepost.store.sqlite import SqliteStore
 

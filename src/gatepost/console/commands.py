@@ -37,18 +37,18 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Run the receiver until it is told to stop (SIGTERM, Ctrl-C)."""
-    from gatepost.receiver.app import run
     from gatepost.receiver.logs import to_stderr
+    from gatepost.receiver.program import Listening, run
 
     settings = receiver_settings(config, listen=listen, database=database)
     to_stderr(settings.log_format, settings.log_level)
 
-    def listening(address: str) -> None:
-        paths = " ".join(address + path for path in settings.ingest_paths)
+    def listening(where: Listening) -> None:
+        paths = " ".join(where.pushes + path for path in settings.ingest_paths)
         typer.echo(
             t(
-                f"gatepost: listening on {address}; terminals push to {paths}",
-                f"gatepost：正在监听 {address}；终端推送地址 {paths}",
+                f"gatepost: listening on {where.pages}; terminals push to {paths}",
+                f"gatepost：正在监听 {where.pages}；终端推送地址 {paths}",
             )
         )
 

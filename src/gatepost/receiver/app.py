@@ -14,20 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import gc
 import resource
-import signal
-import socket
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
-import uvicorn
-import uvloop
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
@@ -40,15 +33,14 @@ from gatepost.receiver import guard as guarding
 from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem
 from gatepost.receiver.api.access import OPEN, Access, Authentication
 from gatepost.receiver.api.live import tell
-from gatepost.receiver.auth import Doors, first_administrator
+from gatepost.receiver.auth import Doors
 from gatepost.receiver.committer import Committer
-from gatepost.receiver.connection import GuardedProtocol
 from gatepost.receiver.gauges import Gauges
-from gatepost.receiver.headers import secured
+from gatepost.receiver.headers import nothing_here, secured
 from gatepost.receiver.identify import Directory, Known, Networks, Policy, Unknowns
 from gatepost.receiver.ingest import Ingest, Options
+from gatepost.receiver.links import ROOT, checked_prefix
 from gatepost.receiver.live import Live
-from gatepost.receiver.logs import loop_failed
 from gatepost.receiver.meaning import Meaning
 from gatepost.receiver.metrics import Measured, Metrics
 from gatepost.receiver.registrar import Registrar
@@ -58,12 +50,15 @@ from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
 from gatepost.store.store import Store
 
-__all__ = ["Pages", "Receiver", "Server", "listen", "open_store", "run"]
+__all__ = ["Pages", "Receiver", "open_store"]
 
 log = structlog.get_logger(__name__)
 
 Pages = Callable[[Store, ReceiverSettings], Sequence[ControllerRouterHandler]]
 """What is served beside the API and stands above it: the console. Its routes are handed what the API's are."""
+
+HEALTH = ("/healthz", "/readyz")
+"""What also the address for pushes answers."""
 
 SPARE_FILES = 256
 """File handles that are not for connections: the store, images, replies of the API."""
@@ -111,16 +106,22 @@ class Receiver:
             max_queue_bytes=settings.max_bodies_bytes,
             on_commit=self.live.wake,
         )
+        self._prefix = checked_prefix(settings.path_prefix)
         proxies = self._proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
         options = _options(settings, proxies)
         self.ingest = Ingest(self.committer, store, self.directory, self.tally, options=options, now=now)
-        self.guard = guarding.Guard(
+        self.guard = self.desk_guard = guarding.Guard(
             _limits(settings),
             now=monotonic,
             on_refused=self.ingest.count_refusal,
             shares_address=proxies.__contains__,
             express=self.ingest,
         )
+        if settings.ingest_listen:
+            # Budgets of their own: whoever storms the console takes nothing from the terminals.
+            self.desk_guard = guarding.Guard(
+                _limits(settings), now=monotonic, shares_address=proxies.__contains__
+            )
         self.gauges = Gauges(self.committer, self.guard, self.tally)
         doors = Doors(
             Accounts(store),
@@ -149,20 +150,44 @@ class Receiver:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
-        """The ASGI application."""
+        """The ASGI application: everything on one address."""
+        await self._dispatch(scope, receive, send, pushes=True, pages=True)
+
+    async def door(self, scope: Any, receive: Any, send: Any) -> None:
+        """The ASGI application of ``ingest_listen``: pushes, and whether we are there."""
+        await self._dispatch(scope, receive, send, pushes=True, pages=False)
+
+    async def desk(self, scope: Any, receive: Any, send: Any) -> None:
+        """The ASGI application of ``listen`` where pushes have an address of their own: everything else."""
+        await self._dispatch(scope, receive, send, pushes=False, pages=True)
+
+    async def _dispatch(self, scope: Any, receive: Any, send: Any, *, pushes: bool, pages: bool) -> None:
         if scope["type"] != "http":
             return await self.api(scope, receive, send)
-        path = scope["path"]
-        if self.ingest.address(path) is not None:
-            return await self.ingest(scope, receive, send)
-        if scope["method"] == "POST" and f"{path}/".split("/")[1] not in self._served:
-            return await self.ingest.misdirected(scope, receive, send)
+        ROOT.set(self._prefix)
+        path = self._plain(scope["path"])
+        if pushes and self.ingest.address(path) is not None:
+            return await self.ingest({**scope, "path": path}, receive, send)
+        first = f"{path}/".split("/")[1]
+        if scope["method"] == "POST" and (not pages or first not in self._served):
+            return await self.ingest.misdirected({**scope, "path": path}, receive, send)
+        send = secured(scope, send, self._proxies)
+        if not pages and path not in HEALTH:
+            return await nothing_here(send)
+        # As ASGI has it: the path with its prefix, whether the proxy left it there or not.
+        scope = {**scope, "root_path": self._prefix, "path": self._prefix + path}
         try:
-            await self.api(scope, receive, secured(scope, send, self._proxies))
+            await self.api(scope, receive, send)
         except Exception as error:
             # Half-way through an answer nothing can be said any more: the server cuts the connection when we return.
             # The kind only, as in api/problem.py.
             log.error("api.broke_off", kind=_kind(error))
+
+    def _plain(self, path: str) -> str:
+        prefix = self._prefix
+        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+            return path[len(prefix) :] or "/"
+        return path
 
     async def refresh(self) -> None:
         """Take over what the store knows of terminals: call it after a change of one."""
@@ -184,7 +209,9 @@ class Receiver:
 
     async def __aenter__(self) -> Receiver:
         await self.refresh()
-        steps = (self.guard.run(), self._keep_house(), self.live.run(), self.keeper.run())
+        ROOT.set(self._prefix)
+        steps = [self._keep_house(), self.live.run(), self.keeper.run()]
+        steps += [guard.run() for guard in {self.guard, self.desk_guard}]
         self._tasks = [asyncio.create_task(step) for step in steps]
         return self
 
@@ -195,7 +222,8 @@ class Receiver:
         with contextlib.suppress(StoreError):  # counts of refusals; no event is among them
             await asyncio.wait_for(self.flush(), self.settings.stop_timeout_s)
         drained = await self.committer.close(timeout_s=self.settings.stop_timeout_s)
-        self.guard.close()
+        for guard in {self.guard, self.desk_guard}:
+            guard.close()
         log.info("receiver.stopped", drained=drained, committed=self.committer.committed)
 
     async def _keep_house(self) -> None:
@@ -212,149 +240,6 @@ def _kind(error: BaseException) -> str:
     while isinstance(error, BaseExceptionGroup) or error.__cause__ is not None:
         error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__ or error
     return type(error).__name__
-
-
-class Server(uvicorn.Server):
-    """uvicorn without its own handling of signals, which would end the process before the last commit."""
-
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        listening: Callable[[], None],
-        stopping: Callable[[], None] = lambda: None,
-    ) -> None:
-        """``stopping`` is called before it waits for replies: what would never end is to end now."""
-        super().__init__(config)
-        self._listening = listening
-        self._stopping = stopping
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._listening()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._stopping()
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def run(
-    settings: ReceiverSettings,
-    data: Path,
-    *,
-    pages: Pages | None = None,
-    listening: Callable[[str], None] = lambda _: None,
-    administrator: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Serve until SIGTERM or SIGINT. ``listening`` is told the address once requests are answered.
-
-    ``administrator`` is told the password of the first account, if one was made up.
-    """
-    handles = _raise_file_limit()
-    if handles - SPARE_FILES < settings.max_connections:
-        fitting = max(1, handles - SPARE_FILES)
-        log.warning("receiver.few_files", files=handles, connections=fitting)
-    sockets = listen(settings.listen)
-    store: Store | None = None
-    try:
-        store = open_store(settings, data)
-        with contextlib.closing(store):
-            password = first_administrator(
-                Accounts(store), password=settings.admin_password or None, now_ms=int(time.time() * 1000)
-            )
-
-            def ready(address: str) -> None:
-                listening(address)
-                if password is not None:
-                    administrator(password)
-
-            _tune()
-            uvloop.run(_serve(store, settings, pages, sockets, ready))
-    finally:
-        for each in sockets:
-            each.close()
-
-
-def _tune() -> None:
-    """Suit the interpreter to one loop and one committer: 14,800 events a second instead of 12,000.
-
-    What is there at start is there to the end, so collections need not look at it. And where the committer comes
-    back from the disk it shall not wait five milliseconds, the interpreter's default, for the loop to let it go on.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 50)
-    sys.setswitchinterval(0.0002)
-
-
-async def _serve(
-    store: Store,
-    settings: ReceiverSettings,
-    pages: Pages | None,
-    sockets: Sequence[socket.socket],
-    listening: Callable[[str], None],
-) -> None:
-    async with Receiver(store, settings, pages=pages) as receiver:
-        config = uvicorn.Config(
-            receiver.app,
-            http=functools.partial(GuardedProtocol, guard=receiver.guard),  # type: ignore[arg-type] # is called like a class
-            ws="none",
-            interface="asgi3",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=2048,
-            timeout_graceful_shutdown=max(1, round(settings.stop_timeout_s)),
-        )
-        server = Server(config, lambda: listening(_address(sockets[0])), receiver.live.close)
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(loop_failed)
-
-        def stop() -> None:
-            server.force_exit = server.should_exit  # the second signal does not wait for replies
-            server.should_exit = True
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
-        await server.serve(sockets=list(sockets))
-
-
-def listen(address: str) -> list[socket.socket]:
-    """Bind ``HOST:PORT``. Raises :class:`~gatepost.errors.SettingsError`."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise SettingsError("listen", f"must be HOST:PORT, such as 127.0.0.1:8080, not {address!r}")
-    try:
-        infos = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, _, _, _, name = infos[0]
-        both = host == "::" and socket.has_dualstack_ipv6()  # "everywhere" means IPv4 as well
-        bound = socket.create_server(name[:2], family=family, backlog=2048, dualstack_ipv6=both)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise SettingsError("listen", f"cannot be {address}: {why}; give another HOST:PORT") from None
-    bound.setblocking(False)
-    return [bound]
-
-
-def _address(bound: socket.socket) -> str:
-    host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _raise_file_limit() -> int:
-    """Allow as many open files as the system lets us; answer how many. Each connection is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-    return 1 << 30 if soft == resource.RLIM_INFINITY else soft
 
 
 def _options(settings: ReceiverSettings, proxies: Networks) -> Options:

@@ -15,8 +15,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from gatepost.receiver.identify import Networks
+from gatepost.wire import encode_reply
 
-__all__ = ["POLICY", "over_tls", "secured", "security_headers"]
+__all__ = ["POLICY", "nothing_here", "over_tls", "secured", "security_headers"]
 
 Send = Callable[[Any], Awaitable[None]]
 
@@ -68,3 +69,11 @@ def secured(scope: Mapping[str, Any], send: Send, proxies: Networks) -> Send:
         await send(message)
 
     return sending
+
+
+async def nothing_here(send: Send) -> None:
+    """Answer 404 where only pushes are taken, in the form of the protocol page."""
+    body = encode_reply(404, "terminals push to this address; nothing else is here")
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -282,7 +283,8 @@ class Live:
             bell.set()
 
     async def _ask(self, pool: ThreadPoolExecutor, what: Callable[[], T]) -> T:
-        return await self._loop.run_in_executor(pool, what)
+        # In the context of whoever asks: what is rendered has addresses in it.
+        return await self._loop.run_in_executor(pool, contextvars.copy_context().run, what)
 
 
 def _join(told: list[Told] | tuple[Told, ...], wanted: Callable[[Told], bool] | None) -> bytes:

@@ -23,6 +23,7 @@ from gatepost.receiver.api.shapes import (
     read,
     text,
 )
+from gatepost.receiver.links import link
 from gatepost.store.store import AlarmRow, AlarmStep, Store
 
 __all__ = ["AlarmItem", "AlarmsController", "StepItem", "alarm_item"]
@@ -43,7 +44,7 @@ def _step_item(step: AlarmStep) -> StepItem:
         received_at=step.received_at,
         description=step.description,
         user_id=step.user_id,
-        image=f"/api/v1/alarms/steps/{step.id}/image" if step.has_image else None,
+        image=link(f"/api/v1/alarms/steps/{step.id}/image") if step.has_image else None,
         problems=problems(step.problems),
         original=text(step.original),
     )

@@ -24,6 +24,7 @@ from gatepost.receiver.api.shapes import (
     read,
     word,
 )
+from gatepost.receiver.links import link
 from gatepost.receiver.meaning import Meaning
 from gatepost.store.attendance import Attended
 from gatepost.store.days import parse_day
@@ -118,7 +119,7 @@ def _passage_item(passage: Passage) -> PassageItem:
         abnormal_type=passage.abnormal_type,
         entry_mode=passage.entry_mode,
         outside_time=passage.outside_time,
-        image=f"/api/v1/records/{passage.record_id}/image" if passage.has_image else None,
+        image=link(f"/api/v1/records/{passage.record_id}/image") if passage.has_image else None,
         repeats=passage.repeats,
     )
 

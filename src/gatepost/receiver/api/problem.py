@@ -23,6 +23,7 @@ from litestar.routes import HTTPRoute
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, SettingsError, StoreError, StoreUnavailable
+from gatepost.receiver.links import ROOT, link
 from gatepost.receiver.logs import places
 from gatepost.store.registry import Conflict
 
@@ -69,7 +70,7 @@ def problem(
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
-        instance=f"{request.scope.get('app_root_path', '')}{request.scope['path']}",
+        instance=link(request.scope["path"].removeprefix(ROOT.get())),
         errors=errors or [],
     )
     return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)

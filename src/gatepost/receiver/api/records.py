@@ -21,6 +21,7 @@ from gatepost.receiver.api.shapes import (
     read,
     text,
 )
+from gatepost.receiver.links import link
 from gatepost.store.store import PersonRow, RecordRow
 
 __all__ = ["PersonItem", "RecordItem", "RecordsController", "record_item"]
@@ -60,7 +61,7 @@ def record_item(row: RecordRow) -> RecordItem:
         mask=row.mask,
         mode=row.mode,
         person=None if row.person is None else person_item(row.person),
-        image=f"/api/v1/records/{row.id}/image" if row.has_image else None,
+        image=link(f"/api/v1/records/{row.id}/image") if row.has_image else None,
         dialect=row.dialect,
         problems=problems(row.problems),
         original=text(row.original),

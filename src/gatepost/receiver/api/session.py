@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from gatepost.receiver.api.access import OPEN, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.auth import COOKIE, LoginRefused, same_origin, session_secret
+from gatepost.receiver.links import link
 from gatepost.store.accounts import Role
 
 __all__ = ["Credentials", "NewPassword", "SessionController", "SessionItem", "session_cookie"]
@@ -113,7 +114,7 @@ def session_cookie(access: Access, request: Request[Any, Any, Any], secret: str 
         key=COOKIE,
         value=secret or "",
         max_age=access.doors.session_s if secret else 0,
-        path="/",
+        path=link("/"),
         httponly=True,
         samesite="lax",
         secure=access.secure(request),

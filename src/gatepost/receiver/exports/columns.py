@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from gatepost.receiver.links import link
 from gatepost.store.days import zone
 from gatepost.store.store import AlarmRow, RecordRow, TerminalRow
 from gatepost.wire.codes import (
@@ -179,7 +180,7 @@ RECORD: tuple[Column[RecordRow], ...] = (
         "image",
         "Image",
         "图片",
-        lambda row, _: f"/api/v1/records/{row.id}/image" if row.has_image else "",
+        lambda row, _: link(f"/api/v1/records/{row.id}/image") if row.has_image else "",
         30,
     ),
 )

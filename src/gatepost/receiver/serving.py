@@ -1,0 +1,158 @@
+"""Sockets, certificates, and the server on them: how connections come in.
+
+Rules:
+
+* TLS 1.2 or later. A certificate is replaced without a restart: :meth:`Certificate.reload` (SIGHUP) serves the new
+  one to the next connection, or keeps the old one and says why.
+* A handshake has the time that a head has: whoever opens a connection and says nothing is gone.
+* Stop: no new connection, then the replies to what was accepted. The process ends it, not uvicorn: see
+  :mod:`gatepost.receiver.app`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from msgspec import Struct
+
+from gatepost.errors import SettingsError
+from gatepost.receiver.connection import GuardedProtocol
+from gatepost.receiver.guard import Guard
+
+__all__ = ["Certificate", "Place", "Server", "listen"]
+
+BACKLOG = 2048
+
+
+def listen(address: str, *, setting: str = "listen") -> list[socket.socket]:
+    """Bind ``HOST:PORT``. Raises :class:`~gatepost.errors.SettingsError`, which names ``setting``."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise SettingsError(setting, f"must be HOST:PORT, such as 127.0.0.1:8080, not {address!r}")
+    try:
+        infos = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, name = infos[0]
+        both = host == "::" and socket.has_dualstack_ipv6()  # "everywhere" means IPv4 as well
+        bound = socket.create_server(name[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SettingsError(setting, f"cannot be {address}: {why}; give another HOST:PORT") from None
+    bound.setblocking(False)
+    return [bound]
+
+
+class Certificate:
+    """A certificate and its key, as they stand in two files now."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        """Raises :class:`~gatepost.errors.SettingsError` for what is no such pair."""
+        self._certificate = certificate
+        self._key = key
+        self.context = self._load()
+
+    def reload(self) -> None:
+        """Take over what stands in the files now. Raises ``SettingsError``, and goes on with what it had."""
+        self._load()  # in a context of its own first: half a pair must not come into the one that is in use
+        self.context.load_cert_chain(self._certificate, self._key)
+
+    def _load(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        try:
+            context.load_cert_chain(self._certificate, self._key, password=_refuse_password)
+        except ssl.SSLError as error:
+            raise SettingsError(
+                "certificate_file", f"and key_file are no certificate with its key: {error.reason or error}"
+            ) from None
+        except OSError as error:
+            raise SettingsError(
+                "certificate_file", f"or key_file cannot be read: {error.strerror or error}"
+            ) from None
+        return context
+
+
+def _refuse_password() -> str:
+    raise SettingsError("key_file", "is protected by a password; give a key that is not")
+
+
+class Place(Struct, frozen=True):
+    """Where a server listens, and by whose rules."""
+
+    sockets: Sequence[socket.socket]
+    guard: Guard
+    certificate: Certificate | None = None
+
+    @property
+    def address(self) -> str:
+        """``http://127.0.0.1:8080``."""
+        host, port = self.sockets[0].getsockname()[:2]
+        scheme = "http" if self.certificate is None else "https"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """uvicorn with our connections, and without its own handling of signals."""
+
+    def __init__(
+        self,
+        app: Any,
+        place: Place,
+        *,
+        stop_timeout_s: float,
+        lifespan: bool = True,
+        listening: Callable[[], None] = lambda: None,
+        stopping: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``stopping`` is called before it waits for replies: what would never end is to end now.
+
+        ``lifespan``: whether the application is told of start and stop; of two servers on one, one does.
+        """
+        config = uvicorn.Config(
+            app,
+            ws="none",
+            interface="asgi3",
+            lifespan="on" if lifespan else "off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # whom to believe is ours to say: identify.py
+            timeout_graceful_shutdown=max(1, round(stop_timeout_s)),
+        )
+        super().__init__(config)
+        self._place = place
+        self._listening = listening
+        self._stopping = stopping
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.lifespan.startup()
+        loop, certificate = asyncio.get_running_loop(), self._place.certificate
+        secure: dict[str, Any] = {}
+        if certificate is not None:
+            handshake_s = self._place.guard.limits.head_s
+            secure = {"ssl": certificate.context, "ssl_handshake_timeout": handshake_s}
+        self.servers = [
+            await loop.create_server(self._connection, sock=each, backlog=BACKLOG, **secure)
+            for each in self._place.sockets
+        ]
+        self.started = True
+        self._listening()
+
+    def _connection(self) -> GuardedProtocol:
+        return GuardedProtocol(self.config, self.server_state, self.lifespan.state, guard=self._place.guard)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stopping()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
