@@ -1,22 +1,16 @@
+"""``gatepost serve``."""
+
 from pathlib import Path
 
-import pytest
-
-from gatepost.console import routes
-from gatepost.console.assets import AssetsMissing
-from gatepost.console.commands import console_pages
-from gatepost.settings import ReceiverSettings
-from gatepost.store.sqlite import SqliteStore
+from tests.receiver.kit import Process
 
 
-def test_events_are_taken_also_where_the_console_was_not_built(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def missing(*_: object) -> None:
-        raise AssetsMissing
-
-    monkeypatch.setattr(routes, "routes", missing)
-    store = SqliteStore.open(tmp_path / "data")
-    assert console_pages(store, ReceiverSettings()) == ()
-    store.close()
-    assert "hatch_build.py" in capsys.readouterr().err
+async def test_serve_answers_pushes_pages_and_the_api_on_one_address(tmp_path: Path) -> None:
+    process = await Process.start(tmp_path / "data")
+    try:
+        assert (await process.request("GET", "/healthz")).status == 200
+        page = await process.request("GET", "/login")
+        assert b"<h1>Log in</h1>" in page.body
+        assert (await process.request("GET", "/api/v1/stats")).status == 200
+    finally:
+        assert await process.stop() == 0

@@ -211,12 +211,13 @@ async def serving(
     *,
     real_time: bool = False,
     certificate: Certificate | None = None,
+    pages: app.Pages | None = None,
 ) -> AsyncIterator[Running]:
     """Run a receiver in this process, on a port of its own; with ``real_time`` time-outs pass by themselves."""
     settings = settings or ReceiverSettings()
     clock = Clock(0.0)
     monotonic = time.monotonic if real_time else clock
-    async with app.Receiver(store, settings, now=time.time, monotonic=monotonic) as receiver:
+    async with app.Receiver(store, settings, pages=pages, now=time.time, monotonic=monotonic) as receiver:
         desk = listen("127.0.0.1:0")
         door = listen(settings.ingest_listen) if settings.ingest_listen else []
         started = [asyncio.Event() for _ in range(2 if door else 1)]
@@ -252,13 +253,20 @@ async def serving(
 
 @contextlib.asynccontextmanager
 async def receiving(
-    folder: Path, *, real_time: bool = False, certificate: Certificate | None = None, **settings: Any
+    folder: Path,
+    *,
+    real_time: bool = False,
+    certificate: Certificate | None = None,
+    pages: app.Pages | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a receiver on SQLite in ``folder``."""
     store = SqliteStore.open(folder)
     try:
         values = ReceiverSettings(**settings)
-        async with serving(store, values, real_time=real_time, certificate=certificate) as running:
+        async with serving(
+            store, values, real_time=real_time, certificate=certificate, pages=pages
+        ) as running:
             yield running
     finally:
         store.close()

@@ -35,6 +35,8 @@ _CODED = {
 _WORDS = {
     "passed": {"true": "records.passed", "false": "records.refused"},
     "has_image": {"true": "records.with_image", "false": "records.without_image"},
+    "strangers": {"true": "frame.yes"},
+    "outside_time": {"true": "frame.yes"},
     "order": {"oldest": "records.oldest"},
 }
 _TITLES = {
@@ -51,6 +53,8 @@ _TITLES = {
     "abnormal_type": "records.abnormal",
     "entry_mode": "records.how",
     "has_image": "records.image",
+    "strangers": "records.strangers",
+    "outside_time": "records.outside_time",
     "order": "records.order",
     "group": "people.group",
     "type": "records.type",
@@ -140,6 +144,8 @@ class Filters:
             abnormal_type=self._number("abnormal_type"),
             entry_mode=self._number("entry_mode"),
             has_image=self._flag("has_image"),
+            strangers=self._flag("strangers") or False,
+            outside_time=self._flag("outside_time") or False,
             q=self.plain.get("q"),
             order="oldest" if self.plain.get("order") == "oldest" else "newest",
         )

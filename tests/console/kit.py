@@ -1,0 +1,83 @@
+"""What the tests of the console share: a browser that is none, but has cookies and says where it is from."""
+
+import html
+import re
+from urllib.parse import urlencode
+
+import argon2
+from msgspec import Struct
+from tests.receiver.kit import Answer, Running
+
+from gatepost.receiver.auth import Doors
+from gatepost.store.accounts import Accounts, Role
+
+PASSWORD = "correct horse battery"
+
+
+class Text(Struct, frozen=True):
+    """An answer, as a person sees it."""
+
+    status: int
+    headers: dict[str, str]
+    html: str
+
+    @property
+    def words(self) -> str:
+        """The text of the page, without its markup."""
+        bare = re.sub(r"<(script|style)\b.*?</\1>", "", self.html, flags=re.S)
+        return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", bare)))
+
+    @property
+    def location(self) -> str:
+        return self.headers.get("location", "")
+
+    @property
+    def title(self) -> str:
+        found = re.search(r"<h1[^>]*>(.*?)</h1>", self.html, re.S)
+        return html.unescape(re.sub(r"<[^>]+>", "", found[1])).strip() if found else ""
+
+
+class Desk:
+    """Pages of a console, asked as somebody with a role."""
+
+    def __init__(self, running: Running, cookies: dict[str, str]) -> None:
+        self.running = running
+        self.cookies = cookies
+        self.store = running.store
+
+    @classmethod
+    async def made(cls, running: Running) -> "Desk":
+        """With an account of each role, called like it."""
+        accounts = Accounts(running.store)
+        # As weak as it gets: what is tested here is not the hash.
+        hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+        doors = Doors(accounts, now=lambda: running.receiver.access.doors.now_ms() / 1000, hasher=hasher)
+        cookies = {}
+        roles: tuple[Role, ...] = ("viewer", "operator", "admin")
+        for role in roles:
+            accounts.create(role, role, doors.hash(PASSWORD), now_ms=0)
+            cookies[role] = doors.login(role, PASSWORD, address="127.0.0.1")[0]
+        return cls(running, cookies)
+
+    async def get(self, path: str, who: str | None = "admin", **headers: str) -> Text:
+        return self._text(await self.running.request("GET", path, headers=self._headers(who, headers)))
+
+    async def post(
+        self, path: str, who: str | None = "admin", *, headers: dict[str, str] | None = None, **form: object
+    ) -> Text:
+        """Send a form, as a page of ours does."""
+        sent = self._headers(who, {"sec-fetch-site": "same-origin", **(headers or {})})
+        sent["content-type"] = "application/x-www-form-urlencoded"
+        body = urlencode(form, doseq=True).encode()
+        return self._text(await self.running.request("POST", path, body, sent))
+
+    def _headers(self, who: str | None, headers: dict[str, str]) -> dict[str, str]:
+        cookies = [f"gatepost_session={self.cookies[who]}"] if who is not None else []
+        cookies += [headers.pop("cookie")] if "cookie" in headers else []
+        return {name.replace("_", "-"): value for name, value in headers.items()} | (
+            {"cookie": "; ".join(cookies)} if cookies else {}
+        )
+
+    @staticmethod
+    def _text(answer: Answer) -> Text:
+        return Text(answer.status, answer.headers, answer.body.decode("utf-8", "replace"))

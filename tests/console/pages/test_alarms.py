@@ -1,0 +1,53 @@
+"""Alarms: their list, their life, their acknowledgement."""
+
+from tests.console.kit import Desk
+from tests.receiver.kit import alarm, record
+
+from gatepost.store.accounts import Accounts
+
+
+async def raised(desk: Desk) -> int:
+    await desk.running.push(record())
+    await desk.running.push(alarm())
+    return desk.running.alarms()[0].id
+
+
+async def test_an_alarm_is_acknowledged_with_a_note_and_that_is_noted(desk: Desk) -> None:
+    alarm_id = await raised(desk)
+    answer = await desk.post(
+        f"/alarms/{alarm_id}/acknowledge", "operator", note="拆机维护 <i>", back="/alarms?show=open"
+    )
+    assert (answer.status, answer.location) == (303, "/alarms?show=open&done=acknowledged")
+    page = await desk.get("/alarms?show=acknowledged", "viewer")
+    assert "拆机维护 <i>" in page.words
+    assert "<i>" not in page.html
+    assert Accounts(desk.store).audit(action="alarm.acknowledged").items[0].subject == str(alarm_id)
+
+
+async def test_the_tabs_show_each_kind(desk: Desk) -> None:
+    await raised(desk)
+    await desk.running.push(alarm(trace_id="T-2", code=20003))
+    await desk.running.push(alarm(trace_id="T-2", code=20003, status=3))
+    assert "fire alarm" in (await desk.get("/alarms?show=cleared")).words
+    assert "fire alarm" not in (await desk.get("/alarms?show=open")).words
+    assert "No alarms." in (await desk.get("/alarms?show=clear_failed")).words
+
+
+async def test_an_alarm_that_is_none_is_not_acknowledged(desk: Desk) -> None:
+    assert (await desk.post("/alarms/999/acknowledge", note="x")).status == 404
+    assert (await desk.post(f"/alarms/{1 << 70}/acknowledge", note="x")).status == 404
+    assert (await desk.get("/alarms/999")).status == 404
+
+
+async def test_alarms_are_exported(desk: Desk) -> None:
+    await raised(desk)
+    answer = await desk.get("/alarms/export?format=csv&show=open", "operator")
+    assert "device tampered with" in answer.html
+    assert (await desk.get("/alarms/export?format=csv&show=cleared", "operator")).html.count("\n") == 1
+
+
+async def test_the_panel_has_every_step_as_it_was_pushed(desk: Desk) -> None:
+    alarm_id = await raised(desk)
+    panel = await desk.get(f"/alarms/{alarm_id}", "viewer", x_part="panel")
+    assert "T-1" in panel.words
+    assert '"trace_id": "T-1"' in panel.words

@@ -1,0 +1,49 @@
+"""Attendance of a day and of a month."""
+
+import csv
+import io
+
+from tests.console.kit import Desk
+from tests.receiver.kit import record
+
+from gatepost.store.accounts import Accounts
+
+
+async def test_a_day_shows_who_was_there_and_how_many_of_each_group(desk: Desk) -> None:
+    await desk.running.push(record())
+    page = await desk.get("/attendance?day=2023-05-29", "viewer")
+    assert "王五" in page.words
+    assert "07:01" in page.words
+    assert "测试3 1 of 1" in page.words
+    absent = await desk.get("/attendance?day=2023-05-30", "viewer")
+    assert "not seen" in absent.words
+    assert "测试3 0 of 1" in absent.words
+
+
+async def test_a_month_has_a_column_for_each_of_its_days(desk: Desk) -> None:
+    await desk.running.push(record())
+    page = await desk.get("/attendance?month=2023-05", "viewer")
+    assert page.html.count('scope="col"') == 33
+    assert page.html.count(" there") == 1
+
+
+async def test_it_is_exported_for_operators_and_noted(desk: Desk) -> None:
+    await desk.running.push(record())
+    answer = await desk.get("/attendance/export?format=csv&month=2023-05", "operator")
+    rows = list(csv.DictReader(io.StringIO(answer.html.removeprefix("\ufeff"))))
+    assert [(row["Name"], row["Day"], row["First in"]) for row in rows] == [
+        ("王五", "2023-05-29", "2023-05-29 07:01:55")
+    ]
+    assert Accounts(desk.store).audit(action="attendance.exported").items[0].detail["first"] == "2023-05-01"
+    assert (await desk.get("/attendance/export?format=xlsx&month=2023-05", "operator")).html.startswith("PK")
+    assert (await desk.get("/attendance/export?format=pdf", "operator")).status == 400
+    assert (await desk.get("/attendance/export", "viewer")).status == 403
+
+
+async def test_a_form_keeps_the_day_or_the_month(desk: Desk) -> None:
+    assert (await desk.post("/attendance", "viewer", day="2023-05-29", group="3")).location == (
+        "/attendance?day=2023-05-29&group=3"
+    )
+    assert (await desk.post("/attendance", "viewer", month="2023-05", q="王")).location.startswith(
+        "/attendance?month=2023-05&q=~"
+    )

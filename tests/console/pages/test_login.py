@@ -1,0 +1,61 @@
+"""The way in and out."""
+
+import pytest
+from tests.console.kit import PASSWORD, Desk
+
+from gatepost.console.words import COOKIE
+
+
+async def test_a_login_opens_a_session_and_leads_to_the_page_that_was_asked_for(desk: Desk) -> None:
+    desk.store.ensure_terminal("SN-1", now_ms=0)
+    answer = await desk.post("/login", None, name="viewer", password=PASSWORD, next="/alarms?show=open")
+    assert (answer.status, answer.location) == (303, "/alarms?show=open")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+
+
+async def test_the_first_login_of_an_administrator_leads_to_the_first_steps(desk: Desk) -> None:
+    answer = await desk.post("/login", None, name="admin", password=PASSWORD, next="/")
+    assert answer.location == "/welcome"
+
+
+async def test_a_wrong_password_is_said_and_the_name_is_still_there(desk: Desk) -> None:
+    answer = await desk.post("/login", None, name='vi"ewer', password="wrong")
+    assert answer.status == 401
+    assert "The name or the password is wrong." in answer.words
+    assert 'value="vi&#34;ewer"' in answer.html
+    assert "set-cookie" not in answer.headers
+
+
+async def test_after_some_failures_one_has_to_wait(desk: Desk) -> None:
+    answers = [await desk.post("/login", None, name="viewer", password="wrong") for _ in range(12)]
+    assert answers[-1].status == 429
+    assert "Too many attempts." in answers[-1].words
+
+
+@pytest.mark.parametrize("path", ["/login", "/language"])
+async def test_another_site_cannot_send_this_form(desk: Desk, path: str) -> None:
+    headers = {"sec-fetch-site": "cross-site"}
+    answer = await desk.post(path, None, headers=headers, name="viewer", password=PASSWORD, language="zh")
+    assert answer.status == 403
+    assert "set-cookie" not in answer.headers
+
+
+async def test_one_is_never_led_to_another_site(desk: Desk) -> None:
+    desk.store.ensure_terminal("SN-1", now_ms=0)
+    answer = await desk.post("/login", None, name="viewer", password=PASSWORD, next="//evil.example/")
+    assert answer.location == "/"
+
+
+async def test_logging_out_ends_the_session(desk: Desk) -> None:
+    assert (await desk.post("/logout", "viewer")).location == "/login"
+    assert (await desk.get("/records", "viewer")).status == 303
+
+
+async def test_the_language_is_kept_by_the_browser(desk: Desk) -> None:
+    answer = await desk.post("/language", None, language="zh", back="/login")
+    assert answer.location == "/login"
+    assert answer.headers["set-cookie"].startswith(f"{COOKIE}=zh;")
+    assert "登录" in (await desk.get("/login", None, cookie=f"{COOKIE}=zh")).words
+    assert f"{COOKIE}=en;" in (await desk.post("/language", None, language="tlh")).headers["set-cookie"]

@@ -1,0 +1,62 @@
+"""The table of records, and one of them."""
+
+import pytest
+from tests.console.kit import Desk
+from tests.receiver.kit import record
+
+from gatepost.store.accounts import Accounts
+
+
+async def test_the_table_shows_what_the_filters_leave(desk: Desk) -> None:
+    await desk.running.push(record(uuid="u-1"))
+    await desk.running.push(record(uuid="u-2", **{"pass": False}, abnormal_type=20002))
+    everything, refused = await desk.get("/records"), await desk.get("/records?passed=false")
+    assert everything.html.count("data-panel") == 2
+    assert refused.html.count("data-panel") == 1
+    assert "outside the permitted hours" in refused.words
+
+
+async def test_a_form_leads_to_an_address_without_names(desk: Desk) -> None:
+    answer = await desk.post("/records", "viewer", q="王五", passed="true")
+    assert answer.status == 303
+    assert answer.location.startswith("/records?q=~")
+
+
+async def test_a_record_is_shown_in_full_as_a_page_and_as_a_panel(desk: Desk) -> None:
+    await desk.running.push(record())
+    page = await desk.get("/records/1", "viewer")
+    panel = await desk.get("/records/1", "viewer", x_part="panel")
+    for text in ("王五", "23385", "employee", "face, card, QR code or PIN", "测试3", "u-1", "0.930"):
+        assert text in page.words
+        assert text in panel.words
+    assert "<html" in page.html
+    assert "<html" not in panel.html
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx", "jsonl", "zip"])
+async def test_what_is_filtered_is_exported_and_noted(desk: Desk, form: str) -> None:
+    await desk.running.push(record())
+    answer = await desk.get(f"/records/export?format={form}&passed=true", "operator")
+    assert answer.status == 200
+    assert "attachment" in answer.headers["content-disposition"]
+    line = Accounts(desk.store).audit(action="records.exported").items[0]
+    assert line.actor == "operator"
+    assert line.detail["passed"] is True
+
+
+async def test_an_export_speaks_the_language_of_the_page(desk: Desk) -> None:
+    await desk.running.push(record())
+    assert "姓名" in (await desk.get("/records/export?format=csv", accept_language="zh")).html
+
+
+async def test_an_export_of_another_kind_is_refused_in_words(desk: Desk) -> None:
+    answer = await desk.get("/records/export?format=pdf")
+    assert answer.status == 400
+    assert "format is one of" in answer.words
+
+
+async def test_a_held_terminals_record_is_not_listed(desk: Desk) -> None:
+    desk.store.ensure_terminal("SN-1", now_ms=0, state="held")
+    await desk.running.receiver.refresh()
+    await desk.running.push(record())
+    assert "data-panel" not in (await desk.get("/records")).html

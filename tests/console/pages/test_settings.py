@@ -1,0 +1,71 @@
+"""Settings, sites, users and tokens."""
+
+import re
+
+from tests.console.kit import Desk
+
+from gatepost.store.accounts import Accounts
+
+
+async def test_a_site_is_made_and_changed_with_its_clock(desk: Desk) -> None:
+    await desk.post("/settings/sites", name="Campus", timezone="Asia/Shanghai")
+    await desk.post("/settings/sites/1", name="Head office", timezone="Europe/Berlin")
+    assert [(site.name, site.timezone) for site in desk.store.sites()] == [
+        ("Head office", "Europe/Berlin"),
+        ("Campus", "Asia/Shanghai"),
+    ]
+    for form in ({"name": "X", "timezone": "Mars/Olympus"}, {"name": "", "timezone": "UTC"}):
+        assert (await desk.post("/settings/sites", **form)).status == 400
+    assert (await desk.post("/settings/sites", name="Campus", timezone="UTC")).status == 400
+
+
+async def test_settings_are_shown_without_their_secrets_and_with_what_is_kept_how_long(desk: Desk) -> None:
+    page = await desk.get("/settings")
+    assert "max_body_bytes" in page.words
+    assert "Images of strangers" in page.words
+    assert "30 d" in page.words
+
+
+async def test_a_user_is_made_changed_and_locked_out(desk: Desk) -> None:
+    await desk.post("/settings/users", name="wang", role="viewer", password="long enough")
+    account = Accounts(desk.store).account("wang")
+    assert account is not None
+    await desk.post(f"/settings/users/{account.id}", role="operator")
+    await desk.post(f"/settings/users/{account.id}", disabled="yes")
+    changed = Accounts(desk.store).account("wang")
+    assert changed is not None
+    assert (changed.role, changed.disabled) == ("operator", True)
+
+
+async def test_what_is_wrong_with_a_user_is_said(desk: Desk) -> None:
+    for form in (
+        {"name": "wang", "role": "viewer", "password": "short"},
+        {"name": "", "role": "viewer", "password": "long enough"},
+        {"name": "wang", "role": "king", "password": "long enough"},
+        {"name": "viewer", "role": "viewer", "password": "long enough"},
+    ):
+        answer = await desk.post("/settings/users", **form)
+        assert answer.status == 400
+        assert 'role="alert"' in answer.html
+    admin = Accounts(desk.store).account("admin")
+    assert admin is not None
+    assert "last administrator" in (await desk.post(f"/settings/users/{admin.id}", role="viewer")).words
+    assert (await desk.post("/settings/users/999", role="viewer")).status == 404
+
+
+async def test_a_token_is_told_once_and_withdrawn(desk: Desk) -> None:
+    page = await desk.post("/settings/tokens", name="payroll", role="viewer", days="30")
+    found = re.search(r'id="secret">([^<]+)<', page.html)
+    assert found
+    assert found[1] not in (await desk.get("/settings/users")).html
+    token = Accounts(desk.store).tokens()[0]
+    assert token.expires_at is not None
+    assert (await desk.post(f"/settings/tokens/{token.id}/revoke")).location == "/settings/users?done=revoked"
+    assert Accounts(desk.store).tokens()[0].revoked_at is not None
+
+
+async def test_days_of_a_token_are_a_number(desk: Desk) -> None:
+    for days in ("soon", "-1", "99999"):
+        answer = await desk.post("/settings/tokens", name="payroll", role="viewer", days=days)
+        assert answer.status == 400
+        assert "Days are a number up to 3650." in answer.words

@@ -1,0 +1,36 @@
+"""Statistics: each chart stands on a table."""
+
+import re
+
+from tests.console.kit import Desk
+from tests.receiver.kit import record
+
+
+async def test_each_chart_has_its_numbers_as_a_table(desk: Desk) -> None:
+    await desk.running.push(record(uuid="u-1"))
+    await desk.running.push(record(uuid="u-2", recognitionType=3, **{"pass": False}))
+    page = await desk.get("/statistics?day=2023-05-29", "viewer")
+    charts = re.findall(r"<figure.*?</figure>", page.html, re.S)
+    assert len(charts) >= 5
+    assert all("<table>" in chart and "<canvas" in chart for chart in charts)
+    by_hour = next(chart for chart in charts if "By hour" in chart)
+    assert by_hour.count("<tr>") == 25
+    assert re.search(r'<th scope="row">07</th><td>1</td><td>1</td><td>0</td>', by_hour)
+
+
+async def test_a_month_has_a_heat_map_of_days_and_hours(desk: Desk) -> None:
+    await desk.running.push(record())
+    page = await desk.get("/statistics?month=2023-05", "viewer")
+    assert 'data-chart="heat"' in page.html
+    assert "05-29 Mon" in page.words
+
+
+async def test_one_terminal_alone_is_counted(desk: Desk) -> None:
+    await desk.running.push(record())
+    assert "1 Records" in (await desk.get("/statistics?day=2023-05-29&terminal=SN-1")).words
+    assert "Nothing in these days." in (await desk.get("/statistics?day=2023-05-29&terminal=SN-9")).words
+
+
+async def test_an_address_that_makes_no_sense_shows_the_last_days(desk: Desk) -> None:
+    page = await desk.get("/statistics?day=yesterday&site=x&month=")
+    assert page.status == 200

@@ -1,0 +1,84 @@
+"""Terminals: their list, their settings, their addresses."""
+
+import html
+import re
+
+from tests.console.kit import Desk, Text
+from tests.receiver.kit import record
+
+from gatepost.store.accounts import Accounts
+
+
+def address(page: Text) -> str:
+    found = re.search(r'id="address">([^<]+)<', page.html)
+    assert found
+    return html.unescape(found[1])
+
+
+async def test_a_terminal_is_made_and_its_address_told_this_once(desk: Desk) -> None:
+    page = await desk.post("/terminals", name="Gate", serial="SN-7", site="1")
+    told = address(page)
+    assert "/Record/" in told
+    token = told.rpartition("/")[2]
+    assert (await desk.running.push(record(deviceSN="SN-7"), path=f"/Record/{token}")).json["code"] == 200
+    again = await desk.get("/terminals/1")
+    assert token not in again.html
+    assert token not in str(Accounts(desk.store).audit().items)
+
+
+async def test_what_is_wrong_with_a_new_terminal_is_said_and_what_was_typed_is_still_there(
+    desk: Desk,
+) -> None:
+    await desk.post("/terminals", name="Gate", serial="SN-7")
+    again = await desk.post("/terminals", name="Other", serial="SN-7")
+    assert again.status == 400
+    assert "already a terminal" in again.words
+    assert 'value="Other"' in again.html
+    assert (await desk.post("/terminals", name="X", timezone="Mars/Olympus")).status == 400
+
+
+async def test_settings_of_a_terminal_are_changed_and_count_at_once(desk: Desk) -> None:
+    await desk.running.push(record())
+    answer = await desk.post("/terminals/1", name="Main gate", site="1", networks="10.9.0.0/16, 10.8.0.0/16")
+    assert answer.location == "/terminals/1?done=saved"
+    row = desk.store.terminal(1)
+    assert row is not None
+    assert (row.name, row.networks) == ("Main gate", ("10.9.0.0/16", "10.8.0.0/16"))
+    assert (await desk.running.push(record(uuid="u-2"))).json["code"] != 200
+    wrong = await desk.post("/terminals/1", name="Main gate", networks="here")
+    assert wrong.status == 400
+    assert "networks" in wrong.words
+
+
+async def test_a_state_is_one_that_there_is(desk: Desk) -> None:
+    await desk.running.push(record())
+    assert (await desk.post("/terminals/1/state", state="held")).location == "/terminals/1?done=saved"
+    assert (await desk.post("/terminals/1/approve", "operator", back="/terminals")).status == 303
+    assert (await desk.post("/terminals/1/state", state="broken")).status == 400
+    assert (await desk.post("/terminals/99/state", state="held")).status == 404
+    assert (await desk.post("/terminals/99/approve")).status == 404
+
+
+async def test_another_address_ends_the_one_before(desk: Desk) -> None:
+    first = address(await desk.post("/terminals", name="Gate", serial="SN-7")).rpartition("/")[2]
+    second = address(await desk.post("/terminals/1/token")).rpartition("/")[2]
+    assert first != second
+    pushed = record(deviceSN="SN-7")
+    assert (await desk.running.push(pushed, path=f"/Record/{first}")).json.get("code") != 200
+    assert (await desk.running.push(pushed, path=f"/Record/{second}")).json["code"] == 200
+    assert (await desk.post("/terminals/99/token")).status == 404
+
+
+async def test_what_wants_somebody_comes_first(desk: Desk) -> None:
+    for serial, state in (("A-RETIRED", "retired"), ("B-FINE", "approved"), ("C-HELD", "held")):
+        desk.store.create_terminal(now_ms=0, serial=serial, state=state)
+    page = await desk.get("/terminals", "viewer")
+    assert page.words.index("C-HELD") < page.words.index("B-FINE") < page.words.index("A-RETIRED")
+    assert "B-FINE" not in (await desk.get("/terminals?show=retired")).words
+    assert "A-RETIRED" not in (await desk.get("/terminals?q=fine")).words
+
+
+async def test_an_operator_is_told_how_to_set_one_up_and_a_viewer_is_not_asked_to(desk: Desk) -> None:
+    assert (await desk.get("/terminals/new", "operator")).status == 403
+    page = await desk.get("/terminals/new", "admin")
+    assert '{"event_dest": "http://receiver/Record", "enabled": true}' in page.words

@@ -1,0 +1,104 @@
+"""Filters: out of an address, out of a form, into a question to the store."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from tests.console.test_desk import asked, desk
+
+from gatepost.console.desk import Desk
+from gatepost.console.filters import PEOPLE, RECORDS, Filters
+from gatepost.console.forms import Form
+from gatepost.store.store import RecordQuery
+
+assert desk  # a fixture
+
+
+def filters(desk: Desk, **query: Any) -> Filters:
+    return Filters(asked(desk, "/records", **query))
+
+
+def test_every_filter_of_the_api_is_one_of_the_page() -> None:
+    of_the_api = set(RecordQuery.__struct_fields__) - {"limit", "cursor", "include_held"}
+    assert of_the_api - {"site_id"} == set(RECORDS) - {"site"}
+
+
+def test_an_address_becomes_a_question(desk: Desk) -> None:
+    asked_for = filters(
+        desk, person="5", job_number="J1", recognition_type="3", passed="false", abnormal_type="40001", entry_mode="1",
+        has_image="true", order="oldest", site="1", q=desk.seal.close("王"), name=desk.seal.close("五"),
+        terminal="SN-9", strangers="true", outside_time="true",
+    )  # fmt: skip
+    assert asked_for.records() == RecordQuery(
+        person="5", job_number="J1", recognition_type=3, passed=False, abnormal_type=40001, entry_mode=1,
+        has_image=True, order="oldest", site_id=1, q="王", name="五", terminal="SN-9",
+        strangers=True, outside_time=True,
+    )  # fmt: skip
+    assert asked_for.wrong == []
+
+
+def test_a_local_time_is_of_the_terminals_clock_or_else_the_sites(desk: Desk) -> None:
+    desk.store.update_site(1, timezone="Asia/Shanghai")
+    new_york = desk.store.create_terminal(now_ms=0, serial="NY", timezone="America/New_York")
+    at = "2024-05-06T08:00"
+    assert filters(desk, since=at).records().since == datetime(2024, 5, 6, 0, 0, tzinfo=UTC)
+    there = filters(desk, since=at, terminal="NY")
+    assert there.records().since == datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
+    assert there.records().terminal == new_york.id
+    assert filters(desk, since="2024-05-06T08:00:00Z").records().since == datetime(2024, 5, 6, 8, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("passed", "maybe"),
+        ("recognition_type", "x"),
+        ("since", "soon"),
+        ("site", "1e9"),
+        ("entry_mode", "9" * 40),
+    ],
+)
+def test_a_value_that_makes_no_sense_does_not_filter_and_is_said(desk: Desk, name: str, value: str) -> None:
+    found = filters(desk, **{name: value})
+    assert found.records() == RecordQuery()
+    assert len(found.wrong) == 1
+
+
+def test_a_form_becomes_an_address_in_which_nobody_is_called_by_name(desk: Desk) -> None:
+    form = Form("q=王五&passed=true&since=&terminal=++&name=赵&unknown=1".encode())
+    address = filters(desk).address("/records", form)
+    assert address.startswith("/records?q=~")
+    assert "passed=true" in address
+    assert "since" not in address
+    assert "unknown" not in address
+    assert "%" not in address
+
+
+def test_plain_words_in_an_address_are_sealed(desk: Desk) -> None:
+    found = filters(desk, q="王五", passed="true")
+    sealed = found.sealed()
+    assert sealed is not None
+    assert sealed.startswith("/records?q=~")
+    assert filters(desk, q=desk.seal.close("王五")).sealed() is None
+
+
+def test_a_seal_of_another_receiver_is_said_and_filters_nothing(desk: Desk) -> None:
+    found = filters(desk, q="~AAAAAAAAAAAAAAAAAAAAAAAA")
+    assert found.unsealed
+    assert found.records() == RecordQuery()
+
+
+def test_chips_say_in_words_what_is_filtered_by(desk: Desk) -> None:
+    found = filters(desk, recognition_type="3", passed="false", q=desk.seal.close("王"))
+    assert [(title, value) for title, value, _ in found.chips()] == [
+        ("Name or number", "王"),
+        ("Recognised as", "stranger"),
+        ("Result", "refused"),
+    ]
+    assert found.chips()[2][2].endswith("recognition_type=3&q=" + desk.seal.close("王"))
+
+
+def test_people_are_filtered_by_group_and_kind(desk: Desk) -> None:
+    view = asked(desk, "/people", group="3", type="2", site="1", passed="true")
+    query = Filters(view, PEOPLE).people()
+    assert (query.group, query.type, query.site_id) == ("3", 2, 1)

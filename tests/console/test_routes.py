@@ -1,0 +1,139 @@
+"""The console as it is put together: who gets in, what an error looks like, what each answer forbids."""
+
+import gzip
+import re
+
+import pytest
+from tests.console.kit import Desk
+from tests.receiver.kit import record
+
+from gatepost.console.pages import records
+from gatepost.console.routes import PAGES
+from gatepost.errors import StoreUnavailable
+
+OPEN = {"/login", "/language"}
+
+
+def every_route() -> list[tuple[str, str, dict[str, object]]]:
+    found = []
+    for controller in PAGES:
+        for name in vars(controller):
+            handler = getattr(controller, name)
+            if hasattr(handler, "http_methods"):
+                base = vars(controller).get("path", "")
+                for path in handler.paths:
+                    options = {**vars(controller).get("opt", {}), **handler.opt}
+                    found += [
+                        (method, base + path.rstrip("/") or "/", options) for method in handler.http_methods
+                    ]
+    return found
+
+
+def test_every_route_says_who_may_call_it() -> None:
+    routes_found = every_route()
+    assert len(routes_found) > 40
+    for method, path, options in routes_found:
+        assert options.get("role") or (options.get("open") and path in OPEN), (method, path)
+
+
+def test_every_change_is_a_post_and_needs_more_than_to_look() -> None:
+    by_looking = {"/logout", "/account/password", "/records", "/people", "/attendance", *OPEN}
+    for method, path, options in every_route():
+        assert method in ("GET", "HEAD", "POST")
+        if method == "POST" and path not in by_looking:
+            assert options["role"] in ("operator", "admin"), path
+
+
+@pytest.mark.parametrize("path", ["/", "/records?passed=true", "/settings", "/since?after=1"])
+async def test_whoever_is_not_logged_in_is_led_to_the_login_and_back(desk: Desk, path: str) -> None:
+    answer = await desk.get(path, who=None)
+    assert answer.status == 303
+    assert answer.location.startswith("/login")
+    if path != "/":
+        assert answer.location.startswith("/login?next=/")
+
+
+async def test_a_script_is_told_that_the_session_is_over(desk: Desk) -> None:
+    assert (await desk.get("/since?after=1", who=None, x_part="live")).status == 401
+
+
+async def test_an_error_is_a_page_in_the_language_of_whoever_looks(desk: Desk) -> None:
+    assert "没有这个页面" in (await desk.get("/records/77", accept_language="zh-CN")).words
+    forbidden = await desk.get("/settings", who="viewer")
+    assert forbidden.status == 403
+    assert "It needs: administrator" in forbidden.words
+    assert (await desk.get("/records?cursor=nonsense")).status == 400
+    assert (await desk.get("/since?after=x")).status == 400
+
+
+async def test_a_store_that_does_not_answer_is_a_503_and_no_traceback(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreUnavailable("the disk is full; make room")
+
+    monkeypatch.setattr(desk.store, "sites", fail)
+    answer = await desk.get("/records")
+    assert answer.status == 503
+    assert answer.html == "gatepost: the disk is full; make room"
+
+
+async def test_what_nobody_expected_is_a_page_that_tells_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("王五 12345")
+
+    monkeypatch.setattr(records, "read", fail)
+    answer = await desk.get("/records")
+    assert answer.status == 500
+    assert "王五" not in answer.html
+
+
+async def test_every_answer_forbids_what_is_not_ours(desk: Desk) -> None:
+    await desk.running.push(record())
+    for path in ("/login", "/", "/records", "/records/1", "/settings", "/records/99"):
+        answer = await desk.get(path)
+        policy = answer.headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert "default-src 'none'" in policy
+        assert answer.headers["cache-control"] == "no-store"
+        assert not re.search(
+            r"<script(?![^>]*\bsrc=)|\sstyle=|<style|\son[a-z]+=|javascript:", answer.html
+        ), path
+        assert not re.search(r"""(?:src|href|action)=["'](?:https?:)?//""", answer.html), path
+
+
+async def test_a_page_is_sent_compressed(desk: Desk) -> None:
+    plain = await desk.get("/records")
+    sender = await desk.running.connect()
+    cookie = f"gatepost_session={desk.cookies['admin']}"
+    packed = await sender.request("GET", "/records", headers={"cookie": cookie, "accept-encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.body).decode()[:60] == plain.html[:60]
+
+
+async def test_what_the_build_made_is_served_to_anyone(desk: Desk) -> None:
+    page = await desk.get("/login", who=None)
+    for path in re.findall(r'(?:href|src)="(/static/[^"]+)"', page.html):
+        assert (await desk.get(path, who=None)).status == 200
+    assert (await desk.get("/static/manifest.json", who=None)).status == 404
+
+
+async def test_terminals_push_as_before(desk: Desk) -> None:
+    assert (await desk.running.push(record())).json["code"] == 200
+    assert (await desk.running.push(record(), path="/")).status != 200
+
+
+async def test_in_both_languages_every_page_is_whole(desk: Desk) -> None:
+    await desk.running.push(record())
+    await desk.running.push({"type": 7, "data": {}})
+    paths = ["/", "/records", "/records/1", "/alarms", "/people", "/people/1", "/attendance", "/statistics"]
+    paths += ["/terminals", "/terminals/1", "/terminals/new", "/quarantine", "/settings", "/settings/users"]
+    paths += ["/audit", "/account", "/welcome", "/statistics?day=2023-05-29", "/attendance?month=2023-05"]
+    for path in paths:
+        english, chinese = await desk.get(path), await desk.get(path, accept_language="zh")
+        assert (english.status, chinese.status) == (200, 200), path
+        assert '<html lang="en">' in english.html
+        assert '<html lang="zh-Hans">' in chinese.html
+        assert english.title != "" != chinese.title

@@ -1,0 +1,116 @@
+"""Every text of the console, in both languages."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import gatepost.console
+from gatepost.console.words import LANGUAGES, choose, table, words
+
+SOURCE = Path(gatepost.console.__file__).parent
+TEMPLATES = sorted((SOURCE / "templates").glob("*.html"))
+PAGES = sorted(SOURCE.rglob("*.py"))
+
+SAME = {
+    "attendance.export_csv", "attendance.of", "attendance.export_xlsx", "alarms.by", "records.uuid",
+}  # fmt: skip
+"""What is written alike in both languages."""
+
+
+def used() -> set[str]:
+    """Every key that a template or a page spells out."""
+    found: set[str] = set()
+    for file in [*TEMPLATES, *PAGES]:
+        text = file.read_text(encoding="utf-8")
+        found |= set(
+            re.findall(r"""(?:\bt|words|may_be|has)\(\s*["']([a-z_]+\.[a-z_0-9]+)["']\s*[,)]""", text)
+        )
+    return found
+
+
+def test_every_key_that_is_used_is_there() -> None:
+    assert used() - table().keys() == set()
+
+
+def test_every_key_that_is_there_is_used() -> None:
+    everything = "".join(file.read_text(encoding="utf-8") for file in [*TEMPLATES, *PAGES])
+    unused = {key for key in table() if not _put_together(key, everything) and key not in spelled(everything)}
+    assert unused == set()
+
+
+def spelled(everything: str) -> set[str]:
+    """The keys that stand in full."""
+    return {key for key in table() if f'"{key}"' in everything or f"'{key}'" in everything}
+
+
+def _put_together(key: str, everything: str) -> bool:
+    """The beginning of a key stands before what is put behind it where it is used: ``"kind." ~ kind``."""
+    page, _, what = key.partition(".")
+    stems = {f"{page}.", *(f"{page}.{what[:end]}" for end in range(1, len(what) + 1))}
+    ways = [(f'"{stem}"', f'"{stem}{{') for stem in stems]
+    return any(way in everything for pair in ways for way in pair)
+
+
+def test_every_text_is_there_in_both_languages() -> None:
+    for key, texts in table().items():
+        assert len(texts) == len(LANGUAGES), key
+        assert all(text.strip() == text != "" for text in texts), key
+        english, chinese = texts
+        assert not re.search(r"[\u4e00-\u9fff]", english), key
+        assert key in SAME or re.search(r"[\u4e00-\u9fff]", chinese), key
+
+
+def test_both_languages_are_filled_in_with_the_same_values() -> None:
+    for key, texts in table().items():
+        english, chinese = (set(re.findall(r"\{(\w+)\}", text)) for text in texts)
+        assert english == chinese, key
+
+
+@pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: file.name)
+def test_no_word_stands_in_a_template(file: Path) -> None:
+    text = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", " ", file.read_text(encoding="utf-8"), flags=re.S)
+    text = re.sub(r"<svg\b.*?</svg>|<!doctype html>|<title>.*?</title>", " ", text, flags=re.S | re.I)
+    attributes = re.findall(r'(?:title|alt|aria-label|placeholder)="([^"]*)"', text)
+    between = re.sub(r"<[^>]*>", " ", text)
+    said = re.findall(r"[A-Za-z\u4e00-\u9fff]{2,}", between + " ".join(attributes))
+    assert set(said) <= {"gatepost", "pip", "install", "simulator"}
+
+
+def test_a_script_says_nothing_by_itself() -> None:
+    """Texts reach scripts through the page; a script that has one would speak one language."""
+    frontend = SOURCE.parents[2] / "frontend/src"
+    for file in [*frontend.glob("*.ts"), *frontend.glob("pages/*.ts")]:
+        assert not re.search(
+            r"(?:textContent|innerText|innerHTML) = [\"'`]\w", file.read_text(encoding="utf-8")
+        )
+
+
+def test_numbers_choose_between_one_and_many() -> None:
+    assert words("en")("alarms.open_now", n=1) == "1 open alarm"
+    assert words("en")("alarms.open_now", n=2) == "2 open alarms"
+    assert words("zh")("alarms.open_now", n=1) == "1 条未解除告警"
+
+
+def test_a_key_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        words("en")("records.nothing_of_the_kind")
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "language"),
+    [
+        (None, None, "en"),
+        (None, "zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        (None, "en;q=0.5, zh;q=0.7", "zh"),
+        (None, "fr-FR, de;q=0.7", "en"),
+        (None, "zh;q=0, en;q=0.1", "en"),
+        (None, "zh;q=lots", "en"),
+        ("en", "zh-CN", "en"),
+        ("klingon", "zh-CN", "zh"),
+    ],
+)
+def test_the_language_is_what_was_chosen_or_else_what_the_browser_asks_for(
+    cookie: str | None, accepted: str | None, language: str
+) -> None:
+    assert choose(cookie, accepted) == language

@@ -1,0 +1,43 @@
+"""Where terminals are, on both databases."""
+
+import pytest
+from tests.store.conftest import Opener
+
+from gatepost.store.places import place_of, places
+from gatepost.store.store import Store
+
+
+@pytest.fixture
+def store(open_store: Opener) -> Store:
+    """Either database, empty."""
+    return open_store()
+
+
+def test_a_place_says_where_a_terminal_is_and_what_to_call_it(store: Store) -> None:
+    site = store.create_site("Campus", "Asia/Shanghai", now_ms=0)
+    named = store.create_terminal(now_ms=0, serial="SN-1", name="Gate", site_id=site.id)
+    own_clock = store.create_terminal(now_ms=0, serial="SN-2", timezone="Europe/Berlin")
+    unknown = store.ensure_terminal(None, peer="10.0.0.9", now_ms=0)
+    with store.reading() as db:
+        found = places(db, [named.id, own_clock.id, unknown.id, 999, named.id])
+    assert found.keys() == {named.id, own_clock.id, unknown.id}
+    assert (found[named.id].label, found[named.id].site, found[named.id].timezone) == (
+        "Gate",
+        "Campus",
+        "Asia/Shanghai",
+    )
+    assert (found[own_clock.id].label, found[own_clock.id].timezone) == ("SN-2", "Europe/Berlin")
+    assert found[unknown.id].label == "10.0.0.9"
+
+
+def test_a_terminal_is_found_by_its_serial_or_else_by_its_id(store: Store) -> None:
+    first = store.create_terminal(now_ms=0, serial="SN-1")
+    second = store.create_terminal(now_ms=0, serial=str(first.id))
+    with store.reading() as db:
+        by_serial, by_id = place_of(db, str(first.id)), place_of(db, str(second.id))
+        assert by_serial is not None
+        assert by_serial.id == second.id
+        assert by_id is not None
+        assert by_id.id == second.id
+        assert place_of(db, "nobody") is None
+        assert place_of(db, "9" * 30) is None
