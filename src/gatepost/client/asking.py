@@ -129,11 +129,11 @@ def save(pieces: Iterable[bytes], path: Path) -> None:
 
 def _write(pieces: Iterable[bytes], file: BinaryIO, name: str) -> None:
     from rich.console import Console
-    from rich.progress import DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import FileSizeColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import TransferSpeedColumn as SpeedColumn
 
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), DownloadColumn(), SpeedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), FileSizeColumn(), SpeedColumn())
     with Progress(
         *columns, TimeElapsedColumn(), console=console, disable=not console.is_terminal
     ) as progress:

@@ -133,6 +133,8 @@ class Connection:
         with self._failures(), self._opened(path, parameters, {}) as response:
             while piece := response.read1(_PIECE):
                 yield piece
+            if response.length:  # of a Content-Length; what is chunked sees to it itself
+                raise http.client.IncompleteRead(b"")
 
     def lines(
         self, path: str, parameters: Mapping[str, Parameter], headers: Mapping[str, str]

@@ -1,0 +1,27 @@
+"""``gatepost alarms``."""
+
+import json
+
+import pytest
+from tests.client.conftest import Run
+from tests.receiver.kit import Running, alarm
+
+
+async def test_alarms_are_listed_and_acknowledged(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await receiver.push(alarm(deviceSN="SN-1"))
+    await receiver.push(alarm(trace_id="T-2", status=3))
+    assert await run("alarms", "list", "--state", "open", "--unacknowledged") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    number = line.split()[0].removeprefix("#")
+    assert line.endswith("device tampered with  open  not acknowledged")
+    assert await run("alarms", "acknowledge", number, "--note", "a cat") == 0
+    assert capsys.readouterr().out.strip().endswith("open  acknowledged")
+    assert await run("alarms", "list", "--acknowledged", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["note"] == "a cat"
+
+
+async def test_an_alarm_that_is_not_there_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run("alarms", "acknowledge", "7") == 1
+    assert capsys.readouterr().err == "gatepost: the receiver refused it (404): there is no such alarm\n"

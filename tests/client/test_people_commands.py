@@ -1,0 +1,41 @@
+"""``gatepost people``."""
+
+import io
+import json
+import sys
+
+import pytest
+from tests.client.conftest import Run
+from tests.receiver.kit import Running, record
+
+
+async def test_people_are_listed_and_erased(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await receiver.push(record())
+    assert await run("people", "list", "-q", "王") == 0
+    number, user_id, name, *_ = capsys.readouterr().out.split()
+    assert (user_id, name) == ("5", "王五")
+    assert await run("people", "erase", "--id", number, "--yes", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["records"] == 1
+    assert await run("people", "list") == 0
+    assert capsys.readouterr().out == ""
+    assert receiver.records()[0].person is None or receiver.records()[0].person.name != "王五"
+
+
+async def test_erasing_asks_first(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await receiver.push(record())
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    assert await run("people", "erase", "5") == 1
+    assert "Erase 5 for good" in capsys.readouterr().err
+    assert receiver.records()[0].person is not None
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert await run("people", "erase", "5") == 0
+    assert "erased: 1 records" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argv", [(), ("5", "--id", "x")])
+async def test_whom_to_erase_is_said_once(run: Run, argv: tuple[str, ...]) -> None:
+    assert await run("people", "erase", *argv) == 2

@@ -1,0 +1,59 @@
+"""``gatepost terminals``."""
+
+import json
+
+import pytest
+from tests.client.conftest import Run
+from tests.receiver.kit import Running, record
+
+
+async def test_a_terminal_is_made_with_an_address_that_works_and_renamed(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run("terminals", "create", "--name", "gate", "--network", "127.0.0.0/8", "--json") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert made["networks"] == ["127.0.0.0/8"]
+    path = made["address"].partition(f":{receiver.port}")[2]
+    assert (await receiver.push(record(deviceSN=None), path)).status == 200
+    assert await run("terminals", "rename", str(made["id"]), "back door") == 0
+    assert await run("terminals", "list") == 0
+    (line,) = capsys.readouterr().out.splitlines()[-1:]
+    assert "back door  approved  online" in line
+    assert line.endswith("1 records")
+
+
+async def test_an_address_is_shown_once_and_replaced(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run("terminals", "create", "--serial", "SN-9") == 0
+    first = capsys.readouterr().out.splitlines()[-1].split()[-1]
+    assert await run("terminals", "rotate", "SN-9") == 0
+    second = capsys.readouterr().out.splitlines()[-1].split()[-1]
+    assert first.startswith("http://127.0.0.1:")
+    assert second != first
+    assert await run("terminals", "list") == 0
+    assert "http" not in capsys.readouterr().out
+    path = first.partition(f":{receiver.port}")[2]
+    assert (await receiver.push(record(), path)).status != 200
+
+
+async def test_a_terminal_is_retired_and_taken_back_by_nobody_but_an_administrator(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await receiver.push(record())
+    assert await run("terminals", "approve", "SN-1") == 0
+    assert "approved" in capsys.readouterr().out
+    assert await run("terminals", "retire", "SN-1") == 0
+    assert await run("terminals", "approve", "SN-1") == 1
+    assert "administrator" in capsys.readouterr().err
+
+
+async def test_a_serial_of_digits_is_a_serial_before_it_is_a_number(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await receiver.push(record())
+    await receiver.push(record(deviceSN="1", uuid="u-2"))
+    assert await run("terminals", "rename", "1", "digits", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["serial"] == "1"
+    assert await run("terminals", "rename", "7", "nothing") == 1
+    assert "there is no terminal 7" in capsys.readouterr().err
