@@ -1,0 +1,274 @@
+"""Every endpoint × everybody: who is let in where.
+
+The endpoints come from the application itself, so none is forgotten; what each needs stands in its options, and what
+says nothing needs ``admin``. The pages of the console are among them: there nobody is led to the login.
+"""
+
+import asyncio
+import hashlib
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from litestar.routes import HTTPRoute
+from msgspec import Struct
+from tests.receiver.kit import Running, Sender, body, receiving, request
+
+from gatepost.console.commands import console_pages
+from gatepost.receiver.auth import ROLES, issue_token, may
+
+PASSWORD = "correct horse"
+WHO = (
+    "nobody",
+    "viewer",
+    "operator",
+    "admin",
+    "expired token",
+    "revoked token",
+    "expired session",
+    "ended session",
+)
+LIVING = ("viewer", "operator", "admin")
+
+
+class Endpoint(Struct, frozen=True):
+    method: str
+    path: str
+    role: str | None
+    """``None``: open to anyone."""
+
+    @property
+    def is_page(self) -> bool:
+        return not self.path.startswith(("/api", "/healthz", "/readyz", "/metrics"))
+
+    @property
+    def changes(self) -> bool:
+        return self.method in ("POST", "PUT", "PATCH", "DELETE")
+
+
+def endpoints(receiver: Running) -> list[Endpoint]:
+    """Every route of the application, with its placeholders filled by what there is not."""
+    found = []
+    for route in receiver.receiver.api.routes:
+        assert isinstance(route, HTTPRoute), f"{route.path} is no HTTP route, and nobody looks after it here"
+        path = re.sub(r"\{[^}]*\}", "987654321", route.path_format)
+        for handler in route.route_handlers:
+            role = None if handler.opt.get("open") else handler.opt.get("role", "admin")
+            # OPTIONS is answered by the framework, with nothing but the methods of the path.
+            methods = handler.http_methods - {"OPTIONS"}
+            found += [Endpoint(method, path, role) for method in sorted(methods)]
+    return sorted(found, key=lambda one: (one.path, one.method))
+
+
+@pytest.fixture
+async def receiver(tmp_path: Path) -> AsyncIterator[Running]:
+    async with receiving(tmp_path / "data", pages=console_pages) as running:
+        yield running
+
+
+async def headers_of(receiver: Running) -> dict[str, dict[str, str]]:
+    """What each of :data:`WHO` sends along."""
+    doors = receiver.receiver.access.doors
+    accounts = doors.accounts
+    now_ms = int(time.time() * 1000)
+
+    def make() -> dict[str, dict[str, str]]:
+        tokens = {role: issue_token(accounts, role, role, by="t", now_ms=now_ms)[0] for role in ROLES}
+        tokens["expired token"], _ = issue_token(
+            accounts, "old", "admin", by="t", now_ms=now_ms - 9_000, expires_at_ms=now_ms - 1
+        )
+        tokens["revoked token"], row = issue_token(accounts, "gone", "admin", by="t", now_ms=now_ms)
+        accounts.revoke_token(row.id, now_ms=now_ms)
+        accounts.create("anna", "admin", doors.hash(PASSWORD), now_ms=now_ms)
+        anna = accounts.account("anna")
+        assert anna is not None
+        ended, _ = doors.login("anna", PASSWORD, address="::1")
+        doors.logout(ended)
+        digest = hashlib.sha256(b"an old secret").digest()
+        accounts.open_session(
+            anna.id, digest, now_ms=now_ms - 90_000_000, expires_at_ms=now_ms - 1, address="::1"
+        )
+        sessions = {"ended session": ended, "expired session": "an old secret"}
+        return {
+            "nobody": {},
+            **{who: {"Authorization": f"Bearer {token}"} for who, token in tokens.items()},
+            **{
+                who: {"Cookie": f"gatepost_session={secret}", "Sec-Fetch-Site": "same-origin"}
+                for who, secret in sessions.items()
+            },
+        }
+
+    return await asyncio.to_thread(make)
+
+
+async def status(receiver: Running, one: Endpoint, headers: dict[str, str]) -> int:
+    """Ask, and read the answer to its end, if it has one."""
+    sender = await Sender.connect(receiver.port)
+    content = body({}) if one.changes else b""
+    try:
+        await sender.write(request(one.method, one.path, content, {"Connection": "close", **headers}))
+        async with asyncio.timeout(20):
+            head = await sender.reader.readuntil(b"\r\n\r\n")
+            if b"text/event-stream" not in head:
+                await sender.reader.read()
+    finally:
+        sender.writer.transport.abort()
+    return int(head.split(b" ")[1])
+
+
+def is_let_in(one: Endpoint, who: str) -> bool:
+    return one.role is None or (who in LIVING and may(who, one.role))  # type: ignore[arg-type]
+
+
+def refusals(one: Endpoint, who: str) -> set[int]:
+    """How it may be said that somebody is not let in."""
+    if who in LIVING:
+        return {403}
+    return {401, 303} if one.is_page else {401}
+
+
+async def test_everybody_is_let_in_where_they_may_and_nowhere_else(receiver: Running) -> None:
+    headers = await headers_of(receiver)
+    assert set(headers) == set(WHO)
+    wrong = []
+    for one in endpoints(receiver):
+        for who in WHO:
+            let_in = is_let_in(one, who)
+            if one.role is None or (let_in and one.is_page and one.changes):
+                continue  # open to anyone; or a form that would be taken for filled in
+            got = await status(receiver, one, headers[who])
+            if got >= 500 or (got in (401, 403) if let_in else got not in refusals(one, who)):
+                wrong.append((one.method, one.path, who, got))
+    assert wrong == []
+
+
+def test_the_matrix_is_what_it_says(receiver: Running) -> None:
+    found = endpoints(receiver)
+    paths = {one.path for one in found}
+    assert len(found) > 100
+    assert {
+        "/api/v1/records",
+        "/api/v1/audit",
+        "/api/v1/people/987654321/erase",
+        "/records",
+        "/login",
+    } <= paths
+    erase = next(one for one in found if one.path == "/api/v1/people/erase" and one.method == "POST")
+    assert [who for who in WHO if is_let_in(erase, who)] == ["admin"]
+    assert {one.role for one in found} == {None, "viewer", "operator", "admin"}
+
+
+def test_what_is_open_to_anyone_is_known_by_name(receiver: Running) -> None:
+    """Whoever opens another door has to say so here."""
+    opened = {(one.method, one.path) for one in endpoints(receiver) if one.role is None}
+    assert opened == {
+        ("GET", "/api"),
+        ("GET", "/api/987654321"),
+        ("GET", "/api/openapi.json"),
+        ("POST", "/api/v1/session"),
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/metrics"),
+        ("GET", "/login"),
+        ("POST", "/login"),
+        ("POST", "/language"),
+        ("GET", "/static/987654321"),
+    }
+
+
+async def test_who_asks_for_the_methods_of_a_path_is_told_nothing_else(receiver: Running) -> None:
+    sender = await receiver.connect()
+    for path in ("/api/v1/audit", "/api/v1/people/1/erase"):
+        answer = await sender.request("OPTIONS", path)
+        assert (answer.status, answer.body) == (204, b"")
+
+
+async def test_a_change_from_another_site_is_nobodys_whoever_is_logged_in(receiver: Running) -> None:
+    doors = receiver.receiver.access.doors
+
+    def log_in() -> str:
+        doors.accounts.create("anna", "admin", doors.hash(PASSWORD), now_ms=0)
+        return doors.login("anna", PASSWORD, address="::1")[0]
+
+    cookie = {"Cookie": f"gatepost_session={await asyncio.to_thread(log_in)}"}
+    wrong = []
+    lured = (
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {},
+    )
+    for one in endpoints(receiver):
+        if one.role is not None and one.changes:
+            for more in lured:
+                got = await status(receiver, one, {**cookie, **more})
+                if got not in refusals(one, "nobody"):
+                    wrong.append((one.method, one.path, more, got))
+    assert wrong == []
+    session = await receiver.request("GET", "/api/v1/session", headers={**cookie, "Authorization": ""})
+    assert session.status == 401
+    who = await status(receiver, Endpoint("GET", "/api/v1/session", "viewer"), cookie)
+    assert who == 200
+
+
+@pytest.mark.parametrize(
+    "query", ["token={}", "access_token={}", "api_key={}", "authorization=Bearer%20{}", "gatepost_session={}"]
+)
+async def test_a_token_in_the_address_bar_opens_nothing(receiver: Running, query: str) -> None:
+    secret = receiver.token
+    for path in ("/api/v1/records", "/api/v1/audit"):
+        one = Endpoint("GET", f"{path}?{query.format(secret)}", "viewer")
+        assert await status(receiver, one, {}) == 401
+
+
+async def test_a_session_that_was_there_before_the_login_is_not_the_one_after_it(receiver: Running) -> None:
+    """Fixation: whoever planted a cookie knows nothing afterwards, and its session is over."""
+    doors = receiver.receiver.access.doors
+    await asyncio.to_thread(lambda: doors.accounts.create("anna", "viewer", doors.hash(PASSWORD), now_ms=0))
+    mallory, _ = await asyncio.to_thread(lambda: doors.login("anna", PASSWORD, address="::1"))
+    for planted in (mallory, "made-up"):
+        sender = await receiver.connect()
+        login = await sender.request(
+            "POST",
+            "/api/v1/session",
+            body({"name": "anna", "password": PASSWORD}),
+            {"Cookie": f"gatepost_session={planted}", "Origin": "http://receiver"},
+        )
+        assert login.status == 200
+        told = login.headers["set-cookie"]
+        assert planted not in told
+        for word in ("HttpOnly", "SameSite=lax", "Path=/"):
+            assert word.lower() in told.lower()
+        one = Endpoint("GET", "/api/v1/session", "viewer")
+        assert await status(receiver, one, {"Cookie": f"gatepost_session={planted}"}) == 401
+
+
+async def test_a_login_form_of_another_site_logs_nobody_in(receiver: Running) -> None:
+    doors = receiver.receiver.access.doors
+    await asyncio.to_thread(lambda: doors.accounts.create("anna", "viewer", doors.hash(PASSWORD), now_ms=0))
+    credentials = body({"name": "anna", "password": PASSWORD})
+    for lured in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+        sender = await receiver.connect()
+        answer = await sender.request("POST", "/api/v1/session", credentials, lured)
+        assert answer.status == 403
+        assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("victim", ["anna", "nobody-of-this-name"])
+async def test_who_guesses_passwords_has_to_wait_longer_and_longer(receiver: Running, victim: str) -> None:
+    doors = receiver.receiver.access.doors
+    await asyncio.to_thread(lambda: doors.accounts.create("anna", "viewer", doors.hash(PASSWORD), now_ms=0))
+    sender = await receiver.connect()
+    got = []
+    for number in range(12):
+        guess = body({"name": victim, "password": f"guess number {number}"})
+        answer = await sender.request("POST", "/api/v1/session", guess)
+        got.append(answer.status)
+    assert got[:5] == [401] * 5
+    assert got[-1] == 429
+    assert int(answer.headers["retry-after"]) >= 1
+    right = await sender.request("POST", "/api/v1/session", body({"name": "anna", "password": PASSWORD}))
+    assert right.status == 429
