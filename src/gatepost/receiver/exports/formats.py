@@ -62,8 +62,10 @@ class Table(Struct, frozen=True):
     def headers(self) -> list[str]:
         return [column.header(self.words.language) for column in self.columns]
 
-    def cells(self, row: Any) -> list[Cell]:
-        return [column.cell(row, self.words) for column in self.columns]
+    def reader(self) -> Callable[[Any], list[Cell]]:
+        """Answers the cells of a row."""
+        cells, words = [column.cell for column in self.columns], self.words
+        return lambda row: [cell(row, words) for cell in cells]
 
 
 class Picture(Struct, frozen=True):
@@ -79,22 +81,19 @@ def harmless(text: str) -> str:
     return "'" + text if text[:1] in _SIGNS else text
 
 
-def _text(cell: Cell) -> str | int | float:
-    if isinstance(cell, str):
-        return "'" + cell if cell and cell[0] in _SIGNS else cell
-    if isinstance(cell, datetime):
-        return cell.isoformat(" ", "seconds")
-    return "" if cell is None else cell
+def _guarded(cells: Iterable[Cell]) -> list[Cell]:
+    """:func:`harmless` for the text among cells. The writer itself puts numbers and times as they should be."""
+    return ["'" + cell if type(cell) is str and cell[:1] in _SIGNS else cell for cell in cells]
 
 
 def csv_pieces(table: Table) -> Iterator[bytes]:
     """RFC 4180, UTF-8 with a byte order mark."""
     out = io.StringIO(newline="")
-    writer = csv.writer(out)
+    writer, cells = csv.writer(out), table.reader()
     writer.writerow(table.headers())
     yield CSV_MARK + _taken(out)
     for page in table.pages():
-        writer.writerows([[_text(cell) for cell in table.cells(row)] for row in page])
+        writer.writerows([_guarded(cells(row)) for row in page])
         yield _taken(out)
 
 
@@ -118,10 +117,10 @@ def xlsx_pieces(table: Table) -> Iterator[bytes]:
         path = Path(folder) / "export.xlsx"
         options = {"constant_memory": True, "tmpdir": folder, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
         with closing(xlsxwriter.Workbook(path, options)) as book:
-            sheets = _Sheets(book, table)
+            sheets, cells = _Sheets(book, table), table.reader()
             for page in table.pages():
                 for row in page:
-                    sheets.add(table.cells(row))
+                    sheets.add(cells(row))
                 yield b""
         with path.open("rb") as file:
             while piece := file.read(_CHUNK):
@@ -175,12 +174,12 @@ def zip_pieces(
     place = next((n for n, one in enumerate(table.columns) if one.name == column), None)
     with Archive() as archive, tempfile.TemporaryFile(prefix="gatepost-export-") as file:
         out = io.StringIO(newline="")
-        writer = csv.writer(out)
+        writer, read = csv.writer(out), table.reader()
         writer.writerow(table.headers())
         file.write(CSV_MARK)
         for page in table.pages():
             for row in page:
-                cells = [_text(cell) for cell in table.cells(row)]
+                cells = _guarded(read(row))
                 found = picture(row)
                 if place is not None:
                     cells[place] = "" if found is None else f"images/{found.name}"
