@@ -8,7 +8,7 @@ KEEP    ?=
 FRONTEND := $(wildcard frontend/*.* frontend/src/*.* frontend/src/*/*.*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench soak lock clean
+.PHONY: help demo test lint format bench screenshots soak lock clean
 
 help: ## say what can be typed here
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ format: $(VENV)/.dev ## format and mend what can be mended
 
 bench: $(VENV)/.bench $(VENV)/.debian-bench ## measure against what people would use instead; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
+
+screenshots: $(VENV)/.dev $(VENV)/.debian-test ## every page of the console into docs/images, in both languages and themes
+	$(BIN)/python -m tests.browser.screenshots
 
 soak: $(VENV)/.dev $(VENV)/.debian-test ## the campaigns at full length
 	$(BIN)/python -m pytest -m soak --timeout=3600 -n 0
