@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from gatepost.receiver.api.access import ADMIN, AnyRequest, TheAccess
-from gatepost.receiver.api.shapes import MAX_LIMIT, Listing, read
+from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, Listing, read
 from gatepost.receiver.auth import issue_token
 from gatepost.store.accounts import AccountRow, Role, TokenRow
 
@@ -109,7 +109,7 @@ class AccountsController(Controller):
         self, request: AnyRequest, account_id: FromPath[int], data: JSONBody[AccountChange], access: TheAccess
     ) -> AccountItem:
         doors = access.doors
-        if account_id >= 1 << 63 or doors.accounts.account(account_id) is None:
+        if not 0 < account_id <= MAX_ID or doors.accounts.account(account_id) is None:
             raise NotFoundException("there is no such account")
         password = None if data.password is None else doors.hash(data.password)
         row = doors.accounts.change(
@@ -155,7 +155,7 @@ class TokensController(Controller):
     @delete("/{token_id:int}", opt=ADMIN, sync_to_thread=True, summary="Withdraw an API token")
     def revoke_token(self, request: AnyRequest, token_id: FromPath[int], access: TheAccess) -> None:
         doors = access.doors
-        if token_id >= 1 << 63 or not doors.accounts.revoke_token(token_id, now_ms=doors.now_ms()):
+        if not 0 < token_id <= MAX_ID or not doors.accounts.revoke_token(token_id, now_ms=doors.now_ms()):
             raise NotFoundException("there is no such token, or it is withdrawn already")
         access.note(request, "token.revoked", str(token_id))
 

@@ -61,6 +61,9 @@ _TYPES: dict[Format, str] = {
     "zip": "application/zip",
 }
 
+AS_FILES = {"types": tuple(_TYPES.values())}
+"""What the document says of the answers: see :mod:`gatepost.receiver.api.problem`."""
+
 _turns = threading.BoundedSemaphore(AT_ONCE)
 
 
@@ -69,7 +72,7 @@ class ExportsController(Controller):
     opt = OPERATOR
     tags = ("exports",)
 
-    @get("/records/export", summary="Records as a file", dependencies=RECORD_FILTERS)
+    @get("/records/export", summary="Records as a file", dependencies=RECORD_FILTERS, opt=AS_FILES)
     async def export_records(
         self,
         request: AnyRequest,
@@ -98,7 +101,7 @@ class ExportsController(Controller):
             tz=tz,
         )
 
-    @get("/alarms/export", summary="Alarms as a file", dependencies=ALARM_FILTERS)
+    @get("/alarms/export", summary="Alarms as a file", dependencies=ALARM_FILTERS, opt=AS_FILES)
     async def export_alarms(
         self,
         request: AnyRequest,

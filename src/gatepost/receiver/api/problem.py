@@ -151,10 +151,12 @@ def document(app: Litestar, schema: dict[str, Any] | None = None) -> dict[str, A
     """The OpenAPI document of an application, in which every error that a route may answer is a :class:`Problem`.
 
     Which they are follows from what the route is: one that reads parameters may find one wrong, one that is not
-    open wants to know who asks, one that changes may come into conflict; further ones stand in its ``raises``.
+    open wants to know who asks, one that changes may come into conflict; further ones stand in its ``raises``. A route
+    that answers with files says as what in its options: ``opt={"types": ("text/csv",)}``.
     """
     made: dict[str, Any] = dict(schema if schema is not None else app.openapi_schema.to_schema())
-    made["paths"] = {path: dict(item) for path, item in made["paths"].items()}
+    # The document itself, and what says 404 beside it, are no part of what it is about.
+    made["paths"] = {p: dict(item) for p, item in made["paths"].items() if p not in _NOT_DOCUMENTED}
     components = dict(made.get("components", {}))
     components["schemas"] = {**components.get("schemas", {}), **_SCHEMAS}
     components["responses"] = {**components.get("responses", {}), **_responses()}
@@ -170,6 +172,8 @@ def document(app: Litestar, schema: dict[str, Any] | None = None) -> dict[str, A
                         item[name] = _operation(dict(item[name]), handler, name)
     return made
 
+
+_NOT_DOCUMENTED = ("/api", "/api/{path}", "/api/openapi.json")
 
 _CHANGES = ("post", "put", "patch", "delete")
 
@@ -189,6 +193,11 @@ def _operation(operation: dict[str, Any], handler: HTTPRouteHandler, method: str
     responses = {
         status: response for status, response in operation.get("responses", {}).items() if status < "400"
     }
+    if "204" in responses:
+        responses["204"] = {name: told for name, told in responses["204"].items() if name != "content"}
+    if types := handler.opt.get("types"):
+        content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in types}
+        responses["200"] = {**responses["200"], "content": content}
     for status in sorted(statuses):
         responses[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
     operation["responses"] = responses
