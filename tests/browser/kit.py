@@ -56,14 +56,14 @@ class Doors:
     def __init__(self, count: int = len(NAMES)) -> None:
         self.day = datetime.now(SITE_TIME).replace(hour=0, minute=0, second=0, microsecond=0)
         self.site: Site = make_site(SEED, employees=40, visitors=8, blacklist=2, strangers=6)
-        self.doors: list[Door] = doors(self._plan(self.day, count, 1))
+        self.doors: list[Door] = doors(self._plan(self.day, count, 1, SEED))
         self._number = 500_000
 
     @staticmethod
-    def _plan(day: datetime, count: int, share: int) -> Plan:
+    def _plan(day: datetime, count: int, share: int, seed: int) -> Plan:
         mix = {Dialect.V1_3_0: 1.0}
         return Plan(
-            seed=SEED, terminals=count, day=day, opens=6.5, closes=20.5, passages=share, alarms=0.35, mix=mix,
+            seed=seed, terminals=count, day=day, opens=6.5, closes=20.5, passages=share, alarms=0.35, mix=mix,
             faults=False, images=False,
         )  # fmt: skip
 
@@ -75,7 +75,9 @@ class Doors:
         for door in self.doors:
             events = []
             for back in range(days - 1, -1, -1):
-                plan = self._plan(self.day - timedelta(days=back), len(self.doors), passages_a_day)
+                # Another seed each day: the same one would give each day's events the same names.
+                day = self.day - timedelta(days=back)
+                plan = self._plan(day, len(self.doors), passages_a_day, SEED + 1000 * (back + 1))
                 events += [
                     (happening.at, happening.event)
                     for happening in happenings(plan, self.site, door)
@@ -98,13 +100,17 @@ class Doors:
                 return msgspec.structs.replace(record, **changed)
 
     def alarm(
-        self, door: int = 0, *, began: datetime | None = None, status: AlarmStatus = AlarmStatus.OCCURRED
+        self,
+        door: int = 0,
+        *,
+        began: datetime | None = None,
+        status: AlarmStatus = AlarmStatus.OCCURRED,
+        at: datetime | None = None,
     ) -> Alarm:
-        """The door is held open, since now or longer."""
-        now = datetime.now(SITE_TIME)
-        self._number += 1
-        life = (AlarmCode.DOOR_HELD, status, began or now)
-        return passages.alarm(Moment(SEED, self.day, now, 1), self.site, self.doors[door], life=life)
+        """A step of an alarm, ``at`` now: the door is held open, since then or since it ``began``."""
+        at = at or datetime.now(SITE_TIME)
+        life = (AlarmCode.DOOR_HELD, status, began or at)
+        return passages.alarm(Moment(SEED, self.day, at, 1), self.site, self.doors[door], life=life)
 
 
 class Console:

@@ -2,13 +2,14 @@
 
 import gzip
 import re
+from pathlib import Path
 
 import pytest
 from tests.console.kit import Desk
-from tests.receiver.kit import record
+from tests.receiver.kit import receiving, record
 
 from gatepost.console.pages import records
-from gatepost.console.routes import PAGES
+from gatepost.console.routes import PAGES, routes
 from gatepost.errors import StoreUnavailable
 
 OPEN = {"/login", "/language"}
@@ -137,3 +138,19 @@ async def test_in_both_languages_every_page_is_whole(desk: Desk) -> None:
         assert '<html lang="en">' in english.html
         assert '<html lang="zh-Hans">' in chinese.html
         assert english.title != "" != chinese.title
+
+
+async def test_behind_a_proxy_every_address_begins_with_its_prefix(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", pages=routes, path_prefix="/gate") as running:
+        desk = await Desk.made(running)
+        await running.push(record())
+        for path in ("/", "/records", "/records/1", "/terminals", "/statistics", "/settings", "/people/1"):
+            page = await desk.get(f"/gate{path}")
+            assert page.status == 200
+            addresses = re.findall(
+                r"""\s(?:src|href|action|data-stream|data-since)=["']([^"']+)["']""", page.html
+            )
+            assert len(addresses) > 10
+            assert [one for one in addresses if not one.startswith(("/gate/", "#"))] == []
+        assert (await desk.get("/gate/settings", None)).location == "/gate/login?next=/settings"
+        assert (await desk.post("/gate/records", passed="true")).location == "/gate/records?passed=true"

@@ -112,3 +112,23 @@ async def test_what_cannot_be_is_refused_and_changes_nothing(
             await attempt
     assert desk.store.terminal(row.id) == row
     assert len(desk.store.terminals()) == 2
+
+
+async def test_where_pushes_have_a_socket_of_their_own_the_address_is_that_ones(desk: Desk) -> None:
+    own = Desk(desk.store, ingest_listen="0.0.0.0:8090", certificate_file="chain.pem", ingest_tls=False)
+    assert own.registrar.address("T", asked_at="https://10.0.0.1:8443/") == "http://10.0.0.1:8090/Record/T"
+    ipv6 = Desk(desk.store, ingest_listen="[::]:8090", certificate_file="chain.pem")
+    assert ipv6.registrar.address("T", asked_at="https://[fd00::1]/") == "https://[fd00::1]:8090/Record/T"
+    told = Desk(desk.store, ingest_listen="0.0.0.0:8090", ingest_url="https://gate.example")
+    assert told.registrar.address("T", asked_at="http://10.0.0.1/") == "https://gate.example/Record/T"
+
+
+async def test_a_process_beside_us_pushes_to_our_socket_itself(desk: Desk) -> None:
+    here = ("127.0.0.1", 8080)
+    assert desk.registrar.own_address("T", server=here) == "http://127.0.0.1:8080/Record/T"
+    tls = Desk(desk.store, certificate_file="chain.pem", ingest_url="https://gate.example")
+    assert tls.registrar.own_address("T", server=("::1", 8443)) == "https://[::1]:8443/Record/T"
+    own = Desk(desk.store, certificate_file="chain.pem", ingest_listen="0.0.0.0:8090", ingest_tls=False)
+    assert own.registrar.own_address("T", server=here) == "http://127.0.0.1:8090/Record/T"
+    bound = Desk(desk.store, ingest_listen="[::]:8090")
+    assert bound.registrar.own_address("T", server=here) == "http://[::1]:8090/Record/T"

@@ -139,7 +139,7 @@ function heat(numbers: Numbers): ChartConfiguration<"matrix", Cell[]> {
           grid: { display: false },
           border: { display: false },
           offset: true,
-          reverse: true,
+          reverse: false,
           ticks: { autoSkip: numbers.labels.length > 16 },
         },
       },

@@ -14,6 +14,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from gatepost.errors import SettingsError
 from gatepost.receiver.identify import Networks, token_digest
@@ -41,15 +42,31 @@ class Registrar:
         self._refresh = refresh
         self._url = settings.ingest_url.rstrip("/")
         self._path = settings.ingest_paths[0].rstrip("/")
+        self._door = settings.ingest_listen
+        tls = settings.certificate_file is not None and (settings.ingest_tls or not self._door)
+        self._scheme = "https" if tls else "http"
 
     def address(self, token: str, *, asked_at: str) -> str:
         """What to set as ``event_dest``. ``asked_at``: how the console was reached, for want of a setting."""
-        return f"{self._url or asked_at.rstrip('/')}{self._path}/{token}"
+        base = self._url or (self._beside(asked_at) if self._door else asked_at.rstrip("/"))
+        return f"{base}{self._path}/{token}"
 
-    @property
-    def path(self) -> str:
-        """Where terminals push to, without the token: the first of ``ingest_paths``."""
-        return self._path
+    def own_address(self, token: str, *, server: tuple[str, int]) -> str:
+        """Where a process beside us pushes to: our socket itself, whatever stands before it.
+
+        ``server``: host and port of the socket that the console was reached at.
+        """
+        host, port = server
+        if self._door:
+            host, _, number = self._door.rpartition(":")
+            host, port = host.strip("[]"), int(number)
+            host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - what it stands for
+        return f"{self._scheme}://{_bracketed(host)}:{port}{self._path}/{token}"
+
+    def _beside(self, asked_at: str) -> str:
+        """The address for pushes on the machine that the console was reached at."""
+        host = urlsplit(asked_at).hostname or "127.0.0.1"
+        return f"{self._scheme}://{_bracketed(host)}:{self._door.rpartition(':')[2]}"
 
     async def create(
         self, values: Mapping[str, Any], *, with_token: bool, now_ms: int
@@ -106,6 +123,11 @@ class Registrar:
         site_id = values.get("site_id")
         if site_id is not None and site_of(self._store, site_id) is None:
             raise ValueError(f"there is no site {site_id}; see /api/v1/sites")
+
+
+def _bracketed(host: str) -> str:
+    """An IPv6 address stands in brackets (RFC 3986, section 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
 
 
 def _check_networks(networks: Sequence[str]) -> None:

@@ -59,16 +59,11 @@ class WelcomePages(Controller):
             values = {"name": name, "site_id": 1}
             with answering():
                 row, token = await registrar.create(values, with_token=True, now_ms=access.doors.now_ms())
-            address = f"{_socket(request)}{registrar.path}/{token}"
+            server = request.scope.get("server") or ("127.0.0.1", 8080)
+            address = registrar.own_address(token or "", server=(server[0], server[1] or 8080))
             await asyncio.to_thread(desk.simulated.start, address)
             await asyncio.to_thread(access.note, request, "terminal.simulated", str(row.id))
         return await asyncio.to_thread(lambda: desk.view(request).go("/", done="simulated"))
-
-
-def _socket(request: AnyRequest) -> str:
-    """The address of our own socket: no proxy and no certificate stands between a process beside us and it."""
-    host, port = request.scope.get("server") or ("127.0.0.1", 8080)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _page(desk: Desk, request: AnyRequest, registrar: Registrar, *, own_password: bool) -> Html:

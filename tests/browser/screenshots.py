@@ -1,0 +1,176 @@
+"""``make screenshots``: every page of the console, in both languages and both themes, into ``docs/images/``.
+
+What is on the pictures is simulated: nobody on them exists. The files are reduced to a palette, which keeps each of
+them below some 80 KB.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+
+import msgspec
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+from tests.browser import kit
+from tests.browser.kit import Console
+
+from gatepost import wire
+from gatepost.simulator.scenario import SITE_TIME
+from gatepost.wire.codes import AlarmStatus
+
+IMAGES = kit.ROOT / "docs/images"
+WIDE, TALL = 1280, 800
+NARROW = 360
+COLOURS = 200
+
+PAGES = {
+    "live": "/",
+    "records": "/records",
+    "record": "/records/RECORD",
+    "alarms": "/alarms",
+    "people": "/people",
+    "person": "/people/PERSON",
+    "attendance": "/attendance",
+    "attendance-month": "/attendance?month=MONTH",
+    "statistics": "/statistics",
+    "terminals": "/terminals",
+    "terminal": "/terminals/1",
+    "terminal-new": "/terminals/new",
+    "quarantine": "/quarantine",
+    "settings": "/settings",
+    "users": "/settings/users",
+    "audit": "/audit",
+    "account": "/account",
+    "welcome": "/welcome",
+}
+
+LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
+
+
+def main() -> int:
+    """Start a receiver with a week behind it, and photograph it."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="gatepost-screenshots-") as folder:
+        console = Console(Path(folder) / "data")
+        kit.prepare(console.folder, console.doors, days=7, passages_a_day=70, pictures=12)
+        console.start()
+        try:
+            _enliven(console)
+            with sync_playwright() as playwright:
+                browser = kit.launch(playwright)
+                for path, picture in _pictures(browser, console):
+                    path.write_bytes(picture)
+                    sys.stdout.write(f"{path.relative_to(kit.ROOT)}  {len(picture) // 1024} KB\n")
+                browser.close()
+        finally:
+            console.stop()
+    return 0
+
+
+def _enliven(console: Console) -> None:
+    """Something of everything that can be on a page."""
+    doors = console.doors
+    now = datetime.now(SITE_TIME)
+    for door, ago, status in (
+        (4, 247, AlarmStatus.OCCURRED),
+        (4, 65, AlarmStatus.CLEAR_FAILED),
+        (2, 93, AlarmStatus.OCCURRED),
+    ):
+        began = now - timedelta(seconds=247 if door == 4 else 93)
+        step = doors.alarm(door, began=began, status=status, at=now - timedelta(seconds=ago))
+        console.push(step, door=door)
+    console.push({"type": 7, "data": {"event": "firmware_update", "version": "1.4.0"}}, door=1)
+    console.push({"type": 9, "data": {}}, door=3)
+    headers = {"Content-Type": "application/json", "sn": "SPX700C0MC22F04711", "model": "SensePass X"}
+    new = msgspec.structs.replace(doors.passage(1), serial="SPX700C0MC22F04711")
+    console.request("POST", "/Record", wire.encode(new), headers)
+    stranger = {"recognition_type": 3, "user": None, "passed": False}
+    refused = {"passed": False, "abnormal_type": 20002}
+    feverish = {"passed": False, "abnormal_type": 40001, "temperature": 38.4}
+    came = ((0, {}), (1, {}), (3, {}), (0, {}), (2, {}), (1, {}), (2, stranger), (0, {}), (1, refused), (3, {}),
+            (4, feverish), (3, {}), (0, {}))  # fmt: skip
+    for number, (door, changed) in enumerate(came):
+        at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=11 * (len(came) - number))
+        console.push(doors.passage(door, recorded_at=at, **changed), door=door)
+    for name, role in (("wang", "viewer"), ("li", "operator")):
+        console.cookie(name, role)
+
+
+def _pictures(browser: Browser, console: Console) -> Iterator[tuple[Path, bytes]]:
+    record = console.get_json("/api/v1/records?limit=1&has_image=true&passed=true")["items"][0]
+    people = console.get_json("/api/v1/people?type=1&limit=60")["items"]
+    names = {
+        "RECORD": str(record["id"]),
+        "PERSON": max(people, key=lambda one: one["last_seen"])["id"],
+        "MONTH": console.doors.day.strftime("%Y-%m"),
+    }
+    for language, locale in LANGUAGES.items():
+        for theme in ("light", "dark"):
+            page = _page(browser, console, locale, theme, WIDE)
+            for name in PAGES:
+                yield _file(name, language, theme), _picture(page, console.url + _path(name, names))
+            page.goto(console.url + "/records")
+            page.locator("a.row").nth(3).click()
+            page.get_by_role("dialog").wait_for()
+            yield _file("record-panel", language, theme), _shot(page)
+            page.context.clear_cookies()
+            yield _file("login", language, theme), _picture(page, console.url + "/login")
+            page.context.close()
+        page = _page(browser, console, locale, "light", NARROW)
+        for name in ("live", "records", "alarms"):
+            yield _file(f"{name}-narrow", language, "light"), _picture(page, console.url + PAGES[name])
+        page.context.close()
+
+
+def _path(name: str, names: dict[str, str]) -> str:
+    path = PAGES[name]
+    for word, value in names.items():
+        path = path.replace(word, value)
+    return path
+
+
+def _page(browser: Browser, console: Console, locale: str, theme: str, width: int) -> Page:
+    context = browser.new_context(
+        locale=locale,
+        timezone_id=kit.ZONE,
+        color_scheme=theme,  # type: ignore[arg-type] # light or dark
+        viewport={"width": width, "height": TALL},
+        reduced_motion="reduce",
+    )
+    name, value = console.cookie("admin", "admin")
+    context.add_cookies([{"name": name, "value": value, "url": console.url}])
+    return context.new_page()
+
+
+def _file(name: str, language: str, theme: str) -> Path:
+    return IMAGES / f"{name}.{language}.{theme}.png"
+
+
+def _picture(page: Page, url: str) -> bytes:
+    page.goto(url)
+    page.evaluate("document.fonts.ready")
+    if page.locator("#live").count():
+        page.wait_for_selector('.live[data-connected="yes"]')
+    page.wait_for_function(
+        "[...document.images].filter(it => it.loading !== 'lazy').every(it => it.complete)"
+    )
+    page.wait_for_load_state("networkidle") if not page.locator("#live").count() else None
+    return _shot(page)
+
+
+def _shot(page: Page) -> bytes:
+    page.wait_for_function(
+        "[...document.images].filter(it => it.getBoundingClientRect().top < innerHeight).every(it => it.complete)"
+    )
+    with Image.open(BytesIO(page.screenshot())) as whole:
+        reduced = whole.convert("RGB").quantize(COLOURS, kmeans=1, dither=Image.Dither.NONE)
+    out = BytesIO()
+    reduced.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
