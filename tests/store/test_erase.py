@@ -185,6 +185,12 @@ def test_who_comes_again_is_somebody_new(store: BaseStore) -> None:
     assert len(store.records(RecordQuery()).items) == 2
 
 
+def test_a_number_that_no_database_can_hold_is_found_as_it_was_stored(store: BaseStore) -> None:
+    store.write([passage(1, wire.User(user_id="5\0", name="王五"), original=b"{}")])
+    assert erase(store, Whom(user_id="5\0"), now_ms=RECEIVED_MS).records == 1
+    assert "王五".encode() not in bytes_of(store)
+
+
 def test_to_erase_nobody_or_somebody_twice_does_no_harm(store: BaseStore) -> None:
     fill(store)
     assert not erase(store, Whom(user_id="99"), now_ms=RECEIVED_MS).anything

@@ -19,10 +19,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, or_, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.store import schema as t
+from gatepost.store.arrivals import text
 from gatepost.store.facets import take_images_from
 from gatepost.store.registry import insert
 from gatepost.store.store import Leaving
@@ -72,6 +74,7 @@ def erase(store: Leaving, whom: Whom, *, now_ms: int) -> Erased:
     Erasing somebody twice, or nobody, does no harm. Raises :class:`~gatepost.errors.StoreUnavailable`: then do it
     again.
     """
+    whom = replace(whom, user_id=text(whom.user_id))  # as it is stored
     with store.reading() as db:
         people = _identities(db, whom)
         terminals = _terminals(db, whom, [row.id for row in people])
