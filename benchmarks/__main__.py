@@ -19,6 +19,8 @@ NAMES = (
     "receiver_postgres",
     "receiver_full",
     "receiver_fleet",
+    "live",
+    "export",
     "terminal_drain",
     "terminal_record",
 )

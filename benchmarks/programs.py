@@ -133,6 +133,15 @@ def gatepost(*args: str | Path) -> list[str]:
     return [str(Path(sys.executable).with_name("gatepost")), *map(str, args)]
 
 
+def api_token(data: Path) -> str:
+    """A new token for the API of the receiver that runs on this data folder."""
+    command = gatepost("tokens", "create", "--data", data, "--role", "admin", "--name", "benchmark")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        raise BenchmarkError(f"no token: {done.stderr}")
+    return done.stdout.strip()
+
+
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """A PostgreSQL server of its own with default settings; yields the address of its database `postgres`."""
