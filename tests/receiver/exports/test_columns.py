@@ -1,6 +1,7 @@
 """What stands in which column, in which words and at which time."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,3 +123,11 @@ def test_columns_are_chosen_by_name_in_the_order_asked_for() -> None:
 def test_a_zone_that_there_is_not_is_refused() -> None:
     with pytest.raises(UnknownZone):
         Words("en", [], timezone="Mars/Olympus")
+
+
+@pytest.mark.parametrize("page", ["events.md", "events.zh.md"])
+@pytest.mark.parametrize("columns", [RECORD, ALARM])
+def test_every_column_is_described(columns: Any, page: str) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "how-to" / page).read_text("utf-8")
+    for column in columns:
+        assert f"| `{column.name}` | {column.en} | {column.zh} |" in text, column.name

@@ -1,6 +1,6 @@
 """The columns of an export: what each is called, and what stands in it.
 
-The names are what ``columns=`` takes, in the order of the file: ``docs/reference/exports.md`` describes them.
+The names are what ``columns=`` takes, in the order of the file: ``docs/how-to/events.md`` describes them.
 """
 
 from __future__ import annotations
