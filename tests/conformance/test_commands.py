@@ -114,7 +114,8 @@ def test_gatepost_itself_keeps_every_rule_for_terminals(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
     assert [item["id"] for item in report["results"] if item["verdict"] != "pass"] == []
     assert status["subscription"] == {"event_dest": "http://192.0.2.1/Record", "enabled": False}
-    assert status["delivered"] == status["accepted"] > 5
+    # The last one may have found the subscription restored already: disabled, so it waits.
+    assert status["delivered"] + status["pending"] == status["accepted"] > 5
 
 
 def test_a_check_that_is_told_to_stop_restores_the_subscription_first(tmp_path: Path) -> None:
