@@ -295,6 +295,20 @@ class Listing:
         assert store.feed(place, 10) == ([], place)
         assert store.end_of_feed() >= place
 
+    def test_the_feed_comes_with_what_happened_an_alarm_as_it_is_now(self, store: BaseStore) -> None:
+        start = store.end_of_feed()
+        store.write([arrival(record(1)), arrival(alarm("T", 1)), arrival(record(2)), arrival(alarm("T", 3))])
+        items, place = store.feed(start)
+        happened, same_place = store.happened(start)
+        assert [item for item, _ in happened] == items
+        assert place == same_place
+        (opened,) = store.alarms(AlarmQuery()).items
+        assert [row for _, row in happened] == [
+            store.record(items[0].event_id), opened, store.record(items[2].event_id), opened,
+        ]  # fmt: skip
+        assert opened.state == "cleared"
+        assert store.happened(place) == ([], place)
+
 
 class Alarms:
     @pytest.mark.parametrize("order", [(1, 2, 3), (3, 1, 2), (2, 3, 1), (3, 2, 1)])

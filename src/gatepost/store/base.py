@@ -173,6 +173,13 @@ class BaseStore(ABC):
         with self.reading() as db:
             return queries.feed(db, after, limit, horizon=self.horizon(db))
 
+    def happened(
+        self, after: int, limit: int = 100
+    ) -> tuple[list[tuple[FeedItem, RecordRow | AlarmRow]], int]:
+        with self.reading() as db:
+            items, place = queries.feed(db, after, limit, horizon=self.horizon(db))
+            return queries.rows_of(db, items), place
+
     def end_of_feed(self) -> int:
         with self.reading() as db:
             horizon = self.horizon(db)

@@ -47,6 +47,7 @@ __all__ = [
     "alarms_by_id",
     "image_place",
     "feed",
+    "rows_of",
     "last_id",
     "stats",
 ]
@@ -297,6 +298,16 @@ def feed(db: Connection, after: int, limit: int, *, horizon: int | None = None) 
     rows = db.execute(select(both).order_by(both.c.id).limit(limit)).all()
     items = [FeedItem(row.id, row.kind, row.event_id) for row in rows if row.terminal_id not in held]
     return items, rows[-1].id if rows else after
+
+
+def rows_of(db: Connection, items: Sequence[FeedItem]) -> list[tuple[FeedItem, RecordRow | AlarmRow]]:
+    """The records and alarms that items of the feed are about; what retention took meanwhile is left out."""
+    records = records_by_id(db, [item.event_id for item in items if item.kind == "record"])
+    alarms = alarms_by_id(db, sorted({item.event_id for item in items if item.kind == "alarm"}))
+    rows: dict[tuple[str, int], RecordRow | AlarmRow] = {("record", row.id): row for row in records}
+    rows.update({("alarm", row.id): row for row in alarms})
+    found = ((item, rows.get((item.kind, item.event_id))) for item in items)
+    return [(item, row) for item, row in found if row is not None]
 
 
 def last_id(db: Connection) -> int:

@@ -446,6 +446,11 @@ class Store(Leaving, Protocol):
         events are left out.
         """
 
+    def happened(
+        self, after: int, limit: int = 100
+    ) -> tuple[list[tuple[FeedItem, RecordRow | AlarmRow]], int]:
+        """:meth:`feed` with what each item is about, in one transaction; an alarm as it is after all its steps."""
+
     def end_of_feed(self) -> int:
         """The place in the stream after which :meth:`feed` shows what arrives from now on."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated, Literal
 
 import msgspec
@@ -18,8 +18,7 @@ from gatepost.receiver.api.alarms import alarm_item
 from gatepost.receiver.api.records import record_item
 from gatepost.receiver.api.shapes import MAX_ID
 from gatepost.receiver.live import Crowded, Live, Told, event_block
-from gatepost.store import queries
-from gatepost.store.store import FeedItem, Store
+from gatepost.store.store import RecordRow, Store
 
 __all__ = ["LiveController", "TheLive", "tell"]
 
@@ -31,27 +30,15 @@ def tell(store: Store) -> Callable[[int, int], tuple[list[Told], int]]:
     encoder = msgspec.json.Encoder()
 
     def read(after: int, limit: int) -> tuple[list[Told], int]:
-        items, place = store.feed(after, limit)
-        return _told(store, items, encoder) if items else [], place
+        happened, place = store.happened(after, limit)
+        told = []
+        for item, row in happened:
+            shown = record_item(row) if isinstance(row, RecordRow) else alarm_item(row)
+            block = event_block(item.id, item.kind, encoder.encode(shown))
+            told.append(Told(item.id, item.kind, row.terminal_id, row.serial, block))
+        return told, place
 
     return read
-
-
-def _told(store: Store, items: Sequence[FeedItem], encoder: msgspec.json.Encoder) -> list[Told]:
-    record_ids = [item.event_id for item in items if item.kind == "record"]
-    alarm_ids = sorted({item.event_id for item in items if item.kind == "alarm"})
-    with store.reading() as db:
-        records = {row.id: row for row in queries.records_by_id(db, record_ids)}
-        alarms = {row.id: row for row in queries.alarms_by_id(db, alarm_ids)}
-    told = []
-    for item in items:
-        row = records.get(item.event_id) if item.kind == "record" else alarms.get(item.event_id)
-        if row is None:
-            continue  # retention was quicker
-        shown = record_item(row) if item.kind == "record" else alarm_item(row)  # type: ignore[arg-type] # by kind
-        block = event_block(item.id, item.kind, encoder.encode(shown))
-        told.append(Told(item.id, item.kind, row.terminal_id, row.serial, block))
-    return told
 
 
 class LiveController(Controller):
