@@ -248,6 +248,20 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _is("From which level on something is logged.")
     ] = "info"
+    images: Annotated[
+        Literal["store", "off"], _is("Whether images are stored; off: they are thrown away as they arrive.")
+    ] = "store"
+    image_keys: Annotated[
+        tuple[str, ...],
+        _is(
+            "Keys that images are encrypted with (AES-256-GCM), each 32 bytes in base64; the first one"
+            " writes, all read. None: they are not encrypted. Better in image_key_file.",
+            secret=True,
+        ),
+    ] = ()
+    image_key_file: Annotated[str | None, _is("A file with these keys, one a line; # begins a comment.")] = (
+        None
+    )
     retention_images_days: Annotated[
         int,
         _is(

@@ -48,6 +48,7 @@ from gatepost.receiver.retention import Keeper, limits_of
 from gatepost.receiver.tally import Tally
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
+from gatepost.store.sealing import ImageKeys, read_keys
 from gatepost.store.store import Store
 
 __all__ = ["Pages", "Receiver", "open_store"]
@@ -68,14 +69,20 @@ FRESH_S = 5.0
 
 
 def open_store(settings: ReceiverSettings, data: Path) -> Store:
-    """Open the store that the settings name. Raises :class:`~gatepost.errors.StoreError`."""
+    """Open the store that the settings name. Raises :class:`~gatepost.errors.StoreError`, or ``SettingsError``."""
+    keys = image_keys(settings)
     if settings.database:
         from gatepost.store.postgres import PostgresStore  # an extra: only who uses it installs it
 
-        return PostgresStore.open(settings.database)
+        return PostgresStore.open(settings.database, keys=keys)
     from gatepost.store.sqlite import SqliteStore
 
-    return SqliteStore.open(data)
+    return SqliteStore.open(data, keys=keys)
+
+
+def image_keys(settings: ReceiverSettings) -> ImageKeys:
+    """Raises :class:`~gatepost.errors.SettingsError`."""
+    return read_keys(settings.image_keys, file=settings.image_key_file)
 
 
 class Receiver:
@@ -130,7 +137,7 @@ class Receiver:
             idle_s=settings.session_idle_hours * 3600,
         )
         self.access = Access(doors, proxies)
-        self.keeper = Keeper(store, limits_of(settings), now=now)
+        self.keeper = Keeper(store, limits_of(settings), now=now, keys=image_keys(settings))
         self.metrics.watch(store, self.committer, self.guard, self.tally, self.keeper, now=now)
         self.api = _framework(
             {
@@ -252,6 +259,8 @@ def _options(settings: ReceiverSettings, proxies: Networks) -> Options:
         max_depth=settings.max_json_depth,
         on_invalid=settings.on_invalid,
         retry_after_s=settings.retry_after_s,
+        images=settings.images,
+        pictures=settings.images == "store" and not (settings.image_keys or settings.image_key_file),
         trusted_proxies=proxies,
         policy=Policy(
             unknowns=Unknowns(settings.unknown_terminals),

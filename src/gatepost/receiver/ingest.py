@@ -48,16 +48,19 @@ from gatepost.receiver.push import (
     key_of,
     milliseconds,
 )
+from gatepost.store.pictures import without_pictures
 from gatepost.store.store import Arrival
 from gatepost.wire import (
     Alarm,
     Decoded,
     Dialect,
+    Event,
     Problem,
     Record,
     Unknown,
     decode,
     encode_reply,
+    without_pins,
 )
 
 if TYPE_CHECKING:
@@ -85,6 +88,9 @@ class Options(Struct, frozen=True, kw_only=True):
     max_depth: int = 64
     on_invalid: Literal["quarantine", "refuse"] = "quarantine"
     retry_after_s: int = 5
+    images: Literal["store", "off"] = "store"
+    pictures: bool = True
+    """Whether a picture that could not be decoded may stay in the text that is kept of an event."""
     trusted_proxies: Networks = Networks((), setting="trusted_proxies")
     policy: Policy = Policy()
 
@@ -256,7 +262,7 @@ class Ingest:
             # A defect of ours must not keep a terminal's queue from moving: what it sent is kept for later.
             log.error("ingest.decoder_failed", kind=type(error).__name__)
             problem = Problem("", f"could not be decoded ({type(error).__name__})")
-            decoded = Decoded(Unknown({}), Dialect.V1_3_0, (problem,), body)
+            decoded = Decoded(Unknown({}), Dialect.V1_3_0, (problem,), without_pins(body))
         if type(decoded.event) is Unknown and options.on_invalid == "refuse":
             why = "; ".join(f"{problem.where} {problem.why}" for problem in decoded.problems)
             raise Refuse(400, why or "type must be 0 or 1", reason="no event")
@@ -299,13 +305,14 @@ class Ingest:
             push.answer(503, encode_reply(503, "the receiver failed; send it again later"))
 
     def _commit(self, push: Push, decoded: Decoded, taken: Taken) -> None:
-        event, headers = decoded.event, push.headers
+        headers = push.headers
+        event, original = self._allowed(decoded)
         push.arrival = arrival = Arrival(
             terminal_id=taken.terminal_id,
             key=key_of(decoded),
             event=event,
             received_at_ms=int(self._now() * 1000),
-            original=decoded.original,
+            original=original,
             image=None if isinstance(event, Unknown) else event.image,
             problems=decoded.problems + taken.problems,
             dialect=decoded.dialect,
@@ -316,6 +323,17 @@ class Ingest:
             disagreements=taken.disagreements,
         )
         self._committer.enqueue(arrival, push.settled)
+
+    def _allowed(self, decoded: Decoded) -> tuple[Event, bytes]:
+        """Event and text, without the pictures that are not to be stored."""
+        event, options = decoded.event, self._options
+        if options.pictures:
+            return event, decoded.original
+        if options.images == "off" and not isinstance(event, Unknown) and event.image is not None:
+            event = replace(event, image=None)
+        if isinstance(event, Unknown) and options.images == "store":
+            return event, decoded.original  # whole, and encrypted whole
+        return event, without_pictures(decoded.original)
 
     def _store_raw(self, push: Push, why: str) -> None:
         """The store took every other event, but not this one: keep it in the quarantine instead."""

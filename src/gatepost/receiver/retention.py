@@ -21,7 +21,9 @@ from gatepost.errors import StoreError
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
 from gatepost.store.erase import Erased, Whom, erase
+from gatepost.store.resealing import Resealing
 from gatepost.store.retention import Kept, Limits, Retention, Step
+from gatepost.store.sealing import ImageKeys
 from gatepost.store.store import Leaving
 
 __all__ = ["Keeper", "limits_of"]
@@ -48,12 +50,16 @@ def limits_of(settings: ReceiverSettings) -> Limits:
 class Keeper:
     """Keeps what is to be kept, and nothing else."""
 
-    def __init__(self, store: Leaving, limits: Limits, *, now: Callable[[], float]) -> None:
-        """``now`` answers Unix seconds."""
+    def __init__(
+        self, store: Leaving, limits: Limits, *, now: Callable[[], float], keys: ImageKeys | None = None
+    ) -> None:
+        """``now`` answers Unix seconds; ``keys`` are those that the store has."""
         self._store = store
         self._accounts = Accounts(store)
         self._now = now
         self.retention = Retention(store, limits)
+        self.keys = keys or ImageKeys()
+        self.resealing = Resealing(store, self.keys)
         self.deleted: Counter[str] = Counter()
         """By part, since the start of the process."""
         self.finished_at: float | None = None
@@ -66,18 +72,23 @@ class Keeper:
     def once(self) -> Step:
         """Do one step. Blocks; for one thread at a time. Raises ``StoreUnavailable``: later, then."""
         step = self.retention.once(self.now_ms())
+        sealed = None if step.more else self.resealing.once()
+        if sealed is not None:
+            self._round["resealed"] += sealed
+            self.retention.dirty = True
+            return Step("", 0)
         if step.deleted:
             self.deleted[step.part] += step.deleted
             self._round[step.part] += step.deleted
         if not step.more:
             self.finished_at = self._now()
-            if self._round:
-                counts = dict(sorted(self._round.items()))
+            if self._round.total():
+                counts = {part: count for part, count in sorted(self._round.items()) if count}
                 self._accounts.note(
                     now_ms=self.now_ms(), actor="gatepost", address="", action="retention", detail=counts
                 )
                 log.info("retention.deleted", **counts)
-                self._round.clear()
+            self._round.clear()
         return step
 
     def erase(self, whom: Whom) -> Erased:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import select, update
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -19,6 +20,7 @@ from gatepost.store import queries, registry, trouble
 from gatepost.store import schema as t
 from gatepost.store.again import decode_again
 from gatepost.store.arrivals import text
+from gatepost.store.sealing import ImageKeys, image_place, quarantine_place
 from gatepost.store.store import (
     AlarmQuery,
     AlarmRow,
@@ -46,14 +48,13 @@ class BaseStore(ABC):
     writer = 0
     """Which of the receiver's processes this is, among those of one database."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, keys: ImageKeys | None = None) -> None:
+        """``keys``: images are encrypted with; none: they are not."""
         self._engine = engine
+        self._keys = keys or ImageKeys()
 
     @abstractmethod
     def write(self, batch: Sequence[Arrival]) -> list[Stored]: ...
-
-    @abstractmethod
-    def image(self, event_id: int) -> bytes | None: ...
 
     @abstractmethod
     def changing(self, *, forget: bool = True) -> AbstractContextManager[Connection]:
@@ -71,6 +72,15 @@ class BaseStore(ABC):
 
     @abstractmethod
     def drop_images(self, before_day: int, *, limit: int) -> int: ...
+
+    @abstractmethod
+    def image_at(self, day: int, image_id: int) -> bytes | None: ...
+
+    @abstractmethod
+    def image_heads(self, day: int, after: int, *, limit: int) -> list[tuple[int, bytes]]: ...
+
+    @abstractmethod
+    def replace_images(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None: ...
 
     @abstractmethod
     def scrub(self) -> bool: ...
@@ -185,6 +195,15 @@ class BaseStore(ABC):
             horizon = self.horizon(db)
             return queries.last_id(db) if horizon is None else horizon - 1
 
+    def image(self, event_id: int) -> bytes | None:
+        with self.reading() as db:
+            place = queries.image_place(db, event_id)
+        data = None if place is None else self.image_at(*place)
+        return None if data is None or place is None else self._keys.open(data, image_place(*place))
+
+    def opened(self, data: bytes, place: bytes) -> bytes:
+        return self._keys.open(data, place)
+
     def stats(self) -> Stats:
         with self.reading() as db:
             return queries.stats(db)
@@ -205,11 +224,26 @@ class BaseStore(ABC):
 
     def quarantined(self, *, limit: int = 100, cursor: str | None = None) -> Page[QuarantineRow]:
         with self.reading() as db:
-            return trouble.quarantined(db, limit=limit, cursor=cursor)
+            page = trouble.quarantined(db, limit=limit, cursor=cursor)
+        return Page(tuple(self._opened(row) for row in page.items), page.next_cursor)
 
     def quarantined_by_id(self, ids: Sequence[int]) -> list[QuarantineRow]:
         with self.reading() as db:
-            return trouble.quarantined_by_id(db, ids)
+            rows = trouble.quarantined_by_id(db, ids)
+        return [self._opened(row) for row in rows]
+
+    def _opened(self, row: QuarantineRow) -> QuarantineRow:
+        original = self._keys.open(row.original, quarantine_place(row.id))
+        return row if original is row.original else replace(row, original=original)
+
+    def _sealed_quarantine(self, number: int, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A row of :data:`~gatepost.store.arrivals.QUARANTINE_COLUMNS`, the last of which may be a picture."""
+        if not self._keys:
+            return row
+        return (*row[:-1], self._keys.seal(row[-1], quarantine_place(number)))
+
+    def _sealed_image(self, day: int, image_id: int, jpeg: bytes) -> bytes:
+        return self._keys.seal(jpeg, image_place(day, image_id)) if self._keys else jpeg
 
     def discard_quarantined(self, ids: Sequence[int]) -> int:
         with self.changing(forget=False) as db:

@@ -21,6 +21,7 @@ from gatepost.store import folder as data
 from gatepost.store import schema as t
 from gatepost.store.facets import take_images_away
 from gatepost.store.images import DayFiles, connect_day, day_name
+from gatepost.store.sealing import is_sealed
 from gatepost.store.source import Source, open_source
 
 __all__ = ["EXAMPLES", "Finding", "Report", "check"]
@@ -153,7 +154,7 @@ class _Search:
             try:
                 for image_id, jpeg in source.images.scan(day):
                     self.images += 1
-                    if jpeg[:2] != b"\xff\xd8":
+                    if jpeg[:2] != b"\xff\xd8" and not is_sealed(jpeg):
                         self._no_jpeg.add(f"{day_name(day)}/{image_id}")
                     yield day, image_id
             except sqlite3.DatabaseError as error:

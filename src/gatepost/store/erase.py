@@ -27,6 +27,7 @@ from gatepost.store import schema as t
 from gatepost.store.arrivals import text
 from gatepost.store.facets import take_images_from
 from gatepost.store.registry import insert
+from gatepost.store.sealing import quarantine_place
 from gatepost.store.store import Leaving
 from gatepost.store.traces import Traces
 from gatepost.wire import digest
@@ -182,7 +183,10 @@ def _erase_mentions(store: Leaving, table: Table, traces: Traces, terminals: Seq
 def _mentioned(store: Leaving, table: Table, row: Any, traces: Traces) -> bool:
     if table is t.alarm_events and row.user_id is not None and traces.is_user_id(row.user_id):
         return True
-    return row.original is not None and traces.found_in(bytes(row.original))
+    original = None if row.original is None else bytes(row.original)
+    if original is not None and table is t.quarantine:
+        original = store.opened(original, quarantine_place(row.id))
+    return original is not None and traces.found_in(original)
 
 
 def _stretches(store: Leaving, table: Table) -> Iterator[tuple[int, int]]:

@@ -14,11 +14,12 @@ Rules:
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from gatepost.errors import StoreError
+from gatepost.store.sealing import HEAD
 
 __all__ = ["DayFiles", "connect_day", "day_name", "sync_directory"]
 
@@ -117,8 +118,37 @@ class DayFiles:
 
     def remove(self, day: int, ids: Sequence[int]) -> int:
         """Delete single images, and overwrite what they were; answer how many there were. Durable on return."""
+        with self._changing(day) as db:
+            if db is None:
+                return 0
+            marks = ",".join("?" * len(ids))
+            return db.execute(f"DELETE FROM images WHERE id IN ({marks})", list(ids)).rowcount
+
+    def replace(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
+        """Write other bytes in the place of images that are still there, and overwrite what they were."""
+        with self._changing(day) as db:
+            if db is not None:
+                db.executemany(
+                    "UPDATE images SET data = ? WHERE id = ?", [(data, number) for number, data in rows]
+                )
+
+    def heads(self, day: int, after: int, *, limit: int) -> list[tuple[int, bytes]]:
+        """How the images of a day above an id begin: :data:`~gatepost.store.sealing.HEAD` bytes of each."""
+        path = self.path(day)
+        if not path.exists():
+            return []
+        with closing(connect_day(path, "ro")) as db:
+            return db.execute(
+                "SELECT id, substr(data, 1, ?) FROM images WHERE id > ? ORDER BY id LIMIT ?",
+                (HEAD, after, limit),
+            ).fetchall()
+
+    @contextmanager
+    def _changing(self, day: int) -> Iterator[sqlite3.Connection | None]:
+        """A transaction on a day; ``None`` if there is none. What is changed is overwritten, durably."""
         if not self.path(day).exists():
-            return 0
+            yield None
+            return
         own = None if day == self._day else connect_day(self.path(day), "rw")
         db = own or self._writer
         if db is None:
@@ -127,13 +157,15 @@ class DayFiles:
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA secure_delete = ON")
             db.execute("BEGIN IMMEDIATE")
-            marks = ",".join("?" * len(ids))
-            count = db.execute(f"DELETE FROM images WHERE id IN ({marks})", list(ids)).rowcount
+            yield db
             db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
         finally:
             if own is not None:
                 own.close()
-        return count
 
     def drop(self, day: int) -> None:
         """Delete a whole day."""

@@ -20,15 +20,16 @@ from typing import Any
 
 import psycopg
 from psycopg import errors as pg
-from sqlalchemy import Table, create_engine, delete, func, select, text, tuple_
+from sqlalchemy import Table, create_engine, delete, func, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import OperationalError
 
 from gatepost.errors import StoreUnavailable
 from gatepost.store import arrivals as a
-from gatepost.store import migrate, queries, schema, upserts
+from gatepost.store import migrate, schema, upserts
 from gatepost.store.base import BaseStore, unavailable
+from gatepost.store.sealing import HEAD, ImageKeys
 from gatepost.store.server import check_server, connect, settle_offset, short, take_number, where, with_driver
 from gatepost.store.store import Arrival, Stored
 from gatepost.wire import Alarm, Record
@@ -61,8 +62,8 @@ _BEGIN = (
 class PostgresStore(BaseStore):
     """See :class:`gatepost.store.store.Store`. Open it with :meth:`open`."""
 
-    def __init__(self, url: URL) -> None:
-        super().__init__(create_engine(url, pool_size=4, max_overflow=12, pool_pre_ping=True))
+    def __init__(self, url: URL, keys: ImageKeys | None = None) -> None:
+        super().__init__(create_engine(url, pool_size=4, max_overflow=12, pool_pre_ping=True), keys)
         self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._where = where(url)
         self._writing = threading.RLock()
@@ -77,12 +78,12 @@ class PostgresStore(BaseStore):
         self._seen: dict[int, tuple[str | None, str | None]] = {}
 
     @classmethod
-    def open(cls, url: str) -> "PostgresStore":
+    def open(cls, url: str, *, keys: ImageKeys | None = None) -> "PostgresStore":
         """Open the store in a database, bring it to today's schema, and make it where there is none.
 
         ``url``: ``postgresql://user:password@host/database``, with libpq's parameters behind a ``?``.
         """
-        store = cls(with_driver(url))
+        store = cls(with_driver(url), keys)
         try:
             with unavailable():
                 store._prepare()
@@ -294,14 +295,15 @@ class PostgresStore(BaseStore):
             elif isinstance(content, Alarm):
                 table, row = "alarm_events", a.alarm_row(arrival, content)
             else:
-                rows["quarantine"].append((number, *a.quarantine_row(arrival)))
+                sealed = self._sealed_quarantine(number, a.quarantine_row(arrival))
+                rows["quarantine"].append((number, *sealed))
                 continue
             if arrival.image is None:
                 rows[table].append((number, *row, None, None))
             else:
                 day = arrival.received_at_ms // a.DAY_MS
                 rows[table].append((number, *row, day, number))
-                pictures[table].append((day, number, arrival.image))
+                pictures[table].append((day, number, self._sealed_image(day, number, arrival.image)))
         cursors = []
         with db.pipeline():
             for table, arriving in rows.items():
@@ -348,16 +350,25 @@ class PostgresStore(BaseStore):
     def horizon(self, db: Connection) -> int | None:
         return int(db.execute(_HORIZON).scalar_one())
 
-    def image(self, event_id: int) -> bytes | None:
-        with self.reading() as db:
-            place = queries.image_place(db, event_id)
-            if place is None:
-                return None
-            c = schema.images.c
-            found = db.execute(select(c.data).where(c.day == place[0], c.id == place[1])).one_or_none()
-        return None if found is None else bytes(found.data)
-
     # Leaving
+
+    def image_at(self, day: int, image_id: int) -> bytes | None:
+        c = schema.images.c
+        with self.reading() as db:
+            found = db.execute(select(c.data).where(c.day == day, c.id == image_id)).scalar()
+        return None if found is None else bytes(found)
+
+    def image_heads(self, day: int, after: int, *, limit: int) -> list[tuple[int, bytes]]:
+        c = schema.images.c
+        heads = select(c.id, func.substr(c.data, 1, HEAD).label("head")).where(c.day == day, c.id > after)
+        with self.reading() as db:
+            return [(row.id, bytes(row.head)) for row in db.execute(heads.order_by(c.id).limit(limit))]
+
+    def replace_images(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
+        c = schema.images.c
+        with self.changing(forget=False) as db:
+            for image_id, data in rows:
+                db.execute(update(schema.images).where(c.day == day, c.id == image_id).values(data=data))
 
     def image_days(self) -> list[int]:
         c = schema.images.c

@@ -27,10 +27,11 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.store import arrivals as a
 from gatepost.store import folder as data
-from gatepost.store import migrate, queries, upserts
+from gatepost.store import migrate, upserts
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.checkpoint import Checkpointer
 from gatepost.store.images import DayFiles, sync_directory
+from gatepost.store.sealing import ImageKeys
 from gatepost.store.store import Arrival, Stored
 from gatepost.wire import Alarm, Record, User
 
@@ -60,8 +61,8 @@ _TRIM_DISAGREEMENTS = upserts.trim_disagreements("sqlite")
 class SqliteStore(BaseStore):
     """See :class:`gatepost.store.store.Store`. Open it with :meth:`open`."""
 
-    def __init__(self, folder: Path, lock: data.FolderLock) -> None:
-        super().__init__(read_engine(folder / data.DATABASE))
+    def __init__(self, folder: Path, lock: data.FolderLock, keys: ImageKeys | None = None) -> None:
+        super().__init__(read_engine(folder / data.DATABASE), keys)
         self.folder = folder
         self._lock = lock
         self._writing = threading.RLock()
@@ -83,7 +84,7 @@ class SqliteStore(BaseStore):
         self._next_id = self._reserved = int(row[0]) if row else 1
 
     @classmethod
-    def open(cls, folder: Path) -> "SqliteStore":
+    def open(cls, folder: Path, *, keys: ImageKeys | None = None) -> "SqliteStore":
         """Open the store of a data folder, bring it to today's schema, and make it where there is none.
 
         Raises :class:`~gatepost.errors.StoreInUse`, :class:`~gatepost.errors.StoreTooNew` or
@@ -100,7 +101,7 @@ class SqliteStore(BaseStore):
             if revision != migrate.head():
                 _migrate(folder / data.DATABASE)
             with sqlite_unavailable(folder):
-                return cls(folder, lock)
+                return cls(folder, lock, keys)
         except BaseException:
             lock.release()
             raise
@@ -188,7 +189,7 @@ class SqliteStore(BaseStore):
             elif isinstance(content, Alarm):
                 steps += (number, *a.alarm_row(arrival, content), *places.get(number, (None, None)))
             else:
-                unknowns += (number, *a.quarantine_row(arrival))
+                unknowns += (number, *self._sealed_quarantine(number, a.quarantine_row(arrival)))
         known = {
             *self._insert("plain", plain),
             *self._insert("records", records),
@@ -196,7 +197,7 @@ class SqliteStore(BaseStore):
             *self._insert("quarantine", unknowns),
         }
         pictures = [
-            (places[number][1], arrival.image)
+            (places[number][1], self._sealed_image(*places[number], arrival.image))
             for number, arrival in enumerate(batch if places else (), first)
             if number in places and number not in known and arrival.image is not None
         ]
@@ -345,13 +346,20 @@ class SqliteStore(BaseStore):
     def horizon(self, db: Connection) -> int | None:
         return None  # one writer, which commits in the order of the ids that it gives
 
-    def image(self, event_id: int) -> bytes | None:
-        with self.reading() as db:
-            place = queries.image_place(db, event_id)
-        with sqlite_unavailable(self.folder):
-            return None if place is None else self._images.read(*place)
-
     # Leaving
+
+    def image_at(self, day: int, image_id: int) -> bytes | None:
+        with sqlite_unavailable(self.folder):
+            return self._images.read(day, image_id)
+
+    def image_heads(self, day: int, after: int, *, limit: int) -> list[tuple[int, bytes]]:
+        with sqlite_unavailable(self.folder):
+            return self._images.heads(day, after, limit=limit)
+
+    def replace_images(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
+        with self._writing, sqlite_unavailable(self.folder):
+            self._check_open()
+            self._images.replace(day, rows)
 
     def image_days(self) -> list[int]:
         with sqlite_unavailable(self.folder):

@@ -362,6 +362,18 @@ class Leaving(Transactions, Protocol):
         SQLite: the day's file. PostgreSQL: rows.
         """
 
+    def opened(self, data: bytes, place: bytes) -> bytes:
+        """What is stored at a place, decrypted: see :mod:`gatepost.store.sealing`."""
+
+    def image_at(self, day: int, image_id: int) -> bytes | None:
+        """An image as it is stored, by its place."""
+
+    def image_heads(self, day: int, after: int, *, limit: int) -> list[tuple[int, bytes]]:
+        """How the images of a day above a number begin, by number: enough to tell the key they are sealed with."""
+
+    def replace_images(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
+        """Write other bytes in the place of images that are still there; what stood there is overwritten."""
+
     def scrub(self) -> bool:
         """Let go of the bytes of what was deleted, as far as the database can; False: not now, try again.
 

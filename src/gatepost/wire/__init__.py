@@ -21,7 +21,7 @@ from gatepost.wire.codes import (
     VerificationMode,
     label,
 )
-from gatepost.wire.decoder import Decoded, decode
+from gatepost.wire.decoder import Decoded, decode, without_pins
 from gatepost.wire.encoder import encode, encode_parts
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
 from gatepost.wire.fields import Problem
@@ -50,7 +50,7 @@ __all__ = [
     "Record", "Alarm", "Unknown", "Event", "User", "Group", "Dialect",
     "RecognitionType", "Mask", "VerificationMode", "EntryMode", "AbnormalType", "UserType", "AlarmCode",
     "AlarmStatus", "label",
-    "Decoded", "Problem", "decode", "encode", "encode_parts",
+    "Decoded", "Problem", "decode", "without_pins", "encode", "encode_parts",
     "key", "digest",
     "Reply", "Delivered", "Unreachable", "Refused", "Outcome", "SUCCESS", "MAX_REPLY", "encode_reply", "classify",
     "Subscription", "Envelope", "MAX_EVENT_DEST", "decode_subscription", "check_event_dest", "encode_envelope",

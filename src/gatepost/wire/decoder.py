@@ -26,7 +26,7 @@ from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, 
 from gatepost.wire.fields import Fields, Problem
 from gatepost.wire.usual import DEPTH, decode_usual
 
-__all__ = ["MAX_DEPTH", "Decoded", "decode"]
+__all__ = ["MAX_DEPTH", "Decoded", "decode", "without_pins"]
 
 MAX_DEPTH = 64
 """Nesting that no terminal reaches; what is deeper is refused before anything of ours recurses into it."""
@@ -158,6 +158,11 @@ def _without_image(text: bytes, value: dict[str, Any], name: str) -> bytes:
         if end - start == len(image) or text[start:end].replace(b"\\/", b"/") == image:  # some escape slashes
             return text[:start] + text[end:]
     return msgspec.json.encode(value)
+
+
+def without_pins(text: bytes) -> bytes:
+    """Empty every ``pin`` in a text that nobody could decode, as far as it can be seen."""
+    return _PIN.sub(rb'\1""', text)
 
 
 def _hide_pins(value: object) -> bool:

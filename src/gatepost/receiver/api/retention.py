@@ -34,11 +34,22 @@ class RetentionItem(Struct, frozen=True, kw_only=True):
     """Since the start of this process."""
 
 
-class RetentionState(Struct, frozen=True):
+class EncryptionItem(Struct, frozen=True, kw_only=True):
+    """How images are encrypted at rest."""
+
+    key: str
+    """The name of the key that writes."""
+    finished: bool
+    """Nothing is left that was stored with an older key, or without any: an older one can be taken away."""
+
+
+class RetentionState(Struct, frozen=True, kw_only=True):
     """Every kind of thing, and when this process last found nothing left to delete."""
 
     items: list[RetentionItem]
     finished_at: datetime | None
+    encryption: EncryptionItem | None
+    """``null``: images are not encrypted."""
 
 
 class RetentionController(Controller):
@@ -60,4 +71,8 @@ class RetentionController(Controller):
             for kept in keeper.state()
         ]
         at = keeper.finished_at
-        return RetentionState(items, None if at is None else datetime.fromtimestamp(at, UTC))
+        encryption = None
+        if keeper.keys:
+            encryption = EncryptionItem(key=keeper.keys.name, finished=keeper.resealing.finished)
+        finished_at = None if at is None else datetime.fromtimestamp(at, UTC)
+        return RetentionState(items=items, finished_at=finished_at, encryption=encryption)

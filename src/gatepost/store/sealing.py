@@ -1,0 +1,137 @@
+"""Images encrypted at rest: AES-256-GCM (NIST SP 800-38D), with the key's name beside each image.
+
+::
+
+    "GPI" 1 | 8 bytes: which key | 12 bytes: nonce | ciphertext and 16 bytes of tag
+
+Rules:
+
+* Of several keys the first one writes, all of them read: a key is replaced by putting a new one before it, and taken
+  away when :class:`gatepost.store.resealing.Resealing` has finished.
+* The place of an image (its day and number) is authenticated with it: an image cannot be moved to another record.
+* What was stored before there was a key is read as it is, until it is resealed. What was sealed is of no use without
+  its key, in a backup too.
+* A nonce is random; a key is good for 2**32 images.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from gatepost.errors import SettingsError, StoreError
+
+__all__ = ["HEAD", "ImageKeys", "image_place", "is_sealed", "quarantine_place", "read_keys"]
+
+_MAGIC = b"GPI\x01"
+_ID = 8
+_NONCE = 12
+
+HEAD = len(_MAGIC) + _ID
+"""Bytes that tell which key something is sealed with."""
+
+
+def image_place(day: int, image_id: int) -> bytes:
+    """What binds an image to its place."""
+    return b"image %d %d" % (day, image_id)
+
+
+def quarantine_place(number: int) -> bytes:
+    """What binds a quarantined push, which may have a picture in it, to its row."""
+    return b"quarantine %d" % number
+
+
+def is_sealed(data: bytes) -> bool:
+    """Whether something is sealed, by its beginning."""
+    return data[: len(_MAGIC)] == _MAGIC
+
+
+class ImageKeys:
+    """Seals and opens. Immutable; any thread may use it."""
+
+    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        """``keys``: 32 bytes each; the first one writes. None: nothing is sealed."""
+        self._heads = [
+            _MAGIC + hashlib.blake2b(key, digest_size=_ID, person=b"gatepost").digest() for key in keys
+        ]
+        self._ciphers = {head: AESGCM(key) for head, key in zip(self._heads, keys, strict=True)}
+
+    def __bool__(self) -> bool:
+        return bool(self._heads)
+
+    @property
+    def name(self) -> str:
+        """Of the key that writes, to be shown: it tells nothing about the key. Empty where there is none."""
+        return self._heads[0][len(_MAGIC) :].hex() if self._heads else ""
+
+    def is_current(self, head: bytes) -> bool:
+        """Whether what begins like this (:data:`HEAD` bytes) is as it would be written now."""
+        return head[:HEAD] == self._heads[0] if self._heads else not is_sealed(head)
+
+    def seal(self, data: bytes, place: bytes) -> bytes:
+        """Encrypt for a place; without keys, the same."""
+        if not self._heads:
+            return data
+        head, nonce = self._heads[0], os.urandom(_NONCE)
+        return head + nonce + self._ciphers[head].encrypt(nonce, data, place)
+
+    def open(self, data: bytes, place: bytes) -> bytes:
+        """Decrypt what stands at a place; what was never encrypted stays as it is.
+
+        Raises :class:`~gatepost.errors.StoreError` where the key is missing, or what stands there was changed.
+        """
+        if not is_sealed(data):
+            return data
+        cipher = self._ciphers.get(data[:HEAD])
+        if cipher is None:
+            name = data[len(_MAGIC) : HEAD].hex()
+            raise StoreError(
+                f"an image is encrypted with the key {name}; give that key in image_key_file as well"
+            )
+        try:
+            return cipher.decrypt(data[HEAD : HEAD + _NONCE], data[HEAD + _NONCE :], place)
+        except InvalidTag:
+            raise StoreError("an image was changed in the store; restore it from a backup") from None
+
+
+def read_keys(texts: Iterable[str], *, file: str | None) -> ImageKeys:
+    """The keys of the settings ``image_keys`` and ``image_key_file``.
+
+    Each is 32 bytes in base64 or hexadecimal; in the file one a line, ``#`` begins a comment. Raises
+    :class:`~gatepost.errors.SettingsError`, which never quotes a key.
+    """
+    setting, found = "image_keys", list(texts)
+    if file is not None:
+        if found:
+            raise SettingsError("image_keys", "and image_key_file are both given; give one of them")
+        setting = "image_key_file"
+        try:
+            lines = Path(file).read_text(encoding="ascii").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise SettingsError(setting, f"cannot be read: {file}: {why}") from None
+        found = [line for line in (line.partition("#")[0].strip() for line in lines) if line]
+        if not found:
+            raise SettingsError(setting, f"has no key in it: {file}; make one with: openssl rand -base64 32")
+    keys = [_key(text, setting, number) for number, text in enumerate(found, 1)]
+    if len(set(keys)) < len(keys):
+        raise SettingsError(setting, "has the same key twice")
+    return ImageKeys(keys)
+
+
+def _key(text: str, setting: str, number: int) -> bytes:
+    try:
+        key = bytes.fromhex(text) if len(text) == 64 else base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        key = b""
+    if len(key) != 32:
+        raise SettingsError(
+            setting,
+            f"has a key (number {number}) that is not 32 bytes; make one with: openssl rand -base64 32",
+        )
+    return key

@@ -1,0 +1,163 @@
+import base64
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from tests.postgres import Postgres
+from tests.store.events import RECEIVED_MS, alarm, arrival, record
+from tests.store.files import bytes_of
+
+from gatepost import wire
+from gatepost.errors import StoreError
+from gatepost.store.arrivals import DAY_MS
+from gatepost.store.backup import backup, restore
+from gatepost.store.base import BaseStore
+from gatepost.store.check import check
+from gatepost.store.erase import Whom, erase
+from gatepost.store.postgres import PostgresStore
+from gatepost.store.resealing import STEP, Resealing
+from gatepost.store.sealing import ImageKeys
+from gatepost.store.sqlite import SqliteStore
+from gatepost.store.store import AlarmQuery, RecordQuery
+
+OLD, NEW = ImageKeys([b"o" * 32]), ImageKeys([b"n" * 32])
+BOTH = ImageKeys([b"n" * 32, b"o" * 32])
+NONE = ImageKeys()
+FACE = b"\xff\xd8" + b"a face that nobody may see " * 50 + b"\xff\xd9"
+TEXT = base64.b64encode(FACE)
+
+
+class OpenWith(Protocol):
+    def __call__(self, keys: ImageKeys) -> BaseStore: ...
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def open_with(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenWith]:
+    """Opens the same store each time, with other keys."""
+    opened: list[BaseStore] = []
+    place: Callable[[ImageKeys], BaseStore]
+    if request.param == "sqlite":
+        shutil.copytree(request.getfixturevalue("empty_folder"), tmp_path / "data")
+        place = lambda keys: SqliteStore.open(tmp_path / "data", keys=keys)  # noqa: E731 (two of them, side by side)
+    else:
+        server: Postgres = request.getfixturevalue("postgres_server")
+        url = server.create(request.getfixturevalue("empty_database"))
+        place = lambda keys: PostgresStore.open(url, keys=keys)  # noqa: E731
+
+    def again(keys: ImageKeys) -> BaseStore:
+        for store in opened:
+            store.close()
+        opened.append(place(keys))
+        return opened[-1]
+
+    yield again
+    for store in opened:
+        store.close()
+
+
+def fill(store: BaseStore, start: int = 0, count: int = 3) -> None:
+    if not store.terminals():
+        store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    for day in (0, 1):
+        at = RECEIVED_MS + day * DAY_MS
+        store.write(
+            [arrival(record(start + day * 1000 + n), image=FACE, received_at_ms=at) for n in range(count)]
+        )
+    store.write([arrival(alarm(f"a{start}"), image=FACE, received_at_ms=RECEIVED_MS + DAY_MS)])
+    unknown = wire.Unknown({"type": 9, "data": {"number": start, "photo": TEXT.decode(), "user_id": "77"}})
+    store.write([arrival(unknown)])
+
+
+def run(store: BaseStore, keys: ImageKeys) -> int:
+    resealing = Resealing(store, keys)
+    sealed = 0
+    while (count := resealing.once()) is not None:
+        sealed += count
+    assert resealing.finished
+    assert store.scrub()
+    return sealed
+
+
+def is_whole(store: BaseStore, records: int, alarms: int) -> None:
+    rows = store.records(RecordQuery(limit=1000)).items
+    assert [store.image(row.id) for row in rows] == [FACE] * records
+    steps = [step for one in store.alarms(AlarmQuery()).items for step in one.history]
+    assert [store.image(step.id) for step in steps] == [FACE] * alarms
+    assert all(TEXT in row.original for row in store.quarantined().items)
+
+
+def test_with_a_key_no_face_stands_in_any_file_and_all_is_read_as_before(open_with: OpenWith) -> None:
+    store = open_with(NEW)
+    fill(store)
+    is_whole(store, 6, 1)
+    stored = bytes_of(store)
+    assert b"a face that nobody" not in stored
+    assert TEXT[:40] not in stored
+
+
+def test_a_first_key_seals_what_was_there_before(open_with: OpenWith) -> None:
+    fill(open_with(NONE))
+    store = open_with(NEW)
+    is_whole(store, 6, 1)
+    assert b"a face that nobody" in bytes_of(store)
+    assert run(store, NEW) == 8
+    is_whole(store, 6, 1)
+    stored = bytes_of(store)
+    assert b"a face that nobody" not in stored
+    assert TEXT[:40] not in stored
+
+
+def test_after_another_key_came_the_old_one_can_be_taken_away(open_with: OpenWith) -> None:
+    fill(open_with(OLD), count=STEP + 5)
+    store = open_with(BOTH)
+    fill(store, 500)
+    assert run(store, BOTH) == 2 * (STEP + 5) + 2
+    is_whole(open_with(NEW), 2 * (STEP + 5) + 6, 2)
+
+
+def test_an_interrupted_round_goes_on_where_it_was(open_with: OpenWith) -> None:
+    fill(open_with(OLD), count=STEP + 5)
+    store = open_with(BOTH)
+    first, sealed = Resealing(store, BOTH), 0
+    while not sealed:
+        sealed += first.once() or 0
+    assert sealed == STEP
+    store = open_with(BOTH)
+    assert sealed + run(store, BOTH) == 2 * (STEP + 5) + 2
+    assert run(store, BOTH) == 0
+
+
+def test_too_early_without_the_old_key_it_is_said_which_one_is_missing(open_with: OpenWith) -> None:
+    fill(open_with(OLD))
+    store = open_with(NEW)
+    row = store.records(RecordQuery()).items[0]
+    with pytest.raises(StoreError, match=OLD.name):
+        store.image(row.id)
+    with pytest.raises(StoreError, match=OLD.name):
+        store.quarantined()
+
+
+def test_without_keys_there_is_nothing_to_do(open_with: OpenWith) -> None:
+    store = open_with(NONE)
+    assert Resealing(store, NONE).once() is None
+
+
+def test_who_is_erased_is_found_in_a_sealed_quarantine_too(open_with: OpenWith) -> None:
+    store = open_with(NEW)
+    fill(store)
+    assert erase(store, Whom(user_id="77"), now_ms=RECEIVED_MS).quarantined == 1
+
+
+def test_a_backup_is_as_sealed_as_the_store_and_the_check_knows_it(tmp_path: Path) -> None:
+    with_store = SqliteStore.open(tmp_path / "data", keys=NEW)
+    fill(with_store)
+    with_store.close()
+    assert check(tmp_path / "data").ok
+    backup(tmp_path / "backup", folder=tmp_path / "data", now=0.0)
+    assert b"a face that nobody" not in (tmp_path / "backup").read_bytes()
+    restore(tmp_path / "backup", folder=tmp_path / "again")
+    again = SqliteStore.open(tmp_path / "again", keys=NEW)
+    is_whole(again, 6, 1)
+    again.close()
