@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from tests.client.conftest import Run
@@ -39,3 +40,11 @@ async def test_erasing_asks_first(
 @pytest.mark.parametrize("argv", [(), ("5", "--id", "x")])
 async def test_whom_to_erase_is_said_once(run: Run, argv: tuple[str, ...]) -> None:
     assert await run("people", "erase", *argv) == 2
+
+
+async def test_attendance_is_saved_as_a_file(receiver: Running, run: Run, tmp_path: Path) -> None:
+    await receiver.push(record())
+    file = tmp_path / "may.csv"
+    wanted = ("--month", "2023-05", "--columns", "day,name,passages", "-q", "王")
+    assert await run("people", "attendance", str(file), *wanted) == 0
+    assert file.read_text("utf-8-sig") == "Day,Name,Passages\n2023-05-29,王五,1\n"

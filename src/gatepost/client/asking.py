@@ -14,21 +14,27 @@ import msgspec
 import typer
 
 from gatepost.cli_text import t
-from gatepost.client.client import Client
+from gatepost.client.client import Client, Format, format_of
 from gatepost.errors import RequestRefused
 from gatepost.items import TerminalItem
 
 __all__ = [
     "AsJson",
     "CaFile",
+    "Columns",
+    "File",
+    "FormatName",
+    "Language",
     "Receiver",
     "Since",
     "Terminal",
     "Token",
     "Until",
+    "Zone",
     "as_json",
     "asking",
     "clock",
+    "format_for",
     "line",
     "save",
     "terminal_of",
@@ -69,6 +75,32 @@ Terminal = Annotated[
     str | None, typer.Option("--terminal", metavar="SERIAL", help=t("Of one terminal.", "终端序列号。"))
 ]
 
+File = Annotated[
+    Path,
+    typer.Argument(
+        help=t("Where to: .csv, .xlsx, .jsonl or .zip; - for stdout.", "输出文件；- 为标准输出。")
+    ),
+]
+FormatName = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="csv|xlsx|jsonl|zip",
+        help=t("By the file's name unless given; zip has the images.", "默认按文件名；zip 含图片。"),
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", help=t("Names with commas in between; all unless given.", "列名，逗号分隔。")),
+]
+Language = Annotated[
+    str, typer.Option("--lang", metavar="en|zh", help=t("Of headers and labels.", "表头与标签的语言。"))
+]
+Zone = Annotated[
+    str | None,
+    typer.Option("--tz", help=t("Zone of the times; each terminal's own unless given.", "时间所用时区。")),
+]
+
 DEFAULT_URL = "http://127.0.0.1:8080"
 
 
@@ -106,6 +138,19 @@ def terminal_of(client: Client, said: str) -> TerminalItem:
     if by_number is None:
         raise RequestRefused(404, t(f"there is no terminal {said}", f"没有终端 {said}"))
     return by_number
+
+
+def format_for(file: Path, said: str | None) -> Format:
+    """The format that was asked for, or else the one that the file's name says."""
+    found = format_of(f".{said}" if said is not None else file.name)
+    if found is None:
+        raise typer.BadParameter(
+            t(
+                "give --format csv, xlsx, jsonl or zip, or end the file's name with one of them",
+                "请用 --format 给出 csv、xlsx、jsonl 或 zip，或以其作为文件扩展名",
+            )
+        )
+    return found
 
 
 def save(pieces: Iterable[bytes], path: Path) -> None:

@@ -24,7 +24,7 @@ from gatepost.items import (
     TerminalItem,
 )
 
-__all__ = ["Client", "Filter", "Format"]
+__all__ = ["Client", "Exported", "Filter", "Format", "format_of"]
 
 T = TypeVar("T")
 
@@ -32,11 +32,21 @@ Filter = str | int | bool | datetime | None
 """What a filter may be; ``None`` does not filter. A ``datetime`` without a zone is taken for UTC."""
 
 Format = Literal["csv", "xlsx", "jsonl", "zip"]
+"""``zip`` has the images."""
+
+Exported = Literal["records", "alarms", "attendance"]
+
+_SUFFIXES: dict[str, Format] = {"csv": "csv", "xlsx": "xlsx", "jsonl": "jsonl", "zip": "zip"}
 
 _SILENCE_S = 45.0
 """The stream says something every 15 seconds."""
 
 _BACK_OFF_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+def format_of(name: str) -> Format | None:
+    """What a file of this name is to be: ``march.xlsx`` a workbook."""
+    return _SUFFIXES.get(name.rpartition(".")[2].lower())
 
 
 class Client:
@@ -179,9 +189,11 @@ class Client:
     # Streams
 
     def export(
-        self, what: Literal["records", "alarms"] = "records", *, format: Format = "csv", **options: Filter
+        self, what: Exported = "records", *, format: Format = "csv", **options: Filter
     ) -> Iterator[bytes]:
         """A file in pieces; ``options`` are filters, ``columns``, ``lang`` and ``tz``. Needs the role operator.
+
+        ``attendance`` wants to know which days: ``day``, ``month``, or ``first`` and ``last``.
 
         Raises :class:`~gatepost.errors.ReceiverAway` where it breaks off: the pieces so far are no whole file.
         """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import islice
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -14,18 +13,23 @@ from gatepost.client.asking import (
     DEFAULT_URL,
     AsJson,
     CaFile,
+    Columns,
+    File,
+    FormatName,
+    Language,
     Receiver,
     Since,
     Terminal,
     Token,
     Until,
+    Zone,
     as_json,
     asking,
     clock,
+    format_for,
     line,
     save,
 )
-from gatepost.client.client import Format
 from gatepost.items import RecordItem
 from gatepost.wire.codes import AbnormalType, EntryMode, RecognitionType, label
 
@@ -46,6 +50,10 @@ Entry = Annotated[int | None, typer.Option("--entry-mode", help=t("A code.", "�
 Image = Annotated[
     bool | None, typer.Option("--image/--no-image", help=t("Whether there is an image.", "是否有图片。"))
 ]
+OutsideTime = Annotated[
+    bool,
+    typer.Option("--outside-time", help=t("Only visitors outside their time.", "仅不在有效期内的访客。")),
+]
 Strangers = Annotated[bool, typer.Option("--strangers", help=t("Only faces that nobody knew.", "仅陌生人。"))]
 Search = Annotated[
     str | None,
@@ -54,8 +62,6 @@ Search = Annotated[
 Order = Annotated[
     str, typer.Option("--order", metavar="newest|oldest", help=t("By when it happened.", "按发生时间排序。"))
 ]
-
-_SUFFIXES: dict[str, Format] = {".csv": "csv", ".xlsx": "xlsx", ".jsonl": "jsonl", ".zip": "zip"}
 
 
 def record_line(record: RecordItem) -> str:
@@ -93,6 +99,7 @@ def list_events(
     entry_mode: Entry = None,
     image: Image = None,
     strangers: Strangers = False,
+    outside_time: OutsideTime = False,
     search: Search = None,
     order: Order = "newest",
     limit: Annotated[
@@ -141,38 +148,14 @@ def tail(
 
 
 def export(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            help=t("Where to: .csv, .xlsx, .jsonl or .zip; - for stdout.", "输出文件；- 为标准输出。")
-        ),
-    ],
+    file: File,
     url: Receiver = DEFAULT_URL,
     token: Token = "",
     ca_file: CaFile = None,
-    form: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="csv|xlsx|jsonl|zip",
-            help=t("By the file's name unless given; zip has the images.", "默认按文件名；zip 含图片。"),
-        ),
-    ] = None,
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            "--columns", help=t("Names with commas in between; all unless given.", "列名，逗号分隔。")
-        ),
-    ] = None,
-    lang: Annotated[
-        str, typer.Option("--lang", metavar="en|zh", help=t("Of headers and labels.", "表头与标签的语言。"))
-    ] = "",
-    tz: Annotated[
-        str | None,
-        typer.Option(
-            "--tz", help=t("Zone of the times; each terminal's own unless given.", "时间所用时区。")
-        ),
-    ] = None,
+    form: FormatName = None,
+    columns: Columns = None,
+    lang: Language = "",
+    tz: Zone = None,
     alarms: Annotated[bool, typer.Option("--alarms", help=t("Alarms instead.", "改为导出告警。"))] = False,
     since: Since = None,
     until: Until = None,
@@ -186,6 +169,7 @@ def export(
     entry_mode: Entry = None,
     image: Image = None,
     strangers: Strangers = False,
+    outside_time: OutsideTime = False,
     search: Search = None,
     order: Order = "oldest",
 ) -> None:
@@ -198,7 +182,7 @@ def export(
         options["order"] = _order(order)
     with asking(url, token, ca_file) as client:
         what: Literal["records", "alarms"] = "alarms" if alarms else "records"
-        save(client.export(what, format=_format(file, form), **options), file)
+        save(client.export(what, format=format_for(file, form), **options), file)
 
 
 _NAMES = (
@@ -215,6 +199,7 @@ def _filters(given: dict[str, Any]) -> dict[str, Any]:
         "has_image": given["image"],
         "q": given["search"],
         "strangers": given["strangers"] or None,
+        "outside_time": given["outside_time"] or None,
     }
 
 
@@ -222,18 +207,6 @@ def _order(said: str) -> Literal["newest", "oldest"]:
     if said not in ("newest", "oldest"):
         raise typer.BadParameter(t("--order is newest or oldest", "--order 只能是 newest 或 oldest"))
     return "newest" if said == "newest" else "oldest"
-
-
-def _format(file: Path, said: str | None) -> Format:
-    found = _SUFFIXES.get(f".{said}" if said is not None else file.suffix.lower())
-    if found is None:
-        raise typer.BadParameter(
-            t(
-                "give --format csv, xlsx, jsonl or zip, or end the file's name with one of them",
-                "请用 --format 给出 csv、xlsx、jsonl 或 zip，或以其作为文件扩展名",
-            )
-        )
-    return found
 
 
 def register(group: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""``gatepost people list | erase``."""
+"""``gatepost people list | attendance | erase``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,25 @@ from typing import Annotated
 
 import typer
 
-from gatepost.cli_text import t
-from gatepost.client.asking import DEFAULT_URL, AsJson, CaFile, Receiver, Token, as_json, asking, clock, line
+from gatepost.cli_text import language, t
+from gatepost.client.asking import (
+    DEFAULT_URL,
+    AsJson,
+    CaFile,
+    Columns,
+    File,
+    FormatName,
+    Language,
+    Receiver,
+    Token,
+    Zone,
+    as_json,
+    asking,
+    clock,
+    format_for,
+    line,
+    save,
+)
 from gatepost.items import SomeoneItem
 
 __all__ = ["person_line", "register"]
@@ -92,7 +109,46 @@ def erase(
     )
 
 
+def attendance(
+    file: File,
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    month: Annotated[
+        str | None, typer.Option("--month", help=t("Such as 2024-03.", "月份，如 2024-03。"))
+    ] = None,
+    day: Annotated[
+        str | None, typer.Option("--day", help=t("Such as 2024-03-01.", "日期，如 2024-03-01。"))
+    ] = None,
+    first: Annotated[str | None, typer.Option("--first", help=t("From this day …", "起始日期"))] = None,
+    last: Annotated[
+        str | None, typer.Option("--last", help=t("… to this one, both included.", "结束日期（含）"))
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option("--search", "-q", help=t("Part of the name or of a number.", "在姓名和各编号中查找。")),
+    ] = None,
+    site: Annotated[
+        int | None, typer.Option("--site", min=1, help=t("Only of this site.", "仅限该站点编号。"))
+    ] = None,
+    group: Annotated[str | None, typer.Option("--group", help=t("A group's id.", "分组 id。"))] = None,
+    form: FormatName = None,
+    columns: Columns = None,
+    lang: Language = "",
+    tz: Zone = None,
+) -> None:
+    """Save when people came first and went last, a row a person and day. Needs a token with the role operator."""
+    stretch = {"month": month, "day": day, "first": first, "last": last}
+    options = {"q": search, "site_id": site, "group": group, "columns": columns, "tz": tz}
+    with asking(url, token, ca_file) as client:
+        pieces = client.export(
+            "attendance", format=format_for(file, form), lang=lang or language(), **stretch, **options
+        )
+        save(pieces, file)
+
+
 def register(group: typer.Typer) -> None:
     """Add the commands."""
     group.command("list", help=t("List who has been seen.", "列出出现过的人员。"))(list_people)
+    group.command("attendance", help=t("Save when people came and went.", "导出考勤。"))(attendance)
     group.command("erase", help=t("Erase a person for good.", "永久抹除一名人员。"))(erase)

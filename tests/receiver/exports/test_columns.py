@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gatepost.receiver.exports.attendance import ATTENDANCE
 from gatepost.receiver.exports.columns import ALARM, RECORD, Words, chosen
 from gatepost.store.days import UnknownZone
 from gatepost.store.store import AlarmRow, AlarmStep, PersonRow, RecordRow, TerminalRow
@@ -101,7 +102,7 @@ def test_an_alarm_says_what_was_said_last_and_who_reported_it() -> None:
     assert found["state"] == "告警中"
 
 
-@pytest.mark.parametrize("columns", [RECORD, ALARM])
+@pytest.mark.parametrize("columns", [RECORD, ALARM, ATTENDANCE])
 def test_every_column_has_a_name_and_headers_of_its_own_in_both_languages(columns: Any) -> None:
     for what in (lambda c: c.name, lambda c: c.header("en"), lambda c: c.header("zh")):
         found = [what(column) for column in columns]
@@ -126,7 +127,7 @@ def test_a_zone_that_there_is_not_is_refused() -> None:
 
 
 @pytest.mark.parametrize("page", ["events.md", "events.zh.md"])
-@pytest.mark.parametrize("columns", [RECORD, ALARM])
+@pytest.mark.parametrize("columns", [RECORD, ALARM, ATTENDANCE])
 def test_every_column_is_described(columns: Any, page: str) -> None:
     text = (Path(__file__).parents[3] / "docs" / "how-to" / page).read_text("utf-8")
     for column in columns:

@@ -1,4 +1,4 @@
-"""``/api/v1/records/export`` and ``/api/v1/alarms/export``: what the lists show, as a file to take away.
+"""``/api/v1/records/export``, ``alarms/export``, ``attendance/export``: what lists show, as a file to take away.
 
 Rules:
 
@@ -13,15 +13,17 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 from litestar import Controller, get
 from litestar.exceptions import HTTPException
 from litestar.params import FromQuery
 from litestar.response import Stream
+from msgspec import Struct
 from msgspec.structs import replace
 
+from gatepost.items import SomeoneItem
 from gatepost.receiver.api.access import OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import alarm_item
 from gatepost.receiver.api.filters import (
@@ -31,8 +33,10 @@ from gatepost.receiver.api.filters import (
     RecordFilters,
     told,
 )
+from gatepost.receiver.api.people import AttendedItem, SiteId, attended_item, someone_item
 from gatepost.receiver.api.records import record_item
-from gatepost.receiver.api.shapes import TheStore, answering
+from gatepost.receiver.api.shapes import TheMeaning, TheStore, answering, days, word
+from gatepost.receiver.exports.attendance import ATTENDANCE, PersonOnDay, person_days
 from gatepost.receiver.exports.columns import ALARM, RECORD, Column, Words, chosen
 from gatepost.receiver.exports.formats import (
     Picture,
@@ -42,10 +46,12 @@ from gatepost.receiver.exports.formats import (
     xlsx_pieces,
     zip_pieces,
 )
+from gatepost.store.days import days_between
+from gatepost.store.people import PeopleQuery
 from gatepost.store.store import AlarmQuery, AlarmRow, RecordQuery, RecordRow, Store
 from gatepost.wire.codes import Language
 
-__all__ = ["ExportsController", "Format", "alarms_file", "answer_file", "records_file"]
+__all__ = ["ExportsController", "Format", "alarms_file", "answer_file", "attendance_file", "records_file"]
 
 PAGE = 250
 """Rows that are read at once: more of them cost memory and save hardly any time."""
@@ -119,6 +125,45 @@ class ExportsController(Controller):
             request, store, access, filters, format=format, columns=columns, lang=lang, tz=tz
         )
 
+    @get("/attendance/export", summary="Attendance as a file", opt={"types": tuple(_TYPES.values())[:3]})
+    async def export_attendance(
+        self,
+        request: AnyRequest,
+        store: TheStore,
+        access: TheAccess,
+        meaning: TheMeaning,
+        day: FromQuery[str | None] = None,
+        month: FromQuery[str | None] = None,
+        first: FromQuery[str | None] = None,
+        last: FromQuery[str | None] = None,
+        q: FromQuery[str | None] = None,
+        site_id: SiteId = None,
+        group: FromQuery[str | None] = None,
+        format: FromQuery[Literal["csv", "xlsx", "jsonl"]] = "csv",
+        columns: FromQuery[str | None] = None,
+        lang: FromQuery[Literal["en", "zh"]] = "en",
+        tz: FromQuery[str | None] = None,
+    ) -> Stream:
+        """A row a person and day on which they were there: of one ``day``, a ``month``, or ``first`` to ``last``.
+
+        Filters are those of ``/api/v1/attendance``; otherwise as for records.
+        """
+        stretch = days(day=day, month=month, first=first, last=last)
+        query = PeopleQuery(q=word("q", q), site_id=site_id, group=word("group", group))
+        with answering():
+            days_between(*stretch)
+        return await attendance_file(
+            request,
+            store,
+            access,
+            lambda: person_days(meaning.attendance, query, *stretch, page=PAGE),
+            detail=_asked(query, stretch),
+            format=format,
+            columns=columns,
+            lang=lang,
+            tz=tz,
+        )
+
 
 async def records_file(
     request: AnyRequest,
@@ -160,6 +205,46 @@ async def alarms_file(
         return _pieces(table, format, alarm_item, lambda row: _scene(store, table.words, row))
 
     return await answer_file(request, access, begin, what="alarms", form=format, detail=told(query))
+
+
+async def attendance_file(
+    request: AnyRequest,
+    store: Store,
+    access: Access,
+    rows: Callable[[], Iterator[Sequence[PersonOnDay]]],
+    *,
+    detail: dict[str, object],
+    format: Format,
+    columns: str | None = None,
+    lang: Language = "en",
+    tz: str | None = None,
+) -> Stream:
+    """Pages of people and days as a file; ``detail`` is what the audit log says of the question."""
+
+    def begin() -> Iterator[bytes]:
+        table = _table(store, ATTENDANCE, "attendance", columns, lang, tz, rows)
+        return _pieces(table, format, _day_item, lambda _: None)
+
+    return await answer_file(request, access, begin, what="attendance", form=format, detail=detail)
+
+
+def _asked(query: PeopleQuery, stretch: tuple[date, date]) -> dict[str, object]:
+    first, last = (day.isoformat() for day in stretch)
+    found: dict[str, object] = {"first": first, "last": last}
+    if query.q:
+        found["q"] = "given"
+    return found | {name: getattr(query, name) for name in ("site_id", "group") if getattr(query, name)}
+
+
+class AttendanceRow(Struct, frozen=True):
+    """A line of the JSON lines."""
+
+    person: SomeoneItem
+    day: AttendedItem
+
+
+def _day_item(row: PersonOnDay) -> AttendanceRow:
+    return AttendanceRow(someone_item(row.person), attended_item(row.attended))
 
 
 def _records(store: Store, query: RecordQuery) -> Iterator[Sequence[RecordRow]]:

@@ -29,7 +29,7 @@ from gatepost.wire.codes import (
     label,
 )
 
-__all__ = ["ALARM", "Cell", "Column", "RECORD", "Words", "chosen"]
+__all__ = ["ALARM", "Cell", "Column", "RECORD", "Words", "chosen", "named"]
 
 _TABLES: tuple[type[Code], ...] = (
     RecognitionType,
@@ -44,7 +44,7 @@ _TABLES: tuple[type[Code], ...] = (
 Cell = str | int | float | datetime | None
 """A ``datetime`` is local and without a zone, as spreadsheets have it."""
 
-Row = TypeVar("Row", RecordRow, AlarmRow)
+Row = TypeVar("Row")
 
 
 class Words:
@@ -87,9 +87,16 @@ class Words:
 
     def local(self, row: RecordRow | AlarmRow, at: datetime | None) -> datetime | None:
         """A moment as the clocks there showed it, to the second."""
-        if at is None:
-            return None
-        return at.astimezone(self.zone(row)).replace(microsecond=0, tzinfo=None)
+        return None if at is None else self.wall(at, self.zone(row))
+
+    def of(self, name: str) -> ZoneInfo:
+        """The zone that was asked for, or else the one of this name."""
+        return self._one if self._one is not None else zone(name)
+
+    @staticmethod
+    def wall(at: datetime, where: ZoneInfo) -> datetime:
+        """A moment as the clocks somewhere showed it, to the second."""
+        return at.astimezone(where).replace(microsecond=0, tzinfo=None)
 
 
 class Column(Struct, Generic[Row], frozen=True):
@@ -141,8 +148,8 @@ def _time(name: str) -> Callable[[Any, Words], Cell]:
     return lambda row, words: words.local(row, getattr(row, name))
 
 
-def _groups(row: RecordRow, _: Words) -> Cell:
-    groups = () if row.person is None else row.person.groups
+def named(groups: Sequence[Mapping[str, Any]]) -> str:
+    """The names of groups in one cell."""
     return "; ".join(str(group.get("name") or group.get("id") or "") for group in groups)
 
 
@@ -164,7 +171,9 @@ RECORD: tuple[Column[RecordRow], ...] = (
     Column("job_number", "Job number", "工号", _person("job_number")),
     Column("ic_number", "Card number", "IC卡号", _person("ic_number"), 14),
     Column("id_number", "Identity number", "证件号", _person("id_number"), 20),
-    Column("groups", "Groups", "分组", _groups, 16),
+    Column(
+        "groups", "Groups", "分组", lambda row, _: "" if row.person is None else named(row.person.groups), 16
+    ),
     Column("remark", "Remark", "备注", _person("remark"), 16),
     Column("recognition_type", "Recognised as", "识别类型", _code(RecognitionType, "recognition_type")),
     Column("passed", "Passed", "是否通行", lambda row, words: words.truth(row.passed), 8),

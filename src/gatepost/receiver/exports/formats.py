@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import xlsxwriter  # type: ignore[import-untyped]  # it has no types
@@ -20,7 +20,6 @@ from msgspec import Struct
 
 from gatepost.receiver.exports.archive import Archive, packed
 from gatepost.receiver.exports.columns import Cell, Column, Words
-from gatepost.store.store import AlarmRow, RecordRow
 
 __all__ = [
     "CSV_MARK",
@@ -46,8 +45,6 @@ _CELL = 32_767
 """Characters that a cell can hold."""
 
 _CHUNK = 256 * 1024
-
-Row = TypeVar("Row", RecordRow, AlarmRow)
 
 
 class Table(Struct, frozen=True):

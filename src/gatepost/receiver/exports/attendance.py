@@ -1,0 +1,67 @@
+"""Attendance as a file: a row a person and day on which they were there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gatepost.receiver.exports.columns import Column, Words, named
+from gatepost.store.attendance import MAX_CELLS, Attendance, Attended
+from gatepost.store.days import days_between
+from gatepost.store.people import PeopleQuery, Person
+
+__all__ = ["ATTENDANCE", "PersonOnDay", "person_days"]
+
+
+class PersonOnDay(Struct, frozen=True):
+    """A row."""
+
+    person: Person
+    attended: Attended
+
+
+def _hours(row: PersonOnDay, _: Words) -> float:
+    return round((row.attended.last_out - row.attended.first_in).total_seconds() / 3600, 2)
+
+
+ATTENDANCE: tuple[Column[PersonOnDay], ...] = (
+    Column("day", "Day", "日期", lambda row, _: row.attended.day.isoformat(), 11),
+    Column("user_id", "Person ID", "人员编号", lambda row, _: row.person.user_id),
+    Column("name", "Name", "姓名", lambda row, _: row.person.name, 16),
+    Column("job_number", "Job number", "工号", lambda row, _: row.person.job_number),
+    Column("groups", "Groups", "分组", lambda row, _: named(row.person.groups), 16),
+    Column("site", "Site", "站点", lambda row, _: row.person.site, 14),
+    Column(
+        "first_in",
+        "First in",
+        "首次进入",
+        lambda row, words: words.wall(row.attended.first_in, words.of(row.person.timezone)),
+        19,
+    ),
+    Column(
+        "last_out",
+        "Last out",
+        "末次离开",
+        lambda row, words: words.wall(row.attended.last_out, words.of(row.person.timezone)),
+        19,
+    ),
+    Column("hours", "Hours between", "间隔小时数", _hours, 8),
+    Column("passages", "Passages", "通行次数", lambda row, _: row.attended.passages, 8),
+    Column("time_zone", "Time zone", "时区", lambda row, words: words.of(row.person.timezone).key, 14),
+)
+
+
+def person_days(
+    attendance: Attendance, query: PeopleQuery, first: date, last: date, *, page: int
+) -> Iterator[Sequence[PersonOnDay]]:
+    """Pages of rows: everybody who fits, each with their days by date. Raises as :meth:`Attendance.page` does."""
+    query = replace(query, limit=max(1, min(page, MAX_CELLS // days_between(first, last))))
+    while True:
+        found = attendance.page(query, first, last)
+        yield [PersonOnDay(item.person, one) for item in found.items for one in item.days]
+        if found.next_cursor is None:
+            return
+        query = replace(query, cursor=found.next_cursor)
