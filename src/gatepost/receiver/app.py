@@ -82,7 +82,7 @@ def open_store(settings: ReceiverSettings, data: Path) -> Store:
 
 def image_keys(settings: ReceiverSettings) -> ImageKeys:
     """Raises :class:`~gatepost.errors.SettingsError`."""
-    return read_keys(settings.image_keys, file=settings.image_key_file)
+    return read_keys(settings.image_keys, file=settings.image_key_file or None)
 
 
 class Receiver:

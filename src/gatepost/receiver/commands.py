@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from gatepost.cli_text import app_options, t
 from gatepost.settings import ReceiverSettings, load, shown
+from gatepost.settings_pages import example, toml_value
 
 __all__ = ["ConfigOption", "DataOption", "DatabaseOption", "receiver_settings", "register"]
 
@@ -42,14 +42,23 @@ def receiver_settings(config: Path | None, **given: Any) -> ReceiverSettings:
 
 
 def show_config(config: ConfigOption = None) -> None:
-    """Show the settings in force, as TOML-like lines; secrets are hidden."""
+    """Show every setting in force, as TOML; secrets are hidden, and what is not set is a comment."""
     for name, value in shown(receiver_settings(config)).items():
-        typer.echo(f"{name} = {msgspec.json.encode(value).decode()}")
+        typer.echo(f"{name} = {toml_value(value)}" if value is not None else f"# {name} is not set")
+
+
+def show_example() -> None:
+    """Print a settings file in which everything is explained and nothing is set."""
+    typer.echo(example(), nl=False)
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     config = typer.Typer(**app_options())
     config.command("show", help=t("Show the settings in force.", "显示生效的设置。"))(show_config)
+    config.command(
+        "example",
+        help=t("Print a settings file with everything explained.", "输出带说明的设置文件模板。"),
+    )(show_example)
     config.callback()(lambda: None)
     app.add_typer(config, name="config")

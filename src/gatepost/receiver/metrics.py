@@ -27,6 +27,7 @@ from gatepost.receiver.guard import Guard
 from gatepost.receiver.presence import Presence, presence
 from gatepost.receiver.retention import Keeper
 from gatepost.receiver.tally import Tally
+from gatepost.store.retention import PARTS
 from gatepost.store.store import Arrival, Store, Stored, TerminalRow
 from gatepost.wire import Alarm, Record
 
@@ -184,7 +185,7 @@ class _Parts(Collector):
             "gatepost_retention_deleted",
             "What was deleted because its time was over, or because somebody was erased.",
             "part",
-            sorted(self._keeper.deleted.items()),
+            [(part, self._keeper.deleted[part]) for part in (*PARTS, "erased")],
         )
         yield _gauge(
             "gatepost_retention_finished_timestamp_seconds",
