@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -89,10 +90,8 @@ def test_only_jpeg_is_tried_whatever_it_claims_to_be() -> None:
 
 @given(st.binary(max_size=200).map(lambda tail: b"\xff\xd8" + tail))
 def test_no_bytes_make_it_fail_in_another_way(data: bytes) -> None:
-    try:
-        thumbnail(data, 64)
-    except NotAPicture:
-        assert True
+    with suppress(NotAPicture):
+        assert thumbnail(data, 64)[:2] == b"\xff\xd8"
 
 
 @given(st.data())
@@ -100,7 +99,5 @@ def test_no_damage_makes_it_fail_in_another_way(data: st.DataObject) -> None:
     damaged = bytearray(picture(64, 48))
     for _ in range(data.draw(st.integers(1, 8))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with suppress(NotAPicture):
         assert dimensions(bytes(damaged)) is None or thumbnail(bytes(damaged), 32)
-    except NotAPicture:
-        assert True
