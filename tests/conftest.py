@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from tests.postgres import Postgres
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A command that runs in the test's own process sets logging up for that process; undo it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
