@@ -156,15 +156,17 @@ async def test_what_a_kill_sends_twice_is_at_most_what_was_in_flight(
 ) -> None:
     await subscribe(folder := tmp_path / "data")
     rand = random.Random(seed)
-    again = 0
+    kept: set[str] = set()
     for turn in range(5):
+        before = children.delivered.copy()
         children.start(folder, seed, turn)
         for _ in children.listen(rand.uniform(0, MOST_S)):
             pass
         children.kill()
-        kept = Counter(await names_in(folder, State.PENDING, State.DEAD))
-        again = len(children.delivered.keys() & kept.keys())
-        assert again <= WINDOW
+        kept = set(await names_in(folder, State.PENDING, State.DEAD))
+        # Of this life only: what an earlier kill sends twice may be a dead letter by now.
+        assert len((children.delivered - before).keys() & kept) <= WINDOW
+    again = len(children.delivered.keys() & kept)
     assert sum(count - 1 for count in children.delivered.values()) + again <= 5 * WINDOW
 
 
