@@ -3,8 +3,11 @@
 The receiver is nginx, which answers the documented words and stores nothing. Ours is `gatepost terminal run` on an
 outbox that another process filled; against persist-queue with `requests`, and syslog-ng with a reliable disk buffer and
 four workers (C, and it does not read the reply). Also over HTTPS, and with 20 ms of round-trip time between the two.
-persist-queue is so slow that only its first seconds are measured, which are its fastest: every `get` passes over all
-that was acknowledged before.
+
+What is compared with persist-queue is a drain, and its rate falls all the way (`peers/persist_queue_peer.py` says why):
+50,000 events take it hours. So it holds 50,000 and is measured over the first 5,000, the fastest tenth of its drain,
+once, which is longer than all the runs of the others. Beside it stands, without a target, the same with a call that
+its README does not mention and that keeps it from falling.
 """
 
 import json
@@ -31,6 +34,8 @@ from benchmarks.report import Row
 
 BACKLOG = 50_000
 LONGEST_SECONDS = 120.0
+QUEUE_EVENTS = 5_000
+QUEUE_CLEARED_EVERY = 100
 RTT_MS = 20
 
 
@@ -41,8 +46,10 @@ def run(bench: Bench) -> list[Row]:
     found: dict[str, list[Drain]] = {}
     with nginx(folder / "nginx") as receiver:
         sides = _sides(bench, folder, receiver, count)
-        for _ in range(bench.rounds):
+        for turn in range(bench.rounds):
             for name, side in sides.items():
+                if turn and name.startswith("persist-queue"):
+                    continue
                 found.setdefault(name, []).append(drain := side())
                 bench.say(
                     f"  {name} {drain.rate:,.0f}/s, first after {drain.first_s:.2f} s, {drain.cores:.2f} cores, "
@@ -58,7 +65,9 @@ def _rows(found: dict[str, list[Drain]], count: int) -> list[Row]:
 
     ours = [drain for name in ("HTTP", "HTTPS", "far") for drain in found[name]]
     syslog = {"peer": "syslog-ng", "peer_value": rate("syslog-ng")}
-    queue = {"peer": "persist-queue", "peer_value": rate("persist-queue")}
+    first = f"persist-queue, first {min(count, QUEUE_EVENTS):,}"
+    queue = {"peer": first, "peer_value": rate("persist-queue")}
+    cleared = {"peer": f"{first}, cleared by hand", "peer_value": rate("persist-queue, cleared")}
     start_s = max(drain.first_s for drain in found["HTTP"])
     peak = max(drain.peak_mb for drain in ours)
     what = f"{count:,} waiting"
@@ -66,6 +75,7 @@ def _rows(found: dict[str, list[Drain]], count: int) -> list[Row]:
         Row(what=f"{what}, HTTP", value=rate("HTTP"), unit="/s", target=4_000),
         Row(what=f"{what}, HTTP", value=rate("HTTP"), unit="/s", target=0.3, **syslog),
         Row(what=f"{what}, HTTP", value=rate("HTTP"), unit="/s", target=25, **queue),
+        Row(what=f"{what}, HTTP", value=rate("HTTP"), unit="/s", **cleared),
         Row(
             what=f"{what}, HTTP: cores used",
             value=median(drain.cores for drain in found["HTTP"]),
@@ -88,7 +98,7 @@ def _sides(bench: Bench, folder: Path, receiver: Nginx, count: int) -> dict[str,
     syslog = SyslogNg(folder / "syslog")
     syslog.fill(count, bodies(run_id(), image=True))
 
-    def drain_queue() -> Drain:
+    def drain_queue(*options: str) -> Drain:
         _copy(folder / "queue-kept", folder / "queue")
         command = [
             sys.executable,
@@ -96,11 +106,17 @@ def _sides(bench: Bench, folder: Path, receiver: Nginx, count: int) -> dict[str,
             "benchmarks.peers.persist_queue_peer",
             folder / "queue",
             receiver.url,
+            *options,
         ]
         before, began = receiver.answered(), time.monotonic()
         with start("persist-queue", command, folder=folder) as program:
             return watch(
-                receiver.answered, program, before=before, began=began, stop_at=count, seconds=bench.seconds
+                receiver.answered,
+                program,
+                before=before,
+                began=began,
+                stop_at=min(count, QUEUE_EVENTS),
+                seconds=LONGEST_SECONDS,
             )
 
     def drain_syslog() -> Drain:
@@ -134,6 +150,7 @@ def _sides(bench: Bench, folder: Path, receiver: Nginx, count: int) -> dict[str,
 
     return {
         "persist-queue": drain_queue,
+        "persist-queue, cleared": lambda: drain_queue("--clear-every", str(QUEUE_CLEARED_EVERY)),
         "HTTP": lambda: drain_ours(receiver.url),
         "syslog-ng": drain_syslog,
         "HTTPS": lambda: drain_ours(receiver.https_url),
