@@ -44,6 +44,13 @@ PUSHES = [
     body(alarm(pin=PIN, alarm_photo=TEXT)),
     body(record(user=user(), uuid="p-7"))[:-1] + b",}",
     body(record(user=user(), uuid="p-8"))[:-5],
+    body(record(user=user(pin=[PIN]), uuid="p-9")),
+    body(record(user=user(pin={"code": [PIN, "}"]}), uuid="p-10")),
+    body(record(user={**user(pin=""), "groups": [{"id": "3", "name": "g", "pin": PIN}]}, uuid="p-11")),
+    body(record(user=user(pin=True, user_id=["5"]), pin=PIN, uuid="p-12"))[:-1]
+    + b',"pin":"'
+    + PIN.encode()
+    + b'"}',
 ]
 
 
@@ -95,9 +102,22 @@ async def test_a_pin_is_not_even_kept_of_a_push_that_broke_the_decoder(
         raise RuntimeError("a defect")
 
     monkeypatch.setattr("gatepost.receiver.ingest.decode", broken)
-    for push in PUSHES[:3]:
+    for push in PUSHES:
         assert (await receiver.push(push)).status == 200
-    assert len(receiver.store.quarantined().items) == 3
+    assert len(receiver.store.quarantined().items) == len(PUSHES)
+    assert PIN.encode() not in bytes_of(receiver.store)
+
+
+async def test_a_pin_is_not_even_kept_of_an_event_that_the_store_could_not_take(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError("a defect")
+
+    monkeypatch.setattr("gatepost.store.arrivals.record_row", broken)
+    monkeypatch.setattr("gatepost.store.arrivals.alarm_row", broken)
+    pushed = [await receiver.push(push) for push in PUSHES]
+    assert len(receiver.store.quarantined().items) == sum(answer.status == 200 for answer in pushed) > 8
     assert PIN.encode() not in bytes_of(receiver.store)
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from gatepost.errors import StoreUnavailable
 from gatepost.store.store import Arrival
-from gatepost.wire import SUCCESS, Decoded, Problem, Record, Unknown, digest, encode, encode_reply, key
+from gatepost.wire import SUCCESS, Decoded, Problem, Unknown, digest, encode, encode_reply, key, without_pins
 
 if TYPE_CHECKING:
     from gatepost.store.store import Stored
@@ -134,9 +134,7 @@ def kept_raw(arrival: Arrival, why: str) -> Arrival:
     """The same push for the quarantine: the store took every other event, but not this one."""
     event, original = arrival.event, arrival.original
     if not isinstance(event, Unknown) and event.image is not None:
-        if isinstance(event, Record) and event.user is not None:
-            event = replace(event, user=replace(event.user, pin=""))
-        original = encode(event)
+        original = without_pins(encode(event))
     return replace(
         arrival,
         key=blake2b(original, digest_size=16).digest(),

@@ -11,7 +11,17 @@ import msgspec
 from msgspec import Struct
 
 from gatepost.store.store import Arrival
-from gatepost.wire import AbnormalType, Alarm, EntryMode, Problem, RecognitionType, Record, User, digest
+from gatepost.wire import (
+    AbnormalType,
+    Alarm,
+    EntryMode,
+    Problem,
+    RecognitionType,
+    Record,
+    User,
+    digest,
+    without_pins,
+)
 
 __all__ = [
     "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "TALLY_COLUMNS", "DAY_MS",
@@ -129,9 +139,8 @@ def person(user: User | None, site_id: int) -> Person | None:
         return None
     groups = ""
     if user.groups:
-        groups = text(
-            _encoder.encode([{**g.extra, "id": g.id, "name": g.name} for g in user.groups]).decode()
-        )
+        named = _encoder.encode([{**g.extra, "id": g.id, "name": g.name} for g in user.groups])
+        groups = text(without_pins(named).decode())
     return (
         site_id,
         text(user.user_id),

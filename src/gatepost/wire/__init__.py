@@ -3,7 +3,7 @@
 ``events``        what happened at a door: :class:`Record`, :class:`Alarm`, and what is neither
 ``codes``         the page's code tables, in words
 ``decoder``       from bytes to events, in every dialect; ``fields`` reads one JSON object of them, ``usual`` the
-                  usual record at once
+                  usual record at once, ``pins`` takes out what nobody may keep
 ``encoder``       from events to canonical bytes
 ``key``           what makes two pushes the same event
 ``reply``         the receiver's answer, and what it means for the event
@@ -21,11 +21,12 @@ from gatepost.wire.codes import (
     VerificationMode,
     label,
 )
-from gatepost.wire.decoder import Decoded, decode, without_pins
+from gatepost.wire.decoder import Decoded, decode
 from gatepost.wire.encoder import encode, encode_parts
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
 from gatepost.wire.fields import Problem
 from gatepost.wire.key import digest, key
+from gatepost.wire.pins import without_pins
 from gatepost.wire.reply import (
     MAX_REPLY,
     SUCCESS,

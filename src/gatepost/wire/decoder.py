@@ -24,9 +24,10 @@ from msgspec import Struct
 from gatepost.errors import DecodeError
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
 from gatepost.wire.fields import Fields, Problem
+from gatepost.wire.pins import without_pins
 from gatepost.wire.usual import DEPTH, decode_usual
 
-__all__ = ["MAX_DEPTH", "Decoded", "decode", "without_pins"]
+__all__ = ["MAX_DEPTH", "Decoded", "decode"]
 
 MAX_DEPTH = 64
 """Nesting that no terminal reaches; what is deeper is refused before anything of ours recurses into it."""
@@ -35,10 +36,6 @@ _TODAY = Dialect.V1_3_0
 """To look it up in its class each time would cost as much as a fifth of all the decoding."""
 
 _TRAILING_COMMA = re.compile(rb'("(?:[^"\\]|\\.)*+")|,(?=\s*[}\]])', re.DOTALL)
-_PIN = re.compile(rb'("pin"\s*:\s*)("(?:[^"\\]|\\.)*+"|[-+.0-9eE]++)')
-
-_ESCAPED_PIN = re.compile(rb"\\u00(?:70|69|6[eE])")
-"""A letter of ``pin`` written as an escape, which would hide the name from the expression above."""
 
 
 class Decoded(Struct, frozen=True):
@@ -141,11 +138,7 @@ def _original(text: bytes, value: dict[str, Any], event: Event) -> bytes:
     """The text without the image that was decoded from it and without any ``pin``; otherwise untouched."""
     if not isinstance(event, Unknown) and event.image is not None:
         text = _without_image(text, value, "rgb_image" if isinstance(event, Record) else "alarm_photo")
-    if b"pin" in text:
-        text = _PIN.sub(rb'\1""', text)
-    if _ESCAPED_PIN.search(text) and _hide_pins(value):
-        text = msgspec.json.encode(value)
-    return text
+    return without_pins(text)
 
 
 def _without_image(text: bytes, value: dict[str, Any], name: str) -> bytes:
@@ -158,27 +151,6 @@ def _without_image(text: bytes, value: dict[str, Any], name: str) -> bytes:
         if end - start == len(image) or text[start:end].replace(b"\\/", b"/") == image:  # some escape slashes
             return text[:start] + text[end:]
     return msgspec.json.encode(value)
-
-
-def without_pins(text: bytes) -> bytes:
-    """Empty every ``pin`` in a text that nobody could decode, as far as it can be seen."""
-    return _PIN.sub(rb'\1""', text)
-
-
-def _hide_pins(value: object) -> bool:
-    """Empty every ``pin`` in a JSON value; True if there was one that the text may still show."""
-    found = False
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            if name == "pin" and inner:
-                value[name] = ""
-                found = True
-            else:
-                found |= _hide_pins(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            found |= _hide_pins(inner)
-    return found
 
 
 def _record(push: Fields) -> tuple[Record, Dialect]:
