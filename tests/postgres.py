@@ -47,6 +47,7 @@ class Postgres:
     def kill(self) -> None:
         """SIGKILL to the server and all its processes, as a power cut would have it."""
         postmaster = psutil.Process(self._server.get_pid())
+        postmaster.suspend()  # so that it makes no more children while they are counted
         family = [postmaster, *postmaster.children(recursive=True)]
         for process in family:
             try:

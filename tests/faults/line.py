@@ -23,12 +23,16 @@ from gatepost.wire import Alarm, Record, Subscription
 QUICK = TerminalSettings(
     retry_first_s=0.01,
     retry_cap_s=0.05,
-    connect_timeout_s=0.25,
-    send_timeout_s=0.25,
-    reply_timeout_s=0.25,
+    connect_timeout_s=10.0,
+    send_timeout_s=10.0,
+    reply_timeout_s=10.0,
     drain_timeout_s=0.25,
 )
-"""Time limits and back-offs a hundred times shorter than the defaults."""
+"""Back-offs a hundred times shorter than the defaults. Not so the time limits: a machine that stands still for half a
+second must not pass for a receiver that does."""
+
+HASTY: dict[str, Any] = {"connect_timeout_s": 0.5, "send_timeout_s": 0.5, "reply_timeout_s": 0.5}
+"""Time limits for receivers that hang. With them what was stored may be sent again, if the machine itself hangs."""
 
 HEADERS = {"sn": "T1", "model": "SPS-1", "account": "admin"}
 

@@ -30,14 +30,15 @@ class TerminalProcess:
 
 
 @asynccontextmanager
-async def terminal(folder: Path) -> AsyncIterator[TerminalProcess]:
+async def terminal(folder: Path, *, hasty: bool = False) -> AsyncIterator[TerminalProcess]:
     """A process that pushes what the folder's outbox holds; killed at the end if the test has not ended
-    it."""
+    it. ``hasty``: with short time limits, for a receiver that hangs."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.faults.terminal_process",
         str(folder),
+        *(["hasty"] if hasty else []),
         cwd=ROOT,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,

@@ -1,6 +1,6 @@
-"""A terminal as its own process, for tests that end it: ``python -m tests.faults.terminal_process FOLDER``.
+"""A terminal as its own process, for tests that end it: ``python -m tests.faults.terminal_process FOLDER [hasty]``.
 
-It pushes what the folder's outbox holds until SIGTERM, with the short time limits of the tests. On standard
+It pushes what the folder's outbox holds until SIGTERM, with the settings of the tests. On standard
 output, as JSON lines: ``{"ready": pid}``, and at an orderly end ``{"peak_kb": …, "cpu_until_push_s": …}``,
 the CPU seconds that it took from the start of the interpreter to the first push.
 """
@@ -12,16 +12,16 @@ import sys
 import time
 from pathlib import Path
 
-from tests.faults.line import QUICK
+from tests.faults.line import HASTY, settings
 
 from gatepost.terminal import Terminal
 
 
-async def main(folder: str) -> None:
+async def main(folder: str, *how: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     cpu_until_push = None
-    async with Terminal("T1", folder, settings=QUICK) as terminal:
+    async with Terminal("T1", folder, settings=settings(**(HASTY if how else {}))) as terminal:
         print(json.dumps({"ready": True}), flush=True)  # noqa: T201 - the test reads it
         while not stop.is_set():
             if cpu_until_push is None and terminal.pushing().in_flight:
@@ -39,4 +39,4 @@ async def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(*sys.argv[1:]))

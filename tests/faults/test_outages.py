@@ -17,8 +17,9 @@ import pytest
 from tests.faults import bad_receiver as bad
 from tests.faults import processes
 from tests.faults.bad_receiver import BadReceiver, Behaviour, Peer, until
-from tests.faults.line import Line, line, names
+from tests.faults.line import HASTY, Line, line, names, settings
 
+from gatepost.settings import TerminalSettings
 from gatepost.wire import Subscription
 
 EVENTS = [f"r{n}" for n in range(300)]
@@ -66,6 +67,11 @@ class Receiver(BadReceiver):
         assert len(arrived) - len(EVENTS) <= WINDOW
 
 
+def limits(away: str) -> TerminalSettings:
+    """Short ones for a receiver that hangs."""
+    return settings(**(HASTY if away == "hangs" else {}))
+
+
 async def attempts_after(folder: Path, least: int) -> None:
     """Wait until the terminal has tried so often in vain since the receiver went away, as its own file
     says."""
@@ -87,7 +93,7 @@ async def test_the_terminal_is_ended_and_started_again(tmp_path, number, away):
     async with Receiver(away) as receiver:
         async with line(tmp_path, receiver.url) as made:
             await made.records(EVENTS)
-        async with processes.terminal(tmp_path) as terminal:
+        async with processes.terminal(tmp_path, hasty=away == "hangs") as terminal:
             await until(lambda: receiver.is_away)
             await attempts_after(tmp_path, 2)
             await terminal.end(number)
@@ -133,7 +139,10 @@ async def test_the_terminal_is_disturbed(tmp_path, disturbance: Disturbance, awa
     def now() -> float:
         return time.time() + clock[0]
 
-    async with Receiver(away) as receiver, line(tmp_path, receiver.url, now=now) as made:
+    async with (
+        Receiver(away) as receiver,
+        line(tmp_path, receiver.url, now=now, settings=limits(away)) as made,
+    ):
         await made.records(EVENTS)
         made.start()
         await until(lambda: made.pusher.status().failures >= 2)
@@ -149,7 +158,7 @@ async def test_the_address_is_changed(tmp_path, away):
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(Receiver(away))
         other = await stack.enter_async_context(BadReceiver(bad.good))
-        made = await stack.enter_async_context(line(tmp_path, receiver.url, run=True))
+        made = await stack.enter_async_context(line(tmp_path, receiver.url, settings=limits(away), run=True))
         await made.records(EVENTS)
         await until(lambda: receiver.is_away and made.pusher.status().failures >= 2)
         await made.outbox.subscribe(Subscription(other.url, enabled=True))

@@ -6,9 +6,10 @@ import asyncio
 import re
 import signal
 
+import pytest
 from tests.faults import processes
 from tests.faults.bad_receiver import SUCCESS, until
-from tests.faults.line import QUICK, line, record
+from tests.faults.line import line, record
 
 RECORDED, CAPACITY = 50_500, 50_000
 UUID = re.compile(rb'"uuid":"n(\d+)"')
@@ -41,6 +42,7 @@ class Counting(asyncio.Protocol):
         self._buffer = buffer
 
 
+@pytest.mark.timeout(400)
 async def test_of_50_500_events_recorded_offline_the_newest_50_000_arrive_and_500_are_counted_as_dropped(
     tmp_path,
 ):
@@ -50,7 +52,7 @@ async def test_of_50_500_events_recorded_offline_the_newest_50_000_arrive_and_50
     server = await asyncio.get_running_loop().create_server(Receiver, "127.0.0.1", 0)
     async with server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/Record"
-        async with line(tmp_path, url, settings=QUICK) as made:
+        async with line(tmp_path, url) as made:
             for n in range(0, RECORDED, 250):
                 await asyncio.gather(
                     *(made.outbox.put(record(f"n{m}", image=None)) for m in range(n, n + 250))
@@ -61,7 +63,7 @@ async def test_of_50_500_events_recorded_offline_the_newest_50_000_arrive_and_50
         assert (dropped.reason, dropped.count, dropped.first_id, dropped.last_id) == ("capacity", 500, 1, 500)
 
         async with processes.terminal(tmp_path) as terminal:
-            await until(lambda: len(Receiver.arrived) >= CAPACITY, 60)
+            await until(lambda: len(Receiver.arrived) >= CAPACITY, 300)
             report = await terminal.end(signal.SIGTERM)
 
     assert sorted(Receiver.arrived) == list(range(RECORDED - CAPACITY, RECORDED))

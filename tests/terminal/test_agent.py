@@ -233,7 +233,7 @@ def test_a_start_that_fails_leaves_no_thread(tmp_path: Path) -> None:
     before = threading.active_count()
     with pytest.raises(Exception, match="move it away"):
         SyncTerminal("SN1", tmp_path).__enter__()
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_importing_it_brings_nothing_of_the_receiver_and_no_http_framework() -> None:
