@@ -17,7 +17,7 @@ const out = join(here, "../src/gatepost/console/static/dist");
 const entries = (await readdir(join(here, "src/pages"))).map((name) => join(here, "src/pages", name));
 
 const result = await build({
-  entryPoints: [...entries, join(here, "src/console.css"), join(here, "src/icon.svg")],
+  entryPoints: [...entries, ...["console.css", "icon.svg", "ahead.json"].map((name) => join(here, "src", name))],
   bundle: true,
   splitting: true,
   format: "esm",
@@ -29,7 +29,7 @@ const result = await build({
   entryNames: "[name]-[hash]",
   chunkNames: "chunk-[hash]",
   assetNames: "[name]-[hash]",
-  loader: { ".woff2": "file", ".svg": "copy" },
+  loader: { ".woff2": "file", ".svg": "copy", ".json": "copy" },
   metafile: true,
   write: false,
   logLevel: "warning",

@@ -141,10 +141,53 @@ def test_charts_are_drawn_and_have_their_numbers_as_a_table(page: Page, console:
     page.goto(console.url + "/statistics")
     charts = page.locator("figure[data-chart]")
     assert charts.count() >= 6
+    expect(page.locator("figure[data-drawn]")).to_have_count(charts.count())
     painted = page.evaluate(
-        """() => document.fonts.ready.then(() => [...document.querySelectorAll("figure canvas")].map(canvas =>
-        canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(value => value > 0)))"""
+        """() => [...document.querySelectorAll("figure canvas")].map(canvas =>
+        canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(value => value > 0))"""
     )
     assert all(painted)
     charts.first.get_by_text("Numbers").click()
     assert charts.first.locator("tbody tr").count() == 7
+
+
+def test_a_page_is_fetched_while_the_mouse_rests_on_its_link(page: Page, console: Console) -> None:
+    page.goto(console.url + "/account")
+    link = page.get_by_role("link", name="Records")
+    link.hover()
+    link.click(delay=300)
+    page.wait_for_url(console.url + "/records")
+    fetched = page.evaluate("performance.getEntriesByType('navigation')[0].deliveryType")
+    assert fetched == "navigational-prefetch"
+
+
+def test_what_is_asked_for_within_a_page_leaves_the_page_where_it_is(page: Page, console: Console) -> None:
+    """A list, its filters and pages, the language, an acknowledgement: the frame and the scripts stay."""
+    console.push(console.doors.alarm(2), door=2)
+    page.goto(console.url + "/records")
+    page.evaluate("document.documentElement.dataset.here = 'still'")
+    page.get_by_label("Result").select_option("true")
+    page.get_by_role("button", name="Apply").click()
+    page.wait_for_url(re.compile(r"/records\?passed=true$"))
+    page.get_by_role("link", name="Next page").click()
+    page.wait_for_url(re.compile("cursor="))
+    second = page.locator("a.row").evaluate_all("links => links.map(link => link.href)")
+    page.get_by_role("button", name="中文").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("通行记录")
+    expect(page).to_have_title("通行记录 · gatepost")
+    assert page.locator("html").get_attribute("lang") == "zh-Hans"
+    assert page.locator("a.row").evaluate_all("links => links.map(link => link.href)") == second
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("button", name="English")).to_be_focused()
+    page.go_back()
+    page.wait_for_url(re.compile(r"/records\?passed=true$"))
+    expect(page.get_by_role("link", name="First page")).to_have_count(0)
+    assert page.locator("html").get_attribute("data-here") == "still"
+
+
+def test_a_session_that_ends_within_a_list_leads_to_the_login(opened: Opener, console: Console) -> None:
+    page = opened()
+    page.goto(console.url + "/records")
+    page.context.clear_cookies()
+    page.get_by_role("link", name="Next page").click()
+    page.wait_for_url(re.compile(r"/login\?next=/records"))

@@ -89,3 +89,15 @@ def test_one_is_led_to_a_page_of_ours(path: str) -> None:
 )
 def test_one_is_never_led_elsewhere(path: str | None) -> None:
     assert local_path(path, "/safe") == "/safe"
+
+
+def test_templates_are_ready_before_somebody_asks(desk: Desk) -> None:
+    desk.make_ready()
+    assert desk.templates.cache is not None
+    assert len(desk.templates.cache) == len(desk.templates.list_templates())
+
+
+def test_whoever_is_logged_in_is_told_what_may_be_fetched_ahead(desk: Desk) -> None:
+    page = asked(desk, "/gate/account", root="/gate").page("account.html", active="account", problem=None)
+    rules = page.headers["speculation-rules"].strip('"').removeprefix("/gate/static/")
+    assert desk.assets.answer(rules, "").media_type == "application/speculationrules+json"

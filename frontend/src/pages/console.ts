@@ -2,6 +2,7 @@
 // are not sent twice. Without it every link and form does the same, a page at a time.
 
 import { openPanel } from "../panel";
+import { sendWithin, stayWithin } from "../within";
 
 const panel = document.querySelector<HTMLDialogElement>("#panel");
 
@@ -76,9 +77,6 @@ document.addEventListener(
   },
   true,
 );
-document.querySelectorAll<HTMLImageElement>("img.face").forEach((image) => {
-  if (image.complete && !image.naturalWidth && image.currentSrc) leaveEmpty(image);
-});
 
 function leaveEmpty(image: HTMLImageElement): void {
   const place = document.createElement("span");
@@ -88,12 +86,11 @@ function leaveEmpty(image: HTMLImageElement): void {
   image.replaceWith(place);
 }
 
-document.querySelector(".side nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-
 // A form is sent once; a confirmation that has to be typed unlocks its button.
 document.addEventListener("submit", (event) => {
   if (!(event.target instanceof HTMLFormElement) || event.target.dataset.download !== undefined) return;
   const form = event.target;
+  if (!event.defaultPrevented && sendWithin(form, event.submitter)) event.preventDefault();
   setTimeout(() => form.querySelectorAll("button").forEach((button) => (button.disabled = true)));
 });
 
@@ -103,19 +100,28 @@ addEventListener("pageshow", () => {
   });
 });
 
-document.querySelectorAll<HTMLInputElement>("[data-confirm]").forEach((input) => {
-  const button = input.form?.querySelector<HTMLButtonElement>("button");
-  const check = (): void => {
-    if (button) button.disabled = input.value.trim() !== input.dataset.confirm;
-  };
-  input.addEventListener("input", check);
-  check();
-});
-
-document.querySelectorAll<HTMLInputElement>("[data-tick-all]").forEach((all) => {
-  all.addEventListener("change", () => {
-    document
-      .querySelectorAll<HTMLInputElement>(`input[name="${all.dataset.tickAll}"]`)
-      .forEach((box) => (box.checked = all.checked));
+/** What has to be done to the content of a page once it is there. */
+function prepare(main: ParentNode): void {
+  document.querySelector(".side nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  main.querySelectorAll<HTMLImageElement>("img.face").forEach((image) => {
+    if (image.complete && !image.naturalWidth && image.currentSrc) leaveEmpty(image);
   });
-});
+  main.querySelectorAll<HTMLInputElement>("[data-confirm]").forEach((input) => {
+    const button = input.form?.querySelector<HTMLButtonElement>("button");
+    const check = (): void => {
+      if (button) button.disabled = input.value.trim() !== input.dataset.confirm;
+    };
+    input.addEventListener("input", check);
+    check();
+  });
+  main.querySelectorAll<HTMLInputElement>("[data-tick-all]").forEach((all) => {
+    all.addEventListener("change", () => {
+      document
+        .querySelectorAll<HTMLInputElement>(`input[name="${all.dataset.tickAll}"]`)
+        .forEach((box) => (box.checked = all.checked));
+    });
+  });
+}
+
+prepare(document);
+stayWithin(prepare);

@@ -171,9 +171,16 @@ function configuration(kind: string, numbers: Numbers): ChartConfiguration {
   }
 }
 
-const drawn: Chart[] = [];
+/** Until what there is has been shown; a page in the background shows nothing, and need not wait. */
+const frame = (): Promise<void> =>
+  new Promise((done) => (document.hidden ? done() : requestAnimationFrame(() => setTimeout(done))));
 
-function draw(): void {
+const drawn: Chart[] = [];
+let turn = 0;
+
+/** Draw all, from the top; between one and the next the page is shown and answers. */
+async function draw(): Promise<void> {
+  const mine = ++turn;
   drawn.splice(0).forEach((chart) => chart.destroy());
   Chart.defaults.font.family = style("--sans");
   Chart.defaults.font.size = 12;
@@ -182,15 +189,20 @@ function draw(): void {
   Chart.defaults.animation = false;
   Chart.defaults.plugins.legend.labels.boxWidth = 12;
   Chart.defaults.plugins.legend.labels.boxHeight = 12;
-  document.querySelectorAll<HTMLElement>("[data-chart]").forEach((figure) => {
+  const figures = [...document.querySelectorAll<HTMLElement>("[data-chart]")].map((figure) => ({ figure, numbers: read(figure) }));
+  for (const { figure, numbers } of figures) {
+    const least = { bars: 3, heat: 4 }[figure.dataset.chart ?? ""];
+    if (least) figure.style.setProperty("--rows", String(Math.max(least, numbers.labels.length)));
+  }
+  for (const { figure, numbers } of figures) {
     const canvas = figure.querySelector("canvas");
-    const numbers = read(figure);
-    if (!canvas) return;
-    if (figure.dataset.chart === "bars") figure.style.setProperty("--rows", String(Math.max(3, numbers.labels.length)));
-    if (figure.dataset.chart === "heat") figure.style.setProperty("--rows", String(Math.max(4, numbers.labels.length)));
+    if (drawn.length) await frame(); // the first one comes with the page
+    if (mine !== turn) return; // the colours changed meanwhile
+    if (!canvas) continue;
     drawn.push(new Chart(canvas, configuration(figure.dataset.chart ?? "", numbers)));
-  });
+    figure.dataset.drawn = "";
+  }
 }
 
 void document.fonts.ready.then(draw);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => void draw());

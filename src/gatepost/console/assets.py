@@ -28,6 +28,7 @@ _ENCODINGS = {"br": ".br", "gzip": ".gz"}
 _KINDS = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
+    ".json": "application/speculationrules+json",
     ".svg": "image/svg+xml",
     ".woff2": "font/woff2",
 }

@@ -69,7 +69,7 @@ def console_pages(store: Store, settings: ReceiverSettings) -> Sequence[Controll
     from gatepost.console.routes import routes
 
     try:
-        return routes(store, settings)
+        return routes(store, settings, ahead=True)
     except AssetsMissing as missing:
         # Events are taken all the same: a terminal's queue does not wait for somebody's browser.
         typer.echo(f"gatepost: {missing}", err=True)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -56,10 +57,15 @@ AnyoneRequest = Request[Any, Any, Any]
 
 
 def routes(
-    store: Store, settings: ReceiverSettings, *, now: Callable[[], float] = time.time
+    store: Store, settings: ReceiverSettings, *, now: Callable[[], float] = time.time, ahead: bool = False
 ) -> Sequence[ControllerRouterHandler]:
-    """The console of a receiver. Raises :class:`~gatepost.console.assets.AssetsMissing`."""
+    """The console of a receiver; ``ahead``: make its templates ready in the background, before anybody looks.
+
+    Raises :class:`~gatepost.console.assets.AssetsMissing`.
+    """
     desk = Desk(store, settings, now=now)
+    if ahead:
+        threading.Thread(target=desk.make_ready, name="console-templates", daemon=True).start()
     return [
         Router(
             "/",
