@@ -30,7 +30,7 @@ format: $(VENV)/.dev ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.bench $(VENV)/.debian-bench ## measure against what people would use instead; writes benchmarks/RESULTS.md
+bench: $(VENV)/.bench $(VENV)/.debian-test $(VENV)/.debian-bench ## measure against what people would use instead; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
 screenshots: $(VENV)/.dev $(VENV)/.debian-test ## every page of the console into docs/images, in both languages and themes
