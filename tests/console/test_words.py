@@ -7,6 +7,7 @@ import pytest
 
 import gatepost.console
 from gatepost.console.words import LANGUAGES, choose, table, words
+from gatepost.settings import ReceiverSettings, described
 
 SOURCE = Path(gatepost.console.__file__).parent
 TEMPLATES = sorted((SOURCE / "templates").glob("*.html"))
@@ -65,6 +66,15 @@ def test_both_languages_are_filled_in_with_the_same_values() -> None:
     for key, texts in table().items():
         english, chinese = (set(re.findall(r"\{(\w+)\}", text)) for text in texts)
         assert english == chinese, key
+
+
+def test_what_each_setting_does_is_said_in_both_languages_and_in_which_unit() -> None:
+    settings = described(ReceiverSettings)
+    told = {
+        key.removeprefix("setting."): texts for key, texts in table().items() if key.startswith("setting.")
+    }
+    assert {one["name"]: one["help"] for one in settings} == {name: texts[0] for name, texts in told.items()}
+    assert {f"settings.unit_{one['unit']}" for one in settings if one["unit"]} <= table().keys()
 
 
 @pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: file.name)

@@ -5,7 +5,8 @@ Rules:
 * A text has a key, ``page.what``, and stands once, in ``words/PAGE.toml``, as ``what = ["English", "中文"]``.
 * A key that is not there is an error, at the latest in the test that reads every template and page for keys.
 * ``{name}`` in a text is filled in. ``one | many`` chooses by ``n``, in English.
-* Codes of the protocol have their words in :mod:`gatepost.wire.codes`, not here.
+* Codes of the protocol have their words in :mod:`gatepost.wire.codes`, not here. What a setting does stands beside it
+  in :mod:`gatepost.settings`, in English; ``words/setting.toml`` has the other language only.
 
 Flow: ``Accept-Language`` or the cookie → :func:`choose` → :class:`Words` of that language → ``words("live.title")``.
 """
@@ -20,6 +21,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from gatepost.settings import ReceiverSettings, described
 from gatepost.wire.codes import Language
 
 __all__ = ["COOKIE", "LANGUAGES", "NAMES", "Words", "choose", "table", "words"]
@@ -67,11 +69,16 @@ class Words:
 def table() -> dict[str, tuple[str, ...]]:
     """Every key with its text in each of :data:`LANGUAGES`."""
     found: dict[str, tuple[str, ...]] = {}
+    english = {f"setting.{one['name']}": str(one["help"]) for one in described(ReceiverSettings)}
     for file in sorted(files(__package__).joinpath("words").iterdir(), key=lambda file: file.name):
         if file.name.endswith(".toml"):
             content: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
             page = file.name.removesuffix(".toml")
-            found |= {f"{page}.{what}": tuple(texts) for what, texts in content.items()}
+            keys = {f"{page}.{what}": texts for what, texts in content.items()}
+            found |= {
+                key: (english.get(key, ""), texts) if isinstance(texts, str) else tuple(texts)
+                for key, texts in keys.items()
+            }
     return found
 
 

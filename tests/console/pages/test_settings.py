@@ -26,6 +26,13 @@ async def test_settings_are_shown_without_their_secrets_and_with_what_is_kept_ho
     assert "30 d" in page.words
 
 
+async def test_what_a_setting_does_is_told_in_the_language_of_the_page(desk: Desk) -> None:
+    page = await desk.get("/settings", accept_language="zh-CN")
+    assert "图片自接收之日（UTC）起保留的天数" in page.words
+    assert "90 天" in page.words
+    assert "For how long" not in page.words
+
+
 async def test_a_user_is_made_changed_and_locked_out(desk: Desk) -> None:
     await desk.post("/settings/users", name="wang", role="viewer", password="long enough")
     account = Accounts(desk.store).account("wang")
