@@ -31,6 +31,20 @@ async def test_a_head_that_takes_too_long_is_answered_408(receiver: Running) -> 
     assert (answer.status, answer.json["code"]) == (408, 408)
 
 
+async def test_what_is_refused_before_its_head_came_is_counted_for_the_terminal_that_last_pushed_from_there(
+    receiver: Running,
+) -> None:
+    for seen in (False, True):
+        if seen:
+            await receiver.push(record())
+        sender = await receiver.connect()
+        await sender.write(b"no HTTP at all\r\n\r\n")
+        assert (await sender.answer()).status == 400
+    await receiver.receiver.flush()
+    assert receiver.store.stats().refusals == {"malformed": 1}
+    assert receiver.store.terminals()[0].refused == 1
+
+
 async def test_a_body_that_takes_too_long_is_answered_408_and_counted(receiver: Running) -> None:
     await receiver.push(record())
     sender = await receiver.connect()

@@ -104,6 +104,25 @@ async def test_a_token_that_nobody_has_is_refused_and_nothing_is_stored(receiver
     assert receiver.store.terminals() == []
 
 
+@pytest.mark.parametrize(("token", "shown"), [("wrong-0123456789-0123456789", "wron…"), ("w-1", "w-1…")])
+async def test_a_push_with_a_token_that_nobody_has_is_shown_without_the_token(
+    receiver: Running, token: str, shown: str
+) -> None:
+    for path in (f"/Record/{token}", f"/Record/{token}?x=1"):
+        assert (await receiver.push(record(), path)).status == 404
+    await receiver.receiver.flush()
+    (row,) = receiver.store.misdirected()
+    assert (row.peer, row.path, row.serial, row.count) == ("127.0.0.1", f"/Record/{shown}", "SN-1", 2)
+    assert receiver.store.stats().refusals == {"token": 2}
+
+
+async def test_the_token_in_a_path_that_is_wrong_otherwise_is_not_shown_either(receiver: Running) -> None:
+    for path in ("/record/s3cret-0123456789-0123456789", "/Record/s3cret-0123456789-0123456789/"):
+        assert (await receiver.push(record(), path)).status == 404
+    await receiver.receiver.flush()
+    assert sorted(row.path for row in receiver.store.misdirected()) == ["/Record/s3cr…/", "/record/s3cr…"]
+
+
 async def test_the_sn_header_goes_before_the_serial_in_the_body(receiver: Running) -> None:
     await receiver.push(record(deviceSN="SN-2"), headers={"sn": "SN-3"})
     assert receiver.records()[0].serial == "SN-3"

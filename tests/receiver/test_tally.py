@@ -57,6 +57,14 @@ def test_memory_stays_bounded_whatever_is_sent(store: SqliteStore) -> None:
     assert len(store.misdirected()) <= MAX_KEYS
 
 
+def test_a_token_in_a_path_is_shown_by_its_first_characters_only(store: SqliteStore) -> None:
+    tally = Tally()
+    tally.misdirected("10.0.0.1", "/in/0123456789-0123456789_abcdef/x", None)
+    tally.misdirected("10.0.0.1", "/a-path-of-many/words", None)
+    tally.flush(store, now_ms=1000)
+    assert sorted(row.path for row in store.misdirected()) == ["/a-path-of-many/words", "/in/0123…/x"]
+
+
 def test_a_path_is_cut_and_made_printable_before_it_is_shown(store: SqliteStore) -> None:
     tally = Tally()
     tally.misdirected("10.0.0.1", "/\x1b[31m" + "x" * 5000, "SN\x00")

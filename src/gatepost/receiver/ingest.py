@@ -48,6 +48,7 @@ from gatepost.receiver.push import (
     key_of,
     milliseconds,
 )
+from gatepost.receiver.tally import masked
 from gatepost.store.pictures import without_pictures
 from gatepost.store.store import Arrival
 from gatepost.wire import (
@@ -146,6 +147,7 @@ class Ingest:
         peer = self._peer(request.address, headers, request.headers)
         push = Push(
             token=token,
+            target=request.target,
             headers=headers,
             peer=peer,
             body=request.body,
@@ -216,15 +218,17 @@ class Ingest:
         await _send(send, 404, encode_reply(404, message), self._options)
 
     def count_refusal(self, refusal: Refusal) -> None:
-        """Count what the guard refused for the terminal that it was, as far as its head tells."""
-        scope = refusal.scope
-        token = None if scope is None else self.address(scope["path"])
-        if scope is None or token is None:
-            return
-        headers: Headers = dict(scope["headers"])
-        peer = self._peer(refusal.peer, headers, scope["headers"])
-        whose = self._terminal_of(token, headers, peer)
-        self._tally.refused(whose, _REASONS.get(refusal.status, "malformed"))
+        """Count what the guard refused for the terminal that it was, as far as its head tells; where no head came,
+        its address."""
+        scope, reason = refusal.scope, _REASONS.get(refusal.status, "malformed")
+        if scope is None:
+            whose = self._terminal_of("", {}, self._peer(refusal.peer, {}, ()))
+            if whose is not None:  # else it need not have been a push
+                self._tally.refused(whose, reason)
+        elif (token := self.address(scope["path"])) is not None:
+            headers: Headers = dict(scope["headers"])
+            peer = self._peer(refusal.peer, headers, scope["headers"])
+            self._tally.refused(self._terminal_of(token, headers, peer), reason)
 
     # The steps of one push.
 
@@ -347,6 +351,9 @@ class Ingest:
         if whose is None:
             whose = self._terminal_of(push.token, push.headers, push.peer)
         self._tally.refused(whose, refuse.reason)
+        if refuse.reason == "token":  # to an address that is no terminal's: shown like any other wrong path
+            path = push.target.decode("latin-1").removesuffix(push.token) + masked(push.token)
+            self._tally.misdirected(push.peer, path, refuse.serial)
         push.answer(refuse.status, encode_reply(refuse.status, refuse.message))
 
     def _terminal_of(self, token: str, headers: Headers, peer: str) -> int | None:
@@ -381,7 +388,11 @@ class Ingest:
 def _rejection(decision: Decision) -> Exception:
     if isinstance(decision, Rejected):
         return Refuse(
-            decision.status, decision.message, reason=decision.reason, terminal_id=decision.terminal_id
+            decision.status,
+            decision.message,
+            reason=decision.reason,
+            terminal_id=decision.terminal_id,
+            serial=decision.serial,
         )
     return StoreUnavailable("the terminal could not be made known; send it again later")
 

@@ -40,19 +40,29 @@ _JSON_TYPES = {b"application/json", b"application/json; charset=utf-8", b"applic
 class Refuse(Exception):
     """Carries a reply out of the flow; it never leaves the ingest."""
 
-    def __init__(self, status: int, message: str, *, reason: str, terminal_id: int | None = None) -> None:
-        """``reason`` is what the refusal is counted under; ``terminal_id``, for whom, where that is known."""
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        reason: str,
+        terminal_id: int | None = None,
+        serial: str | None = None,
+    ) -> None:
+        """``reason`` is what the refusal is counted under; ``terminal_id``, for whom, where that is known, and
+        ``serial``, what it says of itself."""
         super().__init__(status, message)
         self.status = status
         self.message = message
         self.reason = reason
         self.terminal_id = terminal_id
+        self.serial = serial
 
 
 class Push:
     """What was said, and who waits for the answer."""
 
-    __slots__ = ("answer", "arrival", "body", "headers", "peer", "store_raw", "token")
+    __slots__ = ("answer", "arrival", "body", "headers", "peer", "store_raw", "target", "token")
 
     arrival: Arrival
     """What is to be stored, once it is known."""
@@ -61,6 +71,7 @@ class Push:
         self,
         *,
         token: str,
+        target: bytes,
         headers: Headers,
         peer: str,
         body: bytes,
@@ -69,6 +80,7 @@ class Push:
     ) -> None:
         """``store_raw`` is called if the store took every other event, but not this one."""
         self.token = token
+        self.target = target
         self.headers = headers
         self.peer = peer
         self.body = body

@@ -3,11 +3,13 @@
 A refusal must cost less than a passage, or refusing becomes a way to hurt. So these counts gather in memory and
 go to the store together, about once a second; a crash loses a second of them, and of nothing else. Memory is
 bounded: beyond :data:`MAX_KEYS` different ones between two flushes, refusals are counted as nobody's, and
-further wrong paths are not remembered.
+further wrong paths are not remembered. What looks like a token in a path is shown by its first characters only: with
+the whole of it anyone who sees it could push.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -16,11 +18,14 @@ from gatepost.errors import StoreError
 if TYPE_CHECKING:
     from gatepost.store.store import Store
 
-__all__ = ["MAX_KEYS", "MAX_SHOWN", "Tally"]
+__all__ = ["MAX_KEYS", "MAX_SHOWN", "Tally", "masked"]
 
 MAX_KEYS = 1000
 MAX_SHOWN = 200
 """Characters of a path or serial that are kept."""
+
+_TOKEN = re.compile(r"(?<=/)[\w-]{20,}(?=/|$)")
+"""Ours have 32 characters."""
 
 
 class Tally:
@@ -44,6 +49,7 @@ class Tally:
 
     def misdirected(self, peer: str, path: str, serial: str | None) -> None:
         """Count a push that went to a wrong path: from where, whereto, and whose, as far as it said."""
+        path = _TOKEN.sub(lambda found: masked(found[0]), path)
         key = (peer, _shown(path), _shown(serial or ""))
         if key in self._misdirected or len(self._misdirected) < MAX_KEYS:
             self._misdirected[key] += 1
@@ -63,6 +69,11 @@ class Tally:
             self._refused.update(dict(refused.most_common(MAX_KEYS)))
             self._misdirected.update(dict(misdirected.most_common(MAX_KEYS)))
             raise
+
+
+def masked(token: str) -> str:
+    """So much of a token that whoever set it can tell which one it is."""
+    return token[:4] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _shown(text: str) -> str:

@@ -1,4 +1,5 @@
-"""``/api/v1/misdirected``: pushes to a path that is not configured, the commonest mistake in setting one up."""
+"""``/api/v1/misdirected``: pushes to a path that is not configured, or with a token that no terminal has: the commonest
+mistakes in setting one up."""
 
 from __future__ import annotations
 
