@@ -1,5 +1,6 @@
 """Every text of the console, in both languages."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 import gatepost.console
 from gatepost.console.words import LANGUAGES, choose, table, words
 from gatepost.settings import ReceiverSettings, described
+from gatepost.store.days import UnknownZone
+from gatepost.store.pages import BadCursor
 
 SOURCE = Path(gatepost.console.__file__).parent
 TEMPLATES = sorted((SOURCE / "templates").glob("*.html"))
@@ -17,6 +20,10 @@ SAME = {
     "attendance.export_csv", "attendance.of", "attendance.export_xlsx", "alarms.by", "records.uuid",
 }  # fmt: skip
 """What is written alike in both languages."""
+
+
+COUNTED = {"7 days are too many at once; ask for at most 7", "the last day is before the first one"}
+"""What no page asks the store."""
 
 
 def used() -> set[str]:
@@ -75,6 +82,48 @@ def test_what_each_setting_does_is_said_in_both_languages_and_in_which_unit() ->
     }
     assert {one["name"]: one["help"] for one in settings} == {name: texts[0] for name, texts in told.items()}
     assert {f"settings.unit_{one['unit']}" for one in settings if one["unit"]} <= table().keys()
+
+
+SAID = {
+    "console/**/*.py": ("ClientException",),
+    "wire/decoder.py": ("wrong", "_NoEvent", "DecodeError"),
+    "wire/fields.py": ("wrong", "DecodeError"),
+    "store/registry.py": ("Conflict",),
+    "store/accounts.py": ("Conflict",),
+    "receiver/registrar.py": ("Conflict",),
+    "store/days.py": ("ValueError",),
+}
+"""Where sentences come from that a page shows, and what they are handed to."""
+
+
+def said() -> set[str]:
+    """Those sentences, with some text where one is filled in."""
+    found = set()
+    for files, names in SAID.items():
+        for file in SOURCE.parent.glob(files):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if (
+                    isinstance(node, ast.Call)
+                    and getattr(node.func, "attr", getattr(node.func, "id", "")) in names
+                ):
+                    found |= {text for text in (sentence(node.args[-1]),) if text} if node.args else set()
+    return found
+
+
+def sentence(node: ast.expr) -> str | None:
+    """What stands there, if it is a text."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(sentence(part) or "7" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def test_what_the_receiver_says_in_english_is_told_in_chinese() -> None:
+    found = said()
+    assert len(found) > 25
+    assert {text for text in found if words("zh").why(text) == text} <= COUNTED
+    assert all(words("en").why(text) == text for text in found)
+    assert words("zh").why(str(UnknownZone("Mars/Olympus"))).startswith("没有时区 'Mars/Olympus'")
+    assert words("zh").why(str(BadCursor())).startswith("翻页位置无效")
 
 
 @pytest.mark.parametrize("file", TEMPLATES, ids=lambda file: file.name)

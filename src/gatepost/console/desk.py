@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -32,7 +32,7 @@ from gatepost.console.words import COOKIE, LANGUAGES, NAMES, Words, choose, word
 from gatepost.receiver.auth import Principal, may
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Role
-from gatepost.store.days import zone
+from gatepost.store.days import parse_day, zone
 from gatepost.store.keys import kept
 from gatepost.store.places import Place, places
 from gatepost.store.store import Store
@@ -148,6 +148,13 @@ class View:
         """An address of ours, as the browser is to ask for it. What is ``None`` or empty is left out."""
         given = {key: str(value) for key, value in query.items() if value not in (None, "")}
         return self.root + path + (f"?{urlencode(given, safe=MARK)}" if given else "")
+
+    def day(self, name: str) -> date | None:
+        """The day that a parameter of the address names; ``None`` for what is none."""
+        try:
+            return parse_day(self.query.get(name, ""))
+        except ValueError:
+            return None
 
     def places(self, ids: Any) -> dict[int, Place]:
         """The terminals with these ids."""

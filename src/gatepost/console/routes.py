@@ -115,7 +115,7 @@ def _error(desk: Desk, request: AnyoneRequest, status: int, why: str) -> Html:
             404: view.words("error.not_found"),
             503: view.words("error.unavailable"),
             500: view.words("error.failed"),
-        }.get(status) or view.words("error.bad", why=why)
+        }.get(status) or view.words("error.bad", why=view.words.why(why))
         return view.page("error.html", status=status, message=message, active="")
     except GatepostError as error:
         # The page itself asks the store. Without it there is no page, and this is all there is to say.

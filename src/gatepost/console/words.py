@@ -13,6 +13,7 @@ Flow: ``Accept-Language`` or the cookie → :func:`choose` → :class:`Words` of
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
@@ -60,6 +61,13 @@ class Words:
     def has(self, key: str) -> bool:
         return key in self._texts
 
+    def why(self, said: str) -> str:
+        """What the receiver says in English, in this language; as it is where ``why.toml`` does not have it."""
+        for pattern, text in _whys(self.language):
+            if (found := pattern.fullmatch(said)) is not None:
+                return text.format(**found.groupdict())
+        return said
+
     def may_be(self, key: str, otherwise: str) -> str:
         """The text of ``key``, for words that grow elsewhere: an action of the audit log, a reason."""
         return self._texts.get(key, otherwise)
@@ -80,6 +88,16 @@ def table() -> dict[str, tuple[str, ...]]:
                 for key, texts in keys.items()
             }
     return found
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _whys(language: Language) -> list[tuple[re.Pattern[str], str]]:
+    column = LANGUAGES.index(language)
+    return [
+        (re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.*)", re.escape(texts[0])), re.DOTALL), texts[column])
+        for key, texts in table().items()
+        if key.startswith("why.")
+    ]
 
 
 @lru_cache(maxsize=len(LANGUAGES))

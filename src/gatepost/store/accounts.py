@@ -246,8 +246,10 @@ class Accounts:
         cursor: str | None = None,
         action: str | None = None,
         actor: str | None = None,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
     ) -> Page[AuditRow]:
-        """Latest first. Raises ``ValueError`` for a cursor that is none."""
+        """Latest first, from ``since_ms`` to before ``until_ms``. Raises ``ValueError`` for a cursor that is none."""
         c = t.audit.c
         statement = select(t.audit).order_by(c.id.desc()).limit(limit + 1)
         if cursor is not None:
@@ -258,6 +260,10 @@ class Accounts:
             statement = statement.where(c.action == action)
         if actor is not None:
             statement = statement.where(c.actor == actor)
+        if since_ms is not None:
+            statement = statement.where(c.at_ms >= since_ms)
+        if until_ms is not None:
+            statement = statement.where(c.at_ms < until_ms)
         with self._store.reading() as db:
             rows = db.execute(statement).all()
         items = tuple(_audit(row) for row in rows[:limit])

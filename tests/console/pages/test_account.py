@@ -1,5 +1,8 @@
 """One's own password, and the audit log."""
 
+import re
+from datetime import UTC, datetime
+
 import pytest
 from tests.console.kit import PASSWORD, Desk
 
@@ -43,3 +46,27 @@ async def test_the_log_is_read_page_by_page_and_by_who_and_what(desk: Desk) -> N
     assert "cursor=" in page.html
     assert "anna" not in (await desk.get("/audit?action=login")).words
     assert (await desk.get("/audit?cursor=x")).status == 400
+
+
+async def test_the_log_is_read_by_days_which_stand_in_the_address(desk: Desk) -> None:
+    accounts = Accounts(desk.store)
+    desk.store.update_site(1, name=None, timezone="Asia/Shanghai")
+    for at in ("2024-05-05T15:59:59", "2024-05-05T16:00:00", "2024-05-06T15:59:59", "2024-05-06T16:00:00"):
+        moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
+        accounts.note(
+            now_ms=int(moment.timestamp() * 1000), actor="anna", address="", action="made.up", subject=at
+        )
+    page = await desk.get("/audit?actor=anna&since=2024-05-06&until=2024-05-06")
+    assert re.findall(r"<td>(2024-[^<]*)</td>", page.html) == ["2024-05-06T15:59:59", "2024-05-05T16:00:00"]
+    assert len(re.findall("<td>2024-", (await desk.get("/audit?actor=anna&since=2024-05-06")).html)) == 3
+    assert len(re.findall("<td>2024-", (await desk.get("/audit?actor=anna&until=2024-05-05")).html)) == 1
+    assert len(re.findall("<td>2024-", (await desk.get("/audit?actor=anna&since=tomorrow")).html)) == 4
+    assert 'value="2024-05-06"' in page.html
+
+
+async def test_what_was_done_is_told_in_words(desk: Desk) -> None:
+    await desk.post("/settings/tokens", name="payroll", role="viewer")
+    assert "Token made" in (await desk.get("/audit?action=token.created")).words
+    assert "创建令牌" in (await desk.get("/audit?action=token.created", accept_language="zh")).words
+    Accounts(desk.store).note(now_ms=1, actor="x", address="", action="made.up", subject="")
+    assert "made.up" in (await desk.get("/audit?actor=x")).words

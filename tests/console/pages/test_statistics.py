@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from tests.console.kit import Desk
 from tests.receiver.kit import record
 
@@ -34,3 +35,19 @@ async def test_one_terminal_alone_is_counted(desk: Desk) -> None:
 async def test_an_address_that_makes_no_sense_shows_the_last_days(desk: Desk) -> None:
     page = await desk.get("/statistics?day=yesterday&site=x&month=")
     assert page.status == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ("first=2023-05-28&last=2023-05-29", "2023-05-28 – 2023-05-29"),
+        ("first=2023-05-29&last=2023-05-28", "2023-05-28 – 2023-05-29"),
+        ("last=2023-05-29", "2023-05-29"),
+        ("first=1999-01-01&last=2023-05-29", "2022-04-25 – 2023-05-29"),
+    ],
+)
+async def test_any_stretch_of_days_can_be_asked_for(desk: Desk, asked: str, shown: str) -> None:
+    await desk.running.push(record())
+    page = await desk.get(f"/statistics?{asked}")
+    assert f"{shown} " in page.words
+    assert "1 Records" in page.words

@@ -7,11 +7,13 @@ from litestar.params import RawBody
 
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
+from gatepost.console.words import Words, table
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.access import ADMIN, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.session import session_cookie
 from gatepost.receiver.api.shapes import read
 from gatepost.receiver.auth import LoginRefused
+from gatepost.store.days import Days
 
 __all__ = ["AccountPages"]
 
@@ -54,9 +56,15 @@ class AccountPages(Controller):
     def show_audit(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
         view = desk.view(request)
         action, actor = view.query.get("action", "").strip(), view.query.get("actor", "").strip()
+        since, until = view.day("since"), view.day("until")
         page = read(
             lambda: access.doors.accounts.audit(
-                limit=PAGE, cursor=view.query.get("cursor"), action=action or None, actor=actor or None
+                limit=PAGE,
+                cursor=view.query.get("cursor"),
+                action=action or None,
+                actor=actor or None,
+                since_ms=Days.of(since, since, view.show.zone).begin_ms if since else None,
+                until_ms=Days.of(until, until, view.show.zone).end_ms if until else None,
             )
         )
         return view.page(
@@ -64,9 +72,18 @@ class AccountPages(Controller):
             active="audit",
             lines=page.items,
             next=page.next_cursor,
-            action=action,
-            actor=actor,
+            filtered={"actor": actor, "action": action, "since": since, "until": until},
+            actions=_actions(view.words),
         )
+
+
+def _actions(words: Words) -> list[tuple[str, str]]:
+    """What can be done, in words, for a choice."""
+    prefix = "action."
+    found = [
+        (key.removeprefix(prefix).replace("__", "."), words(key)) for key in table() if key.startswith(prefix)
+    ]
+    return sorted(found, key=lambda one: one[0])
 
 
 def _account(desk: Desk, request: AnyRequest, *, problem: str | None = None) -> Html:

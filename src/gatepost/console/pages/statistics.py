@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 from litestar import Controller, get
@@ -12,13 +12,16 @@ from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.pages.people import month_in
 from gatepost.receiver.api.access import VIEWER, AnyRequest
 from gatepost.receiver.api.shapes import TheMeaning, read
-from gatepost.store.days import parse_day
+from gatepost.store.days import MAX_DAYS
 from gatepost.store.places import place_of
 from gatepost.store.statistics import Bin, CodeCount, Statistics, StatisticsQuery, statistics
 
 __all__ = ["Chart", "StatisticsPages"]
 
 WEEK = timedelta(days=6)
+
+NONE: Mapping[str, object] = {"day": None, "month": None, "first": None, "last": None}
+"""Which days: none said."""
 
 
 class Chart(Struct, frozen=True, kw_only=True):
@@ -66,28 +69,35 @@ class StatisticsPages(Controller):
             found=found,
             charts=list(_charts(view, found)),
             spans=spans,
+            first=first,
+            last=last,
             shown=f"{first}" if first == last else f"{first} – {last}",
             site_options=[(one.id, one.name) for one in desk.store.sites()],
         )
 
 
 def _stretch(view: View) -> tuple[date, date, list[tuple[str, str, bool]]]:
-    """The days that are shown, and those that could be: name, address, whether it is the one."""
+    """The days that are shown, and those that could be: name, address, and whether it is the one.
+
+    ``first`` and ``last`` are any days, in either order; one alone goes up to today, or is the only one.
+    """
     today = view.show.today()
     first, last, chosen = today - WEEK, today, "week"
-    if view.query.get("month"):
+    given = [day for day in (view.day("first"), view.day("last")) if day is not None]
+    if given:
+        first, last, chosen = min(given), max(given), "any"
+        if view.day("last") is None:
+            first, last = sorted((first, today))
+    elif view.query.get("month"):
         month = month_in(view, view.query["month"], today)
         first, last, chosen = month.first, month.last, "month"
-    elif view.query.get("day"):
-        try:
-            first = last = parse_day(view.query["day"])
-            chosen = "today" if first == today else "day"
-        except ValueError:
-            pass
+    elif (day := view.day("day")) is not None:
+        first, last, chosen = day, day, "today" if day == today else "day"
+    first = max(first, last - timedelta(days=MAX_DAYS - 1))
     links = [
-        ("today", view.here(day=today, month=None), chosen == "today"),
-        ("week", view.here(day=None, month=None), chosen == "week"),
-        ("month", view.here(day=None, month=f"{today:%Y-%m}"), chosen == "month"),
+        ("today", view.here(**{**NONE, "day": today}), chosen == "today"),
+        ("week", view.here(**NONE), chosen == "week"),
+        ("month", view.here(**{**NONE, "month": f"{today:%Y-%m}"}), chosen == "month"),
     ]
     return first, last, links
 
@@ -125,11 +135,14 @@ def _charts(view: View, found: Statistics) -> Iterable[Chart]:
             wide=True,
         )
     if len(found.days) > 1:
+        one_year = found.first.year == found.last.year
         yield Chart(
             kind="stack",
             title=t("statistics.by_day"),
             columns=(t("people.day"), *how),
-            rows=[(f"{one.day:%m-%d}", split(one.counts)) for one in found.days],
+            rows=[
+                (f"{one.day:{'%m-%d' if one_year else '%Y-%m-%d'}}", split(one.counts)) for one in found.days
+            ],
             wide=True,
         )
     yield Chart(
