@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta
-from typing import Any, cast
+import asyncio
+from collections.abc import Sequence
+from datetime import date, timedelta
 
 from litestar import Controller, get, post
-from litestar.exceptions import ClientException
 from litestar.params import RawBody
 from litestar.response import Stream
 from msgspec import Struct
@@ -17,15 +16,14 @@ from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.filters import PEOPLE, Filters
 from gatepost.console.forms import Form
 from gatepost.console.pages.people import month_in
+from gatepost.console.pages.records import export_format
 from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.exports import answer_file
+from gatepost.receiver.api.exports import attendance_file
 from gatepost.receiver.api.shapes import TheMeaning, read
-from gatepost.receiver.exports.columns import Column, Words
-from gatepost.receiver.exports.formats import Table, csv_pieces, xlsx_pieces
+from gatepost.receiver.exports.attendance import person_days
 from gatepost.receiver.meaning import Meaning
-from gatepost.store.attendance import Attended
 from gatepost.store.days import parse_day
-from gatepost.store.people import PeopleQuery, Person
+from gatepost.store.people import PeopleQuery
 
 __all__ = ["AttendancePages"]
 
@@ -47,13 +45,6 @@ class Stretch(Struct, frozen=True):
     @property
     def single(self) -> bool:
         return self.first == self.last
-
-
-class Row(Struct, frozen=True):
-    """A line of the file: a person on a day."""
-
-    person: Person
-    attended: Attended
 
 
 class AttendancePages(Controller):
@@ -93,22 +84,22 @@ class AttendancePages(Controller):
     async def export(
         self, request: AnyRequest, desk: TheDesk, access: TheAccess, meaning: TheMeaning
     ) -> Stream:
-        """The same as CSV or XLSX: a line for each person and day."""
-        view = desk.view(request)
-        form = request.query_params.get("format", "xlsx")
-        if form not in ("csv", "xlsx"):
-            raise ClientException("format is csv or xlsx")
-        stretch = _stretch(view)
-        query = replace(Filters(view, PEOPLE).people(), limit=EXPORT_PAGE)
+        """The same as a file: a line for each person and day, as the API makes it."""
 
-        def begin() -> Iterator[bytes]:
-            words = Words(view.words.language, ())
-            table = Table("attendance", _columns(view), words, lambda: _rows(meaning, query, stretch))
-            return csv_pieces(table) if form == "csv" else xlsx_pieces(table)
+        def ask() -> tuple[View, Stretch, PeopleQuery]:
+            view = desk.view(request)
+            return view, _stretch(view), Filters(view, PEOPLE).people()
 
-        detail: dict[str, object] = {"first": stretch.first.isoformat(), "last": stretch.last.isoformat()}
-        return await answer_file(
-            request, access, begin, what="attendance", form=cast("Any", form), detail=detail
+        view, stretch, query = await asyncio.to_thread(ask)
+        days = stretch.first, stretch.last
+        return await attendance_file(
+            request,
+            desk.store,
+            access,
+            lambda: person_days(meaning.attendance, query, *days, page=EXPORT_PAGE),
+            detail={"first": f"{days[0]}", "last": f"{days[1]}"},
+            format=export_format(request, ("csv", "xlsx")),
+            lang=view.words.language,
         )
 
 
@@ -138,47 +129,3 @@ def _present(meaning: Meaning, stretch: Stretch, site_id: int | None) -> Sequenc
     return [
         (group.id, group.name, group.days[0].present if group.days else 0, group.people) for group in found
     ]
-
-
-def _rows(meaning: Meaning, query: PeopleQuery, stretch: Stretch) -> Iterator[Sequence[Row]]:
-    while True:
-        page = meaning.attendance.page(query, stretch.first, stretch.last)
-        yield [Row(item.person, attended) for item in page.items for attended in item.days]
-        if page.next_cursor is None:
-            return
-        query = replace(query, cursor=page.next_cursor)
-
-
-def _columns(view: View) -> Sequence[Column[Any]]:
-    show, words = view.show, view.words
-
-    def local(row: Row, at: datetime) -> datetime:
-        return show.local(at, row.person.timezone).replace(tzinfo=None, microsecond=0)
-
-    def column(name: str, key: str, cell: Any, width: int = 12) -> Column[Any]:
-        title = words(key)
-        return Column(name, title, title, cell, width)
-
-    return (
-        column("day", "people.day", lambda row, _: row.attended.day.isoformat(), 11),
-        column("name", "records.name", lambda row, _: row.person.name, 16),
-        column("job_number", "records.job_number", lambda row, _: row.person.job_number),
-        column("user_id", "records.user_id", lambda row, _: row.person.user_id),
-        column(
-            "groups",
-            "records.groups",
-            lambda row, _: "; ".join(str(group.get("name", "")) for group in row.person.groups),
-            16,
-        ),
-        column("first_in", "people.first_in", lambda row, _: local(row, row.attended.first_in), 19),
-        column("last_out", "people.last_out", lambda row, _: local(row, row.attended.last_out), 19),
-        column(
-            "hours",
-            "attendance.hours",
-            lambda row, _: round((row.attended.last_out - row.attended.first_in).total_seconds() / 3600, 2),
-            9,
-        ),
-        column("passages", "people.passages", lambda row, _: row.attended.passages, 9),
-        column("site", "records.site", lambda row, _: row.person.site, 14),
-        column("time_zone", "terminals.timezone", lambda row, _: row.person.timezone, 16),
-    )
