@@ -5,58 +5,155 @@ wanted ones are:
 
 1. *Where to look*: the facets that fit the filters on codes, or the identities that fit the filters on people.
    Each is a stretch of an index that is sorted by time.
-2. *Merge*: from each stretch the first few after the cursor, all together sorted, cut off at the limit.
+2. *Merge*: from each stretch the first few after the cursor, all together sorted, cut off at the limit: merging.py.
+
+Where very many people or terminals fit, their records are so many that the page is mostly among the first of all: those
+are looked at before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, exists, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, tuple_
 
 from gatepost.store import arrivals as a
 from gatepost.store import schema as t
-from gatepost.store.arrivals import ms
+from gatepost.store.merging import Stretch, merge, times
 from gatepost.store.store import RecordQuery
 from gatepost.wire.codes import AbnormalType, EntryMode, RecognitionType
 
 __all__ = ["find", "all_conditions", "held", "which"]
 
-_MANY_PEOPLE = 10_000
-"""When more identities fit than this, their records are so many that looking through all by time finds them."""
+_MANY = 1_000
+"""Of more people, or of more terminals and facets together, it is not looked up at once where each begins."""
+
+_FEW = 20
+"""Of so many people, whatever else is filtered by, one may read every record that is in the way."""
+
+_WINDOWS: tuple[tuple[int | None, int], ...] = ((None, 4_000), (10, 8_000), (40, 16_000), (160, 32_000))
+"""Where many people or terminals fit, the page is mostly among the first records of all. These are looked through: all,
+or as many times as long as a page lasts; and how many at most."""
+
+
+class _Where(NamedTuple):
+    """At which terminals: those of a site, if one is chosen, and none that is held."""
+
+    shown: list[int]
+    hidden: list[int]
+    chosen: bool
+
+    def at(self, c: Any) -> list[Any]:
+        """The shorter one of the two lists, as a condition; none where everything is shown."""
+        if not self.hidden:
+            return []
+        few = len(self.shown) < len(self.hidden)
+        return [c.terminal_id.in_(self.shown) if few else c.terminal_id.not_in(self.hidden)]
 
 
 def find(db: Connection, query: RecordQuery, cursor: tuple[int, ...] | None) -> list[int]:
     """The ids of one page and of one record more, in no order; newest or oldest first, after ``cursor``."""
     c = t.records.c
-    conditions = _rest(db, query)
+    base = _rest(query)
     if cursor is not None:
-        place = tuple_(c.at_ms, c.id)
-        conditions.append(place < cursor if query.order == "newest" else place > cursor)
+        place_of = tuple_(c.at_ms, c.id)
+        base.append(place_of < cursor if query.order == "newest" else place_of > cursor)
+    place = _where(db, query)
     if query.outside_time:
-        return _find_outside(db, query, conditions)
+        return _find_outside(db, query, [*base, *place.at(c)])
     facets = [row.id for row in db.execute(select(t.facets.c.id).where(*_facet_codes(query)))]
-    if not facets:
-        return []
-    conditions += _codes(query, c, unknown_only=True)
     people = _people(query)
+    # A stranger is nobody.
+    if not facets or not place.shown or (people and query.strangers):
+        return []
+    base += _codes(query, c, unknown_only=True)
+    stretches = [Stretch(t.facets, t.facets.c.id.in_(facets), c.facet_id)]
+    of_site = Stretch(t.terminals, t.terminals.c.id.in_(place.shown), c.terminal_id)
+    many = place.chosen and len(place.shown) * len(facets) > _MANY
+    if place.chosen and not many:
+        stretches.append(of_site)
     if people:
-        who = select(t.identities.c.id).where(*people).limit(_MANY_PEOPLE + 1)
-        identities = [row.id for row in db.execute(who)]
-        if len(identities) <= _MANY_PEOPLE:
-            if _codes(query, c):
-                conditions.append(c.facet_id.in_(facets))
-            return _of_people(db, identities, conditions, query)
-        conditions.append(c.identity_id.in_(select(t.identities.c.id).where(*people)))
-    where = [_Stretch(t.facets, t.facets.c.id.in_(facets), c.facet_id)]
-    if query.site_id is not None:
-        where.append(_Stretch(t.terminals, t.terminals.c.site_id == query.site_id, c.terminal_id))
-    return _merge(db, where, conditions, query)
+        return _find_people(db, query, stretches, base, place=place, people=people)
+    if many:
+        page = _near(db, query, stretches, base, place.at)
+        if page is not None:
+            return page
+        stretches.append(of_site)
+    return _ids(merge(db, stretches, [*base, *place.at(c)], query))
+
+
+def _ids(records: Sequence[tuple[int, int]]) -> list[int]:
+    return [number for _, number in records]
+
+
+def _find_people(
+    db: Connection,
+    query: RecordQuery,
+    stretches: Sequence[Stretch],
+    base: Sequence[Any],
+    *,
+    place: _Where,
+    people: Sequence[Any],
+) -> list[int]:
+    """A page of the records of whoever fits ``people``; its records are among those of ``stretches``."""
+    c, who = t.records.c, t.identities.c
+    some = [(row.id,) for row in db.execute(select(who.id).where(*people).limit(_MANY + 1))]
+    filtered = place.chosen or query.terminal is not None or _codes(query, c)
+    if len(some) > _MANY or (len(some) > _FEW and filtered):
+
+        def theirs(first: Any) -> list[Any]:
+            return [*place.at(first), exists().where(who.id == first.identity_id, *people)]
+
+        page = _near(db, query, stretches, base, theirs)
+        if page is not None:
+            return page
+    conditions = [*base, *place.at(c)]
+    if _codes(query, c):
+        conditions.append(c.facet_id.in_(select(t.facets.c.id).where(stretches[0].fits)))
+    places = some if len(some) <= _MANY else None
+    by_person = Stretch(t.identities, and_(*people), c.identity_id)
+    return _ids(merge(db, [by_person], conditions, query, places=places)) if some else []
+
+
+def _near(
+    db: Connection,
+    query: RecordQuery,
+    stretches: Sequence[Stretch],
+    base: Sequence[Any],
+    more: Callable[[Any], Sequence[Any]],
+) -> list[int] | None:
+    """The page, if it is among the first records that fit ``base``, or if those are few; ``None`` if neither.
+
+    ``more``: the other conditions, by a function of the columns of those records.
+    """
+    c, newest = t.records.c, query.order == "newest"
+    first = merge(db, stretches, base, query)
+    if not first:
+        return []
+    begin, end = first[0][0], first[-1][0]
+    for lasting, most in _WINDOWS:
+        conditions = [*base, *(one.refers.in_(select(one.table.c.id).where(one.fits)) for one in stretches)]
+        edge = None if lasting is None else begin + (end - begin) * lasting
+        conditions += times(query, edge=edge)
+        # With a limit of its own, so that nothing else decides where SQLite looks.
+        these = select(c.id, c.at_ms, c.terminal_id, c.identity_id).where(*conditions).limit(most + 1)
+        count = db.execute(select(func.count()).select_from(these.subquery("these"))).scalar_one()
+        if count > most:
+            continue
+        among = these.subquery("among").c
+        direction = (among.at_ms.desc(), among.id.desc()) if newest else (among.at_ms, among.id)
+        fit = select(among.id).where(*more(among)).order_by(*direction).limit(query.limit + 1)
+        page = [row.id for row in db.execute(fit)]
+        if len(page) > query.limit or lasting is None:
+            return page
+        if len(page) * 16 < query.limit:
+            return None
+    return None
 
 
 def all_conditions(db: Connection, query: RecordQuery) -> list[Any]:
     """Every filter, as conditions on a record: for whoever looks through all of them in another order."""
     c = t.records.c
-    found = [*_rest(db, query), *_codes(query, c)]
+    found = [*_rest(query), *times(query), *_where(db, query).at(c), *_codes(query, c)]
     if people := _people(query):
         found.append(c.identity_id.in_(select(t.identities.c.id).where(*people).correlate(None)))
     if query.outside_time:
@@ -88,77 +185,13 @@ def _find_outside(db: Connection, query: RecordQuery, conditions: list[Any]) -> 
         else conditions
     )
     told = and_(f.abnormal_type == int(AbnormalType.VISITOR_EXPIRED), *_facet_codes(query))
-    found = set(_merge(db, [_Stretch(t.facets, told, c.facet_id)], guests, query))
+    found = set(_ids(merge(db, [Stretch(t.facets, told, c.facet_id)], guests, query)))
     for guest, outside in _ways_outside(i):
-        stretch = _Stretch(t.identities, and_(guest, *people), c.identity_id)
-        found.update(_merge(db, [stretch], [*conditions, outside], query))
+        stretch = Stretch(t.identities, and_(guest, *people), c.identity_id)
+        found.update(_ids(merge(db, [stretch], [*conditions, outside], query)))
     place = (c.at_ms.desc(), c.id.desc()) if query.order == "newest" else (c.at_ms, c.id)
     first = select(c.id).where(c.id.in_(found)).order_by(*place).limit(query.limit + 1)
     return [row.id for row in db.execute(first)]
-
-
-def _of_people(
-    db: Connection, identities: Sequence[int], conditions: Sequence[Any], query: RecordQuery
-) -> list[int]:
-    """A page of the records of these identities.
-
-    Of many, those are looked for first whose own first record comes first: as many as the page is long are enough,
-    for whoever is not among them has that many records of others before their own.
-    """
-    c = t.records.c
-
-    def where() -> list[_Stretch]:
-        return [_Stretch(t.identities, t.identities.c.id.in_(identities), c.identity_id)]
-
-    if len(identities) > query.limit + 1:
-        first = _merge(db, where(), conditions, query, each=1)
-        identities = [row.identity_id for row in db.execute(select(c.identity_id).where(c.id.in_(first)))]
-    return _merge(db, where(), conditions, query) if identities else []
-
-
-class _Stretch(NamedTuple):
-    """Each row of ``table`` that fits begins a stretch of the records' index: those whose ``refers`` is its id."""
-
-    table: Table
-    fits: ColumnElement[bool]
-    refers: ColumnElement[int]
-
-
-def _merge(
-    db: Connection,
-    stretches: Sequence[_Stretch],
-    conditions: Sequence[Any],
-    query: RecordQuery,
-    *,
-    each: int | None = None,
-) -> list[int]:
-    """From each stretch the first few, sorted together. Of several tables, every combination begins one.
-
-    ``each``: how many of each stretch, at most; ``None``: as many as a page and one more.
-    """
-    c = t.records.c
-    direction = (c.at_ms.desc(), c.id.desc()) if query.order == "newest" else (c.at_ms, c.id)
-    stretch = (
-        select(c.id, c.at_ms)
-        .where(*(one.refers == one.table.c.id for one in stretches), *conditions)
-        .order_by(*direction)
-        .limit(each or query.limit + 1)
-        .correlate(*(one.table for one in stretches))
-    )
-    source: Any = stretches[0].table
-    for more in stretches[1:]:
-        source = source.join(more.table, true())
-    if db.dialect.name == "postgresql":
-        found: Any = stretch.lateral("found")
-        statement = select(found.c.id, found.c.at_ms).select_from(source.join(found, true()))
-    else:
-        found = t.records.alias("found")
-        inner = stretch.with_only_columns(c.id).scalar_subquery()
-        statement = select(found.c.id, found.c.at_ms).select_from(source.join(found, found.c.id.in_(inner)))
-    f = found.c
-    order = (f.at_ms.desc(), f.id.desc()) if query.order == "newest" else (f.at_ms, f.id)
-    statement = statement.where(*(one.fits for one in stretches)).order_by(*order).limit(query.limit + 1)
-    return [row.id for row in db.execute(statement)]
 
 
 def which(column: Any, terminal: str | int) -> Any:
@@ -171,21 +204,22 @@ def held(db: Connection) -> list[int]:
     return [row.id for row in db.execute(select(t.terminals.c.id).where(t.terminals.c.state == "held"))]
 
 
-def _rest(db: Connection, query: RecordQuery) -> list[Any]:
-    """The filters that are neither on codes nor on people."""
+def _where(db: Connection, query: RecordQuery) -> _Where:
+    c = t.terminals.c
+    shown: list[int] = []
+    hidden: list[int] = []
+    for row in db.execute(select(c.id, c.site_id, c.state)):
+        fits = query.site_id in (None, row.site_id) and (query.include_held or row.state != "held")
+        (shown if fits else hidden).append(row.id)
+    return _Where(shown, hidden, query.site_id is not None)
+
+
+def _rest(query: RecordQuery) -> list[Any]:
+    """The filters that are neither on codes nor on people nor on where it was, but for one terminal."""
     c = t.records.c
     found: list[Any] = []
-    if query.since is not None:
-        found.append(c.at_ms >= ms(query.since))
-    if query.until is not None:
-        found.append(c.at_ms < ms(query.until))
     if query.terminal is not None:
         found.append(which(c.terminal_id, query.terminal))
-    if query.site_id is not None:
-        of_site = select(t.terminals.c.id).where(t.terminals.c.site_id == query.site_id)
-        found.append(c.terminal_id.in_(of_site.correlate(None)))
-    if not query.include_held and (hidden := held(db)):
-        found.append(c.terminal_id.not_in(hidden))
     return found
 
 
