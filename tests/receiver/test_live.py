@@ -314,6 +314,19 @@ async def test_what_is_forgotten_is_told_by_the_store_or_not_at_all(feed: Feed) 
         assert await until(again, 3) == [3]
 
 
+async def test_whoever_listens_is_sent_something_so_that_what_was_sent_last_is_let_go_of(feed: Feed) -> None:
+    async with running(feed) as live:
+        stream = live.listen()
+        await begun(stream)
+        feed.put(1)
+        live.wake()
+        assert await until(stream, 1) == [1]
+        waiting = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        live.forget()
+        assert await asyncio.wait_for(waiting, 20) == b": alive\nid: 1\n\n"
+
+
 async def test_it_goes_on_when_the_store_is_back(feed: Feed) -> None:
     async with running(feed, poll_s=0.01) as live:
         stream = live.listen()

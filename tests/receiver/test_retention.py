@@ -59,6 +59,21 @@ def test_a_round_is_counted_noted_in_the_audit_log_and_logged_without_a_name(sto
     assert len(Accounts(store).audit().items) == 1
 
 
+def test_when_people_have_left_the_store_they_leave_the_memory_once(store: SqliteStore) -> None:
+    forgotten: list[bool] = []
+    clock = Clock(RECEIVED_MS / 1000)
+    keeper = Keeper(
+        store, Limits(records_days=2, images_days=1), now=clock, forget=lambda: forgotten.append(True)
+    )
+    for days, times in ((0, 0), (2, 0), (2, 1), (0, 1)):
+        clock.at += days * DAY_S
+        while keeper.once().more:
+            pass
+        assert len(forgotten) == times
+    keeper.erase(Whom(user_id="1"))
+    assert len(forgotten) == 2
+
+
 def test_what_an_erasure_could_not_scrub_is_scrubbed_later(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

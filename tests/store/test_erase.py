@@ -9,7 +9,7 @@ from tests.store.files import bytes_of
 from gatepost import wire
 from gatepost.store import schema as t
 from gatepost.store.base import BaseStore
-from gatepost.store.erase import Erased, Whom, erase, finish
+from gatepost.store.erase import Erased, Whom, erase, erasures, finish
 from gatepost.store.people import People, PeopleQuery, Rules
 from gatepost.store.store import AlarmQuery, RecordQuery
 from gatepost.wire import Problem
@@ -189,6 +189,24 @@ def test_a_number_that_no_database_can_hold_is_found_as_it_was_stored(store: Bas
     store.write([passage(1, wire.User(user_id="5\0", name="王五"), original=b"{}")])
     assert erase(store, Whom(user_id="5\0"), now_ms=RECEIVED_MS).records == 1
     assert "王五".encode() not in bytes_of(store)
+
+
+def test_each_erasure_is_counted_for_those_who_have_to_forget_too(store: BaseStore) -> None:
+    assert erasures(store) == 0
+    fill(store)
+    for count in (1, 2):
+        erase(store, Whom(user_id="5"), now_ms=RECEIVED_MS)
+        assert erasures(store) == count
+
+
+def test_to_forget_people_changes_nothing_of_what_is_stored(store: BaseStore) -> None:
+    fill(store)
+    before = store.records(RecordQuery()), People(store, Rules()).page(PeopleQuery())
+    store.forget_people()
+    assert (store.records(RecordQuery()), People(store, Rules()).page(PeopleQuery())) == before
+    store.write([passage(50, WANG), passage(51, LI), passage(0, WANG)])
+    assert len(everybody(store)) == len(before[1].items)
+    assert len(store.records(RecordQuery()).items) == len(before[0].items) + 2
 
 
 def test_to_erase_nobody_or_somebody_twice_does_no_harm(store: BaseStore) -> None:

@@ -9,7 +9,7 @@ from tests.wire.examples import JPEG, JPEG_TEXT, PAGE_ALARM, PAGE_RECORD, json_v
 
 from gatepost.wire import Dialect, Record
 from gatepost.wire.decoder import Decoded, decode_any
-from gatepost.wire.usual import DEPTH, decode_usual
+from gatepost.wire.usual import DEPTH, decode_usual, forget_people
 
 ODD = st.one_of(
     json_values,
@@ -188,6 +188,17 @@ def test_whoever_passes_again_is_the_same_object() -> None:
     users = [found[0].user for found in records if found is not None]
     assert users[0] is not None
     assert users[0] is users[1]
+
+
+def test_who_is_forgotten_is_read_again() -> None:
+    body = json.dumps(page(), ensure_ascii=False).encode()
+    before = decode_usual(body)
+    forget_people()
+    after = decode_usual(body)
+    assert before is not None
+    assert after is not None
+    assert before[0].user == after[0].user
+    assert before[0].user is not after[0].user
 
 
 def test_an_alarm_is_left_to_the_decoder() -> None:

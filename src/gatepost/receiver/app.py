@@ -35,6 +35,7 @@ from gatepost.receiver.api.access import OPEN, Access, Authentication
 from gatepost.receiver.api.live import tell
 from gatepost.receiver.auth import Doors
 from gatepost.receiver.committer import Committer
+from gatepost.receiver.forgetting import Forgetting
 from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.headers import nothing_here, secured
 from gatepost.receiver.identify import Directory, Known, Networks, Policy, Unknowns
@@ -137,7 +138,10 @@ class Receiver:
             idle_s=settings.session_idle_hours * 3600,
         )
         self.access = Access(doors, proxies)
-        self.keeper = Keeper(store, limits_of(settings), now=now, keys=image_keys(settings))
+        self.forgetting = Forgetting(store)
+        self.keeper = Keeper(
+            store, limits_of(settings), now=now, keys=image_keys(settings), forget=self.forgetting.now
+        )
         self.metrics.watch(store, self.committer, self.guard, self.tally, self.keeper, now=now)
         self.api = _framework(
             {
@@ -201,14 +205,19 @@ class Receiver:
         terminals, peers = await asyncio.to_thread(lambda: (self.store.terminals(), self.store.peers()))
         self.directory.feed([Known.of(row) for row in terminals], peers)
 
+    async def forget(self) -> None:
+        """Let go of people in memory if somebody was erased, by whichever process of this database."""
+        if await asyncio.to_thread(self.forgetting.once):
+            self.live.forget()
+
     async def flush(self) -> None:
         """Hand what was counted to the store. Raises :class:`~gatepost.errors.StoreUnavailable`."""
         now_ms = int(self._now() * 1000)
         await self.committer.call(lambda: self.tally.flush(self.store, now_ms=now_ms))
 
     async def keep(self) -> None:
-        """Flush and refresh once; what fails is tried again the next time."""
-        for step in (self.flush, self.refresh):
+        """Flush, refresh and forget once; what fails is tried again the next time."""
+        for step in (self.flush, self.refresh, self.forget):
             try:
                 await step()
             except StoreError as error:
@@ -216,6 +225,7 @@ class Receiver:
 
     async def __aenter__(self) -> Receiver:
         await self.refresh()
+        await self.forget()
         ROOT.set(self._prefix)
         steps = [self._keep_house(), self.live.run(), self.keeper.run()]
         steps += [guard.run() for guard in {self.guard, self.desk_guard}]

@@ -293,7 +293,7 @@ class GuardedProtocol(HttpToolsProtocol):
             message_event=asyncio.Event(),
             expect_100_continue=False,
             keep_alive=keep_alive,
-            on_response=self.on_response_complete,
+            on_response=self._whole_answered,
         )
         cycle.whole = body
         cycle.more_body = False
@@ -363,6 +363,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self.deadline = now + limits.idle_s
         else:
             self.deadline = now + (limits.head_s if self.state is _HEAD else limits.body_s)
+
+    def _whole_answered(self) -> None:
+        # A connection may be silent for minutes, and what was asked for was a person, or had a token with it.
+        self.cycle = None  # type: ignore[assignment]  # uvicorn looks whether there is one
+        if self.state is _IDLE:
+            self.url, self.headers = b"", []
+        self.on_response_complete()
 
     # Endings.
 

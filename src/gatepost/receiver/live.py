@@ -128,11 +128,15 @@ class Live:
             self._woken.set()
 
     def forget(self) -> None:
-        """Drop the window: what it holds has been erased. Whoever was behind comes back and asks the store."""
+        """Drop the window: what it holds has been erased. Whoever was behind comes back and asks the store.
+
+        Everybody else is sent something, so that what they were sent last is let go of, all the way to the socket.
+        """
         self._forgotten += 1
         self._stretches.clear()
         self._events = self._bytes = 0
         self._floor = self._place
+        self._ring()
 
     def close(self) -> None:
         """End every stream, and begin no other. Idempotent."""
@@ -233,6 +237,7 @@ class Live:
         allowed: Callable[[], Awaitable[bool]],
     ) -> AsyncIterator[bytes]:
         due = self._loop.time() + self.heartbeat_s
+        forgotten, stretch, block = self._forgotten, None, b""
         while not self._closed:
             if place < self._floor:
                 self.cut_off += 1
@@ -243,6 +248,10 @@ class Live:
                 if not await allowed():
                     return
                 yield place_block(place)
+                continue
+            if forgotten != self._forgotten:
+                forgotten, stretch, block = self._forgotten, None, place_block(place)
+                yield block
                 continue
             bell.clear()
             stretch = self._next(place)

@@ -51,12 +51,22 @@ class Keeper:
     """Keeps what is to be kept, and nothing else."""
 
     def __init__(
-        self, store: Leaving, limits: Limits, *, now: Callable[[], float], keys: ImageKeys | None = None
+        self,
+        store: Leaving,
+        limits: Limits,
+        *,
+        now: Callable[[], float],
+        keys: ImageKeys | None = None,
+        forget: Callable[[], None] = lambda: None,
     ) -> None:
-        """``now`` answers Unix seconds; ``keys`` are those that the store has."""
+        """``now`` answers Unix seconds; ``keys`` are those that the store has.
+
+        ``forget`` is called when people have left the store, so that they leave the memory as well.
+        """
         self._store = store
         self._accounts = Accounts(store)
         self._now = now
+        self._forget = forget
         self.retention = Retention(store, limits)
         self.keys = keys or ImageKeys()
         self.resealing = Resealing(store, self.keys)
@@ -82,6 +92,8 @@ class Keeper:
             self._round[step.part] += step.deleted
         if not step.more:
             self.finished_at = self._now()
+            if self._round["records"] or self._round["erased"]:
+                self._forget()
             if self._round.total():
                 counts = {part: count for part, count in sorted(self._round.items()) if count}
                 self._accounts.note(
@@ -94,6 +106,7 @@ class Keeper:
     def erase(self, whom: Whom) -> Erased:
         """Erase somebody. Blocks; any thread may call it."""
         done = erase(self._store, whom, now_ms=self.now_ms())
+        self._forget()
         if not done.scrubbed:
             self.retention.dirty = True
         self.deleted["erased"] += done.records + done.alarm_steps + done.quarantined

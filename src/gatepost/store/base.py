@@ -86,6 +86,9 @@ class BaseStore(ABC):
     def scrub(self) -> bool: ...
 
     @abstractmethod
+    def forget_people(self) -> None: ...
+
+    @abstractmethod
     def sizes(self) -> dict[str, int]: ...
 
     @abstractmethod

@@ -11,8 +11,11 @@ Rules:
 * An erasure can be interrupted anywhere. From when their identities have no name any more (the first thing that is
   committed for them), :func:`finish` completes it, without asking anybody who it was.
 
+* Nobody stays in memory either. The process that erases calls :meth:`~gatepost.store.store.Leaving.forget_people`;
+  the others on the same database see by :func:`erasures` that they have to.
+
 Flow: alarm steps → quarantine → identities lose their content → :func:`finish`: records, in small steps, then the
-rows of ``identities`` → scrub the files.
+rows of ``identities`` → count the erasure → scrub the files.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +23,21 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, or_, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Table,
+    Text,
+    cast,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.store import schema as t
@@ -28,14 +45,17 @@ from gatepost.store.arrivals import text
 from gatepost.store.facets import take_images_from
 from gatepost.store.registry import insert
 from gatepost.store.sealing import quarantine_place
-from gatepost.store.store import Leaving
+from gatepost.store.store import Leaving, Transactions
 from gatepost.store.traces import Traces
 from gatepost.wire import digest
 
-__all__ = ["Erased", "Whom", "delete_unused_identities", "erase", "finish", "forget_images"]
+__all__ = ["Erased", "Whom", "delete_unused_identities", "erase", "erasures", "finish", "forget_images"]
 
 STEP = 64
 """Rows of one transaction: each may have an image to overwrite."""
+
+_ERASURES = "erasures"
+"""The row of ``meta`` that counts them."""
 
 STRETCH = 5_000
 """Rows that one query looks through, at most."""
@@ -86,6 +106,7 @@ def erase(store: Leaving, whom: Whom, *, now_ms: int) -> Erased:
     records += _erase_records(store, whom, [row.id for row in people], now_ms=now_ms)
     while done := finish(store):
         records += done
+    _count(store)
     return Erased(
         identities=len(people),
         records=records,
@@ -93,6 +114,20 @@ def erase(store: Leaving, whom: Whom, *, now_ms: int) -> Erased:
         quarantined=quarantined,
         scrubbed=store.scrub(),
     )
+
+
+def erasures(store: Transactions) -> int:
+    """How often somebody was erased from this store, by whichever process."""
+    with store.reading() as db:
+        return int(db.execute(select(t.meta.c.value).where(t.meta.c.name == _ERASURES)).scalar() or 0)
+
+
+def _count(store: Leaving) -> None:
+    one = {"name": _ERASURES, "value": "1"}
+    more = (cast(t.meta.c.value, BigInteger) + 1).cast(Text)
+    with store.changing() as db:
+        new = insert(db, t.meta).values(one)
+        db.execute(new.on_conflict_do_update(index_elements=["name"], set_={"value": more}))
 
 
 def forget_images(db: Connection, table: Table, ids: Sequence[int]) -> None:

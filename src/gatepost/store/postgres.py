@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors as pg
-from sqlalchemy import Table, create_engine, delete, func, select, text, tuple_, update
+from sqlalchemy import Table, create_engine, delete, event, func, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import OperationalError
@@ -63,7 +63,9 @@ class PostgresStore(BaseStore):
     """See :class:`gatepost.store.store.Store`. Open it with :meth:`open`."""
 
     def __init__(self, url: URL, keys: ImageKeys | None = None) -> None:
-        super().__init__(create_engine(url, pool_size=4, max_overflow=12, pool_pre_ping=True), keys)
+        engine = create_engine(url, pool_size=4, max_overflow=12, pool_pre_ping=True)
+        event.listen(engine, "connect", _interpreted)
+        super().__init__(engine, keys)
         self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._where = where(url)
         self._writing = threading.RLock()
@@ -410,12 +412,25 @@ class PostgresStore(BaseStore):
                 db.execute(text("RESET statement_timeout"))
         return True
 
+    def forget_people(self) -> None:
+        with self._writing:
+            self._people = a.People()
+            self._identities.clear()
+            self._changes = ""
+        self._engine.clear_compiled_cache()
+
     def sizes(self) -> dict[str, int]:
         with self.reading() as db:
             every, images = db.execute(
                 text("SELECT pg_database_size(current_database()), pg_total_relation_size('images')")
             ).one()
         return {"events": every - images, "images": images}
+
+
+def _interpreted(connection: Any, _: Any) -> None:
+    """A question is over in a few milliseconds; to compile it takes the server as long, or ten times that."""
+    connection.execute("SET jit = off")
+    connection.commit()
 
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it

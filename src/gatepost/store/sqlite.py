@@ -391,6 +391,18 @@ class SqliteStore(BaseStore):
                 self._db.execute("PRAGMA busy_timeout = 10000")
         return not busy
 
+    def forget_people(self) -> None:
+        # Not only what is ours: a connection keeps pages, and its prepared statements the values they last had.
+        with self._writing, sqlite_unavailable(self.folder):
+            self._check_open()
+            fresh, old = connect(self.folder / data.DATABASE), self._db
+            self._changes.dispose()
+            self._db, self._changes = fresh, write_engine(fresh)
+            old.close()
+            self._remember()
+        self._engine.dispose()
+        self._engine.clear_compiled_cache()
+
     def sizes(self) -> dict[str, int]:
         with sqlite_unavailable(self.folder):
             return {

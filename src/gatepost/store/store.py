@@ -381,6 +381,12 @@ class Leaving(Transactions, Protocol):
         PostgreSQL: the space is given back (VACUUM) and overwritten as it is used again.
         """
 
+    def forget_people(self) -> None:
+        """Let go of whoever is remembered in memory, by the libraries that lead to the database too.
+
+        What is needed again is read again; nothing of what is stored changes.
+        """
+
     def sizes(self) -> dict[str, int]:
         """Bytes on disk of ``events`` and ``images``."""
 

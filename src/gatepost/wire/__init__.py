@@ -46,12 +46,13 @@ from gatepost.wire.subscription import (
     decode_subscription,
     encode_envelope,
 )
+from gatepost.wire.usual import forget_people
 
 __all__ = [
     "Record", "Alarm", "Unknown", "Event", "User", "Group", "Dialect",
     "RecognitionType", "Mask", "VerificationMode", "EntryMode", "AbnormalType", "UserType", "AlarmCode",
     "AlarmStatus", "label",
-    "Decoded", "Problem", "decode", "without_pins", "encode", "encode_parts",
+    "Decoded", "Problem", "decode", "without_pins", "forget_people", "encode", "encode_parts",
     "key", "digest",
     "Reply", "Delivered", "Unreachable", "Refused", "Outcome", "SUCCESS", "MAX_REPLY", "encode_reply", "classify",
     "Subscription", "Envelope", "MAX_EVENT_DEST", "decode_subscription", "check_event_dest", "encode_envelope",

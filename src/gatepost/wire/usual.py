@@ -26,7 +26,7 @@ from msgspec import Meta, Struct, field
 
 from gatepost.wire.events import Group, Record, User
 
-__all__ = ["DEPTH", "decode_usual"]
+__all__ = ["DEPTH", "decode_usual", "forget_people"]
 
 USERS = 4096
 """People who are remembered: most pushes are of somebody who passed before, and say the same of them."""
@@ -140,6 +140,11 @@ def _user(text: bytes) -> User | None:
         remark=user.remark,
         groups=tuple([Group(group.id, group.name) for group in user.groups]),
     )
+
+
+def forget_people() -> None:
+    """Let go of everybody who is remembered here: somebody was erased. Any thread may call it."""
+    _user.cache_clear()
 
 
 def _cut_image(body: bytes) -> tuple[bytes, bytes | None] | None:
