@@ -1,14 +1,16 @@
 """A fault lasts as long as it should, is counted if it was done, and is undone by whoever did it."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from gatepost.conformance.torture.ends import EndError
 from gatepost.conformance.torture.faults import ALL, Fault, Kind
-from gatepost.conformance.torture.inflict import House, inflict
+from gatepost.conformance.torture.inflict import LOOK_S, House, inflict
 
 
 @dataclass
@@ -21,10 +23,38 @@ class Fake:
     ports: list[int] = field(default_factory=lambda: [11, 12])
     folder: Path = Path("/nowhere")
     in_time: bool = True
+    real: bool = False
+    refuses_to_start: str = ""
+    up: asyncio.Event = field(default_factory=asyncio.Event)
+    well: asyncio.Event = field(default_factory=asyncio.Event)
+    life: asyncio.Lock = field(default_factory=asyncio.Lock)
+    refusals: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.up.set()
+        self.well.set()
 
     @property
     def clock(self) -> "Fake":
         return self
+
+    @property
+    def disk(self) -> "Fake":
+        return self
+
+    def fill(self) -> bool:
+        self.done.append("fill")
+        return True
+
+    def free(self) -> None:
+        self.done.append("free")
+
+    def protect(self) -> bool:
+        self.done.append("protect")
+        return True
+
+    def release(self) -> None:
+        self.done.append("release")
 
     def set(self, seconds: float) -> None:
         self.done.append(("clock", seconds))
@@ -36,6 +66,7 @@ class Fake:
         self.done.append("heal")
 
     async def kill(self) -> None:
+        self.up.clear()
         self.done.append("kill")
 
     async def term(self) -> bool:
@@ -44,6 +75,10 @@ class Fake:
 
     async def start(self) -> None:
         self.done.append("start")
+        if said := self.refuses_to_start:
+            self.refuses_to_start = ""
+            raise EndError(said)
+        self.up.set()
 
     def pause(self) -> None:
         self.done.append("pause")
@@ -119,8 +154,9 @@ async def test_an_end_that_does_not_stop_in_time_is_told_of(setting: Setting) ->
     ("kind", "done"),
     [
         (Kind.STOP_TERMINAL, ["pause", "resume"]),
-        (Kind.TERMINAL_DISK_FULL, [("limit", 4096), ("limit", None)]),
+        (Kind.TERMINAL_DISK_FULL, ["fill", "free"]),
         (Kind.TERMINAL_DISK_FAILS, [("limit", 0), ("limit", None)]),
+        (Kind.TERMINAL_READ_ONLY, ["protect", "release"]),
     ],
 )
 async def test_what_lasts_is_taken_back_also_when_the_run_is_cancelled(
@@ -132,7 +168,7 @@ async def test_what_lasts_is_taken_back_also_when_the_run_is_cancelled(
     began = asyncio.Event()
 
     async def for_ever(seconds: float) -> None:
-        if seconds == 1.0:
+        if seconds != 0.5 or "protect" in setting.terminals[1].done:
             began.set()
             await asyncio.Event().wait()
 
@@ -156,3 +192,77 @@ async def test_what_could_not_be_done_is_not_counted(setting: Setting) -> None:
         await inflict(setting.house, fault(kind))  # nobody listens at the terminal's address
     assert setting.house.done.total() == 0
     assert setting.house.places == [0, 1]
+
+
+async def test_a_terminal_with_a_full_disk_gets_a_surge_until_it_refuses_something(setting: Setting) -> None:
+    setting.terminals[1].real = True
+    issuer = setting.issuers[1]
+
+    async def refused(seconds: float) -> None:
+        setting.waits.append(seconds)
+        if seconds < 0.5 and len(setting.waits) == 4:
+            issuer.refusals["outbox-unavailable"] += 1
+
+    setting.house.sleep = refused
+    await inflict(setting.house, fault(Kind.TERMINAL_DISK_FULL))
+    assert setting.terminals[1].done == ["fill", "free"]
+    assert issuer.done == [("surge", True), ("surge", False)]
+    assert setting.waits[1:4] == [LOOK_S] * 3
+    assert sum(setting.waits[1:]) == pytest.approx(1.0)
+    assert setting.house.met == {"ENOSPC": 1, "met terminal-disk-full": 1}
+
+
+async def test_pushes_that_a_receiver_turns_away_are_what_its_full_disk_met(setting: Setting) -> None:
+    async def turned_away(seconds: float) -> None:
+        setting.house.traffic.turned_away += seconds == 1.0
+
+    setting.house.sleep = turned_away
+    await inflict(setting.house, fault(Kind.RECEIVER_DISK_FULL))
+    assert setting.house.met["met receiver-disk-full"] == 1
+
+
+async def test_nobody_starts_on_a_full_disk(setting: Setting) -> None:
+    end = setting.terminals[1]
+    end.well.clear()
+    killing = asyncio.create_task(inflict(setting.house, fault(Kind.KILL_TERMINAL)))
+    async with asyncio.timeout(5):
+        while "kill" not in end.done:  # noqa: ASYNC110 (a list has no event)
+            await asyncio.sleep(0)
+    assert "start" not in end.done
+    end.well.set()
+    await killing
+    assert end.done == ["kill", "start"]
+
+
+async def test_a_terminal_starts_on_a_real_read_only_disk_and_again_when_it_is_well(setting: Setting) -> None:
+    setting.terminals[1].real = True
+    await inflict(setting.house, fault(Kind.TERMINAL_READ_ONLY))
+    assert setting.terminals[1].done == ["protect", "kill", "start", "release", "term", "start"]
+    assert setting.house.met == {"EROFS": 1, "started read-only": 1}
+
+
+async def test_a_receiver_says_that_it_cannot_be_on_a_real_read_only_disk(setting: Setting) -> None:
+    setting.receiver.real = True
+    setting.receiver.refuses_to_start = "it said: /data cannot be written to"
+    await inflict(setting.house, fault(Kind.RECEIVER_READ_ONLY))
+    assert setting.receiver.done == ["protect", "kill", "start", "release", "start"]
+    assert setting.house.met == {"EROFS": 1, "refused to start": 1}
+
+
+@pytest.mark.parametrize("kind", [Kind.RECEIVER_READ_ONLY, Kind.TERMINAL_READ_ONLY])
+async def test_an_end_that_does_not_start_and_does_not_say_why_is_an_error(
+    setting: Setting, kind: Kind
+) -> None:
+    for end in (setting.receiver, setting.terminals[1]):
+        end.real = True
+        end.refuses_to_start = "a traceback"
+    with pytest.raises(EndError, match="a traceback"):
+        await inflict(setting.house, fault(kind))
+
+
+async def test_the_disk_of_an_end_that_is_down_is_left_alone(setting: Setting) -> None:
+    setting.receiver.up.clear()
+    for kind in (Kind.RECEIVER_DISK_FULL, Kind.RECEIVER_READ_ONLY):
+        await inflict(setting.house, fault(kind))
+    assert setting.receiver.done == []
+    assert setting.house.done.total() == 0

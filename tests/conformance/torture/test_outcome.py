@@ -1,14 +1,22 @@
 import json
 
+import msgspec
 import pytest
 
+from gatepost.conformance.torture.disks import Disks
 from gatepost.conformance.torture.judge import Blackout, Judgement
 from gatepost.conformance.torture.outcome import Outcome, as_json, as_lines
 
 GOOD = Outcome(
-    7, 61.5, 40, {"pushes": 900, "resends": 12, "kill-terminal": 3}, Judgement((), {"accepted": 880})
+    seed=7,
+    seconds=61.5,
+    faults=40,
+    happened={"pushes": 900, "resends": 12, "kill-terminal": 3},
+    judgement=Judgement((), {"accepted": 880}),
+    disks=Disks(True),
 )
-BAD = Outcome(7, 61.5, 40, {"pushes": 900}, Judgement(("1 spurious: x",), {"accepted": 880}))
+BAD = msgspec.structs.replace(GOOD, judgement=Judgement(("1 spurious: x",), {"accepted": 880}))
+LIMITED = msgspec.structs.replace(GOOD, disks=Disks(False, why="may not mount"))
 CUTS = Blackout("terminal", 1800, 78, 120, 1000, 58_000, ())
 LOST = Blackout(
     "receiver", 1900, 176, 120, 1000, 51_000, ("after 5 operations: acknowledged, and not there: 1: y",)
@@ -37,3 +45,11 @@ def test_lines_say_what_differs_in_the_language_of_the_person(monkeypatch: pytes
     assert lines[-1] == "not as it should be"
     monkeypatch.setenv("GATEPOST_LANG", "zh")
     assert as_lines(BAD)[-2:] == ["差异：1 spurious: x", "结果不符"]
+
+
+def test_it_is_said_whether_disks_were_real_and_if_not_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert json.loads(as_json(GOOD))["disks"] == {"real": True, "why": ""}
+    assert json.loads(as_json(LIMITED))["disks"] == {"real": False, "why": "may not mount"}
+    monkeypatch.setenv("GATEPOST_LANG", "en")
+    assert "full and read-only disks were real ones (tmpfs): ENOSPC, EROFS" in as_lines(GOOD)
+    assert any("RLIMIT_FSIZE" in line and line.endswith("may not mount") for line in as_lines(LIMITED))

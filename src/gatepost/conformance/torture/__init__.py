@@ -5,7 +5,7 @@
 ``issuer``      hands events in at a terminal's door
 ``proxy``       the line between a terminal and the receiver, which breaks as it is told
 ``child``       starts an end with a clock that can be turned
-``ends``        the processes
+``ends``        the processes; ``disks`` what they stand on
 ``inflict``     carries a fault out, and takes it back
 ``judge``       compares what was issued with what there is, and asks whether anything happened at all
 ``campaign``    all of it together; ``outcome`` says what came of it

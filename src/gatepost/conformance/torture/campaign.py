@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from gatepost.conformance.raw_http import Target
 from gatepost.conformance.torture import listing, remains
+from gatepost.conformance.torture.disks import DiskError, Disks, Mounted
 from gatepost.conformance.torture.ends import LAUNCHER, End, EndError
 from gatepost.conformance.torture.faults import LINE, PROCESSES, STATE, TRACKS, Kind, plan
 from gatepost.conformance.torture.inflict import House, inflict, subscribe
@@ -29,6 +30,12 @@ __all__ = ["Campaign", "Settings", "wanted"]
 
 DRAIN_S = 120.0
 """For draining, once everything is well."""
+
+REALLY = (
+    "ENOSPC", "EROFS", f"met {Kind.TERMINAL_DISK_FULL}", f"met {Kind.RECEIVER_DISK_FULL}", "refused to start",
+    "started read-only",
+)  # fmt: skip
+"""What real disks bring about: errors seen, events refused, a receiver that did not start and a terminal that did."""
 
 AFTERWARDS = ("duplicates recognised",)
 """What is only known when both ends have stopped."""
@@ -58,6 +65,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Events a second, each terminal."""
     tracks: Sequence[tuple[Kind, ...]] = TRACKS
     launcher: Sequence[str] = LAUNCHER
+    disks: Disks = Disks(False, why="nobody asked for them")
+    keep: bool = False
+    """Whether what is on real disks at the end stays in the folder."""
     wanted: Mapping[str, int] | None = None
     """How often what has to happen; ``None``: everything that the tracks have, and what follows from it."""
 
@@ -90,13 +100,26 @@ class Campaign:
         self._rand = random.Random(settings.seed)  # noqa: S311 (makes events, guards nothing)
         self.oracle = Oracle(random.Random(f"{settings.seed}/events"), time.time)  # noqa: S311 (as above)
         self.traffic = Traffic()
-        self._wanted = wanted(settings.tracks) if settings.wanted is None else settings.wanted
+        least = wanted(settings.tracks, real=settings.disks.real)
+        self._wanted = least if settings.wanted is None else settings.wanted
         self._unbalanced: list[str] = []
         self._audits = 0
 
     async def run(self) -> Outcome:
-        """Run it. Raises EndError if an end cannot be started at all."""
+        """Run it. Raises EndError if an end cannot be started at all, DiskError if a disk cannot be made."""
         house = self._build()
+        ends = (*house.terminals, house.receiver)
+        try:
+            for end in ends:
+                if self.settings.disks.real:
+                    end.disk = Mounted(end.folder, self.settings.disks.size)
+                end.disk.open()
+            return await self._run(house)
+        finally:
+            for end in ends:
+                end.disk.close(keep=self.settings.keep)
+
+    async def _run(self, house: House) -> Outcome:
         issuers = [
             Issuer(
                 number,
@@ -149,7 +172,7 @@ class Campaign:
             Line(lambda: Target.parse(f"{receiver.address}/Record"), self.traffic, sleep=self._sleep)
             for _ in terminals
         ]
-        return House(terminals, lines, receiver, sleep=self._sleep)
+        return House(terminals, lines, receiver, traffic=self.traffic, sleep=self._sleep)
 
     async def _start(self, house: House) -> None:
         await house.receiver.start()
@@ -167,7 +190,7 @@ class Campaign:
             async with asyncio.TaskGroup() as tracks:
                 for track in self.settings.tracks:
                     tracks.create_task(self._track(house, track, ends))
-        except* EndError as errors:
+        except* (EndError, DiskError) as errors:
             raise errors.exceptions[0] from None
 
     async def _track(self, house: House, track: tuple[Kind, ...], ends: float) -> None:
@@ -181,7 +204,7 @@ class Campaign:
 
     def _happened(self, house: House) -> Counter[str]:
         """Count what happened so far, as far as it can be seen from here."""
-        happened: Counter[str] = Counter(house.done)
+        happened: Counter[str] = house.done + house.met
         happened.update({f"met {kind}": count for kind, count in self.traffic.met.items()})
         happened["pushes"] = self.traffic.pushes
         happened["resends"] = self.traffic.resends
@@ -277,12 +300,17 @@ class Campaign:
             wanted=self._wanted,
         )
         return Outcome(
-            self.settings.seed, round(ended.seconds, 1), house.done.total(), dict(happened), judge(evidence)
+            seed=self.settings.seed,
+            seconds=round(ended.seconds, 1),
+            faults=house.done.total(),
+            happened=dict(happened),
+            judgement=judge(evidence),
+            disks=self.settings.disks,
         )
 
 
-def wanted(tracks: Sequence[tuple[Kind, ...]]) -> dict[str, int]:
-    """Answer what has to have happened at least: each kind once, and what follows from it."""
+def wanted(tracks: Sequence[tuple[Kind, ...]], *, real: bool = False) -> dict[str, int]:
+    """Answer what has to have happened at least: each kind once, and what follows from it. ``real``: real disks."""
     least = {str(kind): 1 for track in tracks for kind in track}
     least.update({"pushes": 100, "audits": 5})
     if LINE in tracks:
@@ -292,4 +320,6 @@ def wanted(tracks: Sequence[tuple[Kind, ...]]) -> dict[str, int]:
         least["interruptions"] = 1
     if STATE in tracks:
         least["refused outbox-unavailable"] = 1
+    if STATE in tracks and real:
+        least.update(dict.fromkeys(REALLY, 1))
     return least

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from gatepost.errors import GatepostError
 
 if TYPE_CHECKING:
     from gatepost.conformance.torture.campaign import Settings
+    from gatepost.conformance.torture.disks import Disks
     from gatepost.conformance.torture.judge import Blackout
     from gatepost.conformance.torture.outcome import Outcome
 
@@ -34,6 +36,18 @@ TORTURE = t(
 
 class NotEmpty(GatepostError):
     """The folder for a run holds something already."""
+
+
+class NoRealDisk(GatepostError):
+    """``--disks real``, and this machine does not let us mount."""
+
+
+class Choice(StrEnum):
+    """Which disks become full and read-only."""
+
+    AUTO = "auto"
+    REAL = "real"
+    LIMIT = "limit"
 
 
 class NeedsApsw(GatepostError):
@@ -64,6 +78,17 @@ def torture(
             help=t("Then cut the power of each end so often.", "之后对两端各模拟这么多次断电。"),
         ),
     ] = 0,
+    disks: Annotated[
+        Choice,
+        typer.Option(
+            "--disks",
+            help=t(
+                "Disks that become full and read-only: real ones in a mount namespace of the run's own, a limit on the "
+                "process, or real ones where that is possible.",
+                "磁盘满与只读的实现方式：real 为独立挂载命名空间中的真实磁盘，limit 为进程限制，auto 优先真实磁盘。",
+            ),
+        ),
+    ] = Choice.AUTO,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -77,7 +102,10 @@ def torture(
 
     if data is not None and data.exists() and any(data.iterdir()):
         raise NotEmpty(f"{data} is not empty; give --data an empty folder, or one that does not exist")
-    settings = Settings(seed=seed, seconds=minutes * 60, terminals=terminals, rate=rate)
+    settings = Settings(
+        seed=seed, seconds=minutes * 60, terminals=terminals, rate=rate, keep=data is not None,
+        disks=_chosen(disks, seconds=minutes * 60, terminals=terminals, rate=rate),
+    )  # fmt: skip
     with _folder(data) as folder:
         outcome = asyncio.run(until_told(_campaign(folder / "run", settings)))
         blackouts = _blackouts(folder, seed=seed, cuts=power_cuts) if power_cuts else []
@@ -87,6 +115,17 @@ def torture(
         typer.echo(line)
     if not (outcome.judgement.ok and all(blackout.ok for blackout in blackouts)):
         raise typer.Exit(1)
+
+
+def _chosen(choice: Choice, *, seconds: float, terminals: int, rate: float) -> "Disks":
+    from gatepost.conformance.torture import disks
+
+    if choice is Choice.LIMIT:
+        return disks.Disks(False, why=t("asked for", "按要求"))
+    chosen = disks.enter(disks.room(seconds=seconds, terminals=terminals, rate=rate))
+    if choice is Choice.REAL and not chosen.real:
+        raise NoRealDisk(f"no disk can be mounted here: {chosen.why}; --disks limit does without")
+    return chosen
 
 
 async def _campaign(folder: Path, settings: "Settings") -> "Outcome":

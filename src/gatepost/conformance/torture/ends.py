@@ -5,8 +5,8 @@ Rules:
 - A process is ready when it has said its address on standard output. What it logs is read and the last lines are kept.
 - Whoever ends a process says so first. One that ends without having been told to has died, and that is a finding.
 - A disk that takes nothing is made with ``RLIMIT_FSIZE`` (``prlimit(2)``) on the running process: writes beyond the
-  limit fail. That needs no privileges and hits this process alone. The error is EFBIG where a full disk says ENOSPC
-  and a read-only one EROFS; SQLite reports each of the three as a failed write.
+  limit fail with EFBIG. That needs no privileges and hits this process alone. Full and read-only disks: see ``disks``.
+- Whoever ends and starts a process holds ``life`` meanwhile. Nobody starts one on a full disk: ``well``.
 
 Flow: ``start`` → ready → signals, limits → ``wait`` → ``start`` again.
 """
@@ -24,6 +24,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gatepost.conformance.torture.child import ClockFile
+from gatepost.conformance.torture.disks import Disk, Limit
 from gatepost.errors import GatepostError
 
 __all__ = ["LAUNCHER", "Died", "End", "EndError"]
@@ -62,6 +63,11 @@ class End:
         self.address = ""
         self.up = asyncio.Event()
         """Set while the process is ready for work."""
+        self.life = asyncio.Lock()
+        self.well = asyncio.Event()
+        """Set while there is space on its disk."""
+        self.well.set()
+        self.disk: Disk = Limit(self.limit, self.largest_file)
         self.clock = ClockFile(folder.with_name(f"{folder.name}.clock"))
         self._launcher = tuple(launcher)
         self._words = tuple(words)

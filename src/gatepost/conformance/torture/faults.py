@@ -49,6 +49,8 @@ class Kind(StrEnum):
     TERMINAL_DISK_FAILS = "terminal-disk-fails"
     RECEIVER_DISK_FULL = "receiver-disk-full"
     RECEIVER_DISK_FAILS = "receiver-disk-fails"
+    TERMINAL_READ_ONLY = "terminal-read-only"
+    RECEIVER_READ_ONLY = "receiver-read-only"
     TERMINAL_CLOCK = "terminal-clock"
     RECEIVER_CLOCK = "receiver-clock"
 
@@ -67,7 +69,8 @@ PROCESSES = (
 
 STATE = (
     Kind.SUBSCRIBE_AGAIN, Kind.MOVE, Kind.SWITCH_OFF, Kind.TERMINAL_DISK_FULL, Kind.TERMINAL_DISK_FAILS,
-    Kind.RECEIVER_DISK_FULL, Kind.RECEIVER_DISK_FAILS, Kind.TERMINAL_CLOCK, Kind.RECEIVER_CLOCK,
+    Kind.RECEIVER_DISK_FULL, Kind.RECEIVER_DISK_FAILS, Kind.TERMINAL_READ_ONLY, Kind.RECEIVER_READ_ONLY,
+    Kind.TERMINAL_CLOCK, Kind.RECEIVER_CLOCK,
 )  # fmt: skip
 """Done to what the ends stand on."""
 

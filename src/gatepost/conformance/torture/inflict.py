@@ -8,24 +8,27 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from gatepost.conformance.probe import JSON
 from gatepost.conformance.raw_http import Answer, Connection, Nothing, Target, request
-from gatepost.conformance.torture.ends import End
+from gatepost.conformance.torture.ends import End, EndError
 from gatepost.conformance.torture.faults import ALL, LINE, Fault, Kind
 from gatepost.conformance.torture.issuer import Issuer
-from gatepost.conformance.torture.proxy import Line
+from gatepost.conformance.torture.proxy import Line, Traffic
 from gatepost.conformance.visit import SUBSCRIBE, code_of
 
 __all__ = ["House", "inflict", "subscribe"]
 
 ASK_S = 5.0
 SURGE_S = 0.1
+LOOK_S = 0.05
+"""How often is looked whether a surge has met what it should."""
 
 
 class House:
-    """Everything that faults are done to. ``done`` counts those that were."""
+    """Everything that faults are done to. ``done`` counts those that were, ``met`` what came of some."""
 
     def __init__(
         self,
@@ -33,13 +36,16 @@ class House:
         lines: Sequence[Line],
         receiver: End,
         *,
+        traffic: Traffic | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.terminals = terminals
         self.lines = lines
         self.receiver = receiver
         self.sleep = sleep
+        self.traffic = Traffic() if traffic is None else traffic
         self.done: Counter[str] = Counter()
+        self.met: Counter[str] = Counter()
         self.late: list[str] = []
         """Ends that did not stop in time when asked to."""
         self.issuers: Sequence[Issuer] = ()
@@ -93,40 +99,63 @@ def _end(house: House, fault: Fault) -> End:
     return house.receiver if "receiver" in fault.kind else house.terminals[fault.target]
 
 
-async def _kill(house: House, fault: Fault) -> None:
-    end = _end(house, fault)
-    hit = house.issuers if end is house.receiver else [house.issuers[fault.target]]
-    # Between two events a kill proves little, so it comes in the middle of many.
-    for issuer in hit:
+def _hit(house: House, fault: Fault) -> Sequence[Issuer]:
+    """Whose events meet the fault."""
+    return house.issuers if "receiver" in fault.kind else [house.issuers[fault.target]]
+
+
+@contextmanager
+def _surge(house: House, fault: Fault) -> Iterator[None]:
+    for issuer in _hit(house, fault):
         issuer.surge(True)
     try:
-        await house.sleep(SURGE_S * (1 + fault.amount))
-        await end.kill()
+        yield
     finally:
-        for issuer in hit:
+        for issuer in _hit(house, fault):
             issuer.surge(False)
-    house.done[fault.kind] += 1
-    await house.sleep(fault.seconds * 0.3)
-    await end.start()
+
+
+async def _kill(house: House, fault: Fault) -> None:
+    end = _end(house, fault)
+    async with end.life:
+        # Between two events a kill proves little, so it comes in the middle of many.
+        with _surge(house, fault):
+            await house.sleep(SURGE_S * (1 + fault.amount))
+            await end.kill()
+        house.done[fault.kind] += 1
+        await house.sleep(fault.seconds * 0.3)
+        await _start(end)
 
 
 async def _term(house: House, fault: Fault) -> None:
     end = _end(house, fault)
+    async with end.life:
+        await _ended(house, end)
+        house.done[fault.kind] += 1
+        await house.sleep(fault.seconds * 0.3)
+        await _start(end)
+
+
+async def _ended(house: House, end: End) -> None:
     if not await end.term():
         house.late.append(end.name)
-    house.done[fault.kind] += 1
-    await house.sleep(fault.seconds * 0.3)
+
+
+async def _start(end: End) -> None:
+    """Start it, once there is space: whether it starts without is another question, which other tests ask."""
+    await end.well.wait()
     await end.start()
 
 
 async def _stop(house: House, fault: Fault) -> None:
     end = _end(house, fault)
-    end.pause()
-    try:
-        house.done[fault.kind] += 1
-        await house.sleep(fault.seconds)
-    finally:
-        end.resume()
+    async with end.life:
+        end.pause()
+        try:
+            house.done[fault.kind] += 1
+            await house.sleep(fault.seconds)
+        finally:
+            end.resume()
 
 
 async def _subscribe_again(house: House, fault: Fault) -> None:
@@ -149,21 +178,88 @@ async def _switch_off(house: House, fault: Fault) -> None:
 
 async def _disk_full(house: House, fault: Fault) -> None:
     end = _end(house, fault)
-    await _limited(house, fault, end.largest_file())
+    if not end.up.is_set():
+        return
+    end.well.clear()
+    try:
+        if end.disk.fill():
+            house.done[fault.kind] += 1
+            house.met["ENOSPC"] += end.disk.real
+            house.met[f"met {fault.kind}"] += await _met(house, fault)
+    finally:
+        end.disk.free()
+        end.well.set()
+
+
+async def _met(house: House, fault: Fault) -> bool:
+    """Wait as long as the fault lasts; tell whether an end refused something meanwhile.
+
+    What SQLite has written over and over takes some more events even on a full disk, so a terminal gets a surge of them
+    until it refuses one.
+    """
+    counts, known = _refusals(house, fault), 0
+    left = fault.seconds
+    with _surge(house, fault):
+        while left > 0 and known == 0 and "terminal" in fault.kind:
+            await house.sleep(LOOK_S)
+            left -= LOOK_S
+            known = _refusals(house, fault) - counts
+    if left > 0:
+        await house.sleep(left)
+    return _refusals(house, fault) > counts
+
+
+def _refusals(house: House, fault: Fault) -> int:
+    if "receiver" in fault.kind:
+        return house.traffic.turned_away
+    return house.issuers[fault.target].refusals["outbox-unavailable"]
 
 
 async def _disk_fails(house: House, fault: Fault) -> None:
-    await _limited(house, fault, 0)
-
-
-async def _limited(house: House, fault: Fault, size: int) -> None:
     end = _end(house, fault)
-    if end.limit(size):
+    if end.limit(0):
         house.done[fault.kind] += 1
     try:
         await house.sleep(fault.seconds)
     finally:
         end.limit(None)
+
+
+async def _read_only(house: House, fault: Fault) -> None:
+    """Under the running process; and, on a real disk, under one that is started there, once it was killed."""
+    end = _end(house, fault)
+    async with end.life:
+        if not end.up.is_set():
+            return
+        try:
+            if not end.disk.protect():
+                return
+            house.done[fault.kind] += 1
+            await house.sleep(fault.seconds / 2)
+            if end.disk.real:
+                house.met["EROFS"] += 1
+                await end.kill()
+                await _start_there(house, end)
+            await house.sleep(fault.seconds / 2)
+        finally:
+            end.disk.release()
+        if end.disk.real:
+            # A terminal that began on a read-only disk has no door until it is started again, as its log says.
+            if end.up.is_set():
+                await _ended(house, end)
+            await end.start()
+
+
+async def _start_there(house: House, end: End) -> None:
+    """A terminal starts on a read-only disk and pushes what it has; a receiver says that it cannot be."""
+    try:
+        await end.start()
+    except EndError as error:
+        if end is not house.receiver or "cannot be written to" not in str(error):
+            raise
+        house.met["refused to start"] += 1
+    else:
+        house.met["started read-only"] += 1
 
 
 async def _turn_clock(house: House, fault: Fault) -> None:
@@ -193,6 +289,8 @@ _STATE: dict[Kind, Deed] = {
     Kind.TERMINAL_DISK_FAILS: _disk_fails,
     Kind.RECEIVER_DISK_FULL: _disk_full,
     Kind.RECEIVER_DISK_FAILS: _disk_fails,
+    Kind.TERMINAL_READ_ONLY: _read_only,
+    Kind.RECEIVER_READ_ONLY: _read_only,
     Kind.TERMINAL_CLOCK: _turn_clock,
     Kind.RECEIVER_CLOCK: _turn_clock,
 }

@@ -39,7 +39,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     stored: Sequence[Found]
     listed: Sequence[str]
     """The events that the receiver's API lists."""
-    quarantined: int
+    quarantined: Sequence[str]
+    """What the receiver said of each push that it could only put aside."""
     pending: frozenset[str]
     dead: frozenset[str]
     ledgers: Sequence[Mapping[str, int]]
@@ -116,7 +117,7 @@ def judge(evidence: Evidence) -> Judgement:
         _said("not drained", evidence.undrained),
         _said("did not stop when asked to", evidence.late),
         _said("defects of the kit", evidence.defects),
-        _said("in the quarantine", range(evidence.quarantined)),
+        _said("in the quarantine", evidence.quarantined),
         *(f"died: {died.name}, code {died.code}: {' | '.join(died.log[-5:])}" for died in evidence.died),
     ]
     if not len(accepted) <= ledger <= len(accepted) + len(unknown):

@@ -1,8 +1,9 @@
 """What came of a run, for people and for programs.
 
-JSON: ``{"seed", "seconds", "faults", "ok", "differences", "figures", "happened", "power_cuts"}``; ``figures`` are the
-judge's counts, ``happened`` says how often each fault was done (``kill-terminal``), met something (``met refuse``) or
-had a consequence (``resends``), ``power_cuts`` has one entry an end.
+JSON: ``{"seed", "seconds", "faults", "ok", "disks", "differences", "figures", "happened", "power_cuts"}``; ``disks``
+says whether full and read-only ones were ``real``, and if not ``why``; ``figures`` are the judge's counts, ``happened``
+says how often each fault was done (``kill-terminal``), met something (``met refuse``) or had a consequence
+(``resends``), ``power_cuts`` has one entry an end.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from gatepost.cli_text import t
+from gatepost.conformance.torture.disks import Disks
 from gatepost.conformance.torture.judge import Blackout, Judgement
 
 __all__ = ["Outcome", "as_json", "as_lines"]
@@ -24,6 +26,7 @@ class Outcome(Struct, frozen=True):
     faults: int
     happened: dict[str, int]
     judgement: Judgement
+    disks: Disks
 
 
 def as_json(outcome: Outcome, blackouts: Sequence[Blackout] = ()) -> bytes:
@@ -33,6 +36,7 @@ def as_json(outcome: Outcome, blackouts: Sequence[Blackout] = ()) -> bytes:
         "seconds": outcome.seconds,
         "faults": outcome.faults,
         "ok": outcome.judgement.ok and all(blackout.ok for blackout in blackouts),
+        "disks": {"real": outcome.disks.real, "why": outcome.disks.why},
         "differences": outcome.judgement.differences,
         "figures": outcome.judgement.figures,
         "happened": dict(sorted(outcome.happened.items())),
@@ -51,6 +55,7 @@ def as_lines(outcome: Outcome, blackouts: Sequence[Blackout] = ()) -> list[str]:
             f"种子 {outcome.seed}：{outcome.seconds:g} 秒内 {outcome.faults} 次故障，"
             f"推送 {pushes} 次，其中重推 {again} 次",
         ),
+        _disks(outcome.disks),
         "  ".join(f"{name} {count}" for name, count in outcome.judgement.figures.items()),
     ]
     lines += [
@@ -65,3 +70,15 @@ def as_lines(outcome: Outcome, blackouts: Sequence[Blackout] = ()) -> list[str]:
     lines += [t("DIFFERENCE: ", "差异：") + difference for difference in differences]
     lines.append(t("not as it should be", "结果不符") if differences else t("nothing was lost", "没有丢失"))
     return lines
+
+
+def _disks(disks: Disks) -> str:
+    if disks.real:
+        return t(
+            "full and read-only disks were real ones (tmpfs): ENOSPC, EROFS",
+            "磁盘满与只读是真实的（tmpfs）：ENOSPC、EROFS",
+        )
+    return t(
+        f"a limit on the process (RLIMIT_FSIZE, EFBIG) stood for full and read-only disks: {disks.why}",
+        f"磁盘满与只读以进程限制（RLIMIT_FSIZE，EFBIG）代替：{disks.why}",
+    )

@@ -55,6 +55,8 @@ class Traffic(Struct):
     pushes: int = 0
     resends: int = 0
     """Pushes of an event that was seen before."""
+    turned_away: int = 0
+    """Pushes that the receiver itself answered with something that is no success."""
     met: Counter[str] = field(default_factory=Counter)
     """How many pushes or connections each kind of fault met."""
     seen: set[str] = set()
@@ -193,7 +195,10 @@ class Line:
                 await upstream.send(body)
             if not whole:
                 upstream.finish()
-            return await upstream.read()
+            answer = await upstream.read()
+        if whole and isinstance(answer, Response) and not acknowledged(answer):
+            self._traffic.turned_away += 1
+        return answer
 
     def _met(self, kind: Kind) -> bool:
         if self._fault is not kind:

@@ -45,19 +45,16 @@ def _image(images: Path, day: int, image_id: int) -> str:
     return "missing" if row is None else digest(row[0])
 
 
-def quarantined(folder: Path) -> int:
-    """Answer how many pushes are in the receiver's quarantine."""
-    return _count(folder, "SELECT count(*) FROM quarantine")
+def quarantined(folder: Path) -> list[str]:
+    """Answer why each push in the receiver's quarantine is there."""
+    with closing(_open(folder / "gatepost.db")) as db:
+        return [str(row[0]) for row in db.execute("SELECT problems FROM quarantine")]
 
 
 def duplicates_seen(folder: Path) -> int:
     """Answer how many pushes the receiver recognised as known already."""
-    return _count(folder, "SELECT coalesce(sum(duplicates), 0) FROM tallies")
-
-
-def _count(folder: Path, question: str) -> int:
     with closing(_open(folder / "gatepost.db")) as db:
-        return int(db.execute(question).fetchone()[0])
+        return int(db.execute("SELECT coalesce(sum(duplicates), 0) FROM tallies").fetchone()[0])
 
 
 def _open(path: Path) -> sqlite3.Connection:
