@@ -1,0 +1,35 @@
+"""What the tests of the rules for receivers share: one rule held against one receiver, and receivers of a few words."""
+
+import random
+from collections.abc import Callable
+
+from tests.conformance.tiny_receiver import TinyReceiver, refusing, reply
+
+from gatepost.conformance.checks_receiver import RULES
+from gatepost.conformance.probe import Limits, Probe
+from gatepost.conformance.raw_http import Target
+from gatepost.conformance.rules import Finding
+
+BY_ID = {rule.id: rule for rule in RULES}
+LIMITS = Limits(timeout_s=1.5, slow_s=0.24, continue_s=0.1)
+
+Make = Callable[[], TinyReceiver]
+
+
+def probe(receiver: TinyReceiver, *, limits: Limits = LIMITS, ca_file: str | None = None) -> Probe:
+    return Probe(Target.parse(receiver.url), limits=limits, ca_file=ca_file, rand=random.Random(1))
+
+
+async def held(id: str, receiver: TinyReceiver) -> Finding:
+    async with receiver:
+        return await BY_ID[id].check(probe(receiver))
+
+
+def wants(*names: str) -> TinyReceiver:
+    return TinyReceiver(refusing(lambda push: any(name not in push.data for name in names)))
+
+
+def saying(
+    value: object, status: int = 200, *headers: str, kind: str | None = "application/json"
+) -> TinyReceiver:
+    return TinyReceiver(lambda push: reply(status, value, *headers, kind=kind))

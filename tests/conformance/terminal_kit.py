@@ -1,0 +1,99 @@
+"""What the tests of the rules for terminals share: a rule held against a terminal, and terminals that several use."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.conformance.tiny_terminal import TinyTerminal
+
+from gatepost.conformance.checks_terminal import RULES, examine
+from gatepost.conformance.post import Post
+from gatepost.conformance.raw_http import Target
+from gatepost.conformance.rules import Finding
+from gatepost.conformance.visit import Patience, Visit
+
+BY_ID = {rule.id: rule for rule in RULES}
+PATIENCE = Patience(reply_s=1.0, event_s=0.5, resend_s=0.5, quiet_s=0.05, outage_s=0.1)
+ACCOUNT = ("admin", "secret")
+BEFORE = {"event_dest": "http://192.0.2.1/Record", "enabled": False}
+
+Make = Callable[[], TinyTerminal]
+
+# What must have happened before a rule that looks back has something to look at.
+FIRST = {
+    "same-again": ("resent-after-refusal",),
+    "duplicates": ("outage",),
+    "order": ("outage",),
+    "restored": ("subscription-set",),
+}
+
+
+@asynccontextmanager
+async def visiting(terminal: TinyTerminal, user: tuple[str, str] | None = None) -> AsyncIterator[Visit]:
+    post = Post("127.0.0.1", 0)
+    async with terminal:
+        await post.open()
+        yield Visit(
+            Target.parse(terminal.url),
+            post,
+            event_dest=f"http://127.0.0.1:{post.port}/Record",
+            cause=terminal.happens,
+            patience=PATIENCE,
+            user=user,
+        )
+        await post.close()
+
+
+async def held(id: str, terminal: TinyTerminal, user: tuple[str, str] | None = None) -> Finding:
+    terminal.subscription = terminal.subscription or dict(BEFORE)
+    async with visiting(terminal, user) as visit:
+        results = await examine(visit, rules=[BY_ID[name] for name in (*FIRST.get(id, ()), id)])
+    return results[-1].finding
+
+
+# -- terminals that break one thing each
+
+
+class Paths(TinyTerminal):
+    """Answers these paths otherwise."""
+
+    def __init__(self, answers: dict[str, bytes]) -> None:
+        super().__init__()
+        self.answers = answers
+
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes | None:
+        if path in self.answers:
+            return self.answers[path]
+        return super().answer(method, path, headers, body)
+
+
+class Reads(TinyTerminal):
+    """Answers the subscription as ``shown`` makes it of what is set."""
+
+    def __init__(self, shown: Callable[[Any], Any], msg: str = "OK") -> None:
+        super().__init__()
+        self.shown = shown
+        self.msg = msg
+
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes | None:
+        if (method, path) == ("GET", "/v1/event/subscribe"):
+            return self.reply(200, self.msg, data=self.shown(self.subscription))
+        return super().answer(method, path, headers, body)
+
+
+class Silent(TinyTerminal):
+    def may_push(self) -> bool:
+        return False
+
+
+class Stubborn(TinyTerminal):
+    """Keeps the first address that it is given."""
+
+    def subscribe(self, body: bytes) -> bytes | None:
+        if self.subscription != BEFORE:
+            return self.reply(500, "busy")
+        return super().subscribe(body)
+
+
+def page(body: bytes) -> bytes:
+    return b"HTTP/1.1 404 X\r\nContent-Length: %d\r\n\r\n" % len(body) + body
