@@ -1,11 +1,13 @@
 import random
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import combinations
 from typing import Any
 
 import pytest
 from tests.store.events import NOON, arrival, record
 
+from gatepost.store import finding, queries
 from gatepost.store.base import BaseStore
 from gatepost.store.store import RecordQuery, RecordRow
 from gatepost.wire import AbnormalType, EntryMode, User
@@ -135,3 +137,63 @@ def _fits(row: RecordRow, **query: Any) -> bool:
         and query.get("passed", row.passed) == row.passed
         and query.get("terminal", row.serial) == row.serial
     )
+
+
+# What could be few or many of, small: so that three hundred records go every way that millions would.
+SIZES: list[dict[str, Any]] = [
+    {},
+    {"_MANY": 2, "_FEW": 1, "_WINDOWS": ((None, 4),)},
+    {"_MANY": 2, "_FEW": 1, "_WINDOWS": ((None, 10), (2, 30), (8, 60))},
+]
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest", "received"])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_two_filters_find_what_a_look_at_each_record_finds(
+    store: BaseStore, monkeypatch: pytest.MonkeyPatch, sizes: dict[str, Any], order: Any
+) -> None:
+    _write_all_kinds(store)
+    everything = every_page(store, order=order, limit=1000)
+    for name, value in sizes.items():
+        monkeypatch.setattr(finding, name, value)
+    monkeypatch.setattr(queries, "_AHEAD", 50)
+    for (one, fits_one), (two, fits_two) in combinations(WAYS.values(), 2):
+        if one.keys().isdisjoint(two):
+            expected = [row.id for row in everything if fits_one(row) and fits_two(row)]
+            found = every_page(store, order=order, limit=60, **one, **two)
+            assert [row.id for row in found] == expected, (one, two)
+
+
+def _write_all_kinds(store: BaseStore) -> None:
+    depot = store.create_site("Depot", "UTC", now_ms=0).id
+    for serial in ("SN-3", "SN-4", "SN-5"):
+        store.create_terminal(now_ms=0, serial=serial, site_id=depot)
+    store.update_terminal(5, state="held")
+    rand = random.Random(11)
+    events = []
+    for number in range(300):
+        who = User(user_id=str(rand.randrange(40)), name=rand.choice(("Anna", "Bert", "Zoe")))
+        codes = {
+            "passed": rand.random() < 0.8,
+            "entry_mode": 7 if number < 9 else rand.choice((1, 1, 1, 2)),
+            "abnormal_type": rand.choice((0, 0, 0, 20002, 77)),
+            "user": None if rand.random() < 0.1 else who,
+        }
+        at = NOON + timedelta(seconds=rand.randrange(100))
+        events.append(arrival(record(number, recorded_at=at, **codes), 1 + rand.randrange(5)))
+    store.write(events)
+
+
+WAYS: dict[str, tuple[dict[str, Any], Callable[[RecordRow], bool]]] = {
+    "passed": ({"passed": False}, lambda row: row.passed is False),
+    "common": ({"entry_mode": 1}, lambda row: row.entry_mode == 1),
+    "rare": ({"entry_mode": 7}, lambda row: row.entry_mode == 7),
+    "unknown": ({"abnormal_type": 77}, lambda row: row.abnormal_type == 77),
+    "since": ({"since": NOON + timedelta(seconds=30)}, lambda row: row.at >= NOON + timedelta(seconds=30)),
+    "until": ({"until": NOON + timedelta(seconds=30)}, lambda row: row.at < NOON + timedelta(seconds=30)),
+    "terminal": ({"terminal": "SN-2"}, lambda row: row.serial == "SN-2"),
+    "site": ({"site_id": 2}, lambda row: row.serial in ("SN-3", "SN-4")),
+    "name": ({"name": "n"}, lambda row: row.person is not None and "n" in row.person.name),
+    "person": ({"person": "7"}, lambda row: row.person is not None and row.person.user_id == "7"),
+    "q": ({"q": "1"}, lambda row: row.person is not None and "1" in row.person.user_id),
+}

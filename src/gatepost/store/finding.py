@@ -11,10 +11,11 @@ Where very many people or terminals fit, their records are so many that the page
 are looked at before.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select, tuple_
+from msgspec.structs import replace
+from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, or_, select, tuple_
 
 from gatepost.store import arrivals as a
 from gatepost.store import schema as t
@@ -22,7 +23,7 @@ from gatepost.store.merging import Stretch, merge, times
 from gatepost.store.store import RecordQuery
 from gatepost.wire.codes import AbnormalType, EntryMode, RecognitionType
 
-__all__ = ["find", "all_conditions", "held", "which"]
+__all__ = ["find", "all_conditions", "all_of_few", "held", "which"]
 
 _MANY = 1_000
 """Of more people, or of more terminals and facets together, it is not looked up at once where each begins."""
@@ -33,6 +34,9 @@ _FEW = 20
 _WINDOWS: tuple[tuple[int | None, int], ...] = ((None, 4_000), (10, 8_000), (40, 16_000), (160, 32_000))
 """Where many people or terminals fit, the page is mostly among the first records of all. These are looked through: all,
 or as many times as long as a page lasts; and how many at most."""
+
+
+_REFERS = {t.facets: t.records.c.facet_id, t.terminals: t.records.c.terminal_id}
 
 
 class _Where(NamedTuple):
@@ -50,10 +54,15 @@ class _Where(NamedTuple):
         return [c.terminal_id.in_(self.shown) if few else c.terminal_id.not_in(self.hidden)]
 
 
-def find(db: Connection, query: RecordQuery, cursor: tuple[int, ...] | None) -> list[int]:
-    """The ids of one page and of one record more, in no order; newest or oldest first, after ``cursor``."""
+def find(
+    db: Connection, query: RecordQuery, cursor: tuple[int, ...] | None, *, more: Sequence[Any] = ()
+) -> list[int]:
+    """The ids of one page and of one record more, in no order; newest or oldest first, after ``cursor``.
+
+    ``more``: other conditions on a record.
+    """
     c = t.records.c
-    base = _rest(query)
+    base = [*_rest(query), *more]
     if cursor is not None:
         place_of = tuple_(c.at_ms, c.id)
         base.append(place_of < cursor if query.order == "newest" else place_of > cursor)
@@ -66,19 +75,22 @@ def find(db: Connection, query: RecordQuery, cursor: tuple[int, ...] | None) -> 
     if not facets or not place.shown or (people and query.strangers):
         return []
     base += _codes(query, c, unknown_only=True)
-    stretches = [Stretch(t.facets, t.facets.c.id.in_(facets), c.facet_id)]
-    of_site = Stretch(t.terminals, t.terminals.c.id.in_(place.shown), c.terminal_id)
+    among = {t.facets: facets}
     many = place.chosen and len(place.shown) * len(facets) > _MANY
     if place.chosen and not many:
-        stretches.append(of_site)
+        among[t.terminals] = place.shown
     if people:
-        return _find_people(db, query, stretches, base, place=place, people=people)
+        return _find_people(db, query, among, base, place=place, people=people)
     if many:
-        page = _near(db, query, stretches, base, place.at)
+        page = _near(db, query, among, base, place.at)
         if page is not None:
             return page
-        stretches.append(of_site)
-    return _ids(merge(db, stretches, [*base, *place.at(c)], query))
+        among[t.terminals] = place.shown
+    return _ids(merge(db, _stretches(among), [*base, *place.at(c)], query))
+
+
+def _stretches(among: Mapping[Table, Sequence[int]]) -> list[Stretch]:
+    return [Stretch(table, table.c.id.in_(ids), _REFERS[table]) for table, ids in among.items()]
 
 
 def _ids(records: Sequence[tuple[int, int]]) -> list[int]:
@@ -88,27 +100,27 @@ def _ids(records: Sequence[tuple[int, int]]) -> list[int]:
 def _find_people(
     db: Connection,
     query: RecordQuery,
-    stretches: Sequence[Stretch],
+    among: Mapping[Table, Sequence[int]],
     base: Sequence[Any],
     *,
     place: _Where,
     people: Sequence[Any],
 ) -> list[int]:
-    """A page of the records of whoever fits ``people``; its records are among those of ``stretches``."""
+    """A page of the records of whoever fits ``people``; ``among``: its records refer to these rows."""
     c, who = t.records.c, t.identities.c
     some = [(row.id,) for row in db.execute(select(who.id).where(*people).limit(_MANY + 1))]
     filtered = place.chosen or query.terminal is not None or _codes(query, c)
     if len(some) > _MANY or (len(some) > _FEW and filtered):
 
-        def theirs(first: Any) -> list[Any]:
-            return [*place.at(first), exists().where(who.id == first.identity_id, *people)]
+        def theirs(near: Any) -> list[Any]:
+            return [*place.at(near), exists().where(who.id == near.identity_id, *people)]
 
-        page = _near(db, query, stretches, base, theirs)
+        page = _near(db, query, among, base, theirs)
         if page is not None:
             return page
     conditions = [*base, *place.at(c)]
     if _codes(query, c):
-        conditions.append(c.facet_id.in_(select(t.facets.c.id).where(stretches[0].fits)))
+        conditions.append(c.facet_id.in_(among[t.facets]))
     places = some if len(some) <= _MANY else None
     by_person = Stretch(t.identities, and_(*people), c.identity_id)
     return _ids(merge(db, [by_person], conditions, query, places=places)) if some else []
@@ -117,21 +129,21 @@ def _find_people(
 def _near(
     db: Connection,
     query: RecordQuery,
-    stretches: Sequence[Stretch],
+    among: Mapping[Table, Sequence[int]],
     base: Sequence[Any],
     more: Callable[[Any], Sequence[Any]],
 ) -> list[int] | None:
     """The page, if it is among the first records that fit ``base``, or if those are few; ``None`` if neither.
 
-    ``more``: the other conditions, by a function of the columns of those records.
+    ``among``: the records refer to these rows. ``more``: the other conditions, by a function of their columns.
     """
     c, newest = t.records.c, query.order == "newest"
-    first = merge(db, stretches, base, query)
+    first = merge(db, _stretches(among), base, query)
     if not first:
         return []
     begin, end = first[0][0], first[-1][0]
     for lasting, most in _WINDOWS:
-        conditions = [*base, *(one.refers.in_(select(one.table.c.id).where(one.fits)) for one in stretches)]
+        conditions = [*base, *(_REFERS[table].in_(ids) for table, ids in among.items())]
         edge = None if lasting is None else begin + (end - begin) * lasting
         conditions += times(query, edge=edge)
         # With a limit of its own, so that nothing else decides where SQLite looks.
@@ -139,9 +151,9 @@ def _near(
         count = db.execute(select(func.count()).select_from(these.subquery("these"))).scalar_one()
         if count > most:
             continue
-        among = these.subquery("among").c
-        direction = (among.at_ms.desc(), among.id.desc()) if newest else (among.at_ms, among.id)
-        fit = select(among.id).where(*more(among)).order_by(*direction).limit(query.limit + 1)
+        near = these.subquery("near").c
+        direction = (near.at_ms.desc(), near.id.desc()) if newest else (near.at_ms, near.id)
+        fit = select(near.id).where(*more(near)).order_by(*direction).limit(query.limit + 1)
         page = [row.id for row in db.execute(fit)]
         if len(page) > query.limit or lasting is None:
             return page
@@ -150,12 +162,29 @@ def _near(
     return None
 
 
+def all_of_few(db: Connection, query: RecordQuery, more: Sequence[Any]) -> list[int] | None:
+    """The ids of every record that fits, in no order; ``None`` if there are more than a thousand."""
+    found = find(db, replace(query, order="newest", limit=_MANY, cursor=None), None, more=more)
+    return found if len(found) <= _MANY else None
+
+
+class _Unsorted:
+    """The columns of a record, none of them as an index has it: SQLite would begin there, and sort what it finds."""
+
+    def __getattr__(self, name: str) -> Any:
+        column = t.records.c[name]
+        return column + 0 if name in ("terminal_id", "facet_id") else column
+
+    __getitem__ = __getattr__
+
+
 def all_conditions(db: Connection, query: RecordQuery) -> list[Any]:
     """Every filter, as conditions on a record: for whoever looks through all of them in another order."""
-    c = t.records.c
-    found = [*_rest(query), *times(query), *_where(db, query).at(c), *_codes(query, c)]
-    if people := _people(query):
-        found.append(c.identity_id.in_(select(t.identities.c.id).where(*people).correlate(None)))
+    c = _Unsorted()
+    found = [*_rest(query, c), *times(query), *_where(db, query).at(c), *_codes(query, c)]
+    if _people(query):
+        who = t.identities.alias("who")
+        found.append(exists().where(who.c.id == c.identity_id, *_people(query, who.c)))
     if query.outside_time:
         guest = t.identities.alias("guest").c
         outside = exists().where(
@@ -214,9 +243,8 @@ def _where(db: Connection, query: RecordQuery) -> _Where:
     return _Where(shown, hidden, query.site_id is not None)
 
 
-def _rest(query: RecordQuery) -> list[Any]:
+def _rest(query: RecordQuery, c: Any = t.records.c) -> list[Any]:
     """The filters that are neither on codes nor on people nor on where it was, but for one terminal."""
-    c = t.records.c
     found: list[Any] = []
     if query.terminal is not None:
         found.append(which(c.terminal_id, query.terminal))
@@ -265,8 +293,7 @@ def _facet_codes(query: RecordQuery) -> list[Any]:
     return found
 
 
-def _people(query: RecordQuery) -> list[Any]:
-    who = t.identities.c
+def _people(query: RecordQuery, who: Any = t.identities.c) -> list[Any]:
     people: list[Any] = []
     if query.person is not None:
         people.append(who.user_id == query.person)
