@@ -76,6 +76,7 @@ function target(event: MouseEvent): HTMLAnchorElement | undefined {
 
 async function replace(asked: Promise<Response>, otherwise: () => void, add = true): Promise<void> {
   const mine = ++turn;
+  const again = counterpart(); // now: a form's buttons are about to be disabled
   early = undefined;
   document.querySelector("#main")?.setAttribute("aria-busy", "true");
   let answer: Response;
@@ -92,7 +93,6 @@ async function replace(asked: Promise<Response>, otherwise: () => void, add = tr
   const [frame, side] = [document, page].map((each) => each.querySelector<HTMLElement>(".side"));
   if (!before || !main || !frame || !side) return otherwise();
   if (url.pathname !== location.pathname) return void (location.href = answer.url);
-  const again = counterpart();
   const path = url.pathname + url.search;
   if (add && path !== shown) history.pushState(null, "", path);
   shown = path;

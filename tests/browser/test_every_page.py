@@ -7,6 +7,8 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Opener
 from tests.browser.kit import Console, severe
 
+from gatepost.wire import User
+
 PAGES = (
     "/",
     "/records",
@@ -35,6 +37,9 @@ PAGES = (
 def paths(console: Console) -> list[str]:
     """The pages, with ids that are there."""
     console.push({"type": 9, "data": {"what": "no event that anybody knows"}})
+    console.push(
+        console.doors.passage(user=User(user_id="u" * 60, name="Nobody" * 20, type=1, job_number="7" * 60))
+    )
     console.push(console.doors.alarm(1), door=1)
     month = console.doors.day.strftime("%Y-%m")
     answer = console.get_json("/api/v1/records?limit=1&has_image=true&recognition_type=1")

@@ -78,6 +78,24 @@ def test_an_open_alarm_stands_above_everything_and_rings_for_whoever_asked(
     alarm.wait_for(state="detached")
 
 
+def test_an_alarm_is_acknowledged_without_leaving_what_goes_on(opened: Opener, console: Console) -> None:
+    began = datetime.now(SITE_TIME) - timedelta(seconds=20)
+    page = opened("operator")
+    connected(page)
+    page.evaluate("document.documentElement.dataset.here = 'still'")
+    console.push(console.doors.alarm(4, began=began), door=4)
+    alarm = page.locator('[data-part="alarms"] article:not(.seen)').filter(has_text="Laboratory").first
+    alarm.wait_for()
+    alarm = page.locator(f"#{alarm.get_attribute('id')}")
+    alarm.get_by_text("Acknowledge").first.click()
+    alarm.get_by_label("Note").fill("on my way")
+    alarm.get_by_role("button", name="Acknowledge").click()
+    expect(page.locator("[data-state]")).to_have_text("Acknowledged.")
+    page.wait_for_selector(f"#{alarm.get_attribute('id')}.seen, body:not(:has(#{alarm.get_attribute('id')}))")
+    assert page.locator("html").get_attribute("data-here") == "still"
+    console.push(console.doors.alarm(4, began=began, status=AlarmStatus.CLEARED), door=4)
+
+
 def test_strangers_and_refusals_stand_out_by_more_than_their_colour(page: Page, console: Console) -> None:
     connected(page)
     console.push(console.doors.passage(user=None, recognition_type=3, passed=False))

@@ -78,10 +78,7 @@ function found(): void {
   if (!lostAt) return;
   lostAt = undefined;
   if (stream?.readyState === EventSource.CLOSED) connect();
-  state.textContent = live.dataset.back ?? "";
-  setTimeout(() => {
-    if (!lostAt) state.textContent = "";
-  }, 6000);
+  say(live.dataset.back ?? "");
 }
 
 // A connection can die without a word: a cable, a sleeping computer.
@@ -96,6 +93,38 @@ addEventListener("offline", lost);
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) void ask();
 });
+
+// -- what one does here, without leaving
+
+live.addEventListener("submit", (event) => {
+  if (!(event.target instanceof HTMLFormElement) || !event.target.matches("[data-within]")) return;
+  event.preventDefault();
+  void send(event.target);
+});
+
+async function send(form: HTMLFormElement): Promise<void> {
+  const body = new URLSearchParams();
+  for (const [name, value] of new FormData(form)) if (typeof value === "string") body.append(name, value);
+  const browse = (): void => HTMLFormElement.prototype.submit.call(form);
+  try {
+    const answer = await fetch(form.action, { method: "POST", body, headers: { "x-part": "live" }, redirect: "manual" });
+    if (answer.type !== "opaqueredirect") return browse(); // the browser shows what is the matter
+  } catch {
+    return browse();
+  }
+  form.closest("details")?.removeAttribute("open");
+  say(live.dataset.acknowledged ?? "");
+  await ask();
+  live.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
+}
+
+/** Tell something for a while. */
+function say(text: string): void {
+  state.textContent = text;
+  setTimeout(() => {
+    if (!lostAt && state.textContent === text) state.textContent = "";
+  }, 6000);
+}
 
 // -- what is shown
 

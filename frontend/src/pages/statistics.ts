@@ -71,7 +71,7 @@ function bars(numbers: Numbers, stacked: boolean, across: boolean): ChartConfigu
         data: numbers.values.map((row) => row[index] ?? 0),
         backgroundColor: style(SERIES[index] ?? "--chart-1"),
         borderRadius: 2,
-        maxBarThickness: across ? 16 : 40,
+        maxBarThickness: (across ? 1.3 : 3.3) * (Chart.defaults.font.size ?? 12),
         categoryPercentage: 0.86,
         barPercentage: 0.92,
       })),
@@ -183,12 +183,12 @@ async function draw(): Promise<void> {
   const mine = ++turn;
   drawn.splice(0).forEach((chart) => chart.destroy());
   Chart.defaults.font.family = style("--sans");
-  Chart.defaults.font.size = 12;
+  Chart.defaults.font.size = 0.75 * parseFloat(getComputedStyle(document.documentElement).fontSize);
   Chart.defaults.color = style("--ink-faint");
   Chart.defaults.maintainAspectRatio = false;
   Chart.defaults.animation = false;
-  Chart.defaults.plugins.legend.labels.boxWidth = 12;
-  Chart.defaults.plugins.legend.labels.boxHeight = 12;
+  Chart.defaults.plugins.legend.labels.boxWidth = Chart.defaults.font.size;
+  Chart.defaults.plugins.legend.labels.boxHeight = Chart.defaults.font.size;
   const figures = [...document.querySelectorAll<HTMLElement>("[data-chart]")].map((figure) => ({ figure, numbers: read(figure) }));
   for (const { figure, numbers } of figures) {
     const least = { bars: 3, heat: 4 }[figure.dataset.chart ?? ""];
