@@ -21,6 +21,7 @@ NAMES = (
     "receiver_fleet",
     "live",
     "export",
+    "queries",
     "console",
     "terminal_drain",
     "terminal_record",
