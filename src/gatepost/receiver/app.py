@@ -33,6 +33,7 @@ from gatepost.receiver import guard as guarding
 from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem
 from gatepost.receiver.api.access import OPEN, Access, Authentication
 from gatepost.receiver.api.live import tell
+from gatepost.receiver.api.streams import close as close_streams
 from gatepost.receiver.auth import Doors
 from gatepost.receiver.committer import Committer
 from gatepost.receiver.forgetting import Forgetting
@@ -193,6 +194,8 @@ class Receiver:
             # Half-way through an answer nothing can be said any more: the server cuts the connection when we return.
             # The kind only, as in api/problem.py.
             log.error("api.broke_off", kind=_kind(error))
+        finally:
+            await close_streams(scope)
 
     def _plain(self, path: str) -> str:
         prefix = self._prefix

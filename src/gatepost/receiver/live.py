@@ -21,7 +21,7 @@ import contextlib
 import contextvars
 import functools
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -185,7 +185,7 @@ class Live:
         *,
         wanted: Callable[[Told], bool] | None = None,
         allowed: Callable[[], Awaitable[bool]] = _always,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield what arrives after a place (``None``: from now on), in pieces of the stream.
 
         Raises :class:`Crowded`, and :class:`~gatepost.errors.StoreUnavailable` while it catches up.

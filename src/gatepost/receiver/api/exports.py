@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any, Literal
@@ -36,6 +36,7 @@ from gatepost.receiver.api.filters import (
 from gatepost.receiver.api.people import AttendedItem, SiteId, attended_item, someone_item
 from gatepost.receiver.api.records import record_item
 from gatepost.receiver.api.shapes import TheMeaning, TheStore, answering, days, word
+from gatepost.receiver.api.streams import streamed
 from gatepost.receiver.exports.attendance import ATTENDANCE, PersonOnDay, person_days
 from gatepost.receiver.exports.columns import ALARM, RECORD, Column, Words, chosen
 from gatepost.receiver.exports.formats import (
@@ -334,13 +335,11 @@ async def answer_file(
         access.note(request, f"{what}.exported", form, **detail)
         return pieces
 
-    pieces = _steps(noted)
-    # The first piece is asked for here, so that what is wrong with the question has a status of its own.
-    first = await anext(pieces)
     moment = datetime.fromtimestamp(access.doors.now_ms() / 1000, UTC)
     name = f"{what}-{moment:%Y%m%dT%H%M%SZ}.{form}"
-    return Stream(
-        _all(first, pieces),
+    return await streamed(
+        request,
+        _steps(noted),
         media_type=_TYPES[form],
         headers={
             "content-disposition": f'attachment; filename="{name}"',
@@ -350,7 +349,7 @@ async def answer_file(
     )
 
 
-async def _steps(begin: Callable[[], Iterator[bytes]]) -> AsyncIterator[bytes]:
+async def _steps(begin: Callable[[], Iterator[bytes]]) -> AsyncGenerator[bytes, None]:
     """The pieces of an export, each made in the export's own thread: one at a time, and one heap for all of them.
 
     Gives the turn back when the last step has ended, also where nobody waits for it any more.
@@ -373,9 +372,3 @@ def _finish(pieces: Iterator[bytes]) -> None:
             pieces.close()
     finally:
         _turns.release()
-
-
-async def _all(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
 
 import msgspec
@@ -17,6 +17,7 @@ from gatepost.receiver.api.access import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import alarm_item
 from gatepost.receiver.api.records import record_item
 from gatepost.receiver.api.shapes import MAX_ID
+from gatepost.receiver.api.streams import streamed
 from gatepost.receiver.live import Crowded, Live, Told, event_block
 from gatepost.store.store import RecordRow, Store
 
@@ -68,23 +69,12 @@ class LiveController(Controller):
         pieces = live.listen(
             place, wanted=_wanted(terminal, terminal_id, kind), allowed=_still_allowed(request, access)
         )
-        # The first piece is asked for here, so that what hinders it has a status of its own.
+        # Some proxies gather a response before they pass it on; the last header asks them not to.
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         try:
-            first = await anext(pieces)
+            return await streamed(request, pieces, media_type="text/event-stream", headers=headers)
         except Crowded as error:
             raise HTTPException(str(error), status_code=503, headers={"retry-after": "5"}) from None
-        return Stream(
-            _all(first, pieces),
-            media_type="text/event-stream",
-            # Some proxies gather a response before they pass it on; this asks them not to.
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-        )
-
-
-async def _all(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece
 
 
 def _place(text: str) -> int:
