@@ -67,6 +67,28 @@ async def test_what_is_submitted_together_shares_one_commit(gate: Gate) -> None:
     assert await committer.close()
 
 
+async def test_what_the_loop_brings_turn_by_turn_shares_one_commit(gate: Gate) -> None:
+    committer = Committer(gate)
+    waiting = []
+    for number in range(5):
+        waiting.append(asyncio.create_task(committer.submit(gate.arrival(f"u-{number}"))))
+        await asyncio.sleep(0)
+    await asyncio.gather(*waiting)
+    assert gate.batches == [5]
+    await committer.close()
+
+
+async def test_a_batch_does_not_gather_for_as_long_as_events_come(gate: Gate) -> None:
+    committer = Committer(gate, max_batch=100_000, max_queue=100_000)
+    waiting = []
+    while not gate.entered.is_set():
+        waiting.append(asyncio.create_task(committer.submit(gate.arrival(f"u-{len(waiting)}"))))
+        await asyncio.sleep(0)
+        assert len(waiting) < 20_000
+    await asyncio.gather(*waiting)
+    await committer.close()
+
+
 async def test_what_comes_during_a_commit_gathers_for_the_next(gate: Gate) -> None:
     committer = Committer(gate)
     gate.open.clear()

@@ -4,8 +4,10 @@ Rules:
 
 * One thread owns the store's writing side. Whoever submits waits for the commit, and nothing is said to be
   stored before it.
-* There is no timer that gathers a batch. While one batch is being synced the next one gathers by itself: alone,
-  a request waits for nothing; under load, the batch grows until the commit costs next to nothing a request.
+* There is no timer that gathers a batch. While one batch is being synced the next one gathers by itself, and it
+  begins with the first turn of the loop that brings nothing more, or the eighth. Alone, a request waits for
+  nothing. Under load the batch grows until the commit costs next to nothing a request, and whoever parses and
+  whoever commits take turns instead of contending for the interpreter (``docs/decisions/ingest.md``).
 * The queue is bounded in events and in bytes. Beyond it, and while the store is away, ``StoreUnavailable`` at
   once: the terminal keeps its events on disk, which is a better place than our memory.
 * A batch that the store cannot take now fails for all who wait. A batch that fails for another reason is taken
@@ -41,6 +43,9 @@ __all__ = ["Committer", "Writer"]
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+
+_TURNS = 8
+"""Of the loop, at most, in which a batch gathers: a turn may take long for other reasons."""
 
 
 class Writer(Protocol):
@@ -79,7 +84,9 @@ class Committer:
         self._errands: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._queue_bytes = 0
         self._idle = True
-        self._waking = False
+        self._turns = 0
+        """For how many turns of the loop the next batch has gathered; 0 while nothing does."""
+        self._gathered = 0
         self._closing = False
         self.commits = 0
         self.committed = 0
@@ -106,10 +113,8 @@ class Committer:
         size = len(arrival.original) + (0 if arrival.image is None else len(arrival.image))
         self._queue_bytes += size
         self._queue.append((arrival, settle, size))
-        if self._idle and not self._waking:
-            # The thread is woken in the loop's next turn, so that what came in with this turn shares the commit.
-            self._waking = True
-            self._loop.call_soon(self._start)
+        if self._idle and not self._turns:
+            self._gather()
 
     async def submit(self, arrival: Arrival) -> Stored:
         """Store an event; return when it is on disk. Raises like :meth:`enqueue` settles.
@@ -135,9 +140,8 @@ class Committer:
             raise StoreUnavailable("the receiver is stopping; try again later")
         future: asyncio.Future[T] = self._loop.create_future()
         self._errands.append((errand, future))
-        if self._idle and not self._waking:
-            self._waking = True
-            self._loop.call_soon(self._start)
+        if self._idle and not self._turns:
+            self._gather()
         return await future
 
     async def close(self, *, timeout_s: float = 10.0) -> bool:
@@ -159,15 +163,26 @@ class Committer:
 
     # On the loop.
 
+    def _gather(self) -> None:
+        """Let the loop turn once more, so that what comes in with this turn shares the commit."""
+        self._turns += 1
+        self._gathered = len(self._queue)
+        self._loop.call_soon(self._start)
+
     def _start(self) -> None:
-        self._waking = False
+        """Wake the thread, unless the last turn of the loop brought more: then the next one may, too."""
+        if self._gathered < len(self._queue) < self._max_batch and self._turns < _TURNS:
+            self._gather()
+            return
+        self._turns = 0
         if self._idle and (self._queue or self._errands):
             self._idle = False
             self._wake.release()
 
     def _went_idle(self) -> None:
         self._idle = True
-        self._start()
+        if not self._turns:
+            self._gather()
 
     def _settle(self, settled: list[tuple[Settle, Stored | None, Exception | None]], size: int) -> None:
         self._queue_bytes -= size
@@ -183,7 +198,8 @@ class Committer:
     def _run(self) -> None:
         while True:
             self._wake.acquire()
-            while self.once():
+            self.once()
+            while self._closing and self.once():
                 pass
             if self._closing and not self._queue and not self._errands:
                 return
