@@ -225,6 +225,46 @@ def test_any_bytes_either_decode_or_raise_the_one_error(body: bytes) -> None:
     assert isinstance(outcome(body, lenient=True), Decoded | DecodeError)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "where"),
+    [
+        (b'"name":"Ada"', rb'"name":"Ada \ud83d"', [""]),
+        (b'"mask":1', b'"mask":1e999', ["", "data.mask"]),
+        (b'"mask":1', b'"mask":' + b"9" * 5000, ["", "data.mask"]),
+        (b'"mask":1', b'"mask":1,"new":-1e999', [""]),
+    ],
+)
+def test_json_that_no_decoder_holds_is_refused_strictly_and_a_passage_leniently(
+    field: bytes, value: bytes, where: list[str]
+) -> None:
+    text = b'{"type":0,"data":{"deviceSN":"SN-1","mask":1,"user":{"name":"Ada"}}}'.replace(field, value)
+    with pytest.raises(DecodeError):
+        decode(text)
+    decoded = decode(text, lenient=True)
+    assert isinstance(decoded.event, Record)
+    assert (decoded.event.serial, decoded.event.user is not None) == ("SN-1", True)
+    assert [problem.where for problem in decoded.problems] == where
+    assert decoded.original == text
+    encode(decoded.event)
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b'"\\' * 500_000,
+        b'"' * 1_000_001,
+        b"," * 1_000_000,
+        b", " * 500_000,
+        b'"\\ud800' * 100_000,
+        b"1e999 " * 100_000,
+    ],
+)
+def test_what_has_no_end_costs_no_more_than_its_length(endless: bytes) -> None:
+    # with a search that began anew at every quote this took hours
+    with pytest.raises(DecodeError, match="is no JSON"):
+        decode(b'{"type":0,' + endless, lenient=True)
+
+
 # --- what is wrong is said ----------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ __all__ = ["LONG", "without_pictures"]
 LONG = 1024
 """Bytes. The smallest portrait that shows a face is longer, the longest name and remark are shorter."""
 
-_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 
 
 def without_pictures(original: bytes) -> bytes:

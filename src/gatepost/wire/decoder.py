@@ -24,6 +24,7 @@ from msgspec import Struct
 from gatepost.errors import DecodeError
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
 from gatepost.wire.fields import Fields, Problem
+from gatepost.wire.mend import mended
 from gatepost.wire.pins import without_pins
 from gatepost.wire.usual import DEPTH, decode_usual
 
@@ -35,7 +36,8 @@ MAX_DEPTH = 64
 _TODAY = Dialect.V1_3_0
 """To look it up in its class each time would cost as much as a fifth of all the decoding."""
 
-_TRAILING_COMMA = re.compile(rb'("(?:[^"\\]|\\.)*+")|,(?=\s*[}\]])', re.DOTALL)
+_TRAILING_COMMA = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|,(?=\s*+[}\]])', re.DOTALL)
+"""A string that does not end is one to the end: were it none, each quote in it would be looked at as a beginning."""
 
 
 class Decoded(Struct, frozen=True):
@@ -68,9 +70,9 @@ def decode(body: bytes, *, lenient: bool = False, max_depth: int = MAX_DEPTH) ->
 
 def decode_any(body: bytes, *, lenient: bool, max_depth: int = MAX_DEPTH) -> Decoded:
     """Do what :func:`decode` does, field by field, whether the push is a usual one or not."""
-    text, value = _parse(body, max_depth)
-    kind = value.get("type")
     problems: list[Problem] | None = [] if lenient else None
+    text, value = _parse(body, max_depth, problems)
+    kind = value.get("type")
     reader = Fields(value, "", problems)
     try:
         if _is(kind, 0):
@@ -97,15 +99,13 @@ class _NoEvent(Exception):
         self.why = why
 
 
-def _parse(body: bytes, max_depth: int) -> tuple[bytes, dict[str, Any]]:
+def _parse(body: bytes, max_depth: int, problems: list[Problem] | None) -> tuple[bytes, dict[str, Any]]:
     text = body.removeprefix(b"\xef\xbb\xbf")
     try:
         try:
             value = msgspec.json.decode(text)
         except msgspec.DecodeError:
-            if b"," not in text:
-                raise
-            value = msgspec.json.decode(_TRAILING_COMMA.sub(rb"\1", text))
+            value = _read_again(text, problems)
     except UnicodeDecodeError:
         raise DecodeError("", "is no UTF-8") from None
     except (msgspec.DecodeError, RecursionError) as error:
@@ -114,6 +114,22 @@ def _parse(body: bytes, max_depth: int) -> tuple[bytes, dict[str, Any]]:
         raise DecodeError("", "is no JSON object")
     _check_depth(value, max_depth)
     return text, value
+
+
+def _read_again(text: bytes, problems: list[Problem] | None) -> Any:
+    """What is nearly JSON, and, with ``problems``, what is JSON beyond all bounds."""
+    plain = _TRAILING_COMMA.sub(rb"\1", text) if b"," in text else text
+    try:
+        return msgspec.json.decode(plain)
+    except msgspec.DecodeError:
+        if problems is None:
+            raise
+        plain, found = mended(plain)
+        if not found:
+            raise
+        value = msgspec.json.decode(plain)
+        problems += found
+        return value
 
 
 def _check_depth(value: dict[str, Any], max_depth: int) -> None:
