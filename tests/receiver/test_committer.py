@@ -67,25 +67,42 @@ async def test_what_is_submitted_together_shares_one_commit(gate: Gate) -> None:
     assert await committer.close()
 
 
+async def feed(committer: Committer, gate: Gate, often: Callable[[int], bool]) -> None:
+    """Queue one event in each turn of the loop while ``often(number)``; return when all are stored."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+    open_ = 0
+
+    def settle(stored: Stored | None, error: Exception | None) -> None:
+        nonlocal open_
+        open_ -= 1
+        assert stored is not None, error
+        if not open_:
+            done.set_result(None)
+
+    def turn(number: int) -> None:
+        nonlocal open_
+        if often(number):
+            open_ += 1
+            loop.call_soon(turn, number + 1)
+            committer.enqueue(gate.arrival(f"u-{number}"), settle)
+
+    turn(0)
+    await done
+
+
 async def test_what_the_loop_brings_turn_by_turn_shares_one_commit(gate: Gate) -> None:
     committer = Committer(gate)
-    waiting = []
-    for number in range(5):
-        waiting.append(asyncio.create_task(committer.submit(gate.arrival(f"u-{number}"))))
-        await asyncio.sleep(0)
-    await asyncio.gather(*waiting)
+    # The thread gets every chance to begin too early.
+    await feed(committer, gate, lambda number: number < 5 and not gate.entered.wait(0.02))
     assert gate.batches == [5]
     await committer.close()
 
 
 async def test_a_batch_does_not_gather_for_as_long_as_events_come(gate: Gate) -> None:
     committer = Committer(gate, max_batch=100_000, max_queue=100_000)
-    waiting = []
-    while not gate.entered.is_set():
-        waiting.append(asyncio.create_task(committer.submit(gate.arrival(f"u-{len(waiting)}"))))
-        await asyncio.sleep(0)
-        assert len(waiting) < 20_000
-    await asyncio.gather(*waiting)
+    await feed(committer, gate, lambda number: number < 1_000 and not gate.entered.wait(0.001))
+    assert gate.batches[0] < 1_000
     await committer.close()
 
 
