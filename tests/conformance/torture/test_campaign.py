@@ -2,14 +2,11 @@
 
 import asyncio
 import os
-import sqlite3
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from gatepost.conformance.torture import remains
 from gatepost.conformance.torture.campaign import Campaign, Settings, wanted
 from gatepost.conformance.torture.faults import LINE, PROCESSES, TRACKS, Kind
 from gatepost.conformance.torture.outcome import Outcome, as_lines
@@ -65,27 +62,6 @@ async def test_a_run_in_which_nothing_happened_fails(tmp_path: Path) -> None:
     outcome = await tortured(tmp_path, seconds=0.0, terminals=1)
     assert not outcome.judgement.ok
     assert all("too little happened" in difference for difference in outcome.judgement.differences)
-
-
-async def test_what_is_tampered_with_in_the_store_is_noticed(tmp_path: Path) -> None:
-    """The reading of the store is itself held against a store that was changed behind its back."""
-    folder = tmp_path / "run"
-    outcome = await tortured(
-        folder, seconds=2.0, terminals=1, tracks=((Kind.SUBSCRIBE_AGAIN,),), wanted={}, rate=60.0
-    )
-    assert outcome.judgement.ok
-    data = folder / "receiver"
-    before = {found.name: found for found in remains.stored(data)}
-    assert len(before) == outcome.judgement.figures["stored"] > 20
-    image = next((data / "images").glob("*.db"))
-    with closing(sqlite3.connect(image)) as db, db:
-        assert db.execute(
-            "UPDATE images SET data = data || x'00' WHERE id = (SELECT min(id) FROM images)"
-        ).rowcount
-        assert db.execute("DELETE FROM images WHERE id = (SELECT max(id) FROM images)").rowcount
-    after = {found.name: found for found in remains.stored(data)}
-    assert sum(before[name].image != after[name].image for name in before) == 2
-    assert "missing" in {found.image for found in after.values()}
 
 
 def test_everything_that_the_tracks_have_is_wanted() -> None:

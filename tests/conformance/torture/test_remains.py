@@ -1,0 +1,106 @@
+"""What is left on disk is read as it was written by the real code, and what is wrong with it is seen."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatepost import wire
+from gatepost.conformance.torture import remains
+from gatepost.conformance.torture.oracle import digest
+from gatepost.store.sqlite import SqliteStore
+from gatepost.store.store import Arrival
+from gatepost.terminal.outbox.outbox import Outbox
+
+AT = 1_700_000_000.0
+DAY = "2023-11-14"
+PICTURE = b"\xff\xd8portrait\xff\xd9"
+RECORD = {"type": 0, "data": {"uuid": "u-1", "recognitionType": 1, "timestamp": int(AT)}}
+ALARM = {"type": 1, "data": {"trace_id": "t", "status": 1, "code": 10002, "event_time": int(AT) * 1000}}
+NEITHER = {"type": 7, "data": {"uuid": "u-7"}}
+
+Store = Callable[..., Path]
+
+
+def arrival(value: dict[str, Any], image: bytes | None) -> Arrival:
+    decoded = wire.decode(json.dumps(value).encode(), lenient=True)
+    put_aside = isinstance(decoded.event, wire.Unknown)
+    return Arrival(
+        terminal_id=1,
+        key=b"7" * 16 if isinstance(decoded.event, wire.Unknown) else wire.digest(wire.key(decoded.event)),
+        event=decoded.event,
+        received_at_ms=int(AT * 1000),
+        original=decoded.original,
+        image=None if put_aside else image,
+        problems=(wire.Problem("type", "is none of ours"),) if put_aside else (),
+        dialect=decoded.dialect,
+        peer="192.0.2.9",
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Writes events into a receiver's store, one batch each, and answers its folder."""
+
+    def stored(*values: dict[str, Any], image: bytes | None = None) -> Path:
+        folder = tmp_path / "receiver"
+        with closing(SqliteStore.open(folder)) as store:
+            store.ensure_terminal("S", peer="192.0.2.9", now_ms=1, state="new")
+            for value in values:
+                store.write([arrival(value, image)])
+        return folder
+
+    return stored
+
+
+def test_records_and_alarms_are_read_with_what_they_say_and_a_digest_of_their_image(store: Store) -> None:
+    found = remains.stored(store(RECORD, ALARM, image=PICTURE))
+    assert [(each.name, each.image) for each in found] == [("u-1", digest(PICTURE)), ("t/1", digest(PICTURE))]
+    assert found[0].data["recognitionType"] == 1
+
+
+def test_an_event_without_an_image_has_none(store: Store) -> None:
+    assert [each.image for each in remains.stored(store(RECORD))] == [None]
+
+
+def test_an_image_that_is_gone_or_cannot_be_read_is_not_taken_for_none(store: Store) -> None:
+    folder = store(RECORD, image=PICTURE)
+    path = folder / "images" / f"{DAY}.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DELETE FROM images")
+    assert [each.image for each in remains.stored(folder)] == ["missing"]
+    path.unlink()
+    assert [str(each.image).startswith("unreadable: ") for each in remains.stored(folder)] == [True]
+
+
+def test_what_was_put_aside_is_told_with_its_reason_and_known_pushes_are_counted(store: Store) -> None:
+    folder = store(RECORD, NEITHER)
+    assert ["is none of ours" in why for why in remains.quarantined(folder)] == [True]
+    assert remains.duplicates_seen(folder) == 0
+    assert remains.quarantined(store(RECORD, ALARM)) == remains.quarantined(folder)
+    assert remains.duplicates_seen(folder) == 1
+
+
+def test_reading_writes_nothing(store: Store) -> None:
+    folder = store(RECORD, image=PICTURE)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.db")}
+    remains.stored(folder)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.db")} == before
+
+
+async def test_of_a_stopped_terminal_the_ledger_and_what_it_holds_are_read(tmp_path: Path) -> None:
+    outbox = await Outbox.open(tmp_path / "outbox.db", now=lambda: AT)
+    await outbox.subscribe(wire.Subscription("http://192.0.2.1/Record", True))
+    for value in (RECORD, ALARM):
+        event = wire.decode(json.dumps(value).encode()).event
+        assert not isinstance(event, wire.Unknown)
+        await outbox.put(event)
+    await outbox.close()
+    ledger = remains.ledger(tmp_path)
+    assert (ledger["accepted"], ledger["pending"], ledger["delivered"]) == (2, 2, 0)
+    assert remains.held(tmp_path, "pending") == {"u-1", "t/1"}
+    assert remains.held(tmp_path, "dead") == frozenset()
