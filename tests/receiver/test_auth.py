@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Literal
 
 import argon2
 import pytest
@@ -98,6 +99,37 @@ def test_a_session_ends_when_it_is_old_idle_or_logged_out(doors: Doors, clock: C
     secret, _ = doors.login("anna", PASSWORD, address="::1")
     doors.logout(secret)
     assert doors.authenticate("GET", cookie(secret), host="h") is None
+
+
+class Noting(argon2.PasswordHasher):
+    """Notes what it is to verify, and at what cost; and what it found."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.costs: list[object] = []
+        self.hashed = 0
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        self.hashed += 1
+        return super().hash(password, salt=salt)
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+        assert isinstance(hash, str)
+        self.costs.append(argon2.extract_parameters(hash))
+        with pytest.raises(argon2.exceptions.VerifyMismatchError):
+            super().verify(hash, password)
+        raise argon2.exceptions.VerifyMismatchError
+
+
+def test_a_wrong_name_costs_what_a_wrong_password_costs_and_a_start_nothing(accounts: Accounts) -> None:
+    hasher = Noting()
+    doors = Doors(accounts, now=Clock(), hasher=hasher)
+    assert hasher.hashed == 0
+    accounts.create("anna", "operator", doors.hash(PASSWORD), now_ms=0)
+    for name in ("anna", "nobody"):
+        with pytest.raises(LoginRefused):
+            doors.login(name, "wrong password", address="::1")
+    assert hasher.costs[0] == hasher.costs[1]
 
 
 def test_a_disabled_account_neither_logs_in_nor_goes_on(doors: Doors, accounts: Accounts) -> None:

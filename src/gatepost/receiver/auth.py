@@ -17,6 +17,7 @@ import hashlib
 import secrets
 import threading
 import unicodedata
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
@@ -123,6 +124,17 @@ def same_origin(headers: Mapping[str, str], *, host: str) -> bool:
     return origin is not None and urlsplit(origin).netloc.lower() == host.lower() != ""
 
 
+def _nobody(hasher: argon2.PasswordHasher) -> str:
+    """As if the hasher had made it of a password that nobody knows: costs as much to verify, and nothing to make."""
+    salt, digest = (
+        b64encode(secrets.token_bytes(size)).decode().rstrip("=")
+        for size in (hasher.salt_len, hasher.hash_len)
+    )
+    cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    version = argon2.low_level.ARGON2_VERSION
+    return f"$argon2{hasher.type.name.lower()}$v={version}${cost}${salt}${digest}"
+
+
 class Doors:
     """Lets people and programs in. Every method blocks; any thread may call it."""
 
@@ -140,7 +152,7 @@ class Doors:
         self._session_ms = int(session_s * 1000)
         self._idle_ms = int(idle_s * 1000)
         self._hasher = hasher or argon2.PasswordHasher()
-        self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
+        self._nobody = _nobody(self._hasher)
         self._attempts = Attempts()
         self._counting = threading.Lock()
         # A hash takes 64 MB while it is made: two at a time, however many log in.
