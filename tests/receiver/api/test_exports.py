@@ -2,8 +2,10 @@
 
 import asyncio
 import csv
+import gc
 import io
 import json
+import weakref
 import zipfile
 from typing import Any
 
@@ -14,8 +16,10 @@ from tests.receiver.kit import JPEG, Running, alarm, base64, record, request, un
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.api import exports
+from gatepost.receiver.api.exports import TIDY
 from gatepost.receiver.auth import issue_token
 from gatepost.store.accounts import Accounts
+from gatepost.store.store import Page, RecordQuery
 
 
 def rows(body: bytes) -> list[dict[str, str]]:
@@ -225,3 +229,27 @@ async def test_attendance_is_a_row_a_person_and_day(either: Running) -> None:
 )
 async def test_attendance_of_no_days_is_refused(receiver: Running, query: str) -> None:
     assert (await receiver.get(f"/api/v1/attendance/export?{query}")).status == 400
+
+
+def test_what_pages_leave_behind_in_circles_does_not_gather() -> None:
+    left: list[weakref.ref[Circle]] = []
+
+    def ask(query: RecordQuery) -> Page[int]:
+        circle = Circle()
+        left.append(weakref.ref(circle))
+        return Page((len(left),), None if len(left) == 10 * TIDY else "next")
+
+    gc.disable()
+    try:
+        for _ in exports._pages(ask, RecordQuery()):
+            assert sum(ref() is not None for ref in left) <= TIDY + 1
+    finally:
+        gc.enable()
+    assert len(left) == 10 * TIDY
+
+
+class Circle:
+    """Refers to itself, as a statement does that has been compiled."""
+
+    def __init__(self) -> None:
+        self.itself = self
