@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from gatepost.receiver.guard import Guard, Refusal, Request, response
+from gatepost.receiver.guard import Counted, Guard, Refusal, Request, response
 from gatepost.wire import SUCCESS, encode_reply
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self.guard = guard
         self.limits = guard.limits
         self.address = ""
+        self.before: Counted | None = None
+        """What was counted in its place until its handshake was done."""
         self.state = _IDLE
         self.deadline = inf
         self.busy = False
@@ -101,6 +103,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
+        if self.before is not None:
+            self.guard.leave(self.before)
+            self.before = None
         self.deadline = self.guard.now() + self.limits.head_s
         if not self.guard.admit(self):
             self.refuse(503, "too many connections are open; try again later")

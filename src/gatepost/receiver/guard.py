@@ -34,9 +34,8 @@ from gatepost.wire import SUCCESS
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
 
-    from gatepost.receiver.connection import GuardedProtocol
 
-__all__ = ["Express", "Guard", "Limits", "Refusal", "Request", "response"]
+__all__ = ["Counted", "Express", "Guard", "Limits", "Refusal", "Request", "response"]
 
 SWEEP_STEPS = 64
 """How many connections are looked at, at most, to find one that gives way."""
@@ -97,6 +96,27 @@ class Express(Protocol):
         """Work on a request, and answer it now or later. Raises nothing."""
 
 
+class Counted(Protocol):
+    """A connection, as the guard sees it."""
+
+    address: str
+    busy: bool
+    """Whether somebody works on a request of it."""
+    served_at: float
+    """When it last completed one; minus infinity: never."""
+    arriving_bytes: int
+    deadline: float
+
+    def refuse(self, status: int, message: str) -> None:
+        """Answer and end it, as far as it can be answered."""
+
+    def expire(self) -> None:
+        """The time is over for whatever it is waiting for."""
+
+    def abort(self) -> None:
+        """Cut it."""
+
+
 class Guard:
     """What all connections of one server share. Not thread-safe: it lives on the loop."""
 
@@ -119,8 +139,8 @@ class Guard:
         self.bodies_bytes = 0
         self.counts: Counter[str] = Counter()
         """``shed``, ``refused.<status>``: since the start of the process."""
-        self._open: dict[GuardedProtocol, float] = {}
-        self._by_address: dict[str, dict[GuardedProtocol, float]] = {}
+        self._open: dict[Counted, float] = {}
+        self._by_address: dict[str, dict[Counted, float]] = {}
         self._success: tuple[list[tuple[bytes, bytes]] | None, bytes] = (None, b"")
 
     def success(self, default_headers: list[tuple[bytes, bytes]]) -> bytes:
@@ -143,7 +163,7 @@ class Guard:
         limits = self.limits
         return min(1.0, limits.head_s / 4, limits.body_s / 4, limits.idle_s / 4, limits.linger_s / 4)
 
-    def admit(self, connection: GuardedProtocol) -> bool:
+    def admit(self, connection: Counted) -> bool:
         """Count a new connection in; make room if needed. False if every other one is at work."""
         now = self.now()
         same = self._by_address.setdefault(connection.address, {})
@@ -160,7 +180,7 @@ class Guard:
         self._open[connection] = now
         return True
 
-    def leave(self, connection: GuardedProtocol) -> None:
+    def leave(self, connection: Counted) -> None:
         """Count a connection out. Idempotent."""
         self._open.pop(connection, None)
         same = self._by_address.get(connection.address)
@@ -169,7 +189,7 @@ class Guard:
             if not same:
                 del self._by_address[connection.address]
 
-    def _shed(self, queue: dict[GuardedProtocol, float]) -> bool:
+    def _shed(self, queue: dict[Counted, float]) -> bool:
         """End the connection that has gone longest without completing a request."""
         for _ in range(min(SWEEP_STEPS, len(queue))):
             connection, since = next(iter(queue.items()))
@@ -185,7 +205,7 @@ class Guard:
             return True
         return False
 
-    def make_room(self, needed_by: GuardedProtocol) -> bool:
+    def make_room(self, needed_by: Counted) -> bool:
         """Free memory by refusing the largest body that is still arriving. False if that is ``needed_by`` itself."""
         largest = max(self._open, key=lambda c: c.arriving_bytes, default=needed_by)
         if largest is needed_by or not largest.arriving_bytes:

@@ -4,7 +4,7 @@ Rules:
 
 * TLS 1.2 or later. A certificate is replaced without a restart: :meth:`Certificate.reload` (SIGHUP) serves the new
   one to the next connection, or keeps the old one and says why.
-* A handshake has the time that a head has: whoever opens a connection and says nothing is gone.
+* A handshake has the time that a head has, and its connection counts: see :mod:`gatepost.receiver.handshakes`.
 * Stop: no new connection, then the replies to what was accepted. The process ends it, not uvicorn: see
   :mod:`gatepost.receiver.app`.
 """
@@ -25,6 +25,7 @@ from msgspec import Struct
 from gatepost.errors import SettingsError
 from gatepost.receiver.connection import GuardedProtocol
 from gatepost.receiver.guard import Guard
+from gatepost.receiver.handshakes import Handshakes
 
 __all__ = ["Certificate", "Place", "Server", "listen"]
 
@@ -134,17 +135,16 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self.lifespan.startup()
-        loop, certificate = asyncio.get_running_loop(), self._place.certificate
-        secure: dict[str, Any] = {}
-        if certificate is not None:
-            handshake_s = self._place.guard.limits.head_s
-            secure = {"ssl": certificate.context, "ssl_handshake_timeout": handshake_s}
-        self.servers = [
-            await loop.create_server(self._connection, sock=each, backlog=BACKLOG, **secure)
-            for each in self._place.sockets
-        ]
+        self.servers = [await self._accepting(each) for each in self._place.sockets]
         self.started = True
         self._listening()
+
+    async def _accepting(self, listening: socket.socket) -> Any:
+        place = self._place
+        if place.certificate is not None:
+            return Handshakes(listening, place.certificate.context, place.guard, self._connection)
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(self._connection, sock=listening, backlog=BACKLOG)
 
     def _connection(self) -> GuardedProtocol:
         return GuardedProtocol(self.config, self.server_state, self.lifespan.state, guard=self._place.guard)
