@@ -1,4 +1,4 @@
-"""What the receiver's store promises, and the values that go in and out of it.
+"""What the receiver's store promises; the values that go in and out of it are in :mod:`gatepost.store.values`.
 
 Two stores keep these promises: :class:`gatepost.store.sqlite.SqliteStore` (a data folder, one process) and
 :class:`gatepost.store.postgres.PostgresStore` (a server, several processes at once). One suite,
@@ -17,13 +17,30 @@ Every method blocks, and may be called from any thread.
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Protocol
 
-from msgspec import Struct, field
 from sqlalchemy import Connection
 
-from gatepost.wire import Dialect, Event, Problem
+from gatepost.store.values import (
+    AlarmQuery,
+    AlarmRow,
+    AlarmStep,
+    Arrival,
+    DisagreementRow,
+    FeedItem,
+    MisdirectedRow,
+    Page,
+    PersonRow,
+    ProcessedAgain,
+    QuarantineRow,
+    RecordQuery,
+    RecordRow,
+    SiteRow,
+    Stats,
+    Stored,
+    TerminalRow,
+    TerminalState,
+)
 
 __all__ = [
     "Arrival",
@@ -48,291 +65,6 @@ __all__ = [
     "Leaving",
     "Store",
 ]
-
-T = TypeVar("T")
-
-TerminalState = Literal["new", "approved", "held", "retired"]
-
-
-class Arrival(Struct, frozen=True, kw_only=True):
-    """One event as it came in, and all that was found out about where it came from."""
-
-    terminal_id: int
-    key: bytes
-    """Sixteen bytes, :func:`gatepost.wire.digest` of :func:`gatepost.wire.key`."""
-    event: Event
-    """A record and an alarm are listed; what is neither goes to the quarantine."""
-    received_at_ms: int
-    original: bytes
-    """The JSON text without the image and without any ``pin``."""
-    image: bytes | None = None
-    """The JPEG, as it is to be stored; ``event.image`` is not looked at."""
-    problems: tuple[Problem, ...] = ()
-    dialect: Dialect | None = None
-    peer: str = ""
-    """The address that it came from, behind any trusted proxy."""
-    bind_peer: bool = False
-    """True where a serial or a token said which terminal it is: later events from ``peer`` without any are its."""
-    sent_at_ms: int | None = None
-    """The ``timestamp`` header: the terminal's clock when it pushed. The clock error is derived from it."""
-    model: str | None = None
-    disagreements: tuple[tuple[str, str], ...] = ()
-    """Who else it could have been: (source, what it said), such as ``("header", "SN-2")``."""
-
-
-class Stored(Struct, frozen=True):
-    """What became of one arrival."""
-
-    new: bool
-    """False: it was there already, and was counted as a duplicate."""
-    id: int
-    """Of the row that holds it, which for a duplicate is the first one's."""
-
-
-class TerminalRow(Struct, frozen=True, kw_only=True):
-    """A terminal, and the counts of what it sent."""
-
-    id: int
-    serial: str | None
-    anonymous_peer: str | None
-    name: str | None
-    site_id: int
-    site: str
-    timezone: str
-    """Its own, or else its site's."""
-    state: TerminalState
-    has_token: bool
-    networks: tuple[str, ...]
-    """Where it may push from; empty: anywhere that is allowed at all."""
-    model: str | None
-    dialect: str | None
-    created_at: datetime
-    first_seen: datetime | None = None
-    last_seen: datetime | None = None
-    last_recorded_at: datetime | None = None
-    clock_error_ms: int | None = None
-    """How far its clock is ahead; negative where it is behind."""
-    interval_ms: int | None = None
-    """The usual time between two arrivals, so that silence can be told from quiet."""
-    peer: str | None = None
-    records: int = 0
-    alarms: int = 0
-    quarantined: int = 0
-    duplicates: int = 0
-    with_problems: int = 0
-    late: int = 0
-    """How many arrived over ten minutes after they happened: a backlog, or a clock that is wrong."""
-    refused: int = 0
-    disagreements: int = 0
-    late_at: datetime | None = None
-    """When the last of the late ones arrived."""
-
-
-class DisagreementRow(Struct, frozen=True, kw_only=True):
-    """Something that was pushed as one terminal's said that it was another one's."""
-
-    source: str
-    """``header`` or ``body``."""
-    said: str
-    count: int
-    first_at: datetime
-    last_at: datetime
-
-
-class PersonRow(Struct, frozen=True, kw_only=True):
-    """Whom a record is about, as the terminal knew them then."""
-
-    identity_id: int
-    user_id: str
-    name: str
-    type: int | None
-    job_number: str
-    ic_number: str
-    id_number: str
-    remark: str
-    guest_from: datetime | None
-    guest_until: datetime | None
-    groups: tuple[dict[str, Any], ...]
-
-
-class RecordRow(Struct, frozen=True, kw_only=True):
-    """A stored passage."""
-
-    id: int
-    terminal_id: int
-    serial: str | None
-    uuid: str | None
-    at: datetime
-    """When it happened; where the terminal did not say, when it arrived."""
-    recorded_at: datetime | None
-    received_at: datetime
-    recognition_type: int | None
-    passed: bool | None
-    entry_mode: int | None
-    abnormal_type: int | None
-    score: float | None
-    temperature: float | None
-    mask: int | None
-    mode: int | None
-    person: PersonRow | None
-    has_image: bool
-    dialect: str | None
-    peer: str | None
-    problems: tuple[Problem, ...]
-    original: bytes | None
-
-
-class AlarmStep(Struct, frozen=True, kw_only=True):
-    """One report of an alarm: it occurred, it could not be cleared, it was cleared."""
-
-    id: int
-    status: int | None
-    code: int | None
-    at: datetime | None
-    received_at: datetime
-    description: str | None
-    user_id: int | None
-    has_image: bool
-    problems: tuple[Problem, ...]
-    original: bytes | None
-
-
-class AlarmRow(Struct, frozen=True, kw_only=True):
-    """An alarm, joined from its steps by ``trace_id`` in whatever order they arrived."""
-
-    id: int
-    terminal_id: int
-    serial: str | None
-    trace_id: str
-    code: int | None
-    state: Literal["open", "clear_failed", "cleared"]
-    first_at: datetime
-    last_at: datetime
-    history: tuple[AlarmStep, ...]
-    """By the time that each step happened."""
-    acknowledged_at: datetime | None
-    acknowledged_by: str | None
-    note: str | None
-
-
-class RecordQuery(Struct, frozen=True, kw_only=True):
-    """Which records, in which order. ``None`` does not filter."""
-
-    since: datetime | None = None
-    """At or after; by when it happened."""
-    until: datetime | None = None
-    """Before."""
-    terminal: str | int | None = None
-    """A serial, or a terminal's id."""
-    site_id: int | None = None
-    person: str | None = None
-    """A ``user_id``."""
-    name: str | None = None
-    """Contained in the name."""
-    job_number: str | None = None
-    recognition_type: int | None = None
-    passed: bool | None = None
-    abnormal_type: int | None = None
-    entry_mode: int | None = None
-    has_image: bool | None = None
-    q: str | None = None
-    """Contained in the name or any of the numbers."""
-    strangers: bool = False
-    """Only records without a person, of faces that the terminal did not know."""
-    outside_time: bool = False
-    """Only those of visitors before or after their time, or whom a terminal refused for it."""
-    order: Literal["newest", "oldest", "received"] = "newest"
-    """``received``: by arrival; a cursor of this order continues with what arrives later, without a gap."""
-    limit: int = 100
-    cursor: str | None = None
-    include_held: bool = False
-
-
-class AlarmQuery(Struct, frozen=True, kw_only=True):
-    """Which alarms, newest first."""
-
-    state: Literal["open", "clear_failed", "cleared"] | None = None
-    terminal: str | int | None = None
-    acknowledged: bool | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    limit: int = 100
-    cursor: str | None = None
-    include_held: bool = False
-
-
-class Page(Struct, Generic[T], frozen=True):
-    """A stretch of a list, and where the next one begins."""
-
-    items: tuple[T, ...]
-    next_cursor: str | None
-
-
-class SiteRow(Struct, frozen=True):
-    """Where terminals stand: a building, a campus. People are told apart within a site."""
-
-    id: int
-    name: str
-    timezone: str
-    created_at: datetime
-
-
-class QuarantineRow(Struct, frozen=True, kw_only=True):
-    """A push that was a JSON object but no event that this version knows."""
-
-    id: int
-    terminal_id: int
-    serial: str | None
-    received_at: datetime
-    peer: str
-    problems: tuple[Problem, ...]
-    tries: int
-    """How often it was processed again without success."""
-    original: bytes
-    """What was pushed, image and all, without any ``pin``."""
-
-
-class MisdirectedRow(Struct, frozen=True, kw_only=True):
-    """Pushes that went to a path which nobody serves."""
-
-    peer: str
-    path: str
-    serial: str | None
-    count: int
-    first_at: datetime
-    last_at: datetime
-
-
-class FeedItem(Struct, frozen=True):
-    """Something that arrived: ask for the record, or for the alarm, by its id."""
-
-    id: int
-    kind: Literal["record", "alarm"]
-    event_id: int
-    """The record's id; the alarm's, of which this was a step."""
-
-
-class ProcessedAgain(Struct, frozen=True, kw_only=True):
-    """What became of quarantined pushes that were decoded anew."""
-
-    stored: int
-    duplicates: int
-    """The terminal had pushed it again in the meantime."""
-    still_unknown: int
-
-
-class Stats(Struct, frozen=True, kw_only=True):
-    """Everything that was ever counted."""
-
-    records: int
-    alarms: int
-    """Alarms, not their steps."""
-    duplicates: int
-    quarantined: int
-    refused: int
-    terminals: int
-    refusals: Mapping[str, int] = field(default_factory=dict)
-    """By reason."""
 
 
 class Transactions(Protocol):
