@@ -29,7 +29,8 @@ from gatepost.store import schema as t
 from gatepost.store.arrivals import moment
 from gatepost.store.days import Days, days_between
 from gatepost.store.passages import refused_facets
-from gatepost.store.people import PeopleQuery, Person, Rules, held_terminals, people_page
+from gatepost.store.people import PeopleQuery, Person, Rules, people_page
+from gatepost.store.places import held_terminals
 from gatepost.store.store import Page, Transactions
 
 __all__ = ["MAX_CELLS", "Attended", "PersonAttendance", "GroupAttendance", "GroupDay", "Attendance"]

@@ -23,7 +23,7 @@ from gatepost.store.merging import Stretch, merge, times
 from gatepost.store.store import RecordQuery
 from gatepost.wire.codes import AbnormalType, EntryMode, RecognitionType
 
-__all__ = ["find", "all_conditions", "all_of_few", "held", "which"]
+__all__ = ["find", "all_conditions", "all_of_few", "which"]
 
 _MANY = 1_000
 """Of more people, or of more terminals and facets together, it is not looked up at once where each begins."""
@@ -227,10 +227,6 @@ def which(column: Any, terminal: str | int) -> Any:
     if isinstance(terminal, int):
         return column == terminal
     return column == select(t.terminals.c.id).where(t.terminals.c.serial == terminal).scalar_subquery()
-
-
-def held(db: Connection) -> list[int]:
-    return [row.id for row in db.execute(select(t.terminals.c.id).where(t.terminals.c.state == "held"))]
 
 
 def _where(db: Connection, query: RecordQuery) -> _Where:

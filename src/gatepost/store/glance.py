@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment, ms
+from gatepost.store.places import held_terminals
 from gatepost.store.store import TerminalState
 from gatepost.wire.codes import AlarmStatus, RecognitionType
 
@@ -35,7 +36,7 @@ class Heard(Struct, frozen=True):
 
 def since(db: Connection, at: datetime) -> Since:
     """Count the records from a moment on: out of the index by facet and time, and only that stretch of it."""
-    held = [row.id for row in db.execute(select(t.terminals.c.id).where(t.terminals.c.state == "held"))]
+    held = held_terminals(db)
     r = t.records.c
     found = {"records": 0, "refused": 0, "strangers": 0, "abnormal": 0}
     for facet in db.execute(select(t.facets)).all():

@@ -24,6 +24,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, se
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment
 from gatepost.store.pages import decode_cursor, encode_cursor
+from gatepost.store.places import held_terminals
 from gatepost.store.store import Page, Transactions
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "Person",
     "PeopleQuery",
     "People",
-    "held_terminals",
 ]
 
 Scope = Literal["site", "terminal", "everywhere"]
@@ -122,11 +122,6 @@ class People:
                 for group in _groups(row.groups):
                     found[str(group.get("id"))] = str(group.get("name"))
         return [{"id": key, "name": name} for key, name in sorted(found.items(), key=lambda g: (g[1], g[0]))]
-
-
-def held_terminals(db: Connection) -> list[int]:
-    """The terminals whose events are not shown."""
-    return [row.id for row in db.execute(select(t.terminals.c.id).where(t.terminals.c.state == "held"))]
 
 
 def people_page(db: Connection, query: PeopleQuery, rules: Rules) -> Page[Person]:

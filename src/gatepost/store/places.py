@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from gatepost.store import schema as t
 from gatepost.store.store import TerminalState
 
-__all__ = ["Place", "place_of", "places"]
+__all__ = ["Place", "held_terminals", "place_of", "places"]
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -32,6 +32,11 @@ class Place(Struct, frozen=True, kw_only=True):
     def label(self) -> str:
         """What to call it: its name, its serial, or the address that stands for it."""
         return self.name or self.serial or self.anonymous_peer or f"#{self.id}"
+
+
+def held_terminals(db: Connection) -> list[int]:
+    """The terminals whose events are not shown."""
+    return [row.id for row in db.execute(select(t.terminals.c.id).where(t.terminals.c.state == "held"))]
 
 
 def places(db: Connection, ids: Iterable[int]) -> dict[int, Place]:

@@ -26,6 +26,7 @@ from gatepost.store import finding
 from gatepost.store import schema as t
 from gatepost.store.arrivals import decode_problems, moment, ms
 from gatepost.store.pages import decode_cursor, encode_cursor
+from gatepost.store.places import held_terminals
 from gatepost.store.store import (
     AlarmQuery,
     AlarmRow,
@@ -297,7 +298,7 @@ def image_place(db: Connection, event_id: int) -> tuple[int, int] | None:
 def feed(db: Connection, after: int, limit: int, *, horizon: int | None = None) -> tuple[list[FeedItem], int]:
     """See :meth:`gatepost.store.store.Store.feed`."""
     r, e, m = t.records.c, t.alarm_events.c, t.alarms.c
-    held = finding.held(db)
+    held = held_terminals(db)
     records = select(r.id, literal("record").label("kind"), r.id.label("event_id"), r.terminal_id)
     steps = select(e.id, literal("alarm").label("kind"), m.id.label("event_id"), e.terminal_id).join(
         t.alarms, and_(m.terminal_id == e.terminal_id, m.trace_id == e.trace_id)
