@@ -252,8 +252,8 @@ class GuardedProtocol(HttpToolsProtocol):
         parser, express = self.parser, self.guard.express
         keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
         request: Request | WholeRequest
-        if express is not None and express.wants(self.url):
-            method = parser.get_method()
+        method = parser.get_method()
+        if express is not None and method == b"POST" and express.wants(self.url):
             request = Request(method, self.url, self.headers, self.address, body, self._answer)
         else:
             request = self._whole(body, keep_alive)

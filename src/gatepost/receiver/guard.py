@@ -90,7 +90,7 @@ class Express(Protocol):
     """Who takes requests directly."""
 
     def wants(self, target: bytes) -> bool:
-        """Whether requests with this target are for :meth:`take`."""
+        """Whether what is POSTed to this target is for :meth:`take`."""
 
     def take(self, request: Request) -> None:
         """Work on a request, and answer it now or later. Raises nothing."""
