@@ -21,7 +21,7 @@ export function stayWithin(whenReplaced: (main: HTMLElement) => void): void {
   ready = whenReplaced;
   // Until the button is let go, and that is when it is a click, the answer is under way.
   document.addEventListener("pointerdown", (event) => {
-    const link = target(event);
+    const link = event.pointerType === "mouse" ? target(event) : undefined; // a finger may be about to scroll
     if (!link) return;
     early = { href: link.href, answer: ask(link.href) };
     early.answer.catch(() => undefined); // whoever waits for it is told
@@ -30,7 +30,8 @@ export function stayWithin(whenReplaced: (main: HTMLElement) => void): void {
     const link = target(event);
     if (!link || event.defaultPrevented) return;
     event.preventDefault();
-    const answer = early?.href === link.href ? early.answer : ask(link.href);
+    const pressed = event.detail > 0; // and not a key
+    const answer = pressed && early?.href === link.href ? early.answer : ask(link.href);
     void replace(answer, () => (location.href = link.href));
   });
   addEventListener("popstate", () => {
