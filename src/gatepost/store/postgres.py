@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 from psycopg import errors as pg
-from sqlalchemy import Table, create_engine, delete, event, func, select, text, tuple_, update
+from sqlalchemy import Column, create_engine, delete, event, func, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import OperationalError
@@ -28,6 +28,7 @@ from sqlalchemy.exc import OperationalError
 from gatepost.errors import StoreUnavailable
 from gatepost.store import arrivals as a
 from gatepost.store import migrate, schema, upserts
+from gatepost.store.arrays import Array, array, register
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.sealing import HEAD, ImageKeys
 from gatepost.store.server import check_server, connect, settle_offset, short, take_number, where, with_driver
@@ -148,6 +149,7 @@ class PostgresStore(BaseStore):
         connection = connect(self._conninfo, self._where)
         try:
             self.writer = take_number(connection)
+            register(connection)
         except BaseException:
             connection.close()
             raise
@@ -198,7 +200,7 @@ class PostgresStore(BaseStore):
             for seen in sorted(lessons.seen, key=lambda row: row[2]):
                 db.execute("UPDATE terminals SET model = %s, dialect = %s WHERE id = %s", seen)
             tallies = [tally.row(number, self.writer) for number, tally in a.add_up(batch, fresh).items()]
-            db.execute(_TALLIES, [list(column) for column in zip(*tallies, strict=True)])
+            db.execute(_TALLIES, _arrays(_TALLY, tallies))
             again = self._existing(db, [x for x, new in zip(batch, fresh, strict=True) if not new])
             db.execute("COMMIT")
         existing = {(row[0], bytes(row[1])): row[2] for cursor in again for row in cursor}
@@ -312,9 +314,10 @@ class PostgresStore(BaseStore):
                 if arriving:
                     # Sorted by terminal and key, the same way in every process: no deadlock among them.
                     arriving.sort(key=lambda row: row[1:3])
-                    columns = [list(column) for column in zip(*arriving, strict=True)]
-                    images = [list(column) for column in zip(*pictures.get(table, ()), strict=True)]
-                    cursors.append(db.execute(_INSERTS[table, bool(images)], columns + images))
+                    images = _arrays(_PICTURE, pictures.get(table, ()))
+                    cursors.append(
+                        db.execute(_INSERTS[table, bool(images)], _arrays(_COLUMNS[table], arriving) + images)
+                    )
         given = {row[0] for cursor in cursors for row in cursor}
         if len(given) == len(batch):
             return set()
@@ -436,20 +439,33 @@ def _interpreted(connection: Any, _: Any) -> None:
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
 
 
-def _inserts() -> dict[tuple[str, bool], str]:
-    found = {}
+_COLUMNS = {
+    table.name: [table.c[name] for name in ("id", *names)]
     for table, names in (
         (schema.records, (*a.RECORD_COLUMNS, "image_day", "image_id")),
         (schema.alarm_events, (*a.ALARM_COLUMNS, "image_day", "image_id")),
         (schema.quarantine, a.QUARANTINE_COLUMNS),
-    ):
-        columns = ", ".join(("id", *names))
+    )
+}
+_PICTURE = list(schema.images.c)
+_TALLY = [schema.tallies.c[name] for name in a.TALLY_COLUMNS]
+
+
+def _arrays(columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]]) -> list[Array]:
+    """One array a column; none at all where there is no row."""
+    return [array(*pair) for pair in zip(columns, zip(*rows, strict=True), strict=True)] if rows else []
+
+
+def _inserts() -> dict[tuple[str, bool], str]:
+    found = {}
+    for table, columns in _COLUMNS.items():
+        names = ", ".join(f'"{column.name}"' for column in columns)
         insert = (
-            f"INSERT INTO {table.name} ({columns}) {_unnest(table, ('id', *names))}"
+            f"INSERT INTO {table} ({names}) {_unnest(columns)}"
             " ON CONFLICT (terminal_id, key) DO NOTHING RETURNING id"
         )
-        found[table.name, False] = insert
-        found[table.name, True] = (
+        found[table, False] = insert
+        found[table, True] = (
             f"WITH new AS ({insert}), pictures AS (INSERT INTO images (day, id, data)"
             " SELECT picture.* FROM unnest(%b::int[], %b::bigint[], %b::bytea[]) AS picture(day, id, data)"
             " JOIN new ON new.id = picture.id) SELECT id FROM new"
@@ -457,14 +473,11 @@ def _inserts() -> dict[tuple[str, bool], str]:
     return found
 
 
-def _type(column: Any) -> str:
-    return str(column.type.compile(dialect=_DIALECT))
-
-
-def _unnest(table: Table, columns: Sequence[str]) -> str:
+def _unnest(columns: Sequence[Column[Any]]) -> str:
     """A query that answers rows out of one array a column: short, whatever their number, so that it stays prepared."""
-    return f"SELECT * FROM unnest({', '.join(f'%b::{_type(table.c[name])}[]' for name in columns)})"
+    types = [column.type.compile(dialect=_DIALECT) for column in columns]
+    return f"SELECT * FROM unnest({', '.join(f'%b::{kind}[]' for kind in types)})"
 
 
 _INSERTS = _inserts()
-_TALLIES = upserts.tally("postgresql", source=_unnest(schema.tallies, a.TALLY_COLUMNS))
+_TALLIES = upserts.tally("postgresql", source=_unnest(_TALLY))
