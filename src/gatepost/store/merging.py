@@ -139,10 +139,13 @@ def _firsts(
     # As JSON, so that a stretch is one row: given records to join with, the planner may begin with the records.
     among = stretch.subquery("stretch").c
     pairs = select(func.json_group_array(func.json_array(among.at_ms, among.id))).scalar_subquery()
-    for firsts, *place in db.execute(
-        select(func.nullif(pairs, "[]"), *ids).select_from(source).where(*begins)
-    ):
-        for at_ms, number in _decode(firsts) if firsts else ():
+    # With a limit of its own, so that what is empty is left out without being asked for twice.
+    every = (
+        select(func.nullif(pairs, "[]").label("firsts"), *ids).select_from(source).where(*begins).limit(-1)
+    )
+    rows = every.subquery("every")
+    for firsts, *place in db.execute(select(rows).where(rows.c.firsts.is_not(None))):
+        for at_ms, number in _decode(firsts):
             yield at_ms, number, tuple(place)
 
 
