@@ -45,7 +45,7 @@ def plans(store: SqliteStore, query: RecordQuery | AlarmQuery) -> list[str]:
     asked: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
-        if statement.startswith("SELECT"):
+        if statement.startswith(("SELECT", "WITH")):
             asked.append((statement, values))
 
     event.listen(store._engine, "before_cursor_execute", note)
