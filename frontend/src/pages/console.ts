@@ -103,7 +103,7 @@ addEventListener("pageshow", () => {
 /** What has to be done to the content of a page once it is there. */
 function prepare(main: ParentNode): void {
   document.querySelector(".side nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
-  main.querySelector(".month .now")?.scrollIntoView({ block: "nearest", inline: "center" });
+  main.querySelector(".month .now")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   main.querySelectorAll<HTMLImageElement>("img.face").forEach((image) => {
     if (image.complete && !image.naturalWidth && image.currentSrc) leaveEmpty(image);
   });
