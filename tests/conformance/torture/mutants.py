@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gatepost.conformance.torture.child import turned
+from gatepost.conformance.torture.child import die_with_the_parent, turned
 
 GATHERS_S = 0.05
 
@@ -86,6 +86,7 @@ def nothing() -> None:
 
 
 if __name__ == "__main__":
+    die_with_the_parent()
     time.time = turned(Path(sys.argv[2]), time.time)
     globals()[sys.argv[1]]()
     from gatepost.cli import run

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -44,3 +45,19 @@ def test_the_command_runs_with_the_turned_clock(tmp_path: Path) -> None:
     )
     assert done.stdout == "10\n"
     file.close()
+
+
+def test_an_end_dies_with_a_kit_that_was_killed(tmp_path: Path) -> None:
+    """Both have the same standard output; that it ends says that neither lives any more."""
+    kit = (
+        "import subprocess, sys; from pathlib import Path;"
+        "from gatepost.conformance.torture.child import ClockFile;"
+        "file = ClockFile(Path(sys.argv[1]) / 'clock');"
+        "words = ['terminal', 'run', '--sn', 'S', '--data', sys.argv[1] + '/d', '--listen', '127.0.0.1:0'];"
+        "subprocess.run([sys.executable, '-m', 'gatepost.conformance.torture.child', str(file.path), *words])"
+    )
+    with subprocess.Popen([sys.executable, "-c", kit, str(tmp_path)], stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert b"http://" in running.stdout.readline()
+        running.send_signal(signal.SIGKILL)
+        assert running.stdout.read() == b""

@@ -4,20 +4,24 @@
 
 Rules: the product knows nothing of this. ``time.time`` is replaced before any module of gatepost is imported, by the
 true time plus the number (a double, in the file's first eight bytes) that whoever made the file has written there.
-``time.monotonic`` stays: no jump of the wall clock moves it (``clock_gettime(2)``).
+``time.monotonic`` stays: no jump of the wall clock moves it (``clock_gettime(2)``). An end dies with whoever started
+it, for a kit that was killed cannot end what it started.
 """
 
+import ctypes
 import mmap
 import runpy
+import signal
 import struct
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["ClockFile", "main", "turned"]
+__all__ = ["ClockFile", "die_with_the_parent", "main", "turned"]
 
 _DOUBLE = struct.Struct("=d")
+_PR_SET_PDEATHSIG = 1
 
 
 class ClockFile:
@@ -50,8 +54,15 @@ def turned(path: Path, true: Callable[[], float]) -> Callable[[], float]:
     return clock
 
 
+def die_with_the_parent() -> None:
+    """Have the kernel send SIGKILL when the parent has ended (``prctl(2)``); elsewhere than on Linux, nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main(argv: list[str]) -> None:
     """Run the command with the clock of the file, as ``python -m gatepost.cli`` would."""
+    die_with_the_parent()
     time.time = turned(Path(argv[0]), time.time)
     sys.argv[1:] = argv[1:]
     runpy.run_module("gatepost.cli", run_name="__main__", alter_sys=True)
