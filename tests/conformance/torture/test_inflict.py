@@ -10,7 +10,7 @@ import pytest
 
 from gatepost.conformance.torture.ends import EndError
 from gatepost.conformance.torture.faults import ALL, Fault, Kind
-from gatepost.conformance.torture.inflict import LOOK_S, House, inflict
+from gatepost.conformance.torture.inflict import LOOK_S, MET_S, House, inflict
 
 
 @dataclass
@@ -212,13 +212,39 @@ async def test_a_terminal_with_a_full_disk_gets_a_surge_until_it_refuses_somethi
     assert setting.house.met == {"ENOSPC": 1, "met terminal-disk-full": 1}
 
 
-async def test_pushes_that_a_receiver_turns_away_are_what_its_full_disk_met(setting: Setting) -> None:
-    async def turned_away(seconds: float) -> None:
-        setting.house.traffic.turned_away += seconds == 1.0
+async def test_a_real_disk_stays_full_until_the_receiver_has_turned_a_push_away(setting: Setting) -> None:
+    setting.receiver.real = True
 
-    setting.house.sleep = turned_away
+    async def late(seconds: float) -> None:
+        setting.waits.append(seconds)
+        setting.house.traffic.turned_away += len(setting.waits) == 60
+
+    setting.house.sleep = late
     await inflict(setting.house, fault(Kind.RECEIVER_DISK_FULL))
     assert setting.house.met["met receiver-disk-full"] == 1
+    assert setting.waits == [0.5, *[LOOK_S] * 59]
+    assert [issuer.done for issuer in setting.issuers] == [[], []]
+
+
+async def test_a_real_disk_does_not_stay_full_for_ever(setting: Setting) -> None:
+    setting.receiver.real = True
+    await inflict(setting.house, fault(Kind.RECEIVER_DISK_FULL))
+    assert sum(setting.waits) == pytest.approx(0.5 + MET_S, abs=2 * LOOK_S)
+    assert setting.house.met["met receiver-disk-full"] == 0
+    assert setting.receiver.done == ["fill", "free"]
+
+
+async def test_nothing_is_waited_for_at_an_end_that_went_down_on_a_full_disk(setting: Setting) -> None:
+    setting.receiver.real = True
+
+    async def killed(seconds: float) -> None:
+        setting.waits.append(seconds)
+        if seconds == LOOK_S:
+            setting.receiver.up.clear()
+
+    setting.house.sleep = killed
+    await inflict(setting.house, fault(Kind.RECEIVER_DISK_FULL))
+    assert setting.waits == [0.5, LOOK_S, pytest.approx(1.0 - LOOK_S)]
 
 
 async def test_nobody_starts_on_a_full_disk(setting: Setting) -> None:
