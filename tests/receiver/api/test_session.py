@@ -1,0 +1,83 @@
+import asyncio
+from typing import Any
+
+import pytest
+from tests.receiver.kit import Answer, Running, Sender, body
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+async def browser(receiver: Running) -> Sender:
+    """A connection to a receiver that knows Anna."""
+    doors = receiver.receiver.access.doors
+    await asyncio.to_thread(
+        lambda: [
+            doors.accounts.create(name, "admin", doors.hash(PASSWORD), now_ms=0) for name in ("anna", "berta")
+        ]
+    )
+    return await receiver.connect()
+
+
+async def log_in(browser: Sender, password: str = PASSWORD) -> Answer:
+    return await browser.request("POST", "/api/v1/session", body({"name": "anna", "password": password}))
+
+
+def page(answer: Answer) -> dict[str, str]:
+    """What the console's own page sends along, once somebody is logged in."""
+    return {"Cookie": answer.headers["set-cookie"].partition(";")[0], "Sec-Fetch-Site": "same-origin"}
+
+
+async def status(browser: Sender, headers: dict[str, str]) -> int:
+    return (await browser.request("GET", "/api/v1/session", headers=headers)).status
+
+
+async def test_who_logs_in_is_told_who_they_are(browser: Sender) -> None:
+    answer = await log_in(browser)
+    assert answer.json == {"name": "anna", "role": "admin"}
+    who = await browser.request("GET", "/api/v1/session", headers=page(answer))
+    assert who.json == {"name": "anna", "role": "admin"}
+
+
+async def test_who_logs_out_is_nobody_and_the_browser_is_told_to_forget(browser: Sender) -> None:
+    headers = page(await log_in(browser))
+    out = await browser.request("DELETE", "/api/v1/session", headers=headers)
+    assert out.status == 204
+    assert "Max-Age=0" in out.headers["set-cookie"]
+    assert await status(browser, headers) == 401
+
+
+async def test_one_logs_out_here_and_stays_elsewhere(browser: Sender) -> None:
+    here, there = page(await log_in(browser)), page(await log_in(browser))
+    await browser.request("DELETE", "/api/v1/session", headers=here)
+    assert (await status(browser, here), await status(browser, there)) == (401, 200)
+
+
+async def change(browser: Sender, headers: dict[str, str], **passwords: str) -> Answer:
+    return await browser.request("POST", "/api/v1/session/password", body(passwords), headers)
+
+
+async def test_a_new_password_ends_every_session_and_the_old_password(browser: Sender) -> None:
+    here, there = page(await log_in(browser)), page(await log_in(browser))
+    assert (await change(browser, here, current=PASSWORD, new="another horse")).status == 204
+    assert (await status(browser, here), await status(browser, there)) == (401, 401)
+    assert (await log_in(browser)).status == 401
+    assert (await log_in(browser, "another horse")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("passwords", "expected"),
+    [({"current": "wrong horse", "new": "another horse"}, 403), ({"current": PASSWORD, "new": "short"}, 400)],
+)
+async def test_what_is_no_change_changes_nothing(
+    browser: Sender, passwords: dict[str, Any], expected: int
+) -> None:
+    headers = page(await log_in(browser))
+    assert (await change(browser, headers, **passwords)).status == expected
+    assert await status(browser, headers) == 200
+    assert (await log_in(browser)).status == 200
+
+
+async def test_a_token_has_no_password_to_change(receiver: Running) -> None:
+    passwords = body({"current": PASSWORD, "new": "another horse"})
+    assert (await receiver.request("POST", "/api/v1/session/password", passwords)).status == 403
