@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -45,6 +46,9 @@ MAX_LIMIT = 1000
 MAX_ID = (1 << 63) - 1
 """The largest that a database has."""
 
+_UNESCAPED = re.compile(r"(?<=:\d\d) (?=\d\d:\d\d$)|(?<=:\d\d\.\d{3}) (?=\d\d:\d\d$)")
+"""Where the plus of a zone was, behind the minutes, seconds or milliseconds."""
+
 T = TypeVar("T")
 
 TheStore = NamedDependency[SkipValidation[Store]]
@@ -67,7 +71,7 @@ def moment(name: str, value: str | None) -> datetime | None:
     if value is None or not value.strip():
         return None
     # In a query a plus means a blank, and many forget to escape it.
-    text = value.strip().replace(" 00:00", "+00:00") if value.count(":") > 1 else value.strip()
+    text = _UNESCAPED.sub("+", value.strip())
     try:
         if text.lstrip("-").replace(".", "", 1).isdigit():
             return datetime.fromtimestamp(float(text), UTC)
