@@ -65,9 +65,10 @@ def test_the_first_of_all_stretches_are_what_sorting_everything_gives(
             until=None if until is None else NOON + until * SECOND,
         )
         with store.reading() as db:
-            assert merge(db, by_facet(), [], query) == first_of(store, query)
-            some = merge(db, by_facet(1, 3), [], query)
-        assert some == first_of(store, query, t.records.c.terminal_id.in_((1, 3)))
+            for about in (1, 10, 1_000):  # however well their number was guessed
+                assert merge(db, by_facet(), [], query, about=about) == first_of(store, query)
+                some = merge(db, by_facet(1, 3), [], query, about=about)
+                assert some == first_of(store, query, t.records.c.terminal_id.in_((1, 3)))
 
 
 def test_where_stretches_begin_can_be_told_instead_of_asked(store: BaseStore) -> None:

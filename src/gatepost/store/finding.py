@@ -12,6 +12,7 @@ are looked at before.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
@@ -86,11 +87,15 @@ def find(
         if page is not None:
             return page
         among[t.terminals] = place.shown
-    return _ids(merge(db, _stretches(among), [*base, *place.at(c)], query))
+    return _ids(_merge(db, among, [*base, *place.at(c)], query))
 
 
-def _stretches(among: Mapping[Table, Sequence[int]]) -> list[Stretch]:
-    return [Stretch(table, table.c.id.in_(ids), _REFERS[table]) for table, ids in among.items()]
+def _merge(
+    db: Connection, among: Mapping[Table, Sequence[int]], conditions: Sequence[Any], query: RecordQuery
+) -> list[tuple[int, int]]:
+    """The first records that refer to these rows."""
+    stretches = [Stretch(table, table.c.id.in_(ids), _REFERS[table]) for table, ids in among.items()]
+    return merge(db, stretches, conditions, query, about=prod(map(len, among.values())))
 
 
 def _ids(records: Sequence[tuple[int, int]]) -> list[int]:
@@ -109,6 +114,8 @@ def _find_people(
     """A page of the records of whoever fits ``people``; ``among``: its records refer to these rows."""
     c, who = t.records.c, t.identities.c
     some = [(row.id,) for row in db.execute(select(who.id).where(*people).limit(_MANY + 1))]
+    if not some:
+        return []
     filtered = place.chosen or query.terminal is not None or _codes(query, c)
     if len(some) > _MANY or (len(some) > _FEW and filtered):
 
@@ -123,7 +130,7 @@ def _find_people(
         conditions.append(c.facet_id.in_(among[t.facets]))
     places = some if len(some) <= _MANY else None
     by_person = Stretch(t.identities, and_(*people), c.identity_id)
-    return _ids(merge(db, [by_person], conditions, query, places=places)) if some else []
+    return _ids(merge(db, [by_person], conditions, query, places=places, about=len(some)))
 
 
 def _near(
@@ -138,7 +145,7 @@ def _near(
     ``among``: the records refer to these rows. ``more``: the other conditions, by a function of their columns.
     """
     c, newest = t.records.c, query.order == "newest"
-    first = merge(db, _stretches(among), base, query)
+    first = _merge(db, among, base, query)
     if not first:
         return []
     begin, end = first[0][0], first[-1][0]

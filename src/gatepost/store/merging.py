@@ -49,16 +49,18 @@ def merge(
     query: RecordQuery,
     *,
     places: Sequence[tuple[int, ...]] | None = None,
+    about: int = 1_000,
 ) -> list[tuple[int, int]]:
     """The first records of all stretches together, ``query.limit`` and one more, in the query's order: when, and id.
 
     Of several tables, every combination begins a stretch. ``places``: where they begin, if that is known: an id for
-    each table; what ``fits`` says is not asked for then.
+    each table; what ``fits`` says is not asked for then. ``about``: how many stretches there are, more or less.
 
     There may be thousands of stretches, and nearly all of what is read from each would not stand on the page. So at
-    first only one record of each is looked at, then more of those stretches whose records all stand on the page.
+    first only a few of each are looked at, or one, then more of those stretches whose records all stand on the page.
     """
-    limit, each = query.limit + 1, 1
+    limit = query.limit + 1
+    each = max(1, min(limit, 2 * limit // about))
     near = [*conditions, *times(query)]
     page: list[tuple[int, int, tuple[int, ...]]] = []
     while True:
