@@ -27,7 +27,6 @@ class Fake:
     refuses_to_start: str = ""
     up: asyncio.Event = field(default_factory=asyncio.Event)
     well: asyncio.Event = field(default_factory=asyncio.Event)
-    life: asyncio.Lock = field(default_factory=asyncio.Lock)
     refusals: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -286,8 +285,11 @@ async def test_an_end_that_does_not_start_and_does_not_say_why_is_an_error(
         await inflict(setting.house, fault(kind))
 
 
-async def test_the_disk_of_an_end_that_is_down_is_left_alone(setting: Setting) -> None:
-    setting.receiver.up.clear()
+@pytest.mark.parametrize("what", ["up", "well"])
+async def test_the_disk_of_an_end_that_is_down_or_has_trouble_already_is_left_alone(
+    setting: Setting, what: str
+) -> None:
+    getattr(setting.receiver, what).clear()
     for kind in (Kind.RECEIVER_DISK_FULL, Kind.RECEIVER_READ_ONLY):
         await inflict(setting.house, fault(kind))
     assert setting.receiver.done == []

@@ -31,11 +31,10 @@ __all__ = ["Campaign", "Settings", "wanted"]
 DRAIN_S = 120.0
 """For draining, once everything is well."""
 
-REALLY = (
-    "ENOSPC", "EROFS", f"met {Kind.TERMINAL_DISK_FULL}", f"met {Kind.RECEIVER_DISK_FULL}", "refused to start",
-    "started read-only",
-)  # fmt: skip
-"""What real disks bring about: errors seen, events refused, a receiver that did not start and a terminal that did."""
+FULL = ("ENOSPC", f"met {Kind.TERMINAL_DISK_FULL}", f"met {Kind.RECEIVER_DISK_FULL}")
+"""What real disks that are full bring about: the error, and events refused at either end."""
+READ_ONLY = ("EROFS", "refused to start", "started read-only")
+"""And those that are read-only: the error, a receiver that did not start and a terminal that did."""
 
 AFTERWARDS = ("duplicates recognised",)
 """What is only known when both ends have stopped."""
@@ -321,5 +320,7 @@ def wanted(tracks: Sequence[tuple[Kind, ...]], *, real: bool = False) -> dict[st
     if STATE in tracks:
         least["refused outbox-unavailable"] = 1
     if STATE in tracks and real:
-        least.update(dict.fromkeys(REALLY, 1))
+        least.update(dict.fromkeys(FULL, 1))
+    if PROCESSES in tracks and real:
+        least.update(dict.fromkeys(READ_ONLY, 1))
     return least

@@ -6,7 +6,7 @@ Rules:
 - Whoever ends a process says so first. One that ends without having been told to has died, and that is a finding.
 - A disk that takes nothing is made with ``RLIMIT_FSIZE`` (``prlimit(2)``) on the running process: writes beyond the
   limit fail with EFBIG. That needs no privileges and hits this process alone. Full and read-only disks: see ``disks``.
-- Whoever ends and starts a process holds ``life`` meanwhile. Nobody starts one on a full disk: ``well``.
+- One disk fails in one way at a time, and nobody starts a process on a full one: ``well``.
 
 Flow: ``start`` → ready → signals, limits → ``wait`` → ``start`` again.
 """
@@ -63,9 +63,8 @@ class End:
         self.address = ""
         self.up = asyncio.Event()
         """Set while the process is ready for work."""
-        self.life = asyncio.Lock()
         self.well = asyncio.Event()
-        """Set while there is space on its disk."""
+        """Set while its disk is neither full nor read-only."""
         self.well.set()
         self.disk: Disk = Limit(self.limit, self.largest_file)
         self.clock = ClockFile(folder.with_name(f"{folder.name}.clock"))

@@ -41,6 +41,8 @@ class Kind(StrEnum):
     KILL_RECEIVER = "kill-receiver"
     TERM_RECEIVER = "term-receiver"
     STOP_RECEIVER = "stop-receiver"
+    TERMINAL_READ_ONLY = "terminal-read-only"
+    RECEIVER_READ_ONLY = "receiver-read-only"
 
     SUBSCRIBE_AGAIN = "subscribe-again"
     MOVE = "move"
@@ -49,8 +51,6 @@ class Kind(StrEnum):
     TERMINAL_DISK_FAILS = "terminal-disk-fails"
     RECEIVER_DISK_FULL = "receiver-disk-full"
     RECEIVER_DISK_FAILS = "receiver-disk-fails"
-    TERMINAL_READ_ONLY = "terminal-read-only"
-    RECEIVER_READ_ONLY = "receiver-read-only"
     TERMINAL_CLOCK = "terminal-clock"
     RECEIVER_CLOCK = "receiver-clock"
 
@@ -63,14 +63,13 @@ LINE = (
 
 PROCESSES = (
     Kind.KILL_TERMINAL, Kind.TERM_TERMINAL, Kind.STOP_TERMINAL, Kind.KILL_RECEIVER, Kind.TERM_RECEIVER,
-    Kind.STOP_RECEIVER,
+    Kind.STOP_RECEIVER, Kind.TERMINAL_READ_ONLY, Kind.RECEIVER_READ_ONLY,
 )  # fmt: skip
-"""Done by signals."""
+"""Done by signals. A read-only disk is among them, for a process is started there: two tracks must not start one."""
 
 STATE = (
     Kind.SUBSCRIBE_AGAIN, Kind.MOVE, Kind.SWITCH_OFF, Kind.TERMINAL_DISK_FULL, Kind.TERMINAL_DISK_FAILS,
-    Kind.RECEIVER_DISK_FULL, Kind.RECEIVER_DISK_FAILS, Kind.TERMINAL_READ_ONLY, Kind.RECEIVER_READ_ONLY,
-    Kind.TERMINAL_CLOCK, Kind.RECEIVER_CLOCK,
+    Kind.RECEIVER_DISK_FULL, Kind.RECEIVER_DISK_FAILS, Kind.TERMINAL_CLOCK, Kind.RECEIVER_CLOCK,
 )  # fmt: skip
 """Done to what the ends stand on."""
 

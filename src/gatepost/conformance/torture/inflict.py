@@ -119,23 +119,21 @@ def _surge(house: House, fault: Fault) -> Iterator[None]:
 
 async def _kill(house: House, fault: Fault) -> None:
     end = _end(house, fault)
-    async with end.life:
-        # Between two events a kill proves little, so it comes in the middle of many.
-        with _surge(house, fault):
-            await house.sleep(SURGE_S * (1 + fault.amount))
-            await end.kill()
-        house.done[fault.kind] += 1
-        await house.sleep(fault.seconds * 0.3)
-        await _start(end)
+    # Between two events a kill proves little, so it comes in the middle of many.
+    with _surge(house, fault):
+        await house.sleep(SURGE_S * (1 + fault.amount))
+        await end.kill()
+    house.done[fault.kind] += 1
+    await house.sleep(fault.seconds * 0.3)
+    await _start(end)
 
 
 async def _term(house: House, fault: Fault) -> None:
     end = _end(house, fault)
-    async with end.life:
-        await _ended(house, end)
-        house.done[fault.kind] += 1
-        await house.sleep(fault.seconds * 0.3)
-        await _start(end)
+    await _ended(house, end)
+    house.done[fault.kind] += 1
+    await house.sleep(fault.seconds * 0.3)
+    await _start(end)
 
 
 async def _ended(house: House, end: End) -> None:
@@ -151,13 +149,50 @@ async def _start(end: End) -> None:
 
 async def _stop(house: House, fault: Fault) -> None:
     end = _end(house, fault)
-    async with end.life:
-        end.pause()
-        try:
-            house.done[fault.kind] += 1
-            await house.sleep(fault.seconds)
-        finally:
-            end.resume()
+    end.pause()
+    try:
+        house.done[fault.kind] += 1
+        await house.sleep(fault.seconds)
+    finally:
+        end.resume()
+
+
+async def _read_only(house: House, fault: Fault) -> None:
+    """Under the running process; and, on a real disk, under one that is started there, once it was killed."""
+    end = _end(house, fault)
+    if not end.well.is_set() or not end.up.is_set():
+        return
+    end.well.clear()
+    try:
+        if not end.disk.protect():
+            return
+        house.done[fault.kind] += 1
+        await house.sleep(fault.seconds / 2)
+        if end.disk.real:
+            house.met["EROFS"] += 1
+            await end.kill()
+            await _start_there(house, end)
+        await house.sleep(fault.seconds / 2)
+    finally:
+        end.disk.release()
+        end.well.set()
+    if end.disk.real:
+        # A terminal that began on a read-only disk has no door until it is started again, as its log says.
+        if end.up.is_set():
+            await _ended(house, end)
+        await _start(end)
+
+
+async def _start_there(house: House, end: End) -> None:
+    """A terminal starts on a read-only disk and pushes what it has; a receiver says that it cannot be."""
+    try:
+        await end.start()
+    except EndError as error:
+        if end is not house.receiver or "cannot be written to" not in str(error):
+            raise
+        house.met["refused to start"] += 1
+    else:
+        house.met["started read-only"] += 1
 
 
 async def _subscribe_again(house: House, fault: Fault) -> None:
@@ -180,7 +215,7 @@ async def _switch_off(house: House, fault: Fault) -> None:
 
 async def _disk_full(house: House, fault: Fault) -> None:
     end = _end(house, fault)
-    if not end.up.is_set():
+    if not end.well.is_set() or not end.up.is_set():
         return
     end.well.clear()
     try:
@@ -227,43 +262,6 @@ async def _disk_fails(house: House, fault: Fault) -> None:
         end.limit(None)
 
 
-async def _read_only(house: House, fault: Fault) -> None:
-    """Under the running process; and, on a real disk, under one that is started there, once it was killed."""
-    end = _end(house, fault)
-    async with end.life:
-        if not end.up.is_set():
-            return
-        try:
-            if not end.disk.protect():
-                return
-            house.done[fault.kind] += 1
-            await house.sleep(fault.seconds / 2)
-            if end.disk.real:
-                house.met["EROFS"] += 1
-                await end.kill()
-                await _start_there(house, end)
-            await house.sleep(fault.seconds / 2)
-        finally:
-            end.disk.release()
-        if end.disk.real:
-            # A terminal that began on a read-only disk has no door until it is started again, as its log says.
-            if end.up.is_set():
-                await _ended(house, end)
-            await end.start()
-
-
-async def _start_there(house: House, end: End) -> None:
-    """A terminal starts on a read-only disk and pushes what it has; a receiver says that it cannot be."""
-    try:
-        await end.start()
-    except EndError as error:
-        if end is not house.receiver or "cannot be written to" not in str(error):
-            raise
-        house.met["refused to start"] += 1
-    else:
-        house.met["started read-only"] += 1
-
-
 async def _turn_clock(house: House, fault: Fault) -> None:
     end = _end(house, fault)
     # Small jumps are as bad as large ones, and more frequent.
@@ -281,6 +279,8 @@ _PROCESSES: dict[Kind, Deed] = {
     Kind.TERM_RECEIVER: _term,
     Kind.STOP_TERMINAL: _stop,
     Kind.STOP_RECEIVER: _stop,
+    Kind.TERMINAL_READ_ONLY: _read_only,
+    Kind.RECEIVER_READ_ONLY: _read_only,
 }
 
 _STATE: dict[Kind, Deed] = {
@@ -291,8 +291,6 @@ _STATE: dict[Kind, Deed] = {
     Kind.TERMINAL_DISK_FAILS: _disk_fails,
     Kind.RECEIVER_DISK_FULL: _disk_full,
     Kind.RECEIVER_DISK_FAILS: _disk_fails,
-    Kind.TERMINAL_READ_ONLY: _read_only,
-    Kind.RECEIVER_READ_ONLY: _read_only,
     Kind.TERMINAL_CLOCK: _turn_clock,
     Kind.RECEIVER_CLOCK: _turn_clock,
 }
