@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from sqlalchemy import text
 from tests.postgres import Postgres
 from tests.store.conftest import Opener
 from tests.store.events import JPEG, alarm, arrival, record
@@ -262,3 +263,8 @@ def test_a_check_finds_nothing_wrong_with_what_several_processes_wrote(store: Ba
     url = connection_of(store).info
     database = f"postgresql://postgres:@/{url.dbname}?host={url.host}"
     assert check(database=database, folder=None).ok  # type: ignore[arg-type]  # no folder is looked at
+
+
+def test_a_question_is_not_compiled(open_postgres: Opener) -> None:
+    with open_postgres().reading() as db:
+        assert db.execute(text("SHOW jit")).scalar_one() == "off"
