@@ -14,6 +14,9 @@ from gatepost.conformance.visit import Patience, Visit
 
 BY_ID = {rule.id: rule for rule in RULES}
 PATIENCE = Patience(reply_s=1.0, event_s=0.5, resend_s=0.5, quiet_s=0.05, outage_s=0.1)
+"""For terminals that have to fail: what never comes is not waited for long, and a slow machine fails them too."""
+PATIENT = Patience(reply_s=15.0, event_s=15.0, resend_s=15.0, quiet_s=0.5, outage_s=0.1)
+"""For those that must not, and for those that push something which is not to be missed."""
 ACCOUNT = ("admin", "secret")
 BEFORE = {"event_dest": "http://192.0.2.1/Record", "enabled": False}
 
@@ -29,7 +32,9 @@ FIRST = {
 
 
 @asynccontextmanager
-async def visiting(terminal: TinyTerminal, user: tuple[str, str] | None = None) -> AsyncIterator[Visit]:
+async def visiting(
+    terminal: TinyTerminal, user: tuple[str, str] | None = None, *, patience: Patience = PATIENCE
+) -> AsyncIterator[Visit]:
     post = Post("127.0.0.1", 0)
     async with terminal:
         await post.open()
@@ -38,15 +43,21 @@ async def visiting(terminal: TinyTerminal, user: tuple[str, str] | None = None) 
             post,
             event_dest=f"http://127.0.0.1:{post.port}/Record",
             cause=terminal.happens,
-            patience=PATIENCE,
+            patience=patience,
             user=user,
         )
         await post.close()
 
 
-async def held(id: str, terminal: TinyTerminal, user: tuple[str, str] | None = None) -> Finding:
+async def held(
+    id: str,
+    terminal: TinyTerminal,
+    user: tuple[str, str] | None = None,
+    *,
+    patience: Patience = PATIENCE,
+) -> Finding:
     terminal.subscription = terminal.subscription or dict(BEFORE)
-    async with visiting(terminal, user) as visit:
+    async with visiting(terminal, user, patience=patience) as visit:
         results = await examine(visit, rules=[BY_ID[name] for name in (*FIRST.get(id, ()), id)])
     return results[-1].finding
 

@@ -3,7 +3,7 @@
 import ssl
 
 import trustme
-from tests.conformance.receiver_kit import BY_ID, probe
+from tests.conformance.receiver_kit import BY_ID, PATIENT, probe
 from tests.conformance.rules_of import rules_of
 from tests.conformance.tiny_receiver import TinyReceiver
 
@@ -14,7 +14,7 @@ from gatepost.conformance.runner import run
 
 async def test_a_receiver_that_keeps_the_contract_passes_every_rule() -> None:
     async with TinyReceiver() as receiver:
-        results = await run(RULES, probe(receiver))
+        results = await run(RULES, probe(receiver, limits=PATIENT))
     assert {
         result.id: str(result.finding.why) for result in results if result.finding.verdict != "pass"
     } == {}
@@ -38,5 +38,5 @@ async def test_the_other_rules_do_not_mind_the_certificate() -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("example.org").configure_cert(tls)
     async with TinyReceiver(tls=tls) as receiver:
-        results = await run(RULES, probe(receiver))
+        results = await run(RULES, probe(receiver, limits=PATIENT))
     assert [result.id for result in results if result.finding.verdict != "pass"] == ["encryption"]

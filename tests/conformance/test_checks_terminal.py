@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tests.conformance.rules_of import rules_of
-from tests.conformance.terminal_kit import ACCOUNT, BEFORE, BY_ID, PATIENCE, Reads, Silent, visiting
+from tests.conformance.terminal_kit import ACCOUNT, BEFORE, BY_ID, PATIENCE, PATIENT, Reads, Silent, visiting
 from tests.conformance.tiny_terminal import TinyTerminal
 
 from gatepost.conformance import terminal_pushes, terminal_resending, terminal_service
@@ -23,7 +23,7 @@ def unkept(results: tuple[Result, ...]) -> dict[str, str]:
 async def test_a_terminal_that_keeps_the_contract_passes_every_rule(user: tuple[str, str] | None) -> None:
     terminal = TinyTerminal(user)
     terminal.subscription = dict(BEFORE)
-    async with visiting(terminal, user) as visit:
+    async with visiting(terminal, user, patience=PATIENT) as visit:
         results = await examine(visit)
     assert unkept(results) == {}
     assert len(results) == len(RULES)
@@ -63,7 +63,7 @@ async def test_a_terminal_that_is_not_there_fails_without_waiting_for_events() -
 
 async def test_nothing_configured_becomes_switched_off() -> None:
     terminal = TinyTerminal()
-    async with visiting(terminal) as visit:
+    async with visiting(terminal, patience=PATIENT) as visit:
         results = await examine(visit, rules=[BY_ID["delivered"], BY_ID["restored"]])
     assert results[-1].finding.verdict is Verdict.WARNING
     assert terminal.subscription is not None
@@ -94,7 +94,7 @@ async def test_what_was_found_is_restored_when_a_rule_leaves_something_else() ->
     terminal = TinyTerminal()
     terminal.subscription = {"event_dest": "https://receiver.example/Record/tok", "enabled": True}
     found = dict(terminal.subscription)
-    async with visiting(terminal) as visit:
+    async with visiting(terminal, patience=PATIENT) as visit:
         await examine(visit, rules=[BY_ID["subscription-1024"], BY_ID["switched-off"]])
     assert terminal.subscription == found
 

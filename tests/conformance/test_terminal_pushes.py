@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.rules_of import rules_of
-from tests.conformance.terminal_kit import Make, Paths, Silent, held, page
+from tests.conformance.terminal_kit import PATIENT, Make, Paths, Silent, held, page
 from tests.conformance.tiny_terminal import TinyTerminal
 
 from gatepost.conformance import terminal_pushes
@@ -90,7 +90,7 @@ async def test_a_terminal_that_breaks_a_rule_fails_it(id: str, how: str, make: M
 
 @pytest.mark.parametrize(("id", "how", "make"), WARNERS, ids=[f"{id}: {how}" for id, how, _ in WARNERS])
 async def test_what_costs_no_event_is_a_warning(id: str, how: str, make: Make) -> None:
-    finding = await held(id, make())
+    finding = await held(id, make(), patience=PATIENT)
     assert finding.verdict is Verdict.WARNING, finding.why
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.rules_of import rules_of
-from tests.conformance.terminal_kit import Make, held
+from tests.conformance.terminal_kit import PATIENCE, PATIENT, Make, held
 from tests.conformance.tiny_terminal import TinyTerminal
 
 from gatepost.conformance import terminal_resending
@@ -76,14 +76,16 @@ WARNERS: tuple[tuple[str, str, Make], ...] = (
 
 @pytest.mark.parametrize(("id", "how", "make"), BREAKERS, ids=[f"{id}: {how}" for id, how, _ in BREAKERS])
 async def test_a_terminal_that_breaks_a_rule_fails_it(id: str, how: str, make: Make) -> None:
-    finding = await held(id, make())
+    # What these two push is the defect, so it is waited for.
+    patience = PATIENT if id in ("same-again", "switched-off") else PATIENCE
+    finding = await held(id, make(), patience=patience)
     assert finding.verdict is Verdict.FAIL, finding.why
     assert not finding.why.en.startswith("the check itself")
 
 
 @pytest.mark.parametrize(("id", "how", "make"), WARNERS, ids=[f"{id}: {how}" for id, how, _ in WARNERS])
 async def test_what_costs_no_event_is_a_warning(id: str, how: str, make: Make) -> None:
-    finding = await held(id, make())
+    finding = await held(id, make(), patience=PATIENT)
     assert finding.verdict is Verdict.WARNING, finding.why
 
 

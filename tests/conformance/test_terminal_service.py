@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.conformance.rules_of import rules_of
-from tests.conformance.terminal_kit import ACCOUNT, BEFORE, Make, Paths, Reads, Stubborn, held, page
+from tests.conformance.terminal_kit import ACCOUNT, BEFORE, PATIENT, Make, Paths, Reads, Stubborn, held, page
 from tests.conformance.tiny_terminal import TinyTerminal
 
 from gatepost.conformance import terminal_service
@@ -128,7 +128,7 @@ async def test_a_terminal_that_breaks_a_rule_fails_it(id: str, how: str, make: M
 
 @pytest.mark.parametrize(("id", "how", "make"), WARNERS, ids=[f"{id}: {how}" for id, how, _ in WARNERS])
 async def test_what_costs_no_event_is_a_warning(id: str, how: str, make: Make) -> None:
-    finding = await held(id, make(), account(id))
+    finding = await held(id, make(), account(id), patience=PATIENT)
     assert finding.verdict is Verdict.WARNING, finding.why
 
 

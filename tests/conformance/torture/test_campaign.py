@@ -25,7 +25,7 @@ async def mutated(folder: Path, name: str, *, track: tuple[Kind, ...]) -> Outcom
         folder,
         seed=5,
         seconds=4.0,
-        longer=90.0,
+        longer=240.0,
         terminals=1,
         rate=40.0,
         tracks=(track,),
@@ -34,14 +34,14 @@ async def mutated(folder: Path, name: str, *, track: tuple[Kind, ...]) -> Outcom
     )
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 async def test_without_a_defect_the_run_that_finds_the_mutants_finds_nothing(tmp_path: Path) -> None:
     outcome = await mutated(tmp_path, "nothing", track=(*KILLS, Kind.IMPOSTOR, Kind.LOSE_REPLY))
     assert outcome.judgement.differences == ()
     assert {kind for kind in KILLS if outcome.happened[kind]} == set(KILLS)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 @pytest.mark.parametrize(
     ("name", "track", "said"),
     [
@@ -58,6 +58,7 @@ async def test_a_defect_put_in_on_purpose_is_noticed(
     assert any(said in difference for difference in outcome.judgement.differences), as_lines(outcome)
 
 
+@pytest.mark.timeout(240)
 async def test_a_run_in_which_nothing_happened_fails(tmp_path: Path) -> None:
     outcome = await tortured(tmp_path, seconds=0.0, terminals=1)
     assert not outcome.judgement.ok
@@ -77,10 +78,11 @@ def test_everything_that_the_tracks_have_is_wanted() -> None:
     assert wanted((LINE,), real=True) == wanted((LINE,))
 
 
+@pytest.mark.timeout(240)
 async def test_an_interrupted_run_leaves_no_process_behind(tmp_path: Path) -> None:
     campaign = Campaign(tmp_path, Settings(seconds=600, terminals=1))
     running = asyncio.create_task(campaign.run())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while campaign.traffic.pushes == 0:  # noqa: ASYNC110 (a counter has no event)
             await asyncio.sleep(0.05)
     running.cancel()

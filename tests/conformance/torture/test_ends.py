@@ -48,7 +48,7 @@ async def make(tmp_path: Path) -> AsyncIterator[Make]:
 
 
 async def logged(end: End, words: str) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not end.log or end.log[-1] != words:  # noqa: ASYNC110 (the log has no event of its own)
             await asyncio.sleep(0.01)
 
@@ -73,7 +73,7 @@ async def test_an_end_that_does_not_start_says_why(make: Make) -> None:
 async def test_an_end_that_ends_unasked_has_died(make: Make) -> None:
     end = make("mortal")
     await end.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await end.wait()
     assert end.died == [Died("end", 0, ())]
     assert not end.up.is_set()
@@ -118,6 +118,6 @@ async def test_a_paused_end_does_nothing_until_it_is_resumed(make: Make) -> None
     await asyncio.sleep(0.1)  # five times its own pace
     assert end.largest_file() == size
     end.resume()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while end.largest_file() == size:  # noqa: ASYNC110 (a file has no event)
             await asyncio.sleep(0.01)

@@ -52,7 +52,7 @@ def issuer(end: Up, oracle: Oracle) -> Issuer:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not true():  # noqa: ASYNC110 (what is looked at has no event)
             await asyncio.sleep(0.005)
 

@@ -97,7 +97,7 @@ async def test_a_push_that_is_only_delayed_or_doubled_is_acknowledged(
 async def test_a_healed_line_carries_again_on_the_same_port(setting: Setting, kind: Kind) -> None:
     await setting.line.break_(kind, 0.1)
     broken = asyncio.create_task(setting.push("a", timeout_s=5.0))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not setting.traffic.met[kind]:  # noqa: ASYNC110 (a counter has no event)
             await asyncio.sleep(0.005)
     await setting.line.heal()
