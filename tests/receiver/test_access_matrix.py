@@ -178,6 +178,52 @@ def test_what_is_open_to_anyone_is_known_by_name(receiver: Running) -> None:
     }
 
 
+def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running) -> None:
+    """What a route needs stands beside it; whoever makes it need less has to say so here."""
+    found = endpoints(receiver)
+    assert {f"{one.method} {one.path}" for one in found if one.role == "operator"} == {
+        f"{method} {prefix}{path}"
+        for prefix in ("", "/api/v1")
+        for method, path in (
+            ("GET", "/records/export"),
+            ("GET", "/alarms/export"),
+            ("GET", "/attendance/export"),
+            ("POST", "/alarms/987654321/acknowledge"),
+            ("POST", "/quarantine/process"),
+            ("POST", "/terminals/987654321/approve"),
+        )
+    }
+    assert {one.path for one in found if one.role == "admin" and not one.changes} == {
+        "/api/v1/accounts",
+        "/api/v1/tokens",
+        "/api/v1/audit",
+        "/audit",
+        "/settings",
+        "/settings/users",
+        "/terminals/new",
+    }
+    assert {f"{one.method} {one.path}" for one in found if one.role == "viewer" and one.changes} == {
+        "POST /account/password",
+        "POST /api/v1/session/password",
+        "POST /logout",
+        "DELETE /api/v1/session",
+        *(
+            f"POST /{questions}" for questions in ("records", "people", "attendance")
+        ),  # kept out of the address
+    }
+
+
+async def test_the_matrix_has_everything_that_the_document_has(receiver: Running) -> None:
+    document = (await receiver.get("/api/openapi.json")).json
+    told = {
+        (method.upper(), re.sub(r"\{[^}]*\}", "987654321", path))
+        for path, methods in document["paths"].items()
+        for method in methods
+    }
+    assert len(told) > 40
+    assert told <= {(one.method, one.path) for one in endpoints(receiver)}
+
+
 async def test_who_asks_for_the_methods_of_a_path_is_told_nothing_else(receiver: Running) -> None:
     sender = await receiver.connect()
     for path in ("/api/v1/audit", "/api/v1/people/1/erase"):
