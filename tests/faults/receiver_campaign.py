@@ -94,7 +94,11 @@ class Campaign:
         alarms = self._alarms(store)
         names = [row["name"] for row in records + alarms]
         assert len(names) == len(set(names)), "stored twice"
-        assert self.acknowledged <= set(names), "acknowledged, and not there"
+        missing = sorted(self.acknowledged.difference(names))
+        # Whether they were lost or only not found is the first question then.
+        assert not missing, (
+            f"{len(missing)} acknowledged not listed: {missing[:9]}; {len(names)} are; {store.stats()}"
+        )
         assert self.refused == []
         for row in records + alarms:
             expected = self.images.get(row["name"])
