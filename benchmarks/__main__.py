@@ -65,7 +65,7 @@ def _one(bench: Bench, name: str, *, dry: bool) -> int:
     module = importlib.import_module(f"benchmarks.{name}")
     try:
         rows = module.run(bench)
-    except BenchmarkError as error:
+    except (BenchmarkError, OSError) as error:
         print(f"{name}: {error}", flush=True)
         return 2
     print(table(rows), flush=True)
