@@ -1,9 +1,11 @@
 import asyncio
 import signal
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.receiver.kit import SUCCESS, Process, Running, body, record, request, until
+from tests.receiver.kit import SUCCESS, Process, Running, body, receiving, record, request, until
 
 from gatepost.cli import run
 from gatepost.errors import SettingsError
@@ -11,6 +13,7 @@ from gatepost.receiver.app import Receiver
 from gatepost.receiver.serving import listen
 from gatepost.settings import ReceiverSettings
 from gatepost.store.sqlite import SqliteStore
+from gatepost.store.store import Arrival, Stored
 
 
 async def test_a_stop_answers_what_was_accepted_and_exits_0(tmp_path: Path) -> None:
@@ -117,3 +120,68 @@ async def test_a_change_of_a_terminal_by_another_process_is_seen(receiver: Runni
     receiver.store.update_terminal(terminal.id, state="retired")
     await receiver.receiver.keep()
     assert (await receiver.push(record(uuid="u-2"))).status == 403
+
+
+async def test_how_deep_a_push_may_nest_is_a_setting(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", max_json_depth=8) as receiver:
+        deep: object = "bottom"
+        for depth, status in ((4, 200), (16, 400)):
+            for _ in range(depth):
+                deep = {"more": deep}
+            assert (await receiver.push(record(uuid=f"u-{depth}", strange=deep))).status == status
+
+
+async def test_how_long_a_connection_may_be_silent_between_requests_is_a_setting(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", idle_timeout_s=30) as receiver:
+        sender = await receiver.connect()
+        assert (await sender.request("GET", "/healthz")).status == 200
+        await receiver.pass_time(29)
+        assert (await sender.request("GET", "/healthz")).status == 200
+        await receiver.pass_time(31)
+        assert await sender.ended() == b""
+
+
+async def test_how_long_a_session_lasts_is_a_setting_and_so_is_how_long_it_may_rest(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", session_hours=3, session_idle_hours=1) as receiver:
+        doors = receiver.receiver.access.doors
+        assert doors.session_s == 3 * 3600
+        sessions = receiver.receiver.access.doors.accounts
+
+        def log_in() -> tuple[bytes, int]:
+            sessions.create("anna", "viewer", doors.hash("correct horse"), now_ms=0)
+            secret, _ = doors.login("anna", "correct horse", address="::1")
+            return secret.encode(), doors.now_ms()
+
+        secret, now_ms = await asyncio.to_thread(log_in)
+        headers = {"cookie": f"gatepost_session={secret.decode()}"}
+        for hours, known in ((0.9, True), (1.8, True), (2.9, False)):
+            doors._now = lambda hours=hours: now_ms / 1000 + hours * 3600
+            assert (doors.authenticate("GET", headers, host="") is not None) is known
+
+
+async def test_how_many_may_wait_for_the_store_and_how_many_share_a_commit_are_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with receiving(tmp_path / "data", max_queue_events=5, max_batch_events=2) as receiver:
+        await receiver.push(record(uuid="first"))
+        sizes: list[int] = []
+        gate, begun = threading.Event(), threading.Event()
+        real = receiver.store.write
+
+        def write(batch: Sequence[Arrival]) -> list[Stored]:
+            sizes.append(len(batch))
+            begun.set()
+            gate.wait(20)
+            return real(batch)
+
+        monkeypatch.setattr(receiver.store, "write", write)
+        waiting = [asyncio.ensure_future(receiver.push(record(uuid="0")))]
+        await until(begun.is_set)
+        waiting += [asyncio.ensure_future(receiver.push(record(uuid=str(n)))) for n in range(1, 6)]
+        await until(lambda: receiver.receiver.committer.waiting >= 5)
+        full = await receiver.push(record(uuid="one too many"))
+        assert (full.status, full.json["code"]) == (503, 503)
+        gate.set()
+        assert [answer.status for answer in await asyncio.gather(*waiting)] == [200] * 6
+        assert sizes[0] == 1
+        assert max(sizes) == 2
