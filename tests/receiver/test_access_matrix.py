@@ -86,11 +86,9 @@ async def headers_of(receiver: Running) -> dict[str, dict[str, str]]:
         assert anna is not None
         ended, _ = doors.login("anna", PASSWORD, address="::1")
         doors.logout(ended)
-        digest = hashlib.sha256(b"an old secret").digest()
-        accounts.open_session(
-            anna.id, digest, now_ms=now_ms - 90_000_000, expires_at_ms=now_ms - 1, address="::1"
-        )
-        sessions = {"ended session": ended, "expired session": "an old secret"}
+        digest = hashlib.sha256(b"an-old-secret").digest()
+        accounts.open_session(anna.id, digest, now_ms=now_ms - 9_000, expires_at_ms=now_ms - 1, address="::1")
+        sessions = {"ended session": ended, "expired session": "an-old-secret"}
         return {
             "nobody": {},
             **{who: {"Authorization": f"Bearer {token}"} for who, token in tokens.items()},
