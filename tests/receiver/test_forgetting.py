@@ -36,13 +36,13 @@ class Looked:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([NAME[::-1], CARD[::-1]]).encode() + b"\n")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             found: list[str] = json.loads(await self._process.stdout.readline())
         return found
 
     async def lets_go(self) -> None:
         """Wait until nobody holds anything of that person."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while found := await self.holds():
                 assert found  # shown if the time is over
 
@@ -69,7 +69,7 @@ async def looked_into(folder: Path, database: str = "") -> AsyncIterator[Looked]
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             port = int((await process.stdout.readline()).decode().rsplit(":", 1)[1])
 
         def token() -> str:
@@ -82,7 +82,7 @@ async def looked_into(folder: Path, database: str = "") -> AsyncIterator[Looked]
         yield Looked(process, port, await asyncio.to_thread(token))
     finally:
         process.terminate()
-        await process.wait()
+        await process.communicate()  # to the end of what it says: a pipe must not outlive the test
 
 
 def user(name: str = NAME, **more: Any) -> dict[str, Any]:
