@@ -65,7 +65,12 @@ class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = 30.0
     max_in_flight: Annotated[
         int,
-        _is("How many pushes may be under way at once; 1 keeps strict order.", unit="pushes", ge=1, le=256),
+        _is(
+            "How many pushes may be under way at once; 1 keeps strict order, except of what fails once connected.",
+            unit="pushes",
+            ge=1,
+            le=256,
+        ),
     ] = 8
     max_refusals: Annotated[
         int, _is("After how many refusals an event moves to the dead letters.", unit="refusals", ge=1)

@@ -100,7 +100,7 @@ class Cable(Transport):
         self._count.away = door.cut_off(at)
         if self._count.away:
             self._meter.failed(self._count, "outage", refused=False)
-            return NoReply("the network is away")
+            return NoReply("the network is away", connected=False)
         begin, image, end = parts
         begin, end = dialects.translate(
             begin, end, door.firmware, image=bool(image), trailing_comma=door.index % 5 == 4

@@ -106,6 +106,15 @@ def test_an_event_that_fails_while_others_get_through_is_to_blame_and_closes_not
     assert max(waits) > 10.0, "and it waits longer each time"
 
 
+def test_without_a_connection_the_gate_closes_and_no_event_is_remembered(gate):
+    epoch = gate.epoch
+    for _ in range(3):
+        gate.absent(epoch, AWAY, 0.0)
+    assert gate.failures == 1
+    assert gate.backoff(0.0) >= 1.0
+    assert not gate._suspects
+
+
 def test_no_event_is_to_blame_for_an_outage(gate):
     epoch = gate.epoch
     for event in (1, 2, 3):

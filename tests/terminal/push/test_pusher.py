@@ -225,6 +225,27 @@ class TestUnreachable:
             await made.pusher.push_once()
             assert (await made.status()).delivered == 1
 
+    @pytest.mark.parametrize("window", [1, 8])
+    async def test_after_an_outage_without_connections_the_oldest_comes_first(self, tmp_path, clock, window):
+        slow = settings(max_in_flight=window, retry_first_s=1.0, retry_cap_s=60.0)
+        async with (
+            BadReceiver(bad.good, listening=False) as receiver,
+            line(tmp_path, receiver.url, settings=slow, clock=clock) as made,
+        ):
+            await made.put(*(record(f"r{n}") for n in range(12)))
+            for _ in range(20):
+                await made.pusher.push_once()
+                assert made.pusher.status().failures
+                clock.pass_(made.pusher.status().backoff_s)
+            await receiver.listen()
+            for _ in range(12):
+                await made.pusher.push_once()
+                clock.pass_(1.0)
+            assert (await made.status()).delivered == 12
+        assert receiver.stored[0].name() == "r0"
+        if window == 1:
+            assert names(receiver) == [f"r{n}" for n in range(12)]
+
     async def test_the_next_probe_is_another_event(self, tmp_path, clock):
         async with (
             BadReceiver(bad.answer(500)) as receiver,

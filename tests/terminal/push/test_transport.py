@@ -129,7 +129,7 @@ async def test_bytes_that_nobody_asked_for_do_not_answer_the_next_request(transp
 
 async def test_a_refused_connection_is_a_reason(transport):
     async with BadReceiver(bad.good, listening=False) as receiver:
-        assert await post(transport, receiver.url) == NoReply("connection refused")
+        assert await post(transport, receiver.url) == NoReply("connection refused", connected=False)
 
 
 @pytest.mark.parametrize(
@@ -169,13 +169,16 @@ async def test_a_name_that_does_not_resolve_is_a_reason():
 
     transport = Transport(resolver=no_such_name)
     assert await post(transport, "http://receiver.example/") == NoReply(
-        "the name of the receiver cannot be resolved"
+        "the name of the receiver cannot be resolved",
+        connected=False,
     )
 
 
 async def test_a_name_that_can_be_none_is_a_reason(transport):
     answer = await post(transport, f"http://{'a' * 64}.example/")
-    assert answer == NoReply("the name of the receiver cannot be resolved: it is no host name")
+    assert answer == NoReply(
+        "the name of the receiver cannot be resolved: it is no host name", connected=False
+    )
 
 
 async def test_a_name_server_that_does_not_answer_is_a_time_out():
@@ -183,7 +186,9 @@ async def test_a_name_server_that_does_not_answer_is_a_time_out():
         await asyncio.Event().wait()
 
     transport = Transport(resolver=hangs, limits=Limits(connect_s=0.02))
-    assert await post(transport, "http://receiver.example/") == NoReply("time-out while connecting")
+    assert await post(transport, "http://receiver.example/") == NoReply(
+        "time-out while connecting", connected=False
+    )
 
 
 async def test_every_address_of_a_name_is_tried():
@@ -301,7 +306,7 @@ class TestTls:
         async with BadReceiver(bad.silence) as receiver:
             answer = await post(transport, receiver.url.replace("http", "https"))
             await transport.close()
-        assert answer == NoReply("time-out while connecting")
+        assert answer == NoReply("time-out while connecting", connected=False)
 
     async def test_without_verification_any_certificate_will_do(self):
         transport = Transport(trust=Trust(verify=False))
@@ -317,7 +322,7 @@ class TestTls:
         async with BadReceiver(bad.good, tls=certificates.trusted()) as impostor:
             answer = await post(transport, impostor.url)
         await transport.close()
-        assert answer == NoReply("the receiver's certificate is not the pinned one")
+        assert answer == NoReply("the receiver's certificate is not the pinned one", connected=False)
         assert impostor.requests == []
 
     async def test_the_terminal_identifies_itself_with_its_certificate(self, tmp_path):
@@ -390,7 +395,7 @@ class TestProxy:
     async def test_a_proxy_that_gives_no_tunnel_is_a_reason(self, answer, reason):
         async with BadReceiver(bad.raw(answer)) as proxy:
             transport = Transport(proxies={"https": f"http://127.0.0.1:{proxy.port}"})
-            assert await post(transport, "https://receiver.example/") == NoReply(reason)
+            assert await post(transport, "https://receiver.example/") == NoReply(reason, connected=False)
 
     async def test_a_proxy_that_asks_for_credentials_has_not_refused_the_event(self):
         async with BadReceiver(bad.answer(407)) as proxy:

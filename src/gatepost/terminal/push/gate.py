@@ -6,9 +6,10 @@ Rules:
   honoured); then one event at a time is tried, and the first that is delivered opens the window at once.
 - Of attempts that were under way together and fail together, one counts: the others began before the gate
   closed, in an earlier *epoch*.
-- An event that failed goes to the back of the line, so that the next try is another one. When others get
-  through and it fails again, it is to *blame*: it waits by itself, longer each time, and closes no gate. An
-  event that makes a receiver answer 500 therefore holds up nobody.
+- An event for which there was no connection keeps its place: it is tried first again, so that after an outage
+  the oldest comes first. One that failed on a connection goes to the back of the line, so that the next try is
+  another one. When others get through and it fails again, it is to *blame*: it waits by itself, longer each
+  time, and closes no gate. An event that makes a receiver answer 500 therefore holds up nobody.
 - *Refused* is said of the event and closes no gate. But a receiver that has refused `REFUSES_ALL` different
   events and delivered none in between says nothing about events any more: it is treated as one that is away,
   or a broken receiver would turn a whole backlog into dead letters within minutes.
@@ -128,6 +129,11 @@ class Gate:
             self._close(outcome, tick)
         # Behind those that did not fail, but no longer than the cap: a Retry-After is for the gate to keep
         return min(self.backoff(tick), self._policy.cap) + self._policy.first / 10
+
+    def absent(self, epoch: int, outcome: Unreachable, tick: float) -> None:
+        """There was not even a connection, whatever the event."""
+        if epoch == self.epoch:
+            self._close(outcome, tick)
 
     def _open(self) -> None:
         self.failures, self._opens_at, self.reason = 0, 0.0, None

@@ -260,9 +260,11 @@ class Pusher:
         answer = await self._transport.post(attempt.subscription.event_dest, head, parts)
         if isinstance(answer, NoReply):
             outcome: Outcome = Unreachable(answer.reason)
+            connected = answer.connected
         else:
             outcome = classify(answer.status, answer.body, headers=answer.headers, now=self._now())
-        self._results.append((event.id, self._decide(attempt, outcome)))
+            connected = True
+        self._results.append((event.id, self._decide(attempt, outcome, connected=connected)))
 
     async def _not_at_once_again(self, event: Claimed) -> None:
         """Hold an event whose last attempt was just now, which happens only when a process died over it."""
@@ -273,15 +275,21 @@ class Pusher:
 
     # -- what an outcome means
 
-    def _decide(self, attempt: _Attempt, outcome: Outcome) -> Step:
+    def _decide(self, attempt: _Attempt, outcome: Outcome, *, connected: bool) -> Step:
         event, gate, tick = attempt.event, self._gate, self._monotonic()
         # An answer from an address that is no longer used says nothing about the one that is
         current = self._subscription
         counts = current is not None and attempt.subscription.event_dest == current.event_dest
         failures = gate.failures
         if isinstance(outcome, Unreachable):
-            again = gate.unreachable(event.id, attempt.epoch, outcome, tick) if counts else 0.0
-            step: Step = RetryAt(self._now() + again, reason=outcome.reason)
+            step: Step
+            if not connected:
+                if counts:
+                    gate.absent(attempt.epoch, outcome, tick)
+                step = RetryAt(0.0, reason=outcome.reason)  # the first in line as before
+            else:
+                again = gate.unreachable(event.id, attempt.epoch, outcome, tick) if counts else 0.0
+                step = RetryAt(self._now() + again, reason=outcome.reason)
         else:
             if counts and isinstance(outcome, Refused):
                 gate.refused(event.id, attempt.epoch, outcome, tick)

@@ -57,6 +57,8 @@ class NoReply(Struct, frozen=True):
     """There was no reply. ``reason`` is for logs and the status: what failed, never what was sent."""
 
     reason: str
+    connected: bool = True
+    """Whether there was anybody to send to. If not, it cannot have been for what was to be sent."""
 
 
 class Transport:
@@ -115,9 +117,9 @@ class Transport:
             async with asyncio.timeout(self._limits.connect_s):
                 fresh = await self._connect(target, proxy)
         except TimeoutError:
-            return NoReply("time-out while connecting")
+            return NoReply("time-out while connecting", connected=False)
         except (OSError, UnicodeError, BadReply) as error:
-            return NoReply(_why(error))
+            return NoReply(_why(error), connected=False)
         return await self._exchange(fresh, target, request, parts) or NoReply("closed without a reply")
 
     async def close(self) -> None:
