@@ -174,6 +174,7 @@ async def test_how_many_may_wait_for_the_store_and_how_many_share_a_commit_are_s
             gate.wait(20)
             return real(batch)
 
+        monkeypatch.setattr(receiver.store, "begin", lambda batch: None)
         monkeypatch.setattr(receiver.store, "write", write)
         waiting = [asyncio.ensure_future(receiver.push(record(uuid="0")))]
         await until(begun.is_set)

@@ -15,14 +15,32 @@ from gatepost.wire import Record, digest
 class Gate:
     """A real store whose writing can be held up, counted, and made to fail."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, begins: bool = True) -> None:
+        """``begins``: whether a batch can be begun on the loop."""
+        self.begins = begins
         self.store = SqliteStore.open(folder)
         self.terminal_id = self.store.ensure_terminal("SN-1", now_ms=0).id
         self.open = threading.Event()
         self.open.set()
         self.entered = threading.Event()
         self.batches: list[int] = []
+        self.taken: list[int] = []
+        """Batches that were begun."""
         self.fails: Callable[[Sequence[Arrival]], Exception | None] = lambda batch: None
+
+    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
+        commit = self.store.begin(batch) if self.begins and self.fails(batch) is None else None
+        if commit is None:
+            return None
+        self.taken.append(len(batch))
+
+        def held_up() -> list[Stored]:
+            self.entered.set()
+            assert self.open.wait(20)
+            self.batches.append(len(batch))
+            return commit()
+
+        return held_up
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
         self.entered.set()
@@ -46,9 +64,9 @@ class Gate:
         return {row.uuid for row in self.store.records(RecordQuery(limit=1000)).items}
 
 
-@pytest.fixture
-async def gate(tmp_path: Path) -> AsyncIterator[Gate]:
-    made = Gate(tmp_path / "data")
+@pytest.fixture(params=["begins", "writes"])
+async def gate(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Gate]:
+    made = Gate(tmp_path / "data", begins=request.param == "begins")
     yield made
     made.open.set()
     made.store.close()
@@ -67,42 +85,37 @@ async def test_what_is_submitted_together_shares_one_commit(gate: Gate) -> None:
     assert await committer.close()
 
 
-async def feed(committer: Committer, gate: Gate, often: Callable[[int], bool]) -> None:
-    """Queue one event in each turn of the loop while ``often(number)``; return when all are stored."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-    open_ = 0
-
-    def settle(stored: Stored | None, error: Exception | None) -> None:
-        nonlocal open_
-        open_ -= 1
-        assert stored is not None, error
-        if not open_:
-            done.set_result(None)
-
-    def turn(number: int) -> None:
-        nonlocal open_
-        if often(number):
-            open_ += 1
-            loop.call_soon(turn, number + 1)
-            committer.enqueue(gate.arrival(f"u-{number}"), settle)
-
-    turn(0)
-    await done
-
-
-async def test_what_the_loop_brings_turn_by_turn_shares_one_commit(gate: Gate) -> None:
+async def test_the_next_batch_is_begun_before_the_last_one_is_answered(gate: Gate) -> None:
     committer = Committer(gate)
-    # The thread gets every chance to begin too early.
-    await feed(committer, gate, lambda number: number < 5 and not gate.entered.wait(0.02))
-    assert gate.batches == [5]
+    gate.open.clear()
+    heard: list[list[int]] = []
+    committer.enqueue(gate.arrival("u-0"), lambda stored, error: heard.append([*gate.taken]))
+    await started(gate)
+    waiting = asyncio.create_task(committer.submit(gate.arrival("u-1")))
+    await asyncio.sleep(0)
+    gate.open.set()
+    await waiting
+    assert heard == [[1, 1]] if gate.begins else heard
     await committer.close()
 
 
-async def test_a_batch_does_not_gather_for_as_long_as_events_come(gate: Gate) -> None:
-    committer = Committer(gate, max_batch=100_000, max_queue=100_000)
-    await feed(committer, gate, lambda number: number < 1_000 and not gate.entered.wait(0.001))
-    assert gate.batches[0] < 1_000
+async def test_after_a_batch_that_was_slow_to_begin_the_thread_does_all_of_it_for_a_second(
+    gate: Gate,
+) -> None:
+    now = 100.0
+    committer = Committer(gate, monotonic=lambda: now)
+
+    def slow(batch: Sequence[Arrival]) -> None:
+        nonlocal now
+        now += 0.02
+
+    gate.fails = slow
+    for begun in (1, 1, 1):
+        await committer.submit(gate.arrival("u"))
+        assert len(gate.taken) == begun * gate.begins
+    now += 1.0
+    await committer.submit(gate.arrival("u"))
+    assert len(gate.taken) == 2 * gate.begins
     await committer.close()
 
 

@@ -227,10 +227,11 @@ async def test_a_store_that_cannot_take_it_is_told_with_503_and_when_to_come_bac
 ) -> None:
     await receiver.push(record())
 
-    def full(batch: object) -> None:
+    def full(*batch: object) -> None:
         raise StoreUnavailable("the disk is full")
 
     with monkeypatch.context() as patch:
+        patch.setattr(receiver.store, "begin", lambda batch: full)
         patch.setattr(receiver.store, "write", full)
         answer = await receiver.push(record(uuid="u-2"))
     assert (answer.status, answer.json["code"], answer.json["message"]) == (503, 503, "the disk is full")
@@ -243,13 +244,17 @@ async def test_an_event_that_the_store_chokes_on_goes_to_the_quarantine_and_the_
     receiver: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await receiver.push(record())
-    write = receiver.store.write
+    write, begin = receiver.store.write, receiver.store.begin
+
+    def chokes(batch: list[object]) -> bool:
+        return any(isinstance(a.event, Record) and a.event.uuid == "poison" for a in batch)  # type: ignore[attr-defined]
 
     def choking(batch: list[object]) -> object:
-        if any(isinstance(a.event, Record) and a.event.uuid == "poison" for a in batch):  # type: ignore[attr-defined]
+        if chokes(batch):
             raise ValueError("a defect")
         return write(batch)  # type: ignore[arg-type]
 
+    monkeypatch.setattr(receiver.store, "begin", lambda batch: None if chokes(batch) else begin(batch))
     monkeypatch.setattr(receiver.store, "write", choking)
     names = [f"u-{number}" for number in range(2, 12)] + ["poison"]
     answers = await asyncio.gather(

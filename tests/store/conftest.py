@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,9 +13,11 @@ import psycopg
 import pytest
 from tests.postgres import Postgres
 
+from gatepost.store import indexing
 from gatepost.store.base import BaseStore
 from gatepost.store.postgres import PostgresStore
 from gatepost.store.sqlite import SqliteStore
+from gatepost.store.store import Arrival, Stored
 
 Opener = Callable[[], BaseStore]
 
@@ -65,11 +67,25 @@ def open_postgres(postgres_server: Postgres, empty_database: str) -> Iterator[Op
         yield open_again
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
+def open_behind(open_sqlite: Opener, monkeypatch: pytest.MonkeyPatch) -> Opener:
+    """SQLite under load: a batch is begun first, and its records are left out of the indexes until somebody asks."""
+    monkeypatch.setattr(indexing, "TOGETHER", 1)
+    monkeypatch.setattr(indexing, "QUIET", 1_000_000)
+    write = SqliteStore.write
+
+    def begin_and_commit(store: SqliteStore, batch: Sequence[Arrival]) -> list[Stored]:
+        commit = store.begin(batch)
+        return write(store, batch) if commit is None else commit()
+
+    monkeypatch.setattr(SqliteStore, "write", begin_and_commit)
+    return open_sqlite
+
+
+@pytest.fixture(params=["sqlite", "behind", "postgres"], ids=["sqlite", "behind", "postgresql"])
 def open_store(request: pytest.FixtureRequest) -> Opener:
     """Either of them."""
-    name = "open_sqlite" if request.param == "sqlite" else "open_postgres"
-    opener: Opener = request.getfixturevalue(name)
+    opener: Opener = request.getfixturevalue(f"open_{request.param}")
     return opener
 
 

@@ -86,8 +86,8 @@ def test_a_page_of_many_stretches_takes_few_questions(store: BaseStore) -> None:
         nonlocal read
         read += 1
 
-    event.listen(store._engine, "before_cursor_execute", count)
     with store.reading() as db:
+        event.listen(store._engine, "before_cursor_execute", count)
         assert len(merge(db, by_facet(1, 2, 3), [], RecordQuery(limit=30))) == 31
     event.remove(store._engine, "before_cursor_execute", count)
     assert read <= 3

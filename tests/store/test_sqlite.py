@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.store.conftest import Opener
@@ -20,9 +21,10 @@ from gatepost.wire import Problem
 __all__ = ["store"]
 
 
-@pytest.fixture
-def open_store(open_sqlite: Opener) -> Opener:
-    return open_sqlite
+@pytest.fixture(params=["sqlite", "behind"])
+def open_store(request: pytest.FixtureRequest) -> Opener:
+    opener: Opener = request.getfixturevalue(f"open_{request.param}")
+    return opener
 
 
 class TestSuite(StoreSuite):
@@ -71,10 +73,13 @@ def test_when_an_image_cannot_be_written_its_event_is_not_either(
 def test_a_crash_between_images_and_events_leaves_an_orphan_and_nothing_else(
     sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(*args: object) -> None:
+    add = sqlite._images.add
+
+    def die(*args: Any) -> None:
+        add(*args)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sqlite, "_account", die)
+    monkeypatch.setattr(sqlite._images, "add", die)
     with pytest.raises(KeyboardInterrupt):
         sqlite.write([arrival(record(1), image=JPEG)])
     monkeypatch.undo()
@@ -151,6 +156,7 @@ def test_readers_see_what_is_committed_while_others_write(sqlite: SqliteStore) -
 WRITER = """
 import sys
 from pathlib import Path
+from typing import Any
 from gatepost.store.sqlite import SqliteStore
 from tests.store.events import JPEG, arrival, record
 store = SqliteStore.open(Path(sys.argv[1]))
@@ -202,3 +208,54 @@ def test_ids_go_on_after_a_process_was_killed(open_store: Opener) -> None:
         highest = max(s.id for s in stored)
         store.close()
         store = open_store()
+
+
+def test_until_a_begun_batch_is_committed_nobody_sees_it_and_nobody_else_begins(open_sqlite: Opener) -> None:
+    sqlite = open_sqlite()
+    assert isinstance(sqlite, SqliteStore)
+    sqlite.ensure_terminal("SN-1", now_ms=0)
+    commit = sqlite.begin([arrival(record(n)) for n in range(3)])
+    assert commit is not None
+    assert sqlite.records(RecordQuery()).items == ()
+    assert sqlite.begin([arrival(record(9))]) is None
+    answers: list[bool] = []
+    thread = threading.Thread(
+        target=lambda: answers.extend(one.new for one in sqlite.write([arrival(record(9))]))
+    )
+    thread.start()  # it waits
+    assert [one.new for one in commit()] == [True] * 3
+    thread.join()
+    assert answers == [True]
+    assert len(sqlite.records(RecordQuery()).items) == 4
+
+
+def test_what_cannot_be_begun_leaves_nothing_behind_and_writing_it_says_why(open_sqlite: Opener) -> None:
+    sqlite = open_sqlite()
+    assert sqlite.begin([arrival(record(1))]) is None
+    with pytest.raises(LookupError, match="no terminal 1"):
+        sqlite.write([arrival(record(1))])
+    sqlite.ensure_terminal("SN-1", now_ms=0)
+    commit = sqlite.begin([arrival(record(1))])
+    assert commit is not None
+    assert commit()[0].new
+
+
+def test_to_begin_waits_for_no_other_process(open_sqlite: Opener, tmp_path: Path) -> None:
+    sqlite = open_sqlite()
+    sqlite.ensure_terminal("SN-1", now_ms=0)
+    other = connect(tmp_path / "data" / "gatepost.db")
+    other.execute("BEGIN IMMEDIATE")
+    assert sqlite.begin([arrival(record(1))]) is None
+    other.execute("ROLLBACK")
+    other.close()
+    assert sqlite.write([arrival(record(1))])[0].new
+
+
+def test_the_first_image_of_a_day_is_not_begun_for_a_file_has_to_be_made(open_sqlite: Opener) -> None:
+    sqlite = open_sqlite()
+    sqlite.ensure_terminal("SN-1", now_ms=0)
+    assert sqlite.begin([arrival(record(1), image=JPEG)]) is None
+    sqlite.write([arrival(record(1), image=JPEG)])
+    commit = sqlite.begin([arrival(record(2), image=JPEG)])
+    assert commit is not None
+    assert sqlite.image(commit()[0].id) == JPEG

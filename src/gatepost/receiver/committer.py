@@ -2,27 +2,31 @@
 
 Rules:
 
-* One thread owns the store's writing side. Whoever submits waits for the commit, and nothing is said to be
-  stored before it.
-* There is no timer that gathers a batch. While one batch is being synced the next one gathers by itself, and it
-  begins with the first turn of the loop that brings nothing more, or the eighth. Alone, a request waits for
-  nothing. Under load the batch grows until the commit costs next to nothing a request, and whoever parses and
-  whoever commits take turns instead of contending for the interpreter (``docs/decisions/ingest.md``).
+* Whoever submits waits for the commit, and nothing is said to be stored before it.
+* A batch is *begun* on the loop, where its events were parsed, and *committed* in a thread: what waits for the
+  disk holds nobody up, and the two seldom contend for the interpreter (``docs/decisions/ingest.md``). What cannot
+  be begun at once, because somebody else writes or a disk is slow, is written in the thread as a whole.
+* There is no timer that gathers a batch. While one batch is being committed the next one gathers by itself, and is
+  begun before those of the last one are answered. Alone, a request waits for nothing. Under load the batch grows
+  until the commit costs next to nothing a request.
 * The queue is bounded in events and in bytes. Beyond it, and while the store is away, ``StoreUnavailable`` at
   once: the terminal keeps its events on disk, which is a better place than our memory.
 * A batch that the store cannot take now fails for all who wait. A batch that fails for another reason is taken
   apart until the one event that it was is alone: that one fails, the others are stored.
 
-Flow: ``submit`` → queue → thread: ``once`` (take what is there, ``store.write``) → one callback on the loop that
-resolves every waiter of the batch.
+Flow: ``submit`` → queue → ``_start`` on the loop: ``store.begin`` → thread: ``once``: commit → ``_done`` on the loop:
+start the next one, and resolve every waiter of this one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
+from math import inf
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import structlog
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
     Settle = Callable[[Stored | None, Exception | None], None]
     Waiter = tuple[Arrival, Settle, int]
     """The last is its size."""
+    Commit = Callable[[], Sequence[Stored]]
+    Settled = list[tuple[Settle, Stored | None, Exception | None]]
 
 __all__ = ["Committer", "Writer"]
 
@@ -44,12 +50,18 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-_TURNS = 8
-"""Of the loop, at most, in which a batch gathers: a turn may take long for other reasons."""
+_SLOW_S = 0.01
+"""A batch that took longer to begin waited for a disk that is read from, and so did the loop..."""
+
+_REST_S = 1.0
+"""... which for so long leaves it to the thread, then."""
 
 
 class Writer(Protocol):
     """The side of a store that the committer drives."""
+
+    def begin(self, batch: Sequence[Arrival]) -> Commit | None:
+        """As :meth:`gatepost.store.store.Store.begin`."""
 
     def write(self, batch: Sequence[Arrival]) -> Sequence[Stored]:
         """Store a batch durably, or raise and store nothing of it."""
@@ -58,7 +70,7 @@ class Writer(Protocol):
 class Committer:
     """Shares commits among everyone who waits for one.
 
-    Made and used on one event loop; the store is written to in the committer's own thread only.
+    Made and used on one event loop; what blocks is done in the committer's own thread only.
     """
 
     def __init__(
@@ -69,13 +81,16 @@ class Committer:
         max_queue: int = 8192,
         max_queue_bytes: int = 64 * 1024 * 1024,
         on_commit: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``max_batch`` and ``max_queue`` count events, ``max_queue_bytes`` their images and originals.
 
         ``on_commit`` is called on the loop after each batch, once its waiters were told; it raises nothing.
+        ``monotonic`` answers seconds.
         """
         self._store = store
         self._on_commit = on_commit
+        self._monotonic = monotonic
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._max_queue_bytes = max_queue_bytes
@@ -83,15 +98,17 @@ class Committer:
         self._queue: deque[Waiter] = deque()
         self._errands: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._queue_bytes = 0
-        self._idle = True
-        self._turns = 0
-        """For how many turns of the loop the next batch has gathered; 0 while nothing does."""
-        self._gathered = 0
+        self._starting = False
+        """Whether the next turn of the loop looks for something to do."""
+        self._busy = False
+        """Whether the thread has something to do."""
+        self._rests_until = -inf
         self._closing = False
         self.commits = 0
         self.committed = 0
         self.failed = 0
-        self._wake = threading.Semaphore(0)
+        self._given: SimpleQueue[tuple[list[Waiter], Commit | None] | None] = SimpleQueue()
+        """What the thread is to do: commit this batch, or whatever there is to do."""
         self._thread = threading.Thread(target=self._run, name="gatepost-committer", daemon=True)
         self._thread.start()
 
@@ -113,8 +130,7 @@ class Committer:
         size = len(arrival.original) + (0 if arrival.image is None else len(arrival.image))
         self._queue_bytes += size
         self._queue.append((arrival, settle, size))
-        if self._idle and not self._turns:
-            self._gather()
+        self._start_soon()
 
     async def submit(self, arrival: Arrival) -> Stored:
         """Store an event; return when it is on disk. Raises like :meth:`enqueue` settles.
@@ -140,8 +156,7 @@ class Committer:
             raise StoreUnavailable("the receiver is stopping; try again later")
         future: asyncio.Future[T] = self._loop.create_future()
         self._errands.append((errand, future))
-        if self._idle and not self._turns:
-            self._gather()
+        self._start_soon()
         return await future
 
     async def close(self, *, timeout_s: float = 10.0) -> bool:
@@ -150,7 +165,7 @@ class Committer:
         False if that took longer than ``timeout_s``: whoever still waits then gets ``StoreUnavailable``.
         """
         self._closing = True
-        self._wake.release()
+        self._given.put(None)
         await self._loop.run_in_executor(None, self._thread.join, timeout_s)
         await asyncio.sleep(0)  # the last batch settles in a callback of the loop
         if not self._thread.is_alive():
@@ -163,73 +178,89 @@ class Committer:
 
     # On the loop.
 
-    def _gather(self) -> None:
-        """Let the loop turn once more, so that what comes in with this turn shares the commit."""
-        self._turns += 1
-        self._gathered = len(self._queue)
-        self._loop.call_soon(self._start)
+    def _start_soon(self) -> None:
+        """With the next turn of the loop, so that what comes in with this one shares the commit."""
+        if not self._busy and not self._starting:
+            self._starting = True
+            self._loop.call_soon(self._start)
 
     def _start(self) -> None:
-        """Wake the thread, unless the last turn of the loop brought more: then the next one may, too."""
-        if self._gathered < len(self._queue) < self._max_batch and self._turns < _TURNS:
-            self._gather()
+        """Give the thread what there is to do, unless it is at work."""
+        self._starting = False
+        if self._busy or self._closing or not (self._queue or self._errands):
             return
-        self._turns = 0
-        if self._idle and (self._queue or self._errands):
-            self._idle = False
-            self._wake.release()
+        self._busy = True
+        if self._errands:
+            self._given.put(None)
+        else:
+            batch = self._take()
+            self._given.put((batch, self._begin(batch)))
 
-    def _went_idle(self) -> None:
-        self._idle = True
-        if not self._turns:
-            self._gather()
+    def _begin(self, batch: list[Waiter]) -> Commit | None:
+        began = self._monotonic()
+        if began < self._rests_until:
+            return None
+        commit = self._store.begin([arrival for arrival, _, _ in batch])
+        now = self._monotonic()
+        if now - began > _SLOW_S:
+            self._rests_until = now + _REST_S
+        return commit
 
-    def _settle(self, settled: list[tuple[Settle, Stored | None, Exception | None]], size: int) -> None:
+    def _done(self, settled: Settled, size: int) -> None:
+        """The thread is done with a batch: first the next one, which is committed while this one is answered."""
+        self._busy = False
+        self._start()
         self._queue_bytes -= size
         for settle, stored, error in settled:
             try:
                 settle(stored, error)
             except Exception as defect:  # the others of the batch still have to hear of it
                 log.error("committer.settle_failed", kind=type(defect).__name__)
-        self._on_commit()
+        if settled:
+            self._on_commit()
 
     # In the thread.
 
     def _run(self) -> None:
         while True:
-            self._wake.acquire()
-            self.once()
-            while self._closing and self.once():
+            self.once(self._given.get())
+            while self._closing and self._given.empty() and self.once(None):
                 pass
-            if self._closing and not self._queue and not self._errands:
+            if self._closing and self._given.empty():
                 return
-            self._post(self._went_idle)
 
-    def once(self) -> bool:
-        """Run the errands and commit one batch; False if there was nothing to do. The thread's one step."""
-        errands, queue = self._errands, self._queue
-        if not errands and not queue:
-            return False
-        while errands:
-            errand, future = errands.popleft()
+    def once(self, given: tuple[list[Waiter], Commit | None] | None) -> bool:
+        """Commit the batch that is given, or run the errands and write one; False if there was nothing to do. The
+        thread's one step."""
+        if given is None:
+            if not self._errands and not self._queue:
+                return False
+            self._run_errands()
+            given = (self._take(), None)
+        batch, commit = given
+        settled: Settled = []
+        if batch:
+            self._write(batch, commit, settled)
+        self._post(self._done, settled, sum([size for _, _, size in batch]))
+        return True
+
+    def _take(self) -> list[Waiter]:
+        queue = self._queue
+        return [queue.popleft() for _ in range(min(len(queue), self._max_batch))]
+
+    def _run_errands(self) -> None:
+        while self._errands:
+            errand, future = self._errands.popleft()
             try:
                 result = errand()
             except Exception as error:
                 self._post(_resolve, future, None, error)
             else:
                 self._post(_resolve, future, result, None)
-        batch = [queue.popleft() for _ in range(min(len(queue), self._max_batch))]
-        if batch:
-            settled: list[tuple[Settle, Stored | None, Exception | None]] = []
-            self._write(batch, settled)
-            self._post(self._settle, settled, sum([size for _, _, size in batch]))
-        return True
 
-    def _write(
-        self, batch: list[Waiter], settled: list[tuple[Settle, Stored | None, Exception | None]]
-    ) -> None:
+    def _write(self, batch: list[Waiter], commit: Commit | None, settled: Settled) -> None:
         try:
-            rows = self._store.write([arrival for arrival, _, _ in batch])
+            rows = commit() if commit else self._store.write([arrival for arrival, _, _ in batch])
         except StoreError as error:
             self.failed += len(batch)
             log.warning("committer.batch_failed", events=len(batch), why=str(error))
@@ -237,8 +268,8 @@ class Committer:
         except Exception as error:
             if len(batch) > 1:
                 middle = len(batch) // 2
-                self._write(batch[:middle], settled)
-                self._write(batch[middle:], settled)
+                self._write(batch[:middle], None, settled)
+                self._write(batch[middle:], None, settled)
                 return
             self.failed += 1
             # The kind only: a database's message quotes the values, and those are people.

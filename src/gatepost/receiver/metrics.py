@@ -43,6 +43,7 @@ _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2
 
 
 class _Writer(Protocol):
+    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None: ...
     def write(self, batch: Sequence[Arrival]) -> list[Stored]: ...
 
 
@@ -52,6 +53,22 @@ class Measured:
     def __init__(self, store: _Writer, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
+
+    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
+        """As :meth:`gatepost.store.store.Store.begin`."""
+        began = time.perf_counter()
+        commit = self._store.begin(batch)
+        if commit is None:
+            return None
+        took = time.perf_counter() - began
+
+        def measured() -> list[Stored]:
+            began = time.perf_counter()
+            rows = commit()
+            self._metrics.committed(batch, rows, took + time.perf_counter() - began)
+            return rows
+
+        return measured
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
         """As :meth:`gatepost.store.store.Store.write`."""

@@ -36,6 +36,7 @@ from gatepost.store import migrate, schema
 from gatepost.store.base import unavailable
 from gatepost.store.facets import take_images_away
 from gatepost.store.images import DayFiles, day_name, sync_directory
+from gatepost.store.indexing import CATCH_UP_ALL
 from gatepost.store.source import Source, open_source
 
 __all__ = ["FORMAT", "Progress", "backup", "restore"]
@@ -314,6 +315,9 @@ def _load(
                 rows = [row for row in rows if row[0] not in _OF_ONE_DATABASE]
             _put_rows(db, what, piece["columns"], rows)
     migrate.upgrade(db)
+    db.execute(
+        text(CATCH_UP_ALL)
+    )  # PostgreSQL is never behind, and a store that is asked at once need not be
     if end["days_without_images"]:
         take_images_away(db, lambda c: c.image_day.in_(end["days_without_images"]))
     return counts

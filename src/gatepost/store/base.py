@@ -5,7 +5,7 @@ opens one of them and asks a function of ``queries``, ``registry`` or ``trouble`
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -52,6 +52,9 @@ class BaseStore(ABC):
         """``keys``: images are encrypted with; none: they are not."""
         self._engine = engine
         self._keys = keys or ImageKeys()
+
+    @abstractmethod
+    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None: ...
 
     @abstractmethod
     def write(self, batch: Sequence[Arrival]) -> list[Stored]: ...

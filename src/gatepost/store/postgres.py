@@ -14,7 +14,7 @@ what makes them unique, tables always in the same sequence, and a deadlock that 
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -116,6 +116,9 @@ class PostgresStore(BaseStore):
             self._engine.dispose()
 
     # Writing
+
+    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
+        return None
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
         stored: list[Stored] = []

@@ -53,13 +53,16 @@ __all__ = [
     "stats",
 ]
 
+# A record that is not in the indexes yet is somebody's too: see indexing.py.
+_WHOSE = func.coalesce(t.records.c.identity_id, t.records.c.unindexed_identity_id)
+
 _RECORD = (
     select(t.records, t.terminals.c.serial, *(c.label(f"person_{c.name}") for c in t.identities.c))
     .join(t.terminals, t.terminals.c.id == t.records.c.terminal_id)
     # Who was erased counts, and is nobody.
     .outerjoin(
         t.identities,
-        and_(t.identities.c.id == t.records.c.identity_id, t.identities.c.erased_at_ms.is_(None)),
+        and_(t.identities.c.id == _WHOSE, t.identities.c.erased_at_ms.is_(None)),
     )
 )
 

@@ -224,7 +224,8 @@ records = Table(
     Column("mask", BigInteger),
     Column("mode", BigInteger),
     Column("uuid", Text),
-    Column("facet_id", _Id, ForeignKey("facets.id"), nullable=False),
+    # SQLite leaves both empty until the record is in the indexes, and has them in the last two columns: indexing.py.
+    Column("facet_id", _Id, ForeignKey("facets.id")),
     Column("identity_id", _Id, ForeignKey("identities.id")),
     Column("image_day", Integer),
     Column("image_id", BigInteger),
@@ -232,10 +233,13 @@ records = Table(
     Column("peer", Text),
     Column("problems", Text),
     Column("original", LargeBinary),
+    Column("unindexed_facet_id", _Id),
+    Column("unindexed_identity_id", _Id),
     UniqueConstraint("terminal_id", "key"),
-    Index(None, "facet_id", "at_ms"),
-    Index(None, "terminal_id", "facet_id", "at_ms"),
 )
+_INDEXED = records.c.facet_id.is_not(None)
+Index(None, records.c.facet_id, records.c.at_ms, sqlite_where=_INDEXED)
+Index(None, records.c.terminal_id, records.c.facet_id, records.c.at_ms, sqlite_where=_INDEXED)
 # By person, with all that a filter or a day of attendance asks for: none of them has to look at the record.
 Index(
     "ix_records_person",

@@ -5,7 +5,8 @@ process out: see folder.py and images.py.
 
 One transaction per batch: insert the events, uncommitted, leaving out what is there already → write the images
 of the new ones → commit the images → commit the events. A crash between the two commits leaves images without
-an event, never an event without its image.
+an event, never an event without its image. :meth:`SqliteStore.begin` does the first of these steps, which waits for
+nobody; what it answers does the others.
 
 A batch is handed to SQLite in few large statements. Each statement gives up the interpreter's lock once, so a
 batch of single inserts would have to win it back from a busy event loop dozens of times
@@ -14,12 +15,13 @@ batch of single inserts would have to win it back from a busy event loop dozens 
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import structlog
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import QueuePool, StaticPool
@@ -31,11 +33,14 @@ from gatepost.store import migrate, upserts
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.checkpoint import Checkpointer
 from gatepost.store.images import DayFiles, sync_directory
+from gatepost.store.indexing import ANY_BEHIND, CATCH_UP, Indexing
 from gatepost.store.sealing import ImageKeys
 from gatepost.store.store import Arrival, Stored
 from gatepost.wire import Alarm, Record, User
 
 __all__ = ["SqliteStore", "connect", "read_engine", "write_engine", "sqlite_unavailable"]
+
+log = structlog.get_logger(__name__)
 
 _ID_BLOCK = 1024
 """How many ids are set aside at once: one more write per block keeps an id from ever being given twice."""
@@ -49,9 +54,12 @@ _USERS = 4096
 _CODES = 4096
 """Combinations of codes of which it is remembered what facet they are. Anything may be sent as a code."""
 
-_STATEMENTS = 5 * upserts.MAX_ROWS + 64
-"""That stay prepared: rows of three tables (of records with and without image), and of the tallies, in every number;
-and what else there is."""
+_STATEMENTS = 7 * upserts.MAX_ROWS + 64
+"""That stay prepared: rows of three tables (of records with and without image, in the indexes and not), and of the
+tallies, in every number; and what else there is."""
+
+_WAIT_MS = 10_000
+"""For another process that writes: a command beside the receiver."""
 
 _ALARM = upserts.alarm("sqlite")
 _PEER, _DISAGREEMENT = upserts.peer("sqlite"), upserts.disagreement("sqlite")
@@ -65,7 +73,8 @@ class SqliteStore(BaseStore):
         super().__init__(read_engine(folder / data.DATABASE), keys)
         self.folder = folder
         self._lock = lock
-        self._writing = threading.RLock()
+        self._writing = threading.Lock()
+        """Whoever holds it may write. It may be released in another thread than it was taken in."""
         self._closed = False
         self._db = connect(folder / data.DATABASE)
         self._changes = write_engine(self._db)
@@ -80,6 +89,7 @@ class SqliteStore(BaseStore):
         self._seen: dict[int, tuple[str | None, str | None]] = {}
         self._remembers = False
         self._remember()
+        self._indexing = Indexing(self._db)
         row = self._db.execute("SELECT value FROM meta WHERE name = 'reserved_ids'").fetchone()
         self._next_id = self._reserved = int(row[0]) if row else 1
 
@@ -110,6 +120,8 @@ class SqliteStore(BaseStore):
         with self._writing:
             if self._closed:
                 return
+            with suppress(StoreUnavailable):  # else whoever opens it next does
+                self._catch_up()
             self._closed = True
             self._checkpointer.close()
             self._images.close()
@@ -120,26 +132,77 @@ class SqliteStore(BaseStore):
 
     # Writing
 
+    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
+        if not batch or not self._writing.acquire(blocking=False):
+            return None
+        begun = None
+        try:
+            if self._is_ready(batch):
+                begun = self._begin(batch, wait_ms=0)
+        except Exception as error:
+            # Whoever writes it instead will find out what it is, event by event.
+            log.debug("store.not_begun", kind=type(error).__name__)
+            self._undo()
+        finally:
+            if begun is None:
+                self._writing.release()
+        return None if begun is None else partial(self._commit, begun)
+
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
         if not batch:
             return []
-        with self._writing:
-            with self._transaction():
-                stored = self._write(batch)
-            self._checkpointer.wrote(len(batch), self._db)
-        return stored
+        self._writing.acquire()
+        try:
+            with sqlite_unavailable(self.folder):
+                self._check_open()
+                begun = self._begin(batch, wait_ms=_WAIT_MS)
+        except BaseException:
+            self._undo()
+            self._writing.release()
+            raise
+        return self._commit(begun)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._writing, sqlite_unavailable(self.folder):
-            self._check_open()
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield
+    def _is_ready(self, batch: Sequence[Arrival]) -> bool:
+        """Whether nothing has to be read or made first that takes a while."""
+        if self._closed or not self._remembers:
+            return False
+        return all(arrival.image is None for arrival in batch) or self._images.has_open(_day(batch))
+
+    def _begin(self, batch: Sequence[Arrival], *, wait_ms: int) -> "_Begun":
+        if wait_ms != _WAIT_MS:
+            self._db.execute(f"PRAGMA busy_timeout = {wait_ms}")
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        finally:
+            if wait_ms != _WAIT_MS:
+                self._db.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
+        return self._insert_all(batch)
+
+    def _commit(self, begun: "_Begun") -> list[Stored]:
+        try:
+            with sqlite_unavailable(self.folder):
+                if begun.images:
+                    self._images.add(
+                        [
+                            (image_id, self._sealed_image(day, image_id, jpeg))
+                            for day, image_id, jpeg in begun.images
+                        ]
+                    )
+                catches_up = not begun.indexed and self._indexing.is_due(begun.records)
+                if catches_up:
+                    self._db.execute(CATCH_UP, (self._indexing.after,))
                 self._db.execute("COMMIT")
-            except BaseException:
-                self._undo()
-                raise
+            if begun.indexed or catches_up:
+                self._indexing.caught_up(begun.last_id)
+            else:
+                self._indexing.left_behind(begun.records)
+            self._checkpointer.wrote(len(begun.stored), self._db)
+        except BaseException:
+            self._undo()
+            raise
+        finally:
+            self._writing.release()
+        return begun.stored
 
     def _undo(self) -> None:
         """Forget what the failed transaction taught; ids that it took stay taken."""
@@ -149,8 +212,6 @@ class SqliteStore(BaseStore):
         self._images.close()
         self._reserved = self._next_id
         self._remembers = False
-        with suppress(sqlite3.Error):  # while the disk fails: then before the next batch
-            self._remember()
 
     def _remember(self) -> None:
         db = self._db
@@ -166,7 +227,7 @@ class SqliteStore(BaseStore):
             self._seen[number] = (model, dialect)
         self._remembers = True
 
-    def _write(self, batch: Sequence[Arrival]) -> list[Stored]:
+    def _insert_all(self, batch: Sequence[Arrival]) -> "_Begun":
         if not self._remembers:
             self._remember()
         a.check_terminals(batch, self._sites)
@@ -190,24 +251,29 @@ class SqliteStore(BaseStore):
                 steps += (number, *a.alarm_row(arrival, content), *places.get(number, (None, None)))
             else:
                 unknowns += (number, *self._sealed_quarantine(number, a.quarantine_row(arrival)))
+        count = len(plain) // _WIDTHS["plain"] + len(records) // _WIDTHS["records"]
+        indexed = not self._indexing.leaves_behind(count)
         known = {
-            *self._insert("plain", plain),
-            *self._insert("records", records),
+            *self._insert("plain", plain, indexed=indexed),
+            *self._insert("records", records, indexed=indexed),
             *self._insert("alarm_events", steps),
             *self._insert("quarantine", unknowns),
         }
-        pictures = [
-            (places[number][1], self._sealed_image(*places[number], arrival.image))
-            for number, arrival in enumerate(batch if places else (), first)
-            if number in places and number not in known and arrival.image is not None
-        ]
-        if pictures:
-            self._images.add(pictures)
         self._account(batch, first, known)
-        return [
-            Stored(True, number) if number not in known else Stored(False, self._existing(arrival))
-            for number, arrival in enumerate(batch, first)
-        ]
+        return _Begun(
+            stored=[
+                Stored(True, number) if number not in known else Stored(False, self._existing(arrival))
+                for number, arrival in enumerate(batch, first)
+            ],
+            images=[
+                (*places[number], arrival.image)
+                for number, arrival in enumerate(batch if places else (), first)
+                if number in places and number not in known and arrival.image is not None
+            ],
+            records=count,
+            indexed=indexed,
+            last_id=first + len(batch) - 1,
+        )
 
     def _record_row(self, arrival: Arrival, record: Record) -> tuple[Any, ...]:
         has_image = arrival.image is not None
@@ -234,7 +300,7 @@ class SqliteStore(BaseStore):
         self._users[id(user), site] = (user, identity)
         return identity
 
-    def _insert(self, table: str, values: Sequence[Any]) -> list[int]:
+    def _insert(self, table: str, values: Sequence[Any], *, indexed: bool = True) -> list[int]:
         """Insert rows, one behind the other, that are not there yet; answer the ids of the others, which were not
         given."""
         if not values:
@@ -242,7 +308,7 @@ class SqliteStore(BaseStore):
         db, width = self._db, _WIDTHS[table]
         before = db.total_changes
         for rows, part in upserts.in_steps(values, width):
-            db.execute(_insert(table, rows), part)
+            db.execute(_insert(table, rows, indexed), part)
         ids = values[::width]
         if db.total_changes - before == len(ids):
             return []
@@ -266,7 +332,7 @@ class SqliteStore(BaseStore):
         ]
         if not numbers:
             return {}
-        day = max(arrival.received_at_ms for arrival in batch) // a.DAY_MS
+        day = _day(batch)
         first = self._images.reserve(day, len(numbers))
         return {number: (day, image_id) for image_id, number in enumerate(numbers, first)}
 
@@ -337,11 +403,38 @@ class SqliteStore(BaseStore):
         with self._writing, unavailable():
             self._check_open()
             with self._changes.begin() as connection:
+                if self._indexing.behind:
+                    connection.exec_driver_sql(CATCH_UP, (self._indexing.after,))
                 yield connection
+            self._indexing.caught_up(self._next_id - 1)
             if forget:
                 self._remember()
 
     # Reading
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with super().reading() as connection:
+            if _any_behind(connection):
+                connection.rollback()
+                with self._writing, suppress(StoreUnavailable):  # a full disk: then without what is behind
+                    self._catch_up()
+                    _any_behind(connection)  # before anything else is written, it sees this moment
+            yield connection
+
+    def _catch_up(self) -> None:
+        with sqlite_unavailable(self.folder):
+            self._check_open()
+            if not self._indexing.behind:
+                return
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._db.execute(CATCH_UP, (self._indexing.after,))
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._undo()
+                raise
+        self._indexing.caught_up(self._next_id - 1)
 
     def horizon(self, db: Connection) -> int | None:
         return None  # one writer, which commits in the order of the ids that it gives
@@ -423,6 +516,28 @@ def _size(path: Path) -> int:
         return 0
 
 
+def _any_behind(connection: Connection) -> bool:
+    """Whether records are behind in what this connection sees, which from now on is one moment: see indexing.py."""
+    return bool(connection.exec_driver_sql(ANY_BEHIND).scalar())
+
+
+def _day(batch: Sequence[Arrival]) -> int:
+    """In which the images of a batch are put."""
+    return max(arrival.received_at_ms for arrival in batch) // a.DAY_MS
+
+
+class _Begun(NamedTuple):
+    """What is inserted, and not yet committed."""
+
+    stored: list[Stored]
+    images: list[tuple[int, int, bytes]]
+    """Day, id and JPEG."""
+    records: int
+    indexed: bool
+    """Whether they, and all before them, are in the indexes."""
+    last_id: int
+
+
 _TABLES = {a.RECORD: "records", a.ALARM: "alarm_events", a.UNKNOWN: "quarantine"}
 
 
@@ -434,16 +549,18 @@ _COLUMNS = {
     "quarantine": ("id", *a.QUARANTINE_COLUMNS),
 }
 _WIDTHS = {table: len(columns) for table, columns in _COLUMNS.items()}
+_UNINDEXED = {name: f"unindexed_{name}" for name in ("facet_id", "identity_id")}
 
 
 @cache
-def _insert(table: str, rows: int) -> str:
+def _insert(table: str, rows: int, indexed: bool) -> str:
     columns, into = _COLUMNS[table], "records" if table == "plain" else table
+    names = columns if indexed else [_UNINDEXED.get(name, name) for name in columns]
     row = f"({','.join('?' * len(columns))})"
     # OR FAIL: what fails is rolled back with the whole transaction, so SQLite need not keep a copy of each page for
     # a rollback of the statement alone; that took a third of the time.
     return (
-        f"INSERT OR FAIL INTO {into} ({', '.join(columns)}) VALUES {','.join([row] * rows)}"
+        f"INSERT OR FAIL INTO {into} ({', '.join(names)}) VALUES {','.join([row] * rows)}"
         " ON CONFLICT (terminal_id, key) DO NOTHING"
     )
 

@@ -15,7 +15,7 @@ Promises:
 Every method blocks, and may be called from any thread.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -125,6 +125,14 @@ class Leaving(Transactions, Protocol):
 
 class Store(Leaving, Protocol):
     """See the module."""
+
+    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
+        """Do the part of :meth:`write` that waits for nobody, and answer what does the rest, once, on any thread.
+
+        Until that has been called, nobody else can write. What it answers and raises is what :meth:`write` does.
+        ``None``: somebody writes already, or it cannot be done without waiting, or not at all; nothing was done
+        then, and :meth:`write` will wait, or say why. Raises nothing.
+        """
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
         """Store a batch in one transaction, and answer for each arrival, in order.
