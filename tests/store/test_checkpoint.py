@@ -16,6 +16,7 @@ def connect(tmp_path: Path) -> Callable[[], sqlite3.Connection]:
         db = sqlite3.connect(tmp_path / "x.db", isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA journal_mode = wal")
         db.execute("PRAGMA wal_autocheckpoint = 0")
+        db.execute("PRAGMA busy_timeout = 0")
         return db
 
     return open_it
@@ -85,7 +86,6 @@ def test_a_reader_in_the_way_does_not_hold_the_writer_up(
         checkpointer._begin_anew = True
         checkpointer.wrote(1, writer)
         fill(writer, 10)
-        assert writer.execute("PRAGMA busy_timeout").fetchone() == (10_000,)
     checkpointer.close()
 
 

@@ -40,14 +40,12 @@ class Checkpointer:
         self._thread.start()
 
     def wrote(self, events: int, writer: sqlite3.Connection) -> None:
-        """After each commit of the writer, outside of any transaction."""
+        """After each commit of the writer, outside of any transaction, on a connection that waits for nobody."""
         self._appended += _PAGES_A_BATCH + _PAGES_AN_EVENT * events
         if self._begin_anew:
             self._begin_anew = False
             with suppress(sqlite3.Error):  # a reader holds the log: at the next pass, then
-                writer.execute("PRAGMA busy_timeout = 0")
                 writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-            writer.execute("PRAGMA busy_timeout = 10000")
         if self._appended >= EVERY:
             self._appended = 0
             self._wake.set()

@@ -24,7 +24,9 @@ from gatepost.store.sealing import HEAD
 __all__ = ["DayFiles", "connect_day", "day_name", "sync_directory"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ROWS = (64, 16, 4, 1)
+_ROWS = 64
+"""Of one statement: each gives up the interpreter's lock once."""
+
 _JOURNAL = "truncate"
 
 
@@ -80,13 +82,11 @@ class DayFiles:
         if writer is None:
             raise StoreError("images are added to the day that was reserved from, and none was")
         writer.execute("BEGIN IMMEDIATE")
-        at = 0
-        while at < len(rows):
-            size = next(size for size in _ROWS if size <= len(rows) - at)
-            values = ",".join(["(?,?)"] * size)
-            flat = [value for row in rows[at : at + size] for value in row]
+        for at in range(0, len(rows), _ROWS):
+            part = rows[at : at + _ROWS]
+            values = ",".join(["(?,?)"] * len(part))
+            flat = [value for row in part for value in row]
             writer.execute(f"INSERT OR FAIL INTO images (id, data) VALUES {values}", flat)
-            at += size
         writer.execute("COMMIT")
 
     def put(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None:

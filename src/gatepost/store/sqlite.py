@@ -58,8 +58,7 @@ _STATEMENTS = 7 * upserts.MAX_ROWS + 64
 """That stay prepared: rows of three tables (of records with and without image, in the indexes and not), and of the
 tallies, in every number; and what else there is."""
 
-_WAIT_MS = 10_000
-"""For another process that writes: a command beside the receiver."""
+_PATIENCE_MS = 10_000
 
 _ALARM = upserts.alarm("sqlite")
 _PEER, _DISAGREEMENT = upserts.peer("sqlite"), upserts.disagreement("sqlite")
@@ -76,7 +75,7 @@ class SqliteStore(BaseStore):
         self._writing = threading.Lock()
         """Whoever holds it may write. It may be released in another thread than it was taken in."""
         self._closed = False
-        self._db = connect(folder / data.DATABASE)
+        self._db = connect(folder / data.DATABASE, patience_ms=0)
         self._changes = write_engine(self._db)
         self._checkpointer = Checkpointer(lambda: connect(folder / data.DATABASE))
         self._images = DayFiles(folder / data.IMAGES)
@@ -138,7 +137,7 @@ class SqliteStore(BaseStore):
         begun = None
         try:
             if self._is_ready(batch):
-                begun = self._begin(batch, wait_ms=0)
+                begun = self._begin(batch)
         except Exception as error:
             # Whoever writes it instead will find out what it is, event by event.
             log.debug("store.not_begun", kind=type(error).__name__)
@@ -155,7 +154,8 @@ class SqliteStore(BaseStore):
         try:
             with sqlite_unavailable(self.folder):
                 self._check_open()
-                begun = self._begin(batch, wait_ms=_WAIT_MS)
+                with self._patience():
+                    begun = self._begin(batch)
         except BaseException:
             self._undo()
             self._writing.release()
@@ -168,15 +168,18 @@ class SqliteStore(BaseStore):
             return False
         return all(arrival.image is None for arrival in batch) or self._images.has_open(_day(batch))
 
-    def _begin(self, batch: Sequence[Arrival], *, wait_ms: int) -> "_Begun":
-        if wait_ms != _WAIT_MS:
-            self._db.execute(f"PRAGMA busy_timeout = {wait_ms}")
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-        finally:
-            if wait_ms != _WAIT_MS:
-                self._db.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
+    def _begin(self, batch: Sequence[Arrival]) -> "_Begun":
+        self._db.execute("BEGIN IMMEDIATE")
         return self._insert_all(batch)
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        """Wait for another process that writes, a command beside the receiver; else that is an error at once."""
+        self._db.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+        try:
+            yield
+        finally:
+            self._db.execute("PRAGMA busy_timeout = 0")
 
     def _commit(self, begun: "_Begun") -> list[Stored]:
         try:
@@ -402,7 +405,7 @@ class SqliteStore(BaseStore):
     def changing(self, *, forget: bool = True) -> Iterator[Connection]:
         with self._writing, unavailable():
             self._check_open()
-            with self._changes.begin() as connection:
+            with self._patience(), self._changes.begin() as connection:
                 if self._indexing.behind:
                     connection.exec_driver_sql(CATCH_UP, (self._indexing.after,))
                 yield connection
@@ -428,7 +431,8 @@ class SqliteStore(BaseStore):
             if not self._indexing.behind:
                 return
             try:
-                self._db.execute("BEGIN IMMEDIATE")
+                with self._patience():
+                    self._db.execute("BEGIN IMMEDIATE")
                 self._db.execute(CATCH_UP, (self._indexing.after,))
                 self._db.execute("COMMIT")
             except BaseException:
@@ -481,14 +485,14 @@ class SqliteStore(BaseStore):
                 self._db.execute("PRAGMA busy_timeout = 200")
                 busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             finally:
-                self._db.execute("PRAGMA busy_timeout = 10000")
+                self._db.execute("PRAGMA busy_timeout = 0")
         return not busy
 
     def forget_people(self) -> None:
         # Not only what is ours: a connection keeps pages, and its prepared statements the values they last had.
         with self._writing, sqlite_unavailable(self.folder):
             self._check_open()
-            fresh, old = connect(self.folder / data.DATABASE), self._db
+            fresh, old = connect(self.folder / data.DATABASE, patience_ms=0), self._db
             self._changes.dispose()
             self._db, self._changes = fresh, write_engine(fresh)
             old.close()
@@ -581,7 +585,7 @@ def sqlite_unavailable(folder: Path) -> Iterator[None]:
         raise StoreUnavailable(f"the store in {folder} cannot be used now: {error}") from error
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, patience_ms: int = _PATIENCE_MS) -> sqlite3.Connection:
     """A connection that writes, and syncs before it answers."""
     db = sqlite3.connect(
         path, timeout=10.0, isolation_level=None, check_same_thread=False, cached_statements=_STATEMENTS
@@ -602,6 +606,7 @@ def connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA secure_delete = ON")
         # Only in case that nobody else does it: see checkpoint.py.
         db.execute("PRAGMA wal_autocheckpoint = 65536")
+        db.execute(f"PRAGMA busy_timeout = {patience_ms}")
     except BaseException:
         db.close()
         raise
