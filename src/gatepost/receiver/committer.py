@@ -210,6 +210,8 @@ class Committer:
         """The thread is done with a batch: first the next one, which is committed while this one is answered."""
         self._busy = False
         self._start()
+        if self._busy:
+            time.sleep(0)  # lets go of the interpreter's lock: the thread begins before the answers, not after them
         self._queue_bytes -= size
         for settle, stored, error in settled:
             try:

@@ -19,8 +19,8 @@ import sqlite3
 
 __all__ = ["ANY_BEHIND", "BEHIND", "CATCH_UP", "CATCH_UP_ALL", "QUIET", "TOGETHER", "Indexing"]
 
-BEHIND = 8192
-"""Records that may be behind: to catch up with so many holds the writer up for some 20 ms."""
+BEHIND = 16384
+"""Records that may be behind: to catch up with so many holds the writer up for some 40 ms."""
 
 TOGETHER = 16
 """Records of one batch from which on they are left behind: that much is load. Fewer are indexed with their commit."""
