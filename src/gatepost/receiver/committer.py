@@ -211,7 +211,9 @@ class Committer:
         self._busy = False
         self._start()
         if self._busy:
-            time.sleep(0)  # lets go of the interpreter's lock: the thread begins before the answers, not after them
+            time.sleep(
+                0
+            )  # lets go of the interpreter's lock: the thread begins before the answers, not after them
         self._queue_bytes -= size
         for settle, stored, error in settled:
             try:

@@ -1,7 +1,9 @@
 """The store in PostgreSQL: several processes of the receiver at once.
 
 A batch is one transaction and three round trips: begin and learn the transaction's number → insert, each table
-and its images in one statement → count and commit.
+and its images in one statement → count and commit. What can be worked out before the first of them,
+:meth:`PostgresStore.begin` does; and where all turns out as it mostly does, records that are all new, it is one round
+trip: the server itself sees to it that nothing else is committed.
 
 **Ids.** ``id = (transaction number + offset) * 4096 + place in the batch``. So ids grow in the order in which
 transactions *began*, and everything below the number of the oldest running one is settled: committed, or never
@@ -16,11 +18,13 @@ what makes them unique, tables always in the same sequence, and a deadlock that 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import psycopg
+import structlog
 from psycopg import errors as pg
-from sqlalchemy import Column, create_engine, delete, event, func, select, text, tuple_, update
+from sqlalchemy import Column, Integer, create_engine, delete, event, func, select, text, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import OperationalError
@@ -37,6 +41,8 @@ from gatepost.wire import Alarm, Record
 
 __all__ = ["MAX_BATCH", "PostgresStore"]
 
+log = structlog.get_logger(__name__)
+
 MAX_BATCH = 4096
 """Events of one transaction; a longer batch becomes several."""
 
@@ -47,6 +53,11 @@ _MIGRATING = 0x6761
 """Class of the advisory lock that keeps two receivers from migrating at once."""
 
 _TRIES = 4
+
+_STEPS = 16
+"""Batches that are written step by step after one that was not as they mostly are: when a terminal sends again what it
+has sent before, the next ones are no better."""
+
 _ALARM = upserts.alarm("postgresql")
 _PEER, _DISAGREEMENT = upserts.peer("postgresql"), upserts.disagreement("postgresql")
 _TRIM_DISAGREEMENTS = upserts.trim_disagreements("postgresql")
@@ -54,10 +65,10 @@ _HORIZON = text(
     "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
     " + (SELECT value::bigint FROM meta WHERE name = 'id_offset')) * 4096"
 )
-_BEGIN = (
-    "SELECT (pg_current_xact_id()::text::bigint + (SELECT value::bigint FROM meta WHERE name = 'id_offset')) * 4096,"
-    " (SELECT value FROM meta WHERE name = 'changes')"
+_FIRST = (
+    "(pg_current_xact_id()::text::bigint + (SELECT value::bigint FROM meta WHERE name = 'id_offset')) * 4096"
 )
+_BEGIN = f"SELECT {_FIRST}, (SELECT value FROM meta WHERE name = 'changes')"
 
 
 class PostgresStore(BaseStore):
@@ -69,10 +80,13 @@ class PostgresStore(BaseStore):
         super().__init__(engine, keys)
         self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._where = where(url)
-        self._writing = threading.RLock()
+        self._writing = threading.Lock()
+        """Whoever holds it may write. It may be released in another thread than it was taken in."""
         self._closed = False
         self._connection: psycopg.Connection[Any] | None = None
         self._changes = ""
+        self._step_by_step = 0
+        """For so many batches it is not tried in one round trip."""
         self._facets: dict[a.Facet, int] = {}
         self._people = a.People()
         self._identities: dict[a.Person, int] = {}
@@ -118,31 +132,52 @@ class PostgresStore(BaseStore):
     # Writing
 
     def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
-        return None
+        if not 0 < len(batch) <= MAX_BATCH or not self._writing.acquire(blocking=False):
+            return None
+        worked_out = None
+        try:
+            if self._connection is not None and self._changes and self._is_known(batch):
+                worked_out = self._work_out(batch)
+        except Exception as error:
+            # Whoever writes it instead will find out what it is, event by event.
+            log.debug("store.not_begun", kind=type(error).__name__)
+            self._changes = ""
+        finally:
+            if worked_out is None:
+                self._writing.release()
+        return None if worked_out is None else partial(self._commit, batch, worked_out)
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
         stored: list[Stored] = []
         for start in range(0, len(batch), MAX_BATCH):
-            stored += self._write_in_turn(batch[start : start + MAX_BATCH])
+            with self._writing:
+                stored += self._write_in_turn(batch[start : start + MAX_BATCH])
         return stored
 
-    def _write_in_turn(self, batch: Sequence[Arrival]) -> list[Stored]:
-        with self._writing:
-            for attempt in range(_TRIES):
-                try:
-                    return self._write(self._connect(), batch)
-                except (pg.DeadlockDetected, pg.SerializationFailure, pg.ForeignKeyViolation) as error:
-                    # A person erased, or a site changed, by another process: what was remembered is stale.
-                    self._abort()
-                    if attempt == _TRIES - 1:
-                        raise StoreUnavailable(f"{self._where} is too busy: {short(error)}") from error
-                except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
-                    self._drop()
-                    raise StoreUnavailable(f"{self._where} cannot be used now: {short(error)}") from error
-                except BaseException:
-                    self._abort()
-                    raise
-            raise AssertionError
+    def _commit(self, batch: Sequence[Arrival], worked_out: "_WorkedOut") -> list[Stored]:
+        try:
+            return self._write_in_turn(batch, worked_out)
+        finally:
+            self._writing.release()
+
+    def _write_in_turn(
+        self, batch: Sequence[Arrival], worked_out: "_WorkedOut | None" = None
+    ) -> list[Stored]:
+        for attempt in range(_TRIES):
+            try:
+                return self._write(self._connect(), batch, worked_out)
+            except (pg.DeadlockDetected, pg.SerializationFailure, pg.ForeignKeyViolation) as error:
+                # A person erased, or a site changed, by another process: what was remembered is stale.
+                self._abort()
+                if attempt == _TRIES - 1:
+                    raise StoreUnavailable(f"{self._where} is too busy: {short(error)}") from error
+            except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
+                self._drop()
+                raise StoreUnavailable(f"{self._where} cannot be used now: {short(error)}") from error
+            except BaseException:
+                self._abort()
+                raise
+        raise AssertionError
 
     def _connect(self) -> psycopg.Connection[Any]:
         if self._closed:
@@ -175,35 +210,38 @@ class PostgresStore(BaseStore):
             except psycopg.Error:
                 self._drop()
 
-    def _write(self, db: psycopg.Connection[Any], batch: Sequence[Arrival]) -> list[Stored]:
+    def _write(
+        self, db: psycopg.Connection[Any], batch: Sequence[Arrival], worked_out: "_WorkedOut | None"
+    ) -> list[Stored]:
+        if worked_out is not None and worked_out.usual:
+            if not self._step_by_step:
+                try:
+                    return self._write_at_once(db, batch, worked_out)
+                except pg.DivisionByZero:  # not all are new, or what is remembered is stale
+                    db.rollback()
+                    self._step_by_step = _STEPS
+            self._step_by_step -= 1
         with db.pipeline():
             db.execute("BEGIN")
             cursor = db.execute(_BEGIN)
         first, changes = cursor.fetchone() or (0, "")
         if changes != self._changes:
             self._remember(db)
-            self._changes = changes
-        a.check_terminals(batch, self._sites)
-        known = self._insert(db, batch, first, self._resolve(db, batch))
+            self._changes, worked_out = changes, None
+        if worked_out is None:
+            a.check_terminals(batch, self._sites)
+            self._make_known(db, batch)
+            worked_out = self._work_out(batch)
+        known = self._insert(db, worked_out, first, len(batch))
         ids = range(first, first + len(batch))
         fresh = [number not in known for number in ids]
-        lessons = a.learn(batch, peers=self._peers, seen=self._seen)
+        tallies = worked_out.tallies
+        if known:  # it was worked out as if all were new
+            tallies = _tallies(batch, fresh, self.writer)
         with db.pipeline():
             for alarm in a.merge_alarms(batch, ids, fresh):
                 db.execute(_ALARM, alarm)
-            for peer in sorted(lessons.peers):
-                db.execute(_PEER, peer)
-            for disagreement in sorted(lessons.disagreements):
-                db.execute(_DISAGREEMENT, disagreement)
-            for terminal_id in sorted({row[0] for row in lessons.disagreements}):
-                db.execute(_TRIM_DISAGREEMENTS, (terminal_id, terminal_id))
-            if len(self._peers) > upserts.MAX_PEERS:
-                db.execute(upserts.trim_peers())
-                self._changes = ""  # what is left is read at the next batch
-            for seen in sorted(lessons.seen, key=lambda row: row[2]):
-                db.execute("UPDATE terminals SET model = %s, dialect = %s WHERE id = %s", seen)
-            tallies = [tally.row(number, self.writer) for number, tally in a.add_up(batch, fresh).items()]
-            db.execute(_TALLIES, _arrays(_TALLY, tallies))
+            self._account(db, worked_out.lessons, tallies)
             again = self._existing(db, [x for x, new in zip(batch, fresh, strict=True) if not new])
             db.execute("COMMIT")
         existing = {(row[0], bytes(row[1])): row[2] for cursor in again for row in cursor}
@@ -211,6 +249,37 @@ class PostgresStore(BaseStore):
             Stored(True, number) if new else Stored(False, existing[arrival.terminal_id, arrival.key])
             for number, new, arrival in zip(ids, fresh, batch, strict=True)
         ]
+
+    def _write_at_once(
+        self, db: psycopg.Connection[Any], batch: Sequence[Arrival], worked_out: "_WorkedOut"
+    ) -> list[Stored]:
+        """Raises ``DivisionByZero``, by which the server refuses to go on, where it is not as it mostly is."""
+        places, arrays = worked_out.tables["records"]
+        pictures = worked_out.pictures
+        images = _arrays(_PICTURE_IN_PLACE, [(day, place, jpeg) for place, (day, jpeg) in pictures.items()])
+        values = [array(_PLACE, places), *arrays, *images, len(batch), self._changes]
+        with db.pipeline():
+            db.execute("BEGIN")
+            cursor = db.execute(_AT_ONCE[bool(images)], values)
+            self._account(db, worked_out.lessons, worked_out.tallies)
+            db.execute("COMMIT")
+        (first, _) = cursor.fetchone() or (0, 0)
+        return [Stored(True, number) for number in range(first, first + len(batch))]
+
+    def _account(self, db: psycopg.Connection[Any], lessons: a.Lessons, tallies: Sequence[Array]) -> None:
+        """Count, and note what the batch taught about the terminals."""
+        for peer in sorted(lessons.peers):
+            db.execute(_PEER, peer)
+        for disagreement in sorted(lessons.disagreements):
+            db.execute(_DISAGREEMENT, disagreement)
+        for terminal_id in sorted({row[0] for row in lessons.disagreements}):
+            db.execute(_TRIM_DISAGREEMENTS, (terminal_id, terminal_id))
+        if len(self._peers) > upserts.MAX_PEERS:
+            db.execute(upserts.trim_peers())
+            self._changes = ""  # what is left is read at the next batch
+        for seen in sorted(lessons.seen, key=lambda row: row[2]):
+            db.execute("UPDATE terminals SET model = %s, dialect = %s WHERE id = %s", seen)
+        db.execute(_TALLIES, tallies)
 
     def _remember(self, db: psycopg.Connection[Any]) -> None:
         self._identities.clear()
@@ -225,29 +294,33 @@ class PostgresStore(BaseStore):
             self._sites[number] = site
             self._seen[number] = (model, dialect)
 
-    def _resolve(
-        self, db: psycopg.Connection[Any], batch: Sequence[Arrival]
-    ) -> dict[int, tuple[int, int | None]]:
-        """The facet and the identity of each record, by its index; made where they are new."""
-        facets: dict[int, a.Facet] = {}
-        people: dict[int, a.Person | None] = {}
-        identities: dict[a.Person, int] = {}
+    def _is_known(self, batch: Sequence[Arrival]) -> bool:
+        """Whether there is a row already for whatever the records of a batch refer to."""
+        for arrival in batch:
+            site, record = self._sites[arrival.terminal_id], arrival.event
+            if isinstance(record, Record):
+                who = self._people.person(record.user, site)
+                if who is not None and who not in self._identities:
+                    return False
+                if a.facet(record, arrival.image is not None) not in self._facets:
+                    return False
+        return True
+
+    def _make_known(self, db: psycopg.Connection[Any], batch: Sequence[Arrival]) -> None:
+        """Make the facets and identities that are new; all that the batch refers to is remembered then."""
+        if len(self._identities) > _CACHE:
+            self._identities.clear()
+        facets: set[a.Facet] = set()
         first_seen: dict[a.Person, int] = {}
-        for index, arrival in enumerate(batch):
+        for arrival in batch:
             record = arrival.event
             if isinstance(record, Record):
-                facets[index] = a.facet(record, arrival.image is not None)
-                who = people[index] = self._people.person(record.user, self._sites[arrival.terminal_id])
-                if who in self._identities:
-                    identities[who] = self._identities[who]
-                elif who is not None:
+                facets.add(a.facet(record, arrival.image is not None))
+                who = self._people.person(record.user, self._sites[arrival.terminal_id])
+                if who is not None and who not in self._identities:
                     first_seen.setdefault(who, arrival.received_at_ms)
-        self._make_facets(db, sorted(set(facets.values()) - self._facets.keys()))
-        identities |= self._make_identities(db, first_seen)
-        return {
-            index: (self._facets[facet], None if who is None else identities[who])
-            for (index, facet), who in zip(facets.items(), people.values(), strict=True)
-        }
+        self._make_facets(db, sorted(facets - self._facets.keys()))
+        self._make_identities(db, first_seen)
 
     def _make_facets(self, db: psycopg.Connection[Any], facets: Sequence[a.Facet]) -> None:
         for facet in facets:
@@ -263,11 +336,9 @@ class PostgresStore(BaseStore):
             ).fetchone()
             self._facets[facet] = row[0] if row else 0
 
-    def _make_identities(
-        self, db: psycopg.Connection[Any], first_seen: dict[a.Person, int]
-    ) -> dict[a.Person, int]:
+    def _make_identities(self, db: psycopg.Connection[Any], first_seen: dict[a.Person, int]) -> None:
         if not first_seen:
-            return {}
+            return
         digests = {a.person_digest(who): who for who in first_seen}
         marks = ", ".join(["%s"] * (len(next(iter(first_seen))) + 2))
         with db.pipeline():
@@ -279,52 +350,92 @@ class PostgresStore(BaseStore):
                     (digest, *who, first_seen[who]),
                 )
             found = db.execute("SELECT digest, id FROM identities WHERE digest = ANY(%b)", (list(digests),))
-        made = {digests[bytes(digest)]: number for digest, number in found}
-        if len(self._identities) + len(made) > _CACHE:
-            self._identities.clear()
-        self._identities |= made
-        return made
+        self._identities |= {digests[bytes(digest)]: number for digest, number in found}
 
-    def _insert(
-        self,
-        db: psycopg.Connection[Any],
-        batch: Sequence[Arrival],
-        first: int,
-        found: dict[int, tuple[int, int | None]],
-    ) -> set[int]:
-        """Insert what is not there yet, images included; answer the ids of the others, which were not given."""
-        rows: dict[str, list[tuple[Any, ...]]] = {"records": [], "alarm_events": [], "quarantine": []}
-        pictures: dict[str, list[tuple[int, int, bytes]]] = {"records": [], "alarm_events": []}
-        for index, arrival in enumerate(batch):
-            number, content = first + index, arrival.event
+    def _work_out(self, batch: Sequence[Arrival]) -> "_WorkedOut":
+        """What can be worked out without asking the server: all but the ids. Everything referred to is known."""
+        rows: dict[str, list[tuple[int, tuple[Any, ...]]]] = {"records": [], "alarm_events": []}
+        pictures: dict[int, tuple[int, bytes]] = {}
+        quarantined: list[tuple[int, tuple[Any, ...]]] = []
+        for place, arrival in enumerate(batch):
+            content = arrival.event
             if isinstance(content, Record):
-                table, row = "records", a.record_row(arrival, content, *found[index])
+                who = self._people.person(content.user, self._sites[arrival.terminal_id])
+                facet = self._facets[a.facet(content, arrival.image is not None)]
+                table, row = (
+                    "records",
+                    a.record_row(arrival, content, facet, None if who is None else self._identities[who]),
+                )
             elif isinstance(content, Alarm):
                 table, row = "alarm_events", a.alarm_row(arrival, content)
             else:
-                sealed = self._sealed_quarantine(number, a.quarantine_row(arrival))
-                rows["quarantine"].append((number, *sealed))
+                quarantined.append((place, a.quarantine_row(arrival)))
                 continue
-            if arrival.image is None:
-                rows[table].append((number, *row, None, None))
-            else:
+            day = None
+            if arrival.image is not None:
                 day = arrival.received_at_ms // a.DAY_MS
-                rows[table].append((number, *row, day, number))
-                pictures[table].append((day, number, self._sealed_image(day, number, arrival.image)))
+                pictures[place] = (day, arrival.image)
+            rows[table].append((place, (*row, day)))
+        tables = {}
+        for table, arriving in rows.items():
+            if arriving:
+                # Sorted by terminal and key, the same way in every process: no deadlock among them.
+                arriving.sort(key=_terminal_and_key)
+                columns = _COLUMNS[table][1:-1]
+                tables[table] = (
+                    [place for place, _ in arriving],
+                    _arrays(columns, [row for _, row in arriving]),
+                )
+        quarantined.sort(key=_terminal_and_key)
+        fresh = [True] * len(batch)
+        return _WorkedOut(
+            tables=tables,
+            pictures=pictures,
+            quarantined=quarantined,
+            usual=bool(rows["records"])
+            and not (rows["alarm_events"] or quarantined)
+            and not (pictures and self._keys),  # what a picture is encrypted with says where it is
+            tallies=_tallies(batch, fresh, self.writer),
+            lessons=a.learn(batch, peers=self._peers, seen=self._seen),
+        )
+
+    def _insert(
+        self, db: psycopg.Connection[Any], worked_out: "_WorkedOut", first: int, count: int
+    ) -> set[int]:
+        """Insert what is not there yet, images included; answer the ids of the others, which were not given."""
         cursors = []
+        pictures = worked_out.pictures
         with db.pipeline():
-            for table, arriving in rows.items():
-                if arriving:
-                    # Sorted by terminal and key, the same way in every process: no deadlock among them.
-                    arriving.sort(key=lambda row: row[1:3])
-                    images = _arrays(_PICTURE, pictures.get(table, ()))
-                    cursors.append(
-                        db.execute(_INSERTS[table, bool(images)], _arrays(_COLUMNS[table], arriving) + images)
-                    )
+            for table, (places, arrays) in worked_out.tables.items():
+                id_column, image_column = _COLUMNS[table][0], _COLUMNS[table][-1]
+                values = [array(id_column, [first + place for place in places]), *arrays]
+                values.append(
+                    array(image_column, [first + place if place in pictures else None for place in places])
+                )
+                images = _arrays(
+                    _PICTURE,
+                    [
+                        (pictures[place][0], first + place, self._sealed(first + place, *pictures[place]))
+                        for place in places
+                        if place in pictures
+                    ],
+                )
+                cursors.append(db.execute(_INSERTS[table, bool(images)], values + images))
+            if worked_out.quarantined:
+                kept = [
+                    (first + place, *self._sealed_quarantine(first + place, row))
+                    for place, row in worked_out.quarantined
+                ]
+                cursors.append(
+                    db.execute(_INSERTS["quarantine", False], _arrays(_COLUMNS["quarantine"], kept))
+                )
         given = {row[0] for cursor in cursors for row in cursor}
-        if len(given) == len(batch):
+        if len(given) == count:
             return set()
-        return set(range(first, first + len(batch))) - given
+        return set(range(first, first + count)) - given
+
+    def _sealed(self, number: int, day: int, jpeg: bytes) -> bytes:
+        return self._sealed_image(day, number, jpeg)
 
     def _existing(
         self, db: psycopg.Connection[Any], duplicates: Sequence[Arrival]
@@ -439,6 +550,29 @@ def _interpreted(connection: Any, _: Any) -> None:
     connection.commit()
 
 
+class _WorkedOut(NamedTuple):
+    """A batch, worked out as far as that goes without its ids. A place is an event's in the batch."""
+
+    tables: dict[str, tuple[list[int], list[Array]]]
+    """Places, and every column but the first and the last, which are ids."""
+    pictures: dict[int, tuple[int, bytes]]
+    """Day and JPEG, by place."""
+    quarantined: list[tuple[int, tuple[Any, ...]]]
+    usual: bool
+    """Whether it can be written in one round trip: nothing but records, whose ids nobody has to know before."""
+    tallies: list[Array]
+    """If every event is new."""
+    lessons: a.Lessons
+
+
+def _terminal_and_key(row: tuple[int, tuple[Any, ...]]) -> tuple[Any, ...]:
+    return row[1][:2]
+
+
+def _tallies(batch: Sequence[Arrival], fresh: Sequence[bool], writer: int) -> list[Array]:
+    return _arrays(_TALLY, [tally.row(number, writer) for number, tally in a.add_up(batch, fresh).items()])
+
+
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
 
 
@@ -451,6 +585,8 @@ _COLUMNS = {
     )
 }
 _PICTURE = list(schema.images.c)
+_PLACE = Column("place", Integer)
+_PICTURE_IN_PLACE = [schema.images.c.day, _PLACE, schema.images.c.data]
 _TALLY = [schema.tallies.c[name] for name in a.TALLY_COLUMNS]
 
 
@@ -476,6 +612,29 @@ def _inserts() -> dict[tuple[str, bool], str]:
     return found
 
 
+def _at_once(*, images: bool) -> str:
+    """Insert records by their places, and answer the id of the place 0. It divides by zero, so that the transaction
+    ends, unless as many are inserted as it is told, and what was remembered is not stale."""
+    columns = _COLUMNS["records"]
+    given = [_PLACE, *columns[1:-1]]
+    names = ", ".join(f'"{column.name}"' for column in columns)
+    values = ", ".join(f'given."{column.name}"' for column in columns[1:-1])
+    pictures = (
+        ", pictures AS (INSERT INTO images (day, id, data) SELECT picture.day, first.id + picture.place, picture.data"
+        " FROM unnest(%b::int[], %b::int[], %b::bytea[]) AS picture(day, place, data), first)"
+    )
+    return (
+        f"WITH first AS (SELECT {_FIRST} AS id),"
+        f" new AS (INSERT INTO records ({names}) SELECT first.id + given.place, {values},"
+        " CASE WHEN given.image_day IS NOT NULL THEN first.id + given.place END"
+        f" FROM ({_unnest(given)}) AS given({', '.join(column.name for column in given)}), first"
+        " ON CONFLICT (terminal_id, key) DO NOTHING RETURNING id)"
+        f"{pictures if images else ''}"
+        " SELECT first.id, 1 / (CASE WHEN (SELECT count(*) FROM new) = %s"
+        " AND (SELECT value FROM meta WHERE name = 'changes') = %s THEN 1 ELSE 0 END) FROM first"
+    )
+
+
 def _unnest(columns: Sequence[Column[Any]]) -> str:
     """A query that answers rows out of one array a column: short, whatever their number, so that it stays prepared."""
     types = [column.type.compile(dialect=_DIALECT) for column in columns]
@@ -483,4 +642,5 @@ def _unnest(columns: Sequence[Column[Any]]) -> str:
 
 
 _INSERTS = _inserts()
+_AT_ONCE = {images: _at_once(images=images) for images in (False, True)}
 _TALLIES = upserts.tally("postgresql", source=_unnest(_TALLY))
