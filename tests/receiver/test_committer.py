@@ -119,6 +119,39 @@ async def test_after_a_batch_that_was_slow_to_begin_the_thread_does_all_of_it_fo
     await committer.close()
 
 
+class WorksOnTwo(Gate):
+    """A store that begins a batch while another one is being committed."""
+
+    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]]:
+        self.taken.append(len(batch))
+        return lambda: self.write(batch)
+
+
+async def test_the_next_batch_is_begun_ahead_when_half_of_those_under_way_wait_for_it(tmp_path: Path) -> None:
+    gate = WorksOnTwo(tmp_path / "data")
+    committer = Committer(gate)
+    await asyncio.gather(*(committer.submit(gate.arrival(f"a-{n}")) for n in range(4)))
+    gate.entered.clear()
+    gate.open.clear()
+    waiting = [asyncio.create_task(committer.submit(gate.arrival(f"b-{n}"))) for n in range(4)]
+    await started(gate)
+    assert gate.taken == [4, 4]
+    begun = []
+    for number in range(12):
+        waiting.append(asyncio.create_task(committer.submit(gate.arrival(f"c-{number}"))))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        begun.append(gate.taken[2:])
+    # 8 are under way; one more ahead is enough.
+    assert begun == [[]] * 3 + [[4]] * 9
+    gate.open.set()
+    await asyncio.gather(*waiting)
+    assert gate.batches == [4, 4, 4, 8]
+    assert await committer.close()
+    assert len(gate.uuids()) == 20
+    gate.store.close()
+
+
 async def test_what_comes_during_a_commit_gathers_for_the_next(gate: Gate) -> None:
     committer = Committer(gate)
     gate.open.clear()

@@ -67,18 +67,30 @@ def open_postgres(postgres_server: Postgres, empty_database: str) -> Iterator[Op
         yield open_again
 
 
+def begin_first(kind: type[BaseStore], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every batch be begun and then committed, where that can be, as the receiver does."""
+    write = kind.write
+
+    def begin_and_commit(store: BaseStore, batch: Sequence[Arrival]) -> list[Stored]:
+        commit = store.begin(batch)
+        return write(store, batch) if commit is None else commit()
+
+    monkeypatch.setattr(kind, "write", begin_and_commit)
+
+
+@pytest.fixture
+def open_begun(open_postgres: Opener, monkeypatch: pytest.MonkeyPatch) -> Opener:
+    """PostgreSQL under load: what can be worked out first is, and written in one round trip where that can be."""
+    begin_first(PostgresStore, monkeypatch)
+    return open_postgres
+
+
 @pytest.fixture
 def open_behind(open_sqlite: Opener, monkeypatch: pytest.MonkeyPatch) -> Opener:
     """SQLite under load: a batch is begun first, and its records are left out of the indexes until somebody asks."""
     monkeypatch.setattr(indexing, "TOGETHER", 1)
     monkeypatch.setattr(indexing, "QUIET", 1_000_000)
-    write = SqliteStore.write
-
-    def begin_and_commit(store: SqliteStore, batch: Sequence[Arrival]) -> list[Stored]:
-        commit = store.begin(batch)
-        return write(store, batch) if commit is None else commit()
-
-    monkeypatch.setattr(SqliteStore, "write", begin_and_commit)
+    begin_first(SqliteStore, monkeypatch)
     return open_sqlite
 
 

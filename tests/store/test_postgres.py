@@ -2,10 +2,12 @@
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 from tests.postgres import Postgres
 from tests.store.conftest import Opener
@@ -16,14 +18,16 @@ from gatepost.errors import SettingsError, StoreCorrupt, StoreError, StoreTooNew
 from gatepost.store.base import BaseStore
 from gatepost.store.check import check
 from gatepost.store.postgres import PostgresStore
-from gatepost.store.store import AlarmQuery, RecordQuery
+from gatepost.store.store import AlarmQuery, Arrival, RecordQuery, Stored
+from gatepost.wire import User
 
 __all__ = ["store"]
 
 
-@pytest.fixture
-def open_store(open_postgres: Opener) -> Opener:
-    return open_postgres
+@pytest.fixture(params=["postgres", "begun"])
+def open_store(request: pytest.FixtureRequest) -> Opener:
+    opener: Opener = request.getfixturevalue(f"open_{request.param}")
+    return opener
 
 
 class TestSuite(StoreSuite):
@@ -268,3 +272,104 @@ def test_a_check_finds_nothing_wrong_with_what_several_processes_wrote(store: Ba
 def test_a_question_is_not_compiled(open_postgres: Opener) -> None:
     with open_postgres().reading() as db:
         assert db.execute(text("SHOW jit")).scalar_one() == "off"
+
+
+def commit(store: BaseStore, batch: Sequence[Arrival]) -> list[Stored]:
+    """Begin a batch, which must be possible, and commit it."""
+    begun = store.begin(batch)
+    assert begun is not None
+    return begun()
+
+
+@pytest.fixture
+def warm(open_postgres: Opener) -> PostgresStore:
+    """A store that knows the five people of the records, and two more."""
+    store = open_postgres()
+    assert isinstance(store, PostgresStore)
+    store.ensure_terminal("SN-1", now_ms=0)
+    assert store.begin([arrival(record(0))]) is None  # it remembers nothing yet
+    store.write([arrival(record(number), image=JPEG if number % 2 else None) for number in range(10)])
+    return store
+
+
+def transactions(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is begun and ended from now on."""
+    said: list[str] = []
+    execute = psycopg.Connection.execute
+
+    def noted(connection: Any, query: Any, *rest: Any, **options: Any) -> Any:
+        if query in ("BEGIN", "COMMIT", "ROLLBACK"):
+            said.append(query)
+        return execute(connection, query, *rest, **options)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", noted)
+    return said
+
+
+def test_what_is_all_new_is_written_at_once_and_as_in_steps(
+    warm: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = transactions(warm, monkeypatch)
+    numbers = range(20, 40)
+    stored = commit(warm, [arrival(record(number), image=JPEG if number % 2 else None) for number in numbers])
+    assert said == ["BEGIN", "COMMIT"]
+    assert all(one.new for one in stored)
+    rows = {row.id: row for row in warm.records(RecordQuery(limit=1000)).items}
+    for number, one in zip(numbers, stored, strict=True):
+        row = rows[one.id]
+        assert row.uuid == f"uuid-{number}"
+        assert row.person is not None
+        assert row.person.user_id == str(number % 5)
+        assert warm.image(one.id) == (JPEG if number % 2 else None)
+    (terminal,) = warm.terminals()
+    assert (terminal.records, terminal.duplicates) == (30, 0)
+
+
+def test_what_is_not_all_new_is_written_in_steps_and_so_are_the_next_ones(
+    warm: PostgresStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = transactions(warm, monkeypatch)
+    stored = commit(warm, [arrival(record(number), image=JPEG) for number in range(5, 15)])
+    assert [one.new for one in stored] == [False] * 5 + [True] * 5
+    assert said.count("BEGIN") == 2  # the first of them was refused by the server
+    assert caplog.records == []
+    (terminal,) = warm.terminals()
+    assert (terminal.records, terminal.duplicates) == (15, 5)
+    said.clear()
+    for number in range(100, 120):
+        commit(warm, [arrival(record(number))])
+    assert len(said) == 2 * 20
+    assert warm.stats().records == 35
+
+
+def test_what_was_worked_out_before_a_change_is_worked_out_anew(
+    warm: PostgresStore, open_postgres: Opener
+) -> None:
+    begun = warm.begin([arrival(record(20)), arrival(record(21))])
+    assert begun is not None
+    other = open_postgres()
+    with other.changing() as db:
+        db.execute(text("UPDATE records SET identity_id = NULL"))
+        db.execute(text("DELETE FROM identities"))
+    assert [one.new for one in begun()] == [True, True]
+    named = {row.uuid: row.person for row in warm.records(RecordQuery(limit=100)).items}
+    assert named["uuid-20"] is not None
+    assert named["uuid-20"].user_id == "0"
+
+
+def test_one_batch_is_worked_out_while_another_one_is_not_yet_written(warm: PostgresStore) -> None:
+    one, two = warm.begin([arrival(record(20))]), warm.begin([arrival(record(20)), arrival(record(21))])
+    assert one is not None
+    assert two is not None
+    assert [stored.new for stored in one()] == [True]
+    assert [stored.new for stored in two()] == [False, True]
+
+
+@pytest.mark.parametrize("number", [5, 6])
+def test_a_person_or_a_combination_of_codes_that_is_new_is_not_begun(
+    warm: PostgresStore, number: int
+) -> None:
+    new = {5: record(50, user=User(user_id="new", name="新")), 6: record(50, entry_mode=9)}[number]
+    assert warm.begin([arrival(new)]) is None
+    assert warm.write([arrival(new)])[0].new
+    assert commit(warm, [arrival(replace(new, uuid="again"))])[0].new

@@ -7,8 +7,9 @@ Rules:
   disk holds nobody up, and the two seldom contend for the interpreter (``docs/decisions/ingest.md``). What cannot
   be begun at once, because somebody else writes or a disk is slow, is written in the thread as a whole.
 * There is no timer that gathers a batch. While one batch is being committed the next one gathers by itself, and is
-  begun before those of the last one are answered. Alone, a request waits for nothing. Under load the batch grows
-  until the commit costs next to nothing a request.
+  begun before those of the last one are answered; or ahead, as soon as half of those that are under way are in it,
+  where the store can work on two. Alone, a request waits for nothing. Under load the batch grows until the commit
+  costs next to nothing a request.
 * The queue is bounded in events and in bytes. Beyond it, and while the store is away, ``StoreUnavailable`` at
   once: the terminal keeps its events on disk, which is a better place than our memory.
 * A batch that the store cannot take now fails for all who wait. A batch that fails for another reason is taken
@@ -25,6 +26,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from math import inf
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -100,8 +102,11 @@ class Committer:
         self._queue_bytes = 0
         self._starting = False
         """Whether the next turn of the loop looks for something to do."""
-        self._busy = False
-        """Whether the thread has something to do."""
+        self._at_work = 0
+        """How much the thread was given and is not done with: nothing, a batch (or errands), and one ahead."""
+        self._sizes = (0, 0)
+        """Events of the last two batches: together, about as many as wait at once."""
+        self._looked_ahead = False
         self._rests_until = -inf
         self._closing = False
         self.commits = 0
@@ -180,21 +185,39 @@ class Committer:
 
     def _start_soon(self) -> None:
         """With the next turn of the loop, so that what comes in with this one shares the commit."""
-        if not self._busy and not self._starting:
+        if not self._starting and (not self._at_work or self._may_look_ahead()):
             self._starting = True
             self._loop.call_soon(self._start)
 
+    def _may_look_ahead(self) -> bool:
+        return self._at_work == 1 and not self._looked_ahead and 2 * len(self._queue) >= sum(self._sizes)
+
     def _start(self) -> None:
-        """Give the thread what there is to do, unless it is at work."""
+        """Give the thread what there is to do, if it is not at work, or else what can be begun ahead."""
         self._starting = False
-        if self._busy or self._closing or not (self._queue or self._errands):
+        if self._closing:
             return
-        self._busy = True
-        if self._errands:
-            self._given.put(None)
-        else:
+        if not self._at_work and self._errands:
+            self._give(None)
+        elif not self._at_work and self._queue:
             batch = self._take()
-            self._given.put((batch, self._begin(batch)))
+            self._give((batch, self._begin(batch)))
+        elif not self._errands and self._may_look_ahead():
+            self._looked_ahead = True
+            batch = list(islice(self._queue, self._max_batch))
+            commit = self._begin(batch) if batch else None
+            if commit:
+                self._give((self._take(), commit))
+
+    def _give(self, what: tuple[list[Waiter], Commit | None] | None) -> None:
+        self._at_work += 1
+        if what is None:
+            self._looked_ahead = True  # the thread takes from the queue by itself
+        else:
+            self._sizes = (self._sizes[1], len(what[0]))
+        self._given.put(what)
+        # Lets go of the interpreter's lock: the thread begins before the answers to the last batch, not after them.
+        time.sleep(0)
 
     def _begin(self, batch: list[Waiter]) -> Commit | None:
         began = self._monotonic()
@@ -208,12 +231,9 @@ class Committer:
 
     def _done(self, settled: Settled, size: int) -> None:
         """The thread is done with a batch: first the next one, which is committed while this one is answered."""
-        self._busy = False
+        self._at_work -= 1
+        self._looked_ahead = False
         self._start()
-        if self._busy:
-            time.sleep(
-                0
-            )  # lets go of the interpreter's lock: the thread begins before the answers, not after them
         self._queue_bytes -= size
         for settle, stored, error in settled:
             try:

@@ -15,6 +15,7 @@ transactions count from elsewhere (``docs/decisions/cursor.md``).
 what makes them unique, tables always in the same sequence, and a deadlock that happens all the same is repeated.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -42,6 +43,9 @@ from gatepost.wire import Alarm, Record
 __all__ = ["MAX_BATCH", "PostgresStore"]
 
 log = structlog.get_logger(__name__)
+
+# It warns that a pipeline was cut short, which whoever cut it short is told by an exception.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 MAX_BATCH = 4096
 """Events of one transaction; a longer batch becomes several."""
@@ -81,7 +85,6 @@ class PostgresStore(BaseStore):
         self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._where = where(url)
         self._writing = threading.Lock()
-        """Whoever holds it may write. It may be released in another thread than it was taken in."""
         self._closed = False
         self._connection: psycopg.Connection[Any] | None = None
         self._changes = ""
@@ -132,33 +135,27 @@ class PostgresStore(BaseStore):
     # Writing
 
     def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
-        if not 0 < len(batch) <= MAX_BATCH or not self._writing.acquire(blocking=False):
+        # Without the lock, so that one batch is worked out while another one is written. What is remembered may
+        # change meanwhile: then it is found to be stale, and worked out anew.
+        if not 0 < len(batch) <= MAX_BATCH or not self._changes:
             return None
-        worked_out = None
         try:
-            if self._connection is not None and self._changes and self._is_known(batch):
-                worked_out = self._work_out(batch)
+            worked_out = self._work_out(batch) if self._is_known(batch) else None
         except Exception as error:
             # Whoever writes it instead will find out what it is, event by event.
             log.debug("store.not_begun", kind=type(error).__name__)
-            self._changes = ""
-        finally:
-            if worked_out is None:
-                self._writing.release()
-        return None if worked_out is None else partial(self._commit, batch, worked_out)
+            return None
+        return None if worked_out is None else partial(self._write_locked, batch, worked_out)
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
         stored: list[Stored] = []
         for start in range(0, len(batch), MAX_BATCH):
-            with self._writing:
-                stored += self._write_in_turn(batch[start : start + MAX_BATCH])
+            stored += self._write_locked(batch[start : start + MAX_BATCH])
         return stored
 
-    def _commit(self, batch: Sequence[Arrival], worked_out: "_WorkedOut") -> list[Stored]:
-        try:
+    def _write_locked(self, batch: Sequence[Arrival], worked_out: "_WorkedOut | None" = None) -> list[Stored]:
+        with self._writing:
             return self._write_in_turn(batch, worked_out)
-        finally:
-            self._writing.release()
 
     def _write_in_turn(
         self, batch: Sequence[Arrival], worked_out: "_WorkedOut | None" = None
@@ -169,6 +166,7 @@ class PostgresStore(BaseStore):
             except (pg.DeadlockDetected, pg.SerializationFailure, pg.ForeignKeyViolation) as error:
                 # A person erased, or a site changed, by another process: what was remembered is stale.
                 self._abort()
+                worked_out = None
                 if attempt == _TRIES - 1:
                     raise StoreUnavailable(f"{self._where} is too busy: {short(error)}") from error
             except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
@@ -227,8 +225,8 @@ class PostgresStore(BaseStore):
         first, changes = cursor.fetchone() or (0, "")
         if changes != self._changes:
             self._remember(db)
-            self._changes, worked_out = changes, None
-        if worked_out is None:
+            self._changes = changes
+        if worked_out is None or worked_out.changes != changes:
             a.check_terminals(batch, self._sites)
             self._make_known(db, batch)
             worked_out = self._work_out(batch)
@@ -257,7 +255,7 @@ class PostgresStore(BaseStore):
         places, arrays = worked_out.tables["records"]
         pictures = worked_out.pictures
         images = _arrays(_PICTURE_IN_PLACE, [(day, place, jpeg) for place, (day, jpeg) in pictures.items()])
-        values = [array(_PLACE, places), *arrays, *images, len(batch), self._changes]
+        values = [array(_PLACE, places), *arrays, *images, len(batch), worked_out.changes]
         with db.pipeline():
             db.execute("BEGIN")
             cursor = db.execute(_AT_ONCE[bool(images)], values)
@@ -354,6 +352,7 @@ class PostgresStore(BaseStore):
 
     def _work_out(self, batch: Sequence[Arrival]) -> "_WorkedOut":
         """What can be worked out without asking the server: all but the ids. Everything referred to is known."""
+        changes = self._changes  # before anything is looked up
         rows: dict[str, list[tuple[int, tuple[Any, ...]]]] = {"records": [], "alarm_events": []}
         pictures: dict[int, tuple[int, bytes]] = {}
         quarantined: list[tuple[int, tuple[Any, ...]]] = []
@@ -389,6 +388,7 @@ class PostgresStore(BaseStore):
         quarantined.sort(key=_terminal_and_key)
         fresh = [True] * len(batch)
         return _WorkedOut(
+            changes=changes,
             tables=tables,
             pictures=pictures,
             quarantined=quarantined,
@@ -553,6 +553,8 @@ def _interpreted(connection: Any, _: Any) -> None:
 class _WorkedOut(NamedTuple):
     """A batch, worked out as far as that goes without its ids. A place is an event's in the batch."""
 
+    changes: str
+    """What was remembered then: of another number, it is stale."""
     tables: dict[str, tuple[list[int], list[Array]]]
     """Places, and every column but the first and the last, which are ids."""
     pictures: dict[int, tuple[int, bytes]]

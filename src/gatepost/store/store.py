@@ -129,9 +129,9 @@ class Store(Leaving, Protocol):
     def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
         """Do the part of :meth:`write` that waits for nobody, and answer what does the rest, once, on any thread.
 
-        Until that has been called, nobody else can write. What it answers and raises is what :meth:`write` does.
-        ``None``: somebody writes already, or it cannot be done without waiting, or not at all; nothing was done
-        then, and :meth:`write` will wait, or say why. Raises nothing.
+        Until that has been called, nobody else may be able to write. What it answers and raises is what
+        :meth:`write` does. ``None``: it cannot be done without waiting, perhaps because somebody writes already, or
+        not at all; nothing was done then, and :meth:`write` will wait, or say why. Raises nothing.
         """
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
