@@ -15,6 +15,8 @@ from gatepost.wire import Record, digest
 class Gate:
     """A real store whose writing can be held up, counted, and made to fail."""
 
+    begins_ahead = False
+
     def __init__(self, folder: Path, *, begins: bool = True) -> None:
         """``begins``: whether a batch can be begun on the loop."""
         self.begins = begins
@@ -122,6 +124,8 @@ async def test_after_a_batch_that_was_slow_to_begin_the_thread_does_all_of_it_fo
 class WorksOnTwo(Gate):
     """A store that begins a batch while another one is being committed."""
 
+    begins_ahead = True
+
     def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]]:
         self.taken.append(len(batch))
         return lambda: self.write(batch)
@@ -150,6 +154,22 @@ async def test_the_next_batch_is_begun_ahead_when_half_of_those_under_way_wait_f
     assert await committer.close()
     assert len(gate.uuids()) == 20
     gate.store.close()
+
+
+async def test_a_store_that_cannot_is_not_asked_to_begin_ahead(gate: Gate) -> None:
+    # A commit that fails is written anew, in the thread: that must not wait for a batch that was begun meanwhile.
+    committer = Committer(gate)
+    gate.open.clear()
+    waiting = [asyncio.create_task(committer.submit(gate.arrival("u-0")))]
+    await started(gate)
+    before = len(gate.taken)
+    for number in range(1, 20):
+        waiting.append(asyncio.create_task(committer.submit(gate.arrival(f"u-{number}"))))
+        await asyncio.sleep(0)
+    assert len(gate.taken) == before
+    gate.open.set()
+    await asyncio.gather(*waiting)
+    assert await committer.close()
 
 
 async def test_what_comes_during_a_commit_gathers_for_the_next(gate: Gate) -> None:

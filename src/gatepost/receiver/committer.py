@@ -62,6 +62,9 @@ _REST_S = 1.0
 class Writer(Protocol):
     """The side of a store that the committer drives."""
 
+    begins_ahead: bool
+    """As :attr:`gatepost.store.store.Store.begins_ahead`."""
+
     def begin(self, batch: Sequence[Arrival]) -> Commit | None:
         """As :meth:`gatepost.store.store.Store.begin`."""
 
@@ -190,7 +193,9 @@ class Committer:
             self._loop.call_soon(self._start)
 
     def _may_look_ahead(self) -> bool:
-        return self._at_work == 1 and not self._looked_ahead and 2 * len(self._queue) >= sum(self._sizes)
+        if self._at_work != 1 or self._looked_ahead or not self._store.begins_ahead:
+            return False
+        return 2 * len(self._queue) >= sum(self._sizes)
 
     def _start(self) -> None:
         """Give the thread what there is to do, if it is not at work, or else what can be begun ahead."""

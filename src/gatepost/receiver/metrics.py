@@ -43,6 +43,8 @@ _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2
 
 
 class _Writer(Protocol):
+    begins_ahead: bool
+
     def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None: ...
     def write(self, batch: Sequence[Arrival]) -> list[Stored]: ...
 
@@ -53,6 +55,7 @@ class Measured:
     def __init__(self, store: _Writer, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
+        self.begins_ahead = store.begins_ahead
 
     def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
         """As :meth:`gatepost.store.store.Store.begin`."""

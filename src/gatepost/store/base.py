@@ -48,6 +48,8 @@ class BaseStore(ABC):
     writer = 0
     """Which of the receiver's processes this is, among those of one database."""
 
+    begins_ahead = False
+
     def __init__(self, engine: Engine, keys: ImageKeys | None = None) -> None:
         """``keys``: images are encrypted with; none: they are not."""
         self._engine = engine

@@ -78,6 +78,8 @@ _BEGIN = f"SELECT {_FIRST}, (SELECT value FROM meta WHERE name = 'changes')"
 class PostgresStore(BaseStore):
     """See :class:`gatepost.store.store.Store`. Open it with :meth:`open`."""
 
+    begins_ahead = True
+
     def __init__(self, url: URL, keys: ImageKeys | None = None) -> None:
         engine = create_engine(url, pool_size=4, max_overflow=12, pool_pre_ping=True)
         event.listen(engine, "connect", _interpreted)

@@ -126,6 +126,10 @@ class Leaving(Transactions, Protocol):
 class Store(Leaving, Protocol):
     """See the module."""
 
+    begins_ahead: bool
+    """Whether a batch may be begun while the commit of another one is not called yet, or is at work. If not, whoever
+    begins a batch must not write another one before its commit, or waits for himself."""
+
     def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
         """Do the part of :meth:`write` that waits for nobody, and answer what does the rest, once, on any thread.
 
