@@ -5,6 +5,8 @@ safe for that: the receiver remembers nothing of them. The folder's lock is left
 orders the two writers.
 """
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,22 +23,41 @@ from gatepost.store.sqlite import SqliteStore, connect, sqlite_unavailable, writ
 __all__ = ["accounts_of"]
 
 
+_PATIENCE_S = 10.0
+_AGAIN_S = 0.001
+"""Under load the receiver lets go of the lock for a moment between two commits. SQLite itself would come to ask ten
+times a second only, and hardly ever at such a moment."""
+
+
 class _Beside:
     """See :class:`gatepost.store.store.Transactions`."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         with sqlite_unavailable(folder):
-            self._db = connect(folder / data.DATABASE)
-        self._engine = write_engine(self._db)
+            self._db = connect(folder / data.DATABASE, patience_ms=0)
+        self._engine = write_engine(self._db, begin=self._begin)
+
+    def _begin(self) -> None:
+        ends = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(_AGAIN_S)
+            else:
+                return
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        with unavailable(), self._engine.connect() as connection:
+        with sqlite_unavailable(self._folder), unavailable(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
     def changing(self, *, forget: bool = True) -> Iterator[Connection]:
-        with unavailable(), self._engine.begin() as connection:
+        with sqlite_unavailable(self._folder), unavailable(), self._engine.begin() as connection:
             yield connection
 
     def close(self) -> None:

@@ -626,10 +626,17 @@ def _migrate(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def write_engine(db: sqlite3.Connection) -> Engine:
-    """SQLAlchemy on that connection."""
+def write_engine(db: sqlite3.Connection, *, begin: Callable[[], object] | None = None) -> Engine:
+    """SQLAlchemy on that connection; ``begin``: by what a transaction is begun, if it takes more than to say so."""
     engine = create_engine("sqlite://", creator=lambda: db, poolclass=StaticPool)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+
+    def start(connection: Connection) -> None:
+        if begin is None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            begin()
+
+    event.listen(engine, "begin", start)
     return engine
 
 

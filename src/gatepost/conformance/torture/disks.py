@@ -46,7 +46,8 @@ MOUNT_S = 30.0
 
 BYTES_AN_EVENT = 100_000
 """What an event that the rate promises costs at most, at both ends, surges included: 65 KB measured."""
-SMALLEST = 64 << 20
+SMALLEST = 192 << 20
+"""However short a run is: a store's log alone grows to 64 MB before it is begun anew."""
 
 
 class DiskError(GatepostError):
