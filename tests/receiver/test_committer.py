@@ -101,6 +101,18 @@ async def test_the_next_batch_is_begun_before_the_last_one_is_answered(gate: Gat
     await committer.close()
 
 
+async def test_a_batch_that_cannot_even_be_begun_is_written_all_the_same(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(batch: Sequence[Arrival]) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(gate, "begin", broken)
+    committer = Committer(gate)
+    assert (await committer.submit(gate.arrival("u-0"))).new
+    assert await committer.close()
+
+
 async def test_after_a_batch_that_was_slow_to_begin_the_thread_does_all_of_it_for_a_second(
     gate: Gate,
 ) -> None:

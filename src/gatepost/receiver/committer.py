@@ -228,7 +228,13 @@ class Committer:
         began = self._monotonic()
         if began < self._rests_until:
             return None
-        commit = self._store.begin([arrival for arrival, _, _ in batch])
+        try:
+            commit = self._store.begin([arrival for arrival, _, _ in batch])
+        except (
+            Exception
+        ) as defect:  # those who wait must not be forgotten for it: the thread writes it as a whole
+            log.error("committer.begin_failed", kind=type(defect).__name__)
+            return None
         now = self._monotonic()
         if now - began > _SLOW_S:
             self._rests_until = now + _REST_S
