@@ -230,9 +230,8 @@ class Committer:
             return None
         try:
             commit = self._store.begin([arrival for arrival, _, _ in batch])
-        except (
-            Exception
-        ) as defect:  # those who wait must not be forgotten for it: the thread writes it as a whole
+        except Exception as defect:
+            # Those who wait must not be forgotten for it: the thread writes it as a whole.
             log.error("committer.begin_failed", kind=type(defect).__name__)
             return None
         now = self._monotonic()

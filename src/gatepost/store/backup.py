@@ -315,9 +315,8 @@ def _load(
                 rows = [row for row in rows if row[0] not in _OF_ONE_DATABASE]
             _put_rows(db, what, piece["columns"], rows)
     migrate.upgrade(db)
-    db.execute(
-        text(CATCH_UP_ALL)
-    )  # PostgreSQL is never behind, and a store that is asked at once need not be
+    # PostgreSQL is never behind, and the backup of a store under load is.
+    db.execute(text(CATCH_UP_ALL))
     if end["days_without_images"]:
         take_images_away(db, lambda c: c.image_day.in_(end["days_without_images"]))
     return counts
