@@ -1,0 +1,228 @@
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tests.wire.examples import JPEG, JPEG_TEXT, json_values
+
+from gatepost.errors import DecodeError
+from gatepost.wire.fields import Fields, Problem
+
+Reading = Callable[[Fields, str], Any]
+
+READINGS: dict[str, Reading] = {
+    "object": Fields.object,
+    "identifier": Fields.identifier,
+    "integer": Fields.integer,
+    "number": Fields.number,
+    "truth": Fields.truth,
+    "time": Fields.time,
+    "image": Fields.image,
+}
+
+
+def read(reading: Reading, value: object) -> tuple[Any, list[str]]:
+    """What a lenient reading answers, and why it is not content."""
+    problems: list[Problem] = []
+    answer = reading(Fields({"x": value}, "data.", problems), "x")
+    assert all(problem.where == "data.x" for problem in problems)
+    return answer, [problem.why for problem in problems]
+
+
+def read_strictly(reading: Reading, value: object) -> Any:
+    return reading(Fields({"x": value}, "data.", None), "x")
+
+
+@pytest.mark.parametrize("name", READINGS)
+@pytest.mark.parametrize("problems", [None, []], ids=["strict", "lenient"])
+def test_what_is_absent_or_null_is_none_and_no_problem(name: str, problems: list[Problem] | None) -> None:
+    fields = Fields({"x": None}, "data.", problems)
+    assert READINGS[name](fields, "x") is None
+    assert READINGS[name](fields, "y") is None
+    assert not problems
+
+
+@pytest.mark.parametrize("name", READINGS)
+def test_what_is_read_is_taken_and_the_rest_stays(name: str) -> None:
+    value = {"x": [], "new": {"a": 1}}
+    problems: list[Problem] = []
+    fields = Fields(value, "", problems)
+    READINGS[name](fields, "x")
+    assert fields.rest == {"new": {"a": 1}}
+    assert value == {"x": [], "new": {"a": 1}}
+
+
+@given(st.sampled_from(sorted(READINGS)), json_values)
+@example("integer", 1 << 63)
+@example("number", 1 << 53)
+@example("truth", 1.0)
+@example("time", "99999999999999999")
+@example("image", "A")
+def test_whatever_stands_there_strict_and_lenient_differ_only_in_what_they_do_about_a_problem(
+    name: str, value: object
+) -> None:
+    reading = READINGS[name]
+    answer, found = read(reading, value)
+    assert len(found) <= 1
+    if found and found != ["is no JPEG"]:
+        with pytest.raises(DecodeError) as raised:
+            read_strictly(reading, value)
+        assert (raised.value.where, [raised.value.why]) == ("data.x", found)
+        return
+    strictly = read_strictly(reading, value)
+    if isinstance(answer, Fields):
+        answer, strictly = answer.rest, strictly.rest
+    if not found:
+        assert (answer, type(answer)) == (strictly, type(strictly))
+
+
+def test_an_object_is_read_in_its_place_and_into_the_same_list() -> None:
+    problems: list[Problem] = []
+    user = Fields({"user": {"type": "x", "name": "Ada"}}, "data.", problems).object("user")
+    assert user is not None
+    assert user.integer("type") is None
+    assert user.rest == {"name": "Ada"}
+    assert problems == [Problem("data.user.type", "must be an integer")]
+    with pytest.raises(DecodeError, match=r"^data\.user must be an object$"):
+        Fields({"user": ["Ada"]}, "data.", None).object("user")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [("7", "7"), ("", ""), (7, "7"), (-7, "-7"), (1 << 80, str(1 << 80))]
+)
+def test_an_identifier_is_a_string_or_an_integer_of_any_length(value: object, text: str) -> None:
+    assert read(Fields.identifier, value) == (text, [])
+
+
+@pytest.mark.parametrize("value", [True, 7.0, [], {}])
+def test_what_is_no_identifier_is_not_made_one(value: object) -> None:
+    assert read(Fields.identifier, value) == (None, ["must be a string"])
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(3, 3), (3.0, 3), (-(1 << 63), -(1 << 63)), ((1 << 63) - 1, (1 << 63) - 1), (-0.0, 0)],
+)
+def test_an_integer_may_come_with_a_point_and_has_64_bits(value: object, number: int) -> None:
+    answer, problems = read(Fields.integer, value)
+    assert (answer, type(answer), problems) == (number, int, [])
+
+
+@pytest.mark.parametrize("value", [1 << 63, -(1 << 63) - 1])
+def test_an_integer_of_more_bits_is_none(value: int) -> None:
+    assert read(Fields.integer, value) == (None, ["does not fit into 64 bits"])
+
+
+@pytest.mark.parametrize("value", [True, 1.5, float(1 << 53), [1], {}])
+def test_what_is_no_integer_is_not_rounded_to_one(value: object) -> None:
+    assert read(Fields.integer, value) == (None, ["must be an integer"])
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("-12", -12), ("9" * 18, 10**18 - 1)])
+def test_digits_in_a_text_are_an_integer_that_is_noted(text: str, number: int) -> None:
+    assert read(Fields.integer, text) == (number, ["must be an integer"])
+
+
+@pytest.mark.parametrize("text", ["", " 1", "1\n", "+1", "1.0", "1e3", "0x1", "1_000", "１２", "9" * 19])
+def test_a_text_that_says_an_integer_in_any_other_way_says_none(text: str) -> None:
+    assert read(Fields.integer, text) == (None, ["must be an integer"])
+
+
+@pytest.mark.parametrize(("value", "number"), [(0.5, 0.5), (-2, -2.0), ((1 << 53) - 1, float((1 << 53) - 1))])
+def test_a_number_is_a_float_however_it_came(value: float, number: float) -> None:
+    answer, problems = read(Fields.number, value)
+    assert (answer, type(answer), problems) == (number, float, [])
+
+
+@pytest.mark.parametrize("value", [1 << 53, True, [], "", "1e3", ".5", "5.", "nan", "inf", "0" * 16])
+def test_what_no_float_holds_exactly_or_plainly_is_none(value: object) -> None:
+    assert read(Fields.number, value) == (None, ["must be a number"])
+
+
+@pytest.mark.parametrize(("text", "number"), [("36.5", 36.5), ("-1", -1.0)])
+def test_a_number_in_a_text_is_one_that_is_noted(text: str, number: float) -> None:
+    assert read(Fields.number, text) == (number, ["must be a number"])
+
+
+@pytest.mark.parametrize(
+    ("value", "truth"),
+    [(0, False), (1, True), ("0", False), ("1", True), ("false", False), ("true", True)],
+)
+def test_what_plainly_means_a_truth_is_one_that_is_noted(value: object, truth: bool) -> None:
+    assert read(Fields.truth, value) == (truth, ["must be true or false"])
+
+
+@pytest.mark.parametrize("value", [2, -1, 1.0, 0.0, "", "True", "yes", [], {}])
+def test_what_may_mean_either_is_neither(value: object) -> None:
+    assert read(Fields.truth, value) == (None, ["must be true or false"])
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        (0, datetime(1970, 1, 1, tzinfo=UTC)),
+        (99_999_999_999, datetime(5138, 11, 16, 9, 46, 39, tzinfo=UTC)),
+        (100_000_000_000, datetime(1973, 3, 3, 9, 46, 40, tzinfo=UTC)),
+        (1_685_343_715_042, datetime(2023, 5, 29, 7, 1, 55, 42_000, tzinfo=UTC)),
+        (253_402_300_799_999, datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)),
+    ],
+)
+def test_seconds_and_milliseconds_meet_where_neither_is_likely(value: int, moment: datetime) -> None:
+    assert read(Fields.time, value) == (moment, [])
+
+
+@pytest.mark.parametrize("value", [253_402_300_800_000, (1 << 63) - 1, -1, -1_685_343_715_042, -(1 << 63)])
+def test_a_time_that_no_clock_shows_is_none(value: int) -> None:
+    assert read(Fields.time, value) == (None, ["is no time between 1970 and 9999"])
+
+
+def test_the_value_that_means_no_time_is_none_and_no_problem() -> None:
+    problems: list[Problem] = []
+    fields = Fields({"a": 0, "b": 1, "c": "0"}, "", problems)
+    assert fields.time("a", unset=0) is None
+    assert fields.time("b", unset=0) == datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
+    assert problems == []
+    assert fields.time("c", unset=0) is None
+    assert problems == [Problem("c", "must be an integer")]
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\r\n", "data:image/jpeg;base64,"])
+def test_a_blank_image_is_none_and_no_problem(blank: str) -> None:
+    assert read(Fields.image, blank) == (None, [])
+    assert read_strictly(Fields.image, blank) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        JPEG_TEXT,
+        JPEG_TEXT.rstrip("="),
+        f" {JPEG_TEXT}\n",
+        f"data:image/jpeg;base64,{JPEG_TEXT}",
+        JPEG_TEXT + "=",
+    ],
+)
+def test_an_image_is_the_same_however_its_base64_is_wrapped(text: str) -> None:
+    assert read(Fields.image, text) == (JPEG, [])
+    assert read_strictly(Fields.image, text) == JPEG
+
+
+@pytest.mark.parametrize("text", ["A", "_-_-", "/9j/!", "ÿØ", "/9j/=A"])
+def test_a_text_that_is_no_base64_is_no_image(text: str) -> None:
+    assert read(Fields.image, text) == (None, ["is no base64"])
+
+
+def test_whether_it_is_a_picture_only_a_receiver_asks() -> None:
+    assert read(Fields.image, "R0lGODlh") == (None, ["is no JPEG"])
+    assert read_strictly(Fields.image, "R0lGODlh") == b"GIF89a"
+
+
+def test_what_is_wrong_is_named_by_its_whole_path() -> None:
+    problems: list[Problem] = []
+    Fields({}, "data.user.groups[2].", problems).wrong("id", "must be a string")
+    assert problems == [Problem("data.user.groups[2].id", "must be a string")]
+    with pytest.raises(DecodeError) as raised:
+        Fields({}, "", None).wrong("type", "is missing")
+    assert (raised.value.where, raised.value.why) == ("type", "is missing")
