@@ -65,11 +65,10 @@ def test_whatever_stands_there_strict_and_lenient_differ_only_in_what_they_do_ab
 ) -> None:
     reading = READINGS[name]
     answer, found = read(reading, value)
-    assert len(found) <= 1
     if found and found != ["is no JPEG"]:
         with pytest.raises(DecodeError) as raised:
             read_strictly(reading, value)
-        assert (raised.value.where, [raised.value.why]) == ("data.x", found)
+        assert (raised.value.where, raised.value.why) == ("data.x", found[0])
         return
     strictly = read_strictly(reading, value)
     if isinstance(answer, Fields):
