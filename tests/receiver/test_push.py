@@ -1,0 +1,246 @@
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from tests.receiver.kit import JPEG, alarm, base64, body, record
+
+from gatepost import wire
+from gatepost.errors import StoreError, StoreUnavailable
+from gatepost.receiver.push import (
+    Push,
+    Refuse,
+    check_head,
+    header_text,
+    kept_raw,
+    key_of,
+    milliseconds,
+)
+from gatepost.store.store import Arrival, Stored
+from gatepost.wire import Problem, Unknown
+
+
+def decoded(push: Any) -> wire.Decoded:
+    return wire.decode(push if isinstance(push, bytes) else body(push), lenient=True)
+
+
+def arrival_of(push: Any, **fields: Any) -> Arrival:
+    understood = decoded(push)
+    event = understood.event
+    known = Arrival(
+        terminal_id=7,
+        key=key_of(understood),
+        event=event,
+        received_at_ms=1_700_000_000_000,
+        original=understood.original,
+        image=None if isinstance(event, Unknown) else event.image,
+        problems=understood.problems,
+        dialect=understood.dialect,
+        peer="10.0.0.9",
+        bind_peer=True,
+        sent_at_ms=1_700_000_000_500,
+        model="T1",
+        disagreements=(("header", "SN-2"),),
+    )
+    return replace(known, **fields)
+
+
+class Told:
+    """A push, and what became of it."""
+
+    def __init__(self) -> None:
+        self.answers: list[tuple[int, bytes]] = []
+        self.kept: list[tuple[Push, str]] = []
+        self.push = Push(
+            token="",
+            target=b"/Record",
+            headers={},
+            peer="10.0.0.9",
+            body=b"",
+            answer=lambda status, reply: self.answers.append((status, reply)),
+            store_raw=lambda push, why: self.kept.append((push, why)),
+        )
+
+
+STORED = Stored(True, 1)
+
+
+@pytest.mark.parametrize("stored", [STORED, Stored(False, 1)], ids=["new", "again"])
+def test_what_is_stored_is_acknowledged_as_the_page_says_however_often_it_came(stored: Stored) -> None:
+    for raw in (False, True):
+        told = Told()
+        settled = told.push.settled_raw if raw else told.push.settled
+        settled(stored, None)
+        assert told.answers == [(200, b'{"code":200,"message":"success","data":{}}')]
+        assert told.kept == []
+
+
+def test_while_the_store_is_away_the_terminal_keeps_its_event() -> None:
+    told = Told()
+    told.push.settled(None, StoreUnavailable("the disk is full"))
+    assert told.answers == [(503, b'{"code":503,"message":"the disk is full","data":{}}')]
+    assert told.kept == []
+
+
+def test_an_event_that_the_store_alone_will_not_have_is_kept_raw_and_not_answered_yet() -> None:
+    told = Told()
+    told.push.settled(None, StoreError("the store could not take this event (ValueError)"))
+    assert told.answers == []
+    assert told.kept == [(told.push, "the store could not take this event (ValueError)")]
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("away"), StoreError("away")])
+def test_what_cannot_even_be_kept_raw_is_not_acknowledged_and_there_is_no_third_try(
+    error: StoreError,
+) -> None:
+    told = Told()
+    told.push.settled_raw(None, error)
+    assert told.answers == [(503, b'{"code":503,"message":"away","data":{}}')]
+    assert told.kept == []
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        None,
+        b"application/json",
+        b"application/json; charset=utf-8",
+        b"application/json;charset=GBK",
+        b" Application/JSON ; x=y",
+        b"text/json",
+        b"application/vnd.maker.event+json",
+    ],
+)
+def test_whatever_calls_itself_json_is_taken_and_so_is_what_calls_itself_nothing(kind: bytes | None) -> None:
+    check_head({} if kind is None else {b"content-type": kind})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        b"",
+        b"text/plain",
+        b"text/plain; x=application/json",
+        b"application/jsonp",
+        b"application/x-www-form-urlencoded",
+        b"multipart/form-data; boundary=+json",
+        b"image/svg+json",
+        b"\xff\xfe",
+    ],
+)
+def test_what_calls_itself_anything_else_is_refused(kind: bytes) -> None:
+    with pytest.raises(Refuse) as refused:
+        check_head({b"content-type": kind})
+    assert (refused.value.status, refused.value.reason) == (415, "content type")
+    assert (refused.value.terminal_id, refused.value.serial) == (None, None)
+
+
+@pytest.mark.parametrize("coding", [b"", b" ", b"identity", b" Identity "])
+def test_a_body_that_is_plain_may_say_so(coding: bytes) -> None:
+    check_head({b"content-encoding": coding})
+
+
+@pytest.mark.parametrize("coding", [b"gzip", b"br", b"identity, gzip", b"unheard-of"])
+def test_a_body_that_would_have_to_be_inflated_is_refused(coding: bytes) -> None:
+    with pytest.raises(Refuse) as refused:
+        check_head({b"content-type": b"application/json", b"content-encoding": coding})
+    assert (refused.value.status, refused.value.reason) == (415, "content encoding")
+    assert "Content-Encoding" in refused.value.message
+
+
+def test_a_header_is_read_as_utf_8_and_what_is_none_is_seen_to_be_none() -> None:
+    assert header_text(None) is None
+    assert header_text(b"") == ""
+    assert header_text("门 1".encode()) == "门 1"
+    assert header_text(b"SN-\xff1") == "SN-\N{REPLACEMENT CHARACTER}1"
+
+
+@pytest.mark.parametrize(
+    ("value", "at_ms"),
+    [
+        (b"0", 0),
+        (b"1685343715", 1_685_343_715_000),
+        (b"99999999999", 99_999_999_999_000),
+        (b"168534371504", 168_534_371_504),
+        (b"1685343715042", 1_685_343_715_042),
+    ],
+)
+def test_the_clock_of_a_terminal_is_in_seconds_or_milliseconds(value: bytes, at_ms: int) -> None:
+    assert milliseconds(value) == at_ms
+
+
+@pytest.mark.parametrize(
+    "value", [None, b"", b"16853437150420", b"-1", b" 1", b"1.5", b"now", b"\xb2", "１".encode()]
+)
+def test_what_shows_no_time_is_no_clock(value: bytes | None) -> None:
+    assert milliseconds(value) is None
+
+
+def test_a_record_is_the_same_by_its_uuid_whatever_else_it_says() -> None:
+    first = key_of(decoded(record()))
+    assert len(first) == 16
+    assert key_of(decoded(record(mode=9, rgb_image=base64(JPEG), timestamp=0))) == first
+    assert key_of(decoded(record(uuid="u-2"))) != first
+
+
+def test_a_record_without_a_uuid_is_the_same_by_what_it_says_and_not_by_how_it_is_written() -> None:
+    push = record(uuid=None, rgb_image=base64(JPEG))
+    first = key_of(decoded(push))
+    assert key_of(decoded(body(push).replace(b'"mask": 0', b'"mask"  :\n 0.0'))) == first
+    assert key_of(decoded(record(uuid=None, rgb_image=base64(JPEG + b"\0")))) != first
+    assert key_of(decoded(record(uuid=None, rgb_image=base64(JPEG), mask=1))) != first
+
+
+def test_each_step_of_an_alarm_is_another_event() -> None:
+    keys = {key_of(decoded(alarm(status=status, trace_id=name))) for status in (1, 2, 3) for name in "ab"}
+    assert len(keys) == 6
+    assert key_of(decoded(alarm(status=1, trace_id="a", description="again"))) in keys
+    assert len(key_of(decoded(alarm(status=None)))) == 16
+
+
+def test_what_is_no_event_is_the_same_by_its_text_less_the_pin() -> None:
+    first = key_of(decoded(b'{"type":7,"pin":"1234"}'))
+    assert len(first) == 16
+    assert key_of(decoded(b'{"type":7,"pin":"5678"}')) == first
+    assert key_of(decoded(b'{"type":7, "pin":"1234"}')) != first
+
+
+@pytest.mark.parametrize(
+    "push",
+    [record(), record(rgb_image=base64(JPEG)), alarm(), alarm(alarm_photo=base64(JPEG), pin="4711")],
+    ids=["record", "record with image", "alarm", "alarm with image"],
+)
+def test_what_is_kept_raw_is_all_that_was_pushed_and_says_why(push: dict[str, Any]) -> None:
+    before = arrival_of(push, problems=(Problem("data.mask", "must be an integer"),))
+    kept = kept_raw(before, "the store could not take it")
+    assert (kept.event, kept.image) == (Unknown({}), None)
+    assert kept.problems == (*before.problems, Problem("", "the store could not take it"))
+    for name in ("terminal_id", "received_at_ms", "dialect", "peer", "bind_peer", "sent_at_ms", "model"):
+        assert getattr(kept, name) == getattr(before, name)
+    again = decoded(kept.original).event
+    assert not isinstance(again, Unknown)
+    assert not isinstance(before.event, Unknown)
+    assert again.image == before.image
+    assert replace(again, extra={}) == replace(before.event, extra={})
+
+
+def test_without_an_image_the_text_is_kept_to_the_letter() -> None:
+    before = arrival_of(body(record()).replace(b'"mask"', b'\n "mask" '))
+    assert kept_raw(before, "no").original == before.original
+    unknown = arrival_of(b'{"type": 7,  "data": {}}')
+    assert kept_raw(unknown, "no").original == b'{"type": 7,  "data": {}}'
+
+
+def test_what_is_kept_raw_is_the_same_when_it_is_pushed_again_and_never_the_event_that_was_refused() -> None:
+    before = arrival_of(record(rgb_image=base64(JPEG)))
+    kept = kept_raw(before, "no")
+    assert kept.key == kept_raw(arrival_of(record(rgb_image=base64(JPEG)), received_at_ms=1), "again").key
+    assert kept.key != before.key
+    assert kept.key != kept_raw(arrival_of(record(rgb_image=base64(JPEG), uuid="u-2")), "no").key
+
+
+def test_what_is_kept_raw_never_shows_a_pin() -> None:
+    user = {**record()["data"]["user"], "pin": "4711", "groups": [{"id": "1", "name": "a", "pin": "4712"}]}
+    for image in ("", base64(JPEG)):
+        kept = kept_raw(arrival_of(record(user=user, rgb_image=image, pin="4713")), "no")
+        assert b"471" not in kept.original
+        assert decoded(kept.original).problems == ()
