@@ -9,7 +9,8 @@ from tests.store.events import arrival, record
 
 from gatepost.errors import StoreUnavailable
 from gatepost.store import beside
-from gatepost.store.sqlite import SqliteStore, connect
+from gatepost.store.sqlite import SqliteStore
+from gatepost.store.sqlite_connection import connect
 
 
 def make(folder: Path, name: str) -> None:

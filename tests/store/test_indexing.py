@@ -9,6 +9,7 @@ import pytest
 from tests.store.conftest import Opener
 from tests.store.events import RECEIVED_MS, alarm, arrival, record
 
+from gatepost.errors import StoreUnavailable
 from gatepost.store import indexing
 from gatepost.store import schema as t
 from gatepost.store.people import PeopleQuery, Rules, people_page
@@ -67,8 +68,11 @@ def test_under_load_a_small_batch_between_large_ones_is_left_behind_too(store: S
     assert behind(store) == 1_000 - 1  # the first one of all
 
 
-def test_no_more_are_behind_than_may_be(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexing, "BEHIND", 500)
+def test_no_more_are_behind_than_may_be(open_sqlite: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "AT_MOST", 500)
+    store = open_sqlite()
+    assert isinstance(store, SqliteStore)
+    store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
     most = 0
     for number in range(0, 2_000, 64):
         write(store, number, 64)
@@ -82,6 +86,72 @@ def test_an_event_that_comes_again_is_known_however_far_behind_the_first_one_is(
     assert [one.new for one in again] == [False] * 50 + [True] * 50
     assert behind(store) == 150
     assert len(store.records(RecordQuery(limit=1000)).items) == 150
+
+
+def test_what_was_indexed_before_the_load_is_known_under_load(store: SqliteStore) -> None:
+    write(store, 0, 10)
+    write(store, 10, 100)
+    again = store.write([arrival(record(number)) for number in (3, 200, 50, 3, 200, 201)] * 3)
+    assert [one.new for one in again] == [False, True, False, False, False, True] + [False] * 12
+    assert [one.id for one in again[:3]] == [4, again[1].id, 51]
+    assert again[4].id == again[1].id
+    assert len(store.records(RecordQuery(limit=1000)).items) == 112
+
+
+def test_a_batch_that_fails_leaves_no_key_behind(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store._inserter, "_account", fail)
+        with pytest.raises(StoreUnavailable):
+            write(store, 0, 100)
+    again = store.write([arrival(record(number)) for number in range(100)])
+    assert all(one.new for one in again)
+
+
+def test_the_same_key_twice_is_refused_by_the_database_itself(store: SqliteStore) -> None:
+    write(store, 0, 10)
+    write(store, 10, 100)
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE constraint failed: behind"):
+        store._db.execute("INSERT INTO temp.behind SELECT terminal_id, key, 0 FROM temp.behind LIMIT 1")
+    columns = "id, terminal_id, key, received_at_ms, at_ms, facet_id"
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE constraint failed: records"):
+        store._db.execute(
+            f"INSERT INTO records ({columns}) SELECT 1000000, {columns[4:]} FROM records LIMIT 1"
+        )
+
+
+def test_people_may_be_forgotten_under_load(store: SqliteStore) -> None:
+    write(store, 0, 100)
+    store.forget_people()
+    assert behind(store) == 100
+    again = store.write([arrival(record(number)) for number in range(50, 150)])
+    assert [one.new for one in again] == [False] * 50 + [True] * 50
+    assert len(store.records(RecordQuery(limit=1000)).items) == 150
+
+
+@pytest.mark.parametrize(
+    ("took_s", "at_most"),
+    [(0.0, indexing.AT_MOST), (1.0, 4_000), (100.0, indexing.AT_LEAST)],
+    ids=["at once", "a second", "for ever"],
+)
+def test_how_many_may_be_behind_follows_from_how_long_it_takes_to_catch_up(
+    store: SqliteStore, took_s: float, at_most: int
+) -> None:
+    now_s = 0.0
+    ours = indexing.Indexing(sqlite3.connect(store.folder / "gatepost.db"), lambda: now_s)
+    ours.left_behind(10_000)
+    ours.catch_up()
+    now_s += took_s
+    ours.caught_up(0)
+    ours.left_behind(at_most - 64)
+    assert not ours.is_due(64)
+    assert ours.is_due(65)
+    ours.catch_up()  # at once: as many as ever may be behind
+    ours.caught_up(0)
+    ours.left_behind(indexing.AT_MOST - 64)
+    assert not ours.is_due(64)
 
 
 def test_a_batch_of_nothing_but_duplicates_and_one_without_records_change_nothing(store: SqliteStore) -> None:
@@ -116,6 +186,8 @@ def test_after_a_crash_they_are_found_where_they_are(store: SqliteStore, tmp_pat
     shutil.copytree(store.folder, tmp_path / "crashed")
     crashed = SqliteStore.open(tmp_path / "crashed")
     assert behind(crashed) == 100
+    again = crashed.write([arrival(record(number)) for number in (5, 50)])
+    assert [(one.new, one.id) for one in again] == [(False, 6), (False, 51)]
     write(crashed, 200, 1)
     assert len(crashed.records(RecordQuery(person="1", limit=1000)).items) == 22
     with crashed.reading() as db:

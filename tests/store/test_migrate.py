@@ -39,8 +39,15 @@ def shape(db: Connection) -> Any:
     """Everything that a schema says, in an order of its own."""
     if db.dialect.name == "sqlite":
         rows = db.execute(text("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"))
+        # A table that was renamed has its name in quotes.
         return {
-            name: sorted(part.strip() for part in re.split(r",\s*\n|\n", re.sub(r"[\t ]+", " ", sql or "")))
+            name: sorted(
+                part.strip()
+                for part in re.split(
+                    r",\s*\n|\n",
+                    re.sub(r"[\t ]+", " ", sql or "").replace(f'TABLE "{name}"', f"TABLE {name}"),
+                )
+            )
             for name, sql in rows
             if name != "alembic_version"
         }
@@ -80,7 +87,11 @@ def test_migrating_from_every_earlier_schema_gives_what_creating_gives(
 
 
 def _mine(thing: Any, name: str | None, kind: str, reflected: bool, other: Any) -> bool:
-    return kind != "table" or thing.info.get("only") is None
+    if kind == "table":
+        return thing.info.get("only") is None
+    return (
+        name != "uq_records_terminal_id_key"
+    )  # an index here, a constraint there: their shapes are compared
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

@@ -14,7 +14,8 @@ from tests.store.store_suite import StoreSuite, store
 
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.store.check import check
-from gatepost.store.sqlite import SqliteStore, connect
+from gatepost.store.sqlite import SqliteStore
+from gatepost.store.sqlite_connection import connect
 from gatepost.store.store import RecordQuery
 from gatepost.wire import Problem
 
@@ -117,7 +118,7 @@ def test_who_a_person_is_is_asked_anew_after_a_batch_that_failed(
 
     once = record(1)
     with monkeypatch.context() as patched:
-        patched.setattr(sqlite, "_account", fail)
+        patched.setattr(sqlite._inserter, "_account", fail)
         with pytest.raises(StoreUnavailable):
             sqlite.write([arrival(once)])
     (stored,) = sqlite.write([arrival(once)])

@@ -36,7 +36,7 @@ from gatepost.store import migrate, schema
 from gatepost.store.base import unavailable
 from gatepost.store.facets import take_images_away
 from gatepost.store.images import DayFiles, day_name, sync_directory
-from gatepost.store.indexing import CATCH_UP_ALL
+from gatepost.store.indexing import CATCH_UP
 from gatepost.store.source import Source, open_source
 
 __all__ = ["FORMAT", "Progress", "backup", "restore"]
@@ -226,7 +226,7 @@ def _header(file: Path, name: str, content: bytes) -> dict[str, Any]:
 def _into_folder(
     file: Path, header: Mapping[str, Any], members: Iterator[tuple[str, bytes]], folder: Path
 ) -> Mapping[str, int]:
-    from gatepost.store.sqlite import connect, write_engine
+    from gatepost.store.sqlite_connection import connect, write_engine
 
     data.make(folder)
     lock = data.FolderLock(folder)
@@ -316,7 +316,7 @@ def _load(
             _put_rows(db, what, piece["columns"], rows)
     migrate.upgrade(db)
     # PostgreSQL is never behind, and the backup of a store under load is.
-    db.execute(text(CATCH_UP_ALL))
+    db.execute(text(CATCH_UP))
     if end["days_without_images"]:
         take_images_away(db, lambda c: c.image_day.in_(end["days_without_images"]))
     return counts

@@ -18,7 +18,8 @@ from gatepost.store import folder as data
 from gatepost.store import migrate
 from gatepost.store.accounts import Accounts
 from gatepost.store.base import unavailable
-from gatepost.store.sqlite import SqliteStore, connect, sqlite_unavailable, write_engine
+from gatepost.store.sqlite import SqliteStore
+from gatepost.store.sqlite_connection import connect, sqlite_unavailable, write_engine
 
 __all__ = ["accounts_of"]
 

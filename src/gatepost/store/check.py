@@ -21,7 +21,7 @@ from gatepost.store import folder as data
 from gatepost.store import schema as t
 from gatepost.store.facets import take_images_away
 from gatepost.store.images import DayFiles, connect_day, day_name
-from gatepost.store.indexing import CATCH_UP_ALL
+from gatepost.store.indexing import CATCH_UP
 from gatepost.store.sealing import is_sealed
 from gatepost.store.source import Source, open_source
 
@@ -172,13 +172,13 @@ class _Search:
 
             engine = create_engine(with_driver(database))
         else:
-            from gatepost.store.sqlite import connect, write_engine
+            from gatepost.store.sqlite_connection import connect, write_engine
 
             engine = write_engine(connect(folder / data.DATABASE))
         try:
             with engine.begin() as db:
                 if not database:
-                    db.exec_driver_sql(CATCH_UP_ALL)  # what was stored just before a crash
+                    db.exec_driver_sql(CATCH_UP)  # what was stored just before a crash
                 for start in range(0, len(self.lost), 500):
                     ids = self.lost[start : start + 500]
                     take_images_away(db, lambda c, ids=ids: c.id.in_(ids))

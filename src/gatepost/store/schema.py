@@ -235,9 +235,13 @@ records = Table(
     Column("original", LargeBinary),
     Column("unindexed_facet_id", _Id),
     Column("unindexed_identity_id", _Id),
-    UniqueConstraint("terminal_id", "key"),
+    UniqueConstraint("terminal_id", "key").ddl_if(dialect="postgresql"),
 )
 _INDEXED = records.c.facet_id.is_not(None)
+# SQLite has the keys of the others in a table of their own, in memory, with the same constraint.
+Index(
+    "uq_records_terminal_id_key", records.c.terminal_id, records.c.key, unique=True, sqlite_where=_INDEXED
+).ddl_if(dialect="sqlite")
 Index(None, records.c.facet_id, records.c.at_ms, sqlite_where=_INDEXED)
 Index(None, records.c.terminal_id, records.c.facet_id, records.c.at_ms, sqlite_where=_INDEXED)
 # By person, with all that a filter or a day of attendance asks for: none of them has to look at the record.

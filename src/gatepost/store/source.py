@@ -79,7 +79,7 @@ def open_source(folder: Path, database: str = "") -> Iterator[Source]:
 
 @contextmanager
 def _sqlite(folder: Path) -> Iterator[Source]:
-    from gatepost.store.sqlite import read_engine
+    from gatepost.store.sqlite_connection import read_engine
 
     path = folder / data.DATABASE
     _check(data.inspect(folder), str(path))

@@ -1,0 +1,203 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import exc as sa
+from sqlalchemy.pool import QueuePool
+from tests.store.conftest import Opener
+from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record, unknown
+from tests.store.files import bytes_of
+
+from gatepost import wire
+from gatepost.errors import StoreError, StoreUnavailable
+from gatepost.store import schema as t
+from gatepost.store.base import BaseStore, unavailable
+from gatepost.store.sealing import ImageKeys
+from gatepost.store.sqlite import SqliteStore
+from gatepost.store.store import AlarmQuery, ProcessedAgain, RecordQuery
+
+
+@pytest.fixture
+def store(open_store: Callable[[], BaseStore]) -> BaseStore:
+    store = open_store()
+    store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    return store
+
+
+class Quoting(Exception):
+    """What a driver says: the reason, and then the values."""
+
+    def __str__(self) -> str:
+        return "could not extend file\nDETAIL: Key (name)=(王五)"
+
+
+@pytest.mark.parametrize("kind", [sa.OperationalError, sa.InterfaceError, sa.InternalError, sa.DatabaseError])
+def test_a_database_that_is_away_full_or_busy_is_unavailable_and_its_values_are_not_quoted(
+    kind: type[sa.DBAPIError],
+) -> None:
+    with pytest.raises(StoreUnavailable) as raised, unavailable():
+        raise kind("INSERT INTO identities VALUES (?)", ("王五",), Quoting())
+    assert str(raised.value) == "the store cannot be used now: could not extend file"
+    assert isinstance(raised.value.__cause__, kind)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [sa.IntegrityError, sa.DataError, sa.ProgrammingError, sa.NotSupportedError],
+    ids=lambda kind: kind.__name__,
+)
+def test_what_a_row_itself_does_wrong_is_not_the_store_being_away(kind: type[sa.DBAPIError]) -> None:
+    error = kind("INSERT", (), Quoting())
+    with pytest.raises(kind) as raised, unavailable():
+        raise error
+    assert raised.value is error
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError(), StoreError("no"), KeyboardInterrupt()])
+def test_what_no_database_raised_passes(error: BaseException) -> None:
+    with pytest.raises(type(error)) as raised, unavailable():
+        raise error
+    assert raised.value is error
+
+
+def test_more_readers_than_there_is_room_for_are_told_to_come_back() -> None:
+    engine = create_engine("sqlite://", poolclass=QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01)
+    with engine.connect(), pytest.raises(StoreUnavailable, match="too many readers"), unavailable():
+        engine.connect()
+    engine.dispose()
+
+
+def test_a_question_that_the_database_cannot_answer_now_is_unavailable_and_the_next_one_is_answered(
+    store: BaseStore,
+) -> None:
+    with pytest.raises((StoreUnavailable, sa.ProgrammingError)), store.reading() as db:
+        db.execute(text("SELECT nothing FROM nowhere"))
+    assert len(store.terminals()) == 1
+
+
+def test_a_reader_on_sqlite_sees_one_state_until_it_is_done(open_sqlite: Opener) -> None:
+    store = open_sqlite()
+    store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    count = select(func.count()).select_from(t.records)
+    with store.reading() as db:
+        assert db.execute(count).scalar_one() == 0
+        store.write([arrival(record(1))])
+        assert db.execute(count).scalar_one() == 0
+    with store.reading() as db:
+        assert db.execute(count).scalar_one() == 1
+
+
+def test_a_change_that_fails_half_way_leaves_nothing_behind(store: BaseStore) -> None:
+    with pytest.raises(ZeroDivisionError), store.changing() as db:
+        db.execute(t.sites.update().values(name="changed"))
+        raise ZeroDivisionError
+    assert [site.name for site in store.sites()] == ["default"]
+    store.update_site(1, name="changed")
+    assert [site.name for site in store.sites()] == ["changed"]
+
+
+def test_whose_step_of_an_alarm_it_was_is_known_by_the_step_and_the_address(store: BaseStore) -> None:
+    other = store.ensure_terminal("SN-2", now_ms=0)
+    first, second = arrival(alarm("T", 1)), arrival(alarm("T", 3), other.id, peer="10.0.0.8")
+    store.write([first, second, arrival(record(1))])
+    assert store.alarm_holder(first.key, "10.0.0.9") == 1
+    assert store.alarm_holder(second.key, "10.0.0.8") == other.id
+    assert store.alarm_holder(first.key, "10.0.0.8") is None
+    assert store.alarm_holder(arrival(alarm("T", 2)).key, "10.0.0.9") is None
+    assert store.alarm_holder(arrival(record(1)).key, "10.0.0.9") is None
+
+
+def test_the_latest_acknowledgement_counts_and_its_note_is_what_a_database_can_hold(store: BaseStore) -> None:
+    store.write([arrival(alarm())])
+    (row,) = store.alarms(AlarmQuery()).items
+    assert store.acknowledge_alarm(row.id, by="ada", note="looked", now_ms=1)
+    assert store.acknowledge_alarm(row.id, by="bob", note="fixed\0", now_ms=RECEIVED_MS)
+    now = store.alarm(row.id)
+    assert now is not None
+    assert (now.acknowledged_by, now.note, now.acknowledged_at) == ("bob", "fixed\ufffd", NOON)
+    assert store.alarm(10**15) is None
+
+
+def test_a_follower_that_begins_at_the_end_sees_what_comes_later_and_nothing_else(store: BaseStore) -> None:
+    store.write([arrival(record(1))])
+    end = store.end_of_feed()
+    assert store.feed(end) == ([], end)
+    store.write([arrival(unknown(1)), arrival(record(2)), arrival(alarm())])
+    happened, place = store.happened(end)
+    assert [item.kind for item, _ in happened] == ["record", "alarm"]
+    assert place > end
+
+
+def test_what_is_processed_again_after_a_crash_between_its_two_steps_is_a_duplicate(
+    store: BaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(ids: object) -> int:
+        raise KeyboardInterrupt
+
+    event = record(1, image=JPEG)
+    (stored,) = store.write([arrival(unknown(1), original=wire.encode(event))])
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(store, "discard_quarantined", crash)
+        store.process_quarantined([stored.id])
+    assert len(store.records(RecordQuery()).items) == len(store.quarantined().items) == 1
+    done = store.process_quarantined([stored.id])
+    assert done == ProcessedAgain(stored=0, duplicates=1, still_unknown=0)
+    assert store.quarantined().items == ()
+    (row,) = store.records(RecordQuery()).items
+    assert store.image(row.id) == JPEG
+
+
+def test_what_the_terminal_pushed_again_meanwhile_is_a_duplicate(store: BaseStore) -> None:
+    (kept,) = store.write([arrival(unknown(1), original=wire.encode(alarm()))])
+    store.write([arrival(alarm())])
+    assert store.process_quarantined([kept.id]) == ProcessedAgain(stored=0, duplicates=1, still_unknown=0)
+    assert len(store.alarms(AlarmQuery()).items[0].history) == 1
+
+
+def test_of_what_is_not_there_nothing_is_processed_and_nothing_twice(store: BaseStore) -> None:
+    nothing = ProcessedAgain(stored=0, duplicates=0, still_unknown=0)
+    assert store.process_quarantined([]) == store.process_quarantined([10**15]) == nothing
+    (kept,) = store.write([arrival(unknown(1), original=wire.encode(record(1)))])
+    assert store.process_quarantined([kept.id, kept.id]) == ProcessedAgain(
+        stored=1, duplicates=0, still_unknown=0
+    )
+    assert store.process_quarantined([kept.id]) == nothing
+
+
+def test_every_try_without_success_is_counted(store: BaseStore) -> None:
+    (kept,) = store.write([arrival(unknown(1))])
+    for tries in (1, 2, 3):
+        assert store.process_quarantined([kept.id]).still_unknown == 1
+        assert [row.tries for row in store.quarantined().items] == [tries]
+
+
+def test_what_arrived_first_is_what_processing_stores_as_having_arrived_then(store: BaseStore) -> None:
+    raw = arrival(
+        unknown(1), original=wire.encode(record(1)), received_at_ms=RECEIVED_MS - 5000, peer="10.9.9.9"
+    )
+    (kept,) = store.write([raw])
+    store.process_quarantined([kept.id])
+    (row,) = store.records(RecordQuery()).items
+    assert (row.received_at - NOON).total_seconds() == -5
+    assert row.peer == "10.9.9.9"
+    assert store.peers() == {}
+
+
+def test_what_is_encrypted_in_the_quarantine_is_shown_and_processed_as_it_came(
+    empty_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(empty_folder, tmp_path / "data")
+    store = SqliteStore.open(tmp_path / "data", keys=ImageKeys([b"k" * 32]))
+    store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    original = wire.encode(record(1, image=JPEG))
+    (kept,) = store.write([arrival(unknown(1), original=original)])
+    assert b"uuid-1" not in bytes_of(store)
+    assert [row.original for row in store.quarantined().items] == [original]
+    assert [row.original for row in store.quarantined_by_id([kept.id])] == [original]
+    assert store.process_quarantined([kept.id]).stored == 1
+    (row,) = store.records(RecordQuery()).items
+    assert store.image(row.id) == JPEG
+    assert JPEG not in bytes_of(store)
+    store.close()
