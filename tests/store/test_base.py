@@ -3,7 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, func, select, text
+from sqlalchemy import create_engine, func, select
 from sqlalchemy import exc as sa
 from sqlalchemy.pool import QueuePool
 from tests.store.conftest import Opener
@@ -69,14 +69,6 @@ def test_more_readers_than_there_is_room_for_are_told_to_come_back() -> None:
     engine.dispose()
 
 
-def test_a_question_that_the_database_cannot_answer_now_is_unavailable_and_the_next_one_is_answered(
-    store: BaseStore,
-) -> None:
-    with pytest.raises((StoreUnavailable, sa.ProgrammingError)), store.reading() as db:
-        db.execute(text("SELECT nothing FROM nowhere"))
-    assert len(store.terminals()) == 1
-
-
 def test_a_reader_on_sqlite_sees_one_state_until_it_is_done(open_sqlite: Opener) -> None:
     store = open_sqlite()
     store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
@@ -90,9 +82,13 @@ def test_a_reader_on_sqlite_sees_one_state_until_it_is_done(open_sqlite: Opener)
 
 
 def test_a_change_that_fails_half_way_leaves_nothing_behind(store: BaseStore) -> None:
-    with pytest.raises(ZeroDivisionError), store.changing() as db:
-        db.execute(t.sites.update().values(name="changed"))
-        raise ZeroDivisionError
+    def half_of_it() -> None:
+        with store.changing() as db:
+            db.execute(t.sites.update().values(name="changed"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        half_of_it()
     assert [site.name for site in store.sites()] == ["default"]
     store.update_site(1, name="changed")
     assert [site.name for site in store.sites()] == ["changed"]
@@ -138,9 +134,10 @@ def test_what_is_processed_again_after_a_crash_between_its_two_steps_is_a_duplic
 
     event = record(1, image=JPEG)
     (stored,) = store.write([arrival(unknown(1), original=wire.encode(event))])
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(store, "discard_quarantined", crash)
-        store.process_quarantined([stored.id])
+        with pytest.raises(KeyboardInterrupt):
+            store.process_quarantined([stored.id])
     assert len(store.records(RecordQuery()).items) == len(store.quarantined().items) == 1
     done = store.process_quarantined([stored.id])
     assert done == ProcessedAgain(stored=0, duplicates=1, still_unknown=0)
