@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import create_engine, func, select
 from sqlalchemy import exc as sa
 from sqlalchemy.pool import QueuePool
-from tests.store.conftest import Opener
 from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record, unknown
 from tests.store.files import bytes_of
 
@@ -69,7 +68,7 @@ def test_more_readers_than_there_is_room_for_are_told_to_come_back() -> None:
     engine.dispose()
 
 
-def test_a_reader_on_sqlite_sees_one_state_until_it_is_done(open_sqlite: Opener) -> None:
+def test_a_reader_on_sqlite_sees_one_state_until_it_is_done(open_sqlite: Callable[[], BaseStore]) -> None:
     store = open_sqlite()
     store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
     count = select(func.count()).select_from(t.records)

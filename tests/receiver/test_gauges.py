@@ -1,0 +1,97 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.receiver.kit import SUCCESS, Running, body, record, request, until
+
+from gatepost.errors import StoreUnavailable
+from gatepost.receiver.committer import Committer
+from gatepost.receiver.gauges import Gauges
+from gatepost.receiver.guard import Guard, Limits
+from gatepost.receiver.tally import Tally
+from gatepost.store.sqlite import SqliteStore
+from gatepost.store.store import Arrival
+from gatepost.wire import Record, digest
+
+
+def arrival(uuid: str) -> Arrival:
+    return Arrival(
+        terminal_id=1,
+        key=digest(f"u:{uuid}"),
+        event=Record(serial="SN-1", uuid=uuid),
+        received_at_ms=1,
+        original=b"{}",
+    )
+
+
+async def test_a_receiver_that_did_nothing_yet_has_every_number_and_each_is_0(receiver: Running) -> None:
+    told = receiver.receiver.gauges.read()
+    assert set(told) == {
+        "connections", "bodies_bytes", "waiting", "commits", "committed", "failed", "refused",
+    }  # fmt: skip
+    assert set(told.values()) == {0}
+
+
+async def test_the_numbers_are_those_of_this_process_since_its_start(receiver: Running) -> None:
+    for uuid in ("u-1", "u-1", "u-2"):
+        assert (await receiver.push(record(uuid=uuid))).json == SUCCESS
+    for _ in range(2):
+        assert (await receiver.push(b"{")).status == 400
+    await receiver.receiver.flush()
+    told = receiver.receiver.gauges.read()
+    assert (told["commits"], told["committed"], told["failed"], told["refused"]) == (3, 3, 0, 2)
+
+
+async def test_what_is_open_and_what_is_arriving_is_told_while_it_is(receiver: Running) -> None:
+    read = receiver.receiver.gauges.read
+    sender = await receiver.connect()
+    push = request("POST", "/Record", body(record()))
+    await sender.write(push[:-100])
+    arrived = len(body(record())) - 100
+    await until(lambda: read()["bodies_bytes"] == arrived)
+    assert read()["connections"] == 1
+    await sender.write(push[-100:])
+    assert (await sender.answer()).json == SUCCESS
+    await sender.close()
+    await until(lambda: read()["connections"] == 0)
+    assert read()["bodies_bytes"] == 0
+
+
+async def test_what_waits_for_the_store_is_told(receiver: Running) -> None:
+    await receiver.push(record(uuid="first"))
+    read = receiver.receiver.gauges.read
+    with receiver.store.changing():
+        pushes = [asyncio.create_task(receiver.push(record(uuid="u-0")))]
+        await until(lambda: read()["bodies_bytes"] == len(body(record(uuid="u-0"))))
+        pushes += [asyncio.create_task(receiver.push(record(uuid=f"u-{n}"))) for n in range(1, 4)]
+        await until(lambda: read()["waiting"] == 3)
+        assert read()["committed"] == 1
+    await asyncio.gather(*pushes)
+    assert (read()["waiting"], read()["committed"]) == (0, 5)
+
+
+async def test_what_the_guard_counts_comes_under_its_name_and_in_order(receiver: Running) -> None:
+    for head in (
+        b"no HTTP at all\r\n\r\n",
+        b"POST /Record HTTP/1.1\r\nHost: r\r\nContent-Length: 99999999\r\n\r\n",
+    ):
+        sender = await receiver.connect()
+        await sender.write(head)
+        await sender.answer()
+    told = receiver.receiver.gauges.read()
+    assert [name for name in told if name.startswith("guard.")] == ["guard.refused.400", "guard.refused.413"]
+    assert (told["guard.refused.400"], told["guard.refused.413"]) == (1, 1)
+
+
+async def test_what_the_store_could_not_take_has_failed_and_is_not_committed(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "data")
+    store.ensure_terminal("SN-1", now_ms=0)
+    committer = Committer(store)
+    gauges = Gauges(committer, Guard(Limits(), now=lambda: 0.0), Tally())
+    await committer.submit(arrival("u-1"))
+    store.close()
+    with pytest.raises(StoreUnavailable):
+        await committer.submit(arrival("u-2"))
+    told = gauges.read()
+    assert (told["commits"], told["committed"], told["failed"], told["waiting"]) == (1, 1, 1, 0)
+    assert await committer.close()
