@@ -1,5 +1,6 @@
 """Arrays, read back by a real PostgreSQL."""
 
+import math
 import struct
 from typing import Any
 
@@ -42,8 +43,13 @@ VALUES = [
 def test_what_is_written_is_what_postgresql_reads(
     connection: psycopg.Connection[Any], kind: TypeEngine[Any], values: list[Any]
 ) -> None:
-    for some in (values, values[:1], [None, *values, None], [None], [None, None]):
+    for some in (values, values[:1], values[1:2] * 3, [None, *values, None], [None], [None, None]):
         assert read_back(connection, kind, some) == some
+
+
+def test_both_zeros_are_kept(connection: psycopg.Connection[Any]) -> None:
+    found = read_back(connection, Float(), [0.0, -0.0, 0.0])
+    assert [math.copysign(1, value) for value in found] == [1, -1, 1]
 
 
 def test_a_number_that_does_not_fit_is_refused_before_it_is_sent() -> None:

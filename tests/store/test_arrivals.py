@@ -126,13 +126,3 @@ def test_only_what_is_not_known_yet_is_learnt() -> None:
     assert first.seen == [("T1", "1.3.0", 1)]
     again = a.learn(batch, peers=peers, seen=seen)
     assert (again.peers, again.seen, again.disagreements) == ([], [], [])
-
-
-def test_a_person_is_remembered_for_each_site_and_told_from_another() -> None:
-    people = a.People(at_most=3)
-    for number in range(10):
-        user = wire.User(user_id=str(number), name="王")
-        for site in (1, 2, 1):
-            assert people.person(user, site) == a.person(user, site)
-    assert people.person(None, 1) is None
-    assert people.person(wire.User(), 1) is None

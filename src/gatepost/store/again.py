@@ -19,7 +19,7 @@ def decode_again(row: QuarantineRow) -> Arrival | None:
         return None
     return Arrival(
         terminal_id=row.terminal_id,
-        key=digest(key(event)),
+        key=digest(key(event, decoded)),
         event=event,
         received_at_ms=ms(row.received_at),
         original=decoded.original,

@@ -44,9 +44,11 @@ def register(connection: psycopg.Connection[Any]) -> None:
 def array(column: Column[Any], values: Sequence[Any]) -> Array:
     """Encode the values of one column. Raises ``struct.error`` or ``AttributeError`` for what is not of its type."""
     element, encode = _ENCODERS[type(column.type)]
-    empty = values.count(None)
-    head = _HEAD.pack(1, 1 if empty else 0, element, len(values), 1)
-    return Array(head + (_NULL * empty if empty == len(values) else encode(values, bool(empty))))
+    count, first = len(values), values[0] if values else None
+    # In a batch, most columns say the same in every row. Of the floating zero there are two, which are equal.
+    if (first or type(first) is not float) and values.count(first) == count:
+        return Array(_HEAD.pack(1, first is None, element, count, 1) + encode(values[:1]) * count)
+    return Array(_HEAD.pack(1, None in values, element, count, 1) + encode(values))
 
 
 @cache
@@ -54,14 +56,16 @@ def _fixed(code: str, count: int) -> struct.Struct:
     return struct.Struct(">" + f"i{code}" * count)
 
 
-def _numbers(code: str, size: int, values: Sequence[Any], some_empty: bool) -> bytes:
-    if some_empty:
+def _numbers(code: str, size: int, values: Sequence[Any]) -> bytes:
+    if None in values:
         one = _fixed(code, 1).pack
         return b"".join([_NULL if value is None else one(size, value) for value in values])
-    return _fixed(code, len(values)).pack(*[part for value in values for part in (size, value)])
+    parts = [size] * (2 * len(values))
+    parts[1::2] = values
+    return _fixed(code, len(values)).pack(*parts)
 
 
-def _bytes(values: Sequence[bytes | None], some_empty: bool) -> bytes:
+def _bytes(values: Sequence[bytes | None]) -> bytes:
     parts: list[bytes] = []
     for value in values:
         if value is None:
@@ -72,11 +76,11 @@ def _bytes(values: Sequence[bytes | None], some_empty: bool) -> bytes:
     return b"".join(parts)
 
 
-def _texts(values: Sequence[str | None], some_empty: bool) -> bytes:
-    return _bytes([None if value is None else value.encode() for value in values], some_empty)
+def _texts(values: Sequence[str | None]) -> bytes:
+    return _bytes([None if value is None else value.encode() for value in values])
 
 
-_ENCODERS: dict[type[Any], tuple[int, Callable[[Sequence[Any], bool], bytes]]] = {
+_ENCODERS: dict[type[Any], tuple[int, Callable[[Sequence[Any]], bytes]]] = {
     BigInteger: (20, partial(_numbers, "q", 8)),
     Integer: (23, partial(_numbers, "i", 4)),
     SmallInteger: (21, partial(_numbers, "h", 2)),

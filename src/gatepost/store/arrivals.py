@@ -25,7 +25,7 @@ from gatepost.wire import (
 
 __all__ = [
     "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "TALLY_COLUMNS", "DAY_MS",
-    "RECORD", "ALARM", "UNKNOWN", "LATE_MS", "KNOWN_CODES", "known", "Facet", "Person", "Tally", "Lessons", "People",
+    "RECORD", "ALARM", "UNKNOWN", "LATE_MS", "KNOWN_CODES", "known", "Facet", "Person", "Tally", "Lessons",
     "check_terminals", "kind", "facet", "person", "person_digest", "ms", "moment", "text", "encode_problems",
     "decode_problems",
     "record_row", "alarm_row", "quarantine_row", "merge_alarms", "learn", "add_up",
@@ -154,30 +154,6 @@ def person(user: User | None, site_id: int) -> Person | None:
         ms(user.guest_until),
         groups,
     )
-
-
-class People:
-    """:func:`person`, remembered: the decoder answers the same object for whoever it has seen before.
-
-    Bounded, for other decodings make an object each time; and true for ever, for a user is frozen.
-    """
-
-    def __init__(self, *, at_most: int = 4096) -> None:
-        self._found: dict[tuple[int, int], tuple[User, Person | None]] = {}
-        self._at_most = at_most
-
-    def person(self, user: User | None, site_id: int) -> Person | None:
-        if user is None:
-            return None
-        # What is held here stays alive, so that no other object can have its place in memory.
-        held = self._found.get((id(user), site_id))
-        if held is not None:
-            return held[1]
-        if len(self._found) >= self._at_most:
-            self._found.clear()
-        who = person(user, site_id)
-        self._found[id(user), site_id] = (user, who)
-        return who
 
 
 IDENTITY_COLUMNS = (

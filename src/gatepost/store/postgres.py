@@ -20,13 +20,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 import structlog
 from psycopg import errors as pg
-from sqlalchemy import Column, Integer, create_engine, delete, event, func, select, text, tuple_, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import create_engine, delete, event, func, select, text, tuple_, update
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import OperationalError
 
@@ -35,10 +34,26 @@ from gatepost.store import arrivals as a
 from gatepost.store import migrate, schema, upserts
 from gatepost.store.arrays import Array, array, register
 from gatepost.store.base import BaseStore, unavailable
+from gatepost.store.postgres_batch import (
+    AT_ONCE,
+    COLUMNS,
+    FIRST,
+    INSERTS,
+    PICTURE,
+    PICTURE_IN_PLACE,
+    PLACE,
+    TALLIES,
+    WorkedOut,
+    arrays,
+    is_known,
+    tallied,
+    work_out,
+)
+from gatepost.store.remembered import Remembered
 from gatepost.store.sealing import HEAD, ImageKeys
 from gatepost.store.server import check_server, connect, settle_offset, short, take_number, where, with_driver
 from gatepost.store.store import Arrival, Stored
-from gatepost.wire import Alarm, Record
+from gatepost.wire import Record
 
 __all__ = ["MAX_BATCH", "PostgresStore"]
 
@@ -49,9 +64,6 @@ logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 MAX_BATCH = 4096
 """Events of one transaction; a longer batch becomes several."""
-
-_CACHE = 20_000
-"""Identities whose row id is remembered."""
 
 _MIGRATING = 0x6761
 """Class of the advisory lock that keeps two receivers from migrating at once."""
@@ -69,10 +81,7 @@ _HORIZON = text(
     "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
     " + (SELECT value::bigint FROM meta WHERE name = 'id_offset')) * 4096"
 )
-_FIRST = (
-    "(pg_current_xact_id()::text::bigint + (SELECT value::bigint FROM meta WHERE name = 'id_offset')) * 4096"
-)
-_BEGIN = f"SELECT {_FIRST}, (SELECT value FROM meta WHERE name = 'changes')"
+_BEGIN = f"SELECT {FIRST}, (SELECT value FROM meta WHERE name = 'changes')"
 
 
 class PostgresStore(BaseStore):
@@ -89,15 +98,9 @@ class PostgresStore(BaseStore):
         self._writing = threading.Lock()
         self._closed = False
         self._connection: psycopg.Connection[Any] | None = None
-        self._changes = ""
+        self._remembered = Remembered()
         self._step_by_step = 0
         """For so many batches it is not tried in one round trip."""
-        self._facets: dict[a.Facet, int] = {}
-        self._people = a.People()
-        self._identities: dict[a.Person, int] = {}
-        self._sites: dict[int, int] = {}
-        self._peers: dict[str, int] = {}
-        self._seen: dict[int, tuple[str | None, str | None]] = {}
 
     @classmethod
     def open(cls, url: str, *, keys: ImageKeys | None = None) -> "PostgresStore":
@@ -139,10 +142,11 @@ class PostgresStore(BaseStore):
     def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
         # Without the lock, so that one batch is worked out while another one is written. What is remembered may
         # change meanwhile: then it is found to be stale, and worked out anew.
-        if not 0 < len(batch) <= MAX_BATCH or not self._changes:
+        remembered = self._remembered
+        if not 0 < len(batch) <= MAX_BATCH or not remembered.changes or remembered.is_full:
             return None
         try:
-            worked_out = self._work_out(batch) if self._is_known(batch) else None
+            worked_out = self._work_out(batch, remembered) if is_known(batch, remembered) else None
         except Exception as error:
             # Whoever writes it instead will find out what it is, event by event.
             log.debug("store.not_begun", kind=type(error).__name__)
@@ -155,13 +159,11 @@ class PostgresStore(BaseStore):
             stored += self._write_locked(batch[start : start + MAX_BATCH])
         return stored
 
-    def _write_locked(self, batch: Sequence[Arrival], worked_out: "_WorkedOut | None" = None) -> list[Stored]:
+    def _write_locked(self, batch: Sequence[Arrival], worked_out: WorkedOut | None = None) -> list[Stored]:
         with self._writing:
             return self._write_in_turn(batch, worked_out)
 
-    def _write_in_turn(
-        self, batch: Sequence[Arrival], worked_out: "_WorkedOut | None" = None
-    ) -> list[Stored]:
+    def _write_in_turn(self, batch: Sequence[Arrival], worked_out: WorkedOut | None = None) -> list[Stored]:
         for attempt in range(_TRIES):
             try:
                 return self._write(self._connect(), batch, worked_out)
@@ -192,7 +194,7 @@ class PostgresStore(BaseStore):
             connection.close()
             raise
         self._connection = connection
-        self._changes = ""
+        self._remembered = Remembered()
         return connection
 
     def _drop(self) -> None:
@@ -200,10 +202,10 @@ class PostgresStore(BaseStore):
             with suppress(psycopg.Error):
                 self._connection.close()
         self._connection = None
-        self._changes = ""
+        self._remembered = Remembered()
 
     def _abort(self) -> None:
-        self._changes = ""
+        self._remembered = Remembered()
         if self._connection is not None:
             try:
                 self._connection.rollback()
@@ -211,9 +213,9 @@ class PostgresStore(BaseStore):
                 self._drop()
 
     def _write(
-        self, db: psycopg.Connection[Any], batch: Sequence[Arrival], worked_out: "_WorkedOut | None"
+        self, db: psycopg.Connection[Any], batch: Sequence[Arrival], worked_out: WorkedOut | None
     ) -> list[Stored]:
-        if worked_out is not None and worked_out.usual:
+        if worked_out is not None and worked_out.usual and worked_out.by is self._remembered:
             if not self._step_by_step:
                 try:
                     return self._write_at_once(db, batch, worked_out)
@@ -225,19 +227,18 @@ class PostgresStore(BaseStore):
             db.execute("BEGIN")
             cursor = db.execute(_BEGIN)
         first, changes = cursor.fetchone() or (0, "")
-        if changes != self._changes:
-            self._remember(db)
-            self._changes = changes
-        if worked_out is None or worked_out.changes != changes:
-            a.check_terminals(batch, self._sites)
+        if changes != self._remembered.changes or self._remembered.is_full:
+            self._remembered = _remember(db, changes)
+        if worked_out is None or worked_out.by is not self._remembered:
+            a.check_terminals(batch, self._remembered.sites)
             self._make_known(db, batch)
-            worked_out = self._work_out(batch)
+            worked_out = self._work_out(batch, self._remembered)
         known = self._insert(db, worked_out, first, len(batch))
         ids = range(first, first + len(batch))
         fresh = [number not in known for number in ids]
         tallies = worked_out.tallies
         if known:  # it was worked out as if all were new
-            tallies = _tallies(batch, fresh, self.writer)
+            tallies = tallied(batch, fresh, self.writer)
         with db.pipeline():
             for alarm in a.merge_alarms(batch, ids, fresh):
                 db.execute(_ALARM, alarm)
@@ -251,16 +252,16 @@ class PostgresStore(BaseStore):
         ]
 
     def _write_at_once(
-        self, db: psycopg.Connection[Any], batch: Sequence[Arrival], worked_out: "_WorkedOut"
+        self, db: psycopg.Connection[Any], batch: Sequence[Arrival], worked_out: WorkedOut
     ) -> list[Stored]:
         """Raises ``DivisionByZero``, by which the server refuses to go on, where it is not as it mostly is."""
-        places, arrays = worked_out.tables["records"]
+        places, columns = worked_out.tables["records"]
         pictures = worked_out.pictures
-        images = _arrays(_PICTURE_IN_PLACE, [(day, place, jpeg) for place, (day, jpeg) in pictures.items()])
-        values = [array(_PLACE, places), *arrays, *images, len(batch), worked_out.changes]
+        images = arrays(PICTURE_IN_PLACE, [(day, place, jpeg) for place, (day, jpeg) in pictures.items()])
+        values = [array(PLACE, places), *columns, *images, len(batch), worked_out.by.changes]
         with db.pipeline():
             db.execute("BEGIN")
-            cursor = db.execute(_AT_ONCE[bool(images)], values)
+            cursor = db.execute(AT_ONCE[bool(images)], values)
             self._account(db, worked_out.lessons, worked_out.tallies)
             db.execute("COMMIT")
         (first, _) = cursor.fetchone() or (0, 0)
@@ -274,52 +275,28 @@ class PostgresStore(BaseStore):
             db.execute(_DISAGREEMENT, disagreement)
         for terminal_id in sorted({row[0] for row in lessons.disagreements}):
             db.execute(_TRIM_DISAGREEMENTS, (terminal_id, terminal_id))
-        if len(self._peers) > upserts.MAX_PEERS:
+        if len(self._remembered.peers) > upserts.MAX_PEERS:
             db.execute(upserts.trim_peers())
-            self._changes = ""  # what is left is read at the next batch
+            self._remembered = Remembered()  # what is left is read at the next batch
         for seen in sorted(lessons.seen, key=lambda row: row[2]):
             db.execute("UPDATE terminals SET model = %s, dialect = %s WHERE id = %s", seen)
-        db.execute(_TALLIES, tallies)
+        db.execute(TALLIES, tallies)
 
-    def _remember(self, db: psycopg.Connection[Any]) -> None:
-        self._identities.clear()
-        rows = db.execute(
-            "SELECT id, recognition_type, passed, abnormal_type, entry_mode, has_image FROM facets"
-        )
-        self._facets = {row[1:]: row[0] for row in rows}
-        self._peers = dict(db.execute("SELECT address, terminal_id FROM peers").fetchall())
-        self._sites.clear()
-        self._seen.clear()
-        for number, site, model, dialect in db.execute("SELECT id, site_id, model, dialect FROM terminals"):
-            self._sites[number] = site
-            self._seen[number] = (model, dialect)
-
-    def _is_known(self, batch: Sequence[Arrival]) -> bool:
-        """Whether there is a row already for whatever the records of a batch refer to."""
-        for arrival in batch:
-            site, record = self._sites[arrival.terminal_id], arrival.event
-            if isinstance(record, Record):
-                who = self._people.person(record.user, site)
-                if who is not None and who not in self._identities:
-                    return False
-                if a.facet(record, arrival.image is not None) not in self._facets:
-                    return False
-        return True
+    def _work_out(self, batch: Sequence[Arrival], by: Remembered) -> WorkedOut:
+        return work_out(batch, by, writer=self.writer, seals=bool(self._keys))
 
     def _make_known(self, db: psycopg.Connection[Any], batch: Sequence[Arrival]) -> None:
         """Make the facets and identities that are new; all that the batch refers to is remembered then."""
-        if len(self._identities) > _CACHE:
-            self._identities.clear()
         facets: set[a.Facet] = set()
         first_seen: dict[a.Person, int] = {}
         for arrival in batch:
             record = arrival.event
             if isinstance(record, Record):
                 facets.add(a.facet(record, arrival.image is not None))
-                who = self._people.person(record.user, self._sites[arrival.terminal_id])
-                if who is not None and who not in self._identities:
+                who = self._remembered.stranger_to(record, arrival.terminal_id)
+                if who is not None:
                     first_seen.setdefault(who, arrival.received_at_ms)
-        self._make_facets(db, sorted(facets - self._facets.keys()))
+        self._make_facets(db, sorted(facets - self._remembered.facets.keys()))
         self._make_identities(db, first_seen)
 
     def _make_facets(self, db: psycopg.Connection[Any], facets: Sequence[a.Facet]) -> None:
@@ -334,7 +311,7 @@ class PostgresStore(BaseStore):
                 " AND entry_mode = %s AND has_image = %s",
                 facet,
             ).fetchone()
-            self._facets[facet] = row[0] if row else 0
+            self._remembered.facets[facet] = row[0] if row else 0
 
     def _make_identities(self, db: psycopg.Connection[Any], first_seen: dict[a.Person, int]) -> None:
         if not first_seen:
@@ -350,87 +327,35 @@ class PostgresStore(BaseStore):
                     (digest, *who, first_seen[who]),
                 )
             found = db.execute("SELECT digest, id FROM identities WHERE digest = ANY(%b)", (list(digests),))
-        self._identities |= {digests[bytes(digest)]: number for digest, number in found}
+        for digest, number in found:
+            self._remembered.learn(digests[bytes(digest)], number)
 
-    def _work_out(self, batch: Sequence[Arrival]) -> "_WorkedOut":
-        """What can be worked out without asking the server: all but the ids. Everything referred to is known."""
-        changes = self._changes  # before anything is looked up
-        rows: dict[str, list[tuple[int, tuple[Any, ...]]]] = {"records": [], "alarm_events": []}
-        pictures: dict[int, tuple[int, bytes]] = {}
-        quarantined: list[tuple[int, tuple[Any, ...]]] = []
-        for place, arrival in enumerate(batch):
-            content = arrival.event
-            if isinstance(content, Record):
-                who = self._people.person(content.user, self._sites[arrival.terminal_id])
-                facet = self._facets[a.facet(content, arrival.image is not None)]
-                table, row = (
-                    "records",
-                    a.record_row(arrival, content, facet, None if who is None else self._identities[who]),
-                )
-            elif isinstance(content, Alarm):
-                table, row = "alarm_events", a.alarm_row(arrival, content)
-            else:
-                quarantined.append((place, a.quarantine_row(arrival)))
-                continue
-            day = None
-            if arrival.image is not None:
-                day = arrival.received_at_ms // a.DAY_MS
-                pictures[place] = (day, arrival.image)
-            rows[table].append((place, (*row, day)))
-        tables = {}
-        for table, arriving in rows.items():
-            if arriving:
-                # Sorted by terminal and key, the same way in every process: no deadlock among them.
-                arriving.sort(key=_terminal_and_key)
-                columns = _COLUMNS[table][1:-1]
-                tables[table] = (
-                    [place for place, _ in arriving],
-                    _arrays(columns, [row for _, row in arriving]),
-                )
-        quarantined.sort(key=_terminal_and_key)
-        fresh = [True] * len(batch)
-        return _WorkedOut(
-            changes=changes,
-            tables=tables,
-            pictures=pictures,
-            quarantined=quarantined,
-            usual=bool(rows["records"])
-            and not (rows["alarm_events"] or quarantined)
-            and not (pictures and self._keys),  # what a picture is encrypted with says where it is
-            tallies=_tallies(batch, fresh, self.writer),
-            lessons=a.learn(batch, peers=self._peers, seen=self._seen),
-        )
-
-    def _insert(
-        self, db: psycopg.Connection[Any], worked_out: "_WorkedOut", first: int, count: int
-    ) -> set[int]:
+    def _insert(self, db: psycopg.Connection[Any], worked_out: WorkedOut, first: int, count: int) -> set[int]:
         """Insert what is not there yet, images included; answer the ids of the others, which were not given."""
         cursors = []
         pictures = worked_out.pictures
         with db.pipeline():
-            for table, (places, arrays) in worked_out.tables.items():
-                id_column, image_column = _COLUMNS[table][0], _COLUMNS[table][-1]
-                values = [array(id_column, [first + place for place in places]), *arrays]
+            for table, (places, columns) in worked_out.tables.items():
+                id_column, image_column = COLUMNS[table][0], COLUMNS[table][-1]
+                values = [array(id_column, [first + place for place in places]), *columns]
                 values.append(
                     array(image_column, [first + place if place in pictures else None for place in places])
                 )
-                images = _arrays(
-                    _PICTURE,
+                images = arrays(
+                    PICTURE,
                     [
                         (pictures[place][0], first + place, self._sealed(first + place, *pictures[place]))
                         for place in places
                         if place in pictures
                     ],
                 )
-                cursors.append(db.execute(_INSERTS[table, bool(images)], values + images))
+                cursors.append(db.execute(INSERTS[table, bool(images)], values + images))
             if worked_out.quarantined:
                 kept = [
                     (first + place, *self._sealed_quarantine(first + place, row))
                     for place, row in worked_out.quarantined
                 ]
-                cursors.append(
-                    db.execute(_INSERTS["quarantine", False], _arrays(_COLUMNS["quarantine"], kept))
-                )
+                cursors.append(db.execute(INSERTS["quarantine", False], arrays(COLUMNS["quarantine"], kept)))
         given = {row[0] for cursor in cursors for row in cursor}
         if len(given) == count:
             return set()
@@ -533,9 +458,7 @@ class PostgresStore(BaseStore):
 
     def forget_people(self) -> None:
         with self._writing:
-            self._people = a.People()
-            self._identities.clear()
-            self._changes = ""
+            self._remembered = Remembered()
         self._engine.clear_compiled_cache()
 
     def sizes(self) -> dict[str, int]:
@@ -552,99 +475,12 @@ def _interpreted(connection: Any, _: Any) -> None:
     connection.commit()
 
 
-class _WorkedOut(NamedTuple):
-    """A batch, worked out as far as that goes without its ids. A place is an event's in the batch."""
-
-    changes: str
-    """What was remembered then: of another number, it is stale."""
-    tables: dict[str, tuple[list[int], list[Array]]]
-    """Places, and every column but the first and the last, which are ids."""
-    pictures: dict[int, tuple[int, bytes]]
-    """Day and JPEG, by place."""
-    quarantined: list[tuple[int, tuple[Any, ...]]]
-    usual: bool
-    """Whether it can be written in one round trip: nothing but records, whose ids nobody has to know before."""
-    tallies: list[Array]
-    """If every event is new."""
-    lessons: a.Lessons
-
-
-def _terminal_and_key(row: tuple[int, tuple[Any, ...]]) -> tuple[Any, ...]:
-    return row[1][:2]
-
-
-def _tallies(batch: Sequence[Arrival], fresh: Sequence[bool], writer: int) -> list[Array]:
-    return _arrays(_TALLY, [tally.row(number, writer) for number, tally in a.add_up(batch, fresh).items()])
-
-
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
-
-
-_COLUMNS = {
-    table.name: [table.c[name] for name in ("id", *names)]
-    for table, names in (
-        (schema.records, (*a.RECORD_COLUMNS, "image_day", "image_id")),
-        (schema.alarm_events, (*a.ALARM_COLUMNS, "image_day", "image_id")),
-        (schema.quarantine, a.QUARANTINE_COLUMNS),
-    )
-}
-_PICTURE = list(schema.images.c)
-_PLACE = Column("place", Integer)
-_PICTURE_IN_PLACE = [schema.images.c.day, _PLACE, schema.images.c.data]
-_TALLY = [schema.tallies.c[name] for name in a.TALLY_COLUMNS]
-
-
-def _arrays(columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]]) -> list[Array]:
-    """One array a column; none at all where there is no row."""
-    return [array(*pair) for pair in zip(columns, zip(*rows, strict=True), strict=True)] if rows else []
-
-
-def _inserts() -> dict[tuple[str, bool], str]:
-    found = {}
-    for table, columns in _COLUMNS.items():
-        names = ", ".join(f'"{column.name}"' for column in columns)
-        insert = (
-            f"INSERT INTO {table} ({names}) {_unnest(columns)}"
-            " ON CONFLICT (terminal_id, key) DO NOTHING RETURNING id"
-        )
-        found[table, False] = insert
-        found[table, True] = (
-            f"WITH new AS ({insert}), pictures AS (INSERT INTO images (day, id, data)"
-            " SELECT picture.* FROM unnest(%b::int[], %b::bigint[], %b::bytea[]) AS picture(day, id, data)"
-            " JOIN new ON new.id = picture.id) SELECT id FROM new"
-        )
+def _remember(db: psycopg.Connection[Any], changes: str) -> Remembered:
+    found = Remembered(changes)
+    facets = "SELECT id, recognition_type, passed, abnormal_type, entry_mode, has_image FROM facets"
+    found.facets.update((row[1:], row[0]) for row in db.execute(facets))
+    found.peers.update(db.execute("SELECT address, terminal_id FROM peers").fetchall())
+    for number, site, model, dialect in db.execute("SELECT id, site_id, model, dialect FROM terminals"):
+        found.sites[number] = site
+        found.seen[number] = (model, dialect)
     return found
-
-
-def _at_once(*, images: bool) -> str:
-    """Insert records by their places, and answer the id of the place 0. It divides by zero, so that the transaction
-    ends, unless as many are inserted as it is told, and what was remembered is not stale."""
-    columns = _COLUMNS["records"]
-    given = [_PLACE, *columns[1:-1]]
-    names = ", ".join(f'"{column.name}"' for column in columns)
-    values = ", ".join(f'given."{column.name}"' for column in columns[1:-1])
-    pictures = (
-        ", pictures AS (INSERT INTO images (day, id, data) SELECT picture.day, first.id + picture.place, picture.data"
-        " FROM unnest(%b::int[], %b::int[], %b::bytea[]) AS picture(day, place, data), first)"
-    )
-    return (
-        f"WITH first AS (SELECT {_FIRST} AS id),"
-        f" new AS (INSERT INTO records ({names}) SELECT first.id + given.place, {values},"
-        " CASE WHEN given.image_day IS NOT NULL THEN first.id + given.place END"
-        f" FROM ({_unnest(given)}) AS given({', '.join(column.name for column in given)}), first"
-        " ON CONFLICT (terminal_id, key) DO NOTHING RETURNING id)"
-        f"{pictures if images else ''}"
-        " SELECT first.id, 1 / (CASE WHEN (SELECT count(*) FROM new) = %s"
-        " AND (SELECT value FROM meta WHERE name = 'changes') = %s THEN 1 ELSE 0 END) FROM first"
-    )
-
-
-def _unnest(columns: Sequence[Column[Any]]) -> str:
-    """A query that answers rows out of one array a column: short, whatever their number, so that it stays prepared."""
-    types = [column.type.compile(dialect=_DIALECT) for column in columns]
-    return f"SELECT * FROM unnest({', '.join(f'%b::{kind}[]' for kind in types)})"
-
-
-_INSERTS = _inserts()
-_AT_ONCE = {images: _at_once(images=images) for images in (False, True)}
-_TALLIES = upserts.tally("postgresql", source=_unnest(_TALLY))

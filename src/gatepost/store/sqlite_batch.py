@@ -16,7 +16,7 @@ from gatepost.store import arrivals as a
 from gatepost.store import upserts
 from gatepost.store.images import DayFiles
 from gatepost.store.indexing import Indexing
-from gatepost.store.references import References
+from gatepost.store.remembered import Remembered
 from gatepost.store.store import Arrival, Stored
 from gatepost.wire import Alarm, Record
 
@@ -66,14 +66,16 @@ class Inserter:
         self._images = images
         self._writer = writer
         self._seal_quarantine = seal_quarantine
-        self._references = References()
-        self._peers: dict[str, int] = {}
-        self._seen: dict[int, tuple[str | None, str | None]] = {}
-        self.remembers = False
-        """Whether what others made is known here as it is."""
+        self._remembered = Remembered()
+        self._is_stale = False
         self.remember()
         row = db.execute("SELECT value FROM meta WHERE name = 'reserved_ids'").fetchone()
         self._next_id = self._reserved = int(row[0]) if row else 1
+
+    @property
+    def remembers(self) -> bool:
+        """Whether what others made is known here as it is."""
+        return not (self._is_stale or self._remembered.is_full)
 
     @property
     def last_id(self) -> int:
@@ -83,19 +85,17 @@ class Inserter:
     def forget(self) -> None:
         """The transaction failed, and so did what it taught; ids that it took stay taken."""
         self._reserved = self._next_id
-        self.remembers = False
+        self._is_stale = True
 
     def remember(self) -> None:
         """Read what batches refer to: somebody else may have changed it."""
-        db, references = self._db, References()
-        references.facets.update((tuple(row[1:]), row[0]) for row in db.execute("SELECT * FROM facets"))
-        self._peers = dict(db.execute("SELECT address, terminal_id FROM peers"))
-        self._seen.clear()
+        db, found = self._db, Remembered()
+        found.facets.update((tuple(row[1:]), row[0]) for row in db.execute("SELECT * FROM facets"))
+        found.peers.update(db.execute("SELECT address, terminal_id FROM peers"))
         for number, site, model, dialect in db.execute("SELECT id, site_id, model, dialect FROM terminals"):
-            references.sites[number] = site
-            self._seen[number] = (model, dialect)
-        self._references = references
-        self.remembers = True
+            found.sites[number] = site
+            found.seen[number] = (model, dialect)
+        self._remembered, self._is_stale = found, False
 
     def insert(self, batch: Sequence[Arrival]) -> Begun:
         """Insert what is not there yet; images are given their places, and are for the caller to write.
@@ -104,7 +104,7 @@ class Inserter:
         """
         if not self.remembers:
             self.remember()
-        a.check_terminals(batch, self._references.sites)
+        a.check_terminals(batch, self._remembered.sites)
         first = self._take_ids(len(batch))
         places = self._place_images(batch)
         plain: list[Any] = []
@@ -152,14 +152,14 @@ class Inserter:
 
     def _refer(self, arrival: Arrival, record: Record) -> tuple[int, int | None]:
         """The record's facet and identity, made if they are new."""
-        references, has_image = self._references, arrival.image is not None
-        found = references.of(record, arrival.terminal_id, has_image=has_image)
+        remembered, has_image = self._remembered, arrival.image is not None
+        found = remembered.of(record, arrival.terminal_id, has_image=has_image)
         while found is None:
             self._make_facet(a.facet(record, has_image))
-            who = references.stranger_to(record, arrival.terminal_id)
+            who = remembered.stranger_to(record, arrival.terminal_id)
             if who is not None:
-                references.learn(who, self._make_identity(who, arrival.received_at_ms))
-            found = references.of(record, arrival.terminal_id, has_image=has_image)
+                remembered.learn(who, self._make_identity(who, arrival.received_at_ms))
+            found = remembered.of(record, arrival.terminal_id, has_image=has_image)
         return found
 
     def _insert(self, table: str, values: Sequence[Any]) -> dict[int, int]:
@@ -226,13 +226,13 @@ class Inserter:
         return first
 
     def _make_facet(self, facet: a.Facet) -> None:
-        if facet not in self._references.facets:
+        if facet not in self._remembered.facets:
             cursor = self._db.execute(
                 "INSERT INTO facets (recognition_type, passed, abnormal_type, entry_mode, has_image)"
                 " VALUES (?,?,?,?,?)",
                 facet,
             )
-            self._references.facets[facet] = int(cursor.lastrowid or 0)
+            self._remembered.facets[facet] = int(cursor.lastrowid or 0)
 
     def _make_identity(self, who: a.Person, at_ms: int) -> int:
         values = (a.person_digest(who), *who, at_ms)
@@ -254,16 +254,17 @@ class Inserter:
             db.execute(_tally(rows), values)
         for alarm in a.merge_alarms(batch, range(first, first + len(batch)), fresh):
             db.execute(_ALARM, alarm)
-        lessons = a.learn(batch, peers=self._peers, seen=self._seen)
+        peers = self._remembered.peers
+        lessons = a.learn(batch, peers=peers, seen=self._remembered.seen)
         for peer in lessons.peers:
             db.execute(_PEER, peer)
         for disagreement in lessons.disagreements:
             db.execute(_DISAGREEMENT, disagreement)
         for terminal_id in {row[0] for row in lessons.disagreements}:
             db.execute(_TRIM_DISAGREEMENTS, (terminal_id, terminal_id))
-        if len(self._peers) > upserts.MAX_PEERS:
+        if len(peers) > upserts.MAX_PEERS:
             db.execute(upserts.trim_peers())
-            self._peers = dict(db.execute("SELECT address, terminal_id FROM peers"))
+            self._is_stale = True
         for seen in lessons.seen:
             db.execute("UPDATE terminals SET model = ?, dialect = ? WHERE id = ?", seen)
 

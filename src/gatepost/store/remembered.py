@@ -1,7 +1,7 @@
-"""What records refer to, remembered by its ids: nearly every record refers to what others have referred to before.
+"""What the writer remembers of the database: nearly every record refers to what others have referred to before.
 
-A store that finds what it remembers to be stale takes a new :class:`References` in its place. So whoever still works
-with the old one, in another thread, leaves nothing of it behind in the new one.
+A store that finds it to be stale takes a new :class:`Remembered` in its place. So whoever still works with the old one,
+in another thread, leaves nothing of it behind in the new one.
 """
 
 from typing import Any
@@ -9,28 +9,41 @@ from typing import Any
 from gatepost.store import arrivals as a
 from gatepost.wire import Record, User
 
-__all__ = ["References"]
+__all__ = ["Remembered"]
 
-_IDENTITIES = 20_000
-"""People whose id is remembered."""
+_IDENTITIES, _LETTERS = 20_000, 16_000_000
+"""People whose id is remembered, and all that is written in them: how long a name is decides whoever sends it."""
 
-_USERS = 4096
-"""As they came out of the decoder, which answers the same object for whoever it has seen before."""
+_USERS, _LONG = 4096, 1024
+"""As they came out of the decoder, which answers the same object for whoever it has seen before; not those that are
+longer, in letters."""
 
 _CODES = 4096
 """Combinations of codes of which it is remembered what facet they are. Anything may be sent as a code."""
 
 
-class References:
-    """Ids of facets and identities, and the site of each terminal."""
+class Remembered:
+    """Ids of facets and identities, and what is known of the terminals."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes: str = "") -> None:
+        """``changes``: the number of the last change that another process made to any of it, where there are others."""
+        self.changes = changes
         self.sites: dict[int, int] = {}
         """By terminal."""
+        self.peers: dict[str, int] = {}
+        """By address, the terminal that it stands for."""
+        self.seen: dict[int, tuple[str | None, str | None]] = {}
+        """By terminal, its model and its dialect."""
         self.facets: dict[a.Facet, int] = {}
         self._identities: dict[a.Person, int] = {}
+        self._letters = 0
         self._codes: dict[tuple[Any, ...], int] = {}
         self._users: dict[tuple[int, int], tuple[User | None, int | None]] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to begin anew, before the next batch."""
+        return len(self._identities) >= _IDENTITIES or self._letters >= _LETTERS
 
     def of(self, record: Record, terminal_id: int, *, has_image: bool) -> tuple[int, int | None] | None:
         """The ids of a record's facet and of its identity, the latter ``None`` for a stranger. Nothing at all where one
@@ -53,9 +66,10 @@ class References:
         if len(self._codes) >= _CODES:
             self._codes.clear()
         self._codes[codes] = facet
-        if len(self._users) >= _USERS:
-            self._users.clear()
-        self._users[id(record.user), site] = (record.user, identity)
+        if _is_short(record.user, who):
+            if len(self._users) >= _USERS:
+                self._users.clear()
+            self._users[id(record.user), site] = (record.user, identity)
         return facet, identity
 
     def stranger_to(self, record: Record, terminal_id: int) -> a.Person | None:
@@ -65,6 +79,17 @@ class References:
 
     def learn(self, who: a.Person, identity: int) -> None:
         """That is the id of this person."""
-        if len(self._identities) >= _IDENTITIES:
-            self._identities.clear()
         self._identities[who] = identity
+        self._letters += _letters(who)
+
+
+def _is_short(user: User | None, who: a.Person | None) -> bool:
+    if user is None:
+        return True
+    if who is None:
+        return not (user.remark or user.groups or user.extra)
+    return not user.extra and _letters(who) <= _LONG
+
+
+def _letters(who: a.Person) -> int:
+    return sum([len(value) for value in who if isinstance(value, str)])
