@@ -22,6 +22,7 @@ from sqlalchemy.types import BigInteger, Float, Integer, LargeBinary, SmallInteg
 __all__ = ["Array", "array", "register"]
 
 _HEAD = struct.Struct(">iiIii")
+_SIZE = struct.Struct(">i").pack
 _NULL = b"\xff\xff\xff\xff"
 
 
@@ -66,13 +67,10 @@ def _numbers(code: str, size: int, values: Sequence[Any]) -> bytes:
 
 
 def _bytes(values: Sequence[bytes | None]) -> bytes:
-    parts: list[bytes] = []
-    for value in values:
-        if value is None:
-            parts.append(_NULL)
-        else:
-            parts.append(len(value).to_bytes(4, "big"))
-            parts.append(value)
+    if None in values:
+        return b"".join([_NULL if value is None else _SIZE(len(value)) + value for value in values])
+    parts: list[Any] = [b""] * (2 * len(values))
+    parts[::2], parts[1::2] = map(_SIZE, map(len, values)), values  # type: ignore[arg-type]
     return b"".join(parts)
 
 

@@ -6,7 +6,12 @@ Rules:
 * Pages of 16 KB and a rollback journal: a portrait is a few pages, is written once and never changed, and a
   write-ahead log would write it twice.
 * The writer allocates the ids, so that an event can refer to its image before either is on disk. An image whose
-  event never got committed (a crash between the two) stays as an orphan; its id is not given again.
+  event never got committed (a crash between the two) stays as an orphan.
+* No id is ever given again, whatever was removed: an event that still refers to a removed image would be shown with
+  somebody else's face. Ids go on above the newest image of the day and above the number in ``images/given``, which is
+  raised before a day's newest image is removed, or a day. It is overwritten in place: a full disk keeps nothing from
+  leaving. Where it is missing or no number (a folder of an earlier version, a copy without it), ids go on above
+  whatever may have been removed: see :data:`_LEAP`.
 * :meth:`DayFiles.add` returns when the images are on disk: ``synchronous`` is FULL, the directory is synced when
   a file is made.
 """
@@ -14,7 +19,7 @@ Rules:
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,6 +33,12 @@ _ROWS = 64
 """Of one statement: each gives up the interpreter's lock once."""
 
 _JOURNAL = "truncate"
+
+_GIVEN = "given"
+_LEAP = 1 << 30
+"""More images than any day has: so far above the newest that is left lies every id that was given and removed since."""
+
+_HIGHEST = "SELECT coalesce(max(id), 0) FROM images"
 
 
 def day_name(day: int) -> str:
@@ -95,28 +106,22 @@ class DayFiles:
         self.add(rows)
 
     def read(self, day: int, image_id: int) -> bytes | None:
-        path = self.path(day)
-        if not path.exists():
-            return None
-        try:
-            with closing(connect_day(path, "ro")) as db:
-                row: tuple[bytes] | None = db.execute(
-                    "SELECT data FROM images WHERE id = ?", (image_id,)
-                ).fetchone()
-        except sqlite3.OperationalError:
-            if path.exists():
-                raise
-            return None  # its time was over just now
+        with self._reading(day) as db:
+            if db is None:
+                return None
+            row: tuple[bytes] | None = db.execute(
+                "SELECT data FROM images WHERE id = ?", (image_id,)
+            ).fetchone()
         return None if row is None else row[0]
 
     def scan(self, day: int, after: int = 0, *, step: int = 64) -> Iterator[tuple[int, bytes]]:
         """Every (id, JPEG) of a day above an id, in short reads, so that the writer is not kept waiting."""
-        if not self.path(day).exists():
-            return
-        with closing(connect_day(self.path(day), "ro")) as db:
-            while rows := db.execute(
-                "SELECT id, data FROM images WHERE id > ? ORDER BY id LIMIT ?", (after, step)
-            ).fetchall():
+        with self._reading(day) as db:
+            while db is not None and (
+                rows := db.execute(
+                    "SELECT id, data FROM images WHERE id > ? ORDER BY id LIMIT ?", (after, step)
+                ).fetchall()
+            ):
                 yield from rows
                 after = rows[-1][0]
 
@@ -125,6 +130,9 @@ class DayFiles:
         with self._changing(day) as db:
             if db is None:
                 return 0
+            highest = db.execute(_HIGHEST).fetchone()[0]
+            if highest in ids:
+                self.give_above(highest)  # before it is gone: a crash in between costs nothing but numbers
             marks = ",".join("?" * len(ids))
             return db.execute(f"DELETE FROM images WHERE id IN ({marks})", list(ids)).rowcount
 
@@ -138,14 +146,29 @@ class DayFiles:
 
     def heads(self, day: int, after: int, *, limit: int) -> list[tuple[int, bytes]]:
         """How the images of a day above an id begin: :data:`~gatepost.store.sealing.HEAD` bytes of each."""
-        path = self.path(day)
-        if not path.exists():
-            return []
-        with closing(connect_day(path, "ro")) as db:
+        with self._reading(day) as db:
+            if db is None:
+                return []
             return db.execute(
                 "SELECT id, substr(data, 1, ?) FROM images WHERE id > ? ORDER BY id LIMIT ?",
                 (HEAD, after, limit),
             ).fetchall()
+
+    @contextmanager
+    def _reading(self, day: int) -> Iterator[sqlite3.Connection | None]:
+        """``None`` if there is no such day. One that is dropped meanwhile is read to its end."""
+        path = self.path(day)
+        try:
+            db = connect_day(path, "ro")
+        except sqlite3.OperationalError:
+            if path.exists():
+                raise
+            db = None
+        try:
+            yield db
+        finally:
+            if db is not None:
+                db.close()
 
     @contextmanager
     def _changing(self, day: int) -> Iterator[sqlite3.Connection | None]:
@@ -175,9 +198,40 @@ class DayFiles:
         """Delete a whole day."""
         if day == self._day:
             self.close()
+        if self.path(day).exists():
+            # Of a day that cannot be read any more nobody knows how far it went.
+            self.give_above(self._highest(day) or self._floor() + _LEAP)
         self.path(day).unlink(missing_ok=True)
         self.path(day).with_name(f"{day_name(day)}.db-journal").unlink(missing_ok=True)
         sync_directory(self.folder)
+
+    def give_above(self, image_id: int) -> None:
+        """Give no id up to this one from now on, of whichever day; durable when it returns."""
+        path, floor = self.folder / _GIVEN, self._floor()
+        fresh = not path.exists()
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            content = b"%020d\n" % max(floor, image_id + 1)
+            os.pwrite(handle, content, 0)
+            os.ftruncate(handle, len(content))
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        if fresh:
+            sync_directory(self.folder)
+
+    def _floor(self) -> int:
+        """No id below it is given any more."""
+        with suppress(FileNotFoundError, ValueError):
+            return int((self.folder / _GIVEN).read_bytes())
+        days = self.days()
+        return 1 + _LEAP + max(map(self._highest, days)) if days else 1
+
+    def _highest(self, day: int) -> int:
+        """The newest image of a day; 0 if there is none, or it cannot be read."""
+        with suppress(sqlite3.DatabaseError), self._reading(day) as db:
+            return 0 if db is None else int(db.execute(_HIGHEST).fetchone()[0])
+        return 0
 
     def close(self) -> None:
         """Let go of the file. Also after an error: the next batch opens it anew, and recovers it."""
@@ -190,6 +244,8 @@ class DayFiles:
         if day == self._day:
             return
         self.close()
+        if not (self.folder / _GIVEN).exists():
+            self.give_above(0)  # before there is a day: a folder with days and without it is of an earlier version
         path = self.path(day)
         fresh = not path.exists()
         db = connect_day(path, "rwc")
@@ -204,13 +260,13 @@ class DayFiles:
                     f"{path} does not sync before it answers (journal {mode}, synchronous {level})"
                 )
             db.execute("CREATE TABLE IF NOT EXISTS images (id INTEGER PRIMARY KEY, data BLOB NOT NULL)")
-            highest = db.execute("SELECT max(id) FROM images").fetchone()[0]
+            above = max(db.execute(_HIGHEST).fetchone()[0] + 1, self._floor())
         except BaseException:
             db.close()
             raise
         if fresh:
             sync_directory(self.folder)
-        self._writer, self._day, self._next = db, day, (highest or 0) + 1
+        self._writer, self._day, self._next = db, day, above
 
     def _recover(self) -> None:
         """Roll back what a crash left half written, which readers may not do."""

@@ -45,7 +45,6 @@ from gatepost.store.postgres_batch import (
     TALLIES,
     WorkedOut,
     arrays,
-    is_known,
     tallied,
     work_out,
 )
@@ -146,12 +145,14 @@ class PostgresStore(BaseStore):
         if not 0 < len(batch) <= MAX_BATCH or not remembered.changes or remembered.is_full:
             return None
         try:
-            worked_out = self._work_out(batch, remembered) if is_known(batch, remembered) else None
+            worked_out = self._work_out(batch, remembered)
+        except LookupError:  # it refers to something new
+            return None
         except Exception as error:
             # Whoever writes it instead will find out what it is, event by event.
             log.debug("store.not_begun", kind=type(error).__name__)
             return None
-        return None if worked_out is None else partial(self._write_locked, batch, worked_out)
+        return partial(self._write_locked, batch, worked_out)
 
     def write(self, batch: Sequence[Arrival]) -> list[Stored]:
         stored: list[Stored] = []

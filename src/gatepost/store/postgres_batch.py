@@ -21,7 +21,7 @@ from gatepost.wire import Alarm, Record, Unknown
 
 __all__ = [
     "AT_ONCE", "COLUMNS", "FIRST", "INSERTS", "PICTURE", "PICTURE_IN_PLACE", "PLACE", "TALLIES", "WorkedOut", "arrays",
-    "is_known", "tallied", "work_out",
+    "tallied", "work_out",
 ]  # fmt: skip
 
 FIRST = (
@@ -45,16 +45,6 @@ class WorkedOut(NamedTuple):
     tallies: list[Array]
     """If every event is new."""
     lessons: a.Lessons
-
-
-def is_known(batch: Sequence[Arrival], by: Remembered) -> bool:
-    """Whether there is a row already for whatever the records of a batch refer to. Raises ``KeyError`` for a terminal
-    that nobody made."""
-    return all(
-        by.of(arrival.event, arrival.terminal_id, has_image=arrival.image is not None)
-        for arrival in batch
-        if isinstance(arrival.event, Record)
-    )
 
 
 def work_out(batch: Sequence[Arrival], by: Remembered, *, writer: int, seals: bool) -> WorkedOut:
