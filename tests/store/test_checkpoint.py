@@ -89,14 +89,16 @@ def test_a_reader_in_the_way_does_not_hold_the_writer_up(
     checkpointer.close()
 
 
-def test_enough_events_wake_the_thread(
+def test_enough_pages_wake_the_thread(
     connect: Callable[[], sqlite3.Connection], writer: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkpointer = Checkpointer(connect)
     woken: list[bool] = []
     monkeypatch.setattr(checkpointer._wake, "set", lambda: woken.append(True))
-    for _ in range(EVERY // 4 // 64 + 1):
-        checkpointer.wrote(64, writer)
+    checkpointer.wrote(EVERY - 1, writer)
+    assert woken == []
+    checkpointer.wrote(1, writer)
+    checkpointer.wrote(1, writer)
     assert woken == [True]
     monkeypatch.undo()
     checkpointer.close()

@@ -16,14 +16,11 @@ from contextlib import suppress
 __all__ = ["EVERY", "LONG", "Checkpointer"]
 
 EVERY = 8192
-"""Pages between two passes, by estimate: 32 MB at most. A page that was written ten times meanwhile is brought over
+"""Pages between two passes, by estimate: 32 MB. A page that was written ten times meanwhile is brought over
 once, and in a large database these passes are a fifth of all the work."""
 
 LONG = 16384
 """Pages of the log from which on it is begun anew: 64 MB."""
-
-_PAGES_A_BATCH, _PAGES_AN_EVENT = 16, 4
-"""What a batch appends, by rule of thumb: SQLite tells nobody."""
 
 
 class Checkpointer:
@@ -39,9 +36,12 @@ class Checkpointer:
         self._thread = threading.Thread(target=self._run, name="gatepost-checkpoint", daemon=True)
         self._thread.start()
 
-    def wrote(self, events: int, writer: sqlite3.Connection) -> None:
-        """After each commit of the writer, outside of any transaction, on a connection that waits for nobody."""
-        self._appended += _PAGES_A_BATCH + _PAGES_AN_EVENT * events
+    def wrote(self, pages: int, writer: sqlite3.Connection) -> None:
+        """After each commit of the writer, outside of any transaction, on a connection that waits for nobody.
+
+        ``pages``: how many it appended to the log, about; SQLite tells nobody.
+        """
+        self._appended += pages
         if self._begin_anew:
             self._begin_anew = False
             with suppress(sqlite3.Error):  # a reader holds the log: at the next pass, then

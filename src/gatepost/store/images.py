@@ -199,8 +199,9 @@ class DayFiles:
         if day == self._day:
             self.close()
         if self.path(day).exists():
+            highest = self._highest(day)
             # Of a day that cannot be read any more nobody knows how far it went.
-            self.give_above(self._highest(day) or self._floor() + _LEAP)
+            self.give_above(self._floor() + _LEAP if highest is None else highest)
         self.path(day).unlink(missing_ok=True)
         self.path(day).with_name(f"{day_name(day)}.db-journal").unlink(missing_ok=True)
         sync_directory(self.folder)
@@ -222,16 +223,22 @@ class DayFiles:
 
     def _floor(self) -> int:
         """No id below it is given any more."""
+        given = self._given()
+        if given is not None:
+            return given
+        days = self.days()
+        return 1 + _LEAP + max(self._highest(day) or 0 for day in days) if days else 1
+
+    def _given(self) -> int | None:
         with suppress(FileNotFoundError, ValueError):
             return int((self.folder / _GIVEN).read_bytes())
-        days = self.days()
-        return 1 + _LEAP + max(map(self._highest, days)) if days else 1
+        return None
 
-    def _highest(self, day: int) -> int:
-        """The newest image of a day; 0 if there is none, or it cannot be read."""
+    def _highest(self, day: int) -> int | None:
+        """The newest image of a day; 0 if there is none, ``None`` if it cannot be read."""
         with suppress(sqlite3.DatabaseError), self._reading(day) as db:
             return 0 if db is None else int(db.execute(_HIGHEST).fetchone()[0])
-        return 0
+        return None
 
     def close(self) -> None:
         """Let go of the file. Also after an error: the next batch opens it anew, and recovers it."""
@@ -244,8 +251,9 @@ class DayFiles:
         if day == self._day:
             return
         self.close()
-        if not (self.folder / _GIVEN).exists():
-            self.give_above(0)  # before there is a day: a folder with days and without it is of an earlier version
+        if self._given() is None:
+            # Before there is a day: a folder that has days and not this is of an earlier version.
+            self.give_above(0)
         path = self.path(day)
         fresh = not path.exists()
         db = connect_day(path, "rwc")

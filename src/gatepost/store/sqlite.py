@@ -156,15 +156,17 @@ class SqliteStore(BaseStore):
                             for day, image_id, jpeg in begun.images
                         ]
                     )
+                pages = begun.pages
                 catches_up = not begun.indexed and self._indexing.is_due(begun.records)
                 if catches_up:
+                    pages += self._indexing.behind // 2
                     self._indexing.catch_up()
                 self._db.execute("COMMIT")
             if begun.indexed or catches_up:
                 self._indexing.caught_up(begun.last_id)
             else:
                 self._indexing.left_behind(begun.records)
-            self._checkpointer.wrote(len(begun.stored), self._db)
+            self._checkpointer.wrote(pages, self._db)
         except BaseException:
             self._undo()
             raise

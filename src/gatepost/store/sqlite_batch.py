@@ -41,6 +41,11 @@ class Begun(NamedTuple):
     """Whether they, and all before them, are in the indexes."""
     last_id: int
 
+    @property
+    def pages(self) -> int:
+        """That it appends to the log, about: for each event some in the indexes, or only the rows."""
+        return 8 + 2 * len(self.stored) if self.indexed else 4 + len(self.stored) // 4
+
 
 def day_of(batch: Sequence[Arrival]) -> int:
     """In which the images of a batch are put."""
