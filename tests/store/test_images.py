@@ -306,7 +306,6 @@ def test_a_power_cut_while_a_days_file_was_being_made_is_recovered_at_the_next_s
             (left / path.name).write_bytes(path.read_bytes())
     assert (left / f"{day_name(DAY)}.db-journal").stat().st_size > 0
     files = DayFiles(left)
-    assert list(files.scan(DAY)) == []
     first = files.reserve(DAY, 1)
     files.add([(first, b"x")])
     assert list(files.scan(DAY)) == [(first, b"x")]
