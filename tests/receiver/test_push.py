@@ -235,6 +235,7 @@ def test_what_is_kept_raw_is_the_same_when_it_is_pushed_again_and_never_the_even
     kept = kept_raw(before, "no")
     assert kept.key == kept_raw(arrival_of(record(rgb_image=base64(JPEG)), received_at_ms=1), "again").key
     assert kept.key != before.key
+    assert kept.key != kept_raw(arrival_of(record(rgb_image=base64(JPEG + b"\0"))), "no").key
     assert kept.key != kept_raw(arrival_of(record(rgb_image=base64(JPEG), uuid="u-2")), "no").key
 
 
