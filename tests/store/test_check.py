@@ -12,6 +12,7 @@ from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
 from gatepost.errors import StoreError, StoreInUse
 from gatepost.store.base import BaseStore
 from gatepost.store.check import EXAMPLES, check
+from gatepost.store.images import DayFiles
 from gatepost.store.postgres import PostgresStore
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import RecordQuery
@@ -87,6 +88,28 @@ def test_images_without_a_record_are_named_and_deleted_by_a_repair(place: dict[s
     assert check(**place).ok
 
 
+def test_the_places_of_images_that_a_repair_deletes_are_not_given_again(tmp_path: Path) -> None:
+    place: dict[str, Any] = {"folder": tmp_path / "data"}
+    fill(place)
+    alter(place, "INSERT INTO images (id, data) VALUES (?)")
+    check(**place, repair=True)
+    files = DayFiles(tmp_path / "data" / "images")
+    assert files.reserve(DAY, 1) > 999
+    files.close()
+
+
+def test_thousands_of_images_without_a_record_are_deleted_by_a_repair(tmp_path: Path) -> None:
+    place: dict[str, Any] = {"folder": tmp_path / "data"}
+    fill(place)
+    files = DayFiles(tmp_path / "data" / "images")
+    for day in (DAY, DAY + 1):
+        first = files.reserve(day, 1100)
+        files.add([(first + n, JPEG[:20]) for n in range(1100)])
+    files.close()
+    assert check(**place, repair=True).repaired == 2200
+    assert check(**place).ok
+
+
 def test_images_that_are_no_jpeg_are_named_and_kept(place: dict[str, Any]) -> None:
     ids = fill(place)
     alter(place, "UPDATE images SET data = 'GIF89a'")
@@ -107,7 +130,7 @@ def test_a_repair_of_a_folder_that_is_in_use_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_damaged_database_and_a_damaged_day_are_named(tmp_path: Path) -> None:
-    place = {"folder": tmp_path / "data"}
+    place: dict[str, Any] = {"folder": tmp_path / "data"}
     fill(place)
     day = next((tmp_path / "data" / "images").glob("*.db"))
     whole = day.read_bytes()

@@ -176,6 +176,39 @@ def test_an_erasure_that_was_cut_off_is_completed_without_asking_who_it_was(
     assert not any(trace.encode() in bytes_of(store) for trace in TRACES)
 
 
+class PowerCut(Exception):
+    pass
+
+
+@pytest.mark.parametrize("restart", [True, False], ids=["another start", "after a batch that failed"])
+def test_whose_face_was_removed_is_never_seen_with_the_next_face_that_arrives(
+    open_store: Opener, store: BaseStore, monkeypatch: pytest.MonkeyPatch, restart: bool
+) -> None:
+    """The power goes between the image and the reference to it, and the erasure is completed later."""
+    store.write([passage(1, LI, OTHER_FACE)])
+    (his,) = store.write([passage(2, WANG, FACE)])
+
+    def cut(*_: Any) -> None:
+        raise PowerCut
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gatepost.store.erase.take_images_from", cut)
+        with pytest.raises(PowerCut):
+            erase(store, Whom(user_id="5"), now_ms=RECEIVED_MS)
+    if restart:
+        store.close()
+        store = open_store()
+    else:
+        with pytest.raises(LookupError):
+            store.write([passage(9, LI, OTHER_FACE, terminal=999)])
+    (hers,) = store.write([passage(3, LI, OTHER_FACE)])
+    assert (store.image(his.id), store.image(hers.id)) == (None, OTHER_FACE)
+    assert finish(store) == 1
+    assert (store.image(his.id), store.image(hers.id)) == (None, OTHER_FACE)
+    assert not any(trace.encode() in bytes_of(store) for trace in TRACES if store.scrub())
+    store.close()
+
+
 def test_who_comes_again_is_somebody_new(store: BaseStore) -> None:
     store.write([passage(1, WANG)])
     erase(store, Whom(user_id="5"), now_ms=RECEIVED_MS)

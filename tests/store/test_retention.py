@@ -101,6 +101,44 @@ def test_strangers_images_leave_earlier_and_are_overwritten(store: BaseStore) ->
     assert len(store.records(RecordQuery()).items) == 6
 
 
+def test_a_strangers_face_that_was_removed_is_not_seen_as_the_next_one_that_arrives(
+    open_store: Opener, store: BaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The power goes between the image and the reference to it."""
+    (strange,) = store.write([stranger(0)])
+
+    def cut(*_: Any) -> None:
+        raise ConnectionAbortedError
+
+    limits = Limits(images_days=10, stranger_images_days=1)
+    with monkeypatch.context() as patched:
+        patched.setattr("gatepost.store.erase.take_images_from", cut)
+        with pytest.raises(ConnectionAbortedError):
+            run(Retention(store, limits), 3)
+    store.close()
+    store = open_store()
+    (known,) = store.write([on_day(0, image=face(0))])
+    assert (store.image(strange.id), store.image(known.id)) == (None, face(0))
+    run(Retention(store, limits), 3)
+    assert (store.image(strange.id), store.image(known.id)) == (None, face(0))
+    assert len(store.records(RecordQuery(has_image=True)).items) == 1
+    store.close()
+
+
+def test_what_is_understood_late_has_a_place_of_its_own_in_a_day_that_was_dropped(store: BaseStore) -> None:
+    """What is processed again while a day leaves has that day, and so has what is processed again after it."""
+    store.write([on_day(0, image=face(0))])
+    retention = Retention(store, Limits(images_days=1))
+    while days_with_images(store):
+        if len(store.records(RecordQuery()).items) == 1 and retention.once(RECEIVED_MS + 2 * DAY_MS):
+            (late,) = store.write([on_day(0, record(7), image=face(7))])
+        retention.once(RECEIVED_MS + 2 * DAY_MS)
+    later = store.write([on_day(0, record(n), image=face(n)) for n in (8, 9)])
+    assert [store.image(one.id) for one in (late, *later)] == [None, face(8), face(9)]
+    run(retention, 3)
+    assert [row.has_image for row in store.records(RecordQuery()).items] == [False] * 4
+
+
 def test_records_leave_with_their_people_when_nothing_else_refers_to_them(store: BaseStore) -> None:
     wang, li = (wire.User(user_id=str(n), name=name) for n, name in enumerate(("王五", "李四")))
     store.write(

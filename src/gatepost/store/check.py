@@ -9,7 +9,9 @@ finding. Memory does not grow with the store.
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -20,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from gatepost.store import folder as data
 from gatepost.store import schema as t
 from gatepost.store.facets import take_images_away
-from gatepost.store.images import DayFiles, connect_day, day_name
+from gatepost.store.images import DayFiles, day_name
 from gatepost.store.indexing import CATCH_UP
 from gatepost.store.sealing import is_sealed
 from gatepost.store.source import Source, open_source
@@ -194,13 +196,10 @@ class _Search:
 
 
 def _delete_orphans(files: DayFiles, orphans: set[Place]) -> None:
-    for day in {day for day, _ in orphans}:
-        with closing(connect_day(files.path(day), "rw")) as db:
-            db.execute("BEGIN IMMEDIATE")
-            db.executemany(
-                "DELETE FROM images WHERE id = ?", [(number,) for d, number in orphans if d == day]
-            )
-            db.execute("COMMIT")
+    for day, places in groupby(sorted(orphans), key=itemgetter(0)):
+        ids = [number for _, number in places]
+        for start in range(0, len(ids), 500):
+            files.remove(day, ids[start : start + 500])
 
 
 def _references(db: Connection, days: set[int] | None = None) -> Iterator[tuple[str, int, Place]]:

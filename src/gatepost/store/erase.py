@@ -306,7 +306,11 @@ _FORGET: dict[str, Callable[[Leaving, Sequence[Any]], None]] = {
 
 
 def _remove_images(store: Leaving, rows: Sequence[Any]) -> None:
-    # Before the references: after a crash in between they are found again, and so are the images.
+    """Before the references: a crash in between leaves references to nothing, by which the next attempt finds them.
+
+    The other way round it would leave faces that nothing refers to: they are to be gone, and no second attempt, and
+    no :func:`finish`, would find them. Nobody else is seen by a reference to nothing: no place is ever given again.
+    """
     places = [(row.image_day, row.image_id) for row in rows if row.image_id is not None]
     if places:
         store.remove_images(places)

@@ -6,7 +6,9 @@ Rules:
   after them. A backlog that arrives late is therefore kept as long as anything else.
 * Nothing outlives what it belongs to: images go with their records at the latest, and so does the quarantine, for
   its pushes have faces in them. An identity goes with its last record, a joined alarm with its last step.
-* References to images first, then the day's file. Strangers' images, which leave earlier, are deleted one by one.
+* References to images first, then the day's file, which is found by its name. Strangers' images, which leave earlier,
+  are deleted one by one, and before the references to them, by which alone they are found: after a crash in between
+  the next pass finds both. No place is ever given again, so that nobody else is seen there meanwhile.
   With the images go long texts in the kept originals: those may be pictures that could not be decoded.
 * A step is one short transaction (at most :data:`STEP` rows); every step can be the last one before a crash, and
   the next start goes on from there.
