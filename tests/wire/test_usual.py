@@ -1,5 +1,6 @@
 import copy
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from tests.wire.examples import JPEG, JPEG_TEXT, PAGE_ALARM, PAGE_RECORD, json_v
 
 from gatepost.wire import Dialect, Record
 from gatepost.wire.decoder import Decoded, decode_any
-from gatepost.wire.usual import DEPTH, decode_usual, forget_people
+from gatepost.wire.usual import DEPTH, LONG, decode_usual, forget_people
 
 ODD = st.one_of(
     json_values,
@@ -199,6 +200,50 @@ def test_who_is_forgotten_is_read_again() -> None:
     assert after is not None
     assert before[0].user == after[0].user
     assert before[0].user is not after[0].user
+
+
+def test_of_whom_much_is_said_is_read_each_time_and_not_remembered() -> None:
+    body = page()
+    body["data"]["user"]["name"] = "x" * LONG
+    records = [decode_usual(json.dumps(body, ensure_ascii=False).encode()) for _ in range(2)]
+    users = [found[0].user for found in records if found is not None]
+    assert users[0] is not None
+    assert users[0].name == "x" * LONG
+    assert users[0] == users[1]
+    assert users[0] is not users[1]
+
+
+def test_memory_stays_bounded_however_long_the_names_are() -> None:
+    forget_people()
+    body = json.dumps(page(""), ensure_ascii=False).encode()
+    tracemalloc.start()
+    try:
+        for number in range(60):
+            decode_usual(body.replace(b'"name": "', b'"name": "%d' % number + b"x" * 1_000_000, 1))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2_000_000
+
+
+@pytest.mark.parametrize(
+    "pins", ['"pin": "4711", "pin": ""', '"pin": "", "pin": "4711"', '"pin" : ""', '"pin": " "']
+)
+def test_a_pin_beside_an_empty_one_is_left_to_the_decoder(pins: str) -> None:
+    body = json.dumps(page(), ensure_ascii=False)
+    assert '"pin": ""' in body
+    assert decode_usual(body.encode()) is not None
+    assert decode_usual(body.replace('"pin": ""', pins).encode()) is None
+
+
+@pytest.mark.parametrize("second", [JPEG_TEXT, "", " ", None, "QUJD"])
+def test_a_second_image_counts_instead_of_the_first_and_is_left_to_the_decoder(second: str | None) -> None:
+    body = json.dumps(page(), ensure_ascii=False)
+    doubled = body.replace('"user": ', f'"rgb_image": {json.dumps(second)}, "user": ', 1).encode()
+    assert decode_usual(doubled) is None
+    last = decode_any(doubled, lenient=True).event
+    assert isinstance(last, Record)
+    assert last.image == (JPEG if second == JPEG_TEXT else None)
 
 
 def test_an_alarm_is_left_to_the_decoder() -> None:

@@ -10,6 +10,7 @@ Rules:
   module answers, both answer the same, in a strict and in a lenient decoding.
 * The 40,000 letters of the image are cut out before the rest is read, so that nobody has to look at each of them
   but the one who decodes them.
+* What is remembered is bounded in people and in letters: of whom more is said than :data:`LONG`, is read each time.
 
 Flow: bytes → image cut out → typed value → :class:`~gatepost.wire.events.Record`.
 Source: the protocol page, 识别事件数据.
@@ -30,6 +31,9 @@ __all__ = ["DEPTH", "decode_usual", "forget_people"]
 
 USERS = 4096
 """People who are remembered: most pushes are of somebody who passed before, and say the same of them."""
+
+LONG = 1024
+"""Bytes that are said of a person. Every field as long as the terminals allow it, and some groups, are fewer."""
 
 DEPTH = 5
 """How deep a usual record nests: push, data, user, groups, group."""
@@ -92,17 +96,15 @@ def decode_usual(body: bytes) -> tuple[Record, bytes] | None:
     if cut is None:
         return None
     text, image = cut
-    if (
-        b"\\" in text
-        or _shows_pin(text)
-        or text.count(b'"rgb_image"') > 1
-        or text.count(b'"user"') != 1  # of a second one nobody would look at the first
-    ):
+    if b"\\" in text or text.find(b'"user"') != text.rfind(
+        b'"user"'
+    ):  # of two nobody would look at the first
         return None
     try:
         push = _read(text)
         data = push.data
-        user = _user(bytes(data.user))
+        said = bytes(data.user)
+        user = _known_user(said) if len(said) <= LONG else _user(said)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     if user is None or push.type or data.rgb_image not in ("", " "):
@@ -124,11 +126,11 @@ def decode_usual(body: bytes) -> tuple[Record, bytes] | None:
     ), text
 
 
-@lru_cache(maxsize=USERS)
 def _user(text: bytes) -> User | None:
-    """The person; for the same text the same object. ``None`` for a visitor, whose times ``decoder`` reads."""
+    """The person. ``None`` for a visitor, whose times ``decoder`` reads, and where there may be a ``pin``: it has no
+    other place in a usual record."""
     user = _read_user(text)
-    if user.guest_time_start or user.guest_time_end:
+    if user.guest_time_start or user.guest_time_end or _shows_pin(text):
         return None
     return User(
         user_id=user.user_id,
@@ -142,13 +144,18 @@ def _user(text: bytes) -> User | None:
     )
 
 
+_known_user = lru_cache(maxsize=USERS)(_user)
+"""The same; for the same text the same object."""
+
+
 def forget_people() -> None:
     """Let go of everybody who is remembered here: somebody was erased. Any thread may call it."""
-    _user.cache_clear()
+    _known_user.cache_clear()
 
 
 def _cut_image(body: bytes) -> tuple[bytes, bytes | None] | None:
-    """The body with an empty image, and the image. ``None`` if there is one that is no plain base64 of a JPEG.
+    """The body with an empty image, and the image. ``None`` if there is one that is no plain base64 of a JPEG, or
+    another one behind it, which would count instead.
 
     What is cut out contains neither a quote nor an escape, so what is left is valid JSON exactly if the body was.
     """
@@ -157,6 +164,8 @@ def _cut_image(body: bytes) -> tuple[bytes, bytes | None] | None:
         return body, None
     start = found.end()
     end = body.find(b'"', start)
+    if body.find(b'"rgb_image"', end) >= 0:
+        return None
     if end - start < 2:
         return body, None
     try:
@@ -170,5 +179,9 @@ def _cut_image(body: bytes) -> tuple[bytes, bytes | None] | None:
 
 def _shows_pin(text: bytes) -> bool:
     """Whether there is any ``pin`` but an empty one; the text has no escapes that could hide its name."""
-    pins = text.count(b'"pin"')
-    return pins > 0 and pins != text.count(b'"pin":""') + text.count(b'"pin": ""')
+    at = text.find(b'"pin"')
+    while at >= 0:
+        if not text.startswith((b':""', b': ""'), at + 5):
+            return True
+        at = text.find(b'"pin"', at + 5)
+    return False
