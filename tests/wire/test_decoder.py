@@ -9,6 +9,7 @@ from tests.wire.examples import JPEG, JPEG_TEXT, PAGE_ALARM, PAGE_RECORD, json_v
 
 from gatepost.errors import DecodeError
 from gatepost.wire import Alarm, Decoded, Dialect, Group, Record, Unknown, decode, encode
+from gatepost.wire.decoder import with_image
 
 
 def record_of(body: bytes, **how: bool) -> Record:
@@ -374,6 +375,67 @@ def test_the_original_is_emptied_of_an_image_whose_slashes_are_escaped() -> None
     assert isinstance(decoded.event, Record)
     assert decoded.event.image == JPEG[:3] + decoded.event.image[3:]
     assert len(decoded.original) < len(body) - len(jpeg_text)
+
+
+def escaped(text: str, letters: str | None = None) -> bytes:
+    """A JSON string's inside with all letters, or these, written as escapes."""
+    return "".join(rf"\u{ord(c):04X}" if letters is None or c in letters else c for c in text).encode()
+
+
+NAME = escaped("rgb_image", "r_")
+AROUND = [
+    (b'{"type":0,"data":{"rgb_image":', b"}}"),
+    (b'{"type" : 0,\n"data":{ "mask":1.0, "x":1E2, "x" : 1.50,"rgb_image"\t:\n', b',"y":0.10,},}\r\n'),
+    (b'{"type":0,"data":{"user":{"name":"\\u0041"},"%b":' % NAME, b"}}"),
+    (b'{"type":0,"data":{"rgb_image":"/9j/","%b":' % NAME, b"}}"),
+    (b'{"type":0,"data":{"%b":"/9j/","rgb_image":' % NAME, b"}}"),
+    (b'{"type":0,"data":{"rgb_image":"/9j/","rgb_image":null,"rgb_image":', b"}}"),
+    (b'{"type":0,"rgb_image":"/9j/","data":{"rgb_image":', b'},"x":{"rgb_image":"/9j/"}}'),
+    (b'{"type":0,"data":{"x":[{"rgb_image":"/9j/"}],"rgb_image":', b',"z":{"data":{"rgb_image":""}}}}'),
+    (b'{"type":0,"data":{"rgb_image":"/9j/"},"d\\u0061ta":{"rgb_image":', b"}}"),
+    (b'{"x":"data","type":0,"data":{"y":"rgb_image","z":"\\"rgb_image\\":\\"","rgb_image":', b"}}"),
+    (b'{"type":0,"data":{"\\ud83d":1,"mask":1e999,"rgb_image":', b"}}"),
+    (b'{"type":0,"data":{"rgb_image":', b',"remark":"\\u005c\\\\"}}'),
+]
+"""Texts around the image of a record, in which it is easily taken for another, and whose spelling is easily lost."""
+
+
+@pytest.mark.parametrize("around", AROUND, ids=range(len(AROUND)))
+@pytest.mark.parametrize(
+    "literal",
+    [
+        JPEG_TEXT.encode(),
+        JPEG_TEXT.replace("/", r"\/").encode(),
+        JPEG_TEXT.replace("+", r"\u002b").encode(),
+        escaped(JPEG_TEXT),
+        b"data:image\\/jpeg;base64," + JPEG_TEXT.encode(),
+        rb"\"\\;base64," + JPEG_TEXT.encode(),
+        rb"\ud83d;base64," + JPEG_TEXT.encode(),
+    ],
+    ids=["plain", "slashes", "as .NET", "all", "data URL", "quote", "half a character"],
+)
+def test_an_image_is_cut_out_of_the_text_however_it_is_written_and_nothing_else_is_touched(
+    around: tuple[bytes, bytes], literal: bytes
+) -> None:
+    before, after = around
+    decoded = decode(b'%b"%b"%b' % (before, literal, after), lenient=True)
+    assert isinstance(decoded.event, Record)
+    assert decoded.event.image == JPEG
+    assert decoded.original == b'%b""%b' % (before, after)
+    assert with_image(decoded.original, decoded.event) == b'%b"%b"%b' % (before, JPEG_TEXT.encode(), after)
+
+
+def test_an_alarms_photo_is_cut_out_and_put_back_as_well() -> None:
+    body = b'{"type":1, "data":{"trace_id":"t", "alarm_photo":"%b","event_time":"?"}}' % JPEG_TEXT.encode()
+    decoded = decode(body.replace(b"/", b"\\/"), lenient=True)
+    assert isinstance(decoded.event, Alarm)
+    assert decoded.original == body.replace(JPEG_TEXT.encode(), b"")
+    assert with_image(decoded.original, decoded.event) == body
+
+
+def test_an_image_is_put_back_only_where_there_is_a_place_for_it() -> None:
+    with pytest.raises(DecodeError, match="rgb_image"):
+        with_image(b'{"type":0,"data":{"rgb_image":null}}', Record(image=JPEG))
 
 
 @pytest.mark.parametrize(
