@@ -6,11 +6,13 @@ from collections.abc import Callable
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
+import structlog
 from msgspec.structs import replace
 
 from gatepost.errors import StoreUnavailable
 from gatepost.store.store import Arrival
-from gatepost.wire import SUCCESS, Decoded, Problem, Unknown, digest, encode, encode_reply, key, without_pins
+from gatepost.wire import SUCCESS, Decoded, Problem, Unknown, digest, encode_reply, key
+from gatepost.wire.decoder import with_image
 
 if TYPE_CHECKING:
     from gatepost.store.store import Stored
@@ -26,6 +28,8 @@ __all__ = [
     "key_of",
     "milliseconds",
 ]
+
+log = structlog.get_logger(__name__)
 
 Headers = dict[bytes, bytes]
 """By name in lower case; of a name that comes twice, the last."""
@@ -94,7 +98,11 @@ class Push:
         elif isinstance(error, StoreUnavailable):
             self.answer(503, encode_reply(503, str(error)))
         else:
-            self.store_raw(self, str(error))
+            try:
+                self.store_raw(self, str(error))
+            except Exception as defect:  # somebody waits for an answer
+                log.error("push.not_kept", kind=type(defect).__name__)
+                self.answer(503, encode_reply(503, "the receiver failed; send it again later"))
 
     def settled_raw(self, stored: Stored | None, error: Exception | None) -> None:
         """The same for what was handed to the quarantine instead; there is no third try."""
@@ -139,14 +147,18 @@ def key_of(decoded: Decoded) -> bytes:
     event = decoded.event
     if isinstance(event, Unknown):
         return blake2b(decoded.original, digest_size=16).digest()
-    return digest(key(event))
+    return digest(key(event, decoded))
 
 
 def kept_raw(arrival: Arrival, why: str) -> Arrival:
-    """The same push for the quarantine: the store took every other event, but not this one."""
+    """The same push for the quarantine: the store took every other event, but not this one.
+
+    It is the text as it came with the image in its place again, never a new encoding of the event: what is broken in
+    it no encoding has, and of some events there is none.
+    """
     event, original = arrival.event, arrival.original
     if not isinstance(event, Unknown) and event.image is not None:
-        original = without_pins(encode(event))
+        original = with_image(original, event)
     return replace(
         arrival,
         key=blake2b(original, digest_size=16).digest(),
