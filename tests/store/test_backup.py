@@ -4,22 +4,31 @@ import io
 import json
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.postgres import Postgres
 from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record, unknown
 
+from gatepost import wire
 from gatepost.errors import StoreCorrupt, StoreError, StoreInUse, StoreTooNew
+from gatepost.store import indexing
+from gatepost.store.arrivals import DAY_MS
 from gatepost.store.backup import backup, restore
 from gatepost.store.base import BaseStore
 from gatepost.store.check import check
+from gatepost.store.erase import Whom, erase
 from gatepost.store.images import DayFiles
 from gatepost.store.postgres import PostgresStore
+from gatepost.store.retention import Limits, Retention
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import AlarmQuery, RecordQuery
+
+DAY = RECEIVED_MS // DAY_MS
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -194,7 +203,7 @@ def test_where_there_is_no_store_there_is_no_backup(place: dict[str, Any], tmp_p
 def test_a_day_of_images_that_is_gone_is_restored_as_records_without(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "data")
     fill(store)
-    DayFiles(tmp_path / "data" / "images", read_only=True).drop(RECEIVED_MS // 86_400_000)
+    DayFiles(tmp_path / "data" / "images", read_only=True).drop(DAY)
     backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0)
     store.close()
     restore(tmp_path / "b.tar", folder=tmp_path / "restored")
@@ -202,6 +211,197 @@ def test_a_day_of_images_that_is_gone_is_restored_as_records_without(tmp_path: P
     again = SqliteStore.open(tmp_path / "restored")
     assert len(again.records(RecordQuery(has_image=True)).items) == 1
     again.close()
+
+
+def fill_days(store: BaseStore, count: int = 100) -> list[list[int]]:
+    """Three days of images, more of each than one read brings; the ids of the events. Some are of strangers, and the
+    last of each day is an alarm."""
+    store.ensure_terminal("SN-1", now_ms=0)
+    ids = []
+    for day in range(3):
+        at = RECEIVED_MS + day * DAY_MS
+        batch = [
+            arrival(record(1000 * day + n, user=None if n % 2 else LI), image=JPEG, received_at_ms=at)
+            for n in range(count)
+        ]
+        batch.append(arrival(alarm(f"trace-{day}"), image=JPEG, received_at_ms=at))
+        ids.append([stored.id for stored in store.write(batch)])
+    return ids
+
+
+LI = wire.User(user_id="6", name="李四")
+
+
+def leave_meanwhile(monkeypatch: pytest.MonkeyPatch, leave: Callable[[], object]) -> None:
+    """Something leaves when the backup has read the first images of the first day."""
+    scan = DayFiles.scan
+
+    def and_leave(files: DayFiles, day: int, after: int = 0) -> Iterator[tuple[int, bytes]]:
+        for number, image in enumerate(scan(files, day, after)):
+            if number == 0 and day == DAY:
+                leave()
+            yield image
+
+    monkeypatch.setattr(DayFiles, "scan", and_leave)
+
+
+def run(retention: Retention, day: int) -> None:
+    while retention.once(RECEIVED_MS + day * DAY_MS).more:
+        pass
+
+
+def with_images(place: dict[str, Any]) -> set[int]:
+    """The ids of the events that refer to an image, which must be there."""
+    store = open_at(place)
+    found = {row.id for row in store.records(RecordQuery(limit=10_000)).items if row.has_image}
+    assert {row.id for row in store.records(RecordQuery(limit=10_000, has_image=True)).items} == found
+    found |= {step.id for row in store.alarms(AlarmQuery()).items for step in row.history if step.has_image}
+    assert all(store.image(event_id) == JPEG for event_id in found)
+    store.close()
+    return found
+
+
+def days_without_images(file: Path) -> list[int]:
+    with tarfile.open(file) as tar:
+        end = tar.extractfile("end.json")
+        assert end is not None
+        days: list[int] = json.load(end)["days_without_images"]
+        return days
+
+
+def test_days_that_leave_while_a_backup_is_made_are_restored_as_records_without(
+    other_place: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqliteStore.open(tmp_path / "data")
+    ids = fill_days(store)
+    with monkeypatch.context() as patched:
+        leave_meanwhile(patched, lambda: run(Retention(store, Limits(images_days=1)), 3))
+        counts = backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0)
+    store.close()
+    assert counts["images"] == 202
+    assert days_without_images(tmp_path / "b.tar") == [DAY + 1]
+    restore(tmp_path / "b.tar", **other_place)
+    assert check(**other_place).ok
+    assert with_images(other_place) == {*ids[0], *ids[2]}
+
+
+def test_images_that_leave_one_by_one_while_a_backup_is_made_are_restored_as_records_without(
+    other_place: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqliteStore.open(tmp_path / "data")
+    ids = fill_days(store)
+
+    def leave() -> None:
+        run(Retention(store, Limits(stranger_images_days=1)), 3)
+        erase(store, Whom(user_id="6"), now_ms=RECEIVED_MS)
+
+    with monkeypatch.context() as patched:
+        leave_meanwhile(patched, leave)
+        counts = backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0)
+    store.close()
+    assert counts["images"] == 64 + 1 + 1 + 51  # what had been read, two alarms, and the last day's strangers
+    assert days_without_images(tmp_path / "b.tar") == []
+    restore(tmp_path / "b.tar", **other_place)
+    assert check(**other_place).ok
+    assert with_images(other_place) == {*ids[0][:64], ids[0][-1], ids[1][-1], *ids[2][1::2], ids[2][-1]}
+
+
+def test_the_place_of_an_image_that_a_backup_does_not_hold_is_not_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = SqliteStore.open(tmp_path / "data")
+    fill_days(store)
+    with monkeypatch.context() as patched:
+        leave_meanwhile(patched, lambda: store.remove_images([(DAY, n) for n in range(70, 102)]))
+        backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0)
+    store.close()
+    restore(tmp_path / "b.tar", folder=tmp_path / "restored")
+    files = DayFiles(tmp_path / "restored" / "images")
+    assert files.reserve(DAY, 1) == 102
+    files.close()
+
+
+def test_a_record_that_is_behind_the_indexes_is_restored_without_the_image_that_is_missing(
+    other_place: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "TOGETHER", 1)
+    monkeypatch.setattr(indexing, "QUIET", 1_000_000)
+    store = SqliteStore.open(tmp_path / "data")
+    ids = fill_days(store, 5)
+    store.remove_images([(DAY + 1, 2), (DAY + 1, 6)])
+    backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0)
+    store.close()
+    restore(tmp_path / "b.tar", **other_place)
+    assert check(**other_place).ok
+    assert with_images(other_place) == {*ids[0], *ids[1], *ids[2]} - {ids[1][1], ids[1][5]}
+
+
+Member = tuple[str, bytes]
+
+
+def rewrite(file: Path, change: Callable[[str, bytes], Member | None]) -> None:
+    """Make another backup out of one; ``None`` leaves a member out."""
+    with tarfile.open(file) as tar:
+        members = [(member.name, tar.extractfile(member)) for member in tar]
+        contents = [(name, stream.read()) for name, stream in members if stream is not None]
+    digest = blake2b(digest_size=32)
+    with tarfile.open(file, "w") as tar:
+        for made in (change(name, content) for name, content in contents):
+            if made is None:
+                continue
+            name, content = made
+            if name == "end.json":
+                content = json.dumps(json.loads(content) | {"digest": digest.hexdigest()}).encode()
+            digest.update(f"{name}\0{len(content)}\0".encode() + content)
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+def test_a_backup_of_an_earlier_version_that_lacks_images_without_saying_so_is_restored_too(
+    other_place: dict[str, Any], tmp_path: Path
+) -> None:
+    """Of a schema in which records were never behind."""
+    store = SqliteStore.open(tmp_path / "data")
+    ids = fill_days(store)
+    store.close()
+    backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0)
+
+    def earlier(name: str, content: bytes) -> Member | None:
+        if name == "header.json":
+            return name, json.dumps(json.loads(content) | {"schema": "0003"}).encode()
+        if name.startswith("tables/records/"):
+            piece = msgspec.msgpack.decode(content)
+            assert piece["columns"][-2:] == ["unindexed_facet_id", "unindexed_identity_id"]
+            columns, rows = piece["columns"][:-2], [row[:-2] for row in piece["rows"]]
+            return name, msgspec.msgpack.encode({"columns": columns, "rows": rows})
+        if name.startswith("images/2024-05-07/"):
+            return None
+        if name.startswith("images/2024-05-08/"):
+            piece = msgspec.msgpack.decode(content)
+            return name, msgspec.msgpack.encode(piece | {"rows": piece["rows"][1:-1]})
+        return name, content
+
+    rewrite(tmp_path / "b.tar", earlier)
+    assert days_without_images(tmp_path / "b.tar") == []
+    restore(tmp_path / "b.tar", **other_place)
+    assert check(**other_place).ok
+    assert with_images(other_place) == {*ids[0], *ids[2][1:-1]}
+
+
+def test_thousands_of_missing_images_are_restored_as_records_without(
+    other_place: dict[str, Any], tmp_path: Path
+) -> None:
+    store = SqliteStore.open(tmp_path / "data")
+    fill_days(store, 700)
+    DayFiles(tmp_path / "data" / "images").drop(DAY)
+    DayFiles(tmp_path / "data" / "images").drop(DAY + 2)
+    backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0)
+    store.close()
+    assert days_without_images(tmp_path / "b.tar") == [DAY, DAY + 2]
+    restore(tmp_path / "b.tar", **other_place)
+    assert check(**other_place).ok
+    assert len(with_images(other_place)) == 701
 
 
 def test_progress_is_told_in_bytes(tmp_path: Path) -> None:

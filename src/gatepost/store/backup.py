@@ -9,7 +9,8 @@ The file is a tar archive, so that it can be looked at with what is there::
 
 Rules:
 
-* Consistent: the events of one moment, and an image for each that had one then.
+* Consistent: the events of one moment, and the images that they had then. What is removed while a backup is made
+  (retention, an erasure) may be missing in it; a restore lists the records without what the backup does not hold.
 * Whole or not at all: the file bears its name once it is complete and synced. A restore verifies the digest
   before it gives the store its name (SQLite) or commits (PostgreSQL), and takes only an empty place.
 * A backup made from one database restores into the other: that is also how one moves.
@@ -34,7 +35,8 @@ from gatepost.errors import StoreCorrupt, StoreError, StoreTooNew
 from gatepost.store import folder as data
 from gatepost.store import migrate, schema
 from gatepost.store.base import unavailable
-from gatepost.store.facets import take_images_away
+from gatepost.store.check import Place, references
+from gatepost.store.erase import forget_images
 from gatepost.store.images import DayFiles, day_name, sync_directory
 from gatepost.store.indexing import CATCH_UP
 from gatepost.store.source import Source, open_source
@@ -43,6 +45,8 @@ __all__ = ["FORMAT", "Progress", "backup", "restore"]
 
 FORMAT = 1
 _CHUNK = 4 * 1024 * 1024
+_AT_ONCE = 500
+"""References that one statement takes away."""
 _PACKING = msgspec.msgpack.Encoder()
 _UNPACKING = msgspec.msgpack.Decoder()
 
@@ -131,15 +135,19 @@ class _Writer:
         self._add(f"tables/{name}/{number:06}.msgpack", _PACKING.encode({"columns": columns, "rows": rows}))
 
     def _images(self, source: Source) -> list[int]:
-        """The images up to the last one that an event of that moment refers to; answer the days that are gone."""
+        """The images up to the last one that an event of that moment refers to; answer the days that have none.
+
+        A restore finds out by itself what is missing, single images too; earlier versions go by the days.
+        """
         self._counts["images"] = 0
-        there = set(source.images.days())
+        there = set()
         for day, last in sorted(self._last_image.items()):
             chunk: list[tuple[int, bytes]] = []
             number = size = 0
             for image_id, jpeg in source.images.scan(day):
                 if image_id > last:
                     break
+                there.add(day)
                 chunk.append((image_id, jpeg))
                 size += len(jpeg)
                 if size >= _CHUNK:
@@ -237,12 +245,14 @@ def _into_folder(
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir()
         connection = connect(building / data.DATABASE)
+        connection.execute("PRAGMA temp_store = file")  # the references are sorted, and there may be millions
         engine = write_engine(connection)
         images = DayFiles(building / data.IMAGES)
         try:
             with engine.begin() as db:
-                counts = _load(db, header, members, images.put)
+                counts, last_missing = _load(db, header, members, images.put)
                 _set_reserved_ids(db)
+            images.give_above(last_missing)
         finally:
             images.close()
             engine.dispose()
@@ -280,9 +290,8 @@ def _into_postgres(
                 ).scalar_one()
             ):
                 raise StoreError(f"{where(url)} holds a store already; give an empty database")
-            counts = _load(db, header, members, lambda day, rows: _put_images(db, day, rows))
+            counts, _ = _load(db, header, members, lambda day, rows: _put_images(db, day, rows))
             settle_offset(db)
-            _continue_sequences(db)
         return counts
     finally:
         engine.dispose()
@@ -293,33 +302,78 @@ def _load(
     header: Mapping[str, Any],
     members: Iterator[tuple[str, bytes]],
     put_images: Callable[[int, Sequence[tuple[int, bytes]]], None],
-) -> Mapping[str, int]:
-    """In the schema that the backup was made with, which is then brought up to date."""
+) -> tuple[Mapping[str, int], int]:
+    """In the schema that the backup was made with, which is brought up to date when the tables are full.
+
+    Answer the rows per table, and the largest number of an image that the backup does not hold.
+    """
     migrate.upgrade(db, str(header["schema"]))
     db.execute(text("DELETE FROM sites"))
     counts: dict[str, int] = {}
-    end: dict[str, Any] = {}
-    for name, content in members:
-        if name == "end.json":
-            end = json.loads(content)
-            continue
-        piece = _UNPACKING.decode(content)
-        kind, what = name.split("/")[:2]
-        key = "images" if kind == "images" else what
-        counts[key] = counts.get(key, 0) + len(piece["rows"])
-        if kind == "images":
-            put_images(piece["day"], piece["rows"])
-        else:
-            rows = piece["rows"]
-            if what == "meta":
-                rows = [row for row in rows if row[0] not in _OF_ONE_DATABASE]
-            _put_rows(db, what, piece["columns"], rows)
+    name, content = next(members)
+    while name.startswith("tables/"):
+        table, piece = name.split("/")[1], _UNPACKING.decode(content)
+        counts[table] = counts.get(table, 0) + len(piece["rows"])
+        rows = piece["rows"]
+        if table == "meta":
+            rows = [row for row in rows if row[0] not in _OF_ONE_DATABASE]
+        _put_rows(db, table, piece["columns"], rows)
+        name, content = next(members)
     migrate.upgrade(db)
     # PostgreSQL is never behind, and the backup of a store under load is.
     db.execute(text(CATCH_UP))
-    if end["days_without_images"]:
-        take_images_away(db, lambda c: c.image_day.in_(end["days_without_images"]))
-    return counts
+    if db.dialect.name == "postgresql":
+        _continue_sequences(db)
+    missing = _Missing(db)
+    while name.startswith("images/"):
+        piece = _UNPACKING.decode(content)
+        counts["images"] = counts.get("images", 0) + len(piece["rows"])
+        put_images(piece["day"], piece["rows"])
+        missing.there_are(piece["day"], piece["rows"])
+        name, content = next(members)
+    missing.that_is_all()
+    return counts, missing.last
+
+
+class _Missing:
+    """Lists events without their image where the backup does not hold it.
+
+    Both come in the order of places, so that only one reference and one image are looked at, at a time.
+    """
+
+    def __init__(self, db: Connection) -> None:
+        self.last = 0
+        """The largest number of an image that is missing."""
+        self._db = db
+        self._references = references(db)
+        self._reference = next(self._references, None)
+        self._bare: dict[str, list[int]] = {}
+
+    def there_are(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
+        for image_id, _ in rows:
+            self._up_to((day, image_id))
+            while self._reference is not None and self._reference[2] == (day, image_id):
+                self._reference = next(self._references, None)
+
+    def that_is_all(self) -> None:
+        self._up_to(None)
+        for table in self._bare:
+            self._take_away(table)
+
+    def _up_to(self, place: Place | None) -> None:
+        """Of whatever is before this place there is no image."""
+        while self._reference is not None and (place is None or self._reference[2] < place):
+            table, event_id, (_, image_id) = self._reference
+            self.last = max(self.last, image_id)
+            bare = self._bare.setdefault(table, [])
+            bare.append(event_id)
+            if len(bare) == _AT_ONCE:
+                self._take_away(table)
+            self._reference = next(self._references, None)
+
+    def _take_away(self, table: str) -> None:
+        forget_images(self._db, schema.metadata.tables[table], self._bare[table])
+        self._bare[table] = []
 
 
 def _put_rows(db: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -27,7 +27,7 @@ from gatepost.store.indexing import CATCH_UP
 from gatepost.store.sealing import is_sealed
 from gatepost.store.source import Source, open_source
 
-__all__ = ["EXAMPLES", "Finding", "Report", "check"]
+__all__ = ["EXAMPLES", "Finding", "Place", "Report", "check", "references"]
 
 EXAMPLES = 5
 """So many of each kind are named."""
@@ -122,19 +122,19 @@ class _Search:
     def run(self, source: Source) -> None:
         if source.dialect == "sqlite" and not self._is_sound(source.db):
             return
-        references = _references(source.db)
+        referring = references(source.db)
         pictures = self._pictures(source)
-        reference, picture = next(references, None), next(pictures, None)
+        reference, picture = next(referring, None), next(pictures, None)
         while reference is not None or picture is not None:
             if reference is not None and (picture is None or reference[2] < picture):
                 self._lose(*reference[:2])
-                reference = next(references, None)
+                reference = next(referring, None)
             elif picture is not None and (reference is None or picture < reference[2]):
                 self.orphans.add(picture)
                 picture = next(pictures, None)
             else:
                 self.events += 1
-                reference, picture = next(references, None), next(pictures, None)
+                reference, picture = next(referring, None), next(pictures, None)
 
     def _is_sound(self, db: Connection) -> bool:
         try:
@@ -165,7 +165,7 @@ class _Search:
 
     def settle(self, source: Source) -> None:
         days = {day for day, _ in self.orphans}
-        for _, _, place in _references(source.db, days):
+        for _, _, place in references(source.db, days):
             self.orphans.discard(place)
 
     def repair(self, folder: Path, database: str) -> int:
@@ -202,8 +202,8 @@ def _delete_orphans(files: DayFiles, orphans: set[Place]) -> None:
             files.remove(day, ids[start : start + 500])
 
 
-def _references(db: Connection, days: set[int] | None = None) -> Iterator[tuple[str, int, Place]]:
-    """Which event refers to which image, by day and id."""
+def references(db: Connection, days: set[int] | None = None) -> Iterator[tuple[str, int, Place]]:
+    """Which event refers to which image: the table, the event's id, the image's place. In the order of the places."""
     parts = []
     for table in (t.records, t.alarm_events):
         c = table.c
