@@ -14,7 +14,7 @@ from gatepost.store import indexing
 from gatepost.store import schema as t
 from gatepost.store.people import PeopleQuery, Rules, people_page
 from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import RecordQuery
+from gatepost.store.store import RecordQuery, RecordRow
 
 
 @pytest.fixture
@@ -160,6 +160,27 @@ def test_a_batch_of_nothing_but_duplicates_and_one_without_records_change_nothin
     store.write([arrival(alarm())])
     assert behind(store) == 100
     assert len(store.records(RecordQuery(person="1", limit=1000)).items) == 20
+
+
+def test_who_follows_what_arrives_does_not_have_the_indexes_filled(store: SqliteStore) -> None:
+    write(store, 0, 100)
+    items, place = store.feed(0)
+    assert [item.event_id for item in items] == list(range(1, 101))
+    assert store.end_of_feed() == place == 100
+    told, _ = store.happened(40, limit=3)
+    assert [row.person.user_id for _, row in told if isinstance(row, RecordRow) and row.person] == [
+        "0",
+        "1",
+        "2",
+    ]
+    assert [row.has_image for _, row in told if isinstance(row, RecordRow)] == [False] * 3
+    one = store.record(7)
+    assert one is not None
+    assert one.recognition_type == 1
+    assert store.stats().records == 100
+    assert store.image(7) is None
+    assert [terminal.records for terminal in store.terminals()] == [100]
+    assert behind(store) == 100
 
 
 def test_a_change_finds_every_record(store: SqliteStore) -> None:

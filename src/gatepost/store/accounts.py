@@ -92,13 +92,13 @@ class Accounts:
     def account(self, who: int | str) -> AccountRow | None:
         """By id or by name."""
         column = t.accounts.c.id if isinstance(who, int) else t.accounts.c.name
-        with self._store.reading() as db:
+        with self._store.reading(indexed=False) as db:
             row = db.execute(select(t.accounts).where(column == who)).one_or_none()
         return None if row is None else _account(row)
 
     def accounts(self) -> list[AccountRow]:
         """Every account, by name."""
-        with self._store.reading() as db:
+        with self._store.reading(indexed=False) as db:
             return [_account(row) for row in db.execute(select(t.accounts).order_by(t.accounts.c.name))]
 
     def change(
@@ -153,7 +153,7 @@ class Accounts:
     def session(self, digest: bytes, *, now_ms: int, idle_ms: int) -> AccountRow | None:
         """Whose session this is; ``None`` if it is nobody's, over, unused for ``idle_ms``, or withdrawn."""
         s = t.sessions.c
-        with self._store.reading() as db:
+        with self._store.reading(indexed=False) as db:
             row = db.execute(
                 select(t.accounts, s.last_used_ms, s.expires_at_ms)
                 .join(t.sessions, s.account_id == t.accounts.c.id)
@@ -191,7 +191,7 @@ class Accounts:
     def token(self, digest: bytes, *, now_ms: int) -> TokenRow | None:
         """The token with this digest; ``None`` if there is none, it is over, or withdrawn."""
         c = t.api_tokens.c
-        with self._store.reading() as db:
+        with self._store.reading(indexed=False) as db:
             row = db.execute(select(t.api_tokens).where(c.digest == digest)).one_or_none()
         if row is None or row.revoked_at_ms is not None:
             return None
@@ -204,7 +204,7 @@ class Accounts:
 
     def tokens(self) -> list[TokenRow]:
         """Every token, withdrawn ones too, latest first."""
-        with self._store.reading() as db:
+        with self._store.reading(indexed=False) as db:
             rows = db.execute(select(t.api_tokens).order_by(t.api_tokens.c.id.desc()))
             return [_token(row) for row in rows]
 
@@ -264,7 +264,7 @@ class Accounts:
             statement = statement.where(c.at_ms >= since_ms)
         if until_ms is not None:
             statement = statement.where(c.at_ms < until_ms)
-        with self._store.reading() as db:
+        with self._store.reading(indexed=False) as db:
             rows = db.execute(statement).all()
         items = tuple(_audit(row) for row in rows[:limit])
         return Page(items, str(items[-1].id) if len(rows) > limit else None)

@@ -100,8 +100,11 @@ class BaseStore(ABC):
     def close(self) -> None: ...
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection that sees one state of the store until it is given back."""
+    def reading(self, *, indexed: bool = True) -> Iterator[Connection]:
+        """A connection that sees one state of the store until it is given back.
+
+        ``indexed``: every record is in every index. Who looks for none, or by id, need not have it.
+        """
         with unavailable(), self._engine.connect() as connection:
             yield connection
 
@@ -122,12 +125,12 @@ class BaseStore(ABC):
             return registry.update_terminal(db, terminal_id, values)
 
     def terminal(self, terminal_id: int) -> TerminalRow | None:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             found = registry.terminals(db, t.terminals.c.id == terminal_id)
         return found[0] if found else None
 
     def terminal_by_token(self, digest: bytes) -> TerminalRow | None:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             found = registry.terminals(db, t.terminals.c.token_digest == digest)
         return found[0] if found else None
 
@@ -142,15 +145,15 @@ class BaseStore(ABC):
         return None if found is None else int(found)
 
     def terminals(self) -> list[TerminalRow]:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             return registry.terminals(db)
 
     def peers(self) -> dict[str, int]:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             return registry.peers(db)
 
     def sites(self) -> list[SiteRow]:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             return registry.sites(db)
 
     def create_site(self, name: str, timezone: str, *, now_ms: int) -> SiteRow:
@@ -168,15 +171,15 @@ class BaseStore(ABC):
             return queries.records_page(db, query, horizon=self.horizon(db))
 
     def record(self, record_id: int) -> RecordRow | None:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             return queries.record(db, record_id)
 
     def alarms(self, query: AlarmQuery) -> Page[AlarmRow]:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             return queries.alarms_page(db, query)
 
     def alarm(self, alarm_id: int) -> AlarmRow | None:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             return queries.alarm(db, alarm_id)
 
     def acknowledge_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
@@ -188,23 +191,23 @@ class BaseStore(ABC):
             return done.rowcount == 1
 
     def feed(self, after: int, limit: int = 500) -> tuple[list[FeedItem], int]:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             return queries.feed(db, after, limit, horizon=self.horizon(db))
 
     def happened(
         self, after: int, limit: int = 100
     ) -> tuple[list[tuple[FeedItem, RecordRow | AlarmRow]], int]:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             items, place = queries.feed(db, after, limit, horizon=self.horizon(db))
             return queries.rows_of(db, items), place
 
     def end_of_feed(self) -> int:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             horizon = self.horizon(db)
             return queries.last_id(db) if horizon is None else horizon - 1
 
     def image(self, event_id: int) -> bytes | None:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             place = queries.image_place(db, event_id)
         data = None if place is None else self.image_at(*place)
         return None if data is None or place is None else self._keys.open(data, image_place(*place))
@@ -213,7 +216,7 @@ class BaseStore(ABC):
         return self._keys.open(data, place)
 
     def stats(self) -> Stats:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             return queries.stats(db)
 
     # What did not go straight through
@@ -227,16 +230,16 @@ class BaseStore(ABC):
             trouble.note_misdirected(db, counts, now_ms=now_ms)
 
     def misdirected(self) -> list[MisdirectedRow]:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             return trouble.misdirected(db)
 
     def quarantined(self, *, limit: int = 100, cursor: str | None = None) -> Page[QuarantineRow]:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             page = trouble.quarantined(db, limit=limit, cursor=cursor)
         return Page(tuple(self._opened(row) for row in page.items), page.next_cursor)
 
     def quarantined_by_id(self, ids: Sequence[int]) -> list[QuarantineRow]:
-        with self.reading() as db:
+        with self.reading(indexed=False) as db:
             rows = trouble.quarantined_by_id(db, ids)
         return [self._opened(row) for row in rows]
 

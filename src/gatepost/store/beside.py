@@ -52,7 +52,7 @@ class _Beside:
                 return
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, *, indexed: bool = False) -> Iterator[Connection]:
         with sqlite_unavailable(self._folder), unavailable(), self._engine.connect() as connection:
             yield connection
 

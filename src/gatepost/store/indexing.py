@@ -12,7 +12,8 @@ Rules:
   into it that the index has. A store that is opened fills it with what is behind.
 * Records that are not in the indexes are the last ones: above some id all of them, and none below. A record goes into
   the indexes at once only if none is behind.
-* Nobody reads or changes anything while records are behind: a store first catches up. Readers need not know of this.
+* Nobody looks for records or changes anything while some are behind: a store first catches up. Readers need not know of
+  this; those who follow what arrives, by id, and those who look for something else say so, and are not held up.
 * Until then ``unindexed_facet_id`` and ``unindexed_identity_id`` hold what will stand in ``facet_id`` and
   ``identity_id``. To move it changes no row's size, so it is done in place.
 * The writer waits while it catches up. How many may be behind follows from how long it took the last time.

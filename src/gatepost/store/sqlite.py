@@ -197,9 +197,9 @@ class SqliteStore(BaseStore):
     # Reading
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, *, indexed: bool = True) -> Iterator[Connection]:
         with super().reading() as connection:
-            if _any_behind(connection):
+            if indexed and _any_behind(connection):
                 connection.rollback()
                 with self._writing, suppress(StoreUnavailable):  # a full disk: then without what is behind
                     self._catch_up()
