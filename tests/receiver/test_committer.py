@@ -1,11 +1,16 @@
 import asyncio
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.receiver.kit import until
 
 from gatepost.errors import StoreError, StoreUnavailable
+from gatepost.receiver import committer as module
 from gatepost.receiver.committer import Committer
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import Arrival, RecordQuery, Stored
@@ -296,10 +301,13 @@ async def test_to_close_is_bounded_when_the_store_hangs(gate: Gate) -> None:
     tasks = [asyncio.create_task(committer.submit(gate.arrival(f"u-{n}"))) for n in range(3)]
     await started(gate)
     assert not await committer.close(timeout_s=0.05)
-    outcomes = await asyncio.gather(*tasks[1:], return_exceptions=True)
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes)
+    assert (committer.failed, committer.committed) == (3, 0)
     gate.open.set()
-    assert (await tasks[0]).new
+    # What was under way may be stored all the same; that nobody is told, who was told something else.
+    await until(lambda: gate.uuids() == {"u-0"})
+    assert not await committer.close()
 
 
 async def test_an_errand_runs_between_two_commits_in_the_thread_that_writes(gate: Gate) -> None:
@@ -327,3 +335,132 @@ async def test_whoever_stops_waiting_does_not_withdraw_the_event(gate: Gate) -> 
     gate.open.set()
     await committer.close()
     assert gate.uuids() == {"u-1"}
+
+
+async def test_to_close_needs_no_thread_but_its_own(gate: Gate) -> None:
+    # Handlers that hang may have all the threads of the loop.
+    held = threading.Event()
+    threads = ThreadPoolExecutor(1)
+    threads.submit(held.wait, 20)
+    asyncio.get_running_loop().set_default_executor(threads)
+    committer = Committer(gate)
+    gate.open.clear()
+    task = asyncio.create_task(committer.submit(gate.arrival("u-1")))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        assert not await committer.close(timeout_s=0.05)
+    held.set()
+    with pytest.raises(StoreUnavailable):
+        await task
+
+
+async def test_whoever_waits_can_be_told_at_any_time_that_the_store_did_not_take_it(gate: Gate) -> None:
+    committer = Committer(gate, max_batch=1)
+    gate.open.clear()
+    pushes = [asyncio.create_task(committer.submit(gate.arrival(f"u-{n}"))) for n in range(3)]
+    await started(gate)
+    errand = asyncio.create_task(committer.call(gate.uuids))
+    await asyncio.sleep(0)
+    assert committer.unanswered == 3
+    assert committer.give_up() == 3
+    for told in await asyncio.gather(*pushes, errand, return_exceptions=True):
+        assert isinstance(told, StoreUnavailable)
+        assert "stopped before this was stored" in str(told)
+    assert committer.give_up() == 0
+    with pytest.raises(StoreUnavailable, match="stopping"):
+        await committer.submit(gate.arrival("u-9"))
+    with pytest.raises(StoreUnavailable, match="stopping"):
+        await committer.call(gate.uuids)
+    gate.open.set()
+    assert not await committer.close()
+
+
+async def test_an_errand_that_hangs_is_given_up_too(gate: Gate) -> None:
+    committer = Committer(gate)
+    held = threading.Event()
+    errands = [asyncio.create_task(committer.call(lambda: held.wait(20))) for _ in range(2)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert committer.give_up() == 0
+    outcomes = await asyncio.gather(*errands, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 2
+    held.set()
+
+
+async def test_where_nobody_waits_there_is_nothing_to_give_up(gate: Gate) -> None:
+    committer = Committer(gate)
+    assert committer.give_up() == 0
+    assert (await committer.submit(gate.arrival("u-1"))).new
+    assert await committer.close()
+
+
+@pytest.mark.parametrize("takes_s", [0.5, 5.0])
+async def test_where_it_takes_long_to_find_out_that_the_store_is_away_all_who_wait_are_told(
+    gate: Gate, takes_s: float
+) -> None:
+    now = 100.0
+    committer = Committer(gate, max_batch=1, monotonic=lambda: now)
+    gate.fails = lambda batch: StoreUnavailable("the server is silent")
+    gate.open.clear()
+    pushes = [asyncio.create_task(committer.submit(gate.arrival("u-0")))]
+    await started(gate)
+    pushes += [asyncio.create_task(committer.submit(gate.arrival(f"u-{n}"))) for n in range(1, 4)]
+    errand = asyncio.create_task(committer.call(lambda: "done"))
+    await asyncio.sleep(0)
+    now += takes_s
+    gate.open.set()
+    told = await asyncio.gather(*pushes, return_exceptions=True)
+    assert [str(error) for error in told] == ["the server is silent"] * 4
+    assert len(gate.batches) == (1 if takes_s > 1 else 4)
+    (done,) = await asyncio.gather(errand, return_exceptions=True)
+    assert str(done) == ("the server is silent" if takes_s > 1 else "done")
+    gate.fails = lambda batch: None
+    assert (await committer.submit(gate.arrival("u-1"))).new
+    assert committer.failed == 4
+    assert await committer.close()
+
+
+async def test_what_an_errand_found_out_about_the_store_is_not_found_out_again_in_the_same_go(
+    gate: Gate,
+) -> None:
+    now = 100.0
+    committer = Committer(gate, monotonic=lambda: now)
+
+    def slow() -> None:
+        nonlocal now
+        now += 5.0
+        raise StoreUnavailable("the server is silent")
+
+    errands = [asyncio.create_task(committer.call(slow)) for _ in range(3)]
+    push = asyncio.create_task(committer.submit(gate.arrival("u-1")))
+    told = await asyncio.gather(*errands, push, return_exceptions=True)
+    assert [str(error) for error in told] == ["the server is silent"] * 4
+    assert now == 105.0
+    assert gate.batches == []
+    await committer.close()
+
+
+async def test_the_queue_is_touched_by_no_thread_but_the_loops(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of two that pop, one may find it empty after it has looked.
+    popped: set[threading.Thread] = set()
+
+    class Seen(deque[Any]):
+        def popleft(self) -> Any:
+            popped.add(threading.current_thread())
+            return super().popleft()
+
+    monkeypatch.setattr(module, "deque", Seen)
+    committer = Committer(gate, max_batch=2)
+    gate.open.clear()
+    tasks = [asyncio.create_task(committer.submit(gate.arrival(f"u-{n}"))) for n in range(9)]
+    await started(gate)
+    errand = asyncio.create_task(committer.call(lambda: "done"))
+    closing = asyncio.create_task(committer.close())
+    await asyncio.sleep(0)
+    gate.open.set()
+    assert await closing
+    assert await errand == "done"
+    assert all(row.new for row in await asyncio.gather(*tasks))
+    assert popped == {threading.main_thread()}

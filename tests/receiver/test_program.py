@@ -73,8 +73,9 @@ async def test_ctrl_c_stops_it_in_order(tmp_path: Path) -> None:
     store.close()
 
 
-async def test_the_first_signal_waits_for_replies_and_the_second_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_the_first_signal_waits_for_replies_and_the_second_ends_it_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: signal.Signals
 ) -> None:
     monkeypatch.setenv("GATEPOST_STOP_TIMEOUT_S", "600")
     store = SqliteStore.open(tmp_path / "data")
@@ -97,9 +98,10 @@ async def test_the_first_signal_waits_for_replies_and_the_second_does_not(
     await until(lambda: is_closed(process.port))
     await reader.reader.readexactly(len(LARGE) // 2)
     assert process.process.returncode is None
-    process.process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(30):
-        assert await process.process.wait() == 0
+    process.process.send_signal(second)
+    async with asyncio.timeout(5):
+        assert await process.process.wait() == -second
+    assert "Traceback" not in process.errors.read_text()
     await reader.close()
 
 

@@ -1,6 +1,18 @@
 """``gatepost serve`` as a process: open, listen, serve, stop.
 
-Signals: SIGTERM and SIGINT stop (a second one does not wait for replies), SIGHUP takes over a new certificate.
+Signals: SIGTERM and SIGINT stop; a second one ends the process at once, by that signal. SIGHUP takes over a new
+certificate.
+
+A stop, in ``stop_timeout_s`` and :data:`MARGIN_S` at most, whatever the database or a thread does:
+
+* No new connection. What was accepted is committed and answered, and so is every other request.
+* When ``stop_timeout_s`` is over, whoever still waits is answered 503: a push that is not committed, a request that is
+  still worked on. What is being committed may yet be stored; it was not acknowledged, and comes again.
+* A thread that hangs cannot be ended, and Python would wait for it: a thread of ours ends the process, then. What it
+  does not close is what a kill would not close either, and nothing that was acknowledged is lost by one.
+
+The exit code is 0 if all of that came to its end by itself, and 1 if something was left undone: then one line of the
+log says what.
 """
 
 from __future__ import annotations
@@ -8,11 +20,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import resource
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import structlog
@@ -22,6 +37,7 @@ from msgspec import Struct
 from gatepost.errors import SettingsError
 from gatepost.receiver.app import SPARE_FILES, Pages, Receiver, open_store
 from gatepost.receiver.auth import first_administrator
+from gatepost.receiver.committer import Committer
 from gatepost.receiver.logs import loop_failed
 from gatepost.receiver.serving import Certificate, Place, Server, listen
 from gatepost.settings import ReceiverSettings
@@ -31,6 +47,17 @@ from gatepost.store.store import Store
 __all__ = ["Listening", "run"]
 
 log = structlog.get_logger(__name__)
+
+MARGIN_S = 3.0
+"""How long a stop may take beyond ``stop_timeout_s``: for what is said and closed then."""
+
+TWICE_S = 0.2
+"""A signal that comes again so soon is the same one: a shell, a wrapper, both tell us."""
+
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+_WORKERS = "gatepost-"
+"""How the names of our threads begin."""
 
 
 class Listening(Struct, frozen=True):
@@ -49,7 +76,7 @@ def run(
     listening: Callable[[Listening], None] = lambda _: None,
     administrator: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT. Ends the process where a stop had to leave something undone.
 
     ``administrator`` is told the password of the first account, if one was made up.
     """
@@ -58,6 +85,7 @@ def run(
         fitting = max(1, handles - SPARE_FILES)
         log.warning("receiver.few_files", files=handles, connections=fitting)
     certificate = _certificate(settings)
+    stop = _Stop(settings.stop_timeout_s)
     with contextlib.ExitStack() as stack:
         desk = listen(settings.listen)
         door = listen(settings.ingest_listen, setting="ingest_listen") if settings.ingest_listen else []
@@ -81,7 +109,8 @@ def run(
             )
 
         _tune()
-        uvloop.run(_serve(store, settings, pages, places, ready))
+        uvloop.run(_serve(store, settings, pages, places, ready, stop))
+    stop.end()
 
 
 async def _serve(
@@ -90,9 +119,11 @@ async def _serve(
     pages: Pages | None,
     places: Callable[[Receiver], tuple[Place, Place | None]],
     ready: Callable[[Listening], None],
+    stop: _Stop,
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(loop_failed)
+    loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=f"{_WORKERS}work"))
     async with Receiver(store, settings, pages=pages) as receiver:
         desk, door = places(receiver)
         prefix = settings.path_prefix.rstrip("/")
@@ -118,15 +149,83 @@ async def _serve(
                 Server(receiver.door, door, stop_timeout_s=timeout_s, lifespan=False, listening=one_more)
             )
 
-        def stop() -> None:
-            for server in servers:
-                server.force_exit = server.should_exit  # the second signal does not wait for replies
-                server.should_exit = True
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop)
+        for number in _STOPPING:
+            loop.add_signal_handler(number, stop.begin, receiver.committer, servers)
         loop.add_signal_handler(signal.SIGHUP, _renew, desk.certificate)
         await asyncio.gather(*(server.serve() for server in servers))
+
+
+class _Stop:
+    """The end of the process, in time: see the module."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._committer: Committer | None = None
+        self._servers: Sequence[Server] = ()
+        self._refused = 0
+        self._leaving = threading.Lock()
+        self._began = 0.0
+
+    def begin(self, committer: Committer, servers: Sequence[Server]) -> None:
+        """On the loop, at the first signal."""
+        self._committer, self._servers = committer, servers
+        self._began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        for number in _STOPPING:
+            loop.remove_signal_handler(number)
+            signal.signal(number, self._again)
+        watch = threading.Timer(self._timeout_s + MARGIN_S, self._leave)
+        watch.daemon = True
+        watch.start()
+        for server in servers:
+            server.should_exit = True
+        loop.call_later(self._timeout_s, self._give_up)
+
+    def end(self) -> None:
+        """All is closed."""
+        if self._undone():
+            self._leave()
+
+    def _give_up(self) -> None:
+        if self._committer is not None:
+            self._refused = self._committer.give_up()
+
+    def _again(self, number: int, _: object) -> None:
+        """The second signal: as if nobody had caught it."""
+        if time.monotonic() - self._began < TWICE_S:
+            return
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+        os._exit(
+            128 + number
+        )  # the first process of a container is not ended by a signal that it does not catch
+
+    def _undone(self) -> list[str]:
+        waiting = 0 if self._refused or self._committer is None else self._committer.unanswered
+        counts = {
+            "events answered 503, for the store had not taken them": self._refused,
+            "events not answered": waiting,
+            "requests cut off": sum(server.cut_off for server in self._servers),
+        }
+        return [f"{count} {what}" for what, count in counts.items() if count]
+
+    def _leave(self) -> None:
+        """End the process: nobody else will."""
+        if not self._leaving.acquire(blocking=False):
+            return
+        left = self._undone()
+        threads = [thread for thread in threading.enumerate() if thread.name.startswith(_WORKERS)]
+        if threads:
+            left.append(f"{len(threads)} threads still at work")
+        log.error(
+            "receiver.stopped_short",
+            after_s=self._timeout_s,
+            left=left,
+            why="the time to stop was over; nothing that was acknowledged is lost",
+        )
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _renew(certificate: Certificate | None) -> None:

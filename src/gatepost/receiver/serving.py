@@ -5,8 +5,9 @@ Rules:
 * TLS 1.2 or later. A certificate is replaced without a restart: :meth:`Certificate.reload` (SIGHUP) serves the new
   one to the next connection, or keeps the old one and says why.
 * A handshake has the time that a head has, and its connection counts: see :mod:`gatepost.receiver.handshakes`.
-* Stop: no new connection, then the replies to what was accepted. The process ends it, not uvicorn: see
-  :mod:`gatepost.receiver.app`.
+* Stop: no new connection, then the replies to what was accepted, for as long as :class:`Server` was told. What is not
+  answered by then is answered 503, or cut where the answer has begun; a thread that still works on it is not waited
+  for here. The process ends it, not uvicorn: see :mod:`gatepost.receiver.program`.
 """
 
 from __future__ import annotations
@@ -26,10 +27,17 @@ from gatepost.errors import SettingsError
 from gatepost.receiver.connection import GuardedProtocol
 from gatepost.receiver.guard import Guard
 from gatepost.receiver.handshakes import Handshakes
+from gatepost.wire import encode_reply
 
 __all__ = ["Certificate", "Place", "Server", "listen"]
 
 BACKLOG = 2048
+
+LAST_WORDS_S = 0.5
+"""For what is said to those who were not answered in time."""
+
+_LOOK_S = 0.05
+"""How often a server that stops looks whether all is said."""
 
 
 def listen(address: str, *, setting: str = "listen") -> list[socket.socket]:
@@ -115,10 +123,12 @@ class Server(uvicorn.Server):
     ) -> None:
         """``stopping`` is called before it waits for replies: what would never end is to end now.
 
+        ``stop_timeout_s``: how long it waits for them.
+
         ``lifespan``: whether the application is told of start and stop; of two servers on one, one does.
         """
         config = uvicorn.Config(
-            app,
+            self._answered(app),
             ws="none",
             interface="asgi3",
             lifespan="on" if lifespan else "off",
@@ -126,9 +136,12 @@ class Server(uvicorn.Server):
             access_log=False,
             server_header=False,
             proxy_headers=False,  # whom to believe is ours to say: identify.py
-            timeout_graceful_shutdown=max(1, round(stop_timeout_s)),
         )
         super().__init__(config)
+        self.cut_off = 0
+        """Requests that were not answered in time when it stopped."""
+        self._stop_timeout_s = stop_timeout_s
+        self._cutting_off = False
         self._place = place
         self._listening = listening
         self._stopping = stopping
@@ -151,8 +164,77 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()
-        await super().shutdown(sockets)
+        for server in self.servers:
+            server.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        if not await self._is_over(self._stop_timeout_s):
+            await self._cut_off()
+        for server in self.servers:
+            await server.wait_closed()
+        await self.lifespan.shutdown()
+
+    async def _is_over(self, timeout_s: float) -> bool:
+        """Wait until everybody is answered; False if that takes too long."""
+        state = self.server_state
+        try:
+            async with asyncio.timeout(timeout_s):
+                while state.connections or state.tasks:  # noqa: ASYNC110 - uvicorn tells nobody
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _cut_off(self) -> None:
+        state = self.server_state
+        self._cutting_off = True
+        for connection in list(state.connections):
+            transport = connection.transport
+            if not transport.is_closing() or transport.get_write_buffer_size():
+                self.cut_off += 1
+            cycle = connection.cycle if isinstance(connection, GuardedProtocol) else None
+            if cycle is not None and cycle.response_started:
+                transport.abort()
+        for task in list(state.tasks):
+            task.cancel()
+        if not await self._is_over(LAST_WORDS_S):
+            for connection in list(state.connections):
+                connection.transport.abort()
+
+    def _answered(self, app: Any) -> Any:
+        """The application, whose requests are answered also where they are cut off."""
+
+        async def answered(scope: Any, receive: Any, send: Any) -> None:
+            started = False
+
+            async def sending(message: Any) -> None:
+                nonlocal started
+                started = True
+                await send(message)
+
+            try:
+                await app(scope, receive, sending)
+            except asyncio.CancelledError:
+                if not self._cutting_off:
+                    raise
+                if started:
+                    # The connection is cut: an answer that ends too early must not look whole.
+                    while (await receive())["type"] != "http.disconnect":
+                        pass
+                else:
+                    await _not_now(send)
+
+        return answered
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+async def _not_now(send: Any) -> None:
+    body = encode_reply(503, "the receiver was stopped before this was answered; ask again")
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers += [(b"retry-after", b"5"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -25,7 +25,7 @@ from typing import Any
 import psycopg
 import structlog
 from psycopg import errors as pg
-from sqlalchemy import create_engine, delete, event, func, select, text, tuple_, update
+from sqlalchemy import delete, event, func, select, text, tuple_, update
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import OperationalError
 
@@ -50,7 +50,18 @@ from gatepost.store.postgres_batch import (
 )
 from gatepost.store.remembered import Remembered
 from gatepost.store.sealing import HEAD, ImageKeys
-from gatepost.store.server import check_server, connect, settle_offset, short, take_number, where, with_driver
+from gatepost.store.server import (
+    CONNECT_S,
+    ServerConnection,
+    check_server,
+    connect,
+    pool,
+    settle_offset,
+    short,
+    take_number,
+    where,
+    with_driver,
+)
 from gatepost.store.store import Arrival, Stored
 from gatepost.wire import Record
 
@@ -68,6 +79,9 @@ _MIGRATING = 0x6761
 """Class of the advisory lock that keeps two receivers from migrating at once."""
 
 _TRIES = 4
+
+_CLOSE_S = 1.0
+"""How long the end waits for a batch that is being written."""
 
 _STEPS = 16
 """Batches that are written step by step after one that was not as they mostly are: when a terminal sends again what it
@@ -89,14 +103,14 @@ class PostgresStore(BaseStore):
     begins_ahead = True
 
     def __init__(self, url: URL, keys: ImageKeys | None = None) -> None:
-        engine = create_engine(url, pool_size=4, max_overflow=12, pool_pre_ping=True)
+        engine = pool(url)
         event.listen(engine, "connect", _interpreted)
         super().__init__(engine, keys)
         self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._where = where(url)
         self._writing = threading.Lock()
         self._closed = False
-        self._connection: psycopg.Connection[Any] | None = None
+        self._connection: ServerConnection | None = None
         self._remembered = Remembered()
         self._step_by_step = 0
         """For so many batches it is not tried in one round trip."""
@@ -131,10 +145,17 @@ class PostgresStore(BaseStore):
             settle_offset(db)
 
     def close(self) -> None:
+        """A batch that is just being written has a moment to end; a server that hangs is not waited for."""
         self._closed = True
-        with self._writing:
+        mine = self._writing.acquire(timeout=_CLOSE_S)
+        if not mine:
+            if (connection := self._connection) is not None:
+                connection.silence_s = 0.0
+            mine = self._writing.acquire(timeout=CONNECT_S + _CLOSE_S)
+        if mine:
             self._drop()
-            self._engine.dispose()
+            self._writing.release()
+        self._engine.dispose()
 
     # Writing
 

@@ -1,18 +1,54 @@
-"""A PostgreSQL server: how it is named, reached, and what is asked of it before it is trusted with events."""
+"""A PostgreSQL server: how it is named, reached, and what is asked of it before it is trusted with events.
 
-from typing import Any
+Every connection, the writer's and those of the pool, notices that it cannot be opened (5 s), and that the network or
+the machine behind it is gone (20 s). That the server hangs is noticed where pushes wait: see
+:mod:`gatepost.store.patience`.
+"""
+
+from collections.abc import Generator
+from math import inf
+from time import monotonic
+from typing import Any, TypeVar
 
 import psycopg
-from sqlalchemy import text
-from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from gatepost.errors import SettingsError, StoreError, StoreUnavailable
+from gatepost.store import patience
 
-__all__ = ["where", "with_driver", "check_server", "connect", "take_number", "settle_offset", "short"]
+__all__ = [
+    "CONNECT_S",
+    "ServerConnection",
+    "where",
+    "with_driver",
+    "check_server",
+    "connect",
+    "pool",
+    "take_number",
+    "settle_offset",
+    "short",
+]
+
+T = TypeVar("T")
+
+CONNECT_S = 5
+"""How long the opening of a connection may take, or the wait for one of the pool."""
+
+_NETWORK: dict[str, Any] = {
+    "connect_timeout": CONNECT_S,
+    "application_name": "gatepost",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 
 _OLDEST = 140000
 """Server version: the oldest that is maintained by its makers."""
+
+_STATEMENT_TIMEOUT = f"SET statement_timeout = '{patience.STATEMENT_S:g}s'"
 
 _WRITER = 0x6762
 """Class of the advisory locks that give processes their numbers."""
@@ -43,25 +79,91 @@ def check_server(db: Connection, where: str) -> None:
         raise StoreError(f"{where} does not sync before it answers; set fsync = on in postgresql.conf")
 
 
-def connect(conninfo: str, where: str) -> psycopg.Connection[Any]:
-    """A connection whose commits are on disk when they return, and which notices that the server is gone."""
+class Silent(psycopg.OperationalError):
+    """The server has said nothing for too long. The connection is closed."""
+
+
+class ServerConnection(psycopg.Connection[Any]):
+    """A connection that does not wait for ever where pushes wait.
+
+    It looks at the clock as often as psycopg looks up from its waiting, ten times a second, in the thread that waits:
+    so no other thread ever touches its socket, which might be somebody else's by then.
+    """
+
+    silence_s: float | None = None
+    """How long the server may be silent; ``None``: it depends on the thread. Another thread may set it meanwhile."""
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
+        try:
+            return super().wait(self._watched(gen), *args, **kwargs)
+        except Silent:
+            self.pgconn.finish()  # else whatever tidies up next would wait again
+            raise
+
+    def _watched(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        try:
+            wanted = next(gen)
+            since = monotonic()
+            while True:
+                ready = yield wanted
+                if ready:  # there is something to read, or room to write
+                    since = monotonic()
+                elif monotonic() - since >= self._limit():
+                    raise Silent(f"it has said nothing for {monotonic() - since:.0f} s")
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            answer: T = end.value
+            return answer
+
+    def _limit(self) -> float:
+        if self.silence_s is not None:
+            return self.silence_s
+        return patience.SILENCE_S if patience.in_hurry() else inf
+
+
+def pool(url: URL) -> Engine:
+    """The connections for everything but the writing of batches."""
+    engine = create_engine(
+        url,
+        pool_size=4,
+        max_overflow=12,
+        pool_pre_ping=True,
+        pool_timeout=CONNECT_S,
+        connect_args=_NETWORK,
+    )
+    event.listen(engine, "do_connect", _connected)
+    event.listen(engine, "checkout", _limited)
+    return engine
+
+
+def _connected(_: Any, __: Any, args: Any, options: Any) -> ServerConnection:
+    return ServerConnection.connect(*args, **options)
+
+
+def _limited(connection: ServerConnection, record: Any, _: Any) -> None:
+    """Let the server itself end a statement in time, if whoever takes this connection is in a hurry, and only then."""
+    hurry = patience.in_hurry()
+    if record.info.get("hurry", False) == hurry:
+        return
     try:
-        connection = psycopg.connect(
-            conninfo,
-            autocommit=True,
-            connect_timeout=5,
-            application_name="gatepost",
-            keepalives_idle=10,
-            keepalives_interval=5,
-            keepalives_count=3,
-            tcp_user_timeout=20_000,
-        )
+        connection.execute(_STATEMENT_TIMEOUT if hurry else "RESET statement_timeout")
+        connection.commit()
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"the store cannot be used now: {short(error)}") from error
+    record.info["hurry"] = hurry
+
+
+def connect(conninfo: str, where: str) -> ServerConnection:
+    """A connection for batches: its commits are on disk when they return, and it does not wait for ever."""
+    try:
+        connection = ServerConnection.connect(conninfo, autocommit=True, **_NETWORK)
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"{where} cannot be reached: {short(error)}") from error
+    connection.silence_s = patience.SILENCE_S
     try:
         # Whatever the server or the role has as its default: acknowledged means on disk.
         connection.execute("SET synchronous_commit = on")
-        connection.execute("SET statement_timeout = '30s'")
+        connection.execute(_STATEMENT_TIMEOUT)
     except BaseException:
         connection.close()
         raise
