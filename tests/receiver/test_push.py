@@ -206,8 +206,14 @@ def test_what_is_no_event_is_the_same_by_its_text_less_the_pin() -> None:
 
 @pytest.mark.parametrize(
     "push",
-    [record(), record(rgb_image=base64(JPEG)), alarm(), alarm(alarm_photo=base64(JPEG), pin="4711")],
-    ids=["record", "record with image", "alarm", "alarm with image"],
+    [
+        record(),
+        record(rgb_image=base64(JPEG)),
+        alarm(),
+        alarm(alarm_photo=base64(JPEG), pin="4711"),
+        alarm(alarm_photo=base64(JPEG), status=None),
+    ],
+    ids=["record", "record with image", "alarm", "alarm with image", "alarm that no encoder writes"],
 )
 def test_what_is_kept_raw_is_all_that_was_pushed_and_says_why(push: dict[str, Any]) -> None:
     before = arrival_of(push, problems=(Problem("data.mask", "must be an integer"),))
