@@ -2,9 +2,12 @@
 
 import io
 import json
+import shutil
+import sqlite3
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -171,6 +174,26 @@ def test_only_an_empty_place_is_restored_into(place: dict[str, Any], tmp_path: P
     store.close()
     with pytest.raises(StoreError, match="holds a store already"):
         restore(tmp_path / "b.tar", **place)
+
+
+@pytest.mark.parametrize("holds", ["a later version", "a damaged store"])
+def test_a_folder_that_is_not_empty_is_left_as_it_is_whatever_is_in_it(tmp_path: Path, holds: str) -> None:
+    SqliteStore.open(tmp_path / "data").close()
+    backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0)
+    folder = tmp_path / "other"
+    folder.mkdir()
+    if holds == "a damaged store":
+        (folder / "gatepost.db").write_bytes(b"hello, world, I am no database")
+    else:
+        shutil.copy(tmp_path / "data" / "gatepost.db", folder)
+        with closing(sqlite3.connect(folder / "gatepost.db")) as db:
+            db.execute("UPDATE alembic_version SET version_num = '9999'")
+            db.commit()
+    before = (folder / "gatepost.db").read_bytes()
+    with pytest.raises(StoreError, match="holds a store already"):
+        restore(tmp_path / "b.tar", folder=folder)
+    assert [path.name for path in folder.iterdir() if "-" not in path.name] == ["gatepost.db"]
+    assert (folder / "gatepost.db").read_bytes() == before
 
 
 def test_a_backup_of_a_later_version_is_refused_with_its_name(tmp_path: Path) -> None:

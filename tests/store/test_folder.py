@@ -6,24 +6,25 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 from tests.store.events import JPEG, arrival, record
 
 from gatepost.errors import StoreCorrupt, StoreError, StoreInUse, StoreTooNew
+from gatepost.store import folder as folder_module
 from gatepost.store.base import BaseStore
-from gatepost.store.folder import DATABASE, FolderLock, held, inspect, make
+from gatepost.store.folder import DATABASE, LOCK, FolderLock, held, inspect, make
 from gatepost.store.migrate import head
 from gatepost.store.sqlite import SqliteStore
 
 
 def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
+    """Everything that is in it, and when that was last touched."""
     return {
-        str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "gatepost.lock"
+        str(path.relative_to(folder)): (path.read_bytes() if path.is_file() else b"", path.stat().st_mtime_ns)
+        for path in sorted([folder, *folder.rglob("*")])
     }
 
 
@@ -36,6 +37,16 @@ def folder(empty_folder: Path, tmp_path: Path) -> Path:
     store.write([arrival(record(1), image=JPEG)])
     store.close()
     return tmp_path / "data"
+
+
+@pytest.fixture(params=["with its lock", "with a lock of another", "without lock"])
+def left_folder(request: pytest.FixtureRequest, folder: Path) -> Path:
+    """As it was left, or as somebody copied it."""
+    if request.param == "with a lock of another":
+        (folder / LOCK).write_text("4711\n")
+    elif request.param == "without lock":
+        (folder / LOCK).unlink()
+    return folder
 
 
 def test_a_second_process_is_told_who_has_the_folder(folder: Path) -> None:
@@ -67,15 +78,83 @@ def test_a_lock_may_be_released_twice(tmp_path: Path) -> None:
     FolderLock(tmp_path).release()
 
 
-def test_a_store_of_a_later_version_is_left_as_it_is(folder: Path) -> None:
-    with closing(sqlite3.connect(folder / DATABASE)) as db:
+def test_a_store_of_a_later_version_is_left_as_it_is(left_folder: Path) -> None:
+    with closing(sqlite3.connect(left_folder / DATABASE)) as db:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
         db.commit()
         db.execute("PRAGMA journal_mode = wal")
-    before = snapshot(folder)
+    before = snapshot(left_folder)
     with pytest.raises(StoreTooNew, match="9999"):
-        SqliteStore.open(folder)
-    assert snapshot(folder) == before
+        SqliteStore.open(left_folder)
+    assert snapshot(left_folder) == before
+    with pytest.raises(StoreTooNew, match="9999"), held(left_folder):
+        pass
+    assert snapshot(left_folder) == before
+
+
+def test_a_folder_that_was_left_as_it_is_is_not_held(left_folder: Path) -> None:
+    whole = (left_folder / DATABASE).read_bytes()
+    (left_folder / DATABASE).write_bytes(b"hello, world, I am no database")
+    with pytest.raises(StoreCorrupt):
+        SqliteStore.open(left_folder)
+    (left_folder / DATABASE).write_bytes(whole)
+    SqliteStore.open(left_folder).close()
+
+
+def test_of_processes_that_start_at_once_in_an_empty_folder_one_gets_it(tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from gatepost.store.sqlite import SqliteStore
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    store = SqliteStore.open(Path(sys.argv[1]))
+except Exception as error:
+    print(type(error).__name__, flush=True)
+else:
+    print("opened", flush=True)
+sys.stdin.readline()
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "data")]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            )
+            for _ in range(5)
+        ]
+        pipes = [(one.stdin, one.stdout) for one in processes]
+        assert all(said is not None and said.readline() == "ready\n" for _, said in pipes)
+        for told, _ in pipes:
+            assert told is not None
+            told.write("go\n")
+            told.flush()
+        found = [said.readline().strip() for _, said in pipes if said is not None]
+        for one in processes:
+            one.communicate("and out\n")
+    assert sorted(found) == ["StoreInUse"] * 4 + ["opened"]
+
+
+def test_what_another_process_is_just_making_is_in_use_and_not_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the folder and the one at the lock it got both."""
+    looks: list[Path] = []
+    locks: list[FolderLock] = []
+
+    def half_done(path: Path) -> str | None:
+        looks.append(path)
+        if len(looks) > 1:
+            return None
+        locks.append(FolderLock(path))
+        raise StoreCorrupt("a page that is being written")
+
+    monkeypatch.setattr(folder_module, "inspect", half_done)
+    with pytest.raises(StoreInUse, match=str(os.getpid())):
+        FolderLock(tmp_path)
+    locks[0].release()
+    FolderLock(tmp_path).release()
 
 
 def test_a_later_version_is_seen_in_a_log_that_a_crash_left(folder: Path) -> None:
@@ -94,12 +173,12 @@ def test_a_later_version_is_seen_in_a_log_that_a_crash_left(folder: Path) -> Non
         (b"SQLite format 3\0" + b"\xff" * 5000, "damaged"),
     ],
 )
-def test_a_file_that_is_no_database_is_left_as_it_is(folder: Path, content: bytes, why: str) -> None:
-    (folder / DATABASE).write_bytes(content)
-    before = snapshot(folder)
+def test_a_file_that_is_no_database_is_left_as_it_is(left_folder: Path, content: bytes, why: str) -> None:
+    (left_folder / DATABASE).write_bytes(content)
+    before = snapshot(left_folder)
     with pytest.raises(StoreCorrupt, match=why):
-        SqliteStore.open(folder)
-    assert snapshot(folder) == before
+        SqliteStore.open(left_folder)
+    assert snapshot(left_folder) == before
 
 
 def test_another_programs_database_is_left_as_it_is(tmp_path: Path) -> None:
@@ -112,12 +191,12 @@ def test_another_programs_database_is_left_as_it_is(tmp_path: Path) -> None:
     assert snapshot(tmp_path) == before
 
 
-def test_images_without_their_database_are_not_taken_for_a_new_store(folder: Path) -> None:
-    (folder / DATABASE).unlink()
-    before = snapshot(folder)
+def test_images_without_their_database_are_not_taken_for_a_new_store(left_folder: Path) -> None:
+    (left_folder / DATABASE).unlink()
+    before = snapshot(left_folder)
     with pytest.raises(StoreCorrupt, match="put it back from a backup"):
-        SqliteStore.open(folder)
-    assert snapshot(folder) == before
+        SqliteStore.open(left_folder)
+    assert snapshot(left_folder) == before
 
 
 def test_a_folder_that_cannot_be_written_to_is_said_to_be_so(
@@ -136,12 +215,12 @@ def test_a_folder_that_cannot_be_written_to_is_said_to_be_so(
 def test_a_database_that_is_read_only_is_said_to_be_so(folder: Path, as_nobody: Callable[[str], str]) -> None:
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o777 if path.is_dir() else 0o444)
-    (folder / "gatepost.lock").chmod(0o666)
+    (folder / LOCK).chmod(0o666)
     before = snapshot(folder)
     said = as_nobody(f"SqliteStore.open(Path({str(folder)!r}))")
     assert said.startswith("StoreError")
     assert "read-only" in said
-    assert snapshot(folder) == before
+    assert snapshot(folder) | {LOCK: None} == before | {LOCK: None}
 
 
 def test_a_folder_that_cannot_be_made_is_said_to_be_so(tmp_path: Path) -> None:

@@ -236,12 +236,12 @@ def _into_folder(
 ) -> Mapping[str, int]:
     from gatepost.store.sqlite_connection import connect, write_engine
 
+    _check_empty(folder)  # whatever version it is of, and whether or not it is whole
     data.make(folder)
     lock = data.FolderLock(folder)
     building = folder / "restoring"
     try:
-        if (folder / data.DATABASE).exists() or any((folder / data.IMAGES).glob("*")):
-            raise StoreError(f"{folder} holds a store already; give an empty folder with --data")
+        _check_empty(folder)
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir()
         connection = connect(building / data.DATABASE)
@@ -262,6 +262,11 @@ def _into_folder(
     finally:
         shutil.rmtree(building, ignore_errors=True)
         lock.release()
+
+
+def _check_empty(folder: Path) -> None:
+    if (folder / data.DATABASE).exists() or any((folder / data.IMAGES).glob("*.db*")):
+        raise StoreError(f"{folder} holds a store already; give an empty folder with --data")
 
 
 def _publish(building: Path, folder: Path) -> None:

@@ -7,7 +7,8 @@
     images/          one file per day of receipt: see images.py
 
 :func:`inspect` reads the schema's revision without changing a byte, so that a folder of a later version, or a
-damaged one, is left as it is.
+damaged one, is left as it is. The lock is no exception: it is made, and a process writes its id into it, only when
+that process has looked. (After a crash SQLite itself makes the ``-shm`` anew, by which it finds its way in a log.)
 """
 
 import fcntl
@@ -18,6 +19,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from gatepost.errors import StoreCorrupt, StoreError, StoreInUse
+from gatepost.store import migrate
 from gatepost.store.images import sync_directory
 
 __all__ = ["DATABASE", "IMAGES", "LOCK", "FolderLock", "held", "check_writable", "inspect", "make"]
@@ -32,8 +34,18 @@ class FolderLock:
     """Keeps other processes out of a data folder until :meth:`release`, or until this process ends."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises :class:`~gatepost.errors.StoreInUse`, which names the process that holds the folder."""
+        """Raises :class:`~gatepost.errors.StoreInUse`, which names the process that holds the folder; and what
+        :func:`inspect` raises, or :class:`~gatepost.errors.StoreTooNew`, in which case nothing was touched."""
         path = folder / LOCK
+        if not path.exists():
+            try:
+                _look(folder)
+            except OSError:
+                pass  # what cannot be read cannot be written to, or that will be said below
+            except StoreCorrupt:
+                if not path.exists():
+                    raise
+                # Somebody is at it just now, and what stands there half done is no damage.
         try:
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
@@ -49,6 +61,11 @@ class FolderLock:
                 f"{folder} is in use by process {holder or 'unknown'};"
                 " stop it, or give this one a folder of its own with --data"
             ) from None
+        try:
+            _look(folder)
+        except BaseException:
+            self.release()
+            raise
         os.ftruncate(self._handle, 0)
         os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
 
@@ -57,6 +74,13 @@ class FolderLock:
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
+
+
+def _look(folder: Path) -> None:
+    """Whether this version may write into the folder."""
+    revision = inspect(folder)
+    if revision is not None:
+        migrate.check_known(revision, str(folder / DATABASE))
 
 
 @contextmanager
