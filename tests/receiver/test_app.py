@@ -5,13 +5,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tests.receiver.kit import SUCCESS, Process, Running, body, receiving, record, request, until
+from tests.receiver.kit import (
+    SUCCESS,
+    Process,
+    Running,
+    alarm,
+    body,
+    receiving,
+    record,
+    request,
+    serving,
+    until,
+)
 
 from gatepost.cli import run
 from gatepost.errors import SettingsError
 from gatepost.receiver.app import Receiver
 from gatepost.receiver.serving import listen
 from gatepost.settings import ReceiverSettings
+from gatepost.store.postgres import PostgresStore
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import Arrival, Stored
 
@@ -30,7 +42,9 @@ async def test_a_stop_answers_what_was_accepted_and_exits_0(tmp_path: Path) -> N
     for sender in senders:
         told = await sender.ended()
         acknowledged += told.count(b'{"code":200,')
-    assert await process.stop() == 0
+        await sender.close()
+    async with asyncio.timeout(30):
+        assert await process.process.wait() == 0
     store = SqliteStore.open(tmp_path / "data")
     assert store.stats().records >= 30 + acknowledged
     store.close()
@@ -120,6 +134,26 @@ async def test_a_change_of_a_terminal_by_another_process_is_seen(receiver: Runni
     receiver.store.update_terminal(terminal.id, state="retired")
     await receiver.receiver.keep()
     assert (await receiver.push(record(uuid="u-2"))).status == 403
+
+
+async def test_whose_an_address_is_by_another_process_is_seen_and_so_is_what_it_learns_later(
+    postgres_url: str,
+) -> None:
+    stores = [PostgresStore.open(postgres_url) for _ in range(2)]
+    try:
+        async with serving(stores[0]) as one, serving(stores[1]) as other:
+            for number, (here, there) in enumerate([(one, other), (other, one), (one, other)]):
+                await here.push(record(deviceSN=f"SN-{number}", uuid=f"u-{number}"))
+                await there.receiver.keep()
+                assert (await there.push(alarm(trace_id=f"T-{number}"))).json == SUCCESS
+            assert {(row.trace_id, row.serial) for row in one.alarms()} == {
+                ("T-0", "SN-0"),
+                ("T-1", "SN-1"),
+                ("T-2", "SN-2"),
+            }
+    finally:
+        for store in stores:
+            store.close()
 
 
 async def test_how_deep_a_push_may_nest_is_a_setting(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -178,7 +180,74 @@ def test_memory_stays_bounded_whatever_is_claimed() -> None:
         known.learn_token(number.to_bytes(4, "big"), None)
     assert len(known._decided) <= MAX_REMEMBERED
     assert len(known._by_peer) <= MAX_REMEMBERED
+    assert len(known._seen_since) <= MAX_REMEMBERED
     assert len(known._by_token) <= MAX_REMEMBERED
+
+
+def test_memory_stays_bounded_however_long_a_claim_is() -> None:
+    known = directory(A)
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            long = f"{number}" + "x" * 1_000_000
+            decision = taken(known.decide(claim(header="A", body=long), Policy()))
+            assert (decision.terminal_id, len(decision.problems)) == (A.id, 1)
+            long = "A" + " " * (1_000_000 + number)
+            assert taken(known.decide(claim(header=long), Policy())).terminal_id == A.id
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2_000_000
+
+
+def test_what_is_decided_each_time_binds_its_address_all_the_same() -> None:
+    known = directory(A, B)
+    known.decide(claim(body="B"), Policy())
+    known.decide(claim(header="A", body="x" * 5000), Policy())
+    assert taken(known.decide(claim(), Policy())).terminal_id == A.id
+
+
+def test_what_another_process_learnt_of_an_address_later_wins() -> None:
+    known = directory(A, B, peers={"192.0.2.1": A.id})
+    known.reading()
+    known.feed([A, B], {"192.0.2.1": B.id})
+    assert taken(known.decide(claim(), Policy())).terminal_id == B.id
+
+
+def test_what_another_process_learnt_later_wins_over_what_was_learnt_here() -> None:
+    known = directory(A, B)
+    known.decide(claim(body="A"), Policy())
+    for stored, whose in ((A.id, A.id), (B.id, B.id)):
+        known.reading()
+        known.feed([A, B], {"192.0.2.1": stored})
+        assert taken(known.decide(claim(), Policy())).terminal_id == whose
+
+
+def test_what_was_learnt_here_stays_while_the_store_does_not_know_it_yet() -> None:
+    known = directory(A, B, peers={"192.0.2.1": A.id})
+    known.decide(claim(body="B"), Policy())
+    for stored in (A.id, A.id, B.id, B.id):
+        known.reading()
+        known.feed([A, B], {"192.0.2.1": stored})
+        assert taken(known.decide(claim(), Policy())).terminal_id == B.id
+
+
+def test_what_is_learnt_while_the_store_is_read_is_not_overwritten_by_what_was_read() -> None:
+    known = directory(A, B)
+    known.reading()
+    known.decide(claim(body="B"), Policy())
+    known.feed([A, B], {"192.0.2.1": A.id})
+    assert taken(known.decide(claim(), Policy())).terminal_id == B.id
+
+
+def test_what_the_store_still_says_after_that_is_the_last_word() -> None:
+    known = directory(A, B)
+    known.reading()
+    known.decide(claim(body="B"), Policy())
+    known.feed([A, B], {"192.0.2.1": A.id})
+    known.reading()
+    known.feed([A, B], {"192.0.2.1": A.id})
+    assert taken(known.decide(claim(), Policy())).terminal_id == A.id
 
 
 @given(st.lists(st.sampled_from(["A", "B", "", None, "\x00"]), min_size=2, max_size=2), st.booleans())
@@ -201,6 +270,7 @@ def test_a_stranger_cannot_choose_its_address() -> None:
         ("198.51.100.1, 203.0.113.9", "203.0.113.9"),
         ("198.51.100.1, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
         ("198.51.100.1, nonsense", "10.0.0.3"),
+        (f"198.51.100.1, fe80::1%{'x' * 200}", "10.0.0.3"),
         ("nonsense, 203.0.113.9", "203.0.113.9"),
         ("", "10.0.0.3"),
         ("10.0.0.1, 10.0.0.2", "10.0.0.1"),

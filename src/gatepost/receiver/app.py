@@ -159,6 +159,7 @@ class Receiver:
             pages(store, settings) if pages is not None else (),
         )
         self._served = {route.path.split("/")[1] for route in self.api.routes} - {""}
+        self._refreshing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
@@ -205,8 +206,10 @@ class Receiver:
 
     async def refresh(self) -> None:
         """Take over what the store knows of terminals: call it after a change of one."""
-        terminals, peers = await asyncio.to_thread(lambda: (self.store.terminals(), self.store.peers()))
-        self.directory.feed([Known.of(row) for row in terminals], peers)
+        async with self._refreshing:
+            self.directory.reading()
+            terminals, peers = await asyncio.to_thread(lambda: (self.store.terminals(), self.store.peers()))
+            self.directory.feed([Known.of(row) for row in terminals], peers)
 
     async def forget(self) -> None:
         """Let go of people in memory if somebody was erased, by whichever process of this database."""

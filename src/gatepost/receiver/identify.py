@@ -47,7 +47,11 @@ MAX_SERIAL = 128
 """Characters. The maker's serials have some twenty."""
 
 MAX_REMEMBERED = 65_536
-"""Claims and peer addresses that are kept in memory. Beyond it the oldest are forgotten."""
+"""Claims and peer addresses that are kept in memory. Beyond it the oldest are forgotten; a claim in which something is
+longer than a serial is not kept at all, for it may be as long as a body."""
+
+MAX_ADDRESS = 100
+"""Characters. An IPv6 address has at most 45, and the name of a link behind them."""
 
 
 class Unknowns(StrEnum):
@@ -110,7 +114,7 @@ def peer_address(direct: str, forwarded_for: str | None, trusted: Networks) -> s
     if forwarded_for is None or not trusted or peer not in trusted:
         return peer
     for entry in reversed(forwarded_for.split(",")):
-        candidate = _address(entry)
+        candidate = _address(entry) if len(entry) <= MAX_ADDRESS else None
         if candidate is None:
             return peer
         peer = str(candidate)
@@ -206,6 +210,10 @@ class Directory:
         self._by_serial: dict[str, Known] = {}
         self._by_token: dict[bytes, int | None] = {}
         self._by_peer: dict[str, int] = {}
+        self._fed_peers: dict[str, int] = {}
+        """As the store had them at the last feed."""
+        self._seen_since: set[str] = set()
+        """Addresses of which something else was learnt since the store began to be read."""
         self._anonymous: dict[str, Known] = {}
         self._by_id: dict[int, Known] = {}
         self._decided: dict[Claim, Taken] = {}
@@ -213,15 +221,30 @@ class Directory:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    def reading(self) -> None:
+        """The store is about to be read for :meth:`feed`: of what is learnt from now on it may say nothing yet."""
+        self._seen_since.clear()
+
     def feed(self, terminals: Iterable[Known], peers: Mapping[str, int]) -> None:
-        """Take over what the store has now. Peers seen since, and not stored yet, are kept."""
+        """Take over what the store has now.
+
+        Whose an address is, every process on a database learns by itself, and the last one is right. So where the
+        store says something else than at the last feed, that counts, unless we learnt more since :meth:`reading`.
+        Where it says the same, what we learnt is kept: it is on its way there.
+        """
         self._by_id = {known.id: known for known in terminals}
         self._by_serial = {known.serial: known for known in self._by_id.values() if known.serial is not None}
         self._anonymous = {
             known.anonymous_peer: known for known in self._by_id.values() if known.anonymous_peer is not None
         }
+        fed, self._fed_peers = self._fed_peers, dict(peers)
+        for peer in self._seen_since & peers.keys():
+            # What it says may yet be the last word, then at the next feed.
+            if peers[peer] != self._by_peer.get(peer):
+                del self._fed_peers[peer]
         for peer, terminal_id in peers.items():
-            self._by_peer.setdefault(peer, terminal_id)
+            if fed.get(peer) != terminal_id and peer not in self._seen_since:
+                self._by_peer[peer] = terminal_id
         # Tokens may have been withdrawn: each is asked for again, once.
         self._by_token.clear()
         self._decided.clear()
@@ -251,8 +274,11 @@ class Directory:
         by_peer = self._by_peer
         if by_peer.get(peer) != terminal_id:
             if len(by_peer) >= MAX_REMEMBERED:
-                del by_peer[next(iter(by_peer))]
+                oldest = next(iter(by_peer))
+                del by_peer[oldest]
+                self._seen_since.discard(oldest)
             by_peer[peer] = terminal_id
+            self._seen_since.add(peer)
 
     def serial(self, serial: str) -> Known | None:
         """The terminal with this serial."""
@@ -277,7 +303,7 @@ class Directory:
             if not isinstance(decision, Taken):
                 return decision
             taken = decision
-            if taken.bind_peer:
+            if taken.bind_peer and _is_short(claim):
                 if len(self._decided) >= MAX_REMEMBERED:
                     self._decided.clear()
                 self._decided[claim] = taken
@@ -352,6 +378,11 @@ def _reject(
 @lru_cache(1024)
 def _networks_of(networks: tuple[str, ...]) -> Networks:
     return Networks(networks, setting="networks")
+
+
+def _is_short(claim: Claim) -> bool:
+    """Whether there is nothing in it that is too long to be a serial: such a one is decided each time."""
+    return len(claim.header or "") <= MAX_SERIAL and len(claim.body or "") <= MAX_SERIAL
 
 
 def _serial(text: str | None, where: str, problems: list[Problem]) -> str | None:

@@ -27,7 +27,7 @@ from msgspec import Meta, Struct, field
 
 from gatepost.wire.events import Group, Record, User
 
-__all__ = ["DEPTH", "decode_usual", "forget_people"]
+__all__ = ["DEPTH", "LONG", "decode_usual", "forget_people"]
 
 USERS = 4096
 """People who are remembered: most pushes are of somebody who passed before, and say the same of them."""
@@ -96,9 +96,8 @@ def decode_usual(body: bytes) -> tuple[Record, bytes] | None:
     if cut is None:
         return None
     text, image = cut
-    if b"\\" in text or text.find(b'"user"') != text.rfind(
-        b'"user"'
-    ):  # of two nobody would look at the first
+    # Of two users nobody would look at the first.
+    if b"\\" in text or text.find(b'"user"') != text.rfind(b'"user"'):
         return None
     try:
         push = _read(text)
