@@ -1,5 +1,7 @@
 """Every earlier schema leads to today's."""
 
+import itertools
+import operator
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +10,18 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    Table,
+    create_engine,
+    inspect,
+    select,
+    text,
+)
+from sqlalchemy.exc import IntegrityError
 from tests.postgres import Postgres
 
 from gatepost.errors import StoreCorrupt, StoreTooNew
@@ -94,17 +107,114 @@ def _mine(thing: Any, name: str | None, kind: str, reflected: bool, other: Any) 
     )  # an index here, a constraint there: their shapes are compared
 
 
+Row = dict[str, Any]
+
+CHOICES = {"state": ("held", "retired"), "role": ("viewer", "admin")}
+
+
+def reflected(db: Connection, table: str) -> Table:
+    return Table(table, MetaData(), autoload_with=db)
+
+
+def fill(db: Connection) -> dict[str, list[Row]]:
+    """Two rows for each table of whatever schema it has, and in every column a value that is nowhere else."""
+    numbers = itertools.count(101)
+    rows: dict[str, list[Row]] = {}
+    known = set(inspect(db).get_table_names())
+    for name in [table.name for table in schema.tables(db.dialect.name) if table.name in known]:
+        table = reflected(db, name)
+        rows[name] = [
+            {str(column.name): value(column, which, next(numbers), rows) for column in table.columns}
+            for which in (0, 1)
+        ]
+        db.execute(table.insert(), rows[name])
+    return rows
+
+
+def value(column: Column[Any], which: int, number: int, rows: dict[str, list[Row]]) -> Any:
+    for reference in column.foreign_keys:
+        return rows[reference.column.table.name][which][reference.column.name]
+    if column.name.startswith("unindexed_"):
+        return None  # else it would be a record that is behind the indexes
+    if column.name in CHOICES:
+        return CHOICES[column.name][which]
+    kind = column.type.python_type
+    if kind is float:
+        return number + 0.5
+    if kind is int:
+        return number
+    words = f"{column.table.name}.{column.name} 王 {number}"
+    return words.encode() + b"\0\xff" if kind is bytes else words
+
+
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_what_is_stored_is_kept(engines: list[Engine], revision: str) -> None:
+def test_what_is_stored_is_kept_in_every_column_of_every_table(engines: list[Engine], revision: str) -> None:
     with engines[0].begin() as db:
         migrate.upgrade(db, revision)
-        db.execute(
-            text("INSERT INTO terminals (serial, site_id, state, created_at_ms) VALUES ('SN-1', 1, 'new', 0)")
-        )
+        before = fill(db)
+    counted = {"terminals", "tallies", "facets", "identities"}
+    assert counted | {"records", "alarm_events", "alarms", "quarantine"} <= before.keys()
     with engines[0].begin() as db:
         migrate.upgrade(db)
-        assert db.execute(text("SELECT serial FROM terminals")).all() == [("SN-1",)]
-        assert db.execute(text("SELECT name FROM sites")).all() == [("default",)]
+        for name, rows in before.items():
+            table = reflected(db, name)
+            found = [dict(row._mapping) for row in db.execute(select(table))]
+            if name == "sites":
+                assert [row["name"] for row in found if row["id"] == 1] == ["default"]
+                found = [row for row in found if row["id"] != 1]
+            later = dict.fromkeys(column.name for column in table.columns if column.name not in rows[0])
+            in_order = operator.itemgetter(*[column.name for column in table.primary_key.columns])
+            for kept, row in zip(sorted(found, key=in_order), sorted(rows, key=in_order), strict=True):
+                for column, was in {**row, **later}.items():
+                    assert (name, column, kept[column]) == (name, column, was)
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_what_is_stored_is_in_order_afterwards(engines: list[Engine], revision: str) -> None:
+    """No index lacks a row, and nothing refers to what is not there."""
+    with engines[0].begin() as db:
+        migrate.upgrade(db, revision)
+        fill(db)
+    with engines[0].begin() as db:
+        migrate.upgrade(db)
+        if db.dialect.name == "sqlite":
+            assert db.execute(text("PRAGMA integrity_check")).all() == [("ok",)]
+            assert db.execute(text("PRAGMA foreign_key_check")).all() == []
+        assert db.execute(text("SELECT count(*) FROM records JOIN facets ON facets.id = facet_id")).all() == [
+            (2,)
+        ]
+
+
+def test_a_record_that_is_behind_the_indexes_is_in_them_afterwards(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'one'}")
+    with engine.begin() as db:
+        migrate.upgrade(db, "0004")
+        rows = fill(db)["records"]
+        behind = rows[1]
+        db.execute(
+            text(
+                "UPDATE records SET unindexed_facet_id = facet_id, unindexed_identity_id = identity_id,"
+                " facet_id = NULL, identity_id = NULL WHERE id = :id"
+            ),
+            behind,
+        )
+    with engine.begin() as db:
+        migrate.upgrade(db)
+        records = reflected(db, "records")
+        kept = [dict(row._mapping) for row in db.execute(select(records).order_by(records.c.id))]
+        assert kept == rows
+        for index, condition in {
+            "ix_records_facet_id_at_ms": "facet_id = :facet_id",
+            "ix_records_terminal_id_facet_id_at_ms": "terminal_id = :terminal_id AND facet_id = :facet_id",
+            "ix_records_person": "identity_id = :identity_id",
+            "uq_records_terminal_id_key": "terminal_id = :terminal_id AND key = :key AND facet_id IS NOT NULL",
+        }.items():
+            by_index = f"SELECT id FROM records INDEXED BY {index} WHERE {condition}"
+            assert db.execute(text(by_index), behind).all() == [(behind["id"],)]
+        assert db.execute(text("PRAGMA integrity_check")).all() == [("ok",)]
+    with pytest.raises(IntegrityError, match="UNIQUE"), engine.begin() as db:
+        db.execute(records.insert(), behind | {"id": 1})
+    engine.dispose()
 
 
 def test_counts_of_terminals_outlive_the_column_that_tells_of_a_backlog(engines: list[Engine]) -> None:
