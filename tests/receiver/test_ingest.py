@@ -3,7 +3,19 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.receiver.kit import JPEG, SUCCESS, Running, alarm, base64, body, receiving, record, request, until
+from tests.receiver.kit import (
+    JPEG,
+    SUCCESS,
+    Running,
+    Sender,
+    alarm,
+    base64,
+    body,
+    receiving,
+    record,
+    request,
+    until,
+)
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.identify import token_digest
@@ -83,6 +95,42 @@ async def test_an_alarm_that_is_pushed_again_is_the_same_whoever_its_address_sta
     assert (await receiver.push(alarm(trace_id="T-2"))).json == SUCCESS
     assert {(row.trace_id, row.serial) for row in receiver.alarms()} == {("T-1", None), ("T-2", "SN-7")}
     assert receiver.store.stats().duplicates == 2
+
+
+@pytest.mark.parametrize(
+    "push", [record(deviceSN=None), record(deviceSN=None, uuid=None), {"type": 7, "data": {}}]
+)
+async def test_whatever_bears_no_serial_is_the_same_whoever_its_address_stands_for_by_then(
+    receiver: Running, push: dict[str, object]
+) -> None:
+    for serial in ("SN-7", "SN-8", "SN-9"):
+        assert (await receiver.push(push)).json == SUCCESS
+        await receiver.push(record(deviceSN=serial, uuid=serial))
+    stats = receiver.store.stats()
+    assert (stats.records + stats.quarantined, stats.duplicates) == (4, 2)
+    first = receiver.store.terminals()[0]
+    assert (first.serial, first.records + first.quarantined, first.duplicates) == (None, 1, 2)
+
+
+async def test_the_same_from_another_address_is_of_another_terminal(receiver: Running) -> None:
+    for source in ("127.0.0.2", "127.0.0.3"):
+        sender = await Sender.connect(receiver.port, source=source)
+        assert (await sender.request("POST", "/Record", body(record(deviceSN="")))).json == SUCCESS
+        await sender.close()
+    assert len(receiver.records()) == 2
+    assert receiver.store.stats().duplicates == 0
+
+
+async def test_whose_it_was_is_not_asked_of_what_bears_a_serial(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(receiver.store, "holder", ask)
+    assert (await receiver.push(record())).json == SUCCESS
+    assert (await receiver.push(alarm(), headers={"sn": "SN-1"})).json == SUCCESS
+    assert (await receiver.push(record(deviceSN=None))).status == 503
 
 
 async def test_the_token_in_the_path_says_whose_push_it_is_and_who_disagrees_is_recorded(

@@ -1,10 +1,12 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, func, select
 from sqlalchemy import exc as sa
+from sqlalchemy.event import listen
 from sqlalchemy.pool import QueuePool
 from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record, unknown
 from tests.store.files import bytes_of
@@ -93,15 +95,48 @@ def test_a_change_that_fails_half_way_leaves_nothing_behind(store: BaseStore) ->
     assert [site.name for site in store.sites()] == ["changed"]
 
 
-def test_whose_step_of_an_alarm_it_was_is_known_by_the_step_and_the_address(store: BaseStore) -> None:
+EACH_KIND = [
+    [record(1), record(2), record(3)],
+    [alarm("T", 1), alarm("T", 3), alarm("T", 2)],
+    [unknown(1), unknown(2), unknown(3)],
+]
+
+
+@pytest.mark.parametrize("kind", EACH_KIND, ids=["record", "alarm", "unknown"])
+@pytest.mark.parametrize("others", [0, 30])
+def test_for_which_terminal_an_event_was_stored_is_known_by_its_key_and_the_address(
+    store: BaseStore, kind: list[wire.Event], others: int
+) -> None:
     other = store.ensure_terminal("SN-2", now_ms=0)
-    first, second = arrival(alarm("T", 1)), arrival(alarm("T", 3), other.id, peer="10.0.0.8")
-    store.write([first, second, arrival(record(1))])
-    assert store.alarm_holder(first.key, "10.0.0.9") == 1
-    assert store.alarm_holder(second.key, "10.0.0.8") == other.id
-    assert store.alarm_holder(first.key, "10.0.0.8") is None
-    assert store.alarm_holder(arrival(alarm("T", 2)).key, "10.0.0.9") is None
-    assert store.alarm_holder(arrival(record(1)).key, "10.0.0.9") is None
+    # So many at once that the records among them are in no index at first.
+    store.write([arrival(record(1000 + n)) for n in range(others)])
+    first, second = arrival(kind[0]), arrival(kind[1], other.id, peer="10.0.0.8")
+    store.write([first, second])
+    assert store.holder(first.event, first.key, "10.0.0.9") == 1
+    assert store.holder(second.event, second.key, "10.0.0.8") == other.id
+    assert store.holder(first.event, first.key, "10.0.0.8") is None
+    third = arrival(kind[2])
+    assert store.holder(third.event, third.key, "10.0.0.9") is None
+
+
+@pytest.mark.parametrize("event", [kind[0] for kind in EACH_KIND], ids=["record", "alarm", "unknown"])
+def test_to_ask_for_which_terminal_an_event_was_stored_reads_no_table_of_events(
+    open_sqlite: Callable[[], BaseStore], event: wire.Event
+) -> None:
+    store = open_sqlite()
+    asked: list[tuple[str, Any]] = []
+
+    def note(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+        asked.append((statement, values))
+
+    listen(store._engine, "before_cursor_execute", note)
+    store.holder(event, arrival(event).key, "10.0.0.9")
+    statement, values = asked[-1]
+    with store.reading() as db:
+        plan = [row[3] for row in db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+    looks = [line for line in plan if "terminal_id=? AND key=?" in line and line.startswith("SEARCH")]
+    assert len(looks) == 1, plan
+    assert [line for line in plan if line.startswith("SCAN") and "terminals" not in line] == []
 
 
 def test_the_latest_acknowledgement_counts_and_its_note_is_what_a_database_can_hold(store: BaseStore) -> None:

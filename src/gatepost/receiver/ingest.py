@@ -8,7 +8,7 @@ Rules:
   object that is no event is kept raw. What is no JSON object, too large, too deep or of another content type is
   refused, and counted for its terminal: nothing of it could be kept.
 * The ingest stands in front of the web framework, and in front of ASGI: a push costs one decoding and two calls,
-  no task. A task is made only when a terminal is seen for the first time, or an alarm says nothing of itself.
+  no task. A task is made only when a terminal is seen for the first time, or an event does not say whose it is.
 
 Flow: ``take`` → headers → ``decode`` → ``Directory.decide`` → ``Committer.enqueue`` → ``settled`` → reply.
 """
@@ -52,7 +52,6 @@ from gatepost.receiver.tally import masked
 from gatepost.store.pictures import without_pictures
 from gatepost.store.store import Arrival
 from gatepost.wire import (
-    Alarm,
     Decoded,
     Dialect,
     Event,
@@ -245,7 +244,7 @@ class Ingest:
             push.peer,
         )
         decision = self._directory.decide(claim, self._options.policy)
-        if type(decision) is Taken and (decision.bind_peer or type(event) is Record):
+        if type(decision) is Taken and decision.bind_peer:
             self._commit(push, decoded, decision)
         elif isinstance(decision, Taken | Introduced) or (
             claim.token is not None and not self._directory.knows_token(claim.token)
@@ -273,8 +272,8 @@ class Ingest:
         return decoded
 
     async def _introduce(self, push: Push, decoded: Decoded, claim: Claim, decision: Decision) -> None:
-        """What takes a question to the store: whose a token is, a terminal that is new, an alarm that only its
-        address tells about. Then as always."""
+        """What takes a question to the store: whose a token is, a terminal that is new, an event of which only its
+        address tells whose it is. Then as always."""
         directory, committer, store = self._directory, self._committer, self._store
         try:
             token = claim.token
@@ -293,10 +292,10 @@ class Ingest:
                 decision = directory.decide(claim, self._options.policy)
             if not isinstance(decision, Taken):
                 raise _rejection(decision)
-            if not decision.bind_peer and isinstance(decoded.event, Alarm):
-                # The address may have come to stand for another terminal since the alarm was first pushed.
+            if not decision.bind_peer:
+                # The address may have come to stand for another terminal since the event was first pushed.
                 same = key_of(decoded)
-                holder = await committer.call(lambda: store.alarm_holder(same, claim.peer))
+                holder = await committer.call(lambda: store.holder(decoded.event, same, claim.peer))
                 if holder is not None:
                     decision = replace(decision, terminal_id=holder)
             self._commit(push, decoded, decision)

@@ -38,6 +38,7 @@ from gatepost.store.store import (
     TerminalRow,
     TerminalState,
 )
+from gatepost.wire import Alarm, Event, Record
 
 __all__ = ["BaseStore"]
 
@@ -134,13 +135,16 @@ class BaseStore(ABC):
             found = registry.terminals(db, t.terminals.c.token_digest == digest)
         return found[0] if found else None
 
-    def alarm_holder(self, key: bytes, peer: str) -> int | None:
-        steps = t.alarm_events.c
+    def holder(self, event: Event, key: bytes, peer: str) -> int | None:
+        is_record = isinstance(event, Record)
+        c = (t.records if is_record else t.alarm_events if isinstance(event, Alarm) else t.quarantine).c
         # The terminals are named so that each is one look into UNIQUE (terminal_id, key); the key has no index.
-        query = select(steps.terminal_id).where(
-            steps.terminal_id.in_(select(t.terminals.c.id)), steps.key == key, steps.peer == peer
+        query = select(c.terminal_id).where(
+            c.terminal_id.in_(select(t.terminals.c.id)), c.key == key, c.peer == peer
         )
-        with self.reading() as db:
+        if is_record:
+            query = query.where(c.facet_id.is_not(None))  # as SQLite's index has it
+        with self.reading(indexed=is_record) as db:
             found = db.execute(query.limit(1)).scalar()
         return None if found is None else int(found)
 

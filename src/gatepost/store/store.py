@@ -41,6 +41,7 @@ from gatepost.store.values import (
     TerminalRow,
     TerminalState,
 )
+from gatepost.wire import Event
 
 __all__ = [
     "Arrival",
@@ -166,11 +167,11 @@ class Store(Leaving, Protocol):
     def terminal_by_token(self, digest: bytes) -> TerminalRow | None:
         """The terminal whose address bears a token with this digest."""
 
-    def alarm_holder(self, key: bytes, peer: str) -> int | None:
-        """The terminal for which this step of an alarm was stored when it came from this address before.
+    def holder(self, event: Event, key: bytes, peer: str) -> int | None:
+        """The terminal for which an event with this key was stored when it came from this address before.
 
-        An alarm bears no serial, and an address may stand for another terminal by the time that it is pushed
-        again: without this it would be stored twice.
+        An alarm bears no serial, nor need anything else, and an address may stand for another terminal by the time
+        that it is pushed again: without this it would be stored twice.
         """
 
     def terminals(self) -> list[TerminalRow]:
