@@ -3,14 +3,17 @@
 A subclass has a fixture ``open_store`` that opens the same store each time.
 """
 
+import random
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record, unknown
 
 from gatepost import wire
 from gatepost.errors import StoreUnavailable
+from gatepost.store import schema as t
 from gatepost.store import upserts
 from gatepost.store.arrivals import DAY_MS
 from gatepost.store.base import BaseStore
@@ -458,6 +461,32 @@ class Terminals:
             store.update_site(1, name="a")
         store.update_site(1, name="main", timezone="Asia/Tokyo")
         assert [(s.name, s.timezone) for s in store.sites()] == [("main", "Asia/Tokyo"), ("a", "UTC")]
+
+    @pytest.mark.parametrize("letter", ["x", "王", "\U0001f600"])
+    def test_a_number_of_any_length_is_kept_apart_from_others(self, store: BaseStore, letter: str) -> None:
+        # Noise: what repeats itself PostgreSQL packs before it finds it too long for an index.
+        noise = random.Random(1)
+        long = "".join(letter + chr(noise.randrange(0x4E00, 0x9FFF)) for _ in range(10_000))
+        people = [wire.User(user_id=long + end) for end in ("1", "2")]
+        batch = [arrival(record(number, user=user)) for number, user in enumerate([*people, people[0]])]
+        batch += [arrival(alarm(trace_id=long + end)) for end in ("1", "2", "1")]
+        assert [one.new for one in store.write(batch)] == [True] * 5 + [False]
+        found = store.records(RecordQuery(order="oldest")).items
+        numbers = [row.person.identity_id for row in found if row.person]
+        assert numbers[0] == numbers[2] != numbers[1]
+        assert len(store.alarms(AlarmQuery()).items) == 2
+        user_id = found[0].person.user_id if found[0].person else ""
+        assert user_id.startswith(long[:400])
+        assert len(store.records(RecordQuery(person=user_id)).items) == 2
+
+    def test_a_reader_sees_one_moment_of_the_store(self, store: BaseStore) -> None:
+        count = select(func.count()).select_from(t.records)
+        with store.reading() as db:
+            assert db.execute(count).scalar_one() == 0
+            store.write([arrival(record(1))])
+            assert db.execute(count).scalar_one() == 0
+        with store.reading() as db:
+            assert db.execute(count).scalar_one() == 1
 
     def test_one_number_at_two_sites_is_two_people(self, store: BaseStore) -> None:
         site = store.create_site("b", "UTC", now_ms=0)

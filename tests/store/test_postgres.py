@@ -15,6 +15,7 @@ from tests.store.events import JPEG, alarm, arrival, record
 from tests.store.store_suite import StoreSuite, store
 
 from gatepost.errors import SettingsError, StoreCorrupt, StoreError, StoreTooNew, StoreUnavailable
+from gatepost.store import arrivals as a
 from gatepost.store.base import BaseStore
 from gatepost.store.check import check
 from gatepost.store.postgres import PostgresStore
@@ -373,3 +374,13 @@ def test_a_person_or_a_combination_of_codes_that_is_new_is_not_begun(
     assert warm.begin([arrival(new)]) is None
     assert warm.write([arrival(new)])[0].new
     assert commit(warm, [arrival(replace(new, uuid="again"))])[0].new
+
+
+def test_what_no_index_can_hold_is_the_fault_of_the_event_and_not_of_the_server(
+    warm: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(a, "LONGEST", 1_000_000)
+    noise = random.Random(1).randbytes(6_000).hex()
+    with pytest.raises(psycopg.errors.ProgramLimitExceeded):
+        warm.write([arrival(record(50, user=User(user_id=noise)))])
+    assert warm.write([arrival(record(51))])[0].new

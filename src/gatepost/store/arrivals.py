@@ -25,9 +25,9 @@ from gatepost.wire import (
 
 __all__ = [
     "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "TALLY_COLUMNS", "DAY_MS",
-    "RECORD", "ALARM", "UNKNOWN", "LATE_MS", "KNOWN_CODES", "known", "Facet", "Person", "Tally", "Lessons",
-    "check_terminals", "kind", "facet", "person", "person_digest", "ms", "moment", "text", "encode_problems",
-    "decode_problems",
+    "RECORD", "ALARM", "UNKNOWN", "LATE_MS", "LONGEST", "KNOWN_CODES", "known", "Facet", "Person", "Tally", "Lessons",
+    "check_terminals", "kind", "facet", "person", "person_digest", "ms", "moment", "text", "indexable",
+    "encode_problems", "decode_problems",
     "record_row", "alarm_row", "quarantine_row", "merge_alarms", "learn", "add_up",
 ]  # fmt: skip
 
@@ -37,6 +37,9 @@ DAY_MS = 86_400_000
 
 LATE_MS = 600_000
 """What arrives longer after it happened than this counts as late."""
+
+LONGEST = 512
+"""Characters of a text that is in an index; four bytes each at most."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -87,6 +90,13 @@ def text(value: str) -> str:
     except UnicodeEncodeError:
         value = value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     return value.replace("\0", "\ufffd")
+
+
+def indexable(value: str) -> str:
+    """:func:`text` that PostgreSQL can hold in an index, a row of which has 2,700 bytes at most: of a longer one the
+    beginning, and a digest of it all. Whatever makes two different is kept, and so is the original."""
+    value = text(value)
+    return value if len(value) <= LONGEST else f"{value[: LONGEST - 33]}~{digest(value).hex()}"
 
 
 def encode_problems(problems: Iterable[Problem]) -> str | None:
@@ -143,7 +153,7 @@ def person(user: User | None, site_id: int) -> Person | None:
         groups = text(without_pins(named).decode())
     return (
         site_id,
-        text(user.user_id),
+        indexable(user.user_id),
         text(user.name),
         user.type,
         text(user.job_number),
@@ -211,7 +221,7 @@ def alarm_row(arrival: Arrival, alarm: Alarm) -> tuple[Any, ...]:
     return (
         arrival.terminal_id,
         arrival.key,
-        text(alarm.trace_id),
+        indexable(alarm.trace_id),
         alarm.status,
         alarm.code,
         ms(alarm.event_time),
@@ -251,7 +261,7 @@ def merge_alarms(batch: Sequence[Arrival], ids: Sequence[int], new: Sequence[boo
             continue
         at = arrival.received_at_ms if alarm.event_time is None else ms(alarm.event_time)
         status = alarm.status if alarm.status in (1, 2, 3) else 0
-        key = (arrival.terminal_id, text(alarm.trace_id))
+        key = (arrival.terminal_id, indexable(alarm.trace_id))
         before = merged.get(key, (step_id, *key, status, alarm.code, at, at))
         codes = [code for code in (before[4], alarm.code) if code is not None]
         merged[key] = (

@@ -195,6 +195,9 @@ class PostgresStore(BaseStore):
                 worked_out = None
                 if attempt == _TRIES - 1:
                     raise StoreUnavailable(f"{self._where} is too busy: {short(error)}") from error
+            except pg.ProgramLimitExceeded:  # an event's own fault, whose turn comes again, alone
+                self._abort()
+                raise
             except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
                 self._drop()
                 raise StoreUnavailable(f"{self._where} cannot be used now: {short(error)}") from error
@@ -414,6 +417,12 @@ class PostgresStore(BaseStore):
                 )
 
     # Reading
+
+    @contextmanager
+    def reading(self, *, indexed: bool = True) -> Iterator[Connection]:
+        with unavailable(), self._engine.connect() as connection:
+            # One moment for all questions, not a moment for each.
+            yield connection.execution_options(isolation_level="REPEATABLE READ")
 
     def horizon(self, db: Connection) -> int | None:
         return int(db.execute(_HORIZON).scalar_one())
