@@ -8,7 +8,8 @@ import contextlib
 import gzip
 import json
 import resource
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,11 @@ from tests.receiver.kit import (
     receiving,
     record,
     request,
+    until,
 )
+
+from gatepost.receiver.ingest import MAX_VALUES, VALUES_AT_ONCE
+from gatepost.store.store import Arrival, Stored
 
 HEAD = b"POST /Record HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\n"
 
@@ -305,6 +310,74 @@ async def test_behind_a_trusted_proxy_the_sender_is_who_the_proxy_saw(tmp_path: 
         assert (await receiver.push(record(), headers=forwarded)).json == SUCCESS
         assert receiver.records()[0].peer == "10.9.9.9"
         assert (await receiver.push(record())).status == 403
+
+
+def stuffed(values: int, **data: Any) -> bytes:
+    """A record with nothing in it but so many empty objects."""
+    return body(record(**data, strange=[])).replace(
+        b'"strange": []', b'"strange":[' + b"{}," * (values // 2) + b"0]"
+    )
+
+
+async def test_a_body_with_more_values_than_any_terminal_sends_is_refused_and_counted(
+    receiver: Running,
+) -> None:
+    await honest(receiver)
+    text = stuffed(2_000_000, deviceSN="HONEST")
+    answer = await receiver.push(text, headers={"sn": "HONEST"})
+    assert (answer.status, answer.json["code"], answer.json["data"]) == (400, 400, {})
+    assert (await receiver.push(text, "/wrong")).status == 404
+    assert [row.uuid for row in receiver.records()] == ["honest"]
+    await receiver.receiver.flush()
+    assert receiver.store.terminals()[0].refused == 1
+    assert receiver.store.stats().refusals == {"too many values": 1}
+
+
+async def test_a_large_image_a_history_and_a_body_at_the_limit_are_taken(receiver: Running) -> None:
+    image = base64(JPEG + bytes(1_500_000))
+    items = [record(uuid=f"{n}", rgb_image=image[:28_000])["data"] for n in range(200)]
+    pushes = [
+        body(record(uuid="image", rgb_image=image)),
+        body(alarm(alarm_photo=image)),
+        body(record(uuid="text", remark="{[," * 20_000)),
+        body({"code": 200, "data": {"items": items, "total": 200}}),
+        stuffed(MAX_VALUES - 100, uuid="stuffed"),
+    ]
+    assert [(await receiver.push(push)).json for push in pushes] == [SUCCESS] * 5
+    assert {row.uuid for row in receiver.records()} == {"image", "text", "stuffed"}
+    assert receiver.store.stats().quarantined == 1
+
+
+async def test_many_bodies_full_of_values_share_a_budget_and_hold_nobody_up(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await honest(receiver)
+    gate, write = threading.Event(), receiver.store.write
+
+    def wait(batch: Sequence[Arrival]) -> list[Stored]:
+        gate.wait(20)
+        return write(batch)
+
+    monkeypatch.setattr(receiver.store, "begin", lambda batch: None)
+    monkeypatch.setattr(receiver.store, "write", wait)
+    size = MAX_VALUES - 1000
+    fit = VALUES_AT_ONCE // MAX_VALUES
+    pushes = [
+        asyncio.ensure_future(receiver.push(stuffed(size, uuid=f"{n}"), headers={"sn": "SN-1"}))
+        for n in range(3 * fit)
+    ]
+    await until(lambda: sum(push.done() for push in pushes) >= 2 * fit)
+    refused = [push.result() for push in pushes if push.done()]
+    assert {(answer.status, answer.json["code"]) for answer in refused} == {(503, 503)}
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
+    usual = asyncio.ensure_future(receiver.push(record(uuid="usual")))
+    await until(lambda: receiver.receiver.committer.waiting > 0)
+    gate.set()
+    assert (await usual).json == SUCCESS
+    answers = await asyncio.gather(*pushes)
+    assert sorted(answer.status for answer in answers) == [200] * fit + [503] * (2 * fit)
+    again = [await receiver.push(stuffed(size, uuid=f"again-{n}")) for n in range(fit + 1)]
+    assert [answer.status for answer in again] == [200] * (fit + 1)
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.receiver.kit import (
     JPEG,
     SUCCESS,
@@ -16,9 +18,11 @@ from tests.receiver.kit import (
     request,
     until,
 )
+from tests.wire.examples import json_values
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.identify import token_digest
+from gatepost.receiver.ingest import _values
 from gatepost.wire import Record
 
 
@@ -349,6 +353,27 @@ async def test_pushes_from_outside_the_allowed_networks_are_refused(tmp_path: Pa
     async with receiving(tmp_path / "data", allowed_networks=("10.0.0.0/8",)) as receiver:
         assert (await receiver.push(record())).status == 403
         assert receiver.records() == []
+
+
+def values_of(value: object) -> int:
+    if not isinstance(value, dict | list):
+        return 1
+    return 1 + sum(map(values_of, value.values() if isinstance(value, dict) else value))
+
+
+@given(json_values, st.sampled_from(["rgb_image", "alarm_photo", "name"]), st.text(), st.booleans())
+def test_no_text_has_more_values_than_are_counted(value: object, name: str, image: str, first: bool) -> None:
+    push = {name: image, "data": value} if first else {"data": value, name: image}
+    assert values_of(push) <= _values(json.dumps(push).encode()) + 1
+
+
+def test_an_image_is_not_looked_at_to_count_values() -> None:
+    text = body(record(rgb_image=""))
+    assert _values(text.replace(b'"rgb_image": ""', b'"rgb_image": "' + b"," * 99 + b'"')) == _values(text)
+    assert (
+        _values(b'"rgb_image') == _values(b'"rgb_image"') == _values(b'"rgb_image" : "') == _values(b"") == 0
+    )
+    assert _values(b'[1, 2, {"rgb_image": [1, 2, 3]}]') == 7
 
 
 async def test_a_sender_that_leaves_before_the_reply_changes_nothing(receiver: Running) -> None:

@@ -7,6 +7,9 @@ Rules:
 * A passage is never lost for a detail: the decoding is lenient, and what is wrong is noted on the event. A JSON
   object that is no event is kept raw. What is no JSON object, too large, too deep or of another content type is
   refused, and counted for its terminal: nothing of it could be kept.
+* A body may become fifty times as large when it is read, if there is hardly anything in it but brackets and commas.
+  So what has more values than any terminal sends is refused unread (:data:`MAX_VALUES`), and the values of all long
+  bodies whose replies are not out share a budget (:data:`VALUES_AT_ONCE`); whoever finds it used up is to come again.
 * The ingest stands in front of the web framework, and in front of ASGI: a push costs one decoding and two calls,
   no task. A task is made only when a terminal is seen for the first time, or an event does not say whose it is.
 
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
@@ -68,13 +72,28 @@ if TYPE_CHECKING:
     from gatepost.receiver.tally import Tally
     from gatepost.store.store import Store
 
-__all__ = ["Ingest", "Options"]
+__all__ = ["LONG_TEXT", "MAX_VALUES", "VALUES_AT_ONCE", "Ingest", "Options"]
 
 log = structlog.get_logger(__name__)
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+
+MAX_VALUES = 65_536
+"""Values of one body: its objects and lists, and what stands in them. A push has some forty, and the answer to a
+terminal's question for its history, which is 200 records, ten thousand."""
+
+VALUES_AT_ONCE = 8 * MAX_VALUES
+"""Values of all bodies together, from their reading to their reply. They take some 50 MB; the worst, 200."""
+
+LONG_TEXT = 2048
+"""Bytes of a body without its image, from which on its values are counted. The usual push has a fourth of them."""
+
+_LONG_BODY = 65_536
+"""Bytes of a body with its image, from which on they are counted before it is read."""
+
+_IMAGES = (b'"rgb_image"', b'"alarm_photo"')
 
 _REASONS = {400: "malformed", 408: "slow", 413: "too large", 431: "too large a head", 503: "busy"}
 """Under which a refusal by the guard is counted."""
@@ -116,6 +135,8 @@ class Ingest:
         self._options = options
         self._now = now
         self._tasks: set[asyncio.Task[None]] = set()
+        self._values = 0
+        """Of the long bodies whose replies are not out."""
         paths = [path.rstrip("/") for path in options.paths]
         self._exact = frozenset(paths + [path + "/" for path in paths])
         self._prefixes = tuple(path + "/" for path in paths)
@@ -203,11 +224,9 @@ class Ingest:
         if body is None:
             return
         if serial is None:
-            try:
-                event = decode(body, lenient=True, max_depth=self._options.max_depth).event
+            with suppress(Refuse):
+                event = self._decode(body).event
                 serial = event.serial if isinstance(event, Record) else None
-            except DecodeError:
-                serial = None
         client = scope.get("client")
         peer = self._peer(client[0] if client else "", headers, scope["headers"])
         self._tally.misdirected(peer, scope["path"], serial)
@@ -236,6 +255,8 @@ class Ingest:
         check_head(headers)
         decoded = self._decode(push.body)
         push.body = b""  # the image waits for its commit once, not as base64 as well
+        if len(decoded.original) > LONG_TEXT:
+            self._weigh(push, decoded.original)
         event = decoded.event
         claim = Claim(
             token_digest(push.token) if push.token else None,
@@ -255,8 +276,23 @@ class Ingest:
         else:
             raise _rejection(decision)
 
+    def _weigh(self, push: Push, text: bytes) -> None:
+        """Count the values of a body until its reply is out."""
+        values, answer = _values(text), push.answer
+        if self._values + values > VALUES_AT_ONCE:
+            raise Refuse(503, "too much is being worked on; send it again later", reason="busy")
+        self._values += values
+
+        def answered(status: int, reply: bytes) -> None:
+            self._values -= values
+            answer(status, reply)
+
+        push.answer = answered
+
     def _decode(self, body: bytes) -> Decoded:
         options = self._options
+        if len(body) > _LONG_BODY and _values(body) > MAX_VALUES:
+            raise Refuse(400, f"a body is limited to {MAX_VALUES} values", reason="too many values")
         try:
             decoded = decode(body, lenient=True, max_depth=options.max_depth)
         except DecodeError as error:
@@ -382,6 +418,22 @@ class Ingest:
                 raise Refuse(413, f"a body is limited to {limit} bytes", reason="too large")
             if not message.get("more_body", False):
                 return bytes(chunks)
+
+
+def _values(text: bytes) -> int:
+    """How many values there are in a text, at most: each begins one, or follows a comma. Its first image is passed
+    over, which makes up most of a body and has none of these letters in it."""
+    start = end = 0
+    for name in _IMAGES:
+        at = text.find(name)
+        if at >= 0:
+            # Behind a name is no quote but that of its value, and in a value none but that which ends it.
+            start = text.find(b'"', at + len(name)) + 1
+            end = text.find(b'"', start) if start else -1
+            break
+    if end < 0:
+        start = end = 0
+    return sum([text.count(mark, 0, start) + text.count(mark, end) for mark in (b"{", b"[", b",")])
 
 
 def _rejection(decision: Decision) -> Exception:
