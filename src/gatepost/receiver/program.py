@@ -207,16 +207,17 @@ class _Stop:
             "events not answered": waiting,
             "requests cut off": sum(server.cut_off for server in self._servers),
         }
-        return [f"{count} {what}" for what, count in counts.items() if count]
+        return [f"{what}: {count}" for what, count in counts.items() if count]
 
     def _leave(self) -> None:
         """End the process: nobody else will."""
         if not self._leaving.acquire(blocking=False):
             return
         left = self._undone()
-        threads = [thread for thread in threading.enumerate() if thread.name.startswith(_WORKERS)]
+        # Those of the pools: whoever is idle has ended.
+        threads = [one for one in threading.enumerate() if one.name.startswith(_WORKERS) and not one.daemon]
         if threads:
-            left.append(f"{len(threads)} threads still at work")
+            left.append(f"threads still at work: {len(threads)}")
         log.error(
             "receiver.stopped_short",
             after_s=self._timeout_s,

@@ -1,0 +1,256 @@
+"""A database that hangs: pushes are answered all the same, and a stop is a stop."""
+
+import asyncio
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.faults.freezing import frozen
+from tests.postgres import Postgres
+from tests.receiver.kit import SUCCESS, Process, Sender, body, record, request, until
+
+from gatepost.errors import StoreUnavailable
+from gatepost.receiver.program import MARGIN_S
+from gatepost.store import patience
+from gatepost.store.postgres import PostgresStore
+from gatepost.store.server import CONNECT_S
+from gatepost.store.store import Arrival, RecordQuery
+from gatepost.wire import Record, digest
+
+IMPATIENT = (sys.executable, str(Path(__file__).with_name("impatient.py")))
+SILENCE_S = 2.0
+SLACK_S = 3.0
+"""For a machine that has other things to do."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    made = Postgres()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def url(server: Postgres) -> Iterator[str]:
+    made = server.create()
+    yield made
+    server.drop(made)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEPOST_STOP_TIMEOUT_S", "1")
+    monkeypatch.setenv("GATEPOST_MAX_BATCH_EVENTS", "1")
+
+
+def push(uuid: str, serial: str = "SN-1") -> bytes:
+    return request("POST", "/Record", body(record(uuid=uuid, deviceSN=serial)))
+
+
+async def accepted(process: Process, *pushes: bytes) -> list[Sender]:
+    """Send pushes, each on a connection of its own, and wait until the receiver has them."""
+    senders = [await Sender.connect(process.port) for _ in pushes]
+    for sender, sent in zip(senders, pushes, strict=True):
+        await sender.write(sent)
+    for _ in range(3):  # whoever connects later is answered later
+        assert (await process.request("GET", "/healthz")).status == 200
+    return senders
+
+
+def stored(url: str) -> set[str | None]:
+    with closing(PostgresStore.open(url)) as store:
+        return {row.uuid for row in store.records(RecordQuery(limit=1000)).items}
+
+
+def is_closed(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except ConnectionError:
+        return True
+    return False
+
+
+def has_ended(process: Process, number: signal.Signals) -> bool:
+    """Whether it has; if not it is told again."""
+    if process.process.returncode is None:
+        process.process.send_signal(number)
+    return process.process.returncode is not None
+
+
+def said(process: Process) -> str:
+    """What it logged; it never shows where in the code it was."""
+    text = process.errors.read_text()
+    assert "Traceback" not in text
+    assert "where=" not in text
+    return text
+
+
+async def test_a_stop_answers_503_to_what_a_frozen_database_does_not_take_and_leaves_in_time(
+    server: Postgres, url: str, tmp_path: Path
+) -> None:
+    process = await Process.start(tmp_path / "data", "--database", url)
+    try:
+        assert (await process.request("POST", "/Record", body(record(uuid="u-1")))).json == SUCCESS
+        with frozen(server):
+            senders = await accepted(process, push("u-2"), push("u-3"), push("u-4", "SN-2"))
+            began = time.monotonic()
+            process.process.send_signal(signal.SIGTERM)
+            for sender in senders:
+                answer = await sender.answer()
+                assert answer.status == answer.json["code"] == 503
+                assert int(answer.headers["retry-after"]) > 0
+                assert answer.headers["connection"] == "close"
+                await sender.close()
+            assert time.monotonic() - began < 1 + SLACK_S
+            async with asyncio.timeout(1 + MARGIN_S + SLACK_S):
+                assert await process.process.wait() == 1
+        (line,) = re.findall(r"^.*event=receiver\.stopped_short.*$", said(process), re.MULTILINE)
+        assert "events answered 503" in line
+        assert "nothing that was acknowledged is lost" in line
+        # What was being committed may be there, though nobody was told so; it would be found when it came again.
+        assert {"u-1"} <= stored(url) <= {"u-1", "u-2"}
+    finally:
+        await process.kill()
+
+
+async def test_a_stop_commits_and_acknowledges_what_a_database_takes_that_was_frozen_for_a_moment(
+    server: Postgres, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEPOST_STOP_TIMEOUT_S", "30")
+    process = await Process.start(tmp_path / "data", "--database", url)
+    try:
+        assert (await process.request("POST", "/Record", body(record(uuid="u-1")))).json == SUCCESS
+        with frozen(server):
+            senders = await accepted(process, push("u-2"), push("u-3"))
+            process.process.send_signal(signal.SIGTERM)
+            await until(lambda: is_closed(process.port))
+        for sender in senders:
+            assert (await sender.answer()).json == SUCCESS
+            await sender.close()
+        async with asyncio.timeout(20):
+            assert await process.process.wait() == 0
+        assert "stopped_short" not in said(process)
+        assert stored(url) == {"u-1", "u-2", "u-3"}
+    finally:
+        await process.kill()
+
+
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
+async def test_a_second_signal_ends_it_at_once_whatever_the_database_does(
+    server: Postgres, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: signal.Signals
+) -> None:
+    monkeypatch.setenv("GATEPOST_STOP_TIMEOUT_S", "600")
+    process = await Process.start(tmp_path / "data", "--database", url)
+    try:
+        assert (await process.request("POST", "/Record", body(record(uuid="u-1")))).json == SUCCESS
+        with frozen(server):
+            (sender,) = await accepted(process, push("u-2"))
+            process.process.send_signal(signal.SIGTERM)
+            process.process.send_signal(signal.SIGTERM)  # told twice is told once
+            await until(lambda: is_closed(process.port))
+            assert process.process.returncode is None
+            await until(lambda: has_ended(process, second), SLACK_S)
+            assert process.process.returncode == -second
+            assert b"200" not in await sender.ended()
+            await sender.close()
+        said(process)
+        assert "u-1" in stored(url)
+    finally:
+        await process.kill()
+
+
+async def test_pushes_to_a_frozen_database_are_answered_503_in_time_and_stored_after_its_return(
+    server: Postgres, url: str, tmp_path: Path
+) -> None:
+    process = await Process.start(tmp_path / "data", "--database", url, before=IMPATIENT)
+    try:
+        assert (await process.request("POST", "/Record", body(record(uuid="u-1")))).json == SUCCESS
+        known = [push(f"u-{number}") for number in range(2, 8)]
+        with frozen(server):
+            began = time.monotonic()
+            senders = await accepted(process, *known, push("u-8", "SN-2"), push("u-9", "SN-3"))
+            for sender in senders:
+                answer = await sender.answer()
+                assert answer.status == answer.json["code"] == 503
+                assert "message" in answer.json
+            # Not so long for each of them: what one batch found out holds for all who wait.
+            assert time.monotonic() - began < SILENCE_S + 2 * CONNECT_S + SLACK_S
+        for sender, sent in zip(senders, [*known, push("u-8", "SN-2"), push("u-9", "SN-3")], strict=True):
+            while True:
+                await sender.write(sent)
+                answer = await sender.answer()
+                if answer.status == 200:
+                    break
+            await sender.close()
+        assert await process.stop() == 0
+        assert stored(url) == {f"u-{number}" for number in range(1, 10)}
+        said(process)
+    finally:
+        await process.kill()
+
+
+def arrival(store: PostgresStore, uuid: str) -> Arrival:
+    return Arrival(
+        terminal_id=store.ensure_terminal("SN-1", now_ms=0).id,
+        key=digest(f"u:{uuid}"),
+        event=Record(serial="SN-1", uuid=uuid),
+        received_at_ms=1,
+        original=b"{}",
+    )
+
+
+def test_a_store_whose_database_is_frozen_closes_and_whoever_writes_is_told(
+    server: Postgres, url: str
+) -> None:
+    store = PostgresStore.open(url)
+    event = arrival(store, "u-1")
+    told: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            store.write([event])
+        except StoreUnavailable as error:
+            told.append(error)
+
+    with frozen(server):
+        writer = threading.Thread(target=write, daemon=True)
+        writer.start()
+        began = time.monotonic()
+        while not store._writing.locked() and time.monotonic() - began < SLACK_S:
+            pass
+        store.close()
+        writer.join(SLACK_S)
+        assert not writer.is_alive()
+        assert time.monotonic() - began < 1 + SLACK_S
+    assert "has said nothing" in str(told[0])
+    with pytest.raises(StoreUnavailable, match="closed"):
+        store.write([event])
+
+
+def test_where_pushes_wait_a_frozen_database_is_given_up_and_elsewhere_it_is_waited_for(
+    server: Postgres, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "SILENCE_S", 0.5)
+    with closing(PostgresStore.open(url)) as store:
+        store.ensure_terminal("SN-1", now_ms=0)
+        seen: list[int] = []
+        patient = threading.Thread(target=lambda: seen.append(len(store.terminals())), daemon=True)
+        with frozen(server):
+            patient.start()
+            with patience.hurry():
+                began = time.monotonic()
+                with pytest.raises(StoreUnavailable):
+                    store.terminals()
+                assert time.monotonic() - began < 0.5 + CONNECT_S + SLACK_S
+            assert patient.is_alive()
+        patient.join(20)
+        assert seen == [1]
+        with patience.hurry():
+            assert len(store.terminals()) == 1

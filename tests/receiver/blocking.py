@@ -1,0 +1,44 @@
+"""``gatepost serve`` with a route whose thread does not end: run as ``python blocking.py DATA``.
+
+It says where it listens, and then, for each request to ``/blocked``, that its thread is at work.
+"""
+
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from litestar import get
+from litestar.types import ControllerRouterHandler
+
+from gatepost.receiver.api.access import OPEN
+from gatepost.receiver.logs import to_stderr
+from gatepost.receiver.program import run
+from gatepost.settings import ReceiverSettings
+from gatepost.store.store import Store
+
+
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+@get("/blocked", sync_to_thread=True, opt=OPEN)
+def blocked() -> str:
+    say("at work")
+    threading.Event().wait(60)
+    return "done"
+
+
+def pages(store: Store, settings: ReceiverSettings) -> Sequence[ControllerRouterHandler]:
+    return [blocked]
+
+
+if __name__ == "__main__":
+    to_stderr()
+    run(
+        ReceiverSettings(listen="127.0.0.1:0", stop_timeout_s=1),
+        Path(sys.argv[1]),
+        pages=pages,
+        listening=lambda where: say(where.pages),
+    )
