@@ -1,5 +1,6 @@
+import base64
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gatepost.store import schema as t
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.sealing import ImageKeys
 from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import AlarmQuery, ProcessedAgain, RecordQuery
+from gatepost.store.store import AlarmQuery, Arrival, ProcessedAgain, RecordQuery, Stored
 
 
 @pytest.fixture
@@ -232,3 +233,35 @@ def test_what_is_encrypted_in_the_quarantine_is_shown_and_processed_as_it_came(
     assert store.image(row.id) == JPEG
     assert JPEG not in bytes_of(store)
     store.close()
+
+
+def test_a_picture_that_cannot_be_decoded_is_encrypted_or_nowhere(empty_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(empty_folder, tmp_path / "data")
+    store = SqliteStore.open(tmp_path / "data", keys=ImageKeys([b"k" * 32]))
+    store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    no_jpeg = b"\x89PNG a face that nobody may see" * 80
+    (kept,) = store.write([arrival(unknown(1), original=wire.encode(record(1, image=no_jpeg)))])
+    assert store.process_quarantined([kept.id]).stored == 1
+    assert base64.b64encode(no_jpeg) not in bytes_of(store)
+    (row,) = store.records(RecordQuery()).items
+    assert [problem.where for problem in row.problems] == ["data.rgb_image"]
+    store.close()
+
+
+def test_one_push_on_which_the_store_chokes_holds_up_no_other(
+    store: BaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [
+        one.id
+        for one in store.write([arrival(unknown(n), original=wire.encode(record(n))) for n in range(3)])
+    ]
+    write = store.write
+
+    def choke(batch: Sequence[Arrival]) -> list[Stored]:
+        if isinstance(batch[0].event, wire.Record) and batch[0].event.uuid == "uuid-1":
+            raise ValueError("a defect")
+        return write(batch)
+
+    monkeypatch.setattr(store, "write", choke)
+    assert store.process_quarantined(kept) == ProcessedAgain(stored=2, duplicates=0, still_unknown=1)
+    assert [(row.id, row.tries) for row in store.quarantined().items] == [(kept[1], 1)]

@@ -2,14 +2,18 @@
 
 from gatepost.errors import DecodeError
 from gatepost.store.arrivals import ms
+from gatepost.store.pictures import without_pictures
 from gatepost.store.store import Arrival, QuarantineRow
 from gatepost.wire import Unknown, decode, digest, key
 
 __all__ = ["decode_again"]
 
 
-def decode_again(row: QuarantineRow) -> Arrival | None:
-    """The arrival that it would be today; ``None`` if it is still no known event."""
+def decode_again(row: QuarantineRow, *, pictures: bool = True) -> Arrival | None:
+    """The arrival that it would be today; ``None`` if it is still no known event.
+
+    ``pictures``: a picture that cannot be decoded may stay in the original, which is not encrypted.
+    """
     try:
         decoded = decode(row.original, lenient=True)
     except DecodeError:
@@ -22,7 +26,7 @@ def decode_again(row: QuarantineRow) -> Arrival | None:
         key=digest(key(event, decoded)),
         event=event,
         received_at_ms=ms(row.received_at),
-        original=decoded.original,
+        original=decoded.original if pictures else without_pictures(decoded.original),
         image=event.image,
         problems=decoded.problems,
         dialect=decoded.dialect,

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import structlog
 from msgspec.structs import replace
 from sqlalchemy import select, update
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from gatepost.errors import StoreUnavailable
+from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.store import queries, registry, trouble
 from gatepost.store import schema as t
 from gatepost.store.again import decode_again
@@ -41,6 +42,8 @@ from gatepost.store.store import (
 from gatepost.wire import Alarm, Event, Record
 
 __all__ = ["BaseStore"]
+
+log = structlog.get_logger(__name__)
 
 
 class BaseStore(ABC):
@@ -269,13 +272,20 @@ class BaseStore(ABC):
         # and the key makes that a duplicate.
         stored = duplicates = unknown = 0
         for row in self.quarantined_by_id(ids):
-            arrival = decode_again(row)
-            if arrival is None:
+            try:
+                arrival = decode_again(row, pictures=not self._keys)
+                new = None if arrival is None else self.write([arrival])[0].new
+            except StoreError:
+                raise
+            except Exception as error:
+                # It may be here because of a defect of ours: the others have their turn all the same.
+                log.error("store.not_processed", kind=type(error).__name__, quarantine_id=row.id)
+                new = None
+            if new is None:
                 unknown += 1
                 with self.changing(forget=False) as db:
                     trouble.tried_quarantined(db, [row.id])
                 continue
-            new = self.write([arrival])[0].new
             stored, duplicates = stored + new, duplicates + (not new)
             self.discard_quarantined([row.id])
         return ProcessedAgain(stored=stored, duplicates=duplicates, still_unknown=unknown)
@@ -294,7 +304,13 @@ def unavailable() -> Iterator[None]:
     except PoolTimeout as error:
         raise StoreUnavailable("the store has too many readers at once; try again") from error
     except DBAPIError as error:
-        if type(error).__name__ in ("OperationalError", "InterfaceError", "InternalError", "DatabaseError"):
+        away = type(error).__name__ in (
+            "OperationalError",
+            "InterfaceError",
+            "InternalError",
+            "DatabaseError",
+        )
+        if away and type(error.orig).__name__ != "ProgramLimitExceeded":
             # The first line only: a server's detail quotes values, and those are people.
             why = str(error.orig).partition("\n")[0]
             raise StoreUnavailable(f"the store cannot be used now: {why}") from error
