@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.console.kit import Desk
-from tests.receiver.kit import receiving, record
+from tests.console.kit import PASSWORD, Desk
+from tests.receiver.kit import body, receiving, record
 
 from gatepost.console.pages import records
 from gatepost.console.routes import PAGES, routes
@@ -124,6 +124,87 @@ async def test_what_the_build_made_is_served_to_anyone(desk: Desk) -> None:
 async def test_terminals_push_as_before(desk: Desk) -> None:
     assert (await desk.running.push(record())).json["code"] == 200
     assert (await desk.running.push(record(), path="/")).status != 200
+
+
+WRONG = [
+    *("/", "/records", "/records/", "/records/1", "/alarms", "/login", "/language", "/people", "/attendance"),
+    *(
+        "/settings",
+        "/settings/sites",
+        "/statistics",
+        "/quarantine/process",
+        "/terminals",
+        "/metrics",
+        "/healthz",
+    ),
+    *(
+        "/static/x",
+        "/api/Record",
+        "/api",
+        "/api/v1",
+        "/api/v1/Record",
+        "/api/v1/records/a/b",
+        "/api/openapi.json",
+    ),
+]
+
+
+@pytest.mark.parametrize("path", WRONG)
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", None])
+async def test_a_push_to_a_path_of_the_console_is_answered_as_a_push_and_shown(
+    desk: Desk, path: str, kind: str | None
+) -> None:
+    head = {"Content-Type": kind} if kind is not None else {}
+    text = body(record())
+    lines = {"Host": "r", "Content-Length": f"{len(text)}", **head}
+    sender = await desk.running.connect()
+    await sender.write(
+        f"POST {path} HTTP/1.1\r\n".encode()
+        + "".join(f"{name}: {value}\r\n" for name, value in lines.items()).encode()
+        + b"\r\n"
+        + text
+    )
+    answer = await sender.answer()
+    assert (answer.status, answer.json["code"], answer.json["data"]) == (404, 404, {})
+    assert answer.headers["content-type"] == "application/json"
+    assert "/Record" in answer.json["message"]
+    assert desk.running.records() == []
+    await desk.running.receiver.flush()
+    (shown,) = desk.store.misdirected()
+    assert (shown.peer, shown.path, shown.serial, shown.count) == ("127.0.0.1", path, "SN-1", 1)
+
+
+async def test_what_is_posted_to_a_route_of_the_api_is_the_apis_whatever_it_looks_like(desk: Desk) -> None:
+    who = body({"name": "viewer", "password": PASSWORD})
+    sender = await desk.running.connect()
+    without = await sender.request("POST", "/api/v1/sites", body({"name": "x", "timezone": "UTC"}))
+    assert (without.status, without.headers["content-type"]) == (401, "application/problem+json")
+    session = await sender.request("POST", "/api/v1/session", who)
+    assert "x-content-type-options" in session.headers  # no answer to a push has that
+    assert (await sender.request("POST", "/api/v1/people/5/erase/", b"{}")).status == 401
+    assert (await sender.request("POST", "/api/v1/records", body(record()))).status == 405
+    with_a_token = await desk.running.request("POST", "/api/v1/sites", body({"name": "x", "timezone": "UTC"}))
+    assert with_a_token.status == 201
+    await desk.running.receiver.flush()
+    assert desk.store.misdirected() == []
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"]
+)
+async def test_a_form_is_the_consoles_with_a_session_or_without(desk: Desk, kind: str) -> None:
+    for path in ("/records", "/login", "/terminals"):
+        answer = await desk.running.request("POST", path, b"name=x", {"Content-Type": kind})
+        assert "text/html" in answer.headers["content-type"]
+        assert answer.status in (303, 403)
+    await desk.running.receiver.flush()
+    assert desk.store.misdirected() == []
+
+
+async def test_whoever_says_who_he_is_pushes_nothing_to_the_console(desk: Desk) -> None:
+    for head in ({"Cookie": "gatepost_language=zh"}, {"Authorization": "Bearer x"}):
+        answer = await desk.running.request("POST", "/records", body(record()), head)
+        assert (answer.status, answer.headers.get("location", "")[:6]) == (303, "/login")
 
 
 async def test_in_both_languages_every_page_is_whole(desk: Desk) -> None:

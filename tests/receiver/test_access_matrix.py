@@ -105,8 +105,9 @@ async def status(receiver: Running, one: Endpoint, headers: dict[str, str]) -> i
     """Ask, and read the answer to its end, if it has one."""
     sender = await Sender.connect(receiver.port)
     content = body({}) if one.changes else b""
+    form = {"Content-Type": "application/x-www-form-urlencoded"} if one.is_page else {}
     try:
-        await sender.write(request(one.method, one.path, content, {"Connection": "close", **headers}))
+        await sender.write(request(one.method, one.path, content, {"Connection": "close", **form, **headers}))
         async with asyncio.timeout(20):
             head = await sender.reader.readuntil(b"\r\n\r\n")
             if b"text/event-stream" not in head:

@@ -7,6 +7,10 @@ Rules:
 * Stop: no new connection, then the replies to what was accepted, then the last commit, then the store. Each step
   has a bound, and a kill in between loses nothing that was acknowledged.
 
+* A push that goes to a path where none is received is answered as a push, and shown, whatever else is served there:
+  ``/records`` is a page of the console, and a typing mistake away from ``/Record``. What a push is, out of all that
+  may be posted, is said in one place: :func:`is_push`.
+
 Flow of a request: guard → ``dispatch``: a push → ingest; everything else → Litestar.
 """
 
@@ -14,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import resource
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +58,7 @@ from gatepost.store.accounts import Accounts
 from gatepost.store.sealing import ImageKeys, read_keys
 from gatepost.store.store import Store
 
-__all__ = ["Pages", "Receiver", "open_store"]
+__all__ = ["Pages", "Receiver", "is_push", "open_store"]
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +67,11 @@ Pages = Callable[[Store, ReceiverSettings], Sequence[ControllerRouterHandler]]
 
 HEALTH = ("/healthz", "/readyz")
 """What also the address for pushes answers."""
+
+API = "/api/v1/"
+"""Below which programs post."""
+
+_FORMS = frozenset({b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"})
 
 SPARE_FILES = 256
 """File handles that are not for connections: the store, images, replies of the API."""
@@ -159,6 +169,7 @@ class Receiver:
             pages(store, settings) if pages is not None else (),
         )
         self._served = {route.path.split("/")[1] for route in self.api.routes} - {""}
+        self._routes = _below(API, [route.path for route in self.api.routes])
         self._refreshing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -181,8 +192,7 @@ class Receiver:
         path = self._plain(scope["path"])
         if pushes and self.ingest.address(path) is not None:
             return await self.ingest({**scope, "path": path}, receive, send)
-        first = f"{path}/".split("/")[1]
-        if scope["method"] == "POST" and (not pages or first not in self._served):
+        if scope["method"] == "POST" and not (pages and self._is_posted(path, scope["headers"])):
             return await self.ingest.misdirected({**scope, "path": path}, receive, send)
         send = secured(scope, send, self._proxies)
         if not pages and path not in HEALTH:
@@ -197,6 +207,12 @@ class Receiver:
             log.error("api.broke_off", kind=_kind(error))
         finally:
             await close_streams(scope)
+
+    def _is_posted(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Whether what is posted to a path is for console or API."""
+        if self._routes.fullmatch(path):
+            return True
+        return f"{path}/".split("/")[1] in self._served and not is_push(dict(headers))
 
     def _plain(self, path: str) -> str:
         prefix = self._prefix
@@ -256,6 +272,27 @@ class Receiver:
                 with contextlib.suppress(StoreError):
                     await self.flush()
             await self.keep()
+
+
+def is_push(headers: Mapping[bytes, bytes]) -> bool:
+    """Tell a push from a form of the console by the head of a POST; names in lower case.
+
+    A push says nothing of who asks, neither by a token in ``Authorization`` nor by the ``Cookie`` of a session, and is
+    of no content type that the form of a page can have (HTML § 4.10.21.6): it is ``application/json``, or says nothing
+    of that either. What posts to the console is a form, and nearly always has a cookie.
+
+    The API cannot be told from it so: to log in there is to post JSON, without a token. What is posted to a route of
+    the API is the API's therefore, whatever it looks like. No terminal is told to push there.
+    """
+    if b"authorization" in headers or b"cookie" in headers:
+        return False
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in _FORMS
+
+
+def _below(start: str, paths: Sequence[str]) -> re.Pattern[str]:
+    """What the paths of routes below ``start`` match, with or without a slash at the end."""
+    parts = [re.split(r"\{[^}]*\}", path.rstrip("/")) for path in paths if path.startswith(start)]
+    return re.compile("(?:" + "|".join("[^/]+".join(map(re.escape, each)) for each in parts) + ")/?")
 
 
 def _kind(error: BaseException) -> str:

@@ -85,7 +85,7 @@ MAX_VALUES = 65_536
 terminal's question for its history, which is 200 records, ten thousand."""
 
 VALUES_AT_ONCE = 8 * MAX_VALUES
-"""Values of all bodies together, from their reading to their reply. They take some 50 MB; the worst, 200."""
+"""Values of all bodies together, from their reading to their reply. They take some 40 MB; the worst of them, 75."""
 
 LONG_TEXT = 2048
 """Bytes of a body without its image, from which on its values are counted. The usual push has a fourth of them."""
