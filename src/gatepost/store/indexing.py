@@ -43,8 +43,10 @@ TOGETHER = 16
 QUIET = 8
 """Smaller batches in a row after which the load is over: under load, too, a small one comes between two large ones."""
 
+# OR FAIL: what fails is rolled back with the whole transaction, so SQLite need not keep a copy of each page for a
+# rollback of the statement alone.
 CATCH_UP = (
-    "UPDATE records SET facet_id = unindexed_facet_id, identity_id = unindexed_identity_id,"
+    "UPDATE OR FAIL records SET facet_id = unindexed_facet_id, identity_id = unindexed_identity_id,"
     " unindexed_facet_id = NULL, unindexed_identity_id = NULL WHERE facet_id IS NULL"
 )
 """For a store that nobody has open as a :class:`gatepost.store.sqlite.SqliteStore`; which does it by itself."""
