@@ -196,9 +196,8 @@ class _Stop:
             return
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
-        os._exit(
-            128 + number
-        )  # the first process of a container is not ended by a signal that it does not catch
+        # The first process of a container is not ended by a signal that it does not catch.
+        os._exit(128 + number)
 
     def _undone(self) -> list[str]:
         waiting = 0 if self._refused or self._committer is None else self._committer.unanswered

@@ -163,7 +163,7 @@ def with_image(text: bytes, event: Record | Alarm) -> bytes:
     name = _image_name(event)
     place = _place(text, name)
     if place is None:
-        raise DecodeError(f"data.{name.decode()}", "is missing, so that no image can be put there")
+        raise DecodeError(f"data.{name.decode()}", "is missing")
     start, end = place
     return text[:start] + pybase64.b64encode(event.image or b"") + text[end:]
 
