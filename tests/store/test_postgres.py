@@ -384,3 +384,15 @@ def test_what_no_index_can_hold_is_the_fault_of_the_event_and_not_of_the_server(
     with pytest.raises(psycopg.errors.ProgramLimitExceeded):
         warm.write([arrival(record(50, user=User(user_id=noise)))])
     assert warm.write([arrival(record(51))])[0].new
+
+
+def test_an_address_that_changed_hands_twice_over_two_processes_is_where_it_was(
+    open_postgres: Opener,
+) -> None:
+    one, two = open_postgres(), open_postgres()
+    for serial in ("SN-1", "SN-2"):
+        one.ensure_terminal(serial, now_ms=0)
+    for number, (store, terminal_id) in enumerate([(one, 1), (two, 2), (one, 1)]):
+        store.peers()  # as a receiver does every few seconds
+        store.write([arrival(record(number), terminal_id, bind_peer=True)])
+        assert set(two.peers().values()) == {terminal_id}

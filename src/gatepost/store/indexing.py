@@ -43,15 +43,18 @@ TOGETHER = 16
 QUIET = 8
 """Smaller batches in a row after which the load is over: under load, too, a small one comes between two large ones."""
 
-# OR FAIL: what fails is rolled back with the whole transaction, so SQLite need not keep a copy of each page for a
-# rollback of the statement alone.
 CATCH_UP = (
-    "UPDATE OR FAIL records SET facet_id = unindexed_facet_id, identity_id = unindexed_identity_id,"
+    "UPDATE records SET facet_id = unindexed_facet_id, identity_id = unindexed_identity_id,"
     " unindexed_facet_id = NULL, unindexed_identity_id = NULL WHERE facet_id IS NULL"
 )
-"""For a store that nobody has open as a :class:`gatepost.store.sqlite.SqliteStore`; which does it by itself."""
+"""For a store that nobody has open as a :class:`gatepost.store.sqlite.SqliteStore`, which does it by itself; or that is
+restored, on either database."""
 
 ANY_BEHIND = "SELECT facet_id IS NULL FROM records ORDER BY id DESC LIMIT 1"
+
+# OR FAIL: what fails is rolled back with the whole transaction, so SQLite need not keep a copy of each page for a
+# rollback of the statement alone.
+_CATCH_UP = f"{CATCH_UP.replace('UPDATE', 'UPDATE OR FAIL', 1)} AND id > ?"
 
 _KEYS = "CREATE TEMP TABLE behind (terminal_id, key, id, PRIMARY KEY (terminal_id, key)) WITHOUT ROWID"
 
@@ -111,7 +114,7 @@ class Indexing:
     def catch_up(self) -> None:
         """Put all that is behind into the indexes, as part of a transaction."""
         self._began = self._monotonic()
-        self._db.execute(f"{CATCH_UP} AND id > ?", (self._after,))
+        self._db.execute(_CATCH_UP, (self._after,))
         self._db.execute("DELETE FROM temp.behind")
 
     def caught_up(self, last_id: int) -> None:

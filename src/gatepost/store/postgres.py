@@ -424,6 +424,12 @@ class PostgresStore(BaseStore):
             # One moment for all questions, not a moment for each.
             yield connection.execution_options(isolation_level="REPEATABLE READ")
 
+    def peers(self) -> dict[str, int]:
+        found = super().peers()
+        # Another process may have changed them: else what we knew before is not said again when it is true again.
+        self._remembered.peers = dict(found)
+        return found
+
     def horizon(self, db: Connection) -> int | None:
         return int(db.execute(_HORIZON).scalar_one())
 
