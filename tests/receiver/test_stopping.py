@@ -1,8 +1,8 @@
 """A stop while threads do not end, and answers neither."""
 
 import asyncio
-import logging
 import contextlib
+import logging
 import signal
 import sys
 import time
