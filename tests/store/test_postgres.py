@@ -392,7 +392,7 @@ def test_an_address_that_changed_hands_twice_over_two_processes_is_where_it_was(
     one, two = open_postgres(), open_postgres()
     for serial in ("SN-1", "SN-2"):
         one.ensure_terminal(serial, now_ms=0)
-    for number, (store, terminal_id) in enumerate([(one, 1), (two, 2), (one, 1)]):
-        store.peers()  # as a receiver does every few seconds
-        store.write([arrival(record(number), terminal_id, bind_peer=True)])
+    for number, (opened, terminal_id) in enumerate([(one, 1), (two, 2), (one, 1)]):
+        opened.peers()  # as a receiver does every few seconds
+        opened.write([arrival(record(number), terminal_id, bind_peer=True)])
         assert set(two.peers().values()) == {terminal_id}
