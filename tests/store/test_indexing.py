@@ -133,7 +133,7 @@ def test_people_may_be_forgotten_under_load(store: SqliteStore) -> None:
 
 @pytest.mark.parametrize(
     ("took_s", "at_most"),
-    [(0.0, indexing.AT_MOST), (1.0, 4_000), (100.0, indexing.AT_LEAST)],
+    [(0.0, indexing.AT_MOST), (1.0, int(10_000 * indexing.HOLD_UP_S)), (100.0, indexing.AT_LEAST)],
     ids=["at once", "a second", "for ever"],
 )
 def test_how_many_may_be_behind_follows_from_how_long_it_takes_to_catch_up(

@@ -29,8 +29,7 @@ from gatepost.store import upserts
 __all__ = ["ANY_BEHIND", "AT_LEAST", "AT_MOST", "CATCH_UP", "HOLD_UP_S", "QUIET", "TOGETHER", "Indexing"]
 
 AT_MOST = 65536
-"""Records that may be behind. With half as many an empty store is as fast, and one with 2 million records a fifth slower
-instead of a seventh."""
+"""Records that may be behind. With half as many an empty store is as fast, and one with 2 million records slower."""
 
 AT_LEAST = 2048
 """As many may be behind on the slowest disk: fewer would be no better than none."""
