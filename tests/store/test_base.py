@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import create_engine
 from sqlalchemy import exc as sa
 from sqlalchemy.event import listen
 from sqlalchemy.pool import QueuePool
@@ -69,18 +69,6 @@ def test_more_readers_than_there_is_room_for_are_told_to_come_back() -> None:
     with engine.connect(), pytest.raises(StoreUnavailable, match="too many readers"), unavailable():
         engine.connect()
     engine.dispose()
-
-
-def test_a_reader_on_sqlite_sees_one_state_until_it_is_done(open_sqlite: Callable[[], BaseStore]) -> None:
-    store = open_sqlite()
-    store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
-    count = select(func.count()).select_from(t.records)
-    with store.reading() as db:
-        assert db.execute(count).scalar_one() == 0
-        store.write([arrival(record(1))])
-        assert db.execute(count).scalar_one() == 0
-    with store.reading() as db:
-        assert db.execute(count).scalar_one() == 1
 
 
 def test_a_change_that_fails_half_way_leaves_nothing_behind(store: BaseStore) -> None:
