@@ -140,7 +140,7 @@ def test_a_missing_extra_is_a_sentence_with_what_to_type(
     assert cli.run(["try"]) == 1
     assert capsys.readouterr().err == (
         "gatepost: 'gatepost try' needs a_distribution_that_is_not_there, which is not installed: "
-        "pip install 'gatepost[receiver]'\n"
+        "install it from a checkout: pip install '.[receiver]'\n"
     )
 
 
@@ -149,7 +149,23 @@ def test_an_extra_that_is_missed_only_while_running_is_the_same_sentence(
 ) -> None:
     module.app = failing(ModuleNotFoundError("No module named 'litestar'", name="litestar"))
     assert cli.run(["try"]) == 1
-    assert "pip install 'gatepost[receiver]'" in capsys.readouterr().err
+    assert "install it from a checkout: pip install '.[receiver]'" in capsys.readouterr().err
+
+
+def test_what_is_missing_names_the_extra_that_has_it(
+    module: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for missing, told in (
+        ("psycopg", "install it from a checkout: pip install '.[postgres]'"),
+        ("psycopg.rows", "install it from a checkout: pip install '.[postgres]'"),
+        ("apsw", "install it from a checkout: pip install '.[all]'"),
+        ("msgspec", "install it from a checkout: pip install --force-reinstall ."),
+    ):
+        module.app = failing(ModuleNotFoundError(f"No module named {missing!r}", name=missing))
+        extra = "" if missing == "msgspec" else "receiver"
+        monkeypatch.setattr(cli, "COMMANDS", {"try": Entry(module.__name__, extra, "try it", "试试")})
+        assert cli.run(["try"]) == 1
+        assert told in capsys.readouterr().err
 
 
 def test_the_terminals_commands_load_nothing_of_the_receivers_side() -> None:

@@ -22,7 +22,7 @@ import typer
 from typer.core import TyperGroup
 
 from gatepost import __version__
-from gatepost.cli_text import app_options, t
+from gatepost.cli_text import app_options, how_to_install, t
 from gatepost.errors import GatepostError
 
 
@@ -75,6 +75,10 @@ COMMANDS: Mapping[str, Entry] = {
 }
 
 
+# What a command imports only for some of its options, and which extra has it.
+_EXTRA_OF: Mapping[str, str] = {"psycopg": "postgres", "apsw": "all"}
+
+
 class CommandError(GatepostError):
     """The command cannot be loaded: a part of the distribution or one of its extras is not installed."""
 
@@ -82,7 +86,7 @@ class CommandError(GatepostError):
 def load(name: str, entry: Entry) -> Any:
     """Import the module of ``entry`` and answer its command ``name``, or None if the module has no such command.
 
-    Raises CommandError, with the ``pip install`` to type, if something that the module imports is not installed.
+    Raises CommandError, with the command that installs it, if something that the module imports is not installed.
     """
     try:
         module = import_module(entry.module)
@@ -109,9 +113,7 @@ def _group(app: typer.Typer) -> TyperGroup:
 def _missing(name: str, entry: Entry, module: str) -> str:
     if module.startswith("gatepost"):
         return t(f"this installation has no command {name!r}", f"当前安装中没有命令 {name!r}")
-    fix = (
-        f"pip install 'gatepost[{entry.extra}]'" if entry.extra else "pip install --force-reinstall gatepost"
-    )
+    fix = how_to_install(_EXTRA_OF.get(module.partition(".")[0], entry.extra))
     return t(
         f"'gatepost {name}' needs {module}, which is not installed: {fix}",
         f"“gatepost {name}” 需要 {module}，但尚未安装：{fix}",

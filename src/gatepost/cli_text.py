@@ -29,6 +29,16 @@ def t(en: str, zh: str) -> str:
     return zh if language() == "zh" else en
 
 
+def how_to_install(extra: str = "") -> str:
+    """Return the sentence that tells how to install ``extra``, or gatepost itself if it is empty.
+
+    gatepost is on no package index, so the sentence never names it to one: whoever registers that name there would
+    run code at our users.
+    """
+    command = f"pip install '.[{extra}]'" if extra else "pip install --force-reinstall ."
+    return t(f"install it from a checkout: {command}", f"请在源码目录中安装：{command}")
+
+
 def app_options() -> dict[str, Any]:
     """Answer what every ``typer.Typer`` of the house is made with.
 

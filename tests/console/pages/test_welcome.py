@@ -41,7 +41,7 @@ async def test_without_the_simulator_one_is_told_what_to_install(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(welcome, "installed", lambda: False)
-    assert "pip install 'gatepost[simulator]'" in (await desk.get("/welcome")).words
+    assert "pip install '.[simulator]'" in (await desk.get("/welcome")).words
     answer = await desk.post("/welcome/simulate")
     assert answer.status == 400
     assert "pip install" in answer.words

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gatepost.cli_text import t
+from gatepost.cli_text import how_to_install, t
 from gatepost.conformance.stopping import until_told
 from gatepost.errors import GatepostError
 
@@ -145,8 +145,12 @@ def _blackouts(folder: Path, *, seed: int, cuts: int) -> "list[Blackout]":
     except ModuleNotFoundError as error:
         if error.name != "apsw":
             raise
+        fix = how_to_install("all")
         raise NeedsApsw(
-            "--power-cuts needs apsw, which is not installed: pip install 'gatepost[all]'"
+            t(
+                f"--power-cuts needs apsw, which is not installed: {fix}",
+                f"--power-cuts 需要 apsw，但尚未安装：{fix}",
+            )
         ) from None
     return [
         blackout.terminal(folder / "power-terminal", seed=seed, cuts=cuts),

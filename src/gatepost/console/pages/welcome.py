@@ -53,7 +53,9 @@ class WelcomePages(Controller):
     ) -> Html:
         """Make a terminal, and start one that is none and pushes as it."""
         if not installed():
-            raise ClientException("there is no simulator here: pip install 'gatepost[simulator]'")
+            raise ClientException(
+                "there is no simulator here; install it from a checkout: pip install '.[simulator]'"
+            )
         if desk.simulated.state != "running":
             name = await asyncio.to_thread(lambda: desk.view(request).words("welcome.simulated_name"))
             values = {"name": name, "site_id": 1}

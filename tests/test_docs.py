@@ -1,0 +1,57 @@
+"""The texts of the repository: none sends its reader to a package index for a name that is not ours."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+BY_NAME = re.compile(
+    r"(?:uvx|(?:pip3?|pipx|uv|poetry|pdm)\s+(?:pip\s+|tool\s+)?(?:install|add|run|download))\b"
+    r"[^`\n|;&#]*?[ '\"]gatepost(?![\w./-])",
+    re.IGNORECASE,
+)
+"""A command that fetches a distribution of this name from an index."""
+
+
+def texts() -> Iterator[Path]:
+    """Every text file that a person may read: the documentation, what is deployed, and the sources."""
+    yield from (file for file in ROOT.iterdir() if file.suffix in {".md", ".toml", ".py"})
+    yield ROOT / "Makefile"
+    for folder in ("docs", "deploy", "src", "benchmarks", "frontend/src", "tests"):
+        for file in sorted((ROOT / folder).rglob("*")):
+            if file.is_file() and "dist" not in file.parts and file.suffix not in {".png", ".jpg", ".pyc"}:
+                yield file
+
+
+def test_nobody_is_told_to_install_this_name_from_an_index() -> None:
+    """Whoever registers the name there would run code at our users."""
+    told = {
+        str(file.relative_to(ROOT)): found
+        for file in texts()
+        if file != Path(__file__) and (found := BY_NAME.findall(file.read_text(encoding="utf-8")))
+    }
+    assert told == {}
+
+
+def test_an_advice_to_install_it_by_name_is_noticed_however_it_is_written() -> None:
+    for text in (
+        "pip install gatepost",
+        "pip install 'gatepost[receiver]'",
+        'python -m pip install --upgrade "gatepost[all]"',
+        "/opt/gatepost/bin/pip install gatepost==0.1",
+        "pipx install gatepost",
+        "pipx run gatepost",
+        "uvx gatepost",
+        "uv add gatepost",
+        "uv tool install gatepost",
+        "uv pip install gatepost",
+    ):
+        assert BY_NAME.search(text), text
+    for text in (
+        "pip install '.[receiver]'      # in a checkout\ngatepost serve",
+        "/opt/gatepost/bin/pip install '.[receiver]'",
+        "pip install ./gatepost",
+        "pip install . && gatepost serve",
+    ):
+        assert not BY_NAME.search(text), text
