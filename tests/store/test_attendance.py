@@ -11,7 +11,7 @@ from gatepost.store.base import BaseStore
 from gatepost.store.passages import day_of
 from gatepost.store.people import People, PeopleQuery, Rules, Scope
 from gatepost.store.store import Arrival
-from gatepost.wire import Group, User
+from gatepost.wire import Dialect, Group, User
 
 FIRST, LAST = date(2024, 3, 1), date(2024, 3, 31)
 
@@ -76,6 +76,24 @@ def test_refusals_and_held_terminals_do_not_count(store: BaseStore) -> None:
     assert found.days == (Attended(date(2024, 3, 5), at, at, 1),)
 
 
+def test_somebody_in_view_from_nine_to_five_was_there_for_eight_hours_in_one_passage(
+    store: BaseStore,
+) -> None:
+    nine = datetime(2024, 3, 5, 9, 0, tzinfo=UTC)
+    store.write([passage(number, nine + timedelta(minutes=number)) for number in range(8 * 60 + 1)])
+    (found,) = Attendance(store, Rules(repeat_ms=60_000)).page(PeopleQuery(), FIRST, LAST).items
+    assert found.days == (Attended(date(2024, 3, 5), nine, nine + timedelta(hours=8), 1),)
+
+
+def test_who_is_only_refused_or_of_whom_nothing_is_said_was_not_there(store: BaseStore) -> None:
+    at = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
+    who = User(user_id="5", name="王五")
+    for number, passed in enumerate((False, None)):
+        store.write([arrival(record(number, recorded_at=at, user=who, passed=passed))])
+    (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
+    assert found.days == ()
+
+
 def test_a_group_is_counted_by_day(store: BaseStore) -> None:
     lab, zoo = Group(id="1", name="Lab"), Group(id="2", name="Zoo")
     at = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
@@ -124,8 +142,10 @@ def test_a_month_is_the_sum_of_its_days(store: BaseStore, scope: Scope, rules: d
         )
         who = User(user_id=str(rand.randrange(3)), name=rand.choice(("Anna", "Bert")))
         passed = rand.choice((True, True, True, False, None))
-        event = record(number, recorded_at=at, user=who, passed=passed)
-        batch.append(arrival(event, 1 + number % 3))
+        dialect = rand.choice((Dialect.V1_3_0, Dialect.V1_0, Dialect.BEFORE_1_0))
+        codes = {} if dialect is Dialect.V1_3_0 else {"entry_mode": None, "abnormal_type": None}
+        event = record(number, recorded_at=at, user=who, passed=passed, **codes)
+        batch.append(arrival(event, 1 + number % 3, dialect=dialect))
     store.write(batch)
     read = Rules(scope=scope, **rules)
     attendance = Attendance(store, read)

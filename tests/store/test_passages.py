@@ -8,7 +8,7 @@ from tests.store.events import NOON, arrival, record
 from gatepost.store.base import BaseStore
 from gatepost.store.passages import PersonDay, day_of
 from gatepost.store.people import People, PeopleQuery, Rules
-from gatepost.wire import AbnormalType, User
+from gatepost.wire import AbnormalType, Dialect, User
 
 DAY = date(2024, 5, 6)
 
@@ -21,10 +21,17 @@ def store(open_store: Callable[[], BaseStore]) -> BaseStore:
     return store
 
 
-def went(store: BaseStore, at: datetime, terminal_id: int = 1, **fields: Any) -> int:
+def went(
+    store: BaseStore,
+    at: datetime,
+    terminal_id: int = 1,
+    *,
+    dialect: Dialect = Dialect.V1_3_0,
+    **fields: Any,
+) -> int:
     user = fields.pop("user", None) or User(user_id="5", name="王五")
     event = record(uuid=f"{at}-{terminal_id}-{fields}", recorded_at=at, user=user, **fields)
-    return store.write([arrival(event, terminal_id)])[0].id
+    return store.write([arrival(event, terminal_id, dialect=dialect)])[0].id
 
 
 def seconds(number: float) -> datetime:
@@ -61,9 +68,17 @@ def test_passages_at_one_terminal_within_the_time_set_count_once(store: BaseStor
         went(store, seconds(at))
     found = day(store, repeat_ms=10_000)
     assert [(item.at, item.repeats) for item in found.items] == [(seconds(0), 2), (seconds(31), 0)]
+    assert [item.last_at for item in found.items] == [seconds(20), seconds(31)]
     assert (found.passages, found.last_out) == (2, seconds(31))
     assert day(store, repeat_ms=0).passages == 4
     assert day(store, repeat_ms=9_000).passages == 4
+
+
+def test_somebody_in_view_from_nine_to_five_has_one_passage_and_left_at_five(store: BaseStore) -> None:
+    for minute in range(0, 8 * 60 + 1):
+        went(store, seconds(60 * minute))
+    found = day(store, repeat_ms=60_000)
+    assert (found.first_in, found.last_out, found.passages) == (seconds(0), seconds(8 * 3600), 1)
 
 
 def test_passages_at_two_terminals_are_two(store: BaseStore) -> None:
@@ -84,10 +99,28 @@ def test_a_refusal_is_no_passage_but_is_told(store: BaseStore) -> None:
     went(store, seconds(0), passed=False)
     went(store, seconds(1))
     went(store, seconds(2), passed=False)
-    went(store, seconds(60), passed=None)  # old firmware does not say
     found = day(store)
-    assert [(item.refused, item.repeats) for item in found.items] == [(True, 1), (False, 0), (False, 0)]
-    assert (found.first_in, found.passages, found.refused) == (seconds(1), 2, 1)
+    assert [(item.refused, item.repeats) for item in found.items] == [(True, 1), (False, 0)]
+    assert (found.first_in, found.passages, found.refused) == (seconds(1), 1, 1)
+
+
+@pytest.mark.parametrize("dialect", [one for one in Dialect if one is not Dialect.BEFORE_1_0])
+def test_a_record_without_pass_is_listed_and_no_passage_where_the_dialect_has_pass(
+    store: BaseStore, dialect: Dialect
+) -> None:
+    codes = {} if dialect is Dialect.V1_3_0 else {"entry_mode": None, "abnormal_type": None}
+    went(store, seconds(0), passed=None, dialect=dialect, **codes)
+    found = day(store)
+    assert [(item.refused, item.unsaid) for item in found.items] == [(False, True)]
+    assert (found.first_in, found.last_out, found.passages, found.refused) == (None, None, 0, 0)
+
+
+def test_a_record_without_pass_is_a_passage_where_the_dialect_has_none(store: BaseStore) -> None:
+    old = {"passed": None, "dialect": Dialect.BEFORE_1_0, "entry_mode": None, "abnormal_type": None}
+    went(store, seconds(0), **old)
+    found = day(store)
+    assert [(item.refused, item.unsaid) for item in found.items] == [(False, False)]
+    assert (found.first_in, found.passages) == (seconds(0), 1)
 
 
 def test_a_visitor_outside_their_time_is_marked(store: BaseStore) -> None:

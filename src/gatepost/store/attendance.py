@@ -21,14 +21,16 @@ from sqlalchemy import (
     case,
     column,
     func,
+    or_,
     select,
     text,
+    true,
 )
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment
 from gatepost.store.days import Days, days_between
-from gatepost.store.passages import refused_facets
+from gatepost.store.passages import is_passage
 from gatepost.store.people import PeopleQuery, Person, Rules, people_page
 from gatepost.store.places import held_terminals
 from gatepost.store.store import Page, Transactions
@@ -164,7 +166,7 @@ def _attended(
     held: Sequence[int],
 ) -> list[tuple[int, tuple[Attended, ...]]]:
     """The days of people, each with their place."""
-    rows = db.execute(_statement(people, days, rules, held=held, refused=refused_facets(db))).all()
+    rows = db.execute(_statement(people, days, rules, held=held, passage=is_passage(db))).all()
     found: dict[int, list[Attended]] = {}
     for row in sorted(rows, key=lambda row: (row.place, row.day)):
         attended = Attended(days.day(row.day), moment(row.first_ms), moment(row.last_ms), row.passages)
@@ -193,7 +195,7 @@ def _statement(
     rules: Rules,
     *,
     held: Sequence[int],
-    refused: Sequence[int],
+    passage: Sequence[ColumnElement[bool]],
 ) -> Any:
     r = t.records.c
     members = _members(people)
@@ -204,27 +206,28 @@ def _statement(
     passages = (
         select(m.column1.label("place"), r.at_ms, before.label("before_ms"))
         .select_from(members.join(t.records, r.identity_id == m.column2))
-        .where(r.at_ms >= days.begin_ms - rules.repeat_ms, r.at_ms < days.end_ms)
+        .where(r.at_ms >= days.begin_ms - rules.repeat_ms, r.at_ms < days.end_ms, *passage)
     )
-    if refused:
-        passages = passages.where(r.facet_id.not_in(refused))
     if rules.scope == "terminal":
         passages = passages.where(r.terminal_id == m.column3)
     if held:
         passages = passages.where(r.terminal_id.not_in(held))
     p = passages.subquery("passages").c
-    counted = [p.at_ms >= days.begin_ms]
+    first: ColumnElement[Any] = true()
     if rules.repeat_ms > 0:
-        counted.append(case((p.before_ms.is_(None), True), else_=p.at_ms - p.before_ms > rules.repeat_ms))
+        first = or_(p.before_ms.is_(None), p.at_ms - p.before_ms > rules.repeat_ms)
+    # A repeat is no passage of its own, and may be the last that was seen of somebody.
+    passages_of_day = func.sum(case((first, 1), else_=0))
     day = days.sql(p.at_ms).label("day")
     return (
         select(
             p.place,
             day,
-            func.min(p.at_ms).label("first_ms"),
+            func.min(case((first, p.at_ms))).label("first_ms"),
             func.max(p.at_ms).label("last_ms"),
-            func.count().label("passages"),
+            passages_of_day.label("passages"),
         )
-        .where(*counted)
+        .where(p.at_ms >= days.begin_ms)
         .group_by(p.place, "day")
+        .having(passages_of_day > 0)
     )

@@ -44,7 +44,7 @@ class AttendedItem(Struct, frozen=True, kw_only=True):
     day: date
     first_in: datetime
     last_out: datetime
-    """The last passage, which may be the first one."""
+    """The last passage or repeat of one, which may be the first one."""
     passages: int
 
 
@@ -58,6 +58,8 @@ class PassageItem(Struct, frozen=True, kw_only=True):
     """The serial."""
     terminal_name: str | None
     refused: bool
+    unsaid: bool
+    """The terminal did not say whether they passed, though its dialect does: it counts as nothing."""
     recognition_type: int | None
     abnormal_type: int | None
     entry_mode: int | None
@@ -66,6 +68,8 @@ class PassageItem(Struct, frozen=True, kw_only=True):
     image: str | None
     repeats: int
     """How many more of the same followed at once and are not listed."""
+    last_at: datetime
+    """When the last of them followed; ``at`` where there are none."""
 
 
 class PersonDayItem(Struct, frozen=True, kw_only=True):
@@ -81,7 +85,7 @@ class PersonDayItem(Struct, frozen=True, kw_only=True):
     passages: int
     refused: int
     items: list[PassageItem]
-    """Passages and refusals, by time."""
+    """Passages, refusals, and what is neither, by time."""
 
 
 class GroupItem(Struct, frozen=True):
@@ -115,12 +119,14 @@ def _passage_item(passage: Passage) -> PassageItem:
         terminal=passage.serial,
         terminal_name=passage.terminal,
         refused=passage.refused,
+        unsaid=passage.unsaid,
         recognition_type=passage.recognition_type,
         abnormal_type=passage.abnormal_type,
         entry_mode=passage.entry_mode,
         outside_time=passage.outside_time,
         image=link(f"/api/v1/records/{passage.record_id}/image") if passage.has_image else None,
         repeats=passage.repeats,
+        last_at=passage.last_at,
     )
 
 
