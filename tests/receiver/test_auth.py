@@ -163,6 +163,37 @@ def test_a_session_counts_for_a_change_only_from_our_own_pages(
     assert same_origin(more, host="host:8080") is counts
 
 
+@pytest.mark.parametrize(
+    ("host", "origin", "ours"),
+    [
+        ("door.example", "http://door.example:18480", True),
+        ("door.example", "https://DOOR.example:8443", True),
+        ("[2001:db8::7]", "http://[2001:db8::7]:81", True),
+        ("door.example:443", "https://door.example", True),
+        ("door.example:80", "http://door.example", True),
+        ("door.example:8080", "http://door.example", False),
+        ("door.example:8080", "http://door.example:18480", False),
+        ("door.example", "http://evil.example:18480", False),
+        ("door.example", "http://door.example.evil.example", False),
+        ("door.example", "http://door.example:port", False),
+        ("door.example:port", "http://door.example", False),
+        ("door.example", "null", False),
+        ("", "null", False),
+        ("", "http://door.example", False),
+        ("[::1", "http://[::1", False),
+    ],
+)
+def test_a_proxy_may_drop_the_port_from_host_and_the_name_is_compared(
+    host: str, origin: str, ours: bool
+) -> None:
+    assert same_origin({"origin": origin}, host=host) is ours
+
+
+def test_a_browser_that_says_that_the_port_is_another_is_believed() -> None:
+    headers = {"origin": "http://door.example:18480", "sec-fetch-site": "same-site"}
+    assert not same_origin(headers, host="door.example")
+
+
 def test_a_token_counts_in_the_header_and_nowhere_else(doors: Doors, accounts: Accounts) -> None:
     secret, row = issue_token(accounts, "payroll", "viewer", by="root", now_ms=0)
     principal = Principal("token:payroll", "viewer")

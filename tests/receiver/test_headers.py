@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from tests.receiver.kit import Running, record
 
-from gatepost.receiver.headers import POLICY, over_tls, security_headers
+from gatepost.receiver.headers import POLICY, over_tls, public_origin, security_headers
 from gatepost.receiver.identify import Networks
 
 PROXIES = Networks(("10.0.0.0/8",), setting="trusted_proxies")
@@ -32,6 +32,77 @@ def test_a_trusted_proxy_is_believed_about_tls_and_nobody_else() -> None:
     assert not over_tls(scope("192.0.2.1", x_forwarded_proto="https"), PROXIES)
     assert not over_tls(scope("10.0.0.1", scheme="https", x_forwarded_proto="http"), PROXIES)
     assert over_tls(scope("192.0.2.1", scheme="https"), PROXIES)
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "tls"),
+    [("https, http", True), ("HTTPS,http", True), ("http, https", False), (" https ", True), ("", False)],
+)
+def test_of_a_list_of_schemes_the_first_counts(forwarded: str, tls: bool) -> None:
+    assert over_tls(scope("10.0.0.1", x_forwarded_proto=forwarded), PROXIES) is tls
+
+
+@pytest.mark.parametrize(
+    ("client", "headers", "origin"),
+    [
+        ("192.0.2.1", {"host": "door.example:18480"}, "http://door.example:18480"),
+        ("192.0.2.1", {"host": "door.example"}, "http://door.example"),
+        ("192.0.2.1", {"host": "[2001:DB8::7]:81"}, "http://[2001:db8::7]:81"),
+        ("192.0.2.1", {"host": "door.example:80"}, "http://door.example"),
+        ("192.0.2.1", {"host": "door.example:x"}, "http://10.9.0.1:8080"),
+        # A proxy that drops the port: what the browser or the proxy says of it.
+        (
+            "10.0.0.1",
+            {"host": "door.example", "referer": "http://door.example:18480/terminals"},
+            "http://door.example:18480",
+        ),
+        (
+            "192.0.2.1",
+            {"host": "door.example", "origin": "http://door.example:18480", "x_forwarded_for": "192.0.2.7"},
+            "http://door.example:18480",
+        ),
+        ("10.0.0.1", {"host": "door.example", "x_forwarded_port": "18480"}, "http://door.example:18480"),
+        ("10.0.0.1", {"host": "[::1]", "x_forwarded_port": "18480, 80"}, "http://[::1]:18480"),
+        (
+            "10.0.0.1",
+            {"host": "door.example", "x_forwarded_host": "door.example:81"},
+            "http://door.example:81",
+        ),
+        (
+            "10.0.0.1",
+            {"host": "door.example", "x_forwarded_proto": "https", "x_forwarded_port": "443"},
+            "https://door.example",
+        ),
+        (
+            "10.0.0.1",
+            {"host": "door.example:8443", "x_forwarded_proto": "https,http"},
+            "https://door.example:8443",
+        ),
+        # What is no word of a trusted proxy, or of a page of ours.
+        ("192.0.2.1", {"host": "door.example", "x_forwarded_proto": "https"}, "http://door.example"),
+        (
+            "192.0.2.1",
+            {"host": "door.example", "x_forwarded_for": "192.0.2.7", "x_forwarded_port": "18480"},
+            "http://door.example",
+        ),
+        ("10.0.0.1", {"host": "door.example", "x_forwarded_host": "evil.example:81"}, "http://door.example"),
+        ("10.0.0.1", {"host": "door.example", "origin": "http://evil.example:81"}, "http://door.example"),
+        (
+            "10.0.0.1",
+            {"host": "door.example", "referer": "http://door.example:3000/", "sec_fetch_site": "same-site"},
+            "http://door.example",
+        ),
+        (
+            "192.0.2.1",
+            {"host": "door.example", "referer": "http://door.example:3000/"},
+            "http://door.example",
+        ),
+        ("10.0.0.1", {"host": "door.example", "x_forwarded_port": "99999"}, "http://door.example"),
+    ],
+)
+def test_the_address_is_told_as_it_was_reached(client: str, headers: dict[str, str], origin: str) -> None:
+    asked = scope(client, **headers) | {"server": ("10.9.0.1", 8080)}
+    assert public_origin(asked, PROXIES) == origin
 
 
 @pytest.mark.parametrize(

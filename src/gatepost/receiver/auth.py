@@ -53,6 +53,8 @@ MAX_PASSWORD = 256
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
+_PORTS = {"http": 80, "https": 443}
+
 
 class Principal(Struct, frozen=True):
     """Who asks."""
@@ -116,12 +118,18 @@ def same_origin(headers: Mapping[str, str], *, host: str) -> bool:
 
     By ``Sec-Fetch-Site`` (W3C Fetch Metadata), or by ``Origin`` (RFC 6454) in browsers that have not got it. What
     says neither is no browser that could have been lured: but such a program has no business with a cookie either.
+    ``host`` is the ``Host`` header. Without a port it is compared by name alone: proxies drop the port (nginx's
+    ``$host``), and a cookie goes to every port of its host anyway (RFC 6265, section 8.5).
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc.lower() == host.lower() != ""
+    try:
+        ours, page = urlsplit(f"//{host}"), urlsplit(headers.get("origin", ""))
+        port = page.port or _PORTS.get(page.scheme)
+        return page.hostname is not None and page.hostname == ours.hostname and ours.port in (None, port)
+    except ValueError:  # no port, or no address in the brackets
+        return False
 
 
 def _nobody(hasher: argon2.PasswordHasher) -> str:

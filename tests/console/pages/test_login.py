@@ -1,5 +1,7 @@
 """The way in and out."""
 
+from urllib.parse import urlencode
+
 import pytest
 from tests.console.kit import PASSWORD, Desk
 
@@ -40,6 +42,22 @@ async def test_another_site_cannot_send_this_form(desk: Desk, path: str) -> None
     answer = await desk.post(path, None, headers=headers, name="viewer", password=PASSWORD, language="zh")
     assert answer.status == 403
     assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("port", [":18480", ""])
+async def test_one_logs_in_through_a_proxy_that_drops_the_port(desk: Desk, port: str) -> None:
+    headers = {"Host": "door.example", "Origin": f"http://door.example{port}", "X-Forwarded-For": "10.1.2.3"}
+    sent = await desk.running.request(
+        "POST",
+        "/login",
+        urlencode({"name": "viewer", "password": PASSWORD}).encode(),
+        {**headers, "Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert sent.status == 303
+    cookie = sent.headers["set-cookie"].partition(";")[0]
+    elsewhere = {**headers, "Origin": f"http://evil.example{port}", "Cookie": cookie}
+    await desk.running.request("POST", "/logout", b"", elsewhere)
+    assert (await desk.get("/records", None, cookie=cookie)).status == 200
 
 
 async def test_one_is_never_led_to_another_site(desk: Desk) -> None:

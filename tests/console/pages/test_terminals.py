@@ -2,10 +2,13 @@
 
 import html
 import re
+from pathlib import Path
+from typing import Any
 
 from tests.console.kit import Desk, Text
-from tests.receiver.kit import record
+from tests.receiver.kit import receiving, record
 
+from gatepost.console.routes import routes
 from gatepost.store.accounts import Accounts
 
 
@@ -67,6 +70,27 @@ async def test_another_address_ends_the_one_before(desk: Desk) -> None:
     assert (await desk.running.push(pushed, path=f"/Record/{first}")).json.get("code") != 200
     assert (await desk.running.push(pushed, path=f"/Record/{second}")).json["code"] == 200
     assert (await desk.post("/terminals/99/token")).status == 404
+
+
+async def test_behind_a_proxy_the_address_is_the_one_that_the_browser_has(tmp_path: Path) -> None:
+    proxy = {"Host": "door.example", "X-Forwarded-For": "10.1.2.3", "X-Forwarded-Proto": "https, http"}
+    settings: dict[str, Any] = {"trusted_proxies": ("127.0.0.1",), "path_prefix": "/gatepost"}
+    async with receiving(tmp_path / "data", pages=routes, **settings) as running:
+        desk = await Desk.made(running)
+        plain = await desk.get("/gatepost/terminals/new", **proxy)
+        assert '"event_dest": "https://door.example/gatepost/Record"' in plain.words
+        here = {**proxy, "Referer": "https://door.example:18443/gatepost/terminals"}
+        known = await desk.get("/gatepost/terminals/new", **here)
+        assert '"event_dest": "https://door.example:18443/gatepost/Record"' in known.words
+        told = await desk.post(
+            "/gatepost/terminals", headers={**proxy, "Origin": "https://door.example:18443"}, name="Gate"
+        )
+        assert address(told).startswith("https://door.example:18443/gatepost/Record/")
+
+
+async def test_who_is_no_trusted_proxy_does_not_say_what_the_address_is(desk: Desk) -> None:
+    page = await desk.get("/terminals/new", **{"X-Forwarded-Proto": "https", "X-Forwarded-Port": "8443"})
+    assert '"event_dest": "http://receiver/Record"' in page.words
 
 
 async def test_what_wants_somebody_comes_first(desk: Desk) -> None:

@@ -1,10 +1,11 @@
 import json
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from tests.receiver.api.roles import least_role
-from tests.receiver.kit import Answer, Running, alarm, record
+from tests.receiver.kit import Answer, Running, alarm, receiving, record
 
 
 async def call(receiver: Running, method: str, path: str, body: Any = None) -> Answer:
@@ -30,6 +31,15 @@ async def test_a_terminal_that_is_made_gets_an_address_once_and_may_push_to_it(r
     seen = (await call(receiver, "GET", f"terminals/{made['id']}")).json
     assert (seen["alarms"], seen["presence"], seen["address"]) == (1, "online", None)
     assert made["address"].encode() not in (await call(receiver, "GET", "terminals")).body
+
+
+async def test_behind_a_trusted_proxy_the_address_has_its_scheme_and_port(tmp_path: Path) -> None:
+    proxy = {"Host": "door.example", "X-Forwarded-Proto": "https,http", "X-Forwarded-Port": "8443"}
+    async with receiving(tmp_path / "data", trusted_proxies=("127.0.0.1",)) as receiver:
+        made = (await receiver.request("POST", "/api/v1/terminals", b"{}", proxy)).json
+        assert made["address"].startswith("https://door.example:8443/Record/")
+        again = await receiver.request("POST", f"/api/v1/terminals/{made['id']}/token", b"", proxy)
+        assert again.json["address"].startswith("https://door.example:8443/Record/")
 
 
 async def test_another_address_counts_at_once_and_the_first_one_no_more(receiver: Running) -> None:

@@ -52,9 +52,9 @@ class Setup(Struct, frozen=True):
         )
 
 
-def plain_address(registrar: Registrar, request: AnyRequest) -> Setup:
+def plain_address(registrar: Registrar, access: Access, request: AnyRequest) -> Setup:
     """The address that any terminal may push to."""
-    return Setup(registrar.address("", asked_at=str(request.base_url)).rstrip("/"), secret=False)
+    return Setup(registrar.address("", asked_at=access.base_url(request)).rstrip("/"), secret=False)
 
 
 class TerminalPages(Controller):
@@ -82,13 +82,15 @@ class TerminalPages(Controller):
         )
 
     @get("/new", opt=ADMIN, sync_to_thread=True)
-    def new_terminal(self, request: AnyRequest, desk: TheDesk, registrar: TheRegistrar) -> Html:
+    def new_terminal(
+        self, request: AnyRequest, desk: TheDesk, access: TheAccess, registrar: TheRegistrar
+    ) -> Html:
         view = desk.view(request)
         return view.page(
             "terminal_new.html",
             active="terminals",
             sites=_sites(desk),
-            setup=plain_address(registrar, request),
+            setup=plain_address(registrar, access, request),
             given={},
             problem=None,
         )
@@ -109,7 +111,7 @@ class TerminalPages(Controller):
             with answering():
                 row, token = await registrar.create(values, with_token=True, now_ms=access.doors.now_ms())
         except ClientException as error:
-            return await asyncio.to_thread(_again, desk, request, registrar, values, error.detail)
+            return await asyncio.to_thread(_again, desk, request, access, registrar, values, error.detail)
         await asyncio.to_thread(
             access.note, request, "terminal.created", str(row.id), serial=row.serial, token=True
         )
@@ -125,7 +127,7 @@ class TerminalPages(Controller):
         registrar: TheRegistrar,
     ) -> Html:
         row = desk.store.terminal(terminal_id) if terminal_id <= MAX_ID else None
-        return _page(desk, request, access, row, setup=plain_address(registrar, request))
+        return _page(desk, request, access, row, setup=plain_address(registrar, access, request))
 
     @post("/{terminal_id:int}", opt=ADMIN)
     async def change_terminal(
@@ -271,19 +273,24 @@ def _told(
     token: str | None,
 ) -> Html:
     """The terminal's page, with the address that is shown this once."""
-    setup = Setup(registrar.address(token or "", asked_at=str(request.base_url)), secret=True)
+    setup = Setup(registrar.address(token or "", asked_at=access.base_url(request)), secret=True)
     return _page(desk, request, access, row, setup=setup)
 
 
 def _again(
-    desk: Desk, request: AnyRequest, registrar: Registrar, given: Mapping[str, Any], problem: str
+    desk: Desk,
+    request: AnyRequest,
+    access: Access,
+    registrar: Registrar,
+    given: Mapping[str, Any],
+    problem: str,
 ) -> Html:
     return desk.view(request).page(
         "terminal_new.html",
         status=400,
         active="terminals",
         sites=_sites(desk),
-        setup=plain_address(registrar, request),
+        setup=plain_address(registrar, access, request),
         given=given,
         problem=problem,
     )
@@ -305,7 +312,7 @@ async def _change(
     except ClientException as error:
         why = error.detail
         row = await asyncio.to_thread(desk.store.terminal, min(terminal_id, MAX_ID))
-        setup = plain_address(registrar, request)
+        setup = plain_address(registrar, access, request)
         return await asyncio.to_thread(lambda: _page(desk, request, access, row, setup=setup, problem=why))
     await _noted(access, request, action, row, changed=sorted(values))
     desk.counts.forget()

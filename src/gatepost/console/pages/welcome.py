@@ -13,7 +13,7 @@ from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
 from gatepost.console.pages.terminals import plain_address
 from gatepost.console.simulated import installed
-from gatepost.receiver.api.access import ADMIN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.access import ADMIN, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import TheRegistrar, answering
 from gatepost.receiver.registrar import Registrar
 from gatepost.store.days import zone
@@ -31,7 +31,7 @@ class WelcomePages(Controller):
         changed = access.doors.accounts.audit(
             limit=1, action="account.password_changed", actor=request.user.name
         )
-        return _page(desk, request, registrar, own_password=bool(changed.items))
+        return _page(desk, request, access, registrar, own_password=bool(changed.items))
 
     @post("/site", opt=ADMIN, sync_to_thread=True)
     def set_site(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
@@ -68,7 +68,9 @@ class WelcomePages(Controller):
         return await asyncio.to_thread(lambda: desk.view(request).go("/", done="simulated"))
 
 
-def _page(desk: Desk, request: AnyRequest, registrar: Registrar, *, own_password: bool) -> Html:
+def _page(
+    desk: Desk, request: AnyRequest, access: Access, registrar: Registrar, *, own_password: bool
+) -> Html:
     stats = desk.store.stats()
     return desk.view(request).page(
         "welcome.html",
@@ -76,7 +78,7 @@ def _page(desk: Desk, request: AnyRequest, registrar: Registrar, *, own_password
         own_password=own_password,
         site=desk.store.sites()[0],
         zones=sorted(available_timezones()),
-        setup=plain_address(registrar, request),
+        setup=plain_address(registrar, access, request),
         simulator=installed(),
         simulated=desk.simulated.state,
         arrived=stats.records + stats.alarms,

@@ -17,8 +17,9 @@ from litestar.params import SkipValidation
 from litestar.types import ASGIApp
 
 from gatepost.receiver.auth import Doors, Principal, may
-from gatepost.receiver.headers import over_tls
+from gatepost.receiver.headers import over_tls, public_origin
 from gatepost.receiver.identify import Networks, peer_address
+from gatepost.receiver.links import link
 from gatepost.store.accounts import Role
 
 __all__ = ["Access", "AnyRequest", "Authentication", "TheAccess", "VIEWER", "OPERATOR", "ADMIN", "OPEN"]
@@ -68,6 +69,10 @@ class Access:
     def secure(self, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
         """Whether it came over TLS, to us or to a trusted proxy."""
         return over_tls(connection.scope, self._proxies)
+
+    def base_url(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+        """Return the address that the receiver was reached at, with its prefix and no slash at its end."""
+        return public_origin(connection.scope, self._proxies) + link("")
 
     def note(self, request: AnyRequest, action: str, subject: str = "", **detail: object) -> None:
         """Write into the audit log what the one who asks has done."""

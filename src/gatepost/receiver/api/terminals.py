@@ -144,7 +144,7 @@ class TerminalsController(Controller):
         with answering():
             row, token = await registrar.create(values, with_token=data.token, now_ms=now_ms)
         await _note(access, request, "terminal.created", row, token=data.token)
-        return terminal_item(row, now_ms=now_ms, address=_address(registrar, request, token))
+        return terminal_item(row, now_ms=now_ms, address=_address(registrar, access, request, token))
 
     @patch("/{terminal_id:int}", opt=ADMIN, summary="Rename, move, restrict, hold or retire a terminal")
     async def change_terminal(
@@ -189,7 +189,7 @@ class TerminalsController(Controller):
             made = await registrar.rotate_token(_known(terminal_id))
         row, token = made if made is not None else (None, None)
         item = await _changed(access, request, "terminal.token_rotated", row)
-        return replace(item, address=_address(registrar, request, token))
+        return replace(item, address=_address(registrar, access, request, token))
 
 
 def _known(terminal_id: int) -> int:
@@ -198,8 +198,8 @@ def _known(terminal_id: int) -> int:
     return terminal_id
 
 
-def _address(registrar: Registrar, request: AnyRequest, token: str | None) -> str | None:
-    return None if token is None else registrar.address(token, asked_at=str(request.base_url))
+def _address(registrar: Registrar, access: Access, request: AnyRequest, token: str | None) -> str | None:
+    return None if token is None else registrar.address(token, asked_at=access.base_url(request))
 
 
 async def _changed(
