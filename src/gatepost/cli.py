@@ -56,7 +56,7 @@ COMMANDS: Mapping[str, Entry] = {
     "events": Entry(_CLIENT, "", "list, follow and export what happened", "列出、跟踪和导出通行记录"),
     "alarms": Entry(_CLIENT, "", "list and acknowledge alarms", "列出和确认告警"),
     "terminals": Entry(_CLIENT, "", "manage a receiver's terminals", "管理接收端的终端"),
-    "people": Entry(_CLIENT, "", "list people, erase a person", "列出人员，抹除个人信息"),
+    "people": Entry(_CLIENT, "", "list people, erase a person", "列出人员，删除个人信息"),
     "simulate": Entry(
         "gatepost.simulator.commands", "simulator", "terminals that need no hardware", "无需硬件的模拟终端"
     ),

@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
         ("events", event_commands, t("what happened at the doors", "门禁通行记录")),
         ("alarms", alarm_commands, t("alarms: list, acknowledge", "告警：列出、确认")),
         ("terminals", terminal_commands, t("terminals of a receiver", "接收端的终端管理")),
-        ("people", people_commands, t("people: list, erase", "人员：列出、抹除")),
+        ("people", people_commands, t("people: list, erase", "人员：列出、删除")),
     ):
         group = typer.Typer(**app_options(), help=text)
         module.register(group)

@@ -88,7 +88,7 @@ def erase(
         typer.confirm(
             t(
                 f"Erase {person or user_id} for good, images and all?",
-                f"确定永久抹除 {person or user_id} 的全部图片和个人信息吗？",
+                f"确定永久删除 {person or user_id} 的全部图片和个人信息吗？",
             ),
             abort=True,
             err=True,
@@ -104,7 +104,7 @@ def erase(
     typer.echo(
         t(
             f"erased: {done.records} records, {done.alarm_steps} alarm reports, {done.quarantined} quarantined",
-            f"已抹除：{done.records} 条记录、{done.alarm_steps} 条告警上报、{done.quarantined} 条隔离数据",
+            f"已删除：{done.records} 条记录、{done.alarm_steps} 条告警上报、{done.quarantined} 条隔离数据",
         )
     )
 
@@ -151,4 +151,4 @@ def register(group: typer.Typer) -> None:
     """Add the commands."""
     group.command("list", help=t("List who has been seen.", "列出出现过的人员。"))(list_people)
     group.command("attendance", help=t("Save when people came and went.", "导出考勤。"))(attendance)
-    group.command("erase", help=t("Erase a person for good.", "永久抹除一名人员。"))(erase)
+    group.command("erase", help=t("Erase a person for good.", "永久删除一名人员。"))(erase)
