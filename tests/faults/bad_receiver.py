@@ -193,6 +193,18 @@ def answer(status: int, body: bytes = b"", *headers: str) -> Behaviour:
     return behaviour
 
 
+def stores_and_answers(status: int, body: bytes, *headers: str) -> Behaviour:
+    """Store as the good one does, and acknowledge it in these words."""
+
+    async def behaviour(peer: Peer) -> None:
+        request = await peer.request()
+        if request is not None:
+            peer.receiver.stored.append(request)
+            await peer.send(_plain(status, body, *headers))
+
+    return behaviour
+
+
 def raw(reply: bytes) -> Behaviour:
     """Take the request, answer these bytes, close."""
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from tests.faults import bad_receiver as bad
 from tests.faults import certificates
-from tests.faults.bad_receiver import SUCCESS, BadReceiver, Behaviour, until
+from tests.faults.bad_receiver import SUCCESS, BadReceiver, Behaviour, Peer, until
 from tests.faults.line import HASTY, Line, line, names, record, settings
 
 from gatepost.terminal.outbox.outbox import OutboxStatus
@@ -222,6 +222,44 @@ async def test_200_with_html(tmp_path):
 )
 async def test_200_with_a_code_that_is_not_the_integer_200(tmp_path, body):
     await row(tmp_path, bad.answer(200, body), "the reply is not the documented JSON with an integer code")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 410, 413, 421])
+async def test_a_page_of_a_proxy_in_front(tmp_path, status):
+    page = bad.answer(status, b"<html>default backend</html>", "content-type: text/html")
+    reason = f"HTTP {status} without the documented JSON, as from a proxy; check event_dest"
+    await row(tmp_path, page, reason)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(201, SUCCESS, id="201"),
+        pytest.param(202, SUCCESS, id="202"),
+        pytest.param(200, b"\xef\xbb\xbf" + SUCCESS, id="byte order mark"),
+        pytest.param(200, SUCCESS.decode().encode("utf-16"), id="UTF-16"),
+        pytest.param(201, SUCCESS + b"\0", id="NUL"),
+        pytest.param(200, '{"code":200,"message":"誠收成功","data":{}}'.encode("gbk"), id="GBK"),
+        pytest.param(200, b'{"code":200,"message":"a\tb","data":{}}\r\n', id="tab"),
+    ],
+)
+async def test_a_success_that_is_wrapped_in_an_unusual_way(tmp_path, status, body):
+    unusual = bad.stores_and_answers(status, body, "content-type: application/json")
+    async with BadReceiver(unusual) as receiver, line(tmp_path, receiver.url, run=True) as made:
+        await made.records(EVENTS)
+        await recovers(made, receiver)
+
+
+async def test_a_receiver_that_ends_its_lines_with_line_feeds_alone(tmp_path):
+    async def bare(peer: Peer) -> None:
+        request = await peer.request()
+        if request is not None:
+            peer.receiver.stored.append(request)
+            await peer.send(b"HTTP/1.1 200 OK\ncontent-length: 42\ncontent-length: 42\n\n" + SUCCESS)
+
+    async with BadReceiver(bare) as receiver, line(tmp_path, receiver.url, run=True) as made:
+        await made.records(EVENTS)
+        await recovers(made, receiver)
 
 
 async def test_200_with_code_500(tmp_path):

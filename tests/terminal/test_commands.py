@@ -227,6 +227,31 @@ def test_dead_letters_of_a_running_terminal_are_reached_through_its_door(
     assert shell("dead-letters", "list") == ""
 
 
+@pytest.mark.parametrize("running", [False, True])
+def test_a_relative_folder_works_like_an_absolute_one_in_every_command(
+    shell: Shell, dead: list[int], running: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shell.folder.parent)
+    shell.folder = Path(shell.folder.name)
+    process = start(shell.folder) if running else None
+    try:
+        assert shell.json("status", "--json")["dead"] == 3
+        assert shell.json("outbox", "--json")["dead"] == 3
+        assert len(shell("dead-letters", "list").splitlines()) == 3
+        assert len(shell("export", "-").splitlines()) == 3
+        assert shell.json("dead-letters", "retry", str(dead[0])) == {"retried": 1}
+        assert shell.json("dead-letters", "discard", "--all") == {"discarded": 2}
+        shell("subscribe", ADDRESS, "--disabled")
+        assert shell.code == 0
+        if running:
+            shell("emit", stdin=event(1))
+            assert shell.code == 0
+    finally:
+        if process is not None:
+            process.terminate()
+            process.communicate(timeout=20)
+
+
 @pytest.mark.parametrize("words", [["retry"], ["discard"], ["retry", "5", "--all"]])
 def test_dead_letters_are_chosen_by_number_or_all_of_them(shell: Shell, words: list[str]) -> None:
     shell("dead-letters", *words)

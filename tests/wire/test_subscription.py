@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.errors import DecodeError
-from gatepost.wire import Subscription, decode_subscription, encode_envelope
+from gatepost.wire import Subscription, decode_subscription, encode_envelope, receiver_of
 
 DEST = "http://192.0.2.7:8080/Record"
 
@@ -23,6 +23,46 @@ def test_an_address_that_can_be_pushed_to_is_taken(dest: str) -> None:
     assert decode_subscription(json.dumps({"event_dest": dest, "enabled": False}).encode()).event_dest == dest
 
 
+@pytest.mark.parametrize("dest", ["", " ", "\ufeff"])
+def test_a_disabled_subscription_may_have_no_address(dest: str) -> None:
+    body = json.dumps({"event_dest": dest, "enabled": False}).encode()
+    assert decode_subscription(body) == Subscription("", False)
+
+
+def test_a_byte_order_mark_before_the_json_or_the_address_is_no_part_of_either() -> None:
+    body = json.dumps({"event_dest": "\ufeff" + DEST, "enabled": True}, ensure_ascii=False).encode()
+    assert decode_subscription(b"\xef\xbb\xbf" + body) == Subscription(DEST, True)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "HTTP://A.example:80/Record",
+        "http://a.example./Record",
+        "https://a.example:80/Record",
+        "http://u:p@a.example/Record",
+    ],
+)
+def test_spellings_of_one_address_are_one_receiver(other: str) -> None:
+    assert receiver_of("http://a.example/Record") == receiver_of(other)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "http://b.example/Record",
+        "http://a.example:8080/Record",
+        "https://a.example/Record",
+        "http://a.example/record",
+        "http://a.example/Record/token",
+        "http://a.example/Record?token=1",
+        "http://a.example",
+    ],
+)
+def test_another_host_port_or_path_is_another_receiver(other: str) -> None:
+    assert receiver_of("http://a.example/Record") != receiver_of(other)
+
+
 @pytest.mark.parametrize(
     ("value", "where"),
     [
@@ -36,6 +76,9 @@ def test_an_address_that_can_be_pushed_to_is_taken(dest: str) -> None:
         ({"event_dest": DEST, "enabled": 1}, "enabled"),
         ({"event_dest": "http://a/" + "x" * 1016, "enabled": True}, "event_dest"),
         ({"event_dest": "", "enabled": True}, "event_dest"),
+        ({"event_dest": "\ufeff", "enabled": True}, "event_dest"),
+        ({"event_dest": None, "enabled": False}, "event_dest"),
+        ({"event_dest": "a/Record", "enabled": False}, "event_dest"),
         ({"event_dest": "http:///Record", "enabled": True}, "event_dest"),
         ({"event_dest": "http://:80/Record", "enabled": True}, "event_dest"),
         ({"event_dest": "ftp://a/Record", "enabled": True}, "event_dest"),

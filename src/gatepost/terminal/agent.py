@@ -31,7 +31,7 @@ from gatepost.settings import TerminalSettings, load
 from gatepost.terminal.outbox.outbox import HistoryPage, HistoryQuery, Outbox, OutboxStatus
 from gatepost.terminal.outbox.schema import FILE
 from gatepost.terminal.push.pusher import Pusher, PusherStatus
-from gatepost.wire import Alarm, Record, Subscription, check_event_dest
+from gatepost.wire import Alarm, Record, Subscription, make_subscription
 
 __all__ = ["Terminal", "SyncTerminal", "TerminalKeywords"]
 
@@ -201,10 +201,10 @@ class Terminal:
     async def subscribe(self, event_dest: str, *, enabled: bool = True) -> None:
         """Store where to push to; it holds from the next push on, and after a restart. The backlog goes along.
 
-        ``enabled=False`` pauses pushing and goes on storing. Raises :class:`~gatepost.errors.DecodeError` if
-        ``event_dest`` is no address that can be pushed to.
+        ``enabled=False`` pauses pushing and goes on storing; ``event_dest`` may then be empty. Raises
+        :class:`~gatepost.errors.DecodeError` if ``event_dest`` is no address that can be pushed to.
         """
-        await self.outbox.subscribe(Subscription(check_event_dest(event_dest), enabled))
+        await self.outbox.subscribe(make_subscription(event_dest, enabled=enabled))
 
     async def subscription(self) -> Subscription | None:
         """Answer where to push to; ``None`` before anyone ever subscribed."""

@@ -115,7 +115,7 @@ def _subscription(found: Status) -> list[tuple[str, str]]:
     if not subscription:
         return [(name, t("nowhere yet: nobody has subscribed", "尚未订阅"))]
     paused = "" if subscription["enabled"] else t(" (disabled: only keeping)", "（已停用，仅缓存）")
-    return [(name, subscription["event_dest"] + paused)]
+    return [(name, (subscription["event_dest"] or t("nowhere", "无")) + paused)]
 
 
 def _drop(drop: Mapping[str, Any]) -> str:

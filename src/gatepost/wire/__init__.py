@@ -45,6 +45,8 @@ from gatepost.wire.subscription import (
     check_event_dest,
     decode_subscription,
     encode_envelope,
+    make_subscription,
+    receiver_of,
 )
 from gatepost.wire.usual import forget_people
 
@@ -55,5 +57,6 @@ __all__ = [
     "Decoded", "Problem", "decode", "without_pins", "forget_people", "encode", "encode_parts",
     "key", "digest",
     "Reply", "Delivered", "Unreachable", "Refused", "Outcome", "SUCCESS", "MAX_REPLY", "encode_reply", "classify",
-    "Subscription", "Envelope", "MAX_EVENT_DEST", "decode_subscription", "check_event_dest", "encode_envelope",
+    "Subscription", "Envelope", "MAX_EVENT_DEST", "decode_subscription", "make_subscription", "check_event_dest",
+    "receiver_of", "encode_envelope",
 ]  # fmt: skip

@@ -2,11 +2,14 @@
 
 The page: ``code`` 200 means success, any other value failure; the three fields are required (响应结构). It is
 silent about everything else that comes back on a bad day, so :func:`classify` draws the line that decides
-whether a terminal waits or gives an event up: *refused* is said of the event by a receiver that understood it;
-everything else says nothing about the event, only that the receiver cannot be reached now.
+whether a terminal waits or may give an event up. *Refused* is said of the event by a receiver that understood it,
+in the page's own JSON. Everything else says nothing about the event, only that the receiver cannot be reached now.
 """
 
-from collections.abc import Mapping
+import codecs
+import json
+import re
+from collections.abc import Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -27,6 +30,15 @@ __all__ = [
 
 MAX_REPLY = 64 * 1024
 """Bytes of a reply that are read, decompressed; the documented reply has some forty."""
+
+
+_BLANKS = " \t\r\n\v\f\0\ufeff\xa0\u3000"
+_BLANK_BYTES = b" \t\r\n\v\f\0"
+_CHARSET = re.compile(
+    r"charset\s*=\s*[\"']?((?:gb|big5|shift|sjis|euc|ks_c|iso-?8859|windows|cp|koi8|latin|tis|utf-8)[\w.:-]{0,20})",
+    re.IGNORECASE,
+)
+"""Charsets of texts. Python has codecs for other things, and slow ones."""
 
 
 class Reply(Struct, frozen=True):
@@ -53,6 +65,12 @@ class Refused(Struct, frozen=True):
     """The receiver understood, and does not take this event."""
 
     reason: str
+    """Status and code, then a colon and the receiver's own text, which may be about a person."""
+
+    @property
+    def kind(self) -> str:
+        """Status and code alone, fit for a log."""
+        return self.reason.partition(":")[0]
 
 
 Outcome = Delivered | Unreachable | Refused
@@ -73,34 +91,84 @@ def classify(
     """Tell what a reply means.
 
     ``status`` is the HTTP status, ``body`` the reply's body, decompressed, or ``None`` where it was longer than
-    :data:`MAX_REPLY`. ``headers`` (names in lower case) and ``now`` (Unix seconds) serve ``Retry-After``.
+    :data:`MAX_REPLY`. ``headers`` (names in lower case) serve ``Retry-After`` and the charset, ``now`` (Unix
+    seconds) ``Retry-After``.
 
-    Delivered is only HTTP 200 with a JSON object whose ``code`` is the integer 200. Refused is a well-formed
-    reply with another ``code``, or a 4xx other than 408 and 429, which speak of time and not of the event.
+    Delivered is a 2xx with a JSON object whose ``code`` is the integer 200. Refused is a 2xx or 4xx with such an
+    object and another integer. A 4xx without one comes from a proxy or another server, and 408 and 429 speak of
+    time: both are unreachable, as is everything else. The object may be wrapped as :func:`_code_of` says.
     """
-    if status >= 500 or status in (408, 429) or not (status == 200 or status >= 400):
-        return Unreachable(f"HTTP {status}", _retry_after(headers or {}, now))
-    code, message = _code_of(body)
-    if status != 200:
-        return Refused(f"HTTP {status}" + (f", code {code}: {message}" if code is not None else ""))
+    headers = headers or {}
+    retry_after = _retry_after(headers, now)
+    success = 200 <= status < 300
+    if not success and (not 400 <= status < 500 or status in (408, 429)):
+        return Unreachable(f"HTTP {status}", retry_after)
+    code, message = _code_of(body or b"", headers.get("content-type", ""))
+    http = "" if status == 200 else f"HTTP {status}, "
+    if code is None and not success:
+        return Unreachable(
+            f"HTTP {status} without the documented JSON, as from a proxy; check event_dest", retry_after
+        )
     if body is None:
-        return Unreachable(f"the reply is larger than {MAX_REPLY // 1024} KB")
+        return Unreachable(f"{http}the reply is larger than {MAX_REPLY // 1024} KB", retry_after)
     if code is None:
-        return Unreachable("the reply is not the documented JSON with an integer code")
-    if code == 200:
-        return Delivered()
-    return Refused(f"code {code}: {message}")
+        return Unreachable(f"{http}the reply is not the documented JSON with an integer code", retry_after)
+    if code != 200:
+        return Refused(f"{http}code {str(code)[:20]}: {message}")
+    return Delivered() if success else Unreachable(f"HTTP {status} contradicts its code 200", retry_after)
 
 
-def _code_of(body: bytes | None) -> tuple[int | None, str]:
+def _code_of(body: bytes, content_type: str) -> tuple[int | None, str]:
+    """Return ``code`` and the message, cut short; ``None`` where there is no object with an integer ``code``.
+
+    Understood besides plain JSON: a byte order mark, UTF-16 and UTF-32, a message in another charset, control
+    characters in strings, and NUL and blanks around the object.
+    """
+    for value in _readings(body, content_type):
+        code = value.get("code") if isinstance(value, dict) else None
+        if type(code) is int:
+            words = str(value.get("message") or value.get("msg") or "")[:200]
+            # it is shown at a terminal and stored: no control characters, no halves of characters
+            return code, "".join(letter if letter.isprintable() else " " for letter in words)
+    return None, ""
+
+
+def _readings(body: bytes, content_type: str) -> Iterator[Any]:
+    """Yield what the body may say, the likeliest reading first."""
     try:
-        value = msgspec.json.decode(body or b"")
+        yield msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None, ""
-    code = value.get("code") if isinstance(value, dict) else None
-    if type(code) is not int:
-        return None, ""
-    return code, str(value.get("message", ""))[:200]
+        pass
+    else:
+        return
+    narrow = body.strip(_BLANK_BYTES).removeprefix(codecs.BOM_UTF8)
+    readings = [(body, charset, "ignore") for charset in _wide(body)]
+    readings += [
+        (narrow, charset, "strict") for charset in (_charset(content_type), "utf-8", "gb18030", "latin-1")
+    ]
+    for content, charset, errors in readings:
+        try:
+            # not strict: control characters stand for themselves
+            yield json.loads(content.decode(charset, errors).strip(_BLANKS), strict=False)
+        except (ValueError, LookupError, RecursionError):
+            continue  # UnicodeDecodeError is a ValueError
+
+
+def _wide(body: bytes) -> list[str]:
+    """Return the encodings of more than one byte that the first four bytes speak for (RFC 4627, section 3)."""
+    start = body[:4]
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return ["utf-32"]
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return ["utf-16"]
+    if 0 not in start:
+        return []
+    return ["utf-32-be", "utf-32-le", "utf-16-be", "utf-16-le"]
+
+
+def _charset(content_type: str) -> str:
+    found = _CHARSET.search(content_type)
+    return found[1] if found else "utf-8"
 
 
 def _retry_after(headers: Mapping[str, str], now: float | None) -> float | None:

@@ -3,6 +3,7 @@
 Source: the protocol page, 提交配置 and 获取配置.
 """
 
+import codecs
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +17,9 @@ __all__ = [
     "Subscription",
     "Envelope",
     "decode_subscription",
+    "make_subscription",
     "check_event_dest",
+    "receiver_of",
     "encode_envelope",
 ]
 
@@ -28,7 +31,7 @@ class Subscription(Struct, frozen=True):
     """Where to push, and whether to."""
 
     event_dest: str
-    """An http or https URL, as the receiver chose it."""
+    """An http or https URL, as the receiver chose it; may be empty while ``enabled`` is false."""
     enabled: bool
 
 
@@ -44,10 +47,10 @@ def decode_subscription(body: bytes) -> Subscription:
     """Decode what was posted to ``/v1/event/subscribe``.
 
     Raises :class:`~gatepost.errors.DecodeError`, whose ``where`` names the field. Fields that the page does
-    not know are passed over.
+    not know are passed over, and so is a byte order mark before the JSON.
     """
     try:
-        value = msgspec.json.decode(body)
+        value = msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise DecodeError("", "is no JSON") from None
     if not isinstance(value, dict):
@@ -57,11 +60,22 @@ def decode_subscription(body: bytes) -> Subscription:
             raise DecodeError(name, "is missing")
         if not isinstance(value[name], kind):
             raise DecodeError(name, f"must be {words}")
-    return Subscription(check_event_dest(value["event_dest"]), value["enabled"])
+    return make_subscription(value["event_dest"], enabled=value["enabled"])
+
+
+def make_subscription(event_dest: str, *, enabled: bool) -> Subscription:
+    """Make a subscription. Raise ``DecodeError`` at ``event_dest`` if it cannot be pushed to.
+
+    Disabled, it may be empty: there is nothing to push to then.
+    """
+    if not enabled and not event_dest.strip(" \ufeff"):
+        return Subscription("", enabled)
+    return Subscription(check_event_dest(event_dest), enabled)
 
 
 def check_event_dest(url: str) -> str:
-    """Answer the address if a terminal can push to it; raise ``DecodeError`` at ``event_dest`` if not."""
+    """Return the address, without a byte order mark before it. Raise ``DecodeError`` if it cannot be pushed to."""
+    url = url.removeprefix("\ufeff")
     if len(url) > MAX_EVENT_DEST:
         raise DecodeError("event_dest", f"is longer than {MAX_EVENT_DEST} characters")
     if any(letter.isspace() or not letter.isprintable() for letter in url):
@@ -78,6 +92,17 @@ def check_event_dest(url: str) -> str:
     if port == 0:
         raise DecodeError("event_dest", "has no usable port")
     return url
+
+
+def receiver_of(event_dest: str) -> tuple[str, int, str]:
+    """Return host, port, and path with query: what tells one receiver from another.
+
+    Spellings of one address give the same. ``event_dest`` is one that :func:`check_event_dest` takes.
+    """
+    parts = urlsplit(event_dest)
+    query = f"?{parts.query}" if parts.query else ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return (parts.hostname or "").rstrip("."), port, (parts.path or "/") + query
 
 
 def encode_envelope(code: int, msg: str, data: object = None) -> bytes:

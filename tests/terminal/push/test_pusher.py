@@ -354,7 +354,7 @@ class TestRefused:
 
     async def test_a_refusal_closes_no_gate(self, tmp_path, clock):
         async with (
-            BadReceiver(bad.answer(404, b"nothing here")) as receiver,
+            BadReceiver(bad.answer(404, REFUSAL)) as receiver,
             line(tmp_path, receiver.url, settings=SLOW, clock=clock) as made,
         ):
             await made.records([f"r{n}" for n in range(16)])
@@ -392,7 +392,7 @@ class TestRefused:
     async def test_as_many_refusals_as_set_and_not_one_more(self, tmp_path, clock):
         three = settings(max_refusals=3)
         async with (
-            BadReceiver(bad.answer(400)) as receiver,
+            BadReceiver(bad.answer(400, REFUSAL)) as receiver,
             line(tmp_path, receiver.url, settings=three, clock=clock) as made,
         ):
             await made.put(record("r1"))
@@ -405,7 +405,7 @@ class TestRefused:
     async def test_time_away_does_not_count_as_refusals(self, tmp_path, clock):
         three = settings(max_refusals=3)
         async with (
-            BadReceiver(bad.answer(400)) as receiver,
+            BadReceiver(bad.answer(400, REFUSAL)) as receiver,
             line(tmp_path, receiver.url, settings=three, clock=clock) as made,
         ):
             await made.put(record("r1"))

@@ -108,6 +108,42 @@ async def test_a_kept_connection_is_closed_after_its_time():
     await transport.close()
 
 
+async def test_a_connection_in_constant_use_is_given_up_after_its_time_and_the_name_looked_up_again():
+    async with BadReceiver(bad.good) as before, BadReceiver(bad.good) as after:
+        looked_up = 0
+
+        async def moves(host: str, port: int):
+            nonlocal looked_up
+            looked_up += 1
+            return await resolve("127.0.0.1", (before if looked_up == 1 else after).port)
+
+        transport = Transport(resolver=moves, limits=Limits(kept_s=0.1))
+        async with asyncio.timeout(20):
+            while not after.stored:
+                assert isinstance(await post(transport, "http://receiver.example/"), Reply)
+        assert len(before.stored) > 1, "it is kept until then"
+        assert before.connections == 1
+        await transport.close()
+        kept = Transport(resolver=moves)
+        for _ in range(5):
+            await post(kept, "http://receiver.example/")
+        assert looked_up == after.connections + 1
+        await kept.close()
+
+
+async def test_a_receiver_that_ends_its_lines_with_line_feeds_alone_is_understood(transport):
+    reply = b"HTTP/1.1 200 OK\ncontent-length: 42\ncontent-length: 42\n\n" + SUCCESS
+
+    async def bare(peer: Peer) -> None:
+        if await peer.request() is not None:
+            await peer.send(reply)
+
+    async with BadReceiver(bare) as receiver:
+        replies = [await post(transport, receiver.url) for _ in range(3)]
+    assert [one.body for one in replies if isinstance(one, Reply)] == [SUCCESS] * 3
+    assert receiver.connections == 1
+
+
 async def test_connections_of_an_address_that_is_no_longer_used_are_dropped(transport):
     async with BadReceiver(bad.good) as receiver:
         await post(transport, receiver.url)

@@ -40,6 +40,27 @@ def test_one_that_has_run_out_is_made_again(tmp_path: Path) -> None:
     assert certificate.fingerprint(path) != before
 
 
+@pytest.mark.parametrize("year", [2031, 2063, 2110, 9000])
+def test_one_that_was_made_under_a_clock_ahead_is_made_again_once(tmp_path: Path, year: int) -> None:
+    path, _ = ensure(tmp_path, datetime(year, 1, 1, tzinfo=UTC))
+    before = certificate.fingerprint(path)
+    ensure(tmp_path)
+    after = certificate.fingerprint(path)
+    assert after != before
+    made = x509.load_pem_x509_certificate(path.read_bytes())
+    assert made.not_valid_before_utc <= NOW < made.not_valid_after_utc
+    ensure(tmp_path, NOW + timedelta(hours=1))
+    assert certificate.fingerprint(path) == after
+
+
+@pytest.mark.parametrize("year", [1970, 1980, 1999])
+def test_a_start_before_the_clock_is_set_changes_no_certificate(tmp_path: Path, year: int) -> None:
+    path, _ = ensure(tmp_path)
+    before = certificate.fingerprint(path)
+    ensure(tmp_path, datetime(year, 1, 2, tzinfo=UTC))
+    assert certificate.fingerprint(path) == before
+
+
 @pytest.mark.parametrize("lost", [certificate.CERTIFICATE_FILE, certificate.KEY_FILE])
 def test_a_lost_half_is_made_again_as_a_pair(tmp_path: Path, lost: str) -> None:
     pair = ensure(tmp_path)

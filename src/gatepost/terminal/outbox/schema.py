@@ -155,7 +155,7 @@ def connect(path: Path, *, migrations: Sequence[str] = MIGRATIONS) -> sqlite3.Co
             path.parent.mkdir(parents=True, exist_ok=True)
             # Faces are in it. SQLite gives its other files the mode of this one.
             os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
-        db = _open(path.as_uri())
+        db = _open(path.absolute().as_uri())
         try:
             if new or path.stat().st_size == 0:
                 db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
@@ -199,7 +199,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 
 def _reader(path: Path, options: str) -> sqlite3.Connection:
-    db = _open(path.as_uri() + options)
+    db = _open(path.absolute().as_uri() + options)
     try:
         db.execute(f"PRAGMA cache_size = -{CACHE_KB // 4}")
         db.execute("PRAGMA query_only = ON")

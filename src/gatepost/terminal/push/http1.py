@@ -7,6 +7,8 @@ A receiver can be broken, hostile, or no HTTP server at all, so the rules come f
   costs 64 KB.
 - **Complete or nothing.** A body counts only when its framing says that it ended: `Content-Length` bytes, the
   last chunk, or, for a reply without either, the end of the connection (RFC 9112, section 6.3).
+- **Lenient with line ends.** A line may end with LF alone (RFC 9112, section 2.2), and a `Content-Length` may be
+  said twice if both are equal (section 6.3).
 - **Strict where a mistake would mix up two replies.** Two different `Content-Length` values, a transfer
   coding other than `chunked`, or bytes behind the end of a reply make the connection unusable for another
   request.
@@ -19,6 +21,7 @@ None.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Mapping
 
@@ -30,6 +33,7 @@ MAX_HEAD = 16 * 1024
 MAX_BODY = 64 * 1024
 MAX_SIZE_LINE = 256
 _MAX_INTERIM = 8
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
 
@@ -138,14 +142,14 @@ class ReplyParser:
         while True:
             if not b"HTTP/1.".startswith(buffer[:7]):
                 raise BadReply("the reply is not HTTP")
-            end = buffer.find(b"\r\n\r\n", 0, MAX_HEAD + 4)
-            if end < 0:
+            end = _END_OF_HEAD.search(buffer, 0, MAX_HEAD + 4)
+            if end is None:
                 if len(buffer) > MAX_HEAD:
                     raise BadReply(f"the head of the reply is longer than {MAX_HEAD} bytes")
                 self._buffer = buffer
                 return None
-            status, headers, minor = _parse_head(buffer[:end])
-            buffer = buffer[end + 4 :]
+            status, headers, minor = _parse_head(buffer[: end.start()])
+            buffer = buffer[end.end() :]
             if status >= 200:
                 break
             self._interim += 1  # 100 Continue, 103 Early Hints: the reply itself follows
@@ -216,17 +220,18 @@ class ReplyParser:
                     return data
                 self._left = -1  # the line end behind the chunk
             if self._left == -1:
-                if len(data) < 2:
+                if data in (b"", b"\r"):
                     return data
-                if data[:2] != b"\r\n":
+                line_end = b"\n" if data[:1] == b"\n" else b"\r\n"
+                if not data.startswith(line_end):
                     raise BadReply("the chunks of the reply are broken")
-                data, self._left = data[2:], 0
-            line, found, rest = data.partition(b"\r\n")
+                data, self._left = data[len(line_end) :], 0
+            line, found, rest = data.partition(b"\n")
             if not found:
                 if len(data) > MAX_SIZE_LINE:
                     raise BadReply("the chunks of the reply are broken")
                 return data
-            self._chunk_line(line)
+            self._chunk_line(line.removesuffix(b"\r"))
             data = rest
         return data
 
@@ -281,7 +286,7 @@ class ReplyParser:
 
 
 def _parse_head(head: bytes) -> tuple[int, dict[str, str], int]:
-    lines = head.split(b"\r\n")
+    lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
     parts = lines[0].split(b" ", 2)
     if len(parts) < 2 or len(parts[0]) != 8 or not parts[0][7:].isdigit():
         raise BadReply("the reply is not HTTP")
@@ -290,7 +295,7 @@ def _parse_head(head: bytes) -> tuple[int, dict[str, str], int]:
     headers: dict[str, str] = {}
     for line in lines[1:]:
         name, colon, value = line.partition(b":")
-        if not colon or not name or name != name.strip() or b"\n" in line:
+        if not colon or not name or name != name.strip():
             raise BadReply("the head of the reply is broken")
         key, text = name.decode("latin-1").lower(), value.strip().decode("latin-1")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text

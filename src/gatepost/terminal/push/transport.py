@@ -13,6 +13,8 @@ Rules:
   closed before a byte of the reply. Every HTTP/1.1 server closes idle connections, that says nothing about
   the receiver, and the request is repeated once on a fresh one (RFC 9112, section 9.3.1; a receiver of events
   takes the same event twice).
+- **A name is looked up again.** A kept connection carries requests for at most five minutes (`Limits.kept_s`), so that
+  a receiver that moved to another address is followed without a restart.
 - **Proxies only when asked for**: http:// proxies, absolute-form for http, CONNECT for https.
 
 Flow: ``post`` → an idle connection of this origin, or ``_connect`` → write head and body in one go →
@@ -51,6 +53,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     send_s: float = 30.0  # the whole request; 40 KB in 30 s is a modem
     reply_s: float = 30.0  # from the last byte sent to the last byte of the reply
     idle_s: float = 15.0  # a kept connection is not trusted for longer: firewalls forget it without a word
+    kept_s: float = 300.0  # a connection carries new requests for no longer: then the name is looked up again
 
 
 class NoReply(Struct, frozen=True):
@@ -155,8 +158,9 @@ class Transport:
                 return None
             return NoReply(error.reason)
         finally:
-            if connection.reusable and not self._closed:
-                connection.rest(self._limits.idle_s)
+            left = connection.made + self._limits.kept_s - asyncio.get_running_loop().time()
+            if connection.reusable and left > 0.0 and not self._closed:
+                connection.rest(min(self._limits.idle_s, left))
                 self._idle.setdefault(target.origin, []).append(connection)
             else:
                 connection.abort("")
@@ -226,7 +230,7 @@ class Transport:
         TLS."""
         await loop.sock_sendall(tcp, connect_head(target, proxy))
         answer = bytearray()
-        while not answer.endswith(b"\r\n\r\n"):
+        while not answer.endswith((b"\r\n\r\n", b"\n\n")):
             byte = await loop.sock_recv(tcp, 1)
             if not byte or len(answer) > 8192:
                 raise BadReply("the proxy gave no answer that can be used")
@@ -259,6 +263,7 @@ class _Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._limits = Limits()
         self._sending = False
+        self.made = self._loop.time()
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self.used = False
         self.reusable = False

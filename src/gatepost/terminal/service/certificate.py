@@ -3,7 +3,8 @@
 Rules:
 
 - A self-made certificate is made once, at the first start, and kept: whoever has pinned its fingerprint goes on
-  trusting it. It is made again only when it has run out or one of its two files is missing.
+  trusting it. It is made again only when it has run out, when it is not valid yet (its maker's clock ran ahead), or
+  when one of its two files is missing.
 - The key is readable by its owner only, from its first byte; both files appear whole or not at all.
 - TLS 1.2 and 1.3 (RFC 8446), nothing older (RFC 8996).
 
@@ -15,7 +16,7 @@ import ipaddress
 import os
 import ssl
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,10 @@ KEY_FILE = "certificate-key.pem"
 
 # Ten years: nobody goes up to a door to renew one, and its holder is recognised by the fingerprint, not by the date.
 _VALID_FOR = timedelta(days=3650)
+
+
+_CLOCK_IS_SET = datetime(2000, 1, 1, tzinfo=UTC)
+"""A clock before this was never set, as after a start without a battery. It decides nothing about a certificate."""
 
 
 def ensure(folder: Path, *, serial: str, names: Sequence[str], now: datetime) -> tuple[Path, Path]:
@@ -75,7 +80,7 @@ def _still_good(certificate: Path, now: datetime) -> bool:
         made = x509.load_pem_x509_certificate(certificate.read_bytes())
     except (FileNotFoundError, ValueError):
         return False
-    return made.not_valid_after_utc > now
+    return now < _CLOCK_IS_SET or made.not_valid_before_utc <= now < made.not_valid_after_utc
 
 
 def _make(serial: str, names: Sequence[str], now: datetime) -> tuple[bytes, bytes]:
