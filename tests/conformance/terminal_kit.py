@@ -33,7 +33,11 @@ FIRST = {
 
 @asynccontextmanager
 async def visiting(
-    terminal: TinyTerminal, user: tuple[str, str] | None = None, *, patience: Patience = PATIENCE
+    terminal: TinyTerminal,
+    user: tuple[str, str] | None = None,
+    *,
+    patience: Patience = PATIENCE,
+    certain: bool = True,
 ) -> AsyncIterator[Visit]:
     post = Post("127.0.0.1", 0)
     async with terminal:
@@ -45,6 +49,7 @@ async def visiting(
             cause=terminal.happens,
             patience=patience,
             user=user,
+            certain=certain,
         )
         await post.close()
 

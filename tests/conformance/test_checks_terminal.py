@@ -12,11 +12,12 @@ from gatepost.conformance.checks_terminal import RULES, examine
 from gatepost.conformance.post import Post
 from gatepost.conformance.raw_http import Target
 from gatepost.conformance.rules import Result, Verdict
+from gatepost.conformance.runner import Report
 from gatepost.conformance.visit import Visit
 
 
-def unkept(results: tuple[Result, ...]) -> dict[str, str]:
-    return {result.id: str(result.finding.why) for result in results if result.finding.verdict != "pass"}
+def unkept(results: tuple[Result, ...]) -> dict[str, Verdict]:
+    return {result.id: result.finding.verdict for result in results if result.finding.verdict != "pass"}
 
 
 @pytest.mark.parametrize("user", [None, ACCOUNT])
@@ -25,8 +26,11 @@ async def test_a_terminal_that_keeps_the_contract_passes_every_rule(user: tuple[
     terminal.subscription = dict(BEFORE)
     async with visiting(terminal, user, patience=PATIENT) as visit:
         results = await examine(visit)
-    assert unkept(results) == {}
+    assert unkept(results) == {"encryption": Verdict.NOT_TRIED} | (
+        {} if user else {"login": Verdict.NOT_TRIED}
+    )
     assert len(results) == len(RULES)
+    assert Report("terminal", "", results).ok
     assert terminal.subscription == BEFORE
 
 
@@ -53,9 +57,11 @@ async def test_a_terminal_that_is_not_there_fails_without_waiting_for_events() -
     results = await examine(visit)
     await post.close()
     assert asked == []
-    assert {result.finding.verdict for result in results if result.id.startswith("subscription")} == {
-        Verdict.FAIL
-    }
+    verdicts = {result.id: result.finding.verdict for result in results}
+    assert verdicts["subscription-read"] is Verdict.FAIL
+    assert set(verdicts.values()) <= {Verdict.FAIL, Verdict.WARNING, Verdict.NOT_TRIED}
+    assert verdicts["delivered"] is Verdict.NOT_TRIED
+    assert not Report("terminal", "", results).ok
 
 
 # -- what was found is restored
@@ -107,5 +113,51 @@ async def test_a_subscription_that_cannot_be_read_is_not_changed() -> None:
             visit, rules=[BY_ID["subscription-set"], BY_ID["delivered"], BY_ID["restored"]]
         )
     assert terminal.subscription == BEFORE
-    assert [result.finding.verdict for result in results] == [Verdict.FAIL, Verdict.FAIL, Verdict.PASS]
+    assert {result.finding.verdict for result in results} == {Verdict.NOT_TRIED}
     assert all("cannot be read" in result.finding.why.en for result in results[:2])
+
+
+# -- what was not exercised is not tried
+
+PUSHED = tuple(
+    rule
+    for rule in RULES
+    if rule.id in rules_of(terminal_pushes) | rules_of(terminal_resending) and rule.id != "switched-off"
+)
+
+
+async def test_of_a_terminal_that_pushes_nothing_no_rule_about_pushes_passes() -> None:
+    terminal = Silent()
+    terminal.subscription = dict(BEFORE)
+    async with visiting(terminal, patience=PATIENCE) as visit:
+        results = await examine(visit, rules=PUSHED)
+    verdicts = {result.id: result.finding.verdict for result in results}
+    # That events happened is known here, so these two saw that they were not pushed.
+    assert {id for id, verdict in verdicts.items() if verdict is Verdict.FAIL} == {"delivered", "outage"}
+    assert set(verdicts.values()) == {Verdict.FAIL, Verdict.NOT_TRIED}
+
+
+async def test_of_a_terminal_that_nobody_passed_nothing_about_pushes_is_tried() -> None:
+    terminal = TinyTerminal()
+    terminal.subscription = dict(BEFORE)
+
+    async def nobody(count: int) -> None:
+        pass
+
+    async with visiting(terminal, patience=PATIENCE, certain=False) as visit:
+        visit._cause = nobody
+        results = await examine(visit, rules=(*PUSHED, BY_ID["switched-off"]))
+    assert {result.finding.verdict for result in results} == {Verdict.NOT_TRIED}
+    assert "--cause" in results[0].finding.why.en
+    assert not Report("terminal", "", results).ok
+
+
+async def test_without_its_account_a_terminal_is_not_tried_and_the_option_is_named() -> None:
+    terminal = TinyTerminal(ACCOUNT)
+    terminal.subscription = dict(BEFORE)
+    async with visiting(terminal) as visit:
+        results = await examine(visit)
+    tried = {result.id for result in results if result.finding.verdict is not Verdict.NOT_TRIED}
+    assert tried <= {"heartbeat", "unknown-path", "reply-headers"}
+    assert "--user" in {result.id: result for result in results}["subscription-read"].finding.why.en
+    assert terminal.subscription == BEFORE

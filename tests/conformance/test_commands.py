@@ -75,7 +75,8 @@ def test_gatepost_itself_keeps_every_rule_for_receivers(tmp_path: Path) -> None:
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert [item["id"] for item in report["results"] if item["verdict"] != "pass"] == []
+    unkept = {item["id"]: item["verdict"] for item in report["results"] if item["verdict"] != "pass"}
+    assert unkept == {"encryption": "not tried"}
     assert len(report["results"]) > 30
     assert ElementTree.parse(tmp_path / "r.xml").getroot()[0].get("failures") == "0"  # noqa: S314 (it is ours)
 
@@ -115,7 +116,10 @@ def test_gatepost_itself_keeps_every_rule_for_terminals(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
     unkept = {item["id"]: item["why"] for item in report["results"] if item["verdict"] != "pass"}
     # The page promises no order, and what an outage has kept may overtake what was tried last before it came back.
-    assert unkept.keys() <= {"order"}, unkept
+    # The events of this test have no image, and the service here needs no account and speaks http.
+    untried = {item["id"] for item in report["results"] if item["verdict"] == "not tried"}
+    assert untried == {"encryption", "login", "push-image"}
+    assert unkept.keys() - untried <= {"order"}, unkept
     assert status["subscription"] == {"event_dest": "http://192.0.2.1/Record", "enabled": False}
     # The last one may have found the subscription restored already: disabled, so it waits.
     assert status["delivered"] + status["pending"] == status["accepted"] > 5

@@ -28,6 +28,10 @@ def test_a_rules_docstring_says_when_it_passes_and_when_it_does_not(rule: Rule[A
     assert {"Fail:", "Warning:"} & set(words)
 
 
+def test_what_nothing_can_be_said_without_is_a_core_rule() -> None:
+    assert {rule.id for rule in ALL if rule.core} == {"record", "alarm", "delivered", "resent-after-refusal"}
+
+
 @pytest.mark.parametrize("rules", [checks_receiver.RULES, checks_terminal.RULES])
 def test_no_two_rules_of_a_subject_have_one_name(rules: tuple[Rule[Any], ...]) -> None:
     assert len({rule.id for rule in rules}) == len(rules)

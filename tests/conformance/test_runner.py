@@ -1,6 +1,6 @@
 from itertools import count
 
-from gatepost.conformance.rules import Exchange, Finding, Verdict, Words, passed, rule, warned
+from gatepost.conformance.rules import Exchange, Finding, NotTried, Verdict, Words, passed, rule, warned
 from gatepost.conformance.runner import Report, run
 
 
@@ -57,7 +57,33 @@ async def test_a_report_is_good_with_warnings_and_not_with_failures() -> None:
     assert Report("receiver", "u", await run([kept, warns], Subject())).ok
     report = Report("receiver", "u", await run([kept, dies], Subject()))
     assert not report.ok
-    assert [report.count(verdict) for verdict in Verdict] == [1, 0, 1]
+    assert [report.count(verdict) for verdict in Verdict] == [1, 0, 1, 0]
+
+
+@rule("shut", en="shut", zh="关闭", source="page", text="text")
+async def shut(subject: Subject) -> Finding:
+    """Has nothing to look at."""
+    raise NotTried("nobody came; send somebody", "没有人来")
+
+
+@rule("heart", en="heart", zh="核心", source="page", text="text", core=True)
+async def heart(subject: Subject) -> Finding:
+    """Has nothing to look at, and nothing counts without it."""
+    raise NotTried("nobody came; send somebody", "没有人来")
+
+
+async def test_a_rule_that_was_not_exercised_is_not_tried_with_the_reason() -> None:
+    (result,) = await run([shut], Subject())
+    assert result.finding == Finding(Verdict.NOT_TRIED, Words("nobody came; send somebody", "没有人来"))
+
+
+async def test_a_report_is_good_without_a_rule_that_was_not_tried_unless_it_is_a_core_rule() -> None:
+    assert Report("receiver", "u", await run([kept, shut], Subject())).ok
+    assert not Report("receiver", "u", await run([kept, heart], Subject())).ok
+
+
+async def test_a_report_of_a_run_that_tried_nothing_is_not_good() -> None:
+    assert not Report("receiver", "u", await run([shut], Subject())).ok
 
 
 def test_a_rule_knows_its_words_and_its_docstring() -> None:

@@ -1,7 +1,7 @@
 """``gatepost check receiver`` and ``gatepost check terminal``: hold the other end against the contract.
 
-Rules: the table goes to standard output, progress to standard error; exit code 0 if no rule is broken, 1 if one is,
-2 for a wrong call.
+Rules: the table goes to standard output, progress to standard error; exit code 0 if no rule is broken and the core
+rules were tried, 1 otherwise, 2 for a wrong call.
 """
 
 import asyncio
@@ -177,7 +177,13 @@ def terminal(
         try:
             dest = event_dest or f"http://{reachable(host, target.host)}:{post.port}/Record"
             visit = Visit(
-                target, post, event_dest=dest, cause=causing(cause, waits), patience=waits, user=account
+                target,
+                post,
+                event_dest=dest,
+                cause=causing(cause, waits),
+                patience=waits,
+                user=account,
+                certain=cause is not None,
             )
             return await examine(visit, rules=rules, told=progress)
         finally:
@@ -247,7 +253,7 @@ def progress(result: Result) -> None:
 
 
 def finish(report: Report, *, json: Path | None, junit: Path | None, verbose: bool) -> None:
-    """Write and print what came of it; exit 1 if a rule is broken."""
+    """Write and print what came of it; exit 1 if a rule is broken or the core rules were not tried."""
     if json is not None:
         json.write_bytes(as_json(report))
     if junit is not None:

@@ -4,6 +4,8 @@ Rules:
 
 - It needs nothing but the URL. Every push is an event that the page allows, unless the rule is about one that is not.
 - A push has a connection of its own, unless the rule is about connections.
+- A receiver that takes pushes only at a terminal's own address (HTTP 403 that says so in the page's JSON) refuses the
+  sender, not the event: whatever was to be seen is then not tried, see :func:`wants_address`.
 - What a reply means is read here, by the page alone: HTTP 200 and a JSON object whose ``code`` is the integer 200.
 
 Flow: a rule asks for pushes → :class:`Connection` → :func:`acknowledged` → the rule's finding.
@@ -28,7 +30,7 @@ from gatepost.conformance.raw_http import (
     show,
     shown,
 )
-from gatepost.conformance.rules import Exchange, Finding, Words, failed, passed
+from gatepost.conformance.rules import Exchange, Finding, NotTried, Words, failed, passed
 from gatepost.conformance.samples import Samples, write
 
 __all__ = ["JSON", "Limits", "Probe", "acknowledged", "all_taken", "reply_of", "why_not"]
@@ -90,9 +92,15 @@ class Probe:
         return answer
 
     def note(self, sent: bytes, answer: Answer, *, remark: str = "") -> None:
-        """Remember an exchange for the report."""
+        """Remember an exchange for the report. Raises NotTried if the answer refuses the sender."""
         text = show(sent)
         self._exchanges.append(Exchange(f"({remark})\n{text}" if remark else text, shown(answer)))
+        if (said := wants_address(answer)) is not None:
+            raise NotTried(
+                f"the receiver takes pushes only at a terminal's own address (HTTP 403: {said}); "
+                "give the address with the token that it shows for a terminal",
+                f"该接收端只接受发往终端专属地址的推送（HTTP 403：{said}）；请给出接收端为某台终端显示的带令牌的地址",
+            )
 
     def collect(self) -> tuple[Exchange, ...]:
         """Answer what was noted since the last time, shortened."""
@@ -132,6 +140,22 @@ def acknowledged(answer: Answer) -> bool:
         and type(reply.get("code")) is int
         and reply["code"] == 200
     )
+
+
+def wants_address(answer: Answer) -> str | None:
+    """Return the message of a refusal that is about who pushes: a missing token, or a terminal that is unknown.
+
+    Receivers may give every terminal an address of its own with a token in it (``event_dest`` is theirs to choose).
+    """
+    reply = reply_of(answer)
+    if reply is None or isinstance(answer, Nothing) or answer.status != 403:
+        return None
+    message = str(reply.get("message", ""))
+    known = type(reply.get("code")) is int and any(word in message.lower() for word in _SENDER)
+    return message[:120] if known else None
+
+
+_SENDER = ("token", "terminal", "令牌", "终端")
 
 
 def why_not(answer: Answer) -> Words:

@@ -34,6 +34,7 @@ _TABLE = "code int Y 返回码，200表示成功；其它表示失败；message 
     zh="识别通行事件得到确认",
     source=PAGE_PUSH,
     text="type int Y 事件类型：0，表示识别通行事件",
+    core=True,
 )
 async def record(probe: Probe) -> Finding:
     """Pushes the page's record, with a new `uuid` and today's time. Pass: HTTP 200 and `code` 200. Fail:
@@ -49,6 +50,7 @@ async def record(probe: Probe) -> Finding:
     zh="设备告警事件得到确认",
     source=PAGE_PUSH,
     text="type int Y 事件类型：1，表示设备告警事件",
+    core=True,
 )
 async def alarm(probe: Probe) -> Finding:
     """Pushes an alarm (`status` 1) and, with the same `trace_id`, that clearing it failed (2) and
@@ -207,7 +209,8 @@ async def content_type(probe: Probe) -> Finding:
 async def no_login(probe: Probe) -> Finding:
     """Pushes a record without any credentials. Pass: the receiver does not ask for any. Fail: HTTP 401,
     403 or 407, or a redirection (to a page for logging in): a terminal has no credentials for a
-    receiver, and follows no redirection.
+    receiver, and follows no redirection. Not tried: HTTP 403 in the page's JSON that asks for the
+    terminal's own address, which is no login.
     """
     answer = await probe.push(probe.samples.record())
     if isinstance(answer, Nothing):

@@ -13,7 +13,18 @@ from gatepost.conformance.raw_http import (
     handshake,
     request,
 )
-from gatepost.conformance.rules import PAGE_PUSH, PAGE_SET, Finding, Rule, Words, failed, passed, rule, warned
+from gatepost.conformance.rules import (
+    PAGE_PUSH,
+    PAGE_SET,
+    Finding,
+    NotTried,
+    Rule,
+    Words,
+    failed,
+    passed,
+    rule,
+    warned,
+)
 from gatepost.conformance.samples import write
 
 __all__ = [
@@ -229,10 +240,11 @@ async def many_at_once(probe: Probe) -> Finding:
             answer = unconnected(error)
         except asyncio.BrokenBarrierError:
             answer = Nothing("another connection could not be opened")
-        probe.note(head + body, answer)
         return answer
 
     answers = await asyncio.gather(*(one(body) for body in bodies))
+    for event, answer in zip(bodies, answers, strict=True):
+        probe.note(event, answer)
     later = [answer for answer in answers if isinstance(answer, Response) and answer.status in (429, 503)]
     rest = [(f"push {index}", answer) for index, answer in enumerate(answers) if answer not in later]
     finding = all_taken(rest, what=Words("pushes at once", "并发推送"))
@@ -323,14 +335,17 @@ async def cut_off(probe: Probe) -> Finding:
 )
 async def encryption(probe: Probe) -> Finding:
     """With an https URL, connects as a client that checks certificates (`--ca-file` for an authority of
-    your own). Pass: TLS 1.2 or 1.3 and a certificate that is valid for this name now; or the URL is
-    http on this machine itself. Warning: the certificate is self-signed, from an unknown authority or
+    your own). Pass: TLS 1.2 or 1.3 and a certificate that is valid for this name now. Not tried: the
+    URL is http on this machine itself. Warning: the certificate is self-signed, from an unknown authority or
     for another name, so that terminals must be told to trust it; or portraits travel unencrypted. Fail:
     no TLS connection comes about, or the certificate has expired.
     """
     if not probe.target.tls:
         if probe.target.host in ("127.0.0.1", "::1", "localhost"):
-            return passed("http, and it does not leave this machine", "http，且不离开本机")
+            raise NotTried(
+                "the URL is http on this machine: there is no certificate to look at; give the https URL",
+                "该地址为本机 http，没有可检查的证书；请给出 https 地址",
+            )
         return warned("http: names and portraits travel unencrypted", "http：姓名与人脸图片以明文传输")
     outcome = await handshake(probe.target, ca_file=probe.ca_file, timeout_s=probe.limits.timeout_s)
     if isinstance(outcome, str):

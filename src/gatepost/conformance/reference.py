@@ -20,17 +20,19 @@ _TOP = {
 
 `gatepost check receiver URL` and `gatepost check terminal URL --listen HOST:PORT` hold the other end against the
 protocol page, rule by rule. *Fail* means that events are lost, or pushed for ever, or that the page is broken in so
-many words; *warning* means that no event is lost, and says what it costs. The exit code is 0 if nothing fails, 1
-otherwise. Both take `--json FILE`, `--junit FILE`, `--only RULE` and `--verbose`.
+many words; *warning* means that no event is lost, and says what it costs; *not tried* means that there was nothing to
+look at, and says what to do so that there is. The exit code is 0 if nothing fails and the rules marked *core* were
+tried, 1 otherwise. Both take `--json FILE`, `--junit FILE`, `--only RULE` and `--verbose`.
 """,
     "zh": """# 一致性规则
 
 <!-- 由 `python -m gatepost.conformance.reference zh` 生成；请修改规则的文档字符串，不要直接修改本页。 -->
 
 `gatepost check receiver URL` 与 `gatepost check terminal URL --listen HOST:PORT` 按协议文档逐条检查对端。
-“未通过”表示会丢失事件、无限重推，或明确违反文档；“警告”表示不会丢失事件，并说明其代价。
-没有“未通过”时退出码为 0，否则为 1。两者均支持 `--json FILE`、`--junit FILE`、`--only RULE` 与 `--verbose`。
-每条规则的做法与判定标准以英文给出。
+“未通过”表示会丢失事件、无限重推，或明确违反文档；“警告”表示不会丢失事件，并说明其代价；
+“未检查”表示缺少检查所需的条件，并说明如何满足。
+没有“未通过”且标有“核心”的规则均已检查时退出码为 0，否则为 1。两者均支持 `--json FILE`、`--junit FILE`、
+`--only RULE` 与 `--verbose`。每条规则的做法与判定标准以英文给出。
 """,
 }
 
@@ -66,8 +68,9 @@ def page(lang: str) -> str:
 
 def _rules(rules: Sequence[Rule[Any]], lang: str) -> list[str]:
     rests = "依据" if lang == "zh" else "Rests on"
+    core = {True: "（核心）" if lang == "zh" else " (core)", False: ""}
     return [
-        f"### `{rule.id}`\n\n**{getattr(rule.title, lang)}**\n\n"
+        f"### `{rule.id}`\n\n**{getattr(rule.title, lang)}**{core[rule.core]}\n\n"
         f"{rests}: {rule.passage.source}: “{rule.passage.text}”\n\n{rule.doc}\n"
         for rule in rules
     ]

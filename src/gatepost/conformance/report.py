@@ -1,8 +1,8 @@
 """What came of a check: a table for people, JSON and JUnit XML for programs.
 
-JSON: ``{"subject", "url", "pass", "warning", "fail", "results": [{"id", "title", "title_zh", "source",
+JSON: ``{"subject", "url", "pass", "warning", "fail", "not tried", "results": [{"id", "title", "title_zh", "source",
 "passage", "verdict", "why", "why_zh", "seconds", "exchanges": [{"sent", "received"}]}]}``. JUnit XML: a test
-case a rule, a warning being one that passes and says so in its output.
+case a rule, a warning being one that passes and says so in its output, and one that was not tried being skipped.
 """
 
 import re
@@ -19,7 +19,7 @@ from gatepost.conformance.runner import Report
 
 __all__ = ["as_json", "as_junit", "as_table", "line"]
 
-_COLOURS = {Verdict.PASS: "green", Verdict.WARNING: "yellow", Verdict.FAIL: "red"}
+_COLOURS = {Verdict.PASS: "green", Verdict.WARNING: "yellow", Verdict.FAIL: "red", Verdict.NOT_TRIED: "cyan"}
 
 # Characters that XML 1.0 cannot carry at all (section 2.2), in replies of receivers that send anything.
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -44,9 +44,17 @@ def as_table(report: Report, *, verbose: bool = False) -> Group:
 
 def line(report: Report) -> str:
     """Answer the verdict on the whole, in a line."""
-    passes, warnings, fails = (report.count(verdict) for verdict in Verdict)
-    return t(
-        f"{passes} pass, {warnings} warning, {fails} fail", f"通过 {passes}，警告 {warnings}，未通过 {fails}"
+    passes, warnings, fails, untried = (report.count(verdict) for verdict in Verdict)
+    text = t(
+        f"{passes} pass, {warnings} warning, {fails} fail, {untried} not tried",
+        f"通过 {passes}，警告 {warnings}，未通过 {fails}，未检查 {untried}",
+    )
+    if fails or report.ok:
+        return text
+    missing = ", ".join(result.id for result in report.untried_core or report.results)
+    return text + t(
+        f": no verdict, because what counts most was not tried ({missing})",
+        f"：关键规则未检查（{missing}），无法得出结论",
     )
 
 
@@ -100,7 +108,7 @@ def as_junit(report: Report) -> bytes:
         tests=str(len(report.results)),
         failures=str(report.count(Verdict.FAIL)),
         errors="0",
-        skipped="0",
+        skipped=str(report.count(Verdict.NOT_TRIED)),
         time=f"{sum(result.seconds for result in report.results):.3f}",
     )
     for result in report.results:
@@ -116,6 +124,8 @@ def as_junit(report: Report) -> bytes:
         why = _xml(result.finding.why.en)
         if result.finding.verdict is Verdict.FAIL:
             ElementTree.SubElement(case, "failure", message=why).text = about
+        elif result.finding.verdict is Verdict.NOT_TRIED:
+            ElementTree.SubElement(case, "skipped", message=why)
         else:
             ElementTree.SubElement(case, "system-out").text = f"{result.finding.verdict}: {why}\n{about}"
     root = ElementTree.Element("testsuites")

@@ -5,6 +5,8 @@ Rules:
 - A rule is one function. Its docstring says what is done and what each verdict means; the reference page is made of it.
 - A rule names the passage that it rests on. Where the page is silent, the passage is the HTTP standard or what is known
   of the fleet, and then breaking it is a warning unless events would be lost.
+- A rule that had nothing to look at says so: ``NOT_TRIED`` is neither kept nor broken. A ``core`` rule that was not
+  tried leaves the whole check without a verdict, see ``runner.Report.ok``.
 - A finding is in both languages, and shows what was sent and what came back, without portraits.
 
 Flow: ``@rule(…)`` on a function → :class:`Rule` → ``runner`` → :class:`Result`.
@@ -54,6 +56,7 @@ class Verdict(StrEnum):
     PASS = "pass"  # noqa: S105 (a verdict)
     WARNING = "warning"
     FAIL = "fail"
+    NOT_TRIED = "not tried"
 
     @property
     def words(self) -> Words:
@@ -64,6 +67,7 @@ _VERDICTS = {
     Verdict.PASS: Words("pass", "通过"),
     Verdict.WARNING: Words("warning", "警告"),
     Verdict.FAIL: Words("fail", "未通过"),
+    Verdict.NOT_TRIED: Words("not tried", "未检查"),
 }
 
 
@@ -97,7 +101,7 @@ def failed(en: str, zh: str) -> Finding:
 
 
 class NotTried(GatepostError):
-    """A rule could not be tried, and why: it counts as broken."""
+    """A rule could not be tried, and why. The sentence says what to do so that it can be."""
 
     def __init__(self, en: str, zh: str) -> None:
         super().__init__(en)
@@ -125,6 +129,8 @@ class Rule(Struct, Generic[Subject], frozen=True):
     title: Words
     passage: Passage
     check: Callable[[Subject], Awaitable[Finding]]
+    core: bool = False
+    """A check in which this rule was not tried proves nothing."""
 
     @property
     def doc(self) -> str:
@@ -140,18 +146,19 @@ class Result(Struct, frozen=True):
     finding: Finding
     exchanges: tuple[Exchange, ...]
     seconds: float
+    core: bool = False
 
 
 def rule(
-    id: str, *, en: str, zh: str, source: str, text: str
+    id: str, *, en: str, zh: str, source: str, text: str, core: bool = False
 ) -> Callable[[Callable[[Subject], Awaitable[Finding]]], Rule[Subject]]:
     """Make a :class:`Rule` of a function.
 
     ``id`` is for scripts and never changes; ``en`` and ``zh`` say the rule in a sentence; ``source`` and ``text`` are
-    the passage.
+    the passage. ``core`` marks a rule without which a check proves nothing.
     """
 
     def made(check: Callable[[Subject], Awaitable[Finding]]) -> Rule[Subject]:
-        return Rule(id, Words(en, zh), Passage(source, text), check)
+        return Rule(id, Words(en, zh), Passage(source, text), check, core)
 
     return made

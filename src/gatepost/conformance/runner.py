@@ -3,7 +3,7 @@
 Rules:
 
 - A rule that stumbles over the subject in a way nobody foresaw is a failure of that rule, said as such; the others run.
-- What was found is complete: every rule that was to run has a result.
+- What was found is complete: every rule that was to run has a result. One that could not be tried is ``NOT_TRIED``.
 
 Flow: rules → ``run`` → :class:`Report` → ``report``.
 """
@@ -43,8 +43,22 @@ class Report(Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        """Whether no rule is broken. Warnings do not count."""
-        return self.count(Verdict.FAIL) == 0
+        """Whether no rule is broken, and enough was tried to say so.
+
+        Warnings do not count. A core rule that was not tried does, and so does a run in which nothing was.
+        """
+        return (
+            self.count(Verdict.FAIL) == 0
+            and self.count(Verdict.NOT_TRIED) < len(self.results)
+            and not self.untried_core
+        )
+
+    @property
+    def untried_core(self) -> tuple[Result, ...]:
+        """Core rules that were to be tried and were not."""
+        return tuple(
+            result for result in self.results if result.core and result.finding.verdict is Verdict.NOT_TRIED
+        )
 
 
 async def run(
@@ -61,7 +75,13 @@ async def run(
         subject.collect()
         finding = await _tried(rule, subject)
         result = Result(
-            rule.id, rule.title, rule.passage, finding, subject.collect(), round(clock() - started, 3)
+            rule.id,
+            rule.title,
+            rule.passage,
+            finding,
+            subject.collect(),
+            round(clock() - started, 3),
+            rule.core,
         )
         told(result)
         results.append(result)
@@ -72,7 +92,7 @@ async def _tried(rule: Rule[Examined], subject: Examined) -> Finding:
     try:
         return await rule.check(subject)
     except NotTried as error:
-        return Finding(Verdict.FAIL, error.words)
+        return Finding(Verdict.NOT_TRIED, error.words)
     except Exception as error:
         # A peer may do anything; a check that dies of it would hide what the other rules find.
         what = f"{type(error).__name__}: {error}"

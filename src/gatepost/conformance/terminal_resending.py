@@ -6,7 +6,17 @@ from itertools import pairwise
 from typing import Any
 
 from gatepost.conformance.post import Disobedience
-from gatepost.conformance.rules import PAGE_PUSH, PAGE_SET, PAGE_TOP, Finding, failed, passed, rule, warned
+from gatepost.conformance.rules import (
+    PAGE_PUSH,
+    PAGE_SET,
+    PAGE_TOP,
+    Finding,
+    NotTried,
+    failed,
+    passed,
+    rule,
+    warned,
+)
 from gatepost.conformance.terminal_pushes import seen
 from gatepost.conformance.visit import Visit, code_of
 
@@ -32,6 +42,7 @@ _CACHED = "当接收服务器断开，网络异常或者没收到请求应答，
     zh="被拒绝的事件会重新推送",
     source=PAGE_PUSH,
     text="code：200表示成功；其它表示失败",
+    core=True,
 )
 async def resent_after_refusal(visit: Visit) -> Finding:
     """Answers the first push of an event with HTTP 200 and `code` 500. Pass: it is pushed again, and then
@@ -106,7 +117,8 @@ async def resent_after_reset(visit: Visit) -> Finding:
 )
 async def outage(visit: Visit) -> Finding:
     """Stops listening for the time of `--outage`, causes three events meanwhile, comes back on the same
-    address, and waits until the cache is drained. Pass: all three arrive. Fail: fewer do.
+    address, and waits until the cache is drained. Pass: all three arrive. Fail: fewer do. Not tried:
+    none does, and nobody is known to have passed the terminal.
     """
     count, patience = visit.patience.outage_events, visit.patience
     await visit.ready()
@@ -122,6 +134,8 @@ async def outage(visit: Visit) -> Finding:
     await visit.post.wait(lambda: len(visit.post.names() - before) >= count, timeout_s=ends)
     await visit.post.quiet(patience.quiet_s, timeout_s=ends)
     arrived = len(visit.post.names() - before)
+    if not arrived and not visit.certain:
+        raise visit.none_came(ends)
     if arrived < count:
         return failed(
             f"{arrived} of {count} arrived within {ends:g} s after {patience.outage_s:g} s of outage",
@@ -142,7 +156,8 @@ async def outage(visit: Visit) -> Finding:
 )
 async def switched_off(visit: Visit) -> Finding:
     """Sets `enabled` to false, causes an event, waits (`--quiet`), and enables again. Pass: nothing was
-    pushed meanwhile. Fail: something was; it is then not known to whom faces go.
+    pushed meanwhile. Fail: something was; it is then not known to whom faces go. Not tried: it is not
+    known that an event happened meanwhile (without `--cause`, and none came after enabling either).
     """
     answer = await visit.subscribe(enabled=False)
     if code_of(answer) != 200:
@@ -157,6 +172,10 @@ async def switched_off(visit: Visit) -> Finding:
         await visit.subscribe()
     if pushed:
         return failed(f"{pushed} pushed while disabled", f"关闭期间推送了 {pushed} 条")
+    if not visit.certain and not await visit.post.wait(
+        lambda: len(visit.post.arrived) > before, timeout_s=visit.patience.event_s
+    ):
+        raise visit.none_came(visit.patience.event_s)
     return passed("nothing was pushed", "未推送")
 
 
@@ -169,8 +188,8 @@ async def switched_off(visit: Visit) -> Finding:
 )
 async def same_again(visit: Visit) -> Finding:
     """Compares every push with the earlier ones of the same `uuid`, or `trace_id` and `status`. Pass: the
-    bodies are the same; and something was pushed twice. Warning: nothing was pushed twice, so it could
-    not be seen. Fail: they differ: a receiver would store the event twice, or the wrong one.
+    bodies are the same; and something was pushed twice. Fail: they differ: a receiver would store the
+    event twice, or the wrong one. Not tried: nothing was pushed twice.
     """
     first: dict[str, Any] = {}
     again = 0
@@ -181,7 +200,10 @@ async def same_again(visit: Visit) -> Finding:
                 return failed(f"{push.name}: the bodies differ", f"{push.name}：两次内容不同")
         first.setdefault(push.name, push.event)
     if not again:
-        return warned("nothing was pushed twice", "没有重复推送，无法比较")
+        raise NotTried(
+            "nothing was pushed twice; run the rule resent-after-refusal before it",
+            "没有重复推送，无法比较；请先运行规则 resent-after-refusal",
+        )
     return passed(f"{again} repetitions, each the same", f"重复 {again} 次，内容均相同")
 
 
@@ -194,7 +216,7 @@ async def same_again(visit: Visit) -> Finding:
 )
 async def duplicates(visit: Visit) -> Finding:
     """Counts pushes of events that had been acknowledged before. Pass: none. Warning: some; a receiver has
-    to recognise them, and each costs a portrait's transfer.
+    to recognise them, and each costs a portrait's transfer. Not tried: no event was acknowledged.
     """
     done: set[str] = set()
     again: Counter[str] = Counter()
@@ -208,6 +230,8 @@ async def duplicates(visit: Visit) -> Finding:
             f"{again.total()} pushes of {len(again)} events",
             f"{len(again)} 条事件重复推送 {again.total()} 次",
         )
+    if not done:
+        raise NotTried("no event was acknowledged", "没有事件得到确认")
     return passed(f"none among {len(done)} events", f"{len(done)} 条事件均无重复")
 
 
@@ -221,7 +245,8 @@ async def duplicates(visit: Visit) -> Finding:
 async def order(visit: Visit) -> Finding:
     """Compares the times of records in the order of arrival, leaving out those that this check disturbed.
     Pass: no record is older than the one before. Warning: some are: the page does not promise an order,
-    and whoever watches live sees an old face after a new one.
+    and whoever watches live sees an old face after a new one. Not tried: fewer than two records with a
+    time came undisturbed.
     """
     disturbed = {push.name for push in visit.post.arrived if push.answered != "ok"}
     times: list[float] = []
@@ -237,5 +262,10 @@ async def order(visit: Visit) -> Finding:
         return warned(
             f"{late} of {len(times)} came after a newer one",
             f"{len(times)} 条中有 {late} 条晚于更新的事件到达",
+        )
+    if len(times) < 2:
+        raise NotTried(
+            f"{len(times)} undisturbed records with a time came; two are needed to compare",
+            f"未受干扰且带时间的记录只有 {len(times)} 条；至少需要两条才能比较",
         )
     return passed(f"{len(times)} records in order", f"{len(times)} 条记录顺序一致")

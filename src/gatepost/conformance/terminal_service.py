@@ -3,8 +3,18 @@
 from typing import Any
 
 from gatepost.conformance.probe import reply_of
-from gatepost.conformance.raw_http import Answer, Nothing, handshake
-from gatepost.conformance.rules import GUIDE, PAGE_GET, PAGE_SET, Finding, failed, passed, rule, warned
+from gatepost.conformance.raw_http import Nothing, Response, handshake
+from gatepost.conformance.rules import (
+    GUIDE,
+    PAGE_GET,
+    PAGE_SET,
+    Finding,
+    NotTried,
+    failed,
+    passed,
+    rule,
+    warned,
+)
 from gatepost.conformance.visit import SUBSCRIBE, Visit, code_of, said
 
 __all__ = [
@@ -34,8 +44,10 @@ LONGEST = 1024
 )
 async def subscription_read(visit: Visit) -> Finding:
     """Asks for the subscription. Pass: `{"code": 200, "msg": …, "data": …}`, where `data` is null or has
-    `event_dest` (string) and `enabled` (boolean). Warning: `msg` is not "OK". Fail: anything else.
+    `event_dest` (string) and `enabled` (boolean). Warning: `msg` is not "OK". Fail: anything else. Not
+    tried: it asks for an account and none was given.
     """
+    visit.needs_account()
     answer = await visit.ask("GET", SUBSCRIBE)
     reply = reply_of(answer)
     broken = _envelope(reply)
@@ -106,13 +118,16 @@ async def subscription_long(visit: Visit) -> Finding:
 )
 async def subscription_invalid(visit: Visit) -> Finding:
     """Posts what is no JSON, a list, an `event_dest` that is a number, that is no http address, or that
-    has 1,025 characters, and an `enabled` that is a string; then what lacks one of the two. Pass: each
-    is answered with a `code` other than 200, and the subscription stays. Warning: what lacks a field is
-    taken (the page does not say that they are required). Fail: another is taken or changes the
-    subscription, or there is no reply.
+    has 1,025 characters, and an `enabled` that is a string; then what lacks one of the two. Not tried:
+    a valid subscription is refused already. Pass: each is answered with a `code` other than 200, and
+    the subscription stays. Warning: what lacks a field is taken (the page does not say that they are
+    required). Fail: another is taken or changes the subscription, or there is no reply.
     """
     if code_of(await visit.subscribe()) != 200:
-        return failed("the valid one is refused already", "有效配置已被拒绝")
+        raise NotTried(
+            "a valid subscription is refused already; see the rule subscription-set",
+            "有效配置已被拒绝；请先查看规则 subscription-set",
+        )
     good = visit.event_dest
     wrong: dict[str, Any] = {
         "no JSON": b"event_dest=http",
@@ -160,13 +175,15 @@ async def authentication(visit: Visit) -> Finding:
     """Asks for the subscription without an account, with a wrong password, and (with `--user`) with the
     right one. Pass: only the last is answered; or the service is on this machine and needs no account.
     Warning: it needs none and is not: whoever reaches it can send the events elsewhere. Fail: the
-    account is refused, or a wrong password is taken where an account is needed.
+    account is refused, or a wrong password is taken where an account is needed. Not tried: an account
+    is needed and none was given.
     """
+    visit.needs_account()
     nobody = code_of(await visit.ask("GET", SUBSCRIBE, headers=()))
     if visit.user is None:
         if nobody != 200:
             return failed(
-                f"code {nobody}: an account is needed, see --user", f"code {nobody}：需要账号，见 --user"
+                f"code {nobody} to whoever asks without an account", f"未提供账号时返回 code {nobody}"
             )
         if visit.target.host in ("127.0.0.1", "::1", "localhost"):
             return passed("no account is needed, on this machine", "本机访问，无需账号")
@@ -195,10 +212,10 @@ async def login(visit: Visit) -> Finding:
     """With `--user`: logs in for a minute, asks for the subscription with the token, and with a token that
     was tampered with. Pass: the token is honoured, the other one is not, and a wrong password gets
     none. Warning: there is no such login (Basic is enough). Fail: the tampered token is honoured, or a
-    wrong password gets a token.
+    wrong password gets a token. Not tried: no account was given.
     """
     if visit.user is None:
-        return passed("no account was given", "未提供账号")
+        raise NotTried("no account was given; see --user", "未提供账号；见 --user")
     name, password = visit.user
     wanted = {"username": name, "password": password, "validTime": 1}
     reply = reply_of(await visit.ask("POST", "/v1/auth/login", wanted, headers=())) or {}
@@ -246,9 +263,12 @@ async def heartbeat(visit: Visit) -> Finding:
 )
 async def unknown_path(visit: Visit) -> Finding:
     """Asks for a path that does not exist. Pass: `code` 404 in the documented shape. Warning: another
-    refusal. Fail: `code` 200.
+    refusal. Fail: `code` 200. Not tried: there is no response.
     """
     answer = await visit.ask("GET", "/v1/no/such/path")
+    if isinstance(answer, Nothing):
+        why = said(answer)
+        raise NotTried(why.en, why.zh)
     code = code_of(answer)
     if code == 200:
         return failed("a path that does not exist is answered with code 200", "不存在的路径返回 code 200")
@@ -268,10 +288,13 @@ async def unknown_path(visit: Visit) -> Finding:
 )
 async def reply_headers(visit: Visit) -> Finding:
     """Looks at the headers of a reply. Pass: `sn`, `model`, `timestamp` and `account` are there. Warning:
-    one is missing.
+    one is missing. Not tried: there is no response.
     """
     answer = await visit.ask("GET", SUBSCRIBE)
-    missing = [name for name in HEADERS if isinstance(answer, Nothing) or not _has(answer, name)]
+    if isinstance(answer, Nothing):
+        why = said(answer)
+        raise NotTried(why.en, why.zh)
+    missing = [name for name in HEADERS if not _has(answer, name)]
     if missing:
         return warned(f"missing: {', '.join(missing)}", f"缺少：{', '.join(missing)}")
     return passed("all four are there", "四项齐全")
@@ -286,12 +309,15 @@ async def reply_headers(visit: Visit) -> Finding:
 )
 async def encryption(visit: Visit) -> Finding:
     """Looks at the URL, and with https at the TLS version and the certificate. Pass: https (a self-signed
-    certificate is what terminals have), or http on this machine. Warning: http: the account travels in
-    the clear. Fail: https was asked for and no TLS connection comes about.
+    certificate is what terminals have). Not tried: http on this machine. Warning: http elsewhere: the
+    account travels in the clear. Fail: https was asked for and no TLS connection comes about.
     """
     if not visit.target.tls:
         if visit.target.host in ("127.0.0.1", "::1", "localhost"):
-            return passed("http, and it does not leave this machine", "http，且不离开本机")
+            raise NotTried(
+                "the URL is http on this machine: there is no encryption to look at; give the https URL",
+                "该地址为本机 http，没有可检查的加密；请给出 https 地址",
+            )
         return warned("http: account and subscription travel unencrypted", "http：账号与配置以明文传输")
     outcome = await handshake(visit.target, timeout_s=visit.patience.reply_s)
     if isinstance(outcome, str):
@@ -312,7 +338,8 @@ async def encryption(visit: Visit) -> Finding:
 async def restored(visit: Visit) -> Finding:
     """Runs last, and also when the check is interrupted: sets what was found at the beginning and reads it
     back. Pass: it is as it was found. Warning: nothing had been configured, which cannot be set:
-    pushing is switched off. Fail: it could not be restored; the finding says what to set by hand.
+    pushing is switched off. Fail: it could not be restored; the finding says what to set by hand. Not
+    tried: nothing was changed.
     """
     return await visit.restore()
 
@@ -337,5 +364,5 @@ def _is_subscription(data: object) -> bool:
     )
 
 
-def _has(answer: Answer, name: str) -> bool:
-    return not isinstance(answer, Nothing) and any(key == name for key, _ in answer.headers)
+def _has(answer: Response, name: str) -> bool:
+    return any(key == name for key, _ in answer.headers)

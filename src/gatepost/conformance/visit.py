@@ -22,7 +22,7 @@ from msgspec import Struct
 from gatepost.conformance.post import Arrived, Disobedience, Post
 from gatepost.conformance.probe import JSON, reply_of, unconnected
 from gatepost.conformance.raw_http import Answer, Connection, Header, Nothing, Target, request, show, shown
-from gatepost.conformance.rules import Exchange, Finding, NotTried, Words, failed, passed, warned
+from gatepost.conformance.rules import Exchange, Finding, NotTried, Verdict, Words, failed, passed, warned
 
 __all__ = ["SUBSCRIBE", "Patience", "Visit", "code_of", "discreet"]
 
@@ -52,7 +52,8 @@ Cause = Callable[[int], Awaitable[None]]
 class Visit:
     """The terminal at ``target``. ``event_dest`` is where it reaches ``post``.
 
-    ``cause`` makes that many events happen, or asks for them; ``user`` is the account and its password.
+    ``cause`` makes that many events happen, or asks for them; ``certain`` says that it makes them: an event that then
+    does not arrive was not pushed. ``user`` is the account and its password.
     """
 
     def __init__(
@@ -64,17 +65,20 @@ class Visit:
         cause: Cause,
         patience: Patience | None = None,
         user: tuple[str, str] | None = None,
+        certain: bool = True,
     ) -> None:
         self.target = target
         self.post = post
         self.event_dest = event_dest
         self.patience = patience or Patience()
         self.user = user
+        self.certain = certain
         self.caused = 0
         self.found: dict[str, Any] | None = None
         """The subscription that was found: ``{"event_dest", "enabled"}``, or ``None`` where there was none."""
         self._cause = cause
         self._remembered = False
+        self._refuses_strangers = False
         self._subscribed = False
         self._restored: Finding | None = None
         self._exchanges: list[Exchange] = []
@@ -119,6 +123,7 @@ class Visit:
         """Read the subscription that is there, to restore it."""
         answer = await self.ask("GET", SUBSCRIBE)
         reply = reply_of(answer)
+        self._refuses_strangers = code_of(answer) == 401
         if reply is None or reply.get("code") != 200 or "data" not in reply:
             return
         data = reply["data"]
@@ -127,9 +132,15 @@ class Visit:
         self.found = data or None
         self._remembered = True
 
+    def needs_account(self) -> None:
+        """Raise NotTried if the terminal asks for an account and none was given."""
+        if self.user is None and self._refuses_strangers:
+            raise NotTried("the terminal asks for an account; give --user", "终端要求账号；请用 --user 给出")
+
     async def subscribe(self, event_dest: str | None = None, *, enabled: bool = True) -> Answer:
         """Point the terminal at the post, or at ``event_dest``. Raises NotTried if that could not be restored."""
         if not self._remembered:
+            self.needs_account()
             raise NotTried(
                 "the subscription that is there cannot be read, so nothing was changed",
                 "无法读取现有的推送配置，因此未做更改",
@@ -138,14 +149,14 @@ class Visit:
         return await self.ask("POST", SUBSCRIBE, value)
 
     async def restore(self) -> Finding:
-        """Restore what was found; the second time, answer what the first time came to."""
+        """Restore what was found; the second time, return what the first time came to."""
         if self._restored is None:
             self._restored = await self._restore()
         return self._restored
 
     async def _restore(self) -> Finding:
         if not self._remembered:
-            return passed("nothing was changed", "未做任何更改")
+            return Finding(Verdict.NOT_TRIED, Words("nothing was changed", "未做任何更改"))
         if self.found is None:
             answer = await self.subscribe(enabled=False)
             if code_of(answer) != 200:
@@ -193,12 +204,17 @@ class Visit:
 
         await self.cause()
         if not await self.post.wait(new, timeout_s=self.patience.event_s):
-            raise self._none()
+            raise self.none_came(self.patience.event_s)
         return next(push for push in self.post.arrived[before:] if push.name not in known)
 
-    def _none(self) -> NotTried:
-        limit = self.patience.event_s
-        return NotTried(f"no event was pushed within {limit:g} s", f"{limit:g} 秒内没有收到事件")
+    def none_came(self, limit: float) -> NotTried:
+        """Return the error for a rule that needed an event and got none within ``limit`` seconds."""
+        if self.certain:
+            return NotTried(f"no event was pushed within {limit:g} s", f"{limit:g} 秒内没有收到事件")
+        return NotTried(
+            f"no event was pushed within {limit:g} s; pass the terminal when asked, or make events with --cause",
+            f"{limit:g} 秒内没有收到事件；请按提示通过终端，或用 --cause 产生事件",
+        )
 
     async def disturbed(self, how: Disobedience) -> Finding:
         """Do this to the first push of a new event, and tell whether the event is pushed again until it is taken."""
@@ -212,7 +228,7 @@ class Visit:
             victim = self.post.victim
             self.post.disobey(None)
         if not arrived or victim is None:
-            raise self._none()
+            raise self.none_came(self.patience.event_s)
 
         def pushes() -> list[Arrived]:
             return [push for push in self.post.arrived if push.name == victim]
