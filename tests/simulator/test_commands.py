@@ -56,6 +56,25 @@ async def test_it_fails_when_something_was_not_acknowledged(listener: Listener) 
     assert "not acknowledged" in out
 
 
+@pytest.mark.parametrize("engine", ["fast", "faithful"])
+async def test_a_run_that_acknowledged_nothing_fails_and_does_not_claim_otherwise(engine: str) -> None:
+    code, out = await simulate(
+        *("--to", "http://127.0.0.1:1/Record", "--terminals", "1", "--engine", engine, "--no-images"),
+        *("--duration", "0.5", "--speed", "80000", "--passages", "3", "--drain", "0"),
+    )
+    assert code == 1, out
+    assert "everything recorded was acknowledged" not in out
+
+
+async def test_a_day_on_which_nothing_happened_fails_and_says_so(listener: Listener) -> None:
+    code, out = await simulate(
+        *("--to", listener.url, "--terminals", "1", "--speed", "80000", "--passages", "1", "--alarms", "0"),
+        *("--hours", "3-3.01", "--no-images"),
+    )
+    assert code == 1, out
+    assert "nothing was sent: no event happened" in out
+
+
 async def test_a_second_interrupt_does_not_wait_for_a_receiver_that_is_silent(listener: Listener) -> None:
     listener.answer = lambda body: b""
     process = await asyncio.create_subprocess_exec(

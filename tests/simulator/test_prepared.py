@@ -1,10 +1,11 @@
 import re
+from datetime import timedelta
 
 import pytest
 
 from gatepost.simulator.people import make_site
 from gatepost.simulator.prepared import ALARM_EVERY, Gallery, Series
-from gatepost.simulator.scenario import Plan, doors
+from gatepost.simulator.scenario import DEFAULT_DAY, Plan, doors
 from gatepost.terminal.push.target import take_apart
 from gatepost.wire import Alarm, Dialect, Record, decode, key
 
@@ -24,6 +25,18 @@ def fleet() -> list[Series]:
 def split(request: bytes) -> tuple[bytes, bytes]:
     head, _, body = request.partition(b"\r\n\r\n")
     return head, body
+
+
+def test_two_days_of_one_seed_have_no_event_in_common() -> None:
+    found = []
+    for day in (DEFAULT_DAY, DEFAULT_DAY + timedelta(days=1)):
+        plan = Plan(seed=4, terminals=3, day=day, images=False, mix={Dialect.V1_3_0: 1})
+        bodies = (one.request(number) for one in series(plan) for number in range(200))
+        found.append(
+            {name for body in bodies for name in re.findall(rb'"(?:uuid|trace_id)":"([^"]+)"', body)}
+        )
+    assert min(map(len, found)) > 300
+    assert found[0] & found[1] == set()
 
 
 def test_a_request_is_complete_http_with_the_right_length(fleet: list[Series]) -> None:

@@ -38,6 +38,11 @@ def test_it_is_complete_only_when_everything_was_acknowledged() -> None:
     assert make_report(whole, url="", engine="fast", seed=1, seconds=1.0).complete
 
 
+def test_a_run_that_acknowledged_nothing_is_not_complete() -> None:
+    nothing = Meter([Count(serial="a")])
+    assert not make_report(nothing, url="", engine="fast", seed=1, seconds=1.0).complete
+
+
 def test_the_file_is_json_with_a_tally_for_each_terminal(tmp_path: Path) -> None:
     report().write(tmp_path / "report.json")
     found = json.loads((tmp_path / "report.json").read_text())

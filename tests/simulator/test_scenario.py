@@ -2,6 +2,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from msgspec import structs
 
 from gatepost.simulator.people import Site, make_site
 from gatepost.simulator.scenario import Happening, Plan, density, doors, happenings
@@ -21,6 +22,27 @@ def played(plan: Plan, site: Site) -> list[list[Happening]]:
 def test_the_same_plan_gives_the_same_day(site: Site) -> None:
     plan = Plan(seed=5, terminals=6, passages=40)
     assert played(plan, site) == played(plan, site)
+
+
+def test_two_days_of_one_seed_have_one_fleet_and_no_event_in_common(site: Site) -> None:
+    monday = Plan(seed=5, terminals=6, passages=40)
+    tuesday = structs.replace(monday, day=monday.day + timedelta(days=1))
+    names = [
+        {
+            name
+            for happened in played(plan, site)
+            for happening in happened
+            if (name := getattr(happening.event, "uuid", None) or getattr(happening.event, "trace_id", None))
+        }
+        for plan in (monday, tuesday)
+    ]
+    assert min(map(len, names)) > 100
+    assert names[0] & names[1] == set()
+    fleet = [[(door.serial, door.firmware, door.mode) for door in doors(plan)] for plan in (monday, tuesday)]
+    assert fleet[0] == fleet[1]
+    rhythm = [[h.at - plan.day for h in played(plan, site)[0]] for plan in (monday, tuesday)]
+    assert rhythm[0] != rhythm[1]
+    assert doors(monday)[0].outages[-1] != doors(tuesday)[0].outages[-1]
 
 
 def test_a_larger_fleet_begins_with_the_doors_of_the_smaller_one(site: Site) -> None:

@@ -74,6 +74,20 @@ def test_the_summary_says_whether_everything_was_acknowledged() -> None:
     assert "everything recorded was acknowledged" in shown(view.summary(whole))
 
 
+@pytest.mark.parametrize(
+    ("error", "unheard", "words"),
+    [("cannot connect", 0, "see --to"), ("", 7, "no terminal had a subscription"), ("", 0, "see --hours")],
+)
+def test_a_run_that_sent_nothing_says_so_and_what_to_look_at(error: str, unheard: int, words: str) -> None:
+    idle = Meter([Count(serial="a", unheard=unheard)])
+    if error:
+        idle.errors[error] = 1
+    text = shown(view.summary(make_report(idle, url="", engine="fast", seed=1, seconds=1.0)), width=200)
+    assert "everything recorded was acknowledged" not in text
+    assert "nothing was sent: " in text
+    assert words in text
+
+
 def test_the_summary_says_what_happened_before_anybody_subscribed() -> None:
     unheard = meter(1)
     unheard.counts[0].unheard = 7

@@ -1,7 +1,7 @@
 """`gatepost simulate`: a fleet of virtual terminals against any receiver.
 
 Rules: the options are checked before anything starts, and a wrong one is told by name (exit code 2). Exit code 0 means
-that everything that was recorded was acknowledged, 1 that something was not.
+that something was recorded and all of it was acknowledged, 1 that something was not, or that nothing was sent.
 """
 
 from __future__ import annotations

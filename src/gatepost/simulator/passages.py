@@ -1,7 +1,8 @@
 """What one passage or one alarm consists of: the lots that are drawn when somebody stands before a terminal.
 
 Rules:
-- The lots of a passage depend on the seed, the door and the passage's number, on nothing that happened before.
+- The lots of a passage depend on the seed, the day, the door and the passage's number, on nothing that happened before.
+  Two days of one seed therefore share the people and the doors, and no event.
 - What a door cannot do (measure a temperature, look for masks, read a card) does not appear in its events.
 - Fields hold what current firmware (API 1.3.0) says; older firmware says less of it, see `gatepost.simulator.dialects`.
 
@@ -115,7 +116,7 @@ class Moment(Struct, frozen=True):
 
 def passage(moment: Moment, site: Site, door: Door, *, image: bool = True) -> Record:
     """One attempt to pass `door`, as current firmware reports it."""
-    rand = lots("passage", moment.seed, door.serial, moment.number)
+    rand = lots("passage", moment.seed, moment.day.date(), door.serial, moment.number)
     event_id = str(uuid.UUID(int=rand.getrandbits(128), version=4))
     if rand.random() < 0.012:
         return _button(moment, door, event_id)
@@ -160,19 +161,20 @@ def alarm(
     code, status, began = life
     shown = began + door.clock_error
     milliseconds = (shown - EPOCH) // timedelta(milliseconds=1)
-    rand = lots("alarm", moment.seed, door.serial, milliseconds, int(code))
+    rand = lots("alarm", moment.seed, moment.day.date(), door.serial, milliseconds, int(code))
     tail = "".join(rand.choices("ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnpqrstuvwxyz23456789", k=6))
     somebody = rand.choice(site.employees) if site.employees and rand.random() < 0.3 else None
     onlooker = rand.choice(site.people)
+    description = _DESCRIPTIONS[code][rand.random() < 0.5]
     photo = None
     if image and status is AlarmStatus.OCCURRED and rand.random() < 0.5:
-        photo = _stamped(onlooker.portrait(shot=0), f"{moment.seed}/{door.serial}/{milliseconds}")
+        photo = _stamped(onlooker.portrait(shot=0), _mark(moment, door, milliseconds))
     return Alarm(
         trace_id=f"SPX-{milliseconds}-{door.index % 1000:03d}-{tail}",
         code=int(code),
         status=int(status),
         event_time=_milliseconds(moment.at + door.clock_error),
-        description=_DESCRIPTIONS[code][rand.random() < 0.5],
+        description=description,
         user_id=somebody.number if somebody else None,
         image=photo,
     )
@@ -274,13 +276,17 @@ def _score(rand: random.Random, kind: RecognitionType, entry: EntryMode, *, mask
 
 
 def _capture(moment: Moment, door: Door, person: Person, *, masked: bool, shot: int) -> bytes:
-    jpeg = _stamped(person.portrait(mask=masked, shot=shot), f"{moment.seed}/{door.serial}/{moment.number}")
+    jpeg = _stamped(person.portrait(mask=masked, shot=shot), _mark(moment, door, moment.number))
     if door.defect == "broken image" and moment.number % 3 == 0:
         # The beginning of a JPEG and then nothing that belongs to it: a store has to take it, nobody can show it.
         return jpeg[: len(jpeg) // 3] + b"\x00" * 16
     if door.defect == "broken image" and moment.number % 3 == 1:
         return jpeg[-64:]  # no JPEG at all
     return jpeg
+
+
+def _mark(moment: Moment, door: Door, number: int) -> str:
+    return f"{moment.seed}/{moment.day.date()}/{door.serial}/{number}"
 
 
 def _stamped(jpeg: bytes, name: str) -> bytes:

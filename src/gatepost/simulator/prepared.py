@@ -1,7 +1,8 @@
 """Requests prepared beforehand: what lets one process send more than ten thousand different events a second.
 
 Rules:
-- A request is a function of the door and the number: the same seed sends the same bytes, in whatever order.
+- A request is a function of the seed, the day, the door and the number: the same plan sends the same bytes, in whatever
+  order.
 - No two requests are the same event: `uuid`, `timestamp`, `recognizeScore` and the mark in the portrait's base64 (an
   alarm: `trace_id` and `event_time`) are cut out of the bytes and filled in for each number. Each has the same width
   for every number, so that the head with its `Content-Length` is made once.
@@ -84,7 +85,7 @@ class Series:
     """The endless series of one door's requests to one address. Numbers count from 0."""
 
     def __init__(self, plan: Plan, site: Site, door: Door, target: Target, *, gallery: Gallery) -> None:
-        self._lots = lots("series", plan.seed, door.serial).getrandbits(64)
+        self._lots = lots("series", plan.seed, plan.day.date(), door.serial).getrandbits(64)
         self._begin = int((plan.begins + door.clock_error).timestamp())
         self._index = door.index
         self._head = header_lines(

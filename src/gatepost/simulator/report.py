@@ -67,8 +67,8 @@ class Report(Struct, frozen=True, kw_only=True):
 
     @property
     def complete(self) -> bool:
-        """Whether everything that was recorded was acknowledged."""
-        return self.recorded == self.acknowledged
+        """Whether something was acknowledged, and everything that was recorded was."""
+        return self.recorded == self.acknowledged > 0
 
     def write(self, file: Path) -> None:
         """Write it as JSON, indented, UTF-8."""

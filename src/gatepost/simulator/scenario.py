@@ -3,6 +3,7 @@
 Rules:
 - Everything is a function of the `Plan`: the same plan gives the same doors and the same happenings, in the same order,
   whoever asks and however fast they are played. A larger fleet begins with the doors of the smaller one.
+- A seed has one fleet and one staff. Each of its days is another day: other passages, alarms, outages and identifiers.
 - Times are those of the site (aware). What a terminal's clock shows is that plus its error, and only that is sent.
 - A day is drawn whole; `opens` and `closes` cut a part out of it, they do not change it.
 
@@ -96,7 +97,7 @@ def doors(plan: Plan) -> list[Door]:
 
 def happenings(plan: Plan, site: Site, door: Door) -> Iterator[Happening]:
     """What happens at `door` between `plan.begins` and `plan.ends`, in the order of time."""
-    rand = lots("duplicates", plan.seed, door.serial)
+    rand = lots("duplicates", plan.seed, plan.day.date(), door.serial)
     later: list[tuple[datetime, int, Happening]] = []
     for number, (at, event) in enumerate(_events(plan, site, door)):
         while later and later[0][0] <= at:
@@ -142,7 +143,7 @@ def _hour(rand: random.Random) -> float:
 
 def _events(plan: Plan, site: Site, door: Door) -> Iterator[tuple[datetime, Record | Alarm]]:
     """Every event of the whole day in order: the passages, the alarms, and the alarm that wrong PINs bring about."""
-    rand = lots("rhythm", plan.seed, door.serial)
+    rand = lots("rhythm", plan.seed, plan.day.date(), door.serial)
     count = max(1, round(plan.passages * rand.uniform(0.7, 1.3)))
     hours = sorted(_hour(rand) for _ in range(count))
     steps = [step for alarm in range(_poisson(rand, plan.alarms)) for step in _alarm(plan, door, alarm)]
@@ -160,8 +161,8 @@ def _events(plan: Plan, site: Site, door: Door) -> Iterator[tuple[datetime, Reco
         )
         yield at, record
         if record.abnormal_type == AbnormalType.TOO_MANY_PINS and door.firmware is Dialect.V1_3_0:
-            attack = _life(lots("attack", plan.seed, door.serial, number), at, AlarmCode.PASSWORD_ATTACK)
-            for step in attack:
+            rage = lots("attack", plan.seed, plan.day.date(), door.serial, number)
+            for step in _life(rage, at, AlarmCode.PASSWORD_ATTACK):
                 heapq.heappush(steps, step)
     while steps:
         yield _step(plan, site, door, heapq.heappop(steps))
@@ -177,7 +178,7 @@ def _alarm(plan: Plan, door: Door, number: int) -> list[Step]:
     """The steps of one alarm of the day. Firmware before API 1.3.0 has no alarms."""
     if door.firmware is not Dialect.V1_3_0:
         return []
-    rand = lots("alarm", plan.seed, door.serial, number)
+    rand = lots("alarm", plan.seed, plan.day.date(), door.serial, number)
     code = rand.choices(
         (
             AlarmCode.DOOR_HELD,
@@ -239,7 +240,7 @@ def _door(plan: Plan, index: int) -> Door:
         defect=defect,
         clock_error=_clock_error(plan, rand, index),
         duplicates=0.02 if plan.faults and rand.random() < 0.7 else 0.0,
-        outages=_outages(plan, rand, index),
+        outages=_outages(plan, index),
     )
 
 
@@ -261,8 +262,9 @@ def _clock_error(plan: Plan, rand: random.Random, index: int) -> timedelta:
     return drift
 
 
-def _outages(plan: Plan, rand: random.Random, index: int) -> tuple[tuple[datetime, datetime], ...]:
+def _outages(plan: Plan, index: int) -> tuple[tuple[datetime, datetime], ...]:
     """When the door cannot reach anybody: a planned one in the middle for every third door, and some by chance."""
+    rand = lots("outages", plan.seed, plan.day.date(), index)
     by_chance = []
     for _ in range(_poisson(rand, 0.6)):
         begin = plan.day + timedelta(hours=rand.uniform(6, 22))

@@ -81,16 +81,31 @@ def summary(report: Report) -> RenderableType:
         rows.append((t("before any subscription", "尚无订阅时发生"), f"{report.unheard:,}"))
     for name, value in rows:
         table.add_row(name, value)
-    verdict = (
-        Text(t("everything recorded was acknowledged", "所有记录均已被确认"), style="bold green")
-        if report.complete
-        else Text(
-            t(f"{report.recorded - report.acknowledged:,} not acknowledged",
-              f"{report.recorded - report.acknowledged:,} 条未被确认"),
-            style="bold red",
+    return Group(table, *([_errors(report.errors)] if report.errors else []), _verdict(report))
+
+
+def _verdict(report: Report) -> Text:
+    if report.complete:
+        return Text(t("everything recorded was acknowledged", "所有记录均已被确认"), style="bold green")
+    lacking = report.recorded - report.acknowledged
+    if lacking:
+        text = t(f"{lacking:,} not acknowledged", f"{lacking:,} 条未被确认")
+    elif report.errors:
+        text = t(
+            "nothing was sent: the receiver could not be reached; see --to and the failures above",
+            "未发送任何事件：无法连接接收端；请检查 --to 与上面的失败原因",
         )
-    )  # fmt: skip
-    return Group(table, *([_errors(report.errors)] if report.errors else []), verdict)
+    elif report.unheard:
+        text = t(
+            "nothing was sent: no terminal had a subscription; give --to, or subscribe the terminals",
+            "未发送任何事件：没有终端设置推送配置；请给出 --to，或为终端设置推送配置",
+        )
+    else:
+        text = t(
+            "nothing was sent: no event happened; see --hours, --passages, --events and --duration",
+            "未发送任何事件：没有事件发生；请检查 --hours、--passages、--events 与 --duration",
+        )
+    return Text(text, style="bold red")
 
 
 def bar(done: float, *, pulse: bool = False) -> RenderableType:
