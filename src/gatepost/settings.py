@@ -175,8 +175,16 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Literal["accept", "hold", "refuse"],
         _is(
             "A terminal never seen before: list its events, store but hide them until it is approved, or refuse."
+            " hold and refuse also apply to a known serial number from an address where its terminal never was."
         ),
     ] = "accept"
+    require_token: Annotated[
+        Literal["when-used", "always", "never"],
+        _is(
+            "Which terminals are taken only with their token: those that have used it once, all, or none."
+            " Where it is always, a push without the token of a terminal is refused."
+        ),
+    ] = "when-used"  # noqa: S105 - it says which terminals need one
     on_invalid: Annotated[
         Literal["quarantine", "refuse"],
         _is(

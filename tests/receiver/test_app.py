@@ -142,15 +142,12 @@ async def test_whose_an_address_is_by_another_process_is_seen_and_so_is_what_it_
     stores = [PostgresStore.open(postgres_url) for _ in range(2)]
     try:
         async with serving(stores[0]) as one, serving(stores[1]) as other:
-            for number, (here, there) in enumerate([(one, other), (other, one), (one, other)]):
+            for number, (here, there) in enumerate([(one, other), (other, one)]):
                 await here.push(record(deviceSN=f"SN-{number}", uuid=f"u-{number}"))
                 await there.receiver.keep()
                 assert (await there.push(alarm(trace_id=f"T-{number}"))).json == SUCCESS
-            assert {(row.trace_id, row.serial) for row in one.alarms()} == {
-                ("T-0", "SN-0"),
-                ("T-1", "SN-1"),
-                ("T-2", "SN-2"),
-            }
+            # The second serial makes the address one that tells nothing.
+            assert {(row.trace_id, row.serial) for row in one.alarms()} == {("T-0", "SN-0"), ("T-1", None)}
     finally:
         for store in stores:
             store.close()

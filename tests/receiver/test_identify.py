@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from gatepost.errors import SettingsError
 from gatepost.receiver.identify import (
+    LATELY_MS,
     MAX_REMEMBERED,
+    MAX_TERMINALS_PER_ADDRESS,
     Claim,
     Directory,
     Introduced,
@@ -14,6 +16,7 @@ from gatepost.receiver.identify import (
     Networks,
     Policy,
     Rejected,
+    RequireToken,
     Taken,
     Unknowns,
     decide,
@@ -26,16 +29,23 @@ NOBODY = Networks([], setting="trusted_proxies")
 A = Known(id=1, serial="A")
 B = Known(id=2, serial="B")
 TOKEN = token_digest("token of A")
+HERE, ELSEWHERE = "192.0.2.1", "192.0.2.2"
+NOW_MS = 1_700_000_000_000
+STRICT = (Unknowns.HOLD, Unknowns.REFUSE)
+LOCKED = Known(id=1, serial="A", state="approved", has_token=True, token_used=True, token_required=True)
 
 
-def directory(*known: Known, peers: dict[str, int] | None = None) -> Directory:
-    made = Directory()
-    made.feed(known, peers or {})
+def directory(
+    *known: Known, peers: dict[str, int] | None = None, tokens: dict[bytes, int] | None = None
+) -> Directory:
+    """``peers``: a terminal that just pushed from each address."""
+    made = Directory(now=lambda: NOW_MS / 1000)
+    made.feed(known, dict.fromkeys((peers or {}).items(), NOW_MS), tokens)
     return made
 
 
 def claim(
-    *, token: bytes | None = None, header: str | None = None, body: str | None = None, peer: str = "192.0.2.1"
+    *, token: bytes | None = None, header: str | None = None, body: str | None = None, peer: str = HERE
 ) -> Claim:
     return Claim(token, header, body, peer)
 
@@ -72,13 +82,6 @@ def test_the_peer_address_says_whose_it_is_where_nothing_else_does() -> None:
     known = directory(A, B, peers={"192.0.2.1": A.id})
     decision = taken(decide(claim(), known, Policy()))
     assert (decision.terminal_id, decision.bind_peer) == (A.id, False)
-
-
-def test_the_last_serial_from_an_address_counts() -> None:
-    known = directory(A, B)
-    known.decide(claim(body="A"), Policy())
-    known.decide(claim(header="B"), Policy())
-    assert taken(known.decide(claim(), Policy())).terminal_id == B.id
 
 
 def test_a_push_without_any_identity_does_not_bind_its_address() -> None:
@@ -150,6 +153,8 @@ def test_a_token_is_asked_for_once_between_two_feeds() -> None:
     assert known.token(TOKEN) is None
     known.feed([A], {})
     assert not known.knows_token(TOKEN)
+    known.feed([A], {}, {TOKEN: A.id})
+    assert known.token(TOKEN) == A
 
 
 def test_only_allowed_networks_may_push() -> None:
@@ -178,9 +183,10 @@ def test_memory_stays_bounded_whatever_is_claimed() -> None:
     for number in range(MAX_REMEMBERED + 500):
         known.decide(claim(body="A", peer=f"peer-{number}"), Policy())
         known.learn_token(number.to_bytes(4, "big"), None)
+        known.seen(HERE, number, NOW_MS)
     assert len(known._decided) <= MAX_REMEMBERED
-    assert len(known._by_peer) <= MAX_REMEMBERED
-    assert len(known._seen_since) <= MAX_REMEMBERED
+    assert len(known._seen_at) <= MAX_REMEMBERED
+    assert len(known._seen_at[HERE]) <= MAX_TERMINALS_PER_ADDRESS
     assert len(known._by_token) <= MAX_REMEMBERED
 
 
@@ -200,54 +206,195 @@ def test_memory_stays_bounded_however_long_a_claim_is() -> None:
     assert held < 2_000_000
 
 
-def test_what_is_decided_each_time_binds_its_address_all_the_same() -> None:
-    known = directory(A, B)
-    known.decide(claim(body="B"), Policy())
-    known.decide(claim(header="A", body="x" * 5000), Policy())
-    assert taken(known.decide(claim(), Policy())).terminal_id == A.id
-
-
-def test_what_another_process_learnt_of_an_address_later_wins() -> None:
-    known = directory(A, B, peers={"192.0.2.1": A.id})
-    known.reading()
-    known.feed([A, B], {"192.0.2.1": B.id})
-    assert taken(known.decide(claim(), Policy())).terminal_id == B.id
-
-
-def test_what_another_process_learnt_later_wins_over_what_was_learnt_here() -> None:
+def test_an_address_from_which_several_serials_came_lately_tells_nothing() -> None:
     known = directory(A, B)
     known.decide(claim(body="A"), Policy())
-    for stored, whose in ((A.id, A.id), (B.id, B.id)):
-        known.reading()
-        known.feed([A, B], {"192.0.2.1": stored})
-        assert taken(known.decide(claim(), Policy())).terminal_id == whose
+    known.decide(claim(header="B"), Policy())
+    assert known.decide(claim(), Policy()) == Introduced(None, "new")
+    anonymous = Known(id=3, serial=None, anonymous_peer=HERE)
+    known.add(anonymous)
+    decision = taken(known.decide(claim(), Policy()))
+    assert (decision.terminal_id, decision.bind_peer) == (3, False)
+    assert [problem.where for problem in decision.problems] == ["peer address"]
+    assert "which of the terminals" in decision.problems[0].why
 
 
-def test_what_was_learnt_here_stays_while_the_store_does_not_know_it_yet() -> None:
-    known = directory(A, B, peers={"192.0.2.1": A.id})
-    known.decide(claim(body="B"), Policy())
-    for stored in (A.id, A.id, B.id, B.id):
-        known.reading()
-        known.feed([A, B], {"192.0.2.1": stored})
-        assert taken(known.decide(claim(), Policy())).terminal_id == B.id
-
-
-def test_what_is_learnt_while_the_store_is_read_is_not_overwritten_by_what_was_read() -> None:
+@pytest.mark.parametrize(("apart_ms", "whose"), [(LATELY_MS + 1, B.id), (LATELY_MS, None)])
+def test_an_address_that_changed_hands_a_week_ago_is_of_the_later_terminal(
+    apart_ms: int, whose: int | None
+) -> None:
     known = directory(A, B)
-    known.reading()
-    known.decide(claim(body="B"), Policy())
-    known.feed([A, B], {"192.0.2.1": A.id})
-    assert taken(known.decide(claim(), Policy())).terminal_id == B.id
+    known.seen(HERE, B.id, NOW_MS)
+    known.seen(HERE, A.id, NOW_MS - apart_ms)
+    decision = decide(claim(), known, Policy())
+    assert (decision.terminal_id if isinstance(decision, Taken) else None) == whose
 
 
-def test_what_the_store_still_says_after_that_is_the_last_word() -> None:
-    known = directory(A, B)
-    known.reading()
-    known.decide(claim(body="B"), Policy())
-    known.feed([A, B], {"192.0.2.1": A.id})
-    known.reading()
-    known.feed([A, B], {"192.0.2.1": A.id})
-    assert taken(known.decide(claim(), Policy())).terminal_id == A.id
+def test_an_address_is_of_the_terminal_that_took_the_place_of_a_retired_one() -> None:
+    known = directory(Known(id=1, serial="A", state="retired"), B, peers={HERE: A.id})
+    known.seen(HERE, B.id, NOW_MS)
+    assert taken(decide(claim(), known, Policy())).terminal_id == B.id
+
+
+def test_an_event_that_its_address_alone_attributes_says_so() -> None:
+    known = directory(A, Known(id=3, serial=None, anonymous_peer=ELSEWHERE), peers={HERE: A.id})
+    for peer in (HERE, ELSEWHERE):
+        decision = taken(decide(claim(peer=peer), known, Policy()))
+        assert [problem.where for problem in decision.problems] == ["peer address"]
+    for said in (claim(body="A"), claim(header="A")):
+        assert taken(decide(said, known, Policy())).problems == ()
+
+
+def test_processes_on_one_database_come_to_know_the_same_of_an_address() -> None:
+    one, other = directory(A, B), directory(A, B)
+    one.decide(claim(body="A"), Policy())
+    other.decide(claim(body="B"), Policy())
+    stored = {(HERE, A.id): NOW_MS, (HERE, B.id): NOW_MS}
+    for known in (one, other):
+        known.feed([A, B], stored)
+        assert isinstance(decide(claim(), known, Policy()), Introduced)
+        known.feed([A, B], {})
+        assert isinstance(decide(claim(), known, Policy()), Introduced)
+
+
+def test_a_terminal_that_used_its_token_is_taken_only_with_it() -> None:
+    known = directory(LOCKED, B, peers={HERE: LOCKED.id}, tokens={TOKEN: LOCKED.id})
+    for said in (claim(header="A"), claim(body="A"), claim(header="A", body="B"), claim(body=" A ")):
+        decision = rejected(decide(said, known, Policy()))
+        assert (decision.status, decision.reason, decision.terminal_id) == (403, "token missing", LOCKED.id)
+        assert "require_token" in decision.message
+    assert (
+        taken(decide(claim(token=TOKEN, body="B", peer=ELSEWHERE), known, Policy())).terminal_id == LOCKED.id
+    )
+
+
+def test_an_address_never_speaks_for_a_terminal_that_is_taken_only_with_its_token() -> None:
+    known = directory(LOCKED, peers={HERE: LOCKED.id})
+    assert decide(claim(), known, Policy()) == Introduced(None, "new")
+    known.add(Known(id=3, serial=None, anonymous_peer=HERE))
+    assert taken(decide(claim(), known, Policy())).terminal_id == 3
+    assert taken(decide(claim(), known, Policy(require_token=RequireToken.NEVER))).terminal_id == LOCKED.id
+
+
+def test_before_its_token_is_used_a_terminal_is_taken_without_it() -> None:
+    waiting = Known(id=1, serial="A", state="approved", has_token=True)
+    known = directory(waiting, tokens={TOKEN: 1})
+    assert taken(decide(claim(body="A"), known, Policy())).terminal_id == 1
+    decision = taken(decide(claim(token=TOKEN), known, Policy()))
+    assert (decision.terminal_id, decision.first_use) == (1, True)
+    known.add(LOCKED)
+    assert not taken(known.decide(claim(token=TOKEN), Policy())).first_use
+
+
+def test_what_was_decided_before_a_token_was_used_counts_no_more() -> None:
+    known = directory(Known(id=1, serial="A", state="approved", has_token=True))
+    assert isinstance(known.decide(claim(body="A"), Policy()), Taken)
+    known.learn_token(TOKEN, LOCKED)
+    assert isinstance(known.decide(claim(body="A"), Policy()), Rejected)
+
+
+def test_a_terminal_with_another_token_is_still_taken_only_with_it() -> None:
+    rotated = Known(id=1, serial="A", state="approved", has_token=True, token_required=True)
+    assert rejected(decide(claim(body="A"), directory(rotated), Policy())).reason == "token missing"
+
+
+@pytest.mark.parametrize("unknowns", list(Unknowns))
+def test_where_tokens_are_always_required_nothing_is_taken_without_one(unknowns: Unknowns) -> None:
+    policy = Policy(require_token=RequireToken.ALWAYS, unknowns=unknowns)
+    known = directory(Known(id=1, serial="A", state="approved", has_token=True), B, peers={HERE: B.id})
+    for said in (claim(header="A"), claim(body="B"), claim(body="Z"), claim(), claim(peer=ELSEWHERE)):
+        decision = rejected(decide(said, known, policy))
+        assert (decision.status, decision.reason) == (403, "token missing")
+        assert "require_token is always" in decision.message
+    known.learn_token(TOKEN, known.serial("A"))
+    assert taken(decide(claim(token=TOKEN), known, policy)).terminal_id == 1
+
+
+def test_where_tokens_are_never_required_a_serial_is_enough() -> None:
+    policy = Policy(require_token=RequireToken.NEVER)
+    assert taken(decide(claim(body="A"), directory(LOCKED), policy)).terminal_id == LOCKED.id
+
+
+@pytest.mark.parametrize("state", ["approved", "held"])
+def test_whoever_claims_a_known_serial_from_elsewhere_is_a_stranger(state: str) -> None:
+    terminal = Known(id=1, serial="A", state=state)  # type: ignore[arg-type]
+    known = directory(terminal, peers={HERE: 1})
+    stranger = claim(body="A", peer=ELSEWHERE)
+    assert taken(decide(stranger, known, Policy())).terminal_id == 1
+    assert rejected(decide(stranger, known, Policy(unknowns=Unknowns.REFUSE))).reason == "unknown terminal"
+    holding = Policy(unknowns=Unknowns.HOLD)
+    assert decide(stranger, known, holding) == Introduced(None, "held")
+    known.add(Known(id=3, serial=None, anonymous_peer=ELSEWHERE, state="held"))
+    decision = taken(decide(stranger, known, holding))
+    assert (decision.terminal_id, decision.bind_peer) == (3, False)
+    assert decision.disagreements == (("body", "A"),)
+    assert [problem.where for problem in decision.problems] == ["peer address"]
+    assert not known.is_seen_at(ELSEWHERE, 1)
+
+
+@pytest.mark.parametrize("unknowns", STRICT)
+def test_an_approved_terminal_without_a_token_is_taken_where_it_was_before(unknowns: Unknowns) -> None:
+    known = directory(Known(id=1, serial="A", state="approved"), peers={HERE: 1})
+    assert taken(decide(claim(body="A"), known, Policy(unknowns=unknowns))).terminal_id == 1
+
+
+@pytest.mark.parametrize("unknowns", STRICT)
+def test_a_terminal_that_never_pushed_is_where_its_serial_first_comes_from(unknowns: Unknowns) -> None:
+    known, policy = directory(Known(id=1, serial="A", state="approved")), Policy(unknowns=unknowns)
+    assert taken(known.decide(claim(body="A"), policy)).terminal_id == 1
+    decision = known.decide(claim(body="A", peer=ELSEWHERE), policy)
+    assert not (isinstance(decision, Taken) and decision.terminal_id == 1)
+    assert taken(known.decide(claim(body="A"), policy)).terminal_id == 1
+
+
+@pytest.mark.parametrize("unknowns", STRICT)
+def test_the_networks_of_a_terminal_say_where_it_may_be(unknowns: Unknowns) -> None:
+    bound = Known(id=1, serial="A", state="approved", networks=("192.0.2.0/24",))
+    known, policy = directory(bound, peers={HERE: 1}), Policy(unknowns=unknowns)
+    assert taken(decide(claim(body="A", peer=ELSEWHERE), known, policy)).terminal_id == 1
+    assert rejected(decide(claim(body="A", peer="198.51.100.1"), known, policy)).reason == "address"
+
+
+@pytest.mark.parametrize("networks", [(), ("192.0.2.0/24",)])
+@pytest.mark.parametrize("unknowns", STRICT)
+def test_a_token_that_waits_for_its_first_use_leaves_a_terminal_only_where_it_was(
+    unknowns: Unknowns, networks: tuple[str, ...]
+) -> None:
+    waiting = Known(id=1, serial="A", state="approved", has_token=True, networks=networks)
+    known, policy = directory(waiting, peers={HERE: 1}), Policy(unknowns=unknowns)
+    assert taken(decide(claim(body="A"), known, policy)).terminal_id == 1
+    for before in (known, directory(waiting)):
+        decision = decide(claim(body="A", peer=ELSEWHERE), before, policy)
+        assert not (isinstance(decision, Taken) and decision.terminal_id == 1)
+
+
+def test_a_stored_event_is_only_found_for_a_terminal_that_its_address_may_speak_for() -> None:
+    known = directory(LOCKED, B, Known(id=4, serial="D", state="retired"))
+    assert known.holder([99, LOCKED.id, 4, B.id], claim(), Policy()) == B.id
+    assert known.holder([LOCKED.id], claim(), Policy()) is None
+
+
+@given(
+    said=st.tuples(st.sampled_from(["A", "B", "Z", " A", None]), st.sampled_from(["A", "B", None])),
+    peer=st.sampled_from([HERE, ELSEWHERE]),
+    unknowns=st.sampled_from(list(Unknowns)),
+    require=st.sampled_from([RequireToken.WHEN_USED, RequireToken.ALWAYS]),
+    seen=st.lists(st.tuples(st.sampled_from([HERE, ELSEWHERE]), st.sampled_from([1, 2]))),
+)
+def test_whatever_is_said_without_the_token_nobody_speaks_for_a_terminal_that_used_it(
+    said: tuple[str | None, str | None],
+    peer: str,
+    unknowns: Unknowns,
+    require: RequireToken,
+    seen: list[tuple[str, int]],
+) -> None:
+    known = directory(LOCKED, B, tokens={TOKEN: LOCKED.id})
+    for address, number in seen:
+        known.seen(address, number, NOW_MS)
+    policy = Policy(unknowns=unknowns, require_token=require)
+    for token in (None, token_digest("guessed")):
+        decision = known.decide(claim(token=token, header=said[0], body=said[1], peer=peer), policy)
+        assert not (isinstance(decision, Taken) and decision.terminal_id == LOCKED.id)
 
 
 @given(st.lists(st.sampled_from(["A", "B", "", None, "\x00"]), min_size=2, max_size=2), st.booleans())
@@ -276,6 +423,29 @@ def test_a_stranger_cannot_choose_its_address() -> None:
         ("10.0.0.1, 10.0.0.2", "10.0.0.1"),
         ("::ffff:203.0.113.9", "203.0.113.9"),
         ("2001:db8::1", "2001:db8::1"),
+        ("198.51.100.17:50123", "198.51.100.17"),
+        ("203.0.113.1, 198.51.100.18:1", "198.51.100.18"),
+        ("198.51.100.19:443, 10.0.0.2:8080", "198.51.100.19"),
+        ("[2001:db8::7]:443", "2001:db8::7"),
+        ("[2001:db8::7]", "2001:db8::7"),
+        ('"[2001:db8::17]:65535"', "2001:db8::17"),
+        ('"203.0.113.9"', "203.0.113.9"),
+        ('" 203.0.113.9:80 "', "203.0.113.9"),
+        ("\t203.0.113.9 ", "203.0.113.9"),
+        ("[::ffff:203.0.113.9]:443", "203.0.113.9"),
+        ("2001:db8::7:443", "2001:db8::7:443"),
+        ("203.0.113.9:", "10.0.0.3"),
+        ("203.0.113.9:65536", "10.0.0.3"),
+        ("203.0.113.9:http", "10.0.0.3"),
+        ("203.0.113.9:８０", "10.0.0.3"),
+        ("[203.0.113.9]:80", "10.0.0.3"),
+        ("[2001:db8::7]443", "10.0.0.3"),
+        ("[2001:db8::7", "10.0.0.3"),
+        ("[]", "10.0.0.3"),
+        ('"', "10.0.0.3"),
+        ("unknown", "10.0.0.3"),
+        ("_hidden:80", "10.0.0.3"),
+        ("203.0.113.9,", "10.0.0.3"),
         (None, "10.0.0.3"),
     ],
 )

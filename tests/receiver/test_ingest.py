@@ -131,7 +131,7 @@ async def test_whose_it_was_is_not_asked_of_what_bears_a_serial(
     def ask(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(receiver.store, "holder", ask)
+    monkeypatch.setattr(receiver.store, "holders", ask)
     assert (await receiver.push(record())).json == SUCCESS
     assert (await receiver.push(alarm(), headers={"sn": "SN-1"})).json == SUCCESS
     assert (await receiver.push(record(deviceSN=None))).status == 503
@@ -165,7 +165,7 @@ async def test_a_push_with_a_token_that_nobody_has_is_shown_without_the_token(
     await receiver.receiver.flush()
     (row,) = receiver.store.misdirected()
     assert (row.peer, row.path, row.serial, row.count) == ("127.0.0.1", f"/Record/{shown}", "SN-1", 2)
-    assert receiver.store.stats().refusals == {"token": 2}
+    assert receiver.store.stats().refusals == {"token wrong": 2}
 
 
 async def test_the_token_in_a_path_that_is_wrong_otherwise_is_not_shown_either(receiver: Running) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import func, select
 from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record, unknown
 
@@ -20,7 +21,7 @@ from gatepost.store.base import BaseStore
 from gatepost.store.pages import BadCursor
 from gatepost.store.queries import image_place
 from gatepost.store.registry import Conflict
-from gatepost.store.store import AlarmQuery, RecordQuery, Stored
+from gatepost.store.store import SIGHTING_MS, AlarmQuery, RecordQuery, Stored
 from gatepost.store.trouble import MAX_MISDIRECTED
 from gatepost.store.upserts import MAX_DISAGREEMENTS
 from gatepost.wire import Problem
@@ -401,7 +402,7 @@ class Terminals:
         assert row.first_seen == NOON
         assert row.last_seen == NOON + timedelta(hours=1)
         assert row.last_recorded_at == NOON + timedelta(seconds=2)
-        assert store.peers() == {"10.0.0.9": 1}
+        assert store.peers() == {("10.0.0.9", 1): RECEIVED_MS}
 
     def test_without_a_clock_in_its_pushes_the_error_is_the_shortest_way_of_the_day(
         self, store: BaseStore
@@ -422,11 +423,42 @@ class Terminals:
         assert interval is not None
         assert 4000 <= interval <= 5000
 
-    def test_a_peer_that_changes_hands_belongs_to_the_latest(self, store: BaseStore) -> None:
+    def test_every_terminal_at_an_address_is_known_with_when_it_was_last_there(
+        self, store: BaseStore
+    ) -> None:
         other = store.ensure_terminal("SN-2", now_ms=0)
         store.write([arrival(record(1), bind_peer=True)])
-        store.write([arrival(record(2), other.id, bind_peer=True)])
-        assert store.peers() == {"10.0.0.9": other.id}
+        store.write(
+            [arrival(record(2), other.id, bind_peer=True), arrival(record(3), other.id, peer="10.0.0.7")]
+        )
+        later = RECEIVED_MS + SIGHTING_MS
+        store.write([arrival(record(4), bind_peer=True, received_at_ms=later)])
+        assert store.peers() == {("10.0.0.9", 1): later, ("10.0.0.9", other.id): RECEIVED_MS}
+
+    def test_a_token_is_unused_until_its_first_push_and_binds_until_it_is_taken_away(
+        self, store: BaseStore
+    ) -> None:
+        made = store.create_terminal(now_ms=0, serial="SN-9", token_digest=b"d" * 32)
+        assert (made.token_used_at, made.token_required_since) == (None, None)
+        assert store.tokens() == {b"d" * 32: made.id}
+        for now_ms in (RECEIVED_MS, RECEIVED_MS + 5):
+            used = store.use_token(b"d" * 32, now_ms=now_ms)
+            assert used is not None
+            assert (used.id, used.token_used_at, used.token_required_since) == (made.id, NOON, NOON)
+        assert store.use_token(b"e" * 32, now_ms=1) is None
+        rotated = store.update_terminal(made.id, token_digest=b"f" * 32)
+        assert rotated is not None
+        assert (rotated.token_used_at, rotated.token_required_since) == (None, NOON)
+        assert store.update_terminal(made.id, name="gate") == replace(rotated, name="gate")
+        freed = store.update_terminal(made.id, token_digest=None)
+        assert freed is not None
+        assert (freed.has_token, freed.token_used_at, freed.token_required_since) == (False, None, None)
+
+    def test_when_a_terminal_last_pushed_without_its_token_is_kept(self, store: BaseStore) -> None:
+        store.write([arrival(record(1), tokenless=True)])
+        store.write([arrival(record(2), received_at_ms=RECEIVED_MS + 9)])
+        store.write([arrival(record(3), tokenless=True, received_at_ms=RECEIVED_MS - 9)])
+        assert store.terminals()[0].tokenless_at == NOON
 
     def test_a_terminal_can_be_made_before_it_pushes_and_be_found_by_its_token(
         self, store: BaseStore
@@ -605,7 +637,7 @@ class Trouble:
             store.write([one])
         peers = store.peers()
         assert len(peers) <= 20
-        assert "10.0.1.49" in peers
+        assert ("10.0.1.49", 1) in peers
 
     def test_to_write_nothing_is_nothing(self, store: BaseStore) -> None:
         assert store.write([]) == []

@@ -9,6 +9,7 @@ from tests.store.events import RECEIVED_MS, alarm, arrival, record, unknown
 
 from gatepost import wire
 from gatepost.store import arrivals as a
+from gatepost.store.store import SIGHTING_MS
 from gatepost.wire import Problem
 
 
@@ -118,7 +119,7 @@ def test_duplicates_count_as_nothing_else() -> None:
 
 
 def test_only_what_is_not_known_yet_is_learnt() -> None:
-    peers: dict[str, int] = {}
+    peers: dict[tuple[str, int], int] = {}
     seen: dict[int, tuple[str | None, str | None]] = {}
     batch = [arrival(record(1), bind_peer=True, model="T1"), arrival(record(2), bind_peer=True)]
     first = a.learn(batch, peers=peers, seen=seen)
@@ -126,3 +127,20 @@ def test_only_what_is_not_known_yet_is_learnt() -> None:
     assert first.seen == [("T1", "1.3.0", 1)]
     again = a.learn(batch, peers=peers, seen=seen)
     assert (again.peers, again.seen, again.disagreements) == ([], [], [])
+
+
+@pytest.mark.parametrize(("later_ms", "noted"), [(SIGHTING_MS - 1, 0), (SIGHTING_MS, 1), (-SIGHTING_MS, 0)])
+def test_that_a_terminal_is_still_at_its_address_is_noted_once_an_hour(later_ms: int, noted: int) -> None:
+    peers = {("10.0.0.9", 1): RECEIVED_MS}
+    one = arrival(record(1), bind_peer=True, received_at_ms=RECEIVED_MS + later_ms)
+    assert len(a.learn([one], peers=peers, seen={}).peers) == noted
+
+
+def test_when_a_terminal_last_pushed_without_its_token_is_counted_of_duplicates_too() -> None:
+    batch = [
+        arrival(record(1), tokenless=True),
+        arrival(record(1), tokenless=True, received_at_ms=RECEIVED_MS + 5),
+        arrival(record(2), 2),
+    ]
+    tallies = a.add_up(batch, [True, False, True])
+    assert [tallies[number].tokenless_at_ms for number in (1, 2)] == [RECEIVED_MS + 5, None]

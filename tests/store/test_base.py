@@ -101,11 +101,11 @@ def test_for_which_terminal_an_event_was_stored_is_known_by_its_key_and_the_addr
     store.write([arrival(record(1000 + n)) for n in range(others)])
     first, second = arrival(kind[0]), arrival(kind[1], other.id, peer="10.0.0.8")
     store.write([first, second])
-    assert store.holder(first.event, first.key, "10.0.0.9") == 1
-    assert store.holder(second.event, second.key, "10.0.0.8") == other.id
-    assert store.holder(first.event, first.key, "10.0.0.8") is None
+    assert store.holders(first.event, first.key, "10.0.0.9") == [1]
+    assert store.holders(second.event, second.key, "10.0.0.8") == [other.id]
+    assert store.holders(first.event, first.key, "10.0.0.8") == []
     third = arrival(kind[2])
-    assert store.holder(third.event, third.key, "10.0.0.9") is None
+    assert store.holders(third.event, third.key, "10.0.0.9") == []
 
 
 @pytest.mark.parametrize("event", [kind[0] for kind in EACH_KIND], ids=["record", "alarm", "unknown"])
@@ -119,7 +119,7 @@ def test_to_ask_for_which_terminal_an_event_was_stored_reads_no_table_of_events(
         asked.append((statement, values))
 
     listen(store._engine, "before_cursor_execute", note)
-    store.holder(event, arrival(event).key, "10.0.0.9")
+    store.holders(event, arrival(event).key, "10.0.0.9")
     statement, values = asked[-1]
     with store.reading() as db:
         plan = [row[3] for row in db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]

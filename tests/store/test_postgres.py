@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from sqlalchemy import text
 from tests.postgres import Postgres
 from tests.store.conftest import Opener
-from tests.store.events import JPEG, alarm, arrival, record
+from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
 from tests.store.store_suite import StoreSuite, store
 
 from gatepost.errors import SettingsError, StoreCorrupt, StoreError, StoreTooNew, StoreUnavailable
@@ -386,13 +386,11 @@ def test_what_no_index_can_hold_is_the_fault_of_the_event_and_not_of_the_server(
     assert warm.write([arrival(record(51))])[0].new
 
 
-def test_an_address_that_changed_hands_twice_over_two_processes_is_where_it_was(
+def test_a_terminal_that_two_processes_see_at_an_address_was_there_at_the_later_time(
     open_postgres: Opener,
 ) -> None:
     one, two = open_postgres(), open_postgres()
-    for serial in ("SN-1", "SN-2"):
-        one.ensure_terminal(serial, now_ms=0)
-    for number, (opened, terminal_id) in enumerate([(one, 1), (two, 2), (one, 1)]):
-        opened.peers()  # as a receiver does every few seconds
-        opened.write([arrival(record(number), terminal_id, bind_peer=True)])
-        assert set(two.peers().values()) == {terminal_id}
+    one.ensure_terminal("SN-1", now_ms=0)
+    for number, (opened, at) in enumerate([(one, RECEIVED_MS + 9), (two, RECEIVED_MS)]):
+        opened.write([arrival(record(number), bind_peer=True, received_at_ms=at)])
+        assert opened.peers() == {("10.0.0.9", 1): RECEIVED_MS + 9}

@@ -44,7 +44,7 @@ from gatepost.receiver.committer import Committer
 from gatepost.receiver.forgetting import Forgetting
 from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.headers import nothing_here, secured
-from gatepost.receiver.identify import Directory, Known, Networks, Policy, Unknowns
+from gatepost.receiver.identify import Directory, Known, Networks, Policy, RequireToken, Unknowns
 from gatepost.receiver.ingest import Ingest, Options
 from gatepost.receiver.links import ROOT, checked_prefix
 from gatepost.receiver.live import Live
@@ -113,7 +113,7 @@ class Receiver:
         self.store = store
         self.settings = settings
         self._now = now
-        self.directory = Directory()
+        self.directory = Directory(now=now)
         self.tally = Tally()
         # Several processes may write to a server; what the others commit is found by asking.
         self.live = Live(tell(store), store.end_of_feed, poll_s=0.1 if settings.database else 0.5)
@@ -223,9 +223,10 @@ class Receiver:
     async def refresh(self) -> None:
         """Take over what the store knows of terminals: call it after a change of one."""
         async with self._refreshing:
-            self.directory.reading()
-            terminals, peers = await asyncio.to_thread(lambda: (self.store.terminals(), self.store.peers()))
-            self.directory.feed([Known.of(row) for row in terminals], peers)
+            store = self.store
+            found = await asyncio.to_thread(lambda: (store.terminals(), store.peers(), store.tokens()))
+            terminals, peers, tokens = found
+            self.directory.feed([Known.of(row) for row in terminals], peers, tokens)
 
     async def forget(self) -> None:
         """Let go of people in memory if somebody was erased, by whichever process of this database."""
@@ -317,6 +318,7 @@ def _options(settings: ReceiverSettings, proxies: Networks) -> Options:
         trusted_proxies=proxies,
         policy=Policy(
             unknowns=Unknowns(settings.unknown_terminals),
+            require_token=RequireToken(settings.require_token),
             allowed=Networks(settings.allowed_networks, setting="allowed_networks"),
             max_terminals=settings.max_terminals,
         ),

@@ -2,13 +2,22 @@
 
 What a push may say of its origin, in the order in which it is believed:
 
-1. the token in the address that this terminal was told to push to;
+1. the token of a terminal, in the path or in the header ``X-Gatepost-Token``;
 2. the ``sn`` header (firmware from API 1.2.1 on);
-3. ``deviceSN`` in the body (alarms have none);
-4. the peer address, if records with a serial came from it before. An address from which nothing with a serial
-   ever came stands for a terminal of its own.
+3. ``deviceSN`` in the body;
+4. the peer address, if one terminal alone pushed from it lately. Otherwise the address stands for a terminal of
+   its own. The event says that its address alone told.
 
 Where they disagree the first one counts, and the disagreement is noted on the event.
+
+A serial is a claim, a token is a proof. Hence:
+
+* ``require_token`` says which terminals are taken only with their token.
+* Where unknown terminals are held or refused, a known serial from an address from which its terminal never pushed is
+  the claim of a stranger (:func:`_is_stranger`). It is refused, or kept under the address until somebody approves it.
+* An address never speaks for a terminal that is taken only with its token.
+
+``docs/decisions/who-may-speak.md`` has the reasons.
 
 Flow: :class:`Claim` → :func:`decide` over a :class:`Directory` → :class:`Taken`, :class:`Introduced` (the store
 has to make a terminal first, then decide again) or :class:`Rejected`.
@@ -16,7 +25,7 @@ has to make a terminal first, then decide again) or :class:`Rejected`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
@@ -25,7 +34,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from msgspec import Struct
 
 from gatepost.errors import SettingsError
-from gatepost.store.store import TerminalRow, TerminalState
+from gatepost.store.store import PEER_ADDRESS, SIGHTING_MS, TerminalRow, TerminalState
 from gatepost.wire import Problem
 
 __all__ = [
@@ -36,9 +45,11 @@ __all__ = [
     "Networks",
     "Policy",
     "Rejected",
+    "RequireToken",
     "Taken",
     "Unknowns",
     "decide",
+    "needs_token",
     "peer_address",
     "token_digest",
 ]
@@ -53,6 +64,22 @@ longer than a serial is not kept at all, for it may be as long as a body."""
 MAX_ADDRESS = 100
 """Characters. An IPv6 address has at most 45, and the name of a link behind them."""
 
+MAX_TERMINALS_PER_ADDRESS = 8
+"""Terminals that are remembered of one address, those that pushed last. Two are enough for it to tell nothing."""
+
+LATELY_MS = 7 * 86_400_000
+"""Milliseconds. Terminals that pushed from one address within this time of each other share it. It spans a weekend."""
+
+_BY_ADDRESS = Problem(PEER_ADDRESS, "nothing but the peer address says which terminal this is")
+_SEVERAL = Problem(PEER_ADDRESS, "nothing says which of the terminals at this address this is")
+_ONLY_WITH_TOKEN = Problem(
+    PEER_ADDRESS, "nothing says which terminal this is; the one at this address is taken only with its token"
+)
+_STRANGER = Problem(
+    PEER_ADDRESS,
+    "the serial number is of a terminal that never pushed from this address; listed under the address",
+)
+
 
 class Unknowns(StrEnum):
     """What to do with a terminal that the store has never seen: list what it sends, hide it until somebody
@@ -61,6 +88,14 @@ class Unknowns(StrEnum):
     ACCEPT = "accept"
     HOLD = "hold"
     REFUSE = "refuse"
+
+
+class RequireToken(StrEnum):
+    """Which terminals are taken only with their token: those that have used it once, all, or none."""
+
+    WHEN_USED = "when-used"
+    ALWAYS = "always"
+    NEVER = "never"
 
 
 class Networks:
@@ -104,7 +139,7 @@ def _plain(text: str) -> str:
 
 
 def peer_address(direct: str, forwarded_for: str | None, trusted: Networks) -> str:
-    """Answer the address that a request comes from.
+    """Return the address that a request comes from.
 
     ``X-Forwarded-For`` is believed only as far as trusted proxies wrote it: from the right, each entry was added
     by the one after it, so the first that is no trusted proxy is the sender. What stands left of it the sender
@@ -114,7 +149,7 @@ def peer_address(direct: str, forwarded_for: str | None, trusted: Networks) -> s
     if forwarded_for is None or not trusted or peer not in trusted:
         return peer
     for entry in reversed(forwarded_for.split(",")):
-        candidate = _address(entry) if len(entry) <= MAX_ADDRESS else None
+        candidate = _address(_without_port(entry)) if len(entry) <= MAX_ADDRESS else None
         if candidate is None:
             return peer
         peer = str(candidate)
@@ -123,8 +158,31 @@ def peer_address(direct: str, forwarded_for: str | None, trusted: Networks) -> s
     return peer
 
 
+def _without_port(entry: str) -> str:
+    """Return the address of an entry such as ``192.0.2.1:50123``, ``[2001:db8::7]:443`` or ``"[2001:db8::7]"``.
+
+    Some proxies add the port. Text that has none of these forms is returned as it is.
+    """
+    entry = entry.strip(" \t")
+    if len(entry) > 1 and entry[0] == entry[-1] == '"':
+        entry = entry[1:-1].strip(" \t")
+    if entry.startswith("["):
+        address, closed, port = entry[1:].partition("]")
+        # Brackets are for IPv6 only (RFC 3986, section 3.2.2).
+        return address if closed and ":" in address and (not port or _is_port(port)) else entry
+    address, colon, port = entry.partition(":")
+    return address if colon and _is_port(f":{port}") else entry
+
+
+def _is_port(text: str) -> bool:
+    digits = text[1:]
+    return (
+        text[0] == ":" and digits.isascii() and digits.isdigit() and len(digits) <= 5 and int(digits) < 65_536
+    )
+
+
 def token_digest(token: str) -> bytes:
-    """Answer what the store keeps of a token: whoever reads the database cannot push with it."""
+    """Return what the store keeps of a token. Nobody can push with it."""
     return blake2b(token.encode("utf-8", "surrogatepass"), digest_size=32).digest()
 
 
@@ -132,7 +190,7 @@ class Claim(Struct, frozen=True):
     """What a push says of its origin; ``None`` where it says nothing."""
 
     token: bytes | None
-    """The :func:`token_digest` of what stands behind the path."""
+    """The :func:`token_digest` of the token in the path or in ``X-Gatepost-Token``."""
     header: str | None
     body: str | None
     peer: str
@@ -148,6 +206,11 @@ class Known(Struct, frozen=True, kw_only=True):
     state: TerminalState = "new"
     networks: tuple[str, ...] = ()
     """From where it may push. Empty: from anywhere."""
+    has_token: bool = False
+    token_used: bool = False
+    """Whether it has pushed with the token that it has now."""
+    token_required: bool = False
+    """Whether it has pushed with a token at all, since it was last given up to its serial alone."""
 
     @classmethod
     def of(cls, row: TerminalRow) -> Known:
@@ -158,6 +221,9 @@ class Known(Struct, frozen=True, kw_only=True):
             anonymous_peer=row.anonymous_peer,
             state=row.state,
             networks=row.networks,
+            has_token=row.has_token,
+            token_used=row.token_used_at is not None,
+            token_required=row.token_required_since is not None,
         )
 
 
@@ -165,6 +231,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     """The settings that decide."""
 
     unknowns: Unknowns = Unknowns.ACCEPT
+    require_token: RequireToken = RequireToken.WHEN_USED
     allowed: Networks | None = None
     """From where anyone may push; ``None`` or empty: from anywhere."""
     max_terminals: int = 20_000
@@ -176,7 +243,9 @@ class Taken(Struct, frozen=True, kw_only=True):
 
     terminal_id: int
     bind_peer: bool = False
-    """Something better than the peer address said so: what comes from there without any is this terminal's."""
+    """Something better than the peer address said so: the terminal was seen at that address."""
+    first_use: bool = False
+    """It bore the terminal's token, of which the store does not know yet that it is used. Tell the store first."""
     problems: tuple[Problem, ...] = ()
     disagreements: tuple[tuple[str, str], ...] = ()
     """Who else it could have been: (source, what it said)."""
@@ -206,51 +275,51 @@ Decision = Taken | Introduced | Rejected
 class Directory:
     """The terminals that are known, for looking up. Fed from the store, and again after every change there."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, now: Callable[[], float]) -> None:
+        """``now`` returns Unix seconds."""
+        self._now = now
         self._by_serial: dict[str, Known] = {}
         self._by_token: dict[bytes, int | None] = {}
-        self._by_peer: dict[str, int] = {}
-        self._fed_peers: dict[str, int] = {}
-        """As the store had them at the last feed."""
-        self._seen_since: set[str] = set()
-        """Addresses of which something else was learnt since the store began to be read."""
         self._anonymous: dict[str, Known] = {}
         self._by_id: dict[int, Known] = {}
+        self._seen_at: dict[str, dict[int, int]] = {}
+        """By address, the terminals that said who they were when they pushed from it, and when they last did."""
+        self._seen: set[int] = set()
+        """Terminals of which any address is known."""
         self._decided: dict[Claim, Taken] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def reading(self) -> None:
-        """The store is about to be read for :meth:`feed`: of what is learnt from now on it may say nothing yet."""
-        self._seen_since.clear()
-
-    def feed(self, terminals: Iterable[Known], peers: Mapping[str, int]) -> None:
+    def feed(
+        self,
+        terminals: Iterable[Known],
+        peers: Mapping[tuple[str, int], int],
+        tokens: Mapping[bytes, int] | None = None,
+    ) -> None:
         """Take over what the store has now.
 
-        Whose an address is, every process on a database learns by itself, and the last one is right. So where the
-        store says something else than at the last feed, that counts, unless we learnt more since :meth:`reading`.
-        Where it says the same, what we learnt is kept: it is on its way there.
+        ``peers``: when each terminal last pushed from each address, in milliseconds. It adds to what was learnt here,
+        and the later time counts. So every process on one database comes to know the same.
+
+        ``tokens``: the terminal of each token's digest. A token that is not among them is asked for again, once.
         """
         self._by_id = {known.id: known for known in terminals}
         self._by_serial = {known.serial: known for known in self._by_id.values() if known.serial is not None}
         self._anonymous = {
             known.anonymous_peer: known for known in self._by_id.values() if known.anonymous_peer is not None
         }
-        fed, self._fed_peers = self._fed_peers, dict(peers)
-        for peer in self._seen_since & peers.keys():
-            # What it says may yet be the last word, then at the next feed.
-            if peers[peer] != self._by_peer.get(peer):
-                del self._fed_peers[peer]
-        for peer, terminal_id in peers.items():
-            if fed.get(peer) != terminal_id and peer not in self._seen_since:
-                self._by_peer[peer] = terminal_id
-        # Tokens may have been withdrawn: each is asked for again, once.
+        for (address, terminal_id), at_ms in peers.items():
+            self.seen(address, terminal_id, at_ms)
+        self._seen = {terminal_id for seen in self._seen_at.values() for terminal_id in seen}
         self._by_token.clear()
+        self._by_token.update(tokens or {})
         self._decided.clear()
 
     def add(self, known: Known) -> None:
-        """Take over one terminal that was just made."""
+        """Take over one terminal that was just made or changed."""
+        if self._by_id.get(known.id) != known:
+            self._decided.clear()
         self._by_id[known.id] = known
         if known.serial is not None:
             self._by_serial[known.serial] = known
@@ -269,16 +338,22 @@ class Directory:
         """Whether the store has been asked for a token since the last feed."""
         return digest in self._by_token
 
-    def seen(self, peer: str, terminal_id: int) -> None:
-        """Remember that something with a serial came from an address."""
-        by_peer = self._by_peer
-        if by_peer.get(peer) != terminal_id:
-            if len(by_peer) >= MAX_REMEMBERED:
-                oldest = next(iter(by_peer))
-                del by_peer[oldest]
-                self._seen_since.discard(oldest)
-            by_peer[peer] = terminal_id
-            self._seen_since.add(peer)
+    def seen(self, peer: str, terminal_id: int, at_ms: int) -> None:
+        """Remember that a terminal which said who it was pushed from an address."""
+        seen = self._seen_at.get(peer)
+        if seen is not None:
+            last = seen.get(terminal_id)
+            if last is not None and at_ms - last < SIGHTING_MS:
+                return
+        elif len(self._seen_at) >= MAX_REMEMBERED:
+            del self._seen_at[next(iter(self._seen_at))]
+        # The address is put at the end of the order in which addresses are forgotten.
+        seen = self._seen_at.pop(peer, {})
+        seen[terminal_id] = at_ms
+        if len(seen) > MAX_TERMINALS_PER_ADDRESS:
+            del seen[min(seen, key=seen.__getitem__)]
+        self._seen_at[peer] = seen
+        self._seen.add(terminal_id)
 
     def serial(self, serial: str) -> Known | None:
         """The terminal with this serial."""
@@ -289,27 +364,72 @@ class Directory:
         terminal_id = self._by_token.get(digest)
         return None if terminal_id is None else self._by_id.get(terminal_id)
 
-    def peer(self, peer: str) -> Known | None:
-        """The terminal that last pushed from an address and said who it was, else the one that it stands for."""
-        terminal_id = self._by_peer.get(peer)
-        known = None if terminal_id is None else self._by_id.get(terminal_id)
-        return known if known is not None else self._anonymous.get(peer)
+    def anonymous(self, peer: str) -> Known | None:
+        """The terminal that an address itself stands for."""
+        return self._anonymous.get(peer)
+
+    def is_seen(self, terminal_id: int) -> bool:
+        """Whether any address is known from which a terminal has pushed."""
+        return terminal_id in self._seen
+
+    def is_seen_at(self, peer: str, terminal_id: int) -> bool:
+        """Whether a terminal has pushed from an address and said who it was."""
+        return terminal_id in self._seen_at.get(peer, ())
+
+    def at(self, peer: str, policy: Policy) -> tuple[Known | None, Problem]:
+        """Return the terminal that an address stands for, if any, and what to note on an event of which nothing
+        else tells the terminal.
+
+        That is the one terminal which lately pushed from there and said who it was. Where there are several, or the one
+        is taken only with its token, it is the terminal of the address itself.
+        """
+        seen = [
+            (at_ms, known)
+            for terminal_id, at_ms in self._seen_at.get(peer, {}).items()
+            if (known := self._by_id.get(terminal_id)) is not None and known.state != "retired"
+        ]
+        latest = max((at_ms for at_ms, _ in seen), default=0)
+        lately = [known for at_ms, known in seen if latest - at_ms <= LATELY_MS]
+        if len(lately) > 1:
+            return self._anonymous.get(peer), _SEVERAL
+        for known in lately:
+            if needs_token(known, policy):
+                return self._anonymous.get(peer), _ONLY_WITH_TOKEN
+            if not known.networks or peer in _networks_of(known.networks):
+                return known, _BY_ADDRESS
+        return self._anonymous.get(peer), _BY_ADDRESS
+
+    def holder(self, candidates: Iterable[int], claim: Claim, policy: Policy) -> int | None:
+        """Return the first of some terminals for which a push that names none may be stored."""
+        for terminal_id in candidates:
+            known = self._by_id.get(terminal_id)
+            if known is not None and _reject(claim, self, policy, known) is None:
+                return terminal_id
+        return None
 
     def decide(self, claim: Claim, policy: Policy) -> Decision:
-        """:func:`decide`, remembered: a terminal says the same of itself a thousand times a day."""
+        """:func:`decide`, remembered: a terminal says the same of itself a thousand times a day.
+
+        A terminal that said who it is was seen at its address; noted once while this is remembered.
+        """
         taken = self._decided.get(claim)
-        if taken is None:
-            decision = decide(claim, self, policy)
-            if not isinstance(decision, Taken):
-                return decision
-            taken = decision
-            if taken.bind_peer and _is_short(claim):
+        if taken is not None:
+            return taken
+        decision = decide(claim, self, policy)
+        if isinstance(decision, Taken) and decision.bind_peer and not decision.first_use:
+            self.seen(claim.peer, decision.terminal_id, int(self._now() * 1000))
+            if _is_short(claim):
                 if len(self._decided) >= MAX_REMEMBERED:
                     self._decided.clear()
-                self._decided[claim] = taken
-        if taken.bind_peer:
-            self.seen(claim.peer, taken.terminal_id)
-        return taken
+                self._decided[claim] = decision
+        return decision
+
+
+def needs_token(known: Known, policy: Policy) -> bool:
+    """Tell whether a terminal is taken only with its token."""
+    if policy.require_token is RequireToken.WHEN_USED:
+        return known.token_required
+    return policy.require_token is RequireToken.ALWAYS
 
 
 def decide(claim: Claim, directory: Directory, policy: Policy) -> Decision:
@@ -317,31 +437,67 @@ def decide(claim: Claim, directory: Directory, policy: Policy) -> Decision:
     problems: list[Problem] = []
     header = _serial(claim.header, "sn header", problems)
     body = _serial(claim.body, "data.deviceSN", problems)
-    serial = header or body
+    said = header or body
+    serial = said
     known: Known | None
     if claim.token is not None:
         known = directory.token(claim.token)
-        serial = known.serial if known is not None else serial
+        serial = known.serial if known is not None else said
+    elif said is not None:
+        known = directory.serial(said)
     else:
-        known = directory.serial(serial) if serial is not None else directory.peer(claim.peer)
+        known, note = directory.at(claim.peer, policy)
+        problems.append(note)
+    if (
+        known is not None
+        and policy.unknowns is Unknowns.HOLD
+        and not _needs_missing_token(claim, known, policy)
+        and _is_stranger(claim, known, directory, policy)
+    ):
+        known, serial = directory.anonymous(claim.peer), None
+        problems.append(_STRANGER)
     terminal_id = None if known is None else known.id
     rejected = _reject(claim, directory, policy, known)
     if rejected is not None:
         status, reason, message = rejected
-        return Rejected(status=status, message=message, reason=reason, serial=serial, terminal_id=terminal_id)
+        return Rejected(
+            status=status, message=message, reason=reason, serial=serial or said, terminal_id=terminal_id
+        )
     if known is None:
         return Introduced(serial, "held" if policy.unknowns is Unknowns.HOLD else "new")
     disagreements = []
-    if claim.token is not None and header is not None and header != serial:
+    if header is not None and header != serial:
         disagreements.append(("header", header))
     if body is not None and body != serial:
         disagreements.append(("body", body))
     return Taken(
         terminal_id=known.id,
         bind_peer=claim.token is not None or serial is not None,
+        first_use=claim.token is not None and not known.token_used,
         problems=tuple(problems),
         disagreements=tuple(disagreements),
     )
+
+
+def _needs_missing_token(claim: Claim, known: Known, policy: Policy) -> bool:
+    return claim.token is None and needs_token(known, policy)
+
+
+def _is_stranger(claim: Claim, known: Known, directory: Directory, policy: Policy) -> bool:
+    """Tell whether a push that claims the serial of a known terminal is somebody else's, as far as can be told.
+
+    Only asked where unknown terminals are held or refused. Nothing but the address tells whoever knows a serial from
+    its terminal. So without a token a terminal is itself where it has pushed from before, or in the networks that
+    somebody gave it; one that has never pushed is where its serial first comes from. If it has a token that it has not
+    used yet, it is itself only where it has pushed from before.
+    """
+    if claim.token is not None or known.serial is None:
+        return False
+    if directory.is_seen_at(claim.peer, known.id):
+        return False
+    if known.has_token and policy.require_token is not RequireToken.NEVER:
+        return True
+    return not known.networks and directory.is_seen(known.id)
 
 
 def _reject(
@@ -350,9 +506,15 @@ def _reject(
     """Status, reason and message, if the push is not taken."""
     if policy.allowed and claim.peer not in policy.allowed:
         return 403, "address", "pushes from this address are not allowed; see the setting allowed_networks"
+    if claim.token is not None and known is None:
+        return 404, "token wrong", "no terminal has this address; copy the one that belongs to the terminal"
+    if claim.token is None and policy.require_token is RequireToken.ALWAYS:
+        return (
+            403,
+            "token missing",
+            "require_token is always: push to the address with the token of this terminal",
+        )
     if known is None:
-        if claim.token is not None:
-            return 404, "token", "no terminal has this address; copy the one that belongs to the terminal"
         if policy.unknowns is Unknowns.REFUSE:
             return 403, "unknown terminal", "this terminal is unknown here, and unknown terminals are refused"
         if len(directory) >= policy.max_terminals:
@@ -362,16 +524,30 @@ def _reject(
                 "too many terminals have introduced themselves; see max_terminals",
             )
         return None
+    if _needs_missing_token(claim, known, policy):
+        return (
+            403,
+            "token missing",
+            "this terminal is taken only with its token; push to the address with the token (require_token)",
+        )
     if known.networks and claim.peer not in _networks_of(known.networks):
         return 403, "address", "this terminal may not push from this address"
     if known.state == "retired":
         return 403, "retired", "this terminal is retired here"
-    if known.state == "new" and policy.unknowns is Unknowns.REFUSE:
-        return (
-            403,
-            "unknown terminal",
-            "this terminal is not approved here, and unknown terminals are refused",
-        )
+    if policy.unknowns is Unknowns.REFUSE:
+        if known.state == "new":
+            return (
+                403,
+                "unknown terminal",
+                "this terminal is not approved here, and unknown terminals are refused",
+            )
+        if _is_stranger(claim, known, directory, policy):
+            return (
+                403,
+                "unknown terminal",
+                "the terminal with this serial number never pushed from this address, and unknown terminals are"
+                " refused; push to the address with its token, or name the network at the terminal",
+            )
     return None
 
 

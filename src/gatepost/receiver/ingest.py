@@ -1,5 +1,7 @@
 """Where pushes come in: ``POST /Record`` and ``POST /Record/TOKEN``, and every further path of the settings.
 
+The token may stand in the header ``X-Gatepost-Token`` instead of the path.
+
 Rules:
 
 * ``{"code": 200, "message": "success", "data": {}}`` is said only after the commit, and to a duplicate as well.
@@ -39,6 +41,7 @@ from gatepost.receiver.identify import (
     Policy,
     Rejected,
     Taken,
+    decide,
     peer_address,
     token_digest,
 )
@@ -51,6 +54,7 @@ from gatepost.receiver.push import (
     kept_raw,
     key_of,
     milliseconds,
+    one_token,
 )
 from gatepost.receiver.tally import masked
 from gatepost.store.pictures import without_pictures
@@ -177,6 +181,8 @@ class Ingest:
         try:
             if request.method != b"POST":
                 raise Refuse(405, "events are pushed with POST", reason="method")
+            if b"x-gatepost-token" in headers:
+                push.token = one_token(token, request.headers)
             self._store_push(push)
         except Refuse as refuse:
             self._refuse(push, refuse)
@@ -261,11 +267,11 @@ class Ingest:
         claim = Claim(
             token_digest(push.token) if push.token else None,
             header_text(headers.get(b"sn")),
-            event.serial if type(event) is Record else None,
+            event.serial if type(event) is Record else _serial_beside(event),
             push.peer,
         )
         decision = self._directory.decide(claim, self._options.policy)
-        if type(decision) is Taken and decision.bind_peer:
+        if type(decision) is Taken and decision.bind_peer and not decision.first_use:
             self._commit(push, decoded, decision)
         elif isinstance(decision, Taken | Introduced) or (
             claim.token is not None and not self._directory.knows_token(claim.token)
@@ -274,7 +280,7 @@ class Ingest:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
-            raise _rejection(decision)
+            raise _rejection(decision, push)
 
     def _weigh(self, push: Push, text: bytes) -> None:
         """Count the values of a body until its reply is out."""
@@ -308,13 +314,19 @@ class Ingest:
         return decoded
 
     async def _introduce(self, push: Push, decoded: Decoded, claim: Claim, decision: Decision) -> None:
-        """What takes a question to the store: whose a token is, a terminal that is new, an event of which only its
-        address tells whose it is. Then as always."""
+        """Take a push that needs the store first: whose a token is, that it is used for the first time, a terminal
+        that is new, an event of which only its address tells whose it is. Then as always."""
         directory, committer, store = self._directory, self._committer, self._store
         try:
             token = claim.token
             if token is not None and not directory.knows_token(token):
                 row = await committer.call(lambda: store.terminal_by_token(token))
+                directory.learn_token(token, None if row is None else Known.of(row))
+                decision = directory.decide(claim, self._options.policy)
+            if token is not None and isinstance(decision, Taken) and decision.first_use:
+                # Stored before the event is: from here on nobody else is taken for this terminal.
+                used_ms = int(self._now() * 1000)
+                row = await committer.call(lambda: store.use_token(token, now_ms=used_ms))
                 directory.learn_token(token, None if row is None else Known.of(row))
                 decision = directory.decide(claim, self._options.policy)
             if isinstance(decision, Introduced):
@@ -327,11 +339,12 @@ class Ingest:
                 directory.add(Known.of(row))
                 decision = directory.decide(claim, self._options.policy)
             if not isinstance(decision, Taken):
-                raise _rejection(decision)
+                raise _rejection(decision, push)
             if not decision.bind_peer:
                 # The address may have come to stand for another terminal since the event was first pushed.
                 same = key_of(decoded)
-                holder = await committer.call(lambda: store.holder(decoded.event, same, claim.peer))
+                holders = await committer.call(lambda: store.holders(decoded.event, same, claim.peer))
+                holder = directory.holder(holders, claim, self._options.policy)
                 if holder is not None:
                     decision = replace(decision, terminal_id=holder)
             self._commit(push, decoded, decision)
@@ -357,6 +370,7 @@ class Ingest:
             dialect=decoded.dialect,
             peer=push.peer,
             bind_peer=taken.bind_peer,
+            tokenless=not push.token,
             sent_at_ms=milliseconds(headers.get(b"timestamp")),
             model=header_text(headers.get(b"model")),
             disagreements=taken.disagreements,
@@ -386,7 +400,7 @@ class Ingest:
         if whose is None:
             whose = self._terminal_of(push.token, push.headers, push.peer)
         self._tally.refused(whose, refuse.reason)
-        if refuse.reason == "token":  # to an address that is no terminal's: shown like any other wrong path
+        if refuse.status == 404:  # to an address that is no terminal's: shown like any other wrong path
             path = push.target.decode("latin-1").removesuffix(push.token) + masked(push.token)
             self._tally.misdirected(push.peer, path, refuse.serial)
         push.answer(refuse.status, encode_reply(refuse.status, refuse.message))
@@ -394,7 +408,7 @@ class Ingest:
     def _terminal_of(self, token: str, headers: Headers, peer: str) -> int | None:
         """Whose push it was, as far as its head tells and without asking the store."""
         claim = Claim(token_digest(token) if token else None, header_text(headers.get(b"sn")), None, peer)
-        decision = self._directory.decide(claim, self._options.policy)
+        decision = decide(claim, self._directory, self._options.policy)
         return None if isinstance(decision, Introduced) else decision.terminal_id
 
     def _peer(self, direct: str, headers: Headers, all_headers: Iterable[tuple[bytes, bytes]]) -> str:
@@ -420,6 +434,15 @@ class Ingest:
                 return bytes(chunks)
 
 
+def _serial_beside(event: Event) -> str | None:
+    """Return the ``deviceSN`` that came with something that is no record, if there is one."""
+    if isinstance(event, Unknown):
+        data = event.raw.get("data")
+        serial = data.get("deviceSN") if isinstance(data, dict) else None
+        return serial if isinstance(serial, str) else None
+    return getattr(event, "serial", None)
+
+
 def _values(text: bytes) -> int:
     """How many values there are in a text, at most: each begins one, or follows a comma. Its first image is passed
     over, which makes up most of a body and has none of these letters in it."""
@@ -436,8 +459,14 @@ def _values(text: bytes) -> int:
     return sum([text.count(mark, 0, start) + text.count(mark, end) for mark in (b"{", b"[", b",")])
 
 
-def _rejection(decision: Decision) -> Exception:
+def _rejection(decision: Decision, push: Push) -> Exception:
     if isinstance(decision, Rejected):
+        if decision.status == 404 and not push.target.endswith(push.token.encode("latin-1", "replace")):
+            # The path is right: the token stood in the header.
+            message = (
+                "no terminal has the token in X-Gatepost-Token; copy the one that belongs to the terminal"
+            )
+            return Refuse(403, message, reason=decision.reason, serial=decision.serial)
         return Refuse(
             decision.status,
             decision.message,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ __all__ = [
     "kept_raw",
     "key_of",
     "milliseconds",
+    "one_token",
 ]
 
 log = structlog.get_logger(__name__)
@@ -128,6 +129,22 @@ def _is_json(kind: bytes) -> bool:
     return essence in (b"application/json", b"text/json") or (
         essence.startswith(b"application/") and essence.endswith(b"+json")
     )
+
+
+def one_token(in_path: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the token of a push, from its path or from ``X-Gatepost-Token``; empty where it has none.
+
+    Refuses two that differ: one of them would be somebody else's, and which one is not to be guessed.
+    """
+    given = {value.strip().decode("latin-1") for name, value in headers if name == b"x-gatepost-token"}
+    given = (given | {in_path}) - {""}
+    if len(given) > 1:
+        raise Refuse(
+            403,
+            "the token in the path and the one in X-Gatepost-Token differ; send one of them",
+            reason="token wrong",
+        )
+    return next(iter(given), "")
 
 
 def header_text(value: bytes | None) -> str | None:

@@ -3,7 +3,7 @@
 from gatepost.errors import DecodeError
 from gatepost.store.arrivals import ms
 from gatepost.store.pictures import without_pictures
-from gatepost.store.store import Arrival, QuarantineRow
+from gatepost.store.store import PEER_ADDRESS, Arrival, QuarantineRow
 from gatepost.wire import Unknown, decode, digest, key
 
 __all__ = ["decode_again"]
@@ -28,7 +28,7 @@ def decode_again(row: QuarantineRow, *, pictures: bool = True) -> Arrival | None
         received_at_ms=ms(row.received_at),
         original=decoded.original if pictures else without_pictures(decoded.original),
         image=event.image,
-        problems=decoded.problems,
+        problems=(*decoded.problems, *[one for one in row.problems if one.where == PEER_ADDRESS]),
         dialect=decoded.dialect,
         peer=row.peer,
     )

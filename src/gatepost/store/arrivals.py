@@ -10,7 +10,7 @@ from typing import Any, overload
 import msgspec
 from msgspec import Struct
 
-from gatepost.store.store import Arrival
+from gatepost.store.store import SIGHTING_MS, Arrival
 from gatepost.wire import (
     AbnormalType,
     Alarm,
@@ -40,6 +40,8 @@ LATE_MS = 600_000
 
 LONGEST = 512
 """Characters of a text that is in an index; four bytes each at most."""
+
+_NEVER = -(1 << 62)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -289,20 +291,16 @@ class Lessons(Struct):
 def learn(
     batch: Iterable[Arrival],
     *,
-    peers: dict[str, int],
+    peers: dict[tuple[str, int], int],
     seen: dict[int, tuple[str | None, str | None]],
 ) -> Lessons:
-    """What is not known yet. ``peers`` and ``seen`` are what is, and are brought up to date.
-
-    Of many terminals behind one address, the last in the batch is the one that counts.
-    """
+    """Return what is not known yet. ``peers`` and ``seen`` are what is, and are brought up to date."""
     lessons = Lessons([], [], [])
-    bound: dict[str, tuple[str, int, int]] = {}
     for arrival in batch:
         number, at = arrival.terminal_id, arrival.received_at_ms
-        if arrival.bind_peer and peers.get(arrival.peer) != number:
-            peers[arrival.peer] = number
-            bound[arrival.peer] = (arrival.peer, number, at)
+        if arrival.bind_peer and at - peers.get((arrival.peer, number), _NEVER) >= SIGHTING_MS:
+            peers[arrival.peer, number] = at
+            lessons.peers.append((arrival.peer, number, at))
         for source, said in arrival.disagreements:
             lessons.disagreements.append((number, source, text(said), 1, at, at))
         model, dialect = arrival.model, arrival.dialect and arrival.dialect._value_
@@ -313,7 +311,6 @@ def learn(
         if now != before:
             seen[number] = now
             lessons.seen.append((*now, number))
-    lessons.peers.extend(bound.values())
     return lessons
 
 
@@ -333,6 +330,7 @@ class Tally(Struct):
     least_lag_ms: int | None = None
     peer: str = ""
     late_at_ms: int | None = None
+    tokenless_at_ms: int | None = None
 
     def row(self, terminal_id: int, writer: int) -> tuple[Any, ...]:
         """The values of :data:`TALLY_COLUMNS`."""
@@ -353,13 +351,14 @@ class Tally(Struct):
             self.last_at_ms // DAY_MS,
             self.peer,
             self.late_at_ms,
+            self.tokenless_at_ms,
         )
 
 
 TALLY_COLUMNS = (
     "terminal_id", "writer", "records", "alarms", "quarantined", "duplicates", "with_problems", "late",
     "first_at_ms", "last_at_ms", "last_recorded_ms", "clock_error_ms", "least_lag_ms", "lag_day", "peer",
-    "late_at_ms",
+    "late_at_ms", "tokenless_at_ms",
 )  # fmt: skip
 
 
@@ -376,6 +375,8 @@ def add_up(batch: Sequence[Arrival], new: Sequence[bool]) -> dict[int, Tally]:
         elif at < tally.first_at_ms:
             tally.first_at_ms = at
         tally.peer = arrival.peer
+        if arrival.tokenless:
+            tally.tokenless_at_ms = at
         if arrival.sent_at_ms is not None:
             tally.clock_error_ms = arrival.sent_at_ms - at
         if not fresh:

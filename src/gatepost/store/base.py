@@ -138,7 +138,15 @@ class BaseStore(ABC):
             found = registry.terminals(db, t.terminals.c.token_digest == digest)
         return found[0] if found else None
 
-    def holder(self, event: Event, key: bytes, peer: str) -> int | None:
+    def use_token(self, digest: bytes, *, now_ms: int) -> TerminalRow | None:
+        with self.changing(forget=False) as db:
+            return registry.use_token(db, digest, now_ms=now_ms)
+
+    def tokens(self) -> dict[bytes, int]:
+        with self.reading(indexed=False) as db:
+            return registry.tokens(db)
+
+    def holders(self, event: Event, key: bytes, peer: str) -> list[int]:
         is_record = isinstance(event, Record)
         c = (t.records if is_record else t.alarm_events if isinstance(event, Alarm) else t.quarantine).c
         # The terminals are named so that each is one look into UNIQUE (terminal_id, key); the key has no index.
@@ -148,14 +156,13 @@ class BaseStore(ABC):
         if is_record:
             query = query.where(c.facet_id.is_not(None))  # as SQLite's index has it
         with self.reading(indexed=is_record) as db:
-            found = db.execute(query.limit(1)).scalar()
-        return None if found is None else int(found)
+            return [int(found) for found in db.execute(query.order_by(c.terminal_id)).scalars()]
 
     def terminals(self) -> list[TerminalRow]:
         with self.reading(indexed=False) as db:
             return registry.terminals(db)
 
-    def peers(self) -> dict[str, int]:
+    def peers(self) -> dict[tuple[str, int], int]:
         with self.reading(indexed=False) as db:
             return registry.peers(db)
 

@@ -424,12 +424,6 @@ class PostgresStore(BaseStore):
             # One moment for all questions, not a moment for each.
             yield connection.execution_options(isolation_level="REPEATABLE READ")
 
-    def peers(self) -> dict[str, int]:
-        found = super().peers()
-        # Another process may have changed them: else what we knew before is not said again when it is true again.
-        self._remembered.peers = dict(found)
-        return found
-
     def horizon(self, db: Connection) -> int | None:
         return int(db.execute(_HORIZON).scalar_one())
 
@@ -516,7 +510,8 @@ def _remember(db: psycopg.Connection[Any], changes: str) -> Remembered:
     found = Remembered(changes)
     facets = "SELECT id, recognition_type, passed, abnormal_type, entry_mode, has_image FROM facets"
     found.facets.update((row[1:], row[0]) for row in db.execute(facets))
-    found.peers.update(db.execute("SELECT address, terminal_id FROM peers").fetchall())
+    for address, number, at_ms in db.execute("SELECT address, terminal_id, at_ms FROM peers"):
+        found.peers[address, number] = at_ms
     for number, site, model, dialect in db.execute("SELECT id, site_id, model, dialect FROM terminals"):
         found.sites[number] = site
         found.seen[number] = (model, dialect)

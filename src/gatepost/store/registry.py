@@ -3,7 +3,8 @@
 Functions on a connection, in the caller's transaction; :class:`gatepost.store.base.BaseStore` opens those.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -26,6 +27,8 @@ __all__ = [
     "refusals",
     "disagreements",
     "peers",
+    "tokens",
+    "use_token",
     "ensure_terminal",
     "create_terminal",
     "update_terminal",
@@ -146,6 +149,9 @@ def _terminal(row: Row[Any], tallies: Sequence[Row[Any]], refused: int, disagree
         model=row.model,
         dialect=row.dialect,
         created_at=moment(row.created_at_ms),
+        token_used_at=moment(row.token_used_at_ms),
+        token_required_since=moment(row.token_required_since_ms),
+        tokenless_at=_latest(tally.tokenless_at_ms for tally in tallies),
         first_seen=moment(min((tally.first_at_ms for tally in tallies), default=None)),
         last_seen=None if last is None else moment(last.last_at_ms),
         last_recorded_at=moment(max(recorded, default=None)),
@@ -155,10 +161,12 @@ def _terminal(row: Row[Any], tallies: Sequence[Row[Any]], refused: int, disagree
         **{name: sum(getattr(tally, name) for tally in tallies) for name in _COUNTS},
         refused=refused,
         disagreements=disagreed,
-        late_at=moment(
-            max((tally.late_at_ms for tally in tallies if tally.late_at_ms is not None), default=None)
-        ),
+        late_at=_latest(tally.late_at_ms for tally in tallies),
     )
+
+
+def _latest(times_ms: Iterable[int | None]) -> datetime | None:
+    return moment(max((at_ms for at_ms in times_ms if at_ms is not None), default=None))
 
 
 def _clock_error(last: Row[Any] | None) -> int | None:
@@ -167,8 +175,24 @@ def _clock_error(last: Row[Any] | None) -> int | None:
     return None if last.least_lag_ms is None else -int(last.least_lag_ms)
 
 
-def peers(db: Connection) -> dict[str, int]:
-    return {row.address: row.terminal_id for row in db.execute(select(t.peers))}
+def peers(db: Connection) -> dict[tuple[str, int], int]:
+    """The longest unseen first."""
+    rows = db.execute(select(t.peers).order_by(t.peers.c.at_ms))
+    return {(row.address, row.terminal_id): row.at_ms for row in rows}
+
+
+def tokens(db: Connection) -> dict[bytes, int]:
+    c = t.terminals.c
+    rows = db.execute(select(c.token_digest, c.id).where(c.token_digest.is_not(None)))
+    return {bytes(row.token_digest): row.id for row in rows}
+
+
+def use_token(db: Connection, digest: bytes, *, now_ms: int) -> TerminalRow | None:
+    c = t.terminals.c
+    used = {name: func.coalesce(c[name], now_ms) for name in ("token_used_at_ms", "token_required_since_ms")}
+    db.execute(update(t.terminals).where(c.token_digest == digest).values(used))
+    found = terminals(db, c.token_digest == digest)
+    return found[0] if found else None
 
 
 def ensure_terminal(
@@ -213,6 +237,10 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
     row = {name: text(value) if isinstance(value, str) else value for name, value in values.items()}
     if row.get("networks") is not None:
         row["networks"] = msgspec.json.encode(list(row["networks"])).decode() if row["networks"] else None
+    if "token_digest" in row:
+        row["token_used_at_ms"] = None
+        if row["token_digest"] is None:
+            row["token_required_since_ms"] = None
     return row
 
 

@@ -30,8 +30,8 @@ class Remembered:
         self.changes = changes
         self.sites: dict[int, int] = {}
         """By terminal."""
-        self.peers: dict[str, int] = {}
-        """By address, the terminal that it stands for."""
+        self.peers: dict[tuple[str, int], int] = {}
+        """By address and terminal, when the terminal was last seen there; in milliseconds."""
         self.seen: dict[int, tuple[str | None, str | None]] = {}
         """By terminal, its model and its dialect."""
         self.facets: dict[a.Facet, int] = {}

@@ -110,6 +110,10 @@ terminals = Table(
     Column("model", Text),
     Column("dialect", Text),
     Column("created_at_ms", BigInteger, nullable=False),
+    # When the token that it has now was first used.
+    Column("token_used_at_ms", BigInteger),
+    # Since when it has used a token, whichever it was: it outlives the change of a token, not its removal.
+    Column("token_required_since_ms", BigInteger),
     CheckConstraint("state IN ('new', 'approved', 'held', 'retired')", name="state"),
 )
 
@@ -117,7 +121,8 @@ peers = Table(
     "peers",
     metadata,
     Column("address", Text, primary_key=True),
-    Column("terminal_id", _Id, ForeignKey("terminals.id"), nullable=False),
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), primary_key=True, autoincrement=False),
+    # When it last pushed from there and said who it was, to the hour.
     Column("at_ms", BigInteger, nullable=False),
 )
 
@@ -144,6 +149,8 @@ tallies = Table(
     Column("peer", Text),
     # When the last of the late ones arrived: a backlog is coming in, if that was just now.
     Column("late_at_ms", BigInteger),
+    # When it last pushed without its token.
+    Column("tokenless_at_ms", BigInteger),
     sqlite_with_rowid=False,
 )
 

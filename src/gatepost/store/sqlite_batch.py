@@ -96,7 +96,8 @@ class Inserter:
         """Read what batches refer to: somebody else may have changed it."""
         db, found = self._db, Remembered()
         found.facets.update((tuple(row[1:]), row[0]) for row in db.execute("SELECT * FROM facets"))
-        found.peers.update(db.execute("SELECT address, terminal_id FROM peers"))
+        for address, number, at_ms in db.execute("SELECT address, terminal_id, at_ms FROM peers"):
+            found.peers[address, number] = at_ms
         for number, site, model, dialect in db.execute("SELECT id, site_id, model, dialect FROM terminals"):
             found.sites[number] = site
             found.seen[number] = (model, dialect)

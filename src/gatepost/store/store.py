@@ -22,6 +22,8 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from gatepost.store.values import (
+    PEER_ADDRESS,
+    SIGHTING_MS,
     AlarmQuery,
     AlarmRow,
     AlarmStep,
@@ -44,6 +46,8 @@ from gatepost.store.values import (
 from gatepost.wire import Event
 
 __all__ = [
+    "PEER_ADDRESS",
+    "SIGHTING_MS",
     "Arrival",
     "Stored",
     "TerminalState",
@@ -159,7 +163,8 @@ class Store(Leaving, Protocol):
     def update_terminal(self, terminal_id: int, **values: Any) -> TerminalRow | None:
         """Set any of ``serial``, ``name``, ``site_id``, ``timezone``, ``state``, ``token_digest``, ``networks``.
 
-        ``None`` if there is no such terminal.
+        ``None`` if there is no such terminal. Another ``token_digest`` has not been used yet; without any, the
+        terminal is not bound to a token any more.
         """
 
     def terminal(self, terminal_id: int) -> TerminalRow | None: ...
@@ -167,8 +172,14 @@ class Store(Leaving, Protocol):
     def terminal_by_token(self, digest: bytes) -> TerminalRow | None:
         """The terminal whose address bears a token with this digest."""
 
-    def holder(self, event: Event, key: bytes, peer: str) -> int | None:
-        """The terminal for which an event with this key was stored when it came from this address before.
+    def use_token(self, digest: bytes, *, now_ms: int) -> TerminalRow | None:
+        """Note that a terminal pushed with this token, the first time, and return it; ``None`` if it is nobody's."""
+
+    def tokens(self) -> dict[bytes, int]:
+        """Return the terminal of each token, by the token's digest."""
+
+    def holders(self, event: Event, key: bytes, peer: str) -> list[int]:
+        """Return the terminals for which an event with this key was stored when it came from this address before.
 
         An alarm bears no serial, nor need anything else, and an address may stand for another terminal by the time
         that it is pushed again: without this it would be stored twice.
@@ -177,8 +188,11 @@ class Store(Leaving, Protocol):
     def terminals(self) -> list[TerminalRow]:
         """Every terminal, by id."""
 
-    def peers(self) -> dict[str, int]:
-        """Which terminal last pushed from which address, by a serial or a token."""
+    def peers(self) -> dict[tuple[str, int], int]:
+        """Return by address and terminal when the terminal last pushed from there by a serial or a token.
+
+        In milliseconds, up to an hour too early.
+        """
 
     def sites(self) -> list[SiteRow]: ...
 

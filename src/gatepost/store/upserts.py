@@ -19,7 +19,7 @@ MAX_DISAGREEMENTS = 100
 """Different ones that are kept of a terminal: whoever makes serials up does not fill the disk with them."""
 
 MAX_PEERS = 65_536
-"""Addresses that are kept; beyond it, the half that was learnt longest ago is forgotten."""
+"""Terminals at addresses that are kept; beyond it, the half that was seen longest ago is forgotten."""
 
 MAX_ROWS = 64
 """Rows of one statement. There are that many statements for each purpose, and all of them stay prepared."""
@@ -46,7 +46,9 @@ ON CONFLICT (terminal_id, writer) DO UPDATE SET
     last_at_ms = {greatest}(tallies.last_at_ms, excluded.last_at_ms),
     peer = excluded.peer,
     late_at_ms = {greatest}(coalesce(tallies.late_at_ms, excluded.late_at_ms),
-        coalesce(excluded.late_at_ms, tallies.late_at_ms))
+        coalesce(excluded.late_at_ms, tallies.late_at_ms)),
+    tokenless_at_ms = {greatest}(coalesce(tallies.tokenless_at_ms, excluded.tokenless_at_ms),
+        coalesce(excluded.tokenless_at_ms, tallies.tokenless_at_ms))
 """
 _ALARM = """
 INSERT INTO alarms (id, terminal_id, trace_id, status, code, first_at_ms, last_at_ms) {rows}
@@ -58,7 +60,7 @@ ON CONFLICT (terminal_id, trace_id) DO UPDATE SET
 """
 _PEER = """
 INSERT INTO peers (address, terminal_id, at_ms) {rows}
-ON CONFLICT (address) DO UPDATE SET terminal_id = excluded.terminal_id, at_ms = excluded.at_ms
+ON CONFLICT (address, terminal_id) DO UPDATE SET at_ms = {greatest}(peers.at_ms, excluded.at_ms)
 """
 _DISAGREEMENT = """
 INSERT INTO disagreements (terminal_id, source, said, count, first_at_ms, last_at_ms) {rows}
@@ -131,5 +133,5 @@ def trim_disagreements(dialect: str) -> str:
 
 def trim_peers() -> str:
     """Takes nothing."""
-    kept = f"SELECT address FROM peers ORDER BY at_ms DESC LIMIT {MAX_PEERS // 2}"
-    return f"DELETE FROM peers WHERE address NOT IN ({kept})"
+    kept = f"SELECT address, terminal_id FROM peers ORDER BY at_ms DESC LIMIT {MAX_PEERS // 2}"
+    return f"DELETE FROM peers WHERE (address, terminal_id) NOT IN ({kept})"

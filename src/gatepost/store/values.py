@@ -13,6 +13,8 @@ from msgspec import Struct, field
 from gatepost.wire import Dialect, Event, Problem
 
 __all__ = [
+    "PEER_ADDRESS",
+    "SIGHTING_MS",
     "Arrival",
     "Stored",
     "TerminalState",
@@ -35,6 +37,12 @@ __all__ = [
 
 T = TypeVar("T")
 
+PEER_ADDRESS = "peer address"
+"""Where the problem of an event stands of which nothing but its address tells the terminal."""
+
+SIGHTING_MS = 3_600_000
+"""Milliseconds. How old it may be when a terminal was last seen at an address, before that is noted anew."""
+
 TerminalState = Literal["new", "approved", "held", "retired"]
 
 
@@ -56,7 +64,9 @@ class Arrival(Struct, frozen=True, kw_only=True):
     peer: str = ""
     """The address that it came from, behind any trusted proxy."""
     bind_peer: bool = False
-    """True where a serial or a token said which terminal it is: later events from ``peer`` without any are its."""
+    """True where a serial or a token said which terminal it is: the terminal was seen at ``peer``."""
+    tokenless: bool = False
+    """It bore no token of its terminal."""
     sent_at_ms: int | None = None
     """The ``timestamp`` header: the terminal's clock when it pushed. The clock error is derived from it."""
     model: str | None = None
@@ -91,6 +101,12 @@ class TerminalRow(Struct, frozen=True, kw_only=True):
     model: str | None
     dialect: str | None
     created_at: datetime
+    token_used_at: datetime | None = None
+    """When the token that it has now was first used."""
+    token_required_since: datetime | None = None
+    """When it first used a token, whichever it was; ``None`` after its token was taken away."""
+    tokenless_at: datetime | None = None
+    """When it last pushed without its token."""
     first_seen: datetime | None = None
     last_seen: datetime | None = None
     last_recorded_at: datetime | None = None
