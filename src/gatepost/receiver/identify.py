@@ -365,20 +365,19 @@ class Directory:
         return None if terminal_id is None else self._by_id.get(terminal_id)
 
     def anonymous(self, peer: str) -> Known | None:
-        """The terminal that an address itself stands for."""
+        """Return the terminal that an address itself stands for."""
         return self._anonymous.get(peer)
 
     def is_seen(self, terminal_id: int) -> bool:
-        """Whether any address is known from which a terminal has pushed."""
+        """Tell whether any address is known from which a terminal has pushed."""
         return terminal_id in self._seen
 
     def is_seen_at(self, peer: str, terminal_id: int) -> bool:
-        """Whether a terminal has pushed from an address and said who it was."""
+        """Tell whether a terminal has pushed from an address and said who it was."""
         return terminal_id in self._seen_at.get(peer, ())
 
     def at(self, peer: str, policy: Policy) -> tuple[Known | None, Problem]:
-        """Return the terminal that an address stands for, if any, and what to note on an event of which nothing
-        else tells the terminal.
+        """Return the terminal that an address stands for, if any, and what to note on its event.
 
         That is the one terminal which lately pushed from there and said who it was. Where there are several, or the one
         is taken only with its token, it is the terminal of the address itself.

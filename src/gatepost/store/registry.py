@@ -176,7 +176,7 @@ def _clock_error(last: Row[Any] | None) -> int | None:
 
 
 def peers(db: Connection) -> dict[tuple[str, int], int]:
-    """The longest unseen first."""
+    """Return when each terminal was last seen at each address, the longest unseen first."""
     rows = db.execute(select(t.peers).order_by(t.peers.c.at_ms))
     return {(row.address, row.terminal_id): row.at_ms for row in rows}
 

@@ -1,4 +1,4 @@
-"""Who may speak for a terminal: when its token was used, and every terminal that was seen at an address."""
+"""Store when a terminal used its token, and every terminal that was seen at an address."""
 
 from typing import Any
 
