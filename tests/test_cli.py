@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -178,6 +179,20 @@ def test_the_terminals_commands_load_nothing_of_the_receivers_side() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_an_error_is_said_on_a_console_that_is_no_utf_8() -> None:
+    environ = {**os.environ, "GATEPOST_LANG": "zh", "PYTHONIOENCODING": "gbk:strict"}
+    done = subprocess.run(
+        [sys.executable, "-m", "gatepost.cli", "check-store", "--data", "/nowhere/\U0001f600"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env=environ,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"gatepost: ")
+    assert b"/nowhere/?" in done.stderr
 
 
 def test_output_that_nobody_reads_is_no_complaint() -> None:

@@ -11,6 +11,7 @@ Rules:
 Flow: ``main`` → the table → ``import_module`` → the command → exit code.
 """
 
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -203,6 +204,10 @@ def _fail(sentence: str) -> int:
 
 def main() -> None:
     """Run what was typed: the entry point of the distribution."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A console that is no UTF-8 has no emoji, and a list must not end at one.
+            stream.reconfigure(errors="replace")
     sys.exit(run(sys.argv[1:]))
 
 
