@@ -1,6 +1,9 @@
 """``gatepost events``."""
 
+import asyncio
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,48 @@ async def test_a_name_cannot_move_the_cursor_of_whoever_reads_it(
     (line,) = capsys.readouterr().out.splitlines()
     assert line.isprintable()
     assert "gone" in line
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"PYTHONIOENCODING": "gbk"},
+        {"PYTHONIOENCODING": "gb18030"},
+        {"PYTHONIOENCODING": "big5"},
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "latin-1"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+        {},
+    ],
+)
+async def test_a_list_goes_on_behind_a_letter_that_the_console_has_not_got(
+    receiver: Running, environ: dict[str, str]
+) -> None:
+    for number, name in enumerate(("Last", "\U0001f600 \u738b", "First")):
+        await receiver.push(record(uuid=f"u-{number}", timestamp=FIRST + number, user={"name": name}))
+    asked = {"GATEPOST_URL": f"http://127.0.0.1:{receiver.port}", "GATEPOST_TOKEN": receiver.token}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gatepost.cli", "events", "list"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "GATEPOST_LANG": "en", **asked, **environ},
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert (process.returncode, err) == (0, b"")
+    lines = out.splitlines()
+    assert [b"First" in lines[0], len(lines), b"Last" in lines[2]] == [True, 3, True]
+
+
+@pytest.mark.parametrize(
+    "since", ["2023-05-29T15:01:56.000000+08:00", "2023-05-29 15:01:56 0800", str((FIRST + 1) * 1000)]
+)
+async def test_since_takes_a_time_in_any_of_the_forms(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str], since: str
+) -> None:
+    for number in range(3):
+        await receiver.push(record(uuid=f"u-{number}", timestamp=FIRST + number))
+    assert await run("events", "list", "--since", since, "--order", "oldest", "--json") == 0
+    assert [json.loads(line)["uuid"] for line in capsys.readouterr().out.splitlines()] == ["u-1", "u-2"]
 
 
 async def test_labels_are_in_the_language_of_the_person(

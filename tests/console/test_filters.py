@@ -49,6 +49,18 @@ def test_a_local_time_is_of_the_terminals_clock_or_else_the_sites(desk: Desk) ->
 
 
 @pytest.mark.parametrize(
+    "written",
+    ["1714550400000", "2024-05-01T08:00:00.000000 0000", "2024-05-01 16:00:00 +0800", "2024-05-01T16:00"],
+)
+def test_a_time_is_read_as_the_api_reads_it_and_shown_by_the_sites_clocks(desk: Desk, written: str) -> None:
+    desk.store.update_site(1, timezone="Asia/Shanghai")
+    found = filters(desk, since=written)
+    assert found.records().since == datetime(2024, 5, 1, 8, 0, tzinfo=UTC)
+    assert found.clock("since") == "2024-05-01T16:00"
+    assert found.chips()[0][1] == "2024-05-01 16:00"
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [
         ("passed", "maybe"),

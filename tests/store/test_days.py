@@ -1,4 +1,5 @@
-from datetime import UTC, date, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import available_timezones
 
 import pytest
@@ -6,7 +7,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import BigInteger, bindparam, create_engine, select
 
-from gatepost.store.days import MAX_DAYS, Days, UnknownZone, days_between, month_of, parse_day, zone
+from gatepost.store.days import (
+    MAX_DAYS,
+    Days,
+    UnknownZone,
+    days_between,
+    month_of,
+    parse_day,
+    parse_time,
+    zone,
+)
 
 HOUR = 3_600_000
 DATABASE = create_engine("sqlite://")
@@ -118,3 +128,76 @@ def test_a_zone_that_there_is_not_is_named(name: str) -> None:
 
 def test_a_zone_is_found_by_its_name() -> None:
     assert datetime(2024, 1, 1, tzinfo=zone("Asia/Tokyo")) == datetime(2023, 12, 31, 15, tzinfo=UTC)
+
+
+EIGHT = datetime(2024, 5, 1, 0, 0, tzinfo=UTC)
+"""Eight o'clock in China."""
+
+
+@pytest.mark.parametrize("decimals", ["", ".1", ".12", ".123", ".123456", ".123456789", ",5"])
+@pytest.mark.parametrize("between", ["T", " ", "t"])
+@pytest.mark.parametrize(
+    "offset", ["+08:00", "+0800", "+08", " 08:00", " 0800", " 08", " +0800", "  08:00", " +08:00"]
+)
+def test_a_time_of_a_query_has_any_number_of_decimals_and_an_offset_in_any_form(
+    decimals: str, between: str, offset: str
+) -> None:
+    parts = int(f"{decimals[1:7]:0<6}")
+    found = parse_time(f"2024-05-01{between}08:00:00{decimals}{offset}")
+    assert found == EIGHT + timedelta(microseconds=parts)
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 2), datetime(9000, 1, 1)),  # noqa: DTZ001 - the zone is added below
+    st.integers(-14 * 60, 14 * 60),
+    st.booleans(),
+)
+def test_what_python_writes_is_read_back_whether_its_plus_was_escaped_or_not(
+    naive: datetime, minutes: int, escaped: bool
+) -> None:
+    moment = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+    written = moment.isoformat()
+    assert parse_time(written if escaped else written.replace("+", " ")) == moment
+
+
+@pytest.mark.parametrize("number", [0, 1, 1_714_521_600, 99_999_999_999])
+def test_a_unix_time_is_read_by_its_size(number: int) -> None:
+    moment = datetime.fromtimestamp(number, UTC)
+    assert parse_time(str(number)) == moment
+    assert parse_time(f"{number}.25") == moment + timedelta(seconds=0.25)
+    for zeros in ("000", "000000", "000000000") if number > 1000 else ():
+        if len(f"{number}{zeros}") <= 19:
+            assert parse_time(f"{number}{zeros}") == moment
+
+
+def test_before_1970_is_a_negative_number() -> None:
+    assert parse_time("-1.5") == datetime(1969, 12, 31, 23, 59, 58, 500_000, UTC)
+
+
+@pytest.mark.parametrize("written", ["2024-05-01", "2024-05-01T00:00", "2024-05-01 00:00:00.0"])
+def test_without_a_zone_a_time_is_of_the_clocks_that_are_given(written: str) -> None:
+    assert parse_time(written) == datetime(2024, 5, 1, tzinfo=UTC)
+    assert parse_time(written, local=zone("Asia/Shanghai")) == datetime(2024, 4, 30, 16, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Yesterday",
+        "",
+        "2024-13-01",
+        "2024-05-01T08:00 8",
+        "2024-05-01T08:00:00Z0800",
+        "2024-05-01T08:00:00+25:00",
+        "2024-05-01T08:00:00 +",
+        "1e9",
+        "٣",
+        "0x10",
+        "9" * 20,
+        "0001-01-01T00:00+14:00",
+        "9999-12-31T23:59-01:00",
+    ],
+)
+def test_what_is_no_time_is_said_as_it_was_written(written: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{written!r} is no time")):
+        parse_time(written)

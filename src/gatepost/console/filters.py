@@ -12,12 +12,13 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from gatepost.console.desk import View
 from gatepost.console.forms import Form
 from gatepost.console.seal import MARK
+from gatepost.store.days import parse_time, zone
 from gatepost.store.people import PeopleQuery
 from gatepost.store.places import Place, place_of
 from gatepost.store.store import RecordQuery
@@ -183,10 +184,18 @@ class Filters:
         if (key := _WORDS.get(name, {}).get(value)) is not None:
             return self._view.words(key)
         if name in ("since", "until"):
-            return value.replace("T", " ")
+            return self.clock(name).replace("T", " ")
         if name == "terminal" and self.place is not None:
             return self.place.label
         return value
+
+    def clock(self, name: str) -> str:
+        """Return a time of the address as the clocks of :attr:`zone` show it, or as it came if it is no time."""
+        value = self.plain.get(name, "")
+        if not value or (at := self._moment(name)) is None:
+            return value
+        here = at.astimezone(zone(self.zone)).replace(tzinfo=None)
+        return here.isoformat(timespec="seconds" if here.second or here.microsecond else "minutes")
 
     def _number(self, name: str) -> int | None:
         value = self.plain.get(name)
@@ -208,11 +217,8 @@ class Filters:
         if value is None:
             return None
         try:
-            at = datetime.fromisoformat(value)
-            if at.tzinfo is None:
-                at = at.replace(tzinfo=self._view.show.local(datetime.now(UTC), self.zone).tzinfo)
-            return at.astimezone(UTC)
-        except (ValueError, OverflowError):
+            return parse_time(value, local=zone(self.zone))
+        except ValueError:
             self._says_nothing(name)
             return None
 

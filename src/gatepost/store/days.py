@@ -11,7 +11,7 @@ import calendar
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -21,13 +21,26 @@ from sqlalchemy import BigInteger, ColumnElement, case, literal_column
 
 from gatepost.errors import StoreError
 
-__all__ = ["MAX_DAYS", "Days", "UnknownZone", "days_between", "month_of", "parse_day", "zone"]
+__all__ = ["MAX_DAYS", "Days", "UnknownZone", "days_between", "month_of", "parse_day", "parse_time", "zone"]
 
 MAX_DAYS = 400
 """The longest stretch that is looked at in one question: a year and a bit."""
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_UNIX = re.compile(r"(-?)([0-9]{1,19})(?:\.([0-9]*))?")
+
+_UNITS = ((10**11, 1), (10**14, 1000), (10**17, 10**6), (10**20, 10**9))
+"""Below which number a Unix time is of how many parts a second: 10¹¹ seconds are the year 5138, 10¹¹ ms are 1973."""
+
+_ZONED = re.compile(
+    r"([0-9]{4}-?[0-9]{2}-?[0-9]{2}[T ][0-9]{2}(?::?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?)?)"
+    r"(?: ?(Z)| ?([+-])|  ?)([0-9]{2}(?::?[0-9]{2})?)?"
+)
+"""A time with a zone: ``Z``, or an offset with its sign, or with a blank where a query had the plus."""
 
 
 class UnknownZone(StoreError):
@@ -59,6 +72,36 @@ def parse_day(text: str) -> date:
         else:
             return _checked(found, text)
     raise ValueError(f"{text!r} is no day; write it like 2024-05-06")
+
+
+def parse_time(text: str, *, local: tzinfo = UTC) -> datetime:
+    """Return the moment that a query means, in UTC: ISO 8601, or a Unix time as a number.
+
+    A number counts seconds, milliseconds, microseconds or nanoseconds, by its size. An ISO time may have any number of
+    decimals, a blank for its ``T``, and the zones ``Z``, ``+hh``, ``+hhmm`` and ``+hh:mm``. A plus that became a blank
+    in a query is a plus. Without a zone it is of the clocks of ``local``. Raises ``ValueError`` for anything else.
+    """
+    written = text.strip().upper()
+    try:
+        if (number := _UNIX.fullmatch(written)) is not None:
+            return _EPOCH + _since_1970(*number.groups())
+        if (zoned := _ZONED.fullmatch(written)) is not None:
+            begin, utc, sign, offset = zoned.groups()
+            if bool(utc) == bool(offset):
+                raise ValueError
+            written = begin + (utc or f"{sign or '+'}{offset}")
+        found = datetime.fromisoformat(written)
+        return (found if found.tzinfo is not None else found.replace(tzinfo=local)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is no time; write 2024-05-01T08:00:00+08:00, or Unix seconds or milliseconds"
+        ) from None
+
+
+def _since_1970(sign: str, whole: str, decimals: str | None) -> timedelta:
+    parts = next(parts for below, parts in _UNITS if int(whole) < below)
+    micros = int(f"{whole}{(decimals or '')[:6]:0<6}") // parts
+    return timedelta(microseconds=-micros if sign else micros)
 
 
 def month_of(text: str) -> tuple[date, date]:

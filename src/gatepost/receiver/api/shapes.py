@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import TypeVar
 
 from litestar.di import NamedDependency
@@ -16,7 +15,7 @@ from gatepost.items import Listing, ProblemItem
 from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.meaning import Meaning
 from gatepost.receiver.registrar import Registrar
-from gatepost.store.days import UnknownZone, month_of, parse_day
+from gatepost.store.days import UnknownZone, month_of, parse_day, parse_time
 from gatepost.store.pages import BadCursor
 from gatepost.store.registry import Conflict
 from gatepost.store.store import Store
@@ -46,9 +45,6 @@ MAX_LIMIT = 1000
 MAX_ID = (1 << 63) - 1
 """The largest that a database has."""
 
-_UNESCAPED = re.compile(r"(?<=:\d\d) (?=\d\d:\d\d$)|(?<=:\d\d\.\d{3}) (?=\d\d:\d\d$)")
-"""Where the plus of a zone was, behind the minutes, seconds or milliseconds."""
-
 T = TypeVar("T")
 
 TheStore = NamedDependency[SkipValidation[Store]]
@@ -67,18 +63,14 @@ def problems(found: tuple[Problem, ...]) -> list[ProblemItem]:
 
 
 def moment(name: str, value: str | None) -> datetime | None:
-    """Read a time: ISO 8601 (without a zone: UTC) or Unix seconds. 400 names the parameter."""
+    """Read a time of a query, as :func:`gatepost.store.days.parse_time` has it. 400 names the parameter."""
     if value is None or not value.strip():
         return None
-    # In a query a plus means a blank, and many forget to escape it.
-    text = _UNESCAPED.sub("+", value.strip())
     try:
-        if text.lstrip("-").replace(".", "", 1).isdigit():
-            return datetime.fromtimestamp(float(text), UTC)
-        parsed = datetime.fromisoformat(text)
-    except (ValueError, OverflowError, OSError):
-        raise ClientException(f"{name} is no time; write 2024-05-01T08:00:00Z or Unix seconds") from None
-    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=UTC)
+        return parse_time(value)
+    except ValueError:
+        why = "is no time; write 2024-05-01T08:00:00+08:00, or Unix seconds or milliseconds"
+        raise ClientException(f"{name} {why}") from None
 
 
 def text(original: bytes | None) -> str | None:
