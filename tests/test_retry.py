@@ -14,10 +14,22 @@ POLICY = Backoff()
 
 
 def step(
-    outcome: Outcome, *, refusals: int = 0, failures: int = 0, rand: float = 0.5, policy: Backoff = POLICY
+    outcome: Outcome,
+    *,
+    refusals: int = 0,
+    delivered_since: int = 0,
+    failures: int = 0,
+    rand: float = 0.5,
+    policy: Backoff = POLICY,
 ) -> Done | RetryAt | DeadLetter:
     return next_step(
-        outcome, refusals=refusals, failures=failures, now=1000.0, rand=lambda: rand, policy=policy
+        outcome,
+        refusals=refusals,
+        delivered_since=delivered_since,
+        failures=failures,
+        now=1000.0,
+        rand=lambda: rand,
+        policy=policy,
     )
 
 
@@ -26,16 +38,30 @@ def test_a_delivered_event_is_done() -> None:
 
 
 def test_an_unreachable_receiver_never_makes_a_dead_letter() -> None:
-    last = step(Unreachable("connection refused"), refusals=9, failures=1_000_000)
+    last = step(Unreachable("connection refused"), refusals=9, delivered_since=99, failures=1_000_000)
     assert isinstance(last, RetryAt)
     assert last.refused is False
     assert last.reason == "connection refused"
 
 
 def test_a_refused_event_is_tried_until_the_last_refusal_and_then_is_a_dead_letter() -> None:
-    steps = [step(Refused("code 500: no"), refusals=n) for n in range(10)]
+    steps = [step(Refused("code 500: no"), refusals=n, delivered_since=3) for n in range(10)]
     assert all(isinstance(s, RetryAt) and s.refused for s in steps[:9])
     assert steps[9] == DeadLetter("code 500: no")
+
+
+@pytest.mark.parametrize("refusals", [9, 10, 1_000_000])
+def test_while_fewer_than_three_of_its_kind_are_accepted_no_refusal_is_the_last(refusals: int) -> None:
+    for accepted in range(3):
+        last = step(Refused("code 500: no"), refusals=refusals, delivered_since=accepted)
+        assert isinstance(last, RetryAt)
+        assert last.refused
+        assert last.at - 1000.0 <= POLICY.cap
+    assert isinstance(step(Refused("no"), refusals=refusals, delivered_since=3), DeadLetter)
+
+
+def test_the_kind_of_a_refusal_is_without_the_receivers_text() -> None:
+    assert RetryAt(1.0, refused=True, reason="HTTP 400, code 7: Zhang Wei: no").kind == "HTTP 400, code 7"
 
 
 def test_the_wait_doubles_from_the_first_second_to_the_cap() -> None:

@@ -1,11 +1,13 @@
-"""What happens to an event after an attempt to push it. Pure: no I/O, no clock, no randomness of its own.
+"""Decide what happens to an event after an attempt to push it. Pure: no I/O, no clock, no randomness of its own.
 
 Rules:
 
 * *Delivered* ends the terminal's care: :class:`Done`.
 * *Unreachable* says nothing about the event: it is tried again for ever, however often it failed.
-* *Refused* is said of this event: it is tried again while others go on, and after ``max_refusals`` it becomes a
-  :class:`DeadLetter`, kept and retryable by hand.
+* *Refused* is said of this event: it is tried again while others go on. It becomes a :class:`DeadLetter`, kept and
+  retryable by hand, only when it was refused ``max_refusals`` times and :data:`ACCEPTED_SINCE` events of its kind were
+  accepted since its first refusal. A receiver that accepts nothing says nothing about an event, for however long; no
+  clock decides.
 * Between attempts lies an exponentially growing time with full jitter: a thousand terminals that lost the same
   receiver must not come back in the same second.
 
@@ -19,7 +21,11 @@ from msgspec import Struct
 from gatepost.errors import SettingsError
 from gatepost.wire import Delivered, Outcome, Refused
 
-__all__ = ["Done", "RetryAt", "DeadLetter", "Step", "Backoff", "next_step"]
+__all__ = ["ACCEPTED_SINCE", "Done", "RetryAt", "DeadLetter", "Step", "Backoff", "next_step"]
+
+ACCEPTED_SINCE = 3
+"""Events of its kind (record or alarm; with an image if it has one) that the receiver must accept after it refused
+one, before that one is given up: one could be chance, and a quiet door sees no hundreds."""
 
 _LAST_DOUBLING = 32
 """Doubling a second this often exceeds any cap; more would only make the integers large."""
@@ -39,6 +45,11 @@ class RetryAt(Struct, frozen=True):
     reason: str = ""
     """Why the attempt failed, for the people who look at the status."""
 
+    @property
+    def kind(self) -> str:
+        """Status and code of a refusal, without the receiver's text, which may be about a person."""
+        return self.reason.partition(":")[0]
+
 
 class DeadLetter(Struct, frozen=True):
     """The receiver does not take this event. Keep it for a person to decide."""
@@ -57,7 +68,7 @@ class Backoff(Struct, frozen=True, kw_only=True):
     cap: float = 60.0
     """Seconds: no wait is longer, unless the receiver itself asks for more time."""
     max_refusals: int = 10
-    """After this many refusals an event becomes a dead letter."""
+    """After this many refusals an event may become a dead letter."""
     max_retry_after: float = 3600.0
     """Seconds: what a ``Retry-After`` is cut to, so that a wrong one does not strand a terminal."""
 
@@ -81,6 +92,7 @@ def next_step(
     outcome: Outcome,
     *,
     refusals: int,
+    delivered_since: int,
     failures: int,
     now: float,
     rand: Callable[[], float],
@@ -89,13 +101,14 @@ def next_step(
     """Tell what to do with an event after one more attempt.
 
     ``refusals`` and ``failures`` are what came *before* this attempt: how often this event was refused, and how
-    often in a row the receiver was unreachable. ``now`` is in Unix seconds; ``rand`` as for
+    often in a row the receiver was unreachable. ``delivered_since`` is how many events of its kind were delivered
+    since it was first refused. ``now`` is in Unix seconds; ``rand`` as for
     :meth:`Backoff.delay`. A ``Retry-After`` lengthens the wait, and never shortens it.
     """
     if isinstance(outcome, Delivered):
         return Done()
     if isinstance(outcome, Refused):
-        if refusals + 1 >= policy.max_refusals:
+        if refusals + 1 >= policy.max_refusals and delivered_since >= ACCEPTED_SINCE:
             return DeadLetter(outcome.reason)
         return RetryAt(now + policy.delay(refusals + 1, rand), refused=True, reason=outcome.reason)
     delay = policy.delay(failures + 1, rand)

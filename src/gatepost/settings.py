@@ -73,7 +73,13 @@ class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ),
     ] = 8
     max_refusals: Annotated[
-        int, _is("After how many refusals an event moves to the dead letters.", unit="refusals", ge=1)
+        int,
+        _is(
+            "After how many refusals an event may move to the dead letters. It does once the receiver has accepted "
+            "three events of its kind since the first refusal.",
+            unit="refusals",
+            ge=1,
+        ),
     ] = 10
     retry_first_s: Annotated[float, _is("The first back-off after a failure.", unit="seconds", gt=0)] = 1.0
     retry_cap_s: Annotated[float, _is("The longest back-off.", unit="seconds", gt=0)] = 60.0

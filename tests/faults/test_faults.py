@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from tests.faults import bad_receiver as bad
 from tests.faults import certificates
-from tests.faults.bad_receiver import SUCCESS, BadReceiver, Behaviour, Peer, until
+from tests.faults.bad_receiver import SUCCESS, BadReceiver, Behaviour, Peer, Request, until
 from tests.faults.line import HASTY, Line, line, names, record, settings
 
 from gatepost.terminal.outbox.outbox import OutboxStatus
@@ -263,16 +263,36 @@ async def test_a_receiver_that_ends_its_lines_with_line_feeds_alone(tmp_path):
 
 
 async def test_200_with_code_500(tmp_path):
-    """A refusal: it is said of the event, ends in the dead letters, and can be retried from there."""
+    """A refusal is said of the event; but a receiver that accepts none of them says nothing about any."""
     refusal = bad.answer(200, b'{"code":500,"message":"no","data":{}}')
     async with BadReceiver(refusal) as receiver, line(tmp_path, receiver.url, run=True) as made:
         await made.records(EVENTS)
+        await until(lambda: len(receiver.requests) > 15 * len(EVENTS))
+        kept(await made.status())
+        receiver.behave(bad.good)
+        await recovers(made, receiver)
+
+
+async def test_200_with_code_500_for_some_events(tmp_path):
+    """They end in the dead letters, and can be retried from there."""
+    some = set(EVENTS[::4])
+
+    def refuses_some(request: Request) -> tuple[int, bytes]:
+        return 200, b'{"code":500,"message":"no","data":{}}' if request.name() in some else SUCCESS
+
+    async with (
+        BadReceiver(bad.choose(refuses_some)) as receiver,
+        line(tmp_path, receiver.url, run=True) as made,
+    ):
+        await made.records(EVENTS)
+        await until(lambda: len(receiver.stored) == len(EVENTS) - len(some))
+        await made.records(["n1", "n2", "n3"])  # whatever was refused first, three are accepted after it
         status = await made.drained()
-        assert (status.delivered, status.dead) == (0, len(EVENTS))
-        assert len(receiver.requests) == 10 * len(EVENTS)
+        assert (status.delivered, status.dead) == (len(EVENTS) - len(some) + 3, len(some))
         receiver.behave(bad.good)
         await made.outbox.retry_dead()
-        await recovers(made, receiver)
+        await made.drained()
+    assert sorted(names(receiver)) == sorted([*EVENTS, "n1", "n2", "n3"])
 
 
 async def test_200_with_code_500_for_a_while(tmp_path):

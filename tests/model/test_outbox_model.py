@@ -26,15 +26,20 @@ from hypothesis.stateful import (
 from tests.terminal.outbox_kit import Clock, alarm, name, record
 
 from gatepost.errors import NotSubscribed, OutboxFull
-from gatepost.retry import DeadLetter, Done, RetryAt, Step
+from gatepost.retry import ACCEPTED_SINCE, Backoff, DeadLetter, Done, RetryAt, Step, next_step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox.outbox import HistoryQuery, Outbox
 from gatepost.terminal.outbox.values import ALARMS, RECORDS, NewEvent
-from gatepost.wire import Alarm, Record, Subscription
+from gatepost.wire import Alarm, Record, Refused, Subscription
 
 T = TypeVar("T")
 
 DAY = 86_400
+
+MAX_REFUSALS = 2
+
+ADDRESSES = ["http://a/1", "http://A:80/1", "http://a/2", "http://b/1"]
+"""Of three receivers: the first two are one."""
 
 PENDING, DELIVERED, FORGOTTEN, DEAD, DROPPED = "pending", "delivered", "forgotten", "dead", "dropped"
 
@@ -48,6 +53,8 @@ class Kept:
         self.trace = event.trace_id if isinstance(event, Alarm) else None
         self.name = f"{event.trace_id}:{event.status}" if isinstance(event, Alarm) else event.uuid
         self.size = NewEvent.of(event).size
+        self.with_image = bool(event.image)
+        self.delivered_before: int | None = None
         self.state = PENDING
         self.parked = False
         self.due = 0.0
@@ -69,6 +76,9 @@ class Model(RuleBasedStateMachine):
         self.in_flight: set[int] = set()
         self.latest = float("inf")
         self.subscription: Subscription | None = None
+        self.receiver = ""
+        self.delivered: list[Kept] = []
+        self.claimed: dict[int, tuple[int, int]] = {}
         self.recorded = 0
         self.refused = 0
 
@@ -97,10 +107,11 @@ class Model(RuleBasedStateMachine):
             overflow=overflow,
             history_events=history,
             history_days=10_000,
+            max_refusals=MAX_REFUSALS,
         )
         self.open()
         if subscribed:
-            self.subscribe(True)
+            self.subscribe(ADDRESSES[0], True)
 
     def open(self) -> None:
         self.outbox = self.run(Outbox.open(self.folder / "outbox.db", settings=self.settings, now=self.now))
@@ -109,10 +120,16 @@ class Model(RuleBasedStateMachine):
 
     # --- what happens ---------------------------------------------------------------------------------------
 
-    @rule(enabled=st.booleans())
-    def subscribe(self, enabled: bool) -> None:
-        self.subscription = Subscription(f"http://127.0.0.1:9/{self.lives}", enabled)
+    @rule(dest=st.sampled_from(["", *ADDRESSES]), enabled=st.booleans())
+    def subscribe(self, dest: str, enabled: bool) -> None:
+        self.subscription = Subscription(dest, enabled and bool(dest))
         self.run(self.outbox.subscribe(self.subscription))
+        receiver = dest.replace("A:80", "a") or self.receiver
+        if self.receiver not in ("", receiver):
+            for one in self.of(PENDING):
+                one.refusals, one.delivered_before = 0, None
+            self.take_up(self.dead(None))
+        self.receiver = receiver
         for one in self.of(PENDING):
             one.due = min(one.due, 0.001)
 
@@ -178,18 +195,15 @@ class Model(RuleBasedStateMachine):
                 if one.due > 0 and one.attempted_at > self.now.at:
                     one.due = 0.001
         self.latest = self.now.at
-        ready = [
-            one
-            for one in self.of(PENDING)
-            if one.id not in self.in_flight and not one.parked and one.due <= self.now.at
-        ]
-        ready.sort(key=lambda one: (one.lane, one.id))
+        ready = [one for lane in (ALARMS, RECORDS) for one in self.ready(lane, limit)]
         claimed = self.run(self.outbox.claim(limit, now=self.now.at))
         assert [(event.id, name(event)) for event in claimed] == [(one.id, one.name) for one in ready[:limit]]
         for event, one in zip(claimed, ready, strict=False):
             one.attempts += 1
             one.attempted_at = self.now.at
             assert (event.attempts, event.refusals) == (one.attempts, one.refusals)
+            assert event.delivered_since == self.delivered_since(one)
+            self.claimed[one.id] = event.refusals, event.delivered_since
             self.in_flight.add(one.id)
         traces = [
             one.trace for one in self.events.values() if one.id in self.in_flight and one.state == PENDING
@@ -204,14 +218,17 @@ class Model(RuleBasedStateMachine):
             st.lists(st.sampled_from(sorted(self.in_flight)), min_size=1, max_size=3, unique=True)
         )
         at = self.now.at + data.draw(st.sampled_from([0, 5, 60]))
-        step: Step = {
-            "delivered": Done(),
-            "unreachable": RetryAt(at, reason="connection refused"),
-            "refused": RetryAt(at, refused=True, reason="code 500"),
-            "dead": DeadLetter("code 500"),
-        }[what]
-        self.run(self.outbox.settle([(number, step) for number in chosen]))
-        for number in chosen:
+        steps: dict[int, Step] = {
+            number: {
+                "delivered": Done(),
+                "unreachable": RetryAt(at, reason="connection refused"),
+                "refused": self.refusal(number, at),
+                "dead": DeadLetter("code 500"),
+            }[what]
+            for number in chosen
+        }
+        self.run(self.outbox.settle(list(steps.items())))
+        for number, step in steps.items():
             self.in_flight.discard(number)
             one = self.events[number]
             if one.state != PENDING:
@@ -219,20 +236,35 @@ class Model(RuleBasedStateMachine):
             if isinstance(step, RetryAt):
                 one.due = step.at
                 one.refusals += step.refused
+                if step.refused and one.delivered_before is None:
+                    one.delivered_before = self.delivered_of_kind(one)
                 continue
             keep = one.lane == RECORDS and self.settings.history_events
             one.refusals += isinstance(step, DeadLetter)
+            if isinstance(step, Done):
+                self.delivered.append(one)
             self.leave(one, DEAD if isinstance(step, DeadLetter) else DELIVERED if keep else FORGOTTEN)
         self.trim()
 
+    def refusal(self, number: int, at: float) -> Step:
+        """What the pusher makes of a refusal: a dead letter only by the rule, told from what was accepted since."""
+        refusals, since = self.claimed[number]
+        step = next_step(
+            Refused("code 500"),
+            refusals=refusals,
+            delivered_since=since,
+            failures=0,
+            now=at,
+            rand=lambda: 0.0,
+            policy=Backoff(max_refusals=MAX_REFUSALS),
+        )
+        assert isinstance(step, DeadLetter) == (refusals + 1 >= MAX_REFUSALS and since >= ACCEPTED_SINCE)
+        return step
+
     @rule(numbers=st.none() | st.lists(st.integers(1, 30), max_size=3))
     def retry_dead(self, numbers: list[int] | None) -> None:
-        room = max(0, self.settings.capacity - len(self.of(PENDING)))
-        chosen = self.dead(numbers)[:room]
+        chosen = self.take_up(self.dead(numbers))
         assert self.run(self.outbox.retry_dead(numbers)) == [one.id for one in chosen]
-        for one in chosen:
-            one.parked = self.has_pending(one.trace)
-            one.state, one.due, one.refusals = PENDING, 0.0, 0
 
     @rule(numbers=st.none() | st.lists(st.integers(1, 30), max_size=3))
     def discard_dead(self, numbers: list[int] | None) -> None:
@@ -319,6 +351,35 @@ class Model(RuleBasedStateMachine):
             for n in dict.fromkeys(numbers)
             if n in self.events and self.events[n].state == DEAD
         ]
+
+    def take_up(self, letters: list[Kept]) -> list[Kept]:
+        """Make dead letters pending as if never refused, as far as there is room."""
+        chosen = letters[: max(0, self.settings.capacity - len(self.of(PENDING)))]
+        for one in chosen:
+            one.parked = self.has_pending(one.trace)
+            one.state, one.due, one.refusals, one.delivered_before = PENDING, 0.0, 0, None
+        return chosen
+
+    def ready(self, lane: int, limit: int) -> list[Kept]:
+        """The oldest of those that never failed and of those whose wait is over; last what waits for a verdict."""
+        due = [
+            one for one in self.of(PENDING) if one.lane == lane and not one.parked and one.due <= self.now.at
+        ]
+        fresh = sorted((one for one in due if not one.due), key=lambda one: one.id)
+        waited = sorted((one for one in due if one.due), key=lambda one: (int(one.due * 1000), one.id))
+        enough = limit + len(self.in_flight)
+        candidates = [one for one in fresh[:enough] + waited[:enough] if one.id not in self.in_flight]
+        return sorted(candidates, key=lambda one: (one.refusals >= MAX_REFUSALS, one.id))
+
+    def delivered_of_kind(self, event: Kept) -> int:
+        return sum(
+            one.lane == event.lane and (one.with_image or not event.with_image) for one in self.delivered
+        )
+
+    def delivered_since(self, event: Kept) -> int:
+        if event.delivered_before is None:
+            return 0
+        return self.delivered_of_kind(event) - event.delivered_before
 
     def has_pending(self, trace: str | None) -> bool:
         return trace is not None and any(one.trace == trace for one in self.of(PENDING))

@@ -83,7 +83,7 @@ class Terminal:
     ``history_events``          int, events, 10,000      how many delivered records are kept
     ``history_days``            float, days, 30          for how long delivered records are kept
     ``max_in_flight``           int, pushes, 8           how many may be under way at once; 1 keeps strict order
-    ``max_refusals``            int, 10                  after how many an event is a dead letter
+    ``max_refusals``            int, 10                  after how many an event may be a dead letter
     ``retry_first_s``           float, seconds, 1        the first back-off
     ``retry_cap_s``             float, seconds, 60       the longest back-off
     ``connect_timeout_s``       float, seconds, 10       for opening a connection, TLS included

@@ -30,7 +30,11 @@ app = typer.Typer(
     name="terminal", help=t("A terminal: record, keep, push.", "终端：记录、缓存、推送。"), **app_options()
 )
 letters = typer.Typer(
-    help=t("Events that the receiver refused for good.", "被接收端最终拒绝的事件。"), **app_options()
+    help=t(
+        "Events that the receiver refused although it accepted others.",
+        "接收端已接收同类事件、却仍然拒绝的事件。",
+    ),
+    **app_options(),
 )
 app.add_typer(letters, name="dead-letters")
 

@@ -3,18 +3,24 @@
 from pathlib import Path
 
 import pytest
+import structlog
 from tests.terminal.outbox_kit import (
+    SUBSCRIPTION,
     Clock,
     assert_the_ledger_adds_up,
     drain,
     outbox_in,
     put_many,
+    record,
     settle_all,
 )
 
-from gatepost.retry import DeadLetter
+from gatepost.retry import DeadLetter, RetryAt
 from gatepost.terminal.outbox import dead as outbox_dead
 from gatepost.terminal.outbox.outbox import Outbox, State
+from gatepost.wire import Subscription
+
+REFUSED = RetryAt(1.0, refused=True, reason="code 500: no")
 
 
 async def bury(outbox: Outbox, count: int, now: float) -> None:
@@ -55,6 +61,68 @@ async def test_taken_up_again_it_is_as_if_it_had_never_been_refused(tmp_path: Pa
         await assert_the_ledger_adds_up(outbox)
         assert await outbox.retry_dead() == [1, 3]
         assert await drain(outbox, now()) == ["uuid-1", "uuid-3"]
+
+
+@pytest.mark.parametrize(
+    "changes", ["http://127.0.0.1:9/other", "http://127.0.0.1:10/Record", "http://b/Record"]
+)
+async def test_another_host_or_path_takes_them_all_up(tmp_path: Path, changes: str) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await bury(outbox, 1_200, now())
+        await outbox.put(record(1_201))
+        with structlog.testing.capture_logs() as logs:
+            await outbox.subscribe(Subscription(changes, enabled=True))
+        assert [(line["event"], line["count"], line["left"]) for line in logs] == [
+            ("outbox.dead_letters_taken_up", 1_200, 0)
+        ]
+        assert len(await drain(outbox, now(), window=256)) == 1_201
+        await assert_the_ledger_adds_up(outbox)
+
+
+async def test_another_address_takes_up_the_oldest_within_the_capacity(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock()), capacity=4) as outbox:
+        await bury(outbox, 4, now())
+        await put_many(outbox, 2, first=5)
+        await outbox.subscribe(Subscription("http://b/Record", enabled=True))
+        assert [letter.id for letter in await outbox.dead_letters()] == [3, 4]
+        status = await outbox.status()
+        assert (status.pending, status.dead, status.dropped) == (4, 2, 0)
+        await assert_the_ledger_adds_up(outbox)
+
+
+async def test_the_same_receiver_takes_up_none_however_its_address_is_posted_again(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await bury(outbox, 2, now())
+        for dest, enabled in (
+            (SUBSCRIPTION.event_dest, True),
+            (SUBSCRIPTION.event_dest, False),
+            ("HTTP://127.0.0.1:9/Record", True),
+            ("", False),
+            (SUBSCRIPTION.event_dest, True),
+        ):
+            await outbox.subscribe(Subscription(dest, enabled))
+            assert (await outbox.status()).dead == 2
+        await outbox.subscribe(Subscription("", enabled=False))
+    async with outbox_in(tmp_path, now=now) as outbox:
+        await outbox.subscribe(Subscription("http://b/Record", enabled=True))
+        assert (await outbox.status()).dead == 0, "however long there was no address in between"
+
+
+async def test_another_receiver_has_refused_nothing_yet(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await put_many(outbox, 1)
+        await settle_all(outbox, await outbox.claim(1, now=now()), REFUSED)
+        with structlog.testing.capture_logs() as logs:
+            await outbox.subscribe(Subscription("http://b/Record", enabled=True))
+        assert [line["event"] for line in logs] == ["outbox.refusals_ended"]
+        await put_many(outbox, 3, first=2)
+        first, *others = await outbox.claim(4, now=now())
+        assert (first.refusals, first.delivered_since) == (0, 0)
+        await settle_all(outbox, others)
+        await settle_all(outbox, [first], REFUSED)
+        now.at += 60
+        (again,) = await outbox.claim(1, now=now())
+        assert (again.refusals, again.delivered_since) == (1, 0)
 
 
 async def test_only_as_many_are_taken_up_as_there_is_room_for(tmp_path: Path) -> None:

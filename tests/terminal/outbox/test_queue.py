@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import structlog
 from tests.terminal.outbox_kit import (
+    JPEG,
     SUBSCRIPTION,
     Clock,
     alarm,
@@ -17,6 +19,7 @@ from tests.terminal.outbox_kit import (
 )
 
 from gatepost.retry import DeadLetter, RetryAt
+from gatepost.wire import Alarm, Record
 
 DAY = 86_400.0
 
@@ -75,6 +78,58 @@ async def test_an_event_that_waits_holds_up_nobody(tmp_path: Path) -> None:
         now.at += 60
         (claimed,) = await outbox.claim(8, now=now())
         assert (name(claimed), claimed.attempts, claimed.refusals) == ("uuid-1", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("first", "others", "since"),
+    [
+        pytest.param(
+            record(1, image=JPEG),
+            [record(2, image=JPEG), record(3), alarm()],
+            1,
+            id="a record with a picture",
+        ),
+        pytest.param(record(1), [record(2, image=JPEG), record(3), alarm()], 2, id="a record without"),
+        pytest.param(alarm("T-9"), [record(2, image=JPEG), alarm("T-1"), alarm("T-2")], 2, id="an alarm"),
+    ],
+)
+async def test_of_a_refused_event_it_is_known_how_many_of_its_kind_were_delivered_since(
+    tmp_path: Path, first: Record | Alarm, others: list[Record | Alarm], since: int
+) -> None:
+    refused = RetryAt(1.0, refused=True, reason="code 500")
+    now = Clock()
+    async with outbox_in(tmp_path, now=now) as outbox:
+        await put_many(outbox, 3, first=10, image=JPEG)
+        await drain(outbox, now())  # before it was refused
+        await outbox.put(first)
+        (claimed,) = await outbox.claim(1, now=now())
+        assert claimed.delivered_since == 0
+        await settle_all(outbox, [claimed], refused)
+        for event in others:
+            await outbox.put(event)
+        delivering = [event for event in await outbox.claim(8, now=now()) if event.id != claimed.id]
+        await settle_all(outbox, delivering)
+    async with outbox_in(tmp_path, now=now) as outbox:
+        (again,) = await outbox.claim(8, now=now())
+        assert (again.refusals, again.delivered_since) == (1, since)
+        await settle_all(outbox, [again], refused)
+        (again,) = await outbox.claim(8, now=now())
+        assert (again.refusals, again.delivered_since) == (2, since), "since the first refusal, not the last"
+
+
+async def test_a_refused_event_that_is_dropped_ends_its_kind_of_refusal_in_the_log(tmp_path: Path) -> None:
+    with structlog.testing.capture_logs() as logs:
+        async with outbox_in(tmp_path, now=(now := Clock()), capacity=1) as outbox:
+            await outbox.put(record(1))
+            refused = RetryAt(now() + 60, refused=True, reason="code 500: Zhang Wei")
+            await settle_all(outbox, await outbox.claim(1, now=now()), refused)
+            await outbox.put(record(2))
+    told = [(line["event"], line["reason"]) for line in logs]
+    assert told == [
+        ("outbox.refused", "code 500"),
+        ("outbox.refusals_ended", "code 500"),
+        ("outbox.dropping", "capacity"),
+    ]
 
 
 async def test_an_event_whose_time_has_come_goes_before_younger_ones(tmp_path: Path) -> None:

@@ -4,11 +4,21 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.terminal.outbox_kit import outbox_in, record
+from tests.terminal.outbox_kit import (
+    JPEG,
+    Clock,
+    assert_the_ledger_adds_up,
+    outbox_in,
+    put_many,
+    record,
+    settle_all,
+)
 
 from gatepost.errors import OutboxCorrupt, OutboxInUse, OutboxTooNew
+from gatepost.retry import RetryAt
 from gatepost.terminal.outbox.outbox import Outbox
 from gatepost.terminal.outbox.schema import MIGRATIONS, Lock, connect, connect_reader
+from gatepost.wire import Subscription
 
 
 def version(path: Path) -> int:
@@ -43,6 +53,37 @@ async def test_a_file_of_an_earlier_version_is_brought_forward_with_everything_i
     assert db.execute("SELECT seq, colour FROM entry").fetchall() == [(1, None)]
     db.close()
     assert version(tmp_path / "outbox.db") == len(MIGRATIONS) + 1
+
+
+async def test_what_was_refused_before_refusals_were_counted_relatively_waits_for_three_of_its_kind(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "outbox.db"
+    db = connect(path, migrations=MIGRATIONS[:1])
+    for seq, state, refusals, image in ((1, 0, 9, JPEG), (2, 0, 0, None), (3, 2, 10, JPEG)):
+        db.execute(
+            "INSERT INTO entry (seq, state, lane, due, refusals, accepted_at, bytes, user_id, job_number, ic_number)"
+            " VALUES (?, ?, 1, 1, ?, 1, 10, '', '', '')",
+            (seq, state, refusals),
+        )
+        db.execute("INSERT INTO body VALUES (?, '{', '}', ?)", (seq, image))
+    db.execute("UPDATE ledger SET accepted = 3, records = 2, dead = 1, record_bytes = 20, dead_bytes = 10")
+    db.execute("INSERT INTO subscription VALUES (1, 'http://127.0.0.1:9/Record', 1)")
+    db.close()
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await put_many(outbox, 3, first=4, image=JPEG)
+        first, second, *others = await outbox.claim(8, now=now())
+        assert [(event.id, event.refusals, event.delivered_since) for event in (first, second)] == [
+            (1, 9, 0),
+            (2, 0, 0),
+        ]
+        await settle_all(outbox, others)
+        await settle_all(outbox, [first], RetryAt(1.0, refused=True, reason="code 500"))
+        (again,) = await outbox.claim(8, now=now())
+        assert (again.refusals, again.delivered_since) == (10, 3)
+        await outbox.subscribe(Subscription("http://b/Record", enabled=True))
+        assert (await outbox.status()).dead == 0
+        await assert_the_ledger_adds_up(outbox)
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:

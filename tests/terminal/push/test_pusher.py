@@ -22,6 +22,11 @@ SLOW = settings(retry_first_s=1.0, retry_cap_s=60.0)
 REFUSAL = b'{"code":500,"message":"no thanks, Zhang Wei","data":{}}'
 
 
+def refuses(*poison: str) -> bad.Behaviour:
+    """Store everything but these."""
+    return bad.choose(lambda request: (200, REFUSAL if request.name() in poison else SUCCESS))
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -390,17 +395,123 @@ class TestRefused:
         assert status.delivered + status.dead == 300
 
     async def test_as_many_refusals_as_set_and_not_one_more(self, tmp_path, clock):
-        three = settings(max_refusals=3)
         async with (
-            BadReceiver(bad.answer(400, REFUSAL)) as receiver,
-            line(tmp_path, receiver.url, settings=three, clock=clock) as made,
+            BadReceiver(refuses("r0")) as receiver,
+            line(tmp_path, receiver.url, settings=settings(max_refusals=3), clock=clock) as made,
         ):
-            await made.put(record("r1"))
+            await made.records(["r0", "r1", "r2", "r3"])
+            await made.pusher.push_once()
             for _ in range(10):
-                await made.pusher.push_once()
                 clock.pass_(60.0)
+                await made.pusher.push_once()
+            status = await made.status()
+            assert (status.delivered, status.dead) == (3, 1)
+        assert sum(request.name() == "r0" for request in receiver.requests) == 3
+
+    async def test_a_receiver_that_accepts_nothing_makes_nothing_dead_for_however_long(self, tmp_path, clock):
+        """Five events of a quiet door and a receiver whose database is down over a week."""
+        async with (
+            BadReceiver(bad.answer(200, REFUSAL)) as receiver,
+            line(tmp_path, receiver.url, settings=SLOW, clock=clock) as made,
+        ):
+            await made.put(*(record(f"r{n}") for n in range(4)), alarm("a", 1))
+            for _ in range(7 * 24):
+                clock.pass_(3600.0)
+                await made.pusher.push_once()
+            assert len(receiver.requests) == 5 * 7 * 24
+            status = await made.status()
+            assert (status.pending, status.dead) == (5, 0)
+            receiver.behave(bad.good)
+            clock.pass_(60.0)
+            await made.pusher.push_once()
+            assert (await made.status()).delivered == 5
+
+    async def test_an_event_is_given_up_only_when_three_of_its_kind_were_accepted_since(
+        self, tmp_path, clock
+    ):
+        async with (
+            BadReceiver(refuses("r0")) as receiver,
+            line(tmp_path, receiver.url, settings=settings(max_refusals=2), clock=clock) as made,
+        ):
+            await made.records(["b0", "b1", "b2", "b3"])  # before it was refused: they say nothing about it
+            await made.pusher.push_once()
+            await made.put(record("r0"))
+            for n in range(3):
+                for _ in range(20):
+                    await made.pusher.push_once()
+                    clock.pass_(60.0)
+                assert (await made.status()).dead == 0, f"after {n} of its kind"
+                await made.put(record(f"g{n}"), record(f"plain{n}", image=None), alarm(f"a{n}", 1))
+                await made.pusher.push_once()
+            clock.pass_(60.0)
+            await made.pusher.push_once()
             assert (await made.status()).dead == 1
-        assert len(receiver.requests) == 3
+
+    @pytest.mark.parametrize(
+        ("poison", "others"),
+        [
+            pytest.param(record("x"), [record(f"p{n}", image=None) for n in range(9)], id="no picture"),
+            pytest.param(record("x"), [alarm(f"a{n}", 1) for n in range(9)], id="alarms"),
+            pytest.param(alarm("x", 1), [record(f"p{n}") for n in range(9)], id="records"),
+        ],
+    )
+    async def test_what_is_accepted_of_another_kind_condemns_nothing(self, tmp_path, clock, poison, others):
+        async with (
+            BadReceiver(refuses("x", "x/1")) as receiver,
+            line(tmp_path, receiver.url, settings=settings(max_refusals=2), clock=clock) as made,
+        ):
+            await made.put(poison)
+            await made.pusher.push_once()
+            await made.put(*others)
+            for _ in range(10):
+                clock.pass_(60.0)
+                await made.pusher.push_once()
+            status = await made.status()
+        assert (status.delivered, status.pending, status.dead) == (9, 1, 0)
+
+    async def test_an_event_without_a_picture_is_condemned_by_any_of_its_type(self, tmp_path, clock):
+        async with (
+            BadReceiver(refuses("x")) as receiver,
+            line(tmp_path, receiver.url, settings=settings(max_refusals=2), clock=clock) as made,
+        ):
+            await made.put(record("x", image=None))
+            await made.pusher.push_once()
+            await made.records(["r1", "r2", "r3"])
+            for _ in range(3):
+                clock.pass_(60.0)
+                await made.pusher.push_once()
+            assert (await made.status()).dead == 1
+
+    async def test_what_is_known_of_a_refused_event_survives_a_restart(self, tmp_path, clock):
+        two = settings(max_refusals=2)
+        async with BadReceiver(refuses("r0")) as receiver:
+            for names_of_this_start in (["r0"], ["r1", "r2"], ["r3"], []):
+                async with line(tmp_path, receiver.url, settings=two, clock=clock) as made:
+                    await made.records(names_of_this_start)
+                    await made.pusher.push_once()
+                    clock.pass_(60.0)
+                    before = await made.status()
+            assert (before.delivered, before.pending, before.dead) == (3, 0, 1)
+
+    async def test_forty_that_are_refused_for_their_pictures_hold_up_nobody(self, tmp_path, clock):
+        def no_pictures(request: Request) -> tuple[int, bytes]:
+            has_one = request.event()["data"]["rgb_image"]  # type: ignore[index]
+            return (200, REFUSAL) if has_one else (200, SUCCESS)
+
+        async with (
+            BadReceiver(bad.choose(no_pictures)) as receiver,
+            line(tmp_path, receiver.url, settings=settings(max_refusals=1), clock=clock) as made,
+        ):
+            await made.records([f"r{n}" for n in range(40)])
+            while await made.pusher.push_once():
+                pass
+            for n in range(20):
+                clock.pass_(60.0)
+                await made.put(record(f"plain{n}", image=None))
+                await made.pusher.push_once()
+                assert receiver.stored[-1].name() == f"plain{n}", "although forty are due before it"
+            status = await made.status()
+        assert (status.delivered, status.pending, status.dead) == (20, 40, 0)
 
     async def test_time_away_does_not_count_as_refusals(self, tmp_path, clock):
         three = settings(max_refusals=3)
@@ -424,13 +535,48 @@ class TestRefused:
         once = settings(max_refusals=1)
         with structlog.testing.capture_logs() as logs:
             async with (
-                BadReceiver(bad.answer(200, REFUSAL)) as receiver,
+                BadReceiver(refuses("r0")) as receiver,
                 line(tmp_path, receiver.url, settings=once, clock=clock) as made,
             ):
-                await made.put(record("r1"))
+                await made.records(["r0", "r1", "r2", "r3"])
                 await made.pusher.push_once()
-        assert [entry["event"] for entry in logs] == ["pusher.dead_letters"]
+                clock.pass_(60.0)
+                await made.pusher.push_once()
+        assert [entry["event"] for entry in logs] == [
+            "outbox.refused",
+            "pusher.dead_letters",
+            "outbox.refusals_ended",
+        ]
         assert "Zhang" not in str(logs)
+
+    async def test_each_kind_of_refusal_is_one_line_when_it_begins_and_one_when_it_ends(
+        self, tmp_path, clock
+    ):
+        with structlog.testing.capture_logs() as logs:
+            async with (
+                BadReceiver(bad.answer(200, REFUSAL)) as receiver,
+                line(tmp_path, receiver.url, clock=clock) as made,
+            ):
+                await made.records([f"r{n}" for n in range(20)])
+                for behaviour in (bad.answer(200, REFUSAL), bad.answer(400, REFUSAL), bad.answer(503)):
+                    receiver.behave(behaviour)
+                    for _ in range(30):
+                        clock.pass_(60.0)
+                        await made.pusher.push_once()
+                receiver.behave(bad.good)
+                for _ in range(5):
+                    clock.pass_(60.0)
+                    await made.pusher.push_once()
+                assert (await made.status()).delivered == 20
+        told = [
+            (entry["event"], entry.get("reason")) for entry in logs if entry["event"].startswith("outbox.")
+        ]
+        assert told == [
+            ("outbox.refused", "code 500"),
+            ("outbox.refused", "HTTP 400, code 500"),
+            ("outbox.refusals_ended", "code 500"),
+            ("outbox.refusals_ended", "HTTP 400, code 500"),
+        ]
 
 
 class TestSubscription:
@@ -448,6 +594,54 @@ class TestSubscription:
             clock.pass_(3.0)
             assert await made.pusher.push_once() == 8
         assert len(new.stored) == 16
+
+    async def test_dead_letters_come_back_for_another_receiver_and_not_for_the_same_address(
+        self, tmp_path, clock
+    ):
+        one = settings(max_refusals=1)
+        async with (
+            BadReceiver(refuses("r0", "r1")) as old,
+            BadReceiver(bad.good) as new,
+            line(tmp_path, old.url, settings=one, clock=clock) as made,
+        ):
+            await made.records([f"r{n}" for n in range(5)])
+            for _ in range(3):
+                await made.pusher.push_once()
+                clock.pass_(60.0)
+            assert (await made.status()).dead == 2
+            await made.outbox.subscribe(Subscription(old.url, enabled=False))
+            await made.outbox.subscribe(Subscription(old.url, enabled=True))
+            assert (await made.status()).dead == 2
+            await made.outbox.subscribe(Subscription(new.url, enabled=True))
+            while await made.pusher.push_once():
+                pass
+            status = await made.status()
+            assert (status.delivered, status.dead) == (5, 0)
+        assert sorted(names(new)) == ["r0", "r1"]
+
+    async def test_a_refusal_by_the_old_address_does_not_count_at_the_new_one(self, tmp_path):
+        may_answer = asyncio.Event()
+
+        async def refuses_late(peer: Peer) -> None:
+            if await peer.request() is not None:
+                await may_answer.wait()
+                await peer.send(bad._plain(200, REFUSAL))
+
+        async with (
+            BadReceiver(refuses_late) as old,
+            BadReceiver(bad.silence) as new,
+            line(tmp_path, old.url, run=True) as made,
+        ):
+            await made.put(record("r1"))
+            await until(lambda: old.requests)
+            await made.outbox.subscribe(Subscription(new.url, enabled=True))
+            may_answer.set()
+            await until(lambda: new.requests)
+            (waiting,) = [event async for event in made.outbox.export()]
+            assert b'"r1"' in waiting
+            await made.stop()
+            (claimed,) = await made.outbox.claim(1, now=time.time())
+        assert claimed.refusals == 0
 
     async def test_what_is_in_flight_to_the_old_address_is_not_lost(self, tmp_path):
         async with (

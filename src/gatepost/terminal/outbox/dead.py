@@ -1,5 +1,8 @@
 """Dead letters: events that the receiver refused too often, until a person decides about them.
 
+An event is refused too often when ``retry.next_step`` says so. A receiver at another host or path has not refused
+anything yet, so that all of them are taken up again for it, as far as there is room.
+
 They are no part of ``capacity``, have a bound of their own, and the oldest of too many are given up, which is
 counted. Taken up again, a dead letter is pending as on its first day, but for its attempts, which stay counted.
 """
@@ -29,7 +32,7 @@ def retry_dead(
         count(transaction, lane, 1, size)
         parked = trace is not None and trace_head(transaction.db, trace) is not None
         transaction.db.execute(
-            "UPDATE entry SET state = 0, due = ?, refusals = 0 WHERE seq = ?",
+            "UPDATE entry SET state = 0, due = ?, refusals = 0, delivered_before = NULL WHERE seq = ?",
             (PARKED if parked else 0, seq),
         )
     return [row[0] for row in revived]

@@ -41,7 +41,7 @@ def accept(
         due = PARKED
     transaction.db.execute(
         "INSERT INTO entry (seq, state, lane, due, accepted_at, happened_at, bytes, trace, user_id, job_number,"
-        " ic_number) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " ic_number, with_image) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             seq,
             event.lane,
@@ -53,6 +53,7 @@ def accept(
             event.user_id,
             event.job_number,
             event.ic_number,
+            event.image is not None,
         ),
     )
     transaction.db.execute(

@@ -34,7 +34,7 @@ from gatepost.terminal.outbox.dead import discard_dead, retry_dead
 from gatepost.terminal.outbox.history import Reader, Snapshot, load_subscription
 from gatepost.terminal.outbox.intake import accept
 from gatepost.terminal.outbox.queue import Claim, Queue
-from gatepost.terminal.outbox.rows import BURST_MS
+from gatepost.terminal.outbox.rows import BURST_MS, forget_refusals
 from gatepost.terminal.outbox.schema import Lock, connect, connect_reader, unavailable
 from gatepost.terminal.outbox.values import (
     Claimed,
@@ -47,7 +47,7 @@ from gatepost.terminal.outbox.values import (
     Stored,
 )
 from gatepost.terminal.outbox.writer import Transaction, Writer
-from gatepost.wire import Alarm, Record, Subscription
+from gatepost.wire import Alarm, Record, Subscription, receiver_of
 
 __all__ = [
     "Outbox",
@@ -249,19 +249,38 @@ class Outbox:
     async def subscribe(self, subscription: Subscription) -> None:
         """Store where to push to; on disk when this returns. The backlog goes along, whatever changes.
 
-        Whoever subscribes, again or anew, is there now: nothing waits for the end of a back-off any longer.
+        Nothing waits for the end of a back-off any longer: the receiver is there now. If it is another one (host,
+        port or path), it has refused nothing yet: refusals are forgotten, and dead letters become pending again, the
+        oldest first and within ``capacity``.
         """
 
         def store(transaction: Transaction) -> Subscription:
+            known = transaction.db.execute("SELECT receiver FROM subscription").fetchone()
+            before = known[0] if known else ""
+            now = subscription.event_dest or before
+            if before and receiver_of(before) != receiver_of(now):
+                self._another_receiver(transaction)
             transaction.db.execute(
-                "INSERT INTO subscription (id, event_dest, enabled) VALUES (1, ?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET event_dest = excluded.event_dest, enabled = excluded.enabled",
-                (subscription.event_dest, subscription.enabled),
+                "INSERT INTO subscription (id, event_dest, enabled, receiver) VALUES (1, ?, ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET event_dest = excluded.event_dest, enabled = excluded.enabled,"
+                " receiver = excluded.receiver",
+                (subscription.event_dest, subscription.enabled, now),
             )
             self._queue.hasten(transaction.db)
             return subscription
 
         await self._writer.submit(store, durable=True, then=self._subscribed)
+
+    def _another_receiver(self, transaction: Transaction) -> None:
+        forget_refusals(transaction)
+        revived = len(
+            retry_dead(transaction, None, limit=transaction.ledger.dead, capacity=self._settings.capacity)
+        )
+        if revived:
+            left = transaction.ledger.dead
+            transaction.after.append(
+                lambda: log.info("outbox.dead_letters_taken_up", count=revived, left=left)
+            )
 
     def _subscribed(self, subscription: Subscription) -> None:
         self._subscription = subscription

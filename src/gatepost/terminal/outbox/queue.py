@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterable, Sequence
 from gatepost.retry import Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox.dead import keep_within_bound
-from gatepost.terminal.outbox.rows import count, delete, forget, forget_oldest, unpark
+from gatepost.terminal.outbox.rows import count, delete, forget, forget_oldest, note_refusal, unpark
 from gatepost.terminal.outbox.schema import PARKED
 from gatepost.terminal.outbox.values import ALARMS, RECORDS, Claimed
-from gatepost.terminal.outbox.writer import Transaction
+from gatepost.terminal.outbox.writer import Ledger, Transaction
 
 __all__ = ["Queue"]
 
@@ -33,9 +33,12 @@ _NEVER = PARKED - 1
 
 DAY_MS = 86_400_000
 
-_CANDIDATE = "SELECT seq, attempts, refusals, attempted_at FROM entry WHERE state = 0 AND lane = ?"
+_CANDIDATE = (
+    "SELECT seq, attempts, refusals, attempted_at, with_image, delivered_before"
+    " FROM entry WHERE state = 0 AND lane = ?"
+)
 
-_Row = tuple[int, int, int, int | None]
+_Row = tuple[int, int, int, int | None, int, int | None]
 
 Claim = tuple[list[Claimed], float | None]
 """What was claimed, and from when on there is more."""
@@ -65,7 +68,7 @@ class Queue:
             "UPDATE entry SET attempts = attempts + 1, attempted_at = ? WHERE seq = ?",
             [(int(now * 1000), seq) for seq in chosen],
         )
-        claimed = self._load(transaction.db, chosen)
+        claimed = self._load(transaction.db, transaction.ledger, chosen)
         transaction.after.append(lambda: self.in_flight.update(chosen))
         return claimed, self._due_after(transaction.db, chosen, limit)
 
@@ -75,7 +78,7 @@ class Queue:
             if isinstance(step, RetryAt) and step.at <= now:
                 del self.unsaved[seq]
         chosen = self._choose(db, limit, now)
-        claimed = self._load(db, chosen)
+        claimed = self._load(db, Ledger.load(db), chosen)
         self.in_flight.update(chosen)
         return claimed, self._due_after(db, chosen, limit)
 
@@ -92,11 +95,15 @@ class Queue:
                     f"{_CANDIDATE} AND {bounds} ORDER BY {order} LIMIT ?",
                     (lane, *values, limit + len(busy)),
                 )
-            rows = sorted(row for row in rows if row[0] not in busy)
+            # The oldest first, but what was refused so often that it only waits for a verdict holds up nobody.
+            rows = sorted(
+                (row for row in rows if row[0] not in busy),
+                key=lambda row: (row[2] >= self._settings.max_refusals, row[0]),
+            )
             chosen.update((row[0], row) for row in rows[: limit - len(chosen)])
         return chosen
 
-    def _load(self, db: sqlite3.Connection, chosen: dict[int, _Row]) -> list[Claimed]:
+    def _load(self, db: sqlite3.Connection, ledger: Ledger, chosen: dict[int, _Row]) -> list[Claimed]:
         marks = ", ".join("?" * len(chosen))
         rows = db.execute(
             f"SELECT seq, lane, head, image, tail FROM entry JOIN body USING (seq) WHERE seq IN ({marks})",
@@ -104,9 +111,10 @@ class Queue:
         )
         claimed = []
         for seq, lane, head, image, tail in rows:
-            _, attempts, refusals, at = chosen[seq]
+            _, attempts, refusals, at, with_image, before = chosen[seq]
             last = None if at is None else at / 1000
-            claimed.append(Claimed(seq, lane, head, image, tail, attempts + 1, refusals, last))
+            since = 0 if before is None else ledger.delivered_of(lane, with_image=bool(with_image)) - before
+            claimed.append(Claimed(seq, lane, head, image, tail, attempts + 1, refusals, since, last))
         return sorted(claimed, key=lambda event: (event.lane, event.id))
 
     def _clock_was_set_back(self, db: sqlite3.Connection, now: float) -> None:
@@ -167,21 +175,26 @@ class Queue:
     def _settle(self, transaction: Transaction, seq: int, step: Step, now: int) -> None:
         db, ledger = transaction.db, transaction.ledger
         row = db.execute(
-            "SELECT lane, bytes, trace FROM entry WHERE seq = ? AND state = 0", (seq,)
+            "SELECT lane, bytes, trace, with_image, delivered_before, refusal FROM entry WHERE seq = ? AND state = 0",
+            (seq,),
         ).fetchone()
         if row is None:
             return
-        lane, size, trace = row
+        lane, size, trace, with_image, before, refusal = row
         if isinstance(step, RetryAt):
+            if step.refused:
+                note_refusal(transaction, seq, refusal, step.kind)
+                before = ledger.delivered_of(lane, with_image=bool(with_image)) if before is None else before
             db.execute(
-                "UPDATE entry SET due = ?, refusals = refusals + ?, reason = ? WHERE seq = ?",
-                (max(1, min(int(step.at * 1000), _NEVER)), step.refused, step.reason, seq),
+                "UPDATE entry SET due = ?, refusals = refusals + ?, delivered_before = ?, reason = ? WHERE seq = ?",
+                (max(1, min(int(step.at * 1000), _NEVER)), step.refused, before, step.reason, seq),
             )
             ledger.last_error, ledger.last_error_at = step.reason, now
             return
         count(transaction, lane, -1, -size)
+        note_refusal(transaction, seq, refusal, None)
         if isinstance(step, Done):
-            ledger.delivered += 1
+            ledger.count_delivered(lane, with_image=bool(with_image))
             ledger.last_success_at = now
             if lane == RECORDS and self._settings.history_events:
                 ledger.history += 1

@@ -14,7 +14,18 @@ from gatepost.terminal.outbox.schema import PARKED
 from gatepost.terminal.outbox.values import ALARMS
 from gatepost.terminal.outbox.writer import Transaction
 
-__all__ = ["count", "delete", "drop", "drop_dead", "forget", "forget_oldest", "trace_head", "unpark"]
+__all__ = [
+    "count",
+    "delete",
+    "drop",
+    "drop_dead",
+    "forget",
+    "forget_oldest",
+    "forget_refusals",
+    "note_refusal",
+    "trace_head",
+    "unpark",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -45,9 +56,10 @@ def delete(db: sqlite3.Connection, seq: int) -> None:
 
 def drop(transaction: Transaction, seq: int, reason: str, now: int) -> int:
     """Give an event up; answer its bytes. To count it out of where it was is the caller's."""
-    lane, size, trace, happened_at = transaction.db.execute(
-        "SELECT lane, bytes, trace, happened_at FROM entry WHERE seq = ?", (seq,)
+    lane, size, trace, happened_at, refusal = transaction.db.execute(
+        "SELECT lane, bytes, trace, happened_at, refusal FROM entry WHERE seq = ?", (seq,)
     ).fetchone()
+    note_refusal(transaction, seq, refusal, None)
     delete(transaction.db, seq)
     transaction.ledger.dropped += 1
     _record(transaction, seq, lane=lane, reason=reason, happened_at=happened_at, now=now)
@@ -109,6 +121,43 @@ def forget_oldest(transaction: Transaction) -> int:
         "SELECT seq, bytes FROM entry WHERE state = 1 AND lane = 1 ORDER BY due LIMIT 1"
     ).fetchone()
     return forget(transaction, seq, size)
+
+
+# --- refused --------------------------------------------------------------------------------------------------
+
+
+def note_refusal(transaction: Transaction, seq: int, before: str | None, kind: str | None) -> None:
+    """Note the kind of an event's last refusal; ``None`` once it waits no longer.
+
+    A kind begins with the first waiting event that was refused so, and ends with the last. Each is one line in the log.
+    """
+    if before == kind:
+        return
+    db = transaction.db
+    begins = kind is not None and not _waits(db, kind)
+    db.execute("UPDATE entry SET refusal = ? WHERE seq = ?", (kind, seq))
+    if begins:
+        transaction.after.append(lambda: log.warning("outbox.refused", reason=kind, first_id=seq))
+    if before is not None and not _waits(db, before):
+        _ended(transaction, before)
+
+
+def forget_refusals(transaction: Transaction) -> None:
+    """Forget every refusal of what waits: what one receiver said says nothing about the next."""
+    db = transaction.db
+    for (kind,) in db.execute("SELECT DISTINCT refusal FROM entry WHERE refusal IS NOT NULL").fetchall():
+        _ended(transaction, kind)
+    db.execute(
+        "UPDATE entry SET refusals = 0, delivered_before = NULL, refusal = NULL WHERE state = 0 AND refusals > 0"
+    )
+
+
+def _ended(transaction: Transaction, kind: str) -> None:
+    transaction.after.append(lambda: log.info("outbox.refusals_ended", reason=kind))
+
+
+def _waits(db: sqlite3.Connection, kind: str) -> bool:
+    return db.execute("SELECT 1 FROM entry WHERE refusal = ? LIMIT 1", (kind,)).fetchone() is not None
 
 
 # --- alarms of one trace ------------------------------------------------------------------------------------

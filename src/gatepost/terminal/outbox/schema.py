@@ -114,6 +114,22 @@ MIGRATIONS: tuple[str, ...] = (
         enabled INTEGER NOT NULL
     );
     """,
+    # 2: what tells an event that is refused from a receiver that refuses
+    """
+    ALTER TABLE entry ADD COLUMN with_image INTEGER NOT NULL DEFAULT 0;  -- 1: it has an image
+    ALTER TABLE entry ADD COLUMN delivered_before INTEGER;  -- of its kind, when it was first refused
+    ALTER TABLE entry ADD COLUMN refusal TEXT;              -- the kind of its last refusal, while it is pending
+    CREATE INDEX entry_by_refusal ON entry (refusal) WHERE refusal IS NOT NULL;
+    UPDATE entry SET with_image = 1 WHERE state <> 1 AND seq IN (SELECT seq FROM body WHERE image IS NOT NULL);
+    UPDATE entry SET delivered_before = 0 WHERE state = 0 AND refusals > 0;
+    -- delivered from this version on, in all and with an image
+    ALTER TABLE ledger ADD COLUMN delivered_records INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE ledger ADD COLUMN delivered_alarms INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE ledger ADD COLUMN records_with_image INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE ledger ADD COLUMN alarms_with_image INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE subscription ADD COLUMN receiver TEXT NOT NULL DEFAULT '';  -- the last event_dest that was not empty
+    UPDATE subscription SET receiver = event_dest;
+    """,
 )
 
 

@@ -89,6 +89,8 @@ class Claimed(Struct, frozen=True):
     """This one included."""
     refusals: int
     """How often the receiver refused it before."""
+    delivered_since: int
+    """How many events of its kind were delivered since it was first refused, when it was claimed."""
     last_attempt_at: float | None
     """Unix seconds of the attempt before this one."""
 

@@ -30,6 +30,7 @@ from msgspec import Struct
 
 from gatepost.errors import OutboxError, OutboxUnavailable
 from gatepost.terminal.outbox.schema import is_the_disk
+from gatepost.terminal.outbox.values import ALARMS
 
 __all__ = ["Ledger", "Transaction", "Writer"]
 
@@ -62,6 +63,26 @@ class Ledger(Struct):
     last_error: str | None
     last_error_at: int | None
     last_success_at: int | None
+    delivered_records: int
+    delivered_alarms: int
+    records_with_image: int
+    alarms_with_image: int
+
+    def delivered_of(self, lane: int, *, with_image: bool) -> int:
+        """Return how many events of a kind were delivered: of a lane, or of those with an image in it."""
+        if lane == ALARMS:
+            return self.alarms_with_image if with_image else self.delivered_alarms
+        return self.records_with_image if with_image else self.delivered_records
+
+    def count_delivered(self, lane: int, *, with_image: bool) -> None:
+        """Count one more delivered event."""
+        self.delivered += 1
+        if lane == ALARMS:
+            self.delivered_alarms += 1
+            self.alarms_with_image += with_image
+        else:
+            self.delivered_records += 1
+            self.records_with_image += with_image
 
     @property
     def pending(self) -> int:

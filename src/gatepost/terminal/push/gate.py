@@ -12,7 +12,8 @@ Rules:
   time, and closes no gate. An event that makes a receiver answer 500 therefore holds up nobody.
 - *Refused* is said of the event and closes no gate. But a receiver that has refused `REFUSES_ALL` different
   events and delivered none in between says nothing about events any more: it is treated as one that is away,
-  or a broken receiver would turn a whole backlog into dead letters within minutes.
+  or a broken receiver would be asked about a whole backlog again and again. That no event becomes a dead letter
+  meanwhile is the rule of `gatepost.retry`.
 
 ::
 
@@ -116,8 +117,7 @@ class Gate:
         if len(self._refused) < REFUSES_ALL:
             self._open()
         elif epoch == self.epoch:
-            # what stands behind the colon is the receiver's own text
-            self._close(Unreachable(f"every event is refused, {outcome.reason.partition(':')[0]}"), tick)
+            self._close(Unreachable(f"every event is refused, {outcome.kind}"), tick)
 
     def unreachable(self, event_id: int, epoch: int, outcome: Unreachable, tick: float) -> float:
         """The receiver was not there for this event. Answer the seconds after which the event may be tried
@@ -146,7 +146,13 @@ class Gate:
 
     def _delay(self, outcome: Unreachable, failures: int) -> float:
         step = next_step(
-            outcome, refusals=0, failures=failures, now=0.0, rand=self._rand, policy=self._policy
+            outcome,
+            refusals=0,
+            delivered_since=0,
+            failures=failures,
+            now=0.0,
+            rand=self._rand,
+            policy=self._policy,
         )
         assert isinstance(step, RetryAt)  # noqa: S101 - the unreachable are retried for ever
         return step.at

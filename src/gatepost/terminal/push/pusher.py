@@ -7,8 +7,8 @@ Rules:
   attempted twice within the first back-off, so a terminal that crashes and starts in a loop does not hammer
   the receiver.
 - **Delivered** is only what `wire.classify` calls so.
-- **Unreachable** and **refused** are told apart by `wire.classify`. The first is retried for ever, the second
-  ends in the dead letters; what either means for the other events, `gate` decides.
+- **Unreachable** and **refused** are told apart by `wire.classify`. The first is retried for ever. The second
+  may end in the dead letters, as `gatepost.retry` says; what either means for the other events, `gate` decides.
 - **The address** is read before every claim. What is in flight to the old one ends there, and its failures
   say nothing of the new one.
 - Waiting goes by a clock that nobody sets; only what is written to the outbox is in Unix seconds.
@@ -281,8 +281,8 @@ class Pusher:
         current = self._subscription
         counts = current is not None and attempt.subscription.event_dest == current.event_dest
         failures = gate.failures
+        step: Step
         if isinstance(outcome, Unreachable):
-            step: Step
             if not connected:
                 if counts:
                     gate.absent(attempt.epoch, outcome, tick)
@@ -290,6 +290,8 @@ class Pusher:
             else:
                 again = gate.unreachable(event.id, attempt.epoch, outcome, tick) if counts else 0.0
                 step = RetryAt(self._now() + again, reason=outcome.reason)
+        elif isinstance(outcome, Refused) and not counts:
+            step = RetryAt(self._now(), reason=outcome.reason)
         else:
             if counts and isinstance(outcome, Refused):
                 gate.refused(event.id, attempt.epoch, outcome, tick)
@@ -306,6 +308,7 @@ class Pusher:
         step = next_step(
             outcome,
             refusals=event.refusals,
+            delivered_since=event.delivered_since,
             failures=0,
             now=self._now(),
             rand=self._rand,

@@ -1,5 +1,4 @@
-"""HTTP/1.1 for one purpose: POST a body to an address and give back the reply, over connections that are
-kept.
+"""POST a body to an address over kept HTTP/1.1 connections, and return the reply.
 
 A client of our own on asyncio because a terminal pushes 40 KB bodies on a small processor, and reads replies
 of some forty bytes: the figures are in ``docs/decisions/http-client.md``.
