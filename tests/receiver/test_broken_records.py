@@ -117,7 +117,8 @@ def test_the_key_of_what_went_through_the_quarantine_is_the_one_that_the_push_ha
                 problems=raw.problems,
                 tries=1,
                 original=original,
-            )
+            ),
+            b"secret",
         )
         assert again is not None
         assert (again.key, again.event, again.image) == (arrival.key, event, event.image)

@@ -19,6 +19,7 @@ from gatepost.store import upserts
 from gatepost.store.arrivals import DAY_MS
 from gatepost.store.base import BaseStore
 from gatepost.store.pages import BadCursor
+from gatepost.store.people import People, PeopleQuery, Rules
 from gatepost.store.queries import image_place
 from gatepost.store.registry import Conflict
 from gatepost.store.store import SIGHTING_MS, AlarmQuery, RecordQuery, Stored
@@ -287,6 +288,58 @@ class Listing:
         store.write([arrival(record(1, user=wire.User(user_id="1", name="100%_a")))])
         assert len(store.records(RecordQuery(name="0%_")).items) == 1
         assert store.records(RecordQuery(name="%a_")).items == ()
+
+    @pytest.mark.parametrize(
+        ("sent", "typed"),
+        [
+            ("Émile Zola", ("emile", "ÉMILE", "e\u0301mile", "zola")),
+            ("Nguye\u0302\u0303n", ("nguyễn", "NGUYEN", "Nguyễn")),
+            ("Иванов", ("иванов", "ИВАНОВ")),
+            ("ＷＡＮＧ", ("wang", "Ｗａｎｇ")),
+            ("欧阳　修", ("欧阳 修", "欧阳修", "阳修")),
+            ("Đặng Łukasz Øre", ("dang", "łukasz", "ore")),
+            ("Weiß", ("WEISS", "weiß")),
+            ("İnci Işıl", ("inci", "ISIL")),
+            ("がく", ("がく", "か\u3099く")),
+            ("100%_a/b", ("0%_A/", "%_")),
+        ],
+    )
+    def test_people_are_found_however_their_name_and_numbers_are_written(
+        self, store: BaseStore, sent: str, typed: tuple[str, ...]
+    ) -> None:
+        who = wire.User(user_id="１７", name=sent, job_number="Ｊ-9É", ic_number="Ic5", id_number="31x")
+        other = wire.User(user_id="2", name="か", job_number="J-9É5", ic_number="6", id_number="7")
+        store.write([arrival(record(1, user=who)), arrival(record(2, user=other))])
+        people = People(store, Rules())
+        for text in typed:
+            for order in ("newest", "received"):
+                for query in ({"q": text}, {"name": text}):
+                    found = store.records(RecordQuery(**query, order=order)).items
+                    assert [row.uuid for row in found] == ["uuid-1"], (query, order)
+            assert [person.name for person in people.page(PeopleQuery(q=text)).items] == [sent]
+        for number in ("17", "j-9e", "IC5", "31X"):
+            found = store.records(RecordQuery(q=number)).items
+            assert [row.uuid for row in found][-1] == "uuid-1", number
+            assert store.records(RecordQuery(name=number)).items == ()
+        assert [row.uuid for row in store.records(RecordQuery(job_number="j-9e")).items] == ["uuid-1"]
+        assert store.records(RecordQuery(job_number="9e")).items == ()
+        assert store.records(RecordQuery(q="17j")).items == ()
+        assert store.records(RecordQuery(q="%")).items == (
+            store.records(RecordQuery(name=sent)).items if "%" in sent else ()
+        )
+
+    def test_who_was_renamed_is_found_by_both_names_and_each_record_has_the_name_of_its_day(
+        self, store: BaseStore
+    ) -> None:
+        before = wire.User(user_id="17", name="Anna Müller")
+        after = wire.User(user_id="17", name="Anna Weiß")
+        store.write([arrival(record(1, user=before)), arrival(record(2, user=after))])
+        for name, uuid in (("muller", "uuid-1"), ("weiss", "uuid-2")):
+            assert [row.uuid for row in store.records(RecordQuery(q=name)).items] == [uuid]
+            (person,) = People(store, Rules()).page(PeopleQuery(q=name)).items
+            assert person.name == "Anna Weiß"
+        both = store.records(RecordQuery(q="anna", order="oldest")).items
+        assert [row.person and row.person.name for row in both] == ["Anna Müller", "Anna Weiß"]
 
     def test_the_feed_shows_everything_once_in_order_of_arrival(self, store: BaseStore) -> None:
         start = store.end_of_feed()

@@ -11,6 +11,8 @@ from gatepost.store.again import decode_again
 from gatepost.store.store import QuarantineRow
 from gatepost.wire import Dialect, Problem
 
+SECRET = b"of the store"
+
 
 def row(original: bytes, **fields: Any) -> QuarantineRow:
     values: dict[str, Any] = {
@@ -32,7 +34,7 @@ def row(original: bytes, **fields: Any) -> QuarantineRow:
     ids=["record", "image", "no uuid", "alarm", "photo"],
 )
 def test_what_is_known_by_now_is_the_arrival_that_it_was(event: wire.Record | wire.Alarm) -> None:
-    arrival = decode_again(row(wire.encode(event)))
+    arrival = decode_again(row(wire.encode(event)), SECRET)
     assert arrival is not None
     assert (arrival.event, arrival.image) == (event, event.image)
     assert arrival.original == wire.encode(msgspec.structs.replace(event, image=None))
@@ -46,13 +48,13 @@ def test_what_is_known_by_now_is_the_arrival_that_it_was(event: wire.Record | wi
 def test_it_is_the_same_event_as_the_one_that_the_terminal_pushes_again(
     event: wire.Record | wire.Alarm,
 ) -> None:
-    arrival = decode_again(row(wire.encode(event)))
+    arrival = decode_again(row(wire.encode(event)), SECRET)
     assert arrival is not None
     assert arrival.key == wire.digest(wire.key(event))
 
 
 def test_it_says_nothing_of_whose_address_that_is_now() -> None:
-    arrival = decode_again(row(wire.encode(record(1))))
+    arrival = decode_again(row(wire.encode(record(1))), SECRET)
     assert arrival is not None
     assert not arrival.bind_peer
     assert (arrival.sent_at_ms, arrival.model, arrival.disagreements) == (None, None, ())
@@ -61,7 +63,7 @@ def test_it_says_nothing_of_whose_address_that_is_now() -> None:
 def test_a_passage_with_a_broken_detail_is_one_and_the_detail_is_noted_anew() -> None:
     push = json.loads(wire.encode(record(1)))
     push["data"]["mask"] = "perhaps"
-    arrival = decode_again(row(json.dumps(push).encode()))
+    arrival = decode_again(row(json.dumps(push).encode()), SECRET)
     assert arrival is not None
     assert arrival.problems == (Problem("data.mask", "must be an integer"),)
     assert isinstance(arrival.event, wire.Record)
@@ -69,7 +71,7 @@ def test_a_passage_with_a_broken_detail_is_one_and_the_detail_is_noted_anew() ->
 
 
 def test_older_firmware_is_told_by_what_it_sent() -> None:
-    arrival = decode_again(row(b'{"type":0,"data":{"TrackID":"OLD1","recognizeStatus":0.8}}'))
+    arrival = decode_again(row(b'{"type":0,"data":{"TrackID":"OLD1","recognizeStatus":0.8}}'), SECRET)
     assert arrival is not None
     assert arrival.dialect is Dialect.BEFORE_1_0
     assert isinstance(arrival.event, wire.Record)
@@ -78,7 +80,7 @@ def test_older_firmware_is_told_by_what_it_sent() -> None:
 
 def test_a_pin_that_came_into_the_quarantine_does_not_leave_it() -> None:
     event = record(1, user=wire.User(user_id="1", pin="4711"))
-    arrival = decode_again(row(wire.encode(event)))
+    arrival = decode_again(row(wire.encode(event)), SECRET)
     assert arrival is not None
     assert b"4711" not in arrival.original
 
@@ -98,4 +100,4 @@ def test_a_pin_that_came_into_the_quarantine_does_not_leave_it() -> None:
     ],
 )
 def test_what_is_still_no_known_event_is_none(original: bytes) -> None:
-    assert decode_again(row(original)) is None
+    assert decode_again(row(original), SECRET) is None

@@ -14,12 +14,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import func, select
 from tests.postgres import Postgres
 from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record, unknown
 
 from gatepost import wire
 from gatepost.errors import StoreCorrupt, StoreError, StoreInUse, StoreTooNew
 from gatepost.store import indexing
+from gatepost.store import schema as t
 from gatepost.store.arrivals import DAY_MS
 from gatepost.store.backup import backup, restore
 from gatepost.store.base import BaseStore
@@ -103,6 +105,27 @@ def test_what_is_restored_is_what_was_there_on_either_database(
     assert again.create_terminal(now_ms=0, serial="SN-3").id == 3
     again.close()
     assert check(**other_place).ok
+
+
+def test_people_and_events_stay_the_same_ones_after_a_restore(
+    place: dict[str, Any], other_place: dict[str, Any], tmp_path: Path
+) -> None:
+    store = open_at(place)
+    store.ensure_terminal("SN-1", now_ms=0)
+    store.write([arrival(record(1))])
+    secret = store.secret
+    store.close()
+    backup(tmp_path / "b.tar", **place, now=0)
+    if "database" in other_place:  # was opened once, and has made a secret for itself
+        open_at(other_place).close()
+    restore(tmp_path / "b.tar", **other_place)
+    restored = open_at(other_place)
+    assert restored.secret == secret
+    assert not restored.write([arrival(record(1))])[0].new
+    restored.write([arrival(record(6))])
+    with restored.reading() as db:
+        assert db.execute(select(func.count()).select_from(t.identities)).scalar_one() == 1
+    restored.close()
 
 
 def test_a_backup_while_events_arrive_is_of_one_moment(place: dict[str, Any], tmp_path: Path) -> None:

@@ -1,9 +1,16 @@
 """Keys that a store keeps for itself, on both databases."""
 
-import pytest
-from tests.store.conftest import Opener
+from pathlib import Path
 
+import pytest
+from sqlalchemy import select
+from tests.store.conftest import Opener
+from tests.store.events import arrival, record
+
+from gatepost.store import schema as t
 from gatepost.store.keys import kept
+from gatepost.store.postgres import PostgresStore
+from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import Store
 
 
@@ -18,3 +25,25 @@ def test_a_key_is_made_once_and_kept(store: Store) -> None:
     assert kept(store, "seal", lambda: next(made)) == b"first"
     assert kept(store, "seal", lambda: next(made)) == b"first"
     assert kept(store, "other", lambda: next(made)) == b"third"
+
+
+def test_a_store_has_one_secret_for_everybody_who_opens_it(open_store: Opener) -> None:
+    first = open_store()
+    secret = first.secret
+    first.close()
+    assert len(secret) == 32
+    assert open_store().secret == secret
+
+
+def test_one_person_has_another_digest_in_another_store(tmp_path: Path, postgres_url: str) -> None:
+    stores = [
+        SqliteStore.open(tmp_path / "one"), SqliteStore.open(tmp_path / "two"), PostgresStore.open(postgres_url)
+    ]  # fmt: skip
+    found = set()
+    for store in stores:
+        store.ensure_terminal("SN-1", now_ms=0)
+        store.write([arrival(record(1))])
+        with store.reading() as db:
+            found.add(bytes(db.execute(select(t.identities.c.digest)).scalar_one()))
+        store.close()
+    assert len(found) == 3

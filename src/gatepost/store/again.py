@@ -9,9 +9,10 @@ from gatepost.wire import Unknown, decode, digest, key
 __all__ = ["decode_again"]
 
 
-def decode_again(row: QuarantineRow, *, pictures: bool = True) -> Arrival | None:
-    """The arrival that it would be today; ``None`` if it is still no known event.
+def decode_again(row: QuarantineRow, secret: bytes, *, pictures: bool = True) -> Arrival | None:
+    """Return the arrival that it would be today, or ``None`` if it is still no known event.
 
+    ``secret``: the store's, which keys are made with.
     ``pictures``: a picture that cannot be decoded may stay in the original, which is not encrypted.
     """
     try:

@@ -5,11 +5,13 @@ Pure: no database, no clock.
 
 from collections.abc import Container, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
 from typing import Any, overload
 
 import msgspec
 from msgspec import Struct
 
+from gatepost.store.fold import fold_person
 from gatepost.store.store import SIGHTING_MS, Arrival
 from gatepost.wire import (
     AbnormalType,
@@ -26,7 +28,7 @@ from gatepost.wire import (
 __all__ = [
     "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "TALLY_COLUMNS", "DAY_MS",
     "RECORD", "ALARM", "UNKNOWN", "LATE_MS", "LONGEST", "KNOWN_CODES", "known", "Facet", "Person", "Tally", "Lessons",
-    "check_terminals", "kind", "facet", "person", "person_digest", "ms", "moment", "text", "indexable",
+    "check_terminals", "kind", "facet", "person", "person_digest", "identity_row", "ms", "moment", "text", "indexable",
     "encode_problems", "decode_problems",
     "record_row", "alarm_row", "quarantine_row", "merge_alarms", "learn", "add_up",
 ]  # fmt: skip
@@ -170,13 +172,21 @@ def person(user: User | None, site_id: int) -> Person | None:
 
 IDENTITY_COLUMNS = (
     "digest, site_id, user_id, name, type, job_number, ic_number, id_number, remark, guest_from_ms,"
-    ' guest_until_ms, "groups", first_at_ms'
+    ' guest_until_ms, "groups", first_at_ms, folded'
 )
-"""The digest, a :data:`Person`, and when it was first seen."""
+"""What :func:`identity_row` returns."""
 
 
-def person_digest(who: Person) -> bytes:
-    return digest(_encoder.encode(who).decode())
+def person_digest(who: Person, secret: bytes) -> bytes:
+    """Return what makes a person the same one, keyed with the store's secret: nobody else can compute it."""
+    return blake2b(_encoder.encode(who), digest_size=16, key=secret).digest()
+
+
+def identity_row(who: Person, first_at_ms: int, secret: bytes) -> tuple[Any, ...]:
+    """Return the values of :data:`IDENTITY_COLUMNS`."""
+    _, user_id, name, _, job_number, ic_number, id_number, *_ = who
+    folded = fold_person((name, user_id, job_number, ic_number, id_number))
+    return (person_digest(who, secret), *who, first_at_ms, folded)
 
 
 RECORD_COLUMNS = (

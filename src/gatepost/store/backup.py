@@ -314,6 +314,7 @@ def _load(
     """
     migrate.upgrade(db, str(header["schema"]))
     db.execute(text("DELETE FROM sites"))
+    db.execute(text("DELETE FROM meta WHERE name LIKE 'key:%'"))  # the backup has its own
     counts: dict[str, int] = {}
     name, content = next(members)
     while name.startswith("tables/"):

@@ -54,6 +54,8 @@ class BaseStore(ABC):
 
     begins_ahead = False
 
+    secret: bytes
+
     def __init__(self, engine: Engine, keys: ImageKeys | None = None) -> None:
         """``keys``: images are encrypted with; none: they are not."""
         self._engine = engine
@@ -280,7 +282,7 @@ class BaseStore(ABC):
         stored = duplicates = unknown = 0
         for row in self.quarantined_by_id(ids):
             try:
-                arrival = decode_again(row, pictures=not self._keys)
+                arrival = decode_again(row, self.secret, pictures=not self._keys)
                 new = None if arrival is None else self.write([arrival])[0].new
             except StoreError:
                 raise

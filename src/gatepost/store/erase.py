@@ -317,7 +317,9 @@ def _remove_images(store: Leaving, rows: Sequence[Any]) -> None:
 
 
 _NOBODY: dict[str, Any] = {
-    **dict.fromkeys(("user_id", "name", "job_number", "ic_number", "id_number", "remark", "groups"), ""),
+    **dict.fromkeys(
+        ("user_id", "name", "job_number", "ic_number", "id_number", "remark", "groups", "folded"), ""
+    ),
     **dict.fromkeys(("type", "guest_from_ms", "guest_until_ms")),
     "first_at_ms": 0,
 }

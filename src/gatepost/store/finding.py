@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, or_
 
 from gatepost.store import arrivals as a
 from gatepost.store import schema as t
+from gatepost.store.fold import ESCAPE, like
 from gatepost.store.merging import Stretch, merge, times
 from gatepost.store.store import RecordQuery
 from gatepost.wire.codes import AbnormalType, EntryMode, RecognitionType
@@ -301,10 +302,9 @@ def _people(query: RecordQuery, who: Any = t.identities.c) -> list[Any]:
     if query.person is not None:
         people.append(who.user_id == query.person)
     if query.job_number is not None:
-        people.append(who.job_number == query.job_number)
+        people.append(who.folded.like(like(query.job_number, "job_number"), escape=ESCAPE))
     if query.name is not None:
-        people.append(who.name.contains(query.name, autoescape=True))
+        people.append(who.folded.like(like(query.name, "name"), escape=ESCAPE))
     if query.q is not None:
-        columns = (who.name, who.user_id, who.job_number, who.ic_number, who.id_number)
-        people.append(or_(*(column.contains(query.q, autoescape=True) for column in columns)))
+        people.append(who.folded.like(like(query.q, "any"), escape=ESCAPE))
     return people

@@ -1,14 +1,23 @@
-"""Keys that a store makes for itself and keeps, so that every process on it has the same."""
+"""Keys that a store makes for itself and keeps, so that every process on it has the same.
+
+Backups have them, so whatever was derived from a key is still valid after a restore.
+"""
 
 from collections.abc import Callable
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from gatepost.store import schema as t
 from gatepost.store.registry import insert
 from gatepost.store.store import Transactions
 
-__all__ = ["kept"]
+__all__ = ["identity_secret", "kept"]
+
+
+def identity_secret(db: Connection) -> bytes:
+    """Return the secret that digests of people and of events are keyed with. Every store has one from the beginning."""
+    wanted = select(t.meta.c.value).where(t.meta.c.name == "key:identity")
+    return bytes.fromhex(db.execute(wanted).scalar_one())
 
 
 def kept(store: Transactions, name: str, make: Callable[[], bytes]) -> bytes:

@@ -23,6 +23,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, se
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment
+from gatepost.store.fold import ESCAPE, like
 from gatepost.store.pages import decode_cursor, encode_cursor
 from gatepost.store.places import held_terminals
 from gatepost.store.store import Page, Transactions
@@ -182,8 +183,7 @@ def _conditions(query: PeopleQuery) -> list[ColumnElement[bool]]:
     i = t.identities.c
     found: list[ColumnElement[bool]] = []
     if query.q is not None:
-        columns = (i.name, i.user_id, i.job_number, i.ic_number, i.id_number)
-        found.append(or_(*(column.contains(query.q, autoescape=True) for column in columns)))
+        found.append(i.folded.like(like(query.q, "any"), escape=ESCAPE))
     if query.site_id is not None:
         found.append(i.site_id == query.site_id)
     if query.type is not None:

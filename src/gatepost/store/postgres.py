@@ -34,6 +34,7 @@ from gatepost.store import arrivals as a
 from gatepost.store import migrate, schema, upserts
 from gatepost.store.arrays import Array, array, register
 from gatepost.store.base import BaseStore, unavailable
+from gatepost.store.keys import identity_secret
 from gatepost.store.postgres_batch import (
     AT_ONCE,
     COLUMNS,
@@ -143,6 +144,7 @@ class PostgresStore(BaseStore):
             if revision != migrate.head():
                 migrate.upgrade(db)
             settle_offset(db)
+            self.secret = identity_secret(db)
 
     def close(self) -> None:
         """A batch that is just being written has a moment to end; a server that hangs is not waited for."""
@@ -341,19 +343,19 @@ class PostgresStore(BaseStore):
     def _make_identities(self, db: psycopg.Connection[Any], first_seen: dict[a.Person, int]) -> None:
         if not first_seen:
             return
-        digests = {a.person_digest(who): who for who in first_seen}
-        marks = ", ".join(["%s"] * (len(next(iter(first_seen))) + 2))
+        people = {a.person_digest(who, self.secret): who for who in first_seen}
+        rows = sorted(a.identity_row(who, at_ms, self.secret) for who, at_ms in first_seen.items())
+        marks = ", ".join(["%s"] * len(rows[0]))
         with db.pipeline():
-            for digest in sorted(digests):
-                who = digests[digest]
+            for row in rows:
                 db.execute(
                     f"INSERT INTO identities ({a.IDENTITY_COLUMNS}) VALUES ({marks})"
                     " ON CONFLICT (digest) DO NOTHING",
-                    (digest, *who, first_seen[who]),
+                    row,
                 )
-            found = db.execute("SELECT digest, id FROM identities WHERE digest = ANY(%b)", (list(digests),))
+            found = db.execute("SELECT digest, id FROM identities WHERE digest = ANY(%b)", (list(people),))
         for digest, number in found:
-            self._remembered.learn(digests[bytes(digest)], number)
+            self._remembered.learn(people[bytes(digest)], number)
 
     def _insert(self, db: psycopg.Connection[Any], worked_out: WorkedOut, first: int, count: int) -> set[int]:
         """Insert what is not there yet, images included; answer the ids of the others, which were not given."""

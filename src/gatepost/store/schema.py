@@ -7,9 +7,11 @@ Rules:
 * The ids of ``records``, ``alarm_events`` and ``quarantine`` come out of **one** sequence and grow in commit
   order, so that an id is a place in the stream of everything that arrived (``docs/decisions/cursor.md``).
 * What makes an event the same event is ``UNIQUE (terminal_id, key)``; ``key`` is sixteen bytes of
-  :func:`gatepost.wire.digest`. There is no time window.
+  :func:`gatepost.wire.digest`. There is no time window (``docs/decisions/event-identity.md``).
 * Names and numbers of people stand in ``identities`` (and in ``original``) and nowhere else: search, filters by
-  person and erasure work on thousands of rows, not on millions. ``pin`` stands nowhere.
+  person and erasure work on thousands of rows, not on millions. ``pin`` stands nowhere. What stands for a person or
+  an event (``identities.digest``, ``key``) is a digest keyed with the store's own secret (:mod:`gatepost.store.keys`),
+  so nobody can try out on a copy of the database whom it stands for.
 * ``facets`` names every combination of the coded fields that has occurred; a record points to its own. The
   indexes that begin with it then answer any combination of filters on those fields, newest first: one short
   read per facet that fits, merged (``docs/decisions/facets.md``). There are dozens, not millions.
@@ -151,6 +153,9 @@ tallies = Table(
     Column("late_at_ms", BigInteger),
     # When it last pushed without its token.
     Column("tokenless_at_ms", BigInteger),
+    # Records that bear the id of another event of this terminal, and events whose id cannot be one.
+    Column("repeated_ids", BigInteger, nullable=False, server_default="0"),
+    Column("unusable_ids", BigInteger, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
 
@@ -209,6 +214,8 @@ identities = Table(
     Column("groups", Text, nullable=False),
     Column("first_at_ms", BigInteger, nullable=False),
     Column("erased_at_ms", BigInteger),
+    # Name and numbers as search compares them: fold.py.
+    Column("folded", Text, nullable=False, server_default=""),
     Index(None, "user_id", "site_id"),
 )
 

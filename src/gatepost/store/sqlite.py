@@ -27,6 +27,7 @@ from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.checkpoint import Checkpointer
 from gatepost.store.images import DayFiles, sync_directory
 from gatepost.store.indexing import ANY_BEHIND, Indexing
+from gatepost.store.keys import identity_secret
 from gatepost.store.sealing import ImageKeys
 from gatepost.store.sqlite_batch import Begun, Inserter, day_of
 from gatepost.store.sqlite_connection import connect, patience, read_engine, sqlite_unavailable, write_engine
@@ -55,6 +56,8 @@ class SqliteStore(BaseStore):
         self._writing = threading.Lock()
         """Whoever holds it may write. It may be released in another thread than it was taken in."""
         self._closed = False
+        with unavailable(), self._engine.connect() as db:
+            self.secret = identity_secret(db)
         self._images = DayFiles(folder / data.IMAGES)
         self._write_with(connect(folder / data.DATABASE, patience_ms=0))
         self._checkpointer = Checkpointer(lambda: connect(folder / data.DATABASE))
@@ -62,7 +65,12 @@ class SqliteStore(BaseStore):
     def _write_with(self, db: sqlite3.Connection) -> None:
         indexing = Indexing(db, self._monotonic)
         self._inserter = Inserter(
-            db, indexing, self._images, writer=self.writer, seal_quarantine=self._sealed_quarantine
+            db,
+            indexing,
+            self._images,
+            writer=self.writer,
+            secret=self.secret,
+            seal_quarantine=self._sealed_quarantine,
         )
         self._db, self._changes, self._indexing = db, write_engine(db), indexing
 

@@ -62,14 +62,16 @@ class Inserter:
         images: DayFiles,
         *,
         writer: int,
+        secret: bytes,
         seal_quarantine: Callable[[int, tuple[Any, ...]], tuple[Any, ...]],
     ) -> None:
-        """``seal_quarantine`` takes an id and a row of :data:`~gatepost.store.arrivals.QUARANTINE_COLUMNS`, and answers
-        what is to be stored."""
+        """``secret``: digests of people are keyed with it. ``seal_quarantine`` takes an id and a row of
+        :data:`~gatepost.store.arrivals.QUARANTINE_COLUMNS`, and returns what is to be stored."""
         self._db = db
         self._indexing = indexing
         self._images = images
         self._writer = writer
+        self._secret = secret
         self._seal_quarantine = seal_quarantine
         self._remembered = Remembered()
         self._is_stale = False
@@ -241,7 +243,7 @@ class Inserter:
             self._remembered.facets[facet] = int(cursor.lastrowid or 0)
 
     def _make_identity(self, who: a.Person, at_ms: int) -> int:
-        values = (a.person_digest(who), *who, at_ms)
+        values = a.identity_row(who, at_ms, self._secret)
         self._db.execute(
             f"INSERT INTO identities ({a.IDENTITY_COLUMNS}) VALUES ({','.join('?' * len(values))})"
             " ON CONFLICT (digest) DO NOTHING",

@@ -131,6 +131,9 @@ class Leaving(Transactions, Protocol):
 class Store(Leaving, Protocol):
     """See the module."""
 
+    secret: bytes
+    """What digests that stand for a person or an event are keyed with: the same for every process on this store."""
+
     begins_ahead: bool
     """Whether a batch may be begun while the commit of another one is not called yet, or is at work. If not, whoever
     begins a batch must not write another one before its commit, or waits for himself."""

@@ -228,7 +228,7 @@ class RecordQuery(Struct, frozen=True, kw_only=True):
     person: str | None = None
     """A ``user_id``."""
     name: str | None = None
-    """Contained in the name."""
+    """Contained in the name; this and the next, and ``q``, as :mod:`gatepost.store.fold` compares text."""
     job_number: str | None = None
     recognition_type: int | None = None
     passed: bool | None = None

@@ -19,6 +19,7 @@ from gatepost.receiver.api.terminals import TerminalItem, terminal_item
 from gatepost.receiver.identify import MAX_SERIAL
 from gatepost.receiver.registrar import Registrar
 from gatepost.store import registry
+from gatepost.store.fold import fold
 from gatepost.store.store import TerminalRow
 
 __all__ = ["TerminalPages", "Setup", "plain_address"]
@@ -205,7 +206,7 @@ class TerminalPages(Controller):
 
 
 def _fits(item: TerminalItem, tab: str, q: str) -> bool:
-    if q and not any(q.casefold() in (text or "").casefold() for text in (item.name, item.serial, item.site)):
+    if q and not any(fold(q) in fold(text or "") for text in (item.name, item.serial, item.site)):
         return False
     if tab == "retired":
         return item.state == "retired"
