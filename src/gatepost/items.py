@@ -26,6 +26,7 @@ __all__ = [
     "TerminalDetail",
     "TerminalItem",
     "TerminalState",
+    "WouldRefuseItem",
 ]
 
 T = TypeVar("T")
@@ -145,6 +146,12 @@ class TerminalItem(Struct, frozen=True, kw_only=True):
     backlog: bool
     """Events that are old are coming in from it at the moment."""
     has_token: bool
+    token_used_at: datetime | None
+    """When the token that it has now was first used; ``null``: it still pushes without its address, or not at all."""
+    token_required_since: datetime | None
+    """Since when it is bound to its token: where ``require_token`` is ``when-used`` it is taken only with it."""
+    tokenless_at: datetime | None
+    """When it last pushed without its token."""
     networks: list[str]
     """From where it may push; empty: from anywhere."""
     model: str | None
@@ -170,6 +177,20 @@ class TerminalItem(Struct, frozen=True, kw_only=True):
     disagreements: int
     address: str | None = None
     """Where it is to push, with its secret token: told once, when the token is made."""
+
+
+class WouldRefuseItem(Struct, frozen=True, kw_only=True):
+    """A terminal whose pushes of the last week a stricter setting or state would refuse."""
+
+    terminal_id: int
+    serial: str | None
+    name: str | None
+    reason: str
+    message: str
+    """What the reply would say."""
+    peer: str
+    last_at: datetime
+    """When it last pushed so."""
 
 
 class DisagreementItem(Struct, frozen=True, kw_only=True):

@@ -44,12 +44,13 @@ from gatepost.receiver.committer import Committer
 from gatepost.receiver.forgetting import Forgetting
 from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.headers import nothing_here, secured
-from gatepost.receiver.identify import Directory, Known, Networks, Policy, RequireToken, Unknowns
+from gatepost.receiver.identify import Directory, Known, Networks, Policy
 from gatepost.receiver.ingest import Ingest, Options
 from gatepost.receiver.links import ROOT, checked_prefix
 from gatepost.receiver.live import Live
 from gatepost.receiver.meaning import Meaning
 from gatepost.receiver.metrics import Measured, Metrics
+from gatepost.receiver.preview import Preview
 from gatepost.receiver.registrar import Registrar
 from gatepost.receiver.retention import Keeper, limits_of
 from gatepost.receiver.tally import Tally
@@ -161,6 +162,7 @@ class Receiver:
                 "access": self.access,
                 "meaning": Meaning(store, settings),
                 "registrar": Registrar(store, settings, self.refresh),
+                "preview": Preview(store, settings, now),
                 "live": self.live,
                 "keeper": self.keeper,
                 "metrics": self.metrics,
@@ -316,12 +318,7 @@ def _options(settings: ReceiverSettings, proxies: Networks) -> Options:
         images=settings.images,
         pictures=settings.images == "store" and not (settings.image_keys or settings.image_key_file),
         trusted_proxies=proxies,
-        policy=Policy(
-            unknowns=Unknowns(settings.unknown_terminals),
-            require_token=RequireToken(settings.require_token),
-            allowed=Networks(settings.allowed_networks, setting="allowed_networks"),
-            max_terminals=settings.max_terminals,
-        ),
+        policy=Policy.of(settings),
     )
 
 

@@ -34,6 +34,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from msgspec import Struct
 
 from gatepost.errors import SettingsError
+from gatepost.settings import ReceiverSettings
 from gatepost.store.store import PEER_ADDRESS, SIGHTING_MS, TerminalRow, TerminalState
 from gatepost.wire import Problem
 
@@ -236,6 +237,16 @@ class Policy(Struct, frozen=True, kw_only=True):
     """From where anyone may push; ``None`` or empty: from anywhere."""
     max_terminals: int = 20_000
     """So many may introduce themselves; whoever makes serials up does not fill the disk with them."""
+
+    @classmethod
+    def of(cls, settings: ReceiverSettings) -> Policy:
+        """Take what decides from the settings. Raises :class:`~gatepost.errors.SettingsError`."""
+        return cls(
+            unknowns=Unknowns(settings.unknown_terminals),
+            require_token=RequireToken(settings.require_token),
+            allowed=Networks(settings.allowed_networks, setting="allowed_networks"),
+            max_terminals=settings.max_terminals,
+        )
 
 
 class Taken(Struct, frozen=True, kw_only=True):

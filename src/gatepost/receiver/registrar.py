@@ -6,6 +6,8 @@ Rules:
   before a change is answered. Another process on the same database takes it over within seconds.
 * A token is made here and told once; the store has its digest.
 * A retired terminal's token is gone: what it still pushes is refused.
+* A terminal that has used a token stays bound to its tokens until it is retired or :meth:`Registrar.remove_token` is
+  called. A new token changes nothing about that.
 """
 
 from __future__ import annotations
@@ -115,6 +117,10 @@ class Registrar:
         token = secrets.token_urlsafe(24)
         row = await self.change(terminal_id, {"token_digest": token_digest(token)})
         return None if row is None else (row, token)
+
+    async def remove_token(self, terminal_id: int) -> TerminalRow | None:
+        """Take the terminal's own address away: from the next push on its serial says which one it is."""
+        return await self.change(terminal_id, {"token_digest": None})
 
     def _check(self, values: Mapping[str, Any]) -> None:
         if (timezone := values.get("timezone")) is not None:

@@ -3,6 +3,7 @@
 import re
 
 from tests.console.kit import Desk
+from tests.receiver.kit import record
 
 from gatepost.store.accounts import Accounts
 
@@ -76,3 +77,15 @@ async def test_days_of_a_token_are_a_number(desk: Desk) -> None:
         answer = await desk.post("/settings/tokens", name="payroll", role="viewer", days=days)
         assert answer.status == 400
         assert "Days are a number up to 3650." in answer.words
+
+
+async def test_what_stricter_settings_would_refuse_is_shown_before_they_are_set(desk: Desk) -> None:
+    await desk.running.push(record(deviceSN="SN-7"))
+    page = await desk.get("/settings")
+    assert "require_token = always : would refuse 1 terminal" in page.words
+    assert "unknown_terminals = hold : would refuse 0 terminals" in page.words
+    assert "unknown_terminals = refuse : would refuse 1 terminal" in page.words
+    assert 'href="/terminals/1">SN-7' in page.html
+    here = await desk.get("/settings?allowed_networks=10.0.0.0/8")
+    assert "allowed_networks = 10.0.0.0/8 : would refuse 1 terminal" in here.words
+    assert (await desk.get("/settings?allowed_networks=here")).status == 400

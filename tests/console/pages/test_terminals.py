@@ -106,3 +106,47 @@ async def test_an_operator_is_told_how_to_set_one_up_and_a_viewer_is_not_asked_t
     assert (await desk.get("/terminals/new", "operator")).status == 403
     page = await desk.get("/terminals/new", "admin")
     assert '{"event_dest": "http://receiver/Record", "enabled": true}' in page.words
+
+
+async def test_a_terminals_page_says_how_it_stands_to_its_address(desk: Desk) -> None:
+    await desk.running.push(record(deviceSN="SN-7"))
+    assert "can push in its name" in (await desk.get("/terminals/1")).words
+    first = address(await desk.post("/terminals/1/token")).rpartition("/")[2]
+    assert "Still without its address" in (await desk.get("/terminals/1")).words
+    await desk.running.push(record(deviceSN="SN-7", uuid="u-2"), path=f"/Record/{first}")
+    assert "taken only with it" in (await desk.get("/terminals/1")).words
+    await desk.post("/terminals/1/token")
+    assert "What it pushes without it is refused" in (await desk.get("/terminals/1")).words
+    assert (await desk.post("/terminals/1/token/remove")).location == "/terminals/1?done=saved"
+    assert "can push in its name" in (await desk.get("/terminals/1")).words
+    assert (await desk.post("/terminals/99/token/remove")).status == 404
+
+
+async def test_networks_that_would_refuse_what_was_pushed_in_the_last_week_are_asked_about(
+    desk: Desk,
+) -> None:
+    await desk.running.push(record())
+    asked = await desk.post("/terminals/1", name="Gate", networks="10.9.0.0/16", ask="yes")
+    assert "would be refused" in asked.words
+    assert "127.0.0.1" in asked.words
+    row = desk.store.terminal(1)
+    assert row is not None
+    assert (row.name, row.networks) == (None, ())
+    assert (await desk.post("/terminals/1", name="Gate", networks="127.0.0.0/8", ask="yes")).status == 303
+    assert (await desk.post("/terminals/1", name="Gate", networks="here", ask="yes")).status == 400
+    assert (await desk.post("/terminals/1", name="Gate", networks="10.9.0.0/16")).status == 303
+
+
+async def test_what_to_retire_a_terminal_would_refuse_stands_beside_the_button(desk: Desk) -> None:
+    desk.store.create_terminal(now_ms=0, serial="QUIET")
+    await desk.running.push(record())
+    assert "would be refused" not in (await desk.get("/terminals/1")).words
+    assert "would be refused" in (await desk.get("/terminals/2")).words
+    await desk.post("/terminals/2/state", state="retired")
+    assert "would be refused" not in (await desk.get("/terminals/2")).words
+
+
+async def test_the_list_tells_how_many_terminals_push_without_a_token(desk: Desk) -> None:
+    assert "without" not in (await desk.get("/terminals")).words
+    await desk.running.push(record())
+    assert "1 terminal pushed without a token" in (await desk.get("/terminals")).words

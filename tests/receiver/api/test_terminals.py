@@ -191,3 +191,53 @@ async def test_every_change_is_in_the_audit_log_and_no_token_is(receiver: Runnin
 async def test_who_may_do_what(receiver: Running, method: str, path: str, body: Any, role: str) -> None:
     await receiver.push(record())
     assert await least_role(receiver, method, path, body) == role
+
+
+async def test_a_terminal_is_bound_to_its_address_once_it_used_it_until_that_is_taken_away(
+    receiver: Running,
+) -> None:
+    made = (await call(receiver, "POST", "terminals", {"serial": "SN-7"})).json
+    assert (made["token_used_at"], made["token_required_since"]) == (None, None)
+    path = "/Record/" + made["address"].rpartition("/")[2]
+    pushed = record(deviceSN="SN-7")
+    assert (await receiver.push(pushed)).status == 200
+    assert (await receiver.push(pushed, path)).status == 200
+    (item,) = (await call(receiver, "GET", "terminals")).json["items"]
+    assert item["token_used_at"] == item["token_required_since"]
+    assert item["tokenless_at"] is not None
+    assert (await receiver.push(pushed)).status == 403
+    await call(receiver, "POST", "terminals/1/token")
+    assert (await receiver.push(pushed)).status == 403
+    assert (await receiver.push(pushed, path)).status == 404
+    freed = (await call(receiver, "DELETE", "terminals/1/token")).json
+    assert (freed["has_token"], freed["token_required_since"]) == (False, None)
+    assert (await receiver.push(pushed)).status == 200
+
+
+async def test_what_stricter_settings_would_refuse_can_be_asked_for(receiver: Running) -> None:
+    await receiver.push(record())
+    for query, reason in (
+        ("require_token=always", "token missing"),
+        ("unknown_terminals=refuse", "unknown terminal"),
+        ("allowed_networks=10.0.0.0/8", "address"),
+    ):
+        (item,) = (await call(receiver, "GET", f"terminals/would-refuse?{query}")).json["items"]
+        assert (item["terminal_id"], item["serial"], item["reason"]) == (1, "SN-1", reason)
+        assert item["peer"] == "127.0.0.1"
+    for query in ("", "?unknown_terminals=hold", "?allowed_networks=127.0.0.0/8", "?require_token=never"):
+        assert (await call(receiver, "GET", f"terminals/would-refuse{query}")).json["items"] == []
+    for query in ("allowed_networks=here", "require_token=sometimes"):
+        assert (await call(receiver, "GET", f"terminals/would-refuse?{query}")).status == 400
+
+
+async def test_what_a_change_of_a_terminal_would_refuse_can_be_asked_for(receiver: Running) -> None:
+    await receiver.push(record())
+    for query, many in (
+        ("state=retired", 1),
+        ("networks=10.0.0.0/8", 1),
+        ("state=held", 0),
+        ("networks=", 0),
+    ):
+        assert len((await call(receiver, "GET", f"terminals/1/would-refuse?{query}")).json["items"]) == many
+    assert (await call(receiver, "GET", "terminals/1/would-refuse?networks=here")).status == 400
+    assert (await call(receiver, "GET", "terminals/99/would-refuse?state=held")).status == 404

@@ -14,8 +14,10 @@ from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.access import ADMIN, AnyRequest, TheAccess
 from gatepost.receiver.api.retention import TheKeeper
-from gatepost.receiver.api.shapes import MAX_ID, answering
+from gatepost.receiver.api.shapes import MAX_ID, ThePreview, answering
+from gatepost.receiver.api.terminals import networks_of
 from gatepost.receiver.auth import ROLES, issue_token
+from gatepost.receiver.preview import Preview, WouldRefuse
 from gatepost.receiver.retention import Keeper
 from gatepost.settings import ReceiverSettings, described, shown
 from gatepost.store.accounts import Accounts, Role
@@ -35,12 +37,20 @@ class SettingsPages(Controller):
     opt = ADMIN
 
     @get(sync_to_thread=True)
-    def show_settings(self, request: AnyRequest, desk: TheDesk, keeper: TheKeeper) -> Html:
-        return _settings(desk, request, keeper)
+    def show_settings(
+        self, request: AnyRequest, desk: TheDesk, keeper: TheKeeper, preview: ThePreview
+    ) -> Html:
+        return _settings(desk, request, keeper, preview)
 
     @post("/sites", sync_to_thread=True)
     def make_site(
-        self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess, keeper: TheKeeper
+        self,
+        request: AnyRequest,
+        body: RawBody,
+        desk: TheDesk,
+        access: TheAccess,
+        keeper: TheKeeper,
+        preview: ThePreview,
     ) -> Html:
         form = Form(body)
         name, timezone = form("name")[:128], form("timezone")
@@ -51,7 +61,7 @@ class SettingsPages(Controller):
                     raise ClientException(desk.view(request).words("settings.site_nameless"))
                 row = desk.store.create_site(name, timezone, now_ms=access.doors.now_ms())
         except ClientException as error:
-            return _settings(desk, request, keeper, problem=error.detail)
+            return _settings(desk, request, keeper, preview, problem=error.detail)
         access.note(request, "site.created", str(row.id), name=row.name, timezone=row.timezone)
         return desk.view(request).go("/settings", done="saved")
 
@@ -64,6 +74,7 @@ class SettingsPages(Controller):
         desk: TheDesk,
         access: TheAccess,
         keeper: TheKeeper,
+        preview: ThePreview,
     ) -> Html:
         form = Form(body)
         name, timezone = form("name")[:128], form("timezone")
@@ -72,7 +83,7 @@ class SettingsPages(Controller):
                 zone(timezone)
                 desk.store.update_site(min(site_id, MAX_ID), name=name or None, timezone=timezone)
         except ClientException as error:
-            return _settings(desk, request, keeper, problem=error.detail)
+            return _settings(desk, request, keeper, preview, problem=error.detail)
         access.note(request, "site.changed", str(site_id), name=name, timezone=timezone)
         desk.counts.forget()
         return desk.view(request).go("/settings", done="saved")
@@ -152,9 +163,36 @@ class SettingsPages(Controller):
         return desk.view(request).go("/settings/users", done="revoked")
 
 
-def _settings(desk: Desk, request: AnyRequest, keeper: Keeper, *, problem: str | None = None) -> Html:
+_STRICTER = {
+    "require_token": {"never": ("when-used", "always"), "when-used": ("always",)},
+    "unknown_terminals": {"accept": ("hold", "refuse"), "hold": ("refuse",)},
+}
+"""Of each setting, which values are stricter than one."""
+
+
+def _stricter(preview: Preview, settings: ReceiverSettings) -> list[tuple[str, str, list[WouldRefuse]]]:
+    """Return what each stricter value of a setting would refuse."""
+    return [
+        (name, value, preview.of_settings(**{name: value}))
+        for name, stricter in _STRICTER.items()
+        for value in stricter.get(getattr(settings, name), ())
+    ]
+
+
+def _settings(
+    desk: Desk, request: AnyRequest, keeper: Keeper, preview: Preview, *, problem: str | None = None
+) -> Html:
     values = shown(desk.settings)
-    return desk.view(request).page(
+    view = desk.view(request)
+    stricter = _stricter(preview, desk.settings)
+    networks = networks_of(view.query.get("allowed_networks", ""))
+    if networks:
+        try:
+            would = preview.of_settings(allowed_networks=networks)
+            stricter.append(("allowed_networks", " ".join(networks), would))
+        except SettingsError as error:
+            problem = problem or str(error)
+    return view.page(
         "settings.html",
         status=200 if problem is None else 400,
         active="settings",
@@ -165,6 +203,8 @@ def _settings(desk: Desk, request: AnyRequest, keeper: Keeper, *, problem: str |
             (one, values[one["name"]], values[one["name"]] != one["default"])
             for one in described(ReceiverSettings)
         ],
+        stricter=stricter,
+        networks=" ".join(networks),
         problem=problem,
     )
 

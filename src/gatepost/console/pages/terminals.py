@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from litestar import Controller, get, post
@@ -13,10 +15,12 @@ from msgspec import Struct
 
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
+from gatepost.errors import SettingsError
 from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
-from gatepost.receiver.api.shapes import MAX_ID, TheRegistrar, answering
-from gatepost.receiver.api.terminals import TerminalItem, terminal_item
+from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, answering
+from gatepost.receiver.api.terminals import TerminalItem, networks_of, terminal_item
 from gatepost.receiver.identify import MAX_SERIAL
+from gatepost.receiver.preview import WEEK, Preview, WouldRefuse
 from gatepost.receiver.registrar import Registrar
 from gatepost.store import registry
 from gatepost.store.fold import fold
@@ -80,6 +84,7 @@ class TerminalPages(Controller):
             found=len(fitting),
             tabs=[(name, name == tab, sum(_fits(item, name, "") for item in items)) for name in TABS],
             misdirected=desk.store.misdirected()[:20],
+            tokenless=_tokenless(items, desk.now()),
         )
 
     @get("/new", opt=ADMIN, sync_to_thread=True)
@@ -126,9 +131,11 @@ class TerminalPages(Controller):
         desk: TheDesk,
         access: TheAccess,
         registrar: TheRegistrar,
+        preview: ThePreview,
     ) -> Html:
         row = desk.store.terminal(terminal_id) if terminal_id <= MAX_ID else None
-        return _page(desk, request, access, row, setup=plain_address(registrar, access, request))
+        setup = plain_address(registrar, access, request)
+        return _page(desk, request, access, row, setup=setup, retiring=_retiring(preview, row))
 
     @post("/{terminal_id:int}", opt=ADMIN)
     async def change_terminal(
@@ -139,16 +146,27 @@ class TerminalPages(Controller):
         desk: TheDesk,
         access: TheAccess,
         registrar: TheRegistrar,
+        preview: ThePreview,
     ) -> Html:
+        """Change it; what the form of the page would make refused of the last week is asked about first."""
         form = Form(body)
         values: dict[str, Any] = {
             "name": form("name")[:128] or None,
             "site_id": (form.numbers("site") or [1])[0],
             "timezone": form("timezone") or None,
-            "networks": form("networks").replace(",", " ").split(),
+            "networks": list(networks_of(form("networks"))),
         }
         if form("serial"):
             values["serial"] = form("serial")[:MAX_SERIAL]
+        if form("ask"):
+            with contextlib.suppress(SettingsError):  # what is no network is said when it is to be saved
+                refused = await asyncio.to_thread(
+                    preview.of_change, min(terminal_id, MAX_ID), networks=tuple(values["networks"])
+                )
+                if refused:
+                    return await asyncio.to_thread(
+                        _asked, desk, request, access, registrar, refused[0], values
+                    )
         return await _change(desk, request, access, registrar, terminal_id, values, action="terminal.changed")
 
     @post("/{terminal_id:int}/approve", opt=OPERATOR)
@@ -204,6 +222,23 @@ class TerminalPages(Controller):
         await _noted(access, request, "terminal.token_rotated", row)
         return await asyncio.to_thread(_told, desk, request, access, registrar, row, token)
 
+    @post("/{terminal_id:int}/token/remove", opt=ADMIN)
+    async def remove_token(
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        desk: TheDesk,
+        access: TheAccess,
+        registrar: TheRegistrar,
+    ) -> Html:
+        """Take its own address away."""
+        with answering():
+            row = await registrar.remove_token(min(terminal_id, MAX_ID))
+        await _noted(access, request, "terminal.token_removed", row)
+        return await asyncio.to_thread(
+            lambda: desk.view(request).go(f"/terminals/{terminal_id}", done="saved")
+        )
+
 
 def _fits(item: TerminalItem, tab: str, q: str) -> bool:
     if q and not any(fold(q) in fold(text or "") for text in (item.name, item.serial, item.site)):
@@ -245,7 +280,10 @@ def _page(
     *,
     setup: Setup,
     problem: str | None = None,
+    retiring: WouldRefuse | None = None,
+    asked: tuple[WouldRefuse, Mapping[str, Any]] | None = None,
 ) -> Html:
+    """``retiring``: what to retire it would refuse. ``asked``: the same of values that wait to be saved."""
     if row is None:
         raise NotFoundException("there is no such terminal")
     view = desk.view(request)
@@ -262,7 +300,49 @@ def _page(
         sites=_sites(desk),
         setup=setup,
         problem=problem,
+        token=_token(row, desk.settings.require_token),
+        retiring=retiring,
+        asked=asked,
     )
+
+
+def _token(row: TerminalRow, require: str) -> str:
+    """Return the name of how the terminal stands to its token."""
+    required = require == "always" or (require == "when-used" and row.token_required_since is not None)
+    if not row.has_token:
+        return "none_required" if required else "none"
+    if row.token_used_at is None:
+        return "unused" if required else "waiting"
+    return "used" if required else "used_freely"
+
+
+def _tokenless(items: Sequence[TerminalItem], now: float) -> int:
+    """Count the terminals that pushed without their token in the last week."""
+    since = datetime.fromtimestamp(now, UTC) - WEEK
+    return sum(
+        item.tokenless_at is not None and item.tokenless_at >= since and item.state != "retired"
+        for item in items
+    )
+
+
+def _retiring(preview: Preview, row: TerminalRow | None) -> WouldRefuse | None:
+    if row is None or row.state == "retired":
+        return None
+    return next(iter(preview.of_change(row.id, state="retired")), None)
+
+
+def _asked(
+    desk: Desk,
+    request: AnyRequest,
+    access: Access,
+    registrar: Registrar,
+    refused: WouldRefuse,
+    values: Mapping[str, Any],
+) -> Html:
+    """The terminal's page, with the question whether to save what would make its pushes refused."""
+    setup = plain_address(registrar, access, request)
+    row = desk.store.terminal(refused.terminal.id)
+    return _page(desk, request, access, row, setup=setup, asked=(refused, values))
 
 
 def _told(

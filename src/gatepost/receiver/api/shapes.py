@@ -14,6 +14,7 @@ from litestar.params import SkipValidation
 from gatepost.items import Listing, ProblemItem
 from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.meaning import Meaning
+from gatepost.receiver.preview import Preview
 from gatepost.receiver.registrar import Registrar
 from gatepost.store.days import UnknownZone, month_of, parse_day, parse_time
 from gatepost.store.pages import BadCursor
@@ -28,6 +29,7 @@ __all__ = [
     "ProblemItem",
     "TheGauges",
     "TheMeaning",
+    "ThePreview",
     "TheRegistrar",
     "TheStore",
     "answering",
@@ -55,6 +57,7 @@ TheGauges = NamedDependency[SkipValidation[Gauges]]
 TheMeaning = NamedDependency[SkipValidation[Meaning]]
 
 TheRegistrar = NamedDependency[SkipValidation[Registrar]]
+ThePreview = NamedDependency[SkipValidation[Preview]]
 
 
 def problems(found: tuple[Problem, ...]) -> list[ProblemItem]:

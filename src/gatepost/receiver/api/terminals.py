@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from litestar import Controller, get, patch, post
-from litestar.exceptions import NotFoundException
+from litestar import Controller, delete, get, patch, post
+from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
-from gatepost.items import DisagreementItem, TerminalDetail, TerminalItem
+from gatepost.errors import SettingsError
+from gatepost.items import DisagreementItem, TerminalDetail, TerminalItem, WouldRefuseItem
 from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
     Listing,
+    ThePreview,
     TheRegistrar,
     TheStore,
     answering,
@@ -25,11 +28,12 @@ from gatepost.receiver.api.shapes import (
 )
 from gatepost.receiver.identify import MAX_SERIAL
 from gatepost.receiver.presence import backlog_arriving, presence
+from gatepost.receiver.preview import WouldRefuse
 from gatepost.receiver.registrar import Registrar
 from gatepost.store import registry
 from gatepost.store.store import Store, TerminalRow, TerminalState
 
-__all__ = ["TerminalItem", "TerminalsController", "terminal_item"]
+__all__ = ["TerminalItem", "TerminalsController", "networks_of", "terminal_item", "would_refuse"]
 
 Serial = Annotated[str, Meta(min_length=1, max_length=MAX_SERIAL, pattern=r"^\S(.*\S)?$")]
 Name = Annotated[str, Meta(max_length=128)]
@@ -133,6 +137,55 @@ class TerminalsController(Controller):
     def one_terminal(self, store: TheStore, terminal_id: FromPath[int], access: TheAccess) -> TerminalDetail:
         return _detail(store, terminal_id, now_ms=access.doors.now_ms())
 
+    @get("/would-refuse", opt=VIEWER, sync_to_thread=True, summary="Preview stricter settings")
+    def preview_settings(
+        self,
+        preview: ThePreview,
+        require_token: FromQuery[Literal["when-used", "always", "never"] | None] = None,
+        unknown_terminals: FromQuery[Literal["accept", "hold", "refuse"] | None] = None,
+        allowed_networks: FromQuery[str | None] = None,
+    ) -> Listing[WouldRefuseItem]:
+        """List the terminals that pushed in the last week, are taken now, and would be refused with these settings.
+
+        What is left out stays as it is. ``allowed_networks``: separated by commas; empty for all.
+        """
+        changed: dict[str, Any] = {
+            "require_token": require_token,
+            "unknown_terminals": unknown_terminals,
+            "allowed_networks": None if allowed_networks is None else networks_of(allowed_networks),
+        }
+        given = {name: value for name, value in changed.items() if value is not None}
+        return would_refuse(lambda: preview.of_settings(**given))
+
+    @get(
+        "/{terminal_id:int}/would-refuse",
+        opt=VIEWER,
+        sync_to_thread=True,
+        summary="Preview a change of a terminal",
+    )
+    def preview_change(
+        self,
+        store: TheStore,
+        preview: ThePreview,
+        terminal_id: FromPath[int],
+        terminal_state: Annotated[
+            Literal["approved", "held", "retired"] | None, QueryParameter(name="state")
+        ] = None,
+        networks: FromQuery[str | None] = None,
+    ) -> Listing[WouldRefuseItem]:
+        """List the terminal, if it pushed in the last week and would be refused after the change; else nothing.
+
+        ``networks``: separated by commas; empty for all.
+        """
+        if terminal_id > MAX_ID or store.terminal(terminal_id) is None:
+            raise _no_such()
+        changed: dict[str, Any] = {
+            "state": terminal_state,
+            "networks": None if networks is None else networks_of(networks),
+        }
+        given = {name: value for name, value in changed.items() if value is not None}
+        return would_refuse(lambda: preview.of_change(terminal_id, **given))
+
     @post(opt=ADMIN, summary="Make a terminal before it pushes")
     async def create_terminal(
         self, request: AnyRequest, data: JSONBody[NewTerminal], access: TheAccess, registrar: TheRegistrar
@@ -190,6 +243,43 @@ class TerminalsController(Controller):
         row, token = made if made is not None else (None, None)
         item = await _changed(access, request, "terminal.token_rotated", row)
         return replace(item, address=_address(registrar, access, request, token))
+
+    @delete("/{terminal_id:int}/token", opt=ADMIN, status_code=200, summary="Take a terminal's address away")
+    async def remove_token(
+        self, request: AnyRequest, terminal_id: FromPath[int], access: TheAccess, registrar: TheRegistrar
+    ) -> TerminalItem:
+        """Its token counts no more, and it is taken by its serial again, as the settings say."""
+        with answering():
+            row = await registrar.remove_token(_known(terminal_id))
+        return await _changed(access, request, "terminal.token_removed", row)
+
+
+def networks_of(text: str) -> tuple[str, ...]:
+    """Return the networks in a text that separates them by commas or blanks."""
+    return tuple(text.replace(",", " ").split())
+
+
+def would_refuse(ask: Callable[[], list[WouldRefuse]]) -> Listing[WouldRefuseItem]:
+    """Shape a preview for a reply. Raises ``ClientException`` for what is no network."""
+    try:
+        found = ask()
+    except SettingsError as error:
+        raise ClientException(str(error)) from None
+    return Listing(
+        [
+            WouldRefuseItem(
+                terminal_id=one.terminal.id,
+                serial=one.terminal.serial,
+                name=one.terminal.name,
+                reason=one.reason,
+                message=one.message,
+                peer=one.peer,
+                last_at=one.last_at,
+            )
+            for one in found
+        ],
+        None,
+    )
 
 
 def _known(terminal_id: int) -> int:
