@@ -52,6 +52,70 @@ def test_after_an_outage_the_page_says_so_goes_on_by_itself_and_misses_nothing(
     assert len(ids) == len(set(ids))
 
 
+def beside(page: Page) -> Page:
+    """Another tab of the same browser, on the live page."""
+    tab = page.context.new_page()
+    tab.goto(page.url)
+    return tab
+
+
+def test_many_tabs_follow_live_and_another_page_still_loads(page: Page, console: Console) -> None:
+    """A browser opens six connections to a host; a stream for every tab would take them all."""
+    tabs = [page, *(beside(page) for _ in range(6))]
+    for tab in tabs:
+        connected(tab)
+    other = page.context.new_page()
+    other.goto(console.url + "/records", timeout=8000)
+    expect(other.locator("h1")).to_have_text("Records")
+    console.push(console.doors.passage(user=named("Seen By All")))
+    for tab in tabs:
+        tab.get_by_role("article").filter(has_text="Seen By All").wait_for()
+    page.close()  # it was the first, and the stream is not its own
+    tabs[1].goto(console.url + "/alarms")
+    console.push(console.doors.passage(user=named("Seen By The Others")))
+    for tab in tabs[2:]:
+        tab.get_by_role("article").filter(has_text="Seen By The Others").wait_for()
+
+
+def test_every_tab_goes_on_after_an_outage(page: Page, console: Console) -> None:
+    tabs = [page, beside(page), beside(page)]
+    for tab in tabs:
+        connected(tab)
+    console.stop()
+    for tab in tabs:
+        tab.wait_for_selector('.live[data-connected="no"]')
+    console.start()
+    console.push(console.doors.passage(user=named("Missed By All")))
+    for tab in tabs:
+        tab.get_by_role("article").filter(has_text="Missed By All").wait_for()
+        connected(tab)
+    console.push(console.doors.passage(user=named("After It")))
+    for tab in tabs:
+        tab.get_by_role("article").filter(has_text="After It").wait_for()
+
+
+def test_without_shared_workers_a_hidden_tab_has_no_stream_and_misses_nothing(
+    page: Page, console: Console
+) -> None:
+    page.context.add_init_script(
+        "delete window.SharedWorker; let hidden = false;"
+        "Object.defineProperty(document, 'hidden', {get: () => hidden});"
+        "window.hide = (now) => { hidden = now; document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+    page.reload()
+    tabs = [page]
+    for _ in range(6):
+        connected(tabs[-1])
+        tabs[-1].evaluate("hide(true)")
+        tabs.append(beside(page))
+    connected(tabs[-1])
+    console.push(console.doors.passage(user=named("Behind The Curtain")))
+    tabs[-1].get_by_role("article").filter(has_text="Behind The Curtain").wait_for()
+    assert page.get_by_role("article").filter(has_text="Behind The Curtain").count() == 0
+    page.evaluate("hide(false)")
+    page.get_by_role("article").filter(has_text="Behind The Curtain").wait_for()
+
+
 def test_the_stream_stands_still_while_one_reads(page: Page, console: Console) -> None:
     connected(page)
     page.get_by_role("button", name="Pause").click()

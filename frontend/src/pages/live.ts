@@ -1,7 +1,10 @@
 // The live page.
 //
 // It keeps one number: the place in the stream up to which it has shown everything. `/api/v1/live` only wakes it; what
-// is new is asked for by that place, as finished cards. So a connection that was lost costs nothing but time.
+// is new is asked for by that place, as finished cards. So a connection that was lost costs nothing but time, and all
+// tabs of a browser can share one. Where there are no shared workers, a tab that is hidden has no stream.
+
+import { Stream } from "../stream";
 
 const MOST_CARDS = 240;
 const GATHER_MS = 120; // a rush is drawn a few times a second, not for every event
@@ -16,8 +19,8 @@ const pauseButton = live.querySelector<HTMLButtonElement>("[data-pause]")!;
 const soundButton = live.querySelector<HTMLButtonElement>("[data-sound]")!;
 
 let place = Number(live.dataset.place);
-let stream: EventSource | undefined;
-let heard = 0;
+let stream: { again(): void } | undefined;
+let heard = Date.now();
 let lostAt: Date | undefined;
 let asking = false;
 let wanted = false;
@@ -29,16 +32,31 @@ live.querySelector<HTMLElement>("[data-tools]")!.hidden = false;
 
 // -- the connection
 
+// What wakes the page, says too when the receiver may be away: to ask tells.
+const woken = (): void => void ask();
+
+/** The stream that all tabs share. */
 function connect(): void {
-  stream?.close();
-  stream = new EventSource(`${live.dataset.stream}?after=${place}`);
-  heard = Date.now();
-  stream.onopen = () => void ask();
-  stream.onerror = () => {
-    if (stream?.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_MS);
-    void ask(); // says whether the receiver is there
-  };
-  for (const kind of ["record", "alarm"]) stream.addEventListener(kind, () => void ask());
+  if (!("SharedWorker" in window)) return connectAlone();
+  const worker = new SharedWorker(live.dataset.shared!, { type: "module" });
+  const say = (what: string): void => worker.port.postMessage(what);
+  worker.port.onmessage = woken;
+  worker.onerror = connectAlone; // a browser that starts none
+  say(live.dataset.stream!);
+  stream = { again: () => say("again") };
+  addEventListener("pagehide", () => say("bye"));
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) say(live.dataset.stream!); // back from where browsers keep pages that were left
+  });
+}
+
+/** A stream of this tab's own while it can be seen: hidden tabs would take every connection that there is. */
+function connectAlone(): void {
+  const own = new Stream(live.dataset.stream!, woken);
+  const follow = (): void => (document.hidden ? own.close() : own.open());
+  document.addEventListener("visibilitychange", follow);
+  stream = { again: () => document.hidden || own.again() };
+  follow();
 }
 
 async function ask(): Promise<void> {
@@ -77,14 +95,14 @@ function found(): void {
   live.dataset.connected = "yes";
   if (!lostAt) return;
   lostAt = undefined;
-  if (stream?.readyState === EventSource.CLOSED) connect();
+  stream?.again();
   say(live.dataset.back ?? "");
 }
 
 // A connection can die without a word: a cable, a sleeping computer.
 setInterval(() => {
   if (Date.now() - heard > SILENT_MS) {
-    connect();
+    stream?.again();
     void ask();
   }
 }, 5000);
