@@ -44,6 +44,52 @@ def test_a_thumbnail_says_nothing_but_what_is_seen() -> None:
     assert b"name" not in small
 
 
+def corners(image: Image.Image) -> list[str]:
+    """Which colour is in which corner, from the upper left one clockwise."""
+    right, lower = image.width - 4, image.height - 4
+    seen = [
+        image.convert("RGB").getpixel(place) for place in ((3, 3), (right, 3), (right, lower), (3, lower))
+    ]
+    return ["".join("rgb"[n] for n in range(3) if pixel[n] > 128) for pixel in seen]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_thumbnail_stands_as_browsers_show_the_image_and_no_longer_says_so(orientation: int) -> None:
+    flag = Image.new("RGB", (120, 60))
+    for place, colour in (((0, 0), "red"), ((60, 0), "lime"), ((60, 30), "blue"), ((0, 30), "yellow")):
+        flag.paste(colour, (*place, place[0] + 60, place[1] + 30))
+    exif, out = Image.Exif(), io.BytesIO()
+    exif[0x0112], exif[0x010F] = orientation, "a camera"
+    flag.save(out, "JPEG", exif=exif, quality=95)
+    small = Image.open(io.BytesIO(thumbnail(out.getvalue(), 64)))
+    # EXIF 2.3, 4.6.4: where row 0 and column 0 are.
+    upright = {
+        1: ["r", "g", "b", "rg"], 2: ["g", "r", "rg", "b"], 3: ["b", "rg", "r", "g"], 4: ["rg", "b", "g", "r"],
+        5: ["r", "rg", "b", "g"], 6: ["rg", "r", "g", "b"], 7: ["b", "g", "r", "rg"], 8: ["g", "b", "rg", "r"],
+    }  # fmt: skip
+    assert small.size == ((64, 32) if orientation < 5 else (32, 64))
+    assert corners(small) == upright[orientation]
+    assert not small.getexif()
+    assert set(small.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_an_orientation_that_there_is_not_turns_nothing(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert Image.open(io.BytesIO(thumbnail(picture(exif=exif), 64))).size == (64, 48)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize(
+    "exif", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0" + b"\xff" * 99]
+)
+def test_broken_exif_data_cost_no_thumbnail(exif: bytes) -> None:
+    plain = picture()
+    whole = plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2) + exif + plain[2:]
+    assert Image.open(io.BytesIO(thumbnail(whole, 64))).size == (64, 48)
+
+
 def test_a_picture_that_claims_more_pixels_than_any_camera_has_is_not_decoded() -> None:
     bomb = bytearray(picture())
     place = bomb.index(b"\xff\xc0") + 5

@@ -5,7 +5,8 @@ Rules:
 * Nothing is decoded before its head was read: more pixels than a camera at a door has, or more scans than an
   encoder writes, and it is no picture to us. A few kilobytes can claim gigabytes otherwise, or take hours.
 * Only JPEG is tried, whatever else the library could open; and only so many are decoded at once.
-* The result says nothing but what is seen: no comments, no place, no camera.
+* The result says nothing but what is seen: no comments, no place, no camera. It stands upright as browsers show the
+  image itself, by the orientation that its EXIF data has (JEITA CP-3451, tag 274).
 
 Source of the markers: ITU-T T.81, annex B.
 """
@@ -13,7 +14,7 @@ Source of the markers: ITU-T T.81, annex B.
 import io
 import threading
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gatepost.errors import GatepostError
 
@@ -60,6 +61,17 @@ def dimensions(jpeg: bytes) -> tuple[int, int] | None:
     return None
 
 
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turn a picture as its EXIF data says; as it is where they are broken."""
+    exif = picture.info.get("exif")
+    picture.info = {} if exif is None else {"exif": exif}  # and not by XMP, which browsers do not look at
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:
+        # They are a stranger's bytes, and their reader raises whatever comes of them.
+        return picture
+
+
 def thumbnail(jpeg: bytes, size: int) -> bytes:
     """A JPEG whose longer edge has at most ``size`` pixels. Raises :class:`NotAPicture`."""
     found = dimensions(jpeg)
@@ -75,6 +87,7 @@ def thumbnail(jpeg: bytes, size: int) -> bytes:
                 small.thumbnail((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             raise NotAPicture from None
+    small = _upright(small)
     small.info.clear()  # a comment would be written again
     out = io.BytesIO()
     small.save(out, "JPEG", quality=80)
