@@ -48,11 +48,12 @@ def test_a_row_says_who_was_there_when_by_the_clocks_of_their_site() -> None:
         "first_in": datetime.fromisoformat("2024-05-06T08:15:30"),
         "last_out": datetime.fromisoformat("2024-05-06T17:00:00"),
         "hours": 8.74, "passages": 4, "time_zone": "Asia/Shanghai",
+        "utc_offset": "UTC+08:00",
     }  # fmt: skip
     berlin = Words("en", [], timezone="Europe/Berlin")
     found = {column.name: column.cell(row, berlin) for column in ATTENDANCE}
     assert found["first_in"] == datetime.fromisoformat("2024-05-06T02:15:30")
-    assert found["time_zone"] == "Europe/Berlin"
+    assert (found["time_zone"], found["utc_offset"]) == ("Europe/Berlin", "UTC+02:00")
 
 
 def test_everybody_who_was_there_has_a_row_a_day_across_pages() -> None:

@@ -62,7 +62,8 @@ def shown(columns: Any, row: Any, words: Words) -> dict[str, Any]:
 
 def test_a_record_in_english_by_the_terminals_own_clock() -> None:
     assert shown(RECORD, record(), Words("en", [terminal()])) == {
-        "id": 7, "time": wall("2024-05-06T20:00:00"), "time_zone": "Asia/Shanghai", "terminal": "SN-1",
+        "id": 7, "time": wall("2024-05-06T20:00:00"), "time_zone": "Asia/Shanghai",
+        "utc_offset": "UTC+08:00", "terminal": "SN-1",
         "terminal_name": "gate", "site": "east", "user_id": "5", "name": "王五", "person_type": "visitor",
         "job_number": "J", "ic_number": "C", "id_number": "I", "groups": "a; 2", "remark": "r",
         "recognition_type": "employee", "passed": "yes", "entry_mode": "face", "abnormal_type": "nothing abnormal",
@@ -80,6 +81,22 @@ def test_codes_and_truths_in_chinese_times_in_the_zone_that_was_asked_for() -> N
     assert (found["passed"], found["recognition_type"], found["mask"], found["entry_mode"]) == (
         "否", "陌生人", "未知 (99)", "",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "offset"),
+    [
+        ("Europe/Berlin", "2024-10-27T00:30:00+00:00", "UTC+02:00"),
+        ("Europe/Berlin", "2024-10-27T01:30:00+00:00", "UTC+01:00"),
+        ("America/St_Johns", "2024-01-01T00:00:00+00:00", "UTC-03:30"),
+        ("Asia/Kathmandu", "2024-01-01T00:00:00+00:00", "UTC+05:45"),
+        ("UTC", "2024-01-01T00:00:00+00:00", "UTC+00:00"),
+    ],
+)
+def test_an_hour_that_comes_twice_is_told_apart_by_its_offset(zone: str, at: str, offset: str) -> None:
+    words, when = Words("en", [terminal(timezone=zone)]), datetime.fromisoformat(at)
+    assert shown(RECORD, record(at=when), words)["utc_offset"] == offset
+    assert shown(ALARM, alarm(first_at=when), words)["utc_offset"] == offset
 
 
 def test_what_was_not_said_is_empty() -> None:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.receiver.exports.workbook import quoted_styles, sheets
+from tests.receiver.exports.workbook import quoted_styles, sheets, text_styles
 
 from gatepost.receiver.exports import formats
 from gatepost.receiver.exports.columns import Cell, Column, Words
@@ -107,6 +107,48 @@ def test_a_workbook_has_text_numbers_and_times_and_never_a_formula() -> None:
     assert (seven.kind, seven.text, below.text) == ("n", "7", "-0.5")
     assert float(noon.text) == 45418.5  # days since the last day of 1899
     assert found[2][0].kind == found[3][0].kind != "n"
+
+
+SPOILED = (
+    *(
+        "007",
+        "110101199003074514",
+        "123456789012345678901",
+        "1E5",
+        "3-4",
+        "2024-05-06",
+        "1/2",
+        "12:30",
+        "0x1F",
+    ),
+    *("TRUE", "1,5", "+86 139", "-5", "=1+1", "MARCH1", "00000000-0000-0000-0000-000000000001"),
+)
+
+
+@pytest.mark.parametrize("text", SPOILED)
+def test_what_a_spreadsheet_would_spoil_is_text_in_a_workbook_and_stays_text(text: str) -> None:
+    data = b"".join(xlsx_pieces(table([[text]])))
+    (cell,) = sheets(data)["records"][1]
+    assert (cell.text, cell.kind in ("s", "inlineStr"), cell.formula) == (text, True, False)
+    assert cell.style in text_styles(data)
+    assert read_csv(b"".join(csv_pieces(table([[text]]))))[1] == [harmless(text)]
+
+
+@pytest.mark.parametrize("number", [10**15, -(10**15), 9007199254740993, (1 << 63) - 1])
+def test_a_number_of_more_digits_than_a_spreadsheet_keeps_is_text(number: int) -> None:
+    (cell,) = sheets(b"".join(xlsx_pieces(table([[number]]))))["records"][1]
+    assert (cell.text, cell.kind != "n") == (str(number), True)
+
+
+def test_a_number_that_a_spreadsheet_keeps_is_a_number() -> None:
+    (_, (cell,)) = sheets(b"".join(xlsx_pieces(table([[999_999_999_999_999]]))))["records"]
+    assert (cell.kind, cell.text) == ("n", "999999999999999")
+
+
+def test_no_mark_offers_to_make_a_number_of_a_text() -> None:
+    with zipfile.ZipFile(io.BytesIO(b"".join(xlsx_pieces(table([["007"]]))))) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert 'ignoredError sqref="A1:XFD1048576" numberStoredAsText="1"' in sheet
 
 
 def test_a_workbook_goes_on_in_another_sheet_where_one_is_full(monkeypatch: pytest.MonkeyPatch) -> None:

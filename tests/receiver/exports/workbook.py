@@ -36,6 +36,14 @@ def quoted_styles(data: bytes) -> set[int]:
     return {number for number, style in enumerate(found) if style.attrib.get("quotePrefix") == "1"}
 
 
+def text_styles(data: bytes) -> set[int]:
+    """The styles under which a cell is of the format *Text* (number format 49, ECMA-376 part 1, 18.8.30)."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        styles = ElementTree.fromstring(archive.read("xl/styles.xml"))  # noqa: S314 - we wrote it
+    found = styles.iterfind("./m:cellXfs/m:xf", _NS)
+    return {number for number, style in enumerate(found) if style.attrib.get("numFmtId") == "49"}
+
+
 def _rows(xml: bytes) -> list[list[Cell]]:
     sheet = ElementTree.fromstring(xml)  # noqa: S314 - we wrote it
     rows = []

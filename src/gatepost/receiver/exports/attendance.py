@@ -8,7 +8,7 @@ from datetime import date
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gatepost.receiver.exports.columns import Column, Words, named
+from gatepost.receiver.exports.columns import Column, Words, named, offset
 from gatepost.store.attendance import MAX_CELLS, Attendance, Attended
 from gatepost.store.days import days_between
 from gatepost.store.people import PeopleQuery, Person
@@ -51,6 +51,13 @@ ATTENDANCE: tuple[Column[PersonOnDay], ...] = (
     Column("hours", "Hours between", "间隔小时数", _hours, 8),
     Column("passages", "Passages", "通行次数", lambda row, _: row.attended.passages, 8),
     Column("time_zone", "Time zone", "时区", lambda row, words: words.of(row.person.timezone).key, 14),
+    Column(
+        "utc_offset",
+        "UTC offset",
+        "UTC 偏移",
+        lambda row, words: offset(row.attended.first_in, words.of(row.person.timezone)),
+        11,
+    ),
 )
 
 

@@ -29,7 +29,7 @@ from gatepost.wire.codes import (
     label,
 )
 
-__all__ = ["ALARM", "Cell", "Column", "RECORD", "Words", "chosen", "named"]
+__all__ = ["ALARM", "Cell", "Column", "RECORD", "Words", "chosen", "named", "offset"]
 
 _TABLES: tuple[type[Code], ...] = (
     RecognitionType,
@@ -144,6 +144,11 @@ def _place(name: str) -> Callable[[RecordRow | AlarmRow, Words], Cell]:
     return cell
 
 
+def offset(at: datetime, where: ZoneInfo) -> str:
+    """Return how far the clocks somewhere are from UTC at a moment, such as ``UTC+08:00``; it begins with no sign."""
+    return f"UTC{at.astimezone(where).isoformat(timespec='seconds')[19:]}"
+
+
 def _time(name: str) -> Callable[[Any, Words], Cell]:
     return lambda row, words: words.local(row, getattr(row, name))
 
@@ -157,6 +162,7 @@ RECORD: tuple[Column[RecordRow], ...] = (
     Column("id", "ID", "编号", lambda row, _: row.id, 10),
     Column("time", "Time", "时间", _time("at"), 19),
     Column("time_zone", "Time zone", "时区", lambda row, words: words.zone(row).key, 14),
+    Column("utc_offset", "UTC offset", "UTC 偏移", lambda row, words: offset(row.at, words.zone(row)), 11),
     Column("terminal", "Terminal", "终端序列号", lambda row, _: row.serial or "", 16),
     Column("terminal_name", "Terminal name", "终端名称", _place("name"), 16),
     Column("site", "Site", "站点", _place("site"), 14),
@@ -214,6 +220,9 @@ ALARM: tuple[Column[AlarmRow], ...] = (
     Column("time", "Occurred", "发生时间", _time("first_at"), 19),
     Column("last_at", "Last report", "最近上报时间", _time("last_at"), 19),
     Column("time_zone", "Time zone", "时区", lambda row, words: words.zone(row).key, 14),
+    Column(
+        "utc_offset", "UTC offset", "UTC 偏移", lambda row, words: offset(row.first_at, words.zone(row)), 11
+    ),
     Column("terminal", "Terminal", "终端序列号", lambda row, _: row.serial or "", 16),
     Column("terminal_name", "Terminal name", "终端名称", _place("name"), 16),
     Column("site", "Site", "站点", _place("site"), 14),

@@ -44,6 +44,15 @@ _SHEET_ROWS = 1_048_575
 _CELL = 32_767
 """Characters that a cell can hold."""
 
+_SHOWN = 255
+"""Characters of a text cell that every spreadsheet shows."""
+
+_EXACT = 10**15
+"""From here on a spreadsheet, which counts in doubles of 15 digits, makes zeros of the last digits."""
+
+_AS_TEXT = 49
+"""The number format *Text* (ECMA-376 part 1, 18.8.30)."""
+
 _CHUNK = 256 * 1024
 
 
@@ -131,7 +140,8 @@ class _Sheets:
         self._book = book
         self._table = table
         self._bold = book.add_format({"bold": True})
-        self._quoted = book.add_format({"quote_prefix": True})
+        self._text = book.add_format({"num_format": _AS_TEXT})
+        self._quoted = book.add_format({"num_format": _AS_TEXT, "quote_prefix": True})
         self._number = 0
         self._begin()
 
@@ -140,6 +150,8 @@ class _Sheets:
         title = self._table.title if self._number == 1 else f"{self._table.title} {self._number}"
         self._sheet = self._book.add_worksheet(title)
         self._sheet.freeze_panes(1, 0)
+        # Text that looks like a number is meant to be text: no mark in its corner that offers to convert it.
+        self._sheet.ignore_errors({"number_stored_as_text": f"A1:XFD{_SHEET_ROWS + 1}"})
         for place, (column, header) in enumerate(
             zip(self._table.columns, self._table.headers(), strict=True)
         ):
@@ -152,12 +164,15 @@ class _Sheets:
             self._begin()
         self._row += 1
         sheet, row = self._sheet, self._row
-        for place, cell in enumerate(cells):
+        for place, value in enumerate(cells):
+            large = isinstance(value, int) and not -_EXACT < value < _EXACT
+            cell = str(value) if large else value
             if isinstance(cell, str):
                 if cell:
-                    # Always a string, never a formula or a link; the quote keeps it one when it is edited.
-                    sign = self._quoted if cell[0] in _SIGNS else None
-                    sheet.write_string(row, place, cell[:_CELL], sign)
+                    # Always a string, never a formula, a link, a number or a date; its format and the quote keep it
+                    # one when it is edited.
+                    sign = self._quoted if cell[0] in _SIGNS else self._text
+                    sheet.write_string(row, place, cell[:_CELL], sign if len(cell) <= _SHOWN else None)
             elif isinstance(cell, datetime):
                 sheet.write_datetime(row, place, cell)
             elif cell is not None:
