@@ -72,14 +72,15 @@ def test_the_pin_is_no_part_of_a_person() -> None:
     two = a.person(wire.User(user_id="1", pin="2222"), 1)
     assert one == two
     assert one is not None
+    assert two is not None
     assert "1111" not in repr(one)
-    assert a.person_digest(one) == a.person_digest(one)
+    assert a.person_digest(one, b"a") == a.person_digest(two, b"a") != a.person_digest(one, b"b")
 
 
 def test_people_differ_by_site_and_by_every_field() -> None:
     users = [wire.User(user_id="1"), wire.User(user_id="1", name="n"), wire.User(user_id="1", ic_number="n")]
     people = [a.person(user, site) for user in users for site in (1, 2)]
-    assert len({a.person_digest(who) for who in people if who}) == 6
+    assert len({a.person_digest(who, b"secret") for who in people if who}) == 6
 
 
 def test_rows_have_a_value_for_each_column() -> None:
