@@ -165,6 +165,13 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str | None, _is("The certificate for TLS, PEM, with its chain. SIGHUP takes over a new one.")
     ] = None
     key_file: Annotated[str | None, _is("The key that belongs to it, PEM, without a password.")] = None
+    client_ca_file: Annotated[
+        str | None,
+        _is(
+            "Certificate authorities, PEM. A push is then taken only over a connection whose client certificate one of"
+            " them signed; the console asks for none. SIGHUP takes over new ones."
+        ),
+    ] = None
     ingest_tls: Annotated[
         bool, _is("Whether ingest_listen speaks TLS too, where there is a certificate.")
     ] = True

@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.receiver.kit import SUCCESS, Process, body, record, until
@@ -220,3 +221,20 @@ def test_a_password_that_is_too_short_is_refused_before_anybody_is_answered(tmp_
         run(settings, tmp_path / "data", listening=told.append)
     assert told == []
     SqliteStore.open(tmp_path / "data").close()  # it let go of the folder
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        {},
+        {
+            "ingest_listen": "127.0.0.1:0",
+            "ingest_tls": False,
+            "certificate_file": "c.pem",
+            "key_file": "k.pem",
+        },
+    ],
+)
+def test_client_certificates_need_tls_where_terminals_push(tmp_path: Path, without: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="client_ca_file.*TLS"):
+        run(ReceiverSettings(client_ca_file="clients.pem", **without), tmp_path / "data")

@@ -181,3 +181,73 @@ async def test_half_a_pair_of_files_is_said_at_start(tmp_path: Path) -> None:
     config.write_text('certificate_file = "here.pem"\n')
     with pytest.raises(AssertionError, match="setting 'key_file' is missing"):
         await Process.start(tmp_path / "data", "--config", str(config))
+
+
+def showing(authority: trustme.CA, clients: trustme.CA) -> ssl.SSLContext:
+    """Trust the receiver, and show a certificate that ``clients`` signed."""
+    context = trusting(authority)
+    clients.issue_cert("terminal-1.example").configure_cert(context)
+    return context
+
+
+async def is_let_in(port: int, context: ssl.SSLContext) -> bool:
+    """Tell whether a connection comes about, on which a request is answered."""
+    try:
+        sender = await connect(port, context)
+        await sender.request("GET", "/healthz")
+        await sender.close()
+    except (ssl.SSLError, ConnectionError, asyncio.IncompleteReadError):
+        return False
+    return True
+
+
+async def test_a_push_without_a_client_certificate_is_refused_and_the_console_asks_for_none(
+    tmp_path: Path,
+) -> None:
+    authority, clients = trustme.CA(), trustme.CA()
+    clients.cert_pem.write_to_path(tmp_path / "clients.pem")
+    certificate = Certificate(*write(authority, tmp_path), tmp_path / "clients.pem")
+    async with receiving(
+        tmp_path / "data", certificate=certificate, client_ca_file=str(tmp_path / "clients.pem")
+    ) as receiver:
+        without = await connect(receiver.port, trusting(authority))
+        # The second is taken apart by the framework's side of the ingest.
+        for path in ("/Record", "/Record?x=1"):
+            answer = await without.request("POST", path, body(record()))
+            assert (answer.status, answer.json["code"]) == (403, 403)
+            assert "client_ca_file" in answer.json["message"]
+        token = {"Authorization": f"Bearer {receiver.token}"}
+        assert (await without.request("GET", "/api/v1/records", headers=token)).status == 200
+        shown = await connect(receiver.port, showing(authority, clients))
+        for number, path in enumerate(("/Record", "/Record?x=1")):
+            pushed = body(record(uuid=f"u-{number}-real", timestamp=1_700_000_000 + number))
+            assert (await shown.request("POST", path, pushed)).status == 200
+        assert len(receiver.records()) == 2
+        await receiver.receiver.flush()
+        assert receiver.store.stats().refusals == {"client certificate": 2}
+        for sender in (without, shown):
+            await sender.close()
+
+
+async def test_a_client_certificate_of_another_authority_connects_nobody(tmp_path: Path) -> None:
+    authority, clients = trustme.CA(), trustme.CA()
+    clients.cert_pem.write_to_path(tmp_path / "clients.pem")
+    certificate = Certificate(*write(authority, tmp_path), tmp_path / "clients.pem")
+    async with receiving(
+        tmp_path / "data", certificate=certificate, client_ca_file=str(tmp_path / "clients.pem")
+    ) as receiver:
+        assert not await is_let_in(receiver.port, showing(authority, trustme.CA()))
+        assert await is_let_in(receiver.port, showing(authority, clients))
+        # An authority that is no longer in the file is not believed any more.
+        trustme.CA().cert_pem.write_to_path(tmp_path / "clients.pem")
+        certificate.reload()
+        assert not await is_let_in(receiver.port, showing(authority, clients))
+
+
+def test_what_are_no_client_authorities_names_the_setting(tmp_path: Path) -> None:
+    pair = write(trustme.CA(), tmp_path)
+    with pytest.raises(SettingsError, match="client_ca_file"):
+        Certificate(*pair, tmp_path / "missing.pem")
+    (tmp_path / "empty.pem").write_text("nothing")
+    with pytest.raises(SettingsError, match="client_ca_file"):
+        Certificate(*pair, tmp_path / "empty.pem")

@@ -318,6 +318,7 @@ def _options(settings: ReceiverSettings, proxies: Networks) -> Options:
         images=settings.images,
         pictures=settings.images == "store" and not (settings.image_keys or settings.image_key_file),
         trusted_proxies=proxies,
+        client_certificates=bool(settings.client_ca_file),
         policy=Policy.of(settings),
     )
 

@@ -78,6 +78,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.guard = guard
         self.limits = guard.limits
         self.address = ""
+        self.certified = False
         self.before: Counted | None = None
         """What was counted in its place until its handshake was done."""
         self.state = _IDLE
@@ -103,6 +104,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
+        self.certified = bool(transport.get_extra_info("peercert"))
         if self.before is not None:
             self.guard.leave(self.before)
             self.before = None
@@ -254,7 +256,9 @@ class GuardedProtocol(HttpToolsProtocol):
         request: Request | WholeRequest
         method = parser.get_method()
         if express is not None and method == b"POST" and express.wants(self.url):
-            request = Request(method, self.url, self.headers, self.address, body, self._answer)
+            request = Request(
+                method, self.url, self.headers, self.address, body, self._answer, self.certified
+            )
         else:
             request = self._whole(body, keep_alive)
         if self.busy:
@@ -283,7 +287,7 @@ class GuardedProtocol(HttpToolsProtocol):
             "query_string": url.query or b"",
             "headers": self.headers,
             "state": self.app_state.copy(),
-            "extensions": {},
+            "extensions": {"tls": {}} if self.certified else {},
         }
 
     def _whole(self, body: bytes, keep_alive: bool) -> WholeRequest:

@@ -84,6 +84,8 @@ class Request(Struct, frozen=True):
     body: bytes
     answer: Callable[[int, bytes], None]
     """Takes status and body. Called once, on the loop; after the sender has left it does nothing."""
+    certified: bool = False
+    """Whether the connection showed a client certificate that an authority of ours signed."""
 
 
 class Express(Protocol):

@@ -61,10 +61,11 @@ class Handshakes:
     def __init__(
         self,
         listening: socket.socket,
-        context: ssl.SSLContext,
+        context: Callable[[], ssl.SSLContext],
         guard: Guard,
         connection: Callable[[], GuardedProtocol],
     ) -> None:
+        """``context`` is asked for at each handshake: it may have been replaced."""
         self._listening = listening
         self._context = context
         self._guard = guard
@@ -103,7 +104,7 @@ class Handshakes:
                 await self._loop.connect_accepted_socket(
                     connection,
                     handshake.accepted,
-                    ssl=self._context,
+                    ssl=self._context(),
                     ssl_handshake_timeout=self._guard.limits.head_s,
                 )
                 return

@@ -115,6 +115,8 @@ class Options(Struct, frozen=True, kw_only=True):
     pictures: bool = True
     """Whether a picture that could not be decoded may stay in the text that is kept of an event."""
     trusted_proxies: Networks = Networks((), setting="trusted_proxies")
+    client_certificates: bool = False
+    """Whether only connections with a client certificate may push."""
     policy: Policy = Policy()
 
 
@@ -181,6 +183,12 @@ class Ingest:
         try:
             if request.method != b"POST":
                 raise Refuse(405, "events are pushed with POST", reason="method")
+            if self._options.client_certificates and not request.certified:
+                raise Refuse(
+                    403,
+                    "a push needs a client certificate that an authority in client_ca_file signed",
+                    reason="client certificate",
+                )
             if b"x-gatepost-token" in headers:
                 push.token = one_token(token, request.headers)
             self._store_push(push)
@@ -217,6 +225,7 @@ class Ingest:
                 client[0] if client else "",
                 body,
                 answer,
+                "tls" in scope.get("extensions", ()),
             )
         )
         status, reply = await answered
@@ -439,8 +448,9 @@ def _serial_beside(event: Event) -> str | None:
     if isinstance(event, Unknown):
         data = event.raw.get("data")
         serial = data.get("deviceSN") if isinstance(data, dict) else None
-        return serial if isinstance(serial, str) else None
-    return getattr(event, "serial", None)
+    else:
+        serial = getattr(event, "serial", None) or event.extra.get("deviceSN") or event.outer.get("deviceSN")
+    return serial if isinstance(serial, str) else None
 
 
 def _values(text: bytes) -> int:

@@ -84,7 +84,7 @@ def run(
     if handles - SPARE_FILES < settings.max_connections:
         fitting = max(1, handles - SPARE_FILES)
         log.warning("receiver.few_files", files=handles, connections=fitting)
-    certificate = _certificate(settings)
+    certificate, door_certificate = _certificates(settings)
     stop = _Stop(settings.stop_timeout_s)
     with contextlib.ExitStack() as stack:
         desk = listen(settings.listen)
@@ -102,10 +102,9 @@ def run(
                 administrator(password)
 
         def places(receiver: Receiver) -> tuple[Place, Place | None]:
-            tls = certificate if settings.ingest_tls else None
             return (
                 Place(desk, receiver.desk_guard, certificate),
-                Place(door, receiver.guard, tls) if door else None,
+                Place(door, receiver.guard, door_certificate) if door else None,
             )
 
         _tune()
@@ -151,7 +150,8 @@ async def _serve(
 
         for number in _STOPPING:
             loop.add_signal_handler(number, stop.begin, receiver.committer, servers)
-        loop.add_signal_handler(signal.SIGHUP, _renew, desk.certificate)
+        served = [place for place in (desk, door) if place is not None]
+        loop.add_signal_handler(signal.SIGHUP, _renew, [place.certificate for place in served])
         await asyncio.gather(*(server.serve() for server in servers))
 
 
@@ -228,25 +228,41 @@ class _Stop:
         os._exit(1)
 
 
-def _renew(certificate: Certificate | None) -> None:
-    """Take over what stands in the certificate's files now."""
-    if certificate is None:
-        return
+def _renew(certificates: Sequence[Certificate | None]) -> None:
+    """Take over what stands in the files of the certificates now."""
+    present = [certificate for certificate in certificates if certificate is not None]
     try:
-        certificate.reload()
+        for certificate in present:
+            certificate.reload()
     except SettingsError as error:
         log.error("receiver.certificate_kept", why=str(error))
     else:
-        log.info("receiver.certificate_renewed")
+        if present:
+            log.info("receiver.certificate_renewed")
 
 
-def _certificate(settings: ReceiverSettings) -> Certificate | None:
+def _certificates(settings: ReceiverSettings) -> tuple[Certificate | None, Certificate | None]:
+    """Load the certificate of ``listen`` and that of ``ingest_listen``; clients show theirs where they push."""
+    client_ca = Path(settings.client_ca_file) if settings.client_ca_file else None
+    apart = bool(settings.ingest_listen)
+    if client_ca is not None and (
+        not (settings.certificate_file or settings.key_file) or (apart and not settings.ingest_tls)
+    ):
+        raise SettingsError(
+            "client_ca_file", "needs TLS where terminals push: set certificate_file, key_file and ingest_tls"
+        )
+    if not apart:
+        return _certificate(settings, client_ca), None
+    return _certificate(settings, None), _certificate(settings, client_ca) if settings.ingest_tls else None
+
+
+def _certificate(settings: ReceiverSettings, client_ca: Path | None) -> Certificate | None:
     if not settings.certificate_file and not settings.key_file:
         return None
     if not settings.certificate_file or not settings.key_file:
         missing = "key_file" if settings.certificate_file else "certificate_file"
         raise SettingsError(missing, "is missing; TLS needs a certificate and its key")
-    return Certificate(Path(settings.certificate_file), Path(settings.key_file))
+    return Certificate(Path(settings.certificate_file), Path(settings.key_file), client_ca)
 
 
 def _tune() -> None:

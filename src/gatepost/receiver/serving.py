@@ -4,6 +4,8 @@ Rules:
 
 * TLS 1.2 or later. A certificate is replaced without a restart: :meth:`Certificate.reload` (SIGHUP) serves the new
   one to the next connection, or keeps the old one and says why.
+* A client certificate is asked for where ``client_ca_file`` is set, and never required by the handshake: on one port
+  browsers have none. Whether one was shown goes with each request, and the ingest refuses a push without one.
 * A handshake has the time that a head has, and its connection counts: see :mod:`gatepost.receiver.handshakes`.
 * Stop: no new connection, then the replies to what was accepted, for as long as :class:`Server` was told. What is not
   answered by then is answered 503, or cut where the answer has begun; a thread that still works on it is not waited
@@ -61,16 +63,20 @@ def listen(address: str, *, setting: str = "listen") -> list[socket.socket]:
 class Certificate:
     """A certificate and its key, as they stand in two files now."""
 
-    def __init__(self, certificate: Path, key: Path) -> None:
-        """Raises :class:`~gatepost.errors.SettingsError` for what is no such pair."""
+    def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
+        """Raises :class:`~gatepost.errors.SettingsError` for what is no such pair.
+
+        ``client_ca``: who signs the certificates of clients; without, none is asked for.
+        """
         self._certificate = certificate
         self._key = key
+        self._client_ca = client_ca
         self.context = self._load()
 
     def reload(self) -> None:
         """Take over what stands in the files now. Raises ``SettingsError``, and goes on with what it had."""
-        self._load()  # in a context of its own first: half a pair must not come into the one that is in use
-        self.context.load_cert_chain(self._certificate, self._key)
+        # A new context: an authority cannot be taken out of one that has it.
+        self.context = self._load()
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -86,6 +92,16 @@ class Certificate:
             raise SettingsError(
                 "certificate_file", f"or key_file cannot be read: {error.strerror or error}"
             ) from None
+        if self._client_ca is not None:
+            context.verify_mode = ssl.CERT_OPTIONAL
+            try:
+                context.load_verify_locations(self._client_ca)
+            except ssl.SSLError as error:
+                raise SettingsError(
+                    "client_ca_file", f"has no certificates in PEM: {error.reason or error}"
+                ) from None
+            except OSError as error:
+                raise SettingsError("client_ca_file", f"cannot be read: {error.strerror or error}") from None
         return context
 
 
@@ -154,8 +170,9 @@ class Server(uvicorn.Server):
 
     async def _accepting(self, listening: socket.socket) -> Any:
         place = self._place
-        if place.certificate is not None:
-            return Handshakes(listening, place.certificate.context, place.guard, self._connection)
+        certificate = place.certificate
+        if certificate is not None:
+            return Handshakes(listening, lambda: certificate.context, place.guard, self._connection)
         loop = asyncio.get_running_loop()
         return await loop.create_server(self._connection, sock=listening, backlog=BACKLOG)
 
