@@ -236,5 +236,5 @@ def test_a_password_that_is_too_short_is_refused_before_anybody_is_answered(tmp_
     ],
 )
 def test_client_certificates_need_tls_where_terminals_push(tmp_path: Path, without: dict[str, Any]) -> None:
-    with pytest.raises(SettingsError, match="client_ca_file.*TLS"):
+    with pytest.raises(SettingsError, match=r"client_ca_file.*TLS"):
         run(ReceiverSettings(client_ca_file="clients.pem", **without), tmp_path / "data")
