@@ -14,13 +14,13 @@ PERSON = PersonItem(
     guest_until=NOON, groups=[{"id": "3"}],
 )  # fmt: skip
 RECORD = RecordItem(
-    id=1, terminal=None, terminal_id=2, uuid=None, recorded_at=None, received_at=NOON, recognition_type=99,
-    passed=None, entry_mode=1, abnormal_type=None, score=0.5, temperature=None, mask=None, mode=None, person=PERSON,
-    image=None, dialect=None, problems=[ProblemItem("data.x", "is odd")], original="{}",
+    id=1, terminal=None, terminal_id=2, uuid=None, recorded_at=None, listed_at=NOON, received_at=NOON,
+    recognition_type=99, passed=None, entry_mode=1, abnormal_type=None, score=0.5, temperature=None, mask=None,
+    mode=None, person=PERSON, image=None, dialect=None, problems=[ProblemItem("data.x", "is odd")], original="{}",
 )  # fmt: skip
 STEP = StepItem(
-    id=1, status=None, code=None, at=None, received_at=NOON, description=None, user_id=None, image=None, problems=[],
-    original=None,
+    id=1, status=None, code=None, at=None, listed_at=NOON, received_at=NOON, description=None, user_id=None, image=None,
+    problems=[], original=None,
 )  # fmt: skip
 ALARM = AlarmItem(
     id=1, terminal="SN", terminal_id=1, trace_id="T", code=None, state="open", first_at=NOON, last_at=NOON,

@@ -78,6 +78,8 @@ class RecordItem(Struct, frozen=True, kw_only=True):
     uuid: str | None
     recorded_at: datetime | None
     """By the terminal's clock."""
+    listed_at: datetime
+    """When it happened: ``recorded_at``, or ``received_at`` where that is missing or over a day in the future."""
     received_at: datetime
     recognition_type: int | None
     passed: bool | None
@@ -103,16 +105,22 @@ class StepItem(Struct, frozen=True, kw_only=True):
     status: int | None
     code: int | None
     at: datetime | None
+    """By the terminal's clock."""
+    listed_at: datetime
+    """When it happened: ``at``, or ``received_at`` where that is missing or over a day in the future."""
     received_at: datetime
     description: str | None
-    user_id: int | None
+    user_id: str | None
     image: str | None
     problems: list[ProblemItem]
     original: str | None
 
 
 class AlarmItem(Struct, frozen=True, kw_only=True):
-    """An alarm, from when it was raised to when it was cleared."""
+    """An occurrence of an alarm, from when it was raised to when it was cleared.
+
+    A terminal may use a ``trace_id`` again: each occurrence is an alarm with an ``id`` of its own.
+    """
 
     id: int
     terminal: str | None

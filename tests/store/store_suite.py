@@ -469,6 +469,44 @@ class Terminals:
         store.write([arrival(record(9, recorded_at=NOON + timedelta(days=1, seconds=30)), received_at_ms=at)])
         assert store.terminals()[0].clock_error_ms == 30_000
 
+    @pytest.mark.parametrize("year", [2026, 2110, 5138])
+    def test_a_clock_in_the_future_spoils_neither_lists_nor_what_is_latest(
+        self, store: BaseStore, year: int
+    ) -> None:
+        future = NOON.replace(year=year)
+        ahead = [record(1, recorded_at=future), alarm("F", 1, event_time=future)]
+        store.write([arrival(event) for event in ahead])
+        (row,) = store.terminals()
+        assert row.last_recorded_at is None
+        assert row.clock_error_ms == (future - NOON) // timedelta(milliseconds=1)
+        right = NOON + timedelta(minutes=5)
+        events = [record(2, recorded_at=right), alarm("R", 1, event_time=right)]
+        store.write([arrival(event, received_at_ms=RECEIVED_MS + 300_000) for event in events])
+        (row,) = store.terminals()
+        assert (row.last_recorded_at, row.clock_error_ms) == (right, 0)
+        records = store.records(RecordQuery()).items
+        assert [(one.uuid, one.at, one.recorded_at) for one in records] == [
+            ("uuid-2", right, right),
+            ("uuid-1", NOON, future),
+        ]
+        assert store.records(RecordQuery(since=right + timedelta(seconds=1))).items == ()
+        alarms = store.alarms(AlarmQuery()).items
+        assert [(one.trace_id, one.first_at) for one in alarms] == [("R", right), ("F", NOON)]
+        assert (alarms[1].history[0].at, alarms[1].history[0].listed_at) == (future, NOON)
+
+    def test_the_latest_event_follows_a_clock_that_is_put_back(
+        self, store: BaseStore, open_store: Opener
+    ) -> None:
+        store.write([arrival(record(1, recorded_at=NOON + timedelta(hours=8)))])
+        assert store.terminals()[0].last_recorded_at == NOON + timedelta(hours=8)
+        right = NOON + timedelta(minutes=5)
+        store.write([arrival(record(2, recorded_at=right), received_at_ms=RECEIVED_MS + 300_000)])
+        assert store.terminals()[0].last_recorded_at == right
+        store.write(
+            [arrival(record(3, recorded_at=NOON - timedelta(days=3)), received_at_ms=RECEIVED_MS + 400_000)]
+        )
+        assert store.terminals()[0].last_recorded_at == right
+
     def test_the_usual_interval_is_learnt(self, store: BaseStore) -> None:
         for n in range(60):
             store.write([arrival(record(n), received_at_ms=RECEIVED_MS + n * 5000)])

@@ -90,25 +90,25 @@ def test_rows_have_a_value_for_each_column() -> None:
     assert len(a.Tally().row(1, 0)) == len(a.TALLY_COLUMNS)
 
 
-STEPS = st.lists(
-    st.tuples(st.integers(0, 2), st.sampled_from([1, 2, 3, 9, None]), st.integers(0, 3)), max_size=12
-)
-
-
-@given(STEPS, st.randoms(use_true_random=False))
-def test_alarms_merge_to_the_same_in_any_order(
-    steps: list[tuple[int, int | None, int]], rand: object
-) -> None:
-    batch = [arrival(alarm(f"t{trace}", status, code=10000 + code)) for trace, status, code in steps]
-    merged = a.merge_alarms(batch, range(len(batch)), [True] * len(batch))
-    rand.shuffle(batch)  # type: ignore[attr-defined]  # a random.Random
-    again = a.merge_alarms(batch, range(len(batch)), [True] * len(batch))
-    assert [row[1:] for row in merged] == [row[1:] for row in again]
-
-
-def test_only_new_steps_are_merged() -> None:
+def test_only_new_steps_are_joined() -> None:
     batch = [arrival(alarm(status=3)), arrival(alarm(status=1)), arrival(record(1))]
-    assert [row[3] for row in a.merge_alarms(batch, range(3), [False, True, True])] == [1]
+    assert [(step.id, step.status) for step in a.alarm_steps(batch, range(3), [False, True, True])] == [
+        (1, 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("happened", "listed"),
+    [
+        (None, RECEIVED_MS),
+        (RECEIVED_MS - 5, RECEIVED_MS - 5),
+        (RECEIVED_MS + a.AHEAD_MS, RECEIVED_MS + a.AHEAD_MS),
+        (RECEIVED_MS + a.AHEAD_MS + 1, RECEIVED_MS),
+        (4_436_000_000_000, RECEIVED_MS),
+    ],
+)
+def test_a_time_in_the_future_is_listed_by_its_receipt(happened: int | None, listed: int) -> None:
+    assert a.listed_at(happened, RECEIVED_MS) == listed
 
 
 def test_duplicates_count_as_nothing_else() -> None:

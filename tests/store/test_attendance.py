@@ -94,6 +94,15 @@ def test_who_is_only_refused_or_of_whom_nothing_is_said_was_not_there(store: Bas
     assert found.days == ()
 
 
+def test_a_passage_of_a_clock_in_the_future_is_of_the_day_of_its_receipt(store: BaseStore) -> None:
+    received = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)
+    who = User(user_id="5", name="王五")
+    event = record(1, recorded_at=datetime(2110, 8, 20, tzinfo=UTC), user=who)
+    store.write([arrival(event, received_at_ms=round(received.timestamp() * 1000))])
+    (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
+    assert found.days == (Attended(date(2024, 3, 5), received, received, 1),)
+
+
 def test_a_group_is_counted_by_day(store: BaseStore) -> None:
     lab, zoo = Group(id="1", name="Lab"), Group(id="2", name="Zoo")
     at = datetime(2024, 3, 5, 12, 0, tzinfo=UTC)

@@ -118,7 +118,7 @@ def test_the_alarm_stays_an_alarm(store: BaseStore) -> None:
     (step,) = his.history
     assert (step.user_id, step.description, step.original, step.has_image) == (None, None, None, False)
     other = next(a for a in store.alarms(AlarmQuery()).items if a.trace_id == "other")
-    assert other.history[0].user_id == 6
+    assert other.history[0].user_id == "6"
 
 
 def test_all_erased_people_of_a_site_are_one_and_the_same_nobody(store: BaseStore) -> None:

@@ -71,7 +71,7 @@ def record_line(record: RecordItem) -> str:
     who = "-" if person is None else f"{person.name} ({person.user_id})"
     passed = {True: t("passed", "通行"), False: t("refused", "拒绝"), None: "-"}[record.passed]
     words = [
-        clock(record.recorded_at or record.received_at),
+        clock(record.listed_at),
         record.terminal or f"#{record.terminal_id}",
         who,
         label(RecognitionType, record.recognition_type, lang),

@@ -57,6 +57,7 @@ from gatepost.receiver.push import (
     one_token,
 )
 from gatepost.receiver.tally import masked
+from gatepost.store.arrivals import clock_problems
 from gatepost.store.pictures import without_pictures
 from gatepost.store.store import Arrival
 from gatepost.wire import (
@@ -368,14 +369,15 @@ class Ingest:
     def _commit(self, push: Push, decoded: Decoded, taken: Taken) -> None:
         headers = push.headers
         event, original = self._allowed(decoded)
+        received_at_ms = int(self._now() * 1000)
         push.arrival = arrival = Arrival(
             terminal_id=taken.terminal_id,
             key=key_of(decoded),
             event=event,
-            received_at_ms=int(self._now() * 1000),
+            received_at_ms=received_at_ms,
             original=original,
             image=None if isinstance(event, Unknown) else event.image,
-            problems=decoded.problems + taken.problems,
+            problems=decoded.problems + taken.problems + clock_problems(event, received_at_ms),
             dialect=decoded.dialect,
             peer=push.peer,
             bind_peer=taken.bind_peer,

@@ -1,7 +1,7 @@
 """Decoding a quarantined push anew, with what this version knows."""
 
 from gatepost.errors import DecodeError
-from gatepost.store.arrivals import ms
+from gatepost.store.arrivals import clock_problems, ms
 from gatepost.store.pictures import without_pictures
 from gatepost.store.store import PEER_ADDRESS, Arrival, QuarantineRow
 from gatepost.wire import Unknown, decode, digest, key
@@ -29,7 +29,11 @@ def decode_again(row: QuarantineRow, secret: bytes, *, pictures: bool = True) ->
         received_at_ms=ms(row.received_at),
         original=decoded.original if pictures else without_pictures(decoded.original),
         image=event.image,
-        problems=(*decoded.problems, *[one for one in row.problems if one.where == PEER_ADDRESS]),
+        problems=(
+            *decoded.problems,
+            *clock_problems(event, ms(row.received_at)),
+            *[one for one in row.problems if one.where == PEER_ADDRESS],
+        ),
         dialect=decoded.dialect,
         peer=row.peer,
     )

@@ -12,11 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from gatepost.store.fold import fold_person
+from gatepost.store.occurrences import Step
 from gatepost.store.store import SIGHTING_MS, Arrival
 from gatepost.wire import (
     AbnormalType,
     Alarm,
     EntryMode,
+    Event,
     Problem,
     RecognitionType,
     Record,
@@ -27,10 +29,10 @@ from gatepost.wire import (
 
 __all__ = [
     "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "TALLY_COLUMNS", "DAY_MS",
-    "RECORD", "ALARM", "UNKNOWN", "LATE_MS", "LONGEST", "KNOWN_CODES", "known", "Facet", "Person", "Tally", "Lessons",
-    "check_terminals", "kind", "facet", "person", "person_digest", "identity_row", "ms", "moment", "text", "indexable",
-    "encode_problems", "decode_problems",
-    "record_row", "alarm_row", "quarantine_row", "merge_alarms", "learn", "add_up",
+    "RECORD", "ALARM", "UNKNOWN", "AHEAD_MS", "LATE_MS", "LONGEST", "KNOWN_CODES", "known", "Facet", "Person", "Tally",
+    "Lessons", "check_terminals", "kind", "listed_at", "clock_problems", "facet", "person", "person_digest",
+    "identity_row", "ms", "moment", "text", "indexable", "encode_problems", "decode_problems", "record_row",
+    "alarm_row", "alarm_steps", "quarantine_row", "learn", "add_up",
 ]  # fmt: skip
 
 RECORD, ALARM, UNKNOWN = range(3)
@@ -39,6 +41,10 @@ DAY_MS = 86_400_000
 
 LATE_MS = 600_000
 """What arrives longer after it happened than this counts as late."""
+
+AHEAD_MS = DAY_MS
+"""How far a terminal's time may be ahead of its receipt and is believed: any time zone set wrong, and not a wrong year.
+What is later is listed by its receipt."""
 
 LONGEST = 512
 """Characters of a text that is in an index; four bytes each at most."""
@@ -125,6 +131,30 @@ def kind(arrival: Arrival) -> int:
     return ALARM if isinstance(arrival.event, Alarm) else UNKNOWN
 
 
+def listed_at(happened_ms: int | None, received_at_ms: int) -> int:
+    """Return the time by which an event is listed, and to whose day it belongs.
+
+    It is the terminal's, unless that is unknown or more than :data:`AHEAD_MS` after the receipt.
+    """
+    if happened_ms is None or happened_ms > received_at_ms + AHEAD_MS:
+        return received_at_ms
+    return happened_ms
+
+
+def clock_problems(event: Event, received_at_ms: int) -> tuple[Problem, ...]:
+    """Return the note for an event that is listed by its receipt though the terminal said a time."""
+    if isinstance(event, Record):
+        where, happened = "data.timestamp", event.recorded_at
+    elif isinstance(event, Alarm):
+        where, happened = "data.event_time", event.event_time
+    else:
+        return ()
+    said = ms(happened)
+    if said is None or listed_at(said, received_at_ms) == said:
+        return ()
+    return (Problem(where, "is over a day after the time of receipt, by which this is listed"),)
+
+
 def known(name: str, code: int) -> int:
     """How a facet has this code of one of :data:`KNOWN_CODES`."""
     return _known(code, KNOWN_CODES[name])
@@ -195,7 +225,7 @@ RECORD_COLUMNS = (
     "original", "problems",
 )  # fmt: skip
 ALARM_COLUMNS = (
-    "terminal_id", "key", "trace_id", "status", "code", "event_time_ms", "description", "user_id",
+    "terminal_id", "key", "trace_id", "status", "code", "event_time_ms", "at_ms", "description", "user_id",
     "received_at_ms", "dialect", "peer", "problems", "original",
 )  # fmt: skip
 QUARANTINE_COLUMNS = ("terminal_id", "key", "received_at_ms", "peer", "problems", "tries", "original")
@@ -208,7 +238,7 @@ def record_row(arrival: Arrival, record: Record, facet_id: int, identity_id: int
         arrival.terminal_id,
         arrival.key,
         arrival.received_at_ms,
-        arrival.received_at_ms if recorded is None else recorded,
+        listed_at(recorded, arrival.received_at_ms),
         recorded,
         record.recognition_type,
         None if record.passed is None else int(record.passed),
@@ -229,16 +259,18 @@ def record_row(arrival: Arrival, record: Record, facet_id: int, identity_id: int
 
 
 def alarm_row(arrival: Arrival, alarm: Alarm) -> tuple[Any, ...]:
-    """The values of :data:`ALARM_COLUMNS`."""
+    """Return the values of :data:`ALARM_COLUMNS`."""
+    event_time = ms(alarm.event_time)
     return (
         arrival.terminal_id,
         arrival.key,
         indexable(alarm.trace_id),
         alarm.status,
         alarm.code,
-        ms(alarm.event_time),
+        event_time,
+        listed_at(event_time, arrival.received_at_ms),
         None if alarm.description is None else text(alarm.description),
-        alarm.user_id,
+        None if alarm.user_id is None else text(str(alarm.user_id)),
         arrival.received_at_ms,
         arrival.dialect and arrival.dialect.value,
         arrival.peer,
@@ -260,31 +292,27 @@ def quarantine_row(arrival: Arrival) -> tuple[Any, ...]:
     )
 
 
-def merge_alarms(batch: Sequence[Arrival], ids: Sequence[int], new: Sequence[bool]) -> list[tuple[Any, ...]]:
-    """Rows of ``alarms`` (id, terminal_id, trace_id, status, code, first_at_ms, last_at_ms) out of new steps.
-
-    Merging is commutative and idempotent, here and in the database: the highest status, for a cleared alarm
-    stays cleared when the report that it occurred arrives late; the lowest code; the first and the last time.
-    """
-    merged: dict[tuple[int, str], tuple[Any, ...]] = {}
-    for arrival, step_id, fresh in zip(batch, ids, new, strict=True):
+def alarm_steps(batch: Sequence[Arrival], ids: Sequence[int], new: Sequence[bool]) -> list[Step]:
+    """Return the steps of alarms that were stored just now."""
+    found: list[Step] = []
+    for arrival, number, fresh in zip(batch, ids, new, strict=True):
         alarm = arrival.event
         if not fresh or not isinstance(alarm, Alarm):
             continue
-        at = arrival.received_at_ms if alarm.event_time is None else ms(alarm.event_time)
-        status = alarm.status if alarm.status in (1, 2, 3) else 0
-        key = (arrival.terminal_id, indexable(alarm.trace_id))
-        before = merged.get(key, (step_id, *key, status, alarm.code, at, at))
-        codes = [code for code in (before[4], alarm.code) if code is not None]
-        merged[key] = (
-            before[0],
-            *key,
-            max(before[3], status),
-            min(codes, default=None),
-            min(before[5], at),
-            max(before[6], at),
+        event_time = ms(alarm.event_time)
+        found.append(
+            Step(
+                id=number,
+                terminal_id=arrival.terminal_id,
+                trace_id=indexable(alarm.trace_id),
+                status=alarm.status,
+                code=alarm.code,
+                event_time_ms=event_time,
+                at_ms=listed_at(event_time, arrival.received_at_ms),
+                received_at_ms=arrival.received_at_ms,
+            )
         )
-    return [merged[key] for key in sorted(merged)]
+    return found
 
 
 class Lessons(Struct):
@@ -409,8 +437,11 @@ def add_up(batch: Sequence[Arrival], new: Sequence[bool]) -> dict[int, Tally]:
             if lag > LATE_MS:
                 tally.late += 1
                 tally.late_at_ms = max(tally.late_at_ms or at, at)
-            if tally.least_lag_ms is None or lag < tally.least_lag_ms:
+            if tally.least_lag_ms is None or tally.least_lag_ms < -AHEAD_MS or lag < tally.least_lag_ms:
                 tally.least_lag_ms = lag
-            if tally.last_recorded_ms is None or recorded > tally.last_recorded_ms:
+            latest = tally.last_recorded_ms
+            # The last one follows a clock that is put back.
+            is_ahead = latest is not None and latest > tally.last_at_ms + LATE_MS
+            if lag >= -AHEAD_MS and (latest is None or recorded > latest or is_ahead):
                 tally.last_recorded_ms = recorded
     return tallies

@@ -35,7 +35,6 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    tuple_,
     update,
 )
 from sqlalchemy.exc import IntegrityError
@@ -200,7 +199,7 @@ def _erase_mentions(store: Leaving, table: Table, traces: Traces, terminals: Seq
     """What has traces of them in its original, and is not joined to them by an identity."""
     c = table.c
     columns = [c.id, c.terminal_id, c.original]
-    columns += [c[name] for name in ("image_day", "image_id", "trace_id", "user_id") if name in c]
+    columns += [c[name] for name in ("image_day", "image_id", "alarm_id", "user_id") if name in c]
     wanted = select(*columns).where(c.terminal_id.in_(terminals))
     if table is t.records:
         wanted = wanted.where(c.identity_id.is_(None), c.original.is_not(None))
@@ -242,11 +241,11 @@ def _stretches(store: Leaving, table: Table) -> Iterator[tuple[int, int]]:
 def _forget_steps(store: Leaving, rows: Sequence[Any]) -> None:
     _remove_images(store, rows)
     c, a = t.alarm_events.c, t.alarms.c
-    alarms = sorted({(row.terminal_id, row.trace_id) for row in rows})
+    alarms = sorted({row.alarm_id for row in rows if row.alarm_id is not None})
     with store.changing(forget=False) as db:
         nothing = dict.fromkeys(("image_day", "image_id", "user_id", "description", "problems", "original"))
         db.execute(update(t.alarm_events).where(c.id.in_([row.id for row in rows])).values(nothing))
-        db.execute(update(t.alarms).where(tuple_(a.terminal_id, a.trace_id).in_(alarms)).values(note=None))
+        db.execute(update(t.alarms).where(a.id.in_(alarms)).values(note=None))
 
 
 def _forget_quarantined(store: Leaving, rows: Sequence[Any]) -> None:

@@ -13,6 +13,7 @@ transactions count from elsewhere (``docs/decisions/cursor.md``).
 
 **Locks.** Two processes may be handed the same events in different orders. Rows are therefore inserted sorted by
 what makes them unique, tables always in the same sequence, and a deadlock that happens all the same is repeated.
+Steps of an alarm are joined by one process at a time, which takes the locks of their traces once its rows are inserted.
 """
 
 import logging
@@ -34,6 +35,7 @@ from gatepost.store import arrivals as a
 from gatepost.store import migrate, schema, upserts
 from gatepost.store.arrays import Array, array, register
 from gatepost.store.base import BaseStore, unavailable
+from gatepost.store.joining import Joining, lock
 from gatepost.store.keys import identity_secret
 from gatepost.store.postgres_batch import (
     AT_ONCE,
@@ -88,7 +90,6 @@ _STEPS = 16
 """Batches that are written step by step after one that was not as they mostly are: when a terminal sends again what it
 has sent before, the next ones are no better."""
 
-_ALARM = upserts.alarm("postgresql")
 _PEER, _DISAGREEMENT = upserts.peer("postgresql"), upserts.disagreement("postgresql")
 _TRIM_DISAGREEMENTS = upserts.trim_disagreements("postgresql")
 _HORIZON = text(
@@ -266,9 +267,11 @@ class PostgresStore(BaseStore):
         tallies = worked_out.tallies
         if known:  # it was worked out as if all were new
             tallies = tallied(batch, fresh, self.writer)
+        if steps := a.alarm_steps(batch, ids, fresh):
+            # A statement of its own: what others committed before is seen from the next one on.
+            db.execute(*lock(steps))
+            Joining(db, "%s").join(steps)
         with db.pipeline():
-            for alarm in a.merge_alarms(batch, ids, fresh):
-                db.execute(_ALARM, alarm)
             self._account(db, worked_out.lessons, tallies)
             again = self._existing(db, [x for x, new in zip(batch, fresh, strict=True) if not new])
             db.execute("COMMIT")

@@ -15,7 +15,6 @@ from sqlalchemy import (
     and_,
     func,
     literal,
-    or_,
     select,
     true,
     tuple_,
@@ -238,45 +237,47 @@ def alarms_by_id(db: Connection, ids: Sequence[int]) -> tuple[AlarmRow, ...]:
 
 
 def _alarms(db: Connection, rows: Sequence[Row[Any]]) -> tuple[AlarmRow, ...]:
-    history = _history(db, rows)
-    return tuple(_alarm(row, history.get((row.terminal_id, row.trace_id), ())) for row in rows)
+    history = _history(db, [row.id for row in rows])
+    return tuple(_alarm(row, history.get(row.id, ())) for row in rows)
 
 
-def _history(db: Connection, alarms: Sequence[Row[Any]]) -> dict[tuple[int, str], tuple[AlarmStep, ...]]:
+def _history(db: Connection, alarms: Sequence[int]) -> dict[int, tuple[AlarmStep, ...]]:
     c = t.alarm_events.c
-    keys = [(row.terminal_id, row.trace_id) for row in alarms]
-    found: dict[tuple[int, str], list[AlarmStep]] = {}
-    for start in range(0, len(keys), 100):
-        wanted = [and_(c.terminal_id == a, c.trace_id == b) for a, b in keys[start : start + 100]]
-        for row in db.execute(select(t.alarm_events).where(or_(*wanted))):
-            received = moment(row.received_at_ms)
+    found: dict[int, list[AlarmStep]] = {}
+    for start in range(0, len(alarms), 500):
+        wanted = select(t.alarm_events).where(c.alarm_id.in_(alarms[start : start + 500]))
+        for row in db.execute(wanted.order_by(c.alarm_id, c.at_ms)):
             step = AlarmStep(
                 id=row.id,
                 status=row.status,
                 code=row.code,
                 at=moment(row.event_time_ms),
-                received_at=received,
+                listed_at=moment(row.at_ms),
+                received_at=moment(row.received_at_ms),
                 description=row.description,
                 user_id=row.user_id,
                 has_image=row.image_id is not None,
                 problems=decode_problems(row.problems),
                 original=row.original,
             )
-            found.setdefault((row.terminal_id, row.trace_id), []).append(step)
+            found.setdefault(row.alarm_id, []).append(step)
     return {
-        key: tuple(sorted(steps, key=lambda s: (s.at or s.received_at, s.status or 0, s.id)))
+        key: tuple(sorted(steps, key=lambda step: (step.listed_at, step.status or 0, step.id)))
         for key, steps in found.items()
     }
 
 
 def _alarm(row: Row[Any], history: tuple[AlarmStep, ...]) -> AlarmRow:
     first, last = moment(row.first_at_ms), moment(row.last_at_ms)
+    code = row.code
+    if code is None:
+        code = min((step.code for step in history if step.code is not None), default=None)
     return AlarmRow(
         id=row.id,
         terminal_id=row.terminal_id,
         serial=row.serial,
         trace_id=row.trace_id,
-        code=row.code,
+        code=code,
         state=_STATES[row.status],  # type: ignore[arg-type]  # the values are the three literals
         first_at=first,
         last_at=last,
@@ -300,11 +301,11 @@ def image_place(db: Connection, event_id: int) -> tuple[int, int] | None:
 
 def feed(db: Connection, after: int, limit: int, *, horizon: int | None = None) -> tuple[list[FeedItem], int]:
     """See :meth:`gatepost.store.store.Store.feed`."""
-    r, e, m = t.records.c, t.alarm_events.c, t.alarms.c
+    r, e = t.records.c, t.alarm_events.c
     held = held_terminals(db)
     records = select(r.id, literal("record").label("kind"), r.id.label("event_id"), r.terminal_id)
-    steps = select(e.id, literal("alarm").label("kind"), m.id.label("event_id"), e.terminal_id).join(
-        t.alarms, and_(m.terminal_id == e.terminal_id, m.trace_id == e.trace_id)
+    steps = select(e.id, literal("alarm").label("kind"), e.alarm_id.label("event_id"), e.terminal_id).where(
+        e.alarm_id.is_not(None)
     )
     parts = []
     for part, column in ((records, r.id), (steps, e.id)):

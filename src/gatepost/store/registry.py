@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gatepost.errors import StoreError
 from gatepost.store import schema as t
-from gatepost.store.arrivals import moment, text
+from gatepost.store.arrivals import LATE_MS, moment, text
 from gatepost.store.pages import decode_cursor, encode_cursor
 from gatepost.store.store import DisagreementRow, Page, SiteRow, TerminalRow, TerminalState
 
@@ -134,7 +134,6 @@ def _sums(db: Connection, table: Any, some: Sequence[int] | None) -> dict[int, i
 
 def _terminal(row: Row[Any], tallies: Sequence[Row[Any]], refused: int, disagreed: int) -> TerminalRow:
     last = max(tallies, key=lambda tally: tally.last_at_ms, default=None)
-    recorded = [tally.last_recorded_ms for tally in tallies if tally.last_recorded_ms is not None]
     return TerminalRow(
         id=row.id,
         serial=row.serial,
@@ -154,7 +153,7 @@ def _terminal(row: Row[Any], tallies: Sequence[Row[Any]], refused: int, disagree
         tokenless_at=_latest(tally.tokenless_at_ms for tally in tallies),
         first_seen=moment(min((tally.first_at_ms for tally in tallies), default=None)),
         last_seen=None if last is None else moment(last.last_at_ms),
-        last_recorded_at=moment(max(recorded, default=None)),
+        last_recorded_at=_last_recorded(tallies, last),
         clock_error_ms=_clock_error(last),
         interval_ms=None if last is None else last.interval_ms,
         peer=None if last is None else last.peer,
@@ -167,6 +166,17 @@ def _terminal(row: Row[Any], tallies: Sequence[Row[Any]], refused: int, disagree
 
 def _latest(times_ms: Iterable[int | None]) -> datetime | None:
     return moment(max((at_ms for at_ms in times_ms if at_ms is not None), default=None))
+
+
+def _last_recorded(tallies: Sequence[Row[Any]], last: Row[Any] | None) -> datetime | None:
+    """Return when the last event happened. One in the future counts only if the latest writer has it."""
+    if last is None:
+        return None
+    until_ms: int = last.last_at_ms + LATE_MS
+    if last.last_recorded_ms is not None:
+        until_ms = max(until_ms, last.last_recorded_ms)
+    known = (tally.last_recorded_ms for tally in tallies if tally.last_recorded_ms is not None)
+    return _latest(at_ms for at_ms in known if at_ms <= until_ms)
 
 
 def _clock_error(last: Row[Any] | None) -> int | None:

@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, or_, select, true, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, select, true, update
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.store import erase
@@ -293,18 +293,15 @@ def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int:
 def _delete_alarms(store: Leaving, before_ms: int, now_ms: int) -> int:
     c, a = t.alarm_events.c, t.alarms.c
     with store.reading() as db:
-        rows = _old(db, t.alarm_events, before_ms, now_ms, c.terminal_id, c.trace_id, c.image_day, c.image_id)
+        rows = _old(db, t.alarm_events, before_ms, now_ms, c.alarm_id, c.image_day, c.image_id)
     if not rows:
         return 0
     _remove_images(store, rows)
-    of_these = [
-        and_(a.terminal_id == terminal_id, a.trace_id == trace_id)
-        for terminal_id, trace_id in sorted({(row.terminal_id, row.trace_id) for row in rows})
-    ]
-    step_of_it = exists(select(c.id).where(c.terminal_id == a.terminal_id, c.trace_id == a.trace_id))
+    of_these = sorted({row.alarm_id for row in rows if row.alarm_id is not None})
+    step_of_it = exists(select(c.id).where(c.alarm_id == a.id))
     with store.changing(forget=False) as db:
         count = db.execute(delete(t.alarm_events).where(c.id.in_([row.id for row in rows]))).rowcount
-        db.execute(delete(t.alarms).where(or_(*of_these), ~step_of_it))
+        db.execute(delete(t.alarms).where(a.id.in_(of_these), ~step_of_it))
     return count
 
 

@@ -280,7 +280,7 @@ alarm_events = Table(
     Column("code", BigInteger),
     Column("event_time_ms", BigInteger),
     Column("description", Text),
-    Column("user_id", BigInteger),
+    Column("user_id", Text),
     Column("received_at_ms", BigInteger, nullable=False),
     Column("image_day", Integer),
     Column("image_id", BigInteger),
@@ -288,8 +288,13 @@ alarm_events = Table(
     Column("peer", Text),
     Column("problems", Text),
     Column("original", LargeBinary),
+    # When it happened, or, without a usable time, when it arrived: arrivals.py.
+    Column("at_ms", BigInteger, nullable=False),
+    # Of the occurrence that it is a step of; empty only within the transaction that stores it.
+    Column("alarm_id", _Id),
     UniqueConstraint("terminal_id", "key"),
-    Index(None, "terminal_id", "trace_id"),
+    Index("ix_alarm_events_trace", "terminal_id", "trace_id", "code", "at_ms"),
+    Index(None, "alarm_id", "at_ms"),
 )
 
 alarms = Table(
@@ -298,15 +303,22 @@ alarms = Table(
     Column("id", _Id, primary_key=True, autoincrement=False),
     Column("terminal_id", _Id, ForeignKey("terminals.id"), nullable=False),
     Column("trace_id", Text, nullable=False),
-    # Both merge to the same value in whatever order the steps arrive: the highest status, the lowest code.
+    # The one that is shown.
     Column("status", BigInteger, nullable=False),
+    # Of the step with status 1 that opened it, as are the last three.
     Column("code", BigInteger),
     Column("first_at_ms", BigInteger, nullable=False),
     Column("last_at_ms", BigInteger, nullable=False),
     Column("acknowledged_at_ms", BigInteger),
     Column("acknowledged_by", Text),
     Column("note", Text),
-    UniqueConstraint("terminal_id", "trace_id"),
+    # The highest of its steps: occurrences.py.
+    Column("own_status", BigInteger, nullable=False),
+    Column("opened_at_ms", BigInteger, nullable=False),
+    Column("tie", BigInteger, nullable=False),
+    Column("timed", SmallInteger, nullable=False),
+    UniqueConstraint("terminal_id", "trace_id", "opened_at_ms", "tie", name="uq_alarms_occurrence"),
+    Index("ix_alarms_trace_code", "terminal_id", "trace_id", "code", "opened_at_ms", "tie"),
     Index(None, "status", "first_at_ms"),
     Index(None, "first_at_ms"),
 )

@@ -16,6 +16,7 @@ from gatepost.store import arrivals as a
 from gatepost.store import upserts
 from gatepost.store.images import DayFiles
 from gatepost.store.indexing import Indexing
+from gatepost.store.joining import Joining
 from gatepost.store.remembered import Remembered
 from gatepost.store.store import Arrival, Stored
 from gatepost.wire import Alarm, Record
@@ -25,7 +26,6 @@ __all__ = ["Begun", "Inserter", "day_of"]
 _ID_BLOCK = 1024
 """How many ids are set aside at once: one more write per block keeps an id from ever being given twice."""
 
-_ALARM = upserts.alarm("sqlite")
 _PEER, _DISAGREEMENT = upserts.peer("sqlite"), upserts.disagreement("sqlite")
 _TRIM_DISAGREEMENTS = upserts.trim_disagreements("sqlite")
 
@@ -260,8 +260,7 @@ class Inserter:
             tallies += tally.row(number, self._writer)
         for rows, values in upserts.in_steps(tallies, len(a.TALLY_COLUMNS)):
             db.execute(_tally(rows), values)
-        for alarm in a.merge_alarms(batch, range(first, first + len(batch)), fresh):
-            db.execute(_ALARM, alarm)
+        Joining(db, "?").join(a.alarm_steps(batch, range(first, first + len(batch)), fresh))
         peers = self._remembered.peers
         lessons = a.learn(batch, peers=peers, seen=self._remembered.seen)
         for peer in lessons.peers:

@@ -8,10 +8,10 @@ parameter is written and in what they call the larger of two values.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gatepost.store.arrivals import TALLY_COLUMNS
+from gatepost.store.arrivals import AHEAD_MS, LATE_MS, TALLY_COLUMNS
 
 __all__ = [
-    "MAX_DISAGREEMENTS", "MAX_PEERS", "MAX_ROWS", "tally", "alarm", "peer", "disagreement", "trim_disagreements",
+    "MAX_DISAGREEMENTS", "MAX_PEERS", "MAX_ROWS", "tally", "peer", "disagreement", "trim_disagreements",
     "trim_peers", "in_steps",
 ]  # fmt: skip
 
@@ -33,11 +33,14 @@ ON CONFLICT (terminal_id, writer) DO UPDATE SET
     duplicates = tallies.duplicates + excluded.duplicates,
     with_problems = tallies.with_problems + excluded.with_problems,
     late = tallies.late + excluded.late,
-    last_recorded_ms = {greatest}(coalesce(tallies.last_recorded_ms, excluded.last_recorded_ms),
-        coalesce(excluded.last_recorded_ms, tallies.last_recorded_ms)),
+    last_recorded_ms = CASE WHEN excluded.last_recorded_ms IS NOT NULL
+            AND tallies.last_recorded_ms > excluded.last_at_ms + {late} THEN excluded.last_recorded_ms
+        ELSE {greatest}(coalesce(tallies.last_recorded_ms, excluded.last_recorded_ms),
+            coalesce(excluded.last_recorded_ms, tallies.last_recorded_ms)) END,
     clock_error_ms = coalesce(excluded.clock_error_ms, tallies.clock_error_ms),
     least_lag_ms = CASE WHEN excluded.least_lag_ms IS NULL THEN tallies.least_lag_ms
-        WHEN tallies.least_lag_ms IS NULL OR excluded.lag_day > tallies.lag_day THEN excluded.least_lag_ms
+        WHEN tallies.least_lag_ms IS NULL OR tallies.least_lag_ms < -{ahead}
+            OR excluded.lag_day > tallies.lag_day THEN excluded.least_lag_ms
         ELSE {least}(tallies.least_lag_ms, excluded.least_lag_ms) END,
     lag_day = {greatest}(tallies.lag_day, excluded.lag_day),
     interval_ms = (coalesce(tallies.interval_ms, excluded.last_at_ms - tallies.last_at_ms) * 7
@@ -49,14 +52,6 @@ ON CONFLICT (terminal_id, writer) DO UPDATE SET
         coalesce(excluded.late_at_ms, tallies.late_at_ms)),
     tokenless_at_ms = {greatest}(coalesce(tallies.tokenless_at_ms, excluded.tokenless_at_ms),
         coalesce(excluded.tokenless_at_ms, tallies.tokenless_at_ms))
-"""
-_ALARM = """
-INSERT INTO alarms (id, terminal_id, trace_id, status, code, first_at_ms, last_at_ms) {rows}
-ON CONFLICT (terminal_id, trace_id) DO UPDATE SET
-    status = {greatest}(alarms.status, excluded.status),
-    code = {least}(coalesce(alarms.code, excluded.code), coalesce(excluded.code, alarms.code)),
-    first_at_ms = {least}(alarms.first_at_ms, excluded.first_at_ms),
-    last_at_ms = {greatest}(alarms.last_at_ms, excluded.last_at_ms)
 """
 _PEER = """
 INSERT INTO peers (address, terminal_id, at_ms) {rows}
@@ -94,6 +89,8 @@ def _fill(statement: str, dialect: str, rows: str, *, columns: str = "") -> str:
         rows=rows,
         greatest="greatest" if postgres else "max",
         least="least" if postgres else "min",
+        ahead=AHEAD_MS,
+        late=LATE_MS,
     )
 
 
@@ -104,11 +101,6 @@ def tally(dialect: str, rows: int = 1, *, source: str = "") -> str:
     """
     source = source or _values(len(TALLY_COLUMNS), dialect, rows)
     return _fill(_TALLY, dialect, source, columns=", ".join(TALLY_COLUMNS))
-
-
-def alarm(dialect: str) -> str:
-    """Takes a row of :func:`gatepost.store.arrivals.merge_alarms`."""
-    return _fill(_ALARM, dialect, _values(7, dialect))
 
 
 def peer(dialect: str) -> str:

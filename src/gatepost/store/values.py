@@ -163,7 +163,7 @@ class RecordRow(Struct, frozen=True, kw_only=True):
     serial: str | None
     uuid: str | None
     at: datetime
-    """When it happened; where the terminal did not say, when it arrived."""
+    """When it happened; the time of receipt where the terminal's is missing or lies in the future."""
     recorded_at: datetime | None
     received_at: datetime
     recognition_type: int | None
@@ -189,16 +189,19 @@ class AlarmStep(Struct, frozen=True, kw_only=True):
     status: int | None
     code: int | None
     at: datetime | None
+    """By the terminal's clock."""
+    listed_at: datetime
+    """When it happened; the time of receipt where the terminal's is missing or lies in the future."""
     received_at: datetime
     description: str | None
-    user_id: int | None
+    user_id: str | None
     has_image: bool
     problems: tuple[Problem, ...]
     original: bytes | None
 
 
 class AlarmRow(Struct, frozen=True, kw_only=True):
-    """An alarm, joined from its steps by ``trace_id`` in whatever order they arrived."""
+    """An occurrence of an alarm, joined from steps of one ``trace_id`` in whatever order they arrived."""
 
     id: int
     terminal_id: int

@@ -33,6 +33,12 @@ async def test_the_tabs_show_each_kind(desk: Desk) -> None:
     assert "No alarms." in (await desk.get("/alarms?show=clear_failed")).words
 
 
+async def test_a_step_from_the_future_shows_its_receipt_and_what_the_clock_said(desk: Desk) -> None:
+    await desk.running.push(alarm(event_time=4_436_000_000_000))
+    page = await desk.get("/alarms")
+    assert "The terminal's clock said 2110-" in page.words
+
+
 async def test_an_alarm_that_is_none_is_not_acknowledged(desk: Desk) -> None:
     assert (await desk.post("/alarms/999/acknowledge", note="x")).status == 404
     assert (await desk.post(f"/alarms/{1 << 70}/acknowledge", note="x")).status == 404

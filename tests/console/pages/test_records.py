@@ -60,3 +60,11 @@ async def test_a_held_terminals_record_is_not_listed(desk: Desk) -> None:
     await desk.running.receiver.refresh()
     await desk.running.push(record())
     assert "data-panel" not in (await desk.get("/records")).html
+
+
+async def test_a_record_from_the_future_is_marked(desk: Desk) -> None:
+    await desk.running.push(record(timestamp=4_436_000_000))
+    assert "clock wrong" in (await desk.get("/records")).words
+    shown = await desk.get("/records/1")
+    assert "The terminal's clock said 2110-" in shown.words
+    assert "is over a day after the time of receipt" in shown.words

@@ -74,3 +74,12 @@ async def test_everybody_reads_and_an_operator_acknowledges(receiver: Running) -
     number = await pushed(receiver)
     assert await least_role(receiver, "GET", f"alarms/{number}") == "viewer"
     assert await least_role(receiver, "POST", f"alarms/{number}/acknowledge", {"note": ""}) == "operator"
+
+
+async def test_a_step_from_the_future_is_listed_by_its_receipt_and_says_so(receiver: Running) -> None:
+    await pushed(receiver, event_time=4_436_000_000_000)
+    (item,) = (await receiver.get("/api/v1/alarms")).json["items"]
+    (step,) = item["history"]
+    assert step["at"].startswith("2110-")
+    assert step["listed_at"] == step["received_at"] == item["first_at"]
+    assert [problem["where"] for problem in step["problems"]] == ["data.event_time"]

@@ -79,3 +79,15 @@ async def test_one_record_is_as_the_list_shows_it(either: Running) -> None:
     assert (await either.get(f"/api/v1/records/{item['id']}")).json == item
     for number in (item["id"] + 1, 1 << 70):
         assert (await either.get(f"/api/v1/records/{number}")).status == 404
+
+
+async def test_a_record_from_the_future_is_listed_by_its_receipt_and_says_so(receiver: Running) -> None:
+    await receiver.push(record(uuid="future-1", timestamp=4_436_000_000))
+    (item,) = (await receiver.get("/api/v1/records")).json["items"]
+    assert item["recorded_at"].startswith("2110-")
+    assert item["listed_at"] == item["received_at"]
+    assert [problem["where"] for problem in item["problems"]] == ["data.timestamp"]
+    assert (await receiver.get("/api/v1/records?since=2100-01-01T00:00:00Z")).json["items"] == []
+    (terminal,) = (await receiver.get("/api/v1/terminals")).json["items"]
+    assert terminal["last_recorded_at"] is None
+    assert terminal["clock_error_ms"] > 80 * 365 * 86_400_000

@@ -44,9 +44,9 @@ def record(**values: Any) -> RecordRow:
 
 def alarm(**values: Any) -> AlarmRow:
     steps = tuple(
-        AlarmStep(id=n, status=n, code=10001, at=NOON, received_at=NOON, description=said, user_id=who,
-                  has_image=False, problems=(), original=None)
-        for n, said, who in ((1, "first", None), (2, "last", 9), (3, "", None))
+        AlarmStep(id=n, status=n, code=10001, at=NOON, listed_at=NOON, received_at=NOON, description=said,
+                  user_id=who, has_image=False, problems=(), original=None)
+        for n, said, who in ((1, "first", None), (2, "last", "9"), (3, "", None))
     )  # fmt: skip
     known: dict[str, Any] = {
         "id": 3, "terminal_id": 1, "serial": "SN-1", "trace_id": "T", "code": 10001, "state": "cleared",

@@ -41,6 +41,7 @@ def _step_item(step: AlarmStep) -> StepItem:
         status=step.status,
         code=step.code,
         at=step.at,
+        listed_at=step.listed_at,
         received_at=step.received_at,
         description=step.description,
         user_id=step.user_id,

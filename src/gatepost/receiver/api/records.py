@@ -51,6 +51,7 @@ def record_item(row: RecordRow) -> RecordItem:
         terminal_id=row.terminal_id,
         uuid=row.uuid,
         recorded_at=row.recorded_at,
+        listed_at=row.at,
         received_at=row.received_at,
         recognition_type=row.recognition_type,
         passed=row.passed,

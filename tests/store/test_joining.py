@@ -1,0 +1,318 @@
+"""Steps of alarms in a store, against the rules applied to all of them at once."""
+
+import random
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.store.events import NOON, RECEIVED_MS, alarm, arrival
+
+from gatepost.store import joining, postgres, server
+from gatepost.store.arrivals import indexable, listed_at, ms
+from gatepost.store.base import BaseStore
+from gatepost.store.occurrences import Step, tie
+from gatepost.store.sqlite import SqliteStore
+from gatepost.store.store import AlarmQuery, AlarmRow, Arrival
+
+DOOR, FIRE = 10003, 20003
+STATES = {0: "open", 1: "open", 2: "clear_failed", 3: "cleared"}
+
+
+@pytest.fixture
+def store(open_store: Callable[[], BaseStore]) -> BaseStore:
+    store = open_store()
+    store.create_terminal(now_ms=0, serial="SN-1")
+    return store
+
+
+def reported(
+    number: int,
+    status: int | None,
+    at: int | None,
+    *,
+    trace: str = "1",
+    code: int | None = None,
+    received: int = 0,
+) -> Arrival:
+    """Step ``number``, which happened ``at`` minutes after noon and was received ``received`` minutes after it."""
+    time = None if at is None else NOON + timedelta(minutes=at)
+    event = alarm(trace, status, code=code, event_time=time, description=str(number))
+    key = number.to_bytes(8, "big") + trace.encode()[:8].ljust(8, b"\0")
+    return arrival(event, key=key, received_at_ms=RECEIVED_MS + received * 60_000)
+
+
+def listed(store: BaseStore, trace: str = "1") -> list[Any]:
+    """Occurrences, oldest first: code, state, when it began and ended, and its steps."""
+    rows = [row for row in store.alarms(AlarmQuery(limit=1000)).items if row.trace_id == trace]
+    return sorted((_plain(row) for row in rows), key=str)
+
+
+def _plain(row: AlarmRow) -> Any:
+    steps = sorted(int(step.description or "") for step in row.history)
+    return row.code, row.state, ms(row.first_at), ms(row.last_at), steps
+
+
+def expected(steps: Sequence[Arrival]) -> list[Any]:
+    """What the rules say, in the plainest way."""
+    all_of_them = {}
+    for each in steps:
+        event: Any = each.event
+        time = ms(event.event_time)
+        at = listed_at(time, each.received_at_ms)
+        number = int(event.description)
+        all_of_them[number] = Step(
+            number, 1, indexable(event.trace_id), event.status, event.code, time, at, each.received_at_ms
+        )
+    opened: dict[tuple[int, int], list[Step]] = {}
+    for step in all_of_them.values():
+        if step.status == 1:
+            opened.setdefault((step.at_ms, tie(step)), []).append(step)
+    openers = {place: steps[0] for place, steps in opened.items()}
+    unopened: list[Step] = []
+    for step in all_of_them.values():
+        if step.status == 1:
+            continue
+        before = [place for place in openers if place[0] <= step.at_ms]
+        same = [place for place in before if step.code is not None and openers[place].code == step.code]
+        (opened[max(same or before)] if before else unopened).append(step)
+    found = []
+    following: dict[int | None, tuple[int, bool]] = {}
+    for place in sorted(openers, reverse=True):
+        opener = openers[place]
+        status = max(
+            each.status
+            for each in opened[place]
+            if each.status in (1, 2, 3)
+            and (opener.is_timed or each.status == 1 or each.received_at_ms >= opener.at_ms)
+        )
+        later = following.get(opener.code)
+        if later is not None and later[0] == 3 and (opener.is_timed or not later[1]):
+            status = 3
+        following[opener.code] = (status, opener.is_timed)
+        found.append((opener.code, status, opened[place]))
+    if unopened:
+        status = max((each.status for each in unopened if each.status in (2, 3)), default=0)
+        if following.get(None, (0, True))[0] == 3:
+            status = 3
+        found.append((None, status, unopened))
+    result = []
+    for code, status, of_it in found:
+        named = [each.code for each in of_it if each.code is not None]
+        shown = code if code is not None else min(named, default=None)
+        times = [each.at_ms for each in of_it]
+        result.append((shown, STATES[status], min(times), max(times), sorted(each.id for each in of_it)))
+    return sorted(result, key=str)
+
+
+def written(store: BaseStore, steps: Sequence[Arrival], rand: random.Random) -> None:
+    """Write steps in some order, in batches of any size, some of them twice."""
+    shuffled = [*steps, *rand.sample(list(steps), len(steps) // 3)]
+    rand.shuffle(shuffled)
+    while shuffled:
+        size = rand.choice((1, 1, 2, 5, 20))
+        store.write(shuffled[:size])
+        del shuffled[:size]
+
+
+def any_steps(rand: random.Random, trace: str) -> list[Arrival]:
+    span = rand.choice((3, 6, 30))
+    codes = rand.choice(([None], [DOOR], [None, DOOR, FIRE], [None, DOOR, FIRE, 0]))
+    times: list[Any] = list(range(span))
+    times += rand.choice(([], [None], [None] * span, [45_000_000]))  # the last is in 2109
+    statuses = rand.choice(([1, 3], [1, 2, 3], [1, 2, 3, 9, None], [1, 1, 1, 3]))
+    return [
+        reported(
+            number,
+            rand.choice(statuses),
+            rand.choice(times),
+            trace=trace,
+            code=rand.choice(codes),
+            received=rand.randrange(span),
+        )
+        for number in range(rand.choice((2, 4, 9, 24)))
+    ]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_the_order_and_the_batches_the_occurrences_are_those_of_the_rules(
+    store: BaseStore, seed: int
+) -> None:
+    rand = random.Random(seed)
+    for number in range(40):
+        steps = any_steps(rand, trace := f"t{number}")
+        written(store, steps, rand)
+        assert listed(store, trace) == expected(steps), (seed, number)
+
+
+def test_a_fire_alarm_under_a_used_trace_is_an_alarm_of_its_own(store: BaseStore) -> None:
+    store.write([reported(1, 1, 0, code=DOOR)])
+    store.write([reported(2, 1, 60, code=FIRE, received=60)])
+    assert [row.code for row in store.alarms(AlarmQuery(state="open")).items] == [FIRE, DOOR]
+
+
+def test_a_clear_that_names_the_door_does_not_clear_the_fire(store: BaseStore) -> None:
+    store.write([reported(1, 1, 0, code=DOOR), reported(2, 1, 1, code=FIRE), reported(3, 3, 2, code=DOOR)])
+    assert {row.code: row.state for row in store.alarms(AlarmQuery()).items} == {
+        DOOR: "cleared",
+        FIRE: "open",
+    }
+
+
+def test_a_clear_without_a_code_clears_the_latest_and_leaves_an_older_one_of_another_code(
+    store: BaseStore,
+) -> None:
+    store.write([reported(1, 1, 0, code=FIRE), reported(2, 1, 1, code=DOOR), reported(3, 3, 2)])
+    assert {row.code: row.state for row in store.alarms(AlarmQuery()).items} == {
+        DOOR: "cleared",
+        FIRE: "open",
+    }
+
+
+def test_a_cleared_alarm_that_is_raised_later_is_open_again_and_nobody_has_looked_at_it(
+    store: BaseStore,
+) -> None:
+    store.write([reported(1, 1, 0, code=DOOR), reported(2, 3, 1)])
+    (cleared,) = store.alarms(AlarmQuery()).items
+    store.acknowledge_alarm(cleared.id, by="ada", note="shut", now_ms=RECEIVED_MS)
+    store.write([reported(3, 1, 2, code=DOOR)])
+    again, before = store.alarms(AlarmQuery()).items
+    assert (again.state, again.acknowledged_at) == ("open", None)
+    assert (before.id, before.state, before.acknowledged_by) == (cleared.id, "cleared", "ada")
+
+
+def test_a_status_1_that_is_older_than_a_known_clear_is_listed_and_cleared(store: BaseStore) -> None:
+    store.write([reported(1, 1, 5, code=DOOR), reported(2, 3, 9)])
+    store.write([reported(3, 1, 2, code=DOOR)])
+    assert [row.state for row in store.alarms(AlarmQuery()).items] == ["cleared", "cleared"]
+
+
+@pytest.mark.parametrize("at", [None, 45_000_000])
+def test_a_status_1_without_a_usable_time_opens_whatever_was_cleared_before(
+    store: BaseStore, at: int | None
+) -> None:
+    # The terminal's clock was ahead, so its clear is later than what was received after it.
+    store.write([reported(1, 1, 5, code=FIRE), reported(2, 3, 9)])
+    store.write([reported(3, 1, at, code=FIRE, received=1)])
+    (opened,) = store.alarms(AlarmQuery(state="open")).items
+    assert [step.description for step in opened.history if step.status == 1] == ["3"]
+
+
+@pytest.mark.parametrize(("opened", "cleared"), [(None, 3), (3, None), (None, None), (45_000_000, 3)])
+def test_an_alarm_is_cleared_though_one_of_its_steps_has_no_usable_time(
+    store: BaseStore, opened: int | None, cleared: int | None
+) -> None:
+    store.write([reported(1, 1, opened, code=FIRE, received=3)])
+    store.write([reported(2, 3, cleared, received=4)])
+    (row,) = store.alarms(AlarmQuery()).items
+    assert (row.state, len(row.history)) == ("cleared", 2)
+
+
+def test_an_alarm_whose_clear_turns_out_to_be_another_ones_has_to_be_looked_at_again(
+    store: BaseStore,
+) -> None:
+    store.write([reported(1, 1, 0, code=FIRE), reported(2, 3, 9)])
+    (cleared,) = store.alarms(AlarmQuery()).items
+    store.acknowledge_alarm(cleared.id, by="ada", note="shut", now_ms=RECEIVED_MS)
+    store.write([reported(3, 1, 5, code=DOOR)])
+    found = {row.code: row for row in store.alarms(AlarmQuery()).items}
+    assert (found[FIRE].state, found[FIRE].acknowledged_by) == ("open", None)
+    assert found[DOOR].state == "cleared"
+
+
+def test_a_clear_that_comes_first_is_an_alarm_which_the_status_1_joins(store: BaseStore) -> None:
+    (clear,) = store.write([reported(1, 3, 5)])
+    (alone,) = store.alarms(AlarmQuery()).items
+    assert (alone.id, alone.state, alone.code) == (clear.id, "cleared", None)
+    store.acknowledge_alarm(alone.id, by="ada", note="", now_ms=RECEIVED_MS)
+    store.write([reported(2, 1, 4, code=DOOR)])
+    (joined,) = store.alarms(AlarmQuery()).items
+    assert (joined.id, joined.state, joined.code) == (clear.id, "cleared", DOOR)
+    assert joined.acknowledged_by == "ada"
+
+
+def test_the_feed_names_the_occurrence_of_each_step(store: BaseStore) -> None:
+    store.write([reported(1, 1, 0, code=DOOR), reported(2, 1, 1, code=FIRE), reported(3, 3, 2)])
+    found = {row.code: row.id for row in store.alarms(AlarmQuery()).items}
+    items, _ = store.feed(0)
+    assert [item.event_id for item in items] == [found[DOOR], found[FIRE], found[FIRE]]
+
+
+def test_a_user_id_that_is_text_is_kept(store: BaseStore) -> None:
+    event = alarm("t", 1, user_id="u-7Ä")
+    store.write([arrival(event), arrival(alarm("t", 2, user_id=10**17))])
+    (row,) = store.alarms(AlarmQuery()).items
+    assert [step.user_id for step in row.history] == ["u-7Ä", str(10**17)]
+
+
+def test_a_step_looks_at_its_neighbours_only_however_often_its_trace_was_used(
+    open_sqlite: Callable[[], BaseStore],
+) -> None:
+    store = open_sqlite()
+    assert isinstance(store, SqliteStore)
+    store.create_terminal(now_ms=0, serial="SN-1")
+    for start in range(0, 20_000, 2000):
+        store.write(
+            [
+                reported(n, 3 if n % 2 else 1, n, code=None if n % 2 else DOOR)
+                for n in range(start, start + 2000)
+            ]
+        )
+    work = Work(store)
+    for number, (status, at) in enumerate([(1, 20_001), (3, 20_002), (1, -1), (3, 10_001), (1, 5_001)]):
+        with work:
+            store.write([reported(30_000 + number, status, at, code=FIRE if status == 1 else None)])
+        assert work.steps < 3_000, (status, at, work.steps)
+
+
+class Work:
+    """How many instructions SQLite's virtual machine runs for what is written meanwhile, in hundreds."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._db: sqlite3.Connection = store._db
+        self.steps = 0
+
+    def _count(self) -> int:
+        self.steps += 1
+        return 0
+
+    def __enter__(self) -> None:
+        self.steps = 0
+        self._db.set_progress_handler(self._count, 1)
+
+    def __exit__(self, *_: object) -> None:
+        self._db.set_progress_handler(None, 0)
+
+
+def test_several_processes_at_once_find_the_same_occurrences(open_postgres: Callable[[], BaseStore]) -> None:
+    stores = [open_postgres() for _ in range(3)]
+    stores[0].create_terminal(now_ms=0, serial="SN-1")
+    rand = random.Random(5)
+    failed: list[BaseException] = []
+    for number in range(6):
+        steps = any_steps(rand, trace := f"t{number}")
+
+        def write(mine: BaseStore, seed: int, steps: list[Arrival] = steps) -> None:
+            try:
+                written(mine, steps, random.Random(seed))
+            except BaseException as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=write, args=(each, n)) for n, each in enumerate(stores)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failed
+        assert listed(stores[0], trace) == expected(steps), number
+
+
+def test_processes_take_the_locks_of_their_traces_in_one_order() -> None:
+    steps = [Step(n, n % 3, f"t{n}", 1, None, None, 0, 0) for n in range(200)]
+    statement, (buckets,) = joining.lock(reversed(steps))
+    assert "pg_advisory_xact_lock" in statement
+    assert all(name not in statement for name in (f"({server._WRITER},", f"({postgres._MIGRATING},"))
+    assert buckets == sorted(set(buckets))
+    assert len(buckets) <= 64
