@@ -14,6 +14,7 @@ command line prints it in one line. Anything else that escapes is a defect of ga
     │   ├── OutboxFull           at the cap, and the overflow setting says to refuse; nothing was accepted
     │   ├── OutboxUnavailable    disk full or read-only; nothing was accepted, try again
     │   ├── OutboxInUse          another process has it open
+    │   ├── OutboxOfAnotherTerminal  its events are another terminal's; nothing was touched
     │   ├── OutboxTooNew         written by a later version
     │   ├── OutboxCorrupt        not an outbox, or damaged; nothing was touched
     │   └── NotSubscribed        nobody has subscribed yet, so nothing is cached (by the protocol page)
@@ -39,6 +40,7 @@ __all__ = [
     "OutboxFull",
     "OutboxUnavailable",
     "OutboxInUse",
+    "OutboxOfAnotherTerminal",
     "OutboxTooNew",
     "OutboxCorrupt",
     "NotSubscribed",
@@ -104,6 +106,10 @@ class OutboxUnavailable(OutboxError):
 
 class OutboxInUse(OutboxError):
     """Another process has this outbox open."""
+
+
+class OutboxOfAnotherTerminal(OutboxError):
+    """The outbox holds the events of a terminal with another serial. Nothing was touched."""
 
 
 class OutboxTooNew(OutboxError):

@@ -114,7 +114,7 @@ def test_emit_without_a_terminal_is_one_line_that_says_how_to_start_one(shell: S
     assert shell("emit", stdin=event(1)) == ""
     assert shell.code == 1
     assert re.fullmatch(
-        r"gatepost: no terminal is running on .*gatepost terminal run --sn SERIAL.*\n", shell.err
+        r"gatepost: no terminal is running on .*gatepost terminal run --serial SERIAL.*\n", shell.err
     )
 
 
@@ -270,6 +270,27 @@ def test_beyond_loopback_it_refuses_to_start_without_an_account(tmp_path: Path) 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("gatepost: setting 'username' must be set")
     assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_of_another_serial_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    first = start(tmp_path)
+    first.terminate()
+    first.communicate(timeout=20)
+    words = ["terminal", "run", "--serial", "GP0002", "--data", str(tmp_path), "--listen", "127.0.0.1:0"]
+    done = subprocess.run(
+        [sys.executable, "-m", "gatepost.cli", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"gatepost: the folder {tmp_path} belongs to terminal GP0001: ")
+    assert "--serial GP0001" in done.stderr
+    assert done.stderr.count("\n") == 1
+    again = start(tmp_path)
+    again.terminate()
+    again.communicate(timeout=20)
 
 
 def test_a_wrong_call_is_exit_code_2(shell: Shell) -> None:

@@ -131,7 +131,9 @@ class Terminal:
 
     async def __aenter__(self) -> Self:
         """Open the outbox and begin to push. Raises what :meth:`Outbox.open` raises, and ``SettingsError``."""
-        self._outbox = await Outbox.open(self._path, settings=self.settings, now=self._now)
+        self._outbox = await Outbox.open(
+            self._path, settings=self.settings, now=self._now, serial=self.serial
+        )
         try:
             self._pusher = self._new_pusher()
         except BaseException:
@@ -190,10 +192,12 @@ class Terminal:
         return await self.outbox.put(msgspec.structs.replace(record, **missing) if missing else record)
 
     async def alarm(self, alarm: Alarm) -> int:
-        """Store a step of an alarm; answer its number once it is on disk. It goes before all records.
+        """Store a step of an alarm; return its number once it is on disk. It goes before all records.
 
-        Raises as :meth:`record` does.
+        A missing ``event_time`` is filled in. Raises as :meth:`record` does.
         """
+        if alarm.event_time is None:
+            alarm = msgspec.structs.replace(alarm, event_time=datetime.fromtimestamp(self._now(), UTC))
         return await self.outbox.put(alarm)
 
     # --- where to, and how it is ----------------------------------------------------------------------------

@@ -67,7 +67,10 @@ All = Annotated[bool, typer.Option("--all", help=t("All of them.", "全部死信
 def run(
     *,
     sn: Annotated[
-        str, typer.Option("--sn", metavar="SERIAL", help=t("The terminal's serial number.", "终端序列号。"))
+        str,
+        typer.Option(
+            "--serial", "--sn", metavar="SERIAL", help=t("The terminal's serial number.", "终端序列号。")
+        ),
     ],
     data: Data,
     listen: Annotated[

@@ -30,7 +30,7 @@ class TerminalNotRunning(GatepostError):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         super().__init__(
-            f"no terminal is running on {folder}; start one: gatepost terminal run --sn SERIAL --data {folder}"
+            f"no terminal is running on {folder}; start one: gatepost terminal run --serial SERIAL --data {folder}"
         )
 
 

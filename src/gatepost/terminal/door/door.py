@@ -9,8 +9,10 @@ Rules:
   "message": …, "retry": true|false}`` says that nothing was accepted, and whether the same line may be accepted later.
 - ``{"ask": NAME, …}`` is a question; the answer is ``{"ok": true, "data": …}``. It is asked when every line before it
   has been answered, and the lines behind it wait: what was subscribed holds for the next event.
-- A line over the limit is refused and skipped; the connection goes on. What is in memory is bounded by ``pipeline``
-  lines and ``pipeline_bytes`` per connection, and by ``connections``.
+- A line is decoded as a receiver decodes a push: a detail that cannot be read costs the detail, not the event. The
+  answer then has ``"problems": [{"where": …, "why": …}, …]``, and what they name is not in the event that is pushed.
+- Each line has an answer, a blank one too. A line over the limit is refused and skipped; the connection goes on.
+- What is in memory is bounded by ``pipeline`` lines and ``pipeline_bytes`` per connection, and by ``connections``.
 - The socket belongs to the user that runs the terminal (mode 0600 from its first moment).
 
 Flow: line → ``_start`` (decode, hand in) → the queue of answers, in order → ``_answer`` awaits the commit → line out.
@@ -43,6 +45,8 @@ log = structlog.get_logger(__name__)
 
 _fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
+
+_BLANKS = b" \t\r\n\v\f\0"
 
 Accept = Callable[[wire.Record | wire.Alarm], Awaitable[int]]
 Question = Callable[[Mapping[str, Any]], Awaitable[object]]
@@ -140,19 +144,27 @@ class Door:
         if not line:
             why = f"the line is longer than {self._line_limit:,} bytes"
             return _ready(_refusal("decode", why, where=""))
+        if not line.strip(_BLANKS):
+            why = "the line is blank; write one JSON event or question a line"
+            return _ready(_refusal("decode", why, where=""))
         if is_question(line):
             return asyncio.ensure_future(self._ask(line))
         try:
-            event = wire.decode(line).event
+            decoded = _decoded(line)
         except DecodeError as error:
             return _ready(_refusal("decode", str(error), where=error.where))
+        event = decoded.event
         if isinstance(event, wire.Unknown):
-            return _ready(_refusal("decode", "type must be 0 (record) or 1 (alarm)", where="type"))
-        return asyncio.ensure_future(self._take(event))
+            where, why = _no_event(event, decoded.problems)
+            return _ready(_refusal("decode", f"{where} {why}", where=where))
+        return asyncio.ensure_future(self._take(event, decoded.problems))
 
-    async def _take(self, event: wire.Record | wire.Alarm) -> bytes:
+    async def _take(self, event: wire.Record | wire.Alarm, problems: tuple[wire.Problem, ...]) -> bytes:
         try:
-            return _encode({"ok": True, "id": await self._accept(event)}) + b"\n"
+            answer: dict[str, object] = {"ok": True, "id": await self._accept(event)}
+            if problems:
+                answer["problems"] = problems
+            return _encode(answer) + b"\n"
         except GatepostError as error:
             return refusal(error)
         except Exception as error:
@@ -203,8 +215,6 @@ class _Visit:
             line = await self._line()
             if line is None:
                 return
-            if line and not line.strip():
-                continue
             alone = is_question(line)
             while alone and self._open:
                 await self._one_answered()
@@ -257,6 +267,21 @@ class _Visit:
                 await self._writer.drain()
             except ConnectionError:
                 broken = True
+
+
+def _decoded(line: bytes) -> wire.Decoded:
+    """Decode a line strictly, and leniently where that fails. Raise ``DecodeError`` if it is no JSON object."""
+    try:
+        return wire.decode(line)
+    except DecodeError:
+        return wire.decode(line, lenient=True)
+
+
+def _no_event(event: wire.Unknown, problems: tuple[wire.Problem, ...]) -> tuple[str, str]:
+    """Return where and why a line is no event."""
+    if problems and event.raw.get("type") in (0, 1, "0", "1"):
+        return problems[-1].where, problems[-1].why
+    return "type", "must be 0 (record) or 1 (alarm)"
 
 
 def is_question(line: bytes) -> bool:

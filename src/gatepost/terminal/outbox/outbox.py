@@ -27,7 +27,7 @@ from typing import TypeVar
 import structlog
 from msgspec import Struct
 
-from gatepost.errors import NotSubscribed, OutboxFull, OutboxUnavailable
+from gatepost.errors import NotSubscribed, OutboxFull, OutboxOfAnotherTerminal, OutboxUnavailable
 from gatepost.retry import DeadLetter, Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox.dead import discard_dead, retry_dead
@@ -102,16 +102,20 @@ class Outbox:
         *,
         settings: TerminalSettings | None = None,
         now: Callable[[], float] = time.time,
+        serial: str | None = None,
     ) -> "Outbox":
         """Open the outbox, or make it. Whatever crash came before is recovered from here.
 
-        ``now`` answers Unix seconds. Raises :class:`~gatepost.errors.OutboxInUse` if another process has it open,
+        ``now`` returns Unix seconds. ``serial`` is the terminal that records into it; the first one is remembered.
+
+        Raises :class:`~gatepost.errors.OutboxInUse` if another process has it open,
+        :class:`~gatepost.errors.OutboxOfAnotherTerminal` if it was opened with another ``serial`` before,
         :class:`~gatepost.errors.OutboxTooNew` if a later version wrote it, :class:`~gatepost.errors.OutboxCorrupt`
         if it is no outbox or damaged, :class:`~gatepost.errors.OutboxUnavailable` if the disk does not let it.
         """
         settings = settings or TerminalSettings()
         path = await asyncio.to_thread(path.absolute)
-        files = await asyncio.to_thread(_Files.open, path)
+        files = await asyncio.to_thread(_Files.open, path, serial)
         return cls(path, files, settings=settings, now=now)
 
     async def close(self) -> None:
@@ -392,7 +396,7 @@ class _Files(Struct, frozen=True):
     """Why ``db`` can only read, if so."""
 
     @classmethod
-    def open(cls, path: Path) -> "_Files":
+    def open(cls, path: Path, serial: str | None) -> "_Files":
         with ExitStack() as opened:
             with suppress(OSError):  # on a read-only disk the folder may be there
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -409,11 +413,28 @@ class _Files(Struct, frozen=True):
                 storage_error = str(error)
                 log.error("outbox.unavailable", error=storage_error)
             opened.callback(db.close)
+            if serial is not None:
+                _belongs_to(db, path, serial, writable=storage_error is None)
             reader = Reader(path)
             opened.callback(reader.close)
             files = cls(lock, db, reader, load_subscription(db), storage_error)
             opened.pop_all()
             return files
+
+
+def _belongs_to(db: sqlite3.Connection, path: Path, serial: str, *, writable: bool) -> None:
+    """Remember the terminal of an outbox. Raise ``OutboxOfAnotherTerminal`` if it is another one's."""
+    try:
+        known = db.execute("SELECT serial FROM terminal").fetchone()
+        if known is None and writable:
+            db.execute("INSERT INTO terminal (id, serial) VALUES (1, ?)", (serial,))
+    except sqlite3.DatabaseError as error:
+        raise unavailable(error, path) from error
+    if known is not None and known[0] != serial:
+        raise OutboxOfAnotherTerminal(
+            f"the folder {path.parent} belongs to terminal {known[0]}: start it with --serial {known[0]}, or give "
+            f"{serial} a folder of its own with --data"
+        )
 
 
 def _seconds(ms: int | None) -> float | None:

@@ -130,6 +130,13 @@ MIGRATIONS: tuple[str, ...] = (
     ALTER TABLE subscription ADD COLUMN receiver TEXT NOT NULL DEFAULT '';  -- the last event_dest that was not empty
     UPDATE subscription SET receiver = event_dest;
     """,
+    # 3: whose events these are
+    """
+    CREATE TABLE terminal (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        serial TEXT NOT NULL
+    );
+    """,
 )
 
 
