@@ -188,3 +188,18 @@ def test_the_clock_of_the_site_runs_faster_than_ours() -> None:
     assert clock.now() == DEFAULT_DAY + timedelta(minutes=10)
     assert clock.wait(DEFAULT_DAY + timedelta(minutes=12)) == pytest.approx(2.0)
     assert clock.wait(DEFAULT_DAY) == 0.0
+
+
+async def test_with_dialect_faults_an_event_that_is_pushed_again_is_the_same_bytes_and_counts_once(
+    listener: Listener, site: Site, tmp_path: Path
+) -> None:
+    turn = itertools.count()
+    listener.answer = lambda body: reply(b"", b"503 Service Unavailable") if next(turn) % 4 == 1 else reply()
+    playing = plan(passages=60, faults=False, dialect_faults=True)
+    fleet = await run(playing, site, listener, tmp_path)
+    faults = fleet.meter.faults
+    assert fleet.meter.acknowledged == fleet.meter.recorded == len(set(listener.bodies))
+    assert len(listener.bodies) > len(set(listener.bodies))
+    assert len(faults) > 4
+    assert "content-type" not in faults
+    assert all(found.sent == found.acknowledged > 0 for found in faults.values())

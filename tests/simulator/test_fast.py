@@ -6,6 +6,7 @@ import pytest
 import trustme
 from tests.simulator.conftest import Listener, reply, until
 
+from gatepost.dialect_faults import CLASSES
 from gatepost.simulator.fast import Fast, Job
 from gatepost.simulator.scenario import Plan
 from gatepost.wire import Dialect, decode
@@ -138,3 +139,28 @@ async def test_a_certificate_that_it_does_not_trust_gets_nothing(listener: Liste
     assert fast.meter.acknowledged == 0
     assert fast.meter.errors
     assert not listener.bodies
+
+
+async def test_with_dialect_faults_each_class_is_counted_and_exactly_the_events_asked_for_are_sent(
+    listener: Listener,
+) -> None:
+    plan = Plan(seed=1, terminals=3, faults=False, dialect_faults=True, mix={Dialect.V1_3_0: 1})
+    fast = await run(plan, listener, events=2000)
+    faults = fast.meter.faults
+    assert fast.meter.acknowledged == fast.meter.recorded == 2000
+    assert len(listener.bodies) < 2000  # some of them in lists
+    assert faults.keys() <= {found.name for found in CLASSES}
+    assert len(faults) > len(CLASSES) - 4
+    assert all(found.sent == found.acknowledged > 0 for found in faults.values())
+    assert 60 < sum(found.sent for found in faults.values()) < 180
+    first, listener.bodies = sorted(listener.bodies), []
+    await run(plan, listener, events=2000, connections=8)
+    assert sorted(listener.bodies) == first
+
+
+async def test_a_fault_that_is_refused_is_counted_as_sent_only(listener: Listener) -> None:
+    listener.answer = lambda body: reply(b"", b"503 Service Unavailable") if body[-1:] == b"\0" else reply()
+    plan = Plan(seed=1, terminals=1, faults=False, images=False, dialect_faults=True)
+    fast = await run(plan, listener, connections=1, seconds=1.5)
+    refused = fast.meter.faults["trailing-bytes"]
+    assert refused.sent > refused.acknowledged

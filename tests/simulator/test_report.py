@@ -50,3 +50,13 @@ def test_the_file_is_json_with_a_tally_for_each_terminal(tmp_path: Path) -> None
     assert found["errors"] == {"outage": 2}
     assert [terminal["serial"] for terminal in found["by_terminal"]] == ["a", "b"]
     assert found["by_terminal"][0]["backlog"] == 1
+
+
+def test_it_says_how_many_of_each_class_of_faults_were_sent_and_acknowledged(tmp_path: Path) -> None:
+    meter = Meter([Count(serial="a", recorded=3, acknowledged=2)])
+    meter.fault("doubles", sent=3)
+    meter.fault("doubles", acknowledged=2)
+    made = make_report(meter, url="", engine="fast", seed=1, seconds=1.0)
+    made.write(tmp_path / "report.json")
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert found["dialect_faults"] == {"doubles": {"sent": 3, "acknowledged": 2}}

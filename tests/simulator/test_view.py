@@ -93,3 +93,14 @@ def test_the_summary_says_what_happened_before_anybody_subscribed() -> None:
     unheard.counts[0].unheard = 7
     report = make_report(unheard, url="", engine="faithful", seed=1, seconds=1.0)
     assert "before any subscription" in shown(view.summary(report))
+
+
+def test_the_summary_lists_the_classes_of_faults_only_where_there_are_any() -> None:
+    faulty = meter(1)
+    assert "dialect fault" not in shown(
+        view.summary(make_report(faulty, url="", engine="fast", seed=1, seconds=1.0))
+    )
+    faulty.fault("no-numbers", sent=12, acknowledged=11)
+    text = shown(view.summary(make_report(faulty, url="", engine="fast", seed=1, seconds=1.0)))
+    (row,) = (line for line in text.splitlines() if "no-numbers" in line)
+    assert row.split() == ["no-numbers", "12", "11"]

@@ -15,6 +15,7 @@ import json
 import random
 import uuid
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 __all__ = ["ABSENT_ALARM", "ABSENT_RECORD", "DIALECTS", "SERIAL", "VARIANTS", "Samples", "jpeg", "write"]
@@ -53,12 +54,12 @@ class Samples:
     """Makes events. ``rand`` makes them new, ``now`` (Unix seconds) dates them."""
 
     def __init__(self, rand: random.Random, now: Callable[[], float]) -> None:
-        self._rand = rand
-        self._now = now
+        self.rand = rand
+        self.now = now
         self.serial = f"{SERIAL}-{rand.randrange(16**6):06X}"
 
     def uuid(self) -> str:
-        return str(uuid.UUID(int=self._rand.getrandbits(128), version=4))
+        return str(uuid.UUID(int=self.rand.getrandbits(128), version=4))
 
     def record(self, changes: Mapping[str, Any] | None = None, **user: Any) -> Json:
         """Answer the page's record, new, with fields of ``data`` and of ``user`` changed; ``...`` leaves one out."""
@@ -88,7 +89,7 @@ class Samples:
             "rgb_image": " ",
             "bodyTemperature": 36.5,
             "pass": True,
-            "timestamp": int(self._now()),
+            "timestamp": int(self.now()),
             "user": _without_dots(person),
             **(changes or {}),
         }
@@ -96,9 +97,9 @@ class Samples:
 
     def alarm(self, changes: Mapping[str, Any] | None = None) -> Json:
         """Answer the page's alarm, new, with fields changed; ``...`` leaves one out."""
-        milliseconds = int(self._now() * 1000)
+        milliseconds = int(self.now() * 1000)
         whole = {
-            "trace_id": f"SPX-{milliseconds}-004-{self._rand.randrange(16**6):06x}",
+            "trace_id": f"SPX-{milliseconds}-004-{self.rand.randrange(16**6):06x}",
             "description": "gatepost check",
             "code": 10001,
             "event_time": milliseconds,
@@ -107,6 +108,20 @@ class Samples:
             **(changes or {}),
         }
         return {"type": 1, "data": _without_dots(whole)}
+
+    def mark(self) -> str:
+        """Return a word that nothing else in a receiver bears."""
+        return f"gpc-{self.rand.getrandbits(64):016x}"
+
+    def iso(self, seconds: float) -> str:
+        """Return a time in ISO 8601, in UTC."""
+        return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+    def picture(self) -> str:
+        """Return the base64 of a JPEG whose text has every letter of the alphabet of base64."""
+        comment = bytes(range(256)) * 3
+        part = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
+        return base64.b64encode(_JPEG[:2] + part + _JPEG[2:]).decode()
 
     def portrait(self, size: int) -> str:
         """Answer the base64 of a JPEG of ``size`` bytes; "" for 0."""
@@ -124,7 +139,7 @@ class Samples:
             headers = {
                 "sn": self.serial,
                 "model": "SensePass",
-                "timestamp": str(int(self._now())),
+                "timestamp": str(int(self.now())),
                 "account": "admin",
             }
         return event, headers

@@ -79,7 +79,7 @@ ALARM: dict[str, tuple[type, ...]] = {
 )
 async def delivered(visit: Visit) -> Finding:
     """Subscribes, causes an event, and waits for it. Pass: it arrives. Fail: `--cause` made one happen, and
-    nothing arrives in time (`--patience`). Not tried: nobody is known to have passed the terminal.
+    nothing arrives in time (`--patience`). Not tried: no passage is known to have happened.
     """
     before = visit.caused
     try:

@@ -118,7 +118,7 @@ async def resent_after_reset(visit: Visit) -> Finding:
 async def outage(visit: Visit) -> Finding:
     """Stops listening for the time of `--outage`, causes three events meanwhile, comes back on the same
     address, and waits until the cache is drained. Pass: all three arrive. Fail: fewer do. Not tried:
-    none does, and nobody is known to have passed the terminal.
+    none does, and no passage is known to have happened.
     """
     count, patience = visit.patience.outage_events, visit.patience
     await visit.ready()

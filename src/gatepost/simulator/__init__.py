@@ -6,7 +6,7 @@ The world, drawn by lot from a seed:
 ``people``     who there is; ``face`` and ``portraits`` draw what they look like
 ``passages``   what one passage or alarm consists of
 ``scenario``   who comes when, to which door, and what is wrong with that door
-``dialects``   how each firmware writes it
+``dialects``   how each firmware writes it; ``faulty`` breaks one event in twenty
 
 What runs it:
 

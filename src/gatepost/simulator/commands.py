@@ -115,6 +115,18 @@ def simulate(
             ),
         ),
     ] = True,
+    dialect_faults: Annotated[
+        bool,
+        typer.Option(
+            "--dialect-faults",
+            help=t(
+                "One event in twenty as broken firmware writes it: nearly JSON, other charsets, odd values, ids that "
+                "repeat. Faults of the Content-Type and several events in one body need --engine fast.",
+                "二十分之一的事件按有缺陷的固件书写：近似 JSON、其他字符集、异常的值、重复的标识。"
+                "Content-Type 的缺陷和一个请求体多条事件需要 --engine fast。",
+            ),
+        ),
+    ] = False,
     images: Annotated[
         bool, typer.Option("--images/--no-images", help=t("With drawn portraits.", "附带绘制的人像。"))
     ] = True,
@@ -206,6 +218,7 @@ def simulate(
         mix=DEFAULT_MIX if mix is None else _mix(mix),
         faults=faults,
         images=images,
+        dialect_faults=dialect_faults,
     )
     fast = engine is EngineName.FAST
     order = fleet.Order(

@@ -5,6 +5,7 @@ Rules:
   are the world before it (who passes, when) and the cable behind it (outages, and what its firmware would write).
 - The outbox holds what current firmware says. The cable rewrites it as the door's firmware writes it, each time in the
   same way, so that what is sent again is the same bytes.
+- With the plan's `dialect_faults` the cable puts a fault of the field into one event in twenty.
 - Time at the site runs `speed` times as fast as ours; back-offs and time-outs are ours.
 
 Flow: `happenings` → at its moment `Outbox.put` → `Pusher` → `Cable.post` → receiver; at the end the ledgers are read.
@@ -19,6 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
@@ -27,6 +29,7 @@ from msgspec import Struct
 from gatepost.errors import NotSubscribed, SettingsError
 from gatepost.settings import TerminalSettings
 from gatepost.simulator import dialects
+from gatepost.simulator.faulty import Faults
 from gatepost.simulator.lots import lots
 from gatepost.simulator.meter import Count, Meter
 from gatepost.simulator.passages import Door
@@ -89,8 +92,20 @@ class Clock:
 class Cable(Transport):
     """What connects one terminal with the receiver: it speaks the firmware's dialect, it fails, and it is measured."""
 
-    def __init__(self, door: Door, count: Count, meter: Meter, *, clock: Clock, trust: Trust) -> None:
+    def __init__(
+        self,
+        door: Door,
+        count: Count,
+        meter: Meter,
+        *,
+        clock: Clock,
+        trust: Trust,
+        faults: Faults | None = None,
+    ) -> None:
         super().__init__(trust=trust, limits=Limits(reply_s=10.0))
+        self._faults = faults
+        self._faulty: dict[bytes, bool] = {}
+        """Digests of the bodies that were sent with a fault, and whether they were acknowledged."""
         self._door, self._count, self._meter, self._clock = door, count, meter, clock
 
     async def post(self, url: str, head: bytes, parts: Sequence[bytes]) -> Reply | NoReply:
@@ -106,17 +121,31 @@ class Cable(Transport):
             begin, end, door.firmware, image=bool(image), trailing_comma=door.index % 5 == 4
         )
         ours = dialects.headers(door.firmware, serial=door.serial, model=door.model, at=at + door.clock_error)
+        sent: Sequence[bytes] = (begin, image, end)
+        fault = None if self._faults is None else self._faults.of_body(b"".join(sent))
+        if fault is not None:
+            sent = (fault[1],)
+            self._count_fault(*fault, acknowledged=False)
         began = time.perf_counter()
-        answer = await super().post(url, header_lines(ours), (begin, image, end))
+        answer = await super().post(url, header_lines(ours), sent)
         if isinstance(answer, NoReply):
             self._meter.failed(self._count, answer.reason, refused=False)
             return answer
         outcome = classify(answer.status, answer.body, headers=answer.headers)
         if isinstance(outcome, Delivered):
             self._meter.answered(self._count, time.perf_counter() - began)
+            if fault is not None:
+                self._count_fault(*fault, acknowledged=True)
         else:
             self._meter.failed(self._count, outcome.reason, refused=isinstance(outcome, Refused))
         return answer
+
+    def _count_fault(self, name: str, body: bytes, *, acknowledged: bool) -> None:
+        """Count an event with a fault once as sent and once as acknowledged, however often it is pushed."""
+        key = blake2b(body, digest_size=8).digest()
+        before = self._faulty.get(key)
+        self._faulty[key] = acknowledged or bool(before)
+        self._meter.fault(name, sent=before is None, acknowledged=acknowledged and not before)
 
 
 class SimulatedTerminal(Terminal):
@@ -187,7 +216,14 @@ class Faithful:
             folder = self.task.folder / door.serial
 
             def cable() -> Transport:
-                return Cable(door, count, self.meter, clock=self.clock, trust=self.task.trust)
+                return Cable(
+                    door,
+                    count,
+                    self.meter,
+                    clock=self.clock,
+                    trust=self.task.trust,
+                    faults=Faults(self.plan, door.serial) if self.plan.dialect_faults else None,
+                )
 
             async with a_few:
                 await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ Rules:
   there are; every terminal sends its share.
 - Only what `gatepost.wire.classify` calls delivered counts. Its commonest form, the documented reply, is recognised
   without parsing; everything else goes through the terminal's own reply parser.
+- With the plan's `dialect_faults`, one event in twenty bears a fault of the field, drawn by its number.
 - With `rate` given, events become due at that rate whatever the receiver does, and an answer's time counts from the
   moment the event was due: a receiver that stalls is not spared the events that it did not ask for.
 
@@ -24,6 +25,8 @@ from typing import cast
 
 from msgspec import Struct
 
+from gatepost.dialect_faults import MOST
+from gatepost.simulator.faulty import Faults, is_several, of_requests
 from gatepost.simulator.lots import lots
 from gatepost.simulator.meter import Count, Meter
 from gatepost.simulator.passages import Door
@@ -55,26 +58,42 @@ class Job(Struct, kw_only=True):
     tls: ssl.SSLContext | None = None
 
 
+class Taken(Struct, frozen=True):
+    """A request to be sent: how many events it has, whether it is sent twice, and the class of its dialect fault."""
+
+    request: bytes
+    events: int = 1
+    twice: bool = False
+    fault: str = ""
+
+
 class _Terminal:
     """One virtual terminal: its series of requests, and how many of them it may send."""
 
-    __slots__ = ("_lots", "_next", "count", "door", "left", "series")
+    __slots__ = ("_faults", "_lots", "_next", "count", "door", "left", "series")
 
-    def __init__(self, door: Door, series: Series, count: Count, seed: int, left: int) -> None:
+    def __init__(self, door: Door, series: Series, count: Count, plan: Plan, left: int) -> None:
         self.door = door
         self.series = series
         self.count = count
         self.left = left
         self._next = 0
-        self._lots = lots("again", seed, door.serial)
+        self._lots = lots("again", plan.seed, door.serial)
+        self._faults = Faults(plan, door.serial) if plan.dialect_faults else None
 
-    def take(self) -> tuple[bytes, bool] | None:
-        """The next request, and whether it is to be sent twice; None when there is none left."""
+    def take(self) -> Taken | None:
+        """Return the next request; None when there is none left."""
         if self._next >= self.left:
             return None
-        request = self.series.request(self._next)
-        self._next += 1
-        return request, self.door.duplicates > 0 and self._lots.random() < self.door.duplicates
+        first = self._next
+        rand = None if self._faults is None else self._faults.lots_of(first)
+        self._next += 1 if rand is None or not is_several(rand) else min(MOST, self.left - first)
+        twice = self.door.duplicates > 0 and self._lots.random() < self.door.duplicates
+        if rand is None:
+            return Taken(self.series.request(first), twice=twice)
+        requests = [self.series.request(number) for number in range(first, self._next)]
+        fault, request = of_requests(requests, rand)
+        return Taken(request, len(requests), twice, fault)
 
 
 class Fast:
@@ -91,7 +110,7 @@ class Fast:
         site, gallery = make_site(plan.seed, employees=FACES), Gallery()
         shares = _shares(job.events, len(fleet))
         self._terminals = [
-            _Terminal(door, Series(plan, site, door, self.target, gallery=gallery), count, plan.seed, share)
+            _Terminal(door, Series(plan, site, door, self.target, gallery=gallery), count, plan, share)
             for door, count, share in zip(fleet, self.meter.counts, shares, strict=True)
         ]
         self.ended = asyncio.Event()
@@ -169,7 +188,9 @@ class _Line(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.request = b""
         self.count: Count | None = None
+        self.events = 1
         self.twice = False
+        self.fault = ""
         self.begun = 0.0
         self.parser: ReplyParser | None = None
         self.failures = 0
@@ -258,9 +279,16 @@ class _Line(asyncio.Protocol):
                 self.terminals.popleft()
                 continue
             self.terminals.rotate(-1)
-            self.request, self.twice = taken
+            self.request, self.events, self.twice, self.fault = (
+                taken.request,
+                taken.events,
+                taken.twice,
+                taken.fault,
+            )
             self.count = terminal.count
-            self.count.recorded += 1
+            self.count.recorded += self.events
+            if self.fault:
+                self.fast.meter.fault(self.fault, sent=self.events)
             if not self.fast.job.rate:
                 self.begun = self.fast.clock()
             self._write()
@@ -305,11 +333,14 @@ class _Line(asyncio.Protocol):
     def _settled(self, *, go_on: bool = True) -> None:
         assert self.count is not None  # noqa: S101 - there is a request
         self.failures = 0
-        self.fast.meter.answered(self.count, self.fast.clock() - self.begun)
+        self.fast.meter.answered(self.count, self.fast.clock() - self.begun, events=self.events)
+        if self.fault:
+            self.fast.meter.fault(self.fault, acknowledged=self.events)
+            self.fault = ""
         if self.twice:
             self.twice = False
-            self.count.again += 1
-            self.count.recorded += 1
+            self.count.again += self.events
+            self.count.recorded += self.events
             self.begun = self.fast.clock()
             if go_on:
                 self._write()

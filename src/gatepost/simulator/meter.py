@@ -80,6 +80,13 @@ class Count(Struct):
         return self.recorded - self.acknowledged - self.dead - self.dropped
 
 
+class FaultCount(Struct):
+    """The tally of one class of dialect faults, in events."""
+
+    sent: int = 0
+    acknowledged: int = 0
+
+
 class Meter:
     """Everything that is counted in one run. `now` is a monotonic clock in seconds."""
 
@@ -88,11 +95,19 @@ class Meter:
         self.latency = Latency()
         self.errors: Counter[str] = Counter()
         """Why there was no success, and how often: the reasons of `gatepost.wire.classify` and of the transport."""
+        self.faults: dict[str, FaultCount] = {}
+        """Events that were sent with a dialect fault, by class. One that is sent again counts once."""
 
-    def answered(self, count: Count, seconds: float) -> None:
-        """One event was acknowledged after `seconds`."""
-        count.acknowledged += 1
+    def answered(self, count: Count, seconds: float, *, events: int = 1) -> None:
+        """Count the events of one request, acknowledged after `seconds`."""
+        count.acknowledged += events
         self.latency.add(seconds)
+
+    def fault(self, name: str, *, sent: int = 0, acknowledged: int = 0) -> None:
+        """Count events with a dialect fault of the class `name`."""
+        found = self.faults.setdefault(name, FaultCount())
+        found.sent += sent
+        found.acknowledged += acknowledged
 
     def failed(self, count: Count, reason: str, *, refused: bool) -> None:
         """One request came to nothing. `reason` is what the wire or the transport says, never a part of an event."""

@@ -24,6 +24,13 @@ class Answers(Struct, frozen=True, kw_only=True):
     max_ms: float
 
 
+class FaultReport(Struct, frozen=True, kw_only=True):
+    """How many events of one class of dialect faults were sent, and how many of these were acknowledged."""
+
+    sent: int
+    acknowledged: int
+
+
 class TerminalReport(Struct, frozen=True, kw_only=True):
     """One terminal's tally; see `gatepost.simulator.meter.Count`."""
 
@@ -63,6 +70,8 @@ class Report(Struct, frozen=True, kw_only=True):
     rate: float
     answers: Answers
     errors: dict[str, int]
+    dialect_faults: dict[str, FaultReport]
+    """By class; empty without `--dialect-faults`."""
     by_terminal: tuple[TerminalReport, ...]
 
     @property
@@ -104,6 +113,10 @@ def make_report(meter: Meter, *, url: str, engine: str, seed: int, seconds: floa
             max_ms=_milliseconds(latency.longest),
         ),
         errors=dict(meter.errors.most_common()),
+        dialect_faults={
+            name: FaultReport(sent=found.sent, acknowledged=found.acknowledged)
+            for name, found in sorted(meter.faults.items())
+        },
         by_terminal=tuple(
             TerminalReport(
                 serial=count.serial,

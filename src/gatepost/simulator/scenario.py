@@ -71,6 +71,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     faults: bool = True
     """Wrong clocks, outages, duplicates, a broken image, a terminal without `uuid`."""
     images: bool = True
+    dialect_faults: bool = False
+    """What public bug reports of the field show of bodies, see `gatepost.simulator.faulty`."""
 
     @property
     def begins(self) -> datetime:

@@ -81,7 +81,25 @@ def summary(report: Report) -> RenderableType:
         rows.append((t("before any subscription", "尚无订阅时发生"), f"{report.unheard:,}"))
     for name, value in rows:
         table.add_row(name, value)
-    return Group(table, *([_errors(report.errors)] if report.errors else []), _verdict(report))
+    parts: list[RenderableType] = [table]
+    if report.dialect_faults:
+        parts.append(_faults(report))
+    if report.errors:
+        parts.append(_errors(report.errors))
+    return Group(*parts, _verdict(report))
+
+
+def _faults(report: Report) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(t("dialect fault", "报文缺陷"))
+    table.add_column(t("sent", "已发送"), justify="right")
+    table.add_column(t("acknowledged", "已确认"), justify="right")
+    for name, found in report.dialect_faults.items():
+        lacking = found.acknowledged < found.sent
+        table.add_row(
+            name, f"{found.sent:,}", Text(f"{found.acknowledged:,}", style="bold red" if lacking else "")
+        )
+    return table
 
 
 def _verdict(report: Report) -> Text:
