@@ -20,6 +20,8 @@ __all__ = [
     "Presence",
     "ProblemItem",
     "RecordItem",
+    "RefusalItem",
+    "SampleItem",
     "SomeoneItem",
     "StatsItem",
     "StepItem",
@@ -268,3 +270,36 @@ class StatsItem(Struct, frozen=True, kw_only=True):
     terminals: int
     refusals: dict[str, int]
     process: dict[str, int]
+
+
+class RefusalItem(Struct, frozen=True, kw_only=True):
+    """Pushes of one peer that were refused alike."""
+
+    peer: str
+    """The address that they came from, behind any trusted proxy."""
+    status: int
+    """The HTTP status of the reply."""
+    reason: str
+    """The short name under which refusals are counted, such as ``no JSON``."""
+    detail: str
+    """The message of the last reply."""
+    path: str
+    """Of a token in it, the first four characters. Empty where no head could be read."""
+    serial: str | None
+    """As the push said."""
+    count: int
+    first_at: datetime
+    last_at: datetime
+    sample: int | None
+    """Ask for ``/api/v1/refusals/samples/ID`` to see the beginning of such a body."""
+
+
+class SampleItem(Struct, frozen=True, kw_only=True):
+    """The beginning of a refused body, without pins, tokens and pictures."""
+
+    id: int
+    peer: str
+    status: int
+    reason: str
+    at: datetime
+    content: str

@@ -170,7 +170,7 @@ async def test_a_push_to_a_path_of_the_console_is_answered_as_a_push_and_shown(
     assert "/Record" in answer.json["message"]
     assert desk.running.records() == []
     await desk.running.receiver.flush()
-    (shown,) = desk.store.misdirected()
+    (shown,) = desk.store.refused()
     assert (shown.peer, shown.path, shown.serial, shown.count) == ("127.0.0.1", path, "SN-1", 1)
 
 
@@ -186,7 +186,7 @@ async def test_what_is_posted_to_a_route_of_the_api_is_the_apis_whatever_it_look
     with_a_token = await desk.running.request("POST", "/api/v1/sites", body({"name": "x", "timezone": "UTC"}))
     assert with_a_token.status == 201
     await desk.running.receiver.flush()
-    assert desk.store.misdirected() == []
+    assert desk.store.refused() == []
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ async def test_a_form_is_the_consoles_with_a_session_or_without(desk: Desk, kind
         assert "text/html" in answer.headers["content-type"]
         assert answer.status in (303, 403)
     await desk.running.receiver.flush()
-    assert desk.store.misdirected() == []
+    assert desk.store.refused() == []
 
 
 async def test_whoever_says_who_he_is_pushes_nothing_to_the_console(desk: Desk) -> None:

@@ -163,7 +163,7 @@ async def test_a_push_with_a_token_that_nobody_has_is_shown_without_the_token(
     for path in (f"/Record/{token}", f"/Record/{token}?x=1"):
         assert (await receiver.push(record(), path)).status == 404
     await receiver.receiver.flush()
-    (row,) = receiver.store.misdirected()
+    (row,) = receiver.store.refused()
     assert (row.peer, row.path, row.serial, row.count) == ("127.0.0.1", f"/Record/{shown}", "SN-1", 2)
     assert receiver.store.stats().refusals == {"token wrong": 2}
 
@@ -172,7 +172,7 @@ async def test_the_token_in_a_path_that_is_wrong_otherwise_is_not_shown_either(r
     for path in ("/record/s3cret-0123456789-0123456789", "/Record/s3cret-0123456789-0123456789/"):
         assert (await receiver.push(record(), path)).status == 404
     await receiver.receiver.flush()
-    assert sorted(row.path for row in receiver.store.misdirected()) == ["/Record/s3cr…/", "/record/s3cr…"]
+    assert sorted(row.path for row in receiver.store.refused()) == ["/Record/s3cr…/", "/record/s3cr…"]
 
 
 async def test_the_sn_header_goes_before_the_serial_in_the_body(receiver: Running) -> None:
@@ -239,11 +239,53 @@ async def test_refusals_are_counted_for_the_terminal_that_sent_them(receiver: Ru
     assert receiver.store.terminals()[0].refused == 3
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x"])
-async def test_another_content_type_is_refused(receiver: Running, kind: str) -> None:
-    answer = await receiver.push(record(), headers={"Content-Type": kind})
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain", "text/plain; charset=utf-8", "application/x-www-form-urlencoded", "application/octet-stream",
+        "", "application/jason", "json", "text/html", "application/xml", "charset=utf-8", "; ;", "\xe4/\xf6",
+    ],
+)  # fmt: skip
+async def test_json_under_another_content_type_is_taken_and_noted(receiver: Running, kind: str) -> None:
+    assert (await receiver.push(record(), headers={"Content-Type": kind})).json == SUCCESS
+    assert (await receiver.push(alarm(), headers={"Content-Type": kind, "sn": "SN-1"})).json == SUCCESS
+    (row,) = receiver.records()
+    assert [(problem.where, problem.why) for problem in row.problems] == [
+        ("Content-Type header", "is not application/json")
+    ]
+    ((step,),) = [found.history for found in receiver.alarms()]
+    assert [problem.where for problem in step.problems] == ["Content-Type header"]
+
+
+async def test_an_object_that_is_no_event_is_kept_whatever_its_content_type(receiver: Running) -> None:
+    assert (await receiver.push({"x": 1}, headers={"Content-Type": "text/plain", "sn": "SN-1"})).status == 200
+    (row,) = receiver.store.quarantined().items
+    assert ("Content-Type header", "is not application/json") in [(p.where, p.why) for p in row.problems]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("multipart/form-data; boundary=x", body(record())),
+        ("Multipart/Mixed", body(record())),
+        ("application/xml", b"<event/>"),
+        ("text/plain", b"hello"),
+        ("application/x-www-form-urlencoded", b"sn=SN-1"),
+    ],
+)
+async def test_multipart_and_what_is_no_json_under_another_content_type_are_refused(
+    receiver: Running, kind: str, text: bytes
+) -> None:
+    answer = await receiver.push(text, headers={"Content-Type": kind})
     assert (answer.status, answer.json["code"]) == (415, 415)
+    assert "application/json" in answer.json["message"]
     assert receiver.records() == []
+
+
+async def test_a_compressed_body_is_refused_whatever_its_content_type(receiver: Running) -> None:
+    for kind in ("application/json", "text/plain"):
+        answer = await receiver.push(record(), headers={"Content-Type": kind, "Content-Encoding": "gzip"})
+        assert (answer.status, answer.json["code"]) == (415, 415)
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/json;charset=UTF-8", "Application/JSON"])
@@ -270,7 +312,7 @@ async def test_a_push_to_a_wrong_path_is_refused_and_shown(receiver: Running, pa
     assert "/Record" in answer.json["message"]
     assert receiver.records() == []
     await receiver.receiver.flush()
-    (shown,) = receiver.store.misdirected()
+    (shown,) = receiver.store.refused()
     assert (shown.peer, shown.path, shown.serial, shown.count) == ("127.0.0.1", path, "SN-1", 1)
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from gatepost import wire
 from gatepost.errors import EncodeError
-from gatepost.store.store import Arrival
+from gatepost.store.store import Arrival, RefusalSample, RefusedPush, RefusedTimes
 
 NOON = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
 RECEIVED_MS = 1_714_996_800_000
@@ -69,3 +69,22 @@ def _encoded(event: wire.Record | wire.Alarm) -> bytes:
         return wire.encode(event)
     except EncodeError:  # as a terminal would never send it, which is what some tests are about
         return repr(event).encode()
+
+
+def refused(
+    path: str = "/Record",
+    *,
+    peer: str = "10.0.0.9",
+    serial: str = "",
+    reason: str = "no JSON",
+    status: int = 400,
+) -> RefusedPush:
+    return RefusedPush(peer=peer, reason=reason, status=status, path=path, serial=serial)
+
+
+def times(count: int = 1, at_ms: int = RECEIVED_MS, detail: str = "is no JSON") -> RefusedTimes:
+    return RefusedTimes(count=count, first_at_ms=at_ms, last_at_ms=at_ms, detail=detail)
+
+
+def sample(content: bytes = b'{"name":', at_ms: int = RECEIVED_MS, status: int = 400) -> RefusalSample:
+    return RefusalSample(status=status, at_ms=at_ms, content=content)

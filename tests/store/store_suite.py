@@ -10,7 +10,18 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 from sqlalchemy import func, select
-from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record, unknown
+from tests.store.events import (
+    JPEG,
+    NOON,
+    RECEIVED_MS,
+    alarm,
+    arrival,
+    record,
+    refused,
+    sample,
+    times,
+    unknown,
+)
 
 from gatepost import wire
 from gatepost.errors import StoreUnavailable
@@ -23,7 +34,7 @@ from gatepost.store.people import People, PeopleQuery, Rules
 from gatepost.store.queries import image_place
 from gatepost.store.registry import Conflict
 from gatepost.store.store import SIGHTING_MS, AlarmQuery, RecordQuery, Stored
-from gatepost.store.trouble import MAX_MISDIRECTED
+from gatepost.store.trouble import MAX_REFUSED, MAX_REFUSED_OF_A_PEER, MAX_SAMPLES
 from gatepost.store.upserts import MAX_DISAGREEMENTS
 from gatepost.wire import Problem
 
@@ -694,20 +705,50 @@ class Trouble:
         assert stats.refused == 6
         assert store.terminals()[0].refused == 5
 
-    def test_pushes_to_a_wrong_path_are_shown_with_where_they_came_from(self, store: BaseStore) -> None:
-        store.note_misdirected({("10.0.0.9", "/Reocrd", "SN-1"): 2, ("10.0.0.8", "/", ""): 1}, now_ms=1000)
-        store.note_misdirected({("10.0.0.9", "/Reocrd", "SN-1"): 1}, now_ms=2000)
-        first, second = store.misdirected()
+    def test_refused_pushes_are_listed_with_where_they_came_from_and_how_often(
+        self, store: BaseStore
+    ) -> None:
+        one, two = refused("/Reocrd", serial="SN-1"), refused("", peer="10.0.0.8", reason="slow", status=408)
+        store.note_refused({one: times(2, 1000, "first"), two: times(1, 1000)}, {})
+        store.note_refused({one: times(1, 2000, "last")}, {})
+        first, second = store.refused()
         assert (first.peer, first.path, first.serial, first.count) == ("10.0.0.9", "/Reocrd", "SN-1", 3)
+        assert (first.status, first.reason, first.detail) == (400, "no JSON", "last")
         assert (first.last_at - first.first_at).total_seconds() == 1
-        assert (second.path, second.serial) == ("/", None)
+        assert (second.status, second.reason, second.path, second.serial) == (408, "slow", "", None)
 
-    def test_a_scan_of_paths_does_not_fill_the_disk(self, store: BaseStore) -> None:
+    def test_a_scan_of_paths_does_not_fill_the_disk_or_displace_others(self, store: BaseStore) -> None:
+        store.note_refused({refused(peer="10.0.0.1"): times(1, 0)}, {})
         for round_ in range(3):
-            store.note_misdirected({("10.0.0.9", f"/{round_}/{n}", ""): 1 for n in range(700)}, now_ms=round_)
-        rows = store.misdirected()
-        assert len(rows) <= MAX_MISDIRECTED
-        assert {row.path for row in rows} >= {f"/2/{n}" for n in range(700)}
+            store.note_refused({refused(f"/{round_}/{n}"): times(1, round_) for n in range(700)}, {})
+        rows = store.refused()
+        assert len(rows) == MAX_REFUSED_OF_A_PEER + 1
+        assert {row.path[:3] for row in rows if row.peer == "10.0.0.9"} == {"/2/"}
+
+    def test_many_peers_do_not_fill_the_disk(self, store: BaseStore) -> None:
+        for round_ in range(3):
+            many = {refused(peer=f"10.{round_}.{n}"): times(1, round_) for n in range(700)}
+            store.note_refused(
+                many, {(push.peer, push.reason): sample(at_ms=round_) for push in list(many)[:150]}
+            )
+        rows = store.refused()
+        assert len(rows) == MAX_REFUSED
+        assert {row.peer for row in rows} >= {f"10.2.{n}" for n in range(700)}
+        with store.reading() as db:
+            assert db.execute(select(func.count()).select_from(t.refusal_samples)).scalar() == MAX_SAMPLES
+
+    def test_a_sample_is_kept_for_each_peer_and_reason(self, store: BaseStore) -> None:
+        first, second = refused("/Record"), refused("/Record", peer="10.0.0.8")
+        store.note_refused({first: times(), second: times()}, {("10.0.0.9", "no JSON"): sample(b"old")})
+        store.note_refused({}, {("10.0.0.9", "no JSON"): sample(b"new", RECEIVED_MS + 1)})
+        found = {row.peer: row.sample_id for row in store.refused()}
+        assert found["10.0.0.8"] is None
+        kept = store.refusal_sample(found["10.0.0.9"] or 0)
+        assert kept is not None
+        assert (kept.peer, kept.reason, kept.status, kept.content) == ("10.0.0.9", "no JSON", 400, b"new")
+        assert store.drop_refusal_samples() == 1
+        assert store.refusal_sample(kept.id) is None
+        assert {row.sample_id for row in store.refused()} == {None}
 
     def test_made_up_serials_do_not_fill_the_disk(self, store: BaseStore) -> None:
         for start in range(0, 300, 50):

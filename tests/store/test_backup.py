@@ -31,7 +31,7 @@ from gatepost.store.images import DayFiles
 from gatepost.store.postgres import PostgresStore
 from gatepost.store.retention import Limits, Retention
 from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import AlarmQuery, RecordQuery
+from gatepost.store.store import AlarmQuery, RecordQuery, RefusalSample, RefusedPush, RefusedTimes
 
 DAY = RECEIVED_MS // DAY_MS
 
@@ -65,7 +65,10 @@ def fill(store: BaseStore, count: int = 150) -> None:
     day = 86_400_000
     store.write([arrival(record(9000), image=JPEG, received_at_ms=RECEIVED_MS + day), arrival(record(0))])
     store.count_refused({(1, "too large"): 2}, now_ms=1)
-    store.note_misdirected({("p", "/", ""): 2}, now_ms=1)
+    times = RefusedTimes(count=2, first_at_ms=1, last_at_ms=1, detail="")
+    sample = RefusalSample(status=400, at_ms=1, content=b"{")
+    refused = RefusedPush(peer="p", reason="no JSON", status=400)
+    store.note_refused({refused: times}, {("p", "no JSON"): sample})
 
 
 def content(store: BaseStore) -> Any:
@@ -76,7 +79,8 @@ def content(store: BaseStore) -> Any:
         store.quarantined().items,
         store.terminals(),
         store.sites(),
-        store.misdirected(),
+        store.refused(),
+        [store.refusal_sample(row.sample_id or 0) for row in store.refused()],
         store.stats(),
         {row.id: store.image(row.id) for row in records},
     )

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from tests.store.events import RECEIVED_MS, alarm, arrival, record, unknown
+from tests.store.events import RECEIVED_MS, alarm, arrival, record, refused, sample, times, unknown
 from tests.store.files import bytes_of
 
 from gatepost import wire
@@ -248,3 +248,13 @@ def test_to_erase_nobody_or_somebody_twice_does_no_harm(store: BaseStore) -> Non
     erase(store, Whom(user_id="5"), now_ms=RECEIVED_MS)
     assert not erase(store, Whom(user_id="5"), now_ms=RECEIVED_MS).anything
     assert len(store.records(RecordQuery(person="6")).items) == 3
+
+
+def test_samples_of_refused_bodies_are_deleted_whoever_is_erased(store: BaseStore) -> None:
+    fill(store)
+    store.note_refused({refused(): times()}, {("10.0.0.9", "no JSON"): sample("王五".encode())})
+    erase(store, Whom(user_id="nobody-has-this"), now_ms=RECEIVED_MS)
+    (row,) = store.refused()
+    assert row.sample_id is None
+    with store.reading() as db:
+        assert db.execute(select(t.refusal_samples)).all() == []

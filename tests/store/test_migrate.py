@@ -294,6 +294,21 @@ def test_people_get_a_keyed_digest_and_folded_text_and_who_was_erased_gets_neith
         )
 
 
+def test_pushes_to_wrong_paths_stay_listed_among_everything_that_was_refused(engines: list[Engine]) -> None:
+    with engines[0].begin() as db:
+        migrate.upgrade(db, "0005")
+        db.execute(text("INSERT INTO misdirected VALUES ('10.0.0.9', '/a', 'SN-1', 7, 1000, 2000)"))
+    with engines[0].begin() as db:
+        migrate.upgrade(db)
+        assert not inspect(db).has_table("misdirected")
+        kept = db.execute(
+            text(
+                'SELECT peer, reason, path, serial, status, "count", first_at_ms, last_at_ms FROM refused_pushes'
+            )
+        ).all()
+        assert kept == [("10.0.0.9", "path", "/a", "SN-1", 404, 7, 1000, 2000)]
+
+
 def test_revisions_are_one_chain_and_the_last_is_the_head() -> None:
     assert migrate.head() == REVISIONS[-1]
     assert sorted(REVISIONS) == REVISIONS

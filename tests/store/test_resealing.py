@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
+from sqlalchemy import select
 from tests.postgres import Postgres
-from tests.store.events import RECEIVED_MS, alarm, arrival, record
+from tests.store.events import RECEIVED_MS, alarm, arrival, record, refused, sample, times
 from tests.store.files import bytes_of
 
 from gatepost import wire
 from gatepost.errors import StoreError
+from gatepost.store import schema as t
 from gatepost.store.arrivals import DAY_MS
 from gatepost.store.backup import backup, restore
 from gatepost.store.base import BaseStore
@@ -161,3 +163,21 @@ def test_a_backup_is_as_sealed_as_the_store_and_the_check_knows_it(tmp_path: Pat
     again = SqliteStore.open(tmp_path / "again", keys=NEW)
     is_whole(again, 6, 1)
     again.close()
+
+
+def test_a_sample_of_a_refused_body_is_sealed_and_a_new_key_deletes_it(open_with: OpenWith) -> None:
+    store = open_with(OLD)
+    store.note_refused({refused(): times()}, {("10.0.0.9", "no JSON"): sample(b"somebody")})
+    with store.reading() as db:
+        (kept,) = db.execute(select(t.refusal_samples.c.id, t.refusal_samples.c.sample))
+    assert b"somebody" not in bytes(kept.sample)
+    found = store.refusal_sample(kept.id)
+    assert found is not None
+    assert found.content == b"somebody"
+    store = open_with(BOTH)
+    store.note_refused({}, {("10.0.0.8", "no JSON"): sample(b"another")})
+    resealing = Resealing(store, BOTH)
+    while resealing.once() is not None:
+        pass
+    assert store.refusal_sample(kept.id) is None
+    assert store.drop_refusal_samples() == 1

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
-from tests.store.events import RECEIVED_MS, alarm, arrival, record, unknown
+from tests.store.events import RECEIVED_MS, alarm, arrival, record, sample, unknown
 from tests.store.files import bytes_of
 
 from gatepost import wire
@@ -13,7 +13,7 @@ from gatepost.store import schema as t
 from gatepost.store.accounts import Accounts
 from gatepost.store.arrivals import DAY_MS
 from gatepost.store.base import BaseStore
-from gatepost.store.retention import IMAGE_STEP, PARTS, STEP, Limits, Retention
+from gatepost.store.retention import IMAGE_STEP, PARTS, STEP, Limits, Retention, Step
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import AlarmQuery, RecordQuery
 
@@ -275,3 +275,17 @@ def test_events_come_in_while_things_leave(store: BaseStore) -> None:
     rows = store.records(RecordQuery(limit=1000)).items
     assert len(rows) == number - 1000
     assert all(row.has_image and store.image(row.id) == face(2) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("limits", "days"), [(EVER, 7), (Limits(records_days=30), 7), (Limits(records_days=2), 2)]
+)
+def test_samples_of_refused_bodies_are_kept_for_a_week_at_most(
+    store: BaseStore, limits: Limits, days: int
+) -> None:
+    retention = Retention(store, limits)
+    taken = [("10.0.0.9", f"reason {number}") for number in range(2)]
+    store.note_refused({}, {place: sample(at_ms=number) for number, place in enumerate(taken)})
+    assert not retention.once(days * DAY_MS).more
+    assert retention.once(days * DAY_MS + 1) == Step("refusal_samples", 1)
+    assert store.drop_refusal_samples() == 1

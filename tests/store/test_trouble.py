@@ -3,13 +3,13 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
-from tests.store.events import NOON, RECEIVED_MS, arrival, unknown
+from tests.store.events import NOON, RECEIVED_MS, arrival, refused, sample, times, unknown
 
 from gatepost.store import schema as t
 from gatepost.store import trouble
 from gatepost.store.base import BaseStore
 from gatepost.store.pages import BadCursor, encode_cursor
-from gatepost.store.trouble import MAX_MISDIRECTED
+from gatepost.store.trouble import MAX_REFUSED_OF_A_PEER
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def refusals(store: BaseStore) -> list[tuple[int, int, str, int, int]]:
         return sorted(tuple(row) for row in db.execute(select(t.refusals)))
 
 
-def misdirect(store: BaseStore, paths: Sequence[str], *, now_ms: int) -> None:
-    store.note_misdirected({("10.0.0.9", path, ""): 1 for path in paths}, now_ms=now_ms)
+def refuse(store: BaseStore, paths: Sequence[str], *, now_ms: int) -> None:
+    store.note_refused({refused(path): times(1, now_ms) for path in paths}, {})
 
 
 def quarantine(store: BaseStore, *numbers: int) -> list[int]:
@@ -52,16 +52,19 @@ def test_of_a_reason_only_so_much_is_kept_as_tells_it_from_others(store: BaseSto
 def test_nothing_to_count_changes_nothing(store: BaseStore) -> None:
     with store.changing() as db:
         trouble.count_refused(db, {}, writer=0, now_ms=5)
-        trouble.note_misdirected(db, {}, now_ms=5)
+        trouble.note_refused(db, {}, {})
     assert refusals(store) == []
-    assert store.misdirected() == []
+    assert store.refused() == []
 
 
-def test_a_wrong_path_is_told_apart_by_who_went_there_and_the_latest_comes_first(store: BaseStore) -> None:
-    store.note_misdirected({("10.0.0.9", "/a", "SN-1"): 1, ("10.0.0.9", "/a", ""): 2}, now_ms=RECEIVED_MS)
-    store.note_misdirected({("10.0.0.8", "/a", "SN-1"): 3}, now_ms=RECEIVED_MS + 1000)
-    store.note_misdirected({("10.0.0.9", "/a", ""): 4}, now_ms=RECEIVED_MS + 2000)
-    rows = store.misdirected()
+def test_refusals_are_told_apart_by_peer_reason_path_and_serial_and_the_latest_comes_first(
+    store: BaseStore,
+) -> None:
+    one, two = refused("/a", serial="SN-1"), refused("/a")
+    store.note_refused({one: times(1), two: times(2)}, {})
+    store.note_refused({refused("/a", peer="10.0.0.8", serial="SN-1"): times(3, RECEIVED_MS + 1000)}, {})
+    store.note_refused({two: times(4, RECEIVED_MS + 2000)}, {})
+    rows = store.refused()
     assert [(row.peer, row.serial, row.count) for row in rows] == [
         ("10.0.0.9", None, 6),
         ("10.0.0.8", "SN-1", 3),
@@ -71,29 +74,34 @@ def test_a_wrong_path_is_told_apart_by_who_went_there_and_the_latest_comes_first
 
 
 def test_what_no_database_can_hold_is_shown_without_it(store: BaseStore) -> None:
-    store.note_misdirected({("::\0", "/\0\ud800", "SN\0"): 1}, now_ms=0)
-    (row,) = store.misdirected()
+    odd = refused("/\0\ud800", peer="::\0", serial="SN\0")
+    store.note_refused({odd: times(detail="x\0" * 1000)}, {("::\0", "no JSON"): sample(b"\0\xff")})
+    (row,) = store.refused()
     assert (row.peer, row.serial) == ("::\ufffd", "SN\ufffd")
     assert row.path.startswith("/\ufffd")
+    assert (row.detail[:2], len(row.detail)) == ("x\ufffd", 300)
+    kept = store.refusal_sample(row.sample_id or 0)
+    assert kept is not None
+    assert kept.content == b"\0\xff"
 
 
 def test_beyond_the_bound_those_that_were_not_seen_for_longest_go(store: BaseStore) -> None:
-    misdirect(store, ["/kept", "/gone-1", "/gone-2"], now_ms=1)
-    misdirect(store, [f"/{number}" for number in range(MAX_MISDIRECTED - 3)], now_ms=2)
-    assert len(store.misdirected()) == MAX_MISDIRECTED
-    misdirect(store, ["/kept"], now_ms=3)
-    misdirect(store, ["/new-1", "/new-2"], now_ms=4)
-    rows = store.misdirected()
-    assert len(rows) == MAX_MISDIRECTED
+    refuse(store, ["/kept", "/gone-1", "/gone-2"], now_ms=1)
+    refuse(store, [f"/{number}" for number in range(MAX_REFUSED_OF_A_PEER - 3)], now_ms=2)
+    assert len(store.refused()) == MAX_REFUSED_OF_A_PEER
+    refuse(store, ["/kept"], now_ms=3)
+    refuse(store, ["/new-1", "/new-2"], now_ms=4)
+    rows = store.refused()
+    assert len(rows) == MAX_REFUSED_OF_A_PEER
     assert {row.path for row in rows[:3]} == {"/new-1", "/new-2", "/kept"}
     assert not {"/gone-1", "/gone-2"} & {row.path for row in rows}
 
 
 def test_the_bound_holds_for_paths_of_one_moment_too(store: BaseStore) -> None:
-    misdirect(store, ["/before"], now_ms=1)
-    misdirect(store, [f"/{number}" for number in range(MAX_MISDIRECTED + 30)], now_ms=2)
-    rows = store.misdirected()
-    assert len(rows) == MAX_MISDIRECTED
+    refuse(store, ["/before"], now_ms=1)
+    refuse(store, [f"/{number}" for number in range(MAX_REFUSED_OF_A_PEER + 30)], now_ms=2)
+    rows = store.refused()
+    assert len(rows) == MAX_REFUSED_OF_A_PEER
     assert "/before" not in {row.path for row in rows}
 
 

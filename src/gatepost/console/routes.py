@@ -26,6 +26,7 @@ from gatepost.console.pages.login import DoorPages, to_login
 from gatepost.console.pages.people import PeoplePages
 from gatepost.console.pages.quarantine import QuarantinePages
 from gatepost.console.pages.records import RecordPages
+from gatepost.console.pages.refusals import RefusalPages
 from gatepost.console.pages.settings import SettingsPages
 from gatepost.console.pages.statistics import StatisticsPages
 from gatepost.console.pages.terminals import TerminalPages
@@ -49,6 +50,7 @@ PAGES = (
     StatisticsPages,
     TerminalPages,
     QuarantinePages,
+    RefusalPages,
     SettingsPages,
     AccountPages,
 )

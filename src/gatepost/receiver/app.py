@@ -31,6 +31,7 @@ from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler
+from msgspec import structs
 
 from gatepost import __version__
 from gatepost.errors import SettingsError, StoreError
@@ -51,6 +52,7 @@ from gatepost.receiver.live import Live
 from gatepost.receiver.meaning import Meaning
 from gatepost.receiver.metrics import Measured, Metrics
 from gatepost.receiver.preview import Preview
+from gatepost.receiver.refused import RefusedPushes
 from gatepost.receiver.registrar import Registrar
 from gatepost.receiver.retention import Keeper, limits_of
 from gatepost.receiver.tally import Tally
@@ -116,6 +118,7 @@ class Receiver:
         self._now = now
         self.directory = Directory(now=now)
         self.tally = Tally()
+        self.refused = RefusedPushes(now=now)
         # Several processes may write to a server; what the others commit is found by asking.
         self.live = Live(tell(store), store.end_of_feed, poll_s=0.1 if settings.database else 0.5)
         self.metrics = Metrics()
@@ -129,11 +132,14 @@ class Receiver:
         self._prefix = checked_prefix(settings.path_prefix)
         proxies = self._proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
         options = _options(settings, proxies)
-        self.ingest = Ingest(self.committer, store, self.directory, self.tally, options=options, now=now)
+        self.ingest = Ingest(
+            self.committer, store, self.directory, self.tally, self.refused, options=options, now=now
+        )
         self.guard = self.desk_guard = guarding.Guard(
             _limits(settings),
             now=monotonic,
-            on_refused=self.ingest.count_refusal,
+            on_refused=self._count_refusal,
+            on_refused_body=self._sample_refusal,
             shares_address=proxies.__contains__,
             express=self.ingest,
         )
@@ -152,7 +158,12 @@ class Receiver:
         self.access = Access(doors, proxies)
         self.forgetting = Forgetting(store)
         self.keeper = Keeper(
-            store, limits_of(settings), now=now, keys=image_keys(settings), forget=self.forgetting.now
+            store,
+            limits_of(settings),
+            now=now,
+            keys=image_keys(settings),
+            forget=self.forgetting.now,
+            on_erased=self._drop_samples,
         )
         self.metrics.watch(store, self.committer, self.guard, self.tally, self.keeper, now=now)
         self.api = _framework(
@@ -210,6 +221,25 @@ class Receiver:
         finally:
             await close_streams(scope)
 
+    def _count_refusal(self, refusal: guarding.Refusal) -> None:
+        if (push := self._as_push(refusal)) is not None:
+            self.ingest.count_refusal(push)
+
+    def _sample_refusal(self, refusal: guarding.Refusal) -> None:
+        if (push := self._as_push(refusal)) is not None:
+            self.ingest.sample_refusal(push)
+
+    def _as_push(self, refusal: guarding.Refusal) -> guarding.Refusal | None:
+        """Return what the guard refused with its plain path; ``None`` if it was for the console or the API."""
+        scope = refusal.scope
+        if scope is None:
+            return refusal  # nobody can tell
+        path = self._plain(scope["path"])
+        push = self.ingest.address(path) is not None or (
+            scope["method"] == "POST" and not self._is_posted(path, list(scope["headers"]))
+        )
+        return structs.replace(refusal, scope={**scope, "path": path}) if push else None
+
     def _is_posted(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> bool:
         """Whether what is posted to a path is for console or API."""
         if self._routes.fullmatch(path):
@@ -234,11 +264,23 @@ class Receiver:
         """Let go of people in memory if somebody was erased, by whichever process of this database."""
         if await asyncio.to_thread(self.forgetting.once):
             self.live.forget()
+            await asyncio.to_thread(self._drop_samples)
+
+    def _drop_samples(self) -> None:
+        """Delete samples of refused bodies that were on their way to the store during an erasure. Blocks."""
+        self.refused.forget()
+        self.store.drop_refusal_samples()
 
     async def flush(self) -> None:
         """Hand what was counted to the store. Raises :class:`~gatepost.errors.StoreUnavailable`."""
         now_ms = int(self._now() * 1000)
         await self.committer.call(lambda: self.tally.flush(self.store, now_ms=now_ms))
+        pushes = self.refused.take()
+        try:
+            await self.committer.call(lambda: self.refused.store(self.store, pushes))
+        except StoreError:
+            self.refused.put_back(pushes)
+            raise
 
     async def keep(self) -> None:
         """Flush, refresh and forget once; what fails is tried again the next time."""

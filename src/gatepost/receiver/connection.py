@@ -15,9 +15,11 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 import httptools
+from msgspec import structs
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gatepost.receiver.guard import Counted, Guard, Refusal, Request, response
+from gatepost.receiver.redact import SAMPLED_BYTES
 from gatepost.wire import SUCCESS, encode_reply
 
 if TYPE_CHECKING:
@@ -25,7 +27,31 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-__all__ = ["GuardedProtocol", "State", "WholeRequest"]
+__all__ = ["TOO_MANY", "GuardedProtocol", "State", "WholeRequest"]
+
+TOO_MANY = "too many connections are open; try again later"
+
+_NO_HTTP = {
+    "Missing expected CR after header value": "a line of the head ends in a bare line feed; end it with CR and LF",
+    "Expected CRLF after version": "the request line does not end in CR and LF",
+    "Missing expected CR after chunk size": "the line of a chunk size ends in a bare line feed; end it with CR and LF",
+    "Expected LF after chunk data": "a chunk is longer than its size says",
+    "Invalid character in chunk size": "the size of a chunk is no hexadecimal number",
+    "Duplicate Content-Length": "Content-Length is there twice; send it once",
+    "Invalid character in Content-Length": "Content-Length is no number",
+    "Content-Length overflow": "Content-Length is too large a number",
+    "Transfer-Encoding can't be present with Content-Length": (
+        "Content-Length and Transfer-Encoding are both there; send one of them"
+    ),
+    "Invalid header token": "a header has a name that cannot be one; a blank before the colon is not allowed either",
+    "Unexpected whitespace after header value": "a header goes on in another line; write it in one line",
+    "Invalid header value char": "a header has a control character in its value",
+    "Invalid method encountered": "it does not begin with a method such as POST",
+}
+"""What the parser says, and what to do about it."""
+
+_TLS_RECORD = b"\x16\x03"
+"""The first bytes of a TLS handshake (RFC 8446, section 5.1)."""
 
 
 class State(Enum):
@@ -98,6 +124,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._pipelined: deque[tuple[Request | WholeRequest, bool]] = deque()
         self._pumping = False
         self._refusal: tuple[int, str] | None = None
+        self._without_body: Refusal | None = None
+        """Of a request that was refused before anything of its body was there."""
 
     # The transport's side.
 
@@ -110,7 +138,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.before = None
         self.deadline = self.guard.now() + self.limits.head_s
         if not self.guard.admit(self):
-            self.refuse(503, "too many connections are open; try again later")
+            self.refuse(503, TOO_MANY)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.guard.leave(self)
@@ -126,6 +154,9 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.state is _REFUSED:
             if self._message_bytes > 2 * self.limits.body_bytes:
                 self.abort()
+            elif self._without_body is not None:
+                self.guard.on_refused_body(structs.replace(self._without_body, body=data))
+                self._without_body = None
             return
         try:
             self.parser.feed_data(data)
@@ -134,9 +165,11 @@ class GuardedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             cause = error.__context__
             if isinstance(cause, _Refuse):
-                self.refuse(cause.status, cause.message)
+                # Unless another request ended in it, what follows the head in these bytes is the body.
+                ours = self.state is _BODY and self._message_bytes >= len(data)
+                self.refuse(cause.status, cause.message, data.partition(b"\r\n\r\n")[2] if ours else b"")
             else:
-                self.refuse(400, "this is no HTTP/1.1 request")
+                self.refuse(400, f"this is no HTTP/1.1 request: {_why(data, str(error))}")
             return
         if self.state is _HEAD and self._message_bytes > self.limits.head_bytes:
             self.refuse(431, f"the head of a request is limited to {self.limits.head_bytes} bytes")
@@ -382,8 +415,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # Endings.
 
-    def refuse(self, status: int, message: str) -> None:
-        """Answer in the documented shape and end the connection, after what is being worked on was answered."""
+    def refuse(self, status: int, message: str, body: bytes = b"") -> None:
+        """Answer in the documented shape and end the connection, after what is being worked on was answered.
+
+        ``body``: what arrived of the body without being read.
+        """
         if self.state is _REFUSED:
             return
         scope = None
@@ -391,9 +427,11 @@ class GuardedProtocol(HttpToolsProtocol):
             with contextlib.suppress(_Refuse):
                 scope = self._make_scope()
         self.state = _REFUSED
+        refusal = Refusal(status, message, self.address, scope, self._beginning() or body)
+        self._without_body = None if scope is None or refusal.body else refusal
         self._forget_arriving()
         self.guard.counts[f"refused.{status}"] += 1
-        self.guard.on_refused(Refusal(status, message, self.address, scope))
+        self.guard.on_refused(refusal)
         if self.busy:
             self._refusal = (status, message)
             self.deadline = inf
@@ -431,7 +469,24 @@ class GuardedProtocol(HttpToolsProtocol):
         self.deadline = inf
         self.transport.abort()
 
+    def _beginning(self) -> bytes:
+        """Join as many of the chunks that are there as a sample can be made of."""
+        size, taken = 0, []
+        for chunk in self._chunks:
+            taken.append(chunk)
+            size += len(chunk)
+            if size >= SAMPLED_BYTES:
+                break
+        return b"".join(taken)
+
     def _forget_arriving(self) -> None:
         self.guard.bodies_bytes -= self.arriving_bytes
         self.arriving_bytes = 0
         self._chunks = []
+
+
+def _why(data: bytes, said: str) -> str:
+    """Say what the parser found, and what to do about it."""
+    if data.startswith(_TLS_RECORD):
+        return "it begins with a TLS handshake, and this port speaks no TLS; use an address with http://"
+    return _NO_HTTP.get(said, said)

@@ -70,6 +70,8 @@ class Refusal(Struct, frozen=True):
     peer: str
     scope: HTTPScope | None
     """Method, path and headers, where the head was complete."""
+    body: bytes = b""
+    """What there is of the body."""
 
 
 class Request(Struct, frozen=True):
@@ -128,13 +130,18 @@ class Guard:
         *,
         now: Callable[[], float],
         on_refused: Callable[[Refusal], None] = lambda _: None,
+        on_refused_body: Callable[[Refusal], None] = lambda _: None,
         shares_address: Callable[[str], bool] = lambda _: False,
         express: Express | None = None,
     ) -> None:
-        """``shares_address`` tells whether many senders stand behind an address, as behind a trusted proxy."""
+        """``shares_address`` tells whether many senders stand behind an address, as behind a trusted proxy.
+
+        ``on_refused_body`` is called with the first piece of a body that only arrives after it was refused.
+        """
         self.limits = limits
         self.now = now
         self.on_refused = on_refused
+        self.on_refused_body = on_refused_body
         self.shares_address = shares_address
         self.express = express
         self.take: Callable[[Request], None] = express.take if express is not None else lambda _: None

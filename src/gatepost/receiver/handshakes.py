@@ -20,8 +20,8 @@ import ssl
 from collections.abc import Callable
 from math import inf
 
-from gatepost.receiver.connection import GuardedProtocol
-from gatepost.receiver.guard import Guard
+from gatepost.receiver.connection import TOO_MANY, GuardedProtocol
+from gatepost.receiver.guard import Guard, Refusal
 
 __all__ = ["Handshake", "Handshakes"]
 
@@ -80,6 +80,7 @@ class Handshakes:
         handshake = Handshake(accepted, peer[0], deadline=self._guard.now() + self._guard.limits.head_s)
         if not self._guard.admit(handshake):
             self._guard.counts["refused.503"] += 1
+            self._guard.on_refused(Refusal(503, TOO_MANY, peer[0], None))
             accepted.close()
             return
         self._open.add(handshake)

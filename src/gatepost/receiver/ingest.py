@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import structlog
 from msgspec import Struct
@@ -46,20 +46,25 @@ from gatepost.receiver.identify import (
     token_digest,
 )
 from gatepost.receiver.push import (
+    NO_JSON_TYPE,
+    BodyType,
     Headers,
     Push,
     Refuse,
     check_head,
+    failed,
     header_text,
     kept_raw,
     key_of,
     milliseconds,
     one_token,
+    unavailable,
 )
-from gatepost.receiver.tally import masked
+from gatepost.receiver.redact import serial_in
+from gatepost.receiver.refused import RefusedPushes, masked
 from gatepost.store.arrivals import clock_problems
 from gatepost.store.pictures import without_pictures
-from gatepost.store.store import Arrival
+from gatepost.store.store import Arrival, RefusedPush
 from gatepost.wire import (
     Decoded,
     Dialect,
@@ -73,6 +78,8 @@ from gatepost.wire import (
 )
 
 if TYPE_CHECKING:
+    from uvicorn._types import HTTPScope
+
     from gatepost.receiver.committer import Committer
     from gatepost.receiver.tally import Tally
     from gatepost.store.store import Store
@@ -130,6 +137,7 @@ class Ingest:
         store: Store,
         directory: Directory,
         tally: Tally,
+        refused: RefusedPushes,
         *,
         options: Options,
         now: Callable[[], float],
@@ -139,6 +147,7 @@ class Ingest:
         self._store = store
         self._directory = directory
         self._tally = tally
+        self._refused = refused
         self._options = options
         self._now = now
         self._tasks: set[asyncio.Task[None]] = set()
@@ -180,6 +189,7 @@ class Ingest:
             body=request.body,
             answer=request.answer,
             store_raw=self._store_raw,
+            refuse=self._refuse,
         )
         try:
             if request.method != b"POST":
@@ -196,23 +206,24 @@ class Ingest:
         except Refuse as refuse:
             self._refuse(push, refuse)
         except StoreError as error:
-            push.answer(503, encode_reply(503, str(error)))
+            self._refuse(push, unavailable(error))
         except Exception as error:
             log.error("ingest.failed", kind=type(error).__name__)
-            push.answer(503, encode_reply(503, "the receiver failed; send it again later"))
+            self._refuse(push, failed())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one push, as an ASGI application."""
         try:
             body = await self._read(receive)
         except Refuse as refuse:
-            self._tally.refused(None, refuse.reason)
+            self.count_refusal(
+                Refusal(refuse.status, refuse.message, _client(scope), cast("HTTPScope", scope))
+            )
             await _send(send, refuse.status, encode_reply(refuse.status, refuse.message), self._options)
             return
         if body is None:
             return
         answered: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
-        client = scope.get("client")
 
         def answer(status: int, reply: bytes) -> None:
             if not answered.done():
@@ -223,7 +234,7 @@ class Ingest:
                 scope["method"].encode(),
                 scope["path"].encode("latin-1", "replace"),
                 list(scope["headers"]),
-                client[0] if client else "",
+                _client(scope),
                 body,
                 answer,
                 "tls" in scope.get("extensions", ()),
@@ -241,35 +252,49 @@ class Ingest:
             return
         if serial is None:
             with suppress(Refuse):
-                event = self._decode(body).event
+                event = self._decode(body, BodyType()).event
                 serial = event.serial if isinstance(event, Record) else None
-        client = scope.get("client")
-        peer = self._peer(client[0] if client else "", headers, scope["headers"])
-        self._tally.misdirected(peer, scope["path"], serial)
+        peer = self._peer(_client(scope), headers, scope["headers"])
         message = (
             f"nothing is received at this path; let the terminal push to {', '.join(self._options.paths)}"
         )
+        push = RefusedPush(peer=peer, reason="path", status=404, path=scope["path"], serial=serial or "")
+        self._refused.add(push, detail=message)
         await _send(send, 404, encode_reply(404, message), self._options)
 
     def count_refusal(self, refusal: Refusal) -> None:
-        """Count what the guard refused for the terminal that it was, as far as its head tells; where no head came,
-        its address."""
-        scope, reason = refusal.scope, _REASONS.get(refusal.status, "malformed")
-        if scope is None:
-            whose = self._terminal_of("", {}, self._peer(refusal.peer, {}, ()))
-            if whose is not None:  # else it need not have been a push
-                self._tally.refused(whose, reason)
-        elif (token := self.address(scope["path"])) is not None:
-            headers: Headers = dict(scope["headers"])
+        """Count and list what the guard refused, for the terminal that it was, as far as its head tells."""
+        push, whose = self._of_guard(refusal)
+        # Without a head it need not have been a push. It is listed, but counted for a known terminal only.
+        if whose is not None or (
+            refusal.scope is not None and self.address(refusal.scope["path"]) is not None
+        ):
+            self._tally.refused(whose, push.reason)
+        self._refused.add(push, detail=refusal.message, body=refusal.body)
+
+    def sample_refusal(self, refusal: Refusal) -> None:
+        """Keep a sample of a body that began to arrive after it was refused."""
+        self._refused.sample(self._of_guard(refusal)[0], refusal.body)
+
+    def _of_guard(self, refusal: Refusal) -> tuple[RefusedPush, int | None]:
+        """Return how a refusal of the guard is listed, and which terminal's it was."""
+        scope, headers, token, path = refusal.scope, Headers(), "", ""
+        peer = self._peer(refusal.peer, {}, ())
+        if scope is not None:
+            headers = dict(scope["headers"])
             peer = self._peer(refusal.peer, headers, scope["headers"])
-            self._tally.refused(self._terminal_of(token, headers, peer), reason)
+            token = self.address(scope["path"]) or ""
+            path = _path(scope["path"], token)
+        whose = self._terminal_of(token, headers, peer)
+        serial = header_text(headers.get(b"sn")) or serial_in(refusal.body) or ""
+        reason = _REASONS.get(refusal.status, "malformed")
+        return RefusedPush(peer=peer, reason=reason, status=refusal.status, path=path, serial=serial), whose
 
     # The steps of one push.
 
     def _store_push(self, push: Push) -> None:
         headers = push.headers
-        check_head(headers)
-        decoded = self._decode(push.body)
+        decoded = self._decode(push.body, check_head(headers))
         push.body = b""  # the image waits for its commit once, not as base64 as well
         if len(decoded.original) > LONG_TEXT:
             self._weigh(push, decoded.original)
@@ -305,13 +330,16 @@ class Ingest:
 
         push.answer = answered
 
-    def _decode(self, body: bytes) -> Decoded:
+    def _decode(self, body: bytes, kind: BodyType) -> Decoded:
         options = self._options
         if len(body) > _LONG_BODY and _values(body) > MAX_VALUES:
             raise Refuse(400, f"a body is limited to {MAX_VALUES} values", reason="too many values")
         try:
             decoded = decode(body, lenient=True, max_depth=options.max_depth)
         except DecodeError as error:
+            if not kind.is_json:
+                why = f"the content type of an event is application/json, and this is no JSON either: {error}"
+                raise Refuse(415, why, reason="content type") from None
             raise Refuse(400, str(error), reason="no JSON") from None
         except Exception as error:
             # A defect of ours must not keep a terminal's queue from moving: what it sent is kept for later.
@@ -321,6 +349,8 @@ class Ingest:
         if type(decoded.event) is Unknown and options.on_invalid == "refuse":
             why = "; ".join(f"{problem.where} {problem.why}" for problem in decoded.problems)
             raise Refuse(400, why or "type must be 0 or 1", reason="no event")
+        if not kind.is_json:
+            decoded = replace(decoded, problems=(*decoded.problems, NO_JSON_TYPE))
         return decoded
 
     async def _introduce(self, push: Push, decoded: Decoded, claim: Claim, decision: Decision) -> None:
@@ -361,10 +391,10 @@ class Ingest:
         except Refuse as refuse:
             self._refuse(push, refuse)
         except StoreError as error:
-            push.answer(503, encode_reply(503, str(error)))
+            self._refuse(push, unavailable(error))
         except Exception as error:
             log.error("ingest.introduction_failed", kind=type(error).__name__)
-            push.answer(503, encode_reply(503, "the receiver failed; send it again later"))
+            self._refuse(push, failed())
 
     def _commit(self, push: Push, decoded: Decoded, taken: Taken) -> None:
         headers = push.headers
@@ -404,16 +434,23 @@ class Ingest:
         try:
             self._committer.enqueue(kept_raw(push.arrival, why), push.settled_raw)
         except StoreError as error:
-            push.answer(503, encode_reply(503, str(error)))
+            self._refuse(push, unavailable(error))
 
     def _refuse(self, push: Push, refuse: Refuse) -> None:
         whose = refuse.terminal_id
         if whose is None:
             whose = self._terminal_of(push.token, push.headers, push.peer)
         self._tally.refused(whose, refuse.reason)
-        if refuse.status == 404:  # to an address that is no terminal's: shown like any other wrong path
-            path = push.target.decode("latin-1").removesuffix(push.token) + masked(push.token)
-            self._tally.misdirected(push.peer, path, refuse.serial)
+        serial = refuse.serial or header_text(push.headers.get(b"sn")) or serial_in(push.body) or ""
+        path = push.target.decode("latin-1")
+        listed = RefusedPush(
+            peer=push.peer,
+            reason=refuse.reason,
+            status=refuse.status,
+            path=_path(path, self.address(path) or ""),
+            serial=serial,
+        )
+        self._refused.add(listed, detail=refuse.message, body=push.body)
         push.answer(refuse.status, encode_reply(refuse.status, refuse.message))
 
     def _terminal_of(self, token: str, headers: Headers, peer: str) -> int | None:
@@ -469,6 +506,16 @@ def _values(text: bytes) -> int:
     if end < 0:
         start = end = 0
     return sum([text.count(mark, 0, start) + text.count(mark, end) for mark in (b"{", b"[", b",")])
+
+
+def _client(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _path(path: str, token: str) -> str:
+    """Return a path as it may be shown."""
+    return path.removesuffix(token) + masked(token) if token else path
 
 
 def _rejection(decision: Decision, push: Push) -> Exception:

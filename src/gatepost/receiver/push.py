@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.errors import StoreUnavailable
 from gatepost.store.store import Arrival
-from gatepost.wire import SUCCESS, Decoded, Problem, Unknown, digest, encode_reply, key
+from gatepost.wire import SUCCESS, Decoded, Problem, Unknown, digest, key
 from gatepost.wire.decoder import with_image
 
 if TYPE_CHECKING:
     from gatepost.store.store import Stored
 
 __all__ = [
+    "NO_JSON_TYPE",
     "Answer",
+    "BodyType",
     "Headers",
     "Push",
     "Refuse",
     "check_head",
+    "failed",
     "header_text",
     "kept_raw",
     "key_of",
     "milliseconds",
     "one_token",
+    "unavailable",
 ]
 
 log = structlog.get_logger(__name__)
@@ -40,6 +46,9 @@ Answer = Callable[[int, bytes], None]
 
 _JSON_TYPES = {b"application/json", b"application/json; charset=utf-8", b"application/json;charset=utf-8"}
 """As they mostly come; whatever else may mean JSON is looked at more closely."""
+
+NO_JSON_TYPE = Problem("Content-Type header", "is not application/json")
+"""On an event that was taken all the same, because its body is JSON."""
 
 
 class Refuse(Exception):
@@ -67,7 +76,7 @@ class Refuse(Exception):
 class Push:
     """What was said, and who waits for the answer."""
 
-    __slots__ = ("answer", "arrival", "body", "headers", "peer", "store_raw", "target", "token")
+    __slots__ = ("answer", "arrival", "body", "headers", "peer", "refuse", "store_raw", "target", "token")
 
     arrival: Arrival
     """What is to be stored, once it is known."""
@@ -82,8 +91,10 @@ class Push:
         body: bytes,
         answer: Answer,
         store_raw: Callable[[Push, str], None],
+        refuse: Callable[[Push, Refuse], None],
     ) -> None:
-        """``store_raw`` is called if the store took every other event, but not this one."""
+        """``store_raw`` is called if the store took every other event, but not this one; ``refuse`` counts a
+        refusal and answers with it."""
         self.token = token
         self.target = target
         self.headers = headers
@@ -91,41 +102,77 @@ class Push:
         self.body = body
         self.answer = answer
         self.store_raw = store_raw
+        self.refuse = refuse
 
     def settled(self, stored: Stored | None, error: Exception | None) -> None:
         """The committer's word: only now is a push acknowledged."""
         if error is None:
             self.answer(200, SUCCESS)
         elif isinstance(error, StoreUnavailable):
-            self.answer(503, encode_reply(503, str(error)))
+            self.refuse(self, unavailable(error))
         else:
             try:
                 self.store_raw(self, str(error))
             except Exception as defect:  # somebody waits for an answer
                 log.error("push.not_kept", kind=type(defect).__name__)
-                self.answer(503, encode_reply(503, "the receiver failed; send it again later"))
+                self.refuse(self, failed())
 
     def settled_raw(self, stored: Stored | None, error: Exception | None) -> None:
         """The same for what was handed to the quarantine instead; there is no third try."""
         if error is None:
             self.answer(200, SUCCESS)
         else:
-            self.answer(503, encode_reply(503, str(error)))
+            self.refuse(self, unavailable(error))
 
 
-def check_head(headers: Headers) -> None:
-    """Refuse another content type than JSON, and a body that would have to be inflated."""
+def unavailable(error: Exception) -> Refuse:
+    """Return the refusal of a push that the store does not take now."""
+    return Refuse(503, str(error), reason="store unavailable")
+
+
+def failed() -> Refuse:
+    """Return the refusal of a push at which the receiver itself failed."""
+    return Refuse(503, "the receiver failed; send it again later", reason="failed")
+
+
+class BodyType(Struct, frozen=True):
+    """What the head of a push says of its body."""
+
+    charset: str | None = None
+    """The parameter of the content type, where it names another one than UTF-8."""
+    is_json: bool = True
+    """False: it is taken only if it turns out to be JSON."""
+
+
+_JSON = BodyType()
+
+
+def check_head(headers: Headers) -> BodyType:
+    """Return what the head says of the body.
+
+    Raises :class:`Refuse` for multipart, and for a body that would have to be inflated. JSON comes under every other
+    content type from libraries that were not told better.
+    """
+    found = _JSON
     kind = headers.get(b"content-type")
-    if kind is not None and kind not in _JSON_TYPES and not _is_json(kind):
-        raise Refuse(415, "the content type of an event is application/json", reason="content type")
+    if kind is not None and kind not in _JSON_TYPES:
+        essence = kind.partition(b";")[0].strip().lower()
+        if essence.startswith(b"multipart/"):
+            raise Refuse(415, "the content type of an event is application/json", reason="content type")
+        charset = _CHARSET.search(kind)
+        name = charset[1].decode("ascii").lower() if charset is not None else "utf-8"
+        found = BodyType(None if name in ("utf-8", "utf8") else name, _is_json(essence))
     coding = headers.get(b"content-encoding")
     if coding is not None and coding.strip().lower() not in (b"", b"identity"):
         # Never inflated: a few kilobytes could become gigabytes.
         raise Refuse(415, "send the event without Content-Encoding", reason="content encoding")
+    return found
 
 
-def _is_json(kind: bytes) -> bool:
-    essence = kind.partition(b";")[0].strip().lower()
+_CHARSET = re.compile(rb";\s*+charset\s*+=\s*+[\"']?([A-Za-z0-9._:+-]{1,40}+)", re.IGNORECASE)
+
+
+def _is_json(essence: bytes) -> bool:
     return essence in (b"application/json", b"text/json") or (
         essence.startswith(b"application/") and essence.endswith(b"+json")
     )

@@ -58,15 +58,18 @@ class Keeper:
         now: Callable[[], float],
         keys: ImageKeys | None = None,
         forget: Callable[[], None] = lambda: None,
+        on_erased: Callable[[], None] = lambda: None,
     ) -> None:
         """``now`` answers Unix seconds; ``keys`` are those that the store has.
 
-        ``forget`` is called when people have left the store, so that they leave the memory as well.
+        ``forget`` is called when people have left the store, so that they leave the memory as well; ``on_erased``
+        only after somebody was erased.
         """
         self._store = store
         self._accounts = Accounts(store)
         self._now = now
         self._forget = forget
+        self._on_erased = on_erased
         self.retention = Retention(store, limits)
         self.keys = keys or ImageKeys()
         self.resealing = Resealing(store, self.keys)
@@ -106,6 +109,7 @@ class Keeper:
     def erase(self, whom: Whom) -> Erased:
         """Erase somebody. Blocks; any thread may call it."""
         done = erase(self._store, whom, now_ms=self.now_ms())
+        self._on_erased()
         self._forget()
         if not done.scrubbed:
             self.retention.dirty = True

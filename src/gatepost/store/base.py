@@ -21,18 +21,22 @@ from gatepost.store import queries, registry, trouble
 from gatepost.store import schema as t
 from gatepost.store.again import decode_again
 from gatepost.store.arrivals import text
-from gatepost.store.sealing import ImageKeys, image_place, quarantine_place
+from gatepost.store.sealing import ImageKeys, image_place, quarantine_place, sample_place
 from gatepost.store.store import (
     AlarmQuery,
     AlarmRow,
     Arrival,
     FeedItem,
-    MisdirectedRow,
     Page,
     ProcessedAgain,
     QuarantineRow,
     RecordQuery,
     RecordRow,
+    RefusalSample,
+    RefusedPush,
+    RefusedRow,
+    RefusedTimes,
+    SampleRow,
     SiteRow,
     Stats,
     Stored,
@@ -241,13 +245,32 @@ class BaseStore(ABC):
         with self.changing(forget=False) as db:
             trouble.count_refused(db, counts, writer=self.writer, now_ms=now_ms)
 
-    def note_misdirected(self, counts: Mapping[tuple[str, str, str], int], *, now_ms: int) -> None:
+    def note_refused(
+        self,
+        pushes: Mapping[RefusedPush, RefusedTimes],
+        samples: Mapping[tuple[str, str], RefusalSample],
+    ) -> None:
+        sealed = {
+            place: replace(sample, content=self._keys.seal(sample.content, sample_place(*place)))
+            for place, sample in samples.items()
+        }
         with self.changing(forget=False) as db:
-            trouble.note_misdirected(db, counts, now_ms=now_ms)
+            trouble.note_refused(db, pushes, sealed)
 
-    def misdirected(self) -> list[MisdirectedRow]:
+    def refused(self) -> list[RefusedRow]:
         with self.reading(indexed=False) as db:
-            return trouble.misdirected(db)
+            return trouble.refused(db)
+
+    def refusal_sample(self, sample_id: int) -> SampleRow | None:
+        with self.reading(indexed=False) as db:
+            row = trouble.refusal_sample(db, sample_id)
+        if row is None:
+            return None
+        return replace(row, content=self._keys.open(row.content, sample_place(row.peer, row.reason)))
+
+    def drop_refusal_samples(self) -> int:
+        with self.changing(forget=False) as db:
+            return trouble.drop_samples(db)
 
     def quarantined(self, *, limit: int = 100, cursor: str | None = None) -> Page[QuarantineRow]:
         with self.reading(indexed=False) as db:

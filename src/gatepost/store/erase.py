@@ -4,7 +4,8 @@ Rules:
 
 * Erased are the images, the personal fields, and the kept originals of every record and alarm step of this person,
   the notes on their alarms, the pushes in the quarantine that have their number or name in them, and their row in
-  ``identities``, which is the only other place where a name stands.
+  ``identities``, which is the only other place where a name stands. Samples of refused bodies cannot be searched for
+  a person, because nobody could read the body: all of them are deleted.
 * A record stays a passage at a terminal at a time, with its codes. All erased people of a site become one: a
   pseudonym that joins somebody's passages would point back at them.
 * What they do from now on is recorded anew, as of somebody not known before: a terminal knows nothing of this.
@@ -14,8 +15,8 @@ Rules:
 * Nobody stays in memory either. The process that erases calls :meth:`~gatepost.store.store.Leaving.forget_people`;
   the others on the same database see by :func:`erasures` that they have to.
 
-Flow: alarm steps → quarantine → identities lose their content → :func:`finish`: records, in small steps, then the
-rows of ``identities`` → count the erasure → scrub the files.
+Flow: samples of refused bodies → alarm steps → quarantine → identities lose their content → :func:`finish`: records,
+in small steps, then the rows of ``identities`` → count the erasure → scrub the files.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.store import schema as t
+from gatepost.store import trouble
 from gatepost.store.arrivals import text
 from gatepost.store.facets import take_images_from
 from gatepost.store.registry import insert
@@ -98,6 +100,8 @@ def erase(store: Leaving, whom: Whom, *, now_ms: int) -> Erased:
     with store.reading() as db:
         people = _identities(db, whom)
         terminals = _terminals(db, whom, [row.id for row in people])
+    with store.changing(forget=False) as db:
+        trouble.drop_samples(db)
     traces = Traces(whom.user_id, people)
     steps = _erase_mentions(store, t.alarm_events, traces, terminals)
     quarantined = _erase_mentions(store, t.quarantine, traces, terminals)

@@ -6,11 +6,12 @@ Rules:
 * What is overwritten is gone from the files: it was readable with a key that is to be thrown away, or without any.
 * How far it is stands in ``meta``, so another start goes on from there. When :attr:`Resealing.finished` is true, no
   image is left that needs an older key.
+* A sample of a refused body, which lives for days only, is deleted instead.
 
 Flow: day by day, number by number → the quarantine → done with this key.
 """
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from gatepost.store import schema as t
 from gatepost.store.registry import insert
@@ -74,12 +75,21 @@ class Resealing:
             ).all()
         stale = [row.id for row in heads if not self._keys.is_current(bytes(row.head))][:STEP]
         with self._store.changing(forget=False) as db:
+            self._drop_samples(db)
             for number in stale:
                 place = quarantine_place(number)
                 original = bytes(db.execute(select(c.original).where(c.id == number)).scalar() or b"")
                 sealed = self._keys.seal(self._keys.open(original, place), place)
                 db.execute(update(t.quarantine).where(c.id == number).values(original=sealed))
         return len(stale)
+
+    def _drop_samples(self, db: Connection) -> None:
+        """Delete samples of refused bodies that are not sealed with this key: they are worth no key."""
+        c = t.refusal_samples.c
+        heads = db.execute(select(c.id, func.substr(c.sample, 1, HEAD).label("head"))).all()
+        stale = [row.id for row in heads if not self._keys.is_current(bytes(row.head))]
+        if stale:
+            db.execute(delete(t.refusal_samples).where(c.id.in_(stale)))
 
     def _reached(self) -> str:
         with self._store.reading() as db:

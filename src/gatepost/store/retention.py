@@ -25,7 +25,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, select, true, update
 from sqlalchemy.exc import IntegrityError
 
-from gatepost.store import erase
+from gatepost.store import erase, trouble
 from gatepost.store import schema as t
 from gatepost.store.arrivals import DAY_MS, moment
 from gatepost.store.pictures import LONG, without_pictures
@@ -43,6 +43,9 @@ STRETCH = 5_000
 
 SUSPICIOUS = 4 * LONG
 """An original this long may have a picture in it. A usual one is under a kilobyte."""
+
+SAMPLE_DAYS = 7
+"""For how many days the sample of a refused body is kept, if records are not kept for less."""
 
 PARTS = ("images", "stranger_images", "records", "alarms", "quarantine", "audit")
 
@@ -113,6 +116,10 @@ class Retention:
             if step is not None:
                 self.dirty |= step.deleted > 0
                 return step
+        count = self._samples(now_ms)
+        if count:
+            self.dirty = True
+            return Step("refusal_samples", count)
         left = erase.finish(self._store)
         if left:
             self.dirty = True
@@ -120,6 +127,16 @@ class Retention:
         if self.dirty and self._store.scrub():
             self.dirty = False
         return Step("", 0, more=False)
+
+    def _samples(self, now_ms: int) -> int:
+        """Delete the samples of refused bodies that are due."""
+        before_ms = now_ms - _least(SAMPLE_DAYS, self.limits.records_days) * DAY_MS
+        with self._store.reading(indexed=False) as db:
+            oldest = db.execute(select(func.min(t.refusal_samples.c.at_ms))).scalar()
+        if oldest is None or oldest >= before_ms:
+            return 0
+        with self._store.changing(forget=False) as db:
+            return trouble.drop_samples(db, before_ms=before_ms)
 
     def state(self, now_ms: int) -> list[Kept]:
         """How it stands with every part. For any thread."""

@@ -54,7 +54,8 @@ __all__ = [
     "alarm_events",
     "alarms",
     "quarantine",
-    "misdirected",
+    "refused_pushes",
+    "refusal_samples",
     "accounts",
     "sessions",
     "api_tokens",
@@ -337,16 +338,35 @@ quarantine = Table(
     UniqueConstraint("terminal_id", "key"),
 )
 
-misdirected = Table(
-    "misdirected",
+refused_pushes = Table(
+    "refused_pushes",
     metadata,
-    Column("peer", Text, primary_key=True),
-    Column("path", Text, primary_key=True),
-    Column("serial", Text, primary_key=True),
+    Column("id", _Id, primary_key=True),
+    Column("peer", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("serial", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
     Column("count", BigInteger, nullable=False),
     Column("first_at_ms", BigInteger, nullable=False),
     Column("last_at_ms", BigInteger, nullable=False),
+    UniqueConstraint("peer", "reason", "path", "serial"),
     Index(None, "last_at_ms"),
+)
+
+# Content of people, for administrators: the only rows here that an erasure and the retention delete.
+refusal_samples = Table(
+    "refusal_samples",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("peer", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("sample", LargeBinary, nullable=False),
+    UniqueConstraint("peer", "reason"),
+    Index(None, "at_ms"),
 )
 
 accounts = Table(

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gatepost.errors import SettingsError, StoreError
 
-__all__ = ["HEAD", "ImageKeys", "image_place", "is_sealed", "quarantine_place", "read_keys"]
+__all__ = ["HEAD", "ImageKeys", "image_place", "is_sealed", "quarantine_place", "read_keys", "sample_place"]
 
 _MAGIC = b"GPI\x01"
 _ID = 8
@@ -44,6 +44,11 @@ def image_place(day: int, image_id: int) -> bytes:
 def quarantine_place(number: int) -> bytes:
     """What binds a quarantined push, which may have a picture in it, to its row."""
     return b"quarantine %d" % number
+
+
+def sample_place(peer: str, reason: str) -> bytes:
+    """Return what binds the sample of a refused body to its row."""
+    return f"refusal {peer}\0{reason}".encode("utf-8", "surrogatepass")
 
 
 def is_sealed(data: bytes) -> bool:

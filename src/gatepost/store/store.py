@@ -30,13 +30,17 @@ from gatepost.store.values import (
     Arrival,
     DisagreementRow,
     FeedItem,
-    MisdirectedRow,
     Page,
     PersonRow,
     ProcessedAgain,
     QuarantineRow,
     RecordQuery,
     RecordRow,
+    RefusalSample,
+    RefusedPush,
+    RefusedRow,
+    RefusedTimes,
+    SampleRow,
     SiteRow,
     Stats,
     Stored,
@@ -59,7 +63,11 @@ __all__ = [
     "PersonRow",
     "SiteRow",
     "QuarantineRow",
-    "MisdirectedRow",
+    "RefusedPush",
+    "RefusedTimes",
+    "RefusedRow",
+    "RefusalSample",
+    "SampleRow",
     "FeedItem",
     "ProcessedAgain",
     "Page",
@@ -241,11 +249,20 @@ class Store(Leaving, Protocol):
     def count_refused(self, counts: Mapping[tuple[int, str], int], *, now_ms: int) -> None:
         """Add to the refusals of terminals, by (terminal id or 0, reason)."""
 
-    def note_misdirected(self, counts: Mapping[tuple[str, str, str], int], *, now_ms: int) -> None:
-        """Add to the pushes to wrong paths, by (peer, path, serial or the empty string)."""
+    def note_refused(
+        self,
+        pushes: Mapping[RefusedPush, RefusedTimes],
+        samples: Mapping[tuple[str, str], RefusalSample],
+    ) -> None:
+        """Add to the list of refused pushes; keep samples by (peer, reason), each in place of the one before."""
 
-    def misdirected(self) -> list[MisdirectedRow]:
-        """The latest first, at most 1,000."""
+    def refused(self) -> list[RefusedRow]:
+        """Return the list of refused pushes, the latest first, at most 1,000."""
+
+    def refusal_sample(self, sample_id: int) -> SampleRow | None: ...
+
+    def drop_refusal_samples(self) -> int:
+        """Delete every sample of a refused body. Return how many there were."""
 
     def quarantined(self, *, limit: int = 100, cursor: str | None = None) -> Page[QuarantineRow]:
         """The latest first."""

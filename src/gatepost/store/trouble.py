@@ -1,4 +1,4 @@
-"""What did not go straight through: the quarantine, refusals, and pushes that went to a wrong path.
+"""What did not go straight through: the quarantine, and what was refused.
 
 Functions on a connection, in the caller's transaction. Every table here is bounded, for anyone who can reach
 the receiver can fill it.
@@ -7,29 +7,49 @@ the receiver can fill it.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from msgspec import structs
+from sqlalchemy import Column, ColumnElement, Connection, Row, Table, delete, select, update
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import decode_problems, moment, text
 from gatepost.store.pages import decode_cursor, encode_cursor
 from gatepost.store.registry import insert
-from gatepost.store.store import MisdirectedRow, Page, QuarantineRow
+from gatepost.store.store import (
+    Page,
+    QuarantineRow,
+    RefusalSample,
+    RefusedPush,
+    RefusedRow,
+    RefusedTimes,
+    SampleRow,
+)
 
 __all__ = [
-    "MAX_MISDIRECTED",
+    "MAX_REFUSED",
+    "MAX_REFUSED_OF_A_PEER",
+    "MAX_SAMPLES",
     "count_refused",
-    "note_misdirected",
-    "misdirected",
+    "drop_samples",
+    "note_refused",
+    "refusal_sample",
+    "refused",
     "quarantined",
     "quarantined_by_id",
     "discard_quarantined",
     "tried_quarantined",
 ]
 
-MAX_MISDIRECTED = 1000
-"""Rows that are kept; beyond it the longest unseen ones go."""
+MAX_REFUSED = 1000
+"""Rows of the list of refused pushes. Beyond it the longest unseen ones are deleted."""
+
+MAX_REFUSED_OF_A_PEER = 200
+"""Rows of one peer, so that a single scanner does not displace everybody else."""
+
+MAX_SAMPLES = 200
+"""Samples of refused bodies, 4 KB each at most."""
 
 _MAX_REASON = 100
+_MAX_DETAIL = 300
 
 
 def count_refused(db: Connection, counts: Mapping[tuple[int, str], int], *, writer: int, now_ms: int) -> None:
@@ -56,50 +76,117 @@ def count_refused(db: Connection, counts: Mapping[tuple[int, str], int], *, writ
     )
 
 
-def note_misdirected(db: Connection, counts: Mapping[tuple[str, str, str], int], *, now_ms: int) -> None:
-    c = t.misdirected.c
-    for (peer, path, serial), count in sorted(counts.items()):
-        statement = insert(db, t.misdirected).values(
-            peer=text(peer),
-            path=text(path),
-            serial=text(serial),
-            count=count,
-            first_at_ms=now_ms,
-            last_at_ms=now_ms,
+def note_refused(
+    db: Connection,
+    pushes: Mapping[RefusedPush, RefusedTimes],
+    samples: Mapping[tuple[str, str], RefusalSample],
+) -> None:
+    """Add to the list, within its bounds; keep the samples. Content of samples comes sealed."""
+    c = t.refused_pushes.c
+    for push, times in sorted(pushes.items(), key=lambda item: structs.astuple(item[0])):
+        statement = insert(db, t.refused_pushes).values(
+            peer=text(push.peer),
+            reason=text(push.reason[:_MAX_REASON]),
+            path=text(push.path),
+            serial=text(push.serial),
+            status=push.status,
+            detail=text(times.detail[:_MAX_DETAIL]),
+            count=times.count,
+            first_at_ms=times.first_at_ms,
+            last_at_ms=times.last_at_ms,
         )
+        new = statement.excluded
         db.execute(
             statement.on_conflict_do_update(
-                index_elements=["peer", "path", "serial"],
-                set_={"count": c.count + statement.excluded.count, "last_at_ms": now_ms},
+                index_elements=["peer", "reason", "path", "serial"],
+                set_={
+                    "count": c.count + new.count,
+                    "status": new.status,
+                    "detail": new.detail,
+                    "last_at_ms": new.last_at_ms,
+                },
             )
         )
-    kept = db.execute(select(func.count()).select_from(t.misdirected)).scalar_one()
-    if kept > MAX_MISDIRECTED:
-        limit = (
-            select(c.last_at_ms).order_by(c.last_at_ms.desc()).limit(1).offset(MAX_MISDIRECTED - 1)
-        ).scalar_subquery()
-        db.execute(delete(t.misdirected).where(c.last_at_ms < limit))
-        # Rows of one moment cannot be told apart by age.
-        excess = db.execute(select(func.count()).select_from(t.misdirected)).scalar_one() - MAX_MISDIRECTED
-        for row in db.execute(select(t.misdirected).order_by(c.last_at_ms).limit(max(excess, 0))).all():
-            db.execute(
-                delete(t.misdirected).where(c.peer == row.peer, c.path == row.path, c.serial == row.serial)
+    for peer in sorted({text(push.peer) for push in pushes}):
+        _trim(db, t.refused_pushes, c.last_at_ms, MAX_REFUSED_OF_A_PEER, c.peer == peer)
+    if pushes:
+        _trim(db, t.refused_pushes, c.last_at_ms, MAX_REFUSED)
+    for (peer, reason), sample in sorted(samples.items(), key=lambda item: item[0]):
+        statement = insert(db, t.refusal_samples).values(
+            peer=text(peer),
+            reason=text(reason[:_MAX_REASON]),
+            status=sample.status,
+            at_ms=sample.at_ms,
+            sample=sample.content,
+        )
+        new = statement.excluded
+        db.execute(
+            statement.on_conflict_do_update(
+                index_elements=["peer", "reason"],
+                set_={"status": new.status, "at_ms": new.at_ms, "sample": new.sample},
             )
+        )
+    if samples:
+        _trim(db, t.refusal_samples, t.refusal_samples.c.at_ms, MAX_SAMPLES)
 
 
-def misdirected(db: Connection) -> list[MisdirectedRow]:
-    rows = db.execute(select(t.misdirected).order_by(t.misdirected.c.last_at_ms.desc()))
+def _trim(
+    db: Connection, table: Table, age: Column[Any], most: int, *conditions: ColumnElement[bool]
+) -> None:
+    """Delete the oldest rows beyond ``most``."""
+    c = table.c
+    beyond = select(c.id).where(*conditions).order_by(age.desc(), c.id.desc()).offset(most)
+    ids = [row.id for row in db.execute(beyond)]
+    if ids:
+        db.execute(delete(table).where(c.id.in_(ids)))
+
+
+def refused(db: Connection) -> list[RefusedRow]:
+    """Return the whole list, the latest first."""
+    c, s = t.refused_pushes.c, t.refusal_samples.c
+    rows = db.execute(
+        select(t.refused_pushes, s.id.label("sample_id"))
+        .outerjoin(t.refusal_samples, (s.peer == c.peer) & (s.reason == c.reason))
+        .order_by(c.last_at_ms.desc(), c.id.desc())
+    )
     return [
-        MisdirectedRow(
+        RefusedRow(
             peer=row.peer,
+            status=row.status,
+            reason=row.reason,
+            detail=row.detail,
             path=row.path,
             serial=row.serial or None,
             count=row._mapping["count"],
             first_at=moment(row.first_at_ms),
             last_at=moment(row.last_at_ms),
+            sample_id=row.sample_id,
         )
         for row in rows
     ]
+
+
+def refusal_sample(db: Connection, sample_id: int) -> SampleRow | None:
+    """Return one sample as it is stored, which may be sealed."""
+    row = db.execute(select(t.refusal_samples).where(t.refusal_samples.c.id == sample_id)).first()
+    if row is None:
+        return None
+    return SampleRow(
+        id=row.id,
+        peer=row.peer,
+        status=row.status,
+        reason=row.reason,
+        at=moment(row.at_ms),
+        content=bytes(row.sample),
+    )
+
+
+def drop_samples(db: Connection, *, before_ms: int | None = None) -> int:
+    """Delete the samples that were taken before a time, or all of them. Return how many there were."""
+    statement = delete(t.refusal_samples)
+    if before_ms is not None:
+        statement = statement.where(t.refusal_samples.c.at_ms < before_ms)
+    return db.execute(statement).rowcount
 
 
 def quarantined(db: Connection, *, limit: int, cursor: str | None) -> Page[QuarantineRow]:

@@ -26,7 +26,11 @@ __all__ = [
     "PersonRow",
     "SiteRow",
     "QuarantineRow",
-    "MisdirectedRow",
+    "RefusalSample",
+    "RefusedPush",
+    "RefusedRow",
+    "RefusedTimes",
+    "SampleRow",
     "FeedItem",
     "ProcessedAgain",
     "Page",
@@ -295,15 +299,62 @@ class QuarantineRow(Struct, frozen=True, kw_only=True):
     """What was pushed, image and all, without any ``pin``."""
 
 
-class MisdirectedRow(Struct, frozen=True, kw_only=True):
-    """Pushes that went to a path which nobody serves."""
+class RefusedPush(Struct, frozen=True, kw_only=True):
+    """What tells refused pushes apart in their list; the empty string where it is not known."""
 
     peer: str
+    reason: str
+    """The short name under which refusals are counted, such as ``no JSON``."""
+    status: int
+    """The HTTP status of the reply."""
+    path: str = ""
+    """The path of the request, without its token."""
+    serial: str = ""
+
+
+class RefusedTimes(Struct, kw_only=True):
+    """How often a push was refused, and when."""
+
+    count: int
+    first_at_ms: int
+    last_at_ms: int
+    detail: str
+    """The message of the last reply."""
+
+
+class RefusalSample(Struct, frozen=True, kw_only=True):
+    """The beginning of a refused body, redacted."""
+
+    status: int
+    at_ms: int
+    content: bytes
+
+
+class RefusedRow(Struct, frozen=True, kw_only=True):
+    """Pushes that were refused alike."""
+
+    peer: str
+    status: int
+    reason: str
+    detail: str
     path: str
     serial: str | None
     count: int
     first_at: datetime
     last_at: datetime
+    sample_id: int | None
+    """Of the sample of this peer and reason, where one is kept."""
+
+
+class SampleRow(Struct, frozen=True, kw_only=True):
+    """A kept sample of a refused body."""
+
+    id: int
+    peer: str
+    status: int
+    reason: str
+    at: datetime
+    content: bytes
 
 
 class FeedItem(Struct, frozen=True):

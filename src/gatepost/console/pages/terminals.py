@@ -83,8 +83,8 @@ class TerminalPages(Controller):
             next=str(start + PAGE) if len(fitting) > start + PAGE else None,
             found=len(fitting),
             tabs=[(name, name == tab, sum(_fits(item, name, "") for item in items)) for name in TABS],
-            misdirected=desk.store.misdirected()[:20],
             tokenless=_tokenless(items, desk.now()),
+            refusals=desk.store.refused()[:20],
         )
 
     @get("/new", opt=ADMIN, sync_to_thread=True)

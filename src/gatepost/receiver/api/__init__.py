@@ -20,10 +20,10 @@ from gatepost.receiver.api.exports import ExportsController
 from gatepost.receiver.api.health import HealthController
 from gatepost.receiver.api.live import LiveController
 from gatepost.receiver.api.metrics import MetricsController
-from gatepost.receiver.api.misdirected import MisdirectedController
 from gatepost.receiver.api.people import GroupsController, PeopleController
 from gatepost.receiver.api.quarantine import QuarantineController
 from gatepost.receiver.api.records import RecordsController
+from gatepost.receiver.api.refusals import RefusalsController
 from gatepost.receiver.api.retention import RetentionController
 from gatepost.receiver.api.session import SessionController
 from gatepost.receiver.api.sites import SitesController
@@ -45,7 +45,7 @@ CONTROLLERS = (
     AttendanceController,
     StatisticsController,
     QuarantineController,
-    MisdirectedController,
+    RefusalsController,
     StatsController,
     RetentionController,
     LiveController,
