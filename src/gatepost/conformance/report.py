@@ -1,4 +1,4 @@
-"""What came of a check: a table for people, JSON and JUnit XML for programs.
+"""The result of a check: a table for people, JSON and JUnit XML for programs.
 
 JSON: ``{"subject", "url", "pass", "warning", "fail", "not tried", "results": [{"id", "title", "title_zh", "source",
 "passage", "verdict", "why", "why_zh", "seconds", "exchanges": [{"sent", "received"}]}]}``. JUnit XML: a test

@@ -1,4 +1,4 @@
-"""What a rule of the contract is, and what comes of holding somebody against it.
+"""Rules of the contract, and the verdicts on the end that is checked.
 
 Rules:
 

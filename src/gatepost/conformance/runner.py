@@ -43,7 +43,7 @@ class Report(Struct, frozen=True):
 
     @property
     def ok(self) -> bool:
-        """Whether no rule is broken, and enough was tried to say so.
+        """Return whether no rule is broken, and enough was tried to say so.
 
         Warnings do not count. A core rule that was not tried does, and so does a run in which nothing was.
         """

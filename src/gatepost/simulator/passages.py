@@ -1,4 +1,4 @@
-"""What one passage or one alarm consists of: the lots that are drawn when somebody stands before a terminal.
+"""The parts of one passage or one alarm: the lots that are drawn when somebody stands before a terminal.
 
 Rules:
 - The lots of a passage depend on the seed, the day, the door and the passage's number, on nothing that happened before.

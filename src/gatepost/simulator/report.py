@@ -76,7 +76,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
     @property
     def complete(self) -> bool:
-        """Whether something was acknowledged, and everything that was recorded was."""
+        """Return whether something was acknowledged, and everything that was recorded was."""
         return self.recorded == self.acknowledged > 0
 
     def write(self, file: Path) -> None:
