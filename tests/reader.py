@@ -21,6 +21,10 @@ ELSEWHERE = {"TERMINAL", "终端地址", "192.168.1.64"}
 """Hosts that stand for a terminal of its own; every other host is this machine."""
 
 
+FOLLOWS = r"\n|^gatepost events tail|--terminal-api "
+"""What is interrupted in the middle of its work, so that its exit code says nothing: programs, and these commands."""
+
+
 @dataclass
 class Snippet:
     """A fenced block: its language, its text, and the line of the page on which it begins."""
@@ -211,7 +215,7 @@ class Reader:
         process = subprocess.Popen(
             words, cwd=self.folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-        self._running.append(running := Running(name, process, follows="\n" in text or "tail" in text))
+        self._running.append(running := Running(name, process, follows=bool(re.search(FOLLOWS, text))))
         running.until(ready, meanwhile=self.meanwhile)
         self.said = running.said
 
