@@ -416,7 +416,7 @@ class GuardedProtocol(HttpToolsProtocol):
     # Endings.
 
     def refuse(self, status: int, message: str, body: bytes = b"") -> None:
-        """Answer in the documented shape and end the connection, after what is being worked on was answered.
+        """Reply in the documented shape and end the connection, after the replies that are under way.
 
         ``body``: what arrived of the body without being read.
         """

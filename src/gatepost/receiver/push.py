@@ -136,7 +136,7 @@ def failed() -> Refuse:
 
 
 class BodyType(Struct, frozen=True):
-    """What the head of a push says of its body."""
+    """The body's type, as the head of a push names it."""
 
     charset: str | None = None
     """The parameter of the content type, where it names another one than UTF-8."""

@@ -1,4 +1,4 @@
-"""What did not go straight through: the quarantine, and what was refused.
+"""Store the quarantine and the list of refused requests.
 
 Functions on a connection, in the caller's transaction. Every table here is bounded, for anyone who can reach
 the receiver can fill it.

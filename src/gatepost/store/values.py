@@ -300,7 +300,7 @@ class QuarantineRow(Struct, frozen=True, kw_only=True):
 
 
 class RefusedPush(Struct, frozen=True, kw_only=True):
-    """What tells refused pushes apart in their list; the empty string where it is not known."""
+    """The fields by which refused pushes are counted apart; the empty string where one is not known."""
 
     peer: str
     reason: str

@@ -31,7 +31,7 @@ def sample(store: Store, number: int) -> SampleRow:
     """Return a sample. 404 if there is none of this number."""
     found = read(lambda: store.refusal_sample(number)) if number <= MAX_ID else None
     if found is None:
-        raise NotFoundException("there is no such sample; it is kept for 7 days, or until somebody is erased")
+        raise NotFoundException("there is no such sample; it is kept for 7 days, or until a person is erased")
     return found
 
 
@@ -76,7 +76,7 @@ class RefusalsController(Controller):
 
     @get("/samples/{number:int}", opt=ADMIN, sync_to_thread=True, summary="The beginning of a refused body")
     def one_sample(self, store: TheStore, number: FromPath[int]) -> SampleItem:
-        """Without pins, tokens and pictures. Kept for 7 days, or until somebody is erased."""
+        """Without pins, tokens and pictures. Kept for 7 days, or until a person is erased."""
         row = sample(store, number)
         return SampleItem(
             id=row.id,
