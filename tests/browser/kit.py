@@ -236,7 +236,7 @@ def _arrival(terminal_id: int, door: Door, event: Record | Alarm, at: datetime) 
     received = _ms(at) + 400
     return Arrival(
         terminal_id=terminal_id,
-        key=wire.digest(wire.key(event)),
+        key=wire.key_digest(wire.key(event)),
         event=decoded.event,
         received_at_ms=received,
         sent_at_ms=received - 150,

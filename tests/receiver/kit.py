@@ -108,6 +108,11 @@ class Sender:
             await self.writer.wait_closed()
 
 
+UUID = "4d3987c1-a3b3-470b-9fb7-e114772c069c"
+"""The id of :func:`record`, and the trace of :func:`alarm`: both are real ones."""
+TRACE = "SPX-1684381418208-004-3Adb4v"
+
+
 def request(method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
     """Write a request as a terminal would."""
     lines = {"Host": "receiver", "Content-Type": "application/json", "Content-Length": str(len(body))}
@@ -119,7 +124,7 @@ def request(method: str, path: str, body: bytes = b"", headers: dict[str, str] |
 def record(**data: Any) -> dict[str, Any]:
     """A push of type 0, as the page has it."""
     known: dict[str, Any] = {
-        "deviceSN": "SN-1", "recognitionType": 1, "entry_mode": 1, "abnormal_type": 0, "uuid": "u-1",
+        "deviceSN": "SN-1", "recognitionType": 1, "entry_mode": 1, "abnormal_type": 0, "uuid": UUID,
         "recognizeScore": 0.93, "mask": 0, "mode": 3, "rgb_image": "", "bodyTemperature": 0.0, "pass": True,
         "timestamp": 1_685_343_715,
         "user": {
@@ -134,7 +139,7 @@ def record(**data: Any) -> dict[str, Any]:
 def alarm(**data: Any) -> dict[str, Any]:
     """A push of type 1."""
     known = {
-        "trace_id": "T-1",
+        "trace_id": TRACE,
         "code": 10001,
         "event_time": 1_684_381_433_398,
         "status": 1,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.receiver.kit import JPEG, SUCCESS, Running, alarm, base64, body, record
+from tests.receiver.kit import JPEG, SUCCESS, TRACE, Running, alarm, base64, body, record
 
 from gatepost.errors import StoreError
 from gatepost.receiver.push import Push, kept_raw, key_of
@@ -164,7 +164,7 @@ async def test_an_alarm_that_lacks_something_and_that_the_store_chokes_on_is_kep
     assert receiver.store.process_quarantined([row.id]).stored == 1
     assert (await receiver.push(push, headers={"sn": "SN-1"})).json == SUCCESS
     (stored,) = receiver.alarms()
-    assert (stored.trace_id, receiver.store.stats().duplicates) == ("T-1", 1)
+    assert (stored.trace_id, receiver.store.stats().duplicates) == (TRACE, 1)
 
 
 async def test_a_broken_record_that_the_store_chokes_on_is_kept_as_it_came(

@@ -17,6 +17,7 @@ import pytest
 from tests.receiver.kit import (
     JPEG,
     SUCCESS,
+    UUID,
     Process,
     Running,
     Sender,
@@ -70,7 +71,7 @@ async def test_tricks_in_serial_and_uuid_are_text_and_nothing_else(
     assert (await receiver.push(alarm(trace_id=nasty))).json == SUCCESS
     assert {path.name for path in tmp_path.iterdir()} == before
     assert len(receiver.records()) == 1
-    assert len(receiver.alarms()) == 1
+    assert len(receiver.alarms()) == (1 if nasty.strip("\0") else 0)  # padding alone names no alarm
     await honest(receiver)
 
 
@@ -104,7 +105,7 @@ async def test_tricks_in_headers_and_path_are_text_and_nothing_else(receiver: Ru
 
 
 async def test_lone_surrogates_are_stored_as_something_that_can_be_read(receiver: Running) -> None:
-    text = body(record()).replace("王五".encode(), b"\\ud800").replace(b"u-1", b"\\udfff-1")
+    text = body(record()).replace("王五".encode(), b"\\ud800").replace(UUID.encode(), b"\\udfff-1")
     assert (await receiver.push(text)).json == SUCCESS
     assert (await receiver.push(text)).json == SUCCESS
     (item,) = json.loads((await receiver.get("/api/v1/records")).body)["items"]
@@ -137,7 +138,7 @@ async def test_numbers_that_are_none_or_huge_make_no_failure(receiver: Running, 
         name = field.split(b":")[0]
         text = body(record(uuid=name.decode())).replace(field, name + b": " + value)
         answer = await receiver.push(text)
-        assert answer.status == (400 if value.endswith((b"N", b"y")) else 200)  # NaN and Infinity are no JSON
+        assert answer.status == 200
         assert answer.json["code"] == answer.status
     page = await receiver.get("/api/v1/records")
     assert page.status == 200
@@ -205,7 +206,9 @@ async def test_a_body_of_exactly_the_limit_is_taken(tmp_path: Path) -> None:
     async with receiving(tmp_path / "data", max_body_bytes=20_000) as receiver:
         short = body(record(x=""))
         assert (await receiver.push(body(record(x="y" * (20_000 - len(short)))))).json == SUCCESS
-        assert (await receiver.push(body(record(uuid="u-2", x="y" * (20_001 - len(short)))))).status == 413
+        assert (
+            await receiver.push(body(record(uuid=UUID[::-1], x="y" * (20_001 - len(short)))))
+        ).status == 413
 
 
 SMUGGLING = {

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from tests.receiver.kit import (
     JPEG,
     SUCCESS,
+    TRACE,
+    UUID,
     Running,
     Sender,
     alarm,
@@ -31,7 +33,7 @@ async def test_a_record_is_answered_exactly_as_the_page_says_and_is_on_disk(rece
     assert (answer.status, answer.body) == (200, b'{"code":200,"message":"success","data":{}}')
     assert answer.headers["content-type"] == "application/json"
     (row,) = receiver.records()
-    assert (row.serial, row.uuid, row.person.name) == ("SN-1", "u-1", "王五")  # type: ignore[union-attr]
+    assert (row.serial, row.uuid, row.person.name) == ("SN-1", UUID, "王五")  # type: ignore[union-attr]
     assert receiver.store.image(row.id) == JPEG
 
 
@@ -97,7 +99,7 @@ async def test_an_alarm_that_is_pushed_again_is_the_same_whoever_its_address_sta
     await receiver.push(alarm(trace_id="T-2"))
     await receiver.push(record(deviceSN="SN-8", uuid="u-8"))
     assert (await receiver.push(alarm(trace_id="T-2"))).json == SUCCESS
-    assert {(row.trace_id, row.serial) for row in receiver.alarms()} == {("T-1", None), ("T-2", "SN-7")}
+    assert {(row.trace_id, row.serial) for row in receiver.alarms()} == {(TRACE, None), ("T-2", "SN-7")}
     assert receiver.store.stats().duplicates == 2
 
 

@@ -175,11 +175,12 @@ def test_what_shows_no_time_is_no_clock(value: bytes | None) -> None:
     assert milliseconds(value) is None
 
 
-def test_a_record_is_the_same_by_its_uuid_whatever_else_it_says() -> None:
+def test_a_record_is_the_same_by_its_uuid_time_and_person_whatever_else_it_says() -> None:
     first = key_of(decoded(record()))
     assert len(first) == 16
-    assert key_of(decoded(record(mode=9, rgb_image=base64(JPEG), timestamp=0))) == first
-    assert key_of(decoded(record(uuid="u-2"))) != first
+    assert key_of(decoded(record(mode=9, rgb_image=base64(JPEG)))) == first
+    assert key_of(decoded(record(timestamp=1_685_343_716))) != first
+    assert key_of(decoded(record(uuid="another-real-id"))) != first
 
 
 def test_a_record_without_a_uuid_is_the_same_by_what_it_says_and_not_by_how_it_is_written() -> None:
@@ -190,10 +191,13 @@ def test_a_record_without_a_uuid_is_the_same_by_what_it_says_and_not_by_how_it_i
     assert key_of(decoded(record(uuid=None, rgb_image=base64(JPEG), mask=1))) != first
 
 
+TRACES = ("SPX-1684381418208-001", "SPX-1684381418208-002")
+
+
 def test_each_step_of_an_alarm_is_another_event() -> None:
-    keys = {key_of(decoded(alarm(status=status, trace_id=name))) for status in (1, 2, 3) for name in "ab"}
+    keys = {key_of(decoded(alarm(status=status, trace_id=name))) for status in (1, 2, 3) for name in TRACES}
     assert len(keys) == 6
-    assert key_of(decoded(alarm(status=1, trace_id="a", description="again"))) in keys
+    assert key_of(decoded(alarm(status=1, trace_id=TRACES[0], description="again"))) in keys
     assert len(key_of(decoded(alarm(status=None)))) == 16
 
 

@@ -20,7 +20,7 @@ def record(number: int = 1, **fields: Any) -> wire.Record:
     who = str(number % 5)
     values: dict[str, Any] = {
         "serial": "SN-1",
-        "uuid": f"uuid-{number}",
+        "uuid": f"uuid-{number:06d}",
         "recorded_at": NOON + timedelta(seconds=number),
         "recognition_type": 1,
         "passed": True,
@@ -50,7 +50,7 @@ def arrival(event: wire.Event, terminal_id: int = 1, **fields: Any) -> Arrival:
         key = wire.digest("h:" + original.decode())
     else:
         original = fields.pop("original", None) or _encoded(event)
-        key = fields.pop("key", None) or wire.digest(wire.key(event))
+        key = fields.pop("key", None) or wire.key_digest(wire.key(event))
     values: dict[str, Any] = {
         "terminal_id": terminal_id,
         "key": key,

@@ -8,7 +8,19 @@ from hypothesis import strategies as st
 from tests.wire.examples import JPEG, JPEG_TEXT, PAGE_ALARM, PAGE_RECORD, json_values, record_body
 
 from gatepost.errors import DecodeError
-from gatepost.wire import Alarm, Decoded, Dialect, Group, Record, Unknown, decode, encode
+from gatepost.wire import (
+    MAX_EVENTS,
+    Alarm,
+    Decoded,
+    Dialect,
+    Group,
+    Record,
+    Unknown,
+    decode,
+    decode_many,
+    encode,
+    mend,
+)
 from gatepost.wire.decoder import with_image
 
 
@@ -308,11 +320,11 @@ def test_what_a_wrong_type_plainly_means_is_taken_and_noted(
     assert len(decoded.problems) == 1
 
 
-def test_an_image_that_is_no_jpeg_is_noted_and_kept_in_the_original() -> None:
+def test_an_image_that_is_no_picture_is_noted_and_kept_in_the_original() -> None:
     decoded = decode(record_body({"rgb_image": "bm8ganBlZw=="}), lenient=True)
     assert isinstance(decoded.event, Record)
     assert decoded.event.image is None
-    assert [problem.why for problem in decoded.problems] == ["is no JPEG"]
+    assert [problem.why for problem in decoded.problems] == ["is no picture"]
     assert b"bm8ganBlZw==" in decoded.original
 
 
@@ -456,3 +468,242 @@ def test_the_original_never_shows_a_pin(body: bytes) -> None:
 
 def test_an_unknown_object_is_kept_without_its_pin() -> None:
     assert decode(b'{"type":9,"pin":"4711"}').original == b'{"type":9,"pin":""}'
+
+
+# --- nearly JSON, and no UTF-8 ------------------------------------------------------------------------------
+
+
+def notes(decoded: Decoded) -> list[tuple[str, str]]:
+    return [(problem.where, problem.why) for problem in decoded.problems]
+
+
+def written(**changes: object) -> bytes:
+    return record_body({"uuid": "4d3987c1-a3b3-470b-9fb7-e114772c069c", "timestamp": 1764300000, **changes})
+
+
+@pytest.mark.parametrize("end", [b"\0", b"\r\n\0\0", b" \0 \n", b"\x1a"])
+def test_nuls_and_blanks_after_the_json_are_noted(end: bytes) -> None:
+    decoded = decode(written() + end, lenient=True)
+    assert decoded.event == decode(written()).event
+    assert decoded.problems == (mend.TRAILING,)
+    assert decoded.original.endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"a\tb", "a\tb"),
+        (b"a\nb", "a\nb"),
+        (rb"C:\docs", "C:docs"),
+        (rb"\x41", "x41"),
+        (b"\x01", "\x01"),
+        (rb"\u12", "u12"),
+    ],
+)
+def test_raw_control_characters_and_unknown_escapes_are_read_and_noted(raw: bytes, text: str) -> None:
+    decoded = decode(written(user={"name": "NAME", "remark": "x"}).replace(b"NAME", raw), lenient=True)
+    assert isinstance(decoded.event, Record)
+    assert decoded.event.user is not None
+    assert decoded.event.user.name == text
+    assert len(decoded.problems) == 1
+    assert raw in decoded.original
+
+
+@pytest.mark.parametrize(
+    "number", ["nan", "NaN", "-nan", "-nan(ind)", "Infinity", "-inf", "1.#QNAN", "-1.#IND00", "1.#INF"]
+)
+def test_a_number_that_is_none_is_null_and_the_passage_a_passage(number: str) -> None:
+    decoded = decode(written(recognizeScore="NUMBER").replace(b'"NUMBER"', number.encode()), lenient=True)
+    assert isinstance(decoded.event, Record)
+    assert decoded.event.score is None
+    assert decoded.problems == (mend.NO_NUMBER,)
+
+
+def test_a_name_in_another_encoding_is_read_noted_and_kept_as_it_came() -> None:
+    raw = "张伟".encode("gbk")
+    body = written(user={"name": "NAME", "user_id": "101"}, rgb_image=JPEG_TEXT).replace(b"NAME", raw)
+    for charset in (None, "gbk"):
+        decoded = decode(body, lenient=True, charset=charset)
+        assert isinstance(decoded.event, Record)
+        assert decoded.event.user is not None
+        assert (decoded.event.user.name, decoded.event.image) == ("张伟", JPEG)
+        assert notes(decoded) == [("", "is no UTF-8; it is read as gb18030")]
+        assert raw in decoded.original
+        assert JPEG_TEXT.encode() not in decoded.original
+
+
+def test_a_pin_stays_nowhere_in_a_text_of_utf16() -> None:
+    body = written(user={"name": "张伟", "pin": "4711"}, rgb_image=JPEG_TEXT).decode().encode("utf-16")
+    decoded = decode(body, lenient=True)
+    assert isinstance(decoded.event, Record)
+    assert decoded.event.image == JPEG
+    assert b"4711" not in decoded.original.replace(b"\0", b"")
+    assert JPEG_TEXT.encode() not in decoded.original.replace(b"\0", b"")
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b'{"a":oops}', b'{"a" "b"}', b"\x00\x01", b"GET / HTTP/1.1", b'{"a":1}{"b":2}']
+)
+def test_what_is_far_from_json_is_refused(body: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode(body, lenient=True)
+
+
+@pytest.mark.parametrize("raw", [b"\0", b"\t", "张伟".encode("gbk"), b"nan"])
+def test_a_strict_decoding_refuses_what_is_nearly_json(raw: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode(written(user={"name": "NAME"}).replace(b'"NAME"', raw if raw == b"nan" else b'"%b"' % raw))
+
+
+# --- times, names in another case, serials ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("clock", [0, 1, 946_684_799, "1970-01-01T00:00:00Z", "1999-12-31 23:59:59"])
+def test_a_clock_that_was_never_set_shows_no_time(clock: object) -> None:
+    decoded = decode(written(timestamp=clock), lenient=True)
+    assert isinstance(decoded.event, Record)
+    assert decoded.event.recorded_at is None
+    assert decoded.local_time is None
+    assert ("data.timestamp", "is before the year 2000: the clock was never set") in notes(decoded)
+
+
+def test_a_time_without_a_zone_is_left_to_whoever_knows_the_site() -> None:
+    decoded = decode(written(timestamp="2025-11-28 11:20:00"), lenient=True)
+    assert isinstance(decoded.event, Record)
+    assert decoded.event.recorded_at is None
+    assert decoded.local_time == datetime(2025, 11, 28, 11, 20)  # noqa: DTZ001 - it has none
+
+
+def test_names_in_another_case_are_the_page_s_names_and_noted() -> None:
+    body = {
+        "TYPE": 0,
+        "Data": {
+            "devicesn": "S1",
+            "UUID": "4d3987c1-a3b3-470b-9fb7-e114772c069c",
+            "TimeStamp": 1764300000,
+            "Rgb_Image": JPEG_TEXT,
+            "User": {"Name": "Ann", "USER_ID": "7", "Pin": "4711"},
+        },
+    }
+    decoded = decode(json.dumps(body).encode(), lenient=True)
+    assert isinstance(decoded.event, Record)
+    assert (decoded.event.serial, decoded.event.image) == ("S1", JPEG)
+    assert decoded.event.user is not None
+    assert (decoded.event.user.name, decoded.event.user.user_id) == ("Ann", "7")
+    assert ("data.deviceSN", "is written devicesn") in notes(decoded)
+    assert JPEG_TEXT.encode() not in decoded.original
+    assert b"4711" not in decoded.original
+    restored = decode(with_image(decoded.original, decoded.event), lenient=True)
+    assert isinstance(restored.event, Record)
+    assert (restored.event.image, restored.original) == (JPEG, decoded.original)
+
+
+def test_a_name_as_the_page_has_it_counts_before_one_in_another_case() -> None:
+    decoded = decode(written(deviceSN="S1", DEVICESN="S2", RGB_IMAGE="x", rgb_image=JPEG_TEXT), lenient=True)
+    assert isinstance(decoded.event, Record)
+    assert (decoded.event.serial, decoded.event.image) == ("S1", JPEG)
+    assert decoded.event.extra == {"DEVICESN": "S2", "RGB_IMAGE": "x"}
+    assert JPEG_TEXT.encode() not in decoded.original
+
+
+@pytest.mark.parametrize("data", [{}, {"a": 1}, {"trace_id": "T"}])
+def test_an_object_in_which_nothing_is_known_is_no_event(data: dict[str, object]) -> None:
+    decoded = decode(json.dumps({"type": 0, "data": data}).encode(), lenient=True)
+    assert isinstance(decoded.event, Unknown)
+    assert notes(decoded) == [("data", "has no field that the page knows")]
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_serial_in_an_alarm_or_beside_its_data_is_its_terminal_s(inside: bool) -> None:
+    data = {"trace_id": "SPX-1684381418208-004", "status": 1, "code": 20003, "event_time": 1764300000000}
+    serial = {"deviceSN": "S7"}
+    body = {"type": 1, "data": {**data, **(serial if inside else {})}, **({} if inside else serial)}
+    decoded = decode(json.dumps(body).encode(), lenient=True)
+    assert isinstance(decoded.event, Alarm)
+    assert decoded.event.serial == "S7"
+    assert decode(encode(decoded.event)).event == decoded.event
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [(5, 5), ("5", "5"), ("A-7", "A-7"), (" A-7\0", "A-7"), ("", None), (5.0, 5)]
+)
+def test_the_person_of_an_alarm_is_a_number_or_a_text(value: object, kept: object) -> None:
+    data = {"trace_id": "SPX-1684381418208-004", "status": 1, "event_time": 1764300000000, "user_id": value}
+    decoded = decode(json.dumps({"type": 1, "data": data}).encode(), lenient=True)
+    assert isinstance(decoded.event, Alarm)
+    assert (decoded.event.user_id, decoded.problems) == (kept, ())
+
+
+# --- several events in one body -----------------------------------------------------------------------------
+
+ELEMENTS = [written(deviceSN=f"S{number}", rgb_image=JPEG_TEXT) for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b",".join(ELEMENTS) + b"]",
+        b" [\n" + b" ,\n ".join(ELEMENTS) + b"\n] \n",
+        b"[" + b",".join(ELEMENTS) + b",]\0",
+        b"\n".join(ELEMENTS),
+        b"\r\n\r\n".join(ELEMENTS) + b"\r\n",
+        b"\xef\xbb\xbf" + b"\n".join(ELEMENTS) + b"\0",
+    ],
+)
+def test_a_list_and_lines_are_as_many_events(body: bytes) -> None:
+    assert [decoded.event for decoded in decode_many(body, lenient=True)] == [
+        decode(element, lenient=True).event for element in ELEMENTS
+    ]
+
+
+def test_one_event_is_one() -> None:
+    assert decode_many(ELEMENTS[0], lenient=True) == (decode(ELEMENTS[0], lenient=True),)
+    pretty = json.dumps(json.loads(ELEMENTS[0]), indent=2).encode()
+    assert decode_many(pretty, lenient=True) == (decode(pretty, lenient=True),)
+    broken = pretty.replace(b'"deviceSN": "S0"', b'"deviceSN": "S\n0"')
+    assert decode_many(broken, lenient=True) == (decode(broken, lenient=True),)
+
+
+@pytest.mark.parametrize(
+    ("element", "why"), [(b"7", "is no JSON object"), (b"null", "is no JSON object"), (b'{"a":1}', None)]
+)
+def test_an_element_that_is_no_event_is_unknown_and_the_others_are_events(
+    element: bytes, why: str | None
+) -> None:
+    first, second, third = decode_many(b"[%b,%b,%b]" % (ELEMENTS[0], element, ELEMENTS[1]), lenient=True)
+    assert isinstance(first.event, Record)
+    assert isinstance(second.event, Unknown)
+    assert isinstance(third.event, Record)
+    assert [problem.why for problem in second.problems] == ([why] if why else [])
+    assert second.original == element
+
+
+def test_a_line_that_is_no_json_is_unknown() -> None:
+    events = [
+        decoded.event for decoded in decode_many(ELEMENTS[0] + b"\n{oops\n" + ELEMENTS[1], lenient=True)
+    ]
+    assert [type(event) for event in events] == [Record, Unknown, Record]
+
+
+def test_events_of_a_list_in_another_encoding_are_read() -> None:
+    body = b"[" + b",".join(written(user={"name": "NAME"}) for _ in range(2)) + b"]"
+    events = [
+        decoded.event for decoded in decode_many(body.replace(b"NAME", "张伟".encode("gbk")), lenient=True)
+    ]
+    assert [event.user.name for event in events if isinstance(event, Record) and event.user] == [
+        "张伟",
+        "张伟",
+    ]
+
+
+@pytest.mark.parametrize("count", [0, MAX_EVENTS + 1])
+def test_an_empty_list_and_one_that_is_too_long_are_refused(count: int) -> None:
+    with pytest.raises(DecodeError, match=f"has {count} events"):
+        decode_many(b"[" + b",".join([b"{}"] * count) + b"]", lenient=True)
+    assert len(decode_many(b"[" + b",".join([b"{}"] * MAX_EVENTS) + b"]", lenient=True)) == MAX_EVENTS
+
+
+@pytest.mark.parametrize("body", [b"[oops]", b"[", b"7\n8", b"oops\n{}", b'"a"'])
+def test_what_is_neither_an_event_nor_several_is_refused(body: bytes) -> None:
+    with pytest.raises(DecodeError):
+        decode_many(body, lenient=True)

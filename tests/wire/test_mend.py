@@ -38,7 +38,7 @@ def test_a_number_without_end_is_a_text_and_said(number: bytes) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [rb'"\\ud800"', rb'"\ud83d\ude00"', b'"1e999"', rb'"\"1e999"', b"1e-999", b"0.0", b"{", b"NaN", b"\xff"],
+    [rb'"\\ud800"', rb'"\ud83d\ude00"', b'"1e999"', rb'"\"1e999"', b"1e-999", b"0.0", b"{", b"oops", b"\xff"],
 )
 def test_what_is_whole_or_no_json_stays_as_it_is(text: bytes) -> None:
     assert mended(text) == (text, ())

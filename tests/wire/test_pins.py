@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gatepost.wire import without_pins
 
-NAMES = st.sampled_from(["pin", "PIN", "pins", "p", "pin\\", '"pin"', 'x"pin', "名"])
+NAMES = st.sampled_from(["pin", "PIN", "Pin", "pins", "p", "pin\\", '"pin"', 'x"pin', "名"])
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | NAMES
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4)
@@ -19,7 +19,7 @@ def emptied(value: Any) -> Any:
     """What is to be left of a JSON value."""
     if isinstance(value, dict):
         return {
-            name: "" if name == "pin" and inner is not None else emptied(inner)
+            name: "" if name.casefold() == "pin" and inner is not None else emptied(inner)
             for name, inner in value.items()
         }
     return [emptied(inner) for inner in value] if isinstance(value, list) else value
@@ -27,7 +27,10 @@ def emptied(value: Any) -> Any:
 
 def escaped(text: str, rand: random.Random) -> str:
     """The same JSON, with some of the name's letters written as escapes."""
-    for letter, escapes in (("p", ("\\u0070",)), ("i", ("\\u0069",)), ("n", ("\\u006e", "\\u006E"))):
+    for letter, escapes in (
+        *(("p", ("\\u0070",)), ("i", ("\\u0069",)), ("n", ("\\u006e", "\\u006E"))),
+        *(("P", ("\\u0050",)), ("I", ("\\u0049",)), ("N", ("\\u004e", "\\u004E"))),
+    ):
         text = "".join(rand.choice((one, *escapes)) if one == letter else one for one in text)
     return text
 

@@ -184,7 +184,7 @@ def test_a_second_user_is_left_to_the_decoder() -> None:
 
 def test_whoever_passes_again_is_the_same_object() -> None:
     first, second = page(), page()
-    second["data"]["uuid"] = "another"
+    second["data"]["uuid"] = "another-of-the-same-person"
     records = [decode_usual(json.dumps(body, ensure_ascii=False).encode()) for body in (first, second)]
     users = [found[0].user for found in records if found is not None]
     assert users[0] is not None

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from gatepost.errors import StoreUnavailable
 from gatepost.store.store import Arrival
-from gatepost.wire import SUCCESS, Decoded, Problem, Unknown, digest, key
+from gatepost.wire import SUCCESS, Decoded, Problem, Unknown, key, key_digest
 from gatepost.wire.decoder import with_image
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def key_of(decoded: Decoded) -> bytes:
     event = decoded.event
     if isinstance(event, Unknown):
         return blake2b(decoded.original, digest_size=16).digest()
-    return digest(key(event, decoded))
+    return key_digest(key(event, decoded))
 
 
 def kept_raw(arrival: Arrival, why: str) -> Arrival:

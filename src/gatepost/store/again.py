@@ -4,7 +4,7 @@ from gatepost.errors import DecodeError
 from gatepost.store.arrivals import clock_problems, ms
 from gatepost.store.pictures import without_pictures
 from gatepost.store.store import PEER_ADDRESS, Arrival, QuarantineRow
-from gatepost.wire import Unknown, decode, digest, key
+from gatepost.wire import Unknown, decode, key, key_digest
 
 __all__ = ["decode_again"]
 
@@ -24,7 +24,7 @@ def decode_again(row: QuarantineRow, secret: bytes, *, pictures: bool = True) ->
         return None
     return Arrival(
         terminal_id=row.terminal_id,
-        key=digest(key(event, decoded)),
+        key=key_digest(key(event, decoded)),
         event=event,
         received_at_ms=ms(row.received_at),
         original=decoded.original if pictures else without_pictures(decoded.original),

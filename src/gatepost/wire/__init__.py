@@ -2,8 +2,10 @@
 
 ``events``        what happened at a door: :class:`Record`, :class:`Alarm`, and what is neither
 ``codes``         the page's code tables, in words
-``decoder``       from bytes to events, in every dialect; ``fields`` reads one JSON object of them, ``usual`` the
-                  usual record at once, ``pins`` takes out what nobody may keep
+``decoder``       from bytes to events, in every dialect; ``decoded`` is what it returns
+                  ``usual`` reads the usual record at once, ``fields`` one JSON object, ``times`` and ``pictures`` one
+                  value; ``mend`` and ``charset`` make JSON and UTF-8 of what is nearly that; ``pins`` takes out what
+                  nobody may keep
 ``encoder``       from events to canonical bytes
 ``key``           what makes two pushes the same event
 ``reply``         the receiver's answer, and what it means for the event
@@ -21,11 +23,13 @@ from gatepost.wire.codes import (
     VerificationMode,
     label,
 )
-from gatepost.wire.decoder import Decoded, decode
+from gatepost.wire.decoded import Decoded
+from gatepost.wire.decoder import MAX_EVENTS, decode, decode_many
 from gatepost.wire.encoder import encode, encode_parts
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
 from gatepost.wire.fields import Problem
-from gatepost.wire.key import digest, key
+from gatepost.wire.key import Key, digest, is_real_id, key, key_digest
+from gatepost.wire.pictures import media_type
 from gatepost.wire.pins import without_pins
 from gatepost.wire.reply import (
     MAX_REPLY,
@@ -54,8 +58,8 @@ __all__ = [
     "Record", "Alarm", "Unknown", "Event", "User", "Group", "Dialect",
     "RecognitionType", "Mask", "VerificationMode", "EntryMode", "AbnormalType", "UserType", "AlarmCode",
     "AlarmStatus", "label",
-    "Decoded", "Problem", "decode", "without_pins", "forget_people", "encode", "encode_parts",
-    "key", "digest",
+    "Decoded", "Problem", "MAX_EVENTS", "decode", "decode_many", "without_pins", "forget_people", "encode",
+    "encode_parts", "media_type", "Key", "key", "key_digest", "digest", "is_real_id",
     "Reply", "Delivered", "Unreachable", "Refused", "Outcome", "SUCCESS", "MAX_REPLY", "encode_reply", "classify",
     "Subscription", "Envelope", "MAX_EVENT_DEST", "decode_subscription", "make_subscription", "check_event_dest",
     "receiver_of", "encode_envelope",

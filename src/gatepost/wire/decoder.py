@@ -10,32 +10,58 @@ Rules:
   a passage with a broken detail is still a passage: there a field that cannot be understood becomes ``None``
   and a :class:`~gatepost.wire.fields.Problem`.
 
+* What is nearly JSON, or no UTF-8, is a detail as well: ``lenient`` mends it (``mend``, ``charset``), and says so.
+
 Flow: bytes → ``usual`` reads it at once, or leaves it to ``_parse`` → JSON value → ``_record`` or ``_alarm`` → event,
 and the text that it came from.
 Source: the protocol page, 事件推送协议; the dialects are those of the maker's public change log.
 """
 
 import re
+from datetime import UTC
 from typing import Any
 
 import msgspec
 import pybase64
-from msgspec import Struct
 
 from gatepost.errors import DecodeError
+from gatepost.wire.charset import to_utf8
+from gatepost.wire.decoded import NO_REAL_ID, Decoded
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
 from gatepost.wire.fields import Fields, Problem
+from gatepost.wire.key import is_real_id
 from gatepost.wire.mend import mended
 from gatepost.wire.pins import without_pins
+from gatepost.wire.times import FIRST_KNOWN, Moment
 from gatepost.wire.usual import DEPTH, decode_usual
 
-__all__ = ["MAX_DEPTH", "Decoded", "decode", "with_image"]
+__all__ = ["MAX_DEPTH", "MAX_EVENTS", "Decoded", "decode", "decode_many", "with_image"]
 
 MAX_DEPTH = 64
 """Nesting that no terminal reaches; what is deeper is refused before anything of ours recurses into it."""
 
+MAX_EVENTS = 256
+"""Events of one body, in a list or in lines."""
+
 _TODAY = Dialect.V1_3_0
 """To look it up in its class each time would cost as much as a fifth of all the decoding."""
+
+_BOM = b"\xef\xbb\xbf"
+
+_OUTER = ("type", "data", "deviceSN")
+_DATA_OF_RECORD = (
+    "deviceSN", "TrackID", "recognitionType", "uuid", "recognizeScore", "recognizeStatus", "livenessScore", "mask",
+    "mode", "rgb_image", "pass", "timestamp", "bodyTemperature", "entry_mode", "abnormal_type", "user", "groups",
+)  # fmt: skip
+_DATA_OF_ALARM = (
+    "deviceSN", "trace_id", "description", "code", "user_id", "event_time", "status", "alarm_photo",
+)  # fmt: skip
+_USER = (
+    "name", "user_id", "type", "ic_number", "job_number", "id_number", "guest_time_start", "guest_time_end", "remark",
+    "pin", "groups",
+)  # fmt: skip
+
+_WIDE = ("utf-16", "utf-32")
 
 _TRAILING_COMMA = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|,(?=\s*+[}\]])', re.DOTALL)
 """A string that does not end is one to the end: were it none, each quote in it would be looked at as a beginning."""
@@ -44,23 +70,16 @@ _STEP = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"(?P<colon>\s*+:\s*+)?|[\[\]{}]'
 """A string, a member's name with the colon behind it, or where something begins or ends."""
 
 
-class Decoded(Struct, frozen=True):
-    """A push body, understood."""
-
-    event: Event
-    dialect: Dialect
-    problems: tuple[Problem, ...]
-    original: bytes
-    """The JSON text as it was received. What stands decoded in ``event.image`` is emptied, and so is every
-    ``pin``; an image that could not be decoded stays."""
-
-
-def decode(body: bytes, *, lenient: bool = False, max_depth: int = MAX_DEPTH) -> Decoded:
+def decode(
+    body: bytes, *, lenient: bool = False, max_depth: int = MAX_DEPTH, charset: str | None = None
+) -> Decoded:
     """Decode the body of one push.
 
     A JSON object that is no event of the page decodes as :class:`~gatepost.wire.events.Unknown`. So does, with
-    ``lenient``, an event that lacks what makes it one: a ``data`` that is no object, an alarm without
-    ``trace_id``. The trailing comma of the page's own example is understood.
+    ``lenient``, an event that lacks what makes it one: a ``data`` that is no object or in which nothing is known, an
+    alarm without ``trace_id``. The trailing comma of the page's own example is understood.
+
+    ``charset`` is what the sender declares; it counts, with ``lenient``, where the body is no UTF-8.
 
     Raises :class:`~gatepost.errors.DecodeError` if the body is no JSON object, or nests deeper than
     ``max_depth``; without ``lenient`` also if any known field is of the wrong type, an image is no base64, or
@@ -69,21 +88,25 @@ def decode(body: bytes, *, lenient: bool = False, max_depth: int = MAX_DEPTH) ->
     usual = decode_usual(body) if max_depth >= DEPTH else None
     if usual is not None:
         return Decoded(usual[0], _TODAY, (), usual[1])
-    return decode_any(body, lenient=lenient, max_depth=max_depth)
+    return decode_any(body, lenient=lenient, max_depth=max_depth, charset=charset)
 
 
-def decode_any(body: bytes, *, lenient: bool, max_depth: int = MAX_DEPTH) -> Decoded:
+def decode_any(
+    body: bytes, *, lenient: bool, max_depth: int = MAX_DEPTH, charset: str | None = None
+) -> Decoded:
     """Do what :func:`decode` does, field by field, whether the push is a usual one or not."""
     problems: list[Problem] | None = [] if lenient else None
-    text, value = _parse(body, max_depth, problems)
-    kind = value.get("type")
+    text, written = _parse(body, max_depth, problems, charset)
+    as_written = not problems
+    value = written if problems is None else _in_known_case(written, problems)
     reader = Fields(value, "", problems)
+    moment: Moment | None = None
     try:
-        if _is(kind, 0):
-            event: Event
-            event, dialect = _record(reader)
-        elif _is(kind, 1):
-            event, dialect = _alarm(reader)
+        event: Event
+        if _is(value.get("type"), 0):
+            event, dialect, moment = _record(reader)
+        elif _is(value.get("type"), 1):
+            event, dialect, moment = _alarm(reader)
         else:
             event, dialect = Unknown(value), Dialect.V1_3_0
     except _NoEvent as error:
@@ -91,7 +114,67 @@ def decode_any(body: bytes, *, lenient: bool, max_depth: int = MAX_DEPTH) -> Dec
             raise DecodeError(error.where, error.why) from None
         problems.append(Problem(error.where, error.why))
         event, dialect = Unknown(value), Dialect.V1_3_0
-    return Decoded(event, dialect, tuple(problems or ()), _original(text, value, event))
+    return Decoded(
+        event,
+        dialect,
+        tuple(problems or ()),
+        _original(text, written, event),
+        time="" if moment is None or moment.plain else moment.exact,
+        local_time=None if moment is None else moment.local,
+        name=None if as_written else _name_as_written(text, written, event),
+    )
+
+
+def decode_many(
+    body: bytes, *, lenient: bool = False, max_depth: int = MAX_DEPTH, charset: str | None = None
+) -> tuple[Decoded, ...]:
+    """Decode a body of one event, of a JSON array of events, or of several events in lines.
+
+    Of several, an element that is no JSON object decodes as :class:`~gatepost.wire.events.Unknown`, with ``lenient``.
+    Raises :class:`~gatepost.errors.DecodeError` like :func:`decode`, and for no or more than :data:`MAX_EVENTS` events.
+    """
+
+    def element(text: bytes) -> Decoded:
+        try:
+            return decode(text, lenient=lenient, max_depth=max_depth, charset=charset)
+        except DecodeError as error:
+            if not lenient:
+                raise
+            return Decoded(Unknown({}), _TODAY, (Problem(error.where, error.why),), without_pins(text))
+
+    try:
+        return (decode(body, lenient=lenient, max_depth=max_depth, charset=charset),)
+    except DecodeError:
+        elements = _elements(body, lenient=lenient, charset=charset)
+        if elements is None:
+            raise
+    if not 0 < len(elements) <= MAX_EVENTS:
+        raise DecodeError("", f"has {len(elements)} events; a body has between 1 and {MAX_EVENTS}")
+    return tuple(map(element, elements))
+
+
+def _elements(body: bytes, *, lenient: bool, charset: str | None) -> list[bytes] | None:
+    """Return the texts of several events; ``None`` for what is neither a list nor lines."""
+    text = body.removeprefix(_BOM)
+    converted = to_utf8(text, charset) if lenient else None
+    if converted is not None:
+        text = converted.text
+    text = text.strip(b" \t\r\n\0")
+    if text.startswith(b"["):
+        for candidate in (text, mended(text)[0] if lenient else _TRAILING_COMMA.sub(rb"\1", text)):
+            try:
+                return [bytes(element) for element in msgspec.json.decode(candidate, type=list[msgspec.Raw])]
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+        return None
+    lines = [line for line in text.splitlines() if line.strip(b" \t\0")]
+    if len(lines) < 2:
+        return None
+    try:
+        decode(lines[0], lenient=lenient, charset=charset)
+    except DecodeError:
+        return None  # one event, written in several lines
+    return lines
 
 
 class _NoEvent(Exception):
@@ -103,13 +186,16 @@ class _NoEvent(Exception):
         self.why = why
 
 
-def _parse(body: bytes, max_depth: int, problems: list[Problem] | None) -> tuple[bytes, dict[str, Any]]:
-    text = body.removeprefix(b"\xef\xbb\xbf")
+def _parse(
+    body: bytes, max_depth: int, problems: list[Problem] | None, charset: str | None
+) -> tuple[bytes, dict[str, Any]]:
+    """Return the text that is kept, and its value."""
+    text = body.removeprefix(_BOM)
     try:
         try:
             value = msgspec.json.decode(text)
-        except msgspec.DecodeError:
-            value = _read_again(text, problems)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            text, value = _read_again(text, problems, charset)
     except UnicodeDecodeError:
         raise DecodeError("", "is no UTF-8") from None
     except (msgspec.DecodeError, RecursionError) as error:
@@ -120,20 +206,22 @@ def _parse(body: bytes, max_depth: int, problems: list[Problem] | None) -> tuple
     return text, value
 
 
-def _read_again(text: bytes, problems: list[Problem] | None) -> Any:
-    """What is nearly JSON, and, with ``problems``, what is JSON beyond all bounds."""
-    plain = _TRAILING_COMMA.sub(rb"\1", text) if b"," in text else text
-    try:
-        return msgspec.json.decode(plain)
-    except msgspec.DecodeError:
-        if problems is None:
-            raise
-        plain, found = mended(plain)
-        if not found:
-            raise
-        value = msgspec.json.decode(plain)
-        problems += found
-        return value
+def _read_again(text: bytes, problems: list[Problem] | None, charset: str | None) -> tuple[bytes, Any]:
+    """Read what is nearly JSON, and, with ``problems``, what is JSON beyond all bounds or no UTF-8."""
+    if problems is None:
+        return text, msgspec.json.decode(_TRAILING_COMMA.sub(rb"\1", text))
+    converted = to_utf8(text, charset)
+    plain = text
+    if converted is not None:
+        plain = converted.text
+        if converted.encoding.startswith(_WIDE):
+            text = plain  # in which a picture and a pin can be found
+        lost = ", and what cannot be read is replaced" if converted.replaced else ""
+        problems.append(Problem("", f"is no UTF-8; it is read as {converted.encoding}{lost}"))
+    plain, found = mended(plain)
+    value = msgspec.json.decode(plain)
+    problems += found
+    return text, value
 
 
 def _check_depth(value: dict[str, Any], max_depth: int) -> None:
@@ -154,75 +242,132 @@ def _is(kind: object, number: int) -> bool:
     return not isinstance(kind, bool) and (kind == number or kind == str(number))
 
 
+def _in_known_case(value: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """Return the value with the page's names where they came in another case."""
+    value = _recased(value, "", _OUTER, problems)
+    data = value.get("data")
+    if not isinstance(data, dict):
+        return value
+    recased = _recased(
+        data, "data.", _DATA_OF_ALARM if _is(value.get("type"), 1) else _DATA_OF_RECORD, problems
+    )
+    user = recased.get("user")
+    if isinstance(user, dict) and (known := _recased(user, "data.user.", _USER, problems)) is not user:
+        recased = {**recased, "user": known}
+    return value if recased is data else {**value, "data": recased}
+
+
+def _recased(
+    value: dict[str, Any], path: str, known: tuple[str, ...], problems: list[Problem]
+) -> dict[str, Any]:
+    folded = {name.casefold(): name for name in known if name not in value}
+    renamed = {
+        name: folded[name.casefold()] for name in value if name not in known and name.casefold() in folded
+    }
+    if not renamed:
+        return value
+    problems.extend(Problem(f"{path}{new}", f"is written {old}") for old, new in renamed.items())
+    return {renamed.get(name, name): inner for name, inner in value.items()}
+
+
 def with_image(text: bytes, event: Record | Alarm) -> bytes:
-    """The ``original`` of an event with its image put back, as plain base64, where it was taken out.
+    """Put the image of an event back into its ``original``, as plain base64, where it was taken out.
 
     Decoded again, it is the same event with the same ``original``. Raises
     :class:`~gatepost.errors.DecodeError` if the text has no place for an image.
     """
     name = _image_name(event)
-    place = _place(text, name)
+    path = _spelling(_parse(text, MAX_DEPTH, [], None)[1], ("data", name))
+    place = None if path is None else _place(text, path)
     if place is None:
-        raise DecodeError(f"data.{name.decode()}", "is missing")
+        raise DecodeError(f"data.{name}", "is missing")
     start, end = place
     return text[:start] + pybase64.b64encode(event.image or b"") + text[end:]
 
 
-def _original(text: bytes, value: dict[str, Any], event: Event) -> bytes:
-    """The text without the image that was decoded from it and without any ``pin``; otherwise untouched."""
+def _original(text: bytes, written: dict[str, Any], event: Event) -> bytes:
+    """Return the text without the image that was decoded from it and without any ``pin``; otherwise untouched."""
     if not isinstance(event, Unknown) and event.image is not None:
-        text = _without_image(text, value, _image_name(event))
+        text = _without_image(text, written, _image_name(event))
     return without_pins(text)
 
 
-def _image_name(event: Record | Alarm) -> bytes:
-    return b"rgb_image" if isinstance(event, Record) else b"alarm_photo"
+def _image_name(event: Record | Alarm) -> str:
+    return "rgb_image" if isinstance(event, Record) else "alarm_photo"
 
 
-def _without_image(text: bytes, value: dict[str, Any], name: bytes) -> bytes:
-    place = _only_place(text, name) or _place(text, name)
+def _without_image(text: bytes, written: dict[str, Any], name: str) -> bytes:
+    path = _spelling(written, ("data", name))
+    if path is None:  # it was decoded from somewhere, so this cannot be
+        raise DecodeError(f"data.{name}", "is missing")
+    place = _only_place(text, path[-1]) or _place(text, path)
     if place is None:  # where no text is cut, there must be no image all the same
-        value["data"][name.decode()] = ""
-        return msgspec.json.encode(value)
+        written[path[0]][path[1]] = ""
+        return msgspec.json.encode(written)
     start, end = place
     return text[:start] + text[end:]
 
 
-def _only_place(text: bytes, name: bytes) -> tuple[int, int] | None:
-    """What :func:`_place` answers, at a tenth of its cost; ``None`` where the name may stand in the text twice."""
-    found = re.search(rb'"%b"\s*+:\s*+"' % name, text)
+def _name_as_written(text: bytes, written: dict[str, Any], event: Event) -> bytes | None:
+    """Return the person's name between its quotes; all of the text where it is not found there."""
+    if not isinstance(event, Record) or event.user is None or not event.user.name:
+        return None
+    path = _spelling(written, ("data", "user", "name"))
+    place = None if path is None else _place(text, path)
+    return text if place is None else text[place[0] : place[1]]
+
+
+def _spelling(value: Any, names: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the names of members, one within the other, as they are spelt in a value."""
+    path = []
+    for name in names:
+        if not isinstance(value, dict):
+            return None
+        same = [other for other in value if other.casefold() == name.casefold()]
+        path.append(name if name in value else "".join(same[:1]))
+        value = value.get(path[-1])
+    return None if value is None else tuple(path)
+
+
+def _only_place(text: bytes, name: str) -> tuple[int, int] | None:
+    """Do what :func:`_place` does, at a tenth of its cost; ``None`` where the name may stand in the text twice."""
+    quoted = f'"{name}"'.encode()
+    found = re.search(re.escape(quoted) + rb'\s*+:\s*+"', text)
     if found is None:
         return None
     start = found.end()
     end = text.find(b'"', start)
     before, after = text[: found.start()], text[end:]
     # An ASCII letter has one escape, \u00 and two digits.
-    if text[end - 1 : end] == b"\\" or b'"%b"' % name in after or b"\\u00" in before or b"\\u00" in after:
+    if text[end - 1 : end] == b"\\" or quoted in after or b"\\u00" in before or b"\\u00" in after:
         return None
     return start, end
 
 
-def _place(text: bytes, name: bytes) -> tuple[int, int] | None:
-    """From where to where, between its quotes, the text of a member of ``data`` goes, however the two are written.
+def _place(text: bytes, path: tuple[str, ...]) -> tuple[int, int] | None:
+    """Return from where to where, between its quotes, the text of a member goes, however it and its names are written.
 
     Of members with one name the last one counts, as it does to whoever decodes the text.
     """
-    place, wanted, depth, in_data = None, -1, 0, False
+    place, wanted, entered, depth, within = None, -1, -1, 0, 0
     for step in _STEP.finditer(text):
         at = step.start()
         first = text[at : at + 1]
         if first in (b"{", b"["):
             depth += 1
+            within += at == entered and first == b"{"
         elif first != b'"':
             depth -= 1
+            within = min(within, max(depth - 1, 0))
         elif step["colon"] is None:
             if at == wanted:
                 place = at + 1, step.end() - 1
-        elif depth == 1:
-            in_data = _reads(text, step, b"data")
-            place = None if in_data else place
-        elif depth == 2 and in_data and _reads(text, step, name):
-            place, wanted = None, step.end()
+        elif depth == within + 1 and within < len(path) and _reads(text, step, path[within].encode()):
+            place = None
+            if within + 1 == len(path):
+                wanted = step.end()
+            else:
+                entered = step.end()
     return place
 
 
@@ -237,8 +382,8 @@ def _reads(text: bytes, step: re.Match[bytes], name: bytes) -> bool:
         return False
 
 
-def _record(push: Fields) -> tuple[Record, Dialect]:
-    data = _data(push)
+def _record(push: Fields) -> tuple[Record, Dialect, Moment | None]:
+    data = _data(push, _DATA_OF_RECORD)
     names = data.rest.keys()
     user = data.object("user")
     dialect = _dialect(names, user)
@@ -248,30 +393,65 @@ def _record(push: Fields) -> tuple[Record, Dialect]:
     mode = data.integer("mode")
     if mode in (2, 3) and dialect is not Dialect.V1_3_0:
         mode = 5 - mode
-    return Record(
-        serial=data.identifier("deviceSN"),
-        recognition_type=data.integer("recognitionType"),
-        uuid=(data.identifier("uuid") or "").strip() or None,
-        score=data.number("recognizeScore"),
-        mask=data.integer("mask"),
-        mode=mode,
-        image=data.image("rgb_image"),
-        passed=data.truth("pass"),
-        recorded_at=data.time("timestamp"),
-        temperature=data.number("bodyTemperature"),
-        entry_mode=data.integer("entry_mode"),
-        abnormal_type=data.integer("abnormal_type"),
-        user=_user(user, groups, dialect, data),
-        extra=data.rest,
-        outer=push.rest,
-    ), dialect
+    moment = _own_time(data, "timestamp")
+    return (
+        Record(
+            serial=_serial(data, push),
+            recognition_type=data.integer("recognitionType"),
+            uuid=(_id(data, "uuid") or "").strip() or None,
+            score=data.number("recognizeScore"),
+            mask=data.integer("mask"),
+            mode=mode,
+            image=data.image("rgb_image"),
+            passed=data.truth("pass"),
+            recorded_at=None if moment is None else moment.at,
+            temperature=data.number("bodyTemperature"),
+            entry_mode=data.integer("entry_mode"),
+            abnormal_type=data.integer("abnormal_type"),
+            user=_user(user, groups, dialect, data),
+            extra=data.rest,
+            outer=push.rest,
+        ),
+        dialect,
+        moment,
+    )
 
 
-def _data(push: Fields) -> Fields:
+def _data(push: Fields, known: tuple[str, ...]) -> Fields:
     del push.rest["type"]
-    if not isinstance(push.rest.get("data"), dict):
+    data = push.rest.get("data")
+    if not isinstance(data, dict):
         raise _NoEvent("data", "must be an object")
-    return Fields(push.rest.pop("data"), "data.", push.problems)
+    if push.problems is not None and data.keys().isdisjoint(known):
+        raise _NoEvent("data", "has no field that the page knows")
+    del push.rest["data"]
+    return Fields(data, "data.", push.problems)
+
+
+def _serial(data: Fields, push: Fields) -> str | None:
+    """Read the serial in the data, or else the one beside it."""
+    name = "deviceSN"
+    return (data if data.rest.get(name) is not None else push).identifier(name)
+
+
+def _id(data: Fields, name: str) -> str | None:
+    """Read the id of an event; one that does not tell events apart is noted."""
+    text = data.identifier(name)
+    if text and not text.strip():
+        text = None
+    if text and not is_real_id(text) and data.problems is not None:
+        data.wrong(name, NO_REAL_ID)
+    return text
+
+
+def _own_time(data: Fields, name: str) -> Moment | None:
+    """Read the event's own time; that of a clock which was never set is none."""
+    moment = data.moment(name)
+    known = None if moment is None else moment.at or (moment.local and moment.local.replace(tzinfo=UTC))
+    if known is not None and known < FIRST_KNOWN and data.problems is not None:
+        data.wrong(name, "is before the year 2000: the clock was never set")
+        return None
+    return moment
 
 
 def _dialect(names: Any, user: Fields | None) -> Dialect:
@@ -308,7 +488,7 @@ def _user(user: Fields | None, beside: object, dialect: Dialect, data: Fields) -
     if kind == 3 and dialect is not Dialect.V1_3_0:
         kind = 5  # the blacklist, until API 1.3.0
     return User(
-        name=user.identifier("name") or "",
+        name=user.text("name") or "",
         user_id=user.identifier("user_id") or "",
         type=kind,
         ic_number=user.identifier("ic_number") or "",
@@ -316,8 +496,8 @@ def _user(user: Fields | None, beside: object, dialect: Dialect, data: Fields) -
         id_number=user.identifier("id_number") or "",
         guest_from=user.time("guest_time_start", unset=0),
         guest_until=user.time("guest_time_end", unset=0),
-        remark=user.identifier("remark") or "",
-        pin=user.identifier("pin") or "",
+        remark=user.text("remark") or "",
+        pin=user.text("pin") or "",
         groups=_groups(inside, user) if inside is not None else _groups(beside, data),
         extra=user.rest,
     )
@@ -335,26 +515,39 @@ def _groups(value: object, holder: Fields) -> tuple[Group, ...]:
             holder.wrong(f"groups[{index}]", "must be an object")
             continue
         group = Fields(item, f"{holder.path}groups[{index}].", holder.problems)
-        groups.append(Group(group.identifier("id") or "", group.identifier("name") or "", group.rest))
+        groups.append(Group(group.identifier("id") or "", group.text("name") or "", group.rest))
     return tuple(groups)
 
 
-def _alarm(push: Fields) -> tuple[Alarm, Dialect]:
-    data = _data(push)
-    trace_id = data.identifier("trace_id")
-    if not trace_id or not trace_id.strip():
+def _alarm(push: Fields) -> tuple[Alarm, Dialect, Moment | None]:
+    data = _data(push, _DATA_OF_ALARM)
+    trace_id = _id(data, "trace_id")
+    if not trace_id:
         raise _NoEvent("data.trace_id", "is missing")
     for name in ("status", "event_time"):
         if data.rest.get(name) is None:
             data.wrong(name, "is missing")
-    return Alarm(
-        trace_id=trace_id,
-        description=data.identifier("description"),
-        code=data.integer("code"),
-        user_id=data.integer("user_id"),
-        event_time=data.time("event_time"),
-        status=data.integer("status"),
-        image=data.image("alarm_photo"),
-        extra=data.rest,
-        outer=push.rest,
-    ), Dialect.V1_3_0
+    moment = _own_time(data, "event_time")
+    return (
+        Alarm(
+            serial=_serial(data, push),
+            trace_id=trace_id,
+            description=data.text("description"),
+            code=data.integer("code"),
+            user_id=_person_of_alarm(data),
+            event_time=None if moment is None else moment.at,
+            status=data.integer("status"),
+            image=data.image("alarm_photo"),
+            extra=data.rest,
+            outer=push.rest,
+        ),
+        Dialect.V1_3_0,
+        moment,
+    )
+
+
+def _person_of_alarm(data: Fields) -> int | str | None:
+    """Read the person of an alarm: a number, as on the page, or a text, which is kept as one."""
+    if isinstance(data.rest.get("user_id"), str):
+        return data.identifier("user_id") or None
+    return data.integer("user_id")

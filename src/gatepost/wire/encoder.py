@@ -8,7 +8,7 @@ import pybase64
 
 from gatepost.errors import EncodeError
 from gatepost.wire.events import Alarm, Record, User
-from gatepost.wire.fields import EPOCH
+from gatepost.wire.times import EPOCH
 
 __all__ = ["encode", "encode_parts"]
 
@@ -91,10 +91,11 @@ def _alarm_out(alarm: Alarm) -> dict[str, Any]:
     if alarm.status is None or alarm.event_time is None:
         raise EncodeError("data.status" if alarm.status is None else "data.event_time", "is required")
     known = {
+        "deviceSN": _typed("deviceSN", alarm.serial, str),
         "trace_id": alarm.trace_id,
         "description": _typed("description", alarm.description, str),
         "code": _typed("code", alarm.code, int),
-        "user_id": _typed("user_id", alarm.user_id, int),
+        "user_id": _typed("user_id", alarm.user_id, str if isinstance(alarm.user_id, str) else int),
         "event_time": _milliseconds("event_time", alarm.event_time),
         "status": _typed("status", alarm.status, int),
         "alarm_photo": _image("alarm_photo", alarm.image),

@@ -73,8 +73,10 @@ class Record(Struct, frozen=True, kw_only=True):
 
 
 class Alarm(Struct, frozen=True, kw_only=True):
-    """One step in the life of a device alarm (``type`` 1, 设备告警事件). It bears no serial."""
+    """One step in the life of a device alarm (``type`` 1, 设备告警事件). On the page it has no serial."""
 
+    serial: str | None = None
+    """Of the terminal, from firmware or a gateway that adds it. A terminal of ours does not."""
     trace_id: str
     """The same in every step of one alarm's life."""
     status: int | None
@@ -84,7 +86,8 @@ class Alarm(Struct, frozen=True, kw_only=True):
     code: int | None = None
     """An :class:`~gatepost.wire.codes.AlarmCode`; required when ``status`` is 1."""
     description: str | None = None
-    user_id: int | None = None
+    user_id: int | str | None = None
+    """The person whom it is about; the page has a number, and a text is kept as one."""
     image: bytes | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     outer: dict[str, Any] = field(default_factory=dict)

@@ -6,23 +6,28 @@ difference between a strict and a lenient decoding is here and nowhere else.
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Self
 
-import pybase64
 from msgspec import Struct
 
 from gatepost.errors import DecodeError
+from gatepost.wire.pictures import media_type, read_picture
+from gatepost.wire.times import Moment, read_time
 
-__all__ = ["EPOCH", "Problem", "Fields"]
+__all__ = ["Problem", "Fields"]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PADDING = " \t\r\n\0"
+"""What fixed-size buffers leave around an identifier."""
 
-_FIRST_MILLISECOND = 100_000_000_000
-"""A time from here on is in milliseconds: as seconds it would be the year 5138."""
+_EXACT = 1 << 53
+"""From here on a double does not hold every integer."""
 
-_LAST_MILLISECOND = 253_402_300_799_999
-"""The end of the year 9999, where ``datetime`` ends."""
+_TRUTHS = {
+    **dict.fromkeys(("0", "false", "f", "no", "n", "off", "\u5426"), False),
+    **dict.fromkeys(("1", "-1", "true", "t", "yes", "y", "on", "\u662f"), True),
+}
+"""Booleans as languages write them: -1 is True in Visual Basic."""
 
 
 class Problem(Struct, frozen=True):
@@ -61,14 +66,34 @@ class Fields:
         return None
 
     def identifier(self, name: str) -> str | None:
-        """A string; integers are identifiers too, in older firmware."""
+        """A string; integers are identifiers too, in older firmware, and so are whole doubles.
+
+        A lenient reading takes off the padding.
+        """
         value = self.rest.pop(name, None)
-        if isinstance(value, str) or value is None:
-            return value
+        if isinstance(value, str):
+            return value if self.problems is None else value.strip(_PADDING)
+        if value is None:
+            return None
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
+        if isinstance(value, float) and value.is_integer():
+            if abs(value) >= _EXACT:
+                self.wrong(name, "is a double that does not hold all its digits")
+            return str(int(value))
         self.wrong(name, "must be a string")
         return None
+
+    def text(self, name: str) -> str | None:
+        """A string of words; numbers are their digits.
+
+        A lenient reading takes off the NULs of a fixed-size buffer.
+        """
+        value = self.rest.get(name)
+        if isinstance(value, str):
+            del self.rest[name]
+            return value if self.problems is None else value.rstrip("\0")
+        return self.identifier(name)
 
     def integer(self, name: str) -> int | None:
         value = self.rest.pop(name, None)
@@ -79,21 +104,23 @@ class Fields:
             return None
         if value is None:
             return None
-        if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:
+        if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
             return int(value)
         self.wrong(name, "must be an integer")
-        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}", value):
-            return int(value)
+        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}(?:\.0+)?", value := value.strip(_PADDING)):
+            return int(value.partition(".")[0])
         return None
 
     def number(self, name: str) -> float | None:
         value = self.rest.pop(name, None)
         if type(value) is float or value is None:
             return value
-        if type(value) is int and abs(value) < 1 << 53:
+        if type(value) is int and abs(value) < _EXACT:
             return float(value)
         self.wrong(name, "must be a number")
-        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,17})?", value):
+        if isinstance(value, str) and re.fullmatch(
+            r"-?[0-9]{1,15}(\.[0-9]{1,17})?", value := value.strip(_PADDING)
+        ):
             return float(value)
         return None
 
@@ -102,41 +129,51 @@ class Fields:
         if type(value) is bool or value is None:
             return value
         self.wrong(name, "must be true or false")
-        return {0: False, 1: True, "0": False, "1": True, "false": False, "true": True}.get(
-            value if isinstance(value, int | str) else ""
-        )
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return _TRUTHS.get(str(value).strip(_PADDING).casefold()) if isinstance(value, int | str) else None
+
+    def moment(self, name: str) -> Moment | None:
+        """A time in any form in which it is plain which time is meant; how the page has it is not noted."""
+        value = self.rest.pop(name, None)
+        if value is None:
+            return None
+        read = read_time(value)
+        if read is None:
+            self.wrong(name, "is no time between 1970 and 9999")
+        elif read.at is None:
+            self.wrong(name, "is a time without a zone")
+        elif not read.plain:
+            self.wrong(name, "is no integer of seconds or milliseconds")
+        return read
 
     def time(self, name: str, *, unset: int | None = None) -> datetime | None:
-        """Unix time, in seconds or milliseconds by its size; ``unset`` is a value that means "none"."""
-        value = self.integer(name)
-        if value is None or value == unset:
+        """:meth:`moment`, as an aware time; ``unset`` is a value that means "none"."""
+        value = self.rest.get(name)
+        if unset is not None and value == unset and not isinstance(value, bool):
+            del self.rest[name]
             return None
-        milliseconds = value if abs(value) >= _FIRST_MILLISECOND else value * 1000
-        if 0 <= milliseconds <= _LAST_MILLISECOND:
-            return EPOCH + timedelta(milliseconds=milliseconds)
-        self.wrong(name, "is no time between 1970 and 9999")
-        return None
+        read = self.moment(name)
+        return None if read is None else read.at
 
     def image(self, name: str) -> bytes | None:
-        """Base64 of a JPEG; the empty string and blanks mean that there is none."""
+        """Base64 of a picture; the empty string and blanks mean that there is none."""
         value = self.rest.pop(name, None)
         if value is None:
             return None
         if not isinstance(value, str):
             self.wrong(name, "must be a string of base64")
             return None
-        try:
-            image = pybase64.b64decode(value, validate=True)
-        except ValueError:
-            text = "".join(value.rpartition("base64,")[2].split()).rstrip("=")
-            try:
-                image = pybase64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-            except ValueError:
-                self.wrong(name, "is no base64")
-                return None
+        picture = read_picture(value)
+        if picture is None:
+            self.wrong(name, "is no base64")
+            return None
+        image = picture.data
         if not image:
             return None
-        if self.problems is not None and image[:2] != b"\xff\xd8":
-            self.wrong(name, "is no JPEG")
+        if self.problems is not None and media_type(image) is None:
+            self.wrong(name, "is no picture")
             return None
+        if picture.why is not None:
+            self.wrong(name, picture.why)
         return image

@@ -1,68 +1,187 @@
 """The idempotency key: what makes two pushes the same event, within one terminal.
 
-A terminal pushes an event again whenever it did not see the acknowledgement, a minute or a year later. The key
-is the same each time, and different for different events:
+A terminal pushes an event again whenever it did not see the acknowledgement, a minute or a year later. The key is
+the same each time, and different for different events (``docs/decisions/event-identity.md``):
 
-* a record that bears a ``uuid``: that (记录事件唯一标识), whatever else it says;
-* an alarm: its ``trace_id`` and ``status``, for one alarm is reported once per step of its life;
-* a record of firmware that sends no ``uuid``: a digest of everything that it says, its image included, in today's
-  words; so it does not matter in which order it says it. The milliseconds of its time are part of that if there are
-  any: of whole seconds the digest is of the canonical encoding alone;
-* where that is not to be had because it came broken (a record without ``uuid`` in which any field could not be
-  understood, an alarm whose ``status`` could not, half a character in a ``uuid`` or ``trace_id``): a digest of the
-  text as it came, and of the image that was taken out of it. What could not be understood is in no event, so events
-  that differ in nothing else would be the same. The text is that which is kept, without any ``pin``: what went through
-  the quarantine has the key that it had before.
+* A record with a real id: the ``uuid`` (记录事件唯一标识), its own time and the person's number. Counters restart and
+  clones share ids, so an id alone tells no event.
+* An alarm with a real id: the ``trace_id`` (告警流水号), the step's ``status``, time and ``code``, and the person's
+  number.
+* Everything else: a digest of all that the event says, its picture included. Where it came with something broken, of
+  the text as it was written, for what could not be understood is in no event.
 
-When it was sent (the ``timestamp`` header) is no part of it: that is another each time.
+The person's number is the first of ``user_id``, ``job_number``, ``ic_number`` and ``id_number``; only where there is
+none, the bytes of the name as they came. User type, groups, picture, score, mode and remark are no part of a key with a
+real id: they may differ when an event is read back from the terminal. Nothing that was guessed is part of a key.
+
+An id is real if it is longer than :data:`SHORT` and no placeholder.
 """
 
-from collections.abc import Iterable
+import re
 from hashlib import blake2b
 
-from gatepost.wire.decoder import Decoded
+from msgspec import Struct
+
+from gatepost.wire.decoded import NO_REAL_ID, Decoded
 from gatepost.wire.encoder import encode_parts
-from gatepost.wire.events import Alarm, Record
+from gatepost.wire.events import Alarm, Record, User
 from gatepost.wire.fields import Problem
+from gatepost.wire.times import EPOCH
 
-__all__ = ["key", "digest"]
+__all__ = ["SHORT", "Key", "digest", "is_real_id", "key", "key_digest"]
+
+SHORT = 8
+"""Characters up to which an id is a counter or a word, and not unique."""
+
+_UUID = 36
+"""Characters of a UUID (RFC 9562, section 4)."""
+
+_PLACEHOLDERS = frozenset(
+    {
+        "undefined", "undefined-undefined", "notavailable", "not available", "not-available", "not_available",
+        "not applicable", "notapplicable", "not set", "not_set", "[object object]", "placeholder", "uninitialized",
+        "uninitialised", "(undefined)", "<undefined>", "anonymous", "00000000", "no-uuid", "invalid uuid",
+        "invalid-uuid", "unassigned", "unspecified", "not defined", "not_defined", "notdefined", "nulluuid",
+        "null-uuid",
+    }
+)  # fmt: skip
+"""Words longer than :data:`SHORT` that stand where an id is missing."""
+
+_PUNCTUATION = re.compile(r"[-_:{}()\[\]<>\"'\s]+|urn:uuid:", re.IGNORECASE)
+
+_NUMBERS = ("user_id", "job_number", "ic_number", "id_number")
 
 
-def key(event: Record | Alarm, decoded: Decoded | None = None) -> str:
-    """Answer ``u:UUID``, ``a:TRACE_ID:STATUS``, ``h:DIGEST`` of what it says or ``t:DIGEST`` of how that was written
-    (32 hexadecimal digits).
+class Key(Struct, frozen=True):
+    """What makes an event the same event."""
 
-    ``decoded`` is what the event was decoded as. Without it, it is one that has nothing broken.
+    identity: bytes
+    """The id, if it is real; else empty."""
+    rest: bytes
+    """Everything else that tells two events apart."""
+
+
+def is_real_id(text: str) -> bool:
+    """Return whether an id can tell events apart: longer than :data:`SHORT`, and no placeholder."""
+    if len(text) == _UUID and text[8] == "-" and text[0] != text[1]:
+        return True  # the usual one, at a tenth of the cost
+    text = text.strip()
+    if len(text) <= SHORT or text.casefold() in _PLACEHOLDERS:
+        return False
+    return len(set(_PUNCTUATION.sub("", text).casefold())) > 1
+
+
+def key(event: Record | Alarm, decoded: Decoded | None = None) -> Key:
+    """Return the key of an event.
+
+    ``decoded`` is what the event was decoded as. Without it, the event is one that has nothing broken.
     """
-    if decoded is not None and decoded.problems and _broken(event, decoded.problems):
-        content = blake2b(decoded.original, digest_size=16)
-        content.update(event.image or b"")  # text is UTF-8, so nobody can move the border between the two
-        return f"t:{content.hexdigest()}"
+    if decoded is not None and not decoded.time and all(map(_is_aside, decoded.problems)):
+        decoded = None
     if isinstance(event, Alarm):
-        return f"a:{event.trace_id}:{'' if event.status is None else int(event.status)}"
-    if event.uuid:
-        return f"u:{event.uuid}"
+        kind, name, rest = b"a:", event.trace_id, _alarm_rest(event, decoded)
+    else:
+        kind, name, rest = b"u:", event.uuid or "", _record_rest(event, decoded)
+    if rest is not None and name and "\ufffd" not in name and is_real_id(name):
+        return Key(kind + _bytes(name), rest)
+    if decoded is not None or (
+        isinstance(event, Alarm) and (event.status is None or event.event_time is None)
+    ):
+        return Key(b"", _written(event, decoded))
+    return Key(b"", _said(event))
+
+
+def key_digest(key: Key, secret: bytes = b"") -> bytes:
+    """Return sixteen bytes that stand for a key in an index, however long the key is.
+
+    Where the id is real, the first eight bytes stand for it alone: events of one terminal that share them repeat an id.
+    ``secret``, at most 64 bytes, keeps anybody without it from testing a guessed person against a stored digest.
+    """
+    if not key.identity:
+        return blake2b(key.rest, digest_size=16, key=secret).digest()
+    rest = blake2b(key.identity + b"\0" + key.rest, digest_size=8, key=secret).digest()
+    return blake2b(key.identity, digest_size=8, key=secret).digest() + rest
+
+
+def digest(text: str, secret: bytes = b"") -> bytes:
+    """Return sixteen bytes that stand for a text in an index, however long it is."""
+    return blake2b(_bytes(text), digest_size=16, key=secret).digest()
+
+
+def _is_aside(problem: Problem) -> bool:
+    """Return whether a problem says nothing of what the event says: a ``pin`` is kept nowhere, an id is still there."""
+    return problem.where == "data.user.pin" or problem.why == NO_REAL_ID
+
+
+def _record_rest(record: Record, decoded: Decoded | None) -> bytes | None:
+    """Return time and person of a record; ``None`` where either is not known."""
+    time, person = _time(record, decoded), _person(record.user, decoded)
+    return None if time is None or person is None else time + b"\n" + person
+
+
+def _alarm_rest(alarm: Alarm, decoded: Decoded | None) -> bytes | None:
+    """Return step, time, code and person of an alarm; ``None`` where one of them came broken."""
+    time = _time(alarm, decoded)
+    if time is None or alarm.status is None:
+        return None
+    if _is_broken(decoded, "data.code", alarm.code) or _is_broken(decoded, "data.user_id", alarm.user_id):
+        return None
+    said = f"{int(alarm.status)}\n{'' if alarm.code is None else int(alarm.code)}\n"
+    return time + b"\n" + said.encode() + _bytes("" if alarm.user_id is None else str(alarm.user_id))
+
+
+def _time(event: Record | Alarm, decoded: Decoded | None) -> bytes | None:
+    """Return the event's own time to the nanosecond; ``None`` where it is not known."""
+    if decoded is not None and decoded.time:
+        return decoded.time.encode()
+    at = event.recorded_at if isinstance(event, Record) else event.event_time
+    if at is None:
+        return None
+    since = at - EPOCH
+    return b"%d" % (((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000)
+
+
+def _person(user: User | None, decoded: Decoded | None) -> bytes | None:
+    """Return whom a record is about; ``None`` where that came broken."""
+    if user is None:
+        return None if _is_broken(decoded, "data.user", None) else b""
+    for field in _NUMBERS:
+        number: str = getattr(user, field)
+        if _is_broken(decoded, f"data.user.{field}", number or None) or "\ufffd" in number:
+            return None
+        if number:
+            return f"{field}=".encode() + _bytes(number)
+    if decoded is not None and decoded.name is not None:
+        return b"name=" + decoded.name
+    if "\ufffd" in user.name or _is_broken(decoded, "data.user.name", user.name or None):
+        return None
+    return b"name=" + _bytes(user.name) if user.name else b""
+
+
+def _is_broken(decoded: Decoded | None, where: str, value: object) -> bool:
+    """Return whether a field came as something that nobody could read."""
+    return value is None and decoded is not None and any(found.where == where for found in decoded.problems)
+
+
+def _said(event: Record | Alarm) -> bytes:
+    """Return a digest of all that an event says; its order, and how its image is wrapped, do not matter."""
     head, tail = encode_parts(event)
     content = blake2b(head, digest_size=16)
     content.update(event.image or b"")
     content.update(tail)
-    milliseconds = 0 if event.recorded_at is None else event.recorded_at.microsecond // 1000
-    if milliseconds:  # cut off in the encoding
-        content.update(b".%03d" % milliseconds)
-    return f"h:{content.hexdigest()}"
+    if isinstance(event, Record) and event.recorded_at is not None and event.recorded_at.microsecond:
+        content.update(b".%06d" % event.recorded_at.microsecond)  # cut off in the encoding
+    return b"h:" + content.digest()
 
 
-def digest(key: str) -> bytes:
-    """Sixteen bytes that stand for a key in an index, however long the key is."""
-    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def _written(event: Record | Alarm, decoded: Decoded | None) -> bytes:
+    """Return a digest of an event's text, without any ``pin``, and of the image that was taken out of it."""
+    if decoded is None:
+        return b"t:" + repr(event).encode("utf-8", "surrogatepass")
+    content = blake2b(decoded.original, digest_size=16)
+    content.update(event.image or b"")  # text is UTF-8, so nobody can move the border between the two
+    return b"t:" + content.digest()
 
 
-def _broken(event: Record | Alarm, problems: Iterable[Problem]) -> bool:
-    """Whether the key cannot be told from the event alone."""
-    name = event.trace_id if isinstance(event, Alarm) else event.uuid
-    if name and "\ufffd" in name:  # what stood there instead is not known any more
-        return True
-    if isinstance(event, Alarm):
-        return any(problem.where == "data.status" for problem in problems)
-    # A pin is kept nowhere, so there is no problem with it when it is decoded again.
-    return not name and any(problem.where != "data.user.pin" for problem in problems)
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -1,10 +1,18 @@
-"""JSON that no decoder of ours holds, made into JSON that one does: half characters, and numbers without end.
+"""Mend what is nearly JSON, so that a decoder reads it. Pure.
 
-Both are JSON by its grammar (RFC 8259, sections 7 and 6, and section 8.2 on the first), and both are a detail of an
-event: a name that was cut in the middle of an emoji, a temperature of ``1e999``. So they are mended for decoding, said
-to be wrong, and the text itself is kept as it came.
+What firmware writes by hand differs from JSON (RFC 8259) in few ways, and each of them is a detail of an event:
 
-What is no JSON at all is left as it is.
+* NUL bytes and blanks after the value: a C string with its end;
+* raw control characters in a string, which are themselves;
+* an unknown escape in a string, such as ``\\d`` or ``\\x41``, which is its letter;
+* half a character, ``\\ud83d`` without its other half, which becomes U+FFFD;
+* numbers of printf, JavaScript or Python: ``NaN``, ``-inf``, ``1.#QNAN`` and their like are null; ``+5``, ``.5``
+  and ``5.`` are numbers; another one, such as ``007``, is read as a text;
+* a number too large for a float, which is read as a text;
+* ``True``, ``FALSE``, ``None``, ``undefined`` without quotes, which are their JSON words;
+* a comma before a closing bracket. The page's own example has it, so it is no problem.
+
+Each kind is noted once. Whatever else is no JSON is left as it is. The text that is kept is the one that came.
 """
 
 import re
@@ -13,48 +21,105 @@ from gatepost.wire.fields import Problem
 
 __all__ = ["mended"]
 
-_ESCAPE = re.compile(
-    rb"\\[^u]|(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}",
-    re.DOTALL,
-)
-_STRING_OR_NUMBER = re.compile(
-    rb'"(?:[^"\\]|\\.)*+"?'
-    rb"|(?<![-+.0-9eE])-?(?:[0-9]{309,}+(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?|[0-9]++(?:\.[0-9]++)?[eE]\+?[0-9]{3,}+)",
-    re.DOTALL,
-)
-"""Of the numbers those that may be too large; the largest that a float holds has 309 digits."""
+_STRING = rb'"(?:[^"\\]|\\.)*+"?'
+_TOKEN = re.compile(rb"(" + _STRING + rb")|,(?=\s*+[}\]])|[^\s\x00\[\]{},:\"]++", re.DOTALL)
+"""A string, a comma too many, or what stands between brackets without quotes."""
 
-_REPLACEMENT = b"\\ufffd"
+_IN_STRING = re.compile(
+    rb"[\x00-\x1f]"
+    rb"|\\[\"\\/bfnrt]"
+    rb"|(?P<pair>\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|(?P<whole>\\u[0-9a-fA-F]{4})"
+    rb"|\\(?P<unknown>.)",
+    re.DOTALL,
+)
+_NEEDS = re.compile(rb"[\x00-\x1f\\]")
+
+_PROPER = re.compile(rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?\Z")
+_NO_NUMBER = re.compile(
+    rb"[+-]?(?:nan(?:\([^)]*+\)?|[qs])?|[qs]nan|inf(?:inity)?|1\.?#(?:qnan|snan|inf|ind|nan)\d*+)\Z"
+    rb"|(?:none|undefined|nil|null|n/a)\Z",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(rb"\+?(-?)(?:(0|[1-9][0-9]*+)(\.[0-9]*+)?|(\.[0-9]++))([eE][+-]?[0-9]++)?\Z")
+_TRUTHS = {b"true": b"true", b"false": b"false"}
+
+_LARGE = 309
+"""Digits of the largest number that a float holds."""
 
 _DIGITS = 4_000
 """Python makes no number of more than 4,300."""
 
 _MATCHES = 100_000
-"""Strings and escapes that are looked at. An event has some hundreds; who sends millions gets no seconds of ours."""
+"""Tokens, and escapes of one string, that are looked at. An event has some hundreds."""
 
+_REPLACEMENT = b"\\ufffd"
+
+TRAILING = Problem("", "has NUL bytes or something like blanks after the JSON")
+CONTROL = Problem("", "has raw control characters in a text")
+ESCAPE = Problem("", "has an unknown escape in a text, which is read as its letter")
 HALF = Problem("", "has half a character in a text, which is shown as U+FFFD")
+NO_NUMBER = Problem("", "has a number that is none, such as NaN, which is read as null")
+NUMBER = Problem("", "has a number as JSON does not write it")
 ENDLESS = Problem("", "has a number that is too large for any field, which is read as a text")
+TRUTH = Problem("", "has a true or false as JSON does not write it")
 
 
 def mended(text: bytes) -> tuple[bytes, tuple[Problem, ...]]:
-    """A text that may be decoded where ``text`` was not, and what was wrong; nothing, if there was nothing to mend."""
-    problems: list[Problem] = []
-    new = _ESCAPE.sub(_whole, text, _MATCHES) if b"\\u" in text else text
-    if new != text:
-        problems.append(HALF)
-    text = _STRING_OR_NUMBER.sub(_bounded, new, _MATCHES)
-    if new != text:
-        problems.append(ENDLESS)
-    return text, tuple(problems)
+    """Return a text that may be decoded where ``text`` was not, and what was mended: nothing where nothing was."""
+    problems: dict[Problem, None] = {}
+    body = text.rstrip(b" \t\r\n")
+    stripped = body.rstrip(b"\0 \t\r\n\x1a\x0b\x0c")
+    if stripped != body:
+        problems[TRAILING] = None
+
+    def token(found: re.Match[bytes]) -> bytes:
+        word = found[0]
+        if found[1] is not None:
+            return _IN_STRING.sub(in_string, word, _MATCHES) if _NEEDS.search(word) else word
+        return b"" if word == b"," else _outside(word, problems)
+
+    def in_string(found: re.Match[bytes]) -> bytes:
+        escape = found[0]
+        if found["half"] is not None:
+            problems[HALF] = None
+            return _REPLACEMENT
+        if found["unknown"] is not None:
+            problems[ESCAPE] = None
+            letter = found["unknown"]
+            return b"\\u%04x" % letter[0] if letter < b" " else letter
+        if escape < b" ":
+            problems[CONTROL] = None
+            return b"\\u%04x" % escape[0]
+        return escape
+
+    return _TOKEN.sub(token, stripped, _MATCHES), tuple(problems)
 
 
-def _whole(found: re.Match[bytes]) -> bytes:
-    kept = found[0][1:2] != b"u" or found["pair"] is not None
-    return found[0] if kept else _REPLACEMENT
-
-
-def _bounded(found: re.Match[bytes]) -> bytes:
-    token = found[0]
-    if token[:1] == b'"' or (len(token) < _DIGITS and abs(float(token)) != float("inf")):
-        return token
-    return b'"%b"' % token
+def _outside(word: bytes, problems: dict[Problem, None]) -> bytes:
+    """Return what a word outside of strings means in JSON."""
+    if word in (b"true", b"false", b"null"):
+        return word
+    if _PROPER.match(word):
+        if len(word) < _LARGE and b"e" not in word and b"E" not in word:
+            return word
+        if len(word) < _DIGITS and abs(float(word)) != float("inf"):
+            return word
+        problems[ENDLESS] = None
+        return b'"%b"' % word
+    if (truth := _TRUTHS.get(word.lower())) is not None:
+        problems[TRUTH] = None
+        return truth
+    if _NO_NUMBER.match(word):
+        problems[NO_NUMBER] = None
+        return b"null"
+    if (number := _NUMBER.match(word)) is not None and len(word) < _LARGE:
+        problems[NUMBER] = None
+        sign, whole, fraction, bare, exponent = number.groups(b"")
+        mantissa = (whole or b"0") + (fraction if len(fraction) > 1 else b"") + bare
+        return _outside(sign + mantissa + exponent, problems)
+    if word[:1].isdigit() and word.isascii() and word.isalnum():
+        problems[NUMBER] = None
+        return b'"%b"' % word
+    return word  # no JSON, and nothing that is known to be meant

@@ -3,7 +3,7 @@
 Rules:
 
 * It works on the text alone, so that it also works where nobody could decode the text. Of valid JSON no ``pin``
-  remains, at any depth, however its name is escaped and whatever its value is.
+  remains, at any depth, however its name is escaped, in whichever case, and whatever its value is.
 * Everything else stays byte for byte, and valid JSON stays valid.
 
 Source: RFC 8259, section 7: besides themselves, the letters of the name have one spelling each,
@@ -14,7 +14,9 @@ import re
 
 __all__ = ["without_pins"]
 
-_NAME = re.compile(rb'(?<!\\)"(?:p|\\u0070)(?:i|\\u0069)(?:n|\\u006[eE])"\s*+:\s*+(?!null\b|"")')
+_NAME = re.compile(
+    rb'(?<!\\)"(?:[pP]|\\u00[57]0)(?:[iI]|\\u00[46]9)(?:[nN]|\\u00[46][eE])"\s*+:\s*+(?!null\b|"")'
+)
 _SCALAR = re.compile(rb'"(?:[^"\\]|\\.)*+"|[^\s\[\]{},"]++', re.DOTALL)
 _STEP = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
 
@@ -24,7 +26,7 @@ def without_pins(text: bytes) -> bytes:
 
     Where a value does not end, as in what is no JSON, the text ends before it.
     """
-    if b"pin" not in text and b"\\u00" not in text:
+    if b"\\u00" not in text and b"pin" not in text.lower():
         return text
     parts: list[bytes] = []
     at = 0

@@ -26,6 +26,7 @@ import pybase64
 from msgspec import Meta, Struct, field
 
 from gatepost.wire.events import Group, Record, User
+from gatepost.wire.key import is_real_id
 
 __all__ = ["DEPTH", "LONG", "decode_usual", "forget_people"]
 
@@ -40,7 +41,8 @@ DEPTH = 5
 
 _Int = Annotated[int, Meta(ge=-(1 << 62), le=1 << 62)]
 _Float = Annotated[float, Meta(gt=-(1 << 53), lt=1 << 53)]
-_Seconds = Annotated[int, Meta(ge=0, lt=100_000_000_000)]
+_Seconds = Annotated[int, Meta(ge=946_684_800, lt=100_000_000_000)]
+"""From the year 2000 on: an earlier clock was never set."""
 
 _IMAGE = re.compile(rb'"rgb_image"\s*+:\s*+"')
 _JPEG = b"\xff\xd8"
@@ -108,9 +110,12 @@ def decode_usual(body: bytes) -> tuple[Record, bytes] | None:
         return None
     if user is None or push.type or data.rgb_image not in ("", " "):
         return None
+    uuid, serial = data.uuid, data.serial
+    if (uuid and not is_real_id(uuid)) or _is_padded(uuid) or (serial and _is_padded(serial)):
+        return None
     return Record(
-        serial=data.serial,
-        uuid=data.uuid.strip() or None,
+        serial=serial,
+        uuid=uuid or None,
         recorded_at=datetime.fromtimestamp(data.timestamp, UTC),
         recognition_type=data.recognition_type,
         passed=data.passed,
@@ -126,10 +131,14 @@ def decode_usual(body: bytes) -> tuple[Record, bytes] | None:
 
 
 def _user(text: bytes) -> User | None:
-    """The person. ``None`` for a visitor, whose times ``decoder`` reads, and where there may be a ``pin``: it has no
-    other place in a usual record."""
+    """The person. ``None`` for a visitor, whose times ``decoder`` reads, where there may be a ``pin``, which has no
+    other place in a usual record, and where an identifier is padded."""
     user = _read_user(text)
     if user.guest_time_start or user.guest_time_end or _shows_pin(text):
+        return None
+    if any(map(_is_padded, (user.user_id, user.job_number, user.ic_number, user.id_number))):
+        return None
+    if any(_is_padded(group.id) for group in user.groups):
         return None
     return User(
         user_id=user.user_id,
@@ -174,6 +183,11 @@ def _cut_image(body: bytes) -> tuple[bytes, bytes | None] | None:
     if image[:2] != _JPEG:
         return None
     return body[:start] + body[end:], image
+
+
+def _is_padded(identifier: str) -> bool:
+    """Return whether there are blanks around an identifier; other padding needs an escape."""
+    return identifier[:1] == " " or identifier[-1:] == " "
 
 
 def _shows_pin(text: bytes) -> bool:

@@ -31,7 +31,9 @@ def arrival(value: dict[str, Any], image: bytes | None) -> Arrival:
     put_aside = isinstance(decoded.event, wire.Unknown)
     return Arrival(
         terminal_id=1,
-        key=b"7" * 16 if isinstance(decoded.event, wire.Unknown) else wire.digest(wire.key(decoded.event)),
+        key=b"7" * 16
+        if isinstance(decoded.event, wire.Unknown)
+        else wire.key_digest(wire.key(decoded.event)),
         event=decoded.event,
         received_at_ms=int(AT * 1000),
         original=decoded.original,

@@ -55,5 +55,5 @@ async def test_alarms_are_exported(desk: Desk) -> None:
 async def test_the_panel_has_every_step_as_it_was_pushed(desk: Desk) -> None:
     alarm_id = await raised(desk)
     panel = await desk.get(f"/alarms/{alarm_id}", "viewer", x_part="panel")
-    assert "T-1" in panel.words
-    assert '"trace_id": "T-1"' in panel.words
+    assert "SPX-1684381418208-004-3Adb4v" in panel.words
+    assert '"trace_id": "SPX-1684381418208-004-3Adb4v"' in panel.words

@@ -120,7 +120,7 @@ def _arrival(oracle: Oracle, terminal_id: int, *, day: int) -> tuple[str, Arriva
     assert not isinstance(event, wire.Unknown)  # noqa: S101 (as above)
     return name, Arrival(
         terminal_id=terminal_id,
-        key=wire.digest(wire.key(event)),
+        key=wire.key_digest(wire.key(event, decoded)),
         event=event,
         received_at_ms=int(ACCEPTED_AT * 1000) + day // 2 * 86_400_000,
         original=decoded.original,
