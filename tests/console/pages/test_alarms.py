@@ -33,6 +33,14 @@ async def test_the_tabs_show_each_kind(desk: Desk) -> None:
     assert "No alarms." in (await desk.get("/alarms?show=clear_failed")).words
 
 
+async def test_each_occurrence_of_a_trace_is_an_alarm_of_its_own(desk: Desk) -> None:
+    await desk.running.push(alarm(trace_id="1", code=10003))
+    await desk.running.push(alarm(trace_id="1", code=20003, event_time=1_684_385_033_398))
+    page = await desk.get("/alarms?show=open")
+    assert "fire alarm" in page.words
+    assert page.html.count("<article") == 2
+
+
 async def test_a_step_from_the_future_shows_its_receipt_and_what_the_clock_said(desk: Desk) -> None:
     await desk.running.push(alarm(event_time=4_436_000_000_000))
     page = await desk.get("/alarms")

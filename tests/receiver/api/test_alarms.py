@@ -76,6 +76,16 @@ async def test_everybody_reads_and_an_operator_acknowledges(receiver: Running) -
     assert await least_role(receiver, "POST", f"alarms/{number}/acknowledge", {"note": ""}) == "operator"
 
 
+async def test_a_fire_alarm_under_a_used_trace_id_is_an_alarm_of_its_own(receiver: Running) -> None:
+    await pushed(receiver, trace_id="1", code=10003)
+    await pushed(receiver, trace_id="1", code=20003, event_time=1_684_385_033_398)
+    items = (await receiver.get("/api/v1/alarms?state=open")).json["items"]
+    assert [(item["trace_id"], item["code"]) for item in items] == [("1", 20003), ("1", 10003)]
+    await pushed(receiver, trace_id="1", status=3, code=10003, event_time=1_684_385_033_399)
+    items = (await receiver.get("/api/v1/alarms?state=open")).json["items"]
+    assert [item["code"] for item in items] == [20003]
+
+
 async def test_a_step_from_the_future_is_listed_by_its_receipt_and_says_so(receiver: Running) -> None:
     await pushed(receiver, event_time=4_436_000_000_000)
     (item,) = (await receiver.get("/api/v1/alarms")).json["items"]
