@@ -399,7 +399,7 @@ CLASSES: tuple[FaultClass, ...] = (
         ),
     ),
     FaultClass(
-        "content-type",
+        "other-content-type",
         tuple(
             _raw(kind or "none", lambda body: body, kind)
             for kind in (

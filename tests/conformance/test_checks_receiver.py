@@ -8,13 +8,19 @@ from tests.conformance.receiver_kit import BY_ID, PATIENT, probe
 from tests.conformance.rules_of import rules_of
 from tests.conformance.tiny_receiver import TinyReceiver, reply
 
-from gatepost.conformance import receiver_dialects, receiver_replies, receiver_sending
+from gatepost.conformance import (
+    receiver_dialects,
+    receiver_field,
+    receiver_listed,
+    receiver_replies,
+    receiver_sending,
+)
 from gatepost.conformance.checks_receiver import RULES
 from gatepost.conformance.rules import Verdict
 from gatepost.conformance.runner import Report, run
 
-NOT_HERE = {"encryption"}
-"""What cannot be tried of a receiver that speaks http on this machine."""
+NOT_HERE = {"encryption"} | rules_of(receiver_listed)
+"""What cannot be tried of a receiver that speaks http on this machine and has no API."""
 
 
 async def test_a_receiver_that_keeps_the_contract_passes_every_rule() -> None:
@@ -28,7 +34,7 @@ async def test_a_receiver_that_keeps_the_contract_passes_every_rule() -> None:
 
 
 def test_every_rule_of_every_module_is_tried_and_none_twice() -> None:
-    modules = (receiver_dialects, receiver_replies, receiver_sending)
+    modules = (receiver_dialects, receiver_field, receiver_listed, receiver_replies, receiver_sending)
     assert set().union(*map(rules_of, modules)) == set(BY_ID)
     assert len(BY_ID) == len(RULES)
 

@@ -7,7 +7,7 @@ from tests.conformance.rules_of import rules_of
 from tests.conformance.terminal_kit import ACCOUNT, BEFORE, BY_ID, PATIENCE, PATIENT, Reads, Silent, visiting
 from tests.conformance.tiny_terminal import TinyTerminal
 
-from gatepost.conformance import terminal_pushes, terminal_resending, terminal_service
+from gatepost.conformance import terminal_pushes, terminal_replies, terminal_resending, terminal_service
 from gatepost.conformance.checks_terminal import RULES, examine
 from gatepost.conformance.post import Post
 from gatepost.conformance.raw_http import Target
@@ -35,7 +35,7 @@ async def test_a_terminal_that_keeps_the_contract_passes_every_rule(user: tuple[
 
 
 def test_every_rule_of_every_module_is_tried_and_none_twice() -> None:
-    modules = (terminal_pushes, terminal_resending, terminal_service)
+    modules = (terminal_pushes, terminal_replies, terminal_resending, terminal_service)
     assert set().union(*map(rules_of, modules)) == set(BY_ID)
     assert len(BY_ID) == len(RULES)
 
@@ -119,11 +119,7 @@ async def test_a_subscription_that_cannot_be_read_is_not_changed() -> None:
 
 # -- what was not exercised is not tried
 
-PUSHED = tuple(
-    rule
-    for rule in RULES
-    if rule.id in rules_of(terminal_pushes) | rules_of(terminal_resending) and rule.id != "switched-off"
-)
+PUSHED = tuple(rule for rule in RULES if rule.id not in rules_of(terminal_service) | {"switched-off"})
 
 
 async def test_of_a_terminal_that_pushes_nothing_no_rule_about_pushes_passes() -> None:

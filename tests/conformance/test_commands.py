@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,19 +67,57 @@ def emitting(folder: Path) -> str:
     return f"{shlex.join([*GATEPOST, 'terminal', 'emit', '--data', str(folder)])} < {folder / 'event'}"
 
 
+def unkept(file: Path) -> dict[str, str]:
+    report = json.loads(file.read_text(encoding="utf-8"))
+    assert len(report["results"]) > 50
+    found = {item["id"]: item["verdict"] for item in report["results"] if item["verdict"] != "pass"}
+    return {id: verdict for id, verdict in found.items() if id != "several-events"}
+
+
+def token(folder: Path) -> str:
+    words = ("tokens", "create", "--data", str(folder), "--role", "admin", "--name", "check")
+    return typed(*words).stdout.split()[-1]
+
+
 def test_gatepost_itself_keeps_every_rule_for_receivers(tmp_path: Path) -> None:
-    with process("serve", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0") as running:
+    data = tmp_path / "data"
+    with process("serve", "--data", str(data), "--listen", "127.0.0.1:0") as running:
         url = said(running, "/Record")
         done = typed(
-            "check", "receiver", url, "--slow", "1s",
+            "check", "receiver", url, "--slow", "1s", "--timeout", "30s",
+            "--api", url.removesuffix("/Record"), "--api-token", token(data),
             "--json", str(tmp_path / "r.json"), "--junit", str(tmp_path / "r.xml"),
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    unkept = {item["id"]: item["verdict"] for item in report["results"] if item["verdict"] != "pass"}
-    assert unkept == {"encryption": "not tried"}
-    assert len(report["results"]) > 30
+    assert unkept(tmp_path / "r.json") == {"encryption": "not tried"}, done.stdout
     assert ElementTree.parse(tmp_path / "r.xml").getroot()[0].get("failures") == "0"  # noqa: S314 (it is ours)
+
+
+def test_where_tokens_are_required_nothing_is_tried_without_one_and_everything_with_it(
+    tmp_path: Path,
+) -> None:
+    data, settings = tmp_path / "data", tmp_path / "settings.toml"
+    settings.write_text('require_token = "always"\n', encoding="utf-8")
+    with process(
+        "serve", "--data", str(data), "--listen", "127.0.0.1:0", "--config", str(settings)
+    ) as running:
+        url = said(running, "/Record")
+        without = typed("check", "receiver", url, "--only", "record", "--only", "no-login")
+        base = url.removesuffix("/Record")
+        made = urllib.request.Request(
+            f"{base}/api/v1/terminals",
+            data=b'{"serial":"DOOR-1"}',
+            headers={"Authorization": f"Bearer {token(data)}", "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(made) as answer:
+            address = json.load(answer)["address"]
+        done = typed("check", "receiver", address, "--slow", "1s", "--json", str(tmp_path / "r.json"))
+    assert without.returncode == 1
+    assert "2 not tried" in without.stdout
+    assert "HTTP 403" in without.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    untried = {"encryption", "listed-ids", "listed-once", "listed-alarms", "listed-values"}
+    assert unkept(tmp_path / "r.json") == dict.fromkeys(untried, "not tried")
 
 
 def test_a_receiver_that_is_not_there_fails_with_exit_code_1_and_no_traceback() -> None:

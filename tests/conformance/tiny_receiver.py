@@ -32,7 +32,7 @@ class Push:
 
     @property
     def data(self) -> dict[str, Any]:
-        return self.event["data"] if isinstance(self.event, dict) else {}
+        return self.event.get("data", {}) if isinstance(self.event, dict) else {}
 
     @property
     def user(self) -> dict[str, Any]:
@@ -149,8 +149,14 @@ class TinyReceiver:
         return body
 
     def push(self, headers: dict[str, str], body: bytes) -> Push:
+        return Push(headers, body, self.event(body))
+
+    def event(self, body: bytes) -> Any:
+        """Read an event; of what is only nearly one, or of several, that it is some."""
         try:
             event = json.loads(re.sub(rb",(\s*})", rb"\1", body))
         except ValueError:
-            event = None
-        return Push(headers, body, event if isinstance(event, dict) else None)
+            begins, ends = body.lstrip(b"\xef\xbb\xbf")[:1], body.strip(b"\0 \t\r\n")[-1:]
+            return {"data": {}} if (begins, ends) in ((b"{", b"}"), (b"[", b"]")) else None
+        event = event[0] if isinstance(event, list) and event else event
+        return event if isinstance(event, dict) else None

@@ -1,7 +1,7 @@
 """A terminal of some hundred lines that keeps the contract, with places to break it at.
 
 Rules: it listens on 127.0.0.1; its events happen when ``happen`` is called, a second apart by its own clock; it pushes
-one at a time, oldest first, until each is acknowledged. It stores nothing on disk.
+one at a time, oldest first and refused ones last, until each is acknowledged. It stores nothing on disk.
 
     async with TinyTerminal() as terminal:
         terminal.happen(3)
@@ -138,16 +138,20 @@ class TinyTerminal:
         return self.waiting[0]
 
     def delivered(self, status: int, body: bytes) -> bool:
-        try:
-            return status == 200 and json.loads(body)["code"] == 200
-        except (ValueError, TypeError, KeyError):
+        if not 200 <= status < 300:
             return False
+        for charset in ("utf-8-sig", "utf-16", "gbk"):
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                return bool(json.loads(body.decode(charset).strip("\0 \t\r\n"))["code"] == 200)
+        return False
 
     def unreachable(self, event: dict[str, Any], error: Exception) -> None:
         """What happens to an event that got no reply: nothing."""
 
     def refused(self, event: dict[str, Any], status: int) -> None:
-        """What happens to an event that got another reply: nothing."""
+        """Let the others by."""
+        self.waiting.remove(event)
+        self.waiting.append(event)
 
     def request(self, event: dict[str, Any], path: str, host: str) -> bytes:
         body = json.dumps(event, ensure_ascii=False).encode()
@@ -195,15 +199,21 @@ class TinyTerminal:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         try:
             writer.write(self.request(event, parts.path, parts.netloc))
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            head = await self.head(reader)
             length = next(
                 int(line.split(":")[1])
-                for line in head.split("\r\n")
+                for line in head.splitlines()
                 if line.lower().startswith("content-length")
             )
             return int(head.split()[1]), await reader.readexactly(length)
         finally:
             writer.transport.abort()
+
+    async def head(self, reader: asyncio.StreamReader) -> str:
+        lines = [await reader.readline()]
+        while lines[-1].strip():
+            lines.append(await reader.readline())
+        return b"".join(lines).decode("latin-1")
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

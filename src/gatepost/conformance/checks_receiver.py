@@ -1,6 +1,8 @@
 """Every rule for receivers, in the order in which they are tried: the plain things first."""
 
 from gatepost.conformance import receiver_dialects as dialects
+from gatepost.conformance import receiver_field as field
+from gatepost.conformance import receiver_listed as listed
 from gatepost.conformance import receiver_replies as replies
 from gatepost.conformance import receiver_sending as sending
 from gatepost.conformance.probe import Probe
@@ -30,6 +32,11 @@ RULES: tuple[Rule[Probe], ...] = (
     replies.bad_json,
     replies.duplicate_record,
     replies.duplicate_alarm,
+    *field.field,
+    listed.listed_ids,
+    listed.listed_once,
+    listed.listed_alarms,
+    listed.listed_values,
     *sending.images,
     sending.with_length,
     sending.chunks,

@@ -6,6 +6,7 @@ Flow: ``examine`` → ``Visit.remember`` → the rules → ``Visit.restore``, al
 from collections.abc import Callable, Sequence
 
 from gatepost.conformance import terminal_pushes as pushes
+from gatepost.conformance import terminal_replies as replies
 from gatepost.conformance import terminal_resending as resending
 from gatepost.conformance import terminal_service as service
 from gatepost.conformance.rules import Result, Rule
@@ -33,6 +34,14 @@ RULES: tuple[Rule[Visit], ...] = (
     resending.resent_after_no_reply,
     resending.resent_after_reset,
     resending.resent_after_hang,
+    replies.resent_after_400,
+    replies.proxy_pages,
+    replies.reply_status,
+    replies.reply_wrapping,
+    replies.reply_framing,
+    replies.refused_one,
+    replies.refused_by_all,
+    replies.address_change,
     resending.outage,
     pushes.history,
     resending.switched_off,

@@ -18,7 +18,7 @@ from gatepost.conformance.checks_terminal import RULES as TERMINAL_RULES
 from gatepost.conformance.checks_terminal import examine
 from gatepost.conformance.durations import seconds
 from gatepost.conformance.post import ListenError, Post
-from gatepost.conformance.probe import Limits, Probe
+from gatepost.conformance.probe import Api, Limits, Probe
 from gatepost.conformance.raw_http import Target
 from gatepost.conformance.report import as_json, as_junit, printed
 from gatepost.conformance.rules import NotTried, Result, Rule, Subject
@@ -61,8 +61,8 @@ class UnknownRule(GatepostError):
 @check.command(
     "receiver",
     help=t(
-        "Hold a receiver against the contract. It needs nothing but the URL, and leaves some hundred events there.",
-        "检查接收端是否遵守协议。只需要地址；检查会在接收端留下一百多条事件。",
+        "Hold a receiver against the contract. It needs only the URL, and leaves some four hundred events there.",
+        "检查接收端是否遵守协议。只需要地址；检查会在接收端留下约四百条事件。",
     ),
 )
 def receiver(
@@ -79,10 +79,32 @@ def receiver(
         str | None,
         typer.Option("--ca-file", help=t("An authority of your own, PEM.", "自有证书颁发机构（PEM）。")),
     ] = None,
+    api: Annotated[
+        str | None,
+        typer.Option(
+            "--api",
+            metavar="URL",
+            help=t(
+                "Where the receiver's API is, such as http://127.0.0.1:8080: reads back what was acknowledged.",
+                "接收端 API 的地址，例如 http://127.0.0.1:8080：读回已确认的事件。",
+            ),
+        ),
+    ] = None,
+    api_token: Annotated[
+        str,
+        typer.Option(
+            "--api-token",
+            envvar="GATEPOST_CHECK_API_TOKEN",
+            help=t(
+                "A token that may read it; better in the environment.", "可读取的令牌；建议通过环境变量给出。"
+            ),
+        ),
+    ] = "",
 ) -> None:
     """Run the rules for receivers."""
     limits = Limits(timeout_s=seconds(timeout), slow_s=seconds(slow))
-    probe = Probe(Target.parse(url), limits=limits, ca_file=ca_file)
+    reading = None if api is None else Api(Target.parse(api), api_token)
+    probe = Probe(Target.parse(url), limits=limits, ca_file=ca_file, api=reading)
     rules = chosen(RECEIVER_RULES, only)
     results = asyncio.run(run(rules, probe, told=progress))
     finish(Report("receiver", url, results), json=json, junit=junit, verbose=verbose)

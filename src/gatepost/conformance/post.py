@@ -2,8 +2,8 @@
 
 Rules:
 
-- It keeps the contract unless told otherwise. What it is told concerns the first push of the next event that it has not
-  seen; that event's repetitions and all other events are acknowledged, so that nothing of the terminal's is lost.
+- It keeps the contract unless told otherwise. What it is told concerns the next event that it has not seen: its first
+  push, and with several disobediences the pushes after it. Everything later is acknowledged, so that nothing is lost.
 - Everything that arrives is kept, with what was answered, in the order of arrival.
 - It can stop to listen and come back on the same address: an outage.
 
@@ -50,6 +50,24 @@ class Disobedience(StrEnum):
     """The push is read, and never answered."""
     RESET = "reset"
     """The push is read, and the connection reset."""
+    REFUSED_400 = "refused with HTTP 400"
+    """HTTP 400 with ``code`` 400 in the page's JSON."""
+    PAGE_403 = "a page with HTTP 403"
+    """A page of HTML, as from a proxy or a firewall; the next four too."""
+    PAGE_404 = "a page with HTTP 404"
+    PAGE_405 = "a page with HTTP 405"
+    PAGE_413 = "a page with HTTP 413"
+    PAGE_502 = "a page with HTTP 502"
+    CREATED = "HTTP 201"
+    """An acknowledgement, as every one from here on, in another form than the page's example."""
+    ACCEPTED = "HTTP 202"
+    BOM = "a byte order mark"
+    UTF_16 = "UTF-16"
+    GBK = "a message in GBK"
+    NULS = "NULs behind the JSON"
+    BLANKS = "blanks around the JSON"
+    BARE_LF = "bare LF line ends"
+    TWO_LENGTHS = "two equal Content-Lengths"
 
 
 class Arrived(Struct, frozen=True):
@@ -96,8 +114,10 @@ class Post:
         self._clock = clock
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._next: Disobedience | None = None
+        self._plan: list[Disobedience] = []
         self._victim: str | None = None
+        self.everything: Disobedience | None = None
+        """Do this to every push while it is set."""
         self._changed = asyncio.Condition()
 
     async def open(self) -> None:
@@ -124,9 +144,9 @@ class Post:
             await asyncio.wait(self._tasks)
         await server.wait_closed()
 
-    def disobey(self, how: Disobedience | None) -> None:
-        """Do this to the first push of the next event that was not seen before; ``None`` takes it back."""
-        self._next = how
+    def disobey(self, *hows: Disobedience) -> None:
+        """Do these, one a push, to the next event that was not seen before; none takes it back."""
+        self._plan = list(hows)
         self._victim = None
 
     @property
@@ -188,8 +208,10 @@ class Post:
         event = _event(body)
         name = _name(event, body)
         answered = "ok"
-        if self._next is not None and name not in self.names():
-            answered, self._next, self._victim = self._next.value, None, name
+        if self.everything is not None:
+            answered = self.everything.value
+        elif self._plan and (name == self._victim or (self._victim is None and name not in self.names())):
+            answered, self._victim = self._plan.pop(0).value, name
         push = Arrived(self._clock(), method, path, headers, body, event, name, answered)
         async with self._changed:
             self.arrived.append(push)
@@ -209,12 +231,39 @@ class Post:
         return "close" not in push.header("connection").lower()
 
 
-def _reply(status: str, body: bytes, kind: str = "application/json") -> bytes:
-    return f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+def _reply(status: str, body: bytes, kind: str = "application/json", *more: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {len(body)}", *more]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
+
+def _page(status: str) -> bytes:
+    return _reply(status, f"<html><body><h1>{status}</h1></body></html>".encode(), "text/html")
+
+
+_OK = _reply("200 OK", SUCCESS)
+_IN_GBK = '{"code":200,"message":"成功","data":{}}'.encode("gbk")
 
 _REPLIES = {
-    "ok": _reply("200 OK", SUCCESS),
+    "ok": _OK,
+    Disobedience.REFUSED_400: _reply(
+        "400 Bad Request", encode_reply(400, "gatepost check refuses this once")
+    ),
+    Disobedience.PAGE_403: _page("403 Forbidden"),
+    Disobedience.PAGE_404: _page("404 Not Found"),
+    Disobedience.PAGE_405: _page("405 Method Not Allowed"),
+    Disobedience.PAGE_413: _page("413 Content Too Large"),
+    Disobedience.PAGE_502: _page("502 Bad Gateway"),
+    Disobedience.CREATED: _reply("201 Created", SUCCESS),
+    Disobedience.ACCEPTED: _reply("202 Accepted", SUCCESS),
+    Disobedience.BOM: _reply("200 OK", b"\xef\xbb\xbf" + SUCCESS),
+    Disobedience.UTF_16: _reply("200 OK", SUCCESS.decode().encode("utf-16")),
+    Disobedience.GBK: _reply("200 OK", _IN_GBK, "application/json; charset=gbk"),
+    Disobedience.NULS: _reply("200 OK", SUCCESS + b"\0\0"),
+    Disobedience.BLANKS: _reply("200 OK", b"\r\n \t" + SUCCESS + b" \r\n"),
+    Disobedience.BARE_LF: _OK.replace(b"\r\n", b"\n"),
+    Disobedience.TWO_LENGTHS: _reply(
+        "200 OK", SUCCESS, "application/json", f"Content-Length: {len(SUCCESS)}"
+    ),
     Disobedience.REFUSED: _reply("200 OK", encode_reply(500, "gatepost check refuses this once")),
     Disobedience.HTTP_ERROR: _reply("503 Service Unavailable", b""),
     Disobedience.NO_REPLY: _reply("200 OK", b"<html><body>Please log in</body></html>", "text/html"),

@@ -17,6 +17,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from msgspec import Struct
 
@@ -33,9 +34,12 @@ from gatepost.conformance.raw_http import (
 from gatepost.conformance.rules import Exchange, Finding, NotTried, Words, failed, passed
 from gatepost.conformance.samples import Samples, write
 
-__all__ = ["JSON", "Limits", "Probe", "acknowledged", "all_taken", "reply_of", "why_not"]
+__all__ = ["JSON", "Api", "Limits", "Probe", "acknowledged", "all_taken", "reply_of", "why_not"]
 
 JSON: Header = ("Content-Type", "application/json")
+
+PAGES = 5
+"""Of 200 that are read of a listing: a check leaves some hundred events."""
 
 MAX_EXCHANGES = 12
 """That a finding shows; of more pushes the first and the last ones."""
@@ -54,6 +58,13 @@ class Limits(Struct, frozen=True, kw_only=True):
     """How long ``100 Continue`` is waited for; libcurl, which much firmware is built on, waits this long."""
 
 
+class Api(Struct, frozen=True):
+    """Where the receiver lists what it has, and the token to read it with ("" for none)."""
+
+    target: Target
+    token: str = ""
+
+
 class Probe:
     """The receiver at ``target``. ``rand`` makes events new, ``now`` (Unix seconds) dates them."""
 
@@ -63,6 +74,7 @@ class Probe:
         *,
         limits: Limits | None = None,
         ca_file: str | None = None,
+        api: Api | None = None,
         rand: random.Random | None = None,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -70,6 +82,7 @@ class Probe:
         self.target = target
         self.limits = limits or Limits()
         self.ca_file = ca_file
+        self.api = api
         self.sleep = sleep
         self.samples = Samples(rand or random.Random(), now)  # noqa: S311 (names events, guards nothing)
         self._exchanges: list[Exchange] = []
@@ -90,6 +103,43 @@ class Probe:
             answer = unconnected(error)
         self.note(b"".join(parts), answer)
         return answer
+
+    async def listed(self, what: str, query: str = "") -> list[dict[str, Any]]:
+        """Return the newest ``records`` or ``alarms`` that the receiver lists; ``query`` narrows them.
+
+        Raises NotTried if it cannot be asked.
+        """
+        if self.api is None:
+            raise NotTried(
+                "what was stored is seen only through the receiver's API: give --api and a token",
+                "只有通过接收端的 API 才能看到存储结果：请给出 --api 与令牌",
+            )
+        headers = [("Authorization", f"Bearer {self.api.token}")] if self.api.token else []
+        items: list[dict[str, Any]] = []
+        cursor = ""
+        for _ in range(PAGES):
+            target = self.api.target.at(
+                f"{self.api.target.path.rstrip('/')}/api/v1/{what}?limit=200{query}{cursor}"
+            )
+            head, body = request(target, b"", headers, method="GET")
+            try:
+                async with Connection.open(target, timeout_s=self.limits.timeout_s) as connection:
+                    await connection.send(head, body)
+                    answer = await connection.read()
+            except OSError as error:
+                answer = unconnected(error)
+            page = reply_of(answer)
+            if isinstance(answer, Nothing) or answer.status != 200 or page is None:
+                why = answer.why if isinstance(answer, Nothing) else f"HTTP {answer.status}"
+                raise NotTried(
+                    f"the receiver's API does not list {what}: {why}; see --api and --api-token",
+                    f"接收端的 API 无法列出 {what}：{why}；请检查 --api 与 --api-token",
+                )
+            items += page.get("items", [])
+            if not page.get("next_cursor"):
+                break
+            cursor = f"&cursor={quote(str(page['next_cursor']))}"
+        return items
 
     def note(self, sent: bytes, answer: Answer, *, remark: str = "") -> None:
         """Remember an exchange for the report. Raises NotTried if the answer refuses the sender."""

@@ -39,13 +39,13 @@ tried, 1 otherwise. Both take `--json FILE`, `--junit FILE`, `--only RULE` and `
 _PARTS = {
     "en": (
         "Receivers",
-        "A check leaves some hundred events in the receiver, all with a serial that begins with `GATEPOST-CHECK`.",
+        "A check leaves some four hundred events in the receiver, all with a serial that begins with `GATEPOST-CHECK`.",
         "Terminals",
         "The check becomes the receiver of the terminal, and at the end restores the subscription that it found.",
     ),
     "zh": (
         "接收端",
-        "检查会在接收端留下一百多条事件，序列号均以 `GATEPOST-CHECK` 开头。",
+        "检查会在接收端留下约四百条事件，序列号均以 `GATEPOST-CHECK` 开头。",
         "终端",
         "检查期间由本程序充当该终端的接收端，结束时恢复原有的推送配置。",
     ),

@@ -216,32 +216,66 @@ class Visit:
             f"{limit:g} 秒内没有收到事件；请按提示通过终端，或用 --cause 产生事件",
         )
 
-    async def disturbed(self, how: Disobedience) -> Finding:
-        """Do this to the first push of a new event, and tell whether the event is pushed again until it is taken."""
-        self.post.disobey(how)
-        try:
-            await self.event()
-            arrived = await self.post.wait(
-                lambda: self.post.victim is not None, timeout_s=self.patience.event_s
-            )
-        finally:
-            victim = self.post.victim
-            self.post.disobey(None)
-        if not arrived or victim is None:
+    async def victim(self, *hows: Disobedience) -> str:
+        """Cause an event to which these are done, one a push, and return its name. Raises NotTried if none comes."""
+        self.post.disobey(*hows)
+        await self.event()
+        if not await self.post.wait(lambda: self.post.victim is not None, timeout_s=self.patience.event_s):
+            self.post.disobey()
             raise self.none_came(self.patience.event_s)
+        return str(self.post.victim)
 
-        def pushes() -> list[Arrived]:
-            return [push for push in self.post.arrived if push.name == victim]
+    def pushes(self, name: str) -> list[Arrived]:
+        """Return every push of the event with this name."""
+        return [push for push in self.post.arrived if push.name == name]
 
-        if not await self.post.wait(lambda: len(pushes()) > 1, timeout_s=self.patience.resend_s):
-            limit = self.patience.resend_s
-            return failed(
-                f"the event was not pushed again within {limit:g} s: it is lost",
-                f"{limit:g} 秒内未重新推送：该事件已丢失",
-            )
-        first, second = pushes()[:2]
-        waited = second.at - first.at
+    async def disturbed(self, *hows: Disobedience) -> Finding:
+        """Do these, one a push, to a new event, and tell whether it is pushed again after each until it is taken."""
+        limit = self.patience.resend_s
+        try:
+            victim = await self.victim(*hows)
+            for count, how in enumerate(hows, 1):
+                if not await self.post.wait(
+                    lambda count=count: len(self.pushes(victim)) > count,  # type: ignore[misc]
+                    timeout_s=limit,
+                ):
+                    after = f" after {how}" if len(hows) > 1 else ""
+                    return failed(
+                        f"the event was not pushed again within {limit:g} s{after}: it is lost",
+                        f"{limit:g} 秒内未重新推送{f'（{how}）' if after else ''}：该事件已丢失",
+                    )
+        finally:
+            self.post.disobey()
+        first, last = self.pushes(victim)[0], self.pushes(victim)[len(hows)]
+        waited = last.at - first.at
         return passed(f"pushed again after {waited:.1f} s", f"{waited:.1f} 秒后重新推送")
+
+    async def not_understood(self, hows: Sequence[Disobedience]) -> list[Disobedience]:
+        """Acknowledge a new event in each of these forms, and return those after which it was pushed again.
+
+        It waits twice as long as the terminal took to push a refused event again; if none was refused before, one is.
+        Raises NotTried if no event comes, or if a refused one is not pushed again.
+        """
+        if self._pause() is None and (await self.disturbed(Disobedience.REFUSED)).verdict is Verdict.FAIL:
+            raise NotTried(
+                "the terminal does not push a refused event again, so nothing can be seen",
+                "终端不会重新推送被拒绝的事件，因此无法观察",
+            )
+        victims = {how: await self.victim(how) for how in hows}
+        self.post.disobey()
+        wait = 2 * (self._pause() or 0.0) + self.patience.quiet_s
+        await self.post.wait(
+            lambda: all(len(self.pushes(name)) > 1 for name in victims.values()), timeout_s=wait
+        )
+        return [how for how, name in victims.items() if len(self.pushes(name)) > 1]
+
+    def _pause(self) -> float | None:
+        """Return the longest time from a refused first push to the second one, in seconds, so far."""
+        waits = []
+        for push in self.post.arrived:
+            if push.answered == Disobedience.REFUSED and len(again := self.pushes(push.name)) > 1:
+                waits.append(again[1].at - again[0].at)
+        return max(waits, default=None)
 
     def collect(self) -> tuple[Exchange, ...]:
         """Answer what was asked and what was pushed since the last time, shortened."""
