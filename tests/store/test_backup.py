@@ -437,7 +437,8 @@ def test_a_backup_of_an_earlier_version_that_lacks_images_without_saying_so_is_r
             kept = [at for at, column in enumerate(piece["columns"]) if column in known]
             earlier_piece = {
                 "columns": [piece["columns"][at] for at in kept],
-                "rows": [[row[at] for at in kept] for row in piece["rows"]],
+                # Its secret, too, is made when the schema gets the digests that are keyed with it.
+                "rows": [[row[at] for at in kept] for row in piece["rows"] if row[0] != "key:identity"],
             }
             return name, msgspec.msgpack.encode(earlier_piece)
         if name.startswith("images/2024-05-07/"):
