@@ -30,7 +30,13 @@ def row(original: bytes, **fields: Any) -> QuarantineRow:
 
 @pytest.mark.parametrize(
     "event",
-    [record(1), record(1, image=JPEG), record(1, uuid=None, image=JPEG), alarm(), alarm(image=JPEG)],
+    [
+        record(1),
+        record(1, image=JPEG),
+        record(1, uuid=None, image=JPEG),
+        alarm(trace_id="trace-00001"),
+        alarm(trace_id="trace-00002", image=JPEG),
+    ],
     ids=["record", "image", "no uuid", "alarm", "photo"],
 )
 def test_what_is_known_by_now_is_the_arrival_that_it_was(event: wire.Record | wire.Alarm) -> None:
@@ -67,7 +73,7 @@ def test_a_passage_with_a_broken_detail_is_one_and_the_detail_is_noted_anew() ->
     assert arrival is not None
     assert arrival.problems == (Problem("data.mask", "must be an integer"),)
     assert isinstance(arrival.event, wire.Record)
-    assert (arrival.event.uuid, arrival.event.mask) == ("uuid-1", None)
+    assert (arrival.event.uuid, arrival.event.mask) == ("uuid-000001", None)
 
 
 def test_older_firmware_is_told_by_what_it_sent() -> None:

@@ -207,6 +207,8 @@ class Known(Struct, frozen=True, kw_only=True):
     state: TerminalState = "new"
     networks: tuple[str, ...] = ()
     """From where it may push. Empty: from anywhere."""
+    timezone: str = "UTC"
+    """Its own, or else its site's."""
     has_token: bool = False
     token_used: bool = False
     """Whether it has pushed with the token that it has now."""
@@ -222,6 +224,7 @@ class Known(Struct, frozen=True, kw_only=True):
             anonymous_peer=row.anonymous_peer,
             state=row.state,
             networks=row.networks,
+            timezone=row.timezone,
             has_token=row.has_token,
             token_used=row.token_used_at is not None,
             token_required=row.token_required_since is not None,
@@ -369,6 +372,16 @@ class Directory:
     def serial(self, serial: str) -> Known | None:
         """The terminal with this serial."""
         return self._by_serial.get(serial)
+
+    def serial_of(self, terminal_id: int) -> str | None:
+        """Return the serial of a terminal, if it has one."""
+        known = self._by_id.get(terminal_id)
+        return None if known is None else known.serial
+
+    def timezone_of(self, terminal_id: int) -> str:
+        """Return the time zone of a terminal: its own, or else its site's."""
+        known = self._by_id.get(terminal_id)
+        return "UTC" if known is None else known.timezone
 
     def token(self, digest: bytes) -> Known | None:
         """The terminal whose address has this token, if the store was asked."""

@@ -9,19 +9,20 @@ Rules:
 * A passage is never lost for a detail: the decoding is lenient, and what is wrong is noted on the event. A JSON
   object that is no event is kept raw. What is no JSON object, too large, too deep or of another content type is
   refused, and counted for its terminal: nothing of it could be kept.
+* A body may have several events, as a list or in lines. They are of one sender, and acknowledged when all are on disk.
 * A body may become fifty times as large when it is read, if there is hardly anything in it but brackets and commas.
   So what has more values than any terminal sends is refused unread (:data:`MAX_VALUES`), and the values of all long
   bodies whose replies are not out share a budget (:data:`VALUES_AT_ONCE`); whoever finds it used up is to come again.
 * The ingest stands in front of the web framework, and in front of ASGI: a push costs one decoding and two calls,
   no task. A task is made only when a terminal is seen for the first time, or an event does not say whose it is.
 
-Flow: ``take`` → headers → ``decode`` → ``Directory.decide`` → ``Committer.enqueue`` → ``settled`` → reply.
+Flow: ``take`` → headers → ``decode_many`` → ``Directory.decide`` → ``Committer.enqueue`` → ``settled`` → reply.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -32,6 +33,7 @@ from msgspec.structs import replace
 from gatepost.errors import DecodeError, StoreError, StoreUnavailable
 from gatepost.receiver.guard import Refusal, Request
 from gatepost.receiver.identify import (
+    MAX_SERIAL,
     Claim,
     Decision,
     Directory,
@@ -47,10 +49,12 @@ from gatepost.receiver.identify import (
 )
 from gatepost.receiver.push import (
     NO_JSON_TYPE,
+    OTHER_SERIAL,
     BodyType,
     Headers,
     Push,
     Refuse,
+    Together,
     check_head,
     failed,
     header_text,
@@ -62,6 +66,7 @@ from gatepost.receiver.push import (
 )
 from gatepost.receiver.redact import serial_in
 from gatepost.receiver.refused import RefusedPushes, masked
+from gatepost.store.again import in_zone
 from gatepost.store.arrivals import clock_problems
 from gatepost.store.pictures import without_pictures
 from gatepost.store.store import Arrival, RefusedPush
@@ -72,7 +77,7 @@ from gatepost.wire import (
     Problem,
     Record,
     Unknown,
-    decode,
+    decode_many,
     encode_reply,
     without_pins,
 )
@@ -252,8 +257,7 @@ class Ingest:
             return
         if serial is None:
             with suppress(Refuse):
-                event = self._decode(body, BodyType()).event
-                serial = event.serial if isinstance(event, Record) else None
+                serial = _first_serial(self._decode(body, BodyType()))
         peer = self._peer(_client(scope), headers, scope["headers"])
         message = (
             f"nothing is received at this path; let the terminal push to {', '.join(self._options.paths)}"
@@ -294,24 +298,24 @@ class Ingest:
 
     def _store_push(self, push: Push) -> None:
         headers = push.headers
-        decoded = self._decode(push.body, check_head(headers))
+        events = self._decode(push.body, check_head(headers))
+        text = events[0].original if len(events) == 1 else push.body
         push.body = b""  # the image waits for its commit once, not as base64 as well
-        if len(decoded.original) > LONG_TEXT:
-            self._weigh(push, decoded.original)
-        event = decoded.event
+        if len(text) > LONG_TEXT:
+            self._weigh(push, text)
         claim = Claim(
             token_digest(push.token) if push.token else None,
             header_text(headers.get(b"sn")),
-            event.serial if type(event) is Record else _serial_beside(event),
+            _first_serial(events),
             push.peer,
         )
         decision = self._directory.decide(claim, self._options.policy)
         if type(decision) is Taken and decision.bind_peer and not decision.first_use:
-            self._commit(push, decoded, decision)
+            self._commit(push, events, [decision] * len(events), claim)
         elif isinstance(decision, Taken | Introduced) or (
             claim.token is not None and not self._directory.knows_token(claim.token)
         ):
-            task = asyncio.get_running_loop().create_task(self._introduce(push, decoded, claim, decision))
+            task = asyncio.get_running_loop().create_task(self._introduce(push, events, claim, decision))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         else:
@@ -330,12 +334,13 @@ class Ingest:
 
         push.answer = answered
 
-    def _decode(self, body: bytes, kind: BodyType) -> Decoded:
+    def _decode(self, body: bytes, kind: BodyType) -> tuple[Decoded, ...]:
+        """Return the event of a body, or its events. Raises :class:`Refuse`."""
         options = self._options
         if len(body) > _LONG_BODY and _values(body) > MAX_VALUES:
             raise Refuse(400, f"a body is limited to {MAX_VALUES} values", reason="too many values")
         try:
-            decoded = decode(body, lenient=True, max_depth=options.max_depth)
+            events = decode_many(body, lenient=True, max_depth=options.max_depth, charset=kind.charset)
         except DecodeError as error:
             if not kind.is_json:
                 why = f"the content type of an event is application/json, and this is no JSON either: {error}"
@@ -345,15 +350,18 @@ class Ingest:
             # A defect of ours must not keep a terminal's queue from moving: what it sent is kept for later.
             log.error("ingest.decoder_failed", kind=type(error).__name__)
             problem = Problem("", f"could not be decoded ({type(error).__name__})")
-            decoded = Decoded(Unknown({}), Dialect.V1_3_0, (problem,), without_pins(body))
-        if type(decoded.event) is Unknown and options.on_invalid == "refuse":
-            why = "; ".join(f"{problem.where} {problem.why}" for problem in decoded.problems)
+            events = (Decoded(Unknown({}), Dialect.V1_3_0, (problem,), without_pins(body)),)
+        unknown = next((decoded for decoded in events if type(decoded.event) is Unknown), None)
+        if unknown is not None and options.on_invalid == "refuse":
+            why = "; ".join(f"{problem.where} {problem.why}" for problem in unknown.problems)
             raise Refuse(400, why or "type must be 0 or 1", reason="no event")
         if not kind.is_json:
-            decoded = replace(decoded, problems=(*decoded.problems, NO_JSON_TYPE))
-        return decoded
+            events = tuple(replace(one, problems=(*one.problems, NO_JSON_TYPE)) for one in events)
+        return events
 
-    async def _introduce(self, push: Push, decoded: Decoded, claim: Claim, decision: Decision) -> None:
+    async def _introduce(
+        self, push: Push, events: tuple[Decoded, ...], claim: Claim, decision: Decision
+    ) -> None:
         """Take a push that needs the store first: whose a token is, that it is used for the first time, a terminal
         that is new, an event of which only its address tells whose it is. Then as always."""
         directory, committer, store = self._directory, self._committer, self._store
@@ -380,14 +388,17 @@ class Ingest:
                 decision = directory.decide(claim, self._options.policy)
             if not isinstance(decision, Taken):
                 raise _rejection(decision, push)
+            taken = [decision] * len(events)
             if not decision.bind_peer:
                 # The address may have come to stand for another terminal since the event was first pushed.
-                same = key_of(decoded)
-                holders = await committer.call(lambda: store.holders(decoded.event, same, claim.peer))
-                holder = directory.holder(holders, claim, self._options.policy)
-                if holder is not None:
-                    decision = replace(decision, terminal_id=holder)
-            self._commit(push, decoded, decision)
+                found = await committer.call(
+                    lambda: [store.holders(one.event, key_of(one), claim.peer) for one in events]
+                )
+                for place, holders in enumerate(found):
+                    holder = directory.holder(holders, claim, self._options.policy)
+                    if holder is not None:
+                        taken[place] = replace(decision, terminal_id=holder)
+            self._commit(push, events, taken, claim)
         except Refuse as refuse:
             self._refuse(push, refuse)
         except StoreError as error:
@@ -396,18 +407,55 @@ class Ingest:
             log.error("ingest.introduction_failed", kind=type(error).__name__)
             self._refuse(push, failed())
 
-    def _commit(self, push: Push, decoded: Decoded, taken: Taken) -> None:
+    def _commit(self, push: Push, events: Sequence[Decoded], taken: Sequence[Taken], claim: Claim) -> None:
+        """Hand the events of a push to the committer, each for its terminal.
+
+        Raises :class:`~gatepost.errors.StoreError` if a single one cannot be queued. Several are answered together.
+        """
+        if len(events) == 1:
+            self._enqueue(push, events[0], taken[0])
+            return
+        together = Together(push, len(events))
+        for decoded, one_taken in zip(events, taken, strict=True):
+            part = together.part()
+            try:
+                self._enqueue(part, decoded, self._of_list(one_taken, decoded, claim))
+            except StoreError as error:
+                part.refuse(part, unavailable(error))
+            except Exception as error:
+                log.error("ingest.failed", kind=type(error).__name__)
+                part.refuse(part, failed())
+
+    def _of_list(self, taken: Taken, decoded: Decoded, claim: Claim) -> Taken:
+        """Return how one event of several is taken: all are of one sender, whatever else this one says."""
+        said = (_serial_of(decoded.event) or "").strip()[:MAX_SERIAL]
+        if said == (claim.body or "").strip():
+            return taken
+        disagreements = [one for one in taken.disagreements if one[0] != "body"]
+        problems = taken.problems
+        if said and said != self._directory.serial_of(taken.terminal_id):
+            disagreements.append(("body", said))
+            problems = (*problems, OTHER_SERIAL)
+        return replace(taken, disagreements=tuple(disagreements), problems=problems)
+
+    def _enqueue(self, push: Push, decoded: Decoded, taken: Taken) -> None:
         headers = push.headers
         event, original = self._allowed(decoded)
+        problems = decoded.problems + taken.problems
+        if decoded.local_time is not None:
+            event, problem = in_zone(
+                event, decoded.local_time, self._directory.timezone_of(taken.terminal_id)
+            )
+            problems += (problem,)
         received_at_ms = int(self._now() * 1000)
         push.arrival = arrival = Arrival(
             terminal_id=taken.terminal_id,
-            key=key_of(decoded),
+            key=key_of(decoded),  # of what came, in which nothing is filled in
             event=event,
             received_at_ms=received_at_ms,
             original=original,
             image=None if isinstance(event, Unknown) else event.image,
-            problems=decoded.problems + taken.problems + clock_problems(event, received_at_ms),
+            problems=problems + clock_problems(event, received_at_ms),
             dialect=decoded.dialect,
             peer=push.peer,
             bind_peer=taken.bind_peer,
@@ -480,6 +528,15 @@ class Ingest:
                 raise Refuse(413, f"a body is limited to {limit} bytes", reason="too large")
             if not message.get("more_body", False):
                 return bytes(chunks)
+
+
+def _first_serial(events: Sequence[Decoded]) -> str | None:
+    """Return the serial of the first event that has one."""
+    return next((serial for one in events if (serial := _serial_of(one.event))), None)
+
+
+def _serial_of(event: Event) -> str | None:
+    return event.serial if type(event) is Record else _serial_beside(event)
 
 
 def _serial_beside(event: Event) -> str | None:

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_JSON_TYPE",
+    "OTHER_SERIAL",
     "Answer",
     "BodyType",
     "Headers",
     "Push",
     "Refuse",
+    "Together",
     "check_head",
     "failed",
     "header_text",
@@ -49,6 +51,10 @@ _JSON_TYPES = {b"application/json", b"application/json; charset=utf-8", b"applic
 
 NO_JSON_TYPE = Problem("Content-Type header", "is not application/json")
 """On an event that was taken all the same, because its body is JSON."""
+
+
+OTHER_SERIAL = Problem("data.deviceSN", "is of another terminal than the first event of the same push")
+"""On one event of several, all of which are of one sender."""
 
 
 class Refuse(Exception):
@@ -123,6 +129,42 @@ class Push:
             self.answer(200, SUCCESS)
         else:
             self.refuse(self, unavailable(error))
+
+
+class Together:
+    """Several events of one push, answered once all are settled: with 200, or with the first refusal.
+
+    What is on disk by then stays there, and is a duplicate when the push is sent again.
+    """
+
+    def __init__(self, push: Push, count: int) -> None:
+        self._push = push
+        self._open = count
+        self._refusal: Refuse | None = None
+
+    def part(self) -> Push:
+        """Return what stands for one of the events."""
+        push = self._push
+        return Push(
+            token=push.token,
+            target=push.target,
+            headers=push.headers,
+            peer=push.peer,
+            body=b"",
+            answer=lambda _status, _reply: self._settle(None),
+            store_raw=push.store_raw,
+            refuse=lambda _part, refusal: self._settle(refusal),
+        )
+
+    def _settle(self, refusal: Refuse | None) -> None:
+        self._refusal = self._refusal or refusal
+        self._open -= 1
+        if self._open:
+            return
+        if self._refusal is None:
+            self._push.answer(200, SUCCESS)
+        else:
+            self._push.refuse(self._push, self._refusal)
 
 
 def unavailable(error: Exception) -> Refuse:

@@ -305,7 +305,9 @@ class BaseStore(ABC):
         stored = duplicates = unknown = 0
         for row in self.quarantined_by_id(ids):
             try:
-                arrival = decode_again(row, self.secret, pictures=not self._keys)
+                terminal = self.terminal(row.terminal_id)
+                timezone = "UTC" if terminal is None else terminal.timezone
+                arrival = decode_again(row, self.secret, timezone=timezone, pictures=not self._keys)
                 new = None if arrival is None else self.write([arrival])[0].new
             except StoreError:
                 raise
