@@ -2,12 +2,14 @@
 
 import json
 import random
+import re
 from typing import Any
 
 import pytest
 
 from gatepost.conformance.samples import Samples, write
 from gatepost.dialect_faults import CLASSES, Body, FaultClass, Variant, joined, spoiled
+from gatepost.wire import Alarm, Record, decode_many
 
 VARIANTS = [(found, variant) for found in CLASSES for variant in found.variants]
 IDS = [f"{found.name}: {variant.name}" for found, variant in VARIANTS]
@@ -101,3 +103,15 @@ def test_several_events_are_a_list_or_lines() -> None:
     lines = joined(bodies(), lines=True)
     assert [json.loads(line) for line in lines.content.splitlines()] == events
     assert lines.content_type == "application/x-ndjson"
+
+
+@pytest.mark.parametrize(("found", "variant"), VARIANTS, ids=IDS)
+def test_the_event_behind_a_fault_is_still_understood(found: FaultClass, variant: Variant) -> None:
+    for _, spoilt in written(variant):
+        charset = re.search(r"charset=\"?([\w-]+)", spoilt.content_type or "")
+        (decoded,) = decode_many(spoilt.content, lenient=True, charset=charset and charset[1])
+        assert isinstance(decoded.event, Record | Alarm)
+        if isinstance(decoded.event, Record):
+            assert decoded.event.user is not None
+            assert decoded.event.user.user_id == "206"
+            assert decoded.event.passed is True
