@@ -2,7 +2,6 @@
 
 import io
 import struct
-import zlib
 from contextlib import suppress
 
 import pytest
@@ -122,16 +121,65 @@ def test_what_is_no_picture_is_refused_in_words(data: bytes) -> None:
         thumbnail(data, 64)
 
 
-def test_only_jpeg_is_tried_whatever_it_claims_to_be() -> None:
-    row = b"\x00" + b"\x00" * 3 * 64
-    png = b"\x89PNG\r\n\x1a\n"
-    for kind, data in (
-        (b"IHDR", struct.pack(">IIBBBBB", 64, 64, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(row * 64)),
-    ):
-        png += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def drawn(kind: str, size: tuple[int, int] = (400, 300), mode: str = "RGB", **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.linear_gradient("L").resize(size).convert(mode).save(out, kind, **options)
+    return out.getvalue()
+
+
+KINDS = [
+    *(drawn("PNG", mode=mode) for mode in ("RGB", "P", "LA", "1")),
+    *(drawn("BMP", mode=mode) for mode in ("RGB", "L")),
+    *(drawn("WEBP", lossless=lossless, mode=mode) for lossless in (True, False) for mode in ("RGB", "RGBA")),
+    drawn("WEBP", exif=b"Exif\0\0"),
+]
+
+
+@pytest.mark.parametrize("image", KINDS)
+def test_png_webp_and_bmp_become_thumbnails_in_jpeg_too(image: bytes) -> None:
+    assert dimensions(image) == (400, 300)
+    small = Image.open(io.BytesIO(thumbnail(image, 64)))
+    assert (small.format, small.size) == ("JPEG", (64, 48))
+
+
+def test_what_is_transparent_is_white() -> None:
+    out = io.BytesIO()
+    Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(out, "PNG")
+    assert Image.open(io.BytesIO(thumbnail(out.getvalue(), 32))).getpixel((5, 5)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        drawn("PNG")[:16] + struct.pack(">II", 65_000, 65_000) + drawn("PNG")[24:],
+        drawn("BMP")[:18] + struct.pack("<ii", 65_000, -65_000) + drawn("BMP")[26:],
+        drawn("WEBP", lossless=True)[:21] + b"\xff\xff\xff\x0f" + drawn("WEBP", lossless=True)[25:],
+        drawn("WEBP")[:26] + b"\xff\x3f\xff\x3f" + drawn("WEBP")[30:],
+    ],
+)
+def test_a_picture_of_another_kind_that_claims_too_many_pixels_is_not_decoded_either(bomb: bytes) -> None:
+    width, height = dimensions(bomb) or (0, 0)
+    assert width * height > MAX_PIXELS
     with pytest.raises(NotAPicture):
-        thumbnail(png, 64)
+        thumbnail(bomb, 64)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "PPM", "ICO"])
+def test_nothing_else_is_tried(kind: str) -> None:
+    with pytest.raises(NotAPicture):
+        thumbnail(drawn(kind, size=(64, 64)), 64)
+    with pytest.raises(NotAPicture):
+        thumbnail(b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>', 64)
+
+
+@given(st.data())
+def test_no_damage_to_another_kind_makes_it_fail_in_another_way(data: st.DataObject) -> None:
+    whole = data.draw(st.sampled_from(KINDS))
+    damaged = bytearray(whole)
+    for _ in range(data.draw(st.integers(1, 8))):
+        damaged[data.draw(st.integers(0, min(len(damaged) - 1, 200)))] = data.draw(st.integers(0, 255))
+    with suppress(NotAPicture):
+        thumbnail(bytes(damaged), 32)
 
 
 @given(st.binary(max_size=200).map(lambda tail: b"\xff\xd8" + tail))

@@ -83,7 +83,7 @@ def test_images_without_a_record_are_named_and_deleted_by_a_repair(place: dict[s
     fill(place)
     alter(place, "INSERT INTO images (id, data) VALUES (?)")
     kinds = {finding.kind: finding.count for finding in check(**place).findings}
-    assert kinds == {"image without record": 1, "image that is no JPEG": 1}
+    assert kinds == {"image without record": 1, "image that is no JPEG, PNG, WebP or BMP": 1}
     check(**place, repair=True)
     assert check(**place).ok
 
@@ -115,7 +115,7 @@ def test_images_that_are_no_jpeg_are_named_and_kept(place: dict[str, Any]) -> No
     alter(place, "UPDATE images SET data = 'GIF89a'")
     check(**place, repair=True)
     (finding,) = check(**place).findings
-    assert (finding.kind, finding.count) == ("image that is no JPEG", 10)
+    assert (finding.kind, finding.count) == ("image that is no JPEG, PNG, WebP or BMP", 10)
     assert "backup" in finding.advice
     store = open_at(place)
     assert store.image(ids[0]) == b"GIF89a"

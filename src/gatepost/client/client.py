@@ -117,7 +117,7 @@ class Client:
         return self._connection.get(f"records/{record_id}", RecordItem)
 
     def image(self, record_id: int) -> bytes:
-        """The portrait of a record, a JPEG."""
+        """Return the portrait of a record: a JPEG, PNG, WebP or BMP."""
         return self._connection.body("GET", f"records/{record_id}/image")
 
     def thumbnail(self, record_id: int, *, size: int = 128) -> bytes:

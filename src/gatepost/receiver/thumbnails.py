@@ -4,11 +4,13 @@ Rules:
 
 * Nothing is decoded before its head was read: more pixels than a camera at a door has, or more scans than an
   encoder writes, and it is no picture to us. A few kilobytes can claim gigabytes otherwise, or take hours.
-* Only JPEG is tried, whatever else the library could open; and only so many are decoded at once.
+* Only JPEG, PNG, WebP and BMP are tried, each by its own reader, whatever else the library could open; and only so
+  many are decoded at once.
 * The result says nothing but what is seen: no comments, no place, no camera. It stands upright as browsers show the
   image itself, by the orientation that its EXIF data has (JEITA CP-3451, tag 274).
 
-Source of the markers: ITU-T T.81, annex B.
+Sources: ITU-T T.81, annex B (markers of a JPEG); W3C PNG, section 11.2.2 (IHDR); RFC 9649 (WebP); Microsoft's
+BITMAPINFOHEADER.
 """
 
 import io
@@ -17,6 +19,7 @@ import threading
 from PIL import Image, ImageOps
 
 from gatepost.errors import GatepostError
+from gatepost.wire import media_type
 
 __all__ = ["MAX_PIXELS", "MAX_SCANS", "SIZES", "NotAPicture", "dimensions", "thumbnail"]
 
@@ -28,6 +31,8 @@ MAX_SCANS = 64
 
 SIZES = (32, 320)
 """The least and the largest edge of a thumbnail, in pixels."""
+
+_READERS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "image/bmp": "BMP"}
 
 _AT_ONCE = threading.BoundedSemaphore(2)
 
@@ -42,8 +47,40 @@ class NotAPicture(GatepostError):
         return "the image is no picture that a thumbnail can be made of; ask for the image itself"
 
 
-def dimensions(jpeg: bytes) -> tuple[int, int] | None:
-    """Width and height as the frame's header says them; ``None`` if there is no such header."""
+def dimensions(image: bytes) -> tuple[int, int] | None:
+    """Return width and height as an image's header has them; ``None`` if there is no such header."""
+    match media_type(image):
+        case "image/jpeg":
+            return _of_jpeg(image)
+        case "image/png" if image[12:16] == b"IHDR":
+            return int.from_bytes(image[16:20]), int.from_bytes(image[20:24])
+        case "image/webp":
+            return _of_webp(image)
+        case "image/bmp" if image[14:18] == b"\x0c\0\0\0":
+            return _little(image[18:20]), _little(image[20:22])
+        case "image/bmp":
+            height = int.from_bytes(image[22:26], "little", signed=True)  # below zero: from top to bottom
+            return _little(image[18:22]), abs(height)
+    return None
+
+
+def _little(data: bytes) -> int:
+    return int.from_bytes(data, "little")
+
+
+def _of_webp(webp: bytes) -> tuple[int, int] | None:
+    match webp[12:16]:
+        case b"VP8X":
+            return _little(webp[24:27]) + 1, _little(webp[27:30]) + 1
+        case b"VP8L" if webp[20:21] == b"\x2f":
+            bits = _little(webp[21:25])
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case b"VP8 " if webp[23:26] == b"\x9d\x01\x2a":
+            return _little(webp[26:28]) & 0x3FFF, _little(webp[28:30]) & 0x3FFF
+    return None
+
+
+def _of_jpeg(jpeg: bytes) -> tuple[int, int] | None:
     place = 2
     while jpeg[:2] == b"\xff\xd8" and place + 4 <= len(jpeg):
         if jpeg[place] != 0xFF:
@@ -61,6 +98,16 @@ def dimensions(jpeg: bytes) -> tuple[int, int] | None:
     return None
 
 
+def _opaque(picture: Image.Image) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    layers = picture.convert("RGBA")
+    white = Image.new("RGB", picture.size, "white")
+    white.paste(layers, mask=layers.getchannel("A"))
+    white.info = layers.info
+    return white
+
+
 def _upright(picture: Image.Image) -> Image.Image:
     """Turn a picture as its EXIF data says; as it is where they are broken."""
     exif = picture.info.get("exif")
@@ -72,18 +119,23 @@ def _upright(picture: Image.Image) -> Image.Image:
         return picture
 
 
-def thumbnail(jpeg: bytes, size: int) -> bytes:
-    """A JPEG whose longer edge has at most ``size`` pixels. Raises :class:`NotAPicture`."""
-    found = dimensions(jpeg)
-    if found is None or not 0 < found[0] * found[1] <= MAX_PIXELS or jpeg.count(b"\xff\xda") > MAX_SCANS:
+def thumbnail(image: bytes, size: int) -> bytes:
+    """Return a JPEG whose longer edge has at most ``size`` pixels, on white where the image is transparent.
+
+    Raises :class:`NotAPicture`.
+    """
+    kind, found = _READERS.get(media_type(image) or "", ""), dimensions(image)
+    if found is None or not 0 < found[0] * found[1] <= MAX_PIXELS:
+        raise NotAPicture
+    if kind == "JPEG" and image.count(b"\xff\xda") > MAX_SCANS:
         raise NotAPicture
     with _AT_ONCE:
         try:
-            with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as picture:
+            with Image.open(io.BytesIO(image), formats=[kind]) as picture:
                 if picture.size != found:
                     raise NotAPicture
                 picture.draft("RGB", (size, size))  # decodes at an eighth, a quarter or half of the size
-                small = picture.convert("RGB")
+                small = _opaque(picture)
                 small.thumbnail((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
             raise NotAPicture from None

@@ -26,6 +26,7 @@ from gatepost.store.images import DayFiles, day_name
 from gatepost.store.indexing import CATCH_UP
 from gatepost.store.sealing import is_sealed
 from gatepost.store.source import Source, open_source
+from gatepost.wire import media_type
 
 __all__ = ["EXAMPLES", "Finding", "Place", "Report", "check", "references"]
 
@@ -109,15 +110,15 @@ class _Search:
             advice="harmless: a crash came between image and record, and the terminal pushed it again;"
             " `gatepost check-store --repair` deletes it",
         )
-        self._no_jpeg = Finding(
-            kind="image that is no JPEG",
+        self._no_image = Finding(
+            kind="image that is no JPEG, PNG, WebP or BMP",
             advice="the record stands; its image cannot be shown: restore it from a backup if one has it whole",
         )
 
     def findings(self) -> tuple[Finding, ...]:
         for day, image_id in sorted(self.orphans):
             self._orphans.add(f"{day_name(day)}/{image_id}")
-        return self._damaged, self._lost, self._orphans, self._no_jpeg
+        return self._damaged, self._lost, self._orphans, self._no_image
 
     def run(self, source: Source) -> None:
         if source.dialect == "sqlite" and not self._is_sound(source.db):
@@ -155,10 +156,10 @@ class _Search:
     def _pictures(self, source: Source) -> Iterator[Place]:
         for day in source.images.days():
             try:
-                for image_id, jpeg in source.images.scan(day):
+                for image_id, image in source.images.scan(day):
                     self.images += 1
-                    if jpeg[:2] != b"\xff\xd8" and not is_sealed(jpeg):
-                        self._no_jpeg.add(f"{day_name(day)}/{image_id}")
+                    if media_type(image) is None and not is_sealed(image):
+                        self._no_image.add(f"{day_name(day)}/{image_id}")
                     yield day, image_id
             except sqlite3.DatabaseError as error:
                 self._damaged.add(f"{data.IMAGES}/{day_name(day)}.db: {error}")

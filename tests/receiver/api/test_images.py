@@ -1,6 +1,7 @@
 """Images and thumbnails as a browser gets them."""
 
 import io
+import zipfile
 from collections.abc import Callable
 
 import pytest
@@ -30,6 +31,35 @@ async def test_an_image_is_what_was_pushed_and_nothing_but_a_picture(
     assert answer.body == picture()
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"), [("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp"), ("BMP", "bmp")]
+)
+async def test_an_image_is_sent_as_what_it_is_and_exported_under_that_name(
+    receiver: Running, kind: str, suffix: str
+) -> None:
+    out = io.BytesIO()
+    Image.linear_gradient("L").resize((400, 300)).convert("RGB").save(out, kind)
+    await receiver.push(record(rgb_image=base64(out.getvalue())))
+    await receiver.push(alarm(alarm_photo=base64(out.getvalue())))
+    for path in ("records/1", "alarms/steps/2"):
+        answer = await receiver.get(f"/api/v1/{path}/image")
+        assert answer.body == out.getvalue()
+        assert answer.headers["content-type"] == f"image/{kind.lower()}"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["content-disposition"].startswith("inline; filename=")
+        assert answer.headers["content-disposition"].endswith(f'.{suffix}"')
+        small = await receiver.get(f"/api/v1/{path}/thumbnail?size=64")
+        assert small.headers["content-type"] == "image/jpeg"
+        assert Image.open(io.BytesIO(small.body)).size == (64, 48)
+    for what in ("records", "alarms"):
+        with zipfile.ZipFile(
+            io.BytesIO((await receiver.get(f"/api/v1/{what}/export?format=zip")).body)
+        ) as found:
+            (name,) = [name for name in found.namelist() if name.startswith("images/")]
+            assert name.endswith(f".{suffix}")
+            assert found.read(name) == out.getvalue()
 
 
 async def test_a_browser_may_keep_it_for_a_day_and_others_may_not(receiver: Running, portrait: str) -> None:

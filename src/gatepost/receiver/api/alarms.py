@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gatepost.items import AlarmItem, StepItem
 from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import ALARM_FILTERS, AlarmFilters
-from gatepost.receiver.api.images import NOT_MODIFIED, ThumbnailSize, jpeg
+from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image
 from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
@@ -119,10 +119,11 @@ class AlarmsController(Controller):
         sync_to_thread=True,
         summary="The picture of a step",
         media_type="image/jpeg",
+        opt=IMAGES,
         responses=NOT_MODIFIED,
     )
     def step_image(self, request: AnyRequest, store: TheStore, step_id: FromPath[int]) -> Response[bytes]:
-        return jpeg(request, store, step_id)
+        return event_image(request, store, step_id)
 
     @get(
         "/steps/{step_id:int}/thumbnail",
@@ -135,7 +136,7 @@ class AlarmsController(Controller):
         self, request: AnyRequest, store: TheStore, step_id: FromPath[int], size: ThumbnailSize = 128
     ) -> Response[bytes]:
         """``size``: the longer edge in pixels. 404 also for an image that no picture can be made of."""
-        return jpeg(request, store, step_id, size=size)
+        return event_image(request, store, step_id, size=size)
 
 
 def _alarm(store: Store, alarm_id: int) -> AlarmRow:

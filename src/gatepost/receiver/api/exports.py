@@ -35,6 +35,7 @@ from gatepost.receiver.api.filters import (
     RecordFilters,
     told,
 )
+from gatepost.receiver.api.images import suffix_of
 from gatepost.receiver.api.people import AttendedItem, SiteId, attended_item, someone_item
 from gatepost.receiver.api.records import record_item
 from gatepost.receiver.api.shapes import TheMeaning, TheStore, answering, days, word
@@ -304,7 +305,7 @@ def _portrait(store: Store, words: Words, row: RecordRow) -> Picture | None:
     if data is None:
         return None
     day = (words.local(row, row.at) or row.at).date().isoformat()
-    return Picture(f"{day}/{row.id}.jpg", data)
+    return Picture(f"{day}/{row.id}.{suffix_of(data)}", data)
 
 
 def _scene(store: Store, words: Words, row: AlarmRow) -> Picture | None:
@@ -313,7 +314,7 @@ def _scene(store: Store, words: Words, row: AlarmRow) -> Picture | None:
         data = store.image(step.id) if step.has_image else None
         if data is not None:
             day = (words.local(row, row.first_at) or row.first_at).date().isoformat()
-            return Picture(f"{day}/{step.id}.jpg", data)
+            return Picture(f"{day}/{step.id}.{suffix_of(data)}", data)
     return None
 
 

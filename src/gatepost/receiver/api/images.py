@@ -21,8 +21,9 @@ from gatepost.receiver.api.access import AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.receiver.thumbnails import SIZES, NotAPicture, thumbnail
 from gatepost.store.store import Store
+from gatepost.wire import media_type
 
-__all__ = ["NOT_MODIFIED", "ThumbnailSize", "jpeg"]
+__all__ = ["IMAGES", "NOT_MODIFIED", "ThumbnailSize", "event_image", "suffix_of"]
 
 NOT_MODIFIED = {
     304: ResponseSpec(data_container=None, generate_examples=False, description="Still the same.")
@@ -30,11 +31,23 @@ NOT_MODIFIED = {
 
 ThumbnailSize = Annotated[int, QueryParameter(ge=SIZES[0], le=SIZES[1])]
 
+_SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/bmp": "bmp"}
+
+IMAGES = {"types": tuple(_SUFFIXES)}
+"""What the document says of the images: see :mod:`gatepost.receiver.api.problem`."""
+
 _KEEP = "private, max-age=86400, immutable"
 
 
-def jpeg(request: AnyRequest, store: Store, event_id: int, *, size: int | None = None) -> Response[bytes]:
-    """The JPEG of an event, or a thumbnail of it; 404 where there is none."""
+def suffix_of(image: bytes) -> str:
+    """Return how the name of a file with this image ends, without the dot."""
+    return _SUFFIXES.get(media_type(image) or "", "bin")
+
+
+def event_image(
+    request: AnyRequest, store: Store, event_id: int, *, size: int | None = None
+) -> Response[bytes]:
+    """Return the image of an event, or a thumbnail of it; 404 where there is none."""
     data = read(lambda: store.image(event_id)) if event_id <= MAX_ID else None
     if data is None:
         raise NotFoundException("there is no such image")
@@ -47,8 +60,12 @@ def jpeg(request: AnyRequest, store: Store, event_id: int, *, size: int | None =
             data = thumbnail(data, size)
         except NotAPicture as error:
             raise NotFoundException(str(error)) from None
-    # What strangers sent: a browser must take it for a picture and for nothing else.
-    return Response(data, media_type="image/jpeg", headers={**headers, "x-content-type-options": "nosniff"})
+    # What strangers sent: a browser must take it for an image and for nothing else, and what is none for a file.
+    kind = media_type(data)
+    how = "attachment" if kind is None else "inline"
+    headers["content-disposition"] = f'{how}; filename="{event_id}.{suffix_of(data)}"'
+    headers["x-content-type-options"] = "nosniff"
+    return Response(data, media_type=kind or "application/octet-stream", headers=headers)
 
 
 def _same(asked: str | None, tag: str) -> bool:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from gatepost.items import PersonItem, RecordItem
 from gatepost.receiver.api.access import VIEWER, AnyRequest
 from gatepost.receiver.api.filters import RECORD_FILTERS, RecordFilters
-from gatepost.receiver.api.images import NOT_MODIFIED, ThumbnailSize, jpeg
+from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image
 from gatepost.receiver.api.shapes import (
     MAX_LIMIT,
     Listing,
@@ -104,11 +104,12 @@ class RecordsController(Controller):
         sync_to_thread=True,
         summary="The portrait of a record",
         media_type="image/jpeg",
+        opt=IMAGES,
         responses=NOT_MODIFIED,
     )
     def image(self, request: AnyRequest, store: TheStore, record_id: FromPath[int]) -> Response[bytes]:
         """An image never changes: give its ``ETag`` back as ``If-None-Match``, and 304 says that it is still there."""
-        return jpeg(request, store, record_id)
+        return event_image(request, store, record_id)
 
     @get(
         "/{record_id:int}/thumbnail",
@@ -121,4 +122,4 @@ class RecordsController(Controller):
         self, request: AnyRequest, store: TheStore, record_id: FromPath[int], size: ThumbnailSize = 128
     ) -> Response[bytes]:
         """``size``: the longer edge in pixels. 404 also for an image that no picture can be made of."""
-        return jpeg(request, store, record_id, size=size)
+        return event_image(request, store, record_id, size=size)
