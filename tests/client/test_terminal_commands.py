@@ -57,3 +57,19 @@ async def test_a_serial_of_digits_is_a_serial_before_it_is_a_number(
     assert json.loads(capsys.readouterr().out)["serial"] == "1"
     assert await run("terminals", "rename", "7", "nothing") == 1
     assert "there is no terminal 7" in capsys.readouterr().err
+
+
+async def test_refused_pushes_are_listed_by_sender_and_reason(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await receiver.push(b"{", headers={"sn": "SN-1"})
+    await receiver.push(record(deviceSN="SN-2"), "/record")
+    await receiver.receiver.flush()
+    capsys.readouterr()  # the receiver writes its log there
+    assert await run("terminals", "refusals") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert await run("terminals", "refusals", "--status", "404") == 0
+    (told,) = capsys.readouterr().out.splitlines()
+    assert "404  path  127.0.0.1  SN-2  /record  ×1" in told
+    assert await run("terminals", "refusals", "--serial", "SN-1", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["reason"] == "no JSON"

@@ -5,6 +5,7 @@ import pytest
 from tests.receiver.kit import SUCCESS, Running, Sender, body, receiving, record, request, until
 
 from gatepost.receiver.guard import Request
+from gatepost.store.store import RefusedRow
 
 HEAD = b"POST /Record HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\n"
 
@@ -191,3 +192,66 @@ async def test_chunk_extensions_are_bounded(tmp_path: Path) -> None:
         for _ in range(100):
             await sender.write(b"x" * 1000)
         assert (await sender.answer()).status == 413
+
+
+async def refused_row(receiver: Running) -> RefusedRow:
+    await receiver.receiver.flush()
+    (row,) = receiver.store.refused()
+    return row
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_body_that_is_too_large_is_listed_with_a_sample_of_what_came(
+    receiver: Running, later: bool
+) -> None:
+    sender = await receiver.connect()
+    head, text = HEAD + b"sn: SN-1\r\nContent-Length: 99999999\r\n\r\n", b'{"data":{"name":"x"'
+    await sender.write(head if later else head + text)
+    assert (await sender.answer()).status == 413
+    if later:
+        await sender.write(text)
+        await until(lambda: bool(receiver.receiver.refused._samples))
+    row = await refused_row(receiver)
+    assert (row.status, row.reason, row.serial, row.path) == (413, "too large", "SN-1", "/Record")
+    sample = receiver.store.refusal_sample(row.sample_id or 0)
+    assert sample is not None
+    assert sample.content == text
+
+
+async def test_what_follows_another_request_is_no_sample(receiver: Running) -> None:
+    secret = b"POST /Record/s3cr HTTP/1.1\r\nHost: r\r\nContent-Length: 99999999\r\n\r\n"
+    sender = await receiver.connect()
+    await sender.write(request("POST", "/Record", body(record())) + secret)
+    assert (await sender.answer()).json == SUCCESS
+    assert (await sender.answer()).status == 413
+    assert (await refused_row(receiver)).sample_id is None
+
+
+SMUGGLED = {
+    "Content-Length is there twice": b"Content-Length: 4\r\nContent-Length: 4\r\n",
+    "bare line feed": b"x: y\nContent-Length: 4\r\n",
+    "both there": b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n",
+    "is no number": b"Content-Length: +4\r\n",
+    "blank before the colon": b"Content-Length : 4\r\n",
+}
+
+
+@pytest.mark.parametrize("why", SMUGGLED)
+async def test_a_request_that_two_readers_could_read_differently_is_told_what_was_wrong(
+    receiver: Running, why: str
+) -> None:
+    sender = await receiver.connect()
+    await sender.write(HEAD + SMUGGLED[why] + b"\r\nabcd")
+    answer = await sender.answer()
+    assert answer.status == 400
+    assert why in answer.json["message"]
+    row = await refused_row(receiver)
+    assert (row.status, row.reason, row.peer, row.sample_id) == (400, "malformed", "127.0.0.1", None)
+    assert row.detail == answer.json["message"]
+
+
+async def test_tls_on_a_port_without_it_is_told_from_other_nonsense(receiver: Running) -> None:
+    sender = await receiver.connect()
+    await sender.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+    await sender.answer()
+    assert "TLS" in (await refused_row(receiver)).detail

@@ -18,6 +18,8 @@ from gatepost.items import (
     ErasedItem,
     Listing,
     RecordItem,
+    RefusalItem,
+    SampleItem,
     SomeoneItem,
     StatsItem,
     TerminalDetail,
@@ -168,6 +170,14 @@ class Client:
     def rotate_token(self, terminal_id: int) -> TerminalItem:
         """Give it another ``address``, told once; the one before counts no more. Needs the role admin."""
         return self._connection.send("POST", f"terminals/{terminal_id}/token", TerminalItem, {})
+
+    def refusals(self, **filters: Filter) -> Iterator[RefusalItem]:
+        """Return the refused pushes, newest first; ``status``, ``peer`` and ``serial`` filter."""
+        return self._all("refusals", RefusalItem, _given(filters))
+
+    def refusal_sample(self, sample_id: int) -> SampleItem:
+        """Return the beginning of a refused body. Needs the role admin."""
+        return self._connection.get(f"refusals/samples/{sample_id}", SampleItem)
 
     # People
 

@@ -1,4 +1,4 @@
-"""``gatepost terminals list | create | rename | approve | rotate | retire``."""
+"""``gatepost terminals list | create | rename | approve | rotate | retire | refusals``."""
 
 from __future__ import annotations
 
@@ -157,6 +157,35 @@ def retire(
         _tell(client.retire_terminal(terminal_of(client, terminal).id), json=json)
 
 
+def refusals(
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    status: Annotated[
+        int | None,
+        typer.Option(
+            "--status", help=t("HTTP status of the reply, such as 404.", "应答的 HTTP 状态码，如 404。")
+        ),
+    ] = None,
+    peer: Annotated[
+        str | None, typer.Option("--peer", help=t("Address that they came from.", "来源地址。"))
+    ] = None,
+    serial: Annotated[
+        str | None, typer.Option("--serial", help=t("Serial of one terminal.", "终端序列号。"))
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """List refused pushes, newest first."""
+    with asking(url, token, ca_file) as client:
+        for refusal in client.refusals(status=status, peer=peer, serial=serial):
+            if json:
+                as_json(refusal)
+                continue
+            words = [clock(refusal.last_at), f"{refusal.status}", refusal.reason, refusal.peer]
+            words += [refusal.serial or "-", refusal.path or "-", f"×{refusal.count}", refusal.detail]
+            typer.echo(line(words))
+
+
 def register(group: typer.Typer) -> None:
     """Add the commands."""
     group.command("list", help=t("List terminals.", "列出终端。"))(list_terminals)
@@ -165,3 +194,6 @@ def register(group: typer.Typer) -> None:
     group.command("approve", help=t("Approve a terminal that is held.", "批准终端。"))(approve)
     group.command("rotate", help=t("Give it another secret address.", "更换推送地址中的令牌。"))(rotate)
     group.command("retire", help=t("Refuse what it pushes from now on.", "停用终端。"))(retire)
+    group.command("refusals", help=t("List refused pushes, newest first.", "列出被拒绝的推送，最新在前。"))(
+        refusals
+    )

@@ -31,6 +31,8 @@ __all__ = ["TOO_MANY", "GuardedProtocol", "State", "WholeRequest"]
 
 TOO_MANY = "too many connections are open; try again later"
 
+_BAD_NAME = "a header has a name that cannot be one; a blank before the colon is not allowed either"
+
 _NO_HTTP = {
     "Missing expected CR after header value": "a line of the head ends in a bare line feed; end it with CR and LF",
     "Expected CRLF after version": "the request line does not end in CR and LF",
@@ -43,7 +45,8 @@ _NO_HTTP = {
     "Transfer-Encoding can't be present with Content-Length": (
         "Content-Length and Transfer-Encoding are both there; send one of them"
     ),
-    "Invalid header token": "a header has a name that cannot be one; a blank before the colon is not allowed either",
+    "Invalid header token": _BAD_NAME,
+    "Invalid header field char": _BAD_NAME,
     "Unexpected whitespace after header value": "a header goes on in another line; write it in one line",
     "Invalid header value char": "a header has a control character in its value",
     "Invalid method encountered": "it does not begin with a method such as POST",
