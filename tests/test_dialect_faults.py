@@ -77,6 +77,9 @@ def test_a_form_is_written_as_it_is_called(name: str, variant: str, text: bytes)
 def test_what_a_fault_does_not_concern_is_left_alone() -> None:
     record, alarm = bodies()
     names = {found.name: found.variants[0] for found in CLASSES}
+    older = json.loads(record)
+    del older["data"]["user"]["remark"]
+    assert names["control-characters"].write(write(older), random.Random(1)) is None
     assert names["booleans"].write(alarm, random.Random(1)) is None
     assert names["reused-trace-ids"].write(record, random.Random(1)) is None
     without = json.loads(record)

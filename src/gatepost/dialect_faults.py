@@ -119,7 +119,7 @@ def _text(
         user = event["data"].get("user")
         if event["type"] == 1:
             event["data"]["description"] = _MARK
-        elif isinstance(user, dict):
+        elif isinstance(user, dict) and field in user:  # firmware before API 1.2.0 has no remark
             user[field] = _MARK
         else:
             return None
