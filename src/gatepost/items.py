@@ -183,6 +183,10 @@ class TerminalItem(Struct, frozen=True, kw_only=True):
     with_problems: int
     late: int
     """How many arrived over ten minutes after they happened."""
+    repeated_ids: int
+    """How many records bore the id of another record of this terminal. Each is listed."""
+    unusable_ids: int
+    """How many events bore an id that tells nothing apart: a placeholder, or one of at most 8 characters."""
     refused: int
     disagreements: int
     address: str | None = None

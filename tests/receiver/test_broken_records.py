@@ -98,14 +98,14 @@ def test_the_key_of_what_went_through_the_quarantine_is_the_one_that_the_push_ha
     assert not isinstance(event, Unknown)
     arrival = Arrival(
         terminal_id=1,
-        key=key_of(decoded),
+        key=key_of(decoded, b"secret"),
         event=event,
         received_at_ms=1,
         original=decoded.original,
         image=event.image,
         problems=(*decoded.problems, Problem("data.deviceSN", "is another one")),
     )
-    raw = kept_raw(arrival, "the store could not take it")
+    raw = kept_raw(arrival, "the store could not take it", b"secret")
     for original in (pushed, raw.original):
         again = decode_again(
             QuarantineRow(

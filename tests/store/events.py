@@ -35,7 +35,7 @@ def record(number: int = 1, **fields: Any) -> wire.Record:
     return wire.Record(**(values | fields))
 
 
-def alarm(trace_id: str = "trace-1", status: int | None = 1, **fields: Any) -> wire.Alarm:
+def alarm(trace_id: str = "trace-0001", status: int | None = 1, **fields: Any) -> wire.Alarm:
     values: dict[str, Any] = {"code": 10001, "event_time": NOON + timedelta(seconds=status or 0)}
     return wire.Alarm(trace_id=trace_id, status=status, **(values | fields))
 

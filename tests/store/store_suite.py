@@ -27,7 +27,7 @@ from gatepost import wire
 from gatepost.errors import StoreUnavailable
 from gatepost.store import schema as t
 from gatepost.store import upserts
-from gatepost.store.arrivals import DAY_MS
+from gatepost.store.arrivals import DAY_MS, REPEATED
 from gatepost.store.base import BaseStore
 from gatepost.store.pages import BadCursor
 from gatepost.store.people import People, PeopleQuery, Rules
@@ -37,6 +37,7 @@ from gatepost.store.store import SIGHTING_MS, AlarmQuery, RecordQuery, Stored
 from gatepost.store.trouble import MAX_REFUSED, MAX_REFUSED_OF_A_PEER, MAX_SAMPLES
 from gatepost.store.upserts import MAX_DISAGREEMENTS
 from gatepost.wire import Problem
+from gatepost.wire.decoded import NO_REAL_ID
 
 Opener = Callable[[], BaseStore]
 
@@ -133,6 +134,52 @@ class Writing:
         shown = {row.id: row.has_image for row in store.records(RecordQuery()).items}
         assert shown == {one.id: True, two.id: False}
 
+    @pytest.mark.parametrize("together", [True, False], ids=["one batch", "batch by batch"])
+    def test_an_id_that_is_used_again_is_another_record_with_a_note_and_counts(
+        self, store: BaseStore, together: bool
+    ) -> None:
+        other = store.ensure_terminal("SN-2", now_ms=0)
+        noisy = (Problem("data.mask", "must be an integer"),)
+        name = "0d9c8f4e-id-of-three"
+        batch = [
+            arrival(record(1, uuid=name)),
+            arrival(record(2, uuid=name)),
+            arrival(record(1, uuid=name)),  # the first one again
+            arrival(record(3, uuid=name), problems=noisy),
+            arrival(record(4, uuid=name), other.id),  # the id is new there
+            arrival(record(5)),
+        ]
+        new = [
+            one.new
+            for part in ([batch] if together else [[one] for one in batch])
+            for one in store.write(part)
+        ]
+        assert new == [True, True, False, True, True, True]
+        note = Problem("data.uuid", REPEATED)
+        rows = store.records(RecordQuery(order="oldest")).items
+        assert [row.problems for row in rows] == [(), (note,), (*noisy, note), (), ()]
+        assert [(row.repeated_ids, row.with_problems) for row in store.terminals()] == [(2, 2), (0, 0)]
+        assert not any(one.new for one in store.write(batch))
+        assert [row.repeated_ids for row in store.terminals()] == [2, 0]
+
+    def test_an_id_is_known_as_used_however_long_ago_that_was(self, store: BaseStore) -> None:
+        names = [f"0d9c8f4e-{n}" for n in range(100)]
+        store.write([arrival(record(n, uuid=name)) for n, name in enumerate(names)])
+        store.records(RecordQuery())  # what was behind the indexes is in them
+        store.write([arrival(record(100 + n, uuid=name)) for n, name in enumerate(names)])
+        store.write([arrival(record(200 + n, uuid=name)) for n, name in enumerate(names)])
+        assert store.terminals()[0].repeated_ids == 200
+        newest = store.records(RecordQuery(limit=300)).items
+        assert [bool(row.problems) for row in newest] == [True] * 200 + [False] * 100
+
+    def test_ids_that_tell_nothing_apart_are_counted_for_records_and_alarms(self, store: BaseStore) -> None:
+        unusable = (Problem("data.uuid", NO_REAL_ID), Problem("data.mask", "must be an integer"))
+        store.write([arrival(record(n, uuid="1"), problems=unusable) for n in range(3)])
+        store.write([arrival(alarm("1"), problems=(Problem("data.trace_id", NO_REAL_ID),))])
+        store.write([arrival(record(9), problems=unusable[1:])])
+        (row,) = store.terminals()
+        assert (row.unusable_ids, row.repeated_ids, row.records, row.with_problems) == (4, 0, 4, 5)
+
     def test_a_batch_larger_than_any_statement_is_stored_whole(self, store: BaseStore) -> None:
         batch = [arrival(record(n), image=JPEG if n % 7 == 0 else None) for n in range(333)]
         stored = store.write(batch)
@@ -141,7 +188,7 @@ class Writing:
         rows = {row.uuid: row for row in store.records(RecordQuery(limit=1000)).items}
         assert len(rows) == 333
         for number, one in enumerate(stored):
-            assert rows[f"uuid-{number}"].id == one.id
+            assert rows[f"uuid-{number:06d}"].id == one.id
             assert (store.image(one.id) is not None) == (number % 7 == 0)
 
     def test_a_batch_that_holds_one_impossible_event_leaves_nothing_behind(self, store: BaseStore) -> None:
@@ -198,7 +245,7 @@ class Listing:
                 cursor = page.next_cursor
                 if cursor is None:
                     break
-            old = [f"uuid-{n}" for n in range(0, 40, 2)]
+            old = [f"uuid-{n:06d}" for n in range(0, 40, 2)]
             assert [uuid for uuid in seen if uuid in old] == (old[::-1] if order == "newest" else old)
             assert len(seen) == len(set(seen))
 
@@ -217,13 +264,13 @@ class Listing:
     def test_in_order_of_arrival_a_cursor_goes_on_with_what_arrives_later(self, store: BaseStore) -> None:
         store.write([arrival(record(n)) for n in (5, 3, 4)])
         page = store.records(RecordQuery(order="received", limit=2))
-        assert [row.uuid for row in page.items] == ["uuid-5", "uuid-3"]
+        assert [row.uuid for row in page.items] == ["uuid-000005", "uuid-000003"]
         page = store.records(RecordQuery(order="received", limit=2, cursor=page.next_cursor))
         page = store.records(RecordQuery(order="received", limit=2, cursor=page.next_cursor))
         assert page.items == ()
         store.write([arrival(record(1))])
         page = store.records(RecordQuery(order="received", limit=2, cursor=page.next_cursor))
-        assert [row.uuid for row in page.items] == ["uuid-1"]
+        assert [row.uuid for row in page.items] == ["uuid-000001"]
 
     @pytest.mark.parametrize("cursor", ["", "x", "AAAA", "gaZuZXdlc3Q", "é"])
     def test_a_made_up_cursor_is_refused(self, store: BaseStore, cursor: str) -> None:
@@ -326,13 +373,13 @@ class Listing:
             for order in ("newest", "received"):
                 for query in ({"q": text}, {"name": text}):
                     found = store.records(RecordQuery(**query, order=order)).items
-                    assert [row.uuid for row in found] == ["uuid-1"], (query, order)
+                    assert [row.uuid for row in found] == ["uuid-000001"], (query, order)
             assert [person.name for person in people.page(PeopleQuery(q=text)).items] == [sent]
         for number in ("17", "j-9e", "IC5", "31X"):
             found = store.records(RecordQuery(q=number)).items
-            assert [row.uuid for row in found][-1] == "uuid-1", number
+            assert [row.uuid for row in found][-1] == "uuid-000001", number
             assert store.records(RecordQuery(name=number)).items == ()
-        assert [row.uuid for row in store.records(RecordQuery(job_number="j-9e")).items] == ["uuid-1"]
+        assert [row.uuid for row in store.records(RecordQuery(job_number="j-9e")).items] == ["uuid-000001"]
         assert store.records(RecordQuery(job_number="9e")).items == ()
         assert store.records(RecordQuery(q="17j")).items == ()
         assert store.records(RecordQuery(q="%")).items == (
@@ -345,7 +392,7 @@ class Listing:
         before = wire.User(user_id="17", name="Anna Müller")
         after = wire.User(user_id="17", name="Anna Weiß")
         store.write([arrival(record(1, user=before)), arrival(record(2, user=after))])
-        for name, uuid in (("muller", "uuid-1"), ("weiss", "uuid-2")):
+        for name, uuid in (("muller", "uuid-000001"), ("weiss", "uuid-000002")):
             assert [row.uuid for row in store.records(RecordQuery(q=name)).items] == [uuid]
             (person,) = People(store, Rules()).page(PeopleQuery(q=name)).items
             assert person.name == "Anna Weiß"
@@ -389,7 +436,7 @@ class Alarms:
         assert row.state == "cleared"
         assert [step.status for step in row.history] == [1, 2, 3]
         assert [step.description for step in row.history] == ["step 1", "step 2", "step 3"]
-        assert (row.code, row.trace_id, row.serial) == (10001, "trace-1", "SN-1")
+        assert (row.code, row.trace_id, row.serial) == (10001, "trace-0001", "SN-1")
         assert (row.first_at, row.last_at) == (NOON + timedelta(seconds=1), NOON + timedelta(seconds=3))
         assert store.alarm(row.id) == row
 
@@ -497,8 +544,8 @@ class Terminals:
         assert (row.last_recorded_at, row.clock_error_ms) == (right, 0)
         records = store.records(RecordQuery()).items
         assert [(one.uuid, one.at, one.recorded_at) for one in records] == [
-            ("uuid-2", right, right),
-            ("uuid-1", NOON, future),
+            ("uuid-000002", right, right),
+            ("uuid-000001", NOON, future),
         ]
         assert store.records(RecordQuery(since=right + timedelta(seconds=1))).items == ()
         alarms = store.alarms(AlarmQuery()).items
@@ -640,7 +687,7 @@ class Terminals:
         held = store.ensure_terminal("SN-2", now_ms=0, state="held")
         start = store.end_of_feed()
         store.write([arrival(record(1), held.id), arrival(alarm(), held.id), arrival(record(2))])
-        assert [row.uuid for row in store.records(RecordQuery()).items] == ["uuid-2"]
+        assert [row.uuid for row in store.records(RecordQuery()).items] == ["uuid-000002"]
         assert len(store.records(RecordQuery(include_held=True)).items) == 2
         assert store.alarms(AlarmQuery()).items == ()
         assert len(store.alarms(AlarmQuery(include_held=True)).items) == 1

@@ -56,7 +56,7 @@ def test_it_is_the_same_event_as_the_one_that_the_terminal_pushes_again(
 ) -> None:
     arrival = decode_again(row(wire.encode(event)), SECRET)
     assert arrival is not None
-    assert arrival.key == wire.key_digest(wire.key(event))
+    assert arrival.key == wire.key_digest(wire.key(event), SECRET)
 
 
 def test_it_says_nothing_of_whose_address_that_is_now() -> None:

@@ -162,7 +162,7 @@ def test_a_backup_while_events_arrive_is_of_one_moment(place: dict[str, Any], tm
     assert len(records) == restored.stats().records
     later = sorted(int(row.uuid.removeprefix("uuid-")) for row in records if row.has_image and row.uuid)[-1]
     stored = {row.uuid for row in records}
-    assert all(f"uuid-{n}" in stored for n in range(10_000, later + 1))
+    assert all(f"uuid-{n:06d}" in stored for n in range(10_000, later + 1))
     restored.close()
 
 

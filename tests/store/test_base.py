@@ -213,7 +213,7 @@ def test_what_is_encrypted_in_the_quarantine_is_shown_and_processed_as_it_came(
     store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
     original = wire.encode(record(1, image=JPEG))
     (kept,) = store.write([arrival(unknown(1), original=original)])
-    assert b"uuid-1" not in bytes_of(store)
+    assert b"uuid-000001" not in bytes_of(store)
     assert [row.original for row in store.quarantined().items] == [original]
     assert [row.original for row in store.quarantined_by_id([kept.id])] == [original]
     assert store.process_quarantined([kept.id]).stored == 1
@@ -246,7 +246,7 @@ def test_one_push_on_which_the_store_chokes_holds_up_no_other(
     write = store.write
 
     def choke(batch: Sequence[Arrival]) -> list[Stored]:
-        if isinstance(batch[0].event, wire.Record) and batch[0].event.uuid == "uuid-1":
+        if isinstance(batch[0].event, wire.Record) and batch[0].event.uuid == "uuid-000001":
             raise ValueError("a defect")
         return write(batch)
 

@@ -213,7 +213,7 @@ def test_who_comes_again_is_somebody_new(store: BaseStore) -> None:
     store.write([passage(1, WANG)])
     erase(store, Whom(user_id="5"), now_ms=RECEIVED_MS)
     store.write([passage(1, WANG), passage(2, WANG)])
-    assert [row.uuid for row in store.records(RecordQuery(person="5")).items] == ["uuid-2"]
+    assert [row.uuid for row in store.records(RecordQuery(person="5")).items] == ["uuid-000002"]
     assert everybody(store) == ["王五"]
     assert len(store.records(RecordQuery()).items) == 2
 

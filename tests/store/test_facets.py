@@ -35,7 +35,7 @@ def test_records_whose_images_are_taken_away_are_found_among_those_without(open_
         assert take_images_away(db, lambda c: c.image_day <= first) == 0
     with_image = store.records(RecordQuery(has_image=True)).items
     without = store.records(RecordQuery(has_image=False)).items
-    assert [row.uuid for row in without] == [f"uuid-{n}" for n in (3, 2, 1, 0)]
+    assert [row.uuid for row in without] == [f"uuid-{n:06d}" for n in (3, 2, 1, 0)]
     assert len(with_image) == 8
     assert store.image(without[0].id) is None
     assert store.image(with_image[0].id) == JPEG
@@ -46,7 +46,7 @@ def test_what_arrives_afterwards_is_found_too(open_store: Opener) -> None:
     with store.changing() as db:
         take_images_away(db)
     store.write([arrival(record(100)), arrival(record(101), image=JPEG)])
-    assert [row.uuid for row in store.records(RecordQuery(has_image=True)).items] == ["uuid-101"]
+    assert [row.uuid for row in store.records(RecordQuery(has_image=True)).items] == ["uuid-000101"]
     assert len(store.records(RecordQuery(has_image=False)).items) == 13
 
 

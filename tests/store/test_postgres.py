@@ -118,7 +118,7 @@ def test_a_stream_does_not_skip_what_commits_late(store: BaseStore, open_store: 
     assert late.id < early.id
     assert store.feed(start) == ([], start)
     page = store.records(RecordQuery(order="received"))
-    assert [row.uuid for row in page.items] == ["uuid-6", "uuid-7"]
+    assert [row.uuid for row in page.items] == ["uuid-000006", "uuid-000007"]
     connection.execute("COMMIT")
     items, _ = store.feed(start)
     assert [item.id for item in items] == [late.id, early.id]
@@ -318,7 +318,7 @@ def test_what_is_all_new_is_written_at_once_and_as_in_steps(
     rows = {row.id: row for row in warm.records(RecordQuery(limit=1000)).items}
     for number, one in zip(numbers, stored, strict=True):
         row = rows[one.id]
-        assert row.uuid == f"uuid-{number}"
+        assert row.uuid == f"uuid-{number:06d}"
         assert row.person is not None
         assert row.person.user_id == str(number % 5)
         assert warm.image(one.id) == (JPEG if number % 2 else None)
@@ -354,8 +354,8 @@ def test_what_was_worked_out_before_a_change_is_worked_out_anew(
         db.execute(text("DELETE FROM identities"))
     assert [one.new for one in begun()] == [True, True]
     named = {row.uuid: row.person for row in warm.records(RecordQuery(limit=100)).items}
-    assert named["uuid-20"] is not None
-    assert named["uuid-20"].user_id == "0"
+    assert named["uuid-000020"] is not None
+    assert named["uuid-000020"].user_id == "0"
 
 
 def test_one_batch_is_worked_out_while_another_one_is_not_yet_written(warm: PostgresStore) -> None:

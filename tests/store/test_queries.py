@@ -88,7 +88,13 @@ def test_many_people_with_another_filter_are_looked_for_among_what_it_leaves(ope
         batch.append(arrival(record(n, user=who, entry_mode=3 if n % 60 == 7 else 1)))
     store.write(batch)
     found = store.records(RecordQuery(name="王", entry_mode=3)).items
-    assert [row.uuid for row in found] == ["uuid-247", "uuid-187", "uuid-127", "uuid-67", "uuid-7"]
+    assert [row.uuid for row in found] == [
+        "uuid-000247",
+        "uuid-000187",
+        "uuid-000127",
+        "uuid-000067",
+        "uuid-000007",
+    ]
     assert len(store.records(RecordQuery(name="王", terminal="SN-1", limit=500)).items) == 300
     assert len(store.records(RecordQuery(name="王", site_id=1, limit=500)).items) == 300
     with store.reading() as db:

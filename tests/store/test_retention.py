@@ -145,13 +145,13 @@ def test_records_leave_with_their_people_when_nothing_else_refers_to_them(store:
         [on_day(0, record(1, user=wang)), on_day(0, record(2, user=li)), on_day(3, record(3, user=li))]
     )
     assert run(Retention(store, Limits(records_days=1)), 3) == {"records": 2}
-    assert [row.uuid for row in store.records(RecordQuery()).items] == ["uuid-3"]
+    assert [row.uuid for row in store.records(RecordQuery()).items] == ["uuid-000003"]
     stored = bytes_of(store)
     assert "王五".encode() not in stored
     assert "李四".encode() in stored
     assert store.stats().records == 3
     store.write([on_day(3, record(4, user=wang))])
-    assert store.records(RecordQuery(person="0")).items[0].uuid == "uuid-4"
+    assert store.records(RecordQuery(person="0")).items[0].uuid == "uuid-000004"
 
 
 def test_alarms_leave_with_their_last_step(store: BaseStore) -> None:

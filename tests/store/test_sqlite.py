@@ -105,7 +105,12 @@ def test_one_batch_takes_records_with_and_without_image_and_problems(sqlite: Sql
     assert [one.new for one in stored] == [True, True, True, False, True]
     assert stored[3].id == stored[0].id
     rows = {row.id: row for row in sqlite.records(RecordQuery()).items}
-    assert [rows[stored[n].id].uuid for n in (0, 1, 2, 4)] == ["uuid-1", "uuid-2", "uuid-3", "uuid-4"]
+    assert [rows[stored[n].id].uuid for n in (0, 1, 2, 4)] == [
+        "uuid-000001",
+        "uuid-000002",
+        "uuid-000003",
+        "uuid-000004",
+    ]
     assert [rows[stored[n].id].has_image for n in (0, 1, 2, 4)] == [False, True, False, False]
     assert rows[stored[2].id].problems == problems
 
@@ -193,7 +198,7 @@ def test_what_was_stored_is_there_after_the_process_was_killed(open_store: Opene
     assert len(found) == len(page.items)
     for number in acknowledged:
         for n in range(number, number + 7):
-            assert store.image(found[f"uuid-{n}"]) == JPEG + str(n).encode()
+            assert store.image(found[f"uuid-{n:06d}"]) == JPEG + str(n).encode()
     store.close()
     kinds = {finding.kind for finding in check(folder).findings}
     assert kinds <= {"image without record"}

@@ -35,7 +35,7 @@ def event(number: int) -> tuple[wire.Event, bytes | None]:
     if kind == 1:
         return unknown(number), None
     image = JPEG + number.to_bytes(2) if kind in (2, 4) else None
-    uuid = None if kind in (4, 5) else f"uuid-{number}"
+    uuid = None if kind in (4, 5) else f"uuid-{number:06d}"
     return record(number, uuid=uuid, recognition_type=kind, passed=number % 4 == 0, image=image), image
 
 

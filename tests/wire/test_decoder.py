@@ -320,11 +320,11 @@ def test_what_a_wrong_type_plainly_means_is_taken_and_noted(
     assert len(decoded.problems) == 1
 
 
-def test_an_image_that_is_no_picture_is_noted_and_kept_in_the_original() -> None:
+def test_an_image_that_is_no_image_is_noted_and_kept_in_the_original() -> None:
     decoded = decode(record_body({"rgb_image": "bm8ganBlZw=="}), lenient=True)
     assert isinstance(decoded.event, Record)
     assert decoded.event.image is None
-    assert [problem.why for problem in decoded.problems] == ["is no picture"]
+    assert [problem.why for problem in decoded.problems] == ["is no image"]
     assert b"bm8ganBlZw==" in decoded.original
 
 

@@ -68,7 +68,7 @@ def test_whatever_stands_there_strict_and_lenient_differ_only_in_what_they_do_ab
 ) -> None:
     reading = READINGS[name]
     answer, found = read(reading, value)
-    if found and found != ["is no picture"]:
+    if found and found != ["is no image"]:
         with pytest.raises(DecodeError) as raised:
             read_strictly(reading, value)
         assert (raised.value.where, raised.value.why) == ("data.x", found[0])
@@ -337,7 +337,7 @@ def test_a_picture_is_what_its_first_bytes_say(start: bytes, kind: str | None) -
 
 
 def test_whether_it_is_a_picture_only_a_receiver_asks() -> None:
-    assert read(Fields.image, "R0lGODlh") == (None, ["is no picture"])
+    assert read(Fields.image, "R0lGODlh") == (None, ["is no image"])
     assert read_strictly(Fields.image, "R0lGODlh") == b"GIF89a"
 
 

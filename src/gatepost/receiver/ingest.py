@@ -392,7 +392,9 @@ class Ingest:
             if not decision.bind_peer:
                 # The address may have come to stand for another terminal since the event was first pushed.
                 found = await committer.call(
-                    lambda: [store.holders(one.event, key_of(one), claim.peer) for one in events]
+                    lambda: [
+                        store.holders(one.event, key_of(one, store.secret), claim.peer) for one in events
+                    ]
                 )
                 for place, holders in enumerate(found):
                     holder = directory.holder(holders, claim, self._options.policy)
@@ -450,7 +452,7 @@ class Ingest:
         received_at_ms = int(self._now() * 1000)
         push.arrival = arrival = Arrival(
             terminal_id=taken.terminal_id,
-            key=key_of(decoded),  # of what came, in which nothing is filled in
+            key=key_of(decoded, self._store.secret),  # of what came, in which nothing is filled in
             event=event,
             received_at_ms=received_at_ms,
             original=original,
@@ -480,7 +482,7 @@ class Ingest:
     def _store_raw(self, push: Push, why: str) -> None:
         """The store took every other event, but not this one: keep it in the quarantine instead."""
         try:
-            self._committer.enqueue(kept_raw(push.arrival, why), push.settled_raw)
+            self._committer.enqueue(kept_raw(push.arrival, why, self._store.secret), push.settled_raw)
         except StoreError as error:
             self._refuse(push, unavailable(error))
 

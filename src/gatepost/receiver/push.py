@@ -248,16 +248,19 @@ def milliseconds(value: bytes | None) -> int | None:
     return int(value) * (1000 if len(value) <= 11 else 1)
 
 
-def key_of(decoded: Decoded) -> bytes:
-    """What makes two pushes of one terminal the same; of what is no event, its text."""
+def key_of(decoded: Decoded, secret: bytes) -> bytes:
+    """Return what makes two pushes of one terminal the same; of what is no event, a digest of its text.
+
+    ``secret``: the store's, so that nobody else can find out whom a stored key stands for.
+    """
     event = decoded.event
     if isinstance(event, Unknown):
-        return blake2b(decoded.original, digest_size=16).digest()
-    return key_digest(key(event, decoded))
+        return blake2b(decoded.original, digest_size=16, key=secret).digest()
+    return key_digest(key(event, decoded), secret)
 
 
-def kept_raw(arrival: Arrival, why: str) -> Arrival:
-    """The same push for the quarantine: the store took every other event, but not this one.
+def kept_raw(arrival: Arrival, why: str, secret: bytes) -> Arrival:
+    """Return the same push for the quarantine: the store took every other event, but not this one.
 
     It is the text as it came with the image in its place again, never a new encoding of the event: what is broken in
     it no encoding has, and of some events there is none.
@@ -267,7 +270,7 @@ def kept_raw(arrival: Arrival, why: str) -> Arrival:
         original = with_image(original, event)
     return replace(
         arrival,
-        key=blake2b(original, digest_size=16).digest(),
+        key=blake2b(original, digest_size=16, key=secret).digest(),
         event=Unknown({}),
         original=original,
         image=None,

@@ -31,7 +31,7 @@ def decode_again(
     if isinstance(event, Unknown):
         return None
     image, problems = event.image, decoded.problems
-    same = key_digest(key(event, decoded))
+    same = key_digest(key(event, decoded), secret)
     if decoded.local_time is not None:
         event, problem = in_zone(event, decoded.local_time, timezone)
         problems = (*problems, problem)

@@ -26,12 +26,14 @@ from gatepost.wire import (
     digest,
     without_pins,
 )
+from gatepost.wire.decoded import NO_REAL_ID
 
 __all__ = [
     "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "TALLY_COLUMNS", "DAY_MS",
     "RECORD", "ALARM", "UNKNOWN", "AHEAD_MS", "LATE_MS", "LONGEST", "KNOWN_CODES", "known", "Facet", "Person", "Tally",
     "Lessons", "check_terminals", "kind", "listed_at", "clock_problems", "facet", "person", "person_digest",
-    "identity_row", "ms", "moment", "text", "indexable", "encode_problems", "decode_problems", "record_row",
+    "identity_row", "ms", "moment", "text", "indexable", "encode_problems", "decode_problems",
+    "repeated_problems", "repeats_itself", "ID_BYTES", "REPEATED", "record_row",
     "alarm_row", "alarm_steps", "quarantine_row", "learn", "add_up",
 ]  # fmt: skip
 
@@ -50,6 +52,11 @@ LONGEST = 512
 """Characters of a text that is in an index; four bytes each at most."""
 
 _NEVER = -(1 << 62)
+
+ID_BYTES = 8
+"""Of a key these first bytes stand for the event's id alone: :func:`gatepost.wire.key_digest`."""
+
+REPEATED = "is the id of another record of this terminal, with another time or person"
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -112,6 +119,17 @@ def indexable(value: str) -> str:
 def encode_problems(problems: Iterable[Problem]) -> str | None:
     found = [[text(problem.where), text(problem.why)] for problem in problems]
     return _encoder.encode(found).decode() if found else None
+
+
+def repeated_problems(arrival: Arrival) -> str | None:
+    """Return the problems of a record that bears the id of another one, as they are stored."""
+    return encode_problems((*arrival.problems, Problem("data.uuid", REPEATED)))
+
+
+def repeats_itself(keys: Iterable[tuple[int, bytes]]) -> bool:
+    """Return whether two different records of one terminal bear the same id. ``keys``: terminal and key of each."""
+    different = set(keys)
+    return len({(terminal, key[:ID_BYTES]) for terminal, key in different}) < len(different)
 
 
 def decode_problems(stored: str | None) -> tuple[Problem, ...]:
@@ -369,6 +387,8 @@ class Tally(Struct):
     peer: str = ""
     late_at_ms: int | None = None
     tokenless_at_ms: int | None = None
+    repeated_ids: int = 0
+    unusable_ids: int = 0
 
     def row(self, terminal_id: int, writer: int) -> tuple[Any, ...]:
         """The values of :data:`TALLY_COLUMNS`."""
@@ -390,20 +410,26 @@ class Tally(Struct):
             self.peer,
             self.late_at_ms,
             self.tokenless_at_ms,
+            self.repeated_ids,
+            self.unusable_ids,
         )
 
 
 TALLY_COLUMNS = (
     "terminal_id", "writer", "records", "alarms", "quarantined", "duplicates", "with_problems", "late",
     "first_at_ms", "last_at_ms", "last_recorded_ms", "clock_error_ms", "least_lag_ms", "lag_day", "peer",
-    "late_at_ms", "tokenless_at_ms",
+    "late_at_ms", "tokenless_at_ms", "repeated_ids", "unusable_ids",
 )  # fmt: skip
 
 
-def add_up(batch: Sequence[Arrival], new: Sequence[bool]) -> dict[int, Tally]:
-    """What the batch adds, per terminal; ``new`` says of each arrival whether it was stored just now."""
+def add_up(batch: Sequence[Arrival], new: Sequence[bool], repeated: Container[int] = ()) -> dict[int, Tally]:
+    """Return what the batch adds, per terminal.
+
+    ``new`` says of each arrival whether it was stored just now. ``repeated``: the places in the batch of new records
+    that bear the id of another one.
+    """
     tallies: dict[int, Tally] = {}
-    for arrival, fresh in zip(batch, new, strict=True):
+    for place, (arrival, fresh) in enumerate(zip(batch, new, strict=True)):
         number, at = arrival.terminal_id, arrival.received_at_ms
         tally = tallies.get(number)
         if tally is None:
@@ -422,6 +448,10 @@ def add_up(batch: Sequence[Arrival], new: Sequence[bool]) -> dict[int, Tally]:
             continue
         if arrival.problems:
             tally.with_problems += 1
+            tally.unusable_ids += any(problem.why == NO_REAL_ID for problem in arrival.problems)
+        if place in repeated:
+            tally.repeated_ids += 1
+            tally.with_problems += not arrival.problems
         event = arrival.event
         if isinstance(event, Record):
             tally.records += 1

@@ -45,6 +45,7 @@ from gatepost.store.postgres_batch import (
     PICTURE,
     PICTURE_IN_PLACE,
     PLACE,
+    REPEATING,
     TALLIES,
     WorkedOut,
     arrays,
@@ -247,7 +248,9 @@ class PostgresStore(BaseStore):
             if not self._step_by_step:
                 try:
                     return self._write_at_once(db, batch, worked_out)
-                except pg.DivisionByZero:  # not all are new, or what is remembered is stale
+                except (
+                    pg.DivisionByZero
+                ):  # not all are new, one repeats an id, or what is remembered is stale
                     db.rollback()
                     self._step_by_step = _STEPS
             self._step_by_step -= 1
@@ -261,17 +264,22 @@ class PostgresStore(BaseStore):
             a.check_terminals(batch, self._remembered.sites)
             self._make_known(db, batch)
             worked_out = self._work_out(batch, self._remembered)
-        known = self._insert(db, worked_out, first, len(batch))
+        known, repeated = self._insert(db, worked_out, first, batch)
         ids = range(first, first + len(batch))
         fresh = [number not in known for number in ids]
         tallies = worked_out.tallies
-        if known:  # it was worked out as if all were new
-            tallies = tallied(batch, fresh, self.writer)
+        if known or repeated:  # it was worked out as if all were new
+            tallies = tallied(batch, fresh, self.writer, repeated)
         if steps := a.alarm_steps(batch, ids, fresh):
             # A statement of its own: what others committed before is seen from the next one on.
             db.execute(*lock(steps))
             Joining(db, "%s").join(steps)
         with db.pipeline():
+            for place in sorted(repeated):
+                db.execute(
+                    "UPDATE records SET problems = %s WHERE id = %s",
+                    (a.repeated_problems(batch[place]), first + place),
+                )
             self._account(db, worked_out.lessons, tallies)
             again = self._existing(db, [x for x, new in zip(batch, fresh, strict=True) if not new])
             db.execute("COMMIT")
@@ -284,11 +292,14 @@ class PostgresStore(BaseStore):
     def _write_at_once(
         self, db: psycopg.Connection[Any], batch: Sequence[Arrival], worked_out: WorkedOut
     ) -> list[Stored]:
-        """Raises ``DivisionByZero``, by which the server refuses to go on, where it is not as it mostly is."""
+        """Store a batch of records that are all new and repeat no id.
+
+        Raises ``DivisionByZero``, by which the server refuses to go on, where it is not so.
+        """
         places, columns = worked_out.tables["records"]
         pictures = worked_out.pictures
         images = arrays(PICTURE_IN_PLACE, [(day, place, jpeg) for place, (day, jpeg) in pictures.items()])
-        values = [array(PLACE, places), *columns, *images, len(batch), worked_out.by.changes]
+        values = [array(PLACE, places), *columns, *images, *columns[:2], len(batch), worked_out.by.changes]
         with db.pipeline():
             db.execute("BEGIN")
             cursor = db.execute(AT_ONCE[bool(images)], values)
@@ -360,9 +371,16 @@ class PostgresStore(BaseStore):
         for digest, number in found:
             self._remembered.learn(people[bytes(digest)], number)
 
-    def _insert(self, db: psycopg.Connection[Any], worked_out: WorkedOut, first: int, count: int) -> set[int]:
-        """Insert what is not there yet, images included; answer the ids of the others, which were not given."""
+    def _insert(
+        self, db: psycopg.Connection[Any], worked_out: WorkedOut, first: int, batch: Sequence[Arrival]
+    ) -> tuple[set[int], set[int]]:
+        """Insert what is not there yet, images included.
+
+        Return the ids that were not given, of what is there already, and the places of new records that bear the id of
+        another one.
+        """
         cursors = []
+        again = None
         pictures = worked_out.pictures
         with db.pipeline():
             for table, (places, columns) in worked_out.tables.items():
@@ -380,6 +398,8 @@ class PostgresStore(BaseStore):
                     ],
                 )
                 cursors.append(db.execute(INSERTS[table, bool(images)], values + images))
+                if table == "records":
+                    again = db.execute(REPEATING, [values[0], *columns[:2], first + len(batch)])
             if worked_out.quarantined:
                 kept = [
                     (first + place, *self._sealed_quarantine(first + place, row))
@@ -387,9 +407,10 @@ class PostgresStore(BaseStore):
                 ]
                 cursors.append(db.execute(INSERTS["quarantine", False], arrays(COLUMNS["quarantine"], kept)))
         given = {row[0] for cursor in cursors for row in cursor}
-        if len(given) == count:
-            return set()
-        return set(range(first, first + count)) - given
+        repeated = {row[0] - first for row in again or () if row[0] in given}
+        if len(given) == len(batch):
+            return set(), repeated
+        return set(range(first, first + len(batch))) - given, repeated
 
     def _sealed(self, number: int, day: int, jpeg: bytes) -> bytes:
         return self._sealed_image(day, number, jpeg)

@@ -6,7 +6,7 @@ Two statements insert records. Of one the ids are known before. The other one fi
 trip, and refuses to go on where not every record of the batch is new.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, Integer
@@ -20,8 +20,8 @@ from gatepost.store.store import Arrival
 from gatepost.wire import Alarm, Record, Unknown
 
 __all__ = [
-    "AT_ONCE", "COLUMNS", "FIRST", "INSERTS", "PICTURE", "PICTURE_IN_PLACE", "PLACE", "TALLIES", "WorkedOut", "arrays",
-    "tallied", "work_out",
+    "AT_ONCE", "COLUMNS", "FIRST", "INSERTS", "PICTURE", "PICTURE_IN_PLACE", "PLACE", "REPEATING", "TALLIES",
+    "WorkedOut", "arrays", "tallied", "work_out",
 ]  # fmt: skip
 
 FIRST = (
@@ -85,7 +85,8 @@ def work_out(batch: Sequence[Arrival], by: Remembered, *, writer: int, seals: bo
         quarantined=quarantined,
         usual=bool(rows["records"])
         and not (rows["alarm_events"] or quarantined)
-        and not (pictures and seals),
+        and not (pictures and seals)
+        and not a.repeats_itself(row[:2] for _, row in rows["records"]),
         tallies=tallied(batch, [True] * len(batch), writer),
         lessons=a.learn(batch, peers=by.peers, seen=by.seen),
     )
@@ -95,8 +96,12 @@ def _terminal_and_key(row: tuple[int, tuple[Any, ...]]) -> tuple[Any, ...]:
     return row[1][:2]
 
 
-def tallied(batch: Sequence[Arrival], fresh: Sequence[bool], writer: int) -> list[Array]:
-    return arrays(_TALLY, [tally.row(number, writer) for number, tally in a.add_up(batch, fresh).items()])
+def tallied(
+    batch: Sequence[Arrival], fresh: Sequence[bool], writer: int, repeated: Container[int] = ()
+) -> list[Array]:
+    """Return the columns of what a batch adds to the counts; ``repeated`` is that of ``add_up``."""
+    counted = a.add_up(batch, fresh, repeated)
+    return arrays(_TALLY, [tally.row(number, writer) for number, tally in counted.items()])
 
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
@@ -139,8 +144,11 @@ def _inserts() -> dict[tuple[str, bool], str]:
 
 
 def _at_once(*, images: bool) -> str:
-    """Insert records by their places, and answer the id of the place 0. It divides by zero, so that the transaction
-    ends, unless as many are inserted as it is told, and what was remembered is not stale."""
+    """Return the statement that inserts records by their places, and returns the id of the place 0.
+
+    It divides by zero, so that the transaction ends, unless as many are inserted as it is told, none of them bears the
+    id of another record, and what was remembered is not stale.
+    """
     columns = COLUMNS["records"]
     given = [PLACE, *columns[1:-1]]
     names = ", ".join(f'"{column.name}"' for column in columns)
@@ -156,7 +164,9 @@ def _at_once(*, images: bool) -> str:
         f" FROM ({_unnest(given)}) AS given({', '.join(column.name for column in given)}), first"
         " ON CONFLICT (terminal_id, key) DO NOTHING RETURNING id)"
         f"{pictures if images else ''}"
+        f", repeating AS (SELECT 1 FROM unnest(%b::bigint[], %b::bytea[]) AS given(terminal_id, key) {_ANOTHER})"
         " SELECT first.id, 1 / (CASE WHEN (SELECT count(*) FROM new) = %s"
+        " AND NOT EXISTS (SELECT FROM repeating)"
         " AND (SELECT value FROM meta WHERE name = 'changes') = %s THEN 1 ELSE 0 END) FROM first"
     )
 
@@ -166,6 +176,21 @@ def _unnest(columns: Sequence[Column[Any]]) -> str:
     types = [column.type.compile(dialect=_DIALECT) for column in columns]
     return f"SELECT * FROM unnest({', '.join(f'%b::{kind}[]' for kind in types)})"
 
+
+# A subquery with a limit is never joined in another way than by the index, however small the table was when the
+# statement was planned.
+_ANOTHER_OF = (
+    "CROSS JOIN LATERAL (SELECT r.key FROM records AS r WHERE r.terminal_id = given.terminal_id"
+    " AND r.key >= substring(given.key FROM 1 FOR 8)"
+    " AND r.key <= substring(given.key FROM 1 FOR 8) || '\\xffffffffffffffff'::bytea AND r.key <> given.key"
+)
+_ANOTHER = f"{_ANOTHER_OF} ORDER BY r.terminal_id, r.key LIMIT 1) AS another"
+REPEATING = (
+    "SELECT given.id FROM unnest(%b::bigint[], %b::bigint[], %b::bytea[]) AS given(id, terminal_id, key)"
+    f" {_ANOTHER_OF} AND (r.id < given.id OR r.id >= %s) ORDER BY r.terminal_id, r.key LIMIT 1) AS another"
+)
+"""The ids of those of a batch's records of which another record has the id, the batch's own later ones not counted.
+It takes their columns, and the first id above the batch."""
 
 INSERTS = _inserts()
 AT_ONCE = {images: _at_once(images=images) for images in (False, True)}

@@ -37,7 +37,9 @@ __all__ = [
     "update_site",
 ]
 
-_COUNTS = ("records", "alarms", "quarantined", "duplicates", "with_problems", "late")
+_COUNTS = (
+    "records", "alarms", "quarantined", "duplicates", "with_problems", "late", "repeated_ids", "unusable_ids",
+)  # fmt: skip
 
 
 class Conflict(StoreError):

@@ -163,6 +163,8 @@ def connect(conninfo: str, where: str) -> ServerConnection:
     try:
         # Whatever the server or the role has as its default: acknowledged means on disk.
         connection.execute("SET synchronous_commit = on")
+        # Its statements look for keys. One that was planned while a table was small would read all of it for ever.
+        connection.execute("SET enable_seqscan = off")
         connection.execute(_STATEMENT_TIMEOUT)
     except BaseException:
         connection.close()

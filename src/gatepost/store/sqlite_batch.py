@@ -142,7 +142,11 @@ class Inserter:
             **self._insert("alarm_events", steps),
             **self._insert("quarantine", unknowns),
         }
-        self._account(batch, first, known)
+        numbers = (records[:: _WIDTHS["records"]], plain[:: _WIDTHS["plain"]])
+        repeated = self._repeating(
+            batch, first, [n for some in numbers for n in some if n not in known], indexed=indexed
+        )
+        self._account(batch, first, known, repeated)
         return Begun(
             stored=[
                 Stored(False, known[number]) if number in known else Stored(True, number)
@@ -208,6 +212,25 @@ class Inserter:
             self._db.execute(_insert(table, rows, indexed=False), part)
         return known
 
+    def _repeating(
+        self, batch: Sequence[Arrival], first: int, numbers: Sequence[int], *, indexed: bool
+    ) -> set[int]:
+        """Note on each of these new records that its id is another record's, if it is; return the places of those."""
+        values: list[Any] = []
+        for number in numbers:
+            arrival = batch[number - first]
+            values += (number, arrival.terminal_id, arrival.key, arrival.key[: a.ID_BYTES] + _LAST)
+        places: set[int] = set()
+        for rows, part in upserts.in_steps(values, 4):
+            found = self._db.execute(_repeating(rows, indexed), part).fetchall()
+            places.update(number - first for (number,) in found)
+        for place in places:
+            self._db.execute(
+                "UPDATE records SET problems = ? WHERE id = ?",
+                (a.repeated_problems(batch[place]), first + place),
+            )
+        return places
+
     def _place_images(self, batch: Sequence[Arrival]) -> dict[int, tuple[int, int]]:
         """The day and the id of each image of the batch, by the event's id."""
         numbers = [
@@ -251,12 +274,14 @@ class Inserter:
         )
         return int(self._db.execute("SELECT id FROM identities WHERE digest = ?", values[:1]).fetchone()[0])
 
-    def _account(self, batch: Sequence[Arrival], first: int, known: dict[int, int]) -> None:
+    def _account(
+        self, batch: Sequence[Arrival], first: int, known: dict[int, int], repeated: set[int]
+    ) -> None:
         """Count, join the alarms, and note what the batch taught about the terminals."""
         db = self._db
         fresh = [number not in known for number in range(first, first + len(batch))]
         tallies: list[Any] = []
-        for number, tally in a.add_up(batch, fresh).items():
+        for number, tally in a.add_up(batch, fresh, repeated).items():
             tallies += tally.row(number, self._writer)
         for rows, values in upserts.in_steps(tallies, len(a.TALLY_COLUMNS)):
             db.execute(_tally(rows), values)
@@ -305,6 +330,26 @@ def _insert(table: str, rows: int, *, indexed: bool) -> str:
         f"INSERT OR FAIL INTO {into} ({', '.join(names)}) VALUES {','.join([row] * rows)}"
         f"{_UNLESS_THERE[into] if indexed else ''}"
     )
+
+
+_LAST = b"\xff" * 8
+"""With the bytes of an id before it, no key with this id is larger."""
+
+
+@cache
+def _repeating(rows: int, indexed: bool) -> str:
+    """Return a query of those of some new records (id, terminal, key, largest key) of which another has the id."""
+
+    def another(table: str) -> str:
+        return (
+            f"EXISTS (SELECT 1 FROM {table} AS r WHERE r.terminal_id = column2 AND r.key >= substr(column3, 1, 8)"
+            f" AND r.key <= column4 AND r.key <> column3 AND r.id < column1"
+        )
+
+    found = f"{another('main.records')} AND r.facet_id IS NOT NULL)"
+    if not indexed:
+        found += f" OR {another('temp.behind')})"
+    return f"SELECT column1 FROM (VALUES {','.join(['(?,?,?,?)'] * rows)}) WHERE {found}"
 
 
 @cache

@@ -51,7 +51,9 @@ ON CONFLICT (terminal_id, writer) DO UPDATE SET
     late_at_ms = {greatest}(coalesce(tallies.late_at_ms, excluded.late_at_ms),
         coalesce(excluded.late_at_ms, tallies.late_at_ms)),
     tokenless_at_ms = {greatest}(coalesce(tallies.tokenless_at_ms, excluded.tokenless_at_ms),
-        coalesce(excluded.tokenless_at_ms, tallies.tokenless_at_ms))
+        coalesce(excluded.tokenless_at_ms, tallies.tokenless_at_ms)),
+    repeated_ids = tallies.repeated_ids + excluded.repeated_ids,
+    unusable_ids = tallies.unusable_ids + excluded.unusable_ids
 """
 _PEER = """
 INSERT INTO peers (address, terminal_id, at_ms) {rows}

@@ -126,6 +126,10 @@ class TerminalRow(Struct, frozen=True, kw_only=True):
     with_problems: int = 0
     late: int = 0
     """How many arrived over ten minutes after they happened: a backlog, or a clock that is wrong."""
+    repeated_ids: int = 0
+    """How many records bore the id of another record of this terminal. Each is listed."""
+    unusable_ids: int = 0
+    """How many events bore an id that tells nothing apart: a placeholder, or one of at most 8 characters."""
     refused: int = 0
     disagreements: int = 0
     late_at: datetime | None = None

@@ -172,7 +172,7 @@ class Fields:
         if not image:
             return None
         if self.problems is not None and media_type(image) is None:
-            self.wrong(name, "is no picture")
+            self.wrong(name, "is no image")
             return None
         if picture.why is not None:
             self.wrong(name, picture.why)

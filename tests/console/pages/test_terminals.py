@@ -150,3 +150,16 @@ async def test_the_list_tells_how_many_terminals_push_without_a_token(desk: Desk
     assert "without" not in (await desk.get("/terminals")).words
     await desk.running.push(record())
     assert "1 terminal pushed without a token" in (await desk.get("/terminals")).words
+
+
+async def test_a_terminals_page_says_that_its_ids_repeat_and_that_it_sends_no_usable_ones(desk: Desk) -> None:
+    await desk.running.push(record())
+    page = await desk.get("/terminals/1")
+    assert "Its ids repeat" not in page.words
+    assert "no usable ids" not in page.words
+    await desk.running.push(record(timestamp=1_685_343_800))
+    await desk.running.push(record(uuid="00000000-0000-0000-0000-000000000000"))
+    page = await desk.get("/terminals/1")
+    assert "Its ids repeat. 1 record has the id of another record." in page.words
+    assert "It sends no usable ids. The id of 1 event is a placeholder or too short." in page.words
+    assert "Repeated ids 1" in page.words
