@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from tests.client.conftest import Ask
-from tests.receiver.kit import JPEG, Running, alarm, base64, record
+from tests.receiver.kit import JPEG, TRACE, UUID, Running, alarm, base64, record
 
 from gatepost.client import Client, Happened
 from gatepost.errors import ReceiverAway, RequestRefused
@@ -97,7 +97,7 @@ async def test_a_person_is_found_and_erased(receiver: Running, ask: Ask[Any]) ->
 async def test_an_export_comes_in_pieces(receiver: Running, ask: Ask[Any]) -> None:
     await receiver.push(record())
     data = await ask(lambda client: b"".join(client.export(columns="uuid,name", lang="zh")))
-    assert data.decode("utf-8-sig") == "UUID,姓名\r\nu-1,王五\r\n"
+    assert data.decode("utf-8-sig") == f"UUID,姓名\r\n{UUID},王五\r\n"
     alarms = await ask(lambda client: b"".join(client.export("alarms", format="jsonl")))
     assert alarms == b""
 
@@ -127,7 +127,7 @@ async def test_the_stream_goes_on_from_a_place_and_tells_records_and_alarms(
     await receiver.push(record(uuid="a"))
     await receiver.push(alarm())
     first, second = await ask(lambda client: list(islice(client.live(after=0), 2)))
-    assert (first.kind, first.record.uuid, second.alarm.trace_id) == ("record", "a", "T-1")
+    assert (first.kind, first.record.uuid, second.alarm.trace_id) == ("record", "a", TRACE)
     (again,) = await ask(lambda client: list(islice(client.live(after=first.id, kind="alarm"), 1)))
     assert again == second
 

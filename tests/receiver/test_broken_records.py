@@ -12,7 +12,7 @@ from gatepost.errors import StoreError
 from gatepost.receiver.push import Push, kept_raw, key_of
 from gatepost.store.again import decode_again
 from gatepost.store.store import Arrival, QuarantineRow
-from gatepost.wire import Alarm, Problem, Record, Unknown, decode
+from gatepost.wire import Alarm, Problem, Record, Unknown, decode, encode_reply
 
 
 def bare(**data: Any) -> dict[str, Any]:
@@ -121,8 +121,12 @@ def test_the_key_of_what_went_through_the_quarantine_is_the_one_that_the_push_ha
             b"secret",
         )
         assert again is not None
-        assert (again.key, again.event, again.image) == (arrival.key, event, event.image)
-        assert (again.original, again.problems) == (decoded.original, decoded.problems)
+        assert (again.key, again.image, again.original) == (arrival.key, event.image, decoded.original)
+        if decoded.local_time is None:
+            assert (again.event, again.problems) == (event, decoded.problems)
+        else:  # the store knows the zone
+            assert isinstance(again.event, Record)
+            assert again.event.recorded_at == decoded.local_time.replace(tzinfo=UTC)
 
 
 async def test_what_was_not_understood_at_first_is_a_duplicate_when_it_comes_again(
@@ -138,7 +142,7 @@ async def test_what_was_not_understood_at_first_is_a_duplicate_when_it_comes_aga
         raise KeyError("a defect")
 
     with monkeypatch.context() as patch:
-        patch.setattr("gatepost.receiver.ingest.decode", broken)
+        patch.setattr("gatepost.receiver.ingest.decode_many", broken)
         for push in pushes:
             assert (await receiver.push(push, headers={"sn": "SN-1"})).json == SUCCESS
     assert receiver.store.process_quarantined([row.id for row in kept(receiver)]).stored == 3
@@ -222,6 +226,9 @@ def test_a_push_is_answered_whatever_is_raised_where_it_was_to_be_kept_raw() -> 
         body=b"",
         answer=lambda status, reply: answers.append((status, reply)),
         store_raw=store_raw,
+        refuse=lambda push, refuse: answers.append(
+            (refuse.status, encode_reply(refuse.status, refuse.message))
+        ),
     )
     push.settled(None, StoreError("the store could not take this event (ValueError)"))
     ((status, reply),) = answers
