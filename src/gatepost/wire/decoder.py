@@ -387,7 +387,7 @@ def _record(push: Fields) -> tuple[Record, Dialect, Moment | None]:
     names = data.rest.keys()
     user = data.object("user")
     dialect = _dialect(names, user)
-    if dialect is Dialect.BEFORE_1_0:
+    if "deviceSN" not in names and "TrackID" in names:
         _rename_before_1_0(data.rest)
     groups = data.rest.pop("groups", None)
     mode = data.integer("mode")

@@ -1,7 +1,9 @@
 import asyncio
 import json
 import stat
+import time
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -314,3 +316,36 @@ async def test_one_visitor_too_many_is_told_so(house: House, tmp_path: Path) -> 
     for visitor in (first, second):
         visitor.writer.close()
     await door.close()
+
+
+async def test_a_list_is_taken_whole_and_answered_with_its_numbers(visitor: Visitor, house: House) -> None:
+    visitor.send([RECORD, ALARM], [RECORD])
+    assert await visitor.answer() == {"ok": True, "ids": [1, 2]}
+    assert await visitor.answer() == {"ok": True, "ids": [3]}
+    assert len(house.accepted) == 3
+
+
+@pytest.mark.parametrize("line", [[RECORD, 7], [RECORD, {"type": 7}], []])
+async def test_of_a_list_in_which_something_is_no_event_nothing_is_taken(
+    visitor: Visitor, house: House, line: object
+) -> None:
+    visitor.send(line)
+    answer = await visitor.answer()
+    assert (answer["ok"], answer["retry"]) == (False, False)
+    assert house.accepted == []
+
+
+async def test_a_time_without_a_zone_is_one_of_the_machines_own(
+    visitor: Visitor, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        visitor.send({"type": 0, "data": {"uuid": "u", "timestamp": "2025-11-28 11:20:00"}})
+        assert (await visitor.answer())["problems"][0]["why"] == "is a time without a zone"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    (record,) = house.accepted
+    assert isinstance(record, wire.Record)
+    assert record.recorded_at == datetime(2025, 11, 28, 3, 20, tzinfo=UTC)

@@ -11,6 +11,9 @@ Rules:
   has been answered, and the lines behind it wait: what was subscribed holds for the next event.
 - A line is decoded as a receiver decodes a push: a detail that cannot be read costs the detail, not the event. The
   answer then has ``"problems": [{"where": …, "why": …}, …]``, and what they name is not in the event that is pushed.
+  A time without a zone is one of the machine's own zone.
+- A line may be a JSON array of events. Then all of it has to be events, and the answer has ``"ids": [N, …]``. If one of
+  them could not be accepted, the answer says so, and the same line may be handed in again.
 - Each line has an answer, a blank one too. A line over the limit is refused and skipped; the connection goes on.
 - What is in memory is bounded by ``pipeline`` lines and ``pipeline_bytes`` per connection, and by ``connections``.
 - The socket belongs to the user that runs the terminal (mode 0600 from its first moment).
@@ -22,13 +25,15 @@ import asyncio
 import os
 import socket
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from gatepost import wire
 from gatepost.errors import (
@@ -153,15 +158,22 @@ class Door:
             decoded = _decoded(line)
         except DecodeError as error:
             return _ready(_refusal("decode", str(error), where=error.where))
-        event = decoded.event
-        if isinstance(event, wire.Unknown):
-            where, why = _no_event(event, decoded.problems)
-            return _ready(_refusal("decode", f"{where} {why}", where=where))
-        return asyncio.ensure_future(self._take(event, decoded.problems))
+        events: list[wire.Record | wire.Alarm] = []
+        for one in decoded:
+            event = _in_local_zone(one)
+            if isinstance(event, wire.Unknown):
+                where, why = _no_event(event, one.problems)
+                return _ready(_refusal("decode", f"{where} {why}", where=where))
+            events.append(event)
+        problems = [problem for one in decoded for problem in one.problems]
+        return asyncio.ensure_future(self._take(events, problems, listed=is_list(line)))
 
-    async def _take(self, event: wire.Record | wire.Alarm, problems: tuple[wire.Problem, ...]) -> bytes:
+    async def _take(
+        self, events: Sequence[wire.Record | wire.Alarm], problems: Sequence[wire.Problem], *, listed: bool
+    ) -> bytes:
         try:
-            answer: dict[str, object] = {"ok": True, "id": await self._accept(event)}
+            ids = await asyncio.gather(*map(self._accept, events))
+            answer: dict[str, object] = {"ok": True, "ids": ids} if listed else {"ok": True, "id": ids[0]}
             if problems:
                 answer["problems"] = problems
             return _encode(answer) + b"\n"
@@ -269,12 +281,29 @@ class _Visit:
                 broken = True
 
 
-def _decoded(line: bytes) -> wire.Decoded:
-    """Decode a line strictly, and leniently where that fails. Raise ``DecodeError`` if it is no JSON object."""
-    try:
-        return wire.decode(line)
-    except DecodeError:
-        return wire.decode(line, lenient=True)
+def _decoded(line: bytes) -> tuple[wire.Decoded, ...]:
+    """Decode a line strictly, and leniently where that fails. Raise ``DecodeError`` if it is no JSON."""
+    with suppress(DecodeError):
+        strictly = wire.decode_many(line)
+        if not any(isinstance(decoded.event, wire.Unknown) for decoded in strictly):
+            return strictly
+    return wire.decode_many(line, lenient=True)
+
+
+def is_list(line: bytes) -> bool:
+    """Return whether a line is a JSON array."""
+    return line[:64].lstrip(_BLANKS + b"\xef\xbb\xbf").startswith(b"[")
+
+
+def _in_local_zone(decoded: wire.Decoded) -> wire.Event:
+    """Return the event, with a time that was sent without a zone in the machine's own."""
+    event = decoded.event
+    if decoded.local_time is None or isinstance(event, wire.Unknown):
+        return event
+    at = decoded.local_time.astimezone(UTC)
+    if isinstance(event, wire.Record):
+        return replace(event, recorded_at=at)
+    return replace(event, event_time=at)
 
 
 def _no_event(event: wire.Unknown, problems: tuple[wire.Problem, ...]) -> tuple[str, str]:
