@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.payloads import bodies, run_id
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import Arrival
-from gatepost.wire import Record, decode, digest, key
+from gatepost.wire import Record, decode, key, key_digest
 
 RECORDS = 2_000_000
 TERMINALS = 64
@@ -48,7 +48,7 @@ def _arrivals(count: int, terminals: dict[str, int]) -> Iterator[Arrival]:
         assert event.serial is not None
         yield Arrival(
             terminal_id=terminals[event.serial],
-            key=digest(key(event)),
+            key=key_digest(key(event)),
             event=event,
             received_at_ms=int((first + n * step + 1) * 1000),
             original=decoded.original,

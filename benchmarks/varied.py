@@ -14,7 +14,7 @@ from itertools import islice
 
 from gatepost.store.base import BaseStore
 from gatepost.store.store import AlarmQuery, Arrival
-from gatepost.wire import Alarm, Record, User, digest, encode, key
+from gatepost.wire import Alarm, Record, User, encode, key, key_digest
 from gatepost.wire.codes import AbnormalType, AlarmCode, AlarmStatus, EntryMode, RecognitionType, UserType
 from gatepost.wire.events import Dialect, Group
 
@@ -109,7 +109,7 @@ def _arrivals(count: int, begins: int, terminals: list[int], rand: random.Random
         place = _place(n, count, rand)
         yield Arrival(
             terminal_id=terminals[place],
-            key=digest(key(record)),
+            key=key_digest(key(record)),
             event=record,
             received_at_ms=int((at + 1) * 1000),
             original=_original(record),
@@ -234,7 +234,7 @@ def _alarm(n: int, at: float, terminal_id: int, rand: random.Random) -> Iterator
         )
         yield Arrival(
             terminal_id=terminal_id,
-            key=digest(key(step)),
+            key=key_digest(key(step)),
             event=step,
             received_at_ms=int((at + 60 * place + 1) * 1000),
             original=encode(step),

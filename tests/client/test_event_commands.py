@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.client.conftest import Run
-from tests.receiver.kit import Running, alarm, record
+from tests.receiver.kit import TRACE, Running, alarm, record
 
 from gatepost.receiver.auth import issue_token
 from gatepost.store.accounts import Accounts
@@ -145,7 +145,9 @@ async def test_export_of_alarms(receiver: Running, run: Run, tmp_path: Path) -> 
     assert (
         await run("events", "export", str(tmp_path / "a.csv"), "--alarms", "--columns", "trace_id,code") == 0
     )
-    assert (tmp_path / "a.csv").read_text("utf-8-sig") == "Trace ID,Alarm\nT-1,device tampered with\n"
+    assert (tmp_path / "a.csv").read_text(
+        "utf-8-sig"
+    ) == "Trace ID,Alarm\n" + TRACE + ",device tampered with\n"
 
 
 async def test_an_export_that_is_refused_leaves_the_file_that_was_there(

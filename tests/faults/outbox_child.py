@@ -12,10 +12,13 @@ import random
 import sys
 from pathlib import Path
 
+import structlog
 from tests.terminal.outbox_kit import alarm, assert_the_ledger_adds_up, name, record
 
 from gatepost.retry import DeadLetter, Done, RetryAt, Step
 from gatepost.terminal.outbox.outbox import Outbox
+
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # what is said has its own words
 
 WINDOW = 4
 

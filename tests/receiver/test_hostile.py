@@ -442,7 +442,7 @@ async def test_fifteen_thousand_hostile_requests_leave_no_memory_behind(process:
         lambda n: request("POST", "/Record", b"{" * 50),
         lambda n: request("POST", f"/wrong/{n}", body(record())),
         lambda n: request("POST", f"/Record/{n}", body(record())),
-        lambda n: request("POST", "/Record", body(record()), {"Content-Type": "text/plain"}),
+        lambda n: request("POST", "/Record", body(record()), {"Content-Type": "multipart/form-data"}),
         lambda n: request("GET", "/Record"),
         lambda n: request("POST", "/Record", b"x" * 20_000),
     ]

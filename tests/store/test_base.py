@@ -171,7 +171,7 @@ def test_what_is_processed_again_after_a_crash_between_its_two_steps_is_a_duplic
 
 def test_what_the_terminal_pushed_again_meanwhile_is_a_duplicate(store: BaseStore) -> None:
     (kept,) = store.write([arrival(unknown(1), original=wire.encode(alarm()))])
-    store.write([arrival(alarm())])
+    store.write([arrival(alarm(), key=wire.key_digest(wire.key(alarm()), store.secret))])
     assert store.process_quarantined([kept.id]) == ProcessedAgain(stored=0, duplicates=1, still_unknown=0)
     assert len(store.alarms(AlarmQuery()).items[0].history) == 1
 

@@ -3,8 +3,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.store.events import arrival, record
+from tests.store.events import RECEIVED_MS, arrival, record
 
+from gatepost.store.arrivals import ms
 from gatepost.store.base import BaseStore
 from gatepost.store.days import UnknownZone
 from gatepost.store.statistics import (
@@ -35,7 +36,9 @@ def happened(store: BaseStore, at: datetime, terminal_id: int = 1, times: int = 
     store.write(
         [
             arrival(
-                record(uuid=f"{at}-{terminal_id}-{fields}-{number}", recorded_at=at, **fields), terminal_id
+                record(uuid=f"{at}-{terminal_id}-{fields}-{number}", recorded_at=at, **fields),
+                terminal_id,
+                received_at_ms=max(RECEIVED_MS, ms(at)),
             )
             for number in range(times)
         ]

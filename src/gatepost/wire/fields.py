@@ -66,7 +66,7 @@ class Fields:
         return None
 
     def identifier(self, name: str) -> str | None:
-        """A string; integers are identifiers too, in older firmware, and so are whole doubles.
+        """Read an identifier: a string, or an integer or whole double of older firmware.
 
         A lenient reading takes off the padding.
         """
@@ -85,7 +85,7 @@ class Fields:
         return None
 
     def text(self, name: str) -> str | None:
-        """A string of words; numbers are their digits.
+        """Read a string of words; numbers are their digits.
 
         A lenient reading takes off the NULs of a fixed-size buffer.
         """
@@ -134,7 +134,7 @@ class Fields:
         return _TRUTHS.get(str(value).strip(_PADDING).casefold()) if isinstance(value, int | str) else None
 
     def moment(self, name: str) -> Moment | None:
-        """A time in any form in which it is plain which time is meant; how the page has it is not noted."""
+        """Read a time in any form that is plain; every form but the page's is noted."""
         value = self.rest.pop(name, None)
         if value is None:
             return None
@@ -157,7 +157,7 @@ class Fields:
         return None if read is None else read.at
 
     def image(self, name: str) -> bytes | None:
-        """Base64 of a picture; the empty string and blanks mean that there is none."""
+        """Read an image from base64; the empty string and blanks mean that there is none."""
         value = self.rest.pop(name, None)
         if value is None:
             return None

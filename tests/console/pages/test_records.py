@@ -2,7 +2,7 @@
 
 import pytest
 from tests.console.kit import Desk
-from tests.receiver.kit import record
+from tests.receiver.kit import UUID, record
 
 from gatepost.store.accounts import Accounts
 
@@ -26,7 +26,7 @@ async def test_a_record_is_shown_in_full_as_a_page_and_as_a_panel(desk: Desk) ->
     await desk.running.push(record())
     page = await desk.get("/records/1", "viewer")
     panel = await desk.get("/records/1", "viewer", x_part="panel")
-    for text in ("王五", "23385", "employee", "face, card, QR code or PIN", "测试3", "u-1", "0.930"):
+    for text in ("王五", "23385", "employee", "face, card, QR code or PIN", "测试3", UUID, "0.930"):
         assert text in page.words
         assert text in panel.words
     assert "<html" in page.html

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from tests.receiver.exports.workbook import sheets
-from tests.receiver.kit import JPEG, Running, alarm, base64, record, request, until
+from tests.receiver.kit import JPEG, TRACE, Running, alarm, base64, record, request, until
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.api import exports
@@ -83,7 +83,7 @@ async def test_words_and_times_are_in_the_language_and_zone_asked_for(stocked: R
 
 async def test_alarms_can_be_taken_away_too(stocked: Running) -> None:
     found = rows((await stocked.get("/api/v1/alarms/export?lang=en")).body)
-    assert {(row["Trace ID"], row["State"]) for row in found} == {("T-1", "open"), ("T-2", "cleared")}
+    assert {(row["Trace ID"], row["State"]) for row in found} == {(TRACE, "open"), ("T-2", "cleared")}
     packed = (await stocked.get("/api/v1/alarms/export?format=zip&state=open")).body
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         image, table = archive.namelist()

@@ -82,7 +82,7 @@ async def test_one_record_is_as_the_list_shows_it(either: Running) -> None:
 
 
 async def test_a_record_from_the_future_is_listed_by_its_receipt_and_says_so(receiver: Running) -> None:
-    await receiver.push(record(uuid="future-1", timestamp=4_436_000_000))
+    await receiver.push(record(uuid="from-the-future-1", timestamp=4_436_000_000))
     (item,) = (await receiver.get("/api/v1/records")).json["items"]
     assert item["recorded_at"].startswith("2110-")
     assert item["listed_at"] == item["received_at"]

@@ -41,7 +41,7 @@ IMPOSTORS: tuple[bytes, ...] = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 18\r\n\r\n<h1>Log in</h1>   ",
     b'HTTP/1.1 200 OK\r\nContent-Length: 37\r\n\r\n{"code":500,"message":"no","data":{}}',
     b'HTTP/1.1 200 OK\r\nContent-Length: 44\r\n\r\n{"code":"200","message":"success","data":{}}',
-    b'HTTP/1.1 202 Accepted\r\nContent-Length: 42\r\n\r\n{"code":200,"message":"success","data":{}}',
+    b'HTTP/1.1 404 Not Found\r\nContent-Length: 42\r\n\r\n{"code":200,"message":"success","data":{}}',
     b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}",
     b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 429 Too Many\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
