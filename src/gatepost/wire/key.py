@@ -53,7 +53,7 @@ _NUMBERS = ("user_id", "job_number", "ic_number", "id_number")
 
 
 class Key(Struct, frozen=True):
-    """What makes an event the same event."""
+    """The parts of an idempotency key."""
 
     identity: bytes
     """The id, if it is real; else empty."""
