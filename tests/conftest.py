@@ -9,7 +9,11 @@ from tests.postgres import Postgres
 
 # How long an example takes says something of the machine, and of what else runs on it; no test promises it.
 settings.register_profile(
-    "gatepost", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "gatepost",
+    parent=settings(),
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("gatepost")
 

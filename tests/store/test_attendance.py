@@ -44,8 +44,8 @@ def test_a_month_has_the_days_on_which_somebody_was_there(store: BaseStore) -> N
     store.write([passage(number, at) for number, at in enumerate(times)])
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
     assert found.days == (
-        Attended(FIRST, times[0].astimezone(UTC), times[1].astimezone(UTC), 2),
-        Attended(LAST, times[2].astimezone(UTC), times[3].astimezone(UTC), 2),
+        Attended(FIRST, times[0].astimezone(UTC), times[1].astimezone(UTC), 2, "王五"),
+        Attended(LAST, times[2].astimezone(UTC), times[3].astimezone(UTC), 2, "王五"),
     )
 
 
@@ -73,7 +73,7 @@ def test_refusals_and_held_terminals_do_not_count(store: BaseStore) -> None:
     store.write([arrival(refused), passage(2, at, 1), passage(3, at + timedelta(hours=1), 2)])
     store.update_terminal(2, state="held")
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
-    assert found.days == (Attended(date(2024, 3, 5), at, at, 1),)
+    assert found.days == (Attended(date(2024, 3, 5), at, at, 1, "王五"),)
 
 
 def test_somebody_in_view_from_nine_to_five_was_there_for_eight_hours_in_one_passage(
@@ -82,7 +82,7 @@ def test_somebody_in_view_from_nine_to_five_was_there_for_eight_hours_in_one_pas
     nine = datetime(2024, 3, 5, 9, 0, tzinfo=UTC)
     store.write([passage(number, nine + timedelta(minutes=number)) for number in range(8 * 60 + 1)])
     (found,) = Attendance(store, Rules(repeat_ms=60_000)).page(PeopleQuery(), FIRST, LAST).items
-    assert found.days == (Attended(date(2024, 3, 5), nine, nine + timedelta(hours=8), 1),)
+    assert found.days == (Attended(date(2024, 3, 5), nine, nine + timedelta(hours=8), 1, "王五"),)
 
 
 def test_who_is_only_refused_or_of_whom_nothing_is_said_was_not_there(store: BaseStore) -> None:
@@ -100,7 +100,28 @@ def test_a_passage_of_a_clock_in_the_future_is_of_the_day_of_its_receipt(store: 
     event = record(1, recorded_at=datetime(2110, 8, 20, tzinfo=UTC), user=who)
     store.write([arrival(event, received_at_ms=round(received.timestamp() * 1000))])
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
-    assert found.days == (Attended(date(2024, 3, 5), received, received, 1),)
+    assert found.days == (Attended(date(2024, 3, 5), received, received, 1, "王五"),)
+
+
+@pytest.mark.parametrize("scope", ["site", "everywhere", "terminal"])
+def test_each_day_has_the_name_as_it_was_then_and_search_finds_both(store: BaseStore, scope: Scope) -> None:
+    fourth, fifth, sixth = (datetime(2024, 3, day, 9, 0, tzinfo=UTC) for day in (4, 5, 6))
+    before, after = User(user_id="5", name="Anna Schmidt"), User(user_id="5", name="Anna Weber")
+    store.write([
+        passage(1, fourth, user=before),
+        passage(2, fifth, user=before),
+        passage(3, fifth + timedelta(hours=8), user=after),
+        passage(4, sixth, user=after),
+    ])  # fmt: skip
+    for q in ("schmidt", "weber"):
+        (found,) = Attendance(store, Rules(scope=scope)).page(PeopleQuery(q=q), FIRST, LAST).items
+        assert found.person.name == "Anna Weber"
+        assert found.names == ("Anna Schmidt", "Anna Weber")
+        assert [(day.name, day.passages, day.last_out - day.first_in) for day in found.days] == [
+            ("Anna Schmidt", 1, timedelta(0)),
+            ("Anna Weber", 2, timedelta(hours=8)),
+            ("Anna Weber", 1, timedelta(0)),
+        ]
 
 
 def test_a_group_is_counted_by_day(store: BaseStore) -> None:

@@ -9,6 +9,7 @@ Flow of a page: the people who fit → in one statement for each time zone, thei
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from itertools import groupby
 from typing import Any
 
 from msgspec import Struct
@@ -48,6 +49,8 @@ class Attended(Struct, frozen=True):
     first_in: datetime
     last_out: datetime
     passages: int
+    name: str
+    """As they were called when they were last seen on this day."""
 
 
 class PersonAttendance(Struct, frozen=True):
@@ -55,6 +58,11 @@ class PersonAttendance(Struct, frozen=True):
 
     person: Person
     days: tuple[Attended, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return how they were called on these days, each name once; their latest name where there are no days."""
+        return tuple(dict.fromkeys(day.name for day in self.days)) or (self.person.name,)
 
 
 class GroupDay(Struct, frozen=True):
@@ -165,13 +173,35 @@ def _attended(
     rules: Rules,
     held: Sequence[int],
 ) -> list[tuple[int, tuple[Attended, ...]]]:
-    """The days of people, each with their place."""
+    """Return the days of people, each with their place."""
     rows = db.execute(_statement(people, days, rules, held=held, passage=is_passage(db))).all()
+    names = _names(db, {row.identity_id for row in rows})
     found: dict[int, list[Attended]] = {}
-    for row in sorted(rows, key=lambda row: (row.place, row.day)):
-        attended = Attended(days.day(row.day), moment(row.first_ms), moment(row.last_ms), row.passages)
-        found.setdefault(row.place, []).append(attended)
+    for (place, day), forms in groupby(sorted(rows, key=_place_and_day), key=_place_and_day):
+        seen = list(forms)
+        passages = sum(row.passages for row in seen)
+        if passages:  # else only repeats of one that was the day before
+            first = min(row.first_ms for row in seen if row.first_ms is not None)
+            last = max(seen, key=lambda row: (row.last_ms, row.identity_id))
+            attended = Attended(
+                days.day(day), moment(first), moment(last.last_ms), passages, names[last.identity_id]
+            )
+            found.setdefault(place, []).append(attended)
     return [(place, tuple(attended)) for place, attended in found.items()]
+
+
+def _place_and_day(row: Any) -> tuple[int, int]:
+    return row.place, row.day
+
+
+def _names(db: Connection, identities: set[int]) -> dict[int, str]:
+    """Return how people were called in each form of their data."""
+    i, asked = t.identities.c, sorted(identities)
+    found: dict[int, str] = {}
+    for start in range(0, len(asked), 1000):
+        rows = db.execute(select(i.id, i.name).where(i.id.in_(asked[start : start + 1000])))
+        found.update({row.id: row.name for row in rows})
+    return found
 
 
 def _members(people: Sequence[tuple[int, Person]]) -> CTE:
@@ -204,7 +234,7 @@ def _statement(
         partition_by=(m.column1, r.terminal_id), order_by=r.at_ms
     )
     passages = (
-        select(m.column1.label("place"), r.at_ms, before.label("before_ms"))
+        select(m.column1.label("place"), r.identity_id, r.at_ms, before.label("before_ms"))
         .select_from(members.join(t.records, r.identity_id == m.column2))
         .where(r.at_ms >= days.begin_ms - rules.repeat_ms, r.at_ms < days.end_ms, *passage)
     )
@@ -217,17 +247,16 @@ def _statement(
     if rules.repeat_ms > 0:
         first = or_(p.before_ms.is_(None), p.at_ms - p.before_ms > rules.repeat_ms)
     # A repeat is no passage of its own, and may be the last that was seen of somebody.
-    passages_of_day = func.sum(case((first, 1), else_=0))
     day = days.sql(p.at_ms).label("day")
     return (
         select(
             p.place,
+            p.identity_id,
             day,
             func.min(case((first, p.at_ms))).label("first_ms"),
             func.max(p.at_ms).label("last_ms"),
-            passages_of_day.label("passages"),
+            func.sum(case((first, 1), else_=0)).label("passages"),
         )
         .where(p.at_ms >= days.begin_ms)
-        .group_by(p.place, "day")
-        .having(passages_of_day > 0)
+        .group_by(p.place, p.identity_id, "day")
     )

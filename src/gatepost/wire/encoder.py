@@ -88,8 +88,8 @@ def _user_out(user: User) -> dict[str, Any]:
 def _alarm_out(alarm: Alarm) -> dict[str, Any]:
     if not alarm.trace_id or not isinstance(alarm.trace_id, str) or not alarm.trace_id.strip():
         raise EncodeError("data.trace_id", "must be a string that is not blank")
-    if alarm.status is None or alarm.event_time is None:
-        raise EncodeError("data.status" if alarm.status is None else "data.event_time", "is required")
+    if alarm.event_time is None:
+        raise EncodeError("data.event_time", "is required")
     known = {
         "deviceSN": _typed("deviceSN", alarm.serial, str),
         "trace_id": alarm.trace_id,

@@ -67,7 +67,7 @@ class AttendancePages(Controller):
             active="attendance",
             filters=filters,
             stretch=stretch,
-            rows=[(item.person, {one.day: one for one in item.days}) for item in page.items],
+            rows=[(item.person, item.names, {one.day: one for one in item.days}) for item in page.items],
             next=page.next_cursor,
             groups=[(group["id"], group["name"]) for group in meaning.people.groups()],
             present=_present(meaning, stretch, query.site_id) if stretch.single else (),

@@ -46,6 +46,8 @@ class AttendedItem(Struct, frozen=True, kw_only=True):
     last_out: datetime
     """The last passage or repeat of one, which may be the first one."""
     passages: int
+    name: str
+    """As they were called on that day."""
 
 
 class PassageItem(Struct, frozen=True, kw_only=True):
@@ -108,6 +110,7 @@ def attended_item(attended: Attended) -> AttendedItem:
         first_in=attended.first_in,
         last_out=attended.last_out,
         passages=attended.passages,
+        name=attended.name,
     )
 
 

@@ -30,7 +30,7 @@ def _hours(row: PersonOnDay, _: Words) -> float:
 ATTENDANCE: tuple[Column[PersonOnDay], ...] = (
     Column("day", "Day", "日期", lambda row, _: row.attended.day.isoformat(), 11),
     Column("user_id", "Person ID", "人员编号", lambda row, _: row.person.user_id),
-    Column("name", "Name", "姓名", lambda row, _: row.person.name, 16),
+    Column("name", "Name", "姓名", lambda row, _: row.attended.name, 16),
     Column("job_number", "Job number", "工号", lambda row, _: row.person.job_number),
     Column("groups", "Groups", "分组", lambda row, _: named(row.person.groups), 16),
     Column("site", "Site", "站点", lambda row, _: row.person.site, 14),
