@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -133,9 +133,9 @@ async def test_every_class_is_listed_once_however_often_it_is_sent(opened: BaseS
 async def test_the_door_takes_what_the_receiver_takes(tmp_path: Path) -> None:
     accepted: list[wire.Record | wire.Alarm] = []
 
-    async def accept(event: wire.Record | wire.Alarm) -> int:
-        accepted.append(event)
-        return len(accepted)
+    async def accept(events: Sequence[wire.Record | wire.Alarm]) -> list[int]:
+        accepted.extend(events)
+        return list(range(len(accepted) - len(events) + 1, len(accepted) + 1))
 
     door = Door(tmp_path, accept=accept, questions={})
     await door.open()

@@ -189,6 +189,13 @@ def run(argv: Sequence[str]) -> int:
         return 1
     except OSError as error:
         return _fail(str(error))
+    except UnicodeEncodeError:
+        return _fail(
+            t(
+                "a name is no text in this locale; set LC_ALL=C.UTF-8 and try again",
+                "参数中的文字无法用当前区域设置表示；请设置 LC_ALL=C.UTF-8 后重试",
+            )
+        )
     except Exception as error:  # the last line of defence: a person gets a sentence, not a stack
         if os.environ.get("GATEPOST_DEBUG") == "1":
             raise

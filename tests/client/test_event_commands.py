@@ -74,6 +74,19 @@ async def test_a_list_goes_on_behind_a_letter_that_the_console_has_not_got(
     assert [b"First" in lines[0], len(lines), b"Last" in lines[2]] == [True, 3, True]
 
 
+async def test_a_name_that_the_locale_cannot_say_is_refused_with_a_sentence(receiver: Running) -> None:
+    asked = {"GATEPOST_URL": f"http://127.0.0.1:{receiver.port}", "GATEPOST_TOKEN": receiver.token}
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "GATEPOST_LANG": "en"}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gatepost.cli", "events", "list", "--search", "欧阳".encode()),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **asked, **plain},
+    )
+    _, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1
+    assert b"set LC_ALL=C.UTF-8" in err
+
+
 @pytest.mark.parametrize(
     "since", ["2023-05-29T15:01:56.000000+08:00", "2023-05-29 15:01:56 0800", str((FIRST + 1) * 1000)]
 )

@@ -141,6 +141,16 @@ async def test_a_certificate_that_it_does_not_trust_gets_nothing(listener: Liste
     assert not listener.bodies
 
 
+@pytest.mark.parametrize("status", [b"404 Not Found", b"200 OK"])
+async def test_where_nothing_is_acknowledged_it_ends_though_events_are_left(
+    listener: Listener, status: bytes
+) -> None:
+    listener.answer = lambda _: reply(b'{"code": 500}', status)
+    fast = await run(Plan(seed=1, terminals=2, **PLAIN), listener, events=10, drain_s=0.2)
+    assert (fast.meter.acknowledged, fast.ended.is_set()) == (0, True)
+    assert listener.bodies
+
+
 async def test_with_dialect_faults_each_class_is_counted_and_exactly_the_events_asked_for_are_sent(
     listener: Listener,
 ) -> None:

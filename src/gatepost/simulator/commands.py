@@ -146,7 +146,10 @@ def simulate(
         typer.Option(
             metavar="SECONDS",
             min=0,
-            help=t("How long the backlog may take afterwards.", "结束后等待积压送达的最长秒数。"),
+            help=t(
+                "How long the backlog may take afterwards; with --events, how long nothing may be acknowledged.",
+                "结束后等待积压送达的最长秒数；使用 --events 时，为允许无应答的最长秒数。",
+            ),
         ),
     ] = 60.0,
     terminal_api: Annotated[

@@ -53,6 +53,8 @@ class Job(Struct, kw_only=True):
     connections: int = 64
     events: int | None = None
     seconds: float | None = None
+    drain_s: float = 60.0
+    """Ends without an acknowledgement for this long, where ``seconds`` does not say when."""
     rate: float | None = None
     """Events a second, all terminals together; None for as many as the receiver takes."""
     tls: ssl.SSLContext | None = None
@@ -134,9 +136,7 @@ class Fast:
         for line in lines:
             line.start()
         pace = asyncio.create_task(self._pace()) if self.job.rate else None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.job.seconds):
-                await self.ended.wait()
+        await self._wait()
         self.stop()
         if pace:
             pace.cancel()
@@ -148,6 +148,18 @@ class Fast:
             self.finished = self.clock()
             self.ended.set()
         await asyncio.gather(*(line.close() for line in lines))
+
+    async def _wait(self) -> None:
+        """Wait until all is sent or the time is over; without a time, until nothing was acknowledged for a while."""
+        job, acknowledged = self.job, -1
+        patience = job.drain_s + 1 / (job.rate or 1) if job.seconds is None else job.seconds
+        while self.meter.acknowledged != acknowledged:
+            acknowledged = self.meter.acknowledged
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    await self.ended.wait()
+            if job.seconds is not None or self.ended.is_set():
+                return
 
     @property
     def elapsed(self) -> float:

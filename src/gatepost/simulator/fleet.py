@@ -126,6 +126,7 @@ def _fast(order: Order) -> Fast:
             connections=order.connections,
             events=order.events,
             seconds=order.seconds,
+            drain_s=order.drain_s,
             rate=order.rate,
             tls=tls,
         ),

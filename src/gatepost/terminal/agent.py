@@ -17,7 +17,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -182,23 +182,35 @@ class Terminal:
         stored: :class:`~gatepost.errors.NotSubscribed`, :class:`~gatepost.errors.OutboxFull`,
         :class:`~gatepost.errors.OutboxUnavailable`, :class:`~gatepost.errors.EncodeError`.
         """
-        missing: dict[str, Any] = {}
-        if record.serial is None:
-            missing["serial"] = self.serial
-        if not record.uuid:
-            missing["uuid"] = str(uuid.UUID(int=self._rand.getrandbits(128), version=4))
-        if record.recorded_at is None:
-            missing["recorded_at"] = datetime.fromtimestamp(self._now(), UTC)
-        return await self.outbox.put(msgspec.structs.replace(record, **missing) if missing else record)
+        return await self.outbox.put(self._completed(record))
 
     async def alarm(self, alarm: Alarm) -> int:
         """Store a step of an alarm; return its number once it is on disk. It goes before all records.
 
         A missing ``event_time`` is filled in. Raises as :meth:`record` does.
         """
-        if alarm.event_time is None:
-            alarm = msgspec.structs.replace(alarm, event_time=datetime.fromtimestamp(self._now(), UTC))
-        return await self.outbox.put(alarm)
+        return await self.outbox.put(self._completed(alarm))
+
+    async def store(self, events: Sequence[Record | Alarm]) -> list[int]:
+        """Store several events, all or none; return their numbers once they are on disk.
+
+        What is missing is filled in as by :meth:`record` and :meth:`alarm`. Raises as they do.
+        """
+        return await self.outbox.put_all([self._completed(event) for event in events])
+
+    def _completed(self, event: Record | Alarm) -> Record | Alarm:
+        missing: dict[str, Any] = {}
+        if isinstance(event, Alarm):
+            if event.event_time is None:
+                missing["event_time"] = datetime.fromtimestamp(self._now(), UTC)
+            return msgspec.structs.replace(event, **missing) if missing else event
+        if event.serial is None:
+            missing["serial"] = self.serial
+        if not event.uuid:
+            missing["uuid"] = str(uuid.UUID(int=self._rand.getrandbits(128), version=4))
+        if event.recorded_at is None:
+            missing["recorded_at"] = datetime.fromtimestamp(self._now(), UTC)
+        return msgspec.structs.replace(event, **missing) if missing else event
 
     # --- where to, and how it is ----------------------------------------------------------------------------
 

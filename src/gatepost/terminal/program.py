@@ -35,7 +35,6 @@ from gatepost.terminal.service.accounts import Accounts
 from gatepost.terminal.service.api import Inside, Service
 from gatepost.terminal.service.listen import Listener, prepare
 from gatepost.terminal.service.slowdown import Slowdown
-from gatepost.wire import Alarm, Record
 
 Status = Callable[[], Awaitable[Mapping[str, object]]]
 
@@ -104,10 +103,7 @@ async def running(serial: str, folder: Path, settings: TerminalServiceSettings) 
 
 
 async def _open_door(stack: AsyncExitStack, folder: Path, terminal: Terminal, status: Status) -> str:
-    async def accept(event: Record | Alarm) -> int:
-        return await (terminal.record(event) if isinstance(event, Record) else terminal.alarm(event))
-
-    door = Door(folder, accept=accept, questions=questions(terminal.outbox, status))
+    door = Door(folder, accept=terminal.store, questions=questions(terminal.outbox, status))
     try:
         await door.open()
     except OSError as error:

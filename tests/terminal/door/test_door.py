@@ -2,7 +2,7 @@ import asyncio
 import json
 import stat
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,11 @@ from gatepost.errors import NotSubscribed, OutboxFull, OutboxUnavailable
 from gatepost.terminal.door.client import SOCKET_FILE, address
 from gatepost.terminal.door.door import Door
 
-RECORD = {"type": 0, "data": {"uuid": "u", "rgb_image": "SU1H", "timestamp": 1}}
-ALARM = {"type": 1, "data": {"trace_id": "t", "status": 1, "code": 10001, "event_time": 1}}
+RECORD = {"type": 0, "data": {"uuid": "7b0d3c1a-uuid", "rgb_image": "/9j/2Q==", "timestamp": 1685343715}}
+ALARM = {
+    "type": 1,
+    "data": {"trace_id": "trace-0001", "status": 1, "code": 10001, "event_time": 1685343715000},
+}
 
 
 class House:
@@ -27,13 +30,14 @@ class House:
         self.commit = asyncio.Event()
         self.commit.set()
 
-    async def accept(self, event: wire.Record | wire.Alarm) -> int:
-        self.accepted.append(event)
-        number = len(self.accepted)
+    async def accept(self, events: Sequence[wire.Record | wire.Alarm]) -> list[int]:
+        first = len(self.accepted) + 1
+        self.accepted.extend(events)
+        numbers = list(range(first, len(self.accepted) + 1))
         await self.commit.wait()
         if self.error is not None:
             raise self.error
-        return number
+        return numbers
 
     async def count(self, question: Mapping[str, Any]) -> object:
         return len(self.accepted)
@@ -95,7 +99,7 @@ async def test_an_event_is_answered_with_its_number_and_its_image_is_carried_as_
     assert await visitor.answer() == {"ok": True, "id": 2}
     record, alarm = house.accepted
     assert isinstance(record, wire.Record)
-    assert record.image == b"IMG"
+    assert record.image == b"\xff\xd8\xff\xd9"
     assert isinstance(alarm, wire.Alarm)
 
 
@@ -333,6 +337,39 @@ async def test_of_a_list_in_which_something_is_no_event_nothing_is_taken(
     answer = await visitor.answer()
     assert (answer["ok"], answer["retry"]) == (False, False)
     assert house.accepted == []
+
+
+@pytest.mark.parametrize("line", [b" " * 80 + b"[%s,%s]", b"\xef\xbb\xbf[%s,%s]", b"%s\r%s", b"[%s,%s]\0\0"])
+async def test_several_events_are_answered_with_their_numbers_whatever_is_around_them(
+    visitor: Visitor, line: bytes
+) -> None:
+    visitor.send(line % (json.dumps(RECORD).encode(), json.dumps(ALARM).encode()))
+    assert (await visitor.answer())["ids"] == [1, 2]
+
+
+@pytest.mark.parametrize("question", [b"%s\0", b"\xef\xbb\xbf%s", b" " * 80 + b"%s", b"\0\t%s \r"])
+async def test_a_question_is_one_whatever_is_around_it(visitor: Visitor, question: bytes) -> None:
+    visitor.send(question % b'{"ask": "echo", "word": 7}')
+    assert await visitor.answer() == {"ok": True, "data": {"heard": 7}}
+
+
+async def test_the_door_notes_what_a_receiver_notes_and_keeps_an_image_of_any_format(
+    visitor: Visitor, house: House
+) -> None:
+    visitor.send({"type": 0, "data": {"uuid": "7b0d3c1a-uuid", "timestamp": 0, "rgb_image": "SU1H"}})
+    answer = await visitor.answer()
+    assert {problem["where"] for problem in answer["problems"]} == {"data.timestamp", "data.rgb_image"}
+    (record,) = house.accepted
+    assert isinstance(record, wire.Record)
+    assert (record.image, record.recorded_at) == (b"IMG", None)
+
+
+@pytest.mark.parametrize("data", [{}, {"foo": 1}])
+async def test_what_says_nothing_that_the_page_knows_is_no_event(visitor: Visitor, data: object) -> None:
+    visitor.send({"type": 0, "data": data})
+    answer = await visitor.answer()
+    assert (answer["ok"], answer["where"]) == (False, "data")
+    assert "has no field that the page knows" in answer["message"]
 
 
 async def test_a_time_without_a_zone_is_one_of_the_machines_own(

@@ -36,6 +36,32 @@ async def test_at_the_cap_the_oldest_record_makes_room(tmp_path: Path) -> None:
         assert await drain(outbox, now()) == ["uuid-3", "uuid-4", "uuid-5"]
 
 
+@pytest.mark.parametrize("capacity_bytes", [None, 4096])
+async def test_of_several_events_of_which_one_does_not_fit_none_is_stored(
+    tmp_path: Path, capacity_bytes: int | None
+) -> None:
+    settings = {"capacity": 4, "overflow": "refuse-newest", "capacity_bytes": capacity_bytes}
+    async with outbox_in(tmp_path, now=(now := Clock()), **settings) as outbox:
+        await put_many(outbox, 2)
+        several = [record(number, image=KB if capacity_bytes else None) for number in (3, 4, 5)]
+        alone = outbox.put(record(6))  # shares the commit, and is stored
+        refused, six = await asyncio.gather(outbox.put_all(several), alone, return_exceptions=True)
+        assert isinstance(refused, OutboxFull)
+        assert six == 3
+        assert await counts(outbox) == (3, 3, 0)
+        assert (await outbox.status()).refused_full == 3
+        assert await drain(outbox, now()) == ["uuid-1", "uuid-2", "uuid-6"]
+        assert await outbox.put_all(several) == [4, 5, 6]
+
+
+async def test_of_several_events_each_makes_room(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock()), capacity=3) as outbox:
+        await put_many(outbox, 2)
+        assert await outbox.put_all([record(3), alarm("T-1"), record(4)]) == [3, 4, 5]
+        assert await counts(outbox) == (5, 3, 2)
+        assert await drain(outbox, now()) == ["T-1:1", "uuid-3", "uuid-4"]
+
+
 async def test_an_alarm_is_kept_as_long_as_there_is_a_record_to_drop(tmp_path: Path) -> None:
     async with outbox_in(tmp_path, now=(now := Clock()), capacity=3) as outbox:
         await outbox.put(alarm("T-1"))

@@ -1,8 +1,11 @@
 """The outbox's promises to those who use it."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.terminal.outbox_kit import (
     JPEG,
@@ -18,7 +21,13 @@ from tests.terminal.outbox_kit import (
     settle_all,
 )
 
-from gatepost.errors import EncodeError, NotSubscribed, OutboxInUse, OutboxUnavailable
+from gatepost.errors import (
+    EncodeError,
+    NotSubscribed,
+    OutboxInUse,
+    OutboxOfAnotherTerminal,
+    OutboxUnavailable,
+)
 from gatepost.retry import DeadLetter, Done, RetryAt
 from gatepost.terminal.outbox.outbox import Outbox, State
 from gatepost.wire import Record, Subscription, decode, encode
@@ -248,3 +257,23 @@ async def test_an_export_is_one_push_body_a_line_oldest_first(tmp_path: Path) ->
     ]
     assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in lines)
     assert [decode(line).event for line in delivered] == [record(1, image=JPEG)]
+
+
+@pytest.mark.parametrize(("serials", "refused"), [(("SN1",), True), (("OTHER", "SN1"), False), ((), False)])
+async def test_a_folder_that_does_not_say_whose_it_is_belongs_to_the_terminal_of_its_records(
+    tmp_path: Path, serials: tuple[str, ...], refused: bool
+) -> None:
+    async with outbox_in(tmp_path) as outbox:
+        for number, serial in enumerate(serials):
+            await outbox.put(msgspec.structs.replace(record(number, image=JPEG), serial=serial))
+        await outbox.put(alarm())
+    path = tmp_path / "outbox.db"
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM terminal").fetchone() == (0,)
+    if refused:
+        with pytest.raises(OutboxOfAnotherTerminal, match="belongs to terminal SN1"):
+            await Outbox.open(path, serial="OTHER")
+    for serial in ("SN1",) if refused else ("OTHER", "OTHER"):
+        await (await Outbox.open(path, serial=serial)).close()
+    with pytest.raises(OutboxOfAnotherTerminal):
+        await Outbox.open(path, serial="THIRD")

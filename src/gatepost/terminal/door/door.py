@@ -12,8 +12,8 @@ Rules:
 - A line is decoded as a receiver decodes a push: a detail that cannot be read costs the detail, not the event. The
   answer then has ``"problems": [{"where": …, "why": …}, …]``, and what they name is not in the event that is pushed.
   A time without a zone is one of the machine's own zone.
-- A line may be a JSON array of events. Then all of it has to be events, and the answer has ``"ids": [N, …]``. If one of
-  them could not be accepted, the answer says so, and the same line may be handed in again.
+- A line may be a JSON array of events. Then all of it has to be events, and the answer has ``"ids": [N, …]``. They are
+  accepted together or not at all, so that the same line may be handed in again.
 - Each line has an answer, a blank one too. A line over the limit is refused and skipped; the connection goes on.
 - What is in memory is bounded by ``pipeline`` lines and ``pipeline_bytes`` per connection, and by ``connections``.
 - The socket belongs to the user that runs the terminal (mode 0600 from its first moment).
@@ -53,7 +53,10 @@ _encode = msgspec.json.Encoder().encode
 
 _BLANKS = b" \t\r\n\v\f\0"
 
-Accept = Callable[[wire.Record | wire.Alarm], Awaitable[int]]
+_AROUND = _BLANKS + b"\xef\xbb\xbf"
+"""What may stand around a line: blanks, NUL and a byte order mark."""
+
+Accept = Callable[[Sequence[wire.Record | wire.Alarm]], Awaitable[Sequence[int]]]
 Question = Callable[[Mapping[str, Any]], Awaitable[object]]
 
 # An event with the largest image that a terminal takes (settings) is far below; a line beyond this is no event.
@@ -66,7 +69,8 @@ _BUFFER = 64 * 1024
 class Door:
     """The listening side of the door.
 
-    ``accept`` makes an event durable and answers its number; ``questions`` are the names that ``ask`` may use.
+    ``accept`` makes events durable, all or none, and answers their numbers; ``questions`` are the names that ``ask``
+    may use.
     """
 
     def __init__(
@@ -149,7 +153,7 @@ class Door:
         if not line:
             why = f"the line is longer than {self._line_limit:,} bytes"
             return _ready(_refusal("decode", why, where=""))
-        if not line.strip(_BLANKS):
+        if not line.strip(_AROUND):
             why = "the line is blank; write one JSON event or question a line"
             return _ready(_refusal("decode", why, where=""))
         if is_question(line):
@@ -166,13 +170,13 @@ class Door:
                 return _ready(_refusal("decode", f"{where} {why}", where=where))
             events.append(event)
         problems = [problem for one in decoded for problem in one.problems]
-        return asyncio.ensure_future(self._take(events, problems, listed=is_list(line)))
+        return asyncio.ensure_future(self._take(events, problems, listed=len(decoded) > 1 or is_list(line)))
 
     async def _take(
         self, events: Sequence[wire.Record | wire.Alarm], problems: Sequence[wire.Problem], *, listed: bool
     ) -> bytes:
         try:
-            ids = await asyncio.gather(*map(self._accept, events))
+            ids = await self._accept(events)
             answer: dict[str, object] = {"ok": True, "ids": ids} if listed else {"ok": True, "id": ids[0]}
             if problems:
                 answer["problems"] = problems
@@ -183,7 +187,7 @@ class Door:
             return _defect(error)
 
     async def _ask(self, line: bytes) -> bytes:
-        question = msgspec.json.decode(line)
+        question = msgspec.json.decode(line.strip(_AROUND))
         handler = self._questions.get(question["ask"]) if isinstance(question["ask"], str) else None
         if handler is None:
             names = ", ".join(sorted(self._questions))
@@ -282,17 +286,30 @@ class _Visit:
 
 
 def _decoded(line: bytes) -> tuple[wire.Decoded, ...]:
-    """Decode a line strictly, and leniently where that fails. Raise ``DecodeError`` if it is no JSON."""
-    with suppress(DecodeError):
+    """Decode a line as a receiver does, but keep an image of a format that nobody here knows.
+
+    Raises ``DecodeError`` if it is no JSON.
+    """
+    decoded = wire.decode_many(line, lenient=True)
+    if not any(one.problems for one in decoded):
+        return decoded
+    try:
         strictly = wire.decode_many(line)
-        if not any(isinstance(decoded.event, wire.Unknown) for decoded in strictly):
-            return strictly
-    return wire.decode_many(line, lenient=True)
+    except DecodeError:
+        return decoded
+    return tuple(
+        one if isinstance(one.event, wire.Unknown) else replace(one, event=replace(one.event, image=image))
+        for one, image in zip(decoded, map(_image, strictly), strict=True)
+    )
+
+
+def _image(decoded: wire.Decoded) -> bytes | None:
+    return None if isinstance(decoded.event, wire.Unknown) else decoded.event.image
 
 
 def is_list(line: bytes) -> bool:
     """Return whether a line is a JSON array."""
-    return line[:64].lstrip(_BLANKS + b"\xef\xbb\xbf").startswith(b"[")
+    return line.lstrip(_AROUND)[:1] == b"["
 
 
 def _in_local_zone(decoded: wire.Decoded) -> wire.Event:
@@ -315,10 +332,10 @@ def _no_event(event: wire.Unknown, problems: tuple[wire.Problem, ...]) -> tuple[
 
 def is_question(line: bytes) -> bool:
     """Tell a question from an event, without decoding events: they are large, and many."""
-    if b'"ask"' not in line[:64]:
+    if b'"ask"' not in line.lstrip(_AROUND)[:64]:
         return False
     try:
-        fields = _fields_of.decode(line)
+        fields = _fields_of.decode(line.strip(_AROUND))
     except msgspec.DecodeError:
         return False
     return "ask" in fields and "type" not in fields

@@ -11,7 +11,9 @@ Rules, at the cap (``overflow = "drop-oldest"``):
 * With ``refuse-newest`` only history makes room, and the caller is told.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+
+import msgspec
 
 from gatepost.errors import OutboxFull
 from gatepost.settings import TerminalSettings
@@ -20,18 +22,41 @@ from gatepost.terminal.outbox.schema import PARKED
 from gatepost.terminal.outbox.values import ALARMS, RECORDS, NewEvent
 from gatepost.terminal.outbox.writer import Transaction
 
-__all__ = ["accept"]
+__all__ = ["accept_all"]
 
 
-def accept(
+def accept_all(
     transaction: Transaction,
-    event: NewEvent,
+    events: Sequence[NewEvent],
     *,
     settings: TerminalSettings,
     in_flight: Collection[int],
     now: int,
+) -> list[int]:
+    """Store events, all or none, making room for each first; return their numbers. ``now`` is in Unix milliseconds."""
+    if len(events) == 1:
+        return [_accept(transaction, events[0], settings, in_flight, now)]
+    ledger, after = msgspec.structs.replace(transaction.ledger), len(transaction.after)
+    transaction.db.execute("SAVEPOINT events")
+    try:
+        numbers = [_accept(transaction, event, settings, in_flight, now) for event in events]
+    except OutboxFull:
+        transaction.db.execute("ROLLBACK TO events")
+        transaction.db.execute("RELEASE events")
+        transaction.ledger = msgspec.structs.replace(ledger, refused_full=ledger.refused_full + len(events))
+        del transaction.after[after:]
+        raise
+    transaction.db.execute("RELEASE events")
+    return numbers
+
+
+def _accept(
+    transaction: Transaction,
+    event: NewEvent,
+    settings: TerminalSettings,
+    in_flight: Collection[int],
+    now: int,
 ) -> int:
-    """Store an event, making room for it first; answer its number. ``now`` is in Unix milliseconds."""
     _make_room(transaction, event, settings, in_flight, now)
     ledger = transaction.ledger
     ledger.accepted += 1

@@ -24,6 +24,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import structlog
 from msgspec import Struct
 
@@ -32,11 +33,12 @@ from gatepost.retry import DeadLetter, Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox.dead import discard_dead, retry_dead
 from gatepost.terminal.outbox.history import Reader, Snapshot, load_subscription
-from gatepost.terminal.outbox.intake import accept
+from gatepost.terminal.outbox.intake import accept_all
 from gatepost.terminal.outbox.queue import Claim, Queue
 from gatepost.terminal.outbox.rows import BURST_MS, forget_refusals
 from gatepost.terminal.outbox.schema import Lock, connect, connect_reader, unavailable
 from gatepost.terminal.outbox.values import (
+    RECORDS,
     Claimed,
     Dropped,
     HistoryPage,
@@ -142,15 +144,19 @@ class Outbox:
 
         When the caller is cancelled meanwhile, the event may have been stored.
         """
+        return (await self.put_all([event]))[0]
+
+    async def put_all(self, events: Sequence[Record | Alarm]) -> list[int]:
+        """Store several events, all or none; return their numbers once they are on disk. Raises as :meth:`put` does."""
         if self._subscription is None:
             raise NotSubscribed(
                 "nobody has subscribed to this terminal, so nothing is cached; "
                 "post {event_dest, enabled} to /v1/event/subscribe first, or call subscribe()"
             )
-        new = NewEvent.of(event)
+        new = [NewEvent.of(event) for event in events]
         try:
             return await self._writer.submit(
-                lambda transaction: accept(
+                lambda transaction: accept_all(
                     transaction,
                     new,
                     settings=self._settings,
@@ -426,15 +432,31 @@ def _belongs_to(db: sqlite3.Connection, path: Path, serial: str, *, writable: bo
     """Remember the terminal of an outbox. Raise ``OutboxOfAnotherTerminal`` if it is another one's."""
     try:
         known = db.execute("SELECT serial FROM terminal").fetchone()
-        if known is None and writable:
+        owner = _owner_by_records(db, serial) if known is None else known[0]
+        if known is None and owner == serial and writable:
             db.execute("INSERT INTO terminal (id, serial) VALUES (1, ?)", (serial,))
     except sqlite3.DatabaseError as error:
         raise unavailable(error, path) from error
-    if known is not None and known[0] != serial:
+    if owner != serial:
         raise OutboxOfAnotherTerminal(
-            f"the folder {path.parent} belongs to terminal {known[0]}: start it with --serial {known[0]}, or give "
+            f"the folder {path.parent} belongs to terminal {owner}: start it with --serial {owner}, or give "
             f"{serial} a folder of its own with --data"
         )
+
+
+def _owner_by_records(db: sqlite3.Connection, serial: str) -> str:
+    """Return whose an outbox is that does not say so: the terminal of its newest records.
+
+    It is ``serial`` if there are none, or one of the newest hundred bears it: a caller may give a record another one.
+    """
+    heads = db.execute(
+        "SELECT body.head FROM entry JOIN body USING (seq) WHERE lane = ? ORDER BY seq DESC LIMIT 100",
+        (RECORDS,),
+    )
+    # A head is the beginning of the encoding, up to the image.
+    found = [msgspec.json.decode(bytes(head) + b'"}}')["data"].get("deviceSN") for (head,) in heads]
+    serials = [said for said in found if said]
+    return serial if serial in serials or not serials else serials[0]
 
 
 def _seconds(ms: int | None) -> float | None:
