@@ -31,7 +31,7 @@ async def kill_the_receiver(folder: Path, rounds: int) -> None:
 
 @pytest.mark.timeout(400)
 async def test_what_sqlite_acknowledged_survives_kills_at_any_moment(tmp_path: Path) -> None:
-    await kill_the_receiver(tmp_path / "data", 20)
+    await kill_the_receiver(tmp_path / "data", 8)
 
 
 @pytest.mark.soak
@@ -86,7 +86,7 @@ def mortal_server() -> Iterator[Postgres]:
 async def test_what_postgresql_acknowledged_survives_kills_of_either_side(
     mortal_server: Postgres, tmp_path: Path
 ) -> None:
-    await kill_either(mortal_server, tmp_path, 5)
+    await kill_either(mortal_server, tmp_path, 4)
 
 
 @pytest.mark.soak

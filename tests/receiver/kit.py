@@ -1,12 +1,15 @@
 """What the receiver's tests share: a receiver on a real socket, a sender of raw bytes, and events to send."""
 
 import asyncio
+import atexit
 import contextlib
 import functools
 import json
 import os
 import re
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -256,6 +259,23 @@ async def serving(
                 each.close()
 
 
+@functools.cache
+def _empty() -> Path:
+    """A data folder with a store in which nothing happened yet: to copy is quicker than to make one."""
+    made = tempfile.TemporaryDirectory(prefix="gatepost-empty-")
+    atexit.register(made.cleanup)
+    folder = Path(made.name) / "data"
+    SqliteStore.open(folder).close()
+    return folder
+
+
+def opened(folder: Path) -> SqliteStore:
+    """Open the store in ``folder``, or a new one."""
+    if not folder.exists():
+        shutil.copytree(_empty(), folder)
+    return SqliteStore.open(folder)
+
+
 @contextlib.asynccontextmanager
 async def receiving(
     folder: Path,
@@ -266,7 +286,7 @@ async def receiving(
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a receiver on SQLite in ``folder``."""
-    store = SqliteStore.open(folder)
+    store = opened(folder)
     try:
         values = ReceiverSettings(**settings)
         async with serving(

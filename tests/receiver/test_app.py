@@ -11,6 +11,7 @@ from tests.receiver.kit import (
     Running,
     alarm,
     body,
+    opened,
     receiving,
     record,
     request,
@@ -24,7 +25,6 @@ from gatepost.receiver.app import Receiver
 from gatepost.receiver.serving import listen
 from gatepost.settings import ReceiverSettings
 from gatepost.store.postgres import PostgresStore
-from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import Arrival, Stored
 
 
@@ -45,7 +45,7 @@ async def test_a_stop_answers_what_was_accepted_and_exits_0(tmp_path: Path) -> N
         await sender.close()
     async with asyncio.timeout(30):
         assert await process.process.wait() == 0
-    store = SqliteStore.open(tmp_path / "data")
+    store = opened(tmp_path / "data")
     assert store.stats().records >= 30 + acknowledged
     store.close()
 
@@ -110,7 +110,7 @@ async def test_everywhere_means_every_family_that_the_machine_has() -> None:
 async def test_a_setting_that_cannot_be_is_named(
     tmp_path: Path, setting: str, value: tuple[str, ...]
 ) -> None:
-    store = SqliteStore.open(tmp_path / "data")
+    store = opened(tmp_path / "data")
     with pytest.raises(SettingsError, match=setting):
         Receiver(store, ReceiverSettings(**{setting: value}))  # type: ignore[arg-type]
     store.close()

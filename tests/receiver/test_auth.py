@@ -3,7 +3,7 @@ from typing import Literal
 
 import argon2
 import pytest
-from tests.receiver.kit import Clock
+from tests.receiver.kit import Clock, opened
 
 from gatepost.errors import SettingsError
 from gatepost.receiver.auth import (
@@ -18,7 +18,6 @@ from gatepost.receiver.auth import (
     same_origin,
 )
 from gatepost.store.accounts import Accounts
-from gatepost.store.sqlite import SqliteStore
 
 PASSWORD = "correct horse"
 QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -31,7 +30,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def accounts(tmp_path: Path) -> Accounts:
-    return Accounts(SqliteStore.open(tmp_path / "data"))
+    return Accounts(opened(tmp_path / "data"))
 
 
 @pytest.fixture

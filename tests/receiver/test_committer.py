@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.receiver.kit import until
+from tests.receiver.kit import opened, until
 
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.receiver import committer as module
 from gatepost.receiver.committer import Committer
-from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import Arrival, RecordQuery, Stored
 from gatepost.wire import Record, digest
 
@@ -25,7 +24,7 @@ class Gate:
     def __init__(self, folder: Path, *, begins: bool = True) -> None:
         """``begins``: whether a batch can be begun on the loop."""
         self.begins = begins
-        self.store = SqliteStore.open(folder)
+        self.store = opened(folder)
         self.terminal_id = self.store.ensure_terminal("SN-1", now_ms=0).id
         self.open = threading.Event()
         self.open.set()

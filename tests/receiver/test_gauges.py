@@ -2,14 +2,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.receiver.kit import SUCCESS, Running, body, record, request, until
+from tests.receiver.kit import SUCCESS, Running, body, opened, record, request, until
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.committer import Committer
 from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.guard import Guard, Limits
 from gatepost.receiver.tally import Tally
-from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import Arrival
 from gatepost.wire import Record, digest
 
@@ -84,7 +83,7 @@ async def test_what_the_guard_counts_comes_under_its_name_and_in_order(receiver:
 
 
 async def test_what_the_store_could_not_take_has_failed_and_is_not_committed(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "data")
+    store = opened(tmp_path / "data")
     store.ensure_terminal("SN-1", now_ms=0)
     committer = Committer(store)
     gauges = Gauges(committer, Guard(Limits(), now=lambda: 0.0), Tally())

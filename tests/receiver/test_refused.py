@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from tests.receiver.kit import Clock
+from tests.receiver.kit import Clock, opened
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver import refused
@@ -23,7 +23,7 @@ from gatepost.store.store import RefusedPush
 
 @pytest.fixture
 def store(tmp_path: Path) -> Any:
-    store = SqliteStore.open(tmp_path / "data")
+    store = opened(tmp_path / "data")
     yield store
     store.close()
 

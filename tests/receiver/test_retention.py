@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
-from tests.receiver.kit import JPEG, Clock
+from tests.receiver.kit import JPEG, Clock, opened
 from tests.store.events import RECEIVED_MS, arrival, record
 
 from gatepost.receiver.retention import Keeper, limits_of
@@ -18,7 +18,7 @@ DAY_S = 86_400
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
-    store = SqliteStore.open(tmp_path / "data")
+    store = opened(tmp_path / "data")
     store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
     store.write([arrival(record(n), image=JPEG) for n in range(3)])
     yield store

@@ -2,12 +2,11 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.receiver.kit import Process
+from tests.receiver.kit import Process, opened
 from typer.testing import CliRunner
 
 from gatepost.receiver.token_commands import app
 from gatepost.store.accounts import Accounts
-from gatepost.store.sqlite import SqliteStore
 
 runner = CliRunner()
 
@@ -41,7 +40,7 @@ async def test_a_token_made_while_the_receiver_runs_is_good_at_once_and_so_is_it
 def test_what_the_command_line_does_is_in_the_audit_log(tmp_path: Path) -> None:
     make(tmp_path / "data", "--days", "7")
     runner.invoke(app, ["revoke", "1", "--data", str(tmp_path / "data")])
-    store = SqliteStore.open(tmp_path / "data")
+    store = opened(tmp_path / "data")
     rows = Accounts(store).audit().items
     store.close()
     assert [(row.actor, row.action) for row in rows] == [

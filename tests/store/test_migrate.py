@@ -311,7 +311,7 @@ def test_pushes_to_wrong_paths_stay_listed_among_everything_that_was_refused(eng
 
 def test_revisions_are_one_chain_and_the_last_is_the_head() -> None:
     assert migrate.head() == REVISIONS[-1]
-    assert sorted(REVISIONS) == REVISIONS
+    assert tuple(sorted(REVISIONS)) == REVISIONS
 
 
 def test_a_migration_that_fails_leaves_everything_as_it_was(engines: list[Engine]) -> None:

@@ -5,6 +5,7 @@ the whole chain; a test proves that this gives what :data:`gatepost.store.schema
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,11 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
-def revisions() -> list[str]:
-    """Every revision, oldest first."""
+@cache
+def revisions() -> tuple[str, ...]:
+    """Return every revision, oldest first."""
     script = ScriptDirectory.from_config(_config())
-    return [revision.revision for revision in script.walk_revisions()][::-1]
+    return tuple(revision.revision for revision in script.walk_revisions())[::-1]
 
 
 def head() -> str:

@@ -50,6 +50,7 @@ def assert_nothing_was_lost(
     assert happened["refused outbox-unavailable"] >= 1
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(780)
 def test_three_minutes_of_faults_lose_double_and_invent_nothing(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
