@@ -24,6 +24,7 @@ async def test_a_day_and_a_month_have_everybodys_first_and_last_passage(visited:
                     "first_in": "2023-05-29T07:01:55Z",
                     "last_out": "2023-05-29T07:03:55Z",
                     "passages": 2,
+                    "name": "王五",
                 }
             ],
             "6": [
@@ -32,6 +33,7 @@ async def test_a_day_and_a_month_have_everybodys_first_and_last_passage(visited:
                     "first_in": "2023-05-29T07:02:55Z",
                     "last_out": "2023-05-29T07:02:55Z",
                     "passages": 1,
+                    "name": "王五",
                 }
             ],
         }

@@ -33,10 +33,14 @@ async def test_a_person_has_days_and_a_day_has_passages(receiver: Running) -> No
     await seen(receiver, 3, **{"pass": False})
     (someone,) = (await get(receiver, "people"))["items"]
     assert await get(receiver, f"people/{someone['id']}") == someone
-    expected = {"first_in": "2023-05-29T07:01:55Z", "last_out": "2023-05-29T07:03:55Z", "passages": 3}
+    expected = {
+        "first_in": "2023-05-29T07:01:55Z",
+        "last_out": "2023-05-29T07:03:55Z",
+        "passages": 3,
+    }
     for stretch in ("month=2023-05", "first=2023-05-29&last=2023-05-30"):
         days = (await get(receiver, f"people/{someone['id']}/days?{stretch}"))["items"]
-        assert days == [{"day": "2023-05-29", **expected}]
+        assert days == [{"day": "2023-05-29", "name": "王五", **expected}]
     day = await get(receiver, f"people/{someone['id']}/days/2023-05-29")
     assert {name: day[name] for name in expected} == expected
     assert (day["refused"], day["timezone"], day["person"]) == (1, "UTC", someone)
