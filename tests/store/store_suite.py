@@ -33,7 +33,7 @@ from gatepost.store.pages import BadCursor
 from gatepost.store.people import People, PeopleQuery, Rules
 from gatepost.store.queries import image_place
 from gatepost.store.registry import Conflict
-from gatepost.store.store import SIGHTING_MS, AlarmQuery, RecordQuery, Stored
+from gatepost.store.store import SIGHTING_MS, AlarmQuery, Arrival, RecordQuery, Stored
 from gatepost.store.trouble import MAX_REFUSED, MAX_REFUSED_OF_A_PEER, MAX_SAMPLES
 from gatepost.store.upserts import MAX_DISAGREEMENTS
 from gatepost.wire import Problem
@@ -526,6 +526,36 @@ class Terminals:
         at = RECEIVED_MS + 86_400_000
         store.write([arrival(record(9, recorded_at=NOON + timedelta(days=1, seconds=30)), received_at_ms=at)])
         assert store.terminals()[0].clock_error_ms == 30_000
+
+    @pytest.mark.parametrize("in_one_batch", [True, False])
+    @pytest.mark.parametrize("ahead_ms", [11_000, 90_000, 3_600_000, 80_000_000, 86_399_999, 86_400_001])
+    def test_the_error_follows_a_clock_that_was_ahead_back_with_the_next_right_push(
+        self, store: BaseStore, ahead_ms: int, in_one_batch: bool
+    ) -> None:
+        def pushed(number: int, lag_ms: int) -> Arrival:
+            at = RECEIVED_MS + number * 1000
+            recorded = NOON + timedelta(milliseconds=at - RECEIVED_MS - lag_ms)
+            event = record(number, recorded_at=recorded) if number % 2 else alarm(event_time=recorded)
+            return arrival(event, received_at_ms=at)
+
+        if in_one_batch:
+            store.write([pushed(1, -ahead_ms), pushed(2, -ahead_ms + 300), pushed(3, 977)])
+            assert store.terminals()[0].clock_error_ms == -977
+            return
+        store.write([pushed(1, -ahead_ms)])
+        assert store.terminals()[0].clock_error_ms == ahead_ms
+        store.write([pushed(2, -ahead_ms + 300)])
+        assert store.terminals()[0].clock_error_ms == ahead_ms - 300
+        store.write([pushed(3, 977)])
+        assert store.terminals()[0].clock_error_ms == -977
+        store.write([pushed(4, 5_000)])
+        assert store.terminals()[0].clock_error_ms == -977
+
+    def test_a_backlog_does_not_tell_that_a_clock_which_is_ahead_is_behind(self, store: BaseStore) -> None:
+        for number, lag_ms in enumerate((-90_000, 3_600_000, 700_000)):
+            recorded = NOON - timedelta(milliseconds=lag_ms)
+            store.write([arrival(record(number, recorded_at=recorded))])
+            assert store.terminals()[0].clock_error_ms == 90_000
 
     @pytest.mark.parametrize("year", [2026, 2110, 5138])
     def test_a_clock_in_the_future_spoils_neither_lists_nor_what_is_latest(

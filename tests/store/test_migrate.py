@@ -110,7 +110,15 @@ def _mine(thing: Any, name: str | None, kind: str, reflected: bool, other: Any) 
 
 Row = dict[str, Any]
 
-ADDED = {"folded": "", "repeated_ids": 0, "unusable_ids": 0, "tie": 0, "timed": 1}
+ADDED = {
+    "folded": "",
+    "repeated_ids": 0,
+    "unusable_ids": 0,
+    "tie": 0,
+    "timed": 1,
+    "opener_received_at_ms": 0,
+    "opener_id": 0,
+}
 """What an added column holds for what was there before; any other is empty."""
 
 FILLED = {"at_ms": "event_time_ms", "own_status": "status", "opened_at_ms": "first_at_ms"}

@@ -34,7 +34,7 @@ __all__ = [
     "Lessons", "check_terminals", "kind", "listed_at", "clock_problems", "facet", "person", "person_digest",
     "identity_row", "ms", "moment", "text", "indexable", "encode_problems", "decode_problems",
     "repeated_problems", "repeats_itself", "ID_BYTES", "REPEATED", "record_row",
-    "alarm_row", "alarm_steps", "quarantine_row", "learn", "add_up",
+    "alarm_row", "alarm_steps", "quarantine_row", "learn", "add_up", "CLOCK_RIGHT_MS",
 ]  # fmt: skip
 
 RECORD, ALARM, UNKNOWN = range(3)
@@ -47,6 +47,9 @@ LATE_MS = 600_000
 AHEAD_MS = DAY_MS
 """How far a terminal's time may be ahead of its receipt and is believed: any time zone set wrong, and not a wrong year.
 What is later is listed by its receipt."""
+
+CLOCK_RIGHT_MS = 10_000
+"""How far a clock may be ahead and counts as right. One that was further ahead is followed back."""
 
 LONGEST = 512
 """Characters of a text that is in an index; four bytes each at most."""
@@ -415,6 +418,17 @@ class Tally(Struct):
         )
 
 
+def _least_lag(before: int | None, lag: int) -> int:
+    """Return the shortest lag, which tells a clock's error.
+
+    A clock that was ahead is followed back: by what is not late, because a backlog says nothing of the clock. As
+    :data:`gatepost.store.upserts`.
+    """
+    if before is None or before < -AHEAD_MS or (before < -CLOCK_RIGHT_MS and lag <= LATE_MS):
+        return lag
+    return min(before, lag)
+
+
 TALLY_COLUMNS = (
     "terminal_id", "writer", "records", "alarms", "quarantined", "duplicates", "with_problems", "late",
     "first_at_ms", "last_at_ms", "last_recorded_ms", "clock_error_ms", "least_lag_ms", "lag_day", "peer",
@@ -467,8 +481,7 @@ def add_up(batch: Sequence[Arrival], new: Sequence[bool], repeated: Container[in
             if lag > LATE_MS:
                 tally.late += 1
                 tally.late_at_ms = max(tally.late_at_ms or at, at)
-            if tally.least_lag_ms is None or tally.least_lag_ms < -AHEAD_MS or lag < tally.least_lag_ms:
-                tally.least_lag_ms = lag
+            tally.least_lag_ms = _least_lag(tally.least_lag_ms, lag)
             latest = tally.last_recorded_ms
             # The last one follows a clock that is put back.
             is_ahead = latest is not None and latest > tally.last_at_ms + LATE_MS

@@ -13,7 +13,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gatepost.store.occurrences import UNOPENED, Occurrence, Step, contribution, effective, moves, tie
+from gatepost.store.occurrences import (
+    UNOPENED,
+    Occurrence,
+    Step,
+    contribution,
+    effective,
+    may_join,
+    moves,
+    tie,
+)
 from gatepost.wire import AlarmStatus, digest
 
 __all__ = ["Joining", "lock"]
@@ -27,40 +36,54 @@ _BUCKETS = 64
 _CHUNKS = (1, 16, 256)
 """Occurrences that are read at once. Mostly the first one needs no change."""
 
-_OCCURRENCE = "id, code, opened_at_ms, tie, timed, own_status, status"
+_OCCURRENCE = "id, code, opened_at_ms, tie, timed, own_status, status, opener_received_at_ms, opener_id"
 _STEP = "id, terminal_id, trace_id, status, code, event_time_ms, at_ms, received_at_ms"
 _OF_TRACE = f"SELECT {_OCCURRENCE} FROM alarms WHERE terminal_id = ? AND trace_id = ?"
-_UP_TO = f"{_OF_TRACE} AND (opened_at_ms, tie) <= (?, ?) ORDER BY opened_at_ms DESC, tie DESC LIMIT 1"
-_LAST = f"{_OF_TRACE} AND opened_at_ms <= ? ORDER BY opened_at_ms DESC, tie DESC LIMIT 1"
-_LAST_OF_CODE = f"{_OF_TRACE} AND code = ? AND opened_at_ms <= ? ORDER BY opened_at_ms DESC, tie DESC LIMIT 1"
+_RECEIPT = "(opener_received_at_ms, opener_id)"
+_NEWEST = "ORDER BY opened_at_ms DESC, tie DESC LIMIT 1"
+_UP_TO = f"{_OF_TRACE} AND (opened_at_ms, tie) <= (?, ?) {_NEWEST}"
+_BEFORE = f"{_OF_TRACE} AND (opened_at_ms, tie) < (?, ?) {_NEWEST}"
+_LAST = f"{_OF_TRACE} AND opened_at_ms <= ? AND {_RECEIPT} < (?, ?) {_NEWEST}"
+_LAST_OF_CODE = f"{_OF_TRACE} AND code = ? AND opened_at_ms <= ? AND {_RECEIPT} < (?, ?) {_NEWEST}"
+_NEXT_OF_CODE = (
+    f"{_OF_TRACE} AND code = ? AND (opened_at_ms, tie) > (?, ?) AND {_RECEIPT} < (?, ?)"
+    " ORDER BY opened_at_ms, tie LIMIT 1"
+)
 _STEPS_SINCE = f"SELECT {_STEP}, alarm_id FROM alarm_events WHERE alarm_id = ? AND at_ms >= ?"
 _STEPS_OF_CODE = (
-    f"SELECT {_STEP}, alarm_id FROM alarm_events WHERE terminal_id = ? AND trace_id = ? AND code = ?"
-    " AND at_ms >= ? AND at_ms < ? AND (status IS NULL OR status <> 1) AND alarm_id IS NOT NULL"
+    f"SELECT {', '.join(f'e.{name}' for name in _STEP.split(', '))}, e.alarm_id"
+    " FROM alarm_events AS e JOIN alarms AS a ON a.id = e.alarm_id"
+    " WHERE e.terminal_id = ? AND e.trace_id = ? AND e.code = ? AND e.at_ms >= ? AND e.at_ms < ?"
+    " AND (e.status IS NULL OR e.status <> 1)"
+    " AND (a.code IS NULL OR a.code <> e.code OR (a.opened_at_ms, a.tie) < (?, ?))"
 )
-_ANY_BEFORE = "SELECT 1 FROM alarm_events WHERE alarm_id = ? AND at_ms < ? LIMIT 1"
+_ANY = "SELECT 1 FROM alarm_events WHERE alarm_id = ?"
 _SUM = (
-    "SELECT max(CASE WHEN status BETWEEN 1 AND 3 AND (status = 1 OR received_at_ms >= ?) THEN status ELSE 0 END),"
-    " min(at_ms), max(at_ms) FROM alarm_events WHERE alarm_id = ?"
+    "SELECT max(CASE WHEN status BETWEEN 1 AND 3 AND (status = 1 OR (received_at_ms, id) > (?, ?)) THEN status"
+    " ELSE 0 END), min(at_ms), max(at_ms) FROM alarm_events WHERE alarm_id = ?"
 )
 _BY_ID = f"SELECT {_OCCURRENCE} FROM alarms WHERE id = ?"
 _INSERT = (
     "INSERT INTO alarms (id, terminal_id, trace_id, code, opened_at_ms, tie, timed, own_status, status,"
-    " first_at_ms, last_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " opener_received_at_ms, opener_id, first_at_ms, last_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _OPEN = (
-    "UPDATE alarms SET code = ?, opened_at_ms = ?, tie = ?, timed = ?, own_status = ?, status = ?, first_at_ms = ?,"
-    " last_at_ms = ? WHERE id = ?"
+    "UPDATE alarms SET code = ?, opened_at_ms = ?, tie = ?, timed = ?, own_status = ?, status = ?,"
+    " opener_received_at_ms = ?, opener_id = ?, first_at_ms = ?, last_at_ms = ? WHERE id = ?"
 )
 _GROW = (
     "UPDATE alarms SET own_status = ?, status = ?,"
     " first_at_ms = CASE WHEN ? < first_at_ms THEN ? ELSE first_at_ms END,"
     " last_at_ms = CASE WHEN ? > last_at_ms THEN ? ELSE last_at_ms END WHERE id = ?"
 )
+_EARLIER_RECEIPT = "UPDATE alarms SET opener_received_at_ms = ?, opener_id = ? WHERE id = ?"
+_DELETE = "DELETE FROM alarms WHERE id = ?"
 _SHRINK = "UPDATE alarms SET own_status = ?, first_at_ms = ?, last_at_ms = ? WHERE id = ?"
 _LINK = "UPDATE alarm_events SET alarm_id = ? WHERE id = ?"
 _CLEARED = int(AlarmStatus.CLEARED)
 _END_OF_TIME = 1 << 62
+_ALWAYS = (_END_OF_TIME, 0)
+"""A receipt after all others."""
 
 
 class Joining:
@@ -80,11 +103,14 @@ class Joining:
     def _report(self, step: Step) -> int:
         """Return the id of the occurrence that a step joins which opens none."""
         found = None
+        up_to = (step.at_ms, *(_ALWAYS if step.is_timed else step.receipt))
         if step.code is not None:
-            found = self._one(_LAST_OF_CODE, step.terminal_id, step.trace_id, step.code, step.at_ms)
-        found = found or self._one(_LAST, step.terminal_id, step.trace_id, step.at_ms)
+            found = self._one(_LAST_OF_CODE, step.terminal_id, step.trace_id, step.code, *up_to)
+        found = found or self._one(_LAST, step.terminal_id, step.trace_id, *up_to)
         if found is None:
-            unopened = Occurrence(step.id, None, UNOPENED, 0, timed=True, own_status=0, status=0)
+            unopened = Occurrence(
+                step.id, None, UNOPENED, 0, True, 0, 0, opener_received_at_ms=0, opener_id=0
+            )
             alone = replace(unopened, own_status=contribution(step, unopened))
             alone = replace(alone, status=effective(alone, self._following(step, alone)))
             self._insert(step, alone, step.at_ms, step.at_ms)
@@ -102,25 +128,28 @@ class Joining:
         """Return the id of the occurrence that a step with status 1 opens, or that is there already."""
         place = (step.at_ms, tie(step))
         before = self._one(_UP_TO, step.terminal_id, step.trace_id, *place)
-        if before is not None and before.place == place:
-            return before.id
-        opened = Occurrence(step.id, step.code, *place, timed=step.is_timed, own_status=1, status=1)
-        following = self._following(step, opened)
-        taken = self._taken(step, opened, before, following)
-        own = max(1, *(contribution(each, opened) for each, _ in taken)) if taken else 1
+        there = before if before is not None and before.place == place else None
+        if there is None:
+            opened = Occurrence(step.id, step.code, *place, step.is_timed, 1, 1, *step.receipt)
+        elif there.receipt < step.receipt:
+            return there.id
+        else:
+            opened = replace(there, opener_received_at_ms=step.received_at_ms, opener_id=step.id)
+            before = self._one(_BEFORE, step.terminal_id, step.trace_id, *place)
+        taken = self._taken(step, opened, before)
+        own = max([opened.own_status, *(contribution(each, opened) for each, _ in taken)])
         last_at_ms = max([step.at_ms, *(each.at_ms for each, _ in taken)])
-        opened = replace(opened, own_status=own, status=own)
-        opened = replace(opened, status=effective(opened, following))
+        opened = replace(opened, own_status=own)
+        opened = replace(opened, status=effective(opened, self._following(step, opened)))
         losers = {alarm_id for _, alarm_id in taken}
-        if (
-            before is not None
-            and before.opened_at_ms == UNOPENED
-            and not self._rows(_ANY_BEFORE, before.id, step.at_ms)
-        ):
-            opened = replace(opened, id=before.id)
-            losers.discard(before.id)
-            values = (step.code, *place, int(opened.timed), own, opened.status, step.at_ms, last_at_ms)
-            self._do(_OPEN, *values, before.id)
+        if there is not None:
+            self._do(_EARLIER_RECEIPT, *opened.receipt, opened.id)
+            self._do(_GROW, own, opened.status, step.at_ms, step.at_ms, last_at_ms, last_at_ms, opened.id)
+        elif (emptied := self._emptied(step, taken)) is not None:
+            opened = replace(opened, id=emptied)
+            losers.discard(emptied)
+            values = (step.code, *place, int(opened.timed), own, opened.status, *opened.receipt)
+            self._do(_OPEN, *values, step.at_ms, last_at_ms, emptied)
         else:
             self._insert(step, opened, step.at_ms, last_at_ms)
         if taken:
@@ -128,22 +157,43 @@ class Joining:
         self._settle(step, opened, losers)
         return opened.id
 
-    def _taken(
-        self, step: Step, opened: Occurrence, before: Occurrence | None, following: Occurrence | None
-    ) -> list[tuple[Step, int]]:
-        """Return the steps that belong to a new occurrence, each with the one in which it is so far."""
+    def _taken(self, step: Step, opened: Occurrence, before: Occurrence | None) -> list[tuple[Step, int]]:
+        """Return the steps that belong to a new occurrence, each with the one in which it is so far.
+
+        ``before``: the latest one before it. Earlier ones have such steps only where they skipped one that was received
+        later: steps without a usable time.
+        """
         found: dict[int, tuple[Step, int]] = {}
-        if before is not None:
-            for *values, alarm_id in self._rows(_STEPS_SINCE, before.id, step.at_ms):
+        while before is not None:
+            for *values, alarm_id in self._rows(_STEPS_SINCE, before.id, opened.opened_at_ms):
                 each = Step(*values)
                 if moves(each, opened, before):
                     found[each.id] = (each, alarm_id)
-        if step.code is not None:
+            if before.receipt < opened.receipt:
+                break
+            before = self._one(_BEFORE, step.terminal_id, step.trace_id, *before.place)
+        if opened.code is not None:
+            of_code = (step.terminal_id, step.trace_id, opened.code)
+            following = self._one(_NEXT_OF_CODE, *of_code, *opened.place, *opened.receipt)
             until = _END_OF_TIME if following is None else following.opened_at_ms
-            of_code = (step.terminal_id, step.trace_id, step.code, step.at_ms, until)
-            for *values, alarm_id in self._rows(_STEPS_OF_CODE, *of_code):
-                found[values[0]] = (Step(*values), alarm_id)
+            for *values, alarm_id in self._rows(
+                _STEPS_OF_CODE, *of_code, opened.opened_at_ms, until, *opened.place
+            ):
+                each = Step(*values)
+                if may_join(each, opened):
+                    found[each.id] = (each, alarm_id)
         return list(found.values())
+
+    def _emptied(self, step: Step, taken: Sequence[tuple[Step, int]]) -> int | None:
+        """Return the id of the unopened occurrence if all of its steps are taken."""
+        if not taken:
+            return None
+        unopened = self._one(_LAST, step.terminal_id, step.trace_id, UNOPENED, *_ALWAYS)
+        if unopened is None:
+            return None
+        lost = sum(alarm_id == unopened.id for _, alarm_id in taken)
+        held = self._rows(f"{_ANY} LIMIT {lost + 1:d}", unopened.id)
+        return unopened.id if len(held) <= lost else None
 
     def _settle(self, step: Step, opened: Occurrence, losers: set[int]) -> None:
         """Bring those up to date that lost steps to a new occurrence, and those of its code before it."""
@@ -152,8 +202,12 @@ class Joining:
             lost = self._one(_BY_ID, number)
             if lost is None:
                 continue
-            counts_from = -_END_OF_TIME if lost.timed else lost.opened_at_ms
-            ((own, first_at_ms, last_at_ms),) = self._rows(_SUM, counts_from, number)
+            counts_from = (-_END_OF_TIME, 0) if lost.timed else lost.receipt
+            ((own, first_at_ms, last_at_ms),) = self._rows(_SUM, *counts_from, number)
+            if own is None:
+                # Of an unopened one, all steps are another's.
+                self._do(_DELETE, number)
+                continue
             if lost.opened_at_ms != UNOPENED:
                 first_at_ms = lost.opened_at_ms
             self._do(_SHRINK, own, first_at_ms, last_at_ms, number)
@@ -217,6 +271,7 @@ class Joining:
             int(occurrence.timed),
             occurrence.own_status,
             occurrence.status,
+            *occurrence.receipt,
             first_at_ms,
             last_at_ms,
         )
@@ -248,8 +303,8 @@ class Joining:
 
 
 def _occurrence(row: Sequence[Any]) -> Occurrence:
-    number, code, opened_at_ms, place, timed, own_status, status = row
-    return Occurrence(number, code, opened_at_ms, place, bool(timed), own_status, status)
+    number, code, opened_at_ms, place, timed, *rest = row
+    return Occurrence(number, code, opened_at_ms, place, bool(timed), *rest)
 
 
 def _of_code(occurrence: Occurrence) -> tuple[str, tuple[int, ...]]:

@@ -306,7 +306,7 @@ alarms = Table(
     Column("trace_id", Text, nullable=False),
     # The one that is shown.
     Column("status", BigInteger, nullable=False),
-    # Of the step with status 1 that opened it, as are the last three.
+    # Of the step with status 1 that opened it, as are the last five.
     Column("code", BigInteger),
     Column("first_at_ms", BigInteger, nullable=False),
     Column("last_at_ms", BigInteger, nullable=False),
@@ -318,6 +318,8 @@ alarms = Table(
     Column("opened_at_ms", BigInteger, nullable=False),
     Column("tie", BigInteger, nullable=False),
     Column("timed", SmallInteger, nullable=False),
+    Column("opener_received_at_ms", BigInteger, nullable=False),
+    Column("opener_id", BigInteger, nullable=False),
     UniqueConstraint("terminal_id", "trace_id", "opened_at_ms", "tie", name="uq_alarms_occurrence"),
     Index("ix_alarms_trace_code", "terminal_id", "trace_id", "code", "opened_at_ms", "tie"),
     Index(None, "status", "first_at_ms"),

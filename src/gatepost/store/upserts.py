@@ -8,7 +8,7 @@ parameter is written and in what they call the larger of two values.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gatepost.store.arrivals import AHEAD_MS, LATE_MS, TALLY_COLUMNS
+from gatepost.store.arrivals import AHEAD_MS, CLOCK_RIGHT_MS, LATE_MS, TALLY_COLUMNS
 
 __all__ = [
     "MAX_DISAGREEMENTS", "MAX_PEERS", "MAX_ROWS", "tally", "peer", "disagreement", "trim_disagreements",
@@ -40,7 +40,8 @@ ON CONFLICT (terminal_id, writer) DO UPDATE SET
     clock_error_ms = coalesce(excluded.clock_error_ms, tallies.clock_error_ms),
     least_lag_ms = CASE WHEN excluded.least_lag_ms IS NULL THEN tallies.least_lag_ms
         WHEN tallies.least_lag_ms IS NULL OR tallies.least_lag_ms < -{ahead}
-            OR excluded.lag_day > tallies.lag_day THEN excluded.least_lag_ms
+            OR excluded.lag_day > tallies.lag_day
+            OR (tallies.least_lag_ms < -{right} AND excluded.least_lag_ms <= {late}) THEN excluded.least_lag_ms
         ELSE {least}(tallies.least_lag_ms, excluded.least_lag_ms) END,
     lag_day = {greatest}(tallies.lag_day, excluded.lag_day),
     interval_ms = (coalesce(tallies.interval_ms, excluded.last_at_ms - tallies.last_at_ms) * 7
@@ -93,6 +94,7 @@ def _fill(statement: str, dialect: str, rows: str, *, columns: str = "") -> str:
         least="least" if postgres else "min",
         ahead=AHEAD_MS,
         late=LATE_MS,
+        right=CLOCK_RIGHT_MS,
     )
 
 

@@ -39,6 +39,7 @@ async def test_each_occurrence_of_a_trace_is_an_alarm_of_its_own(desk: Desk) -> 
     page = await desk.get("/alarms?show=open")
     assert "fire alarm" in page.words
     assert page.html.count("<article") == 2
+    assert 'title="2 open alarms">2</b>' in page.html
 
 
 async def test_a_step_from_the_future_shows_its_receipt_and_what_the_clock_said(desk: Desk) -> None:

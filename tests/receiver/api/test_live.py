@@ -34,6 +34,32 @@ async def test_what_arrives_is_told_as_the_lists_show_it(either: Running) -> Non
     assert first.id < second.id < third.id
 
 
+async def test_a_fire_alarm_under_a_used_trace_id_is_told_listed_and_counted_as_one_of_its_own(
+    either: Running,
+) -> None:
+    listener = await Listener.open(either)
+    # The clears have no usable time, and the fires began before these were received.
+    for trace, time in (("1", None), ("trace-of-a-door", "garbage"), ("2", 1000), ("3", 4_428_000_000_000)):
+        told = []
+        for fields in (
+            {"code": 10003},
+            {"status": 3, "code": None, "event_time": time},
+            {"code": 20003, "event_time": 1_684_381_733_398},
+        ):
+            assert (await either.push(alarm(trace_id=trace, **fields))).status == 200
+            told += await listener.events(1)
+        assert [(event.data["code"], event.data["state"]) for event in told] == [
+            (10003, "open"),
+            (10003, "cleared"),
+            (20003, "open"),
+        ]
+        assert told[0].data["id"] == told[1].data["id"] != told[2].data["id"]
+    items = (await either.get("/api/v1/alarms?state=open")).json["items"]
+    assert [item["code"] for item in items] == [20003] * 4
+    assert items[0] == told[2].data
+    assert (await either.get("/api/v1/stats")).json["alarms"] == 8
+
+
 @pytest.mark.parametrize("by", ["header", "query"])
 async def test_it_goes_on_behind_the_last_event_that_was_seen(either: Running, by: str) -> None:
     for number in range(5):
