@@ -24,8 +24,8 @@ from tests.wire.examples import json_values
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.identify import token_digest
-from gatepost.receiver.ingest import _values
-from gatepost.wire import Record
+from gatepost.receiver.ingest import _serial_of, _values
+from gatepost.wire import Record, decode
 
 
 async def test_a_record_is_answered_exactly_as_the_page_says_and_is_on_disk(receiver: Running) -> None:
@@ -459,3 +459,23 @@ async def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) ->
         assert receiver.alarms()[0].serial == "SN-1"
         await receiver.push(alarm(trace_id="T-2"))
         assert receiver.alarms()[0].serial == "SN-1"
+
+
+@pytest.mark.parametrize(
+    ("sent", "serial"),
+    [
+        *[
+            ("SN-PAD\0\0", "SN-PAD"),
+            (" SN-PAD\r\n", "SN-PAD"),
+            ("\u3000SN-PAD", "SN-PAD"),
+            (4711, "4711"),
+            (4711.0, "4711"),
+        ],
+        *[(4711.5, None), (True, None), (["SN"], None), ("\0", None), ("", None)],
+    ],
+)
+def test_a_serial_is_read_alike_beside_whatever_comes(sent: object, serial: str | None) -> None:
+    for kind in (0, 1, 9):
+        data = {"deviceSN": sent, "timestamp": 1685343715, "trace_id": "SPX-1684381418208", "status": 1}
+        event = decode(json.dumps({"type": kind, "data": data}).encode(), lenient=True).event
+        assert (_serial_of(event) or None) == serial

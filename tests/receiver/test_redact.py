@@ -61,6 +61,30 @@ BODIES = {
     "pin that ends nowhere": f'{{"data":{{"pin":"{PIN}'.encode(),
     "spelt otherwise": JSON.replace('"pin"', '"Pin_Code"')[:-1].encode(),
     "pin in a list": f"{{'pin': ['{PIN}']}}".encode(),
+    "pin in entities": f"&quot;pin&quot;:&quot;{PIN}&quot;".encode(),
+    "pin in entities of entities": f"&amp;quot;pin&amp;quot;:&amp;quot;{PIN}&amp;quot;".encode(),
+    "pin in numbered entities": f"&#112;in={PIN}".encode(),
+    "pin with one percent escape": f'{{"%70in":"{PIN}"'.encode(),
+    "pin with hexadecimal escapes": f'{{"\\x70\\x69n":"{PIN}"'.encode(),
+    "pin with an escaped backslash": f'"{{\\\\u0070in:{PIN}'.encode(),
+    "number of a pin": f'{{"pinNo":"{PIN}"'.encode(),
+    "pins": f'{{"pins":["000","{PIN}"]'.encode(),
+    "pair": f'[["pin","{PIN}"]]'.encode(),
+    "pair of names": f'{{"key":"pin","value":"{PIN}"}}'.encode(),
+    "pair of elements": f"<name>pin</name><value>{PIN}</value>".encode(),
+    "value before its name": f'{{"value":"{PIN}","key":"pin"}}'.encode(),
+    "csv": f"name,pin\nx,{PIN}\ny,{PIN}\n".encode(),
+    "yaml list": f"pin:\n  - 000\n  - {PIN}\n".encode(),
+    "sentence": f"the pin is {PIN}".encode(),
+    "full-width": f'{{"ｐｉｎ":"{PIN}"'.encode(),
+    "chinese": f'{{"密码":"{PIN}"'.encode(),
+    "chinese in gbk": f"密码：{PIN}".encode("gbk"),
+    "chinese in big5": f"密碼={PIN}".encode("big5"),
+    "chinese, escaped": f'{{"\\u5bc6\\u7801":"{PIN}"'.encode(),
+    "german": f'{{"Passwort":"{PIN}"'.encode(),
+    "quoted pieces of 16": ",".join(f'"{BASE64[at : at + 16]}"' for at in range(0, 2000, 16)).encode(),
+    "quoted pieces of 20": '"+"'.join(BASE64[at : at + 20] for at in range(0, 2000, 20)).encode(),
+    "blanks between pieces of 16": wrapped(BASE64[:2000], 16, " ").encode(),
     "pin in an object": f"{{'pin': {{'value': '{PIN}'}}}}".encode(),
 }
 
@@ -92,6 +116,14 @@ SECRETS = [
     '{\\"secret\\":\\"k7Jd\\"',
     "gp_" + "k7Jd" * 10,
     "/Record/" + "k7Jd" * 8,
+    "http://admin:k7Jd@host/Record",
+    '{"event_dest":"http:\\/\\/admin:k7Jd@host\\/Record"',
+    "Basic k7JdOmsxMjM=",
+    "bearer k7Jdk7Jd",
+    "eyJhbGciOi.eyJzdWIiOiIx.k7Jd",
+    '["token","k7Jd"]',
+    "<name>password</name><value>k7Jd</value>",
+    "&quot;secret&quot;:&quot;k7Jd&quot;",
 ]
 
 
@@ -103,6 +135,9 @@ def test_a_token_or_password_is_left_out(text: str) -> None:
 def test_what_tells_the_mistake_is_there_to_the_letter() -> None:
     text = '{"type":0,"data":{"deviceSN":"SN-1","user":{"name":"王五","pin":"","user_id":"5"},"mode":3,}} }'
     assert redacted(text.encode()).decode() == text
+    assert redacted(b'{"type":0,"data":{"key":"pin","value":"4711","user_id":"\xe7\x8e\x8b",}}').decode() == (
+        '{"type":…,"data":{"…":"pin"…"…":"…","user_id":"…",}}'
+    )
     assert b'"rgb_image":"\xe2\x80\xa6"' in redacted(BODIES["escaped slashes"]).replace(b" ", b"")
     assert redacted(b"not even\r\n\tJSON: shipping to Shanghai, spinning") == (
         b"not even\r\n\tJSON: shipping to Shanghai, spinning"

@@ -128,3 +128,71 @@ def test_whatever_comes_becomes_utf8(text: bytes, declared: str | None) -> None:
 def test_an_encoding_is_told_by_the_beginning_of_what_is_very_long() -> None:
     assert read("张伟".encode("gbk") * 40_000 + b"\xff") == "张伟" * 40_000 + "\ufffd"
     assert read("张伟".encode() * 40_000 + b"\xff") == "张伟" * 40_000 + "\ufffd"
+
+
+def cesu8(text: str) -> bytes:
+    """Write what Java's ``writeUTF`` and JNI write."""
+    units = text.encode("utf-16-be")
+    return b"".join(
+        units[at : at + 2].decode("utf-16-be", "surrogatepass").encode("utf-8", "surrogatepass")
+        for at in range(0, len(units), 2)
+    )
+
+
+@pytest.mark.parametrize("beyond", ["😀", "\U0001f44d", "𠮷", "\U0010ffff", "😀𠮷"])
+def test_a_character_in_two_halves_is_that_character(beyond: str) -> None:
+    for name in names(300):
+        converted = to_utf8(body(cesu8(name + beyond)))
+        assert converted is not None
+        assert (converted.text, converted.encoding, converted.replaced) == (
+            body((name + beyond).encode()),
+            "cesu-8",
+            False,
+        )
+        assert read(cesu8(beyond + name), "gbk") == beyond + name
+
+
+@pytest.mark.parametrize("cut", range(1, 6))
+def test_a_name_that_was_cut_inside_such_a_character_keeps_all_the_others(cut: int) -> None:
+    for name in names(300):
+        assert read(cesu8("😀" + name + "😀")[:-cut]).rstrip("\ufffd") == "😀" + name
+
+
+def test_one_wrong_bit_makes_few_other_names() -> None:
+    rand = random.Random(3)
+    several, other = names(2000), 0
+    for name in several:
+        encoded = bytearray(name.encode())
+        encoded[rand.randrange(len(encoded))] ^= 1 << rand.randrange(8)
+        converted = to_utf8(body(bytes(encoded)))
+        other += converted is not None and converted.encoding != "utf-8"
+    assert other < 0.05 * len(several)
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding"),
+    [
+        *[(name, "shift_jis") for name in ("x-sjis", "sjis", "Shift_JIS")],
+        *[
+            (name, "cp932")
+            for name in ("windows-31j", "Windows-31J", "ms932", "x-ms932", "csWindows31J", "cp932")
+        ],
+        *[
+            (name, "gb18030")
+            for name in ("x-gbk", "gb_2312-80", "GB_2312", "ms936", "windows-936", "936", "gb-18030")
+        ],
+        *[(name, "big5") for name in ("x-big5", "cn-big5", "big-5")],
+        *[(name, "cp950") for name in ("windows-950", "ms950")],
+        *[
+            (name, "cp1252")
+            for name in ("x-cp1252", "cp-1252", "windows1252", "win-1252", "ibm1252", "ansi", "1252")
+        ],
+        ("x-euc-jp", "euc_jp"),
+        ("windows-949", "cp949"),
+        ("win1251", "cp1251"),
+    ],
+)
+def test_a_charset_is_known_by_each_usual_name(declared: str, encoding: str) -> None:
+    converted = to_utf8(body(b"\xb0\xa1"), declared)
+    assert converted is not None
+    assert converted.encoding == encoding

@@ -707,3 +707,70 @@ def test_an_empty_list_and_one_that_is_too_long_are_refused(count: int) -> None:
 def test_what_is_neither_an_event_nor_several_is_refused(body: bytes) -> None:
     with pytest.raises(DecodeError):
         decode_many(body, lenient=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        *[(name, "big5") for name in ("許", "許功蓋", "王蓋", "王許", "功")],
+        *[(name, "shift_jis") for name in ("ソ", "田中表", "表示ソ", "十", "予")],
+    ],
+)
+def test_a_character_that_ends_in_a_backslash_ends_no_passage(name: str, encoding: str) -> None:
+    user = {"user_id": "5", "name": "NAME", "remark": "NAME", "pin": "4711"}
+    encoded = name.encode(encoding)
+    for data in ({"user": user, "rgb_image": JPEG_TEXT}, {"rgb_image": JPEG_TEXT, "user": user}):
+        body = (
+            json.dumps({"type": 0, "data": {"deviceSN": "SN-1", **data}}).encode().replace(b"NAME", encoded)
+        )
+        decoded = decode(body, lenient=True)
+        event = decoded.event
+        assert isinstance(event, Record)
+        assert event.user is not None
+        assert (event.serial, event.image, event.user.user_id) == ("SN-1", JPEG, "5")
+        assert "\ufffd" in event.user.name
+        assert "\\" not in event.user.name
+        assert "is no UTF-8; it is read as utf-8, and what cannot be read is replaced" in {
+            problem.why for problem in decoded.problems
+        }
+        assert encoded in decoded.original
+        assert b"4711" not in decoded.original
+        again = decode(with_image(decoded.original, event), lenient=True)
+        assert (again.original, again.name) == (decoded.original, decoded.name)
+        assert again.event == msgspec.structs.replace(event, user=msgspec.structs.replace(event.user, pin=""))
+        declared = decode(body, lenient=True, charset=encoding).event
+        assert isinstance(declared, Record)
+        assert declared.user is not None
+        assert declared.user.name == name
+
+
+def test_names_that_end_in_a_backslash_are_told_apart_as_they_came() -> None:
+    bodies = [
+        b'{"type":0,"data":{"user":{"name":"%b"},"timestamp":1685343715}}' % name.encode("big5")
+        for name in "許功蓋"
+    ]
+    assert len({decode(body, lenient=True).name for body in bodies}) == 3
+
+
+@pytest.mark.parametrize("inner", ["", " ", "\0\0", "\u3000", None])
+def test_a_serial_that_is_nothing_but_padding_gives_way_to_the_one_beside(inner: str | None) -> None:
+    body = json.dumps({"type": 0, "deviceSN": "SN-2\0", "data": {"deviceSN": inner, "timestamp": 1685343715}})
+    event = decode(body.encode(), lenient=True).event
+    assert isinstance(event, Record)
+    assert event.serial == "SN-2"
+
+
+@pytest.mark.parametrize("padding", ["\u3000", "\xa0", "\ufeff", " "])
+def test_padding_that_needs_no_escape_is_taken_off_in_a_usual_push_too(padding: str) -> None:
+    data = {
+        "deviceSN": f"SN-1{padding}",
+        "entry_mode": 1,
+        "timestamp": 1685343715,
+        "uuid": "4d3987c1-a3b3-470b",
+    }
+    user = {"user_id": f"{padding}206", "name": "Ann"}
+    body = json.dumps({"type": 0, "data": {**data, "user": user}}, ensure_ascii=False).encode()
+    event = decode(body, lenient=True).event
+    assert isinstance(event, Record)
+    assert event.user is not None
+    assert (event.serial, event.user.user_id) == ("SN-1", "206")

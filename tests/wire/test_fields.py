@@ -97,6 +97,13 @@ def test_an_object_is_read_in_its_place_and_into_the_same_list() -> None:
         *[("7", "7"), ("", ""), (7, "7"), (-7, "-7"), (1 << 80, str(1 << 80))],
         *[(206.0, "206"), (2.06e2, "206"), (-7.0, "-7"), (0.0, "0")],
         *[("71\0\0\0", "71"), (" 71 ", "71"), ("\r\n7\t1\0 ", "7\t1"), ("\0\0", "")],
+        *[
+            ("\u300071\u3000", "71"),
+            ("\xa071", "71"),
+            ("\ufeff71\0", "71"),
+            ("206.0", "206.0"),
+            ("２０６", "２０６"),
+        ],
     ],
 )
 def test_an_identifier_is_a_string_or_an_integer_of_any_length_without_padding(
@@ -182,14 +189,15 @@ def test_a_number_in_a_text_is_one_that_is_noted(text: str, number: float) -> No
         *[(0, False), (1, True), ("0", False), ("1", True), ("false", False), ("true", True)],
         *[("False", False), ("FALSE", False), ("no", False), ("N", False), ("off", False), (0.0, False)],
         *[("True", True), ("TRUE", True), ("Yes", True), ("y", True), ("ON", True), (1.0, True), (-1, True)],
-        *[(" true\0", True), ("\u662f", True), ("\u5426", False)],
+        *[(" true\0", True), ("\u662f", True), ("\u5426", False), ("\u771f", True), ("\u5047", False)],
+        *[("1.0", True), ("0.0", False), ("1.000000", True), ("-1.0", True), ("0.00\0", False)],
     ],
 )
 def test_what_plainly_means_a_truth_is_one_that_is_noted(value: object, truth: bool) -> None:
     assert read(Fields.truth, value) == (truth, ["must be true or false"])
 
 
-@pytest.mark.parametrize("value", [2, -2, 1.5, "", "perhaps", "10", [], {}])
+@pytest.mark.parametrize("value", [2, -2, 1.5, "", "perhaps", "10", "1.5", "0.01", "2.0", [], {}])
 def test_what_may_mean_either_is_neither(value: object) -> None:
     assert read(Fields.truth, value) == (None, ["must be true or false"])
 
@@ -218,6 +226,11 @@ def test_seconds_and_milliseconds_meet_where_neither_is_likely(value: int, momen
         "today",
         "2025-13-01 00:00:00",
         "2025-11-28",
+        "2025-11-28T24:00:01Z",
+        "2025-11-28T25:00:00Z",
+        "2025-11-28T03:20:00[UTC]",
+        "20251128T0320Z",
+        "1E99",
         True,
         [],
         float("nan"),
@@ -255,13 +268,35 @@ AT = datetime(2025, 11, 28, 3, 20, tzinfo=UTC)
         ("2025/11/28 03:20 utc", AT),
         ("2025-11-27T22:20:00-0500", AT),
         ("2025-11-28T03:19:60Z", AT),
+        ("20251128T032000Z", AT),
+        ("20251128T112000.250+0800", AT.replace(microsecond=250_000)),
+        ("20251128 032000,5 UTC", AT.replace(microsecond=500_000)),
+        ("20251128032000Z", AT),
+        ("2025-11-28T03:20:00+00:00[UTC]", AT),
+        ("2025-11-28T11:20:00.5+08:00[Asia/Shanghai]", AT.replace(microsecond=500_000)),
+        ("2025-11-28T03:20Z[Etc/GMT+0]", AT),
+        ("2025-11-28T24:00:00Z", AT.replace(day=29, hour=0, minute=0)),
+        ("2025-12-31 24:00 +0000", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("20251128T240000Z", AT.replace(day=29, hour=0, minute=0)),
+        ("1.7643E9", AT),
+        ("1.7643e+12", AT),
+        ("17643000000E-1", AT),
+        ("1764300000000000", AT),
+        ("20000000000000000", datetime(2603, 10, 11, 11, 33, 20, tzinfo=UTC)),
+        ("2010101010101010", datetime(2033, 9, 12, 1, 23, 30, 101_010, tzinfo=UTC)),
     ],
 )
 def test_a_time_is_read_however_it_is_written_and_noted(value: object, moment: datetime) -> None:
     assert read(Fields.time, value) == (moment, ["is no integer of seconds or milliseconds"])
 
 
-@pytest.mark.parametrize("text", ["2025-11-28 11:20:00", "2025-11-28T11:20:00", "2025/11/28 11:20"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["2025-11-28 11:20:00", "2025-11-28T11:20:00", "2025/11/28 11:20"],
+        *["20251128112000", "20251128T112000", "20251128112000000", " 20251128112000\0"],
+    ],
+)
 def test_a_time_without_zone_is_no_moment_but_what_its_clock_showed(text: str) -> None:
     problems: list[Problem] = []
     read = Fields({"x": text}, "", problems).moment("x")
@@ -280,10 +315,8 @@ def test_a_blank_image_is_none_and_no_problem(blank: str) -> None:
     "text",
     [
         JPEG_TEXT,
-        JPEG_TEXT.rstrip("="),
-        f" {JPEG_TEXT}\n",
+        f" {JPEG_TEXT} \n",
         f"data:image/jpeg;base64,{JPEG_TEXT}",
-        JPEG_TEXT + "=",
     ],
 )
 def test_an_image_is_the_same_however_its_base64_is_wrapped(text: str) -> None:
@@ -315,6 +348,86 @@ def test_a_picture_is_whole_however_its_base64_was_spoilt_and_noted(
     text = written(base64.b64encode(picture).decode())
     assert read(Fields.image, text) == (picture, [why])
     assert read(Fields.image, text + "\0\0") == (picture, [why])
+
+
+LEFT_OUT = "has blanks in its base64, which are left out"
+READ_AS_PLUS = "has blanks in its base64, which are read as +"
+WRONG_PADDING = "has no or the wrong padding at its end"
+
+
+@pytest.mark.parametrize("end", [b"\x3e", b"\xfe", b"\xbe", b"\xfb\xee\xfe", b"\xef\xbe", b"\x03\xe0"])
+@pytest.mark.parametrize("length", range(20, 26))
+@pytest.mark.parametrize("start", [b"BM" + bytes(8), b"\xff\xd8\xff\xe0"])
+def test_a_picture_whose_base64_ends_in_a_plus_keeps_its_last_byte(
+    start: bytes, length: int, end: bytes
+) -> None:
+    picture = start + b"\x11" * length + end
+    text = base64.b64encode(picture).decode()
+    assert read(Fields.image, text.replace("+", " ")) == (picture, [READ_AS_PLUS] if "+" in text else [])
+
+
+@pytest.mark.parametrize("letters", range(40, 44))
+def test_base64_without_its_padding_is_noted_for_it_may_have_been_cut(letters: int) -> None:
+    text = base64.b64encode(b"\xff\xd8" + bytes(100)).decode()[:letters]
+    image, whys = read(Fields.image, text)
+    if letters % 4 == 1:
+        assert (image, whys) == (None, ["is no base64"])
+    else:
+        assert (image, whys) == (
+            base64.b64decode(text + "=" * (-letters % 4)),
+            [WRONG_PADDING] * (letters % 4 > 0),
+        )
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+@pytest.mark.parametrize("length", range(60, 63))
+def test_base64_that_lost_letters_is_noted_or_none(lost: int, length: int) -> None:
+    picture = b"\xff\xd8\xff" + b"\xfb\xef\xbe" * 4 + bytes(length)
+    image, whys = read(Fields.image, base64.b64encode(picture).decode().replace("+", "", lost))
+    assert image != picture
+    assert whys in (["is no base64"], [WRONG_PADDING])
+
+
+def test_url_safe_base64_without_its_padding_is_a_picture_with_both_notes() -> None:
+    text = base64.urlsafe_b64encode(JPEG[:-1] + b"\xff\xff").decode().rstrip("=")
+    assert len(text) % 4
+    assert read(Fields.image, text) == (
+        JPEG[:-1] + b"\xff\xff",
+        ["is base64 with the letters for URLs", WRONG_PADDING],
+    )
+
+
+@pytest.mark.parametrize("before", range(10, 40))
+@pytest.mark.parametrize("after", [1, 5, 20])
+def test_one_blank_is_a_plus_wherever_it_stands(before: int, after: int) -> None:
+    picture = b"\xff\xd8\xff\xe0\0\0" + b"\x11\x22\x33" * before + b"\xfb\x11\x11" + b"\x11\x22\x33" * after
+    text = base64.b64encode(picture).decode()
+    assert text.count("+") == 1
+    assert read(Fields.image, text.replace("+", " ")) == (picture, [READ_AS_PLUS])
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+@pytest.mark.parametrize("width", [4, 20, 60, 64, 76, 1024])
+def test_lines_that_blanks_end_may_have_lost_their_plus_as_well(picture: bytes, width: int) -> None:
+    picture += b"\xfb\xef\xbe" * 100 + bytes(900) + picture[-3:]
+    text = base64.b64encode(picture).decode()
+    lines = " ".join(text[at : at + width] for at in range(0, len(text), width)).replace("+", " ")
+    assert read(Fields.image, lines) == (picture, [LEFT_OUT, READ_AS_PLUS])
+
+
+def test_blanks_behind_what_may_have_ended_in_plus_are_noted() -> None:
+    picture = b"\xff\xd8\xff"
+    assert read(Fields.image, base64.b64encode(picture).decode() + " " * 4) == (picture, [LEFT_OUT])
+
+
+@given(st.binary(max_size=200), st.integers(0, 80))
+def test_blanks_for_plus_are_never_another_picture_without_a_note(content: bytes, width: int) -> None:
+    picture = b"\xff\xd8" + content
+    text = base64.b64encode(picture).decode()
+    if width:
+        text = " ".join(text[at : at + width] for at in range(0, len(text), width))
+    image, whys = read(Fields.image, text.replace("+", " "))
+    assert image == picture or whys
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -185,6 +186,44 @@ PLACEHOLDERS = [
     ],
     *["null", "0", "N/A", "undefined", "none", "1", "12345678", "(null)", "Not available", "[object Object]"],
     *["urn:uuid:00000000-0000-0000-0000-000000000000", "----------", "         1         ", "xxxxxxxx-xxxx"],
+    *[
+        "0x0000000000000000",
+        "0x00000000",
+        "0.000000000",
+        "A" * 22 + "==",
+        "00000000-0000-4000-8000-000000000000",
+    ],
+    *[
+        "xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx",
+        "ffffffff-ffff-4fff-bfff-ffffffffffff",
+        "0" * 12 + "70008" + "0" * 15,
+    ],
+    *[
+        "nullnullnull",
+        "null-null",
+        "none-none",
+        "N/A-N/A-N/A",
+        "(null)(null)",
+        "NaN-NaN-NaN",
+        "<null pointer>",
+    ],
+    *[
+        "not_applicable",
+        "no id available",
+        "unknown-id",
+        "unknown uuid",
+        "empty-uuid",
+        "default-uuid",
+        "uuid-null",
+    ],
+    *[
+        "UNDEFINED\0",
+        "not yet assigned",
+        "NULLPTR NULLPTR",
+        "No UUID found",
+        "invalid_guid",
+        "暂无暂无暂无暂无暂无",
+    ],
 ]
 
 
@@ -203,7 +242,24 @@ def test_what_tells_no_events_apart_is_no_id(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [UUID, UUID.upper(), UUID.replace("-", ""), "SN1-000000001", "0a0000000", "aa1111111"]
+    "name",
+    [
+        *[UUID, UUID.upper(), UUID.replace("-", ""), "SN1-000000001", "0a0000000", "aa1111111", TRACE],
+        *[
+            "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+            "0000000000000001",
+            "00000000-0000-0000-0000-000000000001",
+            "cm9vdG5vZGU=",
+        ],
+        *[
+            "ffffffff-ffff-4fff-bfff-fffffffffffe",
+            "00000000-0000-4000-8000-000000000001",
+            "1685343715042",
+            "0x1234567",
+        ],
+        *["null-00000001", "no-1234567890"],
+        *["AAAAAAAAAAAAAAAAAAAAAQ==", "deadbeefdeadbeef", "nanobotid", "SPX-1684381418208"],
+    ],
 )
 def test_what_is_longer_than_a_counter_and_no_placeholder_is_an_id(name: str) -> None:
     assert is_real_id(name)
@@ -303,11 +359,16 @@ times = st.sampled_from(
 people = st.fixed_dictionaries(
     {},
     optional={
-        "user_id": st.sampled_from(["5", 6, 7.5, "", None]),
-        "name": st.sampled_from(["Ann", "Bob", ""]),
+        "user_id": st.sampled_from(["5", 6, 7.5]),
+        "name": st.sampled_from(["Ann", "Bob"]),
     },
 )
-passages = st.builds(lambda uuid, at, user: passage(uuid=uuid, timestamp=at, user=user), ids, times, people)
+passages = st.builds(
+    lambda uuid, at, user: passage(uuid=uuid, timestamp=at, user=dict(sorted(user.items()))),
+    ids,
+    times,
+    people,
+)
 alarms = st.builds(
     lambda trace, at, code, status: alarm(trace_id=trace, event_time=at, code=code, status=status),
     ids,
@@ -365,3 +426,10 @@ def test_digests_of_events_that_repeat_an_id_begin_alike_and_others_do_not() -> 
     other = key_digest(key_of(identified(uuid=UUID.replace("4", "5"))), b"s")
     assert other[:8] != first[:8]
     assert other[8:] != first[8:]
+
+
+@given(st.uuids() | st.uuids(version=4))
+def test_every_uuid_but_a_placeholder_is_an_id(one: uuid.UUID) -> None:
+    real = len(set(one.hex)) > 4
+    assert is_real_id(str(one)) or not real
+    assert is_real_id(one.hex) or not real

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.wire.mend import ENDLESS, HALF, mended
+from gatepost.wire.mend import ENDLESS, HALF, NO_NUMBER, NUMBER, mended
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -55,3 +55,37 @@ def test_whatever_can_be_decoded_stays_as_it_is(value: object) -> None:
 def test_whatever_halves_are_in_it_can_be_decoded(value: dict[str, str]) -> None:
     text, _ = mended(json.dumps(value).encode())
     assert isinstance(msgspec.json.decode(text), dict)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *["1.#J", "1.#R", "1.#IO", "1.#QO", "-1.#J", "1.$", "-1.#IND", "1.#INF00", "1.#QNAN0", "1#INF"],
+        *["-", "--", "---", "\u221e", "-\u221e", "+\u221e", "NaN", "-inf"],
+    ],
+)
+def test_what_printf_writes_for_no_number_is_null_and_said(word: str) -> None:
+    assert mended(f'{{"a":{word}}}'.encode()) == (b'{"a":null}', (NO_NUMBER,))
+
+
+@pytest.mark.parametrize(
+    ("word", "number"),
+    [
+        *[
+            ("0.93f", "0.93"),
+            ("0.93F", "0.93"),
+            ("0.93d", "0.93"),
+            ("-0.5D", "-0.5"),
+            ("5.f", "5"),
+            (".5f", "0.5"),
+        ],
+        *[("1.25m", "1.25"), ("1L", "1"), ("-7l", "-7"), ("12UL", "12"), ("3LL", "3"), ("0L", "0")],
+    ],
+)
+def test_a_number_with_the_suffix_of_its_type_is_that_number_and_said(word: str, number: str) -> None:
+    assert mended(f"[{word}]".encode()) == (f"[{number}]".encode(), (NUMBER,))
+
+
+@pytest.mark.parametrize("word", ["1f", "12d", "1e5f", "007L", "0x1F"])
+def test_what_may_be_hexadecimal_is_a_text(word: str) -> None:
+    assert mended(f"[{word}]".encode()) == (f'["{word}"]'.encode(), (NUMBER,))

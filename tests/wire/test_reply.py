@@ -216,3 +216,23 @@ def test_a_refusal_carries_the_receivers_words_cut_short() -> None:
 def test_retry_after_is_read_in_seconds_and_as_a_date(text: str, seconds: float | None) -> None:
     outcome = classify(503, b"", headers={"retry-after": text}, now=1_700_000_000.0)
     assert outcome == Unreachable("HTTP 503", seconds)
+
+
+@pytest.mark.parametrize("message", [r"C:\docs", r"it\'s", r"\x41", r"\u12", r"a\tb\q"])
+@pytest.mark.parametrize("end", ["}", ",}", " , }", ',"data":{"list":[1,],},}'])
+@pytest.mark.parametrize("encoding", ["utf-8", "gbk", "utf-16"])
+def test_the_code_is_read_though_the_json_is_only_nearly_json(message: str, end: str, encoding: str) -> None:
+    for code, outcome in ((200, Delivered), (7, Refused)):
+        text = f'{{"code":{code},"message":"{message}成功"{end}'
+        assert isinstance(classify(200, text.encode(encoding)), outcome)
+
+
+@pytest.mark.parametrize("blank", ["\u200b", "\x85", "\u2028", "\u2029"])
+def test_blanks_of_unicode_around_it_do_not_matter(blank: str) -> None:
+    assert classify(200, (blank + SUCCESS.decode() + blank * 2).encode()) == Delivered()
+
+
+@pytest.mark.parametrize("code", ["200L", "+200", "200.", "0200", "200f", "NaN", "'200'", "2OO", '"200"'])
+@pytest.mark.parametrize("end", ["}", ",}"])
+def test_a_code_that_is_only_nearly_200_is_none(code: str, end: str) -> None:
+    assert isinstance(classify(200, f'{{"code":{code}{end}'.encode()), Unreachable)

@@ -81,6 +81,7 @@ from gatepost.wire import (
     encode_reply,
     without_pins,
 )
+from gatepost.wire.fields import Fields
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
@@ -542,13 +543,13 @@ def _serial_of(event: Event) -> str | None:
 
 
 def _serial_beside(event: Event) -> str | None:
-    """Return the ``deviceSN`` that came with something that is no record, if there is one."""
+    """Return the ``deviceSN`` that came with something that is no record, if there is one, read as that of a record."""
     if isinstance(event, Unknown):
         data = event.raw.get("data")
-        serial = data.get("deviceSN") if isinstance(data, dict) else None
+        places = [data if isinstance(data, dict) else {}]
     else:
-        serial = getattr(event, "serial", None) or event.extra.get("deviceSN") or event.outer.get("deviceSN")
-    return serial if isinstance(serial, str) else None
+        places = [{"deviceSN": event.serial}, event.extra, event.outer]
+    return next(filter(None, (Fields(place, "", []).identifier("deviceSN") for place in places)), None)
 
 
 def _values(text: bytes) -> int:

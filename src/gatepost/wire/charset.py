@@ -6,12 +6,13 @@ encoding, mostly GBK, or it cut a name at a number of bytes, inside a character.
 Rules, first match wins:
 
 1. A byte order mark, or the NUL bytes of a body that begins with ``{`` or ``[``, tell UTF-16 and UTF-32.
-2. The declared charset, where it is known and not UTF-8. Bytes that it cannot decode are replaced, unless UTF-8
+2. UTF-8 in which a character beyond U+FFFF is two sequences of three bytes, as Java writes it (CESU-8, Unicode TR 26).
+3. The declared charset, where it is known and not UTF-8. Bytes that it cannot decode are replaced, unless UTF-8
    would have to replace fewer.
-3. UTF-8 with replacement, where at least one multibyte sequence is valid and everything else is a sequence that was
+4. UTF-8 with replacement, where at least one multibyte sequence is valid and everything else is a sequence that was
    cut: its beginning, directly before an ASCII byte. The same where valid sequences prevail by far.
-4. GB18030, where all of it decodes to assigned Chinese, and at least one character is of GB 2312.
-5. UTF-8 with replacement.
+5. GB18030, where all of it decodes to assigned Chinese, and at least one character is of GB 2312.
+6. UTF-8 with replacement.
 
 One valid sequence alone does not make UTF-8: two bytes of GBK are one by chance in two of three bodies with a
 Chinese name, and nearly never are the rest of them sequences that were cut (``docs/decisions/not-utf-8.md``).
@@ -24,8 +25,12 @@ from msgspec import Struct
 
 __all__ = ["Converted", "to_utf8"]
 
+_PAIR = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
+"""The halves of a character, as CESU-8 has them."""
+
 _CUT = re.compile(
-    rb"(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})(?=[\x00-\x7f]|\Z)", re.DOTALL
+    rb"(?:\xed[\xa0-\xaf][\x80-\xbf](?:\xed[\xb0-\xbf]?)?|[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})(?=[\x00-\x7f]|\Z)",
+    re.DOTALL,
 )
 """The beginning of a sequence (RFC 3629, section 4), where a text was cut."""
 
@@ -48,6 +53,15 @@ _OPENS = {
 _SINGLE_BYTE = re.compile(
     r"iso8859-\d+|cp(?:125\d|437|85\d|86\d|874)|koi8-[rtu]|tis-620|mac-cyrillic|mac-roman"
 )
+_ALIASES = {
+    "windows-31j": "cp932", "cswindows31j": "cp932", "eucjp-win": "euc_jp", "cn-big5": "big5", "big-5": "big5",
+    "gb_2312": "gb18030", "gb-2312": "gb18030", "gb_2312-80": "gb18030", "gb-18030": "gb18030", "cp20936": "gb18030",
+    "ansi": "cp1252", "ms-ansi": "cp1252",
+}  # fmt: skip
+"""What senders call encodings for which Python has another name. ``x-`` before a name is left out."""
+
+_CODE_PAGE = re.compile(r"\A(?:cs)?(?:windows|win|cp|ibm|ms)?[-_]?(\d{3,5})\Z")
+
 _CHINESE = {"gb2312", "gbk", "gb18030"}
 _MULTIBYTE = {"big5", "big5hkscs", "cp950", "shift_jis", "cp932", "euc_jp", "euc_kr", "cp949", "johab"}
 _WIDE = {"utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"}
@@ -58,7 +72,7 @@ class Converted(Struct, frozen=True):
 
     text: bytes
     encoding: str
-    """Its name in Python, such as ``gb18030``."""
+    """Its name in Python, such as ``gb18030``, or ``cesu-8``."""
     replaced: bool
     """Whether bytes that could not be read became U+FFFD."""
 
@@ -77,14 +91,17 @@ def to_utf8(body: bytes, declared: str | None = None) -> Converted | None:
             return _convert(body, wide)
     if _is_utf8(body):
         return None
-    utf8 = _convert(body, "utf-8")
+    joined = _PAIR.sub(_character, body)
+    if len(joined) < len(body) and _is_utf8(joined):
+        return Converted(joined, "cesu-8", False)
+    utf8 = _convert(joined, "utf-8")
     encoding_declared = _known(declared)
     if encoding_declared is not None:
         converted = _convert(body, encoding_declared)
         if not converted.replaced or _replacements(converted) <= _replacements(utf8):
             return converted
     sample = _LONG_ASCII.sub(b" ", body)[:_JUDGED]
-    if _is_cut_utf8(sample):
+    if _is_cut_utf8(_PAIR.sub(_character, sample)):
         return utf8
     if _is_chinese(sample):
         return _convert(body, "gb18030")
@@ -92,6 +109,12 @@ def to_utf8(body: bytes, declared: str | None = None) -> Converted | None:
 
 
 _ASCII = bytes(range(128))
+
+
+def _character(pair: re.Match[bytes]) -> bytes:
+    return (
+        pair[0].decode("utf-8", "surrogatepass").encode("utf-16", "surrogatepass").decode("utf-16").encode()
+    )
 
 
 def _is_utf8(body: bytes) -> bool:
@@ -123,7 +146,8 @@ def _known(declared: str | None) -> str | None:
     if not declared:
         return None
     try:
-        name = codecs.lookup(declared.strip().strip("\"'")).name
+        label = _CODE_PAGE.sub(r"cp\1", declared.strip().strip("\"'").lower().removeprefix("x-"))
+        name = codecs.lookup(_ALIASES.get(label, label)).name
     except (LookupError, ValueError):
         return None
     if name in _CHINESE:

@@ -25,7 +25,7 @@ import msgspec
 import pybase64
 
 from gatepost.errors import DecodeError
-from gatepost.wire.charset import to_utf8
+from gatepost.wire.charset import Converted, to_utf8
 from gatepost.wire.decoded import NO_REAL_ID, Decoded
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
 from gatepost.wire.fields import Fields, Problem
@@ -65,6 +65,11 @@ _WIDE = ("utf-16", "utf-32")
 
 _TRAILING_COMMA = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|,(?=\s*+[}\]])', re.DOTALL)
 """A string that does not end is one to the end: were it none, each quote in it would be looked at as a beginning."""
+
+_HALF_OF_A_QUOTE = re.compile(rb'([\x81-\xfe]\\)(?=(?:\\\\)*+")')
+"""The last character of a text in Big5, Shift-JIS or GBK: its second byte may be 0x5C, which escapes no quote."""
+
+_LOST = "\ufffd".encode()
 
 _STEP = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"(?P<colon>\s*+:\s*+)?|[\[\]{}]', re.DOTALL)
 """A string, a member's name with the colon behind it, or where something begins or ends."""
@@ -207,10 +212,24 @@ def _parse(
 
 
 def _read_again(text: bytes, problems: list[Problem] | None, charset: str | None) -> tuple[bytes, Any]:
-    """Read what is nearly JSON, and, with ``problems``, what is JSON beyond all bounds or no UTF-8."""
+    """Read what is nearly JSON, and, with ``problems``, what is JSON beyond all bounds or no UTF-8.
+
+    Where the second byte of a character is taken for the escape of a quote, it is escaped itself, and read again.
+    """
     if problems is None:
         return text, msgspec.json.decode(_TRAILING_COMMA.sub(rb"\1", text))
     converted = to_utf8(text, charset)
+    try:
+        return _read_converted(text, converted, problems)
+    except msgspec.DecodeError:
+        parted = text if converted is None else _HALF_OF_A_QUOTE.sub(rb"\1\\", text)
+        if parted == text:
+            raise
+        problems.clear()
+        return _read_converted(parted, to_utf8(parted, charset), problems)
+
+
+def _read_converted(text: bytes, converted: Converted | None, problems: list[Problem]) -> tuple[bytes, Any]:
     plain = text
     if converted is not None:
         plain = converted.text
@@ -218,6 +237,8 @@ def _read_again(text: bytes, problems: list[Problem] | None, charset: str | None
             text = plain  # in which a picture and a pin can be found
         lost = ", and what cannot be read is replaced" if converted.replaced else ""
         problems.append(Problem("", f"is no UTF-8; it is read as {converted.encoding}{lost}"))
+        if converted.replaced:
+            plain = plain.replace(_LOST + rb"\\", _LOST)  # of one character
     plain, found = mended(plain)
     value = msgspec.json.decode(plain)
     problems += found
@@ -429,9 +450,10 @@ def _data(push: Fields, known: tuple[str, ...]) -> Fields:
 
 
 def _serial(data: Fields, push: Fields) -> str | None:
-    """Read the serial in the data, or else the one beside it."""
+    """Read the serial in the data, or, where it is missing or nothing but padding, the one beside it."""
     name = "deviceSN"
-    return (data if data.rest.get(name) is not None else push).identifier(name)
+    serial = data.identifier(name)
+    return serial or push.identifier(name) or serial
 
 
 def _id(data: Fields, name: str) -> str | None:

@@ -15,19 +15,21 @@ from gatepost.errors import DecodeError
 from gatepost.wire.pictures import media_type, read_picture
 from gatepost.wire.times import Moment, read_time
 
-__all__ = ["Problem", "Fields"]
+__all__ = ["PADDING", "Fields", "Problem"]
 
-_PADDING = " \t\r\n\0"
-"""What fixed-size buffers leave around an identifier."""
+PADDING = " \t\r\n\0\xa0\u3000\ufeff"
+"""What fixed-size buffers, forms and files leave around an identifier."""
 
 _EXACT = 1 << 53
 """From here on a double does not hold every integer."""
 
 _TRUTHS = {
-    **dict.fromkeys(("0", "false", "f", "no", "n", "off", "\u5426"), False),
-    **dict.fromkeys(("1", "-1", "true", "t", "yes", "y", "on", "\u662f"), True),
+    **dict.fromkeys(("0", "false", "f", "no", "n", "off", "\u5426", "\u5047"), False),
+    **dict.fromkeys(("1", "-1", "true", "t", "yes", "y", "on", "\u662f", "\u771f"), True),
 }
 """Booleans as languages write them: -1 is True in Visual Basic."""
+
+_WHOLE = re.compile(r"(-?[01])\.0+\Z")
 
 
 class Problem(Struct, frozen=True):
@@ -68,11 +70,12 @@ class Fields:
     def identifier(self, name: str) -> str | None:
         """Read an identifier: a string, or an integer or whole double of older firmware.
 
-        A lenient reading takes off the padding.
+        A lenient reading takes off the padding. Whatever else a text says stays: ``"206.0"`` and full-width digits may
+        be another person's than ``"206"``.
         """
         value = self.rest.pop(name, None)
         if isinstance(value, str):
-            return value if self.problems is None else value.strip(_PADDING)
+            return value if self.problems is None else value.strip(PADDING)
         if value is None:
             return None
         if isinstance(value, int) and not isinstance(value, bool):
@@ -107,7 +110,7 @@ class Fields:
         if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
             return int(value)
         self.wrong(name, "must be an integer")
-        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}(?:\.0+)?", value := value.strip(_PADDING)):
+        if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,18}(?:\.0+)?", value := value.strip(PADDING)):
             return int(value.partition(".")[0])
         return None
 
@@ -119,7 +122,7 @@ class Fields:
             return float(value)
         self.wrong(name, "must be a number")
         if isinstance(value, str) and re.fullmatch(
-            r"-?[0-9]{1,15}(\.[0-9]{1,17})?", value := value.strip(_PADDING)
+            r"-?[0-9]{1,15}(\.[0-9]{1,17})?", value := value.strip(PADDING)
         ):
             return float(value)
         return None
@@ -131,7 +134,9 @@ class Fields:
         self.wrong(name, "must be true or false")
         if isinstance(value, float) and value.is_integer():
             value = int(value)
-        return _TRUTHS.get(str(value).strip(_PADDING).casefold()) if isinstance(value, int | str) else None
+        if not isinstance(value, int | str):
+            return None
+        return _TRUTHS.get(_WHOLE.sub(r"\1", str(value).strip(PADDING).casefold()))
 
     def moment(self, name: str) -> Moment | None:
         """Read a time in any form that is plain; every form but the page's is noted."""
@@ -174,6 +179,6 @@ class Fields:
         if self.problems is not None and media_type(image) is None:
             self.wrong(name, "is no image")
             return None
-        if picture.why is not None:
-            self.wrong(name, picture.why)
+        for why in picture.whys:
+            self.wrong(name, why)
         return image

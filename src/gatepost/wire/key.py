@@ -36,18 +36,19 @@ SHORT = 8
 _UUID = 36
 """Characters of a UUID (RFC 9562, section 4)."""
 
-_PLACEHOLDERS = frozenset(
-    {
-        "undefined", "undefined-undefined", "notavailable", "not available", "not-available", "not_available",
-        "not applicable", "notapplicable", "not set", "not_set", "[object object]", "placeholder", "uninitialized",
-        "uninitialised", "(undefined)", "<undefined>", "anonymous", "00000000", "no-uuid", "invalid uuid",
-        "invalid-uuid", "unassigned", "unspecified", "not defined", "not_defined", "notdefined", "nulluuid",
-        "null-uuid",
-    }
-)  # fmt: skip
-"""Words longer than :data:`SHORT` that stand where an id is missing."""
+_PUNCTUATION = re.compile(r"urn:uuid:|[\W_]+")
 
-_PUNCTUATION = re.compile(r"[-_:{}()\[\]<>\"'\s]+|urn:uuid:", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    # nothing but words that say that there is none, and what there is none of: "no id available", "<null pointer>"
+    r"(?:null|nil|none|nan(?![au])|na|void|empty|blank|unknown|undefined|undef(?!i)|uninitiali[sz]ed|unset|unassigned"
+    r"|unspecified|unavailable|invalid|missing|default|dummy|placeholder|anonymous|not|no|available|applicable|assigned"
+    r"|defined|specified|initiali[sz]ed|supported|set|found|given|present|valid|yet"
+    r"|object|pointer|ptr|string|value|uuid|guid|trace|id|\u672a\u77e5|\u6682\u65e0|\u6ca1\u6709|\u65e0|\u7a7a)++"
+    r"|0*+x?0*+"  # zeros, decimal or hexadecimal
+    r"|(.)\1{11}.\1{3}.\1{15}"  # a nil UUID, or the pattern of one, with version and variant
+    r"|(.)\2*+"  # one character alone, as of nil and max UUIDs, or of nil in base64
+)
+"""What stands where an id is missing, without punctuation and in lower case."""
 
 _NUMBERS = ("user_id", "job_number", "ic_number", "id_number")
 
@@ -66,9 +67,7 @@ def is_real_id(text: str) -> bool:
     if len(text) == _UUID and text[8] == "-" and text[0] != text[1]:
         return True  # the usual one, at a tenth of the cost
     text = text.strip()
-    if len(text) <= SHORT or text.casefold() in _PLACEHOLDERS:
-        return False
-    return len(set(_PUNCTUATION.sub("", text).casefold())) > 1
+    return len(text) > SHORT and not _PLACEHOLDER.fullmatch(_PUNCTUATION.sub("", text.casefold()))
 
 
 def key(event: Record | Alarm, decoded: Decoded | None = None) -> Key:

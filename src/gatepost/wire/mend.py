@@ -6,8 +6,9 @@ What firmware writes by hand differs from JSON (RFC 8259) in few ways, and each 
 * raw control characters in a string, which are themselves;
 * an unknown escape in a string, such as ``\\d`` or ``\\x41``, which is its letter;
 * half a character, ``\\ud83d`` without its other half, which becomes U+FFFD;
-* numbers of printf, JavaScript or Python: ``NaN``, ``-inf``, ``1.#QNAN`` and their like are null; ``+5``, ``.5``
-  and ``5.`` are numbers; another one, such as ``007``, is read as a text;
+* numbers of printf, JavaScript or Python: ``NaN``, ``-inf``, ``1.#QNAN``, rounded to ``1.#J``, a lone ``-`` and their
+  like are null; ``+5``, ``.5``, ``5.``, ``0.93f`` and ``1L`` are numbers; another one, such as ``007`` or ``1f``, which
+  may be hexadecimal, is read as a text;
 * a number too large for a float, which is read as a text;
 * ``True``, ``FALSE``, ``None``, ``undefined`` without quotes, which are their JSON words;
 * a comma before a closing bracket. The page's own example has it, so it is no problem.
@@ -38,11 +39,14 @@ _NEEDS = re.compile(rb"[\x00-\x1f\\]")
 
 _PROPER = re.compile(rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?\Z")
 _NO_NUMBER = re.compile(
-    rb"[+-]?(?:nan(?:\([^)]*+\)?|[qs])?|[qs]nan|inf(?:inity)?|1\.?#(?:qnan|snan|inf|ind|nan)\d*+)\Z"
-    rb"|(?:none|undefined|nil|null|n/a)\Z",
+    rb"[+-]?(?:nan(?:\([^)]*+\)?|[qs])?|[qs]nan|inf(?:inity)?|\xe2\x88\x9e|1\.?[#$][a-z]{0,4}\d*+)\Z"
+    rb"|(?:none|undefined|nil|null|n/a|-{1,4})\Z",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(rb"\+?(-?)(?:(0|[1-9][0-9]*+)(\.[0-9]*+)?|(\.[0-9]++))([eE][+-]?[0-9]++)?\Z")
+_SUFFIX = re.compile(rb"(?:(\.[0-9]*+)[fFdDmM]|([0-9])[uU]?[lL]{1,2})\Z")
+"""Of a float, decimal or long, as in C, Java and C#."""
+
 _TRUTHS = {b"true": b"true", b"false": b"false"}
 
 _LARGE = 309
@@ -114,7 +118,7 @@ def _outside(word: bytes, problems: dict[Problem, None]) -> bytes:
     if _NO_NUMBER.match(word):
         problems[NO_NUMBER] = None
         return b"null"
-    if (number := _NUMBER.match(word)) is not None and len(word) < _LARGE:
+    if len(word) < _LARGE and (number := _NUMBER.match(_SUFFIX.sub(rb"\1\2", word))) is not None:
         problems[NUMBER] = None
         sign, whole, fraction, bare, exponent = number.groups(b"")
         mantissa = (whole or b"0") + (fraction if len(fraction) > 1 else b"") + bare

@@ -3,8 +3,8 @@
 The page has base64 (RFC 4648, section 4) of a JPEG. What also comes is wrapped, padded with NUL, url-safe,
 percent-encoded, prefixed like a data URL, or has lost its ``+`` to a form decoder that made them blanks.
 
-Only the last is a guess, and every way that is not the page's is told, so that no picture is stored without a note
-that may be another one.
+The last is a guess, and so is padding that is missing: the text may have been cut. Whatever is guessed, or changes the
+letters, is told, so that no picture is stored without a note that may be another one.
 """
 
 import re
@@ -16,15 +16,23 @@ from msgspec import Struct
 __all__ = ["Picture", "media_type", "read_picture"]
 
 _WRAPPING = re.compile(r"[\t\r\n]+")
+_END = re.compile(r"\0[ \0]*+\Z")
+_BLANK = re.compile(" ")
 _NUMBER_OF_LETTERS = 4
 """Base64 is written in groups of so many."""
+
+_WIDEST = 1024
+"""Letters of a line that blanks end. Usual are 64 and 76."""
+
+_LEFT_OUT = "has blanks in its base64, which are left out"
+_READ_AS_PLUS = "has blanks in its base64, which are read as +"
 
 
 class Picture(Struct, frozen=True):
     """The bytes of a picture, and what is to be said of how they were written."""
 
     data: bytes
-    why: str | None = None
+    whys: tuple[str, ...] = ()
 
 
 def media_type(image: bytes) -> str | None:
@@ -46,41 +54,74 @@ def read_picture(text: str) -> Picture | None:
         return Picture(pybase64.b64decode(text, validate=True))
     except ValueError:
         pass
-    why: list[str] = []
-    text = text.strip(" \t\r\n\0")
-    text = _WRAPPING.sub("", text.rpartition("base64,")[2])
+    whys: list[str] = []
+    text = text.strip("\t\r\n\0")
+    text = _END.sub("", _WRAPPING.sub("", text.rpartition("base64,")[2]))
     if "%" in text:
         text = _WRAPPING.sub("", unquote_to_bytes(text).decode("latin-1"))
-        why.append("is percent-encoded")
+        whys.append("is percent-encoded")
     if "-" in text or "_" in text:
         text = text.replace("-", "+").replace("_", "/")
-        why.append("is base64 with the letters for URLs")
-    if " " in text:
-        text = _without_blanks(text, why)
-    data = _decoded(text)
-    return None if data is None else Picture(data, " and ".join(why) or None)
+        whys.append("is base64 with the letters for URLs")
+    text = _without_blanks(text.lstrip(" "), whys)  # no picture begins with a +
+    data = _decoded(text, whys)
+    return None if data is None else Picture(data, tuple(whys))
 
 
-def _without_blanks(text: str, why: list[str]) -> str:
-    """Return the text without the blanks that wrap it, or with the ``+`` that they were: its length tells which."""
-    *lines, last = text.strip(" ").split(" ")
-    restored, joined = text.strip(" ").replace(" ", "+"), "".join([*lines, last])
-    widths = {len(line) for line in lines}
-    wrapped = len(widths) == 1 and _is_whole(lines[0]) and len(last) <= len(lines[0])
-    if wrapped or (_is_whole(joined) and not _is_whole(restored)):
-        why.append("has blanks in its base64, which are left out")
+def _without_blanks(text: str, whys: list[str]) -> str:
+    """Return the text without the blanks that wrap it, and with the ``+`` that the others were: its length tells which.
+
+    Blanks at its end are left out where it is whole without them.
+    """
+    stripped = text.rstrip(" ")
+    if " " not in stripped and _is_whole(stripped):
+        if stripped != text and not stripped.endswith("="):
+            whys.append(_LEFT_OUT)  # a picture may end with four +
+        return stripped
+    for candidate in (stripped, text):
+        unwrapped = _unwrapped(candidate)
+        if unwrapped is not None:
+            whys += [_LEFT_OUT, _READ_AS_PLUS] if " " in unwrapped else [_LEFT_OUT]
+            return unwrapped.replace(" ", "+")
+    joined = text.replace(" ", "")
+    if joined == text:
+        return text
+    for candidate in (stripped, text):
+        if _is_whole(candidate):
+            whys.append(_READ_AS_PLUS)
+            return candidate.replace(" ", "+")
+    if _is_whole(joined):
+        whys.append(_LEFT_OUT)
         return joined
-    why.append("has blanks in its base64, which are read as +")
-    return restored
+    whys.append(_READ_AS_PLUS)
+    return text.replace(" ", "+")
+
+
+def _unwrapped(text: str) -> str | None:
+    """Return a text without the blanks between its lines; ``None`` if there are no lines of one width.
+
+    Other blanks stay. Without its wrapping the text must be whole, so one blank at the right place makes no lines.
+    """
+    for blank in _BLANK.finditer(text, 0, _WIDEST + 1):
+        width = blank.start()
+        if width % _NUMBER_OF_LETTERS == 0 and not text[width :: width + 1].strip(" "):
+            joined = "".join([text[at : at + width] for at in range(0, len(text), width + 1)])
+            if _is_whole(joined):
+                return joined
+    return None
 
 
 def _is_whole(text: str) -> bool:
     return len(text) % _NUMBER_OF_LETTERS == 0
 
 
-def _decoded(text: str) -> bytes | None:
-    text = text.rstrip("=")
+def _decoded(text: str, whys: list[str]) -> bytes | None:
+    letters = text.rstrip("=")
+    padded = letters + "=" * (-len(letters) % _NUMBER_OF_LETTERS)
     try:
-        return pybase64.b64decode(text + "=" * (-len(text) % _NUMBER_OF_LETTERS), validate=True)
+        data = pybase64.b64decode(padded, validate=True)
     except ValueError:
         return None
+    if padded != text:
+        whys.append("has no or the wrong padding at its end")  # it may have been cut, or have lost letters
+    return data

@@ -16,6 +16,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from gatepost.wire.mend import CONTROL, ESCAPE, HALF, mended
+
 __all__ = [
     "MAX_REPLY",
     "SUCCESS",
@@ -32,8 +34,9 @@ MAX_REPLY = 64 * 1024
 """Bytes of a reply that are read, decompressed; the documented reply has some forty."""
 
 
-_BLANKS = " \t\r\n\v\f\0\ufeff\xa0\u3000"
+_BLANKS = " \t\r\n\v\f\0\ufeff\xa0\u3000\u200b\u0085\u2028\u2029"
 _BLANK_BYTES = b" \t\r\n\v\f\0"
+_IN_TEXTS = (CONTROL, ESCAPE, HALF)
 _CHARSET = re.compile(
     r"charset\s*=\s*[\"']?((?:gb|big5|shift|sjis|euc|ks_c|iso-?8859|windows|cp|koi8|latin|tis|utf-8)[\w.:-]{0,20})",
     re.IGNORECASE,
@@ -122,7 +125,7 @@ def _code_of(body: bytes, content_type: str) -> tuple[int | None, str]:
     """Return ``code`` and the message, cut short; ``None`` where there is no object with an integer ``code``.
 
     Understood besides plain JSON: a byte order mark, UTF-16 and UTF-32, a message in another charset, control
-    characters in strings, and NUL and blanks around the object.
+    characters and unknown escapes in strings, a comma before a bracket, and NUL and blanks around the object.
     """
     for value in _readings(body, content_type):
         code = value.get("code") if isinstance(value, dict) else None
@@ -146,12 +149,22 @@ def _readings(body: bytes, content_type: str) -> Iterator[Any]:
     readings += [
         (narrow, charset, "strict") for charset in (_charset(content_type), "utf-8", "gb18030", "latin-1")
     ]
+    texts = []
     for content, charset, errors in readings:
         try:
+            text = content.decode(charset, errors).strip(_BLANKS)
+            texts.append(text)
             # not strict: control characters stand for themselves
-            yield json.loads(content.decode(charset, errors).strip(_BLANKS), strict=False)
+            yield json.loads(text, strict=False)
         except (ValueError, LookupError, RecursionError):
             continue  # UnicodeDecodeError is a ValueError
+    for text in dict.fromkeys(texts):
+        nearly, problems = mended(text.encode())
+        if all(problem in _IN_TEXTS for problem in problems):  # numbers stay what they are
+            try:
+                yield json.loads(nearly)
+            except (ValueError, RecursionError):
+                continue
 
 
 def _wide(body: bytes) -> list[str]:

@@ -2,6 +2,9 @@
 
 Source: the protocol page has Unix seconds (``timestamp``) and milliseconds (``event_time``). Firmware and gateways also
 send fractions, microseconds, nanoseconds, digits in a text, and ISO 8601 with and without a zone.
+
+A text of 14 digits that is a date of this or the next century is local time without separators: as milliseconds it
+would be of the year 2600 or later. A number stays a number.
 """
 
 import re
@@ -28,11 +31,18 @@ _UNITS = (
 _LAST_NS = 253_402_300_799_999_999_999
 """The end of the year 9999, where ``datetime`` ends."""
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,30})?")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,30})?(?:[eE][+-]?[0-9]{1,2})?")
+_ZONE = r"\s?(?:(?P<zone>Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)(?:\[[A-Za-z0-9/_+-]{1,64}\])?)?"  # as Java adds a name
 _TEXT = re.compile(
     r"(?P<year>[0-9]{4})(?P<dash>[-/.])(?P<month>[0-9]{1,2})(?P=dash)(?P<day>[0-9]{1,2})(?:[T ]|T\s|\s+)"
     r"(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:[.,](?P<fraction>[0-9]{1,30}))?)?"
-    r"\s?(?P<zone>Z|UTC|GMT|[+-][0-9]{2}(?::?[0-9]{2})?)?",
+    + _ZONE,
+    re.IGNORECASE,
+)
+_BASIC = re.compile(
+    r"(?P<year>20[0-9]{2}|21[0-9]{2})(?P<month>[0-9]{2})(?P<day>[0-9]{2})(?:[T ])?"
+    r"(?P<hour>[0-9]{2})(?P<minute>[0-9]{2})(?P<second>[0-9]{2})(?:[.,]?(?P<fraction>(?<=[.,])[0-9]{1,30}|[0-9]{3}))?"
+    + _ZONE,
     re.IGNORECASE,
 )
 
@@ -60,10 +70,11 @@ def read_time(value: object) -> Moment | None:
     if not isinstance(value, str):
         return None
     text = value.strip(" \t\r\n\0")
-    if _NUMBER.fullmatch(text):
+    found = _TEXT.fullmatch(text) or _BASIC.fullmatch(text)
+    moment = None if found is None else _of_text(found)
+    if moment is None and _NUMBER.fullmatch(text):
         return _of_number(Decimal(text), plain=False)
-    found = _TEXT.fullmatch(text)
-    return None if found is None else _of_text(found)
+    return moment
 
 
 def _of_number(number: Decimal, *, plain: bool) -> Moment | None:
@@ -88,6 +99,8 @@ def _of_text(found: re.Match[str]) -> Moment | None:
     )
     nanoseconds = int(((found["fraction"] or "") + "0" * 9)[:9])
     leap, second = divmod(second, 60) if second == 60 else (0, second)
+    if hour == 24 and not (minute or second or leap or nanoseconds):
+        hour, leap = 0, 24 * 60  # midnight at the end of the day
     try:
         naive = datetime(year, month, day, hour, minute, second) + timedelta(  # noqa: DTZ001 - its zone is not told
             microseconds=nanoseconds // 1000, minutes=leap

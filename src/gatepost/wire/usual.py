@@ -26,6 +26,7 @@ import pybase64
 from msgspec import Meta, Struct, field
 
 from gatepost.wire.events import Group, Record, User
+from gatepost.wire.fields import PADDING
 from gatepost.wire.key import is_real_id
 
 __all__ = ["DEPTH", "LONG", "decode_usual", "forget_people"]
@@ -186,8 +187,8 @@ def _cut_image(body: bytes) -> tuple[bytes, bytes | None] | None:
 
 
 def _is_padded(identifier: str) -> bool:
-    """Return whether there are blanks around an identifier; other padding needs an escape."""
-    return identifier[:1] == " " or identifier[-1:] == " "
+    """Return whether ``decoder`` would strip an identifier."""
+    return identifier.strip(PADDING) != identifier
 
 
 def _shows_pin(text: bytes) -> bool:
