@@ -30,14 +30,9 @@ def upgrade() -> None:
         ("opened_at_ms", sa.BigInteger()),
         ("tie", sa.BigInteger()),
         ("timed", sa.SmallInteger()),
-        ("opener_received_at_ms", sa.BigInteger()),
-        ("opener_id", sa.BigInteger()),
     ):
         op.add_column("alarms", sa.Column(name, kind, nullable=True))
-    op.execute(
-        "UPDATE alarms SET own_status = status, opened_at_ms = first_at_ms, tie = 0, timed = 1,"
-        " opener_received_at_ms = 0, opener_id = 0"
-    )
+    op.execute("UPDATE alarms SET own_status = status, opened_at_ms = first_at_ms, tie = 0, timed = 1")
     for name in ("ix_alarms_status_first_at_ms", "ix_alarms_first_at_ms"):
         op.drop_index(name, "alarms")
     recreate: Literal["always", "never"] = "always" if op.get_bind().dialect.name == "sqlite" else "never"
@@ -47,7 +42,7 @@ def upgrade() -> None:
             "user_id", type_=sa.Text(), existing_type=sa.BigInteger(), postgresql_using="user_id::text"
         )
     with op.batch_alter_table("alarms", recreate=recreate) as alarms:
-        for name in ("own_status", "opened_at_ms", "tie", "timed", "opener_received_at_ms", "opener_id"):
+        for name in ("own_status", "opened_at_ms", "tie", "timed"):
             alarms.alter_column(name, nullable=False)
         alarms.drop_constraint("uq_alarms_terminal_id_trace_id", type_="unique")
         alarms.create_unique_constraint(
