@@ -166,7 +166,7 @@ class Door:
                 return _ready(_refusal("decode", f"{where} {why}", where=where))
             events.append(event)
         problems = [problem for one in decoded for problem in one.problems]
-        return asyncio.ensure_future(self._take(events, problems, listed=is_list(line)))
+        return asyncio.ensure_future(self._take(events, problems, listed=is_list(line) or len(events) > 1))
 
     async def _take(
         self, events: Sequence[wire.Record | wire.Alarm], problems: Sequence[wire.Problem], *, listed: bool
