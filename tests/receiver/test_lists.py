@@ -42,6 +42,76 @@ async def test_each_event_is_listed_and_a_resend_lists_nothing_twice(receiver: R
     assert terminal.duplicates == 6
 
 
+NAMES = [
+    b"Ann",
+    "张伟".encode(),
+    rb"\u738b",
+    rb"C:\docs",
+    b"a\tb",
+    "张伟".encode("gbk"),
+    "李誠".encode("gbk"),
+    b"Jos\xe9",
+    b"Jos\xe8",
+    "张伟".encode()[:-1],
+]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"uuid": "44444444-0000-4000-8000-000000000001"},
+        {"uuid": "00000000-0000-0000-0000-000000000000"},
+        {"uuid": "0"},
+        {"uuid": ""},
+        {"uuid": "44444444-0000-4000-8000-000000000001", "timestamp": None},
+        {"uuid": "44444444-0000-4000-8000-000000000001", "timestamp": "2025-11-28T10:00:00"},
+        {"uuid": "0", "rgb_image": "/9j/ 4AAQ"},
+    ],
+)
+async def test_each_event_is_listed_once_alone_in_a_list_and_in_lines(
+    receiver: Running, data: dict[str, Any]
+) -> None:
+    template = json.dumps(record(**data, user={"name": "NAME", "type": 1})).encode()
+    events = [template.replace(b"NAME", name) for name in NAMES]
+    bodies = [*events, b"[" + b",".join(events) + b"]", b"\n".join(events), b"1\n" + b"\n".join(events)]
+    for event in events:
+        around = [b"\0", b"\n", b"\0garbage", event[-9:]]
+        bodies += [b"[" + event + b"]", b"[" + event + b"," + events[0] + b"]\0", event + b"\n" + event]
+        bodies += [b"\xef\xbb\xbf" + event, b"\0" + event, *[event + end for end in around[:3]]]
+        bodies += [event + b"\0" + around[3]]
+    for body in bodies:
+        assert (await receiver.push(body, headers={"sn": "SN-1"})).json == SUCCESS, body
+    stats = receiver.store.stats()
+    assert (stats.records, stats.quarantined) == (len(events), 1)
+
+
+@pytest.mark.parametrize(
+    ("event", "listed"),
+    [
+        (alarm(trace_id="1"), (1, 0)),
+        (alarm(trace_id="SPX-1684381418208-004", event_time=None), (1, 0)),
+        (alarm(trace_id="SPX-1684381418208-004", status=None), (1, 0)),
+        ({"a": 1}, (0, 1)),
+        ({"type": 3, "data": {"deviceSN": "SN-1", "x": 1}}, (0, 1)),
+        ({"type": 0, "data": []}, (0, 1)),
+    ],
+)
+async def test_an_alarm_and_what_is_no_event_are_kept_once_however_they_are_sent(
+    receiver: Running, event: Any, listed: tuple[int, int]
+) -> None:
+    text = json.dumps(event).encode()
+    for body in (
+        *(text, b"[" + text + b"]", b"[" + text + b"," + text + b"]", text + b"\n" + text),
+        *(text + b"\0", text + b"\n", b"\xef\xbb\xbf" + text, b"\0" + text, text + b"\0garbage"),
+    ):
+        assert (await receiver.push(body, headers={"sn": "SN-1"})).json == SUCCESS, body
+    # The content type is no part of an event either.
+    kind = {"sn": "SN-1", "Content-Type": "text/plain"}
+    assert (await receiver.push(text, headers=kind)).json == SUCCESS
+    stats = receiver.store.stats()
+    assert (stats.alarms, stats.quarantined) == listed
+
+
 @pytest.mark.parametrize("form", [as_list, in_lines])
 async def test_so_many_events_are_taken_and_not_one_more(receiver: Running, form: Any) -> None:
     assert (await receiver.push(form(passages(MAX_EVENTS)))).json == SUCCESS

@@ -108,6 +108,14 @@ def test_names_in_gbk_are_read_but_for_those_that_are_utf8_by_chance() -> None:
     assert len(wrong) < 0.03 * len(several)
 
 
+@pytest.mark.parametrize("name", ["李誠", "王寋", "陈憓", "张丂"])
+def test_a_character_whose_second_byte_is_ascii_may_stand_before_a_long_text(name: str) -> None:
+    text = b'"%b", "remark": "%b"' % (name.encode("gbk"), b"x" * 100)
+    converted = to_utf8(text)
+    assert converted is not None
+    assert converted.text.decode() == text.decode("gbk")
+
+
 @pytest.mark.parametrize("name", ["José", "Müller", "Zoë", "Åsa"])
 def test_latin_text_is_not_taken_for_chinese(name: str) -> None:
     shown = read(name.encode("latin-1"))

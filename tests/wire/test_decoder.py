@@ -736,7 +736,7 @@ def test_a_character_that_ends_in_a_backslash_ends_no_passage(name: str, encodin
         assert encoded in decoded.original
         assert b"4711" not in decoded.original
         again = decode(with_image(decoded.original, event), lenient=True)
-        assert (again.original, again.name) == (decoded.original, decoded.name)
+        assert (again.original, again.as_written) == (decoded.original, decoded.as_written)
         assert again.event == msgspec.structs.replace(event, user=msgspec.structs.replace(event.user, pin=""))
         declared = decode(body, lenient=True, charset=encoding).event
         assert isinstance(declared, Record)
@@ -749,7 +749,7 @@ def test_names_that_end_in_a_backslash_are_told_apart_as_they_came() -> None:
         b'{"type":0,"data":{"user":{"name":"%b"},"timestamp":1685343715}}' % name.encode("big5")
         for name in "許功蓋"
     ]
-    assert len({decode(body, lenient=True).name for body in bodies}) == 3
+    assert len({str(decode(body, lenient=True).as_written) for body in bodies}) == 3
 
 
 @pytest.mark.parametrize("inner", ["", " ", "\0\0", "\u3000", None])

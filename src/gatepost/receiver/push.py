@@ -15,6 +15,7 @@ from gatepost.errors import StoreUnavailable
 from gatepost.store.store import Arrival
 from gatepost.wire import SUCCESS, Decoded, Problem, Unknown, key, key_digest
 from gatepost.wire.decoder import with_image
+from gatepost.wire.mend import trimmed
 
 if TYPE_CHECKING:
     from gatepost.store.store import Stored
@@ -255,8 +256,13 @@ def key_of(decoded: Decoded, secret: bytes) -> bytes:
     """
     event = decoded.event
     if isinstance(event, Unknown):
-        return blake2b(decoded.original, digest_size=16, key=secret).digest()
+        return _digest(decoded.original, secret)
     return key_digest(key(event, decoded), secret)
+
+
+def _digest(text: bytes, secret: bytes) -> bytes:
+    """Return a digest of a text; what is around its JSON does not matter."""
+    return blake2b(trimmed(text)[0], digest_size=16, key=secret).digest()
 
 
 def kept_raw(arrival: Arrival, why: str, secret: bytes) -> Arrival:
@@ -270,7 +276,7 @@ def kept_raw(arrival: Arrival, why: str, secret: bytes) -> Arrival:
         original = with_image(original, event)
     return replace(
         arrival,
-        key=blake2b(original, digest_size=16, key=secret).digest(),
+        key=_digest(original, secret),
         event=Unknown({}),
         original=original,
         image=None,

@@ -23,7 +23,9 @@ import re
 
 from msgspec import Struct
 
-__all__ = ["Converted", "to_utf8"]
+from gatepost.wire.fields import Problem
+
+__all__ = ["EXACT", "Converted", "is_wide", "outline", "to_utf8"]
 
 _PAIR = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
 """The halves of a character, as CESU-8 has them."""
@@ -34,7 +36,8 @@ _CUT = re.compile(
 )
 """The beginning of a sequence (RFC 3629, section 4), where a text was cut."""
 
-_LONG_ASCII = re.compile(rb"[\x00-\x7f]{32,}+")
+_LONG_ASCII = re.compile(rb"(?<=[\x00-\x7f])[\x00-\x7f]{32,}+")
+"""Without its first byte, which may be the second one of a character."""
 _JUDGED = 65_536
 """Bytes by which an encoding is told, without long ASCII: a body of megabytes is no reason to think for seconds."""
 
@@ -66,6 +69,14 @@ _CHINESE = {"gb2312", "gbk", "gb18030"}
 _MULTIBYTE = {"big5", "big5hkscs", "cp950", "shift_jis", "cp932", "euc_jp", "euc_kr", "cp949", "johab"}
 _WIDE = {"utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"}
 
+_WITH_ASCII = {
+    **dict.fromkeys(("gb18030",), re.compile(rb"[\x81-\xfe][\x40-\x7e\x80-\xfe]")),
+    **dict.fromkeys(("big5", "big5hkscs", "cp950"), re.compile(rb"[\x81-\xfe][\x40-\x7e\xa1-\xfe]")),
+    **dict.fromkeys(("shift_jis", "cp932"), re.compile(rb"[\x81-\x9f\xe0-\xfc][\x40-\x7e\x80-\xfc]")),
+    "johab": re.compile(rb"[\x84-\xd3\xd8-\xde\xe0-\xf9][\x31-\x7e\x81-\xfe]"),
+}
+"""Characters of two bytes, in encodings where the second one may be a backslash or a bracket. A quote it never is."""
+
 
 class Converted(Struct, frozen=True):
     """A text in UTF-8, and the encoding that it was read as."""
@@ -76,19 +87,39 @@ class Converted(Struct, frozen=True):
     replaced: bool
     """Whether bytes that could not be read became U+FFFD."""
 
+    @property
+    def problem(self) -> Problem:
+        """Return what is noted of it."""
+        lost = ", and what cannot be read is replaced" if self.replaced else ""
+        return Problem("", f"is no UTF-8; it is read as {self.encoding}{lost}")
+
+
+EXACT = frozenset(
+    Converted(b"", encoding, False).problem
+    for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+)
+"""What is noted of a text that was converted without any guess."""
+
+
+def is_wide(body: bytes) -> bool:
+    """Return whether a body is UTF-16 or UTF-32."""
+    return _wide(body)[0] is not None
+
+
+def outline(text: bytes, encoding: str) -> bytes:
+    """Return a text of the same length in which every byte that looks like ASCII is ASCII."""
+    pairs = _WITH_ASCII.get(encoding)
+    return text if pairs is None else pairs.sub(b"xx", text)
+
 
 def to_utf8(body: bytes, declared: str | None = None) -> Converted | None:
     """Convert a body into UTF-8; return ``None`` where it is UTF-8 already.
 
     ``declared`` is the charset parameter of the content type. An unknown one is passed over.
     """
-    for bom, encoding in _BOMS:
-        if body.startswith(bom):
-            return _convert(body[len(bom) :], encoding)
-    for width in (4, 2):
-        wide = _OPENS.get(body[:width])
-        if wide is not None:
-            return _convert(body, wide)
+    wide, start = _wide(body)
+    if wide is not None:
+        return _convert(body[start:], wide)
     if _is_utf8(body):
         return None
     joined = _PAIR.sub(_character, body)
@@ -106,6 +137,18 @@ def to_utf8(body: bytes, declared: str | None = None) -> Converted | None:
     if _is_chinese(sample):
         return _convert(body, "gb18030")
     return utf8
+
+
+def _wide(body: bytes) -> tuple[str | None, int]:
+    """Return which of UTF-16 and UTF-32 a body is, if any, and where its text begins."""
+    for bom, encoding in _BOMS:
+        if body.startswith(bom):
+            return encoding, len(bom)
+    for width in (4, 2):
+        # The second character is ASCII as well; a text may also just begin with a NUL.
+        if body[:width] in _OPENS and 0 in body[width : 2 * width]:
+            return _OPENS[body[:width]], 0
+    return None, 0
 
 
 _ASCII = bytes(range(128))

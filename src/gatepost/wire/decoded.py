@@ -25,5 +25,5 @@ class Decoded(Struct, frozen=True):
     """The event's own time to the nanosecond, where the event does not have all of it."""
     local_time: datetime | None = None
     """The event's own time, naive, where it was sent without a zone. The event has none then."""
-    name: bytes | None = None
-    """The person's name as it was written, where the text was no JSON or no UTF-8."""
+    as_written: dict[str, bytes] | None = None
+    """By path, the id, number or name as it was written, where something in it was guessed."""

@@ -19,18 +19,21 @@ Source: the protocol page, 事件推送协议; the dialects are those of the mak
 
 import re
 from datetime import UTC
+from itertools import islice
 from typing import Any
 
 import msgspec
 import pybase64
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gatepost.errors import DecodeError
-from gatepost.wire.charset import Converted, to_utf8
+from gatepost.wire.charset import Converted, is_wide, outline, to_utf8
 from gatepost.wire.decoded import NO_REAL_ID, Decoded
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
 from gatepost.wire.fields import Fields, Problem
 from gatepost.wire.key import is_real_id
-from gatepost.wire.mend import mended
+from gatepost.wire.mend import CONTROL, REST, first_end, mended, trimmed
 from gatepost.wire.pins import without_pins
 from gatepost.wire.times import FIRST_KNOWN, Moment
 from gatepost.wire.usual import DEPTH, decode_usual
@@ -61,7 +64,12 @@ _USER = (
     "pin", "groups",
 )  # fmt: skip
 
-_WIDE = ("utf-16", "utf-32")
+_OF_RECORD = (
+    ("data", "uuid"), ("data", "user", "user_id"), ("data", "user", "job_number"), ("data", "user", "ic_number"),
+    ("data", "user", "id_number"), ("data", "user", "name"),
+)  # fmt: skip
+_OF_ALARM = (("data", "trace_id"), ("data", "user_id"))
+"""Where the texts stand that are part of a key."""
 
 _TRAILING_COMMA = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|,(?=\s*+[}\]])', re.DOTALL)
 """A string that does not end is one to the end: were it none, each quote in it would be looked at as a beginning."""
@@ -70,6 +78,17 @@ _HALF_OF_A_QUOTE = re.compile(rb'([\x81-\xfe]\\)(?=(?:\\\\)*+")')
 """The last character of a text in Big5, Shift-JIS or GBK: its second byte may be 0x5C, which escapes no quote."""
 
 _LOST = "\ufffd".encode()
+_NUMBER = re.compile(r"[0-9A-Za-z.+-]*")
+"""A number as it came, which was read as a text."""
+
+_BORDER = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},"]', re.DOTALL)
+"""A string, where something begins or ends, or a quote that does not end."""
+
+_END_AND_NUL = re.compile(rb"[}\]]\0")
+_ENDS = 8
+"""Places that are tried as the end of the JSON, with something else behind it."""
+
+_NUL_BETWEEN = re.compile(rb"(?<=\})\0++(?=\{)")
 
 _STEP = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"(?P<colon>\s*+:\s*+)?|[\[\]{}]', re.DOTALL)
 """A string, a member's name with the colon behind it, or where something begins or ends."""
@@ -101,8 +120,8 @@ def decode_any(
 ) -> Decoded:
     """Do what :func:`decode` does, field by field, whether the push is a usual one or not."""
     problems: list[Problem] | None = [] if lenient else None
-    text, written = _parse(body, max_depth, problems, charset)
-    as_written = not problems
+    text, plan, written = _parse(body, max_depth, problems, charset)
+    is_mended = bool(problems)
     value = written if problems is None else _in_known_case(written, problems)
     reader = Fields(value, "", problems)
     moment: Moment | None = None
@@ -123,10 +142,10 @@ def decode_any(
         event,
         dialect,
         tuple(problems or ()),
-        _original(text, written, event),
+        _original(text, plan, written, event),
         time="" if moment is None or moment.plain else moment.exact,
         local_time=None if moment is None else moment.local,
-        name=None if as_written else _name_as_written(text, written, event),
+        as_written=_as_written(text, plan, written, event) if is_mended else None,
     )
 
 
@@ -135,51 +154,105 @@ def decode_many(
 ) -> tuple[Decoded, ...]:
     """Decode a body of one event, of a JSON array of events, or of several events in lines.
 
-    Of several, an element that is no JSON object decodes as :class:`~gatepost.wire.events.Unknown`, with ``lenient``.
+    Each of several is decoded from its own bytes, as if it had been sent alone. With ``lenient``, one that is no JSON
+    object decodes as :class:`~gatepost.wire.events.Unknown`; an array that is no JSON, and lines that do not begin with
+    an object, need one event of the page among them.
     Raises :class:`~gatepost.errors.DecodeError` like :func:`decode`, and for no or more than :data:`MAX_EVENTS` events.
     """
 
-    def element(text: bytes) -> Decoded:
+    def element(text: bytes) -> Decoded | DecodeError:
         try:
             return decode(text, lenient=lenient, max_depth=max_depth, charset=charset)
         except DecodeError as error:
-            if not lenient:
-                raise
-            return Decoded(Unknown({}), _TODAY, (Problem(error.where, error.why),), without_pins(text))
+            return error
 
     try:
         return (decode(body, lenient=lenient, max_depth=max_depth, charset=charset),)
     except DecodeError:
-        elements = _elements(body, lenient=lenient, charset=charset)
-        if elements is None:
+        several = _several(body, lenient=lenient, charset=charset)
+        if several is None:
             raise
-    if not 0 < len(elements) <= MAX_EVENTS:
-        raise DecodeError("", f"has {len(elements)} events; a body has between 1 and {MAX_EVENTS}")
-    return tuple(map(element, elements))
+        found = [element(text) for text in several.texts]
+        if not several.is_array and isinstance(found[0], DecodeError) and not any(map(_is_event, found)):
+            raise  # one event, written in several lines
+        if several.is_array and not any(map(_is_event, found)) and not _is_json(several.plain):
+            raise
+    if not 0 < several.count <= MAX_EVENTS:
+        raise DecodeError("", f"has {several.count} events; a body has between 1 and {MAX_EVENTS}")
+    events: list[Decoded] = []
+    for text, one in zip(several.texts, found, strict=True):
+        if isinstance(one, Decoded):
+            problems = tuple(dict.fromkeys(several.problems + one.problems))
+            events.append(replace(one, problems=problems) if several.problems else one)
+        elif lenient:
+            problems = (*several.problems, Problem(one.where, one.why))
+            events.append(Decoded(Unknown({}), _TODAY, problems, without_pins(text)))
+        else:
+            raise one
+    return tuple(events)
 
 
-def _elements(body: bytes, *, lenient: bool, charset: str | None) -> list[bytes] | None:
-    """Return the texts of several events; ``None`` for what is neither a list nor lines."""
+class _Several(Struct, frozen=True):
+    """A body of several events, or of what may be some."""
+
+    texts: list[bytes]
+    """At most :data:`MAX_EVENTS` of them, each as it came; of UTF-16 and UTF-32 the same in UTF-8."""
+    count: int
+    """How many there are."""
+    is_array: bool
+    plain: bytes
+    """All of it, in UTF-8."""
+    problems: tuple[Problem, ...]
+    """Of all of it."""
+
+
+def _several(body: bytes, *, lenient: bool, charset: str | None) -> _Several | None:
+    """Return what stands in a body in several elements or lines; ``None`` for neither."""
     text = body.removeprefix(_BOM)
-    converted = to_utf8(text, charset) if lenient else None
-    if converted is not None:
-        text = converted.text
-    text = text.strip(b" \t\r\n\0")
-    if text.startswith(b"["):
-        for candidate in (text, mended(text)[0] if lenient else _TRAILING_COMMA.sub(rb"\1", text)):
-            try:
-                return [bytes(element) for element in msgspec.json.decode(candidate, type=list[msgspec.Raw])]
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                continue
-        return None
-    lines = [line for line in text.splitlines() if line.strip(b" \t\0")]
-    if len(lines) < 2:
-        return None
+    tidy = _tidied(text, charset) if lenient else _Tidy(text, text.strip(b" \t\r\n"), None, ())
+    core = tidy.core
+    borders = None
+    if core.startswith(b"["):
+        borders = _borders(outline(core, tidy.encoding))
+        if borders is None:
+            borders = _borders(outline(core, "gb18030"))  # elements in several encodings
+    if borders is not None:
+        if not core[slice(*borders[-1])].strip(b" \t\r\n"):
+            del borders[-1]  # none, or a comma too many
+        texts = [core[start:end].strip(b" \t\r\n") for start, end in borders[:MAX_EVENTS]]
+        return _Several(texts, len(borders), True, tidy.plain, tidy.problems)
+    # No character of several bytes contains a line end.
+    lines = [line for line in _NUL_BETWEEN.sub(b"\n", core).splitlines() if line.strip(b" \t\0,")]
+    texts = [line.strip(b" \t").removesuffix(b",") for line in lines[:MAX_EVENTS]]
+    return _Several(texts, len(lines), False, tidy.plain, tidy.problems) if len(lines) > 1 else None
+
+
+def _borders(text: bytes) -> list[tuple[int, int]] | None:
+    """Return from where to where the elements of an array go; ``None`` where it is none, or not all there is."""
+    borders, depth, start = [], 0, 1
+    for step in _BORDER.finditer(text):
+        found = step[0]
+        if found == b'"':
+            return None
+        depth += (found in (b"[", b"{")) - (found in (b"]", b"}"))
+        if not depth or (depth == 1 and found == b","):
+            borders.append((start, step.start()))
+            start = step.end()
+        if not depth:
+            return None if text[start:] else borders
+    return None
+
+
+def _is_event(found: Decoded | DecodeError) -> bool:
+    return isinstance(found, Decoded) and not isinstance(found.event, Unknown)
+
+
+def _is_json(text: bytes) -> bool:
     try:
-        decode(lines[0], lenient=lenient, charset=charset)
-    except DecodeError:
-        return None  # one event, written in several lines
-    return lines
+        msgspec.json.decode(mended(text)[0])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 class _NoEvent(Exception):
@@ -193,14 +266,14 @@ class _NoEvent(Exception):
 
 def _parse(
     body: bytes, max_depth: int, problems: list[Problem] | None, charset: str | None
-) -> tuple[bytes, dict[str, Any]]:
-    """Return the text that is kept, and its value."""
-    text = body.removeprefix(_BOM)
+) -> tuple[bytes, bytes, dict[str, Any]]:
+    """Return the text that is kept, its outline, and its value."""
+    text = plan = body.removeprefix(_BOM)
     try:
         try:
             value = msgspec.json.decode(text)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            text, value = _read_again(text, problems, charset)
+            text, plan, value = _read_again(text, problems, charset)
     except UnicodeDecodeError:
         raise DecodeError("", "is no UTF-8") from None
     except (msgspec.DecodeError, RecursionError) as error:
@@ -208,41 +281,75 @@ def _parse(
     if not isinstance(value, dict):
         raise DecodeError("", "is no JSON object")
     _check_depth(value, max_depth)
-    return text, value
+    return text, plan, value
 
 
-def _read_again(text: bytes, problems: list[Problem] | None, charset: str | None) -> tuple[bytes, Any]:
+def _read_again(text: bytes, problems: list[Problem] | None, charset: str | None) -> tuple[bytes, bytes, Any]:
     """Read what is nearly JSON, and, with ``problems``, what is JSON beyond all bounds or no UTF-8.
 
     Where the second byte of a character is taken for the escape of a quote, it is escaped itself, and read again.
     """
     if problems is None:
-        return text, msgspec.json.decode(_TRAILING_COMMA.sub(rb"\1", text))
-    converted = to_utf8(text, charset)
+        return text, text, msgspec.json.decode(_TRAILING_COMMA.sub(rb"\1", text))
+    tidy = _tidied(text, charset)
     try:
-        return _read_converted(text, converted, problems)
+        return _read_tidied(tidy, problems)
     except msgspec.DecodeError:
-        parted = text if converted is None else _HALF_OF_A_QUOTE.sub(rb"\1\\", text)
+        parted = text if tidy.converted is None else _HALF_OF_A_QUOTE.sub(rb"\1\\", text)
         if parted == text:
             raise
-        problems.clear()
-        return _read_converted(parted, to_utf8(parted, charset), problems)
+        return _read_tidied(_tidied(parted, charset), problems)
 
 
-def _read_converted(text: bytes, converted: Converted | None, problems: list[Problem]) -> tuple[bytes, Any]:
-    plain = text
-    if converted is not None:
-        plain = converted.text
-        if converted.encoding.startswith(_WIDE):
-            text = plain  # in which a picture and a pin can be found
-        lost = ", and what cannot be read is replaced" if converted.replaced else ""
-        problems.append(Problem("", f"is no UTF-8; it is read as {converted.encoding}{lost}"))
-        if converted.replaced:
-            plain = plain.replace(_LOST + rb"\\", _LOST)  # of one character
+def _read_tidied(tidy: "_Tidy", problems: list[Problem]) -> tuple[bytes, bytes, Any]:
+    plain = tidy.plain
+    if tidy.converted is not None and tidy.converted.replaced:
+        plain = plain.replace(_LOST + rb"\\", _LOST)  # of one character
     plain, found = mended(plain)
     value = msgspec.json.decode(plain)
+    problems += tidy.problems
+    if tidy.converted is not None:
+        problems.append(tidy.converted.problem)
     problems += found
-    return text, value
+    before, _, after = tidy.text.partition(tidy.core)
+    return tidy.text, before + outline(tidy.core, tidy.encoding) + after, value
+
+
+class _Tidy(Struct, frozen=True):
+    """A text, and the JSON in it."""
+
+    text: bytes
+    """What is kept; of UTF-16 and UTF-32 the same in UTF-8, in which an image and a ``pin`` can be found."""
+    core: bytes
+    """The text without what is around the JSON."""
+    converted: Converted | None
+    """The core in UTF-8, where it is none."""
+    problems: tuple[Problem, ...]
+    """Of what is around the JSON, and of UTF-16 and UTF-32."""
+
+    @property
+    def plain(self) -> bytes:
+        return self.core if self.converted is None else self.converted.text
+
+    @property
+    def encoding(self) -> str:
+        return "utf-8" if self.converted is None else self.converted.encoding
+
+
+def _tidied(text: bytes, charset: str | None) -> _Tidy:
+    problems: tuple[Problem, ...] = ()
+    if is_wide(text) and (wide := to_utf8(text)) is not None:
+        text, problems = wide.text, (wide.problem,)
+    core, around = trimmed(text)
+    for found in islice(_END_AND_NUL.finditer(core), _ENDS):
+        head = core[: found.start() + 1]
+        converted = to_utf8(head, charset)  # what is behind it may be in any encoding
+        plan = outline(head, "utf-8" if converted is None else converted.encoding)
+        if first_end(plan) == len(head):
+            if trimmed(core[found.end() :])[0][:1] in (b"{", b"["):
+                break  # another event
+            return _Tidy(head, head, converted, (*problems, *around, REST))
+    return _Tidy(text, core, to_utf8(core, charset), problems + around)
 
 
 def _check_depth(value: dict[str, Any], max_depth: int) -> None:
@@ -298,18 +405,19 @@ def with_image(text: bytes, event: Record | Alarm) -> bytes:
     :class:`~gatepost.errors.DecodeError` if the text has no place for an image.
     """
     name = _image_name(event)
-    path = _spelling(_parse(text, MAX_DEPTH, [], None)[1], ("data", name))
-    place = None if path is None else _place(text, path)
+    text, plan, value = _parse(text, MAX_DEPTH, [], None)
+    path = _spelling(value, ("data", name))
+    place = None if path is None else _place(plan, path)
     if place is None:
         raise DecodeError(f"data.{name}", "is missing")
     start, end = place
     return text[:start] + pybase64.b64encode(event.image or b"") + text[end:]
 
 
-def _original(text: bytes, written: dict[str, Any], event: Event) -> bytes:
+def _original(text: bytes, plan: bytes, written: dict[str, Any], event: Event) -> bytes:
     """Return the text without the image that was decoded from it and without any ``pin``; otherwise untouched."""
     if not isinstance(event, Unknown) and event.image is not None:
-        text = _without_image(text, written, _image_name(event))
+        text = _without_image(text, plan, written, _image_name(event))
     return without_pins(text)
 
 
@@ -317,11 +425,11 @@ def _image_name(event: Record | Alarm) -> str:
     return "rgb_image" if isinstance(event, Record) else "alarm_photo"
 
 
-def _without_image(text: bytes, written: dict[str, Any], name: str) -> bytes:
+def _without_image(text: bytes, plan: bytes, written: dict[str, Any], name: str) -> bytes:
     path = _spelling(written, ("data", name))
     if path is None:  # it was decoded from somewhere, so this cannot be
         raise DecodeError(f"data.{name}", "is missing")
-    place = _only_place(text, path[-1]) or _place(text, path)
+    place = _only_place(text, path[-1]) or _place(plan, path)
     if place is None:  # where no text is cut, there must be no image all the same
         written[path[0]][path[1]] = ""
         return msgspec.json.encode(written)
@@ -329,13 +437,38 @@ def _without_image(text: bytes, written: dict[str, Any], name: str) -> bytes:
     return text[:start] + text[end:]
 
 
-def _name_as_written(text: bytes, written: dict[str, Any], event: Event) -> bytes | None:
-    """Return the person's name between its quotes; all of the text where it is not found there."""
-    if not isinstance(event, Record) or event.user is None or not event.user.name:
-        return None
-    path = _spelling(written, ("data", "user", "name"))
-    place = None if path is None else _place(text, path)
-    return text if place is None else text[place[0] : place[1]]
+def _as_written(text: bytes, plan: bytes, written: dict[str, Any], event: Event) -> dict[str, bytes] | None:
+    """Return the bytes of those texts of a key in which something was guessed: a charset, or what an escape means."""
+    found = {}
+    for names in () if isinstance(event, Unknown) else _OF_RECORD if isinstance(event, Record) else _OF_ALARM:
+        path = _spelling(written, names)
+        if path is None or not isinstance(value := _value(written, path), str):
+            continue
+        place = _place(plan, path)
+        if place is not None:
+            literal = text[place[0] : place[1]]
+        elif _NUMBER.fullmatch(value):
+            continue
+        else:
+            literal = trimmed(text)[0]  # it is somewhere in it
+        if _is_guessed(literal):
+            found[".".join(names)] = literal
+    return found or None
+
+
+def _is_guessed(literal: bytes) -> bool:
+    """Return whether the text between two quotes can be read in more than one way."""
+    try:
+        literal.decode()
+    except UnicodeDecodeError:
+        return True
+    return not {CONTROL}.issuperset(mended(b'"%b"' % literal)[1])
+
+
+def _value(value: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        value = value[name]
+    return value
 
 
 def _spelling(value: Any, names: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -11,8 +11,9 @@ the same each time, and different for different events (``docs/decisions/event-i
   the text as it was written, for what could not be understood is in no event.
 
 The person's number is the first of ``user_id``, ``job_number``, ``ic_number`` and ``id_number``; only where there is
-none, the bytes of the name as they came. User type, groups, picture, score, mode and remark are no part of a key with a
-real id: they may differ when an event is read back from the terminal. Nothing that was guessed is part of a key.
+none, the name. User type, groups, picture, score, mode and remark are no part of a key with a real id: they may differ
+when an event is read back from the terminal. Nothing that was guessed is part of a key: where a charset or the meaning
+of an escape was, a number or a name counts by its bytes as they came, and an id is none.
 
 An id is real if it is longer than :data:`SHORT` and no placeholder.
 """
@@ -22,10 +23,12 @@ from hashlib import blake2b
 
 from msgspec import Struct
 
+from gatepost.wire.charset import EXACT
 from gatepost.wire.decoded import NO_REAL_ID, Decoded
 from gatepost.wire.encoder import encode_parts
 from gatepost.wire.events import Alarm, Record, User
 from gatepost.wire.fields import Problem
+from gatepost.wire.mend import AROUND, trimmed
 from gatepost.wire.times import EPOCH
 
 __all__ = ["SHORT", "Key", "digest", "is_real_id", "key", "key_digest"]
@@ -51,6 +54,9 @@ _PLACEHOLDER = re.compile(
 """What stands where an id is missing, without punctuation and in lower case."""
 
 _NUMBERS = ("user_id", "job_number", "ic_number", "id_number")
+
+_ASIDE = AROUND | EXACT
+_ASIDE_PLACES = ("data.user.pin", "Content-Type header")
 
 
 class Key(Struct, frozen=True):
@@ -78,10 +84,11 @@ def key(event: Record | Alarm, decoded: Decoded | None = None) -> Key:
     if decoded is not None and not decoded.time and all(map(_is_aside, decoded.problems)):
         decoded = None
     if isinstance(event, Alarm):
-        kind, name, rest = b"a:", event.trace_id, _alarm_rest(event, decoded)
+        kind, where, name, rest = b"a:", "data.trace_id", event.trace_id, _alarm_rest(event, decoded)
     else:
-        kind, name, rest = b"u:", event.uuid or "", _record_rest(event, decoded)
-    if rest is not None and name and "\ufffd" not in name and is_real_id(name):
+        kind, where, name, rest = b"u:", "data.uuid", event.uuid or "", _record_rest(event, decoded)
+    is_guessed = decoded is not None and decoded.as_written is not None and where in decoded.as_written
+    if rest is not None and name and not is_guessed and "\ufffd" not in name and is_real_id(name):
         return Key(kind + _bytes(name), rest)
     if decoded is not None or (
         isinstance(event, Alarm) and (event.status is None or event.event_time is None)
@@ -108,8 +115,11 @@ def digest(text: str, secret: bytes = b"") -> bytes:
 
 
 def _is_aside(problem: Problem) -> bool:
-    """Return whether a problem says nothing of what the event says: a ``pin`` is kept nowhere, an id is still there."""
-    return problem.where == "data.user.pin" or problem.why == NO_REAL_ID
+    """Return whether a problem says nothing of what the event says.
+
+    A ``pin`` is kept nowhere, an id is still there, and what is around an event is no part of it.
+    """
+    return problem in _ASIDE or problem.where in _ASIDE_PLACES or problem.why == NO_REAL_ID
 
 
 def _record_rest(record: Record, decoded: Decoded | None) -> bytes | None:
@@ -126,7 +136,8 @@ def _alarm_rest(alarm: Alarm, decoded: Decoded | None) -> bytes | None:
     if _is_broken(decoded, "data.code", alarm.code) or _is_broken(decoded, "data.user_id", alarm.user_id):
         return None
     said = f"{int(alarm.status)}\n{'' if alarm.code is None else int(alarm.code)}\n"
-    return time + b"\n" + said.encode() + _bytes("" if alarm.user_id is None else str(alarm.user_id))
+    person = "" if alarm.user_id is None else str(alarm.user_id)
+    return time + b"\n" + said.encode() + _came("data.user_id", person, decoded)
 
 
 def _time(event: Record | Alarm, decoded: Decoded | None) -> bytes | None:
@@ -146,15 +157,32 @@ def _person(user: User | None, decoded: Decoded | None) -> bytes | None:
         return None if _is_broken(decoded, "data.user", None) else b""
     for field in _NUMBERS:
         number: str = getattr(user, field)
-        if _is_broken(decoded, f"data.user.{field}", number or None) or "\ufffd" in number:
+        where = f"data.user.{field}"
+        if _is_broken(decoded, where, number or None):
             return None
         if number:
-            return f"{field}=".encode() + _bytes(number)
-    if decoded is not None and decoded.name is not None:
-        return b"name=" + decoded.name
-    if "\ufffd" in user.name or _is_broken(decoded, "data.user.name", user.name or None):
+            return _told(field, _came(where, number, decoded))
+    if _is_broken(decoded, "data.user.name", user.name or None):
         return None
-    return b"name=" + _bytes(user.name) if user.name else b""
+    return _told("name", _came("data.user.name", user.name, decoded)) if user.name else b""
+
+
+def _told(field: str, person: bytes) -> bytes | None:
+    """Return by what a person is known; ``None`` where it contains U+FFFD, which may stand for anything."""
+    return None if _REPLACED in person else f"{field}=".encode() + person
+
+
+_REPLACED = "\ufffd".encode()
+
+
+def _came(where: str, text: str, decoded: Decoded | None) -> bytes:
+    """Return a text, or its bytes as they were written where something in it was guessed.
+
+    The two differ in the first byte: no UTF-8 begins with 0xFF.
+    """
+    texts = None if decoded is None else decoded.as_written
+    written = None if texts is None else texts.get(where)
+    return _bytes(text) if written is None else b"\xff" + written
 
 
 def _is_broken(decoded: Decoded | None, where: str, value: object) -> bool:
@@ -174,10 +202,10 @@ def _said(event: Record | Alarm) -> bytes:
 
 
 def _written(event: Record | Alarm, decoded: Decoded | None) -> bytes:
-    """Return a digest of an event's text, without any ``pin``, and of the image that was taken out of it."""
+    """Return a digest of an event's text, without any ``pin`` or what is around it, and of the image in it."""
     if decoded is None:
         return b"t:" + repr(event).encode("utf-8", "surrogatepass")
-    content = blake2b(decoded.original, digest_size=16)
+    content = blake2b(trimmed(decoded.original)[0], digest_size=16)
     content.update(event.image or b"")  # text is UTF-8, so nobody can move the border between the two
     return b"t:" + content.digest()
 

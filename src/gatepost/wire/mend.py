@@ -2,7 +2,8 @@
 
 What firmware writes by hand differs from JSON (RFC 8259) in few ways, and each of them is a detail of an event:
 
-* NUL bytes and blanks after the value: a C string with its end;
+* NUL bytes, control characters, blanks and byte order marks around the value: a C string with its end;
+* the rest of an earlier text behind such a NUL, in a buffer that was not cleared;
 * raw control characters in a string, which are themselves;
 * an unknown escape in a string, such as ``\\d`` or ``\\x41``, which is its letter;
 * half a character, ``\\ud83d`` without its other half, which becomes U+FFFD;
@@ -17,10 +18,11 @@ Each kind is noted once. Whatever else is no JSON is left as it is. The text tha
 """
 
 import re
+from collections.abc import Callable
 
 from gatepost.wire.fields import Problem
 
-__all__ = ["mended"]
+__all__ = ["AROUND", "first_end", "mended", "trimmed"]
 
 _STRING = rb'"(?:[^"\\]|\\.)*+"?'
 _TOKEN = re.compile(rb"(" + _STRING + rb")|,(?=\s*+[}\]])|[^\s\x00\[\]{},:\"]++", re.DOTALL)
@@ -55,12 +57,27 @@ _LARGE = 309
 _DIGITS = 4_000
 """Python makes no number of more than 4,300."""
 
+_BLANKS = b" \t\r\n"
+_PADDING = bytes(range(0x21)) + b"\x7f"
+_MARKS = (b"\xef\xbb\xbf", b"\xc2\xa0")
+"""A byte order mark and a no-break space, in UTF-8."""
+
+_ROUNDS = 8
+"""Marks that are taken off at each end."""
+
+_STEP = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
+
 _MATCHES = 100_000
 """Tokens, and escapes of one string, that are looked at. An event has some hundreds."""
 
 _REPLACEMENT = b"\\ufffd"
 
+LEADING = Problem("", "has NUL bytes or something like blanks before the JSON")
 TRAILING = Problem("", "has NUL bytes or something like blanks after the JSON")
+REST = Problem("", "has the rest of another text after the JSON and a NUL, which is left out")
+AROUND = frozenset({LEADING, TRAILING, REST})
+"""What is noted of the bytes around an event, and says nothing of the event."""
+
 CONTROL = Problem("", "has raw control characters in a text")
 ESCAPE = Problem("", "has an unknown escape in a text, which is read as its letter")
 HALF = Problem("", "has half a character in a text, which is shown as U+FFFD")
@@ -70,13 +87,45 @@ ENDLESS = Problem("", "has a number that is too large for any field, which is re
 TRUTH = Problem("", "has a true or false as JSON does not write it")
 
 
+def trimmed(text: bytes) -> tuple[bytes, tuple[Problem, ...]]:
+    """Return a text without what is around the JSON, and what is noted of that: nothing where it was blanks."""
+    body = text.lstrip(_BLANKS)
+    core = _without_padding(body, bytes.lstrip, bytes.removeprefix)
+    leading = () if core == body else (LEADING,)
+    body = core.rstrip(_BLANKS)
+    core = _without_padding(body, bytes.rstrip, bytes.removesuffix)
+    return core, leading if core == body else (*leading, TRAILING)
+
+
+def _without_padding(
+    text: bytes, strip: Callable[[bytes, bytes], bytes], remove: Callable[[bytes, bytes], bytes]
+) -> bytes:
+    for _ in range(_ROUNDS):
+        before, text = text, strip(text, _PADDING)
+        for mark in _MARKS:
+            text = remove(text, mark)
+        if text == before:
+            break
+    return text
+
+
+def first_end(text: bytes) -> int | None:
+    """Return where the object or array ends with which a text begins; ``None`` where it does not end."""
+    depth = 0
+    for step in _STEP.finditer(text):
+        first = text[step.start() : step.start() + 1]
+        if first in (b"{", b"["):
+            depth += 1
+        elif first != b'"':
+            depth -= 1
+        if depth <= 0:
+            return step.end()
+    return None
+
+
 def mended(text: bytes) -> tuple[bytes, tuple[Problem, ...]]:
     """Return a text that may be decoded where ``text`` was not, and what was mended: nothing where nothing was."""
     problems: dict[Problem, None] = {}
-    body = text.rstrip(b" \t\r\n")
-    stripped = body.rstrip(b"\0 \t\r\n\x1a\x0b\x0c")
-    if stripped != body:
-        problems[TRAILING] = None
 
     def token(found: re.Match[bytes]) -> bytes:
         word = found[0]
@@ -98,7 +147,7 @@ def mended(text: bytes) -> tuple[bytes, tuple[Problem, ...]]:
             return b"\\u%04x" % escape[0]
         return escape
 
-    return _TOKEN.sub(token, stripped, _MATCHES), tuple(problems)
+    return _TOKEN.sub(token, text, _MATCHES), tuple(problems)
 
 
 def _outside(word: bytes, problems: dict[Problem, None]) -> bytes:
