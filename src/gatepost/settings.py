@@ -263,9 +263,6 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             le=3600,
         ),
     ] = 10.0
-    day_starts_at: Annotated[
-        str, _is("When a day of attendance and statistics begins, HH:MM on the site's clocks.")
-    ] = "00:00"
     metrics_networks: Annotated[
         tuple[str, ...],
         _is("Networks from which /metrics may be read without a token."),

@@ -32,28 +32,68 @@ def passage(number: int, at: datetime, terminal_id: int = 1, user: User | None =
     return arrival(event, terminal_id)
 
 
-def test_a_month_has_the_days_on_which_somebody_was_there(store: BaseStore) -> None:
+def test_a_shift_is_of_the_day_on_which_it_begins_at_the_site(store: BaseStore) -> None:
     berlin = ZoneInfo("Europe/Berlin")
     times = [
-        datetime(2024, 3, 1, 0, 0, tzinfo=berlin),
-        datetime(2024, 3, 1, 23, 59, tzinfo=berlin),
-        datetime(2024, 3, 31, 1, 30, tzinfo=berlin),  # the day has 23 hours
+        datetime(2024, 2, 29, 23, 59, tzinfo=berlin),  # a shift of February
+        datetime(2024, 3, 1, 6, 0, tzinfo=berlin),
+        datetime(2024, 3, 1, 22, 0, tzinfo=berlin),
+        datetime(2024, 3, 2, 6, 0, tzinfo=berlin),
+        datetime(2024, 3, 30, 22, 0, tzinfo=berlin),  # the night has seven hours
+        datetime(2024, 3, 31, 6, 0, tzinfo=berlin),
         datetime(2024, 3, 31, 23, 30, tzinfo=berlin),
-        datetime(2024, 4, 1, 0, 0, tzinfo=berlin),
+        datetime(2024, 4, 1, 5, 0, tzinfo=berlin),
     ]
     store.write([passage(number, at) for number, at in enumerate(times)])
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
-    assert found.days == (
-        Attended(FIRST, times[0].astimezone(UTC), times[1].astimezone(UTC), 2, "王五"),
-        Attended(LAST, times[2].astimezone(UTC), times[3].astimezone(UTC), 2, "王五"),
+    utc = [at.astimezone(UTC) for at in times]
+    assert found.shifts == (
+        Attended(FIRST, utc[2], utc[3], 2, "王五"),
+        Attended(date(2024, 3, 30), utc[4], utc[5], 2, "王五"),
+        Attended(LAST, utc[6], utc[7], 2, "王五"),
     )
+    assert [shift.seconds for shift in found.shifts] == [8 * 3600, 7 * 3600, 5.5 * 3600]
+
+
+def test_who_works_by_day_and_who_by_night_are_right_at_one_site(store: BaseStore) -> None:
+    batch = []
+    for number in range(20):
+        day = datetime(2024, 3, 4, tzinfo=ZoneInfo("Europe/Berlin")) + timedelta(days=number)
+        for place, hour in enumerate((9, 12, 13, 18)):
+            who = User(user_id="5", name="Day")
+            batch.append(passage(number * 10 + place, day.replace(hour=hour), 1, who))
+        for place, hour in enumerate((22, 26, 30)):
+            who = User(user_id="6", name="Night")
+            batch.append(passage(1000 + number * 10 + place, day + timedelta(hours=hour), 2, who))
+    store.write(batch)
+    page = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST)
+    found = {item.person.name: item.shifts for item in page.items}
+    assert {shift.seconds for shift in found["Day"]} == {9 * 3600}
+    assert {shift.seconds for shift in found["Night"]} == {8 * 3600}
+    for shifts in found.values():
+        assert [shift.day.day for shift in shifts] == list(range(4, 24))
+
+
+def test_who_is_never_away_for_a_rest_has_the_same_shifts_whatever_is_asked(store: BaseStore) -> None:
+    first = datetime(2024, 1, 1, tzinfo=UTC)
+    store.write([passage(number, first + timedelta(hours=5 * number)) for number in range(600)])
+    (person,) = People(store, Rules()).page(PeopleQuery()).items
+    attendance = Attendance(store, Rules())
+    whole = attendance.shifts(person, date(2024, 1, 1), date(2024, 5, 5))
+    assert sum(shift.passages for shift in whole) == 600
+    assert len(whole) > 1
+    by_day = [
+        attendance.shifts(person, day, day)
+        for day in (date(2024, 1, 1) + timedelta(days=number) for number in range(126))
+    ]
+    assert tuple(shift for shifts in by_day for shift in shifts) == whole
 
 
 def test_each_person_has_the_days_of_their_own_site(store: BaseStore) -> None:
     at = datetime(2024, 3, 5, 20, 0, tzinfo=UTC)
     store.write([passage(1, at, 1), passage(2, at, 3, User(user_id="6", name="李六"))])
     page = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST)
-    assert {item.person.user_id: [one.day.day for one in item.days] for item in page.items} == {
+    assert {item.person.user_id: [one.day.day for one in item.shifts] for item in page.items} == {
         "5": [5],
         "6": [6],
     }
@@ -62,7 +102,7 @@ def test_each_person_has_the_days_of_their_own_site(store: BaseStore) -> None:
 def test_people_who_were_not_there_are_listed_without_days(store: BaseStore) -> None:
     store.write([passage(1, NOON)])
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
-    assert (found.person.user_id, found.days) == ("5", ())
+    assert (found.person.user_id, found.shifts) == ("5", ())
 
 
 def test_refusals_and_held_terminals_do_not_count(store: BaseStore) -> None:
@@ -73,7 +113,7 @@ def test_refusals_and_held_terminals_do_not_count(store: BaseStore) -> None:
     store.write([arrival(refused), passage(2, at, 1), passage(3, at + timedelta(hours=1), 2)])
     store.update_terminal(2, state="held")
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
-    assert found.days == (Attended(date(2024, 3, 5), at, at, 1, "王五"),)
+    assert found.shifts == (Attended(date(2024, 3, 5), at, None, 1, "王五"),)
 
 
 def test_somebody_in_view_from_nine_to_five_was_there_for_eight_hours_in_one_passage(
@@ -82,7 +122,7 @@ def test_somebody_in_view_from_nine_to_five_was_there_for_eight_hours_in_one_pas
     nine = datetime(2024, 3, 5, 9, 0, tzinfo=UTC)
     store.write([passage(number, nine + timedelta(minutes=number)) for number in range(8 * 60 + 1)])
     (found,) = Attendance(store, Rules(repeat_ms=60_000)).page(PeopleQuery(), FIRST, LAST).items
-    assert found.days == (Attended(date(2024, 3, 5), nine, nine + timedelta(hours=8), 1, "王五"),)
+    assert found.shifts == (Attended(date(2024, 3, 5), nine, nine + timedelta(hours=8), 1, "王五"),)
 
 
 def test_who_is_only_refused_or_of_whom_nothing_is_said_was_not_there(store: BaseStore) -> None:
@@ -91,7 +131,7 @@ def test_who_is_only_refused_or_of_whom_nothing_is_said_was_not_there(store: Bas
     for number, passed in enumerate((False, None)):
         store.write([arrival(record(number, recorded_at=at, user=who, passed=passed))])
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
-    assert found.days == ()
+    assert found.shifts == ()
 
 
 def test_a_passage_of_a_clock_in_the_future_is_of_the_day_of_its_receipt(store: BaseStore) -> None:
@@ -100,7 +140,7 @@ def test_a_passage_of_a_clock_in_the_future_is_of_the_day_of_its_receipt(store: 
     event = record(1, recorded_at=datetime(2110, 8, 20, tzinfo=UTC), user=who)
     store.write([arrival(event, received_at_ms=round(received.timestamp() * 1000))])
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
-    assert found.days == (Attended(date(2024, 3, 5), received, received, 1, "王五"),)
+    assert found.shifts == (Attended(date(2024, 3, 5), received, None, 1, "王五"),)
 
 
 @pytest.mark.parametrize("scope", ["site", "everywhere", "terminal"])
@@ -117,10 +157,10 @@ def test_each_day_has_the_name_as_it_was_then_and_search_finds_both(store: BaseS
         (found,) = Attendance(store, Rules(scope=scope)).page(PeopleQuery(q=q), FIRST, LAST).items
         assert found.person.name == "Anna Weber"
         assert found.names == ("Anna Schmidt", "Anna Weber")
-        assert [(day.name, day.passages, day.last_out - day.first_in) for day in found.days] == [
-            ("Anna Schmidt", 1, timedelta(0)),
-            ("Anna Weber", 2, timedelta(hours=8)),
-            ("Anna Weber", 1, timedelta(0)),
+        assert [(day.name, day.passages, day.seconds) for day in found.shifts] == [
+            ("Anna Schmidt", 1, None),
+            ("Anna Weber", 2, 8 * 3600),
+            ("Anna Weber", 1, None),
         ]
 
 
@@ -138,7 +178,7 @@ def test_a_group_is_counted_by_day(store: BaseStore) -> None:
         ("Lab", 2, [(5, 2)]),
         ("Zoo", 2, [(5, 1)]),
     ]
-    assert (groups[0].days[0].first_in, groups[0].days[0].last_out) == (at, at + timedelta(hours=1))
+    assert (groups[0].days[0].first_in, groups[0].days[0].last_out) == (at, None)
     assert Attendance(store, Rules()).groups(FIRST, LAST, site_id=2) == []
 
 
@@ -162,7 +202,7 @@ def test_too_much_at_once_says_what_to_ask_for(store: BaseStore) -> None:
 
 
 @pytest.mark.parametrize("scope", ["site", "terminal", "everywhere"])
-@pytest.mark.parametrize("rules", [{}, {"repeat_ms": 0, "day_starts_min": 240}, {"repeat_ms": 3_600_000}])
+@pytest.mark.parametrize("rules", [{}, {"repeat_ms": 0}, {"repeat_ms": 3_600_000}])
 def test_a_month_is_the_sum_of_its_days(store: BaseStore, scope: Scope, rules: dict[str, int]) -> None:
     rand = random.Random(f"{scope}{rules}")
     batch = []
@@ -183,6 +223,10 @@ def test_a_month_is_the_sum_of_its_days(store: BaseStore, scope: Scope, rules: d
     assert people
     for person in people:
         one_by_one = [day_of(store, person, FIRST + timedelta(days=number), read) for number in range(31)]
-        expected = [(d.day, d.first_in, d.last_out, d.passages) for d in one_by_one if d.passages]
-        found = attendance.days(person, FIRST, LAST)
-        assert [(d.day, d.first_in, d.last_out, d.passages) for d in found] == expected
+        found = attendance.shifts(person, FIRST, LAST)
+        assert [shift for one in one_by_one for shift in one.shifts] == list(found)
+        for one in one_by_one:
+            went = [item for item in one.items if not (item.refused or item.unsaid)]
+            assert len(went) == sum(shift.passages for shift in one.shifts)
+        shown = [item.record_id for one in one_by_one for item in one.items]
+        assert len(shown) == len(set(shown))

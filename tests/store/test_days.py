@@ -38,14 +38,6 @@ def test_a_day_begins_at_midnight_on_the_wall() -> None:
     assert [days.day(0), days.day(1)] == [date(2024, 5, 6), date(2024, 5, 7)]
 
 
-def test_a_boundary_gives_the_night_to_the_day_before() -> None:
-    days = Days.of(date(2024, 5, 6), date(2024, 5, 7), "Europe/Berlin", starts_at_min=240)
-    assert days.index(at("2024-05-07T03:59:59+02:00")) == 0
-    assert days.index(at("2024-05-07T04:00:00+02:00")) == 1
-    assert days.index(at("2024-05-06T03:59:59+02:00")) is None
-    assert days.index(at("2024-05-08T04:00:00+02:00")) is None
-
-
 @pytest.mark.parametrize(
     ("zone_name", "day", "hours"),
     [
@@ -65,15 +57,12 @@ def test_a_day_is_as_long_as_the_clocks_have_it(zone_name: str, day: date, hours
     name=st.sampled_from(sorted(available_timezones())),
     first=st.dates(date(1971, 1, 1), date(2040, 1, 1)),
     count=st.integers(1, 40),
-    boundary=st.integers(0, 1439),
     moment=st.floats(0, 1, exclude_max=True),
 )
-@example(name="Europe/Berlin", first=date(2024, 3, 1), count=31, boundary=0, moment=0.999)
-@example(name="Pacific/Apia", first=date(2011, 12, 28), count=5, boundary=0, moment=0.5)
-def test_the_database_cuts_days_like_python(
-    name: str, first: date, count: int, boundary: int, moment: float
-) -> None:
-    days = Days.of(first, first + timedelta(days=count - 1), name, starts_at_min=boundary)
+@example(name="Europe/Berlin", first=date(2024, 3, 1), count=31, moment=0.999)
+@example(name="Pacific/Apia", first=date(2011, 12, 28), count=5, moment=0.5)
+def test_the_database_cuts_days_like_python(name: str, first: date, count: int, moment: float) -> None:
+    days = Days.of(first, first + timedelta(days=count - 1), name)
     assert list(days.starts) == sorted(days.starts)
     at_ms = days.begin_ms + int((days.end_ms - days.begin_ms) * moment)
     with DATABASE.connect() as db:

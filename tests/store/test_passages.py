@@ -31,7 +31,8 @@ def went(
 ) -> int:
     user = fields.pop("user", None) or User(user_id="5", name="王五")
     event = record(uuid=f"{at}-{terminal_id}-{fields}", recorded_at=at, user=user, **fields)
-    return store.write([arrival(event, terminal_id, dialect=dialect)])[0].id
+    received_at_ms = round(at.timestamp() * 1000)
+    return store.write([arrival(event, terminal_id, dialect=dialect, received_at_ms=received_at_ms)])[0].id
 
 
 def seconds(number: float) -> datetime:
@@ -44,10 +45,14 @@ def day(store: BaseStore, when: date = DAY, **rules: Any) -> PersonDay:
     return day_of(store, person, when, read)
 
 
+def times(found: PersonDay) -> list[tuple[datetime, datetime | None, int]]:
+    return [(shift.first_in, shift.last_out, shift.passages) for shift in found.shifts]
+
+
 def test_a_day_has_its_first_and_last_passage_and_every_one_between(store: BaseStore) -> None:
     ids = [went(store, seconds(at), terminal_id) for at, terminal_id in ((60, 1), (0, 2), (3600, 1))]
     found = day(store)
-    assert (found.first_in, found.last_out, found.passages) == (seconds(0), seconds(3600), 3)
+    assert times(found) == [(seconds(0), seconds(3600), 3)]
     assert [item.record_id for item in found.items] == [ids[1], ids[0], ids[2]]
     assert [(item.serial, item.terminal) for item in found.items[:2]] == [
         ("SN-2", "Gate 2"),
@@ -58,7 +63,7 @@ def test_a_day_has_its_first_and_last_passage_and_every_one_between(store: BaseS
 def test_a_day_on_which_nobody_came_is_empty(store: BaseStore) -> None:
     went(store, seconds(0))
     found = day(store, DAY + timedelta(days=1))
-    assert (found.first_in, found.last_out, found.passages, found.items) == (None, None, 0, ())
+    assert (found.shifts, found.items) == ((), ())
     assert found.begins_at == datetime.fromisoformat("2024-05-07T00:00Z")
     assert found.ends_at == datetime.fromisoformat("2024-05-08T00:00Z")
 
@@ -69,16 +74,16 @@ def test_passages_at_one_terminal_within_the_time_set_count_once(store: BaseStor
     found = day(store, repeat_ms=10_000)
     assert [(item.at, item.repeats) for item in found.items] == [(seconds(0), 2), (seconds(31), 0)]
     assert [item.last_at for item in found.items] == [seconds(20), seconds(31)]
-    assert (found.passages, found.last_out) == (2, seconds(31))
-    assert day(store, repeat_ms=0).passages == 4
-    assert day(store, repeat_ms=9_000).passages == 4
+    assert times(found) == [(seconds(0), seconds(31), 2)]
+    for repeat_ms in (0, 9_000):
+        assert times(day(store, repeat_ms=repeat_ms)) == [(seconds(0), seconds(31), 4)]
 
 
 def test_somebody_in_view_from_nine_to_five_has_one_passage_and_left_at_five(store: BaseStore) -> None:
     for minute in range(0, 8 * 60 + 1):
         went(store, seconds(60 * minute))
     found = day(store, repeat_ms=60_000)
-    assert (found.first_in, found.last_out, found.passages) == (seconds(0), seconds(8 * 3600), 1)
+    assert times(found) == [(seconds(0), seconds(8 * 3600), 1)]
 
 
 def test_passages_at_two_terminals_are_two(store: BaseStore) -> None:
@@ -87,12 +92,43 @@ def test_passages_at_two_terminals_are_two(store: BaseStore) -> None:
     assert [(item.terminal_id, item.repeats) for item in day(store).items] == [(1, 1), (2, 1)]
 
 
-def test_a_repeat_of_the_day_before_is_none_of_this_day(store: BaseStore) -> None:
+def test_a_repeat_after_midnight_is_of_the_shift_before(store: BaseStore) -> None:
     midnight = datetime.fromisoformat("2024-05-07T00:00Z")
     went(store, midnight - timedelta(seconds=3))
     went(store, midnight + timedelta(seconds=3))
-    assert day(store, DAY).passages == 1
+    assert times(day(store, DAY)) == [(midnight - timedelta(seconds=3), None, 1)]
     assert day(store, DAY + timedelta(days=1)).items == ()
+
+
+def test_the_night_is_shown_on_the_day_on_which_its_shift_begins(store: BaseStore) -> None:
+    store.update_site(1, timezone="Asia/Shanghai")
+    evening, morning, next_evening = (
+        datetime.fromisoformat(f"2024-05-{text}+08:00") for text in ("06T22:00", "07T06:00", "07T22:00")
+    )
+    for at in (evening, morning, next_evening):
+        went(store, at)
+    went(store, evening + timedelta(hours=4), passed=False)
+    went(store, morning + timedelta(hours=4), passed=False)
+    first, second = day(store, DAY), day(store, DAY + timedelta(days=1))
+    assert times(first) == [(evening, morning, 2)]
+    assert [item.at - evening for item in first.items] == [timedelta(hours=hours) for hours in (0, 4, 8)]
+    assert times(second) == [(next_evening, None, 1)]
+    assert [(item.at - evening, item.refused) for item in second.items] == [
+        (timedelta(hours=12), True),
+        (timedelta(hours=24), False),
+    ]
+    assert (first.refused, second.refused) == (1, 1)
+
+
+def test_two_shifts_may_begin_on_one_day(store: BaseStore) -> None:
+    store.update_site(1, timezone="Asia/Shanghai")
+    moments = [
+        datetime.fromisoformat(f"2024-05-{text}+08:00")
+        for text in ("06T00:30", "06T08:30", "06T23:50", "07T08:00")
+    ]
+    for at in moments:
+        went(store, at)
+    assert times(day(store, DAY)) == [(moments[0], moments[1], 2), (moments[2], moments[3], 2)]
 
 
 def test_a_refusal_is_no_passage_but_is_told(store: BaseStore) -> None:
@@ -101,7 +137,7 @@ def test_a_refusal_is_no_passage_but_is_told(store: BaseStore) -> None:
     went(store, seconds(2), passed=False)
     found = day(store)
     assert [(item.refused, item.repeats) for item in found.items] == [(True, 1), (False, 0)]
-    assert (found.first_in, found.passages, found.refused) == (seconds(1), 1, 1)
+    assert (times(found), found.refused) == ([(seconds(1), None, 1)], 1)
 
 
 @pytest.mark.parametrize("dialect", [one for one in Dialect if one is not Dialect.BEFORE_1_0])
@@ -112,7 +148,7 @@ def test_a_record_without_pass_is_listed_and_no_passage_where_the_dialect_has_pa
     went(store, seconds(0), passed=None, dialect=dialect, **codes)
     found = day(store)
     assert [(item.refused, item.unsaid) for item in found.items] == [(False, True)]
-    assert (found.first_in, found.last_out, found.passages, found.refused) == (None, None, 0, 0)
+    assert (found.shifts, found.refused) == ((), 0)
 
 
 def test_a_record_without_pass_is_a_passage_where_the_dialect_has_none(store: BaseStore) -> None:
@@ -120,7 +156,7 @@ def test_a_record_without_pass_is_a_passage_where_the_dialect_has_none(store: Ba
     went(store, seconds(0), **old)
     found = day(store)
     assert [(item.refused, item.unsaid) for item in found.items] == [(False, False)]
-    assert (found.first_in, found.passages) == (seconds(0), 1)
+    assert times(found) == [(seconds(0), None, 1)]
 
 
 def test_a_visitor_outside_their_time_is_marked(store: BaseStore) -> None:
@@ -130,15 +166,6 @@ def test_a_visitor_outside_their_time_is_marked(store: BaseStore) -> None:
     went(store, seconds(150), 2, user=guest, abnormal_type=int(AbnormalType.VISITOR_EXPIRED))
     found = day(store, repeat_ms=0)
     assert [item.outside_time for item in found.items] == [True, False, True, False, True]
-
-
-def test_the_night_belongs_to_the_day_before_its_boundary(store: BaseStore) -> None:
-    store.update_site(1, timezone="Asia/Shanghai")
-    went(store, datetime.fromisoformat("2024-05-06T22:00+08:00"))
-    went(store, datetime.fromisoformat("2024-05-07T03:30+08:00"))
-    found = day(store, DAY, day_starts_min=240)
-    assert (found.passages, found.last_out) == (2, datetime.fromisoformat("2024-05-07T03:30+08:00"))
-    assert day(store, DAY).passages == 1
 
 
 def test_a_person_of_one_terminal_has_the_passages_there(store: BaseStore) -> None:

@@ -46,8 +46,7 @@ def happened(store: BaseStore, at: datetime, terminal_id: int = 1, times: int = 
 
 
 def counted(store: BaseStore, first: date = DAY, last: date | None = None, **query: Any) -> Statistics:
-    starts = query.pop("day_starts_min", 0)
-    return statistics(store, StatisticsQuery(first=first, last=last or first, **query), day_starts_min=starts)
+    return statistics(store, StatisticsQuery(first=first, last=last or first, **query))
 
 
 def test_a_day_is_counted_by_outcome_hour_and_terminal(store: BaseStore) -> None:
@@ -143,14 +142,6 @@ def test_a_change_of_half_an_hour_makes_one_hour_longer(store: BaseStore) -> Non
     found = counted(store, date(2024, 4, 7), timezone="Australia/Lord_Howe")
     assert sum(hour.counts.records for hour in found.hours) == found.total.records == 98
     assert sorted(hour.counts.records for hour in found.hours)[-1] <= 6
-
-
-def test_a_day_may_begin_within_an_hour(store: BaseStore) -> None:
-    happened(store, NOON)
-    found = counted(store, day_starts_min=270)
-    assert (found.hours[0].hour, found.hours[0].at) == (4, found.begins_at)
-    assert (found.hours[-1].hour, len(found.hours)) == (4, 25)
-    assert [hour.hour for hour in found.hours if hour.counts.records] == [12]
 
 
 def test_a_long_stretch_has_days_but_no_hours(store: BaseStore) -> None:

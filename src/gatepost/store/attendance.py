@@ -1,39 +1,27 @@
-"""Attendance: when each person came first and went last, day by day.
+"""Attendance: when each person came and went, shift by shift.
 
-Rules: those of people.py. A day is cut in the time zone of the person's site; a passage counts for the day in which
-it happened by the terminal's clock.
+Rules: those of people.py and shifts.py. A shift is of the day on which it begins, in the time zone of the person's
+site.
 
-Flow of a page: the people who fit → in one statement for each time zone, their passages out of the index of
-``records`` by person, cut into days → first, last and count.
+Flow of a page: the people who fit → their passages, in one statement out of the index of ``records`` by person, some
+days more on either side → shifts → those that begin on one of the days. Who was there without a rest for longer is
+looked at again, from further back.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from itertools import groupby
-from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import (
-    CTE,
-    BigInteger,
-    ColumnElement,
-    Connection,
-    Integer,
-    case,
-    column,
-    func,
-    or_,
-    select,
-    text,
-    true,
-)
+from sqlalchemy import CTE, BigInteger, Connection, Integer, column, select, text
 
 from gatepost.store import schema as t
-from gatepost.store.arrivals import moment
+from gatepost.store.arrivals import DAY_MS, moment
 from gatepost.store.days import Days, days_between
-from gatepost.store.passages import is_passage
+from gatepost.store.passage_rule import is_passage
 from gatepost.store.people import PeopleQuery, Person, Rules, people_page
 from gatepost.store.places import held_terminals
+from gatepost.store.shifts import BLOCK_MS, Seen, Shift, is_anchored, look_back, shifts
 from gatepost.store.store import Page, Transactions
 
 __all__ = ["MAX_CELLS", "Attended", "PersonAttendance", "GroupAttendance", "GroupDay", "Attendance"]
@@ -41,41 +29,51 @@ __all__ = ["MAX_CELLS", "Attended", "PersonAttendance", "GroupAttendance", "Grou
 MAX_CELLS = 50_000
 """People times days of one answer: a month of 1,000, or a year of 100."""
 
+_BESIDE_MS = 3 * DAY_MS
+"""How much is read before and after the days that are asked for. With a rest in it, it is enough."""
+
 
 class Attended(Struct, frozen=True):
-    """A day on which somebody was there."""
+    """A shift of somebody."""
 
     day: date
+    """On which it began."""
     first_in: datetime
-    last_out: datetime
+    last_out: datetime | None
+    """``None`` where there is one passage only: nobody knows when they left."""
     passages: int
     name: str
-    """As they were called when they were last seen on this day."""
+    """As they were called when they were last seen in it."""
+
+    @property
+    def seconds(self) -> float | None:
+        """Return the time between first in and last out."""
+        return None if self.last_out is None else (self.last_out - self.first_in).total_seconds()
 
 
 class PersonAttendance(Struct, frozen=True):
-    """A person, and the days on which they were there."""
+    """A person, and their shifts."""
 
     person: Person
-    days: tuple[Attended, ...]
+    shifts: tuple[Attended, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return how they were called on these days, each name once; their latest name where there are no days."""
-        return tuple(dict.fromkeys(day.name for day in self.days)) or (self.person.name,)
+        """Return how they were called in these shifts, each name once; their latest name where there are none."""
+        return tuple(dict.fromkeys(shift.name for shift in self.shifts)) or (self.person.name,)
 
 
 class GroupDay(Struct, frozen=True):
-    """How many of a group were there on a day."""
+    """How many of a group began a shift on a day."""
 
     day: date
     present: int
     first_in: datetime
-    last_out: datetime
+    last_out: datetime | None
 
 
 class GroupAttendance(Struct, frozen=True):
-    """A group, and the days on which anybody of it was there."""
+    """A group, and the days on which anybody of it began a shift."""
 
     id: str
     name: str
@@ -92,7 +90,7 @@ class Attendance:
         self.rules = rules
 
     def page(self, query: PeopleQuery, first: date, last: date) -> Page[PersonAttendance]:
-        """The people who fit, each with their days from ``first`` to ``last``, both included.
+        """Return the people who fit, each with the shifts that began from ``first`` to ``last``, both included.
 
         Raises ``ValueError`` for days in the wrong order, or more than :data:`MAX_CELLS` at once, and
         :class:`~gatepost.store.pages.BadCursor`.
@@ -105,18 +103,18 @@ class Attendance:
             )
         with self._store.reading() as db:
             people = people_page(db, query, self.rules)
-            found = self._days(db, people.items, first, last)
+            found = attended(db, people.items, first, last, self.rules)
         items = zip(people.items, found, strict=True)
-        return Page(tuple(PersonAttendance(person, days) for person, days in items), people.next_cursor)
+        return Page(tuple(PersonAttendance(person, shifts) for person, shifts in items), people.next_cursor)
 
-    def days(self, person: Person, first: date, last: date) -> tuple[Attended, ...]:
-        """The days of one person, by date."""
+    def shifts(self, person: Person, first: date, last: date) -> tuple[Attended, ...]:
+        """Return the shifts of one person, by the time at which they began."""
         days_between(first, last)
         with self._store.reading() as db:
-            return self._days(db, [person], first, last)[0]
+            return attended(db, [person], first, last, self.rules)[0]
 
     def groups(self, first: date, last: date, *, site_id: int | None = None) -> list[GroupAttendance]:
-        """Every group by its name, with how many of it were there on each day."""
+        """Return every group by its name, with how many of it were there on each day."""
         limit = min(1000, MAX_CELLS // days_between(first, last))
         query = PeopleQuery(site_id=site_id, limit=limit)
         members: dict[str, _Members] = {}
@@ -125,26 +123,12 @@ class Attendance:
             for item in page.items:
                 for group in item.person.groups:
                     key = str(group.get("id"))
-                    members.setdefault(key, _Members(str(group.get("name")))).add(item.days)
+                    members.setdefault(key, _Members(str(group.get("name")))).add(item.shifts)
             if page.next_cursor is None:
                 break
             query = PeopleQuery(site_id=site_id, limit=limit, cursor=page.next_cursor)
         named = sorted(members.items(), key=lambda member: (member[1].name, member[0]))
         return [GroupAttendance(key, found.name, found.people, found.days()) for key, found in named]
-
-    def _days(
-        self, db: Connection, people: Sequence[Person], first: date, last: date
-    ) -> list[tuple[Attended, ...]]:
-        found: list[tuple[Attended, ...]] = [()] * len(people)
-        held = held_terminals(db)
-        for zone in {person.timezone for person in people}:
-            days = Days.of(first, last, zone, starts_at_min=self.rules.day_starts_min)
-            of_zone = [place for place, person in enumerate(people) if person.timezone == zone]
-            for place, attended in _attended(
-                db, [(place, people[place]) for place in of_zone], days, rules=self.rules, held=held
-            ):
-                found[place] = attended
-        return found
 
 
 class _Members:
@@ -153,59 +137,107 @@ class _Members:
     def __init__(self, name: str) -> None:
         self.name = name
         self.people = 0
-        self._days: dict[date, tuple[int, datetime, datetime]] = {}
+        self._days: dict[date, tuple[int, datetime, datetime | None]] = {}
 
-    def add(self, days: Iterable[Attended]) -> None:
+    def add(self, shifts: Iterable[Attended]) -> None:
+        """Count one more person."""
         self.people += 1
-        for day in days:
-            present, first, last = self._days.get(day.day, (0, day.first_in, day.last_out))
-            self._days[day.day] = (present + 1, min(first, day.first_in), max(last, day.last_out))
+        for day, of_day in groupby(shifts, key=lambda shift: shift.day):
+            seen = list(of_day)
+            present, first, last = self._days.get(day, (0, seen[0].first_in, None))
+            outs = [out for out in (last, *(shift.last_out for shift in seen)) if out is not None]
+            self._days[day] = (present + 1, min(first, seen[0].first_in), max(outs, default=None))
 
     def days(self) -> tuple[GroupDay, ...]:
+        """Return the days on which anybody was there."""
         return tuple(GroupDay(day, *counted) for day, counted in sorted(self._days.items()))
 
 
-def _attended(
-    db: Connection,
-    people: Sequence[tuple[int, Person]],
-    days: Days,
-    *,
-    rules: Rules,
-    held: Sequence[int],
-) -> list[tuple[int, tuple[Attended, ...]]]:
-    """Return the days of people, each with their place."""
-    rows = db.execute(_statement(people, days, rules, held=held, passage=is_passage(db))).all()
-    names = _names(db, {row.identity_id for row in rows})
-    found: dict[int, list[Attended]] = {}
-    for (place, day), forms in groupby(sorted(rows, key=_place_and_day), key=_place_and_day):
-        seen = list(forms)
-        passages = sum(row.passages for row in seen)
-        if passages:  # else only repeats of one that was the day before
-            first = min(row.first_ms for row in seen if row.first_ms is not None)
-            last = max(seen, key=lambda row: (row.last_ms, row.identity_id))
-            attended = Attended(
-                days.day(day), moment(first), moment(last.last_ms), passages, names[last.identity_id]
+def attended(
+    db: Connection, people: Sequence[Person], first: date, last: date, rules: Rules
+) -> list[tuple[Attended, ...]]:
+    """Return the shifts of each person that began from ``first`` to ``last``, by the clocks of their site."""
+    days = [Days.of(first, last, person.timezone) for person in people]
+    grouped = shifts_between(
+        db, people, [(of_person.begin_ms, of_person.end_ms) for of_person in days], rules
+    )
+    names = _names(db, {shift.identity for of_person in grouped for shift in of_person})
+    return [
+        tuple(
+            Attended(
+                of_person.day(of_person.index(shift.first_ms) or 0),
+                moment(shift.first_ms),
+                moment(shift.last_ms),
+                shift.passages,
+                names[shift.identity],
             )
-            found.setdefault(place, []).append(attended)
-    return [(place, tuple(attended)) for place, attended in found.items()]
+            for shift in found
+        )
+        for of_person, found in zip(days, grouped, strict=True)
+    ]
 
 
-def _place_and_day(row: Any) -> tuple[int, int]:
-    return row.place, row.day
+def shifts_between(
+    db: Connection, people: Sequence[Person], stretches: Sequence[tuple[int, int]], rules: Rules
+) -> list[list[Shift]]:
+    """Return the shifts of each person that begin in their stretch: from, and up to but not including, milliseconds."""
+    if not people:
+        return []
+    everybody = range(len(people))
+    begin, end = min(stretch[0] for stretch in stretches), max(stretch[1] for stretch in stretches)
+    since, until = begin - _BESIDE_MS, end + _BESIDE_MS
+    seen = _seen(db, people, everybody, since, until, rules)
+    longer = [
+        place for place in everybody if not _is_enough(seen.get(place, ()), since, until, stretches[place])
+    ]
+    if longer:
+        # Who was not away for a rest, before or afterwards: as far as it may take.
+        seen.update(_seen(db, people, longer, look_back(begin), end + 2 * BLOCK_MS, rules))
+    return [
+        [
+            shift
+            for shift in shifts(seen.get(place, ()), rules.repeat_ms)
+            if stretches[place][0] <= shift.first_ms < stretches[place][1]
+        ]
+        for place in everybody
+    ]
 
 
-def _names(db: Connection, identities: set[int]) -> dict[int, str]:
-    """Return how people were called in each form of their data."""
-    i, asked = t.identities.c, sorted(identities)
-    found: dict[int, str] = {}
-    for start in range(0, len(asked), 1000):
-        rows = db.execute(select(i.id, i.name).where(i.id.in_(asked[start : start + 1000])))
-        found.update({row.id: row.name for row in rows})
+def _is_enough(seen: Sequence[Seen], since: int, until: int, stretch: tuple[int, int]) -> bool:
+    """Return whether it is known where the first shift of a stretch begins, and where its last one ends."""
+    times = [one[0] for one in seen]
+    if not is_anchored(times, since, stretch[0]):
+        return False
+    after = [at for at in times if at >= stretch[1]]
+    return not after or is_anchored([*after, until], stretch[1], until)
+
+
+def _seen(
+    db: Connection, people: Sequence[Person], places: Iterable[int], since: int, until: int, rules: Rules
+) -> dict[int, list[Seen]]:
+    """Return the passages of people by their place, in order of time."""
+    r = t.records.c
+    members = _members((place, people[place]) for place in places)
+    m = members.c
+    statement = (
+        select(m.column1, r.at_ms, r.terminal_id, r.identity_id)
+        .select_from(members.join(t.records, r.identity_id == m.column2))
+        .where(r.at_ms >= since, r.at_ms < until, *is_passage(db))
+    )
+    if rules.scope == "terminal":
+        statement = statement.where(r.terminal_id == m.column3)
+    if held := held_terminals(db):
+        statement = statement.where(r.terminal_id.not_in(held))
+    found: dict[int, list[Seen]] = {}
+    for place, *one in db.execute(statement):
+        found.setdefault(place, []).append(tuple(one))
+    for seen in found.values():
+        seen.sort()
     return found
 
 
-def _members(people: Sequence[tuple[int, Person]]) -> CTE:
-    """Who is asked for, as a table: a place, an identity, and a terminal, zero for any.
+def _members(people: Iterable[tuple[int, Person]]) -> CTE:
+    """Return who is asked for, as a table: a place, an identity, and a terminal, zero for any.
 
     Written out, since all of it is whole numbers: a construct of expressions for each takes longer than the question.
     Both databases call the columns of ``VALUES`` so.
@@ -219,44 +251,11 @@ def _members(people: Sequence[tuple[int, Person]]) -> CTE:
     return text("VALUES " + ",".join(rows)).columns(*columns).cte("members")
 
 
-def _statement(
-    people: Sequence[tuple[int, Person]],
-    days: Days,
-    rules: Rules,
-    *,
-    held: Sequence[int],
-    passage: Sequence[ColumnElement[bool]],
-) -> Any:
-    r = t.records.c
-    members = _members(people)
-    m = members.c
-    before: ColumnElement[Any] = func.lag(r.at_ms).over(
-        partition_by=(m.column1, r.terminal_id), order_by=r.at_ms
-    )
-    passages = (
-        select(m.column1.label("place"), r.identity_id, r.at_ms, before.label("before_ms"))
-        .select_from(members.join(t.records, r.identity_id == m.column2))
-        .where(r.at_ms >= days.begin_ms - rules.repeat_ms, r.at_ms < days.end_ms, *passage)
-    )
-    if rules.scope == "terminal":
-        passages = passages.where(r.terminal_id == m.column3)
-    if held:
-        passages = passages.where(r.terminal_id.not_in(held))
-    p = passages.subquery("passages").c
-    first: ColumnElement[Any] = true()
-    if rules.repeat_ms > 0:
-        first = or_(p.before_ms.is_(None), p.at_ms - p.before_ms > rules.repeat_ms)
-    # A repeat is no passage of its own, and may be the last that was seen of somebody.
-    day = days.sql(p.at_ms).label("day")
-    return (
-        select(
-            p.place,
-            p.identity_id,
-            day,
-            func.min(case((first, p.at_ms))).label("first_ms"),
-            func.max(p.at_ms).label("last_ms"),
-            func.sum(case((first, 1), else_=0)).label("passages"),
-        )
-        .where(p.at_ms >= days.begin_ms)
-        .group_by(p.place, p.identity_id, "day")
-    )
+def _names(db: Connection, identities: set[int]) -> dict[int, str]:
+    """Return how people were called in each form of their data."""
+    i, asked = t.identities.c, sorted(identities)
+    found: dict[int, str] = {}
+    for start in range(0, len(asked), 1000):
+        rows = db.execute(select(i.id, i.name).where(i.id.in_(asked[start : start + 1000])))
+        found.update({row.id: row.name for row in rows})
+    return found

@@ -1,8 +1,7 @@
-"""Local days: where each one begins and ends, in a site's time zone and with a boundary for night shifts.
+"""Local days: where each one begins and ends, in a site's time zone.
 
-A day begins when the clocks on the wall there show the boundary (midnight unless set otherwise), and lasts until
-they show it again: 23 or 25 hours where they are put forward or back in between. A night shift that ends at six
-belongs to the day on which it began, if days begin at noon.
+A day begins when the clocks on the wall there show midnight, and lasts until they show it again: 23 or 25 hours where
+they are put forward or back in between.
 
 Pure: the zones come from the IANA database, the time from the caller.
 """
@@ -140,9 +139,9 @@ class Days(Struct, frozen=True):
     """When each begins, in milliseconds since 1970 UTC, and behind them when the last one ends."""
 
     @classmethod
-    def of(cls, first: date, last: date, zone_name: str, *, starts_at_min: int = 0) -> "Days":
-        """``starts_at_min``: the boundary, in minutes after midnight on the wall. Raises :class:`UnknownZone`."""
-        return _days(first, days_between(first, last), zone_name, starts_at_min)
+    def of(cls, first: date, last: date, zone_name: str) -> "Days":
+        """Return the days from ``first`` to ``last``, both included. Raises :class:`UnknownZone`."""
+        return _days(first, days_between(first, last), zone_name)
 
     @property
     def begin_ms(self) -> int:
@@ -200,18 +199,16 @@ def _number(value: int) -> ColumnElement[int]:
 
 
 @lru_cache(512)
-def _days(first: date, count: int, zone_name: str, starts_at_min: int) -> Days:
-    return Days(first, zone_name, tuple(_starts(first, count, zone(zone_name), starts_at_min)))
+def _days(first: date, count: int, zone_name: str) -> Days:
+    return Days(first, zone_name, tuple(_starts(first, count, zone(zone_name))))
 
 
-def _starts(first: date, count: int, tz: ZoneInfo, starts_at_min: int) -> Sequence[int]:
+def _starts(first: date, count: int, tz: ZoneInfo) -> Sequence[int]:
     found: list[int] = []
     for number in range(count + 1):
-        wall = datetime.combine(first + timedelta(days=number), datetime.min.time()) + timedelta(
-            minutes=starts_at_min
-        )
-        # Where the boundary is shown twice, the first time counts (PEP 495, fold 0). Where it is jumped over, as
-        # midnight is in some zones, PEP 495 gives the moment at which the clocks before the jump would have shown
-        # it, which is as far after the jump as it was skipped: the day begins with the jump or just after it.
+        wall = datetime.combine(first + timedelta(days=number), datetime.min.time())
+        # Where midnight is shown twice, the first time counts (PEP 495, fold 0). Where it is jumped over, PEP 495
+        # gives the moment at which the clocks before the jump would have shown it, which is as far after the jump as
+        # it was skipped: the day begins with the jump or just after it.
         found.append(round(wall.replace(tzinfo=tz).timestamp() * 1000))
     return found

@@ -1,35 +1,36 @@
-"""Passages: when a person came and went on a day.
+"""Passages: a person's day, with the shifts that began on it and every passage of them.
 
 Rules:
 
-* A *passage* is a record of a person with ``pass`` true. ``pass`` null is a passage only in a dialect without the
-  field (:data:`WITHOUT_PASS`); in any other one it is listed and counts as nothing.
+* What a passage is: passage_rule.py. Which passages belong together: shifts.py.
 * Passages of one person at one terminal that follow each other within ``repeat_ms`` are one passage, at the time of
-  the first. The last of them counts as last-out. Refusals are joined alike.
-* A day is a local one: see days.py. Its zone is that of the person's site.
+  the first. Refusals are joined alike.
+* A day is a local one: see days.py. Its zone is that of the person's site. A refusal during a shift is shown with the
+  shift, any other one on the day on which it happened.
 * Held terminals' records are not shown.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import Connection, select
 
 from gatepost.store import schema as t
-from gatepost.store.arrivals import moment
+from gatepost.store.arrivals import DAY_MS, moment
+from gatepost.store.attendance import Attended, attended, shifts_between
 from gatepost.store.days import Days
+from gatepost.store.passage_rule import kind_of
 from gatepost.store.people import Person, Rules
 from gatepost.store.store import Transactions
-from gatepost.wire import Dialect
 from gatepost.wire.codes import AbnormalType
 
-__all__ = ["WITHOUT_PASS", "Passage", "PersonDay", "day_of", "fold", "is_passage"]
+__all__ = ["Passage", "PersonDay", "day_of", "fold"]
 
-WITHOUT_PASS = (Dialect.BEFORE_1_0.value,)
-"""Dialects that may lack ``pass``. The maker's change log lists what 1.0 and later add or omit, and never ``pass``."""
+_BEFORE_MS = 3 * DAY_MS
+"""How far back a shift may have begun that goes on into a day."""
 
 
 class Passage(Struct, frozen=True, kw_only=True):
@@ -62,58 +63,47 @@ class PersonDay(Struct, frozen=True, kw_only=True):
     day: date
     begins_at: datetime
     ends_at: datetime
-    first_in: datetime | None
-    last_out: datetime | None
-    """The last passage or repeat of one, which may be the first one."""
-    passages: int
+    shifts: tuple[Attended, ...]
+    """Those that began on this day."""
     refused: int
     items: tuple[Passage, ...]
-    """Passages, refusals, and what is neither, by time."""
+    """The passages of these shifts, refusals, and what is neither, by time."""
 
 
 def day_of(store: Transactions, person: Person, day: date, rules: Rules) -> PersonDay:
-    """Return one day of a person, with every passage."""
-    days = Days.of(day, day, person.timezone, starts_at_min=rules.day_starts_min)
+    """Return one day of a person, with every passage of the shifts that began on it."""
+    days = Days.of(day, day, person.timezone)
     with store.reading() as db:
-        rows = _rows_of(db, person, days, rules)
-    items = fold(rows, rules.repeat_ms, since_ms=days.begin_ms)
-    went = [item for item in items if not (item.refused or item.unsaid)]
-    seen = [row.at_ms for row in rows if row.at_ms >= days.begin_ms and _kind(row) == "passage"]
+        shifts = attended(db, [person], day, day, rules)[0]
+        # From the shift of the day before that may go on into this one, to the end of the last one of this day.
+        earlier, today = (
+            shifts_between(db, [person], [stretch], rules)[0]
+            for stretch in ((days.begin_ms - _BEFORE_MS, days.begin_ms), (days.begin_ms, days.end_ms))
+        )
+        since = max([days.begin_ms, *(shift.end_ms + 1 for shift in earlier)])
+        until = max([days.end_ms, *(shift.end_ms + 1 for shift in today)])
+        rows = _rows_of(db, person, since, until)
+    own = [(shift.first_ms, shift.end_ms) for shift in today]
+    items = fold(
+        [
+            row
+            for row in rows
+            if any(begin <= row.at_ms <= end for begin, end in own)
+            or (kind_of(row) != "passage" and row.at_ms < days.end_ms)
+        ],
+        rules.repeat_ms,
+    )
     return PersonDay(
         day=day,
         begins_at=moment(days.begin_ms),
         ends_at=moment(days.end_ms),
-        first_in=went[0].at if went else None,
-        last_out=moment(seen[-1]) if went else None,
-        passages=len(went),
+        shifts=shifts,
         refused=sum(item.refused for item in items),
         items=tuple(items),
     )
 
 
-def is_passage(db: Connection) -> list[ColumnElement[bool]]:
-    """Return the conditions on ``records`` that only passages fulfil.
-
-    They are on the facet alone, which the index by person has, unless a record without ``pass`` may be of a dialect
-    that has none: such a dialect has neither ``entry_mode`` nor ``abnormal_type``.
-    """
-    f, r = t.facets.c, t.records.c
-    bare = and_(f.entry_mode == -1, f.abnormal_type == -1)
-    never = db.execute(select(f.id).where(or_(f.passed == 0, and_(f.passed == -1, ~bare)))).scalars().all()
-    unsure = db.execute(select(f.id).where(f.passed == -1, bare)).scalars().all()
-    found: list[ColumnElement[bool]] = [r.facet_id.not_in(never)] if never else []
-    if unsure:
-        found.append(or_(r.facet_id.not_in(unsure), r.dialect.in_(WITHOUT_PASS)))
-    return found
-
-
-def _kind(row: Any) -> Literal["passage", "refusal", "unsaid"]:
-    if row.passed is None:
-        return "passage" if row.dialect in WITHOUT_PASS else "unsaid"
-    return "passage" if row.passed else "refusal"
-
-
-def _rows_of(db: Connection, person: Person, days: Days, rules: Rules) -> Sequence[Any]:
+def _rows_of(db: Connection, person: Person, since: int, until: int) -> Sequence[Any]:
     r, i = t.records.c, t.identities.c
     statement = (
         select(
@@ -135,8 +125,8 @@ def _rows_of(db: Connection, person: Person, days: Days, rules: Rules) -> Sequen
         .join(t.identities, i.id == r.identity_id)
         .where(
             r.identity_id.in_(person.identities),
-            r.at_ms >= days.begin_ms - rules.repeat_ms,
-            r.at_ms < days.end_ms,
+            r.at_ms >= since,
+            r.at_ms < until,
             t.terminals.c.state != "held",
         )
         .order_by(r.at_ms, r.id)
@@ -146,28 +136,23 @@ def _rows_of(db: Connection, person: Person, days: Days, rules: Rules) -> Sequen
     return db.execute(statement).all()
 
 
-def fold(rows: Iterable[Any], repeat_ms: int, *, since_ms: int) -> list[Passage]:
+def fold(rows: Iterable[Any], repeat_ms: int) -> list[Passage]:
     """Join a person's records, in order of time, into passages.
 
-    A repeat within ``repeat_ms`` of the one before is counted with the first. Records before ``since_ms`` only tell
-    what is a repeat.
+    A repeat within ``repeat_ms`` of the one before is counted with the first.
     """
     found: list[Passage] = []
-    latest: dict[tuple[int, str], tuple[int, int | None]] = {}
+    latest: dict[tuple[int, str], tuple[int, int]] = {}
     for row in rows:
-        key = (row.terminal_id, _kind(row))
-        before_ms, place = latest.get(key, (None, None))
-        again = repeat_ms > 0 and before_ms is not None and row.at_ms - before_ms <= repeat_ms
-        if again:
-            if place is not None:
-                found[place] = msgspec.structs.replace(
-                    found[place], repeats=found[place].repeats + 1, last_at=moment(row.at_ms)
-                )
-        elif row.at_ms >= since_ms:
+        key = (row.terminal_id, kind_of(row))
+        before_ms, place = latest.get(key, (None, len(found)))
+        if repeat_ms > 0 and before_ms is not None and row.at_ms - before_ms <= repeat_ms:
+            found[place] = msgspec.structs.replace(
+                found[place], repeats=found[place].repeats + 1, last_at=moment(row.at_ms)
+            )
+        else:
             place = len(found)
             found.append(_passage(row))
-        else:
-            place = None
         latest[key] = (row.at_ms, place)
     return found
 
@@ -181,8 +166,8 @@ def _passage(row: Any) -> Passage:
         terminal_id=row.terminal_id,
         serial=row.serial,
         terminal=row.name,
-        refused=_kind(row) == "refusal",
-        unsaid=_kind(row) == "unsaid",
+        refused=kind_of(row) == "refusal",
+        unsaid=kind_of(row) == "unsaid",
         recognition_type=row.recognition_type,
         abnormal_type=row.abnormal_type,
         entry_mode=row.entry_mode,

@@ -45,12 +45,10 @@ _ID = re.compile(r"([1-9]\d{0,17})(?:-([1-9]\d{0,17}))?")
 
 
 class Rules(Struct, frozen=True, kw_only=True):
-    """How what happened is read: the settings ``people_scope``, ``repeat_s`` and ``day_starts_at``."""
+    """How what happened is read: the settings ``people_scope`` and ``repeat_s``."""
 
     scope: Scope = "site"
     repeat_ms: int = 10_000
-    day_starts_min: int = 0
-    """When a day begins, in minutes after midnight."""
 
 
 class Person(Struct, frozen=True, kw_only=True):

@@ -125,12 +125,12 @@ class Statistics(Struct, frozen=True, kw_only=True):
     """The busiest, at most 20."""
 
 
-def statistics(store: Transactions, query: StatisticsQuery, *, day_starts_min: int = 0) -> Statistics:
+def statistics(store: Transactions, query: StatisticsQuery) -> Statistics:
     """Count. Raises ``ValueError`` for days in the wrong order or too many, ``StoreError`` for an unknown zone."""
     days_between(query.first, query.last)
     with store.reading() as db:
         name = query.timezone or _zone(db, query)
-        days = Days.of(query.first, query.last, name, starts_at_min=day_starts_min)
+        days = Days.of(query.first, query.last, name)
         asked = _asked(db, query)
         by_terminal = _by_terminal(db, days, asked)
         by_day: dict[int, Counter[int]] = {}

@@ -17,12 +17,13 @@ async def visited(receiver: Running) -> Running:
 async def test_a_day_and_a_month_have_everybodys_first_and_last_passage(visited: Running) -> None:
     for stretch in ("day=2023-05-29", "month=2023-05", "first=2023-05-01&last=2023-05-30"):
         items = (await get(visited, f"attendance?{stretch}"))["items"]
-        assert {item["person"]["user_id"]: item["days"] for item in items} == {
+        assert {item["person"]["user_id"]: item["shifts"] for item in items} == {
             "5": [
                 {
                     "day": "2023-05-29",
                     "first_in": "2023-05-29T07:01:55Z",
                     "last_out": "2023-05-29T07:03:55Z",
+                    "hours": 0.03,
                     "passages": 2,
                     "name": "王五",
                 }
@@ -31,7 +32,8 @@ async def test_a_day_and_a_month_have_everybodys_first_and_last_passage(visited:
                 {
                     "day": "2023-05-29",
                     "first_in": "2023-05-29T07:02:55Z",
-                    "last_out": "2023-05-29T07:02:55Z",
+                    "last_out": None,
+                    "hours": None,
                     "passages": 1,
                     "name": "王五",
                 }

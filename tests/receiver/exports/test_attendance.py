@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gatepost.receiver.exports.attendance import ATTENDANCE, PersonOnDay, person_days
+from gatepost.receiver.exports.attendance import ATTENDANCE, PersonShift, person_shifts
 from gatepost.receiver.exports.columns import Words
 from gatepost.store.attendance import MAX_CELLS, Attended, PersonAttendance
 from gatepost.store.people import PeopleQuery, Person
@@ -35,13 +35,13 @@ class Attendance:
         return Page((PersonAttendance(someone, days),), None if number == 2 else str(number + 1))
 
 
-def rows(attendance: Any, **query: Any) -> Iterator[PersonOnDay]:
-    for page in person_days(attendance, PeopleQuery(**query), date(2024, 5, 6), date(2024, 5, 7), page=250):
+def rows(attendance: Any, **query: Any) -> Iterator[PersonShift]:
+    for page in person_shifts(attendance, PeopleQuery(**query), date(2024, 5, 6), date(2024, 5, 7), page=250):
         yield from page
 
 
 def test_a_row_says_who_was_there_when_by_the_clocks_of_their_site() -> None:
-    row = PersonOnDay(SOMEONE, Attended(date(2024, 5, 6), IN, OUT, 4, "王舞"))
+    row = PersonShift(SOMEONE, Attended(date(2024, 5, 6), IN, OUT, 4, "王舞"))
     words = Words("en", [])
     assert {column.name: column.cell(row, words) for column in ATTENDANCE} == {
         "day": "2024-05-06", "user_id": "5", "name": "王舞", "job_number": "J", "groups": "夜班", "site": "east",
@@ -56,6 +56,12 @@ def test_a_row_says_who_was_there_when_by_the_clocks_of_their_site() -> None:
     assert (found["time_zone"], found["utc_offset"]) == ("Europe/Berlin", "UTC+02:00")
 
 
+def test_of_a_single_passage_neither_last_out_nor_hours_are_told() -> None:
+    row = PersonShift(SOMEONE, Attended(date(2024, 5, 6), IN, None, 1, "王五"))
+    found = {column.name: column.cell(row, Words("en", [])) for column in ATTENDANCE}
+    assert (found["last_out"], found["hours"], found["passages"]) == (None, None, 1)
+
+
 def test_everybody_who_was_there_has_a_row_a_day_across_pages() -> None:
     attendance = Attendance()
     found = [(row.person.user_id, row.attended.day.day) for row in rows(attendance, q="王")]
@@ -67,6 +73,6 @@ def test_everybody_who_was_there_has_a_row_a_day_across_pages() -> None:
 def test_a_page_is_never_more_than_may_be_asked_at_once(days: int, limit: int) -> None:
     attendance: Any = Attendance()
     last = date.fromordinal(date(2024, 1, 1).toordinal() + days - 1)
-    assert list(person_days(attendance, PeopleQuery(), date(2024, 1, 1), last, page=250))
+    assert list(person_shifts(attendance, PeopleQuery(), date(2024, 1, 1), last, page=250))
     assert {query.limit for query in attendance.asked} == {limit}
     assert limit * days <= MAX_CELLS

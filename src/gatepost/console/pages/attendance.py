@@ -20,8 +20,9 @@ from gatepost.console.pages.records import export_format
 from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.exports import attendance_file
 from gatepost.receiver.api.shapes import TheMeaning, read
-from gatepost.receiver.exports.attendance import person_days
+from gatepost.receiver.exports.attendance import person_shifts
 from gatepost.receiver.meaning import Meaning
+from gatepost.store.attendance import Attended
 from gatepost.store.days import parse_day
 from gatepost.store.people import PeopleQuery
 
@@ -67,7 +68,7 @@ class AttendancePages(Controller):
             active="attendance",
             filters=filters,
             stretch=stretch,
-            rows=[(item.person, item.names, {one.day: one for one in item.days}) for item in page.items],
+            rows=[(item.person, item.names, _by_day(item.shifts)) for item in page.items],
             next=page.next_cursor,
             groups=[(group["id"], group["name"]) for group in meaning.people.groups()],
             present=_present(meaning, stretch, query.site_id) if stretch.single else (),
@@ -96,11 +97,18 @@ class AttendancePages(Controller):
             request,
             desk.store,
             access,
-            lambda: person_days(meaning.attendance, query, *days, page=EXPORT_PAGE),
+            lambda: person_shifts(meaning.attendance, query, *days, page=EXPORT_PAGE),
             detail={"first": f"{days[0]}", "last": f"{days[1]}"},
             format=export_format(request, ("csv", "xlsx")),
             lang=view.words.language,
         )
+
+
+def _by_day(shifts: Sequence[Attended]) -> dict[date, list[Attended]]:
+    found: dict[date, list[Attended]] = {}
+    for shift in shifts:
+        found.setdefault(shift.day, []).append(shift)
+    return found
 
 
 def _stretch(view: View) -> Stretch:

@@ -124,8 +124,8 @@ def _person(
     view = desk.view(request)
     last_day = view.show.local(person.last_seen, person.timezone).date()
     month = month_in(view, view.query.get("month"), last_day)
-    days = read(lambda: meaning.attendance.days(person, month.first, month.last))
-    chosen = _day(view.query.get("day")) or (days[-1].day if days else None)
+    shifts = read(lambda: meaning.attendance.shifts(person, month.first, month.last))
+    chosen = _day(view.query.get("day")) or (shifts[-1].day if shifts else None)
     day = None if chosen is None else read(lambda: day_of(desk.store, person, chosen, meaning.rules))
     return view.page(
         "person.html",
@@ -133,7 +133,7 @@ def _person(
         active="people",
         person=person,
         month=month,
-        days={attended.day: attended for attended in days},
+        shifts=shifts,
         day=day,
         portrait=_portrait(desk, person),
         place=view.places([person.last_terminal_id]).get(person.last_terminal_id),

@@ -62,7 +62,7 @@ class StatisticsPages(Controller):
             site_id=int(site) if site.isdigit() and len(site) < 18 else None,
             terminal_id=(place.id if place else 0) if terminal else None,
         )
-        found = read(lambda: statistics(desk.store, query, day_starts_min=meaning.rules.day_starts_min))
+        found = read(lambda: statistics(desk.store, query))
         return view.page(
             "statistics.html",
             active="statistics",

@@ -24,19 +24,19 @@ __all__ = ["AttendanceController"]
 
 
 class AttendanceItem(Struct, frozen=True):
-    """A person, and the days on which they were there."""
+    """A person, and their shifts."""
 
     person: SomeoneItem
-    days: list[AttendedItem]
+    shifts: list[AttendedItem]
 
 
 class GroupDayItem(Struct, frozen=True):
-    """How many of a group were there on a day."""
+    """How many of a group began a shift on a day."""
 
     day: date
     present: int
     first_in: datetime
-    last_out: datetime
+    last_out: datetime | None
 
 
 class GroupAttendanceItem(Struct, frozen=True):
@@ -54,7 +54,7 @@ class AttendanceController(Controller):
     opt = VIEWER
     tags = ("attendance",)
 
-    @get(sync_to_thread=True, summary="When each person came first and went last, by day")
+    @get(sync_to_thread=True, summary="When each person came and went, shift by shift")
     def list_attendance(
         self,
         meaning: TheMeaning,
@@ -70,8 +70,8 @@ class AttendanceController(Controller):
     ) -> Listing[AttendanceItem]:
         """Of one ``day`` (2024-05-06), a ``month`` (2024-05), or from ``first`` to ``last``, both included.
 
-        People who were not there are listed without days. Days are those of each person's site; a day on which
-        somebody was not there is left out.
+        People who were not there are listed without shifts. A shift is of the day on which it began, by the clocks of
+        the person's site.
         """
         stretch = days(day=day, month=month, first=first, last=last)
         query = PeopleQuery(
@@ -79,7 +79,7 @@ class AttendanceController(Controller):
         )
         page = read(lambda: meaning.attendance.page(query, *stretch))
         items = [
-            AttendanceItem(someone_item(item.person), [attended_item(one) for one in item.days])
+            AttendanceItem(someone_item(item.person), [attended_item(one) for one in item.shifts])
             for item in page.items
         ]
         return Listing(items, page.next_cursor)

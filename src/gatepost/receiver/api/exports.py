@@ -40,7 +40,7 @@ from gatepost.receiver.api.people import AttendedItem, SiteId, attended_item, so
 from gatepost.receiver.api.records import record_item
 from gatepost.receiver.api.shapes import TheMeaning, TheStore, answering, days, word
 from gatepost.receiver.api.streams import streamed
-from gatepost.receiver.exports.attendance import ATTENDANCE, PersonOnDay, person_days
+from gatepost.receiver.exports.attendance import ATTENDANCE, PersonShift, person_shifts
 from gatepost.receiver.exports.columns import ALARM, RECORD, Column, Words, chosen
 from gatepost.receiver.exports.formats import (
     Picture,
@@ -165,7 +165,7 @@ class ExportsController(Controller):
             request,
             store,
             access,
-            lambda: person_days(meaning.attendance, query, *stretch, page=PAGE),
+            lambda: person_shifts(meaning.attendance, query, *stretch, page=PAGE),
             detail=_asked(query, stretch),
             format=format,
             columns=columns,
@@ -220,7 +220,7 @@ async def attendance_file(
     request: AnyRequest,
     store: Store,
     access: Access,
-    rows: Callable[[], Iterator[Sequence[PersonOnDay]]],
+    rows: Callable[[], Iterator[Sequence[PersonShift]]],
     *,
     detail: dict[str, object],
     format: Format,
@@ -232,7 +232,7 @@ async def attendance_file(
 
     def begin() -> Iterator[bytes]:
         table = _table(store, ATTENDANCE, "attendance", columns, lang, tz, rows)
-        return _pieces(table, format, _day_item, lambda _: None)
+        return _pieces(table, format, _shift_item, lambda _: None)
 
     return await answer_file(request, access, begin, what="attendance", form=format, detail=detail)
 
@@ -249,10 +249,10 @@ class AttendanceRow(Struct, frozen=True):
     """A line of the JSON lines."""
 
     person: SomeoneItem
-    day: AttendedItem
+    shift: AttendedItem
 
 
-def _day_item(row: PersonOnDay) -> AttendanceRow:
+def _shift_item(row: PersonShift) -> AttendanceRow:
     return AttendanceRow(someone_item(row.person), attended_item(row.attended))
 
 

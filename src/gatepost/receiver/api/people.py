@@ -39,15 +39,18 @@ Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)]
 
 
 class AttendedItem(Struct, frozen=True, kw_only=True):
-    """A day on which somebody was there."""
+    """A shift of somebody: passages that belong together."""
 
     day: date
+    """On which it began, by the clocks of the person's site."""
     first_in: datetime
-    last_out: datetime
-    """The last passage or repeat of one, which may be the first one."""
+    last_out: datetime | None
+    """``null`` where there is one passage only: nobody knows when they left."""
+    hours: float | None
+    """Between the two."""
     passages: int
     name: str
-    """As they were called on that day."""
+    """As they were called then."""
 
 
 class PassageItem(Struct, frozen=True, kw_only=True):
@@ -82,12 +85,11 @@ class PersonDayItem(Struct, frozen=True, kw_only=True):
     timezone: str
     begins_at: datetime
     ends_at: datetime
-    first_in: datetime | None
-    last_out: datetime | None
-    passages: int
+    shifts: list[AttendedItem]
+    """Those that began on this day."""
     refused: int
     items: list[PassageItem]
-    """Passages, refusals, and what is neither, by time."""
+    """The passages of these shifts, refusals, and what is neither, by time."""
 
 
 class GroupItem(Struct, frozen=True):
@@ -104,11 +106,13 @@ def someone_item(person: Person) -> SomeoneItem:
 
 
 def attended_item(attended: Attended) -> AttendedItem:
-    """Shape a day for an answer."""
+    """Shape a shift for an answer."""
+    seconds = attended.seconds
     return AttendedItem(
         day=attended.day,
         first_in=attended.first_in,
         last_out=attended.last_out,
+        hours=None if seconds is None else round(seconds / 3600, 2),
         passages=attended.passages,
         name=attended.name,
     )
@@ -140,9 +144,7 @@ def _day_item(person: Person, found: PersonDay) -> PersonDayItem:
         timezone=person.timezone,
         begins_at=found.begins_at,
         ends_at=found.ends_at,
-        first_in=found.first_in,
-        last_out=found.last_out,
-        passages=found.passages,
+        shifts=[attended_item(one) for one in found.shifts],
         refused=found.refused,
         items=[_passage_item(passage) for passage in found.items],
     )
@@ -237,8 +239,8 @@ class PeopleController(Controller):
     def one_person(self, meaning: TheMeaning, person_id: FromPath[str]) -> SomeoneItem:
         return someone_item(_person(meaning, person_id))
 
-    @get("/{person_id:str}/days", sync_to_thread=True, summary="The days on which a person was there")
-    def person_days(
+    @get("/{person_id:str}/shifts", sync_to_thread=True, summary="The shifts of a person")
+    def person_shifts(
         self,
         meaning: TheMeaning,
         person_id: FromPath[str],
@@ -246,10 +248,10 @@ class PeopleController(Controller):
         first: FromQuery[str | None] = None,
         last: FromQuery[str | None] = None,
     ) -> Listing[AttendedItem]:
-        """Of a ``month`` (2024-05), or from ``first`` to ``last`` (2024-05-06), both included; by date."""
+        """Those that began in a ``month`` (2024-05), or from ``first`` to ``last`` (2024-05-06), both included."""
         stretch = days(day=None, month=month, first=first, last=last)
         person = _person(meaning, person_id)
-        found = read(lambda: meaning.attendance.days(person, *stretch))
+        found = read(lambda: meaning.attendance.shifts(person, *stretch))
         return Listing([attended_item(one) for one in found], None)
 
     @get("/{person_id:str}/days/{day:str}", sync_to_thread=True, summary="A person's day, every passage")

@@ -45,4 +45,4 @@ class StatisticsController(Controller):
             terminal_id=terminal_id,
             timezone=timezone or None,
         )
-        return read(lambda: statistics(meaning.store, query, day_starts_min=meaning.rules.day_starts_min))
+        return read(lambda: statistics(meaning.store, query))

@@ -1,9 +1,9 @@
-"""Attendance as a file: a row a person and day on which they were there."""
+"""Attendance as a file: a row a shift."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, datetime
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,21 +13,27 @@ from gatepost.store.attendance import MAX_CELLS, Attendance, Attended
 from gatepost.store.days import days_between
 from gatepost.store.people import PeopleQuery, Person
 
-__all__ = ["ATTENDANCE", "PersonOnDay", "person_days"]
+__all__ = ["ATTENDANCE", "PersonShift", "person_shifts"]
 
 
-class PersonOnDay(Struct, frozen=True):
+class PersonShift(Struct, frozen=True):
     """A row."""
 
     person: Person
     attended: Attended
 
 
-def _hours(row: PersonOnDay, _: Words) -> float:
-    return round((row.attended.last_out - row.attended.first_in).total_seconds() / 3600, 2)
+def _hours(row: PersonShift, _: Words) -> float | None:
+    seconds = row.attended.seconds
+    return None if seconds is None else round(seconds / 3600, 2)
 
 
-ATTENDANCE: tuple[Column[PersonOnDay], ...] = (
+def _last_out(row: PersonShift, words: Words) -> datetime | None:
+    last_out = row.attended.last_out
+    return None if last_out is None else words.wall(last_out, words.of(row.person.timezone))
+
+
+ATTENDANCE: tuple[Column[PersonShift], ...] = (
     Column("day", "Day", "日期", lambda row, _: row.attended.day.isoformat(), 11),
     Column("user_id", "Person ID", "人员编号", lambda row, _: row.person.user_id),
     Column("name", "Name", "姓名", lambda row, _: row.attended.name, 16),
@@ -45,7 +51,7 @@ ATTENDANCE: tuple[Column[PersonOnDay], ...] = (
         "last_out",
         "Last out",
         "末次离开",
-        lambda row, words: words.wall(row.attended.last_out, words.of(row.person.timezone)),
+        _last_out,
         19,
     ),
     Column("hours", "Hours between", "间隔小时数", _hours, 8),
@@ -61,14 +67,14 @@ ATTENDANCE: tuple[Column[PersonOnDay], ...] = (
 )
 
 
-def person_days(
+def person_shifts(
     attendance: Attendance, query: PeopleQuery, first: date, last: date, *, page: int
-) -> Iterator[Sequence[PersonOnDay]]:
-    """Pages of rows: everybody who fits, each with their days by date. Raises as :meth:`Attendance.page` does."""
+) -> Iterator[Sequence[PersonShift]]:
+    """Pages of rows: everybody who fits, each with their shifts by date. Raises as :meth:`Attendance.page` does."""
     query = replace(query, limit=max(1, min(page, MAX_CELLS // days_between(first, last))))
     while True:
         found = attendance.page(query, first, last)
-        yield [PersonOnDay(item.person, one) for item in found.items for one in item.days]
+        yield [PersonShift(item.person, one) for item in found.items for one in item.shifts]
         if found.next_cursor is None:
             return
         query = replace(query, cursor=found.next_cursor)
