@@ -269,7 +269,7 @@ def json_lines(reader: Reader, snippet: Snippet, page: Path) -> None:
     if all("type" in line for line in lines):
         (reader.folder / "events.jsonl").write_text(text, encoding="utf-8")
         return
-    (reader.folder / "wrong.jsonl").write_text('{"type":0,"data":{}}\n{"type":7}\n')
+    (reader.folder / "wrong.jsonl").write_text('{"type":0,"data":{"pass":true}}\n{"type":7}\n')
     reader.run("gatepost terminal emit --data /var/lib/gatepost-terminal < wrong.jsonl || true")
     real = [json.loads(line) for line in reader.said.splitlines()]
     assert [line.keys() for line in lines] == [line.keys() for line in real]

@@ -1,4 +1,4 @@
-"""What counts as a passage.
+"""Passage rule: what counts as a passage.
 
 A *passage* is a record of a person with ``pass`` true. ``pass`` null is a passage only in a dialect without the field
 (:data:`WITHOUT_PASS`); in any other one the record is listed and counts as nothing.

@@ -22,20 +22,20 @@ def terminal_answers_before_the_commit() -> None:
     """``record()`` returns, and the door says ok, before the event is on disk."""
     from gatepost.terminal.outbox.outbox import Outbox
 
-    true = Outbox.put
+    true = Outbox.put_all
     running = set()
 
-    async def store(self: Outbox, event: Any) -> None:
+    async def store(self: Outbox, events: Any) -> None:
         await asyncio.sleep(GATHERS_S)
-        await true(self, event)
+        await true(self, events)
 
-    async def put(self: Outbox, event: Any) -> int:
-        storing = asyncio.ensure_future(store(self, event))
+    async def put_all(self: Outbox, events: Any) -> list[int]:
+        storing = asyncio.ensure_future(store(self, events))
         running.add(storing)
         storing.add_done_callback(running.discard)
-        return 1
+        return [1] * len(events)
 
-    Outbox.put = put  # type: ignore[method-assign]
+    Outbox.put_all = put_all  # type: ignore[method-assign]
 
 
 def receiver_answers_before_the_commit() -> None:

@@ -206,18 +206,18 @@ async def test_only_so_many_at_once_and_one_that_was_left_makes_room(
     assert (await receiver.get("/api/v1/records/export")).status == 200
 
 
-async def test_attendance_is_a_row_a_person_and_day(either: Running) -> None:
+async def test_attendance_is_a_row_a_shift(either: Running) -> None:
     for number, day in ((1, 0), (1, 3600), (2, 86_400)):
         user = {"name": f"n{number}", "user_id": str(number)}
         await either.push(record(uuid=f"{number}-{day}", timestamp=1_685_343_715 + day, user=user))
     found = rows((await either.get("/api/v1/attendance/export?month=2023-05")).body)
     assert sorted((row["Person ID"], row["Day"], row["Hours between"]) for row in found) == [
         ("1", "2023-05-29", "1.0"),
-        ("2", "2023-05-30", "0.0"),
+        ("2", "2023-05-30", ""),
     ]
     answer = await either.get("/api/v1/attendance/export?first=2023-05-29&last=2023-05-29&format=jsonl&q=n1")
     (line,) = answer.body.splitlines()
-    assert (json.loads(line)["person"]["user_id"], json.loads(line)["day"]["passages"]) == ("1", 2)
+    assert (json.loads(line)["person"]["user_id"], json.loads(line)["shift"]["passages"]) == ("1", 2)
     book = sheets((await either.get("/api/v1/attendance/export?day=2023-05-29&format=xlsx&lang=zh")).body)
     assert [cell.text for cell in book["attendance"][0][:3]] == ["日期", "人员编号", "姓名"]
     (line, *_) = (await either.get("/api/v1/audit?action=attendance.exported")).json["items"][1:]
