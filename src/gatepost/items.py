@@ -93,7 +93,7 @@ class RecordItem(Struct, frozen=True, kw_only=True):
     mode: int | None
     person: PersonItem | None
     image: str | None
-    """Where the image is: a JPEG, PNG, WebP or BMP."""
+    """Path of the image in the API; the image is a JPEG, PNG, WebP or BMP."""
     dialect: str | None
     problems: list[ProblemItem]
     original: str | None

@@ -47,8 +47,7 @@ _LETTER = rb"[A-Za-z0-9+/=_-]|%2[BbFf]|%3[Dd]|\\/|\\u00[0-9A-Fa-f]{2}"
 _SPAN = re.compile(rb"(?:%b|\\[nrt]|\s){24,}+" % _LETTER)
 _RUN = re.compile(rb"(?:%b){24}" % _LETTER)
 
-# Bytes written as numbers, or as the escapes of a programming language.
-# Quoted or wrapped pieces of one picture.
+# Quoted or wrapped pieces of one image.
 _PIECES = re.compile(rb"(?:[A-Za-z0-9+/=_-]{12,}+[^A-Za-z0-9/_:<>{}]{1,8}+){2,}+[A-Za-z0-9+/=_-]*+")
 
 _CREDENTIALS = re.compile(
@@ -56,6 +55,7 @@ _CREDENTIALS = re.compile(
 )
 _JWT = re.compile(rb"\beyJ[A-Za-z0-9_=-]*+(?:\.[A-Za-z0-9_=-]*+)++")
 
+# Bytes written as numbers, or as the escapes of a programming language.
 _BYTES = re.compile(
     rb"(?:\b(?:\d{1,3}|0[xX][0-9A-Fa-f]{2})[\s,;]{1,3}+){24,}+|(?:\\x[0-9A-Fa-f]{2}[^\\\r\n]{0,8}+){8,}+"
 )

@@ -4,8 +4,8 @@ Rules: those of people.py and shifts.py. A shift is of the day on which it begin
 site.
 
 Flow of a page: the people who fit → their passages, in one statement out of the index of ``records`` by person, some
-days more on either side → shifts → those that begin on one of the days. Who was there without a rest for longer is
-looked at again, from further back.
+days more on either side → shifts → those that begin on one of the days. For people without a rest in these days, a
+longer time is read.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,8 +29,8 @@ __all__ = ["MAX_CELLS", "Attended", "PersonAttendance", "GroupAttendance", "Grou
 MAX_CELLS = 50_000
 """People times days of one answer: a month of 1,000, or a year of 100."""
 
-_BESIDE_MS = 3 * DAY_MS
-"""How much is read before and after the days that are asked for. With a rest in it, it is enough."""
+_BESIDE_MS = (3 * DAY_MS, 10 * DAY_MS)
+"""Time that is read before and after the requested days. The longer one is for people without a rest in the first."""
 
 
 class Attended(Struct, frozen=True):
@@ -183,23 +183,24 @@ def shifts_between(
     """Return the shifts of each person that begin in their stretch: from, and up to but not including, milliseconds."""
     if not people:
         return []
-    everybody = range(len(people))
     begin, end = min(stretch[0] for stretch in stretches), max(stretch[1] for stretch in stretches)
-    since, until = begin - _BESIDE_MS, end + _BESIDE_MS
-    seen = _seen(db, people, everybody, since, until, rules)
-    longer = [
-        place for place in everybody if not _is_enough(seen.get(place, ()), since, until, stretches[place])
-    ]
-    if longer:
-        # Who was not away for a rest, before or afterwards: as far as it may take.
-        seen.update(_seen(db, people, longer, look_back(begin), end + 2 * BLOCK_MS, rules))
+    windows = [(begin - beside, end + beside) for beside in _BESIDE_MS]
+    seen: dict[int, list[Seen]] = {}
+    left = list(range(len(people)))
+    for since, until in (*windows, (look_back(begin), end + 2 * BLOCK_MS)):  # the last one is always enough
+        seen.update(_seen(db, people, left, since, until, rules))
+        left = [
+            place for place in left if not _is_enough(seen.get(place, ()), since, until, stretches[place])
+        ]
+        if not left:
+            break
     return [
         [
             shift
             for shift in shifts(seen.get(place, ()), rules.repeat_ms)
             if stretches[place][0] <= shift.first_ms < stretches[place][1]
         ]
-        for place in everybody
+        for place in range(len(people))
     ]
 
 

@@ -30,7 +30,7 @@ UNOPENED = -(1 << 62)
 """When the unopened occurrence opened: before all others."""
 
 _NO_CODE = (1 << 31) - 1
-"""What orders occurrences without a code: after all others."""
+"""Order of an occurrence without a code: after all others."""
 
 
 class Step(Struct, frozen=True):
@@ -57,7 +57,7 @@ class Step(Struct, frozen=True):
 
     @property
     def receipt(self) -> tuple[int, int]:
-        """Where it stands in the order of receipt."""
+        """Return the place of the step in the order of receipt: milliseconds, then id."""
         return self.received_at_ms, self.id
 
 
@@ -86,7 +86,7 @@ class Occurrence(Struct, frozen=True):
 
     @property
     def receipt(self) -> tuple[int, int]:
-        """Where its status 1 stands in the order of receipt."""
+        """Return the place of the step with status 1 in the order of receipt: milliseconds, then id."""
         return self.opener_received_at_ms, self.opener_id
 
 

@@ -61,7 +61,7 @@ _ALIASES = {
     "gb_2312": "gb18030", "gb-2312": "gb18030", "gb_2312-80": "gb18030", "gb-18030": "gb18030", "cp20936": "gb18030",
     "ansi": "cp1252", "ms-ansi": "cp1252",
 }  # fmt: skip
-"""What senders call encodings for which Python has another name. ``x-`` before a name is left out."""
+"""Python's name of an encoding by the name that senders use, without ``x-``."""
 
 _CODE_PAGE = re.compile(r"\A(?:cs)?(?:windows|win|cp|ibm|ms)?[-_]?(\d{3,5})\Z")
 
@@ -98,7 +98,7 @@ EXACT = frozenset(
     Converted(b"", encoding, False).problem
     for encoding in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 )
-"""What is noted of a text that was converted without any guess."""
+"""Problems that are noted of a text that was converted without any guess."""
 
 
 def is_wide(body: bytes) -> bool:

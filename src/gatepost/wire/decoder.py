@@ -69,7 +69,7 @@ _OF_RECORD = (
     ("data", "user", "id_number"), ("data", "user", "name"),
 )  # fmt: skip
 _OF_ALARM = (("data", "trace_id"), ("data", "user_id"))
-"""Where the texts stand that are part of a key."""
+"""Paths of the texts that are part of a key."""
 
 _TRAILING_COMMA = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|,(?=\s*+[}\]])', re.DOTALL)
 """A string that does not end is one to the end: were it none, each quote in it would be looked at as a beginning."""
@@ -319,7 +319,7 @@ class _Tidy(Struct, frozen=True):
     """A text, and the JSON in it."""
 
     text: bytes
-    """What is kept; of UTF-16 and UTF-32 the same in UTF-8, in which an image and a ``pin`` can be found."""
+    """The text that is kept. UTF-16 and UTF-32 are converted to UTF-8, in which an image and a ``pin`` can be found."""
     core: bytes
     """The text without what is around the JSON."""
     converted: Converted | None

@@ -364,6 +364,23 @@ async def test_the_door_notes_what_a_receiver_notes_and_keeps_an_image_of_any_fo
     assert (record.image, record.recorded_at) == (b"IMG", None)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"Type": 0, "Data": {"UUID": "7b0d3c1a-uuid", "RGB_IMAGE": "/9j/2Q==", "mask": [1]}},
+        {"type": 0, "data": {"uuid": "7b0d3c1a-uuid", "Rgb_Image": "/9j/2Q=="}},
+        [{"type": 0, "data": {"uuid": "7b0d3c1a-uuid", "rgb_image": "/9j/2Q==", "timestamp": 1}}],
+    ],
+)
+async def test_an_image_that_a_receiver_reads_is_kept_whatever_is_noted(
+    visitor: Visitor, house: House, line: object
+) -> None:
+    visitor.send(line)
+    assert (await visitor.answer())["problems"]
+    (record,) = house.accepted
+    assert record.image == b"\xff\xd8\xff\xd9"
+
+
 @pytest.mark.parametrize("data", [{}, {"foo": 1}])
 async def test_what_says_nothing_that_the_page_knows_is_no_event(visitor: Visitor, data: object) -> None:
     visitor.send({"type": 0, "data": data})

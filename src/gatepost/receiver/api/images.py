@@ -34,7 +34,7 @@ ThumbnailSize = Annotated[int, QueryParameter(ge=SIZES[0], le=SIZES[1])]
 _SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/bmp": "bmp"}
 
 IMAGES = {"types": tuple(_SUFFIXES)}
-"""What the document says of the images: see :mod:`gatepost.receiver.api.problem`."""
+"""Responses of the image routes in the OpenAPI document: see :mod:`gatepost.receiver.api.problem`."""
 
 _KEEP = "private, max-age=86400, immutable"
 

@@ -54,7 +54,7 @@ _encode = msgspec.json.Encoder().encode
 _BLANKS = b" \t\r\n\v\f\0"
 
 _AROUND = _BLANKS + b"\xef\xbb\xbf"
-"""What may stand around a line: blanks, NUL and a byte order mark."""
+"""Bytes that are stripped from both ends of a line: blanks, NUL and a byte order mark."""
 
 Accept = Callable[[Sequence[wire.Record | wire.Alarm]], Awaitable[Sequence[int]]]
 Question = Callable[[Mapping[str, Any]], Awaitable[object]]
@@ -297,14 +297,15 @@ def _decoded(line: bytes) -> tuple[wire.Decoded, ...]:
         strictly = wire.decode_many(line)
     except DecodeError:
         return decoded
+    images = [None if isinstance(one.event, wire.Unknown) else one.event.image for one in strictly]
+    if len(images) != len(decoded):
+        return decoded
     return tuple(
-        one if isinstance(one.event, wire.Unknown) else replace(one, event=replace(one.event, image=image))
-        for one, image in zip(decoded, map(_image, strictly), strict=True)
+        one
+        if image is None or isinstance(one.event, wire.Unknown) or one.event.image is not None
+        else replace(one, event=replace(one.event, image=image))
+        for one, image in zip(decoded, images, strict=True)
     )
-
-
-def _image(decoded: wire.Decoded) -> bytes | None:
-    return None if isinstance(decoded.event, wire.Unknown) else decoded.event.image
 
 
 def is_list(line: bytes) -> bool:
