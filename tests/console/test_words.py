@@ -87,6 +87,8 @@ def test_what_each_setting_does_is_said_in_both_languages_and_in_which_unit() ->
 SAID = {
     "console/**/*.py": ("ClientException",),
     "wire/decoder.py": ("wrong", "_NoEvent", "DecodeError"),
+    "wire/parse.py": ("DecodeError",),
+    "wire/several.py": ("DecodeError",),
     "wire/fields.py": ("wrong", "DecodeError"),
     "store/registry.py": ("Conflict",),
     "store/accounts.py": ("Conflict",),

@@ -24,7 +24,7 @@ from gatepost.wire.codes import (
     label,
 )
 from gatepost.wire.decoded import Decoded
-from gatepost.wire.decoder import MAX_EVENTS, decode, decode_many
+from gatepost.wire.decoder import decode
 from gatepost.wire.encoder import encode, encode_parts
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
 from gatepost.wire.fields import Problem
@@ -42,6 +42,7 @@ from gatepost.wire.reply import (
     classify,
     encode_reply,
 )
+from gatepost.wire.several import MAX_EVENTS, decode_many
 from gatepost.wire.subscription import (
     MAX_EVENT_DEST,
     Envelope,

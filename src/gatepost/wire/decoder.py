@@ -10,46 +10,36 @@ Rules:
   a passage with a broken detail is still a passage: there a field that cannot be understood becomes ``None``
   and a :class:`~gatepost.wire.fields.Problem`.
 
-* What is nearly JSON, or no UTF-8, is a detail as well: ``lenient`` mends it (``mend``, ``charset``), and says so.
+* What is nearly JSON, or no UTF-8, is a detail as well: ``lenient`` mends it (``parse``), and says so.
 
-Flow: bytes → ``usual`` reads it at once, or leaves it to ``_parse`` → JSON value → ``_record`` or ``_alarm`` → event,
+Flow: bytes → ``usual`` reads it at once, or leaves it to ``parse`` → JSON value → ``_record`` or ``_alarm`` → event,
 and the text that it came from.
 Source: the protocol page, 事件推送协议; the dialects are those of the maker's public change log.
 """
 
 import re
 from datetime import UTC
-from itertools import islice
 from typing import Any
 
 import msgspec
 import pybase64
-from msgspec import Struct
-from msgspec.structs import replace
 
 from gatepost.errors import DecodeError
-from gatepost.wire.charset import Converted, is_wide, outline, to_utf8
 from gatepost.wire.decoded import NO_REAL_ID, Decoded
 from gatepost.wire.events import Alarm, Dialect, Event, Group, Record, Unknown, User
 from gatepost.wire.fields import Fields, Problem
 from gatepost.wire.key import is_real_id
-from gatepost.wire.mend import CONTROL, REST, first_end, mended, trimmed
+from gatepost.wire.mend import CONTROL, mended, trimmed
+from gatepost.wire.parse import MAX_DEPTH, parse
 from gatepost.wire.pins import without_pins
+from gatepost.wire.places import find_place, only_place, spelling, value_at
 from gatepost.wire.times import FIRST_KNOWN, Moment
 from gatepost.wire.usual import DEPTH, decode_usual
 
-__all__ = ["MAX_DEPTH", "MAX_EVENTS", "Decoded", "decode", "decode_many", "with_image"]
-
-MAX_DEPTH = 64
-"""Nesting that no terminal reaches; what is deeper is refused before anything of ours recurses into it."""
-
-MAX_EVENTS = 256
-"""Events of one body, in a list or in lines."""
+__all__ = ["Decoded", "decode", "with_image"]
 
 _TODAY = Dialect.V1_3_0
 """To look it up in its class each time would cost as much as a fifth of all the decoding."""
-
-_BOM = b"\xef\xbb\xbf"
 
 _OUTER = ("type", "data", "deviceSN")
 _DATA_OF_RECORD = (
@@ -71,27 +61,8 @@ _OF_RECORD = (
 _OF_ALARM = (("data", "trace_id"), ("data", "user_id"))
 """Paths of the texts that are part of a key."""
 
-_TRAILING_COMMA = re.compile(rb'("(?:[^"\\]|\\.)*+"?)|,(?=\s*+[}\]])', re.DOTALL)
-"""A string that does not end is one to the end: were it none, each quote in it would be looked at as a beginning."""
-
-_HALF_OF_A_QUOTE = re.compile(rb'([\x81-\xfe]\\)(?=(?:\\\\)*+")')
-"""The last character of a text in Big5, Shift-JIS or GBK: its second byte may be 0x5C, which escapes no quote."""
-
-_LOST = "\ufffd".encode()
 _NUMBER = re.compile(r"[0-9A-Za-z.+-]*")
 """A number as it came, which was read as a text."""
-
-_BORDER = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{},"]', re.DOTALL)
-"""A string, where something begins or ends, or a quote that does not end."""
-
-_END_AND_NUL = re.compile(rb"[}\]]\0")
-_ENDS = 8
-"""Places that are tried as the end of the JSON, with something else behind it."""
-
-_NUL_BETWEEN = re.compile(rb"(?<=\})\0++(?=\{)")
-
-_STEP = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"(?P<colon>\s*+:\s*+)?|[\[\]{}]', re.DOTALL)
-"""A string, a member's name with the colon behind it, or where something begins or ends."""
 
 
 def decode(
@@ -120,7 +91,7 @@ def decode_any(
 ) -> Decoded:
     """Do what :func:`decode` does, field by field, whether the push is a usual one or not."""
     problems: list[Problem] | None = [] if lenient else None
-    text, plan, written = _parse(body, max_depth, problems, charset)
+    text, plan, written = parse(body, max_depth, problems, charset)
     is_mended = bool(problems)
     value = written if problems is None else _in_known_case(written, problems)
     reader = Fields(value, "", problems)
@@ -149,112 +120,6 @@ def decode_any(
     )
 
 
-def decode_many(
-    body: bytes, *, lenient: bool = False, max_depth: int = MAX_DEPTH, charset: str | None = None
-) -> tuple[Decoded, ...]:
-    """Decode a body of one event, of a JSON array of events, or of several events in lines.
-
-    Each of several is decoded from its own bytes, as if it had been sent alone. With ``lenient``, one that is no JSON
-    object decodes as :class:`~gatepost.wire.events.Unknown`; an array that is no JSON, and lines that do not begin with
-    an object, need one event of the page among them.
-    Raises :class:`~gatepost.errors.DecodeError` like :func:`decode`, and for no or more than :data:`MAX_EVENTS` events.
-    """
-
-    def element(text: bytes) -> Decoded | DecodeError:
-        try:
-            return decode(text, lenient=lenient, max_depth=max_depth, charset=charset)
-        except DecodeError as error:
-            return error
-
-    try:
-        return (decode(body, lenient=lenient, max_depth=max_depth, charset=charset),)
-    except DecodeError:
-        several = _several(body, lenient=lenient, charset=charset)
-        if several is None:
-            raise
-        found = [element(text) for text in several.texts]
-        if not several.is_array and isinstance(found[0], DecodeError) and not any(map(_is_event, found)):
-            raise  # one event, written in several lines
-        if several.is_array and not any(map(_is_event, found)) and not _is_json(several.plain):
-            raise
-    if not 0 < several.count <= MAX_EVENTS:
-        raise DecodeError("", f"has {several.count} events; a body has between 1 and {MAX_EVENTS}")
-    events: list[Decoded] = []
-    for text, one in zip(several.texts, found, strict=True):
-        if isinstance(one, Decoded):
-            problems = tuple(dict.fromkeys(several.problems + one.problems))
-            events.append(replace(one, problems=problems) if several.problems else one)
-        elif lenient:
-            problems = (*several.problems, Problem(one.where, one.why))
-            events.append(Decoded(Unknown({}), _TODAY, problems, without_pins(text)))
-        else:
-            raise one
-    return tuple(events)
-
-
-class _Several(Struct, frozen=True):
-    """A body of several events, or of what may be some."""
-
-    texts: list[bytes]
-    """At most :data:`MAX_EVENTS` of them, each as it came; of UTF-16 and UTF-32 the same in UTF-8."""
-    count: int
-    """How many there are."""
-    is_array: bool
-    plain: bytes
-    """All of it, in UTF-8."""
-    problems: tuple[Problem, ...]
-    """Of all of it."""
-
-
-def _several(body: bytes, *, lenient: bool, charset: str | None) -> _Several | None:
-    """Return what stands in a body in several elements or lines; ``None`` for neither."""
-    text = body.removeprefix(_BOM)
-    tidy = _tidied(text, charset) if lenient else _Tidy(text, text.strip(b" \t\r\n"), None, ())
-    core = tidy.core
-    borders = None
-    if core.startswith(b"["):
-        borders = _borders(outline(core, tidy.encoding))
-        if borders is None:
-            borders = _borders(outline(core, "gb18030"))  # elements in several encodings
-    if borders is not None:
-        if not core[slice(*borders[-1])].strip(b" \t\r\n"):
-            del borders[-1]  # none, or a comma too many
-        texts = [core[start:end].strip(b" \t\r\n") for start, end in borders[:MAX_EVENTS]]
-        return _Several(texts, len(borders), True, tidy.plain, tidy.problems)
-    # No character of several bytes contains a line end.
-    lines = [line for line in _NUL_BETWEEN.sub(b"\n", core).splitlines() if line.strip(b" \t\0,")]
-    texts = [line.strip(b" \t").removesuffix(b",") for line in lines[:MAX_EVENTS]]
-    return _Several(texts, len(lines), False, tidy.plain, tidy.problems) if len(lines) > 1 else None
-
-
-def _borders(text: bytes) -> list[tuple[int, int]] | None:
-    """Return from where to where the elements of an array go; ``None`` where it is none, or not all there is."""
-    borders, depth, start = [], 0, 1
-    for step in _BORDER.finditer(text):
-        found = step[0]
-        if found == b'"':
-            return None
-        depth += (found in (b"[", b"{")) - (found in (b"]", b"}"))
-        if not depth or (depth == 1 and found == b","):
-            borders.append((start, step.start()))
-            start = step.end()
-        if not depth:
-            return None if text[start:] else borders
-    return None
-
-
-def _is_event(found: Decoded | DecodeError) -> bool:
-    return isinstance(found, Decoded) and not isinstance(found.event, Unknown)
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        msgspec.json.decode(mended(text)[0])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
-
-
 class _NoEvent(Exception):
     """Something is missing without which this is no event at all."""
 
@@ -262,108 +127,6 @@ class _NoEvent(Exception):
         super().__init__(where, why)
         self.where = where
         self.why = why
-
-
-def _parse(
-    body: bytes, max_depth: int, problems: list[Problem] | None, charset: str | None
-) -> tuple[bytes, bytes, dict[str, Any]]:
-    """Return the text that is kept, its outline, and its value."""
-    text = plan = body.removeprefix(_BOM)
-    try:
-        try:
-            value = msgspec.json.decode(text)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            text, plan, value = _read_again(text, problems, charset)
-    except UnicodeDecodeError:
-        raise DecodeError("", "is no UTF-8") from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise DecodeError("", f"is no JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise DecodeError("", "is no JSON object")
-    _check_depth(value, max_depth)
-    return text, plan, value
-
-
-def _read_again(text: bytes, problems: list[Problem] | None, charset: str | None) -> tuple[bytes, bytes, Any]:
-    """Read what is nearly JSON, and, with ``problems``, what is JSON beyond all bounds or no UTF-8.
-
-    Where the second byte of a character is taken for the escape of a quote, it is escaped itself, and read again.
-    """
-    if problems is None:
-        return text, text, msgspec.json.decode(_TRAILING_COMMA.sub(rb"\1", text))
-    tidy = _tidied(text, charset)
-    try:
-        return _read_tidied(tidy, problems)
-    except msgspec.DecodeError:
-        parted = text if tidy.converted is None else _HALF_OF_A_QUOTE.sub(rb"\1\\", text)
-        if parted == text:
-            raise
-        return _read_tidied(_tidied(parted, charset), problems)
-
-
-def _read_tidied(tidy: "_Tidy", problems: list[Problem]) -> tuple[bytes, bytes, Any]:
-    plain = tidy.plain
-    if tidy.converted is not None and tidy.converted.replaced:
-        plain = plain.replace(_LOST + rb"\\", _LOST)  # of one character
-    plain, found = mended(plain)
-    value = msgspec.json.decode(plain)
-    problems += tidy.problems
-    if tidy.converted is not None:
-        problems.append(tidy.converted.problem)
-    problems += found
-    before, _, after = tidy.text.partition(tidy.core)
-    return tidy.text, before + outline(tidy.core, tidy.encoding) + after, value
-
-
-class _Tidy(Struct, frozen=True):
-    """A text, and the JSON in it."""
-
-    text: bytes
-    """The text that is kept. UTF-16 and UTF-32 are converted to UTF-8, in which an image and a ``pin`` can be found."""
-    core: bytes
-    """The text without what is around the JSON."""
-    converted: Converted | None
-    """The core in UTF-8, where it is none."""
-    problems: tuple[Problem, ...]
-    """Of what is around the JSON, and of UTF-16 and UTF-32."""
-
-    @property
-    def plain(self) -> bytes:
-        return self.core if self.converted is None else self.converted.text
-
-    @property
-    def encoding(self) -> str:
-        return "utf-8" if self.converted is None else self.converted.encoding
-
-
-def _tidied(text: bytes, charset: str | None) -> _Tidy:
-    problems: tuple[Problem, ...] = ()
-    if is_wide(text) and (wide := to_utf8(text)) is not None:
-        text, problems = wide.text, (wide.problem,)
-    core, around = trimmed(text)
-    for found in islice(_END_AND_NUL.finditer(core), _ENDS):
-        head = core[: found.start() + 1]
-        converted = to_utf8(head, charset)  # what is behind it may be in any encoding
-        plan = outline(head, "utf-8" if converted is None else converted.encoding)
-        if first_end(plan) == len(head):
-            if trimmed(core[found.end() :])[0][:1] in (b"{", b"["):
-                break  # another event
-            return _Tidy(head, head, converted, (*problems, *around, REST))
-    return _Tidy(text, core, to_utf8(core, charset), problems + around)
-
-
-def _check_depth(value: dict[str, Any], max_depth: int) -> None:
-    level: list[Any] = [value]
-    for _ in range(max_depth):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, dict | list)
-        ]
-        if not level:
-            return
-    raise DecodeError("", f"nests deeper than {max_depth} levels")
 
 
 def _is(kind: object, number: int) -> bool:
@@ -405,9 +168,9 @@ def with_image(text: bytes, event: Record | Alarm) -> bytes:
     :class:`~gatepost.errors.DecodeError` if the text has no place for an image.
     """
     name = _image_name(event)
-    text, plan, value = _parse(text, MAX_DEPTH, [], None)
-    path = _spelling(value, ("data", name))
-    place = None if path is None else _place(plan, path)
+    text, plan, value = parse(text, MAX_DEPTH, [], None)
+    path = spelling(value, ("data", name))
+    place = None if path is None else find_place(plan, path)
     if place is None:
         raise DecodeError(f"data.{name}", "is missing")
     start, end = place
@@ -426,10 +189,10 @@ def _image_name(event: Record | Alarm) -> str:
 
 
 def _without_image(text: bytes, plan: bytes, written: dict[str, Any], name: str) -> bytes:
-    path = _spelling(written, ("data", name))
+    path = spelling(written, ("data", name))
     if path is None:  # it was decoded from somewhere, so this cannot be
         raise DecodeError(f"data.{name}", "is missing")
-    place = _only_place(text, path[-1]) or _place(plan, path)
+    place = only_place(text, path[-1]) or find_place(plan, path)
     if place is None:  # where no text is cut, there must be no image all the same
         written[path[0]][path[1]] = ""
         return msgspec.json.encode(written)
@@ -441,10 +204,10 @@ def _as_written(text: bytes, plan: bytes, written: dict[str, Any], event: Event)
     """Return the bytes of those texts of a key in which something was guessed: a charset, or what an escape means."""
     found = {}
     for names in () if isinstance(event, Unknown) else _OF_RECORD if isinstance(event, Record) else _OF_ALARM:
-        path = _spelling(written, names)
-        if path is None or not isinstance(value := _value(written, path), str):
+        path = spelling(written, names)
+        if path is None or not isinstance(value := value_at(written, path), str):
             continue
-        place = _place(plan, path)
+        place = find_place(plan, path)
         if place is not None:
             literal = text[place[0] : place[1]]
         elif _NUMBER.fullmatch(value):
@@ -463,77 +226,6 @@ def _is_guessed(literal: bytes) -> bool:
     except UnicodeDecodeError:
         return True
     return not {CONTROL}.issuperset(mended(b'"%b"' % literal)[1])
-
-
-def _value(value: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        value = value[name]
-    return value
-
-
-def _spelling(value: Any, names: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return the names of members, one within the other, as they are spelt in a value."""
-    path = []
-    for name in names:
-        if not isinstance(value, dict):
-            return None
-        same = [other for other in value if other.casefold() == name.casefold()]
-        path.append(name if name in value else "".join(same[:1]))
-        value = value.get(path[-1])
-    return None if value is None else tuple(path)
-
-
-def _only_place(text: bytes, name: str) -> tuple[int, int] | None:
-    """Do what :func:`_place` does, at a tenth of its cost; ``None`` where the name may stand in the text twice."""
-    quoted = f'"{name}"'.encode()
-    found = re.search(re.escape(quoted) + rb'\s*+:\s*+"', text)
-    if found is None:
-        return None
-    start = found.end()
-    end = text.find(b'"', start)
-    before, after = text[: found.start()], text[end:]
-    # An ASCII letter has one escape, \u00 and two digits.
-    if text[end - 1 : end] == b"\\" or quoted in after or b"\\u00" in before or b"\\u00" in after:
-        return None
-    return start, end
-
-
-def _place(text: bytes, path: tuple[str, ...]) -> tuple[int, int] | None:
-    """Return from where to where, between its quotes, the text of a member goes, however it and its names are written.
-
-    Of members with one name the last one counts, as it does to whoever decodes the text.
-    """
-    place, wanted, entered, depth, within = None, -1, -1, 0, 0
-    for step in _STEP.finditer(text):
-        at = step.start()
-        first = text[at : at + 1]
-        if first in (b"{", b"["):
-            depth += 1
-            within += at == entered and first == b"{"
-        elif first != b'"':
-            depth -= 1
-            within = min(within, max(depth - 1, 0))
-        elif step["colon"] is None:
-            if at == wanted:
-                place = at + 1, step.end() - 1
-        elif depth == within + 1 and within < len(path) and _reads(text, step, path[within].encode()):
-            place = None
-            if within + 1 == len(path):
-                wanted = step.end()
-            else:
-                entered = step.end()
-    return place
-
-
-def _reads(text: bytes, step: re.Match[bytes], name: bytes) -> bool:
-    """Whether this is the name of a member, escaped or not."""
-    literal = text[step.start() : step.start("colon")]
-    if b"\\" not in literal:
-        return literal[1:-1] == name
-    try:
-        return msgspec.json.decode(literal, type=str) == name.decode()
-    except msgspec.DecodeError:  # half a character
-        return False
 
 
 def _record(push: Fields) -> tuple[Record, Dialect, Moment | None]:
