@@ -218,7 +218,7 @@ class NameThereItem(Struct, frozen=True, kw_only=True):
 
 
 class WouldMoveItem(Struct, frozen=True, kw_only=True):
-    """What it would change about people to move a terminal to another site."""
+    """The change about people if a terminal moved to another site."""
 
     terminal_id: int
     site_id: int

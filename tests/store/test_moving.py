@@ -1,5 +1,8 @@
+import itertools
 import random
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +18,7 @@ from gatepost.store.base import BaseStore
 from gatepost.store.erase import Whom, erase, finish
 from gatepost.store.moving import Moves
 from gatepost.store.people import People, PeopleQuery, Person, Rules, Scope
+from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import RecordQuery
 from gatepost.wire import User
 
@@ -255,6 +259,44 @@ def test_what_is_written_with_what_was_remembered_before_the_move_is_found_a_rou
         pass
     assert passages(store)[1, "5"] == {stale}
     assert misplaced(store) == 0
+
+
+def test_pushes_go_on_while_terminals_move_and_everything_is_at_its_site_in_the_end(
+    open_store: Opener,
+) -> None:
+    store = filled(open_store())
+    # On a server another process writes; in a folder there is one store only.
+    other = store if isinstance(store, SqliteStore) else open_store()
+    done, counts = threading.Event(), itertools.count()
+
+    def push(terminals: tuple[int, ...]) -> dict[int, int]:
+        written: dict[int, int] = {}
+        while not done.is_set():
+            rows = []
+            for terminal_id in terminals:
+                number = next(counts)
+                user = User(user_id=str(number % 7), name=f"name {number % 7}")
+                rows.append(arrival(record(number, user=user), terminal_id))
+            commit = other.begin(rows)
+            stored = other.write(rows) if commit is None else commit()
+            written.update({one.id: row.terminal_id for one, row in zip(stored, rows, strict=True)})
+        return written
+
+    with ThreadPoolExecutor(2) as pool:
+        pushing = [pool.submit(push, terminals) for terminals in ((1, 2), (3, 1))]
+        try:
+            for site_id in (2, 1) * 4:
+                store.update_terminal(1, site_id=site_id)
+                moving.finish(store)
+        finally:
+            done.set()
+        written = {key: at for one in pushing for key, at in one.result(60).items()}
+    settle(store)
+    assert misplaced(store) == 0
+    assert unused(store) == 0
+    sites = {1: 1, 2: 1, 3: 2}
+    found = {key: site for (site, _), keys in passages(store).items() for key in keys}
+    assert found == {key: sites[at] for key, at in written.items()}
 
 
 class PowerCut(Exception):

@@ -117,7 +117,7 @@ class _Search:
         )
         self._misplaced = Finding(
             kind="record of a person at another site than its terminal",
-            advice="a terminal was moved and its people have not gone along yet: the running receiver does it by itself,"
+            advice="a terminal was moved and its people have not gone along yet: a running receiver completes it,"
             " and so does `gatepost check-store --repair`",
         )
         self._no_image = Finding(
@@ -127,7 +127,7 @@ class _Search:
 
     @property
     def misplaced(self) -> bool:
-        """Whether a move of a terminal is not completed."""
+        """Return whether a move of a terminal is not completed."""
         return self._misplaced.count > 0
 
     def findings(self) -> tuple[Finding, ...]:

@@ -28,7 +28,7 @@ class NameThere(Struct, frozen=True, kw_only=True):
 
 
 class WouldMove(Struct, frozen=True, kw_only=True):
-    """What a move changes."""
+    """The change about people if a terminal moved to another site."""
 
     records: int = 0
     """Records of people that go along."""

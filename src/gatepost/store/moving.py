@@ -139,12 +139,11 @@ def finish(store: Keyed) -> int:
 
 
 def count_misplaced(db: Connection) -> int:
-    """Count the records whose identity is of another site than their terminal."""
+    """Count the records whose identity is of another site than their terminal, those of begun erasures not counted."""
     r, i, c = t.records.c, t.identities.c, t.terminals.c
     joined = t.records.join(t.identities, i.id == r.identity_id).join(t.terminals, c.id == r.terminal_id)
-    return int(
-        db.execute(select(func.count()).select_from(joined).where(c.site_id != i.site_id)).scalar_one()
-    )
+    wrong = [c.site_id != i.site_id, func.coalesce(i.erased_at_ms, 0) == 0]  # 0: all erased people of a site
+    return int(db.execute(select(func.count()).select_from(joined).where(*wrong)).scalar_one())
 
 
 def settle(store: Keyed, terminal_id: int | None = None) -> Iterator[int]:

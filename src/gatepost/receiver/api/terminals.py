@@ -252,7 +252,10 @@ class TerminalsController(Controller):
         access: TheAccess,
         registrar: TheRegistrar,
     ) -> TerminalItem:
-        """It counts from the next push on. With another ``site_id`` its people's passages go along, within moments."""
+        """Change what is given, from the next push on.
+
+        With another ``site_id`` people's passages go along, within moments.
+        """
         names = TerminalChange.__struct_fields__
         values = {name: getattr(data, name) for name in names if getattr(data, name) is not UNSET}
         with answering():
