@@ -4,23 +4,26 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select
-from tests.store.events import RECEIVED_MS, arrival, record
+from tests.store.events import NOON, RECEIVED_MS, arrival, record
 
 from gatepost.store import moving
 from gatepost.store import schema as t
+from gatepost.store.attendance import Attendance
 from gatepost.store.base import BaseStore
 from gatepost.store.erase import Whom, erase, finish
 from gatepost.store.moving import Moves
 from gatepost.store.people import People, PeopleQuery, Person, Rules, Scope
 from gatepost.store.sqlite import SqliteStore
+from gatepost.store.statistics import StatisticsQuery, statistics
 from gatepost.store.store import RecordQuery
-from gatepost.wire import User
+from gatepost.wire import Group, User
 
 Opener = Callable[[], BaseStore]
 
@@ -157,6 +160,30 @@ def test_hold_move_and_approve_ends_like_a_move(store: BaseStore) -> None:
     store.update_terminal(1, state="approved")
     assert passages(store) == {(2, "5"): {first, second}}
     assert [person.site_id for person in page(store)] == [2]
+
+
+def test_people_attendance_groups_and_statistics_of_a_site_agree_after_a_move(store: BaseStore) -> None:
+    groups = (Group("3", "夜班"),)
+    late = 11 * 3600  # 23:00 UTC on the sixth is 01:00 in Berlin on the seventh
+    seen(store, late, 1, groups=groups)
+    seen(store, late + 60, 1, groups=groups)
+    seen(store, 2, 2, user_id="6")
+    store.update_terminal(1, site_id=2)
+    settle(store)
+    days = date(2024, 5, 6), date(2024, 5, 7)
+    people, attendance = People(store, Rules()), Attendance(store, Rules())
+    for site_id, numbers, records, named in ((1, ["6"], 1, []), (2, ["5"], 2, ["夜班"])):
+        query = StatisticsQuery(first=days[0], last=days[1], site_id=site_id)
+        assert [person.user_id for person in page(store, site_id=site_id)] == numbers
+        assert len(store.records(RecordQuery(site_id=site_id)).items) == records
+        assert statistics(store, query).total.records == records
+        assert [group["name"] for group in people.groups(site_id)] == named
+        assert [group.name for group in attendance.groups(*days, site_id=site_id) if group.name] == named
+        rows = attendance.page(PeopleQuery(site_id=site_id, limit=10), *days).items
+        assert [row.person.user_id for row in rows] == numbers
+    (person,) = page(store, site_id=2)
+    (shift,) = attendance.shifts(person, *days)
+    assert (shift.day, shift.last_out) == (days[1], NOON + timedelta(seconds=late + 60))
 
 
 def test_a_terminal_without_a_serial_moves_as_well(store: BaseStore) -> None:

@@ -20,6 +20,7 @@ identities of one terminal.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from sqlalchemy import (
@@ -37,6 +38,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from gatepost.errors import StoreUnavailable
 from gatepost.store import identities
 from gatepost.store import schema as t
 from gatepost.store.registry import insert
@@ -55,6 +57,12 @@ STRETCH = 500
 
 AT_ONCE = 10_000
 """Records that are planned at once."""
+
+_LOCK_MS = 100
+"""For so long a step waits for a running batch, on PostgreSQL, and that batch for the step."""
+
+_IN_VAIN = 200
+"""Passes in a row that a running batch kept from changing anything, until it is given up."""
 
 _MOVED = "moved:"
 """Rows of ``meta``, one a terminal."""
@@ -133,8 +141,12 @@ def finish(store: Keyed) -> int:
     """
     total = 0
     for terminal_id, _ in _waiting(store).values():
-        while changed := sum(settle(store, terminal_id)):
-            total += changed
+        in_vain = 0
+        while steps := list(settle(store, terminal_id)):
+            total += sum(steps)
+            in_vain = 0 if any(steps) else in_vain + 1
+            if in_vain == _IN_VAIN:
+                raise StoreUnavailable("people cannot go along with their terminal now; try again")
     return total
 
 
@@ -260,6 +272,27 @@ def _batches(weights: dict[int, int]) -> Iterator[list[int]]:
         yield some
 
 
+class _Busy(Exception):
+    """A running batch holds what a step needs: the next pass, then."""
+
+
+@contextmanager
+def _changing(store: Transactions, *, forget: bool = True) -> Iterator[Connection]:
+    """Open a transaction that a running batch does not wait for long. Raises :class:`_Busy`."""
+    try:
+        with store.changing(forget=forget) as db:
+            if db.dialect.name == "postgresql":
+                # Shorter than the server's patience with two that wait for each other.
+                db.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_MS}ms'")
+            yield db
+    except IntegrityError as error:  # it has just made or referred to the same identity
+        raise _Busy from error
+    except StoreUnavailable as error:
+        if type(getattr(error.__cause__, "orig", None)).__name__ == "LockNotAvailable":
+            raise _Busy from error
+        raise
+
+
 def _locked(db: Connection, ids: Sequence[int]) -> list[Any]:
     """Return those of these identities that can be changed now, and keep them from others until the end."""
     i = t.identities.c
@@ -271,7 +304,7 @@ def _take_along(store: Keyed, wanted: dict[int, int]) -> int:
     """Make identities the site's where all their records are; leave those of which that site has the same already."""
     i, r, c = t.identities.c, t.records.c, t.terminals.c
     try:
-        with store.changing() as db:
+        with _changing(store) as db:
             rows = {row.id: row for row in _locked(db, sorted(wanted))}
             digests = {
                 number: identities.digest_at(row, wanted[number], store.secret)
@@ -302,8 +335,8 @@ def _take_along(store: Keyed, wanted: dict[int, int]) -> int:
                 change = update(t.identities).where(i.id == bindparam("number"))
                 db.execute(change.values(site_id=bindparam("site"), digest=bindparam("mark")), changes)
             return len(changes)
-    except IntegrityError:
-        return 0  # another process has just made one of them: the next pass, then
+    except _Busy:
+        return 0
 
 
 def _records(store: Transactions, ids: Sequence[int]) -> list[Any]:
@@ -329,7 +362,7 @@ def _point(store: Keyed, rows: Sequence[Any]) -> int:
     changed = 0
     try:
         going = _going(store, rows)
-        with store.changing(forget=bool(going)) as db:
+        with _changing(store, forget=bool(going)) as db:
             locked = _locked(db, sorted(mine))
             for identity in locked:
                 for site_id, ids in mine[identity.id].items():
@@ -342,8 +375,8 @@ def _point(store: Keyed, rows: Sequence[Any]) -> int:
                     changed += db.execute(point).rowcount
             # No others: what a writer remembers is only stale after a transaction that says so.
             identities.delete_unused(db, [identity.id for identity in locked if identity.id in going])
-    except IntegrityError:
-        return 0  # another process has just referred to one of them: the next pass, then
+    except _Busy:
+        return 0
     return changed
 
 

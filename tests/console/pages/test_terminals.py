@@ -146,7 +146,7 @@ async def test_a_move_is_asked_about_with_what_it_changes_about_people(desk: Des
     form = {"name": "Gate", "site": 2, "networks": "", "ask": "yes"}
     asked = await desk.post(f"/terminals/{moving.id}", **form)
     assert asked.status == 200
-    assert "1 person with 1 records goes along to Berlin" in asked.words
+    assert "1 person goes along to Berlin, with this many records: 1" in asked.words
     assert "Europe/Berlin" in asked.words
     assert "Same number at the new site: 1" in asked.words
     assert "/ Emil" in asked.words
