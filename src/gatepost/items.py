@@ -25,9 +25,11 @@ __all__ = [
     "SomeoneItem",
     "StatsItem",
     "StepItem",
+    "NameThereItem",
     "TerminalDetail",
     "TerminalItem",
     "TerminalState",
+    "WouldMoveItem",
     "WouldRefuseItem",
 ]
 
@@ -205,6 +207,36 @@ class WouldRefuseItem(Struct, frozen=True, kw_only=True):
     peer: str
     last_at: datetime
     """When it last pushed so."""
+
+
+class NameThereItem(Struct, frozen=True, kw_only=True):
+    """A number that has one name at a terminal and another one at the site that it would move to."""
+
+    user_id: str
+    name: str
+    name_there: str
+
+
+class WouldMoveItem(Struct, frozen=True, kw_only=True):
+    """The change about people if a terminal moved to another site."""
+
+    terminal_id: int
+    site_id: int
+    site: str
+    timezone: str
+    """By the clock of which their days are read then, unless the terminal has a time zone of its own."""
+    records: int
+    """Records of people that go along."""
+    people: int
+    """People who have these records."""
+    divided: int
+    """Of them, those who have other records at the site that the terminal leaves: one person at each site then."""
+    joining: int
+    """Of them, those whose ``user_id`` the new site has already: they become one person with it."""
+    different: int
+    """Of those, the ones whose name differs at the new site: perhaps two people with one number."""
+    names: list[NameThereItem]
+    """Their names; at most 20."""
 
 
 class DisagreementItem(Struct, frozen=True, kw_only=True):

@@ -149,3 +149,15 @@ def test_a_damaged_database_and_a_damaged_day_are_named(tmp_path: Path) -> None:
 def test_where_there_is_no_store_that_is_said(place: dict[str, Any]) -> None:
     with pytest.raises(StoreError, match="there is no store"):
         check(**place)
+
+
+def test_a_move_that_is_not_completed_is_named_and_completed_by_a_repair(place: dict[str, Any]) -> None:
+    fill(place)
+    store = open_at(place)
+    site = store.create_site("Berlin", "Europe/Berlin", now_ms=0)
+    store.update_terminal(1, site_id=site.id)
+    store.close()
+    (finding,) = check(**place).findings
+    assert (finding.kind, finding.count) == ("record of a person at another site than its terminal", 9)
+    assert check(**place, repair=True).repaired == 5  # people, who take their records along
+    assert check(**place).ok

@@ -51,6 +51,7 @@ from gatepost.receiver.links import ROOT, checked_prefix
 from gatepost.receiver.live import Live
 from gatepost.receiver.meaning import Meaning
 from gatepost.receiver.metrics import Measured, Metrics
+from gatepost.receiver.moving import Mover
 from gatepost.receiver.preview import Preview
 from gatepost.receiver.refused import RefusedPushes
 from gatepost.receiver.registrar import Registrar
@@ -165,6 +166,7 @@ class Receiver:
             forget=self.forgetting.now,
             on_erased=self._drop_samples,
         )
+        self.mover = Mover(store)
         self.metrics.watch(store, self.committer, self.guard, self.tally, self.keeper, now=now)
         self.api = _framework(
             {
@@ -172,7 +174,7 @@ class Receiver:
                 "gauges": self.gauges,
                 "access": self.access,
                 "meaning": Meaning(store, settings),
-                "registrar": Registrar(store, settings, self.refresh),
+                "registrar": Registrar(store, settings, self.refresh, self.mover.wake),
                 "preview": Preview(store, settings, now),
                 "live": self.live,
                 "keeper": self.keeper,
@@ -294,7 +296,7 @@ class Receiver:
         await self.refresh()
         await self.forget()
         ROOT.set(self._prefix)
-        steps = [self._keep_house(), self.live.run(), self.keeper.run()]
+        steps = [self._keep_house(), self.live.run(), self.keeper.run(), self.mover.run()]
         steps += [guard.run() for guard in {self.guard, self.desk_guard}]
         self._tasks = [asyncio.create_task(step) for step in steps]
         return self

@@ -1,4 +1,6 @@
-"""Tell which terminals of the last week a stricter setting or state would refuse, before it takes effect.
+"""Tell what a change would do, before it takes effect.
+
+That is which terminals of the last week a stricter setting or state would refuse, and what a move changes about people.
 
 Each terminal that pushed in the last week is decided once more, by the rules of :mod:`gatepost.receiver.identify`: as
 it last pushed, from every address from which it came, without its token if it did so in that week.
@@ -17,6 +19,7 @@ from msgspec.structs import replace
 from gatepost.receiver.identify import Claim, Directory, Known, Networks, Policy, Rejected, decide
 from gatepost.settings import ReceiverSettings
 from gatepost.store.arrivals import moment, ms
+from gatepost.store.move_preview import WouldMove, would_move
 from gatepost.store.store import Store, TerminalRow
 
 __all__ = ["WEEK", "Preview", "WouldRefuse", "refused_of"]
@@ -118,6 +121,11 @@ class Preview:
             return []
         peers = {key: at_ms for key, at_ms in self._store.peers().items() if key[1] == terminal_id}
         return self._added([row], [replace(row, **changed)], peers, Policy.of(self._settings))
+
+    def of_move(self, terminal_id: int, site_id: int) -> WouldMove:
+        """Return what it changes about people to move a terminal to a site: nothing, if it stands there."""
+        with self._store.reading() as db:
+            return would_move(db, terminal_id, site_id, self._settings.people_scope)
 
     def _added(
         self, before: Sequence[TerminalRow], after: Sequence[TerminalRow], peers: Peers, policy: Policy

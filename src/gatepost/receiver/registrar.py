@@ -4,6 +4,7 @@ Rules:
 
 * What is changed counts from the next push on: the directory of :mod:`gatepost.receiver.identify` is fed again
   before a change is answered. Another process on the same database takes it over within seconds.
+* A terminal that moves to another site takes its people's passages along: :mod:`gatepost.receiver.moving` is woken.
 * A token is made here and told once; the store has its digest.
 * A retired terminal's token is gone: what it still pushes is refused.
 * A terminal that has used a token stays bound to its tokens until it is retired or :meth:`Registrar.remove_token` is
@@ -38,10 +39,16 @@ class Registrar:
     ``Conflict`` and ``StoreUnavailable``; nothing is changed then."""
 
     def __init__(
-        self, store: Store, settings: ReceiverSettings, refresh: Callable[[], Awaitable[None]]
+        self,
+        store: Store,
+        settings: ReceiverSettings,
+        refresh: Callable[[], Awaitable[None]],
+        moved: Callable[[], None] = lambda: None,
     ) -> None:
+        """``moved`` is called after a terminal may have moved to another site."""
         self._store = store
         self._refresh = refresh
+        self._moved = moved
         self._url = settings.ingest_url.rstrip("/")
         self._path = settings.ingest_paths[0].rstrip("/")
         self._door = settings.ingest_listen
@@ -99,6 +106,8 @@ class Registrar:
             return self._store.update_terminal(terminal_id, **values)
 
         row = await asyncio.to_thread(change)
+        if "site_id" in values:
+            self._moved()
         await self._refresh()
         return row
 

@@ -21,6 +21,7 @@ from gatepost.errors import StoreError
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
 from gatepost.store.erase import Erased, Whom, erase
+from gatepost.store.moving import finish
 from gatepost.store.resealing import Resealing
 from gatepost.store.retention import Kept, Limits, Retention, Step
 from gatepost.store.sealing import ImageKeys
@@ -105,6 +106,10 @@ class Keeper:
                 log.info("retention.deleted", **counts)
             self._round.clear()
         return step
+
+    def complete_moves(self) -> None:
+        """Finish what moves of terminals have left to do, before it is looked up whom to erase. Blocks; any thread."""
+        finish(self._store)
 
     def erase(self, whom: Whom) -> Erased:
         """Erase somebody. Blocks; any thread may call it."""

@@ -70,8 +70,9 @@ def check_store(
         typer.Option(
             "--repair",
             help=t(
-                "Take back references to images that are gone, and delete images that nothing refers to.",
-                "清除指向缺失图片的引用，并删除无人引用的图片。",
+                "Take back references to images that are gone, delete images that nothing refers to, and complete moves"
+                " of terminals.",
+                "清除指向缺失图片的引用，删除无人引用的图片，并完成终端的站点迁移。",
             ),
         ),
     ] = False,
@@ -92,8 +93,8 @@ def check_store(
             )
         )
         for finding in report.findings:
-            examples = ", ".join(finding.examples)
-            typer.echo(f"{finding.count} × {finding.kind}: {finding.advice} ({examples})")
+            examples = f" ({', '.join(finding.examples)})" if finding.examples else ""
+            typer.echo(f"{finding.count} × {finding.kind}: {finding.advice}{examples}")
         if report.repaired:
             typer.echo(t(f"repaired: {report.repaired}", f"已修复：{report.repaired}"))
         if report.ok:

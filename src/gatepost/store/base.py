@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gatepost.errors import StoreError, StoreUnavailable
-from gatepost.store import queries, registry, trouble
+from gatepost.store import moving, queries, registry, trouble
 from gatepost.store import schema as t
 from gatepost.store.again import decode_again
 from gatepost.store.arrivals import text
@@ -132,6 +132,7 @@ class BaseStore(ABC):
 
     def update_terminal(self, terminal_id: int, **values: Any) -> TerminalRow | None:
         with self.changing() as db:
+            moving.note(db, terminal_id, values.get("site_id"))
             return registry.update_terminal(db, terminal_id, values)
 
     def terminal(self, terminal_id: int) -> TerminalRow | None:

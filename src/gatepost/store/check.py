@@ -20,7 +20,9 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from gatepost.store import folder as data
+from gatepost.store import moving
 from gatepost.store import schema as t
+from gatepost.store.base import BaseStore
 from gatepost.store.facets import take_images_away
 from gatepost.store.images import DayFiles, day_name
 from gatepost.store.indexing import CATCH_UP
@@ -61,7 +63,7 @@ class Report(Struct, frozen=True, kw_only=True):
     images: int
     findings: tuple[Finding, ...]
     repaired: int = 0
-    """References and images that were removed."""
+    """References and images that were removed, and rows of people that were moved to their site."""
 
     @property
     def ok(self) -> bool:
@@ -71,7 +73,8 @@ class Report(Struct, frozen=True, kw_only=True):
 def check(folder: Path, database: str = "", *, repair: bool = False) -> Report:
     """Look through a store. Raises :class:`~gatepost.errors.StoreError` where there is none that can be read.
 
-    ``repair`` takes back references to images that are gone, and deletes images that nothing refers to.
+    ``repair`` takes back references to images that are gone, deletes images that nothing refers to, and completes moves
+    of terminals.
     """
     with data.held(folder) if repair and not database else nullcontext():
         search = _Search()
@@ -83,6 +86,8 @@ def check(folder: Path, database: str = "", *, repair: bool = False) -> Report:
             with open_source(folder, database) as source:
                 search.settle(source)
         repaired = search.repair(folder, database) if repair else 0
+    if repair and search.misplaced:
+        repaired += _complete_moves(folder, database)
     return Report(
         where=where,
         events=search.events,
@@ -110,19 +115,30 @@ class _Search:
             advice="harmless: a crash came between image and record, and the terminal pushed it again;"
             " `gatepost check-store --repair` deletes it",
         )
+        self._misplaced = Finding(
+            kind="record of a person at another site than its terminal",
+            advice="a terminal was moved and its people have not gone along yet: a running receiver completes it,"
+            " and so does `gatepost check-store --repair`",
+        )
         self._no_image = Finding(
             kind="image that is no JPEG, PNG, WebP or BMP",
             advice="the record stands; its image cannot be shown: restore it from a backup if one has it whole",
         )
 
+    @property
+    def misplaced(self) -> bool:
+        """Return whether a move of a terminal is not completed."""
+        return self._misplaced.count > 0
+
     def findings(self) -> tuple[Finding, ...]:
         for day, image_id in sorted(self.orphans):
             self._orphans.add(f"{day_name(day)}/{image_id}")
-        return self._damaged, self._lost, self._orphans, self._no_image
+        return self._damaged, self._lost, self._orphans, self._misplaced, self._no_image
 
     def run(self, source: Source) -> None:
         if source.dialect == "sqlite" and not self._is_sound(source.db):
             return
+        self._misplaced.count = moving.count_misplaced(source.db)
         referring = references(source.db)
         pictures = self._pictures(source)
         reference, picture = next(referring, None), next(pictures, None)
@@ -194,6 +210,22 @@ class _Search:
         finally:
             engine.dispose()
         return len(self.lost) + len(self.orphans)
+
+
+def _complete_moves(folder: Path, database: str) -> int:
+    store: BaseStore
+    if database:
+        from gatepost.store.postgres import PostgresStore
+
+        store = PostgresStore.open(database)
+    else:
+        from gatepost.store.sqlite import SqliteStore
+
+        store = SqliteStore.open(folder)
+    try:
+        return moving.finish(store)
+    finally:
+        store.close()
 
 
 def _delete_orphans(files: DayFiles, orphans: set[Place]) -> None:

@@ -11,12 +11,13 @@ Rules:
 * What they do from now on is recorded anew, as of somebody not known before: a terminal knows nothing of this.
 * An erasure can be interrupted anywhere. From when their identities have no name any more (the first thing that is
   committed for them), :func:`finish` completes it, without asking anybody who it was.
-
+* A move of a terminal that has something left to do (:mod:`gatepost.store.moving`) is completed first. So a person
+  has no form at a site where their terminals no longer stand.
 * Nobody stays in memory either. The process that erases calls :meth:`~gatepost.store.store.Leaving.forget_people`;
   the others on the same database see by :func:`erasures` that they have to.
 
-Flow: samples of refused bodies → alarm steps → quarantine → identities lose their content → :func:`finish`: records,
-in small steps, then the rows of ``identities`` → count the erasure → scrub the files.
+Flow: moves of terminals → samples of refused bodies → alarm steps → quarantine → identities lose their content →
+:func:`finish`: records, in small steps, then the rows of ``identities`` → count the erasure → scrub the files.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -40,8 +41,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
+from gatepost.store import identities, moving, trouble
 from gatepost.store import schema as t
-from gatepost.store import trouble
 from gatepost.store.arrivals import text
 from gatepost.store.facets import take_images_from
 from gatepost.store.registry import insert
@@ -50,7 +51,7 @@ from gatepost.store.store import Leaving, Transactions
 from gatepost.store.traces import Traces
 from gatepost.wire import digest
 
-__all__ = ["Erased", "Whom", "delete_unused_identities", "erase", "erasures", "finish", "forget_images"]
+__all__ = ["Erased", "Whom", "erase", "erasures", "finish", "forget_images"]
 
 STEP = 64
 """Rows of one transaction: each may have an image to overwrite."""
@@ -97,6 +98,7 @@ def erase(store: Leaving, whom: Whom, *, now_ms: int) -> Erased:
     again.
     """
     whom = replace(whom, user_id=text(whom.user_id))  # as it is stored
+    moving.finish(store)
     with store.reading() as db:
         people = _identities(db, whom)
         terminals = _terminals(db, whom, [row.id for row in people])
@@ -106,12 +108,18 @@ def erase(store: Leaving, whom: Whom, *, now_ms: int) -> Erased:
     steps = _erase_mentions(store, t.alarm_events, traces, terminals)
     quarantined = _erase_mentions(store, t.quarantine, traces, terminals)
     records = _erase_mentions(store, t.records, traces, terminals)
-    records += _erase_records(store, whom, [row.id for row in people], now_ms=now_ms)
+    forms = [row.id for row in people]
+    records += _erase_records(store, whom, forms, now_ms=now_ms)
+    while moving.finish(store):  # a terminal that moved meanwhile: its records may have another identity
+        with store.reading() as db:
+            more = [row.id for row in _identities(db, whom)]
+        records += _erase_records(store, whom, more, now_ms=now_ms)
+        forms += more
     while done := finish(store):
         records += done
     _count(store)
     return Erased(
-        identities=len(people),
+        identities=len(forms),
         records=records,
         alarm_steps=steps,
         quarantined=quarantined,
@@ -141,13 +149,6 @@ def forget_images(db: Connection, table: Table, ids: Sequence[int]) -> None:
         db.execute(update(table).where(table.c.id.in_(ids)).values(image_day=None, image_id=None))
 
 
-def delete_unused_identities(db: Connection, ids: Sequence[int]) -> int:
-    """Delete those of these identities that no record refers to."""
-    i = t.identities.c
-    used = exists(select(t.records.c.id).where(t.records.c.identity_id == i.id))
-    return db.execute(delete(t.identities).where(i.id.in_(ids), ~used)).rowcount
-
-
 def finish(store: Leaving) -> int:
     """Do the next step for people whose identities are emptied already; answer how many records it changed.
 
@@ -156,19 +157,19 @@ def finish(store: Leaving) -> int:
     i, r = t.identities.c, t.records.c
     while True:
         with store.reading() as db:
-            shared = [_shared_digest(row.id) for row in db.execute(select(t.sites.c.id))]
-            emptied = select(i.id, i.site_id).where(i.erased_at_ms.is_not(None), i.digest.not_in(shared))
+            shared = [identities.shared_digest(row.id) for row in db.execute(select(t.sites.c.id))]
+            emptied = select(i.id).where(i.erased_at_ms.is_not(None), i.digest.not_in(shared))
             person = db.execute(emptied.limit(1)).first()
             if person is None:
                 return 0
             mine = select(r.id, r.image_day, r.image_id).where(r.identity_id == person.id)
             rows = db.execute(mine.limit(STEP)).all()
         if rows:
-            _strip(store, rows, site_id=person.site_id)
+            _strip(store, rows, shared=True)
             return len(rows)
         try:
             with store.changing() as db:
-                delete_unused_identities(db, [person.id])
+                identities.delete_unused(db, [person.id])
         except IntegrityError:
             continue  # another process has just stored one more of their records, with what it remembered
 
@@ -267,38 +268,55 @@ def _erase_records(store: Leaving, whom: Whom, people: Sequence[int], *, now_ms:
                 db.execute(
                     update(t.identities)
                     .where(t.identities.c.id == number)
-                    .values({**_NOBODY, "digest": digest(f"emptied:{number}"), "erased_at_ms": now_ms})
+                    .values(
+                        {
+                            **identities.NO_CONTENT,
+                            "digest": digest(f"emptied:{number}"),
+                            "erased_at_ms": now_ms,
+                        }
+                    )
                 )
         return 0
     r, count = t.records.c, 0
-    mine = select(r.id, r.image_day, r.image_id, t.identities.c.site_id).join(t.identities)
-    mine = mine.where(r.identity_id.in_(people), r.terminal_id == whom.terminal_id).limit(STEP)
+    mine = (
+        select(r.id, r.image_day, r.image_id)
+        .where(r.identity_id.in_(people), r.terminal_id == whom.terminal_id)
+        .limit(STEP)
+    )
     while True:
         with store.reading() as db:
             rows = db.execute(mine).all()
         if not rows:
             break
-        for site_id in sorted({row.site_id for row in rows}):
-            _strip(store, [row for row in rows if row.site_id == site_id], site_id=site_id)
+        _strip(store, rows, shared=True)
         count += len(rows)
     try:
         with store.changing() as db:
-            delete_unused_identities(db, people)
+            identities.delete_unused(db, people)
     except IntegrityError:
         return count  # seen again meanwhile, elsewhere
     return count
 
 
-def _strip(store: Leaving, rows: Sequence[Any], *, site_id: int | None = None) -> None:
-    """Leave of these records what tells nothing about the person; with a site, count them as its erased ones'."""
+def _strip(store: Leaving, rows: Sequence[Any], *, shared: bool = False) -> None:
+    """Leave of these records what tells nothing about the person.
+
+    ``shared``: count each as one of the erased people of the site where its terminal stands.
+    """
     _remove_images(store, rows)
     ids = [row.id for row in rows]
+    r, c = t.records.c, t.terminals.c
+    values: dict[str, Any] = dict.fromkeys(("original", "problems", "temperature"))
     with store.changing(forget=False) as db:
         take_images_from(db, ids)
-        values: dict[str, Any] = dict.fromkeys(("original", "problems", "temperature"))
-        if site_id is not None:
-            values["identity_id"] = _shared_identity(db, site_id)
-        db.execute(update(t.records).where(t.records.c.id.in_(ids)).values(values))
+        db.execute(update(t.records).where(r.id.in_(ids)).values(values))
+        stands = select(r.id, c.site_id).join(t.terminals, c.id == r.terminal_id).where(r.id.in_(ids))
+        by_site: dict[int, list[int]] = {}
+        for row in db.execute(stands) if shared else ():
+            by_site.setdefault(row.site_id, []).append(row.id)
+        for site_id, some in sorted(by_site.items()):
+            nobody = identities.shared_identity(db, site_id)
+            db.execute(update(t.records).where(r.id.in_(some)).values(identity_id=nobody))
 
 
 _FORGET: dict[str, Callable[[Leaving, Sequence[Any]], None]] = {
@@ -317,24 +335,3 @@ def _remove_images(store: Leaving, rows: Sequence[Any]) -> None:
     places = [(row.image_day, row.image_id) for row in rows if row.image_id is not None]
     if places:
         store.remove_images(places)
-
-
-_NOBODY: dict[str, Any] = {
-    **dict.fromkeys(
-        ("user_id", "name", "job_number", "ic_number", "id_number", "remark", "groups", "folded"), ""
-    ),
-    **dict.fromkeys(("type", "guest_from_ms", "guest_until_ms")),
-    "first_at_ms": 0,
-}
-
-
-def _shared_digest(site_id: int) -> bytes:
-    return digest(f"erased:{site_id}")
-
-
-def _shared_identity(db: Connection, site_id: int) -> int:
-    """The row that all erased people of a site have become."""
-    mark = _shared_digest(site_id)
-    row = {**_NOBODY, "digest": mark, "site_id": site_id, "erased_at_ms": 0}
-    db.execute(insert(db, t.identities).values(row).on_conflict_do_nothing(index_elements=["digest"]))
-    return int(db.execute(select(t.identities.c.id).where(t.identities.c.digest == mark)).scalar_one())

@@ -25,7 +25,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, select, true, update
 from sqlalchemy.exc import IntegrityError
 
-from gatepost.store import erase, trouble
+from gatepost.store import erase, identities, trouble
 from gatepost.store import schema as t
 from gatepost.store.arrivals import DAY_MS, moment
 from gatepost.store.pictures import LONG, without_pictures
@@ -297,14 +297,16 @@ def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int:
     if not rows:
         return 0
     _remove_images(store, rows)
-    people = sorted({row.identity_id for row in rows if row.identity_id is not None})
+    has_people = any(row.identity_id is not None for row in rows)
     try:
-        with store.changing(forget=bool(people)) as db:
-            count = db.execute(delete(t.records).where(c.id.in_([row.id for row in rows]))).rowcount
-            erase.delete_unused_identities(db, people)
+        with store.changing(forget=has_people) as db:
+            gone = delete(t.records).where(c.id.in_([row.id for row in rows])).returning(c.identity_id)
+            left = list(db.execute(gone).scalars())
+            # A moved terminal's records may have another one by now.
+            identities.delete_unused(db, sorted({number for number in left if number is not None}))
     except IntegrityError:
         return 0  # one of them has just come in again, by another process: the next time, then
-    return count
+    return len(left)
 
 
 def _delete_alarms(store: Leaving, before_ms: int, now_ms: int) -> int:

@@ -202,6 +202,7 @@ identities = Table(
     metadata,
     Column("id", _Id, primary_key=True),
     Column("digest", LargeBinary, nullable=False, unique=True),
+    # Where the terminals of their records stand: moving.py.
     Column("site_id", _Id, ForeignKey("sites.id"), nullable=False),
     Column("user_id", Text, nullable=False),
     Column("name", Text, nullable=False),

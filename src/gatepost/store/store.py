@@ -95,6 +95,9 @@ class Leaving(Transactions, Protocol):
     caller's: an image may go before its reference, and nothing may be found by one that is gone.
     """
 
+    secret: bytes
+    """What digests that stand for a person or an event are keyed with: the same for every process on this store."""
+
     def image_days(self) -> list[int]:
         """The days of which there are images, in order."""
 
@@ -138,9 +141,6 @@ class Leaving(Transactions, Protocol):
 
 class Store(Leaving, Protocol):
     """See the module."""
-
-    secret: bytes
-    """What digests that stand for a person or an event are keyed with: the same for every process on this store."""
 
     begins_ahead: bool
     """Whether a batch may be begun while the commit of another one is not called yet, or is at work. If not, whoever

@@ -137,6 +137,35 @@ async def test_networks_that_would_refuse_what_was_pushed_in_the_last_week_are_a
     assert (await desk.post("/terminals/1", name="Gate", networks="10.9.0.0/16")).status == 303
 
 
+async def test_a_move_is_asked_about_with_what_it_changes_about_people(desk: Desk) -> None:
+    desk.store.create_site("Berlin", "Europe/Berlin", now_ms=0)
+    desk.store.create_terminal(now_ms=0, serial="SN-9", site_id=2)
+    await desk.running.push(record())
+    await desk.running.push(record(deviceSN="SN-9", user={"user_id": "5", "name": "Emil"}))
+    moving = desk.store.ensure_terminal("SN-1", now_ms=0)
+    form = {"name": "Gate", "site": 2, "networks": "", "ask": "yes"}
+    asked = await desk.post(f"/terminals/{moving.id}", **form)
+    assert asked.status == 200
+    assert "1 person goes along to Berlin, with this many records: 1" in asked.words
+    assert "Europe/Berlin" in asked.words
+    assert "Same number at the new site: 1" in asked.words
+    assert "/ Emil" in asked.words
+    row = desk.store.terminal(moving.id)
+    assert row is not None
+    assert (row.name, row.site_id) == (None, 1)
+    del form["ask"]
+    assert (await desk.post(f"/terminals/{moving.id}", **form)).status == 303
+    row = desk.store.terminal(moving.id)
+    assert row is not None
+    assert (row.name, row.site_id) == ("Gate", 2)
+
+
+async def test_a_terminal_that_has_seen_no_person_moves_without_a_question(desk: Desk) -> None:
+    desk.store.create_site("Berlin", "Europe/Berlin", now_ms=0)
+    desk.store.create_terminal(now_ms=0, serial="SN-9")
+    assert (await desk.post("/terminals/1", site=2, ask="yes")).status == 303
+
+
 async def test_what_to_retire_a_terminal_would_refuse_stands_beside_the_button(desk: Desk) -> None:
     desk.store.create_terminal(now_ms=0, serial="QUIET")
     await desk.running.push(record())

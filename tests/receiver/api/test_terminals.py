@@ -1,3 +1,4 @@
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,46 @@ async def test_a_terminal_moves_to_another_site(receiver: Running) -> None:
     assert (moved["site_id"], moved["site"], moved["timezone"]) == (site["id"], "Berlin", "Europe/Berlin")
     listed = (await call(receiver, "GET", f"terminals?site_id={site['id']}")).json["items"]
     assert [item["id"] for item in listed] == [made["id"]]
+
+
+async def test_a_terminal_that_moves_takes_its_people_along_at_once(receiver: Running) -> None:
+    site = (await call(receiver, "POST", "sites", {"name": "Berlin", "timezone": "Europe/Berlin"})).json["id"]
+    await receiver.push(record())
+    (before,) = (await call(receiver, "GET", "people")).json["items"]
+    would = (await call(receiver, "GET", f"terminals/1/would-move?site_id={site}")).json
+    assert (would["site"], would["timezone"]) == ("Berlin", "Europe/Berlin")
+    counts = ("records", "people", "divided", "joining", "different", "names")
+    assert [would[name] for name in counts] == [1, 1, 0, 0, 0, []]
+    await call(receiver, "PATCH", "terminals/1", {"site_id": site})
+
+    async def person() -> Any:
+        return (await call(receiver, "GET", "people")).json["items"][0]
+
+    async with asyncio.timeout(20):
+        while (await person())["site_id"] != site:
+            pass
+    assert (await person())["id"] == before["id"]
+    await receiver.push(record(uuid="another-passage-1"))
+    assert len((await call(receiver, "GET", "people")).json["items"]) == 1
+
+
+async def test_a_preview_of_a_move_names_what_is_wrong_with_the_question(receiver: Running) -> None:
+    await receiver.push(record())
+    assert (await call(receiver, "GET", "terminals/1/would-move?site_id=99")).status == 400
+    assert (await call(receiver, "GET", "terminals/1/would-move")).status == 400
+    assert (await call(receiver, "GET", "terminals/99/would-move?site_id=1")).status == 404
+    assert (await call(receiver, "GET", "terminals/1/would-move?site_id=1")).json["people"] == 0
+
+
+async def test_an_erasure_completes_a_move_before_it_looks_for_the_person(receiver: Running) -> None:
+    store = receiver.store
+    site = store.create_site("Berlin", "Europe/Berlin", now_ms=0)
+    await receiver.push(record())
+    (person,) = (await call(receiver, "GET", "people")).json["items"]
+    store.update_terminal(1, site_id=site.id)  # as another process moves it
+    erased = await call(receiver, "POST", f"people/{person['id']}/erase")
+    assert (erased.status, erased.json["records"]) == (200, 1)
+    assert (await call(receiver, "GET", "people")).json["items"] == []
 
 
 async def test_a_retired_terminal_is_refused_until_an_administrator_takes_it_back(receiver: Running) -> None:
@@ -181,6 +222,7 @@ async def test_every_change_is_in_the_audit_log_and_no_token_is(receiver: Runnin
     [
         ("GET", "terminals", None, "viewer"),
         ("GET", "terminals/1", None, "viewer"),
+        ("GET", "terminals/1/would-move?site_id=1", None, "viewer"),
         ("POST", "terminals/1/approve", None, "operator"),
         ("POST", "terminals", {}, "admin"),
         ("PATCH", "terminals/1", {"name": "x"}, "admin"),

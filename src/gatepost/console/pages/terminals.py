@@ -21,10 +21,11 @@ from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, answe
 from gatepost.receiver.api.terminals import TerminalItem, networks_of, terminal_item
 from gatepost.receiver.identify import MAX_SERIAL
 from gatepost.receiver.preview import WEEK, Preview, WouldRefuse
-from gatepost.receiver.registrar import Registrar
+from gatepost.receiver.registrar import Registrar, site_of
 from gatepost.store import registry
 from gatepost.store.fold import fold
-from gatepost.store.store import TerminalRow
+from gatepost.store.move_preview import WouldMove
+from gatepost.store.store import SiteRow, TerminalRow
 
 __all__ = ["TerminalPages", "Setup", "plain_address"]
 
@@ -55,6 +56,17 @@ class Setup(Struct, frozen=True):
             f"  -d '{self.body}' \\\n"
             "  https://TERMINAL:8000/v1/event/subscribe"
         )
+
+
+class Question(Struct, frozen=True):
+    """Values of a terminal that wait to be saved, and what they would do."""
+
+    terminal_id: int
+    values: Mapping[str, Any]
+    refused: WouldRefuse | None
+    move: WouldMove
+    site: SiteRow
+    """Where it stands then."""
 
 
 def plain_address(registrar: Registrar, access: Access, request: AnyRequest) -> Setup:
@@ -148,7 +160,7 @@ class TerminalPages(Controller):
         registrar: TheRegistrar,
         preview: ThePreview,
     ) -> Html:
-        """Change it; what the form of the page would make refused of the last week is asked about first."""
+        """Change it; ask first about pushes of the last week that it refuses, and about people who go along."""
         form = Form(body)
         values: dict[str, Any] = {
             "name": form("name")[:128] or None,
@@ -159,14 +171,9 @@ class TerminalPages(Controller):
         if form("serial"):
             values["serial"] = form("serial")[:MAX_SERIAL]
         if form("ask"):
-            with contextlib.suppress(SettingsError):  # what is no network is said when it is to be saved
-                refused = await asyncio.to_thread(
-                    preview.of_change, min(terminal_id, MAX_ID), networks=tuple(values["networks"])
-                )
-                if refused:
-                    return await asyncio.to_thread(
-                        _asked, desk, request, access, registrar, refused[0], values
-                    )
+            question = await asyncio.to_thread(_question, desk, preview, min(terminal_id, MAX_ID), values)
+            if question is not None:
+                return await asyncio.to_thread(_asked, desk, request, access, registrar, question)
         return await _change(desk, request, access, registrar, terminal_id, values, action="terminal.changed")
 
     @post("/{terminal_id:int}/approve", opt=OPERATOR)
@@ -281,9 +288,9 @@ def _page(
     setup: Setup,
     problem: str | None = None,
     retiring: WouldRefuse | None = None,
-    asked: tuple[WouldRefuse, Mapping[str, Any]] | None = None,
+    asked: Question | None = None,
 ) -> Html:
-    """``retiring``: what to retire it would refuse. ``asked``: the same of values that wait to be saved."""
+    """``retiring``: what to retire it would refuse. ``asked``: what is asked before it is saved."""
     if row is None:
         raise NotFoundException("there is no such terminal")
     view = desk.view(request)
@@ -336,13 +343,24 @@ def _asked(
     request: AnyRequest,
     access: Access,
     registrar: Registrar,
-    refused: WouldRefuse,
-    values: Mapping[str, Any],
+    question: Question,
 ) -> Html:
-    """The terminal's page, with the question whether to save what would make its pushes refused."""
+    """Show the terminal's page with a question before its values are saved."""
     setup = plain_address(registrar, access, request)
-    row = desk.store.terminal(refused.terminal.id)
-    return _page(desk, request, access, row, setup=setup, asked=(refused, values))
+    row = desk.store.terminal(question.terminal_id)
+    return _page(desk, request, access, row, setup=setup, asked=question)
+
+
+def _question(desk: Desk, preview: Preview, terminal_id: int, values: Mapping[str, Any]) -> Question | None:
+    """Return what has to be asked before a terminal is changed so; ``None`` if nothing."""
+    refused: Sequence[WouldRefuse] = ()
+    with contextlib.suppress(SettingsError):  # what is no network is said when it is to be saved
+        refused = preview.of_change(terminal_id, networks=tuple(values["networks"]))
+    site = site_of(desk.store, values["site_id"])
+    move = WouldMove() if site is None else preview.of_move(terminal_id, site.id)
+    if site is None or not (refused or move.people):
+        return None
+    return Question(terminal_id, values, next(iter(refused), None), move, site)
 
 
 def _told(

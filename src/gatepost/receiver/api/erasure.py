@@ -67,6 +67,7 @@ class ErasureController(Controller):
         """Their images and personal fields, everywhere. It cannot be taken back."""
 
         def do() -> ErasedItem:
+            keeper.complete_moves()
             person = meaning.people.person(person_id)
             if person is None:
                 raise NotFoundException("there is no such person")

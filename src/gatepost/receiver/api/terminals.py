@@ -14,7 +14,14 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from gatepost.errors import SettingsError
-from gatepost.items import DisagreementItem, TerminalDetail, TerminalItem, WouldRefuseItem
+from gatepost.items import (
+    DisagreementItem,
+    NameThereItem,
+    TerminalDetail,
+    TerminalItem,
+    WouldMoveItem,
+    WouldRefuseItem,
+)
 from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import (
     MAX_ID,
@@ -29,7 +36,7 @@ from gatepost.receiver.api.shapes import (
 from gatepost.receiver.identify import MAX_SERIAL
 from gatepost.receiver.presence import backlog_arriving, presence
 from gatepost.receiver.preview import WouldRefuse
-from gatepost.receiver.registrar import Registrar
+from gatepost.receiver.registrar import Registrar, site_of
 from gatepost.store import registry
 from gatepost.store.store import Store, TerminalRow, TerminalState
 
@@ -186,6 +193,43 @@ class TerminalsController(Controller):
         given = {name: value for name, value in changed.items() if value is not None}
         return would_refuse(lambda: preview.of_change(terminal_id, **given))
 
+    @get(
+        "/{terminal_id:int}/would-move",
+        opt=VIEWER,
+        sync_to_thread=True,
+        summary="Preview a move of a terminal",
+    )
+    def preview_move(
+        self,
+        store: TheStore,
+        preview: ThePreview,
+        terminal_id: FromPath[int],
+        site_id: Annotated[int, QueryParameter(ge=1, le=MAX_ID)],
+    ) -> WouldMoveItem:
+        """Tell what moving the terminal to a site changes about people: who goes along, is divided, becomes one."""
+        if terminal_id > MAX_ID or store.terminal(terminal_id) is None:
+            raise _no_such()
+        site = site_of(store, site_id)
+        if site is None:
+            raise ClientException(f"site_id: there is no site {site_id}; see /api/v1/sites")
+        would = preview.of_move(terminal_id, site_id)
+        names = [
+            NameThereItem(user_id=one.user_id, name=one.name, name_there=one.name_there)
+            for one in would.names
+        ]
+        return WouldMoveItem(
+            terminal_id=terminal_id,
+            site_id=site_id,
+            site=site.name,
+            timezone=site.timezone,
+            records=would.records,
+            people=would.people,
+            divided=would.divided,
+            joining=would.joining,
+            different=would.different,
+            names=names,
+        )
+
     @post(opt=ADMIN, summary="Make a terminal before it pushes")
     async def create_terminal(
         self, request: AnyRequest, data: JSONBody[NewTerminal], access: TheAccess, registrar: TheRegistrar
@@ -208,7 +252,10 @@ class TerminalsController(Controller):
         access: TheAccess,
         registrar: TheRegistrar,
     ) -> TerminalItem:
-        """It counts from the next push on. People whom it has seen stay those of the site where it stood."""
+        """Change what is given, from the next push on.
+
+        With another ``site_id`` people's passages go along, within moments.
+        """
         names = TerminalChange.__struct_fields__
         values = {name: getattr(data, name) for name in names if getattr(data, name) is not UNSET}
         with answering():
