@@ -18,6 +18,10 @@ command line prints it in one line. Anything else that escapes is a defect of ga
     │   ├── OutboxTooNew         written by a later version
     │   ├── OutboxCorrupt        not an outbox, or damaged; nothing was touched
     │   └── NotSubscribed        nobody has subscribed yet, so nothing is cached (by the protocol page)
+    ├── JournalError             the log that both ends write before they tell anyone
+    │   ├── JournalUnavailable   disk full, read-only or failing; nothing was acknowledged, try again
+    │   ├── JournalTooNew        written by a later version
+    │   └── JournalCorrupt       not a journal, or damaged; nothing was touched
     ├── StoreError               the receiver's store
     │   ├── StoreUnavailable     cannot take it now; nothing was acknowledged, try again
     │   ├── StoreInUse           another process has the data folder open
@@ -44,6 +48,10 @@ __all__ = [
     "OutboxTooNew",
     "OutboxCorrupt",
     "NotSubscribed",
+    "JournalError",
+    "JournalUnavailable",
+    "JournalTooNew",
+    "JournalCorrupt",
     "StoreError",
     "StoreUnavailable",
     "StoreInUse",
@@ -122,6 +130,22 @@ class OutboxCorrupt(OutboxError):
 
 class NotSubscribed(OutboxError):
     """Nobody has ever subscribed to this terminal, so it does not cache events."""
+
+
+class JournalError(GatepostError):
+    """The journal cannot be used."""
+
+
+class JournalUnavailable(JournalError):
+    """The disk is full, read-only or failing. What is appended now is not acknowledged; try again."""
+
+
+class JournalTooNew(JournalError):
+    """A later version of gatepost wrote it."""
+
+
+class JournalCorrupt(JournalError):
+    """It is no journal, or it is damaged. Nothing was touched."""
 
 
 class StoreError(GatepostError):

@@ -6,8 +6,8 @@ Rules:
   an event is safe.
 - A cut at any moment leaves what was synced before it, and of what was not a random part: each write is there, or
   not, or in part (whole sectors of 512 bytes); likewise the size of a file, its creation and its deletion.
-- The first sync of a new file also syncs its folder, and with it what was created and deleted there before:
-  SQLite does so with journals and logs, and both ends with their databases.
+- The first sync of a new file by SQLite also syncs its folder, and with it what was created and deleted there before:
+  SQLite does so with journals and logs, and both ends with their databases. Others sync a folder by itself.
 
 Flow: a run appends to :class:`Disk` → :meth:`Disk.cuts` walks through it once → :class:`Rest`, written to a folder.
 """
@@ -18,7 +18,19 @@ from pathlib import Path, PurePath
 
 from msgspec import Struct, field
 
-__all__ = ["SECTOR", "Create", "Delete", "Disk", "Mark", "Op", "Rest", "Sync", "Truncate", "Write"]
+__all__ = [
+    "SECTOR",
+    "Create",
+    "Delete",
+    "Disk",
+    "Mark",
+    "Op",
+    "Rest",
+    "Sync",
+    "SyncFolder",
+    "Truncate",
+    "Write",
+]
 
 SECTOR = 512
 
@@ -48,6 +60,14 @@ class Sync(Struct, frozen=True):
     """Everything done to this file before is durable from now on."""
 
     file: str
+    with_folder: bool = True
+    """Whether the first sync of a new file also syncs its folder."""
+
+
+class SyncFolder(Struct, frozen=True):
+    """Make durable what was created and deleted in this folder before."""
+
+    folder: str
 
 
 class Delete(Struct, frozen=True):
@@ -63,7 +83,7 @@ class Mark(Struct, frozen=True):
     name: str
 
 
-Op = Create | Write | Truncate | Sync | Delete | Mark
+Op = Create | Write | Truncate | Sync | SyncFolder | Delete | Mark
 
 
 class _File(Struct):
@@ -121,6 +141,9 @@ def _apply(files: dict[str, _File | None], safe: set[str], op: Op) -> None:
     if isinstance(op, Mark):
         safe.add(op.name)
         return
+    if isinstance(op, SyncFolder):
+        _sync_folder(files, op.folder)
+        return
     file = files.get(op.file)
     if isinstance(op, Delete):
         files[op.file] = (
@@ -135,16 +158,15 @@ def _apply(files: dict[str, _File | None], safe: set[str], op: Op) -> None:
         for change in file.since:
             _change(file.durable, change)
         file.since.clear()
-        if not file.named:
-            _sync_folder(files, op.file)
+        if op.with_folder and not file.named:
+            _sync_folder(files, str(PurePath(op.file).parent))
     else:
         file.since.append(op)
 
 
-def _sync_folder(files: dict[str, _File | None], name: str) -> None:
-    """Make every name beside ``name`` durable, and every deletion."""
-    folder = PurePath(name).parent
-    for other in [other for other in files if PurePath(other).parent == folder]:
+def _sync_folder(files: dict[str, _File | None], folder: str) -> None:
+    """Make every name in a folder durable, and every deletion."""
+    for other in [other for other in files if PurePath(other).parent == PurePath(folder)]:
         file = files[other]
         if file is None or file.durable is _GONE:
             files[other] = None

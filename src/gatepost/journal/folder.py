@@ -1,0 +1,293 @@
+"""A journal on disk: a folder, and the streams in it.
+
+Rules:
+
+* A folder has a random id, made with it. Whoever keeps positions keeps them by this id: another folder, or one that
+  was emptied, has another.
+* A *stream* is what one writer appends in its life: segments, numbered from 1 without a gap. No segment is ever
+  opened again for appending, by another process or by a later life of the same one.
+* A writer holds a lock on its stream's file ``.writer`` and publishes in it how far its segments are synced. A reader
+  goes no further. Where the lock is free the writer has ended, and everything that it left is read.
+* A segment is deleted only when a position says that all of it was read. A segment that is gone before is a loss: it
+  is told, never passed over in silence.
+
+Names: ``STREAM-000001.events``, ``STREAM.writer``; a stream's name is the moment at which it was begun, a random part,
+and its lane, so names sort by age.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from zlib import crc32
+
+from msgspec import Struct
+
+from gatepost.errors import JournalCorrupt, JournalUnavailable
+from gatepost.journal.files import Files
+
+__all__ = ["ALARMS", "RECORDS", "START", "Folder", "Position", "Removed", "Stream", "encode_publication"]
+
+RECORDS, ALARMS = "records", "alarms"
+"""The lanes. A reader takes every stream of alarms first."""
+
+_ID = "journal"
+_ID_BYTES = 16
+_PINS = "pins"
+_STREAM = re.compile(r"(\d{13}-[0-9a-f]{8}-(?:records|alarms))(?:-(\d{6,})\.events|\.writer)")
+_PUBLISHED = struct.Struct("<QQQ")
+_CHECK = struct.Struct("<I")
+
+
+class Position(Struct, frozen=True):
+    """A place in a stream: everything before it was read."""
+
+    segment: int
+    """The number of the segment, from 1."""
+    offset: int
+    """In its file; 0: at its beginning."""
+    events: int
+    """How many events of the stream lie before it."""
+
+    def is_before(self, other: Position) -> bool:
+        """Return whether something lies between the two places."""
+        return (self.segment, self.offset) < (other.segment, other.offset)
+
+
+START = Position(1, 0, 0)
+
+
+class Stream(Struct, frozen=True):
+    """The segments of one writer."""
+
+    name: str
+    segments: Mapping[int, int]
+    """The size of each segment that is there, by its number, in order."""
+    published: Position
+    """Up to where it was synced, as its writer says."""
+    is_alive: bool
+    """Whether the writer is at work."""
+
+    @property
+    def last(self) -> int:
+        """Return the number of the last segment that there must be; 0: none was begun."""
+        begun = self.published.segment if START.is_before(self.published) else 0
+        return begun if self.is_alive else max(begun, max(self.segments, default=0))
+
+    @property
+    def is_alarms(self) -> bool:
+        """Return whether a reader takes it first."""
+        return self.name.endswith(ALARMS)
+
+
+class Removed(Struct, frozen=True):
+    """The result of :meth:`Folder.remove`."""
+
+    segments: int
+    """How many it deleted."""
+    streams: tuple[str, ...]
+    """Those of the positions whose stream is not there any more, for good: they are not needed any more."""
+
+
+class Folder:
+    """The folder of a journal. Thread-safe; several processes may have it open."""
+
+    def __init__(self, path: Path, number: bytes, files: Files) -> None:
+        self.path = path
+        self.id = number
+        """Sixteen random bytes."""
+        self.files = files
+
+    @classmethod
+    def open(cls, path: Path, *, files: Files | None = None) -> Folder:
+        """Open a journal, and make it where there is none.
+
+        Raises :class:`~gatepost.errors.JournalCorrupt` for a folder that holds segments without the id that they
+        belong to, and :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        files = Files() if files is None else files
+        try:
+            files.make_folder(path)
+            number = _read_id(path)
+            if number is None:
+                if any(_STREAM.fullmatch(name.name) for name in path.iterdir()):
+                    raise JournalCorrupt(
+                        f"{path} holds segments, but the file {_ID!r} with its id is missing or damaged;"
+                        " restore that file, or move the folder away to begin with an empty journal"
+                    )
+                number = _make_id(path, files)
+        except OSError as error:
+            raise JournalUnavailable(f"the journal {path} cannot be opened: {error.strerror}") from error
+        return cls(path, number, files)
+
+    def segment(self, stream: str, number: int) -> Path:
+        """Return the path of a segment."""
+        return self.path / f"{stream}-{number:06d}.events"
+
+    def writer_file(self, stream: str) -> Path:
+        """Return the path of the file that a stream's writer locks."""
+        return self.path / f"{stream}.writer"
+
+    def streams(self) -> list[Stream]:
+        """Return every stream, those of alarms first, each kind by age. Raises ``OSError``."""
+        found: dict[str, dict[int, int]] = {}
+        # First how far each is synced, then what is there: a segment that is published exists.
+        states = {name: self._state(name) for name in self._names()}
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                match = _STREAM.fullmatch(entry.name)
+                if match is None or match[2] is None:
+                    continue
+                with contextlib.suppress(FileNotFoundError):
+                    found.setdefault(match[1], {})[int(match[2])] = entry.stat().st_size
+        streams = [
+            Stream(name, dict(sorted(found.get(name, {}).items())), *states.get(name, (START, False)))
+            for name in states.keys() | found.keys()
+        ]
+        return sorted(streams, key=lambda stream: (not stream.is_alarms, stream.name))
+
+    def size(self) -> int:
+        """Return the bytes of all segments. Raises ``OSError``."""
+        return sum(sum(stream.segments.values()) for stream in self.streams())
+
+    def remove(self, positions: Mapping[str, Position]) -> Removed:
+        """Delete the segments that lie wholly before these positions, and streams that have ended there.
+
+        ``positions`` must be on disk: what is deleted here is nowhere else. Does nothing while the journal is pinned.
+        Raises :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        removed = 0
+        ended: set[str] = set()
+        try:
+            with self._unpinned() as may_remove:
+                if not may_remove:
+                    return Removed(0, ())
+                for stream in self.streams():
+                    position = positions.get(stream.name, START)
+                    for number in stream.segments:
+                        if number < position.segment:
+                            self.files.remove(self.segment(stream.name, number))
+                            removed += 1
+                    if position.segment > stream.last and not stream.is_alive:
+                        self._remove_writer_file(stream.name)
+                ended = positions.keys() - {stream.name for stream in self.streams()}
+                if ended:
+                    # Else a power cut may bring it back when its position is forgotten.
+                    self.files.sync_folder(self.path)
+        except OSError as error:
+            raise JournalUnavailable(
+                f"a segment of {self.path} cannot be deleted: {error.strerror}"
+            ) from error
+        return Removed(removed, tuple(sorted(ended)))
+
+    def _names(self) -> list[str]:
+        with os.scandir(self.path) as entries:
+            matches = [_STREAM.fullmatch(entry.name) for entry in entries]
+        return [match[1] for match in matches if match is not None and match[2] is None]
+
+    def _state(self, stream: str) -> tuple[Position, bool]:
+        """Return what a writer has published, and whether it is at work."""
+        try:
+            handle = os.open(self.writer_file(stream), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return START, False
+        try:
+            is_alive = not _try_lock(handle, fcntl.LOCK_SH)
+            published = _read_publication(handle)
+            while published is None and is_alive:  # it is being written just now
+                published = _read_publication(handle)
+                is_alive = not _try_lock(handle, fcntl.LOCK_SH)
+            return published or START, is_alive
+        finally:
+            os.close(handle)
+
+    def _remove_writer_file(self, stream: str) -> None:
+        """Delete the file under its lock: a writer that is about to lock it sees that it is gone."""
+        with contextlib.suppress(FileNotFoundError):
+            handle = os.open(self.writer_file(stream), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                if _try_lock(handle, fcntl.LOCK_EX):
+                    self.files.remove(self.writer_file(stream))
+            finally:
+                os.close(handle)
+
+    @contextlib.contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Keep every segment that is there, in whichever process, as long as this lasts."""
+        handle = self._open_pins()
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(handle)
+
+    @contextlib.contextmanager
+    def _unpinned(self) -> Iterator[bool]:
+        handle = self._open_pins()
+        try:
+            yield _try_lock(handle, fcntl.LOCK_EX)
+        finally:
+            os.close(handle)
+
+    def _open_pins(self) -> int:
+        handle = os.open(self.path / _PINS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.fchmod(handle, 0o600)
+        return handle
+
+
+def encode_publication(position: Position) -> bytes:
+    """Return the content of a writer's file: up to where its stream is synced."""
+    data = _PUBLISHED.pack(position.segment, position.offset, position.events)
+    return data + _CHECK.pack(crc32(data))
+
+
+def _read_publication(handle: int) -> Position | None:
+    data = os.pread(handle, _PUBLISHED.size + _CHECK.size, 0)
+    head, check = data[: _PUBLISHED.size], data[_PUBLISHED.size :]
+    if len(check) < _CHECK.size or _CHECK.unpack(check)[0] != crc32(head):
+        return None
+    return Position(*_PUBLISHED.unpack(head))
+
+
+def _try_lock(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _read_id(path: Path) -> bytes | None:
+    with contextlib.suppress(FileNotFoundError, ValueError, UnicodeDecodeError):
+        number = bytes.fromhex((path / _ID).read_text("ascii"))
+        return number if len(number) == _ID_BYTES else None
+    return None
+
+
+def _make_id(path: Path, files: Files) -> bytes:
+    """Make the id under another name first: whoever reads it reads all of it, and of two processes one is first."""
+    number = os.urandom(_ID_BYTES)
+    name = path / f"{_ID}.{number.hex()}"
+    handle = files.create(name)
+    try:
+        files.write(handle, number.hex().encode(), 0)
+        files.sync(handle)
+    finally:
+        files.close(handle)
+    try:
+        (path / _ID).hardlink_to(name)
+    except FileExistsError:
+        found = _read_id(path)
+        if found is None:
+            (path / _ID).unlink()  # damaged, and nothing belongs to it
+            (path / _ID).hardlink_to(name)
+        else:
+            number = found
+    files.remove(name)
+    files.sync_folder(path)
+    return number

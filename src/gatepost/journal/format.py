@@ -1,0 +1,227 @@
+"""The bytes of a segment. Pure.
+
+A segment begins with a header of two equal sectors, so that a damaged one costs nothing, and goes on with frames::
+
+    frame   mark (4) | length of the body (4) | check (4) | kind (1) | body
+    check   CRC-32 over length, kind and body
+
+Mark and check begin with a seed that is random for each segment and stands in its header alone. So no body that a
+peer sends is taken for a frame, wherever a reader has to look for the next one. Numbers are little-endian.
+
+An *event* frame holds what was appended. A *commit* frame says up to which offset of its segment a sync had succeeded
+when it was written; it is written with the next batch, so the last batch of a segment has none. What is damaged
+before the last commit was acknowledged. What is damaged behind it may be the tail of a write that was cut short.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Sequence
+from hashlib import blake2b
+from zlib import crc32
+
+from msgspec import Struct
+
+from gatepost.errors import JournalCorrupt, JournalTooNew
+
+__all__ = [
+    "COMMIT",
+    "EVENT",
+    "HEADER_BYTES",
+    "MAX_BODY",
+    "SEED_BYTES",
+    "VERSION",
+    "Frame",
+    "Framing",
+    "Gap",
+    "Header",
+    "Scan",
+    "decode_commit",
+    "decode_header",
+    "encode_commit",
+    "encode_header",
+    "last_commit",
+]
+
+VERSION = 1
+
+EVENT, COMMIT = 1, 2
+
+SEED_BYTES = 16
+_SECTOR = 512
+HEADER_BYTES = 2 * _SECTOR
+
+MAX_BODY = 256 * 1024 * 1024
+"""Bytes. A length beyond it is damage."""
+
+_MAGIC = b"gatepost"
+_HEADER = struct.Struct("<8sI16sQ16s")
+"""Magic, version, id of the journal, number of the segment, seed."""
+_CHECK = struct.Struct("<I")
+_FRAME = struct.Struct("<4sIIB")
+_SEEDED = struct.Struct("<IB")
+_COMMIT = struct.Struct("<Q")
+
+
+class Header(Struct, frozen=True):
+    """How a segment begins."""
+
+    journal: bytes
+    """Sixteen bytes: the id of the journal that it belongs to."""
+    number: int
+    """Its number within its stream, from 1."""
+    seed: bytes
+
+
+class Frame(Struct, frozen=True):
+    """A frame, and where it stands in its segment."""
+
+    kind: int
+    body: bytes
+    start: int
+    end: int
+
+
+class Gap(Struct, frozen=True):
+    """Bytes of a segment that are no frame."""
+
+    start: int
+    end: int
+
+
+class Scan(Struct, frozen=True):
+    """The frames and gaps of a stretch of a segment."""
+
+    frames: tuple[Frame, ...]
+    gaps: tuple[Gap, ...]
+    end: int
+    """The offset behind the last of them."""
+    needs: int
+    """Bytes from ``end`` on that the next frame takes, where the stretch ended within it; 0 where it did not."""
+
+
+def encode_header(header: Header) -> bytes:
+    """Return the first :data:`HEADER_BYTES` of a segment."""
+    head = _HEADER.pack(_MAGIC, VERSION, header.journal, header.number, header.seed)
+    sector = head + _CHECK.pack(crc32(head))
+    return sector.ljust(_SECTOR, b"\0") * 2
+
+
+def decode_header(data: bytes) -> Header:
+    """Read a header of which one copy may be damaged.
+
+    Raises :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalCorrupt`.
+    """
+    for start in (0, _SECTOR):
+        head = data[start : start + _HEADER.size]
+        check = data[start + _HEADER.size : start + _HEADER.size + _CHECK.size]
+        if len(check) < _CHECK.size or _CHECK.unpack(check)[0] != crc32(head):
+            continue
+        magic, version, journal, number, seed = _HEADER.unpack(head)
+        if magic != _MAGIC:
+            continue
+        if version > VERSION:
+            raise JournalTooNew(
+                f"it has version {version} of the journal's format, and this gatepost reads version {VERSION};"
+                " install the later one"
+            )
+        return Header(journal, number, seed)
+    raise JournalCorrupt("it does not begin like a segment of a journal")
+
+
+def encode_commit(end: int) -> bytes:
+    """Return the body of a commit frame: a sync has succeeded up to this offset."""
+    return _COMMIT.pack(end)
+
+
+def decode_commit(body: bytes) -> int:
+    """Return the offset of a commit frame; 0 for a body that is none."""
+    return int(_COMMIT.unpack(body)[0]) if len(body) == _COMMIT.size else 0
+
+
+class Framing:
+    """The frames of one segment."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._mark = blake2b(seed, digest_size=4, person=b"mark").digest()
+        self._start = crc32(seed)
+
+    def encode(self, kind: int, body: bytes) -> bytes:
+        """Return a frame. Raises ``ValueError`` for a body of more than :data:`MAX_BODY`."""
+        if len(body) > MAX_BODY:
+            raise ValueError(f"a frame holds at most {MAX_BODY} bytes, and this has {len(body)}")
+        check = crc32(body, crc32(_SEEDED.pack(len(body), kind), self._start))
+        return _FRAME.pack(self._mark, len(body), check, kind) + body
+
+    def scan(
+        self,
+        data: bytes,
+        start: int,
+        *,
+        is_end: bool,
+        max_events: int = sys.maxsize,
+        max_bytes: int = sys.maxsize,
+    ) -> Scan:
+        """Read the frames of a stretch: ``data`` stands at the offset ``start`` of the segment, where a frame begins.
+
+        ``is_end``: nothing follows ``data``, so what is incomplete is damaged. Stops before an event frame that
+        would be more than ``max_events`` or ``max_bytes`` of bodies, but never before the first. What is no frame is
+        passed over, and the scan goes on at the next mark whose check holds.
+        """
+        frames: list[Frame] = []
+        gaps: list[Gap] = []
+        at = size = events = 0
+        while at < len(data):
+            end = self._end(data, at, is_end=is_end)
+            if end < 0:
+                return Scan(tuple(frames), tuple(gaps), start + at, -end)
+            if end == 0:
+                found, needs = self._next(data, at + 1, is_end=is_end)
+                if needs:
+                    return Scan(tuple(frames), tuple(gaps), start + at, max(needs, len(data) - at + 1))
+                gaps.append(Gap(start + at, start + found))
+                at = found
+                continue
+            kind = data[at + _FRAME.size - 1]
+            body = data[at + _FRAME.size : end]
+            if kind == EVENT:
+                size += len(body)
+                if events and (events >= max_events or size > max_bytes):
+                    break
+                events += 1
+            frames.append(Frame(kind, body, start + at, start + end))
+            at = end
+        return Scan(tuple(frames), tuple(gaps), start + at, 0)
+
+    def _end(self, data: bytes, at: int, *, is_end: bool) -> int:
+        """Return where the frame at ``at`` ends; 0: there is none; negative: how many bytes it takes."""
+        if len(data) - at < _FRAME.size:
+            return 0 if is_end else -_FRAME.size
+        mark, length, check, kind = _FRAME.unpack_from(data, at)
+        if mark != self._mark or length > MAX_BODY:
+            return 0
+        end = at + _FRAME.size + int(length)
+        if end > len(data):
+            return 0 if is_end else at - end
+        begin = crc32(_SEEDED.pack(length, kind), self._start)
+        return end if crc32(memoryview(data)[at + _FRAME.size : end], begin) == check else 0
+
+    def _next(self, data: bytes, at: int, *, is_end: bool) -> tuple[int, int]:
+        """Return where the next frame begins, or the end; then how many bytes are missing to tell, or 0."""
+        while True:
+            at = data.find(self._mark, at)
+            if at < 0:
+                # Its mark may be cut at the end of the stretch.
+                return (len(data), 0) if is_end else (len(data), 1)
+            end = self._end(data, at, is_end=is_end)
+            if end > 0:
+                return at, 0
+            if end < 0:
+                return at, -end
+            at += 1
+
+
+def last_commit(frames: Sequence[Frame]) -> int:
+    """Return the highest offset that a commit frame among these names; 0 where there is none."""
+    return max((decode_commit(frame.body) for frame in frames if frame.kind == COMMIT), default=0)

@@ -1,0 +1,231 @@
+"""Reading every stream of a journal, and keeping the place.
+
+Rules:
+
+* Of a living writer nothing is read that it has not published as synced. Of one that has ended everything is read:
+  a frame behind the last sync was never acknowledged, but its check says that it is whole.
+* A damaged frame is passed over, told, and the reader goes on behind it.
+* Alarms first: a million records that wait hold up no alarm.
+* The reader changes nothing on disk. Whoever uses it keeps the positions, together with what was done with the frames.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable
+from gatepost.journal.folder import START, Folder, Position, Stream
+from gatepost.journal.format import EVENT, HEADER_BYTES, Framing, Gap, Scan, decode_header, last_commit
+
+__all__ = ["Batch", "Damage", "Reader"]
+
+_STEP = 1024 * 1024
+"""Bytes that are read at once."""
+
+_GONE = "it is gone, and was not read to its end"
+
+
+class Damage(Struct, frozen=True):
+    """Something acknowledged that cannot be read."""
+
+    stream: str
+    segment: int
+    start: int
+    end: int
+    """Offsets of the bytes in the segment; both 0 where the segment itself is missing or unreadable."""
+    why: str
+
+
+class Batch(Struct, frozen=True):
+    """The bodies that were read at once."""
+
+    bodies: tuple[bytes, ...]
+    positions: Mapping[str, Position]
+    """The place behind them, of each stream that it has moved in."""
+    damages: tuple[Damage, ...]
+
+
+class _Open(Struct):
+    """The segment of a stream that is being read."""
+
+    number: int
+    handle: int
+    framing: Framing
+
+
+class Reader:
+    """Reads a journal from where somebody stopped. One thread at a time."""
+
+    def __init__(self, folder: Folder, positions: Mapping[str, Position]) -> None:
+        """``positions``: the place in each stream up to which everything is done."""
+        self._folder = folder
+        self._positions = dict(positions)
+        self._open: dict[str, _Open] = {}
+
+    def rewind(self, positions: Mapping[str, Position]) -> None:
+        """Go back: read again what was not done after all."""
+        self._positions = dict(positions)
+
+    def read(self, *, max_bodies: int, max_bytes: int) -> Batch:
+        """Return what comes next: of alarms first, and else of the oldest stream.
+
+        At most ``max_bodies``, and ``max_bytes`` of them, but one if there is any. An empty batch: nothing is there
+        yet. Raises :class:`~gatepost.errors.JournalUnavailable` and :class:`~gatepost.errors.JournalTooNew`.
+        """
+        bodies: list[bytes] = []
+        damages: list[Damage] = []
+        moved: dict[str, Position] = {}
+        streams = self._streams()
+        self._look_for_gone({stream.name for stream in streams}, damages)
+        for stream in streams:
+            while len(bodies) < max_bodies and max_bytes > 0:
+                before = self._positions.get(stream.name, START)
+                found = self._step(stream, before, max_bodies - len(bodies), max_bytes, damages)
+                if found is None:
+                    break
+                read, after = found
+                bodies += read
+                max_bytes -= sum(map(len, read))
+                self._positions[stream.name] = moved[stream.name] = after
+        self._close_others({stream.name for stream in streams})
+        return Batch(tuple(bodies), moved, tuple(damages))
+
+    def close(self) -> None:
+        """Let go of everything. May be called twice."""
+        self._close_others(set())
+
+    def _streams(self) -> list[Stream]:
+        try:
+            return self._folder.streams()
+        except OSError as error:
+            raise JournalUnavailable(
+                f"the journal {self._folder.path} cannot be read: {error.strerror}"
+            ) from error
+
+    def _look_for_gone(self, streams: set[str], damages: list[Damage]) -> None:
+        """Let go of the places in streams that are not there any more."""
+        for name in sorted(self._positions.keys() - streams):
+            position = self._positions.pop(name)
+            if position.offset:
+                damages.append(Damage(name, position.segment, 0, 0, _GONE))
+
+    def _step(
+        self, stream: Stream, position: Position, max_bodies: int, max_bytes: int, damages: list[Damage]
+    ) -> tuple[list[bytes], Position] | None:
+        """Read on in one segment; ``None``: there is nothing more yet. Appends to ``damages``."""
+        if position.segment > stream.last or (stream.is_alive and not position.is_before(stream.published)):
+            return None
+        is_open = stream.is_alive and position.segment == stream.published.segment
+        path = self._folder.segment(stream.name, position.segment)
+        if not stream.is_alive and position.segment == stream.last and _is_unbegun(path):
+            return [], Position(position.segment + 1, 0, position.events)
+        try:
+            segment = self._segment(stream.name, position.segment, path)
+            size = os.fstat(segment.handle).st_size
+            limit = min(size, stream.published.offset) if is_open else size
+            scan = _scan(segment, max(position.offset, HEADER_BYTES), limit, max_bodies, max_bytes)
+            damages += _damages(stream, segment, scan, size, is_open=is_open)
+        except (FileNotFoundError, JournalCorrupt) as error:
+            why = str(error) if isinstance(error, JournalCorrupt) else _GONE
+            damages.append(Damage(stream.name, position.segment, 0, 0, why))
+            # A writer at work will begin another one; the rest of this one is lost with it.
+            return [], stream.published if is_open else Position(position.segment + 1, 0, position.events)
+        except JournalTooNew as error:
+            raise JournalTooNew(f"{path.name}: {error}") from error
+        except OSError as error:
+            raise JournalUnavailable(f"{path} cannot be read: {error.strerror}") from error
+        bodies = [frame.body for frame in scan.frames if frame.kind == EVENT]
+        events = position.events + len(bodies)
+        if scan.end < limit:
+            return bodies, Position(position.segment, scan.end, events)
+        if is_open:
+            return bodies, stream.published
+        self._forget(stream.name)
+        return bodies, Position(position.segment + 1, 0, events)
+
+    def _segment(self, stream: str, number: int, path: Path) -> _Open:
+        found = self._open.get(stream)
+        if found is not None and found.number == number:
+            return found
+        self._forget(stream)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            header = decode_header(os.pread(handle, HEADER_BYTES, 0))
+            if header.journal != self._folder.id or header.number != number:
+                raise JournalCorrupt("it belongs to another journal, or has another number; put it back")
+        except BaseException:
+            os.close(handle)
+            raise
+        found = self._open[stream] = _Open(number, handle, Framing(header.seed))
+        return found
+
+    def _forget(self, stream: str) -> None:
+        found = self._open.pop(stream, None)
+        if found is not None:
+            os.close(found.handle)
+
+    def _close_others(self, streams: set[str]) -> None:
+        for name in [name for name in self._open if name not in streams]:
+            self._forget(name)
+
+
+def _is_unbegun(path: Path) -> bool:
+    """Return whether a segment has no more than a header that was cut short: its header was not synced."""
+    try:
+        data = path.read_bytes() if path.stat().st_size <= HEADER_BYTES else None
+        if data is not None:
+            decode_header(data)
+    except JournalCorrupt:
+        return True
+    except (JournalTooNew, OSError):
+        pass  # it is said where it is read
+    return False
+
+
+def _scan(segment: _Open, start: int, limit: int, max_events: int, max_bytes: int) -> Scan:
+    """Read frames from ``start`` on, and not beyond ``limit``."""
+    step = _STEP
+    while True:
+        end = min(limit, start + step)
+        data = _pread(segment.handle, end - start, start)
+        scan = segment.framing.scan(
+            data, start, is_end=end == limit, max_events=max_events, max_bytes=max_bytes
+        )
+        if not scan.needs or scan.frames or scan.gaps:
+            return scan
+        step = max(2 * step, scan.needs)
+
+
+def _damages(stream: Stream, segment: _Open, scan: Scan, size: int, *, is_open: bool) -> list[Damage]:
+    """Return what was acknowledged among the gaps of a scan, and what is cut off the segment behind it.
+
+    In a segment that is closed, what lies behind the last commit and behind what the writer has published may be the
+    tail of a write that was cut short.
+    """
+    synced = stream.published.offset if segment.number == stream.published.segment else 0
+    gaps = list(scan.gaps)
+    if gaps and not is_open:
+        start = gaps[0].start
+        rest = segment.framing.scan(_pread(segment.handle, size - start, start), start, is_end=True)
+        synced = max(synced, last_commit(rest.frames))
+        gaps = [gap for gap in gaps if gap.start < synced]
+    if size < synced and scan.end >= size:
+        gaps.append(Gap(size, synced))
+    return [
+        Damage(stream.name, segment.number, gap.start, gap.end, "these bytes are no whole frame")
+        for gap in gaps
+    ]
+
+
+def _pread(handle: int, size: int, offset: int) -> bytes:
+    """Read ``size`` bytes at an offset, fewer at the end of the file."""
+    parts: list[bytes] = []
+    while size > 0 and (part := os.pread(handle, size, offset)):
+        parts.append(part)
+        size -= len(part)
+        offset += len(part)
+    return b"".join(parts)

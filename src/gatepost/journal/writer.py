@@ -1,0 +1,182 @@
+"""Appending to a stream.
+
+Rules:
+
+* What :meth:`Writer.append` returned for is on disk. Many bodies share one write and one sync.
+* A failed write or sync fails everyone who waits, and closes the segment for ever: its descriptor is never synced
+  again, because a second sync may succeed without the data. The next append begins a new segment.
+* A new segment counts once the folder is synced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from gatepost.errors import JournalUnavailable
+from gatepost.journal.folder import RECORDS, START, Folder, Position, encode_publication
+from gatepost.journal.format import (
+    COMMIT,
+    EVENT,
+    HEADER_BYTES,
+    SEED_BYTES,
+    Framing,
+    Header,
+    encode_commit,
+    encode_header,
+)
+
+__all__ = ["SEGMENT_BYTES", "SEGMENT_S", "Writer"]
+
+SEGMENT_BYTES = 64 * 1024 * 1024
+SEGMENT_S = 60.0
+"""A segment is closed when it has so many bytes, or so long after its first event."""
+
+
+class _Segment(Struct):
+    """The segment that is being written."""
+
+    number: int
+    handle: int
+    framing: Framing
+    began: float
+    end: int
+    """Up to where it is written, and but for the batch that is being appended, synced."""
+
+
+class Writer:
+    """Appends to one stream, which begins and ends with it. One thread at a time."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        lane: str = RECORDS,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        segment_s: float = SEGMENT_S,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """Begin a stream; its first segment is made with the first append.
+
+        ``random`` returns so many random bytes. Raises :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        self._folder = folder
+        self._files = folder.files
+        self._segment_bytes = segment_bytes
+        self._segment_s = segment_s
+        self._monotonic = monotonic
+        self._random = random
+        self._segment: _Segment | None = None
+        self._last = 0
+        """The number of the last segment that was made."""
+        self.position = START
+        """Up to where the stream is synced, and published."""
+        try:
+            self.stream, self._lock = self._new_stream(lane, now)
+        except OSError as error:
+            raise JournalUnavailable(
+                f"the journal {folder.path} takes no new file: {error.strerror}; make room, or let the program"
+                " write there"
+            ) from error
+
+    def _new_stream(self, lane: str, now: Callable[[], float]) -> tuple[str, int]:
+        while True:
+            stream = f"{int(now() * 1000):013d}-{self._random(4).hex()}-{lane}"
+            handle = self._files.create(self._folder.writer_file(stream))
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                self._files.write(handle, encode_publication(START), 0)
+                if os.fstat(handle).st_nlink:  # else it was deleted before it was locked
+                    return stream, handle
+            except BaseException:
+                os.close(handle)
+                raise
+            os.close(handle)
+
+    def append(self, bodies: Sequence[bytes]) -> Position:
+        """Append event frames, and return the place behind them when they are on disk.
+
+        Raises :class:`~gatepost.errors.JournalUnavailable`: then none of them may be acknowledged, though some of
+        them may be read. Raises ``ValueError`` for a body that is too large; nothing was written then.
+        """
+        try:
+            segment = self._current()
+            frames = [segment.framing.encode(EVENT, body) for body in bodies]
+            if segment.end > HEADER_BYTES:
+                frames.insert(0, segment.framing.encode(COMMIT, encode_commit(segment.end)))
+            data = b"".join(frames)
+            self._files.write(segment.handle, data, segment.end)
+            segment.end += len(data)
+            self._files.sync(segment.handle)
+        except OSError as error:
+            self._abandon()
+            raise JournalUnavailable(f"the journal cannot be written: {error.strerror}") from error
+        self.position = Position(segment.number, segment.end, self.position.events + len(bodies))
+        self._publish()
+        return self.position
+
+    def close(self) -> None:
+        """End the stream. May be called twice."""
+        self._finish()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _current(self) -> _Segment:
+        """Return the segment to append to: another one where the last is full, old, or failed."""
+        segment = self._segment
+        if segment is not None and (
+            segment.end >= self._segment_bytes or self._monotonic() - segment.began >= self._segment_s
+        ):
+            self._finish()
+            segment = None
+        if segment is None:
+            segment = self._segment = self._begin()
+        return segment
+
+    def _begin(self) -> _Segment:
+        number = self._last + 1
+        seed = self._random(SEED_BYTES)
+        path = self._folder.segment(self.stream, number)
+        handle = self._files.create(path)
+        try:
+            self._files.write(handle, encode_header(Header(self._folder.id, number, seed)), 0)
+            self._files.sync(handle)
+            self._files.sync_folder(self._folder.path)
+        except OSError:
+            # Nothing is in it: the next one may have its number.
+            self._files.close(handle)
+            with contextlib.suppress(OSError):
+                self._files.remove(path)
+            raise
+        self._last = number
+        return _Segment(number, handle, Framing(seed), self._monotonic(), HEADER_BYTES)
+
+    def _finish(self) -> None:
+        """Close the segment with a commit of its last batch, so that a reader can tell damage from a tail."""
+        segment = self._segment
+        if segment is None:
+            return
+        with contextlib.suppress(OSError):
+            frame = segment.framing.encode(COMMIT, encode_commit(segment.end))
+            self._files.write(segment.handle, frame, segment.end)
+            self._files.sync(segment.handle)
+        self._abandon()
+
+    def _abandon(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            with contextlib.suppress(OSError):
+                self._files.close(segment.handle)
+
+    def _publish(self) -> None:
+        """Tell readers in other processes. It is not synced: after a power cut there is no writer to wait for."""
+        with contextlib.suppress(OSError):
+            self._files.write(self._lock, encode_publication(self.position), 0)

@@ -1,0 +1,73 @@
+"""What the tests of a journal share: a disk that can fail, and reading everything."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from gatepost.journal.files import Files
+from gatepost.journal.folder import Folder, Position
+from gatepost.journal.reader import Batch, Damage, Reader
+
+
+class FailingFiles(Files):
+    """The real disk, on which the calls that are named in ``failing`` fail, once each time they are named."""
+
+    def __init__(self) -> None:
+        self.failing: dict[str, int] = {}
+        """An error number by the name of the method."""
+        self.calls: list[str] = []
+
+    def _call(self, name: str) -> None:
+        self.calls.append(name)
+        if (number := self.failing.get(name)) is not None:
+            raise OSError(number, errno.errorcode[number])
+
+    def create(self, path: Path) -> int:
+        self._call("create")
+        return super().create(path)
+
+    def write(self, handle: int, data: bytes, offset: int) -> None:
+        if len(data) > 30 and (number := self.failing.get("write")) is not None:
+            super().write(handle, data[: len(data) // 2], offset)  # a full disk takes a part
+            raise OSError(number, errno.errorcode[number])
+        super().write(handle, data, offset)
+
+    def sync(self, handle: int) -> None:
+        self._call("sync")
+        super().sync(handle)
+
+    def sync_folder(self, path: Path) -> None:
+        self._call("sync_folder")
+        super().sync_folder(path)
+
+    def remove(self, path: Path) -> None:
+        self._call("remove")
+        super().remove(path)
+
+
+def read_all(
+    folder: Folder, positions: dict[str, Position] | None = None, *, max_bodies: int = 1000
+) -> tuple[list[bytes], list[Damage]]:
+    """Read until nothing comes any more; ``positions`` are brought up to date."""
+    positions = {} if positions is None else positions
+    reader = Reader(folder, positions)
+    bodies: list[bytes] = []
+    damages: list[Damage] = []
+    while True:
+        batch = reader.read(max_bodies=max_bodies, max_bytes=1 << 30)
+        if batch == Batch((), {}, ()):
+            break
+        bodies += batch.bodies
+        damages += batch.damages
+        positions.update(batch.positions)
+    reader.close()
+    return bodies, damages
+
+
+def remove(folder: Folder, positions: dict[str, Position]) -> int:
+    """Delete what was read, and forget the places that are not needed; return the number of segments."""
+    removed = folder.remove(positions)
+    for stream in removed.streams:
+        del positions[stream]
+    return removed.segments

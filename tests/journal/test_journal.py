@@ -1,0 +1,373 @@
+"""What a writer returned for is read once, in order, by whoever keeps the place, and no loss is silent."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.journal.kit import FailingFiles, read_all, remove
+
+from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable
+from gatepost.journal import format as f
+from gatepost.journal.folder import ALARMS, Folder, Position, encode_publication
+from gatepost.journal.reader import Reader
+from gatepost.journal.writer import Writer
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder.open(tmp_path / "journal")
+
+
+@pytest.fixture
+def writer(folder: Folder) -> Iterator[Writer]:
+    writer = Writer(folder)
+    yield writer
+    writer.close()
+
+
+def segments(folder: Folder, writer: Writer) -> list[Path]:
+    return sorted(folder.path.glob(f"{writer.stream}-*.events"))
+
+
+def test_what_was_appended_is_read_in_order_and_once(folder: Folder, writer: Writer) -> None:
+    positions: dict[str, Position] = {}
+    writer.append([b"one", b"two"])
+    assert read_all(folder, positions)[0] == [b"one", b"two"]
+    assert read_all(folder, positions)[0] == []
+    writer.append([b"three"])
+    assert read_all(folder, positions)[0] == [b"three"]
+    assert positions == {writer.stream: writer.position}
+    assert writer.position.events == 3
+
+
+def test_the_place_is_the_callers_to_keep(folder: Folder, writer: Writer) -> None:
+    """A reader that ends between reading and keeping the place reads the same again."""
+    writer.append([b"one", b"two", b"three"])
+    reader = Reader(folder, {})
+    first = reader.read(max_bodies=2, max_bytes=100)
+    assert first.bodies == (b"one", b"two")
+    reader.rewind({})
+    assert reader.read(max_bodies=2, max_bytes=100) == first
+    reader.rewind(first.positions)
+    assert reader.read(max_bodies=2, max_bytes=100).bodies == (b"three",)
+    reader.close()
+
+
+def test_limits_of_a_batch(folder: Folder, writer: Writer) -> None:
+    writer.append([b"x" * 10] * 5)
+    reader = Reader(folder, {})
+    assert len(reader.read(max_bodies=3, max_bytes=1000).bodies) == 3
+    assert len(reader.read(max_bodies=3, max_bytes=5).bodies) == 1
+    assert len(reader.read(max_bodies=3, max_bytes=1000).bodies) == 1
+    reader.close()
+
+
+def test_alarms_overtake_whatever_waits(folder: Folder, writer: Writer) -> None:
+    alarms = Writer(folder, ALARMS)
+    writer.append([b"record"] * 50)
+    reader = Reader(folder, {})
+    assert set(reader.read(max_bodies=10, max_bytes=1000).bodies) == {b"record"}
+    alarms.append([b"alarm"])
+    assert reader.read(max_bodies=10, max_bytes=1000).bodies[0] == b"alarm"
+    reader.close()
+    alarms.close()
+
+
+def test_two_writers_share_no_segment(folder: Folder) -> None:
+    first, second = Writer(folder), Writer(folder)
+    for number in range(20):
+        first.append([b"a%d" % number])
+        second.append([b"b%d" % number])
+    bodies, damages = read_all(folder)
+    assert (sorted(bodies), damages) == (
+        sorted([b"%s%d" % (name, number) for name in (b"a", b"b") for number in range(20)]),
+        [],
+    )
+    assert first.stream != second.stream
+    first.close()
+    second.close()
+
+
+def test_a_segment_is_closed_by_size_and_by_time(folder: Folder) -> None:
+    clock = [0.0]
+    writer = Writer(folder, segment_bytes=3000, segment_s=60, monotonic=lambda: clock[0])
+    for number in range(10):
+        writer.append([b"%d" % number + b"x" * 1000])
+    by_size = len(segments(folder, writer))
+    assert by_size == 5
+    clock[0] = 61
+    writer.append([b"late"])
+    assert len(segments(folder, writer)) == by_size + 1
+    assert len(read_all(folder)[0]) == 11
+    writer.close()
+    assert len(read_all(folder)[0]) == 11
+
+
+def test_nothing_is_read_before_its_sync(tmp_path: Path) -> None:
+    files = FailingFiles()
+    folder = Folder.open(tmp_path / "journal", files=files)
+    writer = Writer(folder)
+    writer.append([b"synced"])
+    seen: list[list[bytes]] = []
+
+    def look(handle: int) -> None:
+        seen.append(read_all(folder)[0])
+        os.fsync(handle)
+
+    files.sync = look  # type: ignore[method-assign]
+    writer.append([b"not yet"])
+    assert seen == [[b"synced"]]
+    assert read_all(folder)[0] == [b"synced", b"not yet"]
+    writer.close()
+
+
+@pytest.mark.parametrize("call", ["write", "sync"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_a_failure_fails_who_waits_and_closes_the_segment(tmp_path: Path, call: str, number: int) -> None:
+    files = FailingFiles()
+    folder = Folder.open(tmp_path / "journal", files=files)
+    writer = Writer(folder)
+    writer.append([b"before"])
+    files.failing[call] = number
+    for _ in range(3):
+        with pytest.raises(JournalUnavailable, match="cannot be written"):
+            writer.append([b"refused" * 100])
+    files.failing.clear()
+    files.calls.clear()
+    writer.append([b"after"])
+    assert files.calls == ["create", "sync", "sync_folder", "sync"], "the failed descriptor was used again"
+    assert len(segments(folder, writer)) == 2
+    bodies, damages = read_all(folder)
+    assert [body for body in bodies if b"refused" not in body] == [b"before", b"after"]
+    assert damages == [], "what was cut short was never acknowledged, so it is no damage"
+    writer.close()
+
+
+@pytest.mark.parametrize("call", ["create", "sync_folder"])
+def test_no_segment_is_left_where_none_could_be_begun(tmp_path: Path, call: str) -> None:
+    files = FailingFiles()
+    folder = Folder.open(tmp_path / "journal", files=files)
+    writer = Writer(folder)
+    files.failing[call] = errno.ENOSPC
+    with pytest.raises(JournalUnavailable):
+        writer.append([b"refused"])
+    assert segments(folder, writer) == []
+    files.failing.clear()
+    writer.append([b"taken"])
+    assert [path.name[-13:] for path in segments(folder, writer)] == ["000001.events"]
+    assert read_all(folder) == ([b"taken"], [])
+    writer.close()
+
+
+def test_a_damaged_frame_costs_one_event_and_is_told(folder: Folder, writer: Writer) -> None:
+    writer.append([b"first", b"second", b"third"])
+    writer.append([b"fourth"])
+    path = segments(folder, writer)[0]
+    data = bytearray(path.read_bytes())
+    data[data.index(b"second")] ^= 1
+    path.write_bytes(bytes(data))
+    for close in (False, True):
+        if close:
+            writer.close()
+        bodies, damages = read_all(folder)
+        assert bodies == [b"first", b"third", b"fourth"]
+        assert [(damage.stream, damage.segment) for damage in damages] == [(writer.stream, 1)]
+        assert b"second"[1:] in data[damages[0].start : damages[0].end]
+
+
+def test_a_torn_tail_is_no_damage(folder: Folder) -> None:
+    """A writer that was killed in the middle of a write: what it had not told anyone may be cut anywhere."""
+    writer = Writer(folder)
+    synced = writer.append([b"first", b"second"])
+    writer.append([b"third"])
+    path = segments(folder, writer)[0]
+    whole = path.read_bytes()
+    os.close(writer._lock)  # as the system does for a process that was killed
+    folder.writer_file(writer.stream).write_bytes(encode_publication(synced))
+    for cut in range(whole.index(b"third") - 12, len(whole)):
+        path.write_bytes(whole[:cut])
+        assert read_all(folder) == ([b"first", b"second"], [])
+        path.write_bytes(whole[:cut] + bytes(len(whole) - cut + 100))
+        assert read_all(folder) == ([b"first", b"second"], [])
+    path.write_bytes(whole + b"rest" * 10)
+    assert read_all(folder) == ([b"first", b"second", b"third"], [])
+
+
+def test_a_segment_that_was_cut_short_is_damage(folder: Folder, writer: Writer) -> None:
+    for number in range(3):
+        writer.append([b"body %d" % number])
+    path = segments(folder, writer)[0]
+    data = path.read_bytes()
+    os.truncate(path, data.index(b"body 2"))
+    for close in (False, True):
+        if close:
+            os.close(writer._lock)
+            writer._lock = -1
+        bodies, damages = read_all(folder)
+        assert bodies == [b"body 0", b"body 1"]
+        assert sum(damage.end - damage.start for damage in damages) > 0
+        assert damages[-1].end == len(data)
+
+
+def test_a_segment_that_vanished_is_told_and_the_others_are_read(folder: Folder) -> None:
+    writer = Writer(folder, segment_bytes=1)
+    for number in range(4):
+        writer.append([b"%d" % number])
+    for number in (2, 4):
+        folder.segment(writer.stream, number).unlink()
+    for close in (False, True):
+        if close:
+            writer.close()
+        positions: dict[str, Position] = {}
+        bodies, damages = read_all(folder, positions)
+        assert bodies == [b"0", b"2"]
+        assert [(damage.segment, damage.why) for damage in damages] == [
+            (2, "it is gone, and was not read to its end"),
+            (4, "it is gone, and was not read to its end"),
+        ]
+
+
+def test_a_stream_that_vanished_is_told_where_it_was_not_at_its_end(folder: Folder, writer: Writer) -> None:
+    positions: dict[str, Position] = {}
+    writer.append([b"one"])
+    assert read_all(folder, positions)[0] == [b"one"]
+    for path in [*segments(folder, writer), folder.writer_file(writer.stream)]:
+        path.unlink()
+    bodies, damages = read_all(folder, positions)
+    assert (bodies, [damage.stream for damage in damages]) == ([], [writer.stream])
+    assert remove(folder, positions) == 0
+    assert positions == {}
+
+
+def test_an_emptied_folder_is_another_journal(folder: Folder, writer: Writer) -> None:
+    writer.append([b"one"])
+    for path in folder.path.iterdir():
+        path.unlink()
+    assert Folder.open(folder.path).id != folder.id
+
+
+def test_segments_without_their_id_are_not_touched(folder: Folder, writer: Writer) -> None:
+    writer.append([b"one"])
+    (folder.path / "journal").write_text("odd")
+    with pytest.raises(JournalCorrupt, match="restore that file"):
+        Folder.open(folder.path)
+    (folder.path / "journal").unlink()
+    with pytest.raises(JournalCorrupt, match="restore that file"):
+        Folder.open(folder.path)
+
+
+def test_a_damaged_id_without_segments_is_made_anew(tmp_path: Path) -> None:
+    folder = Folder.open(tmp_path / "journal")
+    (folder.path / "journal").write_text("")
+    again = Folder.open(tmp_path / "journal")
+    assert Folder.open(tmp_path / "journal").id == again.id
+
+
+def test_a_segment_of_another_journal_is_told_and_not_read(folder: Folder, tmp_path: Path) -> None:
+    other = Writer(Folder.open(tmp_path / "other"))
+    other.append([b"foreign"])
+    other.close()
+    writer = Writer(folder)
+    writer.append([b"own"])
+    writer.close()
+    source = next((tmp_path / "other").glob("*.events"))
+    (folder.path / source.name).write_bytes(source.read_bytes())
+    bodies, damages = read_all(folder)
+    assert bodies == [b"own"]
+    assert [(damage.stream, damage.why[:24]) for damage in damages] == [
+        (other.stream, "it belongs to another jo")
+    ]
+
+
+def test_a_segment_of_a_later_version_stops_the_reader_with_a_sentence(
+    folder: Folder, writer: Writer
+) -> None:
+    writer.append([b"one"])
+    path = segments(folder, writer)[0]
+    header = f.decode_header(path.read_bytes())
+    head = f._HEADER.pack(b"gatepost", f.VERSION + 1, header.journal, header.number, header.seed)
+    path.write_bytes((head + f._CHECK.pack(f.crc32(head))).ljust(512, b"\0") * 2)
+    with pytest.raises(JournalTooNew, match=r"000001\.events: it has version 2 .* install"):
+        read_all(folder)
+
+
+def test_only_what_was_read_is_deleted(folder: Folder) -> None:
+    writer = Writer(folder, segment_bytes=1)
+    for number in range(4):
+        writer.append([b"%d" % number])
+    assert remove(folder, {}) == 0
+    assert remove(folder, {writer.stream: Position(3, 0, 2)}) == 2
+    positions = {writer.stream: Position(3, 0, 2)}
+    assert read_all(folder, positions)[0] == [b"2", b"3"]
+    assert remove(folder, positions) == 1, "the last one is still written"
+    writer.close()
+    assert read_all(folder, positions)[0] == []
+    assert remove(folder, positions) == 1
+    assert [path.name for path in folder.path.iterdir() if writer.stream in path.name] == []
+    assert read_all(folder, positions) == ([], [])
+    assert positions == {}
+
+
+def test_a_writer_that_wrote_nothing_leaves_nothing(folder: Folder) -> None:
+    writer = Writer(folder)
+    remove(folder, {})
+    assert folder.writer_file(writer.stream).exists()
+    writer.append([b"one"])
+    assert read_all(folder)[0] == [b"one"]
+    writer.close()
+    idle = Writer(folder)
+    idle.close()
+    positions: dict[str, Position] = {}
+    read_all(folder, positions)
+    remove(folder, positions)
+    assert sorted(path.name for path in folder.path.iterdir()) == ["journal", "pins"]
+
+
+def test_nothing_is_deleted_while_the_journal_is_pinned(folder: Folder) -> None:
+    writer = Writer(folder)
+    writer.append([b"one"])
+    writer.close()
+    positions: dict[str, Position] = {}
+    read_all(folder, positions)
+    with folder.pinned(), folder.pinned():
+        assert remove(folder, positions) == 0
+    assert remove(folder, positions) == 1
+
+
+def test_size_counts_every_segment(folder: Folder, writer: Writer) -> None:
+    assert folder.size() == 0
+    writer.append([b"x" * 100])
+    assert folder.size() == segments(folder, writer)[0].stat().st_size > f.HEADER_BYTES + 100
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
+def test_nobody_else_may_read_it(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        folder = Folder.open(tmp_path / "above" / "journal")
+        writer = Writer(folder)
+        writer.append([b"one"])
+        with folder.pinned():
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.path.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.path.iterdir()} == {0o600}
+    writer.close()
+
+
+def test_a_large_body_takes_as_many_steps_as_it_needs(folder: Folder, writer: Writer) -> None:
+    large = os.urandom(3 * 1024 * 1024)
+    writer.append([b"small", large, b"small"])
+    assert read_all(folder)[0] == [b"small", large, b"small"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalUnavailable, match="cannot be opened"):
+        Folder.open(tmp_path / "file" / "journal")
