@@ -46,7 +46,7 @@ _TABLES: dict[str, type[Code]] = {
     "alarm_status": AlarmStatus,
 }
 
-LATE = timedelta(minutes=10)
+DELIVERED_LATER = timedelta(minutes=10)
 
 
 def kind_of(record: RecordRow) -> Kind:
@@ -178,9 +178,9 @@ class Show:
             return self.words("frame.unsaid")
         return self.words("frame.yes" if value else "frame.no")
 
-    def late(self, record: RecordRow) -> bool:
-        """It arrived long after it happened: a backlog, or a clock that is wrong."""
-        return record.received_at - record.at > LATE
+    def delivered_later(self, record: RecordRow) -> bool:
+        """Return whether a record arrived long after it happened: a backlog, or a clock that is wrong."""
+        return record.received_at - record.at > DELIVERED_LATER
 
     def json(self, original: bytes | None) -> str:
         """JSON text, indented; as it is where it is none."""

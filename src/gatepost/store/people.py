@@ -13,7 +13,7 @@ terminal: ``"17"``, ``"17-4"``. It has neither name nor number in it, so it may 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -108,6 +108,20 @@ class People:
         """By id; that of any form of their data is understood."""
         with self._store.reading() as db:
             return _person_by_id(db, person_id, self.rules)
+
+    def ids(self, forms: Iterable[tuple[int, int]]) -> dict[tuple[int, int], str]:
+        """Return the id of the person by the form of their data and the terminal that saw it, both by id."""
+        wanted = set(forms)
+        if not wanted:
+            return {}
+        # No index on records is used, so nothing has to be indexed first.
+        with self._store.reading(indexed=False) as db:
+            heads = _heads_of(db, sorted({identity for identity, _ in wanted}), self.rules)
+        terminal = self.rules.scope == "terminal"
+        return {
+            (identity, of): _id(heads.get(identity, identity), of if terminal else 0)
+            for identity, of in wanted
+        }
 
     def groups(self, site_id: int | None = None) -> list[dict[str, Any]]:
         """The groups that people have been seen in: ``id`` and ``name``, by name."""
@@ -261,11 +275,31 @@ def _forms(heads: Sequence[int], rules: Rules, held: Sequence[int]) -> Any:
     )
 
 
+def _heads_of(db: Connection, forms: Sequence[int], rules: Rules) -> dict[int, int]:
+    """Return the first form of the person's data by any form that has a ``user_id``."""
+    i, h = t.identities.c, t.identities.alias("head").c
+    same = [h.user_id == i.user_id, h.erased_at_ms.is_(None)]
+    if rules.scope != "everywhere":
+        same.append(h.site_id == i.site_id)
+    first = select(func.min(h.id)).where(*same).correlate(t.identities).scalar_subquery()
+    found: dict[int, int] = {}
+    for start in range(0, len(forms), 1000):
+        wanted = select(i.id, first.label("head")).where(
+            i.id.in_(forms[start : start + 1000]), i.user_id != ""
+        )
+        found.update({row.id: row.head for row in db.execute(wanted) if row.head is not None})
+    return found
+
+
+def _id(head: int, terminal_id: int) -> str:
+    return f"{head}-{terminal_id}" if terminal_id else str(head)
+
+
 def _person(key: tuple[int, int], rows: Sequence[Row[Any]]) -> Person:
     last = max(rows, key=lambda row: (row.last_ms, row.id))
     head, terminal_id = key
     return Person(
-        id=f"{head}-{terminal_id}" if terminal_id else str(head),
+        id=_id(head, terminal_id),
         user_id=last.user_id,
         name=last.name,
         type=last.type,

@@ -95,7 +95,6 @@ class AttendancePages(Controller):
         days = stretch.first, stretch.last
         return await attendance_file(
             request,
-            desk.store,
             access,
             lambda: person_shifts(meaning.attendance, query, *days, page=EXPORT_PAGE),
             detail={"first": f"{days[0]}", "last": f"{days[1]}"},

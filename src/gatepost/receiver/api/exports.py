@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal, TypeVar
 
 from litestar import Controller, get
-from litestar.exceptions import HTTPException
+from litestar.exceptions import ClientException, HTTPException
 from litestar.params import FromQuery
 from litestar.response import Stream
 from msgspec import Struct
@@ -37,8 +37,8 @@ from gatepost.receiver.api.filters import (
 )
 from gatepost.receiver.api.images import suffix_of
 from gatepost.receiver.api.people import AttendedItem, SiteId, attended_item, someone_item
-from gatepost.receiver.api.records import record_item
-from gatepost.receiver.api.shapes import TheMeaning, TheStore, answering, days, word
+from gatepost.receiver.api.records import record_items
+from gatepost.receiver.api.shapes import Include, TheMeaning, TheStore, answering, days, word
 from gatepost.receiver.api.streams import streamed
 from gatepost.receiver.exports.attendance import ATTENDANCE, PersonShift, person_shifts
 from gatepost.receiver.exports.columns import ALARM, RECORD, Column, Words, chosen
@@ -46,10 +46,12 @@ from gatepost.receiver.exports.formats import (
     Picture,
     Table,
     csv_pieces,
+    in_zone,
     jsonl_pieces,
     xlsx_pieces,
     zip_pieces,
 )
+from gatepost.receiver.meaning import Meaning
 from gatepost.store.days import days_between
 from gatepost.store.people import PeopleQuery
 from gatepost.store.store import AlarmQuery, AlarmRow, Page, RecordQuery, RecordRow, Store
@@ -93,6 +95,7 @@ class ExportsController(Controller):
         self,
         request: AnyRequest,
         store: TheStore,
+        meaning: TheMeaning,
         access: TheAccess,
         filters: RecordFilters,
         format: FromQuery[Format] = "csv",
@@ -100,21 +103,25 @@ class ExportsController(Controller):
         columns: FromQuery[str | None] = None,
         lang: FromQuery[Literal["en", "zh"]] = "en",
         tz: FromQuery[str | None] = None,
+        include: Include = None,
     ) -> Stream:
         """Every record that the filters leave, in CSV, XLSX, JSON lines, or a ZIP of CSV and images.
 
         ``columns``: names of columns with commas in between, in the order wanted. ``lang``: of headers and codes.
-        ``tz``: the zone of the times; each terminal's own without it. JSON lines are as ``/api/v1/records`` has them.
+        ``tz``: the zone of the times; each terminal's own without it. All times say their offset. JSON lines have the
+        items of ``/api/v1/records``, ``include=original`` there too.
         """
         return await records_file(
             request,
             store,
+            meaning,
             access,
             replace(filters, order=order),
             format=format,
             columns=columns,
             lang=lang,
             tz=tz,
+            include=_included(include, format),
         )
 
     @get("/alarms/export", summary="Alarms as a file", dependencies=ALARM_FILTERS, opt=AS_FILES)
@@ -128,17 +135,25 @@ class ExportsController(Controller):
         columns: FromQuery[str | None] = None,
         lang: FromQuery[Literal["en", "zh"]] = "en",
         tz: FromQuery[str | None] = None,
+        include: Include = None,
     ) -> Stream:
         """Every alarm that the filters leave, newest first; otherwise as for records."""
         return await alarms_file(
-            request, store, access, filters, format=format, columns=columns, lang=lang, tz=tz
+            request,
+            store,
+            access,
+            filters,
+            format=format,
+            columns=columns,
+            lang=lang,
+            tz=tz,
+            include=_included(include, format),
         )
 
     @get("/attendance/export", summary="Attendance as a file", opt={"types": tuple(_TYPES.values())[:3]})
     async def export_attendance(
         self,
         request: AnyRequest,
-        store: TheStore,
         access: TheAccess,
         meaning: TheMeaning,
         day: FromQuery[str | None] = None,
@@ -163,7 +178,6 @@ class ExportsController(Controller):
             days_between(*stretch)
         return await attendance_file(
             request,
-            store,
             access,
             lambda: person_shifts(meaning.attendance, query, *stretch, page=PAGE),
             detail=_asked(query, stretch),
@@ -177,6 +191,7 @@ class ExportsController(Controller):
 async def records_file(
     request: AnyRequest,
     store: Store,
+    meaning: Meaning,
     access: Access,
     query: RecordQuery,
     *,
@@ -184,13 +199,19 @@ async def records_file(
     columns: str | None = None,
     lang: Language = "en",
     tz: str | None = None,
+    include: str | None = None,
 ) -> Stream:
     """Every record of a query, whatever its limit, as a file."""
     query = replace(query, limit=PAGE, cursor=None)
 
     def begin() -> Iterator[bytes]:
-        table = _table(store, RECORD, "records", columns, lang, tz, lambda: _pages(store.records, query))
-        return _pieces(table, format, record_item, lambda row: _portrait(store, table.words, row))
+        table = _table(RECORD, "records", columns, lang, tz, lambda: _pages(store.records, query))
+
+        def items(rows: Sequence[RecordRow]) -> list[Any]:
+            shaped = record_items(meaning, rows, include=include)
+            return [in_zone(item, table.words.zone(row)) for item, row in zip(shaped, rows, strict=True)]
+
+        return _pieces(table, format, items, lambda row: _portrait(store, table.words, row))
 
     return await answer_file(request, access, begin, what="records", form=format, detail=told(query))
 
@@ -205,20 +226,24 @@ async def alarms_file(
     columns: str | None = None,
     lang: Language = "en",
     tz: str | None = None,
+    include: str | None = None,
 ) -> Stream:
     """Every alarm of a query, whatever its limit, as a file."""
     query = replace(query, limit=PAGE, cursor=None)
 
     def begin() -> Iterator[bytes]:
-        table = _table(store, ALARM, "alarms", columns, lang, tz, lambda: _pages(store.alarms, query))
-        return _pieces(table, format, alarm_item, lambda row: _scene(store, table.words, row))
+        table = _table(ALARM, "alarms", columns, lang, tz, lambda: _pages(store.alarms, query))
+
+        def items(rows: Sequence[AlarmRow]) -> list[Any]:
+            return [in_zone(alarm_item(row, include=include), table.words.zone(row)) for row in rows]
+
+        return _pieces(table, format, items, lambda row: _scene(store, table.words, row))
 
     return await answer_file(request, access, begin, what="alarms", form=format, detail=told(query))
 
 
 async def attendance_file(
     request: AnyRequest,
-    store: Store,
     access: Access,
     rows: Callable[[], Iterator[Sequence[PersonShift]]],
     *,
@@ -231,8 +256,12 @@ async def attendance_file(
     """Pages of people and days as a file; ``detail`` is what the audit log says of the question."""
 
     def begin() -> Iterator[bytes]:
-        table = _table(store, ATTENDANCE, "attendance", columns, lang, tz, rows)
-        return _pieces(table, format, _shift_item, lambda _: None)
+        table = _table(ATTENDANCE, "attendance", columns, lang, tz, rows)
+
+        def items(rows: Sequence[PersonShift]) -> list[Any]:
+            return [in_zone(_shift_item(row), table.words.of(row.person.timezone)) for row in rows]
+
+        return _pieces(table, format, items, lambda _: None)
 
     return await answer_file(request, access, begin, what="attendance", form=format, detail=detail)
 
@@ -272,8 +301,13 @@ def _pages(ask: Callable[[Query], Page[Any]], query: Query) -> Iterator[Sequence
             gc.collect(0)
 
 
+def _included(include: str | None, form: Format) -> str | None:
+    if include is not None and form != "jsonl":
+        raise ClientException(f"include={include} is for format=jsonl; leave it out, or ask for that format")
+    return include
+
+
 def _table(
-    store: Store,
     columns: Sequence[Column[Any]],
     title: str,
     names: str | None,
@@ -282,12 +316,15 @@ def _table(
     pages: Callable[[], Iterator[Sequence[Any]]],
 ) -> Table:
     wanted = [name.strip() for name in (names or "").split(",") if name.strip()]
-    words = Words(lang, store.terminals(), timezone=tz or None)
+    words = Words(lang, timezone=tz or None)
     return Table(title, chosen(columns, wanted), words, pages)
 
 
 def _pieces(
-    table: Table, form: Format, item: Callable[[Any], Any], picture: Callable[[Any], Picture | None]
+    table: Table,
+    form: Format,
+    items: Callable[[Sequence[Any]], list[Any]],
+    picture: Callable[[Any], Picture | None],
 ) -> Iterator[bytes]:
     match form:
         case "csv":
@@ -295,7 +332,7 @@ def _pieces(
         case "xlsx":
             return xlsx_pieces(table)
         case "jsonl":
-            return jsonl_pieces(table, item)
+            return jsonl_pieces(table.pages(), items)
         case "zip":
             return zip_pieces(table, picture)
 
