@@ -14,7 +14,8 @@ SHOW = Show(words("en"), "Asia/Shanghai", now=NOON)
 RECORD = RecordRow(
     id=1, terminal_id=1, terminal_name=None, site_id=1, site="", timezone="UTC", serial="SN", uuid=None, at=NOON,
     recorded_at=NOON, received_at=NOON, recognition_type=1, passed=True, entry_mode=1, abnormal_type=0,
-    score=0.9, temperature=36.5, mask=0, mode=0, person=None, has_image=False, dialect=None, peer=None, problems=(), original=None,
+    score=0.9, temperature=36.5, mask=0, mode=0, person=None, has_image=False, dialect=None, peer=None, problems=(),
+    original=None,
 )  # fmt: skip
 
 
@@ -95,6 +96,14 @@ def test_codes_are_put_into_words_unknown_ones_too() -> None:
     assert SHOW.code("abnormal_type", 77) == "unknown (77)"
     assert Show(words("zh"), "UTC", now=NOON).code("recognition_type", 3) == "陌生人"
     assert (1, "face") in SHOW.codes("entry_mode")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "–"), (40, "0 min"), (8 * 3600, "8 h 0 min"), (24 * 3600 + 15 * 60 + 59, "24 h 15 min")],
+)
+def test_hours_of_work_are_never_days(seconds: float | None, shown: str) -> None:
+    assert SHOW.hours(seconds) == shown
 
 
 def test_delivered_later_is_what_arrived_over_ten_minutes_after_it_happened() -> None:

@@ -48,9 +48,9 @@ def test_a_shift_is_of_the_day_on_which_it_begins_at_the_site(store: BaseStore) 
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
     utc = [at.astimezone(UTC) for at in times]
     assert found.shifts == (
-        Attended(FIRST, utc[2], utc[3], 2, "王五"),
-        Attended(date(2024, 3, 30), utc[4], utc[5], 2, "王五"),
-        Attended(LAST, utc[6], utc[7], 2, "王五"),
+        Attended(FIRST, utc[2], utc[3], 2, "王五", None),
+        Attended(date(2024, 3, 30), utc[4], utc[5], 2, "王五", None),
+        Attended(LAST, utc[6], utc[7], 2, "王五", None),
     )
     assert [shift.seconds for shift in found.shifts] == [8 * 3600, 7 * 3600, 5.5 * 3600]
 
@@ -113,7 +113,7 @@ def test_refusals_and_held_terminals_do_not_count(store: BaseStore) -> None:
     store.write([arrival(refused), passage(2, at, 1), passage(3, at + timedelta(hours=1), 2)])
     store.update_terminal(2, state="held")
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
-    assert found.shifts == (Attended(date(2024, 3, 5), at, None, 1, "王五"),)
+    assert found.shifts == (Attended(date(2024, 3, 5), at, None, 1, "王五", None),)
 
 
 def test_somebody_in_view_from_nine_to_five_was_there_for_eight_hours_in_one_passage(
@@ -122,7 +122,7 @@ def test_somebody_in_view_from_nine_to_five_was_there_for_eight_hours_in_one_pas
     nine = datetime(2024, 3, 5, 9, 0, tzinfo=UTC)
     store.write([passage(number, nine + timedelta(minutes=number)) for number in range(8 * 60 + 1)])
     (found,) = Attendance(store, Rules(repeat_ms=60_000)).page(PeopleQuery(), FIRST, LAST).items
-    assert found.shifts == (Attended(date(2024, 3, 5), nine, nine + timedelta(hours=8), 1, "王五"),)
+    assert found.shifts == (Attended(date(2024, 3, 5), nine, nine + timedelta(hours=8), 1, "王五", None),)
 
 
 def test_who_is_only_refused_or_of_whom_nothing_is_said_was_not_there(store: BaseStore) -> None:
@@ -140,7 +140,7 @@ def test_a_passage_of_a_clock_in_the_future_is_of_the_day_of_its_receipt(store: 
     event = record(1, recorded_at=datetime(2110, 8, 20, tzinfo=UTC), user=who)
     store.write([arrival(event, received_at_ms=round(received.timestamp() * 1000))])
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
-    assert found.shifts == (Attended(date(2024, 3, 5), received, None, 1, "王五"),)
+    assert found.shifts == (Attended(date(2024, 3, 5), received, None, 1, "王五", None),)
 
 
 @pytest.mark.parametrize("scope", ["site", "everywhere", "terminal"])

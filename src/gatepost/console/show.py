@@ -133,6 +133,14 @@ class Show:
                 break
         return ("−" if seconds < 0 else "") + " ".join(part for part in parts if part)
 
+    def hours(self, seconds: float | None) -> str:
+        """Return hours and whole minutes of work, however many hours they are."""
+        if seconds is None:
+            return "–"
+        hours, minutes = divmod(int(seconds) // 60, 60)
+        shown = [self.words("frame.hours", n=hours)] if hours else []
+        return " ".join([*shown, self.words("frame.minutes", n=minutes)])
+
     def ago(self, at: datetime | None) -> str:
         if at is None:
             return self.words("frame.never")

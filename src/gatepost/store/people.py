@@ -27,16 +27,25 @@ from gatepost.store.fold import ESCAPE, like
 from gatepost.store.pages import decode_cursor, encode_cursor
 from gatepost.store.places import held_terminals
 from gatepost.store.store import Page, Transactions
+from gatepost.wire.codes import UserType
 
 __all__ = [
+    "Kind",
     "Scope",
     "Rules",
     "Person",
     "PeopleQuery",
     "People",
+    "kind_of",
 ]
 
 Scope = Literal["site", "terminal", "everywhere"]
+
+Kind = Literal["employees", "visitors", "blacklist", "all"]
+"""Which people, by ``UserType``. A person without a type, or with one that the protocol page does not have, is an
+employee."""
+
+_TYPES: dict[Kind, UserType] = {"visitors": UserType.VISITOR, "blacklist": UserType.BLACKLIST}
 
 _HEADS_OF_TERMINALS = 16
 """Within the scope *terminal*, for how many numbers at once it is looked up which terminals have seen them."""
@@ -88,8 +97,15 @@ class PeopleQuery(Struct, frozen=True, kw_only=True):
     """The id of a group that they were last seen in."""
     type: int | None = None
     """``UserType``, as last seen."""
+    kind: Kind = "all"
+    """Those who are or were of this kind."""
     limit: int = 100
     cursor: str | None = None
+
+
+def kind_of(user_type: int | None) -> Kind:
+    """Return the kind of person by ``UserType``."""
+    return next((kind for kind, code in _TYPES.items() if code == user_type), "employees")
 
 
 class People:
@@ -200,6 +216,10 @@ def _conditions(query: PeopleQuery) -> list[ColumnElement[bool]]:
         found.append(i.site_id == query.site_id)
     if query.type is not None:
         found.append(i.type == query.type)
+    if query.kind == "employees":
+        found.append(or_(i.type.is_(None), i.type.not_in([int(code) for code in _TYPES.values()])))
+    elif query.kind != "all":
+        found.append(i.type == int(_TYPES[query.kind]))
     if query.group is not None:
         # As arrivals.person() writes it. What else may contain this text is sorted out afterwards.
         text = msgspec.json.encode(query.group).decode()

@@ -32,7 +32,7 @@ async def test_it_is_exported_for_operators_and_noted(desk: Desk) -> None:
     answer = await desk.get("/attendance/export?format=csv&month=2023-05", "operator")
     rows = list(csv.DictReader(io.StringIO(answer.html.removeprefix("\ufeff"))))
     assert [(row["Name"], row["Day"], row["First in"]) for row in rows] == [
-        ("王五", "2023-05-29", "2023-05-29 07:01:55")
+        ("王五", "2023-05-29", "2023-05-29T07:01:55+00:00")
     ]
     assert Accounts(desk.store).audit(action="attendance.exported").items[0].detail["first"] == "2023-05-01"
     assert (await desk.get("/attendance/export?format=xlsx&month=2023-05", "operator")).html.startswith("PK")

@@ -17,7 +17,7 @@ async def visited(receiver: Running) -> Running:
 async def test_a_day_and_a_month_have_everybodys_first_and_last_passage(visited: Running) -> None:
     for stretch in ("day=2023-05-29", "month=2023-05", "first=2023-05-01&last=2023-05-30"):
         items = (await get(visited, f"attendance?{stretch}"))["items"]
-        assert {item["person"]["user_id"]: item["shifts"] for item in items} == {
+        assert {item["person"]["user_id"]: item["days"] for item in items} == {
             "5": [
                 {
                     "day": "2023-05-29",
@@ -26,6 +26,8 @@ async def test_a_day_and_a_month_have_everybodys_first_and_last_passage(visited:
                     "hours": 0.03,
                     "passages": 2,
                     "name": "王五",
+                    "type": 1,
+                    "marks": [],
                 }
             ],
             "6": [
@@ -36,6 +38,8 @@ async def test_a_day_and_a_month_have_everybodys_first_and_last_passage(visited:
                     "hours": None,
                     "passages": 1,
                     "name": "王五",
+                    "type": 1,
+                    "marks": ["no_out"],
                 }
             ],
         }

@@ -28,6 +28,7 @@ from msgspec.structs import replace
 from gatepost.items import SomeoneItem
 from gatepost.receiver.api.access import OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import alarm_item
+from gatepost.receiver.api.attendance import OfKind
 from gatepost.receiver.api.filters import (
     ALARM_FILTERS,
     RECORD_FILTERS,
@@ -163,17 +164,18 @@ class ExportsController(Controller):
         q: FromQuery[str | None] = None,
         site_id: SiteId = None,
         group: FromQuery[str | None] = None,
+        kind: OfKind = "employees",
         format: FromQuery[Literal["csv", "xlsx", "jsonl"]] = "csv",
         columns: FromQuery[str | None] = None,
         lang: FromQuery[Literal["en", "zh"]] = "en",
         tz: FromQuery[str | None] = None,
     ) -> Stream:
-        """A row a person and day on which they were there: of one ``day``, a ``month``, or ``first`` to ``last``.
+        """Return a row a shift: of one ``day``, a ``month``, or ``first`` to ``last``.
 
         Filters are those of ``/api/v1/attendance``; otherwise as for records.
         """
         stretch = days(day=day, month=month, first=first, last=last)
-        query = PeopleQuery(q=word("q", q), site_id=site_id, group=word("group", group))
+        query = PeopleQuery(q=word("q", q), site_id=site_id, group=word("group", group), kind=kind)
         with answering():
             days_between(*stretch)
         return await attendance_file(
@@ -271,7 +273,8 @@ def _asked(query: PeopleQuery, stretch: tuple[date, date]) -> dict[str, object]:
     found: dict[str, object] = {"first": first, "last": last}
     if query.q:
         found["q"] = "given"
-    return found | {name: getattr(query, name) for name in ("site_id", "group") if getattr(query, name)}
+    names = ("site_id", "group", "kind")
+    return found | {name: getattr(query, name) for name in names if getattr(query, name)}
 
 
 class AttendanceRow(Struct, frozen=True):

@@ -27,7 +27,7 @@ from gatepost.receiver.api.shapes import (
 )
 from gatepost.receiver.links import link
 from gatepost.receiver.meaning import Meaning
-from gatepost.store.attendance import Attended
+from gatepost.store.attendance import Attended, Mark
 from gatepost.store.days import parse_day
 from gatepost.store.passages import Passage, PersonDay, day_of
 from gatepost.store.people import PeopleQuery, Person
@@ -52,6 +52,10 @@ class AttendedItem(Struct, frozen=True, kw_only=True):
     passages: int
     name: str
     """As they were called then."""
+    type: int | None
+    """``UserType``, as it was then: 1 employee, 2 visitor, 5 blacklist."""
+    marks: list[Mark]
+    """``no_out``: there is one passage only, so ``last_out`` and ``hours`` are unknown."""
 
 
 class PassageItem(Struct, frozen=True, kw_only=True):
@@ -116,6 +120,8 @@ def attended_item(attended: Attended) -> AttendedItem:
         hours=None if seconds is None else round(seconds / 3600, 2),
         passages=attended.passages,
         name=attended.name,
+        type=attended.type,
+        marks=list(attended.marks),
     )
 
 
