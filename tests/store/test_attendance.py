@@ -99,6 +99,21 @@ def test_each_person_has_the_days_of_their_own_site(store: BaseStore) -> None:
     }
 
 
+def test_a_number_at_two_sites_is_two_people_or_one_with_one_shift(store: BaseStore) -> None:
+    """From Berlin at 08:00 to Shanghai, where it is 18:00, three hours later."""
+    seven = datetime(2024, 3, 5, 7, 0, tzinfo=UTC)
+    ten = seven + timedelta(hours=3)
+    store.write([passage(1, seven, 1), passage(2, ten, 3)])
+    apart = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST)
+    day = date(2024, 3, 5)
+    assert {item.person.site: item.shifts for item in apart.items} == {
+        "default": (Attended(day, seven, None, 1, "王五", None),),
+        "Shanghai": (Attended(day, ten, None, 1, "王五", None),),
+    }
+    (one,) = Attendance(store, Rules(scope="everywhere")).page(PeopleQuery(), FIRST, LAST).items
+    assert (one.person.site, one.shifts) == ("Shanghai", (Attended(day, seven, ten, 2, "王五", None),))
+
+
 def test_people_who_were_not_there_are_listed_without_days(store: BaseStore) -> None:
     store.write([passage(1, NOON)])
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
