@@ -1,6 +1,7 @@
 """What the API answers is read by its other end as what it was."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,12 +10,13 @@ from gatepost import items
 from gatepost.items import AlarmItem, Listing, PersonItem, ProblemItem, RecordItem, StepItem
 
 NOON = datetime(2024, 5, 6, 12, 0, 0, 123000, tzinfo=UTC)
+PLACE: dict[str, Any] = {"terminal_name": "gate", "site_id": 1, "site": "east", "timezone": "Asia/Shanghai"}
 PERSON = PersonItem(
-    user_id="5", name="王五", type=1, job_number="", ic_number="", id_number="", remark="", guest_from=None,
+    id="1", user_id="5", name="王五", type=1, job_number="", ic_number="", id_number="", remark="", guest_from=None,
     guest_until=NOON, groups=[{"id": "3"}],
 )  # fmt: skip
 RECORD = RecordItem(
-    id=1, terminal=None, terminal_id=2, uuid=None, recorded_at=None, listed_at=NOON, received_at=NOON,
+    id=1, terminal=None, terminal_id=2, **PLACE, uuid=None, recorded_at=None, listed_at=NOON, received_at=NOON,
     recognition_type=99, passed=None, entry_mode=1, abnormal_type=None, score=0.5, temperature=None, mask=None,
     mode=None, person=PERSON, image=None, dialect=None, problems=[ProblemItem("data.x", "is odd")], original="{}",
 )  # fmt: skip
@@ -23,7 +25,7 @@ STEP = StepItem(
     problems=[], original=None,
 )  # fmt: skip
 ALARM = AlarmItem(
-    id=1, terminal="SN", terminal_id=1, trace_id="T", code=None, state="open", first_at=NOON, last_at=NOON,
+    id=1, terminal="SN", terminal_id=1, **PLACE, trace_id="T", code=None, state="open", first_at=NOON, last_at=NOON,
     history=[STEP], acknowledged=False, acknowledged_at=None, acknowledged_by=None, note=None,
 )  # fmt: skip
 
@@ -34,6 +36,11 @@ def test_an_item_survives_the_way_from_one_end_to_the_other(item: msgspec.Struct
     assert msgspec.json.decode(msgspec.json.encode(item), type=kind) == item
     listing = Listing([item], "next")
     assert msgspec.json.decode(msgspec.json.encode(listing), type=Listing[kind]) == listing  # type: ignore[valid-type]
+
+
+def test_the_original_is_told_only_where_it_was_asked_for() -> None:
+    assert b'"original"' in msgspec.json.encode(RECORD)
+    assert b'"original"' not in msgspec.json.encode(STEP)
 
 
 def test_what_a_later_receiver_adds_is_passed_over() -> None:

@@ -60,6 +60,8 @@ class ProblemItem(Struct, frozen=True):
 class PersonItem(Struct, frozen=True, kw_only=True):
     """Whom a record is about, as the terminal knew them then."""
 
+    id: str
+    """Of the person, for ``/api/v1/people/ID``; the same in all their records."""
     user_id: str
     name: str
     type: int | None
@@ -72,13 +74,18 @@ class PersonItem(Struct, frozen=True, kw_only=True):
     groups: list[dict[str, Any]]
 
 
-class RecordItem(Struct, frozen=True, kw_only=True):
+class RecordItem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A passage, or an attempt at one. Codes are those of the protocol page."""
 
     id: int
     terminal: str | None
     """The serial; ``null`` where the terminal never said it."""
     terminal_id: int
+    terminal_name: str | None
+    site_id: int
+    site: str
+    timezone: str
+    """Of the terminal: where the event happened."""
     uuid: str | None
     recorded_at: datetime | None
     """By the terminal's clock."""
@@ -98,11 +105,11 @@ class RecordItem(Struct, frozen=True, kw_only=True):
     """Path of the image in the API; the image is a JPEG, PNG, WebP or BMP."""
     dialect: str | None
     problems: list[ProblemItem]
-    original: str | None
-    """The JSON as it was pushed, without image and pin."""
+    original: str | None = None
+    """The JSON as it was pushed, without image and pin; only with ``include=original``."""
 
 
-class StepItem(Struct, frozen=True, kw_only=True):
+class StepItem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One report in the life of an alarm."""
 
     id: int
@@ -117,7 +124,8 @@ class StepItem(Struct, frozen=True, kw_only=True):
     user_id: str | None
     image: str | None
     problems: list[ProblemItem]
-    original: str | None
+    original: str | None = None
+    """The JSON as it was pushed, without image and pin; only with ``include=original``."""
 
 
 class AlarmItem(Struct, frozen=True, kw_only=True):
@@ -129,6 +137,11 @@ class AlarmItem(Struct, frozen=True, kw_only=True):
     id: int
     terminal: str | None
     terminal_id: int
+    terminal_name: str | None
+    site_id: int
+    site: str
+    timezone: str
+    """Of the terminal: where the event happened."""
     trace_id: str
     code: int | None
     state: Literal["open", "clear_failed", "cleared"]

@@ -53,7 +53,21 @@ def test_a_line_is_one_line_of_what_can_be_shown() -> None:
     assert line(["a\nb", "", "\x1b[31m王", "c\u202e"]) == "a b  \ufffd[31m王  c\ufffd"
 
 
-def test_a_moment_is_shown_by_the_clock_here_and_none_as_a_dash() -> None:
+@pytest.mark.parametrize(
+    ("zone", "shown"),
+    [
+        ("Asia/Shanghai", "2024-10-27 09:00:00 +08:00"),
+        ("Europe/Berlin", "2024-10-27 02:00:00 +01:00"),
+        ("America/St_Johns", "2024-10-26 22:30:00 -02:30"),
+        ("UTC", "2024-10-27 01:00:00 +00:00"),
+        ("Mars/Olympus", "2024-10-27 01:00:00 +00:00"),
+    ],
+)
+def test_a_moment_is_shown_by_the_clocks_of_its_zone_with_their_offset(zone: str, shown: str) -> None:
+    assert clock(datetime(2024, 10, 27, 1, tzinfo=UTC), zone) == shown
+
+
+def test_a_moment_of_no_zone_is_shown_by_the_clock_here_and_none_as_a_dash() -> None:
     at = datetime(2024, 5, 6, 12, tzinfo=UTC)
-    assert clock(at) == f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+    assert datetime.fromisoformat(clock(at)) == at
     assert clock(None) == "-"

@@ -34,6 +34,40 @@ async def test_list_shows_a_line_a_record_or_json_lines(
     ]
 
 
+async def test_times_are_those_of_the_terminals_zone_with_their_offset(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receiver.store.update_site(1, timezone="Asia/Shanghai")
+    await receiver.push(record(timestamp=FIRST))
+    await receiver.push(alarm(event_time=FIRST * 1000), headers={"sn": "SN-1"})
+    shown = "2023-05-29 15:01:55 +08:00"
+    assert await run("events", "list") == 0
+    assert capsys.readouterr().out.startswith(shown + "  SN-1")
+    assert await run("alarms", "list") == 0
+    assert shown in capsys.readouterr().out
+    assert await run("people", "list") == 0
+    assert capsys.readouterr().out.endswith(shown + "\n")
+    assert await run("terminals", "list") == 0
+    assert "+08:00" in capsys.readouterr().out
+    assert await run("events", "list", "--json") == 0
+    item = json.loads(capsys.readouterr().out)
+    assert (item["recorded_at"], item["timezone"]) == ("2023-05-29T07:01:55Z", "Asia/Shanghai")
+
+
+async def test_the_original_is_shown_on_request(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    await receiver.push(record())
+    await receiver.push(alarm())
+    for what in ("events", "alarms"):
+        for flags, told in (((), False), (("--original",), True)):
+            assert await run(what, "list", "--json", *flags) == 0
+            assert ('"original":' in capsys.readouterr().out) is told
+    assert await run("events", "export", str(tmp_path / "all.jsonl"), "--original") == 0
+    assert '"original":' in (tmp_path / "all.jsonl").read_text("utf-8")
+    assert await run("events", "export", str(tmp_path / "all.csv"), "--original") == 1
+
+
 async def test_a_name_cannot_move_the_cursor_of_whoever_reads_it(
     receiver: Running, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,3 +48,7 @@ async def test_attendance_is_saved_as_a_file(receiver: Running, run: Run, tmp_pa
     wanted = ("--month", "2023-05", "--columns", "day,name,passages", "-q", "王")
     assert await run("people", "attendance", str(file), *wanted) == 0
     assert file.read_text("utf-8-sig") == "Day,Name,Passages\n2023-05-29,王五,1\n"
+    await receiver.push(record(uuid="u-2", user={"name": "访客", "user_id": "9", "type": 2}))
+    wanted = ("--month", "2023-05", "--columns", "name,person_type")
+    assert await run("people", "attendance", str(file), *wanted, "--kind", "visitors") == 0
+    assert file.read_text("utf-8-sig") == "Name,Kind of person\n访客,visitor\n"

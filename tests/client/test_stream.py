@@ -7,8 +7,10 @@ from gatepost.client.stream import Happened, happened
 from gatepost.errors import ClientError
 from gatepost.items import AlarmItem
 
-ALARM = b'{"id":2,"terminal":null,"terminal_id":1,"trace_id":"T","code":null,"state":"open","first_at":' + (
-    b'"2024-05-06T08:00:00Z","last_at":"2024-05-06T08:00:00Z","history":[],"acknowledged":false,'
+ALARM = (
+    b'{"id":2,"terminal":null,"terminal_id":1,"terminal_name":null,"site_id":1,"site":"","timezone":"UTC",'
+    b'"trace_id":"T","code":null,"state":"open","first_at":"2024-05-06T08:00:00Z",'
+    b'"last_at":"2024-05-06T08:00:00Z","history":[],"acknowledged":false,'
     b'"acknowledged_at":null,"acknowledged_by":null,"note":null}'
 )
 

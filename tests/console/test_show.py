@@ -12,9 +12,10 @@ from gatepost.store.store import RecordRow
 
 SHOW = Show(words("en"), "Asia/Shanghai", now=NOON)
 RECORD = RecordRow(
-    id=1, terminal_id=1, serial="SN", uuid=None, at=NOON, recorded_at=NOON, received_at=NOON, recognition_type=1,
-    passed=True, entry_mode=1, abnormal_type=0, score=0.9, temperature=36.5, mask=0, mode=0, person=None,
-    has_image=False, dialect=None, peer=None, problems=(), original=None,
+    id=1, terminal_id=1, terminal_name=None, site_id=1, site="", timezone="UTC", serial="SN", uuid=None, at=NOON,
+    recorded_at=NOON, received_at=NOON, recognition_type=1, passed=True, entry_mode=1, abnormal_type=0,
+    score=0.9, temperature=36.5, mask=0, mode=0, person=None, has_image=False, dialect=None, peer=None, problems=(),
+    original=None,
 )  # fmt: skip
 
 
@@ -97,9 +98,17 @@ def test_codes_are_put_into_words_unknown_ones_too() -> None:
     assert (1, "face") in SHOW.codes("entry_mode")
 
 
-def test_late_is_what_arrived_ten_minutes_after_it_happened() -> None:
-    assert not SHOW.late(RECORD)
-    assert SHOW.late(msgspec.structs.replace(RECORD, received_at=NOON + timedelta(minutes=11)))
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(None, "–"), (40, "0 min"), (8 * 3600, "8 h 0 min"), (24 * 3600 + 15 * 60 + 59, "24 h 15 min")],
+)
+def test_hours_of_work_are_never_days(seconds: float | None, shown: str) -> None:
+    assert SHOW.hours(seconds) == shown
+
+
+def test_delivered_later_is_what_arrived_over_ten_minutes_after_it_happened() -> None:
+    assert not SHOW.delivered_later(RECORD)
+    assert SHOW.delivered_later(msgspec.structs.replace(RECORD, received_at=NOON + timedelta(minutes=11)))
 
 
 def test_json_is_indented_and_what_is_none_is_shown_as_it_is() -> None:

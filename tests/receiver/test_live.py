@@ -34,7 +34,14 @@ class Feed:
             raise self.trouble
         found = [number for number in self.ids if number > after][:limit]
         told = [
-            Told(n, "record", n % 3, f"SN-{n % 3}", event_block(n, "record", b"{}"))
+            Told(
+                n,
+                "record",
+                n % 3,
+                f"SN-{n % 3}",
+                event_block(n, "record", b"{}"),
+                event_block(n, "record", b'{"original":""}'),
+            )
             for n in found
             if n not in self.held
         ]

@@ -48,9 +48,9 @@ def test_a_shift_is_of_the_day_on_which_it_begins_at_the_site(store: BaseStore) 
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
     utc = [at.astimezone(UTC) for at in times]
     assert found.shifts == (
-        Attended(FIRST, utc[2], utc[3], 2, "王五"),
-        Attended(date(2024, 3, 30), utc[4], utc[5], 2, "王五"),
-        Attended(LAST, utc[6], utc[7], 2, "王五"),
+        Attended(FIRST, utc[2], utc[3], 2, "王五", None),
+        Attended(date(2024, 3, 30), utc[4], utc[5], 2, "王五", None),
+        Attended(LAST, utc[6], utc[7], 2, "王五", None),
     )
     assert [shift.seconds for shift in found.shifts] == [8 * 3600, 7 * 3600, 5.5 * 3600]
 
@@ -99,6 +99,21 @@ def test_each_person_has_the_days_of_their_own_site(store: BaseStore) -> None:
     }
 
 
+def test_a_number_at_two_sites_is_two_people_or_one_with_one_shift(store: BaseStore) -> None:
+    """From Berlin at 08:00 to Shanghai, where it is 18:00, three hours later."""
+    seven = datetime(2024, 3, 5, 7, 0, tzinfo=UTC)
+    ten = seven + timedelta(hours=3)
+    store.write([passage(1, seven, 1), passage(2, ten, 3)])
+    apart = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST)
+    day = date(2024, 3, 5)
+    assert {item.person.site: item.shifts for item in apart.items} == {
+        "default": (Attended(day, seven, None, 1, "王五", None),),
+        "Shanghai": (Attended(day, ten, None, 1, "王五", None),),
+    }
+    (one,) = Attendance(store, Rules(scope="everywhere")).page(PeopleQuery(), FIRST, LAST).items
+    assert (one.person.site, one.shifts) == ("Shanghai", (Attended(day, seven, ten, 2, "王五", None),))
+
+
 def test_people_who_were_not_there_are_listed_without_days(store: BaseStore) -> None:
     store.write([passage(1, NOON)])
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
@@ -113,7 +128,7 @@ def test_refusals_and_held_terminals_do_not_count(store: BaseStore) -> None:
     store.write([arrival(refused), passage(2, at, 1), passage(3, at + timedelta(hours=1), 2)])
     store.update_terminal(2, state="held")
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
-    assert found.shifts == (Attended(date(2024, 3, 5), at, None, 1, "王五"),)
+    assert found.shifts == (Attended(date(2024, 3, 5), at, None, 1, "王五", None),)
 
 
 def test_somebody_in_view_from_nine_to_five_was_there_for_eight_hours_in_one_passage(
@@ -122,7 +137,7 @@ def test_somebody_in_view_from_nine_to_five_was_there_for_eight_hours_in_one_pas
     nine = datetime(2024, 3, 5, 9, 0, tzinfo=UTC)
     store.write([passage(number, nine + timedelta(minutes=number)) for number in range(8 * 60 + 1)])
     (found,) = Attendance(store, Rules(repeat_ms=60_000)).page(PeopleQuery(), FIRST, LAST).items
-    assert found.shifts == (Attended(date(2024, 3, 5), nine, nine + timedelta(hours=8), 1, "王五"),)
+    assert found.shifts == (Attended(date(2024, 3, 5), nine, nine + timedelta(hours=8), 1, "王五", None),)
 
 
 def test_who_is_only_refused_or_of_whom_nothing_is_said_was_not_there(store: BaseStore) -> None:
@@ -140,7 +155,7 @@ def test_a_passage_of_a_clock_in_the_future_is_of_the_day_of_its_receipt(store: 
     event = record(1, recorded_at=datetime(2110, 8, 20, tzinfo=UTC), user=who)
     store.write([arrival(event, received_at_ms=round(received.timestamp() * 1000))])
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
-    assert found.shifts == (Attended(date(2024, 3, 5), received, None, 1, "王五"),)
+    assert found.shifts == (Attended(date(2024, 3, 5), received, None, 1, "王五", None),)
 
 
 @pytest.mark.parametrize("scope", ["site", "everywhere", "terminal"])

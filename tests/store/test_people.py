@@ -8,6 +8,7 @@ from tests.store.events import NOON, arrival, record
 from gatepost.store.base import BaseStore
 from gatepost.store.pages import BadCursor
 from gatepost.store.people import People, PeopleQuery, Person, Rules, Scope
+from gatepost.store.store import RecordQuery
 from gatepost.wire import Group, User
 
 
@@ -30,6 +31,19 @@ def seen(store: BaseStore, at: int, terminal_id: int = 1, **user: Any) -> int:
 
 def page(store: BaseStore, scope: Scope = "site", **query: Any) -> list[Person]:
     return list(People(store, Rules(scope=scope)).page(PeopleQuery(**query)).items)
+
+
+def test_a_stranger_whose_user_id_is_written_as_zero_is_no_person(
+    open_store: Callable[[], BaseStore],
+) -> None:
+    store = open_store()
+    store.create_terminal(now_ms=0, serial="SN-1")
+    for number, user in enumerate(
+        (User(user_id="0"), User(user_id="0", name="零"), User(user_id="0", type=1))
+    ):
+        store.write([arrival(record(number, user=user, recognition_type=3, uuid=f"z-{number}"))])
+    assert len(People(store, Rules()).page(PeopleQuery()).items) == 1
+    assert len(store.records(RecordQuery(strangers=True)).items) == 1
 
 
 def test_a_person_is_called_as_they_were_last_seen_and_found_by_earlier_names(store: BaseStore) -> None:

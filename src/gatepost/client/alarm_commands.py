@@ -12,6 +12,7 @@ from gatepost.client.asking import (
     DEFAULT_URL,
     AsJson,
     CaFile,
+    Original,
     Receiver,
     Since,
     Terminal,
@@ -36,7 +37,7 @@ def alarm_line(alarm: AlarmItem) -> str:
         "cleared": t("cleared", "已解除"),
     }
     seen = t("acknowledged", "已确认") if alarm.acknowledged else t("not acknowledged", "未确认")
-    words = [f"#{alarm.id}", clock(alarm.first_at), alarm.terminal or f"#{alarm.terminal_id}"]
+    words = [f"#{alarm.id}", clock(alarm.first_at, alarm.timezone), alarm.terminal or f"#{alarm.terminal_id}"]
     words += [label(AlarmCode, alarm.code, language()) or "-", states[alarm.state], seen]
     return line(words)
 
@@ -60,11 +61,17 @@ def list_alarms(
         int, typer.Option("--limit", min=0, help=t("At most so many; 0 for all.", "最多条数；0 为全部。"))
     ] = 100,
     json: AsJson = False,
+    original: Original = False,
 ) -> None:
     """List alarms, newest first."""
     with asking(url, token, ca_file) as client:
         found = client.alarms(
-            state=state, acknowledged=acknowledged, terminal=terminal, since=since, until=until
+            state=state,
+            acknowledged=acknowledged,
+            terminal=terminal,
+            since=since,
+            until=until,
+            include="original" if original else None,
         )
         for alarm in islice(found, limit or None):
             if json:

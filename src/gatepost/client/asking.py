@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import typer
@@ -25,6 +26,7 @@ __all__ = [
     "File",
     "FormatName",
     "Language",
+    "Original",
     "Receiver",
     "Since",
     "Terminal",
@@ -66,6 +68,16 @@ CaFile = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help=t("JSON lines instead.", "改为输出 JSON 行。"))]
+Original = Annotated[
+    bool,
+    typer.Option(
+        "--original",
+        help=t(
+            "Include the JSON as it was pushed; shown with JSON lines.",
+            "包含推送的原始 JSON（仅 JSON 行输出中显示）。",
+        ),
+    ),
+]
 Since = Annotated[
     str | None,
     typer.Option("--since", help=t("At or after: 2024-05-01T08:00:00+08:00.", "起始时间（含）。")),
@@ -116,9 +128,23 @@ def as_json(item: Any) -> None:
     typer.echo(msgspec.json.encode(item))
 
 
-def clock(at: datetime | None) -> str:
-    """A moment by the clock of this machine."""
-    return "-" if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
+def clock(at: datetime | None, zone: str | None = None) -> str:
+    """Return a moment by the clocks of an IANA zone, with their offset from UTC.
+
+    Without a zone it is that of this machine; a zone that this machine does not know is shown in UTC.
+    """
+    if at is None:
+        return "-"
+    here = at.astimezone(None if zone is None else _zone(zone))
+    offset = here.isoformat(timespec="seconds")[19:]
+    return f"{here:%Y-%m-%d %H:%M:%S} {offset}"
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
 
 
 def line(words: Iterable[str]) -> str:

@@ -62,7 +62,7 @@ class Client:
 
     Every method may raise :class:`~gatepost.errors.ReceiverAway` and :class:`~gatepost.errors.RequestRefused`. Lists
     are read page by page while they are iterated over: nothing is skipped or repeated while events arrive. Filters
-    are those of the API, by name.
+    are those of the API, by name. ``include="original"`` among them adds to events the JSON as it was pushed.
     """
 
     def __init__(
@@ -115,8 +115,9 @@ class Client:
         given = {**_given(filters), "order": order, "limit": limit, "cursor": cursor}
         return self._connection.get("records", Listing[RecordItem], given)
 
-    def record(self, record_id: int) -> RecordItem:
-        return self._connection.get(f"records/{record_id}", RecordItem)
+    def record(self, record_id: int, *, include: Literal["original"] | None = None) -> RecordItem:
+        """Return one record; with ``include="original"`` the JSON as it was pushed is in it."""
+        return self._connection.get(f"records/{record_id}", RecordItem, {"include": include})
 
     def image(self, record_id: int) -> bytes:
         """Return the portrait of a record: a JPEG, PNG, WebP or BMP."""
@@ -132,8 +133,9 @@ class Client:
         """Every alarm that the filters leave, newest first."""
         return self._all("alarms", AlarmItem, _given(filters))
 
-    def alarm(self, alarm_id: int) -> AlarmItem:
-        return self._connection.get(f"alarms/{alarm_id}", AlarmItem)
+    def alarm(self, alarm_id: int, *, include: Literal["original"] | None = None) -> AlarmItem:
+        """Return one alarm; with ``include="original"`` the JSON of each report as it was pushed is in it."""
+        return self._connection.get(f"alarms/{alarm_id}", AlarmItem, {"include": include})
 
     def acknowledge(self, alarm_id: int, *, note: str = "") -> AlarmItem:
         """Say that somebody has looked at it. Needs the role operator."""

@@ -17,6 +17,7 @@ from gatepost.client.asking import (
     File,
     FormatName,
     Language,
+    Original,
     Receiver,
     Since,
     Terminal,
@@ -71,7 +72,7 @@ def record_line(record: RecordItem) -> str:
     who = "-" if person is None else f"{person.name} ({person.user_id})"
     passed = {True: t("passed", "通行"), False: t("refused", "拒绝"), None: "-"}[record.passed]
     words = [
-        clock(record.listed_at),
+        clock(record.listed_at, record.timezone),
         record.terminal or f"#{record.terminal_id}",
         who,
         label(RecognitionType, record.recognition_type, lang),
@@ -106,6 +107,7 @@ def list_events(
         int, typer.Option("--limit", min=0, help=t("At most so many; 0 for all.", "最多条数；0 为全部。"))
     ] = 100,
     json: AsJson = False,
+    original: Original = False,
 ) -> None:
     """List records."""
     filters = _filters(locals())
@@ -135,10 +137,13 @@ def tail(
         ),
     ] = None,
     json: AsJson = False,
+    original: Original = False,
 ) -> None:
     """Print what arrives, as it arrives, until Ctrl-C."""
     with asking(url, token, ca_file) as client:
-        for event in client.live(after=after, terminal=terminal, kind=kind):
+        for event in client.live(
+            after=after, terminal=terminal, kind=kind, include="original" if original else None
+        ):
             if json:
                 as_json({"id": event.id, "event": event.kind, "data": event.record or event.alarm})
             elif event.record is not None:
@@ -172,12 +177,14 @@ def export(
     outside_time: OutsideTime = False,
     search: Search = None,
     order: Order = "oldest",
+    original: Original = False,
 ) -> None:
     """Save records, or alarms, as a file. Needs a token with the role operator."""
     filters = _filters(locals())
     options: dict[str, Any] = {"columns": columns, "lang": lang or language(), "tz": tz, **filters}
     if alarms:
-        options = {name: options[name] for name in ("columns", "lang", "tz", "since", "until", "terminal")}
+        names = ("columns", "lang", "tz", "since", "until", "terminal", "include")
+        options = {name: options[name] for name in names}
     else:
         options["order"] = _order(order)
     with asking(url, token, ca_file) as client:
@@ -200,6 +207,7 @@ def _filters(given: dict[str, Any]) -> dict[str, Any]:
         "q": given["search"],
         "strangers": given["strangers"] or None,
         "outside_time": given["outside_time"] or None,
+        "include": "original" if given["original"] else None,
     }
 
 

@@ -34,7 +34,7 @@ __all__ = ["person_line", "register"]
 def person_line(person: SomeoneItem) -> str:
     """A person in one line, for a person."""
     words = [person.id, person.user_id, person.name or "-", person.job_number or "-", person.site]
-    return line([*words, clock(person.last_seen)])
+    return line([*words, clock(person.last_seen, person.timezone)])
 
 
 def list_people(
@@ -132,14 +132,22 @@ def attendance(
         int | None, typer.Option("--site", min=1, help=t("Only of this site.", "仅限该站点编号。"))
     ] = None,
     group: Annotated[str | None, typer.Option("--group", help=t("A group's id.", "分组 id。"))] = None,
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--kind",
+            metavar="employees|visitors|blacklist|all",
+            help=t("Whose attendance, by the kind of person.", "按人员类型选择：员工、访客、黑名单或全部。"),
+        ),
+    ] = "employees",
     form: FormatName = None,
     columns: Columns = None,
     lang: Language = "",
     tz: Zone = None,
 ) -> None:
-    """Save when people came first and went last, a row a person and day. Needs a token with the role operator."""
+    """Save when people came first and went last, a row a shift. Needs a token with the role operator."""
     stretch = {"month": month, "day": day, "first": first, "last": last}
-    options = {"q": search, "site_id": site, "group": group, "columns": columns, "tz": tz}
+    options = {"q": search, "site_id": site, "group": group, "kind": kind, "columns": columns, "tz": tz}
     with asking(url, token, ca_file) as client:
         pieces = client.export(
             "attendance", format=format_for(file, form), lang=lang or language(), **stretch, **options

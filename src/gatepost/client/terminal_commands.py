@@ -43,7 +43,11 @@ def terminal_line(terminal: TerminalItem) -> str:
         "never": t("never seen", "从未上线"),
     }
     words = [f"#{terminal.id}", terminal.serial or terminal.anonymous_peer or "-", terminal.name or "-"]
-    words += [states[terminal.state], presences[terminal.presence], clock(terminal.last_seen)]
+    words += [
+        states[terminal.state],
+        presences[terminal.presence],
+        clock(terminal.last_seen, terminal.timezone),
+    ]
     words.append(t(f"{terminal.records} records", f"{terminal.records} 条记录"))
     return line(words)
 

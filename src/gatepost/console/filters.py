@@ -13,19 +13,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
+
+from msgspec.structs import replace
 
 from gatepost.console.desk import View
 from gatepost.console.forms import Form
 from gatepost.console.seal import MARK
 from gatepost.store.days import parse_time, zone
-from gatepost.store.people import PeopleQuery
+from gatepost.store.people import Kind, PeopleQuery
 from gatepost.store.places import Place, place_of
 from gatepost.store.store import RecordQuery
 
-__all__ = ["Filters", "PEOPLE", "RECORDS", "SEALED"]
+__all__ = ["ATTENDANCE", "Filters", "KINDS", "PEOPLE", "RECORDS", "SEALED"]
 
 SEALED = ("q", "name")
+
+KINDS = get_args(Kind)
+"""Whose attendance may be asked for; the first of them is what is shown without a choice."""
 
 _CODED = {
     "type": "user_type",
@@ -39,6 +44,7 @@ _WORDS = {
     "strangers": {"true": "frame.yes"},
     "outside_time": {"true": "frame.yes"},
     "order": {"oldest": "records.oldest"},
+    "kind": {kind: f"attendance.{kind}" for kind in KINDS},
 }
 _TITLES = {
     "q": "records.search",
@@ -59,12 +65,16 @@ _TITLES = {
     "order": "records.order",
     "group": "people.group",
     "type": "records.type",
+    "kind": "attendance.kind",
 }
 
 PEOPLE = ("q", "site", "group", "type")
 """The filters of people, in the order of the form."""
 
-RECORDS = tuple(name for name in _TITLES if name not in ("group", "type"))
+ATTENDANCE = ("q", "site", "group", "kind")
+"""The filters of attendance, in the order of the form."""
+
+RECORDS = tuple(name for name in _TITLES if name not in ("group", "type", "kind"))
 """The filters of records."""
 
 
@@ -159,6 +169,14 @@ class Filters:
             group=self.plain.get("group"),
             type=self._number("type"),
         )
+
+    def attendance(self) -> PeopleQuery:
+        """Return the question to the store, of people's attendance."""
+        kind = self.plain.get("kind", KINDS[0])
+        if kind not in KINDS:
+            self._says_nothing("kind")
+            kind = KINDS[0]
+        return replace(self.people(), kind=kind)
 
     def chips(self) -> list[tuple[str, str, str]]:
         """What is filtered by: title, value in words, and the address without it."""

@@ -46,7 +46,7 @@ _TABLES: dict[str, type[Code]] = {
     "alarm_status": AlarmStatus,
 }
 
-LATE = timedelta(minutes=10)
+DELIVERED_LATER = timedelta(minutes=10)
 
 
 def kind_of(record: RecordRow) -> Kind:
@@ -133,6 +133,14 @@ class Show:
                 break
         return ("−" if seconds < 0 else "") + " ".join(part for part in parts if part)
 
+    def hours(self, seconds: float | None) -> str:
+        """Return hours and whole minutes of work, however many hours they are."""
+        if seconds is None:
+            return "–"
+        hours, minutes = divmod(int(seconds) // 60, 60)
+        shown = [self.words("frame.hours", n=hours)] if hours else []
+        return " ".join([*shown, self.words("frame.minutes", n=minutes)])
+
     def ago(self, at: datetime | None) -> str:
         if at is None:
             return self.words("frame.never")
@@ -178,9 +186,9 @@ class Show:
             return self.words("frame.unsaid")
         return self.words("frame.yes" if value else "frame.no")
 
-    def late(self, record: RecordRow) -> bool:
-        """It arrived long after it happened: a backlog, or a clock that is wrong."""
-        return record.received_at - record.at > LATE
+    def delivered_later(self, record: RecordRow) -> bool:
+        """Return whether a record arrived long after it happened: a backlog, or a clock that is wrong."""
+        return record.received_at - record.at > DELIVERED_LATER
 
     def json(self, original: bytes | None) -> str:
         """JSON text, indented; as it is where it is none."""

@@ -121,7 +121,8 @@ class Receiver:
         self.tally = Tally()
         self.refused = RefusedPushes(now=now)
         # Several processes may write to a server; what the others commit is found by asking.
-        self.live = Live(tell(store), store.end_of_feed, poll_s=0.1 if settings.database else 0.5)
+        meaning = Meaning(store, settings)
+        self.live = Live(tell(store, meaning), store.end_of_feed, poll_s=0.1 if settings.database else 0.5)
         self.metrics = Metrics()
         self.committer = Committer(
             Measured(store, self.metrics),
@@ -173,7 +174,7 @@ class Receiver:
                 "store": store,
                 "gauges": self.gauges,
                 "access": self.access,
-                "meaning": Meaning(store, settings),
+                "meaning": meaning,
                 "registrar": Registrar(store, settings, self.refresh, self.mover.wake),
                 "preview": Preview(store, settings, now),
                 "live": self.live,

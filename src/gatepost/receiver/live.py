@@ -53,6 +53,12 @@ class Told(Struct, frozen=True):
     terminal_id: int
     serial: str | None
     block: bytes
+    original_block: bytes
+    """With the JSON as it was pushed, for who asked for it."""
+
+    def shown(self, original: bool) -> bytes:
+        """Return the block that a listener is sent."""
+        return self.original_block if original else self.block
 
 
 class Stretch(Struct, frozen=True):
@@ -184,6 +190,7 @@ class Live:
         after: int | None = None,
         *,
         wanted: Callable[[Told], bool] | None = None,
+        original: bool = False,
         allowed: Callable[[], Awaitable[bool]] = _always,
     ) -> AsyncGenerator[bytes, None]:
         """Yield what arrives after a place (``None``: from now on), in pieces of the stream.
@@ -196,10 +203,10 @@ class Live:
         try:
             place = await self._join(bell, after)
             yield b"retry: 2000\n" + place_block(place)
-            async for block, reached in self._catch_up(place, wanted):
+            async for block, reached in self._catch_up(place, wanted, original):
                 place = reached
                 yield block
-            async for block in self._follow(bell, place, wanted, allowed):
+            async for block in self._follow(bell, place, wanted, original, allowed):
                 yield block
         finally:
             self._listeners.discard(bell)
@@ -219,7 +226,7 @@ class Live:
             return self._place if after is None else after
 
     async def _catch_up(
-        self, place: int, wanted: Callable[[Told], bool] | None
+        self, place: int, wanted: Callable[[Told], bool] | None, original: bool
     ) -> AsyncIterator[tuple[bytes, int]]:
         while place < self._floor and not self._closed:
             floor, start = self._floor, place
@@ -227,13 +234,14 @@ class Live:
             if place == start:
                 # This is the feed's end, and up to the floor all was settled before: there is nothing in between.
                 place = floor
-            yield _join(told, wanted) or place_block(place), place
+            yield _join(told, wanted, original) or place_block(place), place
 
     async def _follow(
         self,
         bell: asyncio.Event,
         place: int,
         wanted: Callable[[Told], bool] | None,
+        original: bool,
         allowed: Callable[[], Awaitable[bool]],
     ) -> AsyncIterator[bytes]:
         due = self._loop.time() + self.heartbeat_s
@@ -256,7 +264,7 @@ class Live:
             bell.clear()
             stretch = self._next(place)
             if stretch is not None:
-                block = _part(stretch, place, wanted)
+                block = _part(stretch, place, wanted, original)
                 place = stretch.place
                 if block:
                     yield block
@@ -279,11 +287,11 @@ class Live:
         if stretch.told:
             self._stretches.append(stretch)
             self._events += len(stretch.told)
-            self._bytes += len(stretch.joined)
+            self._bytes += _size(stretch)
             while self._events > self._window_events or self._bytes > self._window_bytes:
                 gone = self._stretches.popleft()
                 self._events -= len(gone.told)
-                self._bytes -= len(gone.joined)
+                self._bytes -= _size(gone)
                 self._floor = gone.place
             self._ring()
 
@@ -296,11 +304,17 @@ class Live:
         return await self._loop.run_in_executor(pool, contextvars.copy_context().run, what)
 
 
-def _join(told: list[Told] | tuple[Told, ...], wanted: Callable[[Told], bool] | None) -> bytes:
-    return b"".join(one.block for one in told if wanted is None or wanted(one))
+def _size(stretch: Stretch) -> int:
+    return len(stretch.joined) + sum(len(one.original_block) for one in stretch.told)
 
 
-def _part(stretch: Stretch, place: int, wanted: Callable[[Told], bool] | None) -> bytes:
-    if place <= stretch.after and wanted is None:
+def _join(
+    told: list[Told] | tuple[Told, ...], wanted: Callable[[Told], bool] | None, original: bool
+) -> bytes:
+    return b"".join(one.shown(original) for one in told if wanted is None or wanted(one))
+
+
+def _part(stretch: Stretch, place: int, wanted: Callable[[Told], bool] | None, original: bool) -> bytes:
+    if place <= stretch.after and wanted is None and not original:
         return stretch.joined
-    return _join([one for one in stretch.told if one.id > place], wanted)
+    return _join([one for one in stretch.told if one.id > place], wanted, original)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gatepost.settings import ReceiverSettings
 from gatepost.store.attendance import Attendance
 from gatepost.store.people import People, Rules
-from gatepost.store.store import Transactions
+from gatepost.store.store import RecordRow, Transactions
 
 __all__ = ["Meaning", "rules_of"]
 
@@ -18,6 +20,14 @@ class Meaning:
         self.rules = rules_of(settings)
         self.people = People(store, self.rules)
         self.attendance = Attendance(store, self.rules)
+
+    def person_ids(self, rows: Iterable[RecordRow | object]) -> dict[tuple[int, int], str]:
+        """Return the ids of the people whom records are about, as :meth:`People.ids` does."""
+        return self.people.ids(
+            (row.person.identity_id, row.terminal_id)
+            for row in rows
+            if isinstance(row, RecordRow) and row.person is not None
+        )
 
 
 def rules_of(settings: ReceiverSettings) -> Rules:

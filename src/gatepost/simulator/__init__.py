@@ -5,6 +5,7 @@ The world, drawn by lot from a seed:
 ``lots``       where every random draw comes from, so that a seed decides everything
 ``people``     who there is; ``face`` and ``portraits`` draw what they look like
 ``passages``   what one passage or alarm consists of
+``roster``     which employee works when
 ``scenario``   who comes when, to which door, and what is wrong with that door
 ``dialects``   how each firmware writes it; ``faulty`` breaks one event in twenty
 

@@ -127,6 +127,16 @@ def simulate(
             ),
         ),
     ] = False,
+    shifts: Annotated[
+        bool,
+        typer.Option(
+            "--shifts",
+            help=t(
+                "Employees pass by their shifts: by day, by night, in turns, for 24 hours. Not with --engine fast.",
+                "员工按班次通行：白班、夜班、倒班、24 小时值守。不适用于 --engine fast。",
+            ),
+        ),
+    ] = False,
     images: Annotated[
         bool, typer.Option("--images/--no-images", help=t("With drawn portraits.", "附带绘制的人像。"))
     ] = True,
@@ -221,9 +231,12 @@ def simulate(
         mix=DEFAULT_MIX if mix is None else _mix(mix),
         faults=faults,
         images=images,
+        shifts=shifts,
         dialect_faults=dialect_faults,
     )
     fast = engine is EngineName.FAST
+    if fast and shifts:
+        raise _wrong("--shifts", t("needs --engine faithful", "需要 --engine faithful"))
     order = fleet.Order(
         plan=plan,
         url=_url(to, needed=fast or terminal_api is None),

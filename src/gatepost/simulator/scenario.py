@@ -10,7 +10,8 @@ Rules:
 Flow: `Plan` → `doors(plan)` → `happenings(plan, site, door)` a door, in the order of time and lazily, because five
 thousand doors have two million passages a day.
 
-What a passage consists of: `gatepost.simulator.passages`; how a firmware writes it: `gatepost.simulator.dialects`.
+What a passage consists of: `gatepost.simulator.passages`; who works when: `gatepost.simulator.roster`;
+how a firmware writes it: `gatepost.simulator.dialects`.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from msgspec import Struct, field
 
-from gatepost.simulator import passages
+from gatepost.simulator import passages, roster
 from gatepost.simulator.lots import lots
 from gatepost.simulator.passages import Door
-from gatepost.simulator.people import Site
+from gatepost.simulator.people import Person, Site
 from gatepost.wire import Alarm, Dialect, Record
-from gatepost.wire.codes import AbnormalType, AlarmCode, AlarmStatus, VerificationMode
+from gatepost.wire.codes import AbnormalType, AlarmCode, AlarmStatus, RecognitionType, VerificationMode
 
 SITE_TIME = timezone(timedelta(hours=8))
 """The site's time zone. Fixed, so that a day is the same wherever it is played."""
@@ -71,6 +72,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     faults: bool = True
     """Wrong clocks, outages, duplicates, a broken image, a terminal without `uuid`."""
     images: bool = True
+    shifts: bool = False
+    """Employees pass when their shifts say so (`gatepost.simulator.roster`), and not by chance."""
     dialect_faults: bool = False
     """What public bug reports of the field show of bodies, see `gatepost.simulator.faulty`."""
 
@@ -150,8 +153,8 @@ def _events(plan: Plan, site: Site, door: Door) -> Iterator[tuple[datetime, Reco
     hours = sorted(_hour(rand) for _ in range(count))
     steps = [step for alarm in range(_poisson(rand, plan.alarms)) for step in _alarm(plan, door, alarm)]
     heapq.heapify(steps)
-    for number, hour in enumerate(hours):
-        at = plan.day + timedelta(hours=hour)
+    coming = [(plan.day + timedelta(hours=hour), number, None) for number, hour in enumerate(hours)]
+    for at, number, worker in heapq.merge(coming, _workers(plan, site, door)):
         while steps and steps[0][0] <= at:
             yield _step(plan, site, door, heapq.heappop(steps))
         if not plan.begins <= at <= plan.ends:
@@ -159,8 +162,10 @@ def _events(plan: Plan, site: Site, door: Door) -> Iterator[tuple[datetime, Reco
             yield at, _NOTHING
             continue
         record = passages.passage(
-            passages.Moment(plan.seed, plan.day, at, number), site, door, image=plan.images
+            passages.Moment(plan.seed, plan.day, at, number), site, door, image=plan.images, worker=worker
         )
+        if plan.shifts and worker is None and record.recognition_type == RecognitionType.EMPLOYEE:
+            continue
         yield at, record
         if record.abnormal_type == AbnormalType.TOO_MANY_PINS and door.firmware is Dialect.V1_3_0:
             rage = lots("attack", plan.seed, plan.day.date(), door.serial, number)
@@ -169,6 +174,24 @@ def _events(plan: Plan, site: Site, door: Door) -> Iterator[tuple[datetime, Reco
     while steps:
         yield _step(plan, site, door, heapq.heappop(steps))
 
+
+def _workers(plan: Plan, site: Site, door: Door) -> list[tuple[datetime, int, Person | None]]:
+    """Return when which employee passes this door on the plan's day, by their shifts of this day and the one before."""
+    if not plan.shifts:
+        return []
+    day = timedelta(days=1)
+    found: list[tuple[datetime, int, Person | None]] = []
+    for begins, person in itertools.product((plan.day - day, plan.day), site.employees):
+        shift = roster.begun_on(plan.seed, person, begins)
+        for place, at in enumerate(shift.times if shift is not None else ()):
+            chosen = lots("door of", plan.seed, at, person.number).randrange(plan.terminals)
+            if chosen == door.index and plan.day <= at < plan.day + day:
+                found.append((at, _WORKERS + person.number * 100 + place, person))
+    return sorted(found, key=lambda one: one[:2])
+
+
+_WORKERS = 1_000_000
+"""From here on the passages of workers are numbered, behind those that are drawn by chance."""
 
 _NOTHING = Record()
 

@@ -199,8 +199,14 @@ def facet(record: Record, has_image: bool) -> Facet:
 
 
 def person(user: User | None, site_id: int) -> Person | None:
-    """Who it was, or ``None`` for a stranger: somebody without name and without any number."""
-    if user is None or not (user.user_id or user.name or user.job_number or user.ic_number or user.id_number):
+    """Return who it was, or ``None`` for a stranger, who has no name and no number.
+
+    Firmware whose ``user_id`` is an integer writes 0 where there is none.
+    """
+    if user is None:
+        return None
+    number = "" if user.user_id == "0" and user.type is None else user.user_id
+    if not (number or user.name or user.job_number or user.ic_number or user.id_number):
         return None
     groups = ""
     if user.groups:

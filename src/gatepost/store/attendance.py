@@ -1,36 +1,43 @@
 """Attendance: when each person came and went, shift by shift.
 
 Rules: those of people.py and shifts.py. A shift is of the day on which it begins, in the time zone of the person's
-site.
+site. Whether it is an employee's, a visitor's or a blacklisted person's depends on the type with which the person was
+last seen in it.
 
 Flow of a page: the people who fit → their passages, in one statement out of the index of ``records`` by person, some
-days more on either side → shifts → those that begin on one of the days. For people without a rest in these days, a
-longer time is read.
+days more on either side → shifts → those that begin on one of the days and are of the kind. For people without a rest
+in these days, a longer time is read.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from itertools import groupby
+from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import CTE, BigInteger, Connection, Integer, column, select, text
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import DAY_MS, moment
 from gatepost.store.days import Days, days_between
 from gatepost.store.passage_rule import is_passage
-from gatepost.store.people import PeopleQuery, Person, Rules, people_page
+from gatepost.store.people import Kind, PeopleQuery, Person, Rules, kind_of, people_page
 from gatepost.store.places import held_terminals
 from gatepost.store.shifts import BLOCK_MS, Seen, Shift, is_anchored, look_back, shifts
 from gatepost.store.store import Page, Transactions
 
-__all__ = ["MAX_CELLS", "Attended", "PersonAttendance", "GroupAttendance", "GroupDay", "Attendance"]
+__all__ = ["MAX_CELLS", "Attended", "Mark", "PersonAttendance", "GroupAttendance", "GroupDay", "Attendance"]
 
 MAX_CELLS = 50_000
 """People times days of one answer: a month of 1,000, or a year of 100."""
 
 _BESIDE_MS = (3 * DAY_MS, 10 * DAY_MS)
 """Time that is read before and after the requested days. The longer one is for people without a rest in the first."""
+
+
+Mark = Literal["no_out"]
+"""``no_out``: there is one passage only, so last out and hours are unknown."""
 
 
 class Attended(Struct, frozen=True):
@@ -44,11 +51,18 @@ class Attended(Struct, frozen=True):
     passages: int
     name: str
     """As they were called when they were last seen in it."""
+    type: int | None
+    """``UserType``, as it was then."""
 
     @property
     def seconds(self) -> float | None:
         """Return the time between first in and last out."""
         return None if self.last_out is None else (self.last_out - self.first_in).total_seconds()
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """Return what is unusual about it."""
+        return ("no_out",) if self.last_out is None else ()
 
 
 class PersonAttendance(Struct, frozen=True):
@@ -92,6 +106,9 @@ class Attendance:
     def page(self, query: PeopleQuery, first: date, last: date) -> Page[PersonAttendance]:
         """Return the people who fit, each with the shifts that began from ``first`` to ``last``, both included.
 
+        A query of a kind returns the shifts of that kind. People who are no longer of it and have no such shift are
+        left out, so that a page may have fewer people than its limit.
+
         Raises ``ValueError`` for days in the wrong order, or more than :data:`MAX_CELLS` at once, and
         :class:`~gatepost.store.pages.BadCursor`.
         """
@@ -104,8 +121,12 @@ class Attendance:
         with self._store.reading() as db:
             people = people_page(db, query, self.rules)
             found = attended(db, people.items, first, last, self.rules)
-        items = zip(people.items, found, strict=True)
-        return Page(tuple(PersonAttendance(person, shifts) for person, shifts in items), people.next_cursor)
+        items = [
+            PersonAttendance(person, tuple(shift for shift in shifts if _is_of(shift.type, query.kind)))
+            for person, shifts in zip(people.items, found, strict=True)
+        ]
+        shown = [item for item in items if item.shifts or _is_of(item.person.type, query.kind)]
+        return Page(tuple(shown), people.next_cursor)
 
     def shifts(self, person: Person, first: date, last: date) -> tuple[Attended, ...]:
         """Return the shifts of one person, by the time at which they began."""
@@ -113,10 +134,12 @@ class Attendance:
         with self._store.reading() as db:
             return attended(db, [person], first, last, self.rules)[0]
 
-    def groups(self, first: date, last: date, *, site_id: int | None = None) -> list[GroupAttendance]:
+    def groups(
+        self, first: date, last: date, *, site_id: int | None = None, kind: Kind = "all"
+    ) -> list[GroupAttendance]:
         """Return every group by its name, with how many of it were there on each day."""
         limit = min(1000, MAX_CELLS // days_between(first, last))
-        query = PeopleQuery(site_id=site_id, limit=limit)
+        query = PeopleQuery(site_id=site_id, kind=kind, limit=limit)
         members: dict[str, _Members] = {}
         while True:
             page = self.page(query, first, last)
@@ -126,9 +149,13 @@ class Attendance:
                     members.setdefault(key, _Members(str(group.get("name")))).add(item.shifts)
             if page.next_cursor is None:
                 break
-            query = PeopleQuery(site_id=site_id, limit=limit, cursor=page.next_cursor)
+            query = replace(query, cursor=page.next_cursor)
         named = sorted(members.items(), key=lambda member: (member[1].name, member[0]))
         return [GroupAttendance(key, found.name, found.people, found.days()) for key, found in named]
+
+
+def _is_of(user_type: int | None, kind: Kind) -> bool:
+    return kind in ("all", kind_of(user_type))
 
 
 class _Members:
@@ -161,7 +188,7 @@ def attended(
     grouped = shifts_between(
         db, people, [(of_person.begin_ms, of_person.end_ms) for of_person in days], rules
     )
-    names = _names(db, {shift.identity for of_person in grouped for shift in of_person})
+    forms = _forms(db, {shift.identity for of_person in grouped for shift in of_person})
     return [
         tuple(
             Attended(
@@ -169,7 +196,7 @@ def attended(
                 moment(shift.first_ms),
                 moment(shift.last_ms),
                 shift.passages,
-                names[shift.identity],
+                *forms[shift.identity],
             )
             for shift in found
         )
@@ -252,11 +279,11 @@ def _members(people: Iterable[tuple[int, Person]]) -> CTE:
     return text("VALUES " + ",".join(rows)).columns(*columns).cte("members")
 
 
-def _names(db: Connection, identities: set[int]) -> dict[int, str]:
-    """Return how people were called in each form of their data."""
+def _forms(db: Connection, identities: set[int]) -> dict[int, tuple[str, int | None]]:
+    """Return name and type in each form of people's data."""
     i, asked = t.identities.c, sorted(identities)
-    found: dict[int, str] = {}
+    found: dict[int, tuple[str, int | None]] = {}
     for start in range(0, len(asked), 1000):
-        rows = db.execute(select(i.id, i.name).where(i.id.in_(asked[start : start + 1000])))
-        found.update({row.id: row.name for row in rows})
+        rows = db.execute(select(i.id, i.name, i.type).where(i.id.in_(asked[start : start + 1000])))
+        found.update({row.id: (row.name, row.type) for row in rows})
     return found

@@ -13,7 +13,7 @@ terminal: ``"17"``, ``"17-4"``. It has neither name nor number in it, so it may 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -27,16 +27,25 @@ from gatepost.store.fold import ESCAPE, like
 from gatepost.store.pages import decode_cursor, encode_cursor
 from gatepost.store.places import held_terminals
 from gatepost.store.store import Page, Transactions
+from gatepost.wire.codes import UserType
 
 __all__ = [
+    "Kind",
     "Scope",
     "Rules",
     "Person",
     "PeopleQuery",
     "People",
+    "kind_of",
 ]
 
 Scope = Literal["site", "terminal", "everywhere"]
+
+Kind = Literal["employees", "visitors", "blacklist", "all"]
+"""Which people, by ``UserType``. A person without a type, or with one that the protocol page does not have, is an
+employee."""
+
+_TYPES: dict[Kind, UserType] = {"visitors": UserType.VISITOR, "blacklist": UserType.BLACKLIST}
 
 _HEADS_OF_TERMINALS = 16
 """Within the scope *terminal*, for how many numbers at once it is looked up which terminals have seen them."""
@@ -88,8 +97,15 @@ class PeopleQuery(Struct, frozen=True, kw_only=True):
     """The id of a group that they were last seen in."""
     type: int | None = None
     """``UserType``, as last seen."""
+    kind: Kind = "all"
+    """Those who are or were of this kind."""
     limit: int = 100
     cursor: str | None = None
+
+
+def kind_of(user_type: int | None) -> Kind:
+    """Return the kind of person by ``UserType``."""
+    return next((kind for kind, code in _TYPES.items() if code == user_type), "employees")
 
 
 class People:
@@ -108,6 +124,20 @@ class People:
         """By id; that of any form of their data is understood."""
         with self._store.reading() as db:
             return _person_by_id(db, person_id, self.rules)
+
+    def ids(self, forms: Iterable[tuple[int, int]]) -> dict[tuple[int, int], str]:
+        """Return the id of the person by the form of their data and the terminal that saw it, both by id."""
+        wanted = set(forms)
+        if not wanted:
+            return {}
+        # No index on records is used, so nothing has to be indexed first.
+        with self._store.reading(indexed=False) as db:
+            heads = _heads_of(db, sorted({identity for identity, _ in wanted}), self.rules)
+        terminal = self.rules.scope == "terminal"
+        return {
+            (identity, of): _id(heads.get(identity, identity), of if terminal else 0)
+            for identity, of in wanted
+        }
 
     def groups(self, site_id: int | None = None) -> list[dict[str, Any]]:
         """The groups that people have been seen in: ``id`` and ``name``, by name."""
@@ -186,6 +216,10 @@ def _conditions(query: PeopleQuery) -> list[ColumnElement[bool]]:
         found.append(i.site_id == query.site_id)
     if query.type is not None:
         found.append(i.type == query.type)
+    if query.kind == "employees":
+        found.append(or_(i.type.is_(None), i.type.not_in([int(code) for code in _TYPES.values()])))
+    elif query.kind != "all":
+        found.append(i.type == int(_TYPES[query.kind]))
     if query.group is not None:
         # As arrivals.person() writes it. What else may contain this text is sorted out afterwards.
         text = msgspec.json.encode(query.group).decode()
@@ -261,11 +295,32 @@ def _forms(heads: Sequence[int], rules: Rules, held: Sequence[int]) -> Any:
     )
 
 
+def _heads_of(db: Connection, forms: Sequence[int], rules: Rules) -> dict[int, int]:
+    """Return the first form of the person's data by any form that has a ``user_id``.
+
+    Written out, since all of it is whole numbers, and every list of records asks it: see ``_members`` of attendance.
+    """
+    site = "" if rules.scope == "everywhere" else " AND h.site_id = i.site_id"
+    first = f"SELECT min(h.id) FROM identities h WHERE h.user_id = i.user_id{site} AND h.erased_at_ms IS NULL"
+    found: dict[int, int] = {}
+    for start in range(0, len(forms), 1000):
+        some = ",".join(f"{form:d}" for form in forms[start : start + 1000])
+        rows = db.exec_driver_sql(
+            f"SELECT i.id, ({first}) FROM identities i WHERE i.user_id <> '' AND i.id IN ({some})"
+        )
+        found.update((form, head) for form, head in rows if head is not None)
+    return found
+
+
+def _id(head: int, terminal_id: int) -> str:
+    return f"{head}-{terminal_id}" if terminal_id else str(head)
+
+
 def _person(key: tuple[int, int], rows: Sequence[Row[Any]]) -> Person:
     last = max(rows, key=lambda row: (row.last_ms, row.id))
     head, terminal_id = key
     return Person(
-        id=f"{head}-{terminal_id}" if terminal_id else str(head),
+        id=_id(head, terminal_id),
         user_id=last.user_id,
         name=last.name,
         type=last.type,

@@ -55,9 +55,20 @@ __all__ = [
 # A record that is not in the indexes yet is somebody's too: see indexing.py.
 _WHOSE = func.coalesce(t.records.c.identity_id, t.records.c.unindexed_identity_id)
 
+# Which terminal an event is of, and where that stands.
+_PLACE = (
+    t.terminals.c.serial,
+    t.terminals.c.name.label("terminal_name"),
+    t.terminals.c.site_id,
+    t.sites.c.name.label("site"),
+    func.coalesce(t.terminals.c.timezone, t.sites.c.timezone).label("timezone"),
+)
+
 _RECORD = (
-    select(t.records, t.terminals.c.serial, *(c.label(f"person_{c.name}") for c in t.identities.c))
+    select(t.records, *_PLACE, *(c.label(f"person_{c.name}") for c in t.identities.c))
     .join(t.terminals, t.terminals.c.id == t.records.c.terminal_id)
+    # Every terminal has a site; an outer join keeps SQLite from beginning with the sites.
+    .outerjoin(t.sites, t.sites.c.id == t.terminals.c.site_id)
     # Who was erased counts, and is nobody.
     .outerjoin(
         t.identities,
@@ -128,7 +139,8 @@ def _picker(*names: str) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
 
 
 _PLAIN = _picker(
-    *("id", "terminal_id", "serial", "uuid", "recognition_type", "entry_mode", "abnormal_type", "score"),
+    *("id", "terminal_id", "serial", "terminal_name", "site_id", "site", "timezone"),
+    *("uuid", "recognition_type", "entry_mode", "abnormal_type", "score"),
     *("temperature", "mask", "mode", "dialect", "peer", "original"),
 )
 _OTHERS = _picker("at_ms", "recorded_at_ms", "received_at_ms", "passed", "image_id", "problems", "person_id")
@@ -140,15 +152,17 @@ _PERSON = _picker(
 
 def _record(row: Sequence[Any]) -> RecordRow:
     row = tuple(row)
-    (number, terminal_id, serial, uuid, kind, entry, abnormal, score, degrees, mask, mode, *rest) = _PLAIN(
-        row
-    )
-    dialect, peer, original = rest
+    number, terminal_id, serial, name, site_id, site, timezone, *codes = _PLAIN(row)
+    uuid, kind, entry, abnormal, score, degrees, mask, mode, dialect, peer, original = codes
     at_ms, recorded_at_ms, received_at_ms, passed, image_id, problems, person_id = _OTHERS(row)
     return RecordRow(
         id=number,
         terminal_id=terminal_id,
         serial=serial,
+        terminal_name=name,
+        site_id=site_id,
+        site=site,
+        timezone=timezone,
         uuid=uuid,
         at=moment(at_ms),
         recorded_at=moment(recorded_at_ms),
@@ -191,14 +205,16 @@ _STATES = {0: "open", 1: "open", 2: "clear_failed", 3: "cleared"}
 _STATUSES = {"open": (0, 1), "clear_failed": (2,), "cleared": (3,)}
 
 
+_ALARM = (
+    select(t.alarms, *_PLACE)
+    .join(t.terminals, t.terminals.c.id == t.alarms.c.terminal_id)
+    .outerjoin(t.sites, t.sites.c.id == t.terminals.c.site_id)
+)
+
+
 def alarms_page(db: Connection, query: AlarmQuery) -> Page[AlarmRow]:
     c = t.alarms.c
-    statement = (
-        select(t.alarms, t.terminals.c.serial)
-        .join(t.terminals, t.terminals.c.id == c.terminal_id)
-        .order_by(c.first_at_ms.desc(), c.id.desc())
-        .limit(query.limit + 1)
-    )
+    statement = _ALARM.order_by(c.first_at_ms.desc(), c.id.desc()).limit(query.limit + 1)
     if query.state is not None:
         statement = statement.where(c.status.in_(_STATUSES[query.state]))
     if query.terminal is not None:
@@ -231,9 +247,7 @@ def alarms_by_id(db: Connection, ids: Sequence[int]) -> tuple[AlarmRow, ...]:
     """Those of them that there are, in no order."""
     if not ids:
         return ()
-    c = t.alarms.c
-    statement = select(t.alarms, t.terminals.c.serial).join(t.terminals, t.terminals.c.id == c.terminal_id)
-    return _alarms(db, db.execute(statement.where(c.id.in_(ids))).all())
+    return _alarms(db, db.execute(_ALARM.where(t.alarms.c.id.in_(ids))).all())
 
 
 def _alarms(db: Connection, rows: Sequence[Row[Any]]) -> tuple[AlarmRow, ...]:
@@ -276,6 +290,10 @@ def _alarm(row: Row[Any], history: tuple[AlarmStep, ...]) -> AlarmRow:
         id=row.id,
         terminal_id=row.terminal_id,
         serial=row.serial,
+        terminal_name=row.terminal_name,
+        site_id=row.site_id,
+        site=row.site,
+        timezone=row.timezone,
         trace_id=row.trace_id,
         code=code,
         state=_STATES[row.status],  # type: ignore[arg-type]  # the values are the three literals

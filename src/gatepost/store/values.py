@@ -169,6 +169,11 @@ class RecordRow(Struct, frozen=True, kw_only=True):
     id: int
     terminal_id: int
     serial: str | None
+    terminal_name: str | None
+    site_id: int
+    site: str
+    timezone: str
+    """The terminal's own, or else its site's."""
     uuid: str | None
     at: datetime
     """When it happened; the time of receipt where the terminal's is missing or lies in the future."""
@@ -214,6 +219,11 @@ class AlarmRow(Struct, frozen=True, kw_only=True):
     id: int
     terminal_id: int
     serial: str | None
+    terminal_name: str | None
+    site_id: int
+    site: str
+    timezone: str
+    """The terminal's own, or else its site's."""
     trace_id: str
     code: int | None
     state: Literal["open", "clear_failed", "cleared"]

@@ -27,12 +27,32 @@ async def test_a_month_has_a_column_for_each_of_its_days(desk: Desk) -> None:
     assert page.html.count(' there"') == 1
 
 
+async def test_the_page_and_its_files_show_the_kind_of_person_that_was_chosen(desk: Desk) -> None:
+    for number, (name, kind) in enumerate((("Employee", 1), ("Visitor", 2), ("Listed", 5))):
+        user = {"name": name, "user_id": name, "type": kind}
+        await desk.running.push(record(uuid=f"u-{number}", user=user))
+    for kind, names in (
+        ("", {"Employee"}),
+        ("&kind=visitors", {"Visitor"}),
+        ("&kind=blacklist", {"Listed"}),
+        ("&kind=all", {"Employee", "Visitor", "Listed"}),
+    ):
+        for stretch in ("day=2023-05-29", "month=2023-05"):
+            page = await desk.get(f"/attendance?{stretch}{kind}", "viewer")
+            assert {name for name in ("Employee", "Visitor", "Listed") if f">{name}<" in page.html} == names
+        answer = await desk.get(f"/attendance/export?format=csv&month=2023-05{kind}", "operator")
+        rows = csv.DictReader(io.StringIO(answer.html.removeprefix("\ufeff")))
+        assert {row["Name"] for row in rows} == names
+    wrong = await desk.get("/attendance?month=2023-05&kind=guests", "viewer")
+    assert "Left out, because the value makes no sense: Kind of person" in wrong.words
+
+
 async def test_it_is_exported_for_operators_and_noted(desk: Desk) -> None:
     await desk.running.push(record())
     answer = await desk.get("/attendance/export?format=csv&month=2023-05", "operator")
     rows = list(csv.DictReader(io.StringIO(answer.html.removeprefix("\ufeff"))))
     assert [(row["Name"], row["Day"], row["First in"]) for row in rows] == [
-        ("王五", "2023-05-29", "2023-05-29 07:01:55")
+        ("王五", "2023-05-29", "2023-05-29T07:01:55+00:00")
     ]
     assert Accounts(desk.store).audit(action="attendance.exported").items[0].detail["first"] == "2023-05-01"
     assert (await desk.get("/attendance/export?format=xlsx&month=2023-05", "operator")).html.startswith("PK")

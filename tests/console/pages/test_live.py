@@ -1,6 +1,8 @@
 """The live page and what its script asks for."""
 
 import re
+import time
+from datetime import datetime
 
 from tests.console.kit import Desk, Text
 from tests.receiver.kit import alarm, record
@@ -36,6 +38,20 @@ async def test_after_a_long_absence_the_latest_are_shown_and_the_rest_is_counted
     answer = await desk.get("/since?after=0", x_part="live")
     assert len(cards(answer)) == 48
     assert "3 more arrived in the meantime." in answer.words
+
+
+async def test_a_passage_is_shown_when_it_happened_and_when_it_was_delivered_later(desk: Desk) -> None:
+    received = time.time()
+    for number, ago in enumerate((5, 3600)):
+        await desk.running.push(record(uuid=f"u-{number}", timestamp=int(received) - ago))
+    later, at_once = re.findall(r'<p class="when">(.*?)</p>', (await desk.get("/")).html, re.DOTALL)
+    moments = [re.findall(r'datetime="([^"]*)"', shown) for shown in (at_once, later)]
+    assert [len(found) for found in moments] == [1, 2]
+    happened, delivered = map(datetime.fromisoformat, moments[1])
+    assert (delivered - happened).total_seconds() >= 3600
+    assert later.index("<small>") > later.index("</time>")
+    assert "delivered later" in later
+    assert "补传" in (await desk.get("/", accept_language="zh")).html
 
 
 async def test_open_alarms_come_along_until_they_are_cleared(desk: Desk) -> None:

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 from tests.receiver.api.roles import least_role
-from tests.receiver.api.visits import get, person, seen
-from tests.receiver.kit import Running
+from tests.receiver.api.visits import FIRST, get, person, seen
+from tests.receiver.kit import Running, record
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ async def visited(receiver: Running) -> Running:
 async def test_a_day_and_a_month_have_everybodys_first_and_last_passage(visited: Running) -> None:
     for stretch in ("day=2023-05-29", "month=2023-05", "first=2023-05-01&last=2023-05-30"):
         items = (await get(visited, f"attendance?{stretch}"))["items"]
-        assert {item["person"]["user_id"]: item["shifts"] for item in items} == {
+        assert {item["person"]["user_id"]: item["days"] for item in items} == {
             "5": [
                 {
                     "day": "2023-05-29",
@@ -26,6 +26,8 @@ async def test_a_day_and_a_month_have_everybodys_first_and_last_passage(visited:
                     "hours": 0.03,
                     "passages": 2,
                     "name": "王五",
+                    "type": 1,
+                    "marks": [],
                 }
             ],
             "6": [
@@ -36,6 +38,8 @@ async def test_a_day_and_a_month_have_everybodys_first_and_last_passage(visited:
                     "hours": None,
                     "passages": 1,
                     "name": "王五",
+                    "type": 1,
+                    "marks": ["no_out"],
                 }
             ],
         }
@@ -48,6 +52,42 @@ async def test_attendance_is_listed_page_by_page_and_by_filter(visited: Running)
     assert rest["next_cursor"] is None
     for query, count in (("group=3", 2), ("group=4", 0), ("q=5", 2), ("site_id=2", 0)):
         assert len((await get(visited, f"attendance?month=2023-05&{query}"))["items"]) == count
+
+
+async def test_visitors_and_blacklisted_people_are_apart_and_refused_ones_are_nowhere(
+    either: Running,
+) -> None:
+    """The type that a person had in a shift decides; person 4 was a visitor on the 29th and an employee on the 30th."""
+    day = 24 * 60
+    kinds = ((0, "1", 1), (0, "2", 2), (0, "3", 5), (0, "4", 2), (day, "4", 1), (0, "5", None), (0, "6", 9))
+    for number, (minutes, user_id, kind) in enumerate(kinds):
+        body = {"uuid": f"k-{number}", "timestamp": FIRST + 60 * minutes, "user": person(user_id, type=kind)}
+        assert (await either.push(record(**body))).status == 200
+    refused = {"uuid": "k-9", "user": person("7", type=1), "pass": False}
+    assert (await either.push(record(**refused))).status == 200
+    for kind, expected in {
+        "": {"1": [29], "4": [30], "5": [29], "6": [29], "7": []},
+        "&kind=employees": {"1": [29], "4": [30], "5": [29], "6": [29], "7": []},
+        "&kind=visitors": {"2": [29], "4": [29]},
+        "&kind=blacklist": {"3": [29]},
+        "&kind=all": {"1": [29], "2": [29], "3": [29], "4": [29, 30], "5": [29], "6": [29], "7": []},
+    }.items():
+        items = (await get(either, f"attendance?month=2023-05{kind}"))["items"]
+        found = {item["person"]["user_id"]: [int(one["day"][-2:]) for one in item["days"]] for item in items}
+        assert found == expected, kind
+        (group,) = (await get(either, f"attendance/groups?month=2023-05{kind}"))["items"]
+        assert group["people"] == len(expected)
+        present = {int(one["day"][-2:]): one["present"] for one in group["days"]}
+        every = [of for days in expected.values() for of in days]
+        assert present == {of: every.count(of) for of in set(every)}
+        lines = (
+            await either.get(f"/api/v1/attendance/export?month=2023-05&format=jsonl{kind}")
+        ).body.splitlines()
+        assert len(lines) == len(every)
+    assert (await get(either, "attendance?month=2023-06&kind=visitors"))["items"][0]["person"][
+        "user_id"
+    ] == "2"
+    assert (await either.get("/api/v1/attendance?month=2023-05&kind=guests")).status == 400
 
 
 async def test_groups_are_counted_by_day(visited: Running) -> None:

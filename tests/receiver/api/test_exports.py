@@ -76,9 +76,13 @@ async def test_the_same_rows_in_every_format(stocked: Running) -> None:
 
 async def test_words_and_times_are_in_the_language_and_zone_asked_for(stocked: Running) -> None:
     (first, *_) = rows((await stocked.get("/api/v1/records/export?lang=zh&tz=Asia/Shanghai")).body)
-    assert (first["时间"], first["是否通行"], first["识别类型"]) == ("2023-05-29 15:01:55", "是", "员工")
+    assert (first["时间"], first["是否通行"], first["识别类型"]) == (
+        "2023-05-29T15:01:55+08:00",
+        "是",
+        "员工",
+    )
     (first, *_) = rows((await stocked.get("/api/v1/records/export")).body)
-    assert (first["Time"], first["Time zone"], first["Passed"]) == ("2023-05-29 07:01:55", "UTC", "yes")
+    assert (first["Time"], first["Time zone"], first["Passed"]) == ("2023-05-29T07:01:55+00:00", "UTC", "yes")
 
 
 async def test_alarms_can_be_taken_away_too(stocked: Running) -> None:

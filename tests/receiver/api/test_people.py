@@ -40,6 +40,8 @@ async def test_a_person_has_days_and_a_day_has_passages(receiver: Running) -> No
         "hours": 0.03,
         "passages": 3,
         "name": "王五",
+        "type": 1,
+        "marks": [],
     }
     for stretch in ("month=2023-05", "first=2023-05-29&last=2023-05-30"):
         assert (await get(receiver, f"people/{someone['id']}/shifts?{stretch}"))["items"] == [shift]

@@ -1,11 +1,15 @@
 """Pages of records while a writer writes, on both databases."""
 
 import asyncio
+import json
 import random
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
-from tests.receiver.kit import Running, record
+from tests.receiver.api.listener import Listener
+from tests.receiver.kit import Running, alarm, receiving, record
 
 
 async def pages(running: Running, query: str, *, limit: int = 7) -> list[str]:
@@ -91,3 +95,76 @@ async def test_a_record_from_the_future_is_listed_by_its_receipt_and_says_so(rec
     (terminal,) = (await receiver.get("/api/v1/terminals")).json["items"]
     assert terminal["last_recorded_at"] is None
     assert terminal["clock_error_ms"] > 80 * 365 * 86_400_000
+
+
+async def test_an_event_says_site_terminal_and_zone_in_list_single_stream_and_file(either: Running) -> None:
+    listener = await Listener.open(either)
+    site = either.store.create_site("east", "Asia/Shanghai", now_ms=0)
+    either.store.create_terminal(now_ms=0, serial="SN-9", name="gate", site_id=site.id)
+    await either.push(record(deviceSN="SN-9"), headers={"sn": "SN-9"})
+    await either.push(alarm(), headers={"sn": "SN-9"})
+    place = {
+        "terminal": "SN-9",
+        "terminal_name": "gate",
+        "site_id": site.id,
+        "site": "east",
+        "timezone": "Asia/Shanghai",
+    }
+    told = {event.kind: event.data for event in await listener.events(2)}
+    for kind in ("record", "alarm"):
+        (listed,) = (await either.get(f"/api/v1/{kind}s")).json["items"]
+        single = (await either.get(f"/api/v1/{kind}s/{listed['id']}")).json
+        (line,) = (await either.get(f"/api/v1/{kind}s/export?format=jsonl")).body.splitlines()
+        assert listed == single == told[kind]
+        for item in (listed, json.loads(line)):
+            assert {name: item[name] for name in place} == place
+        # A file has the same moments, by the clocks of the terminal.
+        name = "received_at" if kind == "record" else "first_at"
+        assert json.loads(line)[name].endswith("+08:00")
+        assert listed[name].endswith("Z")
+
+
+@pytest.mark.parametrize("scope", ["site", "terminal", "everywhere"])
+async def test_the_id_of_a_records_person_is_that_of_people(scope: Any, tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", people_scope=scope) as running:
+        site = running.store.create_site("east", "UTC", now_ms=0)
+        for serial, site_id in (("SN-1", 1), ("SN-2", 1), ("SN-3", site.id)):
+            running.store.create_terminal(now_ms=0, serial=serial, site_id=site_id)
+        user = record()["data"]["user"]
+        for number, (serial, job) in enumerate((("SN-1", "A"), ("SN-1", "B"), ("SN-2", "B"), ("SN-3", "B"))):
+            body = record(uuid=f"u-{number}", deviceSN=serial, user={**user, "job_number": job})
+            await running.push(body, headers={"sn": serial})
+        await running.push(record(uuid="u-9", user=None, recognitionType=3))
+        items = (await running.get("/api/v1/records?order=received")).json["items"]
+        ids = [item["person"] and item["person"]["id"] for item in items]
+        assert ids.pop() is None
+        same = {"site": [0, 0, 0, 1], "terminal": [0, 0, 1, 2], "everywhere": [0, 0, 0, 0]}[scope]
+        assert [list(dict.fromkeys(ids)).index(one) for one in ids] == same
+        assert set(ids) == {one["id"] for one in (await running.get("/api/v1/people")).json["items"]}
+        for one in ids:
+            assert (await running.get(f"/api/v1/people/{one}")).json["id"] == one
+
+
+async def test_the_original_is_told_where_it_is_asked_for_and_nowhere_else(either: Running) -> None:
+    listeners = [await Listener.open(either, query) for query in ("", "?include=original")]
+    stranger = record(uuid="u-2", user=None, recognitionType=3)
+    for body in (record(), stranger, alarm()):
+        await either.push(body)
+    (first, _, step) = await listeners[0].events(3)
+    (full, _, full_step) = await listeners[1].events(3)
+    assert "original" not in first.data
+    assert json.loads(full.data["original"])["data"]["uuid"] == first.data["uuid"]
+    assert "original" not in step.data["history"][0]
+    assert json.loads(full_step.data["history"][0]["original"])["type"] == 1
+    record_id, alarm_id = first.data["id"], step.data["id"]
+    for path in ("records", f"records/{record_id}", "people/strangers", "alarms", f"alarms/{alarm_id}"):
+        for query, told in (("", False), ("?include=original", True)):
+            answer = await either.get(f"/api/v1/{path}{query}")
+            assert (b'"original":' in answer.body) is told, path
+    for what in ("records", "alarms"):
+        for query, told in (("", False), ("&include=original", True)):
+            answer = await either.get(f"/api/v1/{what}/export?format=jsonl{query}")
+            assert (b'"original":' in answer.body) is told, what
+    refused = await either.get("/api/v1/records/export?format=csv&include=original")
+    assert (refused.status, "format=jsonl" in refused.json["detail"]) == (400, True)
+    assert (await either.get("/api/v1/records?include=everything")).status == 400

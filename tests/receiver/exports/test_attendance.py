@@ -30,7 +30,7 @@ class Attendance:
     def page(self, query: PeopleQuery, first: date, last: date) -> Page[PersonAttendance]:
         self.asked.append(query)
         number = int(query.cursor or 0)
-        days = tuple(Attended(day, IN, OUT, 4, "王五") for day in (first, last)) if number != 1 else ()
+        days = tuple(Attended(day, IN, OUT, 4, "王五", 1) for day in (first, last)) if number != 1 else ()
         someone = replace(SOMEONE, user_id=str(number))
         return Page((PersonAttendance(someone, days),), None if number == 2 else str(number + 1))
 
@@ -41,24 +41,25 @@ def rows(attendance: Any, **query: Any) -> Iterator[PersonShift]:
 
 
 def test_a_row_says_who_was_there_when_by_the_clocks_of_their_site() -> None:
-    row = PersonShift(SOMEONE, Attended(date(2024, 5, 6), IN, OUT, 4, "王舞"))
-    words = Words("en", [])
+    row = PersonShift(SOMEONE, Attended(date(2024, 5, 6), IN, OUT, 4, "王舞", 2))
+    words = Words("en")
     assert {column.name: column.cell(row, words) for column in ATTENDANCE} == {
-        "day": "2024-05-06", "user_id": "5", "name": "王舞", "job_number": "J", "groups": "夜班", "site": "east",
-        "first_in": datetime.fromisoformat("2024-05-06T08:15:30"),
-        "last_out": datetime.fromisoformat("2024-05-06T17:00:00"),
+        "day": "2024-05-06", "user_id": "5", "name": "王舞", "person_type": "visitor", "job_number": "J",
+        "groups": "夜班", "site": "east",
+        "first_in": datetime.fromisoformat("2024-05-06T08:15:30+08:00"),
+        "last_out": datetime.fromisoformat("2024-05-06T17:00:00+08:00"),
         "hours": 8.74, "passages": 4, "time_zone": "Asia/Shanghai",
         "utc_offset": "UTC+08:00",
     }  # fmt: skip
-    berlin = Words("en", [], timezone="Europe/Berlin")
+    berlin = Words("en", timezone="Europe/Berlin")
     found = {column.name: column.cell(row, berlin) for column in ATTENDANCE}
-    assert found["first_in"] == datetime.fromisoformat("2024-05-06T02:15:30")
+    assert found["first_in"] == datetime.fromisoformat("2024-05-06T02:15:30+02:00")
     assert (found["time_zone"], found["utc_offset"]) == ("Europe/Berlin", "UTC+02:00")
 
 
 def test_of_a_single_passage_neither_last_out_nor_hours_are_told() -> None:
-    row = PersonShift(SOMEONE, Attended(date(2024, 5, 6), IN, None, 1, "王五"))
-    found = {column.name: column.cell(row, Words("en", [])) for column in ATTENDANCE}
+    row = PersonShift(SOMEONE, Attended(date(2024, 5, 6), IN, None, 1, "王五", None))
+    found = {column.name: column.cell(row, Words("en")) for column in ATTENDANCE}
     assert (found["last_out"], found["hours"], found["passages"]) == (None, None, 1)
 
 

@@ -1,6 +1,6 @@
 """What stands in which column, in which words and at which time."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +9,17 @@ import pytest
 from gatepost.receiver.exports.attendance import ATTENDANCE
 from gatepost.receiver.exports.columns import ALARM, RECORD, Words, chosen
 from gatepost.store.days import UnknownZone
-from gatepost.store.store import AlarmRow, AlarmStep, PersonRow, RecordRow, TerminalRow
+from gatepost.store.store import AlarmRow, AlarmStep, PersonRow, RecordRow
 
 NOON = datetime(2024, 5, 6, 12, 0, 0, 500_000, tzinfo=UTC)
 
 
 def wall(text: str) -> datetime:
-    """What a clock on a wall shows: without a zone."""
-    return datetime.fromisoformat(text)
+    """What a clock on a wall in Shanghai shows."""
+    return datetime.fromisoformat(text + "+08:00")
 
 
-def terminal(**values: Any) -> TerminalRow:
-    known: dict[str, Any] = {
-        "id": 1, "serial": "SN-1", "anonymous_peer": None, "name": "gate", "site_id": 1, "site": "east",
-        "timezone": "Asia/Shanghai", "state": "approved", "has_token": False, "networks": (), "model": None,
-        "dialect": None, "created_at": NOON,
-    }  # fmt: skip
-    return TerminalRow(**{**known, **values})
+PLACE = {"serial": "SN-1", "terminal_name": "gate", "site_id": 1, "site": "east", "timezone": "Asia/Shanghai"}
 
 
 def record(**values: Any) -> RecordRow:
@@ -34,7 +28,7 @@ def record(**values: Any) -> RecordRow:
         guest_from=None, guest_until=None, groups=({"id": "1", "name": "a"}, {"id": "2", "name": ""}),
     )  # fmt: skip
     known: dict[str, Any] = {
-        "id": 7, "terminal_id": 1, "serial": "SN-1", "uuid": "u", "at": NOON, "recorded_at": NOON,
+        "id": 7, "terminal_id": 1, **PLACE, "uuid": "u", "at": NOON, "recorded_at": NOON,
         "received_at": NOON, "recognition_type": 1, "passed": True, "entry_mode": 1, "abnormal_type": 0,
         "score": 0.5, "temperature": 36.5, "mask": 1, "mode": 3, "person": person, "has_image": True,
         "dialect": None, "peer": None, "problems": (), "original": None,
@@ -49,7 +43,7 @@ def alarm(**values: Any) -> AlarmRow:
         for n, said, who in ((1, "first", None), (2, "last", "9"), (3, "", None))
     )  # fmt: skip
     known: dict[str, Any] = {
-        "id": 3, "terminal_id": 1, "serial": "SN-1", "trace_id": "T", "code": 10001, "state": "cleared",
+        "id": 3, "terminal_id": 1, **PLACE, "trace_id": "T", "code": 10001, "state": "cleared",
         "first_at": NOON, "last_at": NOON, "history": steps, "acknowledged_at": None, "acknowledged_by": None,
         "note": None,
     }  # fmt: skip
@@ -61,7 +55,7 @@ def shown(columns: Any, row: Any, words: Words) -> dict[str, Any]:
 
 
 def test_a_record_in_english_by_the_terminals_own_clock() -> None:
-    assert shown(RECORD, record(), Words("en", [terminal()])) == {
+    assert shown(RECORD, record(), Words("en")) == {
         "id": 7, "time": wall("2024-05-06T20:00:00"), "time_zone": "Asia/Shanghai",
         "utc_offset": "UTC+08:00", "terminal": "SN-1",
         "terminal_name": "gate", "site": "east", "user_id": "5", "name": "王五", "person_type": "visitor",
@@ -73,10 +67,11 @@ def test_a_record_in_english_by_the_terminals_own_clock() -> None:
 
 
 def test_codes_and_truths_in_chinese_times_in_the_zone_that_was_asked_for() -> None:
-    words = Words("zh", [terminal()], timezone="Europe/Berlin")
+    words = Words("zh", timezone="Europe/Berlin")
     row = record(passed=False, recognition_type=3, mask=99, entry_mode=None)
     found = shown(RECORD, row, words)
-    assert found["time"] == wall("2024-05-06T14:00:00")
+    assert found["time"] == datetime.fromisoformat("2024-05-06T14:00:00+02:00")
+    assert found["time"].utcoffset() == timedelta(hours=2)
     assert found["time_zone"] == "Europe/Berlin"
     assert (found["passed"], found["recognition_type"], found["mask"], found["entry_mode"]) == (
         "否", "陌生人", "未知 (99)", "",
@@ -94,26 +89,41 @@ def test_codes_and_truths_in_chinese_times_in_the_zone_that_was_asked_for() -> N
     ],
 )
 def test_an_hour_that_comes_twice_is_told_apart_by_its_offset(zone: str, at: str, offset: str) -> None:
-    words, when = Words("en", [terminal(timezone=zone)]), datetime.fromisoformat(at)
-    assert shown(RECORD, record(at=when), words)["utc_offset"] == offset
-    assert shown(ALARM, alarm(first_at=when), words)["utc_offset"] == offset
+    words, when = Words("en"), datetime.fromisoformat(at)
+    for found in (
+        shown(RECORD, record(at=when, timezone=zone), words),
+        shown(ALARM, alarm(first_at=when, timezone=zone), words),
+    ):
+        assert found["utc_offset"] == offset
+        assert found["time"].isoformat().endswith(offset.removeprefix("UTC"))
 
 
 def test_what_was_not_said_is_empty() -> None:
-    row = record(person=None, passed=None, serial=None, uuid=None, score=None, has_image=False, terminal_id=2)
-    found = shown(RECORD, row, Words("en", [terminal()]))
-    for name in ("user_id", "name", "groups", "person_type", "passed", "terminal", "uuid", "image", "site"):
+    row = record(
+        person=None, passed=None, serial=None, uuid=None, score=None, has_image=False, terminal_name=None
+    )
+    found = shown(RECORD, row, Words("en"))
+    for name in (
+        "user_id",
+        "name",
+        "groups",
+        "person_type",
+        "passed",
+        "terminal",
+        "uuid",
+        "image",
+        "terminal_name",
+    ):
         assert found[name] == "", name
     assert found["score"] is None
-    assert found["time_zone"] == "UTC"
 
 
 def test_an_alarm_says_what_was_said_last_and_who_reported_it() -> None:
-    found = shown(ALARM, alarm(), Words("en", [terminal()]))
+    found = shown(ALARM, alarm(), Words("en"))
     assert (found["code"], found["state"], found["steps"]) == ("device tampered with", "cleared", 3)
     assert (found["description"], found["user_id"], found["acknowledged"]) == ("last", "9", "no")
     seen = alarm(acknowledged_at=NOON, acknowledged_by="anna", note="n", state="open")
-    found = shown(ALARM, seen, Words("zh", [terminal()]))
+    found = shown(ALARM, seen, Words("zh"))
     assert (found["acknowledged"], found["acknowledged_by"], found["note"]) == ("是", "anna", "n")
     assert found["acknowledged_at"] == wall("2024-05-06T20:00:00")
     assert found["state"] == "告警中"
@@ -140,7 +150,7 @@ def test_columns_are_chosen_by_name_in_the_order_asked_for() -> None:
 
 def test_a_zone_that_there_is_not_is_refused() -> None:
     with pytest.raises(UnknownZone):
-        Words("en", [], timezone="Mars/Olympus")
+        Words("en", timezone="Mars/Olympus")
 
 
 @pytest.mark.parametrize("page", ["events.md", "events.zh.md"])

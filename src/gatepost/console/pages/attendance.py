@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.console.desk import Html, TheDesk, View
-from gatepost.console.filters import PEOPLE, Filters
+from gatepost.console.filters import ATTENDANCE, KINDS, Filters
 from gatepost.console.forms import Form
 from gatepost.console.pages.people import month_in
 from gatepost.console.pages.records import export_format
@@ -57,11 +57,11 @@ class AttendancePages(Controller):
     @get(sync_to_thread=True)
     def show_attendance(self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning) -> Html:
         view = desk.view(request)
-        filters = Filters(view, PEOPLE)
+        filters = Filters(view, ATTENDANCE)
         if (sealed := filters.sealed()) is not None:
             return view.go(sealed)
         stretch = _stretch(view)
-        query = replace(filters.people(), limit=PAGE, cursor=view.query.get("cursor"))
+        query = replace(filters.attendance(), limit=PAGE, cursor=view.query.get("cursor"))
         page = read(lambda: meaning.attendance.page(query, stretch.first, stretch.last))
         return view.page(
             "attendance.html",
@@ -71,7 +71,8 @@ class AttendancePages(Controller):
             rows=[(item.person, item.names, _by_day(item.shifts)) for item in page.items],
             next=page.next_cursor,
             groups=[(group["id"], group["name"]) for group in meaning.people.groups()],
-            present=_present(meaning, stretch, query.site_id) if stretch.single else (),
+            present=_present(meaning, stretch, query) if stretch.single else (),
+            kinds=[(kind, view.words(f"attendance.{kind}")) for kind in KINDS[1:]],
             site_options=[(site.id, site.name) for site in desk.store.sites()],
         )
 
@@ -79,26 +80,25 @@ class AttendancePages(Controller):
     def filter_attendance(self, request: AnyRequest, body: RawBody, desk: TheDesk) -> Html:
         view, form = desk.view(request), Form(body)
         kept = {"month": form("month")} if form("month") else {"day": form("day")}
-        return view.go(Filters(view, PEOPLE).address("/attendance", form, **kept))
+        return view.go(Filters(view, ATTENDANCE).address("/attendance", form, **kept))
 
     @get("/export", opt=OPERATOR)
     async def export(
         self, request: AnyRequest, desk: TheDesk, access: TheAccess, meaning: TheMeaning
     ) -> Stream:
-        """The same as a file: a line for each person and day, as the API makes it."""
+        """Send the same as a file: a row a shift, as the API makes it."""
 
         def ask() -> tuple[View, Stretch, PeopleQuery]:
             view = desk.view(request)
-            return view, _stretch(view), Filters(view, PEOPLE).people()
+            return view, _stretch(view), Filters(view, ATTENDANCE).attendance()
 
         view, stretch, query = await asyncio.to_thread(ask)
         days = stretch.first, stretch.last
         return await attendance_file(
             request,
-            desk.store,
             access,
             lambda: person_shifts(meaning.attendance, query, *days, page=EXPORT_PAGE),
-            detail={"first": f"{days[0]}", "last": f"{days[1]}"},
+            detail={"first": f"{days[0]}", "last": f"{days[1]}", "kind": query.kind},
             format=export_format(request, ("csv", "xlsx")),
             lang=view.words.language,
         )
@@ -131,9 +131,11 @@ def _stretch(view: View) -> Stretch:
     return Stretch(day, day, (day,), {"day": str(day)}, {"day": str(day - one)}, {"day": str(day + one)})
 
 
-def _present(meaning: Meaning, stretch: Stretch, site_id: int | None) -> Sequence[tuple[str, str, int, int]]:
+def _present(meaning: Meaning, stretch: Stretch, query: PeopleQuery) -> Sequence[tuple[str, str, int, int]]:
     """Of each group: id, name, how many were there, and how many there are."""
-    found = read(lambda: meaning.attendance.groups(stretch.first, stretch.last, site_id=site_id))
+    found = read(
+        lambda: meaning.attendance.groups(stretch.first, stretch.last, site_id=query.site_id, kind=query.kind)
+    )
     return [
         (group.id, group.name, group.days[0].present if group.days else 0, group.people) for group in found
     ]

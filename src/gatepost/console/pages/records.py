@@ -60,7 +60,9 @@ class RecordPages(Controller):
         return desk.view(request).go(Filters(desk.view(request)).address("/records", Form(body)))
 
     @get("/export", opt=OPERATOR)
-    async def export(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Stream:
+    async def export(
+        self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning, access: TheAccess
+    ) -> Stream:
         """Exactly what is filtered, as a file: in the language of the page, in the time of each site."""
 
         def ask() -> tuple[RecordQuery, Language]:
@@ -69,7 +71,7 @@ class RecordPages(Controller):
 
         query, language = await asyncio.to_thread(ask)
         return await records_file(
-            request, desk.store, access, query, format=export_format(request), lang=language
+            request, desk.store, meaning, access, query, format=export_format(request), lang=language
         )
 
     @get("/{record_id:int}", sync_to_thread=True)

@@ -17,6 +17,7 @@ from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, ev
 from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
+    Include,
     Listing,
     TheStore,
     problems,
@@ -35,7 +36,7 @@ class Acknowledgement(Struct, frozen=True):
     note: Annotated[str, Meta(max_length=2000)] = ""
 
 
-def _step_item(step: AlarmStep) -> StepItem:
+def _step_item(step: AlarmStep, include: str | None) -> StepItem:
     return StepItem(
         id=step.id,
         status=step.status,
@@ -47,22 +48,26 @@ def _step_item(step: AlarmStep) -> StepItem:
         user_id=step.user_id,
         image=link(f"/api/v1/alarms/steps/{step.id}/image") if step.has_image else None,
         problems=problems(step.problems),
-        original=text(step.original),
+        original=text(step.original) if include == "original" else None,
     )
 
 
-def alarm_item(row: AlarmRow) -> AlarmItem:
-    """Shape an alarm for an answer."""
+def alarm_item(row: AlarmRow, *, include: str | None = None) -> AlarmItem:
+    """Shape an alarm for a reply."""
     return AlarmItem(
         id=row.id,
         terminal=row.serial,
         terminal_id=row.terminal_id,
+        terminal_name=row.terminal_name,
+        site_id=row.site_id,
+        site=row.site,
+        timezone=row.timezone,
         trace_id=row.trace_id,
         code=row.code,
         state=row.state,
         first_at=row.first_at,
         last_at=row.last_at,
-        history=[_step_item(step) for step in row.history],
+        history=[_step_item(step, include) for step in row.history],
         acknowledged=row.acknowledged_at is not None,
         acknowledged_at=row.acknowledged_at,
         acknowledged_by=row.acknowledged_by,
@@ -82,15 +87,20 @@ class AlarmsController(Controller):
         filters: AlarmFilters,
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
         cursor: FromQuery[str | None] = None,
+        include: Include = None,
     ) -> Listing[AlarmItem]:
-        """``since`` and ``until`` (exclusive) speak of when it was raised; ``terminal`` is a serial."""
+        """``since`` and ``until`` (exclusive) speak of when it was raised; ``terminal`` is a serial.
+
+        ``include=original`` adds the JSON of each report as it was pushed.
+        """
         query = replace(filters, limit=limit, cursor=cursor)
         page = read(lambda: store.alarms(query))
-        return Listing([alarm_item(row) for row in page.items], page.next_cursor)
+        return Listing([alarm_item(row, include=include) for row in page.items], page.next_cursor)
 
     @get("/{alarm_id:int}", sync_to_thread=True, summary="One alarm")
-    def one_alarm(self, store: TheStore, alarm_id: FromPath[int]) -> AlarmItem:
-        return alarm_item(_alarm(store, alarm_id))
+    def one_alarm(self, store: TheStore, alarm_id: FromPath[int], include: Include = None) -> AlarmItem:
+        """``include=original`` adds the JSON of each report as it was pushed."""
+        return alarm_item(_alarm(store, alarm_id), include=include)
 
     @post(
         "/{alarm_id:int}/acknowledge",

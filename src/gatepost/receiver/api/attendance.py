@@ -18,16 +18,21 @@ from gatepost.receiver.api.people import (
     someone_item,
 )
 from gatepost.receiver.api.shapes import Listing, TheMeaning, days, read, word
-from gatepost.store.people import PeopleQuery
+from gatepost.store.people import Kind, PeopleQuery
 
-__all__ = ["AttendanceController"]
+__all__ = ["AttendanceController", "OfKind"]
+
+
+OfKind = FromQuery[Kind]
+"""Whose attendance."""
 
 
 class AttendanceItem(Struct, frozen=True):
     """A person, and their shifts."""
 
     person: SomeoneItem
-    shifts: list[AttendedItem]
+    days: list[AttendedItem]
+    """An entry a shift, ``day`` the one on which it began."""
 
 
 class GroupDayItem(Struct, frozen=True):
@@ -65,17 +70,27 @@ class AttendanceController(Controller):
         q: FromQuery[str | None] = None,
         site_id: SiteId = None,
         group: FromQuery[str | None] = None,
+        kind: OfKind = "employees",
         limit: Limit = 100,
         cursor: FromQuery[str | None] = None,
     ) -> Listing[AttendanceItem]:
         """Of one ``day`` (2024-05-06), a ``month`` (2024-05), or from ``first`` to ``last``, both included.
 
-        People who were not there are listed without shifts. A shift is of the day on which it began, by the clocks of
-        the person's site.
+        People who were not there are listed with no ``days``. An entry of ``days`` is a shift, and ``day`` the one on
+        which it began, by the clocks of the person's site. ``marks`` of a shift says what is unusual about it:
+        ``no_out`` is one passage only, so that ``last_out`` and ``hours`` are ``null``.
+
+        ``kind``: employees without anything said, visitors, blacklist, or all. The type that a person had in a shift
+        decides; without a known one it is an employee's. Go on while there is a ``next_cursor``: a page may be short.
         """
         stretch = days(day=day, month=month, first=first, last=last)
         query = PeopleQuery(
-            q=word("q", q), site_id=site_id, group=word("group", group), limit=limit, cursor=cursor
+            q=word("q", q),
+            site_id=site_id,
+            group=word("group", group),
+            kind=kind,
+            limit=limit,
+            cursor=cursor,
         )
         page = read(lambda: meaning.attendance.page(query, *stretch))
         items = [
@@ -93,10 +108,11 @@ class AttendanceController(Controller):
         first: FromQuery[str | None] = None,
         last: FromQuery[str | None] = None,
         site_id: SiteId = None,
+        kind: OfKind = "employees",
     ) -> Listing[GroupAttendanceItem]:
-        """Somebody belongs to the groups in which they were last seen."""
+        """Count a person in the groups in which they were last seen. ``kind`` is as in the list."""
         stretch = days(day=day, month=month, first=first, last=last)
-        found = read(lambda: meaning.attendance.groups(*stretch, site_id=site_id))
+        found = read(lambda: meaning.attendance.groups(*stretch, site_id=site_id, kind=kind))
         return Listing(
             [
                 GroupAttendanceItem(

@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime
 from typing import Any, Literal, TypeVar
 
 from litestar import Controller, get
-from litestar.exceptions import HTTPException
+from litestar.exceptions import ClientException, HTTPException
 from litestar.params import FromQuery
 from litestar.response import Stream
 from msgspec import Struct
@@ -28,6 +28,7 @@ from msgspec.structs import replace
 from gatepost.items import SomeoneItem
 from gatepost.receiver.api.access import OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import alarm_item
+from gatepost.receiver.api.attendance import OfKind
 from gatepost.receiver.api.filters import (
     ALARM_FILTERS,
     RECORD_FILTERS,
@@ -37,8 +38,8 @@ from gatepost.receiver.api.filters import (
 )
 from gatepost.receiver.api.images import suffix_of
 from gatepost.receiver.api.people import AttendedItem, SiteId, attended_item, someone_item
-from gatepost.receiver.api.records import record_item
-from gatepost.receiver.api.shapes import TheMeaning, TheStore, answering, days, word
+from gatepost.receiver.api.records import record_items
+from gatepost.receiver.api.shapes import Include, TheMeaning, TheStore, answering, days, word
 from gatepost.receiver.api.streams import streamed
 from gatepost.receiver.exports.attendance import ATTENDANCE, PersonShift, person_shifts
 from gatepost.receiver.exports.columns import ALARM, RECORD, Column, Words, chosen
@@ -46,10 +47,12 @@ from gatepost.receiver.exports.formats import (
     Picture,
     Table,
     csv_pieces,
+    in_zone,
     jsonl_pieces,
     xlsx_pieces,
     zip_pieces,
 )
+from gatepost.receiver.meaning import Meaning
 from gatepost.store.days import days_between
 from gatepost.store.people import PeopleQuery
 from gatepost.store.store import AlarmQuery, AlarmRow, Page, RecordQuery, RecordRow, Store
@@ -93,6 +96,7 @@ class ExportsController(Controller):
         self,
         request: AnyRequest,
         store: TheStore,
+        meaning: TheMeaning,
         access: TheAccess,
         filters: RecordFilters,
         format: FromQuery[Format] = "csv",
@@ -100,21 +104,25 @@ class ExportsController(Controller):
         columns: FromQuery[str | None] = None,
         lang: FromQuery[Literal["en", "zh"]] = "en",
         tz: FromQuery[str | None] = None,
+        include: Include = None,
     ) -> Stream:
         """Every record that the filters leave, in CSV, XLSX, JSON lines, or a ZIP of CSV and images.
 
         ``columns``: names of columns with commas in between, in the order wanted. ``lang``: of headers and codes.
-        ``tz``: the zone of the times; each terminal's own without it. JSON lines are as ``/api/v1/records`` has them.
+        ``tz``: the zone of the times; each terminal's own without it. All times say their offset. JSON lines have the
+        items of ``/api/v1/records``, ``include=original`` there too.
         """
         return await records_file(
             request,
             store,
+            meaning,
             access,
             replace(filters, order=order),
             format=format,
             columns=columns,
             lang=lang,
             tz=tz,
+            include=_included(include, format),
         )
 
     @get("/alarms/export", summary="Alarms as a file", dependencies=ALARM_FILTERS, opt=AS_FILES)
@@ -128,17 +136,25 @@ class ExportsController(Controller):
         columns: FromQuery[str | None] = None,
         lang: FromQuery[Literal["en", "zh"]] = "en",
         tz: FromQuery[str | None] = None,
+        include: Include = None,
     ) -> Stream:
         """Every alarm that the filters leave, newest first; otherwise as for records."""
         return await alarms_file(
-            request, store, access, filters, format=format, columns=columns, lang=lang, tz=tz
+            request,
+            store,
+            access,
+            filters,
+            format=format,
+            columns=columns,
+            lang=lang,
+            tz=tz,
+            include=_included(include, format),
         )
 
     @get("/attendance/export", summary="Attendance as a file", opt={"types": tuple(_TYPES.values())[:3]})
     async def export_attendance(
         self,
         request: AnyRequest,
-        store: TheStore,
         access: TheAccess,
         meaning: TheMeaning,
         day: FromQuery[str | None] = None,
@@ -148,22 +164,22 @@ class ExportsController(Controller):
         q: FromQuery[str | None] = None,
         site_id: SiteId = None,
         group: FromQuery[str | None] = None,
+        kind: OfKind = "employees",
         format: FromQuery[Literal["csv", "xlsx", "jsonl"]] = "csv",
         columns: FromQuery[str | None] = None,
         lang: FromQuery[Literal["en", "zh"]] = "en",
         tz: FromQuery[str | None] = None,
     ) -> Stream:
-        """A row a person and day on which they were there: of one ``day``, a ``month``, or ``first`` to ``last``.
+        """Return a row a shift: of one ``day``, a ``month``, or ``first`` to ``last``.
 
         Filters are those of ``/api/v1/attendance``; otherwise as for records.
         """
         stretch = days(day=day, month=month, first=first, last=last)
-        query = PeopleQuery(q=word("q", q), site_id=site_id, group=word("group", group))
+        query = PeopleQuery(q=word("q", q), site_id=site_id, group=word("group", group), kind=kind)
         with answering():
             days_between(*stretch)
         return await attendance_file(
             request,
-            store,
             access,
             lambda: person_shifts(meaning.attendance, query, *stretch, page=PAGE),
             detail=_asked(query, stretch),
@@ -177,6 +193,7 @@ class ExportsController(Controller):
 async def records_file(
     request: AnyRequest,
     store: Store,
+    meaning: Meaning,
     access: Access,
     query: RecordQuery,
     *,
@@ -184,13 +201,19 @@ async def records_file(
     columns: str | None = None,
     lang: Language = "en",
     tz: str | None = None,
+    include: str | None = None,
 ) -> Stream:
     """Every record of a query, whatever its limit, as a file."""
     query = replace(query, limit=PAGE, cursor=None)
 
     def begin() -> Iterator[bytes]:
-        table = _table(store, RECORD, "records", columns, lang, tz, lambda: _pages(store.records, query))
-        return _pieces(table, format, record_item, lambda row: _portrait(store, table.words, row))
+        table = _table(RECORD, "records", columns, lang, tz, lambda: _pages(store.records, query))
+
+        def items(rows: Sequence[RecordRow]) -> list[Any]:
+            shaped = record_items(meaning, rows, include=include)
+            return [in_zone(item, table.words.zone(row)) for item, row in zip(shaped, rows, strict=True)]
+
+        return _pieces(table, format, items, lambda row: _portrait(store, table.words, row))
 
     return await answer_file(request, access, begin, what="records", form=format, detail=told(query))
 
@@ -205,20 +228,24 @@ async def alarms_file(
     columns: str | None = None,
     lang: Language = "en",
     tz: str | None = None,
+    include: str | None = None,
 ) -> Stream:
     """Every alarm of a query, whatever its limit, as a file."""
     query = replace(query, limit=PAGE, cursor=None)
 
     def begin() -> Iterator[bytes]:
-        table = _table(store, ALARM, "alarms", columns, lang, tz, lambda: _pages(store.alarms, query))
-        return _pieces(table, format, alarm_item, lambda row: _scene(store, table.words, row))
+        table = _table(ALARM, "alarms", columns, lang, tz, lambda: _pages(store.alarms, query))
+
+        def items(rows: Sequence[AlarmRow]) -> list[Any]:
+            return [in_zone(alarm_item(row, include=include), table.words.zone(row)) for row in rows]
+
+        return _pieces(table, format, items, lambda row: _scene(store, table.words, row))
 
     return await answer_file(request, access, begin, what="alarms", form=format, detail=told(query))
 
 
 async def attendance_file(
     request: AnyRequest,
-    store: Store,
     access: Access,
     rows: Callable[[], Iterator[Sequence[PersonShift]]],
     *,
@@ -231,8 +258,12 @@ async def attendance_file(
     """Pages of people and days as a file; ``detail`` is what the audit log says of the question."""
 
     def begin() -> Iterator[bytes]:
-        table = _table(store, ATTENDANCE, "attendance", columns, lang, tz, rows)
-        return _pieces(table, format, _shift_item, lambda _: None)
+        table = _table(ATTENDANCE, "attendance", columns, lang, tz, rows)
+
+        def items(rows: Sequence[PersonShift]) -> list[Any]:
+            return [in_zone(_shift_item(row), table.words.of(row.person.timezone)) for row in rows]
+
+        return _pieces(table, format, items, lambda _: None)
 
     return await answer_file(request, access, begin, what="attendance", form=format, detail=detail)
 
@@ -242,7 +273,8 @@ def _asked(query: PeopleQuery, stretch: tuple[date, date]) -> dict[str, object]:
     found: dict[str, object] = {"first": first, "last": last}
     if query.q:
         found["q"] = "given"
-    return found | {name: getattr(query, name) for name in ("site_id", "group") if getattr(query, name)}
+    names = ("site_id", "group", "kind")
+    return found | {name: getattr(query, name) for name in names if getattr(query, name)}
 
 
 class AttendanceRow(Struct, frozen=True):
@@ -272,8 +304,13 @@ def _pages(ask: Callable[[Query], Page[Any]], query: Query) -> Iterator[Sequence
             gc.collect(0)
 
 
+def _included(include: str | None, form: Format) -> str | None:
+    if include is not None and form != "jsonl":
+        raise ClientException(f"include={include} is for format=jsonl; leave it out, or ask for that format")
+    return include
+
+
 def _table(
-    store: Store,
     columns: Sequence[Column[Any]],
     title: str,
     names: str | None,
@@ -282,12 +319,15 @@ def _table(
     pages: Callable[[], Iterator[Sequence[Any]]],
 ) -> Table:
     wanted = [name.strip() for name in (names or "").split(",") if name.strip()]
-    words = Words(lang, store.terminals(), timezone=tz or None)
+    words = Words(lang, timezone=tz or None)
     return Table(title, chosen(columns, wanted), words, pages)
 
 
 def _pieces(
-    table: Table, form: Format, item: Callable[[Any], Any], picture: Callable[[Any], Picture | None]
+    table: Table,
+    form: Format,
+    items: Callable[[Sequence[Any]], list[Any]],
+    picture: Callable[[Any], Picture | None],
 ) -> Iterator[bytes]:
     match form:
         case "csv":
@@ -295,7 +335,7 @@ def _pieces(
         case "xlsx":
             return xlsx_pieces(table)
         case "jsonl":
-            return jsonl_pieces(table, item)
+            return jsonl_pieces(table.pages(), items)
         case "zip":
             return zip_pieces(table, picture)
 

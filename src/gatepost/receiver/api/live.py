@@ -16,27 +16,43 @@ from litestar.response import Stream
 from gatepost.receiver.api.access import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import alarm_item
 from gatepost.receiver.api.records import record_item
-from gatepost.receiver.api.shapes import MAX_ID
+from gatepost.receiver.api.shapes import MAX_ID, Include
 from gatepost.receiver.api.streams import streamed
 from gatepost.receiver.live import Crowded, Live, Told, event_block
-from gatepost.store.store import RecordRow, Store
+from gatepost.receiver.meaning import Meaning
+from gatepost.store.store import AlarmRow, FeedItem, RecordRow, Store
 
 __all__ = ["LiveController", "TheLive", "tell"]
 
 TheLive = NamedDependency[SkipValidation[Live]]
 
 
-def tell(store: Store) -> Callable[[int, int], tuple[list[Told], int]]:
+def tell(store: Store, meaning: Meaning) -> Callable[[int, int], tuple[list[Told], int]]:
     """The reading side of :class:`gatepost.receiver.live.Live`: the feed, as the API shows records and alarms."""
     encoder = msgspec.json.Encoder()
 
     def read(after: int, limit: int) -> tuple[list[Told], int]:
         happened, place = store.happened(after, limit)
-        told = []
-        for item, row in happened:
-            shown = record_item(row) if isinstance(row, RecordRow) else alarm_item(row)
-            block = event_block(item.id, item.kind, encoder.encode(shown))
-            told.append(Told(item.id, item.kind, row.terminal_id, row.serial, block))
+        ids = meaning.person_ids(row for _, row in happened)
+
+        def block(item: FeedItem, row: RecordRow | AlarmRow, include: str | None) -> bytes:
+            if isinstance(row, RecordRow):
+                data = encoder.encode(record_item(row, ids, include=include))
+            else:
+                data = encoder.encode(alarm_item(row, include=include))
+            return event_block(item.id, item.kind, data)
+
+        told = [
+            Told(
+                item.id,
+                item.kind,
+                row.terminal_id,
+                row.serial,
+                block(item, row, None),
+                block(item, row, "original"),
+            )
+            for item, row in happened
+        ]
         return told, place
 
     return read
@@ -58,16 +74,20 @@ class LiveController(Controller):
         terminal: FromQuery[str | None] = None,
         terminal_id: Annotated[int | None, QueryParameter(ge=1, le=MAX_ID)] = None,
         kind: FromQuery[Literal["record", "alarm"] | None] = None,
+        include: Include = None,
     ) -> Stream:
         """``event: record`` and ``event: alarm`` (at each of its steps), with the same JSON as in the lists.
 
         Begins with what arrives from now on; after a place (``id:`` of an event, in ``Last-Event-ID`` or else
         ``after``) without a gap or a repeat. Every 15 seconds something is sent. Who reads too slowly is cut off,
-        and continues with ``Last-Event-ID``. ``terminal`` is a serial.
+        and continues with ``Last-Event-ID``. ``terminal`` is a serial. ``include=original`` adds the JSON as pushed.
         """
         place = after if not last_event_id else _place(last_event_id)
         pieces = live.listen(
-            place, wanted=_wanted(terminal, terminal_id, kind), allowed=_still_allowed(request, access)
+            place,
+            wanted=_wanted(terminal, terminal_id, kind),
+            original=include == "original",
+            allowed=_still_allowed(request, access),
         )
         # Some proxies gather a response before they pass it on; the last header asks them not to.
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}

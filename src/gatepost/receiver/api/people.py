@@ -12,10 +12,11 @@ from msgspec import Struct
 
 from gatepost.items import SomeoneItem
 from gatepost.receiver.api.access import VIEWER
-from gatepost.receiver.api.records import RecordItem, record_item
+from gatepost.receiver.api.records import RecordItem, record_items
 from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
+    Include,
     Listing,
     TheMeaning,
     TheStore,
@@ -26,7 +27,7 @@ from gatepost.receiver.api.shapes import (
 )
 from gatepost.receiver.links import link
 from gatepost.receiver.meaning import Meaning
-from gatepost.store.attendance import Attended
+from gatepost.store.attendance import Attended, Mark
 from gatepost.store.days import parse_day
 from gatepost.store.passages import Passage, PersonDay, day_of
 from gatepost.store.people import PeopleQuery, Person
@@ -51,6 +52,10 @@ class AttendedItem(Struct, frozen=True, kw_only=True):
     passages: int
     name: str
     """As they were called then."""
+    type: int | None
+    """``UserType``, as it was then: 1 employee, 2 visitor, 5 blacklist."""
+    marks: list[Mark]
+    """``no_out``: there is one passage only, so ``last_out`` and ``hours`` are unknown."""
 
 
 class PassageItem(Struct, frozen=True, kw_only=True):
@@ -115,6 +120,8 @@ def attended_item(attended: Attended) -> AttendedItem:
         hours=None if seconds is None else round(seconds / 3600, 2),
         passages=attended.passages,
         name=attended.name,
+        type=attended.type,
+        marks=list(attended.marks),
     )
 
 
@@ -192,6 +199,7 @@ class PeopleController(Controller):
     def list_strangers(
         self,
         store: TheStore,
+        meaning: TheMeaning,
         since: FromQuery[str | None] = None,
         until: FromQuery[str | None] = None,
         terminal: FromQuery[str | None] = None,
@@ -199,6 +207,7 @@ class PeopleController(Controller):
         has_image: FromQuery[bool | None] = None,
         limit: Limit = 100,
         cursor: FromQuery[str | None] = None,
+        include: Include = None,
     ) -> Listing[RecordItem]:
         query = RecordQuery(
             since=moment("since", since),
@@ -211,17 +220,19 @@ class PeopleController(Controller):
             cursor=cursor,
         )
         page = read(lambda: store.records(query))
-        return Listing([record_item(row) for row in page.items], page.next_cursor)
+        return Listing(record_items(meaning, page.items, include=include), page.next_cursor)
 
     @get("/outside-time", sync_to_thread=True, summary="Records of visitors outside their time, newest first")
     def list_outside(
         self,
         store: TheStore,
+        meaning: TheMeaning,
         since: FromQuery[str | None] = None,
         until: FromQuery[str | None] = None,
         site_id: SiteId = None,
         limit: Limit = 100,
         cursor: FromQuery[str | None] = None,
+        include: Include = None,
     ) -> Listing[RecordItem]:
         """Before ``guest_from`` or after ``guest_until`` as they were then, or refused by the terminal for it."""
         query = RecordQuery(
@@ -233,7 +244,7 @@ class PeopleController(Controller):
             cursor=cursor,
         )
         page = read(lambda: store.records(query))
-        return Listing([record_item(row) for row in page.items], page.next_cursor)
+        return Listing(record_items(meaning, page.items, include=include), page.next_cursor)
 
     @get("/{person_id:str}", sync_to_thread=True, summary="One person")
     def one_person(self, meaning: TheMeaning, person_id: FromPath[str]) -> SomeoneItem:

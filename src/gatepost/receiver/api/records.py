@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from litestar import Controller, Response, get
@@ -15,21 +16,24 @@ from gatepost.receiver.api.filters import RECORD_FILTERS, RecordFilters
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image
 from gatepost.receiver.api.shapes import (
     MAX_LIMIT,
+    Include,
     Listing,
+    TheMeaning,
     TheStore,
     problems,
     read,
     text,
 )
 from gatepost.receiver.links import link
+from gatepost.receiver.meaning import Meaning
 from gatepost.store.store import PersonRow, RecordRow
 
-__all__ = ["PersonItem", "RecordItem", "RecordsController", "record_item"]
+__all__ = ["PersonItem", "RecordItem", "RecordsController", "record_item", "record_items"]
 
 
-def person_item(person: PersonRow) -> PersonItem:
-    """Shape a person for an answer."""
+def _person_item(person: PersonRow, person_id: str) -> PersonItem:
     return PersonItem(
+        id=person_id,
         user_id=person.user_id,
         name=person.name,
         type=person.type,
@@ -43,12 +47,27 @@ def person_item(person: PersonRow) -> PersonItem:
     )
 
 
-def record_item(row: RecordRow) -> RecordItem:
-    """Shape a record for an answer."""
+def record_items(
+    meaning: Meaning, rows: Sequence[RecordRow], *, include: str | None = None
+) -> list[RecordItem]:
+    """Shape records for a reply."""
+    ids = meaning.person_ids(rows)
+    return [record_item(row, ids, include=include) for row in rows]
+
+
+def record_item(
+    row: RecordRow, ids: Mapping[tuple[int, int], str], *, include: str | None = None
+) -> RecordItem:
+    """Shape a record for a reply; ``ids`` are those of :meth:`Meaning.person_ids`."""
+    person = row.person
     return RecordItem(
         id=row.id,
         terminal=row.serial,
         terminal_id=row.terminal_id,
+        terminal_name=row.terminal_name,
+        site_id=row.site_id,
+        site=row.site,
+        timezone=row.timezone,
         uuid=row.uuid,
         recorded_at=row.recorded_at,
         listed_at=row.at,
@@ -61,11 +80,11 @@ def record_item(row: RecordRow) -> RecordItem:
         temperature=row.temperature,
         mask=row.mask,
         mode=row.mode,
-        person=None if row.person is None else person_item(row.person),
+        person=None if person is None else _person_item(person, ids[person.identity_id, row.terminal_id]),
         image=link(f"/api/v1/records/{row.id}/image") if row.has_image else None,
         dialect=row.dialect,
         problems=problems(row.problems),
-        original=text(row.original),
+        original=text(row.original) if include == "original" else None,
     )
 
 
@@ -78,26 +97,31 @@ class RecordsController(Controller):
     def list_records(
         self,
         store: TheStore,
+        meaning: TheMeaning,
         filters: RecordFilters,
         order: FromQuery[Literal["newest", "oldest", "received"]] = "newest",
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
         cursor: FromQuery[str | None] = None,
+        include: Include = None,
     ) -> Listing[RecordItem]:
         """``since`` and ``until`` (exclusive) speak of when it happened; ``name`` and ``q`` find parts.
 
         ``terminal`` is a serial. ``order=received`` is by arrival, and always answers a cursor: what arrives later
-        follows it, without a gap.
+        follows it, without a gap. ``include=original`` adds the JSON as it was pushed.
         """
         query = replace(filters, order=order, limit=limit, cursor=cursor)
         page = read(lambda: store.records(query))
-        return Listing([record_item(row) for row in page.items], page.next_cursor)
+        return Listing(record_items(meaning, page.items, include=include), page.next_cursor)
 
     @get("/{record_id:int}", sync_to_thread=True, summary="One record")
-    def one_record(self, store: TheStore, record_id: FromPath[int]) -> RecordItem:
+    def one_record(
+        self, store: TheStore, meaning: TheMeaning, record_id: FromPath[int], include: Include = None
+    ) -> RecordItem:
+        """``include=original`` adds the JSON as it was pushed."""
         row = read(lambda: store.record(record_id)) if record_id < 1 << 63 else None
         if row is None:
             raise NotFoundException("there is no such record")
-        return record_item(row)
+        return record_items(meaning, [row], include=include)[0]
 
     @get(
         "/{record_id:int}/image",

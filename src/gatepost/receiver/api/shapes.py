@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, HTTPException
-from litestar.params import SkipValidation
+from litestar.params import FromQuery, SkipValidation
 
 from gatepost.items import Listing, ProblemItem
 from gatepost.receiver.gauges import Gauges
@@ -25,6 +25,7 @@ from gatepost.wire import Problem
 __all__ = [
     "MAX_ID",
     "MAX_LIMIT",
+    "Include",
     "Listing",
     "ProblemItem",
     "TheGauges",
@@ -48,6 +49,9 @@ MAX_ID = (1 << 63) - 1
 """The largest that a database has."""
 
 T = TypeVar("T")
+
+Include = FromQuery[Literal["original"] | None]
+"""What an event has only if it is asked for."""
 
 TheStore = NamedDependency[SkipValidation[Store]]
 """The store, handed in by :mod:`gatepost.receiver.app`; a Protocol cannot be checked for."""

@@ -8,7 +8,8 @@ Rules:
   an export neither holds up the writer nor skips or repeats a row.
 * A cell that a spreadsheet would calculate is made harmless. What a terminal calls a person is no formula.
 * Words and headers are in the language that was asked for, times in the zone that was asked for or else in each
-  terminal's own. JSON lines are for programs: they are as the API shows them, in UTC.
+  terminal's own. Each time says its offset from UTC: in a workbook, whose dates have no zone, in a column of its own.
+* JSON lines are for programs: they are the items of the API, with the same offsets.
 
 Flow: pages of rows → :mod:`~gatepost.receiver.exports.columns` (cells) → :mod:`~gatepost.receiver.exports.formats`
 (pieces of a file) → the response.

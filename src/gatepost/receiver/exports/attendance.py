@@ -12,6 +12,7 @@ from gatepost.receiver.exports.columns import Column, Words, named, offset
 from gatepost.store.attendance import MAX_CELLS, Attendance, Attended
 from gatepost.store.days import days_between
 from gatepost.store.people import PeopleQuery, Person
+from gatepost.wire.codes import UserType
 
 __all__ = ["ATTENDANCE", "PersonShift", "person_shifts"]
 
@@ -37,6 +38,12 @@ ATTENDANCE: tuple[Column[PersonShift], ...] = (
     Column("day", "Day", "日期", lambda row, _: row.attended.day.isoformat(), 11),
     Column("user_id", "Person ID", "人员编号", lambda row, _: row.person.user_id),
     Column("name", "Name", "姓名", lambda row, _: row.attended.name, 16),
+    Column(
+        "person_type",
+        "Kind of person",
+        "人员类型",
+        lambda row, words: words.word(UserType, row.attended.type),
+    ),
     Column("job_number", "Job number", "工号", lambda row, _: row.person.job_number),
     Column("groups", "Groups", "分组", lambda row, _: named(row.person.groups), 16),
     Column("site", "Site", "站点", lambda row, _: row.person.site, 14),

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from gatepost.receiver.links import link
 from gatepost.store.days import zone
-from gatepost.store.store import AlarmRow, RecordRow, TerminalRow
+from gatepost.store.store import AlarmRow, RecordRow
 from gatepost.wire.codes import (
     AbnormalType,
     AlarmCode,
@@ -42,22 +42,19 @@ _TABLES: tuple[type[Code], ...] = (
 )
 
 Cell = str | int | float | datetime | None
-"""A ``datetime`` is local and without a zone, as spreadsheets have it."""
+"""A ``datetime`` has the offset of its place, to the second."""
 
 Row = TypeVar("Row")
 
 
 class Words:
-    """In which language and zone an export speaks, and what the terminals are called."""
+    """In which language and zone an export speaks."""
 
-    def __init__(
-        self, language: Language, terminals: Sequence[TerminalRow], *, timezone: str | None = None
-    ) -> None:
+    def __init__(self, language: Language, *, timezone: str | None = None) -> None:
         """Raises :class:`~gatepost.store.days.UnknownZone` for a ``timezone`` that there is not."""
         self.language = language
-        self._terminals: Mapping[int, TerminalRow] = {row.id: row for row in terminals}
         self._one = None if timezone is None else zone(timezone)
-        self._zones: dict[int, ZoneInfo] = {}
+        self._zones: dict[str, ZoneInfo] = {}
         # There are dozens of codes and millions of rows; what a stranger made up is not remembered.
         self._known: dict[tuple[type[Code], int], str] = {
             (table, int(code)): code.label(language) for table in _TABLES for code in table
@@ -73,30 +70,27 @@ class Words:
             return ""
         return ("是" if value else "否") if self.language == "zh" else ("yes" if value else "no")
 
-    def terminal(self, row: RecordRow | AlarmRow) -> TerminalRow | None:
-        return self._terminals.get(row.terminal_id)
-
     def zone(self, row: RecordRow | AlarmRow) -> ZoneInfo:
-        if self._one is not None:
-            return self._one
-        found = self._zones.get(row.terminal_id)
-        if found is None:
-            terminal = self.terminal(row)
-            found = self._zones[row.terminal_id] = zone(terminal.timezone if terminal is not None else "UTC")
-        return found
+        """Return the zone that was asked for, or else the one of the row's terminal."""
+        return self.of(row.timezone)
 
     def local(self, row: RecordRow | AlarmRow, at: datetime | None) -> datetime | None:
-        """A moment as the clocks there showed it, to the second."""
+        """Return a moment as the clocks there showed it, to the second, with their offset."""
         return None if at is None else self.wall(at, self.zone(row))
 
     def of(self, name: str) -> ZoneInfo:
-        """The zone that was asked for, or else the one of this name."""
-        return self._one if self._one is not None else zone(name)
+        """Return the zone that was asked for, or else the one of this name."""
+        if self._one is not None:
+            return self._one
+        found = self._zones.get(name)
+        if found is None:
+            found = self._zones[name] = zone(name)
+        return found
 
     @staticmethod
     def wall(at: datetime, where: ZoneInfo) -> datetime:
-        """A moment as the clocks somewhere showed it, to the second."""
-        return at.astimezone(where).replace(microsecond=0, tzinfo=None)
+        """Return a moment as the clocks somewhere showed it, to the second, with their offset."""
+        return at.astimezone(where).replace(microsecond=0)
 
 
 class Column(Struct, Generic[Row], frozen=True):
@@ -136,14 +130,6 @@ def _code(table: type[Code], name: str) -> Callable[[Any, Words], Cell]:
     return lambda row, words: words.word(table, getattr(row, name))
 
 
-def _place(name: str) -> Callable[[RecordRow | AlarmRow, Words], Cell]:
-    def cell(row: RecordRow | AlarmRow, words: Words) -> Cell:
-        terminal = words.terminal(row)
-        return "" if terminal is None else getattr(terminal, name) or ""
-
-    return cell
-
-
 def offset(at: datetime, where: ZoneInfo) -> str:
     """Return how far the clocks somewhere are from UTC at a moment, such as ``UTC+08:00``; it begins with no sign."""
     return f"UTC{at.astimezone(where).isoformat(timespec='seconds')[19:]}"
@@ -164,8 +150,8 @@ RECORD: tuple[Column[RecordRow], ...] = (
     Column("time_zone", "Time zone", "时区", lambda row, words: words.zone(row).key, 14),
     Column("utc_offset", "UTC offset", "UTC 偏移", lambda row, words: offset(row.at, words.zone(row)), 11),
     Column("terminal", "Terminal", "终端序列号", lambda row, _: row.serial or "", 16),
-    Column("terminal_name", "Terminal name", "终端名称", _place("name"), 16),
-    Column("site", "Site", "站点", _place("site"), 14),
+    Column("terminal_name", "Terminal name", "终端名称", lambda row, _: row.terminal_name or "", 16),
+    Column("site", "Site", "站点", lambda row, _: row.site, 14),
     Column("user_id", "Person ID", "人员编号", _person("user_id")),
     Column("name", "Name", "姓名", _person("name"), 16),
     Column(
@@ -224,8 +210,8 @@ ALARM: tuple[Column[AlarmRow], ...] = (
         "utc_offset", "UTC offset", "UTC 偏移", lambda row, words: offset(row.first_at, words.zone(row)), 11
     ),
     Column("terminal", "Terminal", "终端序列号", lambda row, _: row.serial or "", 16),
-    Column("terminal_name", "Terminal name", "终端名称", _place("name"), 16),
-    Column("site", "Site", "站点", _place("site"), 14),
+    Column("terminal_name", "Terminal name", "终端名称", lambda row, _: row.terminal_name or "", 16),
+    Column("site", "Site", "站点", lambda row, _: row.site, 14),
     Column("code", "Alarm", "告警", _code(AlarmCode, "code"), 22),
     Column("state", "State", "状态", lambda row, words: _STATES[row.state][words.language == "zh"], 14),
     Column("steps", "Reports", "上报次数", lambda row, _: len(row.history), 8),

@@ -13,6 +13,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import xlsxwriter  # type: ignore[import-untyped]  # it has no types
@@ -27,6 +28,7 @@ __all__ = [
     "Table",
     "csv_pieces",
     "harmless",
+    "in_zone",
     "jsonl_pieces",
     "xlsx_pieces",
     "zip_pieces",
@@ -88,8 +90,15 @@ def harmless(text: str) -> str:
 
 
 def _guarded(cells: Iterable[Cell]) -> list[Cell]:
-    """:func:`harmless` for the text among cells. The writer itself puts numbers and times as they should be."""
-    return ["'" + cell if type(cell) is str and cell[:1] in _SIGNS else cell for cell in cells]
+    """Return cells for CSV: text :func:`harmless`, times in ISO 8601 with their offset, numbers as they are."""
+    return [
+        "'" + cell
+        if type(cell) is str and cell[:1] in _SIGNS
+        else cell.isoformat(timespec="seconds")
+        if isinstance(cell, datetime)
+        else cell
+        for cell in cells
+    ]
 
 
 def csv_pieces(table: Table) -> Iterator[bytes]:
@@ -110,11 +119,23 @@ def _taken(out: io.StringIO) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def jsonl_pieces(table: Table, item: Callable[[Any], Any]) -> Iterator[bytes]:
-    """One JSON object a line, as the API shows a row."""
+def jsonl_pieces(
+    pages: Iterable[Sequence[Any]], items: Callable[[Sequence[Any]], list[Any]]
+) -> Iterator[bytes]:
+    """Yield one JSON object a line; ``items`` returns those of a page."""
     encoder = msgspec.json.Encoder()
-    for page in table.pages():
-        yield encoder.encode_lines([item(row) for row in page])
+    for page in pages:
+        yield encoder.encode_lines(items(page))
+
+
+def in_zone(value: Any, where: ZoneInfo) -> Any:
+    """Return an item of the API with each time in it, however deep, as the clocks somewhere showed it."""
+    if isinstance(value, datetime):
+        return value.astimezone(where)
+    if isinstance(value, Struct):
+        values = {name: getattr(value, name) for name in value.__struct_fields__}
+        return type(value)(**{name: in_zone(one, where) for name, one in values.items()})
+    return [in_zone(one, where) for one in value] if isinstance(value, list) else value
 
 
 def xlsx_pieces(table: Table) -> Iterator[bytes]:
@@ -174,7 +195,8 @@ class _Sheets:
                     sign = self._quoted if cell[0] in _SIGNS else self._text
                     sheet.write_string(row, place, cell[:_CELL], sign if len(cell) <= _SHOWN else None)
             elif isinstance(cell, datetime):
-                sheet.write_datetime(row, place, cell)
+                # A spreadsheet's dates have no zone: the local time, and the offset in its column.
+                sheet.write_datetime(row, place, cell.replace(tzinfo=None))
             elif cell is not None:
                 sheet.write_number(row, place, cell)
 
