@@ -9,10 +9,10 @@ from litestar.params import FromQuery
 from msgspec import Struct
 
 from gatepost.receiver.api.access import VIEWER
+from gatepost.receiver.api.filters import AtSite
 from gatepost.receiver.api.people import (
     AttendedItem,
     Limit,
-    SiteId,
     SomeoneItem,
     attended_item,
     someone_item,
@@ -43,6 +43,8 @@ class GroupAttendanceItem(Struct, frozen=True):
     """A group, and the days on which anybody of it was there."""
 
     id: str
+    ids: list[str]
+    """Each id of a group that is named so."""
     name: str
     people: int
     """Who are in it, there or not."""
@@ -58,24 +60,24 @@ class AttendanceController(Controller):
     def list_attendance(
         self,
         meaning: TheMeaning,
+        at_site: AtSite,
         day: FromQuery[str | None] = None,
         month: FromQuery[str | None] = None,
         first: FromQuery[str | None] = None,
         last: FromQuery[str | None] = None,
         q: FromQuery[str | None] = None,
-        site_id: SiteId = None,
         group: FromQuery[str | None] = None,
         limit: Limit = 100,
         cursor: FromQuery[str | None] = None,
     ) -> Listing[AttendanceItem]:
         """Of one ``day`` (2024-05-06), a ``month`` (2024-05), or from ``first`` to ``last``, both included.
 
-        People who were not there are listed without shifts. A shift is of the day on which it began, by the clocks of
-        the person's site.
+        ``group`` and ``site`` are a name or an id. People who were not there are listed without shifts. A shift is of
+        the day on which it began, by the clocks of the person's site.
         """
         stretch = days(day=day, month=month, first=first, last=last)
         query = PeopleQuery(
-            q=word("q", q), site_id=site_id, group=word("group", group), limit=limit, cursor=cursor
+            q=word("q", q), site_id=at_site, group=word("group", group), limit=limit, cursor=cursor
         )
         page = read(lambda: meaning.attendance.page(query, *stretch))
         items = [
@@ -88,20 +90,21 @@ class AttendanceController(Controller):
     def list_group_attendance(
         self,
         meaning: TheMeaning,
+        at_site: AtSite,
         day: FromQuery[str | None] = None,
         month: FromQuery[str | None] = None,
         first: FromQuery[str | None] = None,
         last: FromQuery[str | None] = None,
-        site_id: SiteId = None,
     ) -> Listing[GroupAttendanceItem]:
-        """Somebody belongs to the groups in which they were last seen."""
+        """Count each person in the groups in which they were last seen. Groups that are named alike are one."""
         stretch = days(day=day, month=month, first=first, last=last)
-        found = read(lambda: meaning.attendance.groups(*stretch, site_id=site_id))
+        found = read(lambda: meaning.attendance.groups(*stretch, site_id=at_site))
         return Listing(
             [
                 GroupAttendanceItem(
-                    group.id,
-                    group.name,
+                    group.group.id,
+                    list(group.group.ids),
+                    group.group.name,
                     group.people,
                     [GroupDayItem(one.day, one.present, one.first_in, one.last_out) for one in group.days],
                 )

@@ -28,15 +28,9 @@ from msgspec.structs import replace
 from gatepost.items import SomeoneItem
 from gatepost.receiver.api.access import OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import alarm_item
-from gatepost.receiver.api.filters import (
-    ALARM_FILTERS,
-    RECORD_FILTERS,
-    AlarmFilters,
-    RecordFilters,
-    told,
-)
+from gatepost.receiver.api.filters import AlarmFilters, AtSite, RecordFilters, told
 from gatepost.receiver.api.images import suffix_of
-from gatepost.receiver.api.people import AttendedItem, SiteId, attended_item, someone_item
+from gatepost.receiver.api.people import AttendedItem, attended_item, someone_item
 from gatepost.receiver.api.records import record_item
 from gatepost.receiver.api.shapes import TheMeaning, TheStore, answering, days, word
 from gatepost.receiver.api.streams import streamed
@@ -88,13 +82,13 @@ class ExportsController(Controller):
     opt = OPERATOR
     tags = ("exports",)
 
-    @get("/records/export", summary="Records as a file", dependencies=RECORD_FILTERS, opt=AS_FILES)
+    @get("/records/export", summary="Records as a file", opt=AS_FILES)
     async def export_records(
         self,
         request: AnyRequest,
         store: TheStore,
         access: TheAccess,
-        filters: RecordFilters,
+        record_filters: RecordFilters,
         format: FromQuery[Format] = "csv",
         order: FromQuery[Literal["newest", "oldest"]] = "oldest",
         columns: FromQuery[str | None] = None,
@@ -110,20 +104,20 @@ class ExportsController(Controller):
             request,
             store,
             access,
-            replace(filters, order=order),
+            replace(record_filters, order=order),
             format=format,
             columns=columns,
             lang=lang,
             tz=tz,
         )
 
-    @get("/alarms/export", summary="Alarms as a file", dependencies=ALARM_FILTERS, opt=AS_FILES)
+    @get("/alarms/export", summary="Alarms as a file", opt=AS_FILES)
     async def export_alarms(
         self,
         request: AnyRequest,
         store: TheStore,
         access: TheAccess,
-        filters: AlarmFilters,
+        alarm_filters: AlarmFilters,
         format: FromQuery[Format] = "csv",
         columns: FromQuery[str | None] = None,
         lang: FromQuery[Literal["en", "zh"]] = "en",
@@ -131,7 +125,7 @@ class ExportsController(Controller):
     ) -> Stream:
         """Every alarm that the filters leave, newest first; otherwise as for records."""
         return await alarms_file(
-            request, store, access, filters, format=format, columns=columns, lang=lang, tz=tz
+            request, store, access, alarm_filters, format=format, columns=columns, lang=lang, tz=tz
         )
 
     @get("/attendance/export", summary="Attendance as a file", opt={"types": tuple(_TYPES.values())[:3]})
@@ -141,12 +135,12 @@ class ExportsController(Controller):
         store: TheStore,
         access: TheAccess,
         meaning: TheMeaning,
+        at_site: AtSite,
         day: FromQuery[str | None] = None,
         month: FromQuery[str | None] = None,
         first: FromQuery[str | None] = None,
         last: FromQuery[str | None] = None,
         q: FromQuery[str | None] = None,
-        site_id: SiteId = None,
         group: FromQuery[str | None] = None,
         format: FromQuery[Literal["csv", "xlsx", "jsonl"]] = "csv",
         columns: FromQuery[str | None] = None,
@@ -158,7 +152,7 @@ class ExportsController(Controller):
         Filters are those of ``/api/v1/attendance``; otherwise as for records.
         """
         stretch = days(day=day, month=month, first=first, last=last)
-        query = PeopleQuery(q=word("q", q), site_id=site_id, group=word("group", group))
+        query = PeopleQuery(q=word("q", q), site_id=at_site, group=word("group", group))
         with answering():
             days_between(*stretch)
         return await attendance_file(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,10 +15,12 @@ from litestar.response import Stream
 
 from gatepost.receiver.api.access import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import alarm_item
+from gatepost.receiver.api.filters import AtSite, AtTerminal, TerminalFilter
 from gatepost.receiver.api.records import record_item
-from gatepost.receiver.api.shapes import MAX_ID
+from gatepost.receiver.api.shapes import MAX_ID, TheStore
 from gatepost.receiver.api.streams import streamed
 from gatepost.receiver.live import Crowded, Live, Told, event_block
+from gatepost.store.places import Place, places, terminals_named
 from gatepost.store.store import RecordRow, Store
 
 __all__ = ["LiveController", "TheLive", "tell"]
@@ -32,11 +34,13 @@ def tell(store: Store) -> Callable[[int, int], tuple[list[Told], int]]:
 
     def read(after: int, limit: int) -> tuple[list[Told], int]:
         happened, place = store.happened(after, limit)
+        with store.reading(indexed=False) as db:
+            terminals = places(db, (row.terminal_id for _, row in happened))
         told = []
         for item, row in happened:
             shown = record_item(row) if isinstance(row, RecordRow) else alarm_item(row)
             block = event_block(item.id, item.kind, encoder.encode(shown))
-            told.append(Told(item.id, item.kind, row.terminal_id, row.serial, block))
+            told.append(Told(item.id, item.kind, terminals[row.terminal_id], block))
         return told, place
 
     return read
@@ -53,22 +57,25 @@ class LiveController(Controller):
         request: AnyRequest,
         live: TheLive,
         access: TheAccess,
+        store: TheStore,
+        at_terminal: AtTerminal,
+        at_site: AtSite,
         after: Annotated[int | None, QueryParameter(ge=0, le=MAX_ID)] = None,
         last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
-        terminal: FromQuery[str | None] = None,
-        terminal_id: Annotated[int | None, QueryParameter(ge=1, le=MAX_ID)] = None,
         kind: FromQuery[Literal["record", "alarm"] | None] = None,
     ) -> Stream:
         """``event: record`` and ``event: alarm`` (at each of its steps), with the same JSON as in the lists.
 
         Begins with what arrives from now on; after a place (``id:`` of an event, in ``Last-Event-ID`` or else
         ``after``) without a gap or a repeat. Every 15 seconds something is sent. Who reads too slowly is cut off,
-        and continues with ``Last-Event-ID``. ``terminal`` is a serial.
+        and continues with ``Last-Event-ID``. ``terminal`` and ``site`` as for records.
         """
         place = after if not last_event_id else _place(last_event_id)
-        pieces = live.listen(
-            place, wanted=_wanted(terminal, terminal_id, kind), allowed=_still_allowed(request, access)
-        )
+        named: Sequence[int] = ()
+        if at_terminal.terminal is not None:
+            named = await asyncio.to_thread(_named, store, at_terminal.terminal)
+        wanted = _wanted(at_terminal, named, at_site, kind)
+        pieces = live.listen(place, wanted=wanted, allowed=_still_allowed(request, access))
         # Some proxies gather a response before they pass it on; the last header asks them not to.
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         try:
@@ -83,15 +90,31 @@ def _place(text: str) -> int:
     return int(text)
 
 
-def _wanted(serial: str | None, terminal_id: int | None, kind: str | None) -> Callable[[Told], bool] | None:
-    if serial is None and terminal_id is None and kind is None:
+def _named(store: Store, terminal: str | int) -> list[int]:
+    with store.reading(indexed=False) as db:
+        return terminals_named(db, terminal)
+
+
+def _wanted(
+    at_terminal: TerminalFilter, named: Sequence[int], site_id: int | None, kind: str | None
+) -> Callable[[Told], bool] | None:
+    """Return what chooses among events. ``named``: the terminals that the filter meant when the stream began."""
+    terminal = at_terminal.terminal
+    if terminal is None and not at_terminal.without_serial and site_id is None and kind is None:
         return None
 
+    def is_terminal(place: Place) -> bool:
+        if place.id in named or place.serial == terminal:
+            return True
+        return not named and place.name == terminal
+
     def wanted(told: Told) -> bool:
+        place = told.terminal
         return (
-            serial in (None, told.serial)
-            and terminal_id in (None, told.terminal_id)
-            and kind in (None, told.kind)
+            kind in (None, told.kind)
+            and site_id in (None, place.site_id)
+            and (terminal is None or is_terminal(place))
+            and not (at_terminal.without_serial and place.serial is not None)
         )
 
     return wanted

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gatepost.items import PersonItem, RecordItem
 from gatepost.receiver.api.access import VIEWER, AnyRequest
-from gatepost.receiver.api.filters import RECORD_FILTERS, RecordFilters
+from gatepost.receiver.api.filters import RecordFilters
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image
 from gatepost.receiver.api.shapes import (
     MAX_LIMIT,
@@ -74,27 +74,28 @@ class RecordsController(Controller):
     opt = VIEWER
     tags = ("records",)
 
-    @get(sync_to_thread=True, summary="List records", dependencies=RECORD_FILTERS)
+    @get(sync_to_thread=True, summary="List records")
     def list_records(
         self,
         store: TheStore,
-        filters: RecordFilters,
+        record_filters: RecordFilters,
         order: FromQuery[Literal["newest", "oldest", "received"]] = "newest",
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
         cursor: FromQuery[str | None] = None,
     ) -> Listing[RecordItem]:
         """``since`` and ``until`` (exclusive) speak of when it happened; ``name`` and ``q`` find parts.
 
-        ``terminal`` is a serial. ``order=received`` is by arrival, and always answers a cursor: what arrives later
+        ``terminal`` is a serial, a name, which may be of several terminals, or an id; ``site`` is a name or an id.
+        ``order=received`` is by arrival, and always answers a cursor: what arrives later
         follows it, without a gap.
         """
-        query = replace(filters, order=order, limit=limit, cursor=cursor)
+        query = replace(record_filters, order=order, limit=limit, cursor=cursor)
         page = read(lambda: store.records(query))
         return Listing([record_item(row) for row in page.items], page.next_cursor)
 
     @get("/{record_id:int}", sync_to_thread=True, summary="One record")
     def one_record(self, store: TheStore, record_id: FromPath[int]) -> RecordItem:
-        row = read(lambda: store.record(record_id)) if record_id < 1 << 63 else None
+        row = read(lambda: store.record(record_id)) if 0 < record_id < 1 << 63 else None
         if row is None:
             raise NotFoundException("there is no such record")
         return record_item(row)
