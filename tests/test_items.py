@@ -26,7 +26,8 @@ STEP = StepItem(
 )  # fmt: skip
 ALARM = AlarmItem(
     id=1, terminal="SN", terminal_id=1, **PLACE, trace_id="T", code=None, state="open", first_at=NOON, last_at=NOON,
-    history=[STEP], acknowledged=False, acknowledged_at=None, acknowledged_by=None, note=None,
+    history=[STEP], acknowledged=False, acknowledged_at=None, acknowledged_by=None, note=None, closed_at=None,
+    closed_by=None, closed_note=None,
 )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ COMMANDS: Mapping[str, Entry] = {
     "check-store": Entry(_STORE, "receiver", "check the receiver's data on disk", "检查接收端磁盘上的数据"),
     "config": Entry(_RECEIVER, "receiver", "show the settings in force", "显示生效的设置"),
     "events": Entry(_CLIENT, "", "list, follow and export what happened", "列出、跟踪和导出通行记录"),
-    "alarms": Entry(_CLIENT, "", "list and acknowledge alarms", "列出和确认告警"),
+    "alarms": Entry(_CLIENT, "", "list, acknowledge and close alarms", "列出、确认和关闭告警"),
     "terminals": Entry(_CLIENT, "", "manage a receiver's terminals", "管理接收端的终端"),
     "people": Entry(_CLIENT, "", "list people, erase a person", "列出人员，删除个人信息"),
     "simulate": Entry(

@@ -145,6 +145,7 @@ class AlarmItem(Struct, frozen=True, kw_only=True):
     trace_id: str
     code: int | None
     state: Literal["open", "clear_failed", "cleared"]
+    """An alarm is open until it is ``cleared``: ``clear_failed`` is open, too."""
     first_at: datetime
     last_at: datetime
     history: list[StepItem]
@@ -152,6 +153,10 @@ class AlarmItem(Struct, frozen=True, kw_only=True):
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     note: str | None
+    closed_at: datetime | None = None
+    """When an operator closed it, because its terminal did not clear it; ``null``: no operator did."""
+    closed_by: str | None = None
+    closed_note: str | None = None
 
 
 class TerminalItem(Struct, frozen=True, kw_only=True):
@@ -313,6 +318,10 @@ class StatsItem(Struct, frozen=True, kw_only=True):
 
     records: int
     alarms: int
+    open_alarms: int
+    """Alarms that are not cleared."""
+    unacknowledged_alarms: int
+    """Open alarms that are not acknowledged."""
     duplicates: int
     quarantined: int
     refused: int

@@ -47,3 +47,32 @@ def test_a_viewer_is_not_offered_to_acknowledge_and_may_not(opened: Opener, cons
         console.url + "/alarms/1/acknowledge", form={"note": "no"}, headers={"Sec-Fetch-Site": "same-origin"}
     )
     assert answer.status == 403
+
+
+def test_an_operator_closes_an_alarm_after_a_note_and_a_confirmation(
+    opened: Opener, console: Console
+) -> None:
+    console.push(console.doors.alarm(1, began=datetime.now(SITE_TIME) - timedelta(seconds=20)), door=1)
+    page = opened("operator")
+    page.goto(console.url + "/alarms?show=open")
+    alarm = page.locator("article.alarm").first
+    number = alarm.get_attribute("id")
+    alarm.locator("summary").filter(has_text="Close").click()
+    alarm.get_by_label("Reason").fill("Reset by hand")
+    alarm.get_by_label("The cause is gone").check()
+    alarm.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("status")).to_have_text("Closed.")
+    expect(page.locator(f"#{number}")).to_have_count(0)
+    page.goto(console.url + "/alarms?show=cleared")
+    expect(page.locator(f"#{number}")).to_contain_text("Reset by hand")
+
+
+def test_alarms_are_filtered_by_the_name_of_a_terminal(opened: Opener, console: Console) -> None:
+    console.push(console.doors.alarm(2), door=2)
+    page = opened("viewer")
+    page.goto(console.url + "/alarms")
+    page.get_by_label("Terminal").select_option(label="Loading bay 装卸区")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator(".chips")).to_contain_text("Loading bay")
+    expect(page.locator("article.alarm").first).to_contain_text("Loading bay")
+    expect(page.locator("article.alarm").filter(has_not_text="Loading bay")).to_have_count(0)

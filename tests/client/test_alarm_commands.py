@@ -25,3 +25,16 @@ async def test_alarms_are_listed_and_acknowledged(
 async def test_an_alarm_that_is_not_there_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run("alarms", "acknowledge", "7") == 1
     assert capsys.readouterr().err == "gatepost: the receiver refused it (404): there is no such alarm\n"
+
+
+async def test_an_alarm_is_closed_with_a_note(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await receiver.push(alarm(deviceSN="SN-1"))
+    assert await run("alarms", "close", "1", "--note", "reset by hand") == 0
+    assert capsys.readouterr().out.strip().endswith("closed by an operator  acknowledged")
+    assert await run("alarms", "list", "--state", "open", "--terminal", "SN-1") == 0
+    assert await run("alarms", "list", "--without-serial", "--state", "cleared") == 0
+    assert capsys.readouterr().out == ""
+    assert await run("alarms", "list", "--state", "cleared", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["closed_note"] == "reset by hand"

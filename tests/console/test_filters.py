@@ -9,6 +9,7 @@ from tests.console.test_desk import asked, desk
 from gatepost.console.desk import Desk
 from gatepost.console.filters import PEOPLE, RECORDS, Filters
 from gatepost.console.forms import Form
+from gatepost.store.groups import Group
 from gatepost.store.store import RecordQuery
 
 assert desk  # a fixture
@@ -20,7 +21,8 @@ def filters(desk: Desk, **query: Any) -> Filters:
 
 def test_every_filter_of_the_api_is_one_of_the_page() -> None:
     of_the_api = set(RecordQuery.__struct_fields__) - {"limit", "cursor", "include_held"}
-    assert of_the_api - {"site_id"} == set(RECORDS) - {"site"}
+    # `site` is one, and `without_serial` is a choice among terminals.
+    assert of_the_api - {"site_id", "without_serial"} == set(RECORDS) - {"site"}
 
 
 def test_an_address_becomes_a_question(desk: Desk) -> None:
@@ -39,12 +41,12 @@ def test_an_address_becomes_a_question(desk: Desk) -> None:
 
 def test_a_local_time_is_of_the_terminals_clock_or_else_the_sites(desk: Desk) -> None:
     desk.store.update_site(1, timezone="Asia/Shanghai")
-    new_york = desk.store.create_terminal(now_ms=0, serial="NY", timezone="America/New_York")
+    desk.store.create_terminal(now_ms=0, serial="NY", timezone="America/New_York")
     at = "2024-05-06T08:00"
     assert filters(desk, since=at).records().since == datetime(2024, 5, 6, 0, 0, tzinfo=UTC)
     there = filters(desk, since=at, terminal="NY")
     assert there.records().since == datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
-    assert there.records().terminal == new_york.id
+    assert there.records().terminal == "NY"
     assert filters(desk, since="2024-05-06T08:00:00Z").records().since == datetime(2024, 5, 6, 8, tzinfo=UTC)
 
 
@@ -114,3 +116,58 @@ def test_people_are_filtered_by_group_and_kind(desk: Desk) -> None:
     view = asked(desk, "/people", group="3", type="2", site="1", passed="true")
     query = Filters(view, PEOPLE).people()
     assert (query.group, query.type, query.site_id) == ("3", 2, 1)
+
+
+def test_terminals_are_chosen_by_name_at_their_site_and_by_serial_where_names_are_alike(desk: Desk) -> None:
+    campus = desk.store.create_site("Campus", "UTC", now_ms=0)
+    made = [
+        desk.store.create_terminal(now_ms=0, **values).id
+        for values in (
+            {"serial": "SN-1", "name": "Gate", "site_id": campus.id},
+            {"serial": "SN-2", "name": "Gate"},
+            {"serial": "SN-3"},
+            {"name": "Lift"},
+            {"serial": "SN-5", "name": "Held", "state": "held"},
+        )
+    ]
+    found = filters(desk)
+    assert found.terminal_options() == [
+        ("Campus", [("SN-1", "Gate (SN-1)")]),
+        ("default", [("SN-2", "Gate (SN-2)"), (f"#{made[3]}", "Lift"), ("SN-3", "SN-3")]),
+    ]
+    for asked_for, chosen, other, chip in (
+        ("SN-1", "SN-1", None, "Gate"),
+        (str(made[0]), "SN-1", None, "Gate"),
+        ("Lift", f"#{made[3]}", None, "Lift"),
+        ("Gate", "Gate", ("Gate", "Gate"), "Gate"),
+        ("SN-9", "SN-9", ("SN-9", "SN-9"), "SN-9"),
+        ("SN-5", "SN-5", ("SN-5", "Held"), "Held"),
+        ("without-serial", "without-serial", None, "without a serial"),
+    ):
+        found = filters(desk, terminal=asked_for)
+        assert (found.terminal_value, found.other_terminal) == (chosen, other)
+        assert [value for _, value, _ in found.chips()] == [chip]
+    assert filters(desk, terminal="without-serial").records() == RecordQuery(without_serial=True)
+
+
+def test_chips_say_names_and_no_numbers(desk: Desk) -> None:
+    campus = desk.store.create_site("Campus", "UTC", now_ms=0)
+    groups = [Group("研发", ("53", "7")), Group("", ("9",)), Group("Sales", ("9",))]
+
+    def chips(**query: Any) -> list[str]:
+        found = Filters(asked(desk, "/people", **query), PEOPLE, groups=groups)
+        return [value for _, value, _ in found.chips()]
+
+    for site in (str(campus.id), "Campus"):
+        assert chips(site=site) == ["Campus"]
+    for group, shown in (
+        ("53", "研发"),
+        ("7", "研发"),
+        ("研发", "研发"),
+        ("9", "No name (9) · Sales"),
+        ("x", "x"),
+    ):
+        assert chips(group=group) == [shown]
+    chosen = Filters(asked(desk, "/people", group="53"), PEOPLE, groups=groups)
+    assert chosen.group_options() == [("研发", "研发"), ("9", "No name (9)"), ("Sales", "Sales")]
+    assert chosen.group_value == "研发"

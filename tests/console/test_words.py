@@ -148,9 +148,9 @@ def test_a_script_says_nothing_by_itself() -> None:
 
 
 def test_numbers_choose_between_one_and_many() -> None:
-    assert words("en")("alarms.open_now", n=1) == "1 open alarm"
-    assert words("en")("alarms.open_now", n=2) == "2 open alarms"
-    assert words("zh")("alarms.open_now", n=1) == "1 条未解除告警"
+    assert words("en")("alarms.to_acknowledge", n=1) == "1 open alarm not acknowledged"
+    assert words("en")("alarms.to_acknowledge", n=2) == "2 open alarms not acknowledged"
+    assert words("zh")("alarms.to_acknowledge", n=1) == "1 条未解除告警尚未确认"
 
 
 def test_a_key_that_is_not_there_is_an_error() -> None:

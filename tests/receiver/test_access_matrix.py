@@ -188,6 +188,7 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
             ("GET", "/alarms/export"),
             ("GET", "/attendance/export"),
             ("POST", "/alarms/987654321/acknowledge"),
+            ("POST", "/alarms/987654321/close"),
             ("POST", "/quarantine/process"),
             ("POST", "/terminals/987654321/approve"),
         )

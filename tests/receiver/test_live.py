@@ -8,9 +8,22 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.live import BATCH, Crowded, Live, Told, event_block, place_block
+from gatepost.store.places import Place
+
+TERMINAL = Place(
+    id=1,
+    serial="SN-1",
+    anonymous_peer=None,
+    name=None,
+    site_id=1,
+    site="Site",
+    timezone="UTC",
+    state="approved",
+)
 
 
 class Feed:
@@ -37,8 +50,7 @@ class Feed:
             Told(
                 n,
                 "record",
-                n % 3,
-                f"SN-{n % 3}",
+                replace(TERMINAL, serial=f"SN-{n % 3}"),
                 event_block(n, "record", b"{}"),
                 event_block(n, "record", b'{"original":""}'),
             )
@@ -217,7 +229,7 @@ async def test_the_window_is_bounded_in_bytes_too(feed: Feed) -> None:
 async def test_only_what_is_wanted_is_told_and_the_place_moves_on(feed: Feed) -> None:
     feed.put(1, 2, 3, 4)
     async with running(feed, heartbeat_s=0.01) as live:
-        stream = live.listen(0, wanted=lambda told: told.serial == "SN-2")
+        stream = live.listen(0, wanted=lambda told: told.terminal.serial == "SN-2")
         await begun(stream)
         assert await until(stream, 2) == [2]
         feed.put(5, 6, 7)

@@ -189,7 +189,9 @@ def test_a_group_is_counted_by_day(store: BaseStore) -> None:
         [passage(1, at, 1, anna), passage(2, at + timedelta(hours=1), 2, bert), passage(3, NOON, 1, away)]
     )
     groups = Attendance(store, Rules()).groups(FIRST, LAST)
-    assert [(group.name, group.people, [(d.day.day, d.present) for d in group.days]) for group in groups] == [
+    assert [
+        (group.group.name, group.people, [(d.day.day, d.present) for d in group.days]) for group in groups
+    ] == [
         ("Lab", 2, [(5, 2)]),
         ("Zoo", 2, [(5, 1)]),
     ]

@@ -66,6 +66,7 @@ def fill(store: BaseStore) -> None:
     store.acknowledge_alarm(
         store.alarms(AlarmQuery()).items[-1].id, by="anna", note="spoke to 王五", now_ms=1
     )
+    store.close_alarm(store.alarms(AlarmQuery()).items[-1].id, by="anna", note="王五 went home", now_ms=2)
     store.write(
         [
             arrival(wire.Unknown({"type": 7, "data": {"user_id": "5", "x": "the face of wang wu"}})),
@@ -114,7 +115,8 @@ def test_the_alarm_stays_an_alarm(store: BaseStore) -> None:
     fill(store)
     erase(store, Whom(user_id="5", site_id=1), now_ms=RECEIVED_MS)
     his = next(a for a in store.alarms(AlarmQuery()).items if a.trace_id == "his")
-    assert (his.state, his.code, his.acknowledged_by, his.note) == ("open", 10001, "anna", None)
+    assert (his.state, his.code, his.acknowledged_by, his.note) == ("cleared", 10001, "anna", None)
+    assert (his.closed_by, his.closed_note) == ("anna", None)
     (step,) = his.history
     assert (step.user_id, step.description, step.original, step.has_image) == (None, None, None, False)
     other = next(a for a in store.alarms(AlarmQuery()).items if a.trace_id == "other")

@@ -45,12 +45,6 @@ def test_records_since_a_moment_are_counted_by_how_they_went(store: Store) -> No
     assert found == glance.Since(records=3, refused=2, strangers=1, abnormal=1)
 
 
-def test_alarms_that_are_not_cleared_are_counted(store: Store) -> None:
-    filled(store)
-    with store.reading() as db:
-        assert glance.open_alarms(db) == 1
-
-
 def test_terminals_are_counted_by_state_and_tell_when_they_were_heard_of(store: Store) -> None:
     filled(store)
     store.create_terminal(now_ms=0, serial="SN-3")

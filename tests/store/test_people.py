@@ -6,6 +6,7 @@ import pytest
 from tests.store.events import NOON, arrival, record
 
 from gatepost.store.base import BaseStore
+from gatepost.store.groups import Group as Named
 from gatepost.store.pages import BadCursor
 from gatepost.store.people import People, PeopleQuery, Person, Rules, Scope
 from gatepost.store.store import RecordQuery
@@ -139,8 +140,8 @@ def test_groups_are_listed_by_name_as_they_were_last_called(store: BaseStore) ->
     seen(store, 2, groups=(Group(id="3", name="Aquarium"),))
     seen(store, 3, 3, user_id="6", groups=(Group(id="9", name="Else"),))
     people = People(store, Rules())
-    assert people.groups(1) == [{"id": "3", "name": "Aquarium"}, {"id": "4", "name": "Lab"}]
-    assert [group["id"] for group in people.groups()] == ["3", "9", "4"]
+    assert people.groups(1) == [Named("Aquarium", ("3",)), Named("Lab", ("4",))]
+    assert [group.id for group in people.groups()] == ["3", "9", "4"]
 
 
 @pytest.mark.parametrize("scope", ["site", "terminal", "everywhere"])

@@ -3,7 +3,7 @@
 import pytest
 from tests.store.conftest import Opener
 
-from gatepost.store.places import place_of, places
+from gatepost.store.places import places, terminals_named
 from gatepost.store.store import Store
 
 
@@ -30,14 +30,23 @@ def test_a_place_says_where_a_terminal_is_and_what_to_call_it(store: Store) -> N
     assert found[unknown.id].label == "10.0.0.9"
 
 
-def test_a_terminal_is_found_by_its_serial_or_else_by_its_id(store: Store) -> None:
-    first = store.create_terminal(now_ms=0, serial="SN-1")
-    second = store.create_terminal(now_ms=0, serial=str(first.id))
+def test_a_terminal_is_found_by_its_serial_or_else_its_name_or_else_its_id(store: Store) -> None:
+    first = store.create_terminal(now_ms=0, serial="SN-1", name="Gate")
+    second = store.create_terminal(now_ms=0, serial=str(first.id), name="Gate")
+    third = store.create_terminal(now_ms=0, name="SN-1")
     with store.reading() as db:
-        by_serial, by_id = place_of(db, str(first.id)), place_of(db, str(second.id))
-        assert by_serial is not None
-        assert by_serial.id == second.id
-        assert by_id is not None
-        assert by_id.id == second.id
-        assert place_of(db, "nobody") is None
-        assert place_of(db, "9" * 30) is None
+        found = {
+            asked: terminals_named(db, asked)
+            for asked in ("SN-1", "Gate", str(first.id), f"#{first.id}", str(third.id), "gate", "9" * 30, "#")
+        }
+        assert found == {
+            "SN-1": [first.id],
+            "Gate": [first.id, second.id],
+            str(first.id): [second.id],
+            f"#{first.id}": [first.id],
+            str(third.id): [third.id],
+            "gate": [],
+            "9" * 30: [],
+            "#": [],
+        }
+        assert terminals_named(db, first.id) == [first.id]

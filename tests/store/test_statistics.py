@@ -162,10 +162,12 @@ def test_a_site_or_a_terminal_is_counted_alone_in_its_own_time(store: BaseStore)
     cases: list[tuple[dict[str, Any], int, str, int | None]] = [
         ({"site_id": 1}, 3, "UTC", 12),
         ({"site_id": 2}, 3, "Europe/Berlin", 14),
-        ({"terminal_id": 2}, 2, "Asia/Shanghai", 20),
-        ({"terminal_id": 9}, 0, "UTC", None),
+        ({"terminal": 2}, 2, "Asia/Shanghai", 20),
+        ({"terminal": 9}, 0, "UTC", None),
         ({"site_id": 9}, 0, "UTC", None),
-        ({"site_id": 2, "terminal_id": 1}, 0, "UTC", None),
+        ({"site_id": 2, "terminal": 1}, 0, "Europe/Berlin", None),
+        ({"terminal": "Gate 2"}, 2, "Asia/Shanghai", 20),
+        ({"without_serial": True}, 0, "UTC", None),
     ]
     for query, count, zone, hour in cases:
         found = counted(store, **query)

@@ -16,7 +16,7 @@ from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record, 
 
 from gatepost import wire
 from gatepost.store.base import BaseStore
-from gatepost.store.store import AlarmQuery, Arrival, RecordQuery
+from gatepost.store.store import AlarmQuery, Arrival, QuarantineQuery, RecordQuery
 
 _serials = itertools.count(1)
 QUICK = settings(
@@ -77,7 +77,11 @@ def content(store: BaseStore, terminal_id: int, *, limit: int = 17, images: bool
         )
         for row in store.alarms(AlarmQuery(terminal=terminal_id, limit=1000)).items
     }
-    odd = {row.original for row in store.quarantined(limit=10_000).items if row.terminal_id == terminal_id}
+    odd = {
+        row.original
+        for row in store.quarantined(QuarantineQuery(limit=10_000)).items
+        if row.terminal_id == terminal_id
+    }
     return records, alarms, odd
 
 

@@ -9,6 +9,7 @@ from gatepost.store import schema as t
 from gatepost.store import trouble
 from gatepost.store.base import BaseStore
 from gatepost.store.pages import BadCursor, encode_cursor
+from gatepost.store.store import QuarantineQuery
 from gatepost.store.trouble import MAX_REFUSED_OF_A_PEER
 
 
@@ -107,21 +108,21 @@ def test_the_bound_holds_for_paths_of_one_moment_too(store: BaseStore) -> None:
 
 def test_pages_of_the_quarantine_follow_each_other_while_more_comes_in_and_goes_out(store: BaseStore) -> None:
     ids = quarantine(store, *range(6))
-    first = store.quarantined(limit=2)
+    first = store.quarantined(QuarantineQuery(limit=2))
     assert [row.id for row in first.items] == [ids[5], ids[4]]
     quarantine(store, 6)
     store.discard_quarantined([ids[3], ids[4]])
-    second = store.quarantined(limit=2, cursor=first.next_cursor)
+    second = store.quarantined(QuarantineQuery(limit=2, cursor=first.next_cursor))
     assert [row.id for row in second.items] == [ids[2], ids[1]]
-    third = store.quarantined(limit=2, cursor=second.next_cursor)
+    third = store.quarantined(QuarantineQuery(limit=2, cursor=second.next_cursor))
     assert ([row.id for row in third.items], third.next_cursor) == ([ids[0]], None)
 
 
 def test_a_page_that_holds_all_that_there_is_has_no_next_one(store: BaseStore) -> None:
-    assert store.quarantined(limit=1).next_cursor is None
+    assert store.quarantined(QuarantineQuery(limit=1)).next_cursor is None
     quarantine(store, 1, 2)
-    assert store.quarantined(limit=1).next_cursor is not None
-    assert store.quarantined(limit=2).next_cursor is None
+    assert store.quarantined(QuarantineQuery(limit=1)).next_cursor is not None
+    assert store.quarantined(QuarantineQuery(limit=2)).next_cursor is None
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_a_page_that_holds_all_that_there_is_has_no_next_one(store: BaseStore) -
 )
 def test_a_cursor_of_another_list_is_refused(store: BaseStore, cursor: str) -> None:
     with pytest.raises(BadCursor):
-        store.quarantined(cursor=cursor)
+        store.quarantined(QuarantineQuery(cursor=cursor))
 
 
 def test_chosen_ones_come_in_the_order_in_which_they_arrived_whatever_was_asked_for(store: BaseStore) -> None:

@@ -131,7 +131,7 @@ async function send(form: HTMLFormElement): Promise<void> {
     return browse();
   }
   form.closest("details")?.removeAttribute("open");
-  say(live.dataset.acknowledged ?? "");
+  say(form.dataset.done ?? "");
   await ask();
   live.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
 }

@@ -29,9 +29,11 @@ __all__ = [
     "Original",
     "Receiver",
     "Since",
+    "Site",
     "Terminal",
     "Token",
     "Until",
+    "WithoutSerial",
     "Zone",
     "as_json",
     "asking",
@@ -84,7 +86,15 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, typer.Option("--until", help=t("Before.", "截止时间（不含）。"))]
 Terminal = Annotated[
-    str | None, typer.Option("--terminal", metavar="SERIAL", help=t("Of one terminal.", "终端序列号。"))
+    str | None,
+    typer.Option("--terminal", help=t("Serial, name or id of the terminal.", "终端的序列号、名称或编号。")),
+]
+Site = Annotated[str | None, typer.Option("--site", help=t("Name or id of the site.", "站点的名称或编号。"))]
+WithoutSerial = Annotated[
+    bool,
+    typer.Option(
+        "--without-serial", help=t("Only events of terminals without a serial.", "仅限无序列号终端的事件。")
+    ),
 ]
 
 File = Annotated[

@@ -141,10 +141,14 @@ class Client:
         """Say that somebody has looked at it. Needs the role operator."""
         return self._connection.send("POST", f"alarms/{alarm_id}/acknowledge", AlarmItem, {"note": note})
 
+    def close_alarm(self, alarm_id: int, *, note: str) -> AlarmItem:
+        """Close an open alarm whose terminal does not clear it. It cannot be opened again. Needs the role operator."""
+        return self._connection.send("POST", f"alarms/{alarm_id}/close", AlarmItem, {"note": note})
+
     # Terminals
 
     def terminals(self, **filters: Filter) -> Iterator[TerminalItem]:
-        """In the order in which they appeared; ``state`` and ``site_id`` filter."""
+        """In the order in which they appeared; ``state``, ``site`` and ``site_id`` filter."""
         return self._all("terminals", TerminalItem, _given(filters))
 
     def terminal(self, terminal_id: int) -> TerminalDetail:
@@ -175,7 +179,7 @@ class Client:
 
     def refusals(self, **filters: Filter) -> Iterator[RefusalItem]:
         """Return the refused pushes, newest first; ``status``, ``peer`` and ``serial`` filter."""
-        return self._all("refusals", RefusalItem, _given(filters))
+        return iter(self._connection.get("refusals", Listing[RefusalItem], _given(filters)).items)
 
     def refusal_sample(self, sample_id: int) -> SampleItem:
         """Return the beginning of a refused body. Needs the role admin."""
@@ -184,7 +188,7 @@ class Client:
     # People
 
     def people(self, **filters: Filter) -> Iterator[SomeoneItem]:
-        """Who has been seen; ``q``, ``site_id``, ``group`` and ``type`` filter."""
+        """Return the people who have been seen; ``q``, ``site``, ``group`` and ``type`` filter."""
         return self._all("people", SomeoneItem, _given(filters))
 
     def erase_person(self, person_id: str) -> ErasedItem:

@@ -20,9 +20,11 @@ from gatepost.client.asking import (
     Original,
     Receiver,
     Since,
+    Site,
     Terminal,
     Token,
     Until,
+    WithoutSerial,
     Zone,
     as_json,
     asking,
@@ -91,6 +93,8 @@ def list_events(
     since: Since = None,
     until: Until = None,
     terminal: Terminal = None,
+    without_serial: WithoutSerial = False,
+    site: Site = None,
     person: Person = None,
     name: Name = None,
     job_number: JobNumber = None,
@@ -125,6 +129,7 @@ def tail(
     token: Token = "",
     ca_file: CaFile = None,
     terminal: Terminal = None,
+    site: Site = None,
     kind: Annotated[
         str | None, typer.Option("--kind", metavar="record|alarm", help=t("Only these.", "仅此类事件。"))
     ] = None,
@@ -142,7 +147,7 @@ def tail(
     """Print what arrives, as it arrives, until Ctrl-C."""
     with asking(url, token, ca_file) as client:
         for event in client.live(
-            after=after, terminal=terminal, kind=kind, include="original" if original else None
+            after=after, terminal=terminal, site=site, kind=kind, include="original" if original else None
         ):
             if json:
                 as_json({"id": event.id, "event": event.kind, "data": event.record or event.alarm})
@@ -165,6 +170,8 @@ def export(
     since: Since = None,
     until: Until = None,
     terminal: Terminal = None,
+    without_serial: WithoutSerial = False,
+    site: Site = None,
     person: Person = None,
     name: Name = None,
     job_number: JobNumber = None,
@@ -183,8 +190,8 @@ def export(
     filters = _filters(locals())
     options: dict[str, Any] = {"columns": columns, "lang": lang or language(), "tz": tz, **filters}
     if alarms:
-        names = ("columns", "lang", "tz", "since", "until", "terminal", "include")
-        options = {name: options[name] for name in names}
+        kept = ("columns", "lang", "tz", "since", "until", "terminal", "without_serial", "site", "include")
+        options = {name: options[name] for name in kept}
     else:
         options["order"] = _order(order)
     with asking(url, token, ca_file) as client:
@@ -193,7 +200,7 @@ def export(
 
 
 _NAMES = (
-    *("since", "until", "terminal", "person", "name", "job_number"),
+    *("since", "until", "terminal", "site", "person", "name", "job_number"),
     *("recognition_type", "passed", "abnormal_type", "entry_mode"),
 )
 
@@ -205,6 +212,7 @@ def _filters(given: dict[str, Any]) -> dict[str, Any]:
         **found,
         "has_image": given["image"],
         "q": given["search"],
+        "without_serial": given["without_serial"] or None,
         "strangers": given["strangers"] or None,
         "outside_time": given["outside_time"] or None,
         "include": "original" if given["original"] else None,

@@ -17,6 +17,7 @@ from gatepost.client.asking import (
     FormatName,
     Language,
     Receiver,
+    Site,
     Token,
     Zone,
     as_json,
@@ -128,10 +129,10 @@ def attendance(
         str | None,
         typer.Option("--search", "-q", help=t("Part of the name or of a number.", "在姓名和各编号中查找。")),
     ] = None,
-    site: Annotated[
-        int | None, typer.Option("--site", min=1, help=t("Only of this site.", "仅限该站点编号。"))
+    site: Site = None,
+    group: Annotated[
+        str | None, typer.Option("--group", help=t("Name or id of the group.", "组的名称或编号。"))
     ] = None,
-    group: Annotated[str | None, typer.Option("--group", help=t("A group's id.", "分组 id。"))] = None,
     kind: Annotated[
         str,
         typer.Option(
@@ -147,7 +148,7 @@ def attendance(
 ) -> None:
     """Save when people came first and went last, a row a shift. Needs a token with the role operator."""
     stretch = {"month": month, "day": day, "first": first, "last": last}
-    options = {"q": search, "site_id": site, "group": group, "kind": kind, "columns": columns, "tz": tz}
+    options = {"q": search, "site": site, "group": group, "kind": kind, "columns": columns, "tz": tz}
     with asking(url, token, ca_file) as client:
         pieces = client.export(
             "attendance", format=format_for(file, form), lang=lang or language(), **stretch, **options

@@ -11,8 +11,9 @@ Rules:
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, get_args
 
 from msgspec.structs import replace
@@ -20,17 +21,33 @@ from msgspec.structs import replace
 from gatepost.console.desk import View
 from gatepost.console.forms import Form
 from gatepost.console.seal import MARK
+from gatepost.receiver.api.filters import site_named
 from gatepost.store.days import parse_time, zone
+from gatepost.store.groups import Group, groups_named
 from gatepost.store.people import Kind, PeopleQuery
-from gatepost.store.places import Place, place_of
-from gatepost.store.store import RecordQuery
+from gatepost.store.places import Place, all_places, terminals_named
+from gatepost.store.statistics import StatisticsQuery
+from gatepost.store.store import AlarmQuery, QuarantineQuery, RecordQuery, SiteRow
 
-__all__ = ["ATTENDANCE", "Filters", "KINDS", "PEOPLE", "RECORDS", "SEALED"]
+__all__ = [
+    "ALARMS",
+    "ATTENDANCE",
+    "Filters",
+    "KINDS",
+    "PEOPLE",
+    "PLACES",
+    "RECORDS",
+    "SEALED",
+    "WITHOUT_SERIAL",
+]
 
 SEALED = ("q", "name")
 
 KINDS = get_args(Kind)
 """Whose attendance may be asked for; the first of them is what is shown without a choice."""
+
+WITHOUT_SERIAL = "without-serial"
+"""In place of a terminal: those of which no serial is known."""
 
 _CODED = {
     "type": "user_type",
@@ -68,6 +85,12 @@ _TITLES = {
     "kind": "attendance.kind",
 }
 
+ALARMS = ("since", "until", "terminal", "site")
+"""The filters of alarms."""
+
+PLACES = ("terminal", "site")
+"""The filters of statistics and of the quarantine."""
+
 PEOPLE = ("q", "site", "group", "type")
 """The filters of people, in the order of the form."""
 
@@ -81,7 +104,9 @@ RECORDS = tuple(name for name in _TITLES if name not in ("group", "type", "kind"
 class Filters:
     """What an address filters by."""
 
-    def __init__(self, view: View, names: Sequence[str] = RECORDS) -> None:
+    def __init__(self, view: View, names: Sequence[str] = RECORDS, *, groups: Sequence[Group] = ()) -> None:
+        """``groups``: those that there are, where one can be filtered by."""
+        self.groups = groups
         self._view = view
         self._names = names
         self._given = {name: view.query[name].strip() for name in names if view.query.get(name, "").strip()}
@@ -95,10 +120,30 @@ class Filters:
             opened = self._open(name, value)
             if opened is not None:
                 self.plain[name] = opened
-        self.place: Place | None = None
-        if terminal := self.plain.get("terminal"):
-            with view.desk.store.reading() as db:
-                self.place = place_of(db, terminal)
+        self._places: list[Place] = []
+        self._terminals: list[Place] = []
+        if "terminal" in names:
+            self._look_up_terminals()
+        self.sites: list[SiteRow] = view.desk.store.sites() if "site" in names else []
+        self.site = self._chosen_site()
+
+    def _look_up_terminals(self) -> None:
+        """Read all terminals, and which of them are meant."""
+        asked = self.plain.get("terminal")
+        with self._view.desk.store.reading(indexed=False) as db:
+            self._places = all_places(db)
+            meant = set() if asked in (None, WITHOUT_SERIAL) else set(terminals_named(db, asked))
+        self._terminals = [place for place in self._places if place.id in meant]
+
+    def _chosen_site(self) -> SiteRow | None:
+        asked = self.plain.get("site")
+        if asked is None:
+            return None
+        by_id = next((site for site in self.sites if str(site.id) == asked), None)  # as the form has it
+        site = by_id or site_named(self.sites, asked)
+        if site is None:
+            self._says_nothing("site")
+        return site
 
     def _open(self, name: str, value: str) -> str | None:
         if name not in SEALED or not value.startswith(MARK):
@@ -129,24 +174,27 @@ class Filters:
     @property
     def zone(self) -> str:
         """Whose clocks ``since`` and ``until`` are of."""
-        if self.place is not None:
-            return self.place.timezone
-        if (site_id := self._number("site")) is not None:
-            for site in self._view.desk.store.sites():
-                if site.id == site_id:
-                    return site.timezone
-        return self._view.show.zone
+        zones = {place.timezone for place in self._terminals}
+        if len(zones) == 1:
+            return zones.pop()
+        return self._view.show.zone if self.site is None else self.site.timezone
+
+    def _where(self) -> dict[str, Any]:
+        """Return what every question to the store has about terminals and sites."""
+        terminal = self.plain.get("terminal")
+        without_serial = terminal == WITHOUT_SERIAL
+        return {
+            "terminal": None if without_serial else terminal,
+            "without_serial": without_serial,
+            "site_id": None if self.site is None else self.site.id,
+        }
 
     def records(self) -> RecordQuery:
         """The question to the store."""
-        terminal: str | int | None = self.plain.get("terminal")
-        if self.place is not None:
-            terminal = self.place.id
         return RecordQuery(
+            **self._where(),
             since=self._moment("since"),
             until=self._moment("until"),
-            terminal=terminal,
-            site_id=self._number("site"),
             person=self.plain.get("person"),
             name=self.plain.get("name"),
             job_number=self.plain.get("job_number"),
@@ -161,11 +209,23 @@ class Filters:
             order="oldest" if self.plain.get("order") == "oldest" else "newest",
         )
 
+    def alarms(self, **more: Any) -> AlarmQuery:
+        """Return the question to the store, of alarms."""
+        return AlarmQuery(**self._where(), since=self._moment("since"), until=self._moment("until"), **more)
+
+    def quarantine(self, **more: Any) -> QuarantineQuery:
+        """Return the question to the store, of the quarantine."""
+        return QuarantineQuery(**self._where(), **more)
+
+    def statistics(self, first: date, last: date) -> StatisticsQuery:
+        """Return the question to the store, of statistics."""
+        return StatisticsQuery(**self._where(), first=first, last=last)
+
     def people(self) -> PeopleQuery:
         """The question to the store, of people."""
         return PeopleQuery(
             q=self.plain.get("q"),
-            site_id=self._number("site"),
+            site_id=None if self.site is None else self.site.id,
             group=self.plain.get("group"),
             type=self._number("type"),
         )
@@ -186,6 +246,56 @@ class Filters:
             for name, value in self.plain.items()
         ]
 
+    def site_options(self) -> list[tuple[int, str]]:
+        """Return the sites to choose from."""
+        return [(site.id, site.name) for site in self.sites]
+
+    def group_options(self) -> list[tuple[str, str]]:
+        """Return the groups to choose from, value and name; also what the address has that is none of them."""
+        found = [(group.value, self._group_name(group)) for group in self.groups]
+        asked = self.plain.get("group")
+        if asked is not None and self.group_value not in [value for value, _ in found]:
+            found.append((asked, self._in_words("group", asked)))
+        return found
+
+    @property
+    def group_value(self) -> str | None:
+        """Return the value of the group that is chosen."""
+        asked = self.plain.get("group")
+        found = groups_named(self.groups, asked) if asked is not None else []
+        return found[0].value if len(found) == 1 else asked
+
+    def terminal_options(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """Return the terminals to choose from, by site: value and name.
+
+        Held terminals have nothing to show. The serial stands beside names that several have.
+        """
+        names = Counter(place.label for place in self._places)
+        by_site: dict[str, list[tuple[str, str]]] = {}
+        for place in sorted(self._places, key=lambda each: (each.site, each.label.casefold(), each.id)):
+            if place.state != "held":
+                value = place.serial or f"#{place.id}"
+                label = f"{place.label} ({value})" if names[place.label] > 1 else place.label
+                by_site.setdefault(place.site, []).append((value, label))
+        return list(by_site.items())
+
+    @property
+    def terminal_value(self) -> str | None:
+        """Return the value of the terminal that is chosen; a name of several, or an unknown serial, as it came."""
+        if len(self._terminals) == 1 and self._terminals[0].state != "held":
+            (place,) = self._terminals
+            return place.serial or f"#{place.id}"
+        return self.plain.get("terminal")
+
+    @property
+    def other_terminal(self) -> tuple[str, str] | None:
+        """Return what the address asks for that is none of :meth:`terminal_options`: value and name."""
+        asked = self.plain.get("terminal")
+        listed = len(self._terminals) == 1 and self._terminals[0].state != "held"
+        if asked is None or asked == WITHOUT_SERIAL or listed:
+            return None
+        return asked, self._in_words("terminal", asked)
+
     @property
     def seldom(self) -> bool:
         """One of the filters is set that a form keeps folded."""
@@ -203,9 +313,18 @@ class Filters:
             return self._view.words(key)
         if name in ("since", "until"):
             return self.clock(name).replace("T", " ")
-        if name == "terminal" and self.place is not None:
-            return self.place.label
+        if name == "terminal":
+            if value == WITHOUT_SERIAL:
+                return self._view.words("records.without_serial")
+            return self._terminals[0].label if len(self._terminals) == 1 else value
+        if name == "site" and self.site is not None:
+            return self.site.name
+        if name == "group":
+            return " · ".join(map(self._group_name, groups_named(self.groups, value))) or value
         return value
+
+    def _group_name(self, group: Group) -> str:
+        return group.name.strip() or self._view.words("people.unnamed_group", id=group.id)
 
     def clock(self, name: str) -> str:
         """Return a time of the address as the clocks of :attr:`zone` show it, or as it came if it is no time."""

@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from gatepost.receiver.presence import Presence, presence
-from gatepost.store import glance
-from gatepost.store.store import Store, TerminalState
+from gatepost.store import glance, queries
+from gatepost.store.store import AlarmCounts, Store, TerminalState
 
 __all__ = ["Counts", "Remembered", "count"]
 
@@ -24,7 +24,7 @@ class Counts(Struct, frozen=True, kw_only=True):
 
     today: glance.Since
     """Since midnight of the first site."""
-    open_alarms: int
+    alarms: AlarmCounts
     presence: Mapping[Presence, int]
     """Of terminals that are in use."""
     states: Mapping[TerminalState, int]
@@ -77,7 +77,7 @@ def count(store: Store, *, midnight: datetime, now: datetime) -> Counts:
         heard = glance.heard_of(db)
         return Counts(
             today=glance.since(db, midnight.astimezone(UTC)),
-            open_alarms=glance.open_alarms(db),
+            alarms=queries.alarm_counts(db),
             presence=Counter(presence(one.last_seen, one.interval_ms, now=now) for one in heard),
             states=glance.states(db),
         )

@@ -38,7 +38,9 @@ from gatepost.errors import SettingsError, StoreError
 from gatepost.receiver import guard as guarding
 from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem
 from gatepost.receiver.api.access import OPEN, Access, Authentication
+from gatepost.receiver.api.filters import FILTERS
 from gatepost.receiver.api.live import tell
+from gatepost.receiver.api.parameters import KnownParameters
 from gatepost.receiver.api.streams import close as close_streams
 from gatepost.receiver.auth import Doors
 from gatepost.receiver.committer import Committer
@@ -387,8 +389,12 @@ def _framework(parts: Mapping[str, Any], pages: Sequence[ControllerRouterHandler
     """``parts`` are handed to the routes by name."""
     return Litestar(
         middleware=[DefineMiddleware(Authentication, access=parts["access"])],
-        route_handlers=[*CONTROLLERS, *OPEN_CONTROLLERS, *pages],
-        dependencies={name: _provide(part) for name, part in parts.items()},
+        route_handlers=[
+            Router("/", route_handlers=CONTROLLERS, guards=[KnownParameters()]),
+            *OPEN_CONTROLLERS,
+            *pages,
+        ],
+        dependencies={**{name: _provide(part) for name, part in parts.items()}, **FILTERS},
         exception_handlers=problem.HANDLERS,
         openapi_config=OpenAPIConfig(
             title="gatepost",

@@ -29,6 +29,7 @@ import structlog
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, StoreError
+from gatepost.store.places import Place
 
 __all__ = ["Crowded", "Live", "Told", "event_block", "place_block"]
 
@@ -50,8 +51,7 @@ class Told(Struct, frozen=True):
     id: int
     kind: str
     """``record`` or ``alarm``."""
-    terminal_id: int
-    serial: str | None
+    terminal: Place
     block: bytes
     original_block: bytes
     """With the JSON as it was pushed, for who asked for it."""

@@ -232,6 +232,17 @@ class _Stored(Collector):
             "part",
             self._store.sizes().items(),
         )
+        stats = self._store.stats()
+        yield _labelled(
+            GaugeMetricFamily,
+            "gatepost_open_alarms",
+            "Alarms that are not cleared, by whether they are acknowledged.",
+            "acknowledged",
+            [
+                ("false", stats.unacknowledged_alarms),
+                ("true", stats.open_alarms - stats.unacknowledged_alarms),
+            ],
+        )
         terminals = self._store.terminals()
         now = self._now()
         seen = [(row, presence(row.last_seen, row.interval_ms, now=_moment(now))) for row in terminals]

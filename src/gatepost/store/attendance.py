@@ -21,6 +21,7 @@ from sqlalchemy import CTE, BigInteger, Connection, Integer, column, select, tex
 from gatepost.store import schema as t
 from gatepost.store.arrivals import DAY_MS, moment
 from gatepost.store.days import Days, days_between
+from gatepost.store.groups import Group, group_key, listed_groups
 from gatepost.store.passage_rule import is_passage
 from gatepost.store.people import Kind, PeopleQuery, Person, Rules, kind_of, people_page
 from gatepost.store.places import held_terminals
@@ -89,8 +90,7 @@ class GroupDay(Struct, frozen=True):
 class GroupAttendance(Struct, frozen=True):
     """A group, and the days on which anybody of it began a shift."""
 
-    id: str
-    name: str
+    group: Group
     people: int
     """Who are in it, whether they were there or not."""
     days: tuple[GroupDay, ...]
@@ -140,18 +140,21 @@ class Attendance:
         """Return every group by its name, with how many of it were there on each day."""
         limit = min(1000, MAX_CELLS // days_between(first, last))
         query = PeopleQuery(site_id=site_id, kind=kind, limit=limit)
+        with self._store.reading() as db:
+            listed = listed_groups(db, site_id=site_id)
         members: dict[str, _Members] = {}
         while True:
             page = self.page(query, first, last)
             for item in page.items:
-                for group in item.person.groups:
-                    key = str(group.get("id"))
-                    members.setdefault(key, _Members(str(group.get("name")))).add(item.shifts)
+                # Each person once, also where two of their groups are one.
+                for key, group in {group_key(group): group for group in item.person.groups}.items():
+                    named = Group(str(group.get("name") or ""), (str(group.get("id")),))
+                    members.setdefault(key, _Members(listed.get(key, named))).add(item.shifts)
             if page.next_cursor is None:
                 break
             query = replace(query, cursor=page.next_cursor)
-        named = sorted(members.items(), key=lambda member: (member[1].name, member[0]))
-        return [GroupAttendance(key, found.name, found.people, found.days()) for key, found in named]
+        found = sorted(members.values(), key=lambda each: (each.group.name, each.group.ids))
+        return [GroupAttendance(each.group, each.people, each.days()) for each in found]
 
 
 def _is_of(user_type: int | None, kind: Kind) -> bool:
@@ -161,8 +164,8 @@ def _is_of(user_type: int | None, kind: Kind) -> bool:
 class _Members:
     """A group while it is counted."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, group: Group) -> None:
+        self.group = group
         self.people = 0
         self._days: dict[date, tuple[int, datetime, datetime | None]] = {}
 

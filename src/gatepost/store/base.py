@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 from msgspec.structs import replace
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -29,6 +29,7 @@ from gatepost.store.store import (
     FeedItem,
     Page,
     ProcessedAgain,
+    QuarantineQuery,
     QuarantineRow,
     RecordQuery,
     RecordRow,
@@ -48,6 +49,8 @@ from gatepost.wire import Alarm, Event, Record
 __all__ = ["BaseStore"]
 
 log = structlog.get_logger(__name__)
+
+_WHOLE_QUARANTINE = QuarantineQuery()
 
 
 class BaseStore(ABC):
@@ -211,6 +214,19 @@ class BaseStore(ABC):
             )
             return done.rowcount == 1
 
+    def close_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
+        c = t.alarms.c
+        values = {
+            "closed_at_ms": now_ms,
+            "closed_by": by,
+            "closed_note": text(note),
+            "acknowledged_at_ms": func.coalesce(c.acknowledged_at_ms, now_ms),
+            "acknowledged_by": func.coalesce(c.acknowledged_by, by),
+        }
+        with self.changing(forget=False) as db:
+            done = db.execute(update(t.alarms).where(c.id == alarm_id, queries.is_open()).values(values))
+            return done.rowcount == 1
+
     def feed(self, after: int, limit: int = 500) -> tuple[list[FeedItem], int]:
         with self.reading(indexed=False) as db:
             return queries.feed(db, after, limit, horizon=self.horizon(db))
@@ -273,9 +289,9 @@ class BaseStore(ABC):
         with self.changing(forget=False) as db:
             return trouble.drop_samples(db)
 
-    def quarantined(self, *, limit: int = 100, cursor: str | None = None) -> Page[QuarantineRow]:
+    def quarantined(self, query: QuarantineQuery = _WHOLE_QUARANTINE) -> Page[QuarantineRow]:
         with self.reading(indexed=False) as db:
-            page = trouble.quarantined(db, limit=limit, cursor=cursor)
+            page = trouble.quarantined(db, query)
         return Page(tuple(self._opened(row) for row in page.items), page.next_cursor)
 
     def quarantined_by_id(self, ids: Sequence[int]) -> list[QuarantineRow]:

@@ -250,7 +250,7 @@ def _forget_steps(store: Leaving, rows: Sequence[Any]) -> None:
     with store.changing(forget=False) as db:
         nothing = dict.fromkeys(("image_day", "image_id", "user_id", "description", "problems", "original"))
         db.execute(update(t.alarm_events).where(c.id.in_([row.id for row in rows])).values(nothing))
-        db.execute(update(t.alarms).where(a.id.in_(alarms)).values(note=None))
+        db.execute(update(t.alarms).where(a.id.in_(alarms)).values(note=None, closed_note=None))
 
 
 def _forget_quarantined(store: Leaving, rows: Sequence[Any]) -> None:

@@ -16,16 +16,29 @@ from math import prod
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Connection, Table, and_, exists, func, or_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+    true,
+    tuple_,
+)
 
 from gatepost.store import arrivals as a
 from gatepost.store import schema as t
 from gatepost.store.fold import ESCAPE, like
 from gatepost.store.merging import Stretch, merge, times
+from gatepost.store.places import terminals_asked, terminals_named
 from gatepost.store.store import RecordQuery
 from gatepost.wire.codes import AbnormalType, EntryMode, RecognitionType
 
-__all__ = ["find", "all_conditions", "all_of_few", "which"]
+__all__ = ["find", "all_conditions", "all_of_few"]
 
 _MANY = 1_000
 """Of more people, or of more terminals and facets together, it is not looked up at once where each begins."""
@@ -42,11 +55,13 @@ _REFERS = {t.facets: t.records.c.facet_id, t.terminals: t.records.c.terminal_id}
 
 
 class _Where(NamedTuple):
-    """At which terminals: those of a site, if one is chosen, and none that is held."""
+    """At which terminals: those of a site or a name, if one is chosen, and none that is held."""
 
     shown: list[int]
     hidden: list[int]
     chosen: bool
+    single: int | None
+    """The one terminal that is asked for; it is a condition of its own, and not left to :meth:`at`."""
 
     def at(self, c: Any) -> list[Any]:
         """The shorter one of the two lists, as a condition; none where everything is shown."""
@@ -64,11 +79,11 @@ def find(
     ``more``: other conditions on a record.
     """
     c = t.records.c
-    base = [*_rest(query), *more]
+    place = _where(db, query)
+    base = [*_single(place, c), *more]
     if cursor is not None:
         place_of = tuple_(c.at_ms, c.id)
         base.append(place_of < cursor if query.order == "newest" else place_of > cursor)
-    place = _where(db, query)
     if query.outside_time:
         return _find_outside(db, query, [*base, *place.at(c)])
     facets = [row.id for row in db.execute(select(t.facets.c.id).where(*_facet_codes(query)))]
@@ -117,7 +132,7 @@ def _find_people(
     some = [(row.id,) for row in db.execute(select(who.id).where(*people).limit(_MANY + 1))]
     if not some:
         return []
-    filtered = place.chosen or query.terminal is not None or _codes(query, c)
+    filtered = place.chosen or place.single is not None or _codes(query, c)
     if len(some) > _MANY or (len(some) > _FEW and filtered):
 
         def theirs(near: Any) -> list[Any]:
@@ -189,7 +204,10 @@ class _Unsorted:
 def all_conditions(db: Connection, query: RecordQuery) -> list[Any]:
     """Every filter, as conditions on a record: for whoever looks through all of them in another order."""
     c = _Unsorted()
-    found = [*_rest(query, c), *times(query), *_where(db, query).at(c), *_codes(query, c)]
+    place = _where(db, query)
+    found = [*_single(place, c), *times(query), *place.at(c), *_codes(query, c)]
+    if not place.shown:
+        found.append(false())
     if _people(query):
         who = t.identities.alias("who")
         found.append(exists().where(who.c.id == c.identity_id, *_people(query, who.c)))
@@ -231,28 +249,25 @@ def _find_outside(db: Connection, query: RecordQuery, conditions: list[Any]) -> 
     return [row.id for row in db.execute(first)]
 
 
-def which(column: Any, terminal: str | int) -> Any:
-    if isinstance(terminal, int):
-        return column == terminal
-    return column == select(t.terminals.c.id).where(t.terminals.c.serial == terminal).scalar_subquery()
-
-
 def _where(db: Connection, query: RecordQuery) -> _Where:
     c = t.terminals.c
+    single: int | None = None
+    if query.terminal is not None:
+        named = terminals_named(db, query.terminal)
+        if len(named) == 1 and query.site_id is None and not query.without_serial:
+            (single,) = named
+    asked = [] if single is not None else terminals_asked(db, query)
+    fits = and_(true(), *asked, *([] if query.include_held else [c.state != "held"]))
     shown: list[int] = []
     hidden: list[int] = []
-    for row in db.execute(select(c.id, c.site_id, c.state)):
-        fits = query.site_id in (None, row.site_id) and (query.include_held or row.state != "held")
-        (shown if fits else hidden).append(row.id)
-    return _Where(shown, hidden, query.site_id is not None)
+    for row in db.execute(select(c.id, fits.label("fits"))):
+        (shown if row.fits else hidden).append(row.id)
+    return _Where(shown, hidden, bool(asked), single)
 
 
-def _rest(query: RecordQuery, c: Any = t.records.c) -> list[Any]:
-    """The filters that are neither on codes nor on people nor on where it was, but for one terminal."""
-    found: list[Any] = []
-    if query.terminal is not None:
-        found.append(which(c.terminal_id, query.terminal))
-    return found
+def _single(place: _Where, c: Any) -> list[Any]:
+    """Return the condition on one terminal, if one is asked for."""
+    return [] if place.single is None else [c.terminal_id == place.single]
 
 
 def _codes(query: RecordQuery, c: Any, *, unknown_only: bool = False) -> list[Any]:

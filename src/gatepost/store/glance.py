@@ -13,9 +13,9 @@ from gatepost.store import schema as t
 from gatepost.store.arrivals import moment, ms
 from gatepost.store.places import held_terminals
 from gatepost.store.store import TerminalState
-from gatepost.wire.codes import AlarmStatus, RecognitionType
+from gatepost.wire.codes import RecognitionType
 
-__all__ = ["Heard", "Since", "heard_of", "latest", "open_alarms", "portrait", "since", "states"]
+__all__ = ["Heard", "Since", "heard_of", "latest", "portrait", "since", "states"]
 
 
 class Since(Struct, frozen=True, kw_only=True):
@@ -85,14 +85,6 @@ def portrait(db: Connection, identities: Sequence[int]) -> int | None:
         if row is not None and (best is None or row.at_ms > best[0]):
             best = (row.at_ms, row.id)
     return None if best is None else best[1]
-
-
-def open_alarms(db: Connection) -> int:
-    """Alarms that are not cleared."""
-    c = t.alarms.c
-    counted = select(func.count()).select_from(t.alarms.join(t.terminals, t.terminals.c.id == c.terminal_id))
-    counted = counted.where(c.status < int(AlarmStatus.CLEARED), t.terminals.c.state != "held")
-    return int(db.execute(counted).scalar_one())
 
 
 def states(db: Connection) -> dict[TerminalState, int]:

@@ -17,13 +17,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment
 from gatepost.store.fold import ESCAPE, like
+from gatepost.store.groups import Group, Wanted, alone, decode_groups, listed_groups, wanted_groups
 from gatepost.store.pages import decode_cursor, encode_cursor
 from gatepost.store.places import held_terminals
 from gatepost.store.store import Page, Transactions
@@ -94,7 +94,7 @@ class PeopleQuery(Struct, frozen=True, kw_only=True):
     """Contained in the name or any of the numbers, now or before."""
     site_id: int | None = None
     group: str | None = None
-    """The id of a group that they were last seen in."""
+    """The name or id of a group that they were last seen in: groups.py."""
     type: int | None = None
     """``UserType``, as last seen."""
     kind: Kind = "all"
@@ -139,32 +139,25 @@ class People:
             for identity, of in wanted
         }
 
-    def groups(self, site_id: int | None = None) -> list[dict[str, Any]]:
-        """The groups that people have been seen in: ``id`` and ``name``, by name."""
-        i = t.identities.c
-        statement = select(i.groups).where(i.groups != "", i.erased_at_ms.is_(None)).group_by(i.groups)
-        if site_id is not None:
-            statement = statement.where(i.site_id == site_id)
-        found: dict[str, str] = {}
+    def groups(self, site_id: int | None = None) -> list[Group]:
+        """Return the groups that people have been seen in, by name."""
         with self._store.reading() as db:
-            for row in db.execute(statement.order_by(func.max(i.id))):
-                for group in _groups(row.groups):
-                    found[str(group.get("id"))] = str(group.get("name"))
-        return [{"id": key, "name": name} for key, name in sorted(found.items(), key=lambda g: (g[1], g[0]))]
+            return list(listed_groups(db, site_id=site_id).values())
 
 
 def people_page(db: Connection, query: PeopleQuery, rules: Rules) -> Page[Person]:
     before = None if query.cursor is None else decode_cursor(query.cursor, "people")
     held = held_terminals(db)
+    groups = None if query.group is None else wanted_groups(db, query.group)
     found: list[Person] = []
     # Somebody may be as many people as there are terminals.
     step = min(_HEADS_OF_TERMINALS, query.limit + 1) if rules.scope == "terminal" else query.limit + 1
     while len(found) <= query.limit:
-        heads = _heads(db, query, rules, before=before, limit=step)
+        heads = _heads(db, query, groups, rules, before=before, limit=step)
         # Somebody whose place among several terminals lies beyond the last page is looked at again.
         for person in _people(db, heads, rules, held=held):
             place = _place(person)
-            if (before is None or place < before) and _fits(person, query):
+            if (before is None or place < before) and _fits(person, query, groups):
                 found.append(person)
         if len(heads) < step:
             break
@@ -179,34 +172,34 @@ def _place(person: Person) -> tuple[int, int]:
     return int(head), int(terminal or 0)
 
 
-def _fits(person: Person, query: PeopleQuery) -> bool:
+def _fits(person: Person, query: PeopleQuery, groups: Wanted | None) -> bool:
     if query.type is not None and person.type != query.type:
         return False
-    return query.group is None or any(group.get("id") == query.group for group in person.groups)
-
-
-def _alone() -> ColumnElement[int]:
-    """Who has no ``user_id`` is grouped with nobody."""
-    i = t.identities.c
-    return case((i.user_id == "", i.id), else_=0)
+    return groups is None or groups.has(person.groups)
 
 
 def _heads(
-    db: Connection, query: PeopleQuery, rules: Rules, *, before: tuple[int, ...] | None, limit: int
+    db: Connection,
+    query: PeopleQuery,
+    groups: Wanted | None,
+    rules: Rules,
+    *,
+    before: tuple[int, ...] | None,
+    limit: int,
 ) -> list[int]:
     """The first identity of each person who may fit, the latest first."""
     i = t.identities.c
     head = func.min(i.id)
-    keys = [i.user_id, _alone()] if rules.scope == "everywhere" else [i.site_id, i.user_id, _alone()]
+    keys = [i.user_id, alone()] if rules.scope == "everywhere" else [i.site_id, i.user_id, alone()]
     statement = select(head.label("head")).where(i.erased_at_ms.is_(None)).group_by(*keys)
     if before is not None:
         statement = statement.having(head <= before[0] if before[1] else head < before[0])
-    for condition in _conditions(query):
+    for condition in _conditions(query, groups):
         statement = statement.having(func.max(case((condition, 1), else_=0)) == 1)
     return [row.head for row in db.execute(statement.order_by(head.desc()).limit(limit))]
 
 
-def _conditions(query: PeopleQuery) -> list[ColumnElement[bool]]:
+def _conditions(query: PeopleQuery, groups: Wanted | None) -> list[ColumnElement[bool]]:
     """What some form of a person's data must be like. Whether the last one is, is seen afterwards."""
     i = t.identities.c
     found: list[ColumnElement[bool]] = []
@@ -220,10 +213,8 @@ def _conditions(query: PeopleQuery) -> list[ColumnElement[bool]]:
         found.append(or_(i.type.is_(None), i.type.not_in([int(code) for code in _TYPES.values()])))
     elif query.kind != "all":
         found.append(i.type == int(_TYPES[query.kind]))
-    if query.group is not None:
-        # As arrivals.person() writes it. What else may contain this text is sorted out afterwards.
-        text = msgspec.json.encode(query.group).decode()
-        found.append(i.groups.contains(f'"id":{text}', autoescape=True))
+    if groups is not None:
+        found.append(groups.condition())
     return found
 
 
@@ -330,7 +321,7 @@ def _person(key: tuple[int, int], rows: Sequence[Row[Any]]) -> Person:
         remark=last.remark,
         guest_from=moment(last.guest_from_ms),
         guest_until=moment(last.guest_until_ms),
-        groups=_groups(last.groups),
+        groups=decode_groups(last.groups),
         site_id=last.site_id,
         site=last.site,
         timezone=last.site_timezone,
@@ -340,7 +331,3 @@ def _person(key: tuple[int, int], rows: Sequence[Row[Any]]) -> Person:
         last_terminal_id=last.terminal_id,
         identities=tuple(sorted(row.id for row in rows)),
     )
-
-
-def _groups(text: str) -> tuple[dict[str, Any], ...]:
-    return tuple(msgspec.json.decode(text)) if text else ()

@@ -3,16 +3,16 @@
 Functions on a connection, in the caller's transaction.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 from msgspec import Struct
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from gatepost.store import schema as t
 from gatepost.store.store import TerminalState
 
-__all__ = ["Place", "held_terminals", "place_of", "places"]
+__all__ = ["Place", "all_places", "held_terminals", "places", "terminals_asked", "terminals_named"]
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -49,12 +49,51 @@ def places(db: Connection, ids: Iterable[int]) -> dict[int, Place]:
     return found
 
 
-def place_of(db: Connection, terminal: str) -> Place | None:
-    """The terminal with this serial, or else with this id."""
-    found = db.execute(_select().where(t.terminals.c.serial == terminal)).one_or_none()
-    if found is None and terminal.isascii() and terminal.isdigit() and len(terminal) < 19:
-        found = db.execute(_select().where(t.terminals.c.id == int(terminal))).one_or_none()
-    return None if found is None else _place(found)
+def all_places(db: Connection) -> list[Place]:
+    """Return every terminal, by id."""
+    return [_place(row) for row in db.execute(_select().order_by(t.terminals.c.id))]
+
+
+def terminals_named(db: Connection, terminal: str | int) -> list[int]:
+    """Return the ids of the terminals that a filter means.
+
+    A serial means one terminal. Text that is no serial is a name, which several terminals may have; text that is
+    neither is an id, ``17`` or ``#17``. The list is empty where there is no such terminal (yet).
+    """
+    c = t.terminals.c
+    if isinstance(terminal, int):
+        return [terminal]
+    for named in (c.serial == terminal, c.name == terminal):
+        if found := list(db.execute(select(c.id).where(named).order_by(c.id)).scalars()):
+            return found
+    number = terminal.removeprefix("#")
+    return [int(number)] if number.isascii() and number.isdigit() and len(number) < 19 else []
+
+
+class _Asked(Protocol):
+    """The filters that choose among terminals."""
+
+    @property
+    def terminal(self) -> str | int | None: ...
+
+    @property
+    def without_serial(self) -> bool: ...
+
+    @property
+    def site_id(self) -> int | None: ...
+
+
+def terminals_asked(db: Connection, query: _Asked) -> Sequence[ColumnElement[bool]]:
+    """Return what a query wants of terminals, as conditions on their table."""
+    c = t.terminals.c
+    found: list[ColumnElement[bool]] = []
+    if query.terminal is not None:
+        found.append(c.id.in_(terminals_named(db, query.terminal)))
+    if query.without_serial:
+        found.append(c.serial.is_(None))
+    if query.site_id is not None:
+        found.append(c.site_id == query.site_id)
+    return found
 
 
 def _select() -> Any:

@@ -6,15 +6,17 @@ Which records stand on a page, newest or oldest first, :mod:`gatepost.store.find
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
     and_,
     func,
     literal,
+    not_,
     select,
     true,
     tuple_,
@@ -25,8 +27,9 @@ from gatepost.store import finding
 from gatepost.store import schema as t
 from gatepost.store.arrivals import decode_problems, moment, ms
 from gatepost.store.pages import decode_cursor, encode_cursor
-from gatepost.store.places import held_terminals
+from gatepost.store.places import held_terminals, terminals_asked
 from gatepost.store.store import (
+    AlarmCounts,
     AlarmQuery,
     AlarmRow,
     AlarmStep,
@@ -37,6 +40,7 @@ from gatepost.store.store import (
     RecordRow,
     Stats,
 )
+from gatepost.wire import AlarmStatus
 
 __all__ = [
     "records_page",
@@ -44,7 +48,9 @@ __all__ = [
     "records_by_id",
     "alarms_page",
     "alarm",
+    "alarm_counts",
     "alarms_by_id",
+    "is_open",
     "image_place",
     "feed",
     "rows_of",
@@ -201,8 +207,27 @@ def _person(row: Sequence[Any]) -> PersonRow:
     )
 
 
-_STATES = {0: "open", 1: "open", 2: "clear_failed", 3: "cleared"}
-_STATUSES = {"open": (0, 1), "clear_failed": (2,), "cleared": (3,)}
+_STATES: dict[int, Literal["open", "clear_failed", "cleared"]] = {
+    0: "open",
+    1: "open",
+    2: "clear_failed",
+    3: "cleared",
+}
+_CLEARED = int(AlarmStatus.CLEARED)
+
+
+def is_open() -> ColumnElement[bool]:
+    """Return the condition that an alarm is open: neither its terminal nor an operator has ended it."""
+    c = t.alarms.c
+    return and_(c.status < _CLEARED, c.closed_at_ms.is_(None))
+
+
+def _in_state(state: str) -> ColumnElement[bool]:
+    if state == "cleared":
+        return not_(is_open())
+    return (
+        is_open() if state == "open" else and_(is_open(), t.alarms.c.status == int(AlarmStatus.CLEAR_FAILED))
+    )
 
 
 _ALARM = (
@@ -216,9 +241,8 @@ def alarms_page(db: Connection, query: AlarmQuery) -> Page[AlarmRow]:
     c = t.alarms.c
     statement = _ALARM.order_by(c.first_at_ms.desc(), c.id.desc()).limit(query.limit + 1)
     if query.state is not None:
-        statement = statement.where(c.status.in_(_STATUSES[query.state]))
-    if query.terminal is not None:
-        statement = statement.where(finding.which(c.terminal_id, query.terminal))
+        statement = statement.where(_in_state(query.state))
+    statement = statement.where(*terminals_asked(db, query))
     if query.acknowledged is not None:
         known = c.acknowledged_at_ms
         statement = statement.where(known.is_not(None) if query.acknowledged else known.is_(None))
@@ -296,14 +320,29 @@ def _alarm(row: Row[Any], history: tuple[AlarmStep, ...]) -> AlarmRow:
         timezone=row.timezone,
         trace_id=row.trace_id,
         code=code,
-        state=_STATES[row.status],  # type: ignore[arg-type]  # the values are the three literals
+        state="cleared" if row.closed_at_ms is not None else _STATES[row.status],
         first_at=first,
         last_at=last,
         history=history,
         acknowledged_at=moment(row.acknowledged_at_ms),
         acknowledged_by=row.acknowledged_by,
         note=row.note,
+        closed_at=moment(row.closed_at_ms),
+        closed_by=row.closed_by,
+        closed_note=row.closed_note,
     )
+
+
+def alarm_counts(db: Connection) -> AlarmCounts:
+    """Count the open alarms of terminals that are not held."""
+    acknowledged = t.alarms.c.acknowledged_at_ms
+    counted = (
+        select(func.count().label("open"), func.count(acknowledged).label("acknowledged"))
+        .select_from(t.alarms.join(t.terminals, t.terminals.c.id == t.alarms.c.terminal_id))
+        .where(is_open(), t.terminals.c.state != "held")
+    )
+    row = db.execute(counted).one()
+    return AlarmCounts(row.open, row.open - row.acknowledged)
 
 
 def image_place(db: Connection, event_id: int) -> tuple[int, int] | None:
@@ -361,9 +400,12 @@ def stats(db: Connection) -> Stats:
     ).all()
     by_reason = {reason: int(count) for reason, count in refused}
     records, duplicates, quarantined = (int(value or 0) for value in total)
+    alarms = alarm_counts(db)
     return Stats(
         records=records,
         alarms=db.execute(select(func.count()).select_from(t.alarms)).scalar_one(),
+        open_alarms=alarms.open,
+        unacknowledged_alarms=alarms.unacknowledged,
         duplicates=duplicates,
         quarantined=quarantined,
         refused=sum(by_reason.values()),

@@ -307,7 +307,7 @@ alarms = Table(
     Column("trace_id", Text, nullable=False),
     # The one that is shown.
     Column("status", BigInteger, nullable=False),
-    # Of the step with status 1 that opened it, as are the last five.
+    # Of the step with status 1 that opened it, as are those from ``opened_at_ms`` to ``opener_id``.
     Column("code", BigInteger),
     Column("first_at_ms", BigInteger, nullable=False),
     Column("last_at_ms", BigInteger, nullable=False),
@@ -321,6 +321,10 @@ alarms = Table(
     Column("timed", SmallInteger, nullable=False),
     Column("opener_received_at_ms", BigInteger, nullable=False, server_default="0"),
     Column("opener_id", BigInteger, nullable=False, server_default="0"),
+    # Of an operator who closed it because its terminal did not clear it.
+    Column("closed_at_ms", BigInteger),
+    Column("closed_by", Text),
+    Column("closed_note", Text),
     UniqueConstraint("terminal_id", "trace_id", "opened_at_ms", "tie", name="uq_alarms_occurrence"),
     Index("ix_alarms_trace_code", "terminal_id", "trace_id", "code", "opened_at_ms", "tie"),
     Index(None, "status", "first_at_ms"),

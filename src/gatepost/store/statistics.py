@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Integer, case, cast, func, lit
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment
 from gatepost.store.days import Days, days_between, zone
+from gatepost.store.places import terminals_asked
 from gatepost.store.store import Transactions
 from gatepost.wire.codes import RecognitionType
 
@@ -49,9 +50,11 @@ class StatisticsQuery(Struct, frozen=True, kw_only=True):
     first: date
     last: date
     site_id: int | None = None
-    terminal_id: int | None = None
+    terminal: str | int | None = None
+    """As in a ``RecordQuery``; so is the next."""
+    without_serial: bool = False
     timezone: str | None = None
-    """Whose days; ``None``: those of the terminal, else of the site, else of the first site."""
+    """Whose days; ``None``: those of the terminals if all have one zone, else of the site, else of the first site."""
 
 
 class Counts(Struct, frozen=True, kw_only=True):
@@ -129,9 +132,9 @@ def statistics(store: Transactions, query: StatisticsQuery) -> Statistics:
     """Count. Raises ``ValueError`` for days in the wrong order or too many, ``StoreError`` for an unknown zone."""
     days_between(query.first, query.last)
     with store.reading() as db:
-        name = query.timezone or _zone(db, query)
-        days = Days.of(query.first, query.last, name)
         asked = _asked(db, query)
+        name = query.timezone or _zone(db, query, asked)
+        days = Days.of(query.first, query.last, name)
         by_terminal = _by_terminal(db, days, asked)
         by_day: dict[int, Counter[int]] = {}
         hours: list[tuple[datetime, date, int, Counter[int]]] = []
@@ -180,21 +183,6 @@ def statistics(store: Transactions, query: StatisticsQuery) -> Statistics:
     )
 
 
-def _zone(db: Connection, query: StatisticsQuery) -> str:
-    if query.terminal_id is not None:
-        of_terminal = (
-            select(func.coalesce(t.terminals.c.timezone, t.sites.c.timezone))
-            .join(t.sites, t.sites.c.id == t.terminals.c.site_id)
-            .where(t.terminals.c.id == query.terminal_id)
-        )
-        if (found := db.execute(of_terminal).scalar_one_or_none()) is not None:
-            return str(found)
-    of_site = select(t.sites.c.timezone).order_by(t.sites.c.id).limit(1)
-    if query.site_id is not None:
-        of_site = of_site.where(t.sites.c.id == query.site_id)
-    return str(db.execute(of_site).scalar_one_or_none() or "UTC")
-
-
 class _Asked(Struct, frozen=True):
     """What is counted."""
 
@@ -204,18 +192,29 @@ class _Asked(Struct, frozen=True):
     facets: dict[int, Any]
 
 
+def _zone(db: Connection, query: StatisticsQuery, asked: _Asked) -> str:
+    if query.terminal is not None or query.without_serial:
+        zones = {str(row.zone) for row in asked.terminals.values()}
+        if len(zones) == 1:
+            return zones.pop()
+    of_site = select(t.sites.c.timezone).order_by(t.sites.c.id).limit(1)
+    if query.site_id is not None:
+        of_site = of_site.where(t.sites.c.id == query.site_id)
+    return str(db.execute(of_site).scalar_one_or_none() or "UTC")
+
+
 def _asked(db: Connection, query: StatisticsQuery) -> _Asked:
     c = t.terminals.c
-    rows: Sequence[Any] = db.execute(select(c.id, c.serial, c.name, c.state, c.site_id)).all()
-    found = {
-        row.id: row
-        for row in rows
-        if row.state != "held"
-        and query.site_id in (None, row.site_id)
-        and query.terminal_id in (None, row.id)
-    }
+    zone_of = func.coalesce(c.timezone, t.sites.c.timezone).label("zone")
+    rows: Sequence[Any] = db.execute(
+        select(c.id, c.serial, c.name, zone_of)
+        .join(t.sites, t.sites.c.id == c.site_id)
+        .where(c.state != "held", *terminals_asked(db, query))
+    ).all()
+    found = {row.id: row for row in rows}
+    count = db.execute(select(func.count()).select_from(t.terminals)).scalar_one()
     facets: Sequence[Any] = db.execute(select(t.facets)).all()
-    return _Asked(found, len(found) == len(rows), {facet.id: facet for facet in facets})
+    return _Asked(found, len(found) == count, {facet.id: facet for facet in facets})
 
 
 def _within(days: Days, asked: _Asked) -> list[ColumnElement[bool]]:

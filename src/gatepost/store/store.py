@@ -24,6 +24,7 @@ from sqlalchemy import Connection
 from gatepost.store.values import (
     PEER_ADDRESS,
     SIGHTING_MS,
+    AlarmCounts,
     AlarmQuery,
     AlarmRow,
     AlarmStep,
@@ -33,6 +34,7 @@ from gatepost.store.values import (
     Page,
     PersonRow,
     ProcessedAgain,
+    QuarantineQuery,
     QuarantineRow,
     RecordQuery,
     RecordRow,
@@ -72,7 +74,9 @@ __all__ = [
     "ProcessedAgain",
     "Page",
     "RecordQuery",
+    "AlarmCounts",
     "AlarmQuery",
+    "QuarantineQuery",
     "Stats",
     "Transactions",
     "Leaving",
@@ -224,6 +228,12 @@ class Store(Leaving, Protocol):
     def acknowledge_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
         """Note that somebody looked at it. False if there is no such alarm; the latest note counts."""
 
+    def close_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
+        """Close an alarm whose terminal does not clear it. It is cleared then, and acknowledged.
+
+        False if there is no such alarm, or it is not open. What its terminal reports later joins its history.
+        """
+
     def image(self, event_id: int) -> bytes | None:
         """The JPEG of a record, or of an alarm's step: their ids are of one sequence."""
 
@@ -264,7 +274,7 @@ class Store(Leaving, Protocol):
     def drop_refusal_samples(self) -> int:
         """Delete every sample of a refused body. Return how many there were."""
 
-    def quarantined(self, *, limit: int = 100, cursor: str | None = None) -> Page[QuarantineRow]:
+    def quarantined(self, query: QuarantineQuery = ...) -> Page[QuarantineRow]:
         """The latest first."""
 
     def quarantined_by_id(self, ids: Sequence[int]) -> list[QuarantineRow]: ...

@@ -13,9 +13,11 @@ from sqlalchemy import Column, ColumnElement, Connection, Row, Table, delete, se
 from gatepost.store import schema as t
 from gatepost.store.arrivals import decode_problems, moment, text
 from gatepost.store.pages import decode_cursor, encode_cursor
+from gatepost.store.places import terminals_asked
 from gatepost.store.registry import insert
 from gatepost.store.store import (
     Page,
+    QuarantineQuery,
     QuarantineRow,
     RefusalSample,
     RefusedPush,
@@ -189,20 +191,21 @@ def drop_samples(db: Connection, *, before_ms: int | None = None) -> int:
     return db.execute(statement).rowcount
 
 
-def quarantined(db: Connection, *, limit: int, cursor: str | None) -> Page[QuarantineRow]:
+def quarantined(db: Connection, query: QuarantineQuery) -> Page[QuarantineRow]:
     """Newest first."""
     c = t.quarantine.c
     statement = (
         select(t.quarantine, t.terminals.c.serial)
         .join(t.terminals, t.terminals.c.id == c.terminal_id)
+        .where(*terminals_asked(db, query))
         .order_by(c.id.desc())
-        .limit(limit + 1)
+        .limit(query.limit + 1)
     )
-    if cursor is not None:
-        statement = statement.where(c.id < decode_cursor(cursor, "quarantine")[1])
+    if query.cursor is not None:
+        statement = statement.where(c.id < decode_cursor(query.cursor, "quarantine")[1])
     rows = db.execute(statement).all()
-    items = tuple(_row(row) for row in rows[:limit])
-    return Page(items, encode_cursor("quarantine", 0, items[-1].id) if len(rows) > limit else None)
+    items = tuple(_row(row) for row in rows[: query.limit])
+    return Page(items, encode_cursor("quarantine", 0, items[-1].id) if len(rows) > query.limit else None)
 
 
 def quarantined_by_id(db: Connection, ids: Sequence[int]) -> list[QuarantineRow]:

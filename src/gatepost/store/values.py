@@ -35,6 +35,8 @@ __all__ = [
     "ProcessedAgain",
     "Page",
     "RecordQuery",
+    "AlarmCounts",
+    "QuarantineQuery",
     "AlarmQuery",
     "Stats",
 ]
@@ -227,6 +229,7 @@ class AlarmRow(Struct, frozen=True, kw_only=True):
     trace_id: str
     code: int | None
     state: Literal["open", "clear_failed", "cleared"]
+    """``clear_failed`` is open, too. ``cleared``: by its terminal or, where ``closed_at`` is set, by an operator."""
     first_at: datetime
     last_at: datetime
     history: tuple[AlarmStep, ...]
@@ -234,6 +237,10 @@ class AlarmRow(Struct, frozen=True, kw_only=True):
     acknowledged_at: datetime | None
     acknowledged_by: str | None
     note: str | None
+    closed_at: datetime | None
+    """When an operator closed it, because no terminal cleared it."""
+    closed_by: str | None
+    closed_note: str | None
 
 
 class RecordQuery(Struct, frozen=True, kw_only=True):
@@ -244,7 +251,9 @@ class RecordQuery(Struct, frozen=True, kw_only=True):
     until: datetime | None = None
     """Before."""
     terminal: str | int | None = None
-    """A serial, or a terminal's id."""
+    """An id as a number, or what :func:`gatepost.store.places.terminals_named` reads."""
+    without_serial: bool = False
+    """Only events of terminals of which no serial is known."""
     site_id: int | None = None
     person: str | None = None
     """A ``user_id``."""
@@ -273,13 +282,26 @@ class AlarmQuery(Struct, frozen=True, kw_only=True):
     """Which alarms, newest first."""
 
     state: Literal["open", "clear_failed", "cleared"] | None = None
+    """``open``: not cleared, ``clear_failed`` among them."""
     terminal: str | int | None = None
+    without_serial: bool = False
+    site_id: int | None = None
     acknowledged: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
     limit: int = 100
     cursor: str | None = None
     include_held: bool = False
+
+
+class QuarantineQuery(Struct, frozen=True, kw_only=True):
+    """Which pushes of the quarantine, newest first."""
+
+    terminal: str | int | None = None
+    without_serial: bool = False
+    site_id: int | None = None
+    limit: int = 100
+    cursor: str | None = None
 
 
 class Page(Struct, Generic[T], frozen=True):
@@ -389,12 +411,24 @@ class ProcessedAgain(Struct, frozen=True, kw_only=True):
     still_unknown: int
 
 
+class AlarmCounts(Struct, frozen=True):
+    """How many alarms are open, those of held terminals left out."""
+
+    open: int
+    unacknowledged: int
+    """Open, and not acknowledged."""
+
+
 class Stats(Struct, frozen=True, kw_only=True):
     """Everything that was ever counted."""
 
     records: int
     alarms: int
     """Alarms, not their steps."""
+    open_alarms: int
+    """Not cleared; those of held terminals do not count."""
+    unacknowledged_alarms: int
+    """Open, and not acknowledged."""
     duplicates: int
     quarantined: int
     refused: int

@@ -39,7 +39,7 @@ async def test_each_occurrence_of_a_trace_is_an_alarm_of_its_own(desk: Desk) -> 
     page = await desk.get("/alarms?show=open")
     assert "fire alarm" in page.words
     assert page.html.count("<article") == 2
-    assert 'title="2 open alarms">2</b>' in page.html
+    assert 'title="2 open alarms not acknowledged">2</b>' in page.html
 
 
 async def test_a_step_from_the_future_shows_its_receipt_and_what_the_clock_said(desk: Desk) -> None:
@@ -66,3 +66,45 @@ async def test_the_panel_has_every_step_as_it_was_pushed(desk: Desk) -> None:
     panel = await desk.get(f"/alarms/{alarm_id}", "viewer", x_part="panel")
     assert "SPX-1684381418208-004-3Adb4v" in panel.words
     assert '"trace_id": "SPX-1684381418208-004-3Adb4v"' in panel.words
+
+
+async def test_an_operator_closes_an_alarm_with_a_note_and_a_confirmation(desk: Desk) -> None:
+    alarm_id = await raised(desk)
+    await desk.running.push(alarm(status=2))
+    for tab in ("open", "clear_failed"):
+        assert f"/alarms/{alarm_id}/close" in (await desk.get(f"/alarms?show={tab}", "operator")).html
+    assert f"/alarms/{alarm_id}/close" not in (await desk.get("/alarms", "viewer")).html
+    for form in ({"note": "x"}, {"sure": "1"}, {"note": " ", "sure": "1"}):
+        assert (await desk.post(f"/alarms/{alarm_id}/close", "operator", **form)).status == 400
+    answer = await desk.post(
+        f"/alarms/{alarm_id}/close", "operator", note="手动复位", sure="1", back="/alarms"
+    )
+    assert (answer.status, answer.location) == (303, "/alarms?done=closed")
+    page = await desk.get("/alarms?show=cleared", "operator")
+    assert "手动复位" in page.words
+    assert "Closed by an operator" in page.words
+    assert f"/alarms/{alarm_id}/close" not in page.html
+    assert 'class="count"' not in page.html
+    assert Accounts(desk.store).audit(action="alarm.closed").items[0].subject == str(alarm_id)
+    assert (await desk.post(f"/alarms/{alarm_id}/close", "operator", note="x", sure="1")).status == 409
+
+
+async def test_the_badge_counts_open_alarms_that_are_not_acknowledged(desk: Desk) -> None:
+    alarm_id = await raised(desk)
+    await desk.running.push(alarm(status=2))
+    await desk.running.push(alarm(trace_id="T-2", event_time=1_684_385_033_398))
+    assert 'title="2 open alarms not acknowledged">2</b>' in (await desk.get("/alarms")).html
+    await desk.post(f"/alarms/{alarm_id}/acknowledge", note="")
+    page = await desk.get("/alarms")
+    assert 'title="1 open alarm not acknowledged">1</b>' in page.html
+    assert page.html.count("<article") == 2
+
+
+async def test_alarms_are_filtered_by_terminal_and_time(desk: Desk) -> None:
+    await raised(desk)
+    await desk.running.push(alarm(trace_id="T-2", deviceSN="SN-2"))
+    page = await desk.get("/alarms?terminal=SN-2&until=2123-01-01T00:00")
+    assert page.html.count("<article") == 1
+    assert '<option value="SN-2" selected>' in page.html
+    answer = await desk.get("/alarms/export?format=csv&terminal=SN-2", "operator")
+    assert answer.html.count("\n") == 2

@@ -93,3 +93,71 @@ async def test_a_step_from_the_future_is_listed_by_its_receipt_and_says_so(recei
     assert step["at"].startswith("2110-")
     assert step["listed_at"] == step["received_at"] == item["first_at"]
     assert [problem["where"] for problem in step["problems"]] == ["data.event_time"]
+
+
+async def close(receiver: Running, number: int, note: str) -> Answer:
+    return await receiver.request(
+        "POST", f"/api/v1/alarms/{number}/close", json.dumps({"note": note}).encode()
+    )
+
+
+async def found(receiver: Running, query: str) -> list[int]:
+    return [item["id"] for item in (await receiver.get(f"/api/v1/alarms?{query}")).json["items"]]
+
+
+async def test_open_is_whatever_is_not_cleared(either: Running) -> None:
+    for trace, steps in (("a", (1,)), ("b", (1, 2)), ("c", (1, 3)), ("d", (1, 2, 3))):
+        for status in steps:
+            await either.push(alarm(trace_id=trace, status=status))
+    traces = {
+        state: sorted(
+            item["trace_id"] for item in (await either.get(f"/api/v1/alarms?state={state}")).json["items"]
+        )
+        for state in ("open", "clear_failed", "cleared")
+    }
+    assert traces == {"open": ["a", "b"], "clear_failed": ["b"], "cleared": ["c", "d"]}
+    (number, _) = await found(either, "state=open")
+    await acknowledge(either, number)
+    stats = (await either.get("/api/v1/stats")).json
+    assert (stats["alarms"], stats["open_alarms"], stats["unacknowledged_alarms"]) == (4, 2, 1)
+    metrics = (await either.get("/metrics")).body.decode()
+    assert 'gatepost_open_alarms{acknowledged="false"} 1.0' in metrics
+    assert 'gatepost_open_alarms{acknowledged="true"} 1.0' in metrics
+
+
+async def test_an_operator_closes_an_alarm_with_a_note(either: Running) -> None:
+    number = await pushed(either)
+    await pushed(either, status=2, code=None)
+    answer = await close(either, number, "reset by hand")
+    assert answer.status == 200
+    shown = (await either.get(f"/api/v1/alarms/{number}")).json
+    assert shown == answer.json
+    assert (shown["state"], shown["acknowledged"]) == ("cleared", True)
+    assert (shown["closed_by"], shown["closed_note"], shown["note"]) == ("token:test", "reset by hand", None)
+    assert shown["closed_at"] is not None
+    assert (await found(either, "state=open"), await found(either, "state=cleared")) == ([], [number])
+    audit = (await either.get("/api/v1/audit?action=alarm.closed")).json["items"]
+    assert [line["subject"] for line in audit] == [str(number)]
+    file = (await either.get("/api/v1/alarms/export?columns=state,closed_by,closed_note")).body.decode()
+    assert "cleared,token:test,reset by hand" in file
+    # What the terminal reports later is history; what happens later is another alarm.
+    await pushed(either, status=3, code=None)
+    shown = (await either.get(f"/api/v1/alarms/{number}")).json
+    assert ([step["status"] for step in shown["history"]], shown["closed_note"]) == (
+        [1, 2, 3],
+        "reset by hand",
+    )
+    await pushed(either, event_time=1_684_385_033_398)
+    assert len(await found(either, "state=open")) == 1
+
+
+async def test_only_an_open_alarm_is_closed_and_only_with_a_note(receiver: Running) -> None:
+    number = await pushed(receiver)
+    for note in ("", " ", "x" * 2001):
+        assert (await close(receiver, number, note)).status == 400
+    assert (await close(receiver, number, "gone")).status == 200
+    again = await close(receiver, number, "again")
+    assert (again.status, "not open any more" in again.json["detail"]) == (409, True)
+    for missing in (9, 1 << 64, -(1 << 64)):
+        assert (await close(receiver, missing, "x")).status == 404
+    assert await least_role(receiver, "POST", f"alarms/{number}/close", {"note": "x"}) == "operator"

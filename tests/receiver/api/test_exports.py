@@ -225,7 +225,7 @@ async def test_attendance_is_a_row_a_shift(either: Running) -> None:
     book = sheets((await either.get("/api/v1/attendance/export?day=2023-05-29&format=xlsx&lang=zh")).body)
     assert [cell.text for cell in book["attendance"][0][:3]] == ["日期", "人员编号", "姓名"]
     (line, *_) = (await either.get("/api/v1/audit?action=attendance.exported")).json["items"][1:]
-    assert line["detail"] == {"first": "2023-05-29", "last": "2023-05-29", "q": "given"}
+    assert line["detail"] == {"first": "2023-05-29", "last": "2023-05-29", "q": "given", "kind": "employees"}
 
 
 @pytest.mark.parametrize(

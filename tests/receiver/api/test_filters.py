@@ -1,5 +1,6 @@
 """Every filter of records and alarms, on both databases."""
 
+import json
 from urllib.parse import quote
 
 import pytest
@@ -143,3 +144,62 @@ def test_the_audit_log_is_told_which_filters_but_not_whom_they_looked_for() -> N
         "recognition_type": 0,
     }
     assert told(AlarmQuery(state="open")) == {"state": "open"}
+
+
+async def at_terminals(either: Running) -> dict[str, int]:
+    """Push a record and an alarm from four terminals; return the id of each by its serial or address."""
+    for serial in ("SN-1", "SN-2", "SN-3"):
+        await either.push(record(uuid=f"of {serial}", deviceSN=serial))
+        await either.push(alarm(trace_id=f"of {serial}", deviceSN=serial))
+        await either.push({"type": 9}, headers={"sn": serial})
+    await either.push(record(uuid="of none", deviceSN=None))
+    terminals = (await either.get("/api/v1/terminals")).json["items"]
+    ids = {item["serial"] or "": item["id"] for item in terminals}
+    for serial, change in (
+        ("SN-1", {"name": "北门"}),
+        ("SN-2", {"name": "北门", "site_id": 2}),
+        ("SN-3", {"name": "SN-1"}),
+    ):
+        if "site_id" in change:
+            await either.request("POST", "/api/v1/sites", b'{"name": "Campus", "timezone": "UTC"}')
+        done = await either.request("PATCH", f"/api/v1/terminals/{ids[serial]}", json.dumps(change).encode())
+        assert done.status == 200
+    return ids
+
+
+async def test_a_terminal_is_filtered_by_serial_name_or_id_and_a_site_by_name(either: Running) -> None:
+    ids = await at_terminals(either)
+    for query, found in (
+        ("terminal=SN-1", ["SN-1"]),  # which is the name of another one, too
+        ("terminal=" + quote("北门"), ["SN-1", "SN-2"]),
+        (f"terminal={ids['SN-3']}", ["SN-3"]),
+        (f"terminal=%23{ids['SN-3']}", ["SN-3"]),
+        ("terminal=SN-9", []),
+        ("without_serial=true", ["none"]),
+        ("without_serial=true&terminal=SN-1", []),
+        ("site=Campus", ["SN-2"]),
+        ("site=2", ["SN-2"]),
+        ("site_id=2&terminal=" + quote("北门"), ["SN-2"]),
+    ):
+        for order in ("newest", "received"):
+            items = (await either.get(f"/api/v1/records?{query}&order={order}")).json["items"]
+            assert sorted(item["uuid"] for item in items) == [f"of {each}" for each in found], query
+        alarms = (await either.get(f"/api/v1/alarms?{query}")).json["items"]
+        with_serial = [each for each in found if each != "none"]
+        assert sorted(item["trace_id"] for item in alarms) == [f"of {each}" for each in with_serial], query
+        pushes = (await either.get(f"/api/v1/quarantine?{query}")).json["items"]
+        assert sorted(item["terminal"] for item in pushes) == with_serial, query
+        counted = (await either.get(f"/api/v1/statistics?day=2023-05-29&{query}")).json
+        assert counted["total"]["records"] == len(found), query
+        file = await either.get(f"/api/v1/records/export?columns=uuid&{query}")
+        assert file.body.count(b"of ") == len(found), query
+
+
+async def test_a_site_that_there_is_not_is_refused_with_the_nearest_one(either: Running) -> None:
+    await either.request("POST", "/api/v1/sites", b'{"name": "Campus", "timezone": "UTC"}')
+    for path in ("records", "people", "terminals", "groups", "statistics?day=2023-05-29", "quarantine"):
+        answer = await either.get(f"/api/v1/{path}{'&' if '?' in path else '?'}site=campus")
+        assert answer.status == 400
+        assert "there is no site `campus`: did you mean `Campus`?" in answer.json["detail"]
+    answer = await either.get("/api/v1/records?site=Campus&site_id=2")
+    assert (answer.status, answer.json["detail"]) == (400, "site and site_id say the same; give one of them")

@@ -115,6 +115,12 @@ async def test_only_one_terminal_or_one_kind_is_told_where_that_is_asked_for(eit
     assert event.data["uuid"] == "u-2"
     by_id = await Listener.open(either, f"?after=0&terminal_id={event.data['terminal_id']}")
     assert await by_id.event() == event
+    either.store.update_terminal(event.data["terminal_id"], name="北门")
+    for query in ("terminal=%E5%8C%97%E9%97%A8", "site=default&terminal=SN-2", "site_id=1&terminal=SN-2"):
+        by_name = await Listener.open(either, f"?after=0&{query}")
+        found = await by_name.event()
+        assert found is not None
+        assert found.id == event.id, query  # its name may be the one of when it was read for others
     told = await by_kind.event()
     assert told is not None
     assert told.data["trace_id"] == "T-9"

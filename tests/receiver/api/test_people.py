@@ -4,7 +4,7 @@ from urllib.parse import quote
 import pytest
 from tests.receiver.api.roles import least_role
 from tests.receiver.api.visits import FIRST, get, person, seen
-from tests.receiver.kit import Running, receiving
+from tests.receiver.kit import Running, receiving, record
 
 
 async def test_people_are_listed_and_found_by_name_and_numbers(receiver: Running) -> None:
@@ -69,7 +69,7 @@ async def test_strangers_and_visitors_outside_their_time_have_lists_of_their_own
 
 async def test_groups_are_listed(receiver: Running) -> None:
     await seen(receiver, 1)
-    assert (await get(receiver, "groups"))["items"] == [{"id": "3", "name": "测试3"}]
+    assert (await get(receiver, "groups"))["items"] == [{"id": "3", "ids": ["3"], "name": "测试3"}]
     assert (await get(receiver, "groups?site_id=2"))["items"] == []
 
 
@@ -120,3 +120,34 @@ async def test_a_viewer_may_see_people(receiver: Running) -> None:
         "groups",
     ):
         assert await least_role(receiver, "GET", path) == "viewer"
+
+
+async def test_groups_that_are_named_alike_are_one(either: Running) -> None:
+    """The name is the group's; an id may be of several groups, for terminals count by themselves."""
+    for user_id, serial, groups in (
+        ("1", "SN-1", [{"id": "53", "name": "Ｓales "}]),
+        ("2", "SN-2", [{"id": "7", "name": "SALES"}, {"id": "8", "name": "sales"}]),
+        ("3", "SN-2", [{"id": "53", "name": "研发"}]),
+    ):
+        user = {"user_id": user_id, "name": f"N{user_id}", "groups": groups}
+        await either.push(record(uuid=f"u-{user_id}", deviceSN=serial, user=user))
+    listed = (await get(either, "groups"))["items"]
+    assert [(item["id"], item["ids"]) for item in listed] == [("7", ["7", "8", "53"]), ("53", ["53"])]
+    for asked, found in (
+        ("sales", ["1", "2"]),
+        ("7", ["1", "2"]),
+        ("8", ["1", "2"]),
+        ("53", ["1", "2", "3"]),
+        ("研发", ["3"]),
+        ("none such", []),
+    ):
+        query = f"group={quote(asked)}"
+        people = (await get(either, f"people?{query}"))["items"]
+        assert sorted(item["user_id"] for item in people) == found, asked
+        there = (await get(either, f"attendance?month=2023-05&{query}"))["items"]
+        assert sorted(item["person"]["user_id"] for item in there) == found, asked
+    counted = (await get(either, "attendance/groups?month=2023-05"))["items"]
+    assert [(each["ids"], each["people"], each["days"][0]["present"]) for each in counted] == [
+        (["7", "8", "53"], 2, 2),
+        (["53"], 1, 1),
+    ]

@@ -45,7 +45,7 @@ def alarm(**values: Any) -> AlarmRow:
     known: dict[str, Any] = {
         "id": 3, "terminal_id": 1, **PLACE, "trace_id": "T", "code": 10001, "state": "cleared",
         "first_at": NOON, "last_at": NOON, "history": steps, "acknowledged_at": None, "acknowledged_by": None,
-        "note": None,
+        "note": None, "closed_at": None, "closed_by": None, "closed_note": None,
     }  # fmt: skip
     return AlarmRow(**{**known, **values})
 
@@ -126,7 +126,7 @@ def test_an_alarm_says_what_was_said_last_and_who_reported_it() -> None:
     found = shown(ALARM, seen, Words("zh"))
     assert (found["acknowledged"], found["acknowledged_by"], found["note"]) == ("是", "anna", "n")
     assert found["acknowledged_at"] == wall("2024-05-06T20:00:00")
-    assert found["state"] == "告警中"
+    assert found["state"] == "未解除"
 
 
 @pytest.mark.parametrize("columns", [RECORD, ALARM, ATTENDANCE])

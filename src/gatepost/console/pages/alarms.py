@@ -6,24 +6,26 @@ import asyncio
 from typing import Any, Literal
 
 from litestar import Controller, get, post
-from litestar.exceptions import NotFoundException
+from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, RawBody
 from litestar.response import Stream
 from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.console.desk import Html, TheDesk, View, local_path
+from gatepost.console.filters import ALARMS, Filters
 from gatepost.console.forms import Form
 from gatepost.console.pages.records import export_format
 from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.alarms import MAX_NOTE, close_alarm
 from gatepost.receiver.api.exports import alarms_file
 from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.store.store import AlarmQuery
+from gatepost.wire.codes import Language
 
 __all__ = ["AlarmPages"]
 
 PAGE = 30
-MAX_NOTE = 2000
 
 
 class Tab(Struct, frozen=True):
@@ -53,8 +55,8 @@ class AlarmPages(Controller):
     @get(sync_to_thread=True)
     def list_alarms(self, request: AnyRequest, desk: TheDesk) -> Html:
         view = desk.view(request)
-        tab, query = _asked(view)
-        query = replace(query, limit=PAGE, cursor=view.query.get("cursor"))
+        tab, filters = _tab(view), Filters(view, ALARMS)
+        query = replace(_query(tab, filters), limit=PAGE, cursor=view.query.get("cursor"))
         page = read(lambda: desk.store.alarms(query))
         return view.page(
             "alarms.html",
@@ -63,22 +65,27 @@ class AlarmPages(Controller):
             next=page.next_cursor,
             places=view.places(alarm.terminal_id for alarm in page.items),
             tabs=[(each.name, each is tab) for each in TABS],
-            asked={key: view.query[key] for key in ("show", "terminal") if key in view.query},
+            tab=tab,
+            filters=filters,
         )
 
     @get("/export", opt=OPERATOR)
     async def export(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Stream:
         """The alarms of the page, all of them, as a file."""
-        view = await asyncio.to_thread(desk.view, request)
-        _, query = _asked(view)
+
+        def ask() -> tuple[AlarmQuery, Language]:
+            view = desk.view(request)
+            return _query(_tab(view), Filters(view, ALARMS)), view.words.language
+
+        query, language = await asyncio.to_thread(ask)
         return await alarms_file(
-            request, desk.store, access, query, format=export_format(request), lang=view.words.language
+            request, desk.store, access, query, format=export_format(request), lang=language
         )
 
     @get("/{alarm_id:int}", sync_to_thread=True)
     def show_alarm(self, request: AnyRequest, alarm_id: FromPath[int], desk: TheDesk) -> Html:
         view = desk.view(request)
-        alarm = desk.store.alarm(alarm_id) if alarm_id <= MAX_ID else None
+        alarm = desk.store.alarm(alarm_id) if 0 < alarm_id <= MAX_ID else None
         if alarm is None:
             raise NotFoundException("there is no such alarm")
         values: dict[str, Any] = {
@@ -105,9 +112,23 @@ class AlarmPages(Controller):
         desk.counts.forget()
         return desk.view(request).go(local_path(form("back"), "/alarms"), done="acknowledged")
 
+    @post("/{alarm_id:int}/close", opt=OPERATOR, sync_to_thread=True)
+    def close(
+        self, request: AnyRequest, alarm_id: FromPath[int], body: RawBody, desk: TheDesk, access: TheAccess
+    ) -> Html:
+        """Close an alarm that its terminal does not clear, with a note and a confirmation."""
+        form = Form(body)
+        note = form("note")[:MAX_NOTE]
+        if not note or not form.ticked("sure"):
+            raise ClientException("to close an alarm, write a note and confirm; nothing was changed")
+        close_alarm(desk.store, access, request, alarm_id, note)
+        desk.counts.forget()
+        return desk.view(request).go(local_path(form("back"), "/alarms"), done="closed")
 
-def _asked(view: View) -> tuple[Tab, AlarmQuery]:
-    """What an address asks for."""
-    tab = next((tab for tab in TABS if tab.name == view.query.get("show")), TABS[0])
-    terminal = view.query.get("terminal") or None
-    return tab, AlarmQuery(state=tab.state, acknowledged=tab.acknowledged, terminal=terminal)
+
+def _tab(view: View) -> Tab:
+    return next((tab for tab in TABS if tab.name == view.query.get("show")), TABS[0])
+
+
+def _query(tab: Tab, filters: Filters) -> AlarmQuery:
+    return filters.alarms(state=tab.state, acknowledged=tab.acknowledged)

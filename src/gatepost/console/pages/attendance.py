@@ -24,6 +24,7 @@ from gatepost.receiver.exports.attendance import person_shifts
 from gatepost.receiver.meaning import Meaning
 from gatepost.store.attendance import Attended
 from gatepost.store.days import parse_day
+from gatepost.store.groups import Group
 from gatepost.store.people import PeopleQuery
 
 __all__ = ["AttendancePages"]
@@ -57,7 +58,7 @@ class AttendancePages(Controller):
     @get(sync_to_thread=True)
     def show_attendance(self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning) -> Html:
         view = desk.view(request)
-        filters = Filters(view, ATTENDANCE)
+        filters = Filters(view, ATTENDANCE, groups=meaning.people.groups())
         if (sealed := filters.sealed()) is not None:
             return view.go(sealed)
         stretch = _stretch(view)
@@ -70,10 +71,8 @@ class AttendancePages(Controller):
             stretch=stretch,
             rows=[(item.person, item.names, _by_day(item.shifts)) for item in page.items],
             next=page.next_cursor,
-            groups=[(group["id"], group["name"]) for group in meaning.people.groups()],
             present=_present(meaning, stretch, query) if stretch.single else (),
             kinds=[(kind, view.words(f"attendance.{kind}")) for kind in KINDS[1:]],
-            site_options=[(site.id, site.name) for site in desk.store.sites()],
         )
 
     @post(sync_to_thread=True)
@@ -131,11 +130,9 @@ def _stretch(view: View) -> Stretch:
     return Stretch(day, day, (day,), {"day": str(day)}, {"day": str(day - one)}, {"day": str(day + one)})
 
 
-def _present(meaning: Meaning, stretch: Stretch, query: PeopleQuery) -> Sequence[tuple[str, str, int, int]]:
-    """Of each group: id, name, how many were there, and how many there are."""
+def _present(meaning: Meaning, stretch: Stretch, query: PeopleQuery) -> Sequence[tuple[Group, int, int]]:
+    """Of each group: how many were there, and how many there are."""
     found = read(
         lambda: meaning.attendance.groups(stretch.first, stretch.last, site_id=query.site_id, kind=query.kind)
     )
-    return [
-        (group.id, group.name, group.days[0].present if group.days else 0, group.people) for group in found
-    ]
+    return [(each.group, each.days[0].present if each.days else 0, each.people) for each in found]

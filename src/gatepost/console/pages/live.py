@@ -86,9 +86,9 @@ def _news(store: Store, after: int) -> tuple[list[RecordRow], int, int]:
 
 
 def _open_alarms(store: Store) -> list[AlarmRow]:
-    """What is not cleared, what nobody has looked at first."""
-    failed = store.alarms(AlarmQuery(state="clear_failed", limit=ALARMS)).items
-    found = store.alarms(AlarmQuery(state="open", limit=ALARMS)).items
-    return sorted(
-        failed + found, key=lambda alarm: (alarm.acknowledged_at is not None, -alarm.first_at.timestamp())
-    )
+    """The latest open alarms, those that are not acknowledged first."""
+    return [
+        alarm
+        for acknowledged in (False, True)
+        for alarm in store.alarms(AlarmQuery(state="open", acknowledged=acknowledged, limit=ALARMS)).items
+    ]

@@ -62,7 +62,7 @@ class PeoplePages(Controller):
     @get(sync_to_thread=True)
     def list_people(self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning) -> Html:
         view = desk.view(request)
-        filters = Filters(view, PEOPLE)
+        filters = Filters(view, PEOPLE, groups=meaning.people.groups())
         if (sealed := filters.sealed()) is not None:
             return view.go(sealed)
         query = replace(filters.people(), limit=PAGE, cursor=view.query.get("cursor"))
@@ -74,8 +74,6 @@ class PeoplePages(Controller):
             people=page.items,
             next=page.next_cursor,
             places=view.places(person.last_terminal_id for person in page.items),
-            groups=[(group["id"], group["name"]) for group in meaning.people.groups()],
-            site_options=[(site.id, site.name) for site in desk.store.sites()],
         )
 
     @post(sync_to_thread=True)

@@ -7,6 +7,7 @@ from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, RawBody
 
 from gatepost.console.desk import Html, TheDesk
+from gatepost.console.filters import PLACES, Filters
 from gatepost.console.forms import Form
 from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import MAX_ID, read
@@ -26,10 +27,13 @@ class QuarantinePages(Controller):
     @get(sync_to_thread=True)
     def list_quarantine(self, request: AnyRequest, desk: TheDesk) -> Html:
         view = desk.view(request)
-        page = read(lambda: desk.store.quarantined(limit=PAGE, cursor=view.query.get("cursor")))
+        filters = Filters(view, PLACES)
+        query = filters.quarantine(limit=PAGE, cursor=view.query.get("cursor"))
+        page = read(lambda: desk.store.quarantined(query))
         return view.page(
             "quarantine.html",
             active="quarantine",
+            filters=filters,
             pushes=page.items,
             next=page.next_cursor,
             places=view.places(push.terminal_id for push in page.items),
@@ -38,7 +42,7 @@ class QuarantinePages(Controller):
     @get("/{number:int}", sync_to_thread=True)
     def show_push(self, request: AnyRequest, number: FromPath[int], desk: TheDesk) -> Html:
         view = desk.view(request)
-        found = desk.store.quarantined_by_id([number]) if number <= MAX_ID else []
+        found = desk.store.quarantined_by_id([number]) if 0 < number <= MAX_ID else []
         if not found:
             raise NotFoundException("it is not in the quarantine (any more)")
         place = view.places([found[0].terminal_id])[found[0].terminal_id]

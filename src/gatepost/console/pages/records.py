@@ -49,7 +49,6 @@ class RecordPages(Controller):
             "records": page.items,
             "places": view.places(record.terminal_id for record in page.items),
             "next": page.next_cursor,
-            "site_options": [(site.id, site.name) for site in desk.store.sites()],
             "ranges": _ranges(view),
         }
         return view.page("records.html", active="records", **values)
@@ -79,7 +78,7 @@ class RecordPages(Controller):
         self, request: AnyRequest, record_id: FromPath[int], desk: TheDesk, meaning: TheMeaning
     ) -> Html:
         view = desk.view(request)
-        record = desk.store.record(record_id) if record_id <= MAX_ID else None
+        record = desk.store.record(record_id) if 0 < record_id <= MAX_ID else None
         if record is None:
             raise NotFoundException("there is no such record")
         values: dict[str, Any] = {

@@ -9,12 +9,12 @@ from litestar import Controller, get
 from msgspec import Struct
 
 from gatepost.console.desk import Html, TheDesk, View
+from gatepost.console.filters import PLACES, Filters
 from gatepost.console.pages.people import month_in
 from gatepost.receiver.api.access import VIEWER, AnyRequest
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.store.days import MAX_DAYS
-from gatepost.store.places import place_of
-from gatepost.store.statistics import Bin, CodeCount, Statistics, StatisticsQuery, statistics
+from gatepost.store.statistics import Bin, CodeCount, Statistics, statistics
 
 __all__ = ["Chart", "StatisticsPages"]
 
@@ -50,19 +50,8 @@ class StatisticsPages(Controller):
     def show_statistics(self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning) -> Html:
         view = desk.view(request)
         first, last, spans = _stretch(view)
-        site = view.query.get("site", "")
-        terminal = view.query.get("terminal", "").strip()
-        place = None
-        if terminal:
-            with desk.store.reading() as db:
-                place = place_of(db, terminal)
-        query = StatisticsQuery(
-            first=first,
-            last=last,
-            site_id=int(site) if site.isdigit() and len(site) < 18 else None,
-            terminal_id=(place.id if place else 0) if terminal else None,
-        )
-        found = read(lambda: statistics(desk.store, query))
+        filters = Filters(view, PLACES)
+        found = read(lambda: statistics(desk.store, filters.statistics(first, last)))
         return view.page(
             "statistics.html",
             active="statistics",
@@ -72,7 +61,7 @@ class StatisticsPages(Controller):
             first=first,
             last=last,
             shown=f"{first}" if first == last else f"{first} – {last}",
-            site_options=[(one.id, one.name) for one in desk.store.sites()],
+            filters=filters,
         )
 
 

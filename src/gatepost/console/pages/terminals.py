@@ -145,7 +145,7 @@ class TerminalPages(Controller):
         registrar: TheRegistrar,
         preview: ThePreview,
     ) -> Html:
-        row = desk.store.terminal(terminal_id) if terminal_id <= MAX_ID else None
+        row = desk.store.terminal(terminal_id) if 0 < terminal_id <= MAX_ID else None
         setup = plain_address(registrar, access, request)
         return _page(desk, request, access, row, setup=setup, retiring=_retiring(preview, row))
 

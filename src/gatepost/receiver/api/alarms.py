@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Controller, Response, get, post
-from litestar.exceptions import NotFoundException
+from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from gatepost.items import AlarmItem, StepItem
-from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.filters import ALARM_FILTERS, AlarmFilters
+from gatepost.receiver.api.access import OPERATOR, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.filters import AlarmFilters
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image
 from gatepost.receiver.api.shapes import (
     MAX_ID,
@@ -27,13 +27,22 @@ from gatepost.receiver.api.shapes import (
 from gatepost.receiver.links import link
 from gatepost.store.store import AlarmRow, AlarmStep, Store
 
-__all__ = ["AlarmItem", "AlarmsController", "StepItem", "alarm_item"]
+__all__ = ["MAX_NOTE", "AlarmItem", "AlarmsController", "StepItem", "alarm_item", "close_alarm"]
+
+MAX_NOTE = 2000
+"""Characters of a note."""
 
 
 class Acknowledgement(Struct, frozen=True):
     """Somebody has looked at an alarm."""
 
-    note: Annotated[str, Meta(max_length=2000)] = ""
+    note: Annotated[str, Meta(max_length=MAX_NOTE)] = ""
+
+
+class Closing(Struct, frozen=True):
+    """Why an alarm is closed that its terminal did not clear."""
+
+    note: Annotated[str, Meta(min_length=1, max_length=MAX_NOTE)]
 
 
 def _step_item(step: AlarmStep, include: str | None) -> StepItem:
@@ -72,6 +81,9 @@ def alarm_item(row: AlarmRow, *, include: str | None = None) -> AlarmItem:
         acknowledged_at=row.acknowledged_at,
         acknowledged_by=row.acknowledged_by,
         note=row.note,
+        closed_at=row.closed_at,
+        closed_by=row.closed_by,
+        closed_note=row.closed_note,
     )
 
 
@@ -80,20 +92,21 @@ class AlarmsController(Controller):
     opt = VIEWER
     tags = ("alarms",)
 
-    @get(sync_to_thread=True, summary="List alarms, newest first", dependencies=ALARM_FILTERS)
+    @get(sync_to_thread=True, summary="List alarms, newest first")
     def list_alarms(
         self,
         store: TheStore,
-        filters: AlarmFilters,
+        alarm_filters: AlarmFilters,
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
         cursor: FromQuery[str | None] = None,
         include: Include = None,
     ) -> Listing[AlarmItem]:
-        """``since`` and ``until`` (exclusive) speak of when it was raised; ``terminal`` is a serial.
+        """``state=open``: every alarm that is not cleared, also one whose clearing failed (``clear_failed``).
 
+        ``since`` and ``until`` (exclusive) speak of when it was raised. ``terminal`` and ``site`` as for records.
         ``include=original`` adds the JSON of each report as it was pushed.
         """
-        query = replace(filters, limit=limit, cursor=cursor)
+        query = replace(alarm_filters, limit=limit, cursor=cursor)
         page = read(lambda: store.alarms(query))
         return Listing([alarm_item(row, include=include) for row in page.items], page.next_cursor)
 
@@ -124,6 +137,28 @@ class AlarmsController(Controller):
         access.note(request, "alarm.acknowledged", str(alarm_id))
         return alarm_item(_alarm(store, alarm_id))
 
+    @post(
+        "/{alarm_id:int}/close",
+        opt=OPERATOR,
+        sync_to_thread=True,
+        status_code=200,
+        summary="Close an alarm that its terminal does not clear",
+    )
+    def close(
+        self,
+        request: AnyRequest,
+        alarm_id: FromPath[int],
+        data: JSONBody[Closing],
+        store: TheStore,
+        access: TheAccess,
+    ) -> AlarmItem:
+        """Close for good. The alarm is cleared then, and acknowledged; 409 if it is not open.
+
+        What the terminal reports about it later joins its history. The next occurrence is another alarm.
+        """
+        close_alarm(store, access, request, alarm_id, data.note)
+        return alarm_item(_alarm(store, alarm_id))
+
     @get(
         "/steps/{step_id:int}/image",
         sync_to_thread=True,
@@ -149,8 +184,20 @@ class AlarmsController(Controller):
         return event_image(request, store, step_id, size=size)
 
 
+def close_alarm(store: Store, access: Access, request: AnyRequest, alarm_id: int, note: str) -> None:
+    """Close an alarm, and note it in the audit log. 404 if there is none, 409 if it is not open."""
+    _alarm(store, alarm_id)
+    if not note.strip():
+        raise ClientException("note: say why the alarm is closed")
+    now_ms, by = access.doors.now_ms(), request.user.name
+    if not read(lambda: store.close_alarm(alarm_id, by=by, note=note, now_ms=now_ms)):
+        why = "the alarm is not open any more; acknowledge it to add a note"
+        raise ClientException(why, status_code=409)
+    access.note(request, "alarm.closed", str(alarm_id))
+
+
 def _alarm(store: Store, alarm_id: int) -> AlarmRow:
-    row = read(lambda: store.alarm(alarm_id)) if alarm_id <= MAX_ID else None
+    row = read(lambda: store.alarm(alarm_id)) if 0 < alarm_id <= MAX_ID else None
     if row is None:
         raise NotFoundException("there is no such alarm")
     return row

@@ -9,10 +9,10 @@ from litestar.params import FromQuery
 from msgspec import Struct
 
 from gatepost.receiver.api.access import VIEWER
+from gatepost.receiver.api.filters import AtSite
 from gatepost.receiver.api.people import (
     AttendedItem,
     Limit,
-    SiteId,
     SomeoneItem,
     attended_item,
     someone_item,
@@ -48,6 +48,8 @@ class GroupAttendanceItem(Struct, frozen=True):
     """A group, and the days on which anybody of it was there."""
 
     id: str
+    ids: list[str]
+    """Each id of a group that is named so."""
     name: str
     people: int
     """Who are in it, there or not."""
@@ -63,12 +65,12 @@ class AttendanceController(Controller):
     def list_attendance(
         self,
         meaning: TheMeaning,
+        at_site: AtSite,
         day: FromQuery[str | None] = None,
         month: FromQuery[str | None] = None,
         first: FromQuery[str | None] = None,
         last: FromQuery[str | None] = None,
         q: FromQuery[str | None] = None,
-        site_id: SiteId = None,
         group: FromQuery[str | None] = None,
         kind: OfKind = "employees",
         limit: Limit = 100,
@@ -76,9 +78,10 @@ class AttendanceController(Controller):
     ) -> Listing[AttendanceItem]:
         """Of one ``day`` (2024-05-06), a ``month`` (2024-05), or from ``first`` to ``last``, both included.
 
-        People who were not there are listed with no ``days``. An entry of ``days`` is a shift, and ``day`` the one on
-        which it began, by the clocks of the person's site. ``marks`` of a shift says what is unusual about it:
-        ``no_out`` is one passage only, so that ``last_out`` and ``hours`` are ``null``.
+        ``group`` and ``site`` are a name or an id. People who were not there are listed with no ``days``. An entry of
+        ``days`` is a shift, and ``day`` the one on which it began, by the clocks of the person's site. ``marks`` of a
+        shift says what is unusual about it: ``no_out`` is one passage only, so that ``last_out`` and ``hours`` are
+        ``null``.
 
         ``kind``: employees without anything said, visitors, blacklist, or all. The type that a person had in a shift
         decides; without a known one it is an employee's. Go on while there is a ``next_cursor``: a page may be short.
@@ -86,7 +89,7 @@ class AttendanceController(Controller):
         stretch = days(day=day, month=month, first=first, last=last)
         query = PeopleQuery(
             q=word("q", q),
-            site_id=site_id,
+            site_id=at_site,
             group=word("group", group),
             kind=kind,
             limit=limit,
@@ -103,21 +106,25 @@ class AttendanceController(Controller):
     def list_group_attendance(
         self,
         meaning: TheMeaning,
+        at_site: AtSite,
         day: FromQuery[str | None] = None,
         month: FromQuery[str | None] = None,
         first: FromQuery[str | None] = None,
         last: FromQuery[str | None] = None,
-        site_id: SiteId = None,
         kind: OfKind = "employees",
     ) -> Listing[GroupAttendanceItem]:
-        """Count a person in the groups in which they were last seen. ``kind`` is as in the list."""
+        """Count each person in the groups in which they were last seen. ``kind`` is as in the list.
+
+        Groups that are named alike are one.
+        """
         stretch = days(day=day, month=month, first=first, last=last)
-        found = read(lambda: meaning.attendance.groups(*stretch, site_id=site_id, kind=kind))
+        found = read(lambda: meaning.attendance.groups(*stretch, site_id=at_site, kind=kind))
         return Listing(
             [
                 GroupAttendanceItem(
-                    group.id,
-                    group.name,
+                    group.group.id,
+                    list(group.group.ids),
+                    group.group.name,
                     group.people,
                     [GroupDayItem(one.day, one.present, one.first_in, one.last_out) for one in group.days],
                 )

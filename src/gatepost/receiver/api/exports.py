@@ -29,15 +29,9 @@ from gatepost.items import SomeoneItem
 from gatepost.receiver.api.access import OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import alarm_item
 from gatepost.receiver.api.attendance import OfKind
-from gatepost.receiver.api.filters import (
-    ALARM_FILTERS,
-    RECORD_FILTERS,
-    AlarmFilters,
-    RecordFilters,
-    told,
-)
+from gatepost.receiver.api.filters import AlarmFilters, AtSite, RecordFilters, told
 from gatepost.receiver.api.images import suffix_of
-from gatepost.receiver.api.people import AttendedItem, SiteId, attended_item, someone_item
+from gatepost.receiver.api.people import AttendedItem, attended_item, someone_item
 from gatepost.receiver.api.records import record_items
 from gatepost.receiver.api.shapes import Include, TheMeaning, TheStore, answering, days, word
 from gatepost.receiver.api.streams import streamed
@@ -91,14 +85,14 @@ class ExportsController(Controller):
     opt = OPERATOR
     tags = ("exports",)
 
-    @get("/records/export", summary="Records as a file", dependencies=RECORD_FILTERS, opt=AS_FILES)
+    @get("/records/export", summary="Records as a file", opt=AS_FILES)
     async def export_records(
         self,
         request: AnyRequest,
         store: TheStore,
         meaning: TheMeaning,
         access: TheAccess,
-        filters: RecordFilters,
+        record_filters: RecordFilters,
         format: FromQuery[Format] = "csv",
         order: FromQuery[Literal["newest", "oldest"]] = "oldest",
         columns: FromQuery[str | None] = None,
@@ -117,7 +111,7 @@ class ExportsController(Controller):
             store,
             meaning,
             access,
-            replace(filters, order=order),
+            replace(record_filters, order=order),
             format=format,
             columns=columns,
             lang=lang,
@@ -125,13 +119,13 @@ class ExportsController(Controller):
             include=_included(include, format),
         )
 
-    @get("/alarms/export", summary="Alarms as a file", dependencies=ALARM_FILTERS, opt=AS_FILES)
+    @get("/alarms/export", summary="Alarms as a file", opt=AS_FILES)
     async def export_alarms(
         self,
         request: AnyRequest,
         store: TheStore,
         access: TheAccess,
-        filters: AlarmFilters,
+        alarm_filters: AlarmFilters,
         format: FromQuery[Format] = "csv",
         columns: FromQuery[str | None] = None,
         lang: FromQuery[Literal["en", "zh"]] = "en",
@@ -143,7 +137,7 @@ class ExportsController(Controller):
             request,
             store,
             access,
-            filters,
+            alarm_filters,
             format=format,
             columns=columns,
             lang=lang,
@@ -157,12 +151,12 @@ class ExportsController(Controller):
         request: AnyRequest,
         access: TheAccess,
         meaning: TheMeaning,
+        at_site: AtSite,
         day: FromQuery[str | None] = None,
         month: FromQuery[str | None] = None,
         first: FromQuery[str | None] = None,
         last: FromQuery[str | None] = None,
         q: FromQuery[str | None] = None,
-        site_id: SiteId = None,
         group: FromQuery[str | None] = None,
         kind: OfKind = "employees",
         format: FromQuery[Literal["csv", "xlsx", "jsonl"]] = "csv",
@@ -175,7 +169,7 @@ class ExportsController(Controller):
         Filters are those of ``/api/v1/attendance``; otherwise as for records.
         """
         stretch = days(day=day, month=month, first=first, last=last)
-        query = PeopleQuery(q=word("q", q), site_id=site_id, group=word("group", group), kind=kind)
+        query = PeopleQuery(q=word("q", q), site_id=at_site, group=word("group", group), kind=kind)
         with answering():
             days_between(*stretch)
         return await attendance_file(

@@ -2,30 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import ClientException
 from litestar.params import FromQuery, QueryParameter, SkipValidation
+from msgspec import Struct
 
-from gatepost.receiver.api.shapes import MAX_ID, moment, word
-from gatepost.store.store import AlarmQuery, RecordQuery
+from gatepost.receiver.api.shapes import MAX_ID, TheStore, moment, read, word
+from gatepost.store.store import AlarmQuery, RecordQuery, SiteRow, Store
 
-__all__ = ["ALARM_FILTERS", "RECORD_FILTERS", "AlarmFilters", "RecordFilters", "told"]
+__all__ = [
+    "FILTERS",
+    "AlarmFilters",
+    "AtSite",
+    "AtTerminal",
+    "RecordFilters",
+    "TerminalFilter",
+    "nearest",
+    "site_named",
+    "told",
+]
 
 Code = Annotated[int | None, QueryParameter(ge=-MAX_ID, le=MAX_ID)]
 Id = Annotated[int | None, QueryParameter(ge=1, le=MAX_ID)]
 
+
+class TerminalFilter(Struct, frozen=True):
+    """Which terminals a list is about: parameters of each query of the store."""
+
+    terminal: str | int | None
+    without_serial: bool
+
+
 RecordFilters = NamedDependency[SkipValidation[RecordQuery]]
 AlarmFilters = NamedDependency[SkipValidation[AlarmQuery]]
+AtTerminal = NamedDependency[SkipValidation[TerminalFilter]]
+AtSite = NamedDependency[SkipValidation[int | None]]
+"""The id of the site that a list is about."""
+
+
+def _at_terminal(
+    terminal: FromQuery[str | None] = None,
+    terminal_id: Id = None,
+    without_serial: FromQuery[bool] = False,
+) -> TerminalFilter:
+    named = word("terminal", terminal)
+    if named is not None and terminal_id is not None:
+        raise ClientException("terminal and terminal_id say the same; give one of them")
+    return TerminalFilter(terminal_id if named is None else named, without_serial)
+
+
+def _at_site(store: TheStore, site: FromQuery[str | None] = None, site_id: Id = None) -> int | None:
+    named = word("site", site)
+    if named is None:
+        return site_id
+    if site_id is not None:
+        raise ClientException("site and site_id say the same; give one of them")
+    return read(lambda: _site(store, named))
+
+
+def _site(store: Store, named: str) -> int:
+    sites = store.sites()
+    found = site_named(sites, named)
+    if found is None:
+        meant = nearest(named, [site.name for site in sites])
+        raise ValueError(
+            f"site: there is no site `{named}`: did you mean `{meant}`? /api/v1/sites lists them"
+        )
+    return found.id
+
+
+def site_named(sites: Iterable[SiteRow], named: str) -> SiteRow | None:
+    """Return the site with this name, or else with this id."""
+    by_id = None
+    for site in sites:
+        if site.name == named:
+            return site
+        if str(site.id) == named:
+            by_id = site
+    return by_id
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """Return the one of some words that is most like another one."""
+    found = get_close_matches(word, sorted(words), n=1, cutoff=0.0)
+    return found[0] if found else None
 
 
 def _record_filters(
+    at_terminal: AtTerminal,
+    at_site: AtSite,
     since: FromQuery[str | None] = None,
     until: FromQuery[str | None] = None,
-    terminal: FromQuery[str | None] = None,
-    terminal_id: Id = None,
-    site_id: Id = None,
     person: FromQuery[str | None] = None,
     name: FromQuery[str | None] = None,
     job_number: FromQuery[str | None] = None,
@@ -41,8 +112,9 @@ def _record_filters(
     return RecordQuery(
         since=moment("since", since),
         until=moment("until", until),
-        terminal=_which(terminal, terminal_id),
-        site_id=site_id,
+        terminal=at_terminal.terminal,
+        without_serial=at_terminal.without_serial,
+        site_id=at_site,
         person=word("person", person),
         name=word("name", name),
         job_number=word("job_number", job_number),
@@ -58,34 +130,34 @@ def _record_filters(
 
 
 def _alarm_filters(
+    at_terminal: AtTerminal,
+    at_site: AtSite,
     # `state` is a name that the framework keeps for itself
     alarm_state: Annotated[
         Literal["open", "clear_failed", "cleared"] | None, QueryParameter(name="state")
     ] = None,
-    terminal: FromQuery[str | None] = None,
-    terminal_id: Id = None,
     acknowledged: FromQuery[bool | None] = None,
     since: FromQuery[str | None] = None,
     until: FromQuery[str | None] = None,
 ) -> AlarmQuery:
     return AlarmQuery(
         state=alarm_state,
-        terminal=_which(terminal, terminal_id),
+        terminal=at_terminal.terminal,
+        without_serial=at_terminal.without_serial,
+        site_id=at_site,
         acknowledged=acknowledged,
         since=moment("since", since),
         until=moment("until", until),
     )
 
 
-RECORD_FILTERS = {"filters": Provide(_record_filters, sync_to_thread=False)}
-ALARM_FILTERS = {"filters": Provide(_alarm_filters, sync_to_thread=False)}
-
-
-def _which(serial: str | None, number: int | None) -> str | int | None:
-    serial = word("terminal", serial)
-    if serial is not None and number is not None:
-        raise ClientException("terminal and terminal_id say the same; give one of them")
-    return number if serial is None else serial
+FILTERS = {
+    "record_filters": Provide(_record_filters, sync_to_thread=False),
+    "alarm_filters": Provide(_alarm_filters, sync_to_thread=False),
+    "at_terminal": Provide(_at_terminal, sync_to_thread=False),
+    "at_site": Provide(_at_site, sync_to_thread=True),
+}
+"""For every route: what it asks for by name, it is handed, and takes their parameters."""
 
 
 _PERSONAL = frozenset({"person", "name", "job_number", "q"})

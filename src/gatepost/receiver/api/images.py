@@ -48,7 +48,7 @@ def event_image(
     request: AnyRequest, store: Store, event_id: int, *, size: int | None = None
 ) -> Response[bytes]:
     """Return the image of an event, or a thumbnail of it; 404 where there is none."""
-    data = read(lambda: store.image(event_id)) if event_id <= MAX_ID else None
+    data = read(lambda: store.image(event_id)) if 0 < event_id <= MAX_ID else None
     if data is None:
         raise NotFoundException("there is no such image")
     tag = f'"{blake2b(data, digest_size=12).hexdigest()}{"" if size is None else f"-{size}"}"'

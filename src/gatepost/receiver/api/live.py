@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,11 +15,13 @@ from litestar.response import Stream
 
 from gatepost.receiver.api.access import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import alarm_item
+from gatepost.receiver.api.filters import AtSite, AtTerminal, TerminalFilter
 from gatepost.receiver.api.records import record_item
-from gatepost.receiver.api.shapes import MAX_ID, Include
+from gatepost.receiver.api.shapes import MAX_ID, Include, TheStore
 from gatepost.receiver.api.streams import streamed
 from gatepost.receiver.live import Crowded, Live, Told, event_block
 from gatepost.receiver.meaning import Meaning
+from gatepost.store.places import Place, places, terminals_named
 from gatepost.store.store import AlarmRow, FeedItem, RecordRow, Store
 
 __all__ = ["LiveController", "TheLive", "tell"]
@@ -34,6 +36,8 @@ def tell(store: Store, meaning: Meaning) -> Callable[[int, int], tuple[list[Told
     def read(after: int, limit: int) -> tuple[list[Told], int]:
         happened, place = store.happened(after, limit)
         ids = meaning.person_ids(row for _, row in happened)
+        with store.reading(indexed=False) as db:
+            terminals = places(db, (row.terminal_id for _, row in happened))
 
         def block(item: FeedItem, row: RecordRow | AlarmRow, include: str | None) -> bytes:
             if isinstance(row, RecordRow):
@@ -46,8 +50,7 @@ def tell(store: Store, meaning: Meaning) -> Callable[[int, int], tuple[list[Told
             Told(
                 item.id,
                 item.kind,
-                row.terminal_id,
-                row.serial,
+                terminals[row.terminal_id],
                 block(item, row, None),
                 block(item, row, "original"),
             )
@@ -69,10 +72,11 @@ class LiveController(Controller):
         request: AnyRequest,
         live: TheLive,
         access: TheAccess,
+        store: TheStore,
+        at_terminal: AtTerminal,
+        at_site: AtSite,
         after: Annotated[int | None, QueryParameter(ge=0, le=MAX_ID)] = None,
         last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
-        terminal: FromQuery[str | None] = None,
-        terminal_id: Annotated[int | None, QueryParameter(ge=1, le=MAX_ID)] = None,
         kind: FromQuery[Literal["record", "alarm"] | None] = None,
         include: Include = None,
     ) -> Stream:
@@ -80,12 +84,16 @@ class LiveController(Controller):
 
         Begins with what arrives from now on; after a place (``id:`` of an event, in ``Last-Event-ID`` or else
         ``after``) without a gap or a repeat. Every 15 seconds something is sent. Who reads too slowly is cut off,
-        and continues with ``Last-Event-ID``. ``terminal`` is a serial. ``include=original`` adds the JSON as pushed.
+        and continues with ``Last-Event-ID``. ``terminal`` and ``site`` as for records. ``include=original`` adds the
+        JSON as it was pushed.
         """
         place = after if not last_event_id else _place(last_event_id)
+        named: Sequence[int] = ()
+        if at_terminal.terminal is not None:
+            named = await asyncio.to_thread(_named, store, at_terminal.terminal)
         pieces = live.listen(
             place,
-            wanted=_wanted(terminal, terminal_id, kind),
+            wanted=_wanted(at_terminal, named, at_site, kind),
             original=include == "original",
             allowed=_still_allowed(request, access),
         )
@@ -103,15 +111,31 @@ def _place(text: str) -> int:
     return int(text)
 
 
-def _wanted(serial: str | None, terminal_id: int | None, kind: str | None) -> Callable[[Told], bool] | None:
-    if serial is None and terminal_id is None and kind is None:
+def _named(store: Store, terminal: str | int) -> list[int]:
+    with store.reading(indexed=False) as db:
+        return terminals_named(db, terminal)
+
+
+def _wanted(
+    at_terminal: TerminalFilter, named: Sequence[int], site_id: int | None, kind: str | None
+) -> Callable[[Told], bool] | None:
+    """Return what chooses among events. ``named``: the terminals that the filter meant when the stream began."""
+    terminal = at_terminal.terminal
+    if terminal is None and not at_terminal.without_serial and site_id is None and kind is None:
         return None
 
+    def is_terminal(place: Place) -> bool:
+        if place.id in named or place.serial == terminal:
+            return True
+        return not named and place.name == terminal
+
     def wanted(told: Told) -> bool:
+        place = told.terminal
         return (
-            serial in (None, told.serial)
-            and terminal_id in (None, told.terminal_id)
-            and kind in (None, told.kind)
+            kind in (None, told.kind)
+            and site_id in (None, place.site_id)
+            and (terminal is None or is_terminal(place))
+            and not (at_terminal.without_serial and place.serial is not None)
         )
 
     return wanted

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gatepost.items import SomeoneItem
 from gatepost.receiver.api.access import VIEWER
+from gatepost.receiver.api.filters import AtSite, AtTerminal
 from gatepost.receiver.api.records import RecordItem, record_items
 from gatepost.receiver.api.shapes import (
     MAX_ID,
@@ -35,7 +36,6 @@ from gatepost.store.store import RecordQuery
 
 __all__ = ["AttendedItem", "GroupsController", "PeopleController", "SomeoneItem", "someone_item"]
 
-SiteId = Annotated[int | None, QueryParameter(ge=1, le=MAX_ID)]
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)]
 
 
@@ -98,9 +98,11 @@ class PersonDayItem(Struct, frozen=True, kw_only=True):
 
 
 class GroupItem(Struct, frozen=True):
-    """A group that somebody has been seen in."""
+    """A group that somebody has been seen in. Groups that are named alike are one."""
 
     id: str
+    ids: list[str]
+    """Each id of a group that is named so; ``id`` is the first. A filter by any of them, or by the name, means all."""
     name: str
 
 
@@ -173,20 +175,20 @@ class PeopleController(Controller):
     def list_people(
         self,
         meaning: TheMeaning,
+        at_site: AtSite,
         q: FromQuery[str | None] = None,
-        site_id: SiteId = None,
         group: FromQuery[str | None] = None,
         person_type: Annotated[int | None, QueryParameter(name="type", ge=-MAX_ID, le=MAX_ID)] = None,
         limit: Limit = 100,
         cursor: FromQuery[str | None] = None,
     ) -> Listing[SomeoneItem]:
-        """``q`` is contained in the name or a number, now or before; ``group`` is a group's id.
+        """``q`` is contained in the name or a number, now or before; ``group`` and ``site`` are a name or an id.
 
         Those who first appeared last come first. Strangers are no people: see ``/api/v1/people/strangers``.
         """
         query = PeopleQuery(
             q=word("q", q),
-            site_id=site_id,
+            site_id=at_site,
             group=word("group", group),
             type=person_type,
             limit=limit,
@@ -200,10 +202,10 @@ class PeopleController(Controller):
         self,
         store: TheStore,
         meaning: TheMeaning,
+        at_terminal: AtTerminal,
+        at_site: AtSite,
         since: FromQuery[str | None] = None,
         until: FromQuery[str | None] = None,
-        terminal: FromQuery[str | None] = None,
-        site_id: SiteId = None,
         has_image: FromQuery[bool | None] = None,
         limit: Limit = 100,
         cursor: FromQuery[str | None] = None,
@@ -212,8 +214,9 @@ class PeopleController(Controller):
         query = RecordQuery(
             since=moment("since", since),
             until=moment("until", until),
-            terminal=word("terminal", terminal),
-            site_id=site_id,
+            terminal=at_terminal.terminal,
+            without_serial=at_terminal.without_serial,
+            site_id=at_site,
             has_image=has_image,
             strangers=True,
             limit=limit,
@@ -227,9 +230,9 @@ class PeopleController(Controller):
         self,
         store: TheStore,
         meaning: TheMeaning,
+        at_site: AtSite,
         since: FromQuery[str | None] = None,
         until: FromQuery[str | None] = None,
-        site_id: SiteId = None,
         limit: Limit = 100,
         cursor: FromQuery[str | None] = None,
         include: Include = None,
@@ -238,7 +241,7 @@ class PeopleController(Controller):
         query = RecordQuery(
             since=moment("since", since),
             until=moment("until", until),
-            site_id=site_id,
+            site_id=at_site,
             outside_time=True,
             limit=limit,
             cursor=cursor,
@@ -279,6 +282,6 @@ class GroupsController(Controller):
     tags = ("people",)
 
     @get(sync_to_thread=True, summary="Every group that somebody has been seen in, by name")
-    def list_groups(self, meaning: TheMeaning, site_id: SiteId = None) -> Listing[GroupItem]:
-        found = read(lambda: meaning.people.groups(site_id))
-        return Listing([GroupItem(group["id"], group["name"]) for group in found], None)
+    def list_groups(self, meaning: TheMeaning, at_site: AtSite) -> Listing[GroupItem]:
+        found = read(lambda: meaning.people.groups(at_site))
+        return Listing([GroupItem(group.id, list(group.ids), group.name) for group in found], None)

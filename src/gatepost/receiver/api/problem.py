@@ -148,9 +148,9 @@ class OpenApiDocument(JsonRenderPlugin):
 
 
 def document(app: Litestar, schema: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The OpenAPI document of an application, in which every error that a route may answer is a :class:`Problem`.
+    """Return the OpenAPI document of an application, in which every error is a :class:`Problem`.
 
-    Which they are follows from what the route is: one that reads parameters may find one wrong, one that is not
+    Which they are follows from what the route is: each refuses a parameter that it does not take, one that is not
     open wants to know who asks, one that changes may come into conflict; further ones stand in its ``raises``. A route
     that answers with files says as what in its options: ``opt={"types": ("text/csv",)}``.
     """
@@ -169,7 +169,7 @@ def document(app: Litestar, schema: dict[str, Any] | None = None) -> dict[str, A
                 for method in handler.http_methods:
                     name = method.lower()
                     if name in item:
-                        item[name] = _operation(dict(item[name]), handler, name)
+                        item[name] = _operation(dict(item[name]), handler, name, route.path_format)
     return made
 
 
@@ -178,10 +178,11 @@ _NOT_DOCUMENTED = ("/api", "/api/{path}", "/api/openapi.json")
 _CHANGES = ("post", "put", "patch", "delete")
 
 
-def _operation(operation: dict[str, Any], handler: HTTPRouteHandler, method: str) -> dict[str, Any]:
-    statuses = {503}
-    if operation.get("parameters") or operation.get("requestBody"):
-        statuses.add(400)
+def _operation(
+    operation: dict[str, Any], handler: HTTPRouteHandler, method: str, path: str
+) -> dict[str, Any]:
+    # Any route of the API may be asked with a query parameter that it does not take.
+    statuses = {400, 503} if path.startswith("/api/") else {503}
     if any(parameter.get("in") == "path" for parameter in operation.get("parameters", ())):
         statuses.add(404)
     if method in _CHANGES:

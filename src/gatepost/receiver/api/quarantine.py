@@ -11,6 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.filters import AtSite, AtTerminal
 from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
@@ -21,7 +22,7 @@ from gatepost.receiver.api.shapes import (
     read,
     text,
 )
-from gatepost.store.store import QuarantineRow, Store
+from gatepost.store.store import QuarantineQuery, QuarantineRow, Store
 
 __all__ = ["QuarantineController"]
 
@@ -82,7 +83,7 @@ def _item(row: QuarantineRow, *, original: bool = False) -> QuarantinedItem:
 
 
 def _one(store: Store, number: int) -> QuarantineRow:
-    found = read(lambda: store.quarantined_by_id([number])) if number <= MAX_ID else []
+    found = read(lambda: store.quarantined_by_id([number])) if 0 < number <= MAX_ID else []
     if not found:
         raise NotFoundException("it is not in the quarantine (any more)")
     return found[0]
@@ -96,10 +97,20 @@ class QuarantineController(Controller):
     def list_quarantine(
         self,
         store: TheStore,
+        at_terminal: AtTerminal,
+        at_site: AtSite,
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
         cursor: FromQuery[str | None] = None,
     ) -> Listing[QuarantinedItem]:
-        page = read(lambda: store.quarantined(limit=limit, cursor=cursor))
+        """``terminal`` and ``site`` as for records."""
+        query = QuarantineQuery(
+            terminal=at_terminal.terminal,
+            without_serial=at_terminal.without_serial,
+            site_id=at_site,
+            limit=limit,
+            cursor=cursor,
+        )
+        page = read(lambda: store.quarantined(query))
         return Listing([_item(row) for row in page.items], page.next_cursor)
 
     @get("/{number:int}", opt=VIEWER, sync_to_thread=True, summary="One quarantined push, as it came in")

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gatepost.items import PersonItem, RecordItem
 from gatepost.receiver.api.access import VIEWER, AnyRequest
-from gatepost.receiver.api.filters import RECORD_FILTERS, RecordFilters
+from gatepost.receiver.api.filters import RecordFilters
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image
 from gatepost.receiver.api.shapes import (
     MAX_LIMIT,
@@ -93,12 +93,12 @@ class RecordsController(Controller):
     opt = VIEWER
     tags = ("records",)
 
-    @get(sync_to_thread=True, summary="List records", dependencies=RECORD_FILTERS)
+    @get(sync_to_thread=True, summary="List records")
     def list_records(
         self,
         store: TheStore,
         meaning: TheMeaning,
-        filters: RecordFilters,
+        record_filters: RecordFilters,
         order: FromQuery[Literal["newest", "oldest", "received"]] = "newest",
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
         cursor: FromQuery[str | None] = None,
@@ -106,10 +106,11 @@ class RecordsController(Controller):
     ) -> Listing[RecordItem]:
         """``since`` and ``until`` (exclusive) speak of when it happened; ``name`` and ``q`` find parts.
 
-        ``terminal`` is a serial. ``order=received`` is by arrival, and always answers a cursor: what arrives later
-        follows it, without a gap. ``include=original`` adds the JSON as it was pushed.
+        ``terminal`` is a serial, a name, which may be of several terminals, or an id; ``site`` is a name or an id.
+        ``order=received`` is by arrival, and always answers a cursor: what arrives later follows it, without a gap.
+        ``include=original`` adds the JSON as it was pushed.
         """
-        query = replace(filters, order=order, limit=limit, cursor=cursor)
+        query = replace(record_filters, order=order, limit=limit, cursor=cursor)
         page = read(lambda: store.records(query))
         return Listing(record_items(meaning, page.items, include=include), page.next_cursor)
 
@@ -118,7 +119,7 @@ class RecordsController(Controller):
         self, store: TheStore, meaning: TheMeaning, record_id: FromPath[int], include: Include = None
     ) -> RecordItem:
         """``include=original`` adds the JSON as it was pushed."""
-        row = read(lambda: store.record(record_id)) if record_id < 1 << 63 else None
+        row = read(lambda: store.record(record_id)) if 0 < record_id < 1 << 63 else None
         if row is None:
             raise NotFoundException("there is no such record")
         return record_items(meaning, [row], include=include)[0]

@@ -29,7 +29,7 @@ def refusals(
 
 def sample(store: Store, number: int) -> SampleRow:
     """Return a sample. 404 if there is none of this number."""
-    found = read(lambda: store.refusal_sample(number)) if number <= MAX_ID else None
+    found = read(lambda: store.refusal_sample(number)) if 0 < number <= MAX_ID else None
     if found is None:
         raise NotFoundException("there is no such sample; it is kept for 7 days, or until a person is erased")
     return found

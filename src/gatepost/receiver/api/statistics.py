@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from litestar import Controller, get
-from litestar.params import FromQuery, QueryParameter
+from litestar.params import FromQuery
 
 from gatepost.receiver.api.access import VIEWER
-from gatepost.receiver.api.people import SiteId
-from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, days, read
+from gatepost.receiver.api.filters import AtSite, AtTerminal
+from gatepost.receiver.api.shapes import TheMeaning, days, read
 from gatepost.store.statistics import Statistics, StatisticsQuery, statistics
 
 __all__ = ["StatisticsController"]
@@ -24,12 +22,12 @@ class StatisticsController(Controller):
     def statistics(
         self,
         meaning: TheMeaning,
+        at_terminal: AtTerminal,
+        at_site: AtSite,
         day: FromQuery[str | None] = None,
         month: FromQuery[str | None] = None,
         first: FromQuery[str | None] = None,
         last: FromQuery[str | None] = None,
-        site_id: SiteId = None,
-        terminal_id: Annotated[int | None, QueryParameter(ge=1, le=MAX_ID)] = None,
         timezone: FromQuery[str | None] = None,
     ) -> Statistics:
         """Of one ``day`` (2024-05-06), a ``month`` (2024-05), or from ``first`` to ``last``, both included.
@@ -41,8 +39,9 @@ class StatisticsController(Controller):
         query = StatisticsQuery(
             first=first_day,
             last=last_day,
-            site_id=site_id,
-            terminal_id=terminal_id,
+            site_id=at_site,
+            terminal=at_terminal.terminal,
+            without_serial=at_terminal.without_serial,
             timezone=timezone or None,
         )
         return read(lambda: statistics(meaning.store, query))

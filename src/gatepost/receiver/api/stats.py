@@ -22,6 +22,8 @@ class StatsController(Controller):
         return StatsItem(
             records=counted.records,
             alarms=counted.alarms,
+            open_alarms=counted.open_alarms,
+            unacknowledged_alarms=counted.unacknowledged_alarms,
             duplicates=counted.duplicates,
             quarantined=counted.quarantined,
             refused=counted.refused,

@@ -23,6 +23,7 @@ from gatepost.items import (
     WouldRefuseItem,
 )
 from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.filters import AtSite
 from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
@@ -89,7 +90,7 @@ def _values(row: TerminalRow, *, now_ms: int) -> dict[str, Any]:
 
 def _detail(store: Store, terminal_id: int, *, now_ms: int) -> TerminalDetail:
     with store.reading() as db:
-        row = registry.terminal(db, terminal_id) if terminal_id <= MAX_ID else None
+        row = registry.terminal(db, terminal_id) if 0 < terminal_id <= MAX_ID else None
         if row is None:
             raise _no_such()
         refusals = registry.refusals(db, terminal_id)
@@ -123,8 +124,8 @@ class TerminalsController(Controller):
         self,
         store: TheStore,
         access: TheAccess,
+        at_site: AtSite,
         terminal_state: Annotated[TerminalState | None, QueryParameter(name="state")] = None,
-        site_id: Annotated[int | None, QueryParameter(ge=1, le=MAX_ID)] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = MAX_LIMIT,
         cursor: FromQuery[str | None] = None,
     ) -> Listing[TerminalItem]:
@@ -133,7 +134,7 @@ class TerminalsController(Controller):
         def ask() -> Listing[TerminalItem]:
             with store.reading() as db:
                 page = registry.terminals_page(
-                    db, state=terminal_state, site_id=site_id, limit=limit, cursor=cursor
+                    db, state=terminal_state, site_id=at_site, limit=limit, cursor=cursor
                 )
             now_ms = access.doors.now_ms()
             return Listing([terminal_item(row, now_ms=now_ms) for row in page.items], page.next_cursor)

@@ -187,7 +187,7 @@ RECORD: tuple[Column[RecordRow], ...] = (
 )
 
 _STATES = {
-    "open": ("open", "告警中"),
+    "open": ("open", "未解除"),
     "clear_failed": (AlarmStatus.CLEAR_FAILED.en, AlarmStatus.CLEAR_FAILED.zh),
     "cleared": (AlarmStatus.CLEARED.en, AlarmStatus.CLEARED.zh),
 }
@@ -226,5 +226,8 @@ ALARM: tuple[Column[AlarmRow], ...] = (
     Column("acknowledged_at", "Acknowledged at", "确认时间", _time("acknowledged_at"), 19),
     Column("acknowledged_by", "Acknowledged by", "确认人", lambda row, _: row.acknowledged_by or "", 14),
     Column("note", "Note", "备注", lambda row, _: row.note or "", 24),
+    Column("closed_at", "Closed at", "关闭时间", _time("closed_at"), 19),
+    Column("closed_by", "Closed by", "关闭人", lambda row, _: row.closed_by or "", 14),
+    Column("closed_note", "Closing note", "关闭备注", lambda row, _: row.closed_note or "", 24),
     Column("trace_id", "Trace ID", "跟踪号", lambda row, _: row.trace_id, 36),
 )

@@ -1,0 +1,160 @@
+"""Groups of people, such as departments: which of those that terminals named are one.
+
+Rules:
+
+* Groups that are named alike are one group, whatever ids terminals gave them. Names are alike if they differ only in
+  case, blanks and compatibility forms (NFKC). A group without a name is known by its id.
+* An id may stand for several groups: terminals count their groups by themselves. Where an id was renamed, so that no
+  person has the old name any more, the old name is not listed.
+* A filter is a name or an id. Text that is no known name is an id, and means every group that has it.
+
+Functions on a connection, in the caller's transaction.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, case, func, or_, select
+
+from gatepost.store import schema as t
+
+__all__ = [
+    "Group",
+    "Wanted",
+    "alone",
+    "decode_groups",
+    "group_key",
+    "groups_named",
+    "listed_groups",
+    "wanted_groups",
+]
+
+
+class Group(Struct, frozen=True):
+    """Groups of one name."""
+
+    name: str
+    """As it was last written."""
+    ids: tuple[str, ...]
+    """Each id that terminals gave it, the shortest first."""
+
+    @property
+    def id(self) -> str:
+        """Return the first of the ids."""
+        return self.ids[0]
+
+    @property
+    def value(self) -> str:
+        """Return what a filter is to be so that it means this group alone."""
+        return self.name.strip() or self.id
+
+
+class Wanted(Struct, frozen=True):
+    """The groups that a filter means."""
+
+    keys: frozenset[str]
+    written: tuple[tuple[str, str], ...]
+    """How terminals wrote these groups: id, name."""
+
+    def has(self, groups: Iterable[Mapping[str, Any]]) -> bool:
+        """Return whether one of a person's groups is meant."""
+        return any(group_key(group) in self.keys for group in groups)
+
+    def condition(self) -> ColumnElement[bool]:
+        """Return what the text of a person's groups must be like. What else is like it, :meth:`has` sorts out."""
+        texts = set()
+        for number, name in self.written:
+            # As arrivals.person() writes it.
+            field, value = ("name", name) if name.strip() else ("id", number)
+            texts.add(f'"{field}":{msgspec.json.encode(value).decode()}')
+        found = [t.identities.c.groups.contains(text, autoescape=True) for text in sorted(texts)]
+        return or_(t.identities.c.id < 0, *found)
+
+
+def group_key(group: Mapping[str, Any]) -> str:
+    """Return what is the same of groups that are one."""
+    name = _folded(str(group.get("name") or ""))
+    return f"name {name}" if name else f"id {group.get('id')}"
+
+
+def decode_groups(text: str) -> tuple[dict[str, Any], ...]:
+    """Return the groups of a person out of their column."""
+    return tuple(msgspec.json.decode(text)) if text else ()
+
+
+def alone() -> ColumnElement[int]:
+    """Return what tells people without a ``user_id`` apart: each form of their data is a person."""
+    i = t.identities.c
+    return case((i.user_id == "", i.id), else_=0)
+
+
+def listed_groups(db: Connection, *, site_id: int | None = None) -> dict[str, Group]:
+    """Return the groups that people have been seen in, by key, in the order of their names."""
+    written, current = _written(db, site_id=site_id)
+    renamed = {number for number, _ in current}
+    found: dict[str, tuple[str, list[str]]] = {}
+    for number, name in written:
+        if (number, name) not in current and number in renamed:
+            continue
+        key = group_key({"id": number, "name": name})
+        ids = found[key][1] if key in found else []
+        found[key] = (name, ids if number in ids else [*ids, number])
+    groups = {
+        key: Group(name, tuple(sorted(ids, key=lambda one: (len(one), one))))
+        for key, (name, ids) in found.items()
+    }
+    return dict(sorted(groups.items(), key=lambda item: (item[1].name, item[1].ids)))
+
+
+def groups_named(groups: Iterable[Group], asked: str) -> list[Group]:
+    """Return those of the listed groups that a filter means: one by its name, else all that have the id."""
+    listed = list(groups)
+    by_name = [group for group in listed if group.name.strip() and _folded(group.name) == _folded(asked)]
+    return by_name or [group for group in listed if asked in group.ids]
+
+
+def wanted_groups(db: Connection, asked: str) -> Wanted:
+    """Return what a filter by group means; nothing where no person has been seen in such a group."""
+    written, _ = _written(db)
+    of_key: dict[str, list[tuple[str, str]]] = {}
+    of_id: dict[str, set[str]] = {}
+    for number, name in written:
+        key = group_key({"id": number, "name": name})
+        of_key.setdefault(key, []).append((number, name))
+        of_id.setdefault(number, set()).add(key)
+    named = f"name {_folded(asked)}"
+    keys = frozenset({named} if named in of_key else of_id.get(asked, set()))
+    return Wanted(keys, tuple(one for key in sorted(keys) for one in of_key[key]))
+
+
+def _written(
+    db: Connection, *, site_id: int | None = None
+) -> tuple[list[tuple[str, str]], set[tuple[str, str]]]:
+    """Return each id and name as terminals wrote them, the latest last, and those among the latest data of people."""
+    i = t.identities.c
+    here = [i.erased_at_ms.is_(None)] if site_id is None else [i.erased_at_ms.is_(None), i.site_id == site_id]
+    latest = select(func.max(i.id)).where(*here).group_by(i.site_id, i.user_id, alone())
+    is_latest = func.max(case((i.id.in_(latest), 1), else_=0))
+    statement = (
+        select(i.groups, is_latest.label("latest"))
+        .where(*here, i.groups != "")
+        .group_by(i.groups)
+        .order_by(func.max(i.id))
+    )
+    written: dict[tuple[str, str], None] = {}
+    current: set[tuple[str, str]] = set()
+    for row in db.execute(statement):
+        for group in decode_groups(row.groups):
+            one = str(group.get("id")), str(group.get("name") or "")
+            written.pop(one, None)
+            written[one] = None
+            if row.latest:
+                current.add(one)
+    return list(written), current
+
+
+def _folded(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
