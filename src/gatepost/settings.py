@@ -99,7 +99,8 @@ class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         bool, _is("Whether HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment are honoured.")
     ] = False
     verify: Annotated[
-        bool, _is("Whether the receiver's certificate is checked. False is said at each start.")
+        bool,
+        _is("Whether the receiver's certificate is checked. If false, a warning is logged at each start."),
     ] = True
     ca_file: Annotated[
         str | None, _is("A bundle of certificate authorities to trust instead of the system's.")

@@ -70,7 +70,8 @@ def list_alarms(
     since: Since = None,
     until: Until = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=0, help=t("At most so many; 0 for all.", "最多条数；0 为全部。"))
+        int,
+        typer.Option("--limit", min=0, help=t("Maximum number of rows; 0 for all.", "最多条数；0 为全部。")),
     ] = 100,
     json: AsJson = False,
     original: Original = False,
@@ -95,7 +96,10 @@ def list_alarms(
 
 
 def acknowledge(
-    number: Annotated[int, typer.Argument(min=1, help=t("Its number, as listed.", "列表中的编号。"))],
+    number: Annotated[
+        int,
+        typer.Argument(min=1, help=t("Number of the alarm, from `gatepost alarms list`.", "列表中的编号。")),
+    ],
     url: Receiver = DEFAULT_URL,
     token: Token = "",
     ca_file: CaFile = None,

@@ -48,8 +48,12 @@ Kind = Annotated[
 Passed = Annotated[
     bool | None, typer.Option("--passed/--refused", help=t("Whether the door opened.", "是否通行。"))
 ]
-Abnormal = Annotated[int | None, typer.Option("--abnormal-type", help=t("A code.", "异常类型代码。"))]
-Entry = Annotated[int | None, typer.Option("--entry-mode", help=t("A code.", "开门方式代码。"))]
+Abnormal = Annotated[
+    int | None, typer.Option("--abnormal-type", help=t("Code of the abnormal type.", "异常类型代码。"))
+]
+Entry = Annotated[
+    int | None, typer.Option("--entry-mode", help=t("Code of the way of entry.", "开门方式代码。"))
+]
 Image = Annotated[
     bool | None, typer.Option("--image/--no-image", help=t("Whether there is an image.", "是否有图片。"))
 ]
@@ -108,7 +112,8 @@ def list_events(
     search: Search = None,
     order: Order = "newest",
     limit: Annotated[
-        int, typer.Option("--limit", min=0, help=t("At most so many; 0 for all.", "最多条数；0 为全部。"))
+        int,
+        typer.Option("--limit", min=0, help=t("Maximum number of rows; 0 for all.", "最多条数；0 为全部。")),
     ] = 100,
     json: AsJson = False,
     original: Original = False,
@@ -131,7 +136,8 @@ def tail(
     terminal: Terminal = None,
     site: Site = None,
     kind: Annotated[
-        str | None, typer.Option("--kind", metavar="record|alarm", help=t("Only these.", "仅此类事件。"))
+        str | None,
+        typer.Option("--kind", metavar="record|alarm", help=t("Only events of this kind.", "仅此类事件。")),
     ] = None,
     after: Annotated[
         int | None,
@@ -166,7 +172,9 @@ def export(
     columns: Columns = None,
     lang: Language = "",
     tz: Zone = None,
-    alarms: Annotated[bool, typer.Option("--alarms", help=t("Alarms instead.", "改为导出告警。"))] = False,
+    alarms: Annotated[
+        bool, typer.Option("--alarms", help=t("Export alarms instead of records.", "改为导出告警。"))
+    ] = False,
     since: Since = None,
     until: Until = None,
     terminal: Terminal = None,

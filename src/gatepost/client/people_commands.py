@@ -47,7 +47,8 @@ def list_people(
         typer.Option("--search", "-q", help=t("Part of the name or of a number.", "在姓名和各编号中查找。")),
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=0, help=t("At most so many; 0 for all.", "最多条数；0 为全部。"))
+        int,
+        typer.Option("--limit", min=0, help=t("Maximum number of rows; 0 for all.", "最多条数；0 为全部。")),
     ] = 100,
     json: AsJson = False,
 ) -> None:
@@ -79,7 +80,7 @@ def erase(
     terminal: Annotated[
         int | None, typer.Option("--terminal", min=1, help=t("Only of this terminal.", "仅限该终端编号。"))
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask.", "不再询问。"))] = False,
+    yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask for confirmation.", "不再询问。"))] = False,
     json: AsJson = False,
 ) -> None:
     """Erase a person: their images and personal fields, everywhere."""

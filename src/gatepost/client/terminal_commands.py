@@ -72,7 +72,11 @@ def list_terminals(
     ca_file: CaFile = None,
     state: Annotated[
         str | None,
-        typer.Option("--state", metavar="new|approved|held|retired", help=t("Only these.", "终端状态。")),
+        typer.Option(
+            "--state",
+            metavar="new|approved|held|retired",
+            help=t("Only terminals in this state.", "终端状态。"),
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:

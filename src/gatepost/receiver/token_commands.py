@@ -121,7 +121,9 @@ def list_tokens(data: Data = None, database: Database = None) -> None:
 
 @app.command(help=t("Withdraw a token.", "吊销令牌。"))
 def revoke(
-    number: Annotated[int, typer.Argument(help=t("Its number, as listed.", "列表中的编号。"))],
+    number: Annotated[
+        int, typer.Argument(help=t("Number of the token, from `gatepost tokens list`.", "列表中的编号。"))
+    ],
     data: Data = None,
     database: Database = None,
 ) -> None:
