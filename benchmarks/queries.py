@@ -222,6 +222,7 @@ def _record_filters(known: Varied) -> dict[str, Values]:
             "none": (known.silent_terminal, True),
             "unknown": ("NOBODY", True),
         },
+        "without_serial": {"none": ("true", True)},
         "site_id": {
             "common": (known.common_site, False),
             "rare": (known.rare_site, False),

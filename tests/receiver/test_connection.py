@@ -158,7 +158,7 @@ async def test_a_client_that_does_not_read_its_reply_is_cut_off(tmp_path: Path) 
         sender = await receiver.connect()
         sender.writer.transport.pause_reading()
         for _ in range(20):
-            await sender.write(request("GET", "/api/v1/records?limit=1000", headers=allowed))
+            await sender.write(request("GET", "/api/v1/records?limit=1000&include=original", headers=allowed))
         guard = receiver.receiver.guard
         await until(lambda: any(connection.flow.write_paused for connection in guard._open))
         await receiver.pass_time(31)

@@ -48,7 +48,7 @@ def test_every_shift_of_the_roster_is_found_and_no_other(open_store: Callable[[]
     assert any(one[2] is None for worked in expected.values() for one in worked)
     # Groups count the same people on the same days.
     present = {
-        group.id: {f"{one.day}": one.present for one in group.days}
+        group.group.id: {f"{one.day}": one.present for one in group.days}
         for group in attendance.groups(FIRST, LAST, kind="employees")
     }
     for group_id, by_day in present.items():

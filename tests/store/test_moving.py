@@ -177,8 +177,8 @@ def test_people_attendance_groups_and_statistics_of_a_site_agree_after_a_move(st
         assert [person.user_id for person in page(store, site_id=site_id)] == numbers
         assert len(store.records(RecordQuery(site_id=site_id)).items) == records
         assert statistics(store, query).total.records == records
-        assert [group["name"] for group in people.groups(site_id)] == named
-        assert [group.name for group in attendance.groups(*days, site_id=site_id) if group.name] == named
+        assert [group.name for group in people.groups(site_id)] == named
+        assert [each.group.name for each in attendance.groups(*days, site_id=site_id)] == named
         rows = attendance.page(PeopleQuery(site_id=site_id, limit=10), *days).items
         assert [row.person.user_id for row in rows] == numbers
     (person,) = page(store, site_id=2)

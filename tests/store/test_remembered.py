@@ -49,15 +49,15 @@ def test_a_terminal_that_nobody_made_is_an_error() -> None:
 
 
 def test_objects_that_are_gone_are_not_taken_for_others_in_their_place() -> None:
-    found = known(*(User(user_id=str(number)) for number in range(10_000)))
-    for number in range(10_000):
-        assert found.of(Record(user=User(user_id=str(number))), 1, has_image=False) == (7, 100 + number)
+    found = known(*(User(user_id=str(number)) for number in range(1, 10_001)))
+    for number in range(1, 10_001):
+        assert found.of(Record(user=User(user_id=str(number))), 1, has_image=False) == (7, 99 + number)
 
 
 def test_how_much_is_remembered_is_bounded_in_people_and_in_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remembered, "_IDENTITIES", 3)
     monkeypatch.setattr(remembered, "_LETTERS", 100_000)
-    two = [User(user_id=str(number)) for number in range(2)]
+    two = [User(user_id=str(number)) for number in (1, 2)]
     assert not known(*two).is_full
     assert known(*two, User(user_id="3")).is_full
     assert known(User(name="x" * 100_000)).is_full
