@@ -108,3 +108,8 @@ async def test_alarms_are_filtered_by_terminal_and_time(desk: Desk) -> None:
     assert '<option value="SN-2" selected>' in page.html
     answer = await desk.get("/alarms/export?format=csv&terminal=SN-2", "operator")
     assert answer.html.count("\n") == 2
+
+
+async def test_no_file_is_made_of_a_tab_that_there_is_not(desk: Desk) -> None:
+    assert (await desk.get("/alarms/export?format=csv&show=opened")).status == 400
+    assert (await desk.get("/alarms/export?format=csv&show=open")).status == 200
