@@ -76,3 +76,18 @@ def test_alarms_are_filtered_by_the_name_of_a_terminal(opened: Opener, console: 
     expect(page.locator(".chips")).to_contain_text("Loading bay")
     expect(page.locator("article.alarm").first).to_contain_text("Loading bay")
     expect(page.locator("article.alarm").filter(has_not_text="Loading bay")).to_have_count(0)
+
+
+def test_the_badge_follows_on_the_live_page(opened: Opener, console: Console) -> None:
+    console.push(console.doors.alarm(3, began=datetime.now(SITE_TIME) - timedelta(seconds=10)), door=3)
+    page = opened("operator")
+    page.reload()
+    badge = page.locator("nav [data-page=alarms] .count")
+    before = int(badge.inner_text())
+    alarm = page.locator("article.alarm:not(.seen)").first
+    alarm.get_by_text("Acknowledge").first.click()
+    alarm.get_by_role("button", name="Acknowledge").click()
+    if before == 1:
+        expect(badge).to_have_count(0)
+    else:
+        expect(badge).to_have_text(str(before - 1))

@@ -2,9 +2,13 @@
 
 import json
 
+import msgspec
 import pytest
 from tests.client.conftest import Run
 from tests.receiver.kit import Running, record
+
+from gatepost.client.terminal_commands import terminal_line
+from gatepost.items import TerminalItem
 
 
 async def test_a_terminal_is_made_with_an_address_that_works_and_renamed(
@@ -73,3 +77,12 @@ async def test_refused_pushes_are_listed_by_sender_and_reason(
     assert "404  path  127.0.0.1  SN-2  /record  ×1" in told
     assert await run("terminals", "refusals", "--serial", "SN-1", "--json") == 0
     assert json.loads(capsys.readouterr().out)["reason"] == "no JSON"
+
+
+async def test_a_terminal_that_is_late_is_not_called_as_a_late_person_is(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await receiver.push(record())
+    (item,) = (await receiver.get("/api/v1/terminals")).json["items"]
+    monkeypatch.setenv("GATEPOST_LANG", "zh")
+    assert "  上报延迟  " in terminal_line(msgspec.convert({**item, "presence": "late"}, TerminalItem))

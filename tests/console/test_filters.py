@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from litestar.exceptions import ClientException
 from tests.console.test_desk import asked, desk
 
 from gatepost.console.desk import Desk
@@ -136,8 +137,8 @@ def test_terminals_are_chosen_by_name_at_their_site_and_by_serial_where_names_ar
         ("default", [("SN-2", "Gate (SN-2)"), (f"#{made[3]}", "Lift"), ("SN-3", "SN-3")]),
     ]
     for asked_for, chosen, other, chip in (
-        ("SN-1", "SN-1", None, "Gate"),
-        (str(made[0]), "SN-1", None, "Gate"),
+        ("SN-1", "SN-1", None, "Gate (SN-1)"),
+        (str(made[0]), "SN-1", None, "Gate (SN-1)"),
         ("Lift", f"#{made[3]}", None, "Lift"),
         ("Gate", "Gate", ("Gate", "Gate"), "Gate"),
         ("SN-9", "SN-9", ("SN-9", "SN-9"), "SN-9"),
@@ -165,9 +166,26 @@ def test_chips_say_names_and_no_numbers(desk: Desk) -> None:
         ("7", "研发"),
         ("研发", "研发"),
         ("9", "No name (9) · Sales"),
+        ("#9", "No name (9)"),
         ("x", "x"),
     ):
         assert chips(group=group) == [shown]
     chosen = Filters(asked(desk, "/people", group="53"), PEOPLE, groups=groups)
-    assert chosen.group_options() == [("研发", "研发"), ("9", "No name (9)"), ("Sales", "Sales")]
+    assert chosen.group_options() == [("研发", "研发"), ("#9", "No name (9)"), ("Sales", "Sales")]
     assert chosen.group_value == "研发"
+
+
+def test_what_does_not_filter_is_no_chip_and_no_file_is_made_of_it(desk: Desk) -> None:
+    for query in ({"site": "9"}, {"since": "soon"}, {"passed": "maybe"}, {"q": "~AAAAAAAAAAAAAAAAAAAAAAAA"}):
+        found = filters(desk, person="5", **query)
+        found.records()
+        assert [title for title, _, _ in found.chips()] == ["User id"]
+        with pytest.raises(ClientException, match="no file is made"):
+            found.for_file("format")
+    for misspelt in ("teminal", "day"):
+        found = filters(desk, **{misspelt: "1"})
+        with pytest.raises(ClientException, match=misspelt):
+            found.for_file("format")
+    found = filters(desk, format="csv", terminal="SN-9", q=desk.seal.close("王"))
+    found.records()
+    found.for_file("format")

@@ -45,8 +45,27 @@ def test_a_terminal_is_found_by_its_serial_or_else_its_name_or_else_its_id(store
             str(first.id): [second.id],
             f"#{first.id}": [first.id],
             str(third.id): [third.id],
-            "gate": [],
+            "gate": [first.id, second.id],
             "9" * 30: [],
             "#": [],
         }
         assert terminals_named(db, first.id) == [first.id]
+
+
+def test_a_name_is_found_however_it_is_written_and_as_it_is_written_first(store: Store) -> None:
+    lab = store.create_terminal(now_ms=0, serial="SN-1", name="  Lab door ").id
+    cafe = store.create_terminal(now_ms=0, serial="SN-2", name="Cafe\u0301").id
+    gates = [store.create_terminal(now_ms=0, serial=f"G-{name}", name=name).id for name in ("Gate", "GATE")]
+    with store.reading() as db:
+        for asked, found in (
+            ("Lab door", [lab]),
+            ("lab  door", [lab]),
+            ("Ｌａｂ door", [lab]),
+            ("Labdoor", []),
+            ("CAFÉ", [cafe]),
+            ("Cafe", []),
+            ("GATE", [gates[1]]),
+            ("gate", gates),
+            (" ", []),
+        ):
+            assert terminals_named(db, asked) == found, asked

@@ -150,6 +150,7 @@ function show(html: string, reached: number): void {
   const box = document.createElement("template");
   box.innerHTML = html;
   part("numbers").replaceWith(part("numbers", box.content));
+  showBadge(part("numbers"));
   showAlarms(part("alarms", box.content));
   place = reached;
   const shown = new Set([...live.querySelectorAll<HTMLElement>("[data-id]"), ...waiting].map((card) => card.dataset.id));
@@ -160,6 +161,18 @@ function show(html: string, reached: number): void {
   waiting = [...fresh, ...waiting].slice(0, MOST_CARDS);
   if (reading()) offer();
   else release();
+}
+
+/** The number beside *Alarms* in the navigation, which stands outside of what is asked for. */
+function showBadge(numbers: HTMLElement): void {
+  const link = document.querySelector('[data-page="alarms"]');
+  link?.querySelector(".count")?.remove();
+  if (!link || !numbers.dataset.badge) return;
+  const badge = document.createElement("b");
+  badge.className = "count";
+  badge.textContent = numbers.dataset.badge;
+  badge.title = numbers.dataset.badgeTitle ?? "";
+  link.append(badge);
 }
 
 function showAlarms(alarms: HTMLElement): void {

@@ -38,7 +38,7 @@ def terminal_line(terminal: TerminalItem) -> str:
     }
     presences = {
         "online": t("online", "在线"),
-        "late": t("late", "迟到"),
+        "late": t("late", "上报延迟"),
         "offline": t("offline", "离线"),
         "never": t("never seen", "从未上线"),
     }

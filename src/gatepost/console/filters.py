@@ -6,7 +6,8 @@ Rules:
   the site that is filtered by, else of the first one; with a zone (``…Z``) they are that instant.
 * What finds a person by what they are called is sealed there (``q``, ``name``); an address with plain words in it is
   answered by one with sealed ones.
-* A value that makes no sense does not filter, and is said so: a link may come from elsewhere.
+* A value that makes no sense does not filter, and is said so: a link may come from elsewhere. A file is refused then,
+  for a file does not show what it leaves out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, get_args
 
+from litestar.exceptions import ClientException
 from msgspec.structs import replace
 
 from gatepost.console.desk import View
@@ -189,6 +191,19 @@ class Filters:
             "site_id": None if self.site is None else self.site.id,
         }
 
+    def for_file(self, *others: str, wrong: Sequence[str] = ()) -> None:
+        """Refuse a file of what would not be filtered as asked; call it after the question is made.
+
+        ``others``: what the address may have besides filters. ``wrong``: which of them make no sense. Raises
+        ``ClientException``, which is a 400.
+        """
+        taken = (*self._names, *others)
+        wrong = [*self.wrong, *wrong, *(name for name in self._view.query if name not in taken)]
+        if self.unsealed:
+            wrong += [self._view.words(_TITLES[name]) for name in self._given if name not in self.plain]
+        if wrong:
+            raise ClientException(f"no file is made, because these filters make no sense: {', '.join(wrong)}")
+
     def records(self) -> RecordQuery:
         """The question to the store."""
         return RecordQuery(
@@ -241,10 +256,11 @@ class Filters:
     def chips(self) -> list[tuple[str, str, str]]:
         """What is filtered by: title, value in words, and the address without it."""
         words = self._view.words
-        return [
+        found = [
             (words(_TITLES[name]), self._in_words(name, value), self._view.here(**{name: None}, cursor=None))
             for name, value in self.plain.items()
         ]
+        return [chip for chip in found if chip[0] not in self.wrong]
 
     def site_options(self) -> list[tuple[int, str]]:
         """Return the sites to choose from."""
@@ -270,21 +286,22 @@ class Filters:
 
         Held terminals have nothing to show. The serial stands beside names that several have.
         """
-        names = Counter(place.label for place in self._places)
+        names = self._labels()
         by_site: dict[str, list[tuple[str, str]]] = {}
         for place in sorted(self._places, key=lambda each: (each.site, each.label.casefold(), each.id)):
             if place.state != "held":
-                value = place.serial or f"#{place.id}"
-                label = f"{place.label} ({value})" if names[place.label] > 1 else place.label
-                by_site.setdefault(place.site, []).append((value, label))
+                by_site.setdefault(place.site, []).append((_value(place), _label(place, names)))
         return list(by_site.items())
+
+    def _labels(self) -> Counter[str]:
+        """Return how many terminals are called so."""
+        return Counter(place.label for place in self._places)
 
     @property
     def terminal_value(self) -> str | None:
         """Return the value of the terminal that is chosen; a name of several, or an unknown serial, as it came."""
         if len(self._terminals) == 1 and self._terminals[0].state != "held":
-            (place,) = self._terminals
-            return place.serial or f"#{place.id}"
+            return _value(self._terminals[0])
         return self.plain.get("terminal")
 
     @property
@@ -316,7 +333,7 @@ class Filters:
         if name == "terminal":
             if value == WITHOUT_SERIAL:
                 return self._view.words("records.without_serial")
-            return self._terminals[0].label if len(self._terminals) == 1 else value
+            return _label(self._terminals[0], self._labels()) if len(self._terminals) == 1 else value
         if name == "site" and self.site is not None:
             return self.site.name
         if name == "group":
@@ -363,3 +380,13 @@ class Filters:
         title = self._view.words(_TITLES[name])
         if title not in self.wrong:
             self.wrong.append(title)
+
+
+def _value(place: Place) -> str:
+    """Return what an address has for a terminal."""
+    return place.serial or f"#{place.id}"
+
+
+def _label(place: Place, names: Mapping[str, int]) -> str:
+    """Return what a terminal is called, with its serial where several are called so."""
+    return f"{place.label} ({_value(place)})" if names[place.label] > 1 else place.label

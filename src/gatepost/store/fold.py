@@ -23,7 +23,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
-__all__ = ["ENDS", "ESCAPE", "fold", "fold_person", "like"]
+__all__ = ["ENDS", "ESCAPE", "alike", "fold", "fold_person", "like"]
 
 ENDS = ("\x01", "\x02", "\x03", "\x04", "\x05")
 """End the fields of a folded person. No folded text contains one."""
@@ -71,6 +71,11 @@ def fold(text: str) -> str:
         folded = "".join([letter for letter in folded if unicodedata.combining(letter) not in _REMOVED])
     folded = _BETWEEN.sub("", _BLANKS.sub(" ", folded).strip())
     return unicodedata.normalize("NFC", folded.translate(_TABLE))
+
+
+def alike(name: str) -> str:
+    """Return what is the same of names that differ only in case, blanks and compatibility forms (NFKC)."""
+    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
 def fold_person(fields: Sequence[str]) -> str:

@@ -6,12 +6,12 @@ Rules:
   case, blanks and compatibility forms (NFKC). A group without a name is known by its id.
 * An id may stand for several groups: terminals count their groups by themselves. Where an id was renamed, so that no
   person has the old name any more, the old name is not listed.
-* A filter is a name or an id. Text that is no known name is an id, and means every group that has it.
+* A filter is a name or an id. Text that is no known name is an id, and means every group that has it. ``#53`` means the
+  group without a name alone.
 
 Functions on a connection, in the caller's transaction.
 """
 
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,6 +20,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select
 
 from gatepost.store import schema as t
+from gatepost.store.fold import alike
 
 __all__ = [
     "Group",
@@ -49,7 +50,7 @@ class Group(Struct, frozen=True):
     @property
     def value(self) -> str:
         """Return what a filter is to be so that it means this group alone."""
-        return self.name.strip() or self.id
+        return self.name.strip() or f"#{self.id}"
 
 
 class Wanted(Struct, frozen=True):
@@ -76,7 +77,7 @@ class Wanted(Struct, frozen=True):
 
 def group_key(group: Mapping[str, Any]) -> str:
     """Return what is the same of groups that are one."""
-    name = _folded(str(group.get("name") or ""))
+    name = alike(str(group.get("name") or ""))
     return f"name {name}" if name else f"id {group.get('id')}"
 
 
@@ -110,10 +111,11 @@ def listed_groups(db: Connection, *, site_id: int | None = None) -> dict[str, Gr
 
 
 def groups_named(groups: Iterable[Group], asked: str) -> list[Group]:
-    """Return those of the listed groups that a filter means: one by its name, else all that have the id."""
+    """Return those of the listed groups that a filter means: one by its value, else all that have the id."""
     listed = list(groups)
-    by_name = [group for group in listed if group.name.strip() and _folded(group.name) == _folded(asked)]
-    return by_name or [group for group in listed if asked in group.ids]
+    by_name = [group for group in listed if group.name.strip() and alike(group.name) == alike(asked)]
+    nameless = [group for group in listed if group.value == asked]
+    return by_name or nameless or [group for group in listed if asked in group.ids]
 
 
 def wanted_groups(db: Connection, asked: str) -> Wanted:
@@ -125,9 +127,11 @@ def wanted_groups(db: Connection, asked: str) -> Wanted:
         key = group_key({"id": number, "name": name})
         of_key.setdefault(key, []).append((number, name))
         of_id.setdefault(number, set()).add(key)
-    named = f"name {_folded(asked)}"
-    keys = frozenset({named} if named in of_key else of_id.get(asked, set()))
-    return Wanted(keys, tuple(one for key in sorted(keys) for one in of_key[key]))
+    named = f"name {alike(asked)}"
+    nameless = f"id {asked[1:]}" if asked.startswith("#") else None
+    one = next((key for key in (named, nameless) if key in of_key), None)
+    keys = frozenset(of_id.get(asked, set()) if one is None else {one})
+    return Wanted(keys, tuple(each for key in sorted(keys) for each in of_key[key]))
 
 
 def _written(
@@ -154,7 +158,3 @@ def _written(
             if row.latest:
                 current.add(one)
     return list(written), current
-
-
-def _folded(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()

@@ -10,6 +10,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, select
 
 from gatepost.store import schema as t
+from gatepost.store.fold import alike
 from gatepost.store.store import TerminalState
 
 __all__ = ["Place", "all_places", "held_terminals", "places", "terminals_asked", "terminals_named"]
@@ -57,14 +58,19 @@ def all_places(db: Connection) -> list[Place]:
 def terminals_named(db: Connection, terminal: str | int) -> list[int]:
     """Return the ids of the terminals that a filter means.
 
-    A serial means one terminal. Text that is no serial is a name, which several terminals may have; text that is
-    neither is an id, ``17`` or ``#17``. The list is empty where there is no such terminal (yet).
+    A serial means one terminal. Text that is no serial is a name, which several terminals may have: written so, or
+    else written alike. Text that is neither is an id, ``17`` or ``#17``. The list is empty where there is no such
+    terminal (yet).
     """
     c = t.terminals.c
     if isinstance(terminal, int):
         return [terminal]
     for named in (c.serial == terminal, c.name == terminal):
         if found := list(db.execute(select(c.id).where(named).order_by(c.id)).scalars()):
+            return found
+    if name := alike(terminal):
+        named_so = db.execute(select(c.id, c.name).where(c.name.is_not(None)).order_by(c.id))
+        if found := [row.id for row in named_so if alike(row.name) == name]:
             return found
     number = terminal.removeprefix("#")
     return [int(number)] if number.isascii() and number.isdigit() and len(number) < 19 else []

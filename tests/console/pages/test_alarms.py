@@ -1,5 +1,7 @@
 """Alarms: their list, their life, their acknowledgement."""
 
+import re
+
 from tests.console.kit import Desk
 from tests.receiver.kit import alarm, record
 
@@ -108,3 +110,18 @@ async def test_alarms_are_filtered_by_terminal_and_time(desk: Desk) -> None:
     assert '<option value="SN-2" selected>' in page.html
     answer = await desk.get("/alarms/export?format=csv&terminal=SN-2", "operator")
     assert answer.html.count("\n") == 2
+
+
+async def test_no_file_is_made_of_a_tab_that_there_is_not(desk: Desk) -> None:
+    assert (await desk.get("/alarms/export?format=csv&show=opened")).status == 400
+    assert (await desk.get("/alarms/export?format=csv&show=open")).status == 200
+
+
+async def test_every_time_of_an_alarm_is_by_the_clocks_of_its_terminal(desk: Desk) -> None:
+    alarm_id = await raised(desk)
+    await desk.post(f"/alarms/{alarm_id}/close", "operator", note="x", sure="1")
+    desk.store.update_terminal(1, timezone="Asia/Kathmandu")
+    for path in ("/alarms", f"/alarms/{alarm_id}"):
+        zones = set(re.findall(r'<time [^>]*title="([^"]*)"', (await desk.get(path)).html))
+        assert len(zones) > 1
+        assert all("Kathmandu" in zone for zone in zones), zones

@@ -2,6 +2,9 @@
 
 import csv
 import io
+import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from tests.console.kit import Desk
 from tests.receiver.kit import record
@@ -67,3 +70,18 @@ async def test_a_form_keeps_the_day_or_the_month(desk: Desk) -> None:
     assert (await desk.post("/attendance", "viewer", month="2023-05", q="王")).location.startswith(
         "/attendance?month=2023-05&q=~"
     )
+
+
+async def test_today_is_by_the_clocks_of_the_site_that_is_filtered_by(desk: Desk) -> None:
+    desk.store.update_site(1, timezone="Etc/GMT+12")
+    there = desk.store.create_site("Line Islands", "Pacific/Kiritimati", now_ms=0)
+    today = datetime.now(ZoneInfo("Pacific/Kiritimati")).date()
+    user = {"name": "Ina", "user_id": "7", "type": 1}
+    desk.store.create_terminal(now_ms=0, serial="LI-1", site_id=there.id)
+    await desk.running.receiver.refresh()
+    await desk.running.push(record(uuid="u-li", deviceSN="LI-1", timestamp=int(time.time()), user=user))
+    assert "not seen" not in (await desk.get(f"/attendance?site={there.id}")).words
+    answer = await desk.get(f"/attendance/export?format=csv&site={there.id}", "operator")
+    assert f"{today},7,Ina" in answer.html
+    for wrong in ("day=soon", "month=soon"):
+        assert (await desk.get(f"/attendance/export?format=csv&{wrong}", "operator")).status == 400

@@ -65,3 +65,14 @@ async def test_open_alarms_come_along_until_they_are_cleared(desk: Desk) -> None
 async def test_a_place_that_is_none_is_refused(desk: Desk) -> None:
     assert (await desk.get("/since?after=-1", x_part="live")).status == 400
     assert (await desk.get("/since", x_part="live")).status == 400
+
+
+async def test_the_number_of_open_alarms_is_as_new_as_the_alarms_beside_it(desk: Desk) -> None:
+    await desk.get("/")  # which counts, for a while
+    await desk.running.push(alarm())
+    for path in ("/since?after=0", "/"):
+        page = await desk.get(path)
+        assert page.html.count('<article class="alarm') == 1
+        assert 'data-badge="1"' in page.html
+        assert "1 Open alarms" in page.words
+    assert 'title="1 open alarm not acknowledged">1</b>' in page.html

@@ -1,5 +1,8 @@
 """The table of records, and one of them."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import pytest
 from tests.console.kit import Desk
 from tests.receiver.kit import UUID, record
@@ -68,3 +71,23 @@ async def test_a_record_from_the_future_is_marked(desk: Desk) -> None:
     shown = await desk.get("/records/1")
     assert "The terminal's clock said 2110-" in shown.words
     assert "is over a day after the time of receipt" in shown.words
+
+
+async def test_today_is_by_the_clocks_of_the_site_that_is_filtered_by(desk: Desk) -> None:
+    desk.store.update_site(1, timezone="Etc/GMT+12")
+    there = desk.store.create_site("Line Islands", "Pacific/Kiritimati", now_ms=0)
+    today = datetime.now(ZoneInfo("Pacific/Kiritimati")).date()
+    page = await desk.get(f"/records?site={there.id}")
+    assert f"since={today}T00%3A00" in page.html
+    assert f"since={today}T00%3A00" not in (await desk.get("/records")).html
+
+
+@pytest.mark.parametrize("what", ["records", "alarms", "attendance"])
+async def test_a_file_is_refused_of_filters_that_make_no_sense(desk: Desk, what: str) -> None:
+    for query, named in (("site=9", "Site"), ("teminal=SN-1", "teminal")):
+        answer = await desk.get(f"/{what}/export?format=csv&{query}")
+        assert answer.status == 400
+        assert f"no file is made, because these filters make no sense: {named}" in answer.words
+    answer = await desk.get(f"/{what}/export?format=csv&site=9", accept_language="zh")
+    assert "未生成文件，因为以下筛选无效：站点" in answer.words
+    assert (await desk.get(f"/{what}/export?format=csv&site=1")).status == 200

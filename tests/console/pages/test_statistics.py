@@ -1,6 +1,8 @@
 """Statistics: each chart stands on a table."""
 
 import re
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from tests.console.kit import Desk
@@ -51,3 +53,13 @@ async def test_any_stretch_of_days_can_be_asked_for(desk: Desk, asked: str, show
     page = await desk.get(f"/statistics?{asked}")
     assert f"{shown} " in page.words
     assert "1 Records" in page.words
+
+
+async def test_today_is_by_the_clocks_of_the_site_that_is_counted(desk: Desk) -> None:
+    desk.store.update_site(1, timezone="Etc/GMT+12")
+    there = desk.store.create_site("Line Islands", "Pacific/Kiritimati", now_ms=0)
+    today = datetime.now(ZoneInfo("Pacific/Kiritimati")).date()
+    page = await desk.get(f"/statistics?site={there.id}")
+    assert f"– {today}" in page.words
+    assert f"day={today}" in page.html
+    assert f"– {today}" not in (await desk.get("/statistics")).words

@@ -71,3 +71,15 @@ async def test_a_parameter_that_is_given_twice_is_refused(receiver: Running) -> 
 async def test_who_may_not_ask_is_told_that_first(receiver: Running) -> None:
     answer = await receiver.request("GET", "/api/v1/records?zzz=1", headers={"Authorization": "Bearer none"})
     assert answer.status == 401
+
+
+async def test_a_wrong_value_is_told_by_the_name_in_the_address(receiver: Running) -> None:
+    for path, name in (
+        ("alarms?state=opened", "state"),
+        ("terminals?state=opened", "state"),
+        ("people?type=x", "type"),
+    ):
+        answer = await receiver.get(f"/api/v1/{path}")
+        assert answer.status == 400
+        assert answer.json["detail"].startswith(f"{name}: ")
+        assert [each["where"] for each in answer.json["errors"]] == [name]

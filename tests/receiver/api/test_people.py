@@ -128,16 +128,22 @@ async def test_groups_that_are_named_alike_are_one(either: Running) -> None:
         ("1", "SN-1", [{"id": "53", "name": "Ｓales "}]),
         ("2", "SN-2", [{"id": "7", "name": "SALES"}, {"id": "8", "name": "sales"}]),
         ("3", "SN-2", [{"id": "53", "name": "研发"}]),
+        ("4", "SN-2", [{"id": "53", "name": ""}]),
     ):
         user = {"user_id": user_id, "name": f"N{user_id}", "groups": groups}
         await either.push(record(uuid=f"u-{user_id}", deviceSN=serial, user=user))
     listed = (await get(either, "groups"))["items"]
-    assert [(item["id"], item["ids"]) for item in listed] == [("7", ["7", "8", "53"]), ("53", ["53"])]
+    assert [(item["id"], item["ids"]) for item in listed] == [
+        ("53", ["53"]),
+        ("7", ["7", "8", "53"]),
+        ("53", ["53"]),
+    ]
     for asked, found in (
         ("sales", ["1", "2"]),
         ("7", ["1", "2"]),
         ("8", ["1", "2"]),
-        ("53", ["1", "2", "3"]),
+        ("53", ["1", "2", "3", "4"]),
+        ("#53", ["4"]),
         ("研发", ["3"]),
         ("none such", []),
     ):
@@ -148,6 +154,7 @@ async def test_groups_that_are_named_alike_are_one(either: Running) -> None:
         assert sorted(item["person"]["user_id"] for item in there) == found, asked
     counted = (await get(either, "attendance/groups?month=2023-05"))["items"]
     assert [(each["ids"], each["people"], each["days"][0]["present"]) for each in counted] == [
+        (["53"], 1, 1),
         (["7", "8", "53"], 2, 2),
         (["53"], 1, 1),
     ]

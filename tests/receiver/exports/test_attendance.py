@@ -49,7 +49,7 @@ def test_a_row_says_who_was_there_when_by_the_clocks_of_their_site() -> None:
         "first_in": datetime.fromisoformat("2024-05-06T08:15:30+08:00"),
         "last_out": datetime.fromisoformat("2024-05-06T17:00:00+08:00"),
         "hours": 8.74, "passages": 4, "time_zone": "Asia/Shanghai",
-        "utc_offset": "UTC+08:00",
+        "utc_offset": "UTC+08:00", "last_out_utc_offset": "UTC+08:00",
     }  # fmt: skip
     berlin = Words("en", timezone="Europe/Berlin")
     found = {column.name: column.cell(row, berlin) for column in ATTENDANCE}
@@ -61,6 +61,25 @@ def test_of_a_single_passage_neither_last_out_nor_hours_are_told() -> None:
     row = PersonShift(SOMEONE, Attended(date(2024, 5, 6), IN, None, 1, "王五", None))
     found = {column.name: column.cell(row, Words("en")) for column in ATTENDANCE}
     assert (found["last_out"], found["hours"], found["passages"]) == (None, None, 1)
+    assert found["last_out_utc_offset"] == ""
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "offsets", "hours"),
+    [
+        ("2026-10-31T22:00-04:00", "2026-11-01T06:00-05:00", ("UTC-04:00", "UTC-05:00"), 9.0),
+        ("2026-03-07T22:00-05:00", "2026-03-08T06:00-04:00", ("UTC-05:00", "UTC-04:00"), 7.0),
+    ],
+)
+def test_a_shift_over_a_change_of_clocks_says_both_offsets(
+    begins: str, ends: str, offsets: tuple[str, str], hours: float
+) -> None:
+    first, last = datetime.fromisoformat(begins), datetime.fromisoformat(ends)
+    row = PersonShift(SOMEONE, Attended(first.date(), first, last, 2, "王五", 1))
+    there = Words("en", timezone="America/New_York")
+    found = {column.name: column.cell(row, there) for column in ATTENDANCE}
+    assert (found["utc_offset"], found["last_out_utc_offset"]) == offsets
+    assert found["hours"] == hours
 
 
 def test_everybody_who_was_there_has_a_row_a_day_across_pages() -> None:

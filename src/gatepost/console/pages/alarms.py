@@ -75,7 +75,12 @@ class AlarmPages(Controller):
 
         def ask() -> tuple[AlarmQuery, Language]:
             view = desk.view(request)
-            return _query(_tab(view), Filters(view, ALARMS)), view.words.language
+            filters = Filters(view, ALARMS)
+            tab = _tab(view)
+            asked = _query(tab, filters)
+            known = view.query.get("show") in (None, tab.name)
+            filters.for_file("format", "show", wrong=() if known else ("show",))
+            return asked, view.words.language
 
         query, language = await asyncio.to_thread(ask)
         return await alarms_file(

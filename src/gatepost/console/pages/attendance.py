@@ -23,7 +23,7 @@ from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.receiver.exports.attendance import person_shifts
 from gatepost.receiver.meaning import Meaning
 from gatepost.store.attendance import Attended
-from gatepost.store.days import parse_day
+from gatepost.store.days import month_of, parse_day
 from gatepost.store.groups import Group
 from gatepost.store.people import PeopleQuery
 
@@ -61,7 +61,7 @@ class AttendancePages(Controller):
         filters = Filters(view, ATTENDANCE, groups=meaning.people.groups())
         if (sealed := filters.sealed()) is not None:
             return view.go(sealed)
-        stretch = _stretch(view)
+        stretch = _stretch(view, filters.zone)
         query = replace(filters.attendance(), limit=PAGE, cursor=view.query.get("cursor"))
         page = read(lambda: meaning.attendance.page(query, stretch.first, stretch.last))
         return view.page(
@@ -69,6 +69,7 @@ class AttendancePages(Controller):
             active="attendance",
             filters=filters,
             stretch=stretch,
+            today=view.show.today(filters.zone),
             rows=[(item.person, item.names, _by_day(item.shifts)) for item in page.items],
             next=page.next_cursor,
             present=_present(meaning, stretch, query) if stretch.single else (),
@@ -89,7 +90,14 @@ class AttendancePages(Controller):
 
         def ask() -> tuple[View, Stretch, PeopleQuery]:
             view = desk.view(request)
-            return view, _stretch(view), Filters(view, ATTENDANCE).attendance()
+            filters = Filters(view, ATTENDANCE)
+            asked = filters.attendance()
+            filters.for_file("format", "day", "month")
+            if view.query.get("month"):
+                read(lambda: month_of(view.query["month"]))
+            elif view.query.get("day"):
+                read(lambda: parse_day(view.query["day"]))
+            return view, _stretch(view, filters.zone), asked
 
         view, stretch, query = await asyncio.to_thread(ask)
         days = stretch.first, stretch.last
@@ -110,8 +118,9 @@ def _by_day(shifts: Sequence[Attended]) -> dict[date, list[Attended]]:
     return found
 
 
-def _stretch(view: View) -> Stretch:
-    today = view.show.today()
+def _stretch(view: View, zone: str) -> Stretch:
+    """Return the days of an address; without any it is today, by the clocks of ``zone``."""
+    today = view.show.today(zone)
     if view.query.get("month"):
         month = month_in(view, view.query["month"], today)
         return Stretch(

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from litestar import Controller, get
 from litestar.params import QueryParameter
+from msgspec.structs import replace
 
 from gatepost.console.desk import Html, TheDesk, View
 from gatepost.receiver.api.access import VIEWER, AnyRequest
@@ -55,14 +56,18 @@ class LivePages(Controller):
             "live_parts.html",
             headers=headers,
             missed=missed,
-            counts=desk.counts(),
             **_values(view, records),
         )
 
 
 def _values(view: View, records: Sequence[RecordRow]) -> dict[str, Any]:
-    alarms = _open_alarms(view.desk.store)
+    desk = view.desk
+    alarms = _open_alarms(desk.store)
+    with desk.store.reading(indexed=False) as db:
+        # The number beside alarms that are shown is never older than they are.
+        counts = replace(desk.counts(), alarms=queries.alarm_counts(db))
     return {
+        "counts": counts,
         "records": records,
         "alarms": alarms,
         "places": view.places([*(row.terminal_id for row in records), *(row.terminal_id for row in alarms)]),

@@ -49,7 +49,7 @@ class RecordPages(Controller):
             "records": page.items,
             "places": view.places(record.terminal_id for record in page.items),
             "next": page.next_cursor,
-            "ranges": _ranges(view),
+            "ranges": _ranges(view, filters.zone),
         }
         return view.page("records.html", active="records", **values)
 
@@ -66,7 +66,10 @@ class RecordPages(Controller):
 
         def ask() -> tuple[RecordQuery, Language]:
             view = desk.view(request)
-            return Filters(view).records(), view.words.language
+            filters = Filters(view)
+            asked = filters.records()
+            filters.for_file("format")
+            return asked, view.words.language
 
         query, language = await asyncio.to_thread(ask)
         return await records_file(
@@ -107,10 +110,13 @@ def person_path(meaning: Meaning, record: RecordRow) -> str | None:
     return f"/people/{record.person.identity_id}{scope}"
 
 
-def _ranges(view: View) -> list[tuple[str, str, bool]]:
-    """Stretches of time that are asked for often: name, address, and whether it is the one shown."""
-    today = view.show.today()
-    now = view.show.local(view.show.now)
+def _ranges(view: View, zone: str) -> list[tuple[str, str, bool]]:
+    """Stretches of time that are asked for often: name, address, and whether it is the one shown.
+
+    ``zone``: by whose clocks the filters read times.
+    """
+    today = view.show.today(zone)
+    now = view.show.local(view.show.now, zone)
     found = []
     for name, since in (
         ("today", datetime(today.year, today.month, today.day)),  # noqa: DTZ001 - of the zone that the filter means

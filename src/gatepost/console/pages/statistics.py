@@ -49,8 +49,8 @@ class StatisticsPages(Controller):
     @get(sync_to_thread=True)
     def show_statistics(self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning) -> Html:
         view = desk.view(request)
-        first, last, spans = _stretch(view)
         filters = Filters(view, PLACES)
+        first, last, spans = _stretch(view, filters.zone)
         found = read(lambda: statistics(desk.store, filters.statistics(first, last)))
         return view.page(
             "statistics.html",
@@ -60,17 +60,19 @@ class StatisticsPages(Controller):
             spans=spans,
             first=first,
             last=last,
+            today=view.show.today(filters.zone),
             shown=f"{first}" if first == last else f"{first} – {last}",
             filters=filters,
         )
 
 
-def _stretch(view: View) -> tuple[date, date, list[tuple[str, str, bool]]]:
+def _stretch(view: View, zone: str) -> tuple[date, date, list[tuple[str, str, bool]]]:
     """The days that are shown, and those that could be: name, address, and whether it is the one.
 
-    ``first`` and ``last`` are any days, in either order; one alone goes up to today, or is the only one.
+    ``first`` and ``last`` are any days, in either order; one alone goes up to today, or is the only one. Today is by
+    the clocks of ``zone``.
     """
-    today = view.show.today()
+    today = view.show.today(zone)
     first, last, chosen = today - WEEK, today, "week"
     given = [day for day in (view.day("first"), view.day("last")) if day is not None]
     if given:

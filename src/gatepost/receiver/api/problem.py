@@ -79,7 +79,7 @@ def problem(
 def _from_http(request: AnyRequest, error: HTTPException) -> Response[Problem]:
     if error.status_code >= 500 and error.status_code != 503:  # which a route says on purpose: not now
         return _unexpected(request, error)
-    wrong = _wrong_fields(error.extra)
+    wrong = _wrong_fields(request, error.extra)
     detail = "; ".join(f"{field.where}: {field.why}" if field.where else field.why for field in wrong)
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if not detail and error.detail == HTTPStatus(error.status_code).phrase:
@@ -94,14 +94,25 @@ _SAID_NOTHING = {
 """Where the framework says nothing but the name of the status."""
 
 
-def _wrong_fields(extra: Any) -> list[WrongField]:
+def _wrong_fields(request: AnyRequest, extra: Any) -> list[WrongField]:
     """What Litestar's validation found, by the names that the client used."""
-    found = extra if isinstance(extra, list) else []
+    found = [one for one in extra if isinstance(one, dict)] if isinstance(extra, list) else []
+    names = _names_asked_by(request) if found else {}
     return [
-        WrongField(str(one.get("key", "")), str(one.get("message", "")))
+        WrongField(names.get(key := str(one.get("key", "")), key), str(one.get("message", "")))
         for one in found
-        if isinstance(one, dict)
     ]
+
+
+def _names_asked_by(request: AnyRequest) -> dict[str, str]:
+    """Return the query parameters of a route: the names in an address, by those in the code."""
+    handler = request.scope.get("route_handler")
+    for route in request.app.routes:
+        if isinstance(route, HTTPRoute):
+            for each, model in route.route_handler_map.values():
+                if each is handler:
+                    return {one.field_name: one.field_alias for one in model.expected_query_params}
+    return {}
 
 
 def _from_ours(request: AnyRequest, error: GatepostError) -> Response[Problem]:

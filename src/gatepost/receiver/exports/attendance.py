@@ -34,6 +34,12 @@ def _last_out(row: PersonShift, words: Words) -> datetime | None:
     return None if last_out is None else words.wall(last_out, words.of(row.person.timezone))
 
 
+def _last_out_offset(row: PersonShift, words: Words) -> str:
+    """Return the offset of ``last_out``: another one than of ``first_in`` in the night in which clocks are changed."""
+    last_out = row.attended.last_out
+    return "" if last_out is None else offset(last_out, words.of(row.person.timezone))
+
+
 ATTENDANCE: tuple[Column[PersonShift], ...] = (
     Column("day", "Day", "日期", lambda row, _: row.attended.day.isoformat(), 11),
     Column("user_id", "Person ID", "人员编号", lambda row, _: row.person.user_id),
@@ -71,6 +77,7 @@ ATTENDANCE: tuple[Column[PersonShift], ...] = (
         lambda row, words: offset(row.attended.first_in, words.of(row.person.timezone)),
         11,
     ),
+    Column("last_out_utc_offset", "UTC offset of last out", "末次离开 UTC 偏移", _last_out_offset, 11),
 )
 
 
