@@ -54,7 +54,8 @@ class Shift(Struct, frozen=True):
 
     first_ms: int
     last_ms: int | None
-    """When the person was last seen; ``None`` where there is one passage only, so that nobody knows when they left."""
+    """When the person was last seen; ``None`` where there is one passage only, or all are at one moment: then it is
+    unknown when they left."""
     end_ms: int
     """When the person was last seen."""
     passages: int
@@ -115,5 +116,6 @@ def _begins(at_ms: int, before: int, begin: int, rested: int) -> bool:
 
 
 def _shift(first: int, end: int, passages: int, identity: int, repeat_ms: int) -> Shift:
-    known = passages > 1 or end - first > repeat_ms
+    # Two terminals may see a person at the same moment, which is no time at work.
+    known = end > first and (passages > 1 or end - first > repeat_ms)
     return Shift(first, end if known else None, end, passages, identity)

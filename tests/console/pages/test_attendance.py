@@ -1,11 +1,14 @@
 """Attendance of a day and of a month."""
 
 import csv
+import html
 import io
+import re
 
 from tests.console.kit import Desk
 from tests.receiver.kit import record
 
+from gatepost.console.pages.attendance import PAGE
 from gatepost.store.accounts import Accounts
 
 
@@ -67,3 +70,16 @@ async def test_a_form_keeps_the_day_or_the_month(desk: Desk) -> None:
     assert (await desk.post("/attendance", "viewer", month="2023-05", q="王")).location.startswith(
         "/attendance?month=2023-05&q=~"
     )
+
+
+async def test_a_page_without_anyone_of_the_kind_leads_on_to_the_next(desk: Desk) -> None:
+    await desk.running.push(record(uuid="v", user={"name": "Guest", "user_id": "v", "type": 2}))
+    for number in range(PAGE):  # visitors who were hired before that day
+        for kind, before in ((2, 40), (1, 20)):
+            user = {"name": f"Hired {number}", "user_id": f"{number}", "type": kind}
+            at = 1_685_343_715 - before * 86_400
+            await desk.running.push(record(uuid=f"{number}-{kind}", user=user, timestamp=at))
+    page = await desk.get("/attendance?day=2023-05-29&kind=visitors", "viewer")
+    assert "None of this kind on this page" in page.words
+    following = html.unescape(re.findall(r'rel="next" href="([^"]+)"', page.html)[0])
+    assert "Guest" in (await desk.get(following, "viewer")).words

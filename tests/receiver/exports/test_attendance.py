@@ -57,6 +57,15 @@ def test_a_row_says_who_was_there_when_by_the_clocks_of_their_site() -> None:
     assert (found["time_zone"], found["utc_offset"]) == ("Europe/Berlin", "UTC+02:00")
 
 
+def test_a_night_in_which_clocks_change_says_both_offsets() -> None:
+    begin, end = datetime(2024, 3, 30, 21, tzinfo=UTC), datetime(2024, 3, 31, 4, tzinfo=UTC)
+    row = PersonShift(SOMEONE, Attended(date(2024, 3, 30), begin, end, 2, "王五", 1))
+    found = {column.name: column.cell(row, Words("en", timezone="Europe/Berlin")) for column in ATTENDANCE}
+    assert found["first_in"] == datetime.fromisoformat("2024-03-30T22:00:00+01:00")
+    assert found["last_out"] == datetime.fromisoformat("2024-03-31T06:00:00+02:00")
+    assert (found["hours"], found["utc_offset"]) == (7.0, "UTC+01:00 / UTC+02:00")
+
+
 def test_of_a_single_passage_neither_last_out_nor_hours_are_told() -> None:
     row = PersonShift(SOMEONE, Attended(date(2024, 5, 6), IN, None, 1, "王五", None))
     found = {column.name: column.cell(row, Words("en")) for column in ATTENDANCE}

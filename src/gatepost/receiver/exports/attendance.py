@@ -34,6 +34,13 @@ def _last_out(row: PersonShift, words: Words) -> datetime | None:
     return None if last_out is None else words.wall(last_out, words.of(row.person.timezone))
 
 
+def _offsets(row: PersonShift, words: Words) -> str:
+    """Return the offset at first in, and also that at last out where clocks changed in between."""
+    where = words.of(row.person.timezone)
+    moments = (row.attended.first_in, row.attended.last_out)
+    return " / ".join(dict.fromkeys(offset(at, where) for at in moments if at is not None))
+
+
 ATTENDANCE: tuple[Column[PersonShift], ...] = (
     Column("day", "Day", "日期", lambda row, _: row.attended.day.isoformat(), 11),
     Column("user_id", "Person ID", "人员编号", lambda row, _: row.person.user_id),
@@ -68,7 +75,7 @@ ATTENDANCE: tuple[Column[PersonShift], ...] = (
         "utc_offset",
         "UTC offset",
         "UTC 偏移",
-        lambda row, words: offset(row.attended.first_in, words.of(row.person.timezone)),
+        _offsets,
         11,
     ),
 )
