@@ -1,18 +1,18 @@
 """Attendance: when each person came and went, shift by shift.
 
-Rules: those of people.py and shifts.py. A shift is of the day on which it begins, in the time zone of the person's
-site. Whether it is an employee's, a visitor's or a blacklisted person's depends on the type with which the person was
-last seen in it.
+Rules: those of people.py and shifts.py. A shift is of the day on which it begins, in the time zone of the site where
+it begins. Whether it is an employee's, a visitor's or a blacklisted person's depends on the type with which the
+person was last seen in it.
 
 Flow of a page: the people who fit → their passages, in one statement out of the index of ``records`` by person, some
 days more on either side → shifts → those that begin on one of the days and are of the kind. For people without a rest
 in these days, a longer time is read.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -36,6 +36,8 @@ MAX_CELLS = 50_000
 _BESIDE_MS = (3 * DAY_MS, 10 * DAY_MS)
 """Time that is read before and after the requested days. The longer one is for people without a rest in the first."""
 
+_ZONES_MS = 26 * DAY_MS // 24
+"""Between the earliest and the latest clock on Earth."""
 
 Mark = Literal["no_out"]
 """``no_out``: there is one passage only, so last out and hours are unknown."""
@@ -54,6 +56,11 @@ class Attended(Struct, frozen=True):
     """As they were called when they were last seen in it."""
     type: int | None
     """``UserType``, as it was then."""
+    site_id: int
+    """Where it began."""
+    site: str
+    timezone: str
+    """The site's, whose clocks tell the day."""
 
     @property
     def seconds(self) -> float | None:
@@ -106,8 +113,8 @@ class Attendance:
     def page(self, query: PeopleQuery, first: date, last: date) -> Page[PersonAttendance]:
         """Return the people who fit, each with the shifts that began from ``first`` to ``last``, both included.
 
-        A query of a kind returns the shifts of that kind. People who are no longer of it and have no such shift are
-        left out, so that a page may have fewer people than its limit.
+        A query of a kind returns the shifts of that kind, and one of a site those that began there. People who are no
+        longer of the kind and have no such shift are left out, so that a page may have fewer people than its limit.
 
         Raises ``ValueError`` for days in the wrong order, or more than :data:`MAX_CELLS` at once, and
         :class:`~gatepost.store.pages.BadCursor`.
@@ -122,7 +129,7 @@ class Attendance:
             people = people_page(db, query, self.rules)
             found = attended(db, people.items, first, last, self.rules)
         items = [
-            PersonAttendance(person, tuple(shift for shift in shifts if _is_of(shift.type, query.kind)))
+            PersonAttendance(person, tuple(shift for shift in shifts if _is_asked(shift, query)))
             for person, shifts in zip(people.items, found, strict=True)
         ]
         shown = [item for item in items if item.shifts or _is_of(item.person.type, query.kind)]
@@ -161,6 +168,10 @@ def _is_of(user_type: int | None, kind: Kind) -> bool:
     return kind in ("all", kind_of(user_type))
 
 
+def _is_asked(shift: Attended, query: PeopleQuery) -> bool:
+    return _is_of(shift.type, query.kind) and query.site_id in (None, shift.site_id)
+
+
 class _Members:
     """A group while it is counted."""
 
@@ -186,25 +197,48 @@ class _Members:
 def attended(
     db: Connection, people: Sequence[Person], first: date, last: date, rules: Rules
 ) -> list[tuple[Attended, ...]]:
-    """Return the shifts of each person that began from ``first`` to ``last``, by the clocks of their site."""
+    """Return the shifts of each person that began from ``first`` to ``last``, by the clocks of where they began."""
+    found = shifts_of_days(db, people, first, last, rules)
+    return [tuple(attended for attended, _ in of_person) for of_person in found]
+
+
+def shifts_of_days(
+    db: Connection, people: Sequence[Person], first: date, last: date, rules: Rules
+) -> list[list[tuple[Attended, Shift]]]:
+    """Return the same, each with the passages' times that it is made of."""
+    beside = _ZONES_MS if rules.scope == "everywhere" else 0  # one person may be at sites with several clocks
     days = [Days.of(first, last, person.timezone) for person in people]
-    grouped = shifts_between(
-        db, people, [(of_person.begin_ms, of_person.end_ms) for of_person in days], rules
+    stretches = [(of_person.begin_ms - beside, of_person.end_ms + beside) for of_person in days]
+    grouped = shifts_between(db, people, stretches, rules)
+    forms = _forms(
+        db, {form for found in grouped for shift in found for form in (shift.identity, shift.begun_as)}
     )
-    forms = _forms(db, {shift.identity for of_person in grouped for shift in of_person})
-    return [
-        tuple(
-            Attended(
-                of_person.day(of_person.index(shift.first_ms) or 0),
-                moment(shift.first_ms),
-                moment(shift.last_ms),
-                shift.passages,
-                *forms[shift.identity],
-            )
-            for shift in found
-        )
-        for of_person, found in zip(days, grouped, strict=True)
-    ]
+    return [[pair for shift in found if (pair := _attended(shift, first, last, forms))] for found in grouped]
+
+
+def _attended(
+    shift: Shift, first: date, last: date, forms: Mapping[int, Any]
+) -> tuple[Attended, Shift] | None:
+    """Return a shift with its day; ``None`` if that is before ``first`` or after ``last``."""
+    seen, begun = forms[shift.identity], forms[shift.begun_as]
+    days = Days.of(first, last, begun.timezone)
+    index = days.index(shift.first_ms)
+    if index is None:
+        return None
+    return (
+        Attended(
+            days.day(index),
+            moment(shift.first_ms),
+            moment(shift.last_ms),
+            shift.passages,
+            seen.name,
+            seen.type,
+            begun.site_id,
+            begun.site,
+            begun.timezone,
+        ),
+        shift,
+    )
 
 
 def shifts_between(
@@ -282,11 +316,13 @@ def _members(people: Iterable[tuple[int, Person]]) -> CTE:
     return text("VALUES " + ",".join(rows)).columns(*columns).cte("members")
 
 
-def _forms(db: Connection, identities: set[int]) -> dict[int, tuple[str, int | None]]:
-    """Return name and type in each form of people's data."""
-    i, asked = t.identities.c, sorted(identities)
-    found: dict[int, tuple[str, int | None]] = {}
+def _forms(db: Connection, identities: set[int]) -> dict[int, Any]:
+    """Return name and type in each form of people's data, and the site that it is of."""
+    i, s, asked = t.identities.c, t.sites.c, sorted(identities)
+    wanted = select(i.id, i.name, i.type, i.site_id, s.name.label("site"), s.timezone)
+    wanted = wanted.join(t.sites, s.id == i.site_id)
+    found: dict[int, Any] = {}
     for start in range(0, len(asked), 1000):
-        rows = db.execute(select(i.id, i.name, i.type).where(i.id.in_(asked[start : start + 1000])))
-        found.update({row.id: (row.name, row.type) for row in rows})
+        rows = db.execute(wanted.where(i.id.in_(asked[start : start + 1000])))
+        found.update({row.id: row for row in rows})
     return found

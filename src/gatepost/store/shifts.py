@@ -61,6 +61,8 @@ class Shift(Struct, frozen=True):
     passages: int
     identity: int
     """The form of the person's data when they were last seen."""
+    begun_as: int
+    """The form of the person's data when it began, which tells at which site."""
 
 
 def shifts(seen: Iterable[Seen], repeat_ms: int) -> list[Shift]:
@@ -72,21 +74,21 @@ def shifts(seen: Iterable[Seen], repeat_ms: int) -> list[Shift]:
     found: list[Shift] = []
     latest: dict[int, int] = {}
     begin = before = rested = -1
-    passages = identity = 0
+    passages = identity = begun_as = 0
     for at_ms, terminal_id, form in seen:
         if before < 0 or _begins(at_ms, before, begin, rested):
             if before >= 0:
-                found.append(_shift(begin, before, passages, identity, repeat_ms))
+                found.append(_shift(begin, before, passages, identity, begun_as, repeat_ms))
             if before < 0 or at_ms - before >= REST_MS:
                 rested = at_ms
-            begin, passages = at_ms, 0
+            begin, passages, begun_as = at_ms, 0, form
             latest.clear()
         repeated = repeat_ms > 0 and at_ms - latest.get(terminal_id, -1 << 62) <= repeat_ms
         latest[terminal_id] = at_ms
         passages += not repeated
         before, identity = at_ms, form
     if before >= 0:
-        found.append(_shift(begin, before, passages, identity, repeat_ms))
+        found.append(_shift(begin, before, passages, identity, begun_as, repeat_ms))
     return found
 
 
@@ -115,7 +117,7 @@ def _begins(at_ms: int, before: int, begin: int, rested: int) -> bool:
     return before < block and block - rested >= BLOCK_MS
 
 
-def _shift(first: int, end: int, passages: int, identity: int, repeat_ms: int) -> Shift:
+def _shift(first: int, end: int, passages: int, identity: int, begun_as: int, repeat_ms: int) -> Shift:
     # Two terminals may see a person at the same moment, which is no time at work.
     known = end > first and (passages > 1 or end - first > repeat_ms)
-    return Shift(first, end if known else None, end, passages, identity)
+    return Shift(first, end if known else None, end, passages, identity, begun_as)

@@ -31,12 +31,12 @@ def _hours(row: PersonShift, _: Words) -> float | None:
 
 def _last_out(row: PersonShift, words: Words) -> datetime | None:
     last_out = row.attended.last_out
-    return None if last_out is None else words.wall(last_out, words.of(row.person.timezone))
+    return None if last_out is None else words.wall(last_out, words.of(row.attended.timezone))
 
 
 def _offsets(row: PersonShift, words: Words) -> str:
     """Return the offset at first in, and also that at last out where clocks changed in between."""
-    where = words.of(row.person.timezone)
+    where = words.of(row.attended.timezone)
     moments = (row.attended.first_in, row.attended.last_out)
     return " / ".join(dict.fromkeys(offset(at, where) for at in moments if at is not None))
 
@@ -53,12 +53,12 @@ ATTENDANCE: tuple[Column[PersonShift], ...] = (
     ),
     Column("job_number", "Job number", "工号", lambda row, _: row.person.job_number),
     Column("groups", "Groups", "分组", lambda row, _: named(row.person.groups), 16),
-    Column("site", "Site", "站点", lambda row, _: row.person.site, 14),
+    Column("site", "Site", "站点", lambda row, _: row.attended.site, 14),
     Column(
         "first_in",
         "First in",
         "首次进入",
-        lambda row, words: words.wall(row.attended.first_in, words.of(row.person.timezone)),
+        lambda row, words: words.wall(row.attended.first_in, words.of(row.attended.timezone)),
         19,
     ),
     Column(
@@ -70,7 +70,7 @@ ATTENDANCE: tuple[Column[PersonShift], ...] = (
     ),
     Column("hours", "Hours between", "间隔小时数", _hours, 8),
     Column("passages", "Passages", "通行次数", lambda row, _: row.attended.passages, 8),
-    Column("time_zone", "Time zone", "时区", lambda row, words: words.of(row.person.timezone).key, 14),
+    Column("time_zone", "Time zone", "时区", lambda row, words: words.of(row.attended.timezone).key, 14),
     Column(
         "utc_offset",
         "UTC offset",
