@@ -20,19 +20,16 @@ from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from gatepost.store import schema as t
-from gatepost.store.arrivals import DAY_MS, moment
+from gatepost.store.arrivals import moment
 from gatepost.store.attendance import Attended, shifts_between, shifts_of_days
 from gatepost.store.days import Days
 from gatepost.store.passage_rule import kind_of
 from gatepost.store.people import Person, Rules
-from gatepost.store.shifts import Shift
+from gatepost.store.shifts import Shift, look_back
 from gatepost.store.store import Transactions
 from gatepost.wire.codes import AbnormalType
 
 __all__ = ["Passage", "PersonDay", "day_of", "fold"]
-
-_BEFORE_MS = 3 * DAY_MS
-"""How far back a shift may have begun that goes on into a day."""
 
 
 class Passage(Struct, frozen=True, kw_only=True):
@@ -80,8 +77,8 @@ def day_of(store: Transactions, person: Person, day: date, rules: Rules) -> Pers
     with store.reading() as db:
         found = shifts_of_days(db, [person], day, day, rules)[0]
         own = [shift for _, shift in found]
-        # Those of other days may go on into this one.
-        stretch = (days.begin_ms - _BEFORE_MS, days.end_ms)
+        # Those of other days may go on into this one, of people who have no rest for weeks.
+        stretch = (look_back(days.begin_ms), days.end_ms)
         others = [each for each in shifts_between(db, [person], [stretch], rules)[0] if each not in own]
         since = min([days.begin_ms, *(shift.first_ms for shift in own)])
         until = max([days.end_ms, *(shift.end_ms + 1 for shift in own)])
