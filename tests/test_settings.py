@@ -53,6 +53,15 @@ def test_a_file_that_does_not_fit_is_refused_with_a_sentence(tmp_path: Path, tex
         load(ReceiverSettings, file=file)
 
 
+def test_a_setting_of_an_earlier_version_says_why_it_is_gone(tmp_path: Path) -> None:
+    file = tmp_path / "gatepost.toml"
+    file.write_text('day_starts_at = "12:00"\n')
+    with pytest.raises(SettingsError, match=f"attendance is by shifts; take it out of {file}"):
+        load(ReceiverSettings, file=file)
+    with pytest.raises(SettingsError, match="attendance is by shifts; take it out"):
+        load(ReceiverSettings, given={"day_starts_at": "12:00"})
+
+
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"cannot be read"):
         load(ReceiverSettings, file=tmp_path / "none.toml")

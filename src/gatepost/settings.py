@@ -322,6 +322,10 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ""
 
 
+_GONE = {"day_starts_at": "is gone, because attendance is by shifts; take it out"}
+"""Settings that earlier versions had."""
+
+
 def load(
     kind: type[SettingsT],
     *,
@@ -343,7 +347,8 @@ def load(
     values.update({name: value for name, value in (given or {}).items() if value is not None})
     unknown = values.keys() - fields.keys()
     if unknown:
-        raise SettingsError(min(unknown), "is not known; see the reference of settings")
+        name = min(unknown)
+        raise SettingsError(name, _GONE.get(name, "is not known; see the reference of settings"))
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -363,7 +368,10 @@ def _read(file: Path, fields: Mapping[str, Any]) -> dict[str, Any]:
         raise SettingsError("config", f"is no TOML: {file}: {error}") from None
     unknown = values.keys() - fields.keys()
     if unknown:
-        raise SettingsError(min(unknown), f"is not known; {file} has it, see the reference of settings")
+        name = min(unknown)
+        if name in _GONE:
+            raise SettingsError(name, f"{_GONE[name]} of {file}")
+        raise SettingsError(name, f"is not known; {file} has it, see the reference of settings")
     return values
 
 

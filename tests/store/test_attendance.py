@@ -14,6 +14,7 @@ from gatepost.store.store import Arrival
 from gatepost.wire import Dialect, Group, User
 
 FIRST, LAST = date(2024, 3, 1), date(2024, 3, 31)
+BERLIN, SHANGHAI = (1, "default", "Europe/Berlin"), (2, "Shanghai", "Asia/Shanghai")
 
 
 @pytest.fixture
@@ -48,9 +49,9 @@ def test_a_shift_is_of_the_day_on_which_it_begins_at_the_site(store: BaseStore) 
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
     utc = [at.astimezone(UTC) for at in times]
     assert found.shifts == (
-        Attended(FIRST, utc[2], utc[3], 2, "王五", None),
-        Attended(date(2024, 3, 30), utc[4], utc[5], 2, "王五", None),
-        Attended(LAST, utc[6], utc[7], 2, "王五", None),
+        Attended(FIRST, utc[2], utc[3], 2, "王五", None, *BERLIN),
+        Attended(date(2024, 3, 30), utc[4], utc[5], 2, "王五", None, *BERLIN),
+        Attended(LAST, utc[6], utc[7], 2, "王五", None, *BERLIN),
     )
     assert [shift.seconds for shift in found.shifts] == [8 * 3600, 7 * 3600, 5.5 * 3600]
 
@@ -107,11 +108,34 @@ def test_a_number_at_two_sites_is_two_people_or_one_with_one_shift(store: BaseSt
     apart = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST)
     day = date(2024, 3, 5)
     assert {item.person.site: item.shifts for item in apart.items} == {
-        "default": (Attended(day, seven, None, 1, "王五", None),),
-        "Shanghai": (Attended(day, ten, None, 1, "王五", None),),
+        "default": (Attended(day, seven, None, 1, "王五", None, *BERLIN),),
+        "Shanghai": (Attended(day, ten, None, 1, "王五", None, *SHANGHAI),),
     }
     (one,) = Attendance(store, Rules(scope="everywhere")).page(PeopleQuery(), FIRST, LAST).items
-    assert (one.person.site, one.shifts) == ("Shanghai", (Attended(day, seven, ten, 2, "王五", None),))
+    assert (one.person.site, one.shifts) == (
+        "Shanghai",
+        (Attended(day, seven, ten, 2, "王五", None, *BERLIN),),
+    )
+
+
+def test_a_number_everywhere_has_each_shift_by_the_clocks_of_where_it_began(store: BaseStore) -> None:
+    """At 01:00 in Shanghai it is still the day before in Berlin, where the person is seen later."""
+    one, four = (datetime(2024, 3, 5, hour, tzinfo=ZoneInfo("Asia/Shanghai")) for hour in (1, 4))
+    store.write([passage(1, one, 3), passage(2, four, 3), passage(3, datetime(2024, 3, 9, 9, tzinfo=UTC), 1)])
+    attendance = Attendance(store, Rules(scope="everywhere"))
+    (found,) = attendance.page(PeopleQuery(), FIRST, LAST).items
+    assert found.person.site == "default"
+    assert [(shift.day.day, shift.site, shift.timezone) for shift in found.shifts] == [
+        (5, "Shanghai", "Asia/Shanghai"),
+        (9, "default", "Europe/Berlin"),
+    ]
+    for day, count in ((4, 0), (5, 1), (6, 0)):
+        shifts = attendance.shifts(found.person, date(2024, 3, day), date(2024, 3, day))
+        of_day = day_of(store, found.person, date(2024, 3, day), attendance.rules)
+        assert (len(shifts), of_day.shifts, len(of_day.items)) == (count, shifts, 2 * count)
+    for site_id, days in ((1, [9]), (2, [5])):
+        (found,) = attendance.page(PeopleQuery(site_id=site_id), FIRST, LAST).items
+        assert [shift.day.day for shift in found.shifts] == days
 
 
 def test_people_who_were_not_there_are_listed_without_days(store: BaseStore) -> None:
@@ -128,7 +152,7 @@ def test_refusals_and_held_terminals_do_not_count(store: BaseStore) -> None:
     store.write([arrival(refused), passage(2, at, 1), passage(3, at + timedelta(hours=1), 2)])
     store.update_terminal(2, state="held")
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
-    assert found.shifts == (Attended(date(2024, 3, 5), at, None, 1, "王五", None),)
+    assert found.shifts == (Attended(date(2024, 3, 5), at, None, 1, "王五", None, *BERLIN),)
 
 
 def test_somebody_in_view_from_nine_to_five_was_there_for_eight_hours_in_one_passage(
@@ -137,7 +161,9 @@ def test_somebody_in_view_from_nine_to_five_was_there_for_eight_hours_in_one_pas
     nine = datetime(2024, 3, 5, 9, 0, tzinfo=UTC)
     store.write([passage(number, nine + timedelta(minutes=number)) for number in range(8 * 60 + 1)])
     (found,) = Attendance(store, Rules(repeat_ms=60_000)).page(PeopleQuery(), FIRST, LAST).items
-    assert found.shifts == (Attended(date(2024, 3, 5), nine, nine + timedelta(hours=8), 1, "王五", None),)
+    assert found.shifts == (
+        Attended(date(2024, 3, 5), nine, nine + timedelta(hours=8), 1, "王五", None, *BERLIN),
+    )
 
 
 def test_who_is_only_refused_or_of_whom_nothing_is_said_was_not_there(store: BaseStore) -> None:
@@ -155,7 +181,7 @@ def test_a_passage_of_a_clock_in_the_future_is_of_the_day_of_its_receipt(store: 
     event = record(1, recorded_at=datetime(2110, 8, 20, tzinfo=UTC), user=who)
     store.write([arrival(event, received_at_ms=round(received.timestamp() * 1000))])
     (found,) = Attendance(store, Rules()).page(PeopleQuery(), FIRST, LAST).items
-    assert found.shifts == (Attended(date(2024, 3, 5), received, None, 1, "王五", None),)
+    assert found.shifts == (Attended(date(2024, 3, 5), received, None, 1, "王五", None, *BERLIN),)
 
 
 @pytest.mark.parametrize("scope", ["site", "everywhere", "terminal"])

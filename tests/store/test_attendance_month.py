@@ -48,11 +48,12 @@ def test_every_shift_of_the_roster_is_found_and_no_other(open_store: Callable[[]
     assert any(one[2] is None for worked in expected.values() for one in worked)
     # Groups count the same people on the same days.
     present = {
-        group.group.id: {f"{one.day}": one.present for one in group.days}
+        group.group.ids: {f"{one.day}": one.present for one in group.days}
         for group in attendance.groups(FIRST, LAST, kind="employees")
     }
-    for group_id, by_day in present.items():
-        members = [item.person for item in everyone if group_id in {g["id"] for g in item.person.groups}]
+    assert present
+    for ids, by_day in present.items():
+        members = [item.person for item in everyone if any(g["id"] in ids for g in item.person.groups)]
         days = [day for person in members for day in {one[0] for one in expected[person.user_id]}]
         assert by_day == {day: days.count(day) for day in set(days)}
 

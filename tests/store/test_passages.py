@@ -140,6 +140,13 @@ def test_a_refusal_is_no_passage_but_is_told(store: BaseStore) -> None:
     assert (times(found), found.refused) == ([(seconds(1), None, 1)], 1)
 
 
+def test_a_refusal_during_a_shift_of_many_days_is_told_once(store: BaseStore) -> None:
+    for number in range(40):
+        went(store, NOON + timedelta(hours=5 * number))
+    went(store, NOON + timedelta(days=6, minutes=1), passed=False)
+    assert [day(store, DAY + timedelta(days=number)).refused for number in range(9)] == [1, *[0] * 8]
+
+
 @pytest.mark.parametrize("dialect", [one for one in Dialect if one is not Dialect.BEFORE_1_0])
 def test_a_record_without_pass_is_listed_and_no_passage_where_the_dialect_has_pass(
     store: BaseStore, dialect: Dialect

@@ -40,10 +40,17 @@ def test_a_stranger_whose_user_id_is_written_as_zero_is_no_person(
     store = open_store()
     store.create_terminal(now_ms=0, serial="SN-1")
     for number, user in enumerate(
-        (User(user_id="0"), User(user_id="0", name="零"), User(user_id="0", type=1))
+        (
+            User(user_id="0"),
+            User(user_id="0", name="零"),
+            User(user_id="0", name="一"),
+            User(user_id="0", type=1),
+        )
     ):
         store.write([arrival(record(number, user=user, recognition_type=3, uuid=f"z-{number}"))])
-    assert len(People(store, Rules()).page(PeopleQuery()).items) == 1
+    # Two with a name are two people; only one with a type has the number.
+    people = People(store, Rules()).page(PeopleQuery()).items
+    assert [(person.name, person.user_id) for person in people] == [("", "0"), ("一", ""), ("零", "")]
     assert len(store.records(RecordQuery(strangers=True)).items) == 1
 
 

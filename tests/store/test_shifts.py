@@ -68,6 +68,10 @@ CASES: dict[str, tuple[list[str], list[tuple[str, str | None]]]] = {
         ["Mon 09:00", "Mon 13:00", "Mon 17:00", "Mon 21:00", "Tue 09:05", "Tue 21:10"],
         [("Mon 09:00", "Mon 21:00"), ("Tue 09:05", "Tue 21:10")],
     ),
+    "by night soon after a day, which the rule cannot know": (
+        ["Mon 08:00", "Mon 16:00", "Mon 22:30", "Tue 06:30"],
+        [("Mon 08:00", "Mon 22:30"), ("Tue 06:30", None)],
+    ),
     "a guard of twenty-four hours who makes rounds": (
         [
             "Mon 07:55", "Mon 12:00", "Mon 16:30", "Mon 21:00", "Tue 01:30", "Tue 05:00", "Tue 08:10",
@@ -147,6 +151,14 @@ def test_repeats_at_one_terminal_are_one_passage_and_at_two_are_two() -> None:
     ]
     (shift,) = shifts(once, 10_000)
     assert (shift.passages, shift.identity, shift.last_ms) == (3, 7, at("Mon 18:00"))
+
+
+def test_passages_at_one_moment_are_never_both_in_and_out() -> None:
+    at_two_terminals = [(at("Mon 09:00"), 1, 1), (at("Mon 09:00"), 2, 1)]
+    (shift,) = shifts(at_two_terminals, 10_000)
+    assert (shift.first_ms, shift.last_ms, shift.passages) == (at("Mon 09:00"), None, 2)
+    (shift,) = shifts(seen("Mon 09:00", "Mon 09:00"), 0)
+    assert (shift.last_ms, shift.passages) == (None, 2)
 
 
 MOMENTS = st.lists(st.integers(1, 30 * HOUR), min_size=1, max_size=60)  # gaps

@@ -201,7 +201,7 @@ def facet(record: Record, has_image: bool) -> Facet:
 def person(user: User | None, site_id: int) -> Person | None:
     """Return who it was, or ``None`` for a stranger, who has no name and no number.
 
-    Firmware whose ``user_id`` is an integer writes 0 where there is none.
+    Firmware whose ``user_id`` is an integer writes 0 where there is none: people with a 0 are not one person.
     """
     if user is None:
         return None
@@ -214,7 +214,7 @@ def person(user: User | None, site_id: int) -> Person | None:
         groups = text(without_pins(named).decode())
     return (
         site_id,
-        indexable(user.user_id),
+        indexable(number),
         text(user.name),
         user.type,
         text(user.job_number),

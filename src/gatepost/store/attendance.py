@@ -1,15 +1,15 @@
 """Attendance: when each person came and went, shift by shift.
 
-Rules: those of people.py and shifts.py. A shift is of the day on which it begins, in the time zone of the person's
-site. Whether it is an employee's, a visitor's or a blacklisted person's depends on the type with which the person was
-last seen in it.
+Rules: those of people.py and shifts.py. A shift is of the day on which it begins, in the time zone of the site where
+it begins. Whether it is an employee's, a visitor's or a blacklisted person's depends on the type with which the
+person was last seen in it.
 
 Flow of a page: the people who fit → their passages, in one statement out of the index of ``records`` by person, some
 days more on either side → shifts → those that begin on one of the days and are of the kind. For people without a rest
 in these days, a longer time is read.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby
 from typing import Literal
@@ -33,9 +33,14 @@ __all__ = ["MAX_CELLS", "Attended", "Mark", "PersonAttendance", "GroupAttendance
 MAX_CELLS = 50_000
 """People times days of one answer: a month of 1,000, or a year of 100."""
 
+_Form = tuple[tuple[str, int | None], tuple[int, str, str]]
+"""Of a form of a person's data: name and type; then id, name and time zone of the site."""
+
 _BESIDE_MS = (3 * DAY_MS, 10 * DAY_MS)
 """Time that is read before and after the requested days. The longer one is for people without a rest in the first."""
 
+_ZONES_MS = 26 * DAY_MS // 24
+"""Between the earliest and the latest clock on Earth."""
 
 Mark = Literal["no_out"]
 """``no_out``: there is one passage only, so last out and hours are unknown."""
@@ -54,6 +59,11 @@ class Attended(Struct, frozen=True):
     """As they were called when they were last seen in it."""
     type: int | None
     """``UserType``, as it was then."""
+    site_id: int
+    """Where it began."""
+    site: str
+    timezone: str
+    """The site's, whose clocks tell the day."""
 
     @property
     def seconds(self) -> float | None:
@@ -106,8 +116,8 @@ class Attendance:
     def page(self, query: PeopleQuery, first: date, last: date) -> Page[PersonAttendance]:
         """Return the people who fit, each with the shifts that began from ``first`` to ``last``, both included.
 
-        A query of a kind returns the shifts of that kind. People who are no longer of it and have no such shift are
-        left out, so that a page may have fewer people than its limit.
+        A query of a kind returns the shifts of that kind, and one of a site those that began there. People who are no
+        longer of the kind and have no such shift are left out, so that a page may have fewer people than its limit.
 
         Raises ``ValueError`` for days in the wrong order, or more than :data:`MAX_CELLS` at once, and
         :class:`~gatepost.store.pages.BadCursor`.
@@ -122,7 +132,7 @@ class Attendance:
             people = people_page(db, query, self.rules)
             found = attended(db, people.items, first, last, self.rules)
         items = [
-            PersonAttendance(person, tuple(shift for shift in shifts if _is_of(shift.type, query.kind)))
+            PersonAttendance(person, tuple(shift for shift in shifts if _is_asked(shift, query)))
             for person, shifts in zip(people.items, found, strict=True)
         ]
         shown = [item for item in items if item.shifts or _is_of(item.person.type, query.kind)]
@@ -161,6 +171,10 @@ def _is_of(user_type: int | None, kind: Kind) -> bool:
     return kind in ("all", kind_of(user_type))
 
 
+def _is_asked(shift: Attended, query: PeopleQuery) -> bool:
+    return _is_of(shift.type, query.kind) and query.site_id in (None, shift.site_id)
+
+
 class _Members:
     """A group while it is counted."""
 
@@ -186,25 +200,40 @@ class _Members:
 def attended(
     db: Connection, people: Sequence[Person], first: date, last: date, rules: Rules
 ) -> list[tuple[Attended, ...]]:
-    """Return the shifts of each person that began from ``first`` to ``last``, by the clocks of their site."""
+    """Return the shifts of each person that began from ``first`` to ``last``, by the clocks of where they began."""
+    found = shifts_of_days(db, people, first, last, rules)
+    return [tuple(attended for attended, _ in of_person) for of_person in found]
+
+
+def shifts_of_days(
+    db: Connection, people: Sequence[Person], first: date, last: date, rules: Rules
+) -> list[list[tuple[Attended, Shift]]]:
+    """Return the same, each with the passages' times that it is made of."""
+    beside = _ZONES_MS if rules.scope == "everywhere" else 0  # one person may be at sites with several clocks
     days = [Days.of(first, last, person.timezone) for person in people]
-    grouped = shifts_between(
-        db, people, [(of_person.begin_ms, of_person.end_ms) for of_person in days], rules
+    stretches = [(of_person.begin_ms - beside, of_person.end_ms + beside) for of_person in days]
+    grouped = shifts_between(db, people, stretches, rules)
+    forms = _forms(
+        db, {form for found in grouped for shift in found for form in (shift.identity, shift.begun_as)}
     )
-    forms = _forms(db, {shift.identity for of_person in grouped for shift in of_person})
-    return [
-        tuple(
-            Attended(
-                of_person.day(of_person.index(shift.first_ms) or 0),
-                moment(shift.first_ms),
-                moment(shift.last_ms),
-                shift.passages,
-                *forms[shift.identity],
-            )
-            for shift in found
-        )
-        for of_person, found in zip(days, grouped, strict=True)
-    ]
+    return [[pair for shift in found if (pair := _attended(shift, first, last, forms))] for found in grouped]
+
+
+def _attended(
+    shift: Shift, first: date, last: date, forms: Mapping[int, _Form]
+) -> tuple[Attended, Shift] | None:
+    """Return a shift with its day; ``None`` if that is before ``first`` or after ``last``."""
+    name, kind = forms[shift.identity][0]
+    site_id, site, timezone = forms[shift.begun_as][1]
+    days = Days.of(first, last, timezone)
+    index = days.index(shift.first_ms)
+    if index is None:
+        return None
+    first_in, last_out = moment(shift.first_ms), moment(shift.last_ms)
+    attended = Attended(
+        days.day(index), first_in, last_out, shift.passages, name, kind, site_id, site, timezone
+    )
+    return attended, shift
 
 
 def shifts_between(
@@ -215,22 +244,18 @@ def shifts_between(
         return []
     begin, end = min(stretch[0] for stretch in stretches), max(stretch[1] for stretch in stretches)
     windows = [(begin - beside, end + beside) for beside in _BESIDE_MS]
-    seen: dict[int, list[Seen]] = {}
+    seen: list[list[Seen]] = [[] for _ in people]
     left = list(range(len(people)))
+    known = (begin, begin)
     for since, until in (*windows, (look_back(begin), end + 2 * BLOCK_MS)):  # the last one is always enough
-        seen.update(_seen(db, people, left, since, until, rules))
-        left = [
-            place for place in left if not _is_enough(seen.get(place, ()), since, until, stretches[place])
-        ]
+        _read(db, people, seen, left, [(since, known[0]), (known[1], until)], rules)
+        known = (since, until)
+        left = [place for place in left if not _is_enough(seen[place], since, until, stretches[place])]
         if not left:
             break
     return [
-        [
-            shift
-            for shift in shifts(seen.get(place, ()), rules.repeat_ms)
-            if stretches[place][0] <= shift.first_ms < stretches[place][1]
-        ]
-        for place in range(len(people))
+        [shift for shift in shifts(of_person, rules.repeat_ms) if stretch[0] <= shift.first_ms < stretch[1]]
+        for of_person, stretch in zip(seen, stretches, strict=True)
     ]
 
 
@@ -243,28 +268,36 @@ def _is_enough(seen: Sequence[Seen], since: int, until: int, stretch: tuple[int,
     return not after or is_anchored([*after, until], stretch[1], until)
 
 
-def _seen(
-    db: Connection, people: Sequence[Person], places: Iterable[int], since: int, until: int, rules: Rules
-) -> dict[int, list[Seen]]:
-    """Return the passages of people by their place, in order of time."""
+def _read(
+    db: Connection,
+    people: Sequence[Person],
+    seen: list[list[Seen]],
+    places: Iterable[int],
+    stretches: Iterable[tuple[int, int]],
+    rules: Rules,
+) -> None:
+    """Add the passages of the people at these places, in these stretches, to what was seen of them by now."""
     r = t.records.c
+    places = list(places)
     members = _members((place, people[place]) for place in places)
     m = members.c
     statement = (
         select(m.column1, r.at_ms, r.terminal_id, r.identity_id)
         .select_from(members.join(t.records, r.identity_id == m.column2))
-        .where(r.at_ms >= since, r.at_ms < until, *is_passage(db))
+        .where(*is_passage(db))
     )
     if rules.scope == "terminal":
         statement = statement.where(r.terminal_id == m.column3)
     if held := held_terminals(db):
         statement = statement.where(r.terminal_id.not_in(held))
-    found: dict[int, list[Seen]] = {}
-    for place, *one in db.execute(statement):
-        found.setdefault(place, []).append(tuple(one))
-    for seen in found.values():
-        seen.sort()
-    return found
+    for since, until in stretches:
+        if since < until:
+            found = db.execute(statement.where(r.at_ms >= since, r.at_ms < until))
+            # Whole numbers, as the driver has them: a row of SQLAlchemy for each costs as much as the query.
+            for place, *one in found.cursor.fetchall():
+                seen[place].append(tuple(one))
+    for place in places:
+        seen[place].sort()
 
 
 def _members(people: Iterable[tuple[int, Person]]) -> CTE:
@@ -282,11 +315,13 @@ def _members(people: Iterable[tuple[int, Person]]) -> CTE:
     return text("VALUES " + ",".join(rows)).columns(*columns).cte("members")
 
 
-def _forms(db: Connection, identities: set[int]) -> dict[int, tuple[str, int | None]]:
-    """Return name and type in each form of people's data."""
-    i, asked = t.identities.c, sorted(identities)
-    found: dict[int, tuple[str, int | None]] = {}
+def _forms(db: Connection, identities: set[int]) -> dict[int, _Form]:
+    """Return name and type in each form of people's data, and the site that it is of."""
+    i, s, asked = t.identities.c, t.sites.c, sorted(identities)
+    wanted = select(i.id, i.name, i.type, i.site_id, s.name.label("site"), s.timezone)
+    wanted = wanted.join(t.sites, s.id == i.site_id)
+    found: dict[int, _Form] = {}
     for start in range(0, len(asked), 1000):
-        rows = db.execute(select(i.id, i.name, i.type).where(i.id.in_(asked[start : start + 1000])))
-        found.update({row.id: (row.name, row.type) for row in rows})
+        for form, name, kind, *site in db.execute(wanted.where(i.id.in_(asked[start : start + 1000]))):
+            found[form] = (name, kind), (site[0], site[1], site[2])
     return found

@@ -279,7 +279,7 @@ class Joining:
     def _show(self, ids: Sequence[int], status: int) -> None:
         # What is open again has not been looked at since.
         reset = "".join(
-            f", {name} = CASE WHEN status = {_CLEARED} THEN NULL ELSE {name} END"
+            f", {name} = CASE WHEN status = {_CLEARED} AND closed_at_ms IS NULL THEN NULL ELSE {name} END"
             for name in ("acknowledged_at_ms", "acknowledged_by")
         )
         again = "" if status == _CLEARED else reset

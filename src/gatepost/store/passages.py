@@ -5,7 +5,8 @@ Rules:
 * What a passage is: passage_rule.py. Which passages belong together: shifts.py.
 * Passages of one person at one terminal that follow each other within ``repeat_ms`` are one passage, at the time of
   the first. Refusals are joined alike.
-* A day is a local one: see days.py. Its zone is that of the person's site. A refusal during a shift is shown with the
+* A day is a local one: see days.py. Its zone is that of the person's site, and of a shift that of the site where it
+  began. A refusal during a shift is shown with the
   shift, any other one on the day on which it happened.
 * Held terminals' records are not shown.
 """
@@ -19,18 +20,16 @@ from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from gatepost.store import schema as t
-from gatepost.store.arrivals import DAY_MS, moment
-from gatepost.store.attendance import Attended, attended, shifts_between
+from gatepost.store.arrivals import moment
+from gatepost.store.attendance import Attended, shifts_between, shifts_of_days
 from gatepost.store.days import Days
 from gatepost.store.passage_rule import kind_of
 from gatepost.store.people import Person, Rules
+from gatepost.store.shifts import Shift, look_back
 from gatepost.store.store import Transactions
 from gatepost.wire.codes import AbnormalType
 
 __all__ = ["Passage", "PersonDay", "day_of", "fold"]
-
-_BEFORE_MS = 3 * DAY_MS
-"""How far back a shift may have begun that goes on into a day."""
 
 
 class Passage(Struct, frozen=True, kw_only=True):
@@ -42,6 +41,8 @@ class Passage(Struct, frozen=True, kw_only=True):
     serial: str | None
     terminal: str | None
     """Its name."""
+    timezone: str
+    """That of its site."""
     refused: bool
     unsaid: bool
     """``pass`` is missing though this dialect has it: neither a passage nor a refusal."""
@@ -74,22 +75,24 @@ def day_of(store: Transactions, person: Person, day: date, rules: Rules) -> Pers
     """Return one day of a person, with every passage of the shifts that began on it."""
     days = Days.of(day, day, person.timezone)
     with store.reading() as db:
-        shifts = attended(db, [person], day, day, rules)[0]
-        # From the shift of the day before that may go on into this one, to the end of the last one of this day.
-        earlier, today = (
-            shifts_between(db, [person], [stretch], rules)[0]
-            for stretch in ((days.begin_ms - _BEFORE_MS, days.begin_ms), (days.begin_ms, days.end_ms))
-        )
-        since = max([days.begin_ms, *(shift.end_ms + 1 for shift in earlier)])
-        until = max([days.end_ms, *(shift.end_ms + 1 for shift in today)])
+        found = shifts_of_days(db, [person], day, day, rules)[0]
+        own = [shift for _, shift in found]
+        # Those of other days may go on into this one, of people who have no rest for weeks.
+        stretch = (look_back(days.begin_ms), days.end_ms)
+        others = [each for each in shifts_between(db, [person], [stretch], rules)[0] if each not in own]
+        since = min([days.begin_ms, *(shift.first_ms for shift in own)])
+        until = max([days.end_ms, *(shift.end_ms + 1 for shift in own)])
         rows = _rows_of(db, person, since, until)
-    own = [(shift.first_ms, shift.end_ms) for shift in today]
     items = fold(
         [
             row
             for row in rows
-            if any(begin <= row.at_ms <= end for begin, end in own)
-            or (kind_of(row) != "passage" and row.at_ms < days.end_ms)
+            if _is_during(row.at_ms, own)
+            or (
+                kind_of(row) != "passage"
+                and days.begin_ms <= row.at_ms < days.end_ms
+                and not _is_during(row.at_ms, others)
+            )
         ],
         rules.repeat_ms,
     )
@@ -97,10 +100,14 @@ def day_of(store: Transactions, person: Person, day: date, rules: Rules) -> Pers
         day=day,
         begins_at=moment(days.begin_ms),
         ends_at=moment(days.end_ms),
-        shifts=shifts,
+        shifts=tuple(attended for attended, _ in found),
         refused=sum(item.refused for item in items),
         items=tuple(items),
     )
+
+
+def _is_during(at_ms: int, shifts: Sequence[Shift]) -> bool:
+    return any(shift.first_ms <= at_ms <= shift.end_ms for shift in shifts)
 
 
 def _rows_of(db: Connection, person: Person, since: int, until: int) -> Sequence[Any]:
@@ -118,10 +125,12 @@ def _rows_of(db: Connection, person: Person, since: int, until: int) -> Sequence
             r.image_id,
             t.terminals.c.serial,
             t.terminals.c.name,
+            t.sites.c.timezone,
             i.guest_from_ms,
             i.guest_until_ms,
         )
         .join(t.terminals, t.terminals.c.id == r.terminal_id)
+        .join(t.sites, t.sites.c.id == t.terminals.c.site_id)
         .join(t.identities, i.id == r.identity_id)
         .where(
             r.identity_id.in_(person.identities),
@@ -166,6 +175,7 @@ def _passage(row: Any) -> Passage:
         terminal_id=row.terminal_id,
         serial=row.serial,
         terminal=row.name,
+        timezone=row.timezone,
         refused=kind_of(row) == "refusal",
         unsaid=kind_of(row) == "unsaid",
         recognition_type=row.recognition_type,

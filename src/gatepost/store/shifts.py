@@ -54,12 +54,15 @@ class Shift(Struct, frozen=True):
 
     first_ms: int
     last_ms: int | None
-    """When the person was last seen; ``None`` where there is one passage only, so that nobody knows when they left."""
+    """When the person was last seen; ``None`` where there is one passage only, or all are at one moment: then it is
+    unknown when they left."""
     end_ms: int
     """When the person was last seen."""
     passages: int
     identity: int
     """The form of the person's data when they were last seen."""
+    begun_as: int
+    """The form of the person's data when it began, which tells at which site."""
 
 
 def shifts(seen: Iterable[Seen], repeat_ms: int) -> list[Shift]:
@@ -71,21 +74,23 @@ def shifts(seen: Iterable[Seen], repeat_ms: int) -> list[Shift]:
     found: list[Shift] = []
     latest: dict[int, int] = {}
     begin = before = rested = -1
-    passages = identity = 0
+    passages = identity = begun_as = 0
     for at_ms, terminal_id, form in seen:
-        if before < 0 or _begins(at_ms, before, begin, rested):
+        # Most passages follow each other at once: nothing has to be looked at more closely.
+        is_near = before >= 0 and at_ms - before < PAUSE_MS and before >= at_ms - at_ms % BLOCK_MS
+        if not is_near and (before < 0 or _begins(at_ms, before, begin, rested)):
             if before >= 0:
-                found.append(_shift(begin, before, passages, identity, repeat_ms))
+                found.append(_shift(begin, before, passages, identity, begun_as, repeat_ms))
             if before < 0 or at_ms - before >= REST_MS:
                 rested = at_ms
-            begin, passages = at_ms, 0
+            begin, passages, begun_as = at_ms, 0, form
             latest.clear()
         repeated = repeat_ms > 0 and at_ms - latest.get(terminal_id, -1 << 62) <= repeat_ms
         latest[terminal_id] = at_ms
         passages += not repeated
         before, identity = at_ms, form
     if before >= 0:
-        found.append(_shift(begin, before, passages, identity, repeat_ms))
+        found.append(_shift(begin, before, passages, identity, begun_as, repeat_ms))
     return found
 
 
@@ -114,6 +119,7 @@ def _begins(at_ms: int, before: int, begin: int, rested: int) -> bool:
     return before < block and block - rested >= BLOCK_MS
 
 
-def _shift(first: int, end: int, passages: int, identity: int, repeat_ms: int) -> Shift:
-    known = passages > 1 or end - first > repeat_ms
-    return Shift(first, end if known else None, end, passages, identity)
+def _shift(first: int, end: int, passages: int, identity: int, begun_as: int, repeat_ms: int) -> Shift:
+    # Two terminals may see a person at the same moment, which is no time at work.
+    known = end > first and (passages > 1 or end - first > repeat_ms)
+    return Shift(first, end if known else None, end, passages, identity, begun_as)

@@ -1,7 +1,9 @@
 """Attendance of a day and of a month."""
 
 import csv
+import html
 import io
+import re
 import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -9,6 +11,7 @@ from zoneinfo import ZoneInfo
 from tests.console.kit import Desk
 from tests.receiver.kit import record
 
+from gatepost.console.pages.attendance import PAGE
 from gatepost.store.accounts import Accounts
 
 
@@ -85,3 +88,16 @@ async def test_today_is_by_the_clocks_of_the_site_that_is_filtered_by(desk: Desk
     assert f"{today},7,Ina" in answer.html
     for wrong in ("day=soon", "month=soon"):
         assert (await desk.get(f"/attendance/export?format=csv&{wrong}", "operator")).status == 400
+
+
+async def test_a_page_without_anyone_of_the_kind_leads_on_to_the_next(desk: Desk) -> None:
+    await desk.running.push(record(uuid="v", user={"name": "Guest", "user_id": "v", "type": 2}))
+    for number in range(PAGE):  # visitors who were hired before that day
+        for kind, before in ((2, 40), (1, 20)):
+            user = {"name": f"Hired {number}", "user_id": f"{number}", "type": kind}
+            at = 1_685_343_715 - before * 86_400
+            await desk.running.push(record(uuid=f"{number}-{kind}", user=user, timestamp=at))
+    page = await desk.get("/attendance?day=2023-05-29&kind=visitors", "viewer")
+    assert "None of this kind on this page" in page.words
+    following = html.unescape(re.findall(r'rel="next" href="([^"]+)"', page.html)[0])
+    assert "Guest" in (await desk.get(following, "viewer")).words

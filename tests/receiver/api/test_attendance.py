@@ -27,6 +27,9 @@ async def test_a_day_and_a_month_have_everybodys_first_and_last_passage(visited:
                     "passages": 2,
                     "name": "王五",
                     "type": 1,
+                    "site_id": 1,
+                    "site": "default",
+                    "timezone": "UTC",
                     "marks": [],
                 }
             ],
@@ -39,6 +42,9 @@ async def test_a_day_and_a_month_have_everybodys_first_and_last_passage(visited:
                     "passages": 1,
                     "name": "王五",
                     "type": 1,
+                    "site_id": 1,
+                    "site": "default",
+                    "timezone": "UTC",
                     "marks": ["no_out"],
                 }
             ],

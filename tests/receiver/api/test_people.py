@@ -41,6 +41,9 @@ async def test_a_person_has_days_and_a_day_has_passages(receiver: Running) -> No
         "passages": 3,
         "name": "王五",
         "type": 1,
+        "site_id": 1,
+        "site": "default",
+        "timezone": "UTC",
         "marks": [],
     }
     for stretch in ("month=2023-05", "first=2023-05-29&last=2023-05-30"):

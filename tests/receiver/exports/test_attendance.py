@@ -14,6 +14,7 @@ from gatepost.store.people import PeopleQuery, Person
 from gatepost.store.store import Page
 
 IN, OUT = datetime(2024, 5, 6, 0, 15, 30, tzinfo=UTC), datetime(2024, 5, 6, 9, 0, tzinfo=UTC)
+EAST = (1, "east", "Asia/Shanghai")
 SOMEONE = Person(
     id="1", user_id="5", name="王五", type=1, job_number="J", ic_number="", id_number="", remark="", guest_from=None,
     guest_until=None, groups=({"id": "3", "name": "夜班"},), site_id=1, site="east", timezone="Asia/Shanghai",
@@ -30,7 +31,9 @@ class Attendance:
     def page(self, query: PeopleQuery, first: date, last: date) -> Page[PersonAttendance]:
         self.asked.append(query)
         number = int(query.cursor or 0)
-        days = tuple(Attended(day, IN, OUT, 4, "王五", 1) for day in (first, last)) if number != 1 else ()
+        days = (
+            tuple(Attended(day, IN, OUT, 4, "王五", 1, *EAST) for day in (first, last)) if number != 1 else ()
+        )
         someone = replace(SOMEONE, user_id=str(number))
         return Page((PersonAttendance(someone, days),), None if number == 2 else str(number + 1))
 
@@ -41,7 +44,7 @@ def rows(attendance: Any, **query: Any) -> Iterator[PersonShift]:
 
 
 def test_a_row_says_who_was_there_when_by_the_clocks_of_their_site() -> None:
-    row = PersonShift(SOMEONE, Attended(date(2024, 5, 6), IN, OUT, 4, "王舞", 2))
+    row = PersonShift(SOMEONE, Attended(date(2024, 5, 6), IN, OUT, 4, "王舞", 2, *EAST))
     words = Words("en")
     assert {column.name: column.cell(row, words) for column in ATTENDANCE} == {
         "day": "2024-05-06", "user_id": "5", "name": "王舞", "person_type": "visitor", "job_number": "J",
@@ -58,7 +61,7 @@ def test_a_row_says_who_was_there_when_by_the_clocks_of_their_site() -> None:
 
 
 def test_of_a_single_passage_neither_last_out_nor_hours_are_told() -> None:
-    row = PersonShift(SOMEONE, Attended(date(2024, 5, 6), IN, None, 1, "王五", None))
+    row = PersonShift(SOMEONE, Attended(date(2024, 5, 6), IN, None, 1, "王五", None, *EAST))
     found = {column.name: column.cell(row, Words("en")) for column in ATTENDANCE}
     assert (found["last_out"], found["hours"], found["passages"]) == (None, None, 1)
     assert found["last_out_utc_offset"] == ""
@@ -75,7 +78,7 @@ def test_a_shift_over_a_change_of_clocks_says_both_offsets(
     begins: str, ends: str, offsets: tuple[str, str], hours: float
 ) -> None:
     first, last = datetime.fromisoformat(begins), datetime.fromisoformat(ends)
-    row = PersonShift(SOMEONE, Attended(first.date(), first, last, 2, "王五", 1))
+    row = PersonShift(SOMEONE, Attended(first.date(), first, last, 2, "王五", 1, *EAST))
     there = Words("en", timezone="America/New_York")
     found = {column.name: column.cell(row, there) for column in ATTENDANCE}
     assert (found["utc_offset"], found["last_out_utc_offset"]) == offsets

@@ -79,9 +79,9 @@ class AttendanceController(Controller):
         """Of one ``day`` (2024-05-06), a ``month`` (2024-05), or from ``first`` to ``last``, both included.
 
         ``group`` and ``site`` are a name or an id. People who were not there are listed with no ``days``. An entry of
-        ``days`` is a shift, and ``day`` the one on which it began, by the clocks of the person's site. ``marks`` of a
-        shift says what is unusual about it: ``no_out`` is one passage only, so that ``last_out`` and ``hours`` are
-        ``null``.
+        ``days`` is a shift, and ``day`` the one on which it began, by the clocks of the site where it began. ``marks``
+        of a shift says what is unusual about it: ``no_out`` is one passage only, so that ``last_out`` and ``hours``
+        are ``null``.
 
         ``kind``: employees without anything said, visitors, blacklist, or all. The type that a person had in a shift
         decides; without a known one it is an employee's. Go on while there is a ``next_cursor``: a page may be short.

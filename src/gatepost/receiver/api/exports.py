@@ -255,7 +255,7 @@ async def attendance_file(
         table = _table(ATTENDANCE, "attendance", columns, lang, tz, rows)
 
         def items(rows: Sequence[PersonShift]) -> list[Any]:
-            return [in_zone(_shift_item(row), table.words.of(row.person.timezone)) for row in rows]
+            return [in_zone(_shift_item(row), table.words.of(row.attended.timezone)) for row in rows]
 
         return _pieces(table, format, items, lambda _: None)
 

@@ -43,7 +43,7 @@ class AttendedItem(Struct, frozen=True, kw_only=True):
     """A shift of somebody: passages that belong together."""
 
     day: date
-    """On which it began, by the clocks of the person's site."""
+    """On which it began, by the clocks of the site where it began."""
     first_in: datetime
     last_out: datetime | None
     """``null`` where there is one passage only: nobody knows when they left."""
@@ -54,6 +54,11 @@ class AttendedItem(Struct, frozen=True, kw_only=True):
     """As they were called then."""
     type: int | None
     """``UserType``, as it was then: 1 employee, 2 visitor, 5 blacklist."""
+    site_id: int
+    """Where it began."""
+    site: str
+    timezone: str
+    """The site's, whose clocks tell the ``day``."""
     marks: list[Mark]
     """``no_out``: there is one passage only, so ``last_out`` and ``hours`` are unknown."""
 
@@ -123,6 +128,9 @@ def attended_item(attended: Attended) -> AttendedItem:
         passages=attended.passages,
         name=attended.name,
         type=attended.type,
+        site_id=attended.site_id,
+        site=attended.site,
+        timezone=attended.timezone,
         marks=list(attended.marks),
     )
 

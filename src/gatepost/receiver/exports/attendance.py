@@ -31,13 +31,13 @@ def _hours(row: PersonShift, _: Words) -> float | None:
 
 def _last_out(row: PersonShift, words: Words) -> datetime | None:
     last_out = row.attended.last_out
-    return None if last_out is None else words.wall(last_out, words.of(row.person.timezone))
+    return None if last_out is None else words.wall(last_out, words.of(row.attended.timezone))
 
 
 def _last_out_offset(row: PersonShift, words: Words) -> str:
     """Return the offset of ``last_out``: another one than of ``first_in`` in the night in which clocks are changed."""
     last_out = row.attended.last_out
-    return "" if last_out is None else offset(last_out, words.of(row.person.timezone))
+    return "" if last_out is None else offset(last_out, words.of(row.attended.timezone))
 
 
 ATTENDANCE: tuple[Column[PersonShift], ...] = (
@@ -52,12 +52,12 @@ ATTENDANCE: tuple[Column[PersonShift], ...] = (
     ),
     Column("job_number", "Job number", "工号", lambda row, _: row.person.job_number),
     Column("groups", "Groups", "分组", lambda row, _: named(row.person.groups), 16),
-    Column("site", "Site", "站点", lambda row, _: row.person.site, 14),
+    Column("site", "Site", "站点", lambda row, _: row.attended.site, 14),
     Column(
         "first_in",
         "First in",
         "首次进入",
-        lambda row, words: words.wall(row.attended.first_in, words.of(row.person.timezone)),
+        lambda row, words: words.wall(row.attended.first_in, words.of(row.attended.timezone)),
         19,
     ),
     Column(
@@ -69,12 +69,12 @@ ATTENDANCE: tuple[Column[PersonShift], ...] = (
     ),
     Column("hours", "Hours between", "间隔小时数", _hours, 8),
     Column("passages", "Passages", "通行次数", lambda row, _: row.attended.passages, 8),
-    Column("time_zone", "Time zone", "时区", lambda row, words: words.of(row.person.timezone).key, 14),
+    Column("time_zone", "Time zone", "时区", lambda row, words: words.of(row.attended.timezone).key, 14),
     Column(
         "utc_offset",
         "UTC offset",
         "UTC 偏移",
-        lambda row, words: offset(row.attended.first_in, words.of(row.person.timezone)),
+        lambda row, words: offset(row.attended.first_in, words.of(row.attended.timezone)),
         11,
     ),
     Column("last_out_utc_offset", "UTC offset of last out", "末次离开 UTC 偏移", _last_out_offset, 11),
