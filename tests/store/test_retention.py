@@ -140,7 +140,7 @@ def test_what_is_understood_late_has_a_place_of_its_own_in_a_day_that_was_droppe
 
 
 def test_records_leave_with_their_people_when_nothing_else_refers_to_them(store: BaseStore) -> None:
-    wang, li = (wire.User(user_id=str(n), name=name) for n, name in enumerate(("王五", "李四")))
+    wang, li = (wire.User(user_id=str(n), name=name) for n, name in enumerate(("王五", "李四"), 1))
     store.write(
         [on_day(0, record(1, user=wang)), on_day(0, record(2, user=li)), on_day(3, record(3, user=li))]
     )
@@ -151,7 +151,7 @@ def test_records_leave_with_their_people_when_nothing_else_refers_to_them(store:
     assert "李四".encode() in stored
     assert store.stats().records == 3
     store.write([on_day(3, record(4, user=wang))])
-    assert store.records(RecordQuery(person="0")).items[0].uuid == "uuid-000004"
+    assert store.records(RecordQuery(person="1")).items[0].uuid == "uuid-000004"
 
 
 def test_alarms_leave_with_their_last_step(store: BaseStore) -> None:
