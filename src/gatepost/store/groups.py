@@ -94,7 +94,13 @@ def alone() -> ColumnElement[int]:
 
 def listed_groups(db: Connection, *, site_id: int | None = None) -> dict[str, Group]:
     """Return the groups that people have been seen in, by key, in the order of their names."""
-    written, current = _written(db, site_id=site_id)
+    i = t.identities.c
+    here = [] if site_id is None else [i.site_id == site_id]
+    last_of_each = (
+        select(func.max(i.id)).where(i.erased_at_ms.is_(None), *here).group_by(i.site_id, i.user_id, alone())
+    )
+    written = _written(db, *here)
+    current = set(_written(db, *here, i.id.in_(last_of_each)))
     renamed = {number for number, _ in current}
     found: dict[str, tuple[str, list[str]]] = {}
     for number, name in written:
@@ -120,7 +126,7 @@ def groups_named(groups: Iterable[Group], asked: str) -> list[Group]:
 
 def wanted_groups(db: Connection, asked: str) -> Wanted:
     """Return what a filter by group means; nothing where no person has been seen in such a group."""
-    written, _ = _written(db)
+    written = _written(db)
     of_key: dict[str, list[tuple[str, str]]] = {}
     of_id: dict[str, set[str]] = {}
     for number, name in written:
@@ -134,27 +140,19 @@ def wanted_groups(db: Connection, asked: str) -> Wanted:
     return Wanted(keys, tuple(each for key in sorted(keys) for each in of_key[key]))
 
 
-def _written(
-    db: Connection, *, site_id: int | None = None
-) -> tuple[list[tuple[str, str]], set[tuple[str, str]]]:
-    """Return each id and name as terminals wrote them, the latest last, and those among the latest data of people."""
+def _written(db: Connection, *where: ColumnElement[bool]) -> list[tuple[str, str]]:
+    """Return each id and name as terminals wrote them, in these forms of people's data, the latest last."""
     i = t.identities.c
-    here = [i.erased_at_ms.is_(None)] if site_id is None else [i.erased_at_ms.is_(None), i.site_id == site_id]
-    latest = select(func.max(i.id)).where(*here).group_by(i.site_id, i.user_id, alone())
-    is_latest = func.max(case((i.id.in_(latest), 1), else_=0))
     statement = (
-        select(i.groups, is_latest.label("latest"))
-        .where(*here, i.groups != "")
+        select(i.groups)
+        .where(i.erased_at_ms.is_(None), i.groups != "", *where)
         .group_by(i.groups)
         .order_by(func.max(i.id))
     )
     written: dict[tuple[str, str], None] = {}
-    current: set[tuple[str, str]] = set()
     for row in db.execute(statement):
         for group in decode_groups(row.groups):
             one = str(group.get("id")), str(group.get("name") or "")
             written.pop(one, None)
             written[one] = None
-            if row.latest:
-                current.add(one)
-    return list(written), current
+    return list(written)
