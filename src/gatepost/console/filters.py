@@ -46,7 +46,7 @@ __all__ = [
 SEALED = ("q", "name")
 
 KINDS = get_args(Kind)
-"""Whose attendance may be asked for; the first of them is what is shown without a choice."""
+"""The kinds of people in attendance. The first one is the default."""
 
 WITHOUT_SERIAL = "without-serial"
 """In place of a terminal: those of which no serial is known."""

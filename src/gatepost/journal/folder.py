@@ -2,8 +2,8 @@
 
 Rules:
 
-* A folder has a random id, made with it. Whoever keeps positions keeps them by this id: another folder, or one that
-  was emptied, has another.
+* A folder has a random id, made with it. Positions are kept by this id: another folder, or one that was emptied, has
+  another.
 * A *stream* is what one writer appends in its life: segments, numbered from 1 without a gap. No segment is ever
   opened again for appending, by another process or by a later life of the same one.
 * A writer holds a lock on its stream's file ``.writer`` and publishes in it how far its segments are synced. A reader
@@ -71,7 +71,7 @@ class Stream(Struct, frozen=True):
     published: Position
     """Up to where it was synced, as its writer says."""
     is_alive: bool
-    """Whether the writer is at work."""
+    """The writer is at work."""
 
     @property
     def last(self) -> int:
@@ -270,7 +270,7 @@ def _read_id(path: Path) -> bytes | None:
 
 
 def _make_id(path: Path, files: Files) -> bytes:
-    """Make the id under another name first: whoever reads it reads all of it, and of two processes one is first."""
+    """Make the id. A reader never sees a part of it, and of two processes that make one the first one wins."""
     number = os.urandom(_ID_BYTES)
     name = path / f"{_ID}.{number.hex()}"
     handle = files.create(name)

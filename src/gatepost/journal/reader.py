@@ -5,8 +5,8 @@ Rules:
 * Of a living writer nothing is read that it has not published as synced. Of one that has ended everything is read:
   a frame behind the last sync was never acknowledged, but its check says that it is whole.
 * A damaged frame is passed over, told, and the reader goes on behind it.
-* Alarms first: a million records that wait hold up no alarm.
-* The reader changes nothing on disk. Whoever uses it keeps the positions, together with what was done with the frames.
+* Streams of alarms are read first. So an alarm never waits for records.
+* The reader changes nothing on disk. The caller keeps the positions, together with what it did with the frames.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Attended(Struct, frozen=True):
     type: int | None
     """``UserType``, as it was then."""
     site_id: int
-    """Where it began."""
+    """The site where it began."""
     site: str
     timezone: str
     """The site's, whose clocks tell the day."""

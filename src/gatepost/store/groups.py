@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, case, false, func, or_, select
 
 from gatepost.store import schema as t
 from gatepost.store.fold import alike
@@ -72,7 +72,7 @@ class Wanted(Struct, frozen=True):
             field, value = ("name", name) if name.strip() else ("id", number)
             texts.add(f'"{field}":{msgspec.json.encode(value).decode()}')
         found = [t.identities.c.groups.contains(text, autoescape=True) for text in sorted(texts)]
-        return or_(t.identities.c.id < 0, *found)
+        return or_(false(), *found)
 
 
 def group_key(group: Mapping[str, Any]) -> str:

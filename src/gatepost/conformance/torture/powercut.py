@@ -61,7 +61,7 @@ class Sync(Struct, frozen=True):
 
     file: str
     with_folder: bool = True
-    """Whether the first sync of a new file also syncs its folder."""
+    """The first sync of a new file also syncs its folder."""
 
 
 class SyncFolder(Struct, frozen=True):

@@ -66,7 +66,7 @@ class Question(Struct, frozen=True):
     refused: WouldRefuse | None
     move: WouldMove
     site: SiteRow
-    """Where it stands then."""
+    """The site after the move."""
 
 
 def plain_address(registrar: Registrar, access: Access, request: AnyRequest) -> Setup:

@@ -24,7 +24,7 @@ __all__ = ["AttendanceController", "OfKind"]
 
 
 OfKind = FromQuery[Kind]
-"""Whose attendance."""
+"""The kind of person."""
 
 
 class AttendanceItem(Struct, frozen=True):

@@ -55,7 +55,7 @@ class AttendedItem(Struct, frozen=True, kw_only=True):
     type: int | None
     """``UserType``, as it was then: 1 employee, 2 visitor, 5 blacklist."""
     site_id: int
-    """Where it began."""
+    """The site where it began."""
     site: str
     timezone: str
     """The site's, whose clocks tell the ``day``."""
