@@ -266,8 +266,14 @@ def _where(db: Connection, query: RecordQuery) -> _Where:
 
 
 def _single(place: _Where, c: Any) -> list[Any]:
-    """Return the condition on one terminal, if one is asked for."""
-    return [] if place.single is None else [c.terminal_id == place.single]
+    """Return the condition on one terminal, if one is asked for.
+
+    As a subquery: with a number PostgreSQL counts on how few records a terminal has, and sorts them all.
+    """
+    if place.single is None:
+        return []
+    number = select(t.terminals.c.id).where(t.terminals.c.id == place.single).scalar_subquery()
+    return [c.terminal_id == number]
 
 
 def _codes(query: RecordQuery, c: Any, *, unknown_only: bool = False) -> list[Any]:
