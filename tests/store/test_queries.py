@@ -8,6 +8,7 @@ from sqlalchemy import event, text
 from tests.store.conftest import Opener
 from tests.store.events import NOON, arrival, record
 
+from gatepost.store import finding
 from gatepost.store.base import BaseStore
 from gatepost.store.indexing import ANY_BEHIND
 from gatepost.store.sqlite import SqliteStore
@@ -41,8 +42,8 @@ def store(open_sqlite: Opener) -> SqliteStore:
     return store
 
 
-def plans(store: SqliteStore, query: RecordQuery | AlarmQuery) -> list[str]:
-    """How SQLite goes about every statement of a query."""
+def plans(store: SqliteStore, query: RecordQuery | AlarmQuery, *, only: str = "") -> list[str]:
+    """How SQLite goes about every statement of a query, or about those that have ``only`` in them."""
     asked: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
@@ -59,6 +60,7 @@ def plans(store: SqliteStore, query: RecordQuery | AlarmQuery) -> list[str]:
         return [
             row[3]
             for statement, values in asked
+            if only in statement
             for row in db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
         ]
 
@@ -77,6 +79,16 @@ def test_the_thousandth_page_begins_where_it_begins(store: SqliteStore) -> None:
     page = store.records(RecordQuery(limit=50))
     lines = plans(store, RecordQuery(limit=50, cursor=page.next_cursor))
     assert any("ix_records_facet_id_at_ms (facet_id=? AND at_ms<?)" in line for line in lines), lines
+
+
+def test_records_near_are_counted_by_an_index_alone(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "_FEW", 1)
+    lines = plans(store, RecordQuery(name="王", passed=True), only="count(*)")
+    looks = [line for line in lines if "records" in line]
+    assert looks
+    assert all("COVERING INDEX ix_records_facet_id_at_ms" in line for line in looks), lines
 
 
 def test_many_people_with_another_filter_are_looked_for_among_what_it_leaves(open_store: Opener) -> None:
