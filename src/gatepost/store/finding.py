@@ -243,7 +243,9 @@ def _find_outside(db: Connection, query: RecordQuery, conditions: list[Any]) -> 
     told = and_(f.abnormal_type == int(AbnormalType.VISITOR_EXPIRED), *_facet_codes(query))
     found = set(_ids(merge(db, [Stretch(t.facets, told, c.facet_id)], guests, query)))
     for guest, outside in _ways_outside(i):
-        stretch = Stretch(t.identities, and_(guest, *people), c.identity_id)
+        # Most guests keep to their time. The index by person tells which ones do not, without sorting their records.
+        ever = exists().where(c.identity_id == i.id, outside)
+        stretch = Stretch(t.identities, and_(guest, ever, *people), c.identity_id)
         found.update(_ids(merge(db, [stretch], [*conditions, outside], query)))
     place = (c.at_ms.desc(), c.id.desc()) if query.order == "newest" else (c.at_ms, c.id)
     first = select(c.id).where(c.id.in_(found)).order_by(*place).limit(query.limit + 1)
