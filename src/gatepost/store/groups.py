@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, case, false, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, case, false, func, or_, select
 
 from gatepost.store import schema as t
 from gatepost.store.fold import alike
@@ -99,8 +99,8 @@ def listed_groups(db: Connection, *, site_id: int | None = None) -> dict[str, Gr
     last_of_each = (
         select(func.max(i.id)).where(i.erased_at_ms.is_(None), *here).group_by(i.site_id, i.user_id, alone())
     )
-    written = _written(db, *here)
-    current = set(_written(db, *here, i.id.in_(last_of_each)))
+    written = _written(db, select(i.groups).where(*here).group_by(i.groups).order_by(func.max(i.id)))
+    current = set(_written(db, select(i.groups).where(*here, i.id.in_(last_of_each)).distinct()))
     renamed = {number for number, _ in current}
     found: dict[str, tuple[str, list[str]]] = {}
     for number, name in written:
@@ -126,7 +126,7 @@ def groups_named(groups: Iterable[Group], asked: str) -> list[Group]:
 
 def wanted_groups(db: Connection, asked: str) -> Wanted:
     """Return what a filter by group means; nothing where no person has been seen in such a group."""
-    written = _written(db)
+    written = _written(db, select(t.identities.c.groups).distinct())
     of_key: dict[str, list[tuple[str, str]]] = {}
     of_id: dict[str, set[str]] = {}
     for number, name in written:
@@ -140,17 +140,11 @@ def wanted_groups(db: Connection, asked: str) -> Wanted:
     return Wanted(keys, tuple(each for key in sorted(keys) for each in of_key[key]))
 
 
-def _written(db: Connection, *where: ColumnElement[bool]) -> list[tuple[str, str]]:
-    """Return each id and name as terminals wrote them, in these forms of people's data, the latest last."""
+def _written(db: Connection, groups: Select[tuple[str]]) -> list[tuple[str, str]]:
+    """Return each id and name as terminals wrote them, once each, in the order in which ``groups`` ends with them."""
     i = t.identities.c
-    statement = (
-        select(i.groups)
-        .where(i.erased_at_ms.is_(None), i.groups != "", *where)
-        .group_by(i.groups)
-        .order_by(func.max(i.id))
-    )
     written: dict[tuple[str, str], None] = {}
-    for row in db.execute(statement):
+    for row in db.execute(groups.where(i.erased_at_ms.is_(None), i.groups != "")):
         for group in decode_groups(row.groups):
             one = str(group.get("id")), str(group.get("name") or "")
             written.pop(one, None)
