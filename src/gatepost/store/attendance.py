@@ -12,11 +12,11 @@ in these days, a longer time is read.
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import CTE, BigInteger, Connection, Integer, column, select, text
+from sqlalchemy import CTE, BigInteger, Connection, column, select, text
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import DAY_MS, moment
@@ -279,39 +279,44 @@ def _read(
     """Add the passages of the people at these places, in these stretches, to what was seen of them by now."""
     r = t.records.c
     places = list(places)
-    members = _members((place, people[place]) for place in places)
+    of_terminal = rules.scope == "terminal"
+    place_of: dict[Any, int] = {
+        (person.terminal_id, identity) if of_terminal else identity: place
+        for place in places
+        for person in [people[place]]
+        for identity in person.identities
+    }
+    members = _members(people[place] for place in places)
     m = members.c
     statement = (
-        select(m.column1, r.at_ms, r.terminal_id, r.identity_id)
-        .select_from(members.join(t.records, r.identity_id == m.column2))
+        select(r.at_ms, r.terminal_id, r.identity_id)
+        .select_from(members.join(t.records, r.identity_id == m.column1))
         .where(*is_passage(db))
     )
-    if rules.scope == "terminal":
-        statement = statement.where(r.terminal_id == m.column3)
+    if of_terminal:
+        statement = statement.where(r.terminal_id == m.column2)
     if held := held_terminals(db):
         statement = statement.where(r.terminal_id.not_in(held))
     for since, until in stretches:
         if since < until:
             found = db.execute(statement.where(r.at_ms >= since, r.at_ms < until))
-            # Whole numbers, as the driver has them: a row of SQLAlchemy for each costs as much as the query.
-            for place, *one in found.cursor.fetchall():
-                seen[place].append(tuple(one))
+            # Rows as the driver returns them. Rows of SQLAlchemy, or copies, cost as much as the query.
+            for one in found.cursor.fetchall():
+                seen[place_of[one[1:] if of_terminal else one[2]]].append(one)
     for place in places:
         seen[place].sort()
 
 
-def _members(people: Iterable[tuple[int, Person]]) -> CTE:
-    """Return who is asked for, as a table: a place, an identity, and a terminal, zero for any.
+def _members(people: Iterable[Person]) -> CTE:
+    """Return who is asked for, as a table: an identity, and a terminal, zero for any.
 
     Written out, since all of it is whole numbers: a construct of expressions for each takes longer than the question.
     Both databases call the columns of ``VALUES`` so.
     """
     rows = (
-        f"({place:d},{identity:d},{person.terminal_id or 0:d})"
-        for place, person in people
-        for identity in person.identities
+        f"({identity:d},{person.terminal_id or 0:d})" for person in people for identity in person.identities
     )
-    columns = column("column1", Integer), column("column2", BigInteger), column("column3", BigInteger)
+    columns = column("column1", BigInteger), column("column2", BigInteger)
     return text("VALUES " + ",".join(rows)).columns(*columns).cte("members")
 
 
