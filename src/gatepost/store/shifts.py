@@ -74,18 +74,23 @@ def shifts(seen: Iterable[Seen], repeat_ms: int) -> list[Shift]:
     found: list[Shift] = []
     latest: dict[int, int] = {}
     begin = before = rested = -1
+    block_end = 0  # of the block of the passage before
     passages = identity = begun_as = 0
     for at_ms, terminal_id, form in seen:
+        gap = at_ms - before
         # Most passages follow each other at once: nothing has to be looked at more closely.
-        is_near = before >= 0 and at_ms - before < PAUSE_MS and before >= at_ms - at_ms % BLOCK_MS
-        if not is_near and (before < 0 or _begins(at_ms, before, begin, rested)):
+        is_near = gap < PAUSE_MS and at_ms < block_end
+        if before < 0 or (not is_near and _begins(at_ms, before, begin, rested)):
             if before >= 0:
                 found.append(_shift(begin, before, passages, identity, begun_as, repeat_ms))
-            if before < 0 or at_ms - before >= REST_MS:
+            if before < 0 or gap >= REST_MS:
                 rested = at_ms
             begin, passages, begun_as = at_ms, 0, form
             latest.clear()
-        repeated = repeat_ms > 0 and at_ms - latest.get(terminal_id, -1 << 62) <= repeat_ms
+        if at_ms >= block_end:
+            block_end = at_ms - at_ms % BLOCK_MS + BLOCK_MS
+        # After a longer gap it repeats none, at whichever terminal.
+        repeated = 0 < repeat_ms >= gap and at_ms - latest.get(terminal_id, -1 << 62) <= repeat_ms
         latest[terminal_id] = at_ms
         passages += not repeated
         before, identity = at_ms, form
