@@ -32,6 +32,12 @@ from gatepost.store.sqlite import SqliteStore
 
 ONE_MS, TWO_MS, TEXT_MS, MONTH_MS, DAY_MS = 50, 150, 150, 1_000, 200
 PASSWORD = "a password of the benchmark"  # noqa: S105 - of a receiver that lives for a minute
+SETTINGS = {
+    "GATEPOST_ADMIN_PASSWORD": PASSWORD,
+    # The stock is a year that arrives at once. To delete its old images takes minutes, and slows every question down.
+    "GATEPOST_RETENTION_IMAGES_DAYS": "0",
+    "GATEPOST_RETENTION_STRANGER_IMAGES_DAYS": "0",
+}
 AGAIN = 10
 LEAST = 5_000
 """Records, at the smallest scale: of fewer there are not all kinds."""
@@ -103,7 +109,7 @@ def _ask_receiver(
 ) -> list[Row]:
     port = free_port()
     command = gatepost("serve", "--data", folder / "data", "--listen", f"127.0.0.1:{port}", *own)
-    with start("receiver", command, folder=folder, port=port, env={"GATEPOST_ADMIN_PASSWORD": PASSWORD}):
+    with start("receiver", command, folder=folder, port=port, env=SETTINGS):
         return ask(bench, port, known, what=f"{database}, {_count(bench):,} records", read_all=read_all)
 
 
