@@ -1,5 +1,6 @@
 """A reader of the documentation: takes its snippets out of a page and tries them, as a person would."""
 
+import itertools
 import os
 import re
 import select
@@ -54,22 +55,25 @@ def commands(text: str) -> list[str]:
     return [" ".join(line.split()) for line in lines if line.strip()]
 
 
+_NEXT_PORTS = itertools.count(10_240 + os.getpid() % 1_000 * 20, 3)
+"""Below those that the system gives to connections, so that no other test gets one of them meanwhile."""
+
+
 def free_port() -> int:
-    """Return a port of loopback that is free, with two more behind it."""
-    while True:
+    """Return a port that is free, with two more behind it."""
+    for port in _NEXT_PORTS:
         taken = [socket.socket() for _ in range(3)]
         try:
-            taken[0].bind(("127.0.0.1", 0))
-            port: int = taken[0].getsockname()[1]
-            taken[1].bind(("127.0.0.1", port + 1))
-            taken[2].bind(("127.0.0.1", port + 2))
-        except (OSError, OverflowError):
+            for number, one in enumerate(taken):
+                one.bind(("0.0.0.0", port + number))
+        except OSError:
             continue
         else:
             return port
         finally:
             for one in taken:
                 one.close()
+    raise AssertionError
 
 
 class Running:

@@ -94,7 +94,7 @@ def test_the_container_is_not_root_keeps_its_data_apart_and_tells_how_it_is(
     assert not re.search(r"FROM \S*[./]\S*:", text), "the registry is for whoever builds to choose"
 
 
-async def test_the_dashboard_asks_for_nothing_that_is_not_exported(tmp_path: Path) -> None:
+async def test_dashboard_and_alerts_ask_for_nothing_that_is_not_exported(tmp_path: Path) -> None:
     async with receiving(tmp_path / "data") as receiver:
         await receiver.push(
             record(rgb_image=base64(b"\xff\xd8face\xff\xd9")), headers={"timestamp": "1700000000"}
@@ -106,6 +106,11 @@ async def test_the_dashboard_asks_for_nothing_that_is_not_exported(tmp_path: Pat
     exported = set(samples) | {family.name for family in families}
     expressions = [target["expr"] for panel in dashboard()["panels"] for target in panel.get("targets", ())]
     assert len(expressions) > 25
+    for page in ("deploy.md", "deploy.zh.md"):
+        text = (ROOT / "docs/how-to" / page).read_text(encoding="utf-8")
+        conditions = re.findall(r"^\| `([^`]*\bgatepost_[^`]*)`", text, re.MULTILINE)
+        assert len(conditions) > 8
+        expressions += conditions
     for expression in expressions:
         names = set(re.findall(r"\b(?:gatepost|process)_[a-z_]+\b", expression))
         assert names

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src/gatepost"
 FROZEN = ROOT / "tests/frozen_docstrings.txt"
 
-MOST_FROZEN = 562
+MOST_FROZEN = 561
 """Lines of the list when it was made. Lower it when you mend old docstrings; never raise it."""
 
 PAGE_TEXTS = r"(receiver|terminal)_\w+\.py"

@@ -23,6 +23,7 @@ __all__ = [
     "RefusalItem",
     "SampleItem",
     "SomeoneItem",
+    "JournalItem",
     "StatsItem",
     "StepItem",
     "NameThereItem",
@@ -313,6 +314,16 @@ class ErasedItem(Struct, frozen=True, kw_only=True):
     """Pushes that were deleted from the quarantine."""
 
 
+class JournalItem(Struct, frozen=True, kw_only=True):
+    """Events that this receiver has acknowledged and does not list yet."""
+
+    events: int
+    """0: everything that was acknowledged before is listed."""
+    bytes: int
+    oldest_s: float
+    """How long the oldest of them waits, in seconds."""
+
+
 class StatsItem(Struct, frozen=True, kw_only=True):
     """Counts of the store, over all time and all processes; ``process`` is of this one, since its start."""
 
@@ -327,6 +338,7 @@ class StatsItem(Struct, frozen=True, kw_only=True):
     refused: int
     terminals: int
     refusals: dict[str, int]
+    journal: JournalItem
     process: dict[str, int]
 
 

@@ -240,11 +240,19 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         120.0
     )
     max_queue_events: Annotated[
-        int, _is("How many events may wait for a commit; beyond it 503.", unit="events", ge=1)
+        int, _is("How many events may wait for a sync; beyond it 503.", unit="events", ge=1)
     ] = 8192
     max_batch_events: Annotated[
-        int, _is("How many events one commit may take.", unit="events", ge=1, le=4096)
+        int, _is("How many events one sync may take.", unit="events", ge=1, le=4096)
     ] = 512
+    journal_max_bytes: Annotated[
+        int,
+        _is(
+            "How much may wait in the journal to be listed; beyond it 503. 0: a tenth of the disk, at most 16 GB.",
+            unit="bytes",
+            ge=0,
+        ),
+    ] = 0
     retry_after_s: Annotated[
         int, _is("What a 503 asks a terminal to wait.", unit="seconds", ge=1, le=3600)
     ] = 5

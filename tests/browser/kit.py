@@ -156,15 +156,26 @@ class Console:
             self._process.stdout.close()
             self._process = None
 
-    def push(self, event: Record | Alarm | dict[str, Any], door: int = 0) -> float:
-        """Push as a terminal does; answer when the acknowledgement came, in seconds of ``time.monotonic``."""
+    def push(self, event: Record | Alarm | dict[str, Any], door: int = 0, *, settles: bool = True) -> float:
+        """Push as a terminal does, and with ``settles`` wait until it is listed.
+
+        Return when the acknowledgement came, in seconds of ``time.monotonic``.
+        """
         body = json.dumps(event).encode() if isinstance(event, dict) else wire.encode(event)
         one = self.doors.doors[door]
         headers = {"Content-Type": "application/json", "sn": one.serial, "model": one.model}
         status, answer = self.request("POST", "/Record", body, headers)
         assert status == 200, answer
         assert json.loads(answer)["code"] == 200, answer
-        return time.monotonic()
+        acknowledged = time.monotonic()
+        if settles:
+            self.settle()
+        return acknowledged
+
+    def settle(self) -> None:
+        """Wait until everything is listed that was acknowledged before."""
+        while self.get_json("/api/v1/stats")["journal"]["events"]:
+            time.sleep(0.01)
 
     def get_json(self, path: str) -> Any:
         """Ask the API as admin."""

@@ -87,6 +87,7 @@ def _enliven(console: Console) -> None:
     headers = {"Content-Type": "application/json", "sn": "SPX700C0MC22F04711", "model": "SensePass X"}
     new = msgspec.structs.replace(doors.passage(1), serial="SPX700C0MC22F04711")
     console.request("POST", "/Record", wire.encode(new), headers)
+    console.settle()
     stranger = {"recognition_type": 3, "user": None, "passed": False}
     refused = {"passed": False, "abnormal_type": 20002}
     feverish = {"passed": False, "abnormal_type": 40001, "temperature": 38.4}

@@ -43,7 +43,7 @@ def test_after_an_outage_the_page_says_so_goes_on_by_itself_and_misses_nothing(
     expect(page.locator("[data-state]")).to_contain_text("Connection lost at")
     console.start()
     for number in range(5):
-        console.push(console.doors.passage(user=named(f"Missed {number}")))
+        console.push(console.doors.passage(user=named(f"Missed {number}")), settles=False)
     connected(page)
     for number in range(5):
         page.get_by_role("article").filter(has_text=f"Missed {number}").wait_for()

@@ -40,6 +40,7 @@ def test_a_terminal_that_is_made_gets_an_address_that_works(page: Page, console:
         "POST", path, gatepost.wire.encode(record), {"Content-Type": "application/json"}
     )
     assert status == 200
+    console.settle()
     page.goto(console.url + "/records?person=t-2")
     expect(page.locator("tbody tr")).to_contain_text("Back door")
     page.goto(console.url + "/terminals")
@@ -63,6 +64,7 @@ def test_a_retired_terminal_is_refused(page: Page, console: Console) -> None:
     record = console.doors.passage(serial="OLD-0001", user=User(user_id="t-3", name="Before", type=1))
     body, headers = gatepost.wire.encode(record), {"Content-Type": "application/json", "sn": "OLD-0001"}
     assert console.request("POST", "/Record", body, headers)[0] == 200
+    console.settle()
     page.goto(console.url + "/terminals?q=OLD-0001")
     page.get_by_role("link", name="OLD-0001").click()
     page.get_by_role("button", name="Retire").click()

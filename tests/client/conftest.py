@@ -37,6 +37,7 @@ def ask(receiver: Running) -> Ask[T]:
             with Client(f"http://127.0.0.1:{receiver.port}", receiver.token, timeout_s=20) as client:
                 return what(client)
 
+        receiver.settle()
         return await asyncio.wait_for(asyncio.to_thread(do), 60)
 
     return ask
@@ -51,6 +52,7 @@ def run(receiver: Running, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("TZ", "UTC")
 
     async def run(*argv: str) -> int:
+        receiver.settle()
         return await asyncio.wait_for(asyncio.to_thread(cli.run, list(argv)), 60)
 
     return run

@@ -10,6 +10,7 @@ from tests.receiver.kit import Answer, Running
 
 from gatepost.receiver.auth import Doors
 from gatepost.store.accounts import Accounts, Role
+from gatepost.store.store import Store
 
 PASSWORD = "correct horse battery"
 
@@ -43,7 +44,11 @@ class Desk:
     def __init__(self, running: Running, cookies: dict[str, str]) -> None:
         self.running = running
         self.cookies = cookies
-        self.store = running.store
+
+    @property
+    def store(self) -> Store:
+        """The store, once everything is listed that was acknowledged before."""
+        return self.running.store
 
     @classmethod
     async def made(cls, running: Running) -> "Desk":

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from litestar.testing import RequestFactory
 
-from gatepost.console.desk import NAV, Desk, View, local_path
+from gatepost.console.desk import LISTED_WITHIN_S, NAV, Desk, View, local_path
+from gatepost.console.words import words
+from gatepost.errors import JournalUnavailable
 from gatepost.receiver.auth import Principal
+from gatepost.receiver.projector import Lag
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Role
 from gatepost.store.sqlite import SqliteStore
@@ -17,7 +20,7 @@ from gatepost.store.sqlite import SqliteStore
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     store = SqliteStore.open(tmp_path / "data")
-    yield Desk(store, ReceiverSettings(), now=lambda: 1_700_000_000.0)
+    yield Desk(store, ReceiverSettings(), Lag, now=lambda: 1_700_000_000.0)
     store.close()
 
 
@@ -63,7 +66,7 @@ def test_the_seal_is_the_same_after_a_restart(tmp_path: Path) -> None:
     sealed = []
     for _ in range(2):
         store = SqliteStore.open(tmp_path / "data")
-        sealed.append(Desk(store, ReceiverSettings(), now=lambda: 0.0).seal.close("王五"))
+        sealed.append(Desk(store, ReceiverSettings(), Lag, now=lambda: 0.0).seal.close("王五"))
         store.close()
     assert sealed[0] == sealed[1]
 
@@ -101,3 +104,37 @@ def test_whoever_is_logged_in_is_told_what_may_be_fetched_ahead(desk: Desk) -> N
     page = asked(desk, "/gate/account", root="/gate").page("account.html", active="account", problem=None)
     rules = page.headers["speculation-rules"].strip('"').removeprefix("/gate/static/")
     assert desk.assets.answer(rules, "").media_type == "application/speculationrules+json"
+
+
+@pytest.mark.parametrize(
+    ("lag", "told"),
+    [
+        (Lag(), None),
+        (Lag(events=5, bytes=900, oldest_s=LISTED_WITHIN_S), None),
+        (
+            Lag(events=5, bytes=900, oldest_s=LISTED_WITHIN_S + 1),
+            "5 events are received and safe, but not listed yet; they are listed as soon as the database keeps up.",
+        ),
+        (
+            Lag(events=1, bytes=900, oldest_s=0.1, is_away=True),
+            "1 event is received and safe, but not listed yet; the database takes nothing now.",
+        ),
+        (
+            Lag(events=12_345, bytes=9_000_000, oldest_s=3600, is_away=True),
+            "12,345 events are received and safe, but not listed yet; the database takes nothing now.",
+        ),
+    ],
+)
+def test_events_that_wait_to_be_listed_are_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, lag: Lag, told: str | None
+) -> None:
+    monkeypatch.setattr(desk, "_lag", lambda: lag)
+    assert desk.unlisted(words("en")) == told
+
+
+def test_a_journal_that_cannot_be_read_costs_no_page(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> Lag:
+        raise JournalUnavailable("no")
+
+    monkeypatch.setattr(desk, "_lag", fail)
+    assert asked(desk, "/account").page("account.html", active="account", problem=None).status_code == 200

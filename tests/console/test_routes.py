@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.console.kit import PASSWORD, Desk
-from tests.receiver.kit import body, receiving, record
+from tests.receiver.kit import SUCCESS, body, receiving, record, until
 
 from gatepost.console.pages import records
 from gatepost.console.routes import PAGES, routes
@@ -77,6 +77,31 @@ async def test_a_store_that_does_not_answer_is_a_503_and_no_traceback(
     answer = await desk.get("/records")
     assert answer.status == 503
     assert answer.html == "gatepost: the disk is full; make room"
+
+
+async def test_every_page_tells_of_events_that_are_not_listed_yet(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise StoreUnavailable("the disk is full; make room")
+
+    projector = desk.running.receiver.projector
+    told = "2 events are received and safe, but not listed yet; the database takes nothing now."
+    with monkeypatch.context() as patch:
+        assert (await desk.running.push(record())).json == SUCCESS  # its terminal is known from here on
+        desk.running.settle()
+        patch.setattr(desk.store, "write", away)
+        for number in range(2):
+            assert (await desk.running.push(record(uuid=f"u-{number}"))).json == SUCCESS
+        await until(lambda: projector.lag().is_away)
+        for path in ("/", "/records", "/settings", "/since?after=0", "/records/77"):
+            assert (await desk.get(path)).words.count(told) == 1, path
+        assert "已接收 2 个事件" in (await desk.get("/records", accept_language="zh-CN")).words
+        assert "2 events" not in (await desk.get("/login", who=None)).words
+        patch.setattr(desk.store, "sites", away)
+        assert (await desk.get("/records")).html == f"gatepost: the disk is full; make room\n{told}"
+    await until(lambda: not projector.lag().is_away)
+    assert "not listed yet" not in (await desk.get("/")).words
 
 
 async def test_what_nobody_expected_is_a_page_that_tells_nothing(

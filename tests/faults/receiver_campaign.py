@@ -12,6 +12,7 @@ from tests.receiver.kit import SUCCESS, Process, Sender, alarm, base64, body, re
 from gatepost.store.store import AlarmQuery, RecordQuery, Store
 
 SENDERS = 12
+TERMINALS = 5
 
 
 class Campaign:
@@ -68,6 +69,15 @@ class Campaign:
             if sender is not None:
                 with contextlib.suppress(OSError):
                     await sender.close()
+
+    async def introduce(self, process: Process) -> None:
+        """Push one event of each terminal, so that the receiver knows it."""
+        for _ in range(TERMINALS):
+            self._made += 1
+            name = f"record-{self._made}"
+            answer = await process.request("POST", "/Record", self.push(name), {"sn": _serial(name)})
+            assert answer.json == SUCCESS
+            self.acknowledged.add(name)
 
     async def round(self, process: Process, end: Callable[[], Awaitable[None]]) -> None:
         """Send, and ``end`` it all at a moment that only the seed knows."""
@@ -132,7 +142,7 @@ class Campaign:
 
 def _serial(name: str) -> str:
     """Of the terminal whose event it is."""
-    return f"SN-{int(name.split('-')[1]) % 5}"
+    return f"SN-{int(name.split('-')[1]) % TERMINALS}"
 
 
 def _digest(image: bytes | None) -> str | None:

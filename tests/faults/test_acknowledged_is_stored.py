@@ -1,15 +1,17 @@
 """The second promise, by force: a reply with ``code`` 200 means that the event is on disk, once.
 
-Receivers are killed with SIGKILL at moments that a seed decides, and so is PostgreSQL. What was acknowledged in
-any round has to be in the store at the end, once, with its image.
+Receivers are killed with SIGKILL at moments that a seed decides, and so is PostgreSQL; some while nothing
+can be listed. What was acknowledged in any round has to be listed at the end, once, with its image.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
+from tests.faults.freezing import frozen
 from tests.faults.receiver_campaign import Campaign
 from tests.postgres import Postgres
 from tests.receiver.kit import SUCCESS, Process, body, record
@@ -19,12 +21,48 @@ from gatepost.settings import ReceiverSettings
 from gatepost.store.postgres import PostgresStore
 
 
+@contextmanager
+def held_up(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Keep every other process from writing to the database of a data folder."""
+    with closing(sqlite3.connect(folder / "gatepost.db", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        yield db
+
+
+def listed(db: sqlite3.Connection) -> int:
+    """Return how many events are in the database."""
+    (count,) = db.execute(
+        "SELECT (SELECT count(*) FROM records) + (SELECT count(*) FROM alarm_events)"
+    ).fetchone()
+    return int(count)
+
+
+async def catch_up(folder: Path, *options: str) -> None:
+    """Start a receiver again, and stop it when everything is listed that its journal holds."""
+    process = await Process.start(folder, *options)
+    await process.settle()
+    assert await process.stop() == 0
+
+
 async def kill_the_receiver(folder: Path, rounds: int) -> None:
+    """Every second round nothing is listed, so the kill comes between append and listing."""
     campaign = Campaign(seed=rounds)
-    for _ in range(rounds):
+    behind = 0
+    for number in range(rounds):
         process = await Process.start(folder)
-        await campaign.round(process, process.kill)
+        if number % 2 == 0:
+            await campaign.round(process, process.kill)
+            continue
+        await campaign.introduce(process)
+        before = len(campaign.acknowledged)
+        with held_up(folder) as db:
+            here = listed(db)
+            await campaign.round(process, process.kill)
+            assert listed(db) == here
+        behind += len(campaign.acknowledged) - before
     assert len(campaign.acknowledged) > rounds
+    assert behind >= rounds // 2
+    await catch_up(folder)
     with closing(open_store(ReceiverSettings(), folder)) as store:
         campaign.check(store)
 
@@ -41,23 +79,34 @@ async def test_what_sqlite_acknowledged_survives_a_hundred_kills(tmp_path: Path)
 
 
 async def kill_either(server: Postgres, folder: Path, rounds: int) -> None:
-    """In turn the receiver is killed and PostgreSQL; two receivers share the database."""
+    """In turn the receivers are killed, PostgreSQL with them, and the receivers while PostgreSQL hangs.
+
+    Two receivers share the database; each has its journal.
+    """
     url = server.create()
     campaign = Campaign(seed=rounds)
     for number in range(rounds):
         first = await Process.start(folder / "a", "--database", url)
         second = await Process.start(folder / "b", "--database", url)
+        dies, hangs = number % 3 == 1, number % 3 == 2
 
-        async def end(number: int = number, first: Process = first, second: Process = second) -> None:
-            if number % 2:
+        async def end(first: Process = first, second: Process = second, *, dies: bool = dies) -> None:
+            if dies:
                 server.kill()
             await first.kill()
             await second.kill()
 
-        await campaign.round(_Both(first, second), end)  # type: ignore[arg-type]
-        if number % 2:
+        with ExitStack() as stack:
+            if hangs:
+                await campaign.introduce(first)
+                await campaign.introduce(second)
+                stack.enter_context(frozen(server))
+            await campaign.round(_Both(first, second), end)  # type: ignore[arg-type]
+        if dies:
             server.restart()
     assert len(campaign.acknowledged) > rounds
+    await catch_up(folder / "a", "--database", url)
+    await catch_up(folder / "b", "--database", url)
     with closing(PostgresStore.open(url)) as store:
         campaign.check(store)
 
@@ -97,21 +146,43 @@ async def test_what_postgresql_acknowledged_survives_twenty_kills(
     await kill_either(mortal_server, tmp_path, 20)
 
 
-async def test_a_receiver_whose_database_was_killed_answers_503_and_goes_on_after_its_return(
+async def test_a_receiver_whose_database_was_killed_goes_on_acknowledging_and_lists_after_its_return(
     mortal_server: Postgres, tmp_path: Path
 ) -> None:
     process = await Process.start(tmp_path / "data", "--database", mortal_server.create())
     try:
         assert (await process.request("POST", "/Record", body(record(uuid="u-1")))).json == SUCCESS
+        await process.settle()
         mortal_server.kill()
-        answer = await process.request("POST", "/Record", body(record(uuid="u-2")))
+        for number in range(2, 30):
+            answer = await process.request("POST", "/Record", body(record(uuid=f"u-{number}")))
+            assert answer.json == SUCCESS
+        async with asyncio.timeout(30):
+            while (ready := await process.request("GET", "/readyz")).json["status"] == "ok":
+                pass
+        assert (ready.status, ready.json["status"]) == (200, "store away, 28 events behind")
+        mortal_server.restart()
+        names = [item["uuid"] for item in await process.everything()]
+        assert sorted(names) == sorted(f"u-{number}" for number in range(1, 30))
+    finally:
+        await process.kill()
+
+
+async def test_a_terminal_that_is_new_is_answered_503_while_the_database_is_away_and_comes_again(
+    mortal_server: Postgres, tmp_path: Path
+) -> None:
+    """Whether it may push is decided with the store; nothing of it is acknowledged before."""
+    process = await Process.start(tmp_path / "data", "--database", mortal_server.create())
+    try:
+        mortal_server.kill()
+        answer = await process.request("POST", "/Record", body(record(uuid="u-1")))
         assert (answer.status, answer.json["code"]) == (503, 503)
         assert int(answer.headers["retry-after"]) > 0
         mortal_server.restart()
         async with asyncio.timeout(30):
             while answer.status != 200:
-                answer = await process.request("POST", "/Record", body(record(uuid="u-2")))
+                answer = await process.request("POST", "/Record", body(record(uuid="u-1")))
         assert answer.json == SUCCESS
-        assert {item["uuid"] for item in await process.everything()} == {"u-1", "u-2"}
+        assert [item["uuid"] for item in await process.everything()] == ["u-1"]
     finally:
         await process.kill()

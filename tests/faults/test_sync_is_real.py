@@ -1,8 +1,8 @@
 """The sync is real: a trace of system calls shows one between the arrival of a push and its reply, each time.
 
 ``strace`` writes every read, write and sync of the receiver in the order in which they happened. For each reply
-that says ``"code":200`` there has to be a sync of the events, and of the images where there is one, that was
-completed after the last byte of the request had been read and before the reply was written.
+that says ``"code":200`` the event, with its image, has to be written to a segment of the journal, and the segment
+synced, after the last byte of the request had been read and before the reply was written.
 """
 
 import asyncio
@@ -10,12 +10,13 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.receiver.kit import JPEG, SUCCESS, Process, base64, body, record
+from tests.receiver.kit import SUCCESS, Process, base64, body, record
 
 CALLS = "read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg,fsync,fdatasync,pwrite64"
 TRACER = ["strace", "-f", "-y", "-s", "100000", "-e", f"trace={CALLS}", "-o"]
 
 LINE = re.compile(r"^(?P<pid>\d+) +(?P<rest>.*)$")
+IMAGE = b"\xff\xd8" + bytes(20_000) + b"\xff\xd9"
 NAME = re.compile(r"probe-(\d+)-(\d+)")
 
 
@@ -59,20 +60,25 @@ async def traced(tmp_path: Path, senders: int, pushes: int, image: bytes | None)
 
 
 def replies_and_their_syncs(trace: list[str]) -> dict[tuple[str, str], set[str]]:
-    """For each push, the files that were synced after it was read and before its connection was answered."""
+    """For each push, the files that it was written to and that were synced then, before the reply to it."""
     waiting: dict[str, tuple[str, str]] = {}
+    written: dict[tuple[str, str], set[str]] = {}
     synced: dict[tuple[str, str], set[str]] = {}
     answered: dict[tuple[str, str], set[str]] = {}
     for call in trace:
         name, _, rest = call.partition("(")
         handle = rest.split("<")[0]
+        file = Path(rest.partition("<")[2].partition(">")[0]).name
         if name in ("read", "readv", "recvfrom", "recvmsg") and (found := NAME.search(rest)):
-            waiting[handle] = (found[1], found[2])
-            synced[found[1], found[2]] = set()
+            push = waiting[handle] = (found[1], found[2])
+            written[push], synced[push] = set(), set()
+        elif name == "pwrite64":
+            for found in NAME.finditer(rest):
+                written.get((found[1], found[2]), set()).add(file)
         elif name in ("fsync", "fdatasync") and call.rstrip().endswith("= 0"):
-            path = rest.partition("<")[2].partition(">")[0]
-            for files in synced.values():
-                files.add(Path(path).name)
+            for push, files in synced.items():
+                if file in written[push]:
+                    files.add(file)
         elif (
             name in ("write", "writev", "sendto", "sendmsg") and r"\"code\":200" in rest and handle in waiting
         ):
@@ -82,28 +88,33 @@ def replies_and_their_syncs(trace: list[str]) -> dict[tuple[str, str], set[str]]
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("senders", "pushes"), [(1, 20), (16, 10)], ids=["one by one", "many at once"])
-async def test_between_the_last_byte_and_every_reply_the_events_were_synced(
-    tmp_path: Path, senders: int, pushes: int
+@pytest.mark.parametrize(
+    ("senders", "pushes", "image"),
+    [(1, 20, None), (16, 10, None), (4, 10, IMAGE)],
+    ids=["one by one", "many at once", "with images"],
+)
+async def test_between_the_last_byte_and_every_reply_the_event_was_written_and_synced(
+    tmp_path: Path, senders: int, pushes: int, image: bytes | None
 ) -> None:
-    answered = replies_and_their_syncs(await traced(tmp_path, senders, pushes, None))
+    answered = replies_and_their_syncs(await traced(tmp_path, senders, pushes, image))
     assert len(answered) == senders * pushes
-    assert all("gatepost.db-wal" in files for files in answered.values())
-
-
-@pytest.mark.timeout(300)
-async def test_between_the_last_byte_and_every_reply_the_image_was_synced_too(tmp_path: Path) -> None:
-    answered = replies_and_their_syncs(await traced(tmp_path, 4, 10, JPEG))
-    assert len(answered) == 40
     for files in answered.values():
-        assert "gatepost.db-wal" in files
-        assert any(name.endswith(".db") and name != "gatepost.db" for name in files)
+        assert any(name.endswith("-records-000001.events") for name in files)
 
 
-def test_a_reply_before_the_sync_would_be_noticed() -> None:
-    trace = [
-        'read(9<socket:[1]>, "POST /Record ... probe-0-0 ...", 65536) = 300',
-        'write(9<socket:[1]>, "HTTP/1.1 200 OK ... {\\"code\\":200", 100) = 100',
-        "fdatasync(7</data/gatepost.db-wal>) = 0",
-    ]
+READ = 'read(9<socket:[1]>, "POST /Record ... probe-0-0 ...", 65536) = 300'
+WRITTEN = 'pwrite64(7</data/journal/1-a-records-000001.events>, "... probe-0-0 ...", 300, 1024) = 300'
+SYNCED = "fdatasync(7</data/journal/1-a-records-000001.events>) = 0"
+REPLY = 'write(9<socket:[1]>, "HTTP/1.1 200 OK ... {\\"code\\":200", 100) = 100'
+
+
+@pytest.mark.parametrize(
+    "trace",
+    [[READ, REPLY, WRITTEN, SYNCED], [READ, WRITTEN, REPLY, SYNCED], [READ, SYNCED, WRITTEN, REPLY]],
+    ids=["before the write", "before the sync", "after an earlier sync"],
+)
+def test_a_reply_before_the_sync_would_be_noticed(trace: list[str]) -> None:
     assert replies_and_their_syncs(trace) == {("0", "0"): set()}
+    assert replies_and_their_syncs([READ, WRITTEN, SYNCED, REPLY]) == {
+        ("0", "0"): {"1-a-records-000001.events"}
+    }

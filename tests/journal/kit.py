@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from gatepost.journal import format as f
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder, Position
-from gatepost.journal.reader import Batch, Damage, Reader
+from gatepost.journal.reader import Damage, Reader
 
 
 class FailingFiles(Files):
@@ -56,7 +57,7 @@ def read_all(
     damages: list[Damage] = []
     while True:
         batch = reader.read(max_bodies=max_bodies, max_bytes=1 << 30)
-        if batch == Batch((), {}, ()):
+        if not (batch.bodies or batch.positions or batch.damages):
             break
         bodies += batch.bodies
         damages += batch.damages
@@ -71,3 +72,10 @@ def remove(folder: Folder, positions: dict[str, Position]) -> int:
     for stream in removed.streams:
         del positions[stream]
     return removed.segments
+
+
+def write_later_version(path: Path) -> None:
+    """Overwrite a segment with the header that a later version of the format may have."""
+    header = f.decode_header(path.read_bytes())
+    head = f._HEADER.pack(b"gatepost", f.VERSION + 1, header.journal, header.number, header.seed)
+    path.write_bytes((head + f._CHECK.pack(f.crc32(head))).ljust(512, b"\0") * 2)

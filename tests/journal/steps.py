@@ -30,10 +30,20 @@ class KillingFiles(Files):
         self._left -= 1
         return self._left == 0
 
+    def step(self) -> None:
+        """Count a call to something else."""
+        if self._call():
+            _die()
+
     def create(self, path: Path) -> int:
         if self._call():
             _die()
         return super().create(path)
+
+    def link(self, path: Path, name: Path) -> None:
+        if self._call():
+            _die()
+        super().link(path, name)
 
     def write(self, handle: int, data: bytes, offset: int) -> None:
         if self._call():
@@ -62,7 +72,10 @@ def _die() -> None:
 
 
 def write(path: Path, told: int, fatal: int) -> None:
-    """Append bodies two by two; read and remove after eight of them, and at the end. Tell what is done."""
+    """Append bodies two by two; read and remove after four, when the segment is finished, after eight, and at the end.
+
+    Tell what is done.
+    """
     folder = Folder.open(path, files=KillingFiles(fatal))
     writer = Writer(folder, segment_bytes=2500)
     positions: dict[str, Position] = {}
@@ -70,7 +83,9 @@ def write(path: Path, told: int, fatal: int) -> None:
     for start in range(0, len(BODIES), 2):
         writer.append(BODIES[start : start + 2])
         os.write(told, b"appended %d\n" % (start + 2))
-        if start == 6:
+        if start == 2:
+            writer.finish()
+        if start in (2, 6):
             done += len(read_all(folder, positions)[0])
             os.write(told, b"read %d\n" % done)
             remove(folder, positions)

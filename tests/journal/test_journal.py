@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.journal.kit import FailingFiles, read_all, remove
+from tests.journal.kit import FailingFiles, read_all, remove, write_later_version
 
 from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable
 from gatepost.journal import format as f
-from gatepost.journal.folder import ALARMS, Folder, Position, encode_publication
-from gatepost.journal.reader import Reader
+from gatepost.journal.folder import ALARMS, START, Backlog, Folder, Position, encode_publication
+from gatepost.journal.reader import Batch, Reader
 from gatepost.journal.writer import Writer
 
 
@@ -284,16 +286,59 @@ def test_a_segment_of_another_journal_is_told_and_not_read(folder: Folder, tmp_p
     ]
 
 
-def test_a_segment_of_a_later_version_stops_the_reader_with_a_sentence(
+def test_a_stream_of_a_later_version_waits_with_a_sentence_and_the_others_are_read(
     folder: Folder, writer: Writer
 ) -> None:
+    others = Writer(folder, ALARMS), Writer(folder)
     writer.append([b"one"])
+    others[0].append([b"alarm"])
+    others[1].append([b"two"])
     path = segments(folder, writer)[0]
-    header = f.decode_header(path.read_bytes())
-    head = f._HEADER.pack(b"gatepost", f.VERSION + 1, header.journal, header.number, header.seed)
-    path.write_bytes((head + f._CHECK.pack(f.crc32(head))).ljust(512, b"\0") * 2)
-    with pytest.raises(JournalTooNew, match=r"000001\.events: it has version 2 .* install"):
-        read_all(folder)
+    before = path.read_bytes()
+    write_later_version(path)
+    reader = Reader(folder, {})
+    batch = reader.read(max_bodies=10, max_bytes=1000)
+    assert (batch.bodies, batch.positions.keys()) == (
+        (b"alarm", b"two"),
+        {other.stream for other in others},
+    )
+    why = batch.waiting[writer.stream]
+    assert isinstance(why, JournalTooNew)
+    assert re.fullmatch(
+        r"\d+-\w+-records-000001\.events: it has version 2 .* install the later one", str(why)
+    )
+    assert remove(folder, dict(batch.positions)) == 0
+    path.write_bytes(before)
+    batch = reader.read(max_bodies=10, max_bytes=1000)
+    assert (batch.bodies, batch.waiting) == ((b"one",), {})
+    reader.close()
+    for other in others:
+        other.close()
+
+
+def test_a_stream_that_the_disk_does_not_return_waits_and_nothing_of_it_is_passed_over(
+    folder: Folder, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarms = Writer(folder, ALARMS)
+    alarms.append([b"alarm"])
+    writer.append([b"one"])
+    read = os.pread
+
+    def failing(handle: int, size: int, offset: int) -> bytes:
+        if b"one" in (data := read(handle, size, offset)):
+            raise OSError(errno.EIO, "EIO")
+        return data
+
+    reader = Reader(folder, {})
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pread", failing)
+        batch = reader.read(max_bodies=10, max_bytes=1000)
+    assert batch.bodies == (b"alarm",)
+    assert isinstance(batch.waiting[writer.stream], JournalUnavailable)
+    assert str(folder.path) not in str(batch.waiting[writer.stream])
+    assert reader.read(max_bodies=10, max_bytes=1000).bodies == (b"one",)
+    reader.close()
+    alarms.close()
 
 
 def test_only_what_was_read_is_deleted(folder: Folder) -> None:
@@ -325,7 +370,212 @@ def test_a_writer_that_wrote_nothing_leaves_nothing(folder: Folder) -> None:
     positions: dict[str, Position] = {}
     read_all(folder, positions)
     remove(folder, positions)
-    assert sorted(path.name for path in folder.path.iterdir()) == ["journal", "pins"]
+    assert sorted(path.name for path in folder.path.iterdir()) == ["journal"]
+
+
+def test_a_segment_that_is_finished_is_read_to_its_end_and_deleted_while_its_writer_lives(
+    folder: Folder, writer: Writer
+) -> None:
+    positions: dict[str, Position] = {}
+    writer.append([b"one"])
+    read_all(folder, positions)
+    assert remove(folder, positions) == 0
+    writer.finish()
+    assert read_all(folder, positions) == ([], [])
+    assert positions == {writer.stream: Position(2, 0, 1)} == {writer.stream: writer.position}
+    assert (remove(folder, positions), segments(folder, writer)) == (1, [])
+    assert read_all(folder, positions) == ([], [])
+    writer.finish()
+    assert writer.append([b"two"]).segment == 2
+    assert read_all(folder, positions) == ([b"two"], [])
+    assert read_all(Folder.open(folder.path), {writer.stream: Position(2, 0, 1)}) == ([b"two"], [])
+
+
+@pytest.mark.parametrize("has_appended_more", [False, True])
+def test_a_reader_that_was_away_reads_what_was_finished(
+    folder: Folder, writer: Writer, has_appended_more: bool
+) -> None:
+    expected = [b"one", b"two"]
+    for body in expected:
+        writer.append([body])
+        writer.finish()
+    if has_appended_more:
+        expected.append(b"three")
+        writer.append([b"three"])
+    for close in (False, True):
+        if close:
+            writer.close()
+        positions: dict[str, Position] = {}
+        assert read_all(folder, positions, max_bodies=1) == (expected, [])
+        assert folder.backlog(positions) == Backlog(0, 0)
+
+
+def test_finish_where_nothing_was_appended_does_nothing(folder: Folder, writer: Writer) -> None:
+    writer.finish()
+    writer.finish_if_due()
+    assert (writer.position, segments(folder, writer)) == (START, [])
+    assert read_all(folder) == ([], [])
+
+
+@pytest.mark.parametrize("why", ["old", "full"])
+def test_a_segment_is_finished_when_it_is_due_though_nothing_is_appended(folder: Folder, why: str) -> None:
+    clock = [0.0]
+    writer = Writer(folder, segment_bytes=3000, segment_s=60, monotonic=lambda: clock[0])
+    synced = writer.append([b"one"])
+    clock[0] = 59
+    writer.finish_if_due()
+    assert writer.position == synced
+    if why == "old":
+        clock[0] = 60
+    else:
+        writer.append([b"x" * 3000])
+    events = writer.position.events
+    writer.finish_if_due()
+    assert writer.position == Position(2, 0, events)
+    writer.close()
+
+
+@pytest.mark.parametrize("is_first_in_segment", [False, True])
+def test_a_segment_that_failed_is_passed_though_nothing_is_appended(
+    folder: Folder, writer: Writer, monkeypatch: pytest.MonkeyPatch, is_first_in_segment: bool
+) -> None:
+    writer.append([b"one"])
+    if is_first_in_segment:
+        writer.finish()
+    # The header of a segment is synced, too.
+    results = iter([None, OSError(errno.EIO, "EIO")] if is_first_in_segment else [OSError(errno.EIO, "EIO")])
+
+    def sync(handle: int) -> None:
+        if (error := next(results)) is not None:
+            raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder.files, "sync", sync)
+        with pytest.raises(JournalUnavailable):
+            writer.append([b"refused"])
+    positions: dict[str, Position] = {}
+    read_all(folder, positions)
+    writer.finish_if_due()
+    assert read_all(folder, positions)[1] == []
+    assert folder.backlog(positions) == Backlog(0, 0)
+    remove(folder, positions)
+    assert segments(folder, writer) == []
+    writer.append([b"after"])
+    assert read_all(folder, positions) == ([b"after"], [])
+
+
+def test_finish_does_not_fail_on_a_full_disk(tmp_path: Path) -> None:
+    files = FailingFiles()
+    folder = Folder.open(tmp_path / "journal", files=files)
+    writer = Writer(folder)
+    writer.append([b"one"])
+    files.failing["sync"] = errno.ENOSPC
+    writer.finish()
+    assert read_all(folder) == ([b"one"], [])
+    writer.close()
+
+
+def test_backlog_is_what_is_synced_and_not_read(folder: Folder) -> None:
+    records, alarms = Writer(folder, segment_bytes=1000), Writer(folder, ALARMS)
+    assert folder.backlog({}) == Backlog(0, 0)
+    records.append([b"x" * 100] * 3)
+    alarms.append([b"y" * 50])
+    records.append([b"x" * 100])
+    positions: dict[str, Position] = {}
+    assert folder.backlog(positions) == Backlog(5, folder.size())
+    reader = Reader(folder, positions)
+    positions.update(reader.read(max_bodies=2, max_bytes=1000).positions)
+    assert folder.backlog(positions).events == 3
+    left = folder.size() - sum(position.offset for position in positions.values())
+    assert folder.backlog(positions).bytes == left
+    reader.close()
+    read_all(folder, positions)
+    assert folder.backlog(positions) == Backlog(0, 0)
+    records.close()
+    alarms.close()
+    read_all(folder, positions)
+    assert folder.backlog(positions) == Backlog(0, 0)
+
+
+def test_backlog_has_nothing_that_is_not_synced_yet(folder: Folder, writer: Writer) -> None:
+    writer.append([b"one"])
+    synced = folder.backlog({})
+    with segments(folder, writer)[0].open("ab") as file:
+        file.write(b"x" * 500)
+    folder.segment(writer.stream, 2).write_bytes(bytes(2000))
+    assert folder.backlog({}) == synced
+    assert synced.events == 1
+
+
+def test_backlog_ends_when_all_was_read_though_frames_were_damaged(folder: Folder, writer: Writer) -> None:
+    writer.append([b"first", b"second"])
+    path = segments(folder, writer)[0]
+    path.write_bytes(path.read_bytes().replace(b"first", b"xxxxx"))
+    writer.finish()
+    positions: dict[str, Position] = {}
+    assert read_all(folder, positions)[0] == [b"second"]
+    assert folder.backlog(positions) == Backlog(0, 0)
+    writer.append([b"third"])
+    assert folder.backlog(positions).events == 1
+
+
+def test_backlog_counts_what_a_writer_left_without_telling_how_many(folder: Folder, writer: Writer) -> None:
+    writer.append([b"one", b"two"])
+    writer.close()
+    assert folder.backlog({}).events == 2
+    folder.writer_file(writer.stream).unlink()
+    assert folder.backlog({}).events == 1
+    positions: dict[str, Position] = {}
+    read_all(folder, positions)
+    assert folder.backlog(positions) == Backlog(0, 0)
+
+
+def test_a_body_that_no_frame_holds_is_refused_and_the_others_are_taken(
+    folder: Folder, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f, "MAX_BODY", 1000)
+    for bodies in ([b"x" * 1001], [b"small", b"x" * 1001]):
+        with pytest.raises(ValueError, match="a frame holds at most 1000 bytes, and this has 1001"):
+            writer.append(bodies)
+        assert read_all(folder) == ([], [])
+    writer.append([b"x" * 1000])
+    assert read_all(folder) == ([b"x" * 1000], [])
+
+
+def test_a_reader_of_streams_as_they_were_reads_nothing_of_later(folder: Folder, writer: Writer) -> None:
+    alarms = Writer(folder, ALARMS)
+    writer.append([b"one"])
+    writer.append([b"two"])
+    alarms.append([b"alarm"])
+    then = [stream for stream in folder.streams() if not stream.is_alarms]
+    for body in (b"three", b"four"):
+        writer.append([body])
+        writer.finish()
+    reader = Reader(folder, {}, then)
+    assert reader.read(max_bodies=1, max_bytes=100).bodies == (b"one",)
+    assert reader.read(max_bodies=100, max_bytes=100).bodies == (b"two",)
+    assert reader.read(max_bodies=100, max_bytes=100) == Batch((), {}, ())
+    reader.close()
+    alarms.close()
+
+
+def test_another_process_finds_a_journal_and_makes_none(folder: Folder, tmp_path: Path) -> None:
+    found = Folder.find(folder.path)
+    assert found is not None
+    assert found.id == folder.id
+    assert Folder.find(tmp_path / "none") is None
+    (tmp_path / "empty").mkdir()
+    assert Folder.find(tmp_path / "empty") is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "journal"]
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_a_journal_that_is_gone_cannot_be_read_or_pinned(folder: Folder) -> None:
+    shutil.rmtree(folder.path)
+    with pytest.raises(JournalUnavailable, match="cannot be read"):
+        folder.backlog({})
+    with pytest.raises(JournalUnavailable, match="cannot be opened"), folder.pinned():
+        pass
 
 
 def test_nothing_is_deleted_while_the_journal_is_pinned(folder: Folder) -> None:

@@ -5,7 +5,7 @@ It says where it listens, and then, for each request to ``/blocked``, that its t
 
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from litestar import get
@@ -14,6 +14,7 @@ from litestar.types import ControllerRouterHandler
 from gatepost.receiver.api.access import OPEN
 from gatepost.receiver.logs import to_stderr
 from gatepost.receiver.program import run
+from gatepost.receiver.projector import Lag
 from gatepost.settings import ReceiverSettings
 from gatepost.store.store import Store
 
@@ -30,7 +31,9 @@ def blocked() -> str:
     return "done"
 
 
-def pages(store: Store, settings: ReceiverSettings) -> Sequence[ControllerRouterHandler]:
+def pages(
+    store: Store, settings: ReceiverSettings, lag: Callable[[], Lag]
+) -> Sequence[ControllerRouterHandler]:
     return [blocked]
 
 

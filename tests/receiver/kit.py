@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,12 +20,14 @@ import psutil
 import pybase64
 from msgspec import Struct
 
+from gatepost.journal.folder import Folder
 from gatepost.receiver import app
 from gatepost.receiver.auth import issue_token
 from gatepost.receiver.serving import Certificate, Place, Server, listen
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
 from gatepost.store.beside import accounts_of
+from gatepost.store.folder import JOURNAL
 from gatepost.store.postgres import PostgresStore
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import AlarmQuery, AlarmRow, RecordQuery, RecordRow, Store
@@ -164,7 +166,7 @@ class Running:
 
     def __init__(self, receiver: app.Receiver, store: Store, port: int, clock: Clock) -> None:
         self.receiver = receiver
-        self.store = store
+        self._store = store
         self.port = port
         self.push_port = port
         """Another one where pushes have an address of their own."""
@@ -172,10 +174,22 @@ class Running:
         """Of the guard: time-outs pass with :meth:`pass_time`."""
         self.senders: list[Sender] = []
 
+    @property
+    def store(self) -> Store:
+        """The store, once everything is listed that was acknowledged before."""
+        self.settle()
+        return self._store
+
+    def settle(self) -> None:
+        """Wait until everything is listed that was acknowledged before, unless the store is away."""
+        projector = self.receiver.projector
+        if not projector.lag().is_away:
+            projector.catch_up()
+
     @functools.cached_property
     def token(self) -> str:
         """A token for the API, sent along with every request to it."""
-        return issue_token(Accounts(self.store), "test", "admin", by="test", now_ms=0)[0]
+        return issue_token(Accounts(self._store), "test", "admin", by="test", now_ms=0)[0]
 
     async def connect(self) -> Sender:
         """Open a connection; it is closed with the receiver."""
@@ -187,6 +201,8 @@ class Running:
     ) -> Answer:
         if path.startswith("/api/"):
             headers = {"Authorization": f"Bearer {self.token}", **(headers or {})}
+        if not path.startswith("/Record"):
+            self.settle()
         sender = await Sender.connect(self.port)
         try:
             return await sender.request(method, path, body, headers)
@@ -217,15 +233,27 @@ async def serving(
     store: Store,
     settings: ReceiverSettings | None = None,
     *,
+    journal: Path | None = None,
     real_time: bool = False,
     certificate: Certificate | None = None,
     pages: app.Pages | None = None,
 ) -> AsyncIterator[Running]:
-    """Run a receiver in this process, on a port of its own; with ``real_time`` time-outs pass by themselves."""
+    """Run a receiver in this process, on a port of its own; with ``real_time`` time-outs pass by themselves.
+
+    ``journal``: the folder of its journal; left out, that of the store's data folder, or an empty one.
+    """
     settings = settings or ReceiverSettings()
     clock = Clock(0.0)
     monotonic = time.monotonic if real_time else clock
-    async with app.Receiver(store, settings, pages=pages, now=time.time, monotonic=monotonic) as receiver:
+    async with contextlib.AsyncExitStack() as stack:
+        if journal is None:
+            folder = store.folder if isinstance(store, SqliteStore) else stack.enter_context(_temporary())
+            journal = folder / JOURNAL
+        receiver = await stack.enter_async_context(
+            app.Receiver(
+                store, Folder.open(journal), settings, pages=pages, now=time.time, monotonic=monotonic
+            )
+        )
         desk = listen("127.0.0.1:0")
         door = listen(settings.ingest_listen) if settings.ingest_listen else []
         started = [asyncio.Event() for _ in range(2 if door else 1)]
@@ -257,6 +285,12 @@ async def serving(
             await asyncio.wait_for(asyncio.gather(*tasks), 20)
             for each in (*desk, *door):
                 each.close()
+
+
+@contextlib.contextmanager
+def _temporary() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="gatepost-journal-") as name:
+        yield Path(name)
 
 
 @functools.cache
@@ -366,8 +400,15 @@ class Process:
         finally:
             await sender.close()
 
+    async def settle(self, timeout: float = 60.0) -> None:
+        """Wait until everything is listed that was acknowledged before."""
+        async with asyncio.timeout(timeout):
+            while (await self.request("GET", "/api/v1/stats")).json["journal"]["events"]:  # noqa: ASYNC110 - only asking tells
+                await asyncio.sleep(0.01)
+
     async def everything(self, what: str = "records") -> list[dict[str, Any]]:
-        """Every item of a list, page by page."""
+        """Every item of a list, page by page, once everything acknowledged is listed."""
+        await self.settle()
         items: list[dict[str, Any]] = []
         cursor = ""
         while True:

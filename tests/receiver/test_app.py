@@ -21,11 +21,12 @@ from tests.receiver.kit import (
 
 from gatepost.cli import run
 from gatepost.errors import SettingsError
-from gatepost.receiver.app import Receiver
+from gatepost.journal.folder import Position
+from gatepost.journal.writer import Writer
+from gatepost.receiver.app import Receiver, open_journal
 from gatepost.receiver.serving import listen
 from gatepost.settings import ReceiverSettings
 from gatepost.store.postgres import PostgresStore
-from gatepost.store.store import Arrival, Stored
 
 
 async def test_a_stop_answers_what_was_accepted_and_exits_0(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ async def test_a_setting_that_cannot_be_is_named(
 ) -> None:
     store = opened(tmp_path / "data")
     with pytest.raises(SettingsError, match=setting):
-        Receiver(store, ReceiverSettings(**{setting: value}))  # type: ignore[arg-type]
+        Receiver(store, open_journal(tmp_path / "data"), ReceiverSettings(**{setting: value}))  # type: ignore[arg-type]
     store.close()
 
 
@@ -144,6 +145,7 @@ async def test_whose_an_address_is_by_another_process_is_seen_and_so_is_what_it_
         async with serving(stores[0]) as one, serving(stores[1]) as other:
             for number, (here, there) in enumerate([(one, other), (other, one)]):
                 await here.push(record(deviceSN=f"SN-{number}", uuid=f"u-{number}"))
+                here.settle()
                 await there.receiver.keep()
                 assert (await there.push(alarm(trace_id=f"T-{number}"))).json == SUCCESS
             # The second serial makes the address one that tells nothing.
@@ -190,27 +192,26 @@ async def test_how_long_a_session_lasts_is_a_setting_and_so_is_how_long_it_may_r
             assert (doors.authenticate("GET", headers, host="") is not None) is known
 
 
-async def test_how_many_may_wait_for_the_store_and_how_many_share_a_commit_are_settings(
+async def test_how_many_may_wait_for_the_disk_and_how_many_share_a_sync_are_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with receiving(tmp_path / "data", max_queue_events=5, max_batch_events=2) as receiver:
         await receiver.push(record(uuid="first"))
         sizes: list[int] = []
         gate, begun = threading.Event(), threading.Event()
-        real = receiver.store.write
+        real = Writer.append
 
-        def write(batch: Sequence[Arrival]) -> list[Stored]:
-            sizes.append(len(batch))
+        def append(writer: Writer, bodies: Sequence[bytes]) -> Position:
+            sizes.append(len(bodies))
             begun.set()
             gate.wait(20)
-            return real(batch)
+            return real(writer, bodies)
 
-        monkeypatch.setattr(receiver.store, "begin", lambda batch: None)
-        monkeypatch.setattr(receiver.store, "write", write)
+        monkeypatch.setattr(Writer, "append", append)
         waiting = [asyncio.ensure_future(receiver.push(record(uuid="0")))]
         await until(begun.is_set)
         waiting += [asyncio.ensure_future(receiver.push(record(uuid=str(n)))) for n in range(1, 6)]
-        await until(lambda: receiver.receiver.committer.waiting >= 5)
+        await until(lambda: receiver.receiver.group_commit.waiting >= 5)
         full = await receiver.push(record(uuid="one too many"))
         assert (full.status, full.json["code"]) == (503, 503)
         gate.set()

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from tests.receiver.kit import JPEG, SUCCESS, TRACE, Running, alarm, base64, body, record
 
-from gatepost.errors import StoreError
-from gatepost.receiver.push import Push, kept_raw, key_of
+from gatepost.receiver.push import kept_raw, key_of
 from gatepost.store.again import decode_again
-from gatepost.store.store import Arrival, QuarantineRow
-from gatepost.wire import Alarm, Problem, Record, Unknown, decode, encode_reply
+from gatepost.store.store import Arrival, Progress, QuarantineRow
+from gatepost.wire import Alarm, Problem, Record, Unknown, decode
 
 
 def bare(**data: Any) -> dict[str, Any]:
@@ -39,17 +38,16 @@ IDS = ["time", "milliseconds", "microseconds", "image", "user", "user beside an 
 
 def choke(receiver: Running, patch: pytest.MonkeyPatch, *, on: type | tuple[type, ...]) -> None:
     """Let the store raise for events of these kinds, as for a value that no column holds."""
-    write, begin = receiver.store.write, receiver.store.begin
+    write = receiver.store.write
 
     def chokes(batch: Sequence[Arrival]) -> bool:
         return any(isinstance(arrival.event, on) for arrival in batch)
 
-    def choking(batch: Sequence[Arrival]) -> object:
+    def choking(batch: Sequence[Arrival], progress: Progress | None) -> object:
         if chokes(batch):
             raise ValueError("a defect")
-        return write(batch)
+        return write(batch, progress)
 
-    patch.setattr(receiver.store, "begin", lambda batch: None if chokes(batch) else begin(batch))
     patch.setattr(receiver.store, "write", choking)
 
 
@@ -163,6 +161,7 @@ async def test_an_alarm_that_lacks_something_and_that_the_store_chokes_on_is_kep
         choke(receiver, patch, on=(Record, Alarm))
         async with asyncio.timeout(10):
             assert (await receiver.push(push, headers={"sn": "SN-1"})).json == SUCCESS
+            receiver.settle()
     (row,) = kept(receiver)
     assert row.original == push
     assert receiver.store.process_quarantined([row.id]).stored == 1
@@ -178,24 +177,28 @@ async def test_a_broken_record_that_the_store_chokes_on_is_kept_as_it_came(
     with monkeypatch.context() as patch:
         choke(receiver, patch, on=(Record, Alarm))
         assert (await receiver.push(push)).json == SUCCESS
+        receiver.settle()
     (row,) = kept(receiver)
     assert row.original == push
 
 
-async def test_whoever_pushes_what_cannot_even_be_kept_raw_is_told_to_send_it_again(
+async def test_what_cannot_even_be_kept_raw_is_set_aside_and_holds_nothing_up(
     receiver: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push = alarm(status=None, alarm_photo=base64(JPEG))
     with monkeypatch.context() as patch:
-        choke(receiver, patch, on=(object,))
-        async with asyncio.timeout(10):
-            answer = await receiver.push(push, headers={"sn": "SN-1"})
-    assert (answer.status, answer.json["code"]) == (503, 503)
-    assert int(answer.headers["retry-after"]) > 0
-    assert (await receiver.push(push, headers={"sn": "SN-1"})).json == SUCCESS
+        choke(receiver, patch, on=(Alarm, Unknown))
+        assert (await receiver.push(push, headers={"sn": "SN-1"})).json == SUCCESS
+        assert (await receiver.push(record())).json == SUCCESS
+        assert len(receiver.records()) == 1
+    assert (receiver.alarms(), kept(receiver)) == ([], [])
+    assert receiver.receiver.projector.set_aside == 1
+    folder = receiver.receiver.projector._folder.path
+    (file,) = folder.glob("unlisted-*")
+    assert JPEG in file.read_bytes()
 
 
-async def test_a_defect_in_keeping_it_raw_leaves_nobody_unanswered(
+async def test_a_defect_in_keeping_it_raw_loses_nothing_either(
     receiver: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> Arrival:
@@ -203,34 +206,9 @@ async def test_a_defect_in_keeping_it_raw_leaves_nobody_unanswered(
 
     with monkeypatch.context() as patch:
         choke(receiver, patch, on=(Record, Alarm))
-        patch.setattr("gatepost.receiver.ingest.kept_raw", broken)
-        async with asyncio.timeout(10):
-            answers = await asyncio.gather(
-                *(receiver.push(record(uuid=f"u-{number}")) for number in range(3))
-            )
-    assert [(answer.status, answer.json["code"]) for answer in answers] == [(503, 503)] * 3
+        patch.setattr("gatepost.receiver.projector.kept_raw", broken)
+        for number in range(3):
+            assert (await receiver.push(record(uuid=f"u-{number}"))).json == SUCCESS
+        receiver.settle()
     assert (receiver.records(), kept(receiver)) == ([], [])
-
-
-def test_a_push_is_answered_whatever_is_raised_where_it_was_to_be_kept_raw() -> None:
-    answers: list[tuple[int, bytes]] = []
-
-    def store_raw(push: Push, why: str) -> None:
-        raise RuntimeError(why)
-
-    push = Push(
-        token="",
-        target=b"/Record",
-        headers={},
-        peer="10.0.0.9",
-        body=b"",
-        answer=lambda status, reply: answers.append((status, reply)),
-        store_raw=store_raw,
-        refuse=lambda push, refuse: answers.append(
-            (refuse.status, encode_reply(refuse.status, refuse.message))
-        ),
-    )
-    push.settled(None, StoreError("the store could not take this event (ValueError)"))
-    ((status, reply),) = answers
-    assert status == 503
-    assert b'"code":503' in reply
+    assert receiver.receiver.projector.set_aside == 3

@@ -147,7 +147,7 @@ async def test_a_body_that_is_cut_short_reaches_nobody(receiver: Running) -> Non
     await sender.write(HEAD + b"Content-Length: %d\r\n\r\n" % (len(text) + 1) + text)
     sender.writer.write_eof()
     assert b" 200 " not in await sender.ended()
-    assert receiver.receiver.committer.committed == 0
+    assert receiver.receiver.group_commit.committed == 0
 
 
 async def test_a_client_that_does_not_read_its_reply_is_cut_off(tmp_path: Path) -> None:

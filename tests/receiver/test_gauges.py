@@ -1,26 +1,13 @@
 import asyncio
-from pathlib import Path
+import threading
+from collections.abc import Sequence
 
 import pytest
-from tests.receiver.kit import SUCCESS, Running, body, opened, record, request, until
+from tests.receiver.kit import SUCCESS, Running, body, record, request, until
 
-from gatepost.errors import StoreUnavailable
-from gatepost.receiver.committer import Committer
-from gatepost.receiver.gauges import Gauges
-from gatepost.receiver.guard import Guard, Limits
-from gatepost.receiver.tally import Tally
-from gatepost.store.store import Arrival
-from gatepost.wire import Record, digest
-
-
-def arrival(uuid: str) -> Arrival:
-    return Arrival(
-        terminal_id=1,
-        key=digest(f"u:{uuid}"),
-        event=Record(serial="SN-1", uuid=uuid),
-        received_at_ms=1,
-        original=b"{}",
-    )
+from gatepost.errors import JournalUnavailable
+from gatepost.journal.folder import Position
+from gatepost.journal.writer import Writer
 
 
 async def test_a_receiver_that_did_nothing_yet_has_every_number_and_each_is_0(receiver: Running) -> None:
@@ -56,17 +43,25 @@ async def test_what_is_open_and_what_is_arriving_is_told_while_it_is(receiver: R
     assert read()["bodies_bytes"] == 0
 
 
-async def test_what_waits_for_the_store_is_told(receiver: Running) -> None:
+async def test_what_waits_for_the_disk_is_told(receiver: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     await receiver.push(record(uuid="first"))
     read = receiver.receiver.gauges.read
-    with receiver.store.changing():
+    gate, append = threading.Event(), Writer.append
+
+    def wait(writer: Writer, bodies: Sequence[bytes]) -> Position:
+        gate.wait(20)
+        return append(writer, bodies)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "append", wait)
         pushes = [asyncio.create_task(receiver.push(record(uuid="u-0")))]
         await until(lambda: read()["bodies_bytes"] == len(body(record(uuid="u-0"))))
         pushes += [asyncio.create_task(receiver.push(record(uuid=f"u-{n}"))) for n in range(1, 4)]
         await until(lambda: read()["waiting"] == 3)
         assert read()["committed"] == 1
-    await asyncio.gather(*pushes)
-    assert (read()["waiting"], read()["committed"]) == (0, 5)
+        gate.set()
+        await asyncio.gather(*pushes)
+        assert (read()["waiting"], read()["committed"]) == (0, 5)
 
 
 async def test_what_the_guard_counts_comes_under_its_name_and_in_order(receiver: Running) -> None:
@@ -82,15 +77,16 @@ async def test_what_the_guard_counts_comes_under_its_name_and_in_order(receiver:
     assert (told["guard.refused.400"], told["guard.refused.413"]) == (1, 1)
 
 
-async def test_what_the_store_could_not_take_has_failed_and_is_not_committed(tmp_path: Path) -> None:
-    store = opened(tmp_path / "data")
-    store.ensure_terminal("SN-1", now_ms=0)
-    committer = Committer(store)
-    gauges = Gauges(committer, Guard(Limits(), now=lambda: 0.0), Tally())
-    await committer.submit(arrival("u-1"))
-    store.close()
-    with pytest.raises(StoreUnavailable):
-        await committer.submit(arrival("u-2"))
-    told = gauges.read()
+async def test_what_the_disk_could_not_take_has_failed_and_is_not_committed(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await receiver.push(record(uuid="u-1"))
+
+    def away(*_: object) -> None:
+        raise JournalUnavailable("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "append", away)
+        assert (await receiver.push(record(uuid="u-2"))).status == 503
+    told = receiver.receiver.gauges.read()
     assert (told["commits"], told["committed"], told["failed"], told["waiting"]) == (1, 1, 1, 0)
-    assert await committer.close()

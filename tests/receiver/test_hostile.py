@@ -30,8 +30,9 @@ from tests.receiver.kit import (
     until,
 )
 
+from gatepost.journal.folder import Position
+from gatepost.journal.writer import Writer
 from gatepost.receiver.ingest import MAX_VALUES, VALUES_AT_ONCE
-from gatepost.store.store import Arrival, Stored
 
 HEAD = b"POST /Record HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\n"
 
@@ -355,14 +356,13 @@ async def test_many_bodies_full_of_values_share_a_budget_and_hold_nobody_up(
     receiver: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await honest(receiver)
-    gate, write = threading.Event(), receiver.store.write
+    gate, append = threading.Event(), Writer.append
 
-    def wait(batch: Sequence[Arrival]) -> list[Stored]:
+    def wait(writer: Writer, bodies: Sequence[bytes]) -> Position:
         gate.wait(20)
-        return write(batch)
+        return append(writer, bodies)
 
-    monkeypatch.setattr(receiver.store, "begin", lambda batch: None)
-    monkeypatch.setattr(receiver.store, "write", wait)
+    monkeypatch.setattr(Writer, "append", wait)
     size = MAX_VALUES - 1000
     fit = VALUES_AT_ONCE // MAX_VALUES
     pushes = [
@@ -374,7 +374,7 @@ async def test_many_bodies_full_of_values_share_a_budget_and_hold_nobody_up(
     assert {(answer.status, answer.json["code"]) for answer in refused} == {(503, 503)}
     assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
     usual = asyncio.ensure_future(receiver.push(record(uuid="usual")))
-    await until(lambda: receiver.receiver.committer.waiting > 0)
+    await until(lambda: receiver.receiver.group_commit.waiting > 0)
     gate.set()
     assert (await usual).json == SUCCESS
     answers = await asyncio.gather(*pushes)

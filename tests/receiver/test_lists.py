@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from tests.receiver.kit import SUCCESS, Running, alarm, receiving, record
 
-from gatepost.errors import StoreUnavailable
+from gatepost.errors import JournalUnavailable, StoreUnavailable
+from gatepost.journal.writer import Writer
 from gatepost.receiver.ingest import MAX_VALUES
-from gatepost.store.store import Arrival, Stored
 from gatepost.wire import MAX_EVENTS
 
 
@@ -169,17 +169,17 @@ async def test_unless_all_of_it_is_on_disk_nothing_of_it_is_acknowledged(
     receiver: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await receiver.push(record())
-    enqueue, tried = receiver.receiver.committer.enqueue, []
+    enqueue, tried = receiver.receiver.group_commit.enqueue, []
 
-    def full(arrival: Arrival, settle: Any) -> None:
-        tried.append(arrival)
+    def full(frame: bytes, settle: Any, **lane: bool) -> None:
+        tried.append(frame)
         if len(tried) == 2:
             raise StoreUnavailable("the receiver's queue is full; send it again later")
-        enqueue(arrival, settle)
+        enqueue(frame, settle, **lane)
 
     events = passages(3, deviceSN="SN-3")
     with monkeypatch.context() as patch:
-        patch.setattr(receiver.receiver.committer, "enqueue", full)
+        patch.setattr(receiver.receiver.group_commit, "enqueue", full)
         answer = await receiver.push(as_list(events))
     assert (answer.status, answer.json["code"]) == (503, 503)
     assert int(answer.headers["retry-after"]) > 0
@@ -193,12 +193,11 @@ async def test_a_store_that_is_away_is_told_once_for_all_of_them(
 ) -> None:
     await receiver.push(record())
 
-    def away(batch: Sequence[Arrival]) -> list[Stored]:
-        raise StoreUnavailable("the disk is full")
+    def away(*_: object) -> None:
+        raise JournalUnavailable("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(receiver.store, "begin", lambda batch: None)
-        patch.setattr(receiver.store, "write", away)
+        patch.setattr(Writer, "append", away)
         answer = await receiver.push(as_list(passages(5)))
     assert answer.status == 503
     await receiver.receiver.flush()

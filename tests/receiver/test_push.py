@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from tests.receiver.kit import JPEG, alarm, base64, body, record
 
 from gatepost import wire
-from gatepost.errors import StoreError, StoreUnavailable
+from gatepost.errors import StoreUnavailable
 from gatepost.receiver.push import (
     BodyType,
     Push,
@@ -16,7 +16,7 @@ from gatepost.receiver.push import (
     key_of,
     milliseconds,
 )
-from gatepost.store.store import Arrival, Stored
+from gatepost.store.store import Arrival
 from gatepost.wire import Problem, Unknown, encode_reply
 
 SECRET = b"of the store"
@@ -56,7 +56,6 @@ class Told:
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, bytes]] = []
-        self.kept: list[tuple[Push, str]] = []
         self.push = Push(
             token="",
             target=b"/Record",
@@ -64,48 +63,22 @@ class Told:
             peer="10.0.0.9",
             body=b"",
             answer=lambda status, reply: self.answers.append((status, reply)),
-            store_raw=lambda push, why: self.kept.append((push, why)),
             refuse=lambda push, refuse: self.answers.append(
                 (refuse.status, encode_reply(refuse.status, refuse.message))
             ),
         )
 
 
-STORED = Stored(True, 1)
-
-
-@pytest.mark.parametrize("stored", [STORED, Stored(False, 1)], ids=["new", "again"])
-def test_what_is_stored_is_acknowledged_as_the_page_says_however_often_it_came(stored: Stored) -> None:
-    for raw in (False, True):
-        told = Told()
-        settled = told.push.settled_raw if raw else told.push.settled
-        settled(stored, None)
-        assert told.answers == [(200, b'{"code":200,"message":"success","data":{}}')]
-        assert told.kept == []
-
-
-def test_while_the_store_is_away_the_terminal_keeps_its_event() -> None:
+def test_what_is_on_disk_is_acknowledged_as_the_page_says() -> None:
     told = Told()
-    told.push.settled(None, StoreUnavailable("the disk is full"))
+    told.push.settled(None)
+    assert told.answers == [(200, b'{"code":200,"message":"success","data":{}}')]
+
+
+def test_while_the_disk_takes_nothing_the_terminal_keeps_its_event() -> None:
+    told = Told()
+    told.push.settled(StoreUnavailable("the disk is full"))
     assert told.answers == [(503, b'{"code":503,"message":"the disk is full","data":{}}')]
-    assert told.kept == []
-
-
-def test_an_event_that_the_store_alone_will_not_have_is_kept_raw_and_not_answered_yet() -> None:
-    told = Told()
-    told.push.settled(None, StoreError("the store could not take this event (ValueError)"))
-    assert told.answers == []
-    assert told.kept == [(told.push, "the store could not take this event (ValueError)")]
-
-
-@pytest.mark.parametrize("error", [StoreUnavailable("away"), StoreError("away")])
-def test_what_cannot_even_be_kept_raw_is_not_acknowledged_and_there_is_no_third_try(
-    error: StoreError,
-) -> None:
-    told = Told()
-    told.push.settled_raw(None, error)
-    assert told.answers == [(503, b'{"code":503,"message":"away","data":{}}')]
-    assert told.kept == []
 
 
 @pytest.mark.parametrize(

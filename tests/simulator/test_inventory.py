@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -79,9 +80,11 @@ async def server() -> AsyncIterator[TestServer]:
         check(request)
         return web.Response(body=b"jpeg " + request.match_info["n"].encode())
 
+    behind = itertools.chain([2, 1], itertools.repeat(0))
+
     async def stats(request: web.Request) -> web.Response:
         check(request)
-        return web.json_response({"records": 5})
+        return web.json_response({"records": 5, "journal": {"events": next(behind)}})
 
     app = web.Application()
     app.add_routes(
@@ -105,7 +108,7 @@ async def secret() -> str:
 async def test_it_reads_every_page_and_every_image_with_a_token_that_it_asks_for(server: TestServer) -> None:
     async with Api(str(server.make_url("/")), token=secret) as api:
         found = await api.inventory()
-    assert found.stats == {"records": 5}
+    assert found.stats == {"records": 5, "journal": {"events": 0}}
     assert [event.key for event in found.events] == ["0", "1", "2", "3", "4", "t/1", "t/3"]
     assert found.events[3] == Stored("3", "A", digest(b"jpeg 3"))
     assert found.events[5] == Stored("t/1", "A", digest(b"jpeg 1"))

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,11 +13,9 @@ import psycopg
 import pytest
 from tests.postgres import Postgres
 
-from gatepost.store import indexing
 from gatepost.store.base import BaseStore
 from gatepost.store.postgres import PostgresStore
 from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import Arrival, Stored
 
 Opener = Callable[[], BaseStore]
 
@@ -67,34 +65,7 @@ def open_postgres(postgres_server: Postgres, empty_database: str) -> Iterator[Op
         yield open_again
 
 
-def begin_first(kind: type[BaseStore], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every batch be begun and then committed, where that can be, as the receiver does."""
-    write = kind.write
-
-    def begin_and_commit(store: BaseStore, batch: Sequence[Arrival]) -> list[Stored]:
-        commit = store.begin(batch)
-        return write(store, batch) if commit is None else commit()
-
-    monkeypatch.setattr(kind, "write", begin_and_commit)
-
-
-@pytest.fixture
-def open_begun(open_postgres: Opener, monkeypatch: pytest.MonkeyPatch) -> Opener:
-    """PostgreSQL under load: what can be worked out first is, and written in one round trip where that can be."""
-    begin_first(PostgresStore, monkeypatch)
-    return open_postgres
-
-
-@pytest.fixture
-def open_behind(open_sqlite: Opener, monkeypatch: pytest.MonkeyPatch) -> Opener:
-    """SQLite under load: a batch is begun first, and its records are left out of the indexes until somebody asks."""
-    monkeypatch.setattr(indexing, "TOGETHER", 1)
-    monkeypatch.setattr(indexing, "QUIET", 1_000_000)
-    begin_first(SqliteStore, monkeypatch)
-    return open_sqlite
-
-
-@pytest.fixture(params=["sqlite", "behind", "postgres"], ids=["sqlite", "behind", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgres"], ids=["sqlite", "postgresql"])
 def open_store(request: pytest.FixtureRequest) -> Opener:
     """Either of them."""
     opener: Opener = request.getfixturevalue(f"open_{request.param}")

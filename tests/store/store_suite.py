@@ -24,7 +24,8 @@ from tests.store.events import (
 )
 
 from gatepost import wire
-from gatepost.errors import StoreUnavailable
+from gatepost.errors import StoreError, StoreUnavailable
+from gatepost.journal.folder import Position
 from gatepost.store import schema as t
 from gatepost.store import upserts
 from gatepost.store.arrivals import DAY_MS, REPEATED
@@ -33,7 +34,15 @@ from gatepost.store.pages import BadCursor
 from gatepost.store.people import People, PeopleQuery, Rules
 from gatepost.store.queries import image_place
 from gatepost.store.registry import Conflict
-from gatepost.store.store import SIGHTING_MS, AlarmQuery, Arrival, QuarantineQuery, RecordQuery, Stored
+from gatepost.store.store import (
+    SIGHTING_MS,
+    AlarmQuery,
+    Arrival,
+    Progress,
+    QuarantineQuery,
+    RecordQuery,
+    Stored,
+)
 from gatepost.store.trouble import MAX_REFUSED, MAX_REFUSED_OF_A_PEER, MAX_SAMPLES
 from gatepost.store.upserts import MAX_DISAGREEMENTS
 from gatepost.wire import Problem
@@ -165,7 +174,6 @@ class Writing:
     def test_an_id_is_known_as_used_however_long_ago_that_was(self, store: BaseStore) -> None:
         names = [f"0d9c8f4e-{n}" for n in range(100)]
         store.write([arrival(record(n, uuid=name)) for n, name in enumerate(names)])
-        store.records(RecordQuery())  # what was behind the indexes is in them
         store.write([arrival(record(100 + n, uuid=name)) for n, name in enumerate(names)])
         store.write([arrival(record(200 + n, uuid=name)) for n, name in enumerate(names)])
         assert store.terminals()[0].repeated_ids == 200
@@ -190,6 +198,50 @@ class Writing:
         for number, one in enumerate(stored):
             assert rows[f"uuid-{number:06d}"].id == one.id
             assert (store.image(one.id) is not None) == (number % 7 == 0)
+
+    def test_a_batch_may_be_of_more_terminals_people_and_addresses_than_one_statement_takes(
+        self, store: BaseStore
+    ) -> None:
+        count = 2 * upserts.MAX_ROWS + 7
+        ids = [store.ensure_terminal(f"SN-{n}", now_ms=RECEIVED_MS).id for n in range(count)]
+        for start in (0, count):
+            batch = [
+                arrival(
+                    record(start + n, user=wire.User(user_id=f"{n}", name=f"name {n}")),
+                    ids[n],
+                    bind_peer=True,
+                    peer=f"10.0.1.{n}",
+                    model=f"model {n}",
+                )
+                for n in range(count)
+            ]
+            assert all(one.new for one in store.write(batch))
+        rows = store.records(RecordQuery(limit=1000)).items
+        people = {row.person.user_id: row.person.identity_id for row in rows if row.person}
+        assert len(rows) == 2 * count
+        assert len(set(people.values())) == len(people) == count
+        assert store.peers() == {(f"10.0.1.{n}", ids[n]): RECEIVED_MS for n in range(count)}
+        assert {row.serial: (row.records, row.model) for row in store.terminals()} == {
+            f"SN-{n}": (2, f"model {n}") for n in range(count)
+        }
+
+    def test_what_a_batch_refers_to_is_as_the_database_has_it_now(self, store: BaseStore) -> None:
+        store.write([arrival(record(1), bind_peer=True, model="T1")])
+        site = store.create_site("b", "UTC", now_ms=0)
+        with store.changing() as db:
+            db.execute(t.terminals.update().values(site_id=site.id, model=None))
+            db.execute(t.peers.delete())
+            db.execute(t.records.delete())
+            db.execute(t.identities.delete())
+            db.execute(t.facets.delete())
+        (stored,) = store.write([arrival(record(6), bind_peer=True, model="T1")])
+        row = store.record(stored.id)
+        assert row is not None
+        assert row.person is not None
+        assert row.person.user_id == "1"
+        assert (store.terminals()[0].model, len(store.peers())) == ("T1", 1)
+        with store.reading() as db:
+            assert db.execute(select(t.identities.c.site_id)).scalars().all() == [site.id]
 
     def test_a_batch_that_holds_one_impossible_event_leaves_nothing_behind(self, store: BaseStore) -> None:
         with pytest.raises(LookupError, match="no terminal 999"):
@@ -918,6 +970,99 @@ class Trouble:
             store.write([arrival(record(1))])
 
 
+JOURNAL, OTHER_JOURNAL = bytes(range(16)), bytes(16)
+
+
+def progress(journal: bytes = JOURNAL, **positions: Position) -> Progress:
+    return Progress(journal, positions)
+
+
+class Positions:
+    def test_positions_are_stored_with_the_rows_and_are_there_after_opening_again(
+        self, open_store: Opener, store: BaseStore
+    ) -> None:
+        assert store.positions(JOURNAL) == {}
+        # Segments and offsets are compared as numbers, and an offset begins again with its segment.
+        places = [
+            Position(1, 9, 1),
+            Position(1, 10, 2),
+            Position(1, 2**40, 3),
+            Position(2, 0, 3),
+            Position(10, 7, 4),
+        ]
+        for number, place in enumerate(places):
+            (stored,) = store.write([arrival(record(number))], progress(records=place))
+            assert stored.new
+            assert store.positions(JOURNAL) == {"records": place}
+        last = [*(arrival(record(number)) for number in range(5)), arrival(alarm()), arrival(unknown())]
+        both = {"records": Position(10, 8, 9), "alarms": Position(1, 512, 1)}
+        assert [one.new for one in store.write(last, progress(**both))] == [False] * 5 + [True] * 2
+        store.close()
+        reopened = open_store()
+        assert reopened.positions(JOURNAL) == both
+        assert len(reopened.records(RecordQuery()).items) == 5
+
+    def test_an_empty_batch_stores_its_positions(self, store: BaseStore) -> None:
+        store.write([arrival(record(number)) for number in range(20)])
+        many = {f"stream-{number}": Position(1, number, number) for number in range(200)}
+        assert store.write([], progress(**many)) == []
+        assert store.positions(JOURNAL) == many
+        assert store.write([], progress()) == []
+        assert store.positions(JOURNAL) == many
+        (stored,) = store.write([arrival(record(20))])
+        assert stored.new
+        assert store.stats().records == 21
+
+    def test_a_batch_that_fails_leaves_the_positions_as_they_were(self, store: BaseStore) -> None:
+        store.write([arrival(record(1))], progress(records=Position(1, 100, 1)))
+        batch = [arrival(record(2), image=JPEG), arrival(record(3), terminal_id=999)]
+        with pytest.raises(LookupError, match="no terminal 999"):
+            store.write(batch, progress(records=Position(1, 300, 3)))
+        assert store.positions(JOURNAL) == {"records": Position(1, 100, 1)}
+        assert len(store.records(RecordQuery()).items) == 1
+        (stored,) = store.write(batch[:1], progress(records=Position(1, 300, 3)))
+        assert stored.new
+        assert store.image(stored.id) == JPEG
+        assert store.positions(JOURNAL) == {"records": Position(1, 300, 3)}
+
+    @pytest.mark.parametrize("back", [Position(2, 99, 9), Position(1, 5000, 9)], ids=["offset", "segment"])
+    @pytest.mark.parametrize(
+        "events", [[], [record(2)], [record(1)], [alarm()]], ids=["none", "new", "old", "alarm"]
+    )
+    def test_a_position_that_would_go_back_is_refused_and_nothing_of_its_batch_is_stored(
+        self, store: BaseStore, back: Position, events: list[wire.Event]
+    ) -> None:
+        there = {"alarms": Position(1, 50, 1), "records": Position(2, 100, 9)}
+        store.write([arrival(record(1))], progress(**there))
+        batch = [arrival(event) for event in events]
+        with pytest.raises(StoreError, match="another process has read this journal further") as refusal:
+            store.write(batch, progress(alarms=Position(1, 60, 2), records=back))
+        assert not isinstance(refusal.value, StoreUnavailable)
+        assert store.positions(JOURNAL) == there
+        stats = store.stats()
+        assert (stats.records, stats.alarms, stats.duplicates) == (1, 0, 0)
+        # To stay is not to go back, and what follows is stored.
+        store.write(batch, progress(**there))
+        store.write([arrival(record(3))], progress(records=Position(2, 200, 10)))
+        assert store.positions(JOURNAL) == there | {"records": Position(2, 200, 10)}
+
+    def test_positions_of_two_journals_are_apart(self, store: BaseStore) -> None:
+        store.write([], progress(records=Position(7, 70, 700)))
+        store.write([], progress(OTHER_JOURNAL, records=Position(1, 10, 1)))
+        assert store.positions(JOURNAL) == {"records": Position(7, 70, 700)}
+        assert store.positions(OTHER_JOURNAL) == {"records": Position(1, 10, 1)}
+
+    def test_streams_that_are_deleted_are_forgotten_and_no_others(self, store: BaseStore) -> None:
+        places = {name: Position(1, 10, 1) for name in ("first", "second", "third")}
+        for journal in (JOURNAL, OTHER_JOURNAL):
+            store.write([], progress(journal, **places))
+        store.forget_streams(JOURNAL, [])
+        assert store.positions(JOURNAL) == places
+        store.forget_streams(JOURNAL, ["first", "third", "unknown"])
+        assert store.positions(JOURNAL) == {"second": Position(1, 10, 1)}
+        assert store.positions(OTHER_JOURNAL) == places
+
+
 class Leaving:
     def test_images_are_deleted_by_their_place_and_no_other_goes(self, store: BaseStore) -> None:
         store.write([arrival(record(n), image=JPEG) for n in range(3)])
@@ -948,5 +1093,5 @@ class Leaving:
         assert store.scrub()
 
 
-class StoreSuite(Writing, Listing, Alarms, Terminals, Trouble, Leaving):
+class StoreSuite(Writing, Listing, Alarms, Terminals, Trouble, Positions, Leaving):
     """All of it."""

@@ -83,6 +83,23 @@ def test_people_differ_by_site_and_by_every_field() -> None:
     assert len({a.person_digest(who, b"secret") for who in people if who}) == 6
 
 
+def test_a_batch_refers_to_the_people_of_its_sites_and_to_each_of_them_once() -> None:
+    anna, bob = wire.User(user_id="1", name="Anna"), wire.User(user_id="2", name="Bob")
+    said = [(anna, 1), (None, 1), (anna, 2), (bob, 1), (anna, 1)]
+    batch = [
+        arrival(record(n, user=user), terminal_id, received_at_ms=n)
+        for n, (user, terminal_id) in enumerate(said)
+    ]
+    found = a.referred([alarmed := arrival(alarm()), *batch], {1: 7, 2: 8})
+    assert [who for _, who in found.of_records] == [
+        None if user is None else a.person(user, {1: 7, 2: 8}[number]) for user, number in said
+    ]
+    assert found.people == {a.person(anna, 7): 0, a.person(anna, 8): 2, a.person(bob, 7): 3}
+    assert found.facets == {a.facet(record(0), False)}
+    with pytest.raises(LookupError, match="no terminal 1"):
+        a.referred([alarmed], {2: 8})
+
+
 def test_rows_have_a_value_for_each_column() -> None:
     assert len(a.record_row(arrival(record(1)), record(1), 1, None)) == len(a.RECORD_COLUMNS)
     assert len(a.alarm_row(arrival(alarm()), alarm())) == len(a.ALARM_COLUMNS)

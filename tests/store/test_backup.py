@@ -14,26 +14,28 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import create_engine, func, inspect, select
+from sqlalchemy import func, select
 from tests.postgres import Postgres
 from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record, unknown
 
 from gatepost import wire
 from gatepost.errors import StoreCorrupt, StoreError, StoreInUse, StoreTooNew
-from gatepost.store import indexing, migrate
+from gatepost.journal.folder import Position
 from gatepost.store import schema as t
 from gatepost.store.arrivals import DAY_MS
-from gatepost.store.backup import backup, restore
+from gatepost.store.backup import backup
 from gatepost.store.base import BaseStore
 from gatepost.store.check import check
 from gatepost.store.erase import Whom, erase
 from gatepost.store.images import DayFiles
 from gatepost.store.postgres import PostgresStore
+from gatepost.store.restore import restore
 from gatepost.store.retention import Limits, Retention
 from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import AlarmQuery, RecordQuery, RefusalSample, RefusedPush, RefusedTimes
+from gatepost.store.store import AlarmQuery, Progress, RecordQuery, RefusalSample, RefusedPush, RefusedTimes
 
 DAY = RECEIVED_MS // DAY_MS
+JOURNAL = bytes(range(16))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -61,7 +63,7 @@ def fill(store: BaseStore, count: int = 150) -> None:
         store.create_terminal(now_ms=0, serial=serial, site_id=site.id, networks=["10.0.0.0/8"])
     batch = [arrival(record(n), 1 + n % 2, image=JPEG if n % 3 == 0 else None) for n in range(count)]
     batch += [arrival(alarm(status=s), image=JPEG) for s in (1, 3)]
-    store.write([*batch, arrival(unknown())])
+    store.write([*batch, arrival(unknown())], Progress(JOURNAL, {"records": Position(2, 512, 150)}))
     day = 86_400_000
     store.write([arrival(record(9000), image=JPEG, received_at_ms=RECEIVED_MS + day), arrival(record(0))])
     store.count_refused({(1, "too large"): 2}, now_ms=1)
@@ -82,6 +84,7 @@ def content(store: BaseStore) -> Any:
         store.refused(),
         [store.refusal_sample(row.sample_id or 0) for row in store.refused()],
         store.stats(),
+        store.positions(JOURNAL),
         {row.id: store.image(row.id) for row in records},
     )
 
@@ -92,7 +95,7 @@ def test_what_is_restored_is_what_was_there_on_either_database(
     store = open_at(place)
     fill(store)
     before = content(store)
-    counts = backup(tmp_path / "b.tar", **place, now=0.0)
+    counts = backup(tmp_path / "b.tar", **place, now=0.0).rows
     assert counts["records"] == 151
     assert counts["images"] == 53
     store.close()
@@ -214,7 +217,7 @@ def test_a_folder_that_is_not_empty_is_left_as_it_is_whatever_is_in_it(tmp_path:
     else:
         shutil.copy(tmp_path / "data" / "gatepost.db", folder)
         with closing(sqlite3.connect(folder / "gatepost.db")) as db:
-            db.execute("UPDATE alembic_version SET version_num = '9999'")
+            db.execute("UPDATE alembic_version SET version_num = '9999_later'")
             db.commit()
     before = (folder / "gatepost.db").read_bytes()
     with pytest.raises(StoreError, match="holds a store already"):
@@ -224,7 +227,10 @@ def test_a_folder_that_is_not_empty_is_left_as_it_is_whatever_is_in_it(tmp_path:
 
 
 def test_a_backup_of_a_later_version_is_refused_with_its_name(tmp_path: Path) -> None:
-    for header in ({"format": 99, "gatepost": "9.9", "schema": "0001"}, {"format": 1, "schema": "9999"}):
+    for header in (
+        {"format": 99, "gatepost": "9.9", "schema": "0001"},
+        {"format": 1, "schema": "9999_later"},
+    ):
         file = tmp_path / "later.tar"
         with tarfile.open(file, "w") as tar:
             content_ = json.dumps(header).encode()
@@ -326,7 +332,7 @@ def test_days_that_leave_while_a_backup_is_made_are_restored_as_records_without(
     ids = fill_days(store)
     with monkeypatch.context() as patched:
         leave_meanwhile(patched, lambda: run(Retention(store, Limits(images_days=1)), 3))
-        counts = backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0)
+        counts = backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0).rows
     store.close()
     assert counts["images"] == 202
     assert days_without_images(tmp_path / "b.tar") == [DAY + 1]
@@ -347,7 +353,7 @@ def test_images_that_leave_one_by_one_while_a_backup_is_made_are_restored_as_rec
 
     with monkeypatch.context() as patched:
         leave_meanwhile(patched, leave)
-        counts = backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0)
+        counts = backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0).rows
     store.close()
     assert counts["images"] == 64 + 1 + 1 + 51  # what had been read, two alarms, and the last day's strangers
     assert days_without_images(tmp_path / "b.tar") == []
@@ -369,21 +375,6 @@ def test_the_place_of_an_image_that_a_backup_does_not_hold_is_not_given_again(
     files = DayFiles(tmp_path / "restored" / "images")
     assert files.reserve(DAY, 1) == 102
     files.close()
-
-
-def test_a_record_that_is_behind_the_indexes_is_restored_without_the_image_that_is_missing(
-    other_place: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(indexing, "TOGETHER", 1)
-    monkeypatch.setattr(indexing, "QUIET", 1_000_000)
-    store = SqliteStore.open(tmp_path / "data")
-    ids = fill_days(store, 5)
-    store.remove_images([(DAY + 1, 2), (DAY + 1, 6)])
-    backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0)
-    store.close()
-    restore(tmp_path / "b.tar", **other_place)
-    assert check(**other_place).ok
-    assert with_images(other_place) == {*ids[0], *ids[1], *ids[2]} - {ids[1][1], ids[1][5]}
 
 
 Member = tuple[str, bytes]
@@ -408,39 +399,15 @@ def rewrite(file: Path, change: Callable[[str, bytes], Member | None]) -> None:
             tar.addfile(member, io.BytesIO(content))
 
 
-def test_a_backup_of_an_earlier_version_that_lacks_images_without_saying_so_is_restored_too(
+def test_a_backup_that_lacks_images_without_saying_so_is_restored_too(
     other_place: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Of a schema in which records were never behind."""
     store = SqliteStore.open(tmp_path / "data")
     ids = fill_days(store)
     store.close()
     backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0)
-    engine = create_engine(f"sqlite:///{tmp_path / 'earlier'}")
-    with engine.begin() as db:
-        migrate.upgrade(db, "0003")
-        look = inspect(db)
-        columns = {
-            table: {column["name"] for column in look.get_columns(table)} for table in look.get_table_names()
-        }
-    engine.dispose()
-    assert "unindexed_facet_id" not in columns["records"]
 
-    def earlier(name: str, content: bytes) -> Member | None:
-        if name == "header.json":
-            return name, json.dumps(json.loads(content) | {"schema": "0003"}).encode()
-        if name.startswith("tables/"):
-            known = columns.get(name.split("/")[1])
-            if known is None:
-                return None
-            piece = msgspec.msgpack.decode(content)
-            kept = [at for at, column in enumerate(piece["columns"]) if column in known]
-            earlier_piece = {
-                "columns": [piece["columns"][at] for at in kept],
-                # Its secret, too, is made when the schema gets the digests that are keyed with it.
-                "rows": [[row[at] for at in kept] for row in piece["rows"] if row[0] != "key:identity"],
-            }
-            return name, msgspec.msgpack.encode(earlier_piece)
+    def without(name: str, content: bytes) -> Member | None:
         if name.startswith("images/2024-05-07/"):
             return None
         if name.startswith("images/2024-05-08/"):
@@ -448,11 +415,25 @@ def test_a_backup_of_an_earlier_version_that_lacks_images_without_saying_so_is_r
             return name, msgspec.msgpack.encode(piece | {"rows": piece["rows"][1:-1]})
         return name, content
 
-    rewrite(tmp_path / "b.tar", earlier)
+    rewrite(tmp_path / "b.tar", without)
     assert days_without_images(tmp_path / "b.tar") == []
     restore(tmp_path / "b.tar", **other_place)
     assert check(**other_place).ok
     assert with_images(other_place) == {*ids[0], *ids[2][1:-1]}
+
+
+def test_a_backup_of_an_earlier_layout_is_refused(other_place: dict[str, Any], tmp_path: Path) -> None:
+    SqliteStore.open(tmp_path / "data").close()
+    backup(tmp_path / "b.tar", folder=tmp_path / "data", now=0.0)
+
+    def earlier(name: str, content: bytes) -> Member:
+        if name == "header.json":
+            return name, json.dumps(json.loads(content) | {"schema": "0012"}).encode()
+        return name, content
+
+    rewrite(tmp_path / "b.tar", earlier)
+    with pytest.raises(StoreError, match="written by an earlier version"):
+        restore(tmp_path / "b.tar", **other_place)
 
 
 def test_thousands_of_missing_images_are_restored_as_records_without(

@@ -80,15 +80,26 @@ def test_a_lock_may_be_released_twice(tmp_path: Path) -> None:
 
 def test_a_store_of_a_later_version_is_left_as_it_is(left_folder: Path) -> None:
     with closing(sqlite3.connect(left_folder / DATABASE)) as db:
-        db.execute("UPDATE alembic_version SET version_num = '9999'")
+        db.execute("UPDATE alembic_version SET version_num = '9999_later'")
         db.commit()
         db.execute("PRAGMA journal_mode = wal")
     before = snapshot(left_folder)
-    with pytest.raises(StoreTooNew, match="9999"):
+    with pytest.raises(StoreTooNew, match="9999_later"):
         SqliteStore.open(left_folder)
     assert snapshot(left_folder) == before
-    with pytest.raises(StoreTooNew, match="9999"), held(left_folder):
+    with pytest.raises(StoreTooNew, match="9999_later"), held(left_folder):
         pass
+    assert snapshot(left_folder) == before
+
+
+def test_a_store_of_an_earlier_layout_is_left_as_it_is(left_folder: Path) -> None:
+    with closing(sqlite3.connect(left_folder / DATABASE)) as db:
+        db.execute("UPDATE alembic_version SET version_num = '0012'")
+        db.commit()
+        db.execute("PRAGMA journal_mode = wal")
+    before = snapshot(left_folder)
+    with pytest.raises(StoreError, match="written by an earlier version"):
+        SqliteStore.open(left_folder)
     assert snapshot(left_folder) == before
 
 
@@ -159,7 +170,8 @@ def test_what_another_process_is_just_making_is_in_use_and_not_damaged(
 
 def test_a_later_version_is_seen_in_a_log_that_a_crash_left(folder: Path) -> None:
     script = "import os, sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('PRAGMA journal_mode = wal')\n"
-    script += "db.execute(\"UPDATE alembic_version SET version_num = '9999'\"); db.commit(); os.kill(os.getpid(), 9)"
+    script += "db.execute(\"UPDATE alembic_version SET version_num = '9999_later'\"); db.commit()\n"
+    script += "os.kill(os.getpid(), 9)"
     subprocess.run([sys.executable, "-c", script, folder / DATABASE], check=False)
     assert (folder / f"{DATABASE}-wal").stat().st_size
     with pytest.raises(StoreTooNew):

@@ -264,7 +264,7 @@ def test_a_store_that_was_split_before_is_looked_through_once(store: BaseStore) 
     assert person.site_id == 2
 
 
-def test_what_is_written_with_what_was_remembered_before_the_move_is_found_a_round_later(
+def test_what_a_batch_of_before_the_move_stores_is_found_a_round_later(
     store: BaseStore,
 ) -> None:
     settle(store)
@@ -304,8 +304,7 @@ def test_pushes_go_on_while_terminals_move_and_everything_is_at_its_site_in_the_
                 number = next(counts)
                 user = User(user_id=str(number % 7), name=f"name {number % 7}")
                 rows.append(arrival(record(number, user=user), terminal_id))
-            commit = other.begin(rows)
-            stored = other.write(rows) if commit is None else commit()
+            stored = other.write(rows)
             written.update({one.id: row.terminal_id for one, row in zip(stored, rows, strict=True)})
         return written
 
@@ -337,9 +336,9 @@ def cut_after(store: BaseStore, transactions: int) -> Iterator[None]:
     changing = store.changing
 
     @contextmanager
-    def cut(*, forget: bool = True) -> Iterator[Connection]:
+    def cut() -> Iterator[Connection]:
         nonlocal left
-        with changing(forget=forget) as db:
+        with changing() as db:
             yield db
             if not left:
                 raise PowerCut

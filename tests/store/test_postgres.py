@@ -2,33 +2,32 @@
 
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
-from msgspec.structs import replace
 from sqlalchemy import text
 from tests.postgres import Postgres
 from tests.store.conftest import Opener
 from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
-from tests.store.store_suite import StoreSuite, store
+from tests.store.store_suite import JOURNAL, StoreSuite, progress, store
 
 from gatepost.errors import SettingsError, StoreCorrupt, StoreError, StoreTooNew, StoreUnavailable
+from gatepost.journal.folder import Position
 from gatepost.store import arrivals as a
 from gatepost.store.base import BaseStore
 from gatepost.store.check import check
-from gatepost.store.postgres import PostgresStore
-from gatepost.store.store import AlarmQuery, Arrival, RecordQuery, Stored
+from gatepost.store.postgres import MAX_BATCH, PostgresStore
+from gatepost.store.store import AlarmQuery, RecordQuery
 from gatepost.wire import User
 
 __all__ = ["store"]
 
 
-@pytest.fixture(params=["postgres", "begun"])
-def open_store(request: pytest.FixtureRequest) -> Opener:
-    opener: Opener = request.getfixturevalue(f"open_{request.param}")
-    return opener
+@pytest.fixture
+def open_store(open_postgres: Opener) -> Opener:
+    return open_postgres
 
 
 class TestSuite(StoreSuite):
@@ -147,7 +146,7 @@ def test_ids_go_on_above_what_was_restored_from_a_server_that_had_counted_furthe
     assert [item.id for item in items] == [further, later.id]
 
 
-def test_a_person_whom_another_process_erased_is_made_anew(open_store: Opener, store: BaseStore) -> None:
+def test_a_person_whom_another_process_erased_is_made_again(open_store: Opener, store: BaseStore) -> None:
     store.write([arrival(record(1))])
     db = connection_of(open_store())
     db.execute("UPDATE records SET identity_id = NULL")
@@ -174,10 +173,14 @@ def test_a_terminal_that_another_process_made_or_moved_is_known_at_once(
     assert len(identities) == 2
 
 
-def test_more_than_one_transaction_holds_is_stored_in_several(store: BaseStore) -> None:
-    stored = store.write([arrival(record(n)) for n in range(4500)])
-    assert len({s.id for s in stored}) == 4500
-    assert store.stats().records == 4500
+def test_a_batch_is_stored_in_one_transaction_or_refused(store: BaseStore) -> None:
+    batch = [arrival(record(n)) for n in range(MAX_BATCH)]
+    ids = [stored.id for stored in store.write(batch)]
+    assert ids == list(range(ids[0], ids[0] + MAX_BATCH))
+    with pytest.raises(ValueError, match="at most 4096 arrivals"):
+        store.write([*batch, arrival(record(MAX_BATCH))], progress(records=Position(1, 10, 1)))
+    assert store.positions(JOURNAL) == {}
+    assert store.stats().records == MAX_BATCH
 
 
 def test_it_syncs_before_it_answers_whatever_the_database_has_as_its_default(
@@ -222,10 +225,19 @@ def test_what_was_stored_is_there_after_the_server_was_killed(own_server: Postgr
 
 
 def test_a_database_of_a_later_version_is_left_as_it_is(store: BaseStore, open_store: Opener) -> None:
-    connection_of(store).execute("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(StoreTooNew, match="9999"):
+    connection_of(store).execute("UPDATE alembic_version SET version_num = '9999_later'")
+    with pytest.raises(StoreTooNew, match="9999_later"):
         open_store()
-    assert connection_of(store).execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+    assert connection_of(store).execute("SELECT version_num FROM alembic_version").fetchall() == [
+        ("9999_later",)
+    ]
+
+
+def test_a_database_of_an_earlier_layout_is_left_as_it_is(store: BaseStore, open_store: Opener) -> None:
+    connection_of(store).execute("UPDATE alembic_version SET version_num = '0012'")
+    with pytest.raises(StoreError, match="written by an earlier version"):
+        open_store()
+    assert connection_of(store).execute("SELECT version_num FROM alembic_version").fetchall() == [("0012",)]
 
 
 def test_another_programs_database_is_left_as_it_is(postgres_url: str) -> None:
@@ -283,115 +295,77 @@ def test_a_question_is_not_compiled(open_postgres: Opener) -> None:
         assert db.execute(text("SHOW jit")).scalar_one() == "off"
 
 
-def commit(store: BaseStore, batch: Sequence[Arrival]) -> list[Stored]:
-    """Begin a batch, which must be possible, and commit it."""
-    begun = store.begin(batch)
-    assert begun is not None
-    return begun()
+def test_two_processes_that_read_one_journal_never_take_its_position_back(
+    store: BaseStore, open_store: Opener
+) -> None:
+    stores, stored = [store, open_store()], [0, 0]
+    refused: list[str] = []
+    failed: list[BaseException] = []
+    meeting = threading.Barrier(2)
+
+    def read(which: int) -> None:
+        try:
+            for number in range(1, 41):
+                meeting.wait()
+                # Each comes to an offset of its own, and in turn to the larger one.
+                place = Position(1, 10 * number + (number + which) % 2, number)
+                batch = [arrival(record(1000 * which + 100 + number))]
+                try:
+                    stored[which] += len(stores[which].write(batch, progress(records=place)))
+                except StoreError as error:
+                    refused.append(str(error))
+        except BaseException as error:
+            failed.append(error)
+            meeting.abort()
+
+    threads = [threading.Thread(target=read, args=(which,)) for which in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert all("has read this journal further" in message for message in refused)
+    assert sum(stored) + len(refused) == 80
+    assert sum(stored) >= 40
+    assert store.positions(JOURNAL) == {"records": Position(1, 401, 40)}
+    assert store.stats().records == sum(stored)
 
 
-@pytest.fixture
-def warm(open_postgres: Opener) -> PostgresStore:
-    """A store that knows the five people of the records, and two more."""
-    store = open_postgres()
+def test_a_person_whom_another_process_erases_while_the_batch_is_written_is_made_again(
+    store: BaseStore, open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert isinstance(store, PostgresStore)
-    store.ensure_terminal("SN-1", now_ms=0)
-    assert store.begin([arrival(record(0))]) is None  # it remembers nothing yet
-    store.write([arrival(record(number), image=JPEG if number % 2 else None) for number in range(10)])
-    return store
+    store.write([arrival(record(1))])
+    other = open_store()
+    make = store._make_people
+    tries = []
 
+    def and_erase(*args: Any) -> Any:
+        found = make(*args)
+        if not tries:
+            with other.changing() as db:
+                db.execute(text("UPDATE records SET identity_id = NULL"))
+                db.execute(text("DELETE FROM identities"))
+        tries.append(found)
+        return found
 
-def transactions(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is begun and ended from now on."""
-    said: list[str] = []
-    execute = psycopg.Connection.execute
-
-    def noted(connection: Any, query: Any, *rest: Any, **options: Any) -> Any:
-        if query in ("BEGIN", "COMMIT", "ROLLBACK"):
-            said.append(query)
-        return execute(connection, query, *rest, **options)
-
-    monkeypatch.setattr(psycopg.Connection, "execute", noted)
-    return said
-
-
-def test_what_is_all_new_is_written_at_once_and_as_in_steps(
-    warm: PostgresStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    said = transactions(warm, monkeypatch)
-    numbers = range(20, 40)
-    stored = commit(warm, [arrival(record(number), image=JPEG if number % 2 else None) for number in numbers])
-    assert said == ["BEGIN", "COMMIT"]
-    assert all(one.new for one in stored)
-    rows = {row.id: row for row in warm.records(RecordQuery(limit=1000)).items}
-    for number, one in zip(numbers, stored, strict=True):
-        row = rows[one.id]
-        assert row.uuid == f"uuid-{number:06d}"
-        assert row.person is not None
-        assert row.person.user_id == str(number % 5)
-        assert warm.image(one.id) == (JPEG if number % 2 else None)
-    (terminal,) = warm.terminals()
-    assert (terminal.records, terminal.duplicates) == (30, 0)
-
-
-def test_what_is_not_all_new_is_written_in_steps_and_so_are_the_next_ones(
-    warm: PostgresStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    said = transactions(warm, monkeypatch)
-    stored = commit(warm, [arrival(record(number), image=JPEG) for number in range(5, 15)])
-    assert [one.new for one in stored] == [False] * 5 + [True] * 5
-    assert said.count("BEGIN") == 2  # the first of them was refused by the server
-    assert caplog.records == []
-    (terminal,) = warm.terminals()
-    assert (terminal.records, terminal.duplicates) == (15, 5)
-    said.clear()
-    for number in range(100, 120):
-        commit(warm, [arrival(record(number))])
-    assert len(said) == 2 * 20
-    assert warm.stats().records == 35
-
-
-def test_what_was_worked_out_before_a_change_is_worked_out_anew(
-    warm: PostgresStore, open_postgres: Opener
-) -> None:
-    begun = warm.begin([arrival(record(20)), arrival(record(21))])
-    assert begun is not None
-    other = open_postgres()
-    with other.changing() as db:
-        db.execute(text("UPDATE records SET identity_id = NULL"))
-        db.execute(text("DELETE FROM identities"))
-    assert [one.new for one in begun()] == [True, True]
-    named = {row.uuid: row.person for row in warm.records(RecordQuery(limit=100)).items}
-    assert named["uuid-000020"] is not None
-    assert named["uuid-000020"].user_id == "0"
-
-
-def test_one_batch_is_worked_out_while_another_one_is_not_yet_written(warm: PostgresStore) -> None:
-    one, two = warm.begin([arrival(record(20))]), warm.begin([arrival(record(20)), arrival(record(21))])
-    assert one is not None
-    assert two is not None
-    assert [stored.new for stored in one()] == [True]
-    assert [stored.new for stored in two()] == [False, True]
-
-
-@pytest.mark.parametrize("number", [5, 6])
-def test_a_person_or_a_combination_of_codes_that_is_new_is_not_begun(
-    warm: PostgresStore, number: int
-) -> None:
-    new = {5: record(50, user=User(user_id="new", name="新")), 6: record(50, entry_mode=9)}[number]
-    assert warm.begin([arrival(new)]) is None
-    assert warm.write([arrival(new)])[0].new
-    assert commit(warm, [arrival(replace(new, uuid="again"))])[0].new
+    monkeypatch.setattr(store, "_make_people", and_erase)
+    (stored,) = store.write([arrival(record(6))])
+    assert len(tries) == 2
+    row = store.record(stored.id)
+    assert row is not None
+    assert row.person is not None
+    assert row.person.user_id == "1"
 
 
 def test_what_no_index_can_hold_is_the_fault_of_the_event_and_not_of_the_server(
-    warm: PostgresStore, monkeypatch: pytest.MonkeyPatch
+    store: BaseStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(a, "LONGEST", 1_000_000)
     noise = random.Random(1).randbytes(6_000).hex()
     with pytest.raises(psycopg.errors.ProgramLimitExceeded):
-        warm.write([arrival(record(50, user=User(user_id=noise)))])
-    assert warm.write([arrival(record(51))])[0].new
+        store.write([arrival(record(50, user=User(user_id=noise)))])
+    assert store.write([arrival(record(51))])[0].new
 
 
 def test_a_terminal_that_two_processes_see_at_an_address_was_there_at_the_later_time(

@@ -14,12 +14,13 @@ from gatepost import wire
 from gatepost.errors import StoreError
 from gatepost.store import schema as t
 from gatepost.store.arrivals import DAY_MS
-from gatepost.store.backup import backup, restore
+from gatepost.store.backup import backup
 from gatepost.store.base import BaseStore
 from gatepost.store.check import check
 from gatepost.store.erase import Whom, erase
 from gatepost.store.postgres import PostgresStore
 from gatepost.store.resealing import STEP, Resealing
+from gatepost.store.restore import restore
 from gatepost.store.sealing import ImageKeys
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import AlarmQuery, RecordQuery

@@ -35,10 +35,15 @@ def test_it_leaves_a_folder_without_a_store_as_it_is(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_what_is_no_store_or_of_another_version_is_said_to_be_so(tmp_path: Path) -> None:
+def test_what_is_no_store_or_of_another_version_is_said_to_be_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     SqliteStore.open(tmp_path).close()
-    later, earlier = "9999", migrate.revisions()[0]
-    for revision, error in ((later, StoreTooNew), (earlier, StoreError)):
+    with monkeypatch.context() as patched:
+        patched.setattr(migrate, "head", lambda: "0002_next")
+        with pytest.raises(StoreError, match="start `gatepost serve` once"), open_source(tmp_path):
+            pass
+    for revision, error in (("9999_later", StoreTooNew), ("0012", StoreError)):
         with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
             db.execute("UPDATE alembic_version SET version_num = ?", (revision,))
             db.commit()

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from tests.store.conftest import Opener
 from tests.store.events import JPEG, arrival, record, unknown
-from tests.store.store_suite import StoreSuite, store
+from tests.store.store_suite import JOURNAL, StoreSuite, progress, store
 
 from gatepost.errors import StoreError, StoreUnavailable
+from gatepost.journal.folder import Position
 from gatepost.store.check import check
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.sqlite_connection import connect
@@ -22,10 +23,9 @@ from gatepost.wire import Problem
 __all__ = ["store"]
 
 
-@pytest.fixture(params=["sqlite", "behind"])
-def open_store(request: pytest.FixtureRequest) -> Opener:
-    opener: Opener = request.getfixturevalue(f"open_{request.param}")
-    return opener
+@pytest.fixture
+def open_store(open_sqlite: Opener) -> Opener:
+    return open_sqlite
 
 
 class TestSuite(StoreSuite):
@@ -64,9 +64,12 @@ def test_when_an_image_cannot_be_written_its_event_is_not_either(
 
     monkeypatch.setattr(sqlite._images, "add", fail)
     with pytest.raises(StoreUnavailable, match="No space left"):
-        sqlite.write([arrival(record(1), image=JPEG), arrival(record(2))])
+        sqlite.write(
+            [arrival(record(1), image=JPEG), arrival(record(2))], progress(records=Position(1, 10, 2))
+        )
     monkeypatch.undo()
     assert sqlite.records(RecordQuery()).items == ()
+    assert sqlite.positions(JOURNAL) == {}
     (stored,) = sqlite.write([arrival(record(1), image=JPEG)])
     assert sqlite.image(stored.id) == JPEG
 
@@ -115,7 +118,7 @@ def test_one_batch_takes_records_with_and_without_image_and_problems(sqlite: Sql
     assert rows[stored[2].id].problems == problems
 
 
-def test_who_a_person_is_is_asked_anew_after_a_batch_that_failed(
+def test_who_a_person_is_is_asked_again_after_a_batch_that_failed(
     sqlite: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*args: object) -> None:
@@ -123,7 +126,7 @@ def test_who_a_person_is_is_asked_anew_after_a_batch_that_failed(
 
     once = record(1)
     with monkeypatch.context() as patched:
-        patched.setattr(sqlite._inserter, "_account", fail)
+        patched.setattr(sqlite._inserter, "_count", fail)
         with pytest.raises(StoreUnavailable):
             sqlite.write([arrival(once)])
     (stored,) = sqlite.write([arrival(once)])
@@ -214,54 +217,3 @@ def test_ids_go_on_after_a_process_was_killed(open_store: Opener) -> None:
         highest = max(s.id for s in stored)
         store.close()
         store = open_store()
-
-
-def test_until_a_begun_batch_is_committed_nobody_sees_it_and_nobody_else_begins(open_sqlite: Opener) -> None:
-    sqlite = open_sqlite()
-    assert isinstance(sqlite, SqliteStore)
-    sqlite.ensure_terminal("SN-1", now_ms=0)
-    commit = sqlite.begin([arrival(record(n)) for n in range(3)])
-    assert commit is not None
-    assert sqlite.records(RecordQuery()).items == ()
-    assert sqlite.begin([arrival(record(9))]) is None
-    answers: list[bool] = []
-    thread = threading.Thread(
-        target=lambda: answers.extend(one.new for one in sqlite.write([arrival(record(9))]))
-    )
-    thread.start()  # it waits
-    assert [one.new for one in commit()] == [True] * 3
-    thread.join()
-    assert answers == [True]
-    assert len(sqlite.records(RecordQuery()).items) == 4
-
-
-def test_what_cannot_be_begun_leaves_nothing_behind_and_writing_it_says_why(open_sqlite: Opener) -> None:
-    sqlite = open_sqlite()
-    assert sqlite.begin([arrival(record(1))]) is None
-    with pytest.raises(LookupError, match="no terminal 1"):
-        sqlite.write([arrival(record(1))])
-    sqlite.ensure_terminal("SN-1", now_ms=0)
-    commit = sqlite.begin([arrival(record(1))])
-    assert commit is not None
-    assert commit()[0].new
-
-
-def test_to_begin_waits_for_no_other_process(open_sqlite: Opener, tmp_path: Path) -> None:
-    sqlite = open_sqlite()
-    sqlite.ensure_terminal("SN-1", now_ms=0)
-    other = connect(tmp_path / "data" / "gatepost.db")
-    other.execute("BEGIN IMMEDIATE")
-    assert sqlite.begin([arrival(record(1))]) is None
-    other.execute("ROLLBACK")
-    other.close()
-    assert sqlite.write([arrival(record(1))])[0].new
-
-
-def test_the_first_image_of_a_day_is_not_begun_for_a_file_has_to_be_made(open_sqlite: Opener) -> None:
-    sqlite = open_sqlite()
-    sqlite.ensure_terminal("SN-1", now_ms=0)
-    assert sqlite.begin([arrival(record(1), image=JPEG)]) is None
-    sqlite.write([arrival(record(1), image=JPEG)])
-    commit = sqlite.begin([arrival(record(2), image=JPEG)])
-    assert commit is not None
-    assert sqlite.image(commit()[0].id) == JPEG

@@ -41,6 +41,10 @@ JSON: Header = ("Content-Type", "application/json")
 PAGES = 5
 """Of 200 that are read of a listing: a check leaves some hundred events."""
 
+SETTLE_STEPS = 100
+SETTLE_STEP_S = 0.05
+"""How often, and after how long, it is asked whether the receiver lists what it has acknowledged."""
+
 MAX_EXCHANGES = 12
 """That a finding shows; of more pushes the first and the last ones."""
 
@@ -109,37 +113,52 @@ class Probe:
 
         Raises NotTried if it cannot be asked.
         """
+        await self._settle()
+        items: list[dict[str, Any]] = []
+        cursor = ""
+        for _ in range(PAGES):
+            page = await self._read(f"{what}?limit=200{query}{cursor}")
+            items += page.get("items", [])
+            if not page.get("next_cursor"):
+                break
+            cursor = f"&cursor={quote(str(page['next_cursor']))}"
+        return items
+
+    async def _settle(self) -> None:
+        """Wait until the receiver lists what it has acknowledged, as far as its ``stats`` tell."""
+        for _ in range(SETTLE_STEPS):
+            try:
+                journal = (await self._read("stats")).get("journal")
+            except NotTried:
+                return
+            if not (isinstance(journal, dict) and journal.get("events")):
+                return
+            await self.sleep(SETTLE_STEP_S)
+
+    async def _read(self, what: str) -> dict[str, Any]:
         if self.api is None:
             raise NotTried(
                 "what was stored is seen only through the receiver's API: give --api and a token",
                 "只有通过接收端的 API 才能看到存储结果：请给出 --api 与令牌",
             )
         headers = [("Authorization", f"Bearer {self.api.token}")] if self.api.token else []
-        items: list[dict[str, Any]] = []
-        cursor = ""
-        for _ in range(PAGES):
-            target = self.api.target.at(
-                f"{self.api.target.path.rstrip('/')}/api/v1/{what}?limit=200{query}{cursor}"
+        target = self.api.target.at(f"{self.api.target.path.rstrip('/')}/api/v1/{what}")
+        head, body = request(target, b"", headers, method="GET")
+        try:
+            async with Connection.open(target, timeout_s=self.limits.timeout_s) as connection:
+                await connection.send(head, body)
+                answer = await connection.read()
+        except OSError as error:
+            answer = unconnected(error)
+        found = reply_of(answer)
+        if isinstance(answer, Nothing) or answer.status != 200 or found is None:
+            why = answer.why if isinstance(answer, Nothing) else f"HTTP {answer.status}"
+            name = what.partition("?")[0]
+            raise NotTried(
+                f"the receiver's API does not list {name}: {why}; see --api and --api-token",
+                f"接收端的 API 无法列出 {name}：{why}；请检查 --api 与 --api-token",
             )
-            head, body = request(target, b"", headers, method="GET")
-            try:
-                async with Connection.open(target, timeout_s=self.limits.timeout_s) as connection:
-                    await connection.send(head, body)
-                    answer = await connection.read()
-            except OSError as error:
-                answer = unconnected(error)
-            page = reply_of(answer)
-            if isinstance(answer, Nothing) or answer.status != 200 or page is None:
-                why = answer.why if isinstance(answer, Nothing) else f"HTTP {answer.status}"
-                raise NotTried(
-                    f"the receiver's API does not list {what}: {why}; see --api and --api-token",
-                    f"接收端的 API 无法列出 {what}：{why}；请检查 --api 与 --api-token",
-                )
-            items += page.get("items", [])
-            if not page.get("next_cursor"):
-                break
-            cursor = f"&cursor={quote(str(page['next_cursor']))}"
-        return items
+        return found
 
     def note(self, sent: bytes, answer: Answer, *, remark: str = "") -> None:
         """Remember an exchange for the report. Raises NotTried if the answer refuses the sender."""

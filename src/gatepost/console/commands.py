@@ -6,7 +6,7 @@ lies below, knows nothing of its console.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +17,7 @@ from gatepost.receiver.commands import ConfigOption, DatabaseOption, DataOption,
 if TYPE_CHECKING:
     from litestar.types import ControllerRouterHandler
 
+    from gatepost.receiver.projector import Lag
     from gatepost.settings import ReceiverSettings
     from gatepost.store.store import Store
 
@@ -63,13 +64,15 @@ def serve(
     run(settings, data, pages=console_pages, listening=listening, administrator=administrator)
 
 
-def console_pages(store: Store, settings: ReceiverSettings) -> Sequence[ControllerRouterHandler]:
+def console_pages(
+    store: Store, settings: ReceiverSettings, lag: Callable[[], Lag]
+) -> Sequence[ControllerRouterHandler]:
     """The console's pages; none, and a sentence on standard error, where the installation has no console."""
     from gatepost.console.assets import AssetsMissing
     from gatepost.console.routes import routes
 
     try:
-        return routes(store, settings, ahead=True)
+        return routes(store, settings, lag, ahead=True)
     except AssetsMissing as missing:
         # Events are taken all the same: a terminal's queue does not wait for somebody's browser.
         typer.echo(f"gatepost: {missing}", err=True)

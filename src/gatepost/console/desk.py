@@ -29,15 +29,18 @@ from gatepost.console.seal import MARK, Seal, new_key
 from gatepost.console.show import Show, kind_of, qr_svg
 from gatepost.console.simulated import Simulated
 from gatepost.console.words import COOKIE, LANGUAGES, NAMES, Words, choose, words
+from gatepost.errors import JournalError
 from gatepost.receiver.auth import Principal, may
+from gatepost.receiver.projector import Lag
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Role
 from gatepost.store.days import parse_day, zone
 from gatepost.store.keys import kept
 from gatepost.store.places import Place, places
 from gatepost.store.store import Store
+from gatepost.wire.codes import Language
 
-__all__ = ["Desk", "NAV", "Html", "TheDesk", "View", "local_path"]
+__all__ = ["LISTED_WITHIN_S", "NAV", "Desk", "Html", "TheDesk", "View", "language_of", "local_path"]
 
 T = TypeVar("T")
 
@@ -60,6 +63,9 @@ NAV: tuple[tuple[str, str, Role], ...] = (
 )
 """The pages: name, path, and the role that they need. In the order in which a day needs them."""
 
+LISTED_WITHIN_S = 10.0
+"""An event that waits longer to be listed is told on every page."""
+
 _WORTH_COMPRESSING = 1400
 """Bytes: what fits into a packet is sent as it is."""
 
@@ -71,13 +77,18 @@ class Desk:
         self,
         store: Store,
         settings: ReceiverSettings,
+        lag: Callable[[], Lag],
         *,
         now: Callable[[], float],
         assets: Assets | None = None,
     ) -> None:
-        """Raises :class:`~gatepost.console.assets.AssetsMissing`."""
+        """``lag`` returns how much is acknowledged and not listed yet.
+
+        Raises :class:`~gatepost.console.assets.AssetsMissing`.
+        """
         self.store = store
         self.settings = settings
+        self._lag = lag
         self.now = now
         self.assets = assets or Assets()
         self.seal = Seal(kept(store, "console", new_key))
@@ -102,6 +113,20 @@ class Desk:
         for name in self.templates.list_templates():
             self.templates.get_template(name)
 
+    def unlisted(self, words: Words) -> str | None:
+        """Return a sentence about events that are acknowledged and not listed yet; ``None``: the list is up to date.
+
+        It does not ask the store.
+        """
+        try:
+            lag = self._lag()
+        except JournalError:  # `/readyz` and the log tell it
+            return None
+        if not lag.events or not (lag.is_away or lag.oldest_s > LISTED_WITHIN_S):
+            return None
+        said = {"n": lag.events, "count": f"{lag.events:,}"}
+        return words("frame.store_away", **said) if lag.is_away else words("frame.unlisted", **said)
+
     def _count(self) -> Counts:
         now = datetime.fromtimestamp(self.now(), UTC)
         here = now.astimezone(zone(self.zone()))
@@ -124,8 +149,7 @@ class View:
         self.desk = desk
         self.request = request
         self.user: Principal | None = request.scope.get("user")
-        language = choose(request.cookies.get(COOKIE), request.headers.get("accept-language"))
-        self.words: Words = words(language)
+        self.words: Words = words(language_of(request))
         self.show = Show(self.words, desk.zone(), now=datetime.fromtimestamp(desk.now(), UTC))
         self.query: dict[str, str] = dict(request.query_params.items())
         self.root: str = (request.scope.get("root_path") or "").rstrip("/")
@@ -135,6 +159,11 @@ class View:
     def back(self) -> str:
         """This address without the prefix, to come back to; for a page that answers a form, its path."""
         return self.here().removeprefix(self.root)
+
+    @property
+    def unlisted(self) -> str | None:
+        """Return what a person who is logged in is told about events that are not listed yet."""
+        return self.desk.unlisted(self.words) if self.user is not None else None
 
     def may(self, role: Role) -> bool:
         return self.user is not None and may(self.user.role, role)
@@ -216,6 +245,11 @@ class View:
         return Response(
             content, status_code=status, headers=sent, cookies=cookies, media_type="text/html; charset=utf-8"
         )
+
+
+def language_of(request: Request[Any, Any, Any]) -> Language:
+    """Return the language of the person who looks."""
+    return choose(request.cookies.get(COOKIE), request.headers.get("accept-language"))
 
 
 def local_path(text: str | None, otherwise: str = "/") -> str:

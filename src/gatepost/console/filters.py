@@ -132,7 +132,7 @@ class Filters:
     def _look_up_terminals(self) -> None:
         """Read all terminals, and which of them are meant."""
         asked = self.plain.get("terminal")
-        with self._view.desk.store.reading(indexed=False) as db:
+        with self._view.desk.store.reading() as db:
             self._places = all_places(db)
             meant = set() if asked in (None, WITHOUT_SERIAL) else set(terminals_named(db, asked))
         self._terminals = [place for place in self._places if place.id in meant]

@@ -17,7 +17,7 @@ from litestar.params import FromPath
 from litestar.types import ControllerRouterHandler
 
 from gatepost.console.assets import PREFIX
-from gatepost.console.desk import Desk, Html, TheDesk
+from gatepost.console.desk import Desk, Html, TheDesk, language_of
 from gatepost.console.pages.account import AccountPages
 from gatepost.console.pages.alarms import AlarmPages
 from gatepost.console.pages.attendance import AttendancePages
@@ -31,9 +31,11 @@ from gatepost.console.pages.settings import SettingsPages
 from gatepost.console.pages.statistics import StatisticsPages
 from gatepost.console.pages.terminals import TerminalPages
 from gatepost.console.pages.welcome import WelcomePages
+from gatepost.console.words import words
 from gatepost.errors import GatepostError, StoreUnavailable
 from gatepost.receiver.api import problem
 from gatepost.receiver.api.access import OPEN
+from gatepost.receiver.projector import Lag
 from gatepost.settings import ReceiverSettings
 from gatepost.store.store import Store
 
@@ -59,13 +61,18 @@ AnyoneRequest = Request[Any, Any, Any]
 
 
 def routes(
-    store: Store, settings: ReceiverSettings, *, now: Callable[[], float] = time.time, ahead: bool = False
+    store: Store,
+    settings: ReceiverSettings,
+    lag: Callable[[], Lag],
+    *,
+    now: Callable[[], float] = time.time,
+    ahead: bool = False,
 ) -> Sequence[ControllerRouterHandler]:
     """The console of a receiver; ``ahead``: make its templates ready in the background, before anybody looks.
 
     Raises :class:`~gatepost.console.assets.AssetsMissing`.
     """
-    desk = Desk(store, settings, now=now)
+    desk = Desk(store, settings, lag, now=now)
     if ahead:
         threading.Thread(target=desk.make_ready, name="console-templates", daemon=True).start()
     return [
@@ -122,6 +129,6 @@ def _error(desk: Desk, request: AnyoneRequest, status: int, why: str) -> Html:
     except GatepostError as error:
         # The page itself asks the store. Without it there is no page, and this is all there is to say.
         status = 503 if isinstance(error, StoreUnavailable) else 500
-        return Response(
-            f"gatepost: {error}".encode(), status_code=status, media_type="text/plain; charset=utf-8"
-        )
+        unlisted = desk.unlisted(words(language_of(request)))
+        text = f"gatepost: {error}" + (f"\n{unlisted}" if unlisted else "")
+        return Response(text.encode(), status_code=status, media_type="text/plain; charset=utf-8")

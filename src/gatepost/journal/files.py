@@ -35,6 +35,10 @@ class Files:
         os.fchmod(handle, 0o600)
         return handle
 
+    def link(self, path: Path, name: Path) -> None:
+        """Give a file a second name. Raises ``FileExistsError`` where that exists."""
+        name.hardlink_to(path)
+
     def write(self, handle: int, data: bytes, offset: int) -> None:
         """Write all of ``data`` at an offset."""
         view = memoryview(data)

@@ -8,6 +8,9 @@ Rules:
   opened again for appending, by another process or by a later life of the same one.
 * A writer holds a lock on its stream's file ``.writer`` and publishes in it how far its segments are synced. A reader
   goes no further. Where the lock is free the writer has ended, and everything that it left is read.
+* A writer that closes segment n before it has another event publishes the beginning of segment n + 1, which is made
+  with that event. So a reader passes n, and it can be deleted.
+* A lock on the file with the id pins the journal: nothing is deleted then.
 * A segment is deleted only when a position says that all of it was read. A segment that is gone before is a loss: it
   is told, never passed over in silence.
 
@@ -31,14 +34,23 @@ from msgspec import Struct
 from gatepost.errors import JournalCorrupt, JournalUnavailable
 from gatepost.journal.files import Files
 
-__all__ = ["ALARMS", "RECORDS", "START", "Folder", "Position", "Removed", "Stream", "encode_publication"]
+__all__ = [
+    "ALARMS",
+    "RECORDS",
+    "START",
+    "Backlog",
+    "Folder",
+    "Position",
+    "Removed",
+    "Stream",
+    "encode_publication",
+]
 
 RECORDS, ALARMS = "records", "alarms"
 """The lanes. A reader takes every stream of alarms first."""
 
 _ID = "journal"
 _ID_BYTES = 16
-_PINS = "pins"
 _STREAM = re.compile(r"(\d{13}-[0-9a-f]{8}-(?:records|alarms))(?:-(\d{6,})\.events|\.writer)")
 _PUBLISHED = struct.Struct("<QQQ")
 _CHECK = struct.Struct("<I")
@@ -76,13 +88,36 @@ class Stream(Struct, frozen=True):
     @property
     def last(self) -> int:
         """Return the number of the last segment that there must be; 0: none was begun."""
-        begun = self.published.segment if START.is_before(self.published) else 0
+        begun = self.published.segment if self.published.offset else self.published.segment - 1
         return begun if self.is_alive else max(begun, max(self.segments, default=0))
 
     @property
     def is_alarms(self) -> bool:
         """Return whether a reader takes it first."""
         return self.name.endswith(ALARMS)
+
+    def behind(self, position: Position) -> Backlog:
+        """Return what a reader has before it at this place of the stream."""
+        size = sum(
+            max(0, self._readable(number) - (position.offset if number == position.segment else 0))
+            for number in self.segments
+            if number >= position.segment
+        )
+        return Backlog(max(self.published.events - position.events, 1) if size else 0, size)
+
+    def _readable(self, number: int) -> int:
+        """Return up to where a reader may read a segment."""
+        if not self.is_alive or number < self.published.segment:
+            return self.segments[number]
+        return min(self.segments[number], self.published.offset) if number == self.published.segment else 0
+
+
+class Backlog(Struct, frozen=True):
+    """The events and bytes that are synced and not yet read."""
+
+    events: int
+    """At least one for each stream with unread bytes; after a power cut or a failed write only reading tells more."""
+    bytes: int
 
 
 class Removed(Struct, frozen=True):
@@ -92,6 +127,8 @@ class Removed(Struct, frozen=True):
     """How many it deleted."""
     streams: tuple[str, ...]
     """Those of the positions whose stream is not there any more, for good: they are not needed any more."""
+    is_pinned: bool = False
+    """Nothing was deleted, because the journal is pinned."""
 
 
 class Folder:
@@ -113,17 +150,24 @@ class Folder:
         files = Files() if files is None else files
         try:
             files.make_folder(path)
-            number = _read_id(path)
+            number = _look(path)
             if number is None:
-                if any(_STREAM.fullmatch(name.name) for name in path.iterdir()):
-                    raise JournalCorrupt(
-                        f"{path} holds segments, but the file {_ID!r} with its id is missing or damaged;"
-                        " restore that file, or move the folder away to begin with an empty journal"
-                    )
                 number = _make_id(path, files)
         except OSError as error:
-            raise JournalUnavailable(f"the journal {path} cannot be opened: {error.strerror}") from error
+            raise _cannot_open(path, error) from error
         return cls(path, number, files)
+
+    @classmethod
+    def find(cls, path: Path) -> Folder | None:
+        """Open the journal of another process, and change nothing; ``None``: there is none.
+
+        Raises what :meth:`open` raises.
+        """
+        try:
+            number = _look(path) if path.is_dir() else None
+        except OSError as error:
+            raise _cannot_open(path, error) from error
+        return None if number is None else cls(path, number, Files())
 
     def segment(self, stream: str, number: int) -> Path:
         """Return the path of a segment."""
@@ -134,7 +178,16 @@ class Folder:
         return self.path / f"{stream}.writer"
 
     def streams(self) -> list[Stream]:
-        """Return every stream, those of alarms first, each kind by age. Raises ``OSError``."""
+        """Return every stream, those of alarms first, each kind by age.
+
+        Raises :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        try:
+            return self._streams()
+        except OSError as error:
+            raise JournalUnavailable(f"the journal {self.path} cannot be read: {error.strerror}") from error
+
+    def _streams(self) -> list[Stream]:
         found: dict[str, dict[int, int]] = {}
         # First how far each is synced, then what is there: a segment that is published exists.
         states = {name: self._state(name) for name in self._names()}
@@ -152,8 +205,16 @@ class Folder:
         return sorted(streams, key=lambda stream: (not stream.is_alarms, stream.name))
 
     def size(self) -> int:
-        """Return the bytes of all segments. Raises ``OSError``."""
+        """Return the bytes of all segments. Raises :class:`~gatepost.errors.JournalUnavailable`."""
         return sum(sum(stream.segments.values()) for stream in self.streams())
+
+    def backlog(self, positions: Mapping[str, Position]) -> Backlog:
+        """Return what readers with these positions have before them. Reads no segment.
+
+        Raises :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        parts = [stream.behind(positions.get(stream.name, START)) for stream in self.streams()]
+        return Backlog(sum(part.events for part in parts), sum(part.bytes for part in parts))
 
     def remove(self, positions: Mapping[str, Position]) -> Removed:
         """Delete the segments that lie wholly before these positions, and streams that have ended there.
@@ -166,7 +227,7 @@ class Folder:
         try:
             with self._unpinned() as may_remove:
                 if not may_remove:
-                    return Removed(0, ())
+                    return Removed(0, (), is_pinned=True)
                 for stream in self.streams():
                     position = positions.get(stream.name, START)
                     for number in stream.segments:
@@ -218,8 +279,14 @@ class Folder:
 
     @contextlib.contextmanager
     def pinned(self) -> Iterator[None]:
-        """Keep every segment that is there, in whichever process, as long as this lasts."""
-        handle = self._open_pins()
+        """Keep every segment that is there, in whichever process, as long as this lasts.
+
+        Raises :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        try:
+            handle = os.open(self.path / _ID, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _cannot_open(self.path, error) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_SH)
             yield
@@ -228,16 +295,11 @@ class Folder:
 
     @contextlib.contextmanager
     def _unpinned(self) -> Iterator[bool]:
-        handle = self._open_pins()
+        handle = os.open(self.path / _ID, os.O_RDONLY | os.O_CLOEXEC)
         try:
             yield _try_lock(handle, fcntl.LOCK_EX)
         finally:
             os.close(handle)
-
-    def _open_pins(self) -> int:
-        handle = os.open(self.path / _PINS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.fchmod(handle, 0o600)
-        return handle
 
 
 def encode_publication(position: Position) -> bytes:
@@ -262,6 +324,21 @@ def _try_lock(handle: int, kind: int) -> bool:
     return True
 
 
+def _look(path: Path) -> bytes | None:
+    """Return the id of the journal in a folder; ``None``: nothing of one is there."""
+    number = _read_id(path)
+    if number is None and any(_STREAM.fullmatch(name.name) for name in path.iterdir()):
+        raise JournalCorrupt(
+            f"{path} holds segments, but the file {_ID!r} with its id is missing or damaged;"
+            " restore that file, or move the folder away to begin with an empty journal"
+        )
+    return number
+
+
+def _cannot_open(path: Path, error: OSError) -> JournalUnavailable:
+    return JournalUnavailable(f"the journal {path} cannot be opened: {error.strerror}")
+
+
 def _read_id(path: Path) -> bytes | None:
     with contextlib.suppress(FileNotFoundError, ValueError, UnicodeDecodeError):
         number = bytes.fromhex((path / _ID).read_text("ascii"))
@@ -280,12 +357,12 @@ def _make_id(path: Path, files: Files) -> bytes:
     finally:
         files.close(handle)
     try:
-        (path / _ID).hardlink_to(name)
+        files.link(name, path / _ID)
     except FileExistsError:
         found = _read_id(path)
         if found is None:
-            (path / _ID).unlink()  # damaged, and nothing belongs to it
-            (path / _ID).hardlink_to(name)
+            files.remove(path / _ID)  # damaged, and nothing belongs to it
+            files.link(name, path / _ID)
         else:
             number = found
     files.remove(name)

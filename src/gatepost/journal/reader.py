@@ -5,6 +5,8 @@ Rules:
 * Of a living writer nothing is read that it has not published as synced. Of one that has ended everything is read:
   a frame behind the last sync was never acknowledged, but its check says that it is whole.
 * A damaged frame is passed over, told, and the reader goes on behind it.
+* A stream that cannot be read now, because a later version wrote it or the disk fails, waits: nothing of it is passed
+  over, and the others are read.
 * Streams of alarms are read first. So an alarm never waits for records.
 * The reader changes nothing on disk. The caller keeps the positions, together with what it did with the frames.
 """
@@ -12,12 +14,12 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
-from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable
+from gatepost.errors import JournalCorrupt, JournalError, JournalTooNew, JournalUnavailable
 from gatepost.journal.folder import START, Folder, Position, Stream
 from gatepost.journal.format import EVENT, HEADER_BYTES, Framing, Gap, Scan, decode_header, last_commit
 
@@ -47,6 +49,8 @@ class Batch(Struct, frozen=True):
     positions: Mapping[str, Position]
     """The place behind them, of each stream that it has moved in."""
     damages: tuple[Damage, ...]
+    waiting: Mapping[str, JournalError] = {}
+    """Why a stream cannot be read now: :class:`~gatepost.errors.JournalTooNew`, or ``JournalUnavailable``."""
 
 
 class _Open(Struct):
@@ -60,9 +64,15 @@ class _Open(Struct):
 class Reader:
     """Reads a journal from where somebody stopped. One thread at a time."""
 
-    def __init__(self, folder: Folder, positions: Mapping[str, Position]) -> None:
-        """``positions``: the place in each stream up to which everything is done."""
+    def __init__(
+        self, folder: Folder, positions: Mapping[str, Position], streams: Sequence[Stream] | None = None
+    ) -> None:
+        """``positions``: the place in each stream up to which everything is done.
+
+        ``streams``: of these alone, and only what was synced when they were looked at.
+        """
         self._folder = folder
+        self._only = streams
         self._positions = dict(positions)
         self._open: dict[str, _Open] = {}
 
@@ -74,17 +84,23 @@ class Reader:
         """Return what comes next: of alarms first, and else of the oldest stream.
 
         At most ``max_bodies``, and ``max_bytes`` of them, but one if there is any. An empty batch: nothing is there
-        yet. Raises :class:`~gatepost.errors.JournalUnavailable` and :class:`~gatepost.errors.JournalTooNew`.
+        yet. Raises :class:`~gatepost.errors.JournalUnavailable` where the folder cannot be read; nothing has moved
+        then.
         """
         bodies: list[bytes] = []
         damages: list[Damage] = []
         moved: dict[str, Position] = {}
-        streams = self._streams()
+        waiting: dict[str, JournalError] = {}
+        streams = self._folder.streams() if self._only is None else self._only
         self._look_for_gone({stream.name for stream in streams}, damages)
         for stream in streams:
             while len(bodies) < max_bodies and max_bytes > 0:
                 before = self._positions.get(stream.name, START)
-                found = self._step(stream, before, max_bodies - len(bodies), max_bytes, damages)
+                try:
+                    found = self._step(stream, before, max_bodies - len(bodies), max_bytes, damages)
+                except JournalError as error:
+                    waiting[stream.name] = error
+                    break
                 if found is None:
                     break
                 read, after = found
@@ -92,19 +108,11 @@ class Reader:
                 max_bytes -= sum(map(len, read))
                 self._positions[stream.name] = moved[stream.name] = after
         self._close_others({stream.name for stream in streams})
-        return Batch(tuple(bodies), moved, tuple(damages))
+        return Batch(tuple(bodies), moved, tuple(damages), waiting)
 
     def close(self) -> None:
         """Let go of everything. May be called twice."""
         self._close_others(set())
-
-    def _streams(self) -> list[Stream]:
-        try:
-            return self._folder.streams()
-        except OSError as error:
-            raise JournalUnavailable(
-                f"the journal {self._folder.path} cannot be read: {error.strerror}"
-            ) from error
 
     def _look_for_gone(self, streams: set[str], damages: list[Damage]) -> None:
         """Let go of the places in streams that are not there any more."""
@@ -133,11 +141,11 @@ class Reader:
             why = str(error) if isinstance(error, JournalCorrupt) else _GONE
             damages.append(Damage(stream.name, position.segment, 0, 0, why))
             # A writer at work will begin another one; the rest of this one is lost with it.
-            return [], stream.published if is_open else Position(position.segment + 1, 0, position.events)
+            return [], stream.published if is_open else _next(stream, position.segment, position.events)
         except JournalTooNew as error:
             raise JournalTooNew(f"{path.name}: {error}") from error
         except OSError as error:
-            raise JournalUnavailable(f"{path} cannot be read: {error.strerror}") from error
+            raise JournalUnavailable(f"{path.name} cannot be read: {error.strerror}") from error
         bodies = [frame.body for frame in scan.frames if frame.kind == EVENT]
         events = position.events + len(bodies)
         if scan.end < limit:
@@ -145,7 +153,7 @@ class Reader:
         if is_open:
             return bodies, stream.published
         self._forget(stream.name)
-        return bodies, Position(position.segment + 1, 0, events)
+        return bodies, _next(stream, position.segment, events)
 
     def _segment(self, stream: str, number: int, path: Path) -> _Open:
         found = self._open.get(stream)
@@ -171,6 +179,14 @@ class Reader:
     def _close_others(self, streams: set[str]) -> None:
         for name in [name for name in self._open if name not in streams]:
             self._forget(name)
+
+
+def _next(stream: Stream, segment: int, events: int) -> Position:
+    """Return the beginning of the next segment. If that is all there is, the writer knows how many events it was."""
+    published = stream.published
+    if (published.segment, published.offset) == (segment + 1, 0):
+        return published
+    return Position(segment + 1, 0, events)
 
 
 def _is_unbegun(path: Path) -> bool:

@@ -6,6 +6,8 @@ Rules:
 * A failed write or sync fails everyone who waits, and closes the segment for ever: its descriptor is never synced
   again, because a second sync may succeed without the data. The next append begins a new segment.
 * A new segment counts once the folder is synced.
+* A segment that is full or old is closed by the next append, and where none comes, by
+  :meth:`Writer.finish_if_due`: what was read leaves the disk also when nothing follows.
 """
 
 from __future__ import annotations
@@ -122,24 +124,39 @@ class Writer:
         self._publish()
         return self.position
 
+    def finish(self) -> None:
+        """Close the segment, so that a reader passes it and it can be deleted. Does nothing where none was begun.
+
+        Never raises: everything in it was synced before. The next append begins another one.
+        """
+        self._end_segment()
+        place = Position(self._last + 1, 0, self.position.events)
+        if self.position != place:
+            self.position = place
+            self._publish()
+
+    def finish_if_due(self) -> None:
+        """Close the segment if it is full, old or failed. Call it now and then while nothing is appended."""
+        if self._segment is None or self._is_due(self._segment):
+            self.finish()
+
     def close(self) -> None:
         """End the stream. May be called twice."""
-        self._finish()
+        self._end_segment()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
     def _current(self) -> _Segment:
         """Return the segment to append to: another one where the last is full, old, or failed."""
-        segment = self._segment
-        if segment is not None and (
-            segment.end >= self._segment_bytes or self._monotonic() - segment.began >= self._segment_s
-        ):
-            self._finish()
-            segment = None
-        if segment is None:
-            segment = self._segment = self._begin()
-        return segment
+        if self._segment is not None and self._is_due(self._segment):
+            self._end_segment()
+        if self._segment is None:
+            self._segment = self._begin()
+        return self._segment
+
+    def _is_due(self, segment: _Segment) -> bool:
+        return segment.end >= self._segment_bytes or self._monotonic() - segment.began >= self._segment_s
 
     def _begin(self) -> _Segment:
         number = self._last + 1
@@ -159,7 +176,7 @@ class Writer:
         self._last = number
         return _Segment(number, handle, Framing(seed), self._monotonic(), HEADER_BYTES)
 
-    def _finish(self) -> None:
+    def _end_segment(self) -> None:
         """Close the segment with a commit of its last batch, so that a reader can tell damage from a tail."""
         segment = self._segment
         if segment is None:

@@ -20,8 +20,10 @@ import asyncio
 import contextlib
 import re
 import resource
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ from msgspec import structs
 
 from gatepost import __version__
 from gatepost.errors import SettingsError, StoreError
+from gatepost.journal.folder import Folder
 from gatepost.receiver import guard as guarding
 from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem
 from gatepost.receiver.api.access import OPEN, Access, Authentication
@@ -43,11 +46,13 @@ from gatepost.receiver.api.live import tell
 from gatepost.receiver.api.parameters import KnownParameters
 from gatepost.receiver.api.streams import close as close_streams
 from gatepost.receiver.auth import Doors
-from gatepost.receiver.committer import Committer
+from gatepost.receiver.errands import Errands
 from gatepost.receiver.forgetting import Forgetting
+from gatepost.receiver.frames import Frames
 from gatepost.receiver.gauges import Gauges
+from gatepost.receiver.group_commit import GroupCommit
 from gatepost.receiver.headers import nothing_here, secured
-from gatepost.receiver.identify import Directory, Known, Networks, Policy
+from gatepost.receiver.identify import Claim, Directory, Known, Networks, Policy
 from gatepost.receiver.ingest import Ingest, Options
 from gatepost.receiver.links import ROOT, checked_prefix
 from gatepost.receiver.live import Live
@@ -55,20 +60,22 @@ from gatepost.receiver.meaning import Meaning
 from gatepost.receiver.metrics import Measured, Metrics
 from gatepost.receiver.moving import Mover
 from gatepost.receiver.preview import Preview
+from gatepost.receiver.projector import Lag, Projector
 from gatepost.receiver.refused import RefusedPushes
 from gatepost.receiver.registrar import Registrar
 from gatepost.receiver.retention import Keeper, limits_of
 from gatepost.receiver.tally import Tally
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
+from gatepost.store.folder import JOURNAL
 from gatepost.store.sealing import ImageKeys, read_keys
 from gatepost.store.store import Store
 
-__all__ = ["Pages", "Receiver", "is_push", "open_store"]
+__all__ = ["Pages", "Receiver", "is_push", "open_journal", "open_store"]
 
 log = structlog.get_logger(__name__)
 
-Pages = Callable[[Store, ReceiverSettings], Sequence[ControllerRouterHandler]]
+Pages = Callable[[Store, ReceiverSettings, Callable[[], Lag]], Sequence[ControllerRouterHandler]]
 """What is served beside the API and stands above it: the console. Its routes are handed what the API's are."""
 
 HEALTH = ("/healthz", "/readyz")
@@ -82,6 +89,9 @@ _FORMS = frozenset({b"application/x-www-form-urlencoded", b"multipart/form-data"
 SPARE_FILES = 256
 """File handles that are not for connections: the store, images, replies of the API."""
 
+MAX_JOURNAL_BYTES = 16 * 1024**3
+"""By default as many bytes may wait in the journal, and a tenth of the disk at most."""
+
 FRESH_S = 5.0
 """How soon a change of a terminal by another process is seen here, at most."""
 
@@ -90,12 +100,19 @@ def open_store(settings: ReceiverSettings, data: Path) -> Store:
     """Open the store that the settings name. Raises :class:`~gatepost.errors.StoreError`, or ``SettingsError``."""
     keys = image_keys(settings)
     if settings.database:
+        from gatepost.store.folder import check_restored
         from gatepost.store.postgres import PostgresStore  # an extra: only who uses it installs it
 
+        check_restored(data)
         return PostgresStore.open(settings.database, keys=keys)
     from gatepost.store.sqlite import SqliteStore
 
     return SqliteStore.open(data, keys=keys)
+
+
+def open_journal(data: Path) -> Folder:
+    """Open the journal of a data folder. Raises :class:`~gatepost.errors.JournalError`."""
+    return Folder.open(data / JOURNAL)
 
 
 def image_keys(settings: ReceiverSettings) -> ImageKeys:
@@ -109,6 +126,7 @@ class Receiver:
     def __init__(
         self,
         store: Store,
+        journal: Folder,
         settings: ReceiverSettings,
         *,
         pages: Pages | None = None,
@@ -126,18 +144,40 @@ class Receiver:
         meaning = Meaning(store, settings)
         self.live = Live(tell(store, meaning), store.end_of_feed, poll_s=0.1 if settings.database else 0.5)
         self.metrics = Metrics()
-        self.committer = Committer(
+        frames = Frames(store.secret, image_keys(settings))
+        self._loop = asyncio.get_running_loop()
+        self.projector = Projector(
+            journal,
             Measured(store, self.metrics),
+            frames,
+            may_hold=self._may_hold,
+            on_listed=self._listed,
+            now=now,
+        )
+        self.group_commit = GroupCommit(
+            journal,
             max_batch=settings.max_batch_events,
             max_queue=settings.max_queue_events,
             max_queue_bytes=settings.max_bodies_bytes,
-            on_commit=self.live.wake,
+            max_unread_bytes=settings.journal_max_bytes or _journal_bytes(journal.path),
+            unread_bytes=lambda: self.projector.lag().bytes,
+            on_append=self.projector.wake,
         )
+        self.errands = Errands()
         self._prefix = checked_prefix(settings.path_prefix)
         proxies = self._proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
         options = _options(settings, proxies)
+        self._policy = options.policy
         self.ingest = Ingest(
-            self.committer, store, self.directory, self.tally, self.refused, options=options, now=now
+            self.group_commit,
+            frames,
+            self.errands,
+            store,
+            self.directory,
+            self.tally,
+            self.refused,
+            options=options,
+            now=now,
         )
         self.guard = self.desk_guard = guarding.Guard(
             _limits(settings),
@@ -152,7 +192,7 @@ class Receiver:
             self.desk_guard = guarding.Guard(
                 _limits(settings), now=monotonic, shares_address=proxies.__contains__
             )
-        self.gauges = Gauges(self.committer, self.guard, self.tally)
+        self.gauges = Gauges(self.group_commit, self.guard, self.tally)
         doors = Doors(
             Accounts(store),
             now=now,
@@ -166,15 +206,20 @@ class Receiver:
             limits_of(settings),
             now=now,
             keys=image_keys(settings),
+            catch_up=self.projector.catch_up,
             forget=self.forgetting.now,
-            on_erased=self._drop_samples,
+            on_erased=self._drop_traces,
         )
         self.mover = Mover(store)
-        self.metrics.watch(store, self.committer, self.guard, self.tally, self.keeper, now=now)
+        self.metrics.watch(
+            store, self.group_commit, self.projector, self.guard, self.tally, self.keeper, now=now
+        )
         self.api = _framework(
             {
                 "store": store,
                 "gauges": self.gauges,
+                "projector": self.projector,
+                "group_commit": self.group_commit,
                 "access": self.access,
                 "meaning": meaning,
                 "registrar": Registrar(store, settings, self.refresh, self.mover.wake),
@@ -184,7 +229,7 @@ class Receiver:
                 "metrics": self.metrics,
                 "metrics_networks": Networks(settings.metrics_networks, setting="metrics_networks"),
             },
-            pages(store, settings) if pages is not None else (),
+            pages(store, settings, self.projector.lag) if pages is not None else (),
         )
         self._served = {route.path.split("/")[1] for route in self.api.routes} - {""}
         self._routes = _below(API, [route.path for route in self.api.routes])
@@ -269,20 +314,29 @@ class Receiver:
         """Let go of people in memory if somebody was erased, by whichever process of this database."""
         if await asyncio.to_thread(self.forgetting.once):
             self.live.forget()
-            await asyncio.to_thread(self._drop_samples)
+            await asyncio.to_thread(self._drop_traces)
 
-    def _drop_samples(self) -> None:
-        """Delete samples of refused bodies that were on their way to the store during an erasure. Blocks."""
+    def _may_hold(self, candidates: Sequence[int], peer: str) -> int | None:
+        return self.directory.holder(candidates, Claim(None, None, None, peer), self._policy)
+
+    def _listed(self) -> None:
+        """Tell the live stream that events are listed. Any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self.live.wake)
+
+    def _drop_traces(self) -> None:
+        """Delete samples of refused bodies that may hold an erased person, and what the journal has listed. Blocks."""
+        self._loop.call_soon_threadsafe(partial(self.group_commit.tend, finish=True))
         self.refused.forget()
         self.store.drop_refusal_samples()
 
     async def flush(self) -> None:
         """Hand what was counted to the store. Raises :class:`~gatepost.errors.StoreUnavailable`."""
         now_ms = int(self._now() * 1000)
-        await self.committer.call(lambda: self.tally.flush(self.store, now_ms=now_ms))
+        await self.errands.call(lambda: self.tally.flush(self.store, now_ms=now_ms))
         pushes = self.refused.take()
         try:
-            await self.committer.call(lambda: self.refused.store(self.store, pushes))
+            await self.errands.call(lambda: self.refused.store(self.store, pushes))
         except StoreError:
             self.refused.put_back(pushes)
             raise
@@ -298,6 +352,7 @@ class Receiver:
     async def __aenter__(self) -> Receiver:
         await self.refresh()
         await self.forget()
+        self.projector.start()
         ROOT.set(self._prefix)
         steps = [self._keep_house(), self.live.run(), self.keeper.run(), self.mover.run()]
         steps += [guard.run() for guard in {self.guard, self.desk_guard}]
@@ -308,17 +363,25 @@ class Receiver:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(StoreError):  # counts of refusals; no event is among them
-            await asyncio.wait_for(self.flush(), self.settings.stop_timeout_s)
-        drained = await self.committer.close(timeout_s=self.settings.stop_timeout_s)
+        ends_at = time.monotonic() + self.settings.stop_timeout_s
+
+        def left_s() -> float:
+            return max(0.1, ends_at - time.monotonic())
+
+        drained = await self.group_commit.close(timeout_s=left_s())
+        with contextlib.suppress(StoreError, TimeoutError):  # counts of refusals; no event is among them
+            await asyncio.wait_for(self.flush(), left_s())
+        self.errands.give_up()
+        listed = await asyncio.to_thread(self.projector.close, timeout_s=left_s())
         for guard in {self.guard, self.desk_guard}:
             guard.close()
-        log.info("receiver.stopped", drained=drained, committed=self.committer.committed)
+        log.info("receiver.stopped", drained=drained, listed=listed, committed=self.group_commit.committed)
 
     async def _keep_house(self) -> None:
         while True:
             for _ in range(int(FRESH_S)):
                 await asyncio.sleep(1.0)
+                self.group_commit.tend()
                 with contextlib.suppress(StoreError):
                     await self.flush()
             await self.keep()
@@ -337,6 +400,11 @@ def is_push(headers: Mapping[bytes, bytes]) -> bool:
     if b"authorization" in headers or b"cookie" in headers:
         return False
     return headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in _FORMS
+
+
+def _journal_bytes(folder: Path) -> int:
+    """Return how much of a journal may wait by default."""
+    return min(MAX_JOURNAL_BYTES, shutil.disk_usage(folder).total // 10)
 
 
 def _below(start: str, paths: Sequence[str]) -> re.Pattern[str]:

@@ -25,8 +25,8 @@ DatabaseOption = Annotated[
     typer.Option(
         "--database",
         help=t(
-            "postgresql://… to store in PostgreSQL instead of the data folder.",
-            "postgresql://…，改用 PostgreSQL 存储。",
+            "postgresql://… to store in PostgreSQL; the data folder holds the journal then.",
+            "postgresql://…，改用 PostgreSQL 存储；数据目录存放预写日志。",
         ),
     ),
 ]

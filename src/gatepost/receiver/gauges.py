@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gatepost.receiver.committer import Committer
+from gatepost.receiver.group_commit import GroupCommit
 from gatepost.receiver.guard import Guard
 from gatepost.receiver.tally import Tally
 
@@ -12,21 +12,21 @@ __all__ = ["Gauges"]
 class Gauges:
     """Reads the parts of one receiver."""
 
-    def __init__(self, committer: Committer, guard: Guard, tally: Tally) -> None:
-        self._committer = committer
+    def __init__(self, group_commit: GroupCommit, guard: Guard, tally: Tally) -> None:
+        self._group_commit = group_commit
         self._guard = guard
         self._tally = tally
 
     def read(self) -> dict[str, int]:
         """Answer every number by name; counts are since the start of the process."""
-        committer, guard = self._committer, self._guard
+        group_commit, guard = self._group_commit, self._guard
         return {
             "connections": guard.connections,
             "bodies_bytes": guard.bodies_bytes,
-            "waiting": committer.waiting,
-            "commits": committer.commits,
-            "committed": committer.committed,
-            "failed": committer.failed,
+            "waiting": group_commit.waiting,
+            "commits": group_commit.commits,
+            "committed": group_commit.committed,
+            "failed": group_commit.failed,
             "refused": self._tally.refused_ever,
             **{f"guard.{name}": count for name, count in sorted(guard.counts.items())},
         }

@@ -4,7 +4,7 @@ The token may stand in the header ``X-Gatepost-Token`` instead of the path.
 
 Rules:
 
-* ``{"code": 200, "message": "success", "data": {}}`` is said only after the commit, and to a duplicate as well.
+* ``{"code": 200, "message": "success", "data": {}}`` is said only after the sync, and to a duplicate as well.
 * Every other reply has the same shape, and its ``code`` is the HTTP status (the page, 响应结构).
 * A passage is never lost for a detail: the decoding is lenient, and what is wrong is noted on the event. A JSON
   object that is no event is kept raw. What is no JSON object, too large, too deep or of another content type is
@@ -14,9 +14,9 @@ Rules:
   So what has more values than any terminal sends is refused unread (:data:`MAX_VALUES`), and the values of all long
   bodies whose replies are not out share a budget (:data:`VALUES_AT_ONCE`); whoever finds it used up is to come again.
 * The ingest stands in front of the web framework, and in front of ASGI: a push costs one decoding and two calls,
-  no task. A task is made only when a terminal is seen for the first time, or an event does not say whose it is.
+  no task. A task is made only when a terminal or a token is seen for the first time.
 
-Flow: ``take`` → headers → ``decode_many`` → ``Directory.decide`` → ``Committer.enqueue`` → ``settled`` → reply.
+Flow: ``take`` → headers → ``decode_many`` → ``Directory.decide`` → ``GroupCommit.enqueue`` → ``settled`` → reply.
 """
 
 from __future__ import annotations
@@ -58,7 +58,6 @@ from gatepost.receiver.push import (
     check_head,
     failed,
     header_text,
-    kept_raw,
     key_of,
     milliseconds,
     one_token,
@@ -71,6 +70,7 @@ from gatepost.store.arrivals import clock_problems
 from gatepost.store.pictures import without_pictures
 from gatepost.store.store import Arrival, RefusedPush
 from gatepost.wire import (
+    Alarm,
     Decoded,
     Dialect,
     Event,
@@ -86,7 +86,9 @@ from gatepost.wire.fields import Fields
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
 
-    from gatepost.receiver.committer import Committer
+    from gatepost.receiver.errands import Errands
+    from gatepost.receiver.frames import Frames
+    from gatepost.receiver.group_commit import GroupCommit
     from gatepost.receiver.tally import Tally
     from gatepost.store.store import Store
 
@@ -139,7 +141,9 @@ class Ingest:
 
     def __init__(
         self,
-        committer: Committer,
+        journal: GroupCommit,
+        frames: Frames,
+        errands: Errands,
         store: Store,
         directory: Directory,
         tally: Tally,
@@ -149,7 +153,9 @@ class Ingest:
         now: Callable[[], float],
     ) -> None:
         """``now`` answers Unix seconds."""
-        self._committer = committer
+        self._journal = journal
+        self._frames = frames
+        self._errands = errands
         self._store = store
         self._directory = directory
         self._tally = tally
@@ -194,7 +200,6 @@ class Ingest:
             peer=peer,
             body=request.body,
             answer=request.answer,
-            store_raw=self._store_raw,
             refuse=self._refuse,
         )
         try:
@@ -311,8 +316,8 @@ class Ingest:
             push.peer,
         )
         decision = self._directory.decide(claim, self._options.policy)
-        if type(decision) is Taken and decision.bind_peer and not decision.first_use:
-            self._commit(push, events, [decision] * len(events), claim)
+        if type(decision) is Taken and not decision.first_use:
+            self._commit(push, events, decision, claim)
         elif isinstance(decision, Taken | Introduced) or (
             claim.token is not None and not self._directory.knows_token(claim.token)
         ):
@@ -364,23 +369,23 @@ class Ingest:
         self, push: Push, events: tuple[Decoded, ...], claim: Claim, decision: Decision
     ) -> None:
         """Take a push that needs the store first: whose a token is, that it is used for the first time, a terminal
-        that is new, an event of which only its address tells whose it is. Then as always."""
-        directory, committer, store = self._directory, self._committer, self._store
+        that is new. Then as always."""
+        directory, errands, store = self._directory, self._errands, self._store
         try:
             token = claim.token
             if token is not None and not directory.knows_token(token):
-                row = await committer.call(lambda: store.terminal_by_token(token))
+                row = await errands.call(lambda: store.terminal_by_token(token))
                 directory.learn_token(token, None if row is None else Known.of(row))
                 decision = directory.decide(claim, self._options.policy)
             if token is not None and isinstance(decision, Taken) and decision.first_use:
                 # Stored before the event is: from here on nobody else is taken for this terminal.
                 used_ms = int(self._now() * 1000)
-                row = await committer.call(lambda: store.use_token(token, now_ms=used_ms))
+                row = await errands.call(lambda: store.use_token(token, now_ms=used_ms))
                 directory.learn_token(token, None if row is None else Known.of(row))
                 decision = directory.decide(claim, self._options.policy)
             if isinstance(decision, Introduced):
                 made, now_ms = decision, int(self._now() * 1000)
-                row = await committer.call(
+                row = await errands.call(
                     lambda: store.ensure_terminal(
                         made.serial, peer=claim.peer, now_ms=now_ms, state=made.state
                     )
@@ -389,19 +394,7 @@ class Ingest:
                 decision = directory.decide(claim, self._options.policy)
             if not isinstance(decision, Taken):
                 raise _rejection(decision, push)
-            taken = [decision] * len(events)
-            if not decision.bind_peer:
-                # The address may have come to stand for another terminal since the event was first pushed.
-                found = await committer.call(
-                    lambda: [
-                        store.holders(one.event, key_of(one, store.secret), claim.peer) for one in events
-                    ]
-                )
-                for place, holders in enumerate(found):
-                    holder = directory.holder(holders, claim, self._options.policy)
-                    if holder is not None:
-                        taken[place] = replace(decision, terminal_id=holder)
-            self._commit(push, events, taken, claim)
+            self._commit(push, events, decision, claim)
         except Refuse as refuse:
             self._refuse(push, refuse)
         except StoreError as error:
@@ -410,19 +403,19 @@ class Ingest:
             log.error("ingest.introduction_failed", kind=type(error).__name__)
             self._refuse(push, failed())
 
-    def _commit(self, push: Push, events: Sequence[Decoded], taken: Sequence[Taken], claim: Claim) -> None:
-        """Hand the events of a push to the committer, each for its terminal.
+    def _commit(self, push: Push, events: Sequence[Decoded], taken: Taken, claim: Claim) -> None:
+        """Hand the events of a push to the journal.
 
         Raises :class:`~gatepost.errors.StoreError` if a single one cannot be queued. Several are answered together.
         """
         if len(events) == 1:
-            self._enqueue(push, events[0], taken[0])
+            self._enqueue(push, events[0], taken)
             return
         together = Together(push, len(events))
-        for decoded, one_taken in zip(events, taken, strict=True):
+        for decoded in events:
             part = together.part()
             try:
-                self._enqueue(part, decoded, self._of_list(one_taken, decoded, claim))
+                self._enqueue(part, decoded, self._of_list(taken, decoded, claim))
             except StoreError as error:
                 part.refuse(part, unavailable(error))
             except Exception as error:
@@ -451,7 +444,7 @@ class Ingest:
             )
             problems += (problem,)
         received_at_ms = int(self._now() * 1000)
-        push.arrival = arrival = Arrival(
+        arrival = Arrival(
             terminal_id=taken.terminal_id,
             key=key_of(decoded, self._store.secret),  # of what came, in which nothing is filled in
             event=event,
@@ -467,7 +460,7 @@ class Ingest:
             model=header_text(headers.get(b"model")),
             disagreements=taken.disagreements,
         )
-        self._committer.enqueue(arrival, push.settled)
+        self._journal.enqueue(self._frames.encode(arrival), push.settled, is_alarm=type(event) is Alarm)
 
     def _allowed(self, decoded: Decoded) -> tuple[Event, bytes]:
         """Event and text, without the pictures that are not to be stored."""
@@ -479,13 +472,6 @@ class Ingest:
         if isinstance(event, Unknown) and options.images == "store":
             return event, decoded.original  # whole, and encrypted whole
         return event, without_pictures(decoded.original)
-
-    def _store_raw(self, push: Push, why: str) -> None:
-        """The store took every other event, but not this one: keep it in the quarantine instead."""
-        try:
-            self._committer.enqueue(kept_raw(push.arrival, why, self._store.secret), push.settled_raw)
-        except StoreError as error:
-            self._refuse(push, unavailable(error))
 
     def _refuse(self, push: Push, refuse: Refuse) -> None:
         whose = refuse.terminal_id

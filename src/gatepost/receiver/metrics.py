@@ -1,8 +1,9 @@
-"""What this process counts, for ``GET /metrics``: the text format of Prometheus.
+"""Numbers of this process for ``GET /metrics``, in the text format of Prometheus.
 
 Rules:
 
 * Counters are of this process, since its start; the store's own counts, over all time, are at ``/api/v1/stats``.
+* While the store is away its numbers are left out, and are no zeros; those of this process are there.
 * A push costs what counting costs: some additions a batch. What has to be read is read when somebody asks.
 * Labels are serials, reasons and states; no label names a person.
 * A registry a receiver, none is global.
@@ -15,20 +16,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol, get_args
+from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gatepost import __version__
-from gatepost.receiver.committer import Committer
+from gatepost.errors import StoreUnavailable
+from gatepost.receiver.group_commit import GroupCommit
 from gatepost.receiver.guard import Guard
 from gatepost.receiver.presence import Presence, presence
+from gatepost.receiver.projector import Projector, Rows
 from gatepost.receiver.retention import Keeper
 from gatepost.receiver.tally import Tally
 from gatepost.store.retention import PARTS
-from gatepost.store.store import Arrival, Store, Stored, TerminalRow
+from gatepost.store.store import Arrival, Progress, Store, Stored, TerminalRow
 from gatepost.wire import Alarm, Record
 
 __all__ = ["CONTENT_TYPE", "MAX_TERMINALS", "Measured", "Metrics"]
@@ -42,41 +45,21 @@ _EVENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 30.0)
 
 
-class _Writer(Protocol):
-    begins_ahead: bool
-
-    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None: ...
-    def write(self, batch: Sequence[Arrival]) -> list[Stored]: ...
-
-
 class Measured:
-    """A store's writing side, measured: what the committer is given."""
+    """A store's writing side, measured: what the projector is given."""
 
-    def __init__(self, store: _Writer, metrics: Metrics) -> None:
+    def __init__(self, store: Rows, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
-        self.begins_ahead = store.begins_ahead
+        self.secret = store.secret
+        self.holders = store.holders
+        self.positions = store.positions
+        self.forget_streams = store.forget_streams
 
-    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
-        """As :meth:`gatepost.store.store.Store.begin`."""
+    def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> Sequence[Stored]:
+        """Store a batch, as :meth:`gatepost.store.store.Store.write` does."""
         began = time.perf_counter()
-        commit = self._store.begin(batch)
-        if commit is None:
-            return None
-        took = time.perf_counter() - began
-
-        def measured() -> list[Stored]:
-            began = time.perf_counter()
-            rows = commit()
-            self._metrics.committed(batch, rows, took + time.perf_counter() - began)
-            return rows
-
-        return measured
-
-    def write(self, batch: Sequence[Arrival]) -> list[Stored]:
-        """As :meth:`gatepost.store.store.Store.write`."""
-        began = time.perf_counter()
-        rows = self._store.write(batch)
+        rows = self._store.write(batch, progress)
         self._metrics.committed(batch, rows, time.perf_counter() - began)
         return rows
 
@@ -88,7 +71,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._accepted = Counter(
             "gatepost_events_accepted",
-            "Events that were stored and acknowledged, duplicates not among them.",
+            "Events that were listed, duplicates not among them.",
             ["kind"],
             registry=self.registry,
         )
@@ -100,22 +83,25 @@ class Metrics:
         )
         self._duplicates = Counter(
             "gatepost_events_duplicate",
-            "Events that were there already, and were acknowledged again.",
+            "Events that were pushed again, and are listed once.",
             registry=self.registry,
         )
         self._size = Histogram(
-            "gatepost_commit_events", "Events of one commit.", buckets=_EVENTS, registry=self.registry
+            "gatepost_commit_events",
+            "Events of one commit of the store.",
+            buckets=_EVENTS,
+            registry=self.registry,
         )
         self._time = Histogram(
             "gatepost_commit_seconds",
-            "How long a commit took, until it was on disk.",
+            "How long a commit of the store took; no push waits for it.",
             buckets=_SECONDS,
             registry=self.registry,
         )
         ProcessCollector(registry=self.registry)
 
     def committed(self, batch: Sequence[Arrival], rows: Sequence[Stored], seconds: float) -> None:
-        """Count a commit. In the committer's thread."""
+        """Count a commit. In the projector's thread."""
         self._time.observe(seconds)
         self._size.observe(len(batch))
         records = alarms = quarantined = duplicates = 0
@@ -136,7 +122,8 @@ class Metrics:
     def watch(
         self,
         store: Store,
-        committer: Committer,
+        group_commit: GroupCommit,
+        projector: Projector,
         guard: Guard,
         tally: Tally,
         keeper: Keeper,
@@ -144,11 +131,11 @@ class Metrics:
         now: Callable[[], float],
     ) -> None:
         """Also tell what these parts know, when somebody asks. Once."""
-        self.registry.register(_Parts(committer, guard, tally, keeper))
-        self.registry.register(_Stored(store, now))
+        self.registry.register(_Parts(group_commit, projector, guard, tally, keeper))
+        self.registry.register(_Stored(store, projector, now))
 
     def text(self) -> bytes:
-        """Everything. Blocks: it asks the store. Raises :class:`~gatepost.errors.StoreUnavailable`."""
+        """Return everything. Blocks: it asks the store. Raises :class:`~gatepost.errors.JournalUnavailable`."""
         return generate_latest(self.registry)
 
 
@@ -166,8 +153,11 @@ def _labelled(kind: Any, name: str, help: str, label: str, values: Iterable[tupl
 class _Parts(Collector):
     """What the parts of this process know."""
 
-    def __init__(self, committer: Committer, guard: Guard, tally: Tally, keeper: Keeper) -> None:
-        self._committer = committer
+    def __init__(
+        self, group_commit: GroupCommit, projector: Projector, guard: Guard, tally: Tally, keeper: Keeper
+    ) -> None:
+        self._group_commit = group_commit
+        self._projector = projector
         self._guard = guard
         self._tally = tally
         self._keeper = keeper
@@ -176,7 +166,7 @@ class _Parts(Collector):
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        committer, guard = self._committer, self._guard
+        group_commit, guard = self._group_commit, self._guard
         build = GaugeMetricFamily("gatepost_build_info", "Which gatepost this is.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
@@ -189,10 +179,28 @@ class _Parts(Collector):
         )
         yield CounterMetricFamily(
             "gatepost_commit_failed_events",
-            "Events that could not be stored; none of them was acknowledged.",
-            value=committer.failed,
+            "Events that could not be written to the journal; none of them was acknowledged.",
+            value=group_commit.failed,
         )
-        yield _gauge("gatepost_queue_events", "Events that wait for a commit.", committer.waiting)
+        yield _gauge("gatepost_queue_events", "Events that wait for a sync.", group_commit.waiting)
+        lag = self._projector.lag()
+        yield _gauge(
+            "gatepost_journal_events", "Events that are acknowledged and not listed yet.", lag.events
+        )
+        yield _gauge("gatepost_journal_bytes", "Bytes of the journal that are not listed yet.", lag.bytes)
+        yield _gauge(
+            "gatepost_journal_oldest_seconds", "How long the oldest event of the journal waits.", lag.oldest_s
+        )
+        yield CounterMetricFamily(
+            "gatepost_journal_damaged",
+            "Places in the journal that could not be read, and segments that were gone.",
+            value=self._projector.damaged,
+        )
+        yield CounterMetricFamily(
+            "gatepost_journal_set_aside",
+            "Events that neither list nor quarantine took; each is a file in the journal's folder.",
+            value=self._projector.set_aside,
+        )
         yield _gauge("gatepost_connections", "Open connections.", guard.connections)
         yield _gauge("gatepost_bodies_bytes", "Bodies in memory, until their replies.", guard.bodies_bytes)
         yield CounterMetricFamily(
@@ -217,14 +225,23 @@ class _Parts(Collector):
 class _Stored(Collector):
     """What stands in the store, looked at when somebody asks."""
 
-    def __init__(self, store: Store, now: Callable[[], float]) -> None:
+    def __init__(self, store: Store, projector: Projector, now: Callable[[], float]) -> None:
         self._store = store
+        self._projector = projector
         self._now = now
 
     def describe(self) -> Iterable[Metric]:
         return ()
 
     def collect(self) -> Iterable[Metric]:
+        if self._projector.lag().is_away:
+            return ()  # a database that hangs would keep whoever asks waiting
+        try:
+            return list(self._families())
+        except StoreUnavailable:
+            return ()
+
+    def _families(self) -> Iterable[Metric]:
         yield _labelled(
             GaugeMetricFamily,
             "gatepost_store_bytes",

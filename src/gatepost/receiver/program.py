@@ -35,9 +35,9 @@ import uvloop
 from msgspec import Struct
 
 from gatepost.errors import SettingsError
-from gatepost.receiver.app import SPARE_FILES, Pages, Receiver, open_store
+from gatepost.journal.folder import Folder
+from gatepost.receiver.app import SPARE_FILES, Pages, Receiver, open_journal, open_store
 from gatepost.receiver.auth import first_administrator
-from gatepost.receiver.committer import Committer
 from gatepost.receiver.logs import loop_failed
 from gatepost.receiver.serving import Certificate, Place, Server, listen
 from gatepost.settings import ReceiverSettings
@@ -92,6 +92,7 @@ def run(
         for each in (*desk, *door):
             stack.enter_context(each)
         store = stack.enter_context(contextlib.closing(open_store(settings, data)))
+        journal = open_journal(data)
         password = first_administrator(
             Accounts(store), password=settings.admin_password or None, now_ms=int(time.time() * 1000)
         )
@@ -108,12 +109,13 @@ def run(
             )
 
         _tune()
-        uvloop.run(_serve(store, settings, pages, places, ready, stop))
+        uvloop.run(_serve(store, journal, settings, pages, places, ready, stop))
     stop.end()
 
 
 async def _serve(
     store: Store,
+    journal: Folder,
     settings: ReceiverSettings,
     pages: Pages | None,
     places: Callable[[Receiver], tuple[Place, Place | None]],
@@ -123,7 +125,7 @@ async def _serve(
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(loop_failed)
     loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=f"{_WORKERS}work"))
-    async with Receiver(store, settings, pages=pages) as receiver:
+    async with Receiver(store, journal, settings, pages=pages) as receiver:
         desk, door = places(receiver)
         prefix = settings.path_prefix.rstrip("/")
         where = Listening(desk.address + prefix, desk.address + prefix if door is None else door.address)
@@ -149,7 +151,7 @@ async def _serve(
             )
 
         for number in _STOPPING:
-            loop.add_signal_handler(number, stop.begin, receiver.committer, servers)
+            loop.add_signal_handler(number, stop.begin, receiver, servers)
         served = [place for place in (desk, door) if place is not None]
         loop.add_signal_handler(signal.SIGHUP, _renew, [place.certificate for place in served])
         await asyncio.gather(*(server.serve() for server in servers))
@@ -160,15 +162,15 @@ class _Stop:
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._committer: Committer | None = None
+        self._receiver: Receiver | None = None
         self._servers: Sequence[Server] = ()
         self._refused = 0
         self._leaving = threading.Lock()
         self._began = 0.0
 
-    def begin(self, committer: Committer, servers: Sequence[Server]) -> None:
+    def begin(self, receiver: Receiver, servers: Sequence[Server]) -> None:
         """On the loop, at the first signal."""
-        self._committer, self._servers = committer, servers
+        self._receiver, self._servers = receiver, servers
         self._began = time.monotonic()
         loop = asyncio.get_running_loop()
         for number in _STOPPING:
@@ -187,8 +189,9 @@ class _Stop:
             self._leave()
 
     def _give_up(self) -> None:
-        if self._committer is not None:
-            self._refused = self._committer.give_up()
+        if self._receiver is not None:
+            self._receiver.errands.give_up()
+            self._refused = self._receiver.group_commit.give_up()
 
     def _again(self, number: int, _: object) -> None:
         """The second signal: as if nobody had caught it."""
@@ -200,7 +203,8 @@ class _Stop:
         os._exit(128 + number)
 
     def _undone(self) -> list[str]:
-        waiting = 0 if self._refused or self._committer is None else self._committer.unanswered
+        receiver = self._receiver
+        waiting = 0 if self._refused or receiver is None else receiver.group_commit.unanswered
         counts = {
             "events answered 503, for the store had not taken them": self._refused,
             "events not answered": waiting,
@@ -266,9 +270,9 @@ def _certificate(settings: ReceiverSettings, client_ca: Path | None) -> Certific
 
 
 def _tune() -> None:
-    """Suit the interpreter to one loop and one committer: 14,800 events a second instead of 12,000.
+    """Suit the interpreter to one loop and the threads that write: 14,800 events a second instead of 12,000.
 
-    What is there at start is there to the end, so collections need not look at it. And where the committer comes
+    What is there at start is there to the end, so collections need not look at it. And where a thread comes
     back from the disk it shall not wait five milliseconds, the interpreter's default, for the loop to let it go on.
     """
     gc.collect()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from typing import TYPE_CHECKING
 
 import structlog
 from msgspec import Struct
@@ -16,9 +15,6 @@ from gatepost.store.store import Arrival
 from gatepost.wire import SUCCESS, Decoded, Problem, Unknown, key, key_digest
 from gatepost.wire.decoder import with_image
 from gatepost.wire.mend import trimmed
-
-if TYPE_CHECKING:
-    from gatepost.store.store import Stored
 
 __all__ = [
     "NO_JSON_TYPE",
@@ -83,10 +79,7 @@ class Refuse(Exception):
 class Push:
     """What was said, and who waits for the answer."""
 
-    __slots__ = ("answer", "arrival", "body", "headers", "peer", "refuse", "store_raw", "target", "token")
-
-    arrival: Arrival
-    """What is to be stored, once it is known."""
+    __slots__ = ("answer", "body", "headers", "peer", "refuse", "target", "token")
 
     def __init__(
         self,
@@ -97,35 +90,19 @@ class Push:
         peer: str,
         body: bytes,
         answer: Answer,
-        store_raw: Callable[[Push, str], None],
         refuse: Callable[[Push, Refuse], None],
     ) -> None:
-        """``store_raw`` is called if the store took every other event, but not this one; ``refuse`` counts a
-        refusal and answers with it."""
+        """``refuse`` counts a refusal and answers with it."""
         self.token = token
         self.target = target
         self.headers = headers
         self.peer = peer
         self.body = body
         self.answer = answer
-        self.store_raw = store_raw
         self.refuse = refuse
 
-    def settled(self, stored: Stored | None, error: Exception | None) -> None:
-        """The committer's word: only now is a push acknowledged."""
-        if error is None:
-            self.answer(200, SUCCESS)
-        elif isinstance(error, StoreUnavailable):
-            self.refuse(self, unavailable(error))
-        else:
-            try:
-                self.store_raw(self, str(error))
-            except Exception as defect:  # somebody waits for an answer
-                log.error("push.not_kept", kind=type(defect).__name__)
-                self.refuse(self, failed())
-
-    def settled_raw(self, stored: Stored | None, error: Exception | None) -> None:
-        """The same for what was handed to the quarantine instead; there is no third try."""
+    def settled(self, error: StoreUnavailable | None) -> None:
+        """Acknowledge the push if the journal has it, and refuse it otherwise."""
         if error is None:
             self.answer(200, SUCCESS)
         else:
@@ -153,7 +130,6 @@ class Together:
             peer=push.peer,
             body=b"",
             answer=lambda _status, _reply: self._settle(None),
-            store_raw=push.store_raw,
             refuse=lambda _part, refusal: self._settle(refusal),
         )
 

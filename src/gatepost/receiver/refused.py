@@ -11,7 +11,7 @@ Rules:
   :mod:`gatepost.receiver.redact`. An erasure calls :meth:`RefusedPushes.forget`.
 
 Flow: :meth:`RefusedPushes.add` on the loop → :meth:`~RefusedPushes.take` on the loop → :meth:`~RefusedPushes.store` in
-the committer's thread.
+the thread of the errands.
 """
 
 from __future__ import annotations

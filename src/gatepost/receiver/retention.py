@@ -58,17 +58,20 @@ class Keeper:
         *,
         now: Callable[[], float],
         keys: ImageKeys | None = None,
+        catch_up: Callable[[], None] = lambda: None,
         forget: Callable[[], None] = lambda: None,
         on_erased: Callable[[], None] = lambda: None,
     ) -> None:
         """``now`` answers Unix seconds; ``keys`` are those that the store has.
 
+        ``catch_up`` returns when everything that was acknowledged before is listed; it is called before an erasure.
         ``forget`` is called when people have left the store, so that they leave the memory as well; ``on_erased``
         only after somebody was erased.
         """
         self._store = store
         self._accounts = Accounts(store)
         self._now = now
+        self._catch_up = catch_up
         self._forget = forget
         self._on_erased = on_erased
         self.retention = Retention(store, limits)
@@ -107,8 +110,12 @@ class Keeper:
             self._round.clear()
         return step
 
-    def complete_moves(self) -> None:
-        """Finish what moves of terminals have left to do, before it is looked up whom to erase. Blocks; any thread."""
+    def prepare_erasure(self) -> None:
+        """Finish moves of terminals, and list what waits in the journal, before it is looked up whom to erase.
+
+        Blocks; any thread. Raises ``StoreUnavailable``.
+        """
+        self._catch_up()
         finish(self._store)
 
     def erase(self, whom: Whom) -> Erased:

@@ -48,13 +48,28 @@ def backup(file: FileArgument, data: DataOption = None, database: DatabaseOption
 
     folder, url = _place(data, database)
     with _progress(t("backing up", "正在备份")) as progress:
-        counts = write(file, folder=folder, database=url, now=time.time(), progress=progress)
-    typer.echo(t(f"{file}: {_told(counts)}", f"{file}：{_told(counts)}"))
+        made = write(file, folder=folder, database=url, now=time.time(), progress=progress)
+    typer.echo(t(f"{file}: {_told(made.rows)}", f"{file}：{_told(made.rows)}"))
+    if made.damages:
+        typer.echo(
+            t(
+                f"not in it: {made.damages} stretches of the journal that cannot be read",
+                f"未包含：预写日志中 {made.damages} 处无法读取的内容",
+            )
+        )
+    if made.lacks:
+        journals = ", ".join(made.lacks)
+        typer.echo(
+            t(
+                f"not in it: what waits in other journals ({journals}); keep the data folders of their receivers",
+                f"未包含：其他预写日志（{journals}）中尚未列出的事件；请保留对应接收端的数据目录",
+            )
+        )
 
 
 def restore(file: FileArgument, data: DataOption = None, database: DatabaseOption = None) -> None:
     """Bring a backup back into an empty data folder or database."""
-    from gatepost.store.backup import restore as read
+    from gatepost.store.restore import restore as read
 
     folder, url = _place(data, database)
     with _progress(t("restoring", "正在恢复")) as progress:
@@ -82,7 +97,7 @@ def check_store(
     from gatepost.store.check import check
 
     folder, url = _place(data, database)
-    report = check(folder, url, repair=repair)
+    report = check(folder or Path(), url, repair=repair)
     if as_json:
         typer.echo(msgspec.json.encode(report).decode())
     else:
@@ -103,10 +118,10 @@ def check_store(
         raise typer.Exit(1)
 
 
-def _place(data: Path | None, database: str | None) -> tuple[Path, str]:
+def _place(data: Path | None, database: str | None) -> tuple[Path | None, str]:
     if data is None and not database:
         raise SettingsError("data", "is missing; give the receiver's --data, or its --database")
-    return data or Path(), database or ""
+    return data, database or ""
 
 
 def _told(counts: Mapping[str, int]) -> str:

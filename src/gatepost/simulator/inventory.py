@@ -25,6 +25,9 @@ from gatepost.wire import Alarm, Record
 
 PAGE = 200
 IMAGES_AT_ONCE = 8
+SETTLE_S = 60.0
+SETTLE_STEP_S = 0.02
+"""How long it waits for the receiver's journal to be listed, and how often it looks."""
 
 
 class ApiError(GatepostError):
@@ -158,8 +161,18 @@ class Api:
             if cursor is None:
                 return
 
+    async def settle(self) -> None:
+        """Wait until everything is listed that the receiver has acknowledged. Raises ApiError."""
+        try:
+            async with asyncio.timeout(SETTLE_S):
+                while msgspec.json.decode(await self.get("/api/v1/stats"))["journal"]["events"]:  # noqa: ASYNC110 - only asking tells
+                    await asyncio.sleep(SETTLE_STEP_S)
+        except TimeoutError:
+            raise ApiError(f"the receiver's journal was not listed within {SETTLE_S:.0f} s") from None
+
     async def inventory(self, *, images: bool = True) -> Inventory:
-        """Read everything. With `images` every image is fetched as well, to compare its bytes."""
+        """Read everything that was acknowledged before. `images`: fetch every image too, to compare its bytes."""
+        await self.settle()
         listed: list[tuple[str, str | None, str | None]] = []
         async for record in self.items("/api/v1/records"):
             listed.append((record["uuid"] or f"#{record['id']}", record["terminal"], record["image"]))

@@ -80,7 +80,7 @@ class Accounts:
         """``password`` is a hash. Raises :class:`~gatepost.store.registry.Conflict` if the name is taken."""
         values = {"name": text(name), "role": role, "password": password, "created_at_ms": now_ms}
         try:
-            with self._store.changing(forget=False) as db:
+            with self._store.changing() as db:
                 new = db.execute(t.accounts.insert().values(values).returning(t.accounts.c.id)).scalar_one()
         except IntegrityError:
             raise Conflict(f"there is already an account called {name}") from None
@@ -92,13 +92,13 @@ class Accounts:
     def account(self, who: int | str) -> AccountRow | None:
         """By id or by name."""
         column = t.accounts.c.id if isinstance(who, int) else t.accounts.c.name
-        with self._store.reading(indexed=False) as db:
+        with self._store.reading() as db:
             row = db.execute(select(t.accounts).where(column == who)).one_or_none()
         return None if row is None else _account(row)
 
     def accounts(self) -> list[AccountRow]:
         """Every account, by name."""
-        with self._store.reading(indexed=False) as db:
+        with self._store.reading() as db:
             return [_account(row) for row in db.execute(select(t.accounts).order_by(t.accounts.c.name))]
 
     def change(
@@ -121,7 +121,7 @@ class Accounts:
             values["password"] = password
         if disabled is not None:
             values["disabled_at_ms"] = now_ms if disabled else None
-        with self._store.changing(forget=False) as db:
+        with self._store.changing() as db:
             if values:
                 db.execute(update(t.accounts).where(t.accounts.c.id == account_id).values(values))
             db.execute(delete(t.sessions).where(t.sessions.c.account_id == account_id))
@@ -146,14 +146,14 @@ class Accounts:
             "expires_at_ms": expires_at_ms,
             "address": address,
         }
-        with self._store.changing(forget=False) as db:
+        with self._store.changing() as db:
             db.execute(delete(t.sessions).where(t.sessions.c.expires_at_ms <= now_ms))
             db.execute(t.sessions.insert().values(row))
 
     def session(self, digest: bytes, *, now_ms: int, idle_ms: int) -> AccountRow | None:
         """Whose session this is; ``None`` if it is nobody's, over, unused for ``idle_ms``, or withdrawn."""
         s = t.sessions.c
-        with self._store.reading(indexed=False) as db:
+        with self._store.reading() as db:
             row = db.execute(
                 select(t.accounts, s.last_used_ms, s.expires_at_ms)
                 .join(t.sessions, s.account_id == t.accounts.c.id)
@@ -164,12 +164,12 @@ class Accounts:
         if now_ms >= row.expires_at_ms or now_ms - row.last_used_ms >= idle_ms:
             return None
         if now_ms - row.last_used_ms >= min(_TOUCH_MS, idle_ms // 2):
-            with self._store.changing(forget=False) as db:
+            with self._store.changing() as db:
                 db.execute(update(t.sessions).where(s.digest == digest).values(last_used_ms=now_ms))
         return _account(row)
 
     def close_session(self, digest: bytes) -> None:
-        with self._store.changing(forget=False) as db:
+        with self._store.changing() as db:
             db.execute(delete(t.sessions).where(t.sessions.c.digest == digest))
 
     # Tokens
@@ -185,26 +185,26 @@ class Accounts:
             "created_by": by,
             "expires_at_ms": expires_at_ms,
         }
-        with self._store.changing(forget=False) as db:
+        with self._store.changing() as db:
             return _token(db.execute(t.api_tokens.insert().values(row).returning(*t.api_tokens.c)).one())
 
     def token(self, digest: bytes, *, now_ms: int) -> TokenRow | None:
         """The token with this digest; ``None`` if there is none, it is over, or withdrawn."""
         c = t.api_tokens.c
-        with self._store.reading(indexed=False) as db:
+        with self._store.reading() as db:
             row = db.execute(select(t.api_tokens).where(c.digest == digest)).one_or_none()
         if row is None or row.revoked_at_ms is not None:
             return None
         if row.expires_at_ms is not None and now_ms >= row.expires_at_ms:
             return None
         if row.last_used_ms is None or now_ms - row.last_used_ms >= _TOUCH_MS:
-            with self._store.changing(forget=False) as db:
+            with self._store.changing() as db:
                 db.execute(update(t.api_tokens).where(c.id == row.id).values(last_used_ms=now_ms))
         return _token(row)
 
     def tokens(self) -> list[TokenRow]:
         """Every token, withdrawn ones too, latest first."""
-        with self._store.reading(indexed=False) as db:
+        with self._store.reading() as db:
             rows = db.execute(select(t.api_tokens).order_by(t.api_tokens.c.id.desc()))
             return [_token(row) for row in rows]
 
@@ -212,7 +212,7 @@ class Accounts:
         """False if there is no such token that is still good."""
         c = t.api_tokens.c
         statement = update(t.api_tokens).where(c.id == token_id, c.revoked_at_ms.is_(None))
-        with self._store.changing(forget=False) as db:
+        with self._store.changing() as db:
             return db.execute(statement.values(revoked_at_ms=now_ms)).rowcount == 1
 
     # The audit log
@@ -236,7 +236,7 @@ class Accounts:
             "subject": subject,
             "detail": msgspec.json.encode(detail or {}).decode(),
         }
-        with self._store.changing(forget=False) as db:
+        with self._store.changing() as db:
             db.execute(t.audit.insert().values(row))
 
     def audit(
@@ -264,7 +264,7 @@ class Accounts:
             statement = statement.where(c.at_ms >= since_ms)
         if until_ms is not None:
             statement = statement.where(c.at_ms < until_ms)
-        with self._store.reading(indexed=False) as db:
+        with self._store.reading() as db:
             rows = db.execute(statement).all()
         items = tuple(_audit(row) for row in rows[:limit])
         return Page(items, str(items[-1].id) if len(rows) > limit else None)

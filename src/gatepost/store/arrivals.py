@@ -3,10 +3,10 @@
 Pure: no database, no clock.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import msgspec
 from msgspec import Struct
@@ -31,9 +31,9 @@ from gatepost.wire.decoded import NO_REAL_ID
 __all__ = [
     "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "TALLY_COLUMNS", "DAY_MS",
     "RECORD", "ALARM", "UNKNOWN", "AHEAD_MS", "LATE_MS", "LONGEST", "KNOWN_CODES", "known", "Facet", "Person", "Tally",
-    "Lessons", "check_terminals", "kind", "listed_at", "clock_problems", "facet", "person", "person_digest",
+    "Lessons", "Referred", "referred", "kind", "listed_at", "clock_problems", "facet", "person", "person_digest",
     "identity_row", "ms", "moment", "text", "indexable", "encode_problems", "decode_problems",
-    "repeated_problems", "repeats_itself", "ID_BYTES", "REPEATED", "record_row",
+    "repeated_problems", "ID_BYTES", "REPEATED", "record_row",
     "alarm_row", "alarm_steps", "quarantine_row", "learn", "add_up", "CLOCK_RIGHT_MS",
 ]  # fmt: skip
 
@@ -129,21 +129,8 @@ def repeated_problems(arrival: Arrival) -> str | None:
     return encode_problems((*arrival.problems, Problem("data.uuid", REPEATED)))
 
 
-def repeats_itself(keys: Iterable[tuple[int, bytes]]) -> bool:
-    """Return whether two different records of one terminal bear the same id. ``keys``: terminal and key of each."""
-    different = set(keys)
-    return len({(terminal, key[:ID_BYTES]) for terminal, key in different}) < len(different)
-
-
 def decode_problems(stored: str | None) -> tuple[Problem, ...]:
     return tuple(Problem(where, why) for where, why in msgspec.json.decode(stored)) if stored else ()
-
-
-def check_terminals(batch: Iterable[Arrival], known: Container[int]) -> None:
-    """Raise ``LookupError`` for an event of a terminal that nobody made; the whole batch is then refused."""
-    for arrival in batch:
-        if arrival.terminal_id not in known:
-            raise LookupError(f"no terminal {arrival.terminal_id}")
 
 
 def kind(arrival: Arrival) -> int:
@@ -225,6 +212,36 @@ def person(user: User | None, site_id: int) -> Person | None:
         ms(user.guest_until),
         groups,
     )
+
+
+class Referred(NamedTuple):
+    """Hold the facets and people that the records of a batch refer to."""
+
+    of_records: list[tuple[Facet, Person | None]]
+    """In their order."""
+    facets: set[Facet]
+    people: dict[Person, int]
+    """When each was received first, in milliseconds."""
+
+
+def referred(batch: Iterable[Arrival], sites: Mapping[int, int]) -> Referred:
+    """Return what a batch refers to. ``sites``: by terminal.
+
+    Raises ``LookupError`` for an event of a terminal that is not there; the whole batch is then refused.
+    """
+    found = Referred([], set(), {})
+    for arrival in batch:
+        site_id = sites.get(arrival.terminal_id)
+        if site_id is None:
+            raise LookupError(f"no terminal {arrival.terminal_id}")
+        record = arrival.event
+        if isinstance(record, Record):
+            codes, who = facet(record, arrival.image is not None), person(record.user, site_id)
+            found.of_records.append((codes, who))
+            found.facets.add(codes)
+            if who is not None:
+                found.people.setdefault(who, arrival.received_at_ms)
+    return found
 
 
 IDENTITY_COLUMNS = (

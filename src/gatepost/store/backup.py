@@ -1,9 +1,10 @@
-"""``gatepost backup`` and ``restore``: one file, consistent while ingest runs, the same for both databases.
+"""``gatepost backup``: one file, consistent while ingest runs, the same for both databases.
 
 The file is a tar archive, so that it can be looked at with what is there::
 
     header.json                  format, version, the schema's revision
-    tables/NAME/000001.msgpack   {"columns": [...], "rows": [[...], ...]}, some megabytes each
+    journal/LANE/000001.msgpack  [body, ...] of the events that wait in the journal, some megabytes each
+    tables/NAME/000001.msgpack   {"columns": [...], "rows": [[...], ...]}
     images/DAY/000001.msgpack    [[id, JPEG], ...]
     end.json                     rows per table, and a digest over everything before it
 
@@ -11,8 +12,9 @@ Rules:
 
 * Consistent: the events of one moment, and the images that they had then. What is removed while a backup is made
   (retention, an erasure) may be missing in it; a restore lists the records without what the backup does not hold.
-* Whole or not at all: the file bears its name once it is complete and synced. A restore verifies the digest
-  before it gives the store its name (SQLite) or commits (PostgreSQL), and takes only an empty place.
+* What is acknowledged is in it: first the journal is pinned, then rows and positions of one moment are read, then what
+  lies behind these positions. The positions themselves are left out: a restore makes another journal.
+* Whole or not at all: the file has its name once it is complete and synced, and for its user alone.
 * A backup made from one database restores into the other: that is also how one moves.
 * Memory does not grow with the store.
 """
@@ -20,100 +22,157 @@ Rules:
 import io
 import json
 import os
-import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
-from sqlalchemy import Connection, Table, create_engine, func, select, text
+from sqlalchemy import Connection, Table, select
 
 from gatepost import __version__
-from gatepost.errors import StoreCorrupt, StoreError, StoreTooNew
+from gatepost.errors import StoreError
+from gatepost.journal.folder import ALARMS, RECORDS, Folder
+from gatepost.journal.reader import Reader
 from gatepost.store import folder as data
-from gatepost.store import migrate, schema
-from gatepost.store.base import unavailable
-from gatepost.store.check import Place, references
-from gatepost.store.erase import forget_images
-from gatepost.store.images import DayFiles, day_name, sync_directory
-from gatepost.store.indexing import CATCH_UP
+from gatepost.store import migrate, positions, schema
+from gatepost.store.images import day_name, sync_directory
 from gatepost.store.source import Source, open_source
 
-__all__ = ["FORMAT", "Progress", "backup", "restore"]
+__all__ = ["FORMAT", "Made", "Progress", "backup", "no_progress"]
 
 FORMAT = 1
 _CHUNK = 4 * 1024 * 1024
-_AT_ONCE = 500
-"""References that one statement takes away."""
+_BODIES = 10_000
+"""Events of the journal in one member."""
 _PACKING = msgspec.msgpack.Encoder()
-_UNPACKING = msgspec.msgpack.Decoder()
-
-_OF_ONE_DATABASE = frozenset({"reserved_ids", "id_offset", "changes"})
-"""Rows of ``meta`` that say how one database gives ids; the other one, or another server, does not go by them."""
 
 Progress = Callable[[int], None]
 """Told the bytes of each piece that is done."""
 
 
-def _ignore(size: int) -> None:
-    return
+def no_progress(size: int) -> None:
+    """Do nothing."""
+
+
+class Made(msgspec.Struct, frozen=True):
+    """The result of :func:`backup`."""
+
+    rows: Mapping[str, int]
+    """How many of each table, and ``images`` and ``journal_events``, which waited in the journal."""
+    damages: int
+    """Stretches of the journal that could not be read."""
+    lacks: tuple[str, ...]
+    """The ids of other journals of which the store has positions: of other receivers on the same database."""
 
 
 def backup(
-    file: Path, *, folder: Path, database: str = "", now: float, progress: Progress = _ignore
-) -> Mapping[str, int]:
-    """Write a store into ``file``; answer the rows per table, ``images`` among them.
+    file: Path, *, folder: Path | None, database: str = "", now: float, progress: Progress = no_progress
+) -> Made:
+    """Write a store into ``file``, with what waits in the journal of its data folder.
 
     ``now``: Unix time, kept in the header. Raises :class:`~gatepost.errors.StoreError` if ``file`` is there
-    already, cannot be written, or there is no store.
+    already, cannot be written, or there is no store, and :class:`~gatepost.errors.JournalError`.
     """
     if file.exists():
         raise StoreError(f"{file} is there already; give another name")
+    journal = None if folder is None else Folder.find(folder / data.JOURNAL)
     partial = file.with_name(f".{file.name}.partial")
     try:
-        with open_source(folder, database) as source, partial.open("wb") as raw:
-            with tarfile.open(fileobj=raw, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-                counts = _Writer(tar, progress).store(source, now)
-            raw.flush()
-            os.fsync(raw.fileno())
+        with ExitStack() as pin:
+            if journal is not None:
+                pin.enter_context(journal.pinned())
+            with open_source(folder or Path(), database) as source, _create(partial) as raw:
+                with tarfile.open(fileobj=raw, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+                    writer = _Writer(tar, progress, source, journal)
+                    writer.write_header(now)
+                    writer.write_journal()
+                    pin.close()
+                    made = writer.write_store()
+                raw.flush()
+                os.fsync(raw.fileno())
         partial.rename(file)
         sync_directory(file.parent)
     except OSError as error:
         raise StoreError(f"{file} cannot be written: {error.strerror}") from error
     finally:
         partial.unlink(missing_ok=True)
-    return counts
+    return made
+
+
+@contextmanager
+def _create(file: Path) -> Iterator[BinaryIO]:
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as raw:
+        os.fchmod(handle, 0o600)
+        yield raw
 
 
 class _Writer:
-    def __init__(self, tar: tarfile.TarFile, progress: Progress) -> None:
+    def __init__(
+        self, tar: tarfile.TarFile, progress: Progress, source: Source, journal: Folder | None
+    ) -> None:
         self._tar = tar
         self._digest = blake2b(digest_size=32)
         self._progress = progress
+        self._source = source
+        self._journal = journal
         self._counts: dict[str, int] = {}
+        self._damages = 0
         self._last_image: dict[int, int] = {}
 
-    def store(self, source: Source, now: float) -> dict[str, int]:
+    def write_header(self, now: float) -> None:
         header = {
             "format": FORMAT,
             "gatepost": __version__,
             "schema": migrate.head(),
-            "database": source.dialect,
+            "database": self._source.dialect,
         }
         self._add("header.json", json.dumps(header | {"made_at": now}).encode())
-        for table in schema.tables(source.dialect):
+
+    def write_journal(self) -> None:
+        """Write what is synced and was not read at the moment of the rows, lane by lane."""
+        if self._journal is None:
+            return
+        done = positions.read(self._source.db, self._journal.id)
+        streams = self._journal.streams()
+        self._counts["journal_events"] = 0
+        for lane in (ALARMS, RECORDS):
+            chosen = [stream for stream in streams if stream.is_alarms == (lane == ALARMS)]
+            names = {stream.name for stream in chosen}
+            places = {name: position for name, position in done.items() if name in names}
+            reader = Reader(self._journal, places, chosen)
+            number = 0
+            while True:
+                batch = reader.read(max_bodies=_BODIES, max_bytes=_CHUNK)
+                for why in batch.waiting.values():
+                    raise why
+                if not batch.positions:
+                    break
+                self._damages += len(batch.damages)
+                if batch.bodies:
+                    number += 1
+                    self._counts["journal_events"] += len(batch.bodies)
+                    self._add(f"journal/{lane}/{number:06}.msgpack", _PACKING.encode(batch.bodies))
+            reader.close()
+
+    def write_store(self) -> Made:
+        """Write rows, images and the end."""
+        for table in schema.tables(self._source.dialect):
             if table is not schema.images:
-                self._table(source.db, table)
-        missing = self._images(source)
+                self._table(self._source.db, table)
+        missing = self._images(self._source)
         end = {"rows": self._counts, "days_without_images": missing, "digest": self._digest.hexdigest()}
         self._add("end.json", json.dumps(end).encode())
-        return self._counts
+        return Made(self._counts, self._damages, self._other_journals())
 
     def _table(self, db: Connection, table: Table) -> None:
         columns = [str(column.name) for column in table.columns]
         statement = select(table).order_by(*table.primary_key.columns)
+        if table is schema.journal_positions:
+            statement = statement.where(table.c.journal != self._journal_id())
         chunk: list[Sequence[Any]] = []
         number = size = 0
         self._counts[table.name] = 0
@@ -134,8 +193,16 @@ class _Writer:
         self._counts[name] += len(rows)
         self._add(f"tables/{name}/{number:06}.msgpack", _PACKING.encode({"columns": columns, "rows": rows}))
 
+    def _journal_id(self) -> bytes:
+        return b"" if self._journal is None else self._journal.id
+
+    def _other_journals(self) -> tuple[str, ...]:
+        journal = schema.journal_positions.c.journal
+        found = select(journal).where(journal != self._journal_id()).distinct().order_by(journal)
+        return tuple(number.hex() for number in self._source.db.execute(found).scalars())
+
     def _images(self, source: Source) -> list[int]:
-        """The images up to the last one that an event of that moment refers to; answer the days that have none.
+        """Write the images up to the last one that an event of that moment refers to; return the days without any.
 
         A restore finds out by itself what is missing, single images too; earlier versions go by the days.
         """
@@ -170,260 +237,3 @@ class _Writer:
         self._digest.update(f"{name}\0{len(content)}\0".encode())
         self._digest.update(content)
         self._progress(len(content))
-
-
-def restore(
-    file: Path, *, folder: Path, database: str = "", progress: Progress = _ignore
-) -> Mapping[str, int]:
-    """Put a backup into an empty data folder, or an empty database; answer the rows per table.
-
-    Raises :class:`~gatepost.errors.StoreError` if the place is not empty, :class:`~gatepost.errors.StoreCorrupt`
-    if the backup is incomplete or damaged, :class:`~gatepost.errors.StoreTooNew` if a later version made it.
-    Nothing is left behind then.
-    """
-    members = _members(file, progress)
-    name, content = next(members)
-    header = _header(file, name, content)
-    with unavailable():
-        if database:
-            return _into_postgres(file, header, members, database)
-        return _into_folder(file, header, members, folder)
-
-
-def _members(file: Path, progress: Progress) -> Iterator[tuple[str, bytes]]:
-    """Every member but the last, which is compared with what was read."""
-    digest = blake2b(digest_size=32)
-    damaged = StoreCorrupt(f"{file} is incomplete or damaged; nothing was restored: take another backup")
-    try:
-        with file.open("rb") as raw, tarfile.open(fileobj=raw, mode="r|") as tar:
-            for member in tar:
-                stream = tar.extractfile(member)
-                content = b"" if stream is None else stream.read()
-                if member.name == "end.json":
-                    end = json.loads(content)
-                    if end["digest"] != digest.hexdigest():
-                        raise damaged
-                    yield member.name, content
-                    return
-                digest.update(f"{member.name}\0{len(content)}\0".encode())
-                digest.update(content)
-                progress(len(content))
-                yield member.name, content
-    except (tarfile.TarError, ValueError, KeyError, EOFError):
-        raise damaged from None
-    except OSError as error:
-        raise StoreError(f"{file} cannot be read: {error.strerror or error}") from error
-    raise damaged
-
-
-def _header(file: Path, name: str, content: bytes) -> dict[str, Any]:
-    try:
-        header: dict[str, Any] = json.loads(content)
-        if name != "header.json" or not isinstance(header["format"], int):
-            raise ValueError
-    except (ValueError, KeyError, TypeError):
-        raise StoreCorrupt(f"{file} is no backup of gatepost's") from None
-    if header["format"] > FORMAT:
-        raise StoreTooNew(
-            f"{file} was made by gatepost {header.get('gatepost')}; restore it with that version"
-        )
-    migrate.check_known(str(header["schema"]), str(file))
-    return header
-
-
-def _into_folder(
-    file: Path, header: Mapping[str, Any], members: Iterator[tuple[str, bytes]], folder: Path
-) -> Mapping[str, int]:
-    from gatepost.store.sqlite_connection import connect, write_engine
-
-    _check_empty(folder)  # whatever version it is of, and whether or not it is whole
-    data.make(folder)
-    lock = data.FolderLock(folder)
-    building = folder / "restoring"
-    try:
-        _check_empty(folder)
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir()
-        connection = connect(building / data.DATABASE)
-        connection.execute("PRAGMA temp_store = file")  # the references are sorted, and there may be millions
-        engine = write_engine(connection)
-        images = DayFiles(building / data.IMAGES)
-        try:
-            with engine.begin() as db:
-                counts, last_missing = _load(db, header, members, images.put)
-                _set_reserved_ids(db)
-            images.give_above(last_missing)
-        finally:
-            images.close()
-            engine.dispose()
-            connection.close()
-        _publish(building, folder)
-        return counts
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-        lock.release()
-
-
-def _check_empty(folder: Path) -> None:
-    if (folder / data.DATABASE).exists() or any((folder / data.IMAGES).glob("*.db*")):
-        raise StoreError(f"{folder} holds a store already; give an empty folder with --data")
-
-
-def _publish(building: Path, folder: Path) -> None:
-    """The images first: a folder is a store from when its database is there."""
-    sync_directory(building)
-    shutil.rmtree(folder / data.IMAGES, ignore_errors=True)
-    (building / data.IMAGES).rename(folder / data.IMAGES)
-    sync_directory(folder)
-    (building / data.DATABASE).rename(folder / data.DATABASE)
-    sync_directory(folder)
-
-
-def _into_postgres(
-    file: Path, header: Mapping[str, Any], members: Iterator[tuple[str, bytes]], database: str
-) -> Mapping[str, int]:
-    from gatepost.store.server import settle_offset, where, with_driver
-
-    url = with_driver(database)
-    engine = create_engine(url)
-    try:
-        with engine.begin() as db:
-            if (
-                migrate.stored_revision(db, where(url)) is not None
-                and db.execute(
-                    text("SELECT EXISTS (SELECT FROM records) OR EXISTS (SELECT FROM terminals)")
-                ).scalar_one()
-            ):
-                raise StoreError(f"{where(url)} holds a store already; give an empty database")
-            counts, _ = _load(db, header, members, lambda day, rows: _put_images(db, day, rows))
-            settle_offset(db)
-        return counts
-    finally:
-        engine.dispose()
-
-
-def _load(
-    db: Connection,
-    header: Mapping[str, Any],
-    members: Iterator[tuple[str, bytes]],
-    put_images: Callable[[int, Sequence[tuple[int, bytes]]], None],
-) -> tuple[Mapping[str, int], int]:
-    """In the schema that the backup was made with, which is brought up to date when the tables are full.
-
-    Answer the rows per table, and the largest number of an image that the backup does not hold.
-    """
-    migrate.upgrade(db, str(header["schema"]))
-    db.execute(text("DELETE FROM sites"))
-    db.execute(text("DELETE FROM meta WHERE name LIKE 'key:%'"))  # the backup has its own
-    counts: dict[str, int] = {}
-    name, content = next(members)
-    while name.startswith("tables/"):
-        table, piece = name.split("/")[1], _UNPACKING.decode(content)
-        counts[table] = counts.get(table, 0) + len(piece["rows"])
-        rows = piece["rows"]
-        if table == "meta":
-            rows = [row for row in rows if row[0] not in _OF_ONE_DATABASE]
-        _put_rows(db, table, piece["columns"], rows)
-        name, content = next(members)
-    migrate.upgrade(db)
-    # PostgreSQL is never behind, and the backup of a store under load is.
-    db.execute(text(CATCH_UP))
-    if db.dialect.name == "postgresql":
-        _continue_sequences(db)
-    missing = _Missing(db)
-    while name.startswith("images/"):
-        piece = _UNPACKING.decode(content)
-        counts["images"] = counts.get("images", 0) + len(piece["rows"])
-        put_images(piece["day"], piece["rows"])
-        missing.there_are(piece["day"], piece["rows"])
-        name, content = next(members)
-    missing.that_is_all()
-    return counts, missing.last
-
-
-class _Missing:
-    """Lists events without their image where the backup does not hold it.
-
-    Both come in the order of places, so that only one reference and one image are looked at, at a time.
-    """
-
-    def __init__(self, db: Connection) -> None:
-        self.last = 0
-        """The largest number of an image that is missing."""
-        self._db = db
-        self._references = references(db)
-        self._reference = next(self._references, None)
-        self._bare: dict[str, list[int]] = {}
-
-    def there_are(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
-        for image_id, _ in rows:
-            self._up_to((day, image_id))
-            while self._reference is not None and self._reference[2] == (day, image_id):
-                self._reference = next(self._references, None)
-
-    def that_is_all(self) -> None:
-        self._up_to(None)
-        for table in self._bare:
-            self._take_away(table)
-
-    def _up_to(self, place: Place | None) -> None:
-        """Of whatever is before this place there is no image."""
-        while self._reference is not None and (place is None or self._reference[2] < place):
-            table, event_id, (_, image_id) = self._reference
-            self.last = max(self.last, image_id)
-            bare = self._bare.setdefault(table, [])
-            bare.append(event_id)
-            if len(bare) == _AT_ONCE:
-                self._take_away(table)
-            self._reference = next(self._references, None)
-
-    def _take_away(self, table: str) -> None:
-        forget_images(self._db, schema.metadata.tables[table], self._bare[table])
-        self._bare[table] = []
-
-
-def _put_rows(db: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    if table not in schema.metadata.tables or not set(columns) <= set(
-        schema.metadata.tables[table].columns.keys()
-    ):
-        raise StoreCorrupt(f"the backup has a table {table} that its version did not have")
-    names = ", ".join(f'"{column}"' for column in columns)
-    marks = ", ".join(f":{column}" for column in columns)
-    if rows:
-        db.execute(
-            text(f'INSERT INTO "{table}" ({names}) VALUES ({marks})'),
-            [dict(zip(columns, row, strict=True)) for row in rows],
-        )
-
-
-def _put_images(db: Connection, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
-    db.execute(
-        schema.images.insert(), [{"day": day, "id": image_id, "data": jpeg} for image_id, jpeg in rows]
-    )
-
-
-def _continue_sequences(db: Connection) -> None:
-    """What PostgreSQL numbers goes on above what is stored."""
-    for table in schema.tables("postgresql"):
-        if (
-            "id" in table.c
-            and db.execute(
-                text("SELECT pg_get_serial_sequence(:name, 'id')"), {"name": table.name}
-            ).scalar_one()
-        ):
-            db.execute(
-                text(
-                    f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), coalesce(max(id), 0) + 1, false)"
-                    f" FROM {table.name}"
-                )
-            )
-
-
-def _set_reserved_ids(db: Connection) -> None:
-    """Ids go on above what is stored, also where another database gave them."""
-    highest = [
-        db.execute(select(func.max(table.c.id))).scalar_one()
-        for table in (schema.records, schema.alarm_events, schema.quarantine)
-    ]
-    next_id = max((number for number in highest if number is not None), default=0) + 1
-    db.execute(schema.meta.insert().values(name="reserved_ids", value=str(next_id)))

@@ -5,7 +5,7 @@ opens one of them and asks a function of ``queries``, ``registry`` or ``trouble`
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -17,7 +17,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gatepost.errors import StoreError, StoreUnavailable
-from gatepost.store import moving, queries, registry, trouble
+from gatepost.journal.folder import Position
+from gatepost.store import moving, positions, queries, registry, trouble
 from gatepost.store import schema as t
 from gatepost.store.again import decode_again
 from gatepost.store.arrivals import text
@@ -29,6 +30,7 @@ from gatepost.store.store import (
     FeedItem,
     Page,
     ProcessedAgain,
+    Progress,
     QuarantineQuery,
     QuarantineRow,
     RecordQuery,
@@ -59,8 +61,6 @@ class BaseStore(ABC):
     writer = 0
     """Which of the receiver's processes this is, among those of one database."""
 
-    begins_ahead = False
-
     secret: bytes
 
     def __init__(self, engine: Engine, keys: ImageKeys | None = None) -> None:
@@ -69,14 +69,11 @@ class BaseStore(ABC):
         self._keys = keys or ImageKeys()
 
     @abstractmethod
-    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None: ...
+    def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> list[Stored]: ...
 
     @abstractmethod
-    def write(self, batch: Sequence[Arrival]) -> list[Stored]: ...
-
-    @abstractmethod
-    def changing(self, *, forget: bool = True) -> AbstractContextManager[Connection]:
-        """A transaction that may write. ``forget``: what writers remember of terminals and people is stale after."""
+    def changing(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction that may write."""
 
     @abstractmethod
     def horizon(self, db: Connection) -> int | None:
@@ -113,13 +110,19 @@ class BaseStore(ABC):
     def close(self) -> None: ...
 
     @contextmanager
-    def reading(self, *, indexed: bool = True) -> Iterator[Connection]:
-        """A connection that sees one state of the store until it is given back.
-
-        ``indexed``: every record is in every index. Who looks for none, or by id, need not have it.
-        """
+    def reading(self) -> Iterator[Connection]:
+        """Open a connection that sees one state of the store until it is given back."""
         with unavailable(), self._engine.connect() as connection:
             yield connection
+
+    def positions(self, journal: bytes) -> dict[str, Position]:
+        with self.reading() as db:
+            return positions.read(db, journal)
+
+    def forget_streams(self, journal: bytes, streams: Sequence[str]) -> None:
+        if streams:
+            with self.changing() as db:
+                positions.forget(db, journal, streams)
 
     # Terminals
 
@@ -139,45 +142,43 @@ class BaseStore(ABC):
             return registry.update_terminal(db, terminal_id, values)
 
     def terminal(self, terminal_id: int) -> TerminalRow | None:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             found = registry.terminals(db, t.terminals.c.id == terminal_id)
         return found[0] if found else None
 
     def terminal_by_token(self, digest: bytes) -> TerminalRow | None:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             found = registry.terminals(db, t.terminals.c.token_digest == digest)
         return found[0] if found else None
 
     def use_token(self, digest: bytes, *, now_ms: int) -> TerminalRow | None:
-        with self.changing(forget=False) as db:
+        with self.changing() as db:
             return registry.use_token(db, digest, now_ms=now_ms)
 
     def tokens(self) -> dict[bytes, int]:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             return registry.tokens(db)
 
     def holders(self, event: Event, key: bytes, peer: str) -> list[int]:
-        is_record = isinstance(event, Record)
-        c = (t.records if is_record else t.alarm_events if isinstance(event, Alarm) else t.quarantine).c
+        alarm = isinstance(event, Alarm)
+        c = (t.records if isinstance(event, Record) else t.alarm_events if alarm else t.quarantine).c
         # The terminals are named so that each is one look into UNIQUE (terminal_id, key); the key has no index.
         query = select(c.terminal_id).where(
             c.terminal_id.in_(select(t.terminals.c.id)), c.key == key, c.peer == peer
         )
-        if is_record:
-            query = query.where(c.facet_id.is_not(None))  # as SQLite's index has it
-        with self.reading(indexed=is_record) as db:
+        with self.reading() as db:
             return [int(found) for found in db.execute(query.order_by(c.terminal_id)).scalars()]
 
     def terminals(self) -> list[TerminalRow]:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             return registry.terminals(db)
 
     def peers(self) -> dict[tuple[str, int], int]:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             return registry.peers(db)
 
     def sites(self) -> list[SiteRow]:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             return registry.sites(db)
 
     def create_site(self, name: str, timezone: str, *, now_ms: int) -> SiteRow:
@@ -195,20 +196,20 @@ class BaseStore(ABC):
             return queries.records_page(db, query, horizon=self.horizon(db))
 
     def record(self, record_id: int) -> RecordRow | None:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             return queries.record(db, record_id)
 
     def alarms(self, query: AlarmQuery) -> Page[AlarmRow]:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             return queries.alarms_page(db, query)
 
     def alarm(self, alarm_id: int) -> AlarmRow | None:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             return queries.alarm(db, alarm_id)
 
     def acknowledge_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
         statement = update(t.alarms).where(t.alarms.c.id == alarm_id)
-        with self.changing(forget=False) as db:
+        with self.changing() as db:
             done = db.execute(
                 statement.values(acknowledged_at_ms=now_ms, acknowledged_by=by, note=text(note))
             )
@@ -223,28 +224,28 @@ class BaseStore(ABC):
             "acknowledged_at_ms": func.coalesce(c.acknowledged_at_ms, now_ms),
             "acknowledged_by": func.coalesce(c.acknowledged_by, by),
         }
-        with self.changing(forget=False) as db:
+        with self.changing() as db:
             done = db.execute(update(t.alarms).where(c.id == alarm_id, queries.is_open()).values(values))
             return done.rowcount == 1
 
     def feed(self, after: int, limit: int = 500) -> tuple[list[FeedItem], int]:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             return queries.feed(db, after, limit, horizon=self.horizon(db))
 
     def happened(
         self, after: int, limit: int = 100
     ) -> tuple[list[tuple[FeedItem, RecordRow | AlarmRow]], int]:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             items, place = queries.feed(db, after, limit, horizon=self.horizon(db))
             return queries.rows_of(db, items), place
 
     def end_of_feed(self) -> int:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             horizon = self.horizon(db)
             return queries.last_id(db) if horizon is None else horizon - 1
 
     def image(self, event_id: int) -> bytes | None:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             place = queries.image_place(db, event_id)
         data = None if place is None else self.image_at(*place)
         return None if data is None or place is None else self._keys.open(data, image_place(*place))
@@ -253,13 +254,13 @@ class BaseStore(ABC):
         return self._keys.open(data, place)
 
     def stats(self) -> Stats:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             return queries.stats(db)
 
     # What did not go straight through
 
     def count_refused(self, counts: Mapping[tuple[int, str], int], *, now_ms: int) -> None:
-        with self.changing(forget=False) as db:
+        with self.changing() as db:
             trouble.count_refused(db, counts, writer=self.writer, now_ms=now_ms)
 
     def note_refused(
@@ -271,31 +272,31 @@ class BaseStore(ABC):
             place: replace(sample, content=self._keys.seal(sample.content, sample_place(*place)))
             for place, sample in samples.items()
         }
-        with self.changing(forget=False) as db:
+        with self.changing() as db:
             trouble.note_refused(db, pushes, sealed)
 
     def refused(self) -> list[RefusedRow]:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             return trouble.refused(db)
 
     def refusal_sample(self, sample_id: int) -> SampleRow | None:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             row = trouble.refusal_sample(db, sample_id)
         if row is None:
             return None
         return replace(row, content=self._keys.open(row.content, sample_place(row.peer, row.reason)))
 
     def drop_refusal_samples(self) -> int:
-        with self.changing(forget=False) as db:
+        with self.changing() as db:
             return trouble.drop_samples(db)
 
     def quarantined(self, query: QuarantineQuery = _WHOLE_QUARANTINE) -> Page[QuarantineRow]:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             page = trouble.quarantined(db, query)
         return Page(tuple(self._opened(row) for row in page.items), page.next_cursor)
 
     def quarantined_by_id(self, ids: Sequence[int]) -> list[QuarantineRow]:
-        with self.reading(indexed=False) as db:
+        with self.reading() as db:
             rows = trouble.quarantined_by_id(db, ids)
         return [self._opened(row) for row in rows]
 
@@ -313,7 +314,7 @@ class BaseStore(ABC):
         return self._keys.seal(jpeg, image_place(day, image_id)) if self._keys else jpeg
 
     def discard_quarantined(self, ids: Sequence[int]) -> int:
-        with self.changing(forget=False) as db:
+        with self.changing() as db:
             return trouble.discard_quarantined(db, ids)
 
     def process_quarantined(self, ids: Sequence[int]) -> ProcessedAgain:
@@ -334,7 +335,7 @@ class BaseStore(ABC):
                 new = None
             if new is None:
                 unknown += 1
-                with self.changing(forget=False) as db:
+                with self.changing() as db:
                     trouble.tried_quarantined(db, [row.id])
                 continue
             stored, duplicates = stored + new, duplicates + (not new)

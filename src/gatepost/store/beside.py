@@ -1,7 +1,7 @@
 """The accounts of a data folder, from beside the process that has it open.
 
 Whoever makes a token on the command line does so while the receiver runs. Only the tables of ``accounts.py`` are
-safe for that: the receiver remembers nothing of them. The folder's lock is left alone, and SQLite's own lock
+safe for that. The folder's lock is left alone, and SQLite's own lock
 orders the two writers.
 """
 
@@ -52,12 +52,12 @@ class _Beside:
                 return
 
     @contextmanager
-    def reading(self, *, indexed: bool = False) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
         with sqlite_unavailable(self._folder), unavailable(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def changing(self, *, forget: bool = True) -> Iterator[Connection]:
+    def changing(self) -> Iterator[Connection]:
         with sqlite_unavailable(self._folder), unavailable(), self._engine.begin() as connection:
             yield connection
 

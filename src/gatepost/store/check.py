@@ -8,7 +8,7 @@ finding. Memory does not grow with the store.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 from itertools import groupby
 from operator import itemgetter
@@ -25,7 +25,6 @@ from gatepost.store import schema as t
 from gatepost.store.base import BaseStore
 from gatepost.store.facets import take_images_away
 from gatepost.store.images import DayFiles, day_name
-from gatepost.store.indexing import CATCH_UP
 from gatepost.store.sealing import is_sealed
 from gatepost.store.source import Source, open_source
 from gatepost.wire import media_type
@@ -196,8 +195,6 @@ class _Search:
             engine = write_engine(connect(folder / data.DATABASE))
         try:
             with engine.begin() as db:
-                if not database:
-                    db.exec_driver_sql(CATCH_UP)  # what was stored just before a crash
                 for start in range(0, len(self.lost), 500):
                     ids = self.lost[start : start + 500]
                     take_images_away(db, lambda c, ids=ids: c.id.in_(ids))
@@ -235,7 +232,7 @@ def _delete_orphans(files: DayFiles, orphans: set[Place]) -> None:
             files.remove(day, ids[start : start + 500])
 
 
-def references(db: Connection, days: set[int] | None = None) -> Iterator[tuple[str, int, Place]]:
+def references(db: Connection, days: set[int] | None = None) -> Generator[tuple[str, int, Place]]:
     """Which event refers to which image: the table, the event's id, the image's place. In the order of the places."""
     parts = []
     for table in (t.records, t.alarm_events):
@@ -244,5 +241,6 @@ def references(db: Connection, days: set[int] | None = None) -> Iterator[tuple[s
         part = part.where(c.image_id.is_not(None))
         parts.append(part if days is None else part.where(c.image_day.in_(days)))
     both = union_all(*parts).order_by("image_day", "image_id")
-    for row in db.execute(both.execution_options(stream_results=True, max_row_buffer=1000)):
-        yield row[3], row[2], (row[0], row[1])
+    with db.execute(both.execution_options(stream_results=True, max_row_buffer=1000)) as rows:
+        for row in rows:
+            yield row[3], row[2], (row[0], row[1])

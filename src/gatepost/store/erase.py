@@ -102,7 +102,7 @@ def erase(store: Leaving, whom: Whom, *, now_ms: int) -> Erased:
     with store.reading() as db:
         people = _identities(db, whom)
         terminals = _terminals(db, whom, [row.id for row in people])
-    with store.changing(forget=False) as db:
+    with store.changing() as db:
         trouble.drop_samples(db)
     traces = Traces(whom.user_id, people)
     steps = _erase_mentions(store, t.alarm_events, traces, terminals)
@@ -171,7 +171,7 @@ def finish(store: Leaving) -> int:
             with store.changing() as db:
                 identities.delete_unused(db, [person.id])
         except IntegrityError:
-            continue  # another process has just stored one more of their records, with what it remembered
+            continue  # another process has just stored one more of their records, meanwhile
 
 
 def _identities(db: Connection, whom: Whom) -> list[Any]:
@@ -247,14 +247,14 @@ def _forget_steps(store: Leaving, rows: Sequence[Any]) -> None:
     _remove_images(store, rows)
     c, a = t.alarm_events.c, t.alarms.c
     alarms = sorted({row.alarm_id for row in rows if row.alarm_id is not None})
-    with store.changing(forget=False) as db:
+    with store.changing() as db:
         nothing = dict.fromkeys(("image_day", "image_id", "user_id", "description", "problems", "original"))
         db.execute(update(t.alarm_events).where(c.id.in_([row.id for row in rows])).values(nothing))
         db.execute(update(t.alarms).where(a.id.in_(alarms)).values(note=None, closed_note=None))
 
 
 def _forget_quarantined(store: Leaving, rows: Sequence[Any]) -> None:
-    with store.changing(forget=False) as db:
+    with store.changing() as db:
         db.execute(delete(t.quarantine).where(t.quarantine.c.id.in_([row.id for row in rows])))
 
 
@@ -307,7 +307,7 @@ def _strip(store: Leaving, rows: Sequence[Any], *, shared: bool = False) -> None
     ids = [row.id for row in rows]
     r, c = t.records.c, t.terminals.c
     values: dict[str, Any] = dict.fromkeys(("original", "problems", "temperature"))
-    with store.changing(forget=False) as db:
+    with store.changing() as db:
         take_images_from(db, ids)
         db.execute(update(t.records).where(r.id.in_(ids)).values(values))
         stands = select(r.id, c.site_id).join(t.terminals, c.id == r.terminal_id).where(r.id.in_(ids))

@@ -5,6 +5,8 @@
     gatepost.lock    held by the process that has the folder open, with its process id
     gatepost.db      events; with -wal and -shm beside it while it is open
     images/          one file per day of receipt: see images.py
+    journal/         events that are acknowledged and not listed yet: see gatepost.journal
+    restoring/       while ``gatepost restore`` is at work, or where it was cut off
 
 :func:`inspect` reads the schema's revision without changing a byte, so that a folder of a later version, or a
 damaged one, is left as it is. The lock is no exception: it is made, and a process writes its id into it, only when
@@ -22,10 +24,25 @@ from gatepost.errors import StoreCorrupt, StoreError, StoreInUse
 from gatepost.store import migrate
 from gatepost.store.images import sync_directory
 
-__all__ = ["DATABASE", "IMAGES", "LOCK", "FolderLock", "held", "check_writable", "inspect", "make"]
+__all__ = [
+    "DATABASE",
+    "IMAGES",
+    "JOURNAL",
+    "LOCK",
+    "RESTORING",
+    "FolderLock",
+    "check_restored",
+    "check_writable",
+    "held",
+    "inspect",
+    "make",
+    "private",
+]
 
 DATABASE = "gatepost.db"
 IMAGES = "images"
+JOURNAL = "journal"
+RESTORING = "restoring"
 LOCK = "gatepost.lock"
 _MAGIC = b"SQLite format 3\0"
 
@@ -113,11 +130,31 @@ def make(folder: Path) -> None:
         raise StoreError(f"{folder} cannot be made: {error.strerror}; give another --data") from None
 
 
+@contextmanager
+def private() -> Iterator[None]:
+    """Keep other users from whatever this process makes meanwhile, whatever its umask: 0600 and 0700."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def check_restored(folder: Path) -> None:
+    """Raise :class:`~gatepost.errors.StoreCorrupt` for a folder that holds a part of a backup."""
+    if (folder / RESTORING).exists():
+        raise StoreCorrupt(
+            f"a restore into {folder} is still at work, or was cut off; if it was, delete everything in the folder and"
+            " restore again"
+        )
+
+
 def inspect(folder: Path) -> str | None:
     """The revision of the store's schema, ``None`` where there is no store yet. Nothing is written.
 
     Raises :class:`~gatepost.errors.StoreCorrupt` for what is no store of gatepost's.
     """
+    check_restored(folder)
     path = folder / DATABASE
     if not path.exists():
         if any((folder / IMAGES).glob("*.db")):

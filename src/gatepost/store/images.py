@@ -76,10 +76,6 @@ class DayFiles:
         )
         return sorted((day - _EPOCH).days for day in found)
 
-    def has_open(self, day: int) -> bool:
-        """Whether :meth:`reserve` touches no file."""
-        return day == self._day
-
     def reserve(self, day: int, count: int) -> int:
         """The first of ``count`` ids of that day that were never given."""
         self._open(day)

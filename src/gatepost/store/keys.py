@@ -24,10 +24,10 @@ def kept(store: Transactions, name: str, make: Callable[[], bytes]) -> bytes:
     """The key called ``name``, made if there is none. Two processes that ask at once are given the same."""
     row = {"name": f"key:{name}", "value": make().hex()}
     wanted = select(t.meta.c.value).where(t.meta.c.name == row["name"])
-    with store.reading(indexed=False) as db:
+    with store.reading() as db:
         found = db.execute(wanted).scalar_one_or_none()
     if found is None:
-        with store.changing(forget=False) as db:
+        with store.changing() as db:
             db.execute(insert(db, t.meta).values(row).on_conflict_do_nothing(index_elements=["name"]))
             found = db.execute(wanted).scalar_one()
     return bytes.fromhex(found)

@@ -1,7 +1,8 @@
 """Bring a database to today's schema, at start, in one transaction.
 
-``migrations/versions/`` holds one file per change, in a single chain. A database that has never been used walks
-the whole chain; a test proves that this gives what :data:`gatepost.store.schema.metadata` says.
+``migrations/versions/`` holds one file per change, in a single chain; until a version is published, one file in all.
+A database that has never been used walks the whole chain; a test proves that this gives what
+:data:`gatepost.store.schema.metadata` says.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Row, inspect, select, table
 from sqlalchemy.sql import column
 
-from gatepost.errors import StoreCorrupt, StoreTooNew
+from gatepost.errors import StoreCorrupt, StoreError, StoreTooNew
 
 __all__ = ["revisions", "head", "check_known", "stored_revision", "upgrade"]
 
@@ -43,7 +44,15 @@ def head() -> str:
 
 
 def check_known(revision: str, where: str) -> None:
-    """Raise :class:`~gatepost.errors.StoreTooNew` for a revision that this version does not know."""
+    """Raise :class:`~gatepost.errors.StoreError` for a revision that this version does not know.
+
+    It is :class:`~gatepost.errors.StoreTooNew` for one of a later version.
+    """
+    if revision.isdigit():  # a revision has a name as well; those of before the journal had a number only
+        raise StoreError(
+            f"{where} was written by an earlier version of gatepost, which this one does not read (schema {revision});"
+            " nothing was touched: start that version, or give another --data or database"
+        )
     if revision not in revisions():
         raise StoreTooNew(
             f"{where} was written by a later version of gatepost (schema {revision}, this one knows {head()});"

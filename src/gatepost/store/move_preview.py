@@ -53,8 +53,7 @@ def would_move(db: Connection, terminal_id: int, site_id: int, scope: Scope) -> 
     stands = db.execute(select(c.site_id).where(c.id == terminal_id)).scalar_one_or_none()
     if stands is None or stands == site_id:
         return WouldMove()
-    # As SQLite's index by terminal has it.
-    mine = [r.terminal_id == terminal_id, r.facet_id.is_not(None), r.identity_id.is_not(None)]
+    mine = [r.terminal_id == terminal_id, r.identity_id.is_not(None)]
     counted = select(r.identity_id, func.count().label("many")).where(*mine).group_by(r.identity_id)
     many = {row.identity_id: row.many for row in db.execute(counted)}
     forms = [row for row in _identities(db, t.identities.c.id, sorted(many)) if row.erased_at_ms is None]

@@ -9,8 +9,8 @@ Rules:
   identity of their site, and an identity without records is deleted.
 * A step is one short transaction of at most :data:`STEP` rows. Pushes go on between two steps, and no push fails: an
   identity that a running batch refers to is left for the next pass.
-* A writer may store a record with what it remembered of before the move. So ``meta`` names the terminals that moved,
-  until two passes of one process, a round apart, found nothing to do.
+* A batch that was begun before the move may be stored after it. So ``meta`` names the terminals that moved, until two
+  passes of one process, a round apart, found nothing to do.
 * A store of before this rule is looked through once as a whole.
 * People whose erasure has begun are left to :func:`gatepost.store.erase.finish`.
 
@@ -173,7 +173,7 @@ def settle(store: Keyed, terminal_id: int | None = None) -> Iterator[int]:
 def _waiting(store: Transactions) -> dict[str, tuple[int | None, str]]:
     """Return the rows of ``meta`` for what is left to do: the terminal, ``None`` for all, and the row's value."""
     c = t.meta.c
-    with store.reading(indexed=False) as db:
+    with store.reading() as db:
         rows = db.execute(
             select(c.name, c.value).where(or_(c.name.startswith(_MOVED), c.name == _CHECKED)).order_by(c.name)
         ).all()
@@ -189,7 +189,7 @@ def _waiting(store: Transactions) -> dict[str, tuple[int | None, str]]:
 
 def _complete(store: Transactions, name: str, value: str) -> None:
     c = t.meta.c
-    with store.changing(forget=False) as db:
+    with store.changing() as db:
         if name == _CHECKED:
             row = insert(db, t.meta).values(name=_CHECKED, value="yes")
             db.execute(row.on_conflict_do_nothing(index_elements=["name"]))
@@ -202,8 +202,7 @@ def _candidates(store: Transactions, terminal_id: int | None) -> list[int]:
     if terminal_id is None:
         wanted = select(i.id)
     else:
-        # As SQLite's index by terminal has it.
-        seen = [r.terminal_id == terminal_id, r.facet_id.is_not(None), r.identity_id.is_not(None)]
+        seen = [r.terminal_id == terminal_id, r.identity_id.is_not(None)]
         wanted = select(r.identity_id).where(*seen).distinct()
     with store.reading() as db:
         return sorted(db.execute(wanted).scalars())
@@ -277,10 +276,10 @@ class _Busy(Exception):
 
 
 @contextmanager
-def _changing(store: Transactions, *, forget: bool = True) -> Iterator[Connection]:
+def _changing(store: Transactions) -> Iterator[Connection]:
     """Open a transaction that a running batch does not wait for long. Raises :class:`_Busy`."""
     try:
-        with store.changing(forget=forget) as db:
+        with store.changing() as db:
             if db.dialect.name == "postgresql":
                 # Shorter than the server's patience with two that wait for each other.
                 db.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_MS}ms'")
@@ -361,8 +360,7 @@ def _point(store: Keyed, rows: Sequence[Any]) -> int:
         mine[row.identity_id][row.site_id].append(row.id)
     changed = 0
     try:
-        going = _going(store, rows)
-        with _changing(store, forget=bool(going)) as db:
+        with _changing(store) as db:
             locked = _locked(db, sorted(mine))
             for identity in locked:
                 for site_id, ids in mine[identity.id].items():
@@ -373,20 +371,10 @@ def _point(store: Keyed, rows: Sequence[Any]) -> int:
                     still = [r.id.in_(ids), r.identity_id == identity.id, r.terminal_id.in_(here)]
                     point = update(t.records).where(*still).values(identity_id=target)
                     changed += db.execute(point).rowcount
-            # No others: what a writer remembers is only stale after a transaction that says so.
-            identities.delete_unused(db, [identity.id for identity in locked if identity.id in going])
+            identities.delete_unused(db, [identity.id for identity in locked])
     except _Busy:
         return 0
     return changed
-
-
-def _going(store: Transactions, rows: Sequence[Any]) -> set[int]:
-    """Return which of these records' identities have no other record."""
-    i, r = t.identities.c, t.records.c
-    others = exists(select(r.id).where(r.identity_id == i.id, r.id.not_in([row.id for row in rows])))
-    people = sorted({row.identity_id for row in rows})
-    with store.reading() as db:
-        return set(db.execute(select(i.id).where(i.id.in_(people), ~others)).scalars())
 
 
 def _at(row: Any, site_id: int, secret: bytes) -> dict[str, Any]:

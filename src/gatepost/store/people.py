@@ -130,8 +130,7 @@ class People:
         wanted = set(forms)
         if not wanted:
             return {}
-        # No index on records is used, so nothing has to be indexed first.
-        with self._store.reading(indexed=False) as db:
+        with self._store.reading() as db:
             heads = _heads_of(db, sorted({identity for identity, _ in wanted}), self.rules)
         terminal = self.rules.scope == "terminal"
         return {

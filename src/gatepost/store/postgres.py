@@ -1,9 +1,8 @@
 """The store in PostgreSQL: several processes of the receiver at once.
 
-A batch is one transaction and three round trips: begin and learn the transaction's number → insert, each table
-and its images in one statement → count and commit. What can be worked out before the first of them,
-:meth:`PostgresStore.begin` does; and where all turns out as it mostly does, records that are all new, it is one round
-trip: the server itself sees to it that nothing else is committed.
+A batch is one transaction: begin, learn its number, and read what the batch refers to → insert what is not there yet,
+each table and its images in one statement, and the positions → count and commit. Nothing is remembered from one batch
+to the next.
 
 **Ids.** ``id = (transaction number + offset) * 4096 + place in the batch``. So ids grow in the order in which
 transactions *began*, and everything below the number of the oldest running one is settled: committed, or never
@@ -18,13 +17,11 @@ Steps of an alarm are joined by one process at a time, which takes the locks of 
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from typing import Any
 
 import psycopg
-import structlog
 from psycopg import errors as pg
 from sqlalchemy import delete, event, func, select, text, tuple_, update
 from sqlalchemy.engine import URL, Connection
@@ -32,27 +29,29 @@ from sqlalchemy.exc import OperationalError
 
 from gatepost.errors import StoreUnavailable
 from gatepost.store import arrivals as a
-from gatepost.store import migrate, schema, upserts
-from gatepost.store.arrays import Array, array, register
+from gatepost.store import migrate, positions, schema, upserts
+from gatepost.store.arrays import array, register
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.joining import Joining, lock
 from gatepost.store.keys import identity_secret
 from gatepost.store.postgres_batch import (
-    AT_ONCE,
-    COLUMNS,
+    ADDRESS,
+    ADVANCE,
+    DIGEST,
     FIRST,
+    IDENTITIES,
     INSERTS,
-    PICTURE,
-    PICTURE_IN_PLACE,
-    PLACE,
+    PEERS,
+    POSITION,
     REPEATING,
     TALLIES,
-    WorkedOut,
+    TERMINAL,
+    TERMINALS,
+    Rows,
     arrays,
+    rows_of,
     tallied,
-    work_out,
 )
-from gatepost.store.remembered import Remembered
 from gatepost.store.sealing import HEAD, ImageKeys
 from gatepost.store.server import (
     CONNECT_S,
@@ -66,18 +65,15 @@ from gatepost.store.server import (
     where,
     with_driver,
 )
-from gatepost.store.store import Arrival, Stored
-from gatepost.wire import Record
+from gatepost.store.store import Arrival, Progress, Stored
 
 __all__ = ["MAX_BATCH", "PostgresStore"]
-
-log = structlog.get_logger(__name__)
 
 # It warns that a pipeline was cut short, which whoever cut it short is told by an exception.
 logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 MAX_BATCH = 4096
-"""Events of one transaction; a longer batch becomes several."""
+"""Events of one transaction: ids have room for so many."""
 
 _MIGRATING = 0x6761
 """Class of the advisory lock that keeps two receivers from migrating at once."""
@@ -87,23 +83,16 @@ _TRIES = 4
 _CLOSE_S = 1.0
 """How long the end waits for a batch that is being written."""
 
-_STEPS = 16
-"""Batches that are written step by step after one that was not as they mostly are: when a terminal sends again what it
-has sent before, the next ones are no better."""
-
 _PEER, _DISAGREEMENT = upserts.peer("postgresql"), upserts.disagreement("postgresql")
 _TRIM_DISAGREEMENTS = upserts.trim_disagreements("postgresql")
 _HORIZON = text(
     "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
     " + (SELECT value::bigint FROM meta WHERE name = 'id_offset')) * 4096"
 )
-_BEGIN = f"SELECT {FIRST}, (SELECT value FROM meta WHERE name = 'changes')"
 
 
 class PostgresStore(BaseStore):
     """See :class:`gatepost.store.store.Store`. Open it with :meth:`open`."""
-
-    begins_ahead = True
 
     def __init__(self, url: URL, keys: ImageKeys | None = None) -> None:
         engine = pool(url)
@@ -114,9 +103,6 @@ class PostgresStore(BaseStore):
         self._writing = threading.Lock()
         self._closed = False
         self._connection: ServerConnection | None = None
-        self._remembered = Remembered()
-        self._step_by_step = 0
-        """For so many batches it is not tried in one round trip."""
 
     @classmethod
     def open(cls, url: str, *, keys: ImageKeys | None = None) -> "PostgresStore":
@@ -163,52 +149,29 @@ class PostgresStore(BaseStore):
 
     # Writing
 
-    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
-        # Without the lock, so that one batch is worked out while another one is written. What is remembered may
-        # change meanwhile: then it is found to be stale, and worked out anew.
-        remembered = self._remembered
-        if not 0 < len(batch) <= MAX_BATCH or not remembered.changes or remembered.is_full:
-            return None
-        try:
-            worked_out = self._work_out(batch, remembered)
-        except LookupError:  # it refers to something new
-            return None
-        except Exception as error:
-            # Whoever writes it instead will find out what it is, event by event.
-            log.debug("store.not_begun", kind=type(error).__name__)
-            return None
-        return partial(self._write_locked, batch, worked_out)
-
-    def write(self, batch: Sequence[Arrival]) -> list[Stored]:
-        stored: list[Stored] = []
-        for start in range(0, len(batch), MAX_BATCH):
-            stored += self._write_locked(batch[start : start + MAX_BATCH])
-        return stored
-
-    def _write_locked(self, batch: Sequence[Arrival], worked_out: WorkedOut | None = None) -> list[Stored]:
+    def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> list[Stored]:
+        if len(batch) > MAX_BATCH:
+            raise ValueError(f"at most {MAX_BATCH} arrivals fit into one transaction")
+        if not batch and progress is None:
+            return []
         with self._writing:
-            return self._write_in_turn(batch, worked_out)
-
-    def _write_in_turn(self, batch: Sequence[Arrival], worked_out: WorkedOut | None = None) -> list[Stored]:
-        for attempt in range(_TRIES):
-            try:
-                return self._write(self._connect(), batch, worked_out)
-            except (pg.DeadlockDetected, pg.SerializationFailure, pg.ForeignKeyViolation) as error:
-                # A person erased, or a site changed, by another process: what was remembered is stale.
-                self._abort()
-                worked_out = None
-                if attempt == _TRIES - 1:
-                    raise StoreUnavailable(f"{self._where} is too busy: {short(error)}") from error
-            except pg.ProgramLimitExceeded:  # an event's own fault, whose turn comes again, alone
-                self._abort()
-                raise
-            except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:
-                self._drop()
-                raise StoreUnavailable(f"{self._where} cannot be used now: {short(error)}") from error
-            except BaseException:
-                self._abort()
-                raise
-        raise AssertionError
+            for _ in range(_TRIES):
+                try:
+                    return self._write(self._connect(), batch, progress)
+                except (pg.DeadlockDetected, pg.SerializationFailure, pg.ForeignKeyViolation) as error:
+                    # Of the latter another process erased or moved a person meanwhile.
+                    self._abort()
+                    busy = error
+                except psycopg.Error as error:
+                    if not _is_away(error):  # an event's own fault, whose turn comes again, alone
+                        self._abort()
+                        raise
+                    self._drop()
+                    raise StoreUnavailable(f"{self._where} cannot be used now: {short(error)}") from error
+                except BaseException:
+                    self._abort()
+                    raise
+            raise StoreUnavailable(f"{self._where} is too busy: {short(busy)}") from busy
 
     def _connect(self) -> psycopg.Connection[Any]:
         if self._closed:
@@ -223,7 +186,6 @@ class PostgresStore(BaseStore):
             connection.close()
             raise
         self._connection = connection
-        self._remembered = Remembered()
         return connection
 
     def _drop(self) -> None:
@@ -231,10 +193,8 @@ class PostgresStore(BaseStore):
             with suppress(psycopg.Error):
                 self._connection.close()
         self._connection = None
-        self._remembered = Remembered()
 
     def _abort(self) -> None:
-        self._remembered = Remembered()
         if self._connection is not None:
             try:
                 self._connection.rollback()
@@ -242,45 +202,50 @@ class PostgresStore(BaseStore):
                 self._drop()
 
     def _write(
-        self, db: psycopg.Connection[Any], batch: Sequence[Arrival], worked_out: WorkedOut | None
+        self, db: psycopg.Connection[Any], batch: Sequence[Arrival], progress: Progress | None
     ) -> list[Stored]:
-        if worked_out is not None and worked_out.usual and worked_out.by is self._remembered:
-            if not self._step_by_step:
-                try:
-                    return self._write_at_once(db, batch, worked_out)
-                except (
-                    pg.DivisionByZero
-                ):  # not all are new, one repeats an id, or what is remembered is stale
-                    db.rollback()
-                    self._step_by_step = _STEPS
-            self._step_by_step -= 1
+        pairs = list({(arrival.peer, arrival.terminal_id): None for arrival in batch if arrival.bind_peer})
+        numbers = sorted({arrival.terminal_id for arrival in batch})
         with db.pipeline():
             db.execute("BEGIN")
-            cursor = db.execute(_BEGIN)
-        first, changes = cursor.fetchone() or (0, "")
-        if changes != self._remembered.changes or self._remembered.is_full:
-            self._remembered = _remember(db, changes)
-        if worked_out is None or worked_out.by is not self._remembered:
-            a.check_terminals(batch, self._remembered.sites)
-            self._make_known(db, batch)
-            worked_out = self._work_out(batch, self._remembered)
-        known, repeated = self._insert(db, worked_out, first, batch)
+            cursor = db.execute(FIRST)
+            terminals = db.execute(TERMINALS, [array(TERMINAL, numbers)])
+            met = db.execute(PEERS, arrays([ADDRESS, TERMINAL], pairs)) if pairs else ()
+            facets = _facets(db)
+        ((first,),) = cursor
+        known = {number: told for number, *told in terminals}
+        referred = a.referred(batch, {number: site_id for number, (site_id, _, _) in known.items()})
+        rows = rows_of(
+            batch,
+            first,
+            referred,
+            self._make_facets(db, referred.facets, {tuple(row[1:]): row[0] for row in facets}),
+            self._make_people(db, referred.people),
+            seal_image=self._sealed_image,
+            seal_quarantine=self._sealed_quarantine,
+        )
+        given, repeated = self._insert(db, rows, first + len(batch), progress)
         ids = range(first, first + len(batch))
-        fresh = [number not in known for number in ids]
-        tallies = worked_out.tallies
-        if known or repeated:  # it was worked out as if all were new
-            tallies = tallied(batch, fresh, self.writer, repeated)
+        fresh = [number in given for number in ids]
         if steps := a.alarm_steps(batch, ids, fresh):
             # A statement of its own: what others committed before is seen from the next one on.
             db.execute(*lock(steps))
             Joining(db, "%s").join(steps)
+        lessons = a.learn(
+            batch,
+            peers={(address, number): at_ms for address, number, at_ms in met},
+            seen={number: (model, dialect) for number, (_, model, dialect) in known.items()},
+        )
         with db.pipeline():
-            for place in sorted(repeated):
+            for number in sorted(repeated):
                 db.execute(
                     "UPDATE records SET problems = %s WHERE id = %s",
-                    (a.repeated_problems(batch[place]), first + place),
+                    (a.repeated_problems(batch[number - first]), number),
                 )
-            self._account(db, worked_out.lessons, tallies)
+            _learn(db, lessons)
+            if batch:
+                places = {number - first for number in repeated}
+                db.execute(TALLIES, tallied(batch, fresh, self.writer, places))
             again = self._existing(db, [x for x, new in zip(batch, fresh, strict=True) if not new])
             db.execute("COMMIT")
         existing = {(row[0], bytes(row[1])): row[2] for cursor in again for row in cursor}
@@ -289,131 +254,70 @@ class PostgresStore(BaseStore):
             for number, new, arrival in zip(ids, fresh, batch, strict=True)
         ]
 
-    def _write_at_once(
-        self, db: psycopg.Connection[Any], batch: Sequence[Arrival], worked_out: WorkedOut
-    ) -> list[Stored]:
-        """Store a batch of records that are all new and repeat no id.
-
-        Raises ``DivisionByZero``, by which the server refuses to go on, where it is not so.
-        """
-        places, columns = worked_out.tables["records"]
-        pictures = worked_out.pictures
-        images = arrays(PICTURE_IN_PLACE, [(day, place, jpeg) for place, (day, jpeg) in pictures.items()])
-        values = [array(PLACE, places), *columns, *images, *columns[:2], len(batch), worked_out.by.changes]
+    def _make_facets(
+        self, db: psycopg.Connection[Any], wanted: set[a.Facet], known: Mapping[a.Facet, int]
+    ) -> Mapping[a.Facet, int]:
+        """Return the ids of facets; new ones are made."""
+        new = sorted(wanted - known.keys())
+        if not new:
+            return known
         with db.pipeline():
-            db.execute("BEGIN")
-            cursor = db.execute(AT_ONCE[bool(images)], values)
-            self._account(db, worked_out.lessons, worked_out.tallies)
-            db.execute("COMMIT")
-        (first, _) = cursor.fetchone() or (0, 0)
-        return [Stored(True, number) for number in range(first, first + len(batch))]
-
-    def _account(self, db: psycopg.Connection[Any], lessons: a.Lessons, tallies: Sequence[Array]) -> None:
-        """Count, and note what the batch taught about the terminals."""
-        for peer in sorted(lessons.peers):
-            db.execute(_PEER, peer)
-        for disagreement in sorted(lessons.disagreements):
-            db.execute(_DISAGREEMENT, disagreement)
-        for terminal_id in sorted({row[0] for row in lessons.disagreements}):
-            db.execute(_TRIM_DISAGREEMENTS, (terminal_id, terminal_id))
-        if len(self._remembered.peers) > upserts.MAX_PEERS:
-            db.execute(upserts.trim_peers())
-            self._remembered = Remembered()  # what is left is read at the next batch
-        for seen in sorted(lessons.seen, key=lambda row: row[2]):
-            db.execute("UPDATE terminals SET model = %s, dialect = %s WHERE id = %s", seen)
-        db.execute(TALLIES, tallies)
-
-    def _work_out(self, batch: Sequence[Arrival], by: Remembered) -> WorkedOut:
-        return work_out(batch, by, writer=self.writer, seals=bool(self._keys))
-
-    def _make_known(self, db: psycopg.Connection[Any], batch: Sequence[Arrival]) -> None:
-        """Make the facets and identities that are new; all that the batch refers to is remembered then."""
-        facets: set[a.Facet] = set()
-        first_seen: dict[a.Person, int] = {}
-        for arrival in batch:
-            record = arrival.event
-            if isinstance(record, Record):
-                facets.add(a.facet(record, arrival.image is not None))
-                who = self._remembered.stranger_to(record, arrival.terminal_id)
-                if who is not None:
-                    first_seen.setdefault(who, arrival.received_at_ms)
-        self._make_facets(db, sorted(facets - self._remembered.facets.keys()))
-        self._make_identities(db, first_seen)
-
-    def _make_facets(self, db: psycopg.Connection[Any], facets: Sequence[a.Facet]) -> None:
-        for facet in facets:
-            db.execute(
-                "INSERT INTO facets (recognition_type, passed, abnormal_type, entry_mode, has_image)"
-                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT ON CONSTRAINT uq_facets_combination DO NOTHING",
-                facet,
-            )
-            row = db.execute(
-                "SELECT id FROM facets WHERE recognition_type = %s AND passed = %s AND abnormal_type = %s"
-                " AND entry_mode = %s AND has_image = %s",
-                facet,
-            ).fetchone()
-            self._remembered.facets[facet] = row[0] if row else 0
-
-    def _make_identities(self, db: psycopg.Connection[Any], first_seen: dict[a.Person, int]) -> None:
-        if not first_seen:
-            return
-        people = {a.person_digest(who, self.secret): who for who in first_seen}
-        rows = sorted(a.identity_row(who, at_ms, self.secret) for who, at_ms in first_seen.items())
-        marks = ", ".join(["%s"] * len(rows[0]))
-        with db.pipeline():
-            for row in rows:
+            for facet in new:
                 db.execute(
-                    f"INSERT INTO identities ({a.IDENTITY_COLUMNS}) VALUES ({marks})"
-                    " ON CONFLICT (digest) DO NOTHING",
-                    row,
+                    "INSERT INTO facets (recognition_type, passed, abnormal_type, entry_mode, has_image)"
+                    " VALUES (%s, %s, %s, %s, %s) ON CONFLICT ON CONSTRAINT uq_facets_combination DO NOTHING",
+                    facet,
                 )
-            found = db.execute("SELECT digest, id FROM identities WHERE digest = ANY(%b)", (list(people),))
-        for digest, number in found:
-            self._remembered.learn(people[bytes(digest)], number)
+            found = _facets(db)
+        return {tuple(row[1:]): row[0] for row in found}
+
+    def _make_people(
+        self, db: psycopg.Connection[Any], wanted: Mapping[a.Person, int]
+    ) -> Mapping[a.Person, int]:
+        """Return the ids of people; new ones are made, and ``wanted`` says when each was received first."""
+        if not wanted:
+            return {}
+        of = {a.person_digest(who, self.secret): who for who in wanted}
+        found = _identities(db, list(of))
+        new = [digest for digest in of if digest not in found]
+        if new:
+            marks = ", ".join(["%s"] * (a.IDENTITY_COLUMNS.count(",") + 1))
+            with db.pipeline():
+                for digest in sorted(new):
+                    who = of[digest]
+                    db.execute(
+                        f"INSERT INTO identities ({a.IDENTITY_COLUMNS}) VALUES ({marks})"
+                        " ON CONFLICT (digest) DO NOTHING",
+                        a.identity_row(who, wanted[who], self.secret),
+                    )
+            found |= _identities(db, new)
+            if len(found) < len(of):
+                raise pg.SerializationFailure("another process erased or moved a person meanwhile")
+        return {who: found[digest] for digest, who in of.items()}
 
     def _insert(
-        self, db: psycopg.Connection[Any], worked_out: WorkedOut, first: int, batch: Sequence[Arrival]
+        self, db: psycopg.Connection[Any], rows: Mapping[str, Rows], end: int, progress: Progress | None
     ) -> tuple[set[int], set[int]]:
-        """Insert what is not there yet, images included.
+        """Insert what is not there yet, images included, and the positions. ``end``: the first id above the batch.
 
-        Return the ids that were not given, of what is there already, and the places of new records that bear the id of
-        another one.
+        Return the ids that were given, and those of new records that bear the id of another one. Raises
+        :class:`~gatepost.errors.StoreError` if a stored position lies further.
         """
-        cursors = []
-        again = None
-        pictures = worked_out.pictures
+        again = moved = None
+        places = [] if progress is None else positions.rows(progress)
         with db.pipeline():
-            for table, (places, columns) in worked_out.tables.items():
-                id_column, image_column = COLUMNS[table][0], COLUMNS[table][-1]
-                values = [array(id_column, [first + place for place in places]), *columns]
-                values.append(
-                    array(image_column, [first + place if place in pictures else None for place in places])
-                )
-                images = arrays(
-                    PICTURE,
-                    [
-                        (pictures[place][0], first + place, self._sealed(first + place, *pictures[place]))
-                        for place in places
-                        if place in pictures
-                    ],
-                )
-                cursors.append(db.execute(INSERTS[table, bool(images)], values + images))
-                if table == "records":
-                    again = db.execute(REPEATING, [values[0], *columns[:2], first + len(batch)])
-            if worked_out.quarantined:
-                kept = [
-                    (first + place, *self._sealed_quarantine(first + place, row))
-                    for place, row in worked_out.quarantined
-                ]
-                cursors.append(db.execute(INSERTS["quarantine", False], arrays(COLUMNS["quarantine"], kept)))
+            cursors = [
+                db.execute(INSERTS[table, bool(pictures)], columns + pictures)
+                for table, (columns, pictures) in rows.items()
+            ]
+            if "records" in rows:
+                again = db.execute(REPEATING, [*rows["records"].columns[:3], end])
+            if places:
+                moved = db.execute(ADVANCE, arrays(POSITION, places))
+        if moved is not None and moved.rowcount != len(places):
+            raise positions.read_further()
         given = {row[0] for cursor in cursors for row in cursor}
-        repeated = {row[0] - first for row in again or () if row[0] in given}
-        if len(given) == len(batch):
-            return set(), repeated
-        return set(range(first, first + len(batch))) - given, repeated
-
-    def _sealed(self, number: int, day: int, jpeg: bytes) -> bytes:
-        return self._sealed_image(day, number, jpeg)
+        return given, {row[0] for row in again or () if row[0] in given}
 
     def _existing(
         self, db: psycopg.Connection[Any], duplicates: Sequence[Arrival]
@@ -433,19 +337,14 @@ class PostgresStore(BaseStore):
         return cursors
 
     @contextmanager
-    def changing(self, *, forget: bool = True) -> Iterator[Connection]:
+    def changing(self) -> Iterator[Connection]:
         with unavailable(), self._engine.begin() as connection:
             yield connection
-            if forget:
-                # Seen by every process at its next batch.
-                connection.execute(
-                    text("UPDATE meta SET value = (value::bigint + 1)::text WHERE name = 'changes'")
-                )
 
     # Reading
 
     @contextmanager
-    def reading(self, *, indexed: bool = True) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
         with unavailable(), self._engine.connect() as connection:
             # One moment for all questions, not a moment for each.
             yield connection.execution_options(isolation_level="REPEATABLE READ")
@@ -469,7 +368,7 @@ class PostgresStore(BaseStore):
 
     def replace_images(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
         c = schema.images.c
-        with self.changing(forget=False) as db:
+        with self.changing() as db:
             for image_id, data in rows:
                 db.execute(update(schema.images).where(c.day == day, c.id == image_id).values(data=data))
 
@@ -485,13 +384,13 @@ class PostgresStore(BaseStore):
 
     def remove_images(self, places: Sequence[tuple[int, int]]) -> int:
         c = schema.images.c
-        with self.changing(forget=False) as db:
+        with self.changing() as db:
             return db.execute(delete(schema.images).where(tuple_(c.day, c.id).in_(places))).rowcount
 
     def drop_images(self, before_day: int, *, limit: int) -> int:
         c = schema.images.c
         due = select(c.day, c.id).where(c.day < before_day).order_by(c.day, c.id).limit(limit)
-        with self.changing(forget=False) as db:
+        with self.changing() as db:
             return db.execute(delete(schema.images).where(tuple_(c.day, c.id).in_(due))).rowcount
 
     def scrub(self) -> bool:
@@ -514,8 +413,6 @@ class PostgresStore(BaseStore):
         return True
 
     def forget_people(self) -> None:
-        with self._writing:
-            self._remembered = Remembered()
         self._engine.clear_compiled_cache()
 
     def sizes(self) -> dict[str, int]:
@@ -526,19 +423,41 @@ class PostgresStore(BaseStore):
         return {"events": every - images, "images": images}
 
 
+def _is_away(error: psycopg.Error) -> bool:
+    """Return whether an error says that nothing can be stored now, whichever events it is of.
+
+    Not so a limit that an event exceeds (class 54), though its exception is that of a server in trouble. But a table
+    that is missing, a right that was taken away (42), and a statement that is prepared for another schema (0A).
+    """
+    kind = (error.sqlstate or "")[:2]
+    in_trouble = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
+    return kind in ("0A", "42") or (in_trouble and kind != "54")
+
+
 def _interpreted(connection: Any, _: Any) -> None:
     """A question is over in a few milliseconds; to compile it takes the server as long, or ten times that."""
     connection.execute("SET jit = off")
     connection.commit()
 
 
-def _remember(db: psycopg.Connection[Any], changes: str) -> Remembered:
-    found = Remembered(changes)
-    facets = "SELECT id, recognition_type, passed, abnormal_type, entry_mode, has_image FROM facets"
-    found.facets.update((row[1:], row[0]) for row in db.execute(facets))
-    for address, number, at_ms in db.execute("SELECT address, terminal_id, at_ms FROM peers"):
-        found.peers[address, number] = at_ms
-    for number, site, model, dialect in db.execute("SELECT id, site_id, model, dialect FROM terminals"):
-        found.sites[number] = site
-        found.seen[number] = (model, dialect)
-    return found
+def _facets(db: psycopg.Connection[Any]) -> psycopg.Cursor[Any]:
+    return db.execute("SELECT id, recognition_type, passed, abnormal_type, entry_mode, has_image FROM facets")
+
+
+def _identities(db: psycopg.Connection[Any], digests: Sequence[bytes]) -> dict[bytes, int]:
+    found = db.execute(IDENTITIES, [array(DIGEST, digests)])
+    return {bytes(digest): number for digest, number in found}
+
+
+def _learn(db: psycopg.Connection[Any], lessons: a.Lessons) -> None:
+    """Note what a batch taught about the terminals."""
+    for peer in sorted(lessons.peers):
+        db.execute(_PEER, peer)
+    if lessons.peers:
+        db.execute(upserts.trim_peers())
+    for disagreement in sorted(lessons.disagreements):
+        db.execute(_DISAGREEMENT, disagreement)
+    for terminal_id in sorted({row[0] for row in lessons.disagreements}):
+        db.execute(_TRIM_DISAGREEMENTS, (terminal_id, terminal_id))
+    for seen in sorted(lessons.seen, key=lambda row: row[2]):
+        db.execute("UPDATE terminals SET model = %s, dialect = %s WHERE id = %s", seen)

@@ -1,99 +1,78 @@
-"""What a batch of arrivals becomes for PostgreSQL, as far as that can be worked out without asking the server.
+"""Make arrays of columns out of a batch of arrivals, and the PostgreSQL statements that take them."""
 
-That is arrays of columns, and the statements that take them.
-
-Two statements insert records. Of one the ids are known before. The other one finds them by itself, which saves a round
-trip, and refuses to go on where not every record of the batch is new.
-"""
-
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Integer
+from sqlalchemy import Column
 from sqlalchemy.dialects import postgresql
 
 from gatepost.store import arrivals as a
 from gatepost.store import schema, upserts
 from gatepost.store.arrays import Array, array
-from gatepost.store.remembered import Remembered
 from gatepost.store.store import Arrival
-from gatepost.wire import Alarm, Record, Unknown
+from gatepost.wire import Alarm, Record
 
 __all__ = [
-    "AT_ONCE", "COLUMNS", "FIRST", "INSERTS", "PICTURE", "PICTURE_IN_PLACE", "PLACE", "REPEATING", "TALLIES",
-    "WorkedOut", "arrays", "tallied", "work_out",
+    "ADDRESS", "ADVANCE", "DIGEST", "FIRST", "IDENTITIES", "INSERTS", "PEERS", "POSITION", "REPEATING", "TALLIES",
+    "TERMINAL", "TERMINALS", "Rows", "arrays", "rows_of", "tallied",
 ]  # fmt: skip
 
-FIRST = (
-    "(pg_current_xact_id()::text::bigint + (SELECT value::bigint FROM meta WHERE name = 'id_offset')) * 4096"
-)
+FIRST = "SELECT (pg_current_xact_id()::text::bigint + (SELECT value::bigint FROM meta WHERE name = 'id_offset')) * 4096"
 """The id of the first event of a batch."""
 
 
-class WorkedOut(NamedTuple):
-    """A batch, worked out as far as that goes without its ids. A place is an event's in the batch."""
+class Rows(NamedTuple):
+    """The rows of one table, and the pictures that they refer to; one array a column."""
 
-    by: Remembered
-    """If another one is remembered meanwhile, it is stale."""
-    tables: dict[str, tuple[list[int], list[Array]]]
-    """Places, and every column but the first and the last, which are ids."""
-    pictures: dict[int, tuple[int, bytes]]
-    """Day and JPEG, by place."""
-    quarantined: list[tuple[int, tuple[Any, ...]]]
-    usual: bool
-    """Whether it can be written in one round trip: nothing but records, whose ids nobody has to know before."""
-    tallies: list[Array]
-    """If every event is new."""
-    lessons: a.Lessons
+    columns: list[Array]
+    pictures: list[Array]
 
 
-def work_out(batch: Sequence[Arrival], by: Remembered, *, writer: int, seals: bool) -> WorkedOut:
-    """All but the ids. Raises ``LookupError`` where the batch refers to what is not known.
+def rows_of(
+    batch: Sequence[Arrival],
+    first: int,
+    referred: a.Referred,
+    facets: Mapping[a.Facet, int],
+    people: Mapping[a.Person, int],
+    *,
+    seal_image: Callable[[int, int, bytes], bytes],
+    seal_quarantine: Callable[[int, tuple[Any, ...]], tuple[Any, ...]],
+) -> dict[str, Rows]:
+    """Return the rows of a batch, by table. ``first``: the id of the first event.
 
-    ``seals``: images are encrypted, with what depends on their ids.
+    ``seal_image`` takes day, id and JPEG, ``seal_quarantine`` an id and a row; each returns what is to be stored.
     """
-    rows: dict[str, list[tuple[int, tuple[Any, ...]]]] = {"records": [], "alarm_events": []}
-    pictures: dict[int, tuple[int, bytes]] = {}
-    quarantined: list[tuple[int, tuple[Any, ...]]] = []
-    for place, arrival in enumerate(batch):
+    rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _COLUMNS}
+    pictures: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _COLUMNS}
+    refers_to = iter(referred.of_records)
+    for number, arrival in enumerate(batch, first):
         content = arrival.event
-        day = None
-        if arrival.image is not None and not isinstance(content, Unknown):
-            day = arrival.received_at_ms // a.DAY_MS
-            pictures[place] = (day, arrival.image)
         if isinstance(content, Record):
-            refers_to = by.of(content, arrival.terminal_id, has_image=arrival.image is not None)
-            if refers_to is None:
-                raise LookupError("a batch refers to what is not known")
-            rows["records"].append((place, (*a.record_row(arrival, content, *refers_to), day)))
+            table, (codes, who) = "records", next(refers_to)
+            row = a.record_row(arrival, content, facets[codes], None if who is None else people[who])
         elif isinstance(content, Alarm):
-            rows["alarm_events"].append((place, (*a.alarm_row(arrival, content), day)))
+            table, row = "alarm_events", a.alarm_row(arrival, content)
         else:
-            quarantined.append((place, a.quarantine_row(arrival)))
-    tables = {}
-    for table, arriving in rows.items():
-        if arriving:
-            # Sorted by terminal and key, the same way in every process: no deadlock among them.
-            arriving.sort(key=_terminal_and_key)
-            columns = COLUMNS[table][1:-1]
-            tables[table] = ([place for place, _ in arriving], arrays(columns, [row for _, row in arriving]))
-    quarantined.sort(key=_terminal_and_key)
-    return WorkedOut(
-        by=by,
-        tables=tables,
-        pictures=pictures,
-        quarantined=quarantined,
-        usual=bool(rows["records"])
-        and not (rows["alarm_events"] or quarantined)
-        and not (pictures and seals)
-        and not a.repeats_itself(row[:2] for _, row in rows["records"]),
-        tallies=tallied(batch, [True] * len(batch), writer),
-        lessons=a.learn(batch, peers=by.peers, seen=by.seen),
-    )
+            rows["quarantine"].append((number, *seal_quarantine(number, a.quarantine_row(arrival))))
+            continue
+        if arrival.image is None:
+            rows[table].append((number, *row, None, None))
+        else:
+            day = arrival.received_at_ms // a.DAY_MS
+            rows[table].append((number, *row, day, number))
+            pictures[table].append((day, number, seal_image(day, number, arrival.image)))
+    # Sorted by terminal and key, the same way in every process: no deadlock among them.
+    return {
+        table: Rows(
+            arrays(_COLUMNS[table], sorted(found, key=_terminal_and_key)), arrays(_PICTURE, pictures[table])
+        )
+        for table, found in rows.items()
+        if found
+    }
 
 
-def _terminal_and_key(row: tuple[int, tuple[Any, ...]]) -> tuple[Any, ...]:
-    return row[1][:2]
+def _terminal_and_key(row: Sequence[Any]) -> tuple[int, bytes]:
+    return row[1], row[2]
 
 
 def tallied(
@@ -107,7 +86,7 @@ def tallied(
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
 
 
-COLUMNS = {
+_COLUMNS = {
     table.name: [table.c[name] for name in ("id", *names)]
     for table, names in (
         (schema.records, (*a.RECORD_COLUMNS, "image_day", "image_id")),
@@ -115,9 +94,9 @@ COLUMNS = {
         (schema.quarantine, a.QUARANTINE_COLUMNS),
     )
 }
-PICTURE = list(schema.images.c)
-PLACE = Column("place", Integer)
-PICTURE_IN_PLACE = [schema.images.c.day, PLACE, schema.images.c.data]
+_PICTURE = list(schema.images.c)
+TERMINAL, ADDRESS, DIGEST = schema.peers.c.terminal_id, schema.peers.c.address, schema.identities.c.digest
+POSITION = list(schema.journal_positions.c)
 _TALLY = [schema.tallies.c[name] for name in a.TALLY_COLUMNS]
 
 
@@ -128,7 +107,7 @@ def arrays(columns: Sequence[Column[Any]], rows: Sequence[Sequence[Any]]) -> lis
 
 def _inserts() -> dict[tuple[str, bool], str]:
     found = {}
-    for table, columns in COLUMNS.items():
+    for table, columns in _COLUMNS.items():
         names = ", ".join(f'"{column.name}"' for column in columns)
         insert = (
             f"INSERT INTO {table} ({names}) {_unnest(columns)}"
@@ -143,55 +122,34 @@ def _inserts() -> dict[tuple[str, bool], str]:
     return found
 
 
-def _at_once(*, images: bool) -> str:
-    """Return the statement that inserts records by their places, and returns the id of the place 0.
-
-    It divides by zero, so that the transaction ends, unless as many are inserted as it is told, none of them bears the
-    id of another record, and what was remembered is not stale.
-    """
-    columns = COLUMNS["records"]
-    given = [PLACE, *columns[1:-1]]
-    names = ", ".join(f'"{column.name}"' for column in columns)
-    values = ", ".join(f'given."{column.name}"' for column in columns[1:-1])
-    pictures = (
-        ", pictures AS (INSERT INTO images (day, id, data) SELECT picture.day, first.id + picture.place, picture.data"
-        " FROM unnest(%b::int[], %b::int[], %b::bytea[]) AS picture(day, place, data), first)"
-    )
-    return (
-        f"WITH first AS (SELECT {FIRST} AS id),"
-        f" new AS (INSERT INTO records ({names}) SELECT first.id + given.place, {values},"
-        " CASE WHEN given.image_day IS NOT NULL THEN first.id + given.place END"
-        f" FROM ({_unnest(given)}) AS given({', '.join(column.name for column in given)}), first"
-        " ON CONFLICT (terminal_id, key) DO NOTHING RETURNING id)"
-        f"{pictures if images else ''}"
-        f", repeating AS (SELECT 1 FROM unnest(%b::bigint[], %b::bytea[]) AS given(terminal_id, key) {_ANOTHER})"
-        " SELECT first.id, 1 / (CASE WHEN (SELECT count(*) FROM new) = %s"
-        " AND NOT EXISTS (SELECT FROM repeating)"
-        " AND (SELECT value FROM meta WHERE name = 'changes') = %s THEN 1 ELSE 0 END) FROM first"
-    )
-
-
 def _unnest(columns: Sequence[Column[Any]]) -> str:
     """A query that answers rows out of one array a column: short, whatever their number, so that it stays prepared."""
     types = [column.type.compile(dialect=_DIALECT) for column in columns]
     return f"SELECT * FROM unnest({', '.join(f'%b::{kind}[]' for kind in types)})"
 
 
+INSERTS = _inserts()
+"""By table, and whether there are pictures."""
 # A subquery with a limit is never joined in another way than by the index, however small the table was when the
 # statement was planned.
-_ANOTHER_OF = (
-    "CROSS JOIN LATERAL (SELECT r.key FROM records AS r WHERE r.terminal_id = given.terminal_id"
-    " AND r.key >= substring(given.key FROM 1 FOR 8)"
-    " AND r.key <= substring(given.key FROM 1 FOR 8) || '\\xffffffffffffffff'::bytea AND r.key <> given.key"
-)
-_ANOTHER = f"{_ANOTHER_OF} ORDER BY r.terminal_id, r.key LIMIT 1) AS another"
 REPEATING = (
     "SELECT given.id FROM unnest(%b::bigint[], %b::bigint[], %b::bytea[]) AS given(id, terminal_id, key)"
-    f" {_ANOTHER_OF} AND (r.id < given.id OR r.id >= %s) ORDER BY r.terminal_id, r.key LIMIT 1) AS another"
+    " CROSS JOIN LATERAL (SELECT r.key FROM records AS r WHERE r.terminal_id = given.terminal_id"
+    " AND r.key >= substring(given.key FROM 1 FOR 8)"
+    " AND r.key <= substring(given.key FROM 1 FOR 8) || '\\xffffffffffffffff'::bytea AND r.key <> given.key"
+    " AND (r.id < given.id OR r.id >= %s) ORDER BY r.terminal_id, r.key LIMIT 1) AS another"
 )
 """The ids of those of a batch's records of which another record has the id, the batch's own later ones not counted.
 It takes their columns, and the first id above the batch."""
 
-INSERTS = _inserts()
-AT_ONCE = {images: _at_once(images=images) for images in (False, True)}
 TALLIES = upserts.tally("postgresql", source=_unnest(_TALLY))
+ADVANCE = upserts.position("postgresql", source=_unnest(POSITION))
+"""Takes the columns of positions."""
+
+TERMINALS = "SELECT id, site_id, model, dialect FROM terminals WHERE id = ANY(%b::bigint[])"
+IDENTITIES = "SELECT digest, id FROM identities WHERE digest = ANY(%b::bytea[])"
+PEERS = (
+    "SELECT peers.address, peers.terminal_id, peers.at_ms FROM peers"
+    " JOIN unnest(%b::text[], %b::bigint[]) AS given(address, terminal_id)"
+    " ON peers.address = given.address AND peers.terminal_id = given.terminal_id"
+)

@@ -58,9 +58,6 @@ __all__ = [
     "stats",
 ]
 
-# A record that is not in the indexes yet is somebody's too: see indexing.py.
-_WHOSE = func.coalesce(t.records.c.identity_id, t.records.c.unindexed_identity_id)
-
 # Which terminal an event is of, and where that stands.
 _PLACE = (
     t.terminals.c.serial,
@@ -78,7 +75,7 @@ _RECORD = (
     # Who was erased counts, and is nobody.
     .outerjoin(
         t.identities,
-        and_(t.identities.c.id == _WHOSE, t.identities.c.erased_at_ms.is_(None)),
+        and_(t.identities.c.id == t.records.c.identity_id, t.identities.c.erased_at_ms.is_(None)),
     )
 )
 

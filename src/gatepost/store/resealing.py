@@ -74,7 +74,7 @@ class Resealing:
                 select(c.id, func.substr(c.original, 1, HEAD).label("head")).order_by(c.id)
             ).all()
         stale = [row.id for row in heads if not self._keys.is_current(bytes(row.head))][:STEP]
-        with self._store.changing(forget=False) as db:
+        with self._store.changing() as db:
             self._drop_samples(db)
             for number in stale:
                 place = quarantine_place(number)
@@ -96,6 +96,6 @@ class Resealing:
             return db.execute(select(t.meta.c.value).where(t.meta.c.name == self._name)).scalar() or ""
 
     def _remember(self, place: str) -> None:
-        with self._store.changing(forget=False) as db:
+        with self._store.changing() as db:
             new = insert(db, t.meta).values(name=self._name, value=place)
             db.execute(new.on_conflict_do_update(index_elements=["name"], set_={"value": new.excluded.value}))

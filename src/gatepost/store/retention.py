@@ -131,11 +131,11 @@ class Retention:
     def _samples(self, now_ms: int) -> int:
         """Delete the samples of refused bodies that are due."""
         before_ms = now_ms - _least(SAMPLE_DAYS, self.limits.records_days) * DAY_MS
-        with self._store.reading(indexed=False) as db:
+        with self._store.reading() as db:
             oldest = db.execute(select(func.min(t.refusal_samples.c.at_ms))).scalar()
         if oldest is None or oldest >= before_ms:
             return 0
-        with self._store.changing(forget=False) as db:
+        with self._store.changing() as db:
             return trouble.drop_samples(db, before_ms=before_ms)
 
     def state(self, now_ms: int) -> list[Kept]:
@@ -244,7 +244,7 @@ class _Sweep:
         if rows and self._strangers:
             self._store.remove_images([(row.image_day, row.image_id) for row in rows])
         if rows:
-            with self._store.changing(forget=False) as db:
+            with self._store.changing() as db:
                 erase.forget_images(db, table, [row.id for row in rows])
         return len(rows)
 
@@ -255,7 +255,7 @@ class _Sweep:
         with self._store.reading() as db:
             rows = db.execute(wanted.order_by(c.id).limit(IMAGE_STEP)).all()
         if rows:
-            with self._store.changing(forget=False) as db:
+            with self._store.changing() as db:
                 for row in rows:
                     shorter = without_pictures(bytes(row.original))
                     # Long without any long text: no terminal sends that, and it may be anything.
@@ -274,7 +274,7 @@ class _Sweep:
             return int(db.execute(select(t.meta.c.value).where(t.meta.c.name == name)).scalar() or 0)
 
     def _remember(self, name: str, after: int) -> None:
-        with self._store.changing(forget=False) as db:
+        with self._store.changing() as db:
             new = insert(db, t.meta).values(name=name, value=str(after))
             db.execute(new.on_conflict_do_update(index_elements=["name"], set_={"value": new.excluded.value}))
 
@@ -297,9 +297,8 @@ def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int:
     if not rows:
         return 0
     _remove_images(store, rows)
-    has_people = any(row.identity_id is not None for row in rows)
     try:
-        with store.changing(forget=has_people) as db:
+        with store.changing() as db:
             gone = delete(t.records).where(c.id.in_([row.id for row in rows])).returning(c.identity_id)
             left = list(db.execute(gone).scalars())
             # A moved terminal's records may have another one by now.
@@ -318,7 +317,7 @@ def _delete_alarms(store: Leaving, before_ms: int, now_ms: int) -> int:
     _remove_images(store, rows)
     of_these = sorted({row.alarm_id for row in rows if row.alarm_id is not None})
     step_of_it = exists(select(c.id).where(c.alarm_id == a.id))
-    with store.changing(forget=False) as db:
+    with store.changing() as db:
         count = db.execute(delete(t.alarm_events).where(c.id.in_([row.id for row in rows]))).rowcount
         db.execute(delete(t.alarms).where(a.id.in_(of_these), ~step_of_it))
     return count
@@ -332,14 +331,14 @@ def _remove_images(store: Leaving, rows: Sequence[Any]) -> None:
 
 
 def _delete_quarantine(store: Leaving, before_ms: int, now_ms: int) -> int:
-    with store.changing(forget=False) as db:
+    with store.changing() as db:
         ids = [row.id for row in _old(db, t.quarantine, before_ms, now_ms)]
         return db.execute(delete(t.quarantine).where(t.quarantine.c.id.in_(ids))).rowcount if ids else 0
 
 
 def _delete_audit(store: Leaving, before_ms: int, now_ms: int) -> int:
     c = t.audit.c
-    with store.changing(forget=False) as db:
+    with store.changing() as db:
         due = select(c.id).where(c.at_ms < before_ms).order_by(c.at_ms).limit(STEP)
         ids = [row.id for row in db.execute(due)]
         return db.execute(delete(t.audit).where(c.id.in_(ids))).rowcount if ids else 0

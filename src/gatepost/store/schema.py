@@ -15,10 +15,12 @@ Rules:
 * ``facets`` names every combination of the coded fields that has occurred; a record points to its own. The
   indexes that begin with it then answer any combination of filters on those fields, newest first: one short
   read per facet that fits, merged (``docs/decisions/facets.md``). There are dozens, not millions.
+* ``journal_positions`` is written in the transaction of the events that were read up to there, so that a crash
+  neither loses events nor stores them twice.
 * ``tallies`` has one row per terminal and *writer* (a process of the receiver), so that processes which store
   events of one terminal at once do not wait for each other's row; the sum is the terminal's count.
 
-``migrations/`` brings a database here step by step; a test proves that both ways end alike.
+``migrations/`` brings a database here; a test proves that both ways end alike.
 """
 
 from sqlalchemy import (
@@ -60,6 +62,7 @@ __all__ = [
     "sessions",
     "api_tokens",
     "audit",
+    "journal_positions",
     "images",
     "tables",
     "TERMINAL_STATES",
@@ -155,8 +158,8 @@ tallies = Table(
     # When it last pushed without its token.
     Column("tokenless_at_ms", BigInteger),
     # Records that bear the id of another event of this terminal, and events whose id cannot be one.
-    Column("repeated_ids", BigInteger, nullable=False, server_default="0"),
-    Column("unusable_ids", BigInteger, nullable=False, server_default="0"),
+    Column("repeated_ids", BigInteger, nullable=False),
+    Column("unusable_ids", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -217,7 +220,7 @@ identities = Table(
     Column("first_at_ms", BigInteger, nullable=False),
     Column("erased_at_ms", BigInteger),
     # Name and numbers as search compares them: fold.py.
-    Column("folded", Text, nullable=False, server_default=""),
+    Column("folded", Text, nullable=False),
     Index(None, "user_id", "site_id"),
 )
 
@@ -240,8 +243,7 @@ records = Table(
     Column("mask", BigInteger),
     Column("mode", BigInteger),
     Column("uuid", Text),
-    # SQLite leaves both empty until the record is in the indexes, and has them in the last two columns: indexing.py.
-    Column("facet_id", _Id, ForeignKey("facets.id")),
+    Column("facet_id", _Id, ForeignKey("facets.id"), nullable=False),
     Column("identity_id", _Id, ForeignKey("identities.id")),
     Column("image_day", Integer),
     Column("image_id", BigInteger),
@@ -249,17 +251,10 @@ records = Table(
     Column("peer", Text),
     Column("problems", Text),
     Column("original", LargeBinary),
-    Column("unindexed_facet_id", _Id),
-    Column("unindexed_identity_id", _Id),
-    UniqueConstraint("terminal_id", "key").ddl_if(dialect="postgresql"),
+    UniqueConstraint("terminal_id", "key"),
+    Index(None, "facet_id", "at_ms"),
+    Index(None, "terminal_id", "facet_id", "at_ms"),
 )
-_INDEXED = records.c.facet_id.is_not(None)
-# SQLite has the keys of the others in a table of their own, in memory, with the same constraint.
-Index(
-    "uq_records_terminal_id_key", records.c.terminal_id, records.c.key, unique=True, sqlite_where=_INDEXED
-).ddl_if(dialect="sqlite")
-Index(None, records.c.facet_id, records.c.at_ms, sqlite_where=_INDEXED)
-Index(None, records.c.terminal_id, records.c.facet_id, records.c.at_ms, sqlite_where=_INDEXED)
 # By person, with all that a filter or a day of attendance asks for: none of them has to look at the record.
 Index(
     "ix_records_person",
@@ -319,8 +314,8 @@ alarms = Table(
     Column("opened_at_ms", BigInteger, nullable=False),
     Column("tie", BigInteger, nullable=False),
     Column("timed", SmallInteger, nullable=False),
-    Column("opener_received_at_ms", BigInteger, nullable=False, server_default="0"),
-    Column("opener_id", BigInteger, nullable=False, server_default="0"),
+    Column("opener_received_at_ms", BigInteger, nullable=False),
+    Column("opener_id", BigInteger, nullable=False),
     # Of an operator who closed it because its terminal did not clear it.
     Column("closed_at_ms", BigInteger),
     Column("closed_by", Text),
@@ -428,6 +423,19 @@ audit = Table(
     Column("subject", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Index(None, "at_ms"),
+)
+
+journal_positions = Table(
+    "journal_positions",
+    metadata,
+    # The id of a journal, made with its folder: another folder begins without positions.
+    Column("journal", LargeBinary, primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("segment", BigInteger, nullable=False),
+    Column("byte_offset", BigInteger, nullable=False),
+    # How many events of the stream lie before it.
+    Column("events", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 images = Table(

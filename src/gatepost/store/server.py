@@ -188,7 +188,6 @@ def take_number(connection: psycopg.Connection[Any]) -> int:
 
 def settle_offset(db: Connection) -> None:
     """Make sure that ids go on above what is stored, also in a server whose transactions count from elsewhere."""
-    db.execute(text("INSERT INTO meta (name, value) VALUES ('changes', '0') ON CONFLICT DO NOTHING"))
     db.execute(text("INSERT INTO meta (name, value) VALUES ('id_offset', '0') ON CONFLICT DO NOTHING"))
     behind = db.execute(
         text(

@@ -5,19 +5,15 @@ process out: see folder.py and images.py.
 
 One transaction per batch: insert the events, uncommitted, leaving out what is there already → write the images
 of the new ones → commit the images → commit the events. A crash between the two commits leaves images without
-an event, never an event without its image. :meth:`SqliteStore.begin` does the first of these steps, which waits for
-nobody; what it answers does the others.
+an event, never an event without its image.
 """
 
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
-import structlog
 from sqlalchemy.engine import Connection
 
 from gatepost.errors import StoreUnavailable
@@ -26,16 +22,13 @@ from gatepost.store import migrate
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.checkpoint import Checkpointer
 from gatepost.store.images import DayFiles, sync_directory
-from gatepost.store.indexing import ANY_BEHIND, Indexing
 from gatepost.store.keys import identity_secret
 from gatepost.store.sealing import ImageKeys
-from gatepost.store.sqlite_batch import Begun, Inserter, day_of
+from gatepost.store.sqlite_batch import Inserter
 from gatepost.store.sqlite_connection import connect, patience, read_engine, sqlite_unavailable, write_engine
-from gatepost.store.store import Arrival, Stored
+from gatepost.store.store import Arrival, Progress, Stored
 
 __all__ = ["SqliteStore"]
-
-log = structlog.get_logger(__name__)
 
 
 class SqliteStore(BaseStore):
@@ -46,15 +39,11 @@ class SqliteStore(BaseStore):
         folder: Path,
         lock: data.FolderLock,
         keys: ImageKeys | None = None,
-        *,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(read_engine(folder / data.DATABASE), keys)
         self.folder = folder
         self._lock = lock
-        self._monotonic = monotonic
         self._writing = threading.Lock()
-        """Whoever holds it may write. It may be released in another thread than it was taken in."""
         self._closed = False
         with unavailable(), self._engine.connect() as db:
             self.secret = identity_secret(db)
@@ -63,16 +52,14 @@ class SqliteStore(BaseStore):
         self._checkpointer = Checkpointer(lambda: connect(folder / data.DATABASE))
 
     def _write_with(self, db: sqlite3.Connection) -> None:
-        indexing = Indexing(db, self._monotonic)
         self._inserter = Inserter(
             db,
-            indexing,
             self._images,
             writer=self.writer,
             secret=self.secret,
             seal_quarantine=self._sealed_quarantine,
         )
-        self._db, self._changes, self._indexing = db, write_engine(db), indexing
+        self._db, self._changes = db, write_engine(db)
 
     @classmethod
     def open(cls, folder: Path, *, keys: ImageKeys | None = None) -> "SqliteStore":
@@ -101,8 +88,6 @@ class SqliteStore(BaseStore):
         with self._writing:
             if self._closed:
                 return
-            with suppress(StoreUnavailable):  # else whoever opens it next does
-                self._catch_up()
             self._closed = True
             self._checkpointer.close()
             self._images.close()
@@ -113,121 +98,42 @@ class SqliteStore(BaseStore):
 
     # Writing
 
-    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
-        if not batch or not self._writing.acquire(blocking=False):
-            return None
-        begun = None
-        try:
-            if self._is_ready(batch):
-                begun = self._begin(batch)
-        except Exception as error:
-            # Whoever writes it instead will find out what it is, event by event.
-            log.debug("store.not_begun", kind=type(error).__name__)
-            self._undo()
-        finally:
-            if begun is None:
-                self._writing.release()
-        return None if begun is None else partial(self._commit, begun)
-
-    def write(self, batch: Sequence[Arrival]) -> list[Stored]:
-        if not batch:
+    def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> list[Stored]:
+        if not batch and progress is None:
             return []
-        self._writing.acquire()
-        try:
-            with sqlite_unavailable(self.folder):
-                self._check_open()
+        with self._writing, sqlite_unavailable(self.folder):
+            self._check_open()
+            try:
                 with patience(self._db):
-                    begun = self._begin(batch)
-        except BaseException:
-            self._undo()
-            self._writing.release()
-            raise
-        return self._commit(begun)
-
-    def _is_ready(self, batch: Sequence[Arrival]) -> bool:
-        """Whether nothing has to be read or made first that takes a while."""
-        if self._closed or not self._inserter.remembers:
-            return False
-        return all(arrival.image is None for arrival in batch) or self._images.has_open(day_of(batch))
-
-    def _begin(self, batch: Sequence[Arrival]) -> Begun:
-        self._db.execute("BEGIN IMMEDIATE")
-        return self._inserter.insert(batch)
-
-    def _commit(self, begun: Begun) -> list[Stored]:
-        try:
-            with sqlite_unavailable(self.folder):
-                if begun.images:
+                    self._db.execute("BEGIN IMMEDIATE")
+                inserted = self._inserter.insert(batch)
+                if progress is not None:
+                    self._inserter.advance(progress)
+                if inserted.images:
                     self._images.add(
-                        [
-                            (image_id, self._sealed_image(day, image_id, jpeg))
-                            for day, image_id, jpeg in begun.images
-                        ]
+                        [(at, self._sealed_image(day, at, jpeg)) for day, at, jpeg in inserted.images]
                     )
-                pages = begun.pages
-                catches_up = not begun.indexed and self._indexing.is_due(begun.records)
-                if catches_up:
-                    pages += self._indexing.behind // 2
-                    self._indexing.catch_up()
                 self._db.execute("COMMIT")
-            if begun.indexed or catches_up:
-                self._indexing.caught_up(begun.last_id)
-            else:
-                self._indexing.left_behind(begun.records)
-            self._checkpointer.wrote(pages, self._db)
-        except BaseException:
-            self._undo()
-            raise
-        finally:
-            self._writing.release()
-        return begun.stored
+            except BaseException:
+                self._undo()
+                raise
+            self._checkpointer.wrote(inserted.pages, self._db)
+        return inserted.stored
 
     def _undo(self) -> None:
         with suppress(sqlite3.Error):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
         self._images.close()
-        self._inserter.forget()
 
     @contextmanager
-    def changing(self, *, forget: bool = True) -> Iterator[Connection]:
+    def changing(self) -> Iterator[Connection]:
         with self._writing, unavailable():
             self._check_open()
             with patience(self._db), self._changes.begin() as connection:
-                if self._indexing.behind:
-                    with sqlite_unavailable(self.folder):
-                        self._indexing.catch_up()
                 yield connection
-            self._indexing.caught_up(self._inserter.last_id)
-            if forget:
-                self._inserter.remember()
 
     # Reading
-
-    @contextmanager
-    def reading(self, *, indexed: bool = True) -> Iterator[Connection]:
-        with super().reading() as connection:
-            if indexed and _any_behind(connection):
-                connection.rollback()
-                with self._writing, suppress(StoreUnavailable):  # a full disk: then without what is behind
-                    self._catch_up()
-                    _any_behind(connection)  # before anything else is written, it sees this moment
-            yield connection
-
-    def _catch_up(self) -> None:
-        with sqlite_unavailable(self.folder):
-            self._check_open()
-            if not self._indexing.behind:
-                return
-            try:
-                with patience(self._db):
-                    self._db.execute("BEGIN IMMEDIATE")
-                self._indexing.catch_up()
-                self._db.execute("COMMIT")
-            except BaseException:
-                self._undo()
-                raise
-        self._indexing.caught_up(self._inserter.last_id)
 
     def horizon(self, db: Connection) -> int | None:
         return None  # one writer, which commits in the order of the ids that it gives
@@ -278,7 +184,7 @@ class SqliteStore(BaseStore):
         return not busy
 
     def forget_people(self) -> None:
-        # Not only what is ours: a connection keeps pages, and its prepared statements the values they last had.
+        # A connection keeps pages, and its prepared statements the values they last had.
         with self._writing, sqlite_unavailable(self.folder):
             self._check_open()
             old, changes = self._db, self._changes
@@ -306,11 +212,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
-
-
-def _any_behind(connection: Connection) -> bool:
-    """Whether records are behind in what this connection sees, which from now on is one moment: see indexing.py."""
-    return bool(connection.exec_driver_sql(ANY_BEHIND).scalar())
 
 
 def _migrate(path: Path) -> None:

@@ -17,18 +17,26 @@ __all__ = ["connect", "patience", "read_engine", "sqlite_unavailable", "write_en
 _PATIENCE_MS = 10_000
 
 _STATEMENTS = 8 * upserts.MAX_ROWS + 64
-"""That stay prepared: rows of three tables (of records with and without image, in the indexes and not), keys of those
-that are not, and tallies, in every number; and what else there is."""
+"""That stay prepared: rows of events (of records with and without image), tallies, what is looked up, in every number;
+and what else there is."""
+
+_NO_TYPE = "Error binding parameter"
+"""How the error begins for a value of no type of SQLite's. Its class is also that of a connection that is closed."""
 
 
 @contextmanager
 def sqlite_unavailable(folder: Path) -> Iterator[None]:
-    """Say of what SQLite raises when the disk is full, failing or busy: not now."""
+    """Raise ``StoreUnavailable`` for what SQLite raises when the disk is full, failing or busy: not now.
+
+    What an event itself does wrong passes: a constraint, a value that is too large or of no type of SQLite's.
+    """
     try:
         yield
-    except sqlite3.IntegrityError:
+    except (sqlite3.IntegrityError, sqlite3.DataError):
         raise
-    except (sqlite3.DatabaseError, OSError) as error:
+    except (sqlite3.Error, OSError) as error:
+        if str(error).startswith(_NO_TYPE):
+            raise
         raise StoreUnavailable(f"the store in {folder} cannot be used now: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""What the receiver's store promises; the values that go in and out of it are in :mod:`gatepost.store.values`.
+"""Define the receiver's store by its promises; its values are in :mod:`gatepost.store.values`.
 
 Two stores keep these promises: :class:`gatepost.store.sqlite.SqliteStore` (a data folder, one process) and
 :class:`gatepost.store.postgres.PostgresStore` (a server, several processes at once). One suite,
@@ -10,17 +10,18 @@ Promises:
   once, however often it was written: in one batch, by two processes, or a year later.
 * When it raises :class:`~gatepost.errors.StoreUnavailable`, nothing of the batch may be acknowledged; writing
   it again later does no harm.
-* The counts of a terminal are part of the same transaction.
+* The counts of a terminal are part of the same transaction, and so is how far a journal is read.
 
 Every method blocks, and may be called from any thread.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from gatepost.journal.folder import Position
 from gatepost.store.values import (
     PEER_ADDRESS,
     SIGHTING_MS,
@@ -34,6 +35,7 @@ from gatepost.store.values import (
     Page,
     PersonRow,
     ProcessedAgain,
+    Progress,
     QuarantineQuery,
     QuarantineRow,
     RecordQuery,
@@ -56,6 +58,7 @@ __all__ = [
     "SIGHTING_MS",
     "Arrival",
     "Stored",
+    "Progress",
     "TerminalState",
     "TerminalRow",
     "DisagreementRow",
@@ -87,9 +90,9 @@ __all__ = [
 class Transactions(Protocol):
     """The two ways into a database; each is a transaction, and sees one state of the store."""
 
-    def reading(self, *, indexed: bool = ...) -> AbstractContextManager[Connection]: ...
+    def reading(self) -> AbstractContextManager[Connection]: ...
 
-    def changing(self, *, forget: bool = ...) -> AbstractContextManager[Connection]: ...
+    def changing(self) -> AbstractContextManager[Connection]: ...
 
 
 class Leaving(Transactions, Protocol):
@@ -134,7 +137,7 @@ class Leaving(Transactions, Protocol):
         """
 
     def forget_people(self) -> None:
-        """Let go of whoever is remembered in memory, by the libraries that lead to the database too.
+        """Let go of the people who are remembered in memory, by the libraries that lead to the database.
 
         What is needed again is read again; nothing of what is stored changes.
         """
@@ -146,24 +149,25 @@ class Leaving(Transactions, Protocol):
 class Store(Leaving, Protocol):
     """See the module."""
 
-    begins_ahead: bool
-    """Whether a batch may be begun while the commit of another one is not called yet, or is at work. If not, whoever
-    begins a batch must not write another one before its commit, or waits for himself."""
-
-    def begin(self, batch: Sequence[Arrival]) -> Callable[[], list[Stored]] | None:
-        """Do the part of :meth:`write` that waits for nobody, and answer what does the rest, once, on any thread.
-
-        Until that has been called, nobody else may be able to write. What it answers and raises is what
-        :meth:`write` does. ``None``: it cannot be done without waiting, perhaps because somebody writes already, or
-        not at all; nothing was done then, and :meth:`write` will wait, or say why. Raises nothing.
-        """
-
-    def write(self, batch: Sequence[Arrival]) -> list[Stored]:
+    def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> list[Stored]:
         """Store a batch in one transaction, and answer for each arrival, in order.
 
         Any exception means that nothing of the batch is stored. Besides ``StoreUnavailable`` it is whatever one
         impossible event raises, ``LookupError`` for a terminal that nobody made; halve the batch to find it.
+
+        ``progress``: the positions are stored in the same transaction, also with an empty batch. Raises
+        :class:`~gatepost.errors.StoreError` if a stored position lies further in its stream than the given one,
+        because another process reads the same journal. ``StoreUnavailable`` does not tell whether the transaction was
+        committed, if the server was lost during the commit: read :meth:`positions` before the next batch.
+
+        PostgreSQL takes at most 4096 arrivals, and raises ``ValueError`` for more.
         """
+
+    def positions(self, journal: bytes) -> dict[str, Position]:
+        """Return the stored positions of a journal, by stream."""
+
+    def forget_streams(self, journal: bytes, streams: Sequence[str]) -> None:
+        """Delete the positions of streams that the journal has deleted for good."""
 
     # Terminals
 

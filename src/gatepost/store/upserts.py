@@ -11,7 +11,7 @@ from typing import Any
 from gatepost.store.arrivals import AHEAD_MS, CLOCK_RIGHT_MS, LATE_MS, TALLY_COLUMNS
 
 __all__ = [
-    "MAX_DISAGREEMENTS", "MAX_PEERS", "MAX_ROWS", "tally", "peer", "disagreement", "trim_disagreements",
+    "MAX_DISAGREEMENTS", "MAX_PEERS", "MAX_ROWS", "tally", "peer", "position", "disagreement", "trim_disagreements",
     "trim_peers", "in_steps",
 ]  # fmt: skip
 
@@ -65,6 +65,12 @@ INSERT INTO disagreements (terminal_id, source, said, count, first_at_ms, last_a
 ON CONFLICT (terminal_id, source, said) DO UPDATE SET
     count = disagreements.count + 1, last_at_ms = excluded.last_at_ms
 """
+_POSITION = """
+INSERT INTO journal_positions (journal, stream, segment, byte_offset, events) {rows}
+ON CONFLICT (journal, stream) DO UPDATE SET
+    segment = excluded.segment, byte_offset = excluded.byte_offset, events = excluded.events
+WHERE (journal_positions.segment, journal_positions.byte_offset) <= (excluded.segment, excluded.byte_offset)
+"""
 
 
 def in_steps(values: Sequence[Any], width: int) -> Iterator[tuple[int, Sequence[Any]]]:
@@ -107,9 +113,17 @@ def tally(dialect: str, rows: int = 1, *, source: str = "") -> str:
     return _fill(_TALLY, dialect, source, columns=", ".join(TALLY_COLUMNS))
 
 
-def peer(dialect: str) -> str:
+def peer(dialect: str, rows: int = 1) -> str:
     """Takes address, terminal, time."""
-    return _fill(_PEER, dialect, _values(3, dialect))
+    return _fill(_PEER, dialect, _values(3, dialect, rows))
+
+
+def position(dialect: str, rows: int = 1, *, source: str = "") -> str:
+    """Return the statement that stores positions; one that is stored and lies further stays, and is not counted.
+
+    It takes journal, stream, segment, offset and events of each. ``source`` as in :func:`tally`.
+    """
+    return _fill(_POSITION, dialect, source or _values(5, dialect, rows))
 
 
 def disagreement(dialect: str) -> str:
@@ -130,4 +144,5 @@ def trim_disagreements(dialect: str) -> str:
 def trim_peers() -> str:
     """Takes nothing."""
     kept = f"SELECT address, terminal_id FROM peers ORDER BY at_ms DESC LIMIT {MAX_PEERS // 2}"
-    return f"DELETE FROM peers WHERE (address, terminal_id) NOT IN ({kept})"
+    too_many = f"(SELECT count(*) FROM peers) > {MAX_PEERS}"
+    return f"DELETE FROM peers WHERE {too_many} AND (address, terminal_id) NOT IN ({kept})"

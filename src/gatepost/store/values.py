@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct, field
 
+from gatepost.journal.folder import Position
 from gatepost.wire import Dialect, Event, Problem
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "SIGHTING_MS",
     "Arrival",
     "Stored",
+    "Progress",
     "TerminalState",
     "TerminalRow",
     "DisagreementRow",
@@ -87,6 +89,15 @@ class Stored(Struct, frozen=True):
     """False: it was there already, and was counted as a duplicate."""
     id: int
     """Of the row that holds it, which for a duplicate is the first one's."""
+
+
+class Progress(Struct, frozen=True):
+    """How far a journal is read once a batch is stored."""
+
+    journal: bytes
+    """Its id, sixteen bytes."""
+    positions: Mapping[str, Position]
+    """The place behind the batch, of each stream that the reader has moved in."""
 
 
 class TerminalRow(Struct, frozen=True, kw_only=True):

@@ -2,14 +2,16 @@
 
     python mutants.py NAME CLOCK_FILE WORDS…
 
-Rules: each mutant is one plausible mistake, made by replacing one function before the command runs. Those that answer
-before the commit gather events for a moment, as one does who wants few commits; without that they lose events all the
-same, but not at every kill.
+Rules: each mutant is one plausible mistake, made by replacing one function before the command runs, or in a test by
+``monkeypatch.setattr``. Those that reply before the event is on disk gather events for a moment, as one does who wants
+few syncs; without that they lose events all the same, but not at every kill.
 """
 
 import asyncio
+import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,11 @@ from gatepost.conformance.torture.child import die_with_the_parent, turned
 
 GATHERS_S = 0.05
 
+Put = Callable[[Any, str, Any], None]
+"""``setattr``, or one that is undone."""
 
-def terminal_answers_before_the_commit() -> None:
+
+def terminal_answers_before_the_commit(put: Put) -> None:
     """``record()`` returns, and the door says ok, before the event is on disk."""
     from gatepost.terminal.outbox.outbox import Outbox
 
@@ -35,25 +40,121 @@ def terminal_answers_before_the_commit() -> None:
         storing.add_done_callback(running.discard)
         return [1] * len(events)
 
-    Outbox.put_all = put_all  # type: ignore[method-assign]
+    put(Outbox, "put_all", put_all)
 
 
-def receiver_answers_before_the_commit() -> None:
+def receiver_replies_before_the_sync(put: Put) -> None:
     """The receiver says success when an event is in its queue."""
-    from gatepost.receiver.committer import Committer
-    from gatepost.store.store import Stored
+    from gatepost.receiver.group_commit import GroupCommit
 
-    true = Committer.enqueue
+    true = GroupCommit.enqueue
 
-    def enqueue(self: Committer, arrival: Any, settle: Any) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(GATHERS_S, true, self, arrival, lambda stored, error: None)
-        settle(Stored(True, 1), None)
+    def enqueue(self: GroupCommit, body: bytes, settle: Any, *, is_alarm: bool = False) -> None:
+        def late() -> None:
+            true(self, body, lambda error: None, is_alarm=is_alarm)
 
-    Committer.enqueue = enqueue  # type: ignore[method-assign]
+        asyncio.get_running_loop().call_later(GATHERS_S, late)
+        settle(None)
+
+    put(GroupCommit, "enqueue", enqueue)
 
 
-def any_2xx_is_delivered() -> None:
+def positions_before_the_rows(put: Put) -> None:
+    """How far the journal is read is committed, and then what was read."""
+    from gatepost.store.sqlite import SqliteStore
+
+    true = SqliteStore.write
+
+    def write(self: SqliteStore, batch: Any, progress: Any = None) -> Any:
+        true(self, [], progress)
+        return true(self, batch)
+
+    put(SqliteStore, "write", write)
+
+
+def rows_before_the_positions(put: Put) -> None:
+    """What was read is committed, and then how far the journal is read."""
+    from gatepost.store.sqlite import SqliteStore
+
+    true = SqliteStore.write
+
+    def write(self: SqliteStore, batch: Any, progress: Any = None) -> Any:
+        stored = true(self, batch)
+        true(self, [], progress)
+        return stored
+
+    put(SqliteStore, "write", write)
+
+
+def images_after_the_rows(put: Put) -> None:
+    """Images are written when their events are committed already."""
+    from gatepost.store.images import DayFiles
+    from gatepost.store.sqlite import SqliteStore
+
+    true_add, true_write = DayFiles.add, SqliteStore.write
+    held: list[Any] = []
+
+    def write(self: SqliteStore, batch: Any, progress: Any = None) -> Any:
+        stored = true_write(self, batch, progress)
+        for files, rows in held:
+            true_add(files, rows)
+        held.clear()
+        return stored
+
+    put(DayFiles, "add", lambda files, rows: held.append((files, rows)))
+    put(SqliteStore, "write", write)
+
+
+def damage_stops_the_reader(put: Put) -> None:
+    """A frame that cannot be read is an error, each time."""
+    from gatepost.errors import JournalUnavailable
+    from gatepost.journal import reader
+
+    true = reader._damages
+
+    def damages(*what: Any, **rest: Any) -> Any:
+        if true(*what, **rest):
+            raise JournalUnavailable("a frame is damaged")
+        return []
+
+    put(reader, "_damages", damages)
+
+
+def damage_ends_the_segment(put: Put) -> None:
+    """A frame that cannot be read is taken for the end of its segment."""
+    from msgspec.structs import replace
+
+    from gatepost.journal import reader
+
+    true = reader._scan
+
+    def scan(segment: Any, start: int, limit: int, max_events: int, max_bytes: int) -> Any:
+        found = true(segment, start, limit, max_events, max_bytes)
+        if not found.gaps:
+            return found
+        before = tuple(frame for frame in found.frames if frame.end <= found.gaps[0].start)
+        return replace(found, frames=before, end=limit)
+
+    put(reader, "_scan", scan)
+
+
+def writers_share_a_segment(put: Put) -> None:
+    """A stream is named after its lane alone, and what is there is opened."""
+    from gatepost.journal.files import Files
+    from gatepost.journal.writer import Writer
+
+    def create(self: Files, path: Path) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def new_stream(self: Writer, lane: str, now: Any) -> tuple[str, int]:
+        stream = f"{0:013d}-00000000-{lane}"
+        return stream, self._files.create(self._folder.writer_file(stream))
+
+    put(Files, "create", create)
+    put(Writer, "_new_stream", new_stream)
+
+
+def any_2xx_is_delivered(put: Put) -> None:
     """A terminal that looks at the HTTP status alone."""
     from gatepost import wire
     from gatepost.terminal.push import pusher
@@ -63,10 +164,10 @@ def any_2xx_is_delivered() -> None:
     def classify(status: int, body: bytes | None, **rest: Any) -> wire.Outcome:
         return wire.Delivered() if 200 <= status < 300 else true(status, body, **rest)
 
-    pusher.classify = classify  # type: ignore[attr-defined]
+    put(pusher, "classify", classify)
 
 
-def receiver_forgets_what_it_knows() -> None:
+def receiver_forgets_what_it_knows(put: Put) -> None:
     """A receiver to which every push is new."""
     from msgspec.structs import replace
 
@@ -75,21 +176,21 @@ def receiver_forgets_what_it_knows() -> None:
     true = SqliteStore.write
     count = iter(range(1 << 60))
 
-    def write(self: SqliteStore, batch: Any) -> Any:
-        return true(self, [replace(arrival, key=next(count).to_bytes(16, "big")) for arrival in batch])
+    def write(self: SqliteStore, batch: Any, progress: Any = None) -> Any:
+        unknown = [replace(arrival, key=next(count).to_bytes(16, "big")) for arrival in batch]
+        return true(self, unknown, progress)
 
-    SqliteStore.write = write  # type: ignore[method-assign]
-    SqliteStore.begin = lambda self, batch: None  # type: ignore[method-assign]
+    put(SqliteStore, "write", write)
 
 
-def nothing() -> None:
+def nothing(put: Put) -> None:
     """No defect: what the mutants are compared with."""
 
 
 if __name__ == "__main__":
     die_with_the_parent()
     time.time = turned(Path(sys.argv[2]), time.time)
-    globals()[sys.argv[1]]()
+    globals()[sys.argv[1]](setattr)
     from gatepost.cli import run
 
     sys.exit(run(sys.argv[3:]))

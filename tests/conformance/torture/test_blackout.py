@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conformance.torture import mutants
 
 from gatepost.conformance.torture import blackout
 from gatepost.conformance.torture.judge import Blackout
 from gatepost.conformance.torture.lossy import Connection
-from gatepost.store.images import DayFiles
-from gatepost.store.sqlite import SqliteStore
 from gatepost.terminal.outbox.outbox import Outbox
 
 ENDS = {"terminal": blackout.terminal, "receiver": blackout.receiver}
@@ -84,39 +83,31 @@ def test_a_terminal_that_answers_before_the_commit_is_noticed(
     assert _noticed(blackout.terminal(tmp_path, seed=1, cuts=60))
 
 
-def test_a_receiver_that_commits_events_before_their_images_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("mutant", "cuts", "said"),
+    [
+        (mutants.receiver_replies_before_the_sync, 20, "not there"),
+        (mutants.positions_before_the_rows, 20, "not there"),
+        (mutants.rows_before_the_positions, 150, "counted as a duplicate, and pushed once"),
+        (mutants.images_after_the_rows, 20, "has another image"),
+        (mutants.damage_stops_the_reader, 90, "not listed to its end"),
+        (mutants.damage_ends_the_segment, 90, "not there"),
+        (mutants.writers_share_a_segment, 20, "not there"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_defect_of_the_receiver_is_noticed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mutant: Callable[[mutants.Put], None],
+    cuts: int,
+    said: str,
 ) -> None:
-    """The images are written when the events are committed already."""
-    true_add, true_write = DayFiles.add, SqliteStore.write
-    held: list[Any] = []
-
-    def write(self: SqliteStore, batch: Any) -> Any:
-        stored = true_write(self, batch)
-        for files, rows in held:
-            true_add(files, rows)
-        held.clear()
-        return stored
-
-    monkeypatch.setattr(DayFiles, "add", lambda files, rows: held.append((files, rows)))
-    monkeypatch.setattr(SqliteStore, "write", write)
-    found = blackout.receiver(tmp_path, seed=1, cuts=60)
-    assert any("has another image" in difference for difference in found.differences)
-
-
-def test_a_receiver_that_answers_before_the_commit_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A batch is only committed with the next one."""
-    true = SqliteStore.write
-    held: list[Any] = []
-
-    def write(self: SqliteStore, batch: Any) -> Any:
-        late, held[:] = list(held), batch
-        return true(self, late) if late else []
-
-    monkeypatch.setattr(SqliteStore, "write", write)
-    assert _noticed(blackout.receiver(tmp_path, seed=1, cuts=60))
+    """So many cuts that some ten of them, at least, show it."""
+    monkeypatch.setattr(mutants, "GATHERS_S", 0.0)
+    mutant(monkeypatch.setattr)
+    found = blackout.receiver(tmp_path, seed=1, cuts=cuts)
+    assert any(said in difference for difference in found.differences)
 
 
 def _noticed(found: Blackout) -> bool:

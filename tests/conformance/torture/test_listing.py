@@ -11,11 +11,12 @@ from gatepost.conformance.torture import listing
 from gatepost.conformance.torture.listing import ListingError, listed
 
 RECORDS = {"": (["a", "b"], "n/1"), "n%2F1": (["c"], None)}
+BEHIND = iter([2, 1, 0])
 ALARMS = [{"trace_id": "t", "history": [{"status": 1}, {"status": 3}]}]
 
 
 class Api(TinyReceiver):
-    """Answers two pages of records and one of alarms to whoever has the token."""
+    """Returns a journal that gets shorter, two pages of records and one of alarms, to the holder of the token."""
 
     async def head(self, reader) -> dict[str, str] | None:  # type: ignore[no-untyped-def]
         raw = await reader.readuntil(b"\r\n\r\n")
@@ -28,6 +29,8 @@ def api(push: Push) -> bytes:
     if push.headers.get("authorization") != "Bearer tok":
         return reply(401)
     path = push.headers["path"]
+    if path.endswith("/stats"):
+        return reply(value={"journal": {"events": next(BEHIND, 0)}})
     if "/alarms" in path:
         return reply(value={"items": ALARMS, "next_cursor": None})
     uuids, cursor = RECORDS[path.partition("&cursor=")[2]]

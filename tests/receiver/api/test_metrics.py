@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from tests.receiver.kit import Running, receiving
+from tests.receiver.kit import SUCCESS, Running, receiving, record, until
 
 from gatepost.errors import StoreUnavailable
 
@@ -36,13 +36,28 @@ async def test_the_answer_is_what_prometheus_reads(receiver: Running) -> None:
     assert b"# TYPE gatepost_events_accepted_total counter" in answer.body
 
 
-async def test_a_store_that_is_away_is_no_numbers_and_no_zeros(
+async def test_while_the_store_is_away_its_numbers_are_left_out_and_those_of_the_journal_are_there(
     receiver: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away() -> None:
+    def away(*_: object) -> None:
         raise StoreUnavailable("the disk is full")
 
-    monkeypatch.setattr(receiver.store, "terminals", away)
-    answer = await receiver.get("/metrics")
-    assert answer.status == 503
-    assert b"gatepost_" not in answer.body
+    assert (await receiver.push(record())).json == SUCCESS
+    receiver.settle()
+    of_the_store = {b"gatepost_store_bytes", b"gatepost_terminals", b"gatepost_open_alarms"}
+    with monkeypatch.context() as patch:
+        patch.setattr(receiver.store, "terminals", away)
+        body = (await receiver.get("/metrics")).body
+        assert not any(name in body for name in of_the_store)
+        assert b"\ngatepost_journal_events 0.0\n" in body
+    with monkeypatch.context() as patch:
+        patch.setattr(receiver.store, "write", away)
+        assert (await receiver.push(record(uuid="u-2"))).json == SUCCESS
+        await until(lambda: receiver.receiver.projector.lag().is_away)
+        patch.setattr(receiver.store, "sizes", lambda: pytest.fail("a store that hangs is not asked"))
+        body = (await receiver.get("/metrics")).body
+        assert not any(name in body for name in of_the_store)
+        assert b"\ngatepost_journal_events 1.0\n" in body
+    await until(lambda: not receiver.receiver.projector.lag().is_away)
+    body = (await receiver.get("/metrics")).body
+    assert all(name in body for name in of_the_store)

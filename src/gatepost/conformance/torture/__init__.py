@@ -11,6 +11,6 @@
 ``campaign``    all of it together; ``outcome`` says what came of it
 ``listing``     what the receiver lists, through its API
 ``remains``     what is left on disk at the end
-``powercut``    a disk that forgets what was not synced; ``lossy`` puts SQLite on it
+``powercut``    a disk that forgets what was not synced; ``lossy`` puts SQLite and the journal on it
 ``blackout``    power cuts by the thousand, at either end
 """

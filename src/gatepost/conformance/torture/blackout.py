@@ -6,7 +6,10 @@ Rules:
   real code on the real ``sqlite3``, which has to recover it, and then read.
 - Terminal: each event that ``put`` returned for is there, and the ledger adds up. What a cut may take is an
   acknowledgement: such an event is pending again.
-- Receiver: each event that ``write`` returned for is there, once, with its image; no event is there without its own.
+- Receiver: each event that ``GroupCommit`` told to be synced is listed, once, with its image, when the projector has
+  listed what the journal holds. No event is listed without its image, and none is counted as a duplicate that was
+  pushed once. Journal and database lie on the same disk.
+- After some cuts one byte of a segment is changed, too. That costs one event at most.
 
 Flow: :func:`terminal` or :func:`receiver` → a run → positions from the seed → cut, recover, compare → a Blackout.
 """
@@ -20,15 +23,25 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from gatepost import wire
 from gatepost.conformance.torture import remains
 from gatepost.conformance.torture.judge import Blackout
-from gatepost.conformance.torture.lossy import lossy
+from gatepost.conformance.torture.lossy import NotedFiles, lossy
 from gatepost.conformance.torture.oracle import Issued, Oracle, digest, name_of
 from gatepost.conformance.torture.powercut import Disk, Mark, Rest, Sync
 from gatepost.errors import GatepostError
+from gatepost.journal.files import Files
+from gatepost.journal.folder import Folder
+from gatepost.journal.format import HEADER_BYTES
+from gatepost.receiver.frames import Frames
+from gatepost.receiver.group_commit import GroupCommit
+from gatepost.receiver.projector import Projector
 from gatepost.retry import Done
 from gatepost.settings import TerminalSettings
+from gatepost.store.folder import JOURNAL
+from gatepost.store.sealing import ImageKeys
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import Arrival
 from gatepost.terminal.outbox.outbox import Outbox
@@ -38,6 +51,9 @@ __all__ = ["Blackout", "receiver", "terminal"]
 
 FEW = 5
 ACCEPTED_AT = 1_700_000_000.0
+
+_AGAIN = "again "
+"""How the mark begins that is set before an event is pushed again."""
 
 Event = tuple[str, "wire.Record | wire.Alarm"]
 
@@ -60,8 +76,8 @@ def receiver(folder: Path, *, seed: int, cuts: int, events: int = 120) -> Blacko
     disk = Disk()
     oracle = Oracle(random.Random(f"{seed}/blackout"), lambda: ACCEPTED_AT)  # noqa: S311 (events, no secrets)
     with lossy(disk, run):
-        _store(run, disk, oracle, events, random.Random(seed))  # noqa: S311 (as above)
-    return _cut(folder, "receiver", disk, oracle, seed=seed, cuts=cuts, look=_look_at_receiver)
+        asyncio.run(_receive(run, disk, oracle, events, random.Random(seed)))  # noqa: S311 (as above)
+    return _cut(folder, "receiver", disk, oracle, seed=seed, cuts=cuts, look=_look_at_receiver, harm=_harmed)
 
 
 # -- the runs
@@ -88,22 +104,57 @@ async def _record(run: Path, disk: Disk, oracle: Oracle, events: int) -> None:
         await outbox.close()
 
 
-def _store(run: Path, disk: Disk, oracle: Oracle, events: int, rand: random.Random) -> None:
-    """Store events in batches, some twice, over two days, and start anew twice."""
+async def _receive(run: Path, disk: Disk, oracle: Oracle, events: int, rand: random.Random) -> None:
+    """Take pushes at two writers, some twice, over two days, list now and then, and start anew twice."""
     left = events
     known: list[tuple[str, Arrival]] = []
-    for session in range(3):
-        with closing(SqliteStore.open(run)) as store:
+    for life in range(3):
+        with (
+            closing(SqliteStore.open(run)) as store,
+            _projecting(store, run, NotedFiles(disk, run)) as projector,
+        ):
             number = store.ensure_terminal("TORTURE-0", peer="192.0.2.9", now_ms=1, state="new").id
-            until = events - events * (session + 1) // 3
+            frames = _frames(store)
+            writers = [GroupCommit(Folder.open(run / JOURNAL, files=NotedFiles(disk, run))) for _ in range(2)]
+            until = events - events * (life + 1) // 3
             while left > until:
+                writer = rand.choice(writers)
                 size = min(rand.choice((1, 1, 2, 3, 8)), left - until)
                 left -= size
-                fresh = [_arrival(oracle, number, day=session) for _ in range(size)]
-                batch = fresh + rand.sample(known, min(len(known), rand.choice((0, 0, 1))))
-                store.write([arrival for _, arrival in batch])
+                fresh = [_arrival(oracle, number, day=life) for _ in range(size)]
+                again = rand.sample(known, min(len(known), rand.choice((0, 0, 1))))
+                if rand.random() < 0.3:
+                    writer.tend(finish=True)
+                disk.ops.extend(Mark(f"{_AGAIN}{name} {left}") for name, _ in again)
+                pushes = [
+                    writer.submit(frames.encode(one), is_alarm=isinstance(one.event, wire.Alarm))
+                    for _, one in fresh + again
+                ]
+                await asyncio.gather(*pushes)
                 disk.ops.extend(Mark(name) for name, _ in fresh)
                 known += fresh
+                if rand.random() < 0.4:
+                    _list_all(projector)
+            for writer in writers:
+                await writer.close()
+
+
+@contextmanager
+def _projecting(store: SqliteStore, place: Path, files: Files | None = None) -> Iterator[Projector]:
+    projector = Projector(Folder.open(place / JOURNAL, files=files), store, _frames(store), max_batch=8)
+    try:
+        yield projector
+    finally:
+        projector.close(timeout_s=0)
+
+
+def _frames(store: SqliteStore) -> Frames:
+    return Frames(store.secret, ImageKeys())
+
+
+def _list_all(projector: Projector) -> None:
+    while projector.step():
+        pass
 
 
 def _next(oracle: Oracle) -> Event:
@@ -132,19 +183,52 @@ def _arrival(oracle: Oracle, terminal_id: int, *, day: int) -> tuple[str, Arriva
 
 # -- the cuts
 
-Look = Callable[[Path, frozenset[str], dict[str, Issued]], Iterator[str]]
+Look = Callable[[Path, frozenset[str], dict[str, Issued], int], Iterator[str]]
+"""Opens what is left, and yields what is wrong; so many events that were safe may be missing."""
+
+Harm = Callable[[Path, random.Random], int]
+"""Damages what is left, and returns how many events that may cost."""
 
 
-def _cut(folder: Path, end: str, disk: Disk, oracle: Oracle, *, seed: int, cuts: int, look: Look) -> Blackout:
+def _unharmed(place: Path, rand: random.Random) -> int:
+    return 0
+
+
+def _harmed(place: Path, rand: random.Random) -> int:
+    """Change one byte of a segment, every second time."""
+    segments = [
+        path for path in sorted((place / JOURNAL).glob("*.events")) if path.stat().st_size > HEADER_BYTES
+    ]
+    if not segments or rand.random() < 0.5:
+        return 0
+    path = rand.choice(segments)
+    data = bytearray(path.read_bytes())
+    data[rand.randrange(len(data))] ^= 1 + rand.randrange(255)
+    path.write_bytes(data)
+    return 1
+
+
+def _cut(
+    folder: Path,
+    end: str,
+    disk: Disk,
+    oracle: Oracle,
+    *,
+    seed: int,
+    cuts: int,
+    look: Look,
+    harm: Harm = _unharmed,
+) -> Blackout:
     rand = random.Random(f"{seed}/{end}")  # noqa: S311 (a plan, no secret)
+    harming = random.Random(f"{seed}/{end}/harm")  # noqa: S311 (as above)
     first = next(number for number, op in enumerate(disk.ops) if isinstance(op, Mark))
     positions = sorted(rand.randint(first, len(disk.ops)) for _ in range(cuts))
     differences: list[str] = []
     survived = 0
     for rest in disk.cuts(positions, rand):
         with _left_over(folder / "cut", rest) as place:
-            found = _looked(look, place, rest.safe, oracle.issued)
-        survived += len(rest.safe)
+            found = _looked(look, place, rest.safe, oracle.issued, harm(place, harming))
+        survived += len(rest.safe & oracle.issued.keys())
         differences += [f"after {rest.at} operations: {difference}" for difference in found]
     return Blackout(
         end=end,
@@ -157,10 +241,10 @@ def _cut(folder: Path, end: str, disk: Disk, oracle: Oracle, *, seed: int, cuts:
     )
 
 
-def _looked(look: Look, place: Path, safe: frozenset[str], issued: dict[str, Issued]) -> list[str]:
+def _looked(look: Look, place: Path, safe: frozenset[str], issued: dict[str, Issued], harm: int) -> list[str]:
     found = []
     try:
-        for difference in look(place, safe, issued):
+        for difference in look(place, safe, issued, harm):
             found.append(difference)
     except sqlite3.DatabaseError as error:
         found.append(f"cannot be read: {error}")
@@ -176,7 +260,9 @@ def _left_over(place: Path, rest: Rest) -> Iterator[Path]:
         shutil.rmtree(place)
 
 
-def _look_at_terminal(place: Path, safe: frozenset[str], issued: dict[str, Issued]) -> Iterator[str]:
+def _look_at_terminal(
+    place: Path, safe: frozenset[str], issued: dict[str, Issued], harm: int
+) -> Iterator[str]:
     try:
         asyncio.run(_recover(place))
     except GatepostError as error:
@@ -208,12 +294,25 @@ async def _recover(place: Path) -> None:
     await outbox.close()
 
 
-def _look_at_receiver(place: Path, safe: frozenset[str], issued: dict[str, Issued]) -> Iterator[str]:
+def _look_at_receiver(
+    place: Path, safe: frozenset[str], issued: dict[str, Issued], harm: int
+) -> Iterator[str]:
     try:
-        SqliteStore.open(place).close()
+        # What is damaged on purpose need not be told to the operator.
+        with (
+            capture_logs(),
+            closing(SqliteStore.open(place)) as store,
+            _projecting(store, place) as projector,
+        ):
+            _list_all(projector)
+            behind = projector.lag()
     except GatepostError as error:
-        yield f"the store cannot be opened: {error}"
+        yield f"the store cannot be opened, or the journal is not listed to its end: {error}"
         return
+    if behind.bytes:
+        yield f"the journal is not listed to its end: {behind.bytes} bytes wait"
+    if projector.set_aside or (projector.damaged and not harm):
+        yield f"told as damaged: {projector.damaged}, set aside: {projector.set_aside}"
     for path in (place / "gatepost.db", *(place / "images").glob("*.db")):
         with closing(sqlite3.connect(path)) as db:
             yield from _unsound(db)
@@ -221,10 +320,15 @@ def _look_at_receiver(place: Path, safe: frozenset[str], issued: dict[str, Issue
     names = [each.name for each in found]
     if len(names) != len(set(names)):
         yield "an event is there twice"
-    if safe - set(names):
-        yield f"acknowledged, and not there: {_few(safe - set(names))}"
+    if spurious := set(names) - issued.keys():
+        yield f"there, and never pushed: {_few(frozenset(spurious))}"
+    missing = (safe & issued.keys()) - set(names)
+    if len(missing) > harm:
+        yield f"acknowledged, and not there: {_few(missing)}"
+    if remains.duplicates_seen(place) > len(safe - issued.keys()):
+        yield "counted as a duplicate, and pushed once"
     for each in found:
-        if each.image != issued[each.name].image:
+        if each.name in issued and each.image != issued[each.name].image:
             yield f"{each.name} has another image: {each.image}"
 
 

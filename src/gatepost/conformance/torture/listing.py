@@ -31,6 +31,7 @@ async def listed(address: str, folder: Path) -> list[str]:
     Raises ListingError.
     """
     token = await asyncio.to_thread(_token, folder)
+    await _settle(address, token)
     names = [str(item["uuid"]) async for item in _items(address, "records", token)]
     async for item in _items(address, "alarms", token):
         names += [f"{item['trace_id']}/{step['status']}" for step in item["history"]]
@@ -51,18 +52,32 @@ def _token(folder: Path) -> str:
     return done.stdout.split()[-1]
 
 
+async def _settle(address: str, token: str) -> None:
+    """Wait until everything is listed that was acknowledged."""
+    try:
+        async with asyncio.timeout(REPLY_S):
+            while (await _get(address, "stats", token))["journal"]["events"]:  # noqa: ASYNC110 - only asking tells
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise ListingError(f"the journal was not listed within {REPLY_S:.0f} s") from None
+
+
+async def _get(address: str, what: str, token: str) -> Any:
+    target = Target.parse(f"{address}/api/v1/{what}")
+    head, body = request(target, b"", (("Authorization", f"Bearer {token}"),), method="GET")
+    async with Connection.open(target, timeout_s=REPLY_S) as connection:
+        await connection.send(head, body)
+        answer = await connection.read()
+    if isinstance(answer, Nothing) or answer.status != 200:
+        why = answer.why if isinstance(answer, Nothing) else f"HTTP {answer.status}"
+        raise ListingError(f"{target.path} was not answered: {why}")
+    return json.loads(answer.body)
+
+
 async def _items(address: str, what: str, token: str) -> AsyncIterator[dict[str, Any]]:
     cursor = ""
     while True:
-        target = Target.parse(f"{address}/api/v1/{what}?limit={PAGE}{cursor}")
-        head, body = request(target, b"", (("Authorization", f"Bearer {token}"),), method="GET")
-        async with Connection.open(target, timeout_s=REPLY_S) as connection:
-            await connection.send(head, body)
-            answer = await connection.read()
-        if isinstance(answer, Nothing) or answer.status != 200:
-            why = answer.why if isinstance(answer, Nothing) else f"HTTP {answer.status}"
-            raise ListingError(f"{target.path} was not answered: {why}")
-        page = json.loads(answer.body)
+        page = await _get(address, f"{what}?limit={PAGE}{cursor}", token)
         for item in page["items"]:
             yield item
         if page["next_cursor"] is None:

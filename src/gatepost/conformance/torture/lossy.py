@@ -1,11 +1,14 @@
-"""SQLite on a :class:`~gatepost.conformance.torture.powercut.Disk`: a VFS by apsw, behind the face of ``sqlite3``.
+"""SQLite and a journal on a :class:`~gatepost.conformance.torture.powercut.Disk`.
+
+SQLite: a VFS by apsw, behind the face of ``sqlite3``. A journal: the calls to the disk that it makes.
 
 Rules:
 
 - The code under test is not changed. While :func:`lossy` is in force, ``sqlite3.connect`` opens through apsw and the
   VFS; the connection offers of ``sqlite3`` what both ends use, and raises its errors.
-- Files really exist, and work; the VFS only notes what is done to them on its way to the disk.
-- Only what goes through SQLite is seen. That the folder of a new file is synced is beyond it, and assumed.
+- Files really exist, and work; what is done to them is only noted on its way to the disk.
+- Only what goes through SQLite and the journal is seen. That SQLite syncs the folder of a new file is beyond its VFS,
+  and assumed; that the journal does so is seen.
 
 Source: apsw's VFS documentation; SQLite, "The OS Backend (VFS)".
 """
@@ -20,11 +23,55 @@ from urllib.parse import unquote, urlsplit
 
 import apsw
 
-from gatepost.conformance.torture.powercut import Create, Delete, Disk, Sync, Truncate, Write
+from gatepost.conformance.torture.powercut import Create, Delete, Disk, Sync, SyncFolder, Truncate, Write
+from gatepost.journal.files import Files
 
-__all__ = ["Connection", "Cursor", "lossy"]
+__all__ = ["Connection", "Cursor", "NotedFiles", "lossy"]
 
 VFS_NAME = "gatepost-powercut"
+
+
+class NotedFiles(Files):
+    """The real disk below ``folder``, noted on ``disk``. What is noted as synced was not: no power is cut here."""
+
+    def __init__(self, disk: Disk, folder: Path) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._names: dict[int, str] = {}
+
+    def create(self, path: Path) -> int:
+        """Make a file, and note it."""
+        handle = super().create(path)
+        self._names[handle] = self._relative(path)
+        self._disk.ops.append(Create(self._names[handle]))
+        return handle
+
+    def link(self, path: Path, name: Path) -> None:
+        """Give a file that was synced a second name, and note that as a new file with synced content."""
+        super().link(path, name)
+        to = self._relative(name)
+        self._disk.ops += [Create(to), Write(to, 0, path.read_bytes()), Sync(to, with_folder=False)]
+
+    def write(self, handle: int, data: bytes, offset: int) -> None:
+        """Write, and note it."""
+        super().write(handle, data, offset)
+        self._disk.ops.append(Write(self._names[handle], offset, data))
+
+    def sync(self, handle: int) -> None:
+        """Note a sync of a file, without its name."""
+        self._disk.ops.append(Sync(self._names[handle], with_folder=False))
+
+    def sync_folder(self, path: Path) -> None:
+        """Note a sync of the names in a folder."""
+        self._disk.ops.append(SyncFolder(self._relative(path)))
+
+    def remove(self, path: Path) -> None:
+        """Delete a file, and note that."""
+        super().remove(path)
+        self._disk.ops.append(Delete(self._relative(path), durable=False))
+
+    def _relative(self, path: Path) -> str:
+        return str(path.relative_to(self._folder))
 
 
 class _File(apsw.VFSFile):

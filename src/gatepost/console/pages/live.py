@@ -63,7 +63,7 @@ class LivePages(Controller):
 def _values(view: View, records: Sequence[RecordRow]) -> dict[str, Any]:
     desk = view.desk
     alarms = _open_alarms(desk.store)
-    with desk.store.reading(indexed=False) as db:
+    with desk.store.reading() as db:
         # The number beside alarms that are shown is never older than they are.
         counts = replace(desk.counts(), alarms=queries.alarm_counts(db))
     return {

@@ -103,7 +103,7 @@ class PeoplePages(Controller):
         typed = Form(body)("typed")
 
         def do() -> Html:
-            keeper.complete_moves()
+            keeper.prepare_erasure()
             person = known(meaning, person_id)
             if typed != (person.name or person.user_id or person.id).strip():
                 return _person(desk, request, meaning, person, wrong=True)

@@ -67,7 +67,7 @@ class ErasureController(Controller):
         """Their images and personal fields, everywhere. It cannot be taken back."""
 
         def do() -> ErasedItem:
-            keeper.complete_moves()
+            keeper.prepare_erasure()
             person = meaning.people.person(person_id)
             if person is None:
                 raise NotFoundException("there is no such person")
@@ -95,6 +95,7 @@ class ErasureController(Controller):
         order = Whom(user_id=data.user_id, site_id=data.site_id, terminal_id=data.terminal_id)
 
         def do() -> ErasedItem:
+            keeper.prepare_erasure()
             item = _item(keeper.erase(order))
             where = {"site_id": data.site_id, "terminal_id": data.terminal_id}
             access.note(request, "person.erased", "by number", **where, **_counts(item))

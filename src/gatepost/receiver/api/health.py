@@ -1,19 +1,28 @@
-"""``/healthz`` and ``/readyz``: for whoever starts, stops and balances processes."""
+"""``/healthz`` and ``/readyz``: for whoever starts, stops and balances processes.
+
+Ready means that pushes are taken: the journal can be written and has room. The store may be away meanwhile; then
+``status`` says so, and how much is not listed yet.
+"""
 
 from __future__ import annotations
 
 from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 from msgspec import Struct
 
-from gatepost.errors import StoreError, StoreUnavailable
+from gatepost.errors import JournalError, StoreUnavailable
 from gatepost.receiver.api.access import OPEN
-from gatepost.receiver.api.shapes import TheStore
+from gatepost.receiver.api.shapes import TheProjector
+from gatepost.receiver.group_commit import GroupCommit
 
 __all__ = ["Health", "HealthController"]
 
+TheGroupCommit = NamedDependency[SkipValidation[GroupCommit]]
+
 
 class Health(Struct, frozen=True):
-    """``ok``; what is wrong is told as any error is."""
+    """``ok``, or what is amiss though pushes are taken; what is wrong is told as any error is."""
 
     status: str
 
@@ -26,10 +35,22 @@ class HealthController(Controller):
     def healthz(self) -> Health:
         return Health("ok")
 
-    @get("/readyz", sync_to_thread=True, summary="Can it store and read?")
-    def readyz(self, store: TheStore) -> Health:
+    @get("/readyz", sync_to_thread=True, summary="Does it take pushes?")
+    def readyz(self, group_commit: TheGroupCommit, projector: TheProjector) -> Health:
+        if group_commit.is_failing:
+            raise StoreUnavailable(
+                "the journal cannot be written, so pushes get 503; see the log, and make room on the disk"
+            )
+        if group_commit.is_full:
+            raise StoreUnavailable(
+                "the journal is full, so pushes get 503 until the store takes events again; see journal_max_bytes"
+            )
         try:
-            store.peers()
-        except StoreError as error:
-            raise StoreUnavailable(str(error)) from error
+            lag = projector.lag()
+        except JournalError:
+            raise StoreUnavailable("the journal cannot be read; see the log") from None
+        if lag.is_away:
+            return Health(f"store away, {lag.events} events behind")
+        if lag.waiting:
+            return Health(f"part of the journal waits: {'; '.join(lag.waiting)}")
         return Health("ok")

@@ -36,7 +36,7 @@ def tell(store: Store, meaning: Meaning) -> Callable[[int, int], tuple[list[Told
     def read(after: int, limit: int) -> tuple[list[Told], int]:
         happened, place = store.happened(after, limit)
         ids = meaning.person_ids(row for _, row in happened)
-        with store.reading(indexed=False) as db:
+        with store.reading() as db:
             terminals = places(db, (row.terminal_id for _, row in happened))
 
         def block(item: FeedItem, row: RecordRow | AlarmRow, include: str | None) -> bytes:
@@ -112,7 +112,7 @@ def _place(text: str) -> int:
 
 
 def _named(store: Store, terminal: str | int) -> list[int]:
-    with store.reading(indexed=False) as db:
+    with store.reading() as db:
         return terminals_named(db, terminal)
 
 

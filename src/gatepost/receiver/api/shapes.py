@@ -15,6 +15,7 @@ from gatepost.items import Listing, ProblemItem
 from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.meaning import Meaning
 from gatepost.receiver.preview import Preview
+from gatepost.receiver.projector import Projector
 from gatepost.receiver.registrar import Registrar
 from gatepost.store.days import UnknownZone, month_of, parse_day, parse_time
 from gatepost.store.pages import BadCursor
@@ -31,6 +32,7 @@ __all__ = [
     "TheGauges",
     "TheMeaning",
     "ThePreview",
+    "TheProjector",
     "TheRegistrar",
     "TheStore",
     "answering",
@@ -57,6 +59,8 @@ TheStore = NamedDependency[SkipValidation[Store]]
 """The store, handed in by :mod:`gatepost.receiver.app`; a Protocol cannot be checked for."""
 
 TheGauges = NamedDependency[SkipValidation[Gauges]]
+
+TheProjector = NamedDependency[SkipValidation[Projector]]
 
 TheMeaning = NamedDependency[SkipValidation[Meaning]]
 

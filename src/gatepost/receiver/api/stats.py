@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from litestar import Controller, get
 
-from gatepost.items import StatsItem
+from gatepost.items import JournalItem, StatsItem
 from gatepost.receiver.api.access import VIEWER
-from gatepost.receiver.api.shapes import TheGauges, TheStore, read
+from gatepost.receiver.api.shapes import TheGauges, TheProjector, TheStore, read
 
 __all__ = ["StatsController", "StatsItem"]
 
@@ -17,8 +17,9 @@ class StatsController(Controller):
     tags = ("stats",)
 
     @get(sync_to_thread=True, summary="Counts")
-    def stats(self, store: TheStore, gauges: TheGauges) -> StatsItem:
+    def stats(self, store: TheStore, gauges: TheGauges, projector: TheProjector) -> StatsItem:
         counted = read(store.stats)
+        lag = read(projector.lag)
         return StatsItem(
             records=counted.records,
             alarms=counted.alarms,
@@ -29,5 +30,6 @@ class StatsController(Controller):
             refused=counted.refused,
             terminals=counted.terminals,
             refusals=dict(counted.refusals),
+            journal=JournalItem(events=lag.events, bytes=lag.bytes, oldest_s=round(lag.oldest_s, 3)),
             process=gauges.read(),
         )

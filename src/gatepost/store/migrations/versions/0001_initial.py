@@ -1,9 +1,14 @@
-"""The line: sites, terminals, what they sent, and what is counted of it."""
+"""Every table, the first site, and the store's own secret.
+
+It is changed, and no second one is made, until a version is published.
+"""
+
+from secrets import token_hex
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001"
+revision = "0001_initial"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -12,6 +17,45 @@ _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
+    op.create_table(
+        "accounts",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("password", sa.Text(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("disabled_at_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("role IN ('viewer', 'operator', 'admin')", name=op.f("ck_accounts_role")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
+        sa.UniqueConstraint("name", name=op.f("uq_accounts_name")),
+    )
+    op.create_table(
+        "api_tokens",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("last_used_ms", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at_ms", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("role IN ('viewer', 'operator', 'admin')", name=op.f("ck_api_tokens_role")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_tokens")),
+        sa.UniqueConstraint("digest", name=op.f("uq_api_tokens_digest")),
+    )
+    op.create_table(
+        "audit",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+    )
+    op.create_index(op.f("ix_audit_at_ms"), "audit", ["at_ms"])
     op.create_table(
         "facets",
         sa.Column("id", _ID, nullable=False),
@@ -31,22 +75,33 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "journal_positions",
+        sa.Column("journal", sa.LargeBinary(), nullable=False),
+        sa.Column("stream", sa.Text(), nullable=False),
+        sa.Column("segment", sa.BigInteger(), nullable=False),
+        sa.Column("byte_offset", sa.BigInteger(), nullable=False),
+        sa.Column("events", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("journal", "stream", name=op.f("pk_journal_positions")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "meta",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_meta")),
     )
     op.create_table(
-        "misdirected",
+        "refusal_samples",
+        sa.Column("id", _ID, nullable=False),
         sa.Column("peer", sa.Text(), nullable=False),
-        sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("serial", sa.Text(), nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
-        sa.Column("first_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("last_at_ms", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("peer", "path", "serial", name=op.f("pk_misdirected")),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("sample", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refusal_samples")),
+        sa.UniqueConstraint("peer", "reason", name=op.f("uq_refusal_samples_peer_reason")),
     )
-    op.create_index(op.f("ix_misdirected_last_at_ms"), "misdirected", ["last_at_ms"], unique=False)
+    op.create_index(op.f("ix_refusal_samples_at_ms"), "refusal_samples", ["at_ms"])
     op.create_table(
         "refusals",
         sa.Column("terminal_id", _ID, nullable=False),
@@ -56,6 +111,24 @@ def upgrade() -> None:
         sa.Column("last_at_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("terminal_id", "writer", "reason", name=op.f("pk_refusals")),
     )
+    op.create_table(
+        "refused_pushes",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("peer", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("serial", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("first_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("last_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refused_pushes")),
+        sa.UniqueConstraint(
+            "peer", "reason", "path", "serial", name=op.f("uq_refused_pushes_peer_reason_path_serial")
+        ),
+    )
+    op.create_index(op.f("ix_refused_pushes_last_at_ms"), "refused_pushes", ["last_at_ms"])
     op.create_table(
         "sites",
         sa.Column("id", _ID, nullable=False),
@@ -82,11 +155,27 @@ def upgrade() -> None:
         sa.Column("groups", sa.Text(), nullable=False),
         sa.Column("first_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("erased_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("folded", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(["site_id"], ["sites.id"], name=op.f("fk_identities_site_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_identities")),
         sa.UniqueConstraint("digest", name=op.f("uq_identities_digest")),
     )
-    op.create_index(op.f("ix_identities_user_id_site_id"), "identities", ["user_id", "site_id"], unique=False)
+    op.create_index(op.f("ix_identities_user_id_site_id"), "identities", ["user_id", "site_id"])
+    op.create_table(
+        "sessions",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("last_used_ms", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_sessions_account_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_sessions")),
+    )
+    op.create_index(op.f("ix_sessions_account_id"), "sessions", ["account_id"])
+    op.create_index(op.f("ix_sessions_expires_at_ms"), "sessions", ["expires_at_ms"])
     op.create_table(
         "terminals",
         sa.Column("id", _ID, nullable=False),
@@ -101,6 +190,8 @@ def upgrade() -> None:
         sa.Column("model", sa.Text(), nullable=True),
         sa.Column("dialect", sa.Text(), nullable=True),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("token_used_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("token_required_since_ms", sa.BigInteger(), nullable=True),
         sa.CheckConstraint(
             "state IN ('new', 'approved', 'held', 'retired')", name=op.f("ck_terminals_state")
         ),
@@ -120,7 +211,7 @@ def upgrade() -> None:
         sa.Column("code", sa.BigInteger(), nullable=True),
         sa.Column("event_time_ms", sa.BigInteger(), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("user_id", sa.BigInteger(), nullable=True),
+        sa.Column("user_id", sa.Text(), nullable=True),
         sa.Column("received_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("image_day", sa.Integer(), nullable=True),
         sa.Column("image_id", sa.BigInteger(), nullable=True),
@@ -128,16 +219,14 @@ def upgrade() -> None:
         sa.Column("peer", sa.Text(), nullable=True),
         sa.Column("problems", sa.Text(), nullable=True),
         sa.Column("original", sa.LargeBinary(), nullable=True),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("alarm_id", _ID, nullable=True),
         sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_alarm_events_terminal_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alarm_events")),
         sa.UniqueConstraint("terminal_id", "key", name=op.f("uq_alarm_events_terminal_id_key")),
     )
-    op.create_index(
-        op.f("ix_alarm_events_terminal_id_trace_id"),
-        "alarm_events",
-        ["terminal_id", "trace_id"],
-        unique=False,
-    )
+    op.create_index(op.f("ix_alarm_events_alarm_id_at_ms"), "alarm_events", ["alarm_id", "at_ms"])
+    op.create_index("ix_alarm_events_trace", "alarm_events", ["terminal_id", "trace_id", "code", "at_ms"])
     op.create_table(
         "alarms",
         sa.Column("id", _ID, autoincrement=False, nullable=False),
@@ -150,12 +239,24 @@ def upgrade() -> None:
         sa.Column("acknowledged_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("acknowledged_by", sa.Text(), nullable=True),
         sa.Column("note", sa.Text(), nullable=True),
+        sa.Column("own_status", sa.BigInteger(), nullable=False),
+        sa.Column("opened_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("tie", sa.BigInteger(), nullable=False),
+        sa.Column("timed", sa.SmallInteger(), nullable=False),
+        sa.Column("opener_received_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("opener_id", sa.BigInteger(), nullable=False),
+        sa.Column("closed_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("closed_by", sa.Text(), nullable=True),
+        sa.Column("closed_note", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_alarms_terminal_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alarms")),
-        sa.UniqueConstraint("terminal_id", "trace_id", name=op.f("uq_alarms_terminal_id_trace_id")),
+        sa.UniqueConstraint("terminal_id", "trace_id", "opened_at_ms", "tie", name="uq_alarms_occurrence"),
     )
-    op.create_index(op.f("ix_alarms_first_at_ms"), "alarms", ["first_at_ms"], unique=False)
-    op.create_index(op.f("ix_alarms_status_first_at_ms"), "alarms", ["status", "first_at_ms"], unique=False)
+    op.create_index(op.f("ix_alarms_first_at_ms"), "alarms", ["first_at_ms"])
+    op.create_index(op.f("ix_alarms_status_first_at_ms"), "alarms", ["status", "first_at_ms"])
+    op.create_index(
+        "ix_alarms_trace_code", "alarms", ["terminal_id", "trace_id", "code", "opened_at_ms", "tie"]
+    )
     op.create_table(
         "disagreements",
         sa.Column("terminal_id", _ID, nullable=False),
@@ -170,10 +271,10 @@ def upgrade() -> None:
     op.create_table(
         "peers",
         sa.Column("address", sa.Text(), nullable=False),
-        sa.Column("terminal_id", _ID, nullable=False),
+        sa.Column("terminal_id", _ID, autoincrement=False, nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_peers_terminal_id")),
-        sa.PrimaryKeyConstraint("address", name=op.f("pk_peers")),
+        sa.PrimaryKeyConstraint("address", "terminal_id", name=op.f("pk_peers")),
     )
     op.create_table(
         "quarantine",
@@ -220,20 +321,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_records")),
         sa.UniqueConstraint("terminal_id", "key", name=op.f("uq_records_terminal_id_key")),
     )
-    op.create_index(op.f("ix_records_facet_id_at_ms"), "records", ["facet_id", "at_ms"], unique=False)
+    op.create_index(op.f("ix_records_facet_id_at_ms"), "records", ["facet_id", "at_ms"])
     op.create_index(
-        "ix_records_identity_id_at_ms",
+        "ix_records_person",
         "records",
-        ["identity_id", "at_ms"],
-        unique=False,
+        ["identity_id", "at_ms", "terminal_id", "facet_id"],
         sqlite_where=sa.text("identity_id IS NOT NULL"),
         postgresql_where=sa.text("identity_id IS NOT NULL"),
     )
     op.create_index(
-        op.f("ix_records_terminal_id_facet_id_at_ms"),
-        "records",
-        ["terminal_id", "facet_id", "at_ms"],
-        unique=False,
+        op.f("ix_records_terminal_id_facet_id_at_ms"), "records", ["terminal_id", "facet_id", "at_ms"]
     )
     op.create_table(
         "tallies",
@@ -253,11 +350,20 @@ def upgrade() -> None:
         sa.Column("lag_day", sa.Integer(), nullable=True),
         sa.Column("interval_ms", sa.BigInteger(), nullable=True),
         sa.Column("peer", sa.Text(), nullable=True),
+        sa.Column("late_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("tokenless_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("repeated_ids", sa.BigInteger(), nullable=False),
+        sa.Column("unusable_ids", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_tallies_terminal_id")),
         sa.PrimaryKeyConstraint("terminal_id", "writer", name=op.f("pk_tallies")),
         sqlite_with_rowid=False,
     )
+    # Every terminal belongs to a site; until somebody makes more there is this one.
+    op.execute("INSERT INTO sites (id, name, timezone, created_at_ms) VALUES (1, 'default', 'UTC', 0)")
+    secret = sa.text("INSERT INTO meta (name, value) VALUES ('key:identity', :value)")
+    op.get_bind().execute(secret, {"value": token_hex(32)})
     if op.get_bind().dialect.name == "postgresql":
+        op.execute("SELECT setval(pg_get_serial_sequence('sites', 'id'), 1)")
         op.create_table(
             "images",
             sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
@@ -266,7 +372,3 @@ def upgrade() -> None:
             sa.PrimaryKeyConstraint("day", "id", name=op.f("pk_images")),
         )
         op.execute("ALTER TABLE images ALTER COLUMN data SET STORAGE EXTERNAL")
-    # Every terminal belongs to a site; until somebody makes more there is this one.
-    op.execute("INSERT INTO sites (id, name, timezone, created_at_ms) VALUES (1, 'default', 'UTC', 0)")
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute("SELECT setval(pg_get_serial_sequence('sites', 'id'), 1)")

@@ -1,0 +1,172 @@
+"""The bodies of frames in the receiver's journal: an arrival, as the reply left it.
+
+Rules:
+
+* A frame has what was received and what was decided at the reply. Nothing is decided again when it is read.
+* It has no PIN, and no fields of the event that ``original`` alone keeps. Unknown fields of a group are part of who
+  somebody is; they stand in the frame as JSON, which holds every number.
+* With image keys the whole frame is encrypted: a picture may stand in any text of it.
+* Every arrival has a frame. A text that is no UTF-8 is mended as the store would mend it; what has no encoding at all
+  becomes a frame for the quarantine.
+* A field that a later version adds has a default, so a frame of an earlier one can be read.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gatepost.errors import StoreError
+from gatepost.receiver.push import kept_raw
+from gatepost.store.arrivals import text
+from gatepost.store.sealing import ImageKeys
+from gatepost.store.store import Arrival
+from gatepost.wire import Alarm, Dialect, Event, Group, Problem, Record, Unknown, User, without_pins
+
+__all__ = ["Frames"]
+
+log = structlog.get_logger(__name__)
+
+_PLACE = b"journal"
+
+
+class _Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An :class:`~gatepost.store.store.Arrival`; it has a record, an alarm, or neither."""
+
+    terminal_id: int
+    key: bytes
+    received_at_ms: int
+    original: bytes
+    record: Record | None = None
+    groups: bytes = b""
+    """Groups of the person as JSON (id, name, unknown fields), where one has such fields; else the record has them."""
+    alarm: Alarm | None = None
+    problems: tuple[Problem, ...] = ()
+    dialect: Dialect | None = None
+    peer: str = ""
+    bind_peer: bool = False
+    tokenless: bool = False
+    sent_at_ms: int | None = None
+    model: str | None = None
+    disagreements: tuple[tuple[str, str], ...] = ()
+
+
+class Frames:
+    """Encodes and decodes the bodies of frames. Any thread may use it."""
+
+    def __init__(self, secret: bytes, keys: ImageKeys) -> None:
+        """``secret``: the store's, with which the keys of events are made. ``keys`` may be empty."""
+        self._secret = secret
+        self._keys = keys
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(_Frame)
+
+    def encode(self, arrival: Arrival) -> bytes:
+        """Return the body of a frame. Raises nothing."""
+        try:
+            body = self._encoder.encode(_framed(arrival))
+        except Exception:
+            body = self._encode_unusual(arrival)
+        return self._keys.seal(body, _PLACE)
+
+    def decode(self, body: bytes) -> Arrival:
+        """Return the arrival. Raises :class:`~gatepost.errors.StoreError` for another form, or without its key."""
+        try:
+            frame = self._decoder.decode(self._keys.open(body, _PLACE))
+            record = _with_groups(frame)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise StoreError("a frame of the journal has another form than this version knows") from error
+        event: Event = record or frame.alarm or Unknown({})
+        return Arrival(
+            event=event,
+            image=None if isinstance(event, Unknown) else event.image,
+            terminal_id=frame.terminal_id,
+            key=frame.key,
+            received_at_ms=frame.received_at_ms,
+            original=frame.original,
+            problems=frame.problems,
+            dialect=frame.dialect,
+            peer=frame.peer,
+            bind_peer=frame.bind_peer,
+            tokenless=frame.tokenless,
+            sent_at_ms=frame.sent_at_ms,
+            model=frame.model,
+            disagreements=frame.disagreements,
+        )
+
+    def _encode_unusual(self, arrival: Arrival) -> bytes:
+        try:
+            return self._encoder.encode(_framed(_mended(arrival)))
+        except Exception as error:
+            log.warning("frames.kept_raw", kind=type(error).__name__)
+            raw = kept_raw(arrival, "has a value that cannot be stored", self._secret)
+            return self._encoder.encode(_framed(_mended(raw)))
+
+
+_read_groups = msgspec.json.Decoder(list[tuple[str, str, dict[str, Any]]]).decode
+
+
+def _framed(arrival: Arrival) -> _Frame:
+    event = arrival.event
+    groups = b""
+    if isinstance(event, Record):
+        user = event.user
+        if user is not None and (user.pin or user.extra or user.groups):
+            user, groups = _framed_user(user)
+        if user is not event.user or event.extra or event.outer:
+            event = replace(event, user=user, extra={}, outer={})
+    elif isinstance(event, Alarm) and (event.extra or event.outer):
+        event = replace(event, extra={}, outer={})
+    return _Frame(
+        record=event if isinstance(event, Record) else None,
+        groups=groups,
+        alarm=event if isinstance(event, Alarm) else None,
+        terminal_id=arrival.terminal_id,
+        key=arrival.key,
+        received_at_ms=arrival.received_at_ms,
+        original=arrival.original,
+        problems=arrival.problems,
+        dialect=arrival.dialect,
+        peer=arrival.peer,
+        bind_peer=arrival.bind_peer,
+        tokenless=arrival.tokenless,
+        sent_at_ms=arrival.sent_at_ms,
+        model=arrival.model,
+        disagreements=arrival.disagreements,
+    )
+
+
+def _framed_user(user: User) -> tuple[User, bytes]:
+    """Return what the record has of a person, and the groups that do not fit into it."""
+    groups = b""
+    if any(group.extra for group in user.groups):
+        written = [(group.id, group.name, group.extra) for group in user.groups]
+        groups = without_pins(msgspec.json.encode(written))
+    if user.pin or user.extra or groups:
+        user = replace(user, pin="", extra={}, groups=() if groups else user.groups)
+    return user, groups
+
+
+def _with_groups(frame: _Frame) -> Record | None:
+    record = frame.record
+    if record is None or record.user is None or not frame.groups:
+        return record
+    groups = tuple(Group(*group) for group in _read_groups(frame.groups))
+    return replace(record, user=replace(record.user, groups=groups))
+
+
+def _mended(value: Any) -> Any:
+    """Return the same in which every text is one that can be encoded."""
+    if isinstance(value, Struct):
+        return replace(value, **{name: _mended(getattr(value, name)) for name in value.__struct_fields__})
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, dict):
+        return {_mended(name): _mended(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_mended(each) for each in value)
+    return value

@@ -1,0 +1,322 @@
+"""Many requests, one sync: the only way of an event into the journal.
+
+Rules:
+
+* Whoever submits waits for the sync, and nothing is said to be stored before it.
+* There is no timer that gathers a batch. While one batch is being synced the next one gathers by itself. Alone, a
+  request waits for nothing; under load the batch grows until the sync costs next to nothing a request.
+* Alarms are written first, into a stream of their own, which readers take first.
+* What waits is bounded: in the queue by events and bytes, in the journal by the bytes that are not listed yet. Beyond
+  it ``StoreUnavailable`` at once: the terminal keeps its events on disk, which is a better place than our memory.
+* A sync that fails fails for all of its batch. The next one begins a new segment.
+* The queue is the loop's alone; the thread has what it is given. So whoever waits too long for a disk that hangs can
+  be told without asking the thread: :meth:`GroupCommit.give_up`.
+
+Flow: ``enqueue`` → queue → ``_start`` on the loop → thread: ``Writer.append`` → ``_done`` on the loop: start the next
+one, and tell every waiter of this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from queue import SimpleQueue
+from typing import Any
+
+import structlog
+from msgspec import Struct
+
+from gatepost.errors import JournalError, StoreUnavailable
+from gatepost.journal.folder import ALARMS, RECORDS, Folder
+from gatepost.journal.format import MAX_BODY
+from gatepost.journal.writer import Writer
+
+__all__ = ["GroupCommit", "Settle"]
+
+log = structlog.get_logger(__name__)
+
+Settle = Callable[[StoreUnavailable | None], None]
+"""Told ``None`` once the event is on disk, or why it is not: then it must not be acknowledged."""
+
+_SAID_EVERY_S = 60.0
+"""How often a failure of the disk is logged."""
+
+_MEASURED_EVERY_S = 0.1
+"""How often it is looked how much of the journal is not listed."""
+
+
+class _Waiting(Struct, frozen=True):
+    """An event that waits for its sync."""
+
+    body: bytes
+    is_alarm: bool
+    settle: Settle
+
+
+class GroupCommit:
+    """Shares syncs among everyone who waits for one.
+
+    Made and used on one event loop; what blocks is done in a thread of its own.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        *,
+        max_batch: int = 512,
+        max_queue: int = 8192,
+        max_queue_bytes: int = 64 * 1024 * 1024,
+        max_unread_bytes: int = 1 << 62,
+        unread_bytes: Callable[[], int] = lambda: 0,
+        on_append: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``max_batch`` and ``max_queue`` count events, the others bytes of frames.
+
+        ``unread_bytes`` returns how much of the journal is not listed yet; it is asked some times a second, and
+        nothing more is taken at ``max_unread_bytes``. ``on_append`` is called after each sync; it raises nothing. Both
+        in the thread. Raises :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        self._max_batch = max_batch
+        self._max_queue = max_queue
+        self._max_queue_bytes = max_queue_bytes
+        self._max_unread_bytes = max_unread_bytes
+        self._unread_bytes = unread_bytes
+        self._unread = 0
+        self._measured_at = -_MEASURED_EVERY_S
+        self._on_append = on_append
+        self._monotonic = monotonic
+        self._loop = asyncio.get_running_loop()
+        self._writers = {lane: Writer(folder, lane, monotonic=monotonic) for lane in (ALARMS, RECORDS)}
+        self._queue: deque[_Waiting] = deque()
+        self._queue_bytes = 0
+        self._batch: list[_Waiting] = []
+        """What the thread is at work on."""
+        self._starting = False
+        self._tends = False
+        """Whether segments that are due are closed before the next batch."""
+        self._finishes = False
+        self._closing = False
+        self._gave_up = False
+        self._is_ending = False
+        self._ended = asyncio.Event()
+        self._said_at = -_SAID_EVERY_S
+        self.is_failing = False
+        """Whether the last append failed."""
+        self.commits = 0
+        self.committed = 0
+        self.failed = 0
+        self._given: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="gatepost-journal", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether so much of the journal is not listed yet that nothing more is taken."""
+        return self._unread >= self._max_unread_bytes
+
+    @property
+    def waiting(self) -> int:
+        """Return how many events are in no sync yet."""
+        return len(self._queue)
+
+    @property
+    def unanswered(self) -> int:
+        """Return how many events were not settled yet."""
+        return len(self._queue) + len(self._batch)
+
+    def enqueue(self, body: bytes, settle: Settle, *, is_alarm: bool = False) -> None:
+        """Queue an event; ``settle`` is called on the loop when it is on disk, or will not be.
+
+        Raises :class:`~gatepost.errors.StoreUnavailable` if the queue or the journal is full, or closed, or the event
+        too large for a frame; nothing was queued.
+        """
+        if len(body) > MAX_BODY:
+            raise StoreUnavailable(
+                "the event is too large for the journal; lower max_body_bytes of the receiver"
+            )
+        if self._closing:
+            raise StoreUnavailable("the receiver is stopping; send it again later")
+        if len(self._queue) >= self._max_queue or self._queue_bytes >= self._max_queue_bytes:
+            raise StoreUnavailable("the receiver's queue is full; send it again later")
+        if self.is_full:
+            raise StoreUnavailable("the receiver's journal is full; send it again later")
+        self._queue_bytes += len(body)
+        self._queue.append(_Waiting(body, is_alarm, settle))
+        self._start_soon()
+
+    async def submit(self, body: bytes, *, is_alarm: bool = False) -> None:
+        """Store an event; return when it is on disk. Raises :class:`~gatepost.errors.StoreUnavailable`.
+
+        To cancel it withdraws the wait, not the event.
+        """
+        future: asyncio.Future[None] = self._loop.create_future()
+
+        def settle(error: StoreUnavailable | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+
+        self.enqueue(body, settle, is_alarm=is_alarm)
+        await future
+
+    def tend(self, *, finish: bool = False) -> None:
+        """Close segments that are old, and try the disk again if it failed. Called about once a second.
+
+        ``finish``: close every segment, so that it is deleted as soon as it is listed.
+        """
+        self._tends = True
+        self._finishes |= finish
+        self._start_soon()
+
+    async def close(self, *, timeout_s: float = 10.0) -> bool:
+        """Take nothing more, sync what is queued, end the streams. Idempotent.
+
+        False if that took longer than ``timeout_s``: whoever still waits then gets ``StoreUnavailable``.
+        """
+        self._closing = True
+        self._start_soon()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._ended.wait()
+        except TimeoutError:
+            self.give_up()
+        return self._ended.is_set() and not self._gave_up
+
+    def give_up(self) -> int:
+        """Tell everybody who waits ``StoreUnavailable``; return how many events that were.
+
+        Nothing more is taken then. Where none waits nothing is done. Idempotent.
+
+        What is being written may yet be listed: it was not acknowledged, and is found when it is sent again.
+        """
+        if self._gave_up or not self.unanswered:
+            return 0
+        self._closing = self._gave_up = True
+        self._end()
+        count = self.unanswered
+        why = StoreUnavailable("the receiver was stopped before this was stored; send it again")
+        waiting, self._queue, self._queue_bytes = self._queue, deque(), 0
+        self._tell([*self._batch, *waiting], why)
+        return count
+
+    # On the loop.
+
+    def _start_soon(self) -> None:
+        """With the next turn of the loop, so that what comes in with this one shares the sync."""
+        if not self._starting and not self._batch:
+            self._starting = True
+            self._loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        """Give the thread what there is to do, if it is not at work."""
+        self._starting = False
+        if self._gave_up or self._batch:
+            return
+        if self._tends:
+            self._tends = False
+            self._given.put([])
+        queue = self._queue
+        if queue:
+            self._batch = [queue.popleft() for _ in range(min(len(queue), self._max_batch))]
+            self._given.put(self._batch)
+            # Lets go of the interpreter's lock: the thread begins before the replies to the last batch.
+            time.sleep(0)
+        elif self._closing:
+            self._end()
+
+    def _done(self, error: StoreUnavailable | None) -> None:
+        """Settle a batch that the thread is done with; first the next one is given to it."""
+        batch, self._batch = self._batch, []
+        if self._gave_up:
+            return  # they have been told
+        self._start()
+        self._queue_bytes -= sum([len(waiting.body) for waiting in batch])
+        self._tell(batch, error)
+
+    def _tell(self, batch: Iterable[_Waiting], error: StoreUnavailable | None) -> None:
+        for waiting in batch:
+            if error is not None:
+                self.failed += 1
+            try:
+                waiting.settle(error)
+            except Exception as defect:  # the others of the batch still have to hear of it
+                log.error("group_commit.settle_failed", kind=type(defect).__name__)
+
+    def _end(self) -> None:
+        if not self._is_ending:
+            self._is_ending = True
+            self._given.put(None)
+
+    # In the thread.
+
+    def _run(self) -> None:
+        while (batch := self._given.get()) is not None:
+            if batch:
+                self._post(self._done, self._append(batch))
+            else:
+                self._tend()
+        for writer in self._writers.values():
+            writer.close()
+        self._on_append()
+        self._post(self._ended.set)
+
+    def _append(self, batch: list[_Waiting]) -> StoreUnavailable | None:
+        try:
+            for lane, writer in self._writers.items():
+                bodies = [waiting.body for waiting in batch if waiting.is_alarm is (lane == ALARMS)]
+                if bodies:
+                    writer.append(bodies)
+        except Exception as error:
+            return self._failed(error, len(batch))
+        self.is_failing = False
+        self.commits += 1
+        self.committed += len(batch)
+        self._on_append()
+        if self._monotonic() - self._measured_at >= _MEASURED_EVERY_S:
+            self._measure()
+        return None
+
+    def _measure(self) -> None:
+        self._measured_at = self._monotonic()
+        with contextlib.suppress(JournalError):
+            self._unread = self._unread_bytes()
+
+    def _failed(self, error: Exception, events: int) -> StoreUnavailable:
+        self.is_failing = True
+        if self._monotonic() - self._said_at >= _SAID_EVERY_S:
+            self._said_at = self._monotonic()
+            why = str(error) if isinstance(error, JournalError) else type(error).__name__
+            log.error("journal.append_failed", events=events, why=why)
+        return StoreUnavailable("the receiver cannot store events now; send it again later")
+
+    def _tend(self) -> None:
+        finishes, self._finishes = self._finishes, False
+        try:
+            for writer in self._writers.values():
+                if self.is_failing:
+                    writer.append([])
+                elif finishes:
+                    writer.finish()
+                else:
+                    writer.finish_if_due()
+        except JournalError as error:
+            self._failed(error, 0)
+        else:
+            self.is_failing = False
+            self._on_append()
+        self._measure()
+
+    def _post(self, callback: Callable[..., None], *args: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:
+            # The loop is closed, and with it whoever waited. What was synced stays synced.
+            log.warning("group_commit.loop_closed")

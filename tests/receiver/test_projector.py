@@ -1,0 +1,721 @@
+"""What was acknowledged is listed exactly once, whatever is interrupted where, and never stops for one event."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from sqlalchemy import text as sql
+from structlog.testing import capture_logs
+from tests.journal.kit import FailingFiles, write_later_version
+from tests.receiver.kit import Clock, serving
+from tests.store.conftest import (  # noqa: F401 - fixtures
+    empty_database,
+    empty_folder,
+    open_postgres,
+    open_sqlite,
+)
+from tests.store.events import RECEIVED_MS, alarm, arrival, record
+
+from gatepost.errors import JournalError, JournalUnavailable, StoreError, StoreInUse, StoreUnavailable
+from gatepost.journal.folder import ALARMS, RECORDS, Folder, Position
+from gatepost.journal.writer import Writer
+from gatepost.receiver.frames import Frames
+from gatepost.receiver.projector import Projector
+from gatepost.store.base import BaseStore
+from gatepost.store.sealing import ImageKeys
+from gatepost.store.sqlite import SqliteStore
+from gatepost.store.store import AlarmQuery, Arrival, Progress, RecordQuery, Stored
+from gatepost.wire import Event, Record
+
+GARBAGE = b"\x00 no frame"
+
+
+class Killed(BaseException):
+    """Ends a process in the eyes of a test."""
+
+
+class Interruption:
+    """Raises at one of many calls, before or after it was done."""
+
+    def __init__(self, *, at: int, is_done: bool, kills: bool = False) -> None:
+        """``kills``: as the end of the process has it, else an error of the place itself."""
+        self._left = at
+        self._is_done = is_done
+        self._kills = kills
+
+    @property
+    def has_struck(self) -> bool:
+        return self._left <= 0
+
+    def call(self, error: Exception, function: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        self._left -= 1
+        raised = None if self._left else Killed() if self._kills else error
+        if raised is not None and not self._is_done:
+            raise raised
+        result = function(*given, **named)
+        if raised is not None:
+            raise raised
+        return result
+
+
+class Rows:
+    """A store that can be away, interrupted, and refuses events with certain ids."""
+
+    def __init__(self, store: BaseStore) -> None:
+        self.store = store
+        self.secret = store.secret
+        self.is_away = False
+        self.poison: set[str] = set()
+        """Ids of records that it refuses."""
+        self.worst: set[bytes] = set()
+        """Texts that it refuses in the quarantine, too."""
+        self.interruption: Interruption | None = None
+        self.batches: list[int] = []
+
+    def _call(self, function: Callable[..., Any], *given: Any) -> Any:
+        if self.is_away:
+            raise StoreUnavailable("the store is away")
+        if self.interruption is None:
+            return function(*given)
+        return self.interruption.call(StoreUnavailable("the connection was lost"), function, *given)
+
+    def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> Sequence[Stored]:
+        rows: Sequence[Stored] = self._call(self._write, batch, progress)
+        return rows
+
+    def _write(self, batch: Sequence[Arrival], progress: Progress | None) -> Sequence[Stored]:
+        self.batches.append(len(batch))
+        for one in batch:
+            if isinstance(one.event, Record) and one.event.uuid in self.poison:
+                raise ValueError("a defect: Zhang Xiaoming")
+            if any(bad in one.original for bad in self.worst):
+                raise ValueError("another defect")
+        return self.store.write(batch, progress)
+
+    def holders(self, event: Event, key: bytes, peer: str) -> Sequence[int]:
+        return self.store.holders(event, key, peer)
+
+    def positions(self, journal: bytes) -> Mapping[str, Position]:
+        places: Mapping[str, Position] = self._call(self.store.positions, journal)
+        return places
+
+    def forget_streams(self, journal: bytes, streams: Sequence[str]) -> None:
+        self._call(self.store.forget_streams, journal, streams)
+
+
+class Listing:
+    """A journal, what writes it, and the store that lists it, for a terminal of its own."""
+
+    def __init__(self, path: Path, store: BaseStore, serial: str = "SN-1") -> None:
+        self.files = FailingFiles()
+        self.folder = Folder.open(path, files=self.files)
+        self.store = store
+        self.rows = Rows(store)
+        self.frames = Frames(store.secret, ImageKeys())
+        self.terminal_id = store.ensure_terminal(serial, now_ms=0).id
+        self.clock = Clock(0.0)
+        self.writers = {lane: self.writer(lane) for lane in (ALARMS, RECORDS)}
+        self.made: list[Projector] = []
+
+    def writer(self, lane: str = RECORDS) -> Writer:
+        return Writer(self.folder, lane, segment_bytes=3000)
+
+    def projector(self, **options: Any) -> Projector:
+        made = Projector(
+            self.folder,
+            self.rows,
+            self.frames,
+            now=lambda: RECEIVED_MS / 1000 + 7,
+            monotonic=self.clock,
+            **options,
+        )
+        self.made.append(made)
+        return made
+
+    def arrival(self, event: Event, **fields: Any) -> Arrival:
+        return arrival(event, self.terminal_id, **{"bind_peer": True, **fields})
+
+    def append(self, *arrivals: Arrival | bytes, lane: str = RECORDS) -> None:
+        """Append arrivals, or bodies of frames."""
+        bodies = [one if isinstance(one, bytes) else self.frames.encode(one) for one in arrivals]
+        self.writers[lane].append(bodies)
+
+    def append_records(self, *numbers: int) -> None:
+        self.append(*[self.arrival(record(number)) for number in numbers])
+
+    def uuids(self) -> list[str | None]:
+        query = RecordQuery(terminal=self.terminal_id, limit=1000)
+        return sorted(row.uuid or "" for row in self.store.records(query).items)
+
+    def counts(self) -> tuple[int, int, int, int]:
+        """Return what the terminal's counts are: records, alarms, quarantined, duplicates."""
+        row = self.store.terminal(self.terminal_id)
+        assert row is not None
+        return row.records, row.alarms, row.quarantined, row.duplicates
+
+    def unlisted(self) -> list[Path]:
+        """Return the files of events that were set aside."""
+        return list(self.folder.path.glob("unlisted-*"))
+
+    def segments(self) -> list[Path]:
+        return list(self.folder.path.glob("*.events"))
+
+    def close(self) -> None:
+        """Close everything that was made."""
+        for writer in self.writers.values():
+            writer.close()
+        self.rows.is_away = False
+        for projector in self.made:
+            projector.close(timeout_s=20)
+
+
+def uuids(*numbers: int) -> list[str]:
+    return [f"uuid-{number:06d}" for number in numbers]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest) -> BaseStore:
+    opener: Callable[[], BaseStore] = request.getfixturevalue(f"open_{request.param}")
+    return opener()
+
+
+@pytest.fixture
+def sqlite(open_sqlite: Callable[[], BaseStore]) -> BaseStore:  # noqa: F811
+    return open_sqlite()
+
+
+@pytest.fixture
+def postgres(open_postgres: Callable[[], BaseStore]) -> BaseStore:  # noqa: F811
+    return open_postgres()
+
+
+@pytest.fixture
+def either(store: BaseStore, tmp_path: Path) -> Iterator[Listing]:
+    """A listing on either database."""
+    listing = Listing(tmp_path / "journal", store)
+    yield listing
+    listing.close()
+
+
+@pytest.fixture
+def listing(sqlite: BaseStore, tmp_path: Path) -> Iterator[Listing]:
+    listing = Listing(tmp_path / "journal", sqlite)
+    yield listing
+    listing.close()
+
+
+def all_of(projector: Projector) -> None:
+    while projector.step():
+        pass
+
+
+# Exactly once.
+
+
+def test_what_is_appended_is_listed_and_its_segments_are_deleted(either: Listing) -> None:
+    projector = either.projector()
+    assert not projector.step()
+    either.append_records(1, 2)
+    either.append(either.arrival(alarm()), lane=ALARMS)
+    assert projector.lag().events == 3
+    all_of(projector)
+    assert (either.uuids(), either.counts()) == (uuids(1, 2), (2, 1, 0, 0))
+    assert projector.lag() == projector.lag().__class__()
+    for writer in either.writers.values():
+        writer.finish()
+    all_of(projector)
+    assert either.segments() == []
+    assert either.store.positions(either.folder.id) == projector.positions
+    for writer in either.writers.values():
+        writer.close()
+    projector.close(timeout_s=0)
+    later = either.projector()
+    assert not later.step()
+    assert either.store.positions(either.folder.id) == later.positions == {}
+    assert list(either.folder.path.glob("*.writer")) == []
+
+
+def scenario(listing: Listing) -> None:
+    """Append what the interruptions are tried on: 12 records, one of them twice, two steps of an alarm, one event that
+    is refused, one that even the quarantine refuses, and what is no frame."""
+    listing.rows.poison = {"uuid-000006", "uuid-000009"}
+    listing.rows.worst = {b"uuid-000009"}
+    listing.append_records(1, 2, 3)
+    listing.append(listing.arrival(alarm()), lane=ALARMS)
+    listing.append_records(4, 5)
+    listing.append(*map(listing.arrival, (record(6), record(2))), GARBAGE)
+    listing.append(listing.arrival(alarm(status=2)), lane=ALARMS)
+    listing.append_records(7, 8, 9, 10)
+    listing.append_records(11, 12)
+
+
+def check_scenario(listing: Listing) -> None:
+    assert listing.uuids() == uuids(1, 2, 3, 4, 5, 7, 8, 10, 11, 12)
+    assert listing.counts() == (10, 2, 1, 1), "something was lost, or stored or counted twice"
+    (row,) = listing.store.alarms(AlarmQuery(terminal=listing.terminal_id)).items
+    assert len(row.history) == 2
+    bodies = sorted(path.read_bytes() for path in listing.unlisted())
+    assert (len(bodies), bodies[0]) == (2, GARBAGE)
+    decoded = listing.frames.decode(bodies[1]).event
+    assert isinstance(decoded, Record)
+    assert decoded.uuid == "uuid-000009"
+    assert listing.segments() == []
+    assert listing.store.positions(listing.folder.id) == {}
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("ends", ["fails", "is killed"])
+def test_it_is_listed_exactly_once_wherever_it_is_interrupted(
+    store: BaseStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str, is_done: bool
+) -> None:
+    """At each call to the store or the reader, and at each that deletes or sets aside, one after the other."""
+    at = 0
+    while True:
+        at += 1
+        listing = Listing(tmp_path / str(at), store, serial=f"SN-{at}")
+        scenario(listing)
+        for writer in listing.writers.values():
+            writer.close()
+        struck = interrupted(listing, monkeypatch, ends=ends, at=at, is_done=is_done)
+        check_scenario(listing)
+        listing.close()
+        if not struck:
+            break
+    assert at > 40
+
+
+def interrupted(
+    listing: Listing, monkeypatch: pytest.MonkeyPatch, *, ends: str, at: int, is_done: bool
+) -> bool:
+    """List all, with one interruption; return whether there were so many calls."""
+    interruption = Interruption(at=at, is_done=is_done, kills=ends == "is killed")
+    listing.rows.interruption = interruption
+
+    def strike(owner: Any, name: str, error: Exception) -> None:
+        function = getattr(owner, name)
+        call = lambda *given, **named: interruption.call(error, function, *given, **named)  # noqa: E731
+        monkeypatch.setattr(owner, name, call)
+
+    strike(listing.folder, "remove", JournalUnavailable("a segment cannot be deleted"))
+    for name in ("create", "sync_folder"):
+        strike(listing.files, name, OSError(errno.EIO, "EIO"))
+    projector: Projector | None = None
+    is_over = False
+    while not is_over:
+        try:
+            if projector is None:
+                projector = listing.projector(max_batch=5)
+                strike(projector._reader, "read", JournalUnavailable("the journal cannot be read"))
+            is_over = not projector.step() and not projector._has_leftovers
+        except (StoreError, JournalError):
+            continue
+        except Killed:
+            if projector is not None:
+                projector.close(timeout_s=0)
+            projector = None
+    assert projector is not None
+    assert projector.lag().events == 0
+    return interruption.has_struck
+
+
+def test_a_commit_whose_word_was_lost_is_found_and_nothing_is_a_duplicate(either: Listing) -> None:
+    projector = either.projector()
+    either.append_records(1, 2)
+    either.rows.interruption = Interruption(at=1, is_done=True)
+    with pytest.raises(StoreUnavailable):
+        projector.step()
+    assert either.uuids() == uuids(1, 2)
+    assert projector.lag().events == 2
+    assert projector.step()
+    assert projector.lag().events == 0
+    either.append_records(3)
+    all_of(projector)
+    assert either.counts() == (3, 0, 0, 0)
+
+
+# The store away.
+
+
+def test_while_the_store_is_away_events_stay_and_then_are_listed(either: Listing) -> None:
+    projector = either.projector(max_batch=2)
+    either.append_records(1)
+    all_of(projector)
+    either.rows.is_away = True
+    either.append_records(2, 3, 4)
+    with capture_logs() as logs:
+        for _ in range(20):
+            assert not projector._list_all()
+            either.clock.at += 10.0
+    assert [(log["event"], log["why"]) for log in logs] == [("projector.store_away", "the store is away")] * 4
+    lag = projector.lag()
+    assert (lag.events, lag.is_away, lag.oldest_s) == (3, True, 7.0)
+    assert lag.bytes > 0
+    assert either.uuids() == uuids(1)
+    either.rows.is_away = False
+    assert projector._list_all()
+    assert either.uuids() == uuids(1, 2, 3, 4)
+    assert not projector.lag().is_away
+    assert either.counts() == (4, 0, 0, 0)
+
+
+def test_a_failure_with_nothing_to_list_is_over_when_it_is_over(
+    listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    projector = listing.projector()
+    with monkeypatch.context() as patched:
+        patched.setattr(Folder, "streams", failing(JournalUnavailable("the journal cannot be read")))
+        assert not projector._list_all()
+    assert projector.lag().is_away
+    assert projector._list_all()
+    assert not projector.lag().is_away
+
+
+def failing(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def test_the_thread_lists_what_it_is_woken_for_and_goes_on_when_the_store_is_back(listing: Listing) -> None:
+    heard: SimpleQueue[int] = SimpleQueue()
+    projector = listing.projector(on_listed=lambda: heard.put(len(listing.uuids())))
+    projector.start()
+    listing.append_records(1)
+    projector.catch_up(timeout_s=20)
+    assert heard.get(timeout=20) == 1
+    listing.rows.is_away = True
+    listing.append_records(2, 3)
+    with pytest.raises(StoreUnavailable, match=r"journal\.events"):
+        projector.catch_up(timeout_s=0.05)
+    listing.rows.is_away = False
+    projector.catch_up(timeout_s=20)
+    assert (heard.get(timeout=20), listing.uuids()) == (3, uuids(1, 2, 3))
+
+
+def test_to_catch_up_waits_for_nothing_that_comes_later(listing: Listing) -> None:
+    projector = listing.projector(max_batch=1)
+    listing.append_records(1)
+    listing.rows.batches.clear()
+    listed = threading.Event()
+    write = listing.rows._write
+
+    def writing(batch: Sequence[Arrival], progress: Progress | None) -> Sequence[Stored]:
+        if listed.is_set():
+            raise StoreUnavailable("away")
+        rows = write(batch, progress)
+        listing.append_records(2)
+        listed.set()
+        return rows
+
+    listing.rows._write = writing  # type: ignore[method-assign]
+    projector.start()
+    projector.catch_up(timeout_s=20)
+    assert listing.uuids() == uuids(1)
+
+
+def test_where_nothing_waits_to_catch_up_returns_at_once(listing: Listing) -> None:
+    projector = listing.projector()
+    projector.catch_up(timeout_s=0)
+    listing.append_records(1)
+    all_of(projector)
+    projector.catch_up(timeout_s=0)
+    listing.writers[RECORDS].finish()
+    all_of(projector)
+    listing.writers[RECORDS].close()
+    projector.catch_up(timeout_s=0)
+
+
+# One event that cannot be stored.
+
+
+@pytest.mark.parametrize("place", [1, 4, 9])
+@pytest.mark.parametrize("max_batch", [1, 3, 2048])
+def test_an_event_that_the_store_refuses_goes_to_the_quarantine_alone(
+    listing: Listing, place: int, max_batch: int
+) -> None:
+    listing.rows.poison = set(uuids(place))
+    listing.append_records(*range(1, 10))
+    projector = listing.projector(max_batch=max_batch)
+    with capture_logs() as logs:
+        all_of(projector)
+    assert listing.uuids() == uuids(*[number for number in range(1, 10) if number != place])
+    assert listing.counts() == (8, 0, 1, 0)
+    (row,) = listing.store.quarantined().items
+    assert f"uuid-{place:06d}".encode() in row.original
+    assert row.problems[-1].why == "the store could not take this event (ValueError)"
+    assert [log["event"] for log in logs] == ["projector.event_refused"]
+    assert "Zhang" not in str(logs)
+    # The search for it is over, and soon a batch is as large as before.
+    for start in (100, 200):
+        listing.append_records(*range(start, start + 40))
+        listing.rows.batches.clear()
+        all_of(projector)
+    assert max(listing.rows.batches) == min(max_batch, 40)
+
+
+def test_an_event_that_even_the_quarantine_refuses_is_set_aside_in_a_file(either: Listing) -> None:
+    either.rows.worst = {b"uuid-000002"}
+    either.append_records(1, 2, 3)
+    projector = either.projector()
+    with capture_logs() as logs:
+        all_of(projector)
+    assert either.uuids() == uuids(1, 3)
+    assert (projector.set_aside, either.counts()) == (1, (2, 0, 0, 0))
+    (path,) = either.unlisted()
+    assert either.frames.decode(path.read_bytes()) == either.arrival(record(2))
+    assert path.stat().st_mode & 0o777 == 0o600
+    (log,) = [log for log in logs if log["event"] == "projector.set_aside"]
+    assert (log["file"], log["why"]) == (path.name, "the store could not take this event (ValueError)")
+
+
+def test_an_event_of_a_terminal_that_is_not_there_is_set_aside(either: Listing) -> None:
+    """As after a restore of the database from before the terminal was made."""
+    lost = replace(either.arrival(record(2)), terminal_id=either.terminal_id + 1000)
+    either.append(either.arrival(record(1)), lost, either.arrival(record(3)))
+    projector = either.projector()
+    all_of(projector)
+    assert either.uuids() == uuids(1, 3)
+    (path,) = either.unlisted()
+    assert either.frames.decode(path.read_bytes()) == lost
+
+
+def test_where_nothing_can_be_set_aside_nothing_is_lost_and_it_goes_on_when_there_is_room(
+    listing: Listing,
+) -> None:
+    projector = listing.projector()
+    listing.append(GARBAGE, listing.arrival(record(1)))
+    listing.files.failing["create"] = errno.ENOSPC
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert not projector._list_all()
+    assert [log["why"] for log in logs] == [
+        "an event that cannot be listed could not be set aside: ENOSPC; make room on the disk"
+    ]
+    assert (listing.uuids(), projector.set_aside, projector.lag().events) == ([], 0, 2)
+    listing.files.failing.clear()
+    assert projector._list_all()
+    assert (listing.uuids(), projector.set_aside) == (uuids(1), 1)
+    assert [path.read_bytes() for path in listing.unlisted()] == [GARBAGE]
+
+
+def test_a_frame_without_its_key_is_set_aside_and_the_log_names_the_setting(listing: Listing) -> None:
+    sealed = Frames(listing.store.secret, ImageKeys([bytes(32)])).encode(listing.arrival(record(1)))
+    listing.append(sealed, listing.arrival(record(2)))
+    with capture_logs() as logs:
+        all_of(listing.projector())
+    assert listing.uuids() == uuids(2)
+    assert [path.read_bytes() for path in listing.unlisted()] == [sealed]
+    assert "image_key_file" in str(logs)
+
+
+def test_what_a_frame_can_carry_and_the_database_cannot_hold_stops_nothing(either: Listing) -> None:
+    store = either.store
+    bad = replace(either.arrival(record(2)), peer="NUL \0")
+    if isinstance(store, SqliteStore):
+        store._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
+        bad = replace(either.arrival(record(2)), original=b" " * 200_000)
+    either.append(either.arrival(record(1)), bad, either.arrival(record(4)))
+    projector = either.projector()
+    all_of(projector)
+    assert (either.uuids(), projector.set_aside, projector.lag().events) == (uuids(1, 4), 1, 0)
+    assert [either.frames.decode(path.read_bytes()) for path in either.unlisted()] == [bad]
+
+
+def test_a_database_that_was_changed_under_it_is_away_and_no_event_is_blamed(
+    postgres: BaseStore, tmp_path: Path
+) -> None:
+    listing = Listing(tmp_path / "journal", postgres)
+    projector = listing.projector()
+    listing.append_records(1)
+    with postgres.changing() as db:
+        db.execute(sql("ALTER TABLE records RENAME TO hidden"))
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            projector.step()
+    with postgres.changing() as db:
+        db.execute(sql("ALTER TABLE hidden RENAME TO records"))
+    all_of(projector)
+    assert (listing.uuids(), listing.counts(), listing.unlisted()) == (uuids(1), (1, 0, 0, 0), [])
+    listing.close()
+
+
+# The journal.
+
+
+def test_a_damaged_frame_is_counted_once_and_passed(either: Listing) -> None:
+    either.append_records(1)
+    either.append_records(2)
+    either.append_records(3)
+    (path,) = either.segments()
+    data = bytearray(path.read_bytes())
+    data[data.index(b"uuid-000002")] ^= 1
+    path.write_bytes(bytes(data))
+    either.rows.poison = set(uuids(3))  # so that it is read more than once
+    projector = either.projector()
+    with capture_logs() as logs:
+        all_of(projector)
+    assert either.uuids() == uuids(1)
+    assert projector.damaged == 1
+    assert [log["event"] for log in logs].count("journal.damaged") == 1
+    assert projector.lag().events == 0
+
+
+def test_a_segment_that_is_gone_is_counted_once_and_its_place_is_forgotten(either: Listing) -> None:
+    either.append_records(1)
+    projector = either.projector()
+    all_of(projector)
+    either.writers[RECORDS].close()
+    for path in either.folder.path.glob("*-records*"):
+        path.unlink()
+    either.writers[RECORDS] = either.writer()
+    either.append_records(2)
+    all_of(projector)
+    assert (projector.damaged, either.uuids()) == (1, uuids(1, 2))
+    assert either.store.positions(either.folder.id).keys() == {either.writers[RECORDS].stream}
+
+
+def test_a_stream_of_a_later_version_waits_and_everything_else_goes_on(listing: Listing) -> None:
+    listing.append_records(1, 2)
+    later = listing.segments()[0]
+    before = later.read_bytes()
+    write_later_version(later)
+    listing.writers[RECORDS].close()
+    listing.writers[RECORDS] = listing.writer()
+    listing.append_records(3)
+    listing.append(listing.arrival(alarm()), lane=ALARMS)
+    projector = listing.projector()
+    with capture_logs() as logs:
+        all_of(projector)
+        listing.writers[RECORDS].finish()
+        all_of(projector)
+    assert [(log["event"], log["stream"]) for log in logs] == [("journal.stream_waits", later.name[:-14])]
+    assert (listing.uuids(), listing.counts()) == (uuids(3), (1, 1, 0, 0))
+    lag = projector.lag()
+    assert (lag.is_away, lag.events, projector.damaged) == (False, 2, 0)
+    assert len(lag.waiting) == 1
+    assert "version 2" in lag.waiting[0]
+    assert later.exists()
+    with pytest.raises(StoreUnavailable):
+        projector.catch_up(timeout_s=0)
+    later.write_bytes(before)  # the later version is installed
+    all_of(projector)
+    assert (listing.uuids(), projector.lag().waiting) == (uuids(1, 2, 3), ())
+    assert listing.segments() == list(listing.folder.path.glob("*-alarms-*"))
+
+
+async def test_readiness_names_a_part_of_the_journal_that_waits(sqlite: BaseStore, tmp_path: Path) -> None:
+    listing = Listing(tmp_path / "journal", sqlite)
+    listing.append_records(1)
+    listing.writers[RECORDS].close()
+    write_later_version(listing.segments()[0])
+    async with serving(sqlite, journal=tmp_path / "journal") as running:
+        running.receiver.projector.wake()
+        for _ in range(2000):
+            sender = await running.connect()
+            answer = await sender.request("GET", "/readyz")
+            if answer.json != {"status": "ok"}:
+                break
+        assert answer.status == 200
+        assert answer.json["status"].startswith("part of the journal waits: ")
+        assert "version 2" in answer.json["status"]
+        assert str(tmp_path) not in answer.json["status"]
+    listing.close()
+
+
+def test_an_alarm_is_listed_before_a_backlog(either: Listing) -> None:
+    either.append_records(*range(1, 31))
+    projector = either.projector(max_batch=10)
+    projector.step()
+    either.append(either.arrival(alarm()), lane=ALARMS)
+    projector.step()
+    records, alarms, *_ = either.counts()
+    assert (records, alarms) == (19, 1)
+    assert projector.lag().events == 11
+
+
+@pytest.mark.parametrize("why", ["pinned", "store", "disk"])
+def test_what_could_not_be_deleted_is_deleted_later_though_nothing_is_pushed(
+    listing: Listing, why: str
+) -> None:
+    projector = listing.projector()
+    listing.append_records(1)
+    all_of(projector)
+    listing.writers[RECORDS].close()
+    pinned = listing.folder.pinned() if why == "pinned" else None
+    if pinned is not None:
+        pinned.__enter__()
+    if why == "disk":
+        listing.files.failing["remove"] = errno.EIO
+    forget = listing.rows.forget_streams
+    if why == "store":
+        listing.rows.forget_streams = failing(StoreUnavailable("away"))  # type: ignore[method-assign]
+    all_of(projector)
+    assert listing.store.positions(listing.folder.id)
+    if pinned is not None:
+        assert len(listing.segments()) == 1
+        pinned.__exit__(None, None, None)
+    listing.files.failing.clear()
+    listing.rows.forget_streams = forget  # type: ignore[method-assign]
+    assert not projector.step()
+    assert (listing.segments(), listing.store.positions(listing.folder.id)) == ([], {})
+    assert projector.positions == {}
+
+
+# Its life.
+
+
+def test_one_process_lists_a_journal(listing: Listing) -> None:
+    projector = listing.projector()
+    again = Folder.open(listing.folder.path)
+    with pytest.raises(StoreInUse, match="data folder of its own"):
+        Projector(again, listing.rows, listing.frames)
+    assert projector.close(timeout_s=0)
+    assert projector.close(timeout_s=0)
+    Projector(again, listing.rows, listing.frames).close(timeout_s=0)
+
+
+def test_a_store_that_is_away_at_the_start_leaves_the_journal_free(listing: Listing) -> None:
+    listing.rows.is_away = True
+    with pytest.raises(StoreUnavailable):
+        listing.projector()
+    listing.rows.is_away = False
+    listing.projector()
+
+
+def test_to_close_lists_what_is_there(listing: Listing) -> None:
+    projector = listing.projector(max_batch=2)
+    projector.start()
+    listing.append_records(*range(1, 8))
+    assert projector.close(timeout_s=20)
+    assert listing.uuids() == uuids(*range(1, 8))
+
+
+def test_to_close_is_bounded_while_the_store_is_away_or_hangs(listing: Listing) -> None:
+    listing.append_records(1)
+    projector = listing.projector()
+    listing.rows.is_away = True
+    projector.start()
+    assert not projector.close(timeout_s=20)
+    listing.rows.is_away = False
+    entered, held = threading.Event(), threading.Event()
+
+    def hanging() -> None:
+        entered.set()
+        assert held.wait(20)
+
+    second = listing.projector(on_listed=hanging)
+    second.start()
+    assert entered.wait(20)
+    assert not second.close(timeout_s=0.05)
+    held.set()
+    assert second.close(timeout_s=20)
+    assert listing.counts() == (1, 0, 0, 0)
