@@ -175,7 +175,7 @@ class Console:
     def settle(self) -> None:
         """Wait until everything is listed that was acknowledged before."""
         while self.get_json("/api/v1/stats")["journal"]["events"]:
-            time.sleep(0.01)
+            time.sleep(0.01)  # another process: only asking it tells
 
     def get_json(self, path: str) -> Any:
         """Ask the API as admin."""

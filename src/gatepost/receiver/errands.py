@@ -1,11 +1,11 @@
-"""Short questions and changes of the store that a push waits for: whose token it is, a terminal that is new.
+"""Short store calls that a push waits for, such as looking up a token or making a new terminal.
 
 Rules:
 
-* They are done one after the other, in a thread of their own: neither the loop nor the journal waits for a database.
-* Where the store needed long to say that it is away, whoever asked meanwhile is told the same at once. Else each of
-  them would wait as long, one after the other.
-* At a stop :meth:`Errands.give_up` tells everybody who waits, whatever the thread is at. It begins nothing more then.
+* One thread runs the calls in order. Neither the loop nor the journal waits for a database.
+* If a call took over a second to fail with ``StoreUnavailable``, every call that was queued meanwhile fails with the
+  same error at once. Otherwise each would wait as long.
+* :meth:`Errands.give_up` fails every pending call at a stop, also while the thread is blocked. No call starts then.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _LONG_S = 1.0
-"""What fails after so long because the store is away fails for everybody who waits."""
+"""Seconds. A call that fails this slowly because the store is unavailable fails the calls that are queued."""
 
 _Errand = tuple[Callable[[], Any], asyncio.Future[Any], float]
-"""What to do, who waits, and since when."""
+"""The call, the future of its caller, and when it was queued."""
 
 
 class Errands:
@@ -60,7 +60,7 @@ class Errands:
         return await future
 
     def give_up(self) -> None:
-        """Take nothing more, and tell everybody who waits ``StoreUnavailable``. Idempotent."""
+        """Accept no more calls, and fail the pending ones with ``StoreUnavailable``. Idempotent."""
         if not self._closed:
             self._closed = True
             self._given.put(None)

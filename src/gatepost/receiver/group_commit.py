@@ -1,16 +1,16 @@
-"""Many requests, one sync: the only way of an event into the journal.
+"""Group commit into the journal: one sync for many requests.
 
 Rules:
 
-* Whoever submits waits for the sync, and nothing is said to be stored before it.
-* There is no timer that gathers a batch. While one batch is being synced the next one gathers by itself. Alone, a
-  request waits for nothing; under load the batch grows until the sync costs next to nothing a request.
-* Alarms are written first, into a stream of their own, which readers take first.
-* What waits is bounded: in the queue by events and bytes, in the journal by the bytes that are not listed yet. Beyond
-  it ``StoreUnavailable`` at once: the terminal keeps its events on disk, which is a better place than our memory.
-* A sync that fails fails for all of its batch. The next one begins a new segment.
-* The queue is the loop's alone; the thread has what it is given. So whoever waits too long for a disk that hangs can
-  be told without asking the thread: :meth:`GroupCommit.give_up`.
+* A request is acknowledged after the sync of its batch, never before.
+* No timer fills a batch. While one batch is synced, the next one fills. A single request is synced at once, and under
+  load the cost of a sync is shared by the whole batch.
+* Alarms are written first, into their own stream, which readers read first.
+* The queue is bounded in events and bytes, the journal in bytes that are not listed. Beyond a bound an event is
+  refused with ``StoreUnavailable`` at once, and the terminal keeps it on its disk.
+* A failed sync fails its whole batch. The next batch begins a new segment.
+* Only the loop touches the queue, so :meth:`GroupCommit.give_up` can refuse waiting requests while the thread is
+  blocked by the disk.
 
 Flow: ``enqueue`` → queue → ``_start`` on the loop → thread: ``Writer.append`` → ``_done`` on the loop: start the next
 one, and tell every waiter of this one.
@@ -95,10 +95,10 @@ class GroupCommit:
         self._queue: deque[_Waiting] = deque()
         self._queue_bytes = 0
         self._batch: list[_Waiting] = []
-        """What the thread is at work on."""
+        """The batch that the thread is writing."""
         self._starting = False
         self._tends = False
-        """Whether segments that are due are closed before the next batch."""
+        """Close segments that are due before the next batch."""
         self._finishes = False
         self._closing = False
         self._gave_up = False
@@ -106,7 +106,7 @@ class GroupCommit:
         self._ended = asyncio.Event()
         self._said_at = -_SAID_EVERY_S
         self.is_failing = False
-        """Whether the last append failed."""
+        """The last append failed."""
         self.commits = 0
         self.committed = 0
         self.failed = 0
@@ -179,7 +179,7 @@ class GroupCommit:
     async def close(self, *, timeout_s: float = 10.0) -> bool:
         """Take nothing more, sync what is queued, end the streams. Idempotent.
 
-        False if that took longer than ``timeout_s``: whoever still waits then gets ``StoreUnavailable``.
+        Return False if that took longer than ``timeout_s``; pending events are refused with ``StoreUnavailable`` then.
         """
         self._closing = True
         self._start_soon()
@@ -191,11 +191,12 @@ class GroupCommit:
         return self._ended.is_set() and not self._gave_up
 
     def give_up(self) -> int:
-        """Tell everybody who waits ``StoreUnavailable``; return how many events that were.
+        """Refuse every pending event with ``StoreUnavailable``, and return their number.
 
-        Nothing more is taken then. Where none waits nothing is done. Idempotent.
+        No event is accepted afterwards. Does nothing if no event is pending. Idempotent.
 
-        What is being written may yet be listed: it was not acknowledged, and is found when it is sent again.
+        An event that the thread is writing may still be listed. It was not acknowledged, and counts as a duplicate when
+        the terminal resends it.
         """
         if self._gave_up or not self.unanswered:
             return 0
@@ -210,13 +211,13 @@ class GroupCommit:
     # On the loop.
 
     def _start_soon(self) -> None:
-        """With the next turn of the loop, so that what comes in with this one shares the sync."""
+        """Start in the next turn of the loop, so that events of this turn share the sync."""
         if not self._starting and not self._batch:
             self._starting = True
             self._loop.call_soon(self._start)
 
     def _start(self) -> None:
-        """Give the thread what there is to do, if it is not at work."""
+        """Give the thread the next batch, if it has none."""
         self._starting = False
         if self._gave_up or self._batch:
             return

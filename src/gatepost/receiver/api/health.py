@@ -1,7 +1,7 @@
-"""``/healthz`` and ``/readyz``: for whoever starts, stops and balances processes.
+"""Health checks for service managers and load balancers: ``/healthz`` and ``/readyz``.
 
-Ready means that pushes are taken: the journal can be written and has room. The store may be away meanwhile; then
-``status`` says so, and how much is not listed yet.
+Ready means that pushes are accepted: the journal can be written and has room. If the store is unavailable, ``status``
+says so, with the number of events that are not listed yet.
 """
 
 from __future__ import annotations
