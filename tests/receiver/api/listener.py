@@ -26,7 +26,8 @@ class Listener:
 
     @classmethod
     async def open(cls, running: Running, query: str = "", **headers: str) -> "Listener":
-        """Ask for the stream; where it is given, read on to its first place."""
+        """Ask for the stream, once what was pushed before is listed; where it is given, read on to its first place."""
+        running.settle()
         sender = await running.connect()
         headers = {"Authorization": f"Bearer {running.token}", **headers}
         await sender.write(request("GET", f"/api/v1/live{query}", headers=headers))

@@ -277,8 +277,9 @@ class Pusher:
 
     def _decide(self, attempt: _Attempt, outcome: Outcome, *, connected: bool) -> Step:
         event, gate, tick = attempt.event, self._gate, self._monotonic()
-        # An answer from an address that is no longer used says nothing about the one that is
-        current = self._subscription
+        # An answer from an address that is no longer used says nothing about the one that is, from the moment on in
+        # which that is stored: the turn that takes it over may come later.
+        current = self._outbox.current_subscription
         counts = current is not None and attempt.subscription.event_dest == current.event_dest
         failures = gate.failures
         step: Step
