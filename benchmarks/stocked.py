@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.payloads import bodies, run_id
 from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import Arrival
+from gatepost.store.store import Arrival, NewTerminal
 from gatepost.wire import Record, decode, key, key_digest
 
 RECORDS = 2_000_000
@@ -32,8 +32,9 @@ def stock(data: Path, count: int) -> float:
 
 def _terminals(store: SqliteStore) -> dict[str, int]:
     now_ms = int(time.time() * 1000)
-    serials = (f"BENCH{n:07d}" for n in range(TERMINALS))
-    return {serial: store.ensure_terminal(serial, now_ms=now_ms).id for serial in serials}
+    serials = [f"BENCH{n:07d}" for n in range(TERMINALS)]
+    rows = store.ensure_terminals([NewTerminal(serial, now_ms) for serial in serials])
+    return {serial: row.id for serial, row in zip(serials, rows, strict=True)}
 
 
 def _arrivals(count: int, terminals: dict[str, int]) -> Iterator[Arrival]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from gatepost.store.base import BaseStore
-from gatepost.store.store import AlarmQuery, Arrival
+from gatepost.store.store import AlarmQuery, Arrival, NewTerminal
 from gatepost.wire import Alarm, Record, User, encode, key, key_digest
 from gatepost.wire.codes import AbnormalType, AlarmCode, AlarmStatus, EntryMode, RecognitionType, UserType
 from gatepost.wire.events import Dialect, Group
@@ -94,7 +94,8 @@ def _terminals(store: BaseStore, now_ms: int) -> list[int]:
     """Ids: the last but one is of another site and rarely heard, the one before is held; the last has sent nothing."""
     store.create_site("Nowhere", "UTC", now_ms=now_ms)
     depot = store.create_site("仓库", "Asia/Shanghai", now_ms=now_ms).id
-    found = [store.ensure_terminal(f"GATE{n:04d}", now_ms=now_ms).id for n in range(TERMINALS + 1)]
+    new = [NewTerminal(f"GATE{n:04d}", now_ms) for n in range(TERMINALS + 1)]
+    found = [row.id for row in store.ensure_terminals(new)]
     store.update_terminal(found[-2], site_id=depot)
     store.update_terminal(found[-3], state="held")
     return found

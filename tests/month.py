@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from tests.terminals import ensured
+
 from gatepost.simulator import roster
 from gatepost.simulator.dialects import body
 from gatepost.simulator.people import make_site
@@ -67,7 +69,7 @@ def _arrivals(store: Store) -> Iterator[Arrival]:
         )
         for door in doors(plan):
             received_ms = round(plan.day.timestamp() * 1000)
-            terminal = store.ensure_terminal(door.serial, now_ms=received_ms)
+            terminal = ensured(store, door.serial, now_ms=received_ms)
             for happening in happenings(plan, SITE, door):
                 decoded = decode(body(happening.event, door.firmware))
                 assert isinstance(decoded.event, Record)

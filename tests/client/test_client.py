@@ -209,7 +209,7 @@ async def test_one_client_goes_on_after_the_receiver_closed_its_connection(recei
 
 async def test_a_refused_push_is_listed_with_a_sample(receiver: Running, ask: Ask[Any]) -> None:
     await receiver.push(b'{"deviceSN": "SN-1", oops')
-    await receiver.receiver.flush()
+    await receiver.flush()
     (refusal,) = await ask(lambda client: list(client.refusals(status=400)))
     assert (refusal.reason, refusal.serial) == ("no JSON", "SN-1")
     sample = await ask(lambda client: client.refusal_sample(refusal.sample))

@@ -68,7 +68,7 @@ async def test_refused_pushes_are_listed_by_sender_and_reason(
 ) -> None:
     await receiver.push(b"{", headers={"sn": "SN-1"})
     await receiver.push(record(deviceSN="SN-2"), "/record")
-    await receiver.receiver.flush()
+    await receiver.flush()
     capsys.readouterr()  # the receiver writes its log there
     assert await run("terminals", "refusals") == 0
     assert len(capsys.readouterr().out.splitlines()) == 2

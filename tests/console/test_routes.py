@@ -194,7 +194,7 @@ async def test_a_push_to_a_path_of_the_console_is_answered_as_a_push_and_shown(
     assert answer.headers["content-type"] == "application/json"
     assert "/Record" in answer.json["message"]
     assert desk.running.records() == []
-    await desk.running.receiver.flush()
+    await desk.running.flush()
     (shown,) = desk.store.refused()
     assert (shown.peer, shown.path, shown.serial, shown.count) == ("127.0.0.1", path, "SN-1", 1)
 
@@ -210,7 +210,7 @@ async def test_what_is_posted_to_a_route_of_the_api_is_the_apis_whatever_it_look
     assert (await sender.request("POST", "/api/v1/records", body(record()))).status == 405
     with_a_token = await desk.running.request("POST", "/api/v1/sites", body({"name": "x", "timezone": "UTC"}))
     assert with_a_token.status == 201
-    await desk.running.receiver.flush()
+    await desk.running.flush()
     assert desk.store.refused() == []
 
 
@@ -222,7 +222,7 @@ async def test_a_form_is_the_consoles_with_a_session_or_without(desk: Desk, kind
         answer = await desk.running.request("POST", path, b"name=x", {"Content-Type": kind})
         assert "text/html" in answer.headers["content-type"]
         assert answer.status in (303, 403)
-    await desk.running.receiver.flush()
+    await desk.running.flush()
     assert desk.store.refused() == []
 
 

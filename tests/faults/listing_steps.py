@@ -16,6 +16,7 @@ from pathlib import Path
 
 import structlog
 from tests.journal.steps import KillingFiles
+from tests.terminals import ensured
 
 from gatepost.conformance.torture import remains
 from gatepost.conformance.torture.oracle import digest as image_digest
@@ -100,7 +101,7 @@ def opened(path: Path, files: Files | None = None) -> Iterator[tuple[SqliteStore
 def prepare(path: Path) -> None:
     """Leave events of two writers in four segments."""
     with opened(path) as (store, folder, frames):
-        store.ensure_terminal("SN-1", now_ms=1)
+        ensured(store, "SN-1", now_ms=1)
         writers = [Writer(folder, RECORDS), Writer(folder, ALARMS)]
         for start in range(0, EARLIER, 3):
             writer = writers[start % 2]

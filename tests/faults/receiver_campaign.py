@@ -70,15 +70,6 @@ class Campaign:
                 with contextlib.suppress(OSError):
                     await sender.close()
 
-    async def introduce(self, process: Process) -> None:
-        """Push one event of each terminal, so that the receiver knows it."""
-        for _ in range(TERMINALS):
-            self._made += 1
-            name = f"record-{self._made}"
-            answer = await process.request("POST", "/Record", self.push(name), {"sn": _serial(name)})
-            assert answer.json == SUCCESS
-            self.acknowledged.add(name)
-
     async def round(self, process: Process, end: Callable[[], Awaitable[None]]) -> None:
         """Send, and ``end`` it all at a moment that only the seed knows."""
         loop = asyncio.get_running_loop()

@@ -16,8 +16,10 @@ import pytest
 from tests.faults.freezing import frozen
 from tests.postgres import Postgres
 from tests.receiver.kit import SUCCESS, Process, Sender, body, record, request, until
+from tests.terminals import ensured
 
 from gatepost.errors import StoreUnavailable
+from gatepost.receiver.identify import token_digest
 from gatepost.receiver.program import MARGIN_S
 from gatepost.store import patience
 from gatepost.store.postgres import PostgresStore
@@ -51,8 +53,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GATEPOST_MAX_BATCH_EVENTS", "1")
 
 
-def push(uuid: str, serial: str = "SN-1") -> bytes:
-    return request("POST", "/Record", body(record(uuid=uuid, deviceSN=serial)))
+def push(uuid: str, serial: str = "SN-1", path: str = "/Record") -> bytes:
+    return request("POST", path, body(record(uuid=uuid, deviceSN=serial)))
 
 
 async def accepted(process: Process, *pushes: bytes) -> list[Sender]:
@@ -104,16 +106,16 @@ async def listed_by_the_next(folder: Path, url: str) -> None:
 async def test_a_stop_leaves_in_time_what_a_frozen_database_does_not_take_and_the_next_start_lists_it(
     server: Postgres, url: str, tmp_path: Path
 ) -> None:
-    """A terminal that is new is answered 503: whether it may push is decided with the database."""
+    """A push with a token that was not looked up yet is answered 503: whose it is, the database knows."""
     process = await Process.start(tmp_path / "data", "--database", url)
     try:
         assert (await process.request("POST", "/Record", body(record(uuid="u-1")))).json == SUCCESS
         with frozen(server):
-            known = await accepted(process, push("u-2"), push("u-3"))
+            known = await accepted(process, push("u-2"), push("u-3", "SN-2"))
             for sender in known:
                 assert (await sender.answer()).json == SUCCESS
                 await sender.close()
-            (new,) = await accepted(process, push("u-4", "SN-2"))
+            (new,) = await accepted(process, push("u-4", "SN-3", "/Record/a-token"))
             began = time.monotonic()
             process.process.send_signal(signal.SIGTERM)
             answer = await new.answer()
@@ -165,7 +167,7 @@ async def test_a_second_signal_ends_it_at_once_whatever_the_database_does(
     try:
         assert (await process.request("POST", "/Record", body(record(uuid="u-1")))).json == SUCCESS
         with frozen(server):
-            known, new = await accepted(process, push("u-2"), push("u-3", "SN-2"))
+            known, new = await accepted(process, push("u-2"), push("u-3", "SN-3", "/Record/a-token"))
             assert (await known.answer()).json == SUCCESS
             await known.close()
             process.process.send_signal(signal.SIGTERM)
@@ -178,7 +180,7 @@ async def test_a_second_signal_ends_it_at_once_whatever_the_database_does(
             await new.close()
         said(process)
         await listed_by_the_next(tmp_path / "data", url)
-        assert {"u-1", "u-2"} <= stored(url) <= {"u-1", "u-2", "u-3"}
+        assert stored(url) == {"u-1", "u-2"}
     finally:
         await process.kill()
 
@@ -207,12 +209,41 @@ async def test_no_push_is_refused_for_a_frozen_database_and_all_are_listed_once_
         await process.kill()
 
 
-async def test_terminals_that_are_new_to_a_frozen_database_are_answered_503_in_time_and_come_again(
+async def test_terminals_that_are_new_to_a_frozen_database_are_acknowledged_and_listed_after_its_return(
     server: Postgres, url: str, tmp_path: Path
 ) -> None:
     process = await Process.start(tmp_path / "data", "--database", url, before=IMPATIENT)
     try:
-        pushes = [push(f"u-{number}", f"SN-{number}") for number in range(1, 9)]
+        with frozen(server):
+            senders = await accepted(
+                process, *(push(f"u-{number}", f"SN-{number % 8}") for number in range(16))
+            )
+            for sender in senders:
+                assert (await sender.answer()).json == SUCCESS
+                await sender.close()
+        await process.settle()
+        assert await process.stop() == 0
+        with closing(PostgresStore.open(url)) as store:
+            assert {(row.serial, row.records) for row in store.terminals()} == {
+                (f"SN-{number}", 2) for number in range(8)
+            }
+        assert stored(url) == {f"u-{number}" for number in range(16)}
+        said(process)
+    finally:
+        await process.kill()
+
+
+async def test_first_pushes_with_a_token_are_answered_503_in_time_by_a_frozen_database_and_come_again(
+    server: Postgres, url: str, tmp_path: Path
+) -> None:
+    with closing(PostgresStore.open(url)) as store:
+        for number in range(1, 9):
+            store.create_terminal(
+                now_ms=1, serial=f"SN-{number}", token_digest=token_digest(f"token-{number}")
+            )
+    process = await Process.start(tmp_path / "data", "--database", url, before=IMPATIENT)
+    try:
+        pushes = [push(f"u-{number}", f"SN-{number}", f"/Record/token-{number}") for number in range(1, 9)]
         with frozen(server):
             began = time.monotonic()
             senders = await accepted(process, *pushes)
@@ -238,7 +269,7 @@ async def test_terminals_that_are_new_to_a_frozen_database_are_answered_503_in_t
 
 def arrival(store: PostgresStore, uuid: str) -> Arrival:
     return Arrival(
-        terminal_id=store.ensure_terminal("SN-1", now_ms=0).id,
+        terminal_id=ensured(store, "SN-1", now_ms=0).id,
         key=digest(f"u:{uuid}"),
         event=Record(serial="SN-1", uuid=uuid),
         received_at_ms=1,
@@ -279,7 +310,7 @@ def test_where_pushes_wait_a_frozen_database_is_given_up_and_elsewhere_it_is_wai
 ) -> None:
     monkeypatch.setattr(patience, "SILENCE_S", 0.5)
     with closing(PostgresStore.open(url)) as store:
-        store.ensure_terminal("SN-1", now_ms=0)
+        ensured(store, "SN-1", now_ms=0)
         seen: list[int] = []
         patient = threading.Thread(target=lambda: seen.append(len(store.terminals())), daemon=True)
         with frozen(server):

@@ -5,13 +5,13 @@ It says where it listens, and then, for each request to ``/blocked``, that its t
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from litestar import get
-from litestar.types import ControllerRouterHandler
 
 from gatepost.receiver.api.access import OPEN
+from gatepost.receiver.app import Pages
 from gatepost.receiver.logs import to_stderr
 from gatepost.receiver.program import run
 from gatepost.receiver.projector import Lag
@@ -31,10 +31,8 @@ def blocked() -> str:
     return "done"
 
 
-def pages(
-    store: Store, settings: ReceiverSettings, lag: Callable[[], Lag]
-) -> Sequence[ControllerRouterHandler]:
-    return [blocked]
+def pages(store: Store, settings: ReceiverSettings, lag: Callable[[], Lag]) -> Pages:
+    return Pages((blocked,))
 
 
 if __name__ == "__main__":

@@ -186,6 +186,12 @@ class Running:
         if not projector.lag().is_away:
             projector.catch_up()
 
+    async def flush(self) -> None:
+        """Hand what was counted to the store, once every terminal is there that pushed."""
+        self.settle()
+        await until(lambda: not self.receiver.directory._provisional)
+        await self.receiver.flush()
+
     @functools.cached_property
     def token(self) -> str:
         """A token for the API, sent along with every request to it."""
@@ -236,7 +242,7 @@ async def serving(
     journal: Path | None = None,
     real_time: bool = False,
     certificate: Certificate | None = None,
-    pages: app.Pages | None = None,
+    pages: app.MakePages | None = None,
 ) -> AsyncIterator[Running]:
     """Run a receiver in this process, on a port of its own; with ``real_time`` time-outs pass by themselves.
 
@@ -267,9 +273,7 @@ async def serving(
         servers = [server]
         if door:
             place = Place(door, receiver.guard, certificate)
-            servers.append(
-                Server(receiver.door, place, stop_timeout_s=5, lifespan=False, listening=started[1].set)
-            )
+            servers.append(Server(receiver.door, place, stop_timeout_s=5, listening=started[1].set))
         tasks = [asyncio.create_task(server.serve()) for server in servers]
         for event in started:
             await asyncio.wait_for(event.wait(), 20)
@@ -316,7 +320,7 @@ async def receiving(
     *,
     real_time: bool = False,
     certificate: Certificate | None = None,
-    pages: app.Pages | None = None,
+    pages: app.MakePages | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a receiver on SQLite in ``folder``."""

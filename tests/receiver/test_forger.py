@@ -106,7 +106,7 @@ SHOWN = ("refused",)
 
 async def state(running: Running) -> Any:
     """Everything that is told of the terminal A, but that pushes in its name were refused."""
-    await running.receiver.flush()
+    await running.flush()
     row = running.store.terminal(1)
     assert row is not None
     with running.store.reading() as db:
@@ -159,7 +159,7 @@ async def test_a_push_without_the_token_is_refused_and_shown_at_the_terminal(ope
         answer = await running.push(record(deviceSN="A", **FUTURE))
         assert (answer.status, answer.json["code"]) == (403, 403)
         assert "require_token" in answer.json["message"]
-        await running.receiver.flush()
+        await running.flush()
         shown = (await running.get("/api/v1/terminals/1")).json
         assert (shown["refused"], shown["refusals"]) == (1, {"token missing": 1})
 
@@ -183,7 +183,7 @@ async def test_the_token_is_said_once_or_twice_the_same(opened: BaseStore) -> No
             ("/Record/another", {}, 404),
         ):
             assert (await running.push(real, path, headers)).status == status, (path, headers)
-        await running.receiver.flush()
+        await running.flush()
         shown = b"".join(
             [(await running.get(f"/api/v1/{what}")).body for what in ("misdirected", "terminals/1")]
         )

@@ -21,6 +21,7 @@ from msgspec.structs import replace
 from sqlalchemy import text as sql
 from structlog.testing import capture_logs
 from tests.receiver.kit import alarm, base64, opened, record
+from tests.terminals import ensured
 from tests.wire import examples
 
 from gatepost.conformance.samples import ABSENT_ALARM, ABSENT_RECORD, DIALECTS, VARIANTS, Samples, write
@@ -298,7 +299,7 @@ class Sides:
 
     def __init__(self, folder: Path) -> None:
         store = opened(folder / "direct")
-        store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+        ensured(store, "SN-1", now_ms=RECEIVED_MS)
         store.close()
         shutil.copytree(folder / "direct", folder / "framed")
         self.stores = [SqliteStore.open(folder / name) for name in ("direct", "framed")]

@@ -23,7 +23,7 @@ async def test_the_numbers_are_those_of_this_process_since_its_start(receiver: R
         assert (await receiver.push(record(uuid=uuid))).json == SUCCESS
     for _ in range(2):
         assert (await receiver.push(b"{")).status == 400
-    await receiver.receiver.flush()
+    await receiver.flush()
     told = receiver.receiver.gauges.read()
     assert (told["commits"], told["committed"], told["failed"], told["refused"]) == (3, 3, 0, 2)
 

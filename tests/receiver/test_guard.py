@@ -41,7 +41,7 @@ async def test_what_is_refused_before_its_head_came_is_counted_for_the_terminal_
         sender = await receiver.connect()
         await sender.write(b"no HTTP at all\r\n\r\n")
         assert (await sender.answer()).status == 400
-    await receiver.receiver.flush()
+    await receiver.flush()
     assert receiver.store.stats().refusals == {"malformed": 1}
     assert receiver.store.terminals()[0].refused == 1
 
@@ -53,7 +53,7 @@ async def test_a_body_that_takes_too_long_is_answered_408_and_counted(receiver: 
     await until(lambda: any(c.state.name == "BODY" for c in receiver.receiver.guard._open))
     await receiver.pass_time(60.1)
     assert (await sender.answer()).status == 408
-    await receiver.receiver.flush()
+    await receiver.flush()
     assert receiver.store.stats().refusals == {"slow": 1}
     assert receiver.store.terminals()[0].refused == 1
 
@@ -195,7 +195,7 @@ async def test_chunk_extensions_are_bounded(tmp_path: Path) -> None:
 
 
 async def refused_row(receiver: Running) -> RefusedRow:
-    await receiver.receiver.flush()
+    await receiver.flush()
     (row,) = receiver.store.refused()
     return row
 

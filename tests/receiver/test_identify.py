@@ -23,6 +23,7 @@ from gatepost.receiver.identify import (
     peer_address,
     token_digest,
 )
+from gatepost.store.store import NewTerminal
 
 PROXIES = Networks(["10.0.0.0/8", "fd00::/8"], setting="trusted_proxies")
 NOBODY = Networks([], setting="trusted_proxies")
@@ -119,6 +120,48 @@ def test_an_unknown_terminal_is_introduced(unknowns: Unknowns, state: str) -> No
     assert decision == Introduced("Z", state)  # type: ignore[arg-type]
 
 
+def test_an_unknown_terminal_is_known_at_once_under_a_number_of_its_own() -> None:
+    known = directory(A)
+    first = taken(known.decide(claim(body="Z"), Policy(unknowns=Unknowns.HOLD)))
+    other = taken(known.decide(claim(body="Y"), Policy()))
+    assert other.terminal_id < first.terminal_id < 0
+    assert known.new_terminal(first.terminal_id, at_ms=7) == NewTerminal("Z", 7, "", "held")
+    assert known.new_terminal(A.id, at_ms=7) is None
+    assert taken(known.decide(claim(body="Z", peer=ELSEWHERE), Policy())).terminal_id == first.terminal_id
+    assert len(known) == 3
+    assert rejected(known.decide(claim(body="X"), Policy(max_terminals=3))).reason == "too many terminals"
+
+
+@pytest.mark.parametrize("tells", ["learn", "feed"])
+def test_a_terminal_that_the_store_made_takes_the_place_of_its_provisional_form(tells: str) -> None:
+    known = directory(A)
+    unknown, nameless = claim(body="Z"), claim(peer=ELSEWHERE)
+    before = [taken(known.decide(said, Policy())).terminal_id for said in (unknown, nameless)]
+    made = [Known(id=7, serial="Z"), Known(id=8, serial=None, anonymous_peer=ELSEWHERE)]
+    if tells == "learn":
+        known.learn(made)
+    else:
+        known.feed([A, *made], {})
+    assert [taken(known.decide(said, Policy())).terminal_id for said in (unknown, nameless)] == [7, 8]
+    assert [known.new_terminal(number, at_ms=1) for number in before] == [None, None]
+    # Where it was seen before it was made, it is itself.
+    assert known.is_seen_at(HERE, 7)
+    assert not any(known.is_seen(number) for number in before)
+    assert len(known) == 3
+    known.learn(made)
+    assert len(known) == 3
+
+
+def test_a_terminal_that_the_store_has_not_made_yet_stays_known_when_the_store_is_read() -> None:
+    known = directory(A)
+    number = taken(known.decide(claim(body="Z"), Policy())).terminal_id
+    known.feed([A, B], {}, new_timezone="Asia/Shanghai")
+    assert taken(known.decide(claim(body="Z"), Policy())).terminal_id == number
+    assert known.is_seen_at(HERE, number)
+    later = taken(known.decide(claim(body="Y"), Policy())).terminal_id
+    assert (known.timezone_of(number), known.timezone_of(later)) == ("UTC", "Asia/Shanghai")
+
+
 def test_an_unknown_terminal_can_be_refused() -> None:
     policy = Policy(unknowns=Unknowns.REFUSE)
     approved = Known(id=4, serial="D", state="approved")
@@ -210,9 +253,9 @@ def test_an_address_from_which_several_serials_came_lately_tells_nothing() -> No
     known = directory(A, B)
     known.decide(claim(body="A"), Policy())
     known.decide(claim(header="B"), Policy())
-    assert known.decide(claim(), Policy()) == Introduced(None, "new")
+    assert decide(claim(), known, Policy()) == Introduced(None, "new")
     anonymous = Known(id=3, serial=None, anonymous_peer=HERE)
-    known.add(anonymous)
+    known.learn([anonymous])
     decision = taken(known.decide(claim(), Policy()))
     assert (decision.terminal_id, decision.bind_peer) == (3, False)
     assert [problem.where for problem in decision.problems] == ["peer address"]
@@ -271,7 +314,7 @@ def test_a_terminal_that_used_its_token_is_taken_only_with_it() -> None:
 def test_an_address_never_speaks_for_a_terminal_that_is_taken_only_with_its_token() -> None:
     known = directory(LOCKED, peers={HERE: LOCKED.id})
     assert decide(claim(), known, Policy()) == Introduced(None, "new")
-    known.add(Known(id=3, serial=None, anonymous_peer=HERE))
+    known.learn([Known(id=3, serial=None, anonymous_peer=HERE)])
     assert taken(decide(claim(), known, Policy())).terminal_id == 3
     assert taken(decide(claim(), known, Policy(require_token=RequireToken.NEVER))).terminal_id == LOCKED.id
 
@@ -282,7 +325,7 @@ def test_before_its_token_is_used_a_terminal_is_taken_without_it() -> None:
     assert taken(decide(claim(body="A"), known, Policy())).terminal_id == 1
     decision = taken(decide(claim(token=TOKEN), known, Policy()))
     assert (decision.terminal_id, decision.first_use) == (1, True)
-    known.add(LOCKED)
+    known.learn([LOCKED])
     assert not taken(known.decide(claim(token=TOKEN), Policy())).first_use
 
 
@@ -324,7 +367,7 @@ def test_whoever_claims_a_known_serial_from_elsewhere_is_a_stranger(state: str) 
     assert rejected(decide(stranger, known, Policy(unknowns=Unknowns.REFUSE))).reason == "unknown terminal"
     holding = Policy(unknowns=Unknowns.HOLD)
     assert decide(stranger, known, holding) == Introduced(None, "held")
-    known.add(Known(id=3, serial=None, anonymous_peer=ELSEWHERE, state="held"))
+    known.learn([Known(id=3, serial=None, anonymous_peer=ELSEWHERE, state="held")])
     decision = taken(decide(stranger, known, holding))
     assert (decision.terminal_id, decision.bind_peer) == (3, False)
     assert decision.disagreements == (("body", "A"),)
@@ -370,7 +413,9 @@ def test_a_token_that_waits_for_its_first_use_leaves_a_terminal_only_where_it_wa
 
 def test_a_stored_event_is_only_found_for_a_terminal_that_its_address_may_speak_for() -> None:
     known = directory(LOCKED, B, Known(id=4, serial="D", state="retired"))
-    assert known.holder([99, LOCKED.id, 4, B.id], claim(), Policy()) == B.id
+    assert known.holder([LOCKED.id, 4, B.id], claim(), Policy()) == B.id
+    # The projector made it, and the directory has not heard of it yet.
+    assert known.holder([LOCKED.id, 99, B.id], claim(), Policy()) == 99
     assert known.holder([LOCKED.id], claim(), Policy()) is None
 
 

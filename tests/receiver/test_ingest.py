@@ -20,6 +20,7 @@ from tests.receiver.kit import (
     request,
     until,
 )
+from tests.terminals import ensured
 from tests.wire.examples import json_values
 
 from gatepost.receiver.identify import token_digest
@@ -113,8 +114,8 @@ async def test_whatever_bears_no_serial_is_the_same_whoever_its_address_stands_f
         await receiver.push(record(deviceSN=serial, uuid=serial))
     stats = receiver.store.stats()
     assert (stats.records + stats.quarantined, stats.duplicates) == (4, 2)
-    first = receiver.store.terminals()[0]
-    assert (first.serial, first.records + first.quarantined, first.duplicates) == (None, 1, 2)
+    (first,) = [one for one in receiver.store.terminals() if one.serial is None]
+    assert (first.anonymous_peer, first.records + first.quarantined, first.duplicates) == ("127.0.0.1", 1, 2)
 
 
 async def test_the_same_from_another_address_is_of_another_terminal(receiver: Running) -> None:
@@ -142,7 +143,7 @@ async def test_whose_it_was_is_not_asked_of_what_bears_a_serial(
 async def test_the_token_in_the_path_says_whose_push_it_is_and_who_disagrees_is_recorded(
     receiver: Running,
 ) -> None:
-    known = receiver.store.ensure_terminal("SN-1", now_ms=0)
+    known = ensured(receiver.store, "SN-1", now_ms=0)
     receiver.store.update_terminal(known.id, token_digest=token_digest("s3cret"))
     answer = await receiver.push(record(deviceSN="SN-2"), "/Record/s3cret", {"sn": "SN-3"})
     assert answer.json == SUCCESS
@@ -164,7 +165,7 @@ async def test_a_push_with_a_token_that_nobody_has_is_shown_without_the_token(
 ) -> None:
     for path in (f"/Record/{token}", f"/Record/{token}?x=1"):
         assert (await receiver.push(record(), path)).status == 404
-    await receiver.receiver.flush()
+    await receiver.flush()
     (row,) = receiver.store.refused()
     assert (row.peer, row.path, row.serial, row.count) == ("127.0.0.1", f"/Record/{shown}", "SN-1", 2)
     assert receiver.store.stats().refusals == {"token wrong": 2}
@@ -173,7 +174,7 @@ async def test_a_push_with_a_token_that_nobody_has_is_shown_without_the_token(
 async def test_the_token_in_a_path_that_is_wrong_otherwise_is_not_shown_either(receiver: Running) -> None:
     for path in ("/record/s3cret-0123456789-0123456789", "/Record/s3cret-0123456789-0123456789/"):
         assert (await receiver.push(record(), path)).status == 404
-    await receiver.receiver.flush()
+    await receiver.flush()
     assert sorted(row.path for row in receiver.store.refused()) == ["/Record/s3cr…/", "/record/s3cr…"]
 
 
@@ -237,7 +238,7 @@ async def test_refusals_are_counted_for_the_terminal_that_sent_them(receiver: Ru
     await receiver.push(record())
     for _ in range(3):
         await receiver.push(b"{", headers={"sn": "SN-1"})
-    await receiver.receiver.flush()
+    await receiver.flush()
     assert receiver.store.terminals()[0].refused == 3
 
 
@@ -313,7 +314,7 @@ async def test_a_push_to_a_wrong_path_is_refused_and_shown(receiver: Running, pa
     assert (answer.status, answer.json["code"]) == (404, 404)
     assert "/Record" in answer.json["message"]
     assert receiver.records() == []
-    await receiver.receiver.flush()
+    await receiver.flush()
     (shown,) = receiver.store.refused()
     assert (shown.peer, shown.path, shown.serial, shown.count) == ("127.0.0.1", path, "SN-1", 1)
 
@@ -366,7 +367,7 @@ async def test_an_unknown_terminal_is_held_where_the_setting_says_so(tmp_path: P
 
 async def test_an_unknown_terminal_is_refused_where_the_setting_says_so(tmp_path: Path) -> None:
     async with receiving(tmp_path / "data", unknown_terminals="refuse") as receiver:
-        receiver.store.ensure_terminal("SN-1", now_ms=0, state="approved")
+        ensured(receiver.store, "SN-1", now_ms=0, state="approved")
         await receiver.receiver.refresh()
         assert (await receiver.push(record())).json == SUCCESS
         answer = await receiver.push(record(deviceSN="SN-2"))

@@ -200,7 +200,7 @@ async def test_a_store_that_is_away_is_told_once_for_all_of_them(
         patch.setattr(Writer, "append", away)
         answer = await receiver.push(as_list(passages(5)))
     assert answer.status == 503
-    await receiver.receiver.flush()
+    await receiver.flush()
     (row,) = receiver.store.refused()
     assert (row.status, row.reason, row.count) == (503, "store unavailable", 1)
 

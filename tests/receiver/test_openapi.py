@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from tests.receiver.kit import Running, alarm, base64, receiving, record
@@ -34,8 +35,8 @@ CHECKS = [
     checks.response_headers_conformance,
 ]
 
-EXAMPLES = 8
-"""Requests of each kind that are made of each operation: some ten seconds altogether."""
+EXAMPLES, MANY = 3, 25
+"""Requests of each kind that are made of each operation, in `make test` and in `make soak`."""
 
 ENDLESS = {"/api/v1/live"}
 """Answers that never end; tests/receiver/api/test_live.py reads them."""
@@ -52,7 +53,7 @@ async def fill(receiver: Running) -> None:
         await receiver.push({"type": kind})
 
 
-def hold(receiver: Running, document: dict[str, Any]) -> tuple[Counter[int], list[str]]:
+def hold(receiver: Running, document: dict[str, Any], examples: int) -> tuple[Counter[int], list[str]]:
     """Ask every operation; answer how often there was which status, and what was not as the document says."""
     found: Counter[int] = Counter()
     broken: list[str] = []
@@ -65,7 +66,7 @@ def hold(receiver: Running, document: dict[str, Any]) -> tuple[Counter[int], lis
         token, _ = issue_token(receiver.receiver.access.doors.accounts, "x", "admin", by="t", now_ms=0)
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             try:
-                one(operation.as_strategy(generation_mode=mode), receiver.port, token, found)()
+                one(operation.as_strategy(generation_mode=mode), receiver.port, token, found, examples)()
             except Unsatisfiable:
                 continue  # there is nothing about it that could be wrong
             except FailureGroup as failures:
@@ -73,10 +74,10 @@ def hold(receiver: Running, document: dict[str, Any]) -> tuple[Counter[int], lis
     return found, broken
 
 
-def one(strategy: Any, port: int, token: str, found: Counter[int]) -> Callable[[], None]:
+def one(strategy: Any, port: int, token: str, found: Counter[int], examples: int) -> Callable[[], None]:
     @seed(0)
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         deadline=None,
         database=None,
         phases=[Phase.generate],
@@ -92,11 +93,12 @@ def one(strategy: Any, port: int, token: str, found: Counter[int]) -> Callable[[
     return ask
 
 
-async def test_the_api_keeps_to_its_document(tmp_path: Path) -> None:
+@pytest.mark.parametrize("examples", [EXAMPLES, pytest.param(MANY, marks=pytest.mark.soak)])
+async def test_the_api_keeps_to_its_document(tmp_path: Path, examples: int) -> None:
     async with receiving(tmp_path / "data") as receiver:
         await fill(receiver)
         document = (await receiver.get("/api/openapi.json")).json
-        found, broken = await asyncio.to_thread(hold, receiver, document)
+        found, broken = await asyncio.to_thread(hold, receiver, document, examples)
         assert not broken, "\n\n".join(broken)
         assert not [status for status in found if status >= 500]
         # That it was about something: most were let in, and there were answers of every kind.

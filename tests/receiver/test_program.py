@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from tests.receiver.kit import SUCCESS, Process, body, record, until
+from tests.terminals import ensured
 
 from gatepost.errors import SettingsError, StoreInUse
 from gatepost.receiver.program import run
@@ -87,7 +88,7 @@ async def test_the_first_signal_waits_for_replies_and_the_second_ends_it_at_once
 ) -> None:
     monkeypatch.setenv("GATEPOST_STOP_TIMEOUT_S", "600")
     store = SqliteStore.open(tmp_path / "data")
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     event = Record(serial="SN-1", uuid="u-1")
     now_ms = int(time.time() * 1000)
     arrival = Arrival(

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.terminals import ensured
 
 from gatepost.receiver.identify import token_digest
 from gatepost.receiver.registrar import Registrar
@@ -78,7 +79,7 @@ async def test_a_retired_terminal_has_no_token_and_gets_none(desk: Desk) -> None
 
 
 async def test_a_held_terminal_is_approved(desk: Desk) -> None:
-    held = desk.store.ensure_terminal("SN-1", now_ms=0, state="held")
+    held = ensured(desk.store, "SN-1", now_ms=0, state="held")
     row = await desk.registrar.approve(held.id)
     assert row is not None
     assert row.state == "approved"

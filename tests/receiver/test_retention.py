@@ -5,6 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.receiver.kit import JPEG, Clock, opened
 from tests.store.events import RECEIVED_MS, arrival, record
+from tests.terminals import ensured
 
 from gatepost.receiver.retention import Keeper, limits_of
 from gatepost.settings import ReceiverSettings
@@ -19,7 +20,7 @@ DAY_S = 86_400
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
     store = opened(tmp_path / "data")
-    store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
     store.write([arrival(record(n), image=JPEG) for n in range(3)])
     yield store
     store.close()

@@ -223,7 +223,7 @@ async def test_a_push_without_a_client_certificate_is_refused_and_the_console_as
             pushed = body(record(uuid=f"u-{number}-real", timestamp=1_700_000_000 + number))
             assert (await shown.request("POST", path, pushed)).status == 200
         assert len(receiver.records()) == 2
-        await receiver.receiver.flush()
+        await receiver.flush()
         assert receiver.store.stats().refusals == {"client certificate": 2}
         for sender in (without, shown):
             await sender.close()

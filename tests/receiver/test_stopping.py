@@ -74,7 +74,7 @@ async def stopping(
     bound = listen("127.0.0.1:0")
     started = asyncio.Event()
     place = Place(bound, Guard(Limits(), now=time.monotonic))
-    server = Server(app, place, stop_timeout_s=timeout_s, lifespan=False, listening=started.set)
+    server = Server(app, place, stop_timeout_s=timeout_s, listening=started.set)
     task = asyncio.create_task(server.serve())
     await asyncio.wait_for(started.wait(), 20)
     sender = await Sender.connect(bound[0].getsockname()[1])

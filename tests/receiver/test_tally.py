@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.terminals import ensured
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.tally import MAX_KEYS, Tally
@@ -24,7 +25,7 @@ class Away:
 
 def test_counts_reach_the_store_once(store: SqliteStore) -> None:
     tally = Tally()
-    terminal = store.ensure_terminal("SN-1", now_ms=0)
+    terminal = ensured(store, "SN-1", now_ms=0)
     tally.refused(terminal.id, "too large")
     tally.refused(terminal.id, "too large")
     tally.refused(None, "no JSON")
@@ -42,6 +43,18 @@ def test_a_store_that_is_away_loses_no_count(store: SqliteStore) -> None:
     tally.refused(None, "no JSON")
     tally.flush(store, now_ms=2000)
     assert store.stats().refusals == {"no JSON": 2}
+
+
+def test_counts_of_a_terminal_that_the_store_does_not_have_yet_wait_for_it(store: SqliteStore) -> None:
+    ids: dict[int, int] = {}
+    tally = Tally(ids.get)
+    for _ in range(2):
+        tally.refused(-1, "no JSON")
+        tally.flush(store, now_ms=1)
+    ids[-1] = ensured(store, "SN-1", now_ms=0).id
+    tally.flush(store, now_ms=2)
+    tally.flush(store, now_ms=3)
+    assert store.terminals()[0].refused == 2
 
 
 def test_memory_stays_bounded_whatever_is_sent(store: SqliteStore) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.journal.kit import read_all
 from tests.store.events import JPEG, arrival, record
+from tests.terminals import ensured
 
 from gatepost.errors import StoreError
 from gatepost.journal import files
@@ -30,7 +31,7 @@ from gatepost.store.sqlite import SqliteStore
 def make(file: Path, folder: Path) -> None:
     """Back up a store with one record, and one event in each lane of its journal."""
     store = SqliteStore.open(folder)
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     store.write([arrival(record(1), image=JPEG)])
     store.close()
     for lane in (ALARMS, RECORDS):

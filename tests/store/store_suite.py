@@ -22,6 +22,7 @@ from tests.store.events import (
     times,
     unknown,
 )
+from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.errors import StoreError, StoreUnavailable
@@ -54,7 +55,7 @@ Opener = Callable[[], BaseStore]
 @pytest.fixture
 def store(open_store: Opener) -> BaseStore:
     store = open_store()
-    terminal = store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    terminal = ensured(store, "SN-1", now_ms=RECEIVED_MS)
     assert terminal.id == 1
     return store
 
@@ -120,7 +121,7 @@ class Writing:
         assert reopened.stats().duplicates == 3
 
     def test_events_of_two_terminals_with_one_uuid_are_two_events(self, store: BaseStore) -> None:
-        other = store.ensure_terminal("SN-2", now_ms=0)
+        other = ensured(store, "SN-2", now_ms=0)
         stored = store.write([arrival(record(1)), arrival(record(1), other.id)])
         assert [s.new for s in stored] == [True, True]
         assert {r.serial for r in store.records(RecordQuery()).items} == {"SN-1", "SN-2"}
@@ -147,7 +148,7 @@ class Writing:
     def test_an_id_that_is_used_again_is_another_record_with_a_note_and_counts(
         self, store: BaseStore, together: bool
     ) -> None:
-        other = store.ensure_terminal("SN-2", now_ms=0)
+        other = ensured(store, "SN-2", now_ms=0)
         noisy = (Problem("data.mask", "must be an integer"),)
         name = "0d9c8f4e-id-of-three"
         batch = [
@@ -203,7 +204,7 @@ class Writing:
         self, store: BaseStore
     ) -> None:
         count = 2 * upserts.MAX_ROWS + 7
-        ids = [store.ensure_terminal(f"SN-{n}", now_ms=RECEIVED_MS).id for n in range(count)]
+        ids = [ensured(store, f"SN-{n}", now_ms=RECEIVED_MS).id for n in range(count)]
         for start in (0, count):
             batch = [
                 arrival(
@@ -338,7 +339,7 @@ class Listing:
     def test_every_filter_and_every_two_of_them_find_what_a_look_at_each_record_finds(
         self, store: BaseStore
     ) -> None:
-        other = store.ensure_terminal("SN-2", now_ms=0)
+        other = ensured(store, "SN-2", now_ms=0)
         events = []
         for n in range(60):
             event = record(
@@ -493,7 +494,7 @@ class Alarms:
         assert store.alarm(row.id) == row
 
     def test_one_trace_at_two_terminals_is_two_alarms(self, store: BaseStore) -> None:
-        other = store.ensure_terminal("SN-2", now_ms=0)
+        other = ensured(store, "SN-2", now_ms=0)
         store.write([arrival(alarm()), arrival(alarm(), other.id)])
         assert len(store.alarms(AlarmQuery()).items) == 2
         assert len(store.alarms(AlarmQuery(terminal="SN-2")).items) == 1
@@ -570,7 +571,7 @@ class Alarms:
     def test_alarms_and_the_quarantine_are_found_by_terminal_and_site(self, store: BaseStore) -> None:
         site = store.create_site("Campus", "UTC", now_ms=0)
         named = [store.create_terminal(now_ms=0, serial=f"N-{n}", name="Gate") for n in range(2)]
-        away = store.ensure_terminal(None, peer="10.0.0.9", now_ms=0)
+        away = ensured(store, None, peer="10.0.0.9", now_ms=0)
         store.update_terminal(away.id, site_id=site.id)
         for number in (1, named[0].id, named[1].id, away.id):
             store.write([arrival(alarm(), number), arrival(unknown(number), number)])
@@ -599,11 +600,11 @@ class Alarms:
 
 class Terminals:
     def test_a_serial_is_one_terminal_however_often_it_introduces_itself(self, store: BaseStore) -> None:
-        first = store.ensure_terminal("SN-7", now_ms=5)
-        assert store.ensure_terminal("SN-7", now_ms=9, state="held") == first
+        first = ensured(store, "SN-7", now_ms=5)
+        assert ensured(store, "SN-7", now_ms=9, state="held") == first
         assert (first.serial, first.state, first.site) == ("SN-7", "new", "default")
-        nobody = store.ensure_terminal(None, peer="10.0.0.4", now_ms=5)
-        assert store.ensure_terminal(None, peer="10.0.0.4", now_ms=6).id == nobody.id
+        nobody = ensured(store, None, peer="10.0.0.4", now_ms=5)
+        assert ensured(store, None, peer="10.0.0.4", now_ms=6).id == nobody.id
         assert (nobody.serial, nobody.anonymous_peer) == (None, "10.0.0.4")
 
     def test_counts_and_what_was_learnt_stand_at_the_terminal(self, store: BaseStore) -> None:
@@ -717,7 +718,7 @@ class Terminals:
     def test_every_terminal_at_an_address_is_known_with_when_it_was_last_there(
         self, store: BaseStore
     ) -> None:
-        other = store.ensure_terminal("SN-2", now_ms=0)
+        other = ensured(store, "SN-2", now_ms=0)
         store.write([arrival(record(1), bind_peer=True)])
         store.write(
             [arrival(record(2), other.id, bind_peer=True), arrival(record(3), other.id, peer="10.0.0.7")]
@@ -772,7 +773,7 @@ class Terminals:
         assert store.update_terminal(10**9, name="x") is None
 
     def test_what_cannot_be_twice_is_refused_by_name(self, store: BaseStore) -> None:
-        other = store.ensure_terminal("SN-2", now_ms=0)
+        other = ensured(store, "SN-2", now_ms=0)
         with pytest.raises(Conflict, match="serial"):
             store.create_terminal(now_ms=0, serial="SN-1")
         with pytest.raises(Conflict, match="serial"):
@@ -826,7 +827,7 @@ class Terminals:
     def test_what_a_held_terminal_sends_is_stored_hidden_and_listed_once_approved(
         self, store: BaseStore
     ) -> None:
-        held = store.ensure_terminal("SN-2", now_ms=0, state="held")
+        held = ensured(store, "SN-2", now_ms=0, state="held")
         start = store.end_of_feed()
         store.write([arrival(record(1), held.id), arrival(alarm(), held.id), arrival(record(2))])
         assert [row.uuid for row in store.records(RecordQuery()).items] == ["uuid-000002"]

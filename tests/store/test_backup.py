@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import func, select
 from tests.postgres import Postgres
 from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record, unknown
+from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.errors import StoreCorrupt, StoreError, StoreInUse, StoreTooNew
@@ -118,7 +119,7 @@ def test_people_and_events_stay_the_same_ones_after_a_restore(
     place: dict[str, Any], other_place: dict[str, Any], tmp_path: Path
 ) -> None:
     store = open_at(place)
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     store.write([arrival(record(1))])
     secret = store.secret
     store.close()
@@ -272,7 +273,7 @@ def test_a_day_of_images_that_is_gone_is_restored_as_records_without(tmp_path: P
 def fill_days(store: BaseStore, count: int = 100) -> list[list[int]]:
     """Three days of images, more of each than one read brings; the ids of the events. Some are of strangers, and the
     last of each day is an alarm."""
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     ids = []
     for day in range(3):
         at = RECEIVED_MS + day * DAY_MS

@@ -17,6 +17,7 @@ import pytest
 from tests.journal.kit import read_all, remove
 from tests.postgres import Postgres
 from tests.store.events import JPEG, arrival, record
+from tests.terminals import ensured
 
 from gatepost.errors import StoreCorrupt, StoreError
 from gatepost.journal.folder import ALARMS, Folder, Position
@@ -78,7 +79,7 @@ def bodies(*numbers: int) -> list[bytes]:
 def waiting(place: Place) -> Place:
     """A store with three records, and a journal with four more and two alarms, of writers that live and that ended."""
     store = open_at(place)
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     journal = Folder.open(place["folder"] / JOURNAL)
     old = Writer(journal)
     old.append(bodies(1, 2, 3, 4))
@@ -130,7 +131,7 @@ def test_a_journal_that_is_read_to_its_end_leaves_nothing_to_restore(
     place: Place, other_place: Place, tmp_path: Path
 ) -> None:
     store = open_at(place)
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     journal = Folder.open(place["folder"] / JOURNAL)
     writer = Writer(journal)
     writer.append(bodies(1, 2))
@@ -177,7 +178,7 @@ def test_a_backup_while_events_arrive_and_are_listed_holds_each_once(
     place: Place, other_place: Place, tmp_path: Path
 ) -> None:
     store = open_at(place)
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     journal = Folder.open(place["folder"] / JOURNAL)
     stop = threading.Event()
     begun = threading.Event()

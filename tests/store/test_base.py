@@ -11,6 +11,7 @@ from sqlalchemy.event import listen
 from sqlalchemy.pool import QueuePool
 from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record, unknown
 from tests.store.files import bytes_of
+from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.errors import StoreError, StoreUnavailable
@@ -24,7 +25,7 @@ from gatepost.store.store import AlarmQuery, Arrival, ProcessedAgain, RecordQuer
 @pytest.fixture
 def store(open_store: Callable[[], BaseStore]) -> BaseStore:
     store = open_store()
-    store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
     return store
 
 
@@ -96,7 +97,7 @@ EACH_KIND = [
 def test_for_which_terminal_an_event_was_stored_is_known_by_its_key_and_the_address(
     store: BaseStore, kind: list[wire.Event], others: int
 ) -> None:
-    other = store.ensure_terminal("SN-2", now_ms=0)
+    other = ensured(store, "SN-2", now_ms=0)
     # So many at once that the records among them are in no index at first.
     store.write([arrival(record(1000 + n)) for n in range(others)])
     first, second = arrival(kind[0]), arrival(kind[1], other.id, peer="10.0.0.8")
@@ -210,7 +211,7 @@ def test_what_is_encrypted_in_the_quarantine_is_shown_and_processed_as_it_came(
 ) -> None:
     shutil.copytree(empty_folder, tmp_path / "data")
     store = SqliteStore.open(tmp_path / "data", keys=ImageKeys([b"k" * 32]))
-    store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
     original = wire.encode(record(1, image=JPEG))
     (kept,) = store.write([arrival(unknown(1), original=original)])
     assert b"uuid-000001" not in bytes_of(store)
@@ -226,7 +227,7 @@ def test_what_is_encrypted_in_the_quarantine_is_shown_and_processed_as_it_came(
 def test_a_picture_that_cannot_be_decoded_is_encrypted_or_nowhere(empty_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(empty_folder, tmp_path / "data")
     store = SqliteStore.open(tmp_path / "data", keys=ImageKeys([b"k" * 32]))
-    store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
     no_jpeg = b"\x89PNG a face that nobody may see" * 80
     (kept,) = store.write([arrival(unknown(1), original=wire.encode(record(1, image=no_jpeg)))])
     assert store.process_quarantined([kept.id]).stored == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.store.conftest import Opener
 from tests.store.events import arrival, record
+from tests.terminals import ensured
 
 from gatepost.errors import StoreUnavailable
 from gatepost.store import beside
@@ -23,7 +24,7 @@ def test_an_account_is_made_while_the_receiver_writes_without_a_pause(
 ) -> None:
     store = open_sqlite()
     assert isinstance(store, SqliteStore)
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     stop = threading.Event()
     written = 0
 

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
+from tests.terminals import ensured
 
 from gatepost.errors import StoreError, StoreInUse
 from gatepost.store.base import BaseStore
@@ -44,7 +45,7 @@ def alter(place: dict[str, Any], images: str) -> None:
 
 def fill(place: dict[str, Any]) -> list[int]:
     store = open_at(place)
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     stored = store.write([arrival(record(n), image=JPEG) for n in range(9)] + [arrival(alarm(), image=JPEG)])
     store.close()
     return [s.id for s in stored]

@@ -5,6 +5,7 @@ import pytest
 from sqlalchemy import select
 from tests.store.events import RECEIVED_MS, alarm, arrival, record, refused, sample, times, unknown
 from tests.store.files import bytes_of
+from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.store import schema as t
@@ -34,7 +35,7 @@ TRACES = ("王五", "JOB-23385", "IC-778899", "ID-110101", "left leg", "the face
 def store(open_store: Opener) -> Iterator[BaseStore]:
     store = open_store()
     for serial in ("SN-1", "SN-2", "SN-3"):
-        store.ensure_terminal(serial, now_ms=RECEIVED_MS)
+        ensured(store, serial, now_ms=RECEIVED_MS)
     store.create_site("North", "UTC", now_ms=RECEIVED_MS)
     store.update_terminal(3, site_id=2)
     yield store

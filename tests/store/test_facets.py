@@ -2,6 +2,7 @@
 
 from tests.store.conftest import Opener
 from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
+from tests.terminals import ensured
 
 from gatepost.store.base import BaseStore
 from gatepost.store.facets import ensure, take_images_away, take_images_from
@@ -12,7 +13,7 @@ DAY_MS = 86_400_000
 
 def fill(open_store: Opener) -> BaseStore:
     store = open_store()
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     for day in range(3):
         at = RECEIVED_MS + day * DAY_MS
         store.write([arrival(record(day * 10 + n), image=JPEG, received_at_ms=at) for n in range(4)])

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from sqlalchemy import text
 from tests.store.conftest import Opener
 from tests.store.events import arrival, record
+from tests.terminals import ensured
 
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.store.base import BaseStore
@@ -31,7 +32,7 @@ POSTGRES = {"a NUL": lambda: replace(GOOD, peer="NUL \0")}
 def store(request: pytest.FixtureRequest) -> BaseStore:
     opener: Opener = request.getfixturevalue(f"open_{request.param}")
     store = opener()
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     if isinstance(store, SqliteStore):
         store._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
     return store
@@ -59,7 +60,7 @@ def test_a_table_that_is_gone_and_a_right_that_is_taken_away_are_no_events_fault
     open_postgres: Opener,
 ) -> None:
     store = open_postgres()
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     store.write([arrival(record(1))])
     with store.changing() as db:
         db.execute(text("ALTER TABLE records RENAME TO hidden"))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.store.events import JPEG, arrival, record
+from tests.terminals import ensured
 
 from gatepost.errors import StoreCorrupt, StoreError, StoreInUse, StoreTooNew
 from gatepost.store import folder as folder_module
@@ -33,7 +34,7 @@ def folder(empty_folder: Path, tmp_path: Path) -> Path:
     """A store with one record, closed."""
     shutil.copytree(empty_folder, tmp_path / "data")
     store = SqliteStore.open(tmp_path / "data")
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     store.write([arrival(record(1), image=JPEG)])
     store.close()
     return tmp_path / "data"

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 from tests.store.conftest import Opener
 from tests.store.events import arrival, record
+from tests.terminals import ensured
 
 from gatepost.store import schema as t
 from gatepost.store.keys import kept
@@ -41,7 +42,7 @@ def test_one_person_has_another_digest_in_another_store(tmp_path: Path, postgres
     ]  # fmt: skip
     found = set()
     for store in stores:
-        store.ensure_terminal("SN-1", now_ms=0)
+        ensured(store, "SN-1", now_ms=0)
         store.write([arrival(record(1))])
         with store.reading() as db:
             found.add(bytes(db.execute(select(t.identities.c.digest)).scalar_one()))

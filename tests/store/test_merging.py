@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import event, select
 from tests.store.conftest import Opener
 from tests.store.events import NOON, arrival, record
+from tests.terminals import ensured
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import ms
@@ -24,7 +25,7 @@ def store(open_store: Opener) -> BaseStore:
     store = open_store()
     rand = random.Random(3)
     for serial in ("SN-1", "SN-2", "SN-3"):
-        store.ensure_terminal(serial, now_ms=0)
+        ensured(store, serial, now_ms=0)
     batch = []
     for number in range(400):
         at = NOON + rand.randrange(120) * SECOND

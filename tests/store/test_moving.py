@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, func, select
 from tests.store.events import NOON, RECEIVED_MS, arrival, record
+from tests.terminals import ensured
 
 from gatepost.store import moving
 from gatepost.store import schema as t
@@ -187,7 +188,7 @@ def test_people_attendance_groups_and_statistics_of_a_site_agree_after_a_move(st
 
 
 def test_a_terminal_without_a_serial_moves_as_well(store: BaseStore) -> None:
-    number = store.ensure_terminal(None, peer="10.0.0.7", now_ms=0).id
+    number = ensured(store, None, peer="10.0.0.7", now_ms=0).id
     mine = seen(store, 1, number)
     store.update_terminal(number, site_id=2)
     settle(store)

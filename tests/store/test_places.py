@@ -2,6 +2,7 @@
 
 import pytest
 from tests.store.conftest import Opener
+from tests.terminals import ensured
 
 from gatepost.store.places import places, terminals_named
 from gatepost.store.store import Store
@@ -17,7 +18,7 @@ def test_a_place_says_where_a_terminal_is_and_what_to_call_it(store: Store) -> N
     site = store.create_site("Campus", "Asia/Shanghai", now_ms=0)
     named = store.create_terminal(now_ms=0, serial="SN-1", name="Gate", site_id=site.id)
     own_clock = store.create_terminal(now_ms=0, serial="SN-2", timezone="Europe/Berlin")
-    unknown = store.ensure_terminal(None, peer="10.0.0.9", now_ms=0)
+    unknown = ensured(store, None, peer="10.0.0.9", now_ms=0)
     with store.reading() as db:
         found = places(db, [named.id, own_clock.id, unknown.id, 999, named.id])
     assert found.keys() == {named.id, own_clock.id, unknown.id}

@@ -12,6 +12,7 @@ from tests.postgres import Postgres
 from tests.store.conftest import Opener
 from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
 from tests.store.store_suite import JOURNAL, StoreSuite, progress, store
+from tests.terminals import ensured
 
 from gatepost.errors import SettingsError, StoreCorrupt, StoreError, StoreTooNew, StoreUnavailable
 from gatepost.journal.folder import Position
@@ -52,7 +53,7 @@ def test_the_same_events_at_several_processes_at_once_are_stored_once(
     open_store: Opener, store: BaseStore, postgres_server: Postgres
 ) -> None:
     stores = [store, open_store(), open_store()]
-    other = store.ensure_terminal("SN-2", now_ms=0)
+    other = ensured(store, "SN-2", now_ms=0)
     events = [arrival(record(n, user=record(n % 40).user), image=JPEG) for n in range(120)]
     events += [arrival(alarm(f"t{n}", s), other.id) for n in range(20) for s in (1, 2, 3)]
     new: list[int] = []
@@ -163,7 +164,7 @@ def test_a_terminal_that_another_process_made_or_moved_is_known_at_once(
 ) -> None:
     store.write([arrival(record(1))])
     other = open_store()
-    made = other.ensure_terminal("SN-2", now_ms=0)
+    made = ensured(other, "SN-2", now_ms=0)
     site = other.create_site("b", "UTC", now_ms=0)
     other.update_terminal(1, site_id=site.id)
     store.write([arrival(record(1), made.id), arrival(record(6))])
@@ -205,7 +206,7 @@ def test_a_server_that_does_not_sync_is_refused(own_server: Postgres) -> None:
 
 def test_what_was_stored_is_there_after_the_server_was_killed(own_server: Postgres) -> None:
     store = PostgresStore.open(own_server.create())
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     acknowledged = []
     for round_ in range(2):
         for n in range(20):
@@ -372,7 +373,7 @@ def test_a_terminal_that_two_processes_see_at_an_address_was_there_at_the_later_
     open_postgres: Opener,
 ) -> None:
     one, two = open_postgres(), open_postgres()
-    one.ensure_terminal("SN-1", now_ms=0)
+    ensured(one, "SN-1", now_ms=0)
     for number, (opened, at) in enumerate([(one, RECEIVED_MS + 9), (two, RECEIVED_MS)]):
         opened.write([arrival(record(number), bind_peer=True, received_at_ms=at)])
         assert opened.peers() == {("10.0.0.9", 1): RECEIVED_MS + 9}

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import event, text
 from tests.store.conftest import Opener
 from tests.store.events import NOON, arrival, record
+from tests.terminals import ensured
 
 from gatepost.store import finding
 from gatepost.store.base import BaseStore
@@ -35,7 +36,7 @@ FILTERS: dict[str, Any] = {
 def store(open_sqlite: Opener) -> SqliteStore:
     store = open_sqlite()
     assert isinstance(store, SqliteStore)
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     for start in range(0, 600, 100):
         store.write([arrival(record(n, entry_mode=1 + n % 3)) for n in range(start, start + 100)])
     return store
@@ -92,7 +93,7 @@ def test_records_near_are_counted_by_an_index_alone(
 
 def test_many_people_with_another_filter_are_looked_for_among_what_it_leaves(open_store: Opener) -> None:
     store: BaseStore = open_store()
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     batch = []
     for n in range(300):
         who = User(user_id=str(n % 100), name=f"王{n % 100}")

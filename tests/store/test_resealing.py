@@ -9,6 +9,7 @@ from sqlalchemy import select
 from tests.postgres import Postgres
 from tests.store.events import RECEIVED_MS, alarm, arrival, record, refused, sample, times
 from tests.store.files import bytes_of
+from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.errors import StoreError
@@ -62,7 +63,7 @@ def open_with(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenWi
 
 def fill(store: BaseStore, start: int = 0, count: int = 3) -> None:
     if not store.terminals():
-        store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+        ensured(store, "SN-1", now_ms=RECEIVED_MS)
     for day in (0, 1):
         at = RECEIVED_MS + day * DAY_MS
         store.write(

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select
 from tests.store.events import RECEIVED_MS, alarm, arrival, record, sample, unknown
 from tests.store.files import bytes_of
+from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.store import schema as t
@@ -26,7 +27,7 @@ NOBODY = wire.User(user_id="", name="")
 @pytest.fixture
 def store(open_store: Opener) -> Iterator[BaseStore]:
     store = open_store()
-    store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
     yield store
     store.close()
 
@@ -81,7 +82,7 @@ def test_images_leave_after_their_days_and_their_records_stay(store: BaseStore) 
 def test_deleting_a_day_of_images_is_deleting_its_file(open_sqlite: Opener) -> None:
     store = open_sqlite()
     assert isinstance(store, SqliteStore)
-    store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
     store.write([on_day(0, image=face(0))])
     store.write([on_day(1, image=face(1))])
     run(Retention(store, Limits(images_days=1)), 2)

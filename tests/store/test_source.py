@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.store.events import JPEG, RECEIVED_MS, arrival, record
+from tests.terminals import ensured
 
 from gatepost.errors import SettingsError, StoreCorrupt, StoreError, StoreTooNew, StoreUnavailable
 from gatepost.store import migrate
@@ -18,7 +19,7 @@ DAY = RECEIVED_MS // 86_400_000
 
 def test_it_sees_one_moment_of_the_events_while_the_store_goes_on(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path)
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     store.write([arrival(record(1), image=JPEG)])
     with open_source(tmp_path) as source:
         store.write([arrival(record(2), image=JPEG)])

@@ -11,6 +11,7 @@ import pytest
 from tests.store.conftest import Opener
 from tests.store.events import JPEG, arrival, record, unknown
 from tests.store.store_suite import JOURNAL, StoreSuite, progress, store
+from tests.terminals import ensured
 
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.journal.folder import Position
@@ -180,7 +181,7 @@ while True:
 
 def test_what_was_stored_is_there_after_the_process_was_killed(open_store: Opener, tmp_path: Path) -> None:
     store = open_store()
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     folder = store.folder  # type: ignore[attr-defined]  # it is the store in a folder
     store.close()
     acknowledged: list[int] = []
@@ -209,7 +210,7 @@ def test_what_was_stored_is_there_after_the_process_was_killed(open_store: Opene
 
 def test_ids_go_on_after_a_process_was_killed(open_store: Opener) -> None:
     store = open_store()
-    store.ensure_terminal("SN-1", now_ms=0)
+    ensured(store, "SN-1", now_ms=0)
     highest = 0
     for round_ in range(3):
         stored = store.write([arrival(unknown(round_ * 2000 + n)) for n in range(1500)])

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record, unknown
+from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.store.base import BaseStore
@@ -91,7 +92,7 @@ def store(open_store: Callable[[], BaseStore]) -> BaseStore:
 
 
 def new_terminal(store: BaseStore) -> int:
-    return store.ensure_terminal(f"SN-{next(_serials)}", now_ms=0).id
+    return ensured(store, f"SN-{next(_serials)}", now_ms=0).id
 
 
 def test_any_order_any_batching_and_any_duplicates_give_the_same_content(store: BaseStore) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 from tests.store.events import NOON, RECEIVED_MS, arrival, refused, sample, times, unknown
+from tests.terminals import ensured
 
 from gatepost.store import schema as t
 from gatepost.store import trouble
@@ -16,7 +17,7 @@ from gatepost.store.trouble import MAX_REFUSED_OF_A_PEER
 @pytest.fixture
 def store(open_store: Callable[[], BaseStore]) -> BaseStore:
     store = open_store()
-    store.ensure_terminal("SN-1", now_ms=RECEIVED_MS)
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
     return store
 
 

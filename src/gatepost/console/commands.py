@@ -6,7 +6,7 @@ lies below, knows nothing of its console.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,8 +15,7 @@ from gatepost.cli_text import t
 from gatepost.receiver.commands import ConfigOption, DatabaseOption, DataOption, receiver_settings
 
 if TYPE_CHECKING:
-    from litestar.types import ControllerRouterHandler
-
+    from gatepost.receiver.app import Pages
     from gatepost.receiver.projector import Lag
     from gatepost.settings import ReceiverSettings
     from gatepost.store.store import Store
@@ -64,19 +63,18 @@ def serve(
     run(settings, data, pages=console_pages, listening=listening, administrator=administrator)
 
 
-def console_pages(
-    store: Store, settings: ReceiverSettings, lag: Callable[[], Lag]
-) -> Sequence[ControllerRouterHandler]:
+def console_pages(store: Store, settings: ReceiverSettings, lag: Callable[[], Lag]) -> Pages:
     """The console's pages; none, and a sentence on standard error, where the installation has no console."""
     from gatepost.console.assets import AssetsMissing
     from gatepost.console.routes import routes
+    from gatepost.receiver.app import Pages
 
     try:
         return routes(store, settings, lag, ahead=True)
     except AssetsMissing as missing:
         # Events are taken all the same: a terminal's queue does not wait for somebody's browser.
         typer.echo(f"gatepost: {missing}", err=True)
-        return ()
+        return Pages()
 
 
 def register(app: typer.Typer) -> None:

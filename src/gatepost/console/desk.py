@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import functools
 import gzip
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
@@ -70,6 +71,25 @@ _WORTH_COMPRESSING = 1400
 """Bytes: what fits into a packet is sent as it is."""
 
 
+built_assets = functools.cache(Assets)
+"""What the build made, read once in a process. Raises :class:`~gatepost.console.assets.AssetsMissing`."""
+
+
+@functools.cache
+def _templates(assets: Assets) -> jinja2.Environment:
+    """Return the templates of all pages; each is compiled once in a process."""
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("gatepost.console"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    templates.globals.update(asset=assets.url, kind_of=kind_of, qr=qr_svg, version=__version__)
+    return templates
+
+
 class Desk:
     """One for a receiver; every page is handed it."""
 
@@ -90,19 +110,11 @@ class Desk:
         self.settings = settings
         self._lag = lag
         self.now = now
-        self.assets = assets or Assets()
+        self.assets = assets or built_assets()
         self.seal = Seal(kept(store, "console", new_key))
         self.counts: Remembered[Counts] = Remembered(self._count, keep_s=2.0, monotonic=now)
         self.simulated = Simulated()
-        self.templates = jinja2.Environment(
-            loader=jinja2.PackageLoader("gatepost.console"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self.templates.globals.update(asset=self.assets.url, kind_of=kind_of, qr=qr_svg, version=__version__)
+        self.templates = _templates(self.assets)
 
     def view(self, request: Request[Any, Any, Any]) -> View:
         """What is needed to answer this request. Asks the store for the zone of the first site."""

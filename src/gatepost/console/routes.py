@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from litestar import Request, Response, Router, get
-from litestar.di import Provide
 from litestar.exceptions import HTTPException, NotAuthorizedException
 from litestar.params import FromPath
-from litestar.types import ControllerRouterHandler
 
 from gatepost.console.assets import PREFIX
 from gatepost.console.desk import Desk, Html, TheDesk, language_of
@@ -34,7 +32,8 @@ from gatepost.console.pages.welcome import WelcomePages
 from gatepost.console.words import words
 from gatepost.errors import GatepostError, StoreUnavailable
 from gatepost.receiver.api import problem
-from gatepost.receiver.api.access import OPEN
+from gatepost.receiver.api.access import OPEN, PARTS
+from gatepost.receiver.app import Pages
 from gatepost.receiver.projector import Lag
 from gatepost.settings import ReceiverSettings
 from gatepost.store.store import Store
@@ -67,7 +66,7 @@ def routes(
     *,
     now: Callable[[], float] = time.time,
     ahead: bool = False,
-) -> Sequence[ControllerRouterHandler]:
+) -> Pages:
     """The console of a receiver; ``ahead``: make its templates ready in the background, before anybody looks.
 
     Raises :class:`~gatepost.console.assets.AssetsMissing`.
@@ -75,15 +74,7 @@ def routes(
     desk = Desk(store, settings, lag, now=now)
     if ahead:
         threading.Thread(target=desk.make_ready, name="console-templates", daemon=True).start()
-    return [
-        Router(
-            "/",
-            route_handlers=[*PAGES, _static],
-            dependencies={"desk": Provide(lambda: desk, sync_to_thread=False)},
-            exception_handlers=_handlers(desk),
-            include_in_schema=False,
-        )
-    ]
+    return Pages(ROUTES, {"desk": desk})
 
 
 @get(PREFIX + "{name:str}", opt=OPEN, sync_to_thread=False)
@@ -91,31 +82,32 @@ def _static(request: AnyoneRequest, name: FromPath[str], desk: TheDesk) -> Respo
     return desk.assets.answer(name, request.headers.get("accept-encoding", ""))
 
 
-def _handlers(desk: Desk) -> dict[Any, Any]:
-    def not_logged_in(request: AnyoneRequest, _: NotAuthorizedException) -> Html:
-        return to_login(desk, request)
-
-    def http_failed(request: AnyoneRequest, error: HTTPException) -> Html:
-        return _error(desk, request, error.status_code, error.detail)
-
-    def failed(request: AnyoneRequest, error: GatepostError) -> Html:
-        status = problem.HANDLERS[GatepostError](request, error).status_code
-        return _error(desk, request, status or 500, str(error))
-
-    def unexpected(request: AnyoneRequest, error: Exception) -> Html:
-        problem.HANDLERS[Exception](request, error)  # for the log
-        return _error(desk, request, 500, "")
-
-    return {
-        NotAuthorizedException: not_logged_in,
-        HTTPException: http_failed,
-        GatepostError: failed,
-        Exception: unexpected,
-    }
+def _not_logged_in(request: AnyoneRequest, _: NotAuthorizedException) -> Html:
+    return to_login(_desk(request), request)
 
 
-def _error(desk: Desk, request: AnyoneRequest, status: int, why: str) -> Html:
+def _http_failed(request: AnyoneRequest, error: HTTPException) -> Html:
+    return _error(request, error.status_code, error.detail)
+
+
+def _failed(request: AnyoneRequest, error: GatepostError) -> Html:
+    status = problem.HANDLERS[GatepostError](request, error).status_code
+    return _error(request, status or 500, str(error))
+
+
+def _unexpected(request: AnyoneRequest, error: Exception) -> Html:
+    problem.HANDLERS[Exception](request, error)  # for the log
+    return _error(request, 500, "")
+
+
+def _desk(request: AnyoneRequest) -> Desk:
+    desk: Desk = request.scope[PARTS]["desk"]  # type: ignore[literal-required]  # a key of ours
+    return desk
+
+
+def _error(request: AnyoneRequest, status: int, why: str) -> Html:
     """Say what went wrong, in the language of whoever looks."""
+    desk = _desk(request)
     try:
         view = desk.view(request)
         needed = request.scope["route_handler"].opt.get("role", "admin")
@@ -132,3 +124,19 @@ def _error(desk: Desk, request: AnyoneRequest, status: int, why: str) -> Html:
         unlisted = desk.unlisted(words(language_of(request)))
         text = f"gatepost: {error}" + (f"\n{unlisted}" if unlisted else "")
         return Response(text.encode(), status_code=status, media_type="text/plain; charset=utf-8")
+
+
+ROUTES = (
+    Router(
+        "/",
+        route_handlers=[*PAGES, _static],
+        exception_handlers={
+            NotAuthorizedException: _not_logged_in,
+            HTTPException: _http_failed,
+            GatepostError: _failed,
+            Exception: _unexpected,
+        },
+        include_in_schema=False,
+    ),
+)
+"""Every page, and what pages load."""

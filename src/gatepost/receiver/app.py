@@ -18,29 +18,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import re
 import resource
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 from litestar import Litestar, Router
 from litestar.di import Provide
-from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
-from litestar.types import ControllerRouterHandler
-from msgspec import structs
+from litestar.types import ControllerRouterHandler, Scope
+from msgspec import Struct, structs
 
 from gatepost import __version__
 from gatepost.errors import SettingsError, StoreError
 from gatepost.journal.folder import Folder
 from gatepost.receiver import guard as guarding
 from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem
-from gatepost.receiver.api.access import OPEN, Access, Authentication
+from gatepost.receiver.api.access import OPEN, PARTS, Access, Authentication
 from gatepost.receiver.api.filters import FILTERS
 from gatepost.receiver.api.live import tell
 from gatepost.receiver.api.parameters import KnownParameters
@@ -69,14 +68,23 @@ from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
 from gatepost.store.folder import JOURNAL
 from gatepost.store.sealing import ImageKeys, read_keys
-from gatepost.store.store import Store
+from gatepost.store.store import Store, TerminalRow
 
-__all__ = ["Pages", "Receiver", "is_push", "open_journal", "open_store"]
+__all__ = ["MakePages", "Pages", "Receiver", "is_push", "open_journal", "open_store"]
 
 log = structlog.get_logger(__name__)
 
-Pages = Callable[[Store, ReceiverSettings, Callable[[], Lag]], Sequence[ControllerRouterHandler]]
-"""What is served beside the API and stands above it: the console. Its routes are handed what the API's are."""
+
+class Pages(Struct, frozen=True):
+    """What is served beside the API and stands above it: the console."""
+
+    routes: tuple[ControllerRouterHandler, ...] = ()
+    """The same for every receiver of a process."""
+    parts: Mapping[str, Any] = {}
+    """What they are handed by name, besides what the API's routes are."""
+
+
+MakePages = Callable[[Store, ReceiverSettings, Callable[[], Lag]], Pages]
 
 HEALTH = ("/healthz", "/readyz")
 """What also the address for pushes answers."""
@@ -129,7 +137,7 @@ class Receiver:
         journal: Folder,
         settings: ReceiverSettings,
         *,
-        pages: Pages | None = None,
+        pages: MakePages | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -138,7 +146,7 @@ class Receiver:
         self.settings = settings
         self._now = now
         self.directory = Directory(now=now)
-        self.tally = Tally()
+        self.tally = Tally(self.directory.stored_id)
         self.refused = RefusedPushes(now=now)
         # Several processes may write to a server; what the others commit is found by asking.
         meaning = Meaning(store, settings)
@@ -152,6 +160,7 @@ class Receiver:
             frames,
             may_hold=self._may_hold,
             on_listed=self._listed,
+            on_terminals=self._learn,
             now=now,
         )
         self.group_commit = GroupCommit(
@@ -214,23 +223,23 @@ class Receiver:
         self.metrics.watch(
             store, self.group_commit, self.projector, self.guard, self.tally, self.keeper, now=now
         )
-        self.api = _framework(
-            {
-                "store": store,
-                "gauges": self.gauges,
-                "projector": self.projector,
-                "group_commit": self.group_commit,
-                "access": self.access,
-                "meaning": meaning,
-                "registrar": Registrar(store, settings, self.refresh, self.mover.wake),
-                "preview": Preview(store, settings, now),
-                "live": self.live,
-                "keeper": self.keeper,
-                "metrics": self.metrics,
-                "metrics_networks": Networks(settings.metrics_networks, setting="metrics_networks"),
-            },
-            pages(store, settings, self.projector.lag) if pages is not None else (),
-        )
+        made = pages(store, settings, self.projector.lag) if pages is not None else Pages()
+        self._parts = {
+            "store": store,
+            "gauges": self.gauges,
+            "projector": self.projector,
+            "group_commit": self.group_commit,
+            "access": self.access,
+            "meaning": meaning,
+            "registrar": Registrar(store, settings, self.refresh, self.mover.wake),
+            "preview": Preview(store, settings, now),
+            "live": self.live,
+            "keeper": self.keeper,
+            "metrics": self.metrics,
+            "metrics_networks": Networks(settings.metrics_networks, setting="metrics_networks"),
+            **made.parts,
+        }
+        self.api = framework(made.routes, tuple(self._parts))
         self._served = {route.path.split("/")[1] for route in self.api.routes} - {""}
         self._routes = _below(API, [route.path for route in self.api.routes])
         self._refreshing = asyncio.Lock()
@@ -249,8 +258,6 @@ class Receiver:
         await self._dispatch(scope, receive, send, pushes=False, pages=True)
 
     async def _dispatch(self, scope: Any, receive: Any, send: Any, *, pushes: bool, pages: bool) -> None:
-        if scope["type"] != "http":
-            return await self.api(scope, receive, send)
         ROOT.set(self._prefix)
         path = self._plain(scope["path"])
         if pushes and self.ingest.address(path) is not None:
@@ -261,7 +268,7 @@ class Receiver:
         if not pages and path not in HEALTH:
             return await nothing_here(send)
         # As ASGI has it: the path with its prefix, whether the proxy left it there or not.
-        scope = {**scope, "root_path": self._prefix, "path": self._prefix + path}
+        scope = {**scope, "root_path": self._prefix, "path": self._prefix + path, PARTS: self._parts}
         try:
             await self.api(scope, receive, send)
         except Exception as error:
@@ -306,9 +313,12 @@ class Receiver:
         """Take over what the store knows of terminals: call it after a change of one."""
         async with self._refreshing:
             store = self.store
-            found = await asyncio.to_thread(lambda: (store.terminals(), store.peers(), store.tokens()))
-            terminals, peers, tokens = found
-            self.directory.feed([Known.of(row) for row in terminals], peers, tokens)
+            found = await asyncio.to_thread(
+                lambda: (store.terminals(), store.peers(), store.tokens(), store.sites())
+            )
+            terminals, peers, tokens, sites = found
+            known = [Known.of(row) for row in terminals]
+            self.directory.feed(known, peers, tokens, new_timezone=sites[0].timezone)
 
     async def forget(self) -> None:
         """Let go of people in memory if somebody was erased, by whichever process of this database."""
@@ -324,9 +334,15 @@ class Receiver:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self.live.wake)
 
+    def _learn(self, terminals: Sequence[TerminalRow]) -> None:
+        """Take over terminals that the projector made. Any thread."""
+        known = [Known.of(row) for row in terminals]
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self.directory.learn, known)
+
     def _drop_traces(self) -> None:
         """Delete samples of refused bodies that may hold an erased person, and what the journal has listed. Blocks."""
-        self._loop.call_soon_threadsafe(partial(self.group_commit.tend, finish=True))
+        self._loop.call_soon_threadsafe(functools.partial(self.group_commit.tend, finish=True))
         self.refused.forget()
         self.store.drop_refusal_samples()
 
@@ -453,16 +469,20 @@ def _limits(settings: ReceiverSettings) -> guarding.Limits:
     )
 
 
-def _framework(parts: Mapping[str, Any], pages: Sequence[ControllerRouterHandler]) -> Litestar:
-    """``parts`` are handed to the routes by name."""
+@functools.cache
+def framework(pages: tuple[ControllerRouterHandler, ...], parts: tuple[str, ...]) -> Litestar:
+    """Make the application of all routes, once in a process: it takes a sixth of a second.
+
+    What a receiver hands to the routes by name, its ``parts``, comes with each request.
+    """
     return Litestar(
-        middleware=[DefineMiddleware(Authentication, access=parts["access"])],
+        middleware=[Authentication],
         route_handlers=[
             Router("/", route_handlers=CONTROLLERS, guards=[KnownParameters()]),
             *OPEN_CONTROLLERS,
             *pages,
         ],
-        dependencies={**{name: _provide(part) for name, part in parts.items()}, **FILTERS},
+        dependencies={**{name: _provide(name) for name in parts}, **FILTERS},
         exception_handlers=problem.HANDLERS,
         openapi_config=OpenAPIConfig(
             title="gatepost",
@@ -475,5 +495,8 @@ def _framework(parts: Mapping[str, Any], pages: Sequence[ControllerRouterHandler
     )
 
 
-def _provide(part: Any) -> Provide:
-    return Provide(lambda: part, sync_to_thread=False)
+def _provide(name: str) -> Provide:
+    def part(scope: Scope) -> Any:
+        return scope[PARTS][name]  # type: ignore[literal-required]  # a key of ours
+
+    return Provide(part, sync_to_thread=False)

@@ -1,4 +1,4 @@
-"""Short store calls that a push waits for, such as looking up a token or making a new terminal.
+"""Short store calls that a push waits for: looking up a token, and noting its first use.
 
 Rules:
 

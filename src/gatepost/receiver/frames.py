@@ -24,7 +24,7 @@ from gatepost.errors import StoreError
 from gatepost.receiver.push import kept_raw
 from gatepost.store.arrivals import text
 from gatepost.store.sealing import ImageKeys
-from gatepost.store.store import Arrival
+from gatepost.store.store import Arrival, NewTerminal
 from gatepost.wire import Alarm, Dialect, Event, Group, Problem, Record, Unknown, User, without_pins
 
 __all__ = ["Frames"]
@@ -53,6 +53,7 @@ class _Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sent_at_ms: int | None = None
     model: str | None = None
     disagreements: tuple[tuple[str, str], ...] = ()
+    new_terminal: NewTerminal | None = None
 
 
 class Frames:
@@ -96,6 +97,7 @@ class Frames:
             sent_at_ms=frame.sent_at_ms,
             model=frame.model,
             disagreements=frame.disagreements,
+            new_terminal=frame.new_terminal,
         )
 
     def _encode_unusual(self, arrival: Arrival) -> bytes:
@@ -137,6 +139,7 @@ def _framed(arrival: Arrival) -> _Frame:
         sent_at_ms=arrival.sent_at_ms,
         model=arrival.model,
         disagreements=arrival.disagreements,
+        new_terminal=arrival.new_terminal,
     )
 
 

@@ -19,8 +19,11 @@ A serial is a claim, a token is a proof. Hence:
 
 ``docs/decisions/who-may-speak.md`` has the reasons.
 
-Flow: :class:`Claim` → :func:`decide` over a :class:`Directory` → :class:`Taken`, :class:`Introduced` (the store
-has to make a terminal first, then decide again) or :class:`Rejected`.
+A terminal that is not known yet is decided on at once, without the store. The directory gives it a provisional
+number, below 0, and the projector makes it where what it pushed is listed.
+
+Flow: :class:`Claim` → :func:`decide` over a :class:`Directory` → :class:`Taken`, :class:`Introduced` (a terminal
+that the directory does not have: it takes it over, and decides again) or :class:`Rejected`.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from msgspec import Struct
 
 from gatepost.errors import SettingsError
 from gatepost.settings import ReceiverSettings
-from gatepost.store.store import PEER_ADDRESS, SIGHTING_MS, TerminalRow, TerminalState
+from gatepost.store.store import PEER_ADDRESS, SIGHTING_MS, NewTerminal, TerminalRow, TerminalState
 from gatepost.wire import Problem
 
 __all__ = [
@@ -266,7 +269,7 @@ class Taken(Struct, frozen=True, kw_only=True):
 
 
 class Introduced(Struct, frozen=True):
-    """A terminal that the store does not have yet. Make it, then decide again."""
+    """A terminal that the directory does not have yet."""
 
     serial: str | None
     state: TerminalState
@@ -301,6 +304,12 @@ class Directory:
         self._seen: set[int] = set()
         """Terminals of which any address is known."""
         self._decided: dict[Claim, Taken] = {}
+        self._provisional: dict[int, set[str]] = {}
+        """The numbers of terminals that the store is not known to have, and the addresses at which each was seen."""
+        self._stored: dict[int, int] = {}
+        """The store's ids of terminals that had such a number."""
+        self._last_provisional = 0
+        self._new_timezone = "UTC"
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -310,6 +319,8 @@ class Directory:
         terminals: Iterable[Known],
         peers: Mapping[tuple[str, int], int],
         tokens: Mapping[bytes, int] | None = None,
+        *,
+        new_timezone: str = "UTC",
     ) -> None:
         """Take over what the store has now.
 
@@ -317,12 +328,17 @@ class Directory:
         and the later time counts. So every process on one database comes to know the same.
 
         ``tokens``: the terminal of each token's digest. A token that is not among them is asked for again, once.
+
+        ``new_timezone``: of the site where new terminals are put.
         """
-        self._by_id = {known.id: known for known in terminals}
-        self._by_serial = {known.serial: known for known in self._by_id.values() if known.serial is not None}
-        self._anonymous = {
-            known.anonymous_peer: known for known in self._by_id.values() if known.anonymous_peer is not None
-        }
+        provisional = [self._by_id[number] for number in self._provisional]
+        self._by_id, self._by_serial, self._anonymous = {}, {}, {}
+        self._new_timezone = new_timezone
+        # What the store does not have yet first, so that what it has replaces it.
+        for known in provisional:
+            self._put(known)
+        for known in terminals:
+            self._put(known)
         for (address, terminal_id), at_ms in peers.items():
             self.seen(address, terminal_id, at_ms)
         self._seen = {terminal_id for seen in self._seen_at.values() for terminal_id in seen}
@@ -330,23 +346,61 @@ class Directory:
         self._by_token.update(tokens or {})
         self._decided.clear()
 
-    def add(self, known: Known) -> None:
-        """Take over one terminal that was just made or changed."""
-        if self._by_id.get(known.id) != known:
-            self._decided.clear()
-        self._by_id[known.id] = known
+    def learn(self, terminals: Iterable[Known]) -> None:
+        """Take over terminals that were just made or changed."""
+        for known in terminals:
+            self._put(known)
+        self._decided.clear()
+
+    def _put(self, known: Known) -> None:
+        """Take over one terminal, in place of its provisional form."""
+        before = None
         if known.serial is not None:
-            self._by_serial[known.serial] = known
+            before, self._by_serial[known.serial] = self._by_serial.get(known.serial), known
         if known.anonymous_peer is not None:
-            self._anonymous[known.anonymous_peer] = known
+            before, self._anonymous[known.anonymous_peer] = self._anonymous.get(known.anonymous_peer), known
+        self._by_id[known.id] = known
+        if before is not None and before.id < 0 < known.id:
+            del self._by_id[before.id]
+            self._stored[before.id] = known.id
+            for address in self._provisional.pop(before.id):
+                at_ms = self._seen_at.get(address, {}).pop(before.id, None)
+                if at_ms is not None:
+                    self.seen(address, known.id, at_ms)
+            self._seen.discard(before.id)
+
+    def _introduce(self, introduced: Introduced, peer: str) -> None:
+        self._last_provisional -= 1
+        number = self._last_provisional
+        self._provisional[number] = set()
+        self._put(
+            Known(
+                id=number,
+                serial=introduced.serial,
+                anonymous_peer=peer if introduced.serial is None else None,
+                state=introduced.state,
+                timezone=self._new_timezone,
+            )
+        )
+
+    def stored_id(self, terminal_id: int) -> int | None:
+        """Return the store's id of a terminal; ``None`` while the store is not known to have it."""
+        return terminal_id if terminal_id >= 0 else self._stored.get(terminal_id)
+
+    def new_terminal(self, terminal_id: int, *, at_ms: int) -> NewTerminal | None:
+        """Return how the store is to make a terminal, if it is not known to have it."""
+        if terminal_id not in self._provisional:
+            return None
+        known = self._by_id[terminal_id]
+        return NewTerminal(known.serial, at_ms, known.anonymous_peer or "", known.state)
 
     def learn_token(self, digest: bytes, known: Known | None) -> None:
         """Remember what the store said of a token; that it is nobody's, too."""
         if len(self._by_token) >= MAX_REMEMBERED:
             self._by_token.clear()
         self._by_token[digest] = None if known is None else known.id
-        if known is not None:
-            self.add(known)
+        if known is not None and self._by_id.get(known.id) != known:
+            self.learn([known])
 
     def knows_token(self, digest: bytes) -> bool:
         """Whether the store has been asked for a token since the last feed."""
@@ -368,6 +422,8 @@ class Directory:
             del seen[min(seen, key=seen.__getitem__)]
         self._seen_at[peer] = seen
         self._seen.add(terminal_id)
+        if terminal_id < 0:
+            self._provisional[terminal_id].add(peer)
 
     def serial(self, serial: str) -> Known | None:
         """The terminal with this serial."""
@@ -423,22 +479,30 @@ class Directory:
         return self._anonymous.get(peer), _BY_ADDRESS
 
     def holder(self, candidates: Iterable[int], claim: Claim, policy: Policy) -> int | None:
-        """Return the first of some terminals for which a push that names none may be stored."""
+        """Return the first of some terminals for which a push that names none may be stored.
+
+        One that the directory does not have was made just now, and nothing is set for it yet.
+        """
         for terminal_id in candidates:
             known = self._by_id.get(terminal_id)
-            if known is not None and _reject(claim, self, policy, known) is None:
+            if known is None or _reject(claim, self, policy, known) is None:
                 return terminal_id
         return None
 
-    def decide(self, claim: Claim, policy: Policy) -> Decision:
-        """:func:`decide`, remembered: a terminal says the same of itself a thousand times a day.
+    def decide(self, claim: Claim, policy: Policy) -> Taken | Rejected:
+        """Decide as :func:`decide` does, and remember it: a terminal says the same of itself a thousand times a day.
 
-        A terminal that said who it is was seen at its address; noted once while this is remembered.
+        A terminal that is not known yet is taken over. A terminal that said who it is was seen at its address; noted
+        once while this is remembered.
         """
         taken = self._decided.get(claim)
         if taken is not None:
             return taken
         decision = decide(claim, self, policy)
+        if isinstance(decision, Introduced):
+            self._introduce(decision, claim.peer)
+            decision = decide(claim, self, policy)
+            assert not isinstance(decision, Introduced)  # noqa: S101 - it is known now
         if isinstance(decision, Taken) and decision.bind_peer and not decision.first_use:
             self.seen(claim.peer, decision.terminal_id, int(self._now() * 1000))
             if _is_short(claim):

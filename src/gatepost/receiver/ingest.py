@@ -14,7 +14,7 @@ Rules:
   So what has more values than any terminal sends is refused unread (:data:`MAX_VALUES`), and the values of all long
   bodies whose replies are not out share a budget (:data:`VALUES_AT_ONCE`); whoever finds it used up is to come again.
 * The ingest stands in front of the web framework, and in front of ASGI: a push costs one decoding and two calls,
-  no task. A task is made only when a terminal or a token is seen for the first time.
+  no task. A task is made only when a token is seen for the first time.
 
 Flow: ``take`` → headers → ``decode_many`` → ``Directory.decide`` → ``GroupCommit.enqueue`` → ``settled`` → reply.
 """
@@ -30,12 +30,11 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gatepost.errors import DecodeError, StoreError, StoreUnavailable
+from gatepost.errors import DecodeError, StoreError
 from gatepost.receiver.guard import Refusal, Request
 from gatepost.receiver.identify import (
     MAX_SERIAL,
     Claim,
-    Decision,
     Directory,
     Introduced,
     Known,
@@ -318,14 +317,14 @@ class Ingest:
         decision = self._directory.decide(claim, self._options.policy)
         if type(decision) is Taken and not decision.first_use:
             self._commit(push, events, decision, claim)
-        elif isinstance(decision, Taken | Introduced) or (
-            claim.token is not None and not self._directory.knows_token(claim.token)
+        elif isinstance(decision, Rejected) and (
+            claim.token is None or self._directory.knows_token(claim.token)
         ):
-            task = asyncio.get_running_loop().create_task(self._introduce(push, events, claim, decision))
+            raise _rejection(decision, push)
+        else:
+            task = asyncio.get_running_loop().create_task(self._ask(push, events, claim))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        else:
-            raise _rejection(decision, push)
 
     def _weigh(self, push: Push, text: bytes) -> None:
         """Count the values of a body until its reply is out."""
@@ -365,32 +364,20 @@ class Ingest:
             events = tuple(replace(one, problems=(*one.problems, NO_JSON_TYPE)) for one in events)
         return events
 
-    async def _introduce(
-        self, push: Push, events: tuple[Decoded, ...], claim: Claim, decision: Decision
-    ) -> None:
-        """Take a push that needs the store first: whose a token is, that it is used for the first time, a terminal
-        that is new. Then as always."""
+    async def _ask(self, push: Push, events: tuple[Decoded, ...], claim: Claim) -> None:
+        """Take a push that needs the store first: whose its token is, or that the token is used for the first time."""
         directory, errands, store = self._directory, self._errands, self._store
+        token = claim.token or b""
         try:
-            token = claim.token
-            if token is not None and not directory.knows_token(token):
+            if not directory.knows_token(token):
                 row = await errands.call(lambda: store.terminal_by_token(token))
                 directory.learn_token(token, None if row is None else Known.of(row))
-                decision = directory.decide(claim, self._options.policy)
-            if token is not None and isinstance(decision, Taken) and decision.first_use:
+            decision = directory.decide(claim, self._options.policy)
+            if isinstance(decision, Taken) and decision.first_use:
                 # Stored before the event is: from here on nobody else is taken for this terminal.
                 used_ms = int(self._now() * 1000)
                 row = await errands.call(lambda: store.use_token(token, now_ms=used_ms))
                 directory.learn_token(token, None if row is None else Known.of(row))
-                decision = directory.decide(claim, self._options.policy)
-            if isinstance(decision, Introduced):
-                made, now_ms = decision, int(self._now() * 1000)
-                row = await errands.call(
-                    lambda: store.ensure_terminal(
-                        made.serial, peer=claim.peer, now_ms=now_ms, state=made.state
-                    )
-                )
-                directory.add(Known.of(row))
                 decision = directory.decide(claim, self._options.policy)
             if not isinstance(decision, Taken):
                 raise _rejection(decision, push)
@@ -400,7 +387,7 @@ class Ingest:
         except StoreError as error:
             self._refuse(push, unavailable(error))
         except Exception as error:
-            log.error("ingest.introduction_failed", kind=type(error).__name__)
+            log.error("ingest.token_failed", kind=type(error).__name__)
             self._refuse(push, failed())
 
     def _commit(self, push: Push, events: Sequence[Decoded], taken: Taken, claim: Claim) -> None:
@@ -459,6 +446,7 @@ class Ingest:
             sent_at_ms=milliseconds(headers.get(b"timestamp")),
             model=header_text(headers.get(b"model")),
             disagreements=taken.disagreements,
+            new_terminal=self._directory.new_terminal(taken.terminal_id, at_ms=received_at_ms),
         )
         self._journal.enqueue(self._frames.encode(arrival), push.settled, is_alarm=type(event) is Alarm)
 
@@ -564,22 +552,18 @@ def _path(path: str, token: str) -> str:
     return path.removesuffix(token) + masked(token) if token else path
 
 
-def _rejection(decision: Decision, push: Push) -> Exception:
-    if isinstance(decision, Rejected):
-        if decision.status == 404 and not push.target.endswith(push.token.encode("latin-1", "replace")):
-            # The path is right: the token stood in the header.
-            message = (
-                "no terminal has the token in X-Gatepost-Token; copy the one that belongs to the terminal"
-            )
-            return Refuse(403, message, reason=decision.reason, serial=decision.serial)
-        return Refuse(
-            decision.status,
-            decision.message,
-            reason=decision.reason,
-            terminal_id=decision.terminal_id,
-            serial=decision.serial,
-        )
-    return StoreUnavailable("the terminal could not be made known; send it again later")
+def _rejection(decision: Rejected, push: Push) -> Refuse:
+    if decision.status == 404 and not push.target.endswith(push.token.encode("latin-1", "replace")):
+        # The path is right: the token stood in the header.
+        message = "no terminal has the token in X-Gatepost-Token; copy the one that belongs to the terminal"
+        return Refuse(403, message, reason=decision.reason, serial=decision.serial)
+    return Refuse(
+        decision.status,
+        decision.message,
+        reason=decision.reason,
+        terminal_id=decision.terminal_id,
+        serial=decision.serial,
+    )
 
 
 async def _send(send: Send, status: int, body: bytes, options: Options) -> None:

@@ -52,6 +52,7 @@ class Measured:
         self._store = store
         self._metrics = metrics
         self.secret = store.secret
+        self.ensure_terminals = store.ensure_terminals
         self.holders = store.holders
         self.positions = store.positions
         self.forget_streams = store.forget_streams

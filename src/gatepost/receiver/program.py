@@ -36,7 +36,7 @@ from msgspec import Struct
 
 from gatepost.errors import SettingsError
 from gatepost.journal.folder import Folder
-from gatepost.receiver.app import SPARE_FILES, Pages, Receiver, open_journal, open_store
+from gatepost.receiver.app import SPARE_FILES, MakePages, Receiver, open_journal, open_store
 from gatepost.receiver.auth import first_administrator
 from gatepost.receiver.logs import loop_failed
 from gatepost.receiver.serving import Certificate, Place, Server, listen
@@ -72,7 +72,7 @@ def run(
     settings: ReceiverSettings,
     data: Path,
     *,
-    pages: Pages | None = None,
+    pages: MakePages | None = None,
     listening: Callable[[Listening], None] = lambda _: None,
     administrator: Callable[[str], None] = lambda _: None,
 ) -> None:
@@ -117,7 +117,7 @@ async def _serve(
     store: Store,
     journal: Folder,
     settings: ReceiverSettings,
-    pages: Pages | None,
+    pages: MakePages | None,
     places: Callable[[Receiver], tuple[Place, Place | None]],
     ready: Callable[[Listening], None],
     stop: _Stop,
@@ -146,9 +146,7 @@ async def _serve(
         )
         if door is not None:
             timeout_s = settings.stop_timeout_s
-            servers.append(
-                Server(receiver.door, door, stop_timeout_s=timeout_s, lifespan=False, listening=one_more)
-            )
+            servers.append(Server(receiver.door, door, stop_timeout_s=timeout_s, listening=one_more))
 
         for number in _STOPPING:
             loop.add_signal_handler(number, stop.begin, receiver, servers)

@@ -9,11 +9,13 @@ Rules:
 * While the store is away it holds its batch and tries again; the journal waits meanwhile. Before it tries again it
   finds out whether the store has the batch: the word of a commit may be lost.
 * A stream that cannot be read now waits, and is named; the others are listed.
+* A terminal that was not known at the reply is made before its events are listed, all of a batch together.
 * It waits for nothing to fill a batch. Alarms come first: the reader takes their streams before those of records.
 * A segment is deleted when all of it is in the store. What cannot be deleted then is deleted later.
 * One process reads a journal.
 
-Flow: ``Reader.read`` → ``Frames.decode`` → ``Store.write`` with the places → ``on_listed`` → ``Folder.remove``.
+Flow: ``Reader.read`` → ``Frames.decode`` → ``Store.ensure_terminals`` → ``Store.write`` with the places →
+``on_listed`` → ``Folder.remove``.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from gatepost.journal.reader import Damage, Reader
 from gatepost.receiver.frames import Frames
 from gatepost.receiver.push import kept_raw
 from gatepost.store import patience
-from gatepost.store.store import Arrival, Progress, Stored
+from gatepost.store.store import Arrival, NewTerminal, Progress, Stored, TerminalRow
 from gatepost.wire import Event
 
 __all__ = ["Lag", "Projector"]
@@ -66,6 +68,7 @@ class Rows(Protocol):
     secret: bytes
 
     def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> Sequence[Stored]: ...
+    def ensure_terminals(self, new: Sequence[NewTerminal]) -> Sequence[TerminalRow]: ...
     def holders(self, event: Event, key: bytes, peer: str) -> Sequence[int]: ...
     def positions(self, journal: bytes) -> Mapping[str, Position]: ...
     def forget_streams(self, journal: bytes, streams: Sequence[str]) -> None: ...
@@ -107,11 +110,14 @@ class Projector:
         *,
         may_hold: Callable[[Sequence[int], str], int | None] = lambda candidates, peer: None,
         on_listed: Callable[[], None] = lambda: None,
+        on_terminals: Callable[[Sequence[TerminalRow]], None] = lambda rows: None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         max_batch: int = MAX_BATCH,
     ) -> None:
         """``on_listed`` is called in the projector's thread after each transaction; it raises nothing.
+
+        ``on_terminals`` is called there too, with terminals that were not known at the reply and now are stored.
 
         ``may_hold`` returns the first of some terminals that an event may be of which names none, by its address.
         Raises :class:`~gatepost.errors.StoreInUse` if another process reads this journal, and
@@ -122,6 +128,7 @@ class Projector:
         self._frames = frames
         self._may_hold = may_hold
         self._on_listed = on_listed
+        self._on_terminals = on_terminals
         self._now = now
         self._monotonic = monotonic
         self._max_batch = max_batch
@@ -288,6 +295,24 @@ class Projector:
         progress = Progress(self._folder.id, batch.positions)
         return _Held(arrivals, frames, progress, batch.damages, set_aside)
 
+    def _with_terminals(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
+        """Make the terminals that were not known at the reply, and give their events to them."""
+        new: dict[tuple[str | None, str], NewTerminal] = {}
+        for arrival in arrivals:
+            if (one := arrival.new_terminal) is not None:
+                new.setdefault((one.serial, one.peer), one)
+        if not new:
+            return arrivals
+        rows = self._store.ensure_terminals(list(new.values()))
+        self._on_terminals(rows)
+        ids = {place: row.id for place, row in zip(new, rows, strict=True)}
+        return [
+            arrival
+            if (one := arrival.new_terminal) is None
+            else replace(arrival, terminal_id=ids[one.serial, one.peer])
+            for arrival in arrivals
+        ]
+
     def _attributed(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
         """Give events that are pushed again to the terminal that they were stored for the first time.
 
@@ -339,7 +364,7 @@ class Projector:
         """Store a batch; False if one of its events is refused, and has to be found."""
         arrivals = held.arrivals
         try:
-            arrivals = self._attributed(arrivals)
+            arrivals = self._attributed(self._with_terminals(arrivals))
             self._store.write(arrivals, held.progress)
         except StoreError:
             raise

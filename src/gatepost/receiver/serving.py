@@ -133,21 +133,18 @@ class Server(uvicorn.Server):
         place: Place,
         *,
         stop_timeout_s: float,
-        lifespan: bool = True,
         listening: Callable[[], None] = lambda: None,
         stopping: Callable[[], None] = lambda: None,
     ) -> None:
         """``stopping`` is called before it waits for replies: what would never end is to end now.
 
         ``stop_timeout_s``: how long it waits for them.
-
-        ``lifespan``: whether the application is told of start and stop; of two servers on one, one does.
         """
         config = uvicorn.Config(
             self._answered(app),
             ws="none",
             interface="asgi3",
-            lifespan="on" if lifespan else "off",
+            lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -163,7 +160,6 @@ class Server(uvicorn.Server):
         self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await self.lifespan.startup()
         self.servers = [await self._accepting(each) for each in self._place.sockets]
         self.started = True
         self._listening()
@@ -177,7 +173,7 @@ class Server(uvicorn.Server):
         return await loop.create_server(self._connection, sock=listening, backlog=BACKLOG)
 
     def _connection(self) -> GuardedProtocol:
-        return GuardedProtocol(self.config, self.server_state, self.lifespan.state, guard=self._place.guard)
+        return GuardedProtocol(self.config, self.server_state, {}, guard=self._place.guard)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()
@@ -190,7 +186,6 @@ class Server(uvicorn.Server):
             await self._cut_off()
         for server in self.servers:
             await server.wait_closed()
-        await self.lifespan.shutdown()
 
     async def _is_over(self, timeout_s: float) -> bool:
         """Wait until everybody is answered; False if that takes too long."""

@@ -1,12 +1,13 @@
 """Refusals, counted in memory by terminal and reason, and flushed to the store every second.
 
 A refusal must not cost a write each: whoever sends nonsense would wear the disk out. Memory is bounded; what does not
-fit is counted for nobody in particular.
+fit is counted for nobody in particular. Counts of a terminal that the store does not have yet wait until it does.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gatepost.errors import StoreError
@@ -22,7 +23,9 @@ MAX_KEYS = 1000
 class Tally:
     """Counts until they are flushed."""
 
-    def __init__(self) -> None:
+    def __init__(self, stored_id: Callable[[int], int | None] = lambda terminal_id: terminal_id) -> None:
+        """``stored_id`` returns the store's id of a terminal, ``None`` while the store does not have it."""
+        self._stored_id = stored_id
         self.refused_ever = 0
         """Since the start of the process."""
         self.by_reason: Counter[str] = Counter()
@@ -39,7 +42,14 @@ class Tally:
 
     def flush(self, store: Store, *, now_ms: int) -> None:
         """Hand the counts to the store. If it cannot take them now they are kept, and the error is raised."""
-        refused, self._refused = self._refused, Counter()
+        counted, self._refused = self._refused, Counter()
+        refused: Counter[tuple[int, str]] = Counter()
+        for (terminal_id, reason), count in counted.items():
+            stored_id = self._stored_id(terminal_id)
+            if stored_id is None:
+                self._refused[terminal_id, reason] += count
+            else:
+                refused[stored_id, reason] += count
         if not refused:
             return
         try:

@@ -28,6 +28,7 @@ from gatepost.store.store import (
     AlarmRow,
     Arrival,
     FeedItem,
+    NewTerminal,
     Page,
     ProcessedAgain,
     Progress,
@@ -44,7 +45,6 @@ from gatepost.store.store import (
     Stats,
     Stored,
     TerminalRow,
-    TerminalState,
 )
 from gatepost.wire import Alarm, Event, Record
 
@@ -126,11 +126,9 @@ class BaseStore(ABC):
 
     # Terminals
 
-    def ensure_terminal(
-        self, serial: str | None, *, peer: str = "", now_ms: int, state: TerminalState = "new"
-    ) -> TerminalRow:
+    def ensure_terminals(self, new: Sequence[NewTerminal]) -> list[TerminalRow]:
         with self.changing() as db:
-            return registry.ensure_terminal(db, serial, peer=peer, now_ms=now_ms, state=state)
+            return registry.ensure_terminals(db, new)
 
     def create_terminal(self, *, now_ms: int, **values: Any) -> TerminalRow:
         with self.changing() as db:

@@ -16,7 +16,7 @@ from gatepost.errors import StoreError
 from gatepost.store import schema as t
 from gatepost.store.arrivals import LATE_MS, moment, text
 from gatepost.store.pages import decode_cursor, encode_cursor
-from gatepost.store.store import DisagreementRow, Page, SiteRow, TerminalRow, TerminalState
+from gatepost.store.store import DisagreementRow, NewTerminal, Page, SiteRow, TerminalRow, TerminalState
 
 __all__ = [
     "Conflict",
@@ -29,7 +29,7 @@ __all__ = [
     "peers",
     "tokens",
     "use_token",
-    "ensure_terminal",
+    "ensure_terminals",
     "create_terminal",
     "update_terminal",
     "sites",
@@ -207,16 +207,26 @@ def use_token(db: Connection, digest: bytes, *, now_ms: int) -> TerminalRow | No
     return found[0] if found else None
 
 
-def ensure_terminal(
-    db: Connection, serial: str | None, *, peer: str, now_ms: int, state: TerminalState
-) -> TerminalRow:
-    column, value = ("anonymous_peer", peer) if serial is None else ("serial", text(serial))
+def ensure_terminals(db: Connection, new: Sequence[NewTerminal]) -> list[TerminalRow]:
+    """Make those terminals that are not there; return all of them, in order."""
+    serials = {text(one.serial): one for one in new if one.serial is not None}
+    addresses = {one.peer: one for one in new if one.serial is None}
+    by_serial = {row.serial: row for row in _ensure(db, "serial", serials)}
+    by_address = {row.anonymous_peer: row for row in _ensure(db, "anonymous_peer", addresses)}
+    return [by_address[one.peer] if one.serial is None else by_serial[text(one.serial)] for one in new]
+
+
+def _ensure(db: Connection, column: str, new: Mapping[str, NewTerminal]) -> list[TerminalRow]:
+    if not new:
+        return []
     db.execute(
-        insert(db, t.terminals)
-        .values({column: value, "site_id": 1, "state": state, "created_at_ms": now_ms})
-        .on_conflict_do_nothing(index_elements=[column])
+        insert(db, t.terminals).on_conflict_do_nothing(index_elements=[column]),
+        [
+            {column: value, "site_id": 1, "state": one.state, "created_at_ms": one.at_ms}
+            for value, one in new.items()
+        ],
     )
-    return terminals(db, t.terminals.c[column] == value)[0]
+    return terminals(db, t.terminals.c[column].in_(list(new)))
 
 
 def create_terminal(db: Connection, *, now_ms: int, values: Mapping[str, Any]) -> TerminalRow:

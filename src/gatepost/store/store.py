@@ -32,6 +32,7 @@ from gatepost.store.values import (
     Arrival,
     DisagreementRow,
     FeedItem,
+    NewTerminal,
     Page,
     PersonRow,
     ProcessedAgain,
@@ -57,6 +58,7 @@ __all__ = [
     "PEER_ADDRESS",
     "SIGHTING_MS",
     "Arrival",
+    "NewTerminal",
     "Stored",
     "Progress",
     "TerminalState",
@@ -171,10 +173,8 @@ class Store(Leaving, Protocol):
 
     # Terminals
 
-    def ensure_terminal(
-        self, serial: str | None, *, peer: str = "", now_ms: int, state: TerminalState = "new"
-    ) -> TerminalRow:
-        """The terminal of this serial, made if it is unknown; without serial, the one that ``peer`` stands for."""
+    def ensure_terminals(self, new: Sequence[NewTerminal]) -> list[TerminalRow]:
+        """Make those terminals that are not there, in one transaction; return all of them, in order."""
 
     def create_terminal(self, *, now_ms: int, **values: Any) -> TerminalRow:
         """Make a terminal that has not pushed yet; ``values`` as in :meth:`update_terminal`."""

@@ -54,10 +54,23 @@ SIGHTING_MS = 3_600_000
 TerminalState = Literal["new", "approved", "held", "retired"]
 
 
+class NewTerminal(Struct, frozen=True):
+    """A terminal that pushed and that the store may not have yet."""
+
+    serial: str | None
+    at_ms: int
+    """When it pushed for the first time."""
+    peer: str = ""
+    """The address that stands for it, where it has no serial."""
+    state: TerminalState = "new"
+    """In which it is made; one that is there keeps its own."""
+
+
 class Arrival(Struct, frozen=True, kw_only=True):
     """One event as it came in, and all that was found out about where it came from."""
 
     terminal_id: int
+    """Not positive for a terminal that was not known at the reply; the store takes none of those."""
     key: bytes
     """Sixteen bytes, :func:`gatepost.wire.digest` of :func:`gatepost.wire.key`."""
     event: Event
@@ -80,6 +93,8 @@ class Arrival(Struct, frozen=True, kw_only=True):
     model: str | None = None
     disagreements: tuple[tuple[str, str], ...] = ()
     """Who else it could have been: (source, what it said), such as ``("header", "SN-2")``."""
+    new_terminal: NewTerminal | None = None
+    """The terminal that it is of, where that one was not known at the reply."""
 
 
 class Stored(Struct, frozen=True):

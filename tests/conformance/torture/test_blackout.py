@@ -20,11 +20,11 @@ ENDS = {"terminal": blackout.terminal, "receiver": blackout.receiver}
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("end", ENDS)
 def test_nothing_that_was_safe_is_gone_after_a_power_cut(tmp_path: Path, end: str) -> None:
-    found = ENDS[end](tmp_path, seed=1, cuts=250)
+    found = ENDS[end](tmp_path, seed=1, cuts=100)
     assert found.differences == ()
-    assert (found.cuts, found.events) == (250, 120)
+    assert (found.cuts, found.events) == (100, 120)
     assert found.syncs > 50
-    assert found.survived > 250 * 20
+    assert found.survived > 100 * 20
 
 
 @pytest.mark.soak
@@ -57,7 +57,7 @@ def test_synchronous_normal_or_off_is_noticed(
     tmp_path: Path, end: str, defect: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Connection, "rewrite", staticmethod(defect))
-    found = ENDS[end](tmp_path, seed=1, cuts=60)
+    found = ENDS[end](tmp_path, seed=1, cuts=30)
     assert not found.ok
     assert defect is syncs_nothing or _noticed(found)
 
@@ -88,7 +88,7 @@ def test_a_terminal_that_answers_before_the_commit_is_noticed(
     [
         (mutants.receiver_replies_before_the_sync, 20, "not there"),
         (mutants.positions_before_the_rows, 20, "not there"),
-        (mutants.rows_before_the_positions, 150, "counted as a duplicate, and pushed once"),
+        (mutants.rows_before_the_positions, 90, "counted as a duplicate, and pushed once"),
         (mutants.images_after_the_rows, 20, "has another image"),
         (mutants.damage_stops_the_reader, 90, "not listed to its end"),
         (mutants.damage_ends_the_segment, 90, "not there"),

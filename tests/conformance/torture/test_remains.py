@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.conformance.torture import remains
@@ -51,7 +52,7 @@ def store(tmp_path: Path) -> Store:
     def stored(*values: dict[str, Any], image: bytes | None = None) -> Path:
         folder = tmp_path / "receiver"
         with closing(SqliteStore.open(folder)) as store:
-            store.ensure_terminal("S", peer="192.0.2.9", now_ms=1, state="new")
+            ensured(store, "S", peer="192.0.2.9", now_ms=1, state="new")
             for value in values:
                 store.write([arrival(value, image)])
         return folder

@@ -4,12 +4,13 @@ from urllib.parse import urlencode
 
 import pytest
 from tests.console.kit import PASSWORD, Desk
+from tests.terminals import ensured
 
 from gatepost.console.words import COOKIE
 
 
 async def test_a_login_opens_a_session_and_leads_to_the_page_that_was_asked_for(desk: Desk) -> None:
-    desk.store.ensure_terminal("SN-1", now_ms=0)
+    ensured(desk.store, "SN-1", now_ms=0)
     answer = await desk.post("/login", None, name="viewer", password=PASSWORD, next="/alarms?show=open")
     assert (answer.status, answer.location) == (303, "/alarms?show=open")
     cookie = answer.headers["set-cookie"]
@@ -61,7 +62,7 @@ async def test_one_logs_in_through_a_proxy_that_drops_the_port(desk: Desk, port:
 
 
 async def test_one_is_never_led_to_another_site(desk: Desk) -> None:
-    desk.store.ensure_terminal("SN-1", now_ms=0)
+    ensured(desk.store, "SN-1", now_ms=0)
     answer = await desk.post("/login", None, name="viewer", password=PASSWORD, next="//evil.example/")
     assert answer.location == "/"
 

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.console.kit import Desk
 from tests.receiver.kit import UUID, record
+from tests.terminals import ensured
 
 from gatepost.store.accounts import Accounts
 
@@ -59,7 +60,7 @@ async def test_an_export_of_another_kind_is_refused_in_words(desk: Desk) -> None
 
 
 async def test_a_held_terminals_record_is_not_listed(desk: Desk) -> None:
-    desk.store.ensure_terminal("SN-1", now_ms=0, state="held")
+    ensured(desk.store, "SN-1", now_ms=0, state="held")
     await desk.running.receiver.refresh()
     await desk.running.push(record())
     assert "data-panel" not in (await desk.get("/records")).html

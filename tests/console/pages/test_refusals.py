@@ -7,7 +7,7 @@ async def refused(desk: Desk) -> int:
     """Let two pushes be refused; return the sample of one."""
     await desk.running.push(b"{<b>bold</b>", headers={"sn": "SN-1"})
     await desk.running.push({"type": 0}, "/record")
-    await desk.running.receiver.flush()
+    await desk.running.flush()
     return next(row.sample_id for row in desk.store.refused() if row.sample_id)
 
 

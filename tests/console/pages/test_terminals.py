@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.console.kit import Desk, Text
 from tests.receiver.kit import receiving, record
+from tests.terminals import ensured
 
 from gatepost.console.routes import routes
 from gatepost.store.accounts import Accounts
@@ -142,7 +143,7 @@ async def test_a_move_is_asked_about_with_what_it_changes_about_people(desk: Des
     desk.store.create_terminal(now_ms=0, serial="SN-9", site_id=2)
     await desk.running.push(record())
     await desk.running.push(record(deviceSN="SN-9", user={"user_id": "5", "name": "Emil"}))
-    moving = desk.store.ensure_terminal("SN-1", now_ms=0)
+    moving = ensured(desk.store, "SN-1", now_ms=0)
     form = {"name": "Gate", "site": 2, "networks": "", "ask": "yes"}
     asked = await desk.post(f"/terminals/{moving.id}", **form)
     assert asked.status == 200

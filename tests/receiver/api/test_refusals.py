@@ -10,7 +10,7 @@ from gatepost.store.accounts import Accounts
 
 
 async def refusals(receiver: Running, query: str = "") -> list[dict[str, Any]]:
-    await receiver.receiver.flush()
+    await receiver.flush()
     answer = await receiver.get(f"/api/v1/refusals{query}")
     assert answer.json["next_cursor"] is None
     return list(answer.json["items"])

@@ -13,7 +13,7 @@ async def test_everything_is_counted_once(receiver: Running) -> None:
         b"{",
     ):
         await receiver.push(push)
-    await receiver.receiver.flush()
+    await receiver.flush()
     told = (await receiver.get("/api/v1/stats")).json
     counted = {
         name: told[name]

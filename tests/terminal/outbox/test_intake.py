@@ -229,6 +229,7 @@ async def test_a_burst_of_refusals_is_one_line_in_the_log(tmp_path: Path) -> Non
     assert [line["event"] for line in logs] == ["outbox.full", "outbox.full"]
 
 
+@pytest.mark.soak
 async def test_of_50_500_recorded_offline_the_newest_50_000_arrive_and_500_are_counted(
     tmp_path: Path,
 ) -> None:

@@ -43,7 +43,7 @@ from gatepost.settings import TerminalSettings
 from gatepost.store.folder import JOURNAL
 from gatepost.store.sealing import ImageKeys
 from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import Arrival
+from gatepost.store.store import Arrival, NewTerminal
 from gatepost.terminal.outbox.outbox import Outbox
 from gatepost.terminal.outbox.schema import FILE
 
@@ -113,7 +113,7 @@ async def _receive(run: Path, disk: Disk, oracle: Oracle, events: int, rand: ran
             closing(SqliteStore.open(run)) as store,
             _projecting(store, run, NotedFiles(disk, run)) as projector,
         ):
-            number = store.ensure_terminal("TORTURE-0", peer="192.0.2.9", now_ms=1, state="new").id
+            number = store.ensure_terminals([NewTerminal("TORTURE-0", at_ms=1)])[0].id
             frames = _frames(store)
             writers = [GroupCommit(Folder.open(run / JOURNAL, files=NotedFiles(disk, run))) for _ in range(2)]
             until = events - events * (life + 1) // 3

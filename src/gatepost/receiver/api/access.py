@@ -22,7 +22,20 @@ from gatepost.receiver.identify import Networks, peer_address
 from gatepost.receiver.links import link
 from gatepost.store.accounts import Role
 
-__all__ = ["Access", "AnyRequest", "Authentication", "TheAccess", "VIEWER", "OPERATOR", "ADMIN", "OPEN"]
+__all__ = [
+    "PARTS",
+    "Access",
+    "AnyRequest",
+    "Authentication",
+    "TheAccess",
+    "VIEWER",
+    "OPERATOR",
+    "ADMIN",
+    "OPEN",
+]
+
+PARTS = "gatepost.parts"
+"""In the scope of a request: the parts of the receiver, by the names under which routes are handed them."""
 
 AnyRequest = Request[Principal, str, Any]
 
@@ -93,13 +106,13 @@ TheAccess = NamedDependency[SkipValidation[Access]]
 class Authentication(AbstractAuthenticationMiddleware):
     """Finds out who asks, and compares their role with the route's. ``request.user`` is a ``Principal`` behind it."""
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         super().__init__(app, exclude_from_auth_key="open")
-        self._access = access
 
     async def authenticate_request(
         self, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
         needed = connection.route_handler.opt.get("role", "admin")
-        principal = await asyncio.to_thread(self._access.require, connection, needed)
-        return AuthenticationResult(user=principal, auth=self._access.address(connection))
+        access: Access = connection.scope[PARTS]["access"]  # type: ignore[literal-required]  # a key of ours
+        principal = await asyncio.to_thread(access.require, connection, needed)
+        return AuthenticationResult(user=principal, auth=access.address(connection))
