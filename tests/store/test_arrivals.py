@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.store.events import RECEIVED_MS, alarm, arrival, record, unknown
+from tests.store.events import NOON, RECEIVED_MS, alarm, arrival, record, unknown
 
 from gatepost import wire
 from gatepost.store import arrivals as a
@@ -45,19 +45,50 @@ def test_problems_survive(problems: list[Problem]) -> None:
 
 def test_a_facet_lumps_together_what_no_table_knows() -> None:
     odd = record(1, recognition_type=77, abnormal_type=78, entry_mode=79, passed=None)
-    assert a.facet(odd, True) == (-2, -1, -2, -2, 1)
+    assert a.facet(odd, has_image=True, outside_time=False) == (-2, -1, -2, -2, 1, 0)
     bare = wire.Record(recognition_type=None, abnormal_type=None, entry_mode=None, passed=None)
-    assert a.facet(bare, False) == (-1, -1, -1, -1, 0)
-    assert a.facet(record(1), False) == (1, 1, 0, 1, 0)
+    assert a.facet(bare, has_image=False, outside_time=True) == (-1, -1, -1, -1, 0, 1)
+    assert a.facet(record(1), has_image=False, outside_time=False) == (1, 1, 0, 1, 0, 0)
     assert a.known("entry_mode", 79) == -2
     assert a.known("entry_mode", 12) == 12
 
 
 def test_facets_are_few_whatever_is_sent() -> None:
-    count = 3 * 2
+    count = 3 * 2 * 2
     for codes in a.KNOWN_CODES.values():
         count *= len(codes) + 2
-    assert count < 10_000
+    assert count < 20_000
+
+
+BEGINS, ENDS = NOON, NOON + timedelta(hours=1)
+GUEST = wire.User(user_id="1", guest_from=BEGINS, guest_until=ENDS)
+MOMENT = timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("user", "at", "outside"),
+    [
+        (GUEST, BEGINS - MOMENT, True),
+        (GUEST, BEGINS, False),
+        (GUEST, ENDS, False),
+        (GUEST, ENDS + MOMENT, True),
+        (wire.User(user_id="1", guest_from=BEGINS), ENDS + MOMENT, False),
+        (wire.User(user_id="1", guest_until=ENDS), BEGINS - MOMENT, False),
+        (wire.User(user_id="1", guest_until=ENDS), ENDS + MOMENT, True),
+        (wire.User(guest_until=ENDS), ENDS + MOMENT, False),  # a stranger
+        (wire.User(user_id="1"), ENDS, False),
+        (None, ENDS, False),
+    ],
+)
+def test_a_visitor_is_outside_their_time_before_and_after_it(
+    user: wire.User | None, at: datetime, outside: bool
+) -> None:
+    said = record(1, user=user, recorded_at=at)
+    assert a.is_outside_time(said, a.person(user, 1), a.ms(at)) is outside
+    unsaid = record(1, user=user, recorded_at=None)
+    assert a.is_outside_time(unsaid, a.person(user, 1), a.ms(at)) is outside
+    refused = record(1, user=user, recorded_at=at, abnormal_type=int(wire.AbnormalType.VISITOR_EXPIRED))
+    assert a.is_outside_time(refused, a.person(user, 1), a.ms(at))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +126,7 @@ def test_a_batch_refers_to_the_people_of_its_sites_and_to_each_of_them_once() ->
         None if user is None else a.person(user, {1: 7, 2: 8}[number]) for user, number in said
     ]
     assert found.people == {a.person(anna, 7): 0, a.person(anna, 8): 2, a.person(bob, 7): 3}
-    assert found.facets == {a.facet(record(0), False)}
+    assert found.facets == {a.facet(record(0), has_image=False, outside_time=False)}
     with pytest.raises(LookupError, match="no terminal 1"):
         a.referred([alarmed], {2: 8})
 

@@ -4,6 +4,7 @@ from tests.store.conftest import Opener
 from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
 from tests.terminals import ensured
 
+from gatepost.store.arrivals import FACET_COLUMNS
 from gatepost.store.base import BaseStore
 from gatepost.store.facets import ensure, take_images_away, take_images_from
 from gatepost.store.store import RecordQuery
@@ -23,7 +24,7 @@ def fill(open_store: Opener) -> BaseStore:
 
 def test_a_facet_is_made_once(open_store: Opener) -> None:
     store = open_store()
-    facet = {"recognition_type": 1, "passed": 1, "abnormal_type": 0, "entry_mode": 1, "has_image": 0}
+    facet = dict(zip(FACET_COLUMNS, (1, 1, 0, 1, 0, 0), strict=True))
     with store.changing() as db:
         assert ensure(db, facet) == ensure(db, facet) != ensure(db, facet | {"has_image": 1})
 

@@ -4,11 +4,13 @@ from datetime import timedelta
 from itertools import combinations
 from typing import Any
 
+import msgspec
 import pytest
-from tests.store.events import NOON, arrival, record
+from tests.store.events import JPEG, NOON, arrival, record
 
-from gatepost.store import finding, queries
+from gatepost.store import facets, finding, moving, queries
 from gatepost.store.base import BaseStore
+from gatepost.store.erase import Whom, erase
 from gatepost.store.store import RecordQuery, RecordRow
 from gatepost.wire import AbnormalType, EntryMode, User
 
@@ -95,6 +97,25 @@ def test_visitors_are_found_before_and_after_their_time_and_when_refused_for_it(
     assert found(store, outside_time=True, terminal="SN-2", order="oldest") == [ids[3], ids[7]]
 
 
+def test_a_visitor_outside_their_time_stays_so_whatever_happens_to_their_data(store: BaseStore) -> None:
+    depot = store.create_site("Depot", "UTC", now_ms=0).id
+    early, _ = write(store, record(99, user=GUEST), record(100, user=GUEST))
+    (late,) = (one.id for one in store.write([arrival(record(201, user=GUEST), 1, image=JPEG)]))
+    longer = msgspec.structs.replace(GUEST, guest_from=None, guest_until=NOON + timedelta(seconds=900))
+    (again, after) = write(store, record(202, user=longer), record(901, user=longer))
+    assert found(store, outside_time=True) == [after, late, early]
+    with store.changing() as db:
+        facets.take_images_away(db)
+    assert found(store, outside_time=True, has_image=False) == [after, late, early]
+    store.update_terminal(1, site_id=depot)
+    moving.finish(store)
+    assert found(store, outside_time=True, site_id=depot) == [late, early]
+    erase(store, Whom(user_id="g"), now_ms=0)
+    assert found(store, outside_time=True) == [after, late, early]
+    assert found(store, person="g") == []
+    assert store.record(again) is not None
+
+
 def test_a_search_in_the_order_of_arrival_finds_the_same(store: BaseStore) -> None:
     ids = write(store, *(record(number) for number in range(10)))
     for q in ("王3", "J3"):
@@ -172,16 +193,24 @@ def _write_all_kinds(store: BaseStore) -> None:
     rand = random.Random(11)
     events = []
     for number in range(300):
-        who = User(user_id=str(rand.randrange(40)), name=rand.choice(("Anna", "Bert", "Zoe")))
+        until = NOON + timedelta(seconds=rand.randrange(100)) if rand.random() < 0.3 else None
+        who = User(
+            user_id=str(rand.randrange(40)), name=rand.choice(("Anna", "Bert", "Zoe")), guest_until=until
+        )
         codes = {
             "passed": rand.random() < 0.8,
             "entry_mode": 7 if number < 9 else rand.choice((1, 1, 1, 2)),
-            "abnormal_type": rand.choice((0, 0, 0, 20002, 77)),
+            "abnormal_type": rand.choice((0, 0, 0, 20001, 20002, 77)),
             "user": None if rand.random() < 0.1 else who,
         }
         at = NOON + timedelta(seconds=rand.randrange(100))
         events.append(arrival(record(number, recorded_at=at, **codes), 1 + rand.randrange(5)))
     store.write(events)
+
+
+def _is_outside(row: RecordRow) -> bool:
+    until = None if row.person is None else row.person.guest_until
+    return row.abnormal_type == 20001 or (until is not None and row.at > until)
 
 
 WAYS: dict[str, tuple[dict[str, Any], Callable[[RecordRow], bool]]] = {
@@ -196,4 +225,5 @@ WAYS: dict[str, tuple[dict[str, Any], Callable[[RecordRow], bool]]] = {
     "name": ({"name": "n"}, lambda row: row.person is not None and "n" in row.person.name),
     "person": ({"person": "7"}, lambda row: row.person is not None and row.person.user_id == "7"),
     "q": ({"q": "1"}, lambda row: row.person is not None and "1" in row.person.user_id),
+    "outside": ({"outside_time": True}, _is_outside),
 }

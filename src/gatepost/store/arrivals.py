@@ -29,12 +29,12 @@ from gatepost.wire import (
 from gatepost.wire.decoded import NO_REAL_ID
 
 __all__ = [
-    "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "TALLY_COLUMNS", "DAY_MS",
-    "RECORD", "ALARM", "UNKNOWN", "AHEAD_MS", "LATE_MS", "LONGEST", "KNOWN_CODES", "known", "Facet", "Person", "Tally",
-    "Lessons", "Referred", "referred", "kind", "listed_at", "clock_problems", "facet", "person", "person_digest",
-    "identity_row", "ms", "moment", "text", "indexable", "encode_problems", "decode_problems",
-    "repeated_problems", "ID_BYTES", "REPEATED", "record_row",
-    "alarm_row", "alarm_steps", "quarantine_row", "learn", "add_up", "CLOCK_RIGHT_MS",
+    "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "FACET_COLUMNS", "TALLY_COLUMNS",
+    "DAY_MS", "RECORD", "ALARM", "UNKNOWN", "AHEAD_MS", "LATE_MS", "LONGEST", "KNOWN_CODES", "known", "Facet",
+    "Person", "Tally", "Lessons", "Referred", "referred", "kind", "listed_at", "clock_problems", "facet",
+    "is_outside_time", "person", "person_digest", "identity_row", "ms", "moment", "text", "indexable",
+    "encode_problems", "decode_problems", "repeated_problems", "ID_BYTES", "REPEATED", "record_row", "alarm_row",
+    "alarm_steps", "quarantine_row", "learn", "add_up", "CLOCK_RIGHT_MS",
 ]  # fmt: skip
 
 RECORD, ALARM, UNKNOWN = range(3)
@@ -63,11 +63,16 @@ REPEATED = "is the id of another record of this terminal, with another time or p
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Facet = tuple[int, int, int, int, int]
-"""recognition_type, passed, abnormal_type, entry_mode, has_image; as :data:`gatepost.store.schema.facets`."""
+FACET_COLUMNS = ("recognition_type", "passed", "abnormal_type", "entry_mode", "has_image", "outside_time")
+
+Facet = tuple[int, int, int, int, int, int]
+"""The values of :data:`FACET_COLUMNS`."""
 
 Person = tuple[Any, ...]
 """site_id, then the columns of ``identities`` from ``user_id`` to ``groups``."""
+
+_GUEST_TIME = slice(8, 10)
+"""Of a :data:`Person`: ``guest_from_ms`` and ``guest_until_ms``."""
 
 _encoder = msgspec.json.Encoder()
 
@@ -174,15 +179,27 @@ def _known(code: int | None, table: frozenset[int]) -> int:
     return code if code in table else -2
 
 
-def facet(record: Record, has_image: bool) -> Facet:
-    """The combination of codes by which a record is found. There are at most some thousands."""
+def facet(record: Record, *, has_image: bool, outside_time: bool) -> Facet:
+    """Return the combination of codes by which a record is found. There are at most some thousands."""
     return (
         _known(record.recognition_type, _RECOGNITION),
         -1 if record.passed is None else int(record.passed),
         _known(record.abnormal_type, _ABNORMAL),
         _known(record.entry_mode, _ENTRY),
         int(has_image),
+        int(outside_time),
     )
+
+
+def is_outside_time(record: Record, who: Person | None, received_at_ms: int) -> bool:
+    """Return whether a visitor was there before or after their time, or was refused for it by the terminal."""
+    if record.abnormal_type == AbnormalType.VISITOR_EXPIRED:
+        return True
+    begins, ends = (None, None) if who is None else who[_GUEST_TIME]
+    if begins is None and ends is None:
+        return False
+    at_ms = listed_at(ms(record.recorded_at), received_at_ms)
+    return (begins is not None and at_ms < begins) or (ends is not None and at_ms > ends)
 
 
 def person(user: User | None, site_id: int) -> Person | None:
@@ -236,7 +253,9 @@ def referred(batch: Iterable[Arrival], sites: Mapping[int, int]) -> Referred:
             raise LookupError(f"no terminal {arrival.terminal_id}")
         record = arrival.event
         if isinstance(record, Record):
-            codes, who = facet(record, arrival.image is not None), person(record.user, site_id)
+            who = person(record.user, site_id)
+            outside = is_outside_time(record, who, arrival.received_at_ms)
+            codes = facet(record, has_image=arrival.image is not None, outside_time=outside)
             found.of_records.append((codes, who))
             found.facets.add(codes)
             if who is not None:

@@ -10,18 +10,19 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from gatepost.store import schema as t
+from gatepost.store.arrivals import FACET_COLUMNS
 from gatepost.store.registry import insert
 
 __all__ = ["ensure", "take_images_away", "take_images_from"]
 
-_FIELDS = ("recognition_type", "passed", "abnormal_type", "entry_mode", "has_image")
-
 
 def ensure(db: Connection, facet: dict[str, int]) -> int:
     """The id of a facet, made if it is new."""
-    db.execute(insert(db, t.facets).values(facet).on_conflict_do_nothing(index_elements=_FIELDS))
+    db.execute(insert(db, t.facets).values(facet).on_conflict_do_nothing(index_elements=FACET_COLUMNS))
     c = t.facets.c
-    return int(db.execute(select(c.id).where(*(c[name] == facet[name] for name in _FIELDS))).scalar_one())
+    return int(
+        db.execute(select(c.id).where(*(c[name] == facet[name] for name in FACET_COLUMNS))).scalar_one()
+    )
 
 
 def take_images_away(db: Connection, *conditions: Any) -> int:
@@ -37,7 +38,7 @@ def take_images_away(db: Connection, *conditions: Any) -> int:
     c = t.records.c
     fits = [condition(c) for condition in conditions]
     for facet in db.execute(select(t.facets).where(t.facets.c.has_image == 1)).all():
-        bare = {name: getattr(facet, name) for name in _FIELDS} | {"has_image": 0}
+        bare = {name: getattr(facet, name) for name in FACET_COLUMNS} | {"has_image": 0}
         changed = update(t.records).where(c.facet_id == facet.id, c.image_id.is_not(None), *fits)
         if db.execute(
             select(c.id).where(c.facet_id == facet.id, c.image_id.is_not(None), *fits).limit(1)
@@ -53,7 +54,7 @@ def take_images_from(db: Connection, ids: Sequence[int]) -> int:
     for row in db.execute(select(c.id, c.facet_id).where(c.id.in_(ids), c.image_id.is_not(None))):
         by_facet.setdefault(row.facet_id, []).append(row.id)
     for facet in db.execute(select(t.facets).where(t.facets.c.id.in_(list(by_facet)))).all():
-        bare = ensure(db, {name: getattr(facet, name) for name in _FIELDS} | {"has_image": 0})
+        bare = ensure(db, {name: getattr(facet, name) for name in FACET_COLUMNS} | {"has_image": 0})
         fits = c.id.in_(by_facet[facet.id])
         db.execute(update(t.records).where(fits).values(facet_id=bare, **gone))
     return sum(map(len, by_facet.values()))

@@ -17,14 +17,12 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Table,
     and_,
     exists,
     false,
     func,
-    or_,
     select,
     true,
     tuple_,
@@ -36,7 +34,7 @@ from gatepost.store.fold import ESCAPE, like
 from gatepost.store.merging import Stretch, merge, times
 from gatepost.store.places import terminals_asked, terminals_named
 from gatepost.store.store import RecordQuery
-from gatepost.wire.codes import AbnormalType, EntryMode, RecognitionType
+from gatepost.wire.codes import EntryMode, RecognitionType
 
 __all__ = ["find", "all_conditions", "all_of_few"]
 
@@ -84,8 +82,6 @@ def find(
     if cursor is not None:
         place_of = tuple_(c.at_ms, c.id)
         base.append(place_of < cursor if query.order == "newest" else place_of > cursor)
-    if query.outside_time:
-        return _find_outside(db, query, [*base, *place.at(c)])
     facets = [row.id for row in db.execute(select(t.facets.c.id).where(*_facet_codes(query)))]
     people = _people(query)
     # A stranger is nobody.
@@ -212,44 +208,7 @@ def all_conditions(db: Connection, query: RecordQuery) -> list[Any]:
     if _people(query):
         who = t.identities.alias("who")
         found.append(exists().where(who.c.id == c.identity_id, *_people(query, who.c)))
-    if query.outside_time:
-        guest = t.identities.alias("guest").c
-        outside = exists().where(
-            guest.id == c.identity_id, or_(*(and_(*way) for way in _ways_outside(guest)))
-        )
-        found.append(or_(c.abnormal_type == int(AbnormalType.VISITOR_EXPIRED), outside))
     return found
-
-
-def _ways_outside(i: Any) -> list[tuple[ColumnElement[bool], ColumnElement[bool]]]:
-    """Who is a guest, and when they are there outside their time."""
-    at_ms = t.records.c.at_ms
-    return [
-        (i.guest_from_ms.is_not(None), at_ms < i.guest_from_ms),
-        (i.guest_until_ms.is_not(None), at_ms > i.guest_until_ms),
-    ]
-
-
-def _find_outside(db: Connection, query: RecordQuery, conditions: list[Any]) -> list[int]:
-    """Guests before or after their time, and those whom a terminal refused for it."""
-    c, i, f = t.records.c, t.identities.c, t.facets.c
-    conditions = [*conditions, *_codes(query, c)]
-    people = _people(query)
-    guests = (
-        [*conditions, c.identity_id.in_(select(i.id).where(*people).correlate(None))]
-        if people
-        else conditions
-    )
-    told = and_(f.abnormal_type == int(AbnormalType.VISITOR_EXPIRED), *_facet_codes(query))
-    found = set(_ids(merge(db, [Stretch(t.facets, told, c.facet_id)], guests, query)))
-    for guest, outside in _ways_outside(i):
-        # Most guests keep to their time. The index by person tells which ones do not, without sorting their records.
-        ever = exists().where(c.identity_id == i.id, outside)
-        stretch = Stretch(t.identities, and_(guest, ever, *people), c.identity_id)
-        found.update(_ids(merge(db, [stretch], [*conditions, outside], query)))
-    place = (c.at_ms.desc(), c.id.desc()) if query.order == "newest" else (c.at_ms, c.id)
-    first = select(c.id).where(c.id.in_(found)).order_by(*place).limit(query.limit + 1)
-    return [row.id for row in db.execute(first)]
 
 
 def _where(db: Connection, query: RecordQuery) -> _Where:
@@ -296,6 +255,8 @@ def _codes(query: RecordQuery, c: Any, *, unknown_only: bool = False) -> list[An
         found.append(c.image_id.is_not(None) if query.has_image else c.image_id.is_(None))
     if query.strangers:
         found.append(c.facet_id.in_(select(t.facets.c.id).where(*_strangers())))
+    if query.outside_time:
+        found.append(c.facet_id.in_(select(t.facets.c.id).where(t.facets.c.outside_time == 1)))
     return found
 
 
@@ -318,6 +279,8 @@ def _facet_codes(query: RecordQuery) -> list[Any]:
         found.append(c.has_image == int(query.has_image))
     if query.strangers:
         found += _strangers()
+    if query.outside_time:
+        found.append(c.outside_time == 1)
     return found
 
 

@@ -27,7 +27,6 @@ from gatepost.store.passage_rule import kind_of
 from gatepost.store.people import Person, Rules
 from gatepost.store.shifts import Shift, look_back
 from gatepost.store.store import Transactions
-from gatepost.wire.codes import AbnormalType
 
 __all__ = ["Passage", "PersonDay", "day_of", "fold"]
 
@@ -111,7 +110,7 @@ def _is_during(at_ms: int, shifts: Sequence[Shift]) -> bool:
 
 
 def _rows_of(db: Connection, person: Person, since: int, until: int) -> Sequence[Any]:
-    r, i = t.records.c, t.identities.c
+    r = t.records.c
     statement = (
         select(
             r.id,
@@ -126,12 +125,11 @@ def _rows_of(db: Connection, person: Person, since: int, until: int) -> Sequence
             t.terminals.c.serial,
             t.terminals.c.name,
             t.sites.c.timezone,
-            i.guest_from_ms,
-            i.guest_until_ms,
+            t.facets.c.outside_time,
         )
         .join(t.terminals, t.terminals.c.id == r.terminal_id)
         .join(t.sites, t.sites.c.id == t.terminals.c.site_id)
-        .join(t.identities, i.id == r.identity_id)
+        .join(t.facets, t.facets.c.id == r.facet_id)
         .where(
             r.identity_id.in_(person.identities),
             r.at_ms >= since,
@@ -167,8 +165,6 @@ def fold(rows: Iterable[Any], repeat_ms: int) -> list[Passage]:
 
 
 def _passage(row: Any) -> Passage:
-    early = row.guest_from_ms is not None and row.at_ms < row.guest_from_ms
-    late = row.guest_until_ms is not None and row.at_ms > row.guest_until_ms
     return Passage(
         record_id=row.id,
         at=moment(row.at_ms),
@@ -181,7 +177,7 @@ def _passage(row: Any) -> Passage:
         recognition_type=row.recognition_type,
         abnormal_type=row.abnormal_type,
         entry_mode=row.entry_mode,
-        outside_time=early or late or row.abnormal_type == AbnormalType.VISITOR_EXPIRED,
+        outside_time=bool(row.outside_time),
         has_image=row.image_id is not None,
         repeats=0,
         last_at=moment(row.at_ms),

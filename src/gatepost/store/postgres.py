@@ -85,6 +85,11 @@ _CLOSE_S = 1.0
 
 _PEER, _DISAGREEMENT = upserts.peer("postgresql"), upserts.disagreement("postgresql")
 _TRIM_DISAGREEMENTS = upserts.trim_disagreements("postgresql")
+_FACETS = f"SELECT id, {', '.join(a.FACET_COLUMNS)} FROM facets"
+_MAKE_FACET = (
+    f"INSERT INTO facets ({', '.join(a.FACET_COLUMNS)}) VALUES ({', '.join(['%s'] * len(a.FACET_COLUMNS))})"
+    " ON CONFLICT ON CONSTRAINT uq_facets_combination DO NOTHING"
+)
 _HORIZON = text(
     "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
     " + (SELECT value::bigint FROM meta WHERE name = 'id_offset')) * 4096"
@@ -263,11 +268,7 @@ class PostgresStore(BaseStore):
             return known
         with db.pipeline():
             for facet in new:
-                db.execute(
-                    "INSERT INTO facets (recognition_type, passed, abnormal_type, entry_mode, has_image)"
-                    " VALUES (%s, %s, %s, %s, %s) ON CONFLICT ON CONSTRAINT uq_facets_combination DO NOTHING",
-                    facet,
-                )
+                db.execute(_MAKE_FACET, facet)
             found = _facets(db)
         return {tuple(row[1:]): row[0] for row in found}
 
@@ -441,7 +442,7 @@ def _interpreted(connection: Any, _: Any) -> None:
 
 
 def _facets(db: psycopg.Connection[Any]) -> psycopg.Cursor[Any]:
-    return db.execute("SELECT id, recognition_type, passed, abnormal_type, entry_mode, has_image FROM facets")
+    return db.execute(_FACETS)
 
 
 def _identities(db: psycopg.Connection[Any], digests: Sequence[bytes]) -> dict[bytes, int]:

@@ -195,8 +195,16 @@ facets = Table(
     Column("abnormal_type", Integer, nullable=False),
     Column("entry_mode", Integer, nullable=False),
     Column("has_image", Integer, nullable=False),
+    # A visitor before or after their time as it was then, or refused for it: arrivals.py.
+    Column("outside_time", Integer, nullable=False),
     UniqueConstraint(
-        "recognition_type", "passed", "abnormal_type", "entry_mode", "has_image", name="uq_facets_combination"
+        "recognition_type",
+        "passed",
+        "abnormal_type",
+        "entry_mode",
+        "has_image",
+        "outside_time",
+        name="uq_facets_combination",
     ),
 )
 

@@ -135,13 +135,9 @@ class Inserter:
 
     def _facets(self, wanted: set[a.Facet]) -> dict[a.Facet, int]:
         """Return the ids of facets; new ones are made."""
-        found = {tuple(row[1:]): int(row[0]) for row in self._db.execute("SELECT * FROM facets")}
+        found = {tuple(row[1:]): int(row[0]) for row in self._db.execute(_FACETS)}
         for codes in wanted - found.keys():
-            cursor = self._db.execute(
-                "INSERT INTO facets (recognition_type, passed, abnormal_type, entry_mode, has_image)"
-                " VALUES (?,?,?,?,?)",
-                codes,
-            )
+            cursor = self._db.execute(_MAKE_FACET, codes)
             found[codes] = int(cursor.lastrowid or 0)
         return found
 
@@ -247,6 +243,10 @@ _COLUMNS = {
     "alarm_events": ("id", *a.ALARM_COLUMNS, "image_day", "image_id"),
     "quarantine": ("id", *a.QUARANTINE_COLUMNS),
 }
+_FACETS = f"SELECT id, {', '.join(a.FACET_COLUMNS)} FROM facets"
+_MAKE_FACET = (
+    f"INSERT INTO facets ({', '.join(a.FACET_COLUMNS)}) VALUES ({','.join('?' * len(a.FACET_COLUMNS))})"
+)
 _INTO = {name: "records" if name == "plain" else name for name in _COLUMNS}
 _WIDTHS = {name: len(columns) for name, columns in _COLUMNS.items()}
 _TERMINAL, _KEY = 1, 2

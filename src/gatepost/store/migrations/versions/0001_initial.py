@@ -64,6 +64,7 @@ def upgrade() -> None:
         sa.Column("abnormal_type", sa.Integer(), nullable=False),
         sa.Column("entry_mode", sa.Integer(), nullable=False),
         sa.Column("has_image", sa.Integer(), nullable=False),
+        sa.Column("outside_time", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_facets")),
         sa.UniqueConstraint(
             "recognition_type",
@@ -71,6 +72,7 @@ def upgrade() -> None:
             "abnormal_type",
             "entry_mode",
             "has_image",
+            "outside_time",
             name="uq_facets_combination",
         ),
     )
