@@ -1,5 +1,6 @@
 """Which passages belong together. The right values are written by hand."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -8,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.store.shifts import BLOCK_MS, PAUSE_MS, REST_MS, Seen, is_anchored, look_back, shifts
+from gatepost.store.shifts import (
+    BLOCK_MS,
+    LONG_MS,
+    PAUSE_MS,
+    REST_MS,
+    Seen,
+    Shift,
+    in_order,
+    is_anchored,
+    look_back,
+    shifts,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 FIRST = datetime(2024, 3, 4, tzinfo=BERLIN)
@@ -31,12 +43,20 @@ def at(text: str, zone: ZoneInfo = BERLIN) -> int:
     return round(wall.timestamp() * 1000)
 
 
-def seen(*texts: str, terminal: int = 1) -> list[Seen]:
+Passage = tuple[int, int, int]
+"""When, at which terminal, as which form of the person's data."""
+
+
+def seen(*texts: str, terminal: int = 1) -> list[Passage]:
     return [(at(text), terminal, 1) for text in texts]
 
 
+def columns(passages: Iterable[Passage]) -> Seen:
+    return in_order(Seen([at_ms], [terminal], [form]) for at_ms, terminal, form in passages)
+
+
 def found(*texts: str, repeat_s: int = 10) -> list[tuple[int, int | None]]:
-    return [(shift.first_ms, shift.last_ms) for shift in shifts(seen(*texts), repeat_s * 1000)]
+    return [(shift.first_ms, shift.last_ms) for shift in shifts(columns(seen(*texts)), repeat_s * 1000)]
 
 
 def expected(*pairs: tuple[str, str | None]) -> list[tuple[int, int | None]]:
@@ -149,15 +169,15 @@ def test_repeats_at_one_terminal_are_one_passage_and_at_two_are_two() -> None:
         (at("Mon 09:00:08"), 1, 1),
         (at("Mon 18:00"), 2, 7),
     ]
-    (shift,) = shifts(once, 10_000)
+    (shift,) = shifts(columns(once), 10_000)
     assert (shift.passages, shift.identity, shift.last_ms) == (3, 7, at("Mon 18:00"))
 
 
 def test_passages_at_one_moment_are_never_both_in_and_out() -> None:
     at_two_terminals = [(at("Mon 09:00"), 1, 1), (at("Mon 09:00"), 2, 1)]
-    (shift,) = shifts(at_two_terminals, 10_000)
+    (shift,) = shifts(columns(at_two_terminals), 10_000)
     assert (shift.first_ms, shift.last_ms, shift.passages) == (at("Mon 09:00"), None, 2)
-    (shift,) = shifts(seen("Mon 09:00", "Mon 09:00"), 0)
+    (shift,) = shifts(columns(seen("Mon 09:00", "Mon 09:00")), 0)
     assert (shift.last_ms, shift.passages) == (None, 2)
 
 
@@ -165,7 +185,7 @@ MOMENTS = st.lists(st.integers(1, 30 * HOUR), min_size=1, max_size=60)  # gaps
 TERMINALS = st.integers(1, 2)
 
 
-def walk(gaps: list[int], start: int) -> list[Seen]:
+def walk(gaps: list[int], start: int) -> list[Passage]:
     walked, moment = [], start
     for number, gap in enumerate(gaps):
         moment += gap
@@ -176,7 +196,7 @@ def walk(gaps: list[int], start: int) -> list[Seen]:
 @given(MOMENTS, st.integers(0, 10**9), st.sampled_from([0, 10_000, 600_000]))
 def test_no_passage_is_in_two_shifts_or_in_none(gaps: list[int], start: int, repeat_ms: int) -> None:
     walked = walk(gaps, start)
-    grouped = shifts(walked, repeat_ms)
+    grouped = shifts(columns(walked), repeat_ms)
     counted = 0
     for shift in grouped:
         inside = [one for one in walked if shift.first_ms <= one[0] <= shift.end_ms]
@@ -199,5 +219,51 @@ def test_it_does_not_matter_from_when_on_one_looks(gaps: list[int], start: int, 
     if not is_anchored([one[0] for one in part], since, asked):
         since = look_back(asked)
         part = [one for one in walked if one[0] >= since]
-    whole = [shift for shift in shifts(walked, 10_000) if shift.first_ms >= asked]
-    assert [shift for shift in shifts(part, 10_000) if shift.first_ms >= asked] == whole
+    whole = [shift for shift in shifts(columns(walked), 10_000) if shift.first_ms >= asked]
+    assert [shift for shift in shifts(columns(part), 10_000) if shift.first_ms >= asked] == whole
+
+
+GAPS = st.lists(st.one_of(st.integers(0, 20_000), st.integers(0, 30 * HOUR)), max_size=40)
+
+
+@given(GAPS, st.integers(1, 10**12), st.sampled_from([0, 10_000, 600_000, 8 * HOUR]), st.data())
+def test_shifts_are_those_that_a_walk_from_passage_to_passage_finds(
+    gaps: list[int], start: int, repeat_ms: int, data: st.DataObject
+) -> None:
+    passages: list[Passage] = []
+    at_ms = start
+    for gap in gaps:
+        at_ms += gap
+        passages.append((at_ms, data.draw(st.integers(1, 3)), data.draw(st.integers(1, 2))))
+    parts = columns(data.draw(st.permutations(passages)))
+    assert list(zip(*parts, strict=True)) == sorted(passages)
+    assert shifts(parts, repeat_ms) == walked_shifts(sorted(passages), repeat_ms)
+
+
+def walked_shifts(passages: list[Passage], repeat_ms: int) -> list[Shift]:
+    """Return the shifts by the rules of the module, one passage after the other."""
+    found: list[list[Passage]] = []
+    counts: list[int] = []
+    rested = 0
+    for place, (at_ms, terminal, _) in enumerate(passages):
+        before = passages[place - 1][0]
+        gap, block = at_ms - before, at_ms - at_ms % BLOCK_MS
+        if (
+            place == 0
+            or gap >= REST_MS
+            or (gap >= PAUSE_MS and at_ms - found[-1][0][0] >= LONG_MS)
+            or (before < block and block - rested >= BLOCK_MS)
+        ):
+            found.append([])
+            counts.append(0)
+            if place == 0 or gap >= REST_MS:
+                rested = at_ms
+        near = [one for one in found[-1] if one[1] == terminal and at_ms - one[0] <= repeat_ms]
+        counts[-1] += not (near and repeat_ms > 0)
+        found[-1].append((at_ms, terminal, passages[place][2]))
+    shown = []
+    for inside, count in zip(found, counts, strict=True):
+        first, end = inside[0][0], inside[-1][0]
+        known = end > first and (count > 1 or end - first > repeat_ms)
+        shown.append(Shift(first, end if known else None, end, count, inside[-1][2], inside[0][2]))
+    return shown

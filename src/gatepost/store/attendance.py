@@ -9,14 +9,17 @@ days more on either side → shifts → those that begin on one of the days and 
 in these days, a longer time is read.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from itertools import groupby
-from typing import Any, Literal
+from typing import Literal
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
-from sqlalchemy import CTE, BigInteger, Connection, column, select, text
+from sqlalchemy import ColumnElement, Connection, Text, TextClause, cast, func, select, text
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import DAY_MS, moment
@@ -25,7 +28,7 @@ from gatepost.store.groups import Group, group_key, listed_groups
 from gatepost.store.passage_rule import is_passage
 from gatepost.store.people import Kind, PeopleQuery, Person, Rules, kind_of, people_page
 from gatepost.store.places import held_terminals
-from gatepost.store.shifts import BLOCK_MS, Seen, Shift, is_anchored, look_back, shifts
+from gatepost.store.shifts import BLOCK_MS, Seen, Shift, in_order, is_anchored, look_back, shifts
 from gatepost.store.store import Page, Transactions
 
 __all__ = ["MAX_CELLS", "Attended", "Mark", "PersonAttendance", "GroupAttendance", "GroupDay", "Attendance"]
@@ -42,11 +45,13 @@ _BESIDE_MS = (3 * DAY_MS, 10 * DAY_MS)
 _ZONES_MS = 26 * DAY_MS // 24
 """Between the earliest and the latest clock on Earth."""
 
+_decode_numbers = msgspec.json.Decoder(list[int]).decode
+
 Mark = Literal["no_out"]
 """``no_out``: there is one passage only, so last out and hours are unknown."""
 
 
-class Attended(Struct, frozen=True):
+class Attended(Struct, frozen=True, gc=False):
     """A shift of somebody."""
 
     day: date
@@ -167,12 +172,13 @@ class Attendance:
         return [GroupAttendance(each.group, each.people, each.days()) for each in found]
 
 
+@lru_cache(1000)
 def _is_of(user_type: int | None, kind: Kind) -> bool:
     return kind in ("all", kind_of(user_type))
 
 
 def _is_asked(shift: Attended, query: PeopleQuery) -> bool:
-    return _is_of(shift.type, query.kind) and query.site_id in (None, shift.site_id)
+    return (query.site_id is None or query.site_id == shift.site_id) and _is_of(shift.type, query.kind)
 
 
 class _Members:
@@ -216,16 +222,17 @@ def shifts_of_days(
     forms = _forms(
         db, {form for found in grouped for shift in found for form in (shift.identity, shift.begun_as)}
     )
-    return [[pair for shift in found if (pair := _attended(shift, first, last, forms))] for found in grouped]
+    zones = {zone: Days.of(first, last, zone) for _, (_, _, zone) in forms.values()}
+    return [[pair for shift in found if (pair := _attended(shift, zones, forms))] for found in grouped]
 
 
 def _attended(
-    shift: Shift, first: date, last: date, forms: Mapping[int, _Form]
+    shift: Shift, zones: Mapping[str, Days], forms: Mapping[int, _Form]
 ) -> tuple[Attended, Shift] | None:
-    """Return a shift with its day; ``None`` if that is before ``first`` or after ``last``."""
+    """Return a shift with its day, one of the time zone's in ``zones``; ``None`` if it is none of them."""
     name, kind = forms[shift.identity][0]
     site_id, site, timezone = forms[shift.begun_as][1]
-    days = Days.of(first, last, timezone)
+    days = zones[timezone]
     index = days.index(shift.first_ms)
     if index is None:
         return None
@@ -244,13 +251,17 @@ def shifts_between(
         return []
     begin, end = min(stretch[0] for stretch in stretches), max(stretch[1] for stretch in stretches)
     windows = [(begin - beside, end + beside) for beside in _BESIDE_MS]
-    seen: list[list[Seen]] = [[] for _ in people]
+    seen = [in_order(()) for _ in people]
     left = list(range(len(people)))
-    known = (begin, begin)
-    for since, until in (*windows, (look_back(begin), end + 2 * BLOCK_MS)):  # the last one is always enough
-        _read(db, people, seen, left, [(since, known[0]), (known[1], until)], rules)
+    windows.append((look_back(begin), end + 2 * BLOCK_MS))  # always enough
+    known: tuple[int, int] | None = None
+    for since, until in windows:
+        more = [(since, until)] if known is None else [(since, known[0]), (known[1], until)]
+        read = _read(db, people, left, more, rules)
+        for place, parts in read.items():
+            seen[place] = in_order((seen[place], *parts))
         known = (since, until)
-        left = [place for place in left if not _is_enough(seen[place], since, until, stretches[place])]
+        left = [place for place in left if not _is_enough(seen[place].times, since, until, stretches[place])]
         if not left:
             break
     return [
@@ -259,65 +270,66 @@ def shifts_between(
     ]
 
 
-def _is_enough(seen: Sequence[Seen], since: int, until: int, stretch: tuple[int, int]) -> bool:
+def _is_enough(times: Sequence[int], since: int, until: int, stretch: tuple[int, int]) -> bool:
     """Return whether it is known where the first shift of a stretch begins, and where its last one ends."""
-    times = [one[0] for one in seen]
     if not is_anchored(times, since, stretch[0]):
         return False
-    after = [at for at in times if at >= stretch[1]]
+    after = times[bisect_left(times, stretch[1]) :]
     return not after or is_anchored([*after, until], stretch[1], until)
 
 
 def _read(
     db: Connection,
     people: Sequence[Person],
-    seen: list[list[Seen]],
-    places: Iterable[int],
+    places: Sequence[int],
     stretches: Iterable[tuple[int, int]],
     rules: Rules,
-) -> None:
-    """Add the passages of the people at these places, in these stretches, to what was seen of them by now."""
+) -> Mapping[int, Sequence[Seen]]:
+    """Return the passages of the people at these places, in these stretches, by place.
+
+    Each form of a person's data is one row with all of its passages. A row for each passage takes twice as long.
+    """
     r = t.records.c
-    places = list(places)
     of_terminal = rules.scope == "terminal"
-    place_of: dict[Any, int] = {
-        (person.terminal_id, identity) if of_terminal else identity: place
+    place_of: dict[tuple[int, ...], int] = {
+        (identity, person.terminal_id or 0) if of_terminal else (identity,): place
         for place in places
         for person in [people[place]]
         for identity in person.identities
     }
-    members = _members(people[place] for place in places)
-    m = members.c
-    statement = (
-        select(r.at_ms, r.terminal_id, r.identity_id)
-        .select_from(members.join(t.records, r.identity_id == m.column1))
-        .where(*is_passage(db))
-    )
+    key = (r.identity_id, r.terminal_id) if of_terminal else (r.identity_id,)
+    statement = select(_numbers(db, r.at_ms), _numbers(db, r.terminal_id), *key).group_by(*key)
+    statement = statement.where(_is_one_of("identity_id", (each[0] for each in place_of)), *is_passage(db))
     if of_terminal:
-        statement = statement.where(r.terminal_id == m.column2)
+        statement = statement.where(_is_one_of("terminal_id", (each[1] for each in place_of)))
     if held := held_terminals(db):
         statement = statement.where(r.terminal_id.not_in(held))
+    found: dict[int, list[Seen]] = {}
     for since, until in stretches:
         if since < until:
-            found = db.execute(statement.where(r.at_ms >= since, r.at_ms < until))
-            # Rows as the driver returns them. Rows of SQLAlchemy, or copies, cost as much as the query.
-            for one in found.cursor.fetchall():
-                seen[place_of[one[1:] if of_terminal else one[2]]].append(one)
-    for place in places:
-        seen[place].sort()
+            for times, terminals, *who in db.execute(statement.where(r.at_ms >= since, r.at_ms < until)):
+                place = place_of.get(tuple(who))
+                if place is None:  # of a person at a terminal that others were asked for at
+                    continue
+                moments = _decode_numbers(f"[{times}]")
+                part = Seen(moments, _decode_numbers(f"[{terminals}]"), [who[0]] * len(moments))
+                found.setdefault(place, []).append(part)
+    return found
 
 
-def _members(people: Iterable[Person]) -> CTE:
-    """Return who is asked for, as a table: an identity, and a terminal, zero for any.
+def _numbers(db: Connection, column: ColumnElement[int]) -> ColumnElement[str]:
+    """Return all values of a group in one text, with commas between them."""
+    # SQLite takes numbers, too, and takes longer for texts.
+    return func.aggregate_strings(column if db.dialect.name == "sqlite" else cast(column, Text), ",")
+
+
+def _is_one_of(column: str, numbers: Iterable[int]) -> TextClause:
+    """Return the condition that a column of ``records`` is one of these numbers, of which there may be thousands.
 
     Written out, since all of it is whole numbers: a construct of expressions for each takes longer than the question.
-    Both databases call the columns of ``VALUES`` so.
+    In a list, and not in a table to join with: so the rows are in the order of the index, and are not sorted to group.
     """
-    rows = (
-        f"({identity:d},{person.terminal_id or 0:d})" for person in people for identity in person.identities
-    )
-    columns = column("column1", BigInteger), column("column2", BigInteger)
-    return text("VALUES " + ",".join(rows)).columns(*columns).cte("members")
+    return text(f"records.{column} IN ({','.join(f'{number:d}' for number in sorted(set(numbers)))})")
 
 
 def _forms(db: Connection, identities: set[int]) -> dict[int, _Form]:

@@ -16,7 +16,11 @@ no question has to look back further than two blocks: :func:`look_back`.
 Pure: no database, no clock.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
+from operator import sub
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -27,6 +31,7 @@ __all__ = [
     "REST_MS",
     "Seen",
     "Shift",
+    "in_order",
     "is_anchored",
     "look_back",
     "shifts",
@@ -45,11 +50,18 @@ LONG_MS = 15 * _HOUR_MS
 
 BLOCK_MS = 28 * 24 * _HOUR_MS
 
-Seen = tuple[int, int, int]
-"""A passage: when in milliseconds since 1970 UTC, at which terminal, as which identity."""
+
+class Seen(NamedTuple):
+    """The passages of a person in order of time, in columns: hundreds of thousands are grouped for one question."""
+
+    times: Sequence[int]
+    """Milliseconds since 1970 UTC."""
+    terminals: Sequence[int]
+    forms: Sequence[int]
+    """The form of the person's data: an identity."""
 
 
-class Shift(Struct, frozen=True):
+class Shift(Struct, frozen=True, gc=False):
     """Passages of one person that belong together."""
 
     first_ms: int
@@ -65,37 +77,37 @@ class Shift(Struct, frozen=True):
     """The form of the person's data when it began, which tells at which site."""
 
 
-def shifts(seen: Iterable[Seen], repeat_ms: int) -> list[Shift]:
-    """Group passages, in order of time, into shifts.
+def in_order(parts: Iterable[Seen]) -> Seen:
+    """Join passages of one person, each part in any order."""
+    parts = sorted(part for part in parts if part.times)
+    if len(parts) == 1 and sorted(parts[0].times) == parts[0].times and len(set(parts[0].forms)) == 1:
+        return parts[0]
+    times, terminals, forms = (
+        (list(chain.from_iterable(column)) for column in zip(*parts, strict=True)) if parts else ([], [], [])
+    )
+    # Of one form, passages at one moment are alike, whatever their order. Most parts are in order already.
+    if len(set(forms)) > 1 or sorted(times) != times:
+        rows = sorted(zip(times, terminals, forms, strict=True))
+        times, terminals, forms = (list(column) for column in zip(*rows, strict=True))
+    return Seen(times, terminals, forms)
+
+
+def shifts(seen: Seen, repeat_ms: int) -> list[Shift]:
+    """Group passages into shifts.
 
     Passages at one terminal that follow each other within ``repeat_ms`` are one. The last repeat counts as the last
     time that the person was seen, if it came later than ``repeat_ms`` after the first passage.
     """
+    times, terminals, forms = seen
+    if not times:
+        return []
+    gaps = list(map(sub, times[1:], times))
+    begins = _begins(times, gaps)
+    repeats = _repeats(times, terminals, gaps, begins, repeat_ms)
     found: list[Shift] = []
-    latest: dict[int, int] = {}
-    begin = before = rested = -1
-    block_end = 0  # of the block of the passage before
-    passages = identity = begun_as = 0
-    for at_ms, terminal_id, form in seen:
-        gap = at_ms - before
-        # Most passages follow each other at once: nothing has to be looked at more closely.
-        is_near = gap < PAUSE_MS and at_ms < block_end
-        if before < 0 or (not is_near and _begins(at_ms, before, begin, rested)):
-            if before >= 0:
-                found.append(_shift(begin, before, passages, identity, begun_as, repeat_ms))
-            if before < 0 or gap >= REST_MS:
-                rested = at_ms
-            begin, passages, begun_as = at_ms, 0, form
-            latest.clear()
-        if at_ms >= block_end:
-            block_end = at_ms - at_ms % BLOCK_MS + BLOCK_MS
-        # After a longer gap it repeats none, at whichever terminal.
-        repeated = 0 < repeat_ms >= gap and at_ms - latest.get(terminal_id, -1 << 62) <= repeat_ms
-        latest[terminal_id] = at_ms
-        passages += not repeated
-        before, identity = at_ms, form
-    if before >= 0:
-        found.append(_shift(begin, before, passages, identity, begun_as, repeat_ms))
+    for begin, end in pairwise((*begins, len(times))):
+        passages = end - begin - (bisect_left(repeats, end) - bisect_left(repeats, begin))
+        found.append(_shift(times[begin], times[end - 1], passages, forms[end - 1], forms[begin], repeat_ms))
     return found
 
 
@@ -116,12 +128,48 @@ def is_anchored(times: Sequence[int], since_ms: int, at_ms: int) -> bool:
     return at_ms - before >= REST_MS
 
 
-def _begins(at_ms: int, before: int, begin: int, rested: int) -> bool:
-    gap = at_ms - before
-    if gap >= REST_MS or (gap >= PAUSE_MS and at_ms - begin >= LONG_MS):
-        return True
-    block = at_ms - at_ms % BLOCK_MS
-    return before < block and block - rested >= BLOCK_MS
+def _begins(times: Sequence[int], gaps: Sequence[int]) -> list[int]:
+    """Return the places of the passages that begin a shift. A gap is that between a passage and the next one."""
+    pauses = [place for place, gap in enumerate(gaps, 1) if gap >= PAUSE_MS]
+    blocks = range(times[0] - times[0] % BLOCK_MS + BLOCK_MS, times[-1] + 1, BLOCK_MS)
+    borders = {bisect_left(times, block): block for block in blocks}  # a passage, and when its block begins
+    found = [0]
+    begin = rested = times[0]
+    # All others follow the passage before at once.
+    for place in sorted({*pauses, *borders}):
+        at_ms, gap = times[place], gaps[place - 1]
+        if (
+            gap >= REST_MS
+            or (gap >= PAUSE_MS and at_ms - begin >= LONG_MS)
+            or (place in borders and borders[place] - rested >= BLOCK_MS)
+        ):
+            found.append(place)
+            begin = at_ms
+            if gap >= REST_MS:
+                rested = at_ms
+    return found
+
+
+def _repeats(
+    times: Sequence[int], terminals: Sequence[int], gaps: Sequence[int], begins: Sequence[int], repeat_ms: int
+) -> list[int]:
+    """Return the places of the passages that repeat one of their shift at the same terminal."""
+    near = [place for place, gap in enumerate(gaps, 1) if gap <= repeat_ms] if repeat_ms > 0 else []
+    found: list[int] = []
+    latest: dict[int, int] = {}
+    before = -1
+    begun = set(begins) if near else set()
+    for place in near:
+        if place in begun:
+            latest = {}
+        elif place - 1 != before:  # what was before the passage before is out of reach
+            latest = {terminals[place - 1]: times[place - 1]}
+        terminal, at_ms = terminals[place], times[place]
+        if terminal in latest and at_ms - latest[terminal] <= repeat_ms:
+            found.append(place)
+        latest[terminal] = at_ms
+        before = place
+    return found
 
 
 def _shift(first: int, end: int, passages: int, identity: int, begun_as: int, repeat_ms: int) -> Shift:
