@@ -25,7 +25,6 @@ from gatepost.store.fold import alike
 __all__ = [
     "Group",
     "Wanted",
-    "alone",
     "decode_groups",
     "group_key",
     "groups_named",
@@ -86,7 +85,7 @@ def decode_groups(text: str) -> tuple[dict[str, Any], ...]:
     return tuple(msgspec.json.decode(text)) if text else ()
 
 
-def alone() -> ColumnElement[int]:
+def _alone() -> ColumnElement[int]:
     """Return what tells people without a ``user_id`` apart: each form of their data is a person."""
     i = t.identities.c
     return case((i.user_id == "", i.id), else_=0)
@@ -97,7 +96,7 @@ def listed_groups(db: Connection, *, site_id: int | None = None) -> dict[str, Gr
     i = t.identities.c
     here = [] if site_id is None else [i.site_id == site_id]
     last_of_each = (
-        select(func.max(i.id)).where(i.erased_at_ms.is_(None), *here).group_by(i.site_id, i.user_id, alone())
+        select(func.max(i.id)).where(i.erased_at_ms.is_(None), *here).group_by(i.site_id, i.user_id, _alone())
     )
     written = _written(db, select(i.groups).where(*here).group_by(i.groups).order_by(func.max(i.id)))
     current = set(_written(db, select(i.groups).where(*here, i.id.in_(last_of_each)).distinct()))

@@ -18,12 +18,22 @@ from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    case,
+    func,
+    or_,
+    select,
+    union_all,
+)
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment
 from gatepost.store.fold import ESCAPE, like
-from gatepost.store.groups import Group, Wanted, alone, decode_groups, listed_groups, wanted_groups
+from gatepost.store.groups import Group, Wanted, decode_groups, listed_groups, wanted_groups
 from gatepost.store.pages import decode_cursor, encode_cursor
 from gatepost.store.places import held_terminals
 from gatepost.store.store import Page, Transactions
@@ -186,16 +196,22 @@ def _heads(
     before: tuple[int, ...] | None,
     limit: int,
 ) -> list[int]:
-    """The first identity of each person who may fit, the latest first."""
+    """Return the first identity of each person who may fit, the latest first.
+
+    Those who were erased have no ``user_id``, so that people are found in the index alone unless a text is asked for.
+    """
     i = t.identities.c
-    head = func.min(i.id)
-    keys = [i.user_id, alone()] if rules.scope == "everywhere" else [i.site_id, i.user_id, alone()]
-    statement = select(head.label("head")).where(i.erased_at_ms.is_(None)).group_by(*keys)
-    if before is not None:
-        statement = statement.having(head <= before[0] if before[1] else head < before[0])
+    keys = [i.user_id] if rules.scope == "everywhere" else [i.user_id, i.site_id]
+    numbered = select(func.min(i.id).label("head")).where(i.user_id != "").group_by(*keys)
+    alone = select(i.id).where(i.user_id == "", i.erased_at_ms.is_(None))
     for condition in _conditions(query, groups):
-        statement = statement.having(func.max(case((condition, 1), else_=0)) == 1)
-    return [row.head for row in db.execute(statement.order_by(head.desc()).limit(limit))]
+        numbered = numbered.having(func.max(case((condition, 1), else_=0)) == 1)
+        alone = alone.where(condition)
+    head = union_all(numbered, alone).subquery().c.head
+    statement = select(head).order_by(head.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(head <= before[0] if before[1] else head < before[0])
+    return list(db.execute(statement).scalars())
 
 
 def _conditions(query: PeopleQuery, groups: Wanted | None) -> list[ColumnElement[bool]]:
@@ -271,14 +287,14 @@ def _forms(heads: Sequence[int], rules: Rules, held: Sequence[int]) -> Any:
         return statement.where(h.c.id.in_(heads)).group_by(
             h.c.id, *i, t.sites.c.name, t.sites.c.timezone, r.terminal_id
         )
-    stretch = select(r.at_ms).where(r.identity_id == i.id, *visible).correlate(t.identities).limit(1)
-    last = stretch.order_by(r.at_ms.desc(), r.id.desc())
+    stretch = select(r.terminal_id).where(r.identity_id == i.id, *visible).correlate(t.identities)
+    last = stretch.order_by(r.at_ms.desc(), r.id.desc()).limit(1)
     return (
         select(
             *columns,
-            stretch.order_by(r.at_ms, r.id).scalar_subquery().label("first_ms"),
-            last.scalar_subquery().label("last_ms"),
-            last.with_only_columns(r.terminal_id).scalar_subquery().label("terminal_id"),
+            stretch.with_only_columns(func.min(r.at_ms)).scalar_subquery().label("first_ms"),
+            stretch.with_only_columns(func.max(r.at_ms)).scalar_subquery().label("last_ms"),
+            last.scalar_subquery().label("terminal_id"),
         )
         .select_from(source)
         .where(h.c.id.in_(heads))

@@ -162,7 +162,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_identities")),
         sa.UniqueConstraint("digest", name=op.f("uq_identities_digest")),
     )
-    op.create_index(op.f("ix_identities_user_id_site_id"), "identities", ["user_id", "site_id"])
+    op.create_index("ix_identities_person", "identities", ["user_id", "site_id", "type", "id"])
     op.create_table(
         "sessions",
         sa.Column("digest", sa.LargeBinary(), nullable=False),
