@@ -24,6 +24,7 @@ from sqlalchemy import (
     false,
     func,
     select,
+    text,
     true,
     tuple_,
 )
@@ -44,9 +45,12 @@ _MANY = 1_000
 _FEW = 20
 """Of so many people, whatever else is filtered by, one may read every record that is in the way."""
 
-_WINDOWS: tuple[tuple[int | None, int], ...] = ((None, 4_000), (10, 8_000), (40, 16_000), (160, 32_000))
+_WINDOWS: tuple[tuple[int | None, int], ...] = (
+    *((None, 4_000), (10, 8_000), (20, 12_000)),
+    *((40, 16_000), (80, 24_000), (160, 32_000)),
+)
 """Where many people or terminals fit, the page is mostly among the first records of all. These are looked through: all,
-or as many times as long as a page lasts; and how many at most."""
+or as many times as long as a page lasts; and how many at most. What one finds tells which of the next are too short."""
 
 
 _REFERS = {t.facets: t.records.c.facet_id, t.terminals: t.records.c.terminal_id}
@@ -160,9 +164,13 @@ def _near(
     first = _merge(db, among, base, query)
     if not first:
         return []
-    begin, end = first[0][0], first[-1][0]
+    begin, end, enough = first[0][0], first[-1][0], 0.0
+    # Written out: to hand over hundreds of numbers takes as long as to look for them.
+    refer = [text(f"{_REFERS[table]} IN ({','.join(map(str, ids))})") for table, ids in among.items()]
     for lasting, most in _WINDOWS:
-        conditions = [*base, *(_REFERS[table].in_(ids) for table, ids in among.items())]
+        if lasting is not None and lasting < enough:
+            continue
+        conditions = [*base, *refer]
         edge = None if lasting is None else begin + (end - begin) * lasting
         conditions += times(query, edge=edge)
         # With a limit of its own, so that nothing else decides where SQLite looks.
@@ -179,6 +187,7 @@ def _near(
             return page
         if len(page) * 16 < query.limit:
             return None
+        enough = 1.25 * lasting * query.limit / len(page)
     return None
 
 

@@ -60,7 +60,7 @@ def merge(
     first only a few of each are looked at, or one, then more of those stretches whose records all stand on the page.
     """
     limit = query.limit + 1
-    each = max(1, min(limit, 2 * limit // about))
+    each = max(1, min(limit, _MORE * limit // about))
     near = [*conditions, *times(query)]
     page: list[tuple[int, int, tuple[int, ...]]] = []
     while True:
