@@ -18,7 +18,7 @@ Pure: no database, no clock.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import chain, pairwise
+from itertools import pairwise
 from operator import sub
 from typing import NamedTuple
 
@@ -54,13 +54,14 @@ BLOCK_MS = 28 * 24 * _HOUR_MS
 class Seen(NamedTuple):
     """The passages of a person in order of time, in columns: hundreds of thousands are grouped for one question."""
 
-    times: Sequence[int]
+    times: list[int]
     """Milliseconds since 1970 UTC."""
-    terminals: Sequence[int]
-    forms: Sequence[int]
+    terminals: list[int]
+    forms: list[int]
     """The form of the person's data: an identity."""
 
 
+# Without the garbage collector, as all that tens of thousands of are made for one question: it holds only values.
 class Shift(Struct, frozen=True, gc=False):
     """Passages of one person that belong together."""
 
@@ -79,17 +80,13 @@ class Shift(Struct, frozen=True, gc=False):
 
 def in_order(parts: Iterable[Seen]) -> Seen:
     """Join passages of one person, each part in any order."""
-    parts = sorted(part for part in parts if part.times)
-    if len(parts) == 1 and sorted(parts[0].times) == parts[0].times and len(set(parts[0].forms)) == 1:
-        return parts[0]
-    times, terminals, forms = (
-        (list(chain.from_iterable(column)) for column in zip(*parts, strict=True)) if parts else ([], [], [])
-    )
-    # Of one form, passages at one moment are alike, whatever their order. Most parts are in order already.
-    if len(set(forms)) > 1 or sorted(times) != times:
-        rows = sorted(zip(times, terminals, forms, strict=True))
-        times, terminals, forms = (list(column) for column in zip(*rows, strict=True))
-    return Seen(times, terminals, forms)
+    joined = Seen([], [], [])
+    for part in sorted(part for part in parts if part.times):
+        joined = Seen(*map(list.__add__, joined, part)) if joined.times else part
+    # Most parts are in order already. Of one form, passages at one moment are alike, whatever their order.
+    if len(set(joined.forms)) > 1 or sorted(joined.times) != joined.times:
+        joined = Seen(*map(list, zip(*sorted(zip(*joined, strict=True)), strict=True)))
+    return joined
 
 
 def shifts(seen: Seen, repeat_ms: int) -> list[Shift]:

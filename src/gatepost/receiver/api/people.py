@@ -39,7 +39,7 @@ __all__ = ["AttendedItem", "GroupsController", "PeopleController", "SomeoneItem"
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)]
 
 
-class AttendedItem(Struct, frozen=True, kw_only=True):
+class AttendedItem(Struct, frozen=True, kw_only=True, gc=False):
     """A shift of somebody: passages that belong together."""
 
     day: date
