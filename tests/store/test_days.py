@@ -17,6 +17,7 @@ from gatepost.store.days import (
     parse_time,
     zone,
 )
+from gatepost.store.statistics import day_in_sql
 
 HOUR = 3_600_000
 DATABASE = create_engine("sqlite://")
@@ -66,15 +67,14 @@ def test_the_database_cuts_days_like_python(name: str, first: date, count: int, 
     assert list(days.starts) == sorted(days.starts)
     at_ms = days.begin_ms + int((days.end_ms - days.begin_ms) * moment)
     with DATABASE.connect() as db:
-        found = db.execute(select(days.sql(bindparam("at", at_ms, BigInteger)))).scalar_one()
+        found = db.execute(select(day_in_sql(days, bindparam("at", at_ms, BigInteger)))).scalar_one()
     assert found == days.index(at_ms)
 
 
 def test_a_month_of_even_days_is_one_division() -> None:
-    even = Days.of(date(2024, 5, 1), date(2024, 5, 31), "Europe/Berlin").sql(bindparam("at", 0, BigInteger))
-    changed = Days.of(date(2024, 3, 1), date(2024, 4, 30), "Europe/Berlin").sql(
-        bindparam("at", 0, BigInteger)
-    )
+    at_ms = bindparam("at", 0, BigInteger)
+    even = day_in_sql(Days.of(date(2024, 5, 1), date(2024, 5, 31), "Europe/Berlin"), at_ms)
+    changed = day_in_sql(Days.of(date(2024, 3, 1), date(2024, 4, 30), "Europe/Berlin"), at_ms)
     assert "CASE" not in str(even)
     assert str(changed).count("WHEN") == 2
 

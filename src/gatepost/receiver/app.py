@@ -76,7 +76,7 @@ log = structlog.get_logger(__name__)
 
 
 class Pages(Struct, frozen=True):
-    """What is served beside the API and stands above it: the console."""
+    """Have the routes and parts of what is served besides the API: the console."""
 
     routes: tuple[ControllerRouterHandler, ...] = ()
     """The same for every receiver of a process."""
@@ -126,6 +126,22 @@ def open_journal(data: Path) -> Folder:
 def image_keys(settings: ReceiverSettings) -> ImageKeys:
     """Raises :class:`~gatepost.errors.SettingsError`."""
     return read_keys(settings.image_keys, file=settings.image_key_file or None)
+
+
+class _Tokens:
+    """Asks the store whose a token is, in the thread of the errands."""
+
+    def __init__(self, store: Store, errands: Errands) -> None:
+        self._store = store
+        self._errands = errands
+
+    async def holder(self, digest: bytes) -> Known | None:
+        row = await self._errands.call(lambda: self._store.terminal_by_token(digest))
+        return None if row is None else Known.of(row)
+
+    async def use(self, digest: bytes, *, at_ms: int) -> Known | None:
+        row = await self._errands.call(lambda: self._store.use_token(digest, now_ms=at_ms))
+        return None if row is None else Known.of(row)
 
 
 class Receiver:
@@ -180,12 +196,12 @@ class Receiver:
         self.ingest = Ingest(
             self.group_commit,
             frames,
-            self.errands,
-            store,
+            _Tokens(store, self.errands),
             self.directory,
             self.tally,
             self.refused,
             options=options,
+            secret=store.secret,
             now=now,
         )
         self.guard = self.desk_guard = guarding.Guard(

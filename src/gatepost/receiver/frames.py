@@ -24,7 +24,7 @@ from gatepost.errors import StoreError
 from gatepost.receiver.push import kept_raw
 from gatepost.store.arrivals import text
 from gatepost.store.sealing import ImageKeys
-from gatepost.store.store import Arrival, NewTerminal
+from gatepost.store.values import Arrival, NewTerminal
 from gatepost.wire import Alarm, Dialect, Event, Group, Problem, Record, Unknown, User, without_pins
 
 __all__ = ["Frames"]

@@ -38,7 +38,7 @@ from msgspec import Struct
 
 from gatepost.errors import SettingsError
 from gatepost.settings import ReceiverSettings
-from gatepost.store.store import PEER_ADDRESS, SIGHTING_MS, NewTerminal, TerminalRow, TerminalState
+from gatepost.store.values import PEER_ADDRESS, SIGHTING_MS, NewTerminal, TerminalRow, TerminalState
 from gatepost.wire import Problem
 
 __all__ = [

@@ -24,7 +24,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import structlog
 from msgspec import Struct
@@ -67,7 +67,7 @@ from gatepost.receiver.refused import RefusedPushes, masked
 from gatepost.store.again import in_zone
 from gatepost.store.arrivals import clock_problems
 from gatepost.store.pictures import without_pictures
-from gatepost.store.store import Arrival, RefusedPush
+from gatepost.store.values import Arrival, RefusedPush
 from gatepost.wire import (
     Alarm,
     Decoded,
@@ -85,11 +85,9 @@ from gatepost.wire.fields import Fields
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
 
-    from gatepost.receiver.errands import Errands
     from gatepost.receiver.frames import Frames
     from gatepost.receiver.group_commit import GroupCommit
     from gatepost.receiver.tally import Tally
-    from gatepost.store.store import Store
 
 __all__ = ["LONG_TEXT", "MAX_VALUES", "VALUES_AT_ONCE", "Ingest", "Options"]
 
@@ -135,6 +133,16 @@ class Options(Struct, frozen=True, kw_only=True):
     policy: Policy = Policy()
 
 
+class Tokens(Protocol):
+    """Know the terminal of each token. Both methods may raise :class:`~gatepost.errors.StoreError`."""
+
+    async def holder(self, digest: bytes) -> Known | None:
+        """Return the terminal that has a token; ``None`` if it is nobody's."""
+
+    async def use(self, digest: bytes, *, at_ms: int) -> Known | None:
+        """Store that a token was used, the first time, and return its terminal."""
+
+
 class Ingest:
     """Takes pushes: directly from the guard (:meth:`take`), or as an ASGI application (``__call__``)."""
 
@@ -142,20 +150,20 @@ class Ingest:
         self,
         journal: GroupCommit,
         frames: Frames,
-        errands: Errands,
-        store: Store,
+        tokens: Tokens,
         directory: Directory,
         tally: Tally,
         refused: RefusedPushes,
         *,
         options: Options,
+        secret: bytes,
         now: Callable[[], float],
     ) -> None:
-        """``now`` answers Unix seconds."""
+        """``secret``: the store's, with which the keys of events are made. ``now`` returns Unix seconds."""
         self._journal = journal
         self._frames = frames
-        self._errands = errands
-        self._store = store
+        self._tokens = tokens
+        self._secret = secret
         self._directory = directory
         self._tally = tally
         self._refused = refused
@@ -366,18 +374,15 @@ class Ingest:
 
     async def _ask(self, push: Push, events: tuple[Decoded, ...], claim: Claim) -> None:
         """Take a push that needs the store first: whose its token is, or that the token is used for the first time."""
-        directory, errands, store = self._directory, self._errands, self._store
+        directory, tokens = self._directory, self._tokens
         token = claim.token or b""
         try:
             if not directory.knows_token(token):
-                row = await errands.call(lambda: store.terminal_by_token(token))
-                directory.learn_token(token, None if row is None else Known.of(row))
+                directory.learn_token(token, await tokens.holder(token))
             decision = directory.decide(claim, self._options.policy)
             if isinstance(decision, Taken) and decision.first_use:
                 # Stored before the event is: from here on nobody else is taken for this terminal.
-                used_ms = int(self._now() * 1000)
-                row = await errands.call(lambda: store.use_token(token, now_ms=used_ms))
-                directory.learn_token(token, None if row is None else Known.of(row))
+                directory.learn_token(token, await tokens.use(token, at_ms=int(self._now() * 1000)))
                 decision = directory.decide(claim, self._options.policy)
             if not isinstance(decision, Taken):
                 raise _rejection(decision, push)
@@ -433,7 +438,7 @@ class Ingest:
         received_at_ms = int(self._now() * 1000)
         arrival = Arrival(
             terminal_id=taken.terminal_id,
-            key=key_of(decoded, self._store.secret),  # of what came, in which nothing is filled in
+            key=key_of(decoded, self._secret),  # of what came, in which nothing is filled in
             event=event,
             received_at_ms=received_at_ms,
             original=original,

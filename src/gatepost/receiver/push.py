@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.errors import StoreUnavailable
-from gatepost.store.store import Arrival
+from gatepost.store.values import Arrival
 from gatepost.wire import SUCCESS, Decoded, Problem, Unknown, key, key_digest
 from gatepost.wire.decoder import with_image
 from gatepost.wire.mend import trimmed

@@ -20,15 +20,12 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import structlog
 
 from gatepost.receiver.redact import redacted
-from gatepost.store.store import RefusalSample, RefusedPush, RefusedTimes
-
-if TYPE_CHECKING:
-    from gatepost.store.store import Store
+from gatepost.store.values import RefusalSample, RefusedPush, RefusedTimes
 
 __all__ = [
     "LINES_A_MINUTE",
@@ -64,6 +61,16 @@ _AGAIN_MS = 3_600_000
 
 _TOKEN = re.compile(r"(?<=/)[\w-]{20,}(?=/|$)")
 """Ours have 32 characters."""
+
+
+class List(Protocol):
+    """The part of a store that has the list of refused pushes."""
+
+    def note_refused(
+        self,
+        pushes: Mapping[RefusedPush, RefusedTimes],
+        samples: Mapping[tuple[str, str], RefusalSample],
+    ) -> None: ...
 
 
 class RefusedPushes:
@@ -123,7 +130,7 @@ class RefusedPushes:
             elif len(self._pushes) < MAX_ROWS:
                 self._pushes[push] = times
 
-    def store(self, store: Store, pushes: Mapping[RefusedPush, RefusedTimes]) -> None:
+    def store(self, store: List, pushes: Mapping[RefusedPush, RefusedTimes]) -> None:
         """Hand rows and samples to the store. Raises :class:`~gatepost.errors.StoreUnavailable`. Blocks."""
         with self._storing:
             samples = dict(self._samples)

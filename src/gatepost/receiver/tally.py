@@ -7,17 +7,20 @@ fit is counted for nobody in particular. Counts of a terminal that the store doe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from gatepost.errors import StoreError
-
-if TYPE_CHECKING:
-    from gatepost.store.store import Store
 
 __all__ = ["MAX_KEYS", "Tally"]
 
 MAX_KEYS = 1000
+
+
+class Counts(Protocol):
+    """The part of a store that counts are handed to."""
+
+    def count_refused(self, counts: Mapping[tuple[int, str], int], *, now_ms: int) -> None: ...
 
 
 class Tally:
@@ -40,7 +43,7 @@ class Tally:
         full = key not in self._refused and len(self._refused) >= MAX_KEYS
         self._refused[(0, reason) if full else key] += 1
 
-    def flush(self, store: Store, *, now_ms: int) -> None:
+    def flush(self, store: Counts, *, now_ms: int) -> None:
         """Hand the counts to the store. If it cannot take them now they are kept, and the error is raised."""
         counted, self._refused = self._refused, Counter()
         refused: Counter[tuple[int, str]] = Counter()

@@ -8,7 +8,7 @@ from gatepost.errors import DecodeError
 from gatepost.store.arrivals import clock_problems, ms
 from gatepost.store.days import zone
 from gatepost.store.pictures import without_pictures
-from gatepost.store.store import PEER_ADDRESS, Arrival, QuarantineRow
+from gatepost.store.values import PEER_ADDRESS, Arrival, QuarantineRow
 from gatepost.wire import Alarm, Event, Problem, Record, Unknown, decode, key, key_digest
 
 __all__ = ["decode_again", "in_zone"]

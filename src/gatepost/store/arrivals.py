@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gatepost.store.fold import fold_person
 from gatepost.store.occurrences import Step
-from gatepost.store.store import SIGHTING_MS, Arrival
+from gatepost.store.values import SIGHTING_MS, Arrival
 from gatepost.wire import (
     AbnormalType,
     Alarm,

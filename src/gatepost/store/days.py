@@ -16,17 +16,26 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
-from sqlalchemy import BigInteger, ColumnElement, case, literal_column
 
 from gatepost.errors import StoreError
 
-__all__ = ["MAX_DAYS", "Days", "UnknownZone", "days_between", "month_of", "parse_day", "parse_time", "zone"]
+__all__ = [
+    "DAY_MS",
+    "MAX_DAYS",
+    "Days",
+    "UnknownZone",
+    "days_between",
+    "month_of",
+    "parse_day",
+    "parse_time",
+    "zone",
+]
 
 MAX_DAYS = 400
 """The longest stretch that is looked at in one question: a year and a bit."""
 
 _HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
+DAY_MS = 24 * _HOUR_MS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -163,25 +172,11 @@ class Days(Struct, frozen=True):
         place = bisect_right(self.starts, at_ms) - 1
         return place if 0 <= place < len(self) else None
 
-    def sql(self, at_ms: ColumnElement[int]) -> ColumnElement[int]:
-        """:meth:`index` in SQL, for a moment that belongs to one of these days.
-
-        Days of 24 hours in a row are one division, so that there are as many branches as changes of the clock.
-        """
-        branches: list[tuple[ColumnElement[bool], ColumnElement[int]]] = []
-        for index, count, start in self._runs():
-            end = self.starts[index + count]
-            day = _number(index)
-            if count > 1:
-                day = day + (at_ms - _number(start)) // _number(_DAY_MS)
-            branches.append((at_ms < _number(end), day))
-        return case(*branches[:-1], else_=branches[-1][1]) if len(branches) > 1 else branches[0][1]
-
-    def _runs(self) -> list[tuple[int, int, int]]:
-        """Stretches of days that last 24 hours: the place of the first, how many, when it begins."""
+    def runs(self) -> list[tuple[int, int, int]]:
+        """Return stretches of days that last 24 hours: the place of the first, how many, when it begins (ms)."""
         runs: list[tuple[int, int, int]] = []
         for index, (start, end) in enumerate(pairwise(self.starts)):
-            even = end - start == _DAY_MS
+            even = end - start == DAY_MS
             if even and runs and runs[-1][1] > 0 and self._even(runs[-1][0]):
                 before = runs[-1]
                 runs[-1] = (before[0], before[1] + 1, before[2])
@@ -190,12 +185,7 @@ class Days(Struct, frozen=True):
         return runs
 
     def _even(self, index: int) -> bool:
-        return self.starts[index + 1] - self.starts[index] == _DAY_MS
-
-
-def _number(value: int) -> ColumnElement[int]:
-    """A number as it is: not a parameter, whose type a database would have to guess."""
-    return literal_column(str(value), BigInteger)
+        return self.starts[index + 1] - self.starts[index] == DAY_MS
 
 
 @lru_cache(512)

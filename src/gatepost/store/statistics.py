@@ -13,11 +13,23 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Integer, case, cast, func, literal_column, or_, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Integer,
+    case,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+)
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment
-from gatepost.store.days import Days, days_between, zone
+from gatepost.store.days import DAY_MS, Days, days_between, zone
 from gatepost.store.places import terminals_asked
 from gatepost.store.store import Transactions
 from gatepost.wire.codes import RecognitionType
@@ -31,6 +43,7 @@ __all__ = [
     "TerminalCounts",
     "Statistics",
     "StatisticsQuery",
+    "day_in_sql",
     "statistics",
     "MAX_HOURS_DAYS",
 ]
@@ -143,7 +156,7 @@ def statistics(store: Transactions, query: StatisticsQuery) -> Statistics:
             for _, day, _, counted in hours:
                 by_day.setdefault((day - days.first).days, Counter()).update(counted)
         else:
-            by_day = _by_slot(db, days, asked, days.sql(t.records.c.at_ms))
+            by_day = _by_slot(db, days, asked, day_in_sql(days, t.records.c.at_ms))
         values = _values(db, days, asked)
     facets = asked.facets
     total: Counter[int] = Counter()
@@ -346,3 +359,23 @@ def _bins(counted: Counter[int], low: float, width: float, count: int) -> tuple[
     ]
     # What lies outside is shown only if there is any.
     return tuple(one for one in bins if one.count or (one.low is not None and one.high is not None))
+
+
+def day_in_sql(days: Days, at_ms: ColumnElement[int]) -> ColumnElement[int]:
+    """Return :meth:`Days.index` in SQL, for a moment that belongs to one of these days.
+
+    Days of 24 hours in a row are one division, so that there are as many branches as changes of the clock.
+    """
+    branches: list[tuple[ColumnElement[bool], ColumnElement[int]]] = []
+    for index, count, start in days.runs():
+        end = days.starts[index + count]
+        day = _number(index)
+        if count > 1:
+            day = day + (at_ms - _number(start)) // _number(DAY_MS)
+        branches.append((at_ms < _number(end), day))
+    return case(*branches[:-1], else_=branches[-1][1]) if len(branches) > 1 else branches[0][1]
+
+
+def _number(value: int) -> ColumnElement[int]:
+    """A number as it is: not a parameter, whose type a database would have to guess."""
+    return literal_column(str(value), BigInteger)

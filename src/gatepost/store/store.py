@@ -15,11 +15,11 @@ Promises:
 Every method blocks, and may be called from any thread.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
-
-from sqlalchemy import Connection
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gatepost.journal.folder import Position
 from gatepost.store.values import (
@@ -53,6 +53,9 @@ from gatepost.store.values import (
     TerminalState,
 )
 from gatepost.wire import Event
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 __all__ = [
     "PEER_ADDRESS",
