@@ -170,7 +170,9 @@ class Server(uvicorn.Server):
         if certificate is not None:
             return Handshakes(listening, lambda: certificate.context, place.guard, self._connection)
         loop = asyncio.get_running_loop()
-        return await loop.create_server(self._connection, sock=listening, backlog=BACKLOG)
+        local = listening.family == socket.AF_UNIX
+        serve = loop.create_unix_server if local else loop.create_server
+        return await serve(self._connection, sock=listening, backlog=BACKLOG)
 
     def _connection(self) -> GuardedProtocol:
         return GuardedProtocol(self.config, self.server_state, {}, guard=self._place.guard)

@@ -1,0 +1,188 @@
+"""Hand a request that is no push to the desk: over a local socket, and its response back.
+
+The ingest owns the port, and the desk serves API and console in a process of its own.
+
+Rules:
+
+* A request is whole when it is handed on: the guard has read its body, and has its limits.
+* The response is passed on as it comes. The next piece is read when the one before is written, so a slow reader holds
+  up the desk's sender and no memory.
+* The desk is told who asks, over what, and where, in one header (:data:`ORIGIN`). The same header of a stranger is
+  taken out before.
+* Headers that are of one connection only (RFC 9110, section 7.6.1) are not passed on.
+* Where the desk is not there the response is 503 with ``Retry-After``. Where it ends in the middle of a response, the
+  connection is cut, so that a download that is too short does not look whole.
+* Who asked and left is no longer worked for: the desk's connection ends with theirs.
+
+Flow: :class:`DeskProxy` (ingest) → local socket → :func:`as_it_was_asked` (desk) → Litestar.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import httptools
+import msgspec
+from msgspec import Struct
+
+from gatepost.wire import encode_reply
+
+__all__ = ["ORIGIN", "DeskProxy", "as_it_was_asked"]
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+ORIGIN = b"x-gatepost-origin"
+
+AWAY = "the desk is starting again, and pushes are taken meanwhile; ask again"
+
+PIECE_BYTES = 65_536
+
+_OF_ONE_CONNECTION = frozenset(
+    {
+        b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
+        b"expect", b"content-length",
+    }
+)  # fmt: skip
+
+
+class _Origin(Struct, frozen=True):
+    """Who asked for what: the parts of an ASGI scope that no header of HTTP has."""
+
+    scheme: str
+    client: tuple[str, int] | None
+    server: tuple[str, int | None] | None
+
+
+class DeskProxy:
+    """An ASGI application: the desk behind a local socket."""
+
+    def __init__(self, path: str, *, retry_after_s: int = 5) -> None:
+        """``path`` is that of the socket."""
+        self._path = path
+        self._retry_after_s = retry_after_s
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Hand on one request."""
+        body = (await receive()).get("body", b"")
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._path, limit=PIECE_BYTES)
+        except OSError:
+            await self._send_away(send)
+            return
+        passing = asyncio.ensure_future(self._pass(scope, body, reader, writer, send))
+        leaving = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait({passing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if passing.done() and not passing.result():
+                await self._send_away(send)
+        finally:
+            for task in (passing, leaving):
+                task.cancel()
+            await asyncio.gather(passing, leaving, return_exceptions=True)
+            writer.transport.abort()
+
+    async def _pass(
+        self,
+        scope: Mapping[str, Any],
+        body: bytes,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        send: Send,
+    ) -> bool:
+        """Pass a request and its response on; False if the desk left before the response began."""
+        response = _Response(has_body=scope["method"] != "HEAD")
+        with contextlib.suppress(OSError):
+            writer.write(_head(scope, len(body)) + body)
+            while not response.is_complete and (piece := await reader.read(PIECE_BYTES)):
+                response.parser.feed_data(piece)
+                for message in response.take():
+                    await send(message)
+        return response.has_begun
+
+    async def _send_away(self, send: Send) -> None:
+        body = encode_reply(503, AWAY)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"retry-after", b"%d" % self._retry_after_s),
+            (b"cache-control", b"no-store"),
+        ]
+        await send({"type": "http.response.start", "status": 503, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class _Response:
+    """A response of HTTP/1.1 as it is read, and the ASGI messages that it becomes."""
+
+    def __init__(self, *, has_body: bool) -> None:
+        """``has_body`` is False for the response to HEAD (RFC 9112, section 6.3)."""
+        self.parser = httptools.HttpResponseParser(self)
+        self.has_begun = False
+        self.is_complete = False
+        self._has_body = has_body
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._messages: list[dict[str, Any]] = []
+
+    def take(self) -> list[dict[str, Any]]:
+        """Return the messages since the last call."""
+        messages, self._messages = self._messages, []
+        return messages
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name not in _OF_ONE_CONNECTION or name == b"content-length":
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self.has_begun = True
+        status = self.parser.get_status_code()
+        self._messages.append({"type": "http.response.start", "status": status, "headers": self._headers})
+        if not self._has_body:
+            self.on_message_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._messages.append({"type": "http.response.body", "body": body, "more_body": True})
+
+    def on_message_complete(self) -> None:
+        if not self.is_complete:
+            self.is_complete = True
+            self._messages.append({"type": "http.response.body", "body": b""})
+
+
+def as_it_was_asked(scope: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the scope of a request that came through :class:`DeskProxy` as the ingest had it."""
+    told = [value for name, value in scope["headers"] if name == ORIGIN]
+    origin = msgspec.json.decode(told[0], type=_Origin) if told else _Origin(scope["scheme"], None, None)
+    headers = [(name, value) for name, value in scope["headers"] if name != ORIGIN]
+    return {
+        **scope,
+        "headers": headers,
+        "scheme": origin.scheme,
+        "client": origin.client,
+        "server": origin.server,
+    }
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _head(scope: Mapping[str, Any], length: int) -> bytes:
+    target = scope.get("raw_path") or scope["path"].encode("latin-1")
+    if scope["query_string"]:
+        target += b"?" + scope["query_string"]
+    origin = _Origin(scope["scheme"], scope.get("client"), scope.get("server"))
+    lines = [b"%b %b HTTP/1.1\r\n" % (scope["method"].encode("ascii"), target)]
+    lines += [name + b": " + value + b"\r\n" for name, value in _passed_on(scope["headers"])]
+    lines += [b"%b: %b\r\n" % (ORIGIN, msgspec.json.encode(origin))]
+    lines += [b"content-length: %d\r\nconnection: close\r\n\r\n" % length]
+    return b"".join(lines)
+
+
+def _passed_on(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in headers if name not in _OF_ONE_CONNECTION and name != ORIGIN]
