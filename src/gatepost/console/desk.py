@@ -32,13 +32,14 @@ from gatepost.console.simulated import Simulated
 from gatepost.console.words import COOKIE, LANGUAGES, NAMES, Words, choose, words
 from gatepost.errors import JournalError
 from gatepost.receiver.auth import Principal, may
+from gatepost.receiver.others import silent
 from gatepost.receiver.projector import Lag
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Role
 from gatepost.store.days import parse_day, zone
 from gatepost.store.keys import kept
 from gatepost.store.places import Place, places
-from gatepost.store.store import Store
+from gatepost.store.store import ReceiverRow, Store
 from gatepost.wire.codes import Language
 
 __all__ = ["LISTED_WITHIN_S", "NAV", "Desk", "Html", "TheDesk", "View", "language_of", "local_path"]
@@ -113,6 +114,8 @@ class Desk:
         self.assets = assets or built_assets()
         self.seal = Seal(kept(store, "console", new_key))
         self.counts: Remembered[Counts] = Remembered(self._count, keep_s=2.0, monotonic=now)
+        self.silent: Remembered[list[ReceiverRow]] = Remembered(self._ask_silent, keep_s=5.0, monotonic=now)
+        """Other receivers of this database of which nothing was heard for a while."""
         self.simulated = Simulated()
         self.templates = _templates(self.assets)
 
@@ -145,6 +148,9 @@ class Desk:
         midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
         return count(self.store, midnight=midnight, now=now)
 
+    def _ask_silent(self) -> list[ReceiverRow]:
+        return silent(self.store.receivers(), now=datetime.fromtimestamp(self.now(), UTC))
+
     def zone(self) -> str:
         """The zone of the first site: whose dates are meant where nothing says more."""
         sites = self.store.sites()
@@ -176,6 +182,21 @@ class View:
     def unlisted(self) -> str | None:
         """Return what a person who is logged in is told about events that are not listed yet."""
         return self.desk.unlisted(self.words) if self.user is not None else None
+
+    @property
+    def silent(self) -> list[str]:
+        """Return what a person who is logged in is told about other receivers of this database."""
+        rows = self.desk.silent() if self.user is not None else []
+        return [
+            self.words(
+                "frame.silent",
+                n=row.events,
+                count=f"{row.events:,}",
+                host=row.host,
+                span=self.show.span(self.desk.now() - row.seen_at.timestamp()),
+            )
+            for row in rows
+        ]
 
     def may(self, role: Role) -> bool:
         return self.user is not None and may(self.user.role, role)

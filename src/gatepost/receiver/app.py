@@ -22,6 +22,7 @@ import functools
 import re
 import resource
 import shutil
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -160,6 +161,8 @@ class Receiver:
         """Raises :class:`~gatepost.errors.SettingsError` for what only shows when it is put together."""
         self.store = store
         self.settings = settings
+        self._journal = journal
+        self._host = socket.gethostname()
         self._now = now
         self.directory = Directory(now=now)
         self.tally = Tally(self.directory.stored_id)
@@ -373,9 +376,17 @@ class Receiver:
             self.refused.put_back(pushes)
             raise
 
+    async def announce(self) -> None:
+        """Tell the other receivers of this database that this one is there."""
+        if self.settings.database:
+            events, now_ms = self.projector.lag().events, int(self._now() * 1000)
+            await asyncio.to_thread(
+                self.store.note_receiver, self._journal.id, host=self._host, events=events, now_ms=now_ms
+            )
+
     async def keep(self) -> None:
-        """Flush, refresh and forget once; what fails is tried again the next time."""
-        for step in (self.flush, self.refresh, self.forget):
+        """Flush, refresh, forget and announce once; what fails is tried again the next time."""
+        for step in (self.flush, self.refresh, self.forget, self.announce):
             try:
                 await step()
             except StoreError as error:
@@ -384,6 +395,7 @@ class Receiver:
     async def __aenter__(self) -> Receiver:
         await self.refresh()
         await self.forget()
+        await self.announce()
         self.projector.start()
         ROOT.set(self._prefix)
         steps = [self._keep_house(), self.live.run(), self.keeper.run(), self.mover.run()]
@@ -405,6 +417,9 @@ class Receiver:
             await asyncio.wait_for(self.flush(), left_s())
         self.errands.give_up()
         listed = await asyncio.to_thread(self.projector.close, timeout_s=left_s())
+        if listed and self.settings.database:
+            with contextlib.suppress(StoreError):
+                await asyncio.to_thread(self.store.forget_receiver, self._journal.id)
         for guard in {self.guard, self.desk_guard}:
             guard.close()
         log.info("receiver.stopped", drained=drained, listed=listed, committed=self.group_commit.committed)

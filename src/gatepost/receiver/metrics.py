@@ -26,6 +26,7 @@ from gatepost import __version__
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.group_commit import GroupCommit
 from gatepost.receiver.guard import Guard
+from gatepost.receiver.others import silent
 from gatepost.receiver.presence import Presence, presence
 from gatepost.receiver.projector import Projector, Rows
 from gatepost.receiver.retention import Keeper
@@ -261,8 +262,13 @@ class _Stored(Collector):
                 ("true", stats.open_alarms - stats.unacknowledged_alarms),
             ],
         )
-        terminals = self._store.terminals()
         now = self._now()
+        yield _gauge(
+            "gatepost_receivers_silent",
+            "Receivers of this database that are silent; what they acknowledged may wait in their journals.",
+            len(silent(self._store.receivers(), now=_moment(now))),
+        )
+        terminals = self._store.terminals()
         seen = [(row, presence(row.last_seen, row.interval_ms, now=_moment(now))) for row in terminals]
         states = [state for _, state in seen]
         yield _labelled(

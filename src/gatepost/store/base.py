@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.journal.folder import Position
-from gatepost.store import moving, positions, queries, registry, trouble
+from gatepost.store import moving, positions, queries, receivers, registry, trouble
 from gatepost.store import schema as t
 from gatepost.store.again import decode_again
 from gatepost.store.arrivals import text
@@ -34,6 +34,7 @@ from gatepost.store.store import (
     Progress,
     QuarantineQuery,
     QuarantineRow,
+    ReceiverRow,
     RecordQuery,
     RecordRow,
     RefusalSample,
@@ -186,6 +187,20 @@ class BaseStore(ABC):
     def update_site(self, site_id: int, *, name: str | None = None, timezone: str | None = None) -> None:
         with self.changing() as db:
             registry.update_site(db, site_id, name=name, timezone=timezone)
+
+    # Receivers
+
+    def note_receiver(self, journal: bytes, *, host: str, events: int, now_ms: int) -> None:
+        with self.changing() as db:
+            receivers.note(db, journal, host=host, events=events, now_ms=now_ms)
+
+    def receivers(self) -> list[ReceiverRow]:
+        with self.reading() as db:
+            return receivers.rows(db)
+
+    def forget_receiver(self, journal: bytes) -> bool:
+        with self.changing() as db:
+            return receivers.forget(db, journal)
 
     # What arrived
 

@@ -63,6 +63,7 @@ __all__ = [
     "api_tokens",
     "audit",
     "journal_positions",
+    "receivers",
     "images",
     "tables",
     "TERMINAL_STATES",
@@ -443,6 +444,18 @@ journal_positions = Table(
     Column("segment", BigInteger, nullable=False),
     Column("byte_offset", BigInteger, nullable=False),
     # How many events of the stream lie before it.
+    Column("events", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+receivers = Table(
+    "receivers",
+    metadata,
+    # The id of its journal.
+    Column("journal", LargeBinary, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    # How many it had acknowledged then that were not listed.
     Column("events", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -39,6 +39,7 @@ from gatepost.store.values import (
     Progress,
     QuarantineQuery,
     QuarantineRow,
+    ReceiverRow,
     RecordQuery,
     RecordRow,
     RefusalSample,
@@ -72,6 +73,7 @@ __all__ = [
     "AlarmStep",
     "PersonRow",
     "SiteRow",
+    "ReceiverRow",
     "QuarantineRow",
     "RefusedPush",
     "RefusedTimes",
@@ -221,6 +223,17 @@ class Store(Leaving, Protocol):
     def create_site(self, name: str, timezone: str, *, now_ms: int) -> SiteRow: ...
 
     def update_site(self, site_id: int, *, name: str | None = None, timezone: str | None = None) -> None: ...
+
+    # Receivers
+
+    def note_receiver(self, journal: bytes, *, host: str, events: int, now_ms: int) -> None:
+        """Store that the receiver with this journal is there, and how many of its events are not listed yet."""
+
+    def receivers(self) -> list[ReceiverRow]:
+        """Return every receiver of this database, by host."""
+
+    def forget_receiver(self, journal: bytes) -> bool:
+        """Delete what is known of a receiver. False if there is none with this journal."""
 
     # What arrived
 

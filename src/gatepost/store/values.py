@@ -28,6 +28,7 @@ __all__ = [
     "PersonRow",
     "SiteRow",
     "QuarantineRow",
+    "ReceiverRow",
     "RefusalSample",
     "RefusedPush",
     "RefusedRow",
@@ -113,6 +114,19 @@ class Progress(Struct, frozen=True):
     """Its id, sixteen bytes."""
     positions: Mapping[str, Position]
     """The place behind the batch, of each stream that the reader has moved in."""
+
+
+class ReceiverRow(Struct, frozen=True):
+    """A receiver that writes to this database."""
+
+    journal: bytes
+    """The id of its journal, sixteen bytes."""
+    host: str
+    """The name of its machine."""
+    seen_at: datetime
+    """When it last said that it was there."""
+    events: int
+    """How many it had acknowledged then that were not listed."""
 
 
 class TerminalRow(Struct, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from gatepost.receiver.api.live import LiveController
 from gatepost.receiver.api.metrics import MetricsController
 from gatepost.receiver.api.people import GroupsController, PeopleController
 from gatepost.receiver.api.quarantine import QuarantineController
+from gatepost.receiver.api.receivers import ReceiversController
 from gatepost.receiver.api.records import RecordsController
 from gatepost.receiver.api.refusals import RefusalsController
 from gatepost.receiver.api.retention import RetentionController
@@ -47,6 +48,7 @@ CONTROLLERS = (
     QuarantineController,
     RefusalsController,
     StatsController,
+    ReceiversController,
     RetentionController,
     LiveController,
     SessionController,

@@ -87,6 +87,15 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "receivers",
+        sa.Column("journal", sa.LargeBinary(), nullable=False),
+        sa.Column("host", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("events", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("journal", name=op.f("pk_receivers")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "meta",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("value", sa.Text(), nullable=False),
