@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -20,7 +21,7 @@ from gatepost.store import arrivals as a
 from gatepost.store.base import BaseStore
 from gatepost.store.check import check
 from gatepost.store.postgres import MAX_BATCH, PostgresStore
-from gatepost.store.store import AlarmQuery, RecordQuery
+from gatepost.store.store import AlarmQuery, NewTerminal, RecordQuery
 from gatepost.wire import User
 
 __all__ = ["store"]
@@ -172,6 +173,20 @@ def test_a_terminal_that_another_process_made_or_moved_is_known_at_once(
         row.person.identity_id for row in store.records(RecordQuery(person="1")).items if row.person
     }
     assert len(identities) == 2
+
+
+def test_processes_that_make_the_same_terminals_in_any_order_wait_for_each_other_in_none(
+    open_store: Opener,
+) -> None:
+    new = [NewTerminal(f"N-{number}", 1) for number in range(200)]
+    new += [NewTerminal(None, 1, f"192.0.2.{number}") for number in range(50)]
+    orders = [new, new[::-1], new[1::2] + new[::2], new[::2] + new[1::2]]
+    stores = [open_store() for _ in orders]
+    with ThreadPoolExecutor(len(orders)) as threads:
+        made = list(threads.map(lambda store, mine: store.ensure_terminals(mine), stores, orders))
+    ids = [{(row.serial, row.anonymous_peer): row.id for row in rows} for rows in made]
+    assert len(ids[0]) == 250
+    assert all(one == ids[0] for one in ids)
 
 
 def test_a_batch_is_stored_in_one_transaction_or_refused(store: BaseStore) -> None:

@@ -221,9 +221,10 @@ def _ensure(db: Connection, column: str, new: Mapping[str, NewTerminal]) -> list
         return []
     db.execute(
         insert(db, t.terminals).on_conflict_do_nothing(index_elements=[column]),
+        # In one order in every process, so that no two of them wait for each other's rows.
         [
             {column: value, "site_id": 1, "state": one.state, "created_at_ms": one.at_ms}
-            for value, one in new.items()
+            for value, one in sorted(new.items(), key=lambda item: item[0])
         ],
     )
     return terminals(db, t.terminals.c[column].in_(list(new)))
