@@ -210,7 +210,11 @@ def _fail(sentence: str) -> int:
 
 
 def main() -> None:
-    """Run what was typed: the entry point of the distribution."""
+    """Run what was typed: the entry point of the distribution.
+
+    What a command makes is for its user alone, 0700 and 0600, whatever the umask: faces are in it.
+    """
+    os.umask(0o077)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A console that is no UTF-8 has no emoji, and a list must not end at one.

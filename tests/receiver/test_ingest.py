@@ -23,6 +23,7 @@ from tests.receiver.kit import (
 from tests.terminals import ensured
 from tests.wire.examples import json_values
 
+from gatepost.errors import StoreUnavailable
 from gatepost.receiver.identify import token_digest
 from gatepost.receiver.ingest import _serial_of, _values
 from gatepost.wire import Record, decode
@@ -157,6 +158,21 @@ async def test_a_token_that_nobody_has_is_refused_and_nothing_is_stored(receiver
         assert (answer.status, answer.json["code"]) == (404, 404)
     assert receiver.records() == []
     assert receiver.store.terminals() == []
+
+
+async def test_while_a_token_cannot_be_looked_up_the_terminal_is_not_told_where_the_store_is(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: bytes) -> None:
+        raise StoreUnavailable("db.example:5432/gatepost cannot be reached: /var/run/postgres refused")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(receiver._store, "terminal_by_token", away)
+        answer = await receiver.push(record(), "/Record/s3cret")
+    assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+    why = "the token cannot be looked up while the receiver's database is away; send it again later"
+    assert answer.json == {"code": 503, "message": why, "data": {}}
+    assert (await receiver.push(record(), "/Record/s3cret")).status == 404
 
 
 @pytest.mark.parametrize(("token", "shown"), [("wrong-0123456789-0123456789", "wron…"), ("w-1", "w-1…")])

@@ -2,13 +2,14 @@ import asyncio
 import re
 import signal
 import socket
+import stat
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.receiver.kit import SUCCESS, Process, body, record, until
+from tests.receiver.kit import JPEG, SUCCESS, Process, base64, body, record, until
 from tests.terminals import ensured
 
 from gatepost.errors import SettingsError, StoreInUse
@@ -157,6 +158,20 @@ async def test_on_one_address_the_prefix_stands_before_the_paths_of_pushes_too(t
     for path in ("/gate/Record", "/Record"):
         assert (await process.request("POST", path, body(record()))).json == SUCCESS
     assert await process.stop() == 0
+
+
+async def test_what_it_makes_is_for_its_user_alone_whatever_the_umask(tmp_path: Path) -> None:
+    (tmp_path / "above").mkdir(mode=0o700)
+    umask = ("sh", "-c", 'umask 0; exec "$@"', "sh")
+    process = await Process.start(tmp_path / "above" / "data", before=umask)
+    pushed = body(record(rgb_image=base64(JPEG)))
+    assert (await process.request("POST", "/Record", pushed)).json == SUCCESS
+    assert await process.stop() == 0
+    made = [tmp_path / "above", *(tmp_path / "above").rglob("*")]
+    assert any(path.parent.name == "images" for path in made)
+    for path in made:
+        if path != tmp_path / "above" / "data.log":
+            assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
 async def test_it_opens_as_many_files_as_it_may_and_says_nothing_where_they_are_enough(

@@ -104,6 +104,9 @@ MAX_JOURNAL_BYTES = 16 * 1024**3
 FRESH_S = 5.0
 """How soon a change of a terminal by another process is seen here, at most."""
 
+SAID_EVERY_S = 60.0
+"""How often it is logged that the store is away."""
+
 
 def open_store(settings: ReceiverSettings, data: Path) -> Store:
     """Open the store that the settings name. Raises :class:`~gatepost.errors.StoreError`, or ``SettingsError``."""
@@ -164,6 +167,8 @@ class Receiver:
         self._journal = journal
         self._host = socket.gethostname()
         self._now = now
+        self._monotonic = monotonic
+        self._said_at = -SAID_EVERY_S
         self.directory = Directory(now=now)
         self.tally = Tally(self.directory.stored_id)
         self.refused = RefusedPushes(now=now)
@@ -390,7 +395,9 @@ class Receiver:
             try:
                 await step()
             except StoreError as error:
-                log.warning("receiver.housekeeping_failed", step=step.__name__, why=str(error))
+                if self._monotonic() - self._said_at >= SAID_EVERY_S:
+                    self._said_at = self._monotonic()
+                    log.warning("receiver.housekeeping_failed", step=step.__name__, why=str(error))
 
     async def __aenter__(self) -> Receiver:
         await self.refresh()

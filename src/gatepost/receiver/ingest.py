@@ -374,16 +374,8 @@ class Ingest:
 
     async def _ask(self, push: Push, events: tuple[Decoded, ...], claim: Claim) -> None:
         """Take a push that needs the store first: whose its token is, or that the token is used for the first time."""
-        directory, tokens = self._directory, self._tokens
-        token = claim.token or b""
         try:
-            if not directory.knows_token(token):
-                directory.learn_token(token, await tokens.holder(token))
-            decision = directory.decide(claim, self._options.policy)
-            if isinstance(decision, Taken) and decision.first_use:
-                # Stored before the event is: from here on nobody else is taken for this terminal.
-                directory.learn_token(token, await tokens.use(token, at_ms=int(self._now() * 1000)))
-                decision = directory.decide(claim, self._options.policy)
+            decision = await self._looked_up(claim)
             if not isinstance(decision, Taken):
                 raise _rejection(decision, push)
             self._commit(push, events, decision, claim)
@@ -394,6 +386,26 @@ class Ingest:
         except Exception as error:
             log.error("ingest.token_failed", kind=type(error).__name__)
             self._refuse(push, failed())
+
+    async def _looked_up(self, claim: Claim) -> Taken | Rejected:
+        """Decide with what the store knows of the token; raises :class:`Refuse` while it cannot be asked."""
+        directory, tokens = self._directory, self._tokens
+        token = claim.token or b""
+        try:
+            if not directory.knows_token(token):
+                directory.learn_token(token, await tokens.holder(token))
+            decision = directory.decide(claim, self._options.policy)
+            if isinstance(decision, Taken) and decision.first_use:
+                # Stored before the event is: from here on nobody else is taken for this terminal.
+                directory.learn_token(token, await tokens.use(token, at_ms=int(self._now() * 1000)))
+                decision = directory.decide(claim, self._options.policy)
+        except StoreError:
+            # Its own text names the database's host or folder, which is not for whoever pushes.
+            message = (
+                "the token cannot be looked up while the receiver's database is away; send it again later"
+            )
+            raise Refuse(503, message, reason="store unavailable") from None
+        return decision
 
     def _commit(self, push: Push, events: Sequence[Decoded], taken: Taken, claim: Claim) -> None:
         """Hand the events of a push to the journal.

@@ -64,7 +64,7 @@ class FolderLock:
                     raise
                 # Somebody is at it just now, and what stands there half done is no damage.
         try:
-            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreError(
                 f"{folder} cannot be written to: {error.strerror}; give another --data"
