@@ -152,6 +152,30 @@ def test_a_terminal_that_the_store_made_takes_the_place_of_its_provisional_form(
     assert len(known) == 3
 
 
+def test_a_serial_that_an_administrator_gave_to_the_terminal_of_an_address_leaves_no_provisional_form() -> (
+    None
+):
+    known = directory(A)
+    unknown, nameless = claim(body="Z", peer=ELSEWHERE), claim(peer=HERE)
+    numbers = [taken(known.decide(said, Policy())).terminal_id for said in (unknown, nameless)]
+    both = Known(id=7, serial="Z", anonymous_peer=HERE)
+    for _ in range(2):
+        known.feed([A, both], {})
+        assert [taken(known.decide(said, Policy())).terminal_id for said in (unknown, nameless)] == [7, 7]
+        assert [known.stored_id(number) for number in numbers] == [7, 7]
+        assert len(known) == 2
+
+
+def test_a_terminal_that_was_changed_since_it_was_made_stays_as_it_was_changed() -> None:
+    known = directory(A)
+    known.decide(claim(body="Z"), Policy())
+    changed = Known(id=7, serial="Z", state="retired")
+    known.feed([A, changed], {})
+    known.learn_new([Known(id=7, serial="Z", state="new"), Known(id=8, serial="Y")])
+    assert rejected(known.decide(claim(body="Z"), Policy())).reason == "retired"
+    assert taken(known.decide(claim(body="Y"), Policy())).terminal_id == 8
+
+
 def test_a_terminal_that_the_store_has_not_made_yet_stays_known_when_the_store_is_read() -> None:
     known = directory(A)
     number = taken(known.decide(claim(body="Z"), Policy())).terminal_id

@@ -346,6 +346,10 @@ class Directory:
         self._by_token.update(tokens or {})
         self._decided.clear()
 
+    def learn_new(self, terminals: Iterable[Known]) -> None:
+        """Take over terminals that were just made; of one that is known already a change is the later word."""
+        self.learn([known for known in terminals if known.id not in self._by_id])
+
     def learn(self, terminals: Iterable[Known]) -> None:
         """Take over terminals that were just made or changed."""
         for known in terminals:
@@ -353,21 +357,31 @@ class Directory:
         self._decided.clear()
 
     def _put(self, known: Known) -> None:
-        """Take over one terminal, in place of its provisional form."""
-        before = None
+        """Take over one terminal, in place of its provisional forms.
+
+        There may be two: an administrator gave a serial to the terminal of an address.
+        """
+        before = []
         if known.serial is not None:
-            before, self._by_serial[known.serial] = self._by_serial.get(known.serial), known
+            before.append(self._by_serial.get(known.serial))
+            self._by_serial[known.serial] = known
         if known.anonymous_peer is not None:
-            before, self._anonymous[known.anonymous_peer] = self._anonymous.get(known.anonymous_peer), known
+            before.append(self._anonymous.get(known.anonymous_peer))
+            self._anonymous[known.anonymous_peer] = known
         self._by_id[known.id] = known
-        if before is not None and before.id < 0 < known.id:
-            del self._by_id[before.id]
-            self._stored[before.id] = known.id
-            for address in self._provisional.pop(before.id):
-                at_ms = self._seen_at.get(address, {}).pop(before.id, None)
-                if at_ms is not None:
-                    self.seen(address, known.id, at_ms)
-            self._seen.discard(before.id)
+        for one in before:
+            if one is not None and one.id < 0 < known.id:
+                self._replace(one.id, known.id)
+
+    def _replace(self, number: int, terminal_id: int) -> None:
+        """Let go of a provisional number: the store has the terminal."""
+        del self._by_id[number]
+        self._stored[number] = terminal_id
+        for address in self._provisional.pop(number):
+            at_ms = self._seen_at.get(address, {}).pop(number, None)
+            if at_ms is not None:
+                self.seen(address, terminal_id, at_ms)
+        self._seen.discard(number)
 
     def _introduce(self, introduced: Introduced, peer: str) -> None:
         self._last_provisional -= 1
