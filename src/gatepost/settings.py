@@ -253,6 +253,15 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ge=0,
         ),
     ] = 0
+    min_free_bytes: Annotated[
+        int,
+        _is(
+            "How much of the disk stays free, and as well room to list what waits; below it 503. 0: a hundredth of the"
+            " disk, at most 1 GB.",
+            unit="bytes",
+            ge=0,
+        ),
+    ] = 0
     retry_after_s: Annotated[
         int, _is("What a 503 asks a terminal to wait.", unit="seconds", ge=1, le=3600)
     ] = 5

@@ -175,6 +175,20 @@ async def test_while_a_token_cannot_be_looked_up_the_terminal_is_not_told_where_
     assert (await receiver.push(record(), "/Record/s3cret")).status == 404
 
 
+async def test_an_event_that_no_frame_holds_is_refused_for_good_and_the_others_are_listed(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatepost.receiver.ingest.MAX_BODY", 4000)
+    large = record(uuid="large-one", remark="x" * 4000)
+    answer = await receiver.push(large)
+    why = "an event is limited to 4000 bytes in the journal"
+    assert (answer.status, answer.json) == (413, {"code": 413, "message": why, "data": {}})
+    several = [json.loads(body(each)) for each in (record(uuid="first-one"), large, record(uuid="third-one"))]
+    answer = await receiver.push(json.dumps(several).encode())
+    assert (answer.status, answer.json["message"]) == (413, why)
+    assert sorted(row.uuid or "" for row in receiver.records()) == ["first-one", "third-one"]
+
+
 @pytest.mark.parametrize(("token", "shown"), [("wrong-0123456789-0123456789", "wron…"), ("w-1", "w-1…")])
 async def test_a_push_with_a_token_that_nobody_has_is_shown_without_the_token(
     receiver: Running, token: str, shown: str

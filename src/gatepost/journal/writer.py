@@ -162,7 +162,11 @@ class Writer:
         number = self._last + 1
         seed = self._random(SEED_BYTES)
         path = self._folder.segment(self.stream, number)
-        handle = self._files.create(path)
+        try:
+            handle = self._files.create(path)
+        except FileExistsError:  # it failed before, and could not be deleted; nothing of it was published
+            self._files.remove(path)
+            handle = self._files.create(path)
         try:
             self._files.write(handle, encode_header(Header(self._folder.id, number, seed)), 0)
             self._files.sync(handle)

@@ -77,7 +77,7 @@ log = structlog.get_logger(__name__)
 
 
 class Pages(Struct, frozen=True):
-    """Have the routes and parts of what is served besides the API: the console."""
+    """Hold what is served with the API and stands above it: the console."""
 
     routes: tuple[ControllerRouterHandler, ...] = ()
     """The same for every receiver of a process."""
@@ -100,6 +100,9 @@ SPARE_FILES = 256
 
 MAX_JOURNAL_BYTES = 16 * 1024**3
 """By default as many bytes may wait in the journal, and a tenth of the disk at most."""
+
+MAX_FREE_BYTES = 1024**3
+"""By default a hundredth of the disk stays free, and so many bytes at most."""
 
 FRESH_S = 5.0
 """How soon a change of a terminal by another process is seen here, at most."""
@@ -194,6 +197,7 @@ class Receiver:
             max_queue_bytes=settings.max_bodies_bytes,
             max_unread_bytes=settings.journal_max_bytes or _journal_bytes(journal.path),
             unread_bytes=lambda: self.projector.lag().bytes,
+            has_room=_room(journal.path, settings),
             on_append=self.projector.wake,
         )
         self.errands = Errands()
@@ -242,6 +246,8 @@ class Receiver:
             catch_up=self.projector.catch_up,
             forget=self.forgetting.now,
             on_erased=self._drop_traces,
+            forget_unlisted=self.projector.forget,
+            expire_unlisted=self.projector.files.expire,
         )
         self.mover = Mover(store)
         self.metrics.watch(
@@ -362,7 +368,7 @@ class Receiver:
         """Take over terminals that the projector made. Any thread."""
         known = [Known.of(row) for row in terminals]
         with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self.directory.learn, known)
+            self._loop.call_soon_threadsafe(self.directory.learn_new, known)
 
     def _drop_traces(self) -> None:
         """Delete samples of refused bodies that may hold an erased person, and what the journal has listed. Blocks."""
@@ -459,6 +465,14 @@ def is_push(headers: Mapping[bytes, bytes]) -> bool:
 def _journal_bytes(folder: Path) -> int:
     """Return how much of a journal may wait by default."""
     return min(MAX_JOURNAL_BYTES, shutil.disk_usage(folder).total // 10)
+
+
+def _room(folder: Path, settings: ReceiverSettings) -> Callable[[int], bool]:
+    """Return the function that tells whether the disk has room beyond so many bytes that are not listed."""
+    # In a database on this disk they take as much again for its log, and for what it needs while it writes.
+    needed = 0 if settings.database else 2
+    reserve = settings.min_free_bytes or min(MAX_FREE_BYTES, shutil.disk_usage(folder).total // 100)
+    return lambda unread: shutil.disk_usage(folder).free >= reserve + needed * unread
 
 
 def _below(start: str, paths: Sequence[str]) -> re.Pattern[str]:

@@ -6,8 +6,9 @@ Rules:
 * No timer fills a batch. While one batch is synced, the next one fills. A single request is synced at once, and under
   load the cost of a sync is shared by the whole batch.
 * Alarms are written first, into their own stream, which readers read first.
-* The queue is bounded in events and bytes, the journal in bytes that are not listed. Beyond a bound an event is
-  refused with ``StoreUnavailable`` at once, and the terminal keeps it on its disk.
+* The queue is bounded in events and bytes, the journal in bytes that are not listed, and in what the disk has left:
+  what waits must still fit into the database. Beyond a bound an event is refused with ``StoreUnavailable`` at once, and
+  the terminal keeps it on its disk.
 * A failed sync fails its whole batch. The next batch begins a new segment.
 * Only the loop touches the queue, so :meth:`GroupCommit.give_up` can refuse waiting requests while the thread is
   blocked by the disk.
@@ -45,8 +46,8 @@ Settle = Callable[[StoreUnavailable | None], None]
 _SAID_EVERY_S = 60.0
 """How often a failure of the disk is logged."""
 
-_MEASURED_EVERY_S = 0.1
-"""How often it is looked how much of the journal is not listed."""
+_MEASURED_EVERY_S, _MEASURED_EVERY = 0.1, 4 * 1024 * 1024
+"""After so many seconds or bytes it is looked how much of the journal is not listed, and what the disk has left."""
 
 
 class _Waiting(Struct, frozen=True):
@@ -72,22 +73,29 @@ class GroupCommit:
         max_queue_bytes: int = 64 * 1024 * 1024,
         max_unread_bytes: int = 1 << 62,
         unread_bytes: Callable[[], int] = lambda: 0,
+        has_room: Callable[[int], bool] = lambda unread: True,
         on_append: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``max_batch`` and ``max_queue`` count events, the others bytes of frames.
 
         ``unread_bytes`` returns how much of the journal is not listed yet; it is asked some times a second, and
-        nothing more is taken at ``max_unread_bytes``. ``on_append`` is called after each sync; it raises nothing. Both
-        in the thread. Raises :class:`~gatepost.errors.JournalUnavailable`.
+        nothing more is taken at ``max_unread_bytes``, nor while ``has_room`` says of so many that the disk has no room.
+        ``on_append`` is called after each sync; it raises nothing. All three in the thread. Raises
+        :class:`~gatepost.errors.JournalUnavailable`.
         """
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._max_queue_bytes = max_queue_bytes
         self._max_unread_bytes = max_unread_bytes
         self._unread_bytes = unread_bytes
+        self._has_room = has_room
+        self._is_short = False
+        """The disk has no room."""
         self._unread = 0
         self._measured_at = -_MEASURED_EVERY_S
+        self._appended = 0
+        """Bytes of frames since then."""
         self._on_append = on_append
         self._monotonic = monotonic
         self._loop = asyncio.get_running_loop()
@@ -116,8 +124,8 @@ class GroupCommit:
 
     @property
     def is_full(self) -> bool:
-        """Return whether so much of the journal is not listed yet that nothing more is taken."""
-        return self._unread >= self._max_unread_bytes
+        """Return whether so much is not listed yet, or the disk so short of room, that nothing more is taken."""
+        return self._is_short or self._unread >= self._max_unread_bytes
 
     @property
     def waiting(self) -> int:
@@ -132,13 +140,11 @@ class GroupCommit:
     def enqueue(self, body: bytes, settle: Settle, *, is_alarm: bool = False) -> None:
         """Queue an event; ``settle`` is called on the loop when it is on disk, or will not be.
 
-        Raises :class:`~gatepost.errors.StoreUnavailable` if the queue or the journal is full, or closed, or the event
-        too large for a frame; nothing was queued.
+        Raises :class:`~gatepost.errors.StoreUnavailable` if the queue or the journal is full, or closed, and
+        ``ValueError`` for a body that no frame holds; nothing was queued.
         """
         if len(body) > MAX_BODY:
-            raise StoreUnavailable(
-                "the event is too large for the journal; lower max_body_bytes of the receiver"
-            )
+            raise ValueError(f"a frame holds at most {MAX_BODY} bytes, and this has {len(body)}")
         if self._closing:
             raise StoreUnavailable("the receiver is stopping; send it again later")
         if len(self._queue) >= self._max_queue or self._queue_bytes >= self._max_queue_bytes:
@@ -281,14 +287,16 @@ class GroupCommit:
         self.commits += 1
         self.committed += len(batch)
         self._on_append()
-        if self._monotonic() - self._measured_at >= _MEASURED_EVERY_S:
+        self._appended += sum([len(waiting.body) for waiting in batch])
+        if self._appended >= _MEASURED_EVERY or self._monotonic() - self._measured_at >= _MEASURED_EVERY_S:
             self._measure()
         return None
 
     def _measure(self) -> None:
-        self._measured_at = self._monotonic()
-        with contextlib.suppress(JournalError):
+        self._measured_at, self._appended = self._monotonic(), 0
+        with contextlib.suppress(JournalError, OSError):
             self._unread = self._unread_bytes()
+            self._is_short = not self._has_room(self._unread)
 
     def _failed(self, error: Exception, events: int) -> StoreUnavailable:
         self.is_failing = True

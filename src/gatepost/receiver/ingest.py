@@ -31,6 +31,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.errors import DecodeError, StoreError
+from gatepost.journal.format import MAX_BODY
 from gatepost.receiver.guard import Refusal, Request
 from gatepost.receiver.identify import (
     MAX_SERIAL,
@@ -410,7 +411,8 @@ class Ingest:
     def _commit(self, push: Push, events: Sequence[Decoded], taken: Taken, claim: Claim) -> None:
         """Hand the events of a push to the journal.
 
-        Raises :class:`~gatepost.errors.StoreError` if a single one cannot be queued. Several are answered together.
+        Raises :class:`~gatepost.errors.StoreError` if a single one cannot be queued, and :class:`Refuse` if it is too
+        large. Several are answered together.
         """
         if len(events) == 1:
             self._enqueue(push, events[0], taken)
@@ -420,6 +422,8 @@ class Ingest:
             part = together.part()
             try:
                 self._enqueue(part, decoded, self._of_list(taken, decoded, claim))
+            except Refuse as refuse:
+                part.refuse(part, refuse)
             except StoreError as error:
                 part.refuse(part, unavailable(error))
             except Exception as error:
@@ -465,7 +469,10 @@ class Ingest:
             disagreements=taken.disagreements,
             new_terminal=self._directory.new_terminal(taken.terminal_id, at_ms=received_at_ms),
         )
-        self._journal.enqueue(self._frames.encode(arrival), push.settled, is_alarm=type(event) is Alarm)
+        body = self._frames.encode(arrival)
+        if len(body) > MAX_BODY:
+            raise Refuse(413, f"an event is limited to {MAX_BODY} bytes in the journal", reason="too large")
+        self._journal.enqueue(body, push.settled, is_alarm=type(event) is Alarm)
 
     def _allowed(self, decoded: Decoded) -> tuple[Event, bytes]:
         """Event and text, without the pictures that are not to be stored."""

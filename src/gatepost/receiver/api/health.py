@@ -43,7 +43,8 @@ class HealthController(Controller):
             )
         if group_commit.is_full:
             raise StoreUnavailable(
-                "the journal is full, so pushes get 503 until the store takes events again; see journal_max_bytes"
+                "the journal is full, or its disk nearly, so pushes get 503 until the store takes events again or there"
+                " is room; see journal_max_bytes and min_free_bytes"
             )
         try:
             lag = projector.lag()
@@ -53,4 +54,6 @@ class HealthController(Controller):
             return Health(f"store away, {lag.events} events behind")
         if lag.waiting:
             return Health(f"part of the journal waits: {'; '.join(lag.waiting)}")
+        if lag.damaged:
+            return Health(f"damaged places in the journal: {lag.damaged}; see gatepost check-store")
         return Health("ok")
