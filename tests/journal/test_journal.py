@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.journal.kit import FailingFiles, read_all, remove, write_later_version
 
-from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable
+from gatepost.errors import JournalCorrupt, JournalError, JournalTooNew, JournalUnavailable
 from gatepost.journal import format as f
 from gatepost.journal.folder import ALARMS, START, Backlog, Folder, Position, encode_publication
 from gatepost.journal.reader import Batch, Reader
@@ -162,6 +162,22 @@ def test_no_segment_is_left_where_none_could_be_begun(tmp_path: Path, call: str)
     files.failing.clear()
     writer.append([b"taken"])
     assert [path.name[-13:] for path in segments(folder, writer)] == ["000001.events"]
+    assert read_all(folder) == ([b"taken"], [])
+    writer.close()
+
+
+def test_a_segment_that_could_be_neither_begun_nor_deleted_is_begun_when_the_disk_is_back(
+    tmp_path: Path,
+) -> None:
+    files = FailingFiles()
+    folder = Folder.open(tmp_path / "journal", files=files)
+    writer = Writer(folder)
+    files.failing = {"sync": errno.EIO, "remove": errno.EROFS}
+    for _ in range(2):
+        with pytest.raises(JournalUnavailable):
+            writer.append([b"refused"])
+    files.failing.clear()
+    writer.append([b"taken"])
     assert read_all(folder) == ([b"taken"], [])
     writer.close()
 
@@ -495,6 +511,56 @@ def test_backlog_is_what_is_synced_and_not_read(folder: Folder) -> None:
     alarms.close()
     read_all(folder, positions)
     assert folder.backlog(positions) == Backlog(0, 0)
+
+
+def test_what_waits_since_when_is_known_without_reading(folder: Folder) -> None:
+    writers = [Writer(folder), Writer(folder)]
+    assert folder.waits_since({}) is None
+    for age, writer in enumerate(writers, 1):
+        for body in (b"first", b"second"):
+            writer.append([body])
+            writer.finish()
+        for number in (1, 2):
+            os.utime(folder.segment(writer.stream, number), (0, 1000 * age + number))
+    positions: dict[str, Position] = {}
+    assert folder.waits_since(positions) == 1001
+    positions[writers[0].stream] = Position(2, 0, 1)
+    assert folder.waits_since(positions) == 1002
+    positions[writers[0].stream] = writers[0].position
+    assert folder.waits_since(positions) == 2001
+    read_all(folder, positions)
+    assert folder.waits_since(positions) is None
+    for writer in writers:
+        writer.close()
+
+
+@pytest.mark.parametrize("max_bodies", [1, 1000])
+def test_a_body_that_cannot_be_used_now_holds_its_stream_up_and_nothing_else(
+    folder: Folder, writer: Writer, max_bodies: int
+) -> None:
+    writer.append([b"one", b"two", b"locked", b"three"])
+    other = Writer(folder)
+    other.append([b"four"])
+    locked = {b"locked"}
+    why = JournalUnavailable("give the key")
+    reader = Reader(folder, {}, unusable=lambda body: why if body in locked else None)
+    positions: dict[str, Position] = {}
+
+    def read() -> tuple[list[bytes], list[JournalError]]:
+        bodies: list[bytes] = []
+        while True:
+            batch = reader.read(max_bodies=max_bodies, max_bytes=1 << 20)
+            positions.update(batch.positions)
+            bodies += batch.bodies
+            if not batch.bodies:
+                return bodies, list(batch.waiting.values())
+
+    assert read() == ([b"one", b"two", b"four"], [why])
+    assert folder.backlog(positions).events == 2
+    locked.clear()
+    assert read() == ([b"locked", b"three"], [])
+    reader.close()
+    other.close()
 
 
 def test_backlog_has_nothing_that_is_not_synced_yet(folder: Folder, writer: Writer) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,7 +18,7 @@ from msgspec.structs import replace
 from sqlalchemy import text as sql
 from structlog.testing import capture_logs
 from tests.journal.kit import FailingFiles, write_later_version
-from tests.receiver.kit import Clock, serving
+from tests.receiver.kit import Clock, serving, until
 from tests.store.conftest import (  # noqa: F401 - fixtures
     empty_database,
     empty_folder,
@@ -30,11 +33,14 @@ from gatepost.journal.folder import ALARMS, RECORDS, Folder, Position
 from gatepost.journal.writer import Writer
 from gatepost.receiver.frames import Frames
 from gatepost.receiver.projector import Projector
+from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
+from gatepost.store.erase import Whom
 from gatepost.store.postgres import PostgresStore
 from gatepost.store.sealing import ImageKeys
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import AlarmQuery, Arrival, NewTerminal, Progress, RecordQuery, Stored, TerminalRow
+from gatepost.store.traces import Traces
 from gatepost.wire import Event, Record
 
 GARBAGE = b"\x00 no frame"
@@ -180,6 +186,10 @@ class Listing:
     def unlisted(self) -> list[Path]:
         """Return the files of events that were set aside."""
         return list(self.folder.path.glob("unlisted-*"))
+
+    def damaged(self) -> list[Path]:
+        """Return the files of damaged places."""
+        return sorted(self.folder.path.glob("damaged-*"))
 
     def segments(self) -> list[Path]:
         return list(self.folder.path.glob("*.events"))
@@ -556,14 +566,55 @@ def test_where_nothing_can_be_set_aside_nothing_is_lost_and_it_goes_on_when_ther
     assert [path.read_bytes() for path in listing.unlisted()] == [GARBAGE]
 
 
-def test_a_frame_without_its_key_is_set_aside_and_the_log_names_the_setting(listing: Listing) -> None:
-    sealed = Frames(listing.store.secret, ImageKeys([bytes(32)])).encode(listing.arrival(record(1)))
-    listing.append(sealed, listing.arrival(record(2)))
+def test_events_whose_key_is_not_given_wait_and_are_listed_when_it_is(listing: Listing) -> None:
+    key = bytes(32)
+    sealed = Frames(listing.store.secret, ImageKeys([key]))
+    listing.append(listing.arrival(record(1)), *[sealed.encode(listing.arrival(record(n))) for n in (2, 3)])
+    listing.writers[RECORDS].close()
+    listing.writers[RECORDS] = listing.writer()
+    listing.append_records(4)
+    projector = listing.projector()
     with capture_logs() as logs:
-        all_of(listing.projector())
-    assert listing.uuids() == uuids(2)
-    assert [path.read_bytes() for path in listing.unlisted()] == [sealed]
-    assert "image_key_file" in str(logs)
+        for _ in range(3):
+            all_of(projector)
+    assert (listing.uuids(), listing.unlisted(), projector.lag().events) == (uuids(1, 4), [], 2)
+    why = projector.lag().waiting
+    assert (
+        [log["why"] for log in logs]
+        == list(why)
+        == [
+            f"events are encrypted with the key {ImageKeys([key]).name}; give that key in image_key_file as well, and"
+            " start again"
+        ]
+    )
+    projector.close(timeout_s=0)
+    listing.frames = sealed  # which reads what was not encrypted, too
+    again = listing.projector()
+    all_of(again)
+    assert (listing.uuids(), again.lag().waiting) == (uuids(1, 2, 3, 4), ())
+
+
+def test_how_long_events_wait_is_known_though_they_cannot_be_read(
+    listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing.append_records(1)
+    for path in listing.segments():
+        os.utime(path, (0, RECEIVED_MS / 1000 - 50))
+    projector = listing.projector()
+    monkeypatch.setattr(projector._reader, "read", failing(JournalUnavailable("it cannot be read")))
+    assert not projector._list_all()
+    assert projector.lag().oldest_s == 57.0
+
+
+def test_records_behind_an_alarm_that_is_listed_just_now_wait_as_long_as_before(listing: Listing) -> None:
+    listing.append_records(1)
+    for path in listing.segments():
+        os.utime(path, (0, RECEIVED_MS / 1000 - 50))
+    listing.append(listing.arrival(alarm()), lane=ALARMS)
+    projector = listing.projector(max_batch=1)
+    listing.rows.is_away = True
+    assert not projector._list_all()
+    assert projector.lag().oldest_s == 57.0
 
 
 def test_what_a_frame_can_carry_and_the_database_cannot_hold_stops_nothing(either: Listing) -> None:
@@ -579,22 +630,201 @@ def test_what_a_frame_can_carry_and_the_database_cannot_hold_stops_nothing(eithe
     assert [either.frames.decode(path.read_bytes()) for path in either.unlisted()] == [bad]
 
 
-def test_a_database_that_was_changed_under_it_is_away_and_no_event_is_blamed(
-    postgres: BaseStore, tmp_path: Path
+def raising(state: str, when: str, condition: str = "true") -> str:
+    """Return the statement that makes PostgreSQL raise an error at rows of which the condition holds."""
+    return (
+        "CREATE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF {condition} THEN RAISE EXCEPTION 'stopped' USING ERRCODE = '{state}'; END IF; RETURN NEW; END $$;"
+        f" CREATE TRIGGER stop {when} FOR EACH ROW EXECUTE FUNCTION stop()"
+    )
+
+
+FAILING_STORES = {
+    "sqlite": {
+        "table": ("ALTER TABLE records RENAME TO hidden", "ALTER TABLE hidden RENAME TO records"),
+        "terminals": ("ALTER TABLE terminals RENAME TO hidden", "ALTER TABLE hidden RENAME TO terminals"),
+        "counter": (
+            "UPDATE meta SET value = 0 WHERE name = 'next_id'",
+            "UPDATE meta SET value = 9000 WHERE name = 'next_id'",
+        ),
+        "trigger": (
+            "CREATE TRIGGER stop BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'stopped'); END",
+            "DROP TRIGGER stop",
+        ),
+        "new terminals": ("CREATE UNIQUE INDEX one ON terminals (site_id)", "DROP INDEX one"),
+    },
+    "postgres": {
+        "table": ("ALTER TABLE records RENAME TO hidden", "ALTER TABLE hidden RENAME TO records"),
+        "terminals": ("ALTER TABLE terminals RENAME TO hidden", "ALTER TABLE hidden RENAME TO terminals"),
+        **{
+            name: (raising(state, "BEFORE INSERT ON records"), "DROP FUNCTION stop CASCADE")
+            for name, state in {
+                "disk full": "53100",
+                "read-only": "25006",
+                "unique": "23505",
+                "foreign key": "23503",
+                "trigger": "P0001",
+                "schema": "3F000",
+            }.items()
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("database", "fault"), [(name, fault) for name, faults in FAILING_STORES.items() for fault in faults]
+)
+def test_what_is_wrong_with_the_store_is_no_fault_of_an_event_and_all_of_them_wait(
+    request: pytest.FixtureRequest, tmp_path: Path, database: str, fault: str
 ) -> None:
-    listing = Listing(tmp_path / "journal", postgres)
+    store: BaseStore = request.getfixturevalue(f"open_{database}")()
+    listing = Listing(tmp_path / "journal", store)
     projector = listing.projector()
     listing.append_records(1)
-    with postgres.changing() as db:
-        db.execute(sql("ALTER TABLE records RENAME TO hidden"))
+    all_of(projector)
+    listing.append(listing.arrival(record(2)), listing.of_new(record(3)), listing.arrival(record(4)))
+    breaks, mends = FAILING_STORES[database][fault]
+    change(store, breaks)
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
             projector.step()
-    with postgres.changing() as db:
-        db.execute(sql("ALTER TABLE hidden RENAME TO records"))
+    change(store, mends)
     all_of(projector)
-    assert (listing.uuids(), listing.counts(), listing.unlisted()) == (uuids(1), (1, 0, 0, 0), [])
+    assert (listing.uuids(), listing.counts(), listing.unlisted()) == (uuids(1, 2, 4), (3, 0, 0, 0), [])
+    assert projector.set_aside == 0
     listing.close()
+
+
+def change(store: BaseStore, statement: str) -> None:
+    with store.changing() as db:
+        db.execute(sql(statement))
+
+
+@pytest.mark.parametrize("state", ["22001", "54000", "23502", "23514"])
+def test_what_an_event_does_wrong_on_a_server_is_its_own_fault_and_the_others_are_listed(
+    postgres: BaseStore, tmp_path: Path, state: str
+) -> None:
+    listing = Listing(tmp_path / "journal", postgres)
+    change(postgres, raising(state, "BEFORE INSERT ON records", "NEW.uuid = 'uuid-000002'"))
+    listing.append_records(1, 2, 3)
+    all_of(listing.projector())
+    assert (listing.uuids(), listing.counts()) == (uuids(1, 3), (2, 0, 1, 0))
+    listing.close()
+
+
+@pytest.mark.parametrize("constraint", ["NOT NULL", "CHECK"])
+def test_what_an_event_does_wrong_on_sqlite_is_its_own_fault_and_the_others_are_listed(
+    listing: Listing, monkeypatch: pytest.MonkeyPatch, constraint: str
+) -> None:
+    insert = listing.store._inserter.insert  # type: ignore[attr-defined]
+
+    def inserting(batch: Sequence[Arrival]) -> Any:
+        if any(isinstance(one.event, Record) and one.event.uuid == "uuid-000002" for one in batch):
+            db = listing.store._db  # type: ignore[attr-defined]
+            db.execute(
+                f"CREATE TEMP TABLE IF NOT EXISTS strict (value INTEGER {constraint} (value > 0))"
+                if constraint == "CHECK"
+                else "CREATE TEMP TABLE IF NOT EXISTS strict (value NOT NULL)"
+            )
+            db.execute("INSERT INTO strict VALUES (?)", (0 if constraint == "CHECK" else None,))
+        return insert(batch)
+
+    monkeypatch.setattr(listing.store._inserter, "insert", inserting)  # type: ignore[attr-defined]
+    listing.append_records(1, 2, 3)
+    all_of(listing.projector())
+    assert (listing.uuids(), listing.counts()) == (uuids(1, 3), (2, 0, 1, 0))
+
+
+def test_where_memory_is_short_no_event_is_blamed(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing.append_records(1, 2)
+    projector = listing.projector()
+    with monkeypatch.context() as patched:
+        patched.setattr(listing.rows, "_write", failing(MemoryError()))
+        for _ in range(3):
+            assert not projector._list_all()
+    all_of(projector)
+    assert (listing.uuids(), listing.counts()) == (uuids(1, 2), (2, 0, 0, 0))
+
+
+@pytest.mark.parametrize("is_pinned", [False, True])
+def test_what_was_set_aside_is_listed_after_a_start_if_its_cause_is_gone(
+    either: Listing, is_pinned: bool
+) -> None:
+    either.rows.worst = {b"uuid-000002"}
+    either.append(either.arrival(record(1)), either.arrival(record(2)), either.of_new(record(3)), GARBAGE)
+    either.rows.worst.add(b"uuid-000003")
+    projector = either.projector()
+    all_of(projector)
+    assert (len(either.unlisted()), either.uuids()) == (3, uuids(1))
+    either.rows.worst.discard(b"uuid-000002")
+    all_of(projector)
+    assert len(either.unlisted()) == 3, "it is tried at a start only"
+    projector.close(timeout_s=0)
+    again = either.projector()
+    if is_pinned:
+        with either.folder.pinned():  # by a backup, which would not find what is listed now
+            all_of(again)
+            assert len(either.unlisted()) == 3
+    all_of(again)
+    assert (either.uuids(), either.counts()) == (uuids(1, 2), (2, 0, 0, 0))
+    garbage, third = sorted(path.read_bytes() for path in either.unlisted())
+    assert (garbage, either.frames.decode(third).event.uuid) == (GARBAGE, "uuid-000003")  # type: ignore[union-attr]
+    assert again.set_aside == 0
+
+
+def test_while_the_store_is_away_what_was_set_aside_waits(listing: Listing) -> None:
+    listing.rows.worst = {b"uuid-000001"}
+    listing.append_records(1)
+    projector = listing.projector()
+    all_of(projector)
+    projector.close(timeout_s=0)
+    listing.rows.worst.clear()
+    again = listing.projector()
+    listing.rows.is_away = True
+    assert not again._list_all()
+    assert len(listing.unlisted()) == 1
+    listing.rows.is_away = False
+    assert again._list_all()
+    assert (listing.uuids(), listing.unlisted()) == (uuids(1), [])
+
+
+def test_an_erasure_deletes_what_is_set_aside_of_somebody_or_cannot_be_searched(listing: Listing) -> None:
+    theirs = {
+        number: replace(listing.arrival(record(number)), original=b'{"user_id": "%d"}' % number)
+        for number in range(4)
+    }
+    other = replace(theirs[1], terminal_id=listing.terminal_id + 1000, key=b"other")
+    new = replace(listing.of_new(record(5)), original=theirs[1].original)
+    listing.rows.worst = {one.original for one in theirs.values()}
+    listing.append(*theirs.values(), other, new, GARBAGE)
+    projector = listing.projector()
+    all_of(projector)
+    assert len(listing.unlisted()) == 7
+    (listing.folder.path / "damaged-1-records-000001-0").write_bytes(b"a face")
+    assert projector.forget(Traces("1", []), [listing.terminal_id]) == 4
+    left = [listing.frames.decode(path.read_bytes()) for path in listing.unlisted()]
+    assert sorted(one.key for one in left) == sorted(
+        one.key for one in (theirs[0], theirs[2], theirs[3], other)
+    )
+    assert listing.damaged() == []
+
+
+async def test_an_erasure_and_the_retention_of_the_receiver_reach_what_is_set_aside(
+    sqlite: BaseStore, tmp_path: Path
+) -> None:
+    folder = tmp_path / "journal"
+    async with serving(sqlite, ReceiverSettings(retention_quarantine_days=1), journal=folder) as running:
+        keeper = running.receiver.keeper
+        erased, old, young = (folder / f"unlisted-{number}" for number in range(3))
+        erased.write_bytes(GARBAGE)
+        await asyncio.to_thread(keeper.erase, Whom(user_id="nobody"))
+        assert not erased.exists()
+        for path in (old, young):
+            path.write_bytes(GARBAGE)
+        os.utime(old, (0, time.time() - 3 * 86_400))
+        while (await asyncio.to_thread(keeper.once)).more:
+            pass
+        assert [path.exists() for path in (old, young)] == [False, True]
 
 
 # The journal.
@@ -613,7 +843,10 @@ def test_a_damaged_frame_is_counted_once_and_passed(either: Listing) -> None:
     with capture_logs() as logs:
         all_of(projector)
     assert either.uuids() == uuids(1)
-    assert projector.damaged == 1
+    (damaged,) = either.damaged()
+    assert b"tuid-000002" in damaged.read_bytes()
+    assert damaged.stat().st_mode & 0o777 == 0o600
+    assert projector.damaged == projector.lag().damaged == 1
     assert [log["event"] for log in logs].count("journal.damaged") == 1
     assert projector.lag().events == 0
 
@@ -629,6 +862,7 @@ def test_a_segment_that_is_gone_is_counted_once_and_its_place_is_forgotten(eithe
     either.append_records(2)
     all_of(projector)
     assert (projector.damaged, either.uuids()) == (1, uuids(1, 2))
+    assert [path.read_bytes() for path in either.damaged()] == [b""]
     assert either.store.positions(either.folder.id).keys() == {either.writers[RECORDS].stream}
 
 
@@ -677,6 +911,20 @@ async def test_readiness_names_a_part_of_the_journal_that_waits(sqlite: BaseStor
         assert answer.json["status"].startswith("part of the journal waits: ")
         assert "version 2" in answer.json["status"]
         assert str(tmp_path) not in answer.json["status"]
+    listing.close()
+
+
+async def test_readiness_tells_of_damage_and_where_to_look(sqlite: BaseStore, tmp_path: Path) -> None:
+    listing = Listing(tmp_path / "journal", sqlite)
+    listing.append_records(1)
+    listing.writers[RECORDS].close()
+    listing.segments()[0].write_bytes(b"damage" * 300)
+    async with serving(sqlite, journal=tmp_path / "journal") as running:
+        await until(lambda: running.receiver.projector.damaged == 1)
+        answer = await (await running.connect()).request("GET", "/readyz")
+    told = {"status": "damaged places in the journal: 1; see gatepost check-store"}
+    assert (answer.status, answer.json) == (200, told)
+    assert [path.read_bytes() for path in listing.damaged()] == [b"damage" * 300]
     listing.close()
 
 

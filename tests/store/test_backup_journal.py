@@ -304,6 +304,17 @@ def test_damage_anywhere_is_told_and_leaves_nothing_behind(
     restore(file, **other_place)
 
 
+def test_what_was_set_aside_is_tried_again_after_a_restore(
+    waiting: Place, other_place: Place, tmp_path: Path
+) -> None:
+    (waiting["folder"] / JOURNAL / "unlisted-0123").write_bytes(b"8")
+    made = write_backup(waiting, tmp_path / "b.tar")
+    assert made.rows["journal_events"] == 7
+    restore(tmp_path / "b.tar", **other_place)
+    found, damages = read_all(Folder.open(other_place["folder"] / JOURNAL))
+    assert (sorted(found), damages) == (sorted([b"alarm 1", b"alarm 2", *bodies(4, 5, 6, 7, 8)]), [])
+
+
 @pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
 def test_what_is_made_is_for_its_user_alone(waiting: Place, tmp_path: Path, umask: int) -> None:

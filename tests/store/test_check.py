@@ -7,12 +7,16 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.journal.kit import write_later_version
 from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
 from tests.terminals import ensured
 
 from gatepost.errors import StoreError, StoreInUse
+from gatepost.journal.folder import Folder
+from gatepost.journal.writer import Writer
 from gatepost.store.base import BaseStore
 from gatepost.store.check import EXAMPLES, check
+from gatepost.store.folder import JOURNAL
 from gatepost.store.images import DayFiles
 from gatepost.store.postgres import PostgresStore
 from gatepost.store.sqlite import SqliteStore
@@ -162,3 +166,43 @@ def test_a_move_that_is_not_completed_is_named_and_completed_by_a_repair(place: 
     assert (finding.kind, finding.count) == ("record of a person at another site than its terminal", 9)
     assert check(**place, repair=True).repaired == 5  # people, who take their records along
     assert check(**place).ok
+
+
+def test_what_is_wrong_with_the_journal_is_named(place: dict[str, Any]) -> None:
+    fill(place)
+    assert check(**place).ok
+    journal = Folder.open(place["folder"] / JOURNAL)
+    writers = [Writer(journal) for _ in range(3)]
+    for writer in writers:
+        writer.append([b"first"])
+        writer.append([b"second"])
+        writer.close()
+    assert check(**place).ok
+    damaged = journal.segment(writers[0].stream, 1)
+    damaged.write_bytes(damaged.read_bytes().replace(b"first", b"fIrst"))
+    write_later_version(journal.segment(writers[1].stream, 1))
+    names = ["damaged-1-records-000001-0", "unlisted-0123"]
+    for name in names:
+        (journal.path / name).write_bytes(b"")
+    before = {path.name: path.read_bytes() for path in journal.path.iterdir()}
+    report = check(**place)
+    assert [(one.kind, one.count) for one in report.findings] == [
+        ("event that is not listed", 1),
+        ("damaged place in the journal", 2),
+        ("part of the journal that cannot be read now", 1),
+    ]
+    examples = [example for one in report.findings for example in one.examples]
+    assert examples[:2] == [names[1], names[0]]
+    assert examples[2].startswith(f"{writers[0].stream}, segment 1, byte ")
+    assert "version 2" in examples[3]
+    assert {path.name: path.read_bytes() for path in journal.path.iterdir()} == before
+
+
+def test_without_a_data_folder_the_journal_of_the_folder_it_is_run_in_is_none_of_its_business(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill({"folder": tmp_path, "database": postgres_url})
+    (tmp_path / JOURNAL).mkdir()
+    (tmp_path / JOURNAL / "unlisted-0123").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    assert check(None, postgres_url).ok

@@ -216,6 +216,21 @@ class Folder:
         parts = [stream.behind(positions.get(stream.name, START)) for stream in self.streams()]
         return Backlog(sum(part.events for part in parts), sum(part.bytes for part in parts))
 
+    def waits_since(self, positions: Mapping[str, Position]) -> float | None:
+        """Return when the oldest segment was last written that is not read to its end; ``None``: all is read.
+
+        In Unix seconds; what waits longest is at most as much older as a segment is written to. Raises
+        :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        times = []
+        for stream in self.streams():
+            position = positions.get(stream.name, START)
+            if stream.behind(position).bytes:
+                first = min(number for number in stream.segments if number >= position.segment)
+                with contextlib.suppress(OSError):  # it is read and deleted just now
+                    times.append(self.segment(stream.name, first).stat().st_mtime)
+        return min(times, default=None)
+
     def remove(self, positions: Mapping[str, Position]) -> Removed:
         """Delete the segments that lie wholly before these positions, and streams that have ended there.
 
@@ -225,7 +240,7 @@ class Folder:
         removed = 0
         ended: set[str] = set()
         try:
-            with self._unpinned() as may_remove:
+            with self.unpinned() as may_remove:
                 if not may_remove:
                     return Removed(0, (), is_pinned=True)
                 for stream in self.streams():
@@ -294,8 +309,15 @@ class Folder:
             os.close(handle)
 
     @contextlib.contextmanager
-    def _unpinned(self) -> Iterator[bool]:
-        handle = os.open(self.path / _ID, os.O_RDONLY | os.O_CLOEXEC)
+    def unpinned(self) -> Iterator[bool]:
+        """Keep the journal from being pinned as long as this lasts; false: it is pinned.
+
+        Raises :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        try:
+            handle = os.open(self.path / _ID, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise _cannot_open(self.path, error) from error
         try:
             yield _try_lock(handle, fcntl.LOCK_EX)
         finally:

@@ -5,8 +5,8 @@ Rules:
 * Of a living writer nothing is read that it has not published as synced. Of one that has ended everything is read:
   a frame behind the last sync was never acknowledged, but its check says that it is whole.
 * A damaged frame is passed over, told, and the reader goes on behind it.
-* A stream that cannot be read now, because a later version wrote it or the disk fails, waits: nothing of it is passed
-  over, and the others are read.
+* A stream that cannot be read now, because a later version wrote it, the disk fails, or the caller cannot use its next
+  body yet, waits: nothing of it is passed over, and the others are read.
 * Streams of alarms are read first. So an alarm never waits for records.
 * The reader changes nothing on disk. The caller keeps the positions, together with what it did with the frames.
 """
@@ -14,7 +14,7 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -50,7 +50,8 @@ class Batch(Struct, frozen=True):
     """The place behind them, of each stream that it has moved in."""
     damages: tuple[Damage, ...]
     waiting: Mapping[str, JournalError] = {}
-    """Why a stream cannot be read now: :class:`~gatepost.errors.JournalTooNew`, or ``JournalUnavailable``."""
+    """Why a stream cannot be read now: :class:`~gatepost.errors.JournalTooNew`, ``JournalUnavailable``, or what the
+    caller said of its next body."""
 
 
 class _Open(Struct):
@@ -65,13 +66,20 @@ class Reader:
     """Reads a journal from where somebody stopped. One thread at a time."""
 
     def __init__(
-        self, folder: Folder, positions: Mapping[str, Position], streams: Sequence[Stream] | None = None
+        self,
+        folder: Folder,
+        positions: Mapping[str, Position],
+        streams: Sequence[Stream] | None = None,
+        *,
+        unusable: Callable[[bytes], JournalError | None] = lambda body: None,
     ) -> None:
         """``positions``: the place in each stream up to which everything is done.
 
-        ``streams``: of these alone, and only what was synced when they were looked at.
+        ``streams``: of these alone, and only what was synced when they were looked at. ``unusable`` returns why a body
+        cannot be used now: its stream waits before it.
         """
         self._folder = folder
+        self._unusable = unusable
         self._only = streams
         self._positions = dict(positions)
         self._open: dict[str, _Open] = {}
@@ -135,7 +143,8 @@ class Reader:
             segment = self._segment(stream.name, position.segment, path)
             size = os.fstat(segment.handle).st_size
             limit = min(size, stream.published.offset) if is_open else size
-            scan = _scan(segment, max(position.offset, HEADER_BYTES), limit, max_bodies, max_bytes)
+            start = max(position.offset, HEADER_BYTES)
+            scan = self._usable(_scan(segment, start, limit, max_bodies, max_bytes), start)
             damages += _damages(stream, segment, scan, size, is_open=is_open)
         except (FileNotFoundError, JournalCorrupt) as error:
             why = str(error) if isinstance(error, JournalCorrupt) else _GONE
@@ -154,6 +163,19 @@ class Reader:
             return bodies, stream.published
         self._forget(stream.name)
         return bodies, _next(stream, position.segment, events)
+
+    def _usable(self, scan: Scan, start: int) -> Scan:
+        """Return the part of a scan before the first body that cannot be used now; raise why, if it is nothing."""
+        for frame in scan.frames:
+            why = self._unusable(frame.body) if frame.kind == EVENT else None
+            if why is not None:
+                if frame.start == start:
+                    raise why
+                frames = tuple(one for one in scan.frames if one.start < frame.start)
+                return Scan(
+                    frames, tuple(gap for gap in scan.gaps if gap.start < frame.start), frame.start, 0
+                )
+        return scan
 
     def _segment(self, stream: str, number: int, path: Path) -> _Open:
         found = self._open.get(stream)

@@ -5,7 +5,7 @@ Rules:
 * A frame has what was received and what was decided at the reply. Nothing is decided again when it is read.
 * It has no PIN, and no fields of the event that ``original`` alone keeps. Unknown fields of a group are part of who
   somebody is; they stand in the frame as JSON, which holds every number.
-* With image keys the whole frame is encrypted: a picture may stand in any text of it.
+* With image keys the whole frame is encrypted: a picture may stand in any text of it. Without its key a frame waits.
 * Every arrival has a frame. A text that is no UTF-8 is mended as the store would mend it; what has no encoding at all
   becomes a frame for the quarantine.
 * A field that a later version adds has a default, so a frame of an earlier one can be read.
@@ -20,7 +20,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gatepost.errors import StoreError
+from gatepost.errors import JournalError, JournalUnavailable, StoreError
 from gatepost.receiver.push import kept_raw
 from gatepost.store.arrivals import text
 from gatepost.store.sealing import ImageKeys
@@ -73,6 +73,15 @@ class Frames:
         except Exception:
             body = self._encode_unusual(arrival)
         return self._keys.seal(body, _PLACE)
+
+    def unusable(self, body: bytes) -> JournalError | None:
+        """Return why a frame cannot be decoded before other keys are given, if that is so."""
+        name = self._keys.missing(body)
+        if not name:
+            return None
+        return JournalUnavailable(
+            f"events are encrypted with the key {name}; give that key in image_key_file as well, and start again"
+        )
 
     def decode(self, body: bytes) -> Arrival:
         """Return the arrival. Raises :class:`~gatepost.errors.StoreError` for another form, or without its key."""

@@ -5,10 +5,12 @@ Rules:
 * Rows and the places in the journal are one transaction. So an event is listed exactly once, whatever is killed when.
 * It never stops for an event. A batch that the store refuses is read again in smaller ones, until the event is alone.
   It goes to the quarantine as it came; what cannot even be kept there, or has no readable frame, is set aside in a
-  file that the log names.
+  file that the log names, and tried again at the next start. So are the bytes of a damaged place.
+* What is wrong with the store itself, such as a table that is missing, is no event's fault: the store is away then.
 * While the store is away it holds its batch and tries again; the journal waits meanwhile. Before it tries again it
   finds out whether the store has the batch: the word of a commit may be lost.
-* A stream that cannot be read now waits, and is named; the others are listed.
+* A stream that cannot be read now, or is encrypted with a key that is not given, waits, and is named; the others are
+  listed.
 * A terminal that was not known at the reply is made before its events are listed, all of a batch together.
 * It waits for nothing to fill a batch. Alarms come first: the reader takes their streams before those of records.
 * A segment is deleted when all of it is in the store. What cannot be deleted then is deleted later.
@@ -25,8 +27,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from hashlib import blake2b
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -39,7 +40,9 @@ from gatepost.journal.reader import Damage, Reader
 from gatepost.receiver.frames import Frames
 from gatepost.receiver.push import kept_raw
 from gatepost.store import patience
+from gatepost.store.set_aside import UNLISTED, SetAside
 from gatepost.store.store import Arrival, NewTerminal, Progress, Stored, TerminalRow
+from gatepost.store.traces import Traces
 from gatepost.wire import Event
 
 __all__ = ["Lag", "Projector"]
@@ -80,9 +83,11 @@ class Lag(Struct, frozen=True):
     events: int = 0
     bytes: int = 0
     oldest_s: float = 0.0
-    """How long the oldest of them waits."""
+    """How long the oldest of them waits; of what is not read yet, up to a minute less."""
     is_away: bool = False
     """The store takes nothing now."""
+    damaged: int = 0
+    """Places in the journal that could not be read, since the start."""
     waiting: tuple[str, ...] = ()
     """Why streams wait that cannot be read now, in a sentence for each."""
 
@@ -141,11 +146,15 @@ class Projector:
         except BaseException:
             os.close(self._lock)
             raise
-        self._reader = Reader(folder, self.positions)
+        self.files = SetAside(folder.path, folder.files)
+        """What was acknowledged and cannot be listed."""
+        self._reader = Reader(folder, self.positions, unusable=frames.unusable)
         self._held: _Held | None = None
         self._waiting: Mapping[str, JournalError] = {}
         self._has_leftovers = True
         """Whether a segment may be there that is listed: of an earlier life, or because it could not be deleted."""
+        self._tries_again = True
+        """Whether events that an earlier life set aside have to be tried."""
         self._said_at = -_SAID_EVERY_S
         self._is_away = False
         self.damaged = 0
@@ -170,13 +179,16 @@ class Projector:
 
     def lag(self) -> Lag:
         """Return how far behind it is. Raises :class:`~gatepost.errors.JournalUnavailable`."""
-        backlog = self._folder.backlog(self.positions)
-        held = self._held
-        oldest_s = 0.0
-        if backlog.events and held is not None and held.arrivals:
-            oldest_s = max(0.0, self._now() - min(one.received_at_ms for one in held.arrivals) / 1000)
+        positions, held = self.positions, self._held
+        backlog = self._folder.backlog(positions)
+        since = [self._now()]
+        if backlog.events:
+            since += filter(None, [self._folder.waits_since(positions)])
+            if held is not None:
+                since += [one.received_at_ms / 1000 for one in held.arrivals]
+        oldest_s = since[0] - min(since)
         waiting = tuple(str(why) for _, why in sorted(self._waiting.items()))
-        return Lag(backlog.events, backlog.bytes, oldest_s, self._is_away, waiting)
+        return Lag(backlog.events, backlog.bytes, oldest_s, self._is_away, self.damaged, waiting)
 
     def catch_up(self, *, timeout_s: float = CATCH_UP_S) -> None:
         """Wait until everything is listed that is acknowledged by now. Blocks.
@@ -199,6 +211,27 @@ class Projector:
                     "events that were pushed before are not listed yet; try again when journal.events of /api/v1/stats"
                     " is 0"
                 )
+
+    def forget(self, traces: Traces, terminals: Collection[int]) -> int:
+        """Delete what was set aside and may be about a person who is erased; return how many files.
+
+        ``terminals``: of those alone. Raises :class:`~gatepost.errors.StoreUnavailable`.
+        """
+
+        def is_about(body: bytes) -> bool:
+            try:
+                arrival = self._frames.decode(body)
+            except Exception:  # it cannot be searched
+                return True
+            # A terminal that was new at the reply may be any of them.
+            return (arrival.terminal_id < 0 or arrival.terminal_id in terminals) and traces.found_in(
+                arrival.original
+            )
+
+        try:
+            return self.files.forget(is_about)
+        except JournalUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
 
     def close(self, *, timeout_s: float) -> bool:
         """List what is there, and stop. Blocks; False if that took longer than ``timeout_s``, or the store is away.
@@ -259,6 +292,8 @@ class Projector:
         if held is None:
             held = self._held = self._read()
         if held is None:
+            if self._tries_again:
+                self._tries_again = not self._try_again()
             self._is_away = False
             if self._has_leftovers:
                 self._remove()
@@ -282,10 +317,12 @@ class Projector:
                     arrival = self._frames.decode(body)
                 except Exception as error:
                     why = str(error) if isinstance(error, StoreError) else type(error).__name__
-                    set_aside.append(self._set_aside(body, why))
+                    set_aside.append((self.files.keep_body(body), why))
                 else:
                     arrivals.append(arrival)
                     frames.append(body)
+            for damage in batch.damages:
+                self.files.keep_damage(damage, self._folder.segment(damage.stream, damage.segment))
         except BaseException:
             self._reader.rewind(self.positions)
             raise
@@ -371,6 +408,8 @@ class Projector:
         except Exception as error:
             if len(arrivals) > 1:
                 return False
+            if isinstance(error, MemoryError):
+                raise
             # The kind only: a database's message quotes the values, and those are people.
             log.error("projector.event_refused", kind=type(error).__name__)
             self._quarantine(arrivals, held, f"the store could not take this event ({type(error).__name__})")
@@ -384,27 +423,31 @@ class Projector:
         except StoreError:
             raise
         except Exception:
-            held.set_aside.extend(self._set_aside(body, why) for body in held.frames)
+            held.set_aside.extend((self.files.keep_body(body), why) for body in held.frames)
             self._store.write([], held.progress)
 
-    def _set_aside(self, body: bytes, why: str) -> tuple[str, str]:
-        """Write a frame that cannot be listed into a file of its own, the same file each time."""
-        files, folder = self._folder.files, self._folder.path
-        path = folder / f"unlisted-{blake2b(body, digest_size=16).hexdigest()}"
-        try:
-            files.remove(path)
-            handle = files.create(path)
-            try:
-                files.write(handle, body, 0)
-                files.sync(handle)
-            finally:
-                files.close(handle)
-            files.sync_folder(folder)
-        except OSError as error:
-            raise JournalUnavailable(
-                f"an event that cannot be listed could not be set aside: {error.strerror}; make room on the disk"
-            ) from error
-        return path.name, why
+    def _try_again(self) -> bool:
+        """List what an earlier life set aside, where its cause is gone; False: the journal is pinned, so later.
+
+        What is listed leaves its file. A kill in between leaves the file too; then it is counted as a duplicate.
+        """
+        with self._folder.unpinned() as may_remove:
+            if not may_remove:
+                return False
+            for path in self.files.list(UNLISTED):
+                body = path.read_bytes()
+                try:
+                    arrival = self._frames.decode(body)
+                except Exception as error:
+                    log.info("projector.still_unreadable", file=path.name, kind=type(error).__name__)
+                    continue
+                held = _Held([arrival], [body], Progress(self._folder.id, {}), (), [])
+                self._list(held)
+                if not held.set_aside:
+                    self.files.remove(path)
+                    log.info("projector.listed_after_all", file=path.name)
+                    self._on_listed()
+        return True
 
     def _tell_damages(self, damages: Sequence[Damage]) -> None:
         for damage in damages:

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
-from gatepost.errors import StoreError
+from gatepost.errors import JournalError, StoreError
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
 from gatepost.store.erase import Erased, Whom, erase
@@ -26,6 +26,7 @@ from gatepost.store.resealing import Resealing
 from gatepost.store.retention import Kept, Limits, Retention, Step
 from gatepost.store.sealing import ImageKeys
 from gatepost.store.store import Leaving
+from gatepost.store.traces import Traces
 
 __all__ = ["Keeper", "limits_of"]
 
@@ -61,12 +62,15 @@ class Keeper:
         catch_up: Callable[[], None] = lambda: None,
         forget: Callable[[], None] = lambda: None,
         on_erased: Callable[[], None] = lambda: None,
+        forget_unlisted: Callable[[Traces, Sequence[int]], object] = lambda traces, terminals: None,
+        expire_unlisted: Callable[[float], int] = lambda before: 0,
     ) -> None:
         """``now`` answers Unix seconds; ``keys`` are those that the store has.
 
         ``catch_up`` returns when everything that was acknowledged before is listed; it is called before an erasure.
         ``forget`` is called when people have left the store, so that they leave the memory as well; ``on_erased``
-        only after somebody was erased.
+        only after somebody was erased. ``forget_unlisted`` and ``expire_unlisted`` delete what was acknowledged and
+        cannot be listed: what is about a person, and what is older than a moment in Unix seconds.
         """
         self._store = store
         self._accounts = Accounts(store)
@@ -74,6 +78,8 @@ class Keeper:
         self._catch_up = catch_up
         self._forget = forget
         self._on_erased = on_erased
+        self._forget_unlisted = forget_unlisted
+        self._expire_unlisted = expire_unlisted
         self.retention = Retention(store, limits)
         self.keys = keys or ImageKeys()
         self.resealing = Resealing(store, self.keys)
@@ -98,6 +104,8 @@ class Keeper:
             self.deleted[step.part] += step.deleted
             self._round[step.part] += step.deleted
         if not step.more:
+            if (before := self.retention.before_ms("quarantine", self.now_ms())) is not None:
+                self._round["unlisted"] += self._expire_unlisted(before / 1000)
             self.finished_at = self._now()
             if self._round["records"] or self._round["erased"]:
                 self._forget()
@@ -120,7 +128,7 @@ class Keeper:
 
     def erase(self, whom: Whom) -> Erased:
         """Erase somebody. Blocks; any thread may call it."""
-        done = erase(self._store, whom, now_ms=self.now_ms())
+        done = erase(self._store, whom, now_ms=self.now_ms(), forget=self._forget_unlisted)
         self._on_erased()
         self._forget()
         if not done.scrubbed:
@@ -139,7 +147,7 @@ class Keeper:
             await asyncio.sleep(pause)
             try:
                 step = await asyncio.to_thread(self.once)
-            except StoreError as error:
+            except (StoreError, JournalError) as error:
                 log.warning("retention.failed", why=str(error))
                 pause = ROUND_S
             else:

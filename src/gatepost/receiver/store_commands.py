@@ -97,7 +97,7 @@ def check_store(
     from gatepost.store.check import check
 
     folder, url = _place(data, database)
-    report = check(folder or Path(), url, repair=repair)
+    report = check(folder, url, repair=repair)
     if as_json:
         typer.echo(msgspec.json.encode(report).decode())
     else:

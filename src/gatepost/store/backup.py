@@ -13,7 +13,8 @@ Rules:
 * Consistent: the events of one moment, and the images that they had then. What is removed while a backup is made
   (retention, an erasure) may be missing in it; a restore lists the records without what the backup does not hold.
 * What is acknowledged is in it: first the journal is pinned, then rows and positions of one moment are read, then what
-  lies behind these positions. The positions themselves are left out: a restore makes another journal.
+  lies behind these positions, and what was set aside because it cannot be listed. The positions themselves are left
+  out: a restore makes another journal.
 * Whole or not at all: the file has its name once it is complete and synced, and for its user alone.
 * A backup made from one database restores into the other: that is also how one moves.
 * Memory does not grow with the store.
@@ -39,6 +40,7 @@ from gatepost.journal.reader import Reader
 from gatepost.store import folder as data
 from gatepost.store import migrate, positions, schema
 from gatepost.store.images import day_name, sync_directory
+from gatepost.store.set_aside import UNLISTED, SetAside
 from gatepost.store.source import Source, open_source
 
 __all__ = ["FORMAT", "Made", "Progress", "backup", "no_progress"]
@@ -154,9 +156,15 @@ class _Writer:
                 self._damages += len(batch.damages)
                 if batch.bodies:
                     number += 1
-                    self._counts["journal_events"] += len(batch.bodies)
-                    self._add(f"journal/{lane}/{number:06}.msgpack", _PACKING.encode(batch.bodies))
+                    self._bodies(lane, number, batch.bodies)
             reader.close()
+        for path in SetAside(self._journal.path, self._journal.files).list(UNLISTED):
+            number += 1
+            self._bodies(RECORDS, number, [path.read_bytes()])
+
+    def _bodies(self, lane: str, number: int, bodies: Sequence[bytes]) -> None:
+        self._counts["journal_events"] += len(bodies)
+        self._add(f"journal/{lane}/{number:06}.msgpack", _PACKING.encode(bodies))
 
     def write_store(self) -> Made:
         """Write rows, images and the end."""

@@ -55,6 +55,10 @@ log = structlog.get_logger(__name__)
 
 _WHOLE_QUARANTINE = QuarantineQuery()
 
+_AWAY = ("OperationalError", "InterfaceError", "InternalError", "DatabaseError")
+_OTHER_TABLES = ("ProgrammingError", "NotSupportedError")
+"""Classes of errors; the latter, where a server says so, and not the driver."""
+
 
 class BaseStore(ABC):
     """See :class:`gatepost.store.store.Store`."""
@@ -128,8 +132,11 @@ class BaseStore(ABC):
     # Terminals
 
     def ensure_terminals(self, new: Sequence[NewTerminal]) -> list[TerminalRow]:
-        with self.changing() as db:
-            return registry.ensure_terminals(db, new)
+        try:
+            with self.changing() as db:
+                return registry.ensure_terminals(db, new)
+        except IntegrityError as error:  # such as a site that is gone: not what these terminals are
+            raise StoreUnavailable("terminals cannot be made now; run gatepost check-store") from error
 
     def create_terminal(self, *, now_ms: int, **values: Any) -> TerminalRow:
         with self.changing() as db:
@@ -360,7 +367,8 @@ class BaseStore(ABC):
 def unavailable() -> Iterator[None]:
     """Say of whatever a database raises when it is away, full or busy: not now.
 
-    What a row itself does wrong (a constraint, a value that does not fit) is not of that kind and passes.
+    Also of a server whose tables are others. What a row itself does wrong (a constraint, a value that does not fit) is
+    not of that kind and passes.
     """
     try:
         yield
@@ -369,12 +377,8 @@ def unavailable() -> Iterator[None]:
     except PoolTimeout as error:
         raise StoreUnavailable("the store has too many readers at once; try again") from error
     except DBAPIError as error:
-        away = type(error).__name__ in (
-            "OperationalError",
-            "InterfaceError",
-            "InternalError",
-            "DatabaseError",
-        )
+        kind = type(error).__name__
+        away = kind in _AWAY or (kind in _OTHER_TABLES and getattr(error.orig, "sqlstate", None) is not None)
         if away and type(error.orig).__name__ != "ProgramLimitExceeded":
             # The first line only: a server's detail quotes values, and those are people.
             why = str(error.orig).partition("\n")[0]

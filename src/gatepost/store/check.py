@@ -9,7 +9,7 @@ finding. Memory does not grow with the store.
 
 import sqlite3
 from collections.abc import Generator, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -19,13 +19,16 @@ from sqlalchemy import create_engine, delete, select, text, union_all
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from gatepost.journal.folder import Folder
+from gatepost.journal.reader import Reader
 from gatepost.store import folder as data
-from gatepost.store import moving
+from gatepost.store import moving, positions
 from gatepost.store import schema as t
 from gatepost.store.base import BaseStore
 from gatepost.store.facets import take_images_away
 from gatepost.store.images import DayFiles, day_name
 from gatepost.store.sealing import is_sealed
+from gatepost.store.set_aside import DAMAGED, UNLISTED, SetAside
 from gatepost.store.source import Source, open_source
 from gatepost.wire import media_type
 
@@ -33,6 +36,9 @@ __all__ = ["EXAMPLES", "Finding", "Place", "Report", "check", "references"]
 
 EXAMPLES = 5
 """So many of each kind are named."""
+
+_BODIES, _BODIES_BYTES = 10_000, 4 * 1024 * 1024
+"""Events of the journal that are read at once."""
 
 Place = tuple[int, int]
 """The day and the id of an image."""
@@ -69,17 +75,26 @@ class Report(Struct, frozen=True, kw_only=True):
         return not self.findings
 
 
-def check(folder: Path, database: str = "", *, repair: bool = False) -> Report:
-    """Look through a store. Raises :class:`~gatepost.errors.StoreError` where there is none that can be read.
+def check(folder: Path | None, database: str = "", *, repair: bool = False) -> Report:
+    """Look through a store, and the journal in its folder.
+
+    ``folder`` may be left out where there is a ``database``; then no journal is looked at. Raises
+    :class:`~gatepost.errors.StoreError` where there is no store that can be read, and ``JournalError``.
 
     ``repair`` takes back references to images that are gone, deletes images that nothing refers to, and completes moves
     of terminals.
     """
+    journal = None if folder is None else Folder.find(folder / data.JOURNAL)
+    folder = folder or Path()
     with data.held(folder) if repair and not database else nullcontext():
         search = _Search()
         with open_source(folder, database) as source:
             search.run(source)
             where = source.where
+        if journal is not None and not search.is_damaged:
+            # Pinned, so that no segment is deleted between the look at the positions and that at the segments.
+            with journal.pinned(), open_source(folder, database) as source:
+                search.run_journal(source, journal)
         if search.orphans:
             # What was committed between a look at the images and one at the events is no orphan.
             with open_source(folder, database) as source:
@@ -124,6 +139,26 @@ class _Search:
             advice="the record stands; its image cannot be shown: restore it from a backup if one has it whole",
         )
 
+        self._unlisted = Finding(
+            kind="event that is not listed",
+            advice="neither list nor quarantine took it, and `projector.set_aside` in the log says why; the next start"
+            " of the receiver tries again. It goes when the time of the quarantine is over",
+        )
+        self._gap = Finding(
+            kind="damaged place in the journal",
+            advice="acknowledged events may be lost there: check the disk. A file has the bytes that were there, and"
+            " goes when the time of the quarantine is over",
+        )
+        self._waiting = Finding(
+            kind="part of the journal that cannot be read now",
+            advice="nothing of it is lost, and it is listed when the cause is gone",
+        )
+
+    @property
+    def is_damaged(self) -> bool:
+        """Return whether a file of the store is damaged."""
+        return self._damaged.count > 0
+
     @property
     def misplaced(self) -> bool:
         """Return whether a move of a terminal is not completed."""
@@ -132,7 +167,27 @@ class _Search:
     def findings(self) -> tuple[Finding, ...]:
         for day, image_id in sorted(self.orphans):
             self._orphans.add(f"{day_name(day)}/{image_id}")
-        return self._damaged, self._lost, self._orphans, self._misplaced, self._no_image
+        of_journal = self._unlisted, self._gap, self._waiting
+        return self._damaged, self._lost, self._orphans, self._misplaced, self._no_image, *of_journal
+
+    def run_journal(self, source: Source, journal: Folder) -> None:
+        """Look at what was set aside, and read what is not listed yet."""
+        files = SetAside(journal.path, journal.files)
+        for path in files.list(UNLISTED):
+            self._unlisted.add(path.name)
+        for path in files.list(DAMAGED):
+            self._gap.add(path.name)
+        with closing(Reader(journal, positions.read(source.db, journal.id))) as reader:
+            while True:
+                batch = reader.read(max_bodies=_BODIES, max_bytes=_BODIES_BYTES)
+                for damage in batch.damages:
+                    self._gap.add(
+                        f"{damage.stream}, segment {damage.segment}, byte {damage.start}: {damage.why}"
+                    )
+                if not batch.positions:
+                    break
+        for why in batch.waiting.values():
+            self._waiting.add(str(why))
 
     def run(self, source: Source) -> None:
         if source.dialect == "sqlite" and not self._is_sound(source.db):

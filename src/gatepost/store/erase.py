@@ -91,8 +91,16 @@ class Erased(Struct, frozen=True, kw_only=True):
         return bool(self.identities or self.records or self.alarm_steps or self.quarantined)
 
 
-def erase(store: Leaving, whom: Whom, *, now_ms: int) -> Erased:
+def erase(
+    store: Leaving,
+    whom: Whom,
+    *,
+    now_ms: int,
+    forget: Callable[[Traces, Sequence[int]], object] = lambda traces, terminals: None,
+) -> Erased:
     """Erase; when it returns it is done.
+
+    ``forget`` deletes what there is of them, from these terminals, outside of the store.
 
     Erasing somebody twice, or nobody, does no harm. Raises :class:`~gatepost.errors.StoreUnavailable`: then do it
     again.
@@ -105,6 +113,7 @@ def erase(store: Leaving, whom: Whom, *, now_ms: int) -> Erased:
     with store.changing() as db:
         trouble.drop_samples(db)
     traces = Traces(whom.user_id, people)
+    forget(traces, terminals)
     steps = _erase_mentions(store, t.alarm_events, traces, terminals)
     quarantined = _erase_mentions(store, t.quarantine, traces, terminals)
     records = _erase_mentions(store, t.records, traces, terminals)

@@ -427,12 +427,17 @@ class PostgresStore(BaseStore):
 def _is_away(error: psycopg.Error) -> bool:
     """Return whether an error says that nothing can be stored now, whichever events it is of.
 
-    Not so a limit that an event exceeds (class 54), though its exception is that of a server in trouble. But a table
-    that is missing, a right that was taken away (42), and a statement that is prepared for another schema (0A).
+    An event's own are a value that does not fit (class 22), a limit that it exceeds (54), a constraint that a value
+    breaks, and what psycopg finds before it sends anything. All else is the server: away, full, or with other tables.
     """
-    kind = (error.sqlstate or "")[:2]
-    in_trouble = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
-    return kind in ("0A", "42") or (in_trouble and kind != "54")
+    state = error.sqlstate
+    if state is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | psycopg.InternalError)
+    return state[:2] not in ("22", "54") and state not in _OF_A_VALUE
+
+
+_OF_A_VALUE = ("23502", "23514")
+"""``not_null_violation`` and ``check_violation``."""
 
 
 def _interpreted(connection: Any, _: Any) -> None:

@@ -224,7 +224,7 @@ def _ensure(db: Connection, column: str, new: Mapping[str, NewTerminal]) -> list
         # In one order in every process, so that no two of them wait for each other's rows.
         [
             {column: value, "site_id": 1, "state": one.state, "created_at_ms": one.at_ms}
-            for value, one in sorted(new.items(), key=lambda item: item[0])
+            for value, one in sorted(new.items())
         ],
     )
     return terminals(db, t.terminals.c[column].in_(list(new)))

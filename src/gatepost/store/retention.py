@@ -128,6 +128,11 @@ class Retention:
             self.dirty = False
         return Step("", 0, more=False)
 
+    def before_ms(self, part: str, now_ms: int) -> int | None:
+        """Return before which moment everything of a part is to be gone; ``None``: it is kept for ever."""
+        days = self.limits.days(part)
+        return (now_ms // DAY_MS - days) * DAY_MS if days else None
+
     def _samples(self, now_ms: int) -> int:
         """Delete the samples of refused bodies that are due."""
         before_ms = now_ms - _least(SAMPLE_DAYS, self.limits.records_days) * DAY_MS

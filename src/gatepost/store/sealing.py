@@ -74,6 +74,10 @@ class ImageKeys:
         """Of the key that writes, to be shown: it tells nothing about the key. Empty where there is none."""
         return self._heads[0][len(_MAGIC) :].hex() if self._heads else ""
 
+    def missing(self, data: bytes) -> str:
+        """Return the name of the key that something is sealed with, if it is none of these; else an empty text."""
+        return data[len(_MAGIC) : HEAD].hex() if is_sealed(data) and data[:HEAD] not in self._ciphers else ""
+
     def is_current(self, head: bytes) -> bool:
         """Whether what begins like this (:data:`HEAD` bytes) is as it would be written now."""
         return head[:HEAD] == self._heads[0] if self._heads else not is_sealed(head)
@@ -92,12 +96,11 @@ class ImageKeys:
         """
         if not is_sealed(data):
             return data
-        cipher = self._ciphers.get(data[:HEAD])
-        if cipher is None:
-            name = data[len(_MAGIC) : HEAD].hex()
+        if name := self.missing(data):
             raise StoreError(
                 f"an image is encrypted with the key {name}; give that key in image_key_file as well"
             )
+        cipher = self._ciphers[data[:HEAD]]
         try:
             return cipher.decrypt(data[HEAD : HEAD + _NONCE], data[HEAD + _NONCE :], place)
         except InvalidTag:

@@ -23,19 +23,22 @@ and what else there is."""
 _NO_TYPE = "Error binding parameter"
 """How the error begins for a value of no type of SQLite's. Its class is also that of a connection that is closed."""
 
+_OF_A_VALUE = {"SQLITE_CONSTRAINT_NOTNULL", "SQLITE_CONSTRAINT_CHECK", "SQLITE_CONSTRAINT_DATATYPE"}
+"""Constraints that a value of an event can break. What else breaks, such as an id that is given twice, is the store."""
+
 
 @contextmanager
 def sqlite_unavailable(folder: Path) -> Iterator[None]:
-    """Raise ``StoreUnavailable`` for what SQLite raises when the disk is full, failing or busy: not now.
+    """Raise ``StoreUnavailable`` for what SQLite raises when the disk is full, failing or busy, or the store changed.
 
-    What an event itself does wrong passes: a constraint, a value that is too large or of no type of SQLite's.
+    What an event itself does wrong passes: a value that a constraint forbids, is too large, or of no type of SQLite's.
     """
     try:
         yield
-    except (sqlite3.IntegrityError, sqlite3.DataError):
+    except sqlite3.DataError:
         raise
     except (sqlite3.Error, OSError) as error:
-        if str(error).startswith(_NO_TYPE):
+        if str(error).startswith(_NO_TYPE) or getattr(error, "sqlite_errorname", "") in _OF_A_VALUE:
             raise
         raise StoreUnavailable(f"the store in {folder} cannot be used now: {error}") from error
 

@@ -1,0 +1,105 @@
+"""Files in a journal's folder: what was acknowledged, and cannot be listed.
+
+Rules:
+
+* ``unlisted-DIGEST`` is the body of a frame that neither list nor quarantine takes. A start tries it again.
+* ``damaged-STREAM-SEGMENT-START`` are bytes of a segment that are no whole frame; it is empty where they are gone.
+* A file may hold a face. It goes with the quarantine's retention, counted from when it was made. An erasure deletes
+  those that are about the person, and those that cannot be searched.
+* A file has its name when its content is on disk. To make it again does nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+
+from gatepost.errors import JournalUnavailable
+from gatepost.journal.files import Files
+from gatepost.journal.reader import Damage
+
+__all__ = ["DAMAGED", "UNLISTED", "SetAside"]
+
+UNLISTED, DAMAGED = "unlisted", "damaged"
+_NAME = re.compile(rf"(?:{UNLISTED}|{DAMAGED})-[0-9a-z-]+")
+
+
+class SetAside:
+    """The files of one journal. Thread-safe."""
+
+    def __init__(self, folder: Path, files: Files) -> None:
+        self._folder = folder
+        self._files = files
+
+    def list(self, kind: str) -> list[Path]:
+        """Return the files of a kind, :data:`UNLISTED` or :data:`DAMAGED`, by name."""
+        return sorted(path for path in self._folder.glob(f"{kind}-*") if _NAME.fullmatch(path.name))
+
+    def keep_body(self, body: bytes) -> str:
+        """Set the body of a frame aside, and return the file's name. Raises ``JournalUnavailable``."""
+        return self._keep(f"{UNLISTED}-{blake2b(body, digest_size=16).hexdigest()}", body)
+
+    def keep_damage(self, damage: Damage, segment: Path) -> str:
+        """Set aside what is left of a damaged stretch of a segment. Raises ``JournalUnavailable``."""
+        try:
+            with segment.open("rb") as file:
+                file.seek(damage.start)
+                data = file.read(damage.end - damage.start if damage.end else -1)
+        except OSError:
+            data = b""
+        return self._keep(f"{DAMAGED}-{damage.stream}-{damage.segment:06d}-{damage.start}", data)
+
+    def _keep(self, name: str, data: bytes) -> str:
+        files, path = self._files, self._folder / name
+        partial = path.with_name(f"{name}.partial")
+        try:
+            if not path.exists():
+                files.remove(partial)
+                handle = files.create(partial)
+                try:
+                    files.write(handle, data, 0)
+                    files.sync(handle)
+                finally:
+                    files.close(handle)
+                partial.rename(path)
+            files.sync_folder(self._folder)
+        except OSError as error:
+            raise JournalUnavailable(
+                f"an event that cannot be listed could not be set aside: {error.strerror}; make room on the disk"
+            ) from error
+        return name
+
+    def remove(self, path: Path) -> None:
+        """Delete a file. Raises ``JournalUnavailable``."""
+        try:
+            self._files.remove(path)
+        except OSError as error:
+            raise JournalUnavailable(f"{path.name} cannot be deleted: {error.strerror}") from error
+
+    def forget(self, is_about: Callable[[bytes], bool]) -> int:
+        """Delete damaged places, and the bodies of which ``is_about`` says so; return how many files.
+
+        Raises ``JournalUnavailable``.
+        """
+        return self._delete(lambda path: path.name.startswith(DAMAGED) or is_about(path.read_bytes()))
+
+    def expire(self, before: float) -> int:
+        """Delete what was set aside before a moment in Unix seconds; return how many files.
+
+        Raises ``JournalUnavailable``.
+        """
+        return self._delete(lambda path: path.stat().st_mtime < before)
+
+    def _delete(self, wanted: Callable[[Path], bool]) -> int:
+        count = 0
+        for path in [*self.list(UNLISTED), *self.list(DAMAGED)]:
+            try:
+                if not wanted(path):
+                    continue
+            except FileNotFoundError:  # it was listed meanwhile
+                continue
+            self.remove(path)
+            count += 1
+        return count
