@@ -79,6 +79,23 @@ async def test_a_store_that_does_not_answer_is_a_503_and_no_traceback(
     assert answer.html == "gatepost: the disk is full; make room"
 
 
+async def test_who_is_not_logged_in_is_told_that_the_store_is_away_and_not_where_it_is(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreUnavailable("db.example, port 5432 refused") from OSError("refused")
+
+    for name in ("reading", "changing"):
+        monkeypatch.setattr(desk.store, name, fail)
+    for path in ("/", "/login", "/records"):
+        answer = await desk.get(path, who=None)
+        assert answer.status == 503
+        assert (
+            answer.html
+            == "gatepost: the database cannot be used now; try again, and see the log of the receiver"
+        )
+
+
 async def test_every_page_tells_of_events_that_are_not_listed_yet(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,7 +83,10 @@ def _static(request: AnyoneRequest, name: FromPath[str], desk: TheDesk) -> Respo
 
 
 def _not_logged_in(request: AnyoneRequest, _: NotAuthorizedException) -> Html:
-    return to_login(_desk(request), request)
+    try:
+        return to_login(_desk(request), request)
+    except GatepostError as error:
+        return _bare(request, error)
 
 
 def _http_failed(request: AnyoneRequest, error: HTTPException) -> Html:
@@ -119,11 +122,15 @@ def _error(request: AnyoneRequest, status: int, why: str) -> Html:
         }.get(status) or view.words("error.bad", why=view.words.why(why))
         return view.page("error.html", status=status, message=message, active="")
     except GatepostError as error:
-        # The page itself asks the store. Without it there is no page, and this is all there is to say.
-        status = 503 if isinstance(error, StoreUnavailable) else 500
-        unlisted = desk.unlisted(words(language_of(request)))
-        text = f"gatepost: {error}" + (f"\n{unlisted}" if unlisted else "")
-        return Response(text.encode(), status_code=status, media_type="text/plain; charset=utf-8")
+        return _bare(request, error)
+
+
+def _bare(request: AnyoneRequest, error: GatepostError) -> Html:
+    """Say it without a page: the page itself asks the store."""
+    status = 503 if isinstance(error, StoreUnavailable) else 500
+    unlisted = _desk(request).unlisted(words(language_of(request)))
+    text = f"gatepost: {problem.told(error)}" + (f"\n{unlisted}" if unlisted else "")
+    return Response(text.encode(), status_code=status, media_type="text/plain; charset=utf-8")
 
 
 ROUTES = (

@@ -35,6 +35,9 @@ __all__ = ["Crowded", "Live", "Told", "event_block", "place_block"]
 
 log = structlog.get_logger(__name__)
 
+_SAID_EVERY_S = 60.0
+"""How often it is logged that the store is away."""
+
 T = TypeVar("T")
 
 BATCH = 100
@@ -166,6 +169,7 @@ class Live:
 
     async def run(self) -> None:
         """Read whenever there is something new, until it is cancelled."""
+        said_at = -_SAID_EVERY_S
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
@@ -176,7 +180,9 @@ class Live:
                     while await self.once():
                         pass
                 except StoreError as error:
-                    log.warning("live.read_failed", why=str(error))
+                    if self._loop.time() - said_at >= _SAID_EVERY_S:
+                        said_at = self._loop.time()
+                        log.warning("live.read_failed", why=str(error))
                     await asyncio.sleep(self._poll_s)
                 # What is committed within this time is read together.
                 await asyncio.sleep(self._gather_s)

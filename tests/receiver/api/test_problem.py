@@ -86,6 +86,18 @@ def test_what_we_raise_on_purpose_is_told_in_its_words(error: Exception, status:
     assert ("retry-after" in answer.headers) == (status == 503)
 
 
+def test_what_a_driver_says_is_told_to_no_one_who_asks() -> None:
+    error = StoreUnavailable("the store cannot be used now: db.example, port 5432 refused")
+    error.__cause__ = OSError("refused")
+    with failing(error) as client:
+        answer = client.get("/fails")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert (
+        answer.json()["detail"]
+        == "the database cannot be used now; try again, and see the log of the receiver"
+    )
+
+
 def test_what_nobody_expected_is_told_to_nobody_and_logged_without_its_words() -> None:
     structlog.reset_defaults()
     with capture_logs() as logged, failing(ValueError("duplicate key: 王五 110101199003070000")) as client:

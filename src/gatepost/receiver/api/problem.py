@@ -27,7 +27,16 @@ from gatepost.receiver.links import ROOT, link
 from gatepost.receiver.logs import places
 from gatepost.store.registry import Conflict
 
-__all__ = ["HANDLERS", "MEDIA_TYPE", "OpenApiDocument", "Problem", "WrongField", "document", "problem"]
+__all__ = [
+    "HANDLERS",
+    "MEDIA_TYPE",
+    "OpenApiDocument",
+    "Problem",
+    "WrongField",
+    "document",
+    "problem",
+    "told",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -117,7 +126,7 @@ def _names_asked_by(request: AnyRequest) -> dict[str, str]:
 
 def _from_ours(request: AnyRequest, error: GatepostError) -> Response[Problem]:
     if isinstance(error, StoreUnavailable):
-        return problem(request, 503, str(error), headers={"retry-after": "5"})
+        return problem(request, 503, told(error), headers={"retry-after": "5"})
     if isinstance(error, Conflict):
         return problem(request, 409, str(error))
     if isinstance(error, SettingsError):
@@ -128,6 +137,13 @@ def _from_ours(request: AnyRequest, error: GatepostError) -> Response[Problem]:
         log.error("api.store_failed", kind=type(error).__name__, why=str(error))
         return problem(request, 500, str(error))
     return _unexpected(request, error)
+
+
+def told(error: GatepostError) -> str:
+    """Return what to say of an error to anyone: what a driver says names the database's host, port or folder."""
+    if isinstance(error, StoreUnavailable) and error.__cause__ is not None:
+        return "the database cannot be used now; try again, and see the log of the receiver"
+    return str(error)
 
 
 def _unexpected(request: AnyRequest, error: Exception) -> Response[Problem]:
