@@ -21,6 +21,7 @@ command line prints it in one line. Anything else that escapes is a defect of ga
     ├── JournalError             the log that both ends write before they tell anyone
     │   ├── JournalUnavailable   disk full, read-only or failing; nothing was acknowledged, try again
     │   ├── JournalTooNew        written by a later version
+    │   ├── JournalGone          a file of it is not there; the others are read
     │   └── JournalCorrupt       not a journal, or damaged; nothing was touched
     ├── StoreError               the receiver's store
     │   ├── StoreUnavailable     cannot take it now; nothing was acknowledged, try again
@@ -51,6 +52,7 @@ __all__ = [
     "JournalError",
     "JournalUnavailable",
     "JournalTooNew",
+    "JournalGone",
     "JournalCorrupt",
     "StoreError",
     "StoreUnavailable",
@@ -142,6 +144,10 @@ class JournalUnavailable(JournalError):
 
 class JournalTooNew(JournalError):
     """A later version of gatepost wrote it."""
+
+
+class JournalGone(JournalError):
+    """A file of it is not there. The others are read."""
 
 
 class JournalCorrupt(JournalError):

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from pathlib import Path
+
+import msgspec
 
 from gatepost.journal import format as f
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder, Position
+from gatepost.journal.packs import Image, Packs, Place
 from gatepost.journal.reader import Damage, Reader
+from gatepost.journal.writer import Writer
+
+_EVENT = msgspec.msgpack.Decoder(tuple[str, list[Place]])
 
 
 class FailingFiles(Files):
@@ -64,6 +71,46 @@ def read_all(
         positions.update(batch.positions)
     reader.close()
     return bodies, damages
+
+
+def append_events(writer: Writer, events: Sequence[tuple[str, Sequence[Image]]]) -> list[list[Place]]:
+    """Append events that have a name and images, and return the places of their images."""
+    found: list[list[Place]] = []
+
+    def encode(places: Sequence[Place]) -> list[bytes]:
+        rest = iter(places)
+        found.extend([next(rest) for _ in images] for _, images in events)
+        return [msgspec.msgpack.encode((name, own)) for (name, _), own in zip(events, found, strict=True)]
+
+    writer.append_with_images([image for _, images in events for image in images], encode)
+    return found
+
+
+def read_events(
+    folder: Folder, positions: dict[str, Position] | None = None, *, max_bodies: int = 1000
+) -> tuple[dict[str, list[Place]], list[Damage]]:
+    """Read until nothing comes any more, as one has to: without events that were not acknowledged and lack an image.
+
+    Fails where an event comes twice.
+    """
+    positions = {} if positions is None else positions
+    reader, packs = Reader(folder, positions), Packs(folder)
+    found: dict[str, list[Place]] = {}
+    damages: list[Damage] = []
+    while True:
+        batch = reader.read(max_bodies=max_bodies, max_bytes=1 << 30)
+        if not (batch.bodies or batch.positions or batch.damages):
+            break
+        for index, body in enumerate(batch.bodies):
+            name, places = _EVENT.decode(body)
+            if index not in batch.uncommitted or packs.confirm(places):
+                assert name not in found, f"{name} comes twice"
+                found[name] = places
+        damages += batch.damages
+        positions.update(batch.positions)
+    reader.close()
+    packs.close()
+    return found, damages
 
 
 def remove(folder: Folder, positions: dict[str, Position]) -> int:

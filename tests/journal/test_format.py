@@ -137,3 +137,41 @@ def test_a_header_that_is_none_and_one_of_a_later_version() -> None:
     sector = (later + f._CHECK.pack(f.crc32(later))).ljust(512, b"\0")
     with pytest.raises(JournalTooNew, match="version 2"):
         f.decode_header(sector * 2)
+
+
+PACK = f.PackHeader(bytes(range(16)), "people-20261129-1764452581000-00c0ffee-records-000001.pack")
+
+
+@pytest.mark.parametrize("sector", [0, 1])
+def test_a_header_of_a_pack_outlives_a_damaged_sector(sector: int) -> None:
+    data = bytearray(f.encode_pack_header(PACK))
+    assert len(data) == f.HEADER_BYTES
+    data[sector * 512 : sector * 512 + 512] = bytes(512)
+    assert f.decode_pack_header(bytes(data)) == PACK
+
+
+def test_a_header_of_a_pack_that_is_none_and_one_of_a_later_version() -> None:
+    segment = f.encode_header(f.Header(bytes(16), 1, SEED))
+    for data in (b"", b"\0" * f.HEADER_BYTES, segment):
+        with pytest.raises(JournalCorrupt, match="like a pack"):
+            f.decode_pack_header(data)
+    with pytest.raises(JournalCorrupt, match="like a segment"):
+        f.decode_header(f.encode_pack_header(PACK))
+    later = f._PACK_HEADER.pack(b"gatepack", f.VERSION + 1, PACK.journal, PACK.name.encode())
+    with pytest.raises(JournalTooNew, match="version 2"):
+        f.decode_pack_header((later + f._CHECK.pack(f.crc32(later))).ljust(512, b"\0") * 2)
+
+
+@given(st.binary(max_size=300), st.binary(min_size=32, max_size=32), st.randoms(use_true_random=False))
+def test_an_image_is_opened_by_its_own_key_whole_or_not_at_all(
+    image: bytes, key: bytes, rand: random.Random
+) -> None:
+    data = f.encrypt(image, key)
+    assert len(data) == len(image) + f.TAG_BYTES
+    assert f.decrypt(data, key) == image
+    at, bit = rand.randrange(len(data)), 1 << rand.randrange(8)
+    assert f.decrypt(data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :], key) is None
+    assert f.decrypt(data[: rand.randrange(len(data))], key) is None
+    assert f.decrypt(data + b"\0", key) is None
+    for other in (bytes(byte ^ 1 for byte in key), key[:16], b""):
+        assert f.decrypt(data, other) is None

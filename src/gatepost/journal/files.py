@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 __all__ = ["Files"]
 
 _sync = getattr(os, "fdatasync", os.fsync)
+
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
+"""Of Linux's fallocate(2)."""
+_STEP = 1024 * 1024
+"""Bytes of zeros that are written at once."""
 
 
 class Files:
@@ -35,6 +44,10 @@ class Files:
         os.fchmod(handle, 0o600)
         return handle
 
+    def open(self, path: Path, *, writes: bool = False) -> int:
+        """Open a file that exists, and return its descriptor."""
+        return os.open(path, (os.O_RDWR if writes else os.O_RDONLY) | os.O_CLOEXEC)
+
     def link(self, path: Path, name: Path) -> None:
         """Give a file a second name. Raises ``FileExistsError`` where that exists."""
         name.hardlink_to(path)
@@ -49,6 +62,34 @@ class Files:
     def sync(self, handle: int) -> None:
         """Return when the file's data are on disk."""
         _sync(handle)
+
+    def sync_all(self, handles: Sequence[int]) -> None:
+        """Return when the data of all these files are on disk.
+
+        Where it raises, every sync has come to its end, and any of them may have failed.
+        """
+        others = [self._pool.submit(self.sync, handle) for handle in handles[1:]]
+        try:
+            self.sync(handles[0])
+        finally:
+            errors = [other.exception() for other in others]
+        for error in errors:
+            if error is not None:
+                raise error
+
+    @cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(4, thread_name_prefix="gatepost-sync")
+
+    def truncate(self, handle: int, size: int) -> None:
+        """Cut a file off."""
+        os.ftruncate(handle, size)
+
+    def punch(self, handle: int, offset: int, size: int) -> None:
+        """Make zeros of a part of a file, and give its blocks back where the file system can."""
+        if not _punch_hole(handle, offset, size):
+            for start in range(offset, offset + size, _STEP):
+                self.write(handle, bytes(min(_STEP, offset + size - start)), start)
 
     def sync_folder(self, path: Path) -> None:
         """Return when the names in a folder are on disk."""
@@ -71,3 +112,18 @@ def _folder(path: Path) -> Iterator[int]:
         yield handle
     finally:
         os.close(handle)
+
+
+def _punch_hole(handle: int, offset: int, size: int) -> bool:
+    """Return whether the system and the file system can do it."""
+    system = ctypes.CDLL(None, use_errno=True)
+    call = getattr(system, "fallocate64", None) or getattr(system, "fallocate", None)
+    if call is None:
+        return False
+    while call(handle, _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_int64(offset), ctypes.c_int64(size)):
+        number = ctypes.get_errno()
+        if number in (errno.EOPNOTSUPP, errno.ENOSYS):
+            return False
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number))
+    return True

@@ -44,12 +44,14 @@ __all__ = [
     "Removed",
     "Stream",
     "encode_publication",
+    "try_lock",
 ]
 
 RECORDS, ALARMS = "records", "alarms"
 """The lanes. A reader takes every stream of alarms first."""
 
 _ID = "journal"
+_PACKS = "packs"
 _ID_BYTES = 16
 _STREAM = re.compile(r"(\d{13}-[0-9a-f]{8}-(?:records|alarms))(?:-(\d{6,})\.events|\.writer)")
 _PUBLISHED = struct.Struct("<QQQ")
@@ -177,6 +179,11 @@ class Folder:
         """Return the path of the file that a stream's writer locks."""
         return self.path / f"{stream}.writer"
 
+    @property
+    def packs(self) -> Path:
+        """Return the path of the folder with the packs; it is made with the first one."""
+        return self.path / _PACKS
+
     def streams(self) -> list[Stream]:
         """Return every stream, those of alarms first, each kind by age.
 
@@ -273,11 +280,11 @@ class Folder:
         except FileNotFoundError:
             return START, False
         try:
-            is_alive = not _try_lock(handle, fcntl.LOCK_SH)
+            is_alive = not try_lock(handle, fcntl.LOCK_SH)
             published = _read_publication(handle)
             while published is None and is_alive:  # it is being written just now
                 published = _read_publication(handle)
-                is_alive = not _try_lock(handle, fcntl.LOCK_SH)
+                is_alive = not try_lock(handle, fcntl.LOCK_SH)
             return published or START, is_alive
         finally:
             os.close(handle)
@@ -287,7 +294,7 @@ class Folder:
         with contextlib.suppress(FileNotFoundError):
             handle = os.open(self.writer_file(stream), os.O_RDONLY | os.O_CLOEXEC)
             try:
-                if _try_lock(handle, fcntl.LOCK_EX):
+                if try_lock(handle, fcntl.LOCK_EX):
                     self.files.remove(self.writer_file(stream))
             finally:
                 os.close(handle)
@@ -319,7 +326,7 @@ class Folder:
         except OSError as error:
             raise _cannot_open(self.path, error) from error
         try:
-            yield _try_lock(handle, fcntl.LOCK_EX)
+            yield try_lock(handle, fcntl.LOCK_EX)
         finally:
             os.close(handle)
 
@@ -338,7 +345,8 @@ def _read_publication(handle: int) -> Position | None:
     return Position(*_PUBLISHED.unpack(head))
 
 
-def _try_lock(handle: int, kind: int) -> bool:
+def try_lock(handle: int, kind: int) -> bool:
+    """Lock a file, shared or alone; return ``False`` where another one holds it."""
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""The bytes of a segment. Pure.
+"""The bytes of segments and packs. Pure.
 
 A segment begins with a header of two equal sectors, so that a damaged one costs nothing, and goes on with frames::
 
@@ -11,6 +11,14 @@ peer sends is taken for a frame, wherever a reader has to look for the next one.
 An *event* frame holds what was appended. A *commit* frame says up to which offset of its segment a sync had succeeded
 when it was written; it is written with the next batch, so the last batch of a segment has none. What is damaged
 before the last commit was acknowledged. What is damaged behind it may be the tail of a write that was cut short.
+
+A pack begins with a header of two equal sectors, too, and goes on with images, end to end and without frames::
+
+    image   ciphertext | tag (16)
+
+Each is encrypted with AES-256-GCM (NIST SP 800-38D) under a key that no other image has. So the nonce is always zero,
+and a tag that fits says both that the bytes are whole and that they are the image that was asked for. Where an image
+stands, and its key, are kept by who uses it: without them nothing in a pack could be used, wherever a mark stood.
 """
 
 from __future__ import annotations
@@ -19,28 +27,39 @@ import struct
 import sys
 from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 from zlib import crc32
 
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
 from gatepost.errors import JournalCorrupt, JournalTooNew
 
 __all__ = [
     "COMMIT",
+    "COMMIT_BYTES",
     "EVENT",
     "HEADER_BYTES",
+    "KEY_BYTES",
     "MAX_BODY",
     "SEED_BYTES",
+    "TAG_BYTES",
     "VERSION",
     "Frame",
     "Framing",
     "Gap",
     "Header",
+    "PackHeader",
     "Scan",
     "decode_commit",
     "decode_header",
+    "decode_pack_header",
+    "decrypt",
     "encode_commit",
     "encode_header",
+    "encode_pack_header",
+    "encrypt",
     "last_commit",
 ]
 
@@ -55,13 +74,21 @@ HEADER_BYTES = 2 * _SECTOR
 MAX_BODY = 256 * 1024 * 1024
 """Bytes. A length beyond it is damage."""
 
-_MAGIC = b"gatepost"
+KEY_BYTES = 32
+TAG_BYTES = 16
+_NONCE = bytes(12)
+
+_MAGIC, _PACK_MAGIC = b"gatepost", b"gatepack"
 _HEADER = struct.Struct("<8sI16sQ16s")
 """Magic, version, id of the journal, number of the segment, seed."""
+_PACK_HEADER = struct.Struct("<8sI16s200s")
+"""Magic, version, id of the journal, name of the pack."""
 _CHECK = struct.Struct("<I")
 _FRAME = struct.Struct("<4sIIB")
 _SEEDED = struct.Struct("<IB")
 _COMMIT = struct.Struct("<Q")
+COMMIT_BYTES = _FRAME.size + _COMMIT.size
+"""What a whole commit frame takes."""
 
 
 class Header(Struct, frozen=True):
@@ -101,11 +128,18 @@ class Scan(Struct, frozen=True):
     """Bytes from ``end`` on that the next frame takes, where the stretch ended within it; 0 where it did not."""
 
 
+class PackHeader(Struct, frozen=True):
+    """How a pack begins."""
+
+    journal: bytes
+    """Sixteen bytes: the id of the journal that it was written beside."""
+    name: str
+    """Its own name: kind, day, stream and number."""
+
+
 def encode_header(header: Header) -> bytes:
     """Return the first :data:`HEADER_BYTES` of a segment."""
-    head = _HEADER.pack(_MAGIC, VERSION, header.journal, header.number, header.seed)
-    sector = head + _CHECK.pack(crc32(head))
-    return sector.ljust(_SECTOR, b"\0") * 2
+    return _twice(_HEADER.pack(_MAGIC, VERSION, header.journal, header.number, header.seed))
 
 
 def decode_header(data: bytes) -> Header:
@@ -113,21 +147,57 @@ def decode_header(data: bytes) -> Header:
 
     Raises :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalCorrupt`.
     """
+    return Header(*_fields(data, _HEADER, _MAGIC, "segment"))
+
+
+def encode_pack_header(header: PackHeader) -> bytes:
+    """Return the first :data:`HEADER_BYTES` of a pack."""
+    return _twice(_PACK_HEADER.pack(_PACK_MAGIC, VERSION, header.journal, header.name.encode("ascii")))
+
+
+def decode_pack_header(data: bytes) -> PackHeader:
+    """Read a header of which one copy may be damaged.
+
+    Raises :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalCorrupt`.
+    """
+    journal, name = _fields(data, _PACK_HEADER, _PACK_MAGIC, "pack")
+    return PackHeader(journal, name.rstrip(b"\0").decode("ascii"))
+
+
+def _twice(head: bytes) -> bytes:
+    return (head + _CHECK.pack(crc32(head))).ljust(_SECTOR, b"\0") * 2
+
+
+def _fields(data: bytes, layout: struct.Struct, magic: bytes, what: str) -> tuple[Any, ...]:
+    """Return what follows magic and version in one of the two copies."""
     for start in (0, _SECTOR):
-        head = data[start : start + _HEADER.size]
-        check = data[start + _HEADER.size : start + _HEADER.size + _CHECK.size]
+        head = data[start : start + layout.size]
+        check = data[start + layout.size : start + layout.size + _CHECK.size]
         if len(check) < _CHECK.size or _CHECK.unpack(check)[0] != crc32(head):
             continue
-        magic, version, journal, number, seed = _HEADER.unpack(head)
-        if magic != _MAGIC:
+        found, version, *fields = layout.unpack(head)
+        if found != magic:
             continue
         if version > VERSION:
             raise JournalTooNew(
                 f"it has version {version} of the journal's format, and this gatepost reads version {VERSION};"
                 " install the later one"
             )
-        return Header(journal, number, seed)
-    raise JournalCorrupt("it does not begin like a segment of a journal")
+        return tuple(fields)
+    raise JournalCorrupt(f"it does not begin like a {what} of a journal")
+
+
+def encrypt(image: bytes, key: bytes) -> bytes:
+    """Return an image as a pack holds it. ``key``: :data:`KEY_BYTES`, never used before."""
+    return AESGCM(key).encrypt(_NONCE, image, None)
+
+
+def decrypt(data: bytes, key: bytes) -> bytes | None:
+    """Return the image; ``None``: these are not the bytes that were encrypted with this key."""
+    try:
+        return AESGCM(key).decrypt(_NONCE, data, None)
+    except (InvalidTag, ValueError):
+        return None
 
 
 def encode_commit(end: int) -> bytes:

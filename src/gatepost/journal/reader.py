@@ -4,6 +4,7 @@ Rules:
 
 * Of a living writer nothing is read that it has not published as synced. Of one that has ended everything is read:
   a frame behind the last sync was never acknowledged, but its check says that it is whole.
+* What no commit covers was perhaps never synced, and its images may be missing: such a body is told apart.
 * A damaged frame is passed over, told, and the reader goes on behind it.
 * A stream that cannot be read now, because a later version wrote it, the disk fails, or the caller cannot use its next
   body yet, waits: nothing of it is passed over, and the others are read.
@@ -21,7 +22,16 @@ from msgspec import Struct
 
 from gatepost.errors import JournalCorrupt, JournalError, JournalTooNew, JournalUnavailable
 from gatepost.journal.folder import START, Folder, Position, Stream
-from gatepost.journal.format import EVENT, HEADER_BYTES, Framing, Gap, Scan, decode_header, last_commit
+from gatepost.journal.format import (
+    COMMIT_BYTES,
+    EVENT,
+    HEADER_BYTES,
+    Framing,
+    Gap,
+    Scan,
+    decode_header,
+    last_commit,
+)
 
 __all__ = ["Batch", "Damage", "Reader"]
 
@@ -52,6 +62,12 @@ class Batch(Struct, frozen=True):
     waiting: Mapping[str, JournalError] = {}
     """Why a stream cannot be read now: :class:`~gatepost.errors.JournalTooNew`, ``JournalUnavailable``, or what the
     caller said of its next body."""
+    uncommitted: tuple[int, ...] = ()
+    """Indexes of bodies that their writer perhaps did not return for, because it was killed or the disk failed.
+
+    One whose images are not whole (see :meth:`~gatepost.journal.packs.Packs.confirm`) was never acknowledged, and must
+    not be used: it would be in the way of the same event when that comes again, with its images.
+    """
 
 
 class _Open(Struct):
@@ -60,6 +76,8 @@ class _Open(Struct):
     number: int
     handle: int
     framing: Framing
+    committed: int | None = None
+    """Up to where it is known to have been synced, once it is closed."""
 
 
 class Reader:
@@ -98,6 +116,7 @@ class Reader:
         bodies: list[bytes] = []
         damages: list[Damage] = []
         moved: dict[str, Position] = {}
+        uncommitted: list[int] = []
         waiting: dict[str, JournalError] = {}
         streams = self._folder.streams() if self._only is None else self._only
         self._look_for_gone({stream.name for stream in streams}, damages)
@@ -111,12 +130,13 @@ class Reader:
                     break
                 if found is None:
                     break
-                read, after = found
+                read, doubtful, after = found
+                uncommitted += range(len(bodies) + len(read) - doubtful, len(bodies) + len(read))
                 bodies += read
                 max_bytes -= sum(map(len, read))
                 self._positions[stream.name] = moved[stream.name] = after
         self._close_others({stream.name for stream in streams})
-        return Batch(tuple(bodies), moved, tuple(damages), waiting)
+        return Batch(tuple(bodies), moved, tuple(damages), waiting, tuple(uncommitted))
 
     def close(self) -> None:
         """Let go of everything. May be called twice."""
@@ -131,38 +151,43 @@ class Reader:
 
     def _step(
         self, stream: Stream, position: Position, max_bodies: int, max_bytes: int, damages: list[Damage]
-    ) -> tuple[list[bytes], Position] | None:
-        """Read on in one segment; ``None``: there is nothing more yet. Appends to ``damages``."""
+    ) -> tuple[list[bytes], int, Position] | None:
+        """Read on in one segment; ``None``: there is nothing more yet. Appends to ``damages``.
+
+        Return the bodies, how many of the last ones no commit covers, and the place behind them.
+        """
         if position.segment > stream.last or (stream.is_alive and not position.is_before(stream.published)):
             return None
         is_open = stream.is_alive and position.segment == stream.published.segment
         path = self._folder.segment(stream.name, position.segment)
         if not stream.is_alive and position.segment == stream.last and _is_unbegun(path):
-            return [], Position(position.segment + 1, 0, position.events)
+            return [], 0, Position(position.segment + 1, 0, position.events)
         try:
             segment = self._segment(stream.name, position.segment, path)
             size = os.fstat(segment.handle).st_size
             limit = min(size, stream.published.offset) if is_open else size
             start = max(position.offset, HEADER_BYTES)
             scan = self._usable(_scan(segment, start, limit, max_bodies, max_bytes), start)
-            damages += _damages(stream, segment, scan, size, is_open=is_open)
+            committed = stream.published.offset if is_open else _committed(stream, segment, start, size)
+            damages += _damages(stream, segment, scan, size, committed, is_open=is_open)
         except (FileNotFoundError, JournalCorrupt) as error:
             why = str(error) if isinstance(error, JournalCorrupt) else _GONE
             damages.append(Damage(stream.name, position.segment, 0, 0, why))
             # A writer at work will begin another one; the rest of this one is lost with it.
-            return [], stream.published if is_open else _next(stream, position.segment, position.events)
+            return [], 0, stream.published if is_open else _next(stream, position.segment, position.events)
         except JournalTooNew as error:
             raise JournalTooNew(f"{path.name}: {error}") from error
         except OSError as error:
             raise JournalUnavailable(f"{path.name} cannot be read: {error.strerror}") from error
         bodies = [frame.body for frame in scan.frames if frame.kind == EVENT]
+        doubtful = sum(frame.kind == EVENT and frame.end > committed for frame in scan.frames)
         events = position.events + len(bodies)
         if scan.end < limit:
-            return bodies, Position(position.segment, scan.end, events)
+            return bodies, doubtful, Position(position.segment, scan.end, events)
         if is_open:
-            return bodies, stream.published
+            return bodies, doubtful, stream.published
         self._forget(stream.name)
-        return bodies, _next(stream, position.segment, events)
+        return bodies, doubtful, _next(stream, position.segment, events)
 
     def _usable(self, scan: Scan, start: int) -> Scan:
         """Return the part of a scan before the first body that cannot be used now; raise why, if it is nothing."""
@@ -238,21 +263,33 @@ def _scan(segment: _Open, start: int, limit: int, max_events: int, max_bytes: in
         step = max(2 * step, scan.needs)
 
 
-def _damages(stream: Stream, segment: _Open, scan: Scan, size: int, *, is_open: bool) -> list[Damage]:
+def _committed(stream: Stream, segment: _Open, start: int, size: int) -> int:
+    """Return up to where a closed segment is known to have been synced, looking at what stands from ``start`` on.
+
+    One that was closed in order ends with a commit. Of another one the rest is read, once.
+    """
+    if segment.committed is None:
+        at = max(start, size - COMMIT_BYTES)
+        end = last_commit(segment.framing.scan(_pread(segment.handle, size - at, at), at, is_end=True).frames)
+        if not end:
+            rest = segment.framing.scan(_pread(segment.handle, size - start, start), start, is_end=True)
+            end = last_commit(rest.frames)
+        published = stream.published.offset if segment.number == stream.published.segment else 0
+        segment.committed = max(end, published)
+    return segment.committed
+
+
+def _damages(
+    stream: Stream, segment: _Open, scan: Scan, size: int, committed: int, *, is_open: bool
+) -> list[Damage]:
     """Return what was acknowledged among the gaps of a scan, and what is cut off the segment behind it.
 
     In a segment that is closed, what lies behind the last commit and behind what the writer has published may be the
     tail of a write that was cut short.
     """
-    synced = stream.published.offset if segment.number == stream.published.segment else 0
-    gaps = list(scan.gaps)
-    if gaps and not is_open:
-        start = gaps[0].start
-        rest = segment.framing.scan(_pread(segment.handle, size - start, start), start, is_end=True)
-        synced = max(synced, last_commit(rest.frames))
-        gaps = [gap for gap in gaps if gap.start < synced]
-    if size < synced and scan.end >= size:
-        gaps.append(Gap(size, synced))
+    gaps = [gap for gap in scan.gaps if is_open or gap.start < committed]
+    if size < committed and scan.end >= size:
+        gaps.append(Gap(size, committed))
     return [
         Damage(stream.name, segment.number, gap.start, gap.end, "these bytes are no whole frame")
         for gap in gaps

@@ -3,10 +3,12 @@
 Rules:
 
 * What :meth:`Writer.append` returned for is on disk. Many bodies share one write and one sync.
-* A failed write or sync fails everyone who waits, and closes the segment for ever: its descriptor is never synced
-  again, because a second sync may succeed without the data. The next append begins a new segment.
-* A new segment counts once the folder is synced.
-* A segment that is full or old is closed by the next append, and where none comes, by
+* Images go into packs, and only events say where. Segment and packs are synced at the same time, then what was
+  appended is published.
+* A failed write or sync fails everyone who waits, and closes the segment and the packs for ever: their descriptors are
+  never synced again, because a second sync may succeed without the data. The next append begins new ones.
+* A new segment or pack counts once its folder is synced.
+* A segment or pack that is full or old is closed by the next append, and where none comes, by
   :meth:`Writer.finish_if_due`: what was read leaves the disk also when nothing follows.
 """
 
@@ -32,6 +34,7 @@ from gatepost.journal.format import (
     encode_commit,
     encode_header,
 )
+from gatepost.journal.packs import PACK_BYTES, PACK_S, Image, PackWriter, Place
 
 __all__ = ["SEGMENT_BYTES", "SEGMENT_S", "Writer"]
 
@@ -61,11 +64,13 @@ class Writer:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         segment_s: float = SEGMENT_S,
+        pack_bytes: int = PACK_BYTES,
+        pack_s: float = PACK_S,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """Begin a stream; its first segment is made with the first append.
+        """Begin a stream; its first segment is made with the first append, and a pack with the first image of a kind.
 
         ``random`` returns so many random bytes. Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
@@ -87,6 +92,15 @@ class Writer:
                 f"the journal {folder.path} takes no new file: {error.strerror}; make room, or let the program"
                 " write there"
             ) from error
+        self._packs = PackWriter(
+            folder,
+            self.stream,
+            pack_bytes=pack_bytes,
+            pack_s=pack_s,
+            now=now,
+            monotonic=monotonic,
+            random=random,
+        )
 
     def _new_stream(self, lane: str, now: Callable[[], float]) -> tuple[str, int]:
         while True:
@@ -108,6 +122,21 @@ class Writer:
         Raises :class:`~gatepost.errors.JournalUnavailable`: then none of them may be acknowledged, though some of
         them may be read. Raises ``ValueError`` for a body that is too large; nothing was written then.
         """
+        return self.append_with_images((), lambda places: bodies)
+
+    def append_with_images(
+        self, images: Sequence[Image], encode: Callable[[Sequence[Place]], Sequence[bytes]]
+    ) -> Position:
+        """Append images, and the event frames that have their places; return when all of it is on disk.
+
+        ``encode`` gets the places, in the order of the images, and returns the bodies. What it raises is raised here;
+        nothing was appended then. Raises what :meth:`append` raises.
+        """
+        try:
+            places = self._packs.write(images)
+        except OSError as error:
+            raise self._failed(error) from error
+        bodies = encode(places)
         try:
             segment = self._current()
             frames = [segment.framing.encode(EVENT, body) for body in bodies]
@@ -116,13 +145,18 @@ class Writer:
             data = b"".join(frames)
             self._files.write(segment.handle, data, segment.end)
             segment.end += len(data)
-            self._files.sync(segment.handle)
+            self._files.sync_all([segment.handle, *self._packs.unsynced])
         except OSError as error:
-            self._abandon()
-            raise JournalUnavailable(f"the journal cannot be written: {error.strerror}") from error
+            raise self._failed(error) from error
+        self._packs.mark_synced()
         self.position = Position(segment.number, segment.end, self.position.events + len(bodies))
         self._publish()
         return self.position
+
+    def _failed(self, error: OSError) -> JournalUnavailable:
+        self._packs.abandon()
+        self._abandon()
+        return JournalUnavailable(f"the journal cannot be written: {error.strerror}")
 
     def finish(self) -> None:
         """Close the segment, so that a reader passes it and it can be deleted. Does nothing where none was begun.
@@ -136,13 +170,15 @@ class Writer:
             self._publish()
 
     def finish_if_due(self) -> None:
-        """Close the segment if it is full, old or failed. Call it now and then while nothing is appended."""
+        """Close what is full, old or failed. Call it now and then while nothing is appended."""
+        self._packs.finish_if_due()
         if self._segment is None or self._is_due(self._segment):
             self.finish()
 
     def close(self) -> None:
         """End the stream. May be called twice."""
         self._end_segment()
+        self._packs.finish()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -164,7 +200,8 @@ class Writer:
         path = self._folder.segment(self.stream, number)
         try:
             handle = self._files.create(path)
-        except FileExistsError:  # it failed before, and could not be deleted; nothing of it was published
+        except FileExistsError:
+            # Of an attempt that failed, on a disk that did not take it away then: nothing is in it.
             self._files.remove(path)
             handle = self._files.create(path)
         try:

@@ -15,7 +15,7 @@ Source: apsw's VFS documentation; SQLite, "The OS Backend (VFS)".
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,12 @@ class NotedFiles(Files):
         self._disk.ops.append(Create(self._names[handle]))
         return handle
 
+    def open(self, path: Path, *, writes: bool = False) -> int:
+        """Open a file that exists."""
+        handle = super().open(path, writes=writes)
+        self._names[handle] = self._relative(path)
+        return handle
+
     def link(self, path: Path, name: Path) -> None:
         """Give a file that was synced a second name, and note that as a new file with synced content."""
         super().link(path, name)
@@ -60,6 +66,21 @@ class NotedFiles(Files):
     def sync(self, handle: int) -> None:
         """Note a sync of a file, without its name."""
         self._disk.ops.append(Sync(self._names[handle], with_folder=False))
+
+    def sync_all(self, handles: Sequence[int]) -> None:
+        """Note syncs of files, one after the other: the order is the same in each run."""
+        for handle in handles:
+            self.sync(handle)
+
+    def truncate(self, handle: int, size: int) -> None:
+        """Cut a file off, and note it."""
+        super().truncate(handle, size)
+        self._disk.ops.append(Truncate(self._names[handle], size))
+
+    def punch(self, handle: int, offset: int, size: int) -> None:
+        """Make a hole, and note it as zeros that were written."""
+        super().punch(handle, offset, size)
+        self._disk.ops.append(Write(self._names[handle], offset, bytes(size)))
 
     def sync_folder(self, path: Path) -> None:
         """Note a sync of the names in a folder."""

@@ -1,0 +1,439 @@
+"""Images beside a journal: packs, in a folder of their own.
+
+Rules:
+
+* A *pack* has images of one kind that one stream wrote on one day (UTC). Nobody appends to a pack of another stream,
+  or of another day.
+* Each image has a key of its own. Pack, offset, length and key are its *place*, which is kept in an event. Who deletes
+  the place deletes the image: nothing else opens it. A hole only gives the blocks back.
+* A failed write or sync closes every pack of the writer for ever. What it had not synced is cut off.
+* A pack is locked while it is written, and not deleted then. A pin of the journal also holds packs and holes back.
+* Which images are still in use is known to the caller alone. A caller that looks for packs without any looks at the
+  events that are still to be read as well.
+
+Names: ``KIND-YYYYMMDD-STREAM-000001.pack``. They sort by kind, day and age.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from msgspec import Struct
+
+from gatepost.errors import JournalCorrupt, JournalGone, JournalTooNew, JournalUnavailable
+from gatepost.journal.files import Files
+from gatepost.journal.folder import Folder, try_lock
+from gatepost.journal.format import (
+    HEADER_BYTES,
+    KEY_BYTES,
+    TAG_BYTES,
+    PackHeader,
+    decode_pack_header,
+    decrypt,
+    encode_pack_header,
+    encrypt,
+)
+
+__all__ = ["PACK_BYTES", "PACK_S", "Image", "Pack", "PackWriter", "Packs", "Place"]
+
+PACK_BYTES = 64 * 1024 * 1024
+PACK_S = 3600.0
+"""A pack is closed when it has so many bytes, so long after it was begun, or when its day ends."""
+
+_OPEN_PACKS = 16
+"""So many descriptors :class:`Packs` keeps."""
+
+_KIND = re.compile(r"[a-z]{1,32}")
+_NAME = re.compile(r"([a-z]{1,32})-(\d{8})-(\d{13}-[0-9a-f]{8}-[a-z]+)-(\d{6,})\.pack")
+
+
+class Image(Struct, frozen=True):
+    """An image that is to be written."""
+
+    kind: str
+    """Images of one kind share packs: one to 32 letters from a to z."""
+    data: bytes
+
+
+class Place(Struct, frozen=True):
+    """Where an image is, and what opens it."""
+
+    pack: str
+    """The name of the file."""
+    offset: int
+    length: int
+    """Bytes in the pack: those of the image, and :data:`~gatepost.journal.format.TAG_BYTES`."""
+    key: bytes
+
+
+class Pack(Struct, frozen=True):
+    """A pack that is there."""
+
+    name: str
+    kind: str
+    day: date
+    """On which it was written, UTC."""
+    stream: str
+    number: int
+    """Within its stream, from 1; some are missing where none could be begun."""
+    disk_bytes: int
+    """What it takes of the disk, without its holes."""
+
+
+class RemovedPacks(Struct, frozen=True):
+    """The result of a removal."""
+
+    packs: tuple[str, ...]
+    """The names of those that were deleted."""
+    is_pinned: bool = False
+    """Nothing was deleted, because the journal is pinned."""
+
+
+class _Written(Struct):
+    """The pack of a kind that is being written."""
+
+    name: str
+    handle: int
+    day: date
+    began: float
+    end: int
+    """Up to where it is synced."""
+    unsynced: int = 0
+    """Bytes that are written behind ``end``."""
+
+
+class PackWriter:
+    """Writes the packs of one stream, one at a time for each kind. One thread at a time.
+
+    Its methods raise ``OSError``; then :meth:`abandon` is due.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        stream: str,
+        *,
+        pack_bytes: int,
+        pack_s: float,
+        now: Callable[[], float],
+        monotonic: Callable[[], float],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self._folder = folder
+        self._files = folder.files
+        self._stream = stream
+        self._pack_bytes = pack_bytes
+        self._pack_s = pack_s
+        self._now = now
+        self._monotonic = monotonic
+        self._random = random
+        self._packs: dict[str, _Written] = {}
+        self._number = 0
+
+    def write(self, images: Sequence[Image]) -> list[Place]:
+        """Write images behind what is synced, and return their places. What an earlier call wrote must be synced.
+
+        Raises ``ValueError`` for a kind that cannot be part of a name; nothing was written then.
+        """
+        for image in images:
+            if not _KIND.fullmatch(image.kind):
+                raise ValueError(f"a kind of images is 1 to 32 letters from a to z, not {image.kind!r}")
+        for pack in self._packs.values():
+            pack.unsynced = 0  # of a call after which nothing was appended: nobody has these places
+        self.finish_if_due()
+        places: list[Place] = []
+        parts: dict[str, list[bytes]] = {}
+        for image in images:
+            pack = self._packs.get(image.kind) or self._begin(image.kind)
+            key = self._random(KEY_BYTES)
+            data = encrypt(image.data, key)
+            places.append(Place(pack.name, pack.end + pack.unsynced, len(data), key))
+            pack.unsynced += len(data)
+            parts.setdefault(image.kind, []).append(data)
+        for kind, part in parts.items():
+            self._files.write(self._packs[kind].handle, b"".join(part), self._packs[kind].end)
+        return places
+
+    @property
+    def unsynced(self) -> list[int]:
+        """Return the descriptors of the packs that have to be synced."""
+        return [pack.handle for pack in self._packs.values() if pack.unsynced]
+
+    def mark_synced(self) -> None:
+        """Take note that all of :attr:`unsynced` were synced."""
+        for pack in self._packs.values():
+            pack.end, pack.unsynced = pack.end + pack.unsynced, 0
+
+    def abandon(self) -> None:
+        """Close every pack for ever after a failure, and cut off what is not synced. Never raises."""
+        for pack in self._packs.values():
+            with contextlib.suppress(OSError):
+                if pack.end > HEADER_BYTES:
+                    self._files.truncate(pack.handle, pack.end)
+                else:
+                    self._files.remove(self._folder.packs / pack.name)
+        self.finish()
+
+    def finish(self) -> None:
+        """Close every pack. Never raises: everything in them was synced before."""
+        for kind in list(self._packs):
+            self._close(kind)
+
+    def finish_if_due(self) -> None:
+        """Close the packs that are full, old or of another day. Never raises."""
+        today, now = self._today(), self._monotonic()
+        for kind, pack in list(self._packs.items()):
+            if pack.end >= self._pack_bytes or now - pack.began >= self._pack_s or pack.day != today:
+                self._close(kind)
+
+    def _today(self) -> date:
+        return datetime.fromtimestamp(self._now(), UTC).date()
+
+    def _close(self, kind: str) -> None:
+        with contextlib.suppress(OSError):
+            self._files.close(self._packs.pop(kind).handle)
+
+    def _begin(self, kind: str) -> _Written:
+        self._files.make_folder(self._folder.packs)
+        while True:
+            day = self._today()
+            self._number += 1
+            name = f"{kind}-{day:%Y%m%d}-{self._stream}-{self._number:06d}.pack"
+            path = self._folder.packs / name
+            handle = self._files.create(path)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+                self._files.write(handle, encode_pack_header(PackHeader(self._folder.id, name)), 0)
+                self._files.sync(handle)
+                self._files.sync_folder(path.parent)
+                is_there = os.fstat(handle).st_nlink > 0  # else it was deleted before it was locked
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    self._files.close(handle)
+                with contextlib.suppress(OSError):
+                    self._files.remove(path)
+                raise
+            if is_there:
+                pack = self._packs[kind] = _Written(name, handle, day, self._monotonic(), HEADER_BYTES)
+                return pack
+            self._files.close(handle)
+
+
+class _Handle:
+    """A descriptor that is closed when nobody uses it any more: a thread may still read while another lets go."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self) -> None:
+        os.close(self.number)
+
+
+class Packs:
+    """The packs of a journal, to be read and deleted. Thread-safe; several processes may have them open."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._files: Files = folder.files
+        self._open: OrderedDict[str, _Handle] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, place: Place) -> bytes:
+        """Return the image at a place.
+
+        Raises :class:`~gatepost.errors.JournalGone` where there is no such pack,
+        :class:`~gatepost.errors.JournalCorrupt` where the bytes are not those that were encrypted with this key,
+        :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        if not _NAME.fullmatch(place.pack):
+            raise JournalCorrupt("the place of an image is damaged; restore it from a backup")
+        try:
+            handle = self._handle(place.pack)
+            if place.offset < HEADER_BYTES or not TAG_BYTES <= place.length <= _size(handle) - place.offset:
+                image = None
+            else:
+                image = decrypt(_pread(handle, place.length, place.offset), place.key)
+        except FileNotFoundError:
+            raise JournalGone(
+                f"the pack {place.pack} is gone, and its images with it; put it back from a backup if there is one"
+            ) from None
+        except OSError as error:
+            raise _unavailable(f"the pack {place.pack} cannot be read", error) from error
+        if image is None:
+            raise JournalCorrupt(
+                f"an image in the pack {place.pack} is damaged, or its key is another one;"
+                " restore the pack from a backup"
+            )
+        return image
+
+    def confirm(self, places: Sequence[Place]) -> bool:
+        """Return whether these images are whole, after a sync of their packs.
+
+        For events that no commit covers (see :class:`~gatepost.journal.reader.Batch`). Raises
+        :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        try:
+            for name in {place.pack for place in places}:
+                self._files.sync(self._handle(name).number)
+            for place in places:
+                self.read(place)
+        except (FileNotFoundError, JournalGone, JournalCorrupt):
+            return False
+        except OSError as error:
+            raise _unavailable("a pack cannot be synced", error) from error
+        return True
+
+    def all(self) -> list[Pack]:
+        """Return every pack, by kind, day and age.
+
+        Raises :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        found: list[Pack] = []
+        try:
+            with os.scandir(self._folder.packs) as entries:
+                for entry in entries:
+                    if match := _NAME.fullmatch(entry.name):
+                        with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: no such day
+                            day = date.fromisoformat(match[2])
+                            size = entry.stat().st_blocks * 512
+                            found.append(Pack(entry.name, match[1], day, match[3], int(match[4]), size))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise _unavailable("the folder of packs cannot be read", error) from error
+        return sorted(found, key=lambda pack: pack.name)
+
+    def remove_before(self, kind: str, day: date) -> RemovedPacks:
+        """Delete the packs of a kind that were written before a day.
+
+        Does nothing while the journal is pinned. Raises :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        return self.remove(pack.name for pack in self.all() if pack.kind == kind and pack.day < day)
+
+    def remove(self, names: Iterable[str]) -> RemovedPacks:
+        """Delete these packs, but for those that are being written.
+
+        Does nothing while the journal is pinned. Raises :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        removed: list[str] = []
+        try:
+            with self._folder.unpinned() as may_remove:
+                if not may_remove:
+                    return RemovedPacks((), is_pinned=True)
+                for name in names:
+                    with contextlib.suppress(FileNotFoundError):
+                        if self._remove(name):
+                            removed.append(name)
+                if removed:
+                    self._files.sync_folder(self._folder.packs)
+        except OSError as error:
+            raise _unavailable("a pack cannot be deleted", error) from error
+        return RemovedPacks(tuple(removed))
+
+    def _remove(self, name: str) -> bool:
+        handle = _Handle(self._files.open(self._path(name)))
+        if not try_lock(handle.number, fcntl.LOCK_EX):
+            return False
+        self._files.remove(self._path(name))
+        with self._lock:
+            self._open.pop(name, None)
+        return True
+
+    def punch(self, places: Iterable[Place]) -> bool:
+        """Make holes of images that are not in use any more, and give their blocks back.
+
+        Others keep their places, and keys are not needed. Packs that are gone are passed over. Return ``False`` where
+        nothing was done, because the journal is pinned. Raises :class:`~gatepost.errors.JournalTooNew` and
+        :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        by_pack: dict[str, list[Place]] = {}
+        for place in places:
+            by_pack.setdefault(place.pack, []).append(place)
+        try:
+            with self._folder.unpinned() as may_remove:
+                if not may_remove:
+                    return False
+                for name, dead in by_pack.items():
+                    with contextlib.suppress(FileNotFoundError, JournalCorrupt):
+                        self._punch(name, dead)
+        except OSError as error:
+            raise _unavailable("an image cannot be deleted from its pack", error) from error
+        return True
+
+    def _punch(self, name: str, places: Sequence[Place]) -> None:
+        size = _size(self._handle(name))
+        handle = _Handle(self._files.open(self._path(name), writes=True))
+        for start, end in _joined(places):
+            if start >= HEADER_BYTES and start + TAG_BYTES <= end <= size:
+                self._files.punch(handle.number, start, end - start)
+        self._files.sync(handle.number)
+
+    def close(self) -> None:
+        """Let go of every file. May be called twice."""
+        with self._lock:
+            self._open.clear()
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise FileNotFoundError(name)
+        return self._folder.packs / name
+
+    def _handle(self, name: str) -> _Handle:
+        """Return the descriptor of a pack whose header is right.
+
+        Raises ``FileNotFoundError``, also where it was deleted since it was opened.
+        """
+        with self._lock:
+            handle = self._open.get(name)
+            if handle is not None and os.fstat(handle.number).st_nlink:
+                self._open.move_to_end(name)
+                return handle
+            self._open.pop(name, None)
+        handle = _Handle(self._files.open(self._path(name)))
+        try:
+            header = decode_pack_header(_pread(handle, HEADER_BYTES, 0))
+            if header.name != name:
+                raise JournalCorrupt(f"it is the pack {header.name}; give it its name back")
+        except (JournalCorrupt, JournalTooNew) as error:
+            raise type(error)(f"{name}: {error}") from None
+        with self._lock:
+            self._open[name] = handle
+            while len(self._open) > _OPEN_PACKS:
+                self._open.popitem(last=False)
+        return handle
+
+
+def _joined(places: Iterable[Place]) -> list[tuple[int, int]]:
+    """Return the stretches that these images take, neighbours in one: whole blocks between them become free."""
+    found: list[tuple[int, int]] = []
+    for place in sorted(places, key=lambda place: place.offset):
+        end = place.offset + place.length
+        if found and found[-1][1] >= place.offset:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((place.offset, end))
+    return found
+
+
+def _size(handle: _Handle) -> int:
+    return os.fstat(handle.number).st_size
+
+
+def _pread(handle: _Handle, size: int, offset: int) -> bytes:
+    """Read ``size`` bytes at an offset, fewer at the end of the file."""
+    data = os.pread(handle.number, size, offset)
+    while len(data) < size and (part := os.pread(handle.number, size - len(data), offset + len(data))):
+        data += part
+    return data
+
+
+def _unavailable(what: str, error: OSError) -> JournalUnavailable:
+    return JournalUnavailable(f"{what}: {error.strerror}; look at the disk, and try again")
