@@ -513,6 +513,17 @@ def test_backlog_is_what_is_synced_and_not_read(folder: Folder) -> None:
     assert folder.backlog(positions) == Backlog(0, 0)
 
 
+def test_a_publication_that_is_damaged_is_told_and_written_again_with_the_next_event(
+    folder: Folder, writer: Writer
+) -> None:
+    writer.append([b"one"])
+    folder.writer_file(writer.stream).write_bytes(b"damage")
+    with pytest.raises(JournalUnavailable, match=r"\.writer is damaged"):
+        folder.backlog({})
+    writer.append([b"two"])
+    assert read_all(folder) == ([b"one", b"two"], [])
+
+
 def test_what_waits_since_when_is_known_without_reading(folder: Folder) -> None:
     writers = [Writer(folder), Writer(folder)]
     assert folder.waits_since({}) is None

@@ -772,6 +772,14 @@ def test_what_was_set_aside_is_listed_after_a_start_if_its_cause_is_gone(
     assert again.set_aside == 0
 
 
+def test_a_file_of_what_was_set_aside_that_cannot_be_read_holds_nothing_up(listing: Listing) -> None:
+    (listing.folder.path / "unlisted-0123").mkdir()
+    listing.append_records(1)
+    projector = listing.projector()
+    assert projector._list_all()
+    assert (listing.uuids(), projector.lag().is_away) == (uuids(1), False)
+
+
 def test_while_the_store_is_away_what_was_set_aside_waits(listing: Listing) -> None:
     listing.rows.worst = {b"uuid-000001"}
     listing.append_records(1)

@@ -56,6 +56,8 @@ _ID_BYTES = 16
 _STREAM = re.compile(r"(\d{13}-[0-9a-f]{8}-(?:records|alarms))(?:-(\d{6,})\.events|\.writer)")
 _PUBLISHED = struct.Struct("<QQQ")
 _CHECK = struct.Struct("<I")
+_TRIES = 1000
+"""How often a publication is read that is not whole: it has 28 bytes, so it is damaged then."""
 
 
 class Position(Struct, frozen=True):
@@ -282,7 +284,13 @@ class Folder:
         try:
             is_alive = not try_lock(handle, fcntl.LOCK_SH)
             published = _read_publication(handle)
+            tries = 0
             while published is None and is_alive:  # it is being written just now
+                if tries == _TRIES:
+                    raise JournalUnavailable(
+                        f"{stream}.writer is damaged; its writer writes it again with the next event"
+                    )
+                tries += 1
                 published = _read_publication(handle)
                 is_alive = not try_lock(handle, fcntl.LOCK_SH)
             return published or START, is_alive

@@ -435,8 +435,8 @@ class Projector:
             if not may_remove:
                 return False
             for path in self.files.list(UNLISTED):
-                body = path.read_bytes()
                 try:
+                    body = path.read_bytes()
                     arrival = self._frames.decode(body)
                 except Exception as error:
                     log.info("projector.still_unreadable", file=path.name, kind=type(error).__name__)
