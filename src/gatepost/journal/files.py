@@ -68,14 +68,21 @@ class Files:
 
         Where it raises, every sync has come to its end, and any of them may have failed.
         """
-        others = [self._pool.submit(self.sync, handle) for handle in handles[1:]]
-        try:
-            self.sync(handles[0])
-        finally:
-            errors = [other.exception() for other in others]
-        for error in errors:
-            if error is not None:
-                raise error
+        here, elsewhere = list(handles[:1]), []
+        for handle in handles[1:]:
+            try:
+                elsewhere.append(self._pool.submit(self.sync, handle))
+            except RuntimeError:  # the system gives no thread now
+                here.append(handle)
+        errors: list[BaseException] = []
+        for handle in here:
+            try:
+                self.sync(handle)
+            except BaseException as error:  # it is raised when the others have come to their end
+                errors.append(error)
+        errors += [failed for other in elsewhere if (failed := other.exception()) is not None]
+        if errors:
+            raise errors[0]
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:

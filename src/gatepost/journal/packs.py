@@ -56,11 +56,15 @@ _NAME = re.compile(r"([a-z]{1,32})-(\d{8})-(\d{13}-[0-9a-f]{8}-[a-z]+)-(\d{6,})\
 
 
 class Image(Struct, frozen=True):
-    """An image that is to be written."""
+    """An image that is to be written. Raises ``ValueError`` for a kind that cannot be part of a name."""
 
     kind: str
     """Images of one kind share packs: one to 32 letters from a to z."""
     data: bytes
+
+    def __post_init__(self) -> None:
+        if not _KIND.fullmatch(self.kind):
+            raise ValueError(f"a kind of images is 1 to 32 letters from a to z, not {self.kind!r}")
 
 
 class Place(Struct, frozen=True):
@@ -139,13 +143,7 @@ class PackWriter:
         self._number = 0
 
     def write(self, images: Sequence[Image]) -> list[Place]:
-        """Write images behind what is synced, and return their places. What an earlier call wrote must be synced.
-
-        Raises ``ValueError`` for a kind that cannot be part of a name; nothing was written then.
-        """
-        for image in images:
-            if not _KIND.fullmatch(image.kind):
-                raise ValueError(f"a kind of images is 1 to 32 letters from a to z, not {image.kind!r}")
+        """Write images behind what is synced, and return their places. What an earlier call wrote must be synced."""
         for pack in self._packs.values():
             pack.unsynced = 0  # of a call after which nothing was appended: nobody has these places
         self.finish_if_due()

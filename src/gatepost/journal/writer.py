@@ -18,7 +18,7 @@ import contextlib
 import fcntl
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -132,31 +132,23 @@ class Writer:
         ``encode`` gets the places, in the order of the images, and returns the bodies. What it raises is raised here;
         nothing was appended then. Raises what :meth:`append` raises.
         """
-        try:
+        with self._closing_on_failure():
             places = self._packs.write(images)
-        except OSError as error:
-            raise self._failed(error) from error
         bodies = encode(places)
-        try:
+        with self._closing_on_failure():
             segment = self._current()
-            frames = [segment.framing.encode(EVENT, body) for body in bodies]
-            if segment.end > HEADER_BYTES:
-                frames.insert(0, segment.framing.encode(COMMIT, encode_commit(segment.end)))
-            data = b"".join(frames)
+        frames = [segment.framing.encode(EVENT, body) for body in bodies]
+        if segment.end > HEADER_BYTES:
+            frames.insert(0, segment.framing.encode(COMMIT, encode_commit(segment.end)))
+        data = b"".join(frames)
+        with self._closing_on_failure():
             self._files.write(segment.handle, data, segment.end)
             segment.end += len(data)
             self._files.sync_all([segment.handle, *self._packs.unsynced])
-        except OSError as error:
-            raise self._failed(error) from error
         self._packs.mark_synced()
         self.position = Position(segment.number, segment.end, self.position.events + len(bodies))
         self._publish()
         return self.position
-
-    def _failed(self, error: OSError) -> JournalUnavailable:
-        self._packs.abandon()
-        self._abandon()
-        return JournalUnavailable(f"the journal cannot be written: {error.strerror}")
 
     def finish(self) -> None:
         """Close the segment, so that a reader passes it and it can be deleted. Does nothing where none was begun.
@@ -227,6 +219,18 @@ class Writer:
             self._files.write(segment.handle, frame, segment.end)
             self._files.sync(segment.handle)
         self._abandon()
+
+    @contextlib.contextmanager
+    def _closing_on_failure(self) -> Iterator[None]:
+        """Close segment and packs for ever, whatever fails: what was written must not count with the next append."""
+        try:
+            yield
+        except BaseException as error:
+            self._packs.abandon()
+            self._abandon()
+            if isinstance(error, OSError):
+                raise JournalUnavailable(f"the journal cannot be written: {error.strerror}") from error
+            raise
 
     def _abandon(self) -> None:
         segment, self._segment = self._segment, None
