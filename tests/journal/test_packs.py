@@ -525,6 +525,23 @@ def test_images_are_confirmed_where_they_are_whole(folder: Folder, writer: Write
     assert not packs.confirm(places)
 
 
+def test_images_are_confirmed_after_a_sync(tmp_path: Path, begin: Callable[..., Writer]) -> None:
+    """A writer that was killed may have left them in memory only."""
+    files = FailingFiles()
+    folder = Folder.open(tmp_path / "journal", files=files)
+    writer = begin(folder)
+    places = append(writer, b"one", b"two")
+    end_abruptly(writer)
+    packs = Packs(folder)
+    files.calls.clear()
+    assert packs.confirm(places)
+    assert files.calls == ["sync"]
+    files.failing["sync"] = errno.EIO
+    with pytest.raises(JournalUnavailable, match=r"cannot be synced: .* try again"):
+        packs.confirm(places)
+    packs.close()
+
+
 def damage(path: Path, offset: int) -> None:
     data = bytearray(path.read_bytes())
     data[offset] ^= 1

@@ -42,7 +42,7 @@ from gatepost.journal.format import (
     encrypt,
 )
 
-__all__ = ["PACK_BYTES", "PACK_S", "Image", "Pack", "PackWriter", "Packs", "Place"]
+__all__ = ["PACK_BYTES", "PACK_S", "Image", "Pack", "PackWriter", "Packs", "Place", "RemovedPacks"]
 
 PACK_BYTES = 64 * 1024 * 1024
 PACK_S = 3600.0
