@@ -728,6 +728,19 @@ def test_a_pack_that_is_deleted_before_it_is_locked_takes_no_image(
     assert Packs(folder).read(place) == b"image"
 
 
+@pytest.mark.parametrize("with_folder", [False, True])
+def test_a_pack_that_was_deleted_by_hand_takes_no_more_images(
+    folder: Folder, writer: Writer, packs: Packs, with_folder: bool
+) -> None:
+    lost = append(writer, b"lost")[0]
+    (folder.packs / lost.pack).unlink()
+    if with_folder:
+        folder.packs.rmdir()
+    place = append(writer, b"image")[0]
+    assert place.pack != lost.pack
+    assert packs.read(place) == b"image"
+
+
 def test_pins_hold_packs_and_holes_back(folder: Folder, writer: Writer, packs: Packs) -> None:
     place = append(writer, b"image")[0]
     writer.close()

@@ -186,10 +186,12 @@ class PackWriter:
             self._close(kind)
 
     def finish_if_due(self) -> None:
-        """Close the packs that are full, old or of another day. Never raises."""
+        """Close the packs that are full, old, of another day, or deleted by hand. Never raises."""
         today, now = self._today(), self._monotonic()
         for kind, pack in list(self._packs.items()):
-            if pack.end >= self._pack_bytes or now - pack.began >= self._pack_s or pack.day != today:
+            is_full = pack.end >= self._pack_bytes
+            is_old = now - pack.began >= self._pack_s or pack.day != today
+            if is_full or is_old or not os.fstat(pack.handle).st_nlink:
                 self._close(kind)
 
     def _today(self) -> date:
