@@ -23,6 +23,7 @@ from gatepost import wire
 from gatepost.errors import StoreCorrupt, StoreError, StoreInUse, StoreTooNew
 from gatepost.journal.folder import Position
 from gatepost.store import schema as t
+from gatepost.store.accounts import Accounts
 from gatepost.store.arrivals import DAY_MS
 from gatepost.store.backup import backup
 from gatepost.store.base import BaseStore
@@ -133,6 +134,28 @@ def test_people_and_events_stay_the_same_ones_after_a_restore(
     restored.write([arrival(record(6))])
     with restored.reading() as db:
         assert db.execute(select(func.count()).select_from(t.identities)).scalar_one() == 1
+    restored.close()
+
+
+@pytest.mark.parametrize("holds", [False, True], ids=["now", "of an earlier version"])
+def test_a_restore_opens_no_session_again(
+    place: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holds: bool
+) -> None:
+    store = open_at(place)
+    accounts = Accounts(store)
+    account = accounts.create("Ann", "admin", "a hash", now_ms=0)
+    accounts.open_session(account.id, b"digest", now_ms=0, expires_at_ms=DAY_MS, address="")
+    if holds:
+        monkeypatch.setattr("gatepost.store.backup.schema.sessions", None)
+    backup(tmp_path / "b.tar", **place, now=0.0)
+    monkeypatch.undo()
+    store.close()
+    restore(tmp_path / "b.tar", folder=tmp_path / "restored")
+    restored = SqliteStore.open(tmp_path / "restored")
+    assert [row.name for row in Accounts(restored).accounts()] == ["Ann"]
+    assert Accounts(restored).session(b"digest", now_ms=1, idle_ms=DAY_MS) is None
+    with restored.reading() as db:
+        assert db.execute(select(func.count()).select_from(t.sessions)).scalar_one() == 0
     restored.close()
 
 

@@ -15,6 +15,7 @@ Rules:
 * What is acknowledged is in it: first the journal is pinned, then rows and positions of one moment are read, then what
   lies behind these positions, and what was set aside because it cannot be listed. The positions themselves are left
   out: a restore makes another journal.
+* No login is in it: a session that was ended since would be open again after a restore.
 * Whole or not at all: the file has its name once it is complete and synced, and for its user alone.
 * A backup made from one database restores into the other: that is also how one moves.
 * Memory does not grow with the store.
@@ -169,7 +170,7 @@ class _Writer:
     def write_store(self) -> Made:
         """Write rows, images and the end."""
         for table in schema.tables(self._source.dialect):
-            if table is not schema.images:
+            if table not in (schema.images, schema.sessions):
                 self._table(self._source.db, table)
         missing = self._images(self._source)
         end = {"rows": self._counts, "days_without_images": missing, "digest": self._digest.hexdigest()}

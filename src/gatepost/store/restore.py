@@ -7,6 +7,7 @@ Rules:
   restore that was cut off is said to be so.
 * The events that waited in the journal are appended to a new one, with an id of its own, which has no positions. So the
   next start lists each of them once.
+* A restore opens no session again: who was logged in then, logs in again.
 * Memory does not grow with the store.
 """
 
@@ -267,6 +268,8 @@ def _load(
     counts: dict[str, int] = {}
     for name, content in members.under("tables/"):
         table, piece = name.split("/")[1], _UNPACKING.decode(content)
+        if table == schema.sessions.name:
+            continue  # of an earlier version: whoever was logged in then logs in again
         counts[table] = counts.get(table, 0) + len(piece["rows"])
         rows = piece["rows"]
         if table == "meta":
