@@ -513,6 +513,24 @@ def test_backlog_is_what_is_synced_and_not_read(folder: Folder) -> None:
     assert folder.backlog(positions) == Backlog(0, 0)
 
 
+@pytest.mark.parametrize("deleted", ["*.events", "*.writer", "*-records*"])
+def test_what_is_deleted_under_a_writer_takes_nothing_more_and_it_goes_on_with_other_files(
+    folder: Folder, writer: Writer, deleted: str
+) -> None:
+    positions: dict[str, Position] = {}
+    writer.append([b"one"])
+    assert read_all(folder, positions) == ([b"one"], [])
+    for path in folder.path.glob(deleted):
+        path.unlink()
+    with pytest.raises(JournalUnavailable, match="one of its files was deleted"):
+        writer.append([b"two"])
+    assert writer.append([b"three"]).events in (1, 2)
+    bodies, _ = read_all(folder, positions)
+    assert bodies[-1] == b"three"
+    assert bodies.count(b"three") == 1
+    assert b"one" not in bodies
+
+
 def test_a_publication_that_is_damaged_is_told_and_written_again_with_the_next_event(
     folder: Folder, writer: Writer
 ) -> None:

@@ -103,6 +103,10 @@ class Files:
         with _folder(path) as handle:
             os.fsync(handle)
 
+    def is_named(self, handle: int) -> bool:
+        """Return whether a file has a name: it was not deleted."""
+        return os.fstat(handle).st_nlink > 0
+
     def remove(self, path: Path) -> None:
         """Delete a file; do nothing where there is none."""
         path.unlink(missing_ok=True)

@@ -8,6 +8,8 @@ Rules:
 * A failed write or sync fails everyone who waits, and closes the segment and the packs for ever: their descriptors are
   never synced again, because a second sync may succeed without the data. The next append begins new ones.
 * A new segment or pack counts once its folder is synced.
+* A file that was deleted under the writer takes nothing more: what is appended fails, and the next append begins
+  another segment, or another stream where its ``.writer`` is gone.
 * A segment or pack that is full or old is closed by the next append, and where none comes, by
   :meth:`Writer.finish_if_due`: what was read leaves the disk also when nothing follows.
 """
@@ -15,6 +17,7 @@ Rules:
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
@@ -80,13 +83,11 @@ class Writer:
         self._segment_s = segment_s
         self._monotonic = monotonic
         self._random = random
+        self._lane, self._now = lane, now
         self._segment: _Segment | None = None
-        self._last = 0
-        """The number of the last segment that was made."""
-        self.position = START
-        """Up to where the stream is synced, and published."""
+        self._lock = -1
         try:
-            self.stream, self._lock = self._new_stream(lane, now)
+            self._begin_stream()
         except OSError as error:
             raise JournalUnavailable(
                 f"the journal {folder.path} takes no new file: {error.strerror}; make room, or let the program"
@@ -102,9 +103,19 @@ class Writer:
             random=random,
         )
 
-    def _new_stream(self, lane: str, now: Callable[[], float]) -> tuple[str, int]:
+    def _begin_stream(self) -> None:
+        self.stream, lock = self._new_stream()
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock = lock
+        self._last = 0
+        """The number of the last segment that was made."""
+        self.position = START
+        """Up to where the stream is synced, and published."""
+
+    def _new_stream(self) -> tuple[str, int]:
         while True:
-            stream = f"{int(now() * 1000):013d}-{self._random(4).hex()}-{lane}"
+            stream = f"{int(self._now() * 1000):013d}-{self._random(4).hex()}-{self._lane}"
             handle = self._files.create(self._folder.writer_file(stream))
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
@@ -145,6 +156,8 @@ class Writer:
             self._files.write(segment.handle, data, segment.end)
             segment.end += len(data)
             self._files.sync_all([segment.handle, *self._packs.unsynced])
+            if not (self._files.is_named(segment.handle) and self._files.is_named(self._lock)):
+                raise OSError(errno.ENOENT, "one of its files was deleted")
         self._packs.mark_synced()
         self.position = Position(segment.number, segment.end, self.position.events + len(bodies))
         self._publish()
@@ -187,6 +200,8 @@ class Writer:
         return segment.end >= self._segment_bytes or self._monotonic() - segment.began >= self._segment_s
 
     def _begin(self) -> _Segment:
+        if not self._files.is_named(self._lock):
+            self._begin_stream()
         number = self._last + 1
         seed = self._random(SEED_BYTES)
         path = self._folder.segment(self.stream, number)

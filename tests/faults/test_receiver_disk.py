@@ -1,0 +1,41 @@
+"""A receiver whose disk runs out of room while nothing can be listed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.faults.disks import DISKS
+from tests.faults.test_acknowledged_is_stored import held_up
+from tests.receiver.kit import SUCCESS, Process, body, record
+
+MB = 1024 * 1024
+
+
+@pytest.mark.skipif("file system" not in DISKS, reason="no file system can be mounted here")
+async def test_a_disk_keeps_the_room_that_it_takes_to_list_what_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the database, which needs room to list them, and the journal, which needs it to be read, wait for ever."""
+    monkeypatch.setenv("GATEPOST_MIN_FREE_BYTES", str(MB))
+    monkeypatch.setenv("GATEPOST_JOURNAL_MAX_BYTES", str(100 * MB))
+    with DISKS["file system"](tmp_path) as disk:
+        process = await Process.start(disk.folder / "data")
+        try:
+            acknowledged = 0
+            with held_up(disk.folder / "data"):
+                while True:
+                    push = body(record(uuid=f"number-{acknowledged:06d}", remark="x" * 20_000))
+                    answer = await process.request("POST", "/Record", push)
+                    if answer.status == 503:
+                        break
+                    assert answer.json == SUCCESS
+                    acknowledged += 1
+                assert answer.json["message"] == "the receiver's journal is full; send it again later"
+                assert "min_free_bytes" in (await process.request("GET", "/readyz")).json["detail"]
+            assert len(await process.everything()) == acknowledged > 10
+            while (await process.request("GET", "/readyz")).json != {"status": "ok"}:
+                pass
+            assert (await process.request("POST", "/Record", push)).json == SUCCESS
+        finally:
+            assert await process.stop() == 0
