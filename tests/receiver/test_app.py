@@ -129,6 +129,25 @@ async def test_the_counts_of_refusals_reach_the_store_by_themselves(receiver: Ru
     await until(lambda: receiver.store.stats().refused == 1)
 
 
+async def test_the_journal_is_looked_after_while_the_store_hangs(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def hanging(*_: object, **__: object) -> None:
+        entered.set()
+        assert leave.wait(30)
+
+    tended: list[bool] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(receiver._store, "note_refused", hanging)
+        assert (await receiver.push(record(), "/Record/wrong")).status == 404
+        await until(entered.is_set)
+        patched.setattr(receiver.receiver.group_commit, "tend", lambda: tended.append(True))
+        await until(lambda: len(tended) > 1)
+        leave.set()
+
+
 async def test_a_change_of_a_terminal_by_another_process_is_seen(receiver: Running) -> None:
     await receiver.push(record())
     (terminal,) = receiver.store.terminals()

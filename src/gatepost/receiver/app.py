@@ -411,7 +411,7 @@ class Receiver:
         await self.announce()
         self.projector.start()
         ROOT.set(self._prefix)
-        steps = [self._keep_house(), self.live.run(), self.keeper.run(), self.mover.run()]
+        steps = [self._tend(), self._keep_house(), self.live.run(), self.keeper.run(), self.mover.run()]
         steps += [guard.run() for guard in {self.guard, self.desk_guard}]
         self._tasks = [asyncio.create_task(step) for step in steps]
         return self
@@ -437,11 +437,16 @@ class Receiver:
             guard.close()
         log.info("receiver.stopped", drained=drained, listed=listed, committed=self.group_commit.committed)
 
+    async def _tend(self) -> None:
+        """Look after the journal: a database that hangs does not hold this up."""
+        while True:
+            await asyncio.sleep(1.0)
+            self.group_commit.tend()
+
     async def _keep_house(self) -> None:
         while True:
             for _ in range(int(FRESH_S)):
                 await asyncio.sleep(1.0)
-                self.group_commit.tend()
                 with contextlib.suppress(StoreError):
                     await self.flush()
             await self.keep()
