@@ -196,7 +196,7 @@ class Receiver:
             max_queue=settings.max_queue_events,
             max_queue_bytes=settings.max_bodies_bytes,
             max_unread_bytes=settings.journal_max_bytes or _journal_bytes(journal.path),
-            unread_bytes=lambda: self.projector.lag().bytes,
+            unread_bytes=self.projector.unread_bytes,
             has_room=_room(journal.path, settings),
             on_append=self.projector.wake,
         )

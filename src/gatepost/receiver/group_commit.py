@@ -46,7 +46,7 @@ Settle = Callable[[StoreUnavailable | None], None]
 _SAID_EVERY_S = 60.0
 """How often a failure of the disk is logged."""
 
-_MEASURED_EVERY_S, _MEASURED_EVERY = 0.1, 4 * 1024 * 1024
+_MEASURED_EVERY_S, _MEASURED_EVERY = 0.1, 16 * 1024 * 1024
 """After so many seconds or bytes it is looked how much of the journal is not listed, and what the disk has left."""
 
 

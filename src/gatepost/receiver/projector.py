@@ -190,6 +190,10 @@ class Projector:
         waiting = tuple(str(why) for _, why in sorted(self._waiting.items()))
         return Lag(backlog.events, backlog.bytes, oldest_s, self._is_away, self.damaged, waiting)
 
+    def unread_bytes(self) -> int:
+        """Return how much of the journal is not listed. Raises :class:`~gatepost.errors.JournalUnavailable`."""
+        return self._folder.backlog(self.positions).bytes
+
     def catch_up(self, *, timeout_s: float = CATCH_UP_S) -> None:
         """Wait until everything is listed that is acknowledged by now. Blocks.
 
