@@ -55,8 +55,9 @@ def commands(text: str) -> list[str]:
     return [" ".join(line.split()) for line in lines if line.strip()]
 
 
-_NEXT_PORTS = itertools.count(10_240 + os.getpid() % 1_000 * 20, 3)
-"""Below those that the system gives to connections, so that no other test gets one of them meanwhile."""
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+_NEXT_PORTS = itertools.count(10_240 + _WORKER * 5_000 + os.getpid() % 100 * 30, 3)
+"""Below those that the system gives to connections, and a stretch for each worker: no other test has one of them."""
 
 
 def free_port() -> int:

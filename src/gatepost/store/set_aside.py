@@ -63,7 +63,8 @@ class SetAside:
                     files.sync(handle)
                 finally:
                     files.close(handle)
-                partial.rename(path)
+                files.link(partial, path)
+            files.remove(partial)
             files.sync_folder(self._folder)
         except OSError as error:
             raise JournalUnavailable(
@@ -100,6 +101,8 @@ class SetAside:
                     continue
             except FileNotFoundError:  # it was listed meanwhile
                 continue
+            except OSError as error:
+                raise JournalUnavailable(f"{path.name} cannot be read: {error.strerror}") from error
             self.remove(path)
             count += 1
         return count

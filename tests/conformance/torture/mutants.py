@@ -139,19 +139,20 @@ def damage_ends_the_segment(put: Put) -> None:
 
 
 def writers_share_a_segment(put: Put) -> None:
-    """A stream is named after its lane alone, and what is there is opened."""
+    """A stream is named after its lane alone, what is there is opened, and a deleted file is not noticed."""
     from gatepost.journal.files import Files
     from gatepost.journal.writer import Writer
 
     def create(self: Files, path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    def new_stream(self: Writer, lane: str, now: Any) -> tuple[str, int]:
-        stream = f"{0:013d}-00000000-{lane}"
+    def new_stream(self: Writer) -> tuple[str, int]:
+        stream = f"{0:013d}-00000000-{self._lane}"
         return stream, self._files.create(self._folder.writer_file(stream))
 
     put(Files, "create", create)
     put(Writer, "_new_stream", new_stream)
+    put(Files, "is_named", lambda self, handle: True)
 
 
 def any_2xx_is_delivered(put: Put) -> None:
