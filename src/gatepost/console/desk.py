@@ -32,8 +32,8 @@ from gatepost.console.simulated import Simulated
 from gatepost.console.words import COOKIE, LANGUAGES, NAMES, Words, choose, words
 from gatepost.errors import JournalError
 from gatepost.receiver.auth import Principal, may
-from gatepost.receiver.others import silent
 from gatepost.receiver.projector import Lag
+from gatepost.receiver.silent_receivers import silent
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Role
 from gatepost.store.days import parse_day, zone
@@ -73,7 +73,7 @@ _WORTH_COMPRESSING = 1400
 
 
 built_assets = functools.cache(Assets)
-"""What the build made, read once in a process. Raises :class:`~gatepost.console.assets.AssetsMissing`."""
+"""Read the built files, once in a process. Raises :class:`~gatepost.console.assets.AssetsMissing`."""
 
 
 @functools.cache

@@ -88,7 +88,7 @@ _FRAME = struct.Struct("<4sIIB")
 _SEEDED = struct.Struct("<IB")
 _COMMIT = struct.Struct("<Q")
 COMMIT_BYTES = _FRAME.size + _COMMIT.size
-"""What a whole commit frame takes."""
+"""Bytes of a whole commit frame."""
 
 
 class Header(Struct, frozen=True):

@@ -68,7 +68,7 @@ class Image(Struct, frozen=True):
 
 
 class Place(Struct, frozen=True):
-    """Where an image is, and what opens it."""
+    """The place of an image in a pack, and its key."""
 
     pack: str
     """The name of the file."""
@@ -89,7 +89,7 @@ class Pack(Struct, frozen=True):
     number: int
     """Within its stream, from 1; some are missing where none could be begun."""
     disk_bytes: int
-    """What it takes of the disk, without its holes."""
+    """Bytes on disk; holes are not counted."""
 
 
 class RemovedPacks(Struct, frozen=True):

@@ -82,7 +82,7 @@ class Pages(Struct, frozen=True):
     routes: tuple[ControllerRouterHandler, ...] = ()
     """The same for every receiver of a process."""
     parts: Mapping[str, Any] = {}
-    """What they are handed by name, besides what the API's routes are."""
+    """Parts for these routes, by name, in addition to those of the API's routes."""
 
 
 MakePages = Callable[[Store, ReceiverSettings, Callable[[], Lag]], Pages]

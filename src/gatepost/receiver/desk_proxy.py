@@ -50,7 +50,7 @@ _OF_ONE_CONNECTION = frozenset(
 
 
 class _Origin(Struct, frozen=True):
-    """Who asked for what: the parts of an ASGI scope that no header of HTTP has."""
+    """The parts of an ASGI scope that no HTTP header has."""
 
     scheme: str
     client: tuple[str, int] | None

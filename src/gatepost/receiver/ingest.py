@@ -401,7 +401,7 @@ class Ingest:
                 directory.learn_token(token, await tokens.use(token, at_ms=int(self._now() * 1000)))
                 decision = directory.decide(claim, self._options.policy)
         except StoreError:
-            # Its own text names the database's host or folder, which is not for whoever pushes.
+            # The error's text names the database's host or folder. A terminal must not see those.
             message = (
                 "the token cannot be looked up while the receiver's database is away; send it again later"
             )

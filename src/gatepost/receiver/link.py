@@ -6,7 +6,7 @@ Rules:
   :class:`~gatepost.errors.StoreUnavailable` at the caller, also when the other end is gone before it returns.
 * Calls of one end begin in the order in which they were made. Each is a task of its own: a slow one holds no other up.
 * What is told needs no reply: :meth:`Link.tell`. It keeps its place among the calls.
-* A frame is its length in four bytes and a body in msgpack. It is bounded; whoever sends more is cut off.
+* A frame is its length in four bytes and a body in msgpack. A longer one than the limit closes the line.
 * Both ends are of one version: the supervisor starts both.
 
 Flow: :meth:`Link.call` → frame → the handler of its message at the other end → frame → return.
@@ -152,7 +152,7 @@ class Link:
             await self._send(_Call(0, message))
 
     def close(self) -> None:
-        """Cut the line; whoever waits for a call is told so. Idempotent."""
+        """Close the line, and fail every call that waits for a return. Idempotent."""
         self._is_gone = True
         self._writer.transport.abort()
         for task in self._tasks:

@@ -26,10 +26,10 @@ from gatepost import __version__
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.group_commit import GroupCommit
 from gatepost.receiver.guard import Guard
-from gatepost.receiver.others import silent
 from gatepost.receiver.presence import Presence, presence
 from gatepost.receiver.projector import Projector, Rows
 from gatepost.receiver.retention import Keeper
+from gatepost.receiver.silent_receivers import silent
 from gatepost.receiver.tally import Tally
 from gatepost.store.retention import PARTS
 from gatepost.store.store import Arrival, Progress, Store, Stored, TerminalRow

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from gatepost.receiver.api.access import ADMIN, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import Listing, TheStore, read
-from gatepost.receiver.others import silent
+from gatepost.receiver.silent_receivers import silent
 
 __all__ = ["ReceiversController"]
 
@@ -25,7 +25,7 @@ class ReceiverItem(Struct, frozen=True):
     seen_at: datetime
     events: int
     silent: bool
-    """Nothing was heard of it for 30 s: what it acknowledged may wait in its journal."""
+    """It said nothing for 30 s; events that it acknowledged may wait in its journal."""
 
 
 class ReceiversController(Controller):

@@ -1,4 +1,4 @@
-"""Receivers of one database that are silent: what they acknowledged may wait in their journals, and no other has it."""
+"""Receivers of one database that are silent: events that they acknowledged may wait in their journals."""
 
 from __future__ import annotations
 
