@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gatepost.process_tree import members
+
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 30.0
 STOP_SECONDS = 15.0
@@ -70,15 +72,30 @@ class Program:
                 return
         raise BenchmarkError(f"{self.name} does not listen on {port}:\n{self.tail()}")
 
+    @property
+    def pids(self) -> list[int]:
+        """Its processes: itself, and all that it started."""
+        return members(self.process.pid)
+
     def peak_mb(self) -> float:
-        """Peak resident memory since its start, in MB (10^6 bytes)."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+        """Peak memory of all its processes since their start, in MB (10^6 bytes).
+
+        What they share is counted once (PSS); what each had more at its peak is added, as if all peaks were at once.
+        """
+        kb = 0
+        for pid in self.pids:
+            status = Path(f"/proc/{pid}/status").read_text()
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            kb += _kb(rollup, "Pss:") + _kb(status, "VmHWM:") - _kb(status, "VmRSS:")
+        return kb * 1024 / 1e6
 
     def cpu_seconds(self) -> float:
-        """User and system time that it has used, all threads together."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        """User and system time that its processes have used, all threads together."""
+        ticks = 0
+        for pid in self.pids:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / TICKS
 
     def stop(self) -> None:
         """End it: asked first, killed after `STOP_SECONDS`. Idempotent."""
@@ -89,6 +106,10 @@ class Program:
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+def _kb(text: str, name: str) -> int:
+    return int(text.split(f"\n{name}")[1].split()[0])
 
 
 @contextmanager

@@ -100,6 +100,7 @@ async def test_dashboard_and_alerts_ask_for_nothing_that_is_not_exported(tmp_pat
             record(rgb_image=base64(b"\xff\xd8face\xff\xd9")), headers={"timestamp": "1700000000"}
         )
         await receiver.push(b"[]")
+        await receiver.flush()
         text = (await receiver.get("/metrics")).body.decode()
     families = list(text_string_to_metric_families(text))
     samples = {sample.name: set(sample.labels) for family in families for sample in family.samples}

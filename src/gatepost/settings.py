@@ -162,6 +162,15 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "Where terminals push, HOST:PORT, if not to the address of console and API; nothing else is there."
         ),
     ] = ""
+    ingest_processes: Annotated[
+        int,
+        _is(
+            "How many processes take pushes; each has limits of its own for connections and memory.",
+            unit="processes",
+            ge=1,
+            le=64,
+        ),
+    ] = 1
     certificate_file: Annotated[
         str | None, _is("The certificate for TLS, PEM, with its chain. SIGHUP takes over a new one.")
     ] = None

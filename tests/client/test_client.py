@@ -151,12 +151,12 @@ async def test_the_stream_survives_a_receiver_that_goes_and_comes_back(
     following = asyncio.create_task(asyncio.to_thread(follow))
     await receiver.push(record(uuid="a"))
     assert await asyncio.to_thread(first.wait, 20)
-    live = receiver.receiver.live
+    live = receiver.desk.live
     for bell in list(live._listeners):  # every stream ends, as when the receiver restarts
         live._listeners.discard(bell)
     live._place, live._floor = 1 << 40, 1 << 40
     live._ring()
-    for sender in list(receiver.receiver.guard._open):
+    for sender in list(receiver.ingest.guard._open):
         sender.abort()
     await receiver.push(record(uuid="b"))
     assert await asyncio.to_thread(both.wait, 20)
@@ -199,7 +199,7 @@ async def test_one_client_goes_on_after_the_receiver_closed_its_connection(recei
 
     def close() -> None:
         async def abort() -> None:
-            for connection in list(receiver.receiver.guard._open):
+            for connection in list(receiver.ingest.guard._open):
                 connection.transport.close()
 
         asyncio.run_coroutine_threadsafe(abort(), loop).result(20)

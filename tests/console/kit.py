@@ -56,7 +56,7 @@ class Desk:
         accounts = Accounts(running.store)
         # As weak as it gets: what is tested here is not the hash.
         hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-        doors = Doors(accounts, now=lambda: running.receiver.access.doors.now_ms() / 1000, hasher=hasher)
+        doors = Doors(accounts, now=lambda: running.desk.access.doors.now_ms() / 1000, hasher=hasher)
         cookies = {}
         roles: tuple[Role, ...] = ("viewer", "operator", "admin")
         for role in roles:

@@ -102,7 +102,7 @@ async def test_every_page_tells_of_events_that_are_not_listed_yet(
     def away(*_: object) -> None:
         raise StoreUnavailable("the disk is full; make room")
 
-    projector = desk.running.receiver.projector
+    projector = desk.running.desk.projector
     told = "2 events are received and safe, but not listed yet; the database takes nothing now."
     with monkeypatch.context() as patch:
         assert (await desk.running.push(record())).json == SUCCESS  # its terminal is known from here on

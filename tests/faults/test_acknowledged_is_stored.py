@@ -16,7 +16,7 @@ from tests.faults.receiver_campaign import Campaign
 from tests.postgres import Postgres
 from tests.receiver.kit import SUCCESS, Process, body, record
 
-from gatepost.receiver.app import open_store
+from gatepost.receiver.opening import open_store
 from gatepost.settings import ReceiverSettings
 from gatepost.store.postgres import PostgresStore
 

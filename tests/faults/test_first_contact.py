@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.receiver.kit import SUCCESS, Process, alarm, body, record
 
-from gatepost.receiver.app import open_store
+from gatepost.receiver.opening import open_store
 from gatepost.settings import ReceiverSettings
 
 TERMINALS, SENDERS, BEFORE_THE_ALARM = 3000, 100, 300

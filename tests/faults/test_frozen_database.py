@@ -128,7 +128,7 @@ async def test_a_stop_leaves_in_time_what_a_frozen_database_does_not_take_and_th
                 code = await process.process.wait()
         # 1 where a thread of the housekeeping still waits for the database.
         assert code == ("event=receiver.stopped_short" in said(process))
-        (line,) = re.findall(r"^.*event=receiver\.stopped .*$", said(process), re.MULTILINE)
+        (line,) = re.findall(r"^.*event=desk\.stopped .*$", said(process), re.MULTILINE)
         assert "listed=false" in line
         await listed_by_the_next(tmp_path / "data", url)
         assert stored(url) == {"u-1", "u-2", "u-3"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from litestar import get
 
 from gatepost.receiver.api.access import OPEN
-from gatepost.receiver.app import Pages
+from gatepost.receiver.desk_app import Pages
 from gatepost.receiver.logs import to_stderr
 from gatepost.receiver.program import run
 from gatepost.receiver.projector import Lag
@@ -37,9 +37,10 @@ def pages(store: Store, settings: ReceiverSettings, lag: Callable[[], Lag]) -> P
 
 if __name__ == "__main__":
     to_stderr()
-    run(
+    code = run(
         ReceiverSettings(listen="127.0.0.1:0", stop_timeout_s=1),
         Path(sys.argv[1]),
         pages=pages,
         listening=lambda where: say(where.pages),
     )
+    sys.exit(code)

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -16,14 +17,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import psutil
 import pybase64
 from msgspec import Struct
 
 from gatepost.journal.folder import Folder
-from gatepost.receiver import app
+from gatepost.process_tree import gone, members, signal_all
 from gatepost.receiver.auth import issue_token
-from gatepost.receiver.serving import Certificate, Place, Server, listen
+from gatepost.receiver.desk_app import DeskApp, MakePages
+from gatepost.receiver.desk_line import DeskLine
+from gatepost.receiver.desk_proxy import DeskProxy
+from gatepost.receiver.guard import Guard
+from gatepost.receiver.ingest_app import IngestApp, limits
+from gatepost.receiver.serving import Certificate, Place, Server, listen, listen_locally
+from gatepost.receiver.wake import Wake
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
 from gatepost.store.beside import accounts_of
@@ -74,6 +80,10 @@ class Sender:
         self.writer.write(data)
         with contextlib.suppress(ConnectionError):
             await self.writer.drain()
+
+    async def write_push(self, event: Any) -> None:
+        """Push an event, and do not wait for the reply."""
+        await self.write(request("POST", "/Record", body(event)))
 
     async def answer(self, timeout: float = 20.0) -> Answer:
         """Read one response."""
@@ -164,8 +174,9 @@ def base64(data: bytes) -> str:
 class Running:
     """A receiver that answers on :attr:`port`."""
 
-    def __init__(self, receiver: app.Receiver, store: Store, port: int, clock: Clock) -> None:
-        self.receiver = receiver
+    def __init__(self, ingest: IngestApp, desk: DeskApp, store: Store, port: int, clock: Clock) -> None:
+        self.ingest = ingest
+        self.desk = desk
         self._store = store
         self.port = port
         self.push_port = port
@@ -182,15 +193,15 @@ class Running:
 
     def settle(self) -> None:
         """Wait until everything is listed that was acknowledged before, unless the store is away."""
-        projector = self.receiver.projector
+        projector = self.desk.projector
         if not projector.lag().is_away:
             projector.catch_up()
 
     async def flush(self) -> None:
         """Hand what was counted to the store, once every terminal is there that pushed."""
         self.settle()
-        await until(lambda: not self.receiver.directory._provisional)
-        await self.receiver.flush()
+        await until(lambda: not self.ingest.directory._provisional)
+        await self.ingest.flush()
 
     @functools.cached_property
     def token(self) -> str:
@@ -224,7 +235,7 @@ class Running:
     async def pass_time(self, seconds: float) -> None:
         """Let the guard's clock go on, and let what that ends come to its end."""
         self.clock.at += seconds
-        self.receiver.guard.sweep()
+        self.ingest.guard.sweep()
         await asyncio.sleep(0)
 
     def records(self, **query: Any) -> list[RecordRow]:
@@ -242,7 +253,7 @@ async def serving(
     journal: Path | None = None,
     real_time: bool = False,
     certificate: Certificate | None = None,
-    pages: app.MakePages | None = None,
+    pages: MakePages | None = None,
 ) -> AsyncIterator[Running]:
     """Run a receiver in this process, on a port of its own; with ``real_time`` time-outs pass by themselves.
 
@@ -255,40 +266,76 @@ async def serving(
         if journal is None:
             folder = store.folder if isinstance(store, SqliteStore) else stack.enter_context(_temporary())
             journal = folder / JOURNAL
-        receiver = await stack.enter_async_context(
-            app.Receiver(
-                store, Folder.open(journal), settings, pages=pages, now=time.time, monotonic=monotonic
+        appended = Wake()
+        stack.callback(appended.close)
+        desk = await stack.enter_async_context(
+            DeskApp(
+                store,
+                Folder.open(journal),
+                settings,
+                pages=pages,
+                appended=appended,
+                now=time.time,
+                monotonic=monotonic,
             )
         )
-        desk = listen("127.0.0.1:0")
-        door = listen(settings.ingest_listen) if settings.ingest_listen else []
-        started = [asyncio.Event() for _ in range(2 if door else 1)]
-        server = Server(
-            receiver.desk if door else receiver.app,
-            Place(desk, receiver.desk_guard, certificate),
-            stop_timeout_s=5,
-            listening=started[0].set,
-            stopping=receiver.live.close,
+        local = stack.enter_context(_temporary())
+        lines = await asyncio.start_unix_server(desk.ingests.accept, sock=listen_locally(local / "lines")[0])
+        stack.callback(lines.close)
+        requests = listen_locally(local / "requests")
+        guard = Guard(limits(settings), now=monotonic, shares_address=lambda _: True)
+        await stack.enter_async_context(
+            _served(Server(desk.app, Place(requests, guard), stop_timeout_s=5, stopping=desk.live.close))
         )
-        servers = [server]
-        if door:
-            place = Place(door, receiver.guard, certificate)
-            servers.append(Server(receiver.door, place, stop_timeout_s=5, listening=started[1].set))
-        tasks = [asyncio.create_task(server.serve()) for server in servers]
-        for event in started:
-            await asyncio.wait_for(event.wait(), 20)
-        running = Running(receiver, store, desk[0].getsockname()[1], clock)
-        running.push_port = door[0].getsockname()[1] if door else running.port
+        line, proxy = DeskLine(str(local / "lines")), DeskProxy(str(local / "requests"))
+        ingest = await stack.enter_async_context(
+            IngestApp(
+                Folder.open(journal),
+                settings,
+                line,
+                await line.connect(),
+                pages=proxy,
+                on_append=appended.set,
+                now=time.time,
+                monotonic=monotonic,
+            )
+        )
+        shared = listen("127.0.0.1:0")
+        apart = listen(settings.ingest_listen) if settings.ingest_listen else []
+        servers = [
+            Server(
+                ingest.pages_alone if apart else ingest.app,
+                Place(shared, ingest.pages_guard, certificate),
+                stop_timeout_s=5,
+                stopping=proxy.stop,
+            )
+        ]
+        if apart:
+            place = Place(apart, ingest.guard, certificate)
+            servers.append(Server(ingest.pushes_alone, place, stop_timeout_s=5))
+        for server in servers:
+            await stack.enter_async_context(_served(server))
+        running = Running(ingest, desk, store, shared[0].getsockname()[1], clock)
+        running.push_port = apart[0].getsockname()[1] if apart else running.port
         try:
             yield running
         finally:
             for sender in running.senders:
                 await sender.close()
-            for server in servers:
-                server.should_exit = True
-            await asyncio.wait_for(asyncio.gather(*tasks), 20)
-            for each in (*desk, *door):
-                each.close()
+
+
+@contextlib.asynccontextmanager
+async def _served(server: Server) -> AsyncIterator[None]:
+    """Run a server; it is started when this begins, and stopped when this ends."""
+    task = asyncio.create_task(server.serve())
+    try:
+        await until(lambda: server.started)
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.wait_for(task, 20)
+        for bound in server.place.sockets:
+            bound.close()
 
 
 @contextlib.contextmanager
@@ -320,7 +367,7 @@ async def receiving(
     *,
     real_time: bool = False,
     certificate: Certificate | None = None,
-    pages: app.MakePages | None = None,
+    pages: MakePages | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a receiver on SQLite in ``folder``."""
@@ -423,17 +470,24 @@ class Process:
             cursor = f"&cursor={quote(answer['next_cursor'])}"
 
     def resident_bytes(self) -> int:
-        """How much memory the process has."""
-        fields = Path(f"/proc/{self.process.pid}/statm").read_text().split()
-        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+        """How much memory its processes have; what they share is counted once (PSS, proc(5))."""
+        total = 0
+        for pid in members(self.process.pid):
+            found = re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+            assert found is not None
+            total += int(found[1]) * 1024
+        return total
 
     async def kill(self) -> None:
         """End it without a warning (SIGKILL)."""
         for sender in self.senders:
             sender.writer.transport.abort()
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
+        pids = members(self.process.pid)
+        signal_all(pids, signal.SIGKILL)
         await self.process.wait()
+        await gone(pids)
+        assert self.process.stdout is not None
+        await self.process.stdout.read()  # to the end of what it said: a pipe must not outlive the test
 
     async def stop(self, timeout: float = 30.0) -> int:
         """End it as a service manager does (SIGTERM); answer the exit code."""
@@ -447,6 +501,5 @@ class Process:
         """Stop what was started through another program, such as a tracer: it ends when its child does."""
         for sender in self.senders:
             sender.writer.transport.abort()
-        for child in psutil.Process(self.process.pid).children(recursive=True):
-            child.terminate()
+        signal_all(members(self.process.pid)[1:2], signal.SIGTERM)
         await asyncio.wait_for(self.process.wait(), 60)

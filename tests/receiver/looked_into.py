@@ -1,7 +1,8 @@
 """``gatepost serve`` as a process that can be looked into: is a text in any object that it still holds?
 
-Run as ``python looked_into.py DATA DATABASE``. It says where it listens, and then, for each line of JSON that comes in
-(a list of texts, written backwards so that the question is not the answer), which objects one of them stands in.
+Run as ``python looked_into.py DATA DATABASE``. It says where it listens. Each of its processes that was forked has a
+local socket, named after the process (:func:`place`): it is asked in a line of JSON (a list of texts, written backwards
+so that the question is not what is looked for), and says in a line which objects one of them stands in.
 
 What is looked through is everything that the interpreter can reach: objects that the collector tracks, what they refer
 to, and what the functions that are being called have in their variables.
@@ -9,6 +10,8 @@ to, and what the functions that are being called have in their variables.
 
 import gc
 import json
+import os
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -60,18 +63,28 @@ def look(question: str) -> list[str]:
     return found
 
 
+def place(pid: int) -> str:
+    """Where a process is asked: a name of the system, and no file (unix(7), abstract)."""
+    return f"\0gatepost-looked-into-{pid}"
+
+
+def be_asked() -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(place(os.getpid()))
+        bound.listen()
+        while True:
+            asked, _ = bound.accept()
+            with asked, asked.makefile("rw") as lines:
+                lines.write(json.dumps(look(lines.readline())) + "\n")
+
+
 def say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def answer() -> None:
-    for line in sys.stdin:
-        say(json.dumps(look(line)))
-
-
 if __name__ == "__main__":
-    threading.Thread(target=answer, daemon=True).start()
+    os.register_at_fork(after_in_child=lambda: threading.Thread(target=be_asked, daemon=True).start())
     run(
         ReceiverSettings(listen="127.0.0.1:0", database=sys.argv[2]),
         Path(sys.argv[1]),

@@ -41,7 +41,7 @@ class Endpoint(Struct, frozen=True):
 
     @property
     def is_page(self) -> bool:
-        return not self.path.startswith(("/api", "/healthz", "/readyz", "/metrics"))
+        return not self.path.startswith(("/api", "/metrics"))
 
     @property
     def changes(self) -> bool:
@@ -51,7 +51,7 @@ class Endpoint(Struct, frozen=True):
 def endpoints(receiver: Running) -> list[Endpoint]:
     """Every route of the application, with its placeholders filled by what there is not."""
     found = []
-    for route in receiver.receiver.api.routes:
+    for route in receiver.desk.api.routes:
         assert isinstance(route, HTTPRoute), f"{route.path} is no HTTP route, and nobody looks after it here"
         path = re.sub(r"\{[^}]*\}", "987654321", route.path_format)
         for handler in route.route_handlers:
@@ -70,7 +70,7 @@ async def receiver(tmp_path: Path) -> AsyncIterator[Running]:
 
 async def headers_of(receiver: Running) -> dict[str, dict[str, str]]:
     """What each of :data:`WHO` sends along."""
-    doors = receiver.receiver.access.doors
+    doors = receiver.desk.access.doors
     accounts = doors.accounts
     now_ms = int(time.time() * 1000)
 
@@ -167,8 +167,6 @@ def test_what_is_open_to_anyone_is_known_by_name(receiver: Running) -> None:
         ("GET", "/api/987654321"),
         ("GET", "/api/openapi.json"),
         ("POST", "/api/v1/session"),
-        ("GET", "/healthz"),
-        ("GET", "/readyz"),
         ("GET", "/metrics"),
         ("GET", "/login"),
         ("POST", "/login"),
@@ -234,7 +232,7 @@ async def test_who_asks_for_the_methods_of_a_path_is_told_nothing_else(receiver:
 
 
 async def test_a_change_from_another_site_is_nobodys_whoever_is_logged_in(receiver: Running) -> None:
-    doors = receiver.receiver.access.doors
+    doors = receiver.desk.access.doors
 
     def log_in() -> str:
         doors.accounts.create("anna", "admin", doors.hash(PASSWORD), now_ms=0)
@@ -274,7 +272,7 @@ async def test_a_token_in_the_address_bar_opens_nothing(receiver: Running, query
 
 async def test_a_session_that_was_there_before_the_login_is_not_the_one_after_it(receiver: Running) -> None:
     """Fixation: whoever planted a cookie knows nothing afterwards, and its session is over."""
-    doors = receiver.receiver.access.doors
+    doors = receiver.desk.access.doors
     await asyncio.to_thread(lambda: doors.accounts.create("anna", "viewer", doors.hash(PASSWORD), now_ms=0))
     mallory, _ = await asyncio.to_thread(lambda: doors.login("anna", PASSWORD, address="::1"))
     for planted in (mallory, "made-up"):
@@ -295,7 +293,7 @@ async def test_a_session_that_was_there_before_the_login_is_not_the_one_after_it
 
 
 async def test_a_login_form_of_another_site_logs_nobody_in(receiver: Running) -> None:
-    doors = receiver.receiver.access.doors
+    doors = receiver.desk.access.doors
     await asyncio.to_thread(lambda: doors.accounts.create("anna", "viewer", doors.hash(PASSWORD), now_ms=0))
     credentials = body({"name": "anna", "password": PASSWORD})
     for lured in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
@@ -307,7 +305,7 @@ async def test_a_login_form_of_another_site_logs_nobody_in(receiver: Running) ->
 
 @pytest.mark.parametrize("victim", ["anna", "nobody-of-this-name"])
 async def test_who_guesses_passwords_has_to_wait_longer_and_longer(receiver: Running, victim: str) -> None:
-    doors = receiver.receiver.access.doors
+    doors = receiver.desk.access.doors
     await asyncio.to_thread(lambda: doors.accounts.create("anna", "viewer", doors.hash(PASSWORD), now_ms=0))
     sender = await receiver.connect()
     got = []

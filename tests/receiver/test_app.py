@@ -23,7 +23,7 @@ from gatepost.cli import run
 from gatepost.errors import SettingsError
 from gatepost.journal.folder import Position
 from gatepost.journal.writer import Writer
-from gatepost.receiver.app import Receiver, open_journal
+from gatepost.receiver.program import run as serve
 from gatepost.receiver.serving import listen
 from gatepost.settings import ReceiverSettings
 from gatepost.store.postgres import PostgresStore
@@ -108,13 +108,10 @@ async def test_everywhere_means_every_family_that_the_machine_has() -> None:
         ("ingest_paths", ("/",)),
     ],
 )
-async def test_a_setting_that_cannot_be_is_named(
-    tmp_path: Path, setting: str, value: tuple[str, ...]
-) -> None:
-    store = opened(tmp_path / "data")
+def test_a_setting_that_cannot_be_is_named(tmp_path: Path, setting: str, value: tuple[str, ...]) -> None:
     with pytest.raises(SettingsError, match=setting):
-        Receiver(store, open_journal(tmp_path / "data"), ReceiverSettings(**{setting: value}))  # type: ignore[arg-type]
-    store.close()
+        serve(ReceiverSettings(**{setting: value}), tmp_path / "data")  # type: ignore[arg-type]
+    assert not (tmp_path / "data").exists()
 
 
 async def test_the_api_answers_beside_the_ingest(receiver: Running) -> None:
@@ -143,7 +140,7 @@ async def test_the_journal_is_looked_after_while_the_store_hangs(
         patched.setattr(receiver._store, "note_refused", hanging)
         assert (await receiver.push(record(), "/Record/wrong")).status == 404
         await until(entered.is_set)
-        patched.setattr(receiver.receiver.group_commit, "tend", lambda: tended.append(True))
+        patched.setattr(receiver.ingest.group_commit, "tend", lambda: tended.append(True))
         await until(lambda: len(tended) > 1)
         leave.set()
 
@@ -152,7 +149,7 @@ async def test_a_change_of_a_terminal_by_another_process_is_seen(receiver: Runni
     await receiver.push(record())
     (terminal,) = receiver.store.terminals()
     receiver.store.update_terminal(terminal.id, state="retired")
-    await receiver.receiver.keep()
+    await receiver.desk.keep()
     assert (await receiver.push(record(uuid="u-2"))).status == 403
 
 
@@ -165,7 +162,7 @@ async def test_whose_an_address_is_by_another_process_is_seen_and_so_is_what_it_
             for number, (here, there) in enumerate([(one, other), (other, one)]):
                 await here.push(record(deviceSN=f"SN-{number}", uuid=f"u-{number}"))
                 here.settle()
-                await there.receiver.keep()
+                await there.desk.keep()
                 assert (await there.push(alarm(trace_id=f"T-{number}"))).json == SUCCESS
             # The second serial makes the address one that tells nothing.
             assert {(row.trace_id, row.serial) for row in one.alarms()} == {("T-0", "SN-0"), ("T-1", None)}
@@ -195,9 +192,9 @@ async def test_how_long_a_connection_may_be_silent_between_requests_is_a_setting
 
 async def test_how_long_a_session_lasts_is_a_setting_and_so_is_how_long_it_may_rest(tmp_path: Path) -> None:
     async with receiving(tmp_path / "data", session_hours=3, session_idle_hours=1) as receiver:
-        doors = receiver.receiver.access.doors
+        doors = receiver.desk.access.doors
         assert doors.session_s == 3 * 3600
-        sessions = receiver.receiver.access.doors.accounts
+        sessions = receiver.desk.access.doors.accounts
 
         def log_in() -> tuple[bytes, int]:
             sessions.create("anna", "viewer", doors.hash("correct horse"), now_ms=0)
@@ -230,7 +227,7 @@ async def test_how_many_may_wait_for_the_disk_and_how_many_share_a_sync_are_sett
         waiting = [asyncio.ensure_future(receiver.push(record(uuid="0")))]
         await until(begun.is_set)
         waiting += [asyncio.ensure_future(receiver.push(record(uuid=str(n)))) for n in range(1, 6)]
-        await until(lambda: receiver.receiver.group_commit.waiting >= 5)
+        await until(lambda: receiver.ingest.group_commit.waiting >= 5)
         full = await receiver.push(record(uuid="one too many"))
         assert (full.status, full.json["code"]) == (503, 503)
         gate.set()

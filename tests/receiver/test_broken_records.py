@@ -192,8 +192,8 @@ async def test_what_cannot_even_be_kept_raw_is_set_aside_and_holds_nothing_up(
         assert (await receiver.push(record())).json == SUCCESS
         assert len(receiver.records()) == 1
     assert (receiver.alarms(), kept(receiver)) == ([], [])
-    assert receiver.receiver.projector.set_aside == 1
-    folder = receiver.receiver.projector._folder.path
+    assert receiver.desk.projector.set_aside == 1
+    folder = receiver.desk.projector._folder.path
     (file,) = folder.glob("unlisted-*")
     assert JPEG in file.read_bytes()
 
@@ -211,4 +211,4 @@ async def test_a_defect_in_keeping_it_raw_loses_nothing_either(
             assert (await receiver.push(record(uuid=f"u-{number}"))).json == SUCCESS
         receiver.settle()
     assert (receiver.records(), kept(receiver)) == ([], [])
-    assert receiver.receiver.projector.set_aside == 3
+    assert receiver.desk.projector.set_aside == 3

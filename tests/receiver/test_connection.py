@@ -11,9 +11,9 @@ async def test_a_connection_serves_one_push_after_the_other(receiver: Running) -
     sender = await receiver.connect()
     for number in range(5):
         assert (await sender.request("POST", "/Record", body(record(uuid=f"u-{number}")))).json == SUCCESS
-    assert receiver.receiver.guard.connections == 1
+    assert receiver.ingest.guard.connections == 1
     await sender.close()
-    await until(lambda: receiver.receiver.guard.connections == 0)
+    await until(lambda: receiver.ingest.guard.connections == 0)
 
 
 async def test_a_push_may_come_in_any_pieces(receiver: Running) -> None:
@@ -111,7 +111,7 @@ async def test_an_upgrade_is_ignored_and_the_connection_ends_with_the_reply(rece
 
 async def test_a_refusal_is_read_by_a_sender_that_sends_everything_first(receiver: Running) -> None:
     sender = await receiver.connect()
-    size = receiver.receiver.settings.max_body_bytes + 1
+    size = receiver.ingest.settings.max_body_bytes + 1
     await sender.write(HEAD + b"Content-Length: %d\r\n\r\n" % size)
     await sender.write(b" " * size)
     answer = await sender.answer()
@@ -147,7 +147,7 @@ async def test_a_body_that_is_cut_short_reaches_nobody(receiver: Running) -> Non
     await sender.write(HEAD + b"Content-Length: %d\r\n\r\n" % (len(text) + 1) + text)
     sender.writer.write_eof()
     assert b" 200 " not in await sender.ended()
-    assert receiver.receiver.group_commit.committed == 0
+    assert receiver.ingest.group_commit.committed == 0
 
 
 async def test_a_client_that_does_not_read_its_reply_is_cut_off(tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ async def test_a_client_that_does_not_read_its_reply_is_cut_off(tmp_path: Path) 
         sender.writer.transport.pause_reading()
         for _ in range(20):
             await sender.write(request("GET", "/api/v1/records?limit=1000&include=original", headers=allowed))
-        guard = receiver.receiver.guard
+        guard = receiver.ingest.guard
         await until(lambda: any(connection.flow.write_paused for connection in guard._open))
         await receiver.pass_time(31)
         await until(lambda: guard.connections == 0)
@@ -170,6 +170,6 @@ async def test_a_client_that_does_not_read_its_reply_is_cut_off(tmp_path: Path) 
 async def test_a_stop_answers_what_was_accepted_and_ends_the_rest(receiver: Running, target: str) -> None:
     idle = await receiver.connect()
     assert (await idle.request("GET", target)).status in (200, 405)
-    for connection in list(receiver.receiver.guard._open):
+    for connection in list(receiver.ingest.guard._open):
         connection.shutdown()
     assert await idle.ended() == b""

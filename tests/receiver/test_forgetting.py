@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 from tests.postgres import Postgres
 from tests.receiver.kit import Sender, alarm, body, record, request
+from tests.receiver.looked_into import place
 from tests.store.events import RECEIVED_MS
 
+from gatepost.process_tree import members
 from gatepost.receiver.auth import issue_token
 from gatepost.receiver.forgetting import Forgetting
 from gatepost.store.accounts import Accounts
@@ -32,12 +35,18 @@ class Looked:
         self._token = {"Authorization": f"Bearer {token}"}
 
     async def holds(self) -> list[str]:
-        """Where in its objects that person stands."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([NAME[::-1], CARD[::-1]]).encode() + b"\n")
-        async with asyncio.timeout(120):
-            found: list[str] = json.loads(await self._process.stdout.readline())
+        """Where in the objects of its processes that person stands."""
+        question = json.dumps([NAME[::-1], CARD[::-1]]).encode() + b"\n"
+        found: list[str] = []
+        for child in members(self._process.pid)[1:]:
+            asked = socket.socket(socket.AF_UNIX)
+            asked.connect(place(child))
+            reader, writer = await asyncio.open_unix_connection(sock=asked, limit=1 << 24)
+            writer.write(question)
+            async with asyncio.timeout(120):
+                found += json.loads(await reader.readline())
+            writer.close()
+            await writer.wait_closed()
         return found
 
     async def lets_go(self) -> None:
@@ -65,7 +74,7 @@ class Looked:
 async def looked_into(folder: Path, database: str = "") -> AsyncIterator[Looked]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(Path(__file__).with_name("looked_into.py")), str(folder), database,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24,
+        stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
         assert process.stdout is not None

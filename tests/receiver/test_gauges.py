@@ -11,7 +11,7 @@ from gatepost.journal.writer import Writer
 
 
 async def test_a_receiver_that_did_nothing_yet_has_every_number_and_each_is_0(receiver: Running) -> None:
-    told = receiver.receiver.gauges.read()
+    told = receiver.ingest.gauges.by_name()
     assert set(told) == {
         "connections", "bodies_bytes", "waiting", "commits", "committed", "failed", "refused",
     }  # fmt: skip
@@ -24,12 +24,15 @@ async def test_the_numbers_are_those_of_this_process_since_its_start(receiver: R
     for _ in range(2):
         assert (await receiver.push(b"{")).status == 400
     await receiver.flush()
-    told = receiver.receiver.gauges.read()
+    told = receiver.desk.ingests.gauges.by_name()
     assert (told["commits"], told["committed"], told["failed"], told["refused"]) == (3, 3, 0, 2)
 
 
 async def test_what_is_open_and_what_is_arriving_is_told_while_it_is(receiver: Running) -> None:
-    read = receiver.receiver.gauges.read
+
+    def read() -> dict[str, int]:
+        return receiver.ingest.gauges.by_name()
+
     sender = await receiver.connect()
     push = request("POST", "/Record", body(record()))
     await sender.write(push[:-100])
@@ -45,7 +48,10 @@ async def test_what_is_open_and_what_is_arriving_is_told_while_it_is(receiver: R
 
 async def test_what_waits_for_the_disk_is_told(receiver: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     await receiver.push(record(uuid="first"))
-    read = receiver.receiver.gauges.read
+
+    def read() -> dict[str, int]:
+        return receiver.ingest.gauges.by_name()
+
     gate, append = threading.Event(), Writer.append
 
     def wait(writer: Writer, bodies: Sequence[bytes]) -> Position:
@@ -72,7 +78,8 @@ async def test_what_the_guard_counts_comes_under_its_name_and_in_order(receiver:
         sender = await receiver.connect()
         await sender.write(head)
         await sender.answer()
-    told = receiver.receiver.gauges.read()
+    await receiver.flush()
+    told = receiver.desk.ingests.gauges.by_name()
     assert [name for name in told if name.startswith("guard.")] == ["guard.refused.400", "guard.refused.413"]
     assert (told["guard.refused.400"], told["guard.refused.413"]) == (1, 1)
 
@@ -88,5 +95,6 @@ async def test_what_the_disk_could_not_take_has_failed_and_is_not_committed(
     with monkeypatch.context() as patch:
         patch.setattr(Writer, "append", away)
         assert (await receiver.push(record(uuid="u-2"))).status == 503
-    told = receiver.receiver.gauges.read()
+    await receiver.flush()
+    told = receiver.desk.ingests.gauges.by_name()
     assert (told["commits"], told["committed"], told["failed"], told["waiting"]) == (1, 1, 1, 0)

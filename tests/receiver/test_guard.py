@@ -11,14 +11,14 @@ HEAD = b"POST /Record HTTP/1.1\r\nHost: r\r\nContent-Type: application/json\r\n"
 
 
 async def arrived(receiver: Running, connections: int) -> None:
-    await until(lambda: receiver.receiver.guard.connections == connections)
+    await until(lambda: receiver.ingest.guard.connections == connections)
 
 
 async def test_a_connection_that_says_nothing_is_closed_after_the_time_for_a_head(receiver: Running) -> None:
     sender = await receiver.connect()
     await arrived(receiver, 1)
     await receiver.pass_time(9.9)
-    assert receiver.receiver.guard.connections == 1
+    assert receiver.ingest.guard.connections == 1
     await receiver.pass_time(0.2)
     assert await sender.ended() == b""
 
@@ -26,7 +26,7 @@ async def test_a_connection_that_says_nothing_is_closed_after_the_time_for_a_hea
 async def test_a_head_that_takes_too_long_is_answered_408(receiver: Running) -> None:
     sender = await receiver.connect()
     await sender.write(HEAD)
-    await until(lambda: any(c.state.name == "HEAD" for c in receiver.receiver.guard._open))
+    await until(lambda: any(c.state.name == "HEAD" for c in receiver.ingest.guard._open))
     await receiver.pass_time(10.1)
     answer = await sender.answer()
     assert (answer.status, answer.json["code"]) == (408, 408)
@@ -50,7 +50,7 @@ async def test_a_body_that_takes_too_long_is_answered_408_and_counted(receiver: 
     await receiver.push(record())
     sender = await receiver.connect()
     await sender.write(HEAD + b"sn: SN-1\r\nContent-Length: 1000\r\n\r\n{")
-    await until(lambda: any(c.state.name == "BODY" for c in receiver.receiver.guard._open))
+    await until(lambda: any(c.state.name == "BODY" for c in receiver.ingest.guard._open))
     await receiver.pass_time(60.1)
     assert (await sender.answer()).status == 408
     await receiver.flush()
@@ -62,7 +62,7 @@ async def test_a_drip_of_bytes_buys_no_time(receiver: Running) -> None:
     sender = await receiver.connect()
     for number in range(11):
         await sender.write(b"POST /Record HTTP/1.1\r\n" if not number else b"x%d: y\r\n" % number)
-        await until(lambda: any(c.state.name in ("HEAD", "REFUSED") for c in receiver.receiver.guard._open))
+        await until(lambda: any(c.state.name in ("HEAD", "REFUSED") for c in receiver.ingest.guard._open))
         await receiver.pass_time(1.0)
     assert b" 408 " in await sender.ended()
 
@@ -97,7 +97,7 @@ async def test_the_longest_silent_connection_gives_way_to_a_newcomer(tmp_path: P
         assert (await newcomer.request("POST", "/Record", body(record(uuid="u-2")))).json == SUCCESS
         assert await silent[1].ended() == b""
         assert (await silent[0].request("POST", "/Record", body(record()))).json == SUCCESS
-        assert receiver.receiver.guard.counts["shed"] == 1
+        assert receiver.ingest.guard.counts["shed"] == 1
 
 
 async def test_one_address_cannot_take_every_connection(tmp_path: Path) -> None:
@@ -106,8 +106,8 @@ async def test_one_address_cannot_take_every_connection(tmp_path: Path) -> None:
         same = []
         for number in range(8):
             same.append(await receiver.connect())
-            await until(lambda count=number + 1: receiver.receiver.guard.counts["shed"] == max(0, count - 5))  # type: ignore[misc]
-        assert receiver.receiver.guard.connections <= 6
+            await until(lambda count=number + 1: receiver.ingest.guard.counts["shed"] == max(0, count - 5))  # type: ignore[misc]
+        assert receiver.ingest.guard.connections <= 6
         assert (await other.request("POST", "/Record", body(record()))).json == SUCCESS
         await other.close()
 
@@ -117,7 +117,7 @@ async def test_a_trusted_proxy_may_have_more_connections_than_one_address(tmp_pa
     async with receiving(tmp_path / "data", **settings) as receiver:
         senders = [await receiver.connect() for _ in range(6)]
         await arrived(receiver, 6)
-        assert receiver.receiver.guard.counts["shed"] == 0
+        assert receiver.ingest.guard.counts["shed"] == 0
         for sender in senders:
             await sender.close()
 
@@ -127,7 +127,7 @@ async def test_when_every_connection_is_at_work_a_newcomer_is_told_to_come_back(
 ) -> None:
     async with receiving(tmp_path / "data", max_connections=2) as receiver:
         waiting: list[Request] = []
-        monkeypatch.setattr(receiver.receiver.guard, "take", waiting.append)
+        monkeypatch.setattr(receiver.ingest.guard, "take", waiting.append)
         senders = [await receiver.connect() for _ in range(2)]
         for sender in senders:
             await sender.write(request("POST", "/Record", body(record())))
@@ -146,7 +146,7 @@ async def test_bodies_share_one_budget_and_the_largest_that_is_still_arriving_gi
     megabyte = 1024 * 1024
     settings = {"max_bodies_bytes": 3 * megabyte, "max_body_bytes": 3 * megabyte}
     async with receiving(tmp_path / "data", **settings) as receiver:
-        guard = receiver.receiver.guard
+        guard = receiver.ingest.guard
         large = await receiver.connect()
         await large.write(HEAD + b"Content-Length: %d\r\n\r\n" % (3 * megabyte) + b" " * (2 * megabyte))
         await until(lambda: guard.bodies_bytes == 2 * megabyte)
@@ -166,7 +166,7 @@ async def test_memory_for_bodies_is_given_back_when_they_are_stored(receiver: Ru
         *(receiver.push(record(uuid=f"u-{n}", remark="x" * 9000)) for n in range(50))
     )
     assert {answer.status for answer in answers} == {200}
-    assert receiver.receiver.guard.bodies_bytes == 0
+    assert receiver.ingest.guard.bodies_bytes == 0
 
 
 async def test_the_head_of_a_request_is_bounded(receiver: Running) -> None:
@@ -210,7 +210,7 @@ async def test_a_body_that_is_too_large_is_listed_with_a_sample_of_what_came(
     assert (await sender.answer()).status == 413
     if later:
         await sender.write(text)
-        await until(lambda: bool(receiver.receiver.refused._samples))
+        await until(lambda: bool(receiver.ingest.refused._samples))
     row = await refused_row(receiver)
     assert (row.status, row.reason, row.serial, row.path) == (413, "too large", "SN-1", "/Record")
     sample = receiver.store.refusal_sample(row.sample_id or 0)

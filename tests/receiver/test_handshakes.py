@@ -40,7 +40,7 @@ async def test_who_does_not_finish_the_handshake_counts_and_runs_out_of_time(
     tmp_path: Path, said: bytes
 ) -> None:
     async with over_tls(tmp_path, head_timeout_s=60) as receiver:
-        guard = receiver.receiver.guard
+        guard = receiver.ingest.guard
         sender = await receiver.connect()
         await sender.write(said)
         await until(lambda: guard.connections == 1)
@@ -53,7 +53,7 @@ async def test_who_does_not_finish_the_handshake_counts_and_runs_out_of_time(
 
 async def test_a_connection_counts_once_before_and_after_its_handshake(tmp_path: Path) -> None:
     async with over_tls(tmp_path) as receiver:
-        guard = receiver.receiver.guard
+        guard = receiver.ingest.guard
         senders = [await speak(receiver.port) for _ in range(3)]
         for sender in senders:
             assert (await sender.request("POST", "/Record", body(record()))).status == 200
@@ -66,7 +66,7 @@ async def test_a_connection_counts_once_before_and_after_its_handshake(tmp_path:
 @pytest.mark.parametrize("limit", ["max_connections", "max_connections_per_address"])
 async def test_silent_connections_lock_nobody_out(tmp_path: Path, limit: str) -> None:
     async with over_tls(tmp_path, **{limit: 4}) as receiver:
-        guard = receiver.receiver.guard
+        guard = receiver.ingest.guard
         silent = [await receiver.connect() for _ in range(4)]
         await until(lambda: guard.connections == 4)
         sender = await speak(receiver.port)
@@ -79,7 +79,7 @@ async def test_silent_connections_lock_nobody_out(tmp_path: Path, limit: str) ->
 
 async def test_where_all_others_are_at_work_a_newcomer_is_turned_away(tmp_path: Path) -> None:
     async with over_tls(tmp_path, max_connections=1) as receiver:
-        guard = receiver.receiver.guard
+        guard = receiver.ingest.guard
         sender = await speak(receiver.port)
         assert (await sender.request("GET", "/healthz")).status == 200
         (busy,) = guard._open
@@ -94,7 +94,7 @@ async def test_where_all_others_are_at_work_a_newcomer_is_turned_away(tmp_path: 
 async def test_a_stop_does_not_wait_for_handshakes(tmp_path: Path) -> None:
     async with over_tls(tmp_path) as receiver:
         sender = await Sender.connect(receiver.port)
-        await until(lambda: receiver.receiver.guard.connections == 1)
+        await until(lambda: receiver.ingest.guard.connections == 1)
     await sender.ended()
     await sender.close()
 

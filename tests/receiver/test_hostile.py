@@ -199,7 +199,7 @@ async def test_a_body_over_the_limit_is_refused_when_it_comes_in_chunks(receiver
         await sender.write(b"100000\r\n" + b" " * 0x100000 + b"\r\n")
     answer = await sender.answer()
     assert (answer.status, answer.json["code"]) == (413, 413)
-    assert receiver.receiver.guard.bodies_bytes == 0
+    assert receiver.ingest.guard.bodies_bytes == 0
     await honest(receiver)
 
 
@@ -374,7 +374,7 @@ async def test_many_bodies_full_of_values_share_a_budget_and_hold_nobody_up(
     assert {(answer.status, answer.json["code"]) for answer in refused} == {(503, 503)}
     assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
     usual = asyncio.ensure_future(receiver.push(record(uuid="usual")))
-    await until(lambda: receiver.receiver.group_commit.waiting > 0)
+    await until(lambda: receiver.ingest.group_commit.waiting > 0)
     gate.set()
     assert (await usual).json == SUCCESS
     answers = await asyncio.gather(*pushes)

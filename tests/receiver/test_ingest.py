@@ -63,8 +63,8 @@ async def test_concurrent_pushes_share_syncs(receiver: Running) -> None:
     await asyncio.gather(
         *(s.request("POST", "/Record", body(record(uuid=f"u-{n}"))) for n, s in enumerate(senders))
     )
-    assert receiver.receiver.group_commit.committed == 40
-    assert receiver.receiver.group_commit.commits < 40
+    assert receiver.ingest.group_commit.committed == 40
+    assert receiver.ingest.group_commit.commits < 40
     assert len(receiver.records()) == 40
     for sender in senders:
         await sender.close()
@@ -138,7 +138,7 @@ async def test_whose_it_was_is_not_asked_of_what_bears_a_serial(
     assert (await receiver.push(record())).json == SUCCESS
     assert (await receiver.push(alarm(), headers={"sn": "SN-1"})).json == SUCCESS
     assert len(receiver.records()) == 1
-    assert receiver.receiver.projector.set_aside == 0
+    assert receiver.desk.projector.set_aside == 0
 
 
 async def test_the_token_in_the_path_says_whose_push_it_is_and_who_disagrees_is_recorded(
@@ -398,7 +398,7 @@ async def test_an_unknown_terminal_is_held_where_the_setting_says_so(tmp_path: P
 async def test_an_unknown_terminal_is_refused_where_the_setting_says_so(tmp_path: Path) -> None:
     async with receiving(tmp_path / "data", unknown_terminals="refuse") as receiver:
         ensured(receiver.store, "SN-1", now_ms=0, state="approved")
-        await receiver.receiver.refresh()
+        await receiver.desk.refresh()
         assert (await receiver.push(record())).json == SUCCESS
         answer = await receiver.push(record(deviceSN="SN-2"))
         assert (answer.status, answer.json["code"]) == (403, 403)
@@ -455,7 +455,7 @@ async def test_the_same_ingest_serves_as_a_plain_asgi_application(receiver: Runn
         sent.append(message)
 
     scope = {"type": "http", "method": "POST", "path": "/Record", "headers": [], "client": ("127.0.0.1", 1)}
-    await receiver.receiver.ingest(scope, receive, send)
+    await receiver.ingest.pushes(scope, receive, send)
     assert sent[0]["status"] == 200
     assert json.loads(sent[1]["body"]) == SUCCESS  # type: ignore[arg-type]
     assert len(receiver.records()) == 1

@@ -13,7 +13,7 @@ from tests.receiver.kit import until
 
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.receiver.identify import Known
-from gatepost.receiver.link import Handler, Holder, Link, Made, Table, Tend, Use
+from gatepost.receiver.link import Forget, Handler, Holder, Link, Made, Table, Use
 
 KNOWN = Known(id=3, serial="门-3", state="approved", networks=("10.0.0.0/8",), token_used=True)
 
@@ -47,13 +47,13 @@ async def test_both_ends_call_and_get_what_was_returned() -> None:
 
     table = Table([KNOWN], [("192.0.2.1", 3, 1_700_000_000_000)], {b"digest": 3}, "Asia/Shanghai")
     made = Made([KNOWN])
-    async with linked({Table: take, Made: take, Tend: take}, {Holder: holder}) as (ingest, desk):
+    async with linked({Table: take, Made: take, Forget: take}, {Holder: holder}) as (ingest, desk):
         assert await ingest.call(Holder(b"known"), Known | None) == KNOWN
         assert await ingest.call(Holder(b"unknown"), Known | None) is None
         assert await desk.call(table) is None
         await desk.tell(made)
-        assert await desk.call(Tend()) is None
-    assert [type(one) for one in took] == [Table, Made, Tend]
+        assert await desk.call(Forget()) is None
+    assert [type(one) for one in took] == [Table, Made, Forget]
     assert msgspec.to_builtins(took[0]) == msgspec.to_builtins(table)
     assert took[1] == made or list(took[1].terminals) == [KNOWN]
 
@@ -115,7 +115,7 @@ async def test_who_waits_for_an_end_that_is_gone_is_told_and_so_is_who_calls_lat
             await waiting
         with pytest.raises(StoreUnavailable, match="send it again later"):
             await ingest.call(Holder(b""))
-        await ingest.tell(Tend())
+        await ingest.tell(Forget())
         assert not ingest._waiting
 
 
@@ -151,4 +151,4 @@ async def test_whoever_sends_no_message_is_cut_off(sent: bytes) -> None:
     theirs.close()
     assert [log["log_level"] for log in logs] == (["error"] if len(sent) >= 4 else [])
     with pytest.raises(StoreUnavailable):
-        await end.call(Tend())
+        await end.call(Forget())

@@ -49,7 +49,7 @@ async def test_behind_a_proxy_every_address_begins_with_its_prefix_whether_it_le
 
 async def test_the_cookie_is_for_the_prefix_only(tmp_path: Path) -> None:
     async with receiving(tmp_path / "data", path_prefix="/gate") as receiver:
-        doors = receiver.receiver.access.doors
+        doors = receiver.desk.access.doors
         doors.accounts.create("anna", "viewer", doors.hash("correct horse"), now_ms=0)
         answer = await receiver.request(
             "POST", "/gate/api/v1/session", body({"name": "anna", "password": "correct horse"})

@@ -169,7 +169,7 @@ async def test_unless_all_of_it_is_on_disk_nothing_of_it_is_acknowledged(
     receiver: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await receiver.push(record())
-    enqueue, tried = receiver.receiver.group_commit.enqueue, []
+    enqueue, tried = receiver.ingest.group_commit.enqueue, []
 
     def full(frame: bytes, settle: Any, **lane: bool) -> None:
         tried.append(frame)
@@ -179,7 +179,7 @@ async def test_unless_all_of_it_is_on_disk_nothing_of_it_is_acknowledged(
 
     events = passages(3, deviceSN="SN-3")
     with monkeypatch.context() as patch:
-        patch.setattr(receiver.receiver.group_commit, "enqueue", full)
+        patch.setattr(receiver.ingest.group_commit, "enqueue", full)
         answer = await receiver.push(as_list(events))
     assert (answer.status, answer.json["code"]) == (503, 503)
     assert int(answer.headers["retry-after"]) > 0
@@ -208,9 +208,9 @@ async def test_a_store_that_is_away_is_told_once_for_all_of_them(
 async def test_the_values_of_a_list_count_as_those_of_a_body(receiver: Running) -> None:
     full = as_list(passages(200, more=[0] * (MAX_VALUES // 200)))
     assert (await receiver.push(full)).status == 400
-    assert receiver.receiver.ingest._values == 0
+    assert receiver.ingest.pushes._values == 0
     assert (await receiver.push(as_list(passages(200, more=[0] * 200)))).json == SUCCESS
-    assert receiver.receiver.ingest._values == 0
+    assert receiver.ingest.pushes._values == 0
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ async def test_a_time_without_a_zone_is_read_in_the_terminals(
     await receiver.push(record())
     store = receiver.store
     store.update_terminal(1, timezone="Asia/Shanghai")
-    await receiver.receiver.refresh()
+    await receiver.desk.refresh()
     for _ in range(2):
         event = form(**{column: "2025-11-28 11:20:00"})
         if form is record:
@@ -245,7 +245,7 @@ async def test_another_zone_later_does_not_make_the_same_event_another(receiver:
     for zone in ("Asia/Shanghai", "Europe/Berlin"):
         assert (await receiver.push(event)).json == SUCCESS
         receiver.store.update_terminal(1, timezone=zone)
-        await receiver.receiver.refresh()
+        await receiver.desk.refresh()
     assert (await receiver.push(event)).json == SUCCESS
     assert len(receiver.records()) == 1
 

@@ -117,7 +117,8 @@ async def test_no_push_leaves_a_name_a_number_or_an_image_in_the_log(
     assert (await process.request("POST", f"/api/v1/people/{person}/erase")).status == 200
     assert await process.stop() == 0
     log = process.errors.read_text()
-    assert "receiver.stopped" in log
+    assert "ingest.stopped" in log
+    assert "desk.stopped" in log
     for trace in (
         "王五",
         "\\u738b",

@@ -24,6 +24,7 @@ async def fill(receiver: Running) -> None:
     await receiver.push({"type": 9})
     await receiver.push(b"[]")
     await receiver.push(record(), headers={"Content-Type": "multipart/form-data"})
+    await receiver.flush()
 
 
 async def test_what_became_of_every_push_is_counted(receiver: Running) -> None:

@@ -165,7 +165,7 @@ async def test_with_a_key_every_face_is_encrypted_in_every_file(tmp_path: Path) 
             told = (await receiver.get("/api/v1/retention")).json["encryption"]
             assert told == {"key": keys.name, "finished": False}
             for _ in range(20):
-                receiver.receiver.keeper.once()
+                receiver.desk.keeper.once()
             assert (await receiver.get("/api/v1/retention")).json["encryption"]["finished"]
     finally:
         store.close()

@@ -12,7 +12,7 @@ import pytest
 from tests.receiver.kit import JPEG, SUCCESS, Process, base64, body, record, until
 from tests.terminals import ensured
 
-from gatepost.errors import SettingsError, StoreInUse
+from gatepost.errors import SettingsError
 from gatepost.receiver.program import run
 from gatepost.settings import ReceiverSettings
 from gatepost.store.sqlite import SqliteStore
@@ -77,7 +77,9 @@ async def test_ctrl_c_stops_it_in_order(tmp_path: Path) -> None:
     process.process.send_signal(signal.SIGINT)
     async with asyncio.timeout(30):
         assert await process.process.wait() == 0
-    assert "receiver.stopped" in process.errors.read_text()
+    log = process.errors.read_text()
+    assert "event=ingest.stopped drained=true committed=1\n" in log
+    assert "event=desk.stopped listed=true\n" in log
     store = SqliteStore.open(tmp_path / "data")
     assert store.stats().records == 1
     store.close()
@@ -215,27 +217,24 @@ def test_a_setting_that_cannot_be_is_named_before_anything_is_made(
     assert not (tmp_path / "data").exists()
 
 
-def test_where_it_cannot_start_it_lets_go_of_its_address_and_tells_nobody_that_it_listens(
+async def test_where_it_cannot_start_it_lets_go_of_its_address_and_tells_nobody_that_it_listens(
     tmp_path: Path,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = free.getsockname()
     store = SqliteStore.open(tmp_path / "data")
-    told: list[object] = []
-    settings = ReceiverSettings(listen=f"127.0.0.1:{address[1]}")
-    with pytest.raises(StoreInUse):
-        run(settings, tmp_path / "data", listening=told.append, administrator=told.append)
-    assert told == []
+    with pytest.raises(AssertionError, match=r"did not start: '' gatepost: .* is in use by process"):
+        await Process.start(tmp_path / "data", port=address[1])
     socket.create_server(address).close()
     store.close()
 
 
-def test_a_password_that_is_too_short_is_refused_before_anybody_is_answered(tmp_path: Path) -> None:
-    told: list[object] = []
-    settings = ReceiverSettings(listen="127.0.0.1:0", admin_password="short")
-    with pytest.raises(SettingsError, match="GATEPOST_ADMIN_PASSWORD"):
-        run(settings, tmp_path / "data", listening=told.append)
-    assert told == []
+async def test_a_password_that_is_too_short_is_refused_before_anybody_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEPOST_ADMIN_PASSWORD", "short")
+    with pytest.raises(AssertionError, match=r"did not start: '' gatepost: .*GATEPOST_ADMIN_PASSWORD"):
+        await Process.start(tmp_path / "data")
     SqliteStore.open(tmp_path / "data").close()  # it let go of the folder
 
 

@@ -822,7 +822,7 @@ async def test_an_erasure_and_the_retention_of_the_receiver_reach_what_is_set_as
 ) -> None:
     folder = tmp_path / "journal"
     async with serving(sqlite, ReceiverSettings(retention_quarantine_days=1), journal=folder) as running:
-        keeper = running.receiver.keeper
+        keeper = running.desk.keeper
         erased, old, young = (folder / f"unlisted-{number}" for number in range(3))
         erased.write_bytes(GARBAGE)
         await asyncio.to_thread(keeper.erase, Whom(user_id="nobody"))
@@ -909,7 +909,7 @@ async def test_readiness_names_a_part_of_the_journal_that_waits(sqlite: BaseStor
     listing.writers[RECORDS].close()
     write_later_version(listing.segments()[0])
     async with serving(sqlite, journal=tmp_path / "journal") as running:
-        running.receiver.projector.wake()
+        running.desk.projector.wake()
         for _ in range(2000):
             sender = await running.connect()
             answer = await sender.request("GET", "/readyz")
@@ -928,7 +928,7 @@ async def test_readiness_tells_of_damage_and_where_to_look(sqlite: BaseStore, tm
     listing.writers[RECORDS].close()
     listing.segments()[0].write_bytes(b"damage" * 300)
     async with serving(sqlite, journal=tmp_path / "journal") as running:
-        await until(lambda: running.receiver.projector.damaged == 1)
+        await until(lambda: running.desk.projector.damaged == 1)
         answer = await (await running.connect()).request("GET", "/readyz")
     told = {"status": "damaged places in the journal: 1; see gatepost check-store"}
     assert (answer.status, answer.json) == (200, told)

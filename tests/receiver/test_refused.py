@@ -45,9 +45,9 @@ def push(**said: Any) -> RefusedPush:
 def flush(pushes: RefusedPushes, store: Any) -> None:
     taken = pushes.take()
     try:
-        pushes.store(store, taken)
+        store.note_refused(*taken)
     except StoreUnavailable:
-        pushes.put_back(taken)
+        pushes.put_back(*taken)
 
 
 class Away:
@@ -88,16 +88,18 @@ def test_a_store_that_is_away_loses_nothing(store: SqliteStore, pushes: RefusedP
 def test_memory_stays_bounded_whatever_is_sent(pushes: RefusedPushes) -> None:
     for number in range(2 * MAX_ROWS):
         pushes.add(push(peer=f"10.1.{number}", serial="x" * 100_000), detail="", body=b"{" * 100_000)
-    taken = pushes.take()
+    taken, samples = pushes.take()
     assert len(taken) == MAX_ROWS
     assert {len(one.serial) for one in taken} == {MAX_SHOWN}
-    samples = pushes._samples
     assert 0 < len(samples) <= refused.MAX_SAMPLES
     assert all(len(kept.content) <= MAX_SAMPLE for kept in samples.values())
-    pushes.put_back(taken)
+    pushes.put_back(taken, samples)
     for number in range(2 * MAX_ROWS):
-        pushes.add(push(peer=f"10.2.{number}"), detail="")
-    assert len(pushes.take()) == MAX_ROWS
+        pushes.add(push(peer=f"10.2.{number}"), detail="", body=b"{")
+    pushes.put_back({}, samples)
+    taken, samples = pushes.take()
+    assert len(taken) == MAX_ROWS
+    assert len(samples) == refused.MAX_SAMPLES
     assert len(pushes._told) <= MAX_ROWS
     assert len(pushes._sampled) <= MAX_ROWS
 
@@ -106,7 +108,7 @@ def test_a_peer_that_makes_up_serials_does_not_keep_others_off_the_list(pushes: 
     for number in range(5 * MAX_ROWS):
         pushes.add(push(serial=f"SN-{number}"), detail="")
     pushes.add(push(peer="10.0.0.2"), detail="")
-    taken = pushes.take()
+    taken, _ = pushes.take()
     assert len(taken) == MAX_ROWS_OF_A_PEER + 2
     assert push(peer="10.0.0.2") in taken
     assert sum(times.count for times in taken.values()) == 5 * MAX_ROWS + 1
@@ -115,12 +117,12 @@ def test_a_peer_that_makes_up_serials_does_not_keep_others_off_the_list(pushes: 
 def test_a_token_in_a_path_is_shown_by_its_first_characters_only(pushes: RefusedPushes) -> None:
     pushes.add(push(path="/in/0123456789-0123456789_abcdef/x"), detail="")
     pushes.add(push(path="/a-path-of-many/words"), detail="")
-    assert sorted(one.path for one in pushes.take()) == ["/a-path-of-many/words", "/in/0123…/x"]
+    assert sorted(one.path for one in pushes.take()[0]) == ["/a-path-of-many/words", "/in/0123…/x"]
 
 
 def test_a_path_is_cut_and_made_printable_before_it_is_shown(pushes: RefusedPushes) -> None:
     pushes.add(push(path="/\x1b[31m" + "x" * 5000, serial="SN\x00"), detail="")
-    (row,) = pushes.take()
+    (row,) = pushes.take()[0]
     assert len(row.path) == MAX_SHOWN
     assert row.path.isprintable()
     assert row.serial.isprintable()

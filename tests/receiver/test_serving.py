@@ -10,8 +10,7 @@ from tests.receiver.kit import Process, Sender, body, receiving, record, until
 from tests.receiver.tls import connect, trusting, write
 
 from gatepost.errors import SettingsError
-from gatepost.receiver.guard import Guard, Limits
-from gatepost.receiver.serving import Certificate, Place, listen
+from gatepost.receiver.serving import Certificate, address, listen
 
 
 @pytest.fixture
@@ -37,14 +36,13 @@ def test_an_address_that_is_taken_is_refused() -> None:
 
 
 def test_a_place_tells_how_it_is_reached(authority: trustme.CA, tmp_path: Path) -> None:
-    guard = Guard(Limits(), now=lambda: 0.0)
     certificate = Certificate(*write(authority, tmp_path))
     for host, shown in (("127.0.0.1", "127.0.0.1"), ("[::1]", "[::1]")):
         (bound,) = listen(f"{host}:0")
         with bound:
             port = bound.getsockname()[1]
-            assert Place([bound], guard).address == f"http://{shown}:{port}"
-            assert Place([bound], guard, certificate).address == f"https://{shown}:{port}"
+            assert address([bound], None) == f"http://{shown}:{port}"
+            assert address([bound], certificate) == f"https://{shown}:{port}"
 
 
 def test_files_that_are_no_certificate_with_its_key_are_refused(
@@ -69,7 +67,7 @@ async def test_over_tls_pushes_and_pages_work_and_a_browser_is_told_to_come_back
         assert answer.headers["strict-transport-security"] == "max-age=31536000"
         login = await sender.request("POST", "/api/v1/session", body({"name": "x", "password": "y"}))
         assert login.status == 401
-        doors = receiver.receiver.access.doors
+        doors = receiver.desk.access.doors
         await asyncio.to_thread(
             lambda: doors.accounts.create("anna", "viewer", doors.hash("correct horse"), now_ms=0)
         )

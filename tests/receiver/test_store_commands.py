@@ -8,7 +8,7 @@ from gatepost.cli import run
 from gatepost.errors import StoreCorrupt
 from gatepost.journal.folder import Folder, Position
 from gatepost.journal.writer import Writer
-from gatepost.receiver.app import open_store
+from gatepost.receiver.opening import open_store
 from gatepost.settings import ReceiverSettings
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import Progress, RecordQuery

@@ -67,12 +67,12 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-async def test_children_are_stopped_one_after_the_other(tmp_path: Path) -> None:
+async def test_a_signal_stops_every_child(tmp_path: Path) -> None:
     async with supervised(tmp_path, "steady", "steady", "steady") as made:
         pids = await made.started()
         assert sorted(pids) == ["child-0", "child-1", "child-2"]
         made.told(signal.SIGTERM)
-        assert [await made.line() for _ in pids] == [f"child-{place} SIGTERM" for place in range(3)]
+        assert {await made.line() for _ in pids} == {f"child-{place} SIGTERM" for place in range(3)}
         assert await made.ended() == 0
         assert all(is_gone(pid) for pid in pids.values())
         assert made.logs() == []
@@ -98,7 +98,7 @@ async def test_a_child_that_is_killed_is_one_line_and_a_new_process_and_the_othe
         assert waits == [0.2, 0.4, 0.8]
         assert not is_gone(pids["child-0"])
         made.told(signal.SIGINT)
-        assert [await made.line() for _ in pids] == ["child-0 SIGTERM", "child-1 SIGTERM"]
+        assert {await made.line() for _ in pids} == {"child-0 SIGTERM", "child-1 SIGTERM"}
         assert await made.ended() == 0
 
 
@@ -114,7 +114,7 @@ async def test_a_second_signal_ends_all_at_once(tmp_path: Path, number: signal.S
     async with supervised(tmp_path, "stubborn", "steady") as made:
         pids = await made.started()
         made.told(signal.SIGTERM)
-        assert await made.line() == "child-0 SIGTERM"
+        assert {await made.line() for _ in range(2)} == {"child-0 SIGTERM", "child-1 SIGTERM"}
 
         def has_ended() -> bool:
             if made.process.returncode is None:
@@ -127,11 +127,11 @@ async def test_a_second_signal_ends_all_at_once(tmp_path: Path, number: signal.S
         assert all(is_gone(pid) for pid in pids.values())
 
 
-async def test_a_child_that_does_not_stop_in_time_is_killed_and_the_next_is_stopped(tmp_path: Path) -> None:
+async def test_a_child_that_does_not_stop_in_time_is_killed(tmp_path: Path) -> None:
     async with supervised(tmp_path, "stubborn", "steady") as made:
         await made.started()
         made.told(signal.SIGTERM)
-        assert [await made.line() for _ in range(2)] == ["child-0 SIGTERM", "child-1 SIGTERM"]
+        assert {await made.line() for _ in range(2)} == {"child-0 SIGTERM", "child-1 SIGTERM"}
         assert await made.ended() == 1
         (line,) = made.logs()
         assert "supervisor.child_killed" in line
@@ -152,5 +152,5 @@ async def test_a_hang_up_is_passed_on(tmp_path: Path) -> None:
         made.told(signal.SIGHUP)
         assert {await made.line() for _ in range(2)} == {"child-0 SIGHUP", "child-1 SIGHUP"}
         made.told(signal.SIGTERM)
-        assert [await made.line() for _ in range(2)] == ["child-0 SIGTERM", "child-1 SIGTERM"]
+        assert {await made.line() for _ in range(2)} == {"child-0 SIGTERM", "child-1 SIGTERM"}
         assert await made.ended() == 0

@@ -15,7 +15,7 @@ from gatepost.cli_text import t
 from gatepost.receiver.commands import ConfigOption, DatabaseOption, DataOption, receiver_settings
 
 if TYPE_CHECKING:
-    from gatepost.receiver.app import Pages
+    from gatepost.receiver.desk_app import Pages
     from gatepost.receiver.projector import Lag
     from gatepost.settings import ReceiverSettings
     from gatepost.store.store import Store
@@ -60,14 +60,26 @@ def serve(
             )
         )
 
-    run(settings, data, pages=console_pages, listening=listening, administrator=administrator)
+    def failed(sentence: str) -> None:
+        typer.echo(f"gatepost: {sentence}", err=True)
+
+    code = run(
+        settings,
+        data,
+        pages=console_pages,
+        listening=listening,
+        administrator=administrator,
+        failed=failed,
+    )
+    if code:
+        raise typer.Exit(code)
 
 
 def console_pages(store: Store, settings: ReceiverSettings, lag: Callable[[], Lag]) -> Pages:
     """The console's pages; none, and a sentence on standard error, where the installation has no console."""
     from gatepost.console.assets import AssetsMissing
     from gatepost.console.routes import routes
-    from gatepost.receiver.app import Pages
+    from gatepost.receiver.desk_app import Pages
 
     try:
         return routes(store, settings, lag, ahead=True)

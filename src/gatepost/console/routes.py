@@ -1,6 +1,6 @@
 """Where the console is put together: its pages, their desk, and what becomes of errors.
 
-``routes`` is what :class:`gatepost.receiver.app.Receiver` is handed as ``pages``.
+``routes`` is what :class:`gatepost.receiver.desk_app.DeskApp` is handed as ``pages``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from gatepost.console.words import words
 from gatepost.errors import GatepostError, StoreUnavailable
 from gatepost.receiver.api import problem
 from gatepost.receiver.api.access import OPEN, PARTS
-from gatepost.receiver.app import Pages
+from gatepost.receiver.desk_app import Pages
 from gatepost.receiver.projector import Lag
 from gatepost.settings import ReceiverSettings
 from gatepost.store.store import Store

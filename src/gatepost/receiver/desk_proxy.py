@@ -12,6 +12,7 @@ Rules:
 * Headers that are of one connection only (RFC 9110, section 7.6.1) are not passed on.
 * Where the desk is not there the response is 503 with ``Retry-After``. Where it ends in the middle of a response, the
   connection is cut, so that a download that is too short does not look whole.
+* A live stream ends by itself when the ingest stops; every other response is waited for.
 * Who asked and left is no longer worked for: the desk's connection ends with theirs.
 
 Flow: :class:`DeskProxy` (ingest) → local socket → :func:`as_it_was_asked` (desk) → Litestar.
@@ -64,6 +65,8 @@ class DeskProxy:
         """``path`` is that of the socket."""
         self._path = path
         self._retry_after_s = retry_after_s
+        self._is_stopping = False
+        self._passing: dict[_Response, asyncio.StreamWriter] = {}
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Hand on one request."""
@@ -95,13 +98,27 @@ class DeskProxy:
     ) -> bool:
         """Pass a request and its response on; False if the desk left before the response began."""
         response = _Response(has_body=scope["method"] != "HEAD")
-        with contextlib.suppress(OSError):
-            writer.write(_head(scope, len(body)) + body)
-            while not response.is_complete and (piece := await reader.read(PIECE_BYTES)):
-                response.parser.feed_data(piece)
-                for message in response.take():
-                    await send(message)
+        self._passing[response] = writer
+        try:
+            with contextlib.suppress(OSError):
+                writer.write(_head(scope, len(body)) + body)
+                while not response.is_complete and (piece := await reader.read(PIECE_BYTES)):
+                    response.parser.feed_data(piece)
+                    for message in response.take():
+                        await send(message)
+                    if self._is_stopping:
+                        _end(response, writer)
+                if response.is_stream and self._is_stopping and not response.is_complete:
+                    await send({"type": "http.response.body", "body": b""})
+        finally:
+            del self._passing[response]
         return response.has_begun
+
+    def stop(self) -> None:
+        """End live streams, now and from now on."""
+        self._is_stopping = True
+        for response, writer in self._passing.items():
+            _end(response, writer)
 
     async def _send_away(self, send: Send) -> None:
         body = encode_reply(503, AWAY)
@@ -123,6 +140,8 @@ class _Response:
         self.parser = httptools.HttpResponseParser(self)
         self.has_begun = False
         self.is_complete = False
+        self.is_stream = False
+        """It is server-sent events, which end only when one of both ends leaves."""
         self._has_body = has_body
         self._headers: list[tuple[bytes, bytes]] = []
         self._messages: list[dict[str, Any]] = []
@@ -136,6 +155,8 @@ class _Response:
         name = name.lower()
         if name not in _OF_ONE_CONNECTION or name == b"content-length":
             self._headers.append((name, value))
+        if name == b"content-type":
+            self.is_stream = value.startswith(b"text/event-stream")
 
     def on_headers_complete(self) -> None:
         self.has_begun = True
@@ -165,6 +186,11 @@ def as_it_was_asked(scope: Mapping[str, Any]) -> dict[str, Any]:
         "client": origin.client,
         "server": origin.server,
     }
+
+
+def _end(response: _Response, writer: asyncio.StreamWriter) -> None:
+    if response.is_stream:
+        writer.transport.abort()
 
 
 async def _disconnected(receive: Receive) -> None:

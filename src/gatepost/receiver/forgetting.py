@@ -11,12 +11,10 @@ Rules:
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
 import sys
 from collections.abc import Callable, Iterator
 
+from gatepost.receiver.memory import hand_back
 from gatepost.store.erase import erasures
 from gatepost.store.store import Leaving
 from gatepost.wire import forget_people
@@ -27,10 +25,10 @@ __all__ = ["Forgetting"]
 class Forgetting:
     """Of one process. Every method blocks; any thread may call it."""
 
-    def __init__(self, store: Leaving, hand_back: Callable[[], None] | None = None) -> None:
-        """``hand_back`` returns unused memory to the system."""
+    def __init__(self, store: Leaving, hand_back: Callable[[], None] = hand_back) -> None:
+        """``hand_back`` frees unused memory."""
         self._store = store
-        self._hand_back = hand_back or _hand_back
+        self._hand_back = hand_back
         self._seen: int | None = None
 
     def now(self) -> None:
@@ -38,7 +36,6 @@ class Forgetting:
         forget_people()
         _forget_questions()
         self._store.forget_people()
-        gc.collect()  # what only points at itself is still there otherwise, for hours
         self._hand_back()
 
     def once(self) -> bool:
@@ -64,9 +61,3 @@ def _caches(place: object) -> Iterator[Callable[[], None]]:
             yield function.cache_clear
         elif isinstance(each, type) and each.__module__ == getattr(place, "__name__", None):
             yield from _caches(each)
-
-
-def _hand_back() -> None:
-    # glibc has it; others give back by themselves, or do not.
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -22,12 +22,13 @@ from msgspec.structs import replace
 
 from gatepost.errors import JournalError, JournalUnavailable, StoreError
 from gatepost.receiver.push import kept_raw
+from gatepost.settings import ReceiverSettings
 from gatepost.store.arrivals import text
-from gatepost.store.sealing import ImageKeys
+from gatepost.store.sealing import ImageKeys, read_keys
 from gatepost.store.values import Arrival, NewTerminal
 from gatepost.wire import Alarm, Dialect, Event, Group, Problem, Record, Unknown, User, without_pins
 
-__all__ = ["Frames"]
+__all__ = ["Frames", "image_keys"]
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +55,11 @@ class _Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str | None = None
     disagreements: tuple[tuple[str, str], ...] = ()
     new_terminal: NewTerminal | None = None
+
+
+def image_keys(settings: ReceiverSettings) -> ImageKeys:
+    """Read the keys of images that the settings name. Raises :class:`~gatepost.errors.SettingsError`."""
+    return read_keys(settings.image_keys, file=settings.image_key_file or None)
 
 
 class Frames:

@@ -24,7 +24,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import structlog
 from msgspec import Struct
@@ -38,7 +38,6 @@ from gatepost.receiver.identify import (
     Claim,
     Directory,
     Introduced,
-    Known,
     Networks,
     Policy,
     Rejected,
@@ -86,6 +85,7 @@ from gatepost.wire.fields import Fields
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
 
+    from gatepost.receiver.desk_line import DeskLine
     from gatepost.receiver.frames import Frames
     from gatepost.receiver.group_commit import GroupCommit
     from gatepost.receiver.tally import Tally
@@ -134,16 +134,6 @@ class Options(Struct, frozen=True, kw_only=True):
     policy: Policy = Policy()
 
 
-class Tokens(Protocol):
-    """Know the terminal of each token. Both methods may raise :class:`~gatepost.errors.StoreError`."""
-
-    async def holder(self, digest: bytes) -> Known | None:
-        """Return the terminal that has a token; ``None`` if it is nobody's."""
-
-    async def use(self, digest: bytes, *, at_ms: int) -> Known | None:
-        """Store that a token was used, the first time, and return its terminal."""
-
-
 class Ingest:
     """Takes pushes: directly from the guard (:meth:`take`), or as an ASGI application (``__call__``)."""
 
@@ -151,7 +141,7 @@ class Ingest:
         self,
         journal: GroupCommit,
         frames: Frames,
-        tokens: Tokens,
+        desk: DeskLine,
         directory: Directory,
         tally: Tally,
         refused: RefusedPushes,
@@ -163,7 +153,7 @@ class Ingest:
         """``secret``: the store's, with which the keys of events are made. ``now`` returns Unix seconds."""
         self._journal = journal
         self._frames = frames
-        self._tokens = tokens
+        self._desk = desk
         self._secret = secret
         self._directory = directory
         self._tally = tally
@@ -390,15 +380,15 @@ class Ingest:
 
     async def _looked_up(self, claim: Claim) -> Taken | Rejected:
         """Decide with what the store knows of the token; raises :class:`Refuse` while it cannot be asked."""
-        directory, tokens = self._directory, self._tokens
+        directory, desk = self._directory, self._desk
         token = claim.token or b""
         try:
             if not directory.knows_token(token):
-                directory.learn_token(token, await tokens.holder(token))
+                directory.learn_token(token, await desk.holder(token))
             decision = directory.decide(claim, self._options.policy)
             if isinstance(decision, Taken) and decision.first_use:
                 # Stored before the event is: from here on nobody else is taken for this terminal.
-                directory.learn_token(token, await tokens.use(token, at_ms=int(self._now() * 1000)))
+                directory.learn_token(token, await desk.use(token, at_ms=int(self._now() * 1000)))
                 decision = directory.decide(claim, self._options.policy)
         except StoreError:
             # The error's text names the database's host or folder. A terminal must not see those.

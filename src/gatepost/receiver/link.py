@@ -5,6 +5,7 @@ Rules:
 * A call has one argument, a message of :data:`Message`, and returns one value or raises. What cannot be done now is
   :class:`~gatepost.errors.StoreUnavailable` at the caller, also when the other end is gone before it returns.
 * Calls of one end begin in the order in which they were made. Each is a task of its own: a slow one holds no other up.
+* What one end sends takes effect at the other in the order in which it was sent, returns too.
 * What is told needs no reply: :meth:`Link.tell`. It keeps its place among the calls.
 * A frame is its length in four bytes and a body in msgpack. A longer one than the limit closes the line.
 * Both ends are of one version: the supervisor starts both.
@@ -24,9 +25,28 @@ import structlog
 from msgspec import Struct
 
 from gatepost.errors import StoreError, StoreUnavailable
+from gatepost.journal.folder import Position
+from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.identify import Known
+from gatepost.store.values import RefusalSample, RefusedPush, RefusedTimes
 
-__all__ = ["Handler", "Holder", "Link", "Made", "Message", "Table", "Tend", "Use"]
+__all__ = [
+    "Changed",
+    "Counted",
+    "Forget",
+    "Handler",
+    "Hello",
+    "Holder",
+    "Link",
+    "Listed",
+    "Made",
+    "Message",
+    "Numbers",
+    "Refused",
+    "Table",
+    "Use",
+    "Welcome",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +54,10 @@ MAX_FRAME = 256 * 1024 * 1024
 """Bytes. A table of a million terminals has some 100 MB."""
 
 AWAY = "the receiver's desk is starting again; send it again later"
+
+
+class Hello(Struct, frozen=True, tag=True):
+    """To the desk: the ingest is there. Returns a :class:`Welcome`."""
 
 
 class Holder(Struct, frozen=True, tag=True):
@@ -49,6 +73,28 @@ class Use(Struct, frozen=True, tag=True):
     at_ms: int
 
 
+class Counted(Struct, frozen=True, tag=True):
+    """To the desk: store how often pushes were refused."""
+
+    counts: Sequence[tuple[int, str, int]]
+    """Terminal, 0 for none; reason; how often."""
+    at_ms: int
+
+
+class Refused(Struct, frozen=True, tag=True):
+    """To the desk: store which pushes were refused."""
+
+    pushes: Sequence[tuple[RefusedPush, RefusedTimes]]
+    samples: Sequence[tuple[str, str, RefusalSample]]
+    """Peer, reason, and what was refused."""
+
+
+class Numbers(Struct, frozen=True, tag=True):
+    """To the desk: what the ingest is doing now."""
+
+    gauges: Gauges
+
+
 class Table(Struct, frozen=True, tag=True):
     """To the ingest: every terminal, as the store has them now. Returns when pushes are decided by it."""
 
@@ -61,17 +107,44 @@ class Table(Struct, frozen=True, tag=True):
     """Of the site where new terminals are put."""
 
 
-class Made(Struct, frozen=True, tag=True):
-    """To the ingest: terminals that are in the store now."""
+class Changed(Struct, frozen=True, tag=True):
+    """To the ingest: how some terminals are in the store now. Returns when pushes are decided by it."""
 
     terminals: Sequence[Known]
 
 
-class Tend(Struct, frozen=True, tag=True):
-    """To the ingest: close what the journal holds open, so that it is deleted when it is listed."""
+class Made(Struct, frozen=True, tag=True):
+    """To the ingest: terminals that are in the store now. What is known of one already is the later word."""
+
+    terminals: Sequence[Known]
 
 
-Message = Holder | Use | Table | Made | Tend
+class Listed(Struct, frozen=True, tag=True):
+    """To the ingest: how far the desk has listed what the journal holds."""
+
+    positions: Mapping[str, Position]
+    is_away: bool
+    """The store takes nothing now."""
+    damaged: int
+    waiting: Sequence[str]
+
+
+class Forget(Struct, frozen=True, tag=True):
+    """To the ingest: let go of people in memory, and close what the journal holds open. Returns when that is done."""
+
+
+class Welcome(Struct, frozen=True):
+    """Tell what an ingest has to know before it takes pushes."""
+
+    secret: bytes
+    """The store's, with which the keys of events are made."""
+    table: Table
+    listed: Listed
+    paths: Sequence[str]
+    """The routes that the desk serves."""
+
+
+Message = Hello | Holder | Use | Counted | Refused | Numbers | Table | Changed | Made | Listed | Forget
 
 Handler = Callable[[Any], Awaitable[Any]]
 
@@ -103,7 +176,7 @@ class Link:
         """``handlers``: what is done with each kind of message that the other end sends."""
         self._reader = reader
         self._writer = writer
-        self._handlers = handlers
+        self.handlers = handlers
         self._max_frame = max_frame
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(_Call | _Return)
@@ -177,7 +250,7 @@ class Link:
 
     async def _handle(self, call: _Call) -> None:
         try:
-            value = await self._handlers[type(call.message)](call.message)
+            value = await self.handlers[type(call.message)](call.message)
             returned = _Return(call.id, msgspec.Raw(self._encoder.encode(value)))
         except StoreError as error:
             returned = _Return(call.id, error=str(error), is_unavailable=isinstance(error, StoreUnavailable))

@@ -1,9 +1,10 @@
-"""Numbers of this process for ``GET /metrics``, in the text format of Prometheus.
+"""Numbers of this receiver for ``GET /metrics``, in the text format of Prometheus.
 
 Rules:
 
-* Counters are of this process, since its start; the store's own counts, over all time, are at ``/api/v1/stats``.
-* While the store is away its numbers are left out, and are no zeros; those of this process are there.
+* Counters are since the start of the desk; the store's own counts, over all time, are at ``/api/v1/stats``.
+* What the ingest counts is a second old at most, and goes on where another process takes its place.
+* While the store is away its numbers are left out, and are no zeros; those of these processes are there.
 * A push costs what counting costs: some additions a batch. What has to be read is read when somebody asks.
 * Labels are serials, reasons and states; no label names a person.
 * A registry a receiver, none is global.
@@ -24,13 +25,11 @@ from prometheus_client.registry import Collector
 
 from gatepost import __version__
 from gatepost.errors import StoreUnavailable
-from gatepost.receiver.group_commit import GroupCommit
-from gatepost.receiver.guard import Guard
+from gatepost.receiver.ingests import Ingests
 from gatepost.receiver.presence import Presence, presence
 from gatepost.receiver.projector import Projector, Rows
 from gatepost.receiver.retention import Keeper
 from gatepost.receiver.silent_receivers import silent
-from gatepost.receiver.tally import Tally
 from gatepost.store.retention import PARTS
 from gatepost.store.store import Arrival, Progress, Store, Stored, TerminalRow
 from gatepost.wire import Alarm, Record
@@ -124,16 +123,14 @@ class Metrics:
     def watch(
         self,
         store: Store,
-        group_commit: GroupCommit,
+        ingests: Ingests,
         projector: Projector,
-        guard: Guard,
-        tally: Tally,
         keeper: Keeper,
         *,
         now: Callable[[], float],
     ) -> None:
         """Also tell what these parts know, when somebody asks. Once."""
-        self.registry.register(_Parts(group_commit, projector, guard, tally, keeper))
+        self.registry.register(_Parts(ingests, projector, keeper))
         self.registry.register(_Stored(store, projector, now))
 
     def text(self) -> bytes:
@@ -153,22 +150,18 @@ def _labelled(kind: Any, name: str, help: str, label: str, values: Iterable[tupl
 
 
 class _Parts(Collector):
-    """What the parts of this process know."""
+    """What ingests, projector and jobs know."""
 
-    def __init__(
-        self, group_commit: GroupCommit, projector: Projector, guard: Guard, tally: Tally, keeper: Keeper
-    ) -> None:
-        self._group_commit = group_commit
+    def __init__(self, ingests: Ingests, projector: Projector, keeper: Keeper) -> None:
+        self._ingests = ingests
         self._projector = projector
-        self._guard = guard
-        self._tally = tally
         self._keeper = keeper
 
     def describe(self) -> Iterable[Metric]:
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        group_commit, guard = self._group_commit, self._guard
+        gauges = self._ingests.gauges
         build = GaugeMetricFamily("gatepost_build_info", "Which gatepost this is.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
@@ -177,14 +170,14 @@ class _Parts(Collector):
             "gatepost_events_refused",
             "Pushes that were refused.",
             "reason",
-            sorted(self._tally.by_reason.items()),
+            sorted(gauges.refused.items()),
         )
         yield CounterMetricFamily(
             "gatepost_commit_failed_events",
             "Events that could not be written to the journal; none of them was acknowledged.",
-            value=group_commit.failed,
+            value=gauges.failed,
         )
-        yield _gauge("gatepost_queue_events", "Events that wait for a sync.", group_commit.waiting)
+        yield _gauge("gatepost_queue_events", "Events that wait for a sync.", gauges.waiting)
         lag = self._projector.lag()
         yield _gauge(
             "gatepost_journal_events", "Events that are acknowledged and not listed yet.", lag.events
@@ -203,12 +196,12 @@ class _Parts(Collector):
             "Events that neither list nor quarantine took; each is a file in the journal's folder.",
             value=self._projector.set_aside,
         )
-        yield _gauge("gatepost_connections", "Open connections.", guard.connections)
-        yield _gauge("gatepost_bodies_bytes", "Bodies in memory, until their replies.", guard.bodies_bytes)
+        yield _gauge("gatepost_connections", "Open connections.", gauges.connections)
+        yield _gauge("gatepost_bodies_bytes", "Bodies in memory, until their replies.", gauges.bodies_bytes)
         yield CounterMetricFamily(
             "gatepost_connections_shed",
             "Silent connections that gave way to newcomers.",
-            value=guard.counts["shed"],
+            value=gauges.guard.get("shed", 0),
         )
         yield _labelled(
             CounterMetricFamily,

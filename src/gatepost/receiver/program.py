@@ -1,13 +1,13 @@
-"""``gatepost serve`` as a process: open, listen, serve, stop.
+"""``gatepost serve``: the supervisor, and the processes that it keeps running: ingest and desk.
 
-Signals: SIGTERM and SIGINT stop; a second one ends the process at once, by that signal. SIGHUP takes over a new
-certificate.
+Signals: SIGTERM and SIGINT stop; a second one ends all at once, by that signal. SIGHUP takes over a new certificate.
 
 A stop, in ``stop_timeout_s`` and :data:`MARGIN_S` at most, whatever the database or a thread does:
 
-* No new connection. What was accepted is committed and answered, and so is every other request.
-* When ``stop_timeout_s`` is over, whoever still waits is answered 503: a push that is not committed, a request that is
-  still worked on. What is being committed may yet be stored; it was not acknowledged, and comes again.
+* No new connection. What was accepted is synced and answered, and so is every other request; the desk goes on until
+  every ingest has ended.
+* When ``stop_timeout_s`` is over, whoever still waits is answered 503: a push that is not synced, a request that is
+  still worked on. What is being written may yet be listed; it was not acknowledged, and comes again.
 * A thread that hangs cannot be ended, and Python would wait for it: a thread of ours ends the process, then. What it
   does not close is what a kill would not close either, and nothing that was acknowledged is lost by one.
 
@@ -23,26 +23,34 @@ import gc
 import os
 import resource
 import signal
+import socket
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvloop
 from msgspec import Struct
 
-from gatepost.errors import SettingsError
-from gatepost.journal.folder import Folder
-from gatepost.receiver.app import SPARE_FILES, MakePages, Receiver, open_journal, open_store
+from gatepost.errors import GatepostError, SettingsError
 from gatepost.receiver.auth import first_administrator
+from gatepost.receiver.desk_app import DeskApp, MakePages
+from gatepost.receiver.desk_line import DeskLine
+from gatepost.receiver.desk_proxy import DeskProxy
+from gatepost.receiver.guard import Guard
+from gatepost.receiver.ingest_app import SPARE_FILES, IngestApp, check, limits
 from gatepost.receiver.logs import loop_failed
-from gatepost.receiver.serving import Certificate, Place, Server, listen
+from gatepost.receiver.opening import open_journal, open_store
+from gatepost.receiver.serving import Certificate, Place, Server, address, listen, listen_locally
+from gatepost.receiver.supervisor import Child, Supervisor
+from gatepost.receiver.wake import Wake
 from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Accounts
-from gatepost.store.store import Store
 
 __all__ = ["Listening", "run"]
 
@@ -68,6 +76,43 @@ class Listening(Struct, frozen=True):
     pushes: str
 
 
+class _Sockets(Struct, frozen=True):
+    """The ports of one ingest."""
+
+    shared: Sequence[socket.socket]
+    """Of everything, or of everything but pushes."""
+    pushes: Sequence[socket.socket]
+    """Of pushes, where they have an address of their own."""
+
+    def close(self) -> None:
+        """Let go of the ports, in this process. Idempotent."""
+        for each in (*self.shared, *self.pushes):
+            each.close()
+
+
+class _Common(Struct, frozen=True):
+    """What is made before the processes are forked."""
+
+    settings: ReceiverSettings
+    data: Path
+    local: Path
+    """The folder of the desk's local sockets."""
+    appended: Wake
+    certificate: Certificate | None
+    pushes_certificate: Certificate | None
+    failed: Callable[[str], None]
+
+    @property
+    def requests(self) -> Path:
+        """The desk's socket for requests."""
+        return self.local / "requests"
+
+    @property
+    def lines(self) -> Path:
+        """The desk's socket for the lines of the ingests."""
+        return self.local / "lines"
+
+
 def run(
     settings: ReceiverSettings,
     data: Path,
@@ -75,146 +120,280 @@ def run(
     pages: MakePages | None = None,
     listening: Callable[[Listening], None] = lambda _: None,
     administrator: Callable[[str], None] = lambda _: None,
-) -> None:
-    """Serve until SIGTERM or SIGINT. Ends the process where a stop had to leave something undone.
+    failed: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Serve until SIGTERM or SIGINT, and return the exit code: 1 where something went wrong or was left undone.
 
-    ``administrator`` is told the password of the first account, if one was made up.
+    ``administrator`` is told the password of the first account, if one was made up; ``failed``, in a sentence, why
+    it cannot start. Raises :class:`~gatepost.errors.SettingsError`. To be called in a process with one thread.
     """
+    check(settings)
     handles = _raise_file_limit()
     if handles - SPARE_FILES < settings.max_connections:
         fitting = max(1, handles - SPARE_FILES)
         log.warning("receiver.few_files", files=handles, connections=fitting)
-    certificate, door_certificate = _certificates(settings)
-    stop = _Stop(settings.stop_timeout_s)
+    certificate, pushes_certificate = _certificates(settings)
     with contextlib.ExitStack() as stack:
-        desk = listen(settings.listen)
-        door = listen(settings.ingest_listen, setting="ingest_listen") if settings.ingest_listen else []
-        for each in (*desk, *door):
-            stack.enter_context(each)
-        store = stack.enter_context(contextlib.closing(open_store(settings, data)))
-        journal = open_journal(data)
-        password = first_administrator(
-            Accounts(store), password=settings.admin_password or None, now_ms=int(time.time() * 1000)
-        )
+        places = _bind(settings)
+        for sockets in places:
+            stack.callback(sockets.close)
+        where = _listening(settings, places[0], certificate, pushes_certificate)
+        local = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatepost-"))
+        common = _Common(settings, data, Path(local), Wake(), certificate, pushes_certificate, failed)
+        stack.callback(common.appended.close)
+        passwords, made_up = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        stack.enter_context(passwords)
+        stack.enter_context(made_up)
+        passwords.setblocking(False)
 
-        def ready(where: Listening) -> None:
+        def ready() -> None:
             listening(where)
-            if password is not None:
-                administrator(password)
+            with contextlib.suppress(BlockingIOError):
+                administrator(passwords.recv(4096).decode())
 
-        def places(receiver: Receiver) -> tuple[Place, Place | None]:
-            return (
-                Place(desk, receiver.desk_guard, certificate),
-                Place(door, receiver.guard, door_certificate) if door else None,
-            )
+        def let_go(but: _Sockets | None = None) -> None:
+            """Close every port but those of one ingest: it is closed when nobody has it any more."""
+            for sockets in places:
+                if sockets is not but:
+                    sockets.close()
 
+        def desk(ready: Callable[[], None]) -> int:
+            let_go()
+            return _guarded(common, lambda stop: _desk(common, pages, stop, ready, made_up.send))
+
+        def ingest(sockets: _Sockets) -> Callable[[Callable[[], None]], int]:
+            def run(ready: Callable[[], None]) -> int:
+                let_go(sockets)
+                return _guarded(common, lambda stop: _ingest(common, sockets, stop, ready))
+
+            return run
+
+        names = ["ingest"] if len(places) == 1 else [f"ingest-{number}" for number, _ in enumerate(places, 1)]
+        ingests = [Child(name, ingest(sockets)) for name, sockets in zip(names, places, strict=True)]
         _tune()
-        uvloop.run(_serve(store, journal, settings, pages, places, ready, stop))
-    stop.end()
+        patience_s = settings.stop_timeout_s + 2 * MARGIN_S
+        return Supervisor(
+            [Child("desk", desk), *ingests], stop_timeout_s=patience_s, on_ready=ready, on_stop=let_go
+        ).run()
 
 
-async def _serve(
-    store: Store,
-    journal: Folder,
+def _bind(settings: ReceiverSettings) -> list[_Sockets]:
+    """Bind every port, once for each ingest. Raises :class:`~gatepost.errors.SettingsError`."""
+    places: list[_Sockets] = []
+    shared = settings.ingest_processes > 1
+    for _ in range(settings.ingest_processes):
+        first = places[0] if places else None
+        places.append(
+            _Sockets(
+                listen(_same(settings.listen, first.shared if first else ()), shared=shared),
+                listen(
+                    _same(settings.ingest_listen, first.pushes if first else ()),
+                    setting="ingest_listen",
+                    shared=shared,
+                )
+                if settings.ingest_listen
+                else [],
+            )
+        )
+    return places
+
+
+def _same(given: str, bound: Sequence[socket.socket]) -> str:
+    """Return an address with the port that was bound for it first: port 0 stands for any."""
+    return f"{given.rpartition(':')[0]}:{bound[0].getsockname()[1]}" if bound else given
+
+
+def _listening(
     settings: ReceiverSettings,
-    pages: MakePages | None,
-    places: Callable[[Receiver], tuple[Place, Place | None]],
-    ready: Callable[[Listening], None],
-    stop: _Stop,
-) -> None:
+    sockets: _Sockets,
+    certificate: Certificate | None,
+    pushes_certificate: Certificate | None,
+) -> Listening:
+    pages = address(sockets.shared, certificate) + settings.path_prefix.rstrip("/")
+    return Listening(pages, address(sockets.pushes, pushes_certificate) if sockets.pushes else pages)
+
+
+def _guarded(common: _Common, main: Callable[[_Stop], Coroutine[Any, Any, None]]) -> int:
+    """Run a child to its end, and return its exit code."""
+    stop = _Stop(common.settings.stop_timeout_s)
+    try:
+        uvloop.run(_on_loop(main(stop)))
+    except GatepostError as error:
+        common.failed(str(error))
+        return 1
+    stop.end()
+    return 0
+
+
+async def _on_loop(main: Coroutine[Any, Any, None]) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(loop_failed)
     loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix=f"{_WORKERS}work"))
-    async with Receiver(store, journal, settings, pages=pages) as receiver:
-        desk, door = places(receiver)
-        prefix = settings.path_prefix.rstrip("/")
-        where = Listening(desk.address + prefix, desk.address + prefix if door is None else door.address)
-        servers: list[Server] = []
+    await main
+
+
+async def _ingest(common: _Common, sockets: _Sockets, stop: _Stop, ready: Callable[[], None]) -> None:
+    settings = common.settings
+    desk, pages = (
+        DeskLine(str(common.lines)),
+        DeskProxy(str(common.requests), retry_after_s=settings.retry_after_s),
+    )
+    stop.on_signal(lambda: os._exit(0))  # there is nothing to end yet
+    welcome = await desk.connect()
+    async with IngestApp(
+        open_journal(common.data), settings, desk, welcome, pages=pages, on_append=common.appended.set
+    ) as ingest:
+        places = [(ingest.app, Place(sockets.shared, ingest.guard, common.certificate))]
+        if sockets.pushes:
+            places = [
+                (ingest.pages_alone, Place(sockets.shared, ingest.pages_guard, common.certificate)),
+                (ingest.pushes_alone, Place(sockets.pushes, ingest.guard, common.pushes_certificate)),
+            ]
 
         def one_more() -> None:
             if all(server.started for server in servers):
-                ready(where)
+                ready()
 
-        servers.append(
-            Server(
-                receiver.app if door is None else receiver.desk,
-                desk,
-                stop_timeout_s=settings.stop_timeout_s,
-                listening=one_more,
-                stopping=receiver.live.close,
-            )
-        )
-        if door is not None:
-            timeout_s = settings.stop_timeout_s
-            servers.append(Server(receiver.door, door, stop_timeout_s=timeout_s, listening=one_more))
+        timeout_s = settings.stop_timeout_s
+        servers = [
+            Server(app, place, stop_timeout_s=timeout_s, listening=one_more, stopping=pages.stop)
+            for app, place in places
+        ]
 
-        for number in _STOPPING:
-            loop.add_signal_handler(number, stop.begin, receiver, servers)
-        served = [place for place in (desk, door) if place is not None]
-        loop.add_signal_handler(signal.SIGHUP, _renew, [place.certificate for place in served])
+        def begin() -> None:
+            for server in servers:
+                server.should_exit = True
+
+        def undone() -> Mapping[str, int]:
+            return {
+                "events answered 503, for the journal had not taken them": stop.refused,
+                "events not answered": 0 if stop.refused else ingest.group_commit.unanswered,
+                "requests cut off": sum(server.cut_off for server in servers),
+            }
+
+        stop.attach(begin, ingest.give_up, undone)
+        certificates = (common.certificate, common.pushes_certificate)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, certificates)
         await asyncio.gather(*(server.serve() for server in servers))
 
 
+async def _desk(
+    common: _Common,
+    pages: MakePages | None,
+    stop: _Stop,
+    ready: Callable[[], None],
+    made_up: Callable[[bytes], object],
+) -> None:
+    settings = common.settings
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    with contextlib.closing(open_store(settings, common.data)) as store:
+        journal = open_journal(common.data)
+        password = first_administrator(
+            Accounts(store), password=settings.admin_password or None, now_ms=int(time.time() * 1000)
+        )
+        if password is not None:
+            made_up(password.encode())
+        async with DeskApp(store, journal, settings, pages=pages, appended=common.appended) as desk:
+            lines = await asyncio.start_unix_server(desk.ingests.accept, sock=listen_locally(common.lines)[0])
+            guard = Guard(limits(settings), now=time.monotonic, shares_address=lambda _: True)
+            server = Server(
+                desk.app,
+                Place(listen_locally(common.requests), guard),
+                stop_timeout_s=settings.stop_timeout_s,
+                listening=ready,
+                stopping=desk.live.close,
+            )
+
+            async def after_the_ingests() -> None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(desk.ingests.all_gone(), stop.left_s())
+                server.stop_timeout_s = desk.stop_timeout_s = stop.left_s()
+                server.should_exit = True
+
+            def give_up() -> int:
+                desk.errands.give_up()
+                return 0
+
+            stop.attach(
+                lambda: stop.keep(loop.create_task(after_the_ingests())),
+                give_up,
+                lambda: {"requests cut off": server.cut_off},
+            )
+            sweeping = asyncio.create_task(guard.run())
+            await server.serve()
+            sweeping.cancel()
+            lines.close()
+
+
 class _Stop:
-    """The end of the process, in time: see the module."""
+    """The end of a process, in time: see the module."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._receiver: Receiver | None = None
-        self._servers: Sequence[Server] = ()
-        self._refused = 0
+        self._begin: Callable[[], object] = lambda: None
+        self._give_up: Callable[[], int] = lambda: 0
+        self._undone: Callable[[], Mapping[str, int]] = dict
+        self.refused = 0
+        """What :meth:`attach`'s ``give_up`` returned."""
         self._leaving = threading.Lock()
-        self._began = 0.0
+        self._ends_at = 0.0
+        self._task: asyncio.Task[None] | None = None
 
-    def begin(self, receiver: Receiver, servers: Sequence[Server]) -> None:
-        """On the loop, at the first signal."""
-        self._receiver, self._servers = receiver, servers
-        self._began = time.monotonic()
+    def on_signal(self, begin: Callable[[], object]) -> None:
+        """Call ``begin`` on the loop at the first signal."""
+        self._begin = begin
         loop = asyncio.get_running_loop()
         for number in _STOPPING:
-            loop.remove_signal_handler(number)
-            signal.signal(number, self._again)
-        watch = threading.Timer(self._timeout_s + MARGIN_S, self._leave)
-        watch.daemon = True
-        watch.start()
-        for server in servers:
-            server.should_exit = True
-        loop.call_later(self._timeout_s, self._give_up)
+            loop.add_signal_handler(number, self._begun)
+
+    def attach(
+        self,
+        begin: Callable[[], object],
+        give_up: Callable[[], int],
+        undone: Callable[[], Mapping[str, int]],
+    ) -> None:
+        """Say what begins a stop, what is done when its time is over, and what was left undone, by its name."""
+        self._give_up, self._undone = give_up, undone
+        self.on_signal(begin)
+
+    def keep(self, task: asyncio.Task[None]) -> None:
+        """Hold on to a task until the process ends."""
+        self._task = task
+
+    def left_s(self) -> float:
+        """Return how much of the time to stop is left."""
+        return max(0.1, self._ends_at - time.monotonic())
 
     def end(self) -> None:
         """All is closed."""
-        if self._undone():
+        if self._left():
             self._leave()
 
-    def _give_up(self) -> None:
-        if self._receiver is not None:
-            self._receiver.errands.give_up()
-            self._refused = self._receiver.group_commit.give_up()
+    def _begun(self) -> None:
+        self._ends_at = time.monotonic() + self._timeout_s
+        loop = asyncio.get_running_loop()
+        for number in _STOPPING:
+            # The supervisor ends all at once when it is told twice.
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+        watch = threading.Timer(self._timeout_s + MARGIN_S, self._leave)
+        watch.daemon = True
+        watch.start()
+        loop.call_later(self._timeout_s, self._over)
+        self._begin()
 
-    def _again(self, number: int, _: object) -> None:
-        """The second signal: as if nobody had caught it."""
-        if time.monotonic() - self._began < TWICE_S:
-            return
-        signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)
-        # The first process of a container is not ended by a signal that it does not catch.
-        os._exit(128 + number)
+    def _over(self) -> None:
+        self.refused = self._give_up()
 
-    def _undone(self) -> list[str]:
-        receiver = self._receiver
-        waiting = 0 if self._refused or receiver is None else receiver.group_commit.unanswered
-        counts = {
-            "events answered 503, for the store had not taken them": self._refused,
-            "events not answered": waiting,
-            "requests cut off": sum(server.cut_off for server in self._servers),
-        }
-        return [f"{what}: {count}" for what, count in counts.items() if count]
+    def _left(self) -> list[str]:
+        return [f"{what}: {count}" for what, count in self._undone().items() if count]
 
     def _leave(self) -> None:
         """End the process: nobody else will."""
         if not self._leaving.acquire(blocking=False):
             return
-        left = self._undone()
+        left = self._left()
         # Those of the pools: whoever is idle has ended.
         threads = [one for one in threading.enumerate() if one.name.startswith(_WORKERS) and not one.daemon]
         if threads:

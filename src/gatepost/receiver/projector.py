@@ -39,6 +39,7 @@ from gatepost.journal.folder import START, Folder, Position
 from gatepost.journal.reader import Damage, Reader
 from gatepost.receiver.frames import Frames
 from gatepost.receiver.push import kept_raw
+from gatepost.receiver.wake import Wake
 from gatepost.store import patience
 from gatepost.store.set_aside import UNLISTED, SetAside
 from gatepost.store.store import Arrival, NewTerminal, Progress, Stored, TerminalRow
@@ -113,6 +114,7 @@ class Projector:
         store: Rows,
         frames: Frames,
         *,
+        appended: Wake | None = None,
         may_hold: Callable[[Sequence[int], str], int | None] = lambda candidates, peer: None,
         on_listed: Callable[[], None] = lambda: None,
         on_terminals: Callable[[Sequence[TerminalRow]], None] = lambda rows: None,
@@ -121,6 +123,8 @@ class Projector:
         max_batch: int = MAX_BATCH,
     ) -> None:
         """``on_listed`` is called in the projector's thread after each transaction; it raises nothing.
+
+        ``appended`` is set when the journal has more; without it :meth:`wake` alone tells.
 
         ``on_terminals`` is called there too, with terminals that were not known at the reply and now are stored.
 
@@ -156,12 +160,13 @@ class Projector:
         self._tries_again = True
         """Whether events that an earlier life set aside have to be tried."""
         self._said_at = -_SAID_EVERY_S
-        self._is_away = False
+        self.is_away = False
+        """The store takes nothing now."""
         self.damaged = 0
         """Places in the journal that could not be read, since the start."""
         self.set_aside = 0
         """Events that neither list nor quarantine took, since the start."""
-        self._woken = threading.Event()
+        self._woken = Wake() if appended is None else appended
         self._listed = threading.Condition()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -187,12 +192,12 @@ class Projector:
             if held is not None:
                 since += [one.received_at_ms / 1000 for one in held.arrivals]
         oldest_s = since[0] - min(since)
-        waiting = tuple(str(why) for _, why in sorted(self._waiting.items()))
-        return Lag(backlog.events, backlog.bytes, oldest_s, self._is_away, self.damaged, waiting)
+        return Lag(backlog.events, backlog.bytes, oldest_s, self.is_away, self.damaged, self.waiting)
 
-    def unread_bytes(self) -> int:
-        """Return how much of the journal is not listed. Raises :class:`~gatepost.errors.JournalUnavailable`."""
-        return self._folder.backlog(self.positions).bytes
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Return why streams wait that cannot be read now, in a sentence for each."""
+        return tuple(str(why) for _, why in sorted(self._waiting.items()))
 
     def catch_up(self, *, timeout_s: float = CATCH_UP_S) -> None:
         """Wait until everything is listed that is acknowledged by now. Blocks.
@@ -298,7 +303,7 @@ class Projector:
         if held is None:
             if self._tries_again:
                 self._tries_again = not self._try_again()
-            self._is_away = False
+            self.is_away = False
             if self._has_leftovers:
                 self._remove()
             return False
@@ -391,7 +396,7 @@ class Projector:
     def _listed_up_to(self, held: _Held) -> None:
         before, moved = self.positions, held.progress.positions
         with self._listed:
-            self.positions, self._held, self._is_away = {**before, **moved}, None, False
+            self.positions, self._held, self.is_away = {**before, **moved}, None, False
             self._listed.notify_all()
         self._on_listed()
         self._tell_damages(held.damages)
@@ -485,7 +490,7 @@ class Projector:
             self._has_leftovers = removed.is_pinned
 
     def _away(self, why: str) -> None:
-        self._is_away = True
+        self.is_away = True
         if self._monotonic() - self._said_at >= _SAID_EVERY_S:
             self._said_at = self._monotonic()
             log.error("projector.store_away", why=why)

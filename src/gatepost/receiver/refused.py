@@ -10,17 +10,14 @@ Rules:
 * A sample of the body is kept of what could not be read (:data:`SAMPLED`), one for each peer and reason, redacted by
   :mod:`gatepost.receiver.redact`. An erasure calls :meth:`RefusedPushes.forget`.
 
-Flow: :meth:`RefusedPushes.add` on the loop → :meth:`~RefusedPushes.take` on the loop → :meth:`~RefusedPushes.store` in
-the thread of the errands.
+Flow: :meth:`RefusedPushes.add` → :meth:`~RefusedPushes.take` → the store; all on the loop.
 """
 
 from __future__ import annotations
 
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import structlog
 
@@ -56,21 +53,15 @@ SAMPLED = (400, 413, 415)
 
 LINES_A_MINUTE = 20
 
+Pushes = Mapping[RefusedPush, RefusedTimes]
+Samples = Mapping[tuple[str, str], RefusalSample]
+"""By peer and reason."""
+
 _AGAIN_MS = 3_600_000
 """After so long without it, a reason is new again for a peer: it is logged again, and another sample is taken."""
 
 _TOKEN = re.compile(r"(?<=/)[\w-]{20,}(?=/|$)")
 """Ours have 32 characters."""
-
-
-class List(Protocol):
-    """The part of a store that has the list of refused pushes."""
-
-    def note_refused(
-        self,
-        pushes: Mapping[RefusedPush, RefusedTimes],
-        samples: Mapping[tuple[str, str], RefusalSample],
-    ) -> None: ...
 
 
 class RefusedPushes:
@@ -82,7 +73,6 @@ class RefusedPushes:
         self._pushes: dict[RefusedPush, RefusedTimes] = {}
         self._of_peer: Counter[str] = Counter()
         self._samples: dict[tuple[str, str], RefusalSample] = {}
-        self._storing = threading.Lock()
         self._sampled: dict[tuple[str, str], int] = {}
         self._told: dict[tuple[str, str], int] = {}
         self._minute = self._lines = self._untold = 0
@@ -113,15 +103,16 @@ class RefusedPushes:
         if content:
             self._samples[place] = RefusalSample(status=push.status, at_ms=now_ms, content=content)
 
-    def take(self) -> dict[RefusedPush, RefusedTimes]:
-        """Take what is listed since the last call, for :meth:`store`. Call it on the loop."""
+    def take(self) -> tuple[Pushes, Samples]:
+        """Take what is listed since the last call, and the samples."""
         self._end_minute(int(self._now() * 1000))
-        pushes, self._pushes = self._pushes, {}
+        taken: tuple[Pushes, Samples] = self._pushes, self._samples
+        self._pushes, self._samples = {}, {}
         self._of_peer.clear()
-        return pushes
+        return taken
 
-    def put_back(self, pushes: Mapping[RefusedPush, RefusedTimes]) -> None:
-        """Keep what the store could not take, for the next flush. Call it on the loop."""
+    def put_back(self, pushes: Pushes, samples: Samples) -> None:
+        """Keep what could not be stored, for the next time."""
         for push, times in pushes.items():
             newer = self._pushes.get(push)
             if newer is not None:
@@ -129,20 +120,11 @@ class RefusedPushes:
                 newer.first_at_ms = times.first_at_ms
             elif len(self._pushes) < MAX_ROWS:
                 self._pushes[push] = times
-
-    def store(self, store: List, pushes: Mapping[RefusedPush, RefusedTimes]) -> None:
-        """Hand rows and samples to the store. Raises :class:`~gatepost.errors.StoreUnavailable`. Blocks."""
-        with self._storing:
-            samples = dict(self._samples)
-            if pushes or samples:
-                store.note_refused(pushes, samples)
-            for place in samples:
-                self._samples.pop(place, None)
+        self._samples = dict([*self._samples.items(), *samples.items()][:MAX_SAMPLES])
 
     def forget(self) -> None:
-        """Drop the samples in memory. When it returns, none is on its way to the store. Blocks."""
-        with self._storing:
-            self._samples = {}
+        """Drop the samples."""
+        self._samples = {}
 
     def _list(self, push: RefusedPush, detail: str, now_ms: int) -> None:
         times = self._pushes.get(push)

@@ -31,7 +31,7 @@ from gatepost.receiver.guard import Guard
 from gatepost.receiver.handshakes import Handshakes
 from gatepost.wire import encode_reply
 
-__all__ = ["Certificate", "Place", "Server", "listen"]
+__all__ = ["Certificate", "Place", "Server", "address", "listen", "listen_locally"]
 
 BACKLOG = 2048
 
@@ -42,8 +42,11 @@ _LOOK_S = 0.05
 """How often a server that stops looks whether all is said."""
 
 
-def listen(address: str, *, setting: str = "listen") -> list[socket.socket]:
-    """Bind ``HOST:PORT``. Raises :class:`~gatepost.errors.SettingsError`, which names ``setting``."""
+def listen(address: str, *, setting: str = "listen", shared: bool = False) -> list[socket.socket]:
+    """Bind ``HOST:PORT``. Raises :class:`~gatepost.errors.SettingsError`, which names ``setting``.
+
+    ``shared``: others may be bound to it too, and the system spreads connections over all of them (``SO_REUSEPORT``).
+    """
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     if not host or not port.isdigit() or int(port) > 65535:
@@ -52,10 +55,29 @@ def listen(address: str, *, setting: str = "listen") -> list[socket.socket]:
         infos = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, name = infos[0]
         both = host == "::" and socket.has_dualstack_ipv6()  # "everywhere" means IPv4 as well
-        bound = socket.create_server(name[:2], family=family, backlog=BACKLOG, dualstack_ipv6=both)
+        bound = socket.create_server(
+            name[:2], family=family, backlog=BACKLOG, reuse_port=shared, dualstack_ipv6=both
+        )
     except OSError as error:
         why = error.strerror or str(error)
         raise SettingsError(setting, f"cannot be {address}: {why}; give another HOST:PORT") from None
+    bound.setblocking(False)
+    return [bound]
+
+
+def address(bound: Sequence[socket.socket], certificate: Certificate | None) -> str:
+    """Return where a socket is reached: ``http://127.0.0.1:8080``."""
+    host, port = bound[0].getsockname()[:2]
+    scheme = "http" if certificate is None else "https"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def listen_locally(path: Path) -> list[socket.socket]:
+    """Bind a local socket, in place of one that an earlier process left. Raises ``OSError``."""
+    path.unlink(missing_ok=True)
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind(str(path))
+    bound.listen(BACKLOG)
     bound.setblocking(False)
     return [bound]
 
@@ -116,13 +138,6 @@ class Place(Struct, frozen=True):
     guard: Guard
     certificate: Certificate | None = None
 
-    @property
-    def address(self) -> str:
-        """``http://127.0.0.1:8080``."""
-        host, port = self.sockets[0].getsockname()[:2]
-        scheme = "http" if self.certificate is None else "https"
-        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
 
 class Server(uvicorn.Server):
     """uvicorn with our connections, and without its own handling of signals."""
@@ -153,19 +168,19 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.cut_off = 0
         """Requests that were not answered in time when it stopped."""
-        self._stop_timeout_s = stop_timeout_s
+        self.stop_timeout_s = stop_timeout_s
         self._cutting_off = False
-        self._place = place
+        self.place = place
         self._listening = listening
         self._stopping = stopping
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self.servers = [await self._accepting(each) for each in self._place.sockets]
+        self.servers = [await self._accepting(each) for each in self.place.sockets]
         self.started = True
         self._listening()
 
     async def _accepting(self, listening: socket.socket) -> Any:
-        place = self._place
+        place = self.place
         certificate = place.certificate
         if certificate is not None:
             return Handshakes(listening, lambda: certificate.context, place.guard, self._connection)
@@ -175,7 +190,7 @@ class Server(uvicorn.Server):
         return await serve(self._connection, sock=listening, backlog=BACKLOG)
 
     def _connection(self) -> GuardedProtocol:
-        return GuardedProtocol(self.config, self.server_state, {}, guard=self._place.guard)
+        return GuardedProtocol(self.config, self.server_state, {}, guard=self.place.guard)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()
@@ -184,7 +199,7 @@ class Server(uvicorn.Server):
         state = self.server_state
         for connection in list(state.connections):
             connection.shutdown()
-        if not await self._is_over(self._stop_timeout_s):
+        if not await self._is_over(self.stop_timeout_s):
             await self._cut_off()
         for server in self.servers:
             await server.wait_closed()

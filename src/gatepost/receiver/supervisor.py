@@ -7,8 +7,8 @@ Rules:
   that another process has, is told and not tried again.
 * From then on a child that ends is one line in the log and a new process: at once, or after a growing wait if it ends
   soon again and again. The others go on.
-* SIGTERM and SIGINT stop the children one after the other, in the order in which they are given. A second signal ends
-  all of them at once. SIGHUP is passed on to each.
+* SIGTERM and SIGINT stop the children, all at once; a child that needs another one to stop before it waits for it
+  itself. A second signal ends all of them at once. SIGHUP is passed on to each.
 * No child outlives the supervisor: the kernel kills it with its parent (``PR_SET_PDEATHSIG``, prctl(2)).
 """
 
@@ -22,6 +22,7 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any
 
 import structlog
@@ -43,6 +44,7 @@ TWICE_S = 0.2
 """A signal that comes again so soon is the same one: a shell and a wrapper both pass it on."""
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _SIGNALS = (*_STOPPING, signal.SIGHUP, signal.SIGCHLD)
@@ -82,16 +84,18 @@ class Supervisor:
         *,
         stop_timeout_s: float,
         on_ready: Callable[[], None] = lambda: None,
+        on_stop: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
         rand: Callable[[], float] = random.random,
     ) -> None:
-        """``on_ready`` is called once, when every child is ready.
+        """``on_ready`` is called once, when every child is ready; ``on_stop`` when they are about to be stopped.
 
-        ``stop_timeout_s``: how long one child may take to stop before it is killed.
+        ``stop_timeout_s``: how long the children may take to stop before they are killed.
         """
         self._processes = [_Process(child) for child in children]
         self._stop_timeout_s = stop_timeout_s
         self._on_ready = on_ready
+        self._on_stop = on_stop
         self._monotonic = monotonic
         self._rand = rand
         self._selector = selectors.DefaultSelector()
@@ -100,8 +104,8 @@ class Supervisor:
         self._is_ready = False
         self._stops_at: float | None = None
         """When it was told to stop, or that a child is the end of all."""
-        self._kills_at = 0.0
-        """When the child that is being stopped is killed."""
+        self._kills_at = inf
+        """When children are killed that have been told to stop."""
         self._code = 0
 
     def run(self) -> int:
@@ -139,7 +143,7 @@ class Supervisor:
             self._is_ready = True
             self._on_ready()
         if self._stops_at is not None:
-            return self._stop_next()
+            return self._stop_all()
         now = self._monotonic()
         for process in self._processes:
             if not process.pid and process.starts_at <= now:
@@ -149,7 +153,7 @@ class Supervisor:
     def _pause_s(self) -> float | None:
         """How long nothing is due; ``None``: until something happens."""
         if self._stops_at is not None:
-            due = [self._kills_at]
+            due = [self._kills_at] if self._kills_at < inf else []
         else:
             due = [process.starts_at for process in self._processes if not process.pid]
         return max(0.0, min(due) - self._monotonic()) if due else None
@@ -168,6 +172,7 @@ class Supervisor:
         code = 1
         try:
             _die_with(parent)
+            _name(process.child.name)
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
             signal.set_wakeup_fd(-1)
@@ -219,22 +224,23 @@ class Supervisor:
                 # The first process of a container is not ended by a signal that it does not catch.
                 os._exit(128 + number)
 
-    def _stop_next(self) -> bool:
-        """Stop the first child that still runs, or kill it when its time is over; False if there is none."""
+    def _stop_all(self) -> bool:
+        """Stop the children that still run, or kill them when their time is over; False if there is none."""
         now = self._monotonic()
-        for process in self._processes:
-            if not process.pid:
-                continue
-            if not process.is_told:
-                process.is_told = True
-                self._kills_at = now + self._stop_timeout_s
-                _kill(process.pid, signal.SIGTERM)
-            elif now >= self._kills_at:
-                self._kills_at = now + self._stop_timeout_s
+        running = [process for process in self._processes if process.pid]
+        told = [process for process in running if not process.is_told]
+        if told:
+            self._on_stop()
+            self._kills_at = now + self._stop_timeout_s
+        for process in told:
+            process.is_told = True
+            _kill(process.pid, signal.SIGTERM)
+        if now >= self._kills_at:
+            self._kills_at = inf
+            for process in running:
                 log.error("supervisor.child_killed", child=process.child.name, after_s=self._stop_timeout_s)
                 _kill(process.pid, signal.SIGKILL)
-            return True
-        return False
+        return bool(running)
 
     def _kill_all(self) -> None:
         for process in self._processes:
@@ -263,6 +269,11 @@ def _read(handle: int) -> bytes:
 
 def _write(handle: int, data: bytes) -> None:
     os.write(handle, data)
+
+
+def _name(name: str) -> None:
+    """Name this process for ``ps`` and ``top``, as ``gatepost-NAME``; the system keeps 15 letters (prctl(2))."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, f"gatepost-{name}".encode())
 
 
 def _die_with(parent: int) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import aiohttp
 
 from gatepost.errors import GatepostError
+from gatepost.process_tree import gone, members, signal_all
 
 READY_S = 45.0
 
@@ -73,10 +74,12 @@ class ReceiverProcess:
             ) from None
 
     async def kill(self) -> None:
-        """SIGKILL: it has no chance to finish anything."""
+        """SIGKILL to every process of it: none has a chance to finish anything."""
         if self._process and self._process.returncode is None:
-            self._process.kill()
+            pids = members(self._process.pid)
+            signal_all(pids, signal.SIGKILL)
             await self._process.wait()
+            await gone(pids)
 
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL if that takes more than 15 s. Idempotent."""

@@ -81,7 +81,7 @@ async def test_who_is_not_there_cannot_be_erased(receiver: Running) -> None:
 
 async def test_who_is_erased_is_in_no_window_of_the_live_stream(receiver: Running) -> None:
     await fill(receiver)
-    live = receiver.receiver.live
+    live = receiver.desk.live
     forgotten = []
     live.forget = lambda: forgotten.append(True)  # type: ignore[method-assign]
     await erase(receiver, f"{(await people(receiver))['王五']}/erase")

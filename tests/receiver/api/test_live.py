@@ -147,7 +147,7 @@ async def test_a_place_that_cannot_be_is_refused(
 
 
 async def test_a_withdrawn_token_ends_its_stream(receiver: Running) -> None:
-    receiver.receiver.live.heartbeat_s = 0.01
+    receiver.desk.live.heartbeat_s = 0.01
     accounts = Accounts(receiver.store)
     secret, row = issue_token(accounts, "wall", "viewer", by="test", now_ms=0)
     listener = await Listener.open(receiver, Authorization=f"Bearer {secret}")
@@ -156,7 +156,7 @@ async def test_a_withdrawn_token_ends_its_stream(receiver: Running) -> None:
 
 
 async def test_beyond_so_many_streams_one_is_told_to_come_back_later(receiver: Running) -> None:
-    receiver.receiver.live.max_listeners = 1
+    receiver.desk.live.max_listeners = 1
     await Listener.open(receiver)
     refused = await Listener.open(receiver)
     assert refused.status == 503
@@ -165,13 +165,13 @@ async def test_beyond_so_many_streams_one_is_told_to_come_back_later(receiver: R
 
 async def test_a_listener_that_leaves_is_forgotten(receiver: Running) -> None:
     listener = await Listener.open(receiver)
-    assert receiver.receiver.live.listeners == 1
+    assert receiver.desk.live.listeners == 1
     await listener.close()
-    await until(lambda: receiver.receiver.live.listeners == 0)
+    await until(lambda: receiver.desk.live.listeners == 0)
 
 
 async def test_one_that_does_not_read_is_cut_off(receiver: Running) -> None:
-    live = receiver.receiver.live
+    live = receiver.desk.live
     await Listener.open(receiver)  # and nothing is read of it any more
     quick = await Listener.open(receiver)
     for number in range(60):

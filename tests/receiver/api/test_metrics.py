@@ -53,11 +53,11 @@ async def test_while_the_store_is_away_its_numbers_are_left_out_and_those_of_the
     with monkeypatch.context() as patch:
         patch.setattr(receiver.store, "write", away)
         assert (await receiver.push(record(uuid="u-2"))).json == SUCCESS
-        await until(lambda: receiver.receiver.projector.lag().is_away)
+        await until(lambda: receiver.desk.projector.lag().is_away)
         patch.setattr(receiver.store, "sizes", lambda: pytest.fail("a store that hangs is not asked"))
         body = (await receiver.get("/metrics")).body
         assert not any(name in body for name in of_the_store)
         assert b"\ngatepost_journal_events 1.0\n" in body
-    await until(lambda: not receiver.receiver.projector.lag().is_away)
+    await until(lambda: not receiver.desk.projector.lag().is_away)
     body = (await receiver.get("/metrics")).body
     assert all(name in body for name in of_the_store)

@@ -44,7 +44,7 @@ async def test_receivers_of_one_database_know_of_each_other_and_one_that_listed_
         assert [(item["events"], item["silent"]) for item in items] == [(0, False)] * 2
         await stack.aclose()
         (left,) = (await first.get("/api/v1/receivers")).json["items"]
-        assert left["id"] == first.receiver._journal.id.hex()
+        assert left["id"] == first.desk._journal.id.hex()
         assert len((await first.get("/api/v1/records")).json["items"]) == 1
 
 

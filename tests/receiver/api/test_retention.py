@@ -16,7 +16,7 @@ async def test_the_state_of_retention_is_visible(receiver: Running) -> None:
     }
     assert parts["images"]["before"] < parts["stranger_images"]["before"] < parts["images"]["oldest"]
     assert parts["records"]["deleted"] == 0
-    while receiver.receiver.keeper.once().more:
+    while receiver.desk.keeper.once().more:
         pass
     told = (await receiver.get("/api/v1/retention")).json
     assert not any(item["pending"] for item in told["items"])

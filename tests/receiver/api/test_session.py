@@ -10,7 +10,7 @@ PASSWORD = "correct horse"
 @pytest.fixture
 async def browser(receiver: Running) -> Sender:
     """A connection to a receiver that knows Anna."""
-    doors = receiver.receiver.access.doors
+    doors = receiver.desk.access.doors
     await asyncio.to_thread(
         lambda: [
             doors.accounts.create(name, "admin", doors.hash(PASSWORD), now_ms=0) for name in ("anna", "berta")

@@ -49,7 +49,7 @@ def held(folder: Path) -> list[str]:
 
 def nobody_reads(receiver: Running) -> bool:
     """Whether a response waits for its reader."""
-    return any(connection.flow.write_paused for connection in receiver.receiver.guard._open)
+    return any(connection.flow.write_paused for connection in receiver.ingest.guard._open)
 
 
 @pytest.mark.parametrize(("kind", "waits"), [("zip", True), ("zip", False), ("xlsx", False)])
@@ -87,7 +87,7 @@ async def test_who_leaves_the_live_stream_leaves_the_seat_to_others(
     await receiver.push(record())
     assert await listener.event() is not None
     await listener.close()
-    await until(lambda: receiver.receiver.live.listeners == 0)
+    await until(lambda: receiver.desk.live.listeners == 0)
     assert len(kept) == 1
 
 

@@ -26,6 +26,7 @@ from msgspec import Struct
 from gatepost.conformance.torture.child import ClockFile
 from gatepost.conformance.torture.disks import Disk, Limit
 from gatepost.errors import GatepostError
+from gatepost.process_tree import gone, members, signal_all
 
 __all__ = ["LAUNCHER", "Died", "End", "EndError"]
 
@@ -109,9 +110,11 @@ class End:
         self.up.set()
 
     async def kill(self) -> None:
-        """End it with SIGKILL."""
+        """End it with SIGKILL, and every process that it started."""
+        pids = self._members()
         self._tell(signal.SIGKILL)
         await self.wait()
+        await gone(pids)
 
     async def term(self) -> bool:
         """Ask it to end with SIGTERM; tell whether it did in time. One that did not is killed."""
@@ -145,15 +148,15 @@ class End:
 
         Answers whether there was a process to limit. One that is only starting is left alone: it may well give up.
         """
-        process = self._process
-        if process is None or not self.up.is_set():
+        if not self.up.is_set():
             return False
         soft = resource.RLIM_INFINITY if size is None else size
-        try:
-            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
-        except ProcessLookupError:
-            return False
-        return True
+        limited = 0
+        for pid in self._members():
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
+                limited += 1
+        return limited > 0
 
     def largest_file(self) -> int:
         """The size of the largest file in its data folder, in bytes."""
@@ -171,9 +174,14 @@ class End:
         self._send(number)
 
     def _send(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.send_signal(number)
+        """Signal it; where that is not asked of it, but done to it, all that it started too."""
+        pids = self._members()
+        signal_all(pids[:1] if number == signal.SIGTERM else pids, number)
+
+    def _members(self) -> list[int]:
+        if self._process is None or self._process.returncode is not None:
+            return []
+        return members(self._process.pid)
 
     async def _said(self) -> str:
         assert self._process is not None and self._process.stdout is not None  # noqa: S101, PT018 (start made it)

@@ -17,7 +17,6 @@ from gatepost.receiver.api.alarms import AlarmsController
 from gatepost.receiver.api.attendance import AttendanceController
 from gatepost.receiver.api.erasure import ErasureController
 from gatepost.receiver.api.exports import ExportsController
-from gatepost.receiver.api.health import HealthController
 from gatepost.receiver.api.live import LiveController
 from gatepost.receiver.api.metrics import MetricsController
 from gatepost.receiver.api.people import GroupsController, PeopleController
@@ -58,5 +57,5 @@ CONTROLLERS = (
 )
 """Each of their routes says the role that it needs; see :mod:`gatepost.receiver.api.access`."""
 
-OPEN_CONTROLLERS = (HealthController, MetricsController)
+OPEN_CONTROLLERS = (MetricsController,)
 """What anyone may ask, or decides by itself who may."""

@@ -12,7 +12,7 @@ from litestar.exceptions import ClientException, HTTPException
 from litestar.params import FromQuery, SkipValidation
 
 from gatepost.items import Listing, ProblemItem
-from gatepost.receiver.gauges import Gauges
+from gatepost.receiver.ingests import Ingests
 from gatepost.receiver.meaning import Meaning
 from gatepost.receiver.preview import Preview
 from gatepost.receiver.projector import Projector
@@ -29,7 +29,7 @@ __all__ = [
     "Include",
     "Listing",
     "ProblemItem",
-    "TheGauges",
+    "TheIngests",
     "TheMeaning",
     "ThePreview",
     "TheProjector",
@@ -56,9 +56,9 @@ Include = FromQuery[Literal["original"] | None]
 """What an event has only if it is asked for."""
 
 TheStore = NamedDependency[SkipValidation[Store]]
-"""The store, handed in by :mod:`gatepost.receiver.app`; a Protocol cannot be checked for."""
+"""The store, handed in by :mod:`gatepost.receiver.desk_app`; a Protocol cannot be checked for."""
 
-TheGauges = NamedDependency[SkipValidation[Gauges]]
+TheIngests = NamedDependency[SkipValidation[Ingests]]
 
 TheProjector = NamedDependency[SkipValidation[Projector]]
 

@@ -1,4 +1,4 @@
-"""``/api/v1/stats``: everything that was ever counted, and what this process is doing."""
+"""``/api/v1/stats``: everything that was ever counted, and what the ingest is doing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from litestar import Controller, get
 
 from gatepost.items import JournalItem, StatsItem
 from gatepost.receiver.api.access import VIEWER
-from gatepost.receiver.api.shapes import TheGauges, TheProjector, TheStore, read
+from gatepost.receiver.api.shapes import TheIngests, TheProjector, TheStore, read
 
 __all__ = ["StatsController", "StatsItem"]
 
@@ -17,7 +17,7 @@ class StatsController(Controller):
     tags = ("stats",)
 
     @get(sync_to_thread=True, summary="Counts")
-    def stats(self, store: TheStore, gauges: TheGauges, projector: TheProjector) -> StatsItem:
+    def stats(self, store: TheStore, ingests: TheIngests, projector: TheProjector) -> StatsItem:
         counted = read(store.stats)
         lag = read(projector.lag)
         return StatsItem(
@@ -31,5 +31,5 @@ class StatsController(Controller):
             terminals=counted.terminals,
             refusals=dict(counted.refusals),
             journal=JournalItem(events=lag.events, bytes=lag.bytes, oldest_s=round(lag.oldest_s, 3)),
-            process=gauges.read(),
+            process=ingests.gauges.by_name(),
         )

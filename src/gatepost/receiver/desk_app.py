@@ -1,0 +1,395 @@
+"""The desk, wired: the projector, the store, API and console, and the jobs. No push waits for it.
+
+Rules:
+
+* Nothing is reached through a global. Whoever wants another part hands it in here.
+* What an ingest has to know of terminals it is told before a change of one is answered.
+* Stop: the requests of others first, then what the journal still holds is listed, then the store is closed. Each step
+  has a bound, and a kill in between loses nothing that was acknowledged.
+
+Flow of a request: ingest → local socket → :meth:`DeskApp.app` → Litestar.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from litestar import Litestar, Router
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.types import ControllerRouterHandler, Scope
+from msgspec import Struct
+
+from gatepost import __version__
+from gatepost.errors import StoreError, StoreUnavailable
+from gatepost.journal.folder import Folder
+from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem
+from gatepost.receiver.api.access import OPEN, PARTS, Access, Authentication
+from gatepost.receiver.api.filters import FILTERS
+from gatepost.receiver.api.live import tell
+from gatepost.receiver.api.parameters import KnownParameters
+from gatepost.receiver.api.streams import close as close_streams
+from gatepost.receiver.auth import Doors
+from gatepost.receiver.desk_proxy import as_it_was_asked
+from gatepost.receiver.errands import Errands
+from gatepost.receiver.forgetting import Forgetting
+from gatepost.receiver.frames import Frames, image_keys
+from gatepost.receiver.headers import secured
+from gatepost.receiver.identify import Claim, Directory, Known, Networks, Policy
+from gatepost.receiver.ingests import PATIENCE_S, Ingests
+from gatepost.receiver.link import (
+    Changed,
+    Counted,
+    Forget,
+    Holder,
+    Listed,
+    Made,
+    Refused,
+    Table,
+    Use,
+    Welcome,
+)
+from gatepost.receiver.links import ROOT, checked_prefix
+from gatepost.receiver.live import Live
+from gatepost.receiver.meaning import Meaning
+from gatepost.receiver.metrics import Measured, Metrics
+from gatepost.receiver.moving import Mover
+from gatepost.receiver.preview import Preview
+from gatepost.receiver.projector import Lag, Projector
+from gatepost.receiver.registrar import Registrar
+from gatepost.receiver.retention import Keeper, limits_of
+from gatepost.receiver.wake import Wake
+from gatepost.settings import ReceiverSettings
+from gatepost.store.accounts import Accounts
+from gatepost.store.store import Store, TerminalRow
+
+__all__ = ["DeskApp", "MakePages", "Pages"]
+
+log = structlog.get_logger(__name__)
+
+
+class Pages(Struct, frozen=True):
+    """Hold what is served with the API and stands above it: the console."""
+
+    routes: tuple[ControllerRouterHandler, ...] = ()
+    """The same for every receiver of a process."""
+    parts: Mapping[str, Any] = {}
+    """Parts for these routes, by name, in addition to those of the API's routes."""
+
+
+MakePages = Callable[[Store, ReceiverSettings, Callable[[], Lag]], Pages]
+
+FRESH_S = 5.0
+"""How soon a change of a terminal by another process is seen here, at most."""
+
+SAID_EVERY_S = 60.0
+"""How often it is logged that the store is away."""
+
+
+class DeskApp:
+    """The desk on one event loop. ``async with`` starts and stops it; :attr:`app` is what it serves."""
+
+    def __init__(
+        self,
+        store: Store,
+        journal: Folder,
+        settings: ReceiverSettings,
+        *,
+        pages: MakePages | None = None,
+        appended: Wake,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Wire the parts. ``appended`` is set when the journal has more.
+
+        Raises :class:`~gatepost.errors.SettingsError` for what only shows when it is put together.
+        """
+        self.store = store
+        self.settings = settings
+        self._journal = journal
+        self._host = socket.gethostname()
+        self._now = now
+        self._monotonic = monotonic
+        self._said_at = -SAID_EVERY_S
+        self._directory = Directory(now=now)
+        self._table = Table((), (), {}, "UTC")
+        self._policy = Policy.of(settings)
+        self._loop = asyncio.get_running_loop()
+        self.ingests = Ingests(
+            {
+                Holder: self._holder,
+                Use: self._use,
+                Counted: self._count,
+                Refused: self._note_refused,
+            },
+            welcome=self._welcome,
+            listed=self._progress,
+        )
+        # Several processes may write to a server; what the others commit is found by asking.
+        meaning = Meaning(store, settings)
+        self.live = Live(tell(store, meaning), store.end_of_feed, poll_s=0.1 if settings.database else 0.5)
+        self.metrics = Metrics()
+        self.projector = Projector(
+            journal,
+            Measured(store, self.metrics),
+            Frames(store.secret, image_keys(settings)),
+            appended=appended,
+            may_hold=self._may_hold,
+            on_listed=self._listed,
+            on_terminals=self._learn,
+            now=now,
+        )
+        self.errands = Errands()
+        self._prefix = checked_prefix(settings.path_prefix)
+        self._proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
+        doors = Doors(
+            Accounts(store),
+            now=now,
+            session_s=settings.session_hours * 3600,
+            idle_s=settings.session_idle_hours * 3600,
+        )
+        self.access = Access(doors, self._proxies)
+        self.forgetting = Forgetting(store)
+        self.keeper = Keeper(
+            store,
+            limits_of(settings),
+            now=now,
+            keys=image_keys(settings),
+            catch_up=self.projector.catch_up,
+            forget=self.forgetting.now,
+            on_erased=self._drop_traces,
+            forget_unlisted=self.projector.forget,
+            expire_unlisted=self.projector.files.expire,
+        )
+        self.mover = Mover(store)
+        self.metrics.watch(store, self.ingests, self.projector, self.keeper, now=now)
+        made = pages(store, settings, self.projector.lag) if pages is not None else Pages()
+        self._parts = {
+            "store": store,
+            "ingests": self.ingests,
+            "projector": self.projector,
+            "access": self.access,
+            "meaning": meaning,
+            "registrar": Registrar(store, settings, self.refresh, self.mover.wake),
+            "preview": Preview(store, settings, now),
+            "live": self.live,
+            "keeper": self.keeper,
+            "metrics": self.metrics,
+            "metrics_networks": Networks(settings.metrics_networks, setting="metrics_networks"),
+            **made.parts,
+        }
+        self.api = framework(made.routes, tuple(self._parts))
+        self._refreshing = asyncio.Lock()
+        self._telling: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.stop_timeout_s = settings.stop_timeout_s
+        """How long a stop may take to list what the journal holds."""
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve a request that an ingest hands on, as an ASGI application."""
+        ROOT.set(self._prefix)
+        scope = as_it_was_asked(scope)
+        send = secured(scope, send, self._proxies)
+        # As ASGI has it: the path with its prefix, whether the proxy left it there or not.
+        path = self._prefix + self._plain(scope["path"])
+        scope = {**scope, "root_path": self._prefix, "path": path, PARTS: self._parts}
+        try:
+            await self.api(scope, receive, send)
+        except Exception as error:
+            # Half-way through an answer nothing can be said any more: the server cuts the connection when we return.
+            # The kind only, as in api/problem.py.
+            log.error("api.broke_off", kind=_kind(error))
+        finally:
+            await close_streams(scope)
+
+    def _plain(self, path: str) -> str:
+        prefix = self._prefix
+        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+            return path[len(prefix) :] or "/"
+        return path
+
+    # What the ingests ask and are told.
+
+    def _welcome(self) -> Welcome:
+        paths = [route.path for route in self.api.routes]
+        return Welcome(self.store.secret, self._table, self._progress(), paths)
+
+    def _progress(self) -> Listed:
+        projector = self.projector
+        return Listed(projector.positions, projector.is_away, projector.damaged, projector.waiting)
+
+    async def _holder(self, asked: Holder) -> Known | None:
+        row = await self.errands.call(lambda: self.store.terminal_by_token(asked.digest))
+        return None if row is None else Known.of(row)
+
+    async def _use(self, asked: Use) -> Known | None:
+        row = await self.errands.call(lambda: self.store.use_token(asked.digest, now_ms=asked.at_ms))
+        if row is None:
+            return None
+        known = Known.of(row)
+        # From here on this terminal is taken only with its token, by every ingest.
+        self._directory.learn([known])
+        await self.ingests.call(Changed([known]))
+        return known
+
+    async def _count(self, told: Counted) -> None:
+        counts = {(terminal_id, reason): count for terminal_id, reason, count in told.counts}
+        await self.errands.call(lambda: self.store.count_refused(counts, now_ms=told.at_ms))
+
+    async def _note_refused(self, told: Refused) -> None:
+        samples = {(peer, reason): sample for peer, reason, sample in told.samples}
+        await self.errands.call(lambda: self.store.note_refused(dict(told.pushes), samples))
+
+    async def refresh(self) -> None:
+        """Hand what the store knows of terminals to every ingest: call it after a change of one.
+
+        Raises :class:`~gatepost.errors.StoreUnavailable`.
+        """
+        async with self._refreshing:
+            store = self.store
+            terminals, peers, tokens, sites = await asyncio.to_thread(
+                lambda: (store.terminals(), store.peers(), store.tokens(), store.sites())
+            )
+            known = [Known.of(row) for row in terminals]
+            seen = [(address, terminal_id, at_ms) for (address, terminal_id), at_ms in peers.items()]
+            table = Table(known, seen, tokens, sites[0].timezone)
+            if table == self._table:
+                return
+            self._table = table
+            self._directory.feed(known, peers, tokens, new_timezone=table.new_timezone)
+            await self.ingests.call(table)
+
+    async def forget(self) -> None:
+        """Let go of people in memory if somebody was erased, by whichever process of this database."""
+        if await asyncio.to_thread(self.forgetting.once):
+            self.live.forget()
+            await asyncio.to_thread(self._drop_traces)
+
+    def _may_hold(self, candidates: Sequence[int], peer: str) -> int | None:
+        return self._directory.holder(candidates, Claim(None, None, None, peer), self._policy)
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        """Call something on the loop. Any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(call)
+
+    def _listed(self) -> None:
+        """Tell live stream and ingests that events are listed. Any thread."""
+
+        def wake() -> None:
+            self.live.wake()
+            self.ingests.wake()
+
+        self._on_loop(wake)
+
+    def _learn(self, terminals: Sequence[TerminalRow]) -> None:
+        """Tell every ingest of terminals that the projector made. Any thread."""
+        known = [Known.of(row) for row in terminals]
+
+        def learn() -> None:
+            self._directory.learn_new(known)
+            task = self._loop.create_task(self.ingests.tell(Made(known)))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+        self._on_loop(learn)
+
+    def _drop_traces(self) -> None:
+        """Delete samples of refused bodies that may hold an erased person, and what the journal has listed. Blocks."""
+        forgotten = asyncio.run_coroutine_threadsafe(self.ingests.call(Forget()), self._loop)
+        try:
+            forgotten.result(2 * PATIENCE_S)
+        except TimeoutError:
+            raise StoreUnavailable("the ingest did not let go of what it holds; try again") from None
+        self.store.drop_refusal_samples()
+
+    async def announce(self) -> None:
+        """Tell the other receivers of this database that this one is there."""
+        if self.settings.database:
+            events, now_ms = self.projector.lag().events, int(self._now() * 1000)
+            await asyncio.to_thread(
+                self.store.note_receiver, self._journal.id, host=self._host, events=events, now_ms=now_ms
+            )
+
+    async def keep(self) -> None:
+        """Refresh, forget and announce once; what fails is tried again the next time."""
+        for step in (self.refresh, self.forget, self.announce):
+            try:
+                await step()
+            except StoreError as error:
+                if self._monotonic() - self._said_at >= SAID_EVERY_S:
+                    self._said_at = self._monotonic()
+                    log.warning("desk.housekeeping_failed", step=step.__name__, why=str(error))
+
+    async def __aenter__(self) -> DeskApp:
+        await self.refresh()
+        await self.forget()
+        await self.announce()
+        self.projector.start()
+        steps = [self._keep_house(), self.live.run(), self.keeper.run(), self.mover.run()]
+        self._tasks = [asyncio.create_task(step) for step in steps]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.errands.give_up()
+        self.ingests.close()
+        listed = await asyncio.to_thread(self.projector.close, timeout_s=self.stop_timeout_s)
+        if listed and self.settings.database:
+            with contextlib.suppress(StoreError):
+                await asyncio.to_thread(self.store.forget_receiver, self._journal.id)
+        log.info("desk.stopped", listed=listed)
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(FRESH_S)
+            await self.keep()
+
+
+def _kind(error: BaseException) -> str:
+    """Return the kind of an error, without what frameworks wrap around it."""
+    while isinstance(error, BaseExceptionGroup) or error.__cause__ is not None:
+        error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__ or error
+    return type(error).__name__
+
+
+@functools.cache
+def framework(pages: tuple[ControllerRouterHandler, ...], parts: tuple[str, ...]) -> Litestar:
+    """Make the application of all routes, once in a process: it takes a sixth of a second.
+
+    What a receiver hands to the routes by name, its ``parts``, comes with each request.
+    """
+    return Litestar(
+        middleware=[Authentication],
+        route_handlers=[
+            Router("/", route_handlers=CONTROLLERS, guards=[KnownParameters()]),
+            *OPEN_CONTROLLERS,
+            *pages,
+        ],
+        dependencies={**{name: _provide(name) for name in parts}, **FILTERS},
+        exception_handlers=problem.HANDLERS,
+        openapi_config=OpenAPIConfig(
+            title="gatepost",
+            version=__version__,
+            # Nothing but the document: the usual viewers load their scripts from elsewhere.
+            openapi_router=Router("/api", route_handlers=[], opt=OPEN),
+            render_plugins=[problem.OpenApiDocument("/openapi.json")],
+        ),
+        logging_config=None,
+    )
+
+
+def _provide(name: str) -> Provide:
+    def part(scope: Scope) -> Any:
+        return scope[PARTS][name]  # type: ignore[literal-required]  # a key of ours
+
+    return Provide(part, sync_to_thread=False)

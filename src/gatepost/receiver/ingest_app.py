@@ -1,0 +1,405 @@
+"""The ingest, wired: what takes pushes, and hands everything else to the desk. It knows no database.
+
+Rules:
+
+* Nothing is reached through a global. Whoever wants another part hands it in here.
+* It owns every port. What is no push goes to the desk as it came; while the desk is away, pushes are taken, and whether
+  the receiver is there and ready is said here.
+* What needs the database before a reply is a token that is not known yet, and the first use of one.
+* A push that goes to a path where none is received is answered as a push, and shown, whatever else is served there:
+  ``/records`` is a page of the console, and a typing mistake away from ``/Record``. What a push is, out of all that
+  may be posted, is said in one place: :func:`is_push`.
+* Stop: the replies to what was accepted, then the last sync, then what was counted. Each step has a bound, and a kill
+  in between loses nothing that was acknowledged.
+
+Flow of a request: guard → ``dispatch``: a push → ingest; everything else → the desk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import resource
+import shutil
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+from msgspec import structs
+
+from gatepost.errors import SettingsError, StoreError
+from gatepost.journal.folder import Folder
+from gatepost.receiver import guard as guarding
+from gatepost.receiver import health
+from gatepost.receiver.desk_line import DeskLine
+from gatepost.receiver.frames import Frames, image_keys
+from gatepost.receiver.gauges import Gauges
+from gatepost.receiver.group_commit import GroupCommit
+from gatepost.receiver.headers import nothing_here, secured
+from gatepost.receiver.identify import Directory, Networks, Policy
+from gatepost.receiver.ingest import Ingest, Options
+from gatepost.receiver.link import (
+    Changed,
+    Counted,
+    Forget,
+    Handler,
+    Listed,
+    Made,
+    Numbers,
+    Refused,
+    Table,
+    Welcome,
+)
+from gatepost.receiver.links import checked_prefix
+from gatepost.receiver.memory import hand_back
+from gatepost.receiver.refused import RefusedPushes
+from gatepost.receiver.tally import Tally
+from gatepost.settings import ReceiverSettings
+from gatepost.wire import forget_people
+
+__all__ = ["SPARE_FILES", "IngestApp", "check", "is_push", "limits"]
+
+log = structlog.get_logger(__name__)
+
+Application = Callable[[Any, Any, Any], Awaitable[None]]
+
+API = "/api/v1/"
+"""Below which programs post."""
+
+_FORMS = frozenset({b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"})
+
+SPARE_FILES = 256
+"""File handles that are not for connections: journal, desk, store, images."""
+
+MAX_JOURNAL_BYTES = 16 * 1024**3
+"""By default as many bytes may wait in the journal, and a tenth of the disk at most."""
+
+MAX_FREE_BYTES = 1024**3
+"""By default a hundredth of the disk stays free, and so many bytes at most."""
+
+
+class IngestApp:
+    """One ingest on one event loop. ``async with`` starts and stops it; :attr:`app` is what it serves."""
+
+    def __init__(
+        self,
+        journal: Folder,
+        settings: ReceiverSettings,
+        desk: DeskLine,
+        welcome: Welcome,
+        *,
+        pages: Application,
+        on_append: Callable[[], None],
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``pages``: the application to which everything goes that is no push. ``on_append``: as of ``GroupCommit``.
+
+        Raises :class:`~gatepost.errors.SettingsError` for what only shows when it is put together.
+        """
+        self.settings = settings
+        self._journal = journal
+        self._desk = desk
+        self._pages = pages
+        self._now = now
+        self.directory = Directory(now=now)
+        self.tally = Tally(self.directory.stored_id)
+        self.refused = RefusedPushes(now=now)
+        self.group_commit = GroupCommit(
+            journal,
+            max_batch=settings.max_batch_events,
+            max_queue=settings.max_queue_events,
+            max_queue_bytes=settings.max_bodies_bytes,
+            max_unread_bytes=settings.journal_max_bytes or _journal_bytes(journal.path),
+            unread_bytes=lambda: journal.backlog(self.listed.positions).bytes,
+            has_room=_room(journal.path, settings),
+            on_append=on_append,
+        )
+        self._prefix = checked_prefix(settings.path_prefix)
+        proxies = self._proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
+        self.pushes = Ingest(
+            self.group_commit,
+            Frames(welcome.secret, image_keys(settings)),
+            desk,
+            self.directory,
+            self.tally,
+            self.refused,
+            options=_options(settings, proxies),
+            secret=welcome.secret,
+            now=now,
+        )
+        self.guard = self.pages_guard = guarding.Guard(
+            limits(settings),
+            now=monotonic,
+            on_refused=self._count_refusal,
+            on_refused_body=self._sample_refusal,
+            shares_address=proxies.__contains__,
+            express=self.pushes,
+        )
+        if settings.ingest_listen:
+            # Budgets of their own: whoever storms the console takes nothing from the terminals.
+            self.pages_guard = guarding.Guard(
+                limits(settings), now=monotonic, shares_address=proxies.__contains__
+            )
+        self.listed = welcome.listed
+        """How far the desk has listed the journal."""
+        self.take_over(welcome)
+        self._flushing = asyncio.Lock()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def gauges(self) -> Gauges:
+        """Return what it is doing now."""
+        group_commit, guard = self.group_commit, self.guard
+        return Gauges(
+            connections=guard.connections,
+            bodies_bytes=guard.bodies_bytes,
+            waiting=group_commit.waiting,
+            commits=group_commit.commits,
+            committed=group_commit.committed,
+            failed=group_commit.failed,
+            refused=self.tally.by_reason,
+            guard=guard.counts,
+        )
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve everything on one address, as an ASGI application."""
+        await self._dispatch(scope, receive, send, pushes=True, pages=True)
+
+    async def pushes_alone(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve what comes to ``ingest_listen``: pushes, and health checks."""
+        await self._dispatch(scope, receive, send, pushes=True, pages=False)
+
+    async def pages_alone(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve what comes to ``listen`` where pushes have an address of their own: everything else."""
+        await self._dispatch(scope, receive, send, pushes=False, pages=True)
+
+    async def _dispatch(self, scope: Any, receive: Any, send: Any, *, pushes: bool, pages: bool) -> None:
+        path = self._plain(scope["path"])
+        if pushes and self.pushes.address(path) is not None:
+            await self.pushes({**scope, "path": path}, receive, send)
+        elif scope["method"] == "POST" and not (pages and self._is_posted(path, scope["headers"])):
+            await self.pushes.misdirected({**scope, "path": path}, receive, send)
+        elif path in health.PATHS and scope["method"] in ("GET", "HEAD"):
+            await self._tell_health(path, secured(scope, send, self._proxies))
+        elif pages:
+            await self._pages(scope, receive, send)
+        else:
+            await nothing_here(secured(scope, send, self._proxies))
+
+    async def _tell_health(self, path: str, send: Any) -> None:
+        status, kind, body = health.health(
+            path, self._journal, self.group_commit, self.listed, has_desk=self._desk.is_up
+        )
+        headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _count_refusal(self, refusal: guarding.Refusal) -> None:
+        if (push := self._as_push(refusal)) is not None:
+            self.pushes.count_refusal(push)
+
+    def _sample_refusal(self, refusal: guarding.Refusal) -> None:
+        if (push := self._as_push(refusal)) is not None:
+            self.pushes.sample_refusal(push)
+
+    def _as_push(self, refusal: guarding.Refusal) -> guarding.Refusal | None:
+        """Return what the guard refused with its plain path; ``None`` if it was for the console or the API."""
+        scope = refusal.scope
+        if scope is None:
+            return refusal  # nobody can tell
+        path = self._plain(scope["path"])
+        push = self.pushes.address(path) is not None or (
+            scope["method"] == "POST" and not self._is_posted(path, list(scope["headers"]))
+        )
+        return structs.replace(refusal, scope={**scope, "path": path}) if push else None
+
+    def _is_posted(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Whether what is posted to a path is for console or API."""
+        if self._routes.fullmatch(path):
+            return True
+        return f"{path}/".split("/")[1] in self._served and not is_push(dict(headers))
+
+    def _plain(self, path: str) -> str:
+        prefix = self._prefix
+        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+            return path[len(prefix) :] or "/"
+        return path
+
+    # What the desk says.
+
+    def take_over(self, welcome: Welcome) -> None:
+        """Take over what the desk says first at a new connection."""
+        self.listed = welcome.listed
+        self._served = {path.split("/")[1] for path in welcome.paths} - {""}
+        self._routes = _below(API, welcome.paths)
+        self._feed(welcome.table)
+
+    def handlers(self) -> Mapping[type, Handler]:
+        """Return what is done with each message of the desk."""
+
+        async def feed(table: Table) -> None:
+            self._feed(table)
+
+        async def learn(changed: Changed) -> None:
+            self.directory.learn(changed.terminals)
+
+        async def learn_new(made: Made) -> None:
+            self.directory.learn_new(made.terminals)
+
+        async def listed(told: Listed) -> None:
+            self.listed = told
+
+        return {Table: feed, Changed: learn, Made: learn_new, Listed: listed, Forget: self._forget}
+
+    def _feed(self, table: Table) -> None:
+        peers = {(address, terminal_id): at_ms for address, terminal_id, at_ms in table.peers}
+        self.directory.feed(table.terminals, peers, table.tokens, new_timezone=table.new_timezone)
+
+    async def _forget(self, _: Forget) -> None:
+        """Let go of samples that may hold an erased person, of names, and of what the journal has listed."""
+        self.group_commit.tend(finish=True)
+        async with self._flushing:  # none is on its way to the store then
+            self.refused.forget()
+        forget_people()
+        hand_back()
+
+    # What it does by itself.
+
+    async def flush(self) -> None:
+        """Hand what was counted to the desk. Raises :class:`~gatepost.errors.StoreError`; nothing is lost then."""
+        await self._desk.tell(Numbers(self.gauges))
+        async with self._flushing:
+            counts = self.tally.take()
+            if counts:
+                rows = [(terminal_id, reason, count) for (terminal_id, reason), count in counts.items()]
+                try:
+                    await self._desk.call(Counted(rows, int(self._now() * 1000)))
+                except BaseException:
+                    self.tally.put_back(counts)
+                    raise
+            pushes, samples = self.refused.take()
+            if pushes or samples:
+                kept = [(peer, reason, sample) for (peer, reason), sample in samples.items()]
+                try:
+                    await self._desk.call(Refused(list(pushes.items()), kept))
+                except BaseException:
+                    self.refused.put_back(pushes, samples)
+                    raise
+
+    def give_up(self) -> int:
+        """Refuse every push that waits, and return how many events the journal had not taken."""
+        return self.group_commit.give_up()
+
+    async def __aenter__(self) -> IngestApp:
+        steps = [self._desk.run(self.handlers(), self.take_over), self._tend(), self._report()]
+        steps += [guard.run() for guard in {self.guard, self.pages_guard}]
+        self._tasks = [asyncio.create_task(step) for step in steps]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        ends_at = time.monotonic() + self.settings.stop_timeout_s
+
+        def left_s() -> float:
+            return max(0.1, ends_at - time.monotonic())
+
+        drained = await self.group_commit.close(timeout_s=left_s())
+        with contextlib.suppress(StoreError, TimeoutError):  # counts of refusals; no event is among them
+            await asyncio.wait_for(self.flush(), left_s())
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._desk.close()
+        for guard in {self.guard, self.pages_guard}:
+            guard.close()
+        log.info("ingest.stopped", drained=drained, committed=self.group_commit.committed)
+
+    async def _tend(self) -> None:
+        """Look after the journal: a desk that hangs does not hold this up."""
+        while True:
+            await asyncio.sleep(1.0)
+            self.group_commit.tend()
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            with contextlib.suppress(StoreError):
+                await self.flush()
+
+
+def is_push(headers: Mapping[bytes, bytes]) -> bool:
+    """Tell a push from a form of the console by the head of a POST; names in lower case.
+
+    A push says nothing of who asks, neither by a token in ``Authorization`` nor by the ``Cookie`` of a session, and is
+    of no content type that the form of a page can have (HTML § 4.10.21.6): it is ``application/json``, or says nothing
+    of that either. What posts to the console is a form, and nearly always has a cookie.
+
+    The API cannot be told from it so: to log in there is to post JSON, without a token. What is posted to a route of
+    the API is the API's therefore, whatever it looks like. No terminal is told to push there.
+    """
+    if b"authorization" in headers or b"cookie" in headers:
+        return False
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower() not in _FORMS
+
+
+def check(settings: ReceiverSettings) -> None:
+    """Raise :class:`~gatepost.errors.SettingsError` for what no ingest can be made with."""
+    image_keys(settings)
+    checked_prefix(settings.path_prefix)
+    _options(settings, Networks(settings.trusted_proxies, setting="trusted_proxies"))
+
+
+def limits(settings: ReceiverSettings) -> guarding.Limits:
+    """Return what a sender may take, as the settings and the system have it."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    handles = 1 << 30 if soft == resource.RLIM_INFINITY else soft
+    return guarding.Limits(
+        head_s=settings.head_timeout_s,
+        body_s=settings.body_timeout_s,
+        idle_s=settings.idle_timeout_s,
+        body_bytes=settings.max_body_bytes,
+        bodies_bytes=max(settings.max_bodies_bytes, settings.max_body_bytes),
+        connections=max(1, min(settings.max_connections, handles - SPARE_FILES)),
+        connections_per_address=settings.max_connections_per_address,
+        retry_after_s=settings.retry_after_s,
+    )
+
+
+def _journal_bytes(folder: Path) -> int:
+    """Return how much of a journal may wait by default."""
+    return min(MAX_JOURNAL_BYTES, shutil.disk_usage(folder).total // 10)
+
+
+def _room(folder: Path, settings: ReceiverSettings) -> Callable[[int], bool]:
+    """Return the function that tells whether the disk has room beyond so many bytes that are not listed."""
+    # In a database on this disk they take as much again for its log, and for what it needs while it writes.
+    needed = 0 if settings.database else 2
+    reserve = settings.min_free_bytes or min(MAX_FREE_BYTES, shutil.disk_usage(folder).total // 100)
+    return lambda unread: shutil.disk_usage(folder).free >= reserve + needed * unread
+
+
+def _below(start: str, paths: Sequence[str]) -> re.Pattern[str]:
+    """Return what the paths of routes below ``start`` match, with or without a slash at the end."""
+    parts = [re.split(r"\{[^}]*\}", path.rstrip("/")) for path in paths if path.startswith(start)]
+    return re.compile("(?:" + "|".join("[^/]+".join(map(re.escape, each)) for each in parts) + ")/?")
+
+
+def _options(settings: ReceiverSettings, proxies: Networks) -> Options:
+    for path in settings.ingest_paths:
+        if not path.startswith("/") or not path.isascii() or not path.strip("/"):
+            raise SettingsError("ingest_paths", f"has {path!r}; a path is like /Record")
+    return Options(
+        paths=settings.ingest_paths,
+        max_body_bytes=settings.max_body_bytes,
+        max_depth=settings.max_json_depth,
+        on_invalid=settings.on_invalid,
+        retry_after_s=settings.retry_after_s,
+        images=settings.images,
+        pictures=settings.images == "store" and not (settings.image_keys or settings.image_key_file),
+        trusted_proxies=proxies,
+        client_certificates=bool(settings.client_ca_file),
+        policy=Policy.of(settings),
+    )
