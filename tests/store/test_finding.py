@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import event
 from tests.store.events import JPEG, NOON, arrival, record
 
 from gatepost.store import facets, finding, moving, queries
@@ -51,6 +52,17 @@ def every_page(store: BaseStore, **query: Any) -> list[RecordRow]:
         if cursor is None or not page.items:
             break
     return rows
+
+
+def noted(store: BaseStore) -> list[str]:
+    """Return a list that each statement is added to from now on."""
+    asked: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    event.listen(store._engine, "before_cursor_execute", note)
+    return asked
 
 
 def test_strangers_are_faces_without_a_person(store: BaseStore) -> None:
@@ -149,6 +161,34 @@ def test_pages_of_more_people_than_fit_on_one_have_every_record_once(store: Base
             assert [row.id for row in every_page(store, order=order, limit=limit, **query)] == expected
 
 
+@pytest.mark.parametrize("windows", [finding._WINDOWS, ()])
+def test_people_are_searched_for_once(
+    store: BaseStore, monkeypatch: pytest.MonkeyPatch, windows: tuple[tuple[int | None, int], ...]
+) -> None:
+    monkeypatch.setattr(finding, "_FEW", 1)
+    monkeypatch.setattr(finding, "_WINDOWS", windows)
+    ids = write(store, *(record(n, user=User(user_id=str(n % 40), name="Anna")) for n in range(200)))
+    asked = noted(store)
+    for query in ({"name": "Anna"}, {"name": "Anna", "passed": True}):
+        asked.clear()
+        assert found(store, order="oldest", limit=60, **query) == ids[:60]
+        assert len([one for one in asked if "LIKE" in one]) == 1, (query, asked)
+
+
+@pytest.mark.parametrize(("share", "looks"), [(4, 1), (16, 2)])
+def test_few_records_of_known_people_are_not_looked_for_among_many(
+    store: BaseStore, monkeypatch: pytest.MonkeyPatch, share: int, looks: int
+) -> None:
+    monkeypatch.setattr(finding, "_FEW", 1)
+    monkeypatch.setattr(finding, "_WINDOWS", ((2, 1_000), (100, 1_000)))
+    monkeypatch.setattr(finding, "_SHARE_OF_KNOWN", share)
+    users = [User(user_id=str(n % 40), name="Bert" if n % 20 else "Anna") for n in range(400)]
+    ids = write(store, *(record(n, user=user) for n, user in enumerate(users)))
+    asked = noted(store)
+    assert found(store, name="Anna", passed=True, order="oldest", limit=20) == ids[::20]
+    assert len([one for one in asked if "count(*)" in one]) == looks, asked
+
+
 def _fits(row: RecordRow, **query: Any) -> bool:
     person = row.person
     assert person is not None
@@ -163,8 +203,9 @@ def _fits(row: RecordRow, **query: Any) -> bool:
 # What could be few or many of, small: so that three hundred records go every way that millions would.
 SIZES: list[dict[str, Any]] = [
     {},
-    {"_MANY": 2, "_FEW": 1, "_WINDOWS": ((None, 4),)},
-    {"_MANY": 2, "_FEW": 1, "_WINDOWS": ((None, 10), (2, 30), (8, 60))},
+    {"_MANY": 2, "_MANY_PEOPLE": 2, "_FEW": 1, "_WINDOWS": ((None, 4),)},
+    {"_MANY": 2, "_MANY_PEOPLE": 2, "_FEW": 1, "_WINDOWS": ((None, 10), (2, 30), (8, 60))},
+    {"_FEW": 1, "_WINDOWS": ((None, 10), (2, 30), (8, 60))},
 ]
 
 

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from gatepost.store import arrivals as a
 from gatepost.store import schema as t
 from gatepost.store.fold import ESCAPE, like
-from gatepost.store.merging import Stretch, merge, times
+from gatepost.store.merging import Stretch, merge, one_of, times
 from gatepost.store.places import terminals_asked, terminals_named
 from gatepost.store.store import RecordQuery
 from gatepost.wire.codes import EntryMode, RecognitionType
@@ -40,7 +40,10 @@ from gatepost.wire.codes import EntryMode, RecognitionType
 __all__ = ["find", "all_conditions", "all_of_few"]
 
 _MANY = 1_000
-"""Of more people, or of more terminals and facets together, it is not looked up at once where each begins."""
+"""Of more terminals and facets together it is not looked up at once where each begins."""
+
+_MANY_PEOPLE = 2_000
+"""Of more people it is not looked up at once where each begins, nor are their ids handed on."""
 
 _FEW = 20
 """Of so many people, whatever else is filtered by, one may read every record that is in the way."""
@@ -51,6 +54,10 @@ _WINDOWS: tuple[tuple[int | None, int], ...] = (
 )
 """Where many people or terminals fit, the page is mostly among the first records of all. These are looked through: all,
 or as many times as long as a page lasts; and how many at most. What one finds tells which of the next are too short."""
+
+_SHARE, _SHARE_OF_KNOWN = 16, 4
+"""Where one finds less than a sixteenth of the page, no more are looked through; less than a quarter, if the ids of the
+people are known."""
 
 
 _REFERS = {t.facets: t.records.c.facet_id, t.terminals: t.records.c.terminal_id}
@@ -86,7 +93,7 @@ def find(
     if cursor is not None:
         place_of = tuple_(c.at_ms, c.id)
         base.append(place_of < cursor if query.order == "newest" else place_of > cursor)
-    facets = [row.id for row in db.execute(select(t.facets.c.id).where(*_facet_codes(query)))]
+    facets = list(db.execute(select(t.facets.c.id).where(*_facet_codes(query))).scalars().all())
     people = _people(query)
     # A stranger is nobody.
     if not facets or not place.shown or (people and query.strangers):
@@ -99,7 +106,7 @@ def find(
     if people:
         return _find_people(db, query, among, base, place=place, people=people)
     if many:
-        page = _near(db, query, among, base, place.at)
+        page = _near(db, query, among, base, place.at, share=_SHARE)
         if page is not None:
             return page
         among[t.terminals] = place.shown
@@ -129,22 +136,25 @@ def _find_people(
 ) -> list[int]:
     """A page of the records of whoever fits ``people``; ``among``: its records refer to these rows."""
     c, who = t.records.c, t.identities.c
-    some = [(row.id,) for row in db.execute(select(who.id).where(*people).limit(_MANY + 1))]
+    some = db.execute(select(who.id).where(*people).limit(_MANY_PEOPLE + 1)).scalars().all()
     if not some:
         return []
+    known = len(some) <= _MANY_PEOPLE
     filtered = place.chosen or place.single is not None or _codes(query, c)
-    if len(some) > _MANY or (len(some) > _FEW and filtered):
+    if not known or (len(some) > _FEW and filtered):
 
         def theirs(near: Any) -> list[Any]:
+            if known:
+                return [*place.at(near), one_of(db, near.identity_id, some)]
             return [*place.at(near), exists().where(who.id == near.identity_id, *people)]
 
-        page = _near(db, query, among, base, theirs)
+        page = _near(db, query, among, base, theirs, share=_SHARE_OF_KNOWN if known else _SHARE)
         if page is not None:
             return page
     conditions = [*base, *place.at(c)]
     if _codes(query, c):
         conditions.append(c.facet_id.in_(among[t.facets]))
-    places = some if len(some) <= _MANY else None
+    places = [(number,) for number in some] if known else None
     by_person = Stretch(t.identities, and_(*people), c.identity_id)
     return _ids(merge(db, [by_person], conditions, query, places=places, about=len(some)))
 
@@ -155,10 +165,13 @@ def _near(
     among: Mapping[Table, Sequence[int]],
     base: Sequence[Any],
     more: Callable[[Any], Sequence[Any]],
+    *,
+    share: int,
 ) -> list[int] | None:
     """The page, if it is among the first records that fit ``base``, or if those are few; ``None`` if neither.
 
     ``among``: the records refer to these rows. ``more``: the other conditions, by a function of their columns.
+    ``share``: where less than one in so many of the page is found, no more is looked through.
     """
     c, newest = t.records.c, query.order == "newest"
     first = _merge(db, among, base, query)
@@ -182,10 +195,10 @@ def _near(
         near = these.subquery("near").c
         direction = (near.at_ms.desc(), near.id.desc()) if newest else (near.at_ms, near.id)
         fit = select(near.id).where(*more(near)).order_by(*direction).limit(query.limit + 1)
-        page = [row.id for row in db.execute(fit)]
+        page = list(db.execute(fit).scalars().all())
         if len(page) > query.limit or lasting is None:
             return page
-        if len(page) * 16 < query.limit:
+        if len(page) * share < query.limit:
             return None
         enough = 1.25 * lasting * query.limit / len(page)
     return None

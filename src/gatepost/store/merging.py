@@ -5,7 +5,7 @@ few are taken, all together sorted, and cut off: the price is one look into the 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,7 +13,9 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Dialect,
     Table,
+    any_,
     bindparam,
     column,
     func,
@@ -21,12 +23,13 @@ from sqlalchemy import (
     text,
     true,
 )
+from sqlalchemy.types import UserDefinedType
 
 from gatepost.store import schema as t
 from gatepost.store.arrivals import ms
 from gatepost.store.store import RecordQuery
 
-__all__ = ["Stretch", "merge", "times"]
+__all__ = ["Stretch", "merge", "one_of", "times"]
 
 _MORE = 8
 """How many times as much is read of those stretches of which more may stand on the page."""
@@ -116,7 +119,7 @@ def _firsts(
         source = source.join(more.table, true())
     begins = [one.fits for one in stretches]
     if places is not None and len(ids) == 1:
-        begins = [ids[0].in_(_numbered("places", [place[0] for place in places]))]
+        begins = [one_of(db, ids[0], [place[0] for place in places])]
     elif places is not None:
         written = _written(places)
         begins = [column == number for column, number in zip(ids, written.c, strict=True)]
@@ -135,7 +138,7 @@ def _firsts(
             for column in stretch.selected_columns
         ]
         statement = select(*first.c, *ids).select_from(source.join(first, true())).where(*begins)
-        for at_ms, number, *place in db.execute(statement.order_by(*order).limit(query.limit + 1)):
+        for at_ms, number, *place in db.execute(statement.order_by(*order).limit(query.limit + 1)).all():
             yield at_ms, number, tuple(place)
         return
     # As JSON, so that a stretch is one row: given records to join with, the planner may begin with the records.
@@ -151,9 +154,24 @@ def _firsts(
             yield at_ms, number, tuple(place)
 
 
-def _numbered(name: str, numbers: Sequence[int]) -> Any:
-    """Ids, for ``in_()``: written out at last, for a thousand parameters cost more than what they are asked for."""
-    return bindparam(name, numbers, expanding=True, literal_execute=True)
+def one_of(db: Connection, column: ColumnElement[int], numbers: Sequence[int]) -> ColumnElement[bool]:
+    """Return the condition that a column has one of these numbers.
+
+    They are written out at last, for a thousand parameters cost more than what they are asked for.
+    """
+    if db.dialect.name == "postgresql":
+        # As one constant: of a list, the server reads each number as an expression.
+        return column == any_(bindparam("numbers", numbers, _Numbers(), unique=True, literal_execute=True))
+    return column.in_(bindparam("numbers", numbers, unique=True, expanding=True, literal_execute=True))
+
+
+class _Numbers(UserDefinedType[Sequence[int]]):
+    """An array of PostgreSQL."""
+
+    cache_ok = True
+
+    def literal_processor(self, dialect: Dialect) -> Callable[[Sequence[int]], str]:
+        return lambda numbers: f"'{{{','.join(map(str, numbers))}}}'::bigint[]"
 
 
 def _written(places: Sequence[tuple[int, ...]]) -> Any:
