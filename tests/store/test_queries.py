@@ -81,6 +81,17 @@ def test_the_thousandth_page_begins_where_it_begins(store: SqliteStore) -> None:
     assert any("ix_records_facet_id_at_ms (facet_id=? AND at_ms<?)" in line for line in lines), lines
 
 
+@pytest.mark.parametrize("order", ["newest", "oldest", "received"])
+def test_only_the_order_of_arrival_asks_what_is_settled(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch, order: Any
+) -> None:
+    store: BaseStore = open_store()
+    asked: list[str] = []
+    monkeypatch.setattr(store, "horizon", lambda _: asked.append(order))
+    store.records(RecordQuery(order=order))
+    assert asked == (["received"] if order == "received" else [])
+
+
 def test_records_near_are_counted_by_an_index_alone(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

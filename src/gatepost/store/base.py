@@ -213,7 +213,8 @@ class BaseStore(ABC):
 
     def records(self, query: RecordQuery) -> Page[RecordRow]:
         with self.reading() as db:
-            return queries.records_page(db, query, horizon=self.horizon(db))
+            horizon = self.horizon(db) if query.order == "received" else None
+            return queries.records_page(db, query, horizon=horizon)
 
     def record(self, record_id: int) -> RecordRow | None:
         with self.reading() as db:

@@ -85,7 +85,7 @@ _AHEAD = 20_000
 
 
 def records_page(db: Connection, query: RecordQuery, *, horizon: int | None = None) -> Page[RecordRow]:
-    """``horizon``: only ids below it are settled; what has a lower id can no longer appear."""
+    """``horizon``, for the order of arrival: ids below it are settled; what has a lower id can no longer appear."""
     if query.order == "received":
         return _received(db, query, horizon)
     cursor = None if query.cursor is None else decode_cursor(query.cursor, query.order)
