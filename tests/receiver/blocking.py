@@ -5,7 +5,7 @@ It says where it listens, and then, for each request to ``/blocked``, that its t
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from litestar import get
@@ -31,7 +31,9 @@ def blocked() -> str:
     return "done"
 
 
-def pages(store: Store, settings: ReceiverSettings, lag: Callable[[], Lag]) -> Pages:
+def pages(
+    store: Store, settings: ReceiverSettings, lag: Callable[[], Lag], heard: Mapping[int, int]
+) -> Pages:
     return Pages((blocked,))
 
 

@@ -8,6 +8,7 @@ from tests.receiver.kit import SUCCESS, Running, body, record, request, until
 from gatepost.errors import JournalUnavailable
 from gatepost.journal.folder import Position
 from gatepost.journal.writer import Writer
+from gatepost.receiver.gauges import ReplyTimes
 
 
 async def test_a_receiver_that_did_nothing_yet_has_every_number_and_each_is_0(receiver: Running) -> None:
@@ -68,6 +69,32 @@ async def test_what_waits_for_the_disk_is_told(receiver: Running, monkeypatch: p
         gate.set()
         await asyncio.gather(*pushes)
         assert (read()["waiting"], read()["committed"]) == (0, 5)
+
+
+def test_reply_times_are_counted_up_to_bounds_and_summed() -> None:
+    times = ReplyTimes()
+    assert (times.total, times.within(0.5)) == (0, None)
+    for seconds in (0.0001, 0.0005, 0.003, 0.003, 60.0):
+        times.observe(seconds)
+    assert times.counts == [2, 0, 0, 2, *[0] * 10, 1]
+    assert times.seconds == pytest.approx(60.0066)
+    assert [times.within(share) for share in (0.4, 0.5, 0.8, 0.99)] == [0.0005, 0.005, 0.005, None]
+    both = times + times
+    assert (both.total, both.counts[0], both.seconds) == (10, 4, pytest.approx(120.0132))
+    assert times.total == 5
+
+
+async def test_the_time_of_every_reply_is_counted_also_of_a_refusal_and_of_several_events(
+    receiver: Running,
+) -> None:
+    assert (await receiver.push(record())).status == 200
+    assert (await receiver.push([record(uuid="a"), record(uuid="b")])).status == 200
+    assert (await receiver.push(b"{")).status == 400
+    assert (await receiver.push(record(), "/Record/wrong")).status == 404
+    await receiver.flush()
+    times = receiver.desk.ingests.gauges.replies
+    assert times.total == 4
+    assert times.seconds > 0
 
 
 async def test_what_the_guard_counts_comes_under_its_name_and_in_order(receiver: Running) -> None:

@@ -40,6 +40,15 @@ async def test_what_became_of_every_push_is_counted(receiver: Running) -> None:
     assert told["gatepost_queue_events{}"] == 0
 
 
+async def test_reply_times_are_a_histogram(receiver: Running) -> None:
+    await fill(receiver)
+    told = numbers(await receiver.get("/metrics"))
+    counts = [value for name, value in told.items() if name.startswith("gatepost_reply_seconds_bucket")]
+    assert counts == sorted(counts)
+    assert told["gatepost_reply_seconds_bucket{le=+Inf}"] == told["gatepost_reply_seconds_count{}"] == 6
+    assert told["gatepost_reply_seconds_sum{}"] > 0
+
+
 async def test_commits_are_measured(receiver: Running) -> None:
     await fill(receiver)
     told = numbers(await receiver.get("/metrics"))

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gatepost.receiver.presence import BACKLOG_FOR, backlog_arriving, presence
+from gatepost.receiver.presence import BACKLOG_FOR, backlog_arriving, last_heard, presence
 
 NOW = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
 HOUR_MS = 3_600_000
@@ -42,3 +42,12 @@ def test_a_backlog_arrives_while_old_events_come_in() -> None:
     assert not backlog_arriving(None, now=NOW)
     assert backlog_arriving(NOW - BACKLOG_FOR, now=NOW)
     assert not backlog_arriving(NOW - BACKLOG_FOR - timedelta(seconds=1), now=NOW)
+
+
+def test_what_the_ingest_heard_counts_where_it_is_later_than_what_is_listed() -> None:
+    listed, heard_ms = datetime(2026, 1, 1, tzinfo=UTC), 1_767_225_600_000  # the same moment
+    assert last_heard(None, None) is None
+    assert last_heard(listed, None) == listed
+    assert last_heard(None, heard_ms) == listed
+    assert last_heard(listed, heard_ms - 1) == listed
+    assert last_heard(listed, heard_ms + 1500) == listed + timedelta(milliseconds=1500)

@@ -6,7 +6,7 @@ lies below, knows nothing of its console.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -75,14 +75,16 @@ def serve(
         raise typer.Exit(code)
 
 
-def console_pages(store: Store, settings: ReceiverSettings, lag: Callable[[], Lag]) -> Pages:
+def console_pages(
+    store: Store, settings: ReceiverSettings, lag: Callable[[], Lag], heard: Mapping[int, int]
+) -> Pages:
     """The console's pages; none, and a sentence on standard error, where the installation has no console."""
     from gatepost.console.assets import AssetsMissing
     from gatepost.console.routes import routes
     from gatepost.receiver.desk_app import Pages
 
     try:
-        return routes(store, settings, lag, ahead=True)
+        return routes(store, settings, lag, heard, ahead=True)
     except AssetsMissing as missing:
         # Events are taken all the same: a terminal's queue does not wait for somebody's browser.
         typer.echo(f"gatepost: {missing}", err=True)

@@ -99,17 +99,20 @@ class Desk:
         store: Store,
         settings: ReceiverSettings,
         lag: Callable[[], Lag],
+        heard: Mapping[int, int],
         *,
         now: Callable[[], float],
         assets: Assets | None = None,
     ) -> None:
-        """``lag`` returns how much is acknowledged and not listed yet.
+        """``lag`` returns how much is acknowledged and not listed yet; ``heard``: when terminals last pushed.
 
         Raises :class:`~gatepost.console.assets.AssetsMissing`.
         """
         self.store = store
         self.settings = settings
         self._lag = lag
+        self.heard = heard
+        """In milliseconds, by their ids; it may not be listed yet."""
         self.now = now
         self.assets = assets or built_assets()
         self.seal = Seal(kept(store, "console", new_key))
@@ -146,7 +149,7 @@ class Desk:
         now = datetime.fromtimestamp(self.now(), UTC)
         here = now.astimezone(zone(self.zone()))
         midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
-        return count(self.store, midnight=midnight, now=now)
+        return count(self.store, self.heard, midnight=midnight, now=now)
 
     def _ask_silent(self) -> list[ReceiverRow]:
         return silent(self.store.receivers(), now=datetime.fromtimestamp(self.now(), UTC))

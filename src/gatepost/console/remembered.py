@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from gatepost.receiver.presence import Presence, presence
+from gatepost.receiver.presence import Presence, last_heard, presence
 from gatepost.store import glance, queries
 from gatepost.store.store import AlarmCounts, Store, TerminalState
 
@@ -71,13 +71,18 @@ class Remembered(Generic[T]):
         self._known = None
 
 
-def count(store: Store, *, midnight: datetime, now: datetime) -> Counts:
-    """Ask the store. A few milliseconds, however much it holds."""
+def count(store: Store, heard: Mapping[int, int], *, midnight: datetime, now: datetime) -> Counts:
+    """Ask the store. A few milliseconds, however much it holds.
+
+    ``heard``: when terminals last pushed, in milliseconds, by their ids.
+    """
     with store.reading() as db:
-        heard = glance.heard_of(db)
         return Counts(
             today=glance.since(db, midnight.astimezone(UTC)),
             alarms=queries.alarm_counts(db),
-            presence=Counter(presence(one.last_seen, one.interval_ms, now=now) for one in heard),
+            presence=Counter(
+                presence(last_heard(one.last_seen, heard.get(one.id)), one.interval_ms, now=now)
+                for one in glance.heard_of(db)
+            ),
             states=glance.states(db),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from litestar import Request, Response, Router, get
@@ -63,6 +63,7 @@ def routes(
     store: Store,
     settings: ReceiverSettings,
     lag: Callable[[], Lag],
+    heard: Mapping[int, int],
     *,
     now: Callable[[], float] = time.time,
     ahead: bool = False,
@@ -71,7 +72,7 @@ def routes(
 
     Raises :class:`~gatepost.console.assets.AssetsMissing`.
     """
-    desk = Desk(store, settings, lag, now=now)
+    desk = Desk(store, settings, lag, heard, now=now)
     if ahead:
         threading.Thread(target=desk.make_ready, name="console-templates", daemon=True).start()
     return Pages(ROUTES, {"desk": desk})

@@ -154,6 +154,10 @@ class Show:
     def number(self, value: float | None) -> str:
         return "–" if value is None else f"{value:,}"
 
+    def milliseconds(self, seconds: float | None) -> str:
+        """Return a short time in milliseconds; a dash for none."""
+        return "–" if seconds is None else f"{seconds * 1000:,g}\u202fms"
+
     def share(self, part: float, whole: float) -> str:
         return "–" if not whole else f"{100 * part / whole:.1f}\u202f%"
 

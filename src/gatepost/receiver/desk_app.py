@@ -84,7 +84,8 @@ class Pages(Struct, frozen=True):
     """Parts for these routes, by name, in addition to those of the API's routes."""
 
 
-MakePages = Callable[[Store, ReceiverSettings, Callable[[], Lag]], Pages]
+MakePages = Callable[[Store, ReceiverSettings, Callable[[], Lag], Mapping[int, int]], Pages]
+"""Handed the store, the settings, how far the list is behind, and when terminals last pushed, in milliseconds."""
 
 FRESH_S = 5.0
 """How soon a change of a terminal by another process is seen here, at most."""
@@ -170,7 +171,9 @@ class DeskApp:
         )
         self.mover = Mover(store)
         self.metrics.watch(store, self.ingests, self.projector, self.keeper, now=now)
-        made = pages(store, settings, self.projector.lag) if pages is not None else Pages()
+        made = (
+            pages(store, settings, self.projector.lag, self.ingests.heard) if pages is not None else Pages()
+        )
         self._parts = {
             "store": store,
             "ingests": self.ingests,

@@ -2,12 +2,51 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
+from itertools import accumulate
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-__all__ = ["Gauges"]
+__all__ = ["REPLY_SECONDS", "Gauges", "ReplyTimes"]
+
+REPLY_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 30.0)
+"""Up to how many seconds each count of reply times goes; one more count has the longer ones."""
+
+
+class ReplyTimes(Struct):
+    """Count how long pushes waited for their replies, from the last byte in to the reply out."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(REPLY_SECONDS) + 1))
+    """By :data:`REPLY_SECONDS`."""
+    seconds: float = 0.0
+    """All of them together."""
+
+    def observe(self, seconds: float) -> None:
+        """Count one reply."""
+        self.counts[bisect_left(REPLY_SECONDS, seconds)] += 1
+        self.seconds += seconds
+
+    @property
+    def total(self) -> int:
+        """Return how many replies are counted."""
+        return sum(self.counts)
+
+    def within(self, share: float) -> float | None:
+        """Return within how many seconds this share of the replies came; ``None`` if there is no such bound.
+
+        It is the bound of a count, so the true time may be shorter.
+        """
+        for bound, count in zip(REPLY_SECONDS, accumulate(self.counts), strict=False):
+            if count and count >= share * self.total:
+                return bound
+        return None
+
+    def __add__(self, other: ReplyTimes) -> ReplyTimes:
+        """Return the sum of both."""
+        counts = [here + there for here, there in zip(self.counts, other.counts, strict=True)]
+        return ReplyTimes(counts, self.seconds + other.seconds)
 
 
 class Gauges(Struct, frozen=True, kw_only=True):
@@ -27,6 +66,7 @@ class Gauges(Struct, frozen=True, kw_only=True):
     """Pushes, by the reason."""
     guard: Mapping[str, int] = {}
     """``shed``, ``refused.<status>``: connections, by what became of them."""
+    replies: ReplyTimes = field(default_factory=ReplyTimes)
 
     def __add__(self, other: Gauges) -> Gauges:
         """Return the sum of both."""
@@ -39,6 +79,7 @@ class Gauges(Struct, frozen=True, kw_only=True):
             failed=self.failed + other.failed,
             refused=Counter(self.refused) + Counter(other.refused),
             guard=Counter(self.guard) + Counter(other.guard),
+            replies=self.replies + other.replies,
         )
 
     def counts(self) -> Gauges:
@@ -49,6 +90,7 @@ class Gauges(Struct, frozen=True, kw_only=True):
             failed=self.failed,
             refused=self.refused,
             guard=self.guard,
+            replies=self.replies,
         )
 
     def by_name(self) -> dict[str, int]:

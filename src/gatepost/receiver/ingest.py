@@ -22,6 +22,7 @@ Flow: ``take`` → headers → ``decode_many`` → ``Directory.decide`` → ``Gr
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -32,6 +33,7 @@ from msgspec.structs import replace
 
 from gatepost.errors import DecodeError, StoreError
 from gatepost.journal.format import MAX_BODY
+from gatepost.receiver.gauges import ReplyTimes
 from gatepost.receiver.guard import Refusal, Request
 from gatepost.receiver.identify import (
     MAX_SERIAL,
@@ -149,8 +151,12 @@ class Ingest:
         options: Options,
         secret: bytes,
         now: Callable[[], float],
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``secret``: the store's, with which the keys of events are made. ``now`` returns Unix seconds."""
+        """``secret``: the store's, with which the keys of events are made. ``now`` returns Unix seconds.
+
+        ``clock`` returns seconds for the time that a reply takes.
+        """
         self._journal = journal
         self._frames = frames
         self._desk = desk
@@ -161,6 +167,10 @@ class Ingest:
         self._options = options
         self._now = now
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clock = clock
+        self.replies = ReplyTimes()
+        self._heard: dict[int, int] = {}
+        """When terminals last pushed, in milliseconds, since this was taken."""
         self._values = 0
         """Of the long bodies whose replies are not out."""
         paths = [path.rstrip("/") for path in options.paths]
@@ -191,13 +201,19 @@ class Ingest:
             token = self.address(request.target.decode("latin-1")) or ""
         headers: Headers = dict(request.headers)
         peer = self._peer(request.address, headers, request.headers)
+        respond, clock, began = request.answer, self._clock, self._clock()
+
+        def reply(status: int, body: bytes) -> None:
+            respond(status, body)
+            self.replies.observe(clock() - began)
+
         push = Push(
             token=token,
             target=request.target,
             headers=headers,
             peer=peer,
             body=request.body,
-            answer=request.answer,
+            answer=reply,
             refuse=self._refuse,
         )
         try:
@@ -297,6 +313,18 @@ class Ingest:
         serial = header_text(headers.get(b"sn")) or serial_in(refusal.body) or ""
         reason = _REASONS.get(refusal.status, "malformed")
         return RefusedPush(peer=peer, reason=reason, status=refusal.status, path=path, serial=serial), whose
+
+    def take_heard(self) -> list[tuple[int, int]]:
+        """Take the terminals that pushed since the last call, and when, in milliseconds; without new ones."""
+        heard, self._heard = self._heard, {}
+        taken = []
+        for terminal_id, at_ms in heard.items():
+            stored_id = self._directory.stored_id(terminal_id)
+            if stored_id is None:
+                self._heard[terminal_id] = at_ms
+            else:
+                taken.append((stored_id, at_ms))
+        return taken
 
     # The steps of one push.
 
@@ -463,6 +491,7 @@ class Ingest:
         if len(body) > MAX_BODY:
             raise Refuse(413, f"an event is limited to {MAX_BODY} bytes in the journal", reason="too large")
         self._journal.enqueue(body, push.settled, is_alarm=type(event) is Alarm)
+        self._heard[taken.terminal_id] = received_at_ms
 
     def _allowed(self, decoded: Decoded) -> tuple[Event, bytes]:
         """Event and text, without the pictures that are not to be stored."""

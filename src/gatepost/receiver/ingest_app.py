@@ -163,6 +163,7 @@ class IngestApp:
             failed=group_commit.failed,
             refused=self.tally.by_reason,
             guard=guard.counts,
+            replies=self.pushes.replies,
         )
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
@@ -271,7 +272,7 @@ class IngestApp:
 
     async def flush(self) -> None:
         """Hand what was counted to the desk. Raises :class:`~gatepost.errors.StoreError`; nothing is lost then."""
-        await self._desk.tell(Numbers(self.gauges))
+        await self._desk.tell(Numbers(self.gauges, self.pushes.take_heard()))
         async with self._flushing:
             counts = self.tally.take()
             if counts:

@@ -54,10 +54,16 @@ class Ingests:
         self._welcome = welcome
         self._listed = listed
         self._ingests: set[_Ingest] = set()
+        self.heard: dict[int, int] = {}
+        """When terminals last pushed, in milliseconds, by their ids; it may not be listed yet."""
         self._ended = Gauges()
         """What those counted that have ended."""
         self._gone = asyncio.Event()
         self._gone.set()
+
+    def __len__(self) -> int:
+        """Return how many are connected."""
+        return len(self._ingests)
 
     @property
     def gauges(self) -> Gauges:
@@ -123,6 +129,8 @@ class Ingests:
 
     async def _numbers(self, ingest: _Ingest, told: Numbers) -> None:
         ingest.gauges = told.gauges
+        for terminal_id, at_ms in told.heard:
+            self.heard[terminal_id] = max(at_ms, self.heard.get(terminal_id, 0))
 
     async def _tell_listed(self, ingest: _Ingest) -> None:
         while True:

@@ -93,6 +93,8 @@ class Numbers(Struct, frozen=True, tag=True):
     """To the desk: what the ingest is doing now."""
 
     gauges: Gauges
+    heard: Sequence[tuple[int, int]] = ()
+    """Terminals that pushed since the last time, and when they last did, in milliseconds."""
 
 
 class Table(Struct, frozen=True, tag=True):

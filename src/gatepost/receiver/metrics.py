@@ -17,16 +17,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any, get_args
 
+from msgspec import structs
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gatepost import __version__
 from gatepost.errors import StoreUnavailable
+from gatepost.receiver.gauges import REPLY_SECONDS, ReplyTimes
 from gatepost.receiver.ingests import Ingests
-from gatepost.receiver.presence import Presence, presence
+from gatepost.receiver.presence import Presence, last_heard, presence
 from gatepost.receiver.projector import Projector, Rows
 from gatepost.receiver.retention import Keeper
 from gatepost.receiver.silent_receivers import silent
@@ -131,7 +134,7 @@ class Metrics:
     ) -> None:
         """Also tell what these parts know, when somebody asks. Once."""
         self.registry.register(_Parts(ingests, projector, keeper))
-        self.registry.register(_Stored(store, projector, now))
+        self.registry.register(_Stored(store, ingests, projector, now))
 
     def text(self) -> bytes:
         """Return everything. Blocks: it asks the store. Raises :class:`~gatepost.errors.JournalUnavailable`."""
@@ -196,6 +199,7 @@ class _Parts(Collector):
             "Events that neither list nor quarantine took; each is a file in the journal's folder.",
             value=self._projector.set_aside,
         )
+        yield _reply_times(gauges.replies)
         yield _gauge("gatepost_connections", "Open connections.", gauges.connections)
         yield _gauge("gatepost_bodies_bytes", "Bodies in memory, until their replies.", gauges.bodies_bytes)
         yield CounterMetricFamily(
@@ -217,11 +221,24 @@ class _Parts(Collector):
         )
 
 
+def _reply_times(replies: ReplyTimes) -> Metric:
+    """Return the histogram of reply times; its counts are of all up to each bound."""
+    family = HistogramMetricFamily(
+        "gatepost_reply_seconds", "How long pushes waited for their replies, refused ones too."
+    )
+    bounds = [*map(str, REPLY_SECONDS), "+Inf"]
+    family.add_metric([], list(zip(bounds, accumulate(replies.counts), strict=True)), replies.seconds)
+    return family
+
+
 class _Stored(Collector):
     """What stands in the store, looked at when somebody asks."""
 
-    def __init__(self, store: Store, projector: Projector, now: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, ingests: Ingests, projector: Projector, now: Callable[[], float]
+    ) -> None:
         self._store = store
+        self._heard = ingests.heard
         self._projector = projector
         self._now = now
 
@@ -261,7 +278,10 @@ class _Stored(Collector):
             "Receivers of this database that are silent; what they acknowledged may wait in their journals.",
             len(silent(self._store.receivers(), now=_moment(now))),
         )
-        terminals = self._store.terminals()
+        terminals = [
+            structs.replace(row, last_seen=last_heard(row.last_seen, self._heard.get(row.id)))
+            for row in self._store.terminals()
+        ]
         seen = [(row, presence(row.last_seen, row.interval_ms, now=_moment(now))) for row in terminals]
         states = [state for _, state in seen]
         yield _labelled(

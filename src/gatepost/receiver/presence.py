@@ -4,10 +4,10 @@ Terminals push when something happens and not otherwise, so silence is no proof;
 it is. Pure: ``now`` comes from the caller.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-__all__ = ["Presence", "backlog_arriving", "presence"]
+__all__ = ["Presence", "backlog_arriving", "last_heard", "presence"]
 
 Presence = Literal["online", "late", "offline", "never"]
 """``late``: silent for longer than usual; ``offline``: for much longer; ``never``: nothing has ever come."""
@@ -36,6 +36,14 @@ def presence(last_seen: datetime | None, interval_ms: int | None, *, now: dateti
     if silent <= max(LATE_FLOOR, usual * LATE_AFTER):
         return "online"
     return "late" if silent <= max(OFFLINE_FLOOR, usual * OFFLINE_AFTER) else "offline"
+
+
+def last_heard(last_seen: datetime | None, heard_ms: int | None) -> datetime | None:
+    """Return when a terminal last pushed: as it is listed, or later as the ingest says, in milliseconds."""
+    if heard_ms is None:
+        return last_seen
+    heard = datetime.fromtimestamp(heard_ms / 1000, UTC)
+    return heard if last_seen is None or heard > last_seen else last_seen
 
 
 def backlog_arriving(late_at: datetime | None, *, now: datetime) -> bool:

@@ -30,6 +30,7 @@ class Since(Struct, frozen=True, kw_only=True):
 class Heard(Struct, frozen=True):
     """A terminal's signs of life."""
 
+    id: int
     last_seen: datetime | None
     interval_ms: int | None
 
@@ -105,6 +106,6 @@ def heard_of(db: Connection) -> list[Heard]:
         .group_by(t.terminals.c.id)
     )
     return [
-        Heard(None if row.last_ms is None else moment(row.last_ms), row.interval_ms)
+        Heard(row.id, None if row.last_ms is None else moment(row.last_ms), row.interval_ms)
         for row in db.execute(statement)
     ]

@@ -27,6 +27,18 @@ async def test_settings_are_shown_without_their_secrets_and_with_what_is_kept_ho
     assert "30 d" in page.words
 
 
+async def test_what_the_ingest_does_is_shown(desk: Desk) -> None:
+    for number in range(3):
+        await desk.running.push(record(uuid=f"u-{number}"))
+    await desk.running.push(b"{")
+    await desk.running.flush()
+    words = (await desk.get("/settings")).words
+    assert "Replies 4" in words
+    assert "Of them refusals 1" in words
+    assert re.search(r"99 % of the replies came within [\d,.]+\sms", words)
+    assert "半数应答用时不超过" in (await desk.get("/settings", accept_language="zh-CN")).words
+
+
 async def test_what_a_setting_does_is_told_in_the_language_of_the_page(desk: Desk) -> None:
     page = await desk.get("/settings", accept_language="zh-CN")
     assert "图片自接收之日（UTC）起保留的天数" in page.words

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from tests.receiver.api.roles import least_role
-from tests.receiver.kit import Answer, Running, alarm, receiving, record
+from tests.receiver.kit import SUCCESS, Answer, Running, alarm, receiving, record, until
 
 
 async def call(receiver: Running, method: str, path: str, body: Any = None) -> Answer:
@@ -283,3 +283,35 @@ async def test_what_a_change_of_a_terminal_would_refuse_can_be_asked_for(receive
         assert len((await call(receiver, "GET", f"terminals/1/would-refuse?{query}")).json["items"]) == many
     assert (await call(receiver, "GET", "terminals/1/would-refuse?networks=here")).status == 400
     assert (await call(receiver, "GET", "terminals/99/would-refuse?state=held")).status == 404
+
+
+async def test_a_terminal_whose_pushes_are_not_listed_yet_is_online(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backlog is no silence: the ingest says when a terminal last pushed."""
+    path = f"/api/v1/terminals/{(await make(receiver, serial='SN-1', token=False))['id']}"
+    monkeypatch.setattr(receiver.desk.projector, "step", lambda: False)
+    token = {"Authorization": f"Bearer {receiver.token}"}
+    asks, pushes = await receiver.connect(), await receiver.connect()
+
+    async def shown() -> tuple[list[str], str, str]:
+        items = (await asks.request("GET", "/api/v1/terminals", headers=token)).json["items"]
+        one = (await asks.request("GET", path, headers=token)).json
+        metrics = (await asks.request("GET", "/metrics", headers=token)).body.decode()
+        (line,) = [line for line in metrics.splitlines() if line.startswith("gatepost_terminal_online{")]
+        return [item["presence"] for item in items], one["presence"], line
+
+    assert await shown() == (
+        ["never"],
+        "never",
+        'gatepost_terminal_online{presence="never",terminal="SN-1"} 0.0',
+    )
+    assert (
+        await pushes.request("POST", "/Record", json.dumps(record(deviceSN="SN-1")).encode())
+    ).json == SUCCESS
+    await receiver.ingest.flush()
+    await until(lambda: bool(receiver.desk.ingests.heard))
+    online = 'gatepost_terminal_online{presence="online",terminal="SN-1"} 1.0'
+    assert await shown() == (["online"], "online", online)
+    named = await asks.request("PATCH", path, b'{"name": "Lab"}', token)
+    assert named.json["presence"] == "online"

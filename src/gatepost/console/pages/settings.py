@@ -14,9 +14,10 @@ from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.access import ADMIN, AnyRequest, TheAccess
 from gatepost.receiver.api.retention import TheKeeper
-from gatepost.receiver.api.shapes import MAX_ID, ThePreview, answering
+from gatepost.receiver.api.shapes import MAX_ID, TheIngests, ThePreview, answering
 from gatepost.receiver.api.terminals import networks_of
 from gatepost.receiver.auth import ROLES, issue_token
+from gatepost.receiver.ingests import Ingests
 from gatepost.receiver.preview import Preview, WouldRefuse
 from gatepost.receiver.retention import Keeper
 from gatepost.settings import ReceiverSettings, described, shown
@@ -38,9 +39,14 @@ class SettingsPages(Controller):
 
     @get(sync_to_thread=True)
     def show_settings(
-        self, request: AnyRequest, desk: TheDesk, keeper: TheKeeper, preview: ThePreview
+        self,
+        request: AnyRequest,
+        desk: TheDesk,
+        keeper: TheKeeper,
+        preview: ThePreview,
+        ingests: TheIngests,
     ) -> Html:
-        return _settings(desk, request, keeper, preview)
+        return _settings(desk, request, keeper, preview, ingests)
 
     @post("/sites", sync_to_thread=True)
     def make_site(
@@ -51,6 +57,7 @@ class SettingsPages(Controller):
         access: TheAccess,
         keeper: TheKeeper,
         preview: ThePreview,
+        ingests: TheIngests,
     ) -> Html:
         form = Form(body)
         name, timezone = form("name")[:128], form("timezone")
@@ -61,7 +68,7 @@ class SettingsPages(Controller):
                     raise ClientException(desk.view(request).words("settings.site_nameless"))
                 row = desk.store.create_site(name, timezone, now_ms=access.doors.now_ms())
         except ClientException as error:
-            return _settings(desk, request, keeper, preview, problem=error.detail)
+            return _settings(desk, request, keeper, preview, ingests, problem=error.detail)
         access.note(request, "site.created", str(row.id), name=row.name, timezone=row.timezone)
         return desk.view(request).go("/settings", done="saved")
 
@@ -75,6 +82,7 @@ class SettingsPages(Controller):
         access: TheAccess,
         keeper: TheKeeper,
         preview: ThePreview,
+        ingests: TheIngests,
     ) -> Html:
         form = Form(body)
         name, timezone = form("name")[:128], form("timezone")
@@ -83,7 +91,7 @@ class SettingsPages(Controller):
                 zone(timezone)
                 desk.store.update_site(min(site_id, MAX_ID), name=name or None, timezone=timezone)
         except ClientException as error:
-            return _settings(desk, request, keeper, preview, problem=error.detail)
+            return _settings(desk, request, keeper, preview, ingests, problem=error.detail)
         access.note(request, "site.changed", str(site_id), name=name, timezone=timezone)
         desk.counts.forget()
         return desk.view(request).go("/settings", done="saved")
@@ -180,7 +188,13 @@ def _stricter(preview: Preview, settings: ReceiverSettings) -> list[tuple[str, s
 
 
 def _settings(
-    desk: Desk, request: AnyRequest, keeper: Keeper, preview: Preview, *, problem: str | None = None
+    desk: Desk,
+    request: AnyRequest,
+    keeper: Keeper,
+    preview: Preview,
+    ingests: Ingests,
+    *,
+    problem: str | None = None,
 ) -> Html:
     values = shown(desk.settings)
     view = desk.view(request)
@@ -197,6 +211,8 @@ def _settings(
         status=200 if problem is None else 400,
         active="settings",
         sites=desk.store.sites(),
+        processes=len(ingests),
+        gauges=ingests.gauges,
         retention=[(kept, keeper.deleted[kept.part]) for kept in keeper.state()],
         zones=sorted(available_timezones()),
         in_force=[

@@ -84,7 +84,7 @@ class TerminalPages(Controller):
     def list_terminals(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
         view = desk.view(request)
         now_ms = access.doors.now_ms()
-        items = [terminal_item(row, now_ms=now_ms) for row in desk.store.terminals()]
+        items = [terminal_item(row, desk.heard, now_ms=now_ms) for row in desk.store.terminals()]
         tab = view.query.get("show", "all")
         fitting = sorted((item for item in items if _fits(item, tab, view.query.get("q", ""))), key=_order)
         start = _start(view.query.get("cursor"))
@@ -301,7 +301,7 @@ def _page(
         "terminal.html",
         status=200 if problem is None else 400,
         active="terminals",
-        terminal=terminal_item(row, now_ms=access.doors.now_ms()),
+        terminal=terminal_item(row, desk.heard, now_ms=access.doors.now_ms()),
         refusals=refusals,
         disagreed=disagreed,
         sites=_sites(desk),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -22,12 +22,13 @@ from gatepost.items import (
     WouldMoveItem,
     WouldRefuseItem,
 )
-from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.access import ADMIN, OPERATOR, PARTS, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite
 from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
     Listing,
+    TheIngests,
     ThePreview,
     TheRegistrar,
     TheStore,
@@ -35,7 +36,8 @@ from gatepost.receiver.api.shapes import (
     read,
 )
 from gatepost.receiver.identify import MAX_SERIAL
-from gatepost.receiver.presence import backlog_arriving, presence
+from gatepost.receiver.ingests import Ingests
+from gatepost.receiver.presence import backlog_arriving, last_heard, presence
 from gatepost.receiver.preview import WouldRefuse
 from gatepost.receiver.registrar import Registrar, site_of
 from gatepost.store import registry
@@ -69,26 +71,30 @@ class TerminalChange(Struct, frozen=True, kw_only=True):
     state: Literal["approved", "held", "retired"] | UnsetType = UNSET
 
 
-def terminal_item(row: TerminalRow, *, now_ms: int, address: str | None = None) -> TerminalItem:
-    """Shape a terminal for an answer."""
-    return TerminalItem(**_values(row, now_ms=now_ms), address=address)
+def terminal_item(
+    row: TerminalRow, heard: Mapping[int, int], *, now_ms: int, address: str | None = None
+) -> TerminalItem:
+    """Shape a terminal for a response. ``heard``: when terminals last pushed, in milliseconds."""
+    return TerminalItem(**_values(row, heard, now_ms=now_ms), address=address)
 
 
-_DERIVED = ("presence", "backlog", "networks", "address")
+_DERIVED = ("last_seen", "presence", "backlog", "networks", "address")
 
 
-def _values(row: TerminalRow, *, now_ms: int) -> dict[str, Any]:
+def _values(row: TerminalRow, heard: Mapping[int, int], *, now_ms: int) -> dict[str, Any]:
     now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    last_seen = last_heard(row.last_seen, heard.get(row.id))
     values = {name: getattr(row, name) for name in TerminalItem.__struct_fields__ if name not in _DERIVED}
     return {
         **values,
         "networks": list(row.networks),
-        "presence": presence(row.last_seen, row.interval_ms, now=now),
+        "last_seen": last_seen,
+        "presence": presence(last_seen, row.interval_ms, now=now),
         "backlog": backlog_arriving(row.late_at, now=now),
     }
 
 
-def _detail(store: Store, terminal_id: int, *, now_ms: int) -> TerminalDetail:
+def _detail(store: Store, terminal_id: int, heard: Mapping[int, int], *, now_ms: int) -> TerminalDetail:
     with store.reading() as db:
         row = registry.terminal(db, terminal_id) if 0 < terminal_id <= MAX_ID else None
         if row is None:
@@ -96,7 +102,7 @@ def _detail(store: Store, terminal_id: int, *, now_ms: int) -> TerminalDetail:
         refusals = registry.refusals(db, terminal_id)
         disagreed = registry.disagreements(db, terminal_id)
     return TerminalDetail(
-        **_values(row, now_ms=now_ms),
+        **_values(row, heard, now_ms=now_ms),
         refusals=refusals,
         disagreed=[
             DisagreementItem(
@@ -124,6 +130,7 @@ class TerminalsController(Controller):
         self,
         store: TheStore,
         access: TheAccess,
+        ingests: TheIngests,
         at_site: AtSite,
         terminal_state: Annotated[TerminalState | None, QueryParameter(name="state")] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = MAX_LIMIT,
@@ -137,13 +144,17 @@ class TerminalsController(Controller):
                     db, state=terminal_state, site_id=at_site, limit=limit, cursor=cursor
                 )
             now_ms = access.doors.now_ms()
-            return Listing([terminal_item(row, now_ms=now_ms) for row in page.items], page.next_cursor)
+            return Listing(
+                [terminal_item(row, ingests.heard, now_ms=now_ms) for row in page.items], page.next_cursor
+            )
 
         return read(ask)
 
     @get("/{terminal_id:int}", opt=VIEWER, sync_to_thread=True, summary="One terminal")
-    def one_terminal(self, store: TheStore, terminal_id: FromPath[int], access: TheAccess) -> TerminalDetail:
-        return _detail(store, terminal_id, now_ms=access.doors.now_ms())
+    def one_terminal(
+        self, store: TheStore, terminal_id: FromPath[int], access: TheAccess, ingests: TheIngests
+    ) -> TerminalDetail:
+        return _detail(store, terminal_id, ingests.heard, now_ms=access.doors.now_ms())
 
     @get("/would-refuse", opt=VIEWER, sync_to_thread=True, summary="Preview stricter settings")
     def preview_settings(
@@ -242,7 +253,7 @@ class TerminalsController(Controller):
         with answering():
             row, token = await registrar.create(values, with_token=data.token, now_ms=now_ms)
         await _note(access, request, "terminal.created", row, token=data.token)
-        return terminal_item(row, now_ms=now_ms, address=_address(registrar, access, request, token))
+        return terminal_item(row, {}, now_ms=now_ms, address=_address(registrar, access, request, token))
 
     @patch("/{terminal_id:int}", opt=ADMIN, summary="Rename, move, restrict, hold or retire a terminal")
     async def change_terminal(
@@ -346,7 +357,8 @@ async def _changed(
     if row is None:
         raise _no_such()
     await _note(access, request, action, row, **detail)
-    return terminal_item(row, now_ms=access.doors.now_ms())
+    ingests: Ingests = request.scope[PARTS]["ingests"]  # type: ignore[literal-required]  # a key of ours
+    return terminal_item(row, ingests.heard, now_ms=access.doors.now_ms())
 
 
 async def _note(access: Access, request: AnyRequest, action: str, row: TerminalRow, **detail: object) -> None:
