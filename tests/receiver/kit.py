@@ -26,8 +26,8 @@ from gatepost.receiver.auth import issue_token
 from gatepost.receiver.desk_app import DeskApp, MakePages
 from gatepost.receiver.desk_line import DeskLine
 from gatepost.receiver.desk_proxy import DeskProxy
-from gatepost.receiver.guard import Guard
-from gatepost.receiver.ingest_app import IngestApp, limits
+from gatepost.receiver.guard import Guard, Limits
+from gatepost.receiver.ingest_app import IngestApp
 from gatepost.receiver.serving import Certificate, Place, Server, listen, listen_locally
 from gatepost.receiver.wake import Wake
 from gatepost.settings import ReceiverSettings
@@ -283,7 +283,7 @@ async def serving(
         lines = await asyncio.start_unix_server(desk.ingests.accept, sock=listen_locally(local / "lines")[0])
         stack.callback(lines.close)
         requests = listen_locally(local / "requests")
-        guard = Guard(limits(settings), now=monotonic, shares_address=lambda _: True)
+        guard = Guard(Limits.of(settings).of_desk(), now=monotonic, shares_address=lambda _: True)
         await stack.enter_async_context(
             _served(Server(desk.app, Place(requests, guard), stop_timeout_s=5, stopping=desk.live.close))
         )

@@ -173,3 +173,21 @@ async def test_a_stop_answers_what_was_accepted_and_ends_the_rest(receiver: Runn
     for connection in list(receiver.ingest.guard._open):
         connection.shutdown()
     assert await idle.ended() == b""
+
+
+async def test_a_head_within_its_limit_reaches_the_api_and_a_stranger_says_nothing_of_its_origin(
+    receiver: Running,
+) -> None:
+    """The ingest adds to the head of a request that it hands to the desk."""
+    limits = receiver.ingest.guard.limits
+    origin = '{"scheme":"https","client":["192.0.2.1",1],"server":null}'
+    headers = {"Authorization": f"Bearer {receiver.token}", "X-Gatepost-Origin": origin}
+    headers |= {f"X-{number}": "x" for number in range(limits.header_count - len(headers) - 4)}
+    sender = await receiver.connect()
+    assert (await sender.request("GET", "/api/v1/stats", headers=headers)).status == 200
+    padding = "x" * (limits.head_bytes - 400)
+    answer = await sender.request(
+        "GET", "/api/v1/stats", headers={**dict(list(headers.items())[:2]), "X": padding}
+    )
+    assert answer.status == 200
+    assert "strict-transport-security" not in answer.headers  # it did not come over TLS

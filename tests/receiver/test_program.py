@@ -3,6 +3,7 @@ import re
 import signal
 import socket
 import stat
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from tests.receiver.kit import JPEG, SUCCESS, Process, base64, body, record, until
 from tests.terminals import ensured
 
-from gatepost.errors import SettingsError
+from gatepost.errors import GatepostError, SettingsError
 from gatepost.receiver.program import run
 from gatepost.settings import ReceiverSettings
 from gatepost.store.sqlite import SqliteStore
@@ -236,6 +237,18 @@ async def test_a_password_that_is_too_short_is_refused_before_anybody_is_answere
     with pytest.raises(AssertionError, match=r"did not start: '' gatepost: .*GATEPOST_ADMIN_PASSWORD"):
         await Process.start(tmp_path / "data")
     SqliteStore.open(tmp_path / "data").close()  # it let go of the folder
+
+
+def test_a_folder_for_temporary_files_with_too_long_a_path_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with pytest.raises(GatepostError, match="set TMPDIR to a shorter one"):
+        run(ReceiverSettings(listen="127.0.0.1:0"), tmp_path / "data")
+    assert list(folder.iterdir()) == []
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize(

@@ -22,20 +22,26 @@ Here is what the connections share; :mod:`gatepost.receiver.connection` is one o
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from gatepost.settings import ReceiverSettings
 from gatepost.wire import SUCCESS
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
 
 
-__all__ = ["Counted", "Express", "Guard", "Limits", "Refusal", "Request", "response"]
+__all__ = ["SPARE_FILES", "Counted", "Express", "Guard", "Limits", "Refusal", "Request", "response"]
+
+SPARE_FILES = 256
+"""File handles that are not for connections: journal, desk, store, images."""
 
 SWEEP_STEPS = 64
 """How many connections are looked at, at most, to find one that gives way."""
@@ -60,6 +66,26 @@ class Limits(Struct, frozen=True, kw_only=True):
     connections: int = 8192
     connections_per_address: int = 4096
     retry_after_s: int = 5
+
+    @classmethod
+    def of(cls, settings: ReceiverSettings) -> Limits:
+        """Return the limits of the settings, and no more connections than the system lets this process have."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        handles = 1 << 30 if soft == resource.RLIM_INFINITY else soft
+        return cls(
+            head_s=settings.head_timeout_s,
+            body_s=settings.body_timeout_s,
+            idle_s=settings.idle_timeout_s,
+            body_bytes=settings.max_body_bytes,
+            bodies_bytes=max(settings.max_bodies_bytes, settings.max_body_bytes),
+            connections=max(1, min(settings.max_connections, handles - SPARE_FILES)),
+            connections_per_address=settings.max_connections_per_address,
+            retry_after_s=settings.retry_after_s,
+        )
+
+    def of_desk(self) -> Limits:
+        """Return the limits where an ingest hands requests on: it adds to a head that was within them."""
+        return replace(self, head_bytes=self.head_bytes + 1024, header_count=self.header_count + 8)
 
 
 class Refusal(Struct, frozen=True):

@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import resource
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -60,7 +59,7 @@ from gatepost.receiver.tally import Tally
 from gatepost.settings import ReceiverSettings
 from gatepost.wire import forget_people
 
-__all__ = ["SPARE_FILES", "IngestApp", "check", "is_push", "limits"]
+__all__ = ["IngestApp", "check", "is_push"]
 
 log = structlog.get_logger(__name__)
 
@@ -70,9 +69,6 @@ API = "/api/v1/"
 """Below which programs post."""
 
 _FORMS = frozenset({b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"})
-
-SPARE_FILES = 256
-"""File handles that are not for connections: journal, desk, store, images."""
 
 MAX_JOURNAL_BYTES = 16 * 1024**3
 """By default as many bytes may wait in the journal, and a tenth of the disk at most."""
@@ -132,7 +128,7 @@ class IngestApp:
             now=now,
         )
         self.guard = self.pages_guard = guarding.Guard(
-            limits(settings),
+            guarding.Limits.of(settings),
             now=monotonic,
             on_refused=self._count_refusal,
             on_refused_body=self._sample_refusal,
@@ -142,7 +138,7 @@ class IngestApp:
         if settings.ingest_listen:
             # Budgets of their own: whoever storms the console takes nothing from the terminals.
             self.pages_guard = guarding.Guard(
-                limits(settings), now=monotonic, shares_address=proxies.__contains__
+                guarding.Limits.of(settings), now=monotonic, shares_address=proxies.__contains__
             )
         self.listed = welcome.listed
         """How far the desk has listed the journal."""
@@ -351,22 +347,6 @@ def check(settings: ReceiverSettings) -> None:
     image_keys(settings)
     checked_prefix(settings.path_prefix)
     _options(settings, Networks(settings.trusted_proxies, setting="trusted_proxies"))
-
-
-def limits(settings: ReceiverSettings) -> guarding.Limits:
-    """Return what a sender may take, as the settings and the system have it."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    handles = 1 << 30 if soft == resource.RLIM_INFINITY else soft
-    return guarding.Limits(
-        head_s=settings.head_timeout_s,
-        body_s=settings.body_timeout_s,
-        idle_s=settings.idle_timeout_s,
-        body_bytes=settings.max_body_bytes,
-        bodies_bytes=max(settings.max_bodies_bytes, settings.max_body_bytes),
-        connections=max(1, min(settings.max_connections, handles - SPARE_FILES)),
-        connections_per_address=settings.max_connections_per_address,
-        retry_after_s=settings.retry_after_s,
-    )
 
 
 def _journal_bytes(folder: Path) -> int:

@@ -42,8 +42,8 @@ from gatepost.receiver.auth import first_administrator
 from gatepost.receiver.desk_app import DeskApp, MakePages
 from gatepost.receiver.desk_line import DeskLine
 from gatepost.receiver.desk_proxy import DeskProxy
-from gatepost.receiver.guard import Guard
-from gatepost.receiver.ingest_app import SPARE_FILES, IngestApp, check, limits
+from gatepost.receiver.guard import SPARE_FILES, Guard, Limits
+from gatepost.receiver.ingest_app import IngestApp, check
 from gatepost.receiver.logs import loop_failed
 from gatepost.receiver.opening import open_journal, open_store
 from gatepost.receiver.serving import Certificate, Place, Server, address, listen, listen_locally
@@ -58,6 +58,9 @@ log = structlog.get_logger(__name__)
 
 MARGIN_S = 3.0
 """How long a stop may take beyond ``stop_timeout_s``: for what is said and closed then."""
+
+MAX_LOCAL = 90
+"""Bytes of the path of a folder in which local sockets can be: the path of a socket has at most 107 (unix(7))."""
 
 TWICE_S = 0.2
 """A signal that comes again so soon is the same one: a shell, a wrapper, both tell us."""
@@ -139,6 +142,11 @@ def run(
             stack.callback(sockets.close)
         where = _listening(settings, places[0], certificate, pushes_certificate)
         local = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatepost-"))
+        if len(os.fsencode(local)) > MAX_LOCAL:
+            raise GatepostError(
+                f"the path of the folder for temporary files, {tempfile.gettempdir()}, is too long for a local socket;"
+                " set TMPDIR to a shorter one"
+            )
         common = _Common(settings, data, Path(local), Wake(), certificate, pushes_certificate, failed)
         stack.callback(common.appended.close)
         passwords, made_up = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -296,7 +304,7 @@ async def _desk(
             made_up(password.encode())
         async with DeskApp(store, journal, settings, pages=pages, appended=common.appended) as desk:
             lines = await asyncio.start_unix_server(desk.ingests.accept, sock=listen_locally(common.lines)[0])
-            guard = Guard(limits(settings), now=time.monotonic, shares_address=lambda _: True)
+            guard = Guard(Limits.of(settings).of_desk(), now=time.monotonic, shares_address=lambda _: True)
             server = Server(
                 desk.app,
                 Place(listen_locally(common.requests), guard),
