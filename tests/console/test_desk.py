@@ -20,7 +20,7 @@ from gatepost.store.sqlite import SqliteStore
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     store = SqliteStore.open(tmp_path / "data")
-    yield Desk(store, ReceiverSettings(), Lag, now=lambda: 1_700_000_000.0)
+    yield Desk(store, ReceiverSettings(), Lag, {}, now=lambda: 1_700_000_000.0)
     store.close()
 
 
@@ -66,7 +66,7 @@ def test_the_seal_is_the_same_after_a_restart(tmp_path: Path) -> None:
     sealed = []
     for _ in range(2):
         store = SqliteStore.open(tmp_path / "data")
-        sealed.append(Desk(store, ReceiverSettings(), Lag, now=lambda: 0.0).seal.close("王五"))
+        sealed.append(Desk(store, ReceiverSettings(), Lag, {}, now=lambda: 0.0).seal.close("王五"))
         store.close()
     assert sealed[0] == sealed[1]
 

@@ -1,12 +1,14 @@
 """Without its token, nothing changes what is stored of a terminal that has used it, on both databases."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from msgspec.structs import asdict
-from tests.receiver.kit import Running, alarm, body, record, serving
+from tests.receiver.kit import Running, alarm, body, record, serving, until
 from tests.store.conftest import (  # noqa: F401 - fixtures
     empty_database,
     empty_folder,
@@ -14,10 +16,11 @@ from tests.store.conftest import (  # noqa: F401 - fixtures
     open_sqlite,
 )
 
-from gatepost.receiver.identify import token_digest
+from gatepost.receiver.identify import Known, token_digest
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
 from gatepost.store.registry import disagreements
+from gatepost.store.store import TerminalRow
 
 TOKEN = "the-token-of-the-terminal-A-1234567"
 FUTURE = {"uuid": "7b0d3c1a-0000-4000-8000-000000000002", "timestamp": 1_685_343_900}
@@ -169,6 +172,63 @@ async def test_a_token_that_was_used_binds_the_terminal_after_a_restart_too(open
         pass
     async with serving(opened) as again:
         assert (await again.push(record(deviceSN="A", **FUTURE))).status == 403
+
+
+async def test_an_ingest_that_takes_anothers_place_knows_which_tokens_were_used(opened: BaseStore) -> None:
+    async with used(opened) as running:
+        welcome = running.desk._welcome()
+        (known,) = [one for one in welcome.table.terminals if one.serial == "A"]
+        assert (known.token_used, known.token_required) == (True, True)
+        line, before = running.ingest._desk, running.ingest._desk._link
+        running.desk.ingests.close()
+        await until(lambda: line._link not in (None, before))
+        assert (await running.push(record(deviceSN="A", **FUTURE))).status == 403
+
+
+async def test_what_was_read_before_a_token_was_used_does_not_undo_it(
+    opened: BaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.create_terminal(now_ms=0, serial="A", token_digest=token_digest(TOKEN))
+    async with serving(opened) as running:
+        reading, go_on, terminals = threading.Event(), threading.Event(), opened.terminals
+
+        def slow() -> list[TerminalRow]:
+            found = terminals()
+            reading.set()
+            assert go_on.wait(20)
+            return found
+
+        with monkeypatch.context() as patched:
+            patched.setattr(opened, "terminals", slow)
+            refreshing = asyncio.create_task(running.desk.refresh())
+            await until(reading.is_set)
+            assert (await running.push(record(deviceSN="A"), f"/Record/{TOKEN}")).status == 200
+            go_on.set()
+            await asyncio.wait_for(refreshing, 20)
+        assert (await running.push(record(deviceSN="A", **FUTURE))).status == 403
+
+
+async def test_a_token_that_is_taken_away_while_its_first_use_is_stored_opens_nothing_more(
+    opened: BaseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.create_terminal(now_ms=0, serial="A", token_digest=token_digest(TOKEN))
+    async with serving(opened) as running:
+        line = running.ingest.pushes._desk
+        stored, go_on, use = asyncio.Event(), asyncio.Event(), line.use
+
+        async def slow(digest: bytes, *, at_ms: int) -> Known | None:
+            known = await use(digest, at_ms=at_ms)
+            stored.set()
+            await go_on.wait()
+            return known
+
+        monkeypatch.setattr(line, "use", slow)
+        first = asyncio.create_task(running.push(record(deviceSN="A"), f"/Record/{TOKEN}"))
+        await asyncio.wait_for(stored.wait(), 20)
+        assert (await running.request("POST", "/api/v1/terminals/1/retire")).status == 200
+        go_on.set()
+        assert (await first).status in (200, 403, 404)
+        assert (await running.push(record(deviceSN="A", **FUTURE), f"/Record/{TOKEN}")).status in (403, 404)
 
 
 async def test_the_token_is_said_once_or_twice_the_same(opened: BaseStore) -> None:

@@ -175,6 +175,31 @@ async def test_while_a_token_cannot_be_looked_up_the_terminal_is_not_told_where_
     assert (await receiver.push(record(), "/Record/s3cret")).status == 404
 
 
+async def test_pushes_that_wait_for_their_token_are_bounded(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gatepost.receiver.ingest.MAX_ASKING_BYTES", 300_000)
+    gate = asyncio.Event()
+
+    async def hanging(_: bytes) -> None:
+        await gate.wait()
+
+    monkeypatch.setattr(receiver.ingest.pushes._desk, "holder", hanging)
+    sent = body(record(strange="x" * 60_000))
+    senders = [await receiver.connect() for _ in range(4)]
+    for number, sender in enumerate(senders):
+        await sender.write(request("POST", f"/Record/wrong-{number}", sent))
+    await until(lambda: len(receiver.ingest.pushes._tasks) == 4)
+    answer = await receiver.push(record(strange="x" * 60_000), "/Record/wrong")
+    assert (answer.status, answer.json["message"]) == (
+        503,
+        "too many tokens are being looked up; send it again later",
+    )
+    assert (await receiver.push(record())).json == SUCCESS
+    gate.set()
+    await until(lambda: receiver.ingest.pushes._asking_bytes == 0)
+
+
 async def test_an_event_that_no_frame_holds_is_refused_for_good_and_the_others_are_listed(
     receiver: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,16 +1,18 @@
 """The line between ingest and desk where one of both is gone, slow, or one of several."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from tests.receiver.kit import until
 
 from gatepost.errors import StoreUnavailable
-from gatepost.receiver import ingests
+from gatepost.receiver import desk_line, ingests
 from gatepost.receiver.desk_line import DeskLine
 from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.identify import Known
@@ -27,15 +29,19 @@ class Desk:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.ended: list[int] = []
         self.table = Table([KNOWN], [], {}, "UTC")
         self.listed = NOTHING
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.ingests = Ingests(
             {Holder: self._holder}, welcome=lambda: Welcome(b"secret", self.table, self.listed, ["/records"]),
-            listed=lambda: self.listed,
+            listed=lambda: self.listed, end=self.ended.append,
         )  # fmt: skip
         self._server: asyncio.AbstractServer | None = None
 
     async def _holder(self, asked: Holder) -> Known | None:
+        await self.gate.wait()
         return KNOWN if asked.digest == b"known" else None
 
     async def start(self) -> None:
@@ -165,17 +171,42 @@ async def test_a_change_waits_for_every_ingest_and_not_for_one_that_ended(tmp_pa
         assert len(slow.of(Changed)) == 1
 
 
-async def test_an_ingest_that_hangs_is_said_and_takes_the_change_over_later(
+async def test_an_ingest_that_hangs_is_ended_so_that_it_decides_by_nothing_old(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingests, "PATIENCE_S", 0.01)
-    gate = asyncio.Event()
-    told = Told(gate)
-    async with desk(tmp_path) as made, ingest(tmp_path / "lines", told):
-        with pytest.raises(StoreUnavailable, match="this is stored, but the ingest has not taken it over"):
+    told, hanging = Told(), Told(asyncio.Event())
+    path = tmp_path / "lines"
+    async with desk(tmp_path) as made, ingest(path, told), ingest(path, hanging) as line:
+        monkeypatch.setattr(ingests, "PATIENCE_S", 0.05)
+        with capture_logs() as logged:
             await made.ingests.call(Changed([KNOWN]))
-        gate.set()
-        await until(lambda: len(told.of(Changed)) == 1)
+        assert len(told.of(Changed)) == 1
+        assert made.ended == [os.getpid()]  # both ends are this process
+        assert [(one["event"], one["pid"]) for one in logged] == [("ingests.one_ended", os.getpid())]
+        await until(lambda: len(hanging.welcomes) == 2)  # it was not ended after all: it is told all again
+        assert line.is_up
+
+
+async def test_what_is_counted_by_one_process_is_counted_once_though_its_line_breaks(tmp_path: Path) -> None:
+    told = Told()
+    async with desk(tmp_path) as made, ingest(tmp_path / "lines", told) as line:
+        await line.tell(Numbers(Gauges(committed=5)))
+        await until(lambda: made.ingests.gauges.committed == 5)
+        made.ingests.close()
+        await until(lambda: len(told.welcomes) == 2)
+        assert made.ingests.gauges.committed == 5
+        await line.tell(Numbers(Gauges(committed=7)))
+        await until(lambda: made.ingests.gauges.committed == 7)
+
+
+async def test_a_desk_that_does_not_respond_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk_line, "PATIENCE_S", 0.05)
+    async with desk(tmp_path) as made, ingest(tmp_path / "lines", Told()) as line:
+        made.gate.clear()
+        with pytest.raises(StoreUnavailable, match="starting again"):
+            await line.holder(b"known")
+        made.gate.set()
+        assert await line.holder(b"known") == KNOWN
 
 
 async def test_how_far_the_journal_is_listed_is_told_at_once_and_by_itself(

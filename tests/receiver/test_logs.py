@@ -38,10 +38,10 @@ def test_a_log_is_one_line_of_fields_on_standard_error(capsys: pytest.CaptureFix
 
 def test_a_log_can_be_json(capsys: pytest.CaptureFixture[str]) -> None:
     logs.to_stderr("json")
-    structlog.get_logger("x").info("receiver.stopped", drained=True)
+    structlog.get_logger("x").info("ingest.stopped", drained=True)
     told = json.loads(capsys.readouterr().err)
     assert list(told) == ["timestamp", "level", "event", "drained"]
-    assert (told["level"], told["event"], told["drained"]) == ("info", "receiver.stopped", True)
+    assert (told["level"], told["event"], told["drained"]) == ("info", "ingest.stopped", True)
 
 
 def test_what_is_below_the_level_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import os
 import signal
 import socket
 import ssl
@@ -10,6 +11,7 @@ from tests.receiver.kit import Process, Sender, body, receiving, record, until
 from tests.receiver.tls import connect, trusting, write
 
 from gatepost.errors import SettingsError
+from gatepost.process_tree import gone, members
 from gatepost.receiver.serving import Certificate, address, listen
 
 
@@ -165,6 +167,13 @@ async def test_the_program_renews_its_certificate_on_sighup_and_keeps_the_old_on
     await until(lambda: "receiver.certificate_renewed" in process.errors.read_text())
     after = await connect(process.port, context)
     assert serial_of(before) != serial_of(after)
+    (ingest,) = members(process.process.pid)[2:]
+    os.kill(ingest, signal.SIGKILL)  # the one that takes its place has the new certificate, too
+    await gone([ingest])
+    again = await connect(process.port, context)
+    assert serial_of(again) == serial_of(after)
+    await after.close()
+    after = again
     key.write_text("nothing")
     process.process.send_signal(signal.SIGHUP)
     await until(lambda: "receiver.certificate_kept" in process.errors.read_text())

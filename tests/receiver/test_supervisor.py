@@ -58,6 +58,8 @@ async def supervised(folder: Path, *kinds: str) -> AsyncIterator[Supervised]:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+        assert process.stdout is not None
+        await process.stdout.read()  # until its children have ended, too: a pipe must not outlive the test
 
 
 def is_gone(pid: int) -> bool:
@@ -100,6 +102,46 @@ async def test_a_child_that_is_killed_is_one_line_and_a_new_process_and_the_othe
         made.told(signal.SIGINT)
         assert {await made.line() for _ in pids} == {"child-0 SIGTERM", "child-1 SIGTERM"}
         assert await made.ended() == 0
+
+
+async def test_a_child_that_cannot_be_started_now_is_started_later_and_the_other_goes_on(
+    tmp_path: Path,
+) -> None:
+    async with supervised(tmp_path, "steady", "steady", "--no-memory") as made:
+        pids = await made.started()
+        os.kill(pids["child-1"], signal.SIGKILL)
+        name, pid = (await made.line()).split()
+        assert (name, int(pid) != pids["child-1"]) == ("child-1", True)
+        assert len(made.logs()) == 2
+        assert "not started: Resource temporarily unavailable" in made.logs()[-1]
+        assert not is_gone(pids["child-0"])
+
+
+async def test_a_log_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(SCRIPT), "steady", "steady", stdout=asyncio.subprocess.PIPE, stderr=writer
+    )
+    os.close(writer)
+    os.close(reader)
+    made = Supervised(process, tmp_path / "errors")
+    pids = await made.started()
+    os.kill(pids["child-1"], signal.SIGKILL)
+    assert (await made.line()).startswith("child-1 ")
+    assert not is_gone(pids["child-0"])
+    made.told(signal.SIGTERM)
+    assert {await made.line() for _ in pids} == {"child-0 SIGTERM", "child-1 SIGTERM"}
+    assert await made.ended() == 0
+
+
+async def test_a_child_that_is_killed_before_all_are_ready_is_said(tmp_path: Path) -> None:
+    async with supervised(tmp_path, "late", "steady") as made:
+        names = dict([(await made.line()).split() for _ in range(2)])
+        os.kill(int(names["child-0"]), signal.SIGHUP)  # does nothing before it is taken
+        os.kill(int(names["child-0"]), signal.SIGKILL)
+        assert await made.ended() == 1
+        (line,) = made.logs()
+        assert "supervisor.child_ended child=child-0 how=SIGKILL" in line
 
 
 async def test_what_ends_before_all_are_ready_is_the_end_of_all(tmp_path: Path) -> None:

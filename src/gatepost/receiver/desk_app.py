@@ -2,7 +2,7 @@
 
 Rules:
 
-* Nothing is reached through a global. Whoever wants another part hands it in here.
+* Nothing is reached through a global: what a part needs is handed in here.
 * What an ingest has to know of terminals it is told before a change of one is answered.
 * Stop: the requests of others first, then what the journal still holds is listed, then the store is closed. Each step
   has a bound, and a kill in between loses nothing that was acknowledged.
@@ -25,7 +25,7 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.types import ControllerRouterHandler, Scope
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gatepost import __version__
 from gatepost.errors import StoreError, StoreUnavailable
@@ -121,6 +121,8 @@ class DeskApp:
         self._said_at = -SAID_EVERY_S
         self._directory = Directory(now=now)
         self._table = Table((), (), {}, "UTC")
+        self._changes = 0
+        """How often what the ingests know of terminals has changed."""
         self._policy = Policy.of(settings)
         self._loop = asyncio.get_running_loop()
         self.ingests = Ingests(
@@ -189,6 +191,8 @@ class DeskApp:
             **made.parts,
         }
         self.api = framework(made.routes, tuple(self._parts))
+        self._has_traces = False
+        """Somebody was erased, and not every ingest has let go of what it holds."""
         self._refreshing = asyncio.Lock()
         self._telling: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -229,15 +233,21 @@ class DeskApp:
         return Listed(projector.positions, projector.is_away, projector.damaged, projector.waiting)
 
     async def _holder(self, asked: Holder) -> Known | None:
-        row = await self.errands.call(lambda: self.store.terminal_by_token(asked.digest))
-        return None if row is None else Known.of(row)
+        while True:
+            changes = self._changes
+            row = await self.errands.call(lambda: self.store.terminal_by_token(asked.digest))
+            if changes == self._changes:  # else what was read may be older than what the ingest was told
+                return None if row is None else Known.of(row)
 
     async def _use(self, asked: Use) -> Known | None:
         row = await self.errands.call(lambda: self.store.use_token(asked.digest, now_ms=asked.at_ms))
         if row is None:
             return None
         known = Known.of(row)
-        # From here on this terminal is taken only with its token, by every ingest.
+        # From here on this terminal is taken only with its token, by every ingest, also by one that is only starting.
+        self._changes += 1
+        others = [one for one in self._table.terminals if one.id != known.id]
+        self._table = structs.replace(self._table, terminals=[*others, known])
         self._directory.learn([known])
         await self.ingests.call(Changed([known]))
         return known
@@ -257,14 +267,18 @@ class DeskApp:
         """
         async with self._refreshing:
             store = self.store
-            terminals, peers, tokens, sites = await asyncio.to_thread(
-                lambda: (store.terminals(), store.peers(), store.tokens(), store.sites())
-            )
+            changes = -1
+            while changes != self._changes:  # a token was used meanwhile: this may be from before
+                changes = self._changes
+                terminals, peers, tokens, sites = await asyncio.to_thread(
+                    lambda: (store.terminals(), store.peers(), store.tokens(), store.sites())
+                )
             known = [Known.of(row) for row in terminals]
             seen = [(address, terminal_id, at_ms) for (address, terminal_id), at_ms in peers.items()]
             table = Table(known, seen, tokens, sites[0].timezone)
             if table == self._table:
                 return
+            self._changes += 1
             self._table = table
             self._directory.feed(known, peers, tokens, new_timezone=table.new_timezone)
             await self.ingests.call(table)
@@ -272,8 +286,11 @@ class DeskApp:
     async def forget(self) -> None:
         """Let go of people in memory if somebody was erased, by whichever process of this database."""
         if await asyncio.to_thread(self.forgetting.once):
+            self._has_traces = True
             self.live.forget()
+        if self._has_traces:
             await asyncio.to_thread(self._drop_traces)
+            self._has_traces = False
 
     def _may_hold(self, candidates: Sequence[int], peer: str) -> int | None:
         return self._directory.holder(candidates, Claim(None, None, None, peer), self._policy)

@@ -2,7 +2,8 @@
 
 Rules:
 
-* While the desk is not there a call raises :class:`~gatepost.errors.StoreUnavailable`, and what is told is lost.
+* While the desk is not there, or does not respond in :data:`PATIENCE_S`, a call raises
+  :class:`~gatepost.errors.StoreUnavailable`, and what is told is lost.
 * At every connection the desk says first what an ingest has to know (:class:`~gatepost.receiver.link.Welcome`).
 
 Flow: :meth:`DeskLine.connect` → the ingest is made → :meth:`DeskLine.run`.
@@ -11,6 +12,7 @@ Flow: :meth:`DeskLine.connect` → the ingest is made → :meth:`DeskLine.run`.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -38,6 +40,9 @@ __all__ = ["DeskLine"]
 RETRY_S = 0.1
 """Between two attempts to reach the desk."""
 
+PATIENCE_S = 20.0
+"""How long a call waits. The desk itself finds out sooner that a database hangs."""
+
 _SAID = (Table, Changed, Made, Listed, Forget)
 """What the desk says."""
 
@@ -48,6 +53,7 @@ class DeskLine:
     def __init__(self, path: str) -> None:
         """``path`` is that of the desk's socket for lines."""
         self._path = path
+        self._process = os.urandom(16)
         self._link: Link | None = None
         self._reading: asyncio.Task[None] | None = None
         self._handlers: asyncio.Future[Mapping[type, Handler]] = asyncio.get_running_loop().create_future()
@@ -70,7 +76,7 @@ class DeskLine:
         link = Link(reader, writer, {kind: partial(self._handle, kind) for kind in _SAID})
         self._reading = asyncio.create_task(link.run())
         try:
-            welcome: Welcome = await link.call(Hello(), returns=Welcome)
+            welcome: Welcome = await link.call(Hello(self._process), returns=Welcome)
         except BaseException:
             link.close()
             raise
@@ -102,7 +108,11 @@ class DeskLine:
         """Return what the desk returns. Raises :class:`~gatepost.errors.StoreError`."""
         if self._link is None:
             raise StoreUnavailable(AWAY)
-        return await self._link.call(message, returns)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._link.call(message, returns)
+        except TimeoutError:
+            raise StoreUnavailable(AWAY) from None
 
     async def tell(self, message: Message) -> None:
         """Send a message that nothing is returned to. Raises nothing."""

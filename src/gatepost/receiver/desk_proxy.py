@@ -9,7 +9,7 @@ Rules:
   up the desk's sender and no memory.
 * The desk is told who asks, over what, and where, in one header (:data:`ORIGIN`). The same header of a stranger is
   taken out before.
-* Headers that are of one connection only (RFC 9110, section 7.6.1) are not passed on.
+* Headers that are of one connection only (RFC 9110, section 7.6.1) are not passed on, nor is the time of the desk.
 * Where the desk is not there the response is 503 with ``Retry-After``. Where it ends in the middle of a response, the
   connection is cut, so that a download that is too short does not look whole.
 * A live stream ends by itself when the ingest stops; every other response is waited for.
@@ -45,7 +45,7 @@ PIECE_BYTES = 65_536
 _OF_ONE_CONNECTION = frozenset(
     {
         b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
-        b"expect", b"content-length",
+        b"expect", b"content-length", b"date",
     }
 )  # fmt: skip
 
@@ -206,6 +206,8 @@ def _head(scope: Mapping[str, Any], length: int) -> bytes:
     lines = [b"%b %b HTTP/1.1\r\n" % (scope["method"].encode("ascii"), target)]
     lines += [name + b": " + value + b"\r\n" for name, value in _passed_on(scope["headers"])]
     lines += [b"%b: %b\r\n" % (ORIGIN, msgspec.json.encode(origin))]
+    if scope["http_version"] == "1.0" and not any(name == b"host" for name, _ in scope["headers"]):
+        lines += [b"host: %b\r\n" % (origin.server[0] if origin.server else "receiver").encode()]
     lines += [b"content-length: %d\r\nconnection: close\r\n\r\n" % length]
     return b"".join(lines)
 

@@ -296,7 +296,9 @@ class Directory:
         """``now`` returns Unix seconds."""
         self._now = now
         self._by_serial: dict[str, Known] = {}
-        self._by_token: dict[bytes, int | None] = {}
+        self._by_token: dict[bytes, int] = {}
+        self._wrong: set[bytes] = set()
+        """Tokens that no terminal has, as the store said since the last feed."""
         self._anonymous: dict[str, Known] = {}
         self._by_id: dict[int, Known] = {}
         self._seen_at: dict[str, dict[int, int]] = {}
@@ -342,8 +344,8 @@ class Directory:
         for (address, terminal_id), at_ms in peers.items():
             self.seen(address, terminal_id, at_ms)
         self._seen = {terminal_id for seen in self._seen_at.values() for terminal_id in seen}
-        self._by_token.clear()
-        self._by_token.update(tokens or {})
+        self._by_token = dict(tokens or {})
+        self._wrong.clear()
         self._decided.clear()
 
     def learn_new(self, terminals: Iterable[Known]) -> None:
@@ -410,15 +412,20 @@ class Directory:
 
     def learn_token(self, digest: bytes, known: Known | None) -> None:
         """Remember what the store said of a token; that it is nobody's, too."""
-        if len(self._by_token) >= MAX_REMEMBERED:
-            self._by_token.clear()
-        self._by_token[digest] = None if known is None else known.id
-        if known is not None and self._by_id.get(known.id) != known:
+        if known is None:
+            if len(self._wrong) >= MAX_REMEMBERED:
+                self._wrong.clear()
+            self._wrong.add(digest)
+            self._by_token.pop(digest, None)
+            return
+        self._by_token[digest] = known.id
+        self._wrong.discard(digest)
+        if self._by_id.get(known.id) != known:
             self.learn([known])
 
     def knows_token(self, digest: bytes) -> bool:
         """Whether the store has been asked for a token since the last feed."""
-        return digest in self._by_token
+        return digest in self._by_token or digest in self._wrong
 
     def seen(self, peer: str, terminal_id: int, at_ms: int) -> None:
         """Remember that a terminal which said who it was pushed from an address."""

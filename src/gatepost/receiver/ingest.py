@@ -107,6 +107,9 @@ terminal's question for its history, which is 200 records, ten thousand."""
 VALUES_AT_ONCE = 8 * MAX_VALUES
 """Values of all bodies together, from their reading to their reply. They take some 40 MB; the worst of them, 75."""
 
+MAX_ASKING_BYTES, SIZE_OF_PUSH = 32 * 1024 * 1024, 8192
+"""Bytes of bodies whose tokens are being looked up, and what each of them takes besides."""
+
 LONG_TEXT = 2048
 """Bytes of a body without its image, from which on its values are counted. The usual push has a fourth of them."""
 
@@ -169,6 +172,8 @@ class Ingest:
         self._tasks: set[asyncio.Task[None]] = set()
         self._clock = clock
         self.replies = ReplyTimes()
+        self._asking_bytes = 0
+        """Of pushes whose tokens are being looked up; their senders may have left."""
         self._heard: dict[int, int] = {}
         """When terminals last pushed, in milliseconds, since this was taken."""
         self._values = 0
@@ -332,6 +337,7 @@ class Ingest:
         headers = push.headers
         events = self._decode(push.body, check_head(headers))
         text = events[0].original if len(events) == 1 else push.body
+        size = len(push.body) + SIZE_OF_PUSH
         push.body = b""  # the image waits for its commit once, not as base64 as well
         if len(text) > LONG_TEXT:
             self._weigh(push, text)
@@ -348,10 +354,18 @@ class Ingest:
             claim.token is None or self._directory.knows_token(claim.token)
         ):
             raise _rejection(decision, push)
+        elif self._asking_bytes + size > MAX_ASKING_BYTES:
+            raise Refuse(503, "too many tokens are being looked up; send it again later", reason="busy")
         else:
+            self._asking_bytes += size
             task = asyncio.get_running_loop().create_task(self._ask(push, events, claim))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+
+            def done(task: asyncio.Task[None]) -> None:
+                self._asking_bytes -= size
+                self._tasks.discard(task)
+
+            task.add_done_callback(done)
 
     def _weigh(self, push: Push, text: bytes) -> None:
         """Count the values of a body until its reply is out."""
@@ -416,7 +430,9 @@ class Ingest:
             decision = directory.decide(claim, self._options.policy)
             if isinstance(decision, Taken) and decision.first_use:
                 # Stored before the event is: from here on nobody else is taken for this terminal.
-                directory.learn_token(token, await desk.use(token, at_ms=int(self._now() * 1000)))
+                # The desk has told every ingest by then, and maybe of a later change: so nothing is learnt here.
+                if await desk.use(token, at_ms=int(self._now() * 1000)) is None:
+                    directory.learn_token(token, None)
                 decision = directory.decide(claim, self._options.policy)
         except StoreError:
             # The error's text names the database's host or folder. A terminal must not see those.

@@ -2,7 +2,7 @@
 
 Rules:
 
-* Nothing is reached through a global. Whoever wants another part hands it in here.
+* Nothing is reached through a global: what a part needs is handed in here.
 * It owns every port. What is no push goes to the desk as it came; while the desk is away, pushes are taken, and whether
   the receiver is there and ready is said here.
 * What needs the database before a reply is a token that is not known yet, and the first use of one.
@@ -70,6 +70,9 @@ API = "/api/v1/"
 
 _FORMS = frozenset({b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"})
 
+SILENT_S = 5.0
+"""The desk says every second how far the journal is listed; after so long without it, it is away."""
+
 MAX_JOURNAL_BYTES = 16 * 1024**3
 """By default as many bytes may wait in the journal, and a tenth of the disk at most."""
 
@@ -136,12 +139,14 @@ class IngestApp:
             express=self.pushes,
         )
         if settings.ingest_listen:
-            # Budgets of their own: whoever storms the console takes nothing from the terminals.
+            # Budgets of their own: load on the console takes nothing from the terminals.
             self.pages_guard = guarding.Guard(
                 guarding.Limits.of(settings), now=monotonic, shares_address=proxies.__contains__
             )
+        self._monotonic = monotonic
         self.listed = welcome.listed
         """How far the desk has listed the journal."""
+        self._listed_at = 0.0
         self.take_over(welcome)
         self._flushing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
@@ -183,13 +188,13 @@ class IngestApp:
         elif path in health.PATHS and scope["method"] in ("GET", "HEAD"):
             await self._tell_health(path, secured(scope, send, self._proxies))
         elif pages:
-            await self._pages(scope, receive, send)
+            await self._pages(scope, receive, secured(scope, send, self._proxies))
         else:
             await nothing_here(secured(scope, send, self._proxies))
 
     async def _tell_health(self, path: str, send: Any) -> None:
         status, kind, body = health.health(
-            path, self._journal, self.group_commit, self.listed, has_desk=self._desk.is_up
+            path, self._journal, self.group_commit, self.listed, has_desk=self.has_desk
         )
         headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -207,7 +212,7 @@ class IngestApp:
         """Return what the guard refused with its plain path; ``None`` if it was for the console or the API."""
         scope = refusal.scope
         if scope is None:
-            return refusal  # nobody can tell
+            return refusal  # there is no telling
         path = self._plain(scope["path"])
         push = self.pushes.address(path) is not None or (
             scope["method"] == "POST" and not self._is_posted(path, list(scope["headers"]))
@@ -230,7 +235,7 @@ class IngestApp:
 
     def take_over(self, welcome: Welcome) -> None:
         """Take over what the desk says first at a new connection."""
-        self.listed = welcome.listed
+        self._listed_up_to(welcome.listed)
         self._served = {path.split("/")[1] for path in welcome.paths} - {""}
         self._routes = _below(API, welcome.paths)
         self._feed(welcome.table)
@@ -248,9 +253,23 @@ class IngestApp:
             self.directory.learn_new(made.terminals)
 
         async def listed(told: Listed) -> None:
-            self.listed = told
+            self._listed_up_to(told)
 
         return {Table: feed, Changed: learn, Made: learn_new, Listed: listed, Forget: self._forget}
+
+    def _listed_up_to(self, listed: Listed) -> None:
+        self.listed, self._listed_at = listed, self._monotonic()
+
+    @property
+    def has_desk(self) -> bool:
+        """Return whether the desk is there, and says so from time to time."""
+        return self._desk.is_up and self._monotonic() - self._listed_at < SILENT_S
+
+    def _come_back(self, welcome: Welcome) -> None:
+        """Take over what the desk says after it was away: somebody may have been erased meanwhile."""
+        self.refused.forget()
+        forget_people()
+        self.take_over(welcome)
 
     def _feed(self, table: Table) -> None:
         peers = {(address, terminal_id): at_ms for address, terminal_id, at_ms in table.peers}
@@ -292,7 +311,7 @@ class IngestApp:
         return self.group_commit.give_up()
 
     async def __aenter__(self) -> IngestApp:
-        steps = [self._desk.run(self.handlers(), self.take_over), self._tend(), self._report()]
+        steps = [self._desk.run(self.handlers(), self._come_back), self._tend(), self._report()]
         steps += [guard.run() for guard in {self.guard, self.pages_guard}]
         self._tasks = [asyncio.create_task(step) for step in steps]
         return self

@@ -4,7 +4,8 @@ Rules:
 
 * An ingest is counted in when it is told the table of terminals, so that no change passes it by.
 * What an ingest counted stays counted when it ends, also where another one takes its place.
-* A change of a terminal is in force when every ingest has it. One that hangs is waited for :data:`PATIENCE_S`.
+* A change of a terminal is in force when every ingest has it. One that does not take it in :data:`PATIENCE_S` is
+  ended: it decides by what is not true any more. The supervisor starts it again, and it is told all.
 
 Flow: :meth:`Ingests.accept` → Hello → Welcome → calls both ways until one of both ends.
 """
@@ -13,15 +14,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+import os
+import signal
+import socket
+import struct
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
-from gatepost.errors import StoreUnavailable
+import structlog
+
+from gatepost.errors import StoreError
 from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.link import Handler, Hello, Link, Listed, Message, Numbers, Welcome
 
 __all__ = ["PATIENCE_S", "Ingests"]
+
+log = structlog.get_logger(__name__)
 
 PATIENCE_S = 10.0
 
@@ -29,11 +37,26 @@ LISTED_EVERY_S = 1.0
 """How often it is told at least how far the journal is listed."""
 
 
+def _pid_of(writer: asyncio.StreamWriter) -> int:
+    """Return the process at the other end of a local socket (unix(7))."""
+    with socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as bound:
+        pid, _, _ = struct.unpack("3i", bound.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(pid)
+
+
+def _end(pid: int) -> None:
+    if pid != os.getpid():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 class _Ingest:
     """One ingest that is connected."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, pid: int) -> None:
         self.link = link
+        self.pid = pid
+        self.process = b""
         self.gauges = Gauges()
         self.news = asyncio.Event()
         """More is listed than it was told."""
@@ -48,16 +71,18 @@ class Ingests:
         *,
         welcome: Callable[[], Welcome],
         listed: Callable[[], Listed],
+        end: Callable[[int], None] = _end,
     ) -> None:
-        """``handlers``: what is done with what an ingest asks and tells."""
+        """``handlers``: what is done with what an ingest asks and tells. ``end`` ends a process."""
         self._handlers = handlers
         self._welcome = welcome
         self._listed = listed
         self._ingests: set[_Ingest] = set()
         self.heard: dict[int, int] = {}
         """When terminals last pushed, in milliseconds, by their ids; it may not be listed yet."""
-        self._ended = Gauges()
-        """What those counted that have ended."""
+        self._ended: dict[bytes, Gauges] = {}
+        """What those counted that are not connected any more, by their processes."""
+        self._end = end
         self._gone = asyncio.Event()
         self._gone.set()
 
@@ -68,12 +93,12 @@ class Ingests:
     @property
     def gauges(self) -> Gauges:
         """Return the numbers of all of them, a second old at most."""
-        return sum((one.gauges for one in self._ingests), self._ended)
+        return sum((one.gauges for one in self._ingests), sum(self._ended.values(), Gauges()))
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Work with an ingest until one of both ends."""
         link = Link(reader, writer, {})
-        ingest = _Ingest(link)
+        ingest = _Ingest(link, _pid_of(writer))
         link.handlers = {
             **self._handlers,
             Hello: partial(self._hello, ingest),
@@ -86,7 +111,7 @@ class Ingests:
             telling.cancel()
             if ingest in self._ingests:
                 self._ingests.remove(ingest)
-                self._ended += ingest.gauges.counts()
+                self._ended[ingest.process] = ingest.gauges.counts()
             if not self._ingests:
                 self._gone.set()
 
@@ -103,26 +128,29 @@ class Ingests:
         """Send every ingest a message."""
         await asyncio.gather(*(ingest.link.tell(message) for ingest in list(self._ingests)))
 
-    async def call(self, message: Message, *, but: Link | None = None) -> None:
-        """Send every ingest a message, and wait until all have it; one that ends meanwhile needs it no more.
+    async def call(self, message: Message) -> None:
+        """Send every ingest a message, and wait until all have it; one that ends meanwhile needs it no more."""
+        await asyncio.gather(*(self._call(ingest, message) for ingest in list(self._ingests)))
 
-        Raises :class:`~gatepost.errors.StoreUnavailable` if one does not take it in time.
-        """
-        calls = [ingest.link.call(message) for ingest in list(self._ingests) if ingest.link is not but]
+    async def _call(self, ingest: _Ingest, message: Message) -> None:
         try:
             async with asyncio.timeout(PATIENCE_S):
-                await asyncio.gather(*(_unless_it_ends(call) for call in calls))
+                await ingest.link.call(message)
+        except StoreError:  # it ended, or said in the log what failed
+            return
         except TimeoutError:
-            raise StoreUnavailable(
-                "this is stored, but the ingest has not taken it over yet, for it does not respond; see the log"
-            ) from None
+            log.error("ingests.one_ended", pid=ingest.pid, why="it did not respond", after_s=PATIENCE_S)
+            ingest.link.close()
+            self._end(ingest.pid)
 
     def close(self) -> None:
         """Close every line. Idempotent."""
         for ingest in list(self._ingests):
             ingest.link.close()
 
-    async def _hello(self, ingest: _Ingest, _: Hello) -> Welcome:
+    async def _hello(self, ingest: _Ingest, hello: Hello) -> Welcome:
+        ingest.process = hello.process
+        ingest.gauges = self._ended.pop(hello.process, ingest.gauges)
         self._ingests.add(ingest)
         self._gone.clear()
         return self._welcome()
@@ -140,8 +168,3 @@ class Ingests:
             ingest.news.clear()
             if ingest in self._ingests:
                 await ingest.link.tell(self._listed())
-
-
-async def _unless_it_ends(call: Awaitable[Any]) -> None:
-    with contextlib.suppress(StoreUnavailable):
-        await call

@@ -59,6 +59,9 @@ AWAY = "the receiver's desk is starting again; send it again later"
 class Hello(Struct, frozen=True, tag=True):
     """To the desk: the ingest is there. Returns a :class:`Welcome`."""
 
+    process: bytes
+    """The same at every connection of one process, and of no other one."""
+
 
 class Holder(Struct, frozen=True, tag=True):
     """To the desk: whose is a token? Returns a :class:`Known`, or ``None``."""

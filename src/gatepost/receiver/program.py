@@ -6,7 +6,7 @@ A stop, in ``stop_timeout_s`` and :data:`MARGIN_S` at most, whatever the databas
 
 * No new connection. What was accepted is synced and answered, and so is every other request; the desk goes on until
   every ingest has ended.
-* When ``stop_timeout_s`` is over, whoever still waits is answered 503: a push that is not synced, a request that is
+* When ``stop_timeout_s`` is over, what still waits gets 503: a push that is not synced, a request that is
   still worked on. What is being written may yet be listed; it was not acknowledged, and comes again.
 * A thread that hangs cannot be ended, and Python would wait for it: a thread of ours ends the process, then. What it
   does not close is what a kill would not close either, and nothing that was acknowledged is lost by one.
@@ -61,9 +61,6 @@ MARGIN_S = 3.0
 
 MAX_LOCAL = 90
 """Bytes of the path of a folder in which local sockets can be: the path of a socket has at most 107 (unix(7))."""
-
-TWICE_S = 0.2
-"""A signal that comes again so soon is the same one: a shell, a wrapper, both tell us."""
 
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -160,7 +157,7 @@ def run(
                 administrator(passwords.recv(4096).decode())
 
         def let_go(but: _Sockets | None = None) -> None:
-            """Close every port but those of one ingest: it is closed when nobody has it any more."""
+            """Close every port but those of one ingest: it is closed when no process has it any more."""
             for sockets in places:
                 if sockets is not but:
                     sockets.close()
@@ -179,7 +176,7 @@ def run(
         names = ["ingest"] if len(places) == 1 else [f"ingest-{number}" for number, _ in enumerate(places, 1)]
         ingests = [Child(name, ingest(sockets)) for name, sockets in zip(names, places, strict=True)]
         _tune()
-        patience_s = settings.stop_timeout_s + 2 * MARGIN_S
+        patience_s = settings.stop_timeout_s + MARGIN_S + 1
         return Supervisor(
             [Child("desk", desk), *ingests], stop_timeout_s=patience_s, on_ready=ready, on_stop=let_go
         ).run()
@@ -224,6 +221,8 @@ def _listening(
 def _guarded(common: _Common, main: Callable[[_Stop], Coroutine[Any, Any, None]]) -> int:
     """Run a child to its end, and return its exit code."""
     stop = _Stop(common.settings.stop_timeout_s)
+    for number in _STOPPING:
+        signal.signal(number, lambda *_: os._exit(0))  # until it has begun there is nothing to end
     try:
         uvloop.run(_on_loop(main(stop)))
     except GatepostError as error:
@@ -242,11 +241,11 @@ async def _on_loop(main: Coroutine[Any, Any, None]) -> None:
 
 async def _ingest(common: _Common, sockets: _Sockets, stop: _Stop, ready: Callable[[], None]) -> None:
     settings = common.settings
-    desk, pages = (
-        DeskLine(str(common.lines)),
-        DeskProxy(str(common.requests), retry_after_s=settings.retry_after_s),
-    )
-    stop.on_signal(lambda: os._exit(0))  # there is nothing to end yet
+    certificates = (common.certificate, common.pushes_certificate)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, certificates)
+    _renew(certificates, is_told=False)  # they may have been renewed since they were loaded
+    desk = DeskLine(str(common.lines))
+    pages = DeskProxy(str(common.requests), retry_after_s=settings.retry_after_s)
     welcome = await desk.connect()
     async with IngestApp(
         open_journal(common.data), settings, desk, welcome, pages=pages, on_append=common.appended.set
@@ -280,8 +279,6 @@ async def _ingest(common: _Common, sockets: _Sockets, stop: _Stop, ready: Callab
             }
 
         stop.attach(begin, ingest.give_up, undone)
-        certificates = (common.certificate, common.pushes_certificate)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, certificates)
         await asyncio.gather(*(server.serve() for server in servers))
 
 
@@ -294,7 +291,6 @@ async def _desk(
 ) -> None:
     settings = common.settings
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, lambda: None)
     with contextlib.closing(open_store(settings, common.data)) as store:
         journal = open_journal(common.data)
         password = first_administrator(
@@ -417,8 +413,8 @@ class _Stop:
         os._exit(1)
 
 
-def _renew(certificates: Sequence[Certificate | None]) -> None:
-    """Take over what stands in the files of the certificates now."""
+def _renew(certificates: Sequence[Certificate | None], *, is_told: bool = True) -> None:
+    """Take over what stands in the files of the certificates now. ``is_told``: say in the log that it was done."""
     present = [certificate for certificate in certificates if certificate is not None]
     try:
         for certificate in present:
@@ -426,7 +422,7 @@ def _renew(certificates: Sequence[Certificate | None]) -> None:
     except SettingsError as error:
         log.error("receiver.certificate_kept", why=str(error))
     else:
-        if present:
+        if present and is_told:
             log.info("receiver.certificate_renewed")
 
 

@@ -59,7 +59,7 @@ RETRY_S = 0.25
 """Between two attempts while the store is away."""
 
 SMALL, GATHER_S = 256, 0.02
-"""After a batch of fewer events it lets more gather for so many seconds, unless somebody waits to read them."""
+"""After a batch of fewer events it lets more gather for so many seconds, unless a reader waits for them."""
 
 IDLE_S = 1.0
 """How long it sleeps at most without having been woken."""
@@ -172,7 +172,7 @@ class Projector:
         """Events that neither list nor quarantine took, since the start."""
         self._woken = Wake() if appended is None else appended
         self._hurried = threading.Event()
-        """Somebody waits for what is there to be listed."""
+        """A reader waits for what is there to be listed."""
         self._is_small = False
         """The last batch had few events."""
         self._listed = threading.Condition()

@@ -74,6 +74,8 @@ def address(bound: Sequence[socket.socket], certificate: Certificate | None) -> 
 
 def listen_locally(path: Path) -> list[socket.socket]:
     """Bind a local socket, in place of one that an earlier process left. Raises ``OSError``."""
+    with contextlib.suppress(FileExistsError):
+        path.parent.mkdir(mode=0o700)  # something that clears old files may have taken it
     path.unlink(missing_ok=True)
     bound = socket.socket(socket.AF_UNIX)
     bound.bind(str(path))

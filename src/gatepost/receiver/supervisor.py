@@ -164,7 +164,13 @@ class Supervisor:
         parent = os.getpid()
         # A signal that the child is sent at once is to meet its own handlers, and not to be noted for the parent.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # memory is short, or there are as many processes as may be
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            process.began = self._monotonic()
+            self._again_later(process, f"not started: {error.strerror}")
+            return
         if pid:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             process.pid, process.began = pid, self._monotonic()
@@ -175,12 +181,15 @@ class Supervisor:
             _name(process.child.name)
             for number in _SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
+            signal.signal(
+                signal.SIGHUP, signal.SIG_IGN
+            )  # until the child takes it, there is nothing to renew
             signal.set_wakeup_fd(-1)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             place = self._processes.index(process)
             code = process.child.run(lambda: _write(self._ready_pipe[1], bytes([place])))
         except BaseException as error:
-            log.error("supervisor.child_failed", child=process.child.name, kind=type(error).__name__)
+            _say("supervisor.child_failed", child=process.child.name, kind=type(error).__name__)
         finally:
             os._exit(code)
 
@@ -192,21 +201,28 @@ class Supervisor:
 
     def _ended(self, process: _Process, code: int) -> None:
         """Decide what becomes of a child that ended; ``code`` is negative for a signal."""
-        now = self._monotonic()
         if self._stops_at is not None:
             self._code = self._code or (0 if code == 0 else 1)
             return
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         if not self._is_ready:
+            if code <= 0:  # else it said itself why
+                _say("supervisor.child_ended", child=process.child.name, how=how)
             self._code = code if code > 0 else 1
-            self._stops_at = now
+            self._stops_at = self._monotonic()
             return
+        self._again_later(process, how)
+
+    def _again_later(self, process: _Process, how: str) -> None:
+        """Say how a child ended, and have it started again: at once, or after a growing wait if it ended soon."""
+        now = self._monotonic()
         process.short = 0 if now - process.began >= STEADY_S else process.short + 1
         wait_s = WAITS.delay(process.short, self._rand) if process.short else 0.0
         process.starts_at = now + wait_s
-        log.error(
+        _say(
             "supervisor.child_ended",
             child=process.child.name,
-            how=signal.Signals(-code).name if code < 0 else f"exit code {code}",
+            how=how,
             starts_again_in_s=round(wait_s, 1),
         )
 
@@ -249,6 +265,12 @@ class Supervisor:
             if process.pid:
                 os.waitpid(process.pid, 0)
                 process.pid = 0
+
+
+def _say(event: str, **fields: Any) -> None:
+    """Log an error; a log that cannot be written to ends nothing."""
+    with contextlib.suppress(OSError, ValueError):
+        log.error(event, **fields)
 
 
 def _noted(*_: Any) -> None:
