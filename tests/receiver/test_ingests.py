@@ -187,6 +187,19 @@ async def test_an_ingest_that_hangs_is_ended_so_that_it_decides_by_nothing_old(
         assert line.is_up
 
 
+async def test_an_ingest_that_fails_to_take_a_change_is_ended(tmp_path: Path) -> None:
+    class Failing(Told):
+        async def take(self, message: Any) -> None:
+            if isinstance(message, Changed):
+                raise ValueError
+
+    async with desk(tmp_path) as made, ingest(tmp_path / "lines", Failing()):
+        with capture_logs() as logged:
+            await made.ingests.call(Changed([KNOWN]))
+        assert made.ended == [os.getpid()]
+        assert [one["event"] for one in logged] == ["link.call_failed", "ingests.one_ended"]
+
+
 async def test_what_is_counted_by_one_process_is_counted_once_though_its_line_breaks(tmp_path: Path) -> None:
     told = Told()
     async with desk(tmp_path) as made, ingest(tmp_path / "lines", told) as line:

@@ -41,7 +41,6 @@ from gatepost.receiver.desk_proxy import as_it_was_asked
 from gatepost.receiver.errands import Errands
 from gatepost.receiver.forgetting import Forgetting
 from gatepost.receiver.frames import Frames, image_keys
-from gatepost.receiver.headers import secured
 from gatepost.receiver.identify import Claim, Directory, Known, Networks, Policy
 from gatepost.receiver.ingests import PATIENCE_S, Ingests
 from gatepost.receiver.link import (
@@ -56,7 +55,7 @@ from gatepost.receiver.link import (
     Use,
     Welcome,
 )
-from gatepost.receiver.links import ROOT, checked_prefix
+from gatepost.receiver.links import ROOT, below, checked_prefix
 from gatepost.receiver.live import Live
 from gatepost.receiver.meaning import Meaning
 from gatepost.receiver.metrics import Measured, Metrics
@@ -151,14 +150,14 @@ class DeskApp:
         )
         self.errands = Errands()
         self._prefix = checked_prefix(settings.path_prefix)
-        self._proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
+        proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
         doors = Doors(
             Accounts(store),
             now=now,
             session_s=settings.session_hours * 3600,
             idle_s=settings.session_idle_hours * 3600,
         )
-        self.access = Access(doors, self._proxies)
+        self.access = Access(doors, proxies)
         self.forgetting = Forgetting(store)
         self.keeper = Keeper(
             store,
@@ -203,9 +202,8 @@ class DeskApp:
         """Serve a request that an ingest hands on, as an ASGI application."""
         ROOT.set(self._prefix)
         scope = as_it_was_asked(scope)
-        send = secured(scope, send, self._proxies)
         # As ASGI has it: the path with its prefix, whether the proxy left it there or not.
-        path = self._prefix + self._plain(scope["path"])
+        path = self._prefix + below(self._prefix, scope["path"])
         scope = {**scope, "root_path": self._prefix, "path": path, PARTS: self._parts}
         try:
             await self.api(scope, receive, send)
@@ -215,12 +213,6 @@ class DeskApp:
             log.error("api.broke_off", kind=_kind(error))
         finally:
             await close_streams(scope)
-
-    def _plain(self, path: str) -> str:
-        prefix = self._prefix
-        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
-            return path[len(prefix) :] or "/"
-        return path
 
     # What the ingests ask and are told.
 

@@ -43,8 +43,11 @@ RETRY_S = 0.1
 PATIENCE_S = 20.0
 """How long a call waits. The desk itself finds out sooner that a database hangs."""
 
+MAX_UNSENT = 1024 * 1024
+"""Bytes. Where more waits to be sent, the desk hangs, and nothing is added."""
+
 _SAID = (Table, Changed, Made, Listed, Forget)
-"""What the desk says."""
+"""The messages that the desk sends."""
 
 
 class DeskLine:
@@ -106,7 +109,7 @@ class DeskLine:
 
     async def call(self, message: Message, returns: Any = None) -> Any:
         """Return what the desk returns. Raises :class:`~gatepost.errors.StoreError`."""
-        if self._link is None:
+        if self._link is None or self._link.unsent_bytes > MAX_UNSENT:
             raise StoreUnavailable(AWAY)
         try:
             async with asyncio.timeout(PATIENCE_S):

@@ -3,7 +3,8 @@
 Rules:
 
 * Nothing is reached through a global: what a part needs is handed in here.
-* It owns every port. What is no push goes to the desk as it came; while the desk is away, pushes are taken, and whether
+* It owns every port, and adds to each response what a browser is told to be careful with. What is no push goes to the
+  desk as it came; while the desk is away, pushes are taken, and whether
   the receiver is there and ready is said here.
 * What needs the database before a reply is a token that is not known yet, and the first use of one.
 * A push that goes to a path where none is received is answered as a push, and shown, whatever else is served there:
@@ -52,7 +53,7 @@ from gatepost.receiver.link import (
     Table,
     Welcome,
 )
-from gatepost.receiver.links import checked_prefix
+from gatepost.receiver.links import below, checked_prefix
 from gatepost.receiver.memory import hand_back
 from gatepost.receiver.refused import RefusedPushes
 from gatepost.receiver.tally import Tally
@@ -180,7 +181,7 @@ class IngestApp:
         await self._dispatch(scope, receive, send, pushes=False, pages=True)
 
     async def _dispatch(self, scope: Any, receive: Any, send: Any, *, pushes: bool, pages: bool) -> None:
-        path = self._plain(scope["path"])
+        path = below(self._prefix, scope["path"])
         if pushes and self.pushes.address(path) is not None:
             await self.pushes({**scope, "path": path}, receive, send)
         elif scope["method"] == "POST" and not (pages and self._is_posted(path, scope["headers"])):
@@ -213,23 +214,17 @@ class IngestApp:
         scope = refusal.scope
         if scope is None:
             return refusal  # there is no telling
-        path = self._plain(scope["path"])
+        path = below(self._prefix, scope["path"])
         push = self.pushes.address(path) is not None or (
             scope["method"] == "POST" and not self._is_posted(path, list(scope["headers"]))
         )
         return structs.replace(refusal, scope={**scope, "path": path}) if push else None
 
     def _is_posted(self, path: str, headers: Sequence[tuple[bytes, bytes]]) -> bool:
-        """Whether what is posted to a path is for console or API."""
+        """Return whether a request that is posted to a path is for console or API."""
         if self._routes.fullmatch(path):
             return True
         return f"{path}/".split("/")[1] in self._served and not is_push(dict(headers))
-
-    def _plain(self, path: str) -> str:
-        prefix = self._prefix
-        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
-            return path[len(prefix) :] or "/"
-        return path
 
     # What the desk says.
 
@@ -237,7 +232,7 @@ class IngestApp:
         """Take over what the desk says first at a new connection."""
         self._listed_up_to(welcome.listed)
         self._served = {path.split("/")[1] for path in welcome.paths} - {""}
-        self._routes = _below(API, welcome.paths)
+        self._routes = _pattern(API, welcome.paths)
         self._feed(welcome.table)
 
     def handlers(self) -> Mapping[type, Handler]:
@@ -381,7 +376,7 @@ def _room(folder: Path, settings: ReceiverSettings) -> Callable[[int], bool]:
     return lambda unread: shutil.disk_usage(folder).free >= reserve + needed * unread
 
 
-def _below(start: str, paths: Sequence[str]) -> re.Pattern[str]:
+def _pattern(start: str, paths: Sequence[str]) -> re.Pattern[str]:
     """Return what the paths of routes below ``start`` match, with or without a slash at the end."""
     parts = [re.split(r"\{[^}]*\}", path.rstrip("/")) for path in paths if path.startswith(start)]
     return re.compile("(?:" + "|".join("[^/]+".join(map(re.escape, each)) for each in parts) + ")/?")

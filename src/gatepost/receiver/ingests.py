@@ -4,8 +4,9 @@ Rules:
 
 * An ingest is counted in when it is told the table of terminals, so that no change passes it by.
 * What an ingest counted stays counted when it ends, also where another one takes its place.
-* A change of a terminal is in force when every ingest has it. One that does not take it in :data:`PATIENCE_S` is
-  ended: it decides by what is not true any more. The supervisor starts it again, and it is told all.
+* A change of a terminal is in force when every ingest has it. One that fails to take it, or does not in
+  :data:`PATIENCE_S`, is ended: it decides by what is not true any more. The supervisor starts it again, and it is told
+  all.
 
 Flow: :meth:`Ingests.accept` → Hello → Welcome → calls both ways until one of both ends.
 """
@@ -23,7 +24,7 @@ from functools import partial
 
 import structlog
 
-from gatepost.errors import StoreError
+from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.receiver.gauges import Gauges
 from gatepost.receiver.link import Handler, Hello, Link, Listed, Message, Numbers, Welcome
 
@@ -81,7 +82,7 @@ class Ingests:
         self.heard: dict[int, int] = {}
         """When terminals last pushed, in milliseconds, by their ids; it may not be listed yet."""
         self._ended: dict[bytes, Gauges] = {}
-        """What those counted that are not connected any more, by their processes."""
+        """The counts of ingests that have ended, by their processes."""
         self._end = end
         self._gone = asyncio.Event()
         self._gone.set()
@@ -136,10 +137,10 @@ class Ingests:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await ingest.link.call(message)
-        except StoreError:  # it ended, or said in the log what failed
+        except StoreUnavailable:  # it has ended
             return
-        except TimeoutError:
-            log.error("ingests.one_ended", pid=ingest.pid, why="it did not respond", after_s=PATIENCE_S)
+        except (TimeoutError, StoreError) as error:
+            log.error("ingests.one_ended", pid=ingest.pid, why=str(error) or "it did not respond")
             ingest.link.close()
             self._end(ingest.pid)
 

@@ -190,6 +190,11 @@ class Link:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_gone = False
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Return how much the other end has not taken yet."""
+        return self._writer.transport.get_write_buffer_size()
+
     async def run(self) -> None:
         """Take what the other end sends, until one of both is closed. Raises nothing but ``CancelledError``."""
         try:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 
 from gatepost.errors import SettingsError
 
-__all__ = ["ROOT", "checked_prefix", "link"]
+__all__ = ["ROOT", "below", "checked_prefix", "link"]
 
 ROOT: ContextVar[str] = ContextVar("gatepost_root", default="")
 """The prefix, without a slash at its end; empty for none."""
@@ -17,6 +17,13 @@ ROOT: ContextVar[str] = ContextVar("gatepost_root", default="")
 def link(path: str) -> str:
     """The address of a path of ours, such as ``/api/v1/records/5/image``."""
     return ROOT.get() + path
+
+
+def below(prefix: str, path: str) -> str:
+    """Return a path without the prefix, whether the proxy left it there or not."""
+    if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+        return path[len(prefix) :] or "/"
+    return path
 
 
 def checked_prefix(prefix: str) -> str:

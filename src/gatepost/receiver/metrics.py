@@ -153,7 +153,7 @@ def _labelled(kind: Any, name: str, help: str, label: str, values: Iterable[tupl
 
 
 class _Parts(Collector):
-    """What ingests, projector and jobs know."""
+    """Collect the numbers of ingests, projector and jobs."""
 
     def __init__(self, ingests: Ingests, projector: Projector, keeper: Keeper) -> None:
         self._ingests = ingests

@@ -91,7 +91,7 @@ class _Sockets(Struct, frozen=True):
 
 
 class _Common(Struct, frozen=True):
-    """What is made before the processes are forked."""
+    """Hold what the processes have in common: it is made before the fork."""
 
     settings: ReceiverSettings
     data: Path
@@ -125,7 +125,9 @@ def run(
     """Serve until SIGTERM or SIGINT, and return the exit code: 1 where something went wrong or was left undone.
 
     ``administrator`` is told the password of the first account, if one was made up; ``failed``, in a sentence, why
-    it cannot start. Raises :class:`~gatepost.errors.SettingsError`. To be called in a process with one thread.
+    it cannot start. Raises :class:`~gatepost.errors.GatepostError` before any process is started.
+
+    To be called in a process with one thread.
     """
     check(settings)
     handles = _raise_file_limit()
@@ -320,7 +322,7 @@ async def _desk(
                 return 0
 
             stop.attach(
-                lambda: stop.keep(loop.create_task(after_the_ingests())),
+                lambda: loop.create_task(after_the_ingests()),
                 give_up,
                 lambda: {"requests cut off": server.cut_off},
             )
@@ -339,17 +341,11 @@ class _Stop:
         self._give_up: Callable[[], int] = lambda: 0
         self._undone: Callable[[], Mapping[str, int]] = dict
         self.refused = 0
-        """What :meth:`attach`'s ``give_up`` returned."""
+        """How many events ``give_up`` refused."""
         self._leaving = threading.Lock()
         self._ends_at = 0.0
-        self._task: asyncio.Task[None] | None = None
-
-    def on_signal(self, begin: Callable[[], object]) -> None:
-        """Call ``begin`` on the loop at the first signal."""
-        self._begin = begin
-        loop = asyncio.get_running_loop()
-        for number in _STOPPING:
-            loop.add_signal_handler(number, self._begun)
+        self._begun: object = None
+        """What ``begin`` returned: a task that nothing else holds on to."""
 
     def attach(
         self,
@@ -357,13 +353,14 @@ class _Stop:
         give_up: Callable[[], int],
         undone: Callable[[], Mapping[str, int]],
     ) -> None:
-        """Say what begins a stop, what is done when its time is over, and what was left undone, by its name."""
-        self._give_up, self._undone = give_up, undone
-        self.on_signal(begin)
+        """Say what begins a stop, what is done when its time is over, and what was left undone, by its name.
 
-    def keep(self, task: asyncio.Task[None]) -> None:
-        """Hold on to a task until the process ends."""
-        self._task = task
+        ``begin`` is called on the loop, at the first signal.
+        """
+        self._begin, self._give_up, self._undone = begin, give_up, undone
+        loop = asyncio.get_running_loop()
+        for number in _STOPPING:
+            loop.add_signal_handler(number, self._signalled)
 
     def left_s(self) -> float:
         """Return how much of the time to stop is left."""
@@ -374,7 +371,7 @@ class _Stop:
         if self._left():
             self._leave()
 
-    def _begun(self) -> None:
+    def _signalled(self) -> None:
         self._ends_at = time.monotonic() + self._timeout_s
         loop = asyncio.get_running_loop()
         for number in _STOPPING:
@@ -385,7 +382,7 @@ class _Stop:
         watch.daemon = True
         watch.start()
         loop.call_later(self._timeout_s, self._over)
-        self._begin()
+        self._begun = self._begin()
 
     def _over(self) -> None:
         self.refused = self._give_up()

@@ -56,8 +56,7 @@ _WINDOWS: tuple[tuple[int | None, int], ...] = (
 or as many times as long as a page lasts; and how many at most. What one finds tells which of the next are too short."""
 
 _SHARE, _SHARE_OF_KNOWN = 16, 4
-"""Where one finds less than a sixteenth of the page, no more are looked through; less than a quarter, if the ids of the
-people are known."""
+"""Below a sixteenth of the page no more records are looked through; below a quarter, if the people's ids are known."""
 
 
 _REFERS = {t.facets: t.records.c.facet_id, t.terminals: t.records.c.terminal_id}
