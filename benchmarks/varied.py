@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
+from gatepost.journal.packs import Place
 from gatepost.store.base import BaseStore
 from gatepost.store.store import AlarmQuery, Arrival, NewTerminal
 from gatepost.wire import Alarm, Record, User, encode, key, key_digest
@@ -101,6 +102,10 @@ def _terminals(store: BaseStore, now_ms: int) -> list[int]:
     return found
 
 
+_PACK = "people-20240506-1714996800000-0123abcd-records-000001.pack"
+"""Questions read no image, so there are only places."""
+
+
 def _arrivals(count: int, begins: int, terminals: list[int], rand: random.Random) -> Iterator[Arrival]:
     step = DAYS * 86_400 / count
     staff = [_employee(n, rand) for n in range(PEOPLE)]
@@ -114,7 +119,7 @@ def _arrivals(count: int, begins: int, terminals: list[int], rand: random.Random
             event=record,
             received_at_ms=int((at + 1) * 1000),
             original=_original(record),
-            image=record.image,
+            image=None if record.image is None else Place(_PACK, 1024 + 4096 * n, 4096, rand.randbytes(32)),
             dialect=Dialect.V1_2_1,
             peer="127.0.0.1",
         )

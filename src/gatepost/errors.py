@@ -25,6 +25,7 @@ command line prints it in one line. Anything else that escapes is a defect of ga
     │   └── JournalCorrupt       not a journal, or damaged; nothing was touched
     ├── StoreError               the receiver's store
     │   ├── StoreUnavailable     cannot take it now; nothing was acknowledged, try again
+    │   ├── ImageUnavailable     an image is not here, or damaged; its event is listed all the same
     │   ├── StoreInUse           another process has the data folder open
     │   ├── StoreTooNew          written by a later version
     │   └── StoreCorrupt         not a gatepost store, or damaged; nothing was touched
@@ -56,6 +57,7 @@ __all__ = [
     "JournalCorrupt",
     "StoreError",
     "StoreUnavailable",
+    "ImageUnavailable",
     "StoreInUse",
     "StoreTooNew",
     "StoreCorrupt",
@@ -160,6 +162,10 @@ class StoreError(GatepostError):
 
 class StoreUnavailable(StoreError):
     """The store cannot take events now. Nothing was acknowledged; the terminal keeps them and tries again."""
+
+
+class ImageUnavailable(StoreError):
+    """An image is not here now, or its pack is damaged. Its event is listed all the same."""
 
 
 class StoreInUse(StoreError):

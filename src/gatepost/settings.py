@@ -249,11 +249,23 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         120.0
     )
     max_queue_events: Annotated[
-        int, _is("How many events may wait for a sync; beyond it 503.", unit="events", ge=1)
+        int,
+        _is(
+            "How many events may wait for a sync, or with acknowledge_after = store to be listed; beyond it 503.",
+            unit="events",
+            ge=1,
+        ),
     ] = 8192
     max_batch_events: Annotated[
         int, _is("How many events one sync may take.", unit="events", ge=1, le=4096)
     ] = 512
+    acknowledge_after: Annotated[
+        Literal["journal", "store"],
+        _is(
+            "When a push gets 200: journal, its events are on the receiver's disk; store, they are in the database"
+            " as well, and while it is away pushes get 503."
+        ),
+    ] = "journal"
     journal_max_bytes: Annotated[
         int,
         _is(
@@ -301,11 +313,19 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     images: Annotated[
         Literal["store", "off"], _is("Whether images are stored; off: they are thrown away as they arrive.")
     ] = "store"
+    packs: Annotated[
+        str,
+        _is(
+            "Where images are kept: file, in the data folder; or file:///FOLDER, where they are moved when their pack"
+            " is closed, within an hour. Receivers of one database may share that folder, and then show each"
+            " other's images.",
+        ),
+    ] = "file"
     image_keys: Annotated[
         tuple[str, ...],
         _is(
-            "Keys that images are encrypted with (AES-256-GCM), each 32 bytes in base64; the first one"
-            " writes, all read. None: they are not encrypted. Better in image_key_file.",
+            "Keys that the keys of images are encrypted with (AES-256-GCM), each 32 bytes in base64; the first one"
+            " writes, all read. None: who has both database and images can read them. Better in image_key_file.",
             secret=True,
         ),
     ] = ()

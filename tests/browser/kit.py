@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from playwright.sync_api import Browser, Page, Playwright
+from tests.packing import packing
 
 from gatepost import wire
 from gatepost.simulator import passages
@@ -234,6 +235,7 @@ def prepare(folder: Path, doors: Doors, *, days: int, passages_a_day: int, pictu
             for door, event, at in doors.past(days=days, passages_a_day=passages_a_day, pictures=pictures)
         ]
         arrivals.sort(key=lambda arrival: arrival.received_at_ms)
+        packing(store)
         for start in range(0, len(arrivals), 400):
             store.write(arrivals[start : start + 400])
 
@@ -248,11 +250,10 @@ def _arrival(terminal_id: int, door: Door, event: Record | Alarm, at: datetime) 
     return Arrival(
         terminal_id=terminal_id,
         key=wire.key_digest(wire.key(event)),
-        event=decoded.event,
+        event=msgspec.structs.replace(decoded.event, image=event.image),
         received_at_ms=received,
         sent_at_ms=received - 150,
         original=decoded.original,
-        image=event.image,
         dialect=decoded.dialect,
         peer="10.4.0.2",
         model=door.model,

@@ -16,12 +16,14 @@ from pathlib import Path
 
 import structlog
 from tests.journal.steps import KillingFiles
+from tests.packing import append
 from tests.terminals import ensured
 
 from gatepost.conformance.torture import remains
 from gatepost.conformance.torture.oracle import digest as image_digest
 from gatepost.journal.files import Files
 from gatepost.journal.folder import ALARMS, RECORDS, Folder, Position
+from gatepost.journal.packs import Place
 from gatepost.journal.writer import Writer
 from gatepost.receiver.frames import Frames
 from gatepost.receiver.projector import Projector
@@ -57,6 +59,10 @@ class KillingStore:
         """Return the holders: it changes nothing."""
         return self._store.holders(event, key, peer)
 
+    def unused(self, places: Sequence[Place]) -> Sequence[Place]:
+        """Return places without an event: it changes nothing."""
+        return self._store.unused(places)
+
     def positions(self, journal: bytes) -> Mapping[str, Position]:
         """Return the positions: it changes nothing."""
         return self._store.positions(journal)
@@ -73,21 +79,21 @@ def image(number: int) -> bytes:
     return b"\xff\xd8" + b"%d" % number * 300 + b"\xff\xd9"
 
 
-def append(writer: Writer, frames: Frames, numbers: range) -> None:
+def append_some(writer: Writer, frames: Frames, numbers: range) -> None:
     """Append records of the first terminal."""
-    writer.append(
+    append(
+        writer,
+        frames,
         [
-            frames.encode(
-                Arrival(
-                    terminal_id=1,
-                    key=digest(f"u:{number}"),
-                    event=Record(serial="SN-1", uuid=f"{number}", image=image(number)),
-                    received_at_ms=1,
-                    original=json.dumps({"type": 0, "data": {"uuid": f"{number}"}}).encode(),
-                )
+            Arrival(
+                terminal_id=1,
+                key=digest(f"u:{number}"),
+                event=Record(serial="SN-1", uuid=f"{number}", image=image(number)),
+                received_at_ms=1,
+                original=json.dumps({"type": 0, "data": {"uuid": f"{number}"}}).encode(),
             )
             for number in numbers
-        ]
+        ],
     )
 
 
@@ -105,7 +111,7 @@ def prepare(path: Path) -> None:
         writers = [Writer(folder, RECORDS), Writer(folder, ALARMS)]
         for start in range(0, EARLIER, 3):
             writer = writers[start % 2]
-            append(writer, frames, range(start, start + 3))
+            append_some(writer, frames, range(start, start + 3))
             writer.finish()
         for writer in writers:
             writer.close()
@@ -118,7 +124,7 @@ def list_and_remove(path: Path, fatal: int) -> None:
         projector = Projector(folder, KillingStore(store, files), frames, max_batch=2)
         projector.step()
         writer = Writer(Folder(folder.path, folder.id, Files()))
-        append(writer, frames, range(EARLIER, EARLIER + LATER))
+        append_some(writer, frames, range(EARLIER, EARLIER + LATER))
         (path / ACKNOWLEDGED).touch()
         writer.finish()
         while projector.step():
@@ -139,7 +145,7 @@ def look(path: Path, fatal: int) -> tuple[bool, list[str]]:
     with opened(path) as (store, folder, frames):
         projector = Projector(folder, store, frames)
         writer = Writer(folder)
-        append(writer, frames, range(99, 100))
+        append_some(writer, frames, range(99, 100))
         writer.close()
         while projector.step():
             pass
@@ -147,7 +153,7 @@ def look(path: Path, fatal: int) -> tuple[bool, list[str]]:
         if projector.damaged or projector.set_aside:
             wrong.append("damage is told")
         if names := sorted(
-            each.name for each in folder.path.iterdir() if each.name not in ("journal", "reader")
+            each.name for each in folder.path.iterdir() if each.name not in ("journal", "packs", "reader")
         ):
             wrong.append(f"files are left: {names}")
         if positions := store.positions(folder.id):

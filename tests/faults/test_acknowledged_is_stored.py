@@ -16,6 +16,8 @@ from tests.faults.receiver_campaign import Campaign
 from tests.postgres import Postgres
 from tests.receiver.kit import SUCCESS, Process, body, record
 
+from gatepost.journal.folder import Folder
+from gatepost.journal.packs import Packs
 from gatepost.receiver.opening import open_store
 from gatepost.settings import ReceiverSettings
 from gatepost.store.postgres import PostgresStore
@@ -104,7 +106,13 @@ async def kill_either(server: Postgres, folder: Path, rounds: int) -> None:
     assert len(campaign.acknowledged) > rounds
     await catch_up(folder / "a", "--database", url)
     await catch_up(folder / "b", "--database", url)
-    with closing(PostgresStore.open(url)) as store:
+    # Packs are beside the journal that took them: here both are looked at.
+    for name in ("a", "b"):
+        (folder / name / "journal" / "packs").mkdir(exist_ok=True)
+        for pack in (folder / name / "journal" / "packs").glob("*.pack"):
+            pack.rename(folder / "a" / "journal" / "packs" / pack.name)
+    packs = Packs(Folder.open(folder / "a" / "journal"))
+    with closing(PostgresStore.open(url, packs=packs)) as store:
         campaign.check(store)
 
 

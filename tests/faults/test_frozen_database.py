@@ -158,6 +158,54 @@ async def test_a_stop_lists_what_a_database_takes_that_was_frozen_for_a_moment(
         await process.kill()
 
 
+async def test_at_a_stop_pushes_that_wait_for_a_frozen_database_get_503_and_the_next_start_lists_them(
+    server: Postgres, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEPOST_ACKNOWLEDGE_AFTER", "store")
+    process = await Process.start(tmp_path / "data", "--database", url)
+    try:
+        assert (await process.request("POST", "/Record", body(record(uuid="u-1")))).json == SUCCESS
+        assert stored(url) == {"u-1"}
+        with frozen(server):
+            senders = await accepted(process, push("u-2"), push("u-3", "SN-2"))
+            process.process.send_signal(signal.SIGTERM)
+            for sender in senders:
+                answer = await sender.answer()
+                assert answer.status == answer.json["code"] == 503
+                assert int(answer.headers["retry-after"]) > 0
+                assert answer.headers["connection"] == "close"
+                await sender.close()
+            async with asyncio.timeout(1 + MARGIN_S + SLACK_S):
+                await process.process.wait()
+        assert "events answered 503, for they were not stored in time: 2" in said(process)
+        await listed_by_the_next(tmp_path / "data", url)
+        assert stored(url) == {"u-1", "u-2", "u-3"}
+    finally:
+        await process.kill()
+
+
+async def test_a_stop_still_lists_what_pushes_wait_for_and_acknowledges_them(
+    server: Postgres, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEPOST_ACKNOWLEDGE_AFTER", "store")
+    monkeypatch.setenv("GATEPOST_STOP_TIMEOUT_S", "30")
+    process = await Process.start(tmp_path / "data", "--database", url)
+    try:
+        assert (await process.request("POST", "/Record", body(record(uuid="u-1")))).json == SUCCESS
+        with frozen(server):
+            senders = await accepted(process, push("u-2"), push("u-3"), push("u-4", "SN-2"))
+            process.process.send_signal(signal.SIGTERM)
+            await until(lambda: is_closed(process.port))
+        for sender in senders:
+            assert (await sender.answer()).json == SUCCESS
+            await sender.close()
+        assert stored(url) == {"u-1", "u-2", "u-3", "u-4"}
+        async with asyncio.timeout(20):
+            assert await process.process.wait() == 0
+    finally:
+        await process.kill()
+
+
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 async def test_a_second_signal_ends_it_at_once_whatever_the_database_does(
     server: Postgres, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second: signal.Signals

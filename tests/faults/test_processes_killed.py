@@ -6,9 +6,11 @@ import json
 import os
 import random
 import signal
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.postgres import Postgres
 from tests.receiver.kit import SUCCESS, Answer, Process, Sender, alarm, body, record
@@ -172,6 +174,100 @@ async def test_whichever_process_is_killed_what_was_acknowledged_is_listed_once(
     assert len(records) == len(set(records))
     assert len(alarms) == len(set(alarms))
     assert acknowledged <= {*records, *alarms}
+
+
+def rows(folder: Path, url: str | None) -> set[str]:
+    """Return what the database has, read next to the receiver and without its help: uuids, and traces of alarms."""
+    query = "SELECT uuid FROM records UNION ALL SELECT trace_id FROM alarm_events"
+    if url is not None:
+        with psycopg.connect(url) as server:
+            return {row[0] for row in server.execute(query)}
+    with contextlib.closing(sqlite3.connect(f"file:{folder / 'gatepost.db'}?mode=ro", uri=True)) as db:
+        return {row[0] for row in db.execute(query)}
+
+
+@pytest.mark.parametrize(("database", "processes_"), [("sqlite", 1), ("postgres", 3)])
+@pytest.mark.parametrize("rounds", [4, pytest.param(60, marks=pytest.mark.soak)])
+async def test_what_is_acknowledged_after_the_store_has_it_is_there_whichever_process_is_killed(
+    tmp_path: Path,
+    postgres_server: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+    database: str,
+    processes_: int,
+    rounds: int,
+) -> None:
+    """The supervisor stands still while we look, so no other desk can have listed it meanwhile."""
+    monkeypatch.setenv("GATEPOST_ACKNOWLEDGE_AFTER", "store")
+    monkeypatch.setenv("GATEPOST_INGEST_PROCESSES", str(processes_))
+    rand = random.Random(f"store {database}")
+    url = postgres_server.create() if database == "postgres" else None
+    acknowledged: set[str] = set()
+    async with serving(tmp_path, *(("--database", url) if url is not None else ())) as receiver:
+        stop = asyncio.Event()
+
+        async def terminal(number: int) -> None:
+            count = 0
+            while not stop.is_set():
+                uuid = f"{number}-{count}{'a' if count % 7 == 6 else ''}"
+                answer = await push(receiver.port, uuid)
+                if answer is not None and answer.status == 200:
+                    acknowledged.add(uuid)
+                    count += 1
+
+        async def some_more() -> None:
+            goal = len(acknowledged) + rand.randrange(1, 60)
+            async with asyncio.timeout(60):
+                while len(acknowledged) < goal:  # noqa: ASYNC110 - the terminals count
+                    await asyncio.sleep(0.001)
+
+        terminals = [asyncio.create_task(terminal(number)) for number in range(4)]
+        victims = ["desk", "ingest"] * (rounds // 2)
+        rand.shuffle(victims)
+        for victim in victims:
+            await some_more()
+            os.kill(receiver.process.pid, signal.SIGSTOP)
+            try:
+                await killed(receiver, victim)
+                replied = set(acknowledged)
+                assert replied <= rows(tmp_path / "data", url)
+            finally:
+                os.kill(receiver.process.pid, signal.SIGCONT)
+        await some_more()
+        stop.set()
+        await asyncio.wait_for(asyncio.gather(*terminals), 60)
+        await listed(receiver)
+        records = [item["uuid"] for item in await receiver.everything()]
+        alarms = [item["trace_id"] for item in await receiver.everything("alarms")]
+    assert len(records) == len(set(records))
+    assert len(alarms) == len(set(alarms))
+    assert acknowledged <= {*records, *alarms}
+
+
+async def test_a_desk_that_is_stopped_keeps_replies_waiting_and_one_that_takes_its_place_lists_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEPOST_ACKNOWLEDGE_AFTER", "store")
+    async with serving(tmp_path) as receiver:
+        assert (await receiver.request("POST", "/Record", body(record(uuid="before")))).json == SUCCESS
+        (desk,) = processes(receiver, "desk")
+        os.kill(desk, signal.SIGSTOP)
+        senders = [await receiver.connect() for _ in range(5)]
+        for number, sender in enumerate(senders):
+            await sender.write_push(record(uuid=f"u-{number}"))
+        replies = [asyncio.create_task(sender.answer()) for sender in senders]
+        for _ in range(3):
+            assert (await receiver.request("GET", "/healthz")).status == 200
+        assert not any(reply.done() for reply in replies)
+        assert rows(tmp_path / "data", None) == {"before"}
+        os.kill(desk, signal.SIGKILL)
+        # The desk that takes its place lists them, and then each has its reply.
+        for number, reply in enumerate(replies):
+            answer = await reply
+            if answer.status == 200:
+                assert f"u-{number}" in rows(tmp_path / "data", None)
+            else:
+                assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+        assert await listed(receiver) == {"before", *(f"u-{number}" for number in range(5))}
 
 
 async def test_a_terminal_that_is_retired_is_refused_by_every_ingest_at_once(

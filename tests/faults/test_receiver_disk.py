@@ -42,7 +42,11 @@ async def test_a_disk_keeps_the_room_that_it_takes_to_list_what_waits(
             acknowledged = 0
             with held_up(folder / "data"):
                 while True:
-                    push = body(record(uuid=f"number-{acknowledged:06d}", remark="x" * 20_000))
+                    push = body(
+                        record(
+                            uuid=f"number-{acknowledged:06d}", **{f"field-{n}": "x" * 1000 for n in range(20)}
+                        )
+                    )
                     answer = await process.request("POST", "/Record", push)
                     if answer.status == 503:
                         break

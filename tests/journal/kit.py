@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -111,6 +112,16 @@ def read_events(
     reader.close()
     packs.close()
     return found, damages
+
+
+def end_abruptly(writer: Writer) -> None:
+    """Let go of everything as the system does for a process that was killed."""
+    writer._abandon()
+    for pack in writer._packs._packs.values():
+        os.close(pack.handle)
+    writer._packs._packs.clear()
+    os.close(writer._lock)
+    writer._lock = -1
 
 
 def remove(folder: Folder, positions: dict[str, Position]) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.journal.kit import FailingFiles, read_all, remove, write_later_version
 
-from gatepost.errors import JournalCorrupt, JournalError, JournalTooNew, JournalUnavailable
+from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable
 from gatepost.journal import format as f
 from gatepost.journal.folder import ALARMS, START, Backlog, Folder, Position, encode_publication
 from gatepost.journal.reader import Batch, Reader
@@ -561,35 +561,6 @@ def test_what_waits_since_when_is_known_without_reading(folder: Folder) -> None:
     assert folder.waits_since(positions) is None
     for writer in writers:
         writer.close()
-
-
-@pytest.mark.parametrize("max_bodies", [1, 1000])
-def test_a_body_that_cannot_be_used_now_holds_its_stream_up_and_nothing_else(
-    folder: Folder, writer: Writer, max_bodies: int
-) -> None:
-    writer.append([b"one", b"two", b"locked", b"three"])
-    other = Writer(folder)
-    other.append([b"four"])
-    locked = {b"locked"}
-    why = JournalUnavailable("give the key")
-    reader = Reader(folder, {}, unusable=lambda body: why if body in locked else None)
-    positions: dict[str, Position] = {}
-
-    def read() -> tuple[list[bytes], list[JournalError]]:
-        bodies: list[bytes] = []
-        while True:
-            batch = reader.read(max_bodies=max_bodies, max_bytes=1 << 20)
-            positions.update(batch.positions)
-            bodies += batch.bodies
-            if not batch.bodies:
-                return bodies, list(batch.waiting.values())
-
-    assert read() == ([b"one", b"two", b"four"], [why])
-    assert folder.backlog(positions).events == 2
-    locked.clear()
-    assert read() == ([b"locked", b"three"], [])
-    reader.close()
-    other.close()
 
 
 def test_backlog_has_nothing_that_is_not_synced_yet(folder: Folder, writer: Writer) -> None:

@@ -16,14 +16,15 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from tests.journal.kit import FailingFiles, append_events, read_all, read_events
+from tests.journal.kit import FailingFiles, append_events, end_abruptly, read_all, read_events
 
 from gatepost.errors import JournalCorrupt, JournalGone, JournalTooNew, JournalUnavailable
 from gatepost.journal import files as files_module
 from gatepost.journal import format as f
+from gatepost.journal import packs as packs_module
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import Image, Packs, Place
+from gatepost.journal.packs import LARGEST_PACK, Image, PackCopies, Packs, Place
 from gatepost.journal.reader import Reader
 from gatepost.journal.writer import Writer
 
@@ -84,16 +85,6 @@ def packs(folder: Folder) -> Iterator[Packs]:
 def append(writer: Writer, *images: bytes, kind: str = "people", name: str = "event") -> list[Place]:
     """Append one event with these images."""
     return append_events(writer, [(name, [Image(kind, data) for data in images])])[0]
-
-
-def end_abruptly(writer: Writer) -> None:
-    """Let go of everything as the system does for a process that was killed."""
-    writer._abandon()
-    for pack in writer._packs._packs.values():
-        os.close(pack.handle)
-    writer._packs._packs.clear()
-    os.close(writer._lock)
-    writer._lock = -1
 
 
 def test_images_are_read_by_the_places_in_their_events(folder: Folder, writer: Writer, packs: Packs) -> None:
@@ -745,8 +736,8 @@ def test_pins_hold_packs_and_holes_back(folder: Folder, writer: Writer, packs: P
     place = append(writer, b"image")[0]
     writer.close()
     with folder.pinned(), folder.pinned():
-        assert packs.remove([place.pack]).is_pinned
-        assert packs.remove_before("people", date.max).is_pinned
+        assert packs.remove([place.pack]).is_incomplete
+        assert packs.remove_before("people", date.max).is_incomplete
         assert not packs.punch([place])
         assert packs.read(place) == b"image"
     assert packs.punch([place])
@@ -843,3 +834,403 @@ def test_a_folder_of_packs_that_cannot_be_read(folder: Folder, packs: Packs) -> 
     folder.packs.write_bytes(b"")
     with pytest.raises(JournalUnavailable, match="the folder of packs cannot be read"):
         packs.all()
+
+
+def test_a_copy_is_what_was_encrypted_and_nothing_where_nothing_is_left(
+    folder: Folder, writer: Writer, packs: Packs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packs_module, "_STEP", 1000)
+    first, second, short = append(writer, b"first" * 1000, b"second", b"")
+    no_key = replace(first, key=b"")
+    data = (folder.packs / first.pack).read_bytes()
+    assert packs.copy(no_key) == data[first.offset : first.offset + first.length]
+    assert packs.copy(short) == data[short.offset :]
+    assert all(map(packs.has, (no_key, second, short)))
+    nothing = [
+        replace(first, length=first.length * 2),
+        replace(first, length=f.TAG_BYTES - 1),
+        replace(first, length=-1),
+        replace(first, length=1 << 62),
+        replace(first, offset=1 << 62),
+        replace(first, offset=f.HEADER_BYTES - 1),
+        replace(first, offset=-1),
+        replace(first, pack=first.pack.replace("people", "others")),
+        replace(first, pack="../journal"),
+        replace(first, pack=""),
+    ]
+    assert [packs.copy(place) for place in nothing] == [None] * len(nothing)
+    assert not any(map(packs.has, nothing))
+    assert packs.punch([first])
+    assert packs.copy(first) is None
+    assert not packs.has(first)
+    assert packs.has(replace(first, length=first.length + 1)), "a byte of the next one is there"
+    assert packs.read(second) == b"second"
+
+
+def test_sizes_of_packs_are_told_where_they_can_be_read(folder: Folder, writer: Writer, packs: Packs) -> None:
+    place = append(writer, b"image")[0]
+    other = append(writer, b"other", kind="strangers")[0]
+    assert packs.size(place.pack) == place.offset + place.length == (folder.packs / place.pack).stat().st_size
+    assert packs.punch([place])
+    assert packs.size(place.pack) == place.offset + place.length
+    (folder.packs / other.pack).write_bytes(b"no pack")
+    for name in (other.pack, other.pack.replace("strangers", "others"), "../journal", ""):
+        assert packs.size(name) is None
+
+
+def test_a_pack_is_written_until_its_writer_lets_go_of_it(
+    begin: Callable[..., Writer], packs: Packs, clock: Clock
+) -> None:
+    writer = begin()
+    place = append(writer, b"image")[0]
+    assert packs.is_written(place.pack)
+    assert packs.is_written(place.pack), "asking changes nothing"
+    clock.advance(HOUR)
+    writer.finish_if_due()
+    assert not packs.is_written(place.pack)
+    place = append(writer, b"image")[0]
+    assert packs.is_written(place.pack)
+    end_abruptly(writer)
+    assert not packs.is_written(place.pack)
+    assert not packs.is_written("people-none.pack")
+    assert packs.remove([place.pack]).packs == (place.pack,), "no lock is left"
+
+
+def test_a_disk_that_fails_is_told_by_copies_and_sizes(
+    writer: Writer, packs: Packs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*args: object, **options: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    place = append(writer, b"image")[0]
+    for call in ("open", "pread"):
+        monkeypatch.setattr(os, call, failing)
+        for use in (packs.copy, packs.has):
+            with pytest.raises(JournalUnavailable, match=r"cannot be read: .* try again"):
+                use(place)
+    for ask in (packs.size, packs.is_written):
+        with pytest.raises(JournalUnavailable, match=r"cannot be read: .* try again"):
+            ask(place.pack)
+
+
+def copied(packs: Packs, copies: PackCopies, places: Sequence[Place]) -> None:
+    for place in places:
+        data = packs.copy(place)
+        assert data is not None
+        copies.put(place.pack, place.offset, data)
+
+
+def test_more_packs_than_are_kept_open_are_copied_in_any_order(
+    folder: Folder, begin: Callable[..., Writer], packs: Packs, tmp_path: Path
+) -> None:
+    writer = begin(pack_bytes=4000)
+    rand = random.Random(5)
+    images = [rand.randbytes(900) for _ in range(160)]
+    places = [append(writer, image)[0] for image in images]
+    assert len({place.pack for place in places}) == 40
+    order = list(zip(places, images, strict=True))
+    rand.shuffle(order)
+    other = Folder.open(tmp_path / "other")
+    with contextlib.closing(PackCopies(other)) as copies:
+        for place, _ in order[:120]:
+            copied(packs, copies, [place])
+            assert open_packs(other) <= 16
+    assert open_packs(other) == 0
+    copies.close()
+    there = Packs(other)
+    assert [there.read(place) for place, _ in order[:120]] == [image for _, image in order[:120]]
+    for place, _ in order[120:]:
+        assert there.copy(place) is None, "what was left out is a hole"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in other.packs.iterdir()} == {0o600}
+    assert stat.S_IMODE(other.packs.stat().st_mode) == 0o700
+    there.close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "/x", "", ".", "people.pack", "people-20261129-x-000001.pack", "../{}", "{}/x", "{}\n", "x{}\0"],
+)
+def test_a_copy_under_a_name_that_is_no_packs_name_is_refused(
+    writer: Writer, packs: Packs, tmp_path: Path, name: str
+) -> None:
+    place = append(writer, b"image")[0]
+    other = Folder.open(tmp_path / "other")
+    before = set(tmp_path.rglob("*"))
+    with (
+        contextlib.closing(PackCopies(other)) as copies,
+        pytest.raises(ValueError, match="is no name of a pack"),
+    ):
+        copies.put(name.format(place.pack), place.offset, b"x" * 20)
+    assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "offset", [-1, 0, f.HEADER_BYTES - 1, LARGEST_PACK - 19, LARGEST_PACK, 1 << 63, 1 << 64]
+)
+def test_a_copy_in_the_header_or_beyond_any_pack_is_refused(
+    writer: Writer, tmp_path: Path, offset: int
+) -> None:
+    name = append(writer, b"image")[0].pack
+    other = Folder.open(tmp_path / "other")
+    with (
+        contextlib.closing(PackCopies(other)) as copies,
+        pytest.raises(ValueError, match=f"begins at {offset}"),
+    ):
+        copies.put(name, offset, b"x" * 20)
+    assert not other.packs.exists()
+
+
+@pytest.mark.parametrize("call", ["create", "write", "sync", "sync_folder"])
+def test_a_disk_that_is_full_fails_copies_and_keeps_no_descriptor(
+    folder: Folder, begin: Callable[..., Writer], packs: Packs, tmp_path: Path, call: str
+) -> None:
+    writer = begin(pack_bytes=1)
+    places = [append(writer, b"image" * 10)[0] for _ in range(20)]
+    files = FailingFiles()
+    other = Folder.open(tmp_path / "other", files=files)
+    copies = PackCopies(other)
+    copied(packs, copies, places[:10])
+    files.failing[call] = errno.ENOSPC
+    with pytest.raises(OSError, match="ENOSPC"), contextlib.closing(copies):
+        copied(packs, copies, places[10:])
+    assert open_packs(other) == 0
+
+
+# A folder that several journals share.
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    (tmp_path / "shared").mkdir(mode=0o700)
+    return tmp_path / "shared"
+
+
+def appended(writer: Writer, data: bytes, kind: str = "people") -> Place:
+    ((place,),) = append_events(writer, [("event", [Image(kind, data)])])
+    return place
+
+
+def test_what_is_closed_is_moved_and_read_there_by_others(
+    folder: Folder, begin: Callable[..., Writer], shared: Path, tmp_path: Path
+) -> None:
+    writer = begin()
+    one = appended(writer, b"one")
+    writer.close()
+    mine = Packs(folder, shared)
+    assert mine.read(one) == b"one"  # open before it is moved
+    assert mine.move() == 1
+    assert (list(folder.packs.iterdir()), [path.name for path in shared.iterdir()]) == ([], [one.pack])
+    assert stat.S_IMODE((shared / one.pack).stat().st_mode) == 0o600
+    other = Packs(Folder.open(tmp_path / "other"), shared)
+    assert mine.read(one) == other.read(one) == b"one"
+    assert [pack.name for pack in other.all()] == [one.pack]
+    assert mine.move() == 0
+
+
+def test_what_is_being_written_stays(folder: Folder, begin: Callable[..., Writer], shared: Path) -> None:
+    place = appended(begin(), b"one")
+    packs = Packs(folder, shared)
+    assert packs.move() == 0
+    assert packs.read(place) == b"one"
+    assert list(shared.iterdir()) == []
+
+
+def test_holes_stay_holes_and_are_made_there_too(
+    folder: Folder, begin: Callable[..., Writer], shared: Path
+) -> None:
+    writer = begin()
+    first, second, third = (appended(writer, bytes([n]) * 300_000) for n in range(3))
+    writer.close()
+    packs = Packs(folder, shared)
+    assert packs.punch([first])
+    before = sum(pack.disk_bytes for pack in packs.all())
+    packs.move()
+    assert packs.copy(first) is None
+    assert packs.read(second) == b"\1" * 300_000
+    assert sum(pack.disk_bytes for pack in packs.all()) <= before + 64 * 1024
+    assert packs.punch([second])
+    assert packs.copy(second) is None
+    assert packs.read(third) == b"\2" * 300_000
+
+
+def test_a_pack_is_deleted_wherever_it_is(folder: Folder, begin: Callable[..., Writer], shared: Path) -> None:
+    writer = begin()
+    place = appended(writer, b"one")
+    writer.close()
+    packs = Packs(folder, shared)
+    packs.move()
+    assert packs.remove_before("people", date(2026, 11, 30)).packs == (place.pack,)
+    assert list(shared.iterdir()) == []
+    with pytest.raises(JournalGone):
+        packs.read(place)
+
+
+class _Killed(BaseException):
+    """Ends a process in the eyes of a test."""
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_move_that_is_cut_off_anywhere_leaves_the_pack_whole_here_or_there(
+    folder: Folder, begin: Callable[..., Writer], shared: Path, monkeypatch: pytest.MonkeyPatch, is_done: bool
+) -> None:
+    writer = begin()
+    place = appended(writer, bytes(range(256)) * 10_000)
+    writer.close()
+    image = bytes(range(256)) * 10_000
+    calls = ("create", "write", "sync", "sync_folder", "remove")
+    for fatal in itertools.count(1):
+        left = fatal
+
+        def counting(true: Callable[..., object]) -> Callable[..., object]:
+            def call(*what: object, **more: object) -> object:
+                nonlocal left
+                left -= 1
+                if not left and not is_done:
+                    raise _Killed
+                done = true(*what, **more)
+                if not left:
+                    raise _Killed
+                return done
+
+            return call
+
+        packs = Packs(folder, shared)
+        with monkeypatch.context() as patch:
+            for name in calls:
+                patch.setattr(folder.files, name, counting(getattr(folder.files, name)), raising=False)
+            with contextlib.suppress(_Killed):
+                packs.move()
+        assert Packs(folder, shared).read(place) == image
+        if left > 0:
+            break
+        if not folder.packs.joinpath(place.pack).exists():
+            (shared / place.pack).rename(folder.packs / place.pack)  # for the next round
+    assert fatal > 4
+    assert Packs(folder, shared).move() in (0, 1)
+    assert [path.name for path in shared.iterdir()] == [place.pack]
+
+
+def test_readers_never_miss_a_pack_that_is_moved_meanwhile(
+    folder: Folder, begin: Callable[..., Writer], shared: Path
+) -> None:
+    writers = [begin() for _ in range(30)]
+    places = [appended(writer, b"%d" % number) for number, writer in enumerate(writers)]
+    for writer in writers:
+        writer.close()
+    stop = threading.Event()
+
+    def read() -> int:
+        count = 0
+        while not stop.is_set() or not count:
+            packs = Packs(folder, shared)
+            assert [packs.read(place) for place in places] == [b"%d" % number for number in range(30)]
+            packs.close()
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(2) as pool:
+        reading = [pool.submit(read) for _ in range(2)]
+        assert Packs(folder, shared).move() == 30
+        stop.set()
+        assert all(each.result() > 0 for each in reading)
+
+
+def test_a_full_disk_is_told_and_the_pack_stays(
+    folder: Folder, begin: Callable[..., Writer], shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = begin()
+    place = appended(writer, b"one")
+    writer.close()
+    packs = Packs(folder, shared)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder.files, "write", full, raising=False)
+        with pytest.raises(JournalUnavailable, match="No space left"):
+            packs.move()
+    assert packs.read(place) == b"one"
+    assert packs.move() == 1
+    assert packs.read(place) == b"one"
+
+
+def test_one_that_cannot_be_moved_holds_no_other_up(
+    folder: Folder, begin: Callable[..., Writer], shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = []
+    for kind in ("alarms", "people", "strangers"):
+        writer = begin()
+        places.append(appended(writer, kind.encode(), kind))
+        writer.close()
+    create = folder.files.create
+
+    def failing(path: Path) -> int:
+        if path.name.startswith(".alarms"):
+            raise OSError(errno.EIO, "Input/output error")
+        return create(path)
+
+    packs = Packs(folder, shared)
+    with monkeypatch.context() as patch:
+        patch.setattr(folder.files, "create", failing, raising=False)
+        with pytest.raises(JournalUnavailable, match="the setting packs"):
+            packs.move()
+    assert sorted(path.name[:6] for path in shared.iterdir()) == ["people", "strang"]
+    assert [packs.read(place) for place in places] == [b"alarms", b"people", b"strangers"]
+
+
+def test_what_is_there_already_is_never_replaced_by_less(
+    folder: Folder, begin: Callable[..., Writer], shared: Path
+) -> None:
+    writer = begin()
+    one, two = appended(writer, b"one" * 1000), appended(writer, b"two" * 1000)
+    writer.close()
+    packs = Packs(folder, shared)
+    packs.move()
+    copies = PackCopies(folder)  # as a restore of a part has it
+    copies.put(one.pack, one.offset, (shared / one.pack).read_bytes()[one.offset : one.offset + one.length])
+    copies.close()
+    assert packs.move() == 1
+    assert (packs.read(one), packs.read(two)) == (b"one" * 1000, b"two" * 1000)
+
+
+def test_a_pack_that_was_begun_just_now_is_not_moved(folder: Folder, shared: Path) -> None:
+    folder.files.make_folder(folder.packs)
+    name = "people-20261129-1796000000000-0123abcd-records-000001.pack"
+    (folder.packs / name).touch()
+    assert Packs(folder, shared).move() == 0
+    assert list(shared.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["pinned", "moving"])
+def test_a_hole_that_cannot_be_made_now_is_made_by_the_next_call(
+    folder: Folder, begin: Callable[..., Writer], how: str
+) -> None:
+    writer = begin()
+    one, two = appended(writer, b"one" * 1000), appended(writer, b"two" * 1000)
+    writer.close()
+    packs = Packs(folder)
+    with folder.pinned() if how == "pinned" else packs._changing:
+        assert not packs.punch([one])
+        assert packs.has(one)
+    assert packs.punch()
+    assert not packs.has(one)
+    assert packs.read(two) == b"two" * 1000
+
+
+def test_an_image_whose_pack_was_deleted_meanwhile_is_not_acknowledged(
+    folder: Folder, begin: Callable[..., Writer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = begin()
+    place = appended(writer, b"one")
+    sync_all = folder.files.sync_all
+
+    def deleting(handles: Sequence[int]) -> None:
+        (folder.packs / place.pack).unlink(missing_ok=True)
+        sync_all(handles)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder.files, "sync_all", deleting, raising=False)
+        with pytest.raises(JournalUnavailable):
+            appended(writer, b"two")
+    assert Packs(folder).read(appended(writer, b"two")) == b"two"

@@ -21,6 +21,7 @@ import pybase64
 from msgspec import Struct
 
 from gatepost.journal.folder import Folder
+from gatepost.journal.packs import Packs
 from gatepost.process_tree import gone, members, signal_all
 from gatepost.receiver.auth import issue_token
 from gatepost.receiver.desk_app import DeskApp, MakePages
@@ -266,6 +267,8 @@ async def serving(
         if journal is None:
             folder = store.folder if isinstance(store, SqliteStore) else stack.enter_context(_temporary())
             journal = folder / JOURNAL
+        if isinstance(store, PostgresStore) and store.packs is None:
+            store.packs = Packs(Folder.open(journal))
         appended = Wake()
         stack.callback(appended.close)
         desk = await stack.enter_async_context(

@@ -1,7 +1,7 @@
 import asyncio
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from tests.receiver.kit import (
 from gatepost.cli import run
 from gatepost.errors import SettingsError
 from gatepost.journal.folder import Position
+from gatepost.journal.packs import Image, Place
 from gatepost.journal.writer import Writer
 from gatepost.receiver.program import run as serve
 from gatepost.receiver.serving import listen
@@ -215,15 +216,21 @@ async def test_how_many_may_wait_for_the_disk_and_how_many_share_a_sync_are_sett
         await receiver.push(record(uuid="first"))
         sizes: list[int] = []
         gate, begun = threading.Event(), threading.Event()
-        real = Writer.append
+        real = Writer.append_with_images
 
-        def append(writer: Writer, bodies: Sequence[bytes]) -> Position:
-            sizes.append(len(bodies))
+        def append(
+            writer: Writer, images: Sequence[Image], encode: Callable[[Sequence[Place]], Sequence[bytes]]
+        ) -> Position:
+            def measured(places: Sequence[Place]) -> Sequence[bytes]:
+                bodies = encode(places)
+                sizes.append(len(bodies))
+                return bodies
+
             begun.set()
             gate.wait(20)
-            return real(writer, bodies)
+            return real(writer, images, measured)
 
-        monkeypatch.setattr(Writer, "append", append)
+        monkeypatch.setattr(Writer, "append_with_images", append)
         waiting = [asyncio.ensure_future(receiver.push(record(uuid="0")))]
         await until(begun.is_set)
         waiting += [asyncio.ensure_future(receiver.push(record(uuid=str(n)))) for n in range(1, 6)]

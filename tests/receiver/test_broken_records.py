@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from tests.receiver.kit import JPEG, SUCCESS, TRACE, Running, alarm, base64, body, record
 
+from gatepost.journal.packs import Packs, split_places
 from gatepost.receiver.push import kept_raw, key_of
+from gatepost.receiver.reprocessing import ProcessedAgain
 from gatepost.store.again import decode_again
 from gatepost.store.store import Arrival, Progress, QuarantineRow
 from gatepost.wire import Alarm, Problem, Record, Unknown, decode
+from gatepost.wire.decoder import with_image
 
 
 def bare(**data: Any) -> dict[str, Any]:
@@ -49,6 +52,10 @@ def choke(receiver: Running, patch: pytest.MonkeyPatch, *, on: type | tuple[type
         return write(batch, progress)
 
     patch.setattr(receiver.store, "write", choking)
+
+
+async def processed(receiver: Running, ids: Sequence[int]) -> ProcessedAgain:
+    return await asyncio.to_thread(receiver.desk.reprocessing.process, ids)
 
 
 def kept(receiver: Running) -> list[QuarantineRow]:
@@ -100,11 +107,11 @@ def test_the_key_of_what_went_through_the_quarantine_is_the_one_that_the_push_ha
         event=event,
         received_at_ms=1,
         original=decoded.original,
-        image=event.image,
         problems=(*decoded.problems, Problem("data.deviceSN", "is another one")),
     )
     raw = kept_raw(arrival, "the store could not take it", b"secret")
-    for original in (pushed, raw.original):
+    assert raw.original == decoded.original
+    for whole in (pushed, raw.original if event.image is None else with_image(raw.original, event)):
         again = decode_again(
             QuarantineRow(
                 id=1,
@@ -114,12 +121,14 @@ def test_the_key_of_what_went_through_the_quarantine_is_the_one_that_the_push_ha
                 peer="10.0.0.9",
                 problems=raw.problems,
                 tries=1,
-                original=original,
+                original=raw.original,
+                size=len(whole),
             ),
+            whole,
             b"secret",
         )
         assert again is not None
-        assert (again.key, again.image, again.original) == (arrival.key, event.image, decoded.original)
+        assert (again.key, again.original) == (arrival.key, decoded.original)
         if decoded.local_time is None:
             assert (again.event, again.problems) == (event, decoded.problems)
         else:  # the store knows the zone
@@ -143,7 +152,7 @@ async def test_what_was_not_understood_at_first_is_a_duplicate_when_it_comes_aga
         patch.setattr("gatepost.receiver.ingest.decode_many", broken)
         for push in pushes:
             assert (await receiver.push(push, headers={"sn": "SN-1"})).json == SUCCESS
-    assert receiver.store.process_quarantined([row.id for row in kept(receiver)]).stored == 3
+    assert (await processed(receiver, [row.id for row in kept(receiver)])).stored == 3
     for push in pushes:
         assert (await receiver.push(push, headers={"sn": "SN-1"})).json == SUCCESS
     assert (len(receiver.records()), len(receiver.alarms())) == (2, 1)
@@ -163,8 +172,8 @@ async def test_an_alarm_that_lacks_something_and_that_the_store_chokes_on_is_kep
             assert (await receiver.push(push, headers={"sn": "SN-1"})).json == SUCCESS
             receiver.settle()
     (row,) = kept(receiver)
-    assert row.original == push
-    assert receiver.store.process_quarantined([row.id]).stored == 1
+    assert receiver.store.pushed(row) == push
+    assert (await processed(receiver, [row.id])).stored == 1
     assert (await receiver.push(push, headers={"sn": "SN-1"})).json == SUCCESS
     (stored,) = receiver.alarms()
     assert (stored.trace_id, receiver.store.stats().duplicates) == (TRACE, 1)
@@ -179,7 +188,7 @@ async def test_a_broken_record_that_the_store_chokes_on_is_kept_as_it_came(
         assert (await receiver.push(push)).json == SUCCESS
         receiver.settle()
     (row,) = kept(receiver)
-    assert row.original == push
+    assert receiver.store.pushed(row) == push
 
 
 async def test_what_cannot_even_be_kept_raw_is_set_aside_and_holds_nothing_up(
@@ -195,7 +204,8 @@ async def test_what_cannot_even_be_kept_raw_is_set_aside_and_holds_nothing_up(
     assert receiver.desk.projector.set_aside == 1
     folder = receiver.desk.projector._folder.path
     (file,) = folder.glob("unlisted-*")
-    assert JPEG in file.read_bytes()
+    _, (place,) = split_places(file.read_bytes())
+    assert Packs(receiver.desk.projector._folder).read(place) == JPEG
 
 
 async def test_a_defect_in_keeping_it_raw_loses_nothing_either(

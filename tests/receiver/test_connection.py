@@ -153,7 +153,7 @@ async def test_a_body_that_is_cut_short_reaches_nobody(receiver: Running) -> Non
 async def test_a_client_that_does_not_read_its_reply_is_cut_off(tmp_path: Path) -> None:
     async with receiving(tmp_path / "data", body_timeout_s=30.0) as receiver:
         for number in range(40):
-            await receiver.push(record(uuid=f"u-{number}", remark="x" * 50_000))
+            await receiver.push(record(uuid=f"u-{number}", **{f"field-{n}": "x" * 1000 for n in range(50)}))
         allowed = {"Authorization": f"Bearer {receiver.token}"}
         sender = await receiver.connect()
         sender.writer.transport.pause_reading()

@@ -26,10 +26,13 @@ from tests.wire import examples
 
 from gatepost.conformance.samples import ABSENT_ALARM, ABSENT_RECORD, DIALECTS, VARIANTS, Samples, write
 from gatepost.errors import DecodeError, EncodeError, StoreError
+from gatepost.journal.packs import Place, split_places
 from gatepost.receiver.frames import Frames
 from gatepost.receiver.push import key_of
 from gatepost.simulator import dialects
+from gatepost.store.again import separated
 from gatepost.store.arrivals import clock_problems, text
+from gatepost.store.images import open_place, parts_of, seal_place
 from gatepost.store.sealing import ImageKeys
 from gatepost.store.sqlite import SqliteStore
 from gatepost.store.store import Arrival, Stored
@@ -51,19 +54,22 @@ SECRET = b"secret"
 RECEIVED_MS = 1_714_996_800_000
 PIN = "73194628"
 FRAMES = Frames(SECRET, ImageKeys())
+PACK = "people-20240506-1714996800000-0123abcd-records-000001.pack"
 KEYS = [bytes([number]) * 32 for number in range(3)]
 
 
 def arrived(decoded: Decoded, number: int = 0, **fields: Any) -> Arrival:
     """Return what the ingest makes of a decoded push."""
-    event = decoded.event
+    event, original, images, has_texts = separated(decoded.event, decoded.original)
+    places = [Place(PACK, 1024 * at, len(image.data), bytes([at]) * 32) for at, image in enumerate(images, 1)]
     values = {
         "terminal_id": 1,
         "key": key_of(decoded, SECRET),
         "event": event,
         "received_at_ms": RECEIVED_MS + number,
-        "original": decoded.original,
-        "image": None if isinstance(event, Unknown) else event.image,
+        "original": original,
+        "image": places[0] if len(places) > has_texts else None,
+        "texts": places[-1] if has_texts else None,
         "problems": decoded.problems + clock_problems(event, RECEIVED_MS + number),
         "dialect": decoded.dialect,
         "peer": "10.0.0.9",
@@ -74,6 +80,12 @@ def arrived(decoded: Decoded, number: int = 0, **fields: Any) -> Arrival:
         "disagreements": (("header", "SN-2"),),
     }
     return Arrival(**(values | fields))
+
+
+def framed(arrival: Arrival, frames: Frames = FRAMES) -> bytes:
+    """Return the body of a frame, with the places of the images that an arrival has."""
+    body = frames.encode(arrival, has_texts=arrival.texts is not None)
+    return frames.join(body, [place for _, place in parts_of(arrival)])
 
 
 def carried(arrival: Arrival) -> Arrival:
@@ -107,7 +119,7 @@ def readable(value: Any) -> Any:
 
 def check(arrival: Arrival) -> Arrival:
     """Send an arrival through a frame, and return it."""
-    body = FRAMES.encode(arrival)
+    body = framed(arrival)
     assert PIN.encode() not in body
     decoded = FRAMES.decode(body)
     # NaN is like nothing, but is written like itself.
@@ -267,7 +279,7 @@ def test_what_has_no_encoding_at_all_is_kept_raw() -> None:
     odd = arrived(decoded, model="\ud800")
     odd = replace(odd, event=replace(decoded.event, user_id=1 << 70))
     with capture_logs() as logs:
-        kept = FRAMES.decode(FRAMES.encode(odd))
+        kept = FRAMES.decode(framed(odd))
     assert (kept.event, kept.original, kept.terminal_id) == (Unknown({}), odd.original, 1)
     assert kept.problems[-1].why == "has a value that cannot be stored"
     assert [log["event"] for log in logs] == ["frames.kept_raw"]
@@ -290,7 +302,17 @@ def test_a_group_keeps_every_number_and_no_pin() -> None:
 # The same rows.
 
 
-TABLES = ("facets", "identities", "terminals", "peers", "tallies", "disagreements", "alarms")
+TABLES = (
+    "facets",
+    "identities",
+    "terminals",
+    "peers",
+    "tallies",
+    "disagreements",
+    "alarms",
+    "packs",
+    "images",
+)
 EVENTS = ("records", "alarm_events", "quarantine")
 
 
@@ -310,8 +332,8 @@ class Sides:
         self._number += 1
         at = RECEIVED_MS + self._number
         direct = [replace(one, received_at_ms=at) for one in arrivals]
-        framed = [FRAMES.decode(FRAMES.encode(one)) for one in direct]
-        stored = [store.write(batch) for store, batch in zip(self.stores, (direct, framed), strict=True)]
+        through = [FRAMES.decode(framed(one)) for one in direct]
+        stored = [store.write(batch) for store, batch in zip(self.stores, (direct, through), strict=True)]
         assert stored[0] == stored[1]
         rows, also = (self._rows(store, stored[0]) for store in self.stores)
         assert rows == also
@@ -323,7 +345,7 @@ class Sides:
             found += [
                 db.execute(sql(f"SELECT * FROM {table} WHERE id >= {first}")).fetchall() for table in EVENTS
             ]
-        return [*found, [store.image(row.id) for row in stored]]
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -361,7 +383,10 @@ def test_a_frame_of_an_earlier_version_has_defaults_and_one_of_a_later_version_i
     event = {"trace_id": "t", "status": 1, "event_time": None}
     expected = Arrival(**bare, event=Alarm(trace_id="t", status=1, event_time=None))
     for more in ({}, {"a_later_field": [1, {"x": None}]}):
-        assert FRAMES.decode(msgspec.msgpack.encode({**bare, "alarm": {**event, **more}, **more})) == expected
+        assert (
+            FRAMES.decode(msgspec.msgpack.encode([[], {**bare, "alarm": {**event, **more}, **more}]))
+            == expected
+        )
 
 
 @given(st.binary(max_size=300))
@@ -372,8 +397,8 @@ def test_what_is_no_frame_is_an_error_of_the_store(body: bytes) -> None:
 
 def changed(change: Callable[[dict[str, Any]], Any]) -> bytes:
     (decoded,) = decode_many(examples.record_body(), lenient=True)
-    frame = msgspec.msgpack.decode(FRAMES.encode(arrived(decoded)))
-    change(frame)
+    frame = msgspec.msgpack.decode(framed(arrived(decoded)))
+    change(frame[1])
     return msgspec.msgpack.encode(frame)
 
 
@@ -402,7 +427,7 @@ def test_a_frame_of_another_form_is_an_error_of_the_store(body: bytes) -> None:
 @given(st.data())
 def test_a_frame_that_is_cut_or_changed_is_read_or_an_error_of_the_store(data: st.DataObject) -> None:
     (decoded,) = decode_many(examples.record_body(rgb_image=examples.JPEG_TEXT), lenient=True)
-    body = bytearray(FRAMES.encode(arrived(decoded)))
+    body = bytearray(framed(arrived(decoded)))
     for _ in range(data.draw(st.integers(1, 3))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     del body[data.draw(st.integers(0, len(body))) :]
@@ -410,57 +435,50 @@ def test_a_frame_that_is_cut_or_changed_is_read_or_an_error_of_the_store(data: s
         FRAMES.decode(bytes(body))
 
 
-# Encrypted.
+# Images.
 
 
-def secretive() -> Arrival:
-    body = examples.record_body({"rgb_image": base64(examples.JPEG)}, name="Zhang Xiaoming", pin=PIN)
+def pictured() -> Arrival:
+    body = examples.record_body({"rgb_image": base64(examples.JPEG)}, snapshot="/9j/" * 500)
     (decoded,) = decode_many(body, lenient=True)
-    return arrived(decoded)
+    arrival = arrived(decoded)
+    assert arrival.image is not None
+    assert arrival.texts is not None
+    return arrival
 
 
-def test_with_keys_nothing_of_an_event_is_readable() -> None:
-    arrival = secretive()
-    frames = Frames(SECRET, ImageKeys(KEYS[:1]))
-    body = frames.encode(arrival)
-    assert frames.decode(body) == carried(arrival)
-    for word in (b"Zhang", b"Xiaoming", arrival.key, b"10.0.0.9", b"SensePass", PIN.encode()):
-        assert word not in body
-    clear = arrival.original + examples.JPEG
-    assert not any(clear[at : at + 6] in body for at in range(0, len(clear) - 6))
-    assert frames.encode(arrival) != body
+def test_no_image_is_in_a_frame_and_its_places_are() -> None:
+    arrival = check(pictured())
+    body = framed(arrival)
+    assert examples.JPEG[:20] not in body
+    assert b"/9j/" not in body
+    assert split_places(body)[1] == (arrival.image, arrival.texts)
 
 
-def test_a_frame_is_read_with_any_of_the_keys_and_one_of_before_without() -> None:
-    arrival = secretive()
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_event_may_have_either_of_them(number: int) -> None:
+    arrival = pictured()
+    check(replace(arrival, image=None) if number else replace(arrival, texts=None))
+
+
+def test_with_image_keys_the_keys_of_images_are_encrypted_and_any_image_key_opens_them() -> None:
+    arrival = pictured()
     for before in ([], KEYS[:1], KEYS[1:2]):
-        body = Frames(SECRET, ImageKeys(before)).encode(arrival)
+        body = framed(arrival, Frames(SECRET, ImageKeys(before)))
         assert Frames(SECRET, ImageKeys(KEYS)).decode(body) == carried(arrival)
+        assert (arrival.image is not None and arrival.image.key in body) is not bool(before)
 
 
 @pytest.mark.parametrize("keys", [[], KEYS[1:]])
-def test_without_its_key_a_frame_is_an_error_that_names_the_setting(keys: list[bytes]) -> None:
-    body = Frames(SECRET, ImageKeys(KEYS[:1])).encode(secretive())
+def test_without_its_image_key_an_event_is_read_and_its_image_stays_closed(keys: list[bytes]) -> None:
+    arrival = pictured()
+    read = Frames(SECRET, ImageKeys(keys)).decode(framed(arrival, Frames(SECRET, ImageKeys(KEYS[:1]))))
+    assert (read.event, read.original) == (carried(arrival).event, arrival.original)
+    assert read.image is not None
+    assert seal_place(read.image, ImageKeys(keys)) == read.image  # it is not encrypted once more
     with pytest.raises(StoreError, match="image_key_file"):
-        Frames(SECRET, ImageKeys(keys)).decode(body)
-
-
-@given(st.data())
-def test_a_sealed_frame_that_is_cut_or_changed_is_an_error_of_the_store(data: st.DataObject) -> None:
-    frames = Frames(SECRET, ImageKeys(KEYS[:1]))
-    body = bytearray(frames.encode(secretive()))
-    if data.draw(st.booleans()):
-        del body[data.draw(st.integers(0, len(body) - 1)) :]
-    else:
-        body[data.draw(st.integers(0, len(body) - 1))] ^= data.draw(st.integers(1, 255))
-    with pytest.raises(StoreError):
-        frames.decode(bytes(body))
-
-
-def test_a_sealed_image_is_no_frame() -> None:
-    keys = ImageKeys(KEYS[:1])
-    with pytest.raises(StoreError):
-        Frames(SECRET, keys).decode(keys.seal(FRAMES.encode(secretive()), b"image 19000 1"))
+        open_place(read.image, ImageKeys(keys))
+    assert open_place(read.image, ImageKeys(KEYS)) == arrival.image
 
 
 # The edges of time.

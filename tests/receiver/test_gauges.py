@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from tests.receiver.kit import SUCCESS, Running, body, record, request, until
@@ -53,14 +53,14 @@ async def test_what_waits_for_the_disk_is_told(receiver: Running, monkeypatch: p
     def read() -> dict[str, int]:
         return receiver.ingest.gauges.by_name()
 
-    gate, append = threading.Event(), Writer.append
+    gate, append = threading.Event(), Writer.append_with_images
 
-    def wait(writer: Writer, bodies: Sequence[bytes]) -> Position:
+    def wait(writer: Writer, *what: Any) -> Position:
         gate.wait(20)
-        return append(writer, bodies)
+        return append(writer, *what)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Writer, "append", wait)
+        patch.setattr(Writer, "append_with_images", wait)
         pushes = [asyncio.create_task(receiver.push(record(uuid="u-0")))]
         await until(lambda: read()["bodies_bytes"] == len(body(record(uuid="u-0"))))
         pushes += [asyncio.create_task(receiver.push(record(uuid=f"u-{n}"))) for n in range(1, 4)]
@@ -120,7 +120,7 @@ async def test_what_the_disk_could_not_take_has_failed_and_is_not_committed(
         raise JournalUnavailable("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Writer, "append", away)
+        patch.setattr(Writer, "append_with_images", away)
         assert (await receiver.push(record(uuid="u-2"))).status == 503
     await receiver.flush()
     told = receiver.desk.ingests.gauges.by_name()

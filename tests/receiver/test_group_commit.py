@@ -6,7 +6,7 @@ import asyncio
 import errno
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from gatepost.errors import JournalUnavailable, StoreUnavailable
 from gatepost.journal.folder import ALARMS, RECORDS, Folder, Position
 from gatepost.receiver import group_commit as module
 from gatepost.receiver.group_commit import GroupCommit
+from gatepost.receiver.until_listed import PATIENCE_S, UntilListed
 
 
 class Disk(FailingFiles):
@@ -72,7 +73,7 @@ class Journal:
             if made.committed > sum(self.batches):
                 self.batches.append(made.committed - sum(self.batches))
 
-        made = GroupCommit(self.folder, on_append=appended, **options)
+        made = GroupCommit(self.folder, lambda body, places: body, on_append=appended, **options)
         self.made.append(made)
         return made
 
@@ -487,6 +488,133 @@ async def test_where_none_waits_there_is_nothing_to_give_up(journal: Journal) ->
     assert commit.give_up() == 0
     await commit.submit(b"one")
     assert await commit.close()
+
+
+# Until it is listed.
+
+
+def listed(journal: Journal, lane: str = RECORDS) -> dict[str, Position]:
+    """Return up to where the streams of a lane are synced: the desk says so when it has listed them."""
+    streams = [stream for stream in journal.folder.streams() if stream.is_alarms is (lane == ALARMS)]
+    return {stream.name: stream.published for stream in streams}
+
+
+async def soon(awaited: Awaitable[Any]) -> Any:
+    """Wait for what is to end now."""
+    return await asyncio.wait_for(awaited, 20)
+
+
+async def synced(commit: GroupCommit, events: int) -> None:
+    """Wait until so many events are synced, and the loop knows."""
+    await until(lambda: commit.committed == events and commit.unanswered - commit.waiting == commit._unlisted)
+
+
+async def test_an_event_is_told_of_when_its_stream_is_listed_and_an_alarm_does_not_wait_for_records(
+    journal: Journal,
+) -> None:
+    commit = journal.commit(until_listed=UntilListed())
+    (record,) = submits(commit, b"record")
+    (alarm_,) = submits(commit, b"alarm", is_alarm=True)
+    await synced(commit, 2)
+    assert (commit.unanswered, commit.waiting, journal.bodies()) == (2, 0, [b"alarm", b"record"])
+    commit.hear(listed(journal, ALARMS), in_doubt=False)
+    await soon(alarm_)
+    assert (commit.unanswered, record.done()) == (1, False)
+    commit.hear(listed(journal), in_doubt=False)
+    await soon(record)
+    assert (commit.unanswered, commit.failed) == (0, 0)
+
+
+async def test_without_waiting_for_the_list_an_event_is_told_of_when_it_is_synced(journal: Journal) -> None:
+    commit = journal.commit()
+    await commit.submit(b"record")
+    commit.hear({}, in_doubt=True)
+    assert (commit.unanswered, journal.bodies()) == (0, [b"record"])
+
+
+async def test_what_waits_until_it_is_listed_is_part_of_the_queue(journal: Journal) -> None:
+    for bound in ({"max_queue": 2}, {"max_queue_bytes": 10}):
+        commit = journal.commit(until_listed=UntilListed(), **bound)
+        tasks = submits(commit, b"12345", b"67890")
+        await synced(commit, 2)
+        with pytest.raises(StoreUnavailable, match="queue is full"):
+            await soon(commit.submit(b"one too many"))
+        commit.hear(listed(journal), in_doubt=False)
+        await soon(asyncio.gather(*tasks))
+        (next_,) = submits(commit, b"fits again")
+        await synced(commit, 3)
+        commit.hear(listed(journal), in_doubt=False)
+        await soon(next_)
+
+
+async def test_what_is_not_listed_in_time_is_refused_and_its_room_given_back(journal: Journal) -> None:
+    now = Clock(0.0)
+    commit = journal.commit(max_queue=1, until_listed=UntilListed(monotonic=now))
+    (first,) = submits(commit, b"first")
+    await synced(commit, 1)
+    now.at += PATIENCE_S
+    commit.tend()
+    with pytest.raises(StoreUnavailable, match="acknowledge_after is store"):
+        await soon(first)
+    (second,) = submits(commit, b"second")
+    await synced(commit, 2)
+    commit.hear(listed(journal), in_doubt=False)
+    await soon(second)
+    assert (commit.failed, journal.bodies()) == (1, [b"first", b"second"])
+
+
+async def test_what_the_first_word_of_a_desk_covers_is_refused(journal: Journal) -> None:
+    commit = journal.commit(until_listed=UntilListed())
+    (task,) = submits(commit, b"record")
+    await synced(commit, 1)
+    commit.hear(listed(journal), in_doubt=True)
+    with pytest.raises(StoreUnavailable, match="send it again"):
+        await soon(task)
+
+
+async def test_a_failed_sync_is_told_at_once_and_waits_for_no_list(journal: Journal) -> None:
+    commit = journal.commit(until_listed=UntilListed())
+    journal.disk.failing["sync"] = errno.EIO
+    with pytest.raises(StoreUnavailable, match="cannot store"):
+        await commit.submit(b"refused")
+    assert commit.unanswered == 0
+
+
+async def test_a_stream_whose_writer_file_is_deleted_keeps_none_of_the_next_stream_waiting(
+    journal: Journal,
+) -> None:
+    now = Clock(0.0)
+    commit = journal.commit(until_listed=UntilListed(monotonic=now))
+    (old,) = submits(commit, b"old")
+    await synced(commit, 1)
+    for path in journal.folder.path.glob("*.writer"):
+        path.unlink()
+    with pytest.raises(StoreUnavailable, match="cannot store"):
+        await commit.submit(b"its file is gone")
+    (new,) = submits(commit, b"new")
+    await synced(commit, 2)
+    commit.hear({name: place for name, place in listed(journal).items() if place.offset}, in_doubt=False)
+    await soon(new)
+    assert not old.done()
+    now.at += PATIENCE_S
+    commit.tend()
+    with pytest.raises(StoreUnavailable):
+        await soon(old)
+
+
+async def test_at_the_end_what_is_not_listed_is_refused(journal: Journal) -> None:
+    given_up = journal.commit(until_listed=UntilListed())
+    tasks = submits(given_up, b"record") + submits(given_up, b"alarm", is_alarm=True)
+    await synced(given_up, 2)
+    assert given_up.give_up() == 2
+    closed = journal.commit(until_listed=UntilListed())
+    tasks += submits(closed, b"last")
+    await synced(closed, 1)
+    assert not await closed.close()
+    for told in await soon(asyncio.gather(*tasks, return_exceptions=True)):
+        assert isinstance(told, StoreUnavailable)
+    assert (given_up.unanswered, closed.unanswered) == (0, 0)
+    given_up.hear(listed(journal), in_doubt=False)
 
 
 async def test_a_wait_that_is_cancelled_does_not_withdraw_the_event(journal: Journal) -> None:

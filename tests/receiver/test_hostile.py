@@ -9,7 +9,7 @@ import gzip
 import json
 import resource
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -356,13 +356,13 @@ async def test_many_bodies_full_of_values_share_a_budget_and_hold_nobody_up(
     receiver: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await honest(receiver)
-    gate, append = threading.Event(), Writer.append
+    gate, append = threading.Event(), Writer.append_with_images
 
-    def wait(writer: Writer, bodies: Sequence[bytes]) -> Position:
+    def wait(writer: Writer, *what: Any) -> Position:
         gate.wait(20)
-        return append(writer, bodies)
+        return append(writer, *what)
 
-    monkeypatch.setattr(Writer, "append", wait)
+    monkeypatch.setattr(Writer, "append_with_images", wait)
     size = MAX_VALUES - 1000
     fit = VALUES_AT_ONCE // MAX_VALUES
     pushes = [

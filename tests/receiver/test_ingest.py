@@ -204,7 +204,7 @@ async def test_an_event_that_no_frame_holds_is_refused_for_good_and_the_others_a
     receiver: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gatepost.receiver.ingest.MAX_BODY", 4000)
-    large = record(uuid="large-one", remark="x" * 4000)
+    large = record(uuid="large-one", **{f"field-{n}": "x" * 500 for n in range(8)})
     answer = await receiver.push(large)
     why = "an event is limited to 4000 bytes in the journal"
     assert (answer.status, answer.json) == (413, {"code": 413, "message": why, "data": {}})
@@ -397,7 +397,7 @@ async def test_an_event_that_the_store_chokes_on_goes_to_the_quarantine_and_the_
     assert len(receiver.records()) == 11
     (kept,) = receiver.store.quarantined().items
     assert b"poison" in kept.original
-    assert base64(JPEG).encode() in kept.original
+    assert base64(JPEG).encode() in receiver.store.pushed(kept)
 
 
 async def test_a_defect_of_the_decoder_does_not_stop_a_terminals_queue(

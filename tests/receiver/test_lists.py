@@ -197,7 +197,7 @@ async def test_a_store_that_is_away_is_told_once_for_all_of_them(
         raise JournalUnavailable("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Writer, "append", away)
+        patch.setattr(Writer, "append_with_images", away)
         answer = await receiver.push(as_list(passages(5)))
     assert answer.status == 503
     await receiver.flush()

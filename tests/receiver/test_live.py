@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.live import BATCH, Crowded, Live, Told, event_block, place_block
-from gatepost.store.places import Place
+from gatepost.store.places import TerminalLabel
 
-TERMINAL = Place(
+TERMINAL = TerminalLabel(
     id=1,
     serial="SN-1",
     anonymous_peer=None,

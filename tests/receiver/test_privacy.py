@@ -143,7 +143,7 @@ async def test_with_images_off_no_face_comes_into_any_file(tmp_path: Path) -> No
         stored = bytes_of(receiver.store)
         assert FACE[:30] not in stored
         assert TEXT[:60].encode() not in stored
-        assert not list((tmp_path / "data" / "images").iterdir())
+        assert not (tmp_path / "data" / "journal" / "packs").exists()
         again = await receiver.push(PUSHES[0])
         assert again.status == 200
         assert len(receiver.records()) == len(rows)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.packing import packing
 from tests.receiver.kit import JPEG, SUCCESS, Process, base64, body, record, until
 from tests.terminals import ensured
 
@@ -93,12 +94,10 @@ async def test_the_first_signal_waits_for_replies_and_the_second_ends_it_at_once
     monkeypatch.setenv("GATEPOST_STOP_TIMEOUT_S", "600")
     store = SqliteStore.open(tmp_path / "data")
     ensured(store, "SN-1", now_ms=0)
-    event = Record(serial="SN-1", uuid="u-1")
+    event = Record(serial="SN-1", uuid="u-1", image=LARGE)
     now_ms = int(time.time() * 1000)
-    arrival = Arrival(
-        terminal_id=1, key=digest("u:u-1"), event=event, received_at_ms=now_ms, original=b"{}", image=LARGE
-    )
-    (stored,) = store.write([arrival])
+    arrival = Arrival(terminal_id=1, key=digest("u:u-1"), event=event, received_at_ms=now_ms, original=b"{}")
+    (stored,) = packing(store).write([arrival])
     store.close()
     process = await Process.start(tmp_path / "data")
     reader = await process.connect()
@@ -171,7 +170,7 @@ async def test_what_it_makes_is_for_its_user_alone_whatever_the_umask(tmp_path: 
     assert (await process.request("POST", "/Record", pushed)).json == SUCCESS
     assert await process.stop() == 0
     made = [tmp_path / "above", *(tmp_path / "above").rglob("*")]
-    assert any(path.parent.name == "images" for path in made)
+    assert any(path.parent.name == "packs" for path in made)
     for path in made:
         if path != tmp_path / "above" / "data.log":
             assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path

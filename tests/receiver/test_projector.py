@@ -17,7 +17,8 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import text as sql
 from structlog.testing import capture_logs
-from tests.journal.kit import FailingFiles, write_later_version
+from tests.journal.kit import FailingFiles, end_abruptly, write_later_version
+from tests.packing import append
 from tests.receiver.kit import Clock, serving, until
 from tests.store.conftest import (  # noqa: F401 - fixtures
     empty_database,
@@ -25,17 +26,18 @@ from tests.store.conftest import (  # noqa: F401 - fixtures
     open_postgres,
     open_sqlite,
 )
-from tests.store.events import RECEIVED_MS, alarm, arrival, record
+from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
 from tests.terminals import ensured
 
 from gatepost.errors import JournalError, JournalUnavailable, StoreError, StoreInUse, StoreUnavailable
 from gatepost.journal.folder import ALARMS, RECORDS, Folder, Position
+from gatepost.journal.packs import Packs, Place
 from gatepost.journal.writer import Writer
 from gatepost.receiver.frames import Frames
 from gatepost.receiver.projector import Projector
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
-from gatepost.store.erase import Whom
+from gatepost.store.erase import Whom, erase
 from gatepost.store.postgres import PostgresStore
 from gatepost.store.sealing import ImageKeys
 from gatepost.store.sqlite import SqliteStore
@@ -122,6 +124,10 @@ class Rows:
         places: Mapping[str, Position] = self._call(self.store.positions, journal)
         return places
 
+    def unused(self, places: Sequence[Place]) -> Sequence[Place]:
+        found: Sequence[Place] = self._call(self.store.unused, places)
+        return found
+
     def forget_streams(self, journal: bytes, streams: Sequence[str]) -> None:
         self._call(self.store.forget_streams, journal, streams)
 
@@ -133,6 +139,7 @@ class Listing:
         self.files = FailingFiles()
         self.folder = Folder.open(path, files=self.files)
         self.store = store
+        store.packs = Packs(self.folder)
         self.rows = Rows(store)
         self.frames = Frames(store.secret, ImageKeys())
         self.terminal_id = ensured(store, serial, now_ms=0).id
@@ -167,8 +174,17 @@ class Listing:
 
     def append(self, *arrivals: Arrival | bytes, lane: str = RECORDS) -> None:
         """Append arrivals, or bodies of frames."""
-        bodies = [one if isinstance(one, bytes) else self.frames.encode(one) for one in arrivals]
-        self.writers[lane].append(bodies)
+        writer = self.writers[lane]
+        if all(isinstance(one, bytes) for one in arrivals):
+            writer.append([one for one in arrivals if isinstance(one, bytes)])
+        elif not any(isinstance(one, bytes) for one in arrivals):
+            append(writer, self.frames, [one for one in arrivals if isinstance(one, Arrival)])
+        else:
+            writer.append([one if isinstance(one, bytes) else self.body(one) for one in arrivals])
+
+    def body(self, arrival: Arrival) -> bytes:
+        """Return the body of the frame of an event without image."""
+        return self.frames.join(self.frames.encode(arrival), ())
 
     def append_records(self, *numbers: int) -> None:
         self.append(*[self.arrival(record(number)) for number in numbers])
@@ -369,6 +385,8 @@ def test_a_commit_whose_word_was_lost_is_found_and_nothing_is_a_duplicate(either
     assert projector.lag().events == 2
     assert projector.step()
     assert projector.lag().events == 0
+    # Only a commit whose word came tells that the server's standbys have what lies before it.
+    assert either.rows.batches == [2, 0]
     either.append_records(3)
     all_of(projector)
     assert either.counts() == (3, 0, 0, 0)
@@ -566,32 +584,20 @@ def test_where_nothing_can_be_set_aside_nothing_is_lost_and_it_goes_on_when_ther
     assert [path.read_bytes() for path in listing.unlisted()] == [GARBAGE]
 
 
-def test_events_whose_key_is_not_given_wait_and_are_listed_when_it_is(listing: Listing) -> None:
-    key = bytes(32)
-    sealed = Frames(listing.store.secret, ImageKeys([key]))
-    listing.append(listing.arrival(record(1)), *[sealed.encode(listing.arrival(record(n))) for n in (2, 3)])
-    listing.writers[RECORDS].close()
-    listing.writers[RECORDS] = listing.writer()
-    listing.append_records(4)
-    projector = listing.projector()
-    with capture_logs() as logs:
-        for _ in range(3):
-            all_of(projector)
-    assert (listing.uuids(), listing.unlisted(), projector.lag().events) == (uuids(1, 4), [], 2)
-    why = projector.lag().waiting
-    assert (
-        [log["why"] for log in logs]
-        == list(why)
-        == [
-            f"events are encrypted with the key {ImageKeys([key]).name}; give that key in image_key_file as well, and"
-            " start again"
-        ]
-    )
-    projector.close(timeout_s=0)
-    listing.frames = sealed  # which reads what was not encrypted, too
-    again = listing.projector()
-    all_of(again)
-    assert (listing.uuids(), again.lag().waiting) == (uuids(1, 2, 3, 4), ())
+def test_an_event_whose_image_key_is_not_given_is_listed_and_its_image_is_there_when_it_is(
+    listing: Listing,
+) -> None:
+    keys = ImageKeys([bytes(32)])
+    listing.frames = Frames(listing.store.secret, keys)
+    listing.append(listing.arrival(record(1, image=JPEG)))
+    listing.frames = Frames(listing.store.secret, ImageKeys())
+    all_of(listing.projector())
+    assert listing.uuids() == uuids(1)
+    (row,) = listing.store.records(RecordQuery(limit=10)).items
+    with pytest.raises(StoreError, match="image_key_file"):
+        listing.store.image(row.id)
+    listing.store._keys = keys
+    assert listing.store.image(row.id) == JPEG
 
 
 def test_how_long_events_wait_is_known_though_they_cannot_be_read(
@@ -854,7 +860,7 @@ def test_a_damaged_frame_is_counted_once_and_passed(either: Listing) -> None:
     (damaged,) = either.damaged()
     assert b"tuid-000002" in damaged.read_bytes()
     assert damaged.stat().st_mode & 0o777 == 0o600
-    assert projector.damaged == projector.lag().damaged == 1
+    assert projector.damaged == projector.lag().damaged == projector.progress()[1] == 1
     assert [log["event"] for log in logs].count("journal.damaged") == 1
     assert projector.lag().events == 0
 
@@ -895,11 +901,13 @@ def test_a_stream_of_a_later_version_waits_and_everything_else_goes_on(listing: 
     assert len(lag.waiting) == 1
     assert "version 2" in lag.waiting[0]
     assert later.exists()
-    with pytest.raises(StoreUnavailable):
-        projector.catch_up(timeout_s=0)
+    projector.catch_up(timeout_s=0)  # an erasure does not wait for it
+    erase(listing.store, Whom(user_id="1"), now_ms=RECEIVED_MS + 1)
     later.write_bytes(before)  # the later version is installed
     all_of(projector)
     assert (listing.uuids(), projector.lag().waiting) == (uuids(1, 2, 3), ())
+    rows = listing.store.records(RecordQuery(terminal=listing.terminal_id, limit=10)).items
+    assert {row.person.user_id for row in rows if row.person is not None} == {"2", "3"}
     assert listing.segments() == list(listing.folder.path.glob("*-alarms-*"))
 
 
@@ -1024,3 +1032,80 @@ def test_to_close_is_bounded_while_the_store_is_away_or_hangs(listing: Listing) 
     held.set()
     assert second.close(timeout_s=20)
     assert listing.counts() == (1, 0, 0, 0)
+
+
+# Events of which it is not known that they were synced.
+
+
+def cut_off(listing: Listing, *events: Event) -> None:
+    """Append events, and end as a power cut does: what was published is not known any more."""
+    writer = listing.writers[RECORDS]
+    listing.append(*[listing.arrival(event) for event in events])
+    end_abruptly(writer)
+    listing.folder.writer_file(writer.stream).unlink()
+    listing.writers[RECORDS] = listing.writer()
+
+
+def test_an_event_whose_image_is_whole_is_listed_also_if_nothing_tells_that_it_was_synced(
+    listing: Listing,
+) -> None:
+    cut_off(listing, record(1, image=JPEG), record(2))
+    all_of(listing.projector())
+    assert (listing.uuids(), listing.unlisted()) == (uuids(1, 2), [])
+    images = [listing.store.image(row.id) for row in listing.store.records(RecordQuery(order="oldest")).items]
+    assert images == [JPEG, None]
+
+
+@pytest.mark.parametrize("harm", ["missing", "damaged"])
+def test_one_whose_image_is_not_whole_is_set_aside_and_is_not_in_the_way_when_it_comes_again(
+    listing: Listing, harm: str
+) -> None:
+    cut_off(listing, record(1, image=JPEG))
+    (pack,) = (listing.folder.path / "packs").iterdir()
+    if harm == "missing":
+        pack.unlink()
+    else:
+        data = bytearray(pack.read_bytes())
+        data[-1] ^= 1
+        pack.write_bytes(data)
+    projector = listing.projector()
+    with capture_logs() as logs:
+        all_of(projector)
+    assert (listing.uuids(), len(listing.unlisted()), projector.set_aside) == ([], 1, 1)
+    assert ["not whole" in log["why"] for log in logs if log["event"] == "projector.set_aside"] == [True]
+    projector.close(timeout_s=0)
+    listing.append(listing.arrival(record(1, image=JPEG)))
+    again = listing.projector()
+    all_of(again)
+    (row,) = listing.store.records(RecordQuery()).items
+    assert listing.store.image(row.id) == JPEG
+    assert (listing.counts(), len(listing.unlisted())) == ((1, 0, 0, 0), 1)
+
+
+def test_while_the_disk_does_not_tell_whether_an_image_is_whole_its_event_waits(
+    listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(listing, record(1, image=JPEG))
+    projector = listing.projector()
+    with monkeypatch.context() as patch:
+        patch.setattr(Packs, "confirm", failing(JournalUnavailable("the disk fails")))
+        with pytest.raises(JournalUnavailable):
+            projector.step()
+    assert (listing.uuids(), listing.unlisted()) == ([], [])
+    all_of(projector)
+    assert listing.uuids() == uuids(1)
+
+
+def test_to_let_go_waits_until_what_is_listed_is_deleted(listing: Listing) -> None:
+    projector = listing.projector()
+    projector.start()
+    listing.append_records(1, 2)
+    projector.wake()
+    projector.catch_up(timeout_s=20)
+    assert listing.segments() != []
+    with listing.folder.pinned():
+        listing.writers[RECORDS].finish()
+        assert not projector.let_go(timeout_s=0.05)
+        assert listing.segments() != []
+    assert projector.let_go(timeout_s=20)
+    assert listing.segments() == []

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
+from tests.packing import packing
 from tests.receiver.kit import JPEG, Clock, opened
 from tests.store.events import RECEIVED_MS, arrival, record
 from tests.terminals import ensured
@@ -20,8 +21,9 @@ DAY_S = 86_400
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqliteStore]:
     store = opened(tmp_path / "data")
+    packing(store)
     ensured(store, "SN-1", now_ms=RECEIVED_MS)
-    store.write([arrival(record(n), image=JPEG) for n in range(3)])
+    store.write([arrival(record(n, image=JPEG)) for n in range(3)])
     yield store
     store.close()
 

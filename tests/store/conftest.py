@@ -11,8 +11,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.packing import packing
 from tests.postgres import Postgres
 
+from gatepost.journal.folder import Folder
+from gatepost.journal.packs import Packs
 from gatepost.store.base import BaseStore
 from gatepost.store.postgres import PostgresStore
 from gatepost.store.sqlite import SqliteStore
@@ -43,7 +46,7 @@ def open_sqlite(empty_folder: Path, tmp_path: Path) -> Iterator[Opener]:
     with ExitStack() as stack:
 
         def open_again() -> BaseStore:
-            store = SqliteStore.open(tmp_path / "data")
+            store = packing(SqliteStore.open(tmp_path / "data"))
             stack.callback(store.close)
             return store
 
@@ -51,14 +54,15 @@ def open_sqlite(empty_folder: Path, tmp_path: Path) -> Iterator[Opener]:
 
 
 @pytest.fixture
-def open_postgres(postgres_server: Postgres, empty_database: str) -> Iterator[Opener]:
+def open_postgres(postgres_server: Postgres, empty_database: str, tmp_path: Path) -> Iterator[Opener]:
     """Opens the same database each time, as often at once as one likes."""
     url = postgres_server.create(empty_database)
     with ExitStack() as stack:
         stack.callback(postgres_server.drop, url)
 
         def open_again() -> BaseStore:
-            store = PostgresStore.open(url)
+            packs = Packs(Folder.open(tmp_path / "data" / "journal"))
+            store = packing(PostgresStore.open(url, packs=packs))
             stack.callback(store.close)
             return store
 

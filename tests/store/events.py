@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from gatepost import wire
 from gatepost.errors import EncodeError
@@ -44,12 +45,16 @@ def unknown(number: int = 1) -> wire.Unknown:
     return wire.Unknown({"type": 7, "data": {"number": number}})
 
 
-def arrival(event: wire.Event, terminal_id: int = 1, **fields: Any) -> Arrival:
+def arrival(event: wire.Event, terminal_id: int = 1, *, image: bytes | None = None, **fields: Any) -> Arrival:
+    """Return an arrival whose event has its image still, for ``tests.packing``; its original has none, as is due."""
+    if image is not None:
+        assert not isinstance(event, wire.Unknown)
+        event = replace(event, image=image)
     if isinstance(event, wire.Unknown):
         original = msgspec.json.encode(event.raw)
         key = wire.digest("h:" + original.decode())
     else:
-        original = fields.pop("original", None) or _encoded(event)
+        original = fields.pop("original", None) or _encoded(replace(event, image=None))
         key = fields.pop("key", None) or wire.key_digest(wire.key(event))
     values: dict[str, Any] = {
         "terminal_id": terminal_id,
@@ -57,7 +62,6 @@ def arrival(event: wire.Event, terminal_id: int = 1, **fields: Any) -> Arrival:
         "event": event,
         "received_at_ms": RECEIVED_MS,
         "original": original,
-        "image": None if isinstance(event, wire.Unknown) else event.image,
         "dialect": wire.Dialect.V1_3_0,
         "peer": "10.0.0.9",
     }

@@ -16,6 +16,7 @@ from typing import Any
 
 from tests.journal.kit import read_all
 from tests.store.events import JPEG, arrival, record
+from tests.store.packed import open_at
 from tests.terminals import ensured
 
 from gatepost.errors import StoreError
@@ -26,13 +27,16 @@ from gatepost.store.backup import backup
 from gatepost.store.folder import JOURNAL
 from gatepost.store.restore import restore
 from gatepost.store.sqlite import SqliteStore
+from gatepost.store.store import RecordQuery
 
 
 def make(file: Path, folder: Path) -> None:
-    """Back up a store with one record, and one event in each lane of its journal."""
-    store = SqliteStore.open(folder)
+    """Back up a store with two records in two packs, and one event in each lane of its journal."""
+    store = open_at({"folder": folder})
     ensured(store, "SN-1", now_ms=0)
-    store.write([arrival(record(1), image=JPEG)])
+    store.write(
+        [arrival(record(number), image=JPEG, received_at_ms=number * 86_400_000) for number in (1, 2)]
+    )
     store.close()
     for lane in (ALARMS, RECORDS):
         writer = Writer(Folder.open(folder / JOURNAL), lane)
@@ -42,7 +46,7 @@ def make(file: Path, folder: Path) -> None:
 
 
 def kill_at(fatal: int) -> None:
-    """Kill this process before the call to the disk with this number."""
+    """Kill this process before the call to the disk with this number; a write comes half as far."""
     left = [fatal]
 
     def fatally(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -57,6 +61,14 @@ def kill_at(fatal: int) -> None:
     for name in ("rename", "mkdir", "fsync", "rmdir"):
         setattr(os, name, fatally(getattr(os, name)))
     files._sync = fatally(files._sync)
+    write = os.pwrite
+
+    def half(handle: int, data: Any, offset: int) -> int:
+        if left[0] == 1:
+            write(handle, data[: len(data) // 2], offset)
+        return fatally(write)(handle, data, offset)
+
+    os.pwrite = half
 
 
 def state(file: Path, folder: Path) -> str:
@@ -66,7 +78,8 @@ def state(file: Path, folder: Path) -> str:
         assert "was cut off" in attempt(lambda: SqliteStore.open(folder).close())
         return "it was cut off"
     store = SqliteStore.open(folder)
-    assert store.stats().records == 1
+    records = store.records(RecordQuery()).items
+    assert [store.image(row.id) for row in records] == [JPEG] * 2
     store.close()
     assert read_all(Folder.open(folder / JOURNAL)) == ([b"alarms", b"records"], [])
     assert not said or "holds a store already" in said

@@ -29,11 +29,10 @@ from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.journal.folder import Position
 from gatepost.store import schema as t
 from gatepost.store import upserts
-from gatepost.store.arrivals import DAY_MS, REPEATED
+from gatepost.store.arrivals import REPEATED
 from gatepost.store.base import BaseStore
 from gatepost.store.pages import BadCursor
 from gatepost.store.people import People, PeopleQuery, Rules
-from gatepost.store.queries import image_place
 from gatepost.store.registry import Conflict
 from gatepost.store.store import (
     SIGHTING_MS,
@@ -379,7 +378,7 @@ class Listing:
                     "person": lambda: u and u.user_id == value,
                     "name": lambda: u and value in u.name,
                     "job_number": lambda: u and u.job_number == value,
-                    "has_image": lambda: (a.image is not None) == value,
+                    "has_image": lambda: (r.image is not None) == value,
                     "q": lambda: u and value in u.job_number,
                 }[name]()
             )
@@ -870,22 +869,6 @@ class Trouble:
         assert store.discard_quarantined([one.id, 10**15]) == 1
         assert [row.id for row in store.quarantined().items] == [two.id]
 
-    def test_what_is_understood_when_processed_again_is_stored_and_leaves_the_quarantine(
-        self, store: BaseStore
-    ) -> None:
-        event = record(1, image=JPEG, user=wire.User(user_id="1", name="n", pin="1234"))
-        raw = arrival(unknown(1), original=wire.encode(event))
-        copy = arrival(unknown(2), original=wire.encode(event))
-        odd = arrival(unknown(3))
-        ids = [s.id for s in store.write([raw, copy, odd])]
-        done = store.process_quarantined(ids)
-        assert (done.stored, done.duplicates, done.still_unknown) == (1, 1, 1)
-        (row,) = store.records(RecordQuery()).items
-        assert store.image(row.id) == JPEG
-        assert b"1234" not in (row.original or b"")
-        (left,) = store.quarantined().items
-        assert (left.id, left.tries) == (ids[2], 1)
-
     def test_refusals_are_added_up_by_terminal_and_reason(self, store: BaseStore) -> None:
         store.count_refused({(1, "too large"): 2, (0, "no JSON"): 1}, now_ms=1)
         store.count_refused({(1, "too large"): 3}, now_ms=2)
@@ -1065,25 +1048,6 @@ class Positions:
 
 
 class Leaving:
-    def test_images_are_deleted_by_their_place_and_no_other_goes(self, store: BaseStore) -> None:
-        store.write([arrival(record(n), image=JPEG) for n in range(3)])
-        with store.reading() as db:
-            first, second, _ = (image_place(db, row.id) for row in store.records(RecordQuery()).items)
-        assert first is not None
-        assert second is not None
-        assert store.remove_images([first, second, (1, 1)]) == 2
-        assert store.remove_images([first]) == 0
-        assert [store.image(row.id) for row in store.records(RecordQuery()).items] == [None, None, JPEG]
-
-    def test_images_of_days_before_a_day_are_dropped_until_none_is_left(self, store: BaseStore) -> None:
-        today = RECEIVED_MS // DAY_MS
-        for day in range(3):
-            store.write([arrival(record(day), image=JPEG, received_at_ms=RECEIVED_MS + day * DAY_MS)])
-        assert store.image_days() == [today, today + 1, today + 2]
-        while store.drop_images(today + 2, limit=1):
-            pass
-        assert store.image_days() == [today + 2]
-
     def test_the_sizes_tell_what_is_on_disk(self, store: BaseStore) -> None:
         store.write([arrival(record(), image=JPEG)])
         before = store.sizes()

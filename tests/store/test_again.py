@@ -7,8 +7,11 @@ import pytest
 from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, record
 
 from gatepost import wire
-from gatepost.store.again import decode_again
-from gatepost.store.store import QuarantineRow
+from gatepost.journal.packs import Image
+from gatepost.store.again import decode_again, separated
+from gatepost.store.images import ALARMS, PEOPLE, QUARANTINE, STRANGERS
+from gatepost.store.long_texts import LONG, put_back
+from gatepost.store.store import Arrival, QuarantineRow
 from gatepost.wire import Dialect, Problem
 
 SECRET = b"of the store"
@@ -24,8 +27,14 @@ def row(original: bytes, **fields: Any) -> QuarantineRow:
         "problems": (Problem("", "could not be decoded"),),
         "tries": 2,
         "original": original,
+        "size": len(original),
     }
     return QuarantineRow(**(values | fields))
+
+
+def again(whole: bytes) -> Arrival | None:
+    """What a row has is without images and long texts, so that is not what is decoded."""
+    return decode_again(row(b"{}"), whole, SECRET)
 
 
 @pytest.mark.parametrize(
@@ -40,9 +49,9 @@ def row(original: bytes, **fields: Any) -> QuarantineRow:
     ids=["record", "image", "no uuid", "alarm", "photo"],
 )
 def test_what_is_known_by_now_is_the_arrival_that_it_was(event: wire.Record | wire.Alarm) -> None:
-    arrival = decode_again(row(wire.encode(event)), SECRET)
+    arrival = again(wire.encode(event))
     assert arrival is not None
-    assert (arrival.event, arrival.image) == (event, event.image)
+    assert (arrival.event, arrival.image, arrival.texts) == (event, None, None)
     assert arrival.original == wire.encode(msgspec.structs.replace(event, image=None))
     assert (arrival.terminal_id, arrival.peer) == (3, "10.0.0.9")
     assert arrival.received_at_ms == RECEIVED_MS + 42
@@ -54,13 +63,13 @@ def test_what_is_known_by_now_is_the_arrival_that_it_was(event: wire.Record | wi
 def test_it_is_the_same_event_as_the_one_that_the_terminal_pushes_again(
     event: wire.Record | wire.Alarm,
 ) -> None:
-    arrival = decode_again(row(wire.encode(event)), SECRET)
+    arrival = again(wire.encode(event))
     assert arrival is not None
     assert arrival.key == wire.key_digest(wire.key(event), SECRET)
 
 
 def test_it_says_nothing_of_whose_address_that_is_now() -> None:
-    arrival = decode_again(row(wire.encode(record(1))), SECRET)
+    arrival = again(wire.encode(record(1)))
     assert arrival is not None
     assert not arrival.bind_peer
     assert (arrival.sent_at_ms, arrival.model, arrival.disagreements) == (None, None, ())
@@ -69,7 +78,7 @@ def test_it_says_nothing_of_whose_address_that_is_now() -> None:
 def test_a_passage_with_a_broken_detail_is_one_and_the_detail_is_noted_anew() -> None:
     push = json.loads(wire.encode(record(1)))
     push["data"]["mask"] = "perhaps"
-    arrival = decode_again(row(json.dumps(push).encode()), SECRET)
+    arrival = again(json.dumps(push).encode())
     assert arrival is not None
     assert arrival.problems == (Problem("data.mask", "must be an integer"),)
     assert isinstance(arrival.event, wire.Record)
@@ -77,7 +86,7 @@ def test_a_passage_with_a_broken_detail_is_one_and_the_detail_is_noted_anew() ->
 
 
 def test_older_firmware_is_told_by_what_it_sent() -> None:
-    arrival = decode_again(row(b'{"type":0,"data":{"TrackID":"OLD1","recognizeStatus":0.8}}'), SECRET)
+    arrival = again(b'{"type":0,"data":{"TrackID":"OLD1","recognizeStatus":0.8}}')
     assert arrival is not None
     assert arrival.dialect is Dialect.BEFORE_1_0
     assert isinstance(arrival.event, wire.Record)
@@ -86,7 +95,7 @@ def test_older_firmware_is_told_by_what_it_sent() -> None:
 
 def test_a_pin_that_came_into_the_quarantine_does_not_leave_it() -> None:
     event = record(1, user=wire.User(user_id="1", pin="4711"))
-    arrival = decode_again(row(wire.encode(event)), SECRET)
+    arrival = again(wire.encode(event))
     assert arrival is not None
     assert b"4711" not in arrival.original
 
@@ -106,4 +115,33 @@ def test_a_pin_that_came_into_the_quarantine_does_not_leave_it() -> None:
     ],
 )
 def test_what_is_still_no_known_event_is_none(original: bytes) -> None:
-    assert decode_again(row(original), SECRET) is None
+    assert again(original) is None
+
+
+STRANGER = record(1, user=wire.User(user_id="", name=""), recognition_type=0, passed=False)
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [(record(1), PEOPLE), (record(1, user=None), STRANGERS), (STRANGER, STRANGERS), (alarm(), ALARMS)],
+    ids=["person", "nobody", "stranger", "alarm"],
+)
+def test_an_image_is_of_the_kind_of_its_event_and_long_texts_are_too(
+    event: wire.Record | wire.Alarm, kind: str
+) -> None:
+    with_image = msgspec.structs.replace(event, image=JPEG)
+    assert separated(with_image, b"{}") == (event, b"{}", [Image(kind, JPEG)], False)
+    assert separated(event, b"{}") == (event, b"{}", [], False)
+    original = b'{"snapshot": "' + b"x" * LONG + b'"}'
+    bare, shortened, images, has_texts = separated(with_image, original)
+    assert (bare, shortened, has_texts) == (event, b'{"snapshot": ""}', True)
+    assert [image.kind for image in images] == [kind, kind]
+    assert put_back(shortened, images[-1].data) == original
+    assert separated(event, original)[2:] == (images[1:], True)
+
+
+def test_what_may_be_an_image_in_no_known_event_is_of_the_quarantine() -> None:
+    event = wire.Unknown({"type": 9})
+    original = b'{"type": 9, "photo": "' + b"x" * LONG + b'"}'
+    same, shortened, (texts,), has_texts = separated(event, original)
+    assert (same, shortened, texts.kind, has_texts) == (event, b'{"type": 9, "photo": ""}', QUARANTINE, True)

@@ -1,7 +1,4 @@
-import base64
-import shutil
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,17 +6,14 @@ from sqlalchemy import create_engine
 from sqlalchemy import exc as sa
 from sqlalchemy.event import listen
 from sqlalchemy.pool import QueuePool
-from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record, unknown
-from tests.store.files import bytes_of
+from tests.store.events import NOON, RECEIVED_MS, alarm, arrival, record, unknown
 from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.store import schema as t
 from gatepost.store.base import BaseStore, unavailable
-from gatepost.store.sealing import ImageKeys
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import AlarmQuery, Arrival, ProcessedAgain, RecordQuery, Stored
+from gatepost.store.store import AlarmQuery
 
 
 @pytest.fixture
@@ -148,109 +142,3 @@ def test_a_follower_that_begins_at_the_end_sees_what_comes_later_and_nothing_els
     happened, place = store.happened(end)
     assert [item.kind for item, _ in happened] == ["record", "alarm"]
     assert place > end
-
-
-def test_what_is_processed_again_after_a_crash_between_its_two_steps_is_a_duplicate(
-    store: BaseStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def crash(ids: object) -> int:
-        raise KeyboardInterrupt
-
-    event = record(1, image=JPEG)
-    (stored,) = store.write([arrival(unknown(1), original=wire.encode(event))])
-    with monkeypatch.context() as patch:
-        patch.setattr(store, "discard_quarantined", crash)
-        with pytest.raises(KeyboardInterrupt):
-            store.process_quarantined([stored.id])
-    assert len(store.records(RecordQuery()).items) == len(store.quarantined().items) == 1
-    done = store.process_quarantined([stored.id])
-    assert done == ProcessedAgain(stored=0, duplicates=1, still_unknown=0)
-    assert store.quarantined().items == ()
-    (row,) = store.records(RecordQuery()).items
-    assert store.image(row.id) == JPEG
-
-
-def test_what_the_terminal_pushed_again_meanwhile_is_a_duplicate(store: BaseStore) -> None:
-    (kept,) = store.write([arrival(unknown(1), original=wire.encode(alarm()))])
-    store.write([arrival(alarm(), key=wire.key_digest(wire.key(alarm()), store.secret))])
-    assert store.process_quarantined([kept.id]) == ProcessedAgain(stored=0, duplicates=1, still_unknown=0)
-    assert len(store.alarms(AlarmQuery()).items[0].history) == 1
-
-
-def test_of_what_is_not_there_nothing_is_processed_and_nothing_twice(store: BaseStore) -> None:
-    nothing = ProcessedAgain(stored=0, duplicates=0, still_unknown=0)
-    assert store.process_quarantined([]) == store.process_quarantined([10**15]) == nothing
-    (kept,) = store.write([arrival(unknown(1), original=wire.encode(record(1)))])
-    assert store.process_quarantined([kept.id, kept.id]) == ProcessedAgain(
-        stored=1, duplicates=0, still_unknown=0
-    )
-    assert store.process_quarantined([kept.id]) == nothing
-
-
-def test_every_try_without_success_is_counted(store: BaseStore) -> None:
-    (kept,) = store.write([arrival(unknown(1))])
-    for tries in (1, 2, 3):
-        assert store.process_quarantined([kept.id]).still_unknown == 1
-        assert [row.tries for row in store.quarantined().items] == [tries]
-
-
-def test_what_arrived_first_is_what_processing_stores_as_having_arrived_then(store: BaseStore) -> None:
-    raw = arrival(
-        unknown(1), original=wire.encode(record(1)), received_at_ms=RECEIVED_MS - 5000, peer="10.9.9.9"
-    )
-    (kept,) = store.write([raw])
-    store.process_quarantined([kept.id])
-    (row,) = store.records(RecordQuery()).items
-    assert (row.received_at - NOON).total_seconds() == -5
-    assert row.peer == "10.9.9.9"
-    assert store.peers() == {}
-
-
-def test_what_is_encrypted_in_the_quarantine_is_shown_and_processed_as_it_came(
-    empty_folder: Path, tmp_path: Path
-) -> None:
-    shutil.copytree(empty_folder, tmp_path / "data")
-    store = SqliteStore.open(tmp_path / "data", keys=ImageKeys([b"k" * 32]))
-    ensured(store, "SN-1", now_ms=RECEIVED_MS)
-    original = wire.encode(record(1, image=JPEG))
-    (kept,) = store.write([arrival(unknown(1), original=original)])
-    assert b"uuid-000001" not in bytes_of(store)
-    assert [row.original for row in store.quarantined().items] == [original]
-    assert [row.original for row in store.quarantined_by_id([kept.id])] == [original]
-    assert store.process_quarantined([kept.id]).stored == 1
-    (row,) = store.records(RecordQuery()).items
-    assert store.image(row.id) == JPEG
-    assert JPEG not in bytes_of(store)
-    store.close()
-
-
-def test_a_picture_that_cannot_be_decoded_is_encrypted_or_nowhere(empty_folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(empty_folder, tmp_path / "data")
-    store = SqliteStore.open(tmp_path / "data", keys=ImageKeys([b"k" * 32]))
-    ensured(store, "SN-1", now_ms=RECEIVED_MS)
-    no_jpeg = b"\x89PNG a face that nobody may see" * 80
-    (kept,) = store.write([arrival(unknown(1), original=wire.encode(record(1, image=no_jpeg)))])
-    assert store.process_quarantined([kept.id]).stored == 1
-    assert base64.b64encode(no_jpeg) not in bytes_of(store)
-    (row,) = store.records(RecordQuery()).items
-    assert [problem.where for problem in row.problems] == ["data.rgb_image"]
-    store.close()
-
-
-def test_one_push_on_which_the_store_chokes_holds_up_no_other(
-    store: BaseStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept = [
-        one.id
-        for one in store.write([arrival(unknown(n), original=wire.encode(record(n))) for n in range(3)])
-    ]
-    write = store.write
-
-    def choke(batch: Sequence[Arrival]) -> list[Stored]:
-        if isinstance(batch[0].event, wire.Record) and batch[0].event.uuid == "uuid-000001":
-            raise ValueError("a defect")
-        return write(batch)
-
-    monkeypatch.setattr(store, "write", choke)
-    assert store.process_quarantined(kept) == ProcessedAgain(stored=2, duplicates=0, still_unknown=1)
-    assert [(row.id, row.tries) for row in store.quarantined().items] == [(kept[1], 1)]

@@ -1,13 +1,13 @@
 """Facets, and taking images away."""
 
 from tests.store.conftest import Opener
-from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
+from tests.store.events import JPEG, NOON, RECEIVED_MS, alarm, arrival, record
 from tests.terminals import ensured
 
 from gatepost.store.arrivals import FACET_COLUMNS
 from gatepost.store.base import BaseStore
-from gatepost.store.facets import ensure, take_images_away, take_images_from
-from gatepost.store.store import RecordQuery
+from gatepost.store.facets import ensure, take_images_from
+from gatepost.store.store import AlarmQuery, RecordQuery
 
 DAY_MS = 86_400_000
 
@@ -31,22 +31,23 @@ def test_a_facet_is_made_once(open_store: Opener) -> None:
 
 def test_records_whose_images_are_taken_away_are_found_among_those_without(open_store: Opener) -> None:
     store = fill(open_store)
-    first = RECEIVED_MS // DAY_MS
+    rows = store.records(RecordQuery()).items
+    first = [row.id for row in rows if row.received_at.day == NOON.day]
     with store.changing() as db:
-        assert take_images_away(db, lambda c: c.image_day <= first) == 5
-        assert take_images_away(db, lambda c: c.image_day <= first) == 0
+        assert take_images_from(db, first) == 4
+        assert take_images_from(db, first) == 0
     with_image = store.records(RecordQuery(has_image=True)).items
     without = store.records(RecordQuery(has_image=False)).items
     assert [row.uuid for row in without] == [f"uuid-{n:06d}" for n in (3, 2, 1, 0)]
     assert len(with_image) == 8
-    assert store.image(without[0].id) is None
     assert store.image(with_image[0].id) == JPEG
+    assert all(step.has_image for one in store.alarms(AlarmQuery()).items for step in one.history)
 
 
 def test_what_arrives_afterwards_is_found_too(open_store: Opener) -> None:
     store = fill(open_store)
     with store.changing() as db:
-        take_images_away(db)
+        take_images_from(db, [row.id for row in store.records(RecordQuery()).items])
     store.write([arrival(record(100)), arrival(record(101), image=JPEG)])
     assert [row.uuid for row in store.records(RecordQuery(has_image=True)).items] == ["uuid-000101"]
     assert len(store.records(RecordQuery(has_image=False)).items) == 13

@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from tests.packing import packing
 from tests.store.events import JPEG, arrival, record
 from tests.terminals import ensured
 
@@ -33,7 +34,7 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
 def folder(empty_folder: Path, tmp_path: Path) -> Path:
     """A store with one record, closed."""
     shutil.copytree(empty_folder, tmp_path / "data")
-    store = SqliteStore.open(tmp_path / "data")
+    store = packing(SqliteStore.open(tmp_path / "data"))
     ensured(store, "SN-1", now_ms=0)
     store.write([arrival(record(1), image=JPEG)])
     store.close()

@@ -33,7 +33,7 @@ def engines(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Eng
 
 
 def created(db: Connection) -> None:
-    schema.metadata.create_all(db, tables=schema.tables(db.dialect.name))
+    schema.metadata.create_all(db, tables=schema.tables())
 
 
 def shape(db: Connection) -> Any:
@@ -59,8 +59,6 @@ def shape(db: Connection) -> Any:
         "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
         "constraints": "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
         " WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2",
-        "storage": "SELECT attrelid::regclass::text, attname, attstorage FROM pg_attribute"
-        " WHERE attrelid = 'images'::regclass AND attnum > 0 ORDER BY 2",
     }
     found = {
         name: [tuple(row) for row in db.execute(text(query)) if "alembic_version" not in row[0]]

@@ -242,7 +242,7 @@ def test_an_erasure_finds_what_still_waits_to_be_moved(store: BaseStore) -> None
 
 def test_an_erasure_that_was_cut_off_and_a_move_end_at_the_new_site(store: BaseStore) -> None:
     seen(store, 1)
-    with pytest.raises(PowerCut), cut_after(store, 2):
+    with pytest.raises(PowerCut), cut_after(store, 3):
         erase(store, Whom(user_id="5", site_id=1), now_ms=RECEIVED_MS)
     store.update_terminal(1, site_id=2)
     settle(store)

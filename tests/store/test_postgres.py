@@ -4,11 +4,13 @@ import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import text
+from tests.packing import packed, packing
 from tests.postgres import Postgres
 from tests.store.conftest import Opener
 from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
@@ -16,7 +18,8 @@ from tests.store.store_suite import JOURNAL, StoreSuite, progress, store
 from tests.terminals import ensured
 
 from gatepost.errors import SettingsError, StoreCorrupt, StoreError, StoreTooNew, StoreUnavailable
-from gatepost.journal.folder import Position
+from gatepost.journal.folder import Folder, Position
+from gatepost.journal.packs import Packs
 from gatepost.store import arrivals as a
 from gatepost.store.base import BaseStore
 from gatepost.store.check import check
@@ -219,8 +222,9 @@ def test_a_server_that_does_not_sync_is_refused(own_server: Postgres) -> None:
         PostgresStore.open(own_server.url())
 
 
-def test_what_was_stored_is_there_after_the_server_was_killed(own_server: Postgres) -> None:
-    store = PostgresStore.open(own_server.create())
+def test_what_was_stored_is_there_after_the_server_was_killed(own_server: Postgres, tmp_path: Path) -> None:
+    packs = Packs(Folder.open(tmp_path / "journal"))
+    store = packing(PostgresStore.open(own_server.create(), packs=packs))
     ensured(store, "SN-1", now_ms=0)
     acknowledged = []
     for round_ in range(2):
@@ -299,11 +303,15 @@ def test_several_processes_that_start_at_once_migrate_once(postgres_url: str) ->
         one.close()
 
 
-def test_a_check_finds_nothing_wrong_with_what_several_processes_wrote(store: BaseStore) -> None:
+def test_a_check_finds_nothing_wrong_with_what_several_processes_wrote(
+    store: BaseStore, tmp_path: Path
+) -> None:
     store.write([arrival(record(n), image=JPEG) for n in range(20)])
     url = connection_of(store).info
     database = f"postgresql://postgres:@/{url.dbname}?host={url.host}"
-    assert check(database=database, folder=None).ok  # type: ignore[arg-type]  # no folder is looked at
+    report = check(tmp_path / "data", database)
+    assert report.ok
+    assert report.images == 20
 
 
 def test_a_question_is_not_compiled(open_postgres: Opener) -> None:
@@ -392,3 +400,29 @@ def test_a_terminal_that_two_processes_see_at_an_address_was_there_at_the_later_
     for number, (opened, at) in enumerate([(one, RECEIVED_MS + 9), (two, RECEIVED_MS)]):
         opened.write([arrival(record(number), bind_peer=True, received_at_ms=at)])
         assert opened.peers() == {("10.0.0.9", 1): RECEIVED_MS + 9}
+
+
+def test_a_pack_that_another_process_deletes_while_an_image_of_it_is_listed_is_made_again(
+    open_postgres: Opener,
+) -> None:
+    """The retention has emptied the pack, and an event of it was in the journal still."""
+    store, other = open_postgres(), open_postgres()
+    ensured(store, "SN-1", now_ms=0)
+    assert store.packs is not None
+    one, two = packed(store.packs, [arrival(record(n), image=JPEG) for n in (1, 2)])
+    (gone,) = store.write([one])
+    waits = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        with other.changing() as db:
+            db.execute(text("DELETE FROM images"))
+            db.execute(text("DELETE FROM packs"))
+            writing = pool.submit(store.write, [two])
+            while not writing.done():
+                with other.reading() as looking:
+                    if looking.execute(waits).scalar_one():
+                        break
+        (late,) = writing.result(60)
+    assert late.new
+    assert (store.image(gone.id), store.image(late.id)) == (None, JPEG)

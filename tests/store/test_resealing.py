@@ -2,10 +2,11 @@ import base64
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from sqlalchemy import select
+from tests.packing import packing
 from tests.postgres import Postgres
 from tests.store.events import RECEIVED_MS, alarm, arrival, record, refused, sample, times
 from tests.store.files import bytes_of
@@ -13,6 +14,10 @@ from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.errors import StoreError
+from gatepost.journal.folder import Folder
+from gatepost.journal.format import KEY_BYTES
+from gatepost.journal.packs import Packs
+from gatepost.store import images
 from gatepost.store import schema as t
 from gatepost.store.arrivals import DAY_MS
 from gatepost.store.backup import backup
@@ -44,16 +49,17 @@ def open_with(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenWi
     place: Callable[[ImageKeys], BaseStore]
     if request.param == "sqlite":
         shutil.copytree(request.getfixturevalue("empty_folder"), tmp_path / "data")
-        place = lambda keys: SqliteStore.open(tmp_path / "data", keys=keys)  # noqa: E731 (two of them, side by side)
+        place = lambda keys: SqliteStore.open(tmp_path / "data", keys=keys)  # noqa: E731 (two of them)
     else:
         server: Postgres = request.getfixturevalue("postgres_server")
         url = server.create(request.getfixturevalue("empty_database"))
-        place = lambda keys: PostgresStore.open(url, keys=keys)  # noqa: E731
+        packs = Packs(Folder.open(tmp_path / "data" / "journal"))
+        place = lambda keys: PostgresStore.open(url, keys=keys, packs=packs)  # noqa: E731
 
     def again(keys: ImageKeys) -> BaseStore:
         for store in opened:
             store.close()
-        opened.append(place(keys))
+        opened.append(packing(place(keys)))
         return opened[-1]
 
     yield again
@@ -89,36 +95,59 @@ def is_whole(store: BaseStore, records: int, alarms: int) -> None:
     assert [store.image(row.id) for row in rows] == [FACE] * records
     steps = [step for one in store.alarms(AlarmQuery()).items for step in one.history]
     assert [store.image(step.id) for step in steps] == [FACE] * alarms
-    assert all(TEXT in row.original for row in store.quarantined().items)
+    assert all(TEXT in store.original(row.id, row.original) for row in store.quarantined().items)
 
 
-def test_with_a_key_no_face_stands_in_any_file_and_all_is_read_as_before(open_with: OpenWith) -> None:
+def pack_bytes(store: BaseStore) -> dict[str, bytes]:
+    assert store.packs is not None
+    return {path.name: path.read_bytes() for path in store.packs.folder.packs.iterdir()}
+
+
+def keys_of(store: BaseStore) -> list[bytes]:
+    """Return the keys of all images, as they are stored."""
+    with store.reading() as db:
+        return [bytes(key) for key in db.execute(select(t.images.c.key)).scalars()]
+
+
+def test_with_a_key_no_image_can_be_read_from_the_files_and_all_is_read_as_before(
+    open_with: OpenWith,
+) -> None:
     store = open_with(NEW)
     fill(store)
     is_whole(store, 6, 1)
+    assert all(NEW.is_current(key) and len(key) > KEY_BYTES for key in keys_of(store))
     stored = bytes_of(store)
     assert b"a face that nobody" not in stored
     assert TEXT[:40] not in stored
 
 
-def test_a_first_key_seals_what_was_there_before(open_with: OpenWith) -> None:
-    fill(open_with(NONE))
+def test_a_first_key_encrypts_the_keys_that_were_there_before_and_no_image(open_with: OpenWith) -> None:
+    store = open_with(NONE)
+    fill(store)
+    plain = keys_of(store)
+    assert {len(key) for key in plain} == {KEY_BYTES}
     store = open_with(NEW)
     is_whole(store, 6, 1)
-    assert b"a face that nobody" in bytes_of(store)
+    before = pack_bytes(store)
+    assert all(key in bytes_of(store) for key in plain)
     assert run(store, NEW) == 8
     is_whole(store, 6, 1)
+    assert pack_bytes(store) == before
     stored = bytes_of(store)
-    assert b"a face that nobody" not in stored
-    assert TEXT[:40] not in stored
+    assert [key for key in plain if key in stored] == []
+    assert all(NEW.is_current(key) for key in keys_of(store))
 
 
 def test_after_another_key_came_the_old_one_can_be_taken_away(open_with: OpenWith) -> None:
     fill(open_with(OLD), count=STEP + 5)
     store = open_with(BOTH)
     fill(store, 500)
-    assert run(store, BOTH) == 2 * (STEP + 5) + 2
+    before, old = pack_bytes(store), [key for key in keys_of(store) if OLD.is_current(key)]
+    assert run(store, BOTH) == len(old) == 2 * (STEP + 5) + 2
     is_whole(open_with(NEW), 2 * (STEP + 5) + 6, 2)
+    assert pack_bytes(store) == before
+    stored = bytes_of(open_with(NEW))
+    assert [key for key in old if key in stored] == []
 
 
 def test_an_interrupted_round_goes_on_where_it_was(open_with: OpenWith) -> None:
@@ -128,9 +157,65 @@ def test_an_interrupted_round_goes_on_where_it_was(open_with: OpenWith) -> None:
     while not sealed:
         sealed += first.once() or 0
     assert sealed == STEP
+    assert not first.finished
+    assert sum(BOTH.is_current(key) for key in keys_of(store)) == STEP
     store = open_with(BOTH)
+    is_whole(store, 2 * (STEP + 5), 1)
     assert sealed + run(store, BOTH) == 2 * (STEP + 5) + 2
     assert run(store, BOTH) == 0
+
+
+def test_a_step_that_fails_is_done_again(open_with: OpenWith, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step is one transaction."""
+    fill(open_with(OLD))
+    store = open_with(BOTH)
+    before = keys_of(store)
+
+    seal, done = Resealing._seal, []
+
+    def cut(resealing: Resealing, *what: Any) -> None:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        seal(resealing, *what)
+        done.append(what)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Resealing, "_seal", cut)
+        with pytest.raises(KeyboardInterrupt):
+            Resealing(store, BOTH).once()
+    assert keys_of(store) == before
+    assert run(store, BOTH) == 8
+    is_whole(store, 6, 1)
+
+
+def test_the_image_and_the_long_texts_of_one_event_are_both_encrypted_anew(open_with: OpenWith) -> None:
+    """Also where a step ends between the two."""
+    store = open_with(OLD)
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
+    whole = b'{"snapshot": "' + TEXT + b'"}'
+    store.write([arrival(alarm(), image=FACE)])  # one part, so that a step ends with the first of two
+    ids = [
+        one.id for one in store.write([arrival(record(n), image=FACE, original=whole) for n in range(STEP)])
+    ]
+    store = open_with(BOTH)
+    assert run(store, BOTH) == 2 * STEP + 1
+    store = open_with(NEW)
+    assert {store.image(number) for number in ids} == {FACE}
+    assert {store.original(number, b'{"snapshot": ""}') for number in ids} == {whole}
+
+
+def test_what_leaves_meanwhile_is_passed_over(open_with: OpenWith) -> None:
+    fill(open_with(OLD), count=STEP + 5)
+    store = open_with(BOTH)
+    resealing = Resealing(store, BOTH)
+    assert resealing.once() == STEP
+    with store.changing() as db:
+        reached = (
+            db.execute(select(t.images.c.event_id).order_by(t.images.c.event_id)).scalars().all()[STEP - 1]
+        )
+        images.forget(db, [reached])
+    assert run(store, BOTH) == STEP + 12
+    assert all(BOTH.is_current(key) for key in keys_of(store))
 
 
 def test_too_early_without_the_old_key_it_is_said_which_one_is_missing(open_with: OpenWith) -> None:
@@ -139,8 +224,17 @@ def test_too_early_without_the_old_key_it_is_said_which_one_is_missing(open_with
     row = store.records(RecordQuery()).items[0]
     with pytest.raises(StoreError, match=OLD.name):
         store.image(row.id)
+    (kept,) = store.quarantined().items  # to list it takes no key
     with pytest.raises(StoreError, match=OLD.name):
-        store.quarantined()
+        store.pushed(kept)
+    before = keys_of(store)
+    with pytest.raises(
+        StoreError, match=rf"encrypted with the key {OLD.name}; give that key in image_key_file"
+    ):
+        Resealing(store, NEW).once()
+    assert keys_of(store) == before
+    store = open_with(BOTH)
+    assert run(store, BOTH) == 8
 
 
 def test_without_keys_there_is_nothing_to_do(open_with: OpenWith) -> None:
@@ -155,12 +249,14 @@ def test_who_is_erased_is_found_in_a_sealed_quarantine_too(open_with: OpenWith) 
 
 
 def test_a_backup_is_as_sealed_as_the_store_and_the_check_knows_it(tmp_path: Path) -> None:
-    with_store = SqliteStore.open(tmp_path / "data", keys=NEW)
+    with_store = packing(SqliteStore.open(tmp_path / "data", keys=NEW))
     fill(with_store)
     with_store.close()
     assert check(tmp_path / "data").ok
     backup(tmp_path / "backup", folder=tmp_path / "data", now=0.0)
-    assert b"a face that nobody" not in (tmp_path / "backup").read_bytes()
+    stored = (tmp_path / "backup").read_bytes()
+    assert b"a face that nobody" not in stored
+    assert TEXT[:40] not in stored
     restore(tmp_path / "backup", folder=tmp_path / "again")
     again = SqliteStore.open(tmp_path / "again", keys=NEW)
     is_whole(again, 6, 1)

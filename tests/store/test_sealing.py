@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from gatepost.errors import SettingsError, StoreError
-from gatepost.store.sealing import HEAD, ImageKeys, image_place, is_sealed, quarantine_place, read_keys
+from gatepost.store.sealing import HEAD, ImageKeys, is_sealed, read_keys, sample_place
 
 OLD, NEW = b"o" * 32, b"n" * 32
 FACE = b"\xff\xd8 a face \xff\xd9" * 100
-PLACE = image_place(20_000, 7)
+PLACE = sample_place("10.0.0.9", "no JSON")
 
 
 def text(key: bytes) -> str:
@@ -48,8 +48,9 @@ def test_what_was_changed_or_moved_does_not_open() -> None:
     changed[-1] ^= 1
     for data, place in (
         (bytes(changed), PLACE),
-        (sealed, image_place(20_000, 8)),
-        (sealed, quarantine_place(7)),
+        (sealed, sample_place("10.0.0.9", "too large")),
+        (sealed, sample_place("10.0.0.8", "no JSON")),
+        (sealed, b""),
     ):
         with pytest.raises(StoreError, match="was changed"):
             keys.open(data, place)

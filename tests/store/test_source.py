@@ -5,29 +5,51 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.store.events import JPEG, RECEIVED_MS, arrival, record
+from tests.postgres import Postgres
+from tests.store.events import JPEG, arrival, record
+from tests.store.packed import Where, open_at, places
 from tests.terminals import ensured
 
 from gatepost.errors import SettingsError, StoreCorrupt, StoreError, StoreTooNew, StoreUnavailable
-from gatepost.store import migrate
+from gatepost.journal.packs import Place
+from gatepost.store import images, migrate
 from gatepost.store.folder import DATABASE
+from gatepost.store.postgres import PostgresStore
 from gatepost.store.source import open_source
 from gatepost.store.sqlite import SqliteStore
 
-DAY = RECEIVED_MS // 86_400_000
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, postgres_server: Postgres) -> Where:
+    database = {"database": postgres_server.create()} if request.param == "postgresql" else {}
+    return {"folder": tmp_path / "data"} | database
 
 
-def test_it_sees_one_moment_of_the_events_while_the_store_goes_on(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path)
+def test_it_sees_one_moment_of_the_events_while_the_store_goes_on(place: Where) -> None:
+    store = open_at(place)
     ensured(store, "SN-1", now_ms=0)
     store.write([arrival(record(1), image=JPEG)])
-    with open_source(tmp_path) as source:
+    (row,) = places(store)
+    with open_source(**place) as source:
         store.write([arrival(record(2), image=JPEG)])
         assert len(source.db.exec_driver_sql("SELECT id FROM records").all()) == 1
-        assert source.images.days() == [DAY]
-        assert [number for number, _ in source.images.scan(DAY)] == [1, 2]
-        assert source.dialect == "sqlite"
+        assert [tuple(found) for found in source.db.execute(images.by_pack())] == [row]
+        assert source.packs is not None
+        assert source.packs.read(Place(*row[2:])) == JPEG
+        assert len(source.packs.all()) == 2, "packs may be ahead"
+        assert source.dialect == ("postgresql" if "database" in place else "sqlite")
     store.close()
+
+
+def test_without_a_data_folder_or_a_journal_there_are_no_packs(
+    tmp_path: Path, postgres_server: Postgres
+) -> None:
+    url = postgres_server.create()
+    PostgresStore.open(url).close()
+    for folder in (None, tmp_path, tmp_path / "none"):
+        with open_source(folder, url) as source:
+            assert source.packs is None
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_leaves_a_folder_without_a_store_as_it_is(tmp_path: Path) -> None:

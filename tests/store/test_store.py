@@ -168,7 +168,7 @@ class AgainstADictionary(RuleBasedStateMachine):
         if hasattr(self, "terminal"):
             for one in arrivals(list(range(91)), self.terminal):
                 if one.key in self.stored and isinstance(one.event, wire.Record):
-                    assert self.store.image(self.stored[one.key]) == one.image
+                    assert self.store.image(self.stored[one.key]) == one.event.image
 
 
 def test_any_history_agrees_with_a_dictionary(open_store: Callable[[], BaseStore]) -> None:

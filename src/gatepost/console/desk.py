@@ -38,7 +38,7 @@ from gatepost.settings import ReceiverSettings
 from gatepost.store.accounts import Role
 from gatepost.store.days import parse_day, zone
 from gatepost.store.keys import kept
-from gatepost.store.places import Place, places
+from gatepost.store.places import TerminalLabel
 from gatepost.store.store import ReceiverRow, Store
 from gatepost.wire.codes import Language
 
@@ -221,10 +221,9 @@ class View:
         except ValueError:
             return None
 
-    def places(self, ids: Any) -> dict[int, Place]:
+    def places(self, ids: Any) -> dict[int, TerminalLabel]:
         """The terminals with these ids."""
-        with self.desk.store.reading() as db:
-            return places(db, ids)
+        return self.desk.store.labels(ids)
 
     def here(self, **changed: object) -> str:
         """This address with some of its parameters changed (``None``: left out)."""

@@ -27,7 +27,7 @@ from gatepost.receiver.api.filters import site_named
 from gatepost.store.days import parse_time, zone
 from gatepost.store.groups import Group, groups_named
 from gatepost.store.people import Kind, PeopleQuery
-from gatepost.store.places import Place, all_places, terminals_named
+from gatepost.store.places import TerminalLabel
 from gatepost.store.statistics import StatisticsQuery
 from gatepost.store.store import AlarmQuery, QuarantineQuery, RecordQuery, SiteRow
 
@@ -122,8 +122,8 @@ class Filters:
             opened = self._open(name, value)
             if opened is not None:
                 self.plain[name] = opened
-        self._places: list[Place] = []
-        self._terminals: list[Place] = []
+        self._places: list[TerminalLabel] = []
+        self._terminals: list[TerminalLabel] = []
         if "terminal" in names:
             self._look_up_terminals()
         self.sites: list[SiteRow] = view.desk.store.sites() if "site" in names else []
@@ -132,9 +132,9 @@ class Filters:
     def _look_up_terminals(self) -> None:
         """Read all terminals, and which of them are meant."""
         asked = self.plain.get("terminal")
-        with self._view.desk.store.reading() as db:
-            self._places = all_places(db)
-            meant = set() if asked in (None, WITHOUT_SERIAL) else set(terminals_named(db, asked))
+        store = self._view.desk.store
+        self._places = store.all_labels()
+        meant = set() if asked in (None, WITHOUT_SERIAL) else set(store.terminals_named(asked))
         self._terminals = [place for place in self._places if place.id in meant]
 
     def _chosen_site(self) -> SiteRow | None:
@@ -382,11 +382,11 @@ class Filters:
             self.wrong.append(title)
 
 
-def _value(place: Place) -> str:
+def _value(place: TerminalLabel) -> str:
     """Return what an address has for a terminal."""
     return place.serial or f"#{place.id}"
 
 
-def _label(place: Place, names: Mapping[str, int]) -> str:
+def _label(place: TerminalLabel, names: Mapping[str, int]) -> str:
     """Return what a terminal is called, with its serial where several are called so."""
     return f"{place.label} ({_value(place)})" if names[place.label] > 1 else place.label

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from gatepost.receiver.presence import Presence, last_heard, presence
-from gatepost.store import glance, queries
+from gatepost.store import glance
 from gatepost.store.store import AlarmCounts, Store, TerminalState
 
 __all__ = ["Counts", "Remembered", "count"]
@@ -76,13 +76,13 @@ def count(store: Store, heard: Mapping[int, int], *, midnight: datetime, now: da
 
     ``heard``: when terminals last pushed, in milliseconds, by their ids.
     """
-    with store.reading() as db:
-        return Counts(
-            today=glance.since(db, midnight.astimezone(UTC)),
-            alarms=queries.alarm_counts(db),
-            presence=Counter(
-                presence(last_heard(one.last_seen, heard.get(one.id)), one.interval_ms, now=now)
-                for one in glance.heard_of(db)
-            ),
-            states=glance.states(db),
-        )
+    counted = store.glance(midnight.astimezone(UTC))
+    return Counts(
+        today=counted.since,
+        alarms=counted.alarms,
+        presence=Counter(
+            presence(last_heard(one.last_seen, heard.get(one.id)), one.interval_ms, now=now)
+            for one in counted.heard
+        ),
+        states=counted.states,
+    )

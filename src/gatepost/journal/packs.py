@@ -8,6 +8,7 @@ Rules:
   the place deletes the image: nothing else opens it. A hole only gives the blocks back.
 * A failed write or sync closes every pack of the writer for ever. What it had not synced is cut off.
 * A pack is locked while it is written, and not deleted then. A pin of the journal also holds packs and holes back.
+* Packs that nobody writes any more may be moved to a folder that several journals share. Their places stay.
 * Which images are still in use is known to the caller alone. A caller that looks for packs without any looks at the
   events that are still to be read as well.
 
@@ -17,7 +18,9 @@ Names: ``KIND-YYYYMMDD-STREAM-000001.pack``. They sort by kind, day and age.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import itertools
 import os
 import re
 import threading
@@ -26,6 +29,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from gatepost.errors import JournalCorrupt, JournalGone, JournalTooNew, JournalUnavailable
@@ -42,11 +46,23 @@ from gatepost.journal.format import (
     encrypt,
 )
 
-__all__ = ["PACK_BYTES", "PACK_S", "Image", "Pack", "PackWriter", "Packs", "Place", "RemovedPacks"]
+__all__ = [
+    "LARGEST_PACK", "PACK_BYTES", "PACK_S", "Image", "Pack", "PackCopies", "PackWriter", "Packs", "Place",
+    "RemovedPacks", "join_places", "parse_name", "split_places",
+]  # fmt: skip
 
 PACK_BYTES = 64 * 1024 * 1024
 PACK_S = 3600.0
 """A pack is closed when it has so many bytes, so long after it was begun, or when its day ends."""
+
+LARGEST_PACK = 1024 * 1024 * 1024
+"""Bytes. No pack comes near it: one is closed with the append that makes it full."""
+
+_STEP = 1024 * 1024
+"""Bytes that are looked at at once."""
+
+_MOST_DEAD = 100_000
+"""Of so many images it is remembered that they have to become holes. Others leave with their pack."""
 
 _OPEN_PACKS = 16
 """So many descriptors :class:`Packs` keeps."""
@@ -67,7 +83,7 @@ class Image(Struct, frozen=True):
             raise ValueError(f"a kind of images is 1 to 32 letters from a to z, not {self.kind!r}")
 
 
-class Place(Struct, frozen=True):
+class Place(Struct, frozen=True, array_like=True):
     """The place of an image in a pack, and its key."""
 
     pack: str
@@ -76,6 +92,30 @@ class Place(Struct, frozen=True):
     length: int
     """Bytes in the pack: those of the image, and :data:`~gatepost.journal.format.TAG_BYTES`."""
     key: bytes
+    """Of the image; who keeps places may encrypt it, and decrypts it before :meth:`Packs.read`."""
+
+
+_Joined = tuple[tuple[Place, ...], msgspec.Raw]
+_JOINING, _SPLITTING = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(_Joined)
+
+
+def join_places(body: bytes, places: Sequence[Place]) -> bytes:
+    """Return the body of a frame that has images. ``body``: msgpack, of one value."""
+    return _JOINING.encode((places, msgspec.Raw(body)))
+
+
+def split_places(joined: bytes) -> tuple[bytes, tuple[Place, ...]]:
+    """Return the body, and the places of its images. Raises ``ValueError`` for a body of another form."""
+    places, body = _SPLITTING.decode(joined)
+    return bytes(body), places
+
+
+def parse_name(name: str) -> tuple[str, date]:
+    """Return kind and day of a pack. Raises ``ValueError`` for what is no name of a pack."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ValueError(f"{name!r} is no name of a pack")
+    return match[1], date.fromisoformat(match[2])
 
 
 class Pack(Struct, frozen=True):
@@ -97,8 +137,8 @@ class RemovedPacks(Struct, frozen=True):
 
     packs: tuple[str, ...]
     """The names of those that were deleted."""
-    is_pinned: bool = False
-    """Nothing was deleted, because the journal is pinned."""
+    is_incomplete: bool = False
+    """Something was left: the journal is pinned, or a pack is written or moved just now."""
 
 
 class _Written(Struct):
@@ -240,11 +280,20 @@ class _Handle:
 class Packs:
     """The packs of a journal, to be read and deleted. Thread-safe; several processes may have them open."""
 
-    def __init__(self, folder: Folder) -> None:
+    def __init__(self, folder: Folder, shared: Path | None = None, *, moves: bool = True) -> None:
+        """``shared``: where packs are kept that nobody writes any more; several journals may have it in common.
+
+        ``moves``: whether :meth:`move` brings packs there, or they are only looked for.
+        """
         self._folder = folder
+        self.shared = shared
+        self.moves = moves
+        self._dead: list[Place] = []
+        """Images that are not in use any more, and are no holes yet."""
         self._files: Files = folder.files
         self._open: OrderedDict[str, _Handle] = OrderedDict()
         self._lock = threading.Lock()
+        self._changing = threading.Lock()
 
     def read(self, place: Place) -> bytes:
         """Return the image at a place.
@@ -257,13 +306,14 @@ class Packs:
             raise JournalCorrupt("the place of an image is damaged; restore it from a backup")
         try:
             handle = self._handle(place.pack)
-            if place.offset < HEADER_BYTES or not TAG_BYTES <= place.length <= _size(handle) - place.offset:
+            if not _is_inside(place, _size(handle)):
                 image = None
             else:
                 image = decrypt(_pread(handle, place.length, place.offset), place.key)
         except FileNotFoundError:
             raise JournalGone(
-                f"the pack {place.pack} is gone, and its images with it; put it back from a backup if there is one"
+                f"the pack {place.pack} is not here: another receiver has it, or it is gone, and its images with it;"
+                " put it back from a backup if there is one"
             ) from None
         except OSError as error:
             raise _unavailable(f"the pack {place.pack} cannot be read", error) from error
@@ -274,6 +324,65 @@ class Packs:
             )
         return image
 
+    def copy(self, place: Place) -> bytes | None:
+        """Return the bytes of an image as they are, encrypted, for a backup; ``None`` where there are none any more.
+
+        Raises :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        try:
+            handle = self._handle(place.pack)
+            if not _is_inside(place, _size(handle)):
+                return None
+            data = _pread(handle, place.length, place.offset)
+        except (FileNotFoundError, JournalCorrupt):
+            return None
+        except OSError as error:
+            raise _unavailable(f"the pack {place.pack} cannot be read", error) from error
+        return data if data.count(0) < len(data) else None
+
+    def has(self, place: Place) -> bool:
+        """Return whether :meth:`copy` returns bytes; in little memory, however long the place is. Raises as it."""
+        try:
+            handle = self._handle(place.pack)
+            if not _is_inside(place, _size(handle)):
+                return False
+            end = place.offset + place.length
+            for start in range(place.offset, end, _STEP):
+                data = _pread(handle, min(_STEP, end - start), start)
+                if data.count(0) < len(data):
+                    return True
+        except (FileNotFoundError, JournalCorrupt):
+            pass
+        except OSError as error:
+            raise _unavailable(f"the pack {place.pack} cannot be read", error) from error
+        return False
+
+    def size(self, name: str) -> int | None:
+        """Return how many bytes a pack has, holes included; ``None`` where there is none that can be read.
+
+        Raises as :meth:`copy`.
+        """
+        try:
+            return _size(self._handle(name))
+        except (FileNotFoundError, JournalCorrupt):
+            return None
+        except OSError as error:
+            raise _unavailable(f"the pack {name} cannot be read", error) from error
+
+    def is_here(self, name: str) -> bool:
+        """Return whether a pack is beside the journal, and not only in the shared folder."""
+        return bool(_NAME.fullmatch(name)) and (self._folder.packs / name).exists()
+
+    def is_written(self, name: str) -> bool:
+        """Return whether a writer still adds to a pack. Raises :class:`~gatepost.errors.JournalUnavailable`."""
+        try:
+            handle = _Handle(self._files.open(self._path(name)))
+            return not try_lock(handle.number, fcntl.LOCK_SH)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise _unavailable(f"the pack {name} cannot be read", error) from error
+
     def confirm(self, places: Sequence[Place]) -> bool:
         """Return whether these images are whole, after a sync of their packs.
 
@@ -282,7 +391,8 @@ class Packs:
         """
         try:
             for name in {place.pack for place in places}:
-                self._files.sync(self._handle(name).number)
+                handle = self._handle(name)
+                self._files.sync(handle.number)
             for place in places:
                 self.read(place)
         except (FileNotFoundError, JournalGone, JournalCorrupt):
@@ -296,20 +406,8 @@ class Packs:
 
         Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
-        found: list[Pack] = []
-        try:
-            with os.scandir(self._folder.packs) as entries:
-                for entry in entries:
-                    if match := _NAME.fullmatch(entry.name):
-                        with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: no such day
-                            day = date.fromisoformat(match[2])
-                            size = entry.stat().st_blocks * 512
-                            found.append(Pack(entry.name, match[1], day, match[3], int(match[4]), size))
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise _unavailable("the folder of packs cannot be read", error) from error
-        return sorted(found, key=lambda pack: pack.name)
+        found = {pack.name: pack for folder in self._folders for pack in _packs_in(folder)}
+        return [found[name] for name in sorted(found)]
 
     def remove_before(self, kind: str, day: date) -> RemovedPacks:
         """Delete the packs of a kind that were written before a day.
@@ -324,48 +422,115 @@ class Packs:
         Does nothing while the journal is pinned. Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
         removed: list[str] = []
+        is_incomplete = False
         try:
             with self._folder.unpinned() as may_remove:
                 if not may_remove:
-                    return RemovedPacks((), is_pinned=True)
+                    return RemovedPacks((), is_incomplete=True)
                 for name in names:
                     with contextlib.suppress(FileNotFoundError):
                         if self._remove(name):
                             removed.append(name)
+                        else:
+                            is_incomplete = True
                 if removed:
-                    self._files.sync_folder(self._folder.packs)
+                    for folder in filter(Path.is_dir, self._folders):
+                        self._files.sync_folder(folder)
         except OSError as error:
             raise _unavailable("a pack cannot be deleted", error) from error
-        return RemovedPacks(tuple(removed))
+        return RemovedPacks(tuple(removed), is_incomplete)
 
     def _remove(self, name: str) -> bool:
         handle = _Handle(self._files.open(self._path(name)))
         if not try_lock(handle.number, fcntl.LOCK_EX):
             return False
-        self._files.remove(self._path(name))
+        for folder in self._folders:
+            self._files.remove(folder / name)
         with self._lock:
             self._open.pop(name, None)
         return True
 
-    def punch(self, places: Iterable[Place]) -> bool:
-        """Make holes of images that are not in use any more, and give their blocks back.
+    def move(self) -> int:
+        """Move to the shared folder what nobody writes any more; return how many packs.
+
+        Each of them is there or here at every moment, also after a crash. One that cannot be moved holds none of the
+        others up. Raises :class:`~gatepost.errors.JournalUnavailable` at the end then; it is tried again the next time.
+        """
+        if self.shared is None or not self.moves:
+            return 0
+        count, failed = 0, None
+        for pack in _packs_in(self._folder.packs):
+            try:
+                with self._changing:
+                    count += self._move(pack.name, self.shared)
+            except FileNotFoundError:
+                pass  # it was deleted meanwhile
+            except OSError as error:
+                failed = error
+        if failed is not None:
+            what = "packs cannot be moved to the folder that the setting packs names"
+            raise _unavailable(what, failed) from failed
+        return count
+
+    def _move(self, name: str, shared: Path) -> bool:
+        """Move a pack, unless it is being written, or was begun just now."""
+        here, there = self._folder.packs / name, shared / name
+        source = self._files.open(here)
+        try:
+            size = os.fstat(source).st_size
+            if not try_lock(source, fcntl.LOCK_EX) or size <= HEADER_BYTES:
+                return False
+            if there.exists() and there.samefile(here):
+                return False
+            if not there.exists() or there.stat().st_size < size:
+                self._copy(source, there)
+            self._files.remove(here)
+        finally:
+            self._files.close(source)
+        return True
+
+    def _copy(self, source: int, there: Path) -> None:
+        """Copy a pack to the shared folder; it has its name there once it is whole."""
+        partial = there.with_name(f".{there.name}.{self._folder.id.hex()}")
+        self._files.remove(partial)  # of an attempt that was cut off
+        copy = self._files.create(partial)
+        try:
+            _copy(self._files, source, copy)
+            self._files.sync(copy)
+        finally:
+            self._files.close(copy)
+        partial.rename(there)
+        self._files.sync_folder(there.parent)
+
+    def punch(self, places: Iterable[Place] = ()) -> bool:
+        """Make holes of images that are not in use any more, and give their blocks back. Never waits.
 
         Others keep their places, and keys are not needed. Packs that are gone are passed over. Return ``False`` where
-        nothing was done, because the journal is pinned. Raises :class:`~gatepost.errors.JournalTooNew` and
-        :class:`~gatepost.errors.JournalUnavailable`.
+        it cannot be done now, because the journal is pinned, or packs are moved or deleted just now: the next call does
+        it as well. Raises :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalUnavailable`.
         """
-        by_pack: dict[str, list[Place]] = {}
-        for place in places:
-            by_pack.setdefault(place.pack, []).append(place)
+        with self._lock:
+            self._dead += itertools.islice(places, max(0, _MOST_DEAD - len(self._dead)))
+            if not self._dead:
+                return True
+        if not self._changing.acquire(blocking=False):
+            return False
         try:
             with self._folder.unpinned() as may_remove:
                 if not may_remove:
                     return False
-                for name, dead in by_pack.items():
+                with self._lock:
+                    dead, self._dead = self._dead, []
+                by_pack: dict[str, list[Place]] = {}
+                for place in dead:
+                    by_pack.setdefault(place.pack, []).append(place)
+                for name, some in by_pack.items():
                     with contextlib.suppress(FileNotFoundError, JournalCorrupt):
-                        self._punch(name, dead)
+                        self._punch(name, some)
         except OSError as error:
             raise _unavailable("an image cannot be deleted from its pack", error) from error
+        finally:
+            self._changing.release()
         return True
 
     def _punch(self, name: str, places: Sequence[Place]) -> None:
@@ -376,6 +541,11 @@ class Packs:
                 self._files.punch(handle.number, start, end - start)
         self._files.sync(handle.number)
 
+    @property
+    def folder(self) -> Folder:
+        """Return the journal beside which they are."""
+        return self._folder
+
     def close(self) -> None:
         """Let go of every file. May be called twice."""
         with self._lock:
@@ -384,7 +554,19 @@ class Packs:
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise FileNotFoundError(name)
-        return self._folder.packs / name
+        here = self._folder.packs / name
+        return here if self.shared is None or here.exists() else self.shared / name
+
+    @property
+    def _folders(self) -> list[Path]:
+        return [self._folder.packs, *([] if self.shared is None else [self.shared])]
+
+    def _open_pack(self, name: str) -> _Handle:
+        """Open a pack, also if it is moved meanwhile. Raises ``FileNotFoundError``."""
+        try:
+            return _Handle(self._files.open(self._path(name)))
+        except FileNotFoundError:
+            return _Handle(self._files.open(self._path(name)))
 
     def _handle(self, name: str) -> _Handle:
         """Return the descriptor of a pack whose header is right.
@@ -397,7 +579,7 @@ class Packs:
                 self._open.move_to_end(name)
                 return handle
             self._open.pop(name, None)
-        handle = _Handle(self._files.open(self._path(name)))
+        handle = self._open_pack(name)
         try:
             header = decode_pack_header(_pread(handle, HEADER_BYTES, 0))
             if header.name != name:
@@ -411,6 +593,92 @@ class Packs:
         return handle
 
 
+class PackCopies:
+    """Writes packs as a backup has them, each image at the offset that it had. One thread at a time."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._files = folder.files
+        self._open: OrderedDict[str, int] = OrderedDict()
+
+    def put(self, name: str, offset: int, data: bytes) -> None:
+        """Write the encrypted bytes of an image. Raises ``ValueError`` for a place of no pack, and ``OSError``."""
+        parse_name(name)
+        if not HEADER_BYTES <= offset <= LARGEST_PACK - len(data):
+            raise ValueError(f"no image of a pack begins at {offset}")
+        handle = self._open.get(name)
+        if handle is None:
+            handle = self._open[name] = self._begin(name)
+            while len(self._open) > _OPEN_PACKS:
+                self._end(self._open.popitem(last=False)[1])
+        self._open.move_to_end(name)
+        self._files.write(handle, data, offset)
+
+    def close(self) -> None:
+        """Sync everything. May be called twice. Raises ``OSError``; every file is closed then."""
+        with contextlib.ExitStack() as stack:
+            while self._open:
+                stack.callback(self._end, self._open.popitem()[1])
+        if self._folder.packs.exists():
+            self._files.sync_folder(self._folder.packs)
+
+    def _begin(self, name: str) -> int:
+        self._files.make_folder(self._folder.packs)
+        path = self._folder.packs / name
+        if path.exists():
+            return self._files.open(path, writes=True)
+        handle = self._files.create(path)
+        try:
+            self._files.write(handle, encode_pack_header(PackHeader(self._folder.id, name)), 0)
+        except BaseException:
+            self._files.close(handle)
+            raise
+        return handle
+
+    def _end(self, handle: int) -> None:
+        try:
+            self._files.sync(handle)
+        finally:
+            self._files.close(handle)
+
+
+def _copy(files: Files, source: int, copy: int) -> None:
+    """Copy a file; holes stay holes."""
+    size = os.fstat(source).st_size
+    os.ftruncate(copy, size)
+    at = 0
+    while at < size:
+        try:
+            at = os.lseek(source, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole is left
+                return
+            raise
+        end = os.lseek(source, at, os.SEEK_HOLE)
+        while at < end:
+            data = os.pread(source, min(_STEP, end - at), at)
+            files.write(copy, data, at)
+            at += len(data)
+
+
+def _packs_in(folder: Path) -> list[Pack]:
+    """Return the packs in a folder. Raises :class:`~gatepost.errors.JournalUnavailable`."""
+    found: list[Pack] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if match := _NAME.fullmatch(entry.name):
+                    with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: no such day
+                        day = date.fromisoformat(match[2])
+                        size = entry.stat().st_blocks * 512
+                        found.append(Pack(entry.name, match[1], day, match[3], int(match[4]), size))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unavailable("the folder of packs cannot be read", error) from error
+    return sorted(found, key=lambda pack: pack.name)
+
+
 def _joined(places: Iterable[Place]) -> list[tuple[int, int]]:
     """Return the stretches that these images take, neighbours in one: whole blocks between them become free."""
     found: list[tuple[int, int]] = []
@@ -421,6 +689,11 @@ def _joined(places: Iterable[Place]) -> list[tuple[int, int]]:
         else:
             found.append((place.offset, end))
     return found
+
+
+def _is_inside(place: Place, size: int) -> bool:
+    """Return whether a pack of this size can have an image there."""
+    return place.offset >= HEADER_BYTES and TAG_BYTES <= place.length <= size - place.offset
 
 
 def _size(handle: _Handle) -> int:

@@ -6,8 +6,8 @@ Rules:
   a frame behind the last sync was never acknowledged, but its check says that it is whole.
 * What no commit covers was perhaps never synced, and its images may be missing: such a body is told apart.
 * A damaged frame is passed over, told, and the reader goes on behind it.
-* A stream that cannot be read now, because a later version wrote it, the disk fails, or the caller cannot use its next
-  body yet, waits: nothing of it is passed over, and the others are read.
+* A stream that cannot be read now, because a later version wrote it or the disk fails, waits: nothing of it is passed
+  over, and the others are read.
 * Streams of alarms are read first. So an alarm never waits for records.
 * The reader changes nothing on disk. The caller keeps the positions, together with what it did with the frames.
 """
@@ -15,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -60,8 +60,7 @@ class Batch(Struct, frozen=True):
     """The place behind them, of each stream that it has moved in."""
     damages: tuple[Damage, ...]
     waiting: Mapping[str, JournalError] = {}
-    """Why a stream cannot be read now: :class:`~gatepost.errors.JournalTooNew`, ``JournalUnavailable``, or what the
-    caller said of its next body."""
+    """Why a stream cannot be read now: :class:`~gatepost.errors.JournalTooNew` or ``JournalUnavailable``."""
     uncommitted: tuple[int, ...] = ()
     """Indexes of bodies that their writer perhaps did not return for, because it was killed or the disk failed.
 
@@ -88,16 +87,12 @@ class Reader:
         folder: Folder,
         positions: Mapping[str, Position],
         streams: Sequence[Stream] | None = None,
-        *,
-        unusable: Callable[[bytes], JournalError | None] = lambda body: None,
     ) -> None:
         """``positions``: the place in each stream up to which everything is done.
 
-        ``streams``: of these alone, and only what was synced when they were looked at. ``unusable`` returns why a body
-        cannot be used now: its stream waits before it.
+        ``streams``: of these alone, and only what was synced when they were looked at.
         """
         self._folder = folder
-        self._unusable = unusable
         self._only = streams
         self._positions = dict(positions)
         self._open: dict[str, _Open] = {}
@@ -167,7 +162,7 @@ class Reader:
             size = os.fstat(segment.handle).st_size
             limit = min(size, stream.published.offset) if is_open else size
             start = max(position.offset, HEADER_BYTES)
-            scan = self._usable(_scan(segment, start, limit, max_bodies, max_bytes), start)
+            scan = _scan(segment, start, limit, max_bodies, max_bytes)
             committed = stream.published.offset if is_open else _committed(stream, segment, start, size)
             damages += _damages(stream, segment, scan, size, committed, is_open=is_open)
         except (FileNotFoundError, JournalCorrupt) as error:
@@ -188,19 +183,6 @@ class Reader:
             return bodies, doubtful, stream.published
         self._forget(stream.name)
         return bodies, doubtful, _next(stream, position.segment, events)
-
-    def _usable(self, scan: Scan, start: int) -> Scan:
-        """Return the part of a scan before the first body that cannot be used now; raise why, if it is nothing."""
-        for frame in scan.frames:
-            why = self._unusable(frame.body) if frame.kind == EVENT else None
-            if why is not None:
-                if frame.start == start:
-                    raise why
-                frames = tuple(one for one in scan.frames if one.start < frame.start)
-                return Scan(
-                    frames, tuple(gap for gap in scan.gaps if gap.start < frame.start), frame.start, 0
-                )
-        return scan
 
     def _segment(self, stream: str, number: int, path: Path) -> _Open:
         found = self._open.get(stream)

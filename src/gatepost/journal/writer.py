@@ -155,8 +155,9 @@ class Writer:
         with self._closing_on_failure():
             self._files.write(segment.handle, data, segment.end)
             segment.end += len(data)
-            self._files.sync_all([segment.handle, *self._packs.unsynced])
-            if not (self._files.is_named(segment.handle) and self._files.is_named(self._lock)):
+            written = [segment.handle, *self._packs.unsynced]
+            self._files.sync_all(written)
+            if not all(map(self._files.is_named, [*written, self._lock])):
                 raise OSError(errno.ENOENT, "one of its files was deleted")
         self._packs.mark_synced()
         self.position = Position(segment.number, segment.end, self.position.events + len(bodies))

@@ -61,8 +61,9 @@ from gatepost.receiver.meaning import Meaning
 from gatepost.receiver.metrics import Measured, Metrics
 from gatepost.receiver.moving import Mover
 from gatepost.receiver.preview import Preview
-from gatepost.receiver.projector import Lag, Projector
+from gatepost.receiver.projector import GATHER_S, Lag, Projector
 from gatepost.receiver.registrar import Registrar
+from gatepost.receiver.reprocessing import Reprocessing
 from gatepost.receiver.retention import Keeper, limits_of
 from gatepost.receiver.wake import Wake
 from gatepost.settings import ReceiverSettings
@@ -138,15 +139,19 @@ class DeskApp:
         meaning = Meaning(store, settings)
         self.live = Live(tell(store, meaning), store.end_of_feed, poll_s=0.1 if settings.database else 0.5)
         self.metrics = Metrics()
+        frames = Frames(store.secret, image_keys(settings))
         self.projector = Projector(
             journal,
             Measured(store, self.metrics),
-            Frames(store.secret, image_keys(settings)),
+            frames,
+            packs=store.packs,
             appended=appended,
             may_hold=self._may_hold,
             on_listed=self._listed,
             on_terminals=self._learn,
             now=now,
+            # A push that waits is itself what lets more gather: the next batch is what came during a transaction.
+            gather_s=0.0 if settings.acknowledge_after == "store" else GATHER_S,
         )
         self.errands = Errands()
         self._prefix = checked_prefix(settings.path_prefix)
@@ -171,6 +176,7 @@ class DeskApp:
             expire_unlisted=self.projector.files.expire,
         )
         self.mover = Mover(store)
+        self.reprocessing = Reprocessing(store, journal, frames, self.projector.catch_up)
         self.metrics.watch(store, self.ingests, self.projector, self.keeper, now=now)
         made = (
             pages(store, settings, self.projector.lag, self.ingests.heard) if pages is not None else Pages()
@@ -185,6 +191,7 @@ class DeskApp:
             "preview": Preview(store, settings, now),
             "live": self.live,
             "keeper": self.keeper,
+            "reprocessing": self.reprocessing,
             "metrics": self.metrics,
             "metrics_networks": Networks(settings.metrics_networks, setting="metrics_networks"),
             **made.parts,
@@ -222,7 +229,8 @@ class DeskApp:
 
     def _progress(self) -> Listed:
         projector = self.projector
-        return Listed(projector.positions, projector.is_away, projector.damaged, projector.waiting)
+        positions, damaged = projector.progress()
+        return Listed(positions, projector.is_away, damaged, projector.waiting)
 
     async def _holder(self, asked: Holder) -> Known | None:
         while True:
@@ -320,6 +328,8 @@ class DeskApp:
             forgotten.result(2 * PATIENCE_S)
         except TimeoutError:
             raise StoreUnavailable("the ingest did not let go of what it holds; try again") from None
+        if self.projector.is_running:
+            self.projector.let_go()
         self.store.drop_refusal_samples()
 
     async def announce(self) -> None:

@@ -5,7 +5,8 @@ Rules:
 * A frame has what was received and what was decided at the reply. Nothing is decided again when it is read.
 * It has no PIN, and no fields of the event that ``original`` alone keeps. Unknown fields of a group are part of who
   somebody is; they stand in the frame as JSON, which holds every number.
-* With image keys the whole frame is encrypted: a picture may stand in any text of it. Without its key a frame waits.
+* It has no image, and no text that may be one. Those are in packs, and the frame has their places. With image keys
+  the key of an image is encrypted; without its image key an event is listed all the same.
 * Every arrival has a frame. A text that is no UTF-8 is mended as the store would mend it; what has no encoding at all
   becomes a frame for the quarantine.
 * A field that a later version adds has a default, so a frame of an earlier one can be read.
@@ -13,6 +14,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -20,10 +22,12 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gatepost.errors import JournalError, JournalUnavailable, StoreError
+from gatepost.errors import StoreError
+from gatepost.journal.packs import Place, join_places
 from gatepost.receiver.push import kept_raw
 from gatepost.settings import ReceiverSettings
 from gatepost.store.arrivals import text
+from gatepost.store.image_places import open_place, seal_place
 from gatepost.store.sealing import ImageKeys, read_keys
 from gatepost.store.values import Arrival, NewTerminal
 from gatepost.wire import Alarm, Dialect, Event, Group, Problem, Record, Unknown, User, without_pins
@@ -31,8 +35,6 @@ from gatepost.wire import Alarm, Dialect, Event, Group, Problem, Record, Unknown
 __all__ = ["Frames", "image_keys"]
 
 log = structlog.get_logger(__name__)
-
-_PLACE = b"journal"
 
 
 class _Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -55,6 +57,12 @@ class _Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str | None = None
     disagreements: tuple[tuple[str, str], ...] = ()
     new_terminal: NewTerminal | None = None
+    has_texts: bool = False
+    """The last of its images is the long texts of ``original``."""
+
+
+_Joined = tuple[tuple[Place, ...], _Frame]
+"""As :func:`~gatepost.journal.packs.join_places` writes it."""
 
 
 def image_keys(settings: ReceiverSettings) -> ImageKeys:
@@ -70,36 +78,35 @@ class Frames:
         self._secret = secret
         self._keys = keys
         self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(_Frame)
+        self._decoder = msgspec.msgpack.Decoder(_Joined)
 
-    def encode(self, arrival: Arrival) -> bytes:
-        """Return the body of a frame. Raises nothing."""
+    def encode(self, arrival: Arrival, *, has_texts: bool = False) -> bytes:
+        """Return the body of a frame, for :meth:`join`. Raises nothing.
+
+        ``has_texts``: of its images, which have no places yet, the last one is the long texts.
+        """
         try:
-            body = self._encoder.encode(_framed(arrival))
+            return self._encoder.encode(_framed(arrival, has_texts=has_texts))
         except Exception:
-            body = self._encode_unusual(arrival)
-        return self._keys.seal(body, _PLACE)
+            return self._encode_unusual(arrival, has_texts=has_texts)
 
-    def unusable(self, body: bytes) -> JournalError | None:
-        """Return why a frame cannot be decoded before other keys are given, if that is so."""
-        name = self._keys.missing(body)
-        if not name:
-            return None
-        return JournalUnavailable(
-            f"events are encrypted with the key {name}; give that key in image_key_file as well, and start again"
-        )
+    def join(self, body: bytes, places: Sequence[Place]) -> bytes:
+        """Return a body with the places of its images, whose keys are encrypted where there are image keys."""
+        return join_places(body, [seal_place(place, self._keys) for place in places] if places else ())
 
     def decode(self, body: bytes) -> Arrival:
-        """Return the arrival. Raises :class:`~gatepost.errors.StoreError` for another form, or without its key."""
+        """Return the arrival. Raises :class:`~gatepost.errors.StoreError` for another form."""
         try:
-            frame = self._decoder.decode(self._keys.open(body, _PLACE))
+            sealed, frame = self._decoder.decode(body)
+            places = tuple(map(self._open, sealed))
             record = _with_groups(frame)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise StoreError("a frame of the journal has another form than this version knows") from error
         event: Event = record or frame.alarm or Unknown({})
         return Arrival(
             event=event,
-            image=None if isinstance(event, Unknown) else event.image,
+            image=places[0] if len(places) > frame.has_texts else None,
+            texts=places[-1] if frame.has_texts and places else None,
             terminal_id=frame.terminal_id,
             key=frame.key,
             received_at_ms=frame.received_at_ms,
@@ -115,19 +122,26 @@ class Frames:
             new_terminal=frame.new_terminal,
         )
 
-    def _encode_unusual(self, arrival: Arrival) -> bytes:
+    def _open(self, place: Place) -> Place:
+        """Return a place with the key of its image as it is, if its image key is given."""
         try:
-            return self._encoder.encode(_framed(_mended(arrival)))
+            return open_place(place, self._keys)
+        except StoreError:
+            return place
+
+    def _encode_unusual(self, arrival: Arrival, *, has_texts: bool) -> bytes:
+        try:
+            return self._encoder.encode(_framed(_mended(arrival), has_texts=has_texts))
         except Exception as error:
             log.warning("frames.kept_raw", kind=type(error).__name__)
             raw = kept_raw(arrival, "has a value that cannot be stored", self._secret)
-            return self._encoder.encode(_framed(_mended(raw)))
+            return self._encoder.encode(_framed(_mended(raw), has_texts=has_texts))
 
 
 _read_groups = msgspec.json.Decoder(list[tuple[str, str, dict[str, Any]]]).decode
 
 
-def _framed(arrival: Arrival) -> _Frame:
+def _framed(arrival: Arrival, *, has_texts: bool) -> _Frame:
     event = arrival.event
     groups = b""
     if isinstance(event, Record):
@@ -155,6 +169,7 @@ def _framed(arrival: Arrival) -> _Frame:
         model=arrival.model,
         disagreements=arrival.disagreements,
         new_terminal=arrival.new_terminal,
+        has_texts=has_texts,
     )
 
 

@@ -2,29 +2,31 @@
 
 Rules:
 
-* A request is acknowledged after the sync of its batch, never before.
+* A request is acknowledged after the sync of its batch, never before. With :class:`UntilListed` it is when the batch is
+  listed, too.
 * No timer fills a batch. While one batch is synced, the next one fills. A single request is synced at once, and under
   load the cost of a sync is shared by the whole batch.
 * Alarms are written first, into their own stream, which readers read first.
-* The queue is bounded in events and bytes, the journal in bytes that are not listed, and in what the disk has left:
-  what waits must still fit into the database. Beyond a bound an event is refused with ``StoreUnavailable`` at once, and
-  the terminal keeps it on its disk.
+* The queue is bounded in events and bytes, and what waits to be listed is part of it. The journal is bounded in bytes
+  that are not listed, and in what the disk has left: what waits must still fit into the database. Beyond a bound an
+  event is refused with ``StoreUnavailable`` at once, and the terminal keeps it on its disk.
 * A failed sync fails its whole batch. The next batch begins a new segment.
 * Only the loop touches the queue, so :meth:`GroupCommit.give_up` can refuse waiting requests while the thread is
   blocked by the disk.
 
 Flow: ``enqueue`` → queue → ``_start`` on the loop → thread: ``Writer.append`` → ``_done`` on the loop: start the next
-one, and tell every waiter of this one.
+one, and tell every waiter of this one, or let it wait until it is listed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Any
 
@@ -32,16 +34,18 @@ import structlog
 from msgspec import Struct
 
 from gatepost.errors import JournalError, StoreUnavailable
-from gatepost.journal.folder import ALARMS, RECORDS, Folder
+from gatepost.journal.folder import ALARMS, RECORDS, Folder, Position
 from gatepost.journal.format import MAX_BODY
+from gatepost.journal.packs import Image, Place, join_places
 from gatepost.journal.writer import Writer
+from gatepost.receiver.until_listed import StreamPlace, UntilListed
 
 __all__ = ["GroupCommit", "Settle"]
 
 log = structlog.get_logger(__name__)
 
 Settle = Callable[[StoreUnavailable | None], None]
-"""Told ``None`` once the event is on disk, or why it is not: then it must not be acknowledged."""
+"""Told ``None`` once the event is to be acknowledged, or why it must not be."""
 
 _SAID_EVERY_S = 60.0
 """How often a failure of the disk is logged."""
@@ -51,11 +55,16 @@ _MEASURED_EVERY_S, _MEASURED_EVERY = 0.1, 16 * 1024 * 1024
 
 
 class _Waiting(Struct, frozen=True):
-    """An event that waits for its sync."""
+    """An event that waits for its sync, or until it is listed."""
 
     body: bytes
-    is_alarm: bool
+    images: Sequence[Image]
+    lane: str
     settle: Settle
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + sum([len(image.data) for image in self.images])
 
 
 class GroupCommit:
@@ -67,6 +76,7 @@ class GroupCommit:
     def __init__(
         self,
         folder: Folder,
+        join: Callable[[bytes, Sequence[Place]], bytes] = join_places,
         *,
         max_batch: int = 512,
         max_queue: int = 8192,
@@ -74,22 +84,30 @@ class GroupCommit:
         max_unread_bytes: int = 1 << 62,
         unread_bytes: Callable[[], int] = lambda: 0,
         has_room: Callable[[int], bool] = lambda unread: True,
+        until_listed: UntilListed[Sequence[_Waiting]] | None = None,
         on_append: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``max_batch`` and ``max_queue`` count events, the others bytes of frames.
+        """``join`` returns the body of a frame with the places of its images; it is called in the thread.
+
+        ``max_batch`` and ``max_queue`` count events, the others bytes of frames and images.
 
         ``unread_bytes`` returns how much of the journal is not listed yet; it is asked some times a second, and
         nothing more is taken at ``max_unread_bytes``, nor while ``has_room`` says of so many that the disk has no room.
-        ``on_append`` is called after each sync; it raises nothing. All three in the thread. Raises
+        ``on_append`` is called after each sync; it raises nothing. All three in the thread. With ``until_listed`` an
+        event is settled when it is listed, else when it is synced. Raises
         :class:`~gatepost.errors.JournalUnavailable`.
         """
+        self._join = join
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._max_queue_bytes = max_queue_bytes
         self._max_unread_bytes = max_unread_bytes
         self._unread_bytes = unread_bytes
         self._has_room = has_room
+        self._until_listed = until_listed
+        self._unlisted = 0
+        """Events that wait until they are listed."""
         self._is_short = False
         """The disk has no room."""
         self._unread = 0
@@ -135,10 +153,12 @@ class GroupCommit:
     @property
     def unanswered(self) -> int:
         """Return how many events were not settled yet."""
-        return len(self._queue) + len(self._batch)
+        return len(self._queue) + len(self._batch) + self._unlisted
 
-    def enqueue(self, body: bytes, settle: Settle, *, is_alarm: bool = False) -> None:
-        """Queue an event; ``settle`` is called on the loop when it is on disk, or will not be.
+    def enqueue(
+        self, body: bytes, settle: Settle, *, is_alarm: bool = False, images: Sequence[Image] = ()
+    ) -> None:
+        """Queue an event; ``settle`` is called on the loop when it is to be acknowledged, or must not be.
 
         Raises :class:`~gatepost.errors.StoreUnavailable` if the queue or the journal is full, or closed, and
         ``ValueError`` for a body that no frame holds; nothing was queued.
@@ -147,16 +167,17 @@ class GroupCommit:
             raise ValueError(f"a frame holds at most {MAX_BODY} bytes, and this has {len(body)}")
         if self._closing:
             raise StoreUnavailable("the receiver is stopping; send it again later")
-        if len(self._queue) >= self._max_queue or self._queue_bytes >= self._max_queue_bytes:
+        if len(self._queue) + self._unlisted >= self._max_queue or self._queue_bytes >= self._max_queue_bytes:
             raise StoreUnavailable("the receiver's queue is full; send it again later")
         if self.is_full:
             raise StoreUnavailable("the receiver's journal is full; send it again later")
-        self._queue_bytes += len(body)
-        self._queue.append(_Waiting(body, is_alarm, settle))
+        waiting = _Waiting(body, images, ALARMS if is_alarm else RECORDS, settle)
+        self._queue_bytes += waiting.size
+        self._queue.append(waiting)
         self._start_soon()
 
-    async def submit(self, body: bytes, *, is_alarm: bool = False) -> None:
-        """Store an event; return when it is on disk. Raises :class:`~gatepost.errors.StoreUnavailable`.
+    async def submit(self, body: bytes, *, is_alarm: bool = False, images: Sequence[Image] = ()) -> None:
+        """Store an event; return when it is to be acknowledged. Raises :class:`~gatepost.errors.StoreUnavailable`.
 
         To cancel it withdraws the wait, not the event.
         """
@@ -170,30 +191,39 @@ class GroupCommit:
             else:
                 future.set_exception(error)
 
-        self.enqueue(body, settle, is_alarm=is_alarm)
+        self.enqueue(body, settle, is_alarm=is_alarm, images=images)
         await future
 
     def tend(self, *, finish: bool = False) -> None:
-        """Close segments that are old, and try the disk again if it failed. Called about once a second.
+        """Close segments that are old, try the disk again if it failed, and refuse what waited too long to be listed.
+
+        Called about once a second.
 
         ``finish``: close every segment, so that it is deleted as soon as it is listed.
         """
         self._tends = True
         self._finishes |= finish
         self._start_soon()
+        self._settle_listed()
+
+    def hear(self, listed: Mapping[str, Position], *, in_doubt: bool) -> None:
+        """Hear from the desk how far each stream is listed. ``in_doubt``: a place may have been passed without rows."""
+        if self._until_listed is not None:
+            self._until_listed.hear(listed, in_doubt=in_doubt)
+            self._settle_listed()
 
     async def close(self, *, timeout_s: float = 10.0) -> bool:
         """Take nothing more, sync what is queued, end the streams. Idempotent.
 
-        Return False if that took longer than ``timeout_s``; pending events are refused with ``StoreUnavailable`` then.
+        What is pending then, as what waits until it is listed, is refused with ``StoreUnavailable``. Return False if
+        there was any, or that took longer than ``timeout_s``.
         """
         self._closing = True
         self._start_soon()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._ended.wait()
-        except TimeoutError:
-            self.give_up()
+        self.give_up()
         return self._ended.is_set() and not self._gave_up
 
     def give_up(self) -> int:
@@ -201,8 +231,8 @@ class GroupCommit:
 
         No event is accepted afterwards. Does nothing if no event is pending. Idempotent.
 
-        An event that the thread is writing may still be listed. It was not acknowledged, and counts as a duplicate when
-        the terminal resends it.
+        An event that is written, or that the thread is writing, may still be listed. It was not acknowledged, and
+        counts as a duplicate when the terminal resends it.
         """
         if self._gave_up or not self.unanswered:
             return 0
@@ -210,8 +240,11 @@ class GroupCommit:
         self._end()
         count = self.unanswered
         why = StoreUnavailable("the receiver was stopped before this was stored; send it again")
-        waiting, self._queue, self._queue_bytes = self._queue, deque(), 0
+        waiting, self._queue = self._queue, deque()
         self._tell([*self._batch, *waiting], why)
+        if self._until_listed is not None:
+            for batch in self._until_listed.take_all():
+                self._tell_synced(batch, why)
         return count
 
     # On the loop.
@@ -239,16 +272,38 @@ class GroupCommit:
         elif self._closing:
             self._end()
 
-    def _done(self, error: StoreUnavailable | None) -> None:
-        """Settle a batch that the thread is done with; first the next one is given to it."""
+    def _done(self, error: StoreUnavailable | None, places: Mapping[str, StreamPlace]) -> None:
+        """Settle a batch that the thread is done with, or let it wait; first the next one is given to it.
+
+        ``places``: up to where it is synced, by lane.
+        """
         batch, self._batch = self._batch, []
         if self._gave_up:
             return  # they have been told
         self._start()
-        self._queue_bytes -= sum([len(waiting.body) for waiting in batch])
+        if error is not None or self._until_listed is None:
+            self._tell(batch, error)
+            return
+        for lane, place in places.items():
+            self._until_listed.add(place, [waiting for waiting in batch if waiting.lane == lane])
+        self._unlisted += len(batch)
+        self._settle_listed()  # the desk may have been quicker than this loop
+
+    def _settle_listed(self) -> None:
+        """Settle what the desk has listed, and refuse what waited too long or is in doubt."""
+        if self._until_listed is None:
+            return
+        why = StoreUnavailable("not in the database yet, and acknowledge_after is store; send it again later")
+        for batch, is_listed in self._until_listed.take():
+            self._tell_synced(batch, None if is_listed else why)
+
+    def _tell_synced(self, batch: Sequence[_Waiting], error: StoreUnavailable | None) -> None:
+        self._unlisted -= len(batch)
         self._tell(batch, error)
 
-    def _tell(self, batch: Iterable[_Waiting], error: StoreUnavailable | None) -> None:
+    def _tell(self, batch: Sequence[_Waiting], error: StoreUnavailable | None) -> None:
+        """Settle events; first their room in the queue is given back."""
+        self._queue_bytes -= sum([waiting.size for waiting in batch])
         for waiting in batch:
             if error is not None:
                 self.failed += 1
@@ -267,7 +322,7 @@ class GroupCommit:
     def _run(self) -> None:
         while (batch := self._given.get()) is not None:
             if batch:
-                self._post(self._done, self._append(batch))
+                self._post(self._done, *self._append(batch))
             else:
                 self._tend()
         for writer in self._writers.values():
@@ -275,22 +330,35 @@ class GroupCommit:
         self._on_append()
         self._post(self._ended.set)
 
-    def _append(self, batch: list[_Waiting]) -> StoreUnavailable | None:
+    def _append(self, batch: list[_Waiting]) -> tuple[StoreUnavailable | None, Mapping[str, StreamPlace]]:
+        places = {}
         try:
             for lane, writer in self._writers.items():
-                bodies = [waiting.body for waiting in batch if waiting.is_alarm is (lane == ALARMS)]
-                if bodies:
-                    writer.append(bodies)
+                mine = [waiting for waiting in batch if waiting.lane == lane]
+                if mine:
+                    images = [image for waiting in mine for image in waiting.images]
+                    position = writer.append_with_images(images, functools.partial(self._bodies, mine))
+                    places[lane] = StreamPlace(writer.stream, position)
         except Exception as error:
-            return self._failed(error, len(batch))
+            return self._failed(error, len(batch)), {}
         self.is_failing = False
         self.commits += 1
         self.committed += len(batch)
         self._on_append()
-        self._appended += sum([len(waiting.body) for waiting in batch])
+        self._appended += sum([waiting.size for waiting in batch])
         if self._appended >= _MEASURED_EVERY or self._monotonic() - self._measured_at >= _MEASURED_EVERY_S:
             self._measure()
-        return None
+        return None, places
+
+    def _bodies(self, batch: list[_Waiting], places: Sequence[Place]) -> list[bytes]:
+        """Return the bodies of a batch. ``places``: of all its images, in order."""
+        bodies: list[bytes] = []
+        at = 0
+        for waiting in batch:
+            end = at + len(waiting.images)
+            bodies.append(self._join(waiting.body, places[at:end]))
+            at = end
+        return bodies
 
     def _measure(self) -> None:
         self._measured_at, self._appended = self._monotonic(), 0

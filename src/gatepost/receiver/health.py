@@ -1,7 +1,8 @@
 """Health checks for service managers and load balancers: ``/healthz`` and ``/readyz``.
 
-Ready means that pushes are accepted: the journal can be written and has room. If the store or the desk is away, what is
-said of the state tells so, with the number of events that are not listed yet.
+Ready means that pushes are acknowledged: the journal can be written and has room. If the store or the desk is away,
+what is said of the state tells so, with the number of events that are not listed yet; where pushes wait for the store,
+the receiver is not ready then.
 """
 
 from __future__ import annotations
@@ -22,9 +23,18 @@ Response = tuple[int, bytes, bytes]
 
 
 def health(
-    path: str, journal: Folder, group_commit: GroupCommit, listed: Listed, *, has_desk: bool
+    path: str,
+    journal: Folder,
+    group_commit: GroupCommit,
+    listed: Listed,
+    *,
+    has_desk: bool,
+    needs_store: bool = False,
 ) -> Response:
-    """Return the response to one of :data:`PATHS`. ``listed``: what the desk said last."""
+    """Return the response to one of :data:`PATHS`.
+
+    ``listed``: what the desk said last. ``needs_store``: pushes are acknowledged when they are listed.
+    """
     if path == "/healthz":
         return _state("ok")
     if group_commit.is_failing:
@@ -35,6 +45,11 @@ def health(
         return _unready(
             "the journal is full, or its disk nearly, so pushes get 503 until the store takes events again or there"
             " is room; see journal_max_bytes and min_free_bytes"
+        )
+    if needs_store and (listed.is_away or not has_desk):
+        return _unready(
+            "the store or the desk is away, so pushes get 503 until it is back; with acknowledge_after = journal they"
+            " would be acknowledged"
         )
     try:
         events = journal.backlog(listed.positions).events

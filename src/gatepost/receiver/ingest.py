@@ -66,9 +66,9 @@ from gatepost.receiver.push import (
 )
 from gatepost.receiver.redact import serial_in
 from gatepost.receiver.refused import RefusedPushes, masked
-from gatepost.store.again import in_zone
+from gatepost.store.again import in_zone, separated
 from gatepost.store.arrivals import clock_problems
-from gatepost.store.pictures import without_pictures
+from gatepost.store.limits import cut_texts
 from gatepost.store.values import Arrival, RefusedPush
 from gatepost.wire import (
     Alarm,
@@ -131,8 +131,6 @@ class Options(Struct, frozen=True, kw_only=True):
     on_invalid: Literal["quarantine", "refuse"] = "quarantine"
     retry_after_s: int = 5
     images: Literal["store", "off"] = "store"
-    pictures: bool = True
-    """Whether a picture that could not be decoded may stay in the text that is kept of an event."""
     trusted_proxies: Networks = Networks((), setting="trusted_proxies")
     client_certificates: bool = False
     """Whether only connections with a client certificate may push."""
@@ -478,8 +476,11 @@ class Ingest:
 
     def _enqueue(self, push: Push, decoded: Decoded, taken: Taken) -> None:
         headers = push.headers
-        event, original = self._allowed(decoded)
-        problems = decoded.problems + taken.problems
+        event, cut = cut_texts(decoded.event)
+        event, original, images, has_texts = separated(event, decoded.original)
+        if self._options.images == "off":
+            images, has_texts = (), False
+        problems = decoded.problems + cut + taken.problems
         if decoded.local_time is not None:
             event, problem = in_zone(
                 event, decoded.local_time, self._directory.timezone_of(taken.terminal_id)
@@ -492,7 +493,6 @@ class Ingest:
             event=event,
             received_at_ms=received_at_ms,
             original=original,
-            image=None if isinstance(event, Unknown) else event.image,
             problems=problems + clock_problems(event, received_at_ms),
             dialect=decoded.dialect,
             peer=push.peer,
@@ -503,22 +503,11 @@ class Ingest:
             disagreements=taken.disagreements,
             new_terminal=self._directory.new_terminal(taken.terminal_id, at_ms=received_at_ms),
         )
-        body = self._frames.encode(arrival)
+        body = self._frames.encode(arrival, has_texts=has_texts)
         if len(body) > MAX_BODY:
             raise Refuse(413, f"an event is limited to {MAX_BODY} bytes in the journal", reason="too large")
-        self._journal.enqueue(body, push.settled, is_alarm=type(event) is Alarm)
+        self._journal.enqueue(body, push.settled, is_alarm=type(event) is Alarm, images=images)
         self._heard[taken.terminal_id] = received_at_ms
-
-    def _allowed(self, decoded: Decoded) -> tuple[Event, bytes]:
-        """Event and text, without the pictures that are not to be stored."""
-        event, options = decoded.event, self._options
-        if options.pictures:
-            return event, decoded.original
-        if options.images == "off" and not isinstance(event, Unknown) and event.image is not None:
-            event = replace(event, image=None)
-        if isinstance(event, Unknown) and options.images == "store":
-            return event, decoded.original  # whole, and encrypted whole
-        return event, without_pictures(decoded.original)
 
     def _refuse(self, push: Push, refuse: Refuse) -> None:
         whose = refuse.terminal_id

@@ -57,6 +57,7 @@ from gatepost.receiver.links import below, checked_prefix
 from gatepost.receiver.memory import hand_back
 from gatepost.receiver.refused import RefusedPushes
 from gatepost.receiver.tally import Tally
+from gatepost.receiver.until_listed import UntilListed
 from gatepost.settings import ReceiverSettings
 from gatepost.wire import forget_people
 
@@ -108,8 +109,10 @@ class IngestApp:
         self.directory = Directory(now=now)
         self.tally = Tally(self.directory.stored_id)
         self.refused = RefusedPushes(now=now)
+        frames = Frames(welcome.secret, image_keys(settings))
         self.group_commit = GroupCommit(
             journal,
+            frames.join,
             max_batch=settings.max_batch_events,
             max_queue=settings.max_queue_events,
             max_queue_bytes=settings.max_bodies_bytes,
@@ -117,12 +120,13 @@ class IngestApp:
             unread_bytes=lambda: journal.backlog(self.listed.positions).bytes,
             has_room=_room(journal.path, settings),
             on_append=on_append,
+            until_listed=UntilListed(monotonic=monotonic) if settings.acknowledge_after == "store" else None,
         )
         self._prefix = checked_prefix(settings.path_prefix)
         proxies = self._proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
         self.pushes = Ingest(
             self.group_commit,
-            Frames(welcome.secret, image_keys(settings)),
+            frames,
             desk,
             self.directory,
             self.tally,
@@ -195,7 +199,12 @@ class IngestApp:
 
     async def _tell_health(self, path: str, send: Any) -> None:
         status, kind, body = health.health(
-            path, self._journal, self.group_commit, self.listed, has_desk=self.has_desk
+            path,
+            self._journal,
+            self.group_commit,
+            self.listed,
+            has_desk=self.has_desk,
+            needs_store=self.settings.acknowledge_after == "store",
         )
         headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -230,7 +239,8 @@ class IngestApp:
 
     def take_over(self, welcome: Welcome) -> None:
         """Take over what the desk says first at a new connection."""
-        self._listed_up_to(welcome.listed)
+        # A desk does not know what the one before it passed without rows.
+        self._listed_up_to(welcome.listed, in_doubt=True)
         self._served = {path.split("/")[1] for path in welcome.paths} - {""}
         self._routes = _pattern(API, welcome.paths)
         self._feed(welcome.table)
@@ -248,12 +258,13 @@ class IngestApp:
             self.directory.learn_new(made.terminals)
 
         async def listed(told: Listed) -> None:
-            self._listed_up_to(told)
+            self._listed_up_to(told, in_doubt=told.damaged != self.listed.damaged)
 
         return {Table: feed, Changed: learn, Made: learn_new, Listed: listed, Forget: self._forget}
 
-    def _listed_up_to(self, listed: Listed) -> None:
+    def _listed_up_to(self, listed: Listed, *, in_doubt: bool) -> None:
         self.listed, self._listed_at = listed, self._monotonic()
+        self.group_commit.hear(listed.positions, in_doubt=in_doubt)
 
     @property
     def has_desk(self) -> bool:
@@ -302,7 +313,7 @@ class IngestApp:
                     raise
 
     def give_up(self) -> int:
-        """Refuse every push that waits, and return how many events the journal had not taken."""
+        """Refuse every push that waits, and return how many events were not acknowledged."""
         return self.group_commit.give_up()
 
     async def __aenter__(self) -> IngestApp:
@@ -393,7 +404,6 @@ def _options(settings: ReceiverSettings, proxies: Networks) -> Options:
         on_invalid=settings.on_invalid,
         retry_after_s=settings.retry_after_s,
         images=settings.images,
-        pictures=settings.images == "store" and not (settings.image_keys or settings.image_key_file),
         trusted_proxies=proxies,
         client_certificates=bool(settings.client_ca_file),
         policy=Policy.of(settings),

@@ -29,7 +29,7 @@ import structlog
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, StoreError
-from gatepost.store.places import Place
+from gatepost.store.places import TerminalLabel
 
 __all__ = ["Crowded", "Live", "Told", "event_block", "place_block"]
 
@@ -54,7 +54,7 @@ class Told(Struct, frozen=True):
     id: int
     kind: str
     """``record`` or ``alarm``."""
-    terminal: Place
+    terminal: TerminalLabel
     block: bytes
     original_block: bytes
     """With the JSON as it was pushed, for who asked for it."""

@@ -59,6 +59,7 @@ class Measured:
         self.holders = store.holders
         self.positions = store.positions
         self.forget_streams = store.forget_streams
+        self.unused = store.unused
 
     def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> Sequence[Stored]:
         """Store a batch, as :meth:`gatepost.store.store.Store.write` does."""

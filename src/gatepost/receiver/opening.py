@@ -2,29 +2,61 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+from gatepost.errors import SettingsError
 from gatepost.journal.folder import Folder
 from gatepost.receiver.frames import image_keys
 from gatepost.settings import ReceiverSettings
 from gatepost.store.folder import JOURNAL
+from gatepost.store.shared_folder import packs_of
 from gatepost.store.store import Store
 
-__all__ = ["open_journal", "open_store"]
+__all__ = ["open_journal", "open_store", "shared_packs"]
 
 
 def open_store(settings: ReceiverSettings, data: Path) -> Store:
     """Open the store that the settings name. Raises :class:`~gatepost.errors.StoreError`, or ``SettingsError``."""
-    keys = image_keys(settings)
+    keys, shared = image_keys(settings), shared_packs(settings.packs, data)
+    store: Store
     if settings.database:
         from gatepost.store.folder import check_restored
         from gatepost.store.postgres import PostgresStore  # an extra: only who uses it installs it
 
         check_restored(data)
-        return PostgresStore.open(settings.database, keys=keys)
-    from gatepost.store.sqlite import SqliteStore
+        store = PostgresStore.open(settings.database, keys=keys)
+    else:
+        from gatepost.store.sqlite import SqliteStore
 
-    return SqliteStore.open(data, keys=keys)
+        store = SqliteStore.open(data, keys=keys)
+    try:
+        store.packs = packs_of(store, open_journal(data), shared)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def shared_packs(packs: str, data: Path) -> Path | None:
+    """Return the folder that the setting ``packs`` names; ``None`` for the data folder.
+
+    Raises :class:`~gatepost.errors.SettingsError` for another form, and for a folder that cannot be used.
+    """
+    if packs == "file":
+        return None
+    url = urlsplit(packs)
+    folder = Path(unquote(url.path))
+    if url.scheme != "file" or url.netloc or not folder.is_absolute() or url.query or url.fragment:
+        raise SettingsError("packs", f"is {packs!r}; write file, or file:///FOLDER")
+    if folder.resolve().is_relative_to(data.resolve()):
+        raise SettingsError("packs", "names a folder in the data folder; name another one, or write file")
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise SettingsError(
+            "packs", f"names {folder}, which is no folder that can be written to; make it first"
+        )
+    return folder
 
 
 def open_journal(data: Path) -> Folder:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from gatepost.receiver.identify import Claim, Directory, Known, Networks, Policy, Rejected, decide
 from gatepost.settings import ReceiverSettings
 from gatepost.store.arrivals import moment, ms
-from gatepost.store.move_preview import WouldMove, would_move
+from gatepost.store.move_preview import WouldMove
 from gatepost.store.store import Store, TerminalRow
 
 __all__ = ["WEEK", "Preview", "WouldRefuse", "refused_of"]
@@ -124,8 +124,7 @@ class Preview:
 
     def of_move(self, terminal_id: int, site_id: int) -> WouldMove:
         """Return what it changes about people to move a terminal to a site: nothing, if it stands there."""
-        with self._store.reading() as db:
-            return would_move(db, terminal_id, site_id, self._settings.people_scope)
+        return self._store.would_move(terminal_id, site_id, self._settings.people_scope)
 
     def _added(
         self, before: Sequence[TerminalRow], after: Sequence[TerminalRow], peers: Peers, policy: Policy

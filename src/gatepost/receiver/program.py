@@ -275,7 +275,7 @@ async def _ingest(common: _Common, sockets: _Sockets, stop: _Stop, ready: Callab
 
         def undone() -> Mapping[str, int]:
             return {
-                "events answered 503, for the journal had not taken them": stop.refused,
+                "events answered 503, for they were not stored in time": stop.refused,
                 "events not answered": 0 if stop.refused else ingest.group_commit.unanswered,
                 "requests cut off": sum(server.cut_off for server in servers),
             }

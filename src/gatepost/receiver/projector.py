@@ -9,8 +9,7 @@ Rules:
 * What is wrong with the store itself, such as a table that is missing, is no event's fault: the store is away then.
 * While the store is away it holds its batch and tries again; the journal waits meanwhile. Before it tries again it
   finds out whether the store has the batch: the word of a commit may be lost.
-* A stream that cannot be read now, or is encrypted with a key that is not given, waits, and is named; the others are
-  listed.
+* A stream that cannot be read now waits, and is named; the others are listed.
 * A terminal that was not known at the reply is made before its events are listed, all of a batch together.
 * A lone event is listed at once. After a small batch it waits a moment (:data:`GATHER_S`), for a transaction costs as
   much as a hundred events. Alarms come first: the reader takes their streams before those of records.
@@ -37,11 +36,15 @@ from msgspec.structs import replace
 
 from gatepost.errors import JournalError, JournalUnavailable, StoreError, StoreInUse, StoreUnavailable
 from gatepost.journal.folder import START, Folder, Position
+from gatepost.journal.format import KEY_BYTES
+from gatepost.journal.packs import Packs, Place
 from gatepost.journal.reader import Damage, Reader
 from gatepost.receiver.frames import Frames
 from gatepost.receiver.push import kept_raw
 from gatepost.receiver.wake import Wake
 from gatepost.store import patience
+from gatepost.store.image_places import parts_of
+from gatepost.store.long_texts import put_back
 from gatepost.store.set_aside import UNLISTED, SetAside
 from gatepost.store.store import Arrival, NewTerminal, Progress, Stored, TerminalRow
 from gatepost.store.traces import Traces
@@ -55,11 +58,16 @@ MAX_BATCH = 2048
 MAX_BATCH_BYTES = 16 * 1024 * 1024
 """Events and bytes of frames of one transaction; one event may be larger."""
 
+_NOT_WHOLE = "its image is not whole, so it was perhaps never acknowledged"
+
+LET_GO_S = 3.0
+"""How long an erasure waits until the journal has let go of what is listed. A backup may hold it back for longer."""
+
 RETRY_S = 0.25
 """Between two attempts while the store is away."""
 
 SMALL, GATHER_S = 256, 0.02
-"""After a batch of fewer events it lets more gather for so many seconds, unless a reader waits for them."""
+"""After a batch of fewer events it lets more gather for so many seconds, unless a reader or a push waits for them."""
 
 IDLE_S = 1.0
 """How long it sleeps at most without having been woken."""
@@ -80,6 +88,7 @@ class Rows(Protocol):
     def holders(self, event: Event, key: bytes, peer: str) -> Sequence[int]: ...
     def positions(self, journal: bytes) -> Mapping[str, Position]: ...
     def forget_streams(self, journal: bytes, streams: Sequence[str]) -> None: ...
+    def unused(self, places: Sequence[Place]) -> Sequence[Place]: ...
 
 
 class Lag(Struct, frozen=True):
@@ -118,6 +127,7 @@ class Projector:
         store: Rows,
         frames: Frames,
         *,
+        packs: Packs | None = None,
         appended: Wake | None = None,
         may_hold: Callable[[Sequence[int], str], int | None] = lambda candidates, peer: None,
         on_listed: Callable[[], None] = lambda: None,
@@ -125,10 +135,12 @@ class Projector:
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         max_batch: int = MAX_BATCH,
+        gather_s: float = GATHER_S,
     ) -> None:
         """``on_listed`` is called in the projector's thread after each transaction; it raises nothing.
 
-        ``appended`` is set when the journal has more; without it :meth:`wake` alone tells.
+        ``packs``: with the images, where they are not all beside the journal. ``appended`` is set when the journal has
+        more; without it :meth:`wake` alone tells.
 
         ``on_terminals`` is called there too, with terminals that were not known at the reply and now are stored.
 
@@ -139,12 +151,14 @@ class Projector:
         self._folder = folder
         self._store = store
         self._frames = frames
+        self._packs = Packs(folder) if packs is None else packs
         self._may_hold = may_hold
         self._on_listed = on_listed
         self._on_terminals = on_terminals
         self._now = now
         self._monotonic = monotonic
         self._max_batch = max_batch
+        self._gather_s = gather_s
         self._limit = max_batch
         """Events of the next batch: fewer while one of them is looked for that the store refuses."""
         self._lock = _lock(folder)
@@ -156,7 +170,7 @@ class Projector:
             raise
         self.files = SetAside(folder.path, folder.files)
         """What was acknowledged and cannot be listed."""
-        self._reader = Reader(folder, self.positions, unusable=frames.unusable)
+        self._reader = Reader(folder, self.positions)
         self._held: _Held | None = None
         self._waiting: Mapping[str, JournalError] = {}
         self._has_leftovers = True
@@ -176,6 +190,8 @@ class Projector:
         self._is_small = False
         """The last batch had few events."""
         self._listed = threading.Condition()
+        self._is_tidy = False
+        """All that is listed is deleted from the journal."""
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -185,6 +201,11 @@ class Projector:
         """Begin to list, in a thread of its own."""
         self._thread = threading.Thread(target=self._run, name="gatepost-projector", daemon=True)
         self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Return whether it lists in a thread of its own."""
+        return self._thread is not None and self._thread.is_alive()
 
     def wake(self) -> None:
         """Look for what was appended."""
@@ -202,13 +223,18 @@ class Projector:
         oldest_s = since[0] - min(since)
         return Lag(backlog.events, backlog.bytes, oldest_s, self.is_away, self.damaged, self.waiting)
 
+    def progress(self) -> tuple[Mapping[str, Position], int]:
+        """Return up to where every event is listed, and how many damaged places were passed on the way."""
+        with self._listed:
+            return self.positions, self.damaged
+
     @property
     def waiting(self) -> tuple[str, ...]:
         """Return why streams wait that cannot be read now, in a sentence for each."""
         return tuple(str(why) for _, why in sorted(self._waiting.items()))
 
     def catch_up(self, *, timeout_s: float = CATCH_UP_S) -> None:
-        """Wait until everything is listed that is acknowledged by now. Blocks.
+        """Wait until everything is listed that is acknowledged by now, and can be read now. Blocks.
 
         Raises :class:`~gatepost.errors.StoreUnavailable` if that takes longer than ``timeout_s``.
         """
@@ -216,7 +242,7 @@ class Projector:
 
         def is_listed() -> bool:
             positions = self.positions
-            there = {stream.name for stream in self._folder.streams()}
+            there = {stream.name for stream in self._folder.streams()} - self._waiting.keys()
             return not any(
                 name in there and positions.get(name, START).is_before(end) for name, end in ends.items()
             )
@@ -230,6 +256,16 @@ class Projector:
                     " is 0"
                 )
 
+    def let_go(self, *, timeout_s: float = LET_GO_S) -> bool:
+        """Wait until what is listed is deleted from the journal; return ``False`` if that takes too long. Blocks.
+
+        Segments that are being written stay: the ingest has to end them before.
+        """
+        with self._listed:
+            self._is_tidy = False
+            self.wake()
+            return self._listed.wait_for(lambda: self._is_tidy, timeout_s)
+
     def forget(self, traces: Traces, terminals: Collection[int]) -> int:
         """Delete what was set aside and may be about a person who is erased; return how many files.
 
@@ -239,12 +275,12 @@ class Projector:
         def is_about(body: bytes) -> bool:
             try:
                 arrival = self._frames.decode(body)
+                texts = b"" if arrival.texts is None else self._packs.read(arrival.texts)
+                original = put_back(arrival.original, texts)
             except Exception:  # it cannot be searched
                 return True
             # A terminal that was new at the reply may be any of them.
-            return (arrival.terminal_id < 0 or arrival.terminal_id in terminals) and traces.found_in(
-                arrival.original
-            )
+            return (arrival.terminal_id < 0 or arrival.terminal_id in terminals) and traces.found_in(original)
 
         try:
             return self.files.forget(is_about)
@@ -290,7 +326,7 @@ class Projector:
         try:
             while self.step():
                 if self._is_small:
-                    self._hurried.wait(GATHER_S)
+                    self._hurried.wait(self._gather_s)
             if not self._closing.is_set():
                 self._hurried.clear()
         except (StoreError, JournalError) as error:
@@ -309,6 +345,8 @@ class Projector:
         """
         held = self._held
         if held is not None and self._is_listed(held):
+            # A standby of the server may lack a commit whose word was lost, but not what this commit follows.
+            self._store.write([], held.progress)
             self._listed_up_to(held)
             return True
         if held is None:
@@ -319,6 +357,11 @@ class Projector:
             self.is_away = False
             if self._has_leftovers:
                 self._remove()
+            with contextlib.suppress(JournalError):
+                self._packs.punch()  # what could not be done before
+            with self._listed:
+                self._is_tidy = not self._has_leftovers
+                self._listed.notify_all()
             return False
         if self._list(held):
             self._listed_up_to(held)
@@ -334,11 +377,16 @@ class Projector:
         try:
             batch = self._reader.read(max_bodies=self._limit, max_bytes=MAX_BATCH_BYTES)
             self._tell_waiting(batch.waiting)
-            for body in batch.bodies:
+            uncommitted = set(batch.uncommitted)
+            for place, body in enumerate(batch.bodies):
                 try:
                     arrival = self._frames.decode(body)
+                    why = _NOT_WHOLE if place in uncommitted and not self._is_whole(arrival) else ""
+                except JournalError:
+                    raise  # the disk does not tell now
                 except Exception as error:
                     why = str(error) if isinstance(error, StoreError) else type(error).__name__
+                if why:
                     set_aside.append((self.files.keep_body(body), why))
                 else:
                     arrivals.append(arrival)
@@ -411,9 +459,9 @@ class Projector:
         self._is_small = len(held.arrivals) < SMALL
         with self._listed:
             self.positions, self._held, self.is_away = {**before, **moved}, None, False
+            self._tell_damages(held.damages)
             self._listed.notify_all()
         self._on_listed()
-        self._tell_damages(held.damages)
         for file, why in held.set_aside:
             self.set_aside += 1
             log.error("projector.set_aside", file=file, why=why)
@@ -425,7 +473,7 @@ class Projector:
         arrivals = held.arrivals
         try:
             arrivals = self._attributed(self._with_terminals(arrivals))
-            self._store.write(arrivals, held.progress)
+            self._drop_unused(arrivals, self._store.write(arrivals, held.progress))
         except StoreError:
             raise
         except Exception as error:
@@ -437,6 +485,23 @@ class Projector:
             log.error("projector.event_refused", kind=type(error).__name__)
             self._quarantine(arrivals, held, f"the store could not take this event ({type(error).__name__})")
         return True
+
+    def _is_whole(self, arrival: Arrival) -> bool:
+        """Return whether the images of an event are whole, of which it is not known that they were synced."""
+        places = [place for _, place in parts_of(arrival) if len(place.key) == KEY_BYTES]
+        return not places or self._packs.confirm(places)
+
+    def _drop_unused(self, arrivals: Sequence[Arrival], stored: Sequence[Stored]) -> None:
+        """Give back the room of images that came with events which were stored before."""
+        places = [
+            place
+            for arrival, found in zip(arrivals, stored, strict=True)
+            if not found.new
+            for _, place in parts_of(arrival)
+        ]
+        if places:
+            with contextlib.suppress(JournalError, StoreError):  # what is not done leaves with its pack
+                self._packs.punch(self._store.unused(places))
 
     def _quarantine(self, arrivals: Sequence[Arrival], held: _Held, why: str) -> None:
         """Keep the one event of a batch as it came."""
@@ -464,6 +529,8 @@ class Projector:
                 except Exception as error:
                     log.info("projector.still_unreadable", file=path.name, kind=type(error).__name__)
                     continue
+                if not self._is_whole(arrival):
+                    continue  # it may come again, with its image
                 held = _Held([arrival], [body], Progress(self._folder.id, {}), (), [])
                 self._list(held)
                 if not held.set_aside:
@@ -489,7 +556,9 @@ class Projector:
         for stream, why in waiting.items():
             if stream not in self._waiting:
                 log.error("journal.stream_waits", stream=stream, why=str(why))
-        self._waiting = waiting
+        with self._listed:
+            self._waiting = waiting
+            self._listed.notify_all()
 
     def _remove(self) -> None:
         """Delete what is listed. What fails, and what is pinned, is deleted later."""

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from gatepost.errors import StoreUnavailable
 from gatepost.store.values import Arrival
 from gatepost.wire import SUCCESS, Decoded, Problem, Unknown, key, key_digest
-from gatepost.wire.decoder import with_image
 from gatepost.wire.mend import trimmed
 
 __all__ = [
@@ -232,29 +231,23 @@ def key_of(decoded: Decoded, secret: bytes) -> bytes:
     """
     event = decoded.event
     if isinstance(event, Unknown):
-        return _digest(decoded.original, secret)
+        return _digest(trimmed(decoded.original)[0], secret)  # what is around its JSON does not matter
     return key_digest(key(event, decoded), secret)
 
 
 def _digest(text: bytes, secret: bytes) -> bytes:
-    """Return a digest of a text; what is around its JSON does not matter."""
-    return blake2b(trimmed(text)[0], digest_size=16, key=secret).digest()
+    return blake2b(text, digest_size=16, key=secret).digest()
 
 
 def kept_raw(arrival: Arrival, why: str, secret: bytes) -> Arrival:
     """Return the same push for the quarantine: the store took every other event, but not this one.
 
-    It is the text as it came with the image in its place again, never a new encoding of the event: what is broken in
-    it no encoding has, and of some events there is none.
+    It is the text as it came, never a new encoding of the event: what is broken in it no encoding has, and of some
+    events there is none. Its image stays where it is.
     """
-    event, original = arrival.event, arrival.original
-    if not isinstance(event, Unknown) and event.image is not None:
-        original = with_image(original, event)
     return replace(
         arrival,
-        key=_digest(original, secret),
+        key=_digest(arrival.key + trimmed(arrival.original)[0], secret),
         event=Unknown({}),
-        original=original,
-        image=None,
         problems=(*arrival.problems, Problem("", why)),
     )

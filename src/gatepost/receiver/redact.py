@@ -17,7 +17,7 @@ import re
 import unicodedata
 from urllib.parse import unquote, unquote_to_bytes
 
-from gatepost.store.pictures import LONG
+from gatepost.store.long_texts import LONG
 from gatepost.wire import without_pins
 
 __all__ = ["MAX_SAMPLE", "SAMPLED_BYTES", "redacted", "serial_in"]

@@ -104,6 +104,7 @@ class Keeper:
             self.deleted[step.part] += step.deleted
             self._round[step.part] += step.deleted
         if not step.more:
+            self._tend_packs()
             if (before := self.retention.before_ms("quarantine", self.now_ms())) is not None:
                 self._round["unlisted"] += self._expire_unlisted(before / 1000)
             self.finished_at = self._now()
@@ -117,6 +118,15 @@ class Keeper:
                 log.info("retention.deleted", **counts)
             self._round.clear()
         return step
+
+    def _tend_packs(self) -> None:
+        """Make the holes that could not be made before, and move packs. What fails is tried again in the next round."""
+        packs = self._store.packs
+        for step in () if packs is None else (packs.punch, packs.move):
+            try:
+                step()
+            except JournalError as error:
+                log.warning("retention.packs_failed", why=str(error))
 
     def prepare_erasure(self) -> None:
         """Finish moves of terminals, and list what waits in the journal, before it is looked up whom to erase.

@@ -57,6 +57,15 @@ def backup(file: FileArgument, data: DataOption = None, database: DatabaseOption
                 f"未包含：预写日志中 {made.damages} 处无法读取的内容",
             )
         )
+    if made.images_missing:
+        typer.echo(
+            t(
+                f"not in it: {made.images_missing} images that are not here; keep the data folders of other receivers"
+                " of this database, or see what gatepost check-store says",
+                f"未包含：{made.images_missing} 张不在此处的图片；若属于同一数据库的其他接收端，请保留其数据目录；"
+                "否则请运行 gatepost check-store 查看",
+            )
+        )
     if made.lacks:
         journals = ", ".join(made.lacks)
         typer.echo(
@@ -85,9 +94,9 @@ def check_store(
         typer.Option(
             "--repair",
             help=t(
-                "Take back references to images that are gone, delete images that nothing refers to, and complete moves"
-                " of terminals.",
-                "清除指向缺失图片的引用，删除无人引用的图片，并完成终端的站点迁移。",
+                "List events without images that are lost, delete images that no event has, and complete moves of"
+                " terminals.",
+                "将图片已丢失的事件改列为无图片，删除不属于任何事件的图片，并完成终端的站点迁移。",
             ),
         ),
     ] = False,
@@ -103,8 +112,8 @@ def check_store(
     else:
         typer.echo(
             t(
-                f"{report.where}: {report.events} events with an image, {report.images} images",
-                f"{report.where}：{report.events} 条带图片的事件，{report.images} 张图片",
+                f"{report.where}: {report.images} of {report.events} images are here and whole",
+                f"{report.where}：共 {report.events} 张图片，其中 {report.images} 张在此且完好",
             )
         )
         for finding in report.findings:

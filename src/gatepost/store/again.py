@@ -1,36 +1,59 @@
 """Decoding a quarantined push anew, with what this version knows."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
 from gatepost.errors import DecodeError
-from gatepost.store.arrivals import clock_problems, ms
+from gatepost.journal.packs import Image
+from gatepost.store.arrivals import clock_problems, is_stranger, ms
 from gatepost.store.days import zone
-from gatepost.store.pictures import without_pictures
+from gatepost.store.image_places import ALARMS, PEOPLE, QUARANTINE, STRANGERS
+from gatepost.store.long_texts import take_out
 from gatepost.store.values import PEER_ADDRESS, Arrival, QuarantineRow
 from gatepost.wire import Alarm, Event, Problem, Record, Unknown, decode, key, key_digest
 
-__all__ = ["decode_again", "in_zone"]
+__all__ = ["decode_again", "in_zone", "separated"]
 
 
-def decode_again(
-    row: QuarantineRow, secret: bytes, *, timezone: str = "UTC", pictures: bool = True
-) -> Arrival | None:
+def separated(event: Event, original: bytes) -> tuple[Event, bytes, Sequence[Image], bool]:
+    """Take what may be an image out of an event and its original.
+
+    Return both without, the images to be written to packs, and whether the last of them is the long texts.
+    """
+    kind = (
+        (STRANGERS if is_stranger(event.user) else PEOPLE)
+        if isinstance(event, Record)
+        else ALARMS
+        if isinstance(event, Alarm)
+        else QUARANTINE
+    )
+    images = []
+    if not isinstance(event, Unknown) and event.image is not None:
+        images.append(Image(kind, event.image))
+        event = replace(event, image=None)
+    original, texts = take_out(original)
+    if texts:
+        images.append(Image(kind, texts))
+    return event, original, images, bool(texts)
+
+
+def decode_again(row: QuarantineRow, whole: bytes, secret: bytes, *, timezone: str = "UTC") -> Arrival | None:
     """Return the arrival that it would be today, or ``None`` if it is still no known event.
 
-    ``secret``: the store's, which keys are made with.
-    ``timezone``: the terminal's, for a time that was sent without one.
-    ``pictures``: a picture that cannot be decoded may stay in the original, which is not encrypted.
+    Its event has the image, and its original is whole: :func:`separated` takes them out.
+    ``whole``: what was pushed. ``secret``: the store's, which keys are made with. ``timezone``: the terminal's, for a
+    time that was sent without one.
     """
     try:
-        decoded = decode(row.original, lenient=True)
+        decoded = decode(whole, lenient=True)
     except DecodeError:
         return None
     event: Event = decoded.event
     if isinstance(event, Unknown):
         return None
-    image, problems = event.image, decoded.problems
+    problems = decoded.problems
     same = key_digest(key(event, decoded), secret)
     if decoded.local_time is not None:
         event, problem = in_zone(event, decoded.local_time, timezone)
@@ -40,8 +63,7 @@ def decode_again(
         key=same,
         event=event,
         received_at_ms=ms(row.received_at),
-        original=decoded.original if pictures else without_pictures(decoded.original),
-        image=image,
+        original=decoded.original,
         problems=(
             *problems,
             *clock_problems(event, ms(row.received_at)),

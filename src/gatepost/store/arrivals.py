@@ -32,7 +32,7 @@ __all__ = [
     "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "FACET_COLUMNS", "TALLY_COLUMNS",
     "DAY_MS", "RECORD", "ALARM", "UNKNOWN", "AHEAD_MS", "LATE_MS", "LONGEST", "KNOWN_CODES", "known", "Facet",
     "Person", "Tally", "Lessons", "Referred", "referred", "kind", "listed_at", "clock_problems", "facet",
-    "is_outside_time", "person", "person_digest", "identity_row", "ms", "moment", "text", "indexable",
+    "is_outside_time", "is_stranger", "person", "person_digest", "identity_row", "ms", "moment", "text", "indexable",
     "encode_problems", "decode_problems", "repeated_problems", "ID_BYTES", "REPEATED", "record_row", "alarm_row",
     "alarm_steps", "quarantine_row", "learn", "add_up", "CLOCK_RIGHT_MS",
 ]  # fmt: skip
@@ -209,16 +209,23 @@ def is_outside_time(record: Record, who: Person | None, received_at_ms: int) -> 
     return (begins is not None and at_ms < begins) or (ends is not None and at_ms > ends)
 
 
-def person(user: User | None, site_id: int) -> Person | None:
-    """Return who it was, or ``None`` for a stranger, who has no name and no number.
+def is_stranger(user: User | None) -> bool:
+    """Return whether somebody has no name and no number."""
+    return user is None or not (
+        _number(user) or user.name or user.job_number or user.ic_number or user.id_number
+    )
 
-    Firmware whose ``user_id`` is an integer writes 0 where there is none: people with a 0 are not one person.
-    """
-    if user is None:
+
+def _number(user: User) -> str:
+    """Return the ``user_id``. Firmware that has an integer there writes 0 for none: those are not one person."""
+    return "" if user.user_id == "0" and user.type is None else user.user_id
+
+
+def person(user: User | None, site_id: int) -> Person | None:
+    """Return who it was, or ``None`` for a stranger."""
+    if user is None or is_stranger(user):
         return None
-    number = "" if user.user_id == "0" and user.type is None else user.user_id
-    if not (number or user.name or user.job_number or user.ic_number or user.id_number):
-        return None
+    number = _number(user)
     groups = ""
     if user.groups:
         named = _encoder.encode([{**g.extra, "id": g.id, "name": g.name} for g in user.groups])

@@ -2,10 +2,11 @@
 
 The file is a tar archive, so that it can be looked at with what is there::
 
-    header.json                  format, version, the schema's revision
+    header.json                  format, version, the schema's revision, packs that other receivers have
     journal/LANE/000001.msgpack  [body, ...] of the events that wait in the journal, some megabytes each
+    journal/images/...           [[pack, offset, encrypted image], ...] of these events
+    packs/000001.msgpack         the same of the events that are listed
     tables/NAME/000001.msgpack   {"columns": [...], "rows": [[...], ...]}
-    images/DAY/000001.msgpack    [[id, JPEG], ...]
     end.json                     rows per table, and a digest over everything before it
 
 Rules:
@@ -25,8 +26,8 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,16 +38,17 @@ from sqlalchemy import Connection, Table, false, select
 from gatepost import __version__
 from gatepost.errors import StoreError
 from gatepost.journal.folder import ALARMS, RECORDS, Folder
+from gatepost.journal.format import KEY_BYTES
+from gatepost.journal.packs import Place, split_places
 from gatepost.journal.reader import Reader
 from gatepost.store import folder as data
-from gatepost.store import migrate, positions, schema
-from gatepost.store.images import day_name, sync_directory
+from gatepost.store import images, migrate, positions, schema
 from gatepost.store.set_aside import UNLISTED, SetAside
 from gatepost.store.source import Source, open_source
 
 __all__ = ["FORMAT", "Made", "Progress", "backup", "no_progress"]
 
-FORMAT = 1
+FORMAT = 2
 _CHUNK = 4 * 1024 * 1024
 _BODIES = 10_000
 """Events of the journal in one member."""
@@ -64,20 +66,29 @@ class Made(msgspec.Struct, frozen=True):
     """The result of :func:`backup`."""
 
     rows: Mapping[str, int]
-    """How many of each table, and ``images`` and ``journal_events``, which waited in the journal."""
+    """How many of each table, and ``journal_events``, which waited in the journal."""
     damages: int
     """Stretches of the journal that could not be read."""
     lacks: tuple[str, ...]
     """The ids of other journals of which the store has positions: of other receivers on the same database."""
+    images_missing: int
+    """Images and long texts of events that are not here: of another receiver, or gone."""
 
 
 def backup(
-    file: Path, *, folder: Path | None, database: str = "", now: float, progress: Progress = no_progress
+    file: Path,
+    *,
+    folder: Path | None,
+    database: str = "",
+    now: float,
+    progress: Progress = no_progress,
 ) -> Made:
     """Write a store into ``file``, with what waits in the journal of its data folder.
 
-    ``now``: Unix time, kept in the header. Raises :class:`~gatepost.errors.StoreError` if ``file`` is there
-    already, cannot be written, or there is no store, and :class:`~gatepost.errors.JournalError`.
+    ``now``: Unix time, kept in the header.
+
+    Raises :class:`~gatepost.errors.StoreError` if ``file`` is there already, cannot be written, or there is no store,
+    and :class:`~gatepost.errors.JournalError`.
     """
     if file.exists():
         raise StoreError(f"{file} is there already; give another name")
@@ -87,7 +98,7 @@ def backup(
         with ExitStack() as pin:
             if journal is not None:
                 pin.enter_context(journal.pinned())
-            with open_source(folder or Path(), database) as source, _create(partial) as raw:
+            with open_source(folder, database) as source, _create(partial) as raw:
                 with tarfile.open(fileobj=raw, mode="w|", format=tarfile.PAX_FORMAT) as tar:
                     writer = _Writer(tar, progress, source, journal)
                     writer.write_header(now)
@@ -97,7 +108,7 @@ def backup(
                 raw.flush()
                 os.fsync(raw.fileno())
         partial.rename(file)
-        sync_directory(file.parent)
+        data.sync_directory(file.parent)
     except OSError as error:
         raise StoreError(f"{file} cannot be written: {error.strerror}") from error
     finally:
@@ -123,8 +134,7 @@ class _Writer:
         self._source = source
         self._journal = journal
         self._counts: dict[str, int] = {}
-        self._damages = 0
-        self._last_image: dict[int, int] = {}
+        self._damages = self._images_missing = 0
 
     def write_header(self, now: float) -> None:
         header = {
@@ -132,8 +142,17 @@ class _Writer:
             "gatepost": __version__,
             "schema": migrate.head(),
             "database": self._source.dialect,
+            "elsewhere": self._elsewhere(),
         }
         self._add("header.json", json.dumps(header | {"made_at": now}).encode())
+
+    def _elsewhere(self) -> list[str]:
+        """Return the packs that are in the data folders of other receivers on this database, or lost."""
+        if self._source.dialect == "sqlite":
+            return []
+        here = set() if self._source.packs is None else {pack.name for pack in self._source.packs.all()}
+        names = self._source.db.execute(select(schema.packs.c.name).order_by(schema.packs.c.name)).scalars()
+        return [name for name in names if name not in here]
 
     def write_journal(self) -> None:
         """Write what is synced and was not read at the moment of the rows, lane by lane."""
@@ -155,27 +174,51 @@ class _Writer:
                 if not batch.positions:
                     break
                 self._damages += len(batch.damages)
-                if batch.bodies:
+                bodies = [
+                    body
+                    for place, body in enumerate(batch.bodies)
+                    if place not in batch.uncommitted or self._is_whole(body)
+                ]
+                if bodies:
                     number += 1
-                    self._bodies(lane, number, batch.bodies)
+                    self._bodies(lane, number, bodies)
             reader.close()
         for path in SetAside(self._journal.path, self._journal.files).list(UNLISTED):
             number += 1
             self._bodies(RECORDS, number, [path.read_bytes()])
 
+    def _is_whole(self, body: bytes) -> bool:
+        """Return whether a body that no commit covers has its images; else it was never acknowledged.
+
+        What is appended at the restore has a commit, and would count.
+        """
+        if self._source.packs is None:
+            return True
+        try:
+            places = split_places(body)[1]
+        except ValueError:
+            return True
+        with_keys = [place for place in places if len(place.key) == KEY_BYTES]
+        return self._source.packs.confirm(with_keys) and all(map(self._source.packs.has, places))
+
     def _bodies(self, lane: str, number: int, bodies: Sequence[bytes]) -> None:
         self._counts["journal_events"] += len(bodies)
         self._add(f"journal/{lane}/{number:06}.msgpack", _PACKING.encode(bodies))
+        places: list[Place] = []
+        for body in bodies:
+            with suppress(ValueError):  # of an event that was set aside because it cannot be read
+                places += split_places(body)[1]
+        self._images_missing += self._images(f"journal/images/{lane}-{number:06}", places)
 
     def write_store(self) -> Made:
-        """Write rows, images and the end."""
-        for table in schema.tables(self._source.dialect):
-            if table not in (schema.images, schema.sessions):
+        """Write images, rows and the end."""
+        self._images_missing += self._images("packs", self._places())
+        for table in schema.tables():
+            if table is not schema.sessions:
                 self._table(self._source.db, table)
-        missing = self._images(self._source)
-        end = {"rows": self._counts, "days_without_images": missing, "digest": self._digest.hexdigest()}
+        end = {"rows": self._counts, "digest": self._digest.hexdigest()}
         self._add("end.json", json.dumps(end).encode())
-        return Made(self._counts, self._damages, self._other_journals())
+        return Made(self._counts, self._damages, self._other_journals(), self._images_missing)
 
     def _table(self, db: Connection, table: Table) -> None:
         columns = [str(column.name) for column in table.columns]
@@ -190,9 +233,6 @@ class _Writer:
         for row in db.execute(statement.execution_options(stream_results=True, max_row_buffer=1000)):
             chunk.append(tuple(row))
             size += 200 + sum(len(value) for value in row if isinstance(value, bytes | str))
-            if "image_day" in columns and row.image_id is not None:
-                day = row.image_day
-                self._last_image[day] = max(self._last_image.get(day, 0), row.image_id)
             if size >= _CHUNK:
                 number += 1
                 self._rows(table.name, number, columns, chunk)
@@ -212,33 +252,32 @@ class _Writer:
         found = select(journal).where(journal != self._journal_id()).distinct().order_by(journal)
         return tuple(number.hex() for number in self._source.db.execute(found).scalars())
 
-    def _images(self, source: Source) -> list[int]:
-        """Write the images up to the last one that an event of that moment refers to; return the days without any.
+    def _places(self) -> Iterator[Place]:
+        """Yield the places of all images of listed events, pack by pack."""
+        rows = self._source.db.execute(
+            images.by_pack().execution_options(stream_results=True, max_row_buffer=1000)
+        )
+        for row in rows:
+            yield Place(row.name, row.byte_offset, row.length, b"")
 
-        A restore finds out by itself what is missing, single images too; earlier versions go by the days.
-        """
-        self._counts["images"] = 0
-        there = set()
-        for day, last in sorted(self._last_image.items()):
-            chunk: list[tuple[int, bytes]] = []
-            number = size = 0
-            for image_id, jpeg in source.images.scan(day):
-                if image_id > last:
-                    break
-                there.add(day)
-                chunk.append((image_id, jpeg))
-                size += len(jpeg)
-                if size >= _CHUNK:
-                    number += 1
-                    self._pictures(day, number, chunk)
-                    chunk, size = [], 0
-            if chunk:
-                self._pictures(day, number + 1, chunk)
-        return sorted(self._last_image.keys() - there)
-
-    def _pictures(self, day: int, number: int, rows: Sequence[tuple[int, bytes]]) -> None:
-        self._counts["images"] += len(rows)
-        self._add(f"images/{day_name(day)}/{number:06}.msgpack", _PACKING.encode({"day": day, "rows": rows}))
+    def _images(self, folder: str, places: Iterable[Place]) -> int:
+        """Write what the packs have at these places; return how many they do not have."""
+        chunk: list[tuple[str, int, bytes]] = []
+        number = size = missing = 0
+        for place in places:
+            data = None if self._source.packs is None else self._source.packs.copy(place)
+            if data is None:
+                missing += 1
+                continue
+            chunk.append((place.pack, place.offset, data))
+            size += len(data)
+            if size >= _CHUNK:
+                number += 1
+                self._add(f"{folder}/{number:06}.msgpack", _PACKING.encode(chunk))
+                chunk, size = [], 0
+        if chunk:
+            self._add(f"{folder}/{number + 1:06}.msgpack", _PACKING.encode(chunk))
+        return missing
 
     def _add(self, name: str, content: bytes) -> None:
         member = tarfile.TarInfo(name)

@@ -1,36 +1,42 @@
-"""What both stores do alike: everything but writing a batch and finding an image.
+"""Do what both stores do alike: everything but writing a batch.
 
 A store brings two ways to a database, :meth:`BaseStore.reading` and :meth:`BaseStore.changing`; every method here
 opens one of them and asks a function of ``queries``, ``registry`` or ``trouble``.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
 from typing import Any
 
 import structlog
 from msgspec.structs import replace
-from sqlalchemy import func, select, update
+from sqlalchemy import Table, func, select, update
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from gatepost.errors import StoreError, StoreUnavailable
+from gatepost.errors import ImageUnavailable, JournalError, StoreError, StoreUnavailable
 from gatepost.journal.folder import Position
-from gatepost.store import moving, positions, queries, receivers, registry, trouble
+from gatepost.journal.packs import Packs, Place
+from gatepost.store import glance, images, moving, places, positions, queries, receivers, registry, trouble
 from gatepost.store import schema as t
-from gatepost.store.again import decode_again
 from gatepost.store.arrivals import text
-from gatepost.store.sealing import ImageKeys, image_place, quarantine_place, sample_place
+from gatepost.store.long_texts import put_back
+from gatepost.store.move_preview import WouldMove, would_move
+from gatepost.store.people import Scope
+from gatepost.store.places import TerminalLabel
+from gatepost.store.sealing import ImageKeys, sample_place
 from gatepost.store.store import (
+    AlarmCounts,
     AlarmQuery,
     AlarmRow,
     Arrival,
+    DisagreementRow,
     FeedItem,
     NewTerminal,
     Page,
-    ProcessedAgain,
     Progress,
     QuarantineQuery,
     QuarantineRow,
@@ -47,7 +53,8 @@ from gatepost.store.store import (
     Stored,
     TerminalRow,
 )
-from gatepost.wire import Alarm, Event, Record
+from gatepost.wire import Alarm, Event, Record, Unknown, decode
+from gatepost.wire.decoder import with_image
 
 __all__ = ["BaseStore"]
 
@@ -68,10 +75,11 @@ class BaseStore(ABC):
 
     secret: bytes
 
-    def __init__(self, engine: Engine, keys: ImageKeys | None = None) -> None:
-        """``keys``: images are encrypted with; none: they are not."""
+    def __init__(self, engine: Engine, keys: ImageKeys | None, packs: Packs | None) -> None:
+        """``keys``: those of images are encrypted with them. ``packs``: with the images."""
         self._engine = engine
         self._keys = keys or ImageKeys()
+        self.packs = packs
 
     @abstractmethod
     def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> list[Stored]: ...
@@ -83,24 +91,6 @@ class BaseStore(ABC):
     @abstractmethod
     def horizon(self, db: Connection) -> int | None:
         """The id below which everything is settled: committed or never to come. ``None``: all of it is."""
-
-    @abstractmethod
-    def image_days(self) -> list[int]: ...
-
-    @abstractmethod
-    def remove_images(self, places: Sequence[tuple[int, int]]) -> int: ...
-
-    @abstractmethod
-    def drop_images(self, before_day: int, *, limit: int) -> int: ...
-
-    @abstractmethod
-    def image_at(self, day: int, image_id: int) -> bytes | None: ...
-
-    @abstractmethod
-    def image_heads(self, day: int, after: int, *, limit: int) -> list[tuple[int, bytes]]: ...
-
-    @abstractmethod
-    def replace_images(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None: ...
 
     @abstractmethod
     def scrub(self) -> bool: ...
@@ -166,8 +156,7 @@ class BaseStore(ABC):
             return registry.tokens(db)
 
     def holders(self, event: Event, key: bytes, peer: str) -> list[int]:
-        alarm = isinstance(event, Alarm)
-        c = (t.records if isinstance(event, Record) else t.alarm_events if alarm else t.quarantine).c
+        c = _table_of(event).c
         # The terminals are named so that each is one look into UNIQUE (terminal_id, key); the key has no index.
         query = select(c.terminal_id).where(
             c.terminal_id.in_(select(t.terminals.c.id)), c.key == key, c.peer == peer
@@ -178,6 +167,34 @@ class BaseStore(ABC):
     def terminals(self) -> list[TerminalRow]:
         with self.reading() as db:
             return registry.terminals(db)
+
+    def terminals_page(self, **asked: Any) -> Page[TerminalRow]:
+        with self.reading() as db:
+            return registry.terminals_page(db, **asked)
+
+    def refusals(self, terminal_id: int) -> dict[str, int]:
+        with self.reading() as db:
+            return registry.refusals(db, terminal_id)
+
+    def disagreements(self, terminal_id: int) -> list[DisagreementRow]:
+        with self.reading() as db:
+            return registry.disagreements(db, terminal_id)
+
+    def labels(self, ids: Iterable[int]) -> dict[int, TerminalLabel]:
+        with self.reading() as db:
+            return places.places(db, ids)
+
+    def all_labels(self) -> list[TerminalLabel]:
+        with self.reading() as db:
+            return places.all_places(db)
+
+    def terminals_named(self, terminal: str | int) -> list[int]:
+        with self.reading() as db:
+            return places.terminals_named(db, terminal)
+
+    def would_move(self, terminal_id: int, site_id: int, scope: Scope) -> WouldMove:
+        with self.reading() as db:
+            return would_move(db, terminal_id, site_id, scope)
 
     def peers(self) -> dict[tuple[str, int], int]:
         with self.reading() as db:
@@ -219,6 +236,27 @@ class BaseStore(ABC):
     def record(self, record_id: int) -> RecordRow | None:
         with self.reading() as db:
             return queries.record(db, record_id)
+
+    def records_by_id(self, ids: Sequence[int]) -> list[RecordRow]:
+        with self.reading() as db:
+            return queries.records_by_id(db, ids)
+
+    def latest_records(self, limit: int) -> list[RecordRow]:
+        with self.reading() as db:
+            rows = queries.records_by_id(db, glance.latest(db, limit))
+        return sorted(rows, key=lambda row: -row.id)
+
+    def portrait(self, identities: Sequence[int]) -> int | None:
+        with self.reading() as db:
+            return glance.portrait(db, identities)
+
+    def alarm_counts(self) -> AlarmCounts:
+        with self.reading() as db:
+            return queries.alarm_counts(db)
+
+    def glance(self, since: datetime) -> glance.Glance:
+        with self.reading() as db:
+            return glance.glance(db, since)
 
     def alarms(self, query: AlarmQuery) -> Page[AlarmRow]:
         with self.reading() as db:
@@ -266,13 +304,44 @@ class BaseStore(ABC):
             return queries.last_id(db) if horizon is None else horizon - 1
 
     def image(self, event_id: int) -> bytes | None:
-        with self.reading() as db:
-            place = queries.image_place(db, event_id)
-        data = None if place is None else self.image_at(*place)
-        return None if data is None or place is None else self._keys.open(data, image_place(*place))
+        return self._part(event_id, images.IMAGE)
 
-    def opened(self, data: bytes, place: bytes) -> bytes:
-        return self._keys.open(data, place)
+    def original(self, event_id: int, shortened: bytes) -> bytes:
+        return put_back(shortened, self._part(event_id, images.TEXTS) or b"")
+
+    def _part(self, event_id: int, part: int) -> bytes | None:
+        """Return the image or the long texts of an event. Raises as :meth:`~gatepost.store.store.Store.image`."""
+        with self.reading() as db:
+            place = images.place(db, event_id, part)
+        if place is None:
+            return None
+        if self.packs is None:
+            raise ImageUnavailable(
+                "the images of this store are not here; give the data folder with its packs"
+            )
+        try:
+            opened = images.open_place(place, self._keys)
+        except StoreError as error:  # its image key is not given
+            raise ImageUnavailable(str(error)) from error
+        try:
+            return self.packs.read(opened)
+        except JournalError as error:
+            with self.reading() as db:
+                if images.place(db, event_id, part) != place:
+                    return None  # it has left meanwhile, as its time was over
+            raise ImageUnavailable(str(error)) from error
+
+    def unused(self, places: Sequence[Place]) -> list[Place]:
+        with self.reading() as db:
+            used = images.used(db, places)
+        return [place for place in places if (place.pack, place.offset) not in used]
+
+    def _image_bytes(self) -> int:
+        """Return how many bytes the packs take that can be seen from here."""
+        try:
+            return 0 if self.packs is None else sum(pack.disk_bytes for pack in self.packs.all())
+        except JournalError as error:
+            raise StoreUnavailable(str(error)) from error
 
     def stats(self) -> Stats:
         with self.reading() as db:
@@ -313,55 +382,39 @@ class BaseStore(ABC):
 
     def quarantined(self, query: QuarantineQuery = _WHOLE_QUARANTINE) -> Page[QuarantineRow]:
         with self.reading() as db:
-            page = trouble.quarantined(db, query)
-        return Page(tuple(self._opened(row) for row in page.items), page.next_cursor)
+            return trouble.quarantined(db, query)
 
     def quarantined_by_id(self, ids: Sequence[int]) -> list[QuarantineRow]:
         with self.reading() as db:
-            rows = trouble.quarantined_by_id(db, ids)
-        return [self._opened(row) for row in rows]
+            return trouble.quarantined_by_id(db, ids)
 
-    def _opened(self, row: QuarantineRow) -> QuarantineRow:
-        original = self._keys.open(row.original, quarantine_place(row.id))
-        return row if original is row.original else replace(row, original=original)
-
-    def _sealed_quarantine(self, number: int, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        """A row of :data:`~gatepost.store.arrivals.QUARANTINE_COLUMNS`, the last of which may be a picture."""
-        if not self._keys:
-            return row
-        return (*row[:-1], self._keys.seal(row[-1], quarantine_place(number)))
-
-    def _sealed_image(self, day: int, image_id: int, jpeg: bytes) -> bytes:
-        return self._keys.seal(jpeg, image_place(day, image_id)) if self._keys else jpeg
+    def pushed(self, row: QuarantineRow) -> bytes:
+        original = self.original(row.id, row.original)
+        image = self.image(row.id)
+        if image is None:
+            return original
+        event = decode(original, lenient=True).event
+        return original if isinstance(event, Unknown) else with_image(original, replace(event, image=image))
 
     def discard_quarantined(self, ids: Sequence[int]) -> int:
         with self.changing() as db:
             return trouble.discard_quarantined(db, ids)
 
-    def process_quarantined(self, ids: Sequence[int]) -> ProcessedAgain:
-        # In steps: stored first, then out of the quarantine. After a crash in between it is processed once more,
-        # and the key makes that a duplicate.
-        stored = duplicates = unknown = 0
-        for row in self.quarantined_by_id(ids):
-            try:
-                terminal = self.terminal(row.terminal_id)
-                timezone = "UTC" if terminal is None else terminal.timezone
-                arrival = decode_again(row, self.secret, timezone=timezone, pictures=not self._keys)
-                new = None if arrival is None else self.write([arrival])[0].new
-            except StoreError:
-                raise
-            except Exception as error:
-                # It may be here because of a defect of ours: the others have their turn all the same.
-                log.error("store.not_processed", kind=type(error).__name__, quarantine_id=row.id)
-                new = None
-            if new is None:
-                unknown += 1
-                with self.changing() as db:
-                    trouble.tried_quarantined(db, [row.id])
-                continue
-            stored, duplicates = stored + new, duplicates + (not new)
-            self.discard_quarantined([row.id])
-        return ProcessedAgain(stored=stored, duplicates=duplicates, still_unknown=unknown)
+    def has(self, arrival: Arrival) -> bool:
+        c = _table_of(arrival.event).c
+        with self.reading() as db:
+            here = select(c.id).where(c.terminal_id == arrival.terminal_id, c.key == arrival.key)
+            return db.execute(here).first() is not None
+
+    def tried_quarantined(self, ids: Sequence[int]) -> None:
+        with self.changing() as db:
+            trouble.tried_quarantined(db, ids)
+
+
+def _table_of(event: Event) -> Table:
+    if isinstance(event, Record):
+        return t.records
+    return t.alarm_events if isinstance(event, Alarm) else t.quarantine
 
 
 @contextmanager

@@ -1,47 +1,45 @@
 """``gatepost check-store``: does the store keep its promises, and if not, what is to be done?
 
-It reads everything once and changes nothing, while ingest runs. With ``repair`` it also mends what can be mended,
+It reads everything once and changes nothing, while the receiver runs. Only what is in packs without an event is not
+told then: images leave the rows first, and the packs later. With ``repair`` it also mends what can be mended,
 and then wants a data folder for itself.
 
-Flow: the references to images, in order, merged with the images, in order: what stands on one side only is a
-finding. Memory does not grow with the store.
+Flow: pack by pack, what events have in it is read, and what is between them is looked at → what waits in the journal.
+Memory does not grow with the store.
 """
 
-import sqlite3
-from collections.abc import Generator, Iterator
+from collections.abc import Iterable
 from contextlib import closing, nullcontext
 from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, field
-from sqlalchemy import create_engine, delete, select, text, union_all
+from sqlalchemy import bindparam, create_engine, exists, select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
+from gatepost.errors import JournalCorrupt, JournalGone
 from gatepost.journal.folder import Folder
+from gatepost.journal.format import HEADER_BYTES, KEY_BYTES
+from gatepost.journal.packs import Packs, Place
 from gatepost.journal.reader import Reader
 from gatepost.store import folder as data
-from gatepost.store import moving, positions
+from gatepost.store import images, moving, positions
 from gatepost.store import schema as t
-from gatepost.store.base import BaseStore
-from gatepost.store.facets import take_images_away
-from gatepost.store.images import DayFiles, day_name
-from gatepost.store.sealing import is_sealed
+from gatepost.store.base import BaseStore, unavailable
+from gatepost.store.images import IMAGE, by_pack
 from gatepost.store.set_aside import DAMAGED, UNLISTED, SetAside
 from gatepost.store.source import Source, open_source
 from gatepost.wire import media_type
 
-__all__ = ["EXAMPLES", "Finding", "Place", "Report", "check", "references"]
+__all__ = ["EXAMPLES", "Finding", "Report", "check"]
 
 EXAMPLES = 5
 """So many of each kind are named."""
 
 _BODIES, _BODIES_BYTES = 10_000, 4 * 1024 * 1024
 """Events of the journal that are read at once."""
-
-Place = tuple[int, int]
-"""The day and the id of an image."""
 
 
 class Finding(Struct, kw_only=True):
@@ -64,11 +62,12 @@ class Report(Struct, frozen=True, kw_only=True):
 
     where: str
     events: int
-    """That have an image."""
+    """Images and long texts that events have."""
     images: int
+    """Of these, the ones that are here and whole."""
     findings: tuple[Finding, ...]
     repaired: int = 0
-    """References and images that were removed, and rows of people that were moved to their site."""
+    """Images that were removed, events that are listed without, and rows of people that were moved to their site."""
 
     @property
     def ok(self) -> bool:
@@ -81,29 +80,25 @@ def check(folder: Path | None, database: str = "", *, repair: bool = False) -> R
     ``folder`` may be left out where there is a ``database``; then no journal is looked at. Raises
     :class:`~gatepost.errors.StoreError` where there is no store that can be read, and ``JournalError``.
 
-    ``repair`` takes back references to images that are gone, deletes images that nothing refers to, and completes moves
-    of terminals.
+    What no event has is looked for in the data folder alone, and not in a shared one: an event of another receiver may
+    have it that is not listed yet.
+
+    ``repair`` lists events without images that are lost, deletes images that no event has, and completes moves of
+    terminals.
     """
-    journal = None if folder is None else Folder.find(folder / data.JOURNAL)
-    folder = folder or Path()
-    with data.held(folder) if repair and not database else nullcontext():
-        search = _Search()
-        with open_source(folder, database) as source:
-            search.run(source)
-            where = source.where
-        if journal is not None and not search.is_damaged:
-            # Pinned, so that no segment is deleted between the look at the positions and that at the segments.
-            with journal.pinned(), open_source(folder, database) as source:
-                search.run_journal(source, journal)
-        if search.orphans:
-            # What was committed between a look at the images and one at the events is no orphan.
-            with open_source(folder, database) as source:
-                search.settle(source)
-        repaired = search.repair(folder, database) if repair else 0
+    repaired = 0
+    with data.held(folder or Path()) if repair and not database else nullcontext():
+        search = _search(folder, database)
+        if repair:
+            repaired = search.forget_lost(folder, database)
+            # Where an image was lost, bytes of it may be left in its pack.
+            last = _search(folder, database) if repaired else search
+            if last.give_back(folder):
+                repaired += len(search.orphans)
     if repair and search.misplaced:
         repaired += _complete_moves(folder, database)
     return Report(
-        where=where,
+        where=search.where,
         events=search.events,
         images=search.images,
         findings=tuple(finding for finding in search.findings() if finding.count),
@@ -111,23 +106,68 @@ def check(folder: Path | None, database: str = "", *, repair: bool = False) -> R
     )
 
 
+def _search(folder: Path | None, database: str) -> "_Search":
+    journal = None if folder is None else Folder.find(folder / data.JOURNAL)
+    search = _Search(is_only=not database)
+    with open_source(folder, database) as source:
+        search.where = source.where
+        search.run(source)
+    if journal is not None and not search.is_damaged:
+        # Pinned, so that no segment is deleted between the look at the positions and that at the segments.
+        with journal.pinned(), open_source(folder, database) as source:
+            search.run_journal(source, journal)
+    if search.is_unsettled:
+        # What was listed or deleted between a look at the events and one at a pack is as it should be.
+        with open_source(folder, database) as source:
+            search.settle(source)
+    return search
+
+
+class _Part(Struct, frozen=True):
+    """A part of an event that is not to be had."""
+
+    event_id: int
+    part: int
+    pack: str
+    offset: int
+    is_elsewhere: bool
+    """It may be in the data folder of another receiver."""
+
+    def is_in(self, db: Connection) -> bool:
+        """Return whether the event has it still."""
+        c = t.images.c
+        mine = (c.event_id == self.event_id) & (c.part == self.part) & (c.byte_offset == self.offset)
+        pack = exists().where(t.packs.c.id == c.pack_id, t.packs.c.name == self.pack)
+        return db.execute(select(c.event_id).where(mine, pack)).first() is not None
+
+
 class _Search:
-    def __init__(self) -> None:
+    def __init__(self, *, is_only: bool) -> None:
+        """``is_only``: no other receiver writes to this store, so a pack that is not here is lost."""
+        self._is_only = is_only
+        self.where = ""
         self.events = self.images = 0
-        self.lost: list[int] = []
-        self.orphans: set[Place] = set()
+        self._missing: list[_Part] = []
+        """What is not whole, or not here."""
+        self.orphans: list[Place] = []
+        """Stretches of packs that no event has."""
         self._damaged = Finding(
             kind="damaged file",
             advice="restore the last backup into an empty folder; keep this one until then",
         )
         self._lost = Finding(
-            kind="record without image",
-            advice="the image is lost unless a backup has it; `gatepost check-store --repair` lists the record without",
+            kind="event whose image is lost",
+            advice="put the pack back from a backup, if there is one; `gatepost check-store --repair` lists the event"
+            " without",
+        )
+        self._elsewhere = Finding(
+            kind="pack that is not here",
+            advice="it is in the data folder of another receiver of this database, or lost; look there as well",
         )
         self._orphans = Finding(
-            kind="image without record",
-            advice="harmless: a crash came between image and record, and the terminal pushed it again;"
-            " `gatepost check-store --repair` deletes it",
+            kind="image without event",
+            advice="harmless: its event was stored before, or never acknowledged; `gatepost check-store --repair` gives"
+            " the room back",
         )
         self._misplaced = Finding(
             kind="record of a person at another site than its terminal",
@@ -136,7 +176,7 @@ class _Search:
         )
         self._no_image = Finding(
             kind="image that is no JPEG, PNG, WebP or BMP",
-            advice="the record stands; its image cannot be shown: restore it from a backup if one has it whole",
+            advice="the record stands; its image cannot be shown, and it is what the terminal sent",
         )
 
         self._unlisted = Finding(
@@ -160,15 +200,25 @@ class _Search:
         return self._damaged.count > 0
 
     @property
+    def is_unsettled(self) -> bool:
+        """Return whether something was found that :meth:`settle` has to look at."""
+        return bool(self._missing or self.orphans)
+
+    @property
     def misplaced(self) -> bool:
         """Return whether a move of a terminal is not completed."""
         return self._misplaced.count > 0
 
     def findings(self) -> tuple[Finding, ...]:
-        for day, image_id in sorted(self.orphans):
-            self._orphans.add(f"{day_name(day)}/{image_id}")
-        of_journal = self._unlisted, self._gap, self._waiting
-        return self._damaged, self._lost, self._orphans, self._misplaced, self._no_image, *of_journal
+        for one in self._missing:
+            if not one.is_elsewhere:
+                self._lost.add(f"event {one.event_id}")
+        for name in sorted({one.pack for one in self._missing if one.is_elsewhere}):
+            self._elsewhere.add(name)
+        for orphan in self.orphans:
+            self._orphans.add(f"{orphan.pack}, byte {orphan.offset}")
+        of_images = self._lost, self._elsewhere, self._orphans, self._no_image
+        return self._damaged, *of_images, self._misplaced, self._unlisted, self._gap, self._waiting
 
     def run_journal(self, source: Source, journal: Folder) -> None:
         """Look at what was set aside, and read what is not listed yet."""
@@ -177,9 +227,11 @@ class _Search:
             self._unlisted.add(path.name)
         for path in files.list(DAMAGED):
             self._gap.add(path.name)
+        waiting = self._unlisted.count
         with closing(Reader(journal, positions.read(source.db, journal.id))) as reader:
             while True:
                 batch = reader.read(max_bodies=_BODIES, max_bytes=_BODIES_BYTES)
+                waiting += len(batch.bodies) + len(batch.waiting)
                 for damage in batch.damages:
                     self._gap.add(
                         f"{damage.stream}, segment {damage.segment}, byte {damage.start}: {damage.why}"
@@ -188,24 +240,65 @@ class _Search:
                     break
         for why in batch.waiting.values():
             self._waiting.add(str(why))
+        is_running = any(stream.is_alive for stream in journal.streams())
+        if waiting or is_running:
+            # They may be images of events that are not listed yet; or their bytes are about to go.
+            self.orphans.clear()
 
     def run(self, source: Source) -> None:
         if source.dialect == "sqlite" and not self._is_sound(source.db):
             return
         self._misplaced.count = moving.count_misplaced(source.db)
-        referring = references(source.db)
-        pictures = self._pictures(source)
-        reference, picture = next(referring, None), next(pictures, None)
-        while reference is not None or picture is not None:
-            if reference is not None and (picture is None or reference[2] < picture):
-                self._lose(*reference[:2])
-                reference = next(referring, None)
-            elif picture is not None and (reference is None or picture < reference[2]):
-                self.orphans.add(picture)
-                picture = next(pictures, None)
-            else:
-                self.events += 1
-                reference, picture = next(referring, None), next(pictures, None)
+        names = set()
+        rows = source.db.execute(by_pack().execution_options(stream_results=True, max_row_buffer=1000))
+        for name, in_pack in groupby(rows, key=lambda row: str(row.name)):
+            names.add(name)
+            self._look(source.packs, name, in_pack)
+        if source.packs is not None:
+            for pack in source.packs.all():
+                if pack.name not in names:
+                    self._look(source.packs, pack.name, ())
+
+    def _look(self, packs: Packs | None, name: str, rows: Iterable[Any]) -> None:
+        """Look at what events have in a pack, and for what none has."""
+        size = None if packs is None else packs.size(name)
+        if packs is None or size is None:
+            for row in rows:
+                self._miss(row, is_elsewhere=not self._is_only)
+            return
+        end = HEADER_BYTES
+        gaps = []
+        for row in rows:
+            place = Place(name, row.byte_offset, row.length, row.key)
+            gaps.append(Place(name, end, place.offset - end, b""))
+            end = max(end, place.offset + place.length)
+            self._read(packs, place, row)
+        gaps.append(Place(name, end, size - end, b""))
+        if packs.is_here(name) and not packs.is_written(
+            name
+        ):  # else there may be images of events that are not listed yet
+            self.orphans += filter(packs.has, gaps)
+
+    def _read(self, packs: Packs, place: Place, row: Any) -> None:
+        if len(place.key) != KEY_BYTES:  # encrypted: it can only be told whether something is there
+            is_whole = packs.has(place)
+        else:
+            try:
+                image = packs.read(place)
+                is_whole = True
+                if row.part == IMAGE and media_type(image) is None:
+                    self._no_image.add(f"event {row.event_id}")
+            except (JournalGone, JournalCorrupt):
+                is_whole = False
+        if is_whole:
+            self.events += 1
+            self.images += 1
+        else:
+            self._miss(row)
+
+    def _miss(self, row: Any, *, is_elsewhere: bool = False) -> None:
+        self.events += 1
+        self._missing.append(_Part(row.event_id, row.part, row.name, row.byte_offset, is_elsewhere))
 
     def _is_sound(self, db: Connection) -> bool:
         try:
@@ -218,28 +311,31 @@ class _Search:
             self._damaged.add(f"{data.DATABASE}: {error.orig}")
         return not self._damaged.count
 
-    def _lose(self, table: str, event_id: int) -> None:
-        self.events += 1
-        self.lost.append(event_id)
-        self._lost.add(f"{'record' if table == 'records' else 'alarm step'} {event_id}")
-
-    def _pictures(self, source: Source) -> Iterator[Place]:
-        for day in source.images.days():
-            try:
-                for image_id, image in source.images.scan(day):
-                    self.images += 1
-                    if media_type(image) is None and not is_sealed(image):
-                        self._no_image.add(f"{day_name(day)}/{image_id}")
-                    yield day, image_id
-            except sqlite3.DatabaseError as error:
-                self._damaged.add(f"{data.IMAGES}/{day_name(day)}.db: {error}")
-
     def settle(self, source: Source) -> None:
-        days = {day for day, _ in self.orphans}
-        for _, _, place in references(source.db, days):
-            self.orphans.discard(place)
+        """Leave out what was listed or deleted since."""
+        found = [one for one in self._missing if one.is_in(source.db)]
+        self.events -= len(self._missing) - len(found)
+        self._missing = found
+        c = t.images.c
+        pack = select(t.packs.c.id).where(t.packs.c.name == bindparam("name")).scalar_subquery()
+        inside = select(c.event_id).where(
+            c.pack_id == pack, c.byte_offset >= bindparam("first"), c.byte_offset < bindparam("end")
+        )
+        self.orphans = [
+            one
+            for one in self.orphans
+            if source.packs is not None
+            and source.packs.has(one)
+            and not source.db.execute(
+                inside.limit(1), {"name": one.pack, "first": one.offset, "end": one.offset + one.length}
+            ).first()
+        ]
 
-    def repair(self, folder: Path, database: str) -> int:
+    def forget_lost(self, folder: Path | None, database: str) -> int:
+        """List events without the images that are lost; return how many that are."""
+        lost = [(one.event_id, one.part) for one in self._missing if not one.is_elsewhere]
+        if not lost:
+            return 0
         if database:
             from gatepost.store.server import with_driver
 
@@ -247,24 +343,24 @@ class _Search:
         else:
             from gatepost.store.sqlite_connection import connect, write_engine
 
-            engine = write_engine(connect(folder / data.DATABASE))
+            engine = write_engine(connect((folder or Path()) / data.DATABASE))
         try:
-            with engine.begin() as db:
-                for start in range(0, len(self.lost), 500):
-                    ids = self.lost[start : start + 500]
-                    take_images_away(db, lambda c, ids=ids: c.id.in_(ids))
-                if database:
-                    c = t.images.c
-                    for day, image_id in self.orphans:
-                        db.execute(delete(t.images).where(c.day == day, c.id == image_id))
-            if not database:
-                _delete_orphans(DayFiles(folder / data.IMAGES), self.orphans)
+            with unavailable(), engine.begin() as db:
+                images.forget_parts(db, lost)
         finally:
             engine.dispose()
-        return len(self.lost) + len(self.orphans)
+        return len(lost)
+
+    def give_back(self, folder: Path | None) -> bool:
+        """Make holes of what no event has; return whether that was done."""
+        journal = None if folder is None else Folder.find(folder / data.JOURNAL)
+        if journal is None:
+            return False
+        with closing(Packs(journal)) as packs:
+            return packs.punch(self.orphans)
 
 
-def _complete_moves(folder: Path, database: str) -> int:
+def _complete_moves(folder: Path | None, database: str) -> int:
     store: BaseStore
     if database:
         from gatepost.store.postgres import PostgresStore
@@ -273,29 +369,8 @@ def _complete_moves(folder: Path, database: str) -> int:
     else:
         from gatepost.store.sqlite import SqliteStore
 
-        store = SqliteStore.open(folder)
+        store = SqliteStore.open(folder or Path())
     try:
         return moving.finish(store)
     finally:
         store.close()
-
-
-def _delete_orphans(files: DayFiles, orphans: set[Place]) -> None:
-    for day, places in groupby(sorted(orphans), key=itemgetter(0)):
-        ids = [number for _, number in places]
-        for start in range(0, len(ids), 500):
-            files.remove(day, ids[start : start + 500])
-
-
-def references(db: Connection, days: set[int] | None = None) -> Generator[tuple[str, int, Place]]:
-    """Which event refers to which image: the table, the event's id, the image's place. In the order of the places."""
-    parts = []
-    for table in (t.records, t.alarm_events):
-        c = table.c
-        part = select(c.image_day, c.image_id, c.id, text(f"'{table.name}' AS source"))
-        part = part.where(c.image_id.is_not(None))
-        parts.append(part if days is None else part.where(c.image_day.in_(days)))
-    both = union_all(*parts).order_by("image_day", "image_id")
-    with db.execute(both.execution_options(stream_results=True, max_row_buffer=1000)) as rows:
-        for row in rows:
-            yield row[3], row[2], (row[0], row[1])

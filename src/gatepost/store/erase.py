@@ -8,6 +8,8 @@ Rules:
   a person, because nobody could read the body: all of them are deleted.
 * A record stays a passage at a terminal at a time, with its codes. All erased people of a site become one: a
   pseudonym that joins somebody's passages would point back at them.
+* What was received before and is listed later, here or by another receiver, is listed without them
+  (:mod:`gatepost.store.tombstones`).
 * What they do from now on is recorded anew, as of somebody not known before: a terminal knows nothing of this.
 * An erasure can be interrupted anywhere. From when their identities have no name any more (the first thing that is
   committed for them), :func:`finish` completes it, without asking anybody who it was.
@@ -16,11 +18,12 @@ Rules:
 * Nobody stays in memory either. The process that erases calls :meth:`~gatepost.store.store.Leaving.forget_people`;
   the others on the same database see by :func:`erasures` that they have to.
 
-Flow: moves of terminals → samples of refused bodies → alarm steps → quarantine → identities lose their content →
-:func:`finish`: records, in small steps, then the rows of ``identities`` → count the erasure → scrub the files.
+Flow: moves of terminals → tombstones → samples of refused bodies → alarm steps → quarantine → identities lose their
+content → :func:`finish`: records, in small steps, then the rows of ``identities`` → count it → scrub the files.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
@@ -41,20 +44,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from gatepost.store import identities, moving, trouble
+from gatepost.errors import ImageUnavailable, JournalError
+from gatepost.journal.packs import Place
+from gatepost.store import identities, images, moving, tombstones, trouble
 from gatepost.store import schema as t
 from gatepost.store.arrivals import text
-from gatepost.store.facets import take_images_from
 from gatepost.store.registry import insert
-from gatepost.store.sealing import quarantine_place
 from gatepost.store.store import Leaving, Transactions
 from gatepost.store.traces import Traces
 from gatepost.wire import digest
 
-__all__ = ["Erased", "Whom", "erase", "erasures", "finish", "forget_images"]
+__all__ = ["Erased", "Whom", "erase", "erasures", "finish"]
 
 STEP = 64
-"""Rows of one transaction: each may have an image to overwrite."""
+"""Rows of one transaction."""
 
 _ERASURES = "erasures"
 """The row of ``meta`` that counts them."""
@@ -111,6 +114,11 @@ def erase(
         people = _identities(db, whom)
         terminals = _terminals(db, whom, [row.id for row in people])
     with store.changing() as db:
+        scope = tombstones.Tombstone(now_ms, whom.site_id, whom.terminal_id)
+        tombstones.mark(
+            db, [whom.user_id, *(row.user_id for row in people)], people, secret=store.secret, scope=scope
+        )
+    with store.changing() as db:
         trouble.drop_samples(db)
     traces = Traces(whom.user_id, people)
     forget(traces, terminals)
@@ -150,14 +158,6 @@ def _count(store: Leaving) -> None:
         db.execute(new.on_conflict_do_update(index_elements=["name"], set_={"value": more}))
 
 
-def forget_images(db: Connection, table: Table, ids: Sequence[int]) -> None:
-    """List these records or alarm steps without their image, which is deleted by place."""
-    if table is t.records:
-        take_images_from(db, ids)
-    else:
-        db.execute(update(table).where(table.c.id.in_(ids)).values(image_day=None, image_id=None))
-
-
 def finish(store: Leaving) -> int:
     """Do the next step for people whose identities are emptied already; answer how many records it changed.
 
@@ -171,7 +171,7 @@ def finish(store: Leaving) -> int:
             person = db.execute(emptied.limit(1)).first()
             if person is None:
                 return 0
-            mine = select(r.id, r.image_day, r.image_id).where(r.identity_id == person.id)
+            mine = select(r.id).where(r.identity_id == person.id)
             rows = db.execute(mine.limit(STEP)).all()
         if rows:
             _strip(store, rows, shared=True)
@@ -213,7 +213,7 @@ def _erase_mentions(store: Leaving, table: Table, traces: Traces, terminals: Seq
     """What has traces of them in its original, and is not joined to them by an identity."""
     c = table.c
     columns = [c.id, c.terminal_id, c.original]
-    columns += [c[name] for name in ("image_day", "image_id", "alarm_id", "user_id") if name in c]
+    columns += [c[name] for name in ("alarm_id", "user_id") if name in c]
     wanted = select(*columns).where(c.terminal_id.in_(terminals))
     if table is t.records:
         wanted = wanted.where(c.identity_id.is_(None), c.original.is_not(None))
@@ -221,20 +221,27 @@ def _erase_mentions(store: Leaving, table: Table, traces: Traces, terminals: Seq
     for first, last in _stretches(store, table):
         with store.reading() as db:
             rows = db.execute(wanted.where(c.id > first, c.id <= last).order_by(c.id)).all()
-        found = [row for row in rows if _mentioned(store, table, row, traces)]
+            texts = images.with_texts(db, first, last)
+        found = [row for row in rows if _mentioned(store, table, row, traces, has_texts=row.id in texts)]
         for start in range(0, len(found), STEP):
             _FORGET[table.name](store, found[start : start + STEP])
         count += len(found)
     return count
 
 
-def _mentioned(store: Leaving, table: Table, row: Any, traces: Traces) -> bool:
+def _mentioned(store: Leaving, table: Table, row: Any, traces: Traces, *, has_texts: bool) -> bool:
     if table is t.alarm_events and row.user_id is not None and traces.is_user_id(row.user_id):
         return True
-    original = None if row.original is None else bytes(row.original)
-    if original is not None and table is t.quarantine:
-        original = store.opened(original, quarantine_place(row.id))
-    return original is not None and traces.found_in(original)
+    if row.original is None:
+        return False
+    original = bytes(row.original)
+    if traces.found_in(original):
+        return True
+    try:
+        return has_texts and traces.found_in(store.original(row.id, original))
+    except ImageUnavailable:
+        # Nobody can search it here. In doubt it is about them: all that a quarantined push has may be in its texts.
+        return table is t.quarantine
 
 
 def _stretches(store: Leaving, table: Table) -> Iterator[tuple[int, int]]:
@@ -253,18 +260,23 @@ def _stretches(store: Leaving, table: Table) -> Iterator[tuple[int, int]]:
 
 
 def _forget_steps(store: Leaving, rows: Sequence[Any]) -> None:
-    _remove_images(store, rows)
     c, a = t.alarm_events.c, t.alarms.c
     alarms = sorted({row.alarm_id for row in rows if row.alarm_id is not None})
     with store.changing() as db:
-        nothing = dict.fromkeys(("image_day", "image_id", "user_id", "description", "problems", "original"))
-        db.execute(update(t.alarm_events).where(c.id.in_([row.id for row in rows])).values(nothing))
+        nothing = dict.fromkeys(("user_id", "description", "problems", "original"))
+        ids = [row.id for row in rows]
+        places = images.forget(db, ids)
+        db.execute(update(t.alarm_events).where(c.id.in_(ids)).values(nothing))
         db.execute(update(t.alarms).where(a.id.in_(alarms)).values(note=None, closed_note=None))
+    _punch(store, places)
 
 
 def _forget_quarantined(store: Leaving, rows: Sequence[Any]) -> None:
     with store.changing() as db:
-        db.execute(delete(t.quarantine).where(t.quarantine.c.id.in_([row.id for row in rows])))
+        ids = [row.id for row in rows]
+        places = images.delete_of(db, ids)
+        db.execute(delete(t.quarantine).where(t.quarantine.c.id.in_(ids)))
+    _punch(store, places)
 
 
 def _erase_records(store: Leaving, whom: Whom, people: Sequence[int], *, now_ms: int) -> int:
@@ -287,11 +299,7 @@ def _erase_records(store: Leaving, whom: Whom, people: Sequence[int], *, now_ms:
                 )
         return 0
     r, count = t.records.c, 0
-    mine = (
-        select(r.id, r.image_day, r.image_id)
-        .where(r.identity_id.in_(people), r.terminal_id == whom.terminal_id)
-        .limit(STEP)
-    )
+    mine = select(r.id).where(r.identity_id.in_(people), r.terminal_id == whom.terminal_id).limit(STEP)
     while True:
         with store.reading() as db:
             rows = db.execute(mine).all()
@@ -312,12 +320,11 @@ def _strip(store: Leaving, rows: Sequence[Any], *, shared: bool = False) -> None
 
     ``shared``: count each as one of the erased people of the site where its terminal stands.
     """
-    _remove_images(store, rows)
     ids = [row.id for row in rows]
     r, c = t.records.c, t.terminals.c
     values: dict[str, Any] = dict.fromkeys(("original", "problems", "temperature"))
     with store.changing() as db:
-        take_images_from(db, ids)
+        places = images.forget(db, ids)
         db.execute(update(t.records).where(r.id.in_(ids)).values(values))
         stands = select(r.id, c.site_id).join(t.terminals, c.id == r.terminal_id).where(r.id.in_(ids))
         by_site: dict[int, list[int]] = {}
@@ -326,6 +333,7 @@ def _strip(store: Leaving, rows: Sequence[Any], *, shared: bool = False) -> None
         for site_id, some in sorted(by_site.items()):
             nobody = identities.shared_identity(db, site_id)
             db.execute(update(t.records).where(r.id.in_(some)).values(identity_id=nobody))
+    _punch(store, places)
 
 
 _FORGET: dict[str, Callable[[Leaving, Sequence[Any]], None]] = {
@@ -335,12 +343,8 @@ _FORGET: dict[str, Callable[[Leaving, Sequence[Any]], None]] = {
 }
 
 
-def _remove_images(store: Leaving, rows: Sequence[Any]) -> None:
-    """Before the references: a crash in between leaves references to nothing, by which the next attempt finds them.
-
-    The other way round it would leave faces that nothing refers to: they are to be gone, and no second attempt, and
-    no :func:`finish`, would find them. Nobody else is seen by a reference to nothing: no place is ever given again.
-    """
-    places = [(row.image_day, row.image_id) for row in rows if row.image_id is not None]
-    if places:
-        store.remove_images(places)
+def _punch(store: Leaving, places: Sequence[Place]) -> None:
+    """Give back the bytes of images whose keys are deleted. What is not done now leaves with its pack."""
+    if places and store.packs is not None:
+        with suppress(JournalError):
+            store.packs.punch(places)

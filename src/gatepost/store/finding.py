@@ -273,7 +273,7 @@ def _codes(query: RecordQuery, c: Any, *, unknown_only: bool = False) -> list[An
     if query.passed is not None:
         found.append(c.passed == int(query.passed))
     if query.has_image is not None:
-        found.append(c.image_id.is_not(None) if query.has_image else c.image_id.is_(None))
+        found.append(c.has_image == int(query.has_image))
     if query.strangers:
         found.append(c.facet_id.in_(select(t.facets.c.id).where(*_strangers())))
     if query.outside_time:

@@ -4,8 +4,7 @@
 
     gatepost.lock    held by the process that has the folder open, with its process id
     gatepost.db      events; with -wal and -shm beside it while it is open
-    images/          one file per day of receipt: see images.py
-    journal/         events that are acknowledged and not listed yet: see gatepost.journal
+    journal/         events that are acknowledged and not listed yet, and in packs/ the images: see gatepost.journal
     restoring/       while ``gatepost restore`` is at work, or where it was cut off
 
 :func:`inspect` reads the schema's revision without changing a byte, so that a folder of a later version, or a
@@ -22,11 +21,9 @@ from pathlib import Path
 
 from gatepost.errors import StoreCorrupt, StoreError, StoreInUse
 from gatepost.store import migrate
-from gatepost.store.images import sync_directory
 
 __all__ = [
     "DATABASE",
-    "IMAGES",
     "JOURNAL",
     "LOCK",
     "RESTORING",
@@ -37,10 +34,10 @@ __all__ = [
     "inspect",
     "make",
     "private",
+    "sync_directory",
 ]
 
 DATABASE = "gatepost.db"
-IMAGES = "images"
 JOURNAL = "journal"
 RESTORING = "restoring"
 LOCK = "gatepost.lock"
@@ -112,7 +109,7 @@ def held(folder: Path) -> Iterator[None]:
 
 def check_writable(folder: Path) -> None:
     """Raise :class:`~gatepost.errors.StoreError` for a database that this user may only read."""
-    for path in (folder / DATABASE, folder / IMAGES):
+    for path in (folder / DATABASE, folder / JOURNAL):
         if path.exists() and not os.access(path, os.W_OK):
             raise StoreError(
                 f"{path} is read-only for this user; give it back, or start as the user who owns it"
@@ -128,6 +125,15 @@ def make(folder: Path) -> None:
         sync_directory(folder.parent)
     except OSError as error:
         raise StoreError(f"{folder} cannot be made: {error.strerror}; give another --data") from None
+
+
+def sync_directory(folder: Path) -> None:
+    """Make the names in a directory durable; a file that was synced can still lack its name after a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -157,9 +163,9 @@ def inspect(folder: Path) -> str | None:
     check_restored(folder)
     path = folder / DATABASE
     if not path.exists():
-        if any((folder / IMAGES).glob("*.db")):
+        if any((folder / JOURNAL).glob("packs/*.pack")):
             raise StoreCorrupt(
-                f"{folder} holds images but no {DATABASE}; put it back from a backup, or move {IMAGES} away"
+                f"{folder} holds images but no {DATABASE}; put it back from a backup, or move {JOURNAL} away"
             )
         return None
     if path.stat().st_size == 0:

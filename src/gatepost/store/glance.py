@@ -12,10 +12,11 @@ from sqlalchemy import Connection, func, select
 from gatepost.store import schema as t
 from gatepost.store.arrivals import moment, ms
 from gatepost.store.places import held_terminals
-from gatepost.store.store import TerminalState
+from gatepost.store.queries import alarm_counts
+from gatepost.store.store import AlarmCounts, TerminalState
 from gatepost.wire.codes import RecognitionType
 
-__all__ = ["Heard", "Since", "heard_of", "latest", "portrait", "since", "states"]
+__all__ = ["Glance", "Heard", "Since", "glance", "latest", "portrait"]
 
 
 class Since(Struct, frozen=True, kw_only=True):
@@ -33,6 +34,20 @@ class Heard(Struct, frozen=True):
     id: int
     last_seen: datetime | None
     interval_ms: int | None
+
+
+class Glance(Struct, frozen=True, kw_only=True):
+    """What was counted at one moment."""
+
+    since: Since
+    alarms: AlarmCounts
+    heard: list[Heard]
+    states: dict[TerminalState, int]
+
+
+def glance(db: Connection, at: datetime) -> Glance:
+    """Count. ``at``: from when on records count as of today."""
+    return Glance(since=since(db, at), alarms=alarm_counts(db), heard=heard_of(db), states=states(db))
 
 
 def since(db: Connection, at: datetime) -> Since:
@@ -69,7 +84,7 @@ def portrait(db: Connection, identities: Sequence[int]) -> int | None:
     best: tuple[int, int] | None = None
     for identity in identities:
         recent = (
-            select(r.id, r.at_ms, r.image_id, r.terminal_id)
+            select(r.id, r.at_ms, r.has_image, r.terminal_id)
             .where(r.identity_id == identity)
             .order_by(r.at_ms.desc(), r.id.desc())
             .limit(1000)
@@ -78,7 +93,7 @@ def portrait(db: Connection, identities: Sequence[int]) -> int | None:
         found = (
             select(recent.c.at_ms, recent.c.id)
             .join(t.terminals, t.terminals.c.id == recent.c.terminal_id)
-            .where(recent.c.image_id.is_not(None), t.terminals.c.state != "held")
+            .where(recent.c.has_image == 1, t.terminals.c.state != "held")
             .order_by(recent.c.at_ms.desc())
             .limit(1)
         )

@@ -121,7 +121,7 @@ def _rows_of(db: Connection, person: Person, since: int, until: int) -> Sequence
             r.recognition_type,
             r.abnormal_type,
             r.entry_mode,
-            r.image_id,
+            r.has_image,
             t.terminals.c.serial,
             t.terminals.c.name,
             t.sites.c.timezone,
@@ -178,7 +178,7 @@ def _passage(row: Any) -> Passage:
         abnormal_type=row.abnormal_type,
         entry_mode=row.entry_mode,
         outside_time=bool(row.outside_time),
-        has_image=row.image_id is not None,
+        has_image=bool(row.has_image),
         repeats=0,
         last_at=moment(row.at_ms),
     )

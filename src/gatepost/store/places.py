@@ -13,10 +13,10 @@ from gatepost.store import schema as t
 from gatepost.store.fold import alike
 from gatepost.store.store import TerminalState
 
-__all__ = ["Place", "all_places", "held_terminals", "places", "terminals_asked", "terminals_named"]
+__all__ = ["TerminalLabel", "all_places", "held_terminals", "places", "terminals_asked", "terminals_named"]
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class TerminalLabel(Struct, frozen=True, kw_only=True):
     """A terminal, and where it stands."""
 
     id: int
@@ -40,17 +40,17 @@ def held_terminals(db: Connection) -> list[int]:
     return [row.id for row in db.execute(select(t.terminals.c.id).where(t.terminals.c.state == "held"))]
 
 
-def places(db: Connection, ids: Iterable[int]) -> dict[int, Place]:
+def places(db: Connection, ids: Iterable[int]) -> dict[int, TerminalLabel]:
     """The terminals with these ids, as far as there are any."""
     wanted = sorted(set(ids))
-    found: dict[int, Place] = {}
+    found: dict[int, TerminalLabel] = {}
     for start in range(0, len(wanted), 500):
         rows = db.execute(_select().where(t.terminals.c.id.in_(wanted[start : start + 500])))
         found |= {row.id: _place(row) for row in rows}
     return found
 
 
-def all_places(db: Connection) -> list[Place]:
+def all_places(db: Connection) -> list[TerminalLabel]:
     """Return every terminal, by id."""
     return [_place(row) for row in db.execute(_select().order_by(t.terminals.c.id))]
 
@@ -110,8 +110,8 @@ def _select() -> Any:
     )
 
 
-def _place(row: Any) -> Place:
-    return Place(
+def _place(row: Any) -> TerminalLabel:
+    return TerminalLabel(
         id=row.id,
         serial=row.serial,
         anonymous_peer=row.anonymous_peer,

@@ -23,13 +23,14 @@ from typing import Any
 
 import psycopg
 from psycopg import errors as pg
-from sqlalchemy import delete, event, func, select, text, tuple_, update
+from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import OperationalError
 
 from gatepost.errors import StoreUnavailable
+from gatepost.journal.packs import Packs
 from gatepost.store import arrivals as a
-from gatepost.store import migrate, positions, schema, upserts
+from gatepost.store import images, migrate, positions, tombstones, upserts
 from gatepost.store.arrays import array, register
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.joining import Joining, lock
@@ -52,7 +53,7 @@ from gatepost.store.postgres_batch import (
     rows_of,
     tallied,
 )
-from gatepost.store.sealing import HEAD, ImageKeys
+from gatepost.store.sealing import ImageKeys
 from gatepost.store.server import (
     CONNECT_S,
     ServerConnection,
@@ -90,6 +91,8 @@ _MAKE_FACET = (
     f"INSERT INTO facets ({', '.join(a.FACET_COLUMNS)}) VALUES ({', '.join(['%s'] * len(a.FACET_COLUMNS))})"
     " ON CONFLICT ON CONSTRAINT uq_facets_combination DO NOTHING"
 )
+_PACKS = "SELECT name, id FROM packs WHERE name = ANY(%s)"
+_MAKE_PACK = "INSERT INTO packs (name, kind, day) VALUES (%s, %s, %s) ON CONFLICT (name) DO NOTHING"
 _HORIZON = text(
     "SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
     " + (SELECT value::bigint FROM meta WHERE name = 'id_offset')) * 4096"
@@ -99,10 +102,10 @@ _HORIZON = text(
 class PostgresStore(BaseStore):
     """See :class:`gatepost.store.store.Store`. Open it with :meth:`open`."""
 
-    def __init__(self, url: URL, keys: ImageKeys | None = None) -> None:
+    def __init__(self, url: URL, keys: ImageKeys | None, packs: Packs | None) -> None:
         engine = pool(url)
         event.listen(engine, "connect", _interpreted)
-        super().__init__(engine, keys)
+        super().__init__(engine, keys, packs)
         self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._where = where(url)
         self._writing = threading.Lock()
@@ -110,12 +113,13 @@ class PostgresStore(BaseStore):
         self._connection: ServerConnection | None = None
 
     @classmethod
-    def open(cls, url: str, *, keys: ImageKeys | None = None) -> "PostgresStore":
+    def open(cls, url: str, *, keys: ImageKeys | None = None, packs: Packs | None = None) -> "PostgresStore":
         """Open the store in a database, bring it to today's schema, and make it where there is none.
 
+        ``packs``: with the images; without, there are none to be read.
         ``url``: ``postgresql://user:password@host/database``, with libpq's parameters behind a ``?``.
         """
-        store = cls(with_driver(url), keys)
+        store = cls(with_driver(url), keys, packs)
         try:
             with unavailable():
                 store._prepare()
@@ -213,21 +217,29 @@ class PostgresStore(BaseStore):
         numbers = sorted({arrival.terminal_id for arrival in batch})
         with db.pipeline():
             db.execute("BEGIN")
+            db.execute("SELECT pg_advisory_xact_lock_shared(%s)", (tombstones.LOCK,))
             cursor = db.execute(FIRST)
+            last_erased = db.execute(tombstones.LAST)
             terminals = db.execute(TERMINALS, [array(TERMINAL, numbers)])
             met = db.execute(PEERS, arrays([ADDRESS, TERMINAL], pairs)) if pairs else ()
             facets = _facets(db)
         ((first,),) = cursor
         known = {number: told for number, *told in terminals}
-        referred = a.referred(batch, {number: site_id for number, (site_id, _, _) in known.items()})
+        sites = {number: site_id for number, (site_id, _, _) in known.items()}
+        oldest = min((arrival.received_at_ms for arrival in batch), default=0)
+        ((last_ms,),) = last_erased
+        if last_ms > oldest:
+            stones = db.execute(tombstones.SINCE.format("%s"), (oldest,))
+            batch = tombstones.applied(batch, sites, stones, self.secret)
+        referred = a.referred(batch, sites)
         rows = rows_of(
             batch,
             first,
             referred,
             self._make_facets(db, referred.facets, {tuple(row[1:]): row[0] for row in facets}),
             self._make_people(db, referred.people),
-            seal_image=self._sealed_image,
-            seal_quarantine=self._sealed_quarantine,
+            self._make_packs(db, images.pack_names(batch)),
+            self._keys,
         )
         given, repeated = self._insert(db, rows, first + len(batch), progress)
         ids = range(first, first + len(batch))
@@ -296,6 +308,17 @@ class PostgresStore(BaseStore):
                 raise pg.SerializationFailure("another process erased or moved a person meanwhile")
         return {who: found[digest] for digest, who in of.items()}
 
+    def _make_packs(self, db: psycopg.Connection[Any], names: Sequence[str]) -> dict[str, int]:
+        """Return the ids of packs; new ones are made."""
+        if not names:
+            return {}
+        found = dict(db.execute(_PACKS, [names]))
+        if len(found) < len(names):
+            for name in names:
+                db.execute(_MAKE_PACK, images.pack_row(name))
+            found = dict(db.execute(_PACKS, [names]))
+        return found
+
     def _insert(
         self, db: psycopg.Connection[Any], rows: Mapping[str, Rows], end: int, progress: Progress | None
     ) -> tuple[set[int], set[int]]:
@@ -308,8 +331,8 @@ class PostgresStore(BaseStore):
         places = [] if progress is None else positions.rows(progress)
         with db.pipeline():
             cursors = [
-                db.execute(INSERTS[table, bool(pictures)], columns + pictures)
-                for table, (columns, pictures) in rows.items()
+                db.execute(INSERTS[table, bool(found)], columns + found)
+                for table, (columns, found) in rows.items()
             ]
             if "records" in rows:
                 again = db.execute(REPEATING, [*rows["records"].columns[:3], end])
@@ -355,45 +378,6 @@ class PostgresStore(BaseStore):
 
     # Leaving
 
-    def image_at(self, day: int, image_id: int) -> bytes | None:
-        c = schema.images.c
-        with self.reading() as db:
-            found = db.execute(select(c.data).where(c.day == day, c.id == image_id)).scalar()
-        return None if found is None else bytes(found)
-
-    def image_heads(self, day: int, after: int, *, limit: int) -> list[tuple[int, bytes]]:
-        c = schema.images.c
-        heads = select(c.id, func.substr(c.data, 1, HEAD).label("head")).where(c.day == day, c.id > after)
-        with self.reading() as db:
-            return [(row.id, bytes(row.head)) for row in db.execute(heads.order_by(c.id).limit(limit))]
-
-    def replace_images(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
-        c = schema.images.c
-        with self.changing() as db:
-            for image_id, data in rows:
-                db.execute(update(schema.images).where(c.day == day, c.id == image_id).values(data=data))
-
-    def image_days(self) -> list[int]:
-        c = schema.images.c
-        day = select(func.min(c.day))
-        days: list[int] = []
-        with self.reading() as db:
-            # From day to day by the index; DISTINCT would look at every image.
-            while (found := db.execute(day.where(c.day > days[-1]) if days else day).scalar()) is not None:
-                days.append(int(found))
-        return days
-
-    def remove_images(self, places: Sequence[tuple[int, int]]) -> int:
-        c = schema.images.c
-        with self.changing() as db:
-            return db.execute(delete(schema.images).where(tuple_(c.day, c.id).in_(places))).rowcount
-
-    def drop_images(self, before_day: int, *, limit: int) -> int:
-        c = schema.images.c
-        due = select(c.day, c.id).where(c.day < before_day).order_by(c.day, c.id).limit(limit)
-        with self.changing() as db:
-            return db.execute(delete(schema.images).where(tuple_(c.day, c.id).in_(due))).rowcount
-
     def scrub(self) -> bool:
         with unavailable(), self._engine.connect() as connection:
             db = connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -418,10 +402,8 @@ class PostgresStore(BaseStore):
 
     def sizes(self) -> dict[str, int]:
         with self.reading() as db:
-            every, images = db.execute(
-                text("SELECT pg_database_size(current_database()), pg_total_relation_size('images')")
-            ).one()
-        return {"events": every - images, "images": images}
+            events = db.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
+        return {"events": events, "images": self._image_bytes()}
 
 
 def _is_away(error: psycopg.Error) -> bool:

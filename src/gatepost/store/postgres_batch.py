@@ -1,14 +1,15 @@
 """Make arrays of columns out of a batch of arrivals, and the PostgreSQL statements that take them."""
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column
 from sqlalchemy.dialects import postgresql
 
 from gatepost.store import arrivals as a
-from gatepost.store import schema, upserts
+from gatepost.store import images, schema, upserts
 from gatepost.store.arrays import Array, array
+from gatepost.store.sealing import ImageKeys
 from gatepost.store.store import Arrival
 from gatepost.wire import Alarm, Record
 
@@ -22,10 +23,10 @@ FIRST = "SELECT (pg_current_xact_id()::text::bigint + (SELECT value::bigint FROM
 
 
 class Rows(NamedTuple):
-    """The rows of one table, and the pictures that they refer to; one array a column."""
+    """The rows of one table, and those of the images that they have; one array a column."""
 
     columns: list[Array]
-    pictures: list[Array]
+    images: list[Array]
 
 
 def rows_of(
@@ -34,16 +35,15 @@ def rows_of(
     referred: a.Referred,
     facets: Mapping[a.Facet, int],
     people: Mapping[a.Person, int],
-    *,
-    seal_image: Callable[[int, int, bytes], bytes],
-    seal_quarantine: Callable[[int, tuple[Any, ...]], tuple[Any, ...]],
+    packs: dict[str, int],
+    keys: ImageKeys,
 ) -> dict[str, Rows]:
     """Return the rows of a batch, by table. ``first``: the id of the first event.
 
-    ``seal_image`` takes day, id and JPEG, ``seal_quarantine`` an id and a row; each returns what is to be stored.
+    ``facets``, ``people`` and ``packs`` are ids; keys of images are encrypted with ``keys``.
     """
     rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _COLUMNS}
-    pictures: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _COLUMNS}
+    found_images: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _COLUMNS}
     refers_to = iter(referred.of_records)
     for number, arrival in enumerate(batch, first):
         content = arrival.event
@@ -53,18 +53,15 @@ def rows_of(
         elif isinstance(content, Alarm):
             table, row = "alarm_events", a.alarm_row(arrival, content)
         else:
-            rows["quarantine"].append((number, *seal_quarantine(number, a.quarantine_row(arrival))))
-            continue
-        if arrival.image is None:
-            rows[table].append((number, *row, None, None))
-        else:
-            day = arrival.received_at_ms // a.DAY_MS
-            rows[table].append((number, *row, day, number))
-            pictures[table].append((day, number, seal_image(day, number, arrival.image)))
+            table, row = "quarantine", a.quarantine_row(arrival)
+        if table != "quarantine":
+            row = (*row, int(arrival.image is not None))
+        rows[table].append((number, *row))
+        found_images[table] += images.rows_of(number, arrival, packs, keys)
     # Sorted by terminal and key, the same way in every process: no deadlock among them.
     return {
         table: Rows(
-            arrays(_COLUMNS[table], sorted(found, key=_terminal_and_key)), arrays(_PICTURE, pictures[table])
+            arrays(_COLUMNS[table], sorted(found, key=_terminal_and_key)), arrays(_IMAGE, found_images[table])
         )
         for table, found in rows.items()
         if found
@@ -89,12 +86,13 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy h
 _COLUMNS = {
     table.name: [table.c[name] for name in ("id", *names)]
     for table, names in (
-        (schema.records, (*a.RECORD_COLUMNS, "image_day", "image_id")),
-        (schema.alarm_events, (*a.ALARM_COLUMNS, "image_day", "image_id")),
+        (schema.records, (*a.RECORD_COLUMNS, "has_image")),
+        (schema.alarm_events, (*a.ALARM_COLUMNS, "has_image")),
         (schema.quarantine, a.QUARANTINE_COLUMNS),
     )
 }
-_PICTURE = list(schema.images.c)
+_IMAGE = list(schema.images.c)
+_IMAGE_NAMES = ", ".join(column.name for column in _IMAGE)
 TERMINAL, ADDRESS, DIGEST = schema.peers.c.terminal_id, schema.peers.c.address, schema.identities.c.digest
 POSITION = list(schema.journal_positions.c)
 _TALLY = [schema.tallies.c[name] for name in a.TALLY_COLUMNS]
@@ -115,9 +113,9 @@ def _inserts() -> dict[tuple[str, bool], str]:
         )
         found[table, False] = insert
         found[table, True] = (
-            f"WITH new AS ({insert}), pictures AS (INSERT INTO images (day, id, data)"
-            " SELECT picture.* FROM unnest(%b::int[], %b::bigint[], %b::bytea[]) AS picture(day, id, data)"
-            " JOIN new ON new.id = picture.id) SELECT id FROM new"
+            f"WITH new AS ({insert}), given AS ({_unnest(_IMAGE)} AS image({_IMAGE_NAMES})),"
+            f" stored AS (INSERT INTO images ({_IMAGE_NAMES}) SELECT given.* FROM given"
+            " JOIN new ON new.id = given.event_id) SELECT id FROM new"
         )
     return found
 
@@ -129,7 +127,7 @@ def _unnest(columns: Sequence[Column[Any]]) -> str:
 
 
 INSERTS = _inserts()
-"""By table, and whether there are pictures."""
+"""By table, and whether there are images."""
 # A subquery with a limit is never joined in another way than by the index, however small the table was when the
 # statement was planned.
 REPEATING = (

@@ -51,7 +51,6 @@ __all__ = [
     "alarm_counts",
     "alarms_by_id",
     "is_open",
-    "image_place",
     "feed",
     "rows_of",
     "last_id",
@@ -146,7 +145,7 @@ _PLAIN = _picker(
     *("uuid", "recognition_type", "entry_mode", "abnormal_type", "score"),
     *("temperature", "mask", "mode", "dialect", "peer", "original"),
 )
-_OTHERS = _picker("at_ms", "recorded_at_ms", "received_at_ms", "passed", "image_id", "problems", "person_id")
+_OTHERS = _picker("at_ms", "recorded_at_ms", "received_at_ms", "passed", "has_image", "problems", "person_id")
 _PERSON = _picker(
     *(f"person_{name}" for name in ("id", "user_id", "name", "type", "job_number", "ic_number")),
     *(f"person_{name}" for name in ("id_number", "remark", "guest_from_ms", "guest_until_ms", "groups")),
@@ -157,7 +156,7 @@ def _record(row: Sequence[Any]) -> RecordRow:
     row = tuple(row)
     number, terminal_id, serial, name, site_id, site, timezone, *codes = _PLAIN(row)
     uuid, kind, entry, abnormal, score, degrees, mask, mode, dialect, peer, original = codes
-    at_ms, recorded_at_ms, received_at_ms, passed, image_id, problems, person_id = _OTHERS(row)
+    at_ms, recorded_at_ms, received_at_ms, passed, has_image, problems, person_id = _OTHERS(row)
     return RecordRow(
         id=number,
         terminal_id=terminal_id,
@@ -179,7 +178,7 @@ def _record(row: Sequence[Any]) -> RecordRow:
         mask=mask,
         mode=mode,
         person=None if person_id is None else _person(row),
-        has_image=image_id is not None,
+        has_image=bool(has_image),
         dialect=dialect,
         peer=peer,
         problems=decode_problems(problems),
@@ -291,7 +290,7 @@ def _history(db: Connection, alarms: Sequence[int]) -> dict[int, tuple[AlarmStep
                 received_at=moment(row.received_at_ms),
                 description=row.description,
                 user_id=row.user_id,
-                has_image=row.image_id is not None,
+                has_image=bool(row.has_image),
                 problems=decode_problems(row.problems),
                 original=row.original,
             )
@@ -340,17 +339,6 @@ def alarm_counts(db: Connection) -> AlarmCounts:
     )
     row = db.execute(counted).one()
     return AlarmCounts(row.open, row.open - row.acknowledged)
-
-
-def image_place(db: Connection, event_id: int) -> tuple[int, int] | None:
-    """The day and the id of the image of a record or of an alarm's step."""
-    for table in (t.records, t.alarm_events):
-        row = db.execute(
-            select(table.c.image_day, table.c.image_id).where(table.c.id == event_id)
-        ).one_or_none()
-        if row is not None:
-            return None if row.image_id is None else (row.image_day, row.image_id)
-    return None
 
 
 def feed(db: Connection, after: int, limit: int, *, horizon: int | None = None) -> tuple[list[FeedItem], int]:

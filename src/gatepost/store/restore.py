@@ -9,38 +9,41 @@ Rules:
   next start lists each of them once.
 * A restore opens no session again: who was logged in then, logs in again.
 * Memory does not grow with the store.
+* A backup may be a stranger's file. It writes nowhere but into the folder and the database, and what is no piece of a
+  backup, or is larger than one, is refused.
 """
 
 import json
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 from sqlalchemy import Connection, create_engine, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from gatepost.errors import GatepostError, SettingsError, StoreCorrupt, StoreError, StoreTooNew
 from gatepost.journal.folder import ALARMS, RECORDS, Folder
+from gatepost.journal.format import MAX_BODY
+from gatepost.journal.packs import PackCopies, Packs, Place, parse_name
 from gatepost.journal.writer import Writer
 from gatepost.store import folder as data
-from gatepost.store import migrate, schema
+from gatepost.store import images, migrate, schema
 from gatepost.store.backup import FORMAT, Progress, no_progress
 from gatepost.store.base import unavailable
-from gatepost.store.check import Place, references
-from gatepost.store.erase import forget_images
-from gatepost.store.images import DayFiles, sync_directory
 
 __all__ = ["restore"]
 
-_AT_ONCE = 500
-"""References that one statement takes away."""
+_MEMBER_BYTES = MAX_BODY + 16 * 1024 * 1024
+"""No member of a backup has more: a body of the journal is the largest piece of one."""
 _UNPACKING = msgspec.msgpack.Decoder()
 _BODIES = msgspec.msgpack.Decoder(list[bytes])
-_JOURNAL, _END = "journal/", "end.json"
+_IMAGES = msgspec.msgpack.Decoder(list[tuple[str, int, bytes]])
+_JOURNAL, _PACKS, _END = "journal/", "packs/", "end.json"
 
 _OF_ONE_DATABASE = frozenset({"next_id", "id_offset"})
 """Rows of ``meta`` that say how one database gives ids; the other one, or another server, does not go by them."""
@@ -56,7 +59,8 @@ def restore(
 
     Raises :class:`~gatepost.errors.StoreError` if the place is not empty, :class:`~gatepost.errors.StoreCorrupt`
     if the backup is incomplete or damaged, :class:`~gatepost.errors.StoreTooNew` if a later version made it.
-    Nothing is left behind then.
+    Raises :class:`~gatepost.errors.JournalUnavailable` where the journal cannot be written. Nothing is left behind
+    then.
     """
     read = _read(file, progress)
     header = _header(file, *next(read))
@@ -70,9 +74,9 @@ def restore(
             return _into_folder(header, members, folder)
     except GatepostError:
         raise
-    except Exception:
+    except (ValueError, TypeError, LookupError, OverflowError, SQLAlchemyError) as error:
         members.verify()  # what cannot be understood is damage, most of the time
-        raise
+        raise StoreCorrupt(f"{file} holds what no backup has; take another one") from error
 
 
 class _Members:
@@ -94,13 +98,26 @@ class _Members:
             pass
 
 
+class _Member(tarfile.TarInfo):
+    """The head of a member, or of a piece of one. Too large a piece is refused before it is read into memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        head = super().frombuf(buf, encoding, errors)
+        if head.size > _MEMBER_BYTES:
+            raise tarfile.ReadError("a member is too large")
+        return head
+
+
 def _read(file: Path, progress: Progress) -> Iterator[tuple[str, bytes]]:
     """Yield every member. Before the last one, what was read is compared with its digest."""
     digest = blake2b(digest_size=32)
     damaged = StoreCorrupt(f"{file} is incomplete or damaged; nothing was restored: take another backup")
     try:
-        with file.open("rb") as raw, tarfile.open(fileobj=raw, mode="r|") as tar:
+        with file.open("rb") as raw, tarfile.open(fileobj=raw, mode="r|", tarinfo=_Member) as tar:
             for member in tar:
+                if member.size > _MEMBER_BYTES:
+                    raise damaged
                 stream = tar.extractfile(member)
                 content = b"" if stream is None else stream.read()
                 if member.name == _END:
@@ -125,13 +142,18 @@ def _header(file: Path, name: str, content: bytes) -> dict[str, Any]:
         header: dict[str, Any] = json.loads(content)
         if name != "header.json" or not isinstance(header["format"], int):
             raise ValueError
+        revision = str(header["schema"])
     except (ValueError, KeyError, TypeError):
         raise StoreCorrupt(f"{file} is no backup of gatepost's") from None
     if header["format"] > FORMAT:
         raise StoreTooNew(
             f"{file} was made by gatepost {header.get('gatepost')}; restore it with that version"
         )
-    migrate.check_known(str(header["schema"]), str(file))
+    if header["format"] < FORMAT:
+        raise StoreError(
+            f"{file} was made by an unreleased gatepost, in a form that this one does not read; take another backup"
+        )
+    migrate.check_known(revision, str(file))
     return header
 
 
@@ -139,18 +161,16 @@ def _into_folder(header: Mapping[str, Any], members: _Members, folder: Path) -> 
     from gatepost.store.sqlite_connection import connect, write_engine
 
     with _building(folder) as building:
-        waiting = _fill_journal(members, building)
+        journal = Folder.open(building / data.JOURNAL)
+        waiting = _fill_journal(members, journal)
         connection = connect(building / data.DATABASE)
-        connection.execute("PRAGMA temp_store = file")  # the references are sorted, and there may be millions
+        connection.execute("PRAGMA temp_store = file")  # the places are sorted, and there may be millions
         engine = write_engine(connection)
-        images = DayFiles(building / data.IMAGES)
         try:
             with engine.begin() as db:
-                counts, last_missing = _load(db, header, members, images.put)
+                counts = _load(db, header, members, Packs(journal))
                 _set_next_id(db)
-            images.give_above(last_missing)
         finally:
-            images.close()
             engine.dispose()
             connection.close()
         _publish(building, folder)
@@ -167,13 +187,13 @@ def _into_postgres(
     try:
         with ExitStack() as stack:
             building = None
-            if members.name.startswith(_JOURNAL):
-                if folder is None:
-                    raise StoreError(
-                        "the backup holds events that are not listed yet; give an empty folder with --data, and start"
-                        " the receiver with it, which lists them"
-                    )
+            if folder is not None:
                 building = stack.enter_context(_building(folder))
+            elif members.name.startswith((_JOURNAL, _PACKS)):
+                raise StoreError(
+                    "the backup holds images, or events that are not listed yet; give an empty folder with --data, and"
+                    " start the receiver with it"
+                )
             db = stack.enter_context(engine.begin())
             if (
                 migrate.stored_revision(db, where(url)) is not None
@@ -182,8 +202,9 @@ def _into_postgres(
                 ).scalar_one()
             ):
                 raise StoreError(f"{where(url)} holds a store already; give an empty database")
-            waiting = {} if building is None else _fill_journal(members, building)
-            counts, _ = _load(db, header, members, lambda day, rows: _put_images(db, day, rows))
+            journal = None if building is None else Folder.open(building / data.JOURNAL)
+            waiting = {} if journal is None else _fill_journal(members, journal)
+            counts = _load(db, header, members, None if journal is None else Packs(journal))
             settle_offset(db)
             if folder is not None and building is not None:
                 _publish(building, folder)  # before the commit: until that is done, `building` is there
@@ -201,66 +222,85 @@ def _building(folder: Path) -> Iterator[Path]:
         _check_empty(folder)
         building = folder / data.RESTORING
         building.mkdir()
-        sync_directory(folder)
+        data.sync_directory(folder)
         try:
             yield building
-        except BaseException:
+        except BaseException as error:
             (folder / data.DATABASE).unlink(missing_ok=True)
-            for name in (data.JOURNAL, data.IMAGES):
-                shutil.rmtree(folder / name, ignore_errors=True)
+            shutil.rmtree(folder / data.JOURNAL, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise StoreError(
+                    f"{folder} cannot be written: {error.strerror or error}; make room, or give another --data"
+                ) from error
             raise
         finally:
             shutil.rmtree(building, ignore_errors=True)
-            sync_directory(folder)
+            data.sync_directory(folder)
 
 
 def _check_empty(folder: Path) -> None:
     data.check_restored(folder)
-    if (
-        (folder / data.DATABASE).exists()
-        or (folder / data.JOURNAL).exists()
-        or any((folder / data.IMAGES).glob("*.db*"))
-    ):
+    if (folder / data.DATABASE).exists() or (folder / data.JOURNAL).exists():
         raise StoreError(f"{folder} holds a store already; give an empty folder with --data")
 
 
 def _publish(building: Path, folder: Path) -> None:
     """Give everything that was built its name."""
-    sync_directory(building)
-    shutil.rmtree(folder / data.IMAGES, ignore_errors=True)
-    for name in (data.IMAGES, data.JOURNAL, data.DATABASE):
+    data.sync_directory(building)
+    for name in (data.JOURNAL, data.DATABASE):
         if (building / name).exists():
             (building / name).rename(folder / name)
-    sync_directory(folder)
+    data.sync_directory(folder)
 
 
-def _fill_journal(members: _Members, building: Path) -> dict[str, int]:
-    """Append the events that waited to a new journal, if there are any, and return how many."""
+def _fill_journal(members: _Members, journal: Folder) -> dict[str, int]:
+    """Append the events that waited, if there are any, and return how many; write the packs."""
     count = 0
     with ExitStack() as stack:
         writers: dict[str, Writer] = {}
+        copies = stack.enter_context(closing(PackCopies(journal)))
         for name, content in members.under(_JOURNAL):
             lane = name.split("/")[1]
+            if lane == "images":
+                _put_images(copies, content)
+                continue
             if lane not in writers:
                 if lane not in (ALARMS, RECORDS):
                     raise StoreCorrupt(f"the backup holds {name}, which no backup has; take another one")
-                writers[lane] = Writer(Folder.open(building / data.JOURNAL), lane)
+                writers[lane] = Writer(journal, lane)
                 stack.callback(writers[lane].close)
-            bodies = _BODIES.decode(content)
+            try:
+                bodies = _BODIES.decode(content)
+            except ValueError:
+                raise StoreCorrupt(
+                    f"the backup holds {name}, which cannot be read; take another one"
+                ) from None
             writers[lane].append(bodies)
             count += len(bodies)
+        for _, content in members.under(_PACKS):
+            _put_images(copies, content)
     return {"journal_events": count} if count else {}
+
+
+def _put_images(copies: PackCopies, content: bytes) -> None:
+    try:
+        for pack, offset, image in _IMAGES.decode(content):
+            if parse_name(pack)[0] not in images.KINDS:
+                raise ValueError(f"no pack of {pack}")
+            copies.put(pack, offset, image)
+    except ValueError:
+        raise StoreCorrupt("the backup holds an image that no pack can have; take another one") from None
 
 
 def _load(
     db: Connection,
     header: Mapping[str, Any],
     members: _Members,
-    put_images: Callable[[int, Sequence[tuple[int, bytes]]], None],
-) -> tuple[dict[str, int], int]:
+    packs: Packs | None,
+) -> dict[str, int]:
     """Fill the tables in the schema that the backup was made with, and bring it up to date then.
 
-    Return the rows per table, and the largest number of an image that the backup does not hold.
+    Return the rows per table.
     """
     migrate.upgrade(db, str(header["schema"]))
     db.execute(text("DELETE FROM sites"))
@@ -278,67 +318,33 @@ def _load(
     migrate.upgrade(db)
     if db.dialect.name == "postgresql":
         _continue_sequences(db)
-    with closing(_Missing(db)) as missing:
-        for _, content in members.under("images/"):
-            piece = _UNPACKING.decode(content)
-            counts["images"] = counts.get("images", 0) + len(piece["rows"])
-            put_images(piece["day"], piece["rows"])
-            missing.there_are(piece["day"], piece["rows"])
-        if members.name != _END:
-            raise StoreCorrupt(f"the backup holds {members.name}, which no backup has; take another one")
-        missing.that_is_all()
-    return counts, missing.last
+    if members.name != _END:
+        raise StoreCorrupt(f"the backup holds {members.name}, which no backup has; take another one")
+    if packs is not None:
+        # Other receivers go on with a database, and with their packs; never with a data folder.
+        is_shared = db.dialect.name == "postgresql"
+        _forget_missing(db, packs, frozenset(map(str, header.get("elsewhere", ()) if is_shared else ())))
+    return counts
 
 
-class _Missing:
-    """Lists events without their image where the backup does not hold it.
+def _forget_missing(db: Connection, packs: Packs, elsewhere: frozenset[str]) -> None:
+    """List events without the images that the backup does not hold, and forget such long texts.
 
-    Both come in the order of places, so that only one reference and one image are looked at, at a time.
+    Those in packs ``elsewhere`` are of other receivers, who still have them.
     """
-
-    def __init__(self, db: Connection) -> None:
-        self.last = 0
-        """The largest number of an image that is missing."""
-        self._db = db
-        self._references = references(db)
-        self._reference = next(self._references, None)
-        self._bare: dict[str, list[int]] = {}
-
-    def close(self) -> None:
-        self._references.close()
-
-    def there_are(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
-        for image_id, _ in rows:
-            self._up_to((day, image_id))
-            while self._reference is not None and self._reference[2] == (day, image_id):
-                self._reference = next(self._references, None)
-
-    def that_is_all(self) -> None:
-        self._up_to(None)
-        for table in self._bare:
-            self._take_away(table)
-
-    def _up_to(self, place: Place | None) -> None:
-        """Of whatever is before this place there is no image."""
-        while self._reference is not None and (place is None or self._reference[2] < place):
-            table, event_id, (_, image_id) = self._reference
-            self.last = max(self.last, image_id)
-            bare = self._bare.setdefault(table, [])
-            bare.append(event_id)
-            if len(bare) == _AT_ONCE:
-                self._take_away(table)
-            self._reference = next(self._references, None)
-
-    def _take_away(self, table: str) -> None:
-        forget_images(self._db, schema.metadata.tables[table], self._bare[table])
-        self._bare[table] = []
+    missing: list[tuple[int, int]] = []
+    rows = db.execute(images.by_pack().execution_options(stream_results=True, max_row_buffer=1000))
+    for row in rows:
+        if row.name not in elsewhere and not packs.has(Place(row.name, row.byte_offset, row.length, b"")):
+            missing.append((row.event_id, row.part))
+    images.forget_parts(db, missing)
 
 
 def _put_rows(db: Connection, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     if table not in schema.metadata.tables or not set(columns) <= set(
         schema.metadata.tables[table].columns.keys()
     ):
-        raise StoreCorrupt(f"the backup has a table {table} that its version did not have")
+        raise StoreCorrupt(f"the backup has a table {table} that its version did not have; take another one")
     names = ", ".join(f'"{column}"' for column in columns)
     marks = ", ".join(f":{column}" for column in columns)
     if rows:
@@ -348,15 +354,9 @@ def _put_rows(db: Connection, table: str, columns: Sequence[str], rows: Sequence
         )
 
 
-def _put_images(db: Connection, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
-    db.execute(
-        schema.images.insert(), [{"day": day, "id": image_id, "data": jpeg} for image_id, jpeg in rows]
-    )
-
-
 def _continue_sequences(db: Connection) -> None:
     """Let PostgreSQL number new rows above what is stored."""
-    for table in schema.tables("postgresql"):
+    for table in schema.tables():
         if (
             "id" in table.c
             and db.execute(

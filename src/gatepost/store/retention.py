@@ -1,4 +1,4 @@
-"""What leaves the store when its time is over: in small steps, oldest first, while events come in.
+"""Delete what is due from the store: in small steps, oldest first, while events come in.
 
 Rules:
 
@@ -6,10 +6,8 @@ Rules:
   after them. A backlog that arrives late is therefore kept as long as anything else.
 * Nothing outlives what it belongs to: images go with their records at the latest, and so does the quarantine, for
   its pushes have faces in them. An identity goes with its last record, a joined alarm with its last step.
-* References to images first, then the day's file, which is found by its name. Strangers' images, which leave earlier,
-  are deleted one by one, and before the references to them, by which alone they are found: after a crash in between
-  the next pass finds both. No place is ever given again, so that nobody else is seen there meanwhile.
-  With the images go long texts in the kept originals: those may be pictures that could not be decoded.
+* The packs of one kind and day are due together: first the places and keys of their images, then the files.
+  With the images go the long texts of originals, for those may be images that could not be decoded.
 * A step is one short transaction (at most :data:`STEP` rows); every step can be the last one before a crash, and
   the next start goes on from there.
 
@@ -17,35 +15,33 @@ Flow: :meth:`Retention.once` → the first part that has something to do does a 
 scrubbed from the files once no part has any more to do.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable
+from datetime import date, datetime
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, select, true, update
+from sqlalchemy import Connection, Table, delete, exists, func, select
 from sqlalchemy.exc import IntegrityError
 
-from gatepost.store import erase, identities, trouble
+from gatepost.store import erase, identities, images, tombstones, trouble
 from gatepost.store import schema as t
 from gatepost.store.arrivals import DAY_MS, moment
-from gatepost.store.pictures import LONG, without_pictures
-from gatepost.store.registry import insert
 from gatepost.store.store import Leaving
 
 __all__ = ["PARTS", "STEP", "Kept", "Limits", "Retention", "Step"]
 
 STEP = 200
-"""Rows that one transaction changes, at most. With images 64: they are large."""
-
-IMAGE_STEP = 64
-STRETCH = 5_000
-"""Rows that one query looks at, at most."""
-
-SUSPICIOUS = 4 * LONG
-"""An original this long may have a picture in it. A usual one is under a kilobyte."""
+"""Rows that one transaction changes, at most."""
 
 SAMPLE_DAYS = 7
 """For how many days the sample of a refused body is kept, if records are not kept for less."""
+
+_KINDS = {
+    "images": (images.PEOPLE, images.ALARMS),
+    "stranger_images": (images.STRANGERS,),
+    "quarantine": (images.QUARANTINE,),
+}
+"""The kinds of images of a part."""
 
 PARTS = ("images", "stranger_images", "records", "alarms", "quarantine", "audit")
 
@@ -101,15 +97,17 @@ class Retention:
     def __init__(self, store: Leaving, limits: Limits) -> None:
         self._store = store
         self.limits = limits
-        self._sweeps = {
-            "images": _Sweep(store, "images", (t.records, t.alarm_events), strangers=False),
-            "stranger_images": _Sweep(store, "stranger_images", (t.records,), strangers=True),
-        }
+        self._emptied: dict[str, int] = {}
+        """By part: no pack of an earlier day is left."""
         self.dirty = False
         """Something was deleted whose bytes may still be in the files."""
 
     def once(self, now_ms: int) -> Step:
-        """Do one step. Raises :class:`~gatepost.errors.StoreUnavailable`; the next call goes on from there."""
+        """Do one step.
+
+        Raises :class:`~gatepost.errors.StoreUnavailable` and :class:`~gatepost.errors.JournalUnavailable`; the next
+        call goes on from there.
+        """
         for part in PARTS:
             days = self.limits.days(part)
             step = self._part(part, now_ms, now_ms // DAY_MS - days) if days else None
@@ -120,6 +118,11 @@ class Retention:
         if count:
             self.dirty = True
             return Step("refusal_samples", count)
+        if records := self.limits.days("records"):
+            with self._store.changing() as db:
+                dropped = tombstones.drop(db, now_ms - (records + 1) * DAY_MS, limit=STEP)
+            if dropped:
+                return Step("tombstones", dropped)
         left = erase.finish(self._store)
         if left:
             self.dirty = True
@@ -147,17 +150,14 @@ class Retention:
         """How it stands with every part. For any thread."""
         with self._store.reading() as db:
             oldest = {part: _oldest(db, part) for part in PARTS}
-        days = self._store.image_days()
-        oldest["images"] = days[0] * DAY_MS if days else None
         return [self._kept(part, oldest[part], now_ms) for part in PARTS]
 
     def _kept(self, part: str, oldest: int | None, now_ms: int) -> Kept:
         days = self.limits.days(part)
         before_day = now_ms // DAY_MS - days
-        sweep = self._sweeps.get(part)
         pending = oldest is not None and oldest < before_day * DAY_MS
-        if sweep is not None:
-            pending |= sweep.done_day != before_day
+        if part in _KINDS:
+            pending |= self._emptied.get(part) != before_day
         return Kept(
             part=part,
             days=days,
@@ -167,121 +167,46 @@ class Retention:
         )
 
     def _part(self, part: str, now_ms: int, before_day: int) -> Step | None:
-        if part in self._sweeps:
-            step = self._sweeps[part].once(before_day)
-            if step is not None or part == "stranger_images":
+        if part in _KINDS:
+            step = self._images(part, before_day)
+            if step is not None:
                 return step
-            count = self._store.drop_images(before_day, limit=IMAGE_STEP)
-        else:
-            count = _DELETE[part](self._store, before_day * DAY_MS, now_ms)
+        count = _DELETE[part](self._store, before_day * DAY_MS, now_ms) if part in _DELETE else 0
         return Step(part, count) if count else None
 
-
-class _Sweep:
-    """Takes images away from whatever is due, in one pass over the ids for each new day.
-
-    Ids grow in the order of receipt, so a prefix of them is done with for good; how far it reaches is kept in
-    ``meta``. Behind it everything is looked at once a day: what was quarantined and is understood now has an
-    early day and a late id.
-    """
-
-    def __init__(self, store: Leaving, name: str, tables: Sequence[Table], *, strangers: bool) -> None:
-        self._store = store
-        self._name = name
-        self._tables = tables
-        self._strangers = strangers
-        self._pass: Iterator[int] | None = None
-        self.done_day: int | None = None
-        """Everything received before this day is done."""
-
-    def once(self, before_day: int) -> Step | None:
-        """One stretch; ``None`` when the pass of this day is over."""
-        if self.done_day == before_day:
+    def _images(self, part: str, before_day: int) -> Step | None:
+        """Delete the images of a pack that is due, and once there are none, the files; ``None``: that is done."""
+        p = t.packs.c
+        due = select(p.id).where(p.kind.in_(_KINDS[part]), p.day < before_day).order_by(p.day, p.id)
+        with self._store.reading() as db:
+            pack = db.execute(due.limit(1)).scalar()
+        if pack is not None:
+            # Of a backlog that is listed now, or processed again: another file may be there, too.
+            self._emptied.pop(part, None)
+            return Step(part, self._empty(pack))
+        if self._emptied.get(part) == before_day:
             return None
-        if self._pass is None:
-            self._pass = self._sweep(before_day)
+        if self._store.packs is not None:
+            before = date.fromordinal(date(1970, 1, 1).toordinal() + before_day)
+            removed = [self._store.packs.remove_before(kind, before) for kind in _KINDS[part]]
+            if any(one.is_incomplete for one in removed):
+                return None  # a backup is being made: the next round, then
+        self._emptied[part] = before_day
+        return None
+
+    def _empty(self, pack: int) -> int:
+        """Delete some images of a pack, or the row of a pack that has none; return how many."""
+        c = t.images.c
+        of_pack = select(c.event_id, c.part).where(c.pack_id == pack).order_by(c.byte_offset).limit(STEP)
         try:
-            count = next(self._pass, None)
-        except BaseException:
-            self._pass = None
-            raise
-        if count is None:
-            self._pass, self.done_day = None, before_day
-            return None
-        return Step(self._name, count)
-
-    def _sweep(self, before_day: int) -> Iterator[int]:
-        for table in self._tables:
-            name = f"retention:{self._name}:{table.name}"
-            after, prefix = self._position(name), True
-            last = self._last(table)  # what comes in from now on is not due, and there is always more of it
-            while (end := self._end(table, after, last)) is not None:
-                while taken := self._images(table, after, end, before_day):
-                    yield taken
-                while taken := self._texts(table, after, end, before_day):
-                    yield taken
-                prefix = prefix and not self._remains(table, after, end)
-                after = end
-                if prefix:
-                    self._remember(name, after)
-                yield 0
-
-    def _whose(self, table: Table) -> ColumnElement[bool]:
-        return table.c.identity_id.is_(None) if self._strangers else true()
-
-    def _last(self, table: Table) -> int:
-        with self._store.reading() as db:
-            return int(db.execute(select(func.max(table.c.id))).scalar() or 0)
-
-    def _end(self, table: Table, after: int, last: int) -> int | None:
-        here = select(table.c.id).where(table.c.id > after, table.c.id <= last)
-        ids = here.order_by(table.c.id).limit(STRETCH).subquery()
-        with self._store.reading() as db:
-            found: int | None = db.execute(select(func.max(ids.c.id))).scalar()
-        return found
-
-    def _images(self, table: Table, after: int, end: int, before_day: int) -> int:
-        c = table.c
-        fits = [c.id > after, c.id <= end, c.image_id.is_not(None), c.image_day < before_day]
-        wanted = select(c.id, c.image_day, c.image_id).where(*fits, self._whose(table))
-        with self._store.reading() as db:
-            rows = db.execute(wanted.order_by(c.id).limit(IMAGE_STEP)).all()
-        if rows and self._strangers:
-            self._store.remove_images([(row.image_day, row.image_id) for row in rows])
-        if rows:
             with self._store.changing() as db:
-                erase.forget_images(db, table, [row.id for row in rows])
-        return len(rows)
-
-    def _texts(self, table: Table, after: int, end: int, before_day: int) -> int:
-        c = table.c
-        long = [func.length(c.original) >= SUSPICIOUS, c.received_at_ms < before_day * DAY_MS]
-        wanted = select(c.id, c.original).where(c.id > after, c.id <= end, *long, self._whose(table))
-        with self._store.reading() as db:
-            rows = db.execute(wanted.order_by(c.id).limit(IMAGE_STEP)).all()
-        if rows:
-            with self._store.changing() as db:
-                for row in rows:
-                    shorter = without_pictures(bytes(row.original))
-                    # Long without any long text: no terminal sends that, and it may be anything.
-                    values = {"original": shorter if len(shorter) < SUSPICIOUS else b"{}"}
-                    db.execute(update(table).where(c.id == row.id).values(values))
-        return len(rows)
-
-    def _remains(self, table: Table, after: int, end: int) -> bool:
-        c = table.c
-        fits = [c.id > after, c.id <= end, c.image_id.is_not(None), self._whose(table)]
-        with self._store.reading() as db:
-            return db.execute(select(c.id).where(*fits).limit(1)).first() is not None
-
-    def _position(self, name: str) -> int:
-        with self._store.reading() as db:
-            return int(db.execute(select(t.meta.c.value).where(t.meta.c.name == name)).scalar() or 0)
-
-    def _remember(self, name: str, after: int) -> None:
-        with self._store.changing() as db:
-            new = insert(db, t.meta).values(name=name, value=str(after))
-            db.execute(new.on_conflict_do_update(index_elements=["name"], set_={"value": new.excluded.value}))
+                ids = [row.event_id for row in db.execute(of_pack)]
+                images.forget(db, sorted(set(ids)))
+                if not ids:
+                    db.execute(delete(t.packs).where(t.packs.c.id == pack))
+        except IntegrityError:
+            return 0  # another process has just listed one more image of it: the next time, then
+        return len(ids)
 
 
 # What is deleted as a whole: the oldest rows that are due, by id.
@@ -298,14 +223,14 @@ def _old(db: Connection, table: Table, before_ms: int, now_ms: int, *columns: An
 def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int:
     c = t.records.c
     with store.reading() as db:
-        rows = _old(db, t.records, before_ms, now_ms, c.identity_id, c.image_day, c.image_id)
+        rows = _old(db, t.records, before_ms, now_ms)
     if not rows:
         return 0
-    _remove_images(store, rows)
     try:
         with store.changing() as db:
             gone = delete(t.records).where(c.id.in_([row.id for row in rows])).returning(c.identity_id)
             left = list(db.execute(gone).scalars())
+            images.delete_of(db, [row.id for row in rows])
             # A moved terminal's records may have another one by now.
             identities.delete_unused(db, sorted({number for number in left if number is not None}))
     except IntegrityError:
@@ -316,29 +241,21 @@ def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int:
 def _delete_alarms(store: Leaving, before_ms: int, now_ms: int) -> int:
     c, a = t.alarm_events.c, t.alarms.c
     with store.reading() as db:
-        rows = _old(db, t.alarm_events, before_ms, now_ms, c.alarm_id, c.image_day, c.image_id)
+        rows = _old(db, t.alarm_events, before_ms, now_ms, c.alarm_id)
     if not rows:
         return 0
-    _remove_images(store, rows)
     of_these = sorted({row.alarm_id for row in rows if row.alarm_id is not None})
     step_of_it = exists(select(c.id).where(c.alarm_id == a.id))
     with store.changing() as db:
         count = db.execute(delete(t.alarm_events).where(c.id.in_([row.id for row in rows]))).rowcount
+        images.delete_of(db, [row.id for row in rows])
         db.execute(delete(t.alarms).where(a.id.in_(of_these), ~step_of_it))
     return count
 
 
-def _remove_images(store: Leaving, rows: Sequence[Any]) -> None:
-    """Usually there are none any more: images leave no later than what they belong to."""
-    places = [(row.image_day, row.image_id) for row in rows if row.image_id is not None]
-    if places:
-        store.remove_images(places)
-
-
 def _delete_quarantine(store: Leaving, before_ms: int, now_ms: int) -> int:
     with store.changing() as db:
-        ids = [row.id for row in _old(db, t.quarantine, before_ms, now_ms)]
-        return db.execute(delete(t.quarantine).where(t.quarantine.c.id.in_(ids))).rowcount if ids else 0
+        return trouble.discard_quarantined(db, [row.id for row in _old(db, t.quarantine, before_ms, now_ms)])
 
 
 def _delete_audit(store: Leaving, before_ms: int, now_ms: int) -> int:
@@ -358,8 +275,12 @@ _DELETE: dict[str, Callable[[Leaving, int, int], int]] = {
 
 
 def _oldest(db: Connection, part: str) -> int | None:
-    """When the oldest that is there was received, in ms; images are asked for elsewhere."""
-    if part == "audit":
+    """When the oldest that is there was received, in ms; of images the day."""
+    if part.endswith("images"):
+        c = t.packs.c
+        day = db.execute(select(func.min(c.day)).where(c.kind.in_(_KINDS[part]))).scalar()
+        found = None if day is None else day * DAY_MS
+    elif part == "audit":
         found = db.execute(select(func.min(t.audit.c.at_ms))).scalar()
     elif part in _TABLES:
         c = _TABLES[part].c

@@ -15,6 +15,7 @@ Rules:
 * ``facets`` names every combination of the coded fields that has occurred; a record points to its own. The
   indexes that begin with it then answer any combination of filters on those fields, newest first: one short
   read per facet that fits, merged (``docs/decisions/facets.md``). There are dozens, not millions.
+* Images are in packs beside the journal (:mod:`gatepost.journal.packs`); ``images`` has the place and the key of each.
 * ``journal_positions`` is written in the transaction of the events that were read up to there, so that a crash
   neither loses events nor stores them twice.
 * ``tallies`` has one row per terminal and *writer* (a process of the receiver), so that processes which store
@@ -24,7 +25,6 @@ Rules:
 """
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     CheckConstraint,
     Column,
@@ -38,7 +38,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    event,
 )
 
 __all__ = [
@@ -64,6 +63,8 @@ __all__ = [
     "audit",
     "journal_positions",
     "receivers",
+    "tombstones",
+    "packs",
     "images",
     "tables",
     "TERMINAL_STATES",
@@ -255,8 +256,7 @@ records = Table(
     Column("uuid", Text),
     Column("facet_id", _Id, ForeignKey("facets.id"), nullable=False),
     Column("identity_id", _Id, ForeignKey("identities.id")),
-    Column("image_day", Integer),
-    Column("image_id", BigInteger),
+    Column("has_image", SmallInteger, nullable=False, server_default="0"),
     Column("dialect", Text),
     Column("peer", Text),
     Column("problems", Text),
@@ -289,8 +289,7 @@ alarm_events = Table(
     Column("description", Text),
     Column("user_id", Text),
     Column("received_at_ms", BigInteger, nullable=False),
-    Column("image_day", Integer),
-    Column("image_id", BigInteger),
+    Column("has_image", SmallInteger, nullable=False, server_default="0"),
     Column("dialect", Text),
     Column("peer", Text),
     Column("problems", Text),
@@ -460,24 +459,45 @@ receivers = Table(
     sqlite_with_rowid=False,
 )
 
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    # Empty: at every site, of every terminal.
+    Column("site_id", _Id),
+    Column("terminal_id", _Id),
+    Index(None, "at_ms"),
+)
+
+packs = Table(
+    "packs",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    # What its name says: the kind of its images (images.py), and the day on which they were received, UTC.
+    Column("kind", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+)
+
 images = Table(
     "images",
     metadata,
-    Column("day", Integer, primary_key=True, autoincrement=False),
-    Column("id", BigInteger, primary_key=True, autoincrement=False),
-    Column("data", LargeBinary, nullable=False),
-    info={"only": "postgresql"},  # SQLite keeps a file a day beside the database: see images.py
-)
-# A JPEG does not get smaller, so PostgreSQL need not try.
-event.listen(
-    images,
-    "after_create",
-    DDL(  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
-        "ALTER TABLE images ALTER COLUMN data SET STORAGE EXTERNAL"
-    ).execute_if(dialect="postgresql"),
+    # Of the record, the step of an alarm or the quarantined push: no foreign key, as their ids are of one sequence.
+    Column("event_id", _Id, primary_key=True, autoincrement=False),
+    # 0: its image; 1: the long texts of its original (long_texts.py).
+    Column("part", SmallInteger, primary_key=True, autoincrement=False),
+    Column("pack_id", _Id, ForeignKey("packs.id"), nullable=False),
+    Column("byte_offset", BigInteger, nullable=False),
+    Column("length", BigInteger, nullable=False),
+    # Of this image alone: who deletes it deletes the image. With image_keys it is encrypted.
+    Column("key", LargeBinary, nullable=False),
+    Index("ix_images_pack", "pack_id", "byte_offset"),
+    sqlite_with_rowid=False,
 )
 
 
-def tables(dialect: str) -> list[Table]:
-    """The tables of one database (``sqlite`` or ``postgresql``), each after those that it refers to."""
-    return [table for table in metadata.sorted_tables if table.info.get("only", dialect) == dialect]
+def tables() -> list[Table]:
+    """Return the tables, each after those that it refers to."""
+    return list(metadata.sorted_tables)

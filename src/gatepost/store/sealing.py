@@ -1,17 +1,19 @@
-"""Images encrypted at rest: AES-256-GCM (NIST SP 800-38D), with the key's name beside each image.
+"""Keys of images encrypted at rest: AES-256-GCM (NIST SP 800-38D), with the name of the image key beside each.
 
 ::
 
-    "GPI" 1 | 8 bytes: which key | 12 bytes: nonce | ciphertext and 16 bytes of tag
+    "GPI" 1 | 8 bytes: which image key | 12 bytes: nonce | ciphertext and 16 bytes of tag
 
 Rules:
 
-* Of several keys the first one writes, all of them read: a key is replaced by putting a new one before it, and taken
-  away when :class:`gatepost.store.resealing.Resealing` has finished.
-* The place of an image (its day and number) is authenticated with it: an image cannot be moved to another record.
-* What was stored before there was a key is read as it is, until it is resealed. What was sealed is of no use without
-  its key, in a backup too.
-* A nonce is random; a key is good for 2**32 images.
+* Every image has a key of its own (:mod:`gatepost.journal.packs`). With ``image_keys`` that key is encrypted, so
+  neither the database nor a backup opens an image without them.
+* Of several image keys the first one writes, all of them read: one is replaced by putting a new one before it, and
+  taken away when :class:`gatepost.store.resealing.Resealing` has finished.
+* The place of an image is authenticated with its key: a key cannot be moved to another place.
+* What was stored before there was an image key is read as it is, until it is resealed.
+* Samples of refused bodies, in which an image may stand, are encrypted themselves.
+* A nonce is random; an image key is good for 2**32 images.
 """
 
 import base64
@@ -26,7 +28,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gatepost.errors import SettingsError, StoreError
 
-__all__ = ["HEAD", "ImageKeys", "image_place", "is_sealed", "quarantine_place", "read_keys", "sample_place"]
+__all__ = ["HEAD", "ImageKeys", "read_keys", "sample_place"]
 
 _MAGIC = b"GPI\x01"
 _ID = 8
@@ -34,16 +36,6 @@ _NONCE = 12
 
 HEAD = len(_MAGIC) + _ID
 """Bytes that tell which key something is sealed with."""
-
-
-def image_place(day: int, image_id: int) -> bytes:
-    """What binds an image to its place."""
-    return b"image %d %d" % (day, image_id)
-
-
-def quarantine_place(number: int) -> bytes:
-    """What binds a quarantined push, which may have a picture in it, to its row."""
-    return b"quarantine %d" % number
 
 
 def sample_place(peer: str, reason: str) -> bytes:

@@ -1,42 +1,33 @@
 """A store read from outside: by a backup or a check, in another process than the one that writes.
 
-Two views of one moment: a connection whose transaction sees the events of that moment, and the images. SQLite
-has no moment over several files, so the images may be *ahead* of the events, never behind: an image is committed
-before its event, and never changed.
+A connection whose transaction sees the events of one moment, and the packs with their images. An image is written
+before its event, and never changed. It may have left since that moment.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection
 
 from gatepost.errors import StoreError
+from gatepost.journal.folder import Folder
+from gatepost.journal.packs import Packs
 from gatepost.store import folder as data
-from gatepost.store import migrate, schema
+from gatepost.store import migrate, shared_folder
 from gatepost.store.base import unavailable
-from gatepost.store.images import DayFiles
 
-__all__ = ["Source", "ImageReader", "open_source"]
-
-
-class ImageReader(Protocol):
-    """The images of a store."""
-
-    def days(self) -> list[int]: ...
-
-    def scan(self, day: int, after: int = 0) -> Iterator[tuple[int, bytes]]:
-        """Every (id, JPEG) of a day above an id, by id."""
+__all__ = ["Source", "open_source"]
 
 
 class Source:
     """What :func:`open_source` opens."""
 
-    def __init__(self, db: Connection, images: ImageReader, where: str) -> None:
+    def __init__(self, db: Connection, packs: Packs | None, where: str) -> None:
+        """``packs``: ``None`` where no data folder was given, or it has no journal."""
         self.db = db
-        self.images = images
+        self.packs = packs
         self.where = where
 
     @property
@@ -44,41 +35,25 @@ class Source:
         return self.db.dialect.name
 
 
-class _Table:
-    """The images of PostgreSQL, of the same moment as the events."""
-
-    def __init__(self, db: Connection) -> None:
-        self._db = db
-
-    def days(self) -> list[int]:
-        c = schema.images.c
-        return [row.day for row in self._db.execute(select(c.day).distinct().order_by(c.day))]
-
-    def scan(self, day: int, after: int = 0) -> Iterator[tuple[int, bytes]]:
-        c = schema.images.c
-        page = select(c.id, c.data).where(c.day == day).order_by(c.id).limit(64)
-        while rows := self._db.execute(page.where(c.id > after)).all():
-            yield from ((row.id, bytes(row.data)) for row in rows)
-            after = rows[-1].id
-
-
 @contextmanager
-def open_source(folder: Path, database: str = "") -> Iterator[Source]:
+def open_source(folder: Path | None, database: str = "") -> Iterator[Source]:
     """Open the store of a data folder, or of a ``database`` URL, to read it while others write.
 
     Raises :class:`~gatepost.errors.StoreError` where there is none, or one of another version.
     """
-    with unavailable():
-        if database:
-            with _postgres(database) as source:
-                yield source
-        else:
-            with _sqlite(folder) as source:
-                yield source
+    opened = _postgres(database) if database else _sqlite(folder or Path())
+    with unavailable(), opened as (db, where):
+        journal = None if folder is None else Folder.find(folder / data.JOURNAL)
+        packs = None if journal is None else Packs(journal, shared_folder.known(db), moves=False)
+        try:
+            yield Source(db, packs, where)
+        finally:
+            if packs is not None:
+                packs.close()
 
 
 @contextmanager
-def _sqlite(folder: Path) -> Iterator[Source]:
+def _sqlite(folder: Path) -> Iterator[tuple[Connection, str]]:
     from gatepost.store.sqlite_connection import read_engine
 
     path = folder / data.DATABASE
@@ -87,13 +62,13 @@ def _sqlite(folder: Path) -> Iterator[Source]:
     try:
         with engine.connect() as db:
             db.execute(text("SELECT 1 FROM sites")).all()  # from here on it sees this moment
-            yield Source(db, DayFiles(folder / data.IMAGES, read_only=True), str(path))
+            yield db, str(path)
     finally:
         engine.dispose()
 
 
 @contextmanager
-def _postgres(database: str) -> Iterator[Source]:
+def _postgres(database: str) -> Iterator[tuple[Connection, str]]:
     from gatepost.store.server import where, with_driver
 
     url = with_driver(database)
@@ -101,7 +76,7 @@ def _postgres(database: str) -> Iterator[Source]:
     try:
         with engine.connect() as db:
             _check(migrate.stored_revision(db, where(url)), where(url))
-            yield Source(db, _Table(db), where(url))
+            yield db, where(url)
     finally:
         engine.dispose()
 

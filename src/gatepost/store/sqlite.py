@@ -1,11 +1,7 @@
 """The store in a data folder: SQLite, one process.
 
-``gatepost.db`` (write-ahead log) holds the events, ``images/`` a file a day, ``gatepost.lock`` keeps a second
-process out: see folder.py and images.py.
-
-One transaction per batch: insert the events, uncommitted, leaving out what is there already → write the images
-of the new ones → commit the images → commit the events. A crash between the two commits leaves images without
-an event, never an event without its image.
+``gatepost.db`` (write-ahead log) holds the events, ``journal/packs`` their images, ``gatepost.lock`` keeps a second
+process out: see folder.py and images.py. A batch is one transaction.
 """
 
 import sqlite3
@@ -17,11 +13,12 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 
 from gatepost.errors import StoreUnavailable
+from gatepost.journal.folder import Folder
+from gatepost.journal.packs import Packs
 from gatepost.store import folder as data
 from gatepost.store import migrate
 from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.checkpoint import Checkpointer
-from gatepost.store.images import DayFiles, sync_directory
 from gatepost.store.keys import identity_secret
 from gatepost.store.sealing import ImageKeys
 from gatepost.store.sqlite_batch import Inserter
@@ -29,6 +26,9 @@ from gatepost.store.sqlite_connection import connect, patience, read_engine, sql
 from gatepost.store.store import Arrival, Progress, Stored
 
 __all__ = ["SqliteStore"]
+
+_PAGES = 8
+"""That a batch appends to the log besides those of its events, about."""
 
 
 class SqliteStore(BaseStore):
@@ -38,27 +38,21 @@ class SqliteStore(BaseStore):
         self,
         folder: Path,
         lock: data.FolderLock,
-        keys: ImageKeys | None = None,
+        keys: ImageKeys | None,
+        packs: Packs,
     ) -> None:
-        super().__init__(read_engine(folder / data.DATABASE), keys)
+        super().__init__(read_engine(folder / data.DATABASE), keys, packs)
         self.folder = folder
         self._lock = lock
         self._writing = threading.Lock()
         self._closed = False
         with unavailable(), self._engine.connect() as db:
             self.secret = identity_secret(db)
-        self._images = DayFiles(folder / data.IMAGES)
         self._write_with(connect(folder / data.DATABASE, patience_ms=0))
         self._checkpointer = Checkpointer(lambda: connect(folder / data.DATABASE))
 
     def _write_with(self, db: sqlite3.Connection) -> None:
-        self._inserter = Inserter(
-            db,
-            self._images,
-            writer=self.writer,
-            secret=self.secret,
-            seal_quarantine=self._sealed_quarantine,
-        )
+        self._inserter = Inserter(db, writer=self.writer, secret=self.secret, keys=self._keys)
         self._db, self._changes = db, write_engine(db)
 
     @classmethod
@@ -79,7 +73,7 @@ class SqliteStore(BaseStore):
             if revision != migrate.head():
                 _migrate(folder / data.DATABASE)
             with sqlite_unavailable(folder):
-                return cls(folder, lock, keys)
+                return cls(folder, lock, keys, Packs(Folder.open(folder / data.JOURNAL)))
         except BaseException:
             lock.release()
             raise
@@ -90,10 +84,11 @@ class SqliteStore(BaseStore):
                 return
             self._closed = True
             self._checkpointer.close()
-            self._images.close()
             self._engine.dispose()
             self._changes.dispose()
             self._db.close()
+            if self.packs is not None:
+                self.packs.close()
             self._lock.release()
 
     # Writing
@@ -106,25 +101,20 @@ class SqliteStore(BaseStore):
             try:
                 with patience(self._db):
                     self._db.execute("BEGIN IMMEDIATE")
-                inserted = self._inserter.insert(batch)
+                stored = self._inserter.insert(batch)
                 if progress is not None:
                     self._inserter.advance(progress)
-                if inserted.images:
-                    self._images.add(
-                        [(at, self._sealed_image(day, at, jpeg)) for day, at, jpeg in inserted.images]
-                    )
                 self._db.execute("COMMIT")
             except BaseException:
                 self._undo()
                 raise
-            self._checkpointer.wrote(inserted.pages, self._db)
-        return inserted.stored
+            self._checkpointer.wrote(_PAGES + 2 * len(batch), self._db)
+        return stored
 
     def _undo(self) -> None:
         with suppress(sqlite3.Error):
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-        self._images.close()
 
     @contextmanager
     def changing(self) -> Iterator[Connection]:
@@ -139,39 +129,6 @@ class SqliteStore(BaseStore):
         return None  # one writer, which commits in the order of the ids that it gives
 
     # Leaving
-
-    def image_at(self, day: int, image_id: int) -> bytes | None:
-        with sqlite_unavailable(self.folder):
-            return self._images.read(day, image_id)
-
-    def image_heads(self, day: int, after: int, *, limit: int) -> list[tuple[int, bytes]]:
-        with sqlite_unavailable(self.folder):
-            return self._images.heads(day, after, limit=limit)
-
-    def replace_images(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
-        with self._writing, sqlite_unavailable(self.folder):
-            self._check_open()
-            self._images.replace(day, rows)
-
-    def image_days(self) -> list[int]:
-        with sqlite_unavailable(self.folder):
-            return self._images.days()
-
-    def remove_images(self, places: Sequence[tuple[int, int]]) -> int:
-        by_day: dict[int, list[int]] = {}
-        for day, image_id in places:
-            by_day.setdefault(day, []).append(image_id)
-        with self._writing, sqlite_unavailable(self.folder):
-            self._check_open()
-            return sum(self._images.remove(day, ids) for day, ids in sorted(by_day.items()))
-
-    def drop_images(self, before_day: int, *, limit: int) -> int:
-        with self._writing, sqlite_unavailable(self.folder):
-            self._check_open()
-            due = [day for day in self._images.days() if day < before_day][:1]
-            for day in due:
-                self._images.drop(day)
-        return len(due)
 
     def scrub(self) -> bool:
         with self._writing, sqlite_unavailable(self.folder):
@@ -196,10 +153,8 @@ class SqliteStore(BaseStore):
 
     def sizes(self) -> dict[str, int]:
         with sqlite_unavailable(self.folder):
-            return {
-                "events": sum(_size(path) for path in self.folder.glob(f"{data.DATABASE}*")),
-                "images": sum(_size(path) for path in (self.folder / data.IMAGES).glob("*.db")),
-            }
+            events = sum(_size(path) for path in self.folder.glob(f"{data.DATABASE}*"))
+        return {"events": events, "images": self._image_bytes()}
 
     def _check_open(self) -> None:
         if self._closed:
@@ -224,4 +179,4 @@ def _migrate(path: Path) -> None:
     finally:
         engine.dispose()
         db.close()
-    sync_directory(path.parent)
+    data.sync_directory(path.parent)

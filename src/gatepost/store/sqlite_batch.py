@@ -9,35 +9,22 @@ batch of single inserts would have to win it back from a busy event loop dozens 
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatepost.store import arrivals as a
-from gatepost.store import positions, upserts
-from gatepost.store.images import DayFiles
+from gatepost.store import images, positions, tombstones, upserts
 from gatepost.store.joining import Joining
 from gatepost.store.schema import journal_positions
+from gatepost.store.sealing import ImageKeys
 from gatepost.store.store import Arrival, Progress, Stored
 from gatepost.wire import Alarm, Record
 
-__all__ = ["Inserted", "Inserter"]
+__all__ = ["Inserter"]
 
 _DISAGREEMENT = upserts.disagreement("sqlite")
 _TRIM_DISAGREEMENTS = upserts.trim_disagreements("sqlite")
-
-
-class Inserted(NamedTuple):
-    """What is inserted, and not yet committed."""
-
-    stored: list[Stored]
-    images: list[tuple[int, int, bytes]]
-    """Day, id and JPEG."""
-
-    @property
-    def pages(self) -> int:
-        """That it appends to the log, about."""
-        return 8 + 2 * len(self.stored)
 
 
 class Inserter:
@@ -46,31 +33,29 @@ class Inserter:
     def __init__(
         self,
         db: sqlite3.Connection,
-        images: DayFiles,
         *,
         writer: int,
         secret: bytes,
-        seal_quarantine: Callable[[int, tuple[Any, ...]], tuple[Any, ...]],
+        keys: ImageKeys,
     ) -> None:
-        """``secret``: digests of people are keyed with it. ``seal_quarantine`` takes an id and a row of
-        :data:`~gatepost.store.arrivals.QUARANTINE_COLUMNS`, and returns what is to be stored."""
+        """``secret``: digests of people are keyed with it. ``keys``: those of images are encrypted with them."""
         self._db = db
-        self._images = images
         self._writer = writer
         self._secret = secret
-        self._seal_quarantine = seal_quarantine
+        self._keys = keys
 
-    def insert(self, batch: Sequence[Arrival]) -> Inserted:
-        """Insert what is not there yet; images are given their places, and are for the caller to write.
+    def insert(self, batch: Sequence[Arrival]) -> list[Stored]:
+        """Insert what is not there yet.
 
         Raises ``LookupError`` for an event of a terminal that is not there, and what SQLite raises.
         """
         terminals = self._terminals(batch)
-        referred = a.referred(batch, {number: site_id for number, (site_id, _, _) in terminals.items()})
+        sites = {number: site_id for number, (site_id, _, _) in terminals.items()}
+        batch = self._without_erased(batch, sites)
+        referred = a.referred(batch, sites)
         facets, people = self._facets(referred.facets), self._people(referred.people)
         refers_to = iter(referred.of_records)
         first = self._take_ids(len(batch))
-        places = self._place_images(batch, first)
         plain: list[Any] = []
         records: list[Any] = []
         steps: list[Any] = []
@@ -80,39 +65,33 @@ class Inserter:
             if isinstance(content, Record):
                 codes, who = next(refers_to)
                 row = a.record_row(arrival, content, facets[codes], None if who is None else people[who])
-                if number in places or arrival.problems:
-                    records += (number, *row, *places.get(number, (None, None)))
+                if arrival.image is not None or arrival.problems:
+                    records += (number, *row, int(arrival.image is not None))
                 else:
                     plain.append(number)
                     plain += row
                     plain.pop()  # no problems
             elif isinstance(content, Alarm):
-                steps += (number, *a.alarm_row(arrival, content), *places.get(number, (None, None)))
+                steps += (number, *a.alarm_row(arrival, content), int(arrival.image is not None))
             else:
-                unknowns += (number, *self._seal_quarantine(number, a.quarantine_row(arrival)))
+                unknowns += (number, *a.quarantine_row(arrival))
         known = {
             **self._insert("plain", plain),
             **self._insert("records", records),
             **self._insert("alarm_events", steps),
             **self._insert("quarantine", unknowns),
         }
+        self._insert_images(batch, first, known)
         numbers = (records[:: _WIDTHS["records"]], plain[:: _WIDTHS["plain"]])
         repeated = self._repeating(batch, first, [n for some in numbers for n in some if n not in known])
         fresh = [number not in known for number in range(first, first + len(batch))]
         self._count(batch, fresh, repeated)
         Joining(self._db, "?").join(a.alarm_steps(batch, range(first, first + len(batch)), fresh))
         self._learn(batch, {number: (model, dialect) for number, (_, model, dialect) in terminals.items()})
-        return Inserted(
-            stored=[
-                Stored(False, known[number]) if number in known else Stored(True, number)
-                for number in range(first, first + len(batch))
-            ],
-            images=[
-                (*places[number], arrival.image)
-                for number, arrival in enumerate(batch if places else (), first)
-                if number in places and number not in known and arrival.image is not None
-            ],
-        )
+        return [
+            Stored(False, known[number]) if number in known else Stored(True, number)
+            for number in range(first, first + len(batch))
+        ]
 
     def advance(self, progress: Progress) -> None:
         """Store the positions. Raises :class:`~gatepost.errors.StoreError` if a stored one lies further."""
@@ -192,18 +171,30 @@ class Inserter:
             )
         return places
 
-    def _place_images(self, batch: Sequence[Arrival], first: int) -> dict[int, tuple[int, int]]:
-        """Return the day and the id of each image of the batch, by the event's id."""
-        numbers = [
-            number
-            for number, arrival in enumerate(batch, first)
-            if arrival.image is not None and a.kind(arrival) != a.UNKNOWN
-        ]
-        if not numbers:
-            return {}
-        day = max(arrival.received_at_ms for arrival in batch) // a.DAY_MS
-        first_image = self._images.reserve(day, len(numbers))
-        return {number: (day, image_id) for image_id, number in enumerate(numbers, first_image)}
+    def _without_erased(self, batch: Sequence[Arrival], sites: Mapping[int, int]) -> Sequence[Arrival]:
+        """Return a batch in which nobody is that was erased after it was received."""
+        oldest = min((arrival.received_at_ms for arrival in batch), default=0)
+        if self._db.execute(tombstones.LAST).fetchone()[0] <= oldest:
+            return batch
+        rows = self._db.execute(tombstones.SINCE.format("?"), (oldest,)).fetchall()
+        return tombstones.applied(batch, sites, rows, self._secret)
+
+    def _insert_images(self, batch: Sequence[Arrival], first: int, known: Container[int]) -> None:
+        """Store the places of the images of new events."""
+        names = images.pack_names(batch)
+        if not names:
+            return
+        packs = dict(self._read(_packs, names))
+        for name in names:
+            if name not in packs:
+                packs[name] = int(self._db.execute(_MAKE_PACK, images.pack_row(name)).lastrowid or 0)
+        values: list[Any] = []
+        for number, arrival in enumerate(batch, first):
+            if number not in known:
+                for row in images.rows_of(number, arrival, packs, self._keys):
+                    values += row
+        for rows, part in upserts.in_steps(values, _IMAGE_WIDTH):
+            self._db.execute(_insert_images(rows), part)
 
     def _take_ids(self, count: int) -> int:
         """Return the first of so many ids. They are given again only if the transaction fails."""
@@ -237,10 +228,10 @@ class Inserter:
 
 
 _COLUMNS = {
-    # Nearly every record has no problems, and without images three columns need not be handed over for it.
+    # Nearly every record has no problems, and without an image two columns need not be handed over for it.
     "plain": ("id", *a.RECORD_COLUMNS[:-1]),
-    "records": ("id", *a.RECORD_COLUMNS, "image_day", "image_id"),
-    "alarm_events": ("id", *a.ALARM_COLUMNS, "image_day", "image_id"),
+    "records": ("id", *a.RECORD_COLUMNS, "has_image"),
+    "alarm_events": ("id", *a.ALARM_COLUMNS, "has_image"),
     "quarantine": ("id", *a.QUARANTINE_COLUMNS),
 }
 _FACETS = f"SELECT id, {', '.join(a.FACET_COLUMNS)} FROM facets"
@@ -292,6 +283,21 @@ def _tally(rows: int) -> str:
 @cache
 def _peer(rows: int) -> str:
     return upserts.peer("sqlite", rows)
+
+
+@cache
+def _packs(rows: int) -> str:
+    return f"SELECT name, id FROM packs WHERE name IN ({','.join('?' * rows)})"
+
+
+_MAKE_PACK = "INSERT INTO packs (name, kind, day) VALUES (?,?,?)"
+_IMAGE_WIDTH = 6
+
+
+@cache
+def _insert_images(rows: int) -> str:
+    values = ",".join(["(?,?,?,?,?,?)"] * rows)
+    return f"INSERT OR FAIL INTO images (event_id, part, pack_id, byte_offset, length, key) VALUES {values}"
 
 
 _TAKE_IDS = (

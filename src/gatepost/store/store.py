@@ -17,11 +17,12 @@ Every method blocks, and may be called from any thread.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gatepost.journal.folder import Position
+from gatepost.journal.packs import Packs, Place
 from gatepost.store.values import (
     PEER_ADDRESS,
     SIGHTING_MS,
@@ -35,7 +36,6 @@ from gatepost.store.values import (
     NewTerminal,
     Page,
     PersonRow,
-    ProcessedAgain,
     Progress,
     QuarantineQuery,
     QuarantineRow,
@@ -56,7 +56,14 @@ from gatepost.store.values import (
 from gatepost.wire import Event
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from sqlalchemy import Connection
+
+    from gatepost.store.glance import Glance
+    from gatepost.store.move_preview import WouldMove
+    from gatepost.store.people import Scope
+    from gatepost.store.places import TerminalLabel
 
 __all__ = [
     "PEER_ADDRESS",
@@ -81,7 +88,6 @@ __all__ = [
     "RefusalSample",
     "SampleRow",
     "FeedItem",
-    "ProcessedAgain",
     "Page",
     "RecordQuery",
     "AlarmCounts",
@@ -95,7 +101,7 @@ __all__ = [
 
 
 class Transactions(Protocol):
-    """The two ways into a database; each is a transaction, and sees one state of the store."""
+    """The two ways into a database; each is a transaction, and sees one state of the store. For this package alone."""
 
     def reading(self) -> AbstractContextManager[Connection]: ...
 
@@ -105,36 +111,17 @@ class Transactions(Protocol):
 class Leaving(Transactions, Protocol):
     """How things leave a store: what :mod:`~gatepost.store.retention` and :mod:`~gatepost.store.erase` need.
 
-    Images are deleted by place: the day of receipt (days since 1970) and their number. References to them are the
-    caller's: an image may go before its reference, and nothing may be found by one that is gone.
+    Images leave as :mod:`gatepost.store.images` says.
     """
 
     secret: bytes
     """What digests that stand for a person or an event are keyed with: the same for every process on this store."""
 
-    def image_days(self) -> list[int]:
-        """The days of which there are images, in order."""
+    packs: Packs | None
+    """With the images; ``None`` where they are not at hand."""
 
-    def remove_images(self, places: Sequence[tuple[int, int]]) -> int:
-        """Delete single images, at most some hundred; answer how many there were."""
-
-    def drop_images(self, before_day: int, *, limit: int) -> int:
-        """Delete the images of the first day before ``before_day``, or ``limit`` of them; 0 when none is left.
-
-        SQLite: the day's file. PostgreSQL: rows.
-        """
-
-    def opened(self, data: bytes, place: bytes) -> bytes:
-        """What is stored at a place, decrypted: see :mod:`gatepost.store.sealing`."""
-
-    def image_at(self, day: int, image_id: int) -> bytes | None:
-        """An image as it is stored, by its place."""
-
-    def image_heads(self, day: int, after: int, *, limit: int) -> list[tuple[int, bytes]]:
-        """How the images of a day above a number begin, by number: enough to tell the key they are sealed with."""
-
-    def replace_images(self, day: int, rows: Sequence[tuple[int, bytes]]) -> None:
-        """Write other bytes in the place of images that are still there; what stood there is overwritten."""
+    def original(self, event_id: int, shortened: bytes) -> bytes:
+        """Return an original with its long texts in their places. Raises as :meth:`image`."""
 
     def scrub(self) -> bool:
         """Let go of the bytes of what was deleted, as far as the database can; False: not now, try again.
@@ -212,6 +199,34 @@ class Store(Leaving, Protocol):
     def terminals(self) -> list[TerminalRow]:
         """Every terminal, by id."""
 
+    def terminals_page(
+        self,
+        *,
+        state: TerminalState | None = None,
+        site_id: int | None = None,
+        limit: int = 1000,
+        cursor: str | None = None,
+    ) -> Page[TerminalRow]:
+        """Return terminals by id. Raises :class:`~gatepost.store.pages.BadCursor`."""
+
+    def refusals(self, terminal_id: int) -> dict[str, int]:
+        """Return how often pushes of a terminal were refused, by reason."""
+
+    def disagreements(self, terminal_id: int) -> list[DisagreementRow]:
+        """Return whose else pushes of a terminal said that they were, the latest first; at most 100."""
+
+    def labels(self, ids: Iterable[int]) -> dict[int, TerminalLabel]:
+        """Return what to call these terminals, and where they stand."""
+
+    def all_labels(self) -> list[TerminalLabel]:
+        """Return the same of every terminal, by what it is called."""
+
+    def terminals_named(self, terminal: str | int) -> list[int]:
+        """Return the terminals that a filter means by a serial, a name or an id."""
+
+    def would_move(self, terminal_id: int, site_id: int, scope: Scope) -> WouldMove:
+        """Return what it changes about people to move a terminal to a site."""
+
     def peers(self) -> dict[tuple[str, int], int]:
         """Return by address and terminal when the terminal last pushed from there by a serial or a token.
 
@@ -241,7 +256,19 @@ class Store(Leaving, Protocol):
 
     def record(self, record_id: int) -> RecordRow | None: ...
 
+    def records_by_id(self, ids: Sequence[int]) -> list[RecordRow]:
+        """Return those of them that there are, in no order."""
+
+    def latest_records(self, limit: int) -> list[RecordRow]:
+        """Return the records that arrived last, the latest first; those of held terminals are left out."""
+
+    def portrait(self, identities: Sequence[int]) -> int | None:
+        """Return the latest record with an image of whoever these identities are."""
+
     def alarms(self, query: AlarmQuery) -> Page[AlarmRow]: ...
+
+    def alarm_counts(self) -> AlarmCounts:
+        """Count the open alarms of terminals that are not held."""
 
     def alarm(self, alarm_id: int) -> AlarmRow | None: ...
 
@@ -255,7 +282,13 @@ class Store(Leaving, Protocol):
         """
 
     def image(self, event_id: int) -> bytes | None:
-        """The JPEG of a record, or of an alarm's step: their ids are of one sequence."""
+        """Return the image of a record, or of an alarm's step: their ids are of one sequence.
+
+        Raises :class:`~gatepost.errors.ImageUnavailable` where its pack is on another machine, gone or damaged.
+        """
+
+    def unused(self, places: Sequence[Place]) -> list[Place]:
+        """Return those places of images that no event has."""
 
     def feed(self, after: int, limit: int = 500) -> tuple[list[FeedItem], int]:
         """What arrived after a place in the stream, in order, and the place to continue from.
@@ -273,6 +306,9 @@ class Store(Leaving, Protocol):
         """The place in the stream after which :meth:`feed` shows what arrives from now on."""
 
     def stats(self) -> Stats: ...
+
+    def glance(self, since: datetime) -> Glance:
+        """Count what a page shows at a glance; records from a moment on. A few milliseconds, however much is stored."""
 
     # What did not go straight through
 
@@ -299,11 +335,17 @@ class Store(Leaving, Protocol):
 
     def quarantined_by_id(self, ids: Sequence[int]) -> list[QuarantineRow]: ...
 
+    def pushed(self, row: QuarantineRow) -> bytes:
+        """Return what was pushed, with its image and long texts in their places. Raises as :meth:`image`."""
+
     def discard_quarantined(self, ids: Sequence[int]) -> int:
         """Delete from the quarantine; answer how many there were."""
 
-    def process_quarantined(self, ids: Sequence[int]) -> ProcessedAgain:
-        """Decode them anew; what is understood now is stored like any arrival, and leaves the quarantine."""
+    def tried_quarantined(self, ids: Sequence[int]) -> None:
+        """Count that they were decoded again and are still no event."""
+
+    def has(self, arrival: Arrival) -> bool:
+        """Return whether this event is stored already."""
 
     def close(self) -> None:
         """Let go of everything. May be called twice."""

@@ -15,13 +15,13 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Traces"]
+__all__ = ["NUMBERS", "SHORT", "USER_ID_FIELDS", "Traces", "plain", "scalars"]
 
 _LETTERS = re.compile(r"[^a-z]")
-_USER_ID = ("userid", "personid", "employeeid")
-_NUMBERS = ("job_number", "ic_number", "id_number")
+USER_ID_FIELDS = ("userid", "personid", "employeeid")
+NUMBERS = ("job_number", "ic_number", "id_number")
 _WRITTEN = re.compile(rb'(?i)"(?:user|person|employee)_?id"\s*:\s*"?([^",}\s]+)')
-_SHORT = 4
+SHORT = 4
 """Characters up to which a number is too common to be looked for everywhere."""
 
 
@@ -37,12 +37,12 @@ class Traces:
         self._exactly = names - self._within
         self._in_field: set[tuple[str, str]] = set()
         for form in forms:
-            for field in _NUMBERS:
+            for field in NUMBERS:
                 number = getattr(form, field)
-                if len(number) > _SHORT:
+                if len(number) > SHORT:
                     self._exactly.add(number)
                 elif number:
-                    self._in_field.add((_plain(field), number))
+                    self._in_field.add((plain(field), number))
         self._hints = [hint for text in self._within | self._exactly for hint in _spellings(text)]
 
     def is_user_id(self, value: object) -> bool:
@@ -64,8 +64,8 @@ class Traces:
             return any(hint in lower for hint in self._hints) or any(
                 found[1].decode("utf-8", "replace") in self._user_ids for found in _WRITTEN.finditer(text)
             )
-        pairs = list(_scalars("", value))
-        told = {text for field, text in pairs if field in _USER_ID and text not in ("", "0", "-1")}
+        pairs = list(scalars("", value))
+        told = {text for field, text in pairs if field in USER_ID_FIELDS and text not in ("", "0", "-1")}
         if self._user_ids and told:
             return not self._user_ids.isdisjoint(told)
         return any(
@@ -76,17 +76,19 @@ class Traces:
         )
 
 
-def _plain(field: str) -> str:
+def plain(field: str) -> str:
+    """Return the name of a field without case and marks, as it is spelt in different ways."""
     return _LETTERS.sub("", field.lower())
 
 
-def _scalars(field: str, value: object) -> Iterator[tuple[str, str]]:
+def scalars(field: str, value: object) -> Iterator[tuple[str, str]]:
+    """Yield every text and number of a JSON value, each with the plain name of its field."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _scalars(_plain(name), inner)
+            yield from scalars(plain(name), inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _scalars(field, inner)
+            yield from scalars(field, inner)
     elif isinstance(value, str | int | float) and not isinstance(value, bool):
         yield field, str(value).strip()
 

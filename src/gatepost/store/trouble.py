@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
-from sqlalchemy import Column, ColumnElement, Connection, Row, Table, delete, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Row, Table, delete, func, select, update
 
+from gatepost.store import images
 from gatepost.store import schema as t
 from gatepost.store.arrivals import decode_problems, moment, text
 from gatepost.store.pages import decode_cursor, encode_cursor
@@ -204,7 +205,7 @@ def quarantined(db: Connection, query: QuarantineQuery) -> Page[QuarantineRow]:
     if query.cursor is not None:
         statement = statement.where(c.id < decode_cursor(query.cursor, "quarantine")[1])
     rows = db.execute(statement).all()
-    items = tuple(_row(row) for row in rows[: query.limit])
+    items = _rows(db, rows[: query.limit])
     return Page(items, encode_cursor("quarantine", 0, items[-1].id) if len(rows) > query.limit else None)
 
 
@@ -216,10 +217,17 @@ def quarantined_by_id(db: Connection, ids: Sequence[int]) -> list[QuarantineRow]
         .where(c.id.in_(ids))
         .order_by(c.id)
     )
-    return [_row(row) for row in rows]
+    return list(_rows(db, rows.all()))
 
 
-def _row(row: Row[Any]) -> QuarantineRow:
+def _rows(db: Connection, rows: Sequence[Row[Any]]) -> tuple[QuarantineRow, ...]:
+    c = t.images.c
+    sizes = select(c.event_id, func.sum(c.length)).where(c.event_id.in_([row.id for row in rows]))
+    taken_out = dict(tuple(row) for row in db.execute(sizes.group_by(c.event_id)))
+    return tuple(_row(row, int(taken_out.get(row.id, 0))) for row in rows)
+
+
+def _row(row: Row[Any], taken_out: int) -> QuarantineRow:
     return QuarantineRow(
         id=row.id,
         terminal_id=row.terminal_id,
@@ -229,12 +237,17 @@ def _row(row: Row[Any]) -> QuarantineRow:
         problems=decode_problems(row.problems),
         tries=row.tries,
         original=row.original,
+        size=len(row.original) + taken_out,
     )
 
 
 def discard_quarantined(db: Connection, ids: Iterable[int]) -> int:
     """Answer how many there were. What is pushed again after this comes into the quarantine again."""
-    return db.execute(delete(t.quarantine).where(t.quarantine.c.id.in_(list(ids)))).rowcount
+    c = t.quarantine.c
+    # Only of these: the ids of records and alarm steps are of the same sequence.
+    mine = list(db.execute(select(c.id).where(c.id.in_(list(ids)))).scalars())
+    images.delete_of(db, mine)
+    return db.execute(delete(t.quarantine).where(c.id.in_(mine))).rowcount
 
 
 def tried_quarantined(db: Connection, ids: Iterable[int]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 from msgspec import Struct, field
 
 from gatepost.journal.folder import Position
+from gatepost.journal.packs import Place
 from gatepost.wire import Dialect, Event, Problem
 
 __all__ = [
@@ -35,7 +36,6 @@ __all__ = [
     "RefusedTimes",
     "SampleRow",
     "FeedItem",
-    "ProcessedAgain",
     "Page",
     "RecordQuery",
     "AlarmCounts",
@@ -78,9 +78,11 @@ class Arrival(Struct, frozen=True, kw_only=True):
     """A record and an alarm are listed; what is neither goes to the quarantine."""
     received_at_ms: int
     original: bytes
-    """The JSON text without the image and without any ``pin``."""
-    image: bytes | None = None
-    """The JPEG, as it is to be stored; ``event.image`` is not looked at."""
+    """The JSON text without the image, without long texts and without any ``pin``."""
+    image: Place | None = None
+    """Of the event's image; ``event.image`` is not looked at."""
+    texts: Place | None = None
+    """Of the long texts of ``original``: see :mod:`gatepost.store.long_texts`."""
     problems: tuple[Problem, ...] = ()
     dialect: Dialect | None = None
     peer: str = ""
@@ -372,7 +374,9 @@ class QuarantineRow(Struct, frozen=True, kw_only=True):
     tries: int
     """How often it was processed again without success."""
     original: bytes
-    """What was pushed, image and all, without any ``pin``."""
+    """What was pushed, without image, without long texts and without any ``pin``."""
+    size: int
+    """Of all of it, in bytes, about."""
 
 
 class RefusedPush(Struct, frozen=True, kw_only=True):
@@ -440,15 +444,6 @@ class FeedItem(Struct, frozen=True):
     kind: Literal["record", "alarm"]
     event_id: int
     """The record's id; the alarm's, of which this was a step."""
-
-
-class ProcessedAgain(Struct, frozen=True, kw_only=True):
-    """What became of quarantined pushes that were decoded anew."""
-
-    stored: int
-    duplicates: int
-    """The terminal had pushed it again in the meantime."""
-    still_unknown: int
 
 
 class AlarmCounts(Struct, frozen=True):

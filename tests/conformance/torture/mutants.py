@@ -8,11 +8,13 @@ few syncs; without that they lose events all the same, but not at every kill.
 """
 
 import asyncio
+import fcntl
 import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from gatepost.conformance.torture.child import die_with_the_parent, turned
@@ -49,9 +51,9 @@ def receiver_replies_before_the_sync(put: Put) -> None:
 
     true = GroupCommit.enqueue
 
-    def enqueue(self: GroupCommit, body: bytes, settle: Any, *, is_alarm: bool = False) -> None:
+    def enqueue(self: GroupCommit, body: bytes, settle: Any, **more: Any) -> None:
         def late() -> None:
-            true(self, body, lambda error: None, is_alarm=is_alarm)
+            true(self, body, lambda error: None, **more)
 
         asyncio.get_running_loop().call_later(GATHERS_S, late)
         settle(None)
@@ -86,23 +88,11 @@ def rows_before_the_positions(put: Put) -> None:
     put(SqliteStore, "write", write)
 
 
-def images_after_the_rows(put: Put) -> None:
-    """Images are written when their events are committed already."""
-    from gatepost.store.images import DayFiles
-    from gatepost.store.sqlite import SqliteStore
+def images_are_not_synced(put: Put) -> None:
+    """Events are synced before they are acknowledged, and their images are not."""
+    from gatepost.journal.packs import PackWriter
 
-    true_add, true_write = DayFiles.add, SqliteStore.write
-    held: list[Any] = []
-
-    def write(self: SqliteStore, batch: Any, progress: Any = None) -> Any:
-        stored = true_write(self, batch, progress)
-        for files, rows in held:
-            true_add(files, rows)
-        held.clear()
-        return stored
-
-    put(DayFiles, "add", lambda files, rows: held.append((files, rows)))
-    put(SqliteStore, "write", write)
+    put(PackWriter, "unsynced", property(lambda writer: []))
 
 
 def damage_stops_the_reader(put: Put) -> None:
@@ -139,7 +129,8 @@ def damage_ends_the_segment(put: Put) -> None:
 
 
 def writers_share_a_segment(put: Put) -> None:
-    """A stream is named after its lane alone, what is there is opened, and a deleted file is not noticed."""
+    """A stream is named after its lane alone, what is there is opened, also where another has locked it."""
+    from gatepost.journal import packs
     from gatepost.journal.files import Files
     from gatepost.journal.writer import Writer
 
@@ -153,6 +144,11 @@ def writers_share_a_segment(put: Put) -> None:
     put(Files, "create", create)
     put(Writer, "_new_stream", new_stream)
     put(Files, "is_named", lambda self, handle: True)
+    put(
+        packs,
+        "fcntl",
+        SimpleNamespace(flock=lambda handle, how: None, LOCK_EX=fcntl.LOCK_EX, LOCK_SH=fcntl.LOCK_SH),
+    )
 
 
 def any_2xx_is_delivered(put: Put) -> None:

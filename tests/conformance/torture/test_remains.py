@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
+from tests.packing import packing
 from tests.terminals import ensured
 
 from gatepost import wire
@@ -18,7 +20,6 @@ from gatepost.store.store import Arrival
 from gatepost.terminal.outbox.outbox import Outbox
 
 AT = 1_700_000_000.0
-DAY = "2023-11-14"
 PICTURE = b"\xff\xd8portrait\xff\xd9"
 RECORD = {"type": 0, "data": {"uuid": "u-1", "recognitionType": 1, "timestamp": int(AT)}}
 ALARM = {"type": 1, "data": {"trace_id": "t", "status": 1, "code": 10002, "event_time": int(AT) * 1000}}
@@ -35,10 +36,9 @@ def arrival(value: dict[str, Any], image: bytes | None) -> Arrival:
         key=b"7" * 16
         if isinstance(decoded.event, wire.Unknown)
         else wire.key_digest(wire.key(decoded.event)),
-        event=decoded.event,
+        event=decoded.event if put_aside else replace(decoded.event, image=image),
         received_at_ms=int(AT * 1000),
         original=decoded.original,
-        image=None if put_aside else image,
         problems=(wire.Problem("type", "is none of ours"),) if put_aside else (),
         dialect=decoded.dialect,
         peer="192.0.2.9",
@@ -54,7 +54,7 @@ def store(tmp_path: Path) -> Store:
         with closing(SqliteStore.open(folder)) as store:
             ensured(store, "S", peer="192.0.2.9", now_ms=1, state="new")
             for value in values:
-                store.write([arrival(value, image)])
+                packing(store).write([arrival(value, image)])
         return folder
 
     return stored
@@ -72,12 +72,12 @@ def test_an_event_without_an_image_has_none(store: Store) -> None:
 
 def test_an_image_that_is_gone_or_cannot_be_read_is_not_taken_for_none(store: Store) -> None:
     folder = store(RECORD, image=PICTURE)
-    path = folder / "images" / f"{DAY}.db"
-    with closing(sqlite3.connect(path)) as db, db:
-        db.execute("DELETE FROM images")
-    assert [each.image for each in remains.stored(folder)] == ["missing"]
+    (path,) = (folder / "journal" / "packs").iterdir()
     path.unlink()
     assert [str(each.image).startswith("unreadable: ") for each in remains.stored(folder)] == [True]
+    with closing(sqlite3.connect(folder / "gatepost.db")) as db, db:
+        db.execute("DELETE FROM images")
+    assert [each.image for each in remains.stored(folder)] == ["missing"]
 
 
 def test_what_was_put_aside_is_told_with_its_reason_and_known_pushes_are_counted(store: Store) -> None:

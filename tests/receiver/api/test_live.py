@@ -174,8 +174,9 @@ async def test_one_that_does_not_read_is_cut_off(receiver: Running) -> None:
     live = receiver.desk.live
     await Listener.open(receiver)  # and nothing is read of it any more
     quick = await Listener.open(receiver)
-    for number in range(60):
-        user = {"name": "n", "user_id": "1", "remark": "x" * 200_000}
+    for number in range(200):
+        groups = [{"id": str(n), "name": "x" * 500} for n in range(100)]
+        user = {"name": "n", "user_id": "1", "groups": groups}
         await receiver.push(record(uuid=f"u-{number}", user=user))
         assert await quick.event() is not None
     assert live.listeners == 2

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from gatepost import wire
@@ -32,14 +33,15 @@ from gatepost.conformance.torture.lossy import NotedFiles, lossy
 from gatepost.conformance.torture.oracle import Issued, Oracle, digest, name_of
 from gatepost.conformance.torture.powercut import Disk, Mark, Rest, Sync
 from gatepost.errors import GatepostError
-from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder
 from gatepost.journal.format import HEADER_BYTES
+from gatepost.journal.packs import Packs
 from gatepost.receiver.frames import Frames
 from gatepost.receiver.group_commit import GroupCommit
 from gatepost.receiver.projector import Projector
 from gatepost.retry import Done
 from gatepost.settings import TerminalSettings
+from gatepost.store.again import separated
 from gatepost.store.folder import JOURNAL
 from gatepost.store.sealing import ImageKeys
 from gatepost.store.sqlite import SqliteStore
@@ -108,14 +110,16 @@ async def _receive(run: Path, disk: Disk, oracle: Oracle, events: int, rand: ran
     """Take pushes at two writers, some twice, over two days, list now and then, and start anew twice."""
     left = events
     known: list[tuple[str, Arrival]] = []
+    journal = Folder.open(run / JOURNAL, files=NotedFiles(disk, run))
     for life in range(3):
         with (
             closing(SqliteStore.open(run)) as store,
-            _projecting(store, run, NotedFiles(disk, run)) as projector,
+            _projecting(store, journal) as projector,
         ):
+            store.packs = Packs(journal)
             number = store.ensure_terminals([NewTerminal("TORTURE-0", at_ms=1)])[0].id
             frames = _frames(store)
-            writers = [GroupCommit(Folder.open(run / JOURNAL, files=NotedFiles(disk, run))) for _ in range(2)]
+            writers = [GroupCommit(journal) for _ in range(2)]
             until = events - events * (life + 1) // 3
             while left > until:
                 writer = rand.choice(writers)
@@ -126,10 +130,7 @@ async def _receive(run: Path, disk: Disk, oracle: Oracle, events: int, rand: ran
                 if rand.random() < 0.3:
                     writer.tend(finish=True)
                 disk.ops.extend(Mark(f"{_AGAIN}{name} {left}") for name, _ in again)
-                pushes = [
-                    writer.submit(frames.encode(one), is_alarm=isinstance(one.event, wire.Alarm))
-                    for _, one in fresh + again
-                ]
+                pushes = [_submit(writer, frames, one) for _, one in fresh + again]
                 await asyncio.gather(*pushes)
                 disk.ops.extend(Mark(name) for name, _ in fresh)
                 known += fresh
@@ -139,9 +140,15 @@ async def _receive(run: Path, disk: Disk, oracle: Oracle, events: int, rand: ran
                 await writer.close()
 
 
+async def _submit(writer: GroupCommit, frames: Frames, arrival: Arrival) -> None:
+    event, original, images, has_texts = separated(arrival.event, arrival.original)
+    frame = frames.encode(replace(arrival, event=event, original=original), has_texts=has_texts)
+    await writer.submit(frame, is_alarm=isinstance(event, wire.Alarm), images=images)
+
+
 @contextmanager
-def _projecting(store: SqliteStore, place: Path, files: Files | None = None) -> Iterator[Projector]:
-    projector = Projector(Folder.open(place / JOURNAL, files=files), store, _frames(store), max_batch=8)
+def _projecting(store: SqliteStore, journal: Folder) -> Iterator[Projector]:
+    projector = Projector(journal, store, _frames(store), max_batch=8)
     try:
         yield projector
     finally:
@@ -175,7 +182,6 @@ def _arrival(oracle: Oracle, terminal_id: int, *, day: int) -> tuple[str, Arriva
         event=event,
         received_at_ms=int(ACCEPTED_AT * 1000) + day // 2 * 86_400_000,
         original=decoded.original,
-        image=event.image,
         dialect=decoded.dialect,
         peer="192.0.2.9",
     )
@@ -302,7 +308,7 @@ def _look_at_receiver(
         with (
             capture_logs(),
             closing(SqliteStore.open(place)) as store,
-            _projecting(store, place) as projector,
+            _projecting(store, Folder.open(place / JOURNAL)) as projector,
         ):
             _list_all(projector)
             behind = projector.lag()
@@ -313,9 +319,8 @@ def _look_at_receiver(
         yield f"the journal is not listed to its end: {behind.bytes} bytes wait"
     if projector.set_aside or (projector.damaged and not harm):
         yield f"told as damaged: {projector.damaged}, set aside: {projector.set_aside}"
-    for path in (place / "gatepost.db", *(place / "images").glob("*.db")):
-        with closing(sqlite3.connect(path)) as db:
-            yield from _unsound(db)
+    with closing(sqlite3.connect(place / "gatepost.db")) as db:
+        yield from _unsound(db)
     found = remains.stored(place)
     names = [each.name for each in found]
     if len(names) != len(set(names)):

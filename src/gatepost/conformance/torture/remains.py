@@ -10,39 +10,44 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gatepost.conformance.torture.judge import Found
 from gatepost.conformance.torture.oracle import digest, name_of
 
 __all__ = ["duplicates_seen", "held", "ledger", "quarantined", "stored"]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def stored(folder: Path) -> list[Found]:
     """Answer every event of the receiver's store in ``folder``."""
     with closing(_open(folder / "gatepost.db")) as db:
-        return list(_stored(db, folder / "images"))
+        return list(_stored(db, folder / "journal" / "packs"))
 
 
-def _stored(db: sqlite3.Connection, images: Path) -> Iterator[Found]:
+def _stored(db: sqlite3.Connection, packs: Path) -> Iterator[Found]:
     for table in ("records", "alarm_events"):
-        for original, day, image_id in db.execute(f"SELECT original, image_day, image_id FROM {table}"):
+        rows = db.execute(
+            f"SELECT original, has_image, packs.name, byte_offset, length, images.key FROM {table}"
+            f" LEFT JOIN images ON event_id = {table}.id AND part = 0 LEFT JOIN packs ON packs.id = pack_id"
+        )
+        for original, has_image, *place in rows:
             data: dict[str, Any] = json.loads(original)["data"]
-            yield Found(name_of(data), data, None if day is None else _image(images, day, image_id))
+            yield Found(name_of(data), data, _image(packs, *place) if has_image else None)
 
 
-def _image(images: Path, day: int, image_id: int) -> str:
-    path = images / f"{(_EPOCH + timedelta(days=day)).date().isoformat()}.db"
+def _image(packs: Path, name: str | None, offset: int, length: int, key: bytes) -> str:
+    if name is None:
+        return "missing"
     try:
-        with closing(_open(path)) as db:
-            row = db.execute("SELECT data FROM images WHERE id = ?", (image_id,)).fetchone()
-    except sqlite3.Error as error:
+        with (packs / name).open("rb") as pack:
+            pack.seek(offset)
+            return digest(AESGCM(key).decrypt(bytes(12), pack.read(length), None))
+    except (OSError, InvalidTag) as error:
         return f"unreadable: {error}"
-    return "missing" if row is None else digest(row[0])
 
 
 def quarantined(folder: Path) -> list[str]:

@@ -20,7 +20,6 @@ from msgspec.structs import replace
 from gatepost.console.desk import Html, TheDesk, View
 from gatepost.receiver.api.access import VIEWER, AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID
-from gatepost.store import glance, queries
 from gatepost.store.store import AlarmQuery, AlarmRow, RecordRow, Store
 
 __all__ = ["LivePages"]
@@ -40,10 +39,8 @@ class LivePages(Controller):
     def live(self, request: AnyRequest, desk: TheDesk) -> Html:
         view = desk.view(request)
         place = desk.store.end_of_feed()  # first: what arrives in between is shown twice rather than never
-        with desk.store.reading() as db:
-            records = queries.records_by_id(db, glance.latest(db, CARDS))
-        records = sorted(records, key=lambda record: -record.id)
-        return view.page("live.html", active="live", place=place, **_values(view, records))
+        values = _values(view, desk.store.latest_records(CARDS))
+        return view.page("live.html", active="live", place=place, **values)
 
     @get("/since", sync_to_thread=True)
     def since(
@@ -63,9 +60,8 @@ class LivePages(Controller):
 def _values(view: View, records: Sequence[RecordRow]) -> dict[str, Any]:
     desk = view.desk
     alarms = _open_alarms(desk.store)
-    with desk.store.reading() as db:
-        # The number beside alarms that are shown is never older than they are.
-        counts = replace(desk.counts(), alarms=queries.alarm_counts(db))
+    # The number beside alarms that are shown is never older than they are.
+    counts = replace(desk.counts(), alarms=desk.store.alarm_counts())
     return {
         "counts": counts,
         "records": records,
@@ -85,8 +81,7 @@ def _news(store: Store, after: int) -> tuple[list[RecordRow], int, int]:
             break
         place = end
     latest = ids[-CARDS:]
-    with store.reading() as db:
-        rows = {row.id: row for row in queries.records_by_id(db, latest)}
+    rows = {row.id: row for row in store.records_by_id(latest)}
     return [rows[each] for each in reversed(latest) if each in rows], place, len(ids) - len(latest)
 
 

@@ -20,7 +20,6 @@ from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.retention import TheKeeper
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.receiver.meaning import Meaning
-from gatepost.store import glance
 from gatepost.store.days import month_of, parse_day
 from gatepost.store.passages import day_of
 from gatepost.store.people import Person
@@ -157,5 +156,4 @@ def _day(text: str | None) -> date | None:
 
 def _portrait(desk: Desk, person: Person) -> int | None:
     """The latest record of a person that has an image."""
-    with desk.store.reading() as db:
-        return glance.portrait(db, person.identities)
+    return desk.store.portrait(person.identities)

@@ -10,6 +10,7 @@ from gatepost.console.desk import Html, TheDesk
 from gatepost.console.filters import PLACES, Filters
 from gatepost.console.forms import Form
 from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.quarantine import TheReprocessing
 from gatepost.receiver.api.shapes import MAX_ID, read
 
 __all__ = ["QuarantinePages"]
@@ -51,9 +52,16 @@ class QuarantinePages(Controller):
         return view.page("push.html", active="quarantine", push=found[0], place=place)
 
     @post("/process", opt=OPERATOR, sync_to_thread=True)
-    def process(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
+    def process(
+        self,
+        request: AnyRequest,
+        body: RawBody,
+        desk: TheDesk,
+        reprocessing: TheReprocessing,
+        access: TheAccess,
+    ) -> Html:
         ids = _chosen(body)
-        done = read(lambda: desk.store.process_quarantined(ids))
+        done = read(lambda: reprocessing.process(ids))
         access.note(
             request,
             "quarantine.processed",

@@ -22,7 +22,6 @@ from gatepost.receiver.api.terminals import TerminalItem, networks_of, terminal_
 from gatepost.receiver.identify import MAX_SERIAL
 from gatepost.receiver.preview import WEEK, Preview, WouldRefuse
 from gatepost.receiver.registrar import Registrar, site_of
-from gatepost.store import registry
 from gatepost.store.fold import fold
 from gatepost.store.move_preview import WouldMove
 from gatepost.store.store import SiteRow, TerminalRow
@@ -294,9 +293,7 @@ def _page(
     if row is None:
         raise NotFoundException("there is no such terminal")
     view = desk.view(request)
-    with desk.store.reading() as db:
-        refusals = registry.refusals(db, row.id)
-        disagreed = registry.disagreements(db, row.id)
+    refusals, disagreed = desk.store.refusals(row.id), desk.store.disagreements(row.id)
     return view.page(
         "terminal.html",
         status=200 if problem is None else 400,

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gatepost.items import AlarmItem, StepItem
 from gatepost.receiver.api.access import OPERATOR, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AlarmFilters
-from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image
+from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image, whole_original
 from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
@@ -113,7 +113,13 @@ class AlarmsController(Controller):
     @get("/{alarm_id:int}", sync_to_thread=True, summary="One alarm")
     def one_alarm(self, store: TheStore, alarm_id: FromPath[int], include: Include = None) -> AlarmItem:
         """``include=original`` adds the JSON of each report as it was pushed."""
-        return alarm_item(_alarm(store, alarm_id), include=include)
+        row = _alarm(store, alarm_id)
+        if include == "original":
+            steps = [
+                replace(step, original=whole_original(store, step.id, step.original)) for step in row.history
+            ]
+            row = replace(row, history=tuple(steps))
+        return alarm_item(row, include=include)
 
     @post(
         "/{alarm_id:int}/acknowledge",

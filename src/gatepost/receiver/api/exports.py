@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any, Literal, TypeVar
 
+import structlog
 from litestar import Controller, get
 from litestar.exceptions import ClientException, HTTPException
 from litestar.params import FromQuery
@@ -25,6 +26,7 @@ from litestar.response import Stream
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gatepost.errors import ImageUnavailable
 from gatepost.items import SomeoneItem
 from gatepost.receiver.api.access import OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import alarm_item
@@ -53,6 +55,8 @@ from gatepost.store.store import AlarmQuery, AlarmRow, Page, RecordQuery, Record
 from gatepost.wire.codes import Language
 
 __all__ = ["ExportsController", "Format", "alarms_file", "answer_file", "attendance_file", "records_file"]
+
+log = structlog.get_logger(__name__)
 
 PAGE = 250
 """Rows that are read at once: more of them cost memory and save hardly any time."""
@@ -334,8 +338,17 @@ def _pieces(
             return zip_pieces(table, picture)
 
 
+def _image(store: Store, event_id: int) -> bytes | None:
+    """Return an image; ``None`` where it has left, or is not here: the list of the archive says so by its name."""
+    try:
+        return store.image(event_id)
+    except ImageUnavailable as error:
+        log.warning("export.image_unavailable", why=str(error))
+        return None
+
+
 def _portrait(store: Store, words: Words, row: RecordRow) -> Picture | None:
-    data = store.image(row.id) if row.has_image else None
+    data = _image(store, row.id) if row.has_image else None
     if data is None:
         return None
     day = (words.local(row, row.at) or row.at).date().isoformat()
@@ -345,7 +358,7 @@ def _portrait(store: Store, words: Words, row: RecordRow) -> Picture | None:
 def _scene(store: Store, words: Words, row: AlarmRow) -> Picture | None:
     """The first step that has a picture."""
     for step in row.history:
-        data = store.image(step.id) if step.has_image else None
+        data = _image(store, step.id) if step.has_image else None
         if data is not None:
             day = (words.local(row, row.first_at) or row.first_at).date().isoformat()
             return Picture(f"{day}/{step.id}.{suffix_of(data)}", data)

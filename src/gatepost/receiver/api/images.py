@@ -17,13 +17,14 @@ from litestar.exceptions import NotFoundException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
+from gatepost.errors import ImageUnavailable
 from gatepost.receiver.api.access import AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.receiver.thumbnails import SIZES, NotAPicture, thumbnail
 from gatepost.store.store import Store
 from gatepost.wire import media_type
 
-__all__ = ["IMAGES", "NOT_MODIFIED", "ThumbnailSize", "event_image", "suffix_of"]
+__all__ = ["IMAGES", "NOT_MODIFIED", "ThumbnailSize", "event_image", "suffix_of", "whole_original"]
 
 NOT_MODIFIED = {
     304: ResponseSpec(data_container=None, generate_examples=False, description="Still the same.")
@@ -66,6 +67,16 @@ def event_image(
     headers["content-disposition"] = f'{how}; filename="{event_id}.{suffix_of(data)}"'
     headers["x-content-type-options"] = "nosniff"
     return Response(data, media_type=kind or "application/octet-stream", headers=headers)
+
+
+def whole_original(store: Store, event_id: int, shortened: bytes | None) -> bytes | None:
+    """Return what was pushed but for the image; without its long texts where they are not here."""
+    if shortened is None:
+        return None
+    try:
+        return read(lambda: store.original(event_id, shortened))
+    except ImageUnavailable:
+        return shortened
 
 
 def _same(asked: str | None, tag: str) -> bool:

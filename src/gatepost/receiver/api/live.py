@@ -21,7 +21,7 @@ from gatepost.receiver.api.shapes import MAX_ID, Include, TheStore
 from gatepost.receiver.api.streams import streamed
 from gatepost.receiver.live import Crowded, Live, Told, event_block
 from gatepost.receiver.meaning import Meaning
-from gatepost.store.places import Place, places, terminals_named
+from gatepost.store.places import TerminalLabel
 from gatepost.store.store import AlarmRow, FeedItem, RecordRow, Store
 
 __all__ = ["LiveController", "TheLive", "tell"]
@@ -36,8 +36,7 @@ def tell(store: Store, meaning: Meaning) -> Callable[[int, int], tuple[list[Told
     def read(after: int, limit: int) -> tuple[list[Told], int]:
         happened, place = store.happened(after, limit)
         ids = meaning.person_ids(row for _, row in happened)
-        with store.reading() as db:
-            terminals = places(db, (row.terminal_id for _, row in happened))
+        terminals = store.labels(row.terminal_id for _, row in happened)
 
         def block(item: FeedItem, row: RecordRow | AlarmRow, include: str | None) -> bytes:
             if isinstance(row, RecordRow):
@@ -90,7 +89,7 @@ class LiveController(Controller):
         place = after if not last_event_id else _place(last_event_id)
         named: Sequence[int] = ()
         if at_terminal.terminal is not None:
-            named = await asyncio.to_thread(_named, store, at_terminal.terminal)
+            named = await asyncio.to_thread(store.terminals_named, at_terminal.terminal)
         pieces = live.listen(
             place,
             wanted=_wanted(at_terminal, named, at_site, kind),
@@ -111,11 +110,6 @@ def _place(text: str) -> int:
     return int(text)
 
 
-def _named(store: Store, terminal: str | int) -> list[int]:
-    with store.reading() as db:
-        return terminals_named(db, terminal)
-
-
 def _wanted(
     at_terminal: TerminalFilter, named: Sequence[int], site_id: int | None, kind: str | None
 ) -> Callable[[Told], bool] | None:
@@ -124,7 +118,7 @@ def _wanted(
     if terminal is None and not at_terminal.without_serial and site_id is None and kind is None:
         return None
 
-    def is_terminal(place: Place) -> bool:
+    def is_terminal(place: TerminalLabel) -> bool:
         if place.id in named or place.serial == terminal:
             return True
         return not named and place.name == terminal

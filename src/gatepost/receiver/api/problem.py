@@ -22,7 +22,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.routes import HTTPRoute
 from msgspec import Struct
 
-from gatepost.errors import GatepostError, SettingsError, StoreError, StoreUnavailable
+from gatepost.errors import GatepostError, ImageUnavailable, SettingsError, StoreError, StoreUnavailable
 from gatepost.receiver.links import ROOT, link
 from gatepost.receiver.logs import places
 from gatepost.store.registry import Conflict
@@ -127,6 +127,8 @@ def _names_asked_by(request: AnyRequest) -> dict[str, str]:
 def _from_ours(request: AnyRequest, error: GatepostError) -> Response[Problem]:
     if isinstance(error, StoreUnavailable):
         return problem(request, 503, told(error), headers={"retry-after": "5"})
+    if isinstance(error, ImageUnavailable):
+        return problem(request, 404, str(error))
     if isinstance(error, Conflict):
         return problem(request, 409, str(error))
     if isinstance(error, SettingsError):

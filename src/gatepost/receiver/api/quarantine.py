@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Annotated
 
 from litestar import Controller, delete, get, post
+from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
-from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipValidation
 from msgspec import Meta, Struct
 
+from gatepost.errors import ImageUnavailable
 from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite, AtTerminal
 from gatepost.receiver.api.shapes import (
@@ -22,9 +24,12 @@ from gatepost.receiver.api.shapes import (
     read,
     text,
 )
+from gatepost.receiver.reprocessing import Reprocessing
 from gatepost.store.store import QuarantineQuery, QuarantineRow, Store
 
-__all__ = ["QuarantineController"]
+__all__ = ["QuarantineController", "TheReprocessing"]
+
+TheReprocessing = NamedDependency[SkipValidation[Reprocessing]]
 
 Ids = Annotated[list[Annotated[int, Meta(ge=1, le=MAX_ID)]], Meta(min_length=1, max_length=1000)]
 
@@ -42,7 +47,7 @@ class QuarantinedItem(Struct, frozen=True, kw_only=True):
     tries: int
     """How often it was processed again without success."""
     size: int
-    """Of what was pushed, in bytes."""
+    """Of what was pushed, in bytes, about."""
     original: str | None = None
     """What was pushed, without any pin; only where a single one is asked for."""
 
@@ -68,7 +73,7 @@ class DiscardedItem(Struct, frozen=True):
     discarded: int
 
 
-def _item(row: QuarantineRow, *, original: bool = False) -> QuarantinedItem:
+def _item(row: QuarantineRow, original: bytes | None = None) -> QuarantinedItem:
     return QuarantinedItem(
         id=row.id,
         terminal_id=row.terminal_id,
@@ -77,8 +82,8 @@ def _item(row: QuarantineRow, *, original: bool = False) -> QuarantinedItem:
         peer=row.peer,
         problems=problems(row.problems),
         tries=row.tries,
-        size=len(row.original),
-        original=text(row.original) if original else None,
+        size=row.size,
+        original=text(original),
     )
 
 
@@ -115,14 +120,23 @@ class QuarantineController(Controller):
 
     @get("/{number:int}", opt=VIEWER, sync_to_thread=True, summary="One quarantined push, as it came in")
     def one_quarantined(self, store: TheStore, number: FromPath[int]) -> QuarantinedItem:
-        return _item(_one(store, number), original=True)
+        row = _one(store, number)
+        try:
+            whole = read(lambda: store.pushed(row))
+        except ImageUnavailable:
+            whole = row.original  # its long texts are not here
+        return _item(row, whole)
 
     @post("/process", opt=OPERATOR, sync_to_thread=True, status_code=200, summary="Process pushes again")
     def process(
-        self, request: AnyRequest, data: JSONBody[Chosen], store: TheStore, access: TheAccess
+        self,
+        request: AnyRequest,
+        data: JSONBody[Chosen],
+        reprocessing: TheReprocessing,
+        access: TheAccess,
     ) -> ProcessedItem:
         """Decode them with this version; what is understood now is listed and leaves the quarantine."""
-        done = read(lambda: store.process_quarantined(data.ids))
+        done = read(lambda: reprocessing.process(data.ids))
         counted = ProcessedItem(done.stored, done.duplicates, done.still_unknown)
         access.note(
             request,

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gatepost.items import PersonItem, RecordItem
 from gatepost.receiver.api.access import VIEWER, AnyRequest
 from gatepost.receiver.api.filters import RecordFilters
-from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image
+from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image, whole_original
 from gatepost.receiver.api.shapes import (
     MAX_LIMIT,
     Include,
@@ -118,10 +118,12 @@ class RecordsController(Controller):
     def one_record(
         self, store: TheStore, meaning: TheMeaning, record_id: FromPath[int], include: Include = None
     ) -> RecordItem:
-        """``include=original`` adds the JSON as it was pushed."""
+        """``include=original`` adds the JSON as it was pushed; in a list, texts of over 1 KB are left out of it."""
         row = read(lambda: store.record(record_id)) if 0 < record_id < 1 << 63 else None
         if row is None:
             raise NotFoundException("there is no such record")
+        if include == "original":
+            row = replace(row, original=whole_original(store, row.id, row.original))
         return record_items(meaning, [row], include=include)[0]
 
     @get(

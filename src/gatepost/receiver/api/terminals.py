@@ -40,7 +40,6 @@ from gatepost.receiver.ingests import Ingests
 from gatepost.receiver.presence import backlog_arriving, last_heard, presence
 from gatepost.receiver.preview import WouldRefuse
 from gatepost.receiver.registrar import Registrar, site_of
-from gatepost.store import registry
 from gatepost.store.store import Store, TerminalRow, TerminalState
 
 __all__ = ["TerminalItem", "TerminalsController", "networks_of", "terminal_item", "would_refuse"]
@@ -95,12 +94,10 @@ def _values(row: TerminalRow, heard: Mapping[int, int], *, now_ms: int) -> dict[
 
 
 def _detail(store: Store, terminal_id: int, heard: Mapping[int, int], *, now_ms: int) -> TerminalDetail:
-    with store.reading() as db:
-        row = registry.terminal(db, terminal_id) if 0 < terminal_id <= MAX_ID else None
-        if row is None:
-            raise _no_such()
-        refusals = registry.refusals(db, terminal_id)
-        disagreed = registry.disagreements(db, terminal_id)
+    row = store.terminal(terminal_id) if 0 < terminal_id <= MAX_ID else None
+    if row is None:
+        raise _no_such()
+    refusals, disagreed = store.refusals(terminal_id), store.disagreements(terminal_id)
     return TerminalDetail(
         **_values(row, heard, now_ms=now_ms),
         refusals=refusals,
@@ -139,10 +136,7 @@ class TerminalsController(Controller):
         """In the order in which they appeared."""
 
         def ask() -> Listing[TerminalItem]:
-            with store.reading() as db:
-                page = registry.terminals_page(
-                    db, state=terminal_state, site_id=at_site, limit=limit, cursor=cursor
-                )
+            page = store.terminals_page(state=terminal_state, site_id=at_site, limit=limit, cursor=cursor)
             now_ms = access.doors.now_ms()
             return Listing(
                 [terminal_item(row, ingests.heard, now_ms=now_ms) for row in page.items], page.next_cursor

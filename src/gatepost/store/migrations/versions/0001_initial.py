@@ -224,8 +224,7 @@ def upgrade() -> None:
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("user_id", sa.Text(), nullable=True),
         sa.Column("received_at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("image_day", sa.Integer(), nullable=True),
-        sa.Column("image_id", sa.BigInteger(), nullable=True),
+        sa.Column("has_image", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("dialect", sa.Text(), nullable=True),
         sa.Column("peer", sa.Text(), nullable=True),
         sa.Column("problems", sa.Text(), nullable=True),
@@ -320,8 +319,7 @@ def upgrade() -> None:
         sa.Column("uuid", sa.Text(), nullable=True),
         sa.Column("facet_id", _ID, nullable=False),
         sa.Column("identity_id", _ID, nullable=True),
-        sa.Column("image_day", sa.Integer(), nullable=True),
-        sa.Column("image_id", sa.BigInteger(), nullable=True),
+        sa.Column("has_image", sa.SmallInteger(), server_default="0", nullable=False),
         sa.Column("dialect", sa.Text(), nullable=True),
         sa.Column("peer", sa.Text(), nullable=True),
         sa.Column("problems", sa.Text(), nullable=True),
@@ -369,17 +367,41 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("terminal_id", "writer", name=op.f("pk_tallies")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "tombstones",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("site_id", _ID, nullable=True),
+        sa.Column("terminal_id", _ID, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tombstones")),
+    )
+    op.create_index(op.f("ix_tombstones_at_ms"), "tombstones", ["at_ms"])
+    op.create_table(
+        "packs",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_packs")),
+        sa.UniqueConstraint("name", name=op.f("uq_packs_name")),
+    )
+    op.create_table(
+        "images",
+        sa.Column("event_id", _ID, autoincrement=False, nullable=False),
+        sa.Column("part", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("pack_id", _ID, nullable=False),
+        sa.Column("byte_offset", sa.BigInteger(), nullable=False),
+        sa.Column("length", sa.BigInteger(), nullable=False),
+        sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["pack_id"], ["packs.id"], name=op.f("fk_images_pack_id")),
+        sa.PrimaryKeyConstraint("event_id", "part", name=op.f("pk_images")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_images_pack", "images", ["pack_id", "byte_offset"])
     # Every terminal belongs to a site; until somebody makes more there is this one.
     op.execute("INSERT INTO sites (id, name, timezone, created_at_ms) VALUES (1, 'default', 'UTC', 0)")
     secret = sa.text("INSERT INTO meta (name, value) VALUES ('key:identity', :value)")
     op.get_bind().execute(secret, {"value": token_hex(32)})
     if op.get_bind().dialect.name == "postgresql":
         op.execute("SELECT setval(pg_get_serial_sequence('sites', 'id'), 1)")
-        op.create_table(
-            "images",
-            sa.Column("day", sa.Integer(), autoincrement=False, nullable=False),
-            sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
-            sa.Column("data", sa.LargeBinary(), nullable=False),
-            sa.PrimaryKeyConstraint("day", "id", name=op.f("pk_images")),
-        )
-        op.execute("ALTER TABLE images ALTER COLUMN data SET STORAGE EXTERNAL")
