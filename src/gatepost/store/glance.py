@@ -37,7 +37,7 @@ class Heard(Struct, frozen=True):
 
 
 class Glance(Struct, frozen=True, kw_only=True):
-    """What was counted at one moment."""
+    """Hold what was counted at one moment."""
 
     since: Since
     alarms: AlarmCounts
