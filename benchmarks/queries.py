@@ -27,8 +27,8 @@ from benchmarks.bench import Bench
 from benchmarks.programs import BenchmarkError, free_port, gatepost, postgres, start
 from benchmarks.report import Row
 from benchmarks.varied import RARE_JOB, RARE_NAME, RARE_PERSON, RECORDS, Varied
-from gatepost.store.postgres import PostgresStore
-from gatepost.store.sqlite import SqliteStore
+from gatepost.store.postgres.store import PostgresStore
+from gatepost.store.sqlite.store import SqliteStore
 
 ONE_MS, TWO_MS, TEXT_MS, MONTH_MS, DAY_MS = 50, 150, 150, 1_000, 200
 PASSWORD = "a password of the benchmark"  # noqa: S105 - of a receiver that lives for a minute

@@ -6,8 +6,8 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.payloads import bodies, run_id
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import Arrival, NewTerminal
+from gatepost.store.interface import Arrival, NewTerminal
+from gatepost.store.sqlite.store import SqliteStore
 from gatepost.wire import Record, decode, key, key_digest
 
 RECORDS = 2_000_000

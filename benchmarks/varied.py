@@ -14,7 +14,7 @@ from itertools import islice
 
 from gatepost.journal.packs import Place
 from gatepost.store.base import BaseStore
-from gatepost.store.store import AlarmQuery, Arrival, NewTerminal
+from gatepost.store.interface import AlarmQuery, Arrival, NewTerminal
 from gatepost.wire import Alarm, Record, User, encode, key, key_digest
 from gatepost.wire.codes import AbnormalType, AlarmCode, AlarmStatus, EntryMode, RecognitionType, UserType
 from gatepost.wire.events import Dialect, Group

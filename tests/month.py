@@ -9,7 +9,7 @@ from gatepost.simulator import roster
 from gatepost.simulator.dialects import body
 from gatepost.simulator.people import make_site
 from gatepost.simulator.scenario import SITE_TIME, Plan, doors, happenings
-from gatepost.store.store import Arrival, Store
+from gatepost.store.interface import Arrival, Store
 from gatepost.wire import Dialect, Record, decode, key, key_digest
 
 MONTH = "2028-02"

@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from gatepost.journal.folder import RECORDS
 from gatepost.journal.packs import Image, Packs, Place
 from gatepost.journal.writer import Writer
-from gatepost.receiver.frames import Frames
-from gatepost.store.again import separated
-from gatepost.store.arrivals import DAY_MS
+from gatepost.receiver.ingest.frames import Frames
 from gatepost.store.base import BaseStore
-from gatepost.store.values import Arrival
+from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.query.reprocess import separated
+from gatepost.store.types import Arrival
 
 __all__ = ["append", "packed", "packing"]
 
@@ -74,7 +74,7 @@ def _written(packs: Packs, images: Sequence[Image], received_s: float) -> Sequen
 
 
 def packing(store: BaseStore) -> BaseStore:
-    """Let :meth:`~gatepost.store.store.Store.write` of a store take events with their images."""
+    """Let :meth:`~gatepost.store.interface.Store.write` of a store take events with their images."""
     write, packs = store.write, store.packs
     assert packs is not None
 

@@ -1,6 +1,6 @@
 """Terminals of a store, as a push makes them."""
 
-from gatepost.store.store import NewTerminal, Store, TerminalRow, TerminalState
+from gatepost.store.interface import NewTerminal, Store, TerminalRow, TerminalState
 
 
 def ensured(

@@ -21,7 +21,7 @@ from gatepost import wire
 from gatepost.dialect_faults import CLASSES, Body, Variant
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
-from gatepost.store.store import AlarmQuery, RecordQuery
+from gatepost.store.interface import AlarmQuery, RecordQuery
 from gatepost.terminal.door.client import address
 from gatepost.terminal.door.door import Door
 

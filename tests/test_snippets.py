@@ -35,7 +35,7 @@ from tests.reader import PASSWORD, ROOT, Reader, Snippet, commands, snippets
 from tests.receiver.kit import JPEG, base64, record
 
 from gatepost import cli
-from gatepost.receiver.frames import image_keys
+from gatepost.receiver.ingest.frames import image_keys
 from gatepost.settings import ReceiverSettings, TerminalServiceSettings, load
 
 NOT_RUN = {

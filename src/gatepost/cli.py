@@ -37,8 +37,8 @@ class Entry:
     zh: str
 
 
-_RECEIVER = "gatepost.receiver.commands"
-_STORE = "gatepost.receiver.store_commands"
+_RECEIVER = "gatepost.receiver.commands.config"
+_STORE = "gatepost.receiver.commands.store"
 _CLIENT = "gatepost.client.commands"
 
 # In the order of the help. A command has its line here from the commit that makes it.
@@ -48,7 +48,7 @@ COMMANDS: Mapping[str, Entry] = {
     ),
     "serve": Entry("gatepost.console.commands", "receiver", "run the receiver", "运行接收端"),
     "tokens": Entry(
-        "gatepost.receiver.token_commands", "receiver", "make and withdraw API tokens", "创建和吊销 API 令牌"
+        "gatepost.receiver.commands.tokens", "receiver", "make and withdraw API tokens", "创建和吊销 API 令牌"
     ),
     "backup": Entry(_STORE, "receiver", "copy the receiver's data to one file", "将接收端数据备份为一个文件"),
     "restore": Entry(_STORE, "receiver", "bring a backup back", "恢复备份"),

@@ -7,7 +7,7 @@ from benchmarks.bench import Bench
 from benchmarks.queries import _record_filters, on_sqlite
 from benchmarks.varied import Varied
 
-from gatepost.store.store import RecordQuery
+from gatepost.store.interface import RecordQuery
 
 NO_FILTERS = {"order", "limit", "cursor", "include_held"}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from benchmarks.varied import RARE_NAME, Varied, stock
 
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import AlarmQuery, RecordQuery
+from gatepost.store.interface import AlarmQuery, RecordQuery
+from gatepost.store.sqlite.store import SqliteStore
 
 NOW = 1_700_000_000
 

@@ -22,8 +22,8 @@ from gatepost.simulator import passages
 from gatepost.simulator.passages import Door, Moment
 from gatepost.simulator.people import Site, make_site
 from gatepost.simulator.scenario import SITE_TIME, Plan, doors, happenings
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import Arrival
+from gatepost.store.interface import Arrival
+from gatepost.store.sqlite.store import SqliteStore
 from gatepost.wire import Alarm, Dialect, Record
 from gatepost.wire.codes import AlarmCode, AlarmStatus
 

@@ -10,8 +10,8 @@ import pytest
 from tests.client.conftest import Run
 from tests.receiver.kit import TRACE, Running, alarm, record
 
-from gatepost.receiver.auth import issue_token
-from gatepost.store.accounts import Accounts
+from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.store.query.accounts import Accounts
 
 FIRST = 1_685_343_715
 

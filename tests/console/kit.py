@@ -8,9 +8,9 @@ import argon2
 from msgspec import Struct
 from tests.receiver.kit import Answer, Running
 
-from gatepost.receiver.auth import Doors
-from gatepost.store.accounts import Accounts, Role
-from gatepost.store.store import Store
+from gatepost.receiver.auth.authenticator import Doors
+from gatepost.store.interface import Store
+from gatepost.store.query.accounts import Accounts, Role
 
 PASSWORD = "correct horse battery"
 

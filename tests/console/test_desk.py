@@ -10,11 +10,11 @@ from litestar.testing import RequestFactory
 from gatepost.console.desk import LISTED_WITHIN_S, NAV, Desk, View, local_path
 from gatepost.console.words import words
 from gatepost.errors import JournalUnavailable
-from gatepost.receiver.auth import Principal
-from gatepost.receiver.projector import Lag
+from gatepost.receiver.auth.authenticator import Principal
+from gatepost.receiver.jobs.projector import Lag
 from gatepost.settings import ReceiverSettings
-from gatepost.store.accounts import Role
-from gatepost.store.sqlite import SqliteStore
+from gatepost.store.query.accounts import Role
+from gatepost.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from tests.console.test_desk import asked, desk
 from gatepost.console.desk import Desk
 from gatepost.console.filters import PEOPLE, RECORDS, Filters
 from gatepost.console.forms import Form
-from gatepost.store.groups import Group
-from gatepost.store.store import RecordQuery
+from gatepost.store.interface import RecordQuery
+from gatepost.store.people.groups import Group
 
 assert desk  # a fixture
 

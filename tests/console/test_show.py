@@ -8,7 +8,7 @@ from tests.store.events import NOON
 
 from gatepost.console.show import Show, kind_of, qr_svg
 from gatepost.console.words import words
-from gatepost.store.store import RecordRow
+from gatepost.store.interface import RecordRow
 
 SHOW = Show(words("en"), "Asia/Shanghai", now=NOON)
 RECORD = RecordRow(

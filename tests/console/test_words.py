@@ -9,8 +9,8 @@ import pytest
 import gatepost.console
 from gatepost.console.words import LANGUAGES, choose, table, words
 from gatepost.settings import ReceiverSettings, described
-from gatepost.store.days import UnknownZone
-from gatepost.store.pages import BadCursor
+from gatepost.store.cursor import BadCursor
+from gatepost.store.local_days import UnknownZone
 
 SOURCE = Path(gatepost.console.__file__).parent
 TEMPLATES = sorted((SOURCE / "templates").glob("*.html"))
@@ -90,10 +90,10 @@ SAID = {
     "wire/parse.py": ("DecodeError",),
     "wire/several.py": ("DecodeError",),
     "wire/fields.py": ("wrong", "DecodeError"),
-    "store/registry.py": ("Conflict",),
-    "store/accounts.py": ("Conflict",),
-    "receiver/registrar.py": ("Conflict",),
-    "store/days.py": ("ValueError",),
+    "store/query/registry.py": ("Conflict",),
+    "store/query/accounts.py": ("Conflict",),
+    "receiver/terminals/admin.py": ("Conflict",),
+    "store/local_days.py": ("ValueError",),
 }
 """Where sentences come from that a page shows, and what they are handed to."""
 

@@ -6,8 +6,8 @@ Run as ``python impatient.py PYTHON -m gatepost.cli serve …``: what follows is
 import sys
 
 from gatepost.cli import run
-from gatepost.store import patience
+from gatepost.store import deadlines
 
 if __name__ == "__main__":
-    patience.SILENCE_S = 2.0
+    deadlines.SILENCE_S = 2.0
     sys.exit(run(sys.argv[4:]))

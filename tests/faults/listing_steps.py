@@ -25,12 +25,12 @@ from gatepost.journal.files import Files
 from gatepost.journal.folder import ALARMS, RECORDS, Folder, Position
 from gatepost.journal.packs import Place
 from gatepost.journal.writer import Writer
-from gatepost.receiver.frames import Frames
-from gatepost.receiver.projector import Projector
-from gatepost.store.folder import JOURNAL
-from gatepost.store.sealing import ImageKeys
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import Arrival, Progress, Stored
+from gatepost.receiver.ingest.frames import Frames
+from gatepost.receiver.jobs.projector import Projector
+from gatepost.store.images.encryption import ImageKeys
+from gatepost.store.interface import Arrival, Progress, Stored
+from gatepost.store.sqlite.data_folder import JOURNAL
+from gatepost.store.sqlite.store import SqliteStore
 from gatepost.wire import Event, Record, digest
 
 EARLIER, LATER = 12, 4

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.receiver.kit import SUCCESS, Process, Sender, alarm, base64, body, record
 
-from gatepost.store.store import AlarmQuery, RecordQuery, Store
+from gatepost.store.interface import AlarmQuery, RecordQuery, Store
 
 SENDERS = 12
 TERMINALS = 5

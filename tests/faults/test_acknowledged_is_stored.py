@@ -20,7 +20,7 @@ from gatepost.journal.folder import Folder
 from gatepost.journal.packs import Packs
 from gatepost.receiver.opening import open_store
 from gatepost.settings import ReceiverSettings
-from gatepost.store.postgres import PostgresStore
+from gatepost.store.postgres.store import PostgresStore
 
 
 @contextmanager

@@ -19,12 +19,12 @@ from tests.receiver.kit import SUCCESS, Process, Sender, body, record, request, 
 from tests.terminals import ensured
 
 from gatepost.errors import StoreUnavailable
-from gatepost.receiver.identify import token_digest
 from gatepost.receiver.program import MARGIN_S
-from gatepost.store import patience
-from gatepost.store.postgres import PostgresStore
-from gatepost.store.server import CONNECT_S
-from gatepost.store.store import Arrival, RecordQuery
+from gatepost.receiver.terminals.identify import token_digest
+from gatepost.store import deadlines
+from gatepost.store.interface import Arrival, RecordQuery
+from gatepost.store.postgres.connection import CONNECT_S
+from gatepost.store.postgres.store import PostgresStore
 from gatepost.wire import Record, digest
 
 IMPATIENT = (sys.executable, str(Path(__file__).with_name("impatient.py")))
@@ -356,14 +356,14 @@ def test_a_store_whose_database_is_frozen_closes_and_whoever_writes_is_told(
 def test_where_pushes_wait_a_frozen_database_is_given_up_and_elsewhere_it_is_waited_for(
     server: Postgres, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "SILENCE_S", 0.5)
+    monkeypatch.setattr(deadlines, "SILENCE_S", 0.5)
     with closing(PostgresStore.open(url)) as store:
         ensured(store, "SN-1", now_ms=0)
         seen: list[int] = []
         patient = threading.Thread(target=lambda: seen.append(len(store.terminals())), daemon=True)
         with frozen(server):
             patient.start()
-            with patience.hurry():
+            with deadlines.hurry():
                 began = time.monotonic()
                 with pytest.raises(StoreUnavailable):
                     store.terminals()
@@ -371,5 +371,5 @@ def test_where_pushes_wait_a_frozen_database_is_given_up_and_elsewhere_it_is_wai
             assert patient.is_alive()
         patient.join(20)
         assert seen == [1]
-        with patience.hurry():
+        with deadlines.hurry():
             assert len(store.terminals()) == 1

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from litestar import get
 
-from gatepost.receiver.api.access import OPEN
+from gatepost.receiver.api.authorization import OPEN
 from gatepost.receiver.desk_app import Pages
-from gatepost.receiver.logs import to_stderr
+from gatepost.receiver.jobs.projector import Lag
+from gatepost.receiver.observability.logs import to_stderr
 from gatepost.receiver.program import run
-from gatepost.receiver.projector import Lag
 from gatepost.settings import ReceiverSettings
-from gatepost.store.store import Store
+from gatepost.store.interface import Store
 
 
 def say(line: str) -> None:

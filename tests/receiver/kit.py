@@ -23,21 +23,21 @@ from msgspec import Struct
 from gatepost.journal.folder import Folder
 from gatepost.journal.packs import Packs
 from gatepost.process_tree import gone, members, signal_all
-from gatepost.receiver.auth import issue_token
+from gatepost.receiver.auth.authenticator import issue_token
 from gatepost.receiver.desk_app import DeskApp, MakePages
-from gatepost.receiver.desk_line import DeskLine
-from gatepost.receiver.desk_proxy import DeskProxy
-from gatepost.receiver.guard import Guard, Limits
+from gatepost.receiver.http.limits import Guard, Limits
+from gatepost.receiver.http.server import Certificate, Place, Server, listen, listen_locally
 from gatepost.receiver.ingest_app import IngestApp
-from gatepost.receiver.serving import Certificate, Place, Server, listen, listen_locally
-from gatepost.receiver.wake import Wake
+from gatepost.receiver.processes.desk_line import DeskLine
+from gatepost.receiver.processes.desk_proxy import DeskProxy
+from gatepost.receiver.processes.wake import Wake
 from gatepost.settings import ReceiverSettings
-from gatepost.store.accounts import Accounts
-from gatepost.store.beside import accounts_of
-from gatepost.store.folder import JOURNAL
-from gatepost.store.postgres import PostgresStore
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import AlarmQuery, AlarmRow, RecordQuery, RecordRow, Store
+from gatepost.store.interface import AlarmQuery, AlarmRow, RecordQuery, RecordRow, Store
+from gatepost.store.postgres.store import PostgresStore
+from gatepost.store.query.accounts import Accounts
+from gatepost.store.sqlite.data_folder import JOURNAL
+from gatepost.store.sqlite.second_process import accounts_of
+from gatepost.store.sqlite.store import SqliteStore
 
 JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
 SUCCESS = {"code": 200, "message": "success", "data": {}}

@@ -17,7 +17,7 @@ from msgspec import Struct
 from tests.receiver.kit import Running, Sender, body, receiving, request
 
 from gatepost.console.commands import console_pages
-from gatepost.receiver.auth import ROLES, issue_token, may
+from gatepost.receiver.auth.authenticator import ROLES, issue_token, may
 
 PASSWORD = "correct horse"
 WHO = (

@@ -24,13 +24,13 @@ from tests.store.conftest import (  # noqa: F401 - fixtures
 from gatepost.errors import StoreUnavailable
 from gatepost.journal.folder import RECORDS
 from gatepost.receiver import desk_app
-from gatepost.receiver.link import Listed
-from gatepost.receiver.until_listed import PATIENCE_S
+from gatepost.receiver.ingest.until_listed import PATIENCE_S
+from gatepost.receiver.processes.link import Listed
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
-from gatepost.store.postgres import PostgresStore
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import AlarmQuery, Arrival, Progress, RecordQuery
+from gatepost.store.interface import AlarmQuery, Arrival, Progress, RecordQuery
+from gatepost.store.postgres.store import PostgresStore
+from gatepost.store.sqlite.store import SqliteStore
 from gatepost.wire import Record
 
 Opener = Callable[[], BaseStore]

@@ -24,10 +24,10 @@ from gatepost.errors import SettingsError
 from gatepost.journal.folder import Position
 from gatepost.journal.packs import Image, Place
 from gatepost.journal.writer import Writer
+from gatepost.receiver.http.server import listen
 from gatepost.receiver.program import run as serve
-from gatepost.receiver.serving import listen
 from gatepost.settings import ReceiverSettings
-from gatepost.store.postgres import PostgresStore
+from gatepost.store.postgres.store import PostgresStore
 
 
 async def test_a_stop_answers_what_was_accepted_and_exits_0(tmp_path: Path) -> None:

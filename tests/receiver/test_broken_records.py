@@ -9,10 +9,10 @@ import pytest
 from tests.receiver.kit import JPEG, SUCCESS, TRACE, Running, alarm, base64, body, record
 
 from gatepost.journal.packs import Packs, split_places
-from gatepost.receiver.push import kept_raw, key_of
-from gatepost.receiver.reprocessing import ProcessedAgain
-from gatepost.store.again import decode_again
-from gatepost.store.store import Arrival, Progress, QuarantineRow
+from gatepost.receiver.ingest.push import kept_raw, key_of
+from gatepost.receiver.jobs.reprocessing import ProcessedAgain
+from gatepost.store.interface import Arrival, Progress, QuarantineRow
+from gatepost.store.query.reprocess import decode_again
 from gatepost.wire import Alarm, Problem, Record, Unknown, decode
 from gatepost.wire.decoder import with_image
 
@@ -149,7 +149,7 @@ async def test_what_was_not_understood_at_first_is_a_duplicate_when_it_comes_aga
         raise KeyError("a defect")
 
     with monkeypatch.context() as patch:
-        patch.setattr("gatepost.receiver.ingest.decode_many", broken)
+        patch.setattr("gatepost.receiver.ingest.endpoint.decode_many", broken)
         for push in pushes:
             assert (await receiver.push(push, headers={"sn": "SN-1"})).json == SUCCESS
     assert (await processed(receiver, [row.id for row in kept(receiver)])).stored == 3
@@ -216,7 +216,7 @@ async def test_a_defect_in_keeping_it_raw_loses_nothing_either(
 
     with monkeypatch.context() as patch:
         choke(receiver, patch, on=(Record, Alarm))
-        patch.setattr("gatepost.receiver.projector.kept_raw", broken)
+        patch.setattr("gatepost.receiver.jobs.projector.kept_raw", broken)
         for number in range(3):
             assert (await receiver.push(record(uuid=f"u-{number}"))).json == SUCCESS
         receiver.settle()

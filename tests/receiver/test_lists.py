@@ -11,7 +11,7 @@ from tests.receiver.kit import SUCCESS, Running, alarm, receiving, record
 
 from gatepost.errors import JournalUnavailable, StoreUnavailable
 from gatepost.journal.writer import Writer
-from gatepost.receiver.ingest import MAX_VALUES
+from gatepost.receiver.ingest.endpoint import MAX_VALUES
 from gatepost.wire import MAX_EVENTS
 
 

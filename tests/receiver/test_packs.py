@@ -20,13 +20,13 @@ from tests.terminals import ensured
 from gatepost.errors import SettingsError
 from gatepost.receiver.opening import open_store, shared_packs
 from gatepost.settings import ReceiverSettings
-from gatepost.store.backup import backup
-from gatepost.store.check import check
-from gatepost.store.limits import MAX_TEXT
-from gatepost.store.restore import restore
-from gatepost.store.shared_folder import MARKER
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import RecordQuery, Store
+from gatepost.store.conversion.limits import MAX_TEXT
+from gatepost.store.images.shared_folder import MARKER
+from gatepost.store.interface import RecordQuery, Store
+from gatepost.store.maintenance.backup import backup
+from gatepost.store.maintenance.check import check
+from gatepost.store.maintenance.restore import restore
+from gatepost.store.sqlite.store import SqliteStore
 
 FACE = b"\xff\xd8" + bytes(range(256)) * 20 + b"\xff\xd9"
 TEXT = base64(FACE)
@@ -277,7 +277,7 @@ async def test_a_quarantined_push_whose_pack_is_gone_holds_no_other_up_and_is_er
         raise KeyError("a defect")
 
     with monkeypatch.context() as patch:
-        patch.setattr("gatepost.receiver.ingest.decode_many", broken)
+        patch.setattr("gatepost.receiver.ingest.endpoint.decode_many", broken)
         await receiver.push(record(uuid="with-a-long-text", rgb_image=TEXT))
         await receiver.push(record(uuid="without-any-text"))
     receiver.settle()

@@ -11,10 +11,10 @@ from tests.receiver.kit import Process, Running, alarm, body, receiving, record,
 from tests.store.files import bytes_of
 
 from gatepost.settings import ReceiverSettings
-from gatepost.store.postgres import PostgresStore
-from gatepost.store.sealing import read_keys
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import AlarmQuery
+from gatepost.store.images.encryption import read_keys
+from gatepost.store.interface import AlarmQuery
+from gatepost.store.postgres.store import PostgresStore
+from gatepost.store.sqlite.store import SqliteStore
 
 PIN = "pin-4711-0815"
 FACE = b"\xff\xd8" + b"a face that nobody may see " * 80 + b"\xff\xd9"
@@ -101,7 +101,7 @@ async def test_a_pin_is_not_even_kept_of_a_push_that_broke_the_decoder(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a defect")
 
-    monkeypatch.setattr("gatepost.receiver.ingest.decode_many", broken)
+    monkeypatch.setattr("gatepost.receiver.ingest.endpoint.decode_many", broken)
     for push in PUSHES:
         assert (await receiver.push(push)).status == 200
     assert len(receiver.store.quarantined().items) == len(PUSHES)
@@ -114,8 +114,8 @@ async def test_a_pin_is_not_even_kept_of_an_event_that_the_store_could_not_take(
     def broken(*_: object) -> None:
         raise ValueError("a defect")
 
-    monkeypatch.setattr("gatepost.store.arrivals.record_row", broken)
-    monkeypatch.setattr("gatepost.store.arrivals.alarm_row", broken)
+    monkeypatch.setattr("gatepost.store.conversion.rows.record_row", broken)
+    monkeypatch.setattr("gatepost.store.conversion.rows.alarm_row", broken)
     pushed = [await receiver.push(push) for push in PUSHES]
     assert len(receiver.store.quarantined().items) == sum(answer.status == 200 for answer in pushed) > 8
     assert PIN.encode() not in bytes_of(receiver.store)

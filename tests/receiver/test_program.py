@@ -17,8 +17,8 @@ from tests.terminals import ensured
 from gatepost.errors import GatepostError, SettingsError
 from gatepost.receiver.program import run
 from gatepost.settings import ReceiverSettings
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import Arrival
+from gatepost.store.interface import Arrival
+from gatepost.store.sqlite.store import SqliteStore
 from gatepost.wire import Record, digest
 
 LARGE = b"\xff\xd8" + bytes(32 * 1024 * 1024)

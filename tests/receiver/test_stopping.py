@@ -14,10 +14,10 @@ import pytest
 from structlog.testing import capture_logs
 from tests.receiver.kit import Sender, body, record, request
 
-from gatepost.receiver.guard import Guard, Limits
+from gatepost.receiver.http.limits import Guard, Limits
+from gatepost.receiver.http.server import LAST_WORDS_S, Place, Server, listen
 from gatepost.receiver.program import MARGIN_S
-from gatepost.receiver.serving import LAST_WORDS_S, Place, Server, listen
-from gatepost.store.sqlite import SqliteStore
+from gatepost.store.sqlite.store import SqliteStore
 
 SLACK_S = 3.0
 """For a machine that has other things to do."""

@@ -17,8 +17,8 @@ from tests.postgres import Postgres
 from gatepost.journal.folder import Folder
 from gatepost.journal.packs import Packs
 from gatepost.store.base import BaseStore
-from gatepost.store.postgres import PostgresStore
-from gatepost.store.sqlite import SqliteStore
+from gatepost.store.postgres.store import PostgresStore
+from gatepost.store.sqlite.store import SqliteStore
 
 Opener = Callable[[], BaseStore]
 
@@ -93,7 +93,7 @@ def as_nobody(tmp_path: Path) -> Callable[[str], str]:
         script = f"""
 import os
 from pathlib import Path
-from gatepost.store.sqlite import SqliteStore
+from gatepost.store.sqlite.store import SqliteStore
 SqliteStore.open(Path({str(tmp_path / "before")!r})).close()
 if {root}:
     os.setgroups([])

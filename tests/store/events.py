@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from gatepost import wire
 from gatepost.errors import EncodeError
-from gatepost.store.store import Arrival, RefusalSample, RefusedPush, RefusedTimes
+from gatepost.store.interface import Arrival, RefusalSample, RefusedPush, RefusedTimes
 
 NOON = datetime(2024, 5, 6, 12, 0, tzinfo=UTC)
 RECEIVED_MS = 1_714_996_800_000

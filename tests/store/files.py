@@ -3,8 +3,8 @@
 import psycopg
 
 from gatepost.store.base import BaseStore
-from gatepost.store.postgres import PostgresStore
-from gatepost.store.sqlite import SqliteStore
+from gatepost.store.postgres.store import PostgresStore
+from gatepost.store.sqlite.store import SqliteStore
 
 
 def bytes_of(store: BaseStore) -> bytes:

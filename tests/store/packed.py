@@ -11,13 +11,13 @@ from tests.packing import packed, packing
 
 from gatepost.journal.folder import Folder
 from gatepost.journal.packs import Packs, Place
-from gatepost.store import images
 from gatepost.store.base import BaseStore
-from gatepost.store.folder import JOURNAL
-from gatepost.store.postgres import PostgresStore
-from gatepost.store.sealing import ImageKeys
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.values import Arrival
+from gatepost.store.images import images
+from gatepost.store.images.encryption import ImageKeys
+from gatepost.store.postgres.store import PostgresStore
+from gatepost.store.sqlite.data_folder import JOURNAL
+from gatepost.store.sqlite.store import SqliteStore
+from gatepost.store.types import Arrival
 
 Where = dict[str, Any]
 """``folder``, and ``database`` where the store is in PostgreSQL."""

@@ -23,11 +23,11 @@ from gatepost.errors import StoreError
 from gatepost.journal import files
 from gatepost.journal.folder import ALARMS, RECORDS, Folder
 from gatepost.journal.writer import Writer
-from gatepost.store.backup import backup
-from gatepost.store.folder import JOURNAL
-from gatepost.store.restore import restore
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import RecordQuery
+from gatepost.store.interface import RecordQuery
+from gatepost.store.maintenance.backup import backup
+from gatepost.store.maintenance.restore import restore
+from gatepost.store.sqlite.data_folder import JOURNAL
+from gatepost.store.sqlite.store import SqliteStore
 
 
 def make(file: Path, folder: Path) -> None:

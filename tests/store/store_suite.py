@@ -27,14 +27,10 @@ from tests.terminals import ensured
 from gatepost import wire
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.journal.folder import Position
-from gatepost.store import schema as t
-from gatepost.store import upserts
-from gatepost.store.arrivals import REPEATED
 from gatepost.store.base import BaseStore
-from gatepost.store.pages import BadCursor
-from gatepost.store.people import People, PeopleQuery, Rules
-from gatepost.store.registry import Conflict
-from gatepost.store.store import (
+from gatepost.store.conversion.rows import REPEATED
+from gatepost.store.cursor import BadCursor
+from gatepost.store.interface import (
     SIGHTING_MS,
     AlarmQuery,
     Arrival,
@@ -43,8 +39,12 @@ from gatepost.store.store import (
     RecordQuery,
     Stored,
 )
-from gatepost.store.trouble import MAX_REFUSED, MAX_REFUSED_OF_A_PEER, MAX_SAMPLES
-from gatepost.store.upserts import MAX_DISAGREEMENTS
+from gatepost.store.people.people import People, PeopleQuery, Rules
+from gatepost.store.query.quarantine import MAX_REFUSED, MAX_REFUSED_OF_A_PEER, MAX_SAMPLES
+from gatepost.store.query.registry import Conflict
+from gatepost.store.schema import tables as t
+from gatepost.store.write import upserts
+from gatepost.store.write.upserts import MAX_DISAGREEMENTS
 from gatepost.wire import Problem
 from gatepost.wire.decoded import NO_REAL_ID
 

@@ -11,9 +11,9 @@ from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.errors import StoreError, StoreUnavailable
-from gatepost.store import schema as t
 from gatepost.store.base import BaseStore, unavailable
-from gatepost.store.store import AlarmQuery
+from gatepost.store.interface import AlarmQuery
+from gatepost.store.schema import tables as t
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from tests.terminals import ensured
 
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.store.base import BaseStore
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import Arrival
+from gatepost.store.interface import Arrival
+from gatepost.store.sqlite.store import SqliteStore
 
 GOOD = arrival(record(2))
 BAD: dict[str, Callable[[], Arrival]] = {

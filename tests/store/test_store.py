@@ -17,7 +17,7 @@ from tests.terminals import ensured
 
 from gatepost import wire
 from gatepost.store.base import BaseStore
-from gatepost.store.store import AlarmQuery, Arrival, QuarantineQuery, RecordQuery
+from gatepost.store.interface import AlarmQuery, Arrival, QuarantineQuery, RecordQuery
 
 _serials = itertools.count(1)
 QUICK = settings(

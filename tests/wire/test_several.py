@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gatepost.errors import DecodeError
-from gatepost.receiver.push import key_of
+from gatepost.receiver.ingest.push import key_of
 from gatepost.wire import MAX_EVENTS, Alarm, Record, Unknown, decode, decode_many, mend
 
 UUID = "4d3987c1-a3b3-470b-9fb7-e114772c069c"

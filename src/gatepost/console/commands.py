@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gatepost.cli_text import t
-from gatepost.receiver.commands import ConfigOption, DatabaseOption, DataOption, receiver_settings
+from gatepost.receiver.commands.config import ConfigOption, DatabaseOption, DataOption, receiver_settings
 
 if TYPE_CHECKING:
     from gatepost.receiver.desk_app import Pages
-    from gatepost.receiver.projector import Lag
+    from gatepost.receiver.jobs.projector import Lag
     from gatepost.settings import ReceiverSettings
-    from gatepost.store.store import Store
+    from gatepost.store.interface import Store
 
 __all__ = ["console_pages", "register"]
 
@@ -37,7 +37,7 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Run the receiver until it is told to stop (SIGTERM, Ctrl-C)."""
-    from gatepost.receiver.logs import to_stderr
+    from gatepost.receiver.observability.logs import to_stderr
     from gatepost.receiver.program import Listening, run
 
     settings = receiver_settings(config, listen=listen, database=database)

@@ -31,15 +31,15 @@ from gatepost.console.show import Show, kind_of, qr_svg
 from gatepost.console.simulated import Simulated
 from gatepost.console.words import COOKIE, LANGUAGES, NAMES, Words, choose, words
 from gatepost.errors import JournalError
-from gatepost.receiver.auth import Principal, may
-from gatepost.receiver.projector import Lag
-from gatepost.receiver.silent_receivers import silent
+from gatepost.receiver.auth.authenticator import Principal, may
+from gatepost.receiver.jobs.projector import Lag
+from gatepost.receiver.observability.silent_receivers import silent
 from gatepost.settings import ReceiverSettings
-from gatepost.store.accounts import Role
-from gatepost.store.days import parse_day, zone
-from gatepost.store.keys import kept
-from gatepost.store.places import TerminalLabel
-from gatepost.store.store import ReceiverRow, Store
+from gatepost.store.interface import ReceiverRow, Store
+from gatepost.store.local_days import parse_day, zone
+from gatepost.store.query.accounts import Role
+from gatepost.store.query.terminal_labels import TerminalLabel
+from gatepost.store.server_keys import kept
 from gatepost.wire.codes import Language
 
 __all__ = ["LISTED_WITHIN_S", "NAV", "Desk", "Html", "TheDesk", "View", "language_of", "local_path"]
@@ -49,7 +49,7 @@ T = TypeVar("T")
 Html = Response[bytes]
 
 HEADERS: Mapping[str, str] = {"vary": "accept-encoding, accept-language, cookie"}
-"""Beside those that :mod:`gatepost.receiver.headers` gives every answer."""
+"""Beside those that :mod:`gatepost.receiver.http.security_headers` gives every answer."""
 
 NAV: tuple[tuple[str, str, Role], ...] = (
     ("live", "/", "viewer"),

@@ -24,12 +24,12 @@ from gatepost.console.desk import View
 from gatepost.console.forms import Form
 from gatepost.console.seal import MARK
 from gatepost.receiver.api.filters import site_named
-from gatepost.store.days import parse_time, zone
-from gatepost.store.groups import Group, groups_named
-from gatepost.store.people import Kind, PeopleQuery
-from gatepost.store.places import TerminalLabel
-from gatepost.store.statistics import StatisticsQuery
-from gatepost.store.store import AlarmQuery, QuarantineQuery, RecordQuery, SiteRow
+from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, SiteRow
+from gatepost.store.local_days import parse_time, zone
+from gatepost.store.people.groups import Group, groups_named
+from gatepost.store.people.people import Kind, PeopleQuery
+from gatepost.store.query.statistics import StatisticsQuery
+from gatepost.store.query.terminal_labels import TerminalLabel
 
 __all__ = [
     "ALARMS",

@@ -10,9 +10,9 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from gatepost.receiver.presence import Presence, last_heard, presence
-from gatepost.store import glance
-from gatepost.store.store import AlarmCounts, Store, TerminalState
+from gatepost.receiver.terminals.presence import Presence, last_heard, presence
+from gatepost.store.interface import AlarmCounts, Store, TerminalState
+from gatepost.store.query import dashboard
 
 __all__ = ["Counts", "Remembered", "count"]
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Counts(Struct, frozen=True, kw_only=True):
     """What is going on, in numbers."""
 
-    today: glance.Since
+    today: dashboard.Since
     """Since midnight of the first site."""
     alarms: AlarmCounts
     presence: Mapping[Presence, int]

@@ -31,12 +31,12 @@ from gatepost.console.pages.terminals import TerminalPages
 from gatepost.console.pages.welcome import WelcomePages
 from gatepost.console.words import words
 from gatepost.errors import GatepostError, StoreUnavailable
-from gatepost.receiver.api import problem
-from gatepost.receiver.api.access import OPEN, PARTS
+from gatepost.receiver.api import problem_details
+from gatepost.receiver.api.authorization import OPEN, PARTS
 from gatepost.receiver.desk_app import Pages
-from gatepost.receiver.projector import Lag
+from gatepost.receiver.jobs.projector import Lag
 from gatepost.settings import ReceiverSettings
-from gatepost.store.store import Store
+from gatepost.store.interface import Store
 
 __all__ = ["PAGES", "routes"]
 
@@ -95,12 +95,12 @@ def _http_failed(request: AnyoneRequest, error: HTTPException) -> Html:
 
 
 def _failed(request: AnyoneRequest, error: GatepostError) -> Html:
-    status = problem.HANDLERS[GatepostError](request, error).status_code
+    status = problem_details.HANDLERS[GatepostError](request, error).status_code
     return _error(request, status or 500, str(error))
 
 
 def _unexpected(request: AnyoneRequest, error: Exception) -> Html:
-    problem.HANDLERS[Exception](request, error)  # for the log
+    problem_details.HANDLERS[Exception](request, error)  # for the log
     return _error(request, 500, "")
 
 
@@ -130,7 +130,7 @@ def _bare(request: AnyoneRequest, error: GatepostError) -> Html:
     """Say it without a page: the page itself asks the store."""
     status = 503 if isinstance(error, StoreUnavailable) else 500
     unlisted = _desk(request).unlisted(words(language_of(request)))
-    text = f"gatepost: {problem.told(error)}" + (f"\n{unlisted}" if unlisted else "")
+    text = f"gatepost: {problem_details.told(error)}" + (f"\n{unlisted}" if unlisted else "")
     return Response(text.encode(), status_code=status, media_type="text/plain; charset=utf-8")
 
 

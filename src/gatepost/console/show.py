@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from gatepost.console.words import Words
-from gatepost.store.days import UnknownZone, zone
-from gatepost.store.store import RecordRow
+from gatepost.store.interface import RecordRow
+from gatepost.store.local_days import UnknownZone, zone
 from gatepost.wire.codes import (
     AbnormalType,
     AlarmCode,

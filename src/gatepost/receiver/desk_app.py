@@ -30,20 +30,27 @@ from msgspec import Struct, structs
 from gatepost import __version__
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.journal.folder import Folder
-from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem
-from gatepost.receiver.api.access import OPEN, PARTS, Access, Authentication
+from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem_details
+from gatepost.receiver.api.authorization import OPEN, PARTS, Access, Authentication
 from gatepost.receiver.api.filters import FILTERS
 from gatepost.receiver.api.live import tell
 from gatepost.receiver.api.parameters import KnownParameters
-from gatepost.receiver.api.streams import close as close_streams
-from gatepost.receiver.auth import Doors
-from gatepost.receiver.desk_proxy import as_it_was_asked
-from gatepost.receiver.errands import Errands
-from gatepost.receiver.forgetting import Forgetting
-from gatepost.receiver.frames import Frames, image_keys
-from gatepost.receiver.identify import Claim, Directory, Known, Networks, Policy
-from gatepost.receiver.ingests import PATIENCE_S, Ingests
-from gatepost.receiver.link import (
+from gatepost.receiver.api.streaming import close as close_streams
+from gatepost.receiver.auth.authenticator import Doors
+from gatepost.receiver.http.url_prefix import ROOT, below, checked_prefix
+from gatepost.receiver.ingest.frames import Frames, image_keys
+from gatepost.receiver.jobs.errands import Errands
+from gatepost.receiver.jobs.forgetting import Forgetting
+from gatepost.receiver.jobs.moving import Mover
+from gatepost.receiver.jobs.projector import GATHER_S, Lag, Projector
+from gatepost.receiver.jobs.reprocessing import Reprocessing
+from gatepost.receiver.jobs.retention import Keeper, limits_of
+from gatepost.receiver.live_stream import Live
+from gatepost.receiver.observability.prometheus import Measured, Metrics
+from gatepost.receiver.people_rules import Meaning
+from gatepost.receiver.processes.desk_proxy import as_it_was_asked
+from gatepost.receiver.processes.ingests import PATIENCE_S, Ingests
+from gatepost.receiver.processes.link import (
     Changed,
     Counted,
     Forget,
@@ -55,20 +62,13 @@ from gatepost.receiver.link import (
     Use,
     Welcome,
 )
-from gatepost.receiver.links import ROOT, below, checked_prefix
-from gatepost.receiver.live import Live
-from gatepost.receiver.meaning import Meaning
-from gatepost.receiver.metrics import Measured, Metrics
-from gatepost.receiver.moving import Mover
-from gatepost.receiver.preview import Preview
-from gatepost.receiver.projector import GATHER_S, Lag, Projector
-from gatepost.receiver.registrar import Registrar
-from gatepost.receiver.reprocessing import Reprocessing
-from gatepost.receiver.retention import Keeper, limits_of
-from gatepost.receiver.wake import Wake
+from gatepost.receiver.processes.wake import Wake
+from gatepost.receiver.terminals.admin import Registrar
+from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networks, Policy
+from gatepost.receiver.terminals.preview import Preview
 from gatepost.settings import ReceiverSettings
-from gatepost.store.accounts import Accounts
-from gatepost.store.store import Store, TerminalRow
+from gatepost.store.interface import Store, TerminalRow
+from gatepost.store.query.accounts import Accounts
 
 __all__ = ["DeskApp", "MakePages", "Pages"]
 
@@ -398,13 +398,13 @@ def framework(pages: tuple[ControllerRouterHandler, ...], parts: tuple[str, ...]
             *pages,
         ],
         dependencies={**{name: _provide(name) for name in parts}, **FILTERS},
-        exception_handlers=problem.HANDLERS,
+        exception_handlers=problem_details.HANDLERS,
         openapi_config=OpenAPIConfig(
             title="gatepost",
             version=__version__,
             # Nothing but the document: the usual viewers load their scripts from elsewhere.
             openapi_router=Router("/api", route_handlers=[], opt=OPEN),
-            render_plugins=[problem.OpenApiDocument("/openapi.json")],
+            render_plugins=[problem_details.OpenApiDocument("/openapi.json")],
         ),
         logging_config=None,
     )

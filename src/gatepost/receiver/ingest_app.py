@@ -32,16 +32,19 @@ from msgspec import structs
 
 from gatepost.errors import SettingsError, StoreError
 from gatepost.journal.folder import Folder
-from gatepost.receiver import guard as guarding
-from gatepost.receiver import health
-from gatepost.receiver.desk_line import DeskLine
-from gatepost.receiver.frames import Frames, image_keys
-from gatepost.receiver.gauges import Gauges
-from gatepost.receiver.group_commit import GroupCommit
-from gatepost.receiver.headers import nothing_here, secured
-from gatepost.receiver.identify import Directory, Networks, Policy
-from gatepost.receiver.ingest import Ingest, Options
-from gatepost.receiver.link import (
+from gatepost.receiver.http import limits as guarding
+from gatepost.receiver.http.security_headers import nothing_here, secured
+from gatepost.receiver.http.url_prefix import below, checked_prefix
+from gatepost.receiver.ingest import health
+from gatepost.receiver.ingest.endpoint import Ingest, Options
+from gatepost.receiver.ingest.frames import Frames, image_keys
+from gatepost.receiver.ingest.group_commit import GroupCommit
+from gatepost.receiver.ingest.refusal_counters import Tally
+from gatepost.receiver.ingest.refused_pushes import RefusedPushes
+from gatepost.receiver.ingest.until_listed import UntilListed
+from gatepost.receiver.processes.desk_line import DeskLine
+from gatepost.receiver.processes.gauges import Gauges
+from gatepost.receiver.processes.link import (
     Changed,
     Counted,
     Forget,
@@ -53,11 +56,8 @@ from gatepost.receiver.link import (
     Table,
     Welcome,
 )
-from gatepost.receiver.links import below, checked_prefix
-from gatepost.receiver.memory import hand_back
-from gatepost.receiver.refused import RefusedPushes
-from gatepost.receiver.tally import Tally
-from gatepost.receiver.until_listed import UntilListed
+from gatepost.receiver.processes.memory import hand_back
+from gatepost.receiver.terminals.identify import Directory, Networks, Policy
 from gatepost.settings import ReceiverSettings
 from gatepost.wire import forget_people
 

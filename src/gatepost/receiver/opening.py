@@ -8,11 +8,11 @@ from urllib.parse import unquote, urlsplit
 
 from gatepost.errors import SettingsError
 from gatepost.journal.folder import Folder
-from gatepost.receiver.frames import image_keys
+from gatepost.receiver.ingest.frames import image_keys
 from gatepost.settings import ReceiverSettings
-from gatepost.store.folder import JOURNAL
-from gatepost.store.shared_folder import packs_of
-from gatepost.store.store import Store
+from gatepost.store.images.shared_folder import packs_of
+from gatepost.store.interface import Store
+from gatepost.store.sqlite.data_folder import JOURNAL
 
 __all__ = ["open_journal", "open_store", "shared_packs"]
 
@@ -22,13 +22,13 @@ def open_store(settings: ReceiverSettings, data: Path) -> Store:
     keys, shared = image_keys(settings), shared_packs(settings.packs, data)
     store: Store
     if settings.database:
-        from gatepost.store.folder import check_restored
-        from gatepost.store.postgres import PostgresStore  # an extra: only who uses it installs it
+        from gatepost.store.postgres.store import PostgresStore  # an extra: only who uses it installs it
+        from gatepost.store.sqlite.data_folder import check_restored
 
         check_restored(data)
         store = PostgresStore.open(settings.database, keys=keys)
     else:
-        from gatepost.store.sqlite import SqliteStore
+        from gatepost.store.sqlite.store import SqliteStore
 
         store = SqliteStore.open(data, keys=keys)
     try:

@@ -38,19 +38,19 @@ import uvloop
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, SettingsError
-from gatepost.receiver.auth import first_administrator
+from gatepost.receiver.auth.authenticator import first_administrator
 from gatepost.receiver.desk_app import DeskApp, MakePages
-from gatepost.receiver.desk_line import DeskLine
-from gatepost.receiver.desk_proxy import DeskProxy
-from gatepost.receiver.guard import SPARE_FILES, Guard, Limits
+from gatepost.receiver.http.limits import SPARE_FILES, Guard, Limits
+from gatepost.receiver.http.server import Certificate, Place, Server, address, listen, listen_locally
 from gatepost.receiver.ingest_app import IngestApp, check
-from gatepost.receiver.logs import loop_failed
+from gatepost.receiver.observability.logs import loop_failed
 from gatepost.receiver.opening import open_journal, open_store
-from gatepost.receiver.serving import Certificate, Place, Server, address, listen, listen_locally
-from gatepost.receiver.supervisor import Child, Supervisor
-from gatepost.receiver.wake import Wake
+from gatepost.receiver.processes.desk_line import DeskLine
+from gatepost.receiver.processes.desk_proxy import DeskProxy
+from gatepost.receiver.processes.supervisor import Child, Supervisor
+from gatepost.receiver.processes.wake import Wake
 from gatepost.settings import ReceiverSettings
-from gatepost.store.accounts import Accounts
+from gatepost.store.query.accounts import Accounts
 
 __all__ = ["Listening", "run"]
 

@@ -1,7 +1,7 @@
 """Do what both stores do alike: everything but writing a batch.
 
 A store brings two ways to a database, :meth:`BaseStore.reading` and :meth:`BaseStore.changing`; every method here
-opens one of them and asks a function of ``queries``, ``registry`` or ``trouble``.
+opens one of them and asks a function of ``records``, ``registry`` or ``quarantine``.
 """
 
 from abc import ABC, abstractmethod
@@ -20,15 +20,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from gatepost.errors import ImageUnavailable, JournalError, StoreError, StoreUnavailable
 from gatepost.journal.folder import Position
 from gatepost.journal.packs import Packs, Place
-from gatepost.store import glance, images, moving, places, positions, queries, receivers, registry, trouble
-from gatepost.store import schema as t
-from gatepost.store.arrivals import text
-from gatepost.store.long_texts import put_back
-from gatepost.store.move_preview import WouldMove, would_move
-from gatepost.store.people import Scope
-from gatepost.store.places import TerminalLabel
-from gatepost.store.sealing import ImageKeys, sample_place
-from gatepost.store.store import (
+from gatepost.store.conversion.long_texts import put_back
+from gatepost.store.conversion.rows import text
+from gatepost.store.images import images
+from gatepost.store.images.encryption import ImageKeys, sample_place
+from gatepost.store.interface import (
     AlarmCounts,
     AlarmQuery,
     AlarmRow,
@@ -53,6 +49,15 @@ from gatepost.store.store import (
     Stored,
     TerminalRow,
 )
+from gatepost.store.people import moving
+from gatepost.store.people.move_preview import WouldMove, would_move
+from gatepost.store.people.people import Scope
+from gatepost.store.query import dashboard, quarantine, receivers, registry
+from gatepost.store.query import records as queries
+from gatepost.store.query import terminal_labels as places
+from gatepost.store.query.terminal_labels import TerminalLabel
+from gatepost.store.schema import tables as t
+from gatepost.store.write import positions
 from gatepost.wire import Alarm, Event, Record, Unknown, decode
 from gatepost.wire.decoder import with_image
 
@@ -68,7 +73,7 @@ _OTHER_TABLES = ("ProgrammingError", "NotSupportedError")
 
 
 class BaseStore(ABC):
-    """See :class:`gatepost.store.store.Store`."""
+    """See :class:`gatepost.store.interface.Store`."""
 
     writer = 0
     """Which of the receiver's processes this is, among those of one database."""
@@ -243,20 +248,20 @@ class BaseStore(ABC):
 
     def latest_records(self, limit: int) -> list[RecordRow]:
         with self.reading() as db:
-            rows = queries.records_by_id(db, glance.latest(db, limit))
+            rows = queries.records_by_id(db, dashboard.latest(db, limit))
         return sorted(rows, key=lambda row: -row.id)
 
     def portrait(self, identities: Sequence[int]) -> int | None:
         with self.reading() as db:
-            return glance.portrait(db, identities)
+            return dashboard.portrait(db, identities)
 
     def alarm_counts(self) -> AlarmCounts:
         with self.reading() as db:
             return queries.alarm_counts(db)
 
-    def glance(self, since: datetime) -> glance.Glance:
+    def glance(self, since: datetime) -> dashboard.Glance:
         with self.reading() as db:
-            return glance.glance(db, since)
+            return dashboard.glance(db, since)
 
     def alarms(self, query: AlarmQuery) -> Page[AlarmRow]:
         with self.reading() as db:
@@ -310,7 +315,7 @@ class BaseStore(ABC):
         return put_back(shortened, self._part(event_id, images.TEXTS) or b"")
 
     def _part(self, event_id: int, part: int) -> bytes | None:
-        """Return the image or the long texts of an event. Raises as :meth:`~gatepost.store.store.Store.image`."""
+        """Return the image or the long texts of an event. Raises as :meth:`~gatepost.store.interface.Store.image`."""
         with self.reading() as db:
             place = images.place(db, event_id, part)
         if place is None:
@@ -351,7 +356,7 @@ class BaseStore(ABC):
 
     def count_refused(self, counts: Mapping[tuple[int, str], int], *, now_ms: int) -> None:
         with self.changing() as db:
-            trouble.count_refused(db, counts, writer=self.writer, now_ms=now_ms)
+            quarantine.count_refused(db, counts, writer=self.writer, now_ms=now_ms)
 
     def note_refused(
         self,
@@ -363,30 +368,30 @@ class BaseStore(ABC):
             for place, sample in samples.items()
         }
         with self.changing() as db:
-            trouble.note_refused(db, pushes, sealed)
+            quarantine.note_refused(db, pushes, sealed)
 
     def refused(self) -> list[RefusedRow]:
         with self.reading() as db:
-            return trouble.refused(db)
+            return quarantine.refused(db)
 
     def refusal_sample(self, sample_id: int) -> SampleRow | None:
         with self.reading() as db:
-            row = trouble.refusal_sample(db, sample_id)
+            row = quarantine.refusal_sample(db, sample_id)
         if row is None:
             return None
         return replace(row, content=self._keys.open(row.content, sample_place(row.peer, row.reason)))
 
     def drop_refusal_samples(self) -> int:
         with self.changing() as db:
-            return trouble.drop_samples(db)
+            return quarantine.drop_samples(db)
 
     def quarantined(self, query: QuarantineQuery = _WHOLE_QUARANTINE) -> Page[QuarantineRow]:
         with self.reading() as db:
-            return trouble.quarantined(db, query)
+            return quarantine.quarantined(db, query)
 
     def quarantined_by_id(self, ids: Sequence[int]) -> list[QuarantineRow]:
         with self.reading() as db:
-            return trouble.quarantined_by_id(db, ids)
+            return quarantine.quarantined_by_id(db, ids)
 
     def pushed(self, row: QuarantineRow) -> bytes:
         original = self.original(row.id, row.original)
@@ -398,7 +403,7 @@ class BaseStore(ABC):
 
     def discard_quarantined(self, ids: Sequence[int]) -> int:
         with self.changing() as db:
-            return trouble.discard_quarantined(db, ids)
+            return quarantine.discard_quarantined(db, ids)
 
     def has(self, arrival: Arrival) -> bool:
         c = _table_of(arrival.event).c
@@ -408,7 +413,7 @@ class BaseStore(ABC):
 
     def tried_quarantined(self, ids: Sequence[int]) -> None:
         with self.changing() as db:
-            trouble.tried_quarantined(db, ids)
+            quarantine.tried_quarantined(db, ids)
 
 
 def _table_of(event: Event) -> Table:

@@ -47,7 +47,7 @@ def terminal_answers_before_the_commit(put: Put) -> None:
 
 def receiver_replies_before_the_sync(put: Put) -> None:
     """The receiver says success when an event is in its queue."""
-    from gatepost.receiver.group_commit import GroupCommit
+    from gatepost.receiver.ingest.group_commit import GroupCommit
 
     true = GroupCommit.enqueue
 
@@ -63,7 +63,7 @@ def receiver_replies_before_the_sync(put: Put) -> None:
 
 def positions_before_the_rows(put: Put) -> None:
     """How far the journal is read is committed, and then what was read."""
-    from gatepost.store.sqlite import SqliteStore
+    from gatepost.store.sqlite.store import SqliteStore
 
     true = SqliteStore.write
 
@@ -76,7 +76,7 @@ def positions_before_the_rows(put: Put) -> None:
 
 def rows_before_the_positions(put: Put) -> None:
     """What was read is committed, and then how far the journal is read."""
-    from gatepost.store.sqlite import SqliteStore
+    from gatepost.store.sqlite.store import SqliteStore
 
     true = SqliteStore.write
 
@@ -168,7 +168,7 @@ def receiver_forgets_what_it_knows(put: Put) -> None:
     """A receiver to which every push is new."""
     from msgspec.structs import replace
 
-    from gatepost.store.sqlite import SqliteStore
+    from gatepost.store.sqlite.store import SqliteStore
 
     true = SqliteStore.write
     count = iter(range(1 << 60))

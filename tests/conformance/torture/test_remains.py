@@ -15,8 +15,8 @@ from tests.terminals import ensured
 from gatepost import wire
 from gatepost.conformance.torture import remains
 from gatepost.conformance.torture.oracle import digest
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import Arrival
+from gatepost.store.interface import Arrival
+from gatepost.store.sqlite.store import SqliteStore
 from gatepost.terminal.outbox.outbox import Outbox
 
 AT = 1_700_000_000.0

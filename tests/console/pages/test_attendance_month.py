@@ -16,7 +16,7 @@ from tests.receiver.kit import receiving, serving
 
 from gatepost.console.routes import routes
 from gatepost.settings import ReceiverSettings
-from gatepost.store.postgres import PostgresStore
+from gatepost.store.postgres.store import PostgresStore
 
 Row = tuple[str, str, datetime, datetime | None, float | None]
 """Person, day, first in, last out, hours."""

@@ -6,7 +6,7 @@ from tests.console.kit import Desk
 from tests.receiver.kit import record
 
 from gatepost.console.pages.people import Month
-from gatepost.store.accounts import Accounts
+from gatepost.store.query.accounts import Accounts
 
 DAY = "2023-05-29"
 

@@ -5,7 +5,7 @@ import re
 from tests.console.kit import Desk
 from tests.receiver.kit import record
 
-from gatepost.store.accounts import Accounts
+from gatepost.store.query.accounts import Accounts
 
 
 async def test_a_site_is_made_and_changed_with_its_clock(desk: Desk) -> None:

@@ -5,7 +5,7 @@ from tests.console.kit import Desk
 
 from gatepost.console.pages import welcome
 from gatepost.console.simulated import Simulated
-from gatepost.store.accounts import Accounts
+from gatepost.store.query.accounts import Accounts
 
 
 async def test_the_steps_are_those_of_the_role(desk: Desk) -> None:

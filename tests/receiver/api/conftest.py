@@ -7,7 +7,7 @@ import pytest
 from tests.receiver.kit import Running, receiving, serving
 
 from gatepost.settings import ReceiverSettings
-from gatepost.store.postgres import PostgresStore
+from gatepost.store.postgres.store import PostgresStore
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -5,8 +5,8 @@ from typing import Any
 
 from tests.receiver.kit import Running
 
-from gatepost.receiver.auth import ROLES, issue_token
-from gatepost.store.accounts import Accounts
+from gatepost.receiver.auth.authenticator import ROLES, issue_token
+from gatepost.store.query.accounts import Accounts
 
 
 async def least_role(receiver: Running, method: str, path: str, body: Any = None) -> str:

@@ -17,9 +17,9 @@ from tests.receiver.kit import JPEG, TRACE, Running, alarm, base64, record, requ
 from gatepost.errors import StoreUnavailable
 from gatepost.receiver.api import exports
 from gatepost.receiver.api.exports import TIDY
-from gatepost.receiver.auth import issue_token
-from gatepost.store.accounts import Accounts
-from gatepost.store.store import Page, RecordQuery
+from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.store.interface import Page, RecordQuery
+from gatepost.store.query.accounts import Accounts
 
 
 def rows(body: bytes) -> list[dict[str, str]]:

@@ -7,7 +7,7 @@ import pytest
 from tests.receiver.kit import JPEG, Running, alarm, base64, record
 
 from gatepost.receiver.api.filters import told
-from gatepost.store.store import AlarmQuery, RecordQuery
+from gatepost.store.interface import AlarmQuery, RecordQuery
 
 FIRST = 1_685_343_715
 WANTED = {

@@ -10,10 +10,10 @@ from tests.postgres import Postgres
 from tests.receiver.api.listener import Listener
 from tests.receiver.kit import Process, Running, alarm, record, serving, until
 
-from gatepost.receiver.auth import issue_token
+from gatepost.receiver.auth.authenticator import issue_token
 from gatepost.settings import ReceiverSettings
-from gatepost.store.accounts import Accounts
-from gatepost.store.postgres import PostgresStore
+from gatepost.store.postgres.store import PostgresStore
+from gatepost.store.query.accounts import Accounts
 
 
 async def test_what_arrives_is_told_as_the_lists_show_it(either: Running) -> None:

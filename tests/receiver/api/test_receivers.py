@@ -11,7 +11,7 @@ from tests.receiver.kit import Running, receiving, record, serving
 
 from gatepost.console.routes import routes
 from gatepost.settings import ReceiverSettings
-from gatepost.store.postgres import PostgresStore
+from gatepost.store.postgres.store import PostgresStore
 
 LONG_AGO_MS = 60_000
 GONE = b"\x07" * 16

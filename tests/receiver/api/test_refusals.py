@@ -5,8 +5,8 @@ import pytest
 from tests.receiver.api.roles import least_role
 from tests.receiver.kit import Answer, Running, record
 
-from gatepost.receiver.auth import issue_token
-from gatepost.store.accounts import Accounts
+from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.store.query.accounts import Accounts
 
 
 async def refusals(receiver: Running, query: str = "") -> list[dict[str, Any]]:

@@ -4,9 +4,9 @@ import pytest
 from litestar.exceptions import ClientException, HTTPException
 
 from gatepost.receiver.api.shapes import answering, days, moment, text, word
-from gatepost.store.days import UnknownZone
-from gatepost.store.pages import BadCursor
-from gatepost.store.registry import Conflict
+from gatepost.store.cursor import BadCursor
+from gatepost.store.local_days import UnknownZone
+from gatepost.store.query.registry import Conflict
 
 CHINA = timezone(timedelta(hours=8))
 

@@ -8,8 +8,8 @@ import pytest
 
 from gatepost.receiver.exports.attendance import ATTENDANCE
 from gatepost.receiver.exports.columns import ALARM, RECORD, Words, chosen
-from gatepost.store.days import UnknownZone
-from gatepost.store.store import AlarmRow, AlarmStep, PersonRow, RecordRow
+from gatepost.store.interface import AlarmRow, AlarmStep, PersonRow, RecordRow
+from gatepost.store.local_days import UnknownZone
 
 NOON = datetime(2024, 5, 6, 12, 0, 0, 500_000, tzinfo=UTC)
 

@@ -36,16 +36,16 @@ from gatepost.errors import GatepostError
 from gatepost.journal.folder import Folder
 from gatepost.journal.format import HEADER_BYTES
 from gatepost.journal.packs import Packs
-from gatepost.receiver.frames import Frames
-from gatepost.receiver.group_commit import GroupCommit
-from gatepost.receiver.projector import Projector
+from gatepost.receiver.ingest.frames import Frames
+from gatepost.receiver.ingest.group_commit import GroupCommit
+from gatepost.receiver.jobs.projector import Projector
 from gatepost.retry import Done
 from gatepost.settings import TerminalSettings
-from gatepost.store.again import separated
-from gatepost.store.folder import JOURNAL
-from gatepost.store.sealing import ImageKeys
-from gatepost.store.sqlite import SqliteStore
-from gatepost.store.store import Arrival, NewTerminal
+from gatepost.store.images.encryption import ImageKeys
+from gatepost.store.interface import Arrival, NewTerminal
+from gatepost.store.query.reprocess import separated
+from gatepost.store.sqlite.data_folder import JOURNAL
+from gatepost.store.sqlite.store import SqliteStore
 from gatepost.terminal.outbox.outbox import Outbox
 from gatepost.terminal.outbox.schema import FILE
 

@@ -9,11 +9,11 @@ from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.console.words import Words, table
 from gatepost.errors import SettingsError
-from gatepost.receiver.api.access import ADMIN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.session import session_cookie
 from gatepost.receiver.api.shapes import read
-from gatepost.receiver.auth import LoginRefused
-from gatepost.store.days import Days
+from gatepost.receiver.auth.authenticator import LoginRefused
+from gatepost.store.local_days import Days
 
 __all__ = ["AccountPages"]
 

@@ -16,11 +16,11 @@ from gatepost.console.desk import Html, TheDesk, View, local_path
 from gatepost.console.filters import ALARMS, Filters
 from gatepost.console.forms import Form
 from gatepost.console.pages.records import export_format
-from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import MAX_NOTE, close_alarm
+from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.exports import alarms_file
 from gatepost.receiver.api.shapes import MAX_ID, read
-from gatepost.store.store import AlarmQuery
+from gatepost.store.interface import AlarmQuery
 from gatepost.wire.codes import Language
 
 __all__ = ["AlarmPages"]

@@ -17,15 +17,15 @@ from gatepost.console.filters import ATTENDANCE, KINDS, Filters
 from gatepost.console.forms import Form
 from gatepost.console.pages.people import month_in
 from gatepost.console.pages.records import export_format
-from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.exports import attendance_file
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.receiver.exports.attendance import person_shifts
-from gatepost.receiver.meaning import Meaning
-from gatepost.store.attendance import Attended
-from gatepost.store.days import month_of, parse_day
-from gatepost.store.groups import Group
-from gatepost.store.people import PeopleQuery
+from gatepost.receiver.people_rules import Meaning
+from gatepost.store.local_days import month_of, parse_day
+from gatepost.store.people.attendance import Attended
+from gatepost.store.people.groups import Group
+from gatepost.store.people.people import PeopleQuery
 
 __all__ = ["AttendancePages"]
 

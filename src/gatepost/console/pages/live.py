@@ -18,9 +18,9 @@ from litestar.params import QueryParameter
 from msgspec.structs import replace
 
 from gatepost.console.desk import Html, TheDesk, View
-from gatepost.receiver.api.access import VIEWER, AnyRequest
+from gatepost.receiver.api.authorization import VIEWER, AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID
-from gatepost.store.store import AlarmQuery, AlarmRow, RecordRow, Store
+from gatepost.store.interface import AlarmQuery, AlarmRow, RecordRow, Store
 
 __all__ = ["LivePages"]
 

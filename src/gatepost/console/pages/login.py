@@ -13,9 +13,9 @@ from litestar.params import RawBody
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.console.words import COOKIE, LANGUAGES
-from gatepost.receiver.api.access import OPEN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import OPEN, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.session import session_cookie
-from gatepost.receiver.auth import LoginRefused, same_origin, session_secret
+from gatepost.receiver.auth.authenticator import LoginRefused, same_origin, session_secret
 
 __all__ = ["DoorPages", "to_login"]
 

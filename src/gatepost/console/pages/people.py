@@ -14,15 +14,15 @@ from msgspec.structs import replace
 from gatepost.console.desk import Desk, Html, TheDesk, View
 from gatepost.console.filters import PEOPLE, Filters
 from gatepost.console.forms import Form
-from gatepost.receiver.api.access import ADMIN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.erasure import ErasedItem, whom
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.retention import TheKeeper
 from gatepost.receiver.api.shapes import TheMeaning, read
-from gatepost.receiver.meaning import Meaning
-from gatepost.store.days import month_of, parse_day
-from gatepost.store.passages import day_of
-from gatepost.store.people import Person
+from gatepost.receiver.people_rules import Meaning
+from gatepost.store.local_days import month_of, parse_day
+from gatepost.store.people.people import Person
+from gatepost.store.people.person_day import day_of
 
 __all__ = ["Month", "PeoplePages", "month_in"]
 

@@ -9,7 +9,7 @@ from litestar.params import FromPath, RawBody
 from gatepost.console.desk import Html, TheDesk
 from gatepost.console.filters import PLACES, Filters
 from gatepost.console.forms import Form
-from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.quarantine import TheReprocessing
 from gatepost.receiver.api.shapes import MAX_ID, read
 

@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.filters import Filters
 from gatepost.console.forms import Form
-from gatepost.receiver.api.access import OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.exports import Format, records_file
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, read
-from gatepost.receiver.meaning import Meaning
-from gatepost.store.store import RecordQuery, RecordRow
+from gatepost.receiver.people_rules import Meaning
+from gatepost.store.interface import RecordQuery, RecordRow
 from gatepost.wire.codes import Language
 
 __all__ = ["RecordPages", "export_format", "person_path"]

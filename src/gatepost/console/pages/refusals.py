@@ -6,7 +6,7 @@ from litestar import Controller, get
 from litestar.params import FromPath
 
 from gatepost.console.desk import Html, TheDesk
-from gatepost.receiver.api.access import ADMIN, VIEWER, AnyRequest
+from gatepost.receiver.api.authorization import ADMIN, VIEWER, AnyRequest
 from gatepost.receiver.api.refusals import refusals, sample, sample_text
 from gatepost.receiver.api.shapes import read
 

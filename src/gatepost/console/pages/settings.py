@@ -12,18 +12,18 @@ from litestar.params import FromPath, RawBody
 from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
-from gatepost.receiver.api.access import ADMIN, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, AnyRequest, TheAccess
 from gatepost.receiver.api.retention import TheKeeper
 from gatepost.receiver.api.shapes import MAX_ID, TheIngests, ThePreview, answering
 from gatepost.receiver.api.terminals import networks_of
-from gatepost.receiver.auth import ROLES, issue_token
-from gatepost.receiver.ingests import Ingests
-from gatepost.receiver.preview import Preview, WouldRefuse
-from gatepost.receiver.retention import Keeper
+from gatepost.receiver.auth.authenticator import ROLES, issue_token
+from gatepost.receiver.jobs.retention import Keeper
+from gatepost.receiver.processes.ingests import Ingests
+from gatepost.receiver.terminals.preview import Preview, WouldRefuse
 from gatepost.settings import ReceiverSettings, described, shown
-from gatepost.store.accounts import Accounts, Role
-from gatepost.store.days import zone
-from gatepost.store.registry import Conflict
+from gatepost.store.local_days import zone
+from gatepost.store.query.accounts import Accounts, Role
+from gatepost.store.query.registry import Conflict
 
 __all__ = ["SettingsPages"]
 

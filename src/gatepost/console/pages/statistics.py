@@ -11,10 +11,10 @@ from msgspec import Struct
 from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.filters import PLACES, Filters
 from gatepost.console.pages.people import month_in
-from gatepost.receiver.api.access import VIEWER, AnyRequest
+from gatepost.receiver.api.authorization import VIEWER, AnyRequest
 from gatepost.receiver.api.shapes import TheMeaning, read
-from gatepost.store.days import MAX_DAYS
-from gatepost.store.statistics import Bin, CodeCount, Statistics, statistics
+from gatepost.store.local_days import MAX_DAYS
+from gatepost.store.query.statistics import Bin, CodeCount, Statistics, statistics
 
 __all__ = ["Chart", "StatisticsPages"]
 

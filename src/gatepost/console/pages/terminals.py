@@ -16,15 +16,15 @@ from msgspec import Struct
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
-from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, answering
 from gatepost.receiver.api.terminals import TerminalItem, networks_of, terminal_item
-from gatepost.receiver.identify import MAX_SERIAL
-from gatepost.receiver.preview import WEEK, Preview, WouldRefuse
-from gatepost.receiver.registrar import Registrar, site_of
+from gatepost.receiver.terminals.admin import Registrar, site_of
+from gatepost.receiver.terminals.identify import MAX_SERIAL
+from gatepost.receiver.terminals.preview import WEEK, Preview, WouldRefuse
 from gatepost.store.fold import fold
-from gatepost.store.move_preview import WouldMove
-from gatepost.store.store import SiteRow, TerminalRow
+from gatepost.store.interface import SiteRow, TerminalRow
+from gatepost.store.people.move_preview import WouldMove
 
 __all__ = ["TerminalPages", "Setup", "plain_address"]
 

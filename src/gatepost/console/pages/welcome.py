@@ -13,10 +13,10 @@ from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
 from gatepost.console.pages.terminals import plain_address
 from gatepost.console.simulated import installed
-from gatepost.receiver.api.access import ADMIN, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import TheRegistrar, answering
-from gatepost.receiver.registrar import Registrar
-from gatepost.store.days import zone
+from gatepost.receiver.terminals.admin import Registrar
+from gatepost.store.local_days import zone
 
 __all__ = ["WelcomePages"]
 

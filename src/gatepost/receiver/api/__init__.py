@@ -9,12 +9,13 @@ Rules:
 * Times are ISO 8601 in UTC, both ways; Unix seconds are understood too.
 * A wrong parameter is a 400 that names it. Nothing that a client sends makes a 500.
 
-Who may call what is said by each route and decided in :mod:`gatepost.receiver.api.access`.
+Who may call what is said by each route and decided in :mod:`gatepost.receiver.api.authorization`.
 """
 
 from gatepost.receiver.api.accounts import AccountsController, AuditController, TokensController
 from gatepost.receiver.api.alarms import AlarmsController
 from gatepost.receiver.api.attendance import AttendanceController
+from gatepost.receiver.api.counters import StatsController
 from gatepost.receiver.api.erasure import ErasureController
 from gatepost.receiver.api.exports import ExportsController
 from gatepost.receiver.api.live import LiveController
@@ -28,7 +29,6 @@ from gatepost.receiver.api.retention import RetentionController
 from gatepost.receiver.api.session import SessionController
 from gatepost.receiver.api.sites import SitesController
 from gatepost.receiver.api.statistics import StatisticsController
-from gatepost.receiver.api.stats import StatsController
 from gatepost.receiver.api.terminals import TerminalsController
 
 __all__ = ["CONTROLLERS", "OPEN_CONTROLLERS"]
@@ -55,7 +55,7 @@ CONTROLLERS = (
     TokensController,
     AuditController,
 )
-"""Each of their routes says the role that it needs; see :mod:`gatepost.receiver.api.access`."""
+"""Each of their routes says the role that it needs; see :mod:`gatepost.receiver.api.authorization`."""
 
 OPEN_CONTROLLERS = (MetricsController,)
 """What anyone may ask, or decides by itself who may."""

@@ -10,10 +10,10 @@ from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
-from gatepost.receiver.api.access import ADMIN, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, Listing, read
-from gatepost.receiver.auth import issue_token
-from gatepost.store.accounts import AccountRow, Role, TokenRow
+from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.store.query.accounts import AccountRow, Role, TokenRow
 
 __all__ = ["AccountsController", "AuditController", "TokensController"]
 

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from gatepost.items import AlarmItem, StepItem
-from gatepost.receiver.api.access import OPERATOR, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import OPERATOR, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AlarmFilters
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image, whole_original
 from gatepost.receiver.api.shapes import (
@@ -24,8 +24,8 @@ from gatepost.receiver.api.shapes import (
     read,
     text,
 )
-from gatepost.receiver.links import link
-from gatepost.store.store import AlarmRow, AlarmStep, Store
+from gatepost.receiver.http.url_prefix import link
+from gatepost.store.interface import AlarmRow, AlarmStep, Store
 
 __all__ = ["MAX_NOTE", "AlarmItem", "AlarmsController", "StepItem", "alarm_item", "close_alarm"]
 

@@ -8,7 +8,7 @@ from litestar import Controller, get
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from gatepost.receiver.api.access import VIEWER
+from gatepost.receiver.api.authorization import VIEWER
 from gatepost.receiver.api.filters import AtSite
 from gatepost.receiver.api.people import (
     AttendedItem,
@@ -18,7 +18,7 @@ from gatepost.receiver.api.people import (
     someone_item,
 )
 from gatepost.receiver.api.shapes import Listing, TheMeaning, days, read, word
-from gatepost.store.people import Kind, PeopleQuery
+from gatepost.store.people.people import Kind, PeopleQuery
 
 __all__ = ["AttendanceController", "OfKind"]
 

@@ -1,7 +1,7 @@
 """Erasing a person: ``POST /api/v1/people/{id}/erase``, and ``POST /api/v1/people/erase`` by number.
 
-What it leaves, and what not, stands in :mod:`gatepost.store.erase`. It cannot be taken back. The audit log says who
-did it, when, and how much it was; not to whom.
+What it leaves, and what not, stands in :mod:`gatepost.store.privacy.erasure`. It cannot be taken back. The audit log
+says who did it, when, and how much it was; not to whom.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from gatepost.items import ErasedItem
-from gatepost.receiver.api.access import ADMIN, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, AnyRequest, TheAccess
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.retention import TheKeeper
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning
-from gatepost.store.erase import Erased, Whom
-from gatepost.store.people import Person, Scope
+from gatepost.store.people.people import Person, Scope
+from gatepost.store.privacy.erasure import Erased, Whom
 
 __all__ = ["ErasedItem", "ErasureController", "whom"]
 

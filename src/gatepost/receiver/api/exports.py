@@ -28,15 +28,15 @@ from msgspec.structs import replace
 
 from gatepost.errors import ImageUnavailable
 from gatepost.items import SomeoneItem
-from gatepost.receiver.api.access import OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import alarm_item
 from gatepost.receiver.api.attendance import OfKind
+from gatepost.receiver.api.authorization import OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AlarmFilters, AtSite, RecordFilters, told
 from gatepost.receiver.api.images import suffix_of
 from gatepost.receiver.api.people import AttendedItem, attended_item, someone_item
 from gatepost.receiver.api.records import record_items
 from gatepost.receiver.api.shapes import Include, TheMeaning, TheStore, answering, days, word
-from gatepost.receiver.api.streams import streamed
+from gatepost.receiver.api.streaming import streamed
 from gatepost.receiver.exports.attendance import ATTENDANCE, PersonShift, person_shifts
 from gatepost.receiver.exports.columns import ALARM, RECORD, Column, Words, chosen
 from gatepost.receiver.exports.formats import (
@@ -48,10 +48,10 @@ from gatepost.receiver.exports.formats import (
     xlsx_pieces,
     zip_pieces,
 )
-from gatepost.receiver.meaning import Meaning
-from gatepost.store.days import days_between
-from gatepost.store.people import PeopleQuery
-from gatepost.store.store import AlarmQuery, AlarmRow, Page, RecordQuery, RecordRow, Store
+from gatepost.receiver.people_rules import Meaning
+from gatepost.store.interface import AlarmQuery, AlarmRow, Page, RecordQuery, RecordRow, Store
+from gatepost.store.local_days import days_between
+from gatepost.store.people.people import PeopleQuery
 from gatepost.wire.codes import Language
 
 __all__ = ["ExportsController", "Format", "alarms_file", "answer_file", "attendance_file", "records_file"]
@@ -79,7 +79,7 @@ _TYPES: dict[Format, str] = {
 }
 
 AS_FILES = {"types": tuple(_TYPES.values())}
-"""What the document says of the answers: see :mod:`gatepost.receiver.api.problem`."""
+"""What the document says of the answers: see :mod:`gatepost.receiver.api.problem_details`."""
 
 _turns = threading.BoundedSemaphore(AT_ONCE)
 

@@ -12,7 +12,7 @@ from litestar.params import FromQuery, QueryParameter, SkipValidation
 from msgspec import Struct
 
 from gatepost.receiver.api.shapes import MAX_ID, TheStore, moment, read, word
-from gatepost.store.store import AlarmQuery, RecordQuery, SiteRow, Store
+from gatepost.store.interface import AlarmQuery, RecordQuery, SiteRow, Store
 
 __all__ = [
     "FILTERS",

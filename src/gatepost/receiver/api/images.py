@@ -18,10 +18,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
 from gatepost.errors import ImageUnavailable
-from gatepost.receiver.api.access import AnyRequest
+from gatepost.receiver.api.authorization import AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.receiver.thumbnails import SIZES, NotAPicture, thumbnail
-from gatepost.store.store import Store
+from gatepost.store.interface import Store
 from gatepost.wire import media_type
 
 __all__ = ["IMAGES", "NOT_MODIFIED", "ThumbnailSize", "event_image", "suffix_of", "whole_original"]
@@ -35,7 +35,7 @@ ThumbnailSize = Annotated[int, QueryParameter(ge=SIZES[0], le=SIZES[1])]
 _SUFFIXES = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp", "image/bmp": "bmp"}
 
 IMAGES = {"types": tuple(_SUFFIXES)}
-"""Responses of the image routes in the OpenAPI document: see :mod:`gatepost.receiver.api.problem`."""
+"""Responses of the image routes in the OpenAPI document: see :mod:`gatepost.receiver.api.problem_details`."""
 
 _KEEP = "private, max-age=86400, immutable"
 

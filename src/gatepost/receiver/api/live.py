@@ -13,16 +13,16 @@ from litestar.exceptions import ClientException, HTTPException
 from litestar.params import FromQuery, HeaderParameter, QueryParameter, SkipValidation
 from litestar.response import Stream
 
-from gatepost.receiver.api.access import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.alarms import alarm_item
+from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite, AtTerminal, TerminalFilter
 from gatepost.receiver.api.records import record_item
 from gatepost.receiver.api.shapes import MAX_ID, Include, TheStore
-from gatepost.receiver.api.streams import streamed
-from gatepost.receiver.live import Crowded, Live, Told, event_block
-from gatepost.receiver.meaning import Meaning
-from gatepost.store.places import TerminalLabel
-from gatepost.store.store import AlarmRow, FeedItem, RecordRow, Store
+from gatepost.receiver.api.streaming import streamed
+from gatepost.receiver.live_stream import Crowded, Live, Told, event_block
+from gatepost.receiver.people_rules import Meaning
+from gatepost.store.interface import AlarmRow, FeedItem, RecordRow, Store
+from gatepost.store.query.terminal_labels import TerminalLabel
 
 __all__ = ["LiveController", "TheLive", "tell"]
 
@@ -30,7 +30,7 @@ TheLive = NamedDependency[SkipValidation[Live]]
 
 
 def tell(store: Store, meaning: Meaning) -> Callable[[int, int], tuple[list[Told], int]]:
-    """The reading side of :class:`gatepost.receiver.live.Live`: the feed, as the API shows records and alarms."""
+    """The reading side of ``Live``: the feed, as the API shows records and alarms."""
     encoder = msgspec.json.Encoder()
 
     def read(after: int, limit: int) -> tuple[list[Told], int]:

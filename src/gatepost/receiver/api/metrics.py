@@ -8,10 +8,10 @@ from litestar import Controller, Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from gatepost.receiver.api.access import OPEN, TheAccess
+from gatepost.receiver.api.authorization import OPEN, TheAccess
 from gatepost.receiver.api.shapes import read
-from gatepost.receiver.identify import Networks
-from gatepost.receiver.metrics import CONTENT_TYPE, Metrics
+from gatepost.receiver.observability.prometheus import CONTENT_TYPE, Metrics
+from gatepost.receiver.terminals.identify import Networks
 
 __all__ = ["MetricsController"]
 

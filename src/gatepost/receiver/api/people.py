@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
 from gatepost.items import SomeoneItem
-from gatepost.receiver.api.access import VIEWER
+from gatepost.receiver.api.authorization import VIEWER
 from gatepost.receiver.api.filters import AtSite, AtTerminal
 from gatepost.receiver.api.records import RecordItem, record_items
 from gatepost.receiver.api.shapes import (
@@ -26,13 +26,13 @@ from gatepost.receiver.api.shapes import (
     read,
     word,
 )
-from gatepost.receiver.links import link
-from gatepost.receiver.meaning import Meaning
-from gatepost.store.attendance import Attended, Mark
-from gatepost.store.days import parse_day
-from gatepost.store.passages import Passage, PersonDay, day_of
-from gatepost.store.people import PeopleQuery, Person
-from gatepost.store.store import RecordQuery
+from gatepost.receiver.http.url_prefix import link
+from gatepost.receiver.people_rules import Meaning
+from gatepost.store.interface import RecordQuery
+from gatepost.store.local_days import parse_day
+from gatepost.store.people.attendance import Attended, Mark
+from gatepost.store.people.people import PeopleQuery, Person
+from gatepost.store.people.person_day import Passage, PersonDay, day_of
 
 __all__ = ["AttendedItem", "GroupsController", "PeopleController", "SomeoneItem", "someone_item"]
 

@@ -12,7 +12,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipV
 from msgspec import Meta, Struct
 
 from gatepost.errors import ImageUnavailable
-from gatepost.receiver.api.access import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite, AtTerminal
 from gatepost.receiver.api.shapes import (
     MAX_ID,
@@ -24,8 +24,8 @@ from gatepost.receiver.api.shapes import (
     read,
     text,
 )
-from gatepost.receiver.reprocessing import Reprocessing
-from gatepost.store.store import QuarantineQuery, QuarantineRow, Store
+from gatepost.receiver.jobs.reprocessing import Reprocessing
+from gatepost.store.interface import QuarantineQuery, QuarantineRow, Store
 
 __all__ = ["QuarantineController", "TheReprocessing"]
 

@@ -9,9 +9,9 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from msgspec import Struct
 
-from gatepost.receiver.api.access import ADMIN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import Listing, TheStore, read
-from gatepost.receiver.silent_receivers import silent
+from gatepost.receiver.observability.silent_receivers import silent
 
 __all__ = ["ReceiversController"]
 

@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec.structs import replace
 
 from gatepost.items import PersonItem, RecordItem
-from gatepost.receiver.api.access import VIEWER, AnyRequest
+from gatepost.receiver.api.authorization import VIEWER, AnyRequest
 from gatepost.receiver.api.filters import RecordFilters
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image, whole_original
 from gatepost.receiver.api.shapes import (
@@ -24,9 +24,9 @@ from gatepost.receiver.api.shapes import (
     read,
     text,
 )
-from gatepost.receiver.links import link
-from gatepost.receiver.meaning import Meaning
-from gatepost.store.store import PersonRow, RecordRow
+from gatepost.receiver.http.url_prefix import link
+from gatepost.receiver.people_rules import Meaning
+from gatepost.store.interface import PersonRow, RecordRow
 
 __all__ = ["PersonItem", "RecordItem", "RecordsController", "record_item", "record_items"]
 

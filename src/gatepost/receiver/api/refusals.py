@@ -7,9 +7,9 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery
 
 from gatepost.items import Listing, RefusalItem, SampleItem
-from gatepost.receiver.api.access import ADMIN, VIEWER
+from gatepost.receiver.api.authorization import ADMIN, VIEWER
 from gatepost.receiver.api.shapes import MAX_ID, TheStore, read
-from gatepost.store.store import RefusedRow, SampleRow, Store
+from gatepost.store.interface import RefusedRow, SampleRow, Store
 
 __all__ = ["RefusalsController", "refusals", "sample", "sample_text"]
 

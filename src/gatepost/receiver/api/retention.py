@@ -9,8 +9,8 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 from msgspec import Struct
 
-from gatepost.receiver.api.access import VIEWER
-from gatepost.receiver.retention import Keeper
+from gatepost.receiver.api.authorization import VIEWER
+from gatepost.receiver.jobs.retention import Keeper
 
 __all__ = ["RetentionController", "RetentionState", "TheKeeper"]
 

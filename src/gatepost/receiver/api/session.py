@@ -15,10 +15,10 @@ from litestar.exceptions import (
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from gatepost.receiver.api.access import OPEN, VIEWER, Access, AnyRequest, TheAccess
-from gatepost.receiver.auth import COOKIE, LoginRefused, same_origin, session_secret
-from gatepost.receiver.links import link
-from gatepost.store.accounts import Role
+from gatepost.receiver.api.authorization import OPEN, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.auth.authenticator import COOKIE, LoginRefused, same_origin, session_secret
+from gatepost.receiver.http.url_prefix import link
+from gatepost.store.query.accounts import Role
 
 __all__ = ["Credentials", "NewPassword", "SessionController", "SessionItem", "session_cookie"]
 

@@ -12,15 +12,15 @@ from litestar.exceptions import ClientException, HTTPException
 from litestar.params import FromQuery, SkipValidation
 
 from gatepost.items import Listing, ProblemItem
-from gatepost.receiver.ingests import Ingests
-from gatepost.receiver.meaning import Meaning
-from gatepost.receiver.preview import Preview
-from gatepost.receiver.projector import Projector
-from gatepost.receiver.registrar import Registrar
-from gatepost.store.days import UnknownZone, month_of, parse_day, parse_time
-from gatepost.store.pages import BadCursor
-from gatepost.store.registry import Conflict
-from gatepost.store.store import Store
+from gatepost.receiver.jobs.projector import Projector
+from gatepost.receiver.people_rules import Meaning
+from gatepost.receiver.processes.ingests import Ingests
+from gatepost.receiver.terminals.admin import Registrar
+from gatepost.receiver.terminals.preview import Preview
+from gatepost.store.cursor import BadCursor
+from gatepost.store.interface import Store
+from gatepost.store.local_days import UnknownZone, month_of, parse_day, parse_time
+from gatepost.store.query.registry import Conflict
 from gatepost.wire import Problem
 
 __all__ = [
@@ -74,7 +74,7 @@ def problems(found: tuple[Problem, ...]) -> list[ProblemItem]:
 
 
 def moment(name: str, value: str | None) -> datetime | None:
-    """Read a time of a query, as :func:`gatepost.store.days.parse_time` has it. 400 names the parameter."""
+    """Read a time of a query, as :func:`gatepost.store.local_days.parse_time` has it. 400 names the parameter."""
     if value is None or not value.strip():
         return None
     try:

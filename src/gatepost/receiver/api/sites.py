@@ -10,11 +10,11 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
-from gatepost.receiver.api.access import ADMIN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import Listing, TheStore, read
-from gatepost.receiver.registrar import site_of
-from gatepost.store.days import zone
-from gatepost.store.store import SiteRow
+from gatepost.receiver.terminals.admin import site_of
+from gatepost.store.interface import SiteRow
+from gatepost.store.local_days import zone
 
 __all__ = ["SitesController"]
 

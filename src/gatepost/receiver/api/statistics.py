@@ -5,10 +5,10 @@ from __future__ import annotations
 from litestar import Controller, get
 from litestar.params import FromQuery
 
-from gatepost.receiver.api.access import VIEWER
+from gatepost.receiver.api.authorization import VIEWER
 from gatepost.receiver.api.filters import AtSite, AtTerminal
 from gatepost.receiver.api.shapes import TheMeaning, days, read
-from gatepost.store.statistics import Statistics, StatisticsQuery, statistics
+from gatepost.store.query.statistics import Statistics, StatisticsQuery, statistics
 
 __all__ = ["StatisticsController"]
 

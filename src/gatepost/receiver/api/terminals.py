@@ -22,7 +22,7 @@ from gatepost.items import (
     WouldMoveItem,
     WouldRefuseItem,
 )
-from gatepost.receiver.api.access import ADMIN, OPERATOR, PARTS, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, OPERATOR, PARTS, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite
 from gatepost.receiver.api.shapes import (
     MAX_ID,
@@ -35,12 +35,12 @@ from gatepost.receiver.api.shapes import (
     answering,
     read,
 )
-from gatepost.receiver.identify import MAX_SERIAL
-from gatepost.receiver.ingests import Ingests
-from gatepost.receiver.presence import backlog_arriving, last_heard, presence
-from gatepost.receiver.preview import WouldRefuse
-from gatepost.receiver.registrar import Registrar, site_of
-from gatepost.store.store import Store, TerminalRow, TerminalState
+from gatepost.receiver.processes.ingests import Ingests
+from gatepost.receiver.terminals.admin import Registrar, site_of
+from gatepost.receiver.terminals.identify import MAX_SERIAL
+from gatepost.receiver.terminals.presence import backlog_arriving, last_heard, presence
+from gatepost.receiver.terminals.preview import WouldRefuse
+from gatepost.store.interface import Store, TerminalRow, TerminalState
 
 __all__ = ["TerminalItem", "TerminalsController", "networks_of", "terminal_item", "would_refuse"]
 

@@ -9,9 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.receiver.exports.columns import Column, Words, named, offset
-from gatepost.store.attendance import MAX_CELLS, Attendance, Attended
-from gatepost.store.days import days_between
-from gatepost.store.people import PeopleQuery, Person
+from gatepost.store.local_days import days_between
+from gatepost.store.people.attendance import MAX_CELLS, Attendance, Attended
+from gatepost.store.people.people import PeopleQuery, Person
 from gatepost.wire.codes import UserType
 
 __all__ = ["ATTENDANCE", "PersonShift", "person_shifts"]

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from gatepost.receiver.links import link
-from gatepost.store.days import zone
-from gatepost.store.store import AlarmRow, RecordRow
+from gatepost.receiver.http.url_prefix import link
+from gatepost.store.interface import AlarmRow, RecordRow
+from gatepost.store.local_days import zone
 from gatepost.wire.codes import (
     AbnormalType,
     AlarmCode,
@@ -51,7 +51,7 @@ class Words:
     """In which language and zone an export speaks."""
 
     def __init__(self, language: Language, *, timezone: str | None = None) -> None:
-        """Raises :class:`~gatepost.store.days.UnknownZone` for a ``timezone`` that there is not."""
+        """Raises :class:`~gatepost.store.local_days.UnknownZone` for a ``timezone`` that there is not."""
         self.language = language
         self._one = None if timezone is None else zone(timezone)
         self._zones: dict[str, ZoneInfo] = {}

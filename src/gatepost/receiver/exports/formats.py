@@ -19,8 +19,8 @@ import msgspec
 import xlsxwriter  # type: ignore[import-untyped]  # it has no types
 from msgspec import Struct
 
-from gatepost.receiver.exports.archive import Archive, packed
 from gatepost.receiver.exports.columns import Cell, Column, Words
+from gatepost.receiver.exports.zip_stream import Archive, packed
 
 __all__ = [
     "CSV_MARK",

@@ -1,0 +1,6 @@
+"""Define the receiver's commands, except ``serve``.
+
+``config``  ``gatepost config``, and the options that commands share
+``store``   ``gatepost backup``, ``restore`` and ``check-store``
+``tokens``  ``gatepost tokens``
+"""

@@ -1,0 +1,137 @@
+"""``gatepost tokens``: make, list and withdraw API tokens, also while the receiver runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gatepost.cli_text import app_options, t
+from gatepost.errors import SettingsError
+
+if TYPE_CHECKING:
+    from gatepost.store.query.accounts import Accounts
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    **app_options(), help=t("API tokens: make, list, withdraw.", "API 令牌：创建、列出、吊销。")
+)
+
+Data = Annotated[Path | None, typer.Option("--data", help=t("The data folder.", "数据目录。"))]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        envvar="GATEPOST_DATABASE",
+        help=t(
+            "postgresql://…, if the receiver stores there.", "postgresql://…，接收端使用 PostgreSQL 时给出。"
+        ),
+    ),
+]
+
+
+class RoleName(StrEnum):
+    """What a token may do."""
+
+    viewer = "viewer"
+    operator = "operator"
+    admin = "admin"
+
+
+def _accounts(data: Path | None, database: str | None) -> AbstractContextManager[Accounts]:
+    from gatepost.store.query.accounts import Accounts
+    from gatepost.store.sqlite.second_process import accounts_of
+
+    if data is not None and not database:
+        return accounts_of(data)
+    if not database:
+        raise SettingsError("data", "is missing; give the receiver's --data, or its --database")
+    from gatepost.store.postgres.store import PostgresStore
+
+    @contextmanager
+    def on_server() -> Iterator[Accounts]:
+        store = PostgresStore.open(database)
+        try:
+            yield Accounts(store)
+        finally:
+            store.close()
+
+    return on_server()
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+@app.command(help=t("Make a token and print it, once.", "创建令牌并打印一次。"))
+def create(
+    role: Annotated[RoleName, typer.Option("--role", help=t("What it may do.", "权限角色。"))],
+    name: Annotated[str, typer.Option("--name", help=t("What it is for.", "用途。"))],
+    data: Data = None,
+    database: Database = None,
+    days: Annotated[
+        int | None, typer.Option("--days", min=1, help=t("It expires after so many days.", "多少天后失效。"))
+    ] = None,
+) -> None:
+    """Print the secret and nothing else, so that a script can keep it."""
+    from gatepost.receiver.auth.authenticator import issue_token
+
+    now = _now_ms()
+    expires = None if days is None else int((datetime.now(UTC) + timedelta(days=days)).timestamp() * 1000)
+    with _accounts(data, database) as accounts:
+        secret, row = issue_token(
+            accounts, name, role.value, by="command line", now_ms=now, expires_at_ms=expires
+        )
+        accounts.note(
+            now_ms=now,
+            actor="command line",
+            address="",
+            action="token.created",
+            subject=name,
+            detail={"role": role.value, "id": row.id},
+        )
+    typer.echo(secret)
+
+
+@app.command("list", help=t("List the tokens.", "列出令牌。"))
+def list_tokens(data: Data = None, database: Database = None) -> None:
+    """One line a token: number, role, name, when it was last used, and whether it is still good."""
+    now = datetime.now(UTC)
+    with _accounts(data, database) as accounts:
+        for row in accounts.tokens():
+            state = t("good", "有效")
+            if row.revoked_at is not None:
+                state = t("withdrawn", "已吊销")
+            elif row.expires_at is not None and row.expires_at <= now:
+                state = t("expired", "已过期")
+            used = (
+                t("never used", "从未使用")
+                if row.last_used_at is None
+                else f"{row.last_used_at:%Y-%m-%d %H:%M}Z"
+            )
+            typer.echo(f"{row.id}\t{row.role}\t{row.name}\t{used}\t{state}")
+
+
+@app.command(help=t("Withdraw a token.", "吊销令牌。"))
+def revoke(
+    number: Annotated[
+        int, typer.Argument(help=t("Number of the token, from `gatepost tokens list`.", "列表中的编号。"))
+    ],
+    data: Data = None,
+    database: Database = None,
+) -> None:
+    """Withdraw a token; the next request with it is refused."""
+    now = _now_ms()
+    with _accounts(data, database) as accounts:
+        if not accounts.revoke_token(number, now_ms=now):
+            raise SettingsError("number", f"cannot be {number}: there is no such token that is still good")
+        accounts.note(
+            now_ms=now, actor="command line", address="", action="token.revoked", subject=str(number)
+        )

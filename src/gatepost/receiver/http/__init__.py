@@ -1,0 +1,10 @@
+"""Read HTTP requests within limits, and write responses.
+
+``connection``        one connection
+``limits``            limits of all connections together
+``redact``            samples of bodies without personal data and secrets
+``security_headers``  headers that every response has
+``server``            sockets, certificates and the server on them
+``tls_handshake``     connections before their TLS handshake is done
+``url_prefix``        addresses in responses, behind a proxy too
+"""

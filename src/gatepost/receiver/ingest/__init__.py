@@ -1,0 +1,11 @@
+"""Take a push, and acknowledge it when it is in the journal. The process ingest does this.
+
+``endpoint``          ``POST /Record``
+``frames``            the body of a frame in the journal
+``group_commit``      one sync for many pushes
+``health``            ``/healthz`` and ``/readyz``
+``push``              one push: its head, its key, who waits for its reply
+``refusal_counters``  refusals, counted by terminal and reason
+``refused_pushes``    refused pushes, handed to the desk every second
+``until_listed``      replies that wait until the event is listed
+"""

@@ -1,0 +1,591 @@
+"""From the journal into the store: what was acknowledged becomes rows.
+
+Rules:
+
+* Rows and the places in the journal are one transaction. So an event is listed exactly once, whatever is killed when.
+* It never stops for an event. A batch that the store refuses is read again in smaller ones, until the event is alone.
+  It goes to the quarantine as it came; what cannot even be kept there, or has no readable frame, is set aside in a
+  file that the log names, and tried again at the next start. So are the bytes of a damaged place.
+* What is wrong with the store itself, such as a table that is missing, is no event's fault: the store is away then.
+* While the store is away it holds its batch and tries again; the journal waits meanwhile. Before it tries again it
+  finds out whether the store has the batch: the word of a commit may be lost.
+* A stream that cannot be read now waits, and is named; the others are listed.
+* A terminal that was not known at the reply is made before its events are listed, all of a batch together.
+* A lone event is listed at once. After a small batch it waits a moment (:data:`GATHER_S`), for a transaction costs as
+  much as a hundred events. Alarms come first: the reader takes their streams before those of records.
+* A segment is deleted when all of it is in the store. What cannot be deleted then is deleted later.
+* One process reads a journal.
+
+Flow: ``Reader.read`` → ``Frames.decode`` → ``Store.ensure_terminals`` → ``Store.write`` with the places →
+``on_listed`` → ``Folder.remove``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+import structlog
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gatepost.errors import JournalError, JournalUnavailable, StoreError, StoreInUse, StoreUnavailable
+from gatepost.journal.folder import START, Folder, Position
+from gatepost.journal.format import KEY_BYTES
+from gatepost.journal.packs import Packs, Place
+from gatepost.journal.reader import Damage, Reader
+from gatepost.receiver.ingest.frames import Frames
+from gatepost.receiver.ingest.push import kept_raw
+from gatepost.receiver.processes.wake import Wake
+from gatepost.store import deadlines
+from gatepost.store.conversion.long_texts import put_back
+from gatepost.store.images.places import parts_of
+from gatepost.store.interface import Arrival, NewTerminal, Progress, Stored, TerminalRow
+from gatepost.store.privacy.person_matcher import Traces
+from gatepost.store.write.set_aside import UNLISTED, SetAside
+from gatepost.wire import Event
+
+__all__ = ["Lag", "Projector"]
+
+log = structlog.get_logger(__name__)
+
+MAX_BATCH = 2048
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+"""Events and bytes of frames of one transaction; one event may be larger."""
+
+_NOT_WHOLE = "its image is not whole, so it was perhaps never acknowledged"
+
+LET_GO_S = 3.0
+"""How long an erasure waits until the journal has let go of what is listed. A backup may hold it back for longer."""
+
+RETRY_S = 0.25
+"""Between two attempts while the store is away."""
+
+SMALL, GATHER_S = 256, 0.02
+"""After a batch of fewer events it lets more gather for so many seconds, unless a reader or a push waits for them."""
+
+IDLE_S = 1.0
+"""How long it sleeps at most without having been woken."""
+
+CATCH_UP_S = 10.0
+"""How long somebody waits for what was pushed before to be listed."""
+
+_SAID_EVERY_S = 60.0
+
+
+class Rows(Protocol):
+    """The part of a store that the projector uses."""
+
+    secret: bytes
+
+    def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> Sequence[Stored]: ...
+    def ensure_terminals(self, new: Sequence[NewTerminal]) -> Sequence[TerminalRow]: ...
+    def holders(self, event: Event, key: bytes, peer: str) -> Sequence[int]: ...
+    def positions(self, journal: bytes) -> Mapping[str, Position]: ...
+    def forget_streams(self, journal: bytes, streams: Sequence[str]) -> None: ...
+    def unused(self, places: Sequence[Place]) -> Sequence[Place]: ...
+
+
+class Lag(Struct, frozen=True):
+    """How much is acknowledged and not yet listed."""
+
+    events: int = 0
+    bytes: int = 0
+    oldest_s: float = 0.0
+    """How long the oldest of them waits; of what is not read yet, up to a minute less."""
+    is_away: bool = False
+    """The store takes nothing now."""
+    damaged: int = 0
+    """Places in the journal that could not be read, since the start."""
+    waiting: tuple[str, ...] = ()
+    """Why streams wait that cannot be read now, in a sentence for each."""
+
+
+class _Held(Struct, frozen=True):
+    """A batch that was read, and is not listed."""
+
+    arrivals: Sequence[Arrival]
+    frames: Sequence[bytes]
+    """Their bodies."""
+    progress: Progress
+    damages: Sequence[Damage]
+    set_aside: list[tuple[str, str]]
+    """The file of each event that has no place in the store, and why."""
+
+
+class Projector:
+    """Lists what the journal holds. :meth:`step` is for one thread at a time; the rest for any."""
+
+    def __init__(
+        self,
+        folder: Folder,
+        store: Rows,
+        frames: Frames,
+        *,
+        packs: Packs | None = None,
+        appended: Wake | None = None,
+        may_hold: Callable[[Sequence[int], str], int | None] = lambda candidates, peer: None,
+        on_listed: Callable[[], None] = lambda: None,
+        on_terminals: Callable[[Sequence[TerminalRow]], None] = lambda rows: None,
+        now: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        max_batch: int = MAX_BATCH,
+        gather_s: float = GATHER_S,
+    ) -> None:
+        """``on_listed`` is called in the projector's thread after each transaction; it raises nothing.
+
+        ``packs``: with the images, where they are not all beside the journal. ``appended`` is set when the journal has
+        more; without it :meth:`wake` alone tells.
+
+        ``on_terminals`` is called there too, with terminals that were not known at the reply and now are stored.
+
+        ``may_hold`` returns the first of some terminals that an event may be of which names none, by its address.
+        Raises :class:`~gatepost.errors.StoreInUse` if another process reads this journal, and
+        :class:`~gatepost.errors.StoreUnavailable`.
+        """
+        self._folder = folder
+        self._store = store
+        self._frames = frames
+        self._packs = Packs(folder) if packs is None else packs
+        self._may_hold = may_hold
+        self._on_listed = on_listed
+        self._on_terminals = on_terminals
+        self._now = now
+        self._monotonic = monotonic
+        self._max_batch = max_batch
+        self._gather_s = gather_s
+        self._limit = max_batch
+        """Events of the next batch: fewer while one of them is looked for that the store refuses."""
+        self._lock = _lock(folder)
+        try:
+            self.positions: Mapping[str, Position] = dict(store.positions(folder.id))
+            """Up to where every event is listed."""
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self.files = SetAside(folder.path, folder.files)
+        """What was acknowledged and cannot be listed."""
+        self._reader = Reader(folder, self.positions)
+        self._held: _Held | None = None
+        self._waiting: Mapping[str, JournalError] = {}
+        self._has_leftovers = True
+        """Whether a segment may be there that is listed: of an earlier life, or because it could not be deleted."""
+        self._tries_again = True
+        """Whether events that an earlier life set aside have to be tried."""
+        self._said_at = -_SAID_EVERY_S
+        self.is_away = False
+        """The store takes nothing now."""
+        self.damaged = 0
+        """Places in the journal that could not be read, since the start."""
+        self.set_aside = 0
+        """Events that neither list nor quarantine took, since the start."""
+        self._woken = Wake() if appended is None else appended
+        self._hurried = threading.Event()
+        """A reader waits for what is there to be listed."""
+        self._is_small = False
+        """The last batch had few events."""
+        self._listed = threading.Condition()
+        self._is_tidy = False
+        """All that is listed is deleted from the journal."""
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # Any thread.
+
+    def start(self) -> None:
+        """Begin to list, in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name="gatepost-projector", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Return whether it lists in a thread of its own."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def wake(self) -> None:
+        """Look for what was appended."""
+        self._woken.set()
+
+    def lag(self) -> Lag:
+        """Return how far behind it is. Raises :class:`~gatepost.errors.JournalUnavailable`."""
+        positions, held = self.positions, self._held
+        backlog = self._folder.backlog(positions)
+        since = [self._now()]
+        if backlog.events:
+            since += filter(None, [self._folder.waits_since(positions)])
+            if held is not None:
+                since += [one.received_at_ms / 1000 for one in held.arrivals]
+        oldest_s = since[0] - min(since)
+        return Lag(backlog.events, backlog.bytes, oldest_s, self.is_away, self.damaged, self.waiting)
+
+    def progress(self) -> tuple[Mapping[str, Position], int]:
+        """Return up to where every event is listed, and how many damaged places were passed on the way."""
+        with self._listed:
+            return self.positions, self.damaged
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Return why streams wait that cannot be read now, in a sentence for each."""
+        return tuple(str(why) for _, why in sorted(self._waiting.items()))
+
+    def catch_up(self, *, timeout_s: float = CATCH_UP_S) -> None:
+        """Wait until everything is listed that is acknowledged by now, and can be read now. Blocks.
+
+        Raises :class:`~gatepost.errors.StoreUnavailable` if that takes longer than ``timeout_s``.
+        """
+        ends = {stream.name: stream.published for stream in self._folder.streams()}
+
+        def is_listed() -> bool:
+            positions = self.positions
+            there = {stream.name for stream in self._folder.streams()} - self._waiting.keys()
+            return not any(
+                name in there and positions.get(name, START).is_before(end) for name, end in ends.items()
+            )
+
+        with self._listed:
+            self._hurried.set()
+            self.wake()
+            if not self._listed.wait_for(is_listed, timeout_s):
+                raise StoreUnavailable(
+                    "events that were pushed before are not listed yet; try again when journal.events of /api/v1/stats"
+                    " is 0"
+                )
+
+    def let_go(self, *, timeout_s: float = LET_GO_S) -> bool:
+        """Wait until what is listed is deleted from the journal; return ``False`` if that takes too long. Blocks.
+
+        Segments that are being written stay: the ingest has to end them before.
+        """
+        with self._listed:
+            self._is_tidy = False
+            self.wake()
+            return self._listed.wait_for(lambda: self._is_tidy, timeout_s)
+
+    def forget(self, traces: Traces, terminals: Collection[int]) -> int:
+        """Delete what was set aside and may be about a person who is erased; return how many files.
+
+        ``terminals``: of those alone. Raises :class:`~gatepost.errors.StoreUnavailable`.
+        """
+
+        def is_about(body: bytes) -> bool:
+            try:
+                arrival = self._frames.decode(body)
+                texts = b"" if arrival.texts is None else self._packs.read(arrival.texts)
+                original = put_back(arrival.original, texts)
+            except Exception:  # it cannot be searched
+                return True
+            # A terminal that was new at the reply may be any of them.
+            return (arrival.terminal_id < 0 or arrival.terminal_id in terminals) and traces.found_in(original)
+
+        try:
+            return self.files.forget(is_about)
+        except JournalUnavailable as error:
+            raise StoreUnavailable(str(error)) from error
+
+    def close(self, *, timeout_s: float) -> bool:
+        """List what is there, and stop. Blocks; False if that took longer than ``timeout_s``, or the store is away.
+
+        What is not listed then waits in the journal for the next start. Idempotent.
+        """
+        self._closing.set()
+        self._hurried.set()
+        self._woken.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                return False
+        self._reader.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+        return self._held is None
+
+    # The projector's thread.
+
+    def _run(self) -> None:
+        with deadlines.hurry():
+            while True:
+                closing = self._closing.is_set()
+                self._woken.clear()
+                if not self._list_all():
+                    if closing:
+                        return
+                    self._closing.wait(RETRY_S)
+                elif closing:
+                    return
+                else:
+                    self._woken.wait(IDLE_S)
+
+    def _list_all(self) -> bool:
+        """List until nothing is left; False if it cannot go on now."""
+        try:
+            while self.step():
+                if self._is_small:
+                    self._hurried.wait(self._gather_s)
+            if not self._closing.is_set():
+                self._hurried.clear()
+        except (StoreError, JournalError) as error:
+            self._away(str(error))
+            return False
+        except Exception as defect:
+            self._away(type(defect).__name__)
+            return False
+        return True
+
+    def step(self) -> bool:
+        """List one batch; False if there was nothing.
+
+        Raises :class:`~gatepost.errors.StoreError` and :class:`~gatepost.errors.JournalError`: nothing is lost, and the
+        next step tries the same again.
+        """
+        held = self._held
+        if held is not None and self._is_listed(held):
+            # A standby of the server may lack a commit whose word was lost, but not what this commit follows.
+            self._store.write([], held.progress)
+            self._listed_up_to(held)
+            return True
+        if held is None:
+            held = self._held = self._read()
+        if held is None:
+            if self._tries_again:
+                self._tries_again = not self._try_again()
+            self.is_away = False
+            if self._has_leftovers:
+                self._remove()
+            with contextlib.suppress(JournalError):
+                self._packs.punch()  # what could not be done before
+            with self._listed:
+                self._is_tidy = not self._has_leftovers
+                self._listed.notify_all()
+            return False
+        if self._list(held):
+            self._listed_up_to(held)
+            self._limit = min(2 * self._limit, self._max_batch)
+        else:
+            self._reader.rewind(self.positions)
+            self._held = None
+            self._limit = max(1, len(held.arrivals) // 2)
+        return True
+
+    def _read(self) -> _Held | None:
+        arrivals, frames, set_aside = [], [], []
+        try:
+            batch = self._reader.read(max_bodies=self._limit, max_bytes=MAX_BATCH_BYTES)
+            self._tell_waiting(batch.waiting)
+            uncommitted = set(batch.uncommitted)
+            for place, body in enumerate(batch.bodies):
+                try:
+                    arrival = self._frames.decode(body)
+                    why = _NOT_WHOLE if place in uncommitted and not self._is_whole(arrival) else ""
+                except JournalError:
+                    raise  # the disk does not tell now
+                except Exception as error:
+                    why = str(error) if isinstance(error, StoreError) else type(error).__name__
+                if why:
+                    set_aside.append((self.files.keep_body(body), why))
+                else:
+                    arrivals.append(arrival)
+                    frames.append(body)
+            for damage in batch.damages:
+                self.files.keep_damage(damage, self._folder.segment(damage.stream, damage.segment))
+        except BaseException:
+            self._reader.rewind(self.positions)
+            raise
+        if not batch.positions:
+            self._tell_damages(batch.damages)
+            return None
+        progress = Progress(self._folder.id, batch.positions)
+        return _Held(arrivals, frames, progress, batch.damages, set_aside)
+
+    def _with_terminals(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
+        """Make the terminals that were not known at the reply, and give their events to them."""
+        new: dict[tuple[str | None, str], NewTerminal] = {}
+        for arrival in arrivals:
+            if (one := arrival.new_terminal) is not None:
+                new.setdefault((one.serial, one.peer), one)
+        if not new:
+            return arrivals
+        rows = self._store.ensure_terminals(list(new.values()))
+        self._on_terminals(rows)
+        ids = {place: row.id for place, row in zip(new, rows, strict=True)}
+        return [
+            arrival
+            if (one := arrival.new_terminal) is None
+            else replace(arrival, terminal_id=ids[one.serial, one.peer])
+            for arrival in arrivals
+        ]
+
+    def _attributed(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
+        """Give events that are pushed again to the terminal that they were stored for the first time.
+
+        Nothing but the address told whose they are, and it may have come to stand for another terminal since.
+        """
+        if all(arrival.bind_peer for arrival in arrivals):
+            return arrivals
+        here: dict[tuple[bytes, str], int] = {}
+        attributed = []
+        for arrival in arrivals:
+            place = (arrival.key, arrival.peer)
+            if not arrival.bind_peer:
+                candidates = [*self._holders(arrival), *filter(None, [here.get(place)])]
+                holder = self._may_hold(candidates, arrival.peer)
+                if holder is not None:
+                    arrival = replace(arrival, terminal_id=holder)  # noqa: PLW2901
+            here.setdefault(place, arrival.terminal_id)
+            attributed.append(arrival)
+        return attributed
+
+    def _holders(self, arrival: Arrival) -> Sequence[int]:
+        try:
+            return self._store.holders(arrival.event, arrival.key, arrival.peer)
+        except StoreError:
+            raise
+        except Exception as defect:  # the event is stored where the reply put it
+            log.error("projector.holders_failed", kind=type(defect).__name__)
+            return ()
+
+    def _is_listed(self, held: _Held) -> bool:
+        """Return whether the store has committed a batch after all: its word was lost."""
+        stored = self._store.positions(self._folder.id)
+        return held.progress.positions.items() <= stored.items()
+
+    def _listed_up_to(self, held: _Held) -> None:
+        before, moved = self.positions, held.progress.positions
+        self._is_small = len(held.arrivals) < SMALL
+        with self._listed:
+            self.positions, self._held, self.is_away = {**before, **moved}, None, False
+            self._tell_damages(held.damages)
+            self._listed.notify_all()
+        self._on_listed()
+        for file, why in held.set_aside:
+            self.set_aside += 1
+            log.error("projector.set_aside", file=file, why=why)
+        if any(before.get(stream, START).segment != place.segment for stream, place in moved.items()):
+            self._remove()
+
+    def _list(self, held: _Held) -> bool:
+        """Store a batch; False if one of its events is refused, and has to be found."""
+        arrivals = held.arrivals
+        try:
+            arrivals = self._attributed(self._with_terminals(arrivals))
+            self._drop_unused(arrivals, self._store.write(arrivals, held.progress))
+        except StoreError:
+            raise
+        except Exception as error:
+            if len(arrivals) > 1:
+                return False
+            if isinstance(error, MemoryError):
+                raise
+            # The kind only: a database's message quotes the values, and those are people.
+            log.error("projector.event_refused", kind=type(error).__name__)
+            self._quarantine(arrivals, held, f"the store could not take this event ({type(error).__name__})")
+        return True
+
+    def _is_whole(self, arrival: Arrival) -> bool:
+        """Return whether the images of an event are whole, of which it is not known that they were synced."""
+        places = [place for _, place in parts_of(arrival) if len(place.key) == KEY_BYTES]
+        return not places or self._packs.confirm(places)
+
+    def _drop_unused(self, arrivals: Sequence[Arrival], stored: Sequence[Stored]) -> None:
+        """Give back the room of images that came with events which were stored before."""
+        places = [
+            place
+            for arrival, found in zip(arrivals, stored, strict=True)
+            if not found.new
+            for _, place in parts_of(arrival)
+        ]
+        if places:
+            with contextlib.suppress(JournalError, StoreError):  # what is not done leaves with its pack
+                self._packs.punch(self._store.unused(places))
+
+    def _quarantine(self, arrivals: Sequence[Arrival], held: _Held, why: str) -> None:
+        """Keep the one event of a batch as it came."""
+        try:
+            kept = [kept_raw(one, why, self._store.secret) for one in arrivals]
+            self._store.write(kept, held.progress)
+        except StoreError:
+            raise
+        except Exception:
+            held.set_aside.extend((self.files.keep_body(body), why) for body in held.frames)
+            self._store.write([], held.progress)
+
+    def _try_again(self) -> bool:
+        """List what an earlier life set aside, where its cause is gone; False: the journal is pinned, so later.
+
+        What is listed leaves its file. A kill in between leaves the file too; then it is counted as a duplicate.
+        """
+        with self._folder.unpinned() as may_remove:
+            if not may_remove:
+                return False
+            for path in self.files.list(UNLISTED):
+                try:
+                    body = path.read_bytes()
+                    arrival = self._frames.decode(body)
+                except Exception as error:
+                    log.info("projector.still_unreadable", file=path.name, kind=type(error).__name__)
+                    continue
+                if not self._is_whole(arrival):
+                    continue  # it may come again, with its image
+                held = _Held([arrival], [body], Progress(self._folder.id, {}), (), [])
+                self._list(held)
+                if not held.set_aside:
+                    self.files.remove(path)
+                    log.info("projector.listed_after_all", file=path.name)
+                    self._on_listed()
+        return True
+
+    def _tell_damages(self, damages: Sequence[Damage]) -> None:
+        for damage in damages:
+            self.damaged += 1
+            self._has_leftovers = True  # the place in a stream that is gone
+            log.error(
+                "journal.damaged",
+                stream=damage.stream,
+                segment=damage.segment,
+                start=damage.start,
+                end=damage.end,
+                why=damage.why,
+            )
+
+    def _tell_waiting(self, waiting: Mapping[str, JournalError]) -> None:
+        for stream, why in waiting.items():
+            if stream not in self._waiting:
+                log.error("journal.stream_waits", stream=stream, why=str(why))
+        with self._listed:
+            self._waiting = waiting
+            self._listed.notify_all()
+
+    def _remove(self) -> None:
+        """Delete what is listed. What fails, and what is pinned, is deleted later."""
+        self._has_leftovers = True
+        with contextlib.suppress(JournalError, StoreError):
+            removed = self._folder.remove(self.positions)
+            if removed.streams:
+                self._store.forget_streams(self._folder.id, removed.streams)
+                self.positions = {
+                    name: place for name, place in self.positions.items() if name not in removed.streams
+                }
+            self._has_leftovers = removed.is_pinned
+
+    def _away(self, why: str) -> None:
+        self.is_away = True
+        if self._monotonic() - self._said_at >= _SAID_EVERY_S:
+            self._said_at = self._monotonic()
+            log.error("projector.store_away", why=why)
+
+
+def _lock(folder: Folder) -> int:
+    handle = os.open(folder.path / "reader", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise StoreInUse(
+            f"another process lists the journal {folder.path}; stop it, or give this one a data folder of its own"
+        ) from None
+    return handle

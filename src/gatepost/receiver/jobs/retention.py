@@ -1,0 +1,164 @@
+"""What leaves, while the receiver runs: the loop around :class:`gatepost.store.privacy.retention.Retention`.
+
+Rules:
+
+* A step at a time, with a pause after each, so that a push never waits for more than one short transaction.
+* The first one comes a minute after the start: whoever notices a wrong setting in the log still has the time.
+* What was deleted is counted, and one line a round in the audit log says so.
+
+Flow: :meth:`Keeper.run` → :meth:`Keeper.once`, a step → the next one at once while there is more, else in a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from gatepost.errors import JournalError, StoreError
+from gatepost.settings import ReceiverSettings
+from gatepost.store.images.encryption import ImageKeys
+from gatepost.store.images.key_rotation import Resealing
+from gatepost.store.interface import Leaving
+from gatepost.store.people.moving import finish
+from gatepost.store.privacy.erasure import Erased, Whom, erase
+from gatepost.store.privacy.person_matcher import Traces
+from gatepost.store.privacy.retention import Kept, Limits, Retention, Step
+from gatepost.store.query.accounts import Accounts
+
+__all__ = ["Keeper", "limits_of"]
+
+log = structlog.get_logger(__name__)
+
+PAUSE_S = 0.05
+"""Between two steps."""
+
+ROUND_S = 60.0
+"""Between two rounds, and before the first."""
+
+
+def limits_of(settings: ReceiverSettings) -> Limits:
+    return Limits(
+        images_days=settings.retention_images_days,
+        stranger_images_days=settings.retention_stranger_images_days,
+        records_days=settings.retention_records_days,
+        quarantine_days=settings.retention_quarantine_days,
+        audit_days=settings.retention_audit_days,
+    )
+
+
+class Keeper:
+    """Keeps what is to be kept, and nothing else."""
+
+    def __init__(
+        self,
+        store: Leaving,
+        limits: Limits,
+        *,
+        now: Callable[[], float],
+        keys: ImageKeys | None = None,
+        catch_up: Callable[[], None] = lambda: None,
+        forget: Callable[[], None] = lambda: None,
+        on_erased: Callable[[], None] = lambda: None,
+        forget_unlisted: Callable[[Traces, Sequence[int]], object] = lambda traces, terminals: None,
+        expire_unlisted: Callable[[float], int] = lambda before: 0,
+    ) -> None:
+        """``now`` answers Unix seconds; ``keys`` are those that the store has.
+
+        ``catch_up`` returns when everything that was acknowledged before is listed; it is called before an erasure.
+        ``forget`` is called when people have left the store, so that they leave the memory as well; ``on_erased``
+        only after somebody was erased. ``forget_unlisted`` and ``expire_unlisted`` delete what was acknowledged and
+        cannot be listed: what is about a person, and what is older than a moment in Unix seconds.
+        """
+        self._store = store
+        self._accounts = Accounts(store)
+        self._now = now
+        self._catch_up = catch_up
+        self._forget = forget
+        self._on_erased = on_erased
+        self._forget_unlisted = forget_unlisted
+        self._expire_unlisted = expire_unlisted
+        self.retention = Retention(store, limits)
+        self.keys = keys or ImageKeys()
+        self.resealing = Resealing(store, self.keys)
+        self.deleted: Counter[str] = Counter()
+        """By part, since the start of the process."""
+        self.finished_at: float | None = None
+        """When a round last came to its end, and nothing was left to do."""
+        self._round: Counter[str] = Counter()
+
+    def now_ms(self) -> int:
+        return int(self._now() * 1000)
+
+    def once(self) -> Step:
+        """Do one step. Blocks; for one thread at a time. Raises ``StoreUnavailable``: later, then."""
+        step = self.retention.once(self.now_ms())
+        sealed = None if step.more else self.resealing.once()
+        if sealed is not None:
+            self._round["resealed"] += sealed
+            self.retention.dirty = True
+            return Step("", 0)
+        if step.deleted:
+            self.deleted[step.part] += step.deleted
+            self._round[step.part] += step.deleted
+        if not step.more:
+            self._tend_packs()
+            if (before := self.retention.before_ms("quarantine", self.now_ms())) is not None:
+                self._round["unlisted"] += self._expire_unlisted(before / 1000)
+            self.finished_at = self._now()
+            if self._round["records"] or self._round["erased"]:
+                self._forget()
+            if self._round.total():
+                counts = {part: count for part, count in sorted(self._round.items()) if count}
+                self._accounts.note(
+                    now_ms=self.now_ms(), actor="gatepost", address="", action="retention", detail=counts
+                )
+                log.info("retention.deleted", **counts)
+            self._round.clear()
+        return step
+
+    def _tend_packs(self) -> None:
+        """Make the holes that could not be made before, and move packs. What fails is tried again in the next round."""
+        packs = self._store.packs
+        for step in () if packs is None else (packs.punch, packs.move):
+            try:
+                step()
+            except JournalError as error:
+                log.warning("retention.packs_failed", why=str(error))
+
+    def prepare_erasure(self) -> None:
+        """Finish moves of terminals, and list what waits in the journal, before it is looked up whom to erase.
+
+        Blocks; any thread. Raises ``StoreUnavailable``.
+        """
+        self._catch_up()
+        finish(self._store)
+
+    def erase(self, whom: Whom) -> Erased:
+        """Erase somebody. Blocks; any thread may call it."""
+        done = erase(self._store, whom, now_ms=self.now_ms(), forget=self._forget_unlisted)
+        self._on_erased()
+        self._forget()
+        if not done.scrubbed:
+            self.retention.dirty = True
+        self.deleted["erased"] += done.records + done.alarm_steps + done.quarantined
+        return done
+
+    def state(self) -> list[Kept]:
+        """How it stands with every part. Blocks; any thread may call it."""
+        return self.retention.state(self.now_ms())
+
+    async def run(self) -> None:
+        """Go on for ever."""
+        pause = ROUND_S
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                step = await asyncio.to_thread(self.once)
+            except (StoreError, JournalError) as error:
+                log.warning("retention.failed", why=str(error))
+                pause = ROUND_S
+            else:
+                pause = PAUSE_S if step.more else ROUND_S

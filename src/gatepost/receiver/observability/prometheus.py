@@ -1,0 +1,331 @@
+"""Numbers of this receiver for ``GET /metrics``, in the text format of Prometheus.
+
+Rules:
+
+* Counters are since the start of the desk; the store's own counts, over all time, are at ``/api/v1/stats``.
+* What the ingest counts is a second old at most, and goes on where another process takes its place.
+* While the store is away its numbers are left out, and are no zeros; those of these processes are there.
+* A push costs what counting costs: some additions a batch. What has to be read is read when somebody asks.
+* Labels are serials, reasons and states; no label names a person.
+* A registry a receiver, none is global.
+
+``deploy/grafana-dashboard.json`` asks for these; a test holds it against them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import accumulate
+from typing import Any, get_args
+
+from msgspec import structs
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gatepost import __version__
+from gatepost.errors import StoreUnavailable
+from gatepost.receiver.jobs.projector import Projector, Rows
+from gatepost.receiver.jobs.retention import Keeper
+from gatepost.receiver.observability.silent_receivers import silent
+from gatepost.receiver.processes.gauges import REPLY_SECONDS, ReplyTimes
+from gatepost.receiver.processes.ingests import Ingests
+from gatepost.receiver.terminals.presence import Presence, last_heard, presence
+from gatepost.store.interface import Arrival, Progress, Store, Stored, TerminalRow
+from gatepost.store.privacy.retention import PARTS
+from gatepost.wire import Alarm, Record
+
+__all__ = ["CONTENT_TYPE", "MAX_TERMINALS", "Measured", "Metrics"]
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+MAX_TERMINALS = 5000
+"""How many terminals have numbers of their own; ``gatepost_terminals`` counts all of them."""
+
+_EVENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 30.0)
+
+
+class Measured:
+    """A store's writing side, measured: what the projector is given."""
+
+    def __init__(self, store: Rows, metrics: Metrics) -> None:
+        self._store = store
+        self._metrics = metrics
+        self.secret = store.secret
+        self.ensure_terminals = store.ensure_terminals
+        self.holders = store.holders
+        self.positions = store.positions
+        self.forget_streams = store.forget_streams
+        self.unused = store.unused
+
+    def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> Sequence[Stored]:
+        """Store a batch, as :meth:`gatepost.store.interface.Store.write` does."""
+        began = time.perf_counter()
+        rows = self._store.write(batch, progress)
+        self._metrics.committed(batch, rows, time.perf_counter() - began)
+        return rows
+
+
+class Metrics:
+    """Every number of one receiver."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._accepted = Counter(
+            "gatepost_events_accepted",
+            "Events that were listed, duplicates not among them.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self._kinds = {kind: self._accepted.labels(kind) for kind in ("record", "alarm")}
+        self._quarantined = Counter(
+            "gatepost_events_quarantined",
+            "Pushes that were JSON objects but no known events, kept in the quarantine.",
+            registry=self.registry,
+        )
+        self._duplicates = Counter(
+            "gatepost_events_duplicate",
+            "Events that were pushed again, and are listed once.",
+            registry=self.registry,
+        )
+        self._size = Histogram(
+            "gatepost_commit_events",
+            "Events of one commit of the store.",
+            buckets=_EVENTS,
+            registry=self.registry,
+        )
+        self._time = Histogram(
+            "gatepost_commit_seconds",
+            "How long a commit of the store took; no push waits for it.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        ProcessCollector(registry=self.registry)
+
+    def committed(self, batch: Sequence[Arrival], rows: Sequence[Stored], seconds: float) -> None:
+        """Count a commit. In the projector's thread."""
+        self._time.observe(seconds)
+        self._size.observe(len(batch))
+        records = alarms = quarantined = duplicates = 0
+        for arrival, row in zip(batch, rows, strict=True):
+            if not row.new:
+                duplicates += 1
+            elif type(arrival.event) is Record:
+                records += 1
+            elif type(arrival.event) is Alarm:
+                alarms += 1
+            else:
+                quarantined += 1
+        self._kinds["record"].inc(records)
+        self._kinds["alarm"].inc(alarms)
+        self._quarantined.inc(quarantined)
+        self._duplicates.inc(duplicates)
+
+    def watch(
+        self,
+        store: Store,
+        ingests: Ingests,
+        projector: Projector,
+        keeper: Keeper,
+        *,
+        now: Callable[[], float],
+    ) -> None:
+        """Also tell what these parts know, when somebody asks. Once."""
+        self.registry.register(_Parts(ingests, projector, keeper))
+        self.registry.register(_Stored(store, ingests, projector, now))
+
+    def text(self) -> bytes:
+        """Return everything. Blocks: it asks the store. Raises :class:`~gatepost.errors.JournalUnavailable`."""
+        return generate_latest(self.registry)
+
+
+def _gauge(name: str, help: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, help, value=value)
+
+
+def _labelled(kind: Any, name: str, help: str, label: str, values: Iterable[tuple[str, float]]) -> Metric:
+    family: Metric = kind(name, help, labels=[label])
+    for text, value in values:
+        family.add_metric([text], value)  # type: ignore[attr-defined]  # both kinds have it, their base has not
+    return family
+
+
+class _Parts(Collector):
+    """Collect the numbers of ingests, projector and jobs."""
+
+    def __init__(self, ingests: Ingests, projector: Projector, keeper: Keeper) -> None:
+        self._ingests = ingests
+        self._projector = projector
+        self._keeper = keeper
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        gauges = self._ingests.gauges
+        build = GaugeMetricFamily("gatepost_build_info", "Which gatepost this is.", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
+        yield _labelled(
+            CounterMetricFamily,
+            "gatepost_events_refused",
+            "Pushes that were refused.",
+            "reason",
+            sorted(gauges.refused.items()),
+        )
+        yield CounterMetricFamily(
+            "gatepost_commit_failed_events",
+            "Events that could not be written to the journal; none of them was acknowledged.",
+            value=gauges.failed,
+        )
+        yield _gauge("gatepost_queue_events", "Events that wait for a sync.", gauges.waiting)
+        lag = self._projector.lag()
+        yield _gauge(
+            "gatepost_journal_events", "Events that are acknowledged and not listed yet.", lag.events
+        )
+        yield _gauge("gatepost_journal_bytes", "Bytes of the journal that are not listed yet.", lag.bytes)
+        yield _gauge(
+            "gatepost_journal_oldest_seconds", "How long the oldest event of the journal waits.", lag.oldest_s
+        )
+        yield CounterMetricFamily(
+            "gatepost_journal_damaged",
+            "Places in the journal that could not be read, and segments that were gone.",
+            value=self._projector.damaged,
+        )
+        yield CounterMetricFamily(
+            "gatepost_journal_set_aside",
+            "Events that neither list nor quarantine took; each is a file in the journal's folder.",
+            value=self._projector.set_aside,
+        )
+        yield _reply_times(gauges.replies)
+        yield _gauge("gatepost_connections", "Open connections.", gauges.connections)
+        yield _gauge("gatepost_bodies_bytes", "Bodies in memory, until their replies.", gauges.bodies_bytes)
+        yield CounterMetricFamily(
+            "gatepost_connections_shed",
+            "Silent connections that gave way to newcomers.",
+            value=gauges.guard.get("shed", 0),
+        )
+        yield _labelled(
+            CounterMetricFamily,
+            "gatepost_retention_deleted",
+            "What was deleted because its time was over, or because somebody was erased.",
+            "part",
+            [(part, self._keeper.deleted[part]) for part in (*PARTS, "erased")],
+        )
+        yield _gauge(
+            "gatepost_retention_finished_timestamp_seconds",
+            "When nothing was left to delete, last; 0: not yet.",
+            self._keeper.finished_at or 0.0,
+        )
+
+
+def _reply_times(replies: ReplyTimes) -> Metric:
+    """Return the histogram of reply times; its counts are of all up to each bound."""
+    family = HistogramMetricFamily(
+        "gatepost_reply_seconds", "How long pushes waited for their replies, refused ones too."
+    )
+    bounds = [*map(str, REPLY_SECONDS), "+Inf"]
+    family.add_metric([], list(zip(bounds, accumulate(replies.counts), strict=True)), replies.seconds)
+    return family
+
+
+class _Stored(Collector):
+    """What stands in the store, looked at when somebody asks."""
+
+    def __init__(
+        self, store: Store, ingests: Ingests, projector: Projector, now: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._heard = ingests.heard
+        self._projector = projector
+        self._now = now
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        if self._projector.lag().is_away:
+            return ()  # a database that hangs would keep whoever asks waiting
+        try:
+            return list(self._families())
+        except StoreUnavailable:
+            return ()
+
+    def _families(self) -> Iterable[Metric]:
+        yield _labelled(
+            GaugeMetricFamily,
+            "gatepost_store_bytes",
+            "What the store takes on disk.",
+            "part",
+            self._store.sizes().items(),
+        )
+        stats = self._store.stats()
+        yield _labelled(
+            GaugeMetricFamily,
+            "gatepost_open_alarms",
+            "Alarms that are not cleared, by whether they are acknowledged.",
+            "acknowledged",
+            [
+                ("false", stats.unacknowledged_alarms),
+                ("true", stats.open_alarms - stats.unacknowledged_alarms),
+            ],
+        )
+        now = self._now()
+        yield _gauge(
+            "gatepost_receivers_silent",
+            "Receivers of this database that are silent; what they acknowledged may wait in their journals.",
+            len(silent(self._store.receivers(), now=_moment(now))),
+        )
+        terminals = [
+            structs.replace(row, last_seen=last_heard(row.last_seen, self._heard.get(row.id)))
+            for row in self._store.terminals()
+        ]
+        seen = [(row, presence(row.last_seen, row.interval_ms, now=_moment(now))) for row in terminals]
+        states = [state for _, state in seen]
+        yield _labelled(
+            GaugeMetricFamily,
+            "gatepost_terminals",
+            "Terminals, by whether they are heard of as usual.",
+            "presence",
+            [(state, states.count(state)) for state in get_args(Presence)],
+        )
+        yield from _by_terminal(seen[:MAX_TERMINALS])
+
+
+def _by_terminal(seen: Sequence[tuple[TerminalRow, Presence]]) -> Iterable[Metric]:
+    up = GaugeMetricFamily(
+        "gatepost_terminal_online", "1: the terminal is heard of as usual.", labels=["terminal", "presence"]
+    )
+    last = GaugeMetricFamily(
+        "gatepost_terminal_last_seen_timestamp_seconds", "When it last pushed.", labels=["terminal"]
+    )
+    lag = GaugeMetricFamily(
+        "gatepost_terminal_lag_seconds",
+        "From when its latest event happened until it was received: how far behind it is.",
+        labels=["terminal"],
+    )
+    clock = GaugeMetricFamily(
+        "gatepost_terminal_clock_error_seconds", "How far its clock is ahead.", labels=["terminal"]
+    )
+    events = CounterMetricFamily(
+        "gatepost_terminal_events", "What it ever sent, by what became of it.", labels=["terminal", "outcome"]
+    )
+    for row, state in seen:
+        name = row.serial or row.anonymous_peer or str(row.id)
+        up.add_metric([name, state], state == "online")
+        if row.last_seen is not None:
+            last.add_metric([name], row.last_seen.timestamp())
+            if row.last_recorded_at is not None:
+                lag.add_metric([name], max(0.0, (row.last_seen - row.last_recorded_at).total_seconds()))
+        if row.clock_error_ms is not None:
+            clock.add_metric([name], row.clock_error_ms / 1000)
+        for outcome in ("records", "alarms", "duplicates", "quarantined", "refused", "late"):
+            events.add_metric([name, outcome], getattr(row, outcome))
+    return (up, last, lag, clock, events)
+
+
+def _moment(now: float) -> datetime:
+    return datetime.fromtimestamp(now, UTC)

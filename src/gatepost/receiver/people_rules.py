@@ -1,0 +1,35 @@
+"""What the settings say about how events are read, and the parts of the store that read them so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gatepost.settings import ReceiverSettings
+from gatepost.store.interface import RecordRow, Transactions
+from gatepost.store.people.attendance import Attendance
+from gatepost.store.people.people import People, Rules
+
+__all__ = ["Meaning", "rules_of"]
+
+
+class Meaning:
+    """People, attendance and statistics by the receiver's settings."""
+
+    def __init__(self, store: Transactions, settings: ReceiverSettings) -> None:
+        self.store = store
+        self.rules = rules_of(settings)
+        self.people = People(store, self.rules)
+        self.attendance = Attendance(store, self.rules)
+
+    def person_ids(self, rows: Iterable[RecordRow | object]) -> dict[tuple[int, int], str]:
+        """Return the ids of the people whom records are about, as :meth:`People.ids` does."""
+        return self.people.ids(
+            (row.person.identity_id, row.terminal_id)
+            for row in rows
+            if isinstance(row, RecordRow) and row.person is not None
+        )
+
+
+def rules_of(settings: ReceiverSettings) -> Rules:
+    """Return how the settings want events to be read."""
+    return Rules(scope=settings.people_scope, repeat_ms=round(settings.repeat_s * 1000))

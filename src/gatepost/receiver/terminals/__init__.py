@@ -1,0 +1,7 @@
+"""Decide which terminal a push is of, and change terminals.
+
+``admin``     changes of terminals and sites
+``identify``  which terminal pushes, and whether its push is taken
+``presence``  whether a terminal is online, late or offline
+``preview``   what a change would refuse
+"""

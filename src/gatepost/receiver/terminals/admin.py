@@ -1,0 +1,153 @@
+"""Changes of terminals by people: checked, stored, and in force before the answer.
+
+Rules:
+
+* What is changed counts from the next push on: the directory of :mod:`gatepost.receiver.terminals.identify` is fed
+  again before a change is answered. Another process on the same database takes it over within seconds.
+* A terminal that moves to another site takes its people's passages along: :mod:`gatepost.receiver.jobs.moving` is
+  woken.
+* A token is made here and told once; the store has its digest.
+* A retired terminal's token is gone: what it still pushes is refused.
+* A terminal that has used a token stays bound to its tokens until it is retired or :meth:`Registrar.remove_token` is
+  called. A new token changes nothing about that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from gatepost.errors import SettingsError
+from gatepost.receiver.terminals.identify import Networks, token_digest
+from gatepost.settings import ReceiverSettings
+from gatepost.store.interface import SiteRow, Store, TerminalRow
+from gatepost.store.local_days import zone
+from gatepost.store.query.registry import Conflict
+
+__all__ = ["Registrar", "site_of"]
+
+
+def site_of(store: Store, site_id: int) -> SiteRow | None:
+    """The site with this id."""
+    return next((row for row in store.sites() if row.id == site_id), None)
+
+
+class Registrar:
+    """Makes and changes terminals. Every method may raise ``ValueError`` with a sentence, ``UnknownZone``,
+    ``Conflict`` and ``StoreUnavailable``; nothing is changed then."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: ReceiverSettings,
+        refresh: Callable[[], Awaitable[None]],
+        moved: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``moved`` is called after a terminal may have moved to another site."""
+        self._store = store
+        self._refresh = refresh
+        self._moved = moved
+        self._url = settings.ingest_url.rstrip("/")
+        self._path = settings.ingest_paths[0].rstrip("/")
+        self._door = settings.ingest_listen
+        tls = settings.certificate_file is not None and (settings.ingest_tls or not self._door)
+        self._scheme = "https" if tls else "http"
+
+    def address(self, token: str, *, asked_at: str) -> str:
+        """What to set as ``event_dest``. ``asked_at``: how the console was reached, for want of a setting."""
+        base = self._url or (self._beside(asked_at) if self._door else asked_at.rstrip("/"))
+        return f"{base}{self._path}/{token}"
+
+    def own_address(self, token: str, *, server: tuple[str, int]) -> str:
+        """Where a process beside us pushes to: our socket itself, whatever stands before it.
+
+        ``server``: host and port of the socket that the console was reached at.
+        """
+        host, port = server
+        if self._door:
+            host, _, number = self._door.rpartition(":")
+            host, port = host.strip("[]"), int(number)
+            host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - what it stands for
+        return f"{self._scheme}://{_bracketed(host)}:{port}{self._path}/{token}"
+
+    def _beside(self, asked_at: str) -> str:
+        """The address for pushes on the machine that the console was reached at."""
+        host = urlsplit(asked_at).hostname or "127.0.0.1"
+        return f"{self._scheme}://{_bracketed(host)}:{self._door.rpartition(':')[2]}"
+
+    async def create(
+        self, values: Mapping[str, Any], *, with_token: bool, now_ms: int
+    ) -> tuple[TerminalRow, str | None]:
+        """Make a terminal that has not pushed yet, approved; answer it and its token.
+
+        ``values`` as in :meth:`gatepost.store.interface.Store.update_terminal`.
+        """
+        token = secrets.token_urlsafe(24) if with_token else None
+
+        def make() -> TerminalRow:
+            self._check(values)
+            digest = None if token is None else token_digest(token)
+            return self._store.create_terminal(now_ms=now_ms, **values, token_digest=digest)
+
+        row = await asyncio.to_thread(make)
+        await self._refresh()
+        return row, token
+
+    async def change(self, terminal_id: int, values: Mapping[str, Any]) -> TerminalRow | None:
+        """``None`` if there is no such terminal. A state of ``retired`` takes its token away."""
+        values = dict(values)
+        if values.get("state") == "retired":
+            values["token_digest"] = None
+
+        def change() -> TerminalRow | None:
+            self._check(values)
+            return self._store.update_terminal(terminal_id, **values)
+
+        row = await asyncio.to_thread(change)
+        if "site_id" in values:
+            self._moved()
+        await self._refresh()
+        return row
+
+    async def approve(self, terminal_id: int) -> TerminalRow | None:
+        """List what it sent while it was held, and what it will send. A retired one is a ``Conflict``."""
+        before = await asyncio.to_thread(self._store.terminal, terminal_id)
+        if before is not None and before.state == "retired":
+            raise Conflict("this terminal is retired; an administrator can set its state to approved")
+        return await self.change(terminal_id, {"state": "approved"})
+
+    async def rotate_token(self, terminal_id: int) -> tuple[TerminalRow, str] | None:
+        """Give it another address; the one before is nobody's at once. A retired one is a ``Conflict``."""
+        before = await asyncio.to_thread(self._store.terminal, terminal_id)
+        if before is not None and before.state == "retired":
+            raise Conflict("this terminal is retired; set its state to approved before it gets an address")
+        token = secrets.token_urlsafe(24)
+        row = await self.change(terminal_id, {"token_digest": token_digest(token)})
+        return None if row is None else (row, token)
+
+    async def remove_token(self, terminal_id: int) -> TerminalRow | None:
+        """Take the terminal's own address away: from the next push on its serial says which one it is."""
+        return await self.change(terminal_id, {"token_digest": None})
+
+    def _check(self, values: Mapping[str, Any]) -> None:
+        if (timezone := values.get("timezone")) is not None:
+            zone(timezone)
+        _check_networks(values.get("networks") or ())
+        site_id = values.get("site_id")
+        if site_id is not None and site_of(self._store, site_id) is None:
+            raise ValueError(f"there is no site {site_id}; see /api/v1/sites")
+
+
+def _bracketed(host: str) -> str:
+    """An IPv6 address stands in brackets (RFC 3986, section 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _check_networks(networks: Sequence[str]) -> None:
+    try:
+        Networks(networks, setting="networks")
+    except SettingsError as error:
+        raise ValueError(str(error)) from None

@@ -1,0 +1,351 @@
+"""Define the receiver's store by its promises; its values are in :mod:`gatepost.store.types`.
+
+Two stores keep these promises: :class:`gatepost.store.sqlite.store.SqliteStore` (a data folder, one process) and
+:class:`gatepost.store.postgres.store.PostgresStore` (a server, several processes at once). One suite,
+``tests/store/store_suite.py``, runs on both.
+
+Promises:
+
+* When :meth:`Store.write` returns, every event of the batch and every image is on disk, and is listed exactly
+  once, however often it was written: in one batch, by two processes, or a year later.
+* When it raises :class:`~gatepost.errors.StoreUnavailable`, nothing of the batch may be acknowledged; writing
+  it again later does no harm.
+* The counts of a terminal are part of the same transaction, and so is how far a journal is read.
+
+Every method blocks, and may be called from any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gatepost.journal.folder import Position
+from gatepost.journal.packs import Packs, Place
+from gatepost.store.types import (
+    PEER_ADDRESS,
+    SIGHTING_MS,
+    AlarmCounts,
+    AlarmQuery,
+    AlarmRow,
+    AlarmStep,
+    Arrival,
+    DisagreementRow,
+    FeedItem,
+    NewTerminal,
+    Page,
+    PersonRow,
+    Progress,
+    QuarantineQuery,
+    QuarantineRow,
+    ReceiverRow,
+    RecordQuery,
+    RecordRow,
+    RefusalSample,
+    RefusedPush,
+    RefusedRow,
+    RefusedTimes,
+    SampleRow,
+    SiteRow,
+    Stats,
+    Stored,
+    TerminalRow,
+    TerminalState,
+)
+from gatepost.wire import Event
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Connection
+
+    from gatepost.store.people.move_preview import WouldMove
+    from gatepost.store.people.people import Scope
+    from gatepost.store.query.dashboard import Glance
+    from gatepost.store.query.terminal_labels import TerminalLabel
+
+__all__ = [
+    "PEER_ADDRESS",
+    "SIGHTING_MS",
+    "Arrival",
+    "NewTerminal",
+    "Stored",
+    "Progress",
+    "TerminalState",
+    "TerminalRow",
+    "DisagreementRow",
+    "RecordRow",
+    "AlarmRow",
+    "AlarmStep",
+    "PersonRow",
+    "SiteRow",
+    "ReceiverRow",
+    "QuarantineRow",
+    "RefusedPush",
+    "RefusedTimes",
+    "RefusedRow",
+    "RefusalSample",
+    "SampleRow",
+    "FeedItem",
+    "Page",
+    "RecordQuery",
+    "AlarmCounts",
+    "AlarmQuery",
+    "QuarantineQuery",
+    "Stats",
+    "Transactions",
+    "Leaving",
+    "Store",
+]
+
+
+class Transactions(Protocol):
+    """The two ways into a database; each is a transaction, and sees one state of the store. For this package alone."""
+
+    def reading(self) -> AbstractContextManager[Connection]: ...
+
+    def changing(self) -> AbstractContextManager[Connection]: ...
+
+
+class Leaving(Transactions, Protocol):
+    """How things leave a store: what ``retention`` and ``erasure`` need.
+
+    Images leave as :mod:`gatepost.store.images.images` says.
+    """
+
+    secret: bytes
+    """What digests that stand for a person or an event are keyed with: the same for every process on this store."""
+
+    packs: Packs | None
+    """With the images; ``None`` where they are not at hand."""
+
+    def original(self, event_id: int, shortened: bytes) -> bytes:
+        """Return an original with its long texts in their places. Raises as :meth:`image`."""
+
+    def scrub(self) -> bool:
+        """Let go of the bytes of what was deleted, as far as the database can; False: not now, try again.
+
+        SQLite: the log is brought into the database, where deleted content is overwritten, and emptied.
+        PostgreSQL: the space is given back (VACUUM) and overwritten as it is used again.
+        """
+
+    def forget_people(self) -> None:
+        """Let go of the people who are remembered in memory, by the libraries that lead to the database.
+
+        What is needed again is read again; nothing of what is stored changes.
+        """
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes on disk of ``events`` and ``images``."""
+
+
+class Store(Leaving, Protocol):
+    """See the module."""
+
+    def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> list[Stored]:
+        """Store a batch in one transaction, and answer for each arrival, in order.
+
+        Any exception means that nothing of the batch is stored. Besides ``StoreUnavailable`` it is whatever one
+        impossible event raises, ``LookupError`` for a terminal that nobody made; halve the batch to find it.
+
+        ``progress``: the positions are stored in the same transaction, also with an empty batch. Raises
+        :class:`~gatepost.errors.StoreError` if a stored position lies further in its stream than the given one,
+        because another process reads the same journal. ``StoreUnavailable`` does not tell whether the transaction was
+        committed, if the server was lost during the commit: read :meth:`positions` before the next batch.
+
+        PostgreSQL takes at most 4096 arrivals, and raises ``ValueError`` for more.
+        """
+
+    def positions(self, journal: bytes) -> dict[str, Position]:
+        """Return the stored positions of a journal, by stream."""
+
+    def forget_streams(self, journal: bytes, streams: Sequence[str]) -> None:
+        """Delete the positions of streams that the journal has deleted for good."""
+
+    # Terminals
+
+    def ensure_terminals(self, new: Sequence[NewTerminal]) -> list[TerminalRow]:
+        """Make those terminals that are not there, in one transaction; return all of them, in order."""
+
+    def create_terminal(self, *, now_ms: int, **values: Any) -> TerminalRow:
+        """Make a terminal that has not pushed yet; ``values`` as in :meth:`update_terminal`."""
+
+    def update_terminal(self, terminal_id: int, **values: Any) -> TerminalRow | None:
+        """Set any of ``serial``, ``name``, ``site_id``, ``timezone``, ``state``, ``token_digest``, ``networks``.
+
+        ``None`` if there is no such terminal. Another ``token_digest`` has not been used yet; without any, the
+        terminal is not bound to a token any more.
+        """
+
+    def terminal(self, terminal_id: int) -> TerminalRow | None: ...
+
+    def terminal_by_token(self, digest: bytes) -> TerminalRow | None:
+        """The terminal whose address bears a token with this digest."""
+
+    def use_token(self, digest: bytes, *, now_ms: int) -> TerminalRow | None:
+        """Note that a terminal pushed with this token, the first time, and return it; ``None`` if it is nobody's."""
+
+    def tokens(self) -> dict[bytes, int]:
+        """Return the terminal of each token, by the token's digest."""
+
+    def holders(self, event: Event, key: bytes, peer: str) -> list[int]:
+        """Return the terminals for which an event with this key was stored when it came from this address before.
+
+        An alarm bears no serial, nor need anything else, and an address may stand for another terminal by the time
+        that it is pushed again: without this it would be stored twice.
+        """
+
+    def terminals(self) -> list[TerminalRow]:
+        """Every terminal, by id."""
+
+    def terminals_page(
+        self,
+        *,
+        state: TerminalState | None = None,
+        site_id: int | None = None,
+        limit: int = 1000,
+        cursor: str | None = None,
+    ) -> Page[TerminalRow]:
+        """Return terminals by id. Raises :class:`~gatepost.store.cursor.BadCursor`."""
+
+    def refusals(self, terminal_id: int) -> dict[str, int]:
+        """Return how often pushes of a terminal were refused, by reason."""
+
+    def disagreements(self, terminal_id: int) -> list[DisagreementRow]:
+        """Return whose else pushes of a terminal said that they were, the latest first; at most 100."""
+
+    def labels(self, ids: Iterable[int]) -> dict[int, TerminalLabel]:
+        """Return what to call these terminals, and where they stand."""
+
+    def all_labels(self) -> list[TerminalLabel]:
+        """Return the same of every terminal, by what it is called."""
+
+    def terminals_named(self, terminal: str | int) -> list[int]:
+        """Return the terminals that a filter means by a serial, a name or an id."""
+
+    def would_move(self, terminal_id: int, site_id: int, scope: Scope) -> WouldMove:
+        """Return what it changes about people to move a terminal to a site."""
+
+    def peers(self) -> dict[tuple[str, int], int]:
+        """Return by address and terminal when the terminal last pushed from there by a serial or a token.
+
+        In milliseconds, up to an hour too early.
+        """
+
+    def sites(self) -> list[SiteRow]: ...
+
+    def create_site(self, name: str, timezone: str, *, now_ms: int) -> SiteRow: ...
+
+    def update_site(self, site_id: int, *, name: str | None = None, timezone: str | None = None) -> None: ...
+
+    # Receivers
+
+    def note_receiver(self, journal: bytes, *, host: str, events: int, now_ms: int) -> None:
+        """Store that the receiver with this journal is there, and how many of its events are not listed yet."""
+
+    def receivers(self) -> list[ReceiverRow]:
+        """Return every receiver of this database, by host."""
+
+    def forget_receiver(self, journal: bytes) -> bool:
+        """Delete what is known of a receiver. False if there is none with this journal."""
+
+    # What arrived
+
+    def records(self, query: RecordQuery) -> Page[RecordRow]: ...
+
+    def record(self, record_id: int) -> RecordRow | None: ...
+
+    def records_by_id(self, ids: Sequence[int]) -> list[RecordRow]:
+        """Return those of them that there are, in no order."""
+
+    def latest_records(self, limit: int) -> list[RecordRow]:
+        """Return the records that arrived last, the latest first; those of held terminals are left out."""
+
+    def portrait(self, identities: Sequence[int]) -> int | None:
+        """Return the latest record with an image of whoever these identities are."""
+
+    def alarms(self, query: AlarmQuery) -> Page[AlarmRow]: ...
+
+    def alarm_counts(self) -> AlarmCounts:
+        """Count the open alarms of terminals that are not held."""
+
+    def alarm(self, alarm_id: int) -> AlarmRow | None: ...
+
+    def acknowledge_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
+        """Note that somebody looked at it. False if there is no such alarm; the latest note counts."""
+
+    def close_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
+        """Close an alarm whose terminal does not clear it. It is cleared then, and acknowledged.
+
+        False if there is no such alarm, or it is not open. What its terminal reports later joins its history.
+        """
+
+    def image(self, event_id: int) -> bytes | None:
+        """Return the image of a record, or of an alarm's step: their ids are of one sequence.
+
+        Raises :class:`~gatepost.errors.ImageUnavailable` where its pack is on another machine, gone or damaged.
+        """
+
+    def unused(self, places: Sequence[Place]) -> list[Place]:
+        """Return those places of images that no event has."""
+
+    def feed(self, after: int, limit: int = 500) -> tuple[list[FeedItem], int]:
+        """What arrived after a place in the stream, in order, and the place to continue from.
+
+        Never skips: what is not settled yet is not shown, and neither is anything behind it. Held terminals'
+        events are left out.
+        """
+
+    def happened(
+        self, after: int, limit: int = 100
+    ) -> tuple[list[tuple[FeedItem, RecordRow | AlarmRow]], int]:
+        """:meth:`feed` with what each item is about, in one transaction; an alarm as it is after all its steps."""
+
+    def end_of_feed(self) -> int:
+        """The place in the stream after which :meth:`feed` shows what arrives from now on."""
+
+    def stats(self) -> Stats: ...
+
+    def glance(self, since: datetime) -> Glance:
+        """Count what a page shows at a glance; records from a moment on. A few milliseconds, however much is stored."""
+
+    # What did not go straight through
+
+    def count_refused(self, counts: Mapping[tuple[int, str], int], *, now_ms: int) -> None:
+        """Add to the refusals of terminals, by (terminal id or 0, reason)."""
+
+    def note_refused(
+        self,
+        pushes: Mapping[RefusedPush, RefusedTimes],
+        samples: Mapping[tuple[str, str], RefusalSample],
+    ) -> None:
+        """Add to the list of refused pushes; keep samples by (peer, reason), each in place of the one before."""
+
+    def refused(self) -> list[RefusedRow]:
+        """Return the list of refused pushes, the latest first, at most 1,000."""
+
+    def refusal_sample(self, sample_id: int) -> SampleRow | None: ...
+
+    def drop_refusal_samples(self) -> int:
+        """Delete every sample of a refused body. Return how many there were."""
+
+    def quarantined(self, query: QuarantineQuery = ...) -> Page[QuarantineRow]:
+        """The latest first."""
+
+    def quarantined_by_id(self, ids: Sequence[int]) -> list[QuarantineRow]: ...
+
+    def pushed(self, row: QuarantineRow) -> bytes:
+        """Return what was pushed, with its image and long texts in their places. Raises as :meth:`image`."""
+
+    def discard_quarantined(self, ids: Sequence[int]) -> int:
+        """Delete from the quarantine; answer how many there were."""
+
+    def tried_quarantined(self, ids: Sequence[int]) -> None:
+        """Count that they were decoded again and are still no event."""
+
+    def has(self, arrival: Arrival) -> bool:
+        """Return whether this event is stored already."""
+
+    def close(self) -> None:
+        """Let go of everything. May be called twice."""

@@ -1,0 +1,378 @@
+"""``gatepost check-store``: does the store keep its promises, and if not, what is to be done?
+
+It reads everything once and changes nothing, while the receiver runs. Only what is in packs without an event is not
+told then: images leave the rows first, and the packs later. With ``repair`` it also mends what can be mended,
+and then wants a data folder for itself.
+
+Flow: pack by pack, what events have in it is read, and what is between them is looked at → what waits in the journal.
+Memory does not grow with the store.
+"""
+
+from collections.abc import Iterable
+from contextlib import closing, nullcontext
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct, field
+from sqlalchemy import bindparam, create_engine, exists, select, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from gatepost.errors import JournalCorrupt, JournalGone
+from gatepost.journal.folder import Folder
+from gatepost.journal.format import HEADER_BYTES, KEY_BYTES
+from gatepost.journal.packs import Packs, Place
+from gatepost.journal.reader import Reader
+from gatepost.store.base import BaseStore, unavailable
+from gatepost.store.images import images
+from gatepost.store.images.images import IMAGE, by_pack
+from gatepost.store.maintenance.snapshot import Source, open_source
+from gatepost.store.people import moving
+from gatepost.store.schema import tables as t
+from gatepost.store.sqlite import data_folder as data
+from gatepost.store.write import positions
+from gatepost.store.write.set_aside import DAMAGED, UNLISTED, SetAside
+from gatepost.wire import media_type
+
+__all__ = ["EXAMPLES", "Finding", "Report", "check"]
+
+EXAMPLES = 5
+"""So many of each kind are named."""
+
+_BODIES, _BODIES_BYTES = 10_000, 4 * 1024 * 1024
+"""Events of the journal that are read at once."""
+
+
+class Finding(Struct, kw_only=True):
+    """One kind of thing that is wrong."""
+
+    kind: str
+    advice: str
+    """What to do about it, in a sentence."""
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, example: str) -> None:
+        self.count += 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(example)
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What was looked at, and what was found."""
+
+    where: str
+    events: int
+    """Images and long texts that events have."""
+    images: int
+    """Of these, the ones that are here and whole."""
+    findings: tuple[Finding, ...]
+    repaired: int = 0
+    """Images that were removed, events that are listed without, and rows of people that were moved to their site."""
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+
+def check(folder: Path | None, database: str = "", *, repair: bool = False) -> Report:
+    """Look through a store, and the journal in its folder.
+
+    ``folder`` may be left out where there is a ``database``; then no journal is looked at. Raises
+    :class:`~gatepost.errors.StoreError` where there is no store that can be read, and ``JournalError``.
+
+    What no event has is looked for in the data folder alone, and not in a shared one: an event of another receiver may
+    have it that is not listed yet.
+
+    ``repair`` lists events without images that are lost, deletes images that no event has, and completes moves of
+    terminals.
+    """
+    repaired = 0
+    with data.held(folder or Path()) if repair and not database else nullcontext():
+        search = _search(folder, database)
+        if repair:
+            repaired = search.forget_lost(folder, database)
+            # Where an image was lost, bytes of it may be left in its pack.
+            last = _search(folder, database) if repaired else search
+            if last.give_back(folder):
+                repaired += len(search.orphans)
+    if repair and search.misplaced:
+        repaired += _complete_moves(folder, database)
+    return Report(
+        where=search.where,
+        events=search.events,
+        images=search.images,
+        findings=tuple(finding for finding in search.findings() if finding.count),
+        repaired=repaired,
+    )
+
+
+def _search(folder: Path | None, database: str) -> "_Search":
+    journal = None if folder is None else Folder.find(folder / data.JOURNAL)
+    search = _Search(is_only=not database)
+    with open_source(folder, database) as source:
+        search.where = source.where
+        search.run(source)
+    if journal is not None and not search.is_damaged:
+        # Pinned, so that no segment is deleted between the look at the positions and that at the segments.
+        with journal.pinned(), open_source(folder, database) as source:
+            search.run_journal(source, journal)
+    if search.is_unsettled:
+        # What was listed or deleted between a look at the events and one at a pack is as it should be.
+        with open_source(folder, database) as source:
+            search.settle(source)
+    return search
+
+
+class _Part(Struct, frozen=True):
+    """A part of an event that is not to be had."""
+
+    event_id: int
+    part: int
+    pack: str
+    offset: int
+    is_elsewhere: bool
+    """It may be in the data folder of another receiver."""
+
+    def is_in(self, db: Connection) -> bool:
+        """Return whether the event has it still."""
+        c = t.images.c
+        mine = (c.event_id == self.event_id) & (c.part == self.part) & (c.byte_offset == self.offset)
+        pack = exists().where(t.packs.c.id == c.pack_id, t.packs.c.name == self.pack)
+        return db.execute(select(c.event_id).where(mine, pack)).first() is not None
+
+
+class _Search:
+    def __init__(self, *, is_only: bool) -> None:
+        """``is_only``: no other receiver writes to this store, so a pack that is not here is lost."""
+        self._is_only = is_only
+        self.where = ""
+        self.events = self.images = 0
+        self._missing: list[_Part] = []
+        """What is not whole, or not here."""
+        self.orphans: list[Place] = []
+        """Stretches of packs that no event has."""
+        self._damaged = Finding(
+            kind="damaged file",
+            advice="restore the last backup into an empty folder; keep this one until then",
+        )
+        self._lost = Finding(
+            kind="event whose image is lost",
+            advice="put the pack back from a backup, if there is one; `gatepost check-store --repair` lists the event"
+            " without",
+        )
+        self._elsewhere = Finding(
+            kind="pack that is not here",
+            advice="it is in the data folder of another receiver of this database, or lost; look there as well",
+        )
+        self._orphans = Finding(
+            kind="image without event",
+            advice="harmless: its event was stored before, or never acknowledged; `gatepost check-store --repair` gives"
+            " the room back",
+        )
+        self._misplaced = Finding(
+            kind="record of a person at another site than its terminal",
+            advice="a terminal was moved and its people have not gone along yet: a running receiver completes it,"
+            " and so does `gatepost check-store --repair`",
+        )
+        self._no_image = Finding(
+            kind="image that is no JPEG, PNG, WebP or BMP",
+            advice="the record stands; its image cannot be shown, and it is what the terminal sent",
+        )
+
+        self._unlisted = Finding(
+            kind="event that is not listed",
+            advice="neither list nor quarantine took it, and `projector.set_aside` in the log says why; the next start"
+            " of the receiver tries again. It goes when the time of the quarantine is over",
+        )
+        self._gap = Finding(
+            kind="damaged place in the journal",
+            advice="acknowledged events may be lost there: check the disk. A file has the bytes that were there, and"
+            " goes when the time of the quarantine is over",
+        )
+        self._waiting = Finding(
+            kind="part of the journal that cannot be read now",
+            advice="nothing of it is lost, and it is listed when the cause is gone",
+        )
+
+    @property
+    def is_damaged(self) -> bool:
+        """Return whether a file of the store is damaged."""
+        return self._damaged.count > 0
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Return whether something was found that :meth:`settle` has to look at."""
+        return bool(self._missing or self.orphans)
+
+    @property
+    def misplaced(self) -> bool:
+        """Return whether a move of a terminal is not completed."""
+        return self._misplaced.count > 0
+
+    def findings(self) -> tuple[Finding, ...]:
+        for one in self._missing:
+            if not one.is_elsewhere:
+                self._lost.add(f"event {one.event_id}")
+        for name in sorted({one.pack for one in self._missing if one.is_elsewhere}):
+            self._elsewhere.add(name)
+        for orphan in self.orphans:
+            self._orphans.add(f"{orphan.pack}, byte {orphan.offset}")
+        of_images = self._lost, self._elsewhere, self._orphans, self._no_image
+        return self._damaged, *of_images, self._misplaced, self._unlisted, self._gap, self._waiting
+
+    def run_journal(self, source: Source, journal: Folder) -> None:
+        """Look at what was set aside, and read what is not listed yet."""
+        files = SetAside(journal.path, journal.files)
+        for path in files.list(UNLISTED):
+            self._unlisted.add(path.name)
+        for path in files.list(DAMAGED):
+            self._gap.add(path.name)
+        waiting = self._unlisted.count
+        with closing(Reader(journal, positions.read(source.db, journal.id))) as reader:
+            while True:
+                batch = reader.read(max_bodies=_BODIES, max_bytes=_BODIES_BYTES)
+                waiting += len(batch.bodies) + len(batch.waiting)
+                for damage in batch.damages:
+                    self._gap.add(
+                        f"{damage.stream}, segment {damage.segment}, byte {damage.start}: {damage.why}"
+                    )
+                if not batch.positions:
+                    break
+        for why in batch.waiting.values():
+            self._waiting.add(str(why))
+        is_running = any(stream.is_alive for stream in journal.streams())
+        if waiting or is_running:
+            # They may be images of events that are not listed yet; or their bytes are about to go.
+            self.orphans.clear()
+
+    def run(self, source: Source) -> None:
+        if source.dialect == "sqlite" and not self._is_sound(source.db):
+            return
+        self._misplaced.count = moving.count_misplaced(source.db)
+        names = set()
+        rows = source.db.execute(by_pack().execution_options(stream_results=True, max_row_buffer=1000))
+        for name, in_pack in groupby(rows, key=lambda row: str(row.name)):
+            names.add(name)
+            self._look(source.packs, name, in_pack)
+        if source.packs is not None:
+            for pack in source.packs.all():
+                if pack.name not in names:
+                    self._look(source.packs, pack.name, ())
+
+    def _look(self, packs: Packs | None, name: str, rows: Iterable[Any]) -> None:
+        """Look at what events have in a pack, and for what none has."""
+        size = None if packs is None else packs.size(name)
+        if packs is None or size is None:
+            for row in rows:
+                self._miss(row, is_elsewhere=not self._is_only)
+            return
+        end = HEADER_BYTES
+        gaps = []
+        for row in rows:
+            place = Place(name, row.byte_offset, row.length, row.key)
+            gaps.append(Place(name, end, place.offset - end, b""))
+            end = max(end, place.offset + place.length)
+            self._read(packs, place, row)
+        gaps.append(Place(name, end, size - end, b""))
+        if packs.is_here(name) and not packs.is_written(
+            name
+        ):  # else there may be images of events that are not listed yet
+            self.orphans += filter(packs.has, gaps)
+
+    def _read(self, packs: Packs, place: Place, row: Any) -> None:
+        if len(place.key) != KEY_BYTES:  # encrypted: it can only be told whether something is there
+            is_whole = packs.has(place)
+        else:
+            try:
+                image = packs.read(place)
+                is_whole = True
+                if row.part == IMAGE and media_type(image) is None:
+                    self._no_image.add(f"event {row.event_id}")
+            except (JournalGone, JournalCorrupt):
+                is_whole = False
+        if is_whole:
+            self.events += 1
+            self.images += 1
+        else:
+            self._miss(row)
+
+    def _miss(self, row: Any, *, is_elsewhere: bool = False) -> None:
+        self.events += 1
+        self._missing.append(_Part(row.event_id, row.part, row.name, row.byte_offset, is_elsewhere))
+
+    def _is_sound(self, db: Connection) -> bool:
+        try:
+            for (line,) in db.execute(text("PRAGMA quick_check(5)")):
+                if line != "ok":
+                    self._damaged.add(f"{data.DATABASE}: {line}")
+            for row in db.execute(text("PRAGMA foreign_key_check")).fetchmany(EXAMPLES):
+                self._damaged.add(f"{data.DATABASE}: {row[0]} {row[1]} refers to {row[2]} that is not there")
+        except DBAPIError as error:
+            self._damaged.add(f"{data.DATABASE}: {error.orig}")
+        return not self._damaged.count
+
+    def settle(self, source: Source) -> None:
+        """Leave out what was listed or deleted since."""
+        found = [one for one in self._missing if one.is_in(source.db)]
+        self.events -= len(self._missing) - len(found)
+        self._missing = found
+        c = t.images.c
+        pack = select(t.packs.c.id).where(t.packs.c.name == bindparam("name")).scalar_subquery()
+        inside = select(c.event_id).where(
+            c.pack_id == pack, c.byte_offset >= bindparam("first"), c.byte_offset < bindparam("end")
+        )
+        self.orphans = [
+            one
+            for one in self.orphans
+            if source.packs is not None
+            and source.packs.has(one)
+            and not source.db.execute(
+                inside.limit(1), {"name": one.pack, "first": one.offset, "end": one.offset + one.length}
+            ).first()
+        ]
+
+    def forget_lost(self, folder: Path | None, database: str) -> int:
+        """List events without the images that are lost; return how many that are."""
+        lost = [(one.event_id, one.part) for one in self._missing if not one.is_elsewhere]
+        if not lost:
+            return 0
+        if database:
+            from gatepost.store.postgres.connection import with_driver
+
+            engine = create_engine(with_driver(database))
+        else:
+            from gatepost.store.sqlite.connection import connect, write_engine
+
+            engine = write_engine(connect((folder or Path()) / data.DATABASE))
+        try:
+            with unavailable(), engine.begin() as db:
+                images.forget_parts(db, lost)
+        finally:
+            engine.dispose()
+        return len(lost)
+
+    def give_back(self, folder: Path | None) -> bool:
+        """Make holes of what no event has; return whether that was done."""
+        journal = None if folder is None else Folder.find(folder / data.JOURNAL)
+        if journal is None:
+            return False
+        with closing(Packs(journal)) as packs:
+            return packs.punch(self.orphans)
+
+
+def _complete_moves(folder: Path | None, database: str) -> int:
+    store: BaseStore
+    if database:
+        from gatepost.store.postgres.store import PostgresStore
+
+        store = PostgresStore.open(database)
+    else:
+        from gatepost.store.sqlite.store import SqliteStore
+
+        store = SqliteStore.open(folder or Path())
+    try:
+        return moving.finish(store)
+    finally:
+        store.close()

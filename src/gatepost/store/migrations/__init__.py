@@ -1,1 +1,0 @@
-"""The steps from every earlier schema to today's; see :mod:`gatepost.store.migrate`."""

@@ -1,0 +1,74 @@
+"""Rows of ``identities``: the same form of a person's data at another site, the row of erased people, unused rows.
+
+Functions on a connection, in the caller's transaction.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, exists, select
+
+from gatepost.store.conversion.rows import Person, person_digest
+from gatepost.store.dialect import insert
+from gatepost.store.schema import tables as t
+from gatepost.wire import digest
+
+__all__ = [
+    "NO_CONTENT",
+    "delete_unused",
+    "digest_at",
+    "is_shared",
+    "made",
+    "shared_digest",
+    "shared_identity",
+]
+
+NO_CONTENT: dict[str, Any] = {
+    **dict.fromkeys(
+        ("user_id", "name", "job_number", "ic_number", "id_number", "remark", "groups", "folded"), ""
+    ),
+    **dict.fromkeys(("type", "guest_from_ms", "guest_until_ms")),
+    "first_at_ms": 0,
+}
+"""The columns of an identity that tells nothing about a person."""
+
+
+def delete_unused(db: Connection, ids: Sequence[int]) -> int:
+    """Delete those of these identities that no record refers to."""
+    i = t.identities.c
+    used = exists(select(t.records.c.id).where(t.records.c.identity_id == i.id))
+    return db.execute(delete(t.identities).where(i.id.in_(ids), ~used)).rowcount
+
+
+def shared_digest(site_id: int) -> bytes:
+    """Return the digest of the row that all erased people of a site have become."""
+    return digest(f"erased:{site_id}")
+
+
+def is_shared(row: Any) -> bool:
+    """Return whether a row of ``identities`` is the one of a site's erased people."""
+    return row.erased_at_ms is not None and bytes(row.digest) == shared_digest(row.site_id)
+
+
+def shared_identity(db: Connection, site_id: int) -> int:
+    """Return the row that all erased people of a site have become; make it if there is none."""
+    row = {**NO_CONTENT, "digest": shared_digest(site_id), "site_id": site_id, "erased_at_ms": 0}
+    return made(db, row)
+
+
+def digest_at(row: Any, site_id: int, secret: bytes) -> bytes:
+    """Return the digest that an identity's content has at a site. ``secret`` is the store's."""
+    if is_shared(row):
+        return shared_digest(site_id)
+    content: Person = (
+        site_id, row.user_id, row.name, row.type, row.job_number, row.ic_number, row.id_number, row.remark,
+        row.guest_from_ms, row.guest_until_ms, row.groups,
+    )  # fmt: skip
+    return person_digest(content, secret)
+
+
+def made(db: Connection, values: dict[str, Any]) -> int:
+    """Return the identity that has the digest in ``values``; make it of them if there is none."""
+    db.execute(insert(db, t.identities).values(values).on_conflict_do_nothing(index_elements=["digest"]))
+    same = select(t.identities.c.id).where(t.identities.c.digest == values["digest"])
+    return int(db.execute(same).scalar_one())

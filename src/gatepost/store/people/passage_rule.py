@@ -1,0 +1,40 @@
+"""Passage rule: what counts as a passage.
+
+A *passage* is a record of a person with ``pass`` true. ``pass`` null is a passage only in a dialect without the field
+(:data:`WITHOUT_PASS`); in any other one the record is listed and counts as nothing.
+"""
+
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
+
+from gatepost.store.schema import tables as t
+from gatepost.wire import Dialect
+
+__all__ = ["WITHOUT_PASS", "is_passage", "kind_of"]
+
+WITHOUT_PASS = (Dialect.BEFORE_1_0.value,)
+"""Dialects that may lack ``pass``. The maker's change log lists what 1.0 and later add or omit, and never ``pass``."""
+
+
+def is_passage(db: Connection) -> list[ColumnElement[bool]]:
+    """Return the conditions on ``records`` that only passages fulfil.
+
+    They are on the facet alone, which the index by person has, unless a record without ``pass`` may be of a dialect
+    that has none: such a dialect has neither ``entry_mode`` nor ``abnormal_type``.
+    """
+    f, r = t.facets.c, t.records.c
+    bare = and_(f.entry_mode == -1, f.abnormal_type == -1)
+    never = db.execute(select(f.id).where(or_(f.passed == 0, and_(f.passed == -1, ~bare)))).scalars().all()
+    unsure = db.execute(select(f.id).where(f.passed == -1, bare)).scalars().all()
+    found: list[ColumnElement[bool]] = [r.facet_id.not_in(never)] if never else []
+    if unsure:
+        found.append(or_(r.facet_id.not_in(unsure), r.dialect.in_(WITHOUT_PASS)))
+    return found
+
+
+def kind_of(row: Any) -> Literal["passage", "refusal", "unsaid"]:
+    """Return what a row with ``passed`` and ``dialect`` counts as."""
+    if row.passed is None:
+        return "passage" if row.dialect in WITHOUT_PASS else "unsaid"
+    return "passage" if row.passed else "refusal"

@@ -1,0 +1,184 @@
+"""Passages: a person's day, with the shifts that began on it and every passage of them.
+
+Rules:
+
+* What a passage is: passage_rule.py. Which passages belong together: shifts.py.
+* Passages of one person at one terminal that follow each other within ``repeat_ms`` are one passage, at the time of
+  the first. Refusals are joined alike.
+* A day is a local one: see local_days.py. Its zone is that of the person's site, and of a shift that of the site where
+  it began. A refusal during a shift is shown with the
+  shift, any other one on the day on which it happened.
+* Held terminals' records are not shown.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, select
+
+from gatepost.store.conversion.rows import moment
+from gatepost.store.interface import Transactions
+from gatepost.store.local_days import Days
+from gatepost.store.people.attendance import Attended, shifts_between, shifts_of_days
+from gatepost.store.people.passage_rule import kind_of
+from gatepost.store.people.people import Person, Rules
+from gatepost.store.people.shifts import Shift, look_back
+from gatepost.store.schema import tables as t
+
+__all__ = ["Passage", "PersonDay", "day_of", "fold"]
+
+
+class Passage(Struct, frozen=True, kw_only=True):
+    """A person came to a door."""
+
+    record_id: int
+    at: datetime
+    terminal_id: int
+    serial: str | None
+    terminal: str | None
+    """Its name."""
+    timezone: str
+    """That of its site."""
+    refused: bool
+    unsaid: bool
+    """``pass`` is missing though this dialect has it: neither a passage nor a refusal."""
+    recognition_type: int | None
+    abnormal_type: int | None
+    entry_mode: int | None
+    outside_time: bool
+    """A visitor, before or after their time."""
+    has_image: bool
+    repeats: int
+    """How many more of the same followed within ``repeat_ms`` and are not shown."""
+    last_at: datetime
+    """When the last of them followed; ``at`` where there are none."""
+
+
+class PersonDay(Struct, frozen=True, kw_only=True):
+    """A day of a person."""
+
+    day: date
+    begins_at: datetime
+    ends_at: datetime
+    shifts: tuple[Attended, ...]
+    """Those that began on this day."""
+    refused: int
+    items: tuple[Passage, ...]
+    """The passages of these shifts, refusals, and what is neither, by time."""
+
+
+def day_of(store: Transactions, person: Person, day: date, rules: Rules) -> PersonDay:
+    """Return one day of a person, with every passage of the shifts that began on it."""
+    days = Days.of(day, day, person.timezone)
+    with store.reading() as db:
+        found = shifts_of_days(db, [person], day, day, rules)[0]
+        own = [shift for _, shift in found]
+        # Those of other days may go on into this one, of people who have no rest for weeks.
+        stretch = (look_back(days.begin_ms), days.end_ms)
+        others = [each for each in shifts_between(db, [person], [stretch], rules)[0] if each not in own]
+        since = min([days.begin_ms, *(shift.first_ms for shift in own)])
+        until = max([days.end_ms, *(shift.end_ms + 1 for shift in own)])
+        rows = _rows_of(db, person, since, until)
+    items = fold(
+        [
+            row
+            for row in rows
+            if _is_during(row.at_ms, own)
+            or (
+                kind_of(row) != "passage"
+                and days.begin_ms <= row.at_ms < days.end_ms
+                and not _is_during(row.at_ms, others)
+            )
+        ],
+        rules.repeat_ms,
+    )
+    return PersonDay(
+        day=day,
+        begins_at=moment(days.begin_ms),
+        ends_at=moment(days.end_ms),
+        shifts=tuple(attended for attended, _ in found),
+        refused=sum(item.refused for item in items),
+        items=tuple(items),
+    )
+
+
+def _is_during(at_ms: int, shifts: Sequence[Shift]) -> bool:
+    return any(shift.first_ms <= at_ms <= shift.end_ms for shift in shifts)
+
+
+def _rows_of(db: Connection, person: Person, since: int, until: int) -> Sequence[Any]:
+    r = t.records.c
+    statement = (
+        select(
+            r.id,
+            r.at_ms,
+            r.terminal_id,
+            r.passed,
+            r.dialect,
+            r.recognition_type,
+            r.abnormal_type,
+            r.entry_mode,
+            r.has_image,
+            t.terminals.c.serial,
+            t.terminals.c.name,
+            t.sites.c.timezone,
+            t.facets.c.outside_time,
+        )
+        .join(t.terminals, t.terminals.c.id == r.terminal_id)
+        .join(t.sites, t.sites.c.id == t.terminals.c.site_id)
+        .join(t.facets, t.facets.c.id == r.facet_id)
+        .where(
+            r.identity_id.in_(person.identities),
+            r.at_ms >= since,
+            r.at_ms < until,
+            t.terminals.c.state != "held",
+        )
+        .order_by(r.at_ms, r.id)
+    )
+    if person.terminal_id is not None:
+        statement = statement.where(r.terminal_id == person.terminal_id)
+    return db.execute(statement).all()
+
+
+def fold(rows: Iterable[Any], repeat_ms: int) -> list[Passage]:
+    """Join a person's records, in order of time, into passages.
+
+    A repeat within ``repeat_ms`` of the one before is counted with the first.
+    """
+    found: list[Passage] = []
+    latest: dict[tuple[int, str], tuple[int, int]] = {}
+    for row in rows:
+        key = (row.terminal_id, kind_of(row))
+        before_ms, place = latest.get(key, (None, len(found)))
+        if repeat_ms > 0 and before_ms is not None and row.at_ms - before_ms <= repeat_ms:
+            found[place] = msgspec.structs.replace(
+                found[place], repeats=found[place].repeats + 1, last_at=moment(row.at_ms)
+            )
+        else:
+            place = len(found)
+            found.append(_passage(row))
+        latest[key] = (row.at_ms, place)
+    return found
+
+
+def _passage(row: Any) -> Passage:
+    return Passage(
+        record_id=row.id,
+        at=moment(row.at_ms),
+        terminal_id=row.terminal_id,
+        serial=row.serial,
+        terminal=row.name,
+        timezone=row.timezone,
+        refused=kind_of(row) == "refusal",
+        unsaid=kind_of(row) == "unsaid",
+        recognition_type=row.recognition_type,
+        abnormal_type=row.abnormal_type,
+        entry_mode=row.entry_mode,
+        outside_time=bool(row.outside_time),
+        has_image=bool(row.has_image),
+        repeats=0,
+        last_at=moment(row.at_ms),
+    )

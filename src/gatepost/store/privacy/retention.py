@@ -1,0 +1,302 @@
+"""Delete what is due from the store: in small steps, oldest first, while events come in.
+
+Rules:
+
+* Time counts from receipt, in whole days, UTC: what was received on a day is kept for ``days`` more days and gone
+  after them. A backlog that arrives late is therefore kept as long as anything else.
+* Nothing outlives what it belongs to: images go with their records at the latest, and so does the quarantine, for
+  its pushes have faces in them. An identity goes with its last record, a joined alarm with its last step.
+* The packs of one kind and day are due together: first the places and keys of their images, then the files.
+  With the images go the long texts of originals, for those may be images that could not be decoded.
+* A step is one short transaction (at most :data:`STEP` rows); every step can be the last one before a crash, and
+  the next start goes on from there.
+
+Flow: :meth:`Retention.once` → the first part that has something to do does a step of it → what was deleted is
+scrubbed from the files once no part has any more to do.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, Table, delete, exists, func, select
+from sqlalchemy.exc import IntegrityError
+
+from gatepost.store.conversion.rows import DAY_MS, moment
+from gatepost.store.images import images
+from gatepost.store.interface import Leaving
+from gatepost.store.people import identities
+from gatepost.store.privacy import erasure, tombstones
+from gatepost.store.query import quarantine
+from gatepost.store.schema import tables as t
+
+__all__ = ["PARTS", "STEP", "Kept", "Limits", "Retention", "Step"]
+
+STEP = 200
+"""Rows that one transaction changes, at most."""
+
+SAMPLE_DAYS = 7
+"""For how many days the sample of a refused body is kept, if records are not kept for less."""
+
+_KINDS = {
+    "images": (images.PEOPLE, images.ALARMS),
+    "stranger_images": (images.STRANGERS,),
+    "quarantine": (images.QUARANTINE,),
+}
+"""The kinds of images of a part."""
+
+PARTS = ("images", "stranger_images", "records", "alarms", "quarantine", "audit")
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """For how many days after receipt each is kept; 0: for ever."""
+
+    images_days: int = 0
+    stranger_images_days: int = 0
+    records_days: int = 0
+    quarantine_days: int = 0
+    audit_days: int = 0
+
+    def days(self, part: str) -> int:
+        """In force: nothing outlives what it belongs to."""
+        images = _least(self.images_days, self.records_days)
+        return {
+            "images": images,
+            "stranger_images": _least(self.stranger_images_days, images),
+            "records": self.records_days,
+            "alarms": self.records_days,
+            "quarantine": _least(self.quarantine_days, images),
+            "audit": self.audit_days,
+        }[part]
+
+
+class Step(Struct, frozen=True):
+    """What :meth:`Retention.once` did."""
+
+    part: str
+    deleted: int
+    more: bool = True
+    """False: nothing is left to do now."""
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """How it stands with one part."""
+
+    part: str
+    days: int
+    """0: for ever."""
+    before: datetime | None
+    """What was received before this moment is to be gone."""
+    oldest: datetime | None
+    """When the oldest that is there was received; of images the day. ``None``: nobody has looked."""
+    pending: bool
+    """Something that is due may still be there: it is being deleted."""
+
+
+class Retention:
+    """Deletes what is due. :meth:`once` is for one thread; several processes on one server may each have one."""
+
+    def __init__(self, store: Leaving, limits: Limits) -> None:
+        self._store = store
+        self.limits = limits
+        self._emptied: dict[str, int] = {}
+        """By part: no pack of an earlier day is left."""
+        self.dirty = False
+        """Something was deleted whose bytes may still be in the files."""
+
+    def once(self, now_ms: int) -> Step:
+        """Do one step.
+
+        Raises :class:`~gatepost.errors.StoreUnavailable` and :class:`~gatepost.errors.JournalUnavailable`; the next
+        call goes on from there.
+        """
+        for part in PARTS:
+            days = self.limits.days(part)
+            step = self._part(part, now_ms, now_ms // DAY_MS - days) if days else None
+            if step is not None:
+                self.dirty |= step.deleted > 0
+                return step
+        count = self._samples(now_ms)
+        if count:
+            self.dirty = True
+            return Step("refusal_samples", count)
+        if records := self.limits.days("records"):
+            with self._store.changing() as db:
+                dropped = tombstones.drop(db, now_ms - (records + 1) * DAY_MS, limit=STEP)
+            if dropped:
+                return Step("tombstones", dropped)
+        left = erasure.finish(self._store)
+        if left:
+            self.dirty = True
+            return Step("erased", left)
+        if self.dirty and self._store.scrub():
+            self.dirty = False
+        return Step("", 0, more=False)
+
+    def before_ms(self, part: str, now_ms: int) -> int | None:
+        """Return before which moment everything of a part is to be gone; ``None``: it is kept for ever."""
+        days = self.limits.days(part)
+        return (now_ms // DAY_MS - days) * DAY_MS if days else None
+
+    def _samples(self, now_ms: int) -> int:
+        """Delete the samples of refused bodies that are due."""
+        before_ms = now_ms - _least(SAMPLE_DAYS, self.limits.records_days) * DAY_MS
+        with self._store.reading() as db:
+            oldest = db.execute(select(func.min(t.refusal_samples.c.at_ms))).scalar()
+        if oldest is None or oldest >= before_ms:
+            return 0
+        with self._store.changing() as db:
+            return quarantine.drop_samples(db, before_ms=before_ms)
+
+    def state(self, now_ms: int) -> list[Kept]:
+        """How it stands with every part. For any thread."""
+        with self._store.reading() as db:
+            oldest = {part: _oldest(db, part) for part in PARTS}
+        return [self._kept(part, oldest[part], now_ms) for part in PARTS]
+
+    def _kept(self, part: str, oldest: int | None, now_ms: int) -> Kept:
+        days = self.limits.days(part)
+        before_day = now_ms // DAY_MS - days
+        pending = oldest is not None and oldest < before_day * DAY_MS
+        if part in _KINDS:
+            pending |= self._emptied.get(part) != before_day
+        return Kept(
+            part=part,
+            days=days,
+            before=moment(before_day * DAY_MS) if days else None,
+            oldest=moment(oldest),
+            pending=pending and days > 0,
+        )
+
+    def _part(self, part: str, now_ms: int, before_day: int) -> Step | None:
+        if part in _KINDS:
+            step = self._images(part, before_day)
+            if step is not None:
+                return step
+        count = _DELETE[part](self._store, before_day * DAY_MS, now_ms) if part in _DELETE else 0
+        return Step(part, count) if count else None
+
+    def _images(self, part: str, before_day: int) -> Step | None:
+        """Delete the images of a pack that is due, and once there are none, the files; ``None``: that is done."""
+        p = t.packs.c
+        due = select(p.id).where(p.kind.in_(_KINDS[part]), p.day < before_day).order_by(p.day, p.id)
+        with self._store.reading() as db:
+            pack = db.execute(due.limit(1)).scalar()
+        if pack is not None:
+            # Of a backlog that is listed now, or processed again: another file may be there, too.
+            self._emptied.pop(part, None)
+            return Step(part, self._empty(pack))
+        if self._emptied.get(part) == before_day:
+            return None
+        if self._store.packs is not None:
+            before = date.fromordinal(date(1970, 1, 1).toordinal() + before_day)
+            removed = [self._store.packs.remove_before(kind, before) for kind in _KINDS[part]]
+            if any(one.is_incomplete for one in removed):
+                return None  # a backup is being made: the next round, then
+        self._emptied[part] = before_day
+        return None
+
+    def _empty(self, pack: int) -> int:
+        """Delete some images of a pack, or the row of a pack that has none; return how many."""
+        c = t.images.c
+        of_pack = select(c.event_id, c.part).where(c.pack_id == pack).order_by(c.byte_offset).limit(STEP)
+        try:
+            with self._store.changing() as db:
+                ids = [row.event_id for row in db.execute(of_pack)]
+                images.forget(db, sorted(set(ids)))
+                if not ids:
+                    db.execute(delete(t.packs).where(t.packs.c.id == pack))
+        except IntegrityError:
+            return 0  # another process has just listed one more image of it: the next time, then
+        return len(ids)
+
+
+# What is deleted as a whole: the oldest rows that are due, by id.
+
+
+def _old(db: Connection, table: Table, before_ms: int, now_ms: int, *columns: Any) -> list[Any]:
+    c = table.c
+    # A row from the future is of a clock that was wrong; it is not to hold up those behind it.
+    first = select(c.id, c.received_at_ms, *columns).where(c.received_at_ms <= now_ms + DAY_MS)
+    rows = db.execute(first.order_by(c.id).limit(STEP)).all()
+    return [row for row in rows if row.received_at_ms < before_ms]
+
+
+def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int:
+    c = t.records.c
+    with store.reading() as db:
+        rows = _old(db, t.records, before_ms, now_ms)
+    if not rows:
+        return 0
+    try:
+        with store.changing() as db:
+            gone = delete(t.records).where(c.id.in_([row.id for row in rows])).returning(c.identity_id)
+            left = list(db.execute(gone).scalars())
+            images.delete_of(db, [row.id for row in rows])
+            # A moved terminal's records may have another one by now.
+            identities.delete_unused(db, sorted({number for number in left if number is not None}))
+    except IntegrityError:
+        return 0  # one of them has just come in again, by another process: the next time, then
+    return len(left)
+
+
+def _delete_alarms(store: Leaving, before_ms: int, now_ms: int) -> int:
+    c, a = t.alarm_events.c, t.alarms.c
+    with store.reading() as db:
+        rows = _old(db, t.alarm_events, before_ms, now_ms, c.alarm_id)
+    if not rows:
+        return 0
+    of_these = sorted({row.alarm_id for row in rows if row.alarm_id is not None})
+    step_of_it = exists(select(c.id).where(c.alarm_id == a.id))
+    with store.changing() as db:
+        count = db.execute(delete(t.alarm_events).where(c.id.in_([row.id for row in rows]))).rowcount
+        images.delete_of(db, [row.id for row in rows])
+        db.execute(delete(t.alarms).where(a.id.in_(of_these), ~step_of_it))
+    return count
+
+
+def _delete_quarantine(store: Leaving, before_ms: int, now_ms: int) -> int:
+    with store.changing() as db:
+        return quarantine.discard_quarantined(
+            db, [row.id for row in _old(db, t.quarantine, before_ms, now_ms)]
+        )
+
+
+def _delete_audit(store: Leaving, before_ms: int, now_ms: int) -> int:
+    c = t.audit.c
+    with store.changing() as db:
+        due = select(c.id).where(c.at_ms < before_ms).order_by(c.at_ms).limit(STEP)
+        ids = [row.id for row in db.execute(due)]
+        return db.execute(delete(t.audit).where(c.id.in_(ids))).rowcount if ids else 0
+
+
+_DELETE: dict[str, Callable[[Leaving, int, int], int]] = {
+    "records": _delete_records,
+    "alarms": _delete_alarms,
+    "quarantine": _delete_quarantine,
+    "audit": _delete_audit,
+}
+
+
+def _oldest(db: Connection, part: str) -> int | None:
+    """When the oldest that is there was received, in ms; of images the day."""
+    if part.endswith("images"):
+        c = t.packs.c
+        day = db.execute(select(func.min(c.day)).where(c.kind.in_(_KINDS[part]))).scalar()
+        found = None if day is None else day * DAY_MS
+    elif part == "audit":
+        found = db.execute(select(func.min(t.audit.c.at_ms))).scalar()
+    elif part in _TABLES:
+        c = _TABLES[part].c
+        found = db.execute(select(c.received_at_ms).order_by(c.id).limit(1)).scalar()
+    else:
+        found = None
+    return None if found is None else int(found)
+
+
+_TABLES = {"records": t.records, "alarms": t.alarm_events, "quarantine": t.quarantine}
+
+
+def _least(*days: int) -> int:
+    return min((each for each in days if each), default=0)

@@ -1,0 +1,14 @@
+"""Read lists and counts, and change terminals, sites and accounts.
+
+``accounts``         accounts, sessions, tokens and the audit log
+``dashboard``        counts of today, and when each terminal was heard
+``index_merge``      many sorted lists as one
+``quarantine``       the quarantine, and refused pushes
+``receivers``        the receivers of one database
+``record_search``    which records are on a page, for any filters
+``records``          pages of records and alarms, and the feed
+``registry``         terminals and sites
+``reprocess``        a quarantined push, decoded again
+``statistics``       numbers by hour and by day
+``terminal_labels``  names and sites of terminals
+"""

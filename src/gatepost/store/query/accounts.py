@@ -1,0 +1,306 @@
+"""Who may look: accounts, their sessions, API tokens, and the log of what they did.
+
+Rules:
+
+* Secrets are never stored: of a password its Argon2 hash, of a session and a token a digest.
+* What is withdrawn is gone at once: nothing here is cached.
+* The audit log only grows. Nothing changes a line of it; the retention that its owner set takes whole lines off
+  its old end.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, cast
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Row, delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from gatepost.errors import StoreError
+from gatepost.store.conversion.rows import moment, text
+from gatepost.store.interface import Page, Transactions
+from gatepost.store.query.registry import Conflict
+from gatepost.store.schema import tables as t
+
+__all__ = ["Role", "AccountRow", "TokenRow", "AuditRow", "Accounts"]
+
+Role = Literal["viewer", "operator", "admin"]
+
+_TOUCH_MS = 60_000
+"""How exact "last used" is; a write for every request would be paid by the ingest."""
+
+
+class AccountRow(Struct, frozen=True, kw_only=True):
+    """Somebody who can log in."""
+
+    id: int
+    name: str
+    role: Role
+    password: str
+    """Its Argon2 hash."""
+    created_at: datetime
+    disabled: bool
+
+
+class TokenRow(Struct, frozen=True, kw_only=True):
+    """A program that can ask."""
+
+    id: int
+    name: str
+    role: Role
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class AuditRow(Struct, frozen=True, kw_only=True):
+    """Who did what, to what, from where."""
+
+    id: int
+    at: datetime
+    actor: str
+    address: str
+    action: str
+    subject: str
+    detail: dict[str, Any]
+
+
+class Accounts:
+    """Everything about who may look, on either database. Every method blocks; any thread may call it."""
+
+    def __init__(self, store: Transactions) -> None:
+        self._store = store
+
+    # Accounts
+
+    def create(self, name: str, role: Role, password: str, *, now_ms: int) -> AccountRow:
+        """``password`` is a hash. Raises :class:`~gatepost.store.query.registry.Conflict` if the name is taken."""
+        values = {"name": text(name), "role": role, "password": password, "created_at_ms": now_ms}
+        try:
+            with self._store.changing() as db:
+                new = db.execute(t.accounts.insert().values(values).returning(t.accounts.c.id)).scalar_one()
+        except IntegrityError:
+            raise Conflict(f"there is already an account called {name}") from None
+        found = self.account(new)
+        if found is None:
+            raise StoreError(f"the account {name} was removed while it was made; make it again")
+        return found
+
+    def account(self, who: int | str) -> AccountRow | None:
+        """By id or by name."""
+        column = t.accounts.c.id if isinstance(who, int) else t.accounts.c.name
+        with self._store.reading() as db:
+            row = db.execute(select(t.accounts).where(column == who)).one_or_none()
+        return None if row is None else _account(row)
+
+    def accounts(self) -> list[AccountRow]:
+        """Every account, by name."""
+        with self._store.reading() as db:
+            return [_account(row) for row in db.execute(select(t.accounts).order_by(t.accounts.c.name))]
+
+    def change(
+        self,
+        account_id: int,
+        *,
+        now_ms: int,
+        role: Role | None = None,
+        password: str | None = None,
+        disabled: bool | None = None,
+    ) -> AccountRow | None:
+        """Change an account, and end every session of it. ``None`` if there is none.
+
+        Raises :class:`~gatepost.store.query.registry.Conflict` if nobody would be left who may administrate.
+        """
+        values: dict[str, Any] = {}
+        if role is not None:
+            values["role"] = role
+        if password is not None:
+            values["password"] = password
+        if disabled is not None:
+            values["disabled_at_ms"] = now_ms if disabled else None
+        with self._store.changing() as db:
+            if values:
+                db.execute(update(t.accounts).where(t.accounts.c.id == account_id).values(values))
+            db.execute(delete(t.sessions).where(t.sessions.c.account_id == account_id))
+            admins = select(t.accounts.c.id).where(
+                t.accounts.c.role == "admin", t.accounts.c.disabled_at_ms.is_(None)
+            )
+            if db.execute(admins.limit(1)).first() is None:
+                raise Conflict("this is the last administrator; make another one first")
+        return self.account(account_id)
+
+    # Sessions
+
+    def open_session(
+        self, account_id: int, digest: bytes, *, now_ms: int, expires_at_ms: int, address: str
+    ) -> None:
+        """Remember a session, and forget those that are over."""
+        row = {
+            "digest": digest,
+            "account_id": account_id,
+            "created_at_ms": now_ms,
+            "last_used_ms": now_ms,
+            "expires_at_ms": expires_at_ms,
+            "address": address,
+        }
+        with self._store.changing() as db:
+            db.execute(delete(t.sessions).where(t.sessions.c.expires_at_ms <= now_ms))
+            db.execute(t.sessions.insert().values(row))
+
+    def session(self, digest: bytes, *, now_ms: int, idle_ms: int) -> AccountRow | None:
+        """Whose session this is; ``None`` if it is nobody's, over, unused for ``idle_ms``, or withdrawn."""
+        s = t.sessions.c
+        with self._store.reading() as db:
+            row = db.execute(
+                select(t.accounts, s.last_used_ms, s.expires_at_ms)
+                .join(t.sessions, s.account_id == t.accounts.c.id)
+                .where(s.digest == digest)
+            ).one_or_none()
+        if row is None or row.disabled_at_ms is not None:
+            return None
+        if now_ms >= row.expires_at_ms or now_ms - row.last_used_ms >= idle_ms:
+            return None
+        if now_ms - row.last_used_ms >= min(_TOUCH_MS, idle_ms // 2):
+            with self._store.changing() as db:
+                db.execute(update(t.sessions).where(s.digest == digest).values(last_used_ms=now_ms))
+        return _account(row)
+
+    def close_session(self, digest: bytes) -> None:
+        with self._store.changing() as db:
+            db.execute(delete(t.sessions).where(t.sessions.c.digest == digest))
+
+    # Tokens
+
+    def create_token(
+        self, name: str, role: Role, digest: bytes, *, by: str, now_ms: int, expires_at_ms: int | None = None
+    ) -> TokenRow:
+        row = {
+            "name": text(name),
+            "role": role,
+            "digest": digest,
+            "created_at_ms": now_ms,
+            "created_by": by,
+            "expires_at_ms": expires_at_ms,
+        }
+        with self._store.changing() as db:
+            return _token(db.execute(t.api_tokens.insert().values(row).returning(*t.api_tokens.c)).one())
+
+    def token(self, digest: bytes, *, now_ms: int) -> TokenRow | None:
+        """The token with this digest; ``None`` if there is none, it is over, or withdrawn."""
+        c = t.api_tokens.c
+        with self._store.reading() as db:
+            row = db.execute(select(t.api_tokens).where(c.digest == digest)).one_or_none()
+        if row is None or row.revoked_at_ms is not None:
+            return None
+        if row.expires_at_ms is not None and now_ms >= row.expires_at_ms:
+            return None
+        if row.last_used_ms is None or now_ms - row.last_used_ms >= _TOUCH_MS:
+            with self._store.changing() as db:
+                db.execute(update(t.api_tokens).where(c.id == row.id).values(last_used_ms=now_ms))
+        return _token(row)
+
+    def tokens(self) -> list[TokenRow]:
+        """Every token, withdrawn ones too, latest first."""
+        with self._store.reading() as db:
+            rows = db.execute(select(t.api_tokens).order_by(t.api_tokens.c.id.desc()))
+            return [_token(row) for row in rows]
+
+    def revoke_token(self, token_id: int, *, now_ms: int) -> bool:
+        """False if there is no such token that is still good."""
+        c = t.api_tokens.c
+        statement = update(t.api_tokens).where(c.id == token_id, c.revoked_at_ms.is_(None))
+        with self._store.changing() as db:
+            return db.execute(statement.values(revoked_at_ms=now_ms)).rowcount == 1
+
+    # The audit log
+
+    def note(
+        self,
+        *,
+        now_ms: int,
+        actor: str,
+        address: str,
+        action: str,
+        subject: str = "",
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write down what was done. ``detail`` has no name of a person, no number and no secret in it."""
+        row = {
+            "at_ms": now_ms,
+            "actor": actor,
+            "address": address,
+            "action": action,
+            "subject": subject,
+            "detail": msgspec.json.encode(detail or {}).decode(),
+        }
+        with self._store.changing() as db:
+            db.execute(t.audit.insert().values(row))
+
+    def audit(
+        self,
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        action: str | None = None,
+        actor: str | None = None,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+    ) -> Page[AuditRow]:
+        """Latest first, from ``since_ms`` to before ``until_ms``. Raises ``ValueError`` for a cursor that is none."""
+        c = t.audit.c
+        statement = select(t.audit).order_by(c.id.desc()).limit(limit + 1)
+        if cursor is not None:
+            if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
+                raise ValueError("cursor is none that this list gave; leave it out to start anew")
+            statement = statement.where(c.id < int(cursor))
+        if action is not None:
+            statement = statement.where(c.action == action)
+        if actor is not None:
+            statement = statement.where(c.actor == actor)
+        if since_ms is not None:
+            statement = statement.where(c.at_ms >= since_ms)
+        if until_ms is not None:
+            statement = statement.where(c.at_ms < until_ms)
+        with self._store.reading() as db:
+            rows = db.execute(statement).all()
+        items = tuple(_audit(row) for row in rows[:limit])
+        return Page(items, str(items[-1].id) if len(rows) > limit else None)
+
+
+def _account(row: Row[Any]) -> AccountRow:
+    return AccountRow(
+        id=row.id,
+        name=row.name,
+        role=row.role,
+        password=row.password,
+        created_at=moment(row.created_at_ms),
+        disabled=row.disabled_at_ms is not None,
+    )
+
+
+def _token(row: Row[Any]) -> TokenRow:
+    return TokenRow(
+        id=row.id,
+        name=row.name,
+        role=row.role,
+        created_at=moment(row.created_at_ms),
+        created_by=row.created_by,
+        expires_at=moment(row.expires_at_ms),
+        last_used_at=moment(row.last_used_ms),
+        revoked_at=moment(row.revoked_at_ms),
+    )
+
+
+def _audit(row: Row[Any]) -> AuditRow:
+    return AuditRow(
+        id=row.id,
+        at=moment(row.at_ms),
+        actor=row.actor,
+        address=row.address,
+        action=row.action,
+        subject=row.subject,
+        detail=cast("dict[str, Any]", msgspec.json.decode(row.detail)),
+    )

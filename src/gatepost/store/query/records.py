@@ -1,0 +1,399 @@
+"""Records and alarms, in pages: what both databases are asked in the same words.
+
+Which records stand on a page, newest or oldest first, :mod:`gatepost.store.query.record_search` finds out. In the order
+``received`` there is nothing to find: it is the primary key's.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+from typing import Any, Literal
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    func,
+    literal,
+    not_,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
+
+from gatepost.store.conversion.rows import decode_problems, moment, ms
+from gatepost.store.cursor import decode_cursor, encode_cursor
+from gatepost.store.interface import (
+    AlarmCounts,
+    AlarmQuery,
+    AlarmRow,
+    AlarmStep,
+    FeedItem,
+    Page,
+    PersonRow,
+    RecordQuery,
+    RecordRow,
+    Stats,
+)
+from gatepost.store.query import record_search
+from gatepost.store.query.terminal_labels import held_terminals, terminals_asked
+from gatepost.store.schema import tables as t
+from gatepost.wire import AlarmStatus
+
+__all__ = [
+    "records_page",
+    "record",
+    "records_by_id",
+    "alarms_page",
+    "alarm",
+    "alarm_counts",
+    "alarms_by_id",
+    "is_open",
+    "feed",
+    "rows_of",
+    "last_id",
+    "stats",
+]
+
+# Which terminal an event is of, and where that stands.
+_PLACE = (
+    t.terminals.c.serial,
+    t.terminals.c.name.label("terminal_name"),
+    t.terminals.c.site_id,
+    t.sites.c.name.label("site"),
+    func.coalesce(t.terminals.c.timezone, t.sites.c.timezone).label("timezone"),
+)
+
+_RECORD = (
+    select(t.records, *_PLACE, *(c.label(f"person_{c.name}") for c in t.identities.c))
+    .join(t.terminals, t.terminals.c.id == t.records.c.terminal_id)
+    # Every terminal has a site; an outer join keeps SQLite from beginning with the sites.
+    .outerjoin(t.sites, t.sites.c.id == t.terminals.c.site_id)
+    # Who was erased counts, and is nobody.
+    .outerjoin(
+        t.identities,
+        and_(t.identities.c.id == t.records.c.identity_id, t.identities.c.erased_at_ms.is_(None)),
+    )
+)
+
+
+_AHEAD = 20_000
+"""In order of arrival, so many records are looked through before an index is asked what else fits."""
+
+
+def records_page(db: Connection, query: RecordQuery, *, horizon: int | None = None) -> Page[RecordRow]:
+    """``horizon``, for the order of arrival: ids below it are settled; what has a lower id can no longer appear."""
+    if query.order == "received":
+        return _received(db, query, horizon)
+    cursor = None if query.cursor is None else decode_cursor(query.cursor, query.order)
+    ids = record_search.find(db, query, cursor)
+    c = t.records.c
+    direction = (c.at_ms.desc(), c.id.desc()) if query.order == "newest" else (c.at_ms, c.id)
+    page = _RECORD.where(c.id.in_(ids)).order_by(*direction).limit(query.limit)
+    rows = db.execute(page).all() if ids else []
+    more = len(ids) > query.limit and rows
+    return Page(
+        tuple(_record(row) for row in rows),
+        encode_cursor(query.order, rows[-1].at_ms, rows[-1].id) if more else None,
+    )
+
+
+def _received(db: Connection, query: RecordQuery, horizon: int | None) -> Page[RecordRow]:
+    c = t.records.c
+    after = 0 if query.cursor is None else decode_cursor(query.cursor, "received")[1]
+    settled = [c.id > after] if horizon is None else [c.id > after, c.id < horizon]
+    conditions = [*record_search.all_conditions(db, query), *settled]
+
+    def read(*more: Any) -> Sequence[Row[Any]]:
+        return db.execute(_RECORD.where(*conditions, *more).order_by(c.id).limit(query.limit)).all()
+
+    # Mostly the page is among the next ones. If not, what fits may be rare, and an index knows all of it.
+    ahead = select(c.id).where(*settled).order_by(c.id).offset(_AHEAD).limit(1)
+    edge = db.execute(ahead).scalar_one_or_none()
+    rows = read() if edge is None else read(c.id < edge)
+    if edge is not None and len(rows) < query.limit:
+        ids = record_search.all_of_few(db, query, settled)
+        rows = read() if ids is None else read(c.id.in_(ids))
+    # There is always more to come, so there is always a cursor.
+    return Page(
+        tuple(_record(row) for row in rows), encode_cursor("received", 0, rows[-1].id if rows else after)
+    )
+
+
+def record(db: Connection, record_id: int) -> RecordRow | None:
+    row = db.execute(_RECORD.where(t.records.c.id == record_id)).one_or_none()
+    return None if row is None else _record(row)
+
+
+def records_by_id(db: Connection, ids: Sequence[int]) -> list[RecordRow]:
+    """Those of them that there are, in no order."""
+    return [_record(row) for row in db.execute(_RECORD.where(t.records.c.id.in_(ids)))] if ids else []
+
+
+# Picked by place: to read forty columns of a row by name costs more than the query.
+_COLUMNS = list(_RECORD.selected_columns.keys())
+
+
+def _picker(*names: str) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    return itemgetter(*(_COLUMNS.index(name) for name in names))
+
+
+_PLAIN = _picker(
+    *("id", "terminal_id", "serial", "terminal_name", "site_id", "site", "timezone"),
+    *("uuid", "recognition_type", "entry_mode", "abnormal_type", "score"),
+    *("temperature", "mask", "mode", "dialect", "peer", "original"),
+)
+_OTHERS = _picker("at_ms", "recorded_at_ms", "received_at_ms", "passed", "has_image", "problems", "person_id")
+_PERSON = _picker(
+    *(f"person_{name}" for name in ("id", "user_id", "name", "type", "job_number", "ic_number")),
+    *(f"person_{name}" for name in ("id_number", "remark", "guest_from_ms", "guest_until_ms", "groups")),
+)
+
+
+def _record(row: Sequence[Any]) -> RecordRow:
+    row = tuple(row)
+    number, terminal_id, serial, name, site_id, site, timezone, *codes = _PLAIN(row)
+    uuid, kind, entry, abnormal, score, degrees, mask, mode, dialect, peer, original = codes
+    at_ms, recorded_at_ms, received_at_ms, passed, has_image, problems, person_id = _OTHERS(row)
+    return RecordRow(
+        id=number,
+        terminal_id=terminal_id,
+        serial=serial,
+        terminal_name=name,
+        site_id=site_id,
+        site=site,
+        timezone=timezone,
+        uuid=uuid,
+        at=moment(at_ms),
+        recorded_at=moment(recorded_at_ms),
+        received_at=moment(received_at_ms),
+        recognition_type=kind,
+        passed=None if passed is None else bool(passed),
+        entry_mode=entry,
+        abnormal_type=abnormal,
+        score=score,
+        temperature=degrees,
+        mask=mask,
+        mode=mode,
+        person=None if person_id is None else _person(row),
+        has_image=bool(has_image),
+        dialect=dialect,
+        peer=peer,
+        problems=decode_problems(problems),
+        original=original,
+    )
+
+
+def _person(row: Sequence[Any]) -> PersonRow:
+    number, user_id, name, kind, job, ic, id_number, remark, begins_ms, ends_ms, groups = _PERSON(row)
+    return PersonRow(
+        identity_id=number,
+        user_id=user_id,
+        name=name,
+        type=kind,
+        job_number=job,
+        ic_number=ic,
+        id_number=id_number,
+        remark=remark,
+        guest_from=moment(begins_ms),
+        guest_until=moment(ends_ms),
+        groups=tuple(msgspec.json.decode(groups)) if groups else (),
+    )
+
+
+_STATES: dict[int, Literal["open", "clear_failed", "cleared"]] = {
+    0: "open",
+    1: "open",
+    2: "clear_failed",
+    3: "cleared",
+}
+_CLEARED = int(AlarmStatus.CLEARED)
+
+
+def is_open() -> ColumnElement[bool]:
+    """Return the condition that an alarm is open: neither its terminal nor an operator has ended it."""
+    c = t.alarms.c
+    return and_(c.status < _CLEARED, c.closed_at_ms.is_(None))
+
+
+def _in_state(state: str) -> ColumnElement[bool]:
+    if state == "cleared":
+        return not_(is_open())
+    return (
+        is_open() if state == "open" else and_(is_open(), t.alarms.c.status == int(AlarmStatus.CLEAR_FAILED))
+    )
+
+
+_ALARM = (
+    select(t.alarms, *_PLACE)
+    .join(t.terminals, t.terminals.c.id == t.alarms.c.terminal_id)
+    .outerjoin(t.sites, t.sites.c.id == t.terminals.c.site_id)
+)
+
+
+def alarms_page(db: Connection, query: AlarmQuery) -> Page[AlarmRow]:
+    c = t.alarms.c
+    statement = _ALARM.order_by(c.first_at_ms.desc(), c.id.desc()).limit(query.limit + 1)
+    if query.state is not None:
+        statement = statement.where(_in_state(query.state))
+    statement = statement.where(*terminals_asked(db, query))
+    if query.acknowledged is not None:
+        known = c.acknowledged_at_ms
+        statement = statement.where(known.is_not(None) if query.acknowledged else known.is_(None))
+    if query.since is not None:
+        statement = statement.where(c.first_at_ms >= ms(query.since))
+    if query.until is not None:
+        statement = statement.where(c.first_at_ms < ms(query.until))
+    if not query.include_held:
+        statement = statement.where(t.terminals.c.state != "held")
+    if query.cursor is not None:
+        statement = statement.where(tuple_(c.first_at_ms, c.id) < decode_cursor(query.cursor, "alarms"))
+    rows = db.execute(statement).all()
+    shown = rows[: query.limit]
+    cursor = None
+    if len(rows) > query.limit:
+        cursor = encode_cursor("alarms", shown[-1].first_at_ms, shown[-1].id)
+    return Page(_alarms(db, shown), cursor)
+
+
+def alarm(db: Connection, alarm_id: int) -> AlarmRow | None:
+    found = alarms_by_id(db, [alarm_id])
+    return found[0] if found else None
+
+
+def alarms_by_id(db: Connection, ids: Sequence[int]) -> tuple[AlarmRow, ...]:
+    """Those of them that there are, in no order."""
+    if not ids:
+        return ()
+    return _alarms(db, db.execute(_ALARM.where(t.alarms.c.id.in_(ids))).all())
+
+
+def _alarms(db: Connection, rows: Sequence[Row[Any]]) -> tuple[AlarmRow, ...]:
+    history = _history(db, [row.id for row in rows])
+    return tuple(_alarm(row, history.get(row.id, ())) for row in rows)
+
+
+def _history(db: Connection, alarms: Sequence[int]) -> dict[int, tuple[AlarmStep, ...]]:
+    c = t.alarm_events.c
+    found: dict[int, list[AlarmStep]] = {}
+    for start in range(0, len(alarms), 500):
+        wanted = select(t.alarm_events).where(c.alarm_id.in_(alarms[start : start + 500]))
+        for row in db.execute(wanted.order_by(c.alarm_id, c.at_ms)):
+            step = AlarmStep(
+                id=row.id,
+                status=row.status,
+                code=row.code,
+                at=moment(row.event_time_ms),
+                listed_at=moment(row.at_ms),
+                received_at=moment(row.received_at_ms),
+                description=row.description,
+                user_id=row.user_id,
+                has_image=bool(row.has_image),
+                problems=decode_problems(row.problems),
+                original=row.original,
+            )
+            found.setdefault(row.alarm_id, []).append(step)
+    return {
+        key: tuple(sorted(steps, key=lambda step: (step.listed_at, step.status or 0, step.id)))
+        for key, steps in found.items()
+    }
+
+
+def _alarm(row: Row[Any], history: tuple[AlarmStep, ...]) -> AlarmRow:
+    first, last = moment(row.first_at_ms), moment(row.last_at_ms)
+    code = row.code
+    if code is None:
+        code = min((step.code for step in history if step.code is not None), default=None)
+    return AlarmRow(
+        id=row.id,
+        terminal_id=row.terminal_id,
+        serial=row.serial,
+        terminal_name=row.terminal_name,
+        site_id=row.site_id,
+        site=row.site,
+        timezone=row.timezone,
+        trace_id=row.trace_id,
+        code=code,
+        state="cleared" if row.closed_at_ms is not None else _STATES[row.status],
+        first_at=first,
+        last_at=last,
+        history=history,
+        acknowledged_at=moment(row.acknowledged_at_ms),
+        acknowledged_by=row.acknowledged_by,
+        note=row.note,
+        closed_at=moment(row.closed_at_ms),
+        closed_by=row.closed_by,
+        closed_note=row.closed_note,
+    )
+
+
+def alarm_counts(db: Connection) -> AlarmCounts:
+    """Count the open alarms of terminals that are not held."""
+    acknowledged = t.alarms.c.acknowledged_at_ms
+    counted = (
+        select(func.count().label("open"), func.count(acknowledged).label("acknowledged"))
+        .select_from(t.alarms.join(t.terminals, t.terminals.c.id == t.alarms.c.terminal_id))
+        .where(is_open(), t.terminals.c.state != "held")
+    )
+    row = db.execute(counted).one()
+    return AlarmCounts(row.open, row.open - row.acknowledged)
+
+
+def feed(db: Connection, after: int, limit: int, *, horizon: int | None = None) -> tuple[list[FeedItem], int]:
+    """See :meth:`gatepost.store.interface.Store.feed`."""
+    r, e = t.records.c, t.alarm_events.c
+    held = held_terminals(db)
+    records = select(r.id, literal("record").label("kind"), r.id.label("event_id"), r.terminal_id)
+    steps = select(e.id, literal("alarm").label("kind"), e.alarm_id.label("event_id"), e.terminal_id).where(
+        e.alarm_id.is_not(None)
+    )
+    parts = []
+    for part, column in ((records, r.id), (steps, e.id)):
+        settled = true() if horizon is None else column < horizon
+        stretch = part.where(column > after, settled).order_by(column).limit(limit)
+        parts.append(select(stretch.subquery()))
+    both = union_all(*parts).subquery()
+    rows = db.execute(select(both).order_by(both.c.id).limit(limit)).all()
+    items = [FeedItem(row.id, row.kind, row.event_id) for row in rows if row.terminal_id not in held]
+    return items, rows[-1].id if rows else after
+
+
+def rows_of(db: Connection, items: Sequence[FeedItem]) -> list[tuple[FeedItem, RecordRow | AlarmRow]]:
+    """The records and alarms that items of the feed are about; what retention took meanwhile is left out."""
+    records = records_by_id(db, [item.event_id for item in items if item.kind == "record"])
+    alarms = alarms_by_id(db, sorted({item.event_id for item in items if item.kind == "alarm"}))
+    rows: dict[tuple[str, int], RecordRow | AlarmRow] = {("record", row.id): row for row in records}
+    rows.update({("alarm", row.id): row for row in alarms})
+    found = ((item, rows.get((item.kind, item.event_id))) for item in items)
+    return [(item, row) for item, row in found if row is not None]
+
+
+def last_id(db: Connection) -> int:
+    """The highest id that anything has, 0 where nothing arrived yet."""
+    found = [db.execute(select(func.max(table.c.id))).scalar_one() for table in (t.records, t.alarm_events)]
+    return max((number for number in found if number is not None), default=0)
+
+
+def stats(db: Connection) -> Stats:
+    c = t.tallies.c
+    names = ("records", "duplicates", "quarantined")
+    total = db.execute(select(*(func.sum(c[name]) for name in names))).one()
+    refused = db.execute(
+        select(t.refusals.c.reason, func.sum(t.refusals.c.count)).group_by(t.refusals.c.reason)
+    ).all()
+    by_reason = {reason: int(count) for reason, count in refused}
+    records, duplicates, quarantined = (int(value or 0) for value in total)
+    alarms = alarm_counts(db)
+    return Stats(
+        records=records,
+        alarms=db.execute(select(func.count()).select_from(t.alarms)).scalar_one(),
+        open_alarms=alarms.open,
+        unacknowledged_alarms=alarms.unacknowledged,
+        duplicates=duplicates,
+        quarantined=quarantined,
+        refused=sum(by_reason.values()),
+        terminals=db.execute(select(func.count()).select_from(t.terminals)).scalar_one(),
+        refusals=by_reason,
+    )

@@ -1,0 +1,503 @@
+"""The tables of the receiver's store: one ``MetaData`` for SQLite and PostgreSQL.
+
+Rules:
+
+* Times are integers, milliseconds since 1970 UTC, in columns that end in ``_ms``. Nothing depends on a session's
+  time zone, and both databases sort them alike.
+* The ids of ``records``, ``alarm_events`` and ``quarantine`` come out of **one** sequence and grow in commit
+  order, so that an id is a place in the stream of everything that arrived (``docs/decisions/cursor.md``).
+* What makes an event the same event is ``UNIQUE (terminal_id, key)``; ``key`` is sixteen bytes of
+  :func:`gatepost.wire.digest`. There is no time window (``docs/decisions/event-identity.md``).
+* Names and numbers of people stand in ``identities`` (and in ``original``) and nowhere else: search, filters by
+  person and erasure work on thousands of rows, not on millions. ``pin`` stands nowhere. What stands for a person or
+  an event (``identities.digest``, ``key``) is a digest keyed with the store's own secret
+  (:mod:`gatepost.store.server_keys`), so nobody can try out on a copy of the database whom it stands for.
+* ``facets`` names every combination of the coded fields that has occurred; a record points to its own. The
+  indexes that begin with it then answer any combination of filters on those fields, newest first: one short
+  read per facet that fits, merged (``docs/decisions/facets.md``). There are dozens, not millions.
+* Images are in packs beside the journal (:mod:`gatepost.journal.packs`); ``images`` has the place and the key of each.
+* ``journal_positions`` is written in the transaction of the events that were read up to there, so that a crash
+  neither loses events nor stores them twice.
+* ``tallies`` has one row per terminal and *writer* (a process of the receiver), so that processes which store
+  events of one terminal at once do not wait for each other's row; the sum is the terminal's count.
+
+``migrations/`` brings a database here; a test proves that both ways end alike.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+__all__ = [
+    "metadata",
+    "meta",
+    "sites",
+    "terminals",
+    "peers",
+    "tallies",
+    "refusals",
+    "disagreements",
+    "facets",
+    "identities",
+    "records",
+    "alarm_events",
+    "alarms",
+    "quarantine",
+    "refused_pushes",
+    "refusal_samples",
+    "accounts",
+    "sessions",
+    "api_tokens",
+    "audit",
+    "journal_positions",
+    "receivers",
+    "tombstones",
+    "packs",
+    "images",
+    "tables",
+    "TERMINAL_STATES",
+]
+
+TERMINAL_STATES = ("new", "approved", "held", "retired")
+"""``new``: seen, not yet looked at; ``approved``; ``held``: stored, hidden until approved; ``retired``."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+# SQLite gives its fast row id only to a column that is declared INTEGER.
+_Id = BigInteger().with_variant(Integer(), "sqlite")
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+sites = Table(
+    "sites",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("timezone", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+)
+
+terminals = Table(
+    "terminals",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("serial", Text, unique=True),
+    # Where nothing said which terminal it is, a peer address stands for one.
+    Column("anonymous_peer", Text, unique=True),
+    Column("name", Text),
+    Column("site_id", _Id, ForeignKey("sites.id"), nullable=False),
+    Column("timezone", Text),
+    Column("state", Text, nullable=False),
+    Column("token_digest", LargeBinary, unique=True),
+    Column("networks", Text),
+    Column("model", Text),
+    Column("dialect", Text),
+    Column("created_at_ms", BigInteger, nullable=False),
+    # When the token that it has now was first used.
+    Column("token_used_at_ms", BigInteger),
+    # Since when it has used a token, whichever it was: it outlives the change of a token, not its removal.
+    Column("token_required_since_ms", BigInteger),
+    CheckConstraint("state IN ('new', 'approved', 'held', 'retired')", name="state"),
+)
+
+peers = Table(
+    "peers",
+    metadata,
+    Column("address", Text, primary_key=True),
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), primary_key=True, autoincrement=False),
+    # When it last pushed from there and said who it was, to the hour.
+    Column("at_ms", BigInteger, nullable=False),
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), primary_key=True),
+    Column("writer", Integer, primary_key=True),
+    Column("records", BigInteger, nullable=False),
+    Column("alarms", BigInteger, nullable=False),
+    Column("quarantined", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("with_problems", BigInteger, nullable=False),
+    Column("late", BigInteger, nullable=False),
+    Column("first_at_ms", BigInteger, nullable=False),
+    Column("last_at_ms", BigInteger, nullable=False),
+    Column("last_recorded_ms", BigInteger),
+    # The clock when it pushed, where firmware says so (the ``timestamp`` header), against ours.
+    Column("clock_error_ms", BigInteger),
+    # Where it does not: the shortest time between passage and arrival on the last day of receipt.
+    Column("least_lag_ms", BigInteger),
+    Column("lag_day", Integer),
+    Column("interval_ms", BigInteger),
+    Column("peer", Text),
+    # When the last of the late ones arrived: a backlog is coming in, if that was just now.
+    Column("late_at_ms", BigInteger),
+    # When it last pushed without its token.
+    Column("tokenless_at_ms", BigInteger),
+    # Records that bear the id of another event of this terminal, and events whose id cannot be one.
+    Column("repeated_ids", BigInteger, nullable=False),
+    Column("unusable_ids", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    # 0 where nobody could say which terminal it was: no foreign key.
+    Column("terminal_id", _Id, primary_key=True),
+    Column("writer", Integer, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("last_at_ms", BigInteger, nullable=False),
+)
+
+disagreements = Table(
+    "disagreements",
+    metadata,
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("said", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("first_at_ms", BigInteger, nullable=False),
+    Column("last_at_ms", BigInteger, nullable=False),
+)
+
+facets = Table(
+    "facets",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    # -1 stands for "not sent", -2 for a code that no table of the page knows: NULLs would not be unique.
+    Column("recognition_type", Integer, nullable=False),
+    Column("passed", Integer, nullable=False),
+    Column("abnormal_type", Integer, nullable=False),
+    Column("entry_mode", Integer, nullable=False),
+    Column("has_image", Integer, nullable=False),
+    # A visitor before or after their time as it was then, or refused for it: conversion/rows.py.
+    Column("outside_time", Integer, nullable=False),
+    UniqueConstraint(
+        "recognition_type",
+        "passed",
+        "abnormal_type",
+        "entry_mode",
+        "has_image",
+        "outside_time",
+        name="uq_facets_combination",
+    ),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    # Where the terminals of their records stand: people/moving.py.
+    Column("site_id", _Id, ForeignKey("sites.id"), nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("type", BigInteger),
+    Column("job_number", Text, nullable=False),
+    Column("ic_number", Text, nullable=False),
+    Column("id_number", Text, nullable=False),
+    Column("remark", Text, nullable=False),
+    Column("guest_from_ms", BigInteger),
+    Column("guest_until_ms", BigInteger),
+    Column("groups", Text, nullable=False),
+    Column("first_at_ms", BigInteger, nullable=False),
+    Column("erased_at_ms", BigInteger),
+    # Name and numbers as search compares them: fold.py.
+    Column("folded", Text, nullable=False),
+    # With all that a list of people asks for: without a search it looks only at the rows of those whom it shows.
+    Index("ix_identities_person", "user_id", "site_id", "type", "id"),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("received_at_ms", BigInteger, nullable=False),
+    # When it happened; where the terminal did not say, when it arrived. What is listed is sorted by this.
+    Column("at_ms", BigInteger, nullable=False),
+    Column("recorded_at_ms", BigInteger),
+    Column("recognition_type", BigInteger),
+    Column("passed", SmallInteger),
+    Column("entry_mode", BigInteger),
+    Column("abnormal_type", BigInteger),
+    Column("score", Float),
+    Column("temperature", Float),
+    Column("mask", BigInteger),
+    Column("mode", BigInteger),
+    Column("uuid", Text),
+    Column("facet_id", _Id, ForeignKey("facets.id"), nullable=False),
+    Column("identity_id", _Id, ForeignKey("identities.id")),
+    Column("has_image", SmallInteger, nullable=False, server_default="0"),
+    Column("dialect", Text),
+    Column("peer", Text),
+    Column("problems", Text),
+    Column("original", LargeBinary),
+    UniqueConstraint("terminal_id", "key"),
+    Index(None, "facet_id", "at_ms"),
+    Index(None, "terminal_id", "facet_id", "at_ms"),
+)
+# By person, with all that a filter or a day of attendance asks for: none of them has to look at the record.
+Index(
+    "ix_records_person",
+    records.c.identity_id,
+    records.c.at_ms,
+    records.c.terminal_id,
+    records.c.facet_id,
+    sqlite_where=records.c.identity_id.is_not(None),
+    postgresql_where=records.c.identity_id.is_not(None),
+)
+
+alarm_events = Table(
+    "alarm_events",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("status", BigInteger),
+    Column("code", BigInteger),
+    Column("event_time_ms", BigInteger),
+    Column("description", Text),
+    Column("user_id", Text),
+    Column("received_at_ms", BigInteger, nullable=False),
+    Column("has_image", SmallInteger, nullable=False, server_default="0"),
+    Column("dialect", Text),
+    Column("peer", Text),
+    Column("problems", Text),
+    Column("original", LargeBinary),
+    # When it happened, or, without a usable time, when it arrived: conversion/rows.py.
+    Column("at_ms", BigInteger, nullable=False),
+    # Of the occurrence that it is a step of; empty only within the transaction that stores it.
+    Column("alarm_id", _Id),
+    UniqueConstraint("terminal_id", "key"),
+    Index("ix_alarm_events_trace", "terminal_id", "trace_id", "code", "at_ms"),
+    Index(None, "alarm_id", "at_ms"),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), nullable=False),
+    Column("trace_id", Text, nullable=False),
+    # The one that is shown.
+    Column("status", BigInteger, nullable=False),
+    # Of the step with status 1 that opened it, as are those from ``opened_at_ms`` to ``opener_id``.
+    Column("code", BigInteger),
+    Column("first_at_ms", BigInteger, nullable=False),
+    Column("last_at_ms", BigInteger, nullable=False),
+    Column("acknowledged_at_ms", BigInteger),
+    Column("acknowledged_by", Text),
+    Column("note", Text),
+    # The highest of its steps: conversion/occurrences.py.
+    Column("own_status", BigInteger, nullable=False),
+    Column("opened_at_ms", BigInteger, nullable=False),
+    Column("tie", BigInteger, nullable=False),
+    Column("timed", SmallInteger, nullable=False),
+    Column("opener_received_at_ms", BigInteger, nullable=False),
+    Column("opener_id", BigInteger, nullable=False),
+    # Of an operator who closed it because its terminal did not clear it.
+    Column("closed_at_ms", BigInteger),
+    Column("closed_by", Text),
+    Column("closed_note", Text),
+    UniqueConstraint("terminal_id", "trace_id", "opened_at_ms", "tie", name="uq_alarms_occurrence"),
+    Index("ix_alarms_trace_code", "terminal_id", "trace_id", "code", "opened_at_ms", "tie"),
+    Index(None, "status", "first_at_ms"),
+    Index(None, "first_at_ms"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), nullable=False),
+    Column("key", LargeBinary, nullable=False),
+    Column("received_at_ms", BigInteger, nullable=False),
+    Column("peer", Text),
+    Column("problems", Text),
+    Column("tries", Integer, nullable=False),
+    Column("original", LargeBinary, nullable=False),
+    UniqueConstraint("terminal_id", "key"),
+)
+
+refused_pushes = Table(
+    "refused_pushes",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("peer", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("serial", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("first_at_ms", BigInteger, nullable=False),
+    Column("last_at_ms", BigInteger, nullable=False),
+    UniqueConstraint("peer", "reason", "path", "serial"),
+    Index(None, "last_at_ms"),
+)
+
+# Content of people, for administrators: the only rows here that an erasure and the retention delete.
+refusal_samples = Table(
+    "refusal_samples",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("peer", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("sample", LargeBinary, nullable=False),
+    UniqueConstraint("peer", "reason"),
+    Index(None, "at_ms"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("password", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("disabled_at_ms", BigInteger),
+    CheckConstraint("role IN ('viewer', 'operator', 'admin')", name="role"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("account_id", _Id, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("last_used_ms", BigInteger, nullable=False),
+    Column("expires_at_ms", BigInteger, nullable=False),
+    Column("address", Text, nullable=False),
+    Index(None, "account_id"),
+    Index(None, "expires_at_ms"),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at_ms", BigInteger),
+    Column("last_used_ms", BigInteger),
+    Column("revoked_at_ms", BigInteger),
+    CheckConstraint("role IN ('viewer', 'operator', 'admin')", name="role"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    # What it was done to, and with which settings. Never a name, a number or a secret.
+    Column("subject", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index(None, "at_ms"),
+)
+
+journal_positions = Table(
+    "journal_positions",
+    metadata,
+    # The id of a journal, made with its folder: another folder begins without positions.
+    Column("journal", LargeBinary, primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("segment", BigInteger, nullable=False),
+    Column("byte_offset", BigInteger, nullable=False),
+    # How many events of the stream lie before it.
+    Column("events", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+receivers = Table(
+    "receivers",
+    metadata,
+    # The id of its journal.
+    Column("journal", LargeBinary, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    # How many it had acknowledged then that were not listed.
+    Column("events", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    # Empty: at every site, of every terminal.
+    Column("site_id", _Id),
+    Column("terminal_id", _Id),
+    Index(None, "at_ms"),
+)
+
+packs = Table(
+    "packs",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    # What its name says: the kind of its images (images/images.py), and the day on which they were received, UTC.
+    Column("kind", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+)
+
+images = Table(
+    "images",
+    metadata,
+    # Of the record, the step of an alarm or the quarantined push: no foreign key, as their ids are of one sequence.
+    Column("event_id", _Id, primary_key=True, autoincrement=False),
+    # 0: its image; 1: the long texts of its original (conversion/long_texts.py).
+    Column("part", SmallInteger, primary_key=True, autoincrement=False),
+    Column("pack_id", _Id, ForeignKey("packs.id"), nullable=False),
+    Column("byte_offset", BigInteger, nullable=False),
+    Column("length", BigInteger, nullable=False),
+    # Of this image alone: who deletes it deletes the image. With image_keys it is encrypted.
+    Column("key", LargeBinary, nullable=False),
+    Index("ix_images_pack", "pack_id", "byte_offset"),
+    sqlite_with_rowid=False,
+)
+
+
+def tables() -> list[Table]:
+    """Return the tables, each after those that it refers to."""
+    return list(metadata.sorted_tables)

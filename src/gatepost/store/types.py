@@ -1,0 +1,472 @@
+"""What goes into a store and comes out of it: frozen values, without a database behind them.
+
+Times are aware and in UTC; what ends in ``_ms`` is in milliseconds, Unix time unless it says otherwise. ``None``
+stands for what a terminal did not say.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from msgspec import Struct, field
+
+from gatepost.journal.folder import Position
+from gatepost.journal.packs import Place
+from gatepost.wire import Dialect, Event, Problem
+
+__all__ = [
+    "PEER_ADDRESS",
+    "SIGHTING_MS",
+    "Arrival",
+    "Stored",
+    "Progress",
+    "TerminalState",
+    "TerminalRow",
+    "DisagreementRow",
+    "RecordRow",
+    "AlarmRow",
+    "AlarmStep",
+    "PersonRow",
+    "SiteRow",
+    "QuarantineRow",
+    "ReceiverRow",
+    "RefusalSample",
+    "RefusedPush",
+    "RefusedRow",
+    "RefusedTimes",
+    "SampleRow",
+    "FeedItem",
+    "Page",
+    "RecordQuery",
+    "AlarmCounts",
+    "QuarantineQuery",
+    "AlarmQuery",
+    "Stats",
+]
+
+T = TypeVar("T")
+
+PEER_ADDRESS = "peer address"
+"""Where the problem of an event stands of which nothing but its address tells the terminal."""
+
+SIGHTING_MS = 3_600_000
+"""Milliseconds. How old it may be when a terminal was last seen at an address, before that is noted anew."""
+
+TerminalState = Literal["new", "approved", "held", "retired"]
+
+
+class NewTerminal(Struct, frozen=True):
+    """A terminal that pushed and that the store may not have yet."""
+
+    serial: str | None
+    at_ms: int
+    """When it pushed for the first time."""
+    peer: str = ""
+    """The address that stands for it, where it has no serial."""
+    state: TerminalState = "new"
+    """In which it is made; one that is there keeps its own."""
+
+
+class Arrival(Struct, frozen=True, kw_only=True):
+    """One event as it came in, and all that was found out about where it came from."""
+
+    terminal_id: int
+    """Not positive for a terminal that was not known at the reply; the store takes none of those."""
+    key: bytes
+    """Sixteen bytes, :func:`gatepost.wire.digest` of :func:`gatepost.wire.key`."""
+    event: Event
+    """A record and an alarm are listed; what is neither goes to the quarantine."""
+    received_at_ms: int
+    original: bytes
+    """The JSON text without the image, without long texts and without any ``pin``."""
+    image: Place | None = None
+    """Of the event's image; ``event.image`` is not looked at."""
+    texts: Place | None = None
+    """Of the long texts of ``original``: see :mod:`gatepost.store.conversion.long_texts`."""
+    problems: tuple[Problem, ...] = ()
+    dialect: Dialect | None = None
+    peer: str = ""
+    """The address that it came from, behind any trusted proxy."""
+    bind_peer: bool = False
+    """True where a serial or a token said which terminal it is: the terminal was seen at ``peer``."""
+    tokenless: bool = False
+    """It bore no token of its terminal."""
+    sent_at_ms: int | None = None
+    """The ``timestamp`` header: the terminal's clock when it pushed. The clock error is derived from it."""
+    model: str | None = None
+    disagreements: tuple[tuple[str, str], ...] = ()
+    """Who else it could have been: (source, what it said), such as ``("header", "SN-2")``."""
+    new_terminal: NewTerminal | None = None
+    """The terminal that it is of, where that one was not known at the reply."""
+
+
+class Stored(Struct, frozen=True):
+    """What became of one arrival."""
+
+    new: bool
+    """False: it was there already, and was counted as a duplicate."""
+    id: int
+    """Of the row that holds it, which for a duplicate is the first one's."""
+
+
+class Progress(Struct, frozen=True):
+    """How far a journal is read once a batch is stored."""
+
+    journal: bytes
+    """Its id, sixteen bytes."""
+    positions: Mapping[str, Position]
+    """The place behind the batch, of each stream that the reader has moved in."""
+
+
+class ReceiverRow(Struct, frozen=True):
+    """A receiver that writes to this database."""
+
+    journal: bytes
+    """The id of its journal, sixteen bytes."""
+    host: str
+    """The name of its machine."""
+    seen_at: datetime
+    """When it last said that it was there."""
+    events: int
+    """How many it had acknowledged then that were not listed."""
+
+
+class TerminalRow(Struct, frozen=True, kw_only=True):
+    """A terminal, and the counts of what it sent."""
+
+    id: int
+    serial: str | None
+    anonymous_peer: str | None
+    name: str | None
+    site_id: int
+    site: str
+    timezone: str
+    """Its own, or else its site's."""
+    state: TerminalState
+    has_token: bool
+    networks: tuple[str, ...]
+    """Where it may push from; empty: anywhere that is allowed at all."""
+    model: str | None
+    dialect: str | None
+    created_at: datetime
+    token_used_at: datetime | None = None
+    """When the token that it has now was first used."""
+    token_required_since: datetime | None = None
+    """When it first used a token, whichever it was; ``None`` after its token was taken away."""
+    tokenless_at: datetime | None = None
+    """When it last pushed without its token."""
+    first_seen: datetime | None = None
+    last_seen: datetime | None = None
+    last_recorded_at: datetime | None = None
+    clock_error_ms: int | None = None
+    """How far its clock is ahead; negative where it is behind."""
+    interval_ms: int | None = None
+    """The usual time between two arrivals, so that silence can be told from quiet."""
+    peer: str | None = None
+    records: int = 0
+    alarms: int = 0
+    quarantined: int = 0
+    duplicates: int = 0
+    with_problems: int = 0
+    late: int = 0
+    """How many arrived over ten minutes after they happened: a backlog, or a clock that is wrong."""
+    repeated_ids: int = 0
+    """How many records bore the id of another record of this terminal. Each is listed."""
+    unusable_ids: int = 0
+    """How many events bore an id that tells nothing apart: a placeholder, or one of at most 8 characters."""
+    refused: int = 0
+    disagreements: int = 0
+    late_at: datetime | None = None
+    """When the last of the late ones arrived."""
+
+
+class DisagreementRow(Struct, frozen=True, kw_only=True):
+    """Something that was pushed as one terminal's said that it was another one's."""
+
+    source: str
+    """``header`` or ``body``."""
+    said: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+class PersonRow(Struct, frozen=True, kw_only=True):
+    """Whom a record is about, as the terminal knew them then."""
+
+    identity_id: int
+    user_id: str
+    name: str
+    type: int | None
+    job_number: str
+    ic_number: str
+    id_number: str
+    remark: str
+    guest_from: datetime | None
+    guest_until: datetime | None
+    groups: tuple[dict[str, Any], ...]
+
+
+class RecordRow(Struct, frozen=True, kw_only=True):
+    """A stored passage."""
+
+    id: int
+    terminal_id: int
+    serial: str | None
+    terminal_name: str | None
+    site_id: int
+    site: str
+    timezone: str
+    """The terminal's own, or else its site's."""
+    uuid: str | None
+    at: datetime
+    """When it happened; the time of receipt where the terminal's is missing or lies in the future."""
+    recorded_at: datetime | None
+    received_at: datetime
+    recognition_type: int | None
+    passed: bool | None
+    entry_mode: int | None
+    abnormal_type: int | None
+    score: float | None
+    temperature: float | None
+    mask: int | None
+    mode: int | None
+    person: PersonRow | None
+    has_image: bool
+    dialect: str | None
+    peer: str | None
+    problems: tuple[Problem, ...]
+    original: bytes | None
+
+
+class AlarmStep(Struct, frozen=True, kw_only=True):
+    """One report of an alarm: it occurred, it could not be cleared, it was cleared."""
+
+    id: int
+    status: int | None
+    code: int | None
+    at: datetime | None
+    """By the terminal's clock."""
+    listed_at: datetime
+    """When it happened; the time of receipt where the terminal's is missing or lies in the future."""
+    received_at: datetime
+    description: str | None
+    user_id: str | None
+    has_image: bool
+    problems: tuple[Problem, ...]
+    original: bytes | None
+
+
+class AlarmRow(Struct, frozen=True, kw_only=True):
+    """An occurrence of an alarm, joined from steps of one ``trace_id`` in whatever order they arrived."""
+
+    id: int
+    terminal_id: int
+    serial: str | None
+    terminal_name: str | None
+    site_id: int
+    site: str
+    timezone: str
+    """The terminal's own, or else its site's."""
+    trace_id: str
+    code: int | None
+    state: Literal["open", "clear_failed", "cleared"]
+    """``clear_failed`` is open, too. ``cleared``: by its terminal or, where ``closed_at`` is set, by an operator."""
+    first_at: datetime
+    last_at: datetime
+    history: tuple[AlarmStep, ...]
+    """By the time that each step happened."""
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    note: str | None
+    closed_at: datetime | None
+    """When an operator closed it, because no terminal cleared it."""
+    closed_by: str | None
+    closed_note: str | None
+
+
+class RecordQuery(Struct, frozen=True, kw_only=True):
+    """Which records, in which order. ``None`` does not filter."""
+
+    since: datetime | None = None
+    """At or after; by when it happened."""
+    until: datetime | None = None
+    """Before."""
+    terminal: str | int | None = None
+    """An id as a number, or what :func:`gatepost.store.query.terminal_labels.terminals_named` reads."""
+    without_serial: bool = False
+    """Only events of terminals of which no serial is known."""
+    site_id: int | None = None
+    person: str | None = None
+    """A ``user_id``."""
+    name: str | None = None
+    """Contained in the name; this and the next, and ``q``, as :mod:`gatepost.store.fold` compares text."""
+    job_number: str | None = None
+    recognition_type: int | None = None
+    passed: bool | None = None
+    abnormal_type: int | None = None
+    entry_mode: int | None = None
+    has_image: bool | None = None
+    q: str | None = None
+    """Contained in the name or any of the numbers."""
+    strangers: bool = False
+    """Only records without a person, of faces that the terminal did not know."""
+    outside_time: bool = False
+    """Only those of visitors before or after their time, or whom a terminal refused for it."""
+    order: Literal["newest", "oldest", "received"] = "newest"
+    """``received``: by arrival; a cursor of this order continues with what arrives later, without a gap."""
+    limit: int = 100
+    cursor: str | None = None
+    include_held: bool = False
+
+
+class AlarmQuery(Struct, frozen=True, kw_only=True):
+    """Which alarms, newest first."""
+
+    state: Literal["open", "clear_failed", "cleared"] | None = None
+    """``open``: not cleared, ``clear_failed`` among them."""
+    terminal: str | int | None = None
+    without_serial: bool = False
+    site_id: int | None = None
+    acknowledged: bool | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 100
+    cursor: str | None = None
+    include_held: bool = False
+
+
+class QuarantineQuery(Struct, frozen=True, kw_only=True):
+    """Which pushes of the quarantine, newest first."""
+
+    terminal: str | int | None = None
+    without_serial: bool = False
+    site_id: int | None = None
+    limit: int = 100
+    cursor: str | None = None
+
+
+class Page(Struct, Generic[T], frozen=True):
+    """A stretch of a list, and where the next one begins."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+
+
+class SiteRow(Struct, frozen=True):
+    """Where terminals stand: a building, a campus. People are told apart within a site."""
+
+    id: int
+    name: str
+    timezone: str
+    created_at: datetime
+
+
+class QuarantineRow(Struct, frozen=True, kw_only=True):
+    """A push that was a JSON object but no event that this version knows."""
+
+    id: int
+    terminal_id: int
+    serial: str | None
+    received_at: datetime
+    peer: str
+    problems: tuple[Problem, ...]
+    tries: int
+    """How often it was processed again without success."""
+    original: bytes
+    """What was pushed, without image, without long texts and without any ``pin``."""
+    size: int
+    """Of all of it, in bytes, about."""
+
+
+class RefusedPush(Struct, frozen=True, kw_only=True):
+    """The fields by which refused pushes are counted apart; the empty string where one is not known."""
+
+    peer: str
+    reason: str
+    """The short name under which refusals are counted, such as ``no JSON``."""
+    status: int
+    """The HTTP status of the reply."""
+    path: str = ""
+    """The path of the request, without its token."""
+    serial: str = ""
+
+
+class RefusedTimes(Struct, kw_only=True):
+    """How often a push was refused, and when."""
+
+    count: int
+    first_at_ms: int
+    last_at_ms: int
+    detail: str
+    """The message of the last reply."""
+
+
+class RefusalSample(Struct, frozen=True, kw_only=True):
+    """The beginning of a refused body, redacted."""
+
+    status: int
+    at_ms: int
+    content: bytes
+
+
+class RefusedRow(Struct, frozen=True, kw_only=True):
+    """Pushes that were refused alike."""
+
+    peer: str
+    status: int
+    reason: str
+    detail: str
+    path: str
+    serial: str | None
+    count: int
+    first_at: datetime
+    last_at: datetime
+    sample_id: int | None
+    """Of the sample of this peer and reason, where one is kept."""
+
+
+class SampleRow(Struct, frozen=True, kw_only=True):
+    """A kept sample of a refused body."""
+
+    id: int
+    peer: str
+    status: int
+    reason: str
+    at: datetime
+    content: bytes
+
+
+class FeedItem(Struct, frozen=True):
+    """Something that arrived: ask for the record, or for the alarm, by its id."""
+
+    id: int
+    kind: Literal["record", "alarm"]
+    event_id: int
+    """The record's id; the alarm's, of which this was a step."""
+
+
+class AlarmCounts(Struct, frozen=True):
+    """How many alarms are open, those of held terminals left out."""
+
+    open: int
+    unacknowledged: int
+    """Open, and not acknowledged."""
+
+
+class Stats(Struct, frozen=True, kw_only=True):
+    """Everything that was ever counted."""
+
+    records: int
+    alarms: int
+    """Alarms, not their steps."""
+    open_alarms: int
+    """Not cleared; those of held terminals do not count."""
+    unacknowledged_alarms: int
+    """Open, and not acknowledged."""
+    duplicates: int
+    quarantined: int
+    refused: int
+    terminals: int
+    refusals: Mapping[str, int] = field(default_factory=dict)
+    """By reason."""

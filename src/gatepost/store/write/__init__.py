@@ -1,0 +1,8 @@
+"""Write events: what both databases do to the tables alike.
+
+``code_combinations``  the table of combinations of coded fields
+``joining``            steps of alarms, joined to their occurrences
+``positions``          up to where each stream of a journal is listed
+``set_aside``          files of events that cannot be listed
+``upserts``            statements that both databases understand
+"""

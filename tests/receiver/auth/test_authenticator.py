@@ -1,0 +1,241 @@
+from pathlib import Path
+from typing import Literal
+
+import argon2
+import pytest
+from tests.receiver.kit import Clock, opened
+
+from gatepost.errors import SettingsError
+from gatepost.receiver.auth.authenticator import (
+    COOKIE,
+    Doors,
+    LoginRefused,
+    Principal,
+    check_password,
+    first_administrator,
+    issue_token,
+    may,
+    same_origin,
+)
+from gatepost.store.query.accounts import Accounts
+
+PASSWORD = "correct horse"
+QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def accounts(tmp_path: Path) -> Accounts:
+    return Accounts(opened(tmp_path / "data"))
+
+
+@pytest.fixture
+def doors(accounts: Accounts, clock: Clock) -> Doors:
+    doors = Doors(accounts, now=clock, session_s=3600, idle_s=600, hasher=QUICK)
+    accounts.create("anna", "operator", doors.hash(PASSWORD), now_ms=0)
+    return doors
+
+
+def cookie(secret: str, **more: str) -> dict[str, str]:
+    return {"cookie": f"other=1; {COOKIE}={secret}", **more}
+
+
+def test_each_role_includes_the_ones_before() -> None:
+    order = ("viewer", "operator", "admin")
+    for have in order:
+        for need in order:
+            assert may(have, need) == (order.index(have) >= order.index(need))  # type: ignore[arg-type]
+
+
+def test_the_first_administrator_is_made_once_and_a_made_up_password_is_told_once(accounts: Accounts) -> None:
+    password = first_administrator(accounts, password=None, now_ms=0)
+    assert password is not None
+    assert first_administrator(accounts, password=None, now_ms=0) is None
+    secret, account = Doors(accounts, now=Clock()).login("admin", password, address="::1")
+    assert secret
+    assert account.role == "admin"
+
+
+def test_the_first_administrators_password_can_come_from_outside(accounts: Accounts) -> None:
+    assert first_administrator(accounts, password="from outside", now_ms=0) is None
+    assert Doors(accounts, now=Clock()).login("admin", "from outside", address="::1")
+    with pytest.raises(SettingsError, match="8 to 256"):
+        check_password("short")
+
+
+def test_who_logs_in_is_known_by_the_cookie(doors: Doors) -> None:
+    secret, account = doors.login("anna", PASSWORD, address="::1")
+    assert doors.authenticate("GET", cookie(secret), host="h") == Principal("anna", "operator", account.id)
+    assert doors.authenticate("GET", cookie("guessed"), host="h") is None
+    assert doors.authenticate("GET", {}, host="h") is None
+
+
+def test_every_login_has_a_secret_of_its_own_and_the_store_has_none_of_them(
+    doors: Doors, tmp_path: Path
+) -> None:
+    first, _ = doors.login("anna", PASSWORD, address="::1")
+    second, _ = doors.login("anna", PASSWORD, address="::1")
+    assert first != second
+    stored = b"".join(file.read_bytes() for file in (tmp_path / "data").glob("gatepost.db*"))
+    for secret in (first, second, PASSWORD):
+        assert secret.encode() not in stored
+
+
+def test_a_session_ends_when_it_is_old_idle_or_logged_out(doors: Doors, clock: Clock) -> None:
+    secret, _ = doors.login("anna", PASSWORD, address="::1")
+    for _ in range(7):
+        clock.at += 500
+        assert doors.authenticate("GET", cookie(secret), host="h") is not None
+    clock.at += 100
+    assert doors.authenticate("GET", cookie(secret), host="h") is None
+    secret, _ = doors.login("anna", PASSWORD, address="::1")
+    clock.at += 600
+    assert doors.authenticate("GET", cookie(secret), host="h") is None
+    secret, _ = doors.login("anna", PASSWORD, address="::1")
+    doors.logout(secret)
+    assert doors.authenticate("GET", cookie(secret), host="h") is None
+
+
+class Noting(argon2.PasswordHasher):
+    """Notes what it is to verify, and at what cost; and what it found."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.costs: list[object] = []
+        self.hashed = 0
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        self.hashed += 1
+        return super().hash(password, salt=salt)
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:
+        assert isinstance(hash, str)
+        self.costs.append(argon2.extract_parameters(hash))
+        with pytest.raises(argon2.exceptions.VerifyMismatchError):
+            super().verify(hash, password)
+        raise argon2.exceptions.VerifyMismatchError
+
+
+def test_a_wrong_name_costs_what_a_wrong_password_costs_and_a_start_nothing(accounts: Accounts) -> None:
+    hasher = Noting()
+    doors = Doors(accounts, now=Clock(), hasher=hasher)
+    assert hasher.hashed == 0
+    accounts.create("anna", "operator", doors.hash(PASSWORD), now_ms=0)
+    for name in ("anna", "nobody"):
+        with pytest.raises(LoginRefused):
+            doors.login(name, "wrong password", address="::1")
+    assert hasher.costs[0] == hasher.costs[1]
+
+
+def test_a_disabled_account_neither_logs_in_nor_goes_on(doors: Doors, accounts: Accounts) -> None:
+    accounts.create("root", "admin", doors.hash(PASSWORD), now_ms=0)
+    secret, account = doors.login("anna", PASSWORD, address="::1")
+    accounts.change(account.id, now_ms=0, disabled=True)
+    assert doors.authenticate("GET", cookie(secret), host="h") is None
+    with pytest.raises(LoginRefused):
+        doors.login("anna", PASSWORD, address="::1")
+
+
+@pytest.mark.parametrize(
+    ("more", "counts"),
+    [
+        ({"sec-fetch-site": "same-origin"}, True),
+        ({"sec-fetch-site": "none"}, True),
+        ({"sec-fetch-site": "cross-site"}, False),
+        ({"sec-fetch-site": "same-site"}, False),
+        ({"origin": "https://host:8080"}, True),
+        ({"origin": "https://elsewhere"}, False),
+        ({"origin": "null"}, False),
+        ({}, False),
+    ],
+)
+def test_a_session_counts_for_a_change_only_from_our_own_pages(
+    doors: Doors, more: dict[str, str], counts: bool
+) -> None:
+    secret, _ = doors.login("anna", PASSWORD, address="::1")
+    found = doors.authenticate("POST", cookie(secret, **more), host="host:8080")
+    assert (found is not None) is counts
+    assert same_origin(more, host="host:8080") is counts
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "ours"),
+    [
+        ("door.example", "http://door.example:18480", True),
+        ("door.example", "https://DOOR.example:8443", True),
+        ("[2001:db8::7]", "http://[2001:db8::7]:81", True),
+        ("door.example:443", "https://door.example", True),
+        ("door.example:80", "http://door.example", True),
+        ("door.example:8080", "http://door.example", False),
+        ("door.example:8080", "http://door.example:18480", False),
+        ("door.example", "http://evil.example:18480", False),
+        ("door.example", "http://door.example.evil.example", False),
+        ("door.example", "http://door.example:port", False),
+        ("door.example:port", "http://door.example", False),
+        ("door.example", "null", False),
+        ("", "null", False),
+        ("", "http://door.example", False),
+        ("[::1", "http://[::1", False),
+    ],
+)
+def test_a_proxy_may_drop_the_port_from_host_and_the_name_is_compared(
+    host: str, origin: str, ours: bool
+) -> None:
+    assert same_origin({"origin": origin}, host=host) is ours
+
+
+def test_a_browser_that_says_that_the_port_is_another_is_believed() -> None:
+    headers = {"origin": "http://door.example:18480", "sec-fetch-site": "same-site"}
+    assert not same_origin(headers, host="door.example")
+
+
+def test_a_token_counts_in_the_header_and_nowhere_else(doors: Doors, accounts: Accounts) -> None:
+    secret, row = issue_token(accounts, "payroll", "viewer", by="root", now_ms=0)
+    principal = Principal("token:payroll", "viewer")
+    assert doors.authenticate("POST", {"authorization": f"Bearer {secret}"}, host="h") == principal
+    for wrong in (f"Basic {secret}", secret, "Bearer", "Bearer x", f"bearer{secret}"):
+        assert doors.authenticate("GET", {"authorization": wrong}, host="h") is None
+    assert doors.authenticate("GET", cookie(secret), host="h") is None
+    accounts.revoke_token(row.id, now_ms=0)
+    assert doors.authenticate("GET", {"authorization": f"Bearer {secret}"}, host="h") is None
+
+
+def test_guessing_is_slowed_by_account_and_by_address(doors: Doors, clock: Clock) -> None:
+    for _ in range(5):
+        with pytest.raises(LoginRefused, match="wrong"):
+            doors.login("anna", "guessed", address="10.0.0.1")
+    with pytest.raises(LoginRefused, match="too many") as early:
+        doors.login("anna", PASSWORD, address="10.0.0.2")
+    assert early.value.retry_after_s == 2.0
+    with pytest.raises(LoginRefused, match="too many"):
+        doors.login("somebody else", PASSWORD, address="10.0.0.1")
+    clock.at += 2.0
+    assert doors.login("anna", PASSWORD, address="10.0.0.2")
+    assert doors.login("anna", PASSWORD, address="10.0.0.2")
+
+
+def test_asking_again_for_the_password_is_slowed_too(doors: Doors, accounts: Accounts) -> None:
+    anna = accounts.account("anna")
+    assert anna is not None
+    assert doors.verify(anna.id, PASSWORD, address="::1")
+    for _ in range(5):
+        assert not doors.verify(anna.id, "guessed", address="::1")
+    with pytest.raises(LoginRefused):
+        doors.verify(anna.id, PASSWORD, address="::1")
+
+
+def test_logins_are_in_the_audit_log_refused_ones_too(doors: Doors, accounts: Accounts) -> None:
+    doors.login("anna", PASSWORD, address="10.0.0.1")
+    with pytest.raises(LoginRefused):
+        doors.login("anna", "guessed", address="10.0.0.2")
+    found = [(row.actor, row.action, row.address) for row in accounts.audit().items]
+    assert found == [("anna", "login.refused", "10.0.0.2"), ("anna", "login", "10.0.0.1")]
+
+
+def test_a_password_is_the_same_however_it_is_composed(doors: Doors, accounts: Accounts) -> None:
+    accounts.create("zoe", "viewer", doors.hash("Zoe\u0308 and Zoe\u0308"), now_ms=0)
+    assert doors.login("zoe", "Zo\u00eb and Zo\u00eb", address="::1")

@@ -1,0 +1,57 @@
+import re
+from pathlib import Path
+
+import pytest
+from tests.receiver.kit import Process, opened
+from typer.testing import CliRunner
+
+from gatepost.receiver.commands.tokens import app
+from gatepost.store.query.accounts import Accounts
+
+runner = CliRunner()
+
+
+def make(data: Path, *options: str) -> str:
+    result = runner.invoke(app, ["create", "--data", str(data), "--role", "viewer", "--name", "tv", *options])
+    assert result.exit_code == 0, result.output
+    return result.output.strip()
+
+
+def test_a_token_is_printed_once_and_alone(tmp_path: Path) -> None:
+    assert re.fullmatch(r"gp_[A-Za-z0-9_-]{43}", make(tmp_path / "data"))
+    listed = runner.invoke(app, ["list", "--data", str(tmp_path / "data")])
+    assert "viewer\ttv\tnever used\tgood" in listed.output
+    assert "gp_" not in listed.output
+
+
+async def test_a_token_made_while_the_receiver_runs_is_good_at_once_and_so_is_its_end(tmp_path: Path) -> None:
+    process = await Process.start(tmp_path / "data")
+    try:
+        secret = make(tmp_path / "data")
+        head = {"Authorization": f"Bearer {secret}"}
+        assert (await process.request("GET", "/api/v1/records", headers=head)).status == 200
+        revoked = runner.invoke(app, ["revoke", "1", "--data", str(tmp_path / "data")])
+        assert revoked.exit_code == 0
+        assert (await process.request("GET", "/api/v1/records", headers=head)).status == 401
+    finally:
+        await process.stop()
+
+
+def test_what_the_command_line_does_is_in_the_audit_log(tmp_path: Path) -> None:
+    make(tmp_path / "data", "--days", "7")
+    runner.invoke(app, ["revoke", "1", "--data", str(tmp_path / "data")])
+    store = opened(tmp_path / "data")
+    rows = Accounts(store).audit().items
+    store.close()
+    assert [(row.actor, row.action) for row in rows] == [
+        ("command line", "token.revoked"),
+        ("command line", "token.created"),
+    ]
+
+
+@pytest.mark.parametrize(("arguments", "says"), [(["revoke", "9"], "no such token"), (["list"], "--data")])
+def test_what_cannot_be_done_is_said(tmp_path: Path, arguments: list[str], says: str) -> None:
+    where = ["--data", str(tmp_path / "data")] if arguments[0] == "revoke" else []
+    result = runner.invoke(app, [*arguments, *where])
+    assert result.exit_code != 0
+    assert says in str(result.exception)

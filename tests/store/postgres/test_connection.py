@@ -1,0 +1,215 @@
+"""A PostgreSQL server before it is trusted with events."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from gatepost.errors import SettingsError, StoreError, StoreUnavailable
+from gatepost.store import deadlines
+from gatepost.store.postgres.connection import (
+    ServerConnection,
+    check_server,
+    connect,
+    pool,
+    short,
+    take_number,
+    where,
+    with_driver,
+)
+
+
+class OldServer:
+    """Answers like a server of long ago; none is at hand."""
+
+    def execute(self, statement: object) -> "OldServer":
+        return self
+
+    def scalar_one(self) -> str:
+        return "120004"
+
+
+def test_a_url_is_for_the_driver_and_is_named_without_user_and_password() -> None:
+    for scheme in ("postgresql", "postgres", "postgresql+psycopg"):
+        url = with_driver(f"{scheme}://me:secret@db.example:5433/gatepost?sslmode=require")
+        assert url.drivername == "postgresql+psycopg"
+        assert url.query["sslmode"] == "require"
+        assert where(url) == "db.example/gatepost"
+
+
+@pytest.mark.parametrize("url", ["", "x", "sqlite:///x", "http://db/x"])
+def test_another_url_is_refused_by_the_name_of_the_setting(url: str) -> None:
+    with pytest.raises(SettingsError, match="database"):
+        with_driver(url)
+
+
+def test_a_server_that_is_too_old_is_refused() -> None:
+    with pytest.raises(StoreError, match="PostgreSQL 14 or later"):
+        check_server(OldServer(), "here")  # type: ignore[arg-type]  # what it stands for is a connection
+
+
+def test_a_server_as_it_should_be_passes(postgres_url: str) -> None:
+    engine = create_engine(with_driver(postgres_url))
+    with engine.connect() as db:
+        check_server(db, "here")
+        assert db.execute(text("SELECT 1")).scalar_one() == 1
+    engine.dispose()
+
+
+def test_connections_sync_and_have_different_numbers(postgres_url: str) -> None:
+    one, two = connect(postgres_url, "here"), connect(postgres_url, "here")
+    assert one.execute("SHOW synchronous_commit").fetchone() == ("on",)
+    assert [take_number(one), take_number(two)] == [1, 2]
+    one.close()
+    three = connect(postgres_url, "here")
+    assert take_number(three) == 1
+    two.close()
+    three.close()
+
+
+def test_a_server_that_is_not_there_is_named() -> None:
+    with pytest.raises(StoreUnavailable, match="here cannot be reached"):
+        connect("postgresql://me:secret@127.0.0.1:1/x", "here")
+
+
+def test_of_a_long_message_only_the_first_line_is_told() -> None:
+    assert short(ValueError("broken\nDETAIL: Key (name)=(somebody)")) == "broken"
+    assert short(ValueError()) == "ValueError"
+
+
+def test_every_connection_notices_that_the_network_is_gone(postgres_url: str) -> None:
+    engine = pool(with_driver(postgres_url))
+    writer = connect(postgres_url, "here")
+    with engine.connect() as db:
+        pooled = db.connection.dbapi_connection
+        assert isinstance(pooled, ServerConnection)
+        for connection in (pooled, writer):
+            set_to = connection.info.get_parameters()
+            assert set_to["connect_timeout"] == "5"
+            assert set_to["tcp_user_timeout"] == "20000"
+            assert (set_to["keepalives_idle"], set_to["keepalives_interval"]) == ("10", "5")
+            assert set_to["keepalives_count"] == "3"
+            assert set_to["application_name"] == "gatepost"
+    engine.dispose()
+    writer.close()
+
+
+def test_the_server_ends_a_statement_in_time_where_pushes_wait_and_has_its_own_way_elsewhere(
+    postgres_url: str,
+) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {admin.info.dbname} SET statement_timeout = '7min'")
+    engine = pool(with_driver(postgres_url))
+    writer = connect(postgres_url, "here")
+    limits = []
+    for hurry in (False, True, True, False):
+        if hurry:
+            with deadlines.hurry(), engine.connect() as db:
+                limits.append(db.execute(text("SHOW statement_timeout")).scalar_one())
+        else:
+            with engine.connect() as db:
+                limits.append(db.execute(text("SHOW statement_timeout")).scalar_one())
+    assert limits == ["7min", "10s", "10s", "7min"]
+    assert engine.pool.checkedin() == 1  # type: ignore[attr-defined]  # all of it on one connection
+    assert writer.execute("SHOW statement_timeout").fetchone() == ("10s",)
+    assert deadlines.STATEMENT_S < deadlines.SILENCE_S
+    engine.dispose()
+    writer.close()
+
+
+def test_a_hurry_is_the_threads_own_and_ends() -> None:
+    seen: list[bool] = []
+    with deadlines.hurry():
+        with deadlines.hurry():
+            pass
+        assert deadlines.in_hurry()
+        other = threading.Thread(target=lambda: seen.append(deadlines.in_hurry()))
+        other.start()
+        other.join()
+    assert seen == [False]
+    assert not deadlines.in_hurry()
+
+
+def stopped(connection: psycopg.Connection[Any]) -> Callable[[], None]:
+    """Stop the one process that serves a connection; answers what lets it go on."""
+    pid = connection.info.backend_pid
+    os.kill(pid, signal.SIGSTOP)
+    return lambda: os.kill(pid, signal.SIGCONT)
+
+
+def ask_twice(connection: psycopg.Connection[Any]) -> None:
+    with connection.pipeline():
+        connection.execute("SELECT 1")
+        connection.execute("SELECT 2")
+
+
+def test_a_writers_connection_whose_server_is_silent_is_closed_within_a_bound(postgres_url: str) -> None:
+    connection = connect(postgres_url, "here")
+    connection.silence_s = 0.3
+    go_on = stopped(connection)
+    try:
+        began = time.monotonic()
+        with pytest.raises(psycopg.OperationalError, match="has said nothing"):
+            ask_twice(connection)
+        assert time.monotonic() - began < 3
+        assert connection.closed
+    finally:
+        go_on()
+
+
+def test_a_pooled_connection_whose_server_is_silent_is_replaced_where_pushes_wait(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "SILENCE_S", 0.3)
+    engine = pool(with_driver(postgres_url))
+    with deadlines.hurry():
+        with engine.connect() as db:
+            pooled = db.connection.dbapi_connection
+            assert isinstance(pooled, ServerConnection)
+            go_on = stopped(pooled)
+            try:
+                with pytest.raises(OperationalError, match="has said nothing"):
+                    db.execute(text("SELECT 1"))
+            finally:
+                go_on()
+        with engine.connect() as db:
+            pooled = db.connection.dbapi_connection
+            assert isinstance(pooled, ServerConnection)
+            go_on = stopped(pooled)
+        try:
+            with engine.connect() as db:  # it is silent where it is asked whether it is there
+                assert db.execute(text("SELECT 1")).scalar_one() == 1
+        finally:
+            go_on()
+    engine.dispose()
+
+
+def test_what_makes_headway_is_not_silent_however_long_it_takes(postgres_url: str) -> None:
+    connection = connect(postgres_url, "here")
+    connection.silence_s = 1.0
+    rows = connection.execute("SELECT repeat('x', 100000), pg_sleep(0.05) FROM generate_series(1, 40)")
+    assert len(rows.fetchall()) == 40
+    connection.close()
+
+
+def test_where_nothing_waits_a_question_may_take_its_time(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "SILENCE_S", 0.2)
+    engine = pool(with_driver(postgres_url))
+    with engine.connect() as db:
+        db.execute(text("SELECT pg_sleep(0.6)"))
+    with (
+        deadlines.hurry(),
+        engine.connect() as db,
+        pytest.raises(OperationalError, match="has said nothing"),
+    ):
+        db.execute(text("SELECT pg_sleep(0.6)"))
+    engine.dispose()

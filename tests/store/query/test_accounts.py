@@ -1,0 +1,114 @@
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from gatepost.store.base import BaseStore
+from gatepost.store.query.accounts import Accounts
+from gatepost.store.query.registry import Conflict
+
+NOW = 1_700_000_000_000
+DAY = 86_400_000
+
+
+@pytest.fixture
+def accounts(open_store: Callable[[], BaseStore]) -> Accounts:
+    return Accounts(open_store())
+
+
+def test_an_account_is_found_by_name_and_by_id(accounts: Accounts) -> None:
+    made = accounts.create("anna", "viewer", "hash", now_ms=NOW)
+    assert accounts.account("anna") == accounts.account(made.id) == made
+    assert (made.role, made.password, made.disabled) == ("viewer", "hash", False)
+    assert made.created_at == datetime.fromtimestamp(NOW / 1000, UTC)
+    assert accounts.account("nobody") is None
+
+
+def test_a_name_is_taken_once(accounts: Accounts) -> None:
+    accounts.create("anna", "viewer", "hash", now_ms=NOW)
+    with pytest.raises(Conflict, match="already an account called anna"):
+        accounts.create("anna", "admin", "hash", now_ms=NOW)
+
+
+def test_every_change_of_an_account_ends_its_sessions(accounts: Accounts) -> None:
+    accounts.create("root", "admin", "hash", now_ms=NOW)
+    anna = accounts.create("anna", "viewer", "hash", now_ms=NOW)
+    for change in ({"role": "operator"}, {"password": "other"}, {"disabled": True}, {"disabled": False}):
+        accounts.open_session(anna.id, b"digest", now_ms=NOW, expires_at_ms=NOW + DAY, address="::1")
+        accounts.change(anna.id, now_ms=NOW, **change)  # type: ignore[arg-type]
+        assert accounts.session(b"digest", now_ms=NOW, idle_ms=DAY) is None
+
+
+def test_the_last_administrator_cannot_be_lost(accounts: Accounts) -> None:
+    root = accounts.create("root", "admin", "hash", now_ms=NOW)
+    for change in ({"role": "viewer"}, {"disabled": True}):
+        with pytest.raises(Conflict, match="last administrator"):
+            accounts.change(root.id, now_ms=NOW, **change)  # type: ignore[arg-type]
+    found = accounts.account("root")
+    assert found is not None
+    assert (found.role, found.disabled) == ("admin", False)
+
+
+def test_a_session_ends_by_its_age_by_idleness_and_by_being_closed(accounts: Accounts) -> None:
+    anna = accounts.create("anna", "admin", "hash", now_ms=NOW)
+
+    def alive(at: int) -> bool:
+        return accounts.session(b"digest", now_ms=at, idle_ms=DAY) == anna
+
+    accounts.open_session(anna.id, b"digest", now_ms=NOW, expires_at_ms=NOW + 3 * DAY, address="::1")
+    assert alive(NOW + DAY - 1)
+    assert alive(NOW + 2 * DAY - 2)  # it was used a day ago
+    assert not alive(NOW + 3 * DAY)
+    assert not alive(NOW + 2 * DAY - 2 + DAY)
+    accounts.close_session(b"digest")
+    assert not alive(NOW)
+
+
+def test_sessions_that_are_over_are_forgotten(accounts: Accounts) -> None:
+    anna = accounts.create("anna", "admin", "hash", now_ms=NOW)
+    accounts.open_session(anna.id, b"old", now_ms=NOW, expires_at_ms=NOW + 1, address="::1")
+    accounts.open_session(anna.id, b"new", now_ms=NOW + 1, expires_at_ms=NOW + DAY, address="::1")
+    assert accounts.session(b"old", now_ms=NOW, idle_ms=DAY) is None
+    assert accounts.session(b"new", now_ms=NOW + 1, idle_ms=DAY) == anna
+
+
+def test_a_token_is_good_until_it_expires_or_is_withdrawn(accounts: Accounts) -> None:
+    made = accounts.create_token("payroll", "viewer", b"d1", by="root", now_ms=NOW, expires_at_ms=NOW + DAY)
+    forever = accounts.create_token("tv", "viewer", b"d2", by="root", now_ms=NOW)
+    found = accounts.token(b"d1", now_ms=NOW + DAY - 1)
+    assert found is not None
+    assert (found.name, found.role, found.created_by) == ("payroll", "viewer", "root")
+    assert accounts.token(b"d1", now_ms=NOW + DAY) is None
+    assert accounts.token(b"nobody's", now_ms=NOW) is None
+    assert accounts.revoke_token(forever.id, now_ms=NOW)
+    assert not accounts.revoke_token(forever.id, now_ms=NOW)
+    assert accounts.token(b"d2", now_ms=NOW) is None
+    assert [row.id for row in accounts.tokens()] == [forever.id, made.id]
+
+
+def test_when_a_token_was_last_used_is_known_to_the_minute(accounts: Accounts) -> None:
+    accounts.create_token("payroll", "viewer", b"d1", by="root", now_ms=NOW)
+    for later in (0, 59_999, 60_000, 60_001):
+        accounts.token(b"d1", now_ms=NOW + later)
+    assert accounts.tokens()[0].last_used_at == datetime.fromtimestamp(NOW / 1000 + 60, UTC)
+
+
+def test_the_audit_log_is_paged_latest_first(accounts: Accounts) -> None:
+    for number in range(5):
+        accounts.note(
+            now_ms=NOW + number,
+            actor="root",
+            address="::1",
+            action="a",
+            subject=str(number),
+            detail={"n": number},
+        )
+    accounts.note(now_ms=NOW + 9, actor="anna", address="::1", action="b")
+    first = accounts.audit(limit=4, action="a")
+    rest = accounts.audit(limit=4, action="a", cursor=first.next_cursor)
+    assert [row.subject for row in (*first.items, *rest.items)] == ["4", "3", "2", "1", "0"]
+    assert rest.next_cursor is None
+    assert first.items[0].detail == {"n": 4}
+    assert [row.action for row in accounts.audit(actor="anna").items] == ["b"]
+    with pytest.raises(ValueError, match="cursor"):
+        accounts.audit(cursor="x")
