@@ -1079,15 +1079,16 @@ def test_one_whose_image_is_not_whole_is_set_aside_and_is_not_in_the_way_when_it
     projector = listing.projector()
     with capture_logs() as logs:
         all_of(projector)
-    assert (listing.uuids(), len(listing.unlisted()), projector.set_aside) == ([], 1, 1)
-    assert ["not whole" in log["why"] for log in logs if log["event"] == "projector.set_aside"] == [True]
+    assert (listing.uuids(), listing.unlisted(), projector.set_aside) == ([], [], 0)
+    assert ["not whole" in log["why"] for log in logs if log["event"] == "projector.doubtful"] == [True]
+    assert len(projector.files.list("doubtful")) == 1
     projector.close(timeout_s=0)
     listing.append(listing.arrival(record(1, image=JPEG)))
     again = listing.projector()
     all_of(again)
     (row,) = listing.store.records(RecordQuery()).items
     assert listing.store.image(row.id) == JPEG
-    assert (listing.counts(), len(listing.unlisted())) == ((1, 0, 0, 0), 1)
+    assert (listing.counts(), len(again.files.list("doubtful"))) == ((1, 0, 0, 0), 1)
 
 
 def test_while_the_disk_does_not_tell_whether_an_image_is_whole_its_event_waits(

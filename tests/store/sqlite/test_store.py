@@ -164,7 +164,8 @@ def test_what_was_stored_is_there_after_the_process_was_killed(open_store: Opene
         for n in range(number, number + 7):
             assert store.image(found[f"uuid-{n:06d}"]) == JPEG + str(n).encode()
     store.close()
-    assert check(folder).ok
+    # An image whose event was not stored any more is harmless.
+    assert {finding.kind for finding in check(folder).findings} <= {"image without event"}
 
 
 def test_ids_go_on_after_a_process_was_killed(open_store: Opener) -> None:

@@ -47,7 +47,7 @@ from gatepost.store.conversion.long_texts import put_back
 from gatepost.store.images.places import parts_of
 from gatepost.store.interface import Arrival, NewTerminal, Progress, Stored, TerminalRow
 from gatepost.store.privacy.person_matcher import Traces
-from gatepost.store.write.set_aside import UNLISTED, SetAside
+from gatepost.store.write.set_aside import DOUBTFUL, UNLISTED, SetAside
 from gatepost.wire import Event
 
 __all__ = ["Lag", "Projector"]
@@ -387,7 +387,8 @@ class Projector:
                 except Exception as error:
                     why = str(error) if isinstance(error, StoreError) else type(error).__name__
                 if why:
-                    set_aside.append((self.files.keep_body(body), why))
+                    kind = DOUBTFUL if why == _NOT_WHOLE else UNLISTED
+                    set_aside.append((self.files.keep_body(body, kind), why))
                 else:
                     arrivals.append(arrival)
                     frames.append(body)
@@ -463,6 +464,9 @@ class Projector:
             self._listed.notify_all()
         self._on_listed()
         for file, why in held.set_aside:
+            if why == _NOT_WHOLE:
+                log.warning("projector.doubtful", file=file, why=why)
+                continue
             self.set_aside += 1
             log.error("projector.set_aside", file=file, why=why)
         if any(before.get(stream, START).segment != place.segment for stream, place in moved.items()):
@@ -522,7 +526,7 @@ class Projector:
         with self._folder.unpinned() as may_remove:
             if not may_remove:
                 return False
-            for path in self.files.list(UNLISTED):
+            for path in [*self.files.list(UNLISTED), *self.files.list(DOUBTFUL)]:
                 try:
                     body = path.read_bytes()
                     arrival = self._frames.decode(body)

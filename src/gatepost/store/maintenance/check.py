@@ -32,7 +32,7 @@ from gatepost.store.people import moving
 from gatepost.store.schema import tables as t
 from gatepost.store.sqlite import data_folder as data
 from gatepost.store.write import positions
-from gatepost.store.write.set_aside import DAMAGED, UNLISTED, SetAside
+from gatepost.store.write.set_aside import DAMAGED, DOUBTFUL, UNLISTED, SetAside
 from gatepost.wire import media_type
 
 __all__ = ["EXAMPLES", "Finding", "Report", "check"]
@@ -229,7 +229,7 @@ class _Search:
             self._unlisted.add(path.name)
         for path in files.list(DAMAGED):
             self._gap.add(path.name)
-        waiting = self._unlisted.count
+        waiting = self._unlisted.count + len(files.list(DOUBTFUL))
         with closing(Reader(journal, positions.read(source.db, journal.id))) as reader:
             while True:
                 batch = reader.read(max_bodies=_BODIES, max_bytes=_BODIES_BYTES)

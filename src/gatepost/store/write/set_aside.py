@@ -3,6 +3,8 @@
 Rules:
 
 * ``unlisted-DIGEST`` is the body of a frame that neither list nor quarantine takes. A start tries it again.
+* ``doubtful-DIGEST`` is one that was perhaps never acknowledged, and whose image is not whole. It is in the way of
+  nothing when the terminal sends it again, and is listed by a start if its image is whole then.
 * ``damaged-STREAM-SEGMENT-START`` are bytes of a segment that are no whole frame; it is empty where they are gone.
 * A file may hold a face. It goes with the quarantine's retention, counted from when it was made. An erasure deletes
   those that are about the person, and those that cannot be searched.
@@ -20,10 +22,10 @@ from gatepost.errors import JournalUnavailable
 from gatepost.journal.files import Files
 from gatepost.journal.reader import Damage
 
-__all__ = ["DAMAGED", "UNLISTED", "SetAside"]
+__all__ = ["DAMAGED", "DOUBTFUL", "UNLISTED", "SetAside"]
 
-UNLISTED, DAMAGED = "unlisted", "damaged"
-_NAME = re.compile(rf"(?:{UNLISTED}|{DAMAGED})-[0-9a-z-]+")
+UNLISTED, DOUBTFUL, DAMAGED = "unlisted", "doubtful", "damaged"
+_NAME = re.compile(rf"(?:{UNLISTED}|{DOUBTFUL}|{DAMAGED})-[0-9a-z-]+")
 
 
 class SetAside:
@@ -34,12 +36,12 @@ class SetAside:
         self._files = files
 
     def list(self, kind: str) -> list[Path]:
-        """Return the files of a kind, :data:`UNLISTED` or :data:`DAMAGED`, by name."""
+        """Return the files of a kind, :data:`UNLISTED`, :data:`DOUBTFUL` or :data:`DAMAGED`, by name."""
         return sorted(path for path in self._folder.glob(f"{kind}-*") if _NAME.fullmatch(path.name))
 
-    def keep_body(self, body: bytes) -> str:
+    def keep_body(self, body: bytes, kind: str = UNLISTED) -> str:
         """Set the body of a frame aside, and return the file's name. Raises ``JournalUnavailable``."""
-        return self._keep(f"{UNLISTED}-{blake2b(body, digest_size=16).hexdigest()}", body)
+        return self._keep(f"{kind}-{blake2b(body, digest_size=16).hexdigest()}", body)
 
     def keep_damage(self, damage: Damage, segment: Path) -> str:
         """Set aside what is left of a damaged stretch of a segment. Raises ``JournalUnavailable``."""
@@ -95,7 +97,7 @@ class SetAside:
 
     def _delete(self, wanted: Callable[[Path], bool]) -> int:
         count = 0
-        for path in [*self.list(UNLISTED), *self.list(DAMAGED)]:
+        for path in [path for kind in (UNLISTED, DOUBTFUL, DAMAGED) for path in self.list(kind)]:
             try:
                 if not wanted(path):
                     continue
