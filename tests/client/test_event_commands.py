@@ -146,6 +146,7 @@ async def test_tail_prints_what_arrives(
     receiver: Running, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await receiver.push(record())
+    receiver.settle()  # an alarm overtakes
     await receiver.push(alarm())
     from gatepost.client import event_commands
 
