@@ -1234,3 +1234,46 @@ def test_an_image_whose_pack_was_deleted_meanwhile_is_not_acknowledged(
         with pytest.raises(JournalUnavailable):
             appended(writer, b"two")
     assert Packs(folder).read(appended(writer, b"two")) == b"two"
+
+
+def test_where_packs_are_only_looked_for_nothing_is_changed(
+    folder: Folder, begin: Callable[..., Writer], shared: Path
+) -> None:
+    """As by a restored copy of a store, which knows the folder of the first one."""
+    writer = begin()
+    place = appended(writer, b"one" * 1000)
+    writer.close()
+    Packs(folder, shared).move()
+    before = (shared / place.pack).read_bytes()
+    packs = Packs(folder, shared, moves=False)
+    assert packs.read(place) == b"one" * 1000
+    assert packs.punch([place])
+    assert packs.remove_before("people", date.max).packs == ()
+    assert packs.move() == 0
+    assert (shared / place.pack).read_bytes() == before
+
+
+def test_a_pack_in_which_no_hole_can_be_made_holds_no_other_up_and_is_tried_again(
+    folder: Folder, begin: Callable[..., Writer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = []
+    for kind in ("alarms", "people"):
+        writer = begin()
+        places.append(appended(writer, b"image" * 1000, kind))
+        writer.close()
+    packs = Packs(folder)
+    punch, calls = folder.files.punch, []
+
+    def failing(handle: int, offset: int, size: int) -> None:
+        calls.append(handle)
+        if len(calls) == 1:
+            raise OSError(errno.EIO, "Input/output error")
+        punch(handle, offset, size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder.files, "punch", failing, raising=False)
+        with pytest.raises(JournalUnavailable, match="cannot be deleted"):
+            packs.punch(places)
+        assert [packs.has(place) for place in places] == [True, False]
+        assert packs.punch()
+    assert not packs.has(places[0])

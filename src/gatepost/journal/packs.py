@@ -283,7 +283,7 @@ class Packs:
     def __init__(self, folder: Folder, shared: Path | None = None, *, moves: bool = True) -> None:
         """``shared``: where packs are kept that nobody writes any more; several journals may have it in common.
 
-        ``moves``: whether :meth:`move` brings packs there, or they are only looked for.
+        ``moves``: whether :meth:`move` brings packs there. Else they are only read there: nothing in it is changed.
         """
         self._folder = folder
         self.shared = shared
@@ -414,7 +414,8 @@ class Packs:
 
         Does nothing while the journal is pinned. Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
-        return self.remove(pack.name for pack in self.all() if pack.kind == kind and pack.day < day)
+        packs = [pack for folder in self._own_folders for pack in _packs_in(folder)]
+        return self.remove(pack.name for pack in packs if pack.kind == kind and pack.day < day)
 
     def remove(self, names: Iterable[str]) -> RemovedPacks:
         """Delete these packs, but for those that are being written.
@@ -434,7 +435,7 @@ class Packs:
                         else:
                             is_incomplete = True
                 if removed:
-                    for folder in filter(Path.is_dir, self._folders):
+                    for folder in filter(Path.is_dir, self._own_folders):
                         self._files.sync_folder(folder)
         except OSError as error:
             raise _unavailable("a pack cannot be deleted", error) from error
@@ -444,7 +445,7 @@ class Packs:
         handle = _Handle(self._files.open(self._path(name)))
         if not try_lock(handle.number, fcntl.LOCK_EX):
             return False
-        for folder in self._folders:
+        for folder in self._own_folders:
             self._files.remove(folder / name)
         with self._lock:
             self._open.pop(name, None)
@@ -519,21 +520,36 @@ class Packs:
             with self._folder.unpinned() as may_remove:
                 if not may_remove:
                     return False
-                with self._lock:
-                    dead, self._dead = self._dead, []
-                by_pack: dict[str, list[Place]] = {}
-                for place in dead:
-                    by_pack.setdefault(place.pack, []).append(place)
-                for name, some in by_pack.items():
-                    with contextlib.suppress(FileNotFoundError, JournalCorrupt):
-                        self._punch(name, some)
-        except OSError as error:
-            raise _unavailable("an image cannot be deleted from its pack", error) from error
+                self._punch_all()
         finally:
             self._changing.release()
         return True
 
+    def _punch_all(self) -> None:
+        """Make every hole that is due. Those of a pack that fails stay due, and hold no other up."""
+        with self._lock:
+            dead, self._dead = self._dead, []
+        by_pack: dict[str, list[Place]] = {}
+        for place in dead:
+            by_pack.setdefault(place.pack, []).append(place)
+        failed = None
+        for name, some in by_pack.items():
+            try:
+                self._punch(name, some)
+            except (FileNotFoundError, JournalCorrupt):
+                pass
+            except (OSError, JournalTooNew) as error:
+                failed = error
+                with self._lock:
+                    self._dead += some
+        if isinstance(failed, OSError):
+            raise _unavailable("an image cannot be deleted from its pack", failed) from failed
+        if failed is not None:
+            raise failed
+
     def _punch(self, name: str, places: Sequence[Place]) -> None:
+        if not (self.moves or self.is_here(name)):
+            return
         size = _size(self._handle(name))
         handle = _Handle(self._files.open(self._path(name), writes=True))
         for start, end in _joined(places):
@@ -560,6 +576,11 @@ class Packs:
     @property
     def _folders(self) -> list[Path]:
         return [self._folder.packs, *([] if self.shared is None else [self.shared])]
+
+    @property
+    def _own_folders(self) -> list[Path]:
+        """Those in which something may be changed."""
+        return self._folders if self.moves else [self._folder.packs]
 
     def _open_pack(self, name: str) -> _Handle:
         """Open a pack, also if it is moved meanwhile. Raises ``FileNotFoundError``."""

@@ -263,7 +263,7 @@ class Store(Leaving, Protocol):
         """Return the records that arrived last, the latest first; those of held terminals are left out."""
 
     def portrait(self, identities: Sequence[int]) -> int | None:
-        """Return the latest record with an image of whoever these identities are."""
+        """Return the latest record with an image that has one of these identities."""
 
     def alarms(self, query: AlarmQuery) -> Page[AlarmRow]: ...
 

@@ -39,7 +39,7 @@ GROUP_BYTES = 16 * 1024 * 1024
 
 
 class ProcessedAgain(Struct, frozen=True, kw_only=True):
-    """What became of quarantined pushes that were decoded anew."""
+    """Count the quarantined pushes that were decoded again, by result."""
 
     stored: int
     duplicates: int

@@ -1,6 +1,6 @@
 """How much of a text that a terminal sent is listed. Pure.
 
-A field may be as long as the body. Whoever asks for a page of records gets hundreds of them, so every field is cut at
+A field may be as long as the body, and a page has hundreds of records. So every field is cut at
 :data:`MAX_TEXT` characters, with a problem that says so. The original has all of it, unless images are not stored: then
 long texts are not either.
 """

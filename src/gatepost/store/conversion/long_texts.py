@@ -19,10 +19,10 @@ LONG = 1024
 
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _RUN = re.compile(rb"[A-Za-z0-9+/=_%%\\ \t\r\n-]{%d,}+" % LONG)
-"""Where a text is no UTF-8, a byte of a letter may look like a quote: base64 is told by its letters then."""
+"""For an original that is no UTF-8: a byte of a letter may look like a quote there, so base64 is looked for."""
 
 _Texts = list[tuple[int, bytes]]
-"""Where each stood, as an offset in the shortened original, and what it was, as it was written."""
+"""The offset of each text in the shortened original, and its bytes."""
 _decode = msgspec.msgpack.Decoder(_Texts).decode
 _encode = msgspec.msgpack.Encoder().encode
 
