@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.packing import packing
+from tests.reader import free_port
 from tests.receiver.kit import JPEG, SUCCESS, Process, base64, body, record, until
 from tests.terminals import ensured
 
@@ -220,8 +221,7 @@ def test_a_setting_that_cannot_be_is_named_before_anything_is_made(
 async def test_where_it_cannot_start_it_lets_go_of_its_address_and_tells_nobody_that_it_listens(
     tmp_path: Path,
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = free.getsockname()
+    address = ("127.0.0.1", free_port())
     store = SqliteStore.open(tmp_path / "data")
     with pytest.raises(AssertionError, match=r"did not start: '' gatepost: .* is in use by process"):
         await Process.start(tmp_path / "data", port=address[1])
