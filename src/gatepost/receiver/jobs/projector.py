@@ -11,8 +11,9 @@ Rules:
   finds out whether the store has the batch: the word of a commit may be lost.
 * A stream that cannot be read now waits, and is named; the others are listed.
 * A terminal that was not known at the reply is made before its events are listed, all of a batch together.
-* A lone event is listed at once. After a small batch it waits a moment (:data:`GATHER_S`), for a transaction costs as
-  much as a hundred events. Alarms come first: the reader takes their streams before those of records.
+* A lone event is listed at once. Then it rests for a moment: a transaction costs as much as a hundred events, and the
+  ingest shares its processors. While little waits it works for a fourth of the time (:data:`PACE`); what waits beyond
+  :data:`SHORT` events is listed without a rest. Alarms come first: the reader takes their streams before records.
 * A segment is deleted when all of it is in the store. What cannot be deleted then is deleted later.
 * One process reads a journal.
 
@@ -50,7 +51,7 @@ from gatepost.store.privacy.person_matcher import Traces
 from gatepost.store.write.set_aside import DOUBTFUL, UNLISTED, SetAside
 from gatepost.wire import Event
 
-__all__ = ["Lag", "Projector"]
+__all__ = ["Lag", "Projector", "rest_s"]
 
 log = structlog.get_logger(__name__)
 
@@ -66,8 +67,12 @@ LET_GO_S = 3.0
 RETRY_S = 0.25
 """Between two attempts while the store is away."""
 
-SMALL, GATHER_S = 256, 0.02
-"""After a batch of fewer events it lets more gather for so many seconds, unless a reader or a push waits for them."""
+SHORT = 65_536
+"""Up to so many events that wait, it gives way to the ingest."""
+
+PACE, GATHER_S, REST_S = 3, 0.02, 0.25
+"""After a batch it rests ``PACE`` times as long as that took, at least ``GATHER_S`` and at most ``REST_S``, unless a
+reader or a push waits."""
 
 IDLE_S = 1.0
 """How long it sleeps at most without having been woken."""
@@ -187,8 +192,6 @@ class Projector:
         self._woken = Wake() if appended is None else appended
         self._hurried = threading.Event()
         """A reader waits for what is there to be listed."""
-        self._is_small = False
-        """The last batch had few events."""
         self._listed = threading.Condition()
         self._is_tidy = False
         """All that is listed is deleted from the journal."""
@@ -324,9 +327,10 @@ class Projector:
     def _list_all(self) -> bool:
         """List until nothing is left; False if it cannot go on now."""
         try:
+            began = self._monotonic()
             while self.step():
-                if self._is_small:
-                    self._hurried.wait(self._gather_s)
+                self._rest(self._monotonic() - began)
+                began = self._monotonic()
             if not self._closing.is_set():
                 self._hurried.clear()
         except (StoreError, JournalError) as error:
@@ -336,6 +340,11 @@ class Projector:
             self._away(type(defect).__name__)
             return False
         return True
+
+    def _rest(self, worked_s: float) -> None:
+        """Give way to the ingest after a batch that took so many seconds; end the rest when a reader waits."""
+        waiting = self._folder.backlog(self.positions).events
+        self._hurried.wait(rest_s(worked_s, waiting, least_s=self._gather_s))
 
     def step(self) -> bool:
         """List one batch; False if there was nothing.
@@ -457,7 +466,6 @@ class Projector:
 
     def _listed_up_to(self, held: _Held) -> None:
         before, moved = self.positions, held.progress.positions
-        self._is_small = len(held.arrivals) < SMALL
         with self._listed:
             self.positions, self._held, self.is_away = {**before, **moved}, None, False
             self._tell_damages(held.damages)
@@ -581,6 +589,14 @@ class Projector:
         if self._monotonic() - self._said_at >= _SAID_EVERY_S:
             self._said_at = self._monotonic()
             log.error("projector.store_away", why=why)
+
+
+def rest_s(worked_s: float, waiting: int, *, least_s: float = GATHER_S) -> float:
+    """Return how long to rest after a batch that took ``worked_s``, while ``waiting`` events are not listed.
+
+    Without ``least_s`` there is no rest: a push waits for each batch.
+    """
+    return min(max(least_s, PACE * worked_s), REST_S) if least_s and waiting <= SHORT else 0.0
 
 
 def _lock(folder: Folder) -> int:
