@@ -247,7 +247,9 @@ async def _ingest(common: _Common, sockets: _Sockets, stop: _Stop, ready: Callab
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _renew, certificates)
     _renew(certificates, is_told=False)  # they may have been renewed since they were loaded
     desk = DeskLine(str(common.lines))
-    pages = DeskProxy(str(common.requests), retry_after_s=settings.retry_after_s)
+    pages = DeskProxy(
+        str(common.requests), retry_after_s=settings.retry_after_s, is_silent=lambda: not ingest.has_desk
+    )
     welcome = await desk.connect()
     async with IngestApp(
         open_journal(common.data), settings, desk, welcome, pages=pages, on_append=common.appended.set

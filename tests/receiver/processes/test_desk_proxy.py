@@ -34,7 +34,7 @@ async def served(app: App, listening: socket.socket) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def behind(desk: App) -> AsyncIterator[Sender]:
+async def behind(desk: App, **options: Any) -> AsyncIterator[Sender]:
     """A connection to a proxy in front of an application."""
     with tempfile.TemporaryDirectory() as folder:  # the path of a local socket has at most 107 bytes
         path = str(Path(folder) / "desk")
@@ -42,7 +42,7 @@ async def behind(desk: App) -> AsyncIterator[Sender]:
         local.bind(path)
         local.listen()
         (front,) = listen("127.0.0.1:0")
-        async with served(desk, local), served(DeskProxy(path), front):
+        async with served(desk, local), served(DeskProxy(path, **options), front):
             sender = await Sender.connect(front.getsockname()[1])
             yield sender
             await sender.close()
@@ -168,6 +168,41 @@ async def test_where_the_desk_is_not_there_it_is_asked_for_later(tmp_path: Path)
             assert (answer.status, answer.headers["retry-after"]) == (503, "5")
             assert "ask again" in answer.json["message"]
         await sender.close()
+
+
+async def test_a_browser_gets_a_page_that_loads_again_while_the_desk_is_away(tmp_path: Path) -> None:
+    (front,) = listen("127.0.0.1:0")
+    async with served(DeskProxy(str(tmp_path / "none")), front):
+        sender = await Sender.connect(front.getsockname()[1])
+        answer = await sender.request("GET", "/live", headers={"Accept": "text/html,*/*;q=0.8"})
+        await sender.close()
+    assert (answer.status, answer.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert b'http-equiv="refresh"' in answer.body
+
+
+async def test_where_the_desk_falls_silent_a_request_is_ended_and_one_that_has_begun_is_not() -> None:
+    going_on, is_silent = asyncio.Event(), False
+
+    async def desk(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] != "/slow":
+            await asyncio.Event().wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        await going_on.wait()
+        await send({"type": "http.response.body", "body": b" and ended"})
+
+    async with behind(desk, is_silent=lambda: is_silent, look_s=0.01) as slow:
+        await slow.write(request("GET", "/slow"))
+        await slow.reader.readuntil(b"begun")
+        is_silent = True
+        port = slow.writer.get_extra_info("peername")[1]
+        other = await Sender.connect(port)
+        answer = await other.request("GET", "/records")
+        await other.close()
+        assert (answer.status, answer.headers["retry-after"]) == (504, "5")
+        assert "says nothing" in answer.json["message"]
+        going_on.set()
+        await slow.reader.readuntil(b"and ended")
 
 
 async def test_a_desk_that_leaves_before_it_responds_is_told_as_one_that_is_not_there() -> None:

@@ -10,8 +10,9 @@ Rules:
 * The desk is told who asks, over what, and where, in one header (:data:`ORIGIN`). The same header of a stranger is
   taken out before.
 * Headers that are of one connection only (RFC 9110, section 7.6.1) are not passed on, nor is the time of the desk.
-* Where the desk is not there the response is 503 with ``Retry-After``. Where it ends in the middle of a response, the
-  connection is cut, so that a download that is too short does not look whole.
+* Where the desk is not there the response is 503 with ``Retry-After``, and 504 where it falls silent before its
+  response begins: JSON, or a page that loads again by itself for a browser. Where the desk ends in the middle of a
+  response, the connection is cut, so that a download that is too short does not look whole.
 * A live stream ends by itself when the ingest stops; every other response is waited for.
 * Who asked and left is no longer worked for: the desk's connection ends with theirs.
 
@@ -40,6 +41,19 @@ ORIGIN = b"x-gatepost-origin"
 
 AWAY = "the desk is starting again, and pushes are taken meanwhile; ask again"
 
+SILENT = "the desk says nothing any more, and pushes are taken meanwhile; see the log, and ask again"
+
+LOOK_S = 1.0
+"""How often it is looked whether the desk, which has not begun to respond, is silent."""
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">\
+<meta http-equiv="refresh" content="5"><title>gatepost</title></head><body>
+<p>The console is starting again. Terminals are still heard. This page loads again by itself.</p>
+<p lang="zh">控制台正在重新启动，终端上报照常接收。本页会自动重新加载。</p>
+</body></html>
+"""
+
 PIECE_BYTES = 65_536
 
 _OF_ONE_CONNECTION = frozenset(
@@ -61,10 +75,19 @@ class _Origin(Struct, frozen=True):
 class DeskProxy:
     """An ASGI application: the desk behind a local socket."""
 
-    def __init__(self, path: str, *, retry_after_s: int = 5) -> None:
-        """``path`` is that of the socket."""
+    def __init__(
+        self,
+        path: str,
+        *,
+        retry_after_s: int = 5,
+        is_silent: Callable[[], bool] = lambda: False,
+        look_s: float = LOOK_S,
+    ) -> None:
+        """``path`` is that of the socket. ``is_silent`` returns whether the desk, which is there, says nothing."""
         self._path = path
         self._retry_after_s = retry_after_s
+        self._is_silent = is_silent
+        self._look_s = look_s
         self._is_stopping = False
         self._passing: dict[_Response, asyncio.StreamWriter] = {}
 
@@ -74,14 +97,21 @@ class DeskProxy:
         try:
             reader, writer = await asyncio.open_unix_connection(self._path, limit=PIECE_BYTES)
         except OSError:
-            await self._send_away(send)
+            await self._send_away(scope, send)
             return
-        passing = asyncio.ensure_future(self._pass(scope, body, reader, writer, send))
+        response = _Response(has_body=scope["method"] != "HEAD")
+        passing = asyncio.ensure_future(self._pass(response, scope, body, reader, writer, send))
         leaving = asyncio.ensure_future(_disconnected(receive))
+        either = {passing, leaving}
         try:
-            await asyncio.wait({passing, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if passing.done() and not passing.result():
-                await self._send_away(send)
+            while not (response.has_begun or passing.done() or leaving.done()):
+                await asyncio.wait(either, timeout=self._look_s, return_when=asyncio.FIRST_COMPLETED)
+                if not (response.has_begun or passing.done()) and self._is_silent():
+                    await self._send_away(scope, send, 504, SILENT)
+                    return
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if passing.done() and not response.has_begun:
+                await self._send_away(scope, send)
         finally:
             for task in (passing, leaving):
                 task.cancel()
@@ -90,14 +120,14 @@ class DeskProxy:
 
     async def _pass(
         self,
+        response: _Response,
         scope: Mapping[str, Any],
         body: bytes,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         send: Send,
-    ) -> bool:
-        """Pass a request and its response on; False if the desk left before the response began."""
-        response = _Response(has_body=scope["method"] != "HEAD")
+    ) -> None:
+        """Pass a request and its response on. The response has not begun if the desk left before."""
         self._passing[response] = writer
         try:
             with contextlib.suppress(OSError):
@@ -112,7 +142,6 @@ class DeskProxy:
                     await send({"type": "http.response.body", "body": b""})
         finally:
             del self._passing[response]
-        return response.has_begun
 
     def stop(self) -> None:
         """End live streams, now and from now on."""
@@ -120,15 +149,20 @@ class DeskProxy:
         for response, writer in self._passing.items():
             _end(response, writer)
 
-    async def _send_away(self, send: Send) -> None:
-        body = encode_reply(503, AWAY)
+    async def _send_away(
+        self, scope: Mapping[str, Any], send: Send, status: int = 503, message: str = AWAY
+    ) -> None:
+        if any(b"text/html" in value for name, value in scope["headers"] if name == b"accept"):
+            kind, body = b"text/html; charset=utf-8", _PAGE.encode()
+        else:
+            kind, body = b"application/json", encode_reply(status, message)
         headers = [
-            (b"content-type", b"application/json"),
+            (b"content-type", kind),
             (b"content-length", b"%d" % len(body)),
             (b"retry-after", b"%d" % self._retry_after_s),
             (b"cache-control", b"no-store"),
         ]
-        await send({"type": "http.response.start", "status": 503, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
