@@ -6,7 +6,7 @@ lies below, knows nothing of its console.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gatepost.receiver.jobs.projector import Lag
     from gatepost.settings import ReceiverSettings
     from gatepost.store.interface import Store
+    from gatepost.store.privacy.permitted import Ask
 
 __all__ = ["console_pages", "register"]
 
@@ -76,7 +77,11 @@ def serve(
 
 
 def console_pages(
-    store: Store, settings: ReceiverSettings, lag: Callable[[], Lag], heard: Mapping[int, int]
+    store: Store,
+    settings: ReceiverSettings,
+    lag: Callable[[], Lag],
+    heard: Mapping[int, int],
+    asks: Callable[[], Sequence[Ask]],
 ) -> Pages:
     """The console's pages; none, and a sentence on standard error, where the installation has no console."""
     from gatepost.console.assets import AssetsMissing
@@ -84,7 +89,7 @@ def console_pages(
     from gatepost.receiver.desk_app import Pages
 
     try:
-        return routes(store, settings, lag, heard, ahead=True)
+        return routes(store, settings, lag, heard, asks, ahead=True)
     except AssetsMissing as missing:
         # Events are taken all the same: a terminal's queue does not wait for somebody's browser.
         typer.echo(f"gatepost: {missing}", err=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -37,6 +37,7 @@ from gatepost.receiver.observability.silent_receivers import silent
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import ReceiverRow, Store
 from gatepost.store.local_days import parse_day, zone
+from gatepost.store.privacy.permitted import Ask
 from gatepost.store.query.accounts import Role
 from gatepost.store.query.terminal_labels import TerminalLabel
 from gatepost.store.server_keys import kept
@@ -100,17 +101,20 @@ class Desk:
         settings: ReceiverSettings,
         lag: Callable[[], Lag],
         heard: Mapping[int, int],
+        asks: Callable[[], Sequence[Ask]] = tuple,
         *,
         now: Callable[[], float],
         assets: Assets | None = None,
     ) -> None:
         """``lag`` returns how much is acknowledged and not listed yet; ``heard``: when terminals last pushed.
 
-        Raises :class:`~gatepost.console.assets.AssetsMissing`.
+        ``asks`` returns what retention would delete and does not until it is confirmed. Raises
+        :class:`~gatepost.console.assets.AssetsMissing`.
         """
         self.store = store
         self.settings = settings
         self._lag = lag
+        self.asks = asks
         self.heard = heard
         """In milliseconds, by their ids; it may not be listed yet."""
         self.now = now
@@ -185,6 +189,15 @@ class View:
     def unlisted(self) -> str | None:
         """Return what a person who is logged in is told about events that are not listed yet."""
         return self.desk.unlisted(self.words) if self.user is not None else None
+
+    @property
+    def asks(self) -> str | None:
+        """Return what an administrator is told about retention that waits to be confirmed."""
+        asks = self.desk.asks() if self.may("admin") else ()
+        if not asks:
+            return None
+        first, last = min(ask.first for ask in asks), max(ask.last for ask in asks)
+        return self.words("frame.retention_asks", first=first.isoformat(), last=last.isoformat())
 
     @property
     def silent(self) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from litestar import Request, Response, Router, get
@@ -37,6 +37,7 @@ from gatepost.receiver.desk_app import Pages
 from gatepost.receiver.jobs.projector import Lag
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Store
+from gatepost.store.privacy.permitted import Ask
 
 __all__ = ["PAGES", "routes"]
 
@@ -64,6 +65,7 @@ def routes(
     settings: ReceiverSettings,
     lag: Callable[[], Lag],
     heard: Mapping[int, int],
+    asks: Callable[[], Sequence[Ask]] = tuple,
     *,
     now: Callable[[], float] = time.time,
     ahead: bool = False,
@@ -72,7 +74,7 @@ def routes(
 
     Raises :class:`~gatepost.console.assets.AssetsMissing`.
     """
-    desk = Desk(store, settings, lag, heard, now=now)
+    desk = Desk(store, settings, lag, heard, asks, now=now)
     if ahead:
         threading.Thread(target=desk.make_ready, name="console-templates", daemon=True).start()
     return Pages(ROUTES, {"desk": desk})

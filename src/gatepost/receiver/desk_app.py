@@ -68,6 +68,7 @@ from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networ
 from gatepost.receiver.terminals.preview import Preview
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Store, TerminalRow
+from gatepost.store.privacy.permitted import Ask
 from gatepost.store.query.accounts import Accounts
 
 __all__ = ["DeskApp", "MakePages", "Pages"]
@@ -84,8 +85,11 @@ class Pages(Struct, frozen=True):
     """Parts for these routes, by name, in addition to those of the API's routes."""
 
 
-MakePages = Callable[[Store, ReceiverSettings, Callable[[], Lag], Mapping[int, int]], Pages]
-"""Handed the store, the settings, how far the list is behind, and when terminals last pushed, in milliseconds."""
+MakePages = Callable[
+    [Store, ReceiverSettings, Callable[[], Lag], Mapping[int, int], Callable[[], Sequence[Ask]]], Pages
+]
+"""Handed the store, the settings, how far the list is behind, when terminals last pushed, in milliseconds, and what
+retention asks."""
 
 FRESH_S = 5.0
 """How soon a change of a terminal by another process is seen here, at most."""
@@ -179,7 +183,9 @@ class DeskApp:
         self.reprocessing = Reprocessing(store, journal, frames, self.projector.catch_up)
         self.metrics.watch(store, self.ingests, self.projector, self.keeper, now=now)
         made = (
-            pages(store, settings, self.projector.lag, self.ingests.heard) if pages is not None else Pages()
+            Pages()
+            if pages is None
+            else pages(store, settings, self.projector.lag, self.ingests.heard, lambda: self.keeper.asks)
         )
         self._parts = {
             "store": store,

@@ -1,10 +1,15 @@
 """Settings, sites, users and tokens."""
 
 import re
+import time
 
 from tests.console.kit import Desk
 from tests.receiver.kit import record
+from tests.store.events import arrival
+from tests.store.events import record as stored
+from tests.terminals import ensured
 
+from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.query.accounts import Accounts
 
 
@@ -101,3 +106,32 @@ async def test_what_stricter_settings_would_refuse_is_shown_before_they_are_set(
     here = await desk.get("/settings?allowed_networks=10.0.0.0/8")
     assert "allowed_networks = 10.0.0.0/8 : would refuse 1 terminal" in here.words
     assert (await desk.get("/settings?allowed_networks=here")).status == 400
+
+
+async def test_what_retention_asks_is_told_on_every_page_and_confirmed_with_the_dates(desk: Desk) -> None:
+    now_ms = int(time.time() * 1000)
+    ensured(desk.store, "SN-1", now_ms=now_ms)
+    for days in (1200, 1199, 1198):
+        desk.store.write([arrival(stored(days), received_at_ms=now_ms - days * DAY_MS)])
+    keeper = desk.running.desk.keeper
+    while keeper.once().more:
+        pass
+    (ask,) = keeper.asks
+    assert f"received from {ask.first} to {ask.last}" in (await desk.get("/records")).words
+    assert "waits until it is confirmed" not in (await desk.get("/records", who="operator")).words
+    page = await desk.get("/settings")
+    assert f"{ask.first} – {ask.last} (3 days)" in page.words
+    assert "more days are due than have passed" in page.words
+    wrong = await desk.post("/settings/retention", records=ask.first.isoformat())
+    assert (wrong.status, len(keeper.asks)) == (400, 1)
+    assert "look at the dates again" in wrong.words
+    assert (
+        await desk.post("/settings/retention", who="operator", records=ask.last.isoformat())
+    ).status == 403
+    assert (await desk.post("/settings/retention", records=ask.last.isoformat())).location.startswith(
+        "/settings"
+    )
+    while keeper.once().more:
+        pass
+    assert desk.running.records() == []
+    assert "Deletion by retention confirmed" in (await desk.get("/audit")).words

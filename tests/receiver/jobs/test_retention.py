@@ -43,7 +43,7 @@ def test_the_limits_are_those_of_the_settings() -> None:
 
 def test_a_round_is_counted_noted_in_the_audit_log_and_logged_without_a_name(store: SqliteStore) -> None:
     clock = Clock(RECEIVED_MS / 1000)
-    keeper = Keeper(store, Limits(records_days=1), now=clock)
+    keeper = Keeper(store, Limits(records_days=1), now=clock, running=clock)
     while keeper.once().more:
         pass
     assert Accounts(store).audit().items == ()
@@ -66,7 +66,11 @@ def test_when_people_have_left_the_store_they_leave_the_memory_once(store: Sqlit
     forgotten: list[bool] = []
     clock = Clock(RECEIVED_MS / 1000)
     keeper = Keeper(
-        store, Limits(records_days=2, images_days=1), now=clock, forget=lambda: forgotten.append(True)
+        store,
+        Limits(records_days=2, images_days=1),
+        now=clock,
+        running=clock,
+        forget=lambda: forgotten.append(True),
     )
     for days, times in ((0, 0), (2, 0), (2, 1), (0, 1)):
         clock.at += days * DAY_S

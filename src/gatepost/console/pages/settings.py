@@ -13,7 +13,7 @@ from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.authorization import ADMIN, AnyRequest, TheAccess
-from gatepost.receiver.api.retention import TheKeeper
+from gatepost.receiver.api.retention import TheKeeper, note_confirmed
 from gatepost.receiver.api.shapes import MAX_ID, TheIngests, ThePreview, answering
 from gatepost.receiver.api.terminals import networks_of
 from gatepost.receiver.auth.authenticator import ROLES, issue_token
@@ -94,6 +94,28 @@ class SettingsPages(Controller):
             return _settings(desk, request, keeper, preview, ingests, problem=error.detail)
         access.note(request, "site.changed", str(site_id), name=name, timezone=timezone)
         desk.counts.forget()
+        return desk.view(request).go("/settings", done="saved")
+
+    @post("/retention", sync_to_thread=True)
+    def confirm_retention(
+        self,
+        request: AnyRequest,
+        body: RawBody,
+        desk: TheDesk,
+        access: TheAccess,
+        keeper: TheKeeper,
+        preview: ThePreview,
+        ingests: TheIngests,
+    ) -> Html:
+        """Permit what retention asks; the form has the last day of each part."""
+        form = Form(body)
+        asked = [(ask, form(ask.part) == ask.last.isoformat()) for ask in keeper.asks if form(ask.part)]
+        if not asked or not all(is_same for _, is_same in asked):
+            problem = desk.view(request).words("settings.asks_changed")
+            return _settings(desk, request, keeper, preview, ingests, problem=problem)
+        for ask, _ in asked:
+            if keeper.confirm(ask.part, ask.last) is not None:
+                note_confirmed(access, request, ask)
         return desk.view(request).go("/settings", done="saved")
 
     @get("/users", sync_to_thread=True)
@@ -214,6 +236,7 @@ def _settings(
         processes=len(ingests),
         gauges=ingests.gauges,
         retention=[(kept, keeper.deleted[kept.part]) for kept in keeper.state()],
+        asks=keeper.asks,
         zones=sorted(available_timezones()),
         in_force=[
             (one, values[one["name"]], values[one["name"]] != one["default"])

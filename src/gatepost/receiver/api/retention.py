@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
-from litestar import Controller, get
+from litestar import Controller, get, post
 from litestar.di import NamedDependency
-from litestar.params import SkipValidation
+from litestar.exceptions import ClientException
+from litestar.params import JSONBody, SkipValidation
 from msgspec import Struct
 
-from gatepost.receiver.api.authorization import VIEWER
+from gatepost.receiver.api.authorization import ADMIN, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.jobs.retention import Keeper
+from gatepost.store.privacy.permitted import Ask, Why
 
-__all__ = ["RetentionController", "RetentionState", "TheKeeper"]
+__all__ = ["RetentionController", "RetentionState", "TheKeeper", "note_confirmed"]
 
 TheKeeper = NamedDependency[SkipValidation[Keeper]]
 
@@ -34,6 +36,25 @@ class RetentionItem(Struct, frozen=True, kw_only=True):
     """Since the start of this process."""
 
 
+class AskItem(Struct, frozen=True, kw_only=True):
+    """Show what is due and is not deleted until it is confirmed: the clock may be wrong, or the setting."""
+
+    part: str
+    why: Why
+    """``days``: more is due than has passed; ``gap``: nothing was deleted for long; ``shortened``: the setting was."""
+    first: date
+    last: date
+    """What was received from the first to the last of these days (UTC) would be deleted."""
+    days: int
+    """On how many of them anything was received."""
+
+
+class Confirmation(Struct, frozen=True, kw_only=True):
+    part: str
+    last: date
+    """As the item of ``asks`` has it; another one is refused with 400."""
+
+
 class EncryptionItem(Struct, frozen=True, kw_only=True):
     """How images are encrypted at rest."""
 
@@ -47,6 +68,7 @@ class RetentionState(Struct, frozen=True, kw_only=True):
     """Every kind of thing, and when this process last found nothing left to delete."""
 
     items: list[RetentionItem]
+    asks: list[AskItem]
     finished_at: datetime | None
     encryption: EncryptionItem | None
     """``null``: images are not encrypted."""
@@ -54,10 +76,9 @@ class RetentionState(Struct, frozen=True, kw_only=True):
 
 class RetentionController(Controller):
     path = "/api/v1/retention"
-    opt = VIEWER
     tags = ("privacy",)
 
-    @get(sync_to_thread=True, summary="For how long everything is kept")
+    @get(opt=VIEWER, sync_to_thread=True, summary="For how long everything is kept")
     def retention(self, keeper: TheKeeper) -> RetentionState:
         items = [
             RetentionItem(
@@ -75,4 +96,27 @@ class RetentionController(Controller):
         if keeper.keys:
             encryption = EncryptionItem(key=keeper.keys.name, finished=keeper.resealing.finished)
         finished_at = None if at is None else datetime.fromtimestamp(at, UTC)
-        return RetentionState(items=items, finished_at=finished_at, encryption=encryption)
+        return RetentionState(
+            items=items, asks=list(map(_asked, keeper.asks)), finished_at=finished_at, encryption=encryption
+        )
+
+    @post("/confirm", opt=ADMIN, sync_to_thread=True, summary="Permit a deletion that retention asks for")
+    def confirm(
+        self, request: AnyRequest, data: JSONBody[Confirmation], keeper: TheKeeper, access: TheAccess
+    ) -> AskItem:
+        """Permit what ``asks`` names; the next round deletes it, within a minute or so."""
+        ask = keeper.confirm(data.part, data.last)
+        if ask is None:
+            raise ClientException("that is not asked now; see asks of GET /api/v1/retention")
+        note_confirmed(access, request, ask)
+        return _asked(ask)
+
+
+def _asked(ask: Ask) -> AskItem:
+    return AskItem(part=ask.part, why=ask.why, first=ask.first, last=ask.last, days=ask.days)
+
+
+def note_confirmed(access: Access, request: AnyRequest, ask: Ask) -> None:
+    """Write to the audit log that a deletion was permitted."""
+    first, last = ask.first.isoformat(), ask.last.isoformat()
+    access.note(request, "retention.confirmed", ask.part, first=first, last=last, days=ask.days, why=ask.why)

@@ -1,10 +1,12 @@
-"""What leaves, while the receiver runs: the loop around :class:`gatepost.store.privacy.retention.Retention`.
+"""Run retention while the receiver runs: the loop around :class:`gatepost.store.privacy.retention.Retention`.
 
 Rules:
 
 * A step at a time, with a pause after each, so that a push never waits for more than one short transaction.
 * The first one comes a minute after the start: whoever notices a wrong setting in the log still has the time.
 * What was deleted is counted, and one line a round in the audit log says so.
+* What a wrong clock or a slip in a setting would delete waits until it is confirmed
+  (:mod:`gatepost.store.privacy.permitted`), and the log says so each hour.
 
 Flow: :meth:`Keeper.run` → :meth:`Keeper.once`, a step → the next one at once while there is more, else in a minute.
 """
@@ -12,20 +14,26 @@ Flow: :meth:`Keeper.run` → :meth:`Keeper.once`, a step → the next one at onc
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import date
 
 import structlog
+from msgspec import Struct
 
 from gatepost.errors import JournalError, StoreError
 from gatepost.settings import ReceiverSettings
+from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.images.key_rotation import Resealing
 from gatepost.store.interface import Leaving
 from gatepost.store.people.moving import finish
+from gatepost.store.privacy import permitted
 from gatepost.store.privacy.erasure import Erased, Whom, erase
+from gatepost.store.privacy.permitted import Ask
 from gatepost.store.privacy.person_matcher import Traces
-from gatepost.store.privacy.retention import Kept, Limits, Retention, Step
+from gatepost.store.privacy.retention import PARTS, Kept, Limits, Retention, Step, oldest_ms
 from gatepost.store.query.accounts import Accounts
 
 __all__ = ["Keeper", "limits_of"]
@@ -38,6 +46,13 @@ PAUSE_S = 0.05
 ROUND_S = 60.0
 """Between two rounds, and before the first."""
 
+_SAID_EVERY_S = 3600.0
+
+
+def since_boot() -> float:
+    """Return seconds of a clock that is never set, and goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
 
 def limits_of(settings: ReceiverSettings) -> Limits:
     return Limits(
@@ -49,6 +64,14 @@ def limits_of(settings: ReceiverSettings) -> Limits:
     )
 
 
+class _Plan(Struct, frozen=True):
+    """What a round may delete, and what it asks; both by part."""
+
+    before: dict[str, int]
+    """Before which day, since 1970."""
+    asks: dict[str, Ask]
+
+
 class Keeper:
     """Keeps what is to be kept, and nothing else."""
 
@@ -58,6 +81,7 @@ class Keeper:
         limits: Limits,
         *,
         now: Callable[[], float],
+        running: Callable[[], float] = since_boot,
         keys: ImageKeys | None = None,
         catch_up: Callable[[], None] = lambda: None,
         forget: Callable[[], None] = lambda: None,
@@ -65,7 +89,9 @@ class Keeper:
         forget_unlisted: Callable[[Traces, Sequence[int]], object] = lambda traces, terminals: None,
         expire_unlisted: Callable[[float], int] = lambda before: 0,
     ) -> None:
-        """``now`` answers Unix seconds; ``keys`` are those that the store has.
+        """``now`` returns Unix seconds, and ``running`` those of a clock that is never set.
+
+        ``keys`` are those that the store has.
 
         ``catch_up`` returns when everything that was acknowledged before is listed; it is called before an erasure.
         ``forget`` is called when people have left the store, so that they leave the memory as well; ``on_erased``
@@ -75,6 +101,14 @@ class Keeper:
         self._store = store
         self._accounts = Accounts(store)
         self._now = now
+        self._running = running
+        self._finished: dict[str, float] = {}
+        """By part, when this process last finished it, of ``running``."""
+        self._plan: _Plan | None = None
+        """Of the round that is under way."""
+        self.asks: tuple[Ask, ...] = ()
+        """What is due and waits until it is confirmed."""
+        self._said_at = -_SAID_EVERY_S
         self._catch_up = catch_up
         self._forget = forget
         self._on_erased = on_erased
@@ -94,7 +128,10 @@ class Keeper:
 
     def once(self) -> Step:
         """Do one step. Blocks; for one thread at a time. Raises ``StoreUnavailable``: later, then."""
-        step = self.retention.once(self.now_ms())
+        if self._plan is None:
+            self._plan = self._permit()
+        plan = self._plan
+        step = self.retention.once(self.now_ms(), plan.before)
         sealed = None if step.more else self.resealing.once()
         if sealed is not None:
             self._round["resealed"] += sealed
@@ -105,9 +142,9 @@ class Keeper:
             self._round[step.part] += step.deleted
         if not step.more:
             self._tend_packs()
-            if (before := self.retention.before_ms("quarantine", self.now_ms())) is not None:
-                self._round["unlisted"] += self._expire_unlisted(before / 1000)
-            self.finished_at = self._now()
+            if (before := plan.before.get("quarantine")) is not None:
+                self._round["unlisted"] += self._expire_unlisted(before * DAY_MS / 1000)
+            self._finish(plan)
             if self._round["records"] or self._round["erased"]:
                 self._forget()
             if self._round.total():
@@ -118,6 +155,65 @@ class Keeper:
                 log.info("retention.deleted", **counts)
             self._round.clear()
         return step
+
+    def _permit(self) -> _Plan:
+        """Plan a round, and say what has to be asked."""
+        now_ms, running = self.now_ms(), self._running()
+        before: dict[str, int] = {}
+        asks: dict[str, Ask] = {}
+        with self._store.reading() as db:
+            for part, limit in self._limits():
+                finished = self._finished.get(part)
+                before[part], ask = permitted.decide(
+                    db,
+                    part,
+                    limit,
+                    oldest_ms(db, part, now_ms),
+                    now_ms=now_ms,
+                    running_s=None if finished is None else running - finished,
+                )
+                if ask is not None:
+                    asks[part] = ask
+        self.asks = tuple(asks.values())
+        if asks and running - self._said_at >= _SAID_EVERY_S:
+            self._said_at = running
+            for ask in self.asks:
+                log.error(
+                    "retention.asks",
+                    part=ask.part,
+                    why=ask.why,
+                    first=ask.first.isoformat(),
+                    last=ask.last.isoformat(),
+                    days=ask.days,
+                    next="look at the clock and the settings retention_*, then confirm on the page of settings",
+                )
+        return _Plan(before, asks)
+
+    def _finish(self, plan: _Plan) -> None:
+        """Note that the round is done."""
+        with self._store.changing() as db:
+            for part, limit in self._limits():
+                if permitted.finish(db, part, limit, plan.asks.get(part), now_ms=self.now_ms()):
+                    self._finished[part] = self._running()
+        self._plan = None
+        if not plan.asks:
+            self.finished_at = self._now()
+
+    def _limits(self) -> list[tuple[str, int]]:
+        limits = self.retention.limits
+        return [(part, days) for part in PARTS if (days := limits.days(part))]
+
+    def confirm(self, part: str, last: date) -> Ask | None:
+        """Permit that what is asked of a part up to a day is deleted; ``None``: that is not what is asked now.
+
+        Blocks; any thread may call it. Raises ``StoreUnavailable``.
+        """
+        ask = next((one for one in self.asks if one.part == part and one.last == last), None)
+        if ask is not None:
+            with self._store.changing() as db:
+                permitted.confirm(db, ask, self.retention.limits.days(part), now_ms=self.now_ms())
+            self.asks = tuple(one for one in self.asks if one is not ask)
+        return ask
 
     def _tend_packs(self) -> None:
         """Make the holes that could not be made before, and move packs. What fails is tried again in the next round."""

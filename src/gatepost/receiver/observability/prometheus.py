@@ -216,6 +216,11 @@ class _Parts(Collector):
             [(part, self._keeper.deleted[part]) for part in (*PARTS, "erased")],
         )
         yield _gauge(
+            "gatepost_retention_asks",
+            "Parts of which something is due and waits until an administrator confirms it.",
+            len(self._keeper.asks),
+        )
+        yield _gauge(
             "gatepost_retention_finished_timestamp_seconds",
             "When nothing was left to delete, last; 0: not yet.",
             self._keeper.finished_at or 0.0,

@@ -34,7 +34,7 @@ __all__ = [
     "Person", "Tally", "Lessons", "Referred", "referred", "kind", "listed_at", "clock_problems", "facet",
     "is_outside_time", "is_stranger", "person", "person_digest", "identity_row", "ms", "moment", "text", "indexable",
     "encode_problems", "decode_problems", "repeated_problems", "ID_BYTES", "REPEATED", "record_row", "alarm_row",
-    "alarm_steps", "quarantine_row", "learn", "add_up", "CLOCK_RIGHT_MS",
+    "alarm_steps", "quarantine_row", "learn", "add_up", "receipt_days", "CLOCK_RIGHT_MS",
 ]  # fmt: skip
 
 RECORD, ALARM, UNKNOWN = range(3)
@@ -490,6 +490,11 @@ TALLY_COLUMNS = (
     "first_at_ms", "last_at_ms", "last_recorded_ms", "clock_error_ms", "least_lag_ms", "lag_day", "peer",
     "late_at_ms", "tokenless_at_ms", "repeated_ids", "unusable_ids",
 )  # fmt: skip
+
+
+def receipt_days(batch: Sequence[Arrival]) -> list[int]:
+    """Return the days (UTC, since 1970) on which a batch was received, in order."""
+    return sorted({arrival.received_at_ms // DAY_MS for arrival in batch})
 
 
 def add_up(batch: Sequence[Arrival], new: Sequence[bool], repeated: Container[int] = ()) -> dict[int, Tally]:

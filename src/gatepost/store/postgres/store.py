@@ -263,6 +263,8 @@ class PostgresStore(BaseStore):
                     (a.repeated_problems(batch[number - first]), number),
                 )
             _learn(db, lessons)
+            for day in a.receipt_days(batch):  # last: who also brings a new one waits for this commit
+                db.execute("INSERT INTO receipt_days (day) VALUES (%s) ON CONFLICT DO NOTHING", (day,))
             if batch:
                 places = {number - first for number in repeated}
                 db.execute(TALLIES, tallied(batch, fresh, self.writer, places))

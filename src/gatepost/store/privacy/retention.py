@@ -15,7 +15,7 @@ Flow: :meth:`Retention.once` → the first part that has something to do does a 
 scrubbed from the files once no part has any more to do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ from gatepost.store.privacy import erasure, tombstones
 from gatepost.store.query import quarantine
 from gatepost.store.schema import tables as t
 
-__all__ = ["PARTS", "STEP", "Kept", "Limits", "Retention", "Step"]
+__all__ = ["PARTS", "STEP", "Kept", "Limits", "Retention", "Step", "oldest_ms"]
 
 STEP = 200
 """Rows that one transaction changes, at most."""
@@ -105,25 +105,28 @@ class Retention:
         self.dirty = False
         """Something was deleted whose bytes may still be in the files."""
 
-    def once(self, now_ms: int) -> Step:
+    def once(self, now_ms: int, permitted: Mapping[str, int] | None = None) -> Step:
         """Do one step.
+
+        ``permitted``: by part, before which day, since 1970, may be deleted at most.
 
         Raises :class:`~gatepost.errors.StoreUnavailable` and :class:`~gatepost.errors.JournalUnavailable`; the next
         call goes on from there.
         """
         for part in PARTS:
-            days = self.limits.days(part)
-            step = self._part(part, now_ms, now_ms // DAY_MS - days) if days else None
+            before = self._before(part, now_ms, permitted)
+            step = None if before is None else self._part(part, now_ms, before)
             if step is not None:
                 self.dirty |= step.deleted > 0
                 return step
-        count = self._samples(now_ms)
-        if count:
-            self.dirty = True
-            return Step("refusal_samples", count)
-        if records := self.limits.days("records"):
+        if all(self._before(part, now_ms, permitted) == self._before(part, now_ms, None) for part in PARTS):
+            count = self._samples(now_ms)
+            if count:
+                self.dirty = True
+                return Step("refusal_samples", count)
+        if (before := self._before("records", now_ms, permitted)) is not None:
             with self._store.changing() as db:
-                dropped = tombstones.drop(db, now_ms - (records + 1) * DAY_MS, limit=STEP)
+                dropped = tombstones.drop(db, (before - 1) * DAY_MS, limit=STEP)
             if dropped:
                 return Step("tombstones", dropped)
         left = erasure.finish(self._store)
@@ -134,10 +137,13 @@ class Retention:
             self.dirty = False
         return Step("", 0, more=False)
 
-    def before_ms(self, part: str, now_ms: int) -> int | None:
-        """Return before which moment everything of a part is to be gone; ``None``: it is kept for ever."""
+    def _before(self, part: str, now_ms: int, permitted: Mapping[str, int] | None) -> int | None:
+        """Return before which day, since 1970, a part is deleted; ``None``: it is kept for ever."""
         days = self.limits.days(part)
-        return (now_ms // DAY_MS - days) * DAY_MS if days else None
+        if not days:
+            return None
+        due = now_ms // DAY_MS - days
+        return due if permitted is None else min(due, permitted.get(part, due))
 
     def _samples(self, now_ms: int) -> int:
         """Delete the samples of refused bodies that are due."""
@@ -152,7 +158,7 @@ class Retention:
     def state(self, now_ms: int) -> list[Kept]:
         """How it stands with every part. For any thread."""
         with self._store.reading() as db:
-            oldest = {part: _oldest(db, part) for part in PARTS}
+            oldest = {part: oldest_ms(db, part, now_ms) for part in PARTS}
         return [self._kept(part, oldest[part], now_ms) for part in PARTS]
 
     def _kept(self, part: str, oldest: int | None, now_ms: int) -> Kept:
@@ -279,8 +285,8 @@ _DELETE: dict[str, Callable[[Leaving, int, int], int]] = {
 }
 
 
-def _oldest(db: Connection, part: str) -> int | None:
-    """When the oldest that is there was received, in ms; of images the day."""
+def oldest_ms(db: Connection, part: str, now_ms: int) -> int | None:
+    """Return when the oldest was received that is there, in ms; of images the day. The future does not count."""
     if part.endswith("images"):
         c = t.packs.c
         day = db.execute(select(func.min(c.day)).where(c.kind.in_(_KINDS[part]))).scalar()
@@ -289,7 +295,8 @@ def _oldest(db: Connection, part: str) -> int | None:
         found = db.execute(select(func.min(t.audit.c.at_ms))).scalar()
     elif part in _TABLES:
         c = _TABLES[part].c
-        found = db.execute(select(c.received_at_ms).order_by(c.id).limit(1)).scalar()
+        there = select(c.received_at_ms).where(c.received_at_ms <= now_ms + DAY_MS)
+        found = db.execute(there.order_by(c.id).limit(1)).scalar()
     else:
         found = None
     return None if found is None else int(found)

@@ -66,6 +66,7 @@ __all__ = [
     "tombstones",
     "packs",
     "images",
+    "receipt_days",
     "tables",
     "TERMINAL_STATES",
 ]
@@ -495,6 +496,13 @@ images = Table(
     Column("key", LargeBinary, nullable=False),
     Index("ix_images_pack", "pack_id", "byte_offset"),
     sqlite_with_rowid=False,
+)
+
+receipt_days = Table(
+    "receipt_days",
+    metadata,
+    # A day, UTC, counted since 1970, on which anything was received.
+    Column("day", Integer, primary_key=True, autoincrement=False),
 )
 
 

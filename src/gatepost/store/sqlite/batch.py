@@ -89,6 +89,8 @@ class Inserter:
         fresh = [number not in known for number in range(first, first + len(batch))]
         self._count(batch, fresh, repeated)
         Joining(self._db, "?").join(a.alarm_steps(batch, range(first, first + len(batch)), fresh))
+        for day in a.receipt_days(batch):
+            self._db.execute(_RECEIPT_DAY, (day,))
         self._learn(batch, {number: (model, dialect) for number, (_, model, dialect) in terminals.items()})
         return [
             Stored(False, known[number]) if number in known else Stored(True, number)
@@ -236,6 +238,7 @@ _COLUMNS = {
     "alarm_events": ("id", *a.ALARM_COLUMNS, "has_image"),
     "quarantine": ("id", *a.QUARANTINE_COLUMNS),
 }
+_RECEIPT_DAY = "INSERT INTO receipt_days (day) VALUES (?) ON CONFLICT DO NOTHING"
 _FACETS = f"SELECT id, {', '.join(a.FACET_COLUMNS)} FROM facets"
 _MAKE_FACET = (
     f"INSERT INTO facets ({', '.join(a.FACET_COLUMNS)}) VALUES ({','.join('?' * len(a.FACET_COLUMNS))})"

@@ -1,0 +1,156 @@
+"""Decide how much a round of retention may delete: a wrong clock, or a slip in a setting, must delete nothing.
+
+What is due is computed from the clock. Where the clock is wrong by months, everything is due. So a round may take as
+many *receipt days* (days, UTC, on which anything was received) as have passed since the last finished round, and one.
+It asks an administrator, and deletes nothing of that part until one has confirmed it, when
+
+* more is due than that;
+* a receiver starts and finds that the last finished round is longer ago than :func:`longest_gap`;
+* the limit of the part was shortened, and something is due.
+
+How many days have passed is told by the time that this process has been running, and only at its first round by the
+clock. A clock that lies before the last finished round deletes nothing and asks nothing: it is not set yet.
+
+Once asked, it goes on asking until it is confirmed, or nothing is due any more because the clock was put right or the
+setting was. All receivers of a database share what was finished, asked and confirmed: rows of ``meta``.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+from sqlalchemy import Connection, func, select
+
+from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.dialect import insert
+from gatepost.store.schema import tables as t
+
+__all__ = ["Ask", "Why", "confirm", "decide", "finish", "longest_gap"]
+
+Why = Literal["days", "gap", "shortened"]
+"""More days are due than have passed, nothing was deleted for long, or the setting was shortened."""
+
+_NAME = "retention:"
+"""Rows of ``meta``, one a part."""
+
+_DAY_S = 86_400
+_LEAST_GAP, _MOST_GAP = 7, 30
+_HOUR_MS = 3_600_000
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+class Ask(Struct, frozen=True, kw_only=True):
+    """Name what a round would delete, and does not until it is confirmed."""
+
+    part: str
+    why: Why
+    first: date
+    last: date
+    """The receipt days: of the oldest that is due, and the last that would be deleted."""
+    days: int
+    """Receipt days in between, both included."""
+
+
+class _State(Struct, frozen=True):
+    """How it stands with a part."""
+
+    at_ms: int = 0
+    """When a round last finished it."""
+    limit: int = 0
+    """The limit in days that was in force then."""
+    asked: Why | None = None
+    confirmed: int = 0
+    """What was received before this day, since 1970, may be deleted."""
+
+
+def longest_gap(limit: int) -> int:
+    """Return for how many days a receiver with this limit may be off and delete what is due without asking."""
+    return min(max(limit, _LEAST_GAP), _MOST_GAP)
+
+
+def decide(
+    db: Connection, part: str, limit: int, oldest_ms: int | None, *, now_ms: int, running_s: float | None
+) -> tuple[int, Ask | None]:
+    """Return before which day, since 1970, a part may be deleted, and what has to be asked.
+
+    ``limit`` in days. ``oldest_ms``: of what is there, when the oldest was received. ``running_s``: how long ago, by
+    a clock that is never set, this process finished a round of the part; ``None``: it has not yet.
+    """
+    state = _read(db, part)
+    before = now_ms // DAY_MS - limit
+    if oldest_ms is None or oldest_ms >= before * DAY_MS:
+        return before, None
+    if running_s is None and now_ms < state.at_ms - _HOUR_MS:
+        return 0, None  # the clock is not set yet
+    first = max(oldest_ms // DAY_MS, state.confirmed)
+    due = _receipt_days(db, first, before) if first < before else 0
+    why = _why(state, limit, due, now_ms=now_ms, running_s=running_s)
+    if why is None or not due:
+        return before, None
+    ask = Ask(part=part, why=why, first=_date(first), last=_date(before - 1), days=due)
+    return min(before, state.confirmed), ask
+
+
+def _why(state: _State, limit: int, due: int, *, now_ms: int, running_s: float | None) -> Why | None:
+    if state.asked is not None:
+        return state.asked
+    if state.at_ms and (limit < state.limit or not state.limit):
+        return "shortened"
+    if running_s is not None:
+        passed = int(running_s // _DAY_S)
+    elif state.at_ms:
+        passed = now_ms // DAY_MS - state.at_ms // DAY_MS
+        if passed > longest_gap(limit):
+            return "gap"
+    else:
+        passed = 0
+    return "days" if due > passed + 1 else None
+
+
+def finish(db: Connection, part: str, limit: int, ask: Ask | None, *, now_ms: int) -> bool:
+    """Note that a round has deleted of a part what it may; return whether that was all that is due.
+
+    ``ask``: what it did not delete.
+    """
+    before = _read(db, part)
+    if now_ms < before.at_ms - _HOUR_MS:
+        return False  # the clock is not set yet
+    if ask is not None and before.confirmed > _day(ask.last):
+        return False  # it was confirmed meanwhile
+    after = _State(now_ms, limit) if ask is None else replace(before, asked=ask.why)
+    if after != replace(before, at_ms=after.at_ms) or after.at_ms - before.at_ms >= _HOUR_MS:
+        _write(db, part, after)
+    return ask is None
+
+
+def confirm(db: Connection, ask: Ask, limit: int, *, now_ms: int) -> None:
+    """Permit that what was asked is deleted."""
+    _write(db, ask.part, _State(now_ms, limit, confirmed=_day(ask.last) + 1))
+
+
+def _receipt_days(db: Connection, first: int, before: int) -> int:
+    c = t.receipt_days.c
+    count = select(func.count()).select_from(t.receipt_days).where(c.day >= first, c.day < before)
+    return max(1, int(db.execute(count).scalar_one()))
+
+
+def _read(db: Connection, part: str) -> _State:
+    value = db.execute(select(t.meta.c.value).where(t.meta.c.name == _NAME + part)).scalar()
+    return _State() if value is None else msgspec.json.decode(value, type=_State)
+
+
+def _write(db: Connection, part: str, state: _State) -> None:
+    row: Mapping[str, str] = {"name": _NAME + part, "value": msgspec.json.encode(state).decode()}
+    new = insert(db, t.meta).values(row)
+    db.execute(new.on_conflict_do_update(index_elements=["name"], set_={"value": new.excluded.value}))
+
+
+def _day(of: date) -> int:
+    return of.toordinal() - _EPOCH
+
+
+def _date(day: int) -> date:
+    return date.fromordinal(_EPOCH + day)

@@ -1,0 +1,215 @@
+"""A wrong clock, or a slip in a setting, deletes nothing: retention asks, with the dates."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+from tests.receiver.kit import Clock
+from tests.store.conftest import (  # noqa: F401 - fixtures
+    empty_database,
+    empty_folder,
+    open_postgres,
+    open_sqlite,
+)
+from tests.store.events import NOON, RECEIVED_MS, arrival, record
+from tests.terminals import ensured
+
+from gatepost.receiver.jobs.retention import Keeper
+from gatepost.store.base import BaseStore
+from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.interface import RecordQuery
+from gatepost.store.privacy.retention import Limits
+
+DAY_S = 86_400
+SEVEN = Limits(records_days=7)
+
+
+class Site:
+    """A receiver whose clock can be set, and the clock by which it runs, which cannot."""
+
+    def __init__(self, store: BaseStore, limits: Limits = SEVEN) -> None:
+        self.store = store
+        self.clock, self.running = Clock(RECEIVED_MS / 1000), Clock(0.0)
+        self.numbers = iter(range(100_000))
+        ensured(store, "SN-1", now_ms=RECEIVED_MS)
+        self.start(limits)
+
+    def start(self, limits: Limits = SEVEN) -> None:
+        """Start another process."""
+        self.keeper = Keeper(self.store, limits, now=self.clock, running=self.running)
+
+    def pass_days(self, days: float) -> None:
+        self.clock.at += days * DAY_S
+        self.running.at += days * DAY_S
+
+    def receive(self) -> None:
+        self.store.write([arrival(record(next(self.numbers)), received_at_ms=int(self.clock.at * 1000))])
+
+    def retain(self) -> int:
+        """Run a round; return how many records are left."""
+        for _ in range(1000):
+            if not self.keeper.once().more:
+                return len(self.store.records(RecordQuery(limit=100)).items)
+        raise AssertionError("a round does not end")
+
+    def live(self, days: int, *, closed: Callable[[int], bool] = lambda day: False) -> None:
+        """Receive an event on every day that is not closed, and run a round each day."""
+        for day in range(days):
+            if not closed(day):
+                self.receive()
+            self.retain()
+            assert self.keeper.asks == ()
+            self.pass_days(1)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store(request: pytest.FixtureRequest) -> BaseStore:
+    opener: Callable[[], BaseStore] = request.getfixturevalue(f"open_{request.param}")
+    return opener()
+
+
+@pytest.fixture
+def site(store: BaseStore) -> Site:
+    return Site(store)
+
+
+def day(number: int) -> date:
+    return NOON.date() + timedelta(days=number)
+
+
+def test_closed_weekends_and_seven_days_never_ask(site: Site) -> None:
+    site.live(60, closed=lambda day: day % 7 >= 5)
+    assert site.retain() == 5
+
+
+def test_a_receiver_that_was_off_for_a_long_weekend_does_not_ask(site: Site) -> None:
+    site.live(20)
+    site.pass_days(4)
+    site.start()
+    assert site.retain() == 3
+    assert site.keeper.asks == ()
+
+
+@pytest.mark.parametrize("days", [2, 20, 400, 20_000])
+def test_a_clock_that_is_set_forward_while_it_runs_deletes_nothing(site: Site, days: int) -> None:
+    site.live(20)
+    left = site.retain()
+    site.clock.at += days * DAY_S
+    with capture_logs() as logged:
+        site.receive()
+        assert site.retain() == left + 1
+    (ask,) = (one for one in site.keeper.asks if one.part == "records")
+    assert (ask.why, ask.first, ask.days) == ("days", day(13), min(days, 7))
+    assert ask.last == day(12 + days)
+    said = [line for line in logged if line["event"] == "retention.asks"]
+    assert (said[0]["part"], said[0]["first"]) == ("records", ask.first.isoformat())
+    assert site.retain() == left + 1
+    site.start()  # nor does another start
+    site.keeper.once()
+    assert site.retain() == left + 1
+    # The clock is put right: nothing was lost, nothing is asked, and what is due is deleted as ever.
+    site.clock.at -= days * DAY_S
+    site.retain()
+    assert site.keeper.asks == ()
+
+
+def test_it_does_not_come_to_be_permitted_by_waiting(site: Site) -> None:
+    site.live(20)
+    left = site.retain()
+    site.clock.at += 20 * DAY_S
+    for _ in range(60):
+        assert site.retain() == left
+        site.pass_days(1)
+    assert site.keeper.asks
+
+
+@pytest.mark.parametrize(("days", "asks"), [(9, False), (31, True), (4000, True)])
+def test_a_long_gap_at_a_start_is_asked_about(store: BaseStore, days: int, asks: bool) -> None:
+    limits = Limits(records_days=60)
+    site = Site(store, limits)
+    for _ in range(70):
+        site.receive()
+        site.retain()
+        site.pass_days(1)
+    left = site.retain()
+    site.pass_days(days)
+    site.start(limits)
+    assert (site.retain() == left) is asks
+    assert [ask.why for ask in site.keeper.asks] == (["gap"] if asks else [])
+
+
+def test_what_a_shorter_setting_would_delete_is_asked_about_first(site: Site) -> None:
+    site.live(20)
+    left = site.retain()
+    site.start(Limits(records_days=3))
+    assert site.retain() == left
+    (ask,) = site.keeper.asks
+    assert (ask.why, ask.first, ask.last, ask.days) == ("shortened", day(13), day(16), 4)
+    site.start(SEVEN)  # it was a slip
+    site.retain()
+    assert (site.keeper.asks, len(site.store.records(RecordQuery()).items)) == ((), left)
+
+
+def test_what_is_confirmed_is_deleted_and_no_more(site: Site) -> None:
+    site.live(20)
+    site.start(Limits(records_days=3))
+    left = site.retain()
+    (ask,) = site.keeper.asks
+    assert site.keeper.confirm("records", ask.last - timedelta(days=1)) is None
+    assert site.keeper.confirm("alarms", ask.last) is None
+    assert site.keeper.confirm("records", ask.last) == ask
+    assert site.keeper.asks == ()
+    assert site.retain() == left - ask.days
+    for _ in range(5):
+        site.pass_days(1)
+        site.receive()
+        site.retain()
+        assert site.keeper.asks == ()
+
+
+def test_a_confirmation_in_the_middle_of_a_round_is_kept(site: Site) -> None:
+    site.live(20)
+    site.start(Limits(records_days=3))
+    left = site.retain()
+    (ask,) = site.keeper.asks
+    site.running.at += 60
+    site.keeper._plan = site.keeper._permit()  # a round begins
+    site.keeper.confirm("records", ask.last)
+    assert site.retain() == left  # as it was planned
+    assert site.retain() == left - ask.days
+
+
+def test_a_clock_that_is_not_set_yet_deletes_nothing_and_asks_nothing(site: Site) -> None:
+    site.live(20)
+    left = site.retain()
+    site.pass_days(2)
+    right = site.clock.at
+    site.clock.at = 1000.0  # as of a machine without a battery
+    site.start()
+    assert (site.retain(), site.keeper.asks) == (left, ())
+    site.clock.at = right
+    assert site.retain() == left - 2
+    assert site.keeper.asks == ()
+
+
+def test_a_second_receiver_whose_clock_is_right_does_not_permit_it_for_the_first(site: Site) -> None:
+    site.live(20)
+    left = site.retain()
+    other = Keeper(site.store, SEVEN, now=Clock(site.clock.at), running=site.running)
+    site.clock.at += 400 * DAY_S
+    for _ in range(3):
+        assert site.retain() == left
+        while other.once().more:
+            pass
+    assert site.keeper.asks
+    assert other.asks == ()
+
+
+def test_receipt_days_are_those_on_which_anything_was_received(store: BaseStore) -> None:
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
+    for number in (0, 3, 3, 4):
+        store.write([arrival(record(number), received_at_ms=RECEIVED_MS + number * DAY_MS)])
+    with store.reading() as db:
+        days = [row[0] for row in db.exec_driver_sql("SELECT day FROM receipt_days ORDER BY day")]
+    assert [each - RECEIVED_MS // DAY_MS for each in days] == [0, 3, 4]
