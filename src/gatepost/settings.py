@@ -175,6 +175,24 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str | None, _is("The certificate for TLS, PEM, with its chain. SIGHUP takes over a new one.")
     ] = None
     key_file: Annotated[str | None, _is("The key that belongs to it, PEM, without a password.")] = None
+    tls: Annotated[
+        Literal["off", "self"],
+        _is(
+            "Without certificate_file: off, plain HTTP; self, TLS at listen with a certificate that is made in the data"
+            " folder and kept. A browser asks once whether to trust it. ingest_listen stays plain HTTP then."
+        ),
+    ] = "off"
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        _is(
+            "Names under which console and API may be reached, such as gatepost.example.com; empty for any. An IP"
+            " address and localhost always may. Pushes are not concerned."
+        ),
+    ] = ()
+    console_networks: Annotated[
+        tuple[str, ...],
+        _is("Networks from which console and API may be used; empty for all. Pushes are not concerned."),
+    ] = ()
     client_ca_file: Annotated[
         str | None,
         _is(

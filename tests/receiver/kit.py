@@ -131,7 +131,7 @@ TRACE = "SPX-1684381418208-004-3Adb4v"
 
 def request(method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> bytes:
     """Write a request as a terminal would."""
-    lines = {"Host": "receiver", "Content-Type": "application/json", "Content-Length": str(len(body))}
+    lines = {"Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": str(len(body))}
     lines.update(headers or {})
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value is not None)
     return f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body

@@ -15,13 +15,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from gatepost import certificate
 from gatepost.errors import SettingsError
 from gatepost.settings import TerminalServiceSettings
 from gatepost.terminal.door.client import SOCKET_FILE
 from gatepost.terminal.outbox.outbox import Outbox
 from gatepost.terminal.outbox.schema import FILE
 from gatepost.terminal.program import running
-from gatepost.terminal.service import certificate
 
 RECORD = {"type": 0, "data": {"uuid": "u1", "timestamp": 1_700_000_000, "rgb_image": "SU1H"}}
 ALARM = {"type": 1, "data": {"trace_id": "t1", "status": 1, "code": 10001, "event_time": 1_700_000_000_000}}

@@ -52,6 +52,24 @@ def serve(
                 f"gatepost：正在监听 {where.pages}；终端推送地址 {paths}",
             )
         )
+        if where.fingerprint:
+            typer.echo(
+                t(
+                    f"gatepost: certificate-sha256={where.fingerprint}; compare it when the browser asks",
+                    f"gatepost：certificate-sha256={where.fingerprint}；浏览器提示证书不受信任时请核对",
+                )
+            )
+        for address in where.plain:
+            typer.echo(
+                t(
+                    f"gatepost: {address} is plain HTTP: the network in between can read faces and passwords. Set"
+                    " tls = self or certificate_file, or have a proxy speak TLS; on a closed network of terminals it"
+                    " may stay so",
+                    f"gatepost：{address} 使用明文 HTTP，途经的网络可以读到人脸和密码。请设置 tls = self 或"
+                    " certificate_file，或由反向代理提供 TLS；终端所在的封闭网络可以保持不变",
+                ),
+                err=True,
+            )
 
     def administrator(password: str) -> None:
         typer.echo(

@@ -33,7 +33,8 @@ from msgspec import structs
 from gatepost.errors import SettingsError, StoreError
 from gatepost.journal.folder import Folder
 from gatepost.receiver.http import limits as guarding
-from gatepost.receiver.http.security_headers import nothing_here, secured
+from gatepost.receiver.http.console_access import ConsoleAccess
+from gatepost.receiver.http.security_headers import nothing_here, refuse, secured
 from gatepost.receiver.http.url_prefix import below, checked_prefix
 from gatepost.receiver.ingest import health
 from gatepost.receiver.ingest.endpoint import Ingest, Options
@@ -124,6 +125,7 @@ class IngestApp:
         )
         self._prefix = checked_prefix(settings.path_prefix)
         proxies = self._proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
+        self._access = _console_access(settings, proxies)
         self.pushes = Ingest(
             self.group_commit,
             frames,
@@ -192,6 +194,8 @@ class IngestApp:
             await self.pushes.misdirected({**scope, "path": path}, receive, send)
         elif path in health.PATHS and scope["method"] in ("GET", "HEAD"):
             await self._tell_health(path, secured(scope, send, self._proxies))
+        elif pages and (refusal := self._access.refusal({**scope, "path": path})) is not None:
+            await refuse(secured(scope, send, self._proxies), *refusal)
         elif pages:
             await self._pages(scope, receive, secured(scope, send, self._proxies))
         else:
@@ -371,7 +375,9 @@ def check(settings: ReceiverSettings) -> None:
     """Raise :class:`~gatepost.errors.SettingsError` for what no ingest can be made with."""
     image_keys(settings)
     checked_prefix(settings.path_prefix)
-    _options(settings, Networks(settings.trusted_proxies, setting="trusted_proxies"))
+    proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
+    _options(settings, proxies)
+    _console_access(settings, proxies)
 
 
 def _journal_bytes(folder: Path) -> int:
@@ -391,6 +397,10 @@ def _pattern(start: str, paths: Sequence[str]) -> re.Pattern[str]:
     """Return what the paths of routes below ``start`` match, with or without a slash at the end."""
     parts = [re.split(r"\{[^}]*\}", path.rstrip("/")) for path in paths if path.startswith(start)]
     return re.compile("(?:" + "|".join("[^/]+".join(map(re.escape, each)) for each in parts) + ")/?")
+
+
+def _console_access(settings: ReceiverSettings, proxies: Networks) -> ConsoleAccess:
+    return ConsoleAccess(settings.allowed_hosts, settings.console_networks, proxies)
 
 
 def _options(settings: ReceiverSettings, proxies: Networks) -> Options:

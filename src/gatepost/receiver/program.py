@@ -30,16 +30,21 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 import uvloop
 from msgspec import Struct
 
+from gatepost.certificate import ensure, fingerprint
 from gatepost.errors import GatepostError, SettingsError
+from gatepost.journal.files import Files
 from gatepost.receiver.auth.authenticator import first_administrator
 from gatepost.receiver.desk_app import DeskApp, MakePages
+from gatepost.receiver.http.console_access import is_own_machine
 from gatepost.receiver.http.limits import SPARE_FILES, Guard, Limits
 from gatepost.receiver.http.server import Certificate, Place, Server, address, listen, listen_locally
 from gatepost.receiver.ingest_app import IngestApp, check
@@ -74,6 +79,10 @@ class Listening(Struct, frozen=True):
     pages: str
     """API and console."""
     pushes: str
+    fingerprint: str
+    """SHA-256 of the certificate that it made itself, hexadecimal; empty for none."""
+    plain: tuple[str, ...]
+    """Addresses beyond loopback at which it speaks plain HTTP."""
 
 
 class _Sockets(Struct, frozen=True):
@@ -134,7 +143,7 @@ def run(
     if handles - SPARE_FILES < settings.max_connections:
         fitting = max(1, handles - SPARE_FILES)
         log.warning("receiver.few_files", files=handles, connections=fitting)
-    certificate, pushes_certificate = _certificates(settings)
+    certificate, pushes_certificate = _certificates(settings, data)
     with contextlib.ExitStack() as stack:
         places = _bind(settings)
         for sockets in places:
@@ -217,7 +226,19 @@ def _listening(
     pushes_certificate: Certificate | None,
 ) -> Listening:
     pages = address(sockets.shared, certificate) + settings.path_prefix.rstrip("/")
-    return Listening(pages, address(sockets.pushes, pushes_certificate) if sockets.pushes else pages)
+    pushes = address(sockets.pushes, pushes_certificate) if sockets.pushes else pages
+    own = certificate is not None and not settings.certificate_file
+    return Listening(
+        pages,
+        pushes,
+        fingerprint=fingerprint(certificate.file) if certificate is not None and own else "",
+        plain=tuple(dict.fromkeys(each for each in (pages, pushes) if _is_plain_beyond_loopback(each))),
+    )
+
+
+def _is_plain_beyond_loopback(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and not is_own_machine(parts.hostname or "")
 
 
 def _guarded(common: _Common, main: Callable[[_Stop], Coroutine[Any, Any, None]]) -> int:
@@ -425,8 +446,11 @@ def _renew(certificates: Sequence[Certificate | None], *, is_told: bool = True) 
             log.info("receiver.certificate_renewed")
 
 
-def _certificates(settings: ReceiverSettings) -> tuple[Certificate | None, Certificate | None]:
-    """Load the certificate of ``listen`` and that of ``ingest_listen``; clients show theirs where they push."""
+def _certificates(settings: ReceiverSettings, data: Path) -> tuple[Certificate | None, Certificate | None]:
+    """Load the certificate of ``listen`` and that of ``ingest_listen``; clients show theirs where they push.
+
+    With ``tls = "self"`` the first is made in the data folder.
+    """
     client_ca = Path(settings.client_ca_file) if settings.client_ca_file else None
     apart = bool(settings.ingest_listen)
     if client_ca is not None and (
@@ -435,9 +459,29 @@ def _certificates(settings: ReceiverSettings) -> tuple[Certificate | None, Certi
         raise SettingsError(
             "client_ca_file", "needs TLS where terminals push: set certificate_file, key_file and ingest_tls"
         )
+    if settings.tls == "self":
+        if settings.certificate_file or settings.key_file:
+            raise SettingsError(
+                "tls", "is self, and certificate_file or key_file is set; take one of them out"
+            )
+        return _own_certificate(settings, data), None
     if not apart:
         return _certificate(settings, client_ca), None
     return _certificate(settings, None), _certificate(settings, client_ca) if settings.ingest_tls else None
+
+
+def _own_certificate(settings: ReceiverSettings, data: Path) -> Certificate:
+    host = settings.listen.rpartition(":")[0].strip("[]")
+    names = [socket.gethostname(), *settings.allowed_hosts]
+    names += [host] if host not in ("", "0.0.0.0", "::") else []  # noqa: S104 - it says everywhere, and is no name
+    try:
+        Files().make_folder(data)
+        pair = ensure(data, holder="gatepost", names=names, now=datetime.now(UTC))
+    except OSError as error:
+        raise SettingsError(
+            "tls", f"is self, and no certificate can be kept in {data}: {error.strerror}"
+        ) from None
+    return Certificate(*pair)
 
 
 def _certificate(settings: ReceiverSettings, client_ca: Path | None) -> Certificate | None:

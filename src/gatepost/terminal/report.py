@@ -14,6 +14,7 @@ from typing import IO, Any
 from gatepost.cli_text import t
 from gatepost.terminal.outbox.history import Reader
 from gatepost.terminal.outbox.values import ALARMS, State, Stored
+from gatepost.wire import without_credentials
 
 Status = Mapping[str, Any]
 
@@ -115,7 +116,7 @@ def _subscription(found: Status) -> list[tuple[str, str]]:
     if not subscription:
         return [(name, t("nowhere yet: nobody has subscribed", "尚未订阅"))]
     paused = "" if subscription["enabled"] else t(" (disabled: only keeping)", "（已停用，仅缓存）")
-    return [(name, (subscription["event_dest"] or t("nowhere", "无")) + paused)]
+    return [(name, (without_credentials(subscription["event_dest"]) or t("nowhere", "无")) + paused)]
 
 
 def _drop(drop: Mapping[str, Any]) -> str:

@@ -52,6 +52,7 @@ from gatepost.wire.subscription import (
     encode_envelope,
     make_subscription,
     receiver_of,
+    without_credentials,
 )
 from gatepost.wire.usual import forget_people
 
@@ -63,5 +64,5 @@ __all__ = [
     "encode_parts", "media_type", "Key", "key", "key_digest", "digest", "is_real_id",
     "Reply", "Delivered", "Unreachable", "Refused", "Outcome", "SUCCESS", "MAX_REPLY", "encode_reply", "classify",
     "Subscription", "Envelope", "MAX_EVENT_DEST", "decode_subscription", "make_subscription", "check_event_dest",
-    "receiver_of", "encode_envelope",
+    "receiver_of", "without_credentials", "encode_envelope",
 ]  # fmt: skip

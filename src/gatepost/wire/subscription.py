@@ -20,6 +20,7 @@ __all__ = [
     "make_subscription",
     "check_event_dest",
     "receiver_of",
+    "without_credentials",
     "encode_envelope",
 ]
 
@@ -103,6 +104,14 @@ def receiver_of(event_dest: str) -> tuple[str, int, str]:
     query = f"?{parts.query}" if parts.query else ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return (parts.hostname or "").rstrip("."), port, (parts.path or "/") + query
+
+
+def without_credentials(event_dest: str) -> str:
+    """Return the address as it may be shown: without the name and the password in it."""
+    start, sign, rest = event_dest.partition("://")
+    host, slash, path = rest.partition("/")
+    before, at, host = host.rpartition("@")
+    return f"{start}{sign}{'***@' if at else ''}{host}{slash}{path}" if before or at else event_dest
 
 
 def encode_envelope(code: int, msg: str, data: object = None) -> bytes:

@@ -1,11 +1,14 @@
 """The way in and out."""
 
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from tests.console.kit import PASSWORD, Desk
+from tests.receiver.kit import receiving
 from tests.terminals import ensured
 
+from gatepost.console.routes import routes
 from gatepost.console.words import COOKIE
 
 
@@ -78,3 +81,14 @@ async def test_the_language_is_kept_by_the_browser(desk: Desk) -> None:
     assert answer.headers["set-cookie"].startswith(f"{COOKIE}=zh;")
     assert "登录" in (await desk.get("/login", None, cookie=f"{COOKIE}=zh")).words
     assert f"{COOKIE}=en;" in (await desk.post("/language", None, language="tlh")).headers["set-cookie"]
+
+
+async def test_who_comes_from_another_machine_over_plain_http_is_told(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", pages=routes, trusted_proxies=("127.0.0.1/32",)) as running:
+        desk = await Desk.made(running)
+        there = {"x_forwarded_for": "192.0.2.7"}
+        assert "plain HTTP" in (await desk.get("/login", who=None, **there)).words
+        assert (
+            "plain HTTP" not in (await desk.get("/login", who=None, x_forwarded_proto="https", **there)).words
+        )
+        assert "plain HTTP" not in (await desk.get("/login", who=None)).words

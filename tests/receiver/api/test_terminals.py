@@ -26,7 +26,7 @@ def path_of(item: Any) -> str:
 
 async def test_a_terminal_that_is_made_gets_an_address_once_and_may_push_to_it(receiver: Running) -> None:
     made = await make(receiver, name="Gate")
-    assert made["address"].startswith("http://receiver/Record/")
+    assert made["address"].startswith("http://127.0.0.1/Record/")
     assert (made["state"], made["presence"], made["has_token"]) == ("approved", "never", True)
     assert (await receiver.push(alarm(), path_of(made))).status == 200
     seen = (await call(receiver, "GET", f"terminals/{made['id']}")).json

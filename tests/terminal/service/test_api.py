@@ -136,6 +136,15 @@ async def test_what_was_posted_is_what_get_answers(client: Client) -> None:
     assert await client("GET", "/v1/event/subscribe") == (200, {**OK, "data": wanted})
 
 
+async def test_an_address_is_shown_without_the_name_and_the_password_in_it(client: Client) -> None:
+    client.house.subscription = wire.Subscription("https://anna:s3cret@192.0.2.1:8443/Record", enabled=True)
+    for path in ("/v1/event/subscribe", "/status"):
+        told = (await client("GET", path))[1]["data"]
+        shown = told.get("subscription", told)
+        assert shown["event_dest"] == "https://***@192.0.2.1:8443/Record"
+    assert client.house.subscription.event_dest == "https://anna:s3cret@192.0.2.1:8443/Record"
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

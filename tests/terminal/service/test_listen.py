@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from gatepost import certificate
 from gatepost.errors import SettingsError
 from gatepost.settings import TerminalServiceSettings
-from gatepost.terminal.service import certificate
 from gatepost.terminal.service.listen import Listener, is_loopback, prepare, split
 
 NOW = 1_900_000_000.0
@@ -85,7 +85,7 @@ def test_loopback_speaks_tls_when_it_is_asked_to(tmp_path: Path) -> None:
 def test_a_certificate_that_was_installed_is_used(tmp_path: Path) -> None:
     own = tmp_path / "own"
     own.mkdir()
-    pair = certificate.ensure(own, serial="X", names=[], now=datetime.now(UTC))
+    pair = certificate.ensure(own, holder="X", names=[], now=datetime.now(UTC))
     listener = prepared(tmp_path, certificate_file=str(pair[0]), key_file=str(pair[1]))
     assert listener.fingerprint == certificate.fingerprint(pair[0])
     assert not (tmp_path / certificate.CERTIFICATE_FILE).exists()

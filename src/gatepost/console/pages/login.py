@@ -13,9 +13,10 @@ from litestar.params import RawBody
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.console.words import COOKIE, LANGUAGES
-from gatepost.receiver.api.authorization import OPEN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import OPEN, PARTS, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.session import session_cookie
 from gatepost.receiver.auth.authenticator import LoginRefused, same_origin, session_secret
+from gatepost.receiver.http.console_access import is_own_machine
 
 __all__ = ["DoorPages", "to_login"]
 
@@ -28,7 +29,9 @@ def to_login(desk: Desk, request: AnyoneRequest) -> Html:
     """Ask somebody to log in, and lead them back afterwards."""
     view = desk.view(request)
     if view.fragment:
-        return view.page("login.html", status=401, next="/", name="", problem=None, first_time=False)
+        return view.page(
+            "login.html", status=401, next="/", name="", problem=None, first_time=False, plain=False
+        )
     back = view.back if request.method == "GET" else "/"
     return view.go("/login" if back == "/" else f"/login?next={quote(back, safe='/')}")
 
@@ -110,9 +113,11 @@ def _form(
     name: str = "",
 ) -> Html:
     view = desk.view(request)
+    access: Access = request.scope[PARTS]["access"]  # type: ignore[literal-required]  # a key of ours
     return view.page(
         "login.html",
         status=status,
+        plain=not access.secure(request) and not is_own_machine(access.address(request)),
         next=next_page,
         name=name,
         problem=problem,

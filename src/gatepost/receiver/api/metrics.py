@@ -1,4 +1,8 @@
-"""``/metrics``: for Prometheus, from the networks of ``metrics_networks``, or with a viewer's token."""
+"""Serve ``/metrics`` to Prometheus: from the networks of ``metrics_networks``, or with a viewer's token.
+
+Without a token only where it is asked for under an IP address or localhost: a browser on this machine that was given
+another name for it reads nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from litestar.params import SkipValidation
 
 from gatepost.receiver.api.authorization import OPEN, TheAccess
 from gatepost.receiver.api.shapes import read
+from gatepost.receiver.http.console_access import is_own_address
 from gatepost.receiver.observability.prometheus import CONTENT_TYPE, Metrics
 from gatepost.receiver.terminals.identify import Networks
 
@@ -33,6 +38,9 @@ class MetricsController(Controller):
     ) -> Response[bytes]:
         # Whom a proxy speaks for that nobody trusts cannot be told by its address.
         direct = access.direct(request)
-        if not direct or access.address(request) not in metrics_networks:
+        trusted = (
+            is_own_address(request.headers.get("host", "")) and access.address(request) in metrics_networks
+        )
+        if not direct or not trusted:
             access.require(request, "viewer")
         return Response(read(metrics.text), media_type=CONTENT_TYPE)

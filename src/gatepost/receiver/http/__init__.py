@@ -1,6 +1,7 @@
 """Read HTTP requests within limits, and write responses.
 
 ``connection``        one connection
+``console_access``    under which names, and from which networks, console and API are reached
 ``limits``            limits of all connections together
 ``redact``            samples of bodies without personal data and secrets
 ``security_headers``  headers that every response has

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from gatepost.receiver.terminals.identify import Networks
 from gatepost.wire import encode_reply
 
-__all__ = ["POLICY", "nothing_here", "over_tls", "public_origin", "secured", "security_headers"]
+__all__ = ["POLICY", "nothing_here", "over_tls", "public_origin", "refuse", "secured", "security_headers"]
 
 Send = Callable[[Any], Awaitable[None]]
 
@@ -135,8 +135,13 @@ def secured(scope: Mapping[str, Any], send: Send, proxies: Networks) -> Send:
 
 
 async def nothing_here(send: Send) -> None:
-    """Answer 404 where only pushes are taken, in the form of the protocol page."""
-    body = encode_reply(404, "terminals push to this address; nothing else is here")
+    """Send 404 where only pushes are taken."""
+    await refuse(send, 404, "terminals push to this address; nothing else is here")
+
+
+async def refuse(send: Send, status: int, message: str) -> None:
+    """Send a refusal in the form of the protocol page."""
+    body = encode_reply(status, message)
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -92,7 +92,7 @@ class Certificate:
 
         ``client_ca``: who signs the certificates of clients; without, none is asked for.
         """
-        self._certificate = certificate
+        self.file = certificate
         self._key = key
         self._client_ca = client_ca
         self.context = self._load()
@@ -107,7 +107,7 @@ class Certificate:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
         try:
-            context.load_cert_chain(self._certificate, self._key, password=_refuse_password)
+            context.load_cert_chain(self.file, self._key, password=_refuse_password)
         except ssl.SSLError as error:
             raise SettingsError(
                 "certificate_file", f"and key_file are no certificate with its key: {error.reason or error}"

@@ -4,6 +4,5 @@
 ``accounts``     who may call them
 ``slowdown``     how often somebody may try a password
 ``listen``       where it listens, and under which conditions
-``certificate``  what it shows when it speaks TLS
 ``connections``  how many may hold one
 """

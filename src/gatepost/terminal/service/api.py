@@ -21,7 +21,7 @@ import ssl
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -244,7 +244,9 @@ class Service:
 
     async def _get_subscription(self, request: web.Request) -> web.StreamResponse:
         subscription = await self._inside.subscription()
-        return envelope(200, "OK", None if subscription is None else msgspec.to_builtins(subscription))
+        return envelope(
+            200, "OK", None if subscription is None else _shown(msgspec.to_builtins(subscription))
+        )
 
     async def _post_subscription(self, request: web.Request) -> web.StreamResponse:
         subscription = wire.decode_subscription(await self._body(request))
@@ -271,6 +273,8 @@ class Service:
         found = dict(await self._inside.status())
         if self._accounts and "Authorization" not in request.headers:
             found.pop("subscription", None)  # the address may hold the receiver's token
+        elif found.get("subscription"):
+            found["subscription"] = _shown(msgspec.to_builtins(found["subscription"]))
         return envelope(200, "OK", found)
 
     async def _body(self, request: web.Request) -> bytes:
@@ -326,6 +330,11 @@ def envelope(
         headers=headers,
         content_type="application/json",
     )
+
+
+def _shown(subscription: dict[str, Any]) -> dict[str, Any]:
+    """Return a subscription without credentials."""
+    return {**subscription, "event_dest": wire.without_credentials(subscription["event_dest"])}
 
 
 def _decode_login(body: bytes) -> tuple[str, str, int]:

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gatepost import certificate
 from gatepost.errors import SettingsError
 from gatepost.settings import TerminalServiceSettings
-from gatepost.terminal.service import certificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +114,4 @@ def _pair(
         raise SettingsError("certificate_file", "must be set when key_file is")
     wildcard = host in ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)
     names = [socket.gethostname(), *([] if wildcard else [host])]
-    return certificate.ensure(folder, serial=serial, names=names, now=datetime.fromtimestamp(now, UTC))
+    return certificate.ensure(folder, holder=serial, names=names, now=datetime.fromtimestamp(now, UTC))

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from gatepost import certificate
 from gatepost.errors import SettingsError
-from gatepost.terminal.service import certificate
 
 NOW = datetime(2030, 5, 1, tzinfo=UTC)
 
 
 def ensure(folder: Path, now: datetime = NOW) -> tuple[Path, Path]:
-    return certificate.ensure(folder, serial="GP0001", names=["door.example", "192.0.2.7"], now=now)
+    return certificate.ensure(folder, holder="GP0001", names=["door.example", "192.0.2.7"], now=now)
 
 
 def test_a_certificate_is_made_once_and_kept(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The terminal's certificate: the one that was installed, or one that it makes for itself.
+"""Make a certificate for a service that has none: the terminal's own service, or a receiver with ``tls = "self"``.
 
 Rules:
 
@@ -36,22 +36,23 @@ _CLOCK_IS_SET = datetime(2000, 1, 1, tzinfo=UTC)
 """A clock before this was never set, as after a start without a battery. It decides nothing about a certificate."""
 
 
-def ensure(folder: Path, *, serial: str, names: Sequence[str], now: datetime) -> tuple[Path, Path]:
-    """Answer the self-made certificate and its key in ``folder``, made now if there is none that is still good.
+def ensure(folder: Path, *, holder: str, names: Sequence[str], now: datetime) -> tuple[Path, Path]:
+    """Return the self-made certificate and its key in ``folder``, made now if there is none that is still good.
 
-    ``names`` are host names and addresses that the terminal is reached by; ``localhost`` and the loopback addresses are
-    always among them. ``now`` is aware. Raises OSError if the files cannot be written.
+    ``holder``: whose it is, such as a serial number. ``names`` are host names and addresses that the service is reached
+    by; ``localhost`` and the loopback addresses are always among them. ``now`` is aware. Raises OSError if the files
+    cannot be written.
     """
     certificate, key = folder / CERTIFICATE_FILE, folder / KEY_FILE
     if not (key.exists() and _still_good(certificate, now)):
-        certificate_pem, key_pem = _make(serial, names, now)
+        certificate_pem, key_pem = _make(holder, names, now)
         _write(key, key_pem, 0o600)
         _write(certificate, certificate_pem, 0o644)
     return certificate, key
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Answer the TLS settings of the listener. Raises SettingsError if the two files are no pair or cannot be read."""
+    """Return the TLS settings of the listener. Raises SettingsError if the two files are no pair or cannot be read."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
@@ -67,7 +68,7 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 def fingerprint(certificate: Path) -> str:
-    """Answer the SHA-256 of the certificate, as 64 hexadecimal digits: the same that a client pins."""
+    """Return the SHA-256 of the certificate, as 64 hexadecimal digits: the same that a client pins."""
     pem = certificate.read_text()
     first = pem[: pem.index("-----END CERTIFICATE-----")] + "-----END CERTIFICATE-----\n"
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first[first.index("-----BEGIN") :])).hexdigest()
@@ -83,14 +84,14 @@ def _still_good(certificate: Path, now: datetime) -> bool:
     return now < _CLOCK_IS_SET or made.not_valid_before_utc <= now < made.not_valid_after_utc
 
 
-def _make(serial: str, names: Sequence[str], now: datetime) -> tuple[bytes, bytes]:
+def _make(holder: str, names: Sequence[str], now: datetime) -> tuple[bytes, bytes]:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, serial[:64])])  # 64: RFC 5280, ub-common-name
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, holder[:64])])  # 64: RFC 5280, ub-common-name
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
