@@ -53,5 +53,5 @@ async def test_none_of_three_thousand_unknown_terminals_is_refused_and_an_alarm_
     with closing(open_store(ReceiverSettings(database=url), tmp_path / "data")) as store:
         terminals = {row.serial: (row.records, row.alarms, row.duplicates) for row in store.terminals()}
         assert terminals == {"KNOWN": (1, 1, 0)} | {f"NEW-{n}": (1, 0, 0) for n in range(TERMINALS)}
-        listed, _ = store.feed(0, TERMINALS + 2)
+        listed = store.read_feed(0, TERMINALS + 2).items
         assert [item.kind for item in listed].index("alarm") < TERMINALS // 2

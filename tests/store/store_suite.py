@@ -34,6 +34,7 @@ from gatepost.store.interface import (
     SIGHTING_MS,
     AlarmQuery,
     Arrival,
+    FeedPage,
     Progress,
     QuarantineQuery,
     RecordQuery,
@@ -455,19 +456,21 @@ class Listing:
         start = store.end_of_feed()
         one, two = store.write([arrival(record(1)), arrival(alarm())])
         (three,) = store.write([arrival(alarm(status=3))])
-        items, place = store.feed(start, 2)
-        assert [(i.id, i.kind) for i in items] == [(one.id, "record"), (two.id, "alarm")]
-        more, place = store.feed(place, 10)
-        assert [(i.id, i.kind, i.event_id) for i in more] == [(three.id, "alarm", items[1].event_id)]
-        assert store.feed(place, 10) == ([], place)
-        assert store.end_of_feed() >= place
+        page = store.read_feed(start, 2)
+        assert [(i.id, i.kind) for i in page.items] == [(one.id, "record"), (two.id, "alarm")]
+        more = store.read_feed(page.place, 10)
+        assert [(i.id, i.kind, i.event_id) for i in more.items] == [
+            (three.id, "alarm", page.items[1].event_id)
+        ]
+        assert store.read_feed(more.place, 10) == FeedPage((), more.place, {})
+        assert store.end_of_feed() >= more.place
 
     def test_the_feed_comes_with_what_happened_an_alarm_as_it_is_now(self, store: BaseStore) -> None:
         start = store.end_of_feed()
         store.write([arrival(record(1)), arrival(alarm("T", 1)), arrival(record(2)), arrival(alarm("T", 3))])
-        items, place = store.feed(start)
+        items, place = store.read_feed(start).items, store.read_feed(start).place
         happened, same_place = store.happened(start)
-        assert [item for item, _ in happened] == items
+        assert tuple(item for item, _ in happened) == items
         assert place == same_place
         (opened,) = store.alarms(AlarmQuery()).items
         assert [row for _, row in happened] == [
@@ -833,8 +836,10 @@ class Terminals:
         assert len(store.records(RecordQuery(include_held=True)).items) == 2
         assert store.alarms(AlarmQuery()).items == ()
         assert len(store.alarms(AlarmQuery(include_held=True)).items) == 1
-        assert len(store.feed(start)[0]) == 1
+        assert len(store.happened(start)[0]) == 1
+        assert [item.is_held for item in store.read_feed(start).items] == [True, True, False]
         store.update_terminal(held.id, state="approved")
+        assert len(store.happened(start)[0]) == 3
         assert len(store.records(RecordQuery()).items) == 2
         assert len(store.alarms(AlarmQuery()).items) == 1
 

@@ -12,7 +12,7 @@ from tests.terminals import ensured
 from gatepost import wire
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.store.base import BaseStore, unavailable
-from gatepost.store.interface import AlarmQuery
+from gatepost.store.interface import AlarmQuery, FeedPage
 from gatepost.store.schema import tables as t
 
 
@@ -137,7 +137,7 @@ def test_the_latest_acknowledgement_counts_and_its_note_is_what_a_database_can_h
 def test_a_follower_that_begins_at_the_end_sees_what_comes_later_and_nothing_else(store: BaseStore) -> None:
     store.write([arrival(record(1))])
     end = store.end_of_feed()
-    assert store.feed(end) == ([], end)
+    assert store.read_feed(end) == FeedPage((), end, {})
     store.write([arrival(unknown(1)), arrival(record(2)), arrival(alarm())])
     happened, place = store.happened(end)
     assert [item.kind for item, _ in happened] == ["record", "alarm"]

@@ -5,7 +5,7 @@ opens one of them and asks a function of ``records``, ``registry`` or ``quaranti
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Any
@@ -25,12 +25,16 @@ from gatepost.store.conversion.rows import text
 from gatepost.store.images import images
 from gatepost.store.images.encryption import ImageKeys, sample_place
 from gatepost.store.interface import (
+    FEED_KINDS,
     AlarmCounts,
     AlarmQuery,
     AlarmRow,
+    AlarmStepRow,
     Arrival,
     DisagreementRow,
     FeedItem,
+    FeedKind,
+    FeedPage,
     NewTerminal,
     Page,
     Progress,
@@ -52,7 +56,7 @@ from gatepost.store.interface import (
 from gatepost.store.people import moving
 from gatepost.store.people.move_preview import WouldMove, would_move
 from gatepost.store.people.people import Scope
-from gatepost.store.query import dashboard, quarantine, receivers, registry
+from gatepost.store.query import dashboard, feed, quarantine, receivers, registry
 from gatepost.store.query import records as queries
 from gatepost.store.query import terminal_labels as places
 from gatepost.store.query.terminal_labels import TerminalLabel
@@ -94,8 +98,8 @@ class BaseStore(ABC):
         """Begin a transaction that may write."""
 
     @abstractmethod
-    def horizon(self, db: Connection) -> int | None:
-        """The id below which everything is settled: committed or never to come. ``None``: all of it is."""
+    def horizon(self, db: Connection) -> int:
+        """Return the id below which everything is settled: committed or never to come."""
 
     @abstractmethod
     def scrub(self) -> bool: ...
@@ -235,7 +239,7 @@ class BaseStore(ABC):
 
     def records(self, query: RecordQuery) -> Page[RecordRow]:
         with self.reading() as db:
-            horizon = self.horizon(db) if query.order == "received" else None
+            horizon = self.horizon(db) if query.order == "received" else 0
             return queries.records_page(db, query, horizon=horizon)
 
     def record(self, record_id: int) -> RecordRow | None:
@@ -292,21 +296,35 @@ class BaseStore(ABC):
             done = db.execute(update(t.alarms).where(c.id == alarm_id, queries.is_open()).values(values))
             return done.rowcount == 1
 
-    def feed(self, after: int, limit: int = 500) -> tuple[list[FeedItem], int]:
+    def read_feed(self, after: int, limit: int = 500, kinds: Collection[FeedKind] = FEED_KINDS) -> FeedPage:
         with self.reading() as db:
-            return queries.feed(db, after, limit, horizon=self.horizon(db))
+            return feed.page(db, after, limit, kinds, horizon=self.horizon(db))
+
+    def read_feed_of(
+        self,
+        terminal_id: int,
+        after: int,
+        until: int,
+        limit: int = 500,
+        kinds: Collection[FeedKind] = FEED_KINDS,
+    ) -> tuple[FeedItem, ...]:
+        with self.reading() as db:
+            return feed.items(db, after, until, limit, kinds, terminal_id=terminal_id)
+
+    def alarm_steps_by_id(self, ids: Sequence[int]) -> list[AlarmStepRow]:
+        with self.reading() as db:
+            return queries.alarm_steps_by_id(db, ids)
 
     def happened(
         self, after: int, limit: int = 100
     ) -> tuple[list[tuple[FeedItem, RecordRow | AlarmRow]], int]:
         with self.reading() as db:
-            items, place = queries.feed(db, after, limit, horizon=self.horizon(db))
-            return queries.rows_of(db, items), place
+            page = feed.page(db, after, limit, FEED_KINDS, horizon=self.horizon(db))
+            return feed.rows_of(db, page.items), page.place
 
     def end_of_feed(self) -> int:
         with self.reading() as db:
-            horizon = self.horizon(db)
-            return queries.last_id(db) if horizon is None else horizon - 1
+            return self.horizon(db) - 1
 
     def image(self, event_id: int) -> bytes | None:
         return self._part(event_id, images.IMAGE)

@@ -17,22 +17,26 @@ Every method blocks, and may be called from any thread.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gatepost.journal.folder import Position
 from gatepost.journal.packs import Packs, Place
 from gatepost.store.types import (
+    FEED_KINDS,
     PEER_ADDRESS,
     SIGHTING_MS,
     AlarmCounts,
     AlarmQuery,
     AlarmRow,
     AlarmStep,
+    AlarmStepRow,
     Arrival,
     DisagreementRow,
     FeedItem,
+    FeedKind,
+    FeedPage,
     NewTerminal,
     Page,
     PersonRow,
@@ -78,6 +82,7 @@ __all__ = [
     "RecordRow",
     "AlarmRow",
     "AlarmStep",
+    "AlarmStepRow",
     "PersonRow",
     "SiteRow",
     "ReceiverRow",
@@ -87,7 +92,10 @@ __all__ = [
     "RefusedRow",
     "RefusalSample",
     "SampleRow",
+    "FEED_KINDS",
     "FeedItem",
+    "FeedKind",
+    "FeedPage",
     "Page",
     "RecordQuery",
     "AlarmCounts",
@@ -290,20 +298,40 @@ class Store(Leaving, Protocol):
     def unused(self, places: Sequence[Place]) -> list[Place]:
         """Return those places of images that no event has."""
 
-    def feed(self, after: int, limit: int = 500) -> tuple[list[FeedItem], int]:
-        """What arrived after a place in the stream, in order, and the place to continue from.
+    def read_feed(self, after: int, limit: int = 500, kinds: Collection[FeedKind] = FEED_KINDS) -> FeedPage:
+        """Return what arrived after a place in the stream, in order, and how much of that is deleted by now.
 
-        Never skips: what is not settled yet is not shown, and neither is anything behind it. Held terminals'
-        events are left out.
+        Never skips: what is not settled yet is not shown, and neither is anything behind it. Behind any place, items
+        and deleted are together what was ever stored there. Held terminals' events are marked. A page with another
+        place than ``after`` may be followed by more, also where it has no items.
         """
+
+    def read_feed_of(
+        self,
+        terminal_id: int,
+        after: int,
+        until: int,
+        limit: int = 500,
+        kinds: Collection[FeedKind] = FEED_KINDS,
+    ) -> tuple[FeedItem, ...]:
+        """Return what there is of one terminal with ids above ``after`` and up to ``until``, in order.
+
+        For what was left aside while the terminal was held. ``until`` is a place that :meth:`read_feed` returned.
+        """
+
+    def alarm_steps_by_id(self, ids: Sequence[int]) -> list[AlarmStepRow]:
+        """Return those of them that there are, in no order."""
 
     def happened(
         self, after: int, limit: int = 100
     ) -> tuple[list[tuple[FeedItem, RecordRow | AlarmRow]], int]:
-        """:meth:`feed` with what each item is about, in one transaction; an alarm as it is after all its steps."""
+        """Return what arrived after a place with what it is about, and the place to continue from.
+
+        In one transaction; an alarm as it is after all its steps. Held terminals' events are left out.
+        """
 
     def end_of_feed(self) -> int:
-        """The place in the stream after which :meth:`feed` shows what arrives from now on."""
+        """Return the place behind which :meth:`read_feed` returns what arrives from now on."""
 
     def stats(self) -> Stats: ...
 

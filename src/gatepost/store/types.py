@@ -26,6 +26,7 @@ __all__ = [
     "RecordRow",
     "AlarmRow",
     "AlarmStep",
+    "AlarmStepRow",
     "PersonRow",
     "SiteRow",
     "QuarantineRow",
@@ -35,7 +36,10 @@ __all__ = [
     "RefusedRow",
     "RefusedTimes",
     "SampleRow",
+    "FEED_KINDS",
     "FeedItem",
+    "FeedKind",
+    "FeedPage",
     "Page",
     "RecordQuery",
     "AlarmCounts",
@@ -257,6 +261,20 @@ class AlarmStep(Struct, frozen=True, kw_only=True):
     original: bytes | None
 
 
+class AlarmStepRow(Struct, frozen=True, kw_only=True):
+    """A step of an alarm with where it is from, to be told by itself."""
+
+    alarm_id: int
+    terminal_id: int
+    serial: str | None
+    terminal_name: str | None
+    site_id: int
+    site: str
+    timezone: str
+    trace_id: str
+    step: AlarmStep
+
+
 class AlarmRow(Struct, frozen=True, kw_only=True):
     """An occurrence of an alarm, joined from steps of one ``trace_id`` in whatever order they arrived."""
 
@@ -437,13 +455,33 @@ class SampleRow(Struct, frozen=True, kw_only=True):
     content: bytes
 
 
+FeedKind = Literal["record", "alarm"]
+
+FEED_KINDS: tuple[FeedKind, ...] = ("record", "alarm")
+
+
 class FeedItem(Struct, frozen=True):
-    """Something that arrived: ask for the record, or for the alarm, by its id."""
+    """Something that arrived: a record, or a step of an alarm."""
 
     id: int
-    kind: Literal["record", "alarm"]
+    """The record's, or the step's."""
+    kind: FeedKind
     event_id: int
-    """The record's id; the alarm's, of which this was a step."""
+    """The record's id; the alarm's, of which this is a step as far as is known now."""
+    terminal_id: int
+    is_held: bool
+    """The terminal is held: nothing of it is shown or passed on until it is approved."""
+
+
+class FeedPage(Struct, frozen=True):
+    """A page of the feed, as it is at one moment."""
+
+    items: tuple[FeedItem, ...]
+    """Those that are there, by id."""
+    place: int
+    """Up to where that is; to go on from."""
+    deleted: Mapping[FeedKind, int]
+    """How many there were besides, which retention has deleted; no zeros."""
 
 
 class AlarmCounts(Struct, frozen=True):

@@ -157,6 +157,27 @@ def test_people_and_events_stay_the_same_ones_after_a_restore(
     restored.close()
 
 
+def test_what_was_deleted_before_a_backup_is_counted_after_a_restore_and_its_ids_are_not_given_again(
+    place: dict[str, Any], other_place: dict[str, Any], tmp_path: Path
+) -> None:
+    store = open_at(place)
+    ensured(store, "SN-1", now_ms=0)
+    start = store.end_of_feed()
+    deleted = store.write([arrival(record(1)), arrival(alarm())])
+    retention = Retention(store, Limits(records_days=1))
+    while retention.once(RECEIVED_MS + 9 * DAY_MS).more:
+        pass
+    store.close()
+    backup(tmp_path / "b.tar", **place, now=0)
+    restore(tmp_path / "b.tar", **other_place)
+    restored = open_at(other_place)
+    (new,) = restored.write([arrival(record(2))])
+    assert new.id > deleted[-1].id
+    page = restored.read_feed(start)
+    assert ([item.id for item in page.items], page.deleted) == ([new.id], {"record": 1, "alarm": 1})
+    restored.close()
+
+
 @pytest.mark.parametrize("holds", [False, True], ids=["now", "of an earlier version"])
 def test_a_restore_opens_no_session_again(
     place: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holds: bool

@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,13 @@ from gatepost.journal.folder import Folder, Position
 from gatepost.journal.packs import Packs
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion import rows as a
-from gatepost.store.interface import AlarmQuery, NewTerminal, RecordQuery
+from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.interface import AlarmQuery, FeedPage, NewTerminal, RecordQuery, Stored
 from gatepost.store.maintenance.check import check
 from gatepost.store.postgres.store import MAX_BATCH, PostgresStore
-from gatepost.wire import User
+from gatepost.store.privacy.retention import Limits, Retention
+from gatepost.store.query import feed
+from gatepost.wire import Alarm, Record, User
 
 __all__ = ["store"]
 
@@ -112,30 +115,54 @@ def test_every_process_counts_in_rows_of_its_own(open_store: Opener, store: Base
     assert third.writer == number
 
 
+def begin(slow: BaseStore, event: Record | Alarm) -> tuple[Stored, Callable[[], object]]:
+    """Let a process insert an event without being done yet; return what it stored, and how it commits."""
+    connection = connection_of(slow)
+    original = connection.execute
+
+    def hold_back(query: object, *args: object, **kwargs: object) -> object:
+        return original("SELECT 1") if query == "COMMIT" else original(query, *args, **kwargs)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection, "execute", hold_back)
+        (late,) = slow.write([arrival(event)])
+    return late, lambda: connection.execute("COMMIT")
+
+
 def test_a_stream_does_not_skip_what_commits_late(store: BaseStore, open_store: Opener) -> None:
     store.write([arrival(record(6)), arrival(record(7))])  # so that the two below have nothing new in common
     start = store.end_of_feed()
     slow = open_store()
-    connection = connection_of(slow)
-    with pytest.MonkeyPatch.context() as patch:
-        # The slow process has begun, and inserted, and is not done yet.
-        original = connection.execute
-
-        def hold_back(query: object, *args: object, **kwargs: object) -> object:
-            return original("SELECT 1") if query == "COMMIT" else original(query, *args, **kwargs)  # type: ignore[arg-type]
-
-        patch.setattr(connection, "execute", hold_back)
-        (late,) = slow.write([arrival(record(1))])
+    late, commit = begin(slow, record(1))
     (early,) = store.write([arrival(record(2))])
     assert late.id < early.id
-    assert store.feed(start) == ([], start)
+    assert store.read_feed(start) == FeedPage((), start, {})
     page = store.records(RecordQuery(order="received"))
     assert [row.uuid for row in page.items] == ["uuid-000006", "uuid-000007"]
-    connection.execute("COMMIT")
-    items, _ = store.feed(start)
-    assert [item.id for item in items] == [late.id, early.id]
+    commit()
+    assert [item.id for item in store.read_feed(start).items] == [late.id, early.id]
     page = store.records(RecordQuery(order="received", cursor=page.next_cursor))
     assert [row.id for row in page.items] == [late.id, early.id]
+
+
+def test_a_reader_does_not_go_past_what_commits_late_to_what_is_deleted(
+    store: BaseStore, open_store: Opener
+) -> None:
+    store.write([arrival(record(6)), arrival(record(7))])  # so that the two below have nothing new in common
+    start = store.end_of_feed()
+    late, commit = begin(open_store(), alarm())
+    (early,) = store.write([arrival(record(2))])
+    retention = Retention(store, Limits(records_days=1))
+    while retention.once(RECEIVED_MS + 9 * DAY_MS).deleted:
+        pass
+    assert store.read_feed(start) == FeedPage((), start, {})
+    commit()
+    page = store.read_feed(start)
+    assert ([item.id for item in page.items], page.place, page.deleted) == (
+        [late.id],
+        early.id,
+        {"record": 1},
+    )
 
 
 def test_ids_go_on_above_what_was_restored_from_a_server_that_had_counted_further(
@@ -147,8 +174,17 @@ def test_ids_go_on_above_what_was_restored_from_a_server_that_had_counted_furthe
     again = open_store()
     (later,) = again.write([arrival(record(2))])
     assert later.id > further
-    items, _ = again.feed(0)
-    assert [item.id for item in items] == [further, later.id]
+    assert [item.id for item in again.read_feed(0).items] == [further, later.id]
+
+
+def test_ids_go_on_above_what_was_deleted_in_a_server_that_had_counted_further(
+    open_store: Opener, store: BaseStore
+) -> None:
+    further = store.end_of_feed() + 4096 * 1_000_000
+    with store.changing() as db:
+        feed.keep_deleted(db, "record", [further])
+    (later,) = open_store().write([arrival(record(1))])
+    assert later.id > further
 
 
 def test_a_person_whom_another_process_erased_is_made_again(open_store: Opener, store: BaseStore) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Connection, event, text
 from tests.store.conftest import Opener
 from tests.store.events import NOON, arrival, record
 from tests.terminals import ensured
@@ -87,7 +87,13 @@ def test_only_the_order_of_arrival_asks_what_is_settled(
 ) -> None:
     store: BaseStore = open_store()
     asked: list[str] = []
-    monkeypatch.setattr(store, "horizon", lambda _: asked.append(order))
+    horizon = store.horizon
+
+    def ask(db: Connection) -> int:
+        asked.append(order)
+        return horizon(db)
+
+    monkeypatch.setattr(store, "horizon", ask)
     store.records(RecordQuery(order=order))
     assert asked == (["received"] if order == "received" else [])
 

@@ -314,8 +314,7 @@ def test_a_clear_that_comes_first_is_an_alarm_which_the_status_1_joins(store: Ba
 def test_the_feed_names_the_occurrence_of_each_step(store: BaseStore) -> None:
     store.write([reported(1, 1, 0, code=DOOR), reported(2, 1, 1, code=FIRE), reported(3, 3, 2)])
     found = {row.code: row.id for row in store.alarms(AlarmQuery()).items}
-    items, _ = store.feed(0)
-    assert [item.event_id for item in items] == [found[DOOR], found[FIRE], found[FIRE]]
+    assert [item.event_id for item in store.read_feed(0).items] == [found[DOOR], found[FIRE], found[FIRE]]
 
 
 def test_a_user_id_that_is_text_is_kept(store: BaseStore) -> None:

@@ -75,11 +75,11 @@ def _news(store: Store, after: int) -> tuple[list[RecordRow], int, int]:
     ids: list[int] = []
     place = after
     while True:
-        items, end = store.feed(place, 500)
-        ids += [item.event_id for item in items if item.kind == "record"]
-        if end == place:
+        page = store.read_feed(place)
+        ids += [item.id for item in page.items if item.kind == "record" and not item.is_held]
+        if page.place == place:
             break
-        place = end
+        place = page.place
     latest = ids[-CARDS:]
     rows = {row.id: row for row in store.records_by_id(latest)}
     return [rows[each] for each in reversed(latest) if each in rows], place, len(ids) - len(latest)

@@ -378,7 +378,7 @@ class PostgresStore(BaseStore):
             # One moment for all questions, not a moment for each.
             yield connection.execution_options(isolation_level="REPEATABLE READ")
 
-    def horizon(self, db: Connection) -> int | None:
+    def horizon(self, db: Connection) -> int:
         return int(db.execute(_HORIZON).scalar_one())
 
     # Leaving

@@ -8,6 +8,7 @@ Rules:
   its pushes have faces in them. An identity goes with its last record, a joined alarm with its last step.
 * The packs of one kind and day are due together: first the places and keys of their images, then the files.
   With the images go the long texts of originals, for those may be images that could not be decoded.
+* Of records and steps of alarms the ids are kept, for readers of the feed (:mod:`gatepost.store.query.feed`).
 * A step is one short transaction (at most :data:`STEP` rows); every step can be the last one before a crash, and
   the next start goes on from there.
 
@@ -28,7 +29,7 @@ from gatepost.store.images import images
 from gatepost.store.interface import Leaving
 from gatepost.store.people import identities
 from gatepost.store.privacy import erasure, tombstones
-from gatepost.store.query import quarantine
+from gatepost.store.query import feed, quarantine
 from gatepost.store.schema import tables as t
 
 __all__ = ["PARTS", "STEP", "Kept", "Limits", "Retention", "Step", "oldest_ms"]
@@ -237,11 +238,14 @@ def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int:
         return 0
     try:
         with store.changing() as db:
-            gone = delete(t.records).where(c.id.in_([row.id for row in rows])).returning(c.identity_id)
-            left = list(db.execute(gone).scalars())
+            gone = delete(t.records).where(c.id.in_([row.id for row in rows])).returning(c.id, c.identity_id)
+            left = db.execute(gone).all()
+            feed.keep_deleted(db, "record", [row.id for row in left])
             images.delete_of(db, [row.id for row in rows])
             # A moved terminal's records may have another one by now.
-            identities.delete_unused(db, sorted({number for number in left if number is not None}))
+            identities.delete_unused(
+                db, sorted({row.identity_id for row in left if row.identity_id is not None})
+            )
     except IntegrityError:
         return 0  # one of them has just come in again, by another process: the next time, then
     return len(left)
@@ -256,10 +260,12 @@ def _delete_alarms(store: Leaving, before_ms: int, now_ms: int) -> int:
     of_these = sorted({row.alarm_id for row in rows if row.alarm_id is not None})
     step_of_it = exists(select(c.id).where(c.alarm_id == a.id))
     with store.changing() as db:
-        count = db.execute(delete(t.alarm_events).where(c.id.in_([row.id for row in rows]))).rowcount
+        gone = delete(t.alarm_events).where(c.id.in_([row.id for row in rows])).returning(c.id)
+        left = list(db.execute(gone).scalars())
+        feed.keep_deleted(db, "alarm", left)
         images.delete_of(db, [row.id for row in rows])
         db.execute(delete(t.alarms).where(a.id.in_(of_these), ~step_of_it))
-    return count
+    return len(left)
 
 
 def _delete_quarantine(store: Leaving, before_ms: int, now_ms: int) -> int:

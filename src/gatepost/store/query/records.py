@@ -15,12 +15,9 @@ from sqlalchemy import (
     Row,
     and_,
     func,
-    literal,
     not_,
     select,
-    true,
     tuple_,
-    union_all,
 )
 
 from gatepost.store.conversion.rows import decode_problems, moment, ms
@@ -30,7 +27,7 @@ from gatepost.store.interface import (
     AlarmQuery,
     AlarmRow,
     AlarmStep,
-    FeedItem,
+    AlarmStepRow,
     Page,
     PersonRow,
     RecordQuery,
@@ -38,7 +35,7 @@ from gatepost.store.interface import (
     Stats,
 )
 from gatepost.store.query import record_search
-from gatepost.store.query.terminal_labels import held_terminals, terminals_asked
+from gatepost.store.query.terminal_labels import terminals_asked
 from gatepost.store.schema import tables as t
 from gatepost.wire import AlarmStatus
 
@@ -50,10 +47,8 @@ __all__ = [
     "alarm",
     "alarm_counts",
     "alarms_by_id",
+    "alarm_steps_by_id",
     "is_open",
-    "feed",
-    "rows_of",
-    "last_id",
     "stats",
 ]
 
@@ -83,7 +78,7 @@ _AHEAD = 20_000
 """In order of arrival, so many records are looked through before an index is asked what else fits."""
 
 
-def records_page(db: Connection, query: RecordQuery, *, horizon: int | None = None) -> Page[RecordRow]:
+def records_page(db: Connection, query: RecordQuery, *, horizon: int) -> Page[RecordRow]:
     """``horizon``, for the order of arrival: ids below it are settled; what has a lower id can no longer appear."""
     if query.order == "received":
         return _received(db, query, horizon)
@@ -100,10 +95,10 @@ def records_page(db: Connection, query: RecordQuery, *, horizon: int | None = No
     )
 
 
-def _received(db: Connection, query: RecordQuery, horizon: int | None) -> Page[RecordRow]:
+def _received(db: Connection, query: RecordQuery, horizon: int) -> Page[RecordRow]:
     c = t.records.c
     after = 0 if query.cursor is None else decode_cursor(query.cursor, "received")[1]
-    settled = [c.id > after] if horizon is None else [c.id > after, c.id < horizon]
+    settled = [c.id > after, c.id < horizon]
     conditions = [*record_search.all_conditions(db, query), *settled]
 
     def read(*more: Any) -> Sequence[Row[Any]]:
@@ -281,24 +276,54 @@ def _history(db: Connection, alarms: Sequence[int]) -> dict[int, tuple[AlarmStep
     for start in range(0, len(alarms), 500):
         wanted = select(t.alarm_events).where(c.alarm_id.in_(alarms[start : start + 500]))
         for row in db.execute(wanted.order_by(c.alarm_id, c.at_ms)):
-            step = AlarmStep(
-                id=row.id,
-                status=row.status,
-                code=row.code,
-                at=moment(row.event_time_ms),
-                listed_at=moment(row.at_ms),
-                received_at=moment(row.received_at_ms),
-                description=row.description,
-                user_id=row.user_id,
-                has_image=bool(row.has_image),
-                problems=decode_problems(row.problems),
-                original=row.original,
-            )
-            found.setdefault(row.alarm_id, []).append(step)
+            found.setdefault(row.alarm_id, []).append(_step(row))
     return {
         key: tuple(sorted(steps, key=lambda step: (step.listed_at, step.status or 0, step.id)))
         for key, steps in found.items()
     }
+
+
+def _step(row: Row[Any]) -> AlarmStep:
+    return AlarmStep(
+        id=row.id,
+        status=row.status,
+        code=row.code,
+        at=moment(row.event_time_ms),
+        listed_at=moment(row.at_ms),
+        received_at=moment(row.received_at_ms),
+        description=row.description,
+        user_id=row.user_id,
+        has_image=bool(row.has_image),
+        problems=decode_problems(row.problems),
+        original=row.original,
+    )
+
+
+def alarm_steps_by_id(db: Connection, ids: Sequence[int]) -> list[AlarmStepRow]:
+    """Return those of them that there are, in no order."""
+    if not ids:
+        return []
+    c = t.terminals.c
+    wanted = (
+        select(t.alarm_events, *_PLACE)
+        .join(t.terminals, c.id == t.alarm_events.c.terminal_id)
+        .outerjoin(t.sites, t.sites.c.id == c.site_id)
+        .where(t.alarm_events.c.id.in_(ids))
+    )
+    return [
+        AlarmStepRow(
+            alarm_id=row.alarm_id,
+            terminal_id=row.terminal_id,
+            serial=row.serial,
+            terminal_name=row.terminal_name,
+            site_id=row.site_id,
+            site=row.site,
+            timezone=row.timezone,
+            trace_id=row.trace_id,
+            step=_step(row),
+        )
+        for row in db.execute(wanted)
+    ]
 
 
 def _alarm(row: Row[Any], history: tuple[AlarmStep, ...]) -> AlarmRow:
@@ -339,41 +364,6 @@ def alarm_counts(db: Connection) -> AlarmCounts:
     )
     row = db.execute(counted).one()
     return AlarmCounts(row.open, row.open - row.acknowledged)
-
-
-def feed(db: Connection, after: int, limit: int, *, horizon: int | None = None) -> tuple[list[FeedItem], int]:
-    """See :meth:`gatepost.store.interface.Store.feed`."""
-    r, e = t.records.c, t.alarm_events.c
-    held = held_terminals(db)
-    records = select(r.id, literal("record").label("kind"), r.id.label("event_id"), r.terminal_id)
-    steps = select(e.id, literal("alarm").label("kind"), e.alarm_id.label("event_id"), e.terminal_id).where(
-        e.alarm_id.is_not(None)
-    )
-    parts = []
-    for part, column in ((records, r.id), (steps, e.id)):
-        settled = true() if horizon is None else column < horizon
-        stretch = part.where(column > after, settled).order_by(column).limit(limit)
-        parts.append(select(stretch.subquery()))
-    both = union_all(*parts).subquery()
-    rows = db.execute(select(both).order_by(both.c.id).limit(limit)).all()
-    items = [FeedItem(row.id, row.kind, row.event_id) for row in rows if row.terminal_id not in held]
-    return items, rows[-1].id if rows else after
-
-
-def rows_of(db: Connection, items: Sequence[FeedItem]) -> list[tuple[FeedItem, RecordRow | AlarmRow]]:
-    """The records and alarms that items of the feed are about; what retention took meanwhile is left out."""
-    records = records_by_id(db, [item.event_id for item in items if item.kind == "record"])
-    alarms = alarms_by_id(db, sorted({item.event_id for item in items if item.kind == "alarm"}))
-    rows: dict[tuple[str, int], RecordRow | AlarmRow] = {("record", row.id): row for row in records}
-    rows.update({("alarm", row.id): row for row in alarms})
-    found = ((item, rows.get((item.kind, item.event_id))) for item in items)
-    return [(item, row) for item, row in found if row is not None]
-
-
-def last_id(db: Connection) -> int:
-    """The highest id that anything has, 0 where nothing arrived yet."""
-    found = [db.execute(select(func.max(table.c.id))).scalar_one() for table in (t.records, t.alarm_events)]
-    return max((number for number in found if number is not None), default=0)
 
 
 def stats(db: Connection) -> Stats:

@@ -15,6 +15,8 @@ Rules:
 * ``facets`` names every combination of the coded fields that has occurred; a record points to its own. The
   indexes that begin with it then answer any combination of filters on those fields, newest first: one short
   read per facet that fits, merged (``docs/decisions/facets.md``). There are dozens, not millions.
+* ``deleted_events`` has the ids of records and steps that retention has deleted, and nothing else of them, so that a
+  reader of the feed knows how many there were (``docs/decisions/feed.md``).
 * Images are in packs beside the journal (:mod:`gatepost.journal.packs`); ``images`` has the place and the key of each.
 * ``journal_positions`` is written in the transaction of the events that were read up to there, so that a crash
   neither loses events nor stores them twice.
@@ -55,6 +57,7 @@ __all__ = [
     "alarm_events",
     "alarms",
     "quarantine",
+    "deleted_events",
     "refused_pushes",
     "refusal_samples",
     "accounts",
@@ -348,6 +351,20 @@ quarantine = Table(
     Column("tries", Integer, nullable=False),
     Column("original", LargeBinary, nullable=False),
     UniqueConstraint("terminal_id", "key"),
+)
+
+# A row for each step of retention.
+deleted_events = Table(
+    "deleted_events",
+    metadata,
+    Column("last_id", _Id, primary_key=True, autoincrement=False),
+    # "record" or "alarm": as in the feed.
+    Column("kind", Text, nullable=False),
+    Column("first_id", BigInteger, nullable=False),
+    # How many.
+    Column("events", Integer, nullable=False),
+    # From each id to the next one: a list in msgpack.
+    Column("gaps", LargeBinary, nullable=False),
 )
 
 refused_pushes = Table(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from gatepost.errors import StoreUnavailable
@@ -19,6 +20,7 @@ from gatepost.store.base import BaseStore, unavailable
 from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.interface import Arrival, Progress, Stored
 from gatepost.store.schema import migrate
+from gatepost.store.schema.tables import meta
 from gatepost.store.server_keys import identity_secret
 from gatepost.store.sqlite import data_folder as data
 from gatepost.store.sqlite.batch import Inserter
@@ -125,8 +127,9 @@ class SqliteStore(BaseStore):
 
     # Reading
 
-    def horizon(self, db: Connection) -> int | None:
-        return None  # one writer, which commits in the order of the ids that it gives
+    def horizon(self, db: Connection) -> int:
+        # One writer, which commits in the order of the ids that it gives.
+        return int(db.execute(select(meta.c.value).where(meta.c.name == "next_id")).scalar() or 1)
 
     # Leaving
 

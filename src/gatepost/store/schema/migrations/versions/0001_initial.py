@@ -77,6 +77,15 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "deleted_events",
+        sa.Column("last_id", _ID, autoincrement=False, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("first_id", sa.BigInteger(), nullable=False),
+        sa.Column("events", sa.Integer(), nullable=False),
+        sa.Column("gaps", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("last_id", name=op.f("pk_deleted_events")),
+    )
+    op.create_table(
         "journal_positions",
         sa.Column("journal", sa.LargeBinary(), nullable=False),
         sa.Column("stream", sa.Text(), nullable=False),

@@ -1,0 +1,114 @@
+"""Read the feed: what arrived, in the order of its ids, and how much of that is deleted by now.
+
+Rules:
+
+* An item is a record or a step of an alarm, as it was received. A quarantined push is none until it is listed.
+* A place is an id. Up to a place everything is settled, so that a reader who keeps one never misses an event
+  (``docs/decisions/cursor.md``).
+* Events of held terminals stand in their places, and are marked.
+* Of what retention deletes, kind and id are kept, in the same transaction. So behind any place, items and deleted are
+  together what was ever stored there (``docs/decisions/feed.md``). An erasure deletes no item.
+* A page is of one moment of the store: it is read in one transaction.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from itertools import accumulate, pairwise
+
+import msgspec
+from sqlalchemy import Connection, func, insert, literal, or_, select, union_all
+
+from gatepost.store.interface import AlarmRow, FeedItem, FeedKind, FeedPage, RecordRow
+from gatepost.store.query.records import alarms_by_id, records_by_id
+from gatepost.store.query.terminal_labels import held_terminals
+from gatepost.store.schema import tables as t
+
+__all__ = ["items", "keep_deleted", "page", "rows_of"]
+
+_GAPS = msgspec.msgpack.Decoder(list[int])
+
+
+def page(db: Connection, after: int, limit: int, kinds: Collection[FeedKind], *, horizon: int) -> FeedPage:
+    """See :meth:`gatepost.store.interface.Store.read_feed`. ``horizon``: ids below it are settled."""
+    found = items(db, after, horizon - 1, limit, kinds)
+    place = found[-1].id if found else after
+    d = t.deleted_events.c
+    latest = db.execute(select(func.max(d.last_id))).scalar()
+    if latest is None or latest <= after:
+        return FeedPage(found, place, {})
+    if len(found) < limit:
+        unread = select(func.max(d.last_id)).where(d.kind.in_(kinds), d.last_id > place, d.last_id < horizon)
+        place = db.execute(unread).scalar() or place
+    return FeedPage(found, place, _deleted(db, after, place, kinds))
+
+
+def items(
+    db: Connection,
+    after: int,
+    until: int,
+    limit: int,
+    kinds: Collection[FeedKind],
+    *,
+    terminal_id: int | None = None,
+) -> tuple[FeedItem, ...]:
+    """Return the first items with ids above ``after`` and up to ``until``, of all terminals or of one."""
+    r, e = t.records.c, t.alarm_events.c
+    sources = {"record": (t.records, r.id), "alarm": (t.alarm_events, e.alarm_id)}
+    parts = []
+    for kind in kinds:
+        table, event_id = sources[kind]
+        c = table.c
+        part = select(c.id, literal(kind).label("kind"), event_id.label("event_id"), c.terminal_id)
+        part = part.where(c.id > after, c.id <= until)
+        if terminal_id is not None:
+            part = part.where(c.terminal_id == terminal_id)
+        parts.append(select(part.order_by(c.id).limit(limit).subquery()))
+    if not parts:
+        return ()
+    both = union_all(*parts).subquery()
+    held = set(held_terminals(db))
+    rows = db.execute(select(both).order_by(both.c.id).limit(limit))
+    return tuple(
+        FeedItem(row.id, row.kind, row.event_id, row.terminal_id, row.terminal_id in held) for row in rows
+    )
+
+
+def _deleted(db: Connection, after: int, until: int, kinds: Collection[FeedKind]) -> dict[FeedKind, int]:
+    """Count what is deleted with ids above ``after`` and up to ``until``."""
+    d = t.deleted_events.c
+    touched = (d.kind.in_(kinds), d.last_id > after, d.first_id <= until)
+    across = or_(d.first_id <= after, d.last_id > until)
+    whole = select(d.kind, func.sum(d.events).label("events")).where(*touched, ~across).group_by(d.kind)
+    counts: dict[FeedKind, int] = {row.kind: int(row.events) for row in db.execute(whole)}
+    for row in db.execute(select(d.kind, d.first_id, d.gaps).where(*touched, across)):
+        inside = sum(
+            after < number <= until for number in accumulate(_GAPS.decode(row.gaps), initial=row.first_id)
+        )
+        if inside:
+            counts[row.kind] = counts.get(row.kind, 0) + inside
+    return counts
+
+
+def keep_deleted(db: Connection, kind: FeedKind, ids: Iterable[int]) -> None:
+    """Keep that these items were deleted, in the transaction that deletes them."""
+    gone = sorted(ids)
+    if gone:
+        db.execute(
+            insert(t.deleted_events).values(
+                last_id=gone[-1],
+                kind=kind,
+                first_id=gone[0],
+                events=len(gone),
+                gaps=msgspec.msgpack.encode([after - before for before, after in pairwise(gone)]),
+            )
+        )
+
+
+def rows_of(db: Connection, found: Sequence[FeedItem]) -> list[tuple[FeedItem, RecordRow | AlarmRow]]:
+    """Return the records and alarms that items are about, those of held terminals left out."""
+    shown = [item for item in found if not item.is_held]
+    records = records_by_id(db, [item.event_id for item in shown if item.kind == "record"])
+    alarms = alarms_by_id(db, sorted({item.event_id for item in shown if item.kind == "alarm"}))
+    rows: dict[tuple[str, int], RecordRow | AlarmRow] = {("record", row.id): row for row in records}
+    rows.update({("alarm", row.id): row for row in alarms})
+    found_rows = ((item, rows.get((item.kind, item.event_id))) for item in shown)
+    return [(item, row) for item, row in found_rows if row is not None]
