@@ -51,6 +51,7 @@ COMMANDS: Mapping[str, Entry] = {
         "gatepost.receiver.commands.tokens", "receiver", "make and withdraw API tokens", "创建和吊销 API 令牌"
     ),
     "backup": Entry(_STORE, "receiver", "copy the receiver's data to one file", "将接收端数据备份为一个文件"),
+    "backup-key": Entry(_STORE, "receiver", "make a key for encrypted backups", "生成加密备份用的密钥"),
     "restore": Entry(_STORE, "receiver", "bring a backup back", "恢复备份"),
     "check-store": Entry(_STORE, "receiver", "check the receiver's data on disk", "检查接收端磁盘上的数据"),
     "config": Entry(_RECEIVER, "receiver", "show the settings in force", "显示生效的设置"),

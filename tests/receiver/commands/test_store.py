@@ -47,6 +47,25 @@ async def test_a_backup_that_is_taken_while_the_receiver_runs_restores_to_the_sa
     store.close()
 
 
+async def test_an_encrypted_backup_is_made_with_a_key_that_the_commands_make(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await filled(tmp_path / "data")
+    capsys.readouterr()
+    key, file = tmp_path / "backup.key", tmp_path / "backup.tar.age"
+    assert run(["backup-key", str(key)]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("age1")
+    assert "without it they cannot be restored" in told.err
+    to = ["--encrypt-to", told.out.strip()]
+    assert run(["backup", str(file), "--data", str(tmp_path / "data"), *to]) == 0
+    other = ["restore", str(file), "--data", str(tmp_path / "other")]
+    assert run(other) != 0
+    assert "--identity FILE names its key" in capsys.readouterr().err
+    assert run([*other, "--identity", str(key)]) == 0
+    assert "20 records" in capsys.readouterr().out
+
+
 def test_a_backup_tells_what_waits_in_the_journal_and_what_it_lacks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""``gatepost backup``, ``restore`` and ``check-store``: what is done beside a receiver, also while it runs.
+"""``gatepost backup``, ``backup-key``, ``restore`` and ``check-store``: done beside a receiver, also while it runs.
 
 Progress goes to standard error and only to a person who watches; what was done goes to standard output. Exit
 code 1 of ``check-store`` means that something was found.
@@ -42,13 +42,32 @@ JsonOption = Annotated[
 ]
 
 
-def backup(file: FileArgument, data: DataOption = None, database: DatabaseOption = None) -> None:
+def backup(
+    file: FileArgument,
+    data: DataOption = None,
+    database: DatabaseOption = None,
+    encrypt_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--encrypt-to",
+            metavar="RECIPIENT|FILE",
+            help=t(
+                "Encrypt to this age recipient (age1…), or to those in a file; may be repeated. See backup-key.",
+                "加密给该 age 公钥（age1…）或文件中的公钥，可重复给出。参见 backup-key。",
+            ),
+        ),
+    ] = None,
+) -> None:
     """Write everything into one file, while the receiver goes on."""
+    from gatepost.store.maintenance.age import read_recipients
     from gatepost.store.maintenance.backup import backup as write
 
     folder, url = _place(data, database)
+    recipients = read_recipients(encrypt_to) if encrypt_to else ()
     with _progress(t("backing up", "正在备份")) as progress:
-        made = write(file, folder=folder, database=url, now=time.time(), progress=progress)
+        made = write(
+            file, folder=folder, database=url, now=time.time(), recipients=recipients, progress=progress
+        )
     typer.echo(t(f"{file}: {_told(made.rows)}", f"{file}：{_told(made.rows)}"))
     if made.damages:
         typer.echo(
@@ -76,13 +95,50 @@ def backup(file: FileArgument, data: DataOption = None, database: DatabaseOption
         )
 
 
-def restore(file: FileArgument, data: DataOption = None, database: DatabaseOption = None) -> None:
+def backup_key(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help=t("Where the identity is written.", "私钥写入的文件。"),
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """Make a key for encrypted backups: the identity in a file, which restores, and the recipient, which is printed."""
+    from gatepost.store.maintenance.age import make_identity
+
+    typer.echo(make_identity(file))
+    typer.echo(
+        t(
+            f"keep {file} where the backups are not: without it they cannot be restored",
+            f"请将 {file} 与备份分开保存：没有它就无法恢复备份",
+        ),
+        err=True,
+    )
+
+
+def restore(
+    file: FileArgument,
+    data: DataOption = None,
+    database: DatabaseOption = None,
+    identity: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--identity",
+            metavar="FILE",
+            help=t("The key of an encrypted backup; may be repeated.", "加密备份的私钥文件，可重复给出。"),
+        ),
+    ] = None,
+) -> None:
     """Bring a backup back into an empty data folder or database."""
+    from gatepost.store.maintenance.age import read_identities
     from gatepost.store.maintenance.restore import restore as read
 
     folder, url = _place(data, database)
+    identities = read_identities(identity) if identity else ()
     with _progress(t("restoring", "正在恢复")) as progress:
-        counts = read(file, folder=folder, database=url, progress=progress)
+        counts = read(file, folder=folder, database=url, identities=identities, progress=progress)
     typer.echo(t(f"restored: {_told(counts)}", f"已恢复：{_told(counts)}"))
 
 
@@ -157,5 +213,8 @@ def _progress(doing: str) -> Iterator[Callable[[int], None]]:
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command("backup", help=t("Write everything into one file.", "将全部数据写入一个文件。"))(backup)
+    app.command("backup-key", help=t("Make a key for encrypted backups.", "生成加密备份用的密钥。"))(
+        backup_key
+    )
     app.command("restore", help=t("Bring a backup back.", "恢复备份。"))(restore)
     app.command("check-store", help=t("Check the data on disk.", "检查磁盘上的数据。"))(check_store)

@@ -18,6 +18,7 @@ Rules:
   out: a restore makes another journal.
 * No login is in it: a session that was ended since would be open again after a restore.
 * Whole or not at all: the file has its name once it is complete and synced, and for its user alone.
+* With recipients it is encrypted to them (:mod:`gatepost.store.maintenance.age`); the archive is inside.
 * A backup made from one database restores into the other: that is also how one moves.
 * Memory does not grow with the store.
 """
@@ -42,6 +43,7 @@ from gatepost.journal.format import KEY_BYTES
 from gatepost.journal.packs import Place, split_places
 from gatepost.journal.reader import Reader
 from gatepost.store.images import images
+from gatepost.store.maintenance import age
 from gatepost.store.maintenance.snapshot import Source, open_source
 from gatepost.store.schema import migrate
 from gatepost.store.schema import tables as schema
@@ -84,11 +86,12 @@ def backup(
     folder: Path | None,
     database: str = "",
     now: float,
+    recipients: Sequence[Any] = (),
     progress: Progress = no_progress,
 ) -> Made:
     """Write a store into ``file``, with what waits in the journal of its data folder.
 
-    ``now``: Unix time, kept in the header.
+    ``now``: Unix time, kept in the header. ``recipients``: to whom it is encrypted; none for plain.
 
     Raises :class:`~gatepost.errors.StoreError` if ``file`` is there already, cannot be written, or there is no store,
     and :class:`~gatepost.errors.JournalError`.
@@ -102,7 +105,10 @@ def backup(
             if journal is not None:
                 pin.enter_context(journal.pinned())
             with open_source(folder, database) as source, _create(partial) as raw:
-                with tarfile.open(fileobj=raw, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+                with (
+                    age.encrypted(raw, recipients) as out,
+                    tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+                ):
                     writer = _Writer(tar, progress, source, journal)
                     writer.write_header(now)
                     writer.write_journal()

@@ -33,6 +33,7 @@ from gatepost.journal.packs import PackCopies, Packs, Place, parse_name
 from gatepost.journal.writer import Writer
 from gatepost.store.base import unavailable
 from gatepost.store.images import images
+from gatepost.store.maintenance import age
 from gatepost.store.maintenance.backup import FORMAT, Progress, no_progress
 from gatepost.store.schema import migrate
 from gatepost.store.schema import tables as schema
@@ -52,19 +53,24 @@ _OF_ONE_DATABASE = frozenset({"next_id", "id_offset"})
 
 
 def restore(
-    file: Path, *, folder: Path | None, database: str = "", progress: Progress = no_progress
+    file: Path,
+    *,
+    folder: Path | None,
+    database: str = "",
+    identities: Sequence[Any] = (),
+    progress: Progress = no_progress,
 ) -> Mapping[str, int]:
     """Put a backup into an empty data folder, or an empty database, and return the rows per table.
 
     ``journal_events`` among them are not rows: they wait in the journal of ``folder``, also where there is a
-    ``database``. What is made in the folder is for its user alone.
+    ``database``. What is made in the folder is for its user alone. ``identities``: the keys of an encrypted backup.
 
     Raises :class:`~gatepost.errors.StoreError` if the place is not empty, :class:`~gatepost.errors.StoreCorrupt`
     if the backup is incomplete or damaged, :class:`~gatepost.errors.StoreTooNew` if a later version made it.
     Raises :class:`~gatepost.errors.JournalUnavailable` where the journal cannot be written. Nothing is left behind
     then.
     """
-    read = _read(file, progress)
+    read = _read(file, identities, progress)
     header = _header(file, *next(read))
     members = _Members(read)
     try:
@@ -111,12 +117,16 @@ class _Member(tarfile.TarInfo):
         return head
 
 
-def _read(file: Path, progress: Progress) -> Iterator[tuple[str, bytes]]:
+def _read(file: Path, identities: Sequence[Any], progress: Progress) -> Iterator[tuple[str, bytes]]:
     """Yield every member. Before the last one, what was read is compared with its digest."""
     digest = blake2b(digest_size=32)
     damaged = StoreCorrupt(f"{file} is incomplete or damaged; nothing was restored: take another backup")
     try:
-        with file.open("rb") as raw, tarfile.open(fileobj=raw, mode="r|", tarinfo=_Member) as tar:
+        with (
+            file.open("rb") as raw,
+            age.decrypted(raw, identities) as plain,
+            tarfile.open(fileobj=plain, mode="r|", tarinfo=_Member) as tar,
+        ):
             for member in tar:
                 if member.size > _MEMBER_BYTES:
                     raise damaged
