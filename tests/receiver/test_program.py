@@ -6,6 +6,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.receiver.kit import JPEG, SUCCESS, Process, base64, body, record, unt
 from tests.terminals import ensured
 
 from gatepost.errors import GatepostError, SettingsError
+from gatepost.process_tree import gone, members, signal_all
 from gatepost.receiver.program import run
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Arrival
@@ -115,6 +117,47 @@ async def test_the_first_signal_waits_for_replies_and_the_second_ends_it_at_once
     assert process.process.returncode == -second
     assert "Traceback" not in process.errors.read_text()
     await reader.close()
+
+
+async def test_what_a_killed_export_left_is_deleted_at_the_next_start(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "data")
+    ensured(store, "SN-1", now_ms=0)
+    now_ms = int(time.time() * 1000)
+    for first in range(0, 6000, 2000):
+        store.write(
+            [
+                Arrival(
+                    terminal_id=1,
+                    key=digest(f"u:{number}"),
+                    event=Record(
+                        serial="SN-1", uuid=f"u-{number}", recorded_at=datetime.fromtimestamp(number, UTC)
+                    ),
+                    received_at_ms=now_ms,
+                    original=b"{}",
+                )
+                for number in range(first, first + 2000)
+            ]
+        )
+    store.close()
+    process = await Process.start(tmp_path / "data")
+    temporary = tmp_path / "data" / "temporary"
+    reader = await process.connect()
+    head = (
+        f"GET /api/v1/records/export?format=xlsx HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {process.token}"
+    )
+    await reader.write(head.encode() + b"\r\n\r\n")
+    await until(lambda: any(temporary.glob("gatepost-export-*/*")))
+    killed = members(process.process.pid)
+    signal_all(killed, signal.SIGKILL)
+    await process.process.wait()
+    await gone(killed)
+    await reader.close()
+    left = list(temporary.glob("gatepost-export-*"))
+    assert left
+    assert temporary.stat().st_mode & 0o777 == 0o700
+    process = await Process.start(tmp_path / "data")
+    assert list(temporary.iterdir()) == []
+    assert await process.stop() == 0
 
 
 async def test_a_signal_for_a_new_certificate_changes_nothing_where_there_is_none(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import contextlib
 import gc
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -40,7 +41,7 @@ import uvloop
 from msgspec import Struct
 
 from gatepost.certificate import ensure, fingerprint
-from gatepost.errors import GatepostError, SettingsError
+from gatepost.errors import GatepostError, SettingsError, StoreError
 from gatepost.journal.files import Files
 from gatepost.receiver.auth.authenticator import first_administrator
 from gatepost.receiver.desk_app import DeskApp, MakePages
@@ -63,6 +64,9 @@ log = structlog.get_logger(__name__)
 
 MARGIN_S = 3.0
 """How long a stop may take beyond ``stop_timeout_s``: for what is said and closed then."""
+
+TEMPORARY = "temporary"
+"""The folder of the data folder in which exports are made. What is there at a start is of a process that was killed."""
 
 MAX_LOCAL = 90
 """Bytes of the path of a folder in which local sockets can be: the path of a socket has at most 107 (unix(7))."""
@@ -307,6 +311,18 @@ async def _ingest(common: _Common, sockets: _Sockets, stop: _Stop, ready: Callab
         await asyncio.gather(*(server.serve() for server in servers))
 
 
+def _emptied(folder: Path) -> Path:
+    """Make a folder for its user alone, or delete what is in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        Files().make_folder(folder)
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be made: {error.strerror}; make room, or let the program write there"
+        ) from None
+    return folder
+
+
 async def _desk(
     common: _Common,
     pages: MakePages | None,
@@ -317,6 +333,7 @@ async def _desk(
     settings = common.settings
     loop = asyncio.get_running_loop()
     with contextlib.closing(open_store(settings, common.data)) as store:
+        tempfile.tempdir = str(_emptied(common.data / TEMPORARY))
         journal = open_journal(common.data)
         password = first_administrator(
             Accounts(store), password=settings.admin_password or None, now_ms=int(time.time() * 1000)

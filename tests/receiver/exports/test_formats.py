@@ -66,6 +66,13 @@ def test_csv_is_utf8_with_a_mark_a_header_and_a_row_a_row() -> None:
     ]
 
 
+@pytest.mark.parametrize("before", [" ", "\u00a0", "\u3000", "\ufeff", "\u200b", "\x00", " \ufeff \u2060"])
+def test_a_formula_behind_blanks_and_marks_is_made_harmless_too(before: str) -> None:
+    assert harmless(before + "=1+1") == "'" + before + "=1+1"
+    assert harmless(before + "Anna") == before + "Anna"
+    assert harmless(before) == before
+
+
 @pytest.mark.parametrize("sign", SIGNS)
 def test_a_cell_that_begins_like_a_formula_is_made_harmless(sign: str) -> None:
     text = f"{sign}cmd|'/c calc'!A0"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -39,6 +40,9 @@ CSV_MARK = b"\xef\xbb\xbf"
 
 _SIGNS = frozenset("=+-@\t\r\n＝＋－＠")
 """What a spreadsheet takes for the beginning of a formula, also when it is typed on a Chinese keyboard."""
+
+_UNSEEN = re.compile(r"^[\s\x00-\x1f\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]+")
+"""Blanks, byte order marks, controls, and letters of no width."""
 
 _SHEET_ROWS = 1_048_575
 """Below the header: a sheet ends there."""
@@ -85,15 +89,23 @@ class Picture(Struct, frozen=True):
 
 
 def harmless(text: str) -> str:
-    """A cell that no spreadsheet calculates: an apostrophe before what begins with a formula's sign."""
-    return "'" + text if text[:1] in _SIGNS else text
+    """Return a cell that no spreadsheet calculates: an apostrophe before what it may take for a formula."""
+    return "'" + text if _is_formula(text) else text
+
+
+def _is_formula(text: str) -> bool:
+    """Return whether a text begins with a formula's sign, also behind what a spreadsheet leaves out when it imports."""
+    first = text[:1]
+    if first.isalnum():
+        return False
+    return first in _SIGNS or _UNSEEN.sub("", text, count=1)[:1] in _SIGNS
 
 
 def _guarded(cells: Iterable[Cell]) -> list[Cell]:
     """Return cells for CSV: text :func:`harmless`, times in ISO 8601 with their offset, numbers as they are."""
     return [
-        "'" + cell
-        if type(cell) is str and cell[:1] in _SIGNS
+        harmless(cell)
+        if type(cell) is str
         else cell.isoformat(timespec="seconds")
         if isinstance(cell, datetime)
         else cell
@@ -192,7 +204,7 @@ class _Sheets:
                 if cell:
                     # Always a string, never a formula, a link, a number or a date; its format and the quote keep it
                     # one when it is edited.
-                    sign = self._quoted if cell[0] in _SIGNS else self._text
+                    sign = self._quoted if _is_formula(cell) else self._text
                     sheet.write_string(row, place, cell[:_CELL], sign if len(cell) <= _SHOWN else None)
             elif isinstance(cell, datetime):
                 # A spreadsheet's dates have no zone: the local time, and the offset in its column.
