@@ -5,10 +5,11 @@ BIN     := $(VENV)/bin
 INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashes
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 KEEP    ?=
+SBOM    ?= dist
 FRONTEND := $(wildcard frontend/*.* frontend/src/*.* frontend/src/*/*.*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench screenshots soak lock clean
+.PHONY: help demo test lint format bench screenshots soak lock sbom audit clean
 
 help: ## say what can be typed here
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +44,15 @@ lock: $(VENV)/.run ## resolve the dependencies anew, with hashes and without any
 	$(BIN)/pip $(INSTALL) -r requirements/uv.lock
 	$(BIN)/python requirements/lock.py
 
+sbom: $(VENV)/.dev ## what it is made of, as CycloneDX, into dist/
+	@mkdir -p $(SBOM)
+	@$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o $(SBOM)/python.cdx.json requirements/run.lock
+	@cd frontend && PATH="$(abspath $(BIN)):$$PATH" npm sbom --sbom-format=cyclonedx --omit=dev --package-lock-only > "$(abspath $(SBOM))/console.cdx.json"
+
+audit: $(VENV)/.audit ## look for known vulnerabilities in it; asks servers on the internet
+	$(BIN)/pip-audit --require-hashes --disable-pip --requirement requirements/run.lock
+	cd frontend && PATH="$(abspath $(BIN)):$$PATH" npm audit --omit=dev --package-lock-only
+
 clean: ## remove everything that the targets above made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
@@ -62,6 +72,10 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.run
 
 $(VENV)/.bench: requirements/bench.lock $(VENV)/.dev
 	$(BIN)/pip $(INSTALL) -r requirements/bench.lock
+	@touch $@
+
+$(VENV)/.audit: requirements/audit.lock $(VENV)/.dev
+	$(BIN)/pip $(INSTALL) -r requirements/audit.lock
 	@touch $@
 
 # $(call debian,PROGRAMS,PACKAGES): install the packages unless every program is there already.

@@ -2,6 +2,7 @@
 
 Run it as ``make lock``. Each file is what one kind of user installs, and each holds the one before it,
 at the same versions: ``run`` (the demo), ``dev`` (the tests), ``bench`` (the programs measured against).
+``audit`` stands alone: it looks for known vulnerabilities.
 """
 
 import subprocess
@@ -19,6 +20,7 @@ COMPILE = [
 SETS = {
     "bench": ["--all-extras", "--group=dev", "--group=bench"],
     "dev": ["--all-extras", "--group=dev", "--constraint=requirements/bench.lock"],
+    "audit": ["--group=audit", "--constraint=requirements/bench.lock"],
     "run": ["--extra=receiver", "--extra=simulator", "--group=build", "--constraint=requirements/bench.lock"],
 }
 
