@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gatepost.settings import ReceiverSettings
-from gatepost.store.interface import RecordRow, Transactions
+from gatepost.store.interface import ForUser, RecordRow
 from gatepost.store.people.attendance import Attendance
 from gatepost.store.people.people import People, Rules
 
@@ -15,7 +15,7 @@ __all__ = ["Meaning", "rules_of"]
 class Meaning:
     """People, attendance and statistics by the receiver's settings."""
 
-    def __init__(self, store: Transactions, settings: ReceiverSettings) -> None:
+    def __init__(self, store: ForUser, settings: ReceiverSettings) -> None:
         self.store = store
         self.rules = rules_of(settings)
         self.people = People(store, self.rules)

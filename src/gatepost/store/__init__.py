@@ -14,6 +14,7 @@
 ``postgres/``     store in PostgreSQL: several receivers on one database
 ``privacy/``      delete what is due, and erase people
 ``query/``        read lists and counts, and change terminals, sites and accounts
+``questions``     ask a store for a user, who may see some sites only
 ``schema/``       define the tables, and bring a database to them
 ``server_keys``   keys that a store makes once and keeps
 ``sqlite/``       store in SQLite: a data folder that one process has open

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gatepost.journal.folder import Position
 from gatepost.journal.packs import Packs, Place
 from gatepost.store.types import (
+    EVERYTHING,
     FEED_KINDS,
     PEER_ADDRESS,
     SIGHTING_MS,
@@ -56,6 +57,7 @@ from gatepost.store.types import (
     Stored,
     TerminalRow,
     TerminalState,
+    Visible,
 )
 from gatepost.wire import Event
 
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     from gatepost.store.query.terminal_labels import TerminalLabel
 
 __all__ = [
+    "EVERYTHING",
     "PEER_ADDRESS",
     "SIGHTING_MS",
     "Arrival",
@@ -103,6 +106,8 @@ __all__ = [
     "QuarantineQuery",
     "Stats",
     "Transactions",
+    "ForUser",
+    "Visible",
     "Leaving",
     "Store",
 ]
@@ -114,6 +119,15 @@ class Transactions(Protocol):
     def reading(self) -> AbstractContextManager[Connection]: ...
 
     def changing(self) -> AbstractContextManager[Connection]: ...
+
+
+class ForUser(Protocol):
+    """Open a transaction to read, and tell what the user may see who asks. For this package alone."""
+
+    @property
+    def visible(self) -> Visible: ...
+
+    def reading(self) -> AbstractContextManager[Connection]: ...
 
 
 class Leaving(Transactions, Protocol):
@@ -150,6 +164,10 @@ class Leaving(Transactions, Protocol):
 
 class Store(Leaving, Protocol):
     """See the module."""
+
+    @property
+    def visible(self) -> Visible:
+        """Return everything: what a user may not see, :class:`gatepost.store.questions.UserStore` leaves out."""
 
     def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> list[Stored]:
         """Store a batch in one transaction, and answer for each arrival, in order.

@@ -17,6 +17,8 @@ from gatepost.wire import Dialect, Event, Problem
 __all__ = [
     "PEER_ADDRESS",
     "SIGHTING_MS",
+    "EVERYTHING",
+    "Visible",
     "Arrival",
     "Stored",
     "Progress",
@@ -55,6 +57,18 @@ PEER_ADDRESS = "peer address"
 
 SIGHTING_MS = 3_600_000
 """Milliseconds. How old it may be when a terminal was last seen at an address, before that is noted anew."""
+
+
+class Visible(Struct, frozen=True):
+    """Say what a user may see of a store."""
+
+    sites: frozenset[int] | None = None
+    """Only what the terminals of these sites sent; ``None``: of every site."""
+    numbers: bool = True
+    """With card and identity numbers, and with the JSON as it was pushed, which has them, too."""
+
+
+EVERYTHING = Visible()
 
 TerminalState = Literal["new", "approved", "held", "retired"]
 

@@ -6,7 +6,7 @@ from tests.store.events import NOON, RECEIVED_MS, arrival, record, unknown
 
 from gatepost.store.base import BaseStore
 from gatepost.store.cursor import BadCursor
-from gatepost.store.interface import TerminalRow
+from gatepost.store.interface import EVERYTHING, TerminalRow
 from gatepost.store.query import registry
 
 
@@ -25,7 +25,7 @@ def serials(store: BaseStore, *, limit: int, **query: object) -> list[list[str |
     cursor = None
     while True:
         with store.reading() as db:
-            page = registry.terminals_page(db, limit=limit, cursor=cursor, **query)  # type: ignore[arg-type]
+            page = registry.terminals_page(db, EVERYTHING, limit=limit, cursor=cursor, **query)  # type: ignore[arg-type]
         pages.append([row.serial for row in page.items])
         cursor = page.next_cursor
         if cursor is None:
@@ -48,7 +48,7 @@ def test_terminals_come_page_by_page_in_the_order_in_which_they_appeared(store: 
     assert serials(store, limit=1, state="approved", site_id=2) == [["SN-1"], ["SN-5"]]
     assert serials(store, limit=1, site_id=9) == [[]]
     with store.reading() as db, pytest.raises(BadCursor):
-        registry.terminals_page(db, cursor="x")
+        registry.terminals_page(db, EVERYTHING, cursor="x")
 
 
 def test_when_the_last_late_event_arrived_is_kept_through_what_is_punctual(store: BaseStore) -> None:

@@ -4,7 +4,7 @@ import pytest
 from tests.store.conftest import Opener
 from tests.terminals import ensured
 
-from gatepost.store.interface import Store
+from gatepost.store.interface import EVERYTHING, Store
 from gatepost.store.query.terminal_labels import places, terminals_named
 
 
@@ -20,7 +20,7 @@ def test_a_place_says_where_a_terminal_is_and_what_to_call_it(store: Store) -> N
     own_clock = store.create_terminal(now_ms=0, serial="SN-2", timezone="Europe/Berlin")
     unknown = ensured(store, None, peer="10.0.0.9", now_ms=0)
     with store.reading() as db:
-        found = places(db, [named.id, own_clock.id, unknown.id, 999, named.id])
+        found = places(db, [named.id, own_clock.id, unknown.id, 999, named.id], EVERYTHING)
     assert found.keys() == {named.id, own_clock.id, unknown.id}
     assert (found[named.id].label, found[named.id].site, found[named.id].timezone) == (
         "Gate",
@@ -37,7 +37,7 @@ def test_a_terminal_is_found_by_its_serial_or_else_its_name_or_else_its_id(store
     third = store.create_terminal(now_ms=0, name="SN-1")
     with store.reading() as db:
         found = {
-            asked: terminals_named(db, asked)
+            asked: terminals_named(db, asked, EVERYTHING)
             for asked in ("SN-1", "Gate", str(first.id), f"#{first.id}", str(third.id), "gate", "9" * 30, "#")
         }
         assert found == {
@@ -50,7 +50,7 @@ def test_a_terminal_is_found_by_its_serial_or_else_its_name_or_else_its_id(store
             "9" * 30: [],
             "#": [],
         }
-        assert terminals_named(db, first.id) == [first.id]
+        assert terminals_named(db, first.id, EVERYTHING) == [first.id]
 
 
 def test_a_name_is_found_however_it_is_written_and_as_it_is_written_first(store: Store) -> None:
@@ -69,4 +69,4 @@ def test_a_name_is_found_however_it_is_written_and_as_it_is_written_first(store:
             ("gate", gates),
             (" ", []),
         ):
-            assert terminals_named(db, asked) == found, asked
+            assert terminals_named(db, asked, EVERYTHING) == found, asked

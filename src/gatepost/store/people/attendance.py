@@ -22,13 +22,13 @@ from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Text, TextClause, cast, func, select, text
 
 from gatepost.store.conversion.rows import DAY_MS, moment
-from gatepost.store.interface import Page, Transactions
+from gatepost.store.interface import ForUser, Page, Visible
 from gatepost.store.local_days import Days, days_between
 from gatepost.store.people.groups import Group, group_key, listed_groups
 from gatepost.store.people.passage_rule import is_passage
 from gatepost.store.people.people import Kind, PeopleQuery, Person, Rules, kind_of, people_page
 from gatepost.store.people.shifts import BLOCK_MS, Seen, Shift, in_order, is_anchored, look_back, shifts
-from gatepost.store.query.terminal_labels import held_terminals
+from gatepost.store.query.terminal_labels import hidden_terminals
 from gatepost.store.schema import tables as t
 
 __all__ = ["MAX_CELLS", "Attended", "Mark", "PersonAttendance", "GroupAttendance", "GroupDay", "Attendance"]
@@ -114,7 +114,7 @@ class GroupAttendance(Struct, frozen=True):
 class Attendance:
     """Who was there when, on either database. Every method blocks; any thread may call it."""
 
-    def __init__(self, store: Transactions, rules: Rules) -> None:
+    def __init__(self, store: ForUser, rules: Rules) -> None:
         self._store = store
         self.rules = rules
 
@@ -134,8 +134,8 @@ class Attendance:
                 f" ask for at most {MAX_CELLS // count} people, or for fewer days"
             )
         with self._store.reading() as db:
-            people = people_page(db, query, self.rules)
-            found = attended(db, people.items, first, last, self.rules)
+            people = people_page(db, query, self.rules, self._store.visible)
+            found = attended(db, people.items, first, last, self.rules, self._store.visible)
         items = [
             PersonAttendance(person, tuple(shift for shift in shifts if _is_asked(shift, query)))
             for person, shifts in zip(people.items, found, strict=True)
@@ -147,7 +147,7 @@ class Attendance:
         """Return the shifts of one person, by the time at which they began."""
         days_between(first, last)
         with self._store.reading() as db:
-            return attended(db, [person], first, last, self.rules)[0]
+            return attended(db, [person], first, last, self.rules, self._store.visible)[0]
 
     def groups(
         self, first: date, last: date, *, site_id: int | None = None, kind: Kind = "all"
@@ -156,7 +156,7 @@ class Attendance:
         limit = min(1000, MAX_CELLS // days_between(first, last))
         query = PeopleQuery(site_id=site_id, kind=kind, limit=limit)
         with self._store.reading() as db:
-            listed = listed_groups(db, site_id=site_id)
+            listed = listed_groups(db, self._store.visible, site_id=site_id)
         members: dict[str, _Members] = {}
         while True:
             page = self.page(query, first, last)
@@ -204,21 +204,21 @@ class _Members:
 
 
 def attended(
-    db: Connection, people: Sequence[Person], first: date, last: date, rules: Rules
+    db: Connection, people: Sequence[Person], first: date, last: date, rules: Rules, visible: Visible
 ) -> list[tuple[Attended, ...]]:
     """Return the shifts of each person that began from ``first`` to ``last``, by the clocks of where they began."""
-    found = shifts_of_days(db, people, first, last, rules)
+    found = shifts_of_days(db, people, first, last, rules, visible)
     return [tuple(attended for attended, _ in of_person) for of_person in found]
 
 
 def shifts_of_days(
-    db: Connection, people: Sequence[Person], first: date, last: date, rules: Rules
+    db: Connection, people: Sequence[Person], first: date, last: date, rules: Rules, visible: Visible
 ) -> list[list[tuple[Attended, Shift]]]:
     """Return the same, each with the passages' times that it is made of."""
     beside = _ZONES_MS if rules.scope == "everywhere" else 0  # one person may be at sites with several clocks
     days = [Days.of(first, last, person.timezone) for person in people]
     stretches = [(of_person.begin_ms - beside, of_person.end_ms + beside) for of_person in days]
-    grouped = shifts_between(db, people, stretches, rules)
+    grouped = shifts_between(db, people, stretches, rules, visible)
     forms = _forms(
         db, {form for found in grouped for shift in found for form in (shift.identity, shift.begun_as)}
     )
@@ -244,7 +244,11 @@ def _attended(
 
 
 def shifts_between(
-    db: Connection, people: Sequence[Person], stretches: Sequence[tuple[int, int]], rules: Rules
+    db: Connection,
+    people: Sequence[Person],
+    stretches: Sequence[tuple[int, int]],
+    rules: Rules,
+    visible: Visible,
 ) -> list[list[Shift]]:
     """Return the shifts of each person that begin in their stretch: from, and up to but not including, milliseconds."""
     if not people:
@@ -257,7 +261,7 @@ def shifts_between(
     known: tuple[int, int] | None = None
     for since, until in windows:
         more = [(since, until)] if known is None else [(since, known[0]), (known[1], until)]
-        read = _read(db, people, left, more, rules)
+        read = _read(db, people, left, more, rules, visible)
         for place, parts in read.items():
             seen[place] = in_order((seen[place], *parts))
         known = (since, until)
@@ -284,6 +288,7 @@ def _read(
     places: Sequence[int],
     stretches: Iterable[tuple[int, int]],
     rules: Rules,
+    visible: Visible,
 ) -> Mapping[int, Sequence[Seen]]:
     """Return the passages of the people at these places, in these stretches, by place.
 
@@ -302,8 +307,8 @@ def _read(
     statement = statement.where(_is_one_of("identity_id", (each[0] for each in place_of)), *is_passage(db))
     if of_terminal:
         statement = statement.where(_is_one_of("terminal_id", (each[1] for each in place_of)))
-    if held := held_terminals(db):
-        statement = statement.where(r.terminal_id.not_in(held))
+    if hidden := hidden_terminals(db, visible):
+        statement = statement.where(r.terminal_id.not_in(hidden))
     found: dict[int, list[Seen]] = {}
     for since, until in stretches:
         if since < until:

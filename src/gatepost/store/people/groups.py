@@ -20,11 +20,13 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Select, case, false, func, or_, select
 
 from gatepost.store.fold import alike
+from gatepost.store.interface import Visible
 from gatepost.store.schema import tables as t
 
 __all__ = [
     "Group",
     "Wanted",
+    "forms_at_sites",
     "decode_groups",
     "group_key",
     "groups_named",
@@ -85,16 +87,21 @@ def decode_groups(text: str) -> tuple[dict[str, Any], ...]:
     return tuple(msgspec.json.decode(text)) if text else ()
 
 
+def forms_at_sites(visible: Visible) -> list[ColumnElement[bool]]:
+    """Return the condition that a form of a person's data is of a visible site; none where every site is visible."""
+    return [] if visible.sites is None else [t.identities.c.site_id.in_(sorted(visible.sites))]
+
+
 def _alone() -> ColumnElement[int]:
     """Return what tells people without a ``user_id`` apart: each form of their data is a person."""
     i = t.identities.c
     return case((i.user_id == "", i.id), else_=0)
 
 
-def listed_groups(db: Connection, *, site_id: int | None = None) -> dict[str, Group]:
+def listed_groups(db: Connection, visible: Visible, *, site_id: int | None = None) -> dict[str, Group]:
     """Return the groups that people have been seen in, by key, in the order of their names."""
     i = t.identities.c
-    here = [] if site_id is None else [i.site_id == site_id]
+    here = forms_at_sites(visible) + ([] if site_id is None else [i.site_id == site_id])
     last_of_each = (
         select(func.max(i.id)).where(i.erased_at_ms.is_(None), *here).group_by(i.site_id, i.user_id, _alone())
     )
@@ -123,9 +130,9 @@ def groups_named(groups: Iterable[Group], asked: str) -> list[Group]:
     return by_name or nameless or [group for group in listed if asked in group.ids]
 
 
-def wanted_groups(db: Connection, asked: str) -> Wanted:
+def wanted_groups(db: Connection, asked: str, visible: Visible) -> Wanted:
     """Return what a filter by group means; nothing where no person has been seen in such a group."""
-    written = _written(db, select(t.identities.c.groups).distinct())
+    written = _written(db, select(t.identities.c.groups).where(*forms_at_sites(visible)).distinct())
     of_key: dict[str, list[tuple[str, str]]] = {}
     of_id: dict[str, set[str]] = {}
     for number, name in written:

@@ -33,9 +33,16 @@ from sqlalchemy import (
 from gatepost.store.conversion.rows import moment
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.fold import ESCAPE, like
-from gatepost.store.interface import Page, Transactions
-from gatepost.store.people.groups import Group, Wanted, decode_groups, listed_groups, wanted_groups
-from gatepost.store.query.terminal_labels import held_terminals
+from gatepost.store.interface import ForUser, Page, Visible
+from gatepost.store.people.groups import (
+    Group,
+    Wanted,
+    decode_groups,
+    forms_at_sites,
+    listed_groups,
+    wanted_groups,
+)
+from gatepost.store.query.terminal_labels import hidden_terminals
 from gatepost.store.schema import tables as t
 from gatepost.wire.codes import UserType
 
@@ -121,19 +128,19 @@ def kind_of(user_type: int | None) -> Kind:
 class People:
     """Everybody who was seen, on either database. Every method blocks; any thread may call it."""
 
-    def __init__(self, store: Transactions, rules: Rules) -> None:
+    def __init__(self, store: ForUser, rules: Rules) -> None:
         self._store = store
         self.rules = rules
 
     def page(self, query: PeopleQuery) -> Page[Person]:
         """Raises :class:`~gatepost.store.cursor.BadCursor`."""
         with self._store.reading() as db:
-            return people_page(db, query, self.rules)
+            return people_page(db, query, self.rules, self._store.visible)
 
     def person(self, person_id: str) -> Person | None:
         """By id; that of any form of their data is understood."""
         with self._store.reading() as db:
-            return _person_by_id(db, person_id, self.rules)
+            return _person_by_id(db, person_id, self.rules, self._store.visible)
 
     def ids(self, forms: Iterable[tuple[int, int]]) -> dict[tuple[int, int], str]:
         """Return the id of the person by the form of their data and the terminal that saw it, both by id."""
@@ -151,20 +158,20 @@ class People:
     def groups(self, site_id: int | None = None) -> list[Group]:
         """Return the groups that people have been seen in, by name."""
         with self._store.reading() as db:
-            return list(listed_groups(db, site_id=site_id).values())
+            return list(listed_groups(db, self._store.visible, site_id=site_id).values())
 
 
-def people_page(db: Connection, query: PeopleQuery, rules: Rules) -> Page[Person]:
+def people_page(db: Connection, query: PeopleQuery, rules: Rules, visible: Visible) -> Page[Person]:
     before = None if query.cursor is None else decode_cursor(query.cursor, "people")
-    held = held_terminals(db)
-    groups = None if query.group is None else wanted_groups(db, query.group)
+    hidden = hidden_terminals(db, visible)
+    groups = None if query.group is None else wanted_groups(db, query.group, visible)
     found: list[Person] = []
     # Somebody may be as many people as there are terminals.
     step = min(_HEADS_OF_TERMINALS, query.limit + 1) if rules.scope == "terminal" else query.limit + 1
     while len(found) <= query.limit:
-        heads = _heads(db, query, groups, rules, before=before, limit=step)
+        heads = _heads(db, query, groups, rules, visible, before=before, limit=step)
         # Somebody whose place among several terminals lies beyond the last page is looked at again.
-        for person in _people(db, heads, rules, held=held):
+        for person in _people(db, heads, rules, visible, hidden=hidden):
             place = _place(person)
             if (before is None or place < before) and _fits(person, query, groups):
                 found.append(person)
@@ -192,6 +199,7 @@ def _heads(
     query: PeopleQuery,
     groups: Wanted | None,
     rules: Rules,
+    visible: Visible,
     *,
     before: tuple[int, ...] | None,
     limit: int,
@@ -204,7 +212,8 @@ def _heads(
     keys = [i.user_id] if rules.scope == "everywhere" else [i.user_id, i.site_id]
     numbered = select(func.min(i.id).label("head")).where(i.user_id != "").group_by(*keys)
     alone = select(i.id).where(i.user_id == "", i.erased_at_ms.is_(None))
-    for condition in _conditions(query, groups):
+    here = forms_at_sites(visible)
+    for condition in [and_(*here, one) for one in _conditions(query, groups)] or here:
         numbered = numbered.having(func.max(case((condition, 1), else_=0)) == 1)
         alone = alone.where(condition)
     head = union_all(numbered, alone).subquery().c.head
@@ -233,7 +242,7 @@ def _conditions(query: PeopleQuery, groups: Wanted | None) -> list[ColumnElement
     return found
 
 
-def _person_by_id(db: Connection, person_id: str, rules: Rules) -> Person | None:
+def _person_by_id(db: Connection, person_id: str, rules: Rules, visible: Visible) -> Person | None:
     match = _ID.fullmatch(person_id)
     if match is None or (match[2] is None) == (rules.scope == "terminal"):
         return None
@@ -250,29 +259,32 @@ def _person_by_id(db: Connection, person_id: str, rules: Rules) -> Person | None
             same = same.where(i.site_id == asked.site_id)
         head = db.execute(same).scalar_one()
     terminal_id = None if match[2] is None else int(match[2])
-    found = _people(db, [head], rules, held=held_terminals(db))
+    found = _people(db, [head], rules, visible, hidden=hidden_terminals(db, visible))
     return next((person for person in found if person.terminal_id == terminal_id), None)
 
 
-def _people(db: Connection, heads: Sequence[int], rules: Rules, *, held: Sequence[int]) -> list[Person]:
+def _people(
+    db: Connection, heads: Sequence[int], rules: Rules, visible: Visible, *, hidden: Sequence[int]
+) -> list[Person]:
     """The people who begin with these identities, the latest first; only those whom something visible has seen."""
     found: dict[tuple[int, int], list[Row[Any]]] = {}
     for start in range(0, len(heads), 1000):
-        for row in db.execute(_forms(heads[start : start + 1000], rules, held)):
+        for row in db.execute(_forms(heads[start : start + 1000], rules, visible, hidden)):
             if row.last_ms is not None:
                 key = (row.head, row.terminal_id if rules.scope == "terminal" else 0)
                 found.setdefault(key, []).append(row)
     return [_person(key, rows) for key, rows in sorted(found.items(), reverse=True)]
 
 
-def _forms(heads: Sequence[int], rules: Rules, held: Sequence[int]) -> Any:
+def _forms(heads: Sequence[int], rules: Rules, visible: Visible, hidden: Sequence[int]) -> Any:
     """Every form of these people's data, with when it was first and last seen, and where last."""
     i, r = t.identities.c, t.records.c
     h = t.identities.alias("head")
     same = [h.c.user_id == i.user_id, or_(i.user_id != "", i.id == h.c.id), i.erased_at_ms.is_(None)]
     if rules.scope != "everywhere":
         same.append(h.c.site_id == i.site_id)
-    visible = [r.terminal_id.not_in(held)] if held else []
+    same += forms_at_sites(visible)
+    shown = [r.terminal_id.not_in(hidden)] if hidden else []
     columns: list[Any] = [
         h.c.id.label("head"),
         t.identities,
@@ -281,13 +293,13 @@ def _forms(heads: Sequence[int], rules: Rules, held: Sequence[int]) -> Any:
     ]
     source = h.join(t.identities, and_(*same)).join(t.sites, t.sites.c.id == i.site_id)
     if rules.scope == "terminal":
-        source = source.join(t.records, and_(r.identity_id == i.id, *visible))
+        source = source.join(t.records, and_(r.identity_id == i.id, *shown))
         seen = [r.terminal_id, func.min(r.at_ms).label("first_ms"), func.max(r.at_ms).label("last_ms")]
         statement = select(*columns, *seen).select_from(source)
         return statement.where(h.c.id.in_(heads)).group_by(
             h.c.id, *i, t.sites.c.name, t.sites.c.timezone, r.terminal_id
         )
-    stretch = select(r.terminal_id).where(r.identity_id == i.id, *visible).correlate(t.identities)
+    stretch = select(r.terminal_id).where(r.identity_id == i.id, *shown).correlate(t.identities)
     last = stretch.order_by(r.at_ms.desc(), r.id.desc()).limit(1)
     return (
         select(

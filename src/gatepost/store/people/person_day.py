@@ -20,12 +20,13 @@ from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from gatepost.store.conversion.rows import moment
-from gatepost.store.interface import Transactions
+from gatepost.store.interface import ForUser, Visible
 from gatepost.store.local_days import Days
 from gatepost.store.people.attendance import Attended, shifts_between, shifts_of_days
 from gatepost.store.people.passage_rule import kind_of
 from gatepost.store.people.people import Person, Rules
 from gatepost.store.people.shifts import Shift, look_back
+from gatepost.store.query.terminal_labels import at_sites
 from gatepost.store.schema import tables as t
 
 __all__ = ["Passage", "PersonDay", "day_of", "fold"]
@@ -70,18 +71,19 @@ class PersonDay(Struct, frozen=True, kw_only=True):
     """The passages of these shifts, refusals, and what is neither, by time."""
 
 
-def day_of(store: Transactions, person: Person, day: date, rules: Rules) -> PersonDay:
+def day_of(store: ForUser, person: Person, day: date, rules: Rules) -> PersonDay:
     """Return one day of a person, with every passage of the shifts that began on it."""
     days = Days.of(day, day, person.timezone)
     with store.reading() as db:
-        found = shifts_of_days(db, [person], day, day, rules)[0]
+        found = shifts_of_days(db, [person], day, day, rules, store.visible)[0]
         own = [shift for _, shift in found]
         # Those of other days may go on into this one, of people who have no rest for weeks.
         stretch = (look_back(days.begin_ms), days.end_ms)
-        others = [each for each in shifts_between(db, [person], [stretch], rules)[0] if each not in own]
+        beside = shifts_between(db, [person], [stretch], rules, store.visible)[0]
+        others = [each for each in beside if each not in own]
         since = min([days.begin_ms, *(shift.first_ms for shift in own)])
         until = max([days.end_ms, *(shift.end_ms + 1 for shift in own)])
-        rows = _rows_of(db, person, since, until)
+        rows = _rows_of(db, person, since, until, store.visible)
     items = fold(
         [
             row
@@ -109,7 +111,7 @@ def _is_during(at_ms: int, shifts: Sequence[Shift]) -> bool:
     return any(shift.first_ms <= at_ms <= shift.end_ms for shift in shifts)
 
 
-def _rows_of(db: Connection, person: Person, since: int, until: int) -> Sequence[Any]:
+def _rows_of(db: Connection, person: Person, since: int, until: int, visible: Visible) -> Sequence[Any]:
     r = t.records.c
     statement = (
         select(
@@ -135,6 +137,7 @@ def _rows_of(db: Connection, person: Person, since: int, until: int) -> Sequence
             r.at_ms >= since,
             r.at_ms < until,
             t.terminals.c.state != "held",
+            *at_sites(visible),
         )
         .order_by(r.at_ms, r.id)
     )

@@ -26,7 +26,7 @@ from sqlalchemy.exc import IntegrityError
 
 from gatepost.store.conversion.rows import DAY_MS, moment
 from gatepost.store.images import images
-from gatepost.store.interface import Leaving
+from gatepost.store.interface import EVERYTHING, Leaving
 from gatepost.store.people import identities
 from gatepost.store.privacy import erasure, tombstones
 from gatepost.store.query import feed, quarantine
@@ -270,9 +270,8 @@ def _delete_alarms(store: Leaving, before_ms: int, now_ms: int) -> int:
 
 def _delete_quarantine(store: Leaving, before_ms: int, now_ms: int) -> int:
     with store.changing() as db:
-        return quarantine.discard_quarantined(
-            db, [row.id for row in _old(db, t.quarantine, before_ms, now_ms)]
-        )
+        due = [row.id for row in _old(db, t.quarantine, before_ms, now_ms)]
+        return quarantine.discard_quarantined(db, due, EVERYTHING)
 
 
 def _delete_audit(store: Leaving, before_ms: int, now_ms: int) -> int:

@@ -10,9 +10,10 @@ from msgspec import Struct
 from sqlalchemy import Connection, func, select
 
 from gatepost.store.conversion.rows import moment, ms
-from gatepost.store.interface import AlarmCounts, TerminalState
+from gatepost.store.interface import AlarmCounts, RecordQuery, TerminalState, Visible
+from gatepost.store.query import record_search
 from gatepost.store.query.records import alarm_counts
-from gatepost.store.query.terminal_labels import held_terminals
+from gatepost.store.query.terminal_labels import at_sites, hidden_terminals
 from gatepost.store.schema import tables as t
 from gatepost.wire.codes import RecognitionType
 
@@ -45,21 +46,26 @@ class Glance(Struct, frozen=True, kw_only=True):
     states: dict[TerminalState, int]
 
 
-def glance(db: Connection, at: datetime) -> Glance:
+def glance(db: Connection, at: datetime, visible: Visible) -> Glance:
     """Count. ``at``: from when on records count as of today."""
-    return Glance(since=since(db, at), alarms=alarm_counts(db), heard=heard_of(db), states=states(db))
+    return Glance(
+        since=since(db, at, visible),
+        alarms=alarm_counts(db, visible),
+        heard=heard_of(db, visible),
+        states=states(db, visible),
+    )
 
 
-def since(db: Connection, at: datetime) -> Since:
+def since(db: Connection, at: datetime, visible: Visible) -> Since:
     """Count the records from a moment on: out of the index by facet and time, and only that stretch of it."""
-    held = held_terminals(db)
+    hidden = hidden_terminals(db, visible)
     r = t.records.c
     found = {"records": 0, "refused": 0, "strangers": 0, "abnormal": 0}
     for facet in db.execute(select(t.facets)).all():
         counted = select(func.count()).where(r.facet_id == facet.id, r.at_ms >= ms(at))
         count = db.execute(counted).scalar_one()
-        if count and held:
-            count -= db.execute(counted.where(r.terminal_id.in_(held))).scalar_one()
+        if count and hidden:
+            count -= db.execute(counted.where(r.terminal_id.in_(hidden))).scalar_one()
         found["records"] += count
         found["refused"] += count if facet.passed == 0 else 0
         found["strangers"] += count if facet.recognition_type == RecognitionType.STRANGER else 0
@@ -67,8 +73,14 @@ def since(db: Connection, at: datetime) -> Since:
     return Since(**found)
 
 
-def latest(db: Connection, limit: int) -> list[int]:
-    """The ids of the records that arrived last, latest first."""
+def latest(db: Connection, limit: int, visible: Visible) -> list[int]:
+    """Return the ids of the records that arrived last, latest first.
+
+    To a user who sees some sites only, those that happened last, for in order of arrival theirs may be rare.
+    """
+    if visible.sites is not None:
+        found = record_search.find(db, RecordQuery(limit=limit), visible, None)
+        return sorted(found, reverse=True)[:limit]
     r = t.records.c
     statement = select(r.id).join(t.terminals, t.terminals.c.id == r.terminal_id)
     return list(
@@ -78,7 +90,7 @@ def latest(db: Connection, limit: int) -> list[int]:
     )
 
 
-def portrait(db: Connection, identities: Sequence[int]) -> int | None:
+def portrait(db: Connection, identities: Sequence[int], visible: Visible) -> int | None:
     """The latest record with an image of whoever these identities are; among the last thousand of each."""
     r = t.records.c
     best: tuple[int, int] | None = None
@@ -93,7 +105,7 @@ def portrait(db: Connection, identities: Sequence[int]) -> int | None:
         found = (
             select(recent.c.at_ms, recent.c.id)
             .join(t.terminals, t.terminals.c.id == recent.c.terminal_id)
-            .where(recent.c.has_image == 1, t.terminals.c.state != "held")
+            .where(recent.c.has_image == 1, t.terminals.c.state != "held", *at_sites(visible))
             .order_by(recent.c.at_ms.desc())
             .limit(1)
         )
@@ -103,21 +115,21 @@ def portrait(db: Connection, identities: Sequence[int]) -> int | None:
     return None if best is None else best[1]
 
 
-def states(db: Connection) -> dict[TerminalState, int]:
+def states(db: Connection, visible: Visible) -> dict[TerminalState, int]:
     """How many terminals are in each state."""
     c = t.terminals.c.state
-    rows = db.execute(select(c, func.count().label("many")).group_by(c))
+    rows = db.execute(select(c, func.count().label("many")).where(*at_sites(visible)).group_by(c))
     return {row.state: row.many for row in rows}
 
 
-def heard_of(db: Connection) -> list[Heard]:
+def heard_of(db: Connection, visible: Visible) -> list[Heard]:
     """Signs of life of every terminal that is in use."""
     c = t.tallies.c
     last = func.max(c.last_at_ms).label("last_ms")
     statement = (
         select(t.terminals.c.id, last, func.max(c.interval_ms).label("interval_ms"))
         .select_from(t.terminals.outerjoin(t.tallies, c.terminal_id == t.terminals.c.id))
-        .where(t.terminals.c.state.in_(("new", "approved")))
+        .where(t.terminals.c.state.in_(("new", "approved")), *at_sites(visible))
         .group_by(t.terminals.c.id)
     )
     return [

@@ -17,9 +17,9 @@ from itertools import accumulate, pairwise
 import msgspec
 from sqlalchemy import Connection, func, insert, literal, or_, select, union_all
 
-from gatepost.store.interface import AlarmRow, FeedItem, FeedKind, FeedPage, RecordRow
+from gatepost.store.interface import EVERYTHING, AlarmRow, FeedItem, FeedKind, FeedPage, RecordRow, Visible
 from gatepost.store.query.records import alarms_by_id, records_by_id
-from gatepost.store.query.terminal_labels import held_terminals
+from gatepost.store.query.terminal_labels import at_sites, hidden_terminals
 from gatepost.store.schema import tables as t
 
 __all__ = ["items", "keep_deleted", "page", "rows_of"]
@@ -27,8 +27,21 @@ __all__ = ["items", "keep_deleted", "page", "rows_of"]
 _GAPS = msgspec.msgpack.Decoder(list[int])
 
 
-def page(db: Connection, after: int, limit: int, kinds: Collection[FeedKind], *, horizon: int) -> FeedPage:
-    """See :meth:`gatepost.store.interface.Store.read_feed`. ``horizon``: ids below it are settled."""
+def page(
+    db: Connection, after: int, limit: int, kinds: Collection[FeedKind], visible: Visible, *, horizon: int
+) -> FeedPage:
+    """See :meth:`gatepost.store.interface.Store.read_feed`. ``horizon``: ids below it are settled.
+
+    To a user of some sites what is deleted is not counted, for nothing tells of which site it was.
+    """
+    whole = _page(db, after, limit, kinds, horizon=horizon)
+    if visible.sites is None:
+        return whole
+    here = set(db.execute(select(t.terminals.c.id).where(*at_sites(visible))).scalars())
+    return FeedPage(tuple(item for item in whole.items if item.terminal_id in here), whole.place, {})
+
+
+def _page(db: Connection, after: int, limit: int, kinds: Collection[FeedKind], *, horizon: int) -> FeedPage:
     found = items(db, after, horizon - 1, limit, kinds)
     place = found[-1].id if found else after
     d = t.deleted_events.c
@@ -65,7 +78,7 @@ def items(
     if not parts:
         return ()
     both = union_all(*parts).subquery()
-    held = set(held_terminals(db))
+    held = set(hidden_terminals(db, EVERYTHING))
     rows = db.execute(select(both).order_by(both.c.id).limit(limit))
     return tuple(
         FeedItem(row.id, row.kind, row.event_id, row.terminal_id, row.terminal_id in held) for row in rows
@@ -103,11 +116,13 @@ def keep_deleted(db: Connection, kind: FeedKind, ids: Iterable[int]) -> None:
         )
 
 
-def rows_of(db: Connection, found: Sequence[FeedItem]) -> list[tuple[FeedItem, RecordRow | AlarmRow]]:
-    """Return the records and alarms that items are about, those of held terminals left out."""
+def rows_of(
+    db: Connection, found: Sequence[FeedItem], visible: Visible
+) -> list[tuple[FeedItem, RecordRow | AlarmRow]]:
+    """Return the visible records and alarms that items are about, those of held terminals left out."""
     shown = [item for item in found if not item.is_held]
-    records = records_by_id(db, [item.event_id for item in shown if item.kind == "record"])
-    alarms = alarms_by_id(db, sorted({item.event_id for item in shown if item.kind == "alarm"}))
+    records = records_by_id(db, [item.event_id for item in shown if item.kind == "record"], visible)
+    alarms = alarms_by_id(db, sorted({item.event_id for item in shown if item.kind == "alarm"}), visible)
     rows: dict[tuple[str, int], RecordRow | AlarmRow] = {("record", row.id): row for row in records}
     rows.update({("alarm", row.id): row for row in alarms})
     found_rows = ((item, rows.get((item.kind, item.event_id))) for item in shown)

@@ -23,8 +23,9 @@ from gatepost.store.interface import (
     RefusedRow,
     RefusedTimes,
     SampleRow,
+    Visible,
 )
-from gatepost.store.query.terminal_labels import terminals_asked
+from gatepost.store.query.terminal_labels import at_sites, terminals_asked
 from gatepost.store.schema import tables as t
 
 __all__ = [
@@ -144,12 +145,18 @@ def _trim(
         db.execute(delete(table).where(c.id.in_(ids)))
 
 
-def refused(db: Connection) -> list[RefusedRow]:
-    """Return the whole list, the latest first."""
+def refused(db: Connection, visible: Visible) -> list[RefusedRow]:
+    """Return the whole list, the latest first.
+
+    For a user of some sites only: what has the serial of a terminal there.
+    """
     c, s = t.refused_pushes.c, t.refusal_samples.c
+    here = at_sites(visible)
+    serials = select(t.terminals.c.serial).where(t.terminals.c.serial.is_not(None), *here)
     rows = db.execute(
         select(t.refused_pushes, s.id.label("sample_id"))
         .outerjoin(t.refusal_samples, (s.peer == c.peer) & (s.reason == c.reason))
+        .where(*([c.serial.in_(serials)] if here else []))
         .order_by(c.last_at_ms.desc(), c.id.desc())
     )
     return [
@@ -192,13 +199,13 @@ def drop_samples(db: Connection, *, before_ms: int | None = None) -> int:
     return db.execute(statement).rowcount
 
 
-def quarantined(db: Connection, query: QuarantineQuery) -> Page[QuarantineRow]:
+def quarantined(db: Connection, query: QuarantineQuery, visible: Visible) -> Page[QuarantineRow]:
     """Newest first."""
     c = t.quarantine.c
     statement = (
         select(t.quarantine, t.terminals.c.serial)
         .join(t.terminals, t.terminals.c.id == c.terminal_id)
-        .where(*terminals_asked(db, query))
+        .where(*terminals_asked(db, query, visible))
         .order_by(c.id.desc())
         .limit(query.limit + 1)
     )
@@ -209,12 +216,12 @@ def quarantined(db: Connection, query: QuarantineQuery) -> Page[QuarantineRow]:
     return Page(items, encode_cursor("quarantine", 0, items[-1].id) if len(rows) > query.limit else None)
 
 
-def quarantined_by_id(db: Connection, ids: Sequence[int]) -> list[QuarantineRow]:
+def quarantined_by_id(db: Connection, ids: Sequence[int], visible: Visible) -> list[QuarantineRow]:
     c = t.quarantine.c
     rows = db.execute(
         select(t.quarantine, t.terminals.c.serial)
         .join(t.terminals, t.terminals.c.id == c.terminal_id)
-        .where(c.id.in_(ids))
+        .where(c.id.in_(ids), *at_sites(visible))
         .order_by(c.id)
     )
     return list(_rows(db, rows.all()))
@@ -241,11 +248,15 @@ def _row(row: Row[Any], taken_out: int) -> QuarantineRow:
     )
 
 
-def discard_quarantined(db: Connection, ids: Iterable[int]) -> int:
-    """Answer how many there were. What is pushed again after this comes into the quarantine again."""
+def discard_quarantined(db: Connection, ids: Iterable[int], visible: Visible) -> int:
+    """Return how many there were that are visible.
+
+    What is pushed again after this comes into the quarantine again.
+    """
     c = t.quarantine.c
     # Only of these: the ids of records and alarm steps are of the same sequence.
-    mine = list(db.execute(select(c.id).where(c.id.in_(list(ids)))).scalars())
+    chosen = select(c.id).join(t.terminals, t.terminals.c.id == c.terminal_id)
+    mine = list(db.execute(chosen.where(c.id.in_(list(ids)), *at_sites(visible))).scalars())
     images.delete_of(db, mine)
     return db.execute(delete(t.quarantine).where(c.id.in_(mine))).rowcount
 

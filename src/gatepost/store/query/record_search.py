@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from gatepost.store.conversion import rows as a
 from gatepost.store.fold import ESCAPE, like
-from gatepost.store.interface import RecordQuery
+from gatepost.store.interface import RecordQuery, Visible
 from gatepost.store.query.index_merge import Stretch, merge, one_of, times
 from gatepost.store.query.terminal_labels import terminals_asked, terminals_named
 from gatepost.store.schema import tables as t
@@ -63,7 +63,7 @@ _REFERS = {t.facets: t.records.c.facet_id, t.terminals: t.records.c.terminal_id}
 
 
 class _Where(NamedTuple):
-    """At which terminals: those of a site or a name, if one is chosen, and none that is held."""
+    """At which terminals: those of a site or a name, if one is chosen, that are visible, and none that is held."""
 
     shown: list[int]
     hidden: list[int]
@@ -80,14 +80,19 @@ class _Where(NamedTuple):
 
 
 def find(
-    db: Connection, query: RecordQuery, cursor: tuple[int, ...] | None, *, more: Sequence[Any] = ()
+    db: Connection,
+    query: RecordQuery,
+    visible: Visible,
+    cursor: tuple[int, ...] | None,
+    *,
+    more: Sequence[Any] = (),
 ) -> list[int]:
     """The ids of one page and of one record more, in no order; newest or oldest first, after ``cursor``.
 
     ``more``: other conditions on a record.
     """
     c = t.records.c
-    place = _where(db, query)
+    place = _where(db, query, visible)
     base = [*_single(place, c), *more]
     if cursor is not None:
         place_of = tuple_(c.at_ms, c.id)
@@ -203,9 +208,9 @@ def _near(
     return None
 
 
-def all_of_few(db: Connection, query: RecordQuery, more: Sequence[Any]) -> list[int] | None:
+def all_of_few(db: Connection, query: RecordQuery, visible: Visible, more: Sequence[Any]) -> list[int] | None:
     """The ids of every record that fits, in no order; ``None`` if there are more than a thousand."""
-    found = find(db, replace(query, order="newest", limit=_MANY, cursor=None), None, more=more)
+    found = find(db, replace(query, order="newest", limit=_MANY, cursor=None), visible, None, more=more)
     return found if len(found) <= _MANY else None
 
 
@@ -219,10 +224,10 @@ class _Unsorted:
     __getitem__ = __getattr__
 
 
-def all_conditions(db: Connection, query: RecordQuery) -> list[Any]:
+def all_conditions(db: Connection, query: RecordQuery, visible: Visible) -> list[Any]:
     """Every filter, as conditions on a record: for whoever looks through all of them in another order."""
     c = _Unsorted()
-    place = _where(db, query)
+    place = _where(db, query, visible)
     found = [*_single(place, c), *times(query), *place.at(c), *_codes(query, c)]
     if not place.shown:
         found.append(false())
@@ -232,14 +237,14 @@ def all_conditions(db: Connection, query: RecordQuery) -> list[Any]:
     return found
 
 
-def _where(db: Connection, query: RecordQuery) -> _Where:
+def _where(db: Connection, query: RecordQuery, visible: Visible) -> _Where:
     c = t.terminals.c
     single: int | None = None
-    if query.terminal is not None:
-        named = terminals_named(db, query.terminal)
+    if query.terminal is not None and visible.sites is None:
+        named = terminals_named(db, query.terminal, visible)
         if len(named) == 1 and query.site_id is None and not query.without_serial:
             (single,) = named
-    asked = [] if single is not None else terminals_asked(db, query)
+    asked = [] if single is not None else terminals_asked(db, query, visible)
     fits = and_(true(), *asked, *([] if query.include_held else [c.state != "held"]))
     shown: list[int] = []
     hidden: list[int] = []

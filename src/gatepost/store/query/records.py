@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     not_,
     select,
     tuple_,
+    union_all,
 )
 
 from gatepost.store.conversion.rows import decode_problems, moment, ms
@@ -33,9 +35,10 @@ from gatepost.store.interface import (
     RecordQuery,
     RecordRow,
     Stats,
+    Visible,
 )
 from gatepost.store.query import record_search
-from gatepost.store.query.terminal_labels import terminals_asked
+from gatepost.store.query.terminal_labels import at_sites, terminals_asked
 from gatepost.store.schema import tables as t
 from gatepost.wire import AlarmStatus
 
@@ -43,12 +46,15 @@ __all__ = [
     "records_page",
     "record",
     "records_by_id",
+    "without_numbers",
     "alarms_page",
     "alarm",
     "alarm_counts",
+    "alarm_without_numbers",
     "alarms_by_id",
     "alarm_steps_by_id",
     "is_open",
+    "is_visible",
     "stats",
 ]
 
@@ -78,28 +84,28 @@ _AHEAD = 20_000
 """In order of arrival, so many records are looked through before an index is asked what else fits."""
 
 
-def records_page(db: Connection, query: RecordQuery, *, horizon: int) -> Page[RecordRow]:
+def records_page(db: Connection, query: RecordQuery, visible: Visible, *, horizon: int) -> Page[RecordRow]:
     """``horizon``, for the order of arrival: ids below it are settled; what has a lower id can no longer appear."""
     if query.order == "received":
-        return _received(db, query, horizon)
+        return _received(db, query, visible, horizon)
     cursor = None if query.cursor is None else decode_cursor(query.cursor, query.order)
-    ids = record_search.find(db, query, cursor)
+    ids = record_search.find(db, query, visible, cursor)
     c = t.records.c
     direction = (c.at_ms.desc(), c.id.desc()) if query.order == "newest" else (c.at_ms, c.id)
     page = _RECORD.where(c.id.in_(ids)).order_by(*direction).limit(query.limit)
     rows = db.execute(page).all() if ids else []
     more = len(ids) > query.limit and rows
     return Page(
-        tuple(_record(row) for row in rows),
+        tuple(_record(row, visible) for row in rows),
         encode_cursor(query.order, rows[-1].at_ms, rows[-1].id) if more else None,
     )
 
 
-def _received(db: Connection, query: RecordQuery, horizon: int) -> Page[RecordRow]:
+def _received(db: Connection, query: RecordQuery, visible: Visible, horizon: int) -> Page[RecordRow]:
     c = t.records.c
     after = 0 if query.cursor is None else decode_cursor(query.cursor, "received")[1]
     settled = [c.id > after, c.id < horizon]
-    conditions = [*record_search.all_conditions(db, query), *settled]
+    conditions = [*record_search.all_conditions(db, query, visible), *settled]
 
     def read(*more: Any) -> Sequence[Row[Any]]:
         return db.execute(_RECORD.where(*conditions, *more).order_by(c.id).limit(query.limit)).all()
@@ -109,22 +115,26 @@ def _received(db: Connection, query: RecordQuery, horizon: int) -> Page[RecordRo
     edge = db.execute(ahead).scalar_one_or_none()
     rows = read() if edge is None else read(c.id < edge)
     if edge is not None and len(rows) < query.limit:
-        ids = record_search.all_of_few(db, query, settled)
+        ids = record_search.all_of_few(db, query, visible, settled)
         rows = read() if ids is None else read(c.id.in_(ids))
     # There is always more to come, so there is always a cursor.
     return Page(
-        tuple(_record(row) for row in rows), encode_cursor("received", 0, rows[-1].id if rows else after)
+        tuple(_record(row, visible) for row in rows),
+        encode_cursor("received", 0, rows[-1].id if rows else after),
     )
 
 
-def record(db: Connection, record_id: int) -> RecordRow | None:
-    row = db.execute(_RECORD.where(t.records.c.id == record_id)).one_or_none()
-    return None if row is None else _record(row)
+def record(db: Connection, record_id: int, visible: Visible) -> RecordRow | None:
+    found = records_by_id(db, [record_id], visible)
+    return found[0] if found else None
 
 
-def records_by_id(db: Connection, ids: Sequence[int]) -> list[RecordRow]:
-    """Those of them that there are, in no order."""
-    return [_record(row) for row in db.execute(_RECORD.where(t.records.c.id.in_(ids)))] if ids else []
+def records_by_id(db: Connection, ids: Sequence[int], visible: Visible) -> list[RecordRow]:
+    """Return those of them that there are and that are visible, in no order."""
+    if not ids:
+        return []
+    rows = db.execute(_RECORD.where(t.records.c.id.in_(ids), *at_sites(visible)))
+    return [_record(row, visible) for row in rows]
 
 
 # Picked by place: to read forty columns of a row by name costs more than the query.
@@ -147,12 +157,12 @@ _PERSON = _picker(
 )
 
 
-def _record(row: Sequence[Any]) -> RecordRow:
+def _record(row: Sequence[Any], visible: Visible) -> RecordRow:
     row = tuple(row)
     number, terminal_id, serial, name, site_id, site, timezone, *codes = _PLAIN(row)
     uuid, kind, entry, abnormal, score, degrees, mask, mode, dialect, peer, original = codes
     at_ms, recorded_at_ms, received_at_ms, passed, has_image, problems, person_id = _OTHERS(row)
-    return RecordRow(
+    found = RecordRow(
         id=number,
         terminal_id=terminal_id,
         serial=serial,
@@ -179,6 +189,13 @@ def _record(row: Sequence[Any]) -> RecordRow:
         problems=decode_problems(problems),
         original=original,
     )
+    return found if visible.numbers else without_numbers(found)
+
+
+def without_numbers(row: RecordRow) -> RecordRow:
+    """Return a record without card and identity numbers: also where they may stand in a text."""
+    person = None if row.person is None else replace(row.person, ic_number="", id_number="", remark="")
+    return replace(row, person=person, problems=(), original=None)
 
 
 def _person(row: Sequence[Any]) -> PersonRow:
@@ -228,12 +245,12 @@ _ALARM = (
 )
 
 
-def alarms_page(db: Connection, query: AlarmQuery) -> Page[AlarmRow]:
+def alarms_page(db: Connection, query: AlarmQuery, visible: Visible) -> Page[AlarmRow]:
     c = t.alarms.c
     statement = _ALARM.order_by(c.first_at_ms.desc(), c.id.desc()).limit(query.limit + 1)
     if query.state is not None:
         statement = statement.where(_in_state(query.state))
-    statement = statement.where(*terminals_asked(db, query))
+    statement = statement.where(*terminals_asked(db, query, visible))
     if query.acknowledged is not None:
         known = c.acknowledged_at_ms
         statement = statement.where(known.is_not(None) if query.acknowledged else known.is_(None))
@@ -250,24 +267,31 @@ def alarms_page(db: Connection, query: AlarmQuery) -> Page[AlarmRow]:
     cursor = None
     if len(rows) > query.limit:
         cursor = encode_cursor("alarms", shown[-1].first_at_ms, shown[-1].id)
-    return Page(_alarms(db, shown), cursor)
+    return Page(_alarms(db, shown, visible), cursor)
 
 
-def alarm(db: Connection, alarm_id: int) -> AlarmRow | None:
-    found = alarms_by_id(db, [alarm_id])
+def alarm(db: Connection, alarm_id: int, visible: Visible) -> AlarmRow | None:
+    found = alarms_by_id(db, [alarm_id], visible)
     return found[0] if found else None
 
 
-def alarms_by_id(db: Connection, ids: Sequence[int]) -> tuple[AlarmRow, ...]:
-    """Those of them that there are, in no order."""
+def alarms_by_id(db: Connection, ids: Sequence[int], visible: Visible) -> tuple[AlarmRow, ...]:
+    """Return those of them that there are and that are visible, in no order."""
     if not ids:
         return ()
-    return _alarms(db, db.execute(_ALARM.where(t.alarms.c.id.in_(ids))).all())
+    rows = db.execute(_ALARM.where(t.alarms.c.id.in_(ids), *at_sites(visible))).all()
+    return _alarms(db, rows, visible)
 
 
-def _alarms(db: Connection, rows: Sequence[Row[Any]]) -> tuple[AlarmRow, ...]:
+def _alarms(db: Connection, rows: Sequence[Row[Any]], visible: Visible) -> tuple[AlarmRow, ...]:
     history = _history(db, [row.id for row in rows])
-    return tuple(_alarm(row, history.get(row.id, ())) for row in rows)
+    found = tuple(_alarm(row, history.get(row.id, ())) for row in rows)
+    return found if visible.numbers else tuple(map(alarm_without_numbers, found))
+
+
+def alarm_without_numbers(row: AlarmRow) -> AlarmRow:
+    """Return an alarm without what may have card and identity numbers in it."""
+    return replace(row, history=tuple(replace(step, problems=(), original=None) for step in row.history))
 
 
 def _history(db: Connection, alarms: Sequence[int]) -> dict[int, tuple[AlarmStep, ...]]:
@@ -299,8 +323,8 @@ def _step(row: Row[Any]) -> AlarmStep:
     )
 
 
-def alarm_steps_by_id(db: Connection, ids: Sequence[int]) -> list[AlarmStepRow]:
-    """Return those of them that there are, in no order."""
+def alarm_steps_by_id(db: Connection, ids: Sequence[int], visible: Visible) -> list[AlarmStepRow]:
+    """Return those of them that there are and that are visible, in no order."""
     if not ids:
         return []
     c = t.terminals.c
@@ -308,7 +332,7 @@ def alarm_steps_by_id(db: Connection, ids: Sequence[int]) -> list[AlarmStepRow]:
         select(t.alarm_events, *_PLACE)
         .join(t.terminals, c.id == t.alarm_events.c.terminal_id)
         .outerjoin(t.sites, t.sites.c.id == c.site_id)
-        .where(t.alarm_events.c.id.in_(ids))
+        .where(t.alarm_events.c.id.in_(ids), *at_sites(visible))
     )
     return [
         AlarmStepRow(
@@ -320,7 +344,7 @@ def alarm_steps_by_id(db: Connection, ids: Sequence[int]) -> list[AlarmStepRow]:
             site=row.site,
             timezone=row.timezone,
             trace_id=row.trace_id,
-            step=_step(row),
+            step=_step(row) if visible.numbers else replace(_step(row), problems=(), original=None),
         )
         for row in db.execute(wanted)
     ]
@@ -354,36 +378,58 @@ def _alarm(row: Row[Any], history: tuple[AlarmStep, ...]) -> AlarmRow:
     )
 
 
-def alarm_counts(db: Connection) -> AlarmCounts:
-    """Count the open alarms of terminals that are not held."""
+def alarm_counts(db: Connection, visible: Visible) -> AlarmCounts:
+    """Count the open alarms of visible terminals that are not held."""
     acknowledged = t.alarms.c.acknowledged_at_ms
     counted = (
         select(func.count().label("open"), func.count(acknowledged).label("acknowledged"))
         .select_from(t.alarms.join(t.terminals, t.terminals.c.id == t.alarms.c.terminal_id))
-        .where(is_open(), t.terminals.c.state != "held")
+        .where(is_open(), t.terminals.c.state != "held", *at_sites(visible))
     )
     row = db.execute(counted).one()
     return AlarmCounts(row.open, row.open - row.acknowledged)
 
 
-def stats(db: Connection) -> Stats:
+def is_visible(db: Connection, event_id: int, visible: Visible) -> bool:
+    """Return whether a record, a step of an alarm or a quarantined push came from a terminal at a visible site."""
+    here = at_sites(visible)
+    if not here:
+        return True
+    terminals = select(t.terminals.c.id).where(*here)
+    found = (
+        select(table.c.id).where(table.c.id == event_id, table.c.terminal_id.in_(terminals))
+        for table in (t.records, t.alarm_events, t.quarantine)
+    )
+    return db.execute(union_all(*found)).first() is not None
+
+
+def stats(db: Connection, visible: Visible) -> Stats:
     c = t.tallies.c
     names = ("records", "duplicates", "quarantined")
-    total = db.execute(select(*(func.sum(c[name]) for name in names))).one()
+    here = at_sites(visible)
+    terminals = select(t.terminals.c.id).where(*here)
+
+    def of(column: Any) -> list[ColumnElement[bool]]:
+        return [column.in_(terminals)] if here else []
+
+    total = db.execute(select(*(func.sum(c[name]) for name in names)).where(*of(c.terminal_id))).one()
     refused = db.execute(
-        select(t.refusals.c.reason, func.sum(t.refusals.c.count)).group_by(t.refusals.c.reason)
+        select(t.refusals.c.reason, func.sum(t.refusals.c.count))
+        .where(*of(t.refusals.c.terminal_id))
+        .group_by(t.refusals.c.reason)
     ).all()
     by_reason = {reason: int(count) for reason, count in refused}
     records, duplicates, quarantined = (int(value or 0) for value in total)
-    alarms = alarm_counts(db)
+    open_alarms = alarm_counts(db, visible)
+    alarms = select(func.count()).select_from(t.alarms).where(*of(t.alarms.c.terminal_id))
     return Stats(
         records=records,
-        alarms=db.execute(select(func.count()).select_from(t.alarms)).scalar_one(),
-        open_alarms=alarms.open,
-        unacknowledged_alarms=alarms.unacknowledged,
+        alarms=db.execute(alarms).scalar_one(),
+        open_alarms=open_alarms.open,
+        unacknowledged_alarms=open_alarms.unacknowledged,
         duplicates=duplicates,
         quarantined=quarantined,
         refused=sum(by_reason.values()),
-        terminals=db.execute(select(func.count()).select_from(t.terminals)).scalar_one(),
+        terminals=db.execute(select(func.count()).select_from(t.terminals).where(*here)).scalar_one(),
         refusals=by_reason,
     )

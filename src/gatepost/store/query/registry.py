@@ -15,7 +15,16 @@ from gatepost.errors import StoreError
 from gatepost.store.conversion.rows import LATE_MS, moment, text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.dialect import insert
-from gatepost.store.interface import DisagreementRow, NewTerminal, Page, SiteRow, TerminalRow, TerminalState
+from gatepost.store.interface import (
+    DisagreementRow,
+    NewTerminal,
+    Page,
+    SiteRow,
+    TerminalRow,
+    TerminalState,
+    Visible,
+)
+from gatepost.store.query.terminal_labels import at_sites
 from gatepost.store.schema import tables as t
 
 __all__ = [
@@ -72,6 +81,7 @@ def terminal(db: Connection, terminal_id: int) -> TerminalRow | None:
 
 def terminals_page(
     db: Connection,
+    visible: Visible,
     *,
     state: TerminalState | None = None,
     site_id: int | None = None,
@@ -80,7 +90,7 @@ def terminals_page(
 ) -> Page[TerminalRow]:
     """Terminals by id. Raises :class:`~gatepost.store.cursor.BadCursor`."""
     c = t.terminals.c
-    which = select(c.id).order_by(c.id).limit(limit + 1)
+    which = select(c.id).where(*at_sites(visible)).order_by(c.id).limit(limit + 1)
     if state is not None:
         which = which.where(c.state == state)
     if site_id is not None:
@@ -261,8 +271,9 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
     return row
 
 
-def sites(db: Connection) -> list[SiteRow]:
-    rows = db.execute(select(t.sites).order_by(t.sites.c.id))
+def sites(db: Connection, visible: Visible) -> list[SiteRow]:
+    here = [] if visible.sites is None else [t.sites.c.id.in_(sorted(visible.sites))]
+    rows = db.execute(select(t.sites).where(*here).order_by(t.sites.c.id))
     return [SiteRow(row.id, row.name, row.timezone, moment(row.created_at_ms)) for row in rows]
 
 

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from gatepost.store.conversion.rows import moment
-from gatepost.store.interface import Transactions
+from gatepost.store.interface import ForUser, Visible
 from gatepost.store.local_days import DAY_MS, Days, days_between, zone
 from gatepost.store.query.terminal_labels import terminals_asked
 from gatepost.store.schema import tables as t
@@ -141,12 +141,12 @@ class Statistics(Struct, frozen=True, kw_only=True):
     """The busiest, at most 20."""
 
 
-def statistics(store: Transactions, query: StatisticsQuery) -> Statistics:
+def statistics(store: ForUser, query: StatisticsQuery) -> Statistics:
     """Count. Raises ``ValueError`` for days in the wrong order or too many, ``StoreError`` for an unknown zone."""
     days_between(query.first, query.last)
     with store.reading() as db:
-        asked = _asked(db, query)
-        name = query.timezone or _zone(db, query, asked)
+        asked = _asked(db, query, store.visible)
+        name = query.timezone or _zone(db, query, asked, store.visible)
         days = Days.of(query.first, query.last, name)
         by_terminal = _by_terminal(db, days, asked)
         by_day: dict[int, Counter[int]] = {}
@@ -205,7 +205,7 @@ class _Asked(Struct, frozen=True):
     facets: dict[int, Any]
 
 
-def _zone(db: Connection, query: StatisticsQuery, asked: _Asked) -> str:
+def _zone(db: Connection, query: StatisticsQuery, asked: _Asked, visible: Visible) -> str:
     if query.terminal is not None or query.without_serial:
         zones = {str(row.zone) for row in asked.terminals.values()}
         if len(zones) == 1:
@@ -213,16 +213,18 @@ def _zone(db: Connection, query: StatisticsQuery, asked: _Asked) -> str:
     of_site = select(t.sites.c.timezone).order_by(t.sites.c.id).limit(1)
     if query.site_id is not None:
         of_site = of_site.where(t.sites.c.id == query.site_id)
+    if visible.sites is not None:
+        of_site = of_site.where(t.sites.c.id.in_(sorted(visible.sites)))
     return str(db.execute(of_site).scalar_one_or_none() or "UTC")
 
 
-def _asked(db: Connection, query: StatisticsQuery) -> _Asked:
+def _asked(db: Connection, query: StatisticsQuery, visible: Visible) -> _Asked:
     c = t.terminals.c
     zone_of = func.coalesce(c.timezone, t.sites.c.timezone).label("zone")
     rows: Sequence[Any] = db.execute(
         select(c.id, c.serial, c.name, zone_of)
         .join(t.sites, t.sites.c.id == c.site_id)
-        .where(c.state != "held", *terminals_asked(db, query))
+        .where(c.state != "held", *terminals_asked(db, query, visible))
     ).all()
     found = {row.id: row for row in rows}
     count = db.execute(select(func.count()).select_from(t.terminals)).scalar_one()

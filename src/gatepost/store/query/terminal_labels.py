@@ -7,13 +7,21 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 
 from gatepost.store.fold import alike
-from gatepost.store.interface import TerminalState
+from gatepost.store.interface import TerminalState, Visible
 from gatepost.store.schema import tables as t
 
-__all__ = ["TerminalLabel", "all_places", "held_terminals", "places", "terminals_asked", "terminals_named"]
+__all__ = [
+    "TerminalLabel",
+    "all_places",
+    "at_sites",
+    "hidden_terminals",
+    "places",
+    "terminals_asked",
+    "terminals_named",
+]
 
 
 class TerminalLabel(Struct, frozen=True, kw_only=True):
@@ -35,41 +43,53 @@ class TerminalLabel(Struct, frozen=True, kw_only=True):
         return self.name or self.serial or self.anonymous_peer or f"#{self.id}"
 
 
-def held_terminals(db: Connection) -> list[int]:
-    """The terminals whose events are not shown."""
-    return [row.id for row in db.execute(select(t.terminals.c.id).where(t.terminals.c.state == "held"))]
+def at_sites(visible: Visible) -> list[ColumnElement[bool]]:
+    """Return the condition on terminals that they stand at a visible site; none where every site is visible."""
+    return [] if visible.sites is None else [t.terminals.c.site_id.in_(sorted(visible.sites))]
 
 
-def places(db: Connection, ids: Iterable[int]) -> dict[int, TerminalLabel]:
-    """The terminals with these ids, as far as there are any."""
+def hidden_terminals(db: Connection, visible: Visible) -> list[int]:
+    """Return the terminals whose events are not shown: those that are held, and those of other sites."""
+    c = t.terminals.c
+    hidden = c.state == "held"
+    if visible.sites is not None:
+        hidden = or_(hidden, c.site_id.not_in(sorted(visible.sites)))
+    return [row.id for row in db.execute(select(c.id).where(hidden))]
+
+
+def places(db: Connection, ids: Iterable[int], visible: Visible) -> dict[int, TerminalLabel]:
+    """Return the terminals with these ids, as far as there are any that are visible."""
     wanted = sorted(set(ids))
     found: dict[int, TerminalLabel] = {}
     for start in range(0, len(wanted), 500):
-        rows = db.execute(_select().where(t.terminals.c.id.in_(wanted[start : start + 500])))
+        rows = db.execute(
+            _select().where(t.terminals.c.id.in_(wanted[start : start + 500]), *at_sites(visible))
+        )
         found |= {row.id: _place(row) for row in rows}
     return found
 
 
-def all_places(db: Connection) -> list[TerminalLabel]:
-    """Return every terminal, by id."""
-    return [_place(row) for row in db.execute(_select().order_by(t.terminals.c.id))]
+def all_places(db: Connection, visible: Visible) -> list[TerminalLabel]:
+    """Return every visible terminal, by id."""
+    return [_place(row) for row in db.execute(_select().where(*at_sites(visible)).order_by(t.terminals.c.id))]
 
 
-def terminals_named(db: Connection, terminal: str | int) -> list[int]:
-    """Return the ids of the terminals that a filter means.
+def terminals_named(db: Connection, terminal: str | int, visible: Visible) -> list[int]:
+    """Return the ids of the visible terminals that a filter means.
 
     A serial means one terminal. Text that is no serial is a name, which several terminals may have: written so, or
     else written alike. Text that is neither is an id, ``17`` or ``#17``. The list is empty where there is no such
     terminal (yet).
     """
     c = t.terminals.c
+    here = at_sites(visible)
     if isinstance(terminal, int):
         return [terminal]
     for named in (c.serial == terminal, c.name == terminal):
-        if found := list(db.execute(select(c.id).where(named).order_by(c.id)).scalars()):
+        if found := list(db.execute(select(c.id).where(named, *here).order_by(c.id)).scalars()):
             return found
     if name := alike(terminal):
-        named_so = db.execute(select(c.id, c.name).where(c.name.is_not(None)).order_by(c.id))
+        named_so = db.execute(select(c.id, c.name).where(c.name.is_not(None), *here).order_by(c.id))
         if found := [row.id for row in named_so if alike(row.name) == name]:
             return found
     number = terminal.removeprefix("#")
@@ -89,12 +109,12 @@ class _Asked(Protocol):
     def site_id(self) -> int | None: ...
 
 
-def terminals_asked(db: Connection, query: _Asked) -> Sequence[ColumnElement[bool]]:
-    """Return what a query wants of terminals, as conditions on their table."""
+def terminals_asked(db: Connection, query: _Asked, visible: Visible) -> Sequence[ColumnElement[bool]]:
+    """Return what a query wants of terminals, and that they are visible, as conditions on their table."""
     c = t.terminals.c
-    found: list[ColumnElement[bool]] = []
+    found = at_sites(visible)
     if query.terminal is not None:
-        found.append(c.id.in_(terminals_named(db, query.terminal)))
+        found.append(c.id.in_(terminals_named(db, query.terminal, visible)))
     if query.without_serial:
         found.append(c.serial.is_(None))
     if query.site_id is not None:
