@@ -14,6 +14,7 @@ from gatepost.client import Client, Happened
 from gatepost.errors import ReceiverAway, RequestRefused
 from gatepost.receiver.auth.authenticator import issue_token
 from gatepost.store.query.accounts import Accounts
+from gatepost.store.questions import UserStore
 
 FIRST = 1_685_343_715
 
@@ -114,7 +115,7 @@ async def test_an_export_that_breaks_off_raises(
             raise OSError
         return type(page := real(query))(page.items, "more")
 
-    monkeypatch.setattr(receiver.store, "records", fails)
+    monkeypatch.setattr(UserStore, "records", staticmethod(fails))
     pieces: list[bytes] = []
     with pytest.raises(ReceiverAway, match="broke off"):
         await ask(lambda client: pieces.extend(client.export()))

@@ -11,6 +11,7 @@ from tests.receiver.kit import SUCCESS, body, receiving, record, until
 from gatepost.console.pages import records
 from gatepost.console.routes import PAGES, routes
 from gatepost.errors import StoreUnavailable
+from gatepost.store.questions import UserStore
 
 OPEN = {"/login", "/language"}
 
@@ -73,7 +74,7 @@ async def test_a_store_that_does_not_answer_is_a_503_and_no_traceback(
     def fail(*_: object) -> None:
         raise StoreUnavailable("the disk is full; make room")
 
-    monkeypatch.setattr(desk.store, "sites", fail)
+    monkeypatch.setattr(UserStore, "sites", fail)
     answer = await desk.get("/records")
     assert answer.status == 503
     assert answer.html == "gatepost: the disk is full; make room"
@@ -115,7 +116,7 @@ async def test_every_page_tells_of_events_that_are_not_listed_yet(
             assert (await desk.get(path)).words.count(told) == 1, path
         assert "已接收 2 个事件" in (await desk.get("/records", accept_language="zh-CN")).words
         assert "2 events" not in (await desk.get("/login", who=None)).words
-        patch.setattr(desk.store, "sites", away)
+        patch.setattr(UserStore, "sites", away)
         assert (await desk.get("/records")).html == f"gatepost: the disk is full; make room\n{told}"
     await until(lambda: not projector.lag().is_away)
     assert "not listed yet" not in (await desk.get("/")).words

@@ -31,15 +31,17 @@ from gatepost.console.show import Show, kind_of, qr_svg
 from gatepost.console.simulated import Simulated
 from gatepost.console.words import COOKIE, LANGUAGES, NAMES, Words, choose, words
 from gatepost.errors import JournalError
+from gatepost.receiver.api.authorization import user_store
 from gatepost.receiver.auth.authenticator import Principal, may
 from gatepost.receiver.jobs.projector import Lag
 from gatepost.receiver.observability.silent_receivers import silent
 from gatepost.settings import ReceiverSettings
-from gatepost.store.interface import ReceiverRow, Store
+from gatepost.store.interface import ReceiverRow, Store, Visible
 from gatepost.store.local_days import parse_day, zone
 from gatepost.store.privacy.permitted import Ask
 from gatepost.store.query.accounts import Role
 from gatepost.store.query.terminal_labels import TerminalLabel
+from gatepost.store.questions import UserStore
 from gatepost.store.server_keys import kept
 from gatepost.wire.codes import Language
 
@@ -64,7 +66,10 @@ NAV: tuple[tuple[str, str, Role], ...] = (
     ("settings", "/settings", "admin"),
     ("audit", "/audit", "admin"),
 )
-"""The pages: name, path, and the role that they need. In the order in which a day needs them."""
+"""The pages: name, path, and the role that they need. In the order in which a day needs them.
+
+Those that need ``admin`` are for users of every site.
+"""
 
 LISTED_WITHIN_S = 10.0
 """An event that waits longer to be listed is told on every page."""
@@ -111,7 +116,8 @@ class Desk:
         ``asks`` returns what retention would delete and does not until it is confirmed. Raises
         :class:`~gatepost.console.assets.AssetsMissing`.
         """
-        self.store = store
+        self.whole = store
+        """Of every site. Pages ask :attr:`View.store`, which shows what the user may see."""
         self.settings = settings
         self._lag = lag
         self.asks = asks
@@ -120,7 +126,7 @@ class Desk:
         self.now = now
         self.assets = assets or built_assets()
         self.seal = Seal(kept(store, "console", new_key))
-        self.counts: Remembered[Counts] = Remembered(self._count, keep_s=2.0, monotonic=now)
+        self._counts: dict[frozenset[int] | None, Remembered[Counts]] = {}
         self.silent: Remembered[list[ReceiverRow]] = Remembered(self._ask_silent, keep_s=5.0, monotonic=now)
         """Other receivers of this database of which nothing was heard for a while."""
         self.simulated = Simulated()
@@ -129,6 +135,19 @@ class Desk:
     def view(self, request: Request[Any, Any, Any]) -> View:
         """What is needed to answer this request. Asks the store for the zone of the first site."""
         return View(self, request)
+
+    def counts(self, store: UserStore) -> Counts:
+        """Return the numbers of the sites that a user sees, a little old at most."""
+        sites = store.visible.sites
+        known = self._counts.get(sites)
+        if known is None:
+            ask = functools.partial(self._count, self.whole.seen_by(Visible(sites=sites)))
+            known = self._counts.setdefault(sites, Remembered(ask, keep_s=2.0, monotonic=self.now))
+        return known()
+
+    def forget_counts(self) -> None:
+        """Count anew: something was changed here."""
+        self._counts.clear()
 
     def make_ready(self) -> None:
         """Compile every template, a fifth of a second of work that would be somebody's who asks first."""
@@ -149,19 +168,20 @@ class Desk:
         said = {"n": lag.events, "count": f"{lag.events:,}"}
         return words("frame.store_away", **said) if lag.is_away else words("frame.unlisted", **said)
 
-    def _count(self) -> Counts:
+    def _count(self, store: UserStore) -> Counts:
         now = datetime.fromtimestamp(self.now(), UTC)
-        here = now.astimezone(zone(self.zone()))
+        here = now.astimezone(zone(zone_of(store)))
         midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
-        return count(self.store, self.heard, midnight=midnight, now=now)
+        return count(store, self.heard, midnight=midnight, now=now)
 
     def _ask_silent(self) -> list[ReceiverRow]:
-        return silent(self.store.receivers(), now=datetime.fromtimestamp(self.now(), UTC))
+        return silent(self.whole.receivers(), now=datetime.fromtimestamp(self.now(), UTC))
 
-    def zone(self) -> str:
-        """The zone of the first site: whose dates are meant where nothing says more."""
-        sites = self.store.sites()
-        return sites[0].timezone if sites else "UTC"
+
+def zone_of(store: Store | UserStore) -> str:
+    """Return the zone of the first site: whose dates are meant where nothing says more."""
+    sites = store.sites()
+    return sites[0].timezone if sites else "UTC"
 
 
 TheDesk = NamedDependency[SkipValidation[Desk]]
@@ -174,8 +194,14 @@ class View:
         self.desk = desk
         self.request = request
         self.user: Principal | None = request.scope.get("user")
+        self.store = user_store(desk.whole, self.user)
+        """The store as the user sees it."""
         self.words: Words = words(language_of(request))
-        self.show = Show(self.words, desk.zone(), now=datetime.fromtimestamp(desk.now(), UTC))
+        self.show = Show(
+            self.words,
+            zone_of(desk.whole if self.user is None else self.store),
+            now=datetime.fromtimestamp(desk.now(), UTC),
+        )
         self.query: dict[str, str] = dict(request.query_params.items())
         self.root: str = (request.scope.get("root_path") or "").rstrip("/")
         self.path: str = request.scope["path"].removeprefix(self.root) or "/"
@@ -193,7 +219,7 @@ class View:
     @property
     def asks(self) -> str | None:
         """Return what an administrator is told about retention that waits to be confirmed."""
-        asks = self.desk.asks() if self.may("admin") else ()
+        asks = self.desk.asks() if self.may("admin", every_site=True) else ()
         if not asks:
             return None
         first, last = min(ask.first for ask in asks), max(ask.last for ask in asks)
@@ -202,7 +228,7 @@ class View:
     @property
     def silent(self) -> list[str]:
         """Return what a person who is logged in is told about other receivers of this database."""
-        rows = self.desk.silent() if self.user is not None else []
+        rows = self.desk.silent() if self.user is not None and self.user.sites is None else []
         return [
             self.words(
                 "frame.silent",
@@ -214,8 +240,11 @@ class View:
             for row in rows
         ]
 
-    def may(self, role: Role) -> bool:
-        return self.user is not None and may(self.user.role, role)
+    def may(self, role: Role, *, every_site: bool = False) -> bool:
+        """Return whether the user has a role, and where it is asked for every site."""
+        if self.user is None or (every_site and self.user.sites is not None):
+            return False
+        return may(self.user.role, role)
 
     @property
     def fragment(self) -> bool:
@@ -236,7 +265,7 @@ class View:
 
     def places(self, ids: Any) -> dict[int, TerminalLabel]:
         """The terminals with these ids."""
-        return self.desk.store.labels(ids)
+        return self.store.labels(ids)
 
     def here(self, **changed: object) -> str:
         """This address with some of its parameters changed (``None``: left out)."""
@@ -253,10 +282,10 @@ class View:
             "t": self.words,
             "show": self.show,
             "user": self.user,
-            "nav": [(name, path) for name, path, role in NAV if self.may(role)],
+            "nav": [(name, path) for name, path, role in NAV if self.may(role, every_site=role == "admin")],
             "at": self.at,
             "status": status,
-            "counts": self.desk.counts() if self.user is not None else None,
+            "counts": self.desk.counts(self.store) if self.user is not None else None,
             "languages": [(language, NAMES[language]) for language in LANGUAGES],
             "done": self.words(f"done.{done}") if self.words.has(f"done.{done}") else None,
         }

@@ -126,13 +126,13 @@ class Filters:
         self._terminals: list[TerminalLabel] = []
         if "terminal" in names:
             self._look_up_terminals()
-        self.sites: list[SiteRow] = view.desk.store.sites() if "site" in names else []
+        self.sites: list[SiteRow] = view.store.sites() if "site" in names else []
         self.site = self._chosen_site()
 
     def _look_up_terminals(self) -> None:
         """Read all terminals, and which of them are meant."""
         asked = self.plain.get("terminal")
-        store = self._view.desk.store
+        store = self._view.store
         self._places = store.all_labels()
         meant = set() if asked in (None, WITHOUT_SERIAL) else set(store.terminals_named(asked))
         self._terminals = [place for place in self._places if place.id in meant]

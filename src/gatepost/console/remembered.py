@@ -11,8 +11,9 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from gatepost.receiver.terminals.presence import Presence, last_heard, presence
-from gatepost.store.interface import AlarmCounts, Store, TerminalState
+from gatepost.store.interface import AlarmCounts, TerminalState
 from gatepost.store.query import dashboard
+from gatepost.store.questions import Questions
 
 __all__ = ["Counts", "Remembered", "count"]
 
@@ -23,7 +24,7 @@ class Counts(Struct, frozen=True, kw_only=True):
     """What is going on, in numbers."""
 
     today: dashboard.Since
-    """Since midnight of the first site."""
+    """Since midnight of the first site that the user sees."""
     alarms: AlarmCounts
     presence: Mapping[Presence, int]
     """Of terminals that are in use."""
@@ -71,7 +72,7 @@ class Remembered(Generic[T]):
         self._known = None
 
 
-def count(store: Store, heard: Mapping[int, int], *, midnight: datetime, now: datetime) -> Counts:
+def count(store: Questions, heard: Mapping[int, int], *, midnight: datetime, now: datetime) -> Counts:
     """Ask the store. A few milliseconds, however much it holds.
 
     ``heard``: when terminals last pushed, in milliseconds, by their ids.

@@ -32,7 +32,7 @@ from gatepost.console.pages.welcome import WelcomePages
 from gatepost.console.words import words
 from gatepost.errors import GatepostError, StoreUnavailable
 from gatepost.receiver.api import problem_details
-from gatepost.receiver.api.authorization import OPEN, PARTS
+from gatepost.receiver.api.authorization import OPEN, PARTS, SomeSitesOnly, needed
 from gatepost.receiver.desk_app import Pages
 from gatepost.receiver.jobs.projector import Lag
 from gatepost.settings import ReceiverSettings
@@ -93,7 +93,7 @@ def _not_logged_in(request: AnyoneRequest, _: NotAuthorizedException) -> Html:
 
 
 def _http_failed(request: AnyoneRequest, error: HTTPException) -> Html:
-    return _error(request, error.status_code, error.detail)
+    return _error(request, error.status_code, error.detail, error)
 
 
 def _failed(request: AnyoneRequest, error: GatepostError) -> Html:
@@ -111,14 +111,17 @@ def _desk(request: AnyoneRequest) -> Desk:
     return desk
 
 
-def _error(request: AnyoneRequest, status: int, why: str) -> Html:
+def _error(request: AnyoneRequest, status: int, why: str, raised: Exception | None = None) -> Html:
     """Say what went wrong, in the language of whoever looks."""
     desk = _desk(request)
     try:
         view = desk.view(request)
-        needed = request.scope["route_handler"].opt.get("role", "admin")
+        asked = needed(request.scope["route_handler"].opt)
+        forbidden = view.words("error.forbidden", role=view.words(f"frame.role_{asked.role}"))
+        if isinstance(raised, SomeSitesOnly):
+            forbidden = view.words("error.some_sites")
         message = {
-            403: view.words("error.forbidden", role=view.words(f"frame.role_{needed}")),
+            403: forbidden,
             404: view.words("error.not_found"),
             503: view.words("error.unavailable"),
             500: view.words("error.failed"),

@@ -31,7 +31,7 @@ from gatepost import __version__
 from gatepost.errors import StoreError, StoreUnavailable
 from gatepost.journal.folder import Folder
 from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem_details
-from gatepost.receiver.api.authorization import OPEN, PARTS, Access, Authentication
+from gatepost.receiver.api.authorization import OPEN, PARTS, Access, Authentication, user_store
 from gatepost.receiver.api.filters import FILTERS
 from gatepost.receiver.api.live import tell
 from gatepost.receiver.api.parameters import KnownParameters
@@ -47,7 +47,7 @@ from gatepost.receiver.jobs.reprocessing import Reprocessing
 from gatepost.receiver.jobs.retention import Keeper, limits_of
 from gatepost.receiver.live_stream import Live
 from gatepost.receiver.observability.prometheus import Measured, Metrics
-from gatepost.receiver.people_rules import Meaning
+from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.receiver.processes.desk_proxy import as_it_was_asked
 from gatepost.receiver.processes.ingests import PATIENCE_S, Ingests
 from gatepost.receiver.processes.link import (
@@ -70,6 +70,7 @@ from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Store, TerminalRow
 from gatepost.store.privacy.permitted import Ask
 from gatepost.store.query.accounts import Accounts
+from gatepost.store.questions import UserStore
 
 __all__ = ["DeskApp", "MakePages", "Pages"]
 
@@ -140,7 +141,7 @@ class DeskApp:
             listed=self._progress,
         )
         # Several processes may write to a server; what the others commit is found by asking.
-        meaning = Meaning(store, settings)
+        meaning = Meaning(store, rules_of(settings))
         self.live = Live(tell(store, meaning), store.end_of_feed, poll_s=0.1 if settings.database else 0.5)
         self.metrics = Metrics()
         frames = Frames(store.secret, image_keys(settings))
@@ -403,7 +404,7 @@ def framework(pages: tuple[ControllerRouterHandler, ...], parts: tuple[str, ...]
             *OPEN_CONTROLLERS,
             *pages,
         ],
-        dependencies={**{name: _provide(name) for name in parts}, **FILTERS},
+        dependencies={**{name: _provide(name) for name in parts}, **SEEN, **FILTERS},
         exception_handlers=problem_details.HANDLERS,
         openapi_config=OpenAPIConfig(
             title="gatepost",
@@ -414,6 +415,21 @@ def framework(pages: tuple[ControllerRouterHandler, ...], parts: tuple[str, ...]
         ),
         logging_config=None,
     )
+
+
+def _store(scope: Scope) -> UserStore:
+    """Return the store as the user sees it: no route is handed another one."""
+    return user_store(scope[PARTS]["store"], scope.get("user"))  # type: ignore[literal-required]  # a key of ours
+
+
+def _meaning(scope: Scope) -> Meaning:
+    return Meaning(_store(scope), scope[PARTS]["meaning"].rules)  # type: ignore[literal-required]  # a key of ours
+
+
+SEEN = {
+    "store": Provide(_store, sync_to_thread=False),
+    "meaning": Provide(_meaning, sync_to_thread=False),
+}
 
 
 def _provide(name: str) -> Provide:

@@ -15,11 +15,11 @@ __all__ = ["Meaning", "rules_of"]
 class Meaning:
     """People, attendance and statistics by the receiver's settings."""
 
-    def __init__(self, store: ForUser, settings: ReceiverSettings) -> None:
+    def __init__(self, store: ForUser, rules: Rules) -> None:
         self.store = store
-        self.rules = rules_of(settings)
-        self.people = People(store, self.rules)
-        self.attendance = Attendance(store, self.rules)
+        self.rules = rules
+        self.people = People(store, rules)
+        self.attendance = Attendance(store, rules)
 
     def person_ids(self, rows: Iterable[RecordRow | object]) -> dict[tuple[int, int], str]:
         """Return the ids of the people whom records are about, as :meth:`People.ids` does."""

@@ -30,10 +30,11 @@ from gatepost.store.interface import (
     RefusedTimes,
     Stored,
     TerminalRow,
+    Visible,
 )
 from gatepost.store.people import moving
 from gatepost.store.query import quarantine, receivers, registry
-from gatepost.store.questions import Questions
+from gatepost.store.questions import Questions, UserStore
 from gatepost.store.schema import tables as t
 from gatepost.store.write import positions
 from gatepost.wire import Alarm, Event, Record
@@ -81,6 +82,9 @@ class BaseStore(Questions):
         """Open a connection that sees one state of the store until it is given back."""
         with unavailable(), self._engine.connect() as connection:
             yield connection
+
+    def seen_by(self, visible: Visible) -> UserStore:
+        return UserStore(self, visible)
 
     def positions(self, journal: bytes) -> dict[str, Position]:
         with self.reading() as db:

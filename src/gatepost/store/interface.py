@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from gatepost.store.people.people import Scope
     from gatepost.store.query.dashboard import Glance
     from gatepost.store.query.terminal_labels import TerminalLabel
+    from gatepost.store.questions import UserStore
 
 __all__ = [
     "EVERYTHING",
@@ -167,7 +168,10 @@ class Store(Leaving, Protocol):
 
     @property
     def visible(self) -> Visible:
-        """Return everything: what a user may not see, :class:`gatepost.store.questions.UserStore` leaves out."""
+        """Return everything: what a user may not see, :meth:`seen_by` leaves out."""
+
+    def seen_by(self, visible: Visible) -> UserStore:
+        """Return the store as a user sees it. It costs nothing: each request has its own."""
 
     def write(self, batch: Sequence[Arrival], progress: Progress | None = None) -> list[Stored]:
         """Store a batch in one transaction, and answer for each arrival, in order.

@@ -317,7 +317,7 @@ class Questions(ABC):
 
 
 class UserStore(Questions):
-    """Ask a store for a user. To make one costs nothing: each request has its own."""
+    """Ask a store for a user: see :meth:`gatepost.store.interface.Store.seen_by`."""
 
     def __init__(self, whole: Questions, visible: Visible) -> None:
         self._whole = whole

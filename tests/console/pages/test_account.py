@@ -65,7 +65,7 @@ async def test_the_log_is_read_by_days_which_stand_in_the_address(desk: Desk) ->
 
 
 async def test_what_was_done_is_told_in_words(desk: Desk) -> None:
-    await desk.post("/settings/tokens", name="payroll", role="viewer")
+    await desk.post("/settings/tokens", name="payroll", role="viewer", every_site=1)
     assert "Token made" in (await desk.get("/audit?action=token.created")).words
     assert "创建令牌" in (await desk.get("/audit?action=token.created", accept_language="zh")).words
     Accounts(desk.store).note(now_ms=1, actor="x", address="", action="made.up", subject="")

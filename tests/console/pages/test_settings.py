@@ -52,34 +52,65 @@ async def test_what_a_setting_does_is_told_in_the_language_of_the_page(desk: Des
 
 
 async def test_a_user_is_made_changed_and_locked_out(desk: Desk) -> None:
-    await desk.post("/settings/users", name="wang", role="viewer", password="long enough")
+    await desk.post("/settings/users", name="wang", role="viewer", password="long enough", every_site=1)
     account = Accounts(desk.store).account("wang")
     assert account is not None
-    await desk.post(f"/settings/users/{account.id}", role="operator")
+    await desk.post(f"/settings/users/{account.id}", role="operator", every_site=1)
     await desk.post(f"/settings/users/{account.id}", disabled="yes")
     changed = Accounts(desk.store).account("wang")
     assert changed is not None
     assert (changed.role, changed.disabled) == ("operator", True)
 
 
+async def test_sites_of_a_user_and_of_a_token_are_ticked(desk: Desk) -> None:
+    hamburg = desk.store.create_site("Hamburg", "Europe/Berlin", now_ms=0).id
+    accounts = Accounts(desk.store)
+    form = {"name": "wang", "role": "viewer", "password": "long enough"}
+    page = await desk.get("/settings/users")
+    assert page.words.count("Hamburg") >= 2
+    await desk.post("/settings/users", **form, sites=hamburg)
+    wang = accounts.account("wang")
+    assert wang is not None
+    assert wang.sites == (hamburg,)
+    nothing = await desk.post(f"/settings/users/{wang.id}", role="operator")
+    assert "Tick the sites, or every site." in nothing.words
+    await desk.post(f"/settings/users/{wang.id}", disabled="yes")
+    await desk.post(f"/settings/users/{wang.id}", role="operator", sites=[1, hamburg])
+    changed = accounts.account("wang")
+    assert changed is not None
+    assert (changed.role, changed.sites, changed.disabled) == ("operator", (1, hamburg), True)
+    await desk.post(f"/settings/users/{wang.id}", role="operator", every_site=1, sites=[1])
+    everywhere = accounts.account("wang")
+    assert everywhere is not None
+    assert everywhere.sites is None
+    told = await desk.post("/settings/tokens", name="payroll", role="viewer", sites=hamburg)
+    assert "Hamburg" in told.words
+    assert accounts.tokens()[0].sites == (hamburg,)
+
+
 async def test_what_is_wrong_with_a_user_is_said(desk: Desk) -> None:
     for form in (
-        {"name": "wang", "role": "viewer", "password": "short"},
-        {"name": "", "role": "viewer", "password": "long enough"},
-        {"name": "wang", "role": "king", "password": "long enough"},
-        {"name": "viewer", "role": "viewer", "password": "long enough"},
+        {"name": "wang", "role": "viewer", "password": "short", "every_site": "1"},
+        {"name": "", "role": "viewer", "password": "long enough", "every_site": "1"},
+        {"name": "wang", "role": "king", "password": "long enough", "every_site": "1"},
+        {"name": "viewer", "role": "viewer", "password": "long enough", "every_site": "1"},
+        {"name": "wang", "role": "viewer", "password": "long enough"},
+        {"name": "wang", "role": "viewer", "password": "long enough", "sites": "7"},
     ):
         answer = await desk.post("/settings/users", **form)
         assert answer.status == 400
         assert 'role="alert"' in answer.html
     admin = Accounts(desk.store).account("admin")
     assert admin is not None
-    assert "last administrator" in (await desk.post(f"/settings/users/{admin.id}", role="viewer")).words
-    assert (await desk.post("/settings/users/999", role="viewer")).status == 404
+    assert (
+        "last administrator"
+        in (await desk.post(f"/settings/users/{admin.id}", role="viewer", every_site=1)).words
+    )
+    assert (await desk.post("/settings/users/999", role="viewer", every_site=1)).status == 404
 
 
 async def test_a_token_is_told_once_and_withdrawn(desk: Desk) -> None:
-    page = await desk.post("/settings/tokens", name="payroll", role="viewer", days="30")
+    page = await desk.post("/settings/tokens", name="payroll", role="viewer", days="30", every_site=1)
     found = re.search(r'id="secret">([^<]+)<', page.html)
     assert found
     assert found[1] not in (await desk.get("/settings/users")).html
@@ -91,7 +122,7 @@ async def test_a_token_is_told_once_and_withdrawn(desk: Desk) -> None:
 
 async def test_days_of_a_token_are_a_number(desk: Desk) -> None:
     for days in ("soon", "-1", "99999"):
-        answer = await desk.post("/settings/tokens", name="payroll", role="viewer", days=days)
+        answer = await desk.post("/settings/tokens", name="payroll", role="viewer", days=days, every_site=1)
         assert answer.status == 400
         assert "Days are a number up to 3650." in answer.words
 

@@ -47,7 +47,11 @@ async def test_an_account_that_is_made_can_log_in_and_its_password_is_told_to_no
         assert PASSWORD.encode() not in answer.body
         assert b"argon2" not in answer.body
     (line,) = await audit(receiver, "account.created")
-    assert (line["actor"], line["subject"], line["detail"]) == ("token:test", "anna", {"role": "admin"})
+    assert (line["actor"], line["subject"], line["detail"]) == (
+        "token:test",
+        "anna",
+        {"role": "admin", "sites": None},
+    )
 
 
 async def test_a_name_that_is_taken_and_one_that_is_none_are_refused(receiver: Running) -> None:

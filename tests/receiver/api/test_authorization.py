@@ -6,7 +6,7 @@ from litestar import Request
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from tests.receiver.kit import Running, record
 
-from gatepost.receiver.api.authorization import Access
+from gatepost.receiver.api.authorization import Access, Needed, needed
 from gatepost.receiver.auth.authenticator import Doors, issue_token
 from gatepost.receiver.terminals.identify import Networks
 from gatepost.store.query.accounts import Accounts
@@ -51,14 +51,25 @@ async def test_who_does_not_say_who_they_are_is_told_how_and_who_may_not_what_it
     def try_all() -> None:
         token, _ = issue_token(access.doors.accounts, "gate", "viewer", by="t", now_ms=0)
         bearer = {"authorization": f"Bearer {token}"}
-        assert access.require(asked("::1", **bearer), "viewer").role == "viewer"
+        assert access.require(asked("::1", **bearer), Needed("viewer")).role == "viewer"
         with pytest.raises(PermissionDeniedException, match="needs the role operator; yours is viewer"):
-            access.require(asked("::1", **bearer), "operator")
+            access.require(asked("::1", **bearer), Needed("operator"))
+        limited, _ = issue_token(access.doors.accounts, "gate", "admin", by="t", now_ms=0, sites=[1])
+        own = {"authorization": f"Bearer {limited}"}
+        assert access.require(asked("::1", **own), Needed("admin")).sites == {1}
+        with pytest.raises(PermissionDeniedException, match="concerns every site"):
+            access.require(asked("::1", **own), Needed("viewer", every_site=True))
         with pytest.raises(NotAuthorizedException, match="Authorization: Bearer") as refused:
-            access.require(asked("::1"), "viewer")
+            access.require(asked("::1"), Needed("viewer"))
         assert refused.value.headers == {"www-authenticate": 'Bearer realm="gatepost"'}
 
     await asyncio.to_thread(try_all)
+
+
+def test_a_route_that_says_nothing_needs_an_administrator_of_every_site() -> None:
+    assert needed({}) == Needed("admin", every_site=True)
+    assert needed({"role": "viewer"}) == Needed("viewer")
+    assert needed({"role": "viewer", "every_site": True}) == Needed("viewer", every_site=True)
 
 
 async def test_what_is_noted_says_who_did_it_from_where(receiver: Running) -> None:

@@ -20,6 +20,7 @@ from gatepost.receiver.api.exports import TIDY
 from gatepost.receiver.auth.authenticator import issue_token
 from gatepost.store.interface import Page, RecordQuery
 from gatepost.store.query.accounts import Accounts
+from gatepost.store.questions import UserStore
 
 
 def rows(body: bytes) -> list[dict[str, str]]:
@@ -169,7 +170,7 @@ async def test_what_fails_half_way_is_cut_off_and_does_not_look_whole(
             raise StoreUnavailable("the disk is gone")
         return real(query)
 
-    monkeypatch.setattr(stocked.store, "records", fails)
+    monkeypatch.setattr(UserStore, "records", staticmethod(fails))
     sender = await stocked.connect()
     await sender.write(
         request("GET", "/api/v1/records/export", headers={"Authorization": f"Bearer {stocked.token}"})
@@ -193,7 +194,7 @@ async def test_only_so_many_at_once_and_one_that_was_left_makes_room(
         page = real(replace(query, cursor=None))
         return type(page)(page.items * 1000, "again")
 
-    monkeypatch.setattr(receiver.store, "records", endless)
+    monkeypatch.setattr(UserStore, "records", staticmethod(endless))
     head = request("GET", "/api/v1/records/export", headers={"Authorization": f"Bearer {receiver.token}"})
     senders = [await receiver.connect() for _ in range(exports.AT_ONCE)]
     for sender in senders:
@@ -204,7 +205,7 @@ async def test_only_so_many_at_once_and_one_that_was_left_makes_room(
     assert refused.headers["retry-after"] == "30"
     for sender in senders:
         await sender.close()
-    monkeypatch.setattr(receiver.store, "records", real)
+    monkeypatch.setattr(UserStore, "records", real)
     turns = exports._turns
     await until(lambda: turns._value == exports.AT_ONCE)  # type: ignore[attr-defined]
     assert (await receiver.get("/api/v1/records/export")).status == 200

@@ -34,9 +34,9 @@ async def status(browser: Sender, headers: dict[str, str]) -> int:
 
 async def test_who_logs_in_is_told_who_they_are(browser: Sender) -> None:
     answer = await log_in(browser)
-    assert answer.json == {"name": "anna", "role": "admin"}
+    assert answer.json == {"name": "anna", "role": "admin", "sites": None}
     who = await browser.request("GET", "/api/v1/session", headers=page(answer))
-    assert who.json == {"name": "anna", "role": "admin"}
+    assert who.json == {"name": "anna", "role": "admin", "sites": None}
 
 
 async def test_who_logs_out_is_nobody_and_the_browser_is_told_to_forget(browser: Sender) -> None:

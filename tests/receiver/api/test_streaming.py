@@ -11,6 +11,7 @@ from tests.receiver.api.listener import Listener
 from tests.receiver.kit import JPEG, Running, base64, record, request, until
 
 from gatepost.receiver.api import exports, live, streaming
+from gatepost.store.questions import UserStore
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ async def test_who_leaves_in_the_middle_of_an_export_leaves_no_file_behind(
         page = real(replace(query, cursor=None))
         return type(page)(page.items * 100, "again")
 
-    monkeypatch.setattr(receiver.store, "records", endless)
+    monkeypatch.setattr(UserStore, "records", staticmethod(endless))
     headers = {"Authorization": f"Bearer {receiver.token}"}
     sender = await receiver.connect()
     await sender.write(request("GET", f"/api/v1/records/export?format={kind}", headers=headers))

@@ -20,7 +20,7 @@ def make(data: Path, *options: str) -> str:
 def test_a_token_is_printed_once_and_alone(tmp_path: Path) -> None:
     assert re.fullmatch(r"gp_[A-Za-z0-9_-]{43}", make(tmp_path / "data"))
     listed = runner.invoke(app, ["list", "--data", str(tmp_path / "data")])
-    assert "viewer\ttv\tnever used\tgood" in listed.output
+    assert "viewer\tevery site\ttv\tnever used\tgood" in listed.output
     assert "gp_" not in listed.output
 
 
@@ -47,6 +47,22 @@ def test_what_the_command_line_does_is_in_the_audit_log(tmp_path: Path) -> None:
         ("command line", "token.revoked"),
         ("command line", "token.created"),
     ]
+
+
+def test_a_token_may_be_for_some_sites(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    make(data)  # makes the store
+    store = opened(data)
+    hamburg = store.create_site("Hamburg", "Europe/Berlin", now_ms=0).id
+    store.close()
+    make(data, "--site", "Hamburg", "--site", "Hamburg")
+    listed = runner.invoke(app, ["list", "--data", str(data)])
+    assert f"viewer\t{hamburg}\ttv" in listed.output
+    wrong = runner.invoke(
+        app, ["create", "--data", str(data), "--role", "viewer", "--name", "tv", "--site", "Bremen"]
+    )
+    assert wrong.exit_code != 0
+    assert "there is no site of this name" in str(wrong.exception)
 
 
 @pytest.mark.parametrize(("arguments", "says"), [(["revoke", "9"], "no such token"), (["list"], "--data")])

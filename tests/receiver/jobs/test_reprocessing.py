@@ -66,7 +66,7 @@ class Desk:
 
     def process(self, ids: Sequence[int]) -> tuple[int, int, int]:
         """Return how many are stored, duplicates, and still unknown."""
-        done = self.reprocessing.process(ids)
+        done = self.reprocessing.process(self.store, ids)
         assert isinstance(done, ProcessedAgain)
         return done.stored, done.duplicates, done.still_unknown
 
@@ -284,7 +284,7 @@ def test_what_is_not_listed_in_time_stays_and_is_a_duplicate_later(desk: Desk) -
     kept = desk.quarantine(record(1, image=JPEG))
     slow = Reprocessing(desk.store, desk.packs.folder, Frames(desk.store.secret, ImageKeys()), late)
     with pytest.raises(StoreUnavailable):
-        slow.process(kept)
+        slow.process(desk.store, kept)
     assert [row.id for row in desk.store.quarantined().items] == kept
     desk.catch_up()
     assert desk.process(kept) == (0, 1, 0)

@@ -26,7 +26,7 @@ class Desk:
         self.refreshed += 1
 
     async def create(self, **values: Any) -> tuple[TerminalRow, str]:
-        row, token = await self.registrar.create(values, with_token=True, now_ms=1000)
+        row, token = await self.registrar.create(self.store, values, with_token=True, now_ms=1000)
         assert token is not None
         return row, token
 
@@ -46,7 +46,7 @@ async def test_a_new_terminal_is_approved_and_found_by_its_token(desk: Desk) -> 
 
 
 async def test_a_terminal_may_be_made_without_a_token(desk: Desk) -> None:
-    row, token = await desk.registrar.create({"serial": "SN-1"}, with_token=False, now_ms=1000)
+    row, token = await desk.registrar.create(desk.store, {"serial": "SN-1"}, with_token=False, now_ms=1000)
     assert (row.serial, row.has_token, token) == ("SN-1", False, None)
 
 
@@ -58,7 +58,7 @@ async def test_an_address_is_where_terminals_reach_the_receiver(desk: Desk) -> N
 
 async def test_another_token_takes_the_first_ones_place(desk: Desk) -> None:
     row, token = await desk.create()
-    made = await desk.registrar.rotate_token(row.id)
+    made = await desk.registrar.rotate_token(desk.store, row.id)
     assert made is not None
     assert made[1] != token
     assert desk.store.terminal_by_token(token_digest(token)) is None
@@ -68,27 +68,27 @@ async def test_another_token_takes_the_first_ones_place(desk: Desk) -> None:
 
 async def test_a_retired_terminal_has_no_token_and_gets_none(desk: Desk) -> None:
     row, token = await desk.create()
-    retired = await desk.registrar.change(row.id, {"state": "retired"})
+    retired = await desk.registrar.change(desk.store, row.id, {"state": "retired"})
     assert retired is not None
     assert (retired.state, retired.has_token) == ("retired", False)
     assert desk.store.terminal_by_token(token_digest(token)) is None
     with pytest.raises(Conflict, match="retired"):
-        await desk.registrar.rotate_token(row.id)
+        await desk.registrar.rotate_token(desk.store, row.id)
     with pytest.raises(Conflict, match="administrator"):
-        await desk.registrar.approve(row.id)
+        await desk.registrar.approve(desk.store, row.id)
 
 
 async def test_a_held_terminal_is_approved(desk: Desk) -> None:
     held = ensured(desk.store, "SN-1", now_ms=0, state="held")
-    row = await desk.registrar.approve(held.id)
+    row = await desk.registrar.approve(desk.store, held.id)
     assert row is not None
     assert row.state == "approved"
 
 
 async def test_what_is_not_there_is_not_changed(desk: Desk) -> None:
-    assert await desk.registrar.change(9, {"name": "x"}) is None
-    assert await desk.registrar.approve(9) is None
-    assert await desk.registrar.rotate_token(9) is None
+    assert await desk.registrar.change(desk.store, 9, {"name": "x"}) is None
+    assert await desk.registrar.approve(desk.store, 9) is None
+    assert await desk.registrar.rotate_token(desk.store, 9) is None
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ async def test_what_cannot_be_is_refused_and_changes_nothing(
     desk.store.create_terminal(now_ms=0, serial="SN-2")
     row, _ = await desk.create(name="Gate")
     for attempt in (
-        desk.registrar.change(row.id, values),
-        desk.registrar.create(values, with_token=True, now_ms=0),
+        desk.registrar.change(desk.store, row.id, values),
+        desk.registrar.create(desk.store, values, with_token=True, now_ms=0),
     ):
         with pytest.raises(error, match=named):
             await attempt

@@ -49,6 +49,57 @@ def test_the_last_administrator_cannot_be_lost(accounts: Accounts) -> None:
     assert (found.role, found.disabled) == ("admin", False)
 
 
+def test_the_last_administrator_of_every_site_cannot_be_lost(accounts: Accounts) -> None:
+    root = accounts.create("root", "admin", "hash", now_ms=NOW)
+    accounts.create("anna", "admin", "hash", now_ms=NOW, sites=[1])
+    with pytest.raises(Conflict, match="last administrator of every site"):
+        accounts.change(root.id, now_ms=NOW, sites=[1])
+    with pytest.raises(Conflict, match="last administrator of every site"):
+        accounts.change(root.id, now_ms=NOW, disabled=True)
+    found = accounts.account("root")
+    assert found is not None
+    assert (found.sites, found.disabled) == (None, False)
+
+
+def test_accounts_and_tokens_know_their_sites(open_store: Callable[[], BaseStore]) -> None:
+    store = open_store()
+    second = store.create_site("Hamburg", "Europe/Berlin", now_ms=0).id
+    accounts = Accounts(store)
+    accounts.create("root", "admin", "hash", now_ms=NOW)
+    anna = accounts.create("anna", "viewer", "hash", now_ms=NOW, sites=[second, 1, second])
+    assert anna.sites == (1, second)
+    accounts.open_session(anna.id, b"digest", now_ms=NOW, expires_at_ms=NOW + DAY, address="::1")
+    assert accounts.session(b"digest", now_ms=NOW, idle_ms=DAY) == anna
+    changed = accounts.change(anna.id, now_ms=NOW, sites=[second])
+    assert changed is not None
+    assert changed.sites == (second,)
+    assert accounts.session(b"digest", now_ms=NOW, idle_ms=DAY) is None
+    kept = accounts.change(anna.id, now_ms=NOW, role="operator")
+    assert kept is not None
+    assert kept.sites == (second,)
+    everywhere = accounts.change(anna.id, now_ms=NOW, sites=None)
+    assert everywhere is not None
+    assert everywhere.sites is None
+    accounts.create_token("tv", "viewer", b"d1", by="root", now_ms=NOW, sites=[second])
+    token = accounts.token(b"d1", now_ms=NOW)
+    assert token is not None
+    assert token.sites == accounts.tokens()[0].sites == (second,)
+    assert (accounts.site_named("Hamburg"), accounts.site_named("Bremen")) == (second, None)
+
+
+@pytest.mark.parametrize(("sites", "says"), [([7], "there is no site 7"), ([], "one site at least")])
+def test_sites_that_there_are_not_are_refused(accounts: Accounts, sites: list[int], says: str) -> None:
+    anna = accounts.create("anna", "admin", "hash", now_ms=NOW)
+    with pytest.raises(ValueError, match=says):
+        accounts.create("berta", "viewer", "hash", now_ms=NOW, sites=sites)
+    with pytest.raises(ValueError, match=says):
+        accounts.change(anna.id, now_ms=NOW, sites=sites)
+    with pytest.raises(ValueError, match=says):
+        accounts.create_token("tv", "viewer", b"d1", by="root", now_ms=NOW, sites=sites)
+    assert accounts.account("berta") is None
+    assert accounts.tokens() == []
+
+
 def test_a_session_ends_by_its_age_by_idleness_and_by_being_closed(accounts: Accounts) -> None:
     anna = accounts.create("anna", "admin", "hash", now_ms=NOW)
 

@@ -9,7 +9,7 @@ from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.console.words import Words, table
 from gatepost.errors import SettingsError
-from gatepost.receiver.api.authorization import ADMIN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.session import session_cookie
 from gatepost.receiver.api.shapes import read
 from gatepost.receiver.auth.authenticator import LoginRefused
@@ -52,7 +52,7 @@ class AccountPages(Controller):
         cookie = session_cookie(access, request, secret)
         return view.go(local_path(form("back"), "/account"), done="password", cookies=[cookie])
 
-    @get("/audit", opt=ADMIN, sync_to_thread=True)
+    @get("/audit", opt=ADMIN | EVERY_SITE, sync_to_thread=True)
     def show_audit(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
         view = desk.view(request)
         action, actor = view.query.get("action", "").strip(), view.query.get("actor", "").strip()
@@ -87,6 +87,11 @@ def _actions(words: Words) -> list[tuple[str, str]]:
 
 
 def _account(desk: Desk, request: AnyRequest, *, problem: str | None = None) -> Html:
-    return desk.view(request).page(
-        "account.html", status=200 if problem is None else 400, active="account", problem=problem
+    view = desk.view(request)
+    return view.page(
+        "account.html",
+        status=200 if problem is None else 400,
+        active="account",
+        problem=problem,
+        sites=None if request.user.sites is None else [site.name for site in view.store.sites()],
     )

@@ -21,7 +21,6 @@ from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, Th
 from gatepost.receiver.api.exports import alarms_file
 from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.store.interface import AlarmQuery
-from gatepost.wire.codes import Language
 
 __all__ = ["AlarmPages"]
 
@@ -57,7 +56,7 @@ class AlarmPages(Controller):
         view = desk.view(request)
         tab, filters = _tab(view), Filters(view, ALARMS)
         query = replace(_query(tab, filters), limit=PAGE, cursor=view.query.get("cursor"))
-        page = read(lambda: desk.store.alarms(query))
+        page = read(lambda: view.store.alarms(query))
         return view.page(
             "alarms.html",
             active="alarms",
@@ -73,24 +72,24 @@ class AlarmPages(Controller):
     async def export(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Stream:
         """The alarms of the page, all of them, as a file."""
 
-        def ask() -> tuple[AlarmQuery, Language]:
+        def ask() -> tuple[View, AlarmQuery]:
             view = desk.view(request)
             filters = Filters(view, ALARMS)
             tab = _tab(view)
             asked = _query(tab, filters)
             known = view.query.get("show") in (None, tab.name)
             filters.for_file("format", "show", wrong=() if known else ("show",))
-            return asked, view.words.language
+            return view, asked
 
-        query, language = await asyncio.to_thread(ask)
+        view, query = await asyncio.to_thread(ask)
         return await alarms_file(
-            request, desk.store, access, query, format=export_format(request), lang=language
+            request, view.store, access, query, format=export_format(request), lang=view.words.language
         )
 
     @get("/{alarm_id:int}", sync_to_thread=True)
     def show_alarm(self, request: AnyRequest, alarm_id: FromPath[int], desk: TheDesk) -> Html:
         view = desk.view(request)
-        alarm = desk.store.alarm(alarm_id) if 0 < alarm_id <= MAX_ID else None
+        alarm = view.store.alarm(alarm_id) if 0 < alarm_id <= MAX_ID else None
         if alarm is None:
             raise NotFoundException("there is no such alarm")
         values: dict[str, Any] = {
@@ -106,29 +105,29 @@ class AlarmPages(Controller):
         self, request: AnyRequest, alarm_id: FromPath[int], body: RawBody, desk: TheDesk, access: TheAccess
     ) -> Html:
         """Somebody has looked at it. Whether the alarm is cleared is another matter."""
-        form = Form(body)
+        form, view = Form(body), desk.view(request)
         now_ms, by = access.doors.now_ms(), request.user.name
         done = alarm_id <= MAX_ID and read(
-            lambda: desk.store.acknowledge_alarm(alarm_id, by=by, note=form("note")[:MAX_NOTE], now_ms=now_ms)
+            lambda: view.store.acknowledge_alarm(alarm_id, by=by, note=form("note")[:MAX_NOTE], now_ms=now_ms)
         )
         if not done:
             raise NotFoundException("there is no such alarm")
         access.note(request, "alarm.acknowledged", str(alarm_id))
-        desk.counts.forget()
-        return desk.view(request).go(local_path(form("back"), "/alarms"), done="acknowledged")
+        desk.forget_counts()
+        return view.go(local_path(form("back"), "/alarms"), done="acknowledged")
 
     @post("/{alarm_id:int}/close", opt=OPERATOR, sync_to_thread=True)
     def close(
         self, request: AnyRequest, alarm_id: FromPath[int], body: RawBody, desk: TheDesk, access: TheAccess
     ) -> Html:
         """Close an alarm that its terminal does not clear, with a note and a confirmation."""
-        form = Form(body)
+        form, view = Form(body), desk.view(request)
         note = form("note")[:MAX_NOTE]
         if not note or not form.ticked("sure"):
             raise ClientException("to close an alarm, write a note and confirm; nothing was changed")
-        close_alarm(desk.store, access, request, alarm_id, note)
-        desk.counts.forget()
-        return desk.view(request).go(local_path(form("back"), "/alarms"), done="closed")
+        close_alarm(view.store, access, request, alarm_id, note)
+        desk.forget_counts()
+        return view.go(local_path(form("back"), "/alarms"), done="closed")
 
 
 def _tab(view: View) -> Tab:

@@ -20,7 +20,8 @@ from msgspec.structs import replace
 from gatepost.console.desk import Html, TheDesk, View
 from gatepost.receiver.api.authorization import VIEWER, AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID
-from gatepost.store.interface import AlarmQuery, AlarmRow, RecordRow, Store
+from gatepost.store.interface import AlarmQuery, AlarmRow, RecordRow
+from gatepost.store.questions import UserStore
 
 __all__ = ["LivePages"]
 
@@ -38,8 +39,8 @@ class LivePages(Controller):
     @get("/", sync_to_thread=True)
     def live(self, request: AnyRequest, desk: TheDesk) -> Html:
         view = desk.view(request)
-        place = desk.store.end_of_feed()  # first: what arrives in between is shown twice rather than never
-        values = _values(view, desk.store.latest_records(CARDS))
+        place = view.store.end_of_feed()  # first: what arrives in between is shown twice rather than never
+        values = _values(view, view.store.latest_records(CARDS))
         return view.page("live.html", active="live", place=place, **values)
 
     @get("/since", sync_to_thread=True)
@@ -47,7 +48,7 @@ class LivePages(Controller):
         self, request: AnyRequest, desk: TheDesk, after: Annotated[int, QueryParameter(ge=0, le=MAX_ID)]
     ) -> Html:
         view = desk.view(request)
-        records, place, missed = _news(desk.store, after)
+        records, place, missed = _news(view.store, after)
         headers = {"x-place": str(place), "x-records": str(len(records))}
         return view.part(
             "live_parts.html",
@@ -58,10 +59,10 @@ class LivePages(Controller):
 
 
 def _values(view: View, records: Sequence[RecordRow]) -> dict[str, Any]:
-    desk = view.desk
-    alarms = _open_alarms(desk.store)
+    store = view.store
+    alarms = _open_alarms(store)
     # The number beside alarms that are shown is never older than they are.
-    counts = replace(desk.counts(), alarms=desk.store.alarm_counts())
+    counts = replace(view.desk.counts(store), alarms=store.alarm_counts())
     return {
         "counts": counts,
         "records": records,
@@ -70,7 +71,7 @@ def _values(view: View, records: Sequence[RecordRow]) -> dict[str, Any]:
     }
 
 
-def _news(store: Store, after: int) -> tuple[list[RecordRow], int, int]:
+def _news(store: UserStore, after: int) -> tuple[list[RecordRow], int, int]:
     """The records behind a place, latest first; the place to go on from; and how many more there were than fit."""
     ids: list[int] = []
     place = after
@@ -85,7 +86,7 @@ def _news(store: Store, after: int) -> tuple[list[RecordRow], int, int]:
     return [rows[each] for each in reversed(latest) if each in rows], place, len(ids) - len(latest)
 
 
-def _open_alarms(store: Store) -> list[AlarmRow]:
+def _open_alarms(store: UserStore) -> list[AlarmRow]:
     """The latest open alarms, those that are not acknowledged first."""
     return [
         alarm

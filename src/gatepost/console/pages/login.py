@@ -127,4 +127,4 @@ def _form(
 
 def _nothing_yet(desk: Desk) -> bool:
     """Whether this is the first start: no terminal is known."""
-    return desk.store.stats().terminals == 0
+    return desk.whole.stats().terminals == 0

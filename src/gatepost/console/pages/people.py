@@ -15,7 +15,7 @@ from gatepost.console.desk import Desk, Html, TheDesk, View
 from gatepost.console.filters import PEOPLE, Filters
 from gatepost.console.forms import Form
 from gatepost.receiver.api.authorization import ADMIN, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.erasure import ErasedItem, whom
+from gatepost.receiver.api.erasure import ErasedItem, check_reach, whom
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.retention import TheKeeper
 from gatepost.receiver.api.shapes import TheMeaning, read
@@ -100,6 +100,7 @@ class PeoplePages(Controller):
     ) -> Html:
         """Erase for good, once the name has been typed."""
         typed = Form(body)("typed")
+        check_reach(request, meaning.rules.scope)
 
         def do() -> Html:
             keeper.prepare_erasure()
@@ -124,7 +125,7 @@ def _person(
     month = month_in(view, view.query.get("month"), last_day)
     shifts = read(lambda: meaning.attendance.shifts(person, month.first, month.last))
     chosen = _day(view.query.get("day")) or (shifts[-1].day if shifts else None)
-    day = None if chosen is None else read(lambda: day_of(desk.store, person, chosen, meaning.rules))
+    day = None if chosen is None else read(lambda: day_of(view.store, person, chosen, meaning.rules))
     return view.page(
         "person.html",
         status=400 if wrong else 200,
@@ -133,7 +134,7 @@ def _person(
         month=month,
         shifts=shifts,
         day=day,
-        portrait=_portrait(desk, person),
+        portrait=view.store.portrait(person.identities),
         place=view.places([person.last_terminal_id]).get(person.last_terminal_id),
         wrong=wrong,
     )
@@ -152,8 +153,3 @@ def _day(text: str | None) -> date | None:
         return parse_day(text or "")
     except ValueError:
         return None
-
-
-def _portrait(desk: Desk, person: Person) -> int | None:
-    """The latest record of a person that has an image."""
-    return desk.store.portrait(person.identities)

@@ -30,7 +30,7 @@ class QuarantinePages(Controller):
         view = desk.view(request)
         filters = Filters(view, PLACES)
         query = filters.quarantine(limit=PAGE, cursor=view.query.get("cursor"))
-        page = read(lambda: desk.store.quarantined(query))
+        page = read(lambda: view.store.quarantined(query))
         return view.page(
             "quarantine.html",
             active="quarantine",
@@ -43,7 +43,7 @@ class QuarantinePages(Controller):
     @get("/{number:int}", sync_to_thread=True)
     def show_push(self, request: AnyRequest, number: FromPath[int], desk: TheDesk) -> Html:
         view = desk.view(request)
-        found = desk.store.quarantined_by_id([number]) if 0 < number <= MAX_ID else []
+        found = view.store.quarantined_by_id([number]) if 0 < number <= MAX_ID else []
         if not found:
             raise NotFoundException("it is not in the quarantine (any more)")
         place = view.places([found[0].terminal_id])[found[0].terminal_id]
@@ -60,8 +60,8 @@ class QuarantinePages(Controller):
         reprocessing: TheReprocessing,
         access: TheAccess,
     ) -> Html:
-        ids = _chosen(body)
-        done = read(lambda: reprocessing.process(ids))
+        ids, view = _chosen(body), desk.view(request)
+        done = read(lambda: reprocessing.process(view.store, ids))
         access.note(
             request,
             "quarantine.processed",
@@ -71,14 +71,14 @@ class QuarantinePages(Controller):
             still_unknown=done.still_unknown,
         )
         told = "processed" if done.still_unknown == 0 else "still_unknown"
-        return desk.view(request).go("/quarantine", done=told)
+        return view.go("/quarantine", done=told)
 
     @post("/discard", opt=ADMIN, sync_to_thread=True)
     def discard(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
-        ids = _chosen(body)
-        count = read(lambda: desk.store.discard_quarantined(ids))
+        ids, view = _chosen(body), desk.view(request)
+        count = read(lambda: view.store.discard_quarantined(ids))
         access.note(request, "quarantine.discarded", _named(ids), count=count)
-        return desk.view(request).go("/quarantine", done="discarded")
+        return view.go("/quarantine", done="discarded")
 
 
 def _chosen(body: bytes) -> list[int]:

@@ -21,7 +21,6 @@ from gatepost.receiver.api.exports import Format, records_file
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, read
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import RecordQuery, RecordRow
-from gatepost.wire.codes import Language
 
 __all__ = ["RecordPages", "export_format", "person_path"]
 
@@ -43,7 +42,7 @@ class RecordPages(Controller):
         if (sealed := filters.sealed()) is not None:
             return view.go(sealed)
         query = replace(filters.records(), limit=PAGE, cursor=view.query.get("cursor"))
-        page = read(lambda: desk.store.records(query))
+        page = read(lambda: view.store.records(query))
         values: dict[str, Any] = {
             "filters": filters,
             "records": page.items,
@@ -64,16 +63,22 @@ class RecordPages(Controller):
     ) -> Stream:
         """Exactly what is filtered, as a file: in the language of the page, in the time of each site."""
 
-        def ask() -> tuple[RecordQuery, Language]:
+        def ask() -> tuple[View, RecordQuery]:
             view = desk.view(request)
             filters = Filters(view)
             asked = filters.records()
             filters.for_file("format")
-            return asked, view.words.language
+            return view, asked
 
-        query, language = await asyncio.to_thread(ask)
+        view, query = await asyncio.to_thread(ask)
         return await records_file(
-            request, desk.store, meaning, access, query, format=export_format(request), lang=language
+            request,
+            view.store,
+            meaning,
+            access,
+            query,
+            format=export_format(request),
+            lang=view.words.language,
         )
 
     @get("/{record_id:int}", sync_to_thread=True)
@@ -81,7 +86,7 @@ class RecordPages(Controller):
         self, request: AnyRequest, record_id: FromPath[int], desk: TheDesk, meaning: TheMeaning
     ) -> Html:
         view = desk.view(request)
-        record = desk.store.record(record_id) if 0 < record_id <= MAX_ID else None
+        record = view.store.record(record_id) if 0 < record_id <= MAX_ID else None
         if record is None:
             raise NotFoundException("there is no such record")
         values: dict[str, Any] = {

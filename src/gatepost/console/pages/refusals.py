@@ -6,7 +6,7 @@ from litestar import Controller, get
 from litestar.params import FromPath
 
 from gatepost.console.desk import Html, TheDesk
-from gatepost.receiver.api.authorization import ADMIN, VIEWER, AnyRequest
+from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, VIEWER, AnyRequest
 from gatepost.receiver.api.refusals import refusals, sample, sample_text
 from gatepost.receiver.api.shapes import read
 
@@ -27,13 +27,13 @@ class RefusalPages(Controller):
         asked = view.query.get("status", "")
         rows = read(
             lambda: refusals(
-                desk.store,
+                view.store,
                 status=int(asked) if asked.isascii() and asked.isdigit() else None,
                 peer=view.query.get("peer"),
                 serial=view.query.get("serial"),
             )
         )
-        every = rows if not view.query else read(desk.store.refused)
+        every = rows if not view.query else read(view.store.refused)
         return view.page(
             "refusals.html",
             active="quarantine",
@@ -43,10 +43,10 @@ class RefusalPages(Controller):
             asked=asked,
         )
 
-    @get("/samples/{number:int}", opt=ADMIN, sync_to_thread=True)
+    @get("/samples/{number:int}", opt=ADMIN | EVERY_SITE, sync_to_thread=True)
     def show_sample(self, request: AnyRequest, number: FromPath[int], desk: TheDesk) -> Html:
         view = desk.view(request)
-        row = sample(desk.store, number)
+        row = sample(view.store, number)
         return view.page(
             "refusal_sample.html", active="quarantine", sample=row, content=sample_text(row.content)
         )

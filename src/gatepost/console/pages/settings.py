@@ -8,11 +8,12 @@ from zoneinfo import available_timezones
 from litestar import Controller, get, post
 from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, RawBody
+from msgspec import UNSET
 
 from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
-from gatepost.receiver.api.authorization import ADMIN, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.retention import TheKeeper, note_confirmed
 from gatepost.receiver.api.shapes import MAX_ID, TheIngests, ThePreview, answering
 from gatepost.receiver.api.terminals import networks_of
@@ -35,7 +36,7 @@ class SettingsPages(Controller):
     """``/settings``."""
 
     path = "/settings"
-    opt = ADMIN
+    opt = ADMIN | EVERY_SITE
 
     @get(sync_to_thread=True)
     def show_settings(
@@ -66,7 +67,7 @@ class SettingsPages(Controller):
                 zone(timezone)
                 if not name:
                     raise ClientException(desk.view(request).words("settings.site_nameless"))
-                row = desk.store.create_site(name, timezone, now_ms=access.doors.now_ms())
+                row = desk.whole.create_site(name, timezone, now_ms=access.doors.now_ms())
         except ClientException as error:
             return _settings(desk, request, keeper, preview, ingests, problem=error.detail)
         access.note(request, "site.created", str(row.id), name=row.name, timezone=row.timezone)
@@ -89,11 +90,11 @@ class SettingsPages(Controller):
         try:
             with answering():
                 zone(timezone)
-                desk.store.update_site(min(site_id, MAX_ID), name=name or None, timezone=timezone)
+                desk.whole.update_site(min(site_id, MAX_ID), name=name or None, timezone=timezone)
         except ClientException as error:
             return _settings(desk, request, keeper, preview, ingests, problem=error.detail)
         access.note(request, "site.changed", str(site_id), name=name, timezone=timezone)
-        desk.counts.forget()
+        desk.forget_counts()
         return desk.view(request).go("/settings", done="saved")
 
     @post("/retention", sync_to_thread=True)
@@ -128,18 +129,22 @@ class SettingsPages(Controller):
         try:
             name, role = _name(form("name")), _role(form("role"))
             row = doors.accounts.create(
-                name, role, doors.hash(form.secret("password")), now_ms=doors.now_ms()
+                name,
+                role,
+                doors.hash(form.secret("password")),
+                now_ms=doors.now_ms(),
+                sites=_sites(desk, request, form),
             )
-        except (SettingsError, Conflict, ClientException) as error:
+        except (SettingsError, Conflict, ClientException, ValueError) as error:
             return _users(desk, request, doors.accounts, problem=_why(error))
-        access.note(request, "account.created", row.name, role=row.role)
+        access.note(request, "account.created", row.name, role=row.role, sites=row.sites)
         return desk.view(request).go("/settings/users", done="saved")
 
     @post("/users/{account_id:int}", sync_to_thread=True)
     def change_user(
         self, request: AnyRequest, account_id: FromPath[int], body: RawBody, desk: TheDesk, access: TheAccess
     ) -> Html:
-        """Role, password, or whether one may log in. Every change ends the account's sessions."""
+        """Change role and sites, password, or whether one may log in. Every change ends the account's sessions."""
         form, doors = Form(body), access.doors
         if account_id > MAX_ID or doors.accounts.account(account_id) is None:
             raise NotFoundException("there is no such account")
@@ -149,13 +154,16 @@ class SettingsPages(Controller):
                 account_id,
                 now_ms=doors.now_ms(),
                 role=_role(form("role")) if form("role") else None,
+                sites=_sites(desk, request, form) if form("role") else UNSET,
                 password=doors.hash(password) if password else None,
                 disabled={"yes": True, "no": False}.get(form("disabled")),
             )
-        except (SettingsError, Conflict, ClientException) as error:
+        except (SettingsError, Conflict, ClientException, ValueError) as error:
             return _users(desk, request, doors.accounts, problem=_why(error))
+        if row is None:
+            raise NotFoundException("there is no such account")
         changed = [name for name in ("role", "password", "disabled") if form.secret(name)]
-        access.note(request, "account.changed", row.name if row else str(account_id), changed=changed)
+        access.note(request, "account.changed", row.name, changed=changed, role=row.role, sites=row.sites)
         return desk.view(request).go("/settings/users", done="saved")
 
     @post("/tokens", sync_to_thread=True)
@@ -164,6 +172,7 @@ class SettingsPages(Controller):
         form, doors = Form(body), access.doors
         try:
             name, role = _name(form("name")), _role(form("role"))
+            sites = _sites(desk, request, form)
             days = int(form("days") or 0)
             if not 0 <= days <= MAX_DAYS:
                 raise ValueError
@@ -180,8 +189,9 @@ class SettingsPages(Controller):
             by=request.user.name,
             now_ms=doors.now_ms(),
             expires_at_ms=int(expires.timestamp() * 1000) if days else None,
+            sites=sites,
         )
-        access.note(request, "token.created", row.name, role=row.role, id=row.id)
+        access.note(request, "token.created", row.name, role=row.role, id=row.id, sites=row.sites)
         return _users(desk, request, doors.accounts, secret=secret)
 
     @post("/tokens/{token_id:int}/revoke", sync_to_thread=True)
@@ -232,7 +242,7 @@ def _settings(
         "settings.html",
         status=200 if problem is None else 400,
         active="settings",
-        sites=desk.store.sites(),
+        sites=desk.whole.sites(),
         processes=len(ingests),
         gauges=ingests.gauges,
         retention=[(kept, keeper.deleted[kept.part]) for kept in keeper.state()],
@@ -264,9 +274,20 @@ def _users(
         accounts=accounts.accounts(),
         tokens=accounts.tokens(),
         roles=[(role, view.words(f"frame.role_{role}")) for role in ROLES],
+        sites={site.id: site.name for site in desk.whole.sites()},
         problem=problem,
         secret=secret,
     )
+
+
+def _sites(desk: Desk, request: AnyRequest, form: Form) -> list[int] | None:
+    """Return the sites that were ticked; ``None`` for every site. Raises 400 for none at all."""
+    if form.ticked("every_site"):
+        return None
+    ticked, known = set(form.numbers("sites")), {site.id for site in desk.whole.sites()}
+    if not ticked or ticked - known:
+        raise ClientException(desk.view(request).words("users.sites_missing"))
+    return sorted(ticked)
 
 
 def _name(text: str) -> str:

@@ -51,7 +51,7 @@ class StatisticsPages(Controller):
         view = desk.view(request)
         filters = Filters(view, PLACES)
         first, last, spans = _stretch(view, filters.zone)
-        found = read(lambda: statistics(desk.store, filters.statistics(first, last)))
+        found = read(lambda: statistics(view.store, filters.statistics(first, last)))
         return view.page(
             "statistics.html",
             active="statistics",

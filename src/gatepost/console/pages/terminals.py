@@ -17,7 +17,7 @@ from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
-from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, answering
+from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, TheStore, answering
 from gatepost.receiver.api.terminals import TerminalItem, networks_of, terminal_item
 from gatepost.receiver.terminals.admin import Registrar, site_of
 from gatepost.receiver.terminals.identify import MAX_SERIAL
@@ -25,6 +25,7 @@ from gatepost.receiver.terminals.preview import WEEK, Preview, WouldRefuse
 from gatepost.store.fold import fold
 from gatepost.store.interface import SiteRow, TerminalRow
 from gatepost.store.people.move_preview import WouldMove
+from gatepost.store.questions import UserStore
 
 __all__ = ["TerminalPages", "Setup", "plain_address"]
 
@@ -83,7 +84,7 @@ class TerminalPages(Controller):
     def list_terminals(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
         view = desk.view(request)
         now_ms = access.doors.now_ms()
-        items = [terminal_item(row, desk.heard, now_ms=now_ms) for row in desk.store.terminals()]
+        items = [terminal_item(row, desk.heard, now_ms=now_ms) for row in view.store.terminals()]
         tab = view.query.get("show", "all")
         fitting = sorted((item for item in items if _fits(item, tab, view.query.get("q", ""))), key=_order)
         start = _start(view.query.get("cursor"))
@@ -95,7 +96,7 @@ class TerminalPages(Controller):
             found=len(fitting),
             tabs=[(name, name == tab, sum(_fits(item, name, "") for item in items)) for name in TABS],
             tokenless=_tokenless(items, desk.now()),
-            refusals=desk.store.refused()[:20],
+            refusals=view.store.refused()[:20],
         )
 
     @get("/new", opt=ADMIN, sync_to_thread=True)
@@ -106,7 +107,7 @@ class TerminalPages(Controller):
         return view.page(
             "terminal_new.html",
             active="terminals",
-            sites=_sites(desk),
+            sites=_sites(view.store),
             setup=plain_address(registrar, access, request),
             given={},
             problem=None,
@@ -114,7 +115,13 @@ class TerminalPages(Controller):
 
     @post(opt=ADMIN)
     async def create_terminal(
-        self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess, registrar: TheRegistrar
+        self,
+        request: AnyRequest,
+        body: RawBody,
+        desk: TheDesk,
+        store: TheStore,
+        access: TheAccess,
+        registrar: TheRegistrar,
     ) -> Html:
         """Make a terminal and show its address, which nobody is told again: so this is no redirect."""
         form = Form(body)
@@ -126,7 +133,9 @@ class TerminalPages(Controller):
         }
         try:
             with answering():
-                row, token = await registrar.create(values, with_token=True, now_ms=access.doors.now_ms())
+                row, token = await registrar.create(
+                    store, values, with_token=True, now_ms=access.doors.now_ms()
+                )
         except ClientException as error:
             return await asyncio.to_thread(_again, desk, request, access, registrar, values, error.detail)
         await asyncio.to_thread(
@@ -144,7 +153,7 @@ class TerminalPages(Controller):
         registrar: TheRegistrar,
         preview: ThePreview,
     ) -> Html:
-        row = desk.store.terminal(terminal_id) if 0 < terminal_id <= MAX_ID else None
+        row = desk.view(request).store.terminal(terminal_id) if 0 < terminal_id <= MAX_ID else None
         setup = plain_address(registrar, access, request)
         return _page(desk, request, access, row, setup=setup, retiring=_retiring(preview, row))
 
@@ -155,6 +164,7 @@ class TerminalPages(Controller):
         terminal_id: FromPath[int],
         body: RawBody,
         desk: TheDesk,
+        store: TheStore,
         access: TheAccess,
         registrar: TheRegistrar,
         preview: ThePreview,
@@ -170,10 +180,12 @@ class TerminalPages(Controller):
         if form("serial"):
             values["serial"] = form("serial")[:MAX_SERIAL]
         if form("ask"):
-            question = await asyncio.to_thread(_question, desk, preview, min(terminal_id, MAX_ID), values)
+            question = await asyncio.to_thread(_question, store, preview, min(terminal_id, MAX_ID), values)
             if question is not None:
                 return await asyncio.to_thread(_asked, desk, request, access, registrar, question)
-        return await _change(desk, request, access, registrar, terminal_id, values, action="terminal.changed")
+        return await _change(
+            desk, request, access, registrar, store, terminal_id, values, action="terminal.changed"
+        )
 
     @post("/{terminal_id:int}/approve", opt=OPERATOR)
     async def approve_terminal(
@@ -182,13 +194,14 @@ class TerminalPages(Controller):
         terminal_id: FromPath[int],
         body: RawBody,
         desk: TheDesk,
+        store: TheStore,
         access: TheAccess,
         registrar: TheRegistrar,
     ) -> Html:
         with answering():
-            row = await registrar.approve(min(terminal_id, MAX_ID))
+            row = await registrar.approve(store, min(terminal_id, MAX_ID))
         await _noted(access, request, "terminal.approved", row)
-        desk.counts.forget()
+        desk.forget_counts()
         back = local_path(Form(body)("back"), f"/terminals/{terminal_id}")
         return await asyncio.to_thread(lambda: desk.view(request).go(back, done="approved"))
 
@@ -199,6 +212,7 @@ class TerminalPages(Controller):
         terminal_id: FromPath[int],
         body: RawBody,
         desk: TheDesk,
+        store: TheStore,
         access: TheAccess,
         registrar: TheRegistrar,
     ) -> Html:
@@ -207,7 +221,7 @@ class TerminalPages(Controller):
         if state not in actions:
             raise ClientException("a terminal is approved, held or retired")
         return await _change(
-            desk, request, access, registrar, terminal_id, {"state": state}, action=f"terminal.{state}"
+            desk, request, access, registrar, store, terminal_id, {"state": state}, action=f"terminal.{state}"
         )
 
     @post("/{terminal_id:int}/token", opt=ADMIN)
@@ -216,12 +230,13 @@ class TerminalPages(Controller):
         request: AnyRequest,
         terminal_id: FromPath[int],
         desk: TheDesk,
+        store: TheStore,
         access: TheAccess,
         registrar: TheRegistrar,
     ) -> Html:
         """Give it another address, and show it, this once."""
         with answering():
-            made = await registrar.rotate_token(min(terminal_id, MAX_ID))
+            made = await registrar.rotate_token(store, min(terminal_id, MAX_ID))
         if made is None:
             raise NotFoundException("there is no such terminal")
         row, token = made
@@ -234,12 +249,13 @@ class TerminalPages(Controller):
         request: AnyRequest,
         terminal_id: FromPath[int],
         desk: TheDesk,
+        store: TheStore,
         access: TheAccess,
         registrar: TheRegistrar,
     ) -> Html:
         """Take its own address away."""
         with answering():
-            row = await registrar.remove_token(min(terminal_id, MAX_ID))
+            row = await registrar.remove_token(store, min(terminal_id, MAX_ID))
         await _noted(access, request, "terminal.token_removed", row)
         return await asyncio.to_thread(
             lambda: desk.view(request).go(f"/terminals/{terminal_id}", done="saved")
@@ -274,8 +290,8 @@ def _start(cursor: str | None) -> int:
     return int(cursor) if cursor and cursor.isascii() and cursor.isdigit() and len(cursor) < 9 else 0
 
 
-def _sites(desk: Desk) -> list[tuple[int, str]]:
-    return [(site.id, f"{site.name} · {site.timezone}") for site in desk.store.sites()]
+def _sites(store: UserStore) -> list[tuple[int, str]]:
+    return [(site.id, f"{site.name} · {site.timezone}") for site in store.sites()]
 
 
 def _page(
@@ -293,7 +309,7 @@ def _page(
     if row is None:
         raise NotFoundException("there is no such terminal")
     view = desk.view(request)
-    refusals, disagreed = desk.store.refusals(row.id), desk.store.disagreements(row.id)
+    refusals, disagreed = view.store.refusals(row.id), view.store.disagreements(row.id)
     return view.page(
         "terminal.html",
         status=200 if problem is None else 400,
@@ -301,7 +317,7 @@ def _page(
         terminal=terminal_item(row, desk.heard, now_ms=access.doors.now_ms()),
         refusals=refusals,
         disagreed=disagreed,
-        sites=_sites(desk),
+        sites=_sites(view.store),
         setup=setup,
         problem=problem,
         token=_token(row, desk.settings.require_token),
@@ -344,16 +360,20 @@ def _asked(
 ) -> Html:
     """Show the terminal's page with a question before its values are saved."""
     setup = plain_address(registrar, access, request)
-    row = desk.store.terminal(question.terminal_id)
+    row = desk.view(request).store.terminal(question.terminal_id)
     return _page(desk, request, access, row, setup=setup, asked=question)
 
 
-def _question(desk: Desk, preview: Preview, terminal_id: int, values: Mapping[str, Any]) -> Question | None:
+def _question(
+    store: UserStore, preview: Preview, terminal_id: int, values: Mapping[str, Any]
+) -> Question | None:
     """Return what has to be asked before a terminal is changed so; ``None`` if nothing."""
+    if store.terminal(terminal_id) is None:
+        return None
     refused: Sequence[WouldRefuse] = ()
     with contextlib.suppress(SettingsError):  # what is no network is said when it is to be saved
         refused = preview.of_change(terminal_id, networks=tuple(values["networks"]))
-    site = site_of(desk.store, values["site_id"])
+    site = site_of(store, values["site_id"])
     move = WouldMove() if site is None else preview.of_move(terminal_id, site.id)
     if site is None or not (refused or move.people):
         return None
@@ -381,11 +401,12 @@ def _again(
     given: Mapping[str, Any],
     problem: str,
 ) -> Html:
-    return desk.view(request).page(
+    view = desk.view(request)
+    return view.page(
         "terminal_new.html",
         status=400,
         active="terminals",
-        sites=_sites(desk),
+        sites=_sites(view.store),
         setup=plain_address(registrar, access, request),
         given=given,
         problem=problem,
@@ -397,6 +418,7 @@ async def _change(
     request: AnyRequest,
     access: Access,
     registrar: Registrar,
+    store: UserStore,
     terminal_id: int,
     values: Mapping[str, Any],
     *,
@@ -404,14 +426,14 @@ async def _change(
 ) -> Html:
     try:
         with answering():
-            row = await registrar.change(min(terminal_id, MAX_ID), values)
+            row = await registrar.change(store, min(terminal_id, MAX_ID), values)
     except ClientException as error:
         why = error.detail
-        row = await asyncio.to_thread(desk.store.terminal, min(terminal_id, MAX_ID))
+        row = await asyncio.to_thread(store.terminal, min(terminal_id, MAX_ID))
         setup = plain_address(registrar, access, request)
         return await asyncio.to_thread(lambda: _page(desk, request, access, row, setup=setup, problem=why))
     await _noted(access, request, action, row, changed=sorted(values))
-    desk.counts.forget()
+    desk.forget_counts()
     return await asyncio.to_thread(lambda: desk.view(request).go(f"/terminals/{terminal_id}", done="saved"))
 
 

@@ -13,8 +13,8 @@ from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
 from gatepost.console.pages.terminals import plain_address
 from gatepost.console.simulated import installed
-from gatepost.receiver.api.authorization import ADMIN, VIEWER, Access, AnyRequest, TheAccess
-from gatepost.receiver.api.shapes import TheRegistrar, answering
+from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.shapes import TheRegistrar, TheStore, answering
 from gatepost.receiver.terminals.admin import Registrar
 from gatepost.store.local_days import zone
 
@@ -33,23 +33,28 @@ class WelcomePages(Controller):
         )
         return _page(desk, request, access, registrar, own_password=bool(changed.items))
 
-    @post("/site", opt=ADMIN, sync_to_thread=True)
+    @post("/site", opt=ADMIN | EVERY_SITE, sync_to_thread=True)
     def set_site(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
         """The name and the clock of the first site."""
         form = Form(body)
-        first = desk.store.sites()[0]
+        first = desk.whole.sites()[0]
         with answering():
             zone(form("timezone"))
-            desk.store.update_site(first.id, name=form("name")[:128] or None, timezone=form("timezone"))
+            desk.whole.update_site(first.id, name=form("name")[:128] or None, timezone=form("timezone"))
         access.note(
             request, "site.changed", str(first.id), name=form("name")[:128], timezone=form("timezone")
         )
-        desk.counts.forget()
+        desk.forget_counts()
         return desk.view(request).go("/welcome", done="saved")
 
-    @post("/simulate", opt=ADMIN)
+    @post("/simulate", opt=ADMIN | EVERY_SITE)
     async def simulate(
-        self, request: AnyRequest, desk: TheDesk, access: TheAccess, registrar: TheRegistrar
+        self,
+        request: AnyRequest,
+        desk: TheDesk,
+        store: TheStore,
+        access: TheAccess,
+        registrar: TheRegistrar,
     ) -> Html:
         """Make a terminal, and start one that is none and pushes as it."""
         if not installed():
@@ -60,7 +65,9 @@ class WelcomePages(Controller):
             name = await asyncio.to_thread(lambda: desk.view(request).words("welcome.simulated_name"))
             values = {"name": name, "site_id": 1}
             with answering():
-                row, token = await registrar.create(values, with_token=True, now_ms=access.doors.now_ms())
+                row, token = await registrar.create(
+                    store, values, with_token=True, now_ms=access.doors.now_ms()
+                )
             server = request.scope.get("server") or ("127.0.0.1", 8080)
             address = registrar.own_address(token or "", server=(server[0], server[1] or 8080))
             await asyncio.to_thread(desk.simulated.start, address)
@@ -71,12 +78,13 @@ class WelcomePages(Controller):
 def _page(
     desk: Desk, request: AnyRequest, access: Access, registrar: Registrar, *, own_password: bool
 ) -> Html:
-    stats = desk.store.stats()
-    return desk.view(request).page(
+    view = desk.view(request)
+    stats = view.store.stats()
+    return view.page(
         "welcome.html",
         active="",
         own_password=own_password,
-        site=desk.store.sites()[0],
+        site=view.store.sites()[0],
         zones=sorted(available_timezones()),
         setup=plain_address(registrar, access, request),
         simulator=installed(),

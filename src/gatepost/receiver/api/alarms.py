@@ -25,7 +25,8 @@ from gatepost.receiver.api.shapes import (
     text,
 )
 from gatepost.receiver.http.url_prefix import link
-from gatepost.store.interface import AlarmRow, AlarmStep, Store
+from gatepost.store.interface import AlarmRow, AlarmStep
+from gatepost.store.questions import UserStore
 
 __all__ = ["MAX_NOTE", "AlarmItem", "AlarmsController", "StepItem", "alarm_item", "close_alarm"]
 
@@ -190,7 +191,7 @@ class AlarmsController(Controller):
         return event_image(request, store, step_id, size=size)
 
 
-def close_alarm(store: Store, access: Access, request: AnyRequest, alarm_id: int, note: str) -> None:
+def close_alarm(store: UserStore, access: Access, request: AnyRequest, alarm_id: int, note: str) -> None:
     """Close an alarm, and note it in the audit log. 404 if there is none, 409 if it is not open."""
     _alarm(store, alarm_id)
     if not note.strip():
@@ -202,7 +203,7 @@ def close_alarm(store: Store, access: Access, request: AnyRequest, alarm_id: int
     access.note(request, "alarm.closed", str(alarm_id))
 
 
-def _alarm(store: Store, alarm_id: int) -> AlarmRow:
+def _alarm(store: UserStore, alarm_id: int) -> AlarmRow:
     row = read(lambda: store.alarm(alarm_id)) if 0 < alarm_id <= MAX_ID else None
     if row is None:
         raise NotFoundException("there is no such alarm")

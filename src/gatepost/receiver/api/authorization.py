@@ -1,13 +1,17 @@
-"""Who may call which route.
+"""Decide who may call which route.
 
-Every route says the role that it needs in its options: ``opt={"role": "viewer"}``. One that says nothing needs
-``admin``, so that what is forgotten is closed and not open; ``opt={"open": True}`` is for anyone.
+Every route says the role that it needs in its options: ``opt={"role": "viewer"}``, and with ``"every_site": True``
+that it is for users of every site only. One that says nothing needs ``admin`` of every site, so that what is forgotten
+is closed and not open; ``opt={"open": True}`` is for anyone.
+
+What a user of some sites sees is decided by the store that a route is handed: :func:`user_store`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from litestar.connection import ASGIConnection, Request
 from litestar.di import NamedDependency
@@ -20,7 +24,9 @@ from gatepost.receiver.auth.authenticator import Doors, Principal, may
 from gatepost.receiver.http.security_headers import over_tls, public_origin
 from gatepost.receiver.http.url_prefix import link
 from gatepost.receiver.terminals.identify import Networks, peer_address
+from gatepost.store.interface import Store, Visible
 from gatepost.store.query.accounts import Role
+from gatepost.store.questions import UserStore
 
 __all__ = [
     "PARTS",
@@ -31,7 +37,12 @@ __all__ = [
     "VIEWER",
     "OPERATOR",
     "ADMIN",
+    "EVERY_SITE",
     "OPEN",
+    "SomeSitesOnly",
+    "Needed",
+    "needed",
+    "user_store",
 ]
 
 PARTS = "gatepost.parts"
@@ -42,12 +53,34 @@ AnyRequest = Request[Principal, str, Any]
 VIEWER = {"role": "viewer"}
 OPERATOR = {"role": "operator"}
 ADMIN = {"role": "admin"}
+EVERY_SITE = {"every_site": True}
 OPEN = {"open": True}
 
 _HOW = (
     "say who you are: log in, or send a token as 'Authorization: Bearer TOKEN';"
     " a token in the address is not looked at"
 )
+
+
+class SomeSitesOnly(PermissionDeniedException):
+    """Refuse what concerns every site to a user of some sites."""
+
+
+class Needed(NamedTuple):
+    """Say what a route needs of the one who asks."""
+
+    role: Role
+    every_site: bool = False
+
+
+def needed(options: Mapping[str, Any]) -> Needed:
+    """Return what a route needs, by its options."""
+    return Needed(options.get("role", "admin"), options.get("every_site", "role" not in options))
+
+
+def user_store(whole: Store, user: Principal | None) -> UserStore:
+    """Return the store as a user may see it; without a user it shows nothing."""
+    return whole.seen_by(Visible(sites=frozenset()) if user is None else user.visible)
 
 
 class Access:
@@ -68,15 +101,17 @@ class Access:
         forwarded = {"x-forwarded-for", "forwarded", "x-real-ip", "via"} & set(connection.headers.keys())
         return not forwarded or client in self._proxies
 
-    def require(self, connection: ASGIConnection[Any, Any, Any, Any], needed: Role) -> Principal:
-        """Who sent this; 401 if they do not say, 403 if they lack the role. Blocks."""
+    def require(self, connection: ASGIConnection[Any, Any, Any, Any], needed: Needed) -> Principal:
+        """Return who sent this; 401 if they do not say, 403 if they may not. Blocks."""
         headers = dict(connection.headers.items())
         method = str(connection.scope.get("method", "GET"))
         principal = self.doors.authenticate(method, headers, host=headers.get("host", ""))
         if principal is None:
             raise NotAuthorizedException(_HOW, headers={"www-authenticate": 'Bearer realm="gatepost"'})
-        if not may(principal.role, needed):
-            raise PermissionDeniedException(f"this needs the role {needed}; yours is {principal.role}")
+        if not may(principal.role, needed.role):
+            raise PermissionDeniedException(f"this needs the role {needed.role}; yours is {principal.role}")
+        if needed.every_site and principal.sites is not None:
+            raise SomeSitesOnly("this concerns every site, and you have some sites only")
         return principal
 
     def secure(self, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
@@ -112,7 +147,6 @@ class Authentication(AbstractAuthenticationMiddleware):
     async def authenticate_request(
         self, connection: ASGIConnection[Any, Any, Any, Any]
     ) -> AuthenticationResult:
-        needed = connection.route_handler.opt.get("role", "admin")
         access: Access = connection.scope[PARTS]["access"]  # type: ignore[literal-required]  # a key of ours
-        principal = await asyncio.to_thread(access.require, connection, needed)
+        principal = await asyncio.to_thread(access.require, connection, needed(connection.route_handler.opt))
         return AuthenticationResult(user=principal, auth=access.address(connection))

@@ -15,14 +15,15 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from gatepost.items import ErasedItem
-from gatepost.receiver.api.authorization import ADMIN, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, AnyRequest, SomeSitesOnly, TheAccess
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.retention import TheKeeper
-from gatepost.receiver.api.shapes import MAX_ID, TheMeaning
+from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, TheStore
+from gatepost.receiver.terminals.admin import site_of
 from gatepost.store.people.people import Person, Scope
 from gatepost.store.privacy.erasure import Erased, Whom
 
-__all__ = ["ErasedItem", "ErasureController", "whom"]
+__all__ = ["ErasedItem", "ErasureController", "check_reach", "whom"]
 
 
 class ErasureOrder(Struct, frozen=True, kw_only=True):
@@ -43,6 +44,14 @@ def whom(person: Person, scope: Scope) -> Whom:
         terminal_id=person.terminal_id if scope == "terminal" else None,
         identities=person.identities,
     )
+
+
+def check_reach(request: AnyRequest, scope: Scope) -> None:
+    """Raise 403 where erasing a person concerns sites that a user has not."""
+    if scope == "everywhere" and request.user.sites is not None:
+        raise SomeSitesOnly(
+            "here a person is one at every site, and you have some sites only; ask an administrator of every site"
+        )
 
 
 def _item(erased: Erased) -> ErasedItem:
@@ -66,6 +75,8 @@ class ErasureController(Controller):
     ) -> ErasedItem:
         """Their images and personal fields, everywhere. It cannot be taken back."""
 
+        check_reach(request, meaning.rules.scope)
+
         def do() -> ErasedItem:
             keeper.prepare_erasure()
             person = meaning.people.person(person_id)
@@ -84,17 +95,25 @@ class ErasureController(Controller):
         self,
         request: AnyRequest,
         data: JSONBody[ErasureOrder],
+        store: TheStore,
         meaning: TheMeaning,
         keeper: TheKeeper,
         live: TheLive,
         access: TheAccess,
     ) -> ErasedItem:
         """As to erase a person, by ``user_id``: also where only an alarm or a quarantined push has it."""
+        check_reach(request, meaning.rules.scope)
         if meaning.rules.scope == "terminal" and data.terminal_id is None:
             raise ClientException("terminal_id must be given: here a number is a person within one terminal")
+        if request.user.sites is not None and data.site_id is None and data.terminal_id is None:
+            raise SomeSitesOnly("give the site_id: you have some sites only, and not every site")
         order = Whom(user_id=data.user_id, site_id=data.site_id, terminal_id=data.terminal_id)
 
         def do() -> ErasedItem:
+            if data.site_id is not None and site_of(store, data.site_id) is None:
+                raise ClientException(f"site_id: there is no site {data.site_id}; see /api/v1/sites")
+            if data.terminal_id is not None and store.terminal(data.terminal_id) is None:
+                raise ClientException(f"terminal_id: there is no terminal {data.terminal_id}")
             keeper.prepare_erasure()
             item = _item(keeper.erase(order))
             where = {"site_id": data.site_id, "terminal_id": data.terminal_id}

@@ -49,9 +49,10 @@ from gatepost.receiver.exports.formats import (
     zip_pieces,
 )
 from gatepost.receiver.people_rules import Meaning
-from gatepost.store.interface import AlarmQuery, AlarmRow, Page, RecordQuery, RecordRow, Store
+from gatepost.store.interface import AlarmQuery, AlarmRow, Page, RecordQuery, RecordRow
 from gatepost.store.local_days import days_between
 from gatepost.store.people.people import PeopleQuery
+from gatepost.store.questions import UserStore
 from gatepost.wire.codes import Language
 
 __all__ = ["ExportsController", "Format", "alarms_file", "answer_file", "attendance_file", "records_file"]
@@ -190,7 +191,7 @@ class ExportsController(Controller):
 
 async def records_file(
     request: AnyRequest,
-    store: Store,
+    store: UserStore,
     meaning: Meaning,
     access: Access,
     query: RecordQuery,
@@ -218,7 +219,7 @@ async def records_file(
 
 async def alarms_file(
     request: AnyRequest,
-    store: Store,
+    store: UserStore,
     access: Access,
     query: AlarmQuery,
     *,
@@ -338,7 +339,7 @@ def _pieces(
             return zip_pieces(table, picture)
 
 
-def _image(store: Store, event_id: int) -> bytes | None:
+def _image(store: UserStore, event_id: int) -> bytes | None:
     """Return an image; ``None`` where it has left, or is not here: the list of the archive says so by its name."""
     try:
         return store.image(event_id)
@@ -347,7 +348,7 @@ def _image(store: Store, event_id: int) -> bytes | None:
         return None
 
 
-def _portrait(store: Store, words: Words, row: RecordRow) -> Picture | None:
+def _portrait(store: UserStore, words: Words, row: RecordRow) -> Picture | None:
     data = _image(store, row.id) if row.has_image else None
     if data is None:
         return None
@@ -355,7 +356,7 @@ def _portrait(store: Store, words: Words, row: RecordRow) -> Picture | None:
     return Picture(f"{day}/{row.id}.{suffix_of(data)}", data)
 
 
-def _scene(store: Store, words: Words, row: AlarmRow) -> Picture | None:
+def _scene(store: UserStore, words: Words, row: AlarmRow) -> Picture | None:
     """The first step that has a picture."""
     for step in row.history:
         data = _image(store, step.id) if step.has_image else None

@@ -12,7 +12,8 @@ from litestar.params import FromQuery, QueryParameter, SkipValidation
 from msgspec import Struct
 
 from gatepost.receiver.api.shapes import MAX_ID, TheStore, moment, read, word
-from gatepost.store.interface import AlarmQuery, RecordQuery, SiteRow, Store
+from gatepost.store.interface import AlarmQuery, RecordQuery, SiteRow
+from gatepost.store.questions import UserStore
 
 __all__ = [
     "FILTERS",
@@ -64,7 +65,7 @@ def _at_site(store: TheStore, site: FromQuery[str | None] = None, site_id: Id = 
     return read(lambda: _site(store, named))
 
 
-def _site(store: Store, named: str) -> int:
+def _site(store: UserStore, named: str) -> int:
     sites = store.sites()
     found = site_named(sites, named)
     if found is None:

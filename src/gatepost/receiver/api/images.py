@@ -21,7 +21,7 @@ from gatepost.errors import ImageUnavailable
 from gatepost.receiver.api.authorization import AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.receiver.thumbnails import SIZES, NotAPicture, thumbnail
-from gatepost.store.interface import Store
+from gatepost.store.questions import UserStore
 from gatepost.wire import media_type
 
 __all__ = ["IMAGES", "NOT_MODIFIED", "ThumbnailSize", "event_image", "suffix_of", "whole_original"]
@@ -46,7 +46,7 @@ def suffix_of(image: bytes) -> str:
 
 
 def event_image(
-    request: AnyRequest, store: Store, event_id: int, *, size: int | None = None
+    request: AnyRequest, store: UserStore, event_id: int, *, size: int | None = None
 ) -> Response[bytes]:
     """Return the image of an event, or a thumbnail of it; 404 where there is none."""
     data = read(lambda: store.image(event_id)) if 0 < event_id <= MAX_ID else None
@@ -69,7 +69,7 @@ def event_image(
     return Response(data, media_type=kind or "application/octet-stream", headers=headers)
 
 
-def whole_original(store: Store, event_id: int, shortened: bytes | None) -> bytes | None:
+def whole_original(store: UserStore, event_id: int, shortened: bytes | None) -> bytes | None:
     """Return what was pushed but for the image; without its long texts where they are not here."""
     if shortened is None:
         return None

@@ -21,7 +21,7 @@ from gatepost.receiver.api.shapes import MAX_ID, Include, TheStore
 from gatepost.receiver.api.streaming import streamed
 from gatepost.receiver.live_stream import Crowded, Live, Told, event_block
 from gatepost.receiver.people_rules import Meaning
-from gatepost.store.interface import AlarmRow, FeedItem, RecordRow, Store
+from gatepost.store.interface import AlarmRow, FeedItem, RecordRow, Store, Visible
 from gatepost.store.query.terminal_labels import TerminalLabel
 
 __all__ = ["LiveController", "TheLive", "tell"]
@@ -92,7 +92,7 @@ class LiveController(Controller):
             named = await asyncio.to_thread(store.terminals_named, at_terminal.terminal)
         pieces = live.listen(
             place,
-            wanted=_wanted(at_terminal, named, at_site, kind),
+            wanted=_wanted(at_terminal, named, at_site, kind, request.user.visible),
             original=include == "original",
             allowed=_still_allowed(request, access),
         )
@@ -111,11 +111,16 @@ def _place(text: str) -> int:
 
 
 def _wanted(
-    at_terminal: TerminalFilter, named: Sequence[int], site_id: int | None, kind: str | None
+    at_terminal: TerminalFilter,
+    named: Sequence[int],
+    site_id: int | None,
+    kind: str | None,
+    visible: Visible,
 ) -> Callable[[Told], bool] | None:
     """Return what chooses among events. ``named``: the terminals that the filter meant when the stream began."""
-    terminal = at_terminal.terminal
-    if terminal is None and not at_terminal.without_serial and site_id is None and kind is None:
+    terminal, sites = at_terminal.terminal, visible.sites
+    filtered = terminal is not None or at_terminal.without_serial or site_id is not None or kind is not None
+    if not filtered and sites is None:
         return None
 
     def is_terminal(place: TerminalLabel) -> bool:
@@ -127,6 +132,7 @@ def _wanted(
         place = told.terminal
         return (
             kind in (None, told.kind)
+            and (sites is None or place.site_id in sites)
             and site_id in (None, place.site_id)
             and (terminal is None or is_terminal(place))
             and not (at_terminal.without_serial and place.serial is not None)

@@ -12,7 +12,7 @@ from litestar import Controller, Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from gatepost.receiver.api.authorization import OPEN, TheAccess
+from gatepost.receiver.api.authorization import OPEN, Needed, TheAccess
 from gatepost.receiver.api.shapes import read
 from gatepost.receiver.http.console_access import is_own_address
 from gatepost.receiver.observability.prometheus import CONTENT_TYPE, Metrics
@@ -42,5 +42,5 @@ class MetricsController(Controller):
             is_own_address(request.headers.get("host", "")) and access.address(request) in metrics_networks
         )
         if not direct or not trusted:
-            access.require(request, "viewer")
+            access.require(request, Needed("viewer", every_site=True))
         return Response(read(metrics.text), media_type=CONTENT_TYPE)

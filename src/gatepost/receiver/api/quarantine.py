@@ -25,7 +25,8 @@ from gatepost.receiver.api.shapes import (
     text,
 )
 from gatepost.receiver.jobs.reprocessing import Reprocessing
-from gatepost.store.interface import QuarantineQuery, QuarantineRow, Store
+from gatepost.store.interface import QuarantineQuery, QuarantineRow
+from gatepost.store.questions import UserStore
 
 __all__ = ["QuarantineController", "TheReprocessing"]
 
@@ -87,7 +88,7 @@ def _item(row: QuarantineRow, original: bytes | None = None) -> QuarantinedItem:
     )
 
 
-def _one(store: Store, number: int) -> QuarantineRow:
+def _one(store: UserStore, number: int) -> QuarantineRow:
     found = read(lambda: store.quarantined_by_id([number])) if 0 < number <= MAX_ID else []
     if not found:
         raise NotFoundException("it is not in the quarantine (any more)")
@@ -133,10 +134,11 @@ class QuarantineController(Controller):
         request: AnyRequest,
         data: JSONBody[Chosen],
         reprocessing: TheReprocessing,
+        store: TheStore,
         access: TheAccess,
     ) -> ProcessedItem:
         """Decode them with this version; what is understood now is listed and leaves the quarantine."""
-        done = read(lambda: reprocessing.process(data.ids))
+        done = read(lambda: reprocessing.process(store, data.ids))
         counted = ProcessedItem(done.stored, done.duplicates, done.still_unknown)
         access.note(
             request,

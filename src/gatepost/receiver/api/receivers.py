@@ -9,7 +9,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath
 from msgspec import Struct
 
-from gatepost.receiver.api.authorization import ADMIN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import Listing, TheStore, read
 from gatepost.receiver.observability.silent_receivers import silent
 
@@ -32,7 +32,7 @@ class ReceiversController(Controller):
     path = "/api/v1/receivers"
     tags = ("receivers",)
 
-    @get(opt=VIEWER, sync_to_thread=True, summary="List the receivers of this database")
+    @get(opt=VIEWER | EVERY_SITE, sync_to_thread=True, summary="List the receivers of this database")
     def list_receivers(self, store: TheStore, access: TheAccess) -> Listing[ReceiverItem]:
         """Of those that use PostgreSQL; a receiver that uses SQLite is alone, and the list is empty."""
         rows = read(store.receivers)
@@ -45,7 +45,12 @@ class ReceiversController(Controller):
             None,
         )
 
-    @delete("/{receiver_id:str}", opt=ADMIN, sync_to_thread=True, summary="Forget a receiver that is gone")
+    @delete(
+        "/{receiver_id:str}",
+        opt=ADMIN | EVERY_SITE,
+        sync_to_thread=True,
+        summary="Forget a receiver that is gone",
+    )
     def forget_receiver(
         self, request: AnyRequest, receiver_id: FromPath[str], store: TheStore, access: TheAccess
     ) -> None:

@@ -7,15 +7,16 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, FromQuery
 
 from gatepost.items import Listing, RefusalItem, SampleItem
-from gatepost.receiver.api.authorization import ADMIN, VIEWER
+from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, VIEWER
 from gatepost.receiver.api.shapes import MAX_ID, TheStore, read
-from gatepost.store.interface import RefusedRow, SampleRow, Store
+from gatepost.store.interface import RefusedRow, SampleRow
+from gatepost.store.questions import UserStore
 
 __all__ = ["RefusalsController", "refusals", "sample", "sample_text"]
 
 
 def refusals(
-    store: Store, *, status: int | None = None, peer: str | None = None, serial: str | None = None
+    store: UserStore, *, status: int | None = None, peer: str | None = None, serial: str | None = None
 ) -> list[RefusedRow]:
     """Return the refused pushes that fit, the latest first."""
     return [
@@ -27,7 +28,7 @@ def refusals(
     ]
 
 
-def sample(store: Store, number: int) -> SampleRow:
+def sample(store: UserStore, number: int) -> SampleRow:
     """Return a sample. 404 if there is none of this number."""
     found = read(lambda: store.refusal_sample(number)) if 0 < number <= MAX_ID else None
     if found is None:
@@ -74,7 +75,12 @@ class RefusalsController(Controller):
         ]
         return Listing(items, None)
 
-    @get("/samples/{number:int}", opt=ADMIN, sync_to_thread=True, summary="The beginning of a refused body")
+    @get(
+        "/samples/{number:int}",
+        opt=ADMIN | EVERY_SITE,
+        sync_to_thread=True,
+        summary="The beginning of a refused body",
+    )
     def one_sample(self, store: TheStore, number: FromPath[int]) -> SampleItem:
         """Without pins, tokens and pictures. Kept for 7 days, or until a person is erased."""
         row = sample(store, number)

@@ -10,7 +10,7 @@ from litestar.exceptions import ClientException
 from litestar.params import JSONBody, SkipValidation
 from msgspec import Struct
 
-from gatepost.receiver.api.authorization import ADMIN, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.jobs.retention import Keeper
 from gatepost.store.privacy.permitted import Ask, Why
 
@@ -78,7 +78,7 @@ class RetentionController(Controller):
     path = "/api/v1/retention"
     tags = ("privacy",)
 
-    @get(opt=VIEWER, sync_to_thread=True, summary="For how long everything is kept")
+    @get(opt=VIEWER | EVERY_SITE, sync_to_thread=True, summary="For how long everything is kept")
     def retention(self, keeper: TheKeeper) -> RetentionState:
         items = [
             RetentionItem(
@@ -100,7 +100,12 @@ class RetentionController(Controller):
             items=items, asks=list(map(_asked, keeper.asks)), finished_at=finished_at, encryption=encryption
         )
 
-    @post("/confirm", opt=ADMIN, sync_to_thread=True, summary="Permit a deletion that retention asks for")
+    @post(
+        "/confirm",
+        opt=ADMIN | EVERY_SITE,
+        sync_to_thread=True,
+        summary="Permit a deletion that retention asks for",
+    )
     def confirm(
         self, request: AnyRequest, data: JSONBody[Confirmation], keeper: TheKeeper, access: TheAccess
     ) -> AskItem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from litestar import Controller, Request, Response, delete, get, post
@@ -42,6 +43,8 @@ class SessionItem(Struct, frozen=True):
 
     name: str
     role: Role
+    sites: list[int] | None
+    """The ids of the sites that one sees; ``null``: every site."""
 
 
 class SessionController(Controller):
@@ -71,11 +74,11 @@ class SessionController(Controller):
         if before:
             access.doors.logout(before)
         cookie = session_cookie(access, request, secret)
-        return Response(SessionItem(account.name, account.role), cookies=[cookie])
+        return Response(SessionItem(account.name, account.role, _listed(account.sites)), cookies=[cookie])
 
     @get(opt=VIEWER, sync_to_thread=False, summary="Who am I?")
     def who(self, request: AnyRequest) -> SessionItem:
-        return SessionItem(request.user.name, request.user.role)
+        return SessionItem(request.user.name, request.user.role, _listed(request.user.sites))
 
     @delete(opt=VIEWER, sync_to_thread=True, summary="Log out")
     def log_out(self, request: AnyRequest, access: TheAccess) -> Response[None]:
@@ -106,6 +109,10 @@ class SessionController(Controller):
         encoded = access.doors.hash(data.new)
         access.doors.accounts.change(account_id, now_ms=access.doors.now_ms(), password=encoded)
         access.note(request, "account.password_changed", request.user.name)
+
+
+def _listed(sites: Iterable[int] | None) -> list[int] | None:
+    return None if sites is None else sorted(sites)
 
 
 def session_cookie(access: Access, request: Request[Any, Any, Any], secret: str | None) -> Cookie:

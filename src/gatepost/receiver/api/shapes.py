@@ -18,9 +18,9 @@ from gatepost.receiver.processes.ingests import Ingests
 from gatepost.receiver.terminals.admin import Registrar
 from gatepost.receiver.terminals.preview import Preview
 from gatepost.store.cursor import BadCursor
-from gatepost.store.interface import Store
 from gatepost.store.local_days import UnknownZone, month_of, parse_day, parse_time
 from gatepost.store.query.registry import Conflict
+from gatepost.store.questions import UserStore
 from gatepost.wire import Problem
 
 __all__ = [
@@ -55,8 +55,8 @@ T = TypeVar("T")
 Include = FromQuery[Literal["original"] | None]
 """What an event has only if it is asked for."""
 
-TheStore = NamedDependency[SkipValidation[Store]]
-"""The store, handed in by :mod:`gatepost.receiver.desk_app`; a Protocol cannot be checked for."""
+TheStore = NamedDependency[SkipValidation[UserStore]]
+"""The store as the user sees it, handed in by :mod:`gatepost.receiver.desk_app`."""
 
 TheIngests = NamedDependency[SkipValidation[Ingests]]
 

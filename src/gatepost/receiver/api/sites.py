@@ -10,7 +10,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
-from gatepost.receiver.api.authorization import ADMIN, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import Listing, TheStore, read
 from gatepost.receiver.terminals.admin import site_of
 from gatepost.store.interface import SiteRow
@@ -56,7 +56,7 @@ class SitesController(Controller):
     def list_sites(self, store: TheStore) -> Listing[SiteItem]:
         return Listing([_item(row) for row in read(store.sites)], None)
 
-    @post(opt=ADMIN, sync_to_thread=True, summary="Make a site")
+    @post(opt=ADMIN | EVERY_SITE, sync_to_thread=True, summary="Make a site")
     def create_site(
         self, request: AnyRequest, data: JSONBody[NewSite], store: TheStore, access: TheAccess
     ) -> SiteItem:
@@ -66,7 +66,7 @@ class SitesController(Controller):
         access.note(request, "site.created", str(row.id), name=row.name, timezone=row.timezone)
         return _item(row)
 
-    @patch("/{site_id:int}", opt=ADMIN, sync_to_thread=True, summary="Change a site")
+    @patch("/{site_id:int}", opt=ADMIN | EVERY_SITE, sync_to_thread=True, summary="Change a site")
     def change_site(
         self,
         request: AnyRequest,

@@ -22,7 +22,16 @@ from gatepost.items import (
     WouldMoveItem,
     WouldRefuseItem,
 )
-from gatepost.receiver.api.authorization import ADMIN, OPERATOR, PARTS, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import (
+    ADMIN,
+    EVERY_SITE,
+    OPERATOR,
+    PARTS,
+    VIEWER,
+    Access,
+    AnyRequest,
+    TheAccess,
+)
 from gatepost.receiver.api.filters import AtSite
 from gatepost.receiver.api.shapes import (
     MAX_ID,
@@ -40,7 +49,8 @@ from gatepost.receiver.terminals.admin import Registrar, site_of
 from gatepost.receiver.terminals.identify import MAX_SERIAL
 from gatepost.receiver.terminals.presence import backlog_arriving, last_heard, presence
 from gatepost.receiver.terminals.preview import WouldRefuse
-from gatepost.store.interface import Store, TerminalRow, TerminalState
+from gatepost.store.interface import TerminalRow, TerminalState
+from gatepost.store.questions import UserStore
 
 __all__ = ["TerminalItem", "TerminalsController", "networks_of", "terminal_item", "would_refuse"]
 
@@ -93,7 +103,7 @@ def _values(row: TerminalRow, heard: Mapping[int, int], *, now_ms: int) -> dict[
     }
 
 
-def _detail(store: Store, terminal_id: int, heard: Mapping[int, int], *, now_ms: int) -> TerminalDetail:
+def _detail(store: UserStore, terminal_id: int, heard: Mapping[int, int], *, now_ms: int) -> TerminalDetail:
     row = store.terminal(terminal_id) if 0 < terminal_id <= MAX_ID else None
     if row is None:
         raise _no_such()
@@ -150,7 +160,7 @@ class TerminalsController(Controller):
     ) -> TerminalDetail:
         return _detail(store, terminal_id, ingests.heard, now_ms=access.doors.now_ms())
 
-    @get("/would-refuse", opt=VIEWER, sync_to_thread=True, summary="Preview stricter settings")
+    @get("/would-refuse", opt=VIEWER | EVERY_SITE, sync_to_thread=True, summary="Preview stricter settings")
     def preview_settings(
         self,
         preview: ThePreview,
@@ -238,14 +248,19 @@ class TerminalsController(Controller):
 
     @post(opt=ADMIN, summary="Make a terminal before it pushes")
     async def create_terminal(
-        self, request: AnyRequest, data: JSONBody[NewTerminal], access: TheAccess, registrar: TheRegistrar
+        self,
+        request: AnyRequest,
+        data: JSONBody[NewTerminal],
+        access: TheAccess,
+        registrar: TheRegistrar,
+        store: TheStore,
     ) -> TerminalItem:
         """It is approved. ``address`` in the answer is what to set as ``event_dest``; it is not told again."""
         now_ms = access.doors.now_ms()
         names = ("serial", "name", "site_id", "timezone", "networks")
         values = {name: getattr(data, name) for name in names}
         with answering():
-            row, token = await registrar.create(values, with_token=data.token, now_ms=now_ms)
+            row, token = await registrar.create(store, values, with_token=data.token, now_ms=now_ms)
         await _note(access, request, "terminal.created", row, token=data.token)
         return terminal_item(row, {}, now_ms=now_ms, address=_address(registrar, access, request, token))
 
@@ -257,6 +272,7 @@ class TerminalsController(Controller):
         data: JSONBody[TerminalChange],
         access: TheAccess,
         registrar: TheRegistrar,
+        store: TheStore,
     ) -> TerminalItem:
         """Change what is given, from the next push on.
 
@@ -265,45 +281,65 @@ class TerminalsController(Controller):
         names = TerminalChange.__struct_fields__
         values = {name: getattr(data, name) for name in names if getattr(data, name) is not UNSET}
         with answering():
-            row = await registrar.change(_known(terminal_id), values)
+            row = await registrar.change(store, _known(terminal_id), values)
         return await _changed(access, request, "terminal.changed", row, changed=sorted(values))
 
     @post("/{terminal_id:int}/approve", opt=OPERATOR, status_code=200, summary="Approve a terminal")
     async def approve_terminal(
-        self, request: AnyRequest, terminal_id: FromPath[int], access: TheAccess, registrar: TheRegistrar
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        access: TheAccess,
+        registrar: TheRegistrar,
+        store: TheStore,
     ) -> TerminalItem:
         """What a held terminal has sent is listed from now on. Only an administrator takes a retired one back."""
         with answering():
-            row = await registrar.approve(_known(terminal_id))
+            row = await registrar.approve(store, _known(terminal_id))
         return await _changed(access, request, "terminal.approved", row)
 
     @post("/{terminal_id:int}/retire", opt=ADMIN, status_code=200, summary="Retire a terminal")
     async def retire_terminal(
-        self, request: AnyRequest, terminal_id: FromPath[int], access: TheAccess, registrar: TheRegistrar
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        access: TheAccess,
+        registrar: TheRegistrar,
+        store: TheStore,
     ) -> TerminalItem:
         """What it sent stays; what it pushes from now on is refused, and its token is gone."""
         with answering():
-            row = await registrar.change(_known(terminal_id), {"state": "retired"})
+            row = await registrar.change(store, _known(terminal_id), {"state": "retired"})
         return await _changed(access, request, "terminal.retired", row)
 
     @post("/{terminal_id:int}/token", opt=ADMIN, status_code=200, summary="Give a terminal another address")
     async def rotate_token(
-        self, request: AnyRequest, terminal_id: FromPath[int], access: TheAccess, registrar: TheRegistrar
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        access: TheAccess,
+        registrar: TheRegistrar,
+        store: TheStore,
     ) -> TerminalItem:
         """``address`` in the answer is the new ``event_dest``, told once; the one before counts no more."""
         with answering():
-            made = await registrar.rotate_token(_known(terminal_id))
+            made = await registrar.rotate_token(store, _known(terminal_id))
         row, token = made if made is not None else (None, None)
         item = await _changed(access, request, "terminal.token_rotated", row)
         return replace(item, address=_address(registrar, access, request, token))
 
     @delete("/{terminal_id:int}/token", opt=ADMIN, status_code=200, summary="Take a terminal's address away")
     async def remove_token(
-        self, request: AnyRequest, terminal_id: FromPath[int], access: TheAccess, registrar: TheRegistrar
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        access: TheAccess,
+        registrar: TheRegistrar,
+        store: TheStore,
     ) -> TerminalItem:
         """Its token counts no more, and it is taken by its serial again, as the settings say."""
         with answering():
-            row = await registrar.remove_token(_known(terminal_id))
+            row = await registrar.remove_token(store, _known(terminal_id))
         return await _changed(access, request, "terminal.token_removed", row)
 
 

@@ -1,9 +1,10 @@
-"""Who is asking, and whether they may: passwords, sessions, tokens, roles.
+"""Tell who is asking, and whether they may: passwords, sessions, tokens, roles.
 
 Rules:
 
-* Nobody reads anything without a role: ``viewer`` looks, ``operator`` also acknowledges and approves, ``admin``
+* Without a role nothing is read: ``viewer`` looks, ``operator`` also acknowledges and approves, ``admin``
   also administrates and erases. Each includes the ones before.
+* A user who is given some sites sees these only, and does nothing that concerns every site.
 * A person has a session: a cookie that scripts cannot read, that other sites cannot make a browser send along with
   a change, and that is new at every login. A program has a token, in the ``Authorization`` header and nowhere else:
   an address ends up in histories and logs.
@@ -18,7 +19,7 @@ import secrets
 import threading
 import unicodedata
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from msgspec import Struct
 
 from gatepost.errors import GatepostError, SettingsError
 from gatepost.receiver.auth.login_throttle import Attempts
+from gatepost.store.interface import Visible
 from gatepost.store.query.accounts import AccountRow, Accounts, Role, TokenRow
 
 __all__ = [
@@ -64,6 +66,13 @@ class Principal(Struct, frozen=True):
     role: Role
     account_id: int | None = None
     """``None`` for a token."""
+    sites: frozenset[int] | None = None
+    """The sites that they see; ``None``: every site."""
+
+    @property
+    def visible(self) -> Visible:
+        """Return what they may see of the store."""
+        return Visible(sites=self.sites)
 
 
 class LoginRefused(GatepostError):
@@ -92,12 +101,19 @@ def _digest(secret: str) -> bytes:
 
 
 def issue_token(
-    accounts: Accounts, name: str, role: Role, *, by: str, now_ms: int, expires_at_ms: int | None = None
+    accounts: Accounts,
+    name: str,
+    role: Role,
+    *,
+    by: str,
+    now_ms: int,
+    expires_at_ms: int | None = None,
+    sites: Sequence[int] | None = None,
 ) -> tuple[str, TokenRow]:
-    """Make an API token; the secret is answered once and kept nowhere."""
+    """Make an API token; the secret is returned once and kept nowhere. Raises as :meth:`Accounts.create_token`."""
     secret = f"gp_{secrets.token_urlsafe(32)}"
     row = accounts.create_token(
-        name, role, _digest(secret), by=by, now_ms=now_ms, expires_at_ms=expires_at_ms
+        name, role, _digest(secret), by=by, now_ms=now_ms, expires_at_ms=expires_at_ms, sites=sites
     )
     return secret, row
 
@@ -248,15 +264,23 @@ class Doors:
             token = None
             if scheme.lower() == "bearer" and secret.strip():
                 token = self.accounts.token(_digest(secret.strip()), now_ms=self.now_ms())
-            return None if token is None else Principal(f"token:{token.name}", token.role)
+            if token is None:
+                return None
+            return Principal(f"token:{token.name}", token.role, sites=_set(token.sites))
         secret = session_secret(headers) or ""
         if not secret or (method not in _SAFE and not same_origin(headers, host=host)):
             return None
         account = self.accounts.session(_digest(secret), now_ms=self.now_ms(), idle_ms=self._idle_ms)
-        return None if account is None else Principal(account.name, account.role, account.id)
+        if account is None:
+            return None
+        return Principal(account.name, account.role, account.id, _set(account.sites))
 
     def _note(self, action: str, actor: str, address: str) -> None:
         self.accounts.note(now_ms=self.now_ms(), actor=actor, address=address, action=action)
+
+
+def _set(sites: tuple[int, ...] | None) -> frozenset[int] | None:
+    return None if sites is None else frozenset(sites)
 
 
 def session_secret(headers: Mapping[str, str]) -> str | None:

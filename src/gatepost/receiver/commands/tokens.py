@@ -76,6 +76,16 @@ def create(
     name: Annotated[str, typer.Option("--name", help=t("What it is for.", "用途。"))],
     data: Data = None,
     database: Database = None,
+    site: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--site",
+            help=t(
+                "Name of a site that it sees, and no other; may be repeated. Without it: every site.",
+                "可查看的站点名称，可重复给出；不给出则可查看全部站点。",
+            ),
+        ),
+    ] = None,
     days: Annotated[
         int | None, typer.Option("--days", min=1, help=t("It expires after so many days.", "多少天后失效。"))
     ] = None,
@@ -86,8 +96,9 @@ def create(
     now = _now_ms()
     expires = None if days is None else int((datetime.now(UTC) + timedelta(days=days)).timestamp() * 1000)
     with _accounts(data, database) as accounts:
+        sites = [_site(accounts, one) for one in site] if site else None
         secret, row = issue_token(
-            accounts, name, role.value, by="command line", now_ms=now, expires_at_ms=expires
+            accounts, name, role.value, by="command line", now_ms=now, expires_at_ms=expires, sites=sites
         )
         accounts.note(
             now_ms=now,
@@ -95,14 +106,23 @@ def create(
             address="",
             action="token.created",
             subject=name,
-            detail={"role": role.value, "id": row.id},
+            detail={"role": role.value, "id": row.id, "sites": row.sites},
         )
     typer.echo(secret)
 
 
+def _site(accounts: Accounts, name: str) -> int:
+    found = accounts.site_named(name)
+    if found is None:
+        raise SettingsError(
+            "site", f"cannot be {name}: there is no site of this name; the console lists them"
+        )
+    return found
+
+
 @app.command("list", help=t("List the tokens.", "列出令牌。"))
 def list_tokens(data: Data = None, database: Database = None) -> None:
-    """One line a token: number, role, name, when it was last used, and whether it is still good."""
+    """Print a line a token: number, role, sites, name, when it was last used, and whether it is still good."""
     now = datetime.now(UTC)
     with _accounts(data, database) as accounts:
         for row in accounts.tokens():
@@ -116,7 +136,8 @@ def list_tokens(data: Data = None, database: Database = None) -> None:
                 if row.last_used_at is None
                 else f"{row.last_used_at:%Y-%m-%d %H:%M}Z"
             )
-            typer.echo(f"{row.id}\t{row.role}\t{row.name}\t{used}\t{state}")
+            sites = t("every site", "全部站点") if row.sites is None else ",".join(map(str, row.sites))
+            typer.echo(f"{row.id}\t{row.role}\t{sites}\t{row.name}\t{used}\t{state}")
 
 
 @app.command(help=t("Withdraw a token.", "吊销令牌。"))

@@ -28,6 +28,7 @@ from gatepost.store.conversion.limits import cut_texts
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.interface import Arrival, QuarantineRow, Store
 from gatepost.store.query.reprocess import decode_again, separated
+from gatepost.store.questions import Questions
 from gatepost.wire import Alarm
 
 __all__ = ["ProcessedAgain", "Reprocessing"]
@@ -71,14 +72,16 @@ class Reprocessing:
         self._catch_up = catch_up
         self._lock = threading.Lock()
 
-    def process(self, ids: Sequence[int]) -> ProcessedAgain:
+    def process(self, seen: Questions, ids: Sequence[int]) -> ProcessedAgain:
         """Decode them anew; what is understood is listed like any push, and leaves the quarantine.
+
+        ``seen``: the store as it is seen by who asks; what it does not show stays.
 
         Raises :class:`~gatepost.errors.StoreError`: then do it again.
         """
         stored = duplicates = unknown = 0
         with self._lock:
-            for rows in _groups(self._store.quarantined_by_id(ids)):
+            for rows in _groups(seen.quarantined_by_id(ids)):
                 done = self._process(rows)
                 stored += done.stored
                 duplicates += done.duplicates

@@ -26,18 +26,23 @@ from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import SiteRow, Store, TerminalRow
 from gatepost.store.local_days import zone
 from gatepost.store.query.registry import Conflict
+from gatepost.store.questions import Questions
 
 __all__ = ["Registrar", "site_of"]
 
 
-def site_of(store: Store, site_id: int) -> SiteRow | None:
-    """The site with this id."""
+def site_of(store: Questions, site_id: int) -> SiteRow | None:
+    """Return the site with this id, if it is visible."""
     return next((row for row in store.sites() if row.id == site_id), None)
 
 
 class Registrar:
-    """Makes and changes terminals. Every method may raise ``ValueError`` with a sentence, ``UnknownZone``,
-    ``Conflict`` and ``StoreUnavailable``; nothing is changed then."""
+    """Make and change terminals.
+
+    Every method may raise ``ValueError`` with a sentence, ``UnknownZone``, ``Conflict`` and ``StoreUnavailable``;
+    nothing is changed then. ``seen`` is the store as it is seen by who makes the change: terminals and sites that it
+    does not show are as if they did not exist.
+    """
 
     def __init__(
         self,
@@ -79,7 +84,7 @@ class Registrar:
         return f"{self._scheme}://{_bracketed(host)}:{self._door.rpartition(':')[2]}"
 
     async def create(
-        self, values: Mapping[str, Any], *, with_token: bool, now_ms: int
+        self, seen: Questions, values: Mapping[str, Any], *, with_token: bool, now_ms: int
     ) -> tuple[TerminalRow, str | None]:
         """Make a terminal that has not pushed yet, approved; answer it and its token.
 
@@ -88,7 +93,7 @@ class Registrar:
         token = secrets.token_urlsafe(24) if with_token else None
 
         def make() -> TerminalRow:
-            self._check(values)
+            self._check(seen, values)
             digest = None if token is None else token_digest(token)
             return self._store.create_terminal(now_ms=now_ms, **values, token_digest=digest)
 
@@ -96,14 +101,18 @@ class Registrar:
         await self._refresh()
         return row, token
 
-    async def change(self, terminal_id: int, values: Mapping[str, Any]) -> TerminalRow | None:
+    async def change(
+        self, seen: Questions, terminal_id: int, values: Mapping[str, Any]
+    ) -> TerminalRow | None:
         """``None`` if there is no such terminal. A state of ``retired`` takes its token away."""
         values = dict(values)
         if values.get("state") == "retired":
             values["token_digest"] = None
 
         def change() -> TerminalRow | None:
-            self._check(values)
+            if seen.terminal(terminal_id) is None:
+                return None
+            self._check(seen, values)
             return self._store.update_terminal(terminal_id, **values)
 
         row = await asyncio.to_thread(change)
@@ -112,32 +121,32 @@ class Registrar:
         await self._refresh()
         return row
 
-    async def approve(self, terminal_id: int) -> TerminalRow | None:
+    async def approve(self, seen: Questions, terminal_id: int) -> TerminalRow | None:
         """List what it sent while it was held, and what it will send. A retired one is a ``Conflict``."""
-        before = await asyncio.to_thread(self._store.terminal, terminal_id)
+        before = await asyncio.to_thread(seen.terminal, terminal_id)
         if before is not None and before.state == "retired":
             raise Conflict("this terminal is retired; an administrator can set its state to approved")
-        return await self.change(terminal_id, {"state": "approved"})
+        return await self.change(seen, terminal_id, {"state": "approved"})
 
-    async def rotate_token(self, terminal_id: int) -> tuple[TerminalRow, str] | None:
+    async def rotate_token(self, seen: Questions, terminal_id: int) -> tuple[TerminalRow, str] | None:
         """Give it another address; the one before is nobody's at once. A retired one is a ``Conflict``."""
-        before = await asyncio.to_thread(self._store.terminal, terminal_id)
+        before = await asyncio.to_thread(seen.terminal, terminal_id)
         if before is not None and before.state == "retired":
             raise Conflict("this terminal is retired; set its state to approved before it gets an address")
         token = secrets.token_urlsafe(24)
-        row = await self.change(terminal_id, {"token_digest": token_digest(token)})
+        row = await self.change(seen, terminal_id, {"token_digest": token_digest(token)})
         return None if row is None else (row, token)
 
-    async def remove_token(self, terminal_id: int) -> TerminalRow | None:
+    async def remove_token(self, seen: Questions, terminal_id: int) -> TerminalRow | None:
         """Take the terminal's own address away: from the next push on its serial says which one it is."""
-        return await self.change(terminal_id, {"token_digest": None})
+        return await self.change(seen, terminal_id, {"token_digest": None})
 
-    def _check(self, values: Mapping[str, Any]) -> None:
+    def _check(self, seen: Questions, values: Mapping[str, Any]) -> None:
         if (timezone := values.get("timezone")) is not None:
             zone(timezone)
         _check_networks(values.get("networks") or ())
         site_id = values.get("site_id")
-        if site_id is not None and site_of(self._store, site_id) is None:
+        if site_id is not None and site_of(seen, site_id) is None:
             raise ValueError(f"there is no site {site_id}; see /api/v1/sites")
 
 

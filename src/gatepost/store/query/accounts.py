@@ -8,13 +8,13 @@ Rules:
   its old end.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, cast
 
 import msgspec
-from msgspec import Struct
-from sqlalchemy import Row, delete, select, update
+from msgspec import UNSET, Struct, UnsetType
+from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.errors import StoreError
@@ -41,6 +41,8 @@ class AccountRow(Struct, frozen=True, kw_only=True):
     """Its Argon2 hash."""
     created_at: datetime
     disabled: bool
+    sites: tuple[int, ...] | None = None
+    """The sites that they see; ``None``: every site."""
 
 
 class TokenRow(Struct, frozen=True, kw_only=True):
@@ -54,6 +56,8 @@ class TokenRow(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+    sites: tuple[int, ...] | None = None
+    """As of an account."""
 
 
 class AuditRow(Struct, frozen=True, kw_only=True):
@@ -76,11 +80,23 @@ class Accounts:
 
     # Accounts
 
-    def create(self, name: str, role: Role, password: str, *, now_ms: int) -> AccountRow:
-        """``password`` is a hash. Raises :class:`~gatepost.store.query.registry.Conflict` if the name is taken."""
-        values = {"name": text(name), "role": role, "password": password, "created_at_ms": now_ms}
+    def create(
+        self, name: str, role: Role, password: str, *, now_ms: int, sites: Sequence[int] | None = None
+    ) -> AccountRow:
+        """Make an account. ``password`` is a hash, ``sites`` are those that it sees, ``None`` for every site.
+
+        Raises :class:`~gatepost.store.query.registry.Conflict` if the name is taken, ``ValueError`` for sites that
+        there are not.
+        """
+        values: dict[str, Any] = {
+            "name": text(name),
+            "role": role,
+            "password": password,
+            "created_at_ms": now_ms,
+        }
         try:
             with self._store.changing() as db:
+                values["sites"] = _checked(db, sites)
                 new = db.execute(t.accounts.insert().values(values).returning(t.accounts.c.id)).scalar_one()
         except IntegrityError:
             raise Conflict(f"there is already an account called {name}") from None
@@ -109,10 +125,12 @@ class Accounts:
         role: Role | None = None,
         password: str | None = None,
         disabled: bool | None = None,
+        sites: Sequence[int] | UnsetType | None = UNSET,
     ) -> AccountRow | None:
         """Change an account, and end every session of it. ``None`` if there is none.
 
-        Raises :class:`~gatepost.store.query.registry.Conflict` if nobody would be left who may administrate.
+        Raises :class:`~gatepost.store.query.registry.Conflict` if nobody would be left who may administrate every
+        site, ``ValueError`` for sites that there are not.
         """
         values: dict[str, Any] = {}
         if role is not None:
@@ -122,14 +140,18 @@ class Accounts:
         if disabled is not None:
             values["disabled_at_ms"] = now_ms if disabled else None
         with self._store.changing() as db:
+            if sites is not UNSET:
+                values["sites"] = _checked(db, sites)
             if values:
                 db.execute(update(t.accounts).where(t.accounts.c.id == account_id).values(values))
             db.execute(delete(t.sessions).where(t.sessions.c.account_id == account_id))
             admins = select(t.accounts.c.id).where(
-                t.accounts.c.role == "admin", t.accounts.c.disabled_at_ms.is_(None)
+                t.accounts.c.role == "admin",
+                t.accounts.c.disabled_at_ms.is_(None),
+                t.accounts.c.sites.is_(None),
             )
             if db.execute(admins.limit(1)).first() is None:
-                raise Conflict("this is the last administrator; make another one first")
+                raise Conflict("this is the last administrator of every site; make another one first")
         return self.account(account_id)
 
     # Sessions
@@ -175,9 +197,21 @@ class Accounts:
     # Tokens
 
     def create_token(
-        self, name: str, role: Role, digest: bytes, *, by: str, now_ms: int, expires_at_ms: int | None = None
+        self,
+        name: str,
+        role: Role,
+        digest: bytes,
+        *,
+        by: str,
+        now_ms: int,
+        expires_at_ms: int | None = None,
+        sites: Sequence[int] | None = None,
     ) -> TokenRow:
-        row = {
+        """Make a token. ``sites`` are those that it sees, ``None`` for every site.
+
+        Raises ``ValueError`` for sites that there are not.
+        """
+        row: dict[str, Any] = {
             "name": text(name),
             "role": role,
             "digest": digest,
@@ -186,6 +220,7 @@ class Accounts:
             "expires_at_ms": expires_at_ms,
         }
         with self._store.changing() as db:
+            row["sites"] = _checked(db, sites)
             return _token(db.execute(t.api_tokens.insert().values(row).returning(*t.api_tokens.c)).one())
 
     def token(self, digest: bytes, *, now_ms: int) -> TokenRow | None:
@@ -214,6 +249,11 @@ class Accounts:
         statement = update(t.api_tokens).where(c.id == token_id, c.revoked_at_ms.is_(None))
         with self._store.changing() as db:
             return db.execute(statement.values(revoked_at_ms=now_ms)).rowcount == 1
+
+    def site_named(self, name: str) -> int | None:
+        """Return the id of the site with this name."""
+        with self._store.reading() as db:
+            return db.execute(select(t.sites.c.id).where(t.sites.c.name == name)).scalar_one_or_none()
 
     # The audit log
 
@@ -270,6 +310,22 @@ class Accounts:
         return Page(items, str(items[-1].id) if len(rows) > limit else None)
 
 
+def _checked(db: Connection, sites: Sequence[int] | None) -> str | None:
+    """Return the column of sites. Raises ``ValueError`` for one that there is not, and for none at all."""
+    if sites is None:
+        return None
+    known = set(db.execute(select(t.sites.c.id)).scalars())
+    if missing := sorted(set(sites) - known):
+        raise ValueError(f"sites: there is no site {missing[0]}; see /api/v1/sites")
+    if not sites:
+        raise ValueError("sites: give one site at least, or leave it out for every site")
+    return msgspec.json.encode(sorted(set(sites))).decode()
+
+
+def _sites(row: Row[Any]) -> tuple[int, ...] | None:
+    return None if row.sites is None else msgspec.json.decode(row.sites, type=tuple[int, ...])
+
+
 def _account(row: Row[Any]) -> AccountRow:
     return AccountRow(
         id=row.id,
@@ -278,6 +334,7 @@ def _account(row: Row[Any]) -> AccountRow:
         password=row.password,
         created_at=moment(row.created_at_ms),
         disabled=row.disabled_at_ms is not None,
+        sites=_sites(row),
     )
 
 
@@ -291,6 +348,7 @@ def _token(row: Row[Any]) -> TokenRow:
         expires_at=moment(row.expires_at_ms),
         last_used_at=moment(row.last_used_ms),
         revoked_at=moment(row.revoked_at_ms),
+        sites=_sites(row),
     )
 
 

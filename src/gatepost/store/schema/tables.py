@@ -407,6 +407,8 @@ accounts = Table(
     Column("password", Text, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("disabled_at_ms", BigInteger),
+    # JSON, the ids of the sites that are seen; without, every site is.
+    Column("sites", Text),
     CheckConstraint("role IN ('viewer', 'operator', 'admin')", name="role"),
 )
 
@@ -435,6 +437,7 @@ api_tokens = Table(
     Column("expires_at_ms", BigInteger),
     Column("last_used_ms", BigInteger),
     Column("revoked_at_ms", BigInteger),
+    Column("sites", Text),
     CheckConstraint("role IN ('viewer', 'operator', 'admin')", name="role"),
 )
 

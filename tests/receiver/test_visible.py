@@ -1,0 +1,431 @@
+"""Every endpoint × a user of some sites: nothing of another site is seen or changed, whatever is asked.
+
+The endpoints come from the application itself. Each is named in :data:`ASKED` with how it is asked for what stands at
+the other site, and a new one fails the test until it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pybase64
+import pytest
+from litestar.routes import HTTPRoute
+from msgspec import Struct
+from tests.receiver.kit import Answer, Running, Sender, alarm, body, receiving, record, request
+from tests.receiver.test_thumbnails import picture
+
+from gatepost.console.commands import console_pages
+from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.terminals.identify import token_digest
+from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, RefusedPush, RefusedTimes
+from gatepost.store.people.people import People, PeopleQuery, Rules
+from gatepost.store.query.accounts import Accounts, Role
+
+WORDS = (
+    "Bertha",
+    "SN-2222",
+    "Hamburg",
+    "CARD-2222",
+    "IDENT-2222",
+    "Sales",
+    "Gate-2222",
+    "smoke-2222",
+    "u-2222",
+)
+"""What stands in everything of the other site, and nowhere else."""
+
+DAY = "2023-05-29"
+
+Kind = Literal["list", "one", "change", "every site", "own", "open"]
+
+
+class Asked(Struct, frozen=True):
+    """How an endpoint is asked for what is of the other site.
+
+    ``list``: what is shown has nothing of the other site. ``one``: it is not there. ``change``: it is not there, and
+    nothing changes. ``every site``: 403. ``own``: about oneself alone. ``open``: to anyone.
+    """
+
+    kind: Kind
+    path: str = ""
+    """With the ids of the other site; without it, the path of the endpoint."""
+    content: dict[str, Any] = {}
+    status: tuple[int, ...] = ()
+    """In place of the usual ones."""
+    is_plain: bool = False
+    """What everybody sees there has no word of the other site."""
+
+
+NOT_THERE = (404,)
+DONE_NOTHING = (200, 303)
+
+ASKED = {
+    # The API
+    "GET /api": Asked("open"),
+    "GET /api/openapi.json": Asked("open"),
+    "GET /api/{path}": Asked("open"),
+    "GET /api/v1/accounts": Asked("every site"),
+    "POST /api/v1/accounts": Asked("every site"),
+    "PATCH /api/v1/accounts/{account_id}": Asked("every site", "/api/v1/accounts/1"),
+    "GET /api/v1/tokens": Asked("every site"),
+    "POST /api/v1/tokens": Asked("every site"),
+    "DELETE /api/v1/tokens/{token_id}": Asked("every site", "/api/v1/tokens/1"),
+    "GET /api/v1/audit": Asked("every site"),
+    "GET /api/v1/alarms": Asked("list", "/api/v1/alarms?include=original"),
+    "GET /api/v1/alarms/export": Asked("list", "/api/v1/alarms/export?format=zip"),
+    "GET /api/v1/alarms/steps/{step_id}/image": Asked("one", "/api/v1/alarms/steps/{step}/image"),
+    "GET /api/v1/alarms/steps/{step_id}/thumbnail": Asked("one", "/api/v1/alarms/steps/{step}/thumbnail"),
+    "GET /api/v1/alarms/{alarm_id}": Asked("one", "/api/v1/alarms/{alarm}"),
+    "POST /api/v1/alarms/{alarm_id}/acknowledge": Asked(
+        "change", "/api/v1/alarms/{alarm}/acknowledge", {"note": "x"}
+    ),
+    "POST /api/v1/alarms/{alarm_id}/close": Asked("change", "/api/v1/alarms/{alarm}/close", {"note": "x"}),
+    "GET /api/v1/attendance": Asked("list", f"/api/v1/attendance?day={DAY}&kind=all"),
+    "GET /api/v1/attendance/export": Asked(
+        "list", f"/api/v1/attendance/export?day={DAY}&kind=all&format=xlsx"
+    ),
+    "GET /api/v1/attendance/groups": Asked("list", f"/api/v1/attendance/groups?day={DAY}&kind=all"),
+    "GET /api/v1/groups": Asked("list"),
+    "GET /api/v1/live": Asked("own"),  # test_a_stream_has_nothing_of_another_site
+    "GET /api/v1/people": Asked("list"),
+    "POST /api/v1/people/erase": Asked(
+        "change", content={"user_id": "5", "site_id": 2}, status=(400, 403, 404)
+    ),
+    "GET /api/v1/people/outside-time": Asked("list", is_plain=True),
+    "GET /api/v1/people/strangers": Asked("list"),
+    "GET /api/v1/people/{person_id}": Asked("one", "/api/v1/people/{person}"),
+    "GET /api/v1/people/{person_id}/days/{day}": Asked("one", f"/api/v1/people/{{person}}/days/{DAY}"),
+    "GET /api/v1/people/{person_id}/shifts": Asked("one", "/api/v1/people/{person}/shifts?month=2023-05"),
+    "POST /api/v1/people/{person_id}/erase": Asked("change", "/api/v1/people/{person}/erase"),
+    "GET /api/v1/quarantine": Asked("list"),
+    "GET /api/v1/quarantine/{number}": Asked("one", "/api/v1/quarantine/{push}"),
+    "DELETE /api/v1/quarantine/{number}": Asked("change", "/api/v1/quarantine/{push}"),
+    "POST /api/v1/quarantine/discard": Asked("change", content={"ids": ["{push}"]}, status=DONE_NOTHING),
+    "POST /api/v1/quarantine/process": Asked("change", content={"ids": ["{push}"]}, status=DONE_NOTHING),
+    "GET /api/v1/receivers": Asked("every site"),
+    "DELETE /api/v1/receivers/{receiver_id}": Asked("every site", "/api/v1/receivers/00"),
+    "GET /api/v1/records": Asked("list", "/api/v1/records?include=original"),
+    "GET /api/v1/records/export": Asked("list", "/api/v1/records/export?format=zip"),
+    "GET /api/v1/records/{record_id}": Asked("one", "/api/v1/records/{record}"),
+    "GET /api/v1/records/{record_id}/image": Asked("one", "/api/v1/records/{record}/image"),
+    "GET /api/v1/records/{record_id}/thumbnail": Asked("one", "/api/v1/records/{record}/thumbnail"),
+    "GET /api/v1/refusals": Asked("list"),
+    "GET /api/v1/refusals/samples/{number}": Asked("every site", "/api/v1/refusals/samples/1"),
+    "GET /api/v1/retention": Asked("every site"),
+    "POST /api/v1/retention/confirm": Asked("every site"),
+    "POST /api/v1/session": Asked("open"),
+    "GET /api/v1/session": Asked("own"),
+    "DELETE /api/v1/session": Asked("own"),
+    "POST /api/v1/session/password": Asked("own"),
+    "GET /api/v1/sites": Asked("list"),
+    "POST /api/v1/sites": Asked("every site"),
+    "PATCH /api/v1/sites/{site_id}": Asked("every site", "/api/v1/sites/2"),
+    "GET /api/v1/statistics": Asked("list", f"/api/v1/statistics?day={DAY}"),
+    "GET /api/v1/stats": Asked("list", is_plain=True),
+    "GET /api/v1/terminals": Asked("list"),
+    "POST /api/v1/terminals": Asked("change", content={"serial": "SN-9", "site_id": 2}, status=(400,)),
+    "GET /api/v1/terminals/would-refuse": Asked("every site"),
+    "GET /api/v1/terminals/{terminal_id}": Asked("one", "/api/v1/terminals/{terminal}"),
+    "PATCH /api/v1/terminals/{terminal_id}": Asked("change", "/api/v1/terminals/{terminal}", {"name": "x"}),
+    "POST /api/v1/terminals/{terminal_id}/approve": Asked("change", "/api/v1/terminals/{terminal}/approve"),
+    "POST /api/v1/terminals/{terminal_id}/retire": Asked("change", "/api/v1/terminals/{terminal}/retire"),
+    "POST /api/v1/terminals/{terminal_id}/token": Asked("change", "/api/v1/terminals/{terminal}/token"),
+    "DELETE /api/v1/terminals/{terminal_id}/token": Asked("change", "/api/v1/terminals/{terminal}/token"),
+    "GET /api/v1/terminals/{terminal_id}/would-move": Asked(
+        "one", "/api/v1/terminals/{terminal}/would-move?site_id=2", is_plain=True
+    ),
+    "GET /api/v1/terminals/{terminal_id}/would-refuse": Asked(
+        "one", "/api/v1/terminals/{terminal}/would-refuse?state=retired", is_plain=True
+    ),
+    "GET /metrics": Asked("open"),
+    # The console
+    "GET /": Asked("list"),
+    "GET /since": Asked("list", "/since?after=0"),
+    "GET /account": Asked("own"),
+    "POST /account/password": Asked("own"),
+    "GET /alarms": Asked("list"),
+    "GET /alarms/export": Asked("list", "/alarms/export?format=csv"),
+    "GET /alarms/{alarm_id}": Asked("one", "/alarms/{alarm}"),
+    "POST /alarms/{alarm_id}/acknowledge": Asked("change", "/alarms/{alarm}/acknowledge", {"note": "x"}),
+    "POST /alarms/{alarm_id}/close": Asked("change", "/alarms/{alarm}/close", {"note": "x", "sure": 1}),
+    "GET /attendance": Asked("list", f"/attendance?day={DAY}&kind=all"),
+    "POST /attendance": Asked("own"),
+    "GET /attendance/export": Asked("list", f"/attendance/export?day={DAY}&kind=all&format=csv"),
+    "GET /audit": Asked("every site"),
+    "POST /language": Asked("open"),
+    "GET /login": Asked("open"),
+    "POST /login": Asked("open"),
+    "POST /logout": Asked("own"),
+    "GET /people": Asked("list"),
+    "POST /people": Asked("own"),
+    "GET /people/{person_id}": Asked("one", "/people/{person}"),
+    "POST /people/{person_id}/erase": Asked("change", "/people/{person}/erase", {"typed": "Bertha"}),
+    "GET /quarantine": Asked("list"),
+    "GET /quarantine/{number}": Asked("one", "/quarantine/{push}"),
+    "POST /quarantine/discard": Asked("change", content={"ids": "{push}"}, status=DONE_NOTHING),
+    "POST /quarantine/process": Asked("change", content={"ids": "{push}"}, status=DONE_NOTHING),
+    "GET /records": Asked("list"),
+    "POST /records": Asked("own"),
+    "GET /records/export": Asked("list", "/records/export?format=xlsx"),
+    "GET /records/{record_id}": Asked("one", "/records/{record}"),
+    "GET /refusals": Asked("list"),
+    "GET /refusals/samples/{number}": Asked("every site", "/refusals/samples/1"),
+    "GET /settings": Asked("every site"),
+    "POST /settings/retention": Asked("every site"),
+    "POST /settings/sites": Asked("every site"),
+    "POST /settings/sites/{site_id}": Asked("every site", "/settings/sites/2"),
+    "POST /settings/tokens": Asked("every site"),
+    "POST /settings/tokens/{token_id}/revoke": Asked("every site", "/settings/tokens/1/revoke"),
+    "GET /settings/users": Asked("every site"),
+    "POST /settings/users": Asked("every site"),
+    "POST /settings/users/{account_id}": Asked("every site", "/settings/users/1"),
+    "GET /static/{name}": Asked("open"),
+    "GET /statistics": Asked("list", f"/statistics?day={DAY}"),
+    "GET /terminals": Asked("list"),
+    "POST /terminals": Asked("change", content={"serial": "SN-9", "site": 2}, status=(400,)),
+    "GET /terminals/new": Asked("list"),
+    "GET /terminals/{terminal_id}": Asked("one", "/terminals/{terminal}"),
+    "POST /terminals/{terminal_id}": Asked("change", "/terminals/{terminal}", {"name": "x", "site": 1}),
+    "POST /terminals/{terminal_id}/approve": Asked("change", "/terminals/{terminal}/approve"),
+    "POST /terminals/{terminal_id}/state": Asked(
+        "change", "/terminals/{terminal}/state", {"state": "retired"}
+    ),
+    "POST /terminals/{terminal_id}/token": Asked("change", "/terminals/{terminal}/token"),
+    "POST /terminals/{terminal_id}/token/remove": Asked("change", "/terminals/{terminal}/token/remove"),
+    "GET /welcome": Asked("list", is_plain=True),
+    "POST /welcome/simulate": Asked("every site"),
+    "POST /welcome/site": Asked("every site"),
+}
+
+
+class World:
+    """A receiver with two sites, at each of which a terminal sent the same."""
+
+    def __init__(self, running: Running) -> None:
+        self.running = running
+        self.ids: dict[str, str] = {}
+        self.mine: dict[str, str] = {}
+        """The same of one's own site."""
+
+    async def fill(self) -> None:
+        store = self.running.store
+        store.update_site(1, name="Bremen")
+        store.create_site("Hamburg", "Europe/Berlin", now_ms=0)
+        for site in (1, 2):
+            store.create_terminal(
+                now_ms=0,
+                serial=f"SN-{site * 1111}",
+                name=f"Gate-{site * 1111}",
+                site_id=site,
+                token_digest=token_digest(f"token-{site}"),
+            )
+        await self.running.desk.refresh()
+        for site, name, group in ((1, "Anna", "Guards"), (2, "Bertha", "Sales")):
+            await self.push(site, name, group)
+        now_ms = int(time.time() * 1000)
+        for site in (1, 2):
+            push = RefusedPush(
+                peer="10.0.0.9", reason="no JSON", path="/x", serial=f"SN-{site * 1111}", status=400
+            )
+            times = RefusedTimes(count=1, first_at_ms=now_ms, last_at_ms=now_ms, detail="is no JSON")
+            store.note_refused({push: times}, {})
+        self.ids, self.mine = self._ids("2222"), self._ids("1111")
+
+    async def push(self, site: int, name: str, group: str, *, number: str = "") -> None:
+        """Push a passage, a stranger, an alarm and what is no event."""
+        path, mark = f"/Record/token-{site}", f"{site * 1111}"
+        image = pybase64.b64encode(picture(120, 90)).decode()
+        user = record()["data"]["user"] | {
+            "name": name,
+            "ic_number": f"CARD-{mark}",
+            "id_number": f"IDENT-{mark}",
+            "groups": [{"id": "3", "name": group}],
+        }
+        passage = {"deviceSN": f"SN-{mark}", "rgb_image": image, "user": user, "uuid": f"u-{mark}{number}"}
+        stranger = {
+            "deviceSN": f"SN-{mark}",
+            "uuid": f"u-{mark}{number}s",
+            "recognitionType": 3,
+            "user": {},
+        }
+        raised = alarm(trace_id=f"t-{mark}{number}", description=f"smoke-{mark}", alarm_photo=image)
+        for sent in (record(**passage), record(**stranger), raised, {"type": 7, "data": {"name": name}}):
+            assert (await self.running.push(sent, path)).status == 200
+            await asyncio.to_thread(self.running.settle)
+
+    def _ids(self, mark: str) -> dict[str, str]:
+        store = self.running.store
+        alarms = store.alarms(AlarmQuery(terminal=f"SN-{mark}")).items
+        people = People(store, Rules()).page(PeopleQuery(q=f"IDENT-{mark}")).items
+        rows = store.records(RecordQuery(terminal=f"SN-{mark}", has_image=True)).items
+        return {
+            "record": str(rows[0].id),
+            "alarm": str(alarms[0].id),
+            "step": str(alarms[0].history[0].id),
+            "push": str(store.quarantined(QuarantineQuery(terminal=f"SN-{mark}")).items[0].id),
+            "person": people[0].id,
+            "terminal": str(rows[0].terminal_id),
+        }
+
+    def state(self) -> str:
+        """Return everything of the other site that could be changed."""
+        store, query = self.running.store, {"site_id": 2}
+        terminals = [
+            (row.name, row.serial, row.state, row.site_id, row.networks, row.has_token)
+            for row in store.terminals()
+        ]
+        return repr(
+            [
+                store.alarms(AlarmQuery(**query)),
+                store.records(RecordQuery(**query)),
+                store.quarantined(QuarantineQuery(**query)).items,
+                People(store, Rules()).page(PeopleQuery(**query)),
+                terminals,
+                store.sites(),
+                store.tokens(),
+            ]
+        )
+
+    async def headers(self, name: str, role: Role, sites: list[int] | None) -> dict[str, str]:
+        """Return what a program with such a token sends along."""
+        accounts = Accounts(self.running.store)
+        secret, _ = await asyncio.to_thread(
+            lambda: issue_token(accounts, name, role, by="t", now_ms=0, sites=sites)
+        )
+        return {"Authorization": f"Bearer {secret}"}
+
+    async def ask(
+        self, endpoint: str, headers: dict[str, str], *, ids: dict[str, str] | None = None
+    ) -> Answer:
+        """Ask an endpoint as its entry has it."""
+        method, route = endpoint.split(" ")
+        asked = ASKED[endpoint]
+        ids = ids or self.ids
+        path = (asked.path or route).format(**ids)
+        content = b""
+        if method not in ("GET", "DELETE"):
+            text = repr(asked.content)
+            for name, value in ids.items():
+                text = text.replace(f"['{{{name}}}']", f"[{value}]").replace(f"{{{name}}}", value)
+            given: dict[str, Any] = eval(text)  # noqa: S307 - of the table above
+            content = body(given)
+            if not route.startswith("/api"):
+                content = "&".join(f"{key}={value}" for key, value in given.items()).encode()
+                headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+        return await self.running.request(method, path, content, headers)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with receiving(tmp_path / "data", pages=console_pages) as running:
+        world = World(running)
+        await world.fill()
+        yield world
+
+
+def text_of(answer: Answer) -> str:
+    """Return what an answer says, also in the files of an archive and in their names."""
+    if not answer.body.startswith(b"PK"):
+        return answer.body.decode("utf-8", "replace")
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+        names = archive.namelist()
+        return "\n".join([*names, *(archive.read(name).decode("utf-8", "replace") for name in names)])
+
+
+def seen(answer: Answer) -> list[str]:
+    text = text_of(answer)
+    return [word for word in WORDS if word in text]
+
+
+async def test_every_endpoint_is_named_here(world: World) -> None:
+    found = set()
+    for route in world.running.desk.api.routes:
+        assert isinstance(route, HTTPRoute)
+        for handler in route.route_handlers:
+            found |= {
+                f"{method} {route.path_format}" for method in handler.http_methods - {"OPTIONS", "HEAD"}
+            }
+    assert found == ASKED.keys()
+
+
+async def test_a_user_of_some_sites_sees_and_changes_nothing_of_another(world: World) -> None:
+    """As an administrator, who may most; and one of every site sees what this one does not."""
+    limited = await world.headers("limited", "admin", [1])
+    whole = await world.headers("whole", "admin", None)
+    before, wrong = world.state(), []
+    for endpoint, asked in ASKED.items():
+        if asked.kind in ("own", "open"):
+            continue
+        got = await world.ask(endpoint, limited)
+        expected = {
+            "list": (200,),
+            "one": NOT_THERE,
+            "change": asked.status or NOT_THERE,
+            "every site": (403,),
+        }[asked.kind]
+        if got.status not in expected or seen(got):
+            wrong.append((endpoint, got.status, seen(got)))
+        if asked.kind in ("list", "one"):
+            everything = await world.ask(endpoint, whole)
+            is_image = everything.headers.get("content-type", "").startswith("image/")
+            if everything.status != 200 or not (asked.is_plain or is_image or seen(everything)):
+                wrong.append((endpoint, "shows nothing of the other site", everything.status))
+            own = await world.ask(endpoint, limited, ids=world.mine)
+            if own.status != 200 and "would-move" not in endpoint:  # that asks for the other site itself
+                wrong.append((endpoint, "does not show one's own", own.status))
+            if seen(own):
+                wrong.append((endpoint, "shows of the other site beside one's own", seen(own)))
+    assert wrong == []
+    assert world.state() == before
+
+
+async def test_filters_do_not_reach_another_site(world: World) -> None:
+    limited = await world.headers("limited", "viewer", [1])
+    for path in ("records", "alarms", "quarantine"):
+        for query in ("site_id=2", "terminal_id=2", "terminal=SN-2222", "terminal=Gate-2222"):
+            answer = await world.running.request("GET", f"/api/v1/{path}?{query}", headers=limited)
+            assert (answer.status, answer.json["items"]) == (200, []), (path, query)
+    for query in ("q=Bertha", "q=CARD-2222", "name=Bertha"):
+        answer = await world.running.request("GET", f"/api/v1/records?{query}", headers=limited)
+        assert answer.json["items"] == []
+    unknown = await world.running.request("GET", "/api/v1/records?site=Hamburg", headers=limited)
+    assert unknown.status == 400
+    assert "did you mean `Bremen`" in unknown.body.decode()
+
+
+async def test_what_concerns_every_site_is_refused_with_a_sentence(world: World) -> None:
+    limited = await world.headers("limited", "admin", [1])
+    answer = await world.running.request("GET", "/api/v1/audit", headers=limited)
+    assert answer.json["detail"] == "this concerns every site, and you have some sites only"
+    page = await world.running.request("GET", "/settings", headers=limited)
+    assert "This concerns every site, and you have some sites only." in page.body.decode()
+    home = (await world.running.request("GET", "/", headers=limited)).body.decode()
+    assert 'href="/records"' in home
+    assert 'href="/settings"' not in home
+    move = await world.running.request("PATCH", "/api/v1/terminals/1", body({"site_id": 2}), limited)
+    assert (move.status, "there is no site 2" in move.body.decode()) == (400, True)
+    by_number = await world.running.request("POST", "/api/v1/people/erase", body({"user_id": "5"}), limited)
+    assert by_number.status == 403
+    assert (await world.running.request("GET", "/api/v1/session", headers=limited)).json["sites"] == [1]
+
+
+async def test_a_stream_has_nothing_of_another_site(world: World) -> None:
+    sender = await Sender.connect(world.running.port)
+    headers = await world.headers("limited", "viewer", [1])
+    await sender.write(request("GET", "/api/v1/live?after=0&include=original", b"", headers))
+    try:
+        async with asyncio.timeout(20):
+            begun = await sender.reader.readuntil(b"u-1111")  # what was there before
+            await world.push(2, "Bertha", "Sales", number="-later")
+            await world.push(1, "Anna", "Guards", number="-later")
+            told = begun + await sender.reader.readuntil(b"t-1111-later")
+    finally:
+        sender.writer.transport.abort()
+    assert [word for word in WORDS if word.encode() in told] == []
