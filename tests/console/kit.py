@@ -58,7 +58,7 @@ class Desk:
         hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         doors = Doors(accounts, now=lambda: running.desk.access.doors.now_ms() / 1000, hasher=hasher)
         cookies = {}
-        roles: tuple[Role, ...] = ("viewer", "operator", "admin")
+        roles: tuple[Role, ...] = ("guard", "viewer", "operator", "admin")
         for role in roles:
             accounts.create(role, role, doors.hash(PASSWORD), now_ms=0)
             cookies[role] = doors.login(role, PASSWORD, address="127.0.0.1")[0]

@@ -54,10 +54,12 @@ def test_a_page_is_not_offered_to_whoever_may_not_see_it(desk: Desk) -> None:
 
 
 def test_what_was_done_is_told_by_a_key_and_never_by_words_of_a_link(desk: Desk) -> None:
-    told = asked(desk, "/account", done="saved").page("account.html", active="account", problem=None)
+    told = asked(desk, "/account", done="saved").page(
+        "account.html", active="account", problem=None, sites=None
+    )
     assert b"Saved." in told.content
     made_up = asked(desk, "/account", done="Call 555-1234").page(
-        "account.html", active="account", problem=None
+        "account.html", active="account", problem=None, sites=None
     )
     assert b"555" not in made_up.content
 
@@ -101,7 +103,9 @@ def test_templates_are_ready_before_somebody_asks(desk: Desk) -> None:
 
 
 def test_whoever_is_logged_in_is_told_what_may_be_fetched_ahead(desk: Desk) -> None:
-    page = asked(desk, "/gate/account", root="/gate").page("account.html", active="account", problem=None)
+    page = asked(desk, "/gate/account", root="/gate").page(
+        "account.html", active="account", problem=None, sites=None
+    )
     rules = page.headers["speculation-rules"].strip('"').removeprefix("/gate/static/")
     assert desk.assets.answer(rules, "").media_type == "application/speculationrules+json"
 
@@ -137,4 +141,7 @@ def test_a_journal_that_cannot_be_read_costs_no_page(desk: Desk, monkeypatch: py
         raise JournalUnavailable("no")
 
     monkeypatch.setattr(desk, "_lag", fail)
-    assert asked(desk, "/account").page("account.html", active="account", problem=None).status_code == 200
+    assert (
+        asked(desk, "/account").page("account.html", active="account", problem=None, sites=None).status_code
+        == 200
+    )

@@ -41,8 +41,8 @@ def test_an_address_becomes_a_question(desk: Desk) -> None:
 
 
 def test_a_local_time_is_of_the_terminals_clock_or_else_the_sites(desk: Desk) -> None:
-    desk.store.update_site(1, timezone="Asia/Shanghai")
-    desk.store.create_terminal(now_ms=0, serial="NY", timezone="America/New_York")
+    desk.whole.update_site(1, timezone="Asia/Shanghai")
+    desk.whole.create_terminal(now_ms=0, serial="NY", timezone="America/New_York")
     at = "2024-05-06T08:00"
     assert filters(desk, since=at).records().since == datetime(2024, 5, 6, 0, 0, tzinfo=UTC)
     there = filters(desk, since=at, terminal="NY")
@@ -56,7 +56,7 @@ def test_a_local_time_is_of_the_terminals_clock_or_else_the_sites(desk: Desk) ->
     ["1714550400000", "2024-05-01T08:00:00.000000 0000", "2024-05-01 16:00:00 +0800", "2024-05-01T16:00"],
 )
 def test_a_time_is_read_as_the_api_reads_it_and_shown_by_the_sites_clocks(desk: Desk, written: str) -> None:
-    desk.store.update_site(1, timezone="Asia/Shanghai")
+    desk.whole.update_site(1, timezone="Asia/Shanghai")
     found = filters(desk, since=written)
     assert found.records().since == datetime(2024, 5, 1, 8, 0, tzinfo=UTC)
     assert found.clock("since") == "2024-05-01T16:00"
@@ -120,9 +120,9 @@ def test_people_are_filtered_by_group_and_kind(desk: Desk) -> None:
 
 
 def test_terminals_are_chosen_by_name_at_their_site_and_by_serial_where_names_are_alike(desk: Desk) -> None:
-    campus = desk.store.create_site("Campus", "UTC", now_ms=0)
+    campus = desk.whole.create_site("Campus", "UTC", now_ms=0)
     made = [
-        desk.store.create_terminal(now_ms=0, **values).id
+        desk.whole.create_terminal(now_ms=0, **values).id
         for values in (
             {"serial": "SN-1", "name": "Gate", "site_id": campus.id},
             {"serial": "SN-2", "name": "Gate"},
@@ -152,7 +152,7 @@ def test_terminals_are_chosen_by_name_at_their_site_and_by_serial_where_names_ar
 
 
 def test_chips_say_names_and_no_numbers(desk: Desk) -> None:
-    campus = desk.store.create_site("Campus", "UTC", now_ms=0)
+    campus = desk.whole.create_site("Campus", "UTC", now_ms=0)
     groups = [Group("研发", ("53", "7")), Group("", ("9",)), Group("Sales", ("9",))]
 
     def chips(**query: Any) -> list[str]:

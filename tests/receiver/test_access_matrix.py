@@ -1,7 +1,8 @@
 """Every endpoint × everybody: who is let in where.
 
 The endpoints come from the application itself, so none is forgotten; what each needs stands in its options, and what
-says nothing needs ``admin``. The pages of the console are among them: there nobody is led to the login.
+says nothing needs ``admin`` of every site. What a user of some sites sees there is in test_visible.py. The pages of the
+console are among them: there a request without a session is not led to the login.
 """
 
 import asyncio
@@ -17,27 +18,42 @@ from msgspec import Struct
 from tests.receiver.kit import Running, Sender, body, receiving, request
 
 from gatepost.console.commands import console_pages
+from gatepost.receiver.api.authorization import needed
 from gatepost.receiver.auth.authenticator import ROLES, issue_token, may
+from gatepost.store.query.accounts import Role
 
 PASSWORD = "correct horse"
 WHO = (
     "nobody",
+    "guard",
     "viewer",
     "operator",
     "admin",
+    "viewer of another site",
+    "admin of another site",
+    "disabled account",
     "expired token",
     "revoked token",
     "expired session",
     "ended session",
 )
-LIVING = ("viewer", "operator", "admin")
+LIVING: dict[str, Role] = {
+    **{role: role for role in ROLES},
+    "viewer of another site": "viewer",
+    "admin of another site": "admin",
+}
+"""Who may do something, and in which role."""
 
 
 class Endpoint(Struct, frozen=True):
     method: str
     path: str
-    role: str | None
+    role: Role | None
     """``None``: open to anyone."""
+    also: Role | None = None
+    """A lesser role that may do it as well."""
+    every_site: bool = False
+    """For users of every site alone."""
 
     @property
     def is_page(self) -> bool:
@@ -55,10 +71,13 @@ def endpoints(receiver: Running) -> list[Endpoint]:
         assert isinstance(route, HTTPRoute), f"{route.path} is no HTTP route, and nobody looks after it here"
         path = re.sub(r"\{[^}]*\}", "987654321", route.path_format)
         for handler in route.route_handlers:
-            role = None if handler.opt.get("open") else handler.opt.get("role", "admin")
+            asked = needed(handler.opt)
+            role = None if handler.opt.get("open") else asked.role
             # OPTIONS is answered by the framework, with nothing but the methods of the path.
             methods = handler.http_methods - {"OPTIONS"}
-            found += [Endpoint(method, path, role) for method in sorted(methods)]
+            found += [
+                Endpoint(method, path, role, asked.also, asked.every_site) for method in sorted(methods)
+            ]
     return sorted(found, key=lambda one: (one.path, one.method))
 
 
@@ -75,20 +94,31 @@ async def headers_of(receiver: Running) -> dict[str, dict[str, str]]:
     now_ms = int(time.time() * 1000)
 
     def make() -> dict[str, dict[str, str]]:
-        tokens = {role: issue_token(accounts, role, role, by="t", now_ms=now_ms)[0] for role in ROLES}
+        tokens = {str(role): issue_token(accounts, role, role, by="t", now_ms=now_ms)[0] for role in ROLES}
         tokens["expired token"], _ = issue_token(
             accounts, "old", "admin", by="t", now_ms=now_ms - 9_000, expires_at_ms=now_ms - 1
         )
         tokens["revoked token"], row = issue_token(accounts, "gone", "admin", by="t", now_ms=now_ms)
         accounts.revoke_token(row.id, now_ms=now_ms)
-        accounts.create("anna", "admin", doors.hash(PASSWORD), now_ms=now_ms)
-        anna = accounts.account("anna")
-        assert anna is not None
+        other = receiver.store.create_site("Hamburg", "Europe/Berlin", now_ms=0).id
+        for who in ("viewer of another site", "admin of another site"):
+            tokens[who], _ = issue_token(accounts, who, LIVING[who], by="t", now_ms=now_ms, sites=[other])
+        anna = accounts.create("anna", "admin", doors.hash(PASSWORD), now_ms=now_ms)
+        disabled = accounts.create("bert", "admin", doors.hash(PASSWORD), now_ms=now_ms)
+        accounts.change(disabled.id, now_ms=now_ms, disabled=True)
+        kept = hashlib.sha256(b"of-a-disabled-account").digest()
+        accounts.open_session(
+            disabled.id, kept, now_ms=now_ms, expires_at_ms=now_ms + 9_000_000, address="::1"
+        )
         ended, _ = doors.login("anna", PASSWORD, address="::1")
         doors.logout(ended)
         digest = hashlib.sha256(b"an-old-secret").digest()
         accounts.open_session(anna.id, digest, now_ms=now_ms - 9_000, expires_at_ms=now_ms - 1, address="::1")
-        sessions = {"ended session": ended, "expired session": "an-old-secret"}
+        sessions = {
+            "ended session": ended,
+            "expired session": "an-old-secret",
+            "disabled account": "of-a-disabled-account",
+        }
         return {
             "nobody": {},
             **{who: {"Authorization": f"Bearer {token}"} for who, token in tokens.items()},
@@ -118,7 +148,10 @@ async def status(receiver: Running, one: Endpoint, headers: dict[str, str]) -> i
 
 
 def is_let_in(one: Endpoint, who: str) -> bool:
-    return one.role is None or (who in LIVING and may(who, one.role))  # type: ignore[arg-type]
+    if one.role is None or who not in LIVING:
+        return one.role is None
+    is_limited = who.endswith("of another site")
+    return may(LIVING[who], one.role, also=one.also) and not (one.every_site and is_limited)
 
 
 def refusals(one: Endpoint, who: str) -> set[int]:
@@ -155,8 +188,15 @@ def test_the_matrix_is_what_it_says(receiver: Running) -> None:
         "/login",
     } <= paths
     erase = next(one for one in found if one.path == "/api/v1/people/erase" and one.method == "POST")
-    assert [who for who in WHO if is_let_in(erase, who)] == ["admin"]
-    assert {one.role for one in found} == {None, "viewer", "operator", "admin"}
+    assert [who for who in WHO if is_let_in(erase, who)] == ["admin", "admin of another site"]
+    assert {one.role for one in found} == {None, *ROLES}
+    acknowledge = next(one for one in found if one.path == "/alarms/987654321/acknowledge")
+    assert [who for who in WHO if is_let_in(acknowledge, who)] == [
+        "guard",
+        "operator",
+        "admin",
+        "admin of another site",
+    ]
 
 
 def test_what_is_open_to_anyone_is_known_by_name(receiver: Running) -> None:
@@ -202,14 +242,45 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
         "/settings/users",
         "/terminals/new",
     }
-    assert {f"{one.method} {one.path}" for one in found if one.role == "viewer" and one.changes} == {
+    assert {f"{one.method} {one.path}" for one in found if one.also is not None} == {
+        "POST /alarms/987654321/acknowledge",
+        "POST /api/v1/alarms/987654321/acknowledge",
+    }
+    assert {f"{one.method} {one.path}" for one in found if one.role == "guard" and one.changes} == {
         "POST /account/password",
         "POST /api/v1/session/password",
         "POST /logout",
         "DELETE /api/v1/session",
+    }
+    assert {one.path for one in found if one.role == "guard" and not one.changes} == {
+        *("/", "/since", "/account", "/alarms", "/alarms/987654321", "/records/987654321"),
+        *("/api/v1/alarms", "/api/v1/alarms/987654321", "/api/v1/live", "/api/v1/session", "/api/v1/sites"),
+        *(f"/api/v1/alarms/steps/987654321/{part}" for part in ("image", "thumbnail")),
+        "/api/v1/records/987654321",
+        *(f"/api/v1/records/987654321/{part}" for part in ("image", "thumbnail")),
+    }
+    assert {f"{one.method} {one.path}" for one in found if one.role == "viewer" and one.changes} == {
         *(
             f"POST /{questions}" for questions in ("records", "people", "attendance")
         ),  # kept out of the address
+    }
+
+
+def test_what_is_for_users_of_every_site_is_known_by_name(receiver: Running) -> None:
+    found = {f"{one.method} {one.path}" for one in endpoints(receiver) if one.every_site and one.role}
+    assert found == {
+        *("GET /api/v1/accounts", "POST /api/v1/accounts", "PATCH /api/v1/accounts/987654321"),
+        *("GET /api/v1/tokens", "POST /api/v1/tokens", "DELETE /api/v1/tokens/987654321"),
+        *("GET /api/v1/audit", "GET /audit"),
+        *("GET /api/v1/receivers", "DELETE /api/v1/receivers/987654321", "GET /api/v1/retention"),
+        *("POST /api/v1/retention/confirm", "POST /settings/retention"),
+        *("GET /api/v1/refusals/samples/987654321", "GET /refusals/samples/987654321"),
+        *("POST /api/v1/sites", "PATCH /api/v1/sites/987654321"),
+        "GET /api/v1/terminals/would-refuse",
+        *("GET /settings", "POST /settings/sites", "POST /settings/sites/987654321"),
+        *("GET /settings/users", "POST /settings/users", "POST /settings/users/987654321"),
+        *("POST /settings/tokens", "POST /settings/tokens/987654321/revoke"),
+        *("POST /welcome/site", "POST /welcome/simulate"),
     }
 
 

@@ -53,6 +53,7 @@ class Feed:
                 replace(TERMINAL, serial=f"SN-{n % 3}"),
                 event_block(n, "record", b"{}"),
                 event_block(n, "record", b'{"original":""}'),
+                event_block(n, "record", b'{"bare":true}'),
             )
             for n in found
             if n not in self.held

@@ -7,7 +7,9 @@ the other site, and a new one fails the test until it is.
 from __future__ import annotations
 
 import asyncio
+import html
 import io
+import re
 import time
 import zipfile
 from collections.abc import AsyncIterator
@@ -414,6 +416,94 @@ async def test_what_concerns_every_site_is_refused_with_a_sentence(world: World)
     by_number = await world.running.request("POST", "/api/v1/people/erase", body({"user_id": "5"}), limited)
     assert by_number.status == 403
     assert (await world.running.request("GET", "/api/v1/session", headers=limited)).json["sites"] == [1]
+
+
+NUMBERS = ("CARD-", "IDENT-")
+GUARDED = tuple(
+    endpoint
+    for endpoint, asked in ASKED.items()
+    if asked.kind in ("list", "one") and endpoint.startswith("GET ")
+)
+
+
+def has_numbers(answer: Answer) -> bool:
+    text = text_of(answer)
+    return any(number in text for number in NUMBERS)
+
+
+async def test_a_guard_sees_no_card_and_no_identity_number(world: World) -> None:
+    """Whatever a guard may ask; and a viewer sees them on some of it, so that there is something to see."""
+    guard, viewer = await world.headers("guard", "guard", None), await world.headers("v", "viewer", None)
+    allowed, wrong, numbers = [], [], 0
+    for endpoint in GUARDED:
+        answer = await world.ask(endpoint, guard)
+        if answer.status == 200:
+            allowed.append(endpoint)
+            numbers += has_numbers(await world.ask(endpoint, viewer))
+        if answer.status not in (200, 403) or has_numbers(answer):
+            wrong.append((endpoint, answer.status))
+    assert wrong == []
+    assert {"GET /", "GET /since", "GET /alarms", "GET /records/{record_id}"} < set(allowed)
+    assert [endpoint for endpoint in allowed if "export" in endpoint] == []
+    assert numbers >= 2
+    one = f"/api/v1/records/{world.ids['record']}?include=original"
+    shown = (await world.running.request("GET", one, headers=guard)).json
+    assert (shown["person"]["name"], shown["person"]["ic_number"], shown.get("original")) == (
+        "Bertha",
+        "",
+        None,
+    )
+    assert "CARD-2222" in (await world.running.request("GET", one, headers=viewer)).json["original"]
+
+
+async def test_a_guard_acknowledges_alarms_and_a_viewer_does_not(world: World) -> None:
+    guard, viewer = await world.headers("guard", "guard", [2]), await world.headers("v", "viewer", None)
+    endpoint = "POST /api/v1/alarms/{alarm_id}/acknowledge"
+    assert (await world.ask(endpoint, viewer)).status == 403
+    assert (await world.ask(endpoint, guard, ids=world.mine)).status == 404
+    done = await world.ask(endpoint, guard)
+    assert (done.status, done.json["acknowledged_by"], done.json["note"]) == (200, "token:guard", "x")
+    assert (await world.ask("POST /api/v1/alarms/{alarm_id}/close", guard)).status == 403
+    page = (await world.running.request("GET", "/alarms", headers=guard)).body.decode()
+    assert "/acknowledge" in page
+    assert "/close" not in page
+    assert "/alarms/export" not in page
+    assert "/acknowledge" not in (await world.running.request("GET", "/alarms", headers=viewer)).body.decode()
+
+
+async def test_the_pages_of_a_guard_have_no_link_that_a_guard_may_not_follow(world: World) -> None:
+    guard = await world.headers("guard", "guard", None)
+    wrong = []
+    for path in (
+        "/",
+        f"/records/{world.ids['record']}",
+        "/alarms",
+        f"/alarms/{world.ids['alarm']}",
+        "/account",
+    ):
+        page = (await world.running.request("GET", path, headers=guard)).body.decode()
+        for link in set(re.findall(r'(?:href|src)="(/[^"#]*)"', page)):
+            answer = await world.running.request("GET", html.unescape(link), headers=guard)
+            if answer.status != 200:
+                wrong.append((path, link, answer.status))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("include", ["", "&include=original"])
+async def test_the_stream_of_a_guard_has_no_numbers(world: World, include: str) -> None:
+    """Neither what was there before nor what comes, whatever is asked for."""
+    sender = await Sender.connect(world.running.port)
+    headers = await world.headers("guard", "guard", None)
+    await sender.write(request("GET", f"/api/v1/live?after=0{include}", b"", headers))
+    try:
+        async with asyncio.timeout(20):
+            told = await sender.reader.readuntil(b"t-2222")
+            await world.push(1, "Anna", "Guards", number="-later")
+            told += await sender.reader.readuntil(b"t-1111-later")
+    finally:
+        sender.writer.transport.abort()
+    assert b"Anna" in told
+    assert [number for number in NUMBERS if number.encode() in told] == []
 
 
 async def test_a_stream_has_nothing_of_another_site(world: World) -> None:

@@ -55,9 +55,9 @@ HEADERS: Mapping[str, str] = {"vary": "accept-encoding, accept-language, cookie"
 """Beside those that :mod:`gatepost.receiver.http.security_headers` gives every answer."""
 
 NAV: tuple[tuple[str, str, Role], ...] = (
-    ("live", "/", "viewer"),
+    ("live", "/", "guard"),
     ("records", "/records", "viewer"),
-    ("alarms", "/alarms", "viewer"),
+    ("alarms", "/alarms", "guard"),
     ("people", "/people", "viewer"),
     ("attendance", "/attendance", "viewer"),
     ("statistics", "/statistics", "viewer"),
@@ -240,11 +240,11 @@ class View:
             for row in rows
         ]
 
-    def may(self, role: Role, *, every_site: bool = False) -> bool:
-        """Return whether the user has a role, and where it is asked for every site."""
+    def may(self, role: Role, *, also: Role | None = None, every_site: bool = False) -> bool:
+        """Return whether the user has a role, or the other one, and where it is asked for every site."""
         if self.user is None or (every_site and self.user.sites is not None):
             return False
-        return may(self.user.role, role)
+        return may(self.user.role, role, also=also)
 
     @property
     def fragment(self) -> bool:

@@ -23,7 +23,7 @@ import functools
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import structlog
 from msgspec import Struct
@@ -31,7 +31,7 @@ from msgspec import Struct
 from gatepost.errors import GatepostError, StoreError
 from gatepost.store.query.terminal_labels import TerminalLabel
 
-__all__ = ["Crowded", "Live", "Told", "event_block", "place_block"]
+__all__ = ["Crowded", "Live", "Told", "Variant", "event_block", "place_block"]
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +42,10 @@ T = TypeVar("T")
 
 BATCH = 100
 """Events that are read, and at most handed to a connection, at once: some 150 KB, all that a slow one can hold."""
+
+
+Variant = Literal["usual", "original", "without_numbers"]
+"""In which form a listener is sent an event."""
 
 
 class Crowded(GatepostError):
@@ -59,9 +63,14 @@ class Told(Struct, frozen=True):
     original_block: bytes
     """With the JSON as it was pushed, for who asked for it."""
 
-    def shown(self, original: bool) -> bytes:
+    bare_block: bytes
+    """Without card and identity numbers, for who may not see them."""
+
+    def shown(self, variant: Variant) -> bytes:
         """Return the block that a listener is sent."""
-        return self.original_block if original else self.block
+        if variant == "usual":
+            return self.block
+        return self.original_block if variant == "original" else self.bare_block
 
 
 class Stretch(Struct, frozen=True):
@@ -196,7 +205,7 @@ class Live:
         after: int | None = None,
         *,
         wanted: Callable[[Told], bool] | None = None,
-        original: bool = False,
+        variant: Variant = "usual",
         allowed: Callable[[], Awaitable[bool]] = _always,
     ) -> AsyncGenerator[bytes, None]:
         """Yield what arrives after a place (``None``: from now on), in pieces of the stream.
@@ -209,10 +218,10 @@ class Live:
         try:
             place = await self._join(bell, after)
             yield b"retry: 2000\n" + place_block(place)
-            async for block, reached in self._catch_up(place, wanted, original):
+            async for block, reached in self._catch_up(place, wanted, variant):
                 place = reached
                 yield block
-            async for block in self._follow(bell, place, wanted, original, allowed):
+            async for block in self._follow(bell, place, wanted, variant, allowed):
                 yield block
         finally:
             self._listeners.discard(bell)
@@ -232,7 +241,7 @@ class Live:
             return self._place if after is None else after
 
     async def _catch_up(
-        self, place: int, wanted: Callable[[Told], bool] | None, original: bool
+        self, place: int, wanted: Callable[[Told], bool] | None, variant: Variant
     ) -> AsyncIterator[tuple[bytes, int]]:
         while place < self._floor and not self._closed:
             floor, start = self._floor, place
@@ -240,14 +249,14 @@ class Live:
             if place == start:
                 # This is the feed's end, and up to the floor all was settled before: there is nothing in between.
                 place = floor
-            yield _join(told, wanted, original) or place_block(place), place
+            yield _join(told, wanted, variant) or place_block(place), place
 
     async def _follow(
         self,
         bell: asyncio.Event,
         place: int,
         wanted: Callable[[Told], bool] | None,
-        original: bool,
+        variant: Variant,
         allowed: Callable[[], Awaitable[bool]],
     ) -> AsyncIterator[bytes]:
         due = self._loop.time() + self.heartbeat_s
@@ -270,7 +279,7 @@ class Live:
             bell.clear()
             stretch = self._next(place)
             if stretch is not None:
-                block = _part(stretch, place, wanted, original)
+                block = _part(stretch, place, wanted, variant)
                 place = stretch.place
                 if block:
                     yield block
@@ -311,16 +320,16 @@ class Live:
 
 
 def _size(stretch: Stretch) -> int:
-    return len(stretch.joined) + sum(len(one.original_block) for one in stretch.told)
+    return len(stretch.joined) + sum(len(one.original_block) + len(one.bare_block) for one in stretch.told)
 
 
 def _join(
-    told: list[Told] | tuple[Told, ...], wanted: Callable[[Told], bool] | None, original: bool
+    told: list[Told] | tuple[Told, ...], wanted: Callable[[Told], bool] | None, variant: Variant
 ) -> bytes:
-    return b"".join(one.shown(original) for one in told if wanted is None or wanted(one))
+    return b"".join(one.shown(variant) for one in told if wanted is None or wanted(one))
 
 
-def _part(stretch: Stretch, place: int, wanted: Callable[[Told], bool] | None, original: bool) -> bytes:
-    if place <= stretch.after and wanted is None and not original:
+def _part(stretch: Stretch, place: int, wanted: Callable[[Told], bool] | None, variant: Variant) -> bytes:
+    if place <= stretch.after and wanted is None and variant == "usual":
         return stretch.joined
-    return _join([one for one in stretch.told if one.id > place], wanted, original)
+    return _join([one for one in stretch.told if one.id > place], wanted, variant)

@@ -45,10 +45,12 @@ def cookie(secret: str, **more: str) -> dict[str, str]:
 
 
 def test_each_role_includes_the_ones_before() -> None:
-    order = ("viewer", "operator", "admin")
+    order = ("guard", "viewer", "operator", "admin")
     for have in order:
         for need in order:
             assert may(have, need) == (order.index(have) >= order.index(need))  # type: ignore[arg-type]
+    assert may("guard", "operator", also="guard")
+    assert not may("viewer", "operator", also="guard")
 
 
 def test_the_first_administrator_is_made_once_and_a_made_up_password_is_told_once(accounts: Accounts) -> None:

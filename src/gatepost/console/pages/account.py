@@ -9,7 +9,7 @@ from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.console.words import Words, table
 from gatepost.errors import SettingsError
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, GUARD, AnyRequest, TheAccess
 from gatepost.receiver.api.session import session_cookie
 from gatepost.receiver.api.shapes import read
 from gatepost.receiver.auth.authenticator import LoginRefused
@@ -23,11 +23,11 @@ PAGE = 100
 class AccountPages(Controller):
     """``/account``, ``/audit``."""
 
-    @get("/account", opt=VIEWER, sync_to_thread=True)
+    @get("/account", opt=GUARD, sync_to_thread=True)
     def show_account(self, request: AnyRequest, desk: TheDesk) -> Html:
         return _account(desk, request)
 
-    @post("/account/password", opt=VIEWER, sync_to_thread=True)
+    @post("/account/password", opt=GUARD, sync_to_thread=True)
     def change_password(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
         """Ends every session of the account, and opens a new one for whoever is here."""
         view, form, doors = desk.view(request), Form(body), access.doors

@@ -17,7 +17,7 @@ from gatepost.console.filters import ALARMS, Filters
 from gatepost.console.forms import Form
 from gatepost.console.pages.records import export_format
 from gatepost.receiver.api.alarms import MAX_NOTE, close_alarm
-from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ACKNOWLEDGE, GUARD, OPERATOR, AnyRequest, TheAccess
 from gatepost.receiver.api.exports import alarms_file
 from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.store.interface import AlarmQuery
@@ -49,7 +49,7 @@ class AlarmPages(Controller):
     """``/alarms``."""
 
     path = "/alarms"
-    opt = VIEWER
+    opt = GUARD
 
     @get(sync_to_thread=True)
     def list_alarms(self, request: AnyRequest, desk: TheDesk) -> Html:
@@ -100,7 +100,7 @@ class AlarmPages(Controller):
             return view.part("alarm_panel.html", **values)
         return view.page("alarm.html", active="alarms", **values)
 
-    @post("/{alarm_id:int}/acknowledge", opt=OPERATOR, sync_to_thread=True)
+    @post("/{alarm_id:int}/acknowledge", opt=ACKNOWLEDGE, sync_to_thread=True)
     def acknowledge(
         self, request: AnyRequest, alarm_id: FromPath[int], body: RawBody, desk: TheDesk, access: TheAccess
     ) -> Html:

@@ -18,7 +18,7 @@ from litestar.params import QueryParameter
 from msgspec.structs import replace
 
 from gatepost.console.desk import Html, TheDesk, View
-from gatepost.receiver.api.authorization import VIEWER, AnyRequest
+from gatepost.receiver.api.authorization import GUARD, AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID
 from gatepost.store.interface import AlarmQuery, AlarmRow, RecordRow
 from gatepost.store.questions import UserStore
@@ -34,7 +34,7 @@ ALARMS = 20
 class LivePages(Controller):
     """``/`` and ``/since``."""
 
-    opt = VIEWER
+    opt = GUARD
 
     @get("/", sync_to_thread=True)
     def live(self, request: AnyRequest, desk: TheDesk) -> Html:

@@ -13,7 +13,7 @@ from litestar.params import RawBody
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.console.words import COOKIE, LANGUAGES
-from gatepost.receiver.api.authorization import OPEN, PARTS, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import GUARD, OPEN, PARTS, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.session import session_cookie
 from gatepost.receiver.auth.authenticator import LoginRefused, same_origin, session_secret
 from gatepost.receiver.http.console_access import is_own_machine
@@ -74,7 +74,7 @@ class DoorPages(Controller):
             next_page = "/welcome"
         return view.go(next_page, cookies=[session_cookie(access, request, secret)])
 
-    @post("/logout", opt=VIEWER, sync_to_thread=True)
+    @post("/logout", opt=GUARD, sync_to_thread=True)
     def log_out(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
         secret = session_secret(dict(request.headers.items()))
         if secret:

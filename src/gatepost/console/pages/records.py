@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.filters import Filters
 from gatepost.console.forms import Form
-from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import GUARD, OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.exports import Format, records_file
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, read
 from gatepost.receiver.people_rules import Meaning
@@ -81,7 +81,7 @@ class RecordPages(Controller):
             lang=view.words.language,
         )
 
-    @get("/{record_id:int}", sync_to_thread=True)
+    @get("/{record_id:int}", opt=GUARD, sync_to_thread=True)
     def show_record(
         self, request: AnyRequest, record_id: FromPath[int], desk: TheDesk, meaning: TheMeaning
     ) -> Html:

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from gatepost.items import AlarmItem, StepItem
-from gatepost.receiver.api.authorization import OPERATOR, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ACKNOWLEDGE, GUARD, OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AlarmFilters
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image, whole_original
 from gatepost.receiver.api.shapes import (
@@ -90,7 +90,7 @@ def alarm_item(row: AlarmRow, *, include: str | None = None) -> AlarmItem:
 
 class AlarmsController(Controller):
     path = "/api/v1/alarms"
-    opt = VIEWER
+    opt = GUARD
     tags = ("alarms",)
 
     @get(sync_to_thread=True, summary="List alarms, newest first")
@@ -124,7 +124,7 @@ class AlarmsController(Controller):
 
     @post(
         "/{alarm_id:int}/acknowledge",
-        opt=OPERATOR,
+        opt=ACKNOWLEDGE,
         sync_to_thread=True,
         status_code=200,
         summary="Acknowledge an alarm",

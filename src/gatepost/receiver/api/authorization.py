@@ -1,8 +1,8 @@
 """Decide who may call which route.
 
-Every route says the role that it needs in its options: ``opt={"role": "viewer"}``, and with ``"every_site": True``
-that it is for users of every site only. One that says nothing needs ``admin`` of every site, so that what is forgotten
-is closed and not open; ``opt={"open": True}`` is for anyone.
+Every route says the role that it needs in its options: ``opt={"role": "viewer"}``; with ``"also": "guard"`` that this
+role may do it as well, and with ``"every_site": True`` that it is for users of every site only. One that says nothing
+needs ``admin`` of every site, so that what is forgotten is closed and not open; ``opt={"open": True}`` is for anyone.
 
 What a user of some sites sees is decided by the store that a route is handed: :func:`user_store`.
 """
@@ -34,6 +34,8 @@ __all__ = [
     "AnyRequest",
     "Authentication",
     "TheAccess",
+    "ACKNOWLEDGE",
+    "GUARD",
     "VIEWER",
     "OPERATOR",
     "ADMIN",
@@ -50,8 +52,10 @@ PARTS = "gatepost.parts"
 
 AnyRequest = Request[Principal, str, Any]
 
+GUARD = {"role": "guard"}
 VIEWER = {"role": "viewer"}
 OPERATOR = {"role": "operator"}
+ACKNOWLEDGE = {"role": "operator", "also": "guard"}
 ADMIN = {"role": "admin"}
 EVERY_SITE = {"every_site": True}
 OPEN = {"open": True}
@@ -71,11 +75,15 @@ class Needed(NamedTuple):
 
     role: Role
     every_site: bool = False
+    also: Role | None = None
+    """A lesser role that may do it as well."""
 
 
 def needed(options: Mapping[str, Any]) -> Needed:
     """Return what a route needs, by its options."""
-    return Needed(options.get("role", "admin"), options.get("every_site", "role" not in options))
+    return Needed(
+        options.get("role", "admin"), options.get("every_site", "role" not in options), options.get("also")
+    )
 
 
 def user_store(whole: Store, user: Principal | None) -> UserStore:
@@ -108,7 +116,7 @@ class Access:
         principal = self.doors.authenticate(method, headers, host=headers.get("host", ""))
         if principal is None:
             raise NotAuthorizedException(_HOW, headers={"www-authenticate": 'Bearer realm="gatepost"'})
-        if not may(principal.role, needed.role):
+        if not may(principal.role, needed.role, also=needed.also):
             raise PermissionDeniedException(f"this needs the role {needed.role}; yours is {principal.role}")
         if needed.every_site and principal.sites is not None:
             raise SomeSitesOnly("this concerns every site, and you have some sites only")

@@ -14,14 +14,15 @@ from litestar.params import FromQuery, HeaderParameter, QueryParameter, SkipVali
 from litestar.response import Stream
 
 from gatepost.receiver.api.alarms import alarm_item
-from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import GUARD, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite, AtTerminal, TerminalFilter
 from gatepost.receiver.api.records import record_item
 from gatepost.receiver.api.shapes import MAX_ID, Include, TheStore
 from gatepost.receiver.api.streaming import streamed
-from gatepost.receiver.live_stream import Crowded, Live, Told, event_block
+from gatepost.receiver.live_stream import Crowded, Live, Told, Variant, event_block
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import AlarmRow, FeedItem, RecordRow, Store, Visible
+from gatepost.store.query.records import without_numbers
 from gatepost.store.query.terminal_labels import TerminalLabel
 
 __all__ = ["LiveController", "TheLive", "tell"]
@@ -52,6 +53,7 @@ def tell(store: Store, meaning: Meaning) -> Callable[[int, int], tuple[list[Told
                 terminals[row.terminal_id],
                 block(item, row, None),
                 block(item, row, "original"),
+                block(item, without_numbers(row), None),
             )
             for item, row in happened
         ]
@@ -62,7 +64,7 @@ def tell(store: Store, meaning: Meaning) -> Callable[[int, int], tuple[list[Told
 
 class LiveController(Controller):
     path = "/api/v1/live"
-    opt = VIEWER
+    opt = GUARD
     tags = ("live",)
 
     @get(summary="What arrives, as server-sent events", media_type="text/event-stream")
@@ -93,7 +95,7 @@ class LiveController(Controller):
         pieces = live.listen(
             place,
             wanted=_wanted(at_terminal, named, at_site, kind, request.user.visible),
-            original=include == "original",
+            variant=_variant(request.user.visible, include),
             allowed=_still_allowed(request, access),
         )
         # Some proxies gather a response before they pass it on; the last header asks them not to.
@@ -102,6 +104,12 @@ class LiveController(Controller):
             return await streamed(request, pieces, media_type="text/event-stream", headers=headers)
         except Crowded as error:
             raise HTTPException(str(error), status_code=503, headers={"retry-after": "5"}) from None
+
+
+def _variant(visible: Visible, include: str | None) -> Variant:
+    if not visible.numbers:
+        return "without_numbers"
+    return "original" if include == "original" else "usual"
 
 
 def _place(text: str) -> int:

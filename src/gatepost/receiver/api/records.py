@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec.structs import replace
 
 from gatepost.items import PersonItem, RecordItem
-from gatepost.receiver.api.authorization import VIEWER, AnyRequest
+from gatepost.receiver.api.authorization import GUARD, VIEWER, AnyRequest
 from gatepost.receiver.api.filters import RecordFilters
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image, whole_original
 from gatepost.receiver.api.shapes import (
@@ -114,7 +114,7 @@ class RecordsController(Controller):
         page = read(lambda: store.records(query))
         return Listing(record_items(meaning, page.items, include=include), page.next_cursor)
 
-    @get("/{record_id:int}", sync_to_thread=True, summary="One record")
+    @get("/{record_id:int}", opt=GUARD, sync_to_thread=True, summary="One record")
     def one_record(
         self, store: TheStore, meaning: TheMeaning, record_id: FromPath[int], include: Include = None
     ) -> RecordItem:
@@ -131,7 +131,7 @@ class RecordsController(Controller):
         sync_to_thread=True,
         summary="The portrait of a record",
         media_type="image/jpeg",
-        opt=IMAGES,
+        opt=GUARD | IMAGES,
         responses=NOT_MODIFIED,
     )
     def image(self, request: AnyRequest, store: TheStore, record_id: FromPath[int]) -> Response[bytes]:
@@ -142,6 +142,7 @@ class RecordsController(Controller):
         "/{record_id:int}/thumbnail",
         sync_to_thread=True,
         summary="The portrait of a record, small",
+        opt=GUARD,
         media_type="image/jpeg",
         responses=NOT_MODIFIED,
     )

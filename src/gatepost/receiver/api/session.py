@@ -16,7 +16,7 @@ from litestar.exceptions import (
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from gatepost.receiver.api.authorization import OPEN, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import GUARD, OPEN, Access, AnyRequest, TheAccess
 from gatepost.receiver.auth.authenticator import COOKIE, LoginRefused, same_origin, session_secret
 from gatepost.receiver.http.url_prefix import link
 from gatepost.store.query.accounts import Role
@@ -76,11 +76,11 @@ class SessionController(Controller):
         cookie = session_cookie(access, request, secret)
         return Response(SessionItem(account.name, account.role, _listed(account.sites)), cookies=[cookie])
 
-    @get(opt=VIEWER, sync_to_thread=False, summary="Who am I?")
+    @get(opt=GUARD, sync_to_thread=False, summary="Who am I?")
     def who(self, request: AnyRequest) -> SessionItem:
         return SessionItem(request.user.name, request.user.role, _listed(request.user.sites))
 
-    @delete(opt=VIEWER, sync_to_thread=True, summary="Log out")
+    @delete(opt=GUARD, sync_to_thread=True, summary="Log out")
     def log_out(self, request: AnyRequest, access: TheAccess) -> Response[None]:
         secret = session_secret(dict(request.headers.items()))
         if secret:
@@ -89,7 +89,7 @@ class SessionController(Controller):
 
     @post(
         "/password",
-        opt=VIEWER,
+        opt=GUARD,
         sync_to_thread=True,
         status_code=204,
         summary="Change one's own password",

@@ -10,7 +10,7 @@ from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, GUARD, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import Listing, TheStore, read
 from gatepost.receiver.terminals.admin import site_of
 from gatepost.store.interface import SiteRow
@@ -52,7 +52,7 @@ class SitesController(Controller):
     path = "/api/v1/sites"
     tags = ("sites",)
 
-    @get(opt=VIEWER, sync_to_thread=True, summary="List sites")
+    @get(opt=GUARD, sync_to_thread=True, summary="List sites")
     def list_sites(self, store: TheStore) -> Listing[SiteItem]:
         return Listing([_item(row) for row in read(store.sites)], None)
 

@@ -2,8 +2,9 @@
 
 Rules:
 
-* Without a role nothing is read: ``viewer`` looks, ``operator`` also acknowledges and approves, ``admin``
-  also administrates and erases. Each includes the ones before.
+* Without a role nothing is read: ``guard`` sees the live page and alarms, ``viewer`` looks at everything, ``operator``
+  also acknowledges, approves and exports, ``admin`` also administrates and erases. Each sees what the ones before see.
+* A ``guard`` acknowledges alarms, which a ``viewer`` does not, and sees no card and identity numbers.
 * A user who is given some sites sees these only, and does nothing that concerns every site.
 * A person has a session: a cookie that scripts cannot read, that other sites cannot make a browser send along with
   a change, and that is new at every login. A program has a token, in the ``Authorization`` header and nowhere else:
@@ -47,7 +48,7 @@ __all__ = [
 
 COOKIE = "gatepost_session"
 
-ROLES: tuple[Role, ...] = ("viewer", "operator", "admin")
+ROLES: tuple[Role, ...] = ("guard", "viewer", "operator", "admin")
 """From the least to the most."""
 
 MIN_PASSWORD = 8
@@ -72,7 +73,7 @@ class Principal(Struct, frozen=True):
     @property
     def visible(self) -> Visible:
         """Return what they may see of the store."""
-        return Visible(sites=self.sites)
+        return Visible(sites=self.sites, numbers=self.role != "guard")
 
 
 class LoginRefused(GatepostError):
@@ -83,9 +84,9 @@ class LoginRefused(GatepostError):
         self.retry_after_s = retry_after_s
 
 
-def may(role: Role, needed: Role) -> bool:
-    """Tell whether a role includes what is needed."""
-    return ROLES.index(role) >= ROLES.index(needed)
+def may(role: Role, needed: Role, *, also: Role | None = None) -> bool:
+    """Tell whether a role includes what is needed. ``also``: a lesser role that may do it as well."""
+    return role == also or ROLES.index(role) >= ROLES.index(needed)
 
 
 def check_password(password: str, *, setting: str = "password") -> str:

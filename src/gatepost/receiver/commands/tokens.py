@@ -40,6 +40,7 @@ Database = Annotated[
 class RoleName(StrEnum):
     """What a token may do."""
 
+    guard = "guard"
     viewer = "viewer"
     operator = "operator"
     admin = "admin"

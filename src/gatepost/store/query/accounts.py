@@ -25,7 +25,7 @@ from gatepost.store.schema import tables as t
 
 __all__ = ["Role", "AccountRow", "TokenRow", "AuditRow", "Accounts"]
 
-Role = Literal["viewer", "operator", "admin"]
+Role = Literal["guard", "viewer", "operator", "admin"]
 
 _TOUCH_MS = 60_000
 """How exact "last used" is; a write for every request would be paid by the ingest."""

@@ -6,7 +6,7 @@ Which records stand on a page, newest or oldest first, :mod:`gatepost.store.quer
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -50,7 +50,6 @@ __all__ = [
     "alarms_page",
     "alarm",
     "alarm_counts",
-    "alarm_without_numbers",
     "alarms_by_id",
     "alarm_steps_by_id",
     "is_open",
@@ -192,8 +191,14 @@ def _record(row: Sequence[Any], visible: Visible) -> RecordRow:
     return found if visible.numbers else without_numbers(found)
 
 
-def without_numbers(row: RecordRow) -> RecordRow:
-    """Return a record without card and identity numbers: also where they may stand in a text."""
+Seen = TypeVar("Seen", bound=RecordRow | AlarmRow)
+
+
+def without_numbers(row: Seen) -> Seen:
+    """Return an event without card and identity numbers: also where they may stand in a text."""
+    if isinstance(row, AlarmRow):
+        history = tuple(replace(step, problems=(), original=None) for step in row.history)
+        return replace(row, history=history)
     person = None if row.person is None else replace(row.person, ic_number="", id_number="", remark="")
     return replace(row, person=person, problems=(), original=None)
 
@@ -286,12 +291,7 @@ def alarms_by_id(db: Connection, ids: Sequence[int], visible: Visible) -> tuple[
 def _alarms(db: Connection, rows: Sequence[Row[Any]], visible: Visible) -> tuple[AlarmRow, ...]:
     history = _history(db, [row.id for row in rows])
     found = tuple(_alarm(row, history.get(row.id, ())) for row in rows)
-    return found if visible.numbers else tuple(map(alarm_without_numbers, found))
-
-
-def alarm_without_numbers(row: AlarmRow) -> AlarmRow:
-    """Return an alarm without what may have card and identity numbers in it."""
-    return replace(row, history=tuple(replace(step, problems=(), original=None) for step in row.history))
+    return found if visible.numbers else tuple(map(without_numbers, found))
 
 
 def _history(db: Connection, alarms: Sequence[int]) -> dict[int, tuple[AlarmStep, ...]]:

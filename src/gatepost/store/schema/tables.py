@@ -409,7 +409,7 @@ accounts = Table(
     Column("disabled_at_ms", BigInteger),
     # JSON, the ids of the sites that are seen; without, every site is.
     Column("sites", Text),
-    CheckConstraint("role IN ('viewer', 'operator', 'admin')", name="role"),
+    CheckConstraint("role IN ('guard', 'viewer', 'operator', 'admin')", name="role"),
 )
 
 sessions = Table(
@@ -438,7 +438,7 @@ api_tokens = Table(
     Column("last_used_ms", BigInteger),
     Column("revoked_at_ms", BigInteger),
     Column("sites", Text),
-    CheckConstraint("role IN ('viewer', 'operator', 'admin')", name="role"),
+    CheckConstraint("role IN ('guard', 'viewer', 'operator', 'admin')", name="role"),
 )
 
 audit = Table(

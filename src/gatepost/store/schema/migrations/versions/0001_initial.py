@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("disabled_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("sites", sa.Text(), nullable=True),
-        sa.CheckConstraint("role IN ('viewer', 'operator', 'admin')", name=op.f("ck_accounts_role")),
+        sa.CheckConstraint("role IN ('guard', 'viewer', 'operator', 'admin')", name=op.f("ck_accounts_role")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
         sa.UniqueConstraint("name", name=op.f("uq_accounts_name")),
     )
@@ -42,7 +42,9 @@ def upgrade() -> None:
         sa.Column("last_used_ms", sa.BigInteger(), nullable=True),
         sa.Column("revoked_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("sites", sa.Text(), nullable=True),
-        sa.CheckConstraint("role IN ('viewer', 'operator', 'admin')", name=op.f("ck_api_tokens_role")),
+        sa.CheckConstraint(
+            "role IN ('guard', 'viewer', 'operator', 'admin')", name=op.f("ck_api_tokens_role")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_tokens")),
         sa.UniqueConstraint("digest", name=op.f("uq_api_tokens_digest")),
     )
