@@ -418,6 +418,67 @@ async def test_what_concerns_every_site_is_refused_with_a_sentence(world: World)
     assert (await world.running.request("GET", "/api/v1/session", headers=limited)).json["sites"] == [1]
 
 
+async def test_counts_are_of_ones_own_sites(world: World) -> None:
+    limited, whole = await world.headers("limited", "admin", [1]), await world.headers("w", "admin", None)
+    own = (await world.running.request("GET", "/api/v1/stats", headers=limited)).json
+    everything = (await world.running.request("GET", "/api/v1/stats", headers=whole)).json
+    for name in ("records", "alarms", "open_alarms", "quarantined", "terminals"):
+        assert own[name] * 2 == everything[name] > 0, name
+    assert (own["process"], bool(everything["process"])) == ({}, True)
+    for headers, count in ((whole, 2), (limited, 1), (whole, 2)):
+        for path in ("/", "/records"):
+            page = (await world.running.request("GET", path, headers=headers)).body.decode()
+            badges = re.findall(r'<b class="count" title="[^"]*">(\d+)</b>', page)
+            assert badges == [str(count)]
+
+
+async def test_numbers_for_prometheus_are_of_every_site(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", metrics_networks=("192.0.2.0/24",)) as running:
+        world = World(running)
+        for name, role, sites, status in (
+            ("guard", "guard", None, 403),
+            ("limited", "admin", [1], 403),
+            ("viewer", "viewer", None, 200),
+        ):
+            headers = await world.headers(name, role, sites)  # type: ignore[arg-type]
+            assert (await running.request("GET", "/metrics", headers=headers)).status == status
+
+
+async def test_where_a_person_is_one_at_every_site_only_an_administrator_of_every_site_erases(
+    tmp_path: Path,
+) -> None:
+    async with receiving(tmp_path / "data", pages=console_pages, people_scope="everywhere") as running:
+        world = World(running)
+        await world.fill()
+        limited = await world.headers("limited", "admin", [2])
+        before = world.state()
+        for endpoint in (
+            "POST /api/v1/people/{person_id}/erase",
+            "POST /api/v1/people/erase",
+            "POST /people/{person_id}/erase",
+        ):
+            assert (await world.ask(endpoint, limited)).status == 403
+        assert world.state() == before
+
+
+async def test_what_is_of_ones_own_site_is_changed(world: World) -> None:
+    limited = await world.headers("limited", "admin", [2])
+    before = world.state()
+    for endpoint in (
+        "POST /api/v1/alarms/{alarm_id}/close",
+        "POST /api/v1/quarantine/process",
+        "POST /quarantine/discard",
+        "PATCH /api/v1/terminals/{terminal_id}",
+        "POST /terminals/{terminal_id}/state",
+        "POST /api/v1/terminals",
+        "POST /api/v1/people/{person_id}/erase",
+    ):
+        assert (await world.ask(endpoint, limited)).status in (200, 201, 303), endpoint
+    after = world.state()
+    assert after != before
+    assert "Bertha" not in after
+
+
 NUMBERS = ("CARD-", "IDENT-")
 GUARDED = tuple(
     endpoint
