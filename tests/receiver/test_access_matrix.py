@@ -32,6 +32,7 @@ WHO = (
     "viewer of another site",
     "admin of another site",
     "disabled account",
+    # An account with a made-up first password belongs here, as soon as it has to be changed.
     "expired token",
     "revoked token",
     "expired session",

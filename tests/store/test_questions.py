@@ -12,6 +12,7 @@ from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, V
 from gatepost.store.people.attendance import Attendance
 from gatepost.store.people.people import People, PeopleQuery, Rules, Scope
 from gatepost.store.people.person_day import day_of
+from gatepost.store.query.records import is_visible
 from gatepost.store.query.statistics import StatisticsQuery, statistics
 from gatepost.store.questions import UserStore
 from gatepost.wire import Group, Problem, User
@@ -161,6 +162,16 @@ def test_images_of_another_site_are_not_there(world: World) -> None:
         assert mine.image(event[1]) == JPEG
         assert mine.image(event[2]) is None
         assert world.seen(Visible()).image(event[2]) == JPEG
+
+
+def test_parts_of_a_push_in_the_quarantine_are_of_its_site_and_not_for_guards(world: World) -> None:
+    with world.store.reading() as db:
+        shown = {
+            (site, visible): is_visible(db, world.pushes[site], visible)
+            for site in (1, 2)
+            for visible in (MINE, Visible(), Visible(numbers=False))
+        }
+    assert [one for one, is_shown in shown.items() if is_shown] == [(1, MINE), (1, Visible()), (2, Visible())]
 
 
 def test_what_is_not_visible_is_not_changed(world: World) -> None:

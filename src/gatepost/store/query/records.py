@@ -25,6 +25,7 @@ from sqlalchemy import (
 from gatepost.store.conversion.rows import decode_problems, moment, ms
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.interface import (
+    EVERYTHING,
     AlarmCounts,
     AlarmQuery,
     AlarmRow,
@@ -391,14 +392,17 @@ def alarm_counts(db: Connection, visible: Visible) -> AlarmCounts:
 
 
 def is_visible(db: Connection, event_id: int, visible: Visible) -> bool:
-    """Return whether a record, a step of an alarm or a quarantined push came from a terminal at a visible site."""
-    here = at_sites(visible)
-    if not here:
+    """Return whether a record, a step of an alarm or a quarantined push came from a terminal at a visible site.
+
+    A quarantined push, which has numbers, is not visible without them.
+    """
+    if visible == EVERYTHING:
         return True
-    terminals = select(t.terminals.c.id).where(*here)
+    terminals = select(t.terminals.c.id).where(*at_sites(visible))
+    tables = [t.records, t.alarm_events, *([t.quarantine] if visible.numbers else [])]
     found = (
         select(table.c.id).where(table.c.id == event_id, table.c.terminal_id.in_(terminals))
-        for table in (t.records, t.alarm_events, t.quarantine)
+        for table in tables
     )
     return db.execute(union_all(*found)).first() is not None
 
