@@ -11,7 +11,7 @@ from tests.receiver.kit import JPEG, SUCCESS, TRACE, Running, alarm, base64, bod
 from gatepost.journal.packs import Packs, split_places
 from gatepost.receiver.ingest.push import kept_raw, key_of
 from gatepost.receiver.jobs.reprocessing import ProcessedAgain
-from gatepost.store.interface import Arrival, Progress, QuarantineRow
+from gatepost.store.interface import EVERYTHING, Arrival, Progress, QuarantineRow
 from gatepost.store.query.reprocess import decode_again
 from gatepost.wire import Alarm, Problem, Record, Unknown, decode
 from gatepost.wire.decoder import with_image
@@ -55,7 +55,8 @@ def choke(receiver: Running, patch: pytest.MonkeyPatch, *, on: type | tuple[type
 
 
 async def processed(receiver: Running, ids: Sequence[int]) -> ProcessedAgain:
-    return await asyncio.to_thread(receiver.desk.reprocessing.process, ids)
+    seen = receiver.store.seen_by(EVERYTHING)
+    return await asyncio.to_thread(receiver.desk.reprocessing.process, seen, ids)
 
 
 def kept(receiver: Running) -> list[QuarantineRow]:

@@ -22,7 +22,7 @@ from gatepost.receiver.opening import open_store, shared_packs
 from gatepost.settings import ReceiverSettings
 from gatepost.store.conversion.limits import MAX_TEXT
 from gatepost.store.images.shared_folder import MARKER
-from gatepost.store.interface import RecordQuery, Store
+from gatepost.store.interface import EVERYTHING, RecordQuery, Store
 from gatepost.store.maintenance.backup import backup
 from gatepost.store.maintenance.check import check
 from gatepost.store.maintenance.restore import restore
@@ -287,7 +287,8 @@ async def test_a_quarantined_push_whose_pack_is_gone_holds_no_other_up_and_is_er
     for pack in (receiver.desk.projector._folder.path / "packs").iterdir():
         pack.unlink()
     packs.close()
-    done = await asyncio.to_thread(receiver.desk.reprocessing.process, ids)
+    seen = receiver.store.seen_by(EVERYTHING)
+    done = await asyncio.to_thread(receiver.desk.reprocessing.process, seen, ids)
     assert (done.stored, done.still_unknown) == (1, 1)
     (left,) = receiver.store.quarantined().items
     answer = await receiver.get(f"/api/v1/quarantine/{left.id}")

@@ -194,7 +194,9 @@ ASKED = {
     "POST /terminals": Asked("change", content={"serial": "SN-9", "site": 2}, status=(400,)),
     "GET /terminals/new": Asked("list"),
     "GET /terminals/{terminal_id}": Asked("one", "/terminals/{terminal}"),
-    "POST /terminals/{terminal_id}": Asked("change", "/terminals/{terminal}", {"name": "x", "site": 1}),
+    "POST /terminals/{terminal_id}": Asked(
+        "change", "/terminals/{terminal}", {"name": "x", "site": 1, "ask": 1}
+    ),
     "POST /terminals/{terminal_id}/approve": Asked("change", "/terminals/{terminal}/approve"),
     "POST /terminals/{terminal_id}/state": Asked(
         "change", "/terminals/{terminal}/state", {"state": "retired"}

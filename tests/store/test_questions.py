@@ -95,7 +95,7 @@ ASKED: dict[str, Callable[[World, UserStore], Any]] = {
     "record": lambda w, s: [s.record(w.records[site]) for site in (1, 2)],
     "records_by_id": lambda w, s: s.records_by_id([w.records[1], w.records[2]]),
     "latest_records": lambda w, s: s.latest_records(10),
-    "portrait": lambda w, s: s.record(
+    "portrait": lambda w, s: w.store.record(
         s.portrait([row.person.identity_id for row in w.store.latest_records(9) if row.person]) or 0
     ),
     "alarms": lambda w, s: [s.alarms(AlarmQuery(**q)) for q in ({}, {"site_id": 2}, {"terminal": "SN-2"})],
@@ -187,6 +187,25 @@ def test_what_is_not_visible_is_not_changed(world: World) -> None:
     assert len(world.store.quarantined().items) == 2
     assert mine.close_alarm(world.alarms[1], **done)
     assert mine.discard_quarantined(list(world.pushes.values())) == 1
+
+
+def test_the_latest_are_as_many_as_are_asked_for(world: World) -> None:
+    """What other sites sent last takes no place among them."""
+    (latest,) = world.seen().latest_records(1)
+    assert latest.serial == "SN-1"
+    assert world.seen(Visible()).latest_records(1)[0].serial == "SN-2"
+
+
+def test_a_terminal_that_has_moved_away_shows_nothing_while_its_people_have_not(world: World) -> None:
+    moved = world.store.create_terminal(now_ms=0, serial="SN-3", site_id=1).id
+    user = User(user_id="5", name="Anna", type=1)
+    at = NOON + timedelta(minutes=50)
+    world.store.write([arrival(record(3, uuid="u-3", serial="SN-3", recorded_at=at, user=user), moved)])
+    world.store.update_terminal(moved, site_id=2)  # what is done by jobs.moving is not done yet
+    (person,) = People(world.seen(), RULES).page(PeopleQuery()).items
+    assert {item.serial for item in day_of(world.seen(), person, DAY, RULES).items} == {"SN-1"}
+    (shift,) = Attendance(world.seen(), RULES).shifts(person, DAY, DAY)
+    assert shift.passages == 2
 
 
 def test_what_is_of_no_site_is_for_users_of_every_site(world: World) -> None:

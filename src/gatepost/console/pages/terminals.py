@@ -368,8 +368,6 @@ def _question(
     store: UserStore, preview: Preview, terminal_id: int, values: Mapping[str, Any]
 ) -> Question | None:
     """Return what has to be asked before a terminal is changed so; ``None`` if nothing."""
-    if store.terminal(terminal_id) is None:
-        return None
     refused: Sequence[WouldRefuse] = ()
     with contextlib.suppress(SettingsError):  # what is no network is said when it is to be saved
         refused = preview.of_change(terminal_id, networks=tuple(values["networks"]))
