@@ -35,6 +35,7 @@ class World:
         self.alarms: dict[int, int] = {}
         self.steps: dict[int, int] = {}
         self.pushes: dict[int, int] = {}
+        self.users: dict[int, User] = {}
         for site, name, group in ((1, "Anna", "Guards"), (2, "Bertha", "Sales")):
             store.create_terminal(now_ms=0, serial=f"SN-{site}", site_id=site)
             user = User(
@@ -45,6 +46,7 @@ class World:
                 id_number=f"I-{site}",
                 groups=(Group(id="53", name=group),),
             )
+            self.users[site] = user
             problems = (Problem("ic_number", f"is C-{site}"),)
             for minutes in (0, 30):
                 at = NOON + timedelta(minutes=minutes)
@@ -198,9 +200,12 @@ def test_the_latest_are_as_many_as_are_asked_for(world: World) -> None:
 
 def test_a_terminal_that_has_moved_away_shows_nothing_while_its_people_have_not(world: World) -> None:
     moved = world.store.create_terminal(now_ms=0, serial="SN-3", site_id=1).id
-    user = User(user_id="5", name="Anna", type=1)
-    at = NOON + timedelta(minutes=50)
-    world.store.write([arrival(record(3, uuid="u-3", serial="SN-3", recorded_at=at, user=user), moved)])
+    for minutes, passed in ((15, False), (50, True)):
+        at = NOON + timedelta(minutes=minutes)
+        event = record(
+            3, uuid=f"u-3-{minutes}", serial="SN-3", recorded_at=at, user=world.users[1], passed=passed
+        )
+        world.store.write([arrival(event, moved)])
     world.store.update_terminal(moved, site_id=2)  # what is done by jobs.moving is not done yet
     (person,) = People(world.seen(), RULES).page(PeopleQuery()).items
     assert {item.serial for item in day_of(world.seen(), person, DAY, RULES).items} == {"SN-1"}
