@@ -359,7 +359,7 @@ async def test_a_session_that_was_there_before_the_login_is_not_the_one_after_it
             "POST",
             "/api/v1/session",
             body({"name": "anna", "password": PASSWORD}),
-            {"Cookie": f"gatepost_session={planted}", "Origin": "http://receiver"},
+            {"Cookie": f"gatepost_session={planted}", "Origin": "http://127.0.0.1"},
         )
         assert login.status == 200
         told = login.headers["set-cookie"]
