@@ -91,7 +91,7 @@ async def test_behind_a_proxy_the_address_is_the_one_that_the_browser_has(tmp_pa
 
 async def test_who_is_no_trusted_proxy_does_not_say_what_the_address_is(desk: Desk) -> None:
     page = await desk.get("/terminals/new", **{"X-Forwarded-Proto": "https", "X-Forwarded-Port": "8443"})
-    assert '"event_dest": "http://receiver/Record"' in page.words
+    assert '"event_dest": "http://127.0.0.1/Record"' in page.words
 
 
 async def test_what_wants_somebody_comes_first(desk: Desk) -> None:
@@ -106,7 +106,7 @@ async def test_what_wants_somebody_comes_first(desk: Desk) -> None:
 async def test_an_operator_is_told_how_to_set_one_up_and_a_viewer_is_not_asked_to(desk: Desk) -> None:
     assert (await desk.get("/terminals/new", "operator")).status == 403
     page = await desk.get("/terminals/new", "admin")
-    assert '{"event_dest": "http://receiver/Record", "enabled": true}' in page.words
+    assert '{"event_dest": "http://127.0.0.1/Record", "enabled": true}' in page.words
 
 
 async def test_a_terminals_page_says_how_it_stands_to_its_address(desk: Desk) -> None:

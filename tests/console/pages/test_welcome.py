@@ -11,7 +11,7 @@ from gatepost.store.query.accounts import Accounts
 async def test_the_steps_are_those_of_the_role(desk: Desk) -> None:
     page = await desk.get("/welcome", "admin")
     assert "Start a simulated terminal" in page.words
-    assert "http://receiver/Record" in page.words
+    assert "http://127.0.0.1/Record" in page.words
     viewer = await desk.get("/welcome", "viewer")
     assert "Start a simulated terminal" not in viewer.words
     assert "An administrator can do this." in viewer.words

@@ -70,10 +70,10 @@ async def test_the_audit_log_tells_who_looked_but_not_what_they_wrote(receiver: 
     assert "王五" not in json.dumps(line, ensure_ascii=False)
 
 
-async def test_everybody_reads_and_an_operator_acknowledges(receiver: Running) -> None:
+async def test_everybody_reads_and_a_guard_acknowledges(receiver: Running) -> None:
     number = await pushed(receiver)
-    assert await least_role(receiver, "GET", f"alarms/{number}") == "viewer"
-    assert await least_role(receiver, "POST", f"alarms/{number}/acknowledge", {"note": ""}) == "operator"
+    assert await least_role(receiver, "GET", f"alarms/{number}") == "guard"
+    assert await least_role(receiver, "POST", f"alarms/{number}/acknowledge", {"note": ""}) == "guard"
 
 
 async def test_a_fire_alarm_under_a_used_trace_id_is_an_alarm_of_its_own(receiver: Running) -> None:

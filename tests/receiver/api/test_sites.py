@@ -54,6 +54,6 @@ async def test_changes_are_in_the_audit_log(receiver: Running) -> None:
 
 
 async def test_everybody_reads_and_an_administrator_changes(receiver: Running) -> None:
-    assert await least_role(receiver, "GET", "sites") == "viewer"
+    assert await least_role(receiver, "GET", "sites") == "guard"
     assert await least_role(receiver, "POST", "sites", {"name": "x", "timezone": "UTC"}) == "admin"
     assert await least_role(receiver, "PATCH", "sites/1", {"name": "y"}) == "admin"

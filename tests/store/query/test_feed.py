@@ -124,14 +124,14 @@ def test_what_is_deleted_while_a_page_is_read_is_an_item_and_not_counted(
 ) -> None:
     start = store.end_of_feed()
     store.write([received(0, record(1)), received(0, record(2))])
-    held_terminals = feed.held_terminals
+    hidden_terminals = feed.hidden_terminals
 
-    def delete_meanwhile(db: Any) -> list[int]:
-        monkeypatch.setattr(feed, "held_terminals", held_terminals)
+    def delete_meanwhile(db: Any, visible: Any) -> list[int]:
+        monkeypatch.setattr(feed, "hidden_terminals", hidden_terminals)
         delete_due(store, 5)
-        return held_terminals(db)
+        return hidden_terminals(db, visible)
 
-    monkeypatch.setattr(feed, "held_terminals", delete_meanwhile)
+    monkeypatch.setattr(feed, "hidden_terminals", delete_meanwhile)
     page = store.read_feed(start)
     assert (len(page.items), page.deleted) == (2, {})
     assert store.read_feed(start).deleted == {"record": 2}
