@@ -2,14 +2,17 @@
 
 import io
 import struct
+import sys
+import zlib
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gatepost.receiver.thumbnails import MAX_PIXELS, MAX_SCANS, NotAPicture, dimensions, thumbnail
+from gatepost.receiver.thumbnails import MAX_PARTS, MAX_PIXELS, MAX_SCANS, NotAPicture, dimensions, thumbnail
 
 
 def picture(width: int = 640, height: int = 480, **options: object) -> bytes:
@@ -195,3 +198,51 @@ def test_no_damage_makes_it_fail_in_another_way(data: st.DataObject) -> None:
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     with suppress(NotAPicture):
         assert dimensions(bytes(damaged)) is None or thumbnail(bytes(damaged), 32)
+
+
+MILLION = 1_000_000
+
+
+def bombs() -> dict[str, bytes]:
+    """Pictures that are well-formed, small to look at, and have a million parts."""
+    whole, out = picture(64, 64), io.BytesIO()
+    Image.new("L", (64, 64)).save(out, "PNG")
+    png = out.getvalue()
+    scan = whole.index(b"\xff\xda")
+    text = b"\0\0\0\0tEXt" + zlib.crc32(b"tEXt").to_bytes(4)
+    return {
+        "fill before the frame": whole[:2] + b"\xff" * MILLION + whole[2:],
+        "empty comments before the frame": whole[:2] + b"\xff\xfe\0\2" * MILLION + whole[2:],
+        "empty comments after the frame": whole[:scan] + b"\xff\xfe\0\2" * MILLION + whole[scan:],
+        "chunks before the pixels": png[:33] + text * MILLION + png[33:],
+        "chunks behind the pixels": png[:-12] + text * MILLION + png[-12:],
+    }
+
+
+@pytest.mark.parametrize("name", list(bombs()))
+def test_a_picture_of_a_million_parts_costs_no_more_than_a_few_thousand_steps(name: str) -> None:
+    bomb, steps = bombs()[name], 0
+
+    def count(*_: object) -> Any:
+        nonlocal steps
+        steps += 1
+        return count
+
+    before = sys.gettrace()
+    sys.settrace(count)
+    try:
+        with pytest.raises(NotAPicture):
+            thumbnail(bomb, 64)
+    finally:
+        sys.settrace(before)
+    assert steps < 20 * MAX_PARTS
+
+
+def test_a_picture_with_many_parts_is_still_one() -> None:
+    whole = picture(64, 64)
+    assert thumbnail(whole[:2] + b"\xff\xfe\0\2" * 1000 + whole[2:], 64)
+    out = io.BytesIO()
+    Image.new("L", (64, 64)).save(out, "PNG")
+    png = out.getvalue()
+    text = b"\0\0\0\0tEXt" + zlib.crc32(b"tEXt").to_bytes(4)
+    assert thumbnail(png[:33] + text * 1000 + png[33:], 64)

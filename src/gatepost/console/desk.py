@@ -15,7 +15,7 @@ import gzip
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import jinja2
 from litestar import Request, Response
@@ -73,6 +73,9 @@ Those that need ``admin`` are for users of every site.
 
 LISTED_WITHIN_S = 10.0
 """An event that waits longer to be listed is told on every page."""
+
+_OF_ADDRESS = "!#$%&'()*+,/:;=?@[]~"
+"""What stays as it is in an address."""
 
 _WORTH_COMPRESSING = 1400
 """Bytes: what fits into a packet is sent as it is."""
@@ -308,7 +311,8 @@ class View:
         """The answer to a form: look there now. ``path`` is one of ours, without the prefix."""
         if done is not None:
             path += f"{'&' if '?' in path else '?'}done={done}"
-        headers = {**HEADERS, "location": self.root + path}
+        # A header is Latin-1 at most, an address ASCII (RFC 3986): what a form brought along may be any text.
+        headers = {**HEADERS, "location": quote(self.root + path, safe=_OF_ADDRESS, errors="replace")}
         return Response(b"", status_code=303, headers=headers, cookies=cookies or [], media_type="text/html")
 
     def _answer(

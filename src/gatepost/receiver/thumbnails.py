@@ -2,7 +2,7 @@
 
 Rules:
 
-* Nothing is decoded before its head was read: more pixels than a camera at a door has, or more scans than an
+* Nothing is decoded before its head was read: more pixels than a camera at a door has, or more scans or parts than an
   encoder writes, and it is no picture to us. A few kilobytes can claim gigabytes otherwise, or take hours.
 * Only JPEG, PNG, WebP and BMP are tried, each by its own reader, whatever else the library could open; and only so
   many are decoded at once.
@@ -21,13 +21,16 @@ from PIL import Image, ImageOps
 from gatepost.errors import GatepostError
 from gatepost.wire import media_type
 
-__all__ = ["MAX_PIXELS", "MAX_SCANS", "SIZES", "NotAPicture", "dimensions", "thumbnail"]
+__all__ = ["MAX_PARTS", "MAX_PIXELS", "MAX_SCANS", "SIZES", "NotAPicture", "dimensions", "thumbnail"]
 
 MAX_PIXELS = 16_000_000
 """A progressive JPEG of this size takes some 100 MB while it is decoded."""
 
 MAX_SCANS = 64
 """Encoders write ten or so; each one costs a pass over the whole picture."""
+
+MAX_PARTS = 4096
+"""Markers of a JPEG up to its first scan, and chunks of a PNG. The library takes each of them apart in Python."""
 
 SIZES = (32, 320)
 """The least and the largest edge of a thumbnail, in pixels."""
@@ -38,6 +41,7 @@ _AT_ONCE = threading.BoundedSemaphore(2)
 
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BARE = frozenset({0x01, *range(0xD0, 0xDA)})
+_SCAN = 0xDA
 
 
 class NotAPicture(GatepostError):
@@ -81,8 +85,10 @@ def _of_webp(webp: bytes) -> tuple[int, int] | None:
 
 
 def _of_jpeg(jpeg: bytes) -> tuple[int, int] | None:
-    place = 2
-    while jpeg[:2] == b"\xff\xd8" and place + 4 <= len(jpeg):
+    place, found = 2, None
+    for _ in range(MAX_PARTS):
+        if jpeg[:2] != b"\xff\xd8" or place + 4 > len(jpeg):
+            return found
         if jpeg[place] != 0xFF:
             return None
         marker = jpeg[place + 1]
@@ -90,12 +96,23 @@ def _of_jpeg(jpeg: bytes) -> tuple[int, int] | None:
             place += 1
         elif marker in _BARE:
             place += 2
-        elif marker in _FRAMES:
-            head = jpeg[place + 5 : place + 9]
-            return (int.from_bytes(head[2:]), int.from_bytes(head[:2])) if len(head) == 4 else None
+        elif marker == _SCAN:
+            return found
         else:
+            if marker in _FRAMES:
+                head = jpeg[place + 5 : place + 9]
+                found = (int.from_bytes(head[2:]), int.from_bytes(head[:2])) if len(head) == 4 else None
             place += 2 + int.from_bytes(jpeg[place + 2 : place + 4])
     return None
+
+
+def _has_too_many_chunks(png: bytes) -> bool:
+    place = 8
+    for _ in range(MAX_PARTS):
+        if place >= len(png):
+            return False
+        place += 12 + int.from_bytes(png[place : place + 4])
+    return True
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
@@ -128,6 +145,8 @@ def thumbnail(image: bytes, size: int) -> bytes:
     if found is None or not 0 < found[0] * found[1] <= MAX_PIXELS:
         raise NotAPicture
     if kind == "JPEG" and image.count(b"\xff\xda") > MAX_SCANS:
+        raise NotAPicture
+    if kind == "PNG" and _has_too_many_chunks(image):
         raise NotAPicture
     with _AT_ONCE:
         try:

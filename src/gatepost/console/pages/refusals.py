@@ -28,7 +28,7 @@ class RefusalPages(Controller):
         rows = read(
             lambda: refusals(
                 view.store,
-                status=int(asked) if asked.isascii() and asked.isdigit() else None,
+                status=int(asked) if asked.isascii() and asked.isdigit() and len(asked) == 3 else None,
                 peer=view.query.get("peer"),
                 serial=view.query.get("serial"),
             )

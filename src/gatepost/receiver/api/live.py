@@ -27,6 +27,9 @@ from gatepost.store.query.terminal_labels import TerminalLabel
 
 __all__ = ["LiveController", "TheLive", "tell"]
 
+MAX_DIGITS = 19
+"""Of :data:`~gatepost.receiver.api.shapes.MAX_ID`."""
+
 TheLive = NamedDependency[SkipValidation[Live]]
 
 
@@ -113,7 +116,8 @@ def _variant(visible: Visible, include: str | None) -> Variant:
 
 
 def _place(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= MAX_ID):
+    # The length first: Python refuses to read a number of thousands of digits.
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS and int(text) <= MAX_ID):
         raise ClientException("Last-Event-ID is none that this stream gave out; leave it out")
     return int(text)
 
