@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from uvicorn.config import Config
     from uvicorn.server import ServerState
 
-__all__ = ["TOO_MANY", "GuardedProtocol", "State", "WholeRequest"]
+__all__ = ["MAX_PIPELINED", "TOO_MANY", "GuardedProtocol", "State", "WholeRequest"]
+
+MAX_PIPELINED = 16
+"""Requests of one connection that wait for their turn. Beyond them the socket is not read."""
+
+REQUEST_BYTES = 4096
+"""What a request that waits is counted with, besides its head and its body."""
 
 TOO_MANY = "too many connections are open; try again later"
 
@@ -52,6 +58,9 @@ _NO_HTTP = {
     "Invalid method encountered": "it does not begin with a method such as POST",
 }
 """What the parser says, and what to do about it."""
+
+_END_OF_HEAD = b"\r\n\r\n"
+"""It stands at the end of each head once, and before it nothing that could pass for a part of it."""
 
 _TLS_RECORD = b"\x16\x03"
 """The first bytes of a TLS handshake (RFC 8446, section 5.1)."""
@@ -118,13 +127,18 @@ class GuardedProtocol(HttpToolsProtocol):
         self.arriving_bytes = 0
         self._working_bytes = 0
         self._message_bytes = 0
+        self._unread = b""
+        """What was received and not parsed, because enough requests of this connection wait."""
+        self._unread_from = 0
+        self._is_reading_on = False
         self._chunks: list[bytes] = []
         self._lengths: list[bytes] = []
         self._codings: list[bytes] = []
         self._hosts = 0
         self._header_bytes = 0
         self._keep_alive = True
-        self._pipelined: deque[tuple[Request | WholeRequest, bool]] = deque()
+        self._pipelined: deque[tuple[Request | WholeRequest, bool, int]] = deque()
+        """Requests that wait, whether the connection stays open after each, and how many bytes each takes."""
         self._pumping = False
         self._refusal: tuple[int, str] | None = None
         self._without_body: Refusal | None = None
@@ -145,22 +159,65 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.guard.leave(self)
-        self._pipelined.clear()
+        self._forget_waiting()
         self._forget_arriving()
-        self.guard.bodies_bytes -= self._working_bytes
-        self._working_bytes = 0
+        self._forget_working()
         self.deadline = inf
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._message_bytes += len(data)
         if self.state is _REFUSED:
+            self._message_bytes += len(data)
             if self._message_bytes > 2 * self.limits.body_bytes:
                 self.abort()
             elif self._without_body is not None:
                 self.guard.on_refused_body(structs.replace(self._without_body, body=data))
                 self._without_body = None
             return
+        first = data.find(_END_OF_HEAD)
+        if not self._unread and (first < 0 or data.find(_END_OF_HEAD, first + len(_END_OF_HEAD)) < 0):
+            self._parse(data)
+            return
+        # Several requests came in one go, and their number is the sender's choice. They are parsed one by one.
+        self._unread = self._unread[self._unread_from :] + data
+        self._unread_from = 0
+        self.guard.bodies_bytes += len(data)
+        self._read_on()
+        if self._unread and self.guard.bodies_bytes > self.limits.bodies_bytes:
+            self.refuse(503, "too much is arriving at once; send it again later")
+
+    def _read_on(self) -> None:
+        """Parse what was received, up to as many requests as may wait; then it is the turn of other connections."""
+        if self._is_reading_on:
+            return
+        self._is_reading_on = True
+        pieces = 0
+        while self._unread and not (self.busy and self._is_crowded()) and not self.transport.is_closing():
+            if pieces == MAX_PIPELINED:
+                self.flow.pause_reading()
+                self.loop.call_soon(self._read_on)
+                break
+            pieces += 1
+            # Such a piece has the end of a body and a head behind it at most: two requests.
+            end = self._unread.find(_END_OF_HEAD, self._unread_from)
+            end = len(self._unread) if end < 0 else end + len(_END_OF_HEAD)
+            piece = self._unread[self._unread_from : end]
+            self.guard.bodies_bytes -= len(piece)
+            self._unread_from = end
+            if end == len(self._unread):
+                self._unread, self._unread_from = b"", 0
+            self._parse(piece)
+        self._is_reading_on = False
+        if not (self._unread or self.busy or self.state is _REFUSED or self.transport.is_closing()):
+            self._wait()
+
+    def _is_crowded(self) -> bool:
+        """Tell whether no more requests of this connection should wait."""
+        guard = self.guard
+        return len(self._pipelined) + 2 > MAX_PIPELINED or guard.bodies_bytes > self.limits.bodies_bytes
+
+    def _parse(self, data: bytes) -> None:
+        self._message_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -170,7 +227,8 @@ class GuardedProtocol(HttpToolsProtocol):
             if isinstance(cause, _Refuse):
                 # Unless another request ended in it, what follows the head in these bytes is the body.
                 ours = self.state is _BODY and self._message_bytes >= len(data)
-                self.refuse(cause.status, cause.message, data.partition(b"\r\n\r\n")[2] if ours else b"")
+                behind = data.partition(_END_OF_HEAD)[2] or self._unread[self._unread_from :]
+                self.refuse(cause.status, cause.message, behind if ours else b"")
             else:
                 self.refuse(400, f"this is no HTTP/1.1 request: {_why(data, str(error))}")
             return
@@ -186,7 +244,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """The sender ends its side. A push that is being stored is still answered."""
         if self.busy and (self.cycle is None or self.cycle.response_complete):
             self._keep_alive = False
-            self._pipelined.clear()
+            self._forget_waiting()
             return True
         return None
 
@@ -203,7 +261,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """The server stops: what is being worked on is still answered."""
         if self.busy:
             self._keep_alive = False
-            self._pipelined.clear()
+            self._forget_waiting()
             if self.cycle is not None:
                 self.cycle.keep_alive = False
         else:
@@ -282,8 +340,7 @@ class GuardedProtocol(HttpToolsProtocol):
         chunks = self._chunks
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._chunks = []
-        self._working_bytes += self.arriving_bytes
-        self.arriving_bytes = 0
+        size, self.arriving_bytes = self.arriving_bytes, 0
         self._message_bytes = 0
         self.state = _IDLE
         self.deadline = inf
@@ -299,9 +356,11 @@ class GuardedProtocol(HttpToolsProtocol):
             request = self._whole(body, keep_alive)
         if self.busy:
             self.flow.pause_reading()
-            self._pipelined.append((request, keep_alive))
+            waits = REQUEST_BYTES + self._header_bytes
+            self.guard.bodies_bytes += waits
+            self._pipelined.append((request, keep_alive, size + waits))
         else:
-            self._begin(request, keep_alive)
+            self._begin(request, keep_alive, size)
 
     def _make_scope(self) -> HTTPScope:
         try:
@@ -346,8 +405,9 @@ class GuardedProtocol(HttpToolsProtocol):
 
     # The application's side.
 
-    def _begin(self, request: Request | WholeRequest, keep_alive: bool) -> None:
+    def _begin(self, request: Request | WholeRequest, keep_alive: bool, size: int) -> None:
         self.busy = True
+        self._working_bytes = size
         self._keep_alive = keep_alive
         if isinstance(request, WholeRequest):
             self.cycle = request
@@ -390,20 +450,24 @@ class GuardedProtocol(HttpToolsProtocol):
         now = self.guard.now()
         self.served_at = now
         self.busy = False
+        self._forget_working()
         if self.transport.is_closing():
             self.deadline = now + self.limits.linger_s
             return
         if self._pipelined:
             self._pump()
-            return
-        self.guard.bodies_bytes -= self._working_bytes
-        self._working_bytes = 0
-        if self._refusal is not None:
+        elif self._refusal is not None:
             self._send_refusal(*self._refusal)
-            return
+        elif self._unread:
+            self._read_on()
+        else:
+            self._wait()
+
+    def _wait(self) -> None:
+        """Wait for more of the sender: nothing of it is being worked on."""
         self.flow.resume_reading()
         # A request that had begun to arrive was not read meanwhile: its time starts anew.
-        limits = self.limits
+        limits, now = self.limits, self.guard.now()
         if self.state is _IDLE:
             self.deadline = now + limits.idle_s
         else:
@@ -431,6 +495,7 @@ class GuardedProtocol(HttpToolsProtocol):
                 scope = self._make_scope()
         self.state = _REFUSED
         refusal = Refusal(status, message, self.address, scope, self._beginning() or body)
+        self._forget_unread()
         self._without_body = None if scope is None or refusal.body else refusal
         self._forget_arriving()
         self.guard.counts[f"refused.{status}"] += 1
@@ -481,6 +546,19 @@ class GuardedProtocol(HttpToolsProtocol):
             if size >= SAMPLED_BYTES:
                 break
         return b"".join(taken)
+
+    def _forget_unread(self) -> None:
+        self.guard.bodies_bytes -= len(self._unread) - self._unread_from
+        self._unread, self._unread_from = b"", 0
+
+    def _forget_waiting(self) -> None:
+        self._forget_unread()
+        self.guard.bodies_bytes -= sum(size for _, _, size in self._pipelined)
+        self._pipelined.clear()
+
+    def _forget_working(self) -> None:
+        self.guard.bodies_bytes -= self._working_bytes
+        self._working_bytes = 0
 
     def _forget_arriving(self) -> None:
         self.guard.bodies_bytes -= self.arriving_bytes

@@ -1,0 +1,112 @@
+"""What a stranger costs at most: memory, disk, terminals, replies. Each attack is made for real, and measured.
+
+The bounds are listed in docs/decisions/limits.md.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.receiver.kit import SUCCESS, Process, Running, Sender, body, receiving, record, request, until
+
+from gatepost.receiver.http.connection import MAX_PIPELINED, GuardedProtocol
+from gatepost.receiver.http.limits import Request
+from gatepost.wire import SUCCESS as TAKEN
+
+MEGABYTE = 1024 * 1024
+
+
+@pytest.fixture
+async def process(tmp_path: Path) -> AsyncIterator[Process]:
+    """A receiver of its own."""
+    running = await Process.start(tmp_path / "data")
+    yield running
+    await running.kill()
+
+
+async def test_no_more_requests_of_a_connection_wait_than_are_allowed_and_none_is_lost(
+    receiver: Running,
+) -> None:
+    guard, taken = receiver.ingest.guard, list[Request]()
+    guard.take = taken.append
+    sender = await receiver.connect()
+    many = 5000
+    pushes = b"".join(request("POST", "/Record", body({"type": n})) for n in range(many))
+    writing = asyncio.create_task(sender.write(pushes))
+    await until(lambda: any(one.flow.read_paused for one in guard._open if isinstance(one, GuardedProtocol)))
+    (connection,) = guard._open
+    assert isinstance(connection, GuardedProtocol)
+    most, counted, answered = 0, 0, 0
+    while answered < many:
+        await until(lambda: bool(taken))
+        most = max(most, len(connection._pipelined))
+        counted = max(counted, guard.bodies_bytes)
+        assert len(taken) == 1
+        assert taken[0].body == body({"type": answered})
+        taken.pop().answer(200, TAKEN)
+        answered += 1
+    for _ in range(many):
+        assert (await sender.answer()).json == SUCCESS
+    await writing
+    assert MAX_PIPELINED - 2 <= most <= 16
+    assert 16_384 < counted < MEGABYTE
+    assert guard.bodies_bytes == 0
+
+
+@pytest.mark.parametrize("answered", [0, 3])
+async def test_what_waits_of_a_sender_who_leaves_is_not_counted_any_more(
+    receiver: Running, answered: int
+) -> None:
+    guard, taken = receiver.ingest.guard, list[Request]()
+    guard.take = taken.append
+    sender = await receiver.connect()
+    await sender.write(request("POST", "/Record", b"{}") * 500)
+    await until(lambda: guard.bodies_bytes > 0)
+    for _ in range(answered):
+        await until(lambda: bool(taken))
+        taken.pop().answer(200, TAKEN)
+    sender.writer.transport.abort()
+    await until(lambda: bool(taken))
+    while guard.connections:  # that it left shows when it is written to
+        await asyncio.sleep(0)
+        for waiting in taken:
+            waiting.answer(200, TAKEN)
+    assert guard.bodies_bytes == 0
+
+
+async def test_requests_that_wait_share_the_budget_of_all_bodies(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", max_bodies_bytes=MEGABYTE, max_body_bytes=8192) as receiver:
+        guard, taken = receiver.ingest.guard, list[Request]()
+        guard.take = taken.append
+        senders = [await receiver.connect() for _ in range(40)]
+        for sender in senders:
+            await sender.write(request("POST", "/Record") * 500)
+        await until(lambda: guard.counts["refused.503"] > 0)
+        assert guard.bodies_bytes < 1.5 * MEGABYTE
+        guard.take = receiver.ingest.pushes.take
+        while taken:
+            taken.pop().answer(200, TAKEN)
+        sender = await receiver.connect()
+        while (answer := await sender.request("POST", "/Record", body(record()))).status == 503:
+            sender = await receiver.connect()
+        assert answer.json == SUCCESS
+
+
+@pytest.mark.parametrize("path", ["/Record", "/api/v1/records"])
+async def test_two_hundred_connections_that_pipeline_take_no_memory(process: Process, path: str) -> None:
+    method = "POST" if path == "/Record" else "GET"
+    smallest = f"{method} {path} HTTP/1.1\r\nHost:r\r\n\r\n".encode()
+    flood = smallest * (MEGABYTE // len(smallest))
+    senders = [await Sender.connect(process.port) for _ in range(200)]
+    writing = [asyncio.create_task(sender.write(flood)) for sender in senders]
+    peak = 0
+    for number in range(5):
+        answer = await process.request("POST", "/Record", body(record(uuid=f"{number}")))
+        assert answer.status in (200, 503)
+        peak = max(peak, process.resident_bytes())
+    for task in writing:
+        task.cancel()
+    for sender in senders:
+        sender.writer.transport.abort()
+    assert peak < 350 * MEGABYTE
