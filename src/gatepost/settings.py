@@ -295,8 +295,8 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     min_free_bytes: Annotated[
         int,
         _is(
-            "How much of the disk stays free, and as well room to list what waits; below it 503. 0: a hundredth of the"
-            " disk, at most 1 GB.",
+            "How much of the disk stays free, and as well room to list what waits; below it 503. 0: a twentieth of the"
+            " disk, from 64 MB to 1 GB.",
             unit="bytes",
             ge=0,
         ),

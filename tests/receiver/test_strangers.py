@@ -12,6 +12,7 @@ from tests.receiver.kit import SUCCESS, Process, Running, Sender, body, receivin
 
 from gatepost.receiver.http.connection import MAX_PIPELINED, GuardedProtocol
 from gatepost.receiver.http.limits import Request
+from gatepost.receiver.ingest_app import reserved_bytes
 from gatepost.wire import SUCCESS as TAKEN
 
 MEGABYTE = 1024 * 1024
@@ -110,3 +111,41 @@ async def test_two_hundred_connections_that_pipeline_take_no_memory(process: Pro
     for sender in senders:
         sender.writer.transport.abort()
     assert peak < 350 * MEGABYTE
+
+
+@pytest.mark.parametrize(
+    ("disk", "reserve"),
+    [(10**9, 64 * MEGABYTE), (10**10, 5 * 10**8), (10**12, 1024 * MEGABYTE)],
+    ids=["small", "middling", "large"],
+)
+def test_of_every_disk_some_room_stays_free(disk: int, reserve: int) -> None:
+    assert reserved_bytes(disk) == reserve
+
+
+async def test_below_the_reserve_nothing_is_taken_and_everything_that_makes_room_works(
+    tmp_path: Path,
+) -> None:
+    async with receiving(tmp_path / "data") as receiver:
+        await receiver.push(record())
+        await receiver.push({"type": 9, "data": {}})
+        assert len(receiver.records()) == 1
+    async with receiving(tmp_path / "data", min_free_bytes=1 << 62) as receiver:
+        receiver.ingest.group_commit.tend()
+        await until(lambda: receiver.ingest.group_commit.is_full)
+        refused = await receiver.push(record(uuid="second"))
+        assert (refused.status, refused.json["code"]) == (503, 503)
+        assert int(refused.headers["retry-after"]) > 0
+        ready = await receiver.get("/readyz")
+        assert ready.status == 503
+        assert "min_free_bytes" in ready.json["detail"]
+        doors = receiver.desk.access.doors
+        doors.accounts.create("anna", "admin", doors.hash("correct horse battery"), now_ms=0)
+        login = {"name": "anna", "password": "correct horse battery"}
+        assert (await receiver.request("POST", "/api/v1/session", body(login))).status in (200, 201)
+        (held,) = (await receiver.get("/api/v1/quarantine")).json["items"]
+        discarded = await receiver.request("POST", "/api/v1/quarantine/discard", body({"ids": [held["id"]]}))
+        assert discarded.json == {"discarded": 1}
+        (person,) = (await receiver.get("/api/v1/people")).json["items"]
+        erased = await receiver.request("POST", f"/api/v1/people/{person['id']}/erase", b"{}")
+        assert erased.json["records"] == 1
+        await asyncio.to_thread(receiver.desk.keeper.once)
