@@ -251,8 +251,43 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, _is("How deep a push may nest; a terminal's nests four.", unit="levels", ge=4, le=512)
     ] = 64
     max_terminals: Annotated[
-        int, _is("How many terminals may introduce themselves.", unit="terminals", ge=1)
+        int,
+        _is(
+            "How many terminals may introduce themselves. Retired ones do not count.", unit="terminals", ge=1
+        ),
     ] = 20_000
+    max_new_terminals_per_hour: Annotated[
+        int,
+        _is(
+            "How many terminals may introduce themselves in one hour; beyond it those that are unknown get 503.",
+            unit="terminals",
+            ge=1,
+        ),
+    ] = 5_000
+    unapproved_events_per_minute: Annotated[
+        int,
+        _is(
+            "How many events a terminal may push in a minute before it is approved; beyond it 503. A tenth of it"
+            " may go to the quarantine.",
+            unit="events",
+            ge=1,
+        ),
+    ] = 30_000
+    unapproved_bytes_per_minute: Annotated[int, _is("The same in bytes.", unit="bytes", ge=1024)] = (
+        1024 * 1024 * 1024
+    )
+    unapproved_events_per_day: Annotated[int, _is("The same in a day (UTC).", unit="events", ge=1)] = 100_000
+    unapproved_bytes_per_day: Annotated[
+        int, _is("The same in a day (UTC), in bytes.", unit="bytes", ge=1024)
+    ] = 8 * 1024 * 1024 * 1024
+    unapproved_terminals_per_address: Annotated[
+        int,
+        _is(
+            "What the terminals of one address that are not approved may push together, as a multiple of what one may.",
+            unit="terminals",
+            ge=1,
+        ),
+    ] = 20
     max_connections: Annotated[
         int, _is("Open connections; beyond it the longest silent one gives way.", unit="connections", ge=1)
     ] = 8192

@@ -149,3 +149,56 @@ async def test_below_the_reserve_nothing_is_taken_and_everything_that_makes_room
         erased = await receiver.request("POST", f"/api/v1/people/{person['id']}/erase", b"{}")
         assert erased.json["records"] == 1
         await asyncio.to_thread(receiver.desk.keeper.once)
+
+
+async def test_what_nobody_approved_has_a_quota_and_what_is_approved_has_none(tmp_path: Path) -> None:
+    async with receiving(
+        tmp_path / "data", unapproved_events_per_minute=20, unapproved_terminals_per_address=2
+    ) as receiver:
+        noon = 1_700_000_000.0 // 86_400 * 86_400 + 43_200
+        receiver.ingest.pushes._now = lambda: noon
+
+        async def flood(serial: str, pushes: int) -> list[int]:
+            answers = [await receiver.push(record(deviceSN=serial, uuid=f"{n}")) for n in range(pushes)]
+            return [answer.status for answer in answers]
+
+        assert await flood("STRANGER", 25) == [200] * 20 + [503] * 5
+        refused = await receiver.push(record(deviceSN="STRANGER", uuid="more"))
+        assert refused.json["code"] == 503
+        assert "unapproved_events_per_minute" in refused.json["message"]
+        assert int(refused.headers["retry-after"]) > 0
+        assert await flood("OTHER", 25) == [200] * 20 + [503] * 5
+        assert await flood("THIRD", 1) == [503]
+        stranger = next(row for row in receiver.store.terminals() if row.serial == "STRANGER")
+        assert (await receiver.request("POST", f"/api/v1/terminals/{stranger.id}/approve")).status == 200
+        assert await flood("STRANGER", 50) == [200] * 50
+        assert len(receiver.records()) == 50 + 20
+        noon += 60
+        assert await flood("OTHER", 21) == [200] * 20 + [503]
+
+
+async def test_only_so_many_terminals_introduce_themselves_in_an_hour(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", max_new_terminals_per_hour=3) as receiver:
+        made = await receiver.request("POST", "/api/v1/terminals", body({"serial": "KNOWN", "token": False}))
+        assert made.status == 201
+        noon = 1_700_000_000.0 // 86_400 * 86_400 + 43_200
+        receiver.ingest.directory._now = lambda: noon
+        answers = [await receiver.push(record(deviceSN=f"NEW-{n}")) for n in range(5)]
+        assert [answer.status for answer in answers] == [200] * 3 + [503] * 2
+        refused = answers[-1]
+        assert "max_new_terminals_per_hour" in refused.json["message"]
+        assert int(refused.headers["retry-after"]) > 0
+        assert (await receiver.push(record(deviceSN="KNOWN"))).json == SUCCESS
+        assert (await receiver.push(record(deviceSN="NEW-0", uuid="again"))).json == SUCCESS
+        noon += 3600
+        assert (await receiver.push(record(deviceSN="NEW-4"))).json == SUCCESS
+
+
+async def test_retired_terminals_leave_room_for_new_ones(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", max_terminals=2) as receiver:
+        answers = [await receiver.push(record(deviceSN=f"SN-{n}")) for n in range(3)]
+        assert [answer.status for answer in answers] == [200, 200, 403]
+        first = receiver.store.terminals()[0]
+        assert (await receiver.request("POST", f"/api/v1/terminals/{first.id}/retire")).status == 200
+        assert (await receiver.push(record(deviceSN="SN-2"))).json == SUCCESS
+        assert (await receiver.push(record(deviceSN="SN-3"))).status == 403

@@ -40,6 +40,7 @@ from gatepost.receiver.ingest import health
 from gatepost.receiver.ingest.endpoint import Ingest, Options
 from gatepost.receiver.ingest.frames import Frames, image_keys
 from gatepost.receiver.ingest.group_commit import GroupCommit
+from gatepost.receiver.ingest.quotas import Amounts
 from gatepost.receiver.ingest.refusal_counters import Tally
 from gatepost.receiver.ingest.refused_pushes import RefusedPushes
 from gatepost.receiver.ingest.until_listed import UntilListed
@@ -422,4 +423,5 @@ def _options(settings: ReceiverSettings, proxies: Networks) -> Options:
         trusted_proxies=proxies,
         client_certificates=bool(settings.client_ca_file),
         policy=Policy.of(settings),
+        amounts=Amounts.of(settings),
     )

@@ -5,6 +5,7 @@
 ``group_commit``      one sync for many pushes
 ``health``            ``/healthz`` and ``/readyz``
 ``push``              one push: its head, its key, who waits for its reply
+``quotas``            how much is taken from terminals that are not approved
 ``refusal_counters``  refusals, counted by terminal and reason
 ``refused_pushes``    refused pushes, handed to the desk every second
 ``until_listed``      replies that wait until the event is listed

@@ -51,6 +51,7 @@ from gatepost.receiver.ingest.push import (
     one_token,
     unavailable,
 )
+from gatepost.receiver.ingest.quotas import Amounts, Quotas
 from gatepost.receiver.ingest.refused_pushes import RefusedPushes, masked
 from gatepost.receiver.processes.gauges import ReplyTimes
 from gatepost.receiver.terminals.identify import (
@@ -135,6 +136,7 @@ class Options(Struct, frozen=True, kw_only=True):
     client_certificates: bool = False
     """Whether only connections with a client certificate may push."""
     policy: Policy = Policy()
+    amounts: Amounts = Amounts()
 
 
 class Ingest:
@@ -167,6 +169,7 @@ class Ingest:
         self._refused = refused
         self._options = options
         self._now = now
+        self._quotas = Quotas(options.amounts)
         self._tasks: set[asyncio.Task[None]] = set()
         self._clock = clock
         self.replies = ReplyTimes()
@@ -444,8 +447,9 @@ class Ingest:
         """Hand the events of a push to the journal.
 
         Raises :class:`~gatepost.errors.StoreError` if a single one cannot be queued, and :class:`Refuse` if it is too
-        large. Several are answered together.
+        large or beyond a quota. Several are answered together.
         """
+        self._count(push, events, taken)
         if len(events) == 1:
             self._enqueue(push, events[0], taken)
             return
@@ -461,6 +465,27 @@ class Ingest:
             except Exception as error:
                 log.error("ingest.failed", kind=type(error).__name__)
                 part.refuse(part, failed())
+
+    def _count(self, push: Push, events: Sequence[Decoded], taken: Taken) -> None:
+        """Count a push of a terminal that is not approved. Raises :class:`Refuse` beyond its quotas."""
+        directory = self._directory
+        if directory.is_approved(taken.terminal_id):
+            return
+        setting = self._quotas.take(
+            directory.serial_of(taken.terminal_id) or f"at {push.peer}",
+            push.peer,
+            events=len(events),
+            size=push.size,
+            quarantined=sum(type(one.event) is Unknown for one in events),
+            now=self._now(),
+        )
+        if setting is not None:
+            raise Refuse(
+                503,
+                f"more comes from this terminal or its address than is taken before it is approved; see {setting}",
+                reason="quota",
+                terminal_id=taken.terminal_id,
+            )
 
     def _of_list(self, taken: Taken, decoded: Decoded, claim: Claim) -> Taken:
         """Return how one event of several is taken: all are of one sender, whatever else this one says."""

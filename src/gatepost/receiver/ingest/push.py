@@ -78,7 +78,7 @@ class Refuse(Exception):
 class Push:
     """What was said, and who waits for the answer."""
 
-    __slots__ = ("answer", "body", "headers", "peer", "refuse", "target", "token")
+    __slots__ = ("answer", "body", "headers", "peer", "refuse", "size", "target", "token")
 
     def __init__(
         self,
@@ -97,6 +97,8 @@ class Push:
         self.headers = headers
         self.peer = peer
         self.body = body
+        self.size = len(body)
+        """Bytes of the body as it came."""
         self.answer = answer
         self.refuse = refuse
 

@@ -241,8 +241,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     require_token: RequireToken = RequireToken.WHEN_USED
     allowed: Networks | None = None
     """From where anyone may push; ``None`` or empty: from anywhere."""
+    max_new_terminals_per_hour: int = 5_000
+    """Of one ingest."""
     max_terminals: int = 20_000
-    """So many may introduce themselves; whoever makes serials up does not fill the disk with them."""
+    """So many may introduce themselves, without the retired ones; whoever makes serials up does not fill the disk."""
 
     @classmethod
     def of(cls, settings: ReceiverSettings) -> Policy:
@@ -251,6 +253,9 @@ class Policy(Struct, frozen=True, kw_only=True):
             unknowns=Unknowns(settings.unknown_terminals),
             require_token=RequireToken(settings.require_token),
             allowed=Networks(settings.allowed_networks, setting="allowed_networks"),
+            max_new_terminals_per_hour=max(
+                1, settings.max_new_terminals_per_hour // settings.ingest_processes
+            ),
             max_terminals=settings.max_terminals,
         )
 
@@ -311,10 +316,14 @@ class Directory:
         self._stored: dict[int, int] = {}
         """The store's ids of terminals that had such a number."""
         self._last_provisional = 0
+        self._retired: set[int] = set()
+        self._introduced = (0, 0)
+        """An hour of Unix time, and how many terminals introduced themselves in it."""
         self._new_timezone = "UTC"
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        """Return how many terminals are not retired."""
+        return len(self._by_id) - len(self._retired)
 
     def feed(
         self,
@@ -334,7 +343,7 @@ class Directory:
         ``new_timezone``: of the site where new terminals are put.
         """
         provisional = [self._by_id[number] for number in self._provisional]
-        self._by_id, self._by_serial, self._anonymous = {}, {}, {}
+        self._by_id, self._by_serial, self._anonymous, self._retired = {}, {}, {}, set()
         self._new_timezone = new_timezone
         # What the store does not have yet first, so that what it has replaces it.
         for known in provisional:
@@ -371,6 +380,10 @@ class Directory:
             before.append(self._anonymous.get(known.anonymous_peer))
             self._anonymous[known.anonymous_peer] = known
         self._by_id[known.id] = known
+        if known.state == "retired":
+            self._retired.add(known.id)
+        else:
+            self._retired.discard(known.id)
         for one in before:
             if one is not None and one.id < 0 < known.id:
                 self._replace(one.id, known.id)
@@ -384,6 +397,16 @@ class Directory:
             if at_ms is not None:
                 self.seen(address, terminal_id, at_ms)
         self._seen.discard(number)
+
+    def _may_introduce(self, policy: Policy) -> bool:
+        """Count a terminal that is not known yet; False if there were too many in this hour."""
+        hour, count = int(self._now() // 3600), 0
+        if self._introduced[0] == hour:
+            count = self._introduced[1]
+        if count >= policy.max_new_terminals_per_hour:
+            return False
+        self._introduced = (hour, count + 1)
+        return True
 
     def _introduce(self, introduced: Introduced, peer: str) -> None:
         self._last_provisional -= 1
@@ -455,6 +478,11 @@ class Directory:
         known = self._by_id.get(terminal_id)
         return None if known is None else known.serial
 
+    def is_approved(self, terminal_id: int) -> bool:
+        """Tell whether somebody approved a terminal."""
+        known = self._by_id.get(terminal_id)
+        return known is not None and known.state == "approved"
+
     def timezone_of(self, terminal_id: int) -> str:
         """Return the time zone of a terminal: its own, or else its site's."""
         known = self._by_id.get(terminal_id)
@@ -521,6 +549,13 @@ class Directory:
             return taken
         decision = decide(claim, self, policy)
         if isinstance(decision, Introduced):
+            if not self._may_introduce(policy):
+                return Rejected(
+                    status=503,
+                    message="too many new terminals in this hour; see max_new_terminals_per_hour",
+                    reason="too many new terminals",
+                    serial=decision.serial,
+                )
             self._introduce(decision, claim.peer)
             decision = decide(claim, self, policy)
             assert not isinstance(decision, Introduced)  # noqa: S101 - it is known now
