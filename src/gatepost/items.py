@@ -21,6 +21,7 @@ __all__ = [
     "ProblemItem",
     "RecordItem",
     "RefusalItem",
+    "RemovedItem",
     "SampleItem",
     "SomeoneItem",
     "JournalItem",
@@ -312,6 +313,15 @@ class ErasedItem(Struct, frozen=True, kw_only=True):
     alarm_steps: int
     quarantined: int
     """Pushes that were deleted from the quarantine."""
+
+
+class RemovedItem(Struct, frozen=True, kw_only=True):
+    """Count what was deleted with a terminal."""
+
+    records: int
+    alarm_steps: int
+    quarantined: int
+    """Pushes that were in the quarantine."""
 
 
 class JournalItem(Struct, frozen=True, kw_only=True):

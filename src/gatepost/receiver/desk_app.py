@@ -194,7 +194,9 @@ class DeskApp:
             "projector": self.projector,
             "access": self.access,
             "meaning": meaning,
-            "registrar": Registrar(store, settings, self.refresh, self.mover.wake),
+            "registrar": Registrar(
+                store, settings, self.refresh, self.mover.wake, remove=self.keeper.remove_terminal
+            ),
             "preview": Preview(store, settings, now),
             "live": self.live,
             "keeper": self.keeper,

@@ -193,3 +193,20 @@ async def test_a_terminals_page_says_that_its_ids_repeat_and_that_it_sends_no_us
     assert "Its ids repeat. 1 record has the id of another record." in page.words
     assert "It sends no usable ids. The id of 1 event is a placeholder or too short." in page.words
     assert "Repeated ids 1" in page.words
+
+
+async def test_a_retired_terminal_is_deleted_once_its_name_is_typed(desk: Desk) -> None:
+    await desk.running.push(record(deviceSN="SN-7"))
+    desk.running.settle()
+    assert "Delete this terminal" not in (await desk.get("/terminals/1")).words
+    await desk.post("/terminals/1/state", state="retired")
+    page = await desk.get("/terminals/1")
+    assert "1 records with their images" in page.words
+    wrong = await desk.post("/terminals/1/delete", typed="SN-8")
+    assert wrong.status == 400
+    assert "Nothing was deleted" in wrong.words
+    assert len(desk.store.terminals()) == 1
+    assert (await desk.post("/terminals/1/delete", typed="SN-7")).location == "/terminals?done=deleted"
+    assert desk.store.terminals() == []
+    assert "Deleted." in (await desk.get("/terminals?done=deleted")).words
+    assert (await desk.post("/terminals/1/delete", typed="SN-7")).status == 404

@@ -315,3 +315,29 @@ async def test_a_terminal_whose_pushes_are_not_listed_yet_is_online(
     assert await shown() == (["online"], "online", online)
     named = await asks.request("PATCH", path, b'{"name": "Lab"}', token)
     assert named.json["presence"] == "online"
+
+
+async def test_a_terminal_that_was_retired_is_deleted_with_what_it_sent(either: Running) -> None:
+    receiver = either
+    await receiver.push(record(deviceSN="SN-1"))
+    await receiver.push(record(deviceSN="STRANGER", uuid="its"))
+    (stranger,) = [row for row in receiver.store.terminals() if row.serial == "STRANGER"]
+    path = f"terminals/{stranger.id}"
+    refused = await call(receiver, "DELETE", path)
+    assert (refused.status, "retire" in refused.json["detail"]) == (409, True)
+    assert (await call(receiver, "POST", f"{path}/retire")).status == 200
+    assert (await receiver.push(record(deviceSN="STRANGER", uuid="more"))).status == 403
+    assert (await call(receiver, "DELETE", path)).json == {"records": 1, "alarm_steps": 0, "quarantined": 0}
+    assert (await call(receiver, "DELETE", path)).status == 404
+    assert [row.serial for row in receiver.store.terminals()] == ["SN-1"]
+    assert [row.serial for row in receiver.records()] == ["SN-1"]
+    (line,) = (await call(receiver, "GET", "audit?action=terminal.deleted")).json["items"]
+    assert line["detail"] == {"serial": "STRANGER", "records": 1, "alarm_steps": 0, "quarantined": 0}
+    assert (await receiver.push(record(deviceSN="STRANGER", uuid="again"))).json == SUCCESS
+    (again,) = [row for row in receiver.store.terminals() if row.serial == "STRANGER"]
+    assert again.id != stranger.id
+    assert (again.state, again.records) == ("new", 1)
+
+
+async def test_only_an_administrator_deletes_a_terminal(receiver: Running) -> None:
+    assert await least_role(receiver, "DELETE", "terminals/5") == "admin"

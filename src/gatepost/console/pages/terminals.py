@@ -17,8 +17,9 @@ from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, TheStore, answering
-from gatepost.receiver.api.terminals import TerminalItem, networks_of, terminal_item
+from gatepost.receiver.api.terminals import TerminalItem, delete_retired, networks_of, terminal_item
 from gatepost.receiver.terminals.admin import Registrar, site_of
 from gatepost.receiver.terminals.identify import MAX_SERIAL
 from gatepost.receiver.terminals.preview import WEEK, Preview, WouldRefuse
@@ -224,6 +225,29 @@ class TerminalPages(Controller):
             desk, request, access, registrar, store, terminal_id, {"state": state}, action=f"terminal.{state}"
         )
 
+    @post("/{terminal_id:int}/delete", opt=ADMIN)
+    async def delete_terminal(
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        body: RawBody,
+        desk: TheDesk,
+        access: TheAccess,
+        registrar: TheRegistrar,
+        live: TheLive,
+        store: TheStore,
+    ) -> Html:
+        """Delete a retired terminal for good, once what it is called has been typed."""
+        row = await asyncio.to_thread(store.terminal, min(terminal_id, MAX_ID))
+        if row is not None and Form(body)("typed") != called(row):
+            setup = plain_address(registrar, access, request)
+            return await asyncio.to_thread(
+                lambda: _page(desk, request, access, row, setup=setup, mistyped=True)
+            )
+        await delete_retired(request, registrar, access, live, store, min(terminal_id, MAX_ID))
+        desk.forget_counts()
+        return await asyncio.to_thread(lambda: desk.view(request).go("/terminals", done="deleted"))
+
     @post("/{terminal_id:int}/token", opt=ADMIN)
     async def rotate_token(
         self,
@@ -260,6 +284,11 @@ class TerminalPages(Controller):
         return await asyncio.to_thread(
             lambda: desk.view(request).go(f"/terminals/{terminal_id}", done="saved")
         )
+
+
+def called(row: TerminalRow) -> str:
+    """Return what a terminal is called on its page."""
+    return (row.name or row.serial or row.anonymous_peer or f"#{row.id}").strip()
 
 
 def _fits(item: TerminalItem, tab: str, q: str) -> bool:
@@ -304,15 +333,19 @@ def _page(
     problem: str | None = None,
     retiring: WouldRefuse | None = None,
     asked: Question | None = None,
+    mistyped: bool = False,
 ) -> Html:
-    """``retiring``: what to retire it would refuse. ``asked``: what is asked before it is saved."""
+    """``retiring``: what to retire it would refuse. ``asked``: what is asked before it is saved.
+
+    ``mistyped``: it was to be deleted, and what was typed is not what it is called.
+    """
     if row is None:
         raise NotFoundException("there is no such terminal")
     view = desk.view(request)
     refusals, disagreed = view.store.refusals(row.id), view.store.disagreements(row.id)
     return view.page(
         "terminal.html",
-        status=200 if problem is None else 400,
+        status=200 if problem is None and not mistyped else 400,
         active="terminals",
         terminal=terminal_item(row, desk.heard, now_ms=access.doors.now_ms()),
         refusals=refusals,
@@ -323,6 +356,8 @@ def _page(
         token=_token(row, desk.settings.require_token),
         retiring=retiring,
         asked=asked,
+        mistyped=mistyped,
+        called=called(row),
     )
 
 

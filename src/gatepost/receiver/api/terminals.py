@@ -17,6 +17,7 @@ from gatepost.errors import SettingsError
 from gatepost.items import (
     DisagreementItem,
     NameThereItem,
+    RemovedItem,
     TerminalDetail,
     TerminalItem,
     WouldMoveItem,
@@ -33,6 +34,7 @@ from gatepost.receiver.api.authorization import (
     TheAccess,
 )
 from gatepost.receiver.api.filters import AtSite
+from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
@@ -44,15 +46,24 @@ from gatepost.receiver.api.shapes import (
     answering,
     read,
 )
+from gatepost.receiver.live_stream import Live
 from gatepost.receiver.processes.ingests import Ingests
 from gatepost.receiver.terminals.admin import Registrar, site_of
 from gatepost.receiver.terminals.identify import MAX_SERIAL
 from gatepost.receiver.terminals.presence import backlog_arriving, last_heard, presence
 from gatepost.receiver.terminals.preview import WouldRefuse
 from gatepost.store.interface import TerminalRow, TerminalState
+from gatepost.store.privacy.terminal_removal import Removed
 from gatepost.store.questions import UserStore
 
-__all__ = ["TerminalItem", "TerminalsController", "networks_of", "terminal_item", "would_refuse"]
+__all__ = [
+    "TerminalItem",
+    "TerminalsController",
+    "delete_retired",
+    "networks_of",
+    "terminal_item",
+    "would_refuse",
+]
 
 Serial = Annotated[str, Meta(min_length=1, max_length=MAX_SERIAL, pattern=r"^\S(.*\S)?$")]
 Name = Annotated[str, Meta(max_length=128)]
@@ -312,6 +323,20 @@ class TerminalsController(Controller):
             row = await registrar.change(store, _known(terminal_id), {"state": "retired"})
         return await _changed(access, request, "terminal.retired", row)
 
+    @delete("/{terminal_id:int}", opt=ADMIN, status_code=200, summary="Delete a retired terminal")
+    async def delete_terminal(
+        self,
+        request: AnyRequest,
+        terminal_id: FromPath[int],
+        access: TheAccess,
+        registrar: TheRegistrar,
+        live: TheLive,
+        store: TheStore,
+    ) -> RemovedItem:
+        """With everything that it sent, for good: records, images, alarms, quarantined pushes. Retire it before."""
+        removed = await delete_retired(request, registrar, access, live, store, _known(terminal_id))
+        return RemovedItem(**{name: getattr(removed, name) for name in RemovedItem.__struct_fields__})
+
     @post("/{terminal_id:int}/token", opt=ADMIN, status_code=200, summary="Give a terminal another address")
     async def rotate_token(
         self,
@@ -341,6 +366,20 @@ class TerminalsController(Controller):
         with answering():
             row = await registrar.remove_token(store, _known(terminal_id))
         return await _changed(access, request, "terminal.token_removed", row)
+
+
+async def delete_retired(
+    request: AnyRequest, registrar: Registrar, access: Access, live: Live, store: UserStore, terminal_id: int
+) -> Removed:
+    """Delete a retired terminal, with a line in the audit log. 404 if there is none, 409 if it is not retired."""
+    with answering():
+        removed = await registrar.delete(store, terminal_id)
+    if removed is None:
+        raise _no_such()
+    live.forget()
+    counts = {name: getattr(removed, name) for name in Removed.__struct_fields__}
+    await asyncio.to_thread(access.note, request, "terminal.deleted", str(terminal_id), **counts)
+    return removed
 
 
 def networks_of(text: str) -> tuple[str, ...]:

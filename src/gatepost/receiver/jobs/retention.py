@@ -34,6 +34,7 @@ from gatepost.store.privacy.erasure import Erased, Whom, erase
 from gatepost.store.privacy.permitted import Ask
 from gatepost.store.privacy.person_matcher import Traces
 from gatepost.store.privacy.retention import PARTS, Kept, Limits, Retention, Step, oldest_ms
+from gatepost.store.privacy.terminal_removal import Removed, remove_terminal
 from gatepost.store.query.accounts import Accounts
 
 __all__ = ["Keeper", "limits_of"]
@@ -241,6 +242,18 @@ class Keeper:
             self.retention.dirty = True
         self.deleted["erased"] += done.records + done.alarm_steps + done.quarantined
         return done
+
+    def remove_terminal(self, terminal_id: int) -> Removed | None:
+        """Delete a terminal with what it sent; ``None`` if there is none. Blocks; any thread may call it.
+
+        Raises as :func:`~gatepost.store.privacy.terminal_removal.remove_terminal`.
+        """
+        self._catch_up()
+        removed = remove_terminal(self._store, terminal_id)
+        if removed is not None:
+            self.retention.dirty = True
+            self._forget()
+        return removed
 
     def state(self) -> list[Kept]:
         """How it stands with every part. Blocks; any thread may call it."""

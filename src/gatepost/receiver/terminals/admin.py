@@ -7,7 +7,7 @@ Rules:
 * A terminal that moves to another site takes its people's passages along: :mod:`gatepost.receiver.jobs.moving` is
   woken.
 * A token is made here and told once; the store has its digest.
-* A retired terminal's token is gone: what it still pushes is refused.
+* A retired terminal's token is gone: what it still pushes is refused. Only then may it be deleted.
 * A terminal that has used a token stays bound to its tokens until it is retired or :meth:`Registrar.remove_token` is
   called. A new token changes nothing about that.
 """
@@ -25,6 +25,7 @@ from gatepost.receiver.terminals.identify import Networks, token_digest
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import SiteRow, Store, TerminalRow
 from gatepost.store.local_days import zone
+from gatepost.store.privacy.terminal_removal import Removed
 from gatepost.store.query.registry import Conflict
 from gatepost.store.questions import Questions
 
@@ -50,15 +51,19 @@ class Registrar:
         settings: ReceiverSettings,
         refresh: Callable[[], Awaitable[None]],
         moved: Callable[[], None] = lambda: None,
+        *,
+        remove: Callable[[int], Removed | None] = lambda _: None,
     ) -> None:
-        """``moved`` is called after a terminal may have moved to another site."""
+        """``moved`` is called after a terminal may have moved to another site; ``remove`` deletes one, and blocks."""
+        self._remove = remove
         self._store = store
         self._refresh = refresh
         self._moved = moved
         self._url = settings.ingest_url.rstrip("/")
         self._path = settings.ingest_paths[0].rstrip("/")
         self._door = settings.ingest_listen
-        tls = settings.certificate_file is not None and (settings.ingest_tls or not self._door)
+        given = settings.certificate_file is not None and (settings.ingest_tls or not self._door)
+        tls = given or (settings.tls == "self" and not self._door)
         self._scheme = "https" if tls else "http"
 
     def address(self, token: str, *, asked_at: str) -> str:
@@ -140,6 +145,17 @@ class Registrar:
     async def remove_token(self, seen: Questions, terminal_id: int) -> TerminalRow | None:
         """Take the terminal's own address away: from the next push on its serial says which one it is."""
         return await self.change(seen, terminal_id, {"token_digest": None})
+
+    async def delete(self, seen: Questions, terminal_id: int) -> Removed | None:
+        """Delete a retired terminal with everything that it sent; one that is not retired is a ``Conflict``.
+
+        If it pushes again it introduces itself, as a terminal that nobody has seen before.
+        """
+        if await asyncio.to_thread(seen.terminal, terminal_id) is None:
+            return None
+        removed = await asyncio.to_thread(self._remove, terminal_id)
+        await self._refresh()
+        return removed
 
     def _check(self, seen: Questions, values: Mapping[str, Any]) -> None:
         if (timezone := values.get("timezone")) is not None:

@@ -44,7 +44,7 @@ from gatepost.store.interface import Transactions
 from gatepost.store.people import identities
 from gatepost.store.schema import tables as t
 
-__all__ = ["STEP", "Keyed", "Moves", "count_misplaced", "finish", "note", "settle"]
+__all__ = ["STEP", "Keyed", "Moves", "count_misplaced", "finish", "forget", "note", "settle"]
 
 STEP = 200
 """Rows that one transaction changes, at most."""
@@ -87,6 +87,11 @@ def note(db: Connection, terminal_id: int, site_id: int | None) -> None:
     again = (cast(t.meta.c.value, BigInteger) + 1).cast(Text)
     new = insert(db, t.meta).values(name=f"{_MOVED}{terminal_id}", value="1")
     db.execute(new.on_conflict_do_update(index_elements=["name"], set_={"value": again}))
+
+
+def forget(db: Connection, terminal_id: int) -> None:
+    """Forget that a terminal moved, which is being deleted."""
+    db.execute(delete(t.meta).where(t.meta.c.name == f"{_MOVED}{terminal_id}"))
 
 
 class Moves:

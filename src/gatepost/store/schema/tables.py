@@ -127,6 +127,8 @@ terminals = Table(
     # Since when it has used a token, whichever it was: it outlives the change of a token, not its removal.
     Column("token_required_since_ms", BigInteger),
     CheckConstraint("state IN ('new', 'approved', 'held', 'retired')", name="state"),
+    # The id of a terminal that was deleted is no other one's: an ingest may still know it.
+    sqlite_autoincrement=True,
 )
 
 peers = Table(

@@ -229,6 +229,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("anonymous_peer", name=op.f("uq_terminals_anonymous_peer")),
         sa.UniqueConstraint("serial", name=op.f("uq_terminals_serial")),
         sa.UniqueConstraint("token_digest", name=op.f("uq_terminals_token_digest")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "alarm_events",
