@@ -6,9 +6,21 @@ The bounds are listed in docs/decisions/limits.md.
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.receiver.kit import SUCCESS, Process, Running, Sender, body, receiving, record, request, until
+from tests.receiver.kit import (
+    SUCCESS,
+    Process,
+    Running,
+    Sender,
+    alarm,
+    body,
+    receiving,
+    record,
+    request,
+    until,
+)
 
 from gatepost.receiver.http.connection import MAX_PIPELINED, GuardedProtocol
 from gatepost.receiver.http.limits import Request
@@ -202,3 +214,35 @@ async def test_retired_terminals_leave_room_for_new_ones(tmp_path: Path) -> None
         assert (await receiver.request("POST", f"/api/v1/terminals/{first.id}/retire")).status == 200
         assert (await receiver.push(record(deviceSN="SN-2"))).json == SUCCESS
         assert (await receiver.push(record(deviceSN="SN-3"))).status == 403
+
+
+async def test_a_reply_has_so_many_bytes_however_much_was_pushed(tmp_path: Path) -> None:
+    def large(uuid: str) -> dict[str, Any]:
+        # Just below the length from which on a text is kept elsewhere.
+        return {f"field-{n}": "x" * 900 for n in range(1000)} | {"uuid": uuid}
+
+    async with receiving(tmp_path / "data") as receiver:
+        for number in range(12):
+            assert (await receiver.push(record(**large(f"u-{number}")))).json == SUCCESS
+            assert (await receiver.push(alarm(trace_id=f"t-{number}", **large("")))).json == SUCCESS
+            assert (await receiver.push({"type": 9, "data": large(f"q-{number}")})).json == SUCCESS
+        for path in (
+            "records?",
+            "records?order=received&",
+            "alarms?",
+        ):
+            seen, cursor, most = [], "", 0
+            while cursor is not None:
+                answer = await receiver.get(
+                    f"/api/v1/{path}include=original&limit=1000" + (f"&cursor={cursor}" if cursor else "")
+                )
+                most = max(most, len(answer.body))
+                items, cursor = answer.json["items"], answer.json["next_cursor"]
+                seen += [item["id"] for item in items]
+                if not items:
+                    break
+            assert len(seen) == len(set(seen)) == 12
+            assert most < 6 * MEGABYTE
+        quarantined = await receiver.get("/api/v1/quarantine?limit=1000")
+        assert quarantined.json["next_cursor"] is not None
+        assert len(quarantined.json["items"]) < 12

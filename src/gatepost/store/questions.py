@@ -170,8 +170,7 @@ class Questions(ABC):
 
     def latest_records(self, limit: int) -> list[RecordRow]:
         with self.reading() as db:
-            rows = queries.records_by_id(db, dashboard.latest(db, limit, self.visible), self.visible)
-        return sorted(rows, key=lambda row: -row.id)
+            return queries.latest(db, dashboard.latest(db, limit, self.visible), self.visible)
 
     def portrait(self, identities: Sequence[int]) -> int | None:
         with self.reading() as db:
@@ -240,8 +239,7 @@ class Questions(ABC):
         self, after: int, limit: int = 100
     ) -> tuple[list[tuple[FeedItem, RecordRow | AlarmRow]], int]:
         with self.reading() as db:
-            page = feed.page(db, after, limit, FEED_KINDS, self.visible, horizon=self.horizon(db))
-            return feed.rows_of(db, page.items, self.visible), page.place
+            return feed.happened(db, after, limit, self.visible, horizon=self.horizon(db))
 
     def end_of_feed(self) -> int:
         with self.reading() as db:

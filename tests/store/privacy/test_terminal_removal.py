@@ -68,6 +68,8 @@ def test_a_retired_terminal_goes_with_what_it_sent_and_the_other_one_stays(store
     assert [row.serial for row in store.terminals()] == ["SN-1"]
     assert {row.terminal_id for row in store.records(RecordQuery()).items} == {1}
     assert len(store.quarantined(QuarantineQuery()).items) == 1
+    feed = store.read_feed(0)
+    assert (len(feed.items), feed.deleted) == (3, {"record": 2, "alarm": 1})
     assert "李四" not in names(store)
     assert len(names(store)) == 2
     assert remove_terminal(store, 2) is None

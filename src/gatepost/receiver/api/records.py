@@ -108,7 +108,7 @@ class RecordsController(Controller):
 
         ``terminal`` is a serial, a name, which may be of several terminals, or an id; ``site`` is a name or an id.
         ``order=received`` is by arrival, and always answers a cursor: what arrives later follows it, without a gap.
-        ``include=original`` adds the JSON as it was pushed.
+        ``include=original`` adds the JSON as it was pushed. A page of more than 4 MB ends early, with a cursor.
         """
         query = replace(record_filters, order=order, limit=limit, cursor=cursor)
         page = read(lambda: store.records(query))

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import (
     ColumnElement,
@@ -42,6 +43,7 @@ from gatepost.store.people.groups import (
     listed_groups,
     wanted_groups,
 )
+from gatepost.store.query.page_bytes import ROW_BYTES, fitting
 from gatepost.store.query.terminal_labels import hidden_terminals
 from gatepost.store.schema import tables as t
 from gatepost.wire.codes import UserType
@@ -179,7 +181,8 @@ def people_page(db: Connection, query: PeopleQuery, rules: Rules, visible: Visib
             break
         before = (heads[-1], 0)
     shown = found[: query.limit]
-    cursor = encode_cursor("people", *_place(shown[-1])) if len(found) > query.limit else None
+    shown = shown[: fitting([ROW_BYTES + len(msgspec.json.encode(person.groups)) for person in shown])]
+    cursor = encode_cursor("people", *_place(shown[-1])) if len(found) > len(shown) else None
     return Page(tuple(shown), cursor)
 
 

@@ -4,6 +4,7 @@
 ``dashboard``        counts of today, and when each terminal was heard
 ``feed``             what arrived, in order, and what of that is deleted
 ``index_merge``      many sorted lists as one
+``page_bytes``       how many bytes a page has
 ``quarantine``       the quarantine, and refused pushes
 ``receivers``        the receivers of one database
 ``record_search``    which records are on a page, for any filters

@@ -17,12 +17,22 @@ from itertools import accumulate, pairwise
 import msgspec
 from sqlalchemy import Connection, func, insert, literal, or_, select, union_all
 
-from gatepost.store.interface import EVERYTHING, AlarmRow, FeedItem, FeedKind, FeedPage, RecordRow, Visible
-from gatepost.store.query.records import alarms_by_id, records_by_id
+from gatepost.store.interface import (
+    EVERYTHING,
+    FEED_KINDS,
+    AlarmRow,
+    FeedItem,
+    FeedKind,
+    FeedPage,
+    RecordRow,
+    Visible,
+)
+from gatepost.store.query.page_bytes import fitting
+from gatepost.store.query.records import alarms_by_id, records_by_id, sizes_of
 from gatepost.store.query.terminal_labels import at_sites, hidden_terminals
 from gatepost.store.schema import tables as t
 
-__all__ = ["items", "keep_deleted", "page", "rows_of"]
+__all__ = ["happened", "items", "keep_deleted", "page", "rows_of"]
 
 _GAPS = msgspec.msgpack.Decoder(list[int])
 
@@ -114,6 +124,22 @@ def keep_deleted(db: Connection, kind: FeedKind, ids: Iterable[int]) -> None:
                 gaps=msgspec.msgpack.encode([after - before for before, after in pairwise(gone)]),
             )
         )
+
+
+def happened(
+    db: Connection, after: int, limit: int, visible: Visible, *, horizon: int
+) -> tuple[list[tuple[FeedItem, RecordRow | AlarmRow]], int]:
+    """See :meth:`gatepost.store.interface.Store.happened`; no more than a page has bytes."""
+    found = page(db, after, limit, FEED_KINDS, visible, horizon=horizon)
+    ids = {
+        kind: {one.event_id for one in found.items if one.kind == kind and not one.is_held}
+        for kind in FEED_KINDS
+    }
+    sizes = sizes_of(db, sorted(ids["record"]), sorted(ids["alarm"]))
+    fits = fitting([sizes.get((item.kind, item.event_id), 0) for item in found.items])
+    if fits == len(found.items):
+        return rows_of(db, found.items, visible), found.place
+    return rows_of(db, found.items[:fits], visible), found.items[fits - 1].id
 
 
 def rows_of(

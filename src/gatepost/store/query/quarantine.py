@@ -25,6 +25,7 @@ from gatepost.store.interface import (
     SampleRow,
     Visible,
 )
+from gatepost.store.query.page_bytes import bytes_of, fitting
 from gatepost.store.query.terminal_labels import at_sites, terminals_asked
 from gatepost.store.schema import tables as t
 
@@ -211,9 +212,12 @@ def quarantined(db: Connection, query: QuarantineQuery, visible: Visible) -> Pag
     )
     if query.cursor is not None:
         statement = statement.where(c.id < decode_cursor(query.cursor, "quarantine")[1])
-    rows = db.execute(statement).all()
-    items = _rows(db, rows[: query.limit])
-    return Page(items, encode_cursor("quarantine", 0, items[-1].id) if len(rows) > query.limit else None)
+    sized = db.execute(statement.with_only_columns(c.id, bytes_of(c.original, c.problems))).all()
+    shown = [row.id for row in sized[: query.limit]]
+    shown = shown[: fitting([row.size for row in sized[: query.limit]])]
+    items = tuple(reversed(quarantined_by_id(db, shown, visible)))
+    more = len(sized) > len(shown) and items
+    return Page(items, encode_cursor("quarantine", 0, items[-1].id) if more else None)
 
 
 def quarantined_by_id(db: Connection, ids: Sequence[int], visible: Visible) -> list[QuarantineRow]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Row,
     and_,
+    case,
     func,
     not_,
     select,
@@ -39,6 +40,7 @@ from gatepost.store.interface import (
     Visible,
 )
 from gatepost.store.query import record_search
+from gatepost.store.query.page_bytes import PAGE_BYTES, bytes_of, fitting
 from gatepost.store.query.terminal_labels import at_sites, terminals_asked
 from gatepost.store.schema import tables as t
 from gatepost.wire import AlarmStatus
@@ -55,6 +57,9 @@ __all__ = [
     "alarm_steps_by_id",
     "is_open",
     "is_visible",
+    "MAX_STEPS",
+    "latest",
+    "sizes_of",
     "stats",
 ]
 
@@ -80,6 +85,15 @@ _RECORD = (
 )
 
 
+_SIZED = _RECORD.with_only_columns(
+    t.records.c.id,
+    t.records.c.at_ms,
+    bytes_of(t.records.c.original, t.records.c.problems, t.identities.c.groups),
+)
+
+MAX_STEPS = 1000
+"""Of an alarm that are shown."""
+
 _AHEAD = 20_000
 """In order of arrival, so many records are looked through before an index is asked what else fits."""
 
@@ -92,9 +106,12 @@ def records_page(db: Connection, query: RecordQuery, visible: Visible, *, horizo
     ids = record_search.find(db, query, visible, cursor)
     c = t.records.c
     direction = (c.at_ms.desc(), c.id.desc()) if query.order == "newest" else (c.at_ms, c.id)
-    page = _RECORD.where(c.id.in_(ids)).order_by(*direction).limit(query.limit)
-    rows = db.execute(page).all() if ids else []
-    more = len(ids) > query.limit and rows
+    sized = (
+        db.execute(_SIZED.where(c.id.in_(ids)).order_by(*direction).limit(query.limit)).all() if ids else []
+    )
+    shown = [row.id for row in sized[: fitting([row.size for row in sized])]]
+    rows = db.execute(_RECORD.where(c.id.in_(shown)).order_by(*direction)).all() if shown else []
+    more = (len(ids) > query.limit or len(shown) < len(sized)) and rows
     return Page(
         tuple(_record(row, visible) for row in rows),
         encode_cursor(query.order, rows[-1].at_ms, rows[-1].id) if more else None,
@@ -108,7 +125,7 @@ def _received(db: Connection, query: RecordQuery, visible: Visible, horizon: int
     conditions = [*record_search.all_conditions(db, query, visible), *settled]
 
     def read(*more: Any) -> Sequence[Row[Any]]:
-        return db.execute(_RECORD.where(*conditions, *more).order_by(c.id).limit(query.limit)).all()
+        return db.execute(_SIZED.where(*conditions, *more).order_by(c.id).limit(query.limit)).all()
 
     # Mostly the page is among the next ones. If not, what fits may be rare, and an index knows all of it.
     ahead = select(c.id).where(*settled).order_by(c.id).offset(_AHEAD).limit(1)
@@ -117,10 +134,12 @@ def _received(db: Connection, query: RecordQuery, visible: Visible, horizon: int
     if edge is not None and len(rows) < query.limit:
         ids = record_search.all_of_few(db, query, visible, settled)
         rows = read() if ids is None else read(c.id.in_(ids))
+    shown = [row.id for row in rows[: fitting([row.size for row in rows])]]
+    found = db.execute(_RECORD.where(c.id.in_(shown)).order_by(c.id)) if shown else ()
     # There is always more to come, so there is always a cursor.
     return Page(
-        tuple(_record(row, visible) for row in rows),
-        encode_cursor("received", 0, rows[-1].id if rows else after),
+        tuple(_record(row, visible) for row in found),
+        encode_cursor("received", 0, shown[-1] if shown else after),
     )
 
 
@@ -269,9 +288,11 @@ def alarms_page(db: Connection, query: AlarmQuery, visible: Visible) -> Page[Ala
     if query.cursor is not None:
         statement = statement.where(tuple_(c.first_at_ms, c.id) < decode_cursor(query.cursor, "alarms"))
     rows = db.execute(statement).all()
+    sizes = _bytes_of_steps(db, [row.id for row in rows])
     shown = rows[: query.limit]
+    shown = shown[: fitting([sizes.get(row.id, 0) for row in shown])]
     cursor = None
-    if len(rows) > query.limit:
+    if len(rows) > len(shown):
         cursor = encode_cursor("alarms", shown[-1].first_at_ms, shown[-1].id)
     return Page(_alarms(db, shown, visible), cursor)
 
@@ -295,11 +316,32 @@ def _alarms(db: Connection, rows: Sequence[Row[Any]], visible: Visible) -> tuple
     return found if visible.numbers else tuple(map(without_numbers, found))
 
 
-def _history(db: Connection, alarms: Sequence[int]) -> dict[int, tuple[AlarmStep, ...]]:
+def _bytes_of_steps(db: Connection, alarms: Sequence[int]) -> dict[int, int]:
+    """Return how large each of some alarms is with its steps."""
     c = t.alarm_events.c
+    found: dict[int, int] = {}
+    for start in range(0, len(alarms), 500):
+        size = func.sum(bytes_of(c.original, c.problems).element).label("size")
+        of_each = select(c.alarm_id, size).where(c.alarm_id.in_(alarms[start : start + 500]))
+        found |= {row.alarm_id: int(row.size) for row in db.execute(of_each.group_by(c.alarm_id))}
+    return found
+
+
+def _history(db: Connection, alarms: Sequence[int]) -> dict[int, tuple[AlarmStep, ...]]:
+    """Return the latest :data:`MAX_STEPS` of each alarm; the earlier ones of them without original beyond a page."""
+    c = t.alarm_events.c
+    latest_first = (c.at_ms.desc(), c.id.desc())
+    number = func.row_number().over(partition_by=c.alarm_id, order_by=latest_first).label("number")
+    length = func.sum(func.coalesce(func.length(c.original), 0))
+    size = length.over(partition_by=c.alarm_id, order_by=latest_first).label("size")
+    others: list[Any] = [column for column in c if column is not c.original]
     found: dict[int, list[AlarmStep]] = {}
     for start in range(0, len(alarms), 500):
-        wanted = select(t.alarm_events).where(c.alarm_id.in_(alarms[start : start + 500]))
+        some = select(c.id, number, size).where(c.alarm_id.in_(alarms[start : start + 500])).subquery()
+        original = case((some.c.size <= PAGE_BYTES, c.original), else_=None).label("original")
+        wanted: Any = (
+            select(*others, original).join(some, some.c.id == c.id).where(some.c.number <= MAX_STEPS)
+        )
         for row in db.execute(wanted.order_by(c.alarm_id, c.at_ms)):
             found.setdefault(row.alarm_id, []).append(_step(row))
     return {
@@ -405,6 +447,27 @@ def is_visible(db: Connection, event_id: int, visible: Visible) -> bool:
         for table in tables
     )
     return db.execute(union_all(*found)).first() is not None
+
+
+def sizes_of(
+    db: Connection, records: Sequence[int], alarms: Sequence[int]
+) -> dict[tuple[Literal["record", "alarm"], int], int]:
+    """Return how large records and alarms are, by what they are and their id."""
+    found: dict[tuple[Literal["record", "alarm"], int], int] = {}
+    if records:
+        found |= {
+            ("record", row.id): row.size for row in db.execute(_SIZED.where(t.records.c.id.in_(records)))
+        }
+    found |= {("alarm", number): size for number, size in _bytes_of_steps(db, alarms).items()}
+    return found
+
+
+def latest(db: Connection, ids: Sequence[int], visible: Visible) -> list[RecordRow]:
+    """Return records, the highest id first, as many as are on a page."""
+    c = t.records.c
+    sized = db.execute(_SIZED.where(c.id.in_(ids)).order_by(c.id.desc())).all() if ids else []
+    shown = records_by_id(db, [row.id for row in sized[: fitting([row.size for row in sized])]], visible)
+    return sorted(shown, key=lambda row: -row.id)
 
 
 def stats(db: Connection, visible: Visible) -> Stats:
