@@ -4,6 +4,7 @@ The bounds are listed in docs/decisions/limits.md.
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,27 @@ async def test_requests_that_wait_share_the_budget_of_all_bodies(tmp_path: Path)
         assert answer.json == SUCCESS
 
 
+async def test_who_reads_no_replies_is_sent_no_more_of_them(receiver: Running) -> None:
+    sender = await receiver.connect()
+    sender.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sender.reader._transport.pause_reading()  # type: ignore[attr-defined]
+    await until(lambda: receiver.ingest.guard.connections == 1)
+    (connection,) = receiver.ingest.guard._open
+    assert isinstance(connection, GuardedProtocol)
+    connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    many = 4000
+    writing = asyncio.create_task(sender.write(request("POST", "/Record", b"{") * many))
+    await until(lambda: connection.flow.write_paused)
+    assert connection.flow.read_paused
+    for _ in range(1000):
+        await asyncio.sleep(0)
+        assert connection.transport.get_write_buffer_size() < MEGABYTE // 4  # type: ignore[attr-defined]
+    sender.reader._transport.resume_reading()  # type: ignore[attr-defined]
+    for _ in range(many):
+        assert (await sender.answer()).status == 400
+    await writing
+
+
 @pytest.mark.parametrize("path", ["/Record", "/api/v1/records"])
 async def test_two_hundred_connections_that_pipeline_take_no_memory(process: Process, path: str) -> None:
     method = "POST" if path == "/Record" else "GET"
@@ -114,14 +136,18 @@ async def test_two_hundred_connections_that_pipeline_take_no_memory(process: Pro
     senders = [await Sender.connect(process.port) for _ in range(200)]
     writing = [asyncio.create_task(sender.write(flood)) for sender in senders]
     peak = 0
-    for number in range(5):
-        answer = await process.request("POST", "/Record", body(record(uuid=f"{number}")))
-        assert answer.status in (200, 503)
-        peak = max(peak, process.resident_bytes())
-    for task in writing:
-        task.cancel()
-    for sender in senders:
-        sender.writer.transport.abort()
+    try:
+        for number in range(5):
+            honest = await process.connect()
+            await honest.write_push(record(uuid=f"{number}"))
+            assert (await honest.answer(timeout=100)).status in (200, 503)
+            peak = max(peak, process.resident_bytes())
+    finally:
+        for task in writing:
+            task.cancel()
+        await asyncio.gather(*writing, return_exceptions=True)
+        for sender in senders:
+            sender.writer.transport.abort()
     assert peak < 350 * MEGABYTE
 
 

@@ -192,7 +192,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         self._is_reading_on = True
         pieces = 0
-        while self._unread and not (self.busy and self._is_crowded()) and not self.transport.is_closing():
+        while self._unread and not (self._is_blocked() or self.transport.is_closing()):
             if pieces == MAX_PIPELINED:
                 self.flow.pause_reading()
                 self.loop.call_soon(self._read_on)
@@ -211,9 +211,13 @@ class GuardedProtocol(HttpToolsProtocol):
         if not (self._unread or self.busy or self.state is _REFUSED or self.transport.is_closing()):
             self._wait()
 
-    def _is_crowded(self) -> bool:
-        """Tell whether no more requests of this connection should wait."""
+    def _is_blocked(self) -> bool:
+        """Tell whether no more requests of this connection should be parsed now."""
         guard = self.guard
+        if self.flow.write_paused:
+            return True
+        if not self.busy:
+            return False
         return len(self._pipelined) + 2 > MAX_PIPELINED or guard.bodies_bytes > self.limits.bodies_bytes
 
     def _parse(self, data: bytes) -> None:
@@ -250,12 +254,17 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self.flow.pause_reading()  # who does not read replies is sent no more of them
         self.deadline = self.guard.now() + self.limits.body_s
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self.busy:
             self.deadline = inf
+        elif self._unread:
+            self._read_on()
+        elif self.state is not _REFUSED:
+            self._wait()
 
     def shutdown(self) -> None:
         """The server stops: what is being worked on is still answered."""
@@ -465,6 +474,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _wait(self) -> None:
         """Wait for more of the sender: nothing of it is being worked on."""
+        if self.flow.write_paused:
+            return
         self.flow.resume_reading()
         # A request that had begun to arrive was not read meanwhile: its time starts anew.
         limits, now = self.limits, self.guard.now()
