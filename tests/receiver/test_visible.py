@@ -136,6 +136,7 @@ ASKED = {
     "GET /api/v1/terminals/would-refuse": Asked("every site"),
     "GET /api/v1/terminals/{terminal_id}": Asked("one", "/api/v1/terminals/{terminal}"),
     "PATCH /api/v1/terminals/{terminal_id}": Asked("change", "/api/v1/terminals/{terminal}", {"name": "x"}),
+    "DELETE /api/v1/terminals/{terminal_id}": Asked("change", "/api/v1/terminals/{terminal}"),
     "POST /api/v1/terminals/{terminal_id}/approve": Asked("change", "/api/v1/terminals/{terminal}/approve"),
     "POST /api/v1/terminals/{terminal_id}/retire": Asked("change", "/api/v1/terminals/{terminal}/retire"),
     "POST /api/v1/terminals/{terminal_id}/token": Asked("change", "/api/v1/terminals/{terminal}/token"),
@@ -201,6 +202,7 @@ ASKED = {
     "POST /terminals/{terminal_id}/state": Asked(
         "change", "/terminals/{terminal}/state", {"state": "retired"}
     ),
+    "POST /terminals/{terminal_id}/delete": Asked("change", "/terminals/{terminal}/delete", {"typed": "x"}),
     "POST /terminals/{terminal_id}/token": Asked("change", "/terminals/{terminal}/token"),
     "POST /terminals/{terminal_id}/token/remove": Asked("change", "/terminals/{terminal}/token/remove"),
     "GET /welcome": Asked("list", is_plain=True),
