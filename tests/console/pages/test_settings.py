@@ -9,6 +9,7 @@ from tests.store.events import arrival
 from tests.store.events import record as stored
 from tests.terminals import ensured
 
+from gatepost.receiver.auth.authenticator import issue_token
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.query.accounts import Accounts
 
@@ -149,7 +150,12 @@ async def test_what_retention_asks_is_told_on_every_page_and_confirmed_with_the_
         pass
     (ask,) = keeper.asks
     assert f"received from {ask.first} to {ask.last}" in (await desk.get("/records")).words
-    assert "waits until it is confirmed" not in (await desk.get("/records", who="operator")).words
+    waits = "waits until it is confirmed"
+    assert waits in (await desk.get("/records")).words
+    assert waits not in (await desk.get("/records", who="operator")).words
+    secret, _ = issue_token(Accounts(desk.store), "one", "admin", by="t", now_ms=now_ms, sites=[1])
+    of_one_site = await desk.get("/records", who=None, authorization=f"Bearer {secret}")
+    assert (of_one_site.status, waits in of_one_site.words) == (200, False)
     page = await desk.get("/settings")
     assert f"{ask.first} – {ask.last} (3 days)" in page.words
     assert "more days are due than have passed" in page.words
