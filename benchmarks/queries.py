@@ -162,10 +162,11 @@ class _Client:
         self._connection.request("POST", "/api/v1/session", body, self._headers)
         reply = self._connection.getresponse()
         reply.read()
-        cookie = reply.headers.get("set-cookie")
-        if cookie is None:
+        cookies = reply.headers.get_all("set-cookie")
+        if not cookies:
             raise BenchmarkError(f"the login was answered {reply.status}")
-        self._headers = {"Cookie": cookie.partition(";")[0], "Sec-Fetch-Site": "same-origin"}
+        own = "; ".join(one.partition(";")[0] for one in cookies)
+        self._headers = {"Cookie": own, "Sec-Fetch-Site": "same-origin"}
 
     def ask(self, question: Question) -> float:
         """The milliseconds from the question to the last byte of the answer."""

@@ -89,6 +89,7 @@ BEFORE = {
     "receiver.md": [FAR],
     "check.md": [RECEIVER, FAR, "gatepost terminal run --sn GP0001 --data /var/lib/door"],
     "simulate.md": [RECEIVER],
+    "deploy.md": ["gatepost serve --data /var/lib/gatepost"],
     "events.md": [RECEIVER, TOKEN],
     "terminal.md": [RECEIVER],
 }

@@ -47,8 +47,17 @@ COMMANDS: Mapping[str, Entry] = {
         "gatepost.terminal.commands", "", "a terminal: record, keep, push", "终端：记录、缓存、推送"
     ),
     "serve": Entry("gatepost.console.commands", "receiver", "run the receiver", "运行接收端"),
+    "accounts": Entry(
+        "gatepost.receiver.commands.accounts", "receiver", "list and unlock accounts", "列出和解锁账号"
+    ),
     "tokens": Entry(
         "gatepost.receiver.commands.tokens", "receiver", "make and withdraw API tokens", "创建和吊销 API 令牌"
+    ),
+    "audit": Entry(
+        "gatepost.receiver.commands.audit",
+        "receiver",
+        "verify and export the audit log",
+        "校验和导出审计日志",
     ),
     "backup": Entry(_STORE, "receiver", "copy the receiver's data to one file", "将接收端数据备份为一个文件"),
     "backup-key": Entry(_STORE, "receiver", "make a key for encrypted backups", "生成加密备份用的密钥"),

@@ -61,7 +61,8 @@ class Desk:
         roles: tuple[Role, ...] = ("guard", "viewer", "operator", "admin")
         for role in roles:
             accounts.create(role, role, doors.hash(PASSWORD), now_ms=0)
-            cookies[role] = doors.login(role, PASSWORD, address="127.0.0.1")[0]
+            login = await doors.login(role, PASSWORD, address="127.0.0.1", headers={})
+            cookies[role] = login.secret
         return cls(running, cookies)
 
     async def get(self, path: str, who: str | None = "admin", **headers: str) -> Text:

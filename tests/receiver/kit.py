@@ -59,6 +59,8 @@ class Answer(Struct, frozen=True):
     status: int
     headers: dict[str, str]
     body: bytes
+    cookies: dict[str, str] = {}
+    """What it sets, by name."""
 
     @property
     def json(self) -> Any:
@@ -102,7 +104,9 @@ class Sender:
                 await self.reader.readexactly(2)
             else:
                 body = await self.reader.readexactly(int(headers.get("content-length", "0")))
-            return Answer(int(lines[0].split(" ")[1]), headers, body)
+            told = [line.partition(": ")[2] for line in lines if line.lower().startswith("set-cookie:")]
+            cookies = dict(one.partition(";")[0].split("=", 1) for one in told)
+            return Answer(int(lines[0].split(" ")[1]), headers, body, cookies)
 
     async def ended(self, timeout: float = 20.0) -> bytes:
         """Wait until the other end has closed; answer what came before."""

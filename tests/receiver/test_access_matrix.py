@@ -32,7 +32,7 @@ WHO = (
     "viewer of another site",
     "admin of another site",
     "disabled account",
-    # An account with a made-up first password belongs here, as soon as it has to be changed.
+    "first password",
     "expired token",
     "revoked token",
     "expired session",
@@ -42,6 +42,7 @@ LIVING: dict[str, Role] = {
     **{role: role for role in ROLES},
     "viewer of another site": "viewer",
     "admin of another site": "admin",
+    "first password": "admin",
 }
 """Who may do something, and in which role."""
 
@@ -58,6 +59,8 @@ class Endpoint(Struct, frozen=True):
     """A lesser role that may do it as well."""
     every_site: bool = False
     """For users of every site alone."""
+    own_password: bool = False
+    """Also before a first password is changed that the program made up."""
 
     @property
     def is_page(self) -> bool:
@@ -79,8 +82,10 @@ def endpoints(receiver: Running) -> list[Endpoint]:
             role = None if handler.opt.get("open") else asked.role
             # OPTIONS is answered by the framework, with nothing but the methods of the path.
             methods = handler.http_methods - {"OPTIONS"}
+            own_password = handler.opt.get("own_password", False)
             found += [
-                Endpoint(method, path, role, asked.also, asked.every_site) for method in sorted(methods)
+                Endpoint(method, path, role, asked.also, asked.every_site, own_password)
+                for method in sorted(methods)
             ]
     return sorted(found, key=lambda one: (one.path, one.method))
 
@@ -108,17 +113,19 @@ async def headers_of(receiver: Running) -> dict[str, dict[str, str]]:
         for who in ("viewer of another site", "admin of another site"):
             tokens[who], _ = issue_token(accounts, who, LIVING[who], by="t", now_ms=now_ms, sites=[other])
         anna = accounts.create("anna", "admin", doors.hash(PASSWORD), now_ms=now_ms)
+        carla = accounts.create("carla", "admin", doors.hash(PASSWORD), now_ms=now_ms, must_change=True)
         disabled = accounts.create("bert", "admin", doors.hash(PASSWORD), now_ms=now_ms)
         accounts.change(disabled.id, now_ms=now_ms, disabled=True)
         kept = hashlib.sha256(b"of-a-disabled-account").digest()
         accounts.open_session(
             disabled.id, kept, now_ms=now_ms, expires_at_ms=now_ms + 9_000_000, address="::1"
         )
-        ended, _ = doors.login("anna", PASSWORD, address="::1")
-        doors.logout(ended)
+        ended = doors.open_session(anna, address="::1").secret
+        doors.logout(ended, address="::1")
         digest = hashlib.sha256(b"an-old-secret").digest()
         accounts.open_session(anna.id, digest, now_ms=now_ms - 9_000, expires_at_ms=now_ms - 1, address="::1")
         sessions = {
+            "first password": doors.open_session(carla, address="::1").secret,
             "ended session": ended,
             "expired session": "an-old-secret",
             "disabled account": "of-a-disabled-account",
@@ -156,13 +163,15 @@ def is_let_in(one: Endpoint, who: str) -> bool:
         return one.role is None
     is_limited = who.endswith("of another site")
     role = LIVING[who]
-    if one.every_site and is_limited:
+    if (one.every_site and is_limited) or (who == "first password" and not one.own_password):
         return False
     return role == one.also or LADDER.index(role) >= LADDER.index(one.role)
 
 
 def refusals(one: Endpoint, who: str) -> set[int]:
     """How it may be said that somebody is not let in."""
+    if who == "first password":
+        return {303} if one.is_page else {403}
     if who in LIVING:
         return {403}
     return {401, 303} if one.is_page else {401}
@@ -172,7 +181,10 @@ async def test_everybody_is_let_in_where_they_may_and_nowhere_else(receiver: Run
     headers = await headers_of(receiver)
     assert set(headers) == set(WHO)
     wrong = []
-    for one in endpoints(receiver):
+    # The logout comes last: one of them has a session.
+    for one in sorted(
+        endpoints(receiver), key=lambda one: (one.method, one.path) == ("DELETE", "/api/v1/session")
+    ):
         for who in WHO:
             let_in = is_let_in(one, who)
             if one.role is None or (let_in and one.is_page and one.changes):
@@ -273,6 +285,13 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
     }
 
 
+def test_what_a_first_password_opens_is_known_by_name(receiver: Running) -> None:
+    assert {f"{one.method} {one.path}" for one in endpoints(receiver) if one.own_password} == {
+        *("GET /account", "POST /account/password", "POST /logout"),
+        *("GET /api/v1/session", "POST /api/v1/session/password", "DELETE /api/v1/session"),
+    }
+
+
 def test_what_is_for_users_of_every_site_is_known_by_name(receiver: Running) -> None:
     found = {f"{one.method} {one.path}" for one in endpoints(receiver) if one.every_site and one.role}
     assert found == {
@@ -313,8 +332,8 @@ async def test_a_change_from_another_site_is_nobodys_whoever_is_logged_in(receiv
     doors = receiver.desk.access.doors
 
     def log_in() -> str:
-        doors.accounts.create("anna", "admin", doors.hash(PASSWORD), now_ms=0)
-        return doors.login("anna", PASSWORD, address="::1")[0]
+        anna = doors.accounts.create("anna", "admin", doors.hash(PASSWORD), now_ms=0)
+        return doors.open_session(anna, address="::1").secret
 
     cookie = {"Cookie": f"gatepost_session={await asyncio.to_thread(log_in)}"}
     wrong = []
@@ -352,8 +371,8 @@ async def test_a_session_that_was_there_before_the_login_is_not_the_one_after_it
     """Fixation: whoever planted a cookie knows nothing afterwards, and its session is over."""
     doors = receiver.desk.access.doors
     await asyncio.to_thread(lambda: doors.accounts.create("anna", "viewer", doors.hash(PASSWORD), now_ms=0))
-    mallory, _ = await asyncio.to_thread(lambda: doors.login("anna", PASSWORD, address="::1"))
-    for planted in (mallory, "made-up"):
+    mallory = await doors.login("anna", PASSWORD, address="::1", headers={})
+    for planted in (mallory.secret, "made-up"):
         sender = await receiver.connect()
         login = await sender.request(
             "POST",

@@ -245,7 +245,7 @@ class View:
 
     def may(self, role: Role, *, also: Role | None = None, every_site: bool = False) -> bool:
         """Return whether the user has a role, or the other one, and where it is asked for every site."""
-        if self.user is None or (every_site and self.user.sites is not None):
+        if self.user is None or self.user.must_change or (every_site and self.user.sites is not None):
             return False
         return may(self.user.role, role, also=also)
 
@@ -280,6 +280,7 @@ class View:
     ) -> Html:
         """The answer: a whole page."""
         done = self.query.get("done", "")
+        may_look = self.user is not None and not self.user.must_change
         frame = {
             "view": self,
             "t": self.words,
@@ -288,7 +289,7 @@ class View:
             "nav": [(name, path) for name, path, role in NAV if self.may(role, every_site=role == "admin")],
             "at": self.at,
             "status": status,
-            "counts": self.desk.counts(self.store) if self.user is not None else None,
+            "counts": self.desk.counts(self.store) if may_look else None,
             "languages": [(language, NAMES[language]) for language in LANGUAGES],
             "done": self.words(f"done.{done}") if self.words.has(f"done.{done}") else None,
         }

@@ -32,7 +32,7 @@ from gatepost.console.pages.welcome import WelcomePages
 from gatepost.console.words import words
 from gatepost.errors import GatepostError, StoreUnavailable
 from gatepost.receiver.api import problem_details
-from gatepost.receiver.api.authorization import OPEN, PARTS, SomeSitesOnly, needed
+from gatepost.receiver.api.authorization import OPEN, PARTS, PasswordChangeNeeded, SomeSitesOnly, needed
 from gatepost.receiver.desk_app import Pages
 from gatepost.receiver.jobs.projector import Lag
 from gatepost.settings import ReceiverSettings
@@ -92,6 +92,13 @@ def _not_logged_in(request: AnyoneRequest, _: NotAuthorizedException) -> Html:
         return _bare(request, error)
 
 
+def _change_password(request: AnyoneRequest, _: PasswordChangeNeeded) -> Html:
+    try:
+        return _desk(request).view(request).go("/account")
+    except GatepostError as error:
+        return _bare(request, error)
+
+
 def _http_failed(request: AnyoneRequest, error: HTTPException) -> Html:
     return _error(request, error.status_code, error.detail, error)
 
@@ -145,6 +152,7 @@ ROUTES = (
         route_handlers=[*PAGES, _static],
         exception_handlers={
             NotAuthorizedException: _not_logged_in,
+            PasswordChangeNeeded: _change_password,
             HTTPException: _http_failed,
             GatepostError: _failed,
             Exception: _unexpected,

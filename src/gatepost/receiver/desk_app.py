@@ -349,9 +349,13 @@ class DeskApp:
                 self.store.note_receiver, self._journal.id, host=self._host, events=events, now_ms=now_ms
             )
 
+    async def note_groups(self) -> None:
+        """Write the lines of the audit log whose minute is over."""
+        await asyncio.to_thread(self.access.groups.flush)
+
     async def keep(self) -> None:
-        """Refresh, forget and announce once; what fails is tried again the next time."""
-        for step in (self.refresh, self.forget, self.announce):
+        """Refresh, forget, announce and note once; what fails is tried again the next time."""
+        for step in (self.refresh, self.forget, self.announce, self.note_groups):
             try:
                 await step()
             except StoreError as error:
@@ -373,6 +377,9 @@ class DeskApp:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.errands.give_up()
+        self.access.doors.close()
+        with contextlib.suppress(StoreError):
+            await asyncio.to_thread(self.access.groups.flush, all_of_them=True)
         self.ingests.close()
         listed = await asyncio.to_thread(self.projector.close, timeout_s=self.stop_timeout_s)
         if listed and self.settings.database:

@@ -24,7 +24,7 @@ async def test_a_new_password_ends_the_other_sessions_and_opens_this_one_anew(de
     [
         ({"current": "wrong"}, "The current password is wrong."),
         ({"again": "something else"}, "The two new passwords differ."),
-        ({"new": "short", "again": "short"}, "A password has 8 to 256 characters."),
+        ({"new": "short", "again": "short"}, "must have 12 to 256 characters"),
     ],
 )
 async def test_what_is_wrong_is_said_and_nothing_is_changed(
@@ -70,3 +70,24 @@ async def test_what_was_done_is_told_in_words(desk: Desk) -> None:
     assert "创建令牌" in (await desk.get("/audit?action=token.created", accept_language="zh")).words
     Accounts(desk.store).note(now_ms=1, actor="x", address="", action="made.up", subject="")
     assert "made.up" in (await desk.get("/audit?actor=x")).words
+
+
+async def test_a_password_that_was_made_up_leads_to_the_change_of_it(desk: Desk) -> None:
+    accounts = Accounts(desk.store)
+    admin = accounts.account("admin")
+    assert admin is not None
+    accounts.change(admin.id, now_ms=0, password=admin.password, must_change=True)
+    sent = await desk.post("/login", None, name="admin", password=PASSWORD, next="/alarms")
+    desk.cookies["admin"] = sent.headers["set-cookie"].partition(";")[0].partition("=")[2]
+    for path in ("/", "/alarms", "/settings/users", "/welcome"):
+        answer = await desk.get(path)
+        assert (answer.status, answer.location) == (303, "/account")
+    page = await desk.get("/account")
+    assert "made up for the first login" in page.words
+    assert 'href="/alarms"' not in page.html
+    form = {"current": PASSWORD, "new": "quite another one", "again": "quite another one", "back": "/welcome"}
+    changed = await desk.post("/account/password", **form)
+    assert changed.location == "/welcome?done=password"
+    desk.cookies["admin"] = changed.headers["set-cookie"].partition(";")[0].partition("=")[2]
+    assert (await desk.get("/alarms")).status == 200
+    assert 'href="/alarms"' in (await desk.get("/account")).html

@@ -3,7 +3,7 @@
 import re
 import time
 
-from tests.console.kit import Desk
+from tests.console.kit import PASSWORD, Desk
 from tests.receiver.kit import record
 from tests.store.events import arrival
 from tests.store.events import record as stored
@@ -53,7 +53,7 @@ async def test_what_a_setting_does_is_told_in_the_language_of_the_page(desk: Des
 
 
 async def test_a_user_is_made_changed_and_locked_out(desk: Desk) -> None:
-    await desk.post("/settings/users", name="wang", role="viewer", password="long enough", every_site=1)
+    await desk.post("/settings/users", name="wang", role="viewer", password="quite long enough", every_site=1)
     account = Accounts(desk.store).account("wang")
     assert account is not None
     await desk.post(f"/settings/users/{account.id}", role="operator", every_site=1)
@@ -92,15 +92,18 @@ async def test_sites_of_a_user_and_of_a_token_are_ticked(desk: Desk) -> None:
 async def test_what_is_wrong_with_a_user_is_said(desk: Desk) -> None:
     for form in (
         {"name": "wang", "role": "viewer", "password": "short", "every_site": "1"},
-        {"name": "", "role": "viewer", "password": "long enough", "every_site": "1"},
-        {"name": "wang", "role": "king", "password": "long enough", "every_site": "1"},
-        {"name": "viewer", "role": "viewer", "password": "long enough", "every_site": "1"},
-        {"name": "wang", "role": "viewer", "password": "long enough"},
-        {"name": "wang", "role": "viewer", "password": "long enough", "sites": "7"},
+        {"name": "", "role": "viewer", "password": "quite long enough", "every_site": "1"},
+        {"name": "wang", "role": "king", "password": "quite long enough", "every_site": "1"},
+        {"name": "viewer", "role": "viewer", "password": "quite long enough", "every_site": "1"},
+        {"name": "wang", "role": "viewer", "password": "quite long enough"},
+        {"name": "wang", "role": "viewer", "password": "quite long enough", "sites": "7"},
     ):
         answer = await desk.post("/settings/users", **form)
         assert answer.status == 400
         assert 'role="alert"' in answer.html
+    for path, form in (("users", {"password": PASSWORD}), ("tokens", {})):
+        answer = await desk.post(f"/settings/{path}", name="Gatepost", role="viewer", **form)
+        assert "the program itself" in answer.words
     admin = Accounts(desk.store).account("admin")
     assert admin is not None
     assert (

@@ -4,6 +4,8 @@ import pytest
 from tests.receiver.api.roles import least_role
 from tests.receiver.kit import Answer, Running, body
 
+from gatepost.store.query.registry import Conflict
+
 PASSWORD = "correct horse"
 
 
@@ -47,10 +49,11 @@ async def test_an_account_that_is_made_can_log_in_and_its_password_is_told_to_no
         assert PASSWORD.encode() not in answer.body
         assert b"argon2" not in answer.body
     (line,) = await audit(receiver, "account.created")
-    assert (line["actor"], line["subject"], line["detail"]) == (
+    assert (line["actor"], line["subject"], line["detail"]["role"], line["detail"]["sites"]) == (
         "token:test",
         "anna",
-        {"role": "admin", "sites": None},
+        "admin",
+        None,
     )
 
 
@@ -149,3 +152,53 @@ async def test_the_audit_log_is_read_by_action_by_actor_and_page_by_page(receive
     assert rest["next_cursor"] is None
     assert page["items"][0]["address"] == "127.0.0.1"
     assert (await ask(receiver, "GET", "audit?actor=somebody")).json["items"] == []
+
+
+async def test_a_line_of_a_token_names_the_token_and_who_made_it(receiver: Running) -> None:
+    made = (await ask(receiver, "POST", "tokens", {"name": "hr", "role": "admin"})).json
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    new = {"name": "anna", "role": "viewer", "password": PASSWORD}
+    assert (await receiver.request("POST", "/api/v1/accounts", body(new), headers)).status == 201
+    (line,) = await audit(receiver, "account.created")
+    assert line["actor"] == "token:hr"
+    assert line["detail"] == {"role": "viewer", "token": made["id"], "made_by": "token:test"}
+
+
+@pytest.mark.parametrize("name", ["GATEPOST", "command line", "token:hr"])
+async def test_neither_account_nor_token_has_a_name_of_the_program(receiver: Running, name: str) -> None:
+    for path, new in (
+        ("accounts", {"name": name, "role": "viewer", "password": PASSWORD}),
+        ("tokens", {"name": name, "role": "viewer"}),
+    ):
+        answer = await ask(receiver, "POST", path, new)
+        assert answer.status == 400
+        assert "name: is one under which the audit log has the program itself" in answer.json["detail"]
+
+
+async def test_an_account_that_is_disabled_takes_its_sessions_and_tokens_along(either: Running) -> None:
+    receiver = either
+    number = await make(receiver)
+    await make(receiver, "berta")
+    cookie = (await log_in(receiver)).headers["set-cookie"].partition(";")[0]
+    sender = await receiver.connect()
+    own = {"Cookie": cookie, "Sec-Fetch-Site": "same-origin"}
+    new = body({"name": "hr", "role": "admin"})
+    first = await sender.request("POST", "/api/v1/tokens", new, own)
+    of_first = {"Authorization": f"Bearer {first.json['token']}"}
+    second = await sender.request("POST", "/api/v1/tokens", new, of_first)
+    of_second = {"Authorization": f"Bearer {second.json['token']}"}
+
+    async def opened() -> list[int]:
+        headers = (own, of_first, of_second)
+        return [(await sender.request("GET", "/api/v1/records", headers=one)).status for one in headers]
+
+    assert await opened() == [200, 200, 200]
+    await ask(receiver, "PATCH", f"accounts/{number}", {"disabled": True})
+    assert await opened() == [401, 401, 401]
+    assert (await ask(receiver, "GET", "tokens")).status == 200
+    await ask(receiver, "PATCH", f"accounts/{number}", {"disabled": False})
+    assert await opened() == [401, 401, 401]
+    accounts = receiver.desk.access.doors.accounts
+    accounts.change(number, now_ms=0, disabled=True)
+    with pytest.raises(Conflict, match="disabled"):
+        accounts.create_token("late", "viewer", b"digest", by="anna", account_id=number, now_ms=0)

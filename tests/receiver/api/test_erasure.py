@@ -57,7 +57,8 @@ async def test_the_audit_log_says_who_erased_and_how_much_and_not_whom(receiver:
     await erase(receiver, f"{person}/erase")
     (line,) = (await receiver.get("/api/v1/audit?action=person.erased")).json["items"]
     assert (line["actor"], line["subject"]) == ("token:test", person)
-    assert line["detail"] == {"identities": 1, "records": 3, "alarm_steps": 1, "quarantined": 1}
+    counts = {"identities": 1, "records": 3, "alarm_steps": 1, "quarantined": 1}
+    assert line["detail"] == {**counts, "token": 1, "made_by": "test"}
 
 
 async def test_somebody_only_seen_in_an_alarm_is_erased_by_number(receiver: Running) -> None:

@@ -113,15 +113,18 @@ async def test_a_file_holds_what_was_there_while_more_arrives(stocked: Running) 
     await writing
 
 
-async def test_each_export_is_one_line_of_the_audit_log_that_names_nobody(stocked: Running) -> None:
+async def test_each_export_is_two_lines_of_the_audit_log_that_name_nobody(stocked: Running) -> None:
     await stocked.get("/api/v1/records/export?q=secretname&passed=false&format=xlsx")
     await stocked.get("/api/v1/alarms/export?state=open")
     lines = (await stocked.get("/api/v1/audit")).json["items"]
+    token = {"token": 1, "made_by": "test"}
     assert [
         (line["action"], line["subject"], line["detail"]) for line in lines if "export" in line["action"]
     ] == [
-        ("alarms.exported", "csv", {"state": "open"}),
-        ("records.exported", "xlsx", {"q": "given", "passed": False, "order": "oldest"}),
+        ("alarms.export_ended", "csv", {"rows": 1, **token}),
+        ("alarms.exported", "csv", {"state": "open", **token}),
+        ("records.export_ended", "xlsx", {"rows": 0, **token}),
+        ("records.exported", "xlsx", {"q": "given", "passed": False, "order": "oldest", **token}),
     ]
 
 
@@ -226,7 +229,8 @@ async def test_attendance_is_a_row_a_shift(either: Running) -> None:
     book = sheets((await either.get("/api/v1/attendance/export?day=2023-05-29&format=xlsx&lang=zh")).body)
     assert [cell.text for cell in book["attendance"][0][:3]] == ["日期", "人员编号", "姓名"]
     (line, *_) = (await either.get("/api/v1/audit?action=attendance.exported")).json["items"][1:]
-    assert line["detail"] == {"first": "2023-05-29", "last": "2023-05-29", "q": "given", "kind": "employees"}
+    asked = {"first": "2023-05-29", "last": "2023-05-29", "q": "given", "kind": "employees"}
+    assert line["detail"] == {**asked, "token": 1, "made_by": "test"}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ from typing import Any
 import pytest
 from tests.receiver.kit import Answer, Running, Sender, body
 
+from gatepost.receiver.auth.authenticator import COOKIE, first_administrator
+from gatepost.store.query.accounts import Accounts
+
 PASSWORD = "correct horse"
 
 
@@ -81,3 +84,35 @@ async def test_what_is_no_change_changes_nothing(
 async def test_a_token_has_no_password_to_change(receiver: Running) -> None:
     passwords = body({"current": PASSWORD, "new": "another horse"})
     assert (await receiver.request("POST", "/api/v1/session/password", passwords)).status == 403
+
+
+async def test_a_password_that_was_made_up_opens_nothing_but_the_change_of_it(either: Running) -> None:
+    accounts = Accounts(either.store)
+    made = await asyncio.to_thread(lambda: first_administrator(accounts, password=None, now_ms=0))
+    assert made is not None
+    sender = await either.connect()
+    credentials = {"name": "admin", "password": made}
+    login = await sender.request("POST", "/api/v1/session", body(credentials))
+    own = {"Cookie": f"{COOKIE}={login.cookies[COOKIE]}", "Sec-Fetch-Site": "same-origin"}
+    assert await status(sender, own) == 200
+    for method, path in (
+        ("GET", "records"), ("GET", "accounts"), ("GET", "live"), ("POST", "tokens"), ("GET", "stats"),
+    ):  # fmt: skip
+        answer = await sender.request(method, f"/api/v1/{path}", b"", own)
+        assert answer.status == 403
+        assert "POST /api/v1/session/password" in answer.json["detail"]
+    same = await change(sender, own, current=made, new=made)
+    assert (same.status, "the one that you have" in same.json["detail"]) == (400, True)
+    assert (await change(sender, own, current=made, new=PASSWORD)).status == 204
+    again = await sender.request("POST", "/api/v1/session", body({"name": "admin", "password": PASSWORD}))
+    own["Cookie"] = f"{COOKIE}={again.cookies[COOKIE]}"
+    assert (await sender.request("GET", "/api/v1/accounts", headers=own)).status == 200
+
+
+async def test_a_first_password_that_was_chosen_need_not_be_changed(either: Running) -> None:
+    accounts = Accounts(either.store)
+    await asyncio.to_thread(lambda: first_administrator(accounts, password=PASSWORD, now_ms=0))
+    sender = await either.connect()
+    login = await sender.request("POST", "/api/v1/session", body({"name": "admin", "password": PASSWORD}))
+    own = {"Cookie": f"{COOKIE}={login.cookies[COOKIE]}"}
+    assert (await sender.request("GET", "/api/v1/accounts", headers=own)).status == 200

@@ -1,5 +1,6 @@
+import asyncio
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import argon2
 import pytest
@@ -11,13 +12,14 @@ from gatepost.receiver.auth.authenticator import (
     Doors,
     LoginRefused,
     Principal,
-    check_password,
+    device_cookie_name,
     first_administrator,
     issue_token,
     may,
     same_origin,
 )
-from gatepost.store.query.accounts import Accounts
+from gatepost.receiver.auth.login_throttle import FREE
+from gatepost.store.query.accounts import AccountRow, Accounts
 
 PASSWORD = "correct horse"
 QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -40,6 +42,17 @@ def doors(accounts: Accounts, clock: Clock) -> Doors:
     return doors
 
 
+def login(
+    doors: Doors, name: str, password: str, *, address: str, device: dict[str, str] | None = None
+) -> tuple[str, AccountRow]:
+    """Log in, and return the session's secret; ``device``: the cookies of known devices, which get the new one."""
+    headers = {"cookie": "; ".join(f"{key}={value}" for key, value in (device or {}).items())}
+    made = asyncio.run(doors.login(name, password, address=address, headers=headers))
+    if device is not None:
+        device[device_cookie_name(made.account.id)] = made.device
+    return made.secret, made.account
+
+
 def cookie(secret: str, **more: str) -> dict[str, str]:
     return {"cookie": f"other=1; {COOKIE}={secret}", **more}
 
@@ -57,21 +70,23 @@ def test_the_first_administrator_is_made_once_and_a_made_up_password_is_told_onc
     password = first_administrator(accounts, password=None, now_ms=0)
     assert password is not None
     assert first_administrator(accounts, password=None, now_ms=0) is None
-    secret, account = Doors(accounts, now=Clock()).login("admin", password, address="::1")
+    secret, account = login(Doors(accounts, now=Clock()), "admin", password, address="::1")
     assert secret
     assert account.role == "admin"
 
 
 def test_the_first_administrators_password_can_come_from_outside(accounts: Accounts) -> None:
     assert first_administrator(accounts, password="from outside", now_ms=0) is None
-    assert Doors(accounts, now=Clock()).login("admin", "from outside", address="::1")
-    with pytest.raises(SettingsError, match="8 to 256"):
-        check_password("short")
+    assert login(Doors(accounts, now=Clock()), "admin", "from outside", address="::1")
+    with pytest.raises(SettingsError, match="12 to 256"):
+        Doors(accounts, now=Clock()).hash("short")
 
 
 def test_who_logs_in_is_known_by_the_cookie(doors: Doors) -> None:
-    secret, account = doors.login("anna", PASSWORD, address="::1")
-    assert doors.authenticate("GET", cookie(secret), host="h") == Principal("anna", "operator", account.id)
+    secret, account = login(doors, "anna", PASSWORD, address="::1")
+    assert doors.authenticate("GET", cookie(secret), host="h") == Principal(
+        "anna", "operator", account.id, owner_id=account.id
+    )
     assert doors.authenticate("GET", cookie("guessed"), host="h") is None
     assert doors.authenticate("GET", {}, host="h") is None
 
@@ -79,8 +94,8 @@ def test_who_logs_in_is_known_by_the_cookie(doors: Doors) -> None:
 def test_every_login_has_a_secret_of_its_own_and_the_store_has_none_of_them(
     doors: Doors, tmp_path: Path
 ) -> None:
-    first, _ = doors.login("anna", PASSWORD, address="::1")
-    second, _ = doors.login("anna", PASSWORD, address="::1")
+    first, _ = login(doors, "anna", PASSWORD, address="::1")
+    second, _ = login(doors, "anna", PASSWORD, address="::1")
     assert first != second
     stored = b"".join(file.read_bytes() for file in (tmp_path / "data").glob("gatepost.db*"))
     for secret in (first, second, PASSWORD):
@@ -88,17 +103,17 @@ def test_every_login_has_a_secret_of_its_own_and_the_store_has_none_of_them(
 
 
 def test_a_session_ends_when_it_is_old_idle_or_logged_out(doors: Doors, clock: Clock) -> None:
-    secret, _ = doors.login("anna", PASSWORD, address="::1")
+    secret, _ = login(doors, "anna", PASSWORD, address="::1")
     for _ in range(7):
         clock.at += 500
         assert doors.authenticate("GET", cookie(secret), host="h") is not None
     clock.at += 100
     assert doors.authenticate("GET", cookie(secret), host="h") is None
-    secret, _ = doors.login("anna", PASSWORD, address="::1")
+    secret, _ = login(doors, "anna", PASSWORD, address="::1")
     clock.at += 600
     assert doors.authenticate("GET", cookie(secret), host="h") is None
-    secret, _ = doors.login("anna", PASSWORD, address="::1")
-    doors.logout(secret)
+    secret, _ = login(doors, "anna", PASSWORD, address="::1")
+    doors.logout(secret, address="::1")
     assert doors.authenticate("GET", cookie(secret), host="h") is None
 
 
@@ -129,17 +144,17 @@ def test_a_wrong_name_costs_what_a_wrong_password_costs_and_a_start_nothing(acco
     accounts.create("anna", "operator", doors.hash(PASSWORD), now_ms=0)
     for name in ("anna", "nobody"):
         with pytest.raises(LoginRefused):
-            doors.login(name, "wrong password", address="::1")
+            login(doors, name, "wrong password", address="::1")
     assert hasher.costs[0] == hasher.costs[1]
 
 
 def test_a_disabled_account_neither_logs_in_nor_goes_on(doors: Doors, accounts: Accounts) -> None:
     accounts.create("root", "admin", doors.hash(PASSWORD), now_ms=0)
-    secret, account = doors.login("anna", PASSWORD, address="::1")
+    secret, account = login(doors, "anna", PASSWORD, address="::1")
     accounts.change(account.id, now_ms=0, disabled=True)
     assert doors.authenticate("GET", cookie(secret), host="h") is None
     with pytest.raises(LoginRefused):
-        doors.login("anna", PASSWORD, address="::1")
+        login(doors, "anna", PASSWORD, address="::1")
 
 
 @pytest.mark.parametrize(
@@ -158,7 +173,7 @@ def test_a_disabled_account_neither_logs_in_nor_goes_on(doors: Doors, accounts: 
 def test_a_session_counts_for_a_change_only_from_our_own_pages(
     doors: Doors, more: dict[str, str], counts: bool
 ) -> None:
-    secret, _ = doors.login("anna", PASSWORD, address="::1")
+    secret, _ = login(doors, "anna", PASSWORD, address="::1")
     found = doors.authenticate("POST", cookie(secret, **more), host="host:8080")
     assert (found is not None) is counts
     assert same_origin(more, host="host:8080") is counts
@@ -197,7 +212,7 @@ def test_a_browser_that_says_that_the_port_is_another_is_believed() -> None:
 
 def test_a_token_counts_in_the_header_and_nowhere_else(doors: Doors, accounts: Accounts) -> None:
     secret, row = issue_token(accounts, "payroll", "viewer", by="root", now_ms=0)
-    principal = Principal("token:payroll", "viewer")
+    principal = Principal("token:payroll", "viewer", token_id=row.id, made_by="root")
     assert doors.authenticate("POST", {"authorization": f"Bearer {secret}"}, host="h") == principal
     for wrong in (f"Basic {secret}", secret, "Bearer", "Bearer x", f"bearer{secret}"):
         assert doors.authenticate("GET", {"authorization": wrong}, host="h") is None
@@ -206,38 +221,125 @@ def test_a_token_counts_in_the_header_and_nowhere_else(doors: Doors, accounts: A
     assert doors.authenticate("GET", {"authorization": f"Bearer {secret}"}, host="h") is None
 
 
-def test_guessing_is_slowed_by_account_and_by_address(doors: Doors, clock: Clock) -> None:
-    for _ in range(5):
-        with pytest.raises(LoginRefused, match="wrong"):
-            doors.login("anna", "guessed", address="10.0.0.1")
-    with pytest.raises(LoginRefused, match="too many") as early:
-        doors.login("anna", PASSWORD, address="10.0.0.2")
+def fail(doors: Doors, times: int, match: str = "wrong", **where: Any) -> None:
+    for _ in range(times):
+        with pytest.raises(LoginRefused, match=match):
+            login(doors, "anna", "guessed", **where)
+
+
+def test_guessing_is_slowed_by_network_and_then_by_account(doors: Doors, clock: Clock) -> None:
+    fail(doors, FREE["network"], address="10.0.0.1")
+    with pytest.raises(LoginRefused, match="too many attempts") as early:
+        login(doors, "anna", PASSWORD, address="10.0.0.1")
     assert early.value.retry_after_s == 2.0
-    with pytest.raises(LoginRefused, match="too many"):
-        doors.login("somebody else", PASSWORD, address="10.0.0.1")
+    for number in range(FREE["account"] - FREE["network"]):
+        fail(doors, 1, address=f"2001:db8:0:{number}::1")
+    fail(doors, 1, "too many attempts", address="2001:db8:1::1")
     clock.at += 2.0
-    assert doors.login("anna", PASSWORD, address="10.0.0.2")
-    assert doors.login("anna", PASSWORD, address="10.0.0.2")
+    assert login(doors, "anna", PASSWORD, address="10.0.0.2")
+    fail(doors, 1, address="10.0.0.2")
 
 
-def test_asking_again_for_the_password_is_slowed_too(doors: Doors, accounts: Accounts) -> None:
+def test_an_account_that_is_unlocked_on_the_machine_is_not_limited_for_ten_minutes(
+    doors: Doors, accounts: Accounts, clock: Clock
+) -> None:
+    for number in range(FREE["account"]):
+        fail(doors, 1, address=f"10.0.1.{number}")
+    with pytest.raises(LoginRefused, match="too many attempts"):
+        login(doors, "anna", PASSWORD, address="10.0.0.1")
+    assert accounts.unlock("ANNA", now_ms=int(clock.at * 1000)) is not None
+    for number in range(FREE["account"]):
+        fail(doors, 1, address=f"10.0.2.{number}")
+    fail(doors, FREE["network"], address="10.0.3.1")
+    fail(doors, 1, "too many attempts", address="10.0.3.1")
+    clock.at += 599.0
+    assert login(doors, "anna", PASSWORD, address="10.0.0.1")
+    for number in range(FREE["account"]):
+        fail(doors, 1, address=f"10.0.4.{number}")
+    clock.at += 1.0
+    for number in range(FREE["account"]):
+        fail(doors, 1, address=f"10.0.5.{number}")
+    fail(doors, 1, "too many attempts", address="10.0.0.1")
+
+
+def test_a_network_of_ipv6_is_one_however_many_addresses_are_tried(doors: Doors) -> None:
+    for number in range(FREE["network"]):
+        fail(doors, 1, address=f"2001:db8::{number}:1")
+    fail(doors, 1, "too many attempts", address="2001:db8::ffff:2")
+    fail(doors, 1, address="2001:db8:0:1::1")
+
+
+def test_nobody_locks_a_person_out_whose_device_is_known(doors: Doors, clock: Clock) -> None:
+    device: dict[str, str] = {}
+    secret, _ = login(doors, "anna", PASSWORD, address="10.0.0.9", device=device)
+    doors.logout(secret, address="::1")
+    for number in range(FREE["account"] + 50):
+        with pytest.raises(LoginRefused):
+            login(doors, "anna", "guessed", address=f"10.0.1.{number}")
+    fail(doors, FREE["network"] + 1, "too many attempts", address="10.0.0.9")
+    assert login(doors, "anna", PASSWORD, address="10.0.0.9", device=device)
+    fail(doors, FREE["device"], address="10.0.0.9", device=device)
+    fail(doors, 1, "too many attempts", address="10.0.0.9", device=device)
+    clock.at += 2.0
+    assert login(doors, "anna", PASSWORD, address="10.0.0.9", device=device)
+
+
+def test_a_device_is_known_for_its_account_and_its_password_only(doors: Doors, accounts: Accounts) -> None:
+    device: dict[str, str] = {}
+    _, anna = login(doors, "anna", PASSWORD, address="10.0.0.9", device=device)
+    accounts.create("berta", "admin", doors.hash(PASSWORD), now_ms=0)
+    berta = accounts.account("berta")
+    assert berta is not None
+    name, value = device_cookie_name(anna.id), device[device_cookie_name(anna.id)]
+
+    def known(account: AccountRow, cookies: dict[str, str]) -> bool:
+        headers = {"cookie": "; ".join(f"{key}={value}" for key, value in cookies.items())}
+        return doors._device(account, headers) is not None
+
+    assert known(anna, device)
+    assert known(anna, {device_cookie_name(berta.id): "x.y", **device})
+    assert not known(berta, {device_cookie_name(berta.id): value})
+    for forged in (value[:-1], f"x{value}", value.partition(".")[0] + ".", "." + value.partition(".")[2], ""):
+        assert not known(anna, {name: forged})
+    changed = accounts.change(anna.id, now_ms=0, password=doors.hash("another horse"))
+    assert changed is not None
+    assert not known(changed, device)
+
+
+def test_many_people_behind_one_address_log_in_without_a_wait(doors: Doors) -> None:
+    for _ in range(3 * FREE["network"]):
+        assert login(doors, "anna", PASSWORD, address="10.0.0.1")
+
+
+def test_asking_again_for_the_password_is_slowed_too_and_by_nobody_else(
+    doors: Doors, accounts: Accounts
+) -> None:
     anna = accounts.account("anna")
     assert anna is not None
-    assert doors.verify(anna.id, PASSWORD, address="::1")
-    for _ in range(5):
-        assert not doors.verify(anna.id, "guessed", address="::1")
+    for number in range(FREE["account"] + 1):
+        with pytest.raises(LoginRefused):
+            login(doors, "anna", "guessed", address=f"10.0.1.{number}")
+    assert asyncio.run(doors.verify(anna.id, PASSWORD))
+    for _ in range(FREE["session"]):
+        assert not asyncio.run(doors.verify(anna.id, "guessed"))
     with pytest.raises(LoginRefused):
-        doors.verify(anna.id, PASSWORD, address="::1")
+        asyncio.run(doors.verify(anna.id, PASSWORD))
 
 
 def test_logins_are_in_the_audit_log_refused_ones_too(doors: Doors, accounts: Accounts) -> None:
-    doors.login("anna", PASSWORD, address="10.0.0.1")
+    login(doors, "anna", PASSWORD, address="10.0.0.1")
     with pytest.raises(LoginRefused):
-        doors.login("anna", "guessed", address="10.0.0.2")
-    found = [(row.actor, row.action, row.address) for row in accounts.audit().items]
-    assert found == [("anna", "login.refused", "10.0.0.2"), ("anna", "login", "10.0.0.1")]
+        login(doors, "anna", "guessed", address="10.0.0.2")
+    with pytest.raises(LoginRefused):
+        login(doors, "my password", "anna", address="10.0.0.3")
+    found = [(row.actor, row.action, row.address, row.subject) for row in accounts.audit().items]
+    assert found == [
+        ("unknown", "login.refused", "10.0.0.3", ""),
+        ("unknown", "login.refused", "10.0.0.2", "anna"),
+        ("anna", "login", "10.0.0.1", ""),
+    ]
 
 
 def test_a_password_is_the_same_however_it_is_composed(doors: Doors, accounts: Accounts) -> None:
-    accounts.create("zoe", "viewer", doors.hash("Zoe\u0308 and Zoe\u0308"), now_ms=0)
-    assert doors.login("zoe", "Zo\u00eb and Zo\u00eb", address="::1")
+    accounts.create("zoe", "viewer", doors.hash("Zoe\u0308 and Chloe\u0308"), now_ms=0)
+    assert login(doors, "zoe", "Zo\u00eb and Chlo\u00eb", address="::1")

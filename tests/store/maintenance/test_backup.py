@@ -200,6 +200,25 @@ def test_a_restore_opens_no_session_again(
     restored.close()
 
 
+def test_the_chain_of_the_audit_log_goes_on_after_a_restore(place: dict[str, Any], tmp_path: Path) -> None:
+    store = open_at(place)
+    for day in range(4):
+        Accounts(store).note(now_ms=day * DAY_MS, actor="anna", address="", action="tried")
+    retention = Retention(store, Limits(audit_days=2))
+    while retention.once(4 * DAY_MS).more:
+        pass
+    known = Accounts(store).verify_audit().head
+    backup(tmp_path / "b.tar", **place, now=0.0)
+    store.close()
+    restore(tmp_path / "b.tar", folder=tmp_path / "restored")
+    restored = SqliteStore.open(tmp_path / "restored")
+    accounts = Accounts(restored)
+    accounts.note(now_ms=5 * DAY_MS, actor="berta", address="", action="tried")
+    found = accounts.verify_audit(known)
+    restored.close()
+    assert (found.lines, found.head.id, found.broken) == (3, 5, None)
+
+
 def test_a_backup_while_events_arrive_is_of_one_moment(place: dict[str, Any], tmp_path: Path) -> None:
     store = open_at(place)
     fill(store, 300)

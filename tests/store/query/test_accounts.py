@@ -3,6 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gatepost.errors import SettingsError
 from gatepost.store.base import BaseStore
 from gatepost.store.query.accounts import Accounts
 from gatepost.store.query.registry import Conflict
@@ -28,6 +29,30 @@ def test_a_name_is_taken_once(accounts: Accounts) -> None:
     accounts.create("anna", "viewer", "hash", now_ms=NOW)
     with pytest.raises(Conflict, match="already an account called anna"):
         accounts.create("anna", "admin", "hash", now_ms=NOW)
+
+
+@pytest.mark.parametrize("other", ["ANNA", "\uff21nna", "anna  "])
+def test_a_name_is_taken_however_it_is_written(accounts: Accounts, other: str) -> None:
+    made = accounts.create("Anna", "viewer", "hash", now_ms=NOW)
+    with pytest.raises(Conflict):
+        accounts.create(other, "admin", "hash", now_ms=NOW)
+    assert accounts.account(other) == made
+    assert made.name == "Anna"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gatepost", "Gatepost", "\uff27atepost", "COMMAND LINE", "command\u00a0 line", "Unknown", "token:payroll",
+        "Token:x", "gate\u200bpost", "an\u202ena", "", " ",
+    ],
+)  # fmt: skip
+def test_nothing_is_named_as_the_program_names_itself(accounts: Accounts, name: str) -> None:
+    with pytest.raises(SettingsError, match="name"):
+        accounts.create(name, "viewer", "hash", now_ms=NOW)
+    with pytest.raises(SettingsError, match="name"):
+        accounts.create_token(name, "viewer", b"d", by="root", now_ms=NOW)
+    assert (accounts.accounts(), accounts.tokens()) == ([], [])
 
 
 def test_every_change_of_an_account_ends_its_sessions(accounts: Accounts) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from litestar import Controller, get, post
 from litestar.params import RawBody
 
@@ -9,8 +11,8 @@ from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.console.words import Words, table
 from gatepost.errors import SettingsError
-from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, GUARD, AnyRequest, TheAccess
-from gatepost.receiver.api.session import session_cookie
+from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, OWN_PASSWORD, AnyRequest, TheAccess
+from gatepost.receiver.api.session import login_cookies
 from gatepost.receiver.api.shapes import read
 from gatepost.receiver.auth.authenticator import LoginRefused
 from gatepost.store.local_days import Days
@@ -23,34 +25,43 @@ PAGE = 100
 class AccountPages(Controller):
     """``/account``, ``/audit``."""
 
-    @get("/account", opt=GUARD, sync_to_thread=True)
+    @get("/account", opt=OWN_PASSWORD, sync_to_thread=True)
     def show_account(self, request: AnyRequest, desk: TheDesk) -> Html:
         return _account(desk, request)
 
-    @post("/account/password", opt=GUARD, sync_to_thread=True)
-    def change_password(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
-        """Ends every session of the account, and opens a new one for whoever is here."""
-        view, form, doors = desk.view(request), Form(body), access.doors
-        account_id, address = request.user.account_id, access.address(request)
-        new = form.secret("new")
+    @post("/account/password", opt=OWN_PASSWORD)
+    async def change_password(
+        self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess
+    ) -> Html:
+        """End every session of the account, and open a new one for the person who is here."""
+        form, doors = Form(body), access.doors
+        account_id, new = request.user.account_id, form.secret("new")
         if account_id is None:
-            return _account(desk, request, problem=view.words("account.token"))
+            return await asyncio.to_thread(_refused, desk, request, "account.token")
+        if new != form.secret("again"):
+            return await asyncio.to_thread(_refused, desk, request, "account.differ")
         try:
-            if new != form.secret("again"):
-                return _account(desk, request, problem=view.words("account.differ"))
-            if not doors.verify(account_id, form.secret("current"), address=address):
-                return _account(desk, request, problem=view.words("account.wrong"))
-            encoded = doors.hash(new)
+            good = await doors.verify(account_id, form.secret("current"))
         except LoginRefused as refused:
-            span = view.show.span((refused.retry_after_s or 0) + 1)
-            return _account(desk, request, problem=view.words("login.wait", span=span))
-        except SettingsError:
-            return _account(desk, request, problem=view.words("account.weak"))
-        doors.accounts.change(account_id, now_ms=doors.now_ms(), password=encoded)
-        access.note(request, "account.password_changed", request.user.name)
-        secret, _ = doors.login(request.user.name, new, address=address)
-        cookie = session_cookie(access, request, secret)
-        return view.go(local_path(form("back"), "/account"), done="password", cookies=[cookie])
+            return await asyncio.to_thread(_wait, desk, request, refused)
+        if not good:
+            return await asyncio.to_thread(_refused, desk, request, "account.wrong")
+
+        def change() -> Html:
+            try:
+                encoded = doors.hash(new, name=request.user.name, current=form.secret("current"))
+            except SettingsError as error:
+                return _account(desk, request, problem=str(error))
+            account = doors.accounts.change(account_id, now_ms=doors.now_ms(), password=encoded)
+            access.note(request, "account.password_changed", request.user.name)
+            view = desk.view(request)
+            if account is None:
+                return view.go("/login")
+            login = doors.open_session(account, address=access.address(request))
+            cookies = login_cookies(access, request, login)
+            return view.go(local_path(form("back"), "/account"), done="password", cookies=cookies)
+
+        return await asyncio.to_thread(change)
 
     @get("/audit", opt=ADMIN | EVERY_SITE, sync_to_thread=True)
     def show_audit(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
@@ -95,3 +106,13 @@ def _account(desk: Desk, request: AnyRequest, *, problem: str | None = None) -> 
         problem=problem,
         sites=None if request.user.sites is None else [site.name for site in view.store.sites()],
     )
+
+
+def _refused(desk: Desk, request: AnyRequest, word: str) -> Html:
+    return _account(desk, request, problem=desk.view(request).words(word))
+
+
+def _wait(desk: Desk, request: AnyRequest, refused: LoginRefused) -> Html:
+    view = desk.view(request)
+    span = view.show.span((refused.retry_after_s or 0) + 1)
+    return _account(desk, request, problem=view.words("login.wait", span=span))

@@ -19,6 +19,7 @@ from gatepost.console.pages.people import month_in
 from gatepost.console.pages.records import export_format
 from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.exports import attendance_file
+from gatepost.receiver.api.filters import note_search
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.receiver.exports.attendance import person_shifts
 from gatepost.receiver.people_rules import Meaning
@@ -56,7 +57,9 @@ class AttendancePages(Controller):
     opt = VIEWER
 
     @get(sync_to_thread=True)
-    def show_attendance(self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning) -> Html:
+    def show_attendance(
+        self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning, access: TheAccess
+    ) -> Html:
         view = desk.view(request)
         filters = Filters(view, ATTENDANCE, groups=meaning.people.groups())
         if (sealed := filters.sealed()) is not None:
@@ -64,6 +67,7 @@ class AttendancePages(Controller):
         stretch = _stretch(view, filters.zone)
         query = replace(filters.attendance(), limit=PAGE, cursor=view.query.get("cursor"))
         page = read(lambda: meaning.attendance.page(query, stretch.first, stretch.last))
+        note_search(access, request, query, len(page.items))
         return view.page(
             "attendance.html",
             active="attendance",

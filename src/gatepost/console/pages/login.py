@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import quote
 
@@ -13,8 +14,8 @@ from litestar.params import RawBody
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.console.words import COOKIE, LANGUAGES
-from gatepost.receiver.api.authorization import GUARD, OPEN, PARTS, Access, AnyRequest, TheAccess
-from gatepost.receiver.api.session import session_cookie
+from gatepost.receiver.api.authorization import OPEN, OWN_PASSWORD, PARTS, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.session import login_cookies, session_cookie
 from gatepost.receiver.auth.authenticator import LoginRefused, same_origin, session_secret
 from gatepost.receiver.http.console_access import is_own_machine
 
@@ -44,41 +45,34 @@ class DoorPages(Controller):
         next_page = local_path(request.query_params.get("next"))
         return _form(desk, request, next_page=next_page)
 
-    @post("/login", opt=OPEN, sync_to_thread=True)
-    def log_in(self, request: AnyoneRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
-        view, form = desk.view(request), Form(body)
-        next_page = local_path(form("next"))
-        headers = dict(request.headers.items())
+    @post("/login", opt=OPEN)
+    async def log_in(self, request: AnyoneRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
+        form, headers = Form(body), dict(request.headers.items())
         if not same_origin(headers, host=headers.get("host", "")):
-            return _form(
-                desk, request, next_page=next_page, problem=view.words("login.elsewhere"), status=403
-            )
+            return await asyncio.to_thread(_refuse, desk, request, form, None)
         try:
-            secret, account = access.doors.login(
-                form("name"), form.secret("password"), address=access.address(request)
+            login = await access.doors.login(
+                form("name"), form.secret("password"), address=access.address(request), headers=headers
             )
         except LoginRefused as refused:
-            problem, status = view.words("login.wrong"), 401
-            if refused.retry_after_s is not None:
-                problem, status = (
-                    view.words("login.wait", span=view.show.span(refused.retry_after_s + 1)),
-                    429,
-                )
-            return _form(
-                desk, request, next_page=next_page, problem=problem, status=status, name=form("name")
-            )
-        before = session_secret(headers)
-        if before:
-            access.doors.logout(before)
-        if next_page == "/" and account.role == "admin" and _nothing_yet(desk):
-            next_page = "/welcome"
-        return view.go(next_page, cookies=[session_cookie(access, request, secret)])
+            return await asyncio.to_thread(_refuse, desk, request, form, refused)
 
-    @post("/logout", opt=GUARD, sync_to_thread=True)
+        def logged_in() -> Html:
+            before = session_secret(headers)
+            if before:
+                access.doors.logout(before, address=access.address(request))
+            next_page = local_path(form("next"))
+            if next_page == "/" and login.account.role == "admin" and _nothing_yet(desk):
+                next_page = "/welcome"
+            return desk.view(request).go(next_page, cookies=login_cookies(access, request, login))
+
+        return await asyncio.to_thread(logged_in)
+
+    @post("/logout", opt=OWN_PASSWORD, sync_to_thread=True)
     def log_out(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
         secret = session_secret(dict(request.headers.items()))
         if secret:
-            access.doors.logout(secret)
+            access.doors.logout(secret, address=access.address(request))
         return desk.view(request).go("/login", cookies=[session_cookie(access, request, None)])
 
     @post("/language", opt=OPEN, sync_to_thread=True)
@@ -101,6 +95,17 @@ class DoorPages(Controller):
             secure=access.secure(request),
         )
         return desk.view(request).go(local_path(form("back")), cookies=[cookie])
+
+
+def _refuse(desk: Desk, request: AnyoneRequest, form: Form, refused: LoginRefused | None) -> Html:
+    """Say why a login was refused; ``None``: it came from a page of another site."""
+    view, next_page = desk.view(request), local_path(form("next"))
+    if refused is None:
+        return _form(desk, request, next_page=next_page, problem=view.words("login.elsewhere"), status=403)
+    problem, status = view.words("login.wrong"), 401
+    if refused.retry_after_s is not None:
+        problem, status = view.words("login.wait", span=view.show.span(refused.retry_after_s + 1)), 429
+    return _form(desk, request, next_page=next_page, problem=problem, status=status, name=form("name"))
 
 
 def _form(

@@ -16,6 +16,7 @@ from gatepost.console.filters import PEOPLE, Filters
 from gatepost.console.forms import Form
 from gatepost.receiver.api.authorization import ADMIN, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.erasure import ErasedItem, check_reach, whom
+from gatepost.receiver.api.filters import note_search
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.retention import TheKeeper
 from gatepost.receiver.api.shapes import TheMeaning, read
@@ -59,13 +60,14 @@ class PeoplePages(Controller):
     opt = VIEWER
 
     @get(sync_to_thread=True)
-    def list_people(self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning) -> Html:
+    def list_people(self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning, access: TheAccess) -> Html:
         view = desk.view(request)
         filters = Filters(view, PEOPLE, groups=meaning.people.groups())
         if (sealed := filters.sealed()) is not None:
             return view.go(sealed)
         query = replace(filters.people(), limit=PAGE, cursor=view.query.get("cursor"))
         page = read(lambda: meaning.people.page(query))
+        note_search(access, request, query, len(page.items))
         return view.page(
             "people.html",
             active="people",

@@ -18,6 +18,7 @@ from gatepost.console.filters import Filters
 from gatepost.console.forms import Form
 from gatepost.receiver.api.authorization import GUARD, OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.exports import Format, records_file
+from gatepost.receiver.api.filters import note_search
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, read
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import RecordQuery, RecordRow
@@ -36,13 +37,14 @@ class RecordPages(Controller):
     opt = VIEWER
 
     @get(sync_to_thread=True)
-    def list_records(self, request: AnyRequest, desk: TheDesk) -> Html:
+    def list_records(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
         view = desk.view(request)
         filters = Filters(view)
         if (sealed := filters.sealed()) is not None:
             return view.go(sealed)
         query = replace(filters.records(), limit=PAGE, cursor=view.query.get("cursor"))
         page = read(lambda: view.store.records(query))
+        note_search(access, request, query, len(page.items))
         values: dict[str, Any] = {
             "filters": filters,
             "records": page.items,

@@ -128,13 +128,9 @@ class SettingsPages(Controller):
         form, doors = Form(body), access.doors
         try:
             name, role = _name(form("name")), _role(form("role"))
-            row = doors.accounts.create(
-                name,
-                role,
-                doors.hash(form.secret("password")),
-                now_ms=doors.now_ms(),
-                sites=_sites(desk, request, form),
-            )
+            sites = _sites(desk, request, form)
+            encoded = doors.hash(form.secret("password"), name=name)
+            row = doors.accounts.create(name, role, encoded, now_ms=doors.now_ms(), sites=sites)
         except (SettingsError, Conflict, ClientException, ValueError) as error:
             return _users(desk, request, doors.accounts, problem=_why(error))
         access.note(request, "account.created", row.name, role=row.role, sites=row.sites)
@@ -146,7 +142,8 @@ class SettingsPages(Controller):
     ) -> Html:
         """Change role and sites, password, or whether one may log in. Every change ends the account's sessions."""
         form, doors = Form(body), access.doors
-        if account_id > MAX_ID or doors.accounts.account(account_id) is None:
+        account = doors.accounts.account(account_id) if account_id <= MAX_ID else None
+        if account is None:
             raise NotFoundException("there is no such account")
         try:
             password = form.secret("password")
@@ -155,7 +152,7 @@ class SettingsPages(Controller):
                 now_ms=doors.now_ms(),
                 role=_role(form("role")) if form("role") else None,
                 sites=_sites(desk, request, form) if form("role") else UNSET,
-                password=doors.hash(password) if password else None,
+                password=doors.hash(password, name=account.name) if password else None,
                 disabled={"yes": True, "no": False}.get(form("disabled")),
             )
         except (SettingsError, Conflict, ClientException, ValueError) as error:
@@ -182,15 +179,19 @@ class SettingsPages(Controller):
             problem = desk.view(request).words("users.token_days_wrong", most=MAX_DAYS)
             return _users(desk, request, doors.accounts, problem=problem)
         expires = datetime.fromtimestamp(desk.now(), UTC) + timedelta(days=days)
-        secret, row = issue_token(
-            doors.accounts,
-            name,
-            role,
-            by=request.user.name,
-            now_ms=doors.now_ms(),
-            expires_at_ms=int(expires.timestamp() * 1000) if days else None,
-            sites=sites,
-        )
+        try:
+            secret, row = issue_token(
+                doors.accounts,
+                name,
+                role,
+                by=request.user.name,
+                owner_id=request.user.owner_id,
+                now_ms=doors.now_ms(),
+                expires_at_ms=int(expires.timestamp() * 1000) if days else None,
+                sites=sites,
+            )
+        except SettingsError as error:
+            return _users(desk, request, doors.accounts, problem=_why(error))
         access.note(request, "token.created", row.name, role=row.role, id=row.id, sites=row.sites)
         return _users(desk, request, doors.accounts, secret=secret)
 

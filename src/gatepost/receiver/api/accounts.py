@@ -44,7 +44,7 @@ class NewAccount(Struct, frozen=True, kw_only=True):
 
 
 class AccountChange(Struct, frozen=True, kw_only=True):
-    """What is left out stays. Every change ends the account's sessions."""
+    """Change what is given. Every change ends the account's sessions; ``disabled`` withdraws its tokens, too."""
 
     role: Role | None = None
     password: str | None = None
@@ -100,7 +100,7 @@ def _account(row: AccountRow) -> AccountItem:
 
 
 def _token(row: TokenRow, secret: str | None = None) -> TokenItem:
-    values = {name: getattr(row, name) for name in TokenRow.__struct_fields__}
+    values = {name: getattr(row, name) for name in TokenRow.__struct_fields__ if name != "account_id"}
     return TokenItem(**values | {"sites": _listed(row.sites)}, token=secret)
 
 
@@ -121,10 +121,10 @@ class AccountsController(Controller):
         self, request: AnyRequest, data: JSONBody[NewAccount], access: TheAccess
     ) -> AccountItem:
         doors = access.doors
-        password = doors.hash(data.password)
+        encoded = doors.hash(data.password, name=data.name)
         row = read(
             lambda: doors.accounts.create(
-                data.name, data.role, password, now_ms=doors.now_ms(), sites=data.sites
+                data.name, data.role, encoded, now_ms=doors.now_ms(), sites=data.sites
             )
         )
         access.note(request, "account.created", row.name, role=row.role, sites=_listed(row.sites))
@@ -135,9 +135,10 @@ class AccountsController(Controller):
         self, request: AnyRequest, account_id: FromPath[int], data: JSONBody[AccountChange], access: TheAccess
     ) -> AccountItem:
         doors = access.doors
-        if not 0 < account_id <= MAX_ID or doors.accounts.account(account_id) is None:
+        account = doors.accounts.account(account_id) if 0 < account_id <= MAX_ID else None
+        if account is None:
             raise NotFoundException("there is no such account")
-        password = None if data.password is None else doors.hash(data.password)
+        password = None if data.password is None else doors.hash(data.password, name=account.name)
         row = read(
             lambda: doors.accounts.change(
                 account_id,
@@ -188,6 +189,7 @@ class TokensController(Controller):
                 data.name,
                 data.role,
                 by=request.user.name,
+                owner_id=request.user.owner_id,
                 now_ms=doors.now_ms(),
                 expires_at_ms=expires,
                 sites=data.sites,

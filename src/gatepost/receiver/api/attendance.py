@@ -8,8 +8,8 @@ from litestar import Controller, get
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from gatepost.receiver.api.authorization import VIEWER
-from gatepost.receiver.api.filters import AtSite
+from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.filters import AtSite, note_search
 from gatepost.receiver.api.people import (
     AttendedItem,
     Limit,
@@ -64,6 +64,8 @@ class AttendanceController(Controller):
     @get(sync_to_thread=True, summary="When each person came and went, shift by shift")
     def list_attendance(
         self,
+        request: AnyRequest,
+        access: TheAccess,
         meaning: TheMeaning,
         at_site: AtSite,
         day: FromQuery[str | None] = None,
@@ -96,6 +98,7 @@ class AttendanceController(Controller):
             cursor=cursor,
         )
         page = read(lambda: meaning.attendance.page(query, *stretch))
+        note_search(access, request, query, len(page.items))
         items = [
             AttendanceItem(someone_item(item.person), [attended_item(one) for one in item.shifts])
             for item in page.items

@@ -20,6 +20,7 @@ from litestar.middleware import AbstractAuthenticationMiddleware, Authentication
 from litestar.params import SkipValidation
 from litestar.types import ASGIApp
 
+from gatepost.receiver.auth.audit_groups import AuditGroups
 from gatepost.receiver.auth.authenticator import Doors, Principal, may
 from gatepost.receiver.http.security_headers import over_tls, public_origin
 from gatepost.receiver.http.url_prefix import link
@@ -45,6 +46,8 @@ __all__ = [
     "Needed",
     "needed",
     "user_store",
+    "OWN_PASSWORD",
+    "PasswordChangeNeeded",
 ]
 
 PARTS = "gatepost.parts"
@@ -59,6 +62,8 @@ ACKNOWLEDGE = {"role": "operator", "also": "guard"}
 ADMIN = {"role": "admin"}
 EVERY_SITE = {"every_site": True}
 OPEN = {"open": True}
+OWN_PASSWORD = {"role": "guard", "own_password": True}
+"""Also for a person whose password was made up by the program, and is to be changed before anything else."""
 
 _HOW = (
     "say who you are: log in, or send a token as 'Authorization: Bearer TOKEN';"
@@ -91,11 +96,16 @@ def user_store(whole: Store, user: Principal | None) -> UserStore:
     return whole.seen_by(Visible(sites=frozenset()) if user is None else user.visible)
 
 
+class PasswordChangeNeeded(PermissionDeniedException):
+    """The password was made up by the program, and has to be changed first."""
+
+
 class Access:
     """What a route can ask about a request, and the doors that it came through."""
 
     def __init__(self, doors: Doors, proxies: Networks) -> None:
         self.doors = doors
+        self.groups = AuditGroups(doors.accounts, doors.now_ms)
         self._proxies = proxies
 
     def address(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
@@ -116,9 +126,13 @@ class Access:
         principal = self.doors.authenticate(method, headers, host=headers.get("host", ""))
         if principal is None:
             raise NotAuthorizedException(_HOW, headers={"www-authenticate": 'Bearer realm="gatepost"'})
+        scope = connection.scope
+        route = f"{method} {scope.get('path_template') or connection.route_handler}"
         if not may(principal.role, needed.role, also=needed.also):
+            self._note_again(principal, self.address(connection), "denied", what=f"{route} ({needed.role})")
             raise PermissionDeniedException(f"this needs the role {needed.role}; yours is {principal.role}")
         if needed.every_site and principal.sites is not None:
+            self._note_again(principal, self.address(connection), "denied", what=f"{route} (every site)")
             raise SomeSitesOnly("this concerns every site, and you have some sites only")
         return principal
 
@@ -133,6 +147,7 @@ class Access:
     def note(self, request: AnyRequest, action: str, subject: str = "", **detail: object) -> None:
         """Write into the audit log what the one who asks has done."""
         doors = self.doors
+        detail |= _of_actor(request.user)
         doors.accounts.note(
             now_ms=doors.now_ms(),
             actor=request.user.name,
@@ -141,6 +156,28 @@ class Access:
             subject=subject,
             detail=detail,
         )
+
+    def note_again(
+        self,
+        request: AnyRequest,
+        action: str,
+        *,
+        event_id: int | None = None,
+        what: str = "",
+        found: int | None = None,
+    ) -> None:
+        """Write into the audit log what is done many times in a row: see :mod:`gatepost.receiver.auth.audit_groups`."""
+        self._note_again(
+            request.user, self.address(request), action, event_id=event_id, what=what, found=found
+        )
+
+    def _note_again(self, user: Principal, address: str, action: str, **more: Any) -> None:
+        self.groups.add(user.name, address, action, of_actor=_of_actor(user), **more)
+
+
+def _of_actor(user: Principal) -> dict[str, object]:
+    """Return what a line says of the token that did it."""
+    return {} if user.token_id is None else {"token": user.token_id, "made_by": user.made_by}
 
 
 TheAccess = NamedDependency[SkipValidation[Access]]
@@ -157,4 +194,8 @@ class Authentication(AbstractAuthenticationMiddleware):
     ) -> AuthenticationResult:
         access: Access = connection.scope[PARTS]["access"]  # type: ignore[literal-required]  # a key of ours
         principal = await asyncio.to_thread(access.require, connection, needed(connection.route_handler.opt))
+        if principal.must_change and not connection.route_handler.opt.get("own_password"):
+            raise PasswordChangeNeeded(
+                "your password was made up for the first login; change it with POST /api/v1/session/password"
+            )
         return AuthenticationResult(user=principal, auth=access.address(connection))

@@ -26,7 +26,7 @@ from litestar.response import Stream
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gatepost.errors import ImageUnavailable
+from gatepost.errors import ImageUnavailable, StoreError
 from gatepost.items import SomeoneItem
 from gatepost.receiver.api.alarms import alarm_item
 from gatepost.receiver.api.attendance import OfKind
@@ -205,8 +205,8 @@ async def records_file(
     """Every record of a query, whatever its limit, as a file."""
     query = replace(query, limit=PAGE, cursor=None)
 
-    def begin() -> Iterator[bytes]:
-        table = _table(RECORD, "records", columns, lang, tz, lambda: _pages(store.records, query))
+    def begin(count: Rows) -> Iterator[bytes]:
+        table = _table(RECORD, "records", columns, lang, tz, count.of(lambda: _pages(store.records, query)))
 
         def items(rows: Sequence[RecordRow]) -> list[Any]:
             shaped = record_items(meaning, rows, include=include)
@@ -232,8 +232,8 @@ async def alarms_file(
     """Every alarm of a query, whatever its limit, as a file."""
     query = replace(query, limit=PAGE, cursor=None)
 
-    def begin() -> Iterator[bytes]:
-        table = _table(ALARM, "alarms", columns, lang, tz, lambda: _pages(store.alarms, query))
+    def begin(count: Rows) -> Iterator[bytes]:
+        table = _table(ALARM, "alarms", columns, lang, tz, count.of(lambda: _pages(store.alarms, query)))
 
         def items(rows: Sequence[AlarmRow]) -> list[Any]:
             return [in_zone(alarm_item(row, include=include), table.words.zone(row)) for row in rows]
@@ -256,8 +256,8 @@ async def attendance_file(
 ) -> Stream:
     """Pages of people and days as a file; ``detail`` is what the audit log says of the question."""
 
-    def begin() -> Iterator[bytes]:
-        table = _table(ATTENDANCE, "attendance", columns, lang, tz, rows)
+    def begin(count: Rows) -> Iterator[bytes]:
+        table = _table(ATTENDANCE, "attendance", columns, lang, tz, count.of(rows))
 
         def items(rows: Sequence[PersonShift]) -> list[Any]:
             return [in_zone(_shift_item(row), table.words.of(row.attended.timezone)) for row in rows]
@@ -301,6 +301,23 @@ def _pages(ask: Callable[[Query], Page[Any]], query: Query) -> Iterator[Sequence
         query = replace(query, cursor=page.next_cursor)
         if number % TIDY == 0:
             gc.collect(0)
+
+
+class Rows:
+    """Counts what an export has read so far."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def of(self, pages: Callable[[], Iterator[Sequence[Any]]]) -> Callable[[], Iterator[Sequence[Any]]]:
+        """Return what yields these pages, counted."""
+
+        def counted() -> Iterator[Sequence[Any]]:
+            for page in pages():
+                self.count += len(page)
+                yield page
+
+        return counted
 
 
 def _included(include: str | None, form: Format) -> str | None:
@@ -369,13 +386,13 @@ def _scene(store: UserStore, words: Words, row: AlarmRow) -> Picture | None:
 async def answer_file(
     request: AnyRequest,
     access: Access,
-    begin: Callable[[], Iterator[bytes]],
+    begin: Callable[[Rows], Iterator[bytes]],
     *,
     what: str,
     form: Format,
     detail: dict[str, object],
 ) -> Stream:
-    """Send what ``begin`` makes as a file, in its turn and with a line in the audit log."""
+    """Send what ``begin`` makes as a file, in its turn, with a line in the audit log before it and one behind it."""
     if not _turns.acquire(blocking=False):
         raise HTTPException(
             f"{AT_ONCE} exports are under way already; try again when one has ended",
@@ -383,11 +400,22 @@ async def answer_file(
             headers={"retry-after": "30"},
         )
 
+    rows = Rows()
+
     def noted() -> Iterator[bytes]:
         with answering():
-            pieces = begin()
+            pieces = begin(rows)
         access.note(request, f"{what}.exported", form, **detail)
-        return pieces
+        return ended(pieces)
+
+    def ended(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            yield from pieces
+        finally:  # also where the client left
+            try:
+                access.note(request, f"{what}.export_ended", form, rows=rows.count)
+            except StoreError as error:
+                log.warning("export.end_not_noted", rows=rows.count, why=str(error))
 
     moment = datetime.fromtimestamp(access.doors.now_ms() / 1000, UTC)
     name = f"{what}-{moment:%Y%m%dT%H%M%SZ}.{form}"

@@ -11,8 +11,10 @@ from litestar.exceptions import ClientException
 from litestar.params import FromQuery, QueryParameter, SkipValidation
 from msgspec import Struct
 
+from gatepost.receiver.api.authorization import Access, AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID, TheStore, moment, read, word
 from gatepost.store.interface import AlarmQuery, RecordQuery, SiteRow
+from gatepost.store.people.people import PeopleQuery
 from gatepost.store.questions import UserStore
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "RecordFilters",
     "TerminalFilter",
     "nearest",
+    "note_search",
     "site_named",
     "told",
 ]
@@ -162,6 +165,15 @@ FILTERS = {
 
 
 _PERSONAL = frozenset({"person", "name", "job_number", "q"})
+
+
+def note_search(access: Access, request: AnyRequest, query: RecordQuery | PeopleQuery, found: int) -> None:
+    """Note in the audit log that people were searched: by which fields, and how many rows came of it, not for whom."""
+    used = [
+        name for name in query.__struct_fields__ if name in _PERSONAL and getattr(query, name) is not None
+    ]
+    if used:
+        access.note_again(request, "people.searched", what=" ".join(used), found=found)
 
 
 def told(query: RecordQuery | AlarmQuery) -> dict[str, object]:

@@ -4,6 +4,7 @@ Rules:
 
 * The image of an event never changes. So a browser may keep it without asking (``immutable``), but only for a day:
   faces leave when their time is over, from browsers too.
+* That an image was opened is in the audit log before it is sent, in groups of a minute.
 * ``ETag`` is a digest of the content. 304 is only said of an image that is still there.
 """
 
@@ -18,7 +19,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 
 from gatepost.errors import ImageUnavailable
-from gatepost.receiver.api.authorization import AnyRequest
+from gatepost.receiver.api.authorization import PARTS, Access, AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID, read
 from gatepost.receiver.thumbnails import SIZES, NotAPicture, thumbnail
 from gatepost.store.questions import UserStore
@@ -52,6 +53,8 @@ def event_image(
     data = read(lambda: store.image(event_id)) if 0 < event_id <= MAX_ID else None
     if data is None:
         raise NotFoundException("there is no such image")
+    access: Access = request.scope[PARTS]["access"]  # type: ignore[literal-required]  # a key of ours
+    access.note_again(request, "images.opened", event_id=event_id)
     tag = f'"{blake2b(data, digest_size=12).hexdigest()}{"" if size is None else f"-{size}"}"'
     headers = {"etag": tag, "cache-control": _KEEP}
     if _same(request.headers.get("if-none-match"), tag):

@@ -11,8 +11,8 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
 from gatepost.items import SomeoneItem
-from gatepost.receiver.api.authorization import VIEWER
-from gatepost.receiver.api.filters import AtSite, AtTerminal
+from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.filters import AtSite, AtTerminal, note_search
 from gatepost.receiver.api.records import RecordItem, record_items
 from gatepost.receiver.api.shapes import (
     MAX_ID,
@@ -182,6 +182,8 @@ class PeopleController(Controller):
     @get(sync_to_thread=True, summary="List people, or search them by name and numbers")
     def list_people(
         self,
+        request: AnyRequest,
+        access: TheAccess,
         meaning: TheMeaning,
         at_site: AtSite,
         q: FromQuery[str | None] = None,
@@ -203,6 +205,7 @@ class PeopleController(Controller):
             cursor=cursor,
         )
         page = read(lambda: meaning.people.page(query))
+        note_search(access, request, query, len(page.items))
         return Listing([someone_item(person) for person in page.items], page.next_cursor)
 
     @get("/strangers", sync_to_thread=True, summary="Records of faces that no terminal knew, newest first")

@@ -11,8 +11,8 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec.structs import replace
 
 from gatepost.items import PersonItem, RecordItem
-from gatepost.receiver.api.authorization import GUARD, VIEWER, AnyRequest
-from gatepost.receiver.api.filters import RecordFilters
+from gatepost.receiver.api.authorization import GUARD, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.filters import RecordFilters, note_search
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image, whole_original
 from gatepost.receiver.api.shapes import (
     MAX_LIMIT,
@@ -99,6 +99,8 @@ class RecordsController(Controller):
         store: TheStore,
         meaning: TheMeaning,
         record_filters: RecordFilters,
+        request: AnyRequest,
+        access: TheAccess,
         order: FromQuery[Literal["newest", "oldest", "received"]] = "newest",
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
         cursor: FromQuery[str | None] = None,
@@ -112,6 +114,7 @@ class RecordsController(Controller):
         """
         query = replace(record_filters, order=order, limit=limit, cursor=cursor)
         page = read(lambda: store.records(query))
+        note_search(access, request, query, len(page.items))
         return Listing(record_items(meaning, page.items, include=include), page.next_cursor)
 
     @get("/{record_id:int}", opt=GUARD, sync_to_thread=True, summary="One record")

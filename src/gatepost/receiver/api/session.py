@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,12 +17,27 @@ from litestar.exceptions import (
 from litestar.params import JSONBody
 from msgspec import Struct
 
-from gatepost.receiver.api.authorization import GUARD, OPEN, Access, AnyRequest, TheAccess
-from gatepost.receiver.auth.authenticator import COOKIE, LoginRefused, same_origin, session_secret
+from gatepost.receiver.api.authorization import OPEN, OWN_PASSWORD, Access, AnyRequest, TheAccess
+from gatepost.receiver.auth.authenticator import (
+    COOKIE,
+    DEVICE_S,
+    Login,
+    LoginRefused,
+    device_cookie_name,
+    same_origin,
+    session_secret,
+)
 from gatepost.receiver.http.url_prefix import link
 from gatepost.store.query.accounts import Role
 
-__all__ = ["Credentials", "NewPassword", "SessionController", "SessionItem", "session_cookie"]
+__all__ = [
+    "Credentials",
+    "NewPassword",
+    "SessionController",
+    "SessionItem",
+    "login_cookies",
+    "session_cookie",
+]
 
 
 class Credentials(Struct, frozen=True):
@@ -53,62 +69,86 @@ class SessionController(Controller):
 
     @post(
         opt=OPEN,
-        sync_to_thread=True,
         status_code=200,
         summary="Log in",
         raises=[NotAuthorizedException, PermissionDeniedException, TooManyRequestsException],
     )
-    def log_in(
+    async def log_in(
         self, request: Request[Any, Any, Any], data: JSONBody[Credentials], access: TheAccess
     ) -> Response[SessionItem]:
-        """Answers with the cookie of a new session. After some failures one has to wait: 429, ``Retry-After``."""
+        """Open a session: return its cookie, and one by which this device is known from now on.
+
+        After some failures one has to wait: 429, ``Retry-After``.
+        """
         headers = dict(request.headers.items())
         browser = "sec-fetch-site" in headers or "origin" in headers
         if browser and not same_origin(headers, host=headers.get("host", "")):
             raise PermissionDeniedException("log in on the console's own page")
         try:
-            secret, account = access.doors.login(data.name, data.password, address=access.address(request))
+            login = await access.doors.login(
+                data.name, data.password, address=access.address(request), headers=headers
+            )
         except LoginRefused as refused:
             raise _refused(refused) from None
         before = session_secret(headers)
         if before:
-            access.doors.logout(before)
-        cookie = session_cookie(access, request, secret)
-        return Response(SessionItem(account.name, account.role, _listed(account.sites)), cookies=[cookie])
+            await asyncio.to_thread(access.doors.logout, before, address=access.address(request))
+        account = login.account
+        item = SessionItem(account.name, account.role, _listed(account.sites))
+        return Response(item, cookies=login_cookies(access, request, login))
 
-    @get(opt=GUARD, sync_to_thread=False, summary="Who am I?")
+    @get(opt=OWN_PASSWORD, sync_to_thread=False, summary="Who am I?")
     def who(self, request: AnyRequest) -> SessionItem:
         return SessionItem(request.user.name, request.user.role, _listed(request.user.sites))
 
-    @delete(opt=GUARD, sync_to_thread=True, summary="Log out")
+    @delete(opt=OWN_PASSWORD, sync_to_thread=True, summary="Log out")
     def log_out(self, request: AnyRequest, access: TheAccess) -> Response[None]:
         secret = session_secret(dict(request.headers.items()))
         if secret:
-            access.doors.logout(secret)
+            access.doors.logout(secret, address=access.address(request))
         return Response(None, status_code=204, cookies=[session_cookie(access, request, None)])
 
     @post(
         "/password",
-        opt=GUARD,
-        sync_to_thread=True,
+        opt=OWN_PASSWORD,
         status_code=204,
         summary="Change one's own password",
         raises=[TooManyRequestsException],
     )
-    def change_password(self, request: AnyRequest, data: JSONBody[NewPassword], access: TheAccess) -> None:
-        """Ends every session of the account, this one too."""
+    async def change_password(
+        self, request: AnyRequest, data: JSONBody[NewPassword], access: TheAccess
+    ) -> None:
+        """End every session of the account, this one too; no device is known any more."""
         account_id = request.user.account_id
         if account_id is None:
             raise PermissionDeniedException("a token has no password")
         try:
-            good = access.doors.verify(account_id, data.current, address=access.address(request))
+            good = await access.doors.verify(account_id, data.current)
         except LoginRefused as refused:
             raise _refused(refused) from None
         if not good:
             raise PermissionDeniedException("the current password is wrong")
-        encoded = access.doors.hash(data.new)
-        access.doors.accounts.change(account_id, now_ms=access.doors.now_ms(), password=encoded)
-        access.note(request, "account.password_changed", request.user.name)
+
+        def change() -> None:
+            encoded = access.doors.hash(data.new, name=request.user.name, current=data.current)
+            access.doors.accounts.change(account_id, now_ms=access.doors.now_ms(), password=encoded)
+            access.note(request, "account.password_changed", request.user.name)
+
+        await asyncio.to_thread(change)
+
+
+def login_cookies(access: Access, request: Request[Any, Any, Any], login: Login) -> list[Cookie]:
+    """Make the cookies of a login: of the session, and of the device."""
+    device = Cookie(
+        key=device_cookie_name(login.account.id),
+        value=login.device,
+        max_age=DEVICE_S,
+        path=link("/"),
+        httponly=True,
+        samesite="strict",
+        secure=access.secure(request),
+    )
+    return [device, session_cookie(access, request, login.secret)]
 
 
 def _listed(sites: Iterable[int] | None) -> list[int] | None:

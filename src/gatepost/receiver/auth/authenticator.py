@@ -11,14 +11,18 @@ Rules:
   an address ends up in histories and logs.
 * Sessions and tokens are random; the store has digests. What is withdrawn is refused at the next request.
 * A wrong name costs as much time as a wrong password.
+* A device that logged in before is known by a signed cookie, one for each account. It outlives the session and a
+  logout, and means nothing any more when the password is changed. Its attempts have a budget and a lane of their own.
 
 Flow: ``login`` → cookie; then for each request ``authenticate`` → :class:`Principal` → its role against the route's.
 """
 
+import asyncio
+import functools
 import hashlib
+import hmac
 import secrets
 import threading
-import unicodedata
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from http.cookies import CookieError, SimpleCookie
@@ -28,18 +32,32 @@ import argon2
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, SettingsError
-from gatepost.receiver.auth.login_throttle import Attempts
+from gatepost.receiver.auth.hashing import BusyError, Lane
+from gatepost.receiver.auth.login_throttle import Attempts, network_of
+from gatepost.receiver.auth.passwords import MAX_PASSWORD, check_password, normal_password
 from gatepost.store.interface import Visible
-from gatepost.store.query.accounts import AccountRow, Accounts, Role, TokenRow
+from gatepost.store.query.accounts import (
+    PROGRAM,
+    TOKEN_PREFIX,
+    UNKNOWN,
+    AccountRow,
+    Accounts,
+    Role,
+    TokenRow,
+    folded_name,
+)
 
 __all__ = [
     "COOKIE",
     "ROLES",
+    "DEVICE_S",
     "Doors",
+    "Login",
     "LoginRefused",
     "Principal",
-    "check_password",
+    "device_cookie_name",
     "first_administrator",
+    "made_up_password",
     "issue_token",
     "may",
     "same_origin",
@@ -51,8 +69,14 @@ COOKIE = "gatepost_session"
 ROLES: tuple[Role, ...] = ("guard", "viewer", "operator", "admin")
 """From the least to the most."""
 
-MIN_PASSWORD = 8
-MAX_PASSWORD = 256
+DEVICE_S = 400 * 24 * 3600
+"""For how long a browser keeps the cookie of a device; browsers have that as their limit."""
+
+UNLOCKED_S = 600.0
+"""For how long an account that was unlocked on the machine is not limited; networks still are."""
+
+BUSY_S = 5.0
+"""After how long to try again, when too many log in at once."""
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -69,11 +93,29 @@ class Principal(Struct, frozen=True):
     """``None`` for a token."""
     sites: frozenset[int] | None = None
     """The sites that they see; ``None``: every site."""
+    token_id: int | None = None
+    """``None`` for a person."""
+    made_by: str = ""
+    """Who made the token."""
+    owner_id: int | None = None
+    """The account that the token came from, or the person's own."""
+    must_change: bool = False
+    """The password was made up by the program: it opens nothing but the change of it."""
 
     @property
     def visible(self) -> Visible:
         """Return what they may see of the store."""
         return Visible(sites=self.sites, numbers=self.role != "guard")
+
+
+class Login(Struct, frozen=True):
+    """A session that was opened."""
+
+    secret: str
+    """For the session's cookie."""
+    account: AccountRow
+    device: str
+    """For the cookie by which the device is known from now on."""
 
 
 class LoginRefused(GatepostError):
@@ -89,14 +131,6 @@ def may(role: Role, needed: Role, *, also: Role | None = None) -> bool:
     return role == also or ROLES.index(role) >= ROLES.index(needed)
 
 
-def check_password(password: str, *, setting: str = "password") -> str:
-    """Answer the password as it is hashed (NFKC, as RFC 8265 has it); raise ``SettingsError`` if it is too weak."""
-    normal = unicodedata.normalize("NFKC", password)
-    if not MIN_PASSWORD <= len(normal) <= MAX_PASSWORD:
-        raise SettingsError(setting, f"must have {MIN_PASSWORD} to {MAX_PASSWORD} characters")
-    return normal
-
-
 def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
@@ -107,26 +141,44 @@ def issue_token(
     role: Role,
     *,
     by: str,
+    owner_id: int | None = None,
     now_ms: int,
     expires_at_ms: int | None = None,
     sites: Sequence[int] | None = None,
 ) -> tuple[str, TokenRow]:
-    """Make an API token; the secret is returned once and kept nowhere. Raises as :meth:`Accounts.create_token`."""
+    """Make an API token; the secret is returned once and kept nowhere.
+
+    ``owner_id``: the account that it comes from, with which it is withdrawn. Raises as :meth:`Accounts.create_token`.
+    """
     secret = f"gp_{secrets.token_urlsafe(32)}"
     row = accounts.create_token(
-        name, role, _digest(secret), by=by, now_ms=now_ms, expires_at_ms=expires_at_ms, sites=sites
+        name,
+        role,
+        _digest(secret),
+        by=by,
+        account_id=owner_id,
+        now_ms=now_ms,
+        expires_at_ms=expires_at_ms,
+        sites=sites,
     )
     return secret, row
+
+
+def made_up_password() -> str:
+    """Return a password by chance, to be changed at the first login."""
+    return secrets.token_urlsafe(12)
 
 
 def first_administrator(accounts: Accounts, *, password: str | None, now_ms: int) -> str | None:
     """Make the account ``admin`` if there is none at all; answer the password if it was made up here."""
     if accounts.accounts():
         return None
-    made = password or secrets.token_urlsafe(12)
-    encoded = argon2.PasswordHasher().hash(check_password(made, setting="GATEPOST_ADMIN_PASSWORD"))
-    accounts.create("admin", "admin", encoded, now_ms=now_ms)
-    accounts.note(now_ms=now_ms, actor="gatepost", address="", action="account.created", subject="admin")
+    made = password or made_up_password()
+    encoded = argon2.PasswordHasher().hash(
+        check_password(made, name="admin", setting="GATEPOST_ADMIN_PASSWORD")
+    )
+    accounts.create("admin", "admin", encoded, now_ms=now_ms, must_change=not password)
+    accounts.note(now_ms=now_ms, actor=PROGRAM, address="", action="account.created", subject="admin")
     return None if password else made
 
 
@@ -161,7 +213,7 @@ def _nobody(hasher: argon2.PasswordHasher) -> str:
 
 
 class Doors:
-    """Lets people and programs in. Every method blocks; any thread may call it."""
+    """Lets people and programs in. What is not async blocks, and any thread may call it."""
 
     def __init__(
         self,
@@ -178,9 +230,10 @@ class Doors:
         self._idle_ms = int(idle_s * 1000)
         self._hasher = hasher or argon2.PasswordHasher()
         self._nobody = _nobody(self._hasher)
+        self._lanes = {True: Lane("login-known"), False: Lane("login")}
         self._attempts = Attempts()
         self._counting = threading.Lock()
-        # A hash takes 64 MB while it is made: two at a time, however many log in.
+        # A hash takes 64 MB while it is made: two at a time, also where an administrator sets passwords.
         self._hashing = threading.BoundedSemaphore(2)
 
     @property
@@ -190,24 +243,54 @@ class Doors:
     def now_ms(self) -> int:
         return int(self._now() * 1000)
 
-    def hash(self, password: str) -> str:
-        """Raises :class:`~gatepost.errors.SettingsError` for a password that is too short."""
-        normal = check_password(password)
+    def hash(self, password: str, *, name: str = "", current: str | None = None) -> str:
+        """Return the hash of a new password of the account ``name``.
+
+        Raises :class:`~gatepost.errors.SettingsError` for one that is too short, too common, or the ``current`` one.
+        """
+        normal = check_password(password, name=name)
+        if current is not None and normal == normal_password(current):
+            raise SettingsError("password", "is the one that you have; choose another one")
+        return self._hash(normal)
+
+    def _hash(self, normal: str) -> str:
         with self._hashing:
             return self._hasher.hash(normal)
 
-    def login(self, name: str, password: str, *, address: str) -> tuple[str, AccountRow]:
-        """Open a session; answer its secret, for the cookie. Raises :class:`LoginRefused`."""
-        keys = self._limit(name, address)
-        account = self.accounts.account(name)
-        good = self._verify(account.password if account is not None else self._nobody, password)
+    async def login(self, name: str, password: str, *, address: str, headers: Mapping[str, str]) -> Login:
+        """Open a session. ``headers``: of the request, with its cookies. Raises :class:`LoginRefused`."""
+        account = await asyncio.to_thread(self.accounts.account, name)
+        device = None if account is None else self._device(account, headers)
+        network, own = f"network {network_of(address)}", f"account {folded_name(name)[:64]}"
+        keys: tuple[str, ...] = (network, own)
+        if account is not None and device is not None:
+            own = f"device {account.id} {device}"
+            keys = (own,)
+        elif account is not None and self._is_unlocked(account):
+            keys = (network,)
+        encoded = self._nobody if account is None else account.password
+        good, rehashed = await self._try(keys, device is not None, encoded, password)
         if account is None or account.disabled or not good:
-            self._note("login.refused", name[:64], address)
+            # Whose name was typed is not who typed it; and what is no name may be a password.
+            subject = "" if account is None else account.name
+            await asyncio.to_thread(self._note, "login.refused", UNKNOWN, address, subject=subject)
             raise LoginRefused("the name or the password is wrong")
         with self._counting:
-            self._attempts.succeeded(*keys)
-        if self._hasher.check_needs_rehash(account.password):
-            self.accounts.change(account.id, now_ms=self.now_ms(), password=self.hash(password))
+            self._attempts.take_back(*keys)
+            self._attempts.succeeded(own)
+        if rehashed is not None:
+            changed = await asyncio.to_thread(
+                self.accounts.change,
+                account.id,
+                now_ms=self.now_ms(),
+                password=rehashed,
+                must_change=account.must_change,
+            )
+            account, device = changed or account, None
+        return await asyncio.to_thread(self.open_session, account, address=address, device=device)
+
+    def open_session(self, account: AccountRow, *, address: str, device: str | None = None) -> Login:
+        """Open a session for a person whose password was right, on a known ``device`` or a new one."""
         secret = secrets.token_urlsafe(32)
         self.accounts.open_session(
             account.id,
@@ -217,42 +300,81 @@ class Doors:
             address=address,
         )
         self._note("login", account.name, address)
-        return secret, account
+        device = device or secrets.token_urlsafe(16)
+        return Login(secret, account, f"{device}.{self._signature(account, device)}")
 
-    def verify(self, account_id: int, password: str, *, address: str) -> bool:
-        """Tell whether this is the account's password: asked again before it is changed. Limited as a login is.
+    async def verify(self, account_id: int, password: str) -> bool:
+        """Tell whether this is the account's password: asked again before it is changed.
 
-        Raises :class:`LoginRefused` where it is too early.
+        Limited by a budget that sessions of the account have alone. Raises :class:`LoginRefused` where it is too early.
         """
-        account = self.accounts.account(account_id)
+        account = await asyncio.to_thread(self.accounts.account, account_id)
         if account is None:
             return False
-        keys = self._limit(account.name, address)
-        good = self._verify(account.password, password)
+        keys = (f"session {account_id}",)
+        good, _ = await self._try(keys, True, account.password, password)
         if good:
             with self._counting:
                 self._attempts.succeeded(*keys)
         return good
 
-    def _limit(self, name: str, address: str) -> tuple[str, str]:
-        keys = (f"account {name[:64]}", f"address {address}")
+    async def _try(
+        self, keys: Sequence[str], is_known: bool, encoded: str, password: str
+    ) -> tuple[bool, str | None]:
+        """Try a password in its turn; return whether it is right, and its hash where that is to be made again."""
         with self._counting:
             early = self._attempts.wait(*keys, now=self._now())
         if early > 0:
             raise LoginRefused("too many attempts; wait before the next one", retry_after_s=early)
-        return keys
+        try:
+            return await self._lanes[is_known].run(lambda: self._verify(encoded, password))
+        except BusyError:
+            with self._counting:
+                self._attempts.take_back(*keys)
+            raise LoginRefused(
+                "too many log in at once; try again in a moment", retry_after_s=BUSY_S
+            ) from None
 
-    def _verify(self, encoded: str, password: str) -> bool:
+    def _verify(self, encoded: str, password: str) -> tuple[bool, str | None]:
         if len(password) > MAX_PASSWORD:
-            return False
+            return False, None
+        normal = normal_password(password)
         with self._hashing:
             try:
-                return self._hasher.verify(encoded, unicodedata.normalize("NFKC", password))
+                self._hasher.verify(encoded, normal)
             except argon2.exceptions.VerificationError:
-                return False
+                return False, None
+        return True, self._hash(normal) if self._hasher.check_needs_rehash(encoded) else None
 
-    def logout(self, cookie: str) -> None:
-        self.accounts.close_session(_digest(cookie))
+    def _is_unlocked(self, account: AccountRow) -> bool:
+        at = account.unlocked_at
+        return at is not None and 0 <= self._now() - at.timestamp() < UNLOCKED_S
+
+    def _device(self, account: AccountRow, headers: Mapping[str, str]) -> str | None:
+        """Return the device that logged in to this account before, with the password that it has now."""
+        device, _, signature = (_cookie(headers, device_cookie_name(account.id)) or "").partition(".")
+        is_ours = hmac.compare_digest(signature.encode(), self._signature(account, device).encode())
+        return device if device and is_ours else None
+
+    def _signature(self, account: AccountRow, device: str) -> str:
+        # The hash of the password has a salt of its own, so it stands for the account, too.
+        signed = f"{account.password}\0{device}".encode()
+        return hmac.new(self._device_key, signed, hashlib.sha256).hexdigest()
+
+    @functools.cached_property
+    def _device_key(self) -> bytes:
+        return self.accounts.key("devices")
+
+    def close(self) -> None:
+        """Let go of the threads that hash."""
+        for lane in self._lanes.values():
+            lane.close()
+
+    def logout(self, cookie: str, *, address: str) -> None:
+        """End a session, if it is one."""
+        account = self.accounts.close_session(_digest(cookie))
+        if account is not None:
+            self._note("logout", account, address)
 
     def authenticate(self, method: str, headers: Mapping[str, str], *, host: str) -> Principal | None:
         """Who sent a request with these headers (names in lower case); ``None`` if they do not say or it is not true.
@@ -267,17 +389,33 @@ class Doors:
                 token = self.accounts.token(_digest(secret.strip()), now_ms=self.now_ms())
             if token is None:
                 return None
-            return Principal(f"token:{token.name}", token.role, sites=_set(token.sites))
+            return Principal(
+                TOKEN_PREFIX + token.name,
+                token.role,
+                sites=_set(token.sites),
+                token_id=token.id,
+                made_by=token.created_by,
+                owner_id=token.account_id,
+            )
         secret = session_secret(headers) or ""
         if not secret or (method not in _SAFE and not same_origin(headers, host=host)):
             return None
         account = self.accounts.session(_digest(secret), now_ms=self.now_ms(), idle_ms=self._idle_ms)
-        if account is None:
-            return None
-        return Principal(account.name, account.role, account.id, _set(account.sites))
+        return None if account is None else _person(account)
 
-    def _note(self, action: str, actor: str, address: str) -> None:
-        self.accounts.note(now_ms=self.now_ms(), actor=actor, address=address, action=action)
+    def _note(self, action: str, actor: str, address: str, *, subject: str = "") -> None:
+        self.accounts.note(now_ms=self.now_ms(), actor=actor, address=address, action=action, subject=subject)
+
+
+def _person(account: AccountRow) -> Principal:
+    return Principal(
+        account.name,
+        account.role,
+        account.id,
+        sites=_set(account.sites),
+        owner_id=account.id,
+        must_change=account.must_change,
+    )
 
 
 def _set(sites: tuple[int, ...] | None) -> frozenset[int] | None:
@@ -285,9 +423,18 @@ def _set(sites: tuple[int, ...] | None) -> frozenset[int] | None:
 
 
 def session_secret(headers: Mapping[str, str]) -> str | None:
-    """What the session's cookie holds."""
+    """Return what the session's cookie holds."""
+    return _cookie(headers, COOKIE)
+
+
+def device_cookie_name(account_id: int) -> str:
+    """Return the name of the cookie by which a device is known that logged in to an account."""
+    return f"gatepost_device_{account_id}"
+
+
+def _cookie(headers: Mapping[str, str], name: str) -> str | None:
     try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        morsel = SimpleCookie(headers.get("cookie", "")).get(name)
     except CookieError:
         return None
     return None if morsel is None else morsel.value

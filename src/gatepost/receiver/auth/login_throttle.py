@@ -1,25 +1,33 @@
-"""How often somebody may try a password. Pure: the clock is passed in.
+"""Limit how often a password may be tried. Pure: the clock is passed in.
 
 Rules:
 
 * Every attempt counts before its password is looked at, so that a hundred at once are a hundred.
-* Five in a row are free: people mistype. Then each one doubles the wait before the next, up to a quarter of an
-  hour. A success, or an hour of peace, begins anew.
-* Counted by account and by address apart, so that neither many addresses nor many names get further.
+* Some in a row are free: people mistype. Then each one doubles the wait before the next, up to a quarter of an
+  hour. A success, or an hour without an attempt, starts again.
+* A device that logged in before has a budget of its own, and counts nowhere else: what others try does not lock its
+  person out. An unknown one counts by its network and by the account that it tries; the account bears more, so that a
+  network is slowed down first.
 * Bounded: the one that has been quiet longest is forgotten first.
 """
 
+import ipaddress
 from collections import OrderedDict
 
 from msgspec import Struct
 
-__all__ = ["Attempts"]
+__all__ = ["FREE", "Attempts", "network_of"]
 
-FREE = 5
+FREE = {"network": 5, "account": 20, "device": 10, "session": 5}
+"""How many attempts in a row are free, by the first word of the key."""
+
 FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 900.0
 PEACE_S = 3600.0
 MAX_REMEMBERED = 10_000
+
+IPV6_SITE = 64
+"""Bits of the prefix that one customer has at least, and so any number of addresses in it (RFC 6177)."""
 
 
 class _Row(Struct):
@@ -29,15 +37,15 @@ class _Row(Struct):
 
 
 class Attempts:
-    """Counts attempts by key; a key is whatever is to be limited."""
+    """Counts attempts by key: a kind of :data:`FREE`, a blank, and what is to be limited. For one thread at a time."""
 
     def __init__(self) -> None:
         self._rows: OrderedDict[str, _Row] = OrderedDict()
 
     def wait(self, *keys: str, now: float) -> float:
-        """Count an attempt under every key and answer 0, or answer how many seconds it is too early.
+        """Count an attempt under every key and return 0, or return how many seconds it is too early.
 
-        An attempt that is too early is not counted: who waits as told gets in.
+        An attempt that is too early is not counted: a client that waits as told gets in.
         """
         rows = [self._rows.get(key) for key in keys]
         early = max((row.open_at - now for row in rows if row is not None), default=0.0)
@@ -52,14 +60,41 @@ class Attempts:
         for key in keys:
             self._rows.pop(key, None)
 
+    def take_back(self, *keys: str) -> None:
+        """Count one attempt less under these keys: it failed at nothing."""
+        for key in keys:
+            row = self._rows.get(key)
+            if row is not None:
+                row.count -= 1
+                row.open_at = row.last_at + _wait(key, row.count)
+                if row.count == 0:
+                    del self._rows[key]
+
     def _count(self, key: str, row: _Row | None, now: float) -> None:
         if row is None or now - row.last_at >= PEACE_S:
             row = _Row(0, now, now)
         row.count += 1
         row.last_at = now
-        over = row.count - FREE
-        row.open_at = now if over < 0 else now + min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(over, 20))
+        row.open_at = now + _wait(key, row.count)
         self._rows[key] = row
         self._rows.move_to_end(key)
         while len(self._rows) > MAX_REMEMBERED:
             self._rows.popitem(last=False)
+
+
+def _wait(key: str, count: int) -> float:
+    over = count - FREE[key.partition(" ")[0]]
+    return 0.0 if over < 0 else min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(over, 20))
+
+
+def network_of(address: str) -> str:
+    """Return what an address is limited by: of IPv4 the address, of IPv6 its /64."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.version == 4:
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, IPV6_SITE), strict=False))

@@ -1,6 +1,8 @@
 """Define the receiver's commands, except ``serve``.
 
-``config``  ``gatepost config``, and the options that commands share
-``store``   ``gatepost backup``, ``restore`` and ``check-store``
-``tokens``  ``gatepost tokens``
+``accounts``  ``gatepost accounts``
+``audit``     ``gatepost audit``
+``config``    ``gatepost config``, and the options that commands share
+``store``     ``gatepost backup``, ``restore`` and ``check-store``
+``tokens``    ``gatepost tokens``
 """

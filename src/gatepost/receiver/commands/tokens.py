@@ -18,7 +18,7 @@ from gatepost.errors import SettingsError
 if TYPE_CHECKING:
     from gatepost.store.query.accounts import Accounts
 
-__all__ = ["app"]
+__all__ = ["Data", "Database", "app", "opened_accounts"]
 
 app = typer.Typer(
     **app_options(), help=t("API tokens: make, list, withdraw.", "API 令牌：创建、列出、吊销。")
@@ -46,7 +46,8 @@ class RoleName(StrEnum):
     admin = "admin"
 
 
-def _accounts(data: Path | None, database: str | None) -> AbstractContextManager[Accounts]:
+def opened_accounts(data: Path | None, database: str | None) -> AbstractContextManager[Accounts]:
+    """Open the accounts of a receiver that may be running. Raises :class:`~gatepost.errors.GatepostError`."""
     from gatepost.store.query.accounts import Accounts
     from gatepost.store.sqlite.second_process import accounts_of
 
@@ -93,17 +94,18 @@ def create(
 ) -> None:
     """Print the secret and nothing else, so that a script can keep it."""
     from gatepost.receiver.auth.authenticator import issue_token
+    from gatepost.store.query.accounts import COMMAND_LINE
 
     now = _now_ms()
     expires = None if days is None else int((datetime.now(UTC) + timedelta(days=days)).timestamp() * 1000)
-    with _accounts(data, database) as accounts:
+    with opened_accounts(data, database) as accounts:
         sites = [_site(accounts, one) for one in site] if site else None
         secret, row = issue_token(
-            accounts, name, role.value, by="command line", now_ms=now, expires_at_ms=expires, sites=sites
+            accounts, name, role.value, by=COMMAND_LINE, now_ms=now, expires_at_ms=expires, sites=sites
         )
         accounts.note(
             now_ms=now,
-            actor="command line",
+            actor=COMMAND_LINE,
             address="",
             action="token.created",
             subject=name,
@@ -125,7 +127,7 @@ def _site(accounts: Accounts, name: str) -> int:
 def list_tokens(data: Data = None, database: Database = None) -> None:
     """Print a line a token: number, role, sites, name, when it was last used, and whether it is still good."""
     now = datetime.now(UTC)
-    with _accounts(data, database) as accounts:
+    with opened_accounts(data, database) as accounts:
         for row in accounts.tokens():
             state = t("good", "有效")
             if row.revoked_at is not None:
@@ -150,10 +152,10 @@ def revoke(
     database: Database = None,
 ) -> None:
     """Withdraw a token; the next request with it is refused."""
+    from gatepost.store.query.accounts import COMMAND_LINE
+
     now = _now_ms()
-    with _accounts(data, database) as accounts:
+    with opened_accounts(data, database) as accounts:
         if not accounts.revoke_token(number, now_ms=now):
             raise SettingsError("number", f"cannot be {number}: there is no such token that is still good")
-        accounts.note(
-            now_ms=now, actor="command line", address="", action="token.revoked", subject=str(number)
-        )
+        accounts.note(now_ms=now, actor=COMMAND_LINE, address="", action="token.revoked", subject=str(number))

@@ -35,7 +35,7 @@ from gatepost.store.privacy.permitted import Ask
 from gatepost.store.privacy.person_matcher import Traces
 from gatepost.store.privacy.retention import PARTS, Kept, Limits, Retention, Step, oldest_ms
 from gatepost.store.privacy.terminal_removal import Removed, remove_terminal
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.query.accounts import PROGRAM, Accounts
 
 __all__ = ["Keeper", "limits_of"]
 
@@ -151,7 +151,7 @@ class Keeper:
             if self._round.total():
                 counts = {part: count for part, count in sorted(self._round.items()) if count}
                 self._accounts.note(
-                    now_ms=self.now_ms(), actor="gatepost", address="", action="retention", detail=counts
+                    now_ms=self.now_ms(), actor=PROGRAM, address="", action="retention", detail=counts
                 )
                 log.info("retention.deleted", **counts)
             self._round.clear()

@@ -29,7 +29,7 @@ from gatepost.store.images import images
 from gatepost.store.interface import EVERYTHING, Leaving
 from gatepost.store.people import identities
 from gatepost.store.privacy import erasure, tombstones
-from gatepost.store.query import feed, quarantine
+from gatepost.store.query import audit_chain, feed, quarantine
 from gatepost.store.schema import tables as t
 
 __all__ = ["PARTS", "STEP", "Kept", "Limits", "Retention", "Step", "oldest_ms"]
@@ -275,11 +275,12 @@ def _delete_quarantine(store: Leaving, before_ms: int, now_ms: int) -> int:
 
 
 def _delete_audit(store: Leaving, before_ms: int, now_ms: int) -> int:
-    c = t.audit.c
+    with store.reading() as db:
+        oldest = oldest_ms(db, "audit", now_ms)
+    if oldest is None or oldest >= before_ms:
+        return 0
     with store.changing() as db:
-        due = select(c.id).where(c.at_ms < before_ms).order_by(c.at_ms).limit(STEP)
-        ids = [row.id for row in db.execute(due)]
-        return db.execute(delete(t.audit).where(c.id.in_(ids))).rowcount if ids else 0
+        return audit_chain.drop_oldest(db, before_ms, now_ms, limit=STEP)
 
 
 _DELETE: dict[str, Callable[[Leaving, int, int], int]] = {

@@ -1,6 +1,7 @@
 """Read lists and counts, and change terminals, sites and accounts.
 
 ``accounts``         accounts, sessions, tokens and the audit log
+``audit_chain``      the digests that chain the audit log
 ``dashboard``        counts of today, and when each terminal was heard
 ``feed``             what arrived, in order, and what of that is deleted
 ``index_merge``      many sorted lists as one

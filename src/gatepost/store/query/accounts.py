@@ -1,14 +1,18 @@
-"""Who may look: accounts, their sessions, API tokens, and the log of what they did.
+"""Keep accounts, their sessions, API tokens, and the log of what they did.
 
 Rules:
 
 * Secrets are never stored: of a password its Argon2 hash, of a session and a token a digest.
 * What is withdrawn is gone at once: nothing here is cached.
+* Names are compared by their folded form (NFKC, without case, runs of blanks as one). The names under which the
+  program itself writes into the audit log are taken.
 * The audit log only grows. Nothing changes a line of it; the retention that its owner set takes whole lines off
-  its old end.
+  its old end. Its lines are chained: :mod:`gatepost.store.query.audit_chain`.
 """
 
-from collections.abc import Mapping, Sequence
+import secrets
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, cast
 
@@ -17,15 +21,47 @@ from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from gatepost.errors import StoreError
+from gatepost.errors import SettingsError, StoreError
 from gatepost.store.conversion.rows import moment, text
 from gatepost.store.interface import Page, Transactions
+from gatepost.store.query import audit_chain
+from gatepost.store.query.audit_chain import Link, Verified
 from gatepost.store.query.registry import Conflict
 from gatepost.store.schema import tables as t
+from gatepost.store.server_keys import kept
 
-__all__ = ["Role", "AccountRow", "TokenRow", "AuditRow", "Accounts"]
+__all__ = [
+    "COMMAND_LINE",
+    "PROGRAM",
+    "TOKEN_PREFIX",
+    "UNKNOWN",
+    "AccountRow",
+    "Accounts",
+    "AuditRow",
+    "Role",
+    "TokenRow",
+    "checked_name",
+    "folded_name",
+]
 
 Role = Literal["guard", "viewer", "operator", "admin"]
+
+PROGRAM = "gatepost"
+"""The actor of what the receiver does by itself."""
+
+COMMAND_LINE = "command line"
+"""The actor of what is done by a command on the machine."""
+
+UNKNOWN = "unknown"
+"""The actor of a login that was refused."""
+
+TOKEN_PREFIX = "token:"  # noqa: S105 - no password
+"""How the actors of tokens begin."""
+
+_RESERVED = frozenset({PROGRAM, COMMAND_LINE, UNKNOWN})
+
+_INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+"""Unicode's categories of characters that are not shown."""
 
 _TOUCH_MS = 60_000
 """How exact "last used" is; a write for every request would be paid by the ingest."""
@@ -41,6 +77,10 @@ class AccountRow(Struct, frozen=True, kw_only=True):
     """Its Argon2 hash."""
     created_at: datetime
     disabled: bool
+    must_change: bool
+    """The program made the password up: it is good for a change of it only."""
+    unlocked_at: datetime | None
+    """When a command on the machine unlocked it."""
     sites: tuple[int, ...] | None = None
     """The sites that they see; ``None``: every site."""
 
@@ -53,6 +93,8 @@ class TokenRow(Struct, frozen=True, kw_only=True):
     role: Role
     created_at: datetime
     created_by: str
+    account_id: int | None
+    """Whose account it came from, also by way of another token; ``None``: from the command line."""
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
@@ -72,27 +114,61 @@ class AuditRow(Struct, frozen=True, kw_only=True):
     detail: dict[str, Any]
 
 
+def folded_name(name: str) -> str:
+    """Return the form in which names are compared: NFKC without case, and every run of blanks as one."""
+    return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())
+
+
+def checked_name(name: str) -> str:
+    """Return the name of an account or a token as it is stored.
+
+    Raises :class:`~gatepost.errors.SettingsError` for a name of the program's own, and for one that cannot be read.
+    """
+    folded = folded_name(name)
+    if not folded or any(unicodedata.category(character) in _INVISIBLE for character in name):
+        raise SettingsError("name", "must be a text that can be read, without invisible characters")
+    if folded in _RESERVED or folded.startswith(TOKEN_PREFIX):
+        raise SettingsError(
+            "name", "is one under which the audit log has the program itself; give another one"
+        )
+    return text(name)
+
+
 class Accounts:
     """Everything about who may look, on either database. Every method blocks; any thread may call it."""
 
     def __init__(self, store: Transactions) -> None:
         self._store = store
 
+    def key(self, name: str) -> bytes:
+        """Return a key that every receiver on this store has, made where it is not there."""
+        return kept(self._store, name, lambda: secrets.token_bytes(32))
+
     # Accounts
 
     def create(
-        self, name: str, role: Role, password: str, *, now_ms: int, sites: Sequence[int] | None = None
+        self,
+        name: str,
+        role: Role,
+        password: str,
+        *,
+        now_ms: int,
+        must_change: bool = False,
+        sites: Sequence[int] | None = None,
     ) -> AccountRow:
-        """Make an account. ``password`` is a hash, ``sites`` are those that it sees, ``None`` for every site.
+        """Make an account. ``password`` is a hash, ``must_change``: of a password that the program made up.
 
-        Raises :class:`~gatepost.store.query.registry.Conflict` if the name is taken, ``ValueError`` for sites that
-        there are not.
+        ``sites`` are those that it sees, ``None`` for every site. Raises
+        :class:`~gatepost.store.query.registry.Conflict` if the name is taken, ``ValueError`` for sites that there are
+        not, and as :func:`checked_name`.
         """
         values: dict[str, Any] = {
-            "name": text(name),
+            "name": checked_name(name),
+            "folded_name": folded_name(name),
             "role": role,
             "password": password,
             "created_at_ms": now_ms,
+            "must_change": int(must_change),
         }
         try:
             with self._store.changing() as db:
@@ -107,9 +183,10 @@ class Accounts:
 
     def account(self, who: int | str) -> AccountRow | None:
         """By id or by name."""
-        column = t.accounts.c.id if isinstance(who, int) else t.accounts.c.name
+        c = t.accounts.c
+        wanted = c.id == who if isinstance(who, int) else c.folded_name == folded_name(who)
         with self._store.reading() as db:
-            row = db.execute(select(t.accounts).where(column == who)).one_or_none()
+            row = db.execute(select(t.accounts).where(wanted)).one_or_none()
         return None if row is None else _account(row)
 
     def accounts(self) -> list[AccountRow]:
@@ -124,10 +201,11 @@ class Accounts:
         now_ms: int,
         role: Role | None = None,
         password: str | None = None,
+        must_change: bool = False,
         disabled: bool | None = None,
         sites: Sequence[int] | UnsetType | None = UNSET,
     ) -> AccountRow | None:
-        """Change an account, and end every session of it. ``None`` if there is none.
+        """Change an account, and end every session of it; with ``disabled`` its tokens, too. ``None`` if there is none.
 
         Raises :class:`~gatepost.store.query.registry.Conflict` if nobody would be left who may administrate every
         site, ``ValueError`` for sites that there are not.
@@ -136,7 +214,7 @@ class Accounts:
         if role is not None:
             values["role"] = role
         if password is not None:
-            values["password"] = password
+            values |= {"password": password, "must_change": int(must_change)}
         if disabled is not None:
             values["disabled_at_ms"] = now_ms if disabled else None
         with self._store.changing() as db:
@@ -145,6 +223,10 @@ class Accounts:
             if values:
                 db.execute(update(t.accounts).where(t.accounts.c.id == account_id).values(values))
             db.execute(delete(t.sessions).where(t.sessions.c.account_id == account_id))
+            if disabled:
+                c = t.api_tokens.c
+                of_it = update(t.api_tokens).where(c.account_id == account_id, c.revoked_at_ms.is_(None))
+                db.execute(of_it.values(revoked_at_ms=now_ms))
             admins = select(t.accounts.c.id).where(
                 t.accounts.c.role == "admin",
                 t.accounts.c.disabled_at_ms.is_(None),
@@ -153,6 +235,13 @@ class Accounts:
             if db.execute(admins.limit(1)).first() is None:
                 raise Conflict("this is the last administrator of every site; make another one first")
         return self.account(account_id)
+
+    def unlock(self, name: str, *, now_ms: int) -> AccountRow | None:
+        """Note that an account is unlocked now; ``None`` if there is none."""
+        wanted = t.accounts.c.folded_name == folded_name(name)
+        with self._store.changing() as db:
+            db.execute(update(t.accounts).where(wanted).values(unlocked_at_ms=now_ms))
+        return self.account(name)
 
     # Sessions
 
@@ -190,9 +279,14 @@ class Accounts:
                 db.execute(update(t.sessions).where(s.digest == digest).values(last_used_ms=now_ms))
         return _account(row)
 
-    def close_session(self, digest: bytes) -> None:
+    def close_session(self, digest: bytes) -> str | None:
+        """End a session; return the name of its account, ``None`` if there was none."""
+        s = t.sessions.c
+        owner = select(t.accounts.c.name).join(t.sessions, s.account_id == t.accounts.c.id)
         with self._store.changing() as db:
-            db.execute(delete(t.sessions).where(t.sessions.c.digest == digest))
+            name = db.execute(owner.where(s.digest == digest)).scalar_one_or_none()
+            db.execute(delete(t.sessions).where(s.digest == digest))
+        return name
 
     # Tokens
 
@@ -203,24 +297,31 @@ class Accounts:
         digest: bytes,
         *,
         by: str,
+        account_id: int | None = None,
         now_ms: int,
         expires_at_ms: int | None = None,
         sites: Sequence[int] | None = None,
     ) -> TokenRow:
         """Make a token. ``sites`` are those that it sees, ``None`` for every site.
 
-        Raises ``ValueError`` for sites that there are not.
+        Raises as :func:`checked_name`, ``ValueError`` for sites that there are not, and
+        :class:`~gatepost.store.query.registry.Conflict` if the account is disabled.
         """
         row: dict[str, Any] = {
-            "name": text(name),
+            "name": checked_name(name),
             "role": role,
             "digest": digest,
             "created_at_ms": now_ms,
             "created_by": by,
+            "account_id": account_id,
             "expires_at_ms": expires_at_ms,
         }
         with self._store.changing() as db:
             row["sites"] = _checked(db, sites)
+            # Locked, so that an account that is being disabled gets no token afterwards.
+            owner = select(t.accounts.c.disabled_at_ms).where(t.accounts.c.id == account_id).with_for_update()
+            if account_id is not None and db.execute(owner).scalar_one() is not None:
+                raise Conflict("this account is disabled; enable it first")
             return _token(db.execute(t.api_tokens.insert().values(row).returning(*t.api_tokens.c)).one())
 
     def token(self, digest: bytes, *, now_ms: int) -> TokenRow | None:
@@ -277,7 +378,15 @@ class Accounts:
             "detail": msgspec.json.encode(detail or {}).decode(),
         }
         with self._store.changing() as db:
-            db.execute(t.audit.insert().values(row))
+            audit_chain.append(db, row)
+
+    def verify_audit(self, known: Link | None = None) -> Verified:
+        """Verify the audit log: see :func:`gatepost.store.query.audit_chain.verify`."""
+        return audit_chain.verify(self._store, known)
+
+    def audit_lines(self) -> Iterator[tuple[Link, Row[Any] | None]]:
+        """Yield the audit log as :func:`gatepost.store.query.audit_chain.lines` does."""
+        return audit_chain.lines(self._store)
 
     def audit(
         self,
@@ -334,6 +443,8 @@ def _account(row: Row[Any]) -> AccountRow:
         password=row.password,
         created_at=moment(row.created_at_ms),
         disabled=row.disabled_at_ms is not None,
+        must_change=bool(row.must_change),
+        unlocked_at=moment(row.unlocked_at_ms),
         sites=_sites(row),
     )
 
@@ -345,6 +456,7 @@ def _token(row: Row[Any]) -> TokenRow:
         role=row.role,
         created_at=moment(row.created_at_ms),
         created_by=row.created_by,
+        account_id=row.account_id,
         expires_at=moment(row.expires_at_ms),
         last_used_at=moment(row.last_used_ms),
         revoked_at=moment(row.revoked_at_ms),

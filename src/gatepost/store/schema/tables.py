@@ -404,11 +404,16 @@ accounts = Table(
     "accounts",
     metadata,
     Column("id", _Id, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    # In the form in which names are compared.
+    Column("folded_name", Text, nullable=False, unique=True),
     Column("role", Text, nullable=False),
     Column("password", Text, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("disabled_at_ms", BigInteger),
+    # 1: the program made the password up, and it is good for a change of it only.
+    Column("must_change", Integer, nullable=False),
+    Column("unlocked_at_ms", BigInteger),
     # JSON, the ids of the sites that are seen; without, every site is.
     Column("sites", Text),
     CheckConstraint("role IN ('guard', 'viewer', 'operator', 'admin')", name="role"),
@@ -436,10 +441,13 @@ api_tokens = Table(
     Column("role", Text, nullable=False),
     Column("created_at_ms", BigInteger, nullable=False),
     Column("created_by", Text, nullable=False),
+    # Whose account it came from, also by way of another token; empty: from the command line.
+    Column("account_id", _Id, ForeignKey("accounts.id")),
     Column("expires_at_ms", BigInteger),
     Column("last_used_ms", BigInteger),
     Column("revoked_at_ms", BigInteger),
     Column("sites", Text),
+    Index(None, "account_id"),
     CheckConstraint("role IN ('guard', 'viewer', 'operator', 'admin')", name="role"),
 )
 
@@ -454,6 +462,8 @@ audit = Table(
     # What it was done to, and with which settings. Never a name, a number or a secret.
     Column("subject", Text, nullable=False),
     Column("detail", Text, nullable=False),
+    # Of the line before and this one: query/audit_chain.py, which gives the ids, too.
+    Column("digest", LargeBinary, nullable=False),
     Index(None, "at_ms"),
 )
 

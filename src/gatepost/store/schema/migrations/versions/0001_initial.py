@@ -21,14 +21,17 @@ def upgrade() -> None:
         "accounts",
         sa.Column("id", _ID, nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("folded_name", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("password", sa.Text(), nullable=False),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("disabled_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("must_change", sa.Integer(), nullable=False),
+        sa.Column("unlocked_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("sites", sa.Text(), nullable=True),
         sa.CheckConstraint("role IN ('guard', 'viewer', 'operator', 'admin')", name=op.f("ck_accounts_role")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
-        sa.UniqueConstraint("name", name=op.f("uq_accounts_name")),
+        sa.UniqueConstraint("folded_name", name=op.f("uq_accounts_folded_name")),
     )
     op.create_table(
         "api_tokens",
@@ -38,6 +41,7 @@ def upgrade() -> None:
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("account_id", _ID, nullable=True),
         sa.Column("expires_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("last_used_ms", sa.BigInteger(), nullable=True),
         sa.Column("revoked_at_ms", sa.BigInteger(), nullable=True),
@@ -45,9 +49,11 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "role IN ('guard', 'viewer', 'operator', 'admin')", name=op.f("ck_api_tokens_role")
         ),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_api_tokens_account_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_tokens")),
         sa.UniqueConstraint("digest", name=op.f("uq_api_tokens_digest")),
     )
+    op.create_index(op.f("ix_api_tokens_account_id"), "api_tokens", ["account_id"])
     op.create_table(
         "audit",
         sa.Column("id", _ID, nullable=False),
@@ -57,6 +63,7 @@ def upgrade() -> None:
         sa.Column("action", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
     )
     op.create_index(op.f("ix_audit_at_ms"), "audit", ["at_ms"])

@@ -1,0 +1,146 @@
+"""Chain the lines of the audit log by digests, so that a line that is changed, removed or put in later shows.
+
+Rules:
+
+* The digest of a line is SHA-256 of the digest of the line before and of the JSON array ``[id, at_ms, actor, address,
+  action, subject, detail]`` in UTF-8 without blanks; ``detail`` is its JSON text. Before the first line stand 32 zero
+  bytes.
+* Ids have no gaps. Lines are appended one at a time: SQLite has one writer, on PostgreSQL an advisory lock makes one.
+* What leaves in the end leaves at the old end, as a run. The anchor, in ``meta``, has id and digest of the last line
+  that left; the first one that is left continues it.
+* The chain has no key. One who may write to the database can make another chain from any line on: that shows where a
+  later line's digest was written down elsewhere, see ``known`` of :func:`verify`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, Row, delete, select, text
+
+from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.dialect import insert
+from gatepost.store.interface import Transactions
+from gatepost.store.schema import tables as t
+
+__all__ = ["Link", "Verified", "append", "drop_oldest", "lines", "verify"]
+
+_FIRST = bytes(32)
+_ANCHOR = "audit:anchor"
+
+_LOCK = 0x6770_0003
+"""The advisory lock of PostgreSQL that a line is appended under."""
+
+_CHUNK = 1000
+
+_FIELDS = ("id", "at_ms", "actor", "address", "action", "subject", "detail")
+
+
+class Link(Struct, frozen=True):
+    """Where a chain can be taken up: a line, and its digest."""
+
+    id: int
+    digest: bytes
+
+
+class Verified(Struct, frozen=True):
+    """The result of :func:`verify`."""
+
+    lines: int
+    """How many fit, from the oldest on."""
+    head: Link
+    """The last one that fits."""
+    broken: int | None
+    """The first line that does not fit, or is missing."""
+
+
+def append(db: Connection, values: Mapping[str, Any]) -> None:
+    """Append a line: every field but ``id``. In a transaction that may write."""
+    if db.dialect.name == "postgresql":
+        db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    c = t.audit.c
+    last = db.execute(select(c.id, c.digest).order_by(c.id.desc()).limit(1)).one_or_none()
+    before = _anchor(db) if last is None else Link(last.id, last.digest)
+    row = {"id": before.id + 1, **values}
+    db.execute(t.audit.insert().values(**row, digest=_digest(before.digest, row)))
+
+
+def drop_oldest(db: Connection, before_ms: int, now_ms: int, *, limit: int) -> int:
+    """Delete lines of before a moment from the old end, at most ``limit``; return how many.
+
+    A line that a clock gone wrong dated more than a day ahead holds up no other: it leaves with the next that is due.
+    """
+    c = t.audit.c
+    rows = db.execute(select(c.id, c.at_ms, c.digest).order_by(c.id).limit(limit)).all()
+    due = 0
+    for number, row in enumerate(rows, 1):
+        if row.at_ms < before_ms:
+            due = number
+        elif row.at_ms <= now_ms + DAY_MS:
+            break
+    if due:
+        last = rows[due - 1]
+        db.execute(delete(t.audit).where(c.id <= last.id))
+        value = msgspec.json.encode([last.id, last.digest.hex()]).decode()
+        anchor = insert(db, t.meta).values(name=_ANCHOR, value=value)
+        db.execute(anchor.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+    return due
+
+
+def lines(store: Transactions) -> Iterator[tuple[Link, Row[Any] | None]]:
+    """Yield every line with what stands before it, oldest first; ``None`` at the end.
+
+    It asks for some at a time, and holds up no writer.
+    """
+    c = t.audit.c
+    with store.reading() as db:
+        before = _anchor(db)
+    while True:
+        with store.reading() as db:
+            rows = db.execute(select(t.audit).where(c.id > before.id).order_by(c.id).limit(_CHUNK)).all()
+            anchor = _anchor(db)
+        if anchor.id > before.id:  # lines left meanwhile
+            before = anchor
+            continue
+        if not rows:
+            yield before, None
+            return
+        for row in rows:
+            yield before, row
+            before = Link(row.id, row.digest)
+
+
+def verify(store: Transactions, known: Link | None = None) -> Verified:
+    """Read the chain, oldest first, up to the first line that does not fit.
+
+    ``known``: a line whose digest was written down earlier; the chain has to hold it, unless it has left by now.
+    """
+    count, head = 0, Link(0, _FIRST)
+    for before, row in lines(store):
+        head = before
+        if known is not None and before.id == known.id and before.digest != known.digest:
+            return Verified(count, before, before.id)
+        if row is None:
+            break
+        if row.id != before.id + 1 or row.digest != _digest(before.digest, row._asdict()):
+            return Verified(count, before, before.id + 1)
+        count += 1
+    if known is not None and known.id > head.id:
+        return Verified(count, head, head.id + 1)
+    return Verified(count, head, None)
+
+
+def _anchor(db: Connection) -> Link:
+    value = db.execute(select(t.meta.c.value).where(t.meta.c.name == _ANCHOR)).scalar_one_or_none()
+    if value is None:
+        return Link(0, _FIRST)
+    number, digest = msgspec.json.decode(value, type=tuple[int, str])
+    return Link(number, bytes.fromhex(digest))
+
+
+def _digest(before: bytes, row: Mapping[str, Any]) -> bytes:
+    return hashlib.sha256(before + msgspec.json.encode([row[field] for field in _FIELDS])).digest()

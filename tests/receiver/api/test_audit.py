@@ -1,0 +1,108 @@
+"""Every look at a face, every search, export, login and denial leaves a line, under the name of who did it."""
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+from tests.receiver.kit import JPEG, Running, base64, body, record
+
+from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.store.query.accounts import Accounts, Role
+
+PASSWORD = "correct horse"
+
+
+async def audit(receiver: Running) -> list[tuple[str, str, str, dict[str, Any]]]:
+    await asyncio.to_thread(receiver.desk.access.groups.flush, all_of_them=True)
+    rows = Accounts(receiver.store).audit(limit=1000).items
+    return [(row.actor, row.action, row.subject, row.detail) for row in reversed(rows)]
+
+
+def of(receiver: Running, role: Role, sites: list[int] | None = None) -> dict[str, str]:
+    secret, _ = issue_token(Accounts(receiver.store), role, role, by="anna", now_ms=0, sites=sites)
+    return {"Authorization": f"Bearer {secret}"}
+
+
+async def test_an_image_that_is_opened_leaves_a_line_before_it_is_sent(either: Running) -> None:
+    for number in range(4):
+        event = record(uuid=f"4d3987c1-a3b3-470b-9fb7-e114772c06{number:02}", rgb_image=base64(JPEG))
+        assert (await either.push(event)).status == 200
+    ids = [row.id for row in either.records()]
+    viewer = of(either, "viewer")
+    assert (await either.request("GET", f"/api/v1/records/{ids[0]}/image", headers=viewer)).status == 200
+    (line,) = Accounts(either.store).audit().items
+    assert (line.actor, line.action) == ("token:viewer", "images.opened")
+    for number in ids[1:]:
+        await either.request("GET", f"/api/v1/records/{number}/image", headers=viewer)
+    assert (await either.request("GET", "/api/v1/records/999999/image", headers=viewer)).status == 404
+    token = {"token": 1, "made_by": "anna"}
+    assert await audit(either) == [
+        ("token:viewer", "images.opened", "", {"count": 1, "first": ids[0], "last": ids[0], **token}),
+        ("token:viewer", "images.opened", "", {"count": 3, "first": min(ids), "last": max(ids[1:]), **token}),
+    ]
+
+
+async def test_a_guard_and_a_user_of_some_sites_leave_lines_too(either: Running) -> None:
+    assert (await either.push(record(rgb_image=base64(JPEG)))).status == 200
+    (number,) = [row.id for row in either.records()]
+    guard, limited = of(either, "guard"), of(either, "admin", sites=[1])
+    image = f"/api/v1/records/{number}/image"
+    asked = [(image, guard), ("/api/v1/records", guard), (image, limited), ("/api/v1/audit", limited)]
+    answers = [(await either.request("GET", path, headers=headers)).status for path, headers in asked]
+    assert answers == [200, 403, 200, 403]
+    lines = [(actor, action, detail.get("what")) for actor, action, _, detail in await audit(either)]
+    assert sorted(lines, key=str) == [
+        ("token:admin", "denied", ["GET /api/v1/audit (every site)"]),
+        ("token:admin", "images.opened", None),
+        ("token:guard", "denied", ["GET /api/v1/records (viewer)"]),
+        ("token:guard", "images.opened", None),
+    ]
+
+
+async def test_a_search_for_people_leaves_a_line_that_says_how_and_not_for_whom(either: Running) -> None:
+    await either.push(record())
+    either.settle()
+    name = quote("王五")
+    for path in (
+        f"people?q={name}", f"records?name={name}", f"records?person={name}&job_number=23385", "people", "records",
+        f"attendance?day=2023-05-29&q={name}",
+    ):  # fmt: skip
+        assert (await either.get(f"/api/v1/{path}")).status == 200
+    lines = await audit(either)
+    assert {action for _, action, _, _ in lines} == {"people.searched"}
+    assert sum(detail["count"] for *_, detail in lines) == 4
+    assert {what for *_, detail in lines for what in detail["what"]} == {"q", "name", "person job_number"}
+    assert "王五" not in str(lines)
+    assert "23385" not in str(lines)
+
+
+async def test_an_export_leaves_a_line_when_it_begins_and_one_with_its_rows(either: Running) -> None:
+    await either.push(record())
+    assert (await either.get("/api/v1/records/export?format=csv")).status == 200
+    lines = [(action, detail.get("rows")) for _, action, _, detail in await audit(either)]
+    assert lines == [("records.exported", None), ("records.export_ended", 1)]
+
+
+async def test_login_logout_and_denial_leave_a_line(either: Running) -> None:
+    doors = either.desk.access.doors
+    await asyncio.to_thread(lambda: doors.accounts.create("anna", "viewer", doors.hash(PASSWORD), now_ms=0))
+    sender = await either.connect()
+    wrong = await sender.request("POST", "/api/v1/session", body({"name": "anna", "password": "wrong"}))
+    right = await sender.request("POST", "/api/v1/session", body({"name": "anna", "password": PASSWORD}))
+    own = {
+        "Cookie": f"gatepost_session={right.cookies['gatepost_session']}",
+        "Sec-Fetch-Site": "same-origin",
+    }
+    for _ in range(3):
+        denied = await sender.request("GET", "/api/v1/audit", headers=own)
+    out = await sender.request("DELETE", "/api/v1/session", headers=own)
+    assert [answer.status for answer in (wrong, right, denied, out)] == [401, 200, 403, 204]
+    what = ["GET /api/v1/audit (admin)"]
+    assert await audit(either) == [
+        ("unknown", "login.refused", "anna", {}),
+        ("anna", "login", "", {}),
+        ("anna", "denied", "", {"count": 1, "what": what}),
+        ("anna", "logout", "", {}),
+        ("anna", "denied", "", {"count": 2, "what": what}),
+    ]
+    assert doors.accounts.verify_audit().broken is None
