@@ -24,7 +24,7 @@ from tests.receiver.kit import Answer, Running, Sender, alarm, body, receiving, 
 from tests.receiver.test_thumbnails import picture
 
 from gatepost.console.commands import console_pages
-from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.auth.authenticator import ROLES, issue_token
 from gatepost.receiver.terminals.identify import token_digest
 from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, RefusedPush, RefusedTimes
 from gatepost.store.people.people import People, PeopleQuery, Rules
@@ -390,6 +390,32 @@ async def test_a_user_of_some_sites_sees_and_changes_nothing_of_another(world: W
                 wrong.append((endpoint, "shows of the other site beside one's own", seen(own)))
     assert wrong == []
     assert world.state() == before
+
+
+BY_ID = [name for name in ASKED if any(key in name for key in ("{record_id}", "{alarm_id}", "{step_id}"))]
+
+
+async def test_what_a_held_terminal_sent_is_not_there_by_id_until_it_is_approved(world: World) -> None:
+    """Whatever the role; and a role that may not ask at all is told so."""
+    roles = {role: await world.headers(role, role, None) for role in ROLES}
+    state = f"/api/v1/terminals/{world.ids['terminal']}"
+    held = await world.running.request("PATCH", state, body({"state": "held"}), roles["admin"])
+    assert held.status == 200
+    before, wrong = world.state(), []
+    for role, headers in roles.items():
+        for endpoint in BY_ID:
+            got = await world.ask(endpoint, headers)
+            may_not = (role == "viewer" and endpoint.startswith("POST")) or (
+                role == "guard" and endpoint.endswith("/close")
+            )
+            if got.status != (403 if may_not else 404) or seen(got):
+                wrong.append((role, endpoint, got.status, seen(got)))
+    assert wrong == []
+    assert world.state() == before
+    assert (await world.running.request("POST", f"{state}/approve", b"", roles["operator"])).status == 200
+    for endpoint in BY_ID:
+        if endpoint.startswith("GET"):
+            assert (await world.ask(endpoint, roles["guard"])).status == 200, endpoint
 
 
 async def test_filters_do_not_reach_another_site(world: World) -> None:

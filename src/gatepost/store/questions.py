@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Table, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.engine import Connection
 
 from gatepost.errors import ImageUnavailable, JournalError, StoreError
@@ -52,7 +52,7 @@ from gatepost.store.people.move_preview import WouldMove, would_move
 from gatepost.store.people.people import Scope
 from gatepost.store.query import dashboard, feed, quarantine, receivers, registry, terminal_labels
 from gatepost.store.query import records as queries
-from gatepost.store.query.terminal_labels import TerminalLabel, at_sites
+from gatepost.store.query.terminal_labels import TerminalLabel, at_sites, events_of
 from gatepost.store.schema import tables as t
 from gatepost.wire import Unknown, decode
 from gatepost.wire.decoder import with_image
@@ -80,10 +80,10 @@ class Questions(ABC):
     def horizon(self, db: Connection) -> int:
         """Return the id below which everything is settled: committed or never to come."""
 
-    def _of_visible(self, table: Table) -> list[ColumnElement[bool]]:
-        """Return the condition that a row of a table is of a terminal at a visible site."""
-        here = at_sites(self.visible)
-        return [table.c.terminal_id.in_(select(t.terminals.c.id).where(*here))] if here else []
+    def _is_visible_alarm(self) -> list[ColumnElement[bool]]:
+        """Return the condition that an alarm is of a terminal whose alarms are visible."""
+        here = events_of(self.visible)
+        return [t.alarms.c.terminal_id.in_(select(t.terminals.c.id).where(*here))] if here else []
 
     def _shows(self, db: Connection, terminal_id: int) -> bool:
         asked = select(t.terminals.c.id).where(t.terminals.c.id == terminal_id, *at_sites(self.visible))
@@ -193,7 +193,7 @@ class Questions(ABC):
             return queries.alarm(db, alarm_id, self.visible)
 
     def acknowledge_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
-        statement = update(t.alarms).where(t.alarms.c.id == alarm_id, *self._of_visible(t.alarms))
+        statement = update(t.alarms).where(t.alarms.c.id == alarm_id, *self._is_visible_alarm())
         with self.changing() as db:
             done = db.execute(
                 statement.values(acknowledged_at_ms=now_ms, acknowledged_by=by, note=text(note))
@@ -209,7 +209,7 @@ class Questions(ABC):
             "acknowledged_at_ms": func.coalesce(c.acknowledged_at_ms, now_ms),
             "acknowledged_by": func.coalesce(c.acknowledged_by, by),
         }
-        which = [c.id == alarm_id, queries.is_open(), *self._of_visible(t.alarms)]
+        which = [c.id == alarm_id, queries.is_open(), *self._is_visible_alarm()]
         with self.changing() as db:
             done = db.execute(update(t.alarms).where(*which).values(values))
             return done.rowcount == 1

@@ -66,6 +66,8 @@ class Visible(Struct, frozen=True):
     """Only what the terminals of these sites sent; ``None``: of every site."""
     numbers: bool = True
     """With card and identity numbers, and with the JSON as it was pushed, which has them, too."""
+    held: bool = True
+    """With the records and alarms of terminals that are held, where they are asked for by id."""
 
 
 EVERYTHING = Visible()

@@ -105,7 +105,7 @@ class Principal(Struct, frozen=True):
     @property
     def visible(self) -> Visible:
         """Return what they may see of the store."""
-        return Visible(sites=self.sites, numbers=self.role != "guard")
+        return Visible(sites=self.sites, numbers=self.role != "guard", held=False)
 
 
 class Login(Struct, frozen=True):

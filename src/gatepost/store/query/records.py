@@ -41,7 +41,7 @@ from gatepost.store.interface import (
 )
 from gatepost.store.query import record_search
 from gatepost.store.query.page_bytes import PAGE_BYTES, bytes_of, fitting
-from gatepost.store.query.terminal_labels import at_sites, terminals_asked
+from gatepost.store.query.terminal_labels import at_sites, events_of, terminals_asked
 from gatepost.store.schema import tables as t
 from gatepost.wire import AlarmStatus
 
@@ -152,7 +152,7 @@ def records_by_id(db: Connection, ids: Sequence[int], visible: Visible) -> list[
     """Return those of them that there are and that are visible, in no order."""
     if not ids:
         return []
-    rows = db.execute(_RECORD.where(t.records.c.id.in_(ids), *at_sites(visible)))
+    rows = db.execute(_RECORD.where(t.records.c.id.in_(ids), *events_of(visible)))
     return [_record(row, visible) for row in rows]
 
 
@@ -306,7 +306,7 @@ def alarms_by_id(db: Connection, ids: Sequence[int], visible: Visible) -> tuple[
     """Return those of them that there are and that are visible, in no order."""
     if not ids:
         return ()
-    rows = db.execute(_ALARM.where(t.alarms.c.id.in_(ids), *at_sites(visible))).all()
+    rows = db.execute(_ALARM.where(t.alarms.c.id.in_(ids), *events_of(visible))).all()
     return _alarms(db, rows, visible)
 
 
@@ -375,7 +375,7 @@ def alarm_steps_by_id(db: Connection, ids: Sequence[int], visible: Visible) -> l
         select(t.alarm_events, *_PLACE)
         .join(t.terminals, c.id == t.alarm_events.c.terminal_id)
         .outerjoin(t.sites, t.sites.c.id == c.site_id)
-        .where(t.alarm_events.c.id.in_(ids), *at_sites(visible))
+        .where(t.alarm_events.c.id.in_(ids), *events_of(visible))
     )
     return [
         AlarmStepRow(
@@ -434,17 +434,20 @@ def alarm_counts(db: Connection, visible: Visible) -> AlarmCounts:
 
 
 def is_visible(db: Connection, event_id: int, visible: Visible) -> bool:
-    """Return whether a record, a step of an alarm or a quarantined push came from a terminal at a visible site.
+    """Return whether a record, a step of an alarm or a quarantined push is visible by the terminal that it came from.
 
     A quarantined push, which has numbers, is not visible without them.
     """
     if visible == EVERYTHING:
         return True
-    terminals = select(t.terminals.c.id).where(*at_sites(visible))
-    tables = [t.records, t.alarm_events, *([t.quarantine] if visible.numbers else [])]
+    tables = {t.records: events_of(visible), t.alarm_events: events_of(visible)}
+    if visible.numbers:
+        tables[t.quarantine] = at_sites(visible)
     found = (
-        select(table.c.id).where(table.c.id == event_id, table.c.terminal_id.in_(terminals))
-        for table in tables
+        select(table.c.id).where(
+            table.c.id == event_id, table.c.terminal_id.in_(select(t.terminals.c.id).where(*here))
+        )
+        for table, here in tables.items()
     )
     return db.execute(union_all(*found)).first() is not None
 

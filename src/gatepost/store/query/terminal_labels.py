@@ -17,6 +17,7 @@ __all__ = [
     "TerminalLabel",
     "all_places",
     "at_sites",
+    "events_of",
     "hidden_terminals",
     "places",
     "terminals_asked",
@@ -46,6 +47,11 @@ class TerminalLabel(Struct, frozen=True, kw_only=True):
 def at_sites(visible: Visible) -> list[ColumnElement[bool]]:
     """Return the condition on terminals that they stand at a visible site; none where every site is visible."""
     return [] if visible.sites is None else [t.terminals.c.site_id.in_(sorted(visible.sites))]
+
+
+def events_of(visible: Visible) -> list[ColumnElement[bool]]:
+    """Return the condition on terminals that their records and alarms are visible."""
+    return [*at_sites(visible), *([] if visible.held else [t.terminals.c.state != "held"])]
 
 
 def hidden_terminals(db: Connection, visible: Visible) -> list[int]:
