@@ -308,13 +308,21 @@ class View:
         html = self.desk.templates.get_template(template).render(frame | values)
         return self._answer(html, 200, [], headers)
 
-    def go(self, path: str, *, done: str | None = None, cookies: list[Cookie] | None = None) -> Html:
+    def go(
+        self,
+        path: str,
+        *,
+        done: str | None = None,
+        cookies: list[Cookie] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Html:
         """The answer to a form: look there now. ``path`` is one of ours, without the prefix."""
         if done is not None:
             path += f"{'&' if '?' in path else '?'}done={done}"
         # A header is Latin-1 at most, an address ASCII (RFC 3986): what a form brought along may be any text.
-        headers = {**HEADERS, "location": quote(self.root + path, safe=_OF_ADDRESS, errors="replace")}
-        return Response(b"", status_code=303, headers=headers, cookies=cookies or [], media_type="text/html")
+        address = quote(self.root + path, safe=_OF_ADDRESS, errors="replace")
+        sent = {**HEADERS, **(headers or {}), "location": address}
+        return Response(b"", status_code=303, headers=sent, cookies=cookies or [], media_type="text/html")
 
     def _answer(
         self, html: str, status: int, cookies: list[Cookie], headers: Mapping[str, str] | None = None

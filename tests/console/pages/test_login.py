@@ -71,7 +71,8 @@ async def test_one_is_never_led_to_another_site(desk: Desk) -> None:
 
 
 async def test_logging_out_ends_the_session(desk: Desk) -> None:
-    assert (await desk.post("/logout", "viewer")).location == "/login"
+    out = await desk.post("/logout", "viewer")
+    assert (out.location, out.headers["clear-site-data"]) == ("/login", '"cache", "storage"')
     assert (await desk.get("/records", "viewer")).status == 303
 
 

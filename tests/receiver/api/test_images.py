@@ -65,7 +65,9 @@ async def test_an_image_is_sent_as_what_it_is_and_exported_under_that_name(
 
 async def test_a_browser_may_keep_it_for_a_day_and_others_may_not(receiver: Running, portrait: str) -> None:
     for path in (portrait, portrait.replace("/image", "/thumbnail")):
-        assert (await receiver.get(path)).headers["cache-control"] == "private, max-age=86400, immutable"
+        headers = (await receiver.get(path)).headers
+        assert headers["cache-control"] == "private, max-age=86400, immutable"
+        assert headers["cdn-cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize(

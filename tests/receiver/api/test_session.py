@@ -47,6 +47,7 @@ async def test_who_logs_out_is_nobody_and_the_browser_is_told_to_forget(browser:
     out = await browser.request("DELETE", "/api/v1/session", headers=headers)
     assert out.status == 204
     assert "Max-Age=0" in out.headers["set-cookie"]
+    assert out.headers["clear-site-data"] == '"cache", "storage"'
     assert await status(browser, headers) == 401
 
 

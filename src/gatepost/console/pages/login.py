@@ -15,7 +15,7 @@ from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
 from gatepost.console.words import COOKIE, LANGUAGES
 from gatepost.receiver.api.authorization import OPEN, OWN_PASSWORD, PARTS, Access, AnyRequest, TheAccess
-from gatepost.receiver.api.session import login_cookies, session_cookie
+from gatepost.receiver.api.session import FORGET, login_cookies, session_cookie
 from gatepost.receiver.auth.authenticator import LoginRefused, same_origin, session_secret
 from gatepost.receiver.http.console_access import is_own_machine
 
@@ -73,7 +73,8 @@ class DoorPages(Controller):
         secret = session_secret(dict(request.headers.items()))
         if secret:
             access.doors.logout(secret, address=access.address(request))
-        return desk.view(request).go("/login", cookies=[session_cookie(access, request, None)])
+        cookies = [session_cookie(access, request, None)]
+        return desk.view(request).go("/login", cookies=cookies, headers=FORGET)
 
     @post("/language", opt=OPEN, sync_to_thread=True)
     def choose_language(

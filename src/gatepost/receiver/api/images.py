@@ -3,7 +3,7 @@
 Rules:
 
 * The image of an event never changes. So a browser may keep it without asking (``immutable``), but only for a day:
-  faces leave when their time is over, from browsers too.
+  faces leave when their time is over, from browsers too. A shared cache keeps none (RFC 9213).
 * That an image was opened is in the audit log before it is sent, in groups of a minute.
 * ``ETag`` is a digest of the content. 304 is only said of an image that is still there.
 """
@@ -56,7 +56,7 @@ def event_image(
     access: Access = request.scope[PARTS]["access"]  # type: ignore[literal-required]  # a key of ours
     access.note_again(request, "images.opened", event_id=event_id)
     tag = f'"{blake2b(data, digest_size=12).hexdigest()}{"" if size is None else f"-{size}"}"'
-    headers = {"etag": tag, "cache-control": _KEEP}
+    headers = {"etag": tag, "cache-control": _KEEP, "cdn-cache-control": "no-store"}
     if _same(request.headers.get("if-none-match"), tag):
         return Response(b"", status_code=304, headers=headers)
     if size is not None:

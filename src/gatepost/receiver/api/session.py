@@ -31,6 +31,7 @@ from gatepost.receiver.http.url_prefix import link
 from gatepost.store.query.accounts import Role
 
 __all__ = [
+    "FORGET",
     "Credentials",
     "NewPassword",
     "SessionController",
@@ -38,6 +39,10 @@ __all__ = [
     "login_cookies",
     "session_cookie",
 ]
+
+
+FORGET = {"clear-site-data": '"cache", "storage"'}
+"""Header of a logout: the browser forgets pages and images, whose next user is another one. HTTPS only."""
 
 
 class Credentials(Struct, frozen=True):
@@ -106,7 +111,8 @@ class SessionController(Controller):
         secret = session_secret(dict(request.headers.items()))
         if secret:
             access.doors.logout(secret, address=access.address(request))
-        return Response(None, status_code=204, cookies=[session_cookie(access, request, None)])
+        cookies = [session_cookie(access, request, None)]
+        return Response(None, status_code=204, headers=FORGET, cookies=cookies)
 
     @post(
         "/password",
