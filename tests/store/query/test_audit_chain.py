@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import delete, insert, update
@@ -133,6 +134,8 @@ def test_a_clock_that_went_wrong_neither_empties_the_log_nor_holds_it_up(store: 
     while retention.once(NOW + 10 * DAY_MS).more:
         pass
     assert [row.id for row in Accounts(store).audit().items] == [5, 4]
+    (kept,) = [one for one in retention.state(NOW + 10 * DAY_MS) if one.part == "audit"]
+    assert (kept.oldest, kept.pending) == (datetime.fromtimestamp(NOW / 1000 + 10 * 86_400, UTC), False)
     assert broken(store) is None
 
 

@@ -298,7 +298,9 @@ def oldest_ms(db: Connection, part: str, now_ms: int) -> int | None:
         day = db.execute(select(func.min(c.day)).where(c.kind.in_(_KINDS[part]))).scalar()
         found = None if day is None else day * DAY_MS
     elif part == "audit":
-        found = db.execute(select(func.min(t.audit.c.at_ms))).scalar()
+        c = t.audit.c
+        there = select(c.at_ms).where(c.at_ms <= now_ms + DAY_MS)
+        found = db.execute(there.order_by(c.id).limit(1)).scalar()
     elif part in _TABLES:
         c = _TABLES[part].c
         there = select(c.received_at_ms).where(c.received_at_ms <= now_ms + DAY_MS)
