@@ -198,12 +198,17 @@ async def test_only_so_many_at_once_and_one_that_was_left_makes_room(
         return type(page)(page.items * 1000, "again")
 
     monkeypatch.setattr(UserStore, "records", staticmethod(endless))
-    head = request("GET", "/api/v1/records/export", headers={"Authorization": f"Bearer {receiver.token}"})
+    names = ("test", "other", "third")
+    tokens = [issue_token(Accounts(receiver.store), name, "admin", by="test", now_ms=0)[0] for name in names]
     senders = [await receiver.connect() for _ in range(exports.AT_ONCE)]
-    for sender in senders:
-        await sender.write(head)
+    for number, sender in enumerate(senders):
+        headers = {"Authorization": f"Bearer {tokens[number % 2]}"}
+        await sender.write(request("GET", "/api/v1/records/export", headers=headers))
         assert b"200" in await sender.reader.readline()
-    refused = await receiver.get("/api/v1/records/export")
+    refused = await receiver.get("/api/v1/records/export")  # as the first of them
+    assert (refused.status, refused.headers["retry-after"]) == (429, "5")
+    third = {"Authorization": f"Bearer {tokens[2]}"}
+    refused = await receiver.request("GET", "/api/v1/records/export", headers=third)
     assert refused.status == 503
     assert refused.headers["retry-after"] == "30"
     for sender in senders:

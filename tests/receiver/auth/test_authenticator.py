@@ -102,6 +102,15 @@ def test_every_login_has_a_secret_of_its_own_and_the_store_has_none_of_them(
         assert secret.encode() not in stored
 
 
+def test_to_be_asked_about_keeps_no_session_alive(doors: Doors, clock: Clock) -> None:
+    secret, _ = login(doors, "anna", PASSWORD, address="::1")
+    for at_least in (300, 250):
+        clock.at += at_least
+        assert doors.authenticate("GET", cookie(secret), host="h", is_use=False) is not None
+    clock.at += 100
+    assert doors.authenticate("GET", cookie(secret), host="h", is_use=False) is None
+
+
 def test_a_session_ends_when_it_is_old_idle_or_logged_out(doors: Doors, clock: Clock) -> None:
     secret, _ = login(doors, "anna", PASSWORD, address="::1")
     for _ in range(7):

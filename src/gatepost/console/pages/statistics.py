@@ -11,7 +11,7 @@ from msgspec import Struct
 from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.filters import PLACES, Filters
 from gatepost.console.pages.people import month_in
-from gatepost.receiver.api.authorization import VIEWER, AnyRequest
+from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.store.local_days import MAX_DAYS
 from gatepost.store.query.statistics import Bin, CodeCount, Statistics, statistics
@@ -47,11 +47,14 @@ class StatisticsPages(Controller):
     opt = VIEWER
 
     @get(sync_to_thread=True)
-    def show_statistics(self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning) -> Html:
+    def show_statistics(
+        self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning, access: TheAccess
+    ) -> Html:
         view = desk.view(request)
         filters = Filters(view, PLACES)
         first, last, spans = _stretch(view, filters.zone)
-        found = read(lambda: statistics(view.store, filters.statistics(first, last)))
+        with access.shares.statistics.of(request.user):
+            found = read(lambda: statistics(view.store, filters.statistics(first, last)))
         return view.page(
             "statistics.html",
             active="statistics",

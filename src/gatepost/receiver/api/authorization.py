@@ -20,6 +20,7 @@ from litestar.middleware import AbstractAuthenticationMiddleware, Authentication
 from litestar.params import SkipValidation
 from litestar.types import ASGIApp
 
+from gatepost.receiver.api.shares import Shares
 from gatepost.receiver.auth.audit_groups import AuditGroups
 from gatepost.receiver.auth.authenticator import Doors, Principal, may
 from gatepost.receiver.http.security_headers import over_tls, public_origin
@@ -106,6 +107,7 @@ class Access:
     def __init__(self, doors: Doors, proxies: Networks) -> None:
         self.doors = doors
         self.groups = AuditGroups(doors.accounts, doors.now_ms)
+        self.shares = Shares()
         self._proxies = proxies
 
     def address(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:

@@ -393,7 +393,9 @@ async def answer_file(
     detail: dict[str, object],
 ) -> Stream:
     """Send what ``begin`` makes as a file, in its turn, with a line in the audit log before it and one behind it."""
+    access.shares.exports.take(request.user)
     if not _turns.acquire(blocking=False):
+        access.shares.exports.give_back(request.user)
         raise HTTPException(
             f"{AT_ONCE} exports are under way already; try again when one has ended",
             status_code=503,
@@ -421,7 +423,7 @@ async def answer_file(
     name = f"{what}-{moment:%Y%m%dT%H%M%SZ}.{form}"
     return await streamed(
         request,
-        _steps(noted),
+        _steps(noted, lambda: access.shares.exports.give_back(request.user)),
         media_type=_TYPES[form],
         headers={
             "content-disposition": f'attachment; filename="{name}"',
@@ -431,10 +433,12 @@ async def answer_file(
     )
 
 
-async def _steps(begin: Callable[[], Iterator[bytes]]) -> AsyncGenerator[bytes, None]:
-    """The pieces of an export, each made in the export's own thread: one at a time, and one heap for all of them.
+async def _steps(
+    begin: Callable[[], Iterator[bytes]], ended: Callable[[], None]
+) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces of an export, each made in the export's own thread: one at a time, and one heap for all of them.
 
-    Gives the turn back when the last step has ended, also where nobody waits for it any more.
+    Gives the turn back, and calls ``ended``, when the last step has ended, also where nobody waits for it any more.
     """
     loop, pool = asyncio.get_running_loop(), ThreadPoolExecutor(1, "gatepost-export")
     pieces: Iterator[bytes] = iter(())
@@ -444,13 +448,14 @@ async def _steps(begin: Callable[[], Iterator[bytes]]) -> AsyncGenerator[bytes, 
         while (piece := await loop.run_in_executor(pool, next, pieces, None)) is not None:
             yield piece
     finally:
-        pool.submit(_finish, pieces)
+        pool.submit(_finish, pieces, ended)
         pool.shutdown(wait=False)
 
 
-def _finish(pieces: Iterator[bytes]) -> None:
+def _finish(pieces: Iterator[bytes], ended: Callable[[], None]) -> None:
     try:
         if isinstance(pieces, Generator):
             pieces.close()
     finally:
         _turns.release()
+        ended()

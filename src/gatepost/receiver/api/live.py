@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -18,7 +20,9 @@ from gatepost.receiver.api.authorization import GUARD, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite, AtTerminal, TerminalFilter
 from gatepost.receiver.api.records import record_item
 from gatepost.receiver.api.shapes import MAX_ID, Include, TheStore
+from gatepost.receiver.api.shares import Share
 from gatepost.receiver.api.streaming import streamed
+from gatepost.receiver.auth.authenticator import Principal
 from gatepost.receiver.live_stream import Crowded, Live, Told, Variant, event_block
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import AlarmRow, FeedItem, RecordRow, Store, Visible
@@ -95,11 +99,15 @@ class LiveController(Controller):
         named: Sequence[int] = ()
         if at_terminal.terminal is not None:
             named = await asyncio.to_thread(store.terminals_named, at_terminal.terminal)
-        pieces = live.listen(
-            place,
-            wanted=_wanted(at_terminal, named, at_site, kind, request.user.visible),
-            variant=_variant(request.user.visible, include),
-            allowed=_still_allowed(request, access),
+        pieces = _seated(
+            access.shares.live,
+            request.user,
+            live.listen(
+                place,
+                wanted=_wanted(at_terminal, named, at_site, kind, request.user.visible),
+                variant=_variant(request.user.visible, include),
+                allowed=_still_allowed(request, access),
+            ),
         )
         # Some proxies gather a response before they pass it on; the last header asks them not to.
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
@@ -107,6 +115,16 @@ class LiveController(Controller):
             return await streamed(request, pieces, media_type="text/event-stream", headers=headers)
         except Crowded as error:
             raise HTTPException(str(error), status_code=503, headers={"retry-after": "5"}) from None
+
+
+async def _seated(
+    share: Share, user: Principal, pieces: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces of a stream, one of those that an account may have."""
+    with share.of(user):
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                yield piece
 
 
 def _variant(visible: Visible, include: str | None) -> Variant:
@@ -154,11 +172,15 @@ def _wanted(
 
 
 def _still_allowed(request: AnyRequest, access: TheAccess) -> Callable[[], Awaitable[bool]]:
-    """A stream is one long request: what is withdrawn in the meantime ends it at the next heartbeat."""
+    """Return what is asked at each heartbeat: a stream is one long request, and ends when what it came with has.
+
+    To be asked is no use of the session: nobody may be there.
+    """
     headers = dict(request.headers.items())
     host = headers.get("host", "")
 
     async def allowed() -> bool:
-        return await asyncio.to_thread(access.doors.authenticate, "GET", headers, host=host) is not None
+        ask = functools.partial(access.doors.authenticate, "GET", headers, host=host, is_use=False)
+        return await asyncio.to_thread(ask) is not None
 
     return allowed

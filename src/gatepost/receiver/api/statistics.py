@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import Controller, get
 from litestar.params import FromQuery
 
-from gatepost.receiver.api.authorization import VIEWER
+from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite, AtTerminal
 from gatepost.receiver.api.shapes import TheMeaning, days, read
 from gatepost.store.query.statistics import Statistics, StatisticsQuery, statistics
@@ -21,6 +21,8 @@ class StatisticsController(Controller):
     @get(sync_to_thread=True, summary="Count a day, a month, or any stretch of days")
     def statistics(
         self,
+        request: AnyRequest,
+        access: TheAccess,
         meaning: TheMeaning,
         at_terminal: AtTerminal,
         at_site: AtSite,
@@ -44,4 +46,5 @@ class StatisticsController(Controller):
             without_serial=at_terminal.without_serial,
             timezone=timezone or None,
         )
-        return read(lambda: statistics(meaning.store, query))
+        with access.shares.statistics.of(request.user):
+            return read(lambda: statistics(meaning.store, query))

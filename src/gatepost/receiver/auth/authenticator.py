@@ -376,10 +376,13 @@ class Doors:
         if account is not None:
             self._note("logout", account, address)
 
-    def authenticate(self, method: str, headers: Mapping[str, str], *, host: str) -> Principal | None:
-        """Who sent a request with these headers (names in lower case); ``None`` if they do not say or it is not true.
+    def authenticate(
+        self, method: str, headers: Mapping[str, str], *, host: str, is_use: bool = True
+    ) -> Principal | None:
+        """Return who sent a request with these headers (names in lower case); ``None`` if it is not said, or not true.
 
-        A session counts for a change only if the request comes from our own pages.
+        A session counts for a change only if the request comes from our own pages. Without ``is_use`` it does not live
+        longer for being asked about.
         """
         authorization = headers.get("authorization")
         if authorization is not None:
@@ -400,7 +403,9 @@ class Doors:
         secret = session_secret(headers) or ""
         if not secret or (method not in _SAFE and not same_origin(headers, host=host)):
             return None
-        account = self.accounts.session(_digest(secret), now_ms=self.now_ms(), idle_ms=self._idle_ms)
+        account = self.accounts.session(
+            _digest(secret), now_ms=self.now_ms(), idle_ms=self._idle_ms, is_use=is_use
+        )
         return None if account is None else _person(account)
 
     def _note(self, action: str, actor: str, address: str, *, subject: str = "") -> None:

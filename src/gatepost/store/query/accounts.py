@@ -261,8 +261,11 @@ class Accounts:
             db.execute(delete(t.sessions).where(t.sessions.c.expires_at_ms <= now_ms))
             db.execute(t.sessions.insert().values(row))
 
-    def session(self, digest: bytes, *, now_ms: int, idle_ms: int) -> AccountRow | None:
-        """Whose session this is; ``None`` if it is nobody's, over, unused for ``idle_ms``, or withdrawn."""
+    def session(self, digest: bytes, *, now_ms: int, idle_ms: int, is_use: bool = True) -> AccountRow | None:
+        """Return whose session this is; ``None`` if there is none, or it is over, unused for ``idle_ms``, or withdrawn.
+
+        ``is_use``: it is used now.
+        """
         s = t.sessions.c
         with self._store.reading() as db:
             row = db.execute(
@@ -274,7 +277,7 @@ class Accounts:
             return None
         if now_ms >= row.expires_at_ms or now_ms - row.last_used_ms >= idle_ms:
             return None
-        if now_ms - row.last_used_ms >= min(_TOUCH_MS, idle_ms // 2):
+        if is_use and now_ms - row.last_used_ms >= min(_TOUCH_MS, idle_ms // 2):
             with self._store.changing() as db:
                 db.execute(update(t.sessions).where(s.digest == digest).values(last_used_ms=now_ms))
         return _account(row)
