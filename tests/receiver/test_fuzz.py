@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from tests.receiver.kit import SUCCESS, Running, alarm, base64, body, receiving, record, request
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+AT_LENGTH = settings(FUZZ, max_examples=4000)
+"""Some ten minutes for all of them."""
 
 scalars = st.one_of(
     st.none(),
@@ -91,51 +93,93 @@ async def documented(receiver: Running, text: bytes) -> None:
     assert (counted(receiver) > before) == (answer.status == 200)  # a list counts each of its elements
 
 
-@FUZZ
-@given(text=st.binary(max_size=300))
-async def test_any_bytes_are_answered_as_documented(watched: Running, text: bytes) -> None:
-    await documented(watched, text)
-
-
-@FUZZ
-@given(value=values)
-async def test_any_json_is_answered_as_documented(watched: Running, value: Any) -> None:
-    await documented(watched, json.dumps(value).encode())
-
-
-@FUZZ
-@given(push=pushes, ascii_only=st.booleans())
-async def test_any_event_with_any_fields_is_acknowledged_and_kept(
-    watched: Running, push: Any, ascii_only: bool
-) -> None:
+async def kept(receiver: Running, push: Any, *, ascii_only: bool) -> None:
     try:
         text = json.dumps(push, ensure_ascii=ascii_only).encode()
     except UnicodeEncodeError:
         text = json.dumps(push).encode()
-    await documented(watched, text)
-    page = await watched.get("/api/v1/records")
+    await documented(receiver, text)
+    page = await receiver.get("/api/v1/records")
     assert page.status == 200
     json.loads(page.body)
 
 
-@FUZZ
-@given(
-    at=st.integers(0, 600),
-    insert=st.binary(max_size=8),
-    drop=st.integers(0, 8),
-    cut=st.integers(0, 700),
-)
-async def test_a_damaged_request_stores_nothing_it_did_not_say(
-    watched: Running, at: int, insert: bytes, drop: int, cut: int
-) -> None:
+async def stores_what_it_says(receiver: Running, at: int, insert: bytes, drop: int, cut: int) -> None:
     whole = request("POST", "/Record", body(record(uuid="damaged", rgb_image=base64(b"\xff\xd8\xff\xd9"))))
     damaged = (whole[:at] + insert + whole[at + drop :])[: len(whole) - cut if cut < 100 else len(whole)]
-    before = counted(watched)
-    sender = await watched.connect()
+    before = counted(receiver)
+    sender = await receiver.connect()
     await sender.write(damaged)
     sender.writer.write_eof()
     told = await sender.ended()
     assert b"Traceback" not in told
     assert b" 500 " not in told
-    assert counted(watched) - before == told.count(b'{"code":200,')
-    assert (await watched.request("GET", "/healthz")).status == 200
+    assert counted(receiver) - before == told.count(b'{"code":200,')
+    assert (await receiver.request("GET", "/healthz")).status == 200
+
+
+any_bytes = given(text=st.binary(max_size=300))
+any_json = given(value=values)
+any_event = given(push=pushes, ascii_only=st.booleans())
+any_damage = given(
+    at=st.integers(0, 600),
+    insert=st.binary(max_size=8),
+    drop=st.integers(0, 8),
+    cut=st.integers(0, 700),
+)
+
+
+@FUZZ
+@any_bytes
+async def test_any_bytes_are_answered_as_documented(watched: Running, text: bytes) -> None:
+    await documented(watched, text)
+
+
+@FUZZ
+@any_json
+async def test_any_json_is_answered_as_documented(watched: Running, value: Any) -> None:
+    await documented(watched, json.dumps(value).encode())
+
+
+@FUZZ
+@any_event
+async def test_any_event_with_any_fields_is_acknowledged_and_kept(
+    watched: Running, push: Any, ascii_only: bool
+) -> None:
+    await kept(watched, push, ascii_only=ascii_only)
+
+
+@FUZZ
+@any_damage
+async def test_a_damaged_request_stores_nothing_it_did_not_say(
+    watched: Running, at: int, insert: bytes, drop: int, cut: int
+) -> None:
+    await stores_what_it_says(watched, at, insert, drop, cut)
+
+
+@pytest.mark.soak
+@AT_LENGTH
+@any_bytes
+async def test_any_bytes_at_length(watched: Running, text: bytes) -> None:
+    await documented(watched, text)
+
+
+@pytest.mark.soak
+@AT_LENGTH
+@any_json
+async def test_any_json_at_length(watched: Running, value: Any) -> None:
+    await documented(watched, json.dumps(value).encode())
+
+
+@pytest.mark.soak
+@AT_LENGTH
+@any_event
+async def test_any_event_at_length(watched: Running, push: Any, ascii_only: bool) -> None:
+    await kept(watched, push, ascii_only=ascii_only)
+
+
+@pytest.mark.soak
+@AT_LENGTH
+@any_damage
+async def test_any_damage_at_length(watched: Running, at: int, insert: bytes, drop: int, cut: int) -> None:
+    await stores_what_it_says(watched, at, insert, drop, cut)
