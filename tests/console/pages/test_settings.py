@@ -66,7 +66,7 @@ async def test_a_user_is_made_changed_and_locked_out(desk: Desk) -> None:
 async def test_sites_of_a_user_and_of_a_token_are_ticked(desk: Desk) -> None:
     hamburg = desk.store.create_site("Hamburg", "Europe/Berlin", now_ms=0).id
     accounts = Accounts(desk.store)
-    form = {"name": "wang", "role": "viewer", "password": "long enough"}
+    form = {"name": "wang", "role": "viewer", "password": "quite long enough"}
     page = await desk.get("/settings/users")
     assert page.words.count("Hamburg") >= 2
     await desk.post("/settings/users", **form, sites=hamburg)
@@ -102,7 +102,7 @@ async def test_what_is_wrong_with_a_user_is_said(desk: Desk) -> None:
         assert answer.status == 400
         assert 'role="alert"' in answer.html
     for path, form in (("users", {"password": PASSWORD}), ("tokens", {})):
-        answer = await desk.post(f"/settings/{path}", name="Gatepost", role="viewer", **form)
+        answer = await desk.post(f"/settings/{path}", name="Gatepost", role="viewer", every_site=1, **form)
         assert "the program itself" in answer.words
     admin = Accounts(desk.store).account("admin")
     assert admin is not None

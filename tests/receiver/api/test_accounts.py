@@ -161,7 +161,8 @@ async def test_a_line_of_a_token_names_the_token_and_who_made_it(receiver: Runni
     assert (await receiver.request("POST", "/api/v1/accounts", body(new), headers)).status == 201
     (line,) = await audit(receiver, "account.created")
     assert line["actor"] == "token:hr"
-    assert line["detail"] == {"role": "viewer", "token": made["id"], "made_by": "token:test"}
+    own = {"token": made["id"], "made_by": "token:test"}
+    assert line["detail"] == {"role": "viewer", "sites": None, **own}
 
 
 @pytest.mark.parametrize("name", ["GATEPOST", "command line", "token:hr"])

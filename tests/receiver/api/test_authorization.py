@@ -25,7 +25,8 @@ def access(receiver: Running) -> Access:
 def asked(peer: str, **headers: str) -> Request[Any, Any, Any]:
     """A request that came from there."""
     names = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    return Request({"type": "http", "method": "GET", "client": (peer, 1), "headers": names, "scheme": "http"})  # type: ignore[arg-type]
+    scope = {"type": "http", "method": "GET", "client": (peer, 1), "headers": names, "scheme": "http"}
+    return Request(scope | {"path_template": "/gate"})  # type: ignore[arg-type]
 
 
 def test_the_address_is_the_one_before_the_proxies_that_are_trusted(access: Access) -> None:

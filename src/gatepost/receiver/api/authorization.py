@@ -128,13 +128,11 @@ class Access:
         principal = self.doors.authenticate(method, headers, host=headers.get("host", ""))
         if principal is None:
             raise NotAuthorizedException(_HOW, headers={"www-authenticate": 'Bearer realm="gatepost"'})
-        scope = connection.scope
-        route = f"{method} {scope.get('path_template') or connection.route_handler}"
         if not may(principal.role, needed.role, also=needed.also):
-            self._note_again(principal, self.address(connection), "denied", what=f"{route} ({needed.role})")
+            self._note_denied(principal, connection, needed.role)
             raise PermissionDeniedException(f"this needs the role {needed.role}; yours is {principal.role}")
         if needed.every_site and principal.sites is not None:
-            self._note_again(principal, self.address(connection), "denied", what=f"{route} (every site)")
+            self._note_denied(principal, connection, "every site")
             raise SomeSitesOnly("this concerns every site, and you have some sites only")
         return principal
 
@@ -172,6 +170,13 @@ class Access:
         self._note_again(
             request.user, self.address(request), action, event_id=event_id, what=what, found=found
         )
+
+    def _note_denied(
+        self, user: Principal, connection: ASGIConnection[Any, Any, Any, Any], needed: str
+    ) -> None:
+        scope = connection.scope
+        route = f"{scope.get('method', 'GET')} {scope.get('path_template') or connection.route_handler}"
+        self._note_again(user, self.address(connection), "denied", what=f"{route} ({needed})")
 
     def _note_again(self, user: Principal, address: str, action: str, **more: Any) -> None:
         self.groups.add(user.name, address, action, of_actor=_of_actor(user), **more)
