@@ -1,3 +1,4 @@
+import os
 import tempfile
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -39,7 +40,8 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Stream]:
 
 def held(folder: Path) -> list[str]:
     """The files in a folder, and those that are open though they have no name any more."""
-    found = [str(path) for path in folder.rglob("*")]
+    # os.walk passes over a folder that is removed meanwhile.
+    found = [str(Path(at, name)) for at, folders, files in os.walk(folder) for name in folders + files]
     for handle in Path("/proc/self/fd").iterdir():
         try:
             found.append(str(handle.readlink()))
