@@ -332,7 +332,8 @@ async def test_a_terminal_that_was_retired_is_deleted_with_what_it_sent(either: 
     assert [row.serial for row in receiver.store.terminals()] == ["SN-1"]
     assert [row.serial for row in receiver.records()] == ["SN-1"]
     (line,) = (await call(receiver, "GET", "audit?action=terminal.deleted")).json["items"]
-    assert line["detail"] == {"serial": "STRANGER", "records": 1, "alarm_steps": 0, "quarantined": 0}
+    gone = {"serial": "STRANGER", "records": 1, "alarm_steps": 0, "quarantined": 0}
+    assert line["detail"] == gone | {"token": 1, "made_by": "test"}
     assert (await receiver.push(record(deviceSN="STRANGER", uuid="again"))).json == SUCCESS
     (again,) = [row for row in receiver.store.terminals() if row.serial == "STRANGER"]
     assert again.id != stranger.id
