@@ -5,7 +5,7 @@ It says where it listens, and then, for each request to ``/blocked``, that its t
 
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from litestar import get
@@ -17,6 +17,7 @@ from gatepost.receiver.observability.logs import to_stderr
 from gatepost.receiver.program import run
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Store
+from gatepost.store.privacy.permitted import Ask
 
 
 def say(line: str) -> None:
@@ -32,7 +33,11 @@ def blocked() -> str:
 
 
 def pages(
-    store: Store, settings: ReceiverSettings, lag: Callable[[], Lag], heard: Mapping[int, int]
+    store: Store,
+    settings: ReceiverSettings,
+    lag: Callable[[], Lag],
+    heard: Mapping[int, int],
+    asks: Callable[[], Sequence[Ask]],
 ) -> Pages:
     return Pages((blocked,))
 
