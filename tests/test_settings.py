@@ -68,8 +68,10 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def test_secrets_are_hidden_wherever_settings_are_shown() -> None:
-    settings = load(ReceiverSettings, given={"database": "postgresql://u:secret@h/d"})
-    assert "secret" not in str(shown(settings))
+    settings = load(
+        ReceiverSettings, given={"database": "postgresql://u:hidden@h/d", "oidc_client_secret": "hidden"}
+    )
+    assert "hidden" not in str(shown(settings))
     assert shown(settings)["listen"] == "127.0.0.1:8080"
     with pytest.raises(SettingsError) as raised:
         load(ReceiverSettings, given={"database": ["secret"]})

@@ -155,6 +155,43 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float, _is("After how long without a request one has to log in again.", unit="hours", gt=0, le=8760)
     ] = 2.0
 
+    oidc_issuer: Annotated[
+        str,
+        _is(
+            "The identity provider at which people log in to the console (OpenID Connect), such as"
+            " https://id.example.com/realms/company; empty: with a password only."
+        ),
+    ] = ""
+    oidc_client_id: Annotated[str, _is("The client that this receiver is there.")] = ""
+    oidc_client_secret: Annotated[
+        str,
+        _is(
+            "The secret of that client; empty for a public client. Better in oidc_client_secret_file.",
+            secret=True,
+        ),
+    ] = ""
+    oidc_client_secret_file: Annotated[str | None, _is("A file whose first line is that secret.")] = None
+    oidc_label: Annotated[
+        str, _is("What the login page calls the provider; empty: single sign-on.", max_length=64)
+    ] = ""
+    oidc_scopes: Annotated[str, _is("The scopes that the provider is asked for, with blanks between.")] = (
+        "openid profile email groups"
+    )
+    oidc_groups_claim: Annotated[str, _is("The claim of the ID token that has the groups.")] = "groups"
+    oidc_name_claim: Annotated[
+        str, _is("The claim of the ID token that becomes the name of the account, at the first login.")
+    ] = "preferred_username"
+    oidc_roles: Annotated[
+        tuple[str, ...],
+        _is(
+            "What a group of the provider may do: GROUP=ROLE for every site, or GROUP=ROLE@SITE. The highest role"
+            " wins, with the sites of the groups that have it. Whose groups are not here may not log in."
+        ),
+    ] = ()
+    oidc_ca_file: Annotated[
+        str | None, _is("Certificate authorities, PEM, to trust for the provider instead of the system's.")
+    ] = None
+
     listen: Annotated[str, _is("Where to listen, HOST:PORT.")] = "127.0.0.1:8080"
     ingest_listen: Annotated[
         str,

@@ -13,7 +13,7 @@ from gatepost.console.routes import PAGES, routes
 from gatepost.errors import StoreUnavailable
 from gatepost.store.questions import UserStore
 
-OPEN = {"/login", "/language"}
+OPEN = {"/login", "/login/oidc", "/login/oidc/callback", "/language"}
 
 
 def every_route() -> list[tuple[str, str, dict[str, object]]]:

@@ -228,6 +228,8 @@ def test_what_is_open_to_anyone_is_known_by_name(receiver: Running) -> None:
         ("POST", "/api/v1/session"),
         ("GET", "/metrics"),
         ("GET", "/login"),
+        ("GET", "/login/oidc"),
+        ("GET", "/login/oidc/callback"),
         ("POST", "/login"),
         ("POST", "/language"),
         ("GET", "/static/987654321"),

@@ -164,6 +164,8 @@ ASKED = {
     "GET /audit": Asked("every site"),
     "POST /language": Asked("open"),
     "GET /login": Asked("open"),
+    "GET /login/oidc": Asked("open"),
+    "GET /login/oidc/callback": Asked("open"),
     "POST /login": Asked("open"),
     "POST /logout": Asked("own"),
     "GET /people": Asked("list"),

@@ -37,6 +37,7 @@ from gatepost.receiver.api.live import tell
 from gatepost.receiver.api.parameters import KnownParameters
 from gatepost.receiver.api.streaming import close as close_streams
 from gatepost.receiver.auth.authenticator import Doors
+from gatepost.receiver.auth.openid import provider_of
 from gatepost.receiver.http.url_prefix import ROOT, below, checked_prefix
 from gatepost.receiver.ingest.frames import Frames, image_keys
 from gatepost.receiver.jobs.errands import Errands
@@ -167,7 +168,10 @@ class DeskApp:
             session_s=settings.session_hours * 3600,
             idle_s=settings.session_idle_hours * 3600,
         )
-        self.access = Access(doors, proxies)
+        provider = provider_of(
+            settings, lambda: doors.accounts.key("openid connect"), now=now, monotonic=monotonic
+        )
+        self.access = Access(doors, proxies, provider)
         self.forgetting = Forgetting(store)
         self.keeper = Keeper(
             store,

@@ -38,6 +38,8 @@ class AccountPages(Controller):
         account_id, new = request.user.account_id, form.secret("new")
         if account_id is None:
             return await asyncio.to_thread(_refused, desk, request, "account.token")
+        if not request.user.has_password:
+            return await asyncio.to_thread(_refused, desk, request, "account.no_password")
         if new != form.secret("again"):
             return await asyncio.to_thread(_refused, desk, request, "account.differ")
         try:

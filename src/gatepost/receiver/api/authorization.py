@@ -23,6 +23,7 @@ from litestar.types import ASGIApp
 from gatepost.receiver.api.shares import Shares
 from gatepost.receiver.auth.audit_groups import AuditGroups
 from gatepost.receiver.auth.authenticator import Doors, Principal, may
+from gatepost.receiver.auth.openid import OpenIdProvider
 from gatepost.receiver.http.security_headers import over_tls, public_origin
 from gatepost.receiver.http.url_prefix import link
 from gatepost.receiver.terminals.identify import Networks, peer_address
@@ -104,8 +105,10 @@ class PasswordChangeNeeded(PermissionDeniedException):
 class Access:
     """What a route can ask about a request, and the doors that it came through."""
 
-    def __init__(self, doors: Doors, proxies: Networks) -> None:
+    def __init__(self, doors: Doors, proxies: Networks, provider: OpenIdProvider | None = None) -> None:
         self.doors = doors
+        self.provider = provider
+        """Where people log in as well; ``None``: with their passwords only."""
         self.groups = AuditGroups(doors.accounts, doors.now_ms)
         self.shares = Shares()
         self._proxies = proxies

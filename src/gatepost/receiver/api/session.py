@@ -128,6 +128,10 @@ class SessionController(Controller):
         account_id = request.user.account_id
         if account_id is None:
             raise PermissionDeniedException("a token has no password")
+        if not request.user.has_password:
+            raise PermissionDeniedException(
+                "this account has no password here; it logs in at the identity provider"
+            )
         try:
             good = await access.doors.verify(account_id, data.current)
         except LoginRefused as refused:

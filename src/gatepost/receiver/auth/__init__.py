@@ -4,5 +4,6 @@
 ``authenticator``   passwords, sessions, tokens and roles
 ``hashing``         threads in which passwords are hashed
 ``login_throttle``  how often a password may be tried
+``openid``          logins at an identity provider
 ``passwords``       which passwords are taken
 """

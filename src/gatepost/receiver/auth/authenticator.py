@@ -51,6 +51,7 @@ __all__ = [
     "COOKIE",
     "ROLES",
     "DEVICE_S",
+    "HOW",
     "Doors",
     "Login",
     "LoginRefused",
@@ -68,6 +69,9 @@ COOKIE = "gatepost_session"
 
 ROLES: tuple[Role, ...] = ("guard", "viewer", "operator", "admin")
 """From the least to the most."""
+
+HOW = "openid connect"
+"""How the audit log says that a login was the identity provider's."""
 
 DEVICE_S = 400 * 24 * 3600
 """For how long a browser keeps the cookie of a device; browsers have that as their limit."""
@@ -101,6 +105,8 @@ class Principal(Struct, frozen=True):
     """The account that the token came from, or the person's own."""
     must_change: bool = False
     """The password was made up by the program: it opens nothing but the change of it."""
+    has_password: bool = True
+    """Otherwise they log in at the identity provider alone."""
 
     @property
     def visible(self) -> Visible:
@@ -268,8 +274,7 @@ class Doors:
             keys = (own,)
         elif account is not None and self._is_unlocked(account):
             keys = (network,)
-        encoded = self._nobody if account is None else account.password
-        good, rehashed = await self._try(keys, device is not None, encoded, password)
+        good, rehashed = await self._try(keys, device is not None, self._hash_of(account), password)
         if account is None or account.disabled or not good:
             # Whose name was typed is not who typed it; and what is no name may be a password.
             subject = "" if account is None else account.name
@@ -289,8 +294,13 @@ class Doors:
             account, device = changed or account, None
         return await asyncio.to_thread(self.open_session, account, address=address, device=device)
 
-    def open_session(self, account: AccountRow, *, address: str, device: str | None = None) -> Login:
-        """Open a session for a person whose password was right, on a known ``device`` or a new one."""
+    def open_session(
+        self, account: AccountRow, *, address: str, device: str | None = None, id_token: str | None = None
+    ) -> Login:
+        """Open a session for a person whose password was right, on a known ``device`` or a new one.
+
+        ``id_token``: the identity provider's, by which it knows the session at a logout; it stands for the password.
+        """
         secret = secrets.token_urlsafe(32)
         self.accounts.open_session(
             account.id,
@@ -298,8 +308,9 @@ class Doors:
             now_ms=self.now_ms(),
             expires_at_ms=self.now_ms() + self._session_ms,
             address=address,
+            id_token=id_token,
         )
-        self._note("login", account.name, address)
+        self._note("login", account.name, address, detail={} if id_token is None else {"how": HOW})
         device = device or secrets.token_urlsafe(16)
         return Login(secret, account, f"{device}.{self._signature(account, device)}")
 
@@ -309,7 +320,7 @@ class Doors:
         Limited by a budget that sessions of the account have alone. Raises :class:`LoginRefused` where it is too early.
         """
         account = await asyncio.to_thread(self.accounts.account, account_id)
-        if account is None:
+        if account is None or account.subject is not None:
             return False
         keys = (f"session {account_id}",)
         good, _ = await self._try(keys, True, account.password, password)
@@ -346,6 +357,10 @@ class Doors:
                 return False, None
         return True, self._hash(normal) if self._hasher.check_needs_rehash(encoded) else None
 
+    def _hash_of(self, account: AccountRow | None) -> str:
+        """Return what a password is compared with; no password fits where there is no account, or it has none."""
+        return self._nobody if account is None or account.subject is not None else account.password
+
     def _is_unlocked(self, account: AccountRow) -> bool:
         at = account.unlocked_at
         return at is not None and 0 <= self._now() - at.timestamp() < UNLOCKED_S
@@ -370,11 +385,12 @@ class Doors:
         for lane in self._lanes.values():
             lane.close()
 
-    def logout(self, cookie: str, *, address: str) -> None:
-        """End a session, if it is one."""
-        account = self.accounts.close_session(_digest(cookie))
+    def logout(self, cookie: str, *, address: str) -> str | None:
+        """End a session, if it is one; return the ID token with which it began, if it began at the provider."""
+        account, id_token = self.accounts.close_session(_digest(cookie)) or (None, None)
         if account is not None:
             self._note("logout", account, address)
+        return id_token
 
     def authenticate(
         self, method: str, headers: Mapping[str, str], *, host: str, is_use: bool = True
@@ -408,8 +424,18 @@ class Doors:
         )
         return None if account is None else _person(account)
 
-    def _note(self, action: str, actor: str, address: str, *, subject: str = "") -> None:
-        self.accounts.note(now_ms=self.now_ms(), actor=actor, address=address, action=action, subject=subject)
+    def _note(
+        self,
+        action: str,
+        actor: str,
+        address: str,
+        *,
+        subject: str = "",
+        detail: Mapping[str, str] | None = None,
+    ) -> None:
+        self.accounts.note(
+            now_ms=self.now_ms(), actor=actor, address=address, action=action, subject=subject, detail=detail
+        )
 
 
 def _person(account: AccountRow) -> Principal:
@@ -420,6 +446,7 @@ def _person(account: AccountRow) -> Principal:
         sites=_set(account.sites),
         owner_id=account.id,
         must_change=account.must_change,
+        has_password=account.subject is None,
     )
 
 

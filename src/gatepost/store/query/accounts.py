@@ -74,7 +74,7 @@ class AccountRow(Struct, frozen=True, kw_only=True):
     name: str
     role: Role
     password: str
-    """Its Argon2 hash."""
+    """Its Argon2 hash; empty for an account of an identity provider."""
     created_at: datetime
     disabled: bool
     must_change: bool
@@ -83,6 +83,8 @@ class AccountRow(Struct, frozen=True, kw_only=True):
     """When a command on the machine unlocked it."""
     sites: tuple[int, ...] | None = None
     """The sites that they see; ``None``: every site."""
+    subject: str | None = None
+    """Issuer and subject at an identity provider, where they log in; ``None``: they have a password here."""
 
 
 class TokenRow(Struct, frozen=True, kw_only=True):
@@ -170,6 +172,36 @@ class Accounts:
             "created_at_ms": now_ms,
             "must_change": int(must_change),
         }
+        return self._made(values, sites)
+
+    def of_subject(
+        self, subject: str, name: str, role: Role, *, now_ms: int, sites: Sequence[int] | None
+    ) -> AccountRow:
+        """Return the account of a subject at an identity provider, with this role and these sites from now on.
+
+        Where there is none it is made, with this name. Raises as :meth:`create`.
+        """
+        wanted = t.accounts.c.subject == subject
+        with self._store.changing() as db:
+            values: dict[str, Any] = {"role": role, "sites": _checked(db, sites)}
+            row = db.execute(
+                update(t.accounts).where(wanted).values(values).returning(*t.accounts.c)
+            ).one_or_none()
+        if row is not None:
+            return _account(row)
+        new = {
+            "name": checked_name(name),
+            "folded_name": folded_name(name),
+            "role": role,
+            "password": "",
+            "created_at_ms": now_ms,
+            "must_change": 0,
+            "subject": subject,
+        }
+        return self._made(new, sites)
+
+    def _made(self, values: dict[str, Any], sites: Sequence[int] | None) -> AccountRow:
+        name = values["name"]
         try:
             with self._store.changing() as db:
                 values["sites"] = _checked(db, sites)
@@ -207,8 +239,9 @@ class Accounts:
     ) -> AccountRow | None:
         """Change an account, and end every session of it; with ``disabled`` its tokens, too. ``None`` if there is none.
 
-        Raises :class:`~gatepost.store.query.registry.Conflict` if nobody would be left who may administrate every
-        site, ``ValueError`` for sites that there are not.
+        Raises :class:`~gatepost.store.query.registry.Conflict` if nobody with a password would be left who may
+        administrate every site, and for a password of an account of an identity provider; ``ValueError`` for sites that
+        there are not.
         """
         values: dict[str, Any] = {}
         if role is not None:
@@ -220,6 +253,10 @@ class Accounts:
         with self._store.changing() as db:
             if sites is not UNSET:
                 values["sites"] = _checked(db, sites)
+            if password is not None:
+                subject = select(t.accounts.c.subject).where(t.accounts.c.id == account_id)
+                if db.execute(subject).scalar_one_or_none() is not None:
+                    raise Conflict("this account has no password here; it logs in at the identity provider")
             if values:
                 db.execute(update(t.accounts).where(t.accounts.c.id == account_id).values(values))
             db.execute(delete(t.sessions).where(t.sessions.c.account_id == account_id))
@@ -231,9 +268,13 @@ class Accounts:
                 t.accounts.c.role == "admin",
                 t.accounts.c.disabled_at_ms.is_(None),
                 t.accounts.c.sites.is_(None),
+                # Others may be let in no more at any time, by someone at the provider.
+                t.accounts.c.subject.is_(None),
             )
             if db.execute(admins.limit(1)).first() is None:
-                raise Conflict("this is the last administrator of every site; make another one first")
+                raise Conflict(
+                    "this is the last administrator of every site with a password; make another one first"
+                )
         return self.account(account_id)
 
     def unlock(self, name: str, *, now_ms: int) -> AccountRow | None:
@@ -246,9 +287,16 @@ class Accounts:
     # Sessions
 
     def open_session(
-        self, account_id: int, digest: bytes, *, now_ms: int, expires_at_ms: int, address: str
+        self,
+        account_id: int,
+        digest: bytes,
+        *,
+        now_ms: int,
+        expires_at_ms: int,
+        address: str,
+        id_token: str | None = None,
     ) -> None:
-        """Remember a session, and forget those that are over."""
+        """Remember a session, and forget those that are over. ``id_token``: with which it began at the provider."""
         row = {
             "digest": digest,
             "account_id": account_id,
@@ -256,6 +304,7 @@ class Accounts:
             "last_used_ms": now_ms,
             "expires_at_ms": expires_at_ms,
             "address": address,
+            "id_token": id_token,
         }
         with self._store.changing() as db:
             db.execute(delete(t.sessions).where(t.sessions.c.expires_at_ms <= now_ms))
@@ -282,14 +331,20 @@ class Accounts:
                 db.execute(update(t.sessions).where(s.digest == digest).values(last_used_ms=now_ms))
         return _account(row)
 
-    def close_session(self, digest: bytes) -> str | None:
-        """End a session; return the name of its account, ``None`` if there was none."""
+    def close_session(self, digest: bytes) -> tuple[str, str | None] | None:
+        """End a session; return the name of its account and its ID token, if any; ``None`` if there was none."""
         s = t.sessions.c
-        owner = select(t.accounts.c.name).join(t.sessions, s.account_id == t.accounts.c.id)
+        owner = select(t.accounts.c.name, s.id_token).join(t.sessions, s.account_id == t.accounts.c.id)
         with self._store.changing() as db:
-            name = db.execute(owner.where(s.digest == digest)).scalar_one_or_none()
+            row = db.execute(owner.where(s.digest == digest)).one_or_none()
             db.execute(delete(t.sessions).where(s.digest == digest))
-        return name
+        return None if row is None else (row.name, row.id_token)
+
+    def end_sessions_of(self, subject: str) -> None:
+        """End every session of the account of a subject at an identity provider."""
+        owned = select(t.accounts.c.id).where(t.accounts.c.subject == subject)
+        with self._store.changing() as db:
+            db.execute(delete(t.sessions).where(t.sessions.c.account_id.in_(owned)))
 
     # Tokens
 
@@ -449,6 +504,7 @@ def _account(row: Row[Any]) -> AccountRow:
         must_change=bool(row.must_change),
         unlocked_at=moment(row.unlocked_at_ms),
         sites=_sites(row),
+        subject=row.subject,
     )
 
 

@@ -416,6 +416,8 @@ accounts = Table(
     Column("unlocked_at_ms", BigInteger),
     # JSON, the ids of the sites that are seen; without, every site is.
     Column("sites", Text),
+    # Issuer and subject at an identity provider; without, the account has a password.
+    Column("subject", Text, unique=True),
     CheckConstraint("role IN ('guard', 'viewer', 'operator', 'admin')", name="role"),
 )
 
@@ -428,6 +430,8 @@ sessions = Table(
     Column("last_used_ms", BigInteger, nullable=False),
     Column("expires_at_ms", BigInteger, nullable=False),
     Column("address", Text, nullable=False),
+    # Of a login at an identity provider, which knows the session by it at a logout.
+    Column("id_token", Text),
     Index(None, "account_id"),
     Index(None, "expires_at_ms"),
 )

@@ -29,9 +29,11 @@ def upgrade() -> None:
         sa.Column("must_change", sa.Integer(), nullable=False),
         sa.Column("unlocked_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("sites", sa.Text(), nullable=True),
+        sa.Column("subject", sa.Text(), nullable=True),
         sa.CheckConstraint("role IN ('guard', 'viewer', 'operator', 'admin')", name=op.f("ck_accounts_role")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_accounts")),
         sa.UniqueConstraint("folded_name", name=op.f("uq_accounts_folded_name")),
+        sa.UniqueConstraint("subject", name=op.f("uq_accounts_subject")),
     )
     op.create_table(
         "api_tokens",
@@ -205,6 +207,7 @@ def upgrade() -> None:
         sa.Column("last_used_ms", sa.BigInteger(), nullable=False),
         sa.Column("expires_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("id_token", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_sessions_account_id"), ondelete="CASCADE"
         ),
