@@ -95,6 +95,7 @@ async def test_a_list_goes_on_behind_a_letter_that_the_console_has_not_got(
 ) -> None:
     for number, name in enumerate(("Last", "\U0001f600 \u738b", "First")):
         await receiver.push(record(uuid=f"u-{number}", timestamp=FIRST + number, user={"name": name}))
+    receiver.settle()
     asked = {"GATEPOST_URL": f"http://127.0.0.1:{receiver.port}", "GATEPOST_TOKEN": receiver.token}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gatepost.cli", "events", "list"),

@@ -70,9 +70,11 @@ RETRY_S = 0.25
 SHORT = 65_536
 """Up to so many events that wait, it gives way to the ingest."""
 
-PACE, GATHER_S, REST_S = 3, 0.02, 0.25
-"""After a batch it rests ``PACE`` times as long as that took, at least ``GATHER_S`` and at most ``REST_S``, unless a
-reader or a push waits."""
+SMALL, GATHER_S = 256, 0.02
+"""After a batch of fewer events it lets more gather for so many seconds, unless a reader or a push waits for them."""
+
+PACE, REST_S = 3, 0.25
+"""After a larger one it rests ``PACE`` times as long as that took, at most ``REST_S``."""
 
 IDLE_S = 1.0
 """How long it sleeps at most without having been woken."""
@@ -195,6 +197,8 @@ class Projector:
         self._listed = threading.Condition()
         self._is_tidy = False
         """All that is listed is deleted from the journal."""
+        self._count = 0
+        """Events of the last batch."""
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -344,7 +348,7 @@ class Projector:
     def _rest(self, worked_s: float) -> None:
         """Give way to the ingest after a batch that took so many seconds; end the rest when a reader waits."""
         waiting = self._folder.backlog(self.positions).events
-        self._hurried.wait(rest_s(worked_s, waiting, least_s=self._gather_s))
+        self._hurried.wait(rest_s(worked_s, self._count, waiting, least_s=self._gather_s))
 
     def step(self) -> bool:
         """List one batch; False if there was nothing.
@@ -466,6 +470,7 @@ class Projector:
 
     def _listed_up_to(self, held: _Held) -> None:
         before, moved = self.positions, held.progress.positions
+        self._count = len(held.arrivals)
         with self._listed:
             self.positions, self._held, self.is_away = {**before, **moved}, None, False
             self._tell_damages(held.damages)
@@ -591,12 +596,14 @@ class Projector:
             log.error("projector.store_away", why=why)
 
 
-def rest_s(worked_s: float, waiting: int, *, least_s: float = GATHER_S) -> float:
-    """Return how long to rest after a batch that took ``worked_s``, while ``waiting`` events are not listed.
+def rest_s(worked_s: float, events: int, waiting: int, *, least_s: float = GATHER_S) -> float:
+    """Return how long to rest after a batch of ``events`` that took ``worked_s``, while ``waiting`` are not listed.
 
     Without ``least_s`` there is no rest: a push waits for each batch.
     """
-    return min(max(least_s, PACE * worked_s), REST_S) if least_s and waiting <= SHORT else 0.0
+    if not least_s or waiting > SHORT:
+        return 0.0
+    return least_s if events < SMALL else min(max(least_s, PACE * worked_s), REST_S)
 
 
 def _lock(folder: Folder) -> int:
