@@ -77,7 +77,7 @@ async def test_a_request_reaches_the_desk_as_it_was_asked_and_its_response_comes
         told = dict(scope["headers"])
         assert told[b"accept-language"] == b"zh"
         assert b"x-gatepost-origin" not in told
-        assert told[b"host"] == b"receiver"
+        assert told[b"host"] == b"127.0.0.1"
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
