@@ -20,7 +20,6 @@ from collections.abc import Callable, Sequence
 from datetime import date
 
 import structlog
-from msgspec import Struct
 
 from gatepost.errors import JournalError, StoreError
 from gatepost.settings import ReceiverSettings
@@ -29,11 +28,10 @@ from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.images.key_rotation import Resealing
 from gatepost.store.interface import Leaving
 from gatepost.store.people.moving import finish
-from gatepost.store.privacy import permitted
 from gatepost.store.privacy.erasure import Erased, Whom, erase
-from gatepost.store.privacy.permitted import Ask
+from gatepost.store.privacy.permitted import Ask, Plan, confirm, finish_round, plan_round
 from gatepost.store.privacy.person_matcher import Traces
-from gatepost.store.privacy.retention import PARTS, Kept, Limits, Retention, Step, oldest_ms
+from gatepost.store.privacy.retention import Kept, Limits, Retention, Step
 from gatepost.store.privacy.terminal_removal import Removed, remove_terminal
 from gatepost.store.query.accounts import PROGRAM, Accounts
 
@@ -63,14 +61,6 @@ def limits_of(settings: ReceiverSettings) -> Limits:
         quarantine_days=settings.retention_quarantine_days,
         audit_days=settings.retention_audit_days,
     )
-
-
-class _Plan(Struct, frozen=True):
-    """What a round may delete, and what it asks; both by part."""
-
-    before: dict[str, int]
-    """Before which day, since 1970."""
-    asks: dict[str, Ask]
 
 
 class Keeper:
@@ -105,7 +95,7 @@ class Keeper:
         self._running = running
         self._finished: dict[str, float] = {}
         """By part, when this process last finished it, of ``running``."""
-        self._plan: _Plan | None = None
+        self._plan: Plan | None = None
         """Of the round that is under way."""
         self.asks: tuple[Ask, ...] = ()
         """What is due and waits until it is confirmed."""
@@ -157,26 +147,17 @@ class Keeper:
             self._round.clear()
         return step
 
-    def _permit(self) -> _Plan:
+    def _permit(self) -> Plan:
         """Plan a round, and say what has to be asked."""
-        now_ms, running = self.now_ms(), self._running()
-        before: dict[str, int] = {}
-        asks: dict[str, Ask] = {}
-        with self._store.reading() as db:
-            for part, limit in self._limits():
-                finished = self._finished.get(part)
-                before[part], ask = permitted.decide(
-                    db,
-                    part,
-                    limit,
-                    oldest_ms(db, part, now_ms),
-                    now_ms=now_ms,
-                    running_s=None if finished is None else running - finished,
-                )
-                if ask is not None:
-                    asks[part] = ask
-        self.asks = tuple(asks.values())
-        if asks and running - self._said_at >= _SAID_EVERY_S:
+        running = self._running()
+        plan = plan_round(
+            self._store,
+            self.retention.limits,
+            now_ms=self.now_ms(),
+            finished_s={part: running - at for part, at in self._finished.items()},
+        )
+        self.asks = tuple(plan.asks.values())
+        if self.asks and running - self._said_at >= _SAID_EVERY_S:
             self._said_at = running
             for ask in self.asks:
                 log.error(
@@ -188,21 +169,15 @@ class Keeper:
                     days=ask.days,
                     next="look at the clock and the settings retention_*, then confirm on the page of settings",
                 )
-        return _Plan(before, asks)
+        return plan
 
-    def _finish(self, plan: _Plan) -> None:
+    def _finish(self, plan: Plan) -> None:
         """Note that the round is done."""
-        with self._store.changing() as db:
-            for part, limit in self._limits():
-                if permitted.finish(db, part, limit, plan.asks.get(part), now_ms=self.now_ms()):
-                    self._finished[part] = self._running()
+        done = finish_round(self._store, self.retention.limits, plan, now_ms=self.now_ms())
+        self._finished.update(dict.fromkeys(done, self._running()))
         self._plan = None
         if not plan.asks:
             self.finished_at = self._now()
-
-    def _limits(self) -> list[tuple[str, int]]:
-        limits = self.retention.limits
-        return [(part, days) for part in PARTS if (days := limits.days(part))]
 
     def confirm(self, part: str, last: date) -> Ask | None:
         """Permit that what is asked of a part up to a day is deleted; ``None``: that is not what is asked now.
@@ -211,8 +186,7 @@ class Keeper:
         """
         ask = next((one for one in self.asks if one.part == part and one.last == last), None)
         if ask is not None:
-            with self._store.changing() as db:
-                permitted.confirm(db, ask, self.retention.limits.days(part), now_ms=self.now_ms())
+            confirm(self._store, self.retention.limits, ask, now_ms=self.now_ms())
             self.asks = tuple(one for one in self.asks if one is not ask)
         return ask
 

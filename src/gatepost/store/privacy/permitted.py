@@ -26,9 +26,11 @@ from sqlalchemy import Connection, func, select
 
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.dialect import insert
+from gatepost.store.interface import Transactions
+from gatepost.store.privacy.retention import PARTS, Limits, oldest_ms
 from gatepost.store.schema import tables as t
 
-__all__ = ["Ask", "Why", "confirm", "decide", "finish", "longest_gap"]
+__all__ = ["Ask", "Plan", "Why", "confirm", "finish_round", "longest_gap", "plan_round"]
 
 Why = Literal["days", "gap", "shortened"]
 """More days are due than have passed, nothing was deleted for long, or the setting was shortened."""
@@ -64,6 +66,52 @@ class _State(Struct, frozen=True):
     asked: Why | None = None
     confirmed: int = 0
     """What was received before this day, since 1970, may be deleted."""
+
+
+class Plan(Struct, frozen=True):
+    """Say what a round may delete, and what it asks; both by part."""
+
+    before: dict[str, int]
+    """Before which day, since 1970."""
+    asks: dict[str, Ask]
+
+
+def plan_round(store: Transactions, limits: Limits, *, now_ms: int, finished_s: Mapping[str, float]) -> Plan:
+    """Plan a round. ``finished_s``: how long ago this process finished each part, by a clock that is never set.
+
+    Raises :class:`~gatepost.errors.StoreUnavailable`, as do the others.
+    """
+    plan = Plan({}, {})
+    with store.reading() as db:
+        for part, limit in _limited(limits):
+            oldest = oldest_ms(db, part, now_ms)
+            plan.before[part], ask = decide(
+                db, part, limit, oldest, now_ms=now_ms, running_s=finished_s.get(part)
+            )
+            if ask is not None:
+                plan.asks[part] = ask
+    return plan
+
+
+def finish_round(store: Transactions, limits: Limits, plan: Plan, *, now_ms: int) -> list[str]:
+    """Note that a round is done; return the parts of which all is deleted that is due."""
+    with store.changing() as db:
+        return [
+            part
+            for part, limit in _limited(limits)
+            if finish(db, part, limit, plan.asks.get(part), now_ms=now_ms)
+        ]
+
+
+def confirm(store: Transactions, limits: Limits, ask: Ask, *, now_ms: int) -> None:
+    """Permit that what is asked is deleted."""
+    state = _State(now_ms, limits.days(ask.part), confirmed=_day(ask.last) + 1)
+    with store.changing() as db:
+        _write(db, ask.part, state)
+
+
+def _limited(limits: Limits) -> list[tuple[str, int]]:
+    return [(part, days) for part in PARTS if (days := limits.days(part))]
 
 
 def longest_gap(limit: int) -> int:
@@ -124,11 +172,6 @@ def finish(db: Connection, part: str, limit: int, ask: Ask | None, *, now_ms: in
     if after != replace(before, at_ms=after.at_ms) or after.at_ms - before.at_ms >= _HOUR_MS:
         _write(db, part, after)
     return ask is None
-
-
-def confirm(db: Connection, ask: Ask, limit: int, *, now_ms: int) -> None:
-    """Permit that what was asked is deleted."""
-    _write(db, ask.part, _State(now_ms, limit, confirmed=_day(ask.last) + 1))
 
 
 def _receipt_days(db: Connection, first: int, before: int) -> int:
