@@ -1,5 +1,6 @@
 """The accounts of a data folder, from beside the process that has it open."""
 
+import itertools
 import threading
 from pathlib import Path
 
@@ -37,8 +38,10 @@ def test_an_account_is_made_while_the_receiver_writes_without_a_pause(
     writing = threading.Thread(target=load)
     writing.start()
     try:
-        for number in range(5):
+        for number in itertools.count():
             make(tmp_path / "data", f"name-{number}")
+            if number >= 4 and written > 64:
+                break
     finally:
         stop.set()
         writing.join()
