@@ -34,7 +34,7 @@ from gatepost.journal.folder import ALARMS, RECORDS, Folder, Position
 from gatepost.journal.packs import Packs, Place
 from gatepost.journal.writer import Writer
 from gatepost.receiver.ingest.frames import Frames
-from gatepost.receiver.jobs.projector import SHORT, Projector, rest_s
+from gatepost.receiver.jobs.projector import Projector
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
 from gatepost.store.images.encryption import ImageKeys
@@ -381,24 +381,6 @@ def interrupted(
     assert projector is not None
     assert projector.lag().events == 0
     return interruption.has_struck
-
-
-@pytest.mark.parametrize(
-    ("worked_s", "events", "waiting", "rests_s"),
-    [
-        (5.0, 1, 1, 0.02),  # a lone event: what comes meanwhile shares the next transaction
-        (0.02, 255, 5_000, 0.02),
-        (0.02, 256, 5_000, 0.06),
-        (5.0, 2048, 0, 0.25),
-        (0.02, 2048, SHORT, 0.06),
-        (0.02, 2048, SHORT + 1, 0.0),
-    ],
-)
-def test_it_rests_after_a_batch_while_little_waits(
-    worked_s: float, events: int, waiting: int, rests_s: float
-) -> None:
-    assert rest_s(worked_s, events, waiting) == pytest.approx(rests_s)
-    assert rest_s(worked_s, events, waiting, least_s=0.0) == 0  # a push waits for the batch
 
 
 def test_a_commit_whose_word_was_lost_is_found_and_nothing_is_a_duplicate(either: Listing) -> None:

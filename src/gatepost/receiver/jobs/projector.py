@@ -11,9 +11,8 @@ Rules:
   finds out whether the store has the batch: the word of a commit may be lost.
 * A stream that cannot be read now waits, and is named; the others are listed.
 * A terminal that was not known at the reply is made before its events are listed, all of a batch together.
-* A lone event is listed at once. Then it rests for a moment: a transaction costs as much as a hundred events, and the
-  ingest shares its processors. While little waits it works for a fourth of the time (:data:`PACE`); what waits beyond
-  :data:`SHORT` events is listed without a rest. Alarms come first: the reader takes their streams before records.
+* A lone event is listed at once. After a small batch it waits a moment (:data:`GATHER_S`), for a transaction costs as
+  much as a hundred events. Alarms come first: the reader takes their streams before those of records.
 * A segment is deleted when all of it is in the store. What cannot be deleted then is deleted later.
 * One process reads a journal.
 
@@ -51,7 +50,7 @@ from gatepost.store.privacy.person_matcher import Traces
 from gatepost.store.write.set_aside import DOUBTFUL, UNLISTED, SetAside
 from gatepost.wire import Event
 
-__all__ = ["Lag", "Projector", "rest_s"]
+__all__ = ["Lag", "Projector"]
 
 log = structlog.get_logger(__name__)
 
@@ -67,14 +66,8 @@ LET_GO_S = 3.0
 RETRY_S = 0.25
 """Between two attempts while the store is away."""
 
-SHORT = 65_536
-"""Up to so many events that wait, it gives way to the ingest."""
-
 SMALL, GATHER_S = 256, 0.02
 """After a batch of fewer events it lets more gather for so many seconds, unless a reader or a push waits for them."""
-
-PACE, REST_S = 3, 0.25
-"""After a larger one it rests ``PACE`` times as long as that took, at most ``REST_S``."""
 
 IDLE_S = 1.0
 """How long it sleeps at most without having been woken."""
@@ -194,11 +187,11 @@ class Projector:
         self._woken = Wake() if appended is None else appended
         self._hurried = threading.Event()
         """A reader waits for what is there to be listed."""
+        self._is_small = False
+        """The last batch had few events."""
         self._listed = threading.Condition()
         self._is_tidy = False
         """All that is listed is deleted from the journal."""
-        self._count = 0
-        """Events of the last batch."""
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -331,10 +324,9 @@ class Projector:
     def _list_all(self) -> bool:
         """List until nothing is left; False if it cannot go on now."""
         try:
-            began = self._monotonic()
             while self.step():
-                self._rest(self._monotonic() - began)
-                began = self._monotonic()
+                if self._is_small:
+                    self._hurried.wait(self._gather_s)
             if not self._closing.is_set():
                 self._hurried.clear()
         except (StoreError, JournalError) as error:
@@ -344,11 +336,6 @@ class Projector:
             self._away(type(defect).__name__)
             return False
         return True
-
-    def _rest(self, worked_s: float) -> None:
-        """Give way to the ingest after a batch that took so many seconds; end the rest when a reader waits."""
-        waiting = self._folder.backlog(self.positions).events
-        self._hurried.wait(rest_s(worked_s, self._count, waiting, least_s=self._gather_s))
 
     def step(self) -> bool:
         """List one batch; False if there was nothing.
@@ -470,7 +457,7 @@ class Projector:
 
     def _listed_up_to(self, held: _Held) -> None:
         before, moved = self.positions, held.progress.positions
-        self._count = len(held.arrivals)
+        self._is_small = len(held.arrivals) < SMALL
         with self._listed:
             self.positions, self._held, self.is_away = {**before, **moved}, None, False
             self._tell_damages(held.damages)
@@ -594,16 +581,6 @@ class Projector:
         if self._monotonic() - self._said_at >= _SAID_EVERY_S:
             self._said_at = self._monotonic()
             log.error("projector.store_away", why=why)
-
-
-def rest_s(worked_s: float, events: int, waiting: int, *, least_s: float = GATHER_S) -> float:
-    """Return how long to rest after a batch of ``events`` that took ``worked_s``, while ``waiting`` are not listed.
-
-    Without ``least_s`` there is no rest: a push waits for each batch.
-    """
-    if not least_s or waiting > SHORT:
-        return 0.0
-    return least_s if events < SMALL else min(max(least_s, PACE * worked_s), REST_S)
 
 
 def _lock(folder: Folder) -> int:
