@@ -75,7 +75,7 @@ LISTED_WITHIN_S = 10.0
 """An event that waits longer to be listed is told on every page."""
 
 _OF_ADDRESS = "!#$%&'()*+,/:;=?@[]~"
-"""What stays as it is in an address."""
+"""Characters that are not encoded in an address."""
 
 _WORTH_COMPRESSING = 1400
 """Bytes: what fits into a packet is sent as it is."""

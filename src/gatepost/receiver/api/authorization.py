@@ -103,12 +103,12 @@ class PasswordChangeNeeded(PermissionDeniedException):
 
 
 class Access:
-    """What a route can ask about a request, and the doors that it came through."""
+    """Tell a route who sent a request, from where, and over what."""
 
     def __init__(self, doors: Doors, proxies: Networks, provider: OpenIdProvider | None = None) -> None:
         self.doors = doors
         self.provider = provider
-        """Where people log in as well; ``None``: with their passwords only."""
+        """The identity provider; ``None``: people log in with passwords only."""
         self.groups = AuditGroups(doors.accounts, doors.now_ms)
         self.shares = Shares()
         self._proxies = proxies
@@ -119,7 +119,7 @@ class Access:
         return peer_address(direct, connection.headers.get("x-forwarded-for"), self._proxies)
 
     def direct(self, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
-        """Whether :meth:`address` is whose request it is: it came without a proxy, or through a trusted one."""
+        """Return whether :meth:`address` is the sender's: there was no proxy, or a trusted one."""
         client = connection.client.host if connection.client is not None else ""
         forwarded = {"x-forwarded-for", "forwarded", "x-real-ip", "via"} & set(connection.headers.keys())
         return not forwarded or client in self._proxies
@@ -140,7 +140,7 @@ class Access:
         return principal
 
     def secure(self, connection: ASGIConnection[Any, Any, Any, Any]) -> bool:
-        """Whether it came over TLS, to us or to a trusted proxy."""
+        """Return whether a request came over TLS, to the receiver or to a trusted proxy."""
         return over_tls(connection.scope, self._proxies)
 
     def base_url(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:

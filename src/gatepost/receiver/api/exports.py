@@ -80,7 +80,7 @@ _TYPES: dict[Format, str] = {
 }
 
 AS_FILES = {"types": tuple(_TYPES.values())}
-"""What the document says of the answers: see :mod:`gatepost.receiver.api.problem_details`."""
+"""Media types of exports in the OpenAPI document: see :mod:`gatepost.receiver.api.problem_details`."""
 
 _turns = threading.BoundedSemaphore(AT_ONCE)
 

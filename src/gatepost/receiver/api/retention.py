@@ -44,7 +44,7 @@ class AskItem(Struct, frozen=True, kw_only=True):
     """``days``: more is due than has passed; ``gap``: nothing was deleted for long; ``shortened``: the setting was."""
     first: date
     last: date
-    """What was received from the first to the last of these days (UTC) would be deleted."""
+    """Both UTC. Events received from ``first`` to ``last`` would be deleted."""
     days: int
     """On how many of them anything was received."""
 

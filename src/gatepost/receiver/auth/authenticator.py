@@ -88,7 +88,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Principal(Struct, frozen=True):
-    """Who asks."""
+    """Name the sender of a request, with its rights."""
 
     name: str
     """As the audit log writes it: ``anna``, or ``token:payroll``."""
@@ -100,7 +100,7 @@ class Principal(Struct, frozen=True):
     token_id: int | None = None
     """``None`` for a person."""
     made_by: str = ""
-    """Who made the token."""
+    """The account that made the token."""
     owner_id: int | None = None
     """The account that the token came from, or the person's own."""
     must_change: bool = False
@@ -176,7 +176,7 @@ def made_up_password() -> str:
 
 
 def first_administrator(accounts: Accounts, *, password: str | None, now_ms: int) -> str | None:
-    """Make the account ``admin`` if there is none at all; answer the password if it was made up here."""
+    """Make the account ``admin`` if there is no account; return its password if it was made up here."""
     if accounts.accounts():
         return None
     made = password or made_up_password()

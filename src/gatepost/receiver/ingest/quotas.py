@@ -6,7 +6,7 @@ Rules:
   has what some terminals have, for a site stands behind one.
 * Of each quota a tenth may go to the quarantine: what is in it helps only whoever looks at it.
 * A push is taken as a whole or not at all, and one that is not taken is not counted: its terminal keeps it.
-* A minute and a day begin with those of UTC. Counts are in memory alone, so a restart begins anew. Memory is bounded:
+* A minute and a day begin with those of UTC. Counts are in memory alone, so a restart begins again. Memory is bounded:
   the one that has been silent longest is forgotten first.
 
 ``docs/decisions/limits.md`` has the figures.
@@ -25,12 +25,10 @@ from gatepost.settings import ReceiverSettings
 __all__ = ["MAX_REMEMBERED", "QUARANTINE_SHARE", "Amounts", "Quotas"]
 
 MAX_REMEMBERED = 20_000
-"""Terminals and addresses together: as many as terminals may introduce themselves by default. Some 8 MB."""
+"""Terminals and addresses together, in a span: as many as terminals may introduce themselves by default; 8 MB."""
 
 QUARANTINE_SHARE = 10
 """The quarantine has one of so many parts of each quota."""
-
-_SPANS_S = (60, 86_400)
 
 _SETTINGS = (
     ("unapproved_events_per_minute", "unapproved_bytes_per_minute"),
@@ -64,28 +62,44 @@ class Amounts(Struct, frozen=True, kw_only=True):
         )
 
 
-class _Counts(Struct):
-    """What came in the minute and the day that are now, of one terminal or address."""
+class _Span:
+    """A minute or a day, and what came in the one that is now: events, bytes, and both of the quarantine."""
 
-    windows: list[int]
-    taken: list[list[int]]
-    """By span: events, bytes, and both of the quarantine."""
+    def __init__(self, seconds: int, settings: tuple[str, str], events: int, size: int) -> None:
+        self._seconds = seconds
+        self._window = 0
+        self.settings = settings
+        self.limits = (events, size, max(1, events // QUARANTINE_SHARE), max(1, size // QUARANTINE_SHARE))
+        self.rows: OrderedDict[str, list[int]] = OrderedDict()
+
+    def row(self, key: str, now: float) -> list[int]:
+        """Return what came of one terminal or address until now."""
+        window = int(now // self._seconds)
+        if window != self._window:
+            self._window = window
+            self.rows.clear()
+        row = self.rows.get(key)
+        if row is None:
+            row = self.rows[key] = [0, 0, 0, 0]
+            if len(self.rows) > MAX_REMEMBERED:
+                self.rows.popitem(last=False)
+        else:
+            self.rows.move_to_end(key)
+        return row
 
 
 class Quotas:
     """Counts what is taken."""
 
     def __init__(self, amounts: Amounts) -> None:
-        self._amounts = amounts
-        each = (
-            (amounts.events_per_minute, amounts.bytes_per_minute),
-            (amounts.events_per_day, amounts.bytes_per_day),
+        self._per_address = amounts.terminals_per_address
+        self._spans = (
+            _Span(60, _SETTINGS[0], amounts.events_per_minute, amounts.bytes_per_minute),
+            _Span(86_400, _SETTINGS[1], amounts.events_per_day, amounts.bytes_per_day),
         )
-        self._limits = [[*both, *(max(1, one // QUARANTINE_SHARE) for one in both)] for both in each]
-        self._rows: OrderedDict[str, _Counts] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return max(len(span.rows) for span in self._spans)
 
     def take(
         self, terminal: str, peer: str, *, events: int, size: int, quarantined: int, now: float
@@ -95,37 +109,24 @@ class Quotas:
         ``terminal``: what tells it from others. ``quarantined``: how many of its events go to the quarantine.
         ``now`` is in Unix seconds.
         """
-        # Of a body with several events the quarantine is counted with its part.
-        adds = [events, size, quarantined, size * quarantined // max(1, events)]
-        rows = [
-            (self._row(f"terminal {terminal}", now), 1),
-            (self._row(f"address {_network(peer)}", now), self._amounts.terminals_per_address),
-        ]
-        for row, factor in rows:
-            for span, taken in enumerate(row.taken):
-                for kind, add in enumerate(adds):
+        adds = [(0, events), (1, size)]
+        if quarantined:
+            # Of a body with several events the quarantine is counted with its part.
+            adds += [(2, quarantined), (3, size * quarantined // max(1, events))]
+        senders = ((f"terminal {terminal}", 1), (f"address {_network(peer)}", self._per_address))
+        rows = []
+        for span in self._spans:
+            for key, factor in senders:
+                row = span.row(key, now)
+                for kind, add in adds:
                     # The first push of a window is taken however large it is, or it would be refused for ever.
-                    if add and taken[kind] and taken[kind] + add > factor * self._limits[span][kind]:
-                        return _SETTINGS[span][kind % 2]
-        for row, _ in rows:
-            for taken in row.taken:
-                for kind, add in enumerate(adds):
-                    taken[kind] += add
+                    if row[kind] and row[kind] + add > factor * span.limits[kind]:
+                        return span.settings[kind % 2]
+                rows.append(row)
+        for row in rows:
+            for kind, add in adds:
+                row[kind] += add
         return None
-
-    def _row(self, key: str, now: float) -> _Counts:
-        windows = [int(now // seconds) for seconds in _SPANS_S]
-        row = self._rows.get(key)
-        if row is None:
-            row = self._rows[key] = _Counts(windows, [[0] * 4 for _ in _SPANS_S])
-            if len(self._rows) > MAX_REMEMBERED:
-                self._rows.popitem(last=False)
-            return row
-        self._rows.move_to_end(key)
-        for span, window in enumerate(windows):
-            if row.windows[span] != window:
-                row.windows[span], row.taken[span] = window, [0] * 4
-        return row
 
 
 @lru_cache(4096)
