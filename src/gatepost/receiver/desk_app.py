@@ -182,6 +182,7 @@ class DeskApp:
             forget=self.forgetting.now,
             on_erased=self._drop_traces,
             forget_unlisted=self.projector.forget,
+            oldest_unlisted=self.projector.files.oldest,
             expire_unlisted=self.projector.files.expire,
         )
         self.mover = Mover(store)

@@ -206,6 +206,25 @@ def test_a_second_receiver_whose_clock_is_right_does_not_permit_it_for_the_first
     assert other.asks == ()
 
 
+def test_what_was_set_aside_is_not_deleted_by_a_wrong_clock_either(store: BaseStore) -> None:
+    limits = Limits(quarantine_days=7)
+    site, expired = Site(store, limits), []
+    written = site.clock.at
+    site.keeper = Keeper(
+        store,
+        limits,
+        now=site.clock,
+        running=site.running,
+        oldest_unlisted=lambda: written,
+        expire_unlisted=lambda before: expired.append(before) or 0,  # type: ignore[func-returns-value]
+    )
+    site.live(5)
+    site.clock.at += 400 * DAY_S
+    site.retain()
+    assert [ask.part for ask in site.keeper.asks] == ["quarantine"]
+    assert max(expired) <= written
+
+
 def test_receipt_days_are_those_on_which_anything_was_received(store: BaseStore) -> None:
     ensured(store, "SN-1", now_ms=RECEIVED_MS)
     for number in (0, 3, 3, 4):

@@ -78,6 +78,7 @@ class Keeper:
         forget: Callable[[], None] = lambda: None,
         on_erased: Callable[[], None] = lambda: None,
         forget_unlisted: Callable[[Traces, Sequence[int]], object] = lambda traces, terminals: None,
+        oldest_unlisted: Callable[[], float | None] = lambda: None,
         expire_unlisted: Callable[[float], int] = lambda before: 0,
     ) -> None:
         """``now`` returns Unix seconds, and ``running`` those of a clock that is never set.
@@ -87,7 +88,8 @@ class Keeper:
         ``catch_up`` returns when everything that was acknowledged before is listed; it is called before an erasure.
         ``forget`` is called when people have left the store, so that they leave the memory as well; ``on_erased``
         only after somebody was erased. ``forget_unlisted`` and ``expire_unlisted`` delete what was acknowledged and
-        cannot be listed: what is about a person, and what is older than a moment in Unix seconds.
+        cannot be listed: what is about a person, and what is older than a moment in Unix seconds; ``oldest_unlisted``
+        returns when the oldest of it was set aside.
         """
         self._store = store
         self._accounts = Accounts(store)
@@ -104,6 +106,7 @@ class Keeper:
         self._forget = forget
         self._on_erased = on_erased
         self._forget_unlisted = forget_unlisted
+        self._oldest_unlisted = oldest_unlisted
         self._expire_unlisted = expire_unlisted
         self.retention = Retention(store, limits)
         self.keys = keys or ImageKeys()
@@ -149,12 +152,13 @@ class Keeper:
 
     def _permit(self) -> Plan:
         """Plan a round, and say what has to be asked."""
-        running = self._running()
+        running, unlisted = self._running(), self._oldest_unlisted()
         plan = plan_round(
             self._store,
             self.retention.limits,
             now_ms=self.now_ms(),
             finished_s={part: running - at for part, at in self._finished.items()},
+            unlisted_ms=None if unlisted is None else int(unlisted * 1000),
         )
         self.asks = tuple(plan.asks.values())
         if self.asks and running - self._said_at >= _SAID_EVERY_S:

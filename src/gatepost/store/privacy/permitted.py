@@ -76,15 +76,25 @@ class Plan(Struct, frozen=True):
     asks: dict[str, Ask]
 
 
-def plan_round(store: Transactions, limits: Limits, *, now_ms: int, finished_s: Mapping[str, float]) -> Plan:
+def plan_round(
+    store: Transactions,
+    limits: Limits,
+    *,
+    now_ms: int,
+    finished_s: Mapping[str, float],
+    unlisted_ms: int | None = None,
+) -> Plan:
     """Plan a round. ``finished_s``: how long ago this process finished each part, by a clock that is never set.
 
-    Raises :class:`~gatepost.errors.StoreUnavailable`, as do the others.
+    ``unlisted_ms``: when the oldest was set aside that cannot be listed; it leaves with the quarantine. Raises
+    :class:`~gatepost.errors.StoreUnavailable`, as do the others.
     """
     plan = Plan({}, {})
     with store.reading() as db:
         for part, limit in _limited(limits):
             oldest = oldest_ms(db, part, now_ms)
+            if part == "quarantine" and unlisted_ms is not None:
+                oldest = unlisted_ms if oldest is None else min(oldest, unlisted_ms)
             plan.before[part], ask = decide(
                 db, part, limit, oldest, now_ms=now_ms, running_s=finished_s.get(part)
             )

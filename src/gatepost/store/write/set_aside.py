@@ -88,6 +88,18 @@ class SetAside:
         """
         return self._delete(lambda path: path.name.startswith(DAMAGED) or is_about(path.read_bytes()))
 
+    def oldest(self) -> float | None:
+        """Return when the oldest of the files was written, in Unix seconds. Raises ``JournalUnavailable``."""
+        times = []
+        for path in [path for kind in (UNLISTED, DOUBTFUL, DAMAGED) for path in self.list(kind)]:
+            try:
+                times.append(path.stat().st_mtime)
+            except FileNotFoundError:  # it was listed meanwhile
+                continue
+            except OSError as error:
+                raise JournalUnavailable(f"{path.name} cannot be read: {error.strerror}") from error
+        return min(times, default=None)
+
     def expire(self, before: float) -> int:
         """Delete what was set aside before a moment in Unix seconds; return how many files.
 
