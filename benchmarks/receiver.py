@@ -3,8 +3,9 @@
 SQLite, without an image and with a 30 KB JPEG, `wrk -t1 -c64`; `receiver_postgres` does the same on PostgreSQL. Before
 the first run each program must answer one event in the documented words; after each run gatepost must have listed
 exactly what was acknowledged. What it acknowledges in a run it lists for a while after it: *all listed* divides the
-events of a run by the time from its first event to the last one listed. *Sustained* is one run twelve times as long,
-between two runs of the bare server.
+events of a run by the time from its first event to the last one listed. For *the backlog* the desk, which lists them,
+is stopped during a run (SIGSTOP) and goes on when it ends. *Sustained* is one run twelve times as long, between two
+runs of the bare server.
 """
 
 import shutil
@@ -19,7 +20,16 @@ from benchmarks.bench import Bench
 from benchmarks.load import CONNECTIONS, Load, wrk
 from benchmarks.payloads import bodies, run_id, write_template
 from benchmarks.probe import post_one, stored
-from benchmarks.programs import BenchmarkError, Program, free_port, gatepost, postgres, start, uvicorn
+from benchmarks.programs import (
+    BenchmarkError,
+    Program,
+    free_port,
+    gatepost,
+    postgres,
+    start,
+    stopped,
+    uvicorn,
+)
 from benchmarks.report import Row
 
 
@@ -66,10 +76,11 @@ def _combination(bench: Bench, database: str, *, image: bool, least: Targets) ->
     folder = bench.folder(f"receiver-{database}-{'image' if image else 'plain'}")
     template = write_template(folder / "wrk", image=image)
     loads: dict[str, list[Load]] = {"fastapi": [], "bare": [], "ours": []}
-    backlogs: list[tuple[float, float]] = []
+    all_listed: list[float] = []
     with ExitStack() as stack:
         peer, ours = _databases(stack, folder, database)
         servers = stack.enter_context(_servers(folder, peer, ours))
+        store = ours or f"sqlite:///{folder}/data/gatepost.db"
         for name, (port, _) in servers.items():
             bench.say(f"{database}, {'30 KB' if image else 'no image'}: {name}")
             post_one(port, bodies(run_id(), image=image)(0))
@@ -79,40 +90,44 @@ def _combination(bench: Bench, database: str, *, image: bool, least: Targets) ->
                 loads[name].append(wrk(servers[name][0], template, seconds=bench.seconds))
                 bench.say(f"  {name} {loads[name][-1].rate:,.0f}/s, p99 {loads[name][-1].p99_ms:.0f} ms")
                 if name == "ours":
-                    backlogs.append(
-                        _listed(ours or f"sqlite:///{folder}/data/gatepost.db", loads[name], began=began)
-                    )
-                    bench.say(f"  all listed {backlogs[-1][0]:,.0f}/s, the backlog {backlogs[-1][1]:,.0f}/s")
+                    all_listed.append(_listed(store, loads[name], began=began)[0])
+                    bench.say(f"  all listed {all_listed[-1]:,.0f}/s")
+        with stopped(servers["ours"][1], "gatepost-desk"):
+            waiting = wrk(servers["ours"][0], template, seconds=bench.seconds)
+        backlog = _listed(store, [*loads["ours"], waiting], began=began)[1]
+        bench.say(f"  {waiting.rate:,.0f}/s wait, and are listed at {backlog:,.0f}/s")
         bench.say("  sustained")
         around = [wrk(servers["bare"][0], template, seconds=bench.seconds)]
         began = time.monotonic()
-        loads["ours"].append(wrk(servers["ours"][0], template, seconds=bench.seconds * SUSTAINED_RUNS))
-        listed, _ = _listed(ours or f"sqlite:///{folder}/data/gatepost.db", loads["ours"], began=began)
-        sustained = loads["ours"].pop()
+        sustained = wrk(servers["ours"][0], template, seconds=bench.seconds * SUSTAINED_RUNS)
+        listed, _ = _listed(store, [*loads["ours"], waiting, sustained], began=began)
         around.append(wrk(servers["bare"][0], template, seconds=bench.seconds))
         bench.say(f"  {sustained.rate:,.0f}/s, all listed {listed:,.0f}/s, p99 {sustained.p99_ms:.0f} ms")
         memory = servers["ours"][1].peak_mb()
     shutil.rmtree(folder)
-    rate = {name: median(load.rate for load in found) for name, found in loads.items()}
+    rate = {name: median(load.rate for load in runs) for name, runs in loads.items()}
     what = f"{database}, {'30 KB JPEG' if image else 'no image'}"
     against = (("fastapi", "FastAPI", least.fastapi), ("bare", "bare ASGI", least.bare))
     rows = [
         Row(what=what, value=rate["ours"], unit="/s", peer=peer, peer_value=rate[name], target=target)
         for name, peer, target in against
     ]
-    all_listed = median(one for one, _ in backlogs)
-    rows.append(
-        Row(
-            what=f"{what}, all listed", value=all_listed, unit="/s", peer="bare ASGI", peer_value=rate["bare"]
-        )
-    )
     rows += [
         Row(
-            what=f"{what}, the backlog listed",
-            value=median(one for _, one in backlogs),
+            what=f"{what}, all listed",
+            value=median(all_listed),
             unit="/s",
-            target=least.backlog,
+            peer="bare ASGI",
+            peer_value=rate["bare"],
         ),
+        Row(
+            what=f"{what}, acknowledged while nothing is listed",
+            value=waiting.rate,
+            unit="/s",
+            peer="bare ASGI",
+            peer_value=rate["bare"],
+        ),
+        Row(what=f"{what}, the backlog listed", value=backlog, unit="/s", target=least.backlog),
         Row(
             what=f"{what}, sustained, all listed",
             value=listed,
