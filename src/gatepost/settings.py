@@ -283,7 +283,7 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             unit="bytes",
             ge=1024 * 1024,
         ),
-    ] = 64 * 1024 * 1024
+    ] = 24 * 1024 * 1024
     max_json_depth: Annotated[
         int, _is("How deep a push may nest; a terminal's nests four.", unit="levels", ge=4, le=512)
     ] = 64

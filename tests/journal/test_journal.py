@@ -8,6 +8,7 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -531,15 +532,21 @@ def test_what_is_deleted_under_a_writer_takes_nothing_more_and_it_goes_on_with_o
     assert b"one" not in bodies
 
 
-def test_a_publication_that_is_damaged_is_told_and_written_again_with_the_next_event(
+def test_a_publication_that_is_damaged_holds_up_its_stream_alone_until_the_next_event(
     folder: Folder, writer: Writer
 ) -> None:
     writer.append([b"one"])
     folder.writer_file(writer.stream).write_bytes(b"damage")
-    with pytest.raises(JournalUnavailable, match=r"\.writer is damaged"):
-        folder.backlog({})
+    other = Writer(folder)
+    other.append([b"of another stream"])
+    assert folder.backlog({}).events == 2  # what is not known to be synced counts all the same
+    with closing(Reader(folder, {})) as reader:
+        batch = reader.read(max_bodies=10, max_bytes=1 << 20)
+    assert batch.bodies == (b"of another stream",)
+    assert [name for name, why in batch.waiting.items() if "is damaged" in str(why)] == [writer.stream]
     writer.append([b"two"])
-    assert read_all(folder) == ([b"one", b"two"], [])
+    bodies, damages = read_all(folder)
+    assert (sorted(bodies), damages) == ([b"of another stream", b"one", b"two"], [])
 
 
 def test_what_waits_since_when_is_known_without_reading(folder: Folder) -> None:

@@ -88,6 +88,8 @@ class Stream(Struct, frozen=True):
     """Up to where it was synced, as its writer says."""
     is_alive: bool
     """The writer is at work."""
+    trouble: JournalUnavailable | None = None
+    """Why it is not known up to where it was synced; until it is, nothing of it may be read."""
 
     @property
     def last(self) -> int:
@@ -111,7 +113,7 @@ class Stream(Struct, frozen=True):
 
     def _readable(self, number: int) -> int:
         """Return up to where a reader may read a segment."""
-        if not self.is_alive or number < self.published.segment:
+        if self.trouble is not None or not self.is_alive or number < self.published.segment:
             return self.segments[number]
         return min(self.segments[number], self.published.offset) if number == self.published.segment else 0
 
@@ -199,7 +201,7 @@ class Folder:
     def _streams(self) -> list[Stream]:
         found: dict[str, dict[int, int]] = {}
         # First how far each is synced, then what is there: a segment that is published exists.
-        states = {name: self._state(name) for name in self._names()}
+        states = {name: self._known(name) for name in self._names()}
         with os.scandir(self.path) as entries:
             for entry in entries:
                 match = _STREAM.fullmatch(entry.name)
@@ -208,7 +210,7 @@ class Folder:
                 with contextlib.suppress(FileNotFoundError):
                     found.setdefault(match[1], {})[int(match[2])] = entry.stat().st_size
         streams = [
-            Stream(name, dict(sorted(found.get(name, {}).items())), *states.get(name, (START, False)))
+            Stream(name, dict(sorted(found.get(name, {}).items())), *states.get(name, (START, False, None)))
             for name in states.keys() | found.keys()
         ]
         return sorted(streams, key=lambda stream: (not stream.is_alarms, stream.name))
@@ -274,6 +276,15 @@ class Folder:
         with os.scandir(self.path) as entries:
             matches = [_STREAM.fullmatch(entry.name) for entry in entries]
         return [match[1] for match in matches if match is not None and match[2] is None]
+
+    def _known(self, stream: str) -> tuple[Position, bool, JournalUnavailable | None]:
+        """Return :meth:`_state`, or why it cannot be told; then the writer counts as being at work."""
+        try:
+            return *self._state(stream), None
+        except JournalUnavailable as error:
+            return START, True, error
+        except OSError as error:
+            return START, True, JournalUnavailable(f"{stream}.writer cannot be read: {error.strerror}")
 
     def _state(self, stream: str) -> tuple[Position, bool]:
         """Return what a writer has published, and whether it is at work."""

@@ -151,6 +151,8 @@ class Reader:
 
         Return the bodies, how many of the last ones no commit covers, and the place behind them.
         """
+        if stream.trouble is not None:
+            raise stream.trouble
         if position.segment > stream.last or (stream.is_alive and not position.is_before(stream.published)):
             return None
         is_open = stream.is_alive and position.segment == stream.published.segment

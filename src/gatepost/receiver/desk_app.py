@@ -28,7 +28,7 @@ from litestar.types import ControllerRouterHandler, Scope
 from msgspec import Struct, structs
 
 from gatepost import __version__
-from gatepost.errors import StoreError, StoreUnavailable
+from gatepost.errors import GatepostError, StoreError, StoreUnavailable
 from gatepost.journal.folder import Folder
 from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem_details
 from gatepost.receiver.api.authorization import OPEN, PARTS, Access, Authentication, user_store
@@ -363,10 +363,11 @@ class DeskApp:
         for step in (self.refresh, self.forget, self.announce, self.note_groups):
             try:
                 await step()
-            except StoreError as error:
+            except Exception as error:
                 if self._monotonic() - self._said_at >= SAID_EVERY_S:
                     self._said_at = self._monotonic()
-                    log.warning("desk.housekeeping_failed", step=step.__name__, why=str(error))
+                    why = str(error) if isinstance(error, GatepostError) else type(error).__name__
+                    log.warning("desk.housekeeping_failed", step=step.__name__, why=why)
 
     async def __aenter__(self) -> DeskApp:
         await self.refresh()

@@ -36,6 +36,21 @@ def test_a_log_is_one_line_of_fields_on_standard_error(capsys: pytest.CaptureFix
     assert re.fullmatch(r"timestamp=\S+Z level=warning event=retention.deleted records=5\n", err)
 
 
+def test_a_line_that_cannot_be_written_is_lost_and_raises_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.to_stderr()
+    full = Path("/dev/full").open("w", buffering=1)  # noqa: SIM115 - to close it is to write once more
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", full)
+        structlog.get_logger("x").error("journal.append_failed", events=1)
+        logging.getLogger("library").error("lost too")
+    with pytest.raises(OSError, match="No space"):
+        full.close()
+    structlog.get_logger("x").warning("later")
+    assert capsys.readouterr().err.endswith("event=later\n")
+
+
 def test_a_log_can_be_json(capsys: pytest.CaptureFixture[str]) -> None:
     logs.to_stderr("json")
     structlog.get_logger("x").info("ingest.stopped", drained=True)

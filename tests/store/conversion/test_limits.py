@@ -21,6 +21,7 @@ def longest(event: Event) -> int:
         user = event.user or User()
         texts += [
             event.uuid or "",
+            event.serial or "",
             user.name,
             user.user_id,
             user.job_number,
@@ -58,6 +59,13 @@ def test_each_text_of_a_person_is_cut_and_told_and_the_others_stay(name: str) ->
     assert len(getattr(cut.user, name)) == MAX_TEXT
     assert [problem.where for problem in problems] == [f"data.user.{name}"]
     assert (cut.user.name if name != "name" else cut.user.user_id) == ("王五" if name != "name" else "5")
+
+
+def test_a_serial_number_is_cut_and_told() -> None:
+    cut, problems = cut_texts(record(serial=LONG))
+    assert isinstance(cut, Record)
+    assert len(cut.serial or "") == MAX_TEXT
+    assert [problem.where for problem in problems] == ["data.deviceSN"]
 
 
 @pytest.mark.parametrize("name", ["trace_id", "description", "user_id"])

@@ -11,12 +11,14 @@ from tests.store.events import JPEG, RECEIVED_MS, alarm, arrival, record
 from tests.terminals import ensured
 
 from gatepost import wire
+from gatepost.journal.packs import Place
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import AlarmQuery, Arrival, RecordQuery
 from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.privacy.retention import Limits, Retention
 
+PACK = "quarantine-20240506-1714996800000-0123abcd-records-000001.pack"
 LATER_MS = RECEIVED_MS + 60_000
 WANG = wire.User(user_id="42", name="王小明", type=1, job_number="J-20042", ic_number="7")
 
@@ -80,6 +82,25 @@ def test_a_push_for_the_quarantine_keeps_nothing_of_them(
     (row,) = store.quarantined().items
     assert (row.original == b"{}") is is_about_them
     assert any("erased" in problem.why for problem in row.problems) is is_about_them
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"original": '{"type":9,"data":{"who":"李四"}}'.encode("gbk")},
+        {"original": b'{"type":9,"data":{"who":null}}', "texts": Place(PACK, 0, 10, b"")},
+    ],
+    ids=["bytes that are no JSON", "a long text"],
+)
+@pytest.mark.parametrize(("received_at_ms", "stays"), [(RECEIVED_MS, False), (LATER_MS, True)])
+def test_a_push_in_which_they_cannot_be_looked_for_loses_its_text_in_doubt(
+    store: BaseStore, fields: dict[str, Any], received_at_ms: int, stays: bool
+) -> None:
+    erase(store, Whom(user_id="42"), now_ms=LATER_MS)
+    store.write([pushed({}, received_at_ms=received_at_ms, **fields)])
+    (row,) = store.quarantined().items
+    assert (row.original != b"{}") is stays
+    assert any("may be about somebody" in problem.why for problem in row.problems) is not stays
 
 
 def test_a_step_of_an_alarm_says_that_it_happened_and_not_who(store: BaseStore) -> None:

@@ -61,7 +61,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     head_bytes: int = 16 * 1024
     header_count: int = 100
     body_bytes: int = 8 * 1024 * 1024
-    bodies_bytes: int = 64 * 1024 * 1024
+    bodies_bytes: int = 24 * 1024 * 1024
     """All bodies in memory together, until their replies are out."""
     connections: int = 8192
     connections_per_address: int = 4096

@@ -67,7 +67,7 @@ from gatepost.receiver.terminals.identify import (
     peer_address,
     token_digest,
 )
-from gatepost.store.conversion.limits import cut_texts
+from gatepost.store.conversion.limits import MAX_TEXT, cut_texts
 from gatepost.store.conversion.rows import clock_problems
 from gatepost.store.query.reprocess import in_zone, separated
 from gatepost.store.types import Arrival, RefusedPush
@@ -524,7 +524,7 @@ class Ingest:
             bind_peer=taken.bind_peer,
             tokenless=not push.token,
             sent_at_ms=milliseconds(headers.get(b"timestamp")),
-            model=header_text(headers.get(b"model")),
+            model=_model(headers.get(b"model")),
             disagreements=taken.disagreements,
             new_terminal=self._directory.new_terminal(taken.terminal_id, at_ms=received_at_ms),
         )
@@ -613,6 +613,10 @@ def _values(text: bytes) -> int:
     if end < 0:
         start = end = 0
     return sum([text.count(mark, 0, start) + text.count(mark, end) for mark in (b"{", b"[", b",")])
+
+
+def _model(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")[:MAX_TEXT]
 
 
 def _client(scope: Scope) -> str:

@@ -383,7 +383,8 @@ class Projector:
                     arrival = self._frames.decode(body)
                     why = _NOT_WHOLE if place in uncommitted and not self._is_whole(arrival) else ""
                 except JournalError:
-                    raise  # the disk does not tell now
+                    why = _NOT_WHOLE  # the disk does not tell now; it is asked again
+                    self._tries_again = True
                 except Exception as error:
                     why = str(error) if isinstance(error, StoreError) else type(error).__name__
                 if why:
@@ -519,10 +520,11 @@ class Projector:
             self._store.write([], held.progress)
 
     def _try_again(self) -> bool:
-        """List what an earlier life set aside, where its cause is gone; False: the journal is pinned, so later.
+        """List what was set aside, where its cause is gone; False: the journal is pinned or cannot be read, so later.
 
         What is listed leaves its file. A kill in between leaves the file too; then it is counted as a duplicate.
         """
+        can_be_read = True
         with self._folder.unpinned() as may_remove:
             if not may_remove:
                 return False
@@ -533,15 +535,19 @@ class Projector:
                 except Exception as error:
                     log.info("projector.still_unreadable", file=path.name, kind=type(error).__name__)
                     continue
-                if not self._is_whole(arrival):
-                    continue  # it may come again, with its image
+                try:
+                    if not self._is_whole(arrival):
+                        continue  # it may come again, with its image
+                except JournalError:
+                    can_be_read = False
+                    continue
                 held = _Held([arrival], [body], Progress(self._folder.id, {}), (), [])
                 self._list(held)
                 if not held.set_aside:
                     self.files.remove(path)
                     log.info("projector.listed_after_all", file=path.name)
                     self._on_listed()
-        return True
+        return can_be_read
 
     def _tell_damages(self, damages: Sequence[Damage]) -> None:
         for damage in damages:

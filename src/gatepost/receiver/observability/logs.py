@@ -6,10 +6,13 @@ Rules:
 * No name, no number, no image. Our own events have none in their fields. What libraries log comes as the text that
   stands in their code, without what they put into it; an error comes as its kind and its places in the code, without
   its words, for those quote values.
+* A line that cannot be written, to a file on a full disk for example, is lost. Nothing else is: no loop ends for it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 import traceback
@@ -52,7 +55,7 @@ def to_stderr(form: Format = "text", level: Level = "info") -> None:
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
+        logger_factory=lambda *_: structlog.WriteLogger(_STDERR),
     )
     logging.basicConfig(handlers=[_Bridge()], level=max(LEVELS[level], logging.WARNING), force=True)
 
@@ -85,6 +88,22 @@ def _without_words(_: Any, __: str, event: EventDict) -> EventDict:
 def _in_order(_: Any, __: str, event: EventDict) -> EventDict:
     first = {name: event.pop(name) for name in ("timestamp", "level", "event")}
     return {**first, **event}
+
+
+class _Stderr(io.TextIOBase):
+    """Standard error, of which no fault is told."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
+_STDERR = _Stderr()
 
 
 class _Bridge(logging.Handler):

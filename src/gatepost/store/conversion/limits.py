@@ -33,10 +33,17 @@ _OF_USER = (*_NUMBERS, "name", "remark")
 def cut_texts(event: Event) -> tuple[Event, tuple[Problem, ...]]:
     """Return an event whose texts are no longer than is listed, and the problems that say which were."""
     if isinstance(event, Record):
-        uuid, user = event.uuid, event.user
-        if (uuid is None or len(uuid) <= MAX_TEXT) and (user is None or _is_short(user)):
+        uuid, serial, user = event.uuid, event.serial, event.user
+        if (
+            (uuid is None or len(uuid) <= MAX_TEXT)
+            and (serial is None or len(serial) <= MAX_TEXT)
+            and (user is None or _is_short(user))
+        ):
             return event, ()
         problems: list[Problem] = []
+        if serial is not None and len(serial) > MAX_TEXT:
+            event = replace(event, serial=indexable(serial))
+            problems.append(Problem("data.deviceSN", _LONG))
         if uuid is not None and len(uuid) > MAX_TEXT:
             event = replace(event, uuid=indexable(uuid))
             problems.append(Problem("data.uuid", _LONG))

@@ -8,7 +8,8 @@ Rules:
 
 * They are read in the transaction that lists a batch, and only where an event of it is older than the last of them.
   On a server an erasure waits for the batches that are being listed, so none is in between.
-* A name counts where it is all there is of a text: a digest does not tell what a text contains.
+* A name counts where it is all there is of a text: a digest does not tell what a text contains. An event
+  that is no record, cannot be read or has a long text, and says no number of a person, loses text and image in doubt.
 * They leave when whatever was received before them is to be gone by the retention of records.
 
 Functions on a connection are in the caller's transaction; the others are pure.
@@ -44,6 +45,7 @@ SINCE = "SELECT digest, at_ms, site_id, terminal_id FROM tombstones WHERE at_ms 
 """Those after a moment; the parameter's mark is for the caller."""
 
 _ERASED = Problem("", "is about somebody who was erased before it was listed")
+_DOUBTFUL = Problem("", "may be about somebody who was erased before it was listed")
 
 
 class Tombstone(Struct, frozen=True):
@@ -88,15 +90,17 @@ def applied(
         stones.setdefault(bytes(digest), []).append(Tombstone(*scope))
     if not stones:
         return batch
-    return [
-        _without_person(one) if _is_erased(one, sites.get(one.terminal_id, 0), stones, secret) else one
-        for one in batch
-    ]
+    scopes = {stone for found in stones.values() for stone in found}
+    return [_left_of(one, sites.get(one.terminal_id, 0), stones, scopes, secret) for one in batch]
 
 
-def _is_erased(
-    arrival: Arrival, site_id: int, stones: Mapping[bytes, Sequence[Tombstone]], secret: bytes
-) -> bool:
+def _left_of(
+    arrival: Arrival,
+    site_id: int,
+    stones: Mapping[bytes, Sequence[Tombstone]],
+    scopes: Iterable[Tombstone],
+    secret: bytes,
+) -> Arrival:
     def fits(stone: Tombstone) -> bool:
         return (
             arrival.received_at_ms < stone.at_ms
@@ -104,9 +108,21 @@ def _is_erased(
             and stone.terminal_id in (None, arrival.terminal_id)
         )
 
-    return any(
-        map(fits, (stone for mark in _marks(arrival, site_id, secret) for stone in stones.get(mark, ())))
-    )
+    if not any(map(fits, scopes)):
+        return arrival
+    found = (stone for mark in _marks(arrival, site_id, secret) for stone in stones.get(mark, ()))
+    if any(map(fits, found)):
+        return _without_person(arrival, _ERASED)
+    return _without_person(arrival, _DOUBTFUL) if _is_doubtful(arrival) else arrival
+
+
+def _is_doubtful(arrival: Arrival) -> bool:
+    """Return whether what an event says of whom cannot be read here: bytes that are no JSON, or a long text."""
+    event = arrival.event
+    if isinstance(event, Record) or (isinstance(event, Alarm) and event.user_id is not None):
+        return False
+    pairs = _pairs(arrival)
+    return pairs is None or (arrival.texts is not None and not _told(pairs))
 
 
 def _marks(arrival: Arrival, site_id: int, secret: bytes) -> Iterator[bytes]:
@@ -121,18 +137,29 @@ def _marks(arrival: Arrival, site_id: int, secret: bytes) -> Iterator[bytes]:
             return
     if isinstance(event, Alarm) and event.user_id is not None:
         yield _digest("user", str(event.user_id), secret)
-    try:
-        pairs = list(scalars("", msgspec.json.decode(arrival.original)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    pairs = _pairs(arrival)
+    if pairs is None:
         return
-    told = {value for field, value in pairs if field in USER_ID_FIELDS and value not in ("", "0", "-1")}
-    if told:
+    if told := _told(pairs):
         yield from (_digest("user", value, secret) for value in told)
         return
     for field, value in pairs:
         if value:
             yield _digest("text", value, secret)
             yield _digest(field, value, secret)
+
+
+def _pairs(arrival: Arrival) -> Sequence[tuple[str, str]] | None:
+    """Return every text and number of what was pushed, with its field; ``None`` where that cannot be read."""
+    try:
+        return list(scalars("", msgspec.json.decode(arrival.original)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _told(pairs: Sequence[tuple[str, str]]) -> set[str]:
+    """Return the numbers of people that a push says."""
+    return {value for field, value in pairs if field in USER_ID_FIELDS and value not in ("", "0", "-1")}
 
 
 def _texts_of(form: Any) -> Iterator[tuple[str, str]]:
@@ -149,11 +176,11 @@ def _digest(kind: str, value: str, secret: bytes) -> bytes:
     return blake2b(content, digest_size=16, key=secret, person=b"tombstone").digest()
 
 
-def _without_person(arrival: Arrival) -> Arrival:
+def _without_person(arrival: Arrival, why: Problem) -> Arrival:
     """Return an event as an erasure leaves it: that it happened, and nothing of who it was."""
     event = arrival.event
     if isinstance(event, Record):
         event = replace(event, user=None, temperature=None, extra={}, outer={})
     elif isinstance(event, Alarm):
         event = replace(event, user_id=None, description=None, extra={}, outer={})
-    return replace(arrival, event=event, original=b"{}", image=None, texts=None, problems=(_ERASED,))
+    return replace(arrival, event=event, original=b"{}", image=None, texts=None, problems=(why,))
