@@ -18,7 +18,7 @@ import sys
 import traceback
 from asyncio import AbstractEventLoop
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, Processor
@@ -55,7 +55,7 @@ def to_stderr(form: Format = "text", level: Level = "info") -> None:
             last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=lambda *_: structlog.WriteLogger(_STDERR),
+        logger_factory=lambda *_: structlog.WriteLogger(cast("TextIO", _STDERR)),
     )
     logging.basicConfig(handlers=[_Bridge()], level=max(LEVELS[level], logging.WARNING), force=True)
 
