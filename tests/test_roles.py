@@ -13,7 +13,7 @@ from gatepost.receiver.auth.authenticator import ROLES, Principal, may
 ROWS = {
     "see the live page, alarms, and single records with their images": "GET /",
     "acknowledge alarms": "POST /alarms/{alarm_id}/acknowledge",
-    "see card and identity numbers, and the JSON as it was pushed": "numbers",
+    "see card and identity numbers, numbers in the description of an alarm, and the JSON as it was pushed": "numbers",
     "search records; see people, attendance, statistics, terminals and the quarantine": "GET /records",
     "export: CSV, Excel, JSON and ZIP": "GET /records/export",
     "close alarms": "POST /alarms/{alarm_id}/close",

@@ -261,6 +261,36 @@ def test_without_numbers_neither_card_nor_identity_number_is_seen(world: World) 
     assert "C-1" in repr(world.seen(Visible()).record(world.records[1]))
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("消防联动，3楼，卡号 0012345678 已刷", "消防联动，…楼，卡号 … 已刷"),
+        ("door forced by 11010519491231002X", "door forced by …"),
+        ("IC:0A1B-2C3D ID:１２３４", "IC:…-… ID:…"),
+        ("card ABCDEFAB, no number", "card …, no number"),
+        ("Tampered with", "Tampered with"),
+        ("", ""),
+        (None, None),
+    ],
+)
+def test_without_numbers_the_description_of_an_alarm_has_none(
+    world: World, said: str | None, shown: str | None
+) -> None:
+    world.store.write([arrival(alarm("described", description=said), key=b"described-alarm!")])
+    guard = world.seen(Visible(numbers=False))
+    (row,) = (row for row in guard.alarms(AlarmQuery()).items if row.trace_id == "described")
+    (step,) = row.history
+    live = [one for _, one in guard.happened(0)[0] if getattr(one, "trace_id", None) == "described"]
+    told = [step, *guard.alarm_steps_by_id([step.id]), *live, guard.alarm(row.id)]
+    assert step.description == shown
+    assert len(told) == 4
+    whole = world.seen(Visible()).alarm(row.id)
+    assert whole is not None
+    assert whole.history[0].description == said
+    if said != shown and said is not None:
+        assert all(said not in repr(one) for one in told)
+
+
 def test_who_may_see_every_site_sees_what_the_store_has(world: World) -> None:
     assert world.seen(Visible()).records(RecordQuery()) == world.store.records(RecordQuery())
     both = world.seen(Visible(sites=frozenset({1, 2})))

@@ -4,6 +4,7 @@ Which records stand on a page, newest or oldest first, :mod:`gatepost.store.quer
 ``received`` there is nothing to find: it is the primary key's.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, Literal, TypeVar
@@ -214,13 +215,24 @@ def _record(row: Sequence[Any], visible: Visible) -> RecordRow:
 Seen = TypeVar("Seen", bound=RecordRow | AlarmRow)
 
 
+_NUMBER = re.compile(r"(?<![A-Za-z\d])[A-Za-z\d]*\d[A-Za-z\d]*|[A-Fa-f]{8,}")
+"""What may be a number in a text: letters and digits in a row with a digit among them, also a full-width one; and what
+may be the hexadecimal number of a card."""
+
+
 def without_numbers(row: Seen) -> Seen:
     """Return an event without card and identity numbers: also where they may stand in a text."""
     if isinstance(row, AlarmRow):
-        history = tuple(replace(step, problems=(), original=None) for step in row.history)
-        return replace(row, history=history)
+        return replace(row, history=tuple(map(_step_without_numbers, row.history)))
     person = None if row.person is None else replace(row.person, ic_number="", id_number="", remark="")
     return replace(row, person=person, problems=(), original=None)
+
+
+def _step_without_numbers(step: AlarmStep) -> AlarmStep:
+    # The protocol page gives the description no form, so a terminal may write a card's number in it.
+    said = step.description
+    masked = None if said is None else _NUMBER.sub("\N{HORIZONTAL ELLIPSIS}", said)
+    return replace(step, description=masked, problems=(), original=None)
 
 
 def _person(row: Sequence[Any]) -> PersonRow:
@@ -387,7 +399,7 @@ def alarm_steps_by_id(db: Connection, ids: Sequence[int], visible: Visible) -> l
             site=row.site,
             timezone=row.timezone,
             trace_id=row.trace_id,
-            step=_step(row) if visible.numbers else replace(_step(row), problems=(), original=None),
+            step=_step(row) if visible.numbers else _step_without_numbers(_step(row)),
         )
         for row in db.execute(wanted)
     ]
