@@ -203,3 +203,35 @@ async def test_an_account_that_is_disabled_takes_its_sessions_and_tokens_along(e
     accounts.change(number, now_ms=0, disabled=True)
     with pytest.raises(Conflict, match="disabled"):
         accounts.create_token("late", "viewer", b"digest", by="anna", account_id=number, now_ms=0)
+
+
+async def test_a_token_loses_what_the_account_that_made_it_loses(either: Running) -> None:
+    receiver = either
+    number = await make(receiver)
+    await make(receiver, "berta")
+    cookie = (await log_in(receiver)).headers["set-cookie"].partition(";")[0]
+    sender = await receiver.connect()
+    own = {"Cookie": cookie, "Sec-Fetch-Site": "same-origin"}
+    new = body({"name": "hr", "role": "admin"})
+    first = await sender.request("POST", "/api/v1/tokens", new, own)
+    headers = {"Authorization": f"Bearer {first.json['token']}"}
+    second = await sender.request("POST", "/api/v1/tokens", new, headers)
+    of_second = {"Authorization": f"Bearer {second.json['token']}"}
+
+    async def opened(path: str) -> list[int]:
+        return [
+            (await sender.request("GET", f"/api/v1/{path}", headers=one)).status
+            for one in (headers, of_second)
+        ]
+
+    assert [await opened(path) for path in ("accounts", "records", "alarms")] == [[200, 200]] * 3
+    await ask(receiver, "PATCH", f"accounts/{number}", {"role": "viewer"})
+    assert [await opened(path) for path in ("accounts", "records")] == [[403, 403], [200, 200]]
+    items = (await ask(receiver, "GET", "tokens")).json["items"]
+    assert {item["role"] for item in items if item["name"] == "hr"} == {"viewer"}
+    await ask(receiver, "PATCH", f"accounts/{number}", {"role": "guard"})
+    assert [await opened(path) for path in ("records", "alarms")] == [[403, 403], [200, 200]]
+    await ask(receiver, "PATCH", f"accounts/{number}", {"role": "admin", "sites": [1]})
+    assert await opened("accounts") == [403, 403]
+    await ask(receiver, "PATCH", f"accounts/{number}", {"sites": None})
+    assert await opened("accounts") == [200, 200]

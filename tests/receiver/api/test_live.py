@@ -155,6 +155,19 @@ async def test_a_withdrawn_token_ends_its_stream(receiver: Running) -> None:
     assert await listener.event() is None
 
 
+async def test_a_stream_ends_when_its_user_may_see_less(receiver: Running) -> None:
+    receiver.desk.live.heartbeat_s = 0.01
+    accounts = Accounts(receiver.store)
+    accounts.create("root", "admin", "hash", now_ms=0)
+    anna = accounts.create("anna", "admin", "hash", now_ms=0)
+    secret, _ = issue_token(accounts, "wall", "viewer", by="anna", owner_id=anna.id, now_ms=0)
+    for lowered in ({"sites": [1]}, {"role": "guard"}):
+        listener = await Listener.open(receiver, Authorization=f"Bearer {secret}")
+        assert listener.status == 200
+        accounts.change(anna.id, now_ms=0, **lowered)  # type: ignore[arg-type]
+        assert await listener.event() is None
+
+
 async def test_beyond_so_many_streams_one_is_told_to_come_back_later(receiver: Running) -> None:
     receiver.desk.live.max_listeners = 1
     await Listener.open(receiver)

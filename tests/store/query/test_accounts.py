@@ -162,6 +162,60 @@ def test_a_token_is_good_until_it_expires_or_is_withdrawn(accounts: Accounts) ->
     assert [row.id for row in accounts.tokens()] == [forever.id, made.id]
 
 
+def test_a_token_may_no_more_than_its_account_may_now(accounts: Accounts) -> None:
+    accounts.create("root", "admin", "hash", now_ms=NOW)
+    anna = accounts.create("anna", "admin", "hash", now_ms=NOW)
+    for name in ("admin", "viewer"):
+        accounts.create_token(name, name, name.encode(), by="anna", account_id=anna.id, now_ms=NOW)  # type: ignore[arg-type]
+
+    def roles() -> list[str]:
+        found = [accounts.token(name, now_ms=NOW) for name in (b"admin", b"viewer")]
+        assert [row.role for row in accounts.tokens()] == [one.role for one in reversed(found) if one]
+        return [one.role for one in found if one is not None]
+
+    assert roles() == ["admin", "viewer"]
+    for role, expected in (
+        ("operator", ["operator", "viewer"]),
+        ("viewer", ["viewer", "viewer"]),
+        ("guard", ["guard", "guard"]),
+        ("admin", ["admin", "viewer"]),
+    ):
+        accounts.change(anna.id, now_ms=NOW, role=role)  # type: ignore[arg-type]
+        assert roles() == expected
+
+
+def test_a_token_has_no_site_that_its_account_has_lost(open_store: Callable[[], BaseStore]) -> None:
+    store = open_store()
+    second = store.create_site("Hamburg", "Europe/Berlin", now_ms=0).id
+    accounts = Accounts(store)
+    accounts.create("root", "admin", "hash", now_ms=NOW)
+    anna = accounts.create("anna", "admin", "hash", now_ms=NOW)
+    for name, sites in ((b"every", None), (b"both", [1, second]), (b"first", [1])):
+        accounts.create_token(
+            name.decode(), "admin", name, by="anna", account_id=anna.id, now_ms=NOW, sites=sites
+        )
+
+    def seen() -> list[tuple[int, ...] | str | None]:
+        found = [accounts.token(name, now_ms=NOW) for name in (b"every", b"both", b"first")]
+        return ["refused" if one is None else one.sites for one in found]
+
+    assert seen() == [None, (1, second), (1,)]
+    accounts.change(anna.id, now_ms=NOW, sites=[second])
+    assert seen() == [(second,), (second,), "refused"]
+    assert [row.sites for row in accounts.tokens()] == [(), (second,), (second,)]
+    accounts.change(anna.id, now_ms=NOW, sites=None)
+    assert seen() == [None, (1, second), (1,)]
+
+
+def test_a_token_is_lowered_by_a_login_at_an_identity_provider(accounts: Accounts) -> None:
+    carla = accounts.of_subject("https://id 1", "carla", "admin", now_ms=NOW, sites=None)
+    accounts.create_token("hr", "admin", b"hr", by="carla", account_id=carla.id, now_ms=NOW)
+    accounts.of_subject("https://id 1", "carla", "guard", now_ms=NOW, sites=None)
+    token = accounts.token(b"hr", now_ms=NOW)
+    assert token is not None
+    assert token.role == "guard"
+
+
 def test_when_a_token_was_last_used_is_known_to_the_minute(accounts: Accounts) -> None:
     accounts.create_token("payroll", "viewer", b"d1", by="root", now_ms=NOW)
     for later in (0, 59_999, 60_000, 60_001):

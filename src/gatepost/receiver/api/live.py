@@ -174,6 +174,7 @@ def _wanted(
 def _still_allowed(request: AnyRequest, access: TheAccess) -> Callable[[], Awaitable[bool]]:
     """Return what is asked at each heartbeat: a stream is one long request, and ends when what it came with has.
 
+    It also ends when the user may see something else by now; the next one is chosen from by that.
     To be asked is no use of the session: nobody may be there.
     """
     headers = dict(request.headers.items())
@@ -181,6 +182,7 @@ def _still_allowed(request: AnyRequest, access: TheAccess) -> Callable[[], Await
 
     async def allowed() -> bool:
         ask = functools.partial(access.doors.authenticate, "GET", headers, host=host, is_use=False)
-        return await asyncio.to_thread(ask) is not None
+        found = await asyncio.to_thread(ask)
+        return found is not None and found.visible == request.user.visible
 
     return allowed

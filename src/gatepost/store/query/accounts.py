@@ -3,7 +3,8 @@
 Rules:
 
 * Secrets are never stored: of a password its Argon2 hash, of a session and a token a digest.
-* What is withdrawn is gone at once: nothing here is cached.
+* What is withdrawn is gone at once: nothing here is cached. A token that an account made may no more than the account
+  may at that moment.
 * Names are compared by their folded form (NFKC, without case, runs of blanks as one). The names under which the
   program itself writes into the audit log are taken.
 * The audit log only grows. Nothing changes a line of it; the retention that its owner set takes whole lines off
@@ -14,7 +15,7 @@ import secrets
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -88,7 +89,7 @@ class AccountRow(Struct, frozen=True, kw_only=True):
 
 
 class TokenRow(Struct, frozen=True, kw_only=True):
-    """A program that can ask."""
+    """A program that can ask, with the rights that it has now: at most those of its account."""
 
     id: int
     name: str
@@ -101,7 +102,7 @@ class TokenRow(Struct, frozen=True, kw_only=True):
     last_used_at: datetime | None
     revoked_at: datetime | None
     sites: tuple[int, ...] | None = None
-    """As of an account."""
+    """As of an account; empty: its account has none of its sites any more."""
 
 
 class AuditRow(Struct, frozen=True, kw_only=True):
@@ -380,13 +381,15 @@ class Accounts:
             owner = select(t.accounts.c.disabled_at_ms).where(t.accounts.c.id == account_id).with_for_update()
             if account_id is not None and db.execute(owner).scalar_one() is not None:
                 raise Conflict("this account is disabled; enable it first")
-            return _token(db.execute(t.api_tokens.insert().values(row).returning(*t.api_tokens.c)).one())
+            new = t.api_tokens.insert().values(row).returning(t.api_tokens.c.id)
+            made = db.execute(new).scalar_one()
+            return _token(db.execute(_TOKENS.where(t.api_tokens.c.id == made)).one())
 
     def token(self, digest: bytes, *, now_ms: int) -> TokenRow | None:
-        """The token with this digest; ``None`` if there is none, it is over, or withdrawn."""
+        """Return the token with this digest; ``None`` if there is none, it is over, withdrawn, or has no site left."""
         c = t.api_tokens.c
         with self._store.reading() as db:
-            row = db.execute(select(t.api_tokens).where(c.digest == digest)).one_or_none()
+            row = db.execute(_TOKENS.where(c.digest == digest)).one_or_none()
         if row is None or row.revoked_at_ms is not None:
             return None
         if row.expires_at_ms is not None and now_ms >= row.expires_at_ms:
@@ -394,12 +397,13 @@ class Accounts:
         if row.last_used_ms is None or now_ms - row.last_used_ms >= _TOUCH_MS:
             with self._store.changing() as db:
                 db.execute(update(t.api_tokens).where(c.id == row.id).values(last_used_ms=now_ms))
-        return _token(row)
+        found = _token(row)
+        return None if found.sites == () else found
 
     def tokens(self) -> list[TokenRow]:
         """Every token, withdrawn ones too, latest first."""
         with self._store.reading() as db:
-            rows = db.execute(select(t.api_tokens).order_by(t.api_tokens.c.id.desc()))
+            rows = db.execute(_TOKENS.order_by(t.api_tokens.c.id.desc()))
             return [_token(row) for row in rows]
 
     def revoke_token(self, token_id: int, *, now_ms: int) -> bool:
@@ -508,18 +512,32 @@ def _account(row: Row[Any]) -> AccountRow:
     )
 
 
+_TOKENS = select(
+    t.api_tokens, t.accounts.c.role.label("account_role"), t.accounts.c.sites.label("account_sites")
+).outerjoin(t.accounts, t.accounts.c.id == t.api_tokens.c.account_id)
+
+_LADDER: tuple[Role, ...] = get_args(Role)
+
+
 def _token(row: Row[Any]) -> TokenRow:
+    """Return a token with the rights that it has now: at most those of its account."""
+    role, sites = row.role, _sites(row)
+    if row.account_role is not None:
+        role = min(role, row.account_role, key=_LADDER.index)
+    if row.account_sites is not None:
+        own = msgspec.json.decode(row.account_sites, type=tuple[int, ...])
+        sites = own if sites is None else tuple(site for site in sites if site in own)
     return TokenRow(
         id=row.id,
         name=row.name,
-        role=row.role,
+        role=role,
         created_at=moment(row.created_at_ms),
         created_by=row.created_by,
         account_id=row.account_id,
         expires_at=moment(row.expires_at_ms),
         last_used_at=moment(row.last_used_ms),
         revoked_at=moment(row.revoked_at_ms),
-        sites=_sites(row),
+        sites=sites,
     )
 
 
