@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 import pytest
+from sqlalchemy import delete, func, select
 from structlog.testing import capture_logs
 from tests.receiver.kit import Clock
 from tests.store.conftest import (  # noqa: F401 - fixtures
@@ -12,14 +13,16 @@ from tests.store.conftest import (  # noqa: F401 - fixtures
     open_postgres,
     open_sqlite,
 )
-from tests.store.events import NOON, RECEIVED_MS, arrival, record
+from tests.store.events import NOON, RECEIVED_MS, arrival, record, sample
 from tests.terminals import ensured
 
 from gatepost.receiver.jobs.retention import Keeper
 from gatepost.store.base import BaseStore
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.interface import RecordQuery
+from gatepost.store.privacy.erasure import Whom
 from gatepost.store.privacy.retention import Limits
+from gatepost.store.schema import tables as t
 
 DAY_S = 86_400
 SEVEN = Limits(records_days=7)
@@ -43,8 +46,11 @@ class Site:
         self.clock.at += days * DAY_S
         self.running.at += days * DAY_S
 
+    def now_ms(self) -> int:
+        return int(self.clock.at * 1000)
+
     def receive(self) -> None:
-        self.store.write([arrival(record(next(self.numbers)), received_at_ms=int(self.clock.at * 1000))])
+        self.store.write([arrival(record(next(self.numbers)), received_at_ms=self.now_ms())])
 
     def retain(self) -> int:
         """Run a round; return how many records are left."""
@@ -223,6 +229,66 @@ def test_what_was_set_aside_is_not_deleted_by_a_wrong_clock_either(store: BaseSt
     site.retain()
     assert [ask.part for ask in site.keeper.asks] == ["quarantine"]
     assert max(expired) <= written
+
+
+@pytest.mark.parametrize("days", [9, 400])
+def test_samples_of_refused_bodies_are_not_deleted_by_a_wrong_clock_alone(
+    store: BaseStore, days: int
+) -> None:
+    forever = Limits()
+    site = Site(store, forever)
+    site.retain()
+    store.note_refused({}, {("10.0.0.9", "no JSON"): sample(at_ms=site.now_ms())})
+    site.clock.at += days * DAY_S
+    site.retain()
+    (ask,) = site.keeper.asks
+    assert (ask.part, ask.why, ask.first, ask.days) == ("refusal_samples", "days", day(0), days - 7)
+    site.start(forever)
+    site.retain()
+    assert [ask.part for ask in site.keeper.asks] == ["refusal_samples"]
+    assert site.keeper.confirm("refusal_samples", ask.last) == ask
+    site.retain()
+    assert store.drop_refusal_samples() == 0
+
+
+def test_samples_leave_after_a_week_and_after_holidays_without_being_asked_about(store: BaseStore) -> None:
+    site = Site(store, Limits())
+    for day in range(20):
+        store.note_refused({}, {("10.0.0.9", f"reason {day}"): sample(at_ms=site.now_ms())})
+        site.retain()
+        assert site.keeper.asks == ()
+        site.pass_days(1)
+    site.pass_days(12)  # the machine is off
+    site.start(Limits())
+    site.retain()
+    assert site.keeper.asks == ()
+    assert store.drop_refusal_samples() == 0
+
+
+def test_tombstones_are_not_deleted_by_a_wrong_clock_alone(store: BaseStore) -> None:
+    """Where nothing else is due, an event that waits in a journal must not bring back a person who was erased."""
+    site = Site(store)
+    site.receive()
+    site.keeper.erase(Whom(user_id="0"))
+    site.pass_days(1)
+    site.retain()
+    with store.changing() as db:
+        db.execute(delete(t.records))
+    site.clock.at += 400 * DAY_S
+    site.retain()
+    assert [ask.part for ask in site.keeper.asks] == ["tombstones"]
+    assert tombstones(store) > 0
+    site.clock.at -= 400 * DAY_S
+    for _ in range(9):
+        site.pass_days(1)
+        site.retain()
+        assert site.keeper.asks == ()
+    assert tombstones(store) == 0
+
+
+def tombstones(store: BaseStore) -> int:
+    with store.reading() as db:
+        return db.execute(select(func.count()).select_from(t.tombstones)).scalar_one()
 
 
 def test_receipt_days_are_those_on_which_anything_was_received(store: BaseStore) -> None:

@@ -23,7 +23,8 @@ class RetentionItem(Struct, frozen=True, kw_only=True):
     """How it stands with one kind of thing."""
 
     part: str
-    """``images``, ``stranger_images``, ``records``, ``alarms``, ``quarantine`` or ``audit``."""
+    """``images``, ``stranger_images``, ``records``, ``alarms``, ``quarantine`` or ``audit``; ``refusal_samples``, of
+    refused bodies; ``tombstones``, which keep erased people out of events that are listed later."""
     days: int
     """Kept for so many days after the day of receipt (UTC), all limits considered; 0: for ever."""
     before: datetime | None

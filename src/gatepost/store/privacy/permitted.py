@@ -4,7 +4,8 @@ What is due is computed from the clock. Where the clock is wrong by months, ever
 many *receipt days* (days, UTC, on which anything was received) as have passed since the last finished round, and one.
 It asks an administrator, and deletes nothing of that part until one has confirmed it, when
 
-* more is due than that;
+* more is due than that (of samples of refused bodies and of tombstones, days of the calendar count, for they are
+  there where nothing was received);
 * a receiver starts and finds that the last finished round is longer ago than :func:`longest_gap`;
 * the limit of the part was shortened, and something is due.
 
@@ -38,6 +39,8 @@ Why = Literal["days", "gap", "shortened"]
 _NAME = "retention:"
 """Rows of ``meta``, one a part."""
 
+_BY_CALENDAR = ("refusal_samples", "tombstones")
+
 _DAY_S = 86_400
 _LEAST_GAP, _MOST_GAP = 7, 30
 _HOUR_MS = 3_600_000
@@ -53,7 +56,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     last: date
     """The receipt days: of the oldest that is due, and the last that would be deleted."""
     days: int
-    """Receipt days in between, both included."""
+    """Receipt days in between, both included; of samples and tombstones, days."""
 
 
 class _State(Struct, frozen=True):
@@ -144,15 +147,20 @@ def decide(
     if running_s is None and now_ms < state.at_ms - _HOUR_MS:
         return 0, None  # the clock is not set yet
     first = max(oldest_ms // DAY_MS, state.confirmed)
-    due = _receipt_days(db, first, before) if first < before else 0
-    why = _why(state, limit, due, now_ms=now_ms, running_s=running_s)
+    due = max(before - first, 0)
+    if due and part not in _BY_CALENDAR:
+        due = _receipt_days(db, first, before)
+    gap = _MOST_GAP if part == "refusal_samples" else longest_gap(limit)
+    why = _why(state, limit, due, gap, now_ms=now_ms, running_s=running_s)
     if why is None or not due:
         return before, None
     ask = Ask(part=part, why=why, first=_date(first), last=_date(before - 1), days=due)
     return min(before, state.confirmed), ask
 
 
-def _why(state: _State, limit: int, due: int, *, now_ms: int, running_s: float | None) -> Why | None:
+def _why(
+    state: _State, limit: int, due: int, gap: int, *, now_ms: int, running_s: float | None
+) -> Why | None:
     if state.asked is not None:
         return state.asked
     if state.at_ms and (limit < state.limit or not state.limit):
@@ -161,7 +169,7 @@ def _why(state: _State, limit: int, due: int, *, now_ms: int, running_s: float |
         passed = int(running_s // _DAY_S)
     elif state.at_ms:
         passed = now_ms // DAY_MS - state.at_ms // DAY_MS
-        if passed > longest_gap(limit):
+        if passed > gap:
             return "gap"
     else:
         passed = 0

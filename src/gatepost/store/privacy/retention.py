@@ -47,7 +47,9 @@ _KINDS = {
 }
 """The kinds of images of a part."""
 
-PARTS = ("images", "stranger_images", "records", "alarms", "quarantine", "audit")
+PARTS = (
+    "images", "stranger_images", "records", "alarms", "quarantine", "audit", "refusal_samples", "tombstones",
+)  # fmt: skip
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -69,6 +71,9 @@ class Limits(Struct, frozen=True, kw_only=True):
             "alarms": self.records_days,
             "quarantine": _least(self.quarantine_days, images),
             "audit": self.audit_days,
+            "refusal_samples": _least(SAMPLE_DAYS, self.records_days),
+            # What was received on the day of an erasure is to be gone before its tombstones are.
+            "tombstones": self.records_days and self.records_days + 1,
         }[part]
 
 
@@ -120,16 +125,6 @@ class Retention:
             if step is not None:
                 self.dirty |= step.deleted > 0
                 return step
-        if all(self._before(part, now_ms, permitted) == self._before(part, now_ms, None) for part in PARTS):
-            count = self._samples(now_ms)
-            if count:
-                self.dirty = True
-                return Step("refusal_samples", count)
-        if (before := self._before("records", now_ms, permitted)) is not None:
-            with self._store.changing() as db:
-                dropped = tombstones.drop(db, (before - 1) * DAY_MS, limit=STEP)
-            if dropped:
-                return Step("tombstones", dropped)
         left = erasure.finish(self._store)
         if left:
             self.dirty = True
@@ -145,16 +140,6 @@ class Retention:
             return None
         due = now_ms // DAY_MS - days
         return due if permitted is None else min(due, permitted.get(part, due))
-
-    def _samples(self, now_ms: int) -> int:
-        """Delete the samples of refused bodies that are due."""
-        before_ms = now_ms - _least(SAMPLE_DAYS, self.limits.records_days) * DAY_MS
-        with self._store.reading() as db:
-            oldest = db.execute(select(func.min(t.refusal_samples.c.at_ms))).scalar()
-        if oldest is None or oldest >= before_ms:
-            return 0
-        with self._store.changing() as db:
-            return quarantine.drop_samples(db, before_ms=before_ms)
 
     def state(self, now_ms: int) -> list[Kept]:
         """How it stands with every part. For any thread."""
@@ -283,11 +268,31 @@ def _delete_audit(store: Leaving, before_ms: int, now_ms: int) -> int:
         return audit_chain.drop_oldest(db, before_ms, now_ms, limit=STEP)
 
 
+def _delete_samples(store: Leaving, before_ms: int, now_ms: int) -> int:
+    with store.reading() as db:
+        oldest = oldest_ms(db, "refusal_samples", now_ms)
+    if oldest is None or oldest >= before_ms:
+        return 0
+    with store.changing() as db:
+        return quarantine.drop_samples(db, before_ms=before_ms)
+
+
+def _delete_tombstones(store: Leaving, before_ms: int, now_ms: int) -> int:
+    with store.reading() as db:
+        oldest = oldest_ms(db, "tombstones", now_ms)
+    if oldest is None or oldest >= before_ms:
+        return 0
+    with store.changing() as db:
+        return tombstones.drop(db, before_ms, limit=STEP)
+
+
 _DELETE: dict[str, Callable[[Leaving, int, int], int]] = {
     "records": _delete_records,
     "alarms": _delete_alarms,
     "quarantine": _delete_quarantine,
     "audit": _delete_audit,
+    "refusal_samples": _delete_samples,
+    "tombstones": _delete_tombstones,
 }
 
 
@@ -301,6 +306,9 @@ def oldest_ms(db: Connection, part: str, now_ms: int) -> int | None:
         c = t.audit.c
         there = select(c.at_ms).where(c.at_ms <= now_ms + DAY_MS)
         found = db.execute(there.order_by(c.id).limit(1)).scalar()
+    elif part in _OWN_TIME:
+        at_ms = _OWN_TIME[part].c.at_ms
+        found = db.execute(select(func.min(at_ms)).where(at_ms <= now_ms + DAY_MS)).scalar()
     elif part in _TABLES:
         c = _TABLES[part].c
         there = select(c.received_at_ms).where(c.received_at_ms <= now_ms + DAY_MS)
@@ -309,6 +317,9 @@ def oldest_ms(db: Connection, part: str, now_ms: int) -> int | None:
         found = None
     return None if found is None else int(found)
 
+
+_OWN_TIME = {"refusal_samples": t.refusal_samples, "tombstones": t.tombstones}
+"""Those whose rows are of the moment at which they are written, and are bounded or few."""
 
 _TABLES = {"records": t.records, "alarms": t.alarm_events, "quarantine": t.quarantine}
 
