@@ -199,6 +199,33 @@ def test_a_clock_that_is_not_set_yet_deletes_nothing_and_asks_nothing(site: Site
     assert site.keeper.asks == ()
 
 
+def test_a_clock_that_was_ahead_while_nothing_was_due_does_not_stop_retention(site: Site) -> None:
+    site.clock.at += 400 * DAY_S
+    site.retain()
+    site.clock.at -= 400 * DAY_S
+    site.start()
+    site.live(20)
+    assert site.retain() == 7
+
+
+def test_what_is_due_after_such_a_clock_is_asked_about(site: Site) -> None:
+    for _ in range(3):
+        site.receive()
+        site.pass_days(1)
+    with site.store.changing() as db:  # as after a round whose clock was ahead
+        state = f'{{"at_ms": {site.now_ms() + 400 * DAY_MS}, "limit": 7}}'
+        db.execute(t.meta.insert().values(name="retention:records", value=state))
+    site.pass_days(9)
+    site.start()
+    assert (site.retain(), site.keeper.asks) == (3, ())
+    site.pass_days(1)
+    assert site.retain() == 3
+    (ask,) = site.keeper.asks
+    assert (ask.part, ask.first, ask.days) == ("records", day(0), 3)
+    assert site.keeper.confirm("records", ask.last) == ask
+    assert (site.retain(), site.keeper.asks) == (0, ())
+
+
 def test_a_second_receiver_whose_clock_is_right_does_not_permit_it_for_the_first(site: Site) -> None:
     site.live(20)
     left = site.retain()

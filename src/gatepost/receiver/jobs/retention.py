@@ -95,6 +95,7 @@ class Keeper:
         self._accounts = Accounts(store)
         self._now = now
         self._running = running
+        self._began = running()
         self._finished: dict[str, float] = {}
         """By part, when this process last finished it, of ``running``."""
         self._plan: Plan | None = None
@@ -157,6 +158,7 @@ class Keeper:
             self._store,
             self.retention.limits,
             now_ms=self.now_ms(),
+            up_s=running - self._began,
             finished_s={part: running - at for part, at in self._finished.items()},
             unlisted_ms=None if unlisted is None else int(unlisted * 1000),
         )
@@ -177,7 +179,8 @@ class Keeper:
 
     def _finish(self, plan: Plan) -> None:
         """Note that the round is done."""
-        done = finish_round(self._store, self.retention.limits, plan, now_ms=self.now_ms())
+        up_s = self._running() - self._began
+        done = finish_round(self._store, self.retention.limits, plan, now_ms=self.now_ms(), up_s=up_s)
         self._finished.update(dict.fromkeys(done, self._running()))
         self._plan = None
         if not plan.asks:

@@ -10,7 +10,8 @@ It asks an administrator, and deletes nothing of that part until one has confirm
 * the limit of the part was shortened, and something is due.
 
 How many days have passed is told by the time that this process has been running, and only at its first round by the
-clock. A clock that lies before the last finished round deletes nothing and asks nothing: it is not set yet.
+clock. A clock that lies before the last finished round deletes nothing and asks nothing: it is not set yet. If it
+still lies there after a day, it is the last round that had the wrong clock; what is due then is asked about.
 
 Once asked, it goes on asking until it is confirmed, or nothing is due any more because the clock was put right or the
 setting was. All receivers of a database share what was finished, asked and confirmed: rows of ``meta``.
@@ -84,13 +85,15 @@ def plan_round(
     limits: Limits,
     *,
     now_ms: int,
+    up_s: float,
     finished_s: Mapping[str, float],
     unlisted_ms: int | None = None,
 ) -> Plan:
-    """Plan a round. ``finished_s``: how long ago this process finished each part, by a clock that is never set.
+    """Plan a round.
 
-    ``unlisted_ms``: when the oldest was set aside that cannot be listed; it leaves with the quarantine. Raises
-    :class:`~gatepost.errors.StoreUnavailable`, as do the others.
+    ``up_s``: for how long this process plans rounds, and ``finished_s``: how long ago it finished each part, both by a
+    clock that is never set. ``unlisted_ms``: when the oldest was set aside that cannot be listed; it leaves with the
+    quarantine. Raises :class:`~gatepost.errors.StoreUnavailable`, as do the others.
     """
     plan = Plan({}, {})
     with store.reading() as db:
@@ -99,20 +102,20 @@ def plan_round(
             if part == "quarantine" and unlisted_ms is not None:
                 oldest = unlisted_ms if oldest is None else min(oldest, unlisted_ms)
             plan.before[part], ask = decide(
-                db, part, limit, oldest, now_ms=now_ms, running_s=finished_s.get(part)
+                db, part, limit, oldest, now_ms=now_ms, up_s=up_s, running_s=finished_s.get(part)
             )
             if ask is not None:
                 plan.asks[part] = ask
     return plan
 
 
-def finish_round(store: Transactions, limits: Limits, plan: Plan, *, now_ms: int) -> list[str]:
+def finish_round(store: Transactions, limits: Limits, plan: Plan, *, now_ms: int, up_s: float) -> list[str]:
     """Note that a round is done; return the parts of which all is deleted that is due."""
     with store.changing() as db:
         return [
             part
             for part, limit in _limited(limits)
-            if finish(db, part, limit, plan.asks.get(part), now_ms=now_ms)
+            if finish(db, part, limit, plan.asks.get(part), now_ms=now_ms, up_s=up_s)
         ]
 
 
@@ -133,19 +136,27 @@ def longest_gap(limit: int) -> int:
 
 
 def decide(
-    db: Connection, part: str, limit: int, oldest_ms: int | None, *, now_ms: int, running_s: float | None
+    db: Connection,
+    part: str,
+    limit: int,
+    oldest_ms: int | None,
+    *,
+    now_ms: int,
+    up_s: float,
+    running_s: float | None,
 ) -> tuple[int, Ask | None]:
     """Return before which day, since 1970, a part may be deleted, and what has to be asked.
 
-    ``limit`` in days. ``oldest_ms``: of what is there, when the oldest was received. ``running_s``: how long ago, by
-    a clock that is never set, this process finished a round of the part; ``None``: it has not yet.
+    ``limit`` in days. ``oldest_ms``: of what is there, when the oldest was received. ``up_s`` as of
+    :func:`plan_round`. ``running_s``: how long ago, by the same clock, this process finished a round of the part;
+    ``None``: it has not yet.
     """
     state = _read(db, part)
     before = now_ms // DAY_MS - limit
     if oldest_ms is None or oldest_ms >= before * DAY_MS:
         return before, None
-    if running_s is None and now_ms < state.at_ms - _HOUR_MS:
-        return 0, None  # the clock is not set yet
+    if running_s is None and _is_not_set(now_ms, state, up_s):
+        return 0, None
     first = max(oldest_ms // DAY_MS, state.confirmed)
     due = max(before - first, 0)
     if due and part not in _BY_CALENDAR:
@@ -176,18 +187,23 @@ def _why(
     return "days" if due > passed + 1 else None
 
 
-def finish(db: Connection, part: str, limit: int, ask: Ask | None, *, now_ms: int) -> bool:
+def _is_not_set(now_ms: int, state: _State, up_s: float) -> bool:
+    """Return whether the clock seems to be set still: a day is enough for that."""
+    return now_ms < state.at_ms - _HOUR_MS and up_s < _DAY_S
+
+
+def finish(db: Connection, part: str, limit: int, ask: Ask | None, *, now_ms: int, up_s: float) -> bool:
     """Note that a round has deleted of a part what it may; return whether that was all that is due.
 
     ``ask``: what it did not delete.
     """
     before = _read(db, part)
-    if now_ms < before.at_ms - _HOUR_MS:
-        return False  # the clock is not set yet
+    if _is_not_set(now_ms, before, up_s):
+        return False
     if ask is not None and before.confirmed > _day(ask.last):
         return False  # it was confirmed meanwhile
     after = _State(now_ms, limit) if ask is None else replace(before, asked=ask.why)
-    if after != replace(before, at_ms=after.at_ms) or after.at_ms - before.at_ms >= _HOUR_MS:
+    if after != replace(before, at_ms=after.at_ms) or abs(after.at_ms - before.at_ms) >= _HOUR_MS:
         _write(db, part, after)
     return ask is None
 
