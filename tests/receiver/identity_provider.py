@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
@@ -213,7 +214,7 @@ class IdentityProvider:
         return answer
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator["IdentityProvider"]:
+    async def running(self, tls: ssl.SSLContext | None = None) -> AsyncIterator["IdentityProvider"]:
         """Serve on a port of the system's choice."""
         app = web.Application()
         app.router.add_get("/.well-known/openid-configuration", self._describe)
@@ -223,9 +224,9 @@ class IdentityProvider:
         runner = web.AppRunner(app)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, "127.0.0.1", 0)
+            site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
             await site.start()
-            self.issuer = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            self.issuer = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}"
             yield self
         finally:
             await runner.cleanup()

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import hmac
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -32,9 +33,19 @@ ROLES = ("doors=operator", "north-guards=guard@North", "cn=chiefs,ou=doors=admin
 class Browser:
     """Follows a login from page to page, and keeps cookies."""
 
-    def __init__(self, running: Running, provider: IdentityProvider) -> None:
+    def __init__(
+        self,
+        running: Running,
+        provider: IdentityProvider,
+        *,
+        prefix: str = "",
+        tls: ssl.SSLContext | bool = True,
+    ) -> None:
+        """``prefix``: of every path of the receiver. ``tls``: whom the browser trusts at the provider."""
         self.running = running
         self.provider = provider
+        self.prefix = prefix
+        self.tls = tls
         self.cookies: dict[str, str] = {}
 
     async def ask(self, path: str, method: str = "GET", content: Any = None) -> Answer:
@@ -60,11 +71,11 @@ class Browser:
         """Log in there, and return where that leads, without the host."""
         async with (
             aiohttp.ClientSession() as session,
-            session.get(address, allow_redirects=False) as response,
+            session.get(address, allow_redirects=False, ssl=self.tls) as response,
         ):
             assert response.status == 302, await response.text()
             back = urlsplit(response.headers["location"])
-        assert back.path == "/login/oidc/callback"
+        assert back.path == f"{self.prefix}/login/oidc/callback"
         return f"{back.path}?{back.query}"
 
     async def log_in(self, path: str = "/login/oidc") -> Answer:
