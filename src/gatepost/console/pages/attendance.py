@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.console.desk import Html, TheDesk, View
-from gatepost.console.filters import ATTENDANCE, KINDS, Filters
+from gatepost.console.filters import ATTENDANCE, CHOICE_BYTES, KINDS, Filters
 from gatepost.console.forms import Form
 from gatepost.console.pages.people import month_in
 from gatepost.console.pages.records import export_format
@@ -27,6 +27,7 @@ from gatepost.store.local_days import month_of, parse_day
 from gatepost.store.people.attendance import Attended
 from gatepost.store.people.groups import Group
 from gatepost.store.people.people import PeopleQuery
+from gatepost.store.query.page_bytes import fitting
 
 __all__ = ["AttendancePages"]
 
@@ -144,8 +145,9 @@ def _stretch(view: View, zone: str) -> Stretch:
 
 
 def _present(meaning: Meaning, stretch: Stretch, query: PeopleQuery) -> Sequence[tuple[Group, int, int]]:
-    """Of each group: how many were there, and how many there are."""
+    """Of each group: how many were there, and how many there are; of as many groups as can be chosen."""
     found = read(
         lambda: meaning.attendance.groups(stretch.first, stretch.last, site_id=query.site_id, kind=query.kind)
     )
-    return [(each.group, each.days[0].present if each.days else 0, each.people) for each in found]
+    shown = found[: fitting([each.size for each in found], CHOICE_BYTES)]
+    return [(each.group, each.days[0].present if each.days else 0, each.people) for each in shown]

@@ -15,7 +15,7 @@ from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.retention import TheKeeper, note_confirmed
-from gatepost.receiver.api.shapes import MAX_ID, TheIngests, ThePreview, answering
+from gatepost.receiver.api.shapes import MAX_ID, TheIngests, ThePreview, answering, read
 from gatepost.receiver.api.terminals import networks_of
 from gatepost.receiver.auth.authenticator import ROLES, issue_token
 from gatepost.receiver.jobs.retention import Keeper
@@ -24,12 +24,15 @@ from gatepost.receiver.terminals.preview import Preview, WouldRefuse
 from gatepost.settings import ReceiverSettings, described, shown
 from gatepost.store.local_days import zone
 from gatepost.store.query.accounts import Accounts, Role
+from gatepost.store.query.page_bytes import weight
 from gatepost.store.query.registry import Conflict
 
 __all__ = ["SettingsPages"]
 
 MAX_NAME = 64
 MAX_DAYS = 3650
+_TICK_BYTES = 128
+"""What a site to be ticked has besides its name."""
 
 
 class SettingsPages(Controller):
@@ -268,14 +271,21 @@ def _users(
     secret: str | None = None,
 ) -> Html:
     view = desk.view(request)
+    sites = {site.id: site.name for site in desk.whole.sites()}
+    # Each account has every site twice: by name, and to be ticked.
+    beside = 2 * sum(weight(name, row=_TICK_BYTES) for name in sites.values())
+    page = read(lambda: accounts.accounts_page(view.query.get("cursor"), beside=beside))
+    tokens = read(lambda: accounts.tokens_page(view.query.get("tokens"), beside=beside))
     return view.page(
         "users.html",
         status=200 if problem is None else 400,
         active="settings",
-        accounts=accounts.accounts(),
-        tokens=accounts.tokens(),
+        accounts=page.items,
+        next=page.next_cursor,
+        tokens=tokens.items,
+        next_tokens=tokens.next_cursor,
         roles=[(role, view.words(f"frame.role_{role}")) for role in ROLES],
-        sites={site.id: site.name for site in desk.whole.sites()},
+        sites=sites,
         problem=problem,
         secret=secret,
     )

@@ -113,8 +113,9 @@ class AccountsController(Controller):
     tags = ("accounts",)
 
     @get(opt=ADMIN | EVERY_SITE, sync_to_thread=True, summary="List accounts")
-    def list_accounts(self, access: TheAccess) -> Listing[AccountItem]:
-        return Listing([_account(row) for row in access.doors.accounts.accounts()], None)
+    def list_accounts(self, access: TheAccess, cursor: FromQuery[str | None] = None) -> Listing[AccountItem]:
+        page = read(lambda: access.doors.accounts.accounts_page(cursor))
+        return Listing([_account(row) for row in page.items], page.next_cursor)
 
     @post(opt=ADMIN | EVERY_SITE, sync_to_thread=True, summary="Make an account")
     def create_account(
@@ -171,8 +172,9 @@ class TokensController(Controller):
     tags = ("accounts",)
 
     @get(opt=ADMIN | EVERY_SITE, sync_to_thread=True, summary="List API tokens")
-    def list_tokens(self, access: TheAccess) -> Listing[TokenItem]:
-        return Listing([_token(row) for row in access.doors.accounts.tokens()], None)
+    def list_tokens(self, access: TheAccess, cursor: FromQuery[str | None] = None) -> Listing[TokenItem]:
+        page = read(lambda: access.doors.accounts.tokens_page(cursor))
+        return Listing([_token(row) for row in page.items], page.next_cursor)
 
     @post(opt=ADMIN | EVERY_SITE, sync_to_thread=True, summary="Make an API token")
     def create_token(self, request: AnyRequest, data: JSONBody[NewToken], access: TheAccess) -> TokenItem:

@@ -19,6 +19,7 @@ from gatepost.receiver.api.people import (
 )
 from gatepost.receiver.api.shapes import Listing, TheMeaning, days, read, word
 from gatepost.store.people.people import Kind, PeopleQuery
+from gatepost.store.query.page_bytes import paged
 
 __all__ = ["AttendanceController", "OfKind"]
 
@@ -49,7 +50,7 @@ class GroupAttendanceItem(Struct, frozen=True):
 
     id: str
     ids: list[str]
-    """Each id of a group that is named so."""
+    """The ids of a group that is named so, 100 at most."""
     name: str
     people: int
     """Who are in it, there or not."""
@@ -115,13 +116,22 @@ class AttendanceController(Controller):
         first: FromQuery[str | None] = None,
         last: FromQuery[str | None] = None,
         kind: OfKind = "employees",
+        cursor: FromQuery[str | None] = None,
     ) -> Listing[GroupAttendanceItem]:
         """Count each person in the groups in which they were last seen. ``kind`` is as in the list.
 
         Groups that are named alike are one.
         """
         stretch = days(day=day, month=month, first=first, last=last)
-        found = read(lambda: meaning.attendance.groups(*stretch, site_id=at_site, kind=kind))
+        page = read(
+            lambda: paged(
+                meaning.attendance.groups(*stretch, site_id=at_site, kind=kind),
+                lambda each: each.size,
+                order="attendance of groups",
+                place=lambda each: (each.group.name, each.group.ids),
+                cursor=cursor,
+            )
+        )
         return Listing(
             [
                 GroupAttendanceItem(
@@ -131,7 +141,7 @@ class AttendanceController(Controller):
                     group.people,
                     [GroupDayItem(one.day, one.present, one.first_in, one.last_out) for one in group.days],
                 )
-                for group in found
+                for group in page.items
             ],
-            None,
+            page.next_cursor,
         )

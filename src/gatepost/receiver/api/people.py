@@ -33,6 +33,7 @@ from gatepost.store.local_days import parse_day
 from gatepost.store.people.attendance import Attended, Mark
 from gatepost.store.people.people import PeopleQuery, Person
 from gatepost.store.people.person_day import Passage, PersonDay, day_of
+from gatepost.store.query.page_bytes import paged
 
 __all__ = ["AttendedItem", "GroupsController", "PeopleController", "SomeoneItem", "someone_item"]
 
@@ -98,8 +99,11 @@ class PersonDayItem(Struct, frozen=True, kw_only=True):
     shifts: list[AttendedItem]
     """Those that began on this day."""
     refused: int
+    """Refusals among ``items``."""
     items: list[PassageItem]
     """The passages of these shifts, refusals, and what is neither, by time."""
+    is_cut: bool
+    """The day has more than is listed in one reply; ``/api/v1/records`` has all of it."""
 
 
 class GroupItem(Struct, frozen=True):
@@ -107,7 +111,8 @@ class GroupItem(Struct, frozen=True):
 
     id: str
     ids: list[str]
-    """Each id of a group that is named so; ``id`` is the first. A filter by any of them, or by the name, means all."""
+    """The ids of a group that is named so, 100 at most; ``id`` is the first. A filter by any of them, or by the name,
+    means all."""
     name: str
 
 
@@ -164,6 +169,7 @@ def _day_item(person: Person, found: PersonDay) -> PersonDayItem:
         shifts=[attended_item(one) for one in found.shifts],
         refused=found.refused,
         items=[_passage_item(passage) for passage in found.items],
+        is_cut=found.is_cut,
     )
 
 
@@ -293,6 +299,17 @@ class GroupsController(Controller):
     tags = ("people",)
 
     @get(sync_to_thread=True, summary="Every group that somebody has been seen in, by name")
-    def list_groups(self, meaning: TheMeaning, at_site: AtSite) -> Listing[GroupItem]:
-        found = read(lambda: meaning.people.groups(at_site))
-        return Listing([GroupItem(group.id, list(group.ids), group.name) for group in found], None)
+    def list_groups(
+        self, meaning: TheMeaning, at_site: AtSite, cursor: FromQuery[str | None] = None
+    ) -> Listing[GroupItem]:
+        page = read(
+            lambda: paged(
+                meaning.people.groups(at_site),
+                lambda group: group.size,
+                order="groups",
+                place=lambda group: (group.name, group.ids),
+                cursor=cursor,
+            )
+        )
+        items = [GroupItem(group.id, list(group.ids), group.name) for group in page.items]
+        return Listing(items, page.next_cursor)

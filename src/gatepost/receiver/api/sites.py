@@ -7,7 +7,7 @@ from typing import Annotated
 
 from litestar import Controller, get, patch, post
 from litestar.exceptions import NotFoundException
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, GUARD, AnyRequest, TheAccess
@@ -15,6 +15,7 @@ from gatepost.receiver.api.shapes import Listing, TheStore, read
 from gatepost.receiver.terminals.admin import site_of
 from gatepost.store.interface import SiteRow
 from gatepost.store.local_days import zone
+from gatepost.store.query.page_bytes import paged, weight
 
 __all__ = ["SitesController"]
 
@@ -53,8 +54,17 @@ class SitesController(Controller):
     tags = ("sites",)
 
     @get(opt=GUARD, sync_to_thread=True, summary="List sites")
-    def list_sites(self, store: TheStore) -> Listing[SiteItem]:
-        return Listing([_item(row) for row in read(store.sites)], None)
+    def list_sites(self, store: TheStore, cursor: FromQuery[str | None] = None) -> Listing[SiteItem]:
+        page = read(
+            lambda: paged(
+                store.sites(),
+                lambda row: weight(row.name, row.timezone, row=256),
+                order="sites",
+                place=lambda row: row.id,
+                cursor=cursor,
+            )
+        )
+        return Listing([_item(row) for row in page.items], page.next_cursor)
 
     @post(opt=ADMIN | EVERY_SITE, sync_to_thread=True, summary="Make a site")
     def create_site(

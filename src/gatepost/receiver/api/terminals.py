@@ -52,8 +52,9 @@ from gatepost.receiver.terminals.admin import Registrar, site_of
 from gatepost.receiver.terminals.identify import MAX_SERIAL
 from gatepost.receiver.terminals.presence import backlog_arriving, last_heard, presence
 from gatepost.receiver.terminals.preview import WouldRefuse
-from gatepost.store.interface import TerminalRow, TerminalState
+from gatepost.store.interface import Page, TerminalRow, TerminalState
 from gatepost.store.privacy.terminal_removal import Removed
+from gatepost.store.query.page_bytes import paged, weight
 from gatepost.store.questions import UserStore
 
 __all__ = [
@@ -178,6 +179,7 @@ class TerminalsController(Controller):
         require_token: FromQuery[Literal["when-used", "always", "never"] | None] = None,
         unknown_terminals: FromQuery[Literal["accept", "hold", "refuse"] | None] = None,
         allowed_networks: FromQuery[str | None] = None,
+        cursor: FromQuery[str | None] = None,
     ) -> Listing[WouldRefuseItem]:
         """List the terminals that pushed in the last week, are taken now, and would be refused with these settings.
 
@@ -189,7 +191,7 @@ class TerminalsController(Controller):
             "allowed_networks": None if allowed_networks is None else networks_of(allowed_networks),
         }
         given = {name: value for name, value in changed.items() if value is not None}
-        return would_refuse(lambda: preview.of_settings(**given))
+        return would_refuse(lambda: preview.of_settings(**given), cursor)
 
     @get(
         "/{terminal_id:int}/would-refuse",
@@ -387,10 +389,14 @@ def networks_of(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
 
-def would_refuse(ask: Callable[[], list[WouldRefuse]]) -> Listing[WouldRefuseItem]:
-    """Shape a preview for a reply. Raises ``ClientException`` for what is no network."""
+def would_refuse(ask: Callable[[], list[WouldRefuse]], cursor: str | None = None) -> Listing[WouldRefuseItem]:
+    """Shape a preview for a reply. Raises ``ClientException`` for what is no network, and for a cursor of elsewhere."""
+
+    def page() -> Page[WouldRefuse]:
+        return paged(ask(), _bytes, order="would refuse", place=lambda one: one.terminal.id, cursor=cursor)
+
     try:
-        found = ask()
+        found = read(page)
     except SettingsError as error:
         raise ClientException(str(error)) from None
     return Listing(
@@ -404,10 +410,14 @@ def would_refuse(ask: Callable[[], list[WouldRefuse]]) -> Listing[WouldRefuseIte
                 peer=one.peer,
                 last_at=one.last_at,
             )
-            for one in found
+            for one in found.items
         ],
-        None,
+        found.next_cursor,
     )
+
+
+def _bytes(one: WouldRefuse) -> int:
+    return weight(one.terminal.serial, one.terminal.name, one.message, one.peer, row=256)
 
 
 def _known(terminal_id: int) -> int:

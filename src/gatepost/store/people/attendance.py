@@ -22,12 +22,14 @@ from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Text, TextClause, cast, func, select, text
 
 from gatepost.store.conversion.rows import DAY_MS, moment
+from gatepost.store.cursor import encode_cursor
 from gatepost.store.interface import ForUser, Page, Visible
 from gatepost.store.local_days import Days, days_between
 from gatepost.store.people.groups import Group, group_key, listed_groups
 from gatepost.store.people.passage_rule import is_passage
-from gatepost.store.people.people import Kind, PeopleQuery, Person, Rules, kind_of, people_page
+from gatepost.store.people.people import Kind, PeopleQuery, Person, Rules, kind_of, people_page, place_of
 from gatepost.store.people.shifts import BLOCK_MS, Seen, Shift, in_order, is_anchored, look_back, shifts
+from gatepost.store.query.page_bytes import fitting, weight
 from gatepost.store.query.terminal_labels import hidden_terminals
 from gatepost.store.schema import tables as t
 
@@ -44,6 +46,12 @@ _BESIDE_MS = (3 * DAY_MS, 10 * DAY_MS)
 
 _ZONES_MS = 26 * DAY_MS // 24
 """Between the earliest and the latest clock on Earth."""
+
+_SHIFT_BYTES = 320
+"""What a shift has besides its texts, at most."""
+
+_DAY_BYTES = 160
+"""The same of a group's day."""
 
 _decode_numbers = msgspec.json.Decoder(list[int]).decode
 
@@ -92,6 +100,13 @@ class PersonAttendance(Struct, frozen=True):
         """Return how they were called in these shifts, each name once; their latest name where there are none."""
         return tuple(dict.fromkeys(shift.name for shift in self.shifts)) or (self.person.name,)
 
+    @property
+    def size(self) -> int:
+        """Return what it counts with on a page: see page_bytes.py."""
+        return self.person.size + sum(
+            weight(shift.name, shift.site, row=_SHIFT_BYTES) for shift in self.shifts
+        )
+
 
 class GroupDay(Struct, frozen=True):
     """How many of a group began a shift on a day."""
@@ -110,6 +125,11 @@ class GroupAttendance(Struct, frozen=True):
     """Who are in it, whether they were there or not."""
     days: tuple[GroupDay, ...]
 
+    @property
+    def size(self) -> int:
+        """Return what it counts with on a page: see page_bytes.py."""
+        return self.group.size + _DAY_BYTES * len(self.days)
+
 
 class Attendance:
     """Who was there when, on either database. Every method blocks; any thread may call it."""
@@ -123,6 +143,7 @@ class Attendance:
 
         A query of a kind returns the shifts of that kind, and one of a site those that began there. People who are no
         longer of the kind and have no such shift are left out, so that a page may have fewer people than its limit.
+        It ends early, too, where it would have more bytes than a page has.
 
         Raises ``ValueError`` for days in the wrong order, or more than :data:`MAX_CELLS` at once, and
         :class:`~gatepost.store.cursor.BadCursor`.
@@ -140,8 +161,12 @@ class Attendance:
             PersonAttendance(person, tuple(shift for shift in shifts if _is_asked(shift, query)))
             for person, shifts in zip(people.items, found, strict=True)
         ]
-        shown = [item for item in items if item.shifts or _is_of(item.person.type, query.kind)]
-        return Page(tuple(shown), people.next_cursor)
+        on_page = items[: fitting([item.size for item in items])]
+        cursor = people.next_cursor
+        if len(on_page) < len(items):
+            cursor = encode_cursor("people", *place_of(on_page[-1].person))
+        shown = [item for item in on_page if item.shifts or _is_of(item.person.type, query.kind)]
+        return Page(tuple(shown), cursor)
 
     def shifts(self, person: Person, first: date, last: date) -> tuple[Attended, ...]:
         """Return the shifts of one person, by the time at which they began."""

@@ -21,9 +21,11 @@ from sqlalchemy import ColumnElement, Connection, Select, case, false, func, or_
 
 from gatepost.store.fold import alike
 from gatepost.store.interface import Visible
+from gatepost.store.query.page_bytes import weight
 from gatepost.store.schema import tables as t
 
 __all__ = [
+    "MAX_IDS",
     "Group",
     "Wanted",
     "forms_at_sites",
@@ -35,13 +37,22 @@ __all__ = [
 ]
 
 
+MAX_IDS = 100
+"""Ids of one group that are listed. A filter understands every one of them."""
+
+
 class Group(Struct, frozen=True):
     """Groups of one name."""
 
     name: str
     """As it was last written."""
     ids: tuple[str, ...]
-    """Each id that terminals gave it, the shortest first."""
+    """The ids that terminals gave it, the shortest first; at most :data:`MAX_IDS`."""
+
+    @property
+    def size(self) -> int:
+        """Return what it counts with on a page: see page_bytes.py."""
+        return weight(self.id, self.name, *self.ids, row=256)
 
     @property
     def id(self) -> str:
@@ -116,7 +127,7 @@ def listed_groups(db: Connection, visible: Visible, *, site_id: int | None = Non
         ids = found[key][1] if key in found else []
         found[key] = (name, ids if number in ids else [*ids, number])
     groups = {
-        key: Group(name, tuple(sorted(ids, key=lambda one: (len(one), one))))
+        key: Group(name, tuple(sorted(ids, key=lambda one: (len(one), one))[:MAX_IDS]))
         for key, (name, ids) in found.items()
     }
     return dict(sorted(groups.items(), key=lambda item: (item[1].name, item[1].ids)))

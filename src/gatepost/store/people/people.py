@@ -43,7 +43,7 @@ from gatepost.store.people.groups import (
     listed_groups,
     wanted_groups,
 )
-from gatepost.store.query.page_bytes import ROW_BYTES, fitting
+from gatepost.store.query.page_bytes import fitting, weight
 from gatepost.store.query.terminal_labels import hidden_terminals
 from gatepost.store.schema import tables as t
 from gatepost.wire.codes import UserType
@@ -56,6 +56,8 @@ __all__ = [
     "PeopleQuery",
     "People",
     "kind_of",
+    "people_page",
+    "place_of",
 ]
 
 Scope = Literal["site", "terminal", "everywhere"]
@@ -104,6 +106,12 @@ class Person(Struct, frozen=True, kw_only=True):
     last_terminal_id: int
     identities: tuple[int, ...]
     """Every form that their data had."""
+
+    @property
+    def size(self) -> int:
+        """Return what it counts with on a page: see page_bytes.py."""
+        texts = (self.user_id, self.name, self.job_number, self.ic_number, self.id_number, self.remark)
+        return weight(*texts, self.site, msgspec.json.encode(self.groups).decode())
 
 
 class PeopleQuery(Struct, frozen=True, kw_only=True):
@@ -174,19 +182,20 @@ def people_page(db: Connection, query: PeopleQuery, rules: Rules, visible: Visib
         heads = _heads(db, query, groups, rules, visible, before=before, limit=step)
         # Somebody whose place among several terminals lies beyond the last page is looked at again.
         for person in _people(db, heads, rules, visible, hidden=hidden):
-            place = _place(person)
+            place = place_of(person)
             if (before is None or place < before) and _fits(person, query, groups):
                 found.append(person)
         if len(heads) < step:
             break
         before = (heads[-1], 0)
     shown = found[: query.limit]
-    shown = shown[: fitting([ROW_BYTES + len(msgspec.json.encode(person.groups)) for person in shown])]
-    cursor = encode_cursor("people", *_place(shown[-1])) if len(found) > len(shown) else None
+    shown = shown[: fitting([person.size for person in shown])]
+    cursor = encode_cursor("people", *place_of(shown[-1])) if len(found) > len(shown) else None
     return Page(tuple(shown), cursor)
 
 
-def _place(person: Person) -> tuple[int, int]:
+def place_of(person: Person) -> tuple[int, int]:
+    """Return where a person stands in the list of people."""
     head, _, terminal = person.id.partition("-")
     return int(head), int(terminal or 0)
 

@@ -26,10 +26,14 @@ from gatepost.store.people.attendance import Attended, shifts_between, shifts_of
 from gatepost.store.people.passage_rule import kind_of
 from gatepost.store.people.people import Person, Rules
 from gatepost.store.people.shifts import Shift, look_back
+from gatepost.store.query.page_bytes import fitting, weight
 from gatepost.store.query.terminal_labels import at_sites
 from gatepost.store.schema import tables as t
 
-__all__ = ["Passage", "PersonDay", "day_of", "fold"]
+__all__ = ["MAX_RECORDS", "Passage", "PersonDay", "day_of", "fold"]
+
+MAX_RECORDS = 20_000
+"""Records of one day that are looked at."""
 
 
 class Passage(Struct, frozen=True, kw_only=True):
@@ -67,8 +71,11 @@ class PersonDay(Struct, frozen=True, kw_only=True):
     shifts: tuple[Attended, ...]
     """Those that began on this day."""
     refused: int
+    """Refusals among the items."""
     items: tuple[Passage, ...]
-    """The passages of these shifts, refusals, and what is neither, by time."""
+    """The passages of these shifts, refusals, and what is neither, by time; as many as are on a page."""
+    is_cut: bool
+    """There are more."""
 
 
 def day_of(store: ForUser, person: Person, day: date, rules: Rules) -> PersonDay:
@@ -84,7 +91,7 @@ def day_of(store: ForUser, person: Person, day: date, rules: Rules) -> PersonDay
         since = min([days.begin_ms, *(shift.first_ms for shift in own)])
         until = max([days.end_ms, *(shift.end_ms + 1 for shift in own)])
         rows = _rows_of(db, person, since, until, store.visible)
-    items = fold(
+    folded = fold(
         [
             row
             for row in rows
@@ -97,6 +104,7 @@ def day_of(store: ForUser, person: Person, day: date, rules: Rules) -> PersonDay
         ],
         rules.repeat_ms,
     )
+    items = folded[: fitting([_size(passage) for passage in folded])]
     return PersonDay(
         day=day,
         begins_at=moment(days.begin_ms),
@@ -104,7 +112,12 @@ def day_of(store: ForUser, person: Person, day: date, rules: Rules) -> PersonDay
         shifts=tuple(attended for attended, _ in found),
         refused=sum(item.refused for item in items),
         items=tuple(items),
+        is_cut=len(items) < len(folded) or len(rows) == MAX_RECORDS,
     )
+
+
+def _size(passage: Passage) -> int:
+    return weight(passage.serial, passage.terminal)
 
 
 def _is_during(at_ms: int, shifts: Sequence[Shift]) -> bool:
@@ -140,6 +153,7 @@ def _rows_of(db: Connection, person: Person, since: int, until: int, visible: Vi
             *at_sites(visible),
         )
         .order_by(r.at_ms, r.id)
+        .limit(MAX_RECORDS)
     )
     if person.terminal_id is not None:
         statement = statement.where(r.terminal_id == person.terminal_id)

@@ -27,6 +27,7 @@ from gatepost.store.conversion.rows import moment, text
 from gatepost.store.interface import Page, Transactions
 from gatepost.store.query import audit_chain
 from gatepost.store.query.audit_chain import Link, Verified
+from gatepost.store.query.page_bytes import bytes_of, fitting, paged, weight
 from gatepost.store.query.registry import Conflict
 from gatepost.store.schema import tables as t
 from gatepost.store.server_keys import kept
@@ -222,6 +223,19 @@ class Accounts:
             row = db.execute(select(t.accounts).where(wanted)).one_or_none()
         return None if row is None else _account(row)
 
+    def accounts_page(self, cursor: str | None, *, beside: int = 0) -> Page[AccountRow]:
+        """Return as many accounts as are on a page, in the order of :meth:`accounts`.
+
+        ``beside``: bytes that each has besides. Raises :class:`~gatepost.store.cursor.BadCursor`.
+        """
+        return paged(
+            self.accounts(),
+            lambda row: _size(row) + beside,
+            order="accounts",
+            place=lambda row: row.id,
+            cursor=cursor,
+        )
+
     def accounts(self) -> list[AccountRow]:
         """Every account, by name."""
         with self._store.reading() as db:
@@ -400,6 +414,19 @@ class Accounts:
         found = _token(row)
         return None if found.sites == () else found
 
+    def tokens_page(self, cursor: str | None, *, beside: int = 0) -> Page[TokenRow]:
+        """Return as many tokens as are on a page, in the order of :meth:`tokens`.
+
+        ``beside``: bytes that each has besides. Raises :class:`~gatepost.store.cursor.BadCursor`.
+        """
+        return paged(
+            self.tokens(),
+            lambda row: _size(row) + beside,
+            order="tokens",
+            place=lambda row: row.id,
+            cursor=cursor,
+        )
+
     def tokens(self) -> list[TokenRow]:
         """Every token, withdrawn ones too, latest first."""
         with self._store.reading() as db:
@@ -462,7 +489,8 @@ class Accounts:
     ) -> Page[AuditRow]:
         """Latest first, from ``since_ms`` to before ``until_ms``. Raises ``ValueError`` for a cursor that is none."""
         c = t.audit.c
-        statement = select(t.audit).order_by(c.id.desc()).limit(limit + 1)
+        size = bytes_of(c.detail, texts=(c.actor, c.subject))
+        statement = select(c.id, size).order_by(c.id.desc()).limit(limit + 1)
         if cursor is not None:
             if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
                 raise ValueError("cursor is none that this list gave; leave it out to start anew")
@@ -476,9 +504,11 @@ class Accounts:
         if until_ms is not None:
             statement = statement.where(c.at_ms < until_ms)
         with self._store.reading() as db:
-            rows = db.execute(statement).all()
-        items = tuple(_audit(row) for row in rows[:limit])
-        return Page(items, str(items[-1].id) if len(rows) > limit else None)
+            sized = db.execute(statement).all()
+            ids = [row.id for row in sized[: fitting([row.size for row in sized[:limit]])]]
+            shown = select(t.audit).where(c.id.in_(ids)).order_by(c.id.desc())
+            items = tuple(_audit(row) for row in db.execute(shown)) if ids else ()
+        return Page(items, str(ids[-1]) if len(sized) > len(ids) else None)
 
 
 def _checked(db: Connection, sites: Sequence[int] | None) -> str | None:
@@ -539,6 +569,11 @@ def _token(row: Row[Any]) -> TokenRow:
         revoked_at=moment(row.revoked_at_ms),
         sites=sites,
     )
+
+
+def _size(row: AccountRow | TokenRow) -> int:
+    by = row.created_by if isinstance(row, TokenRow) else None
+    return weight(row.name, by) + 20 * len(row.sites or ())
 
 
 def _audit(row: Row[Any]) -> AuditRow:

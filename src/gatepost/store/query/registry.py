@@ -24,6 +24,7 @@ from gatepost.store.interface import (
     TerminalState,
     Visible,
 )
+from gatepost.store.query.page_bytes import bytes_of, fitting
 from gatepost.store.query.terminal_labels import at_sites
 from gatepost.store.schema import tables as t
 
@@ -90,16 +91,18 @@ def terminals_page(
 ) -> Page[TerminalRow]:
     """Terminals by id. Raises :class:`~gatepost.store.cursor.BadCursor`."""
     c = t.terminals.c
-    which = select(c.id).where(*at_sites(visible)).order_by(c.id).limit(limit + 1)
+    size = bytes_of(texts=(c.serial, c.name, c.networks))
+    which = select(c.id, size).where(*at_sites(visible)).order_by(c.id).limit(limit + 1)
     if state is not None:
         which = which.where(c.state == state)
     if site_id is not None:
         which = which.where(c.site_id == site_id)
     if cursor is not None:
         which = which.where(c.id > decode_cursor(cursor, "terminals")[1])
-    ids = [row.id for row in db.execute(which)]
-    items = tuple(terminals(db, c.id.in_(ids[:limit]))) if ids else ()
-    return Page(items, encode_cursor("terminals", 0, items[-1].id) if len(ids) > limit else None)
+    sized = db.execute(which).all()
+    ids = [row.id for row in sized[: fitting([row.size for row in sized[:limit]])]]
+    items = tuple(terminals(db, c.id.in_(ids))) if ids else ()
+    return Page(items, encode_cursor("terminals", 0, ids[-1]) if len(sized) > len(ids) else None)
 
 
 def refusals(db: Connection, terminal_id: int) -> dict[str, int]:

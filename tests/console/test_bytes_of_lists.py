@@ -1,0 +1,265 @@
+"""Every list has so many bytes, as a reply of the API and as a page, however long the rows are that strangers sent.
+
+Texts are made of the characters that take most room as JSON and as HTML.
+"""
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from msgspec.structs import replace
+from tests.console.kit import Desk
+from tests.store.events import NOON, RECEIVED_MS, arrival, record, refused, times
+from tests.terminals import ensured
+
+from gatepost import wire
+from gatepost.console.filters import CHOICE_BYTES
+from gatepost.receiver.api.terminals import would_refuse
+from gatepost.receiver.terminals.preview import WouldRefuse
+from gatepost.store.conversion.limits import MAX_GROUPS, MAX_TEXT
+from gatepost.store.conversion.rows import DAY_MS
+from gatepost.store.interface import NewTerminal
+from gatepost.store.people.groups import MAX_IDS
+from gatepost.store.people.person_day import MAX_RECORDS
+from gatepost.store.query.accounts import Accounts
+from gatepost.store.query.page_bytes import PAGE_BYTES
+from gatepost.store.query.quarantine import MAX_REFUSED
+
+MONTH = "2024-05"
+
+HTML_BYTES = PAGE_BYTES + 3 * CHOICE_BYTES
+"""Of a page: its list, two fields to choose from, and the frame."""
+
+
+def longest(number: int, length: int = MAX_TEXT) -> str:
+    """Return a text that is no other one's."""
+    return f"{number:07}" + "\"'\x01&"[number % 4] * (length - 7)
+
+
+async def listed(desk: Desk, path: str, **query: object) -> list[Any]:
+    """Return every item of a list; each reply has so many bytes."""
+    found: list[Any] = []
+    cursor = None
+    while True:
+        asked = {**query, **({} if cursor is None else {"cursor": cursor})}
+        reply = await desk.running.get(f"{path}?{urlencode(asked)}")
+        assert reply.status == 200, reply.body[:300]
+        assert len(reply.body) <= PAGE_BYTES
+        found += reply.json["items"]
+        cursor = reply.json["next_cursor"]
+        if cursor is None:
+            return found
+
+
+async def shown(desk: Desk, path: str, *, lists: int = 1) -> str:
+    page = await desk.get(path)
+    assert page.status == 200
+    assert len(page.html.encode()) <= HTML_BYTES + (lists - 1) * PAGE_BYTES
+    return page.html
+
+
+async def test_terminals(desk: Desk) -> None:
+    networks = [f"10.{n // 256}.{n % 256}.0/24" for n in range(500)]
+    for number in range(100):
+        row = ensured(desk.store, longest(number, 128), now_ms=RECEIVED_MS)
+        desk.store.update_terminal(row.id, name=longest(number, 128), networks=networks)
+    items = await listed(desk, "/api/v1/terminals")
+    assert [item["id"] for item in items] == list(range(1, 101))
+    reply = await desk.running.get("/api/v1/terminals")
+    assert 1 < len(reply.json["items"]) < 100
+    await shown(desk, "/terminals")
+
+
+async def test_fields_to_choose_from(desk: Desk) -> None:
+    desk.store.ensure_terminals([NewTerminal(longest(number, 128), RECEIVED_MS) for number in range(3000)])
+    for path in ("/records", "/alarms", "/quarantine", "/statistics"):
+        page = await shown(desk, path)
+        assert 100 < page.count("<option") < 2900
+        assert len(page.encode()) < 2 * CHOICE_BYTES
+
+
+async def test_people_groups_and_attendance(desk: Desk) -> None:
+    ensured(desk.store, "SN-1", now_ms=RECEIVED_MS)
+    numbers = iter(range(1_000_000))
+    for who in range(12):
+        fields: dict[str, Any] = {
+            name: longest(who) for name in ("job_number", "ic_number", "id_number", "remark", "name")
+        }
+        groups = tuple(
+            wire.Group(longest(next(numbers)), longest(next(numbers)), {}) for _ in range(MAX_GROUPS)
+        )
+        user = wire.User(user_id=longest(who), type=1, groups=groups, **fields)
+        desk.store.write([arrival(record(who, user=user), original=b"{}")])
+    assert len(await listed(desk, "/api/v1/people", limit=1000)) == 12
+    assert len(await listed(desk, "/api/v1/groups")) == 12 * MAX_GROUPS
+    assert len(await listed(desk, "/api/v1/attendance", day="2024-05-06", limit=1000)) == 12
+    assert len(await listed(desk, "/api/v1/attendance/groups", day="2024-05-06")) == 12 * MAX_GROUPS
+    for path in ("/people", "/attendance?day=2024-05-06", f"/attendance?month={MONTH}"):
+        await shown(desk, path)
+
+
+async def test_attendance_of_people_with_another_name_each_day(desk: Desk) -> None:
+    ensured(desk.store, "SN-1", now_ms=RECEIVED_MS)
+    numbers = iter(range(1_000_000))
+    for who in range(60):
+        desk.store.write(
+            [
+                arrival(
+                    record(
+                        number,
+                        recorded_at=NOON + timedelta(days=day),
+                        user=wire.User(user_id=f"{who}", name=longest(number), type=1),
+                    ),
+                    original=b"{}",
+                    received_at_ms=RECEIVED_MS + day * DAY_MS,
+                )
+                for day in range(25)
+                for number in [next(numbers)]
+            ]
+        )
+    items = await listed(desk, "/api/v1/attendance", month=MONTH, limit=1000)
+    assert len(items) == 60
+    assert sum(len(item["days"]) for item in items) == 60 * 25
+    reply = await desk.running.get(f"/api/v1/attendance?month={MONTH}&limit=1000")
+    assert len(reply.json["items"]) < 60
+    await shown(desk, f"/attendance?month={MONTH}")
+
+
+async def test_a_group_with_any_number_of_ids_lists_the_first(desk: Desk) -> None:
+    ensured(desk.store, "SN-1", now_ms=RECEIVED_MS)
+    ids = [f"{number}" for number in range(2 * MAX_IDS)]
+    for who in range(2):
+        groups = tuple(wire.Group(number, "Sales", {}) for number in ids[who * MAX_IDS : (who + 1) * MAX_IDS])
+        user = wire.User(user_id=f"{who}", name=f"{who}", groups=groups)
+        desk.store.write([arrival(record(who, user=user), original=b"{}")])
+    (group,) = await listed(desk, "/api/v1/groups")
+    assert group["ids"] == ids[:MAX_IDS]
+    for number in (ids[0], ids[-1]):
+        assert len(await listed(desk, "/api/v1/people", group=number)) == 2
+
+
+async def test_a_day_of_a_person_says_that_it_has_more(desk: Desk) -> None:
+    for number in range(5):
+        row = ensured(desk.store, longest(number, 128), now_ms=RECEIVED_MS)
+        desk.store.update_terminal(row.id, name=longest(number, 128))
+    user = wire.User(user_id="1", name="Ann")
+    count = 2000
+    desk.store.write(
+        [
+            arrival(
+                record(n, recorded_at=NOON + timedelta(seconds=11 * (n // 5)), user=user),
+                n % 5 + 1,
+                original=b"{}",
+            )
+            for n in range(count)
+        ]
+    )
+    reply = await desk.running.get("/api/v1/people/1/days/2024-05-06")
+    assert len(reply.body) <= PAGE_BYTES
+    assert 100 < len(reply.json["items"]) < count < MAX_RECORDS
+    assert reply.json["is_cut"] is True
+    assert reply.json["shifts"][0]["passages"] > len(reply.json["items"])
+    page = await shown(desk, "/people/1?day=2024-05-06")
+    assert "The day has more than this page shows" in page
+
+
+async def test_the_audit_log(desk: Desk) -> None:
+    accounts = Accounts(desk.store)
+    sites = [(1 << 62) + number for number in range(1000)]
+    for number in range(300):
+        accounts.note(
+            now_ms=RECEIVED_MS,
+            actor=longest(number, 64),
+            address="10.0.0.9",
+            action="account.created",
+            subject=longest(number, 64),
+            detail={"sites": sites},
+        )
+    assert len(await listed(desk, "/api/v1/audit", limit=1000, action="account.created")) == 300
+    reply = await desk.running.get("/api/v1/audit?limit=1000&action=account.created")
+    assert len(reply.json["items"]) < 300
+    await shown(desk, "/audit")
+
+
+async def test_accounts_tokens_and_sites(desk: Desk) -> None:
+    accounts = Accounts(desk.store)
+    sites = [
+        desk.store.create_site(f"{number:03}" + '"' * 125, "Asia/Shanghai", now_ms=0).id
+        for number in range(1000)
+    ]
+    for number in range(250):
+        name = f"{number:03}" + '"' * 61
+        accounts.create(name, "viewer", "", now_ms=0, sites=sites)
+        accounts.create_token(name, "viewer", number.to_bytes(32), by=name, now_ms=0, sites=sites)
+    names = [item["name"] for item in await listed(desk, "/api/v1/accounts")]
+    assert len(names) == len(set(names)) == 250 + 4
+    assert len({item["id"] for item in await listed(desk, "/api/v1/tokens")}) == 250 + 1
+    assert len({item["id"] for item in await listed(desk, "/api/v1/sites")}) == 1001
+    assert (await desk.running.get("/api/v1/accounts")).json["next_cursor"] is not None
+    page = await shown(desk, "/settings/users", lists=2)
+    assert 'rel="next"' in page
+    assert "tokens=" in page
+    for path in ("accounts", "tokens", "sites", "groups"):
+        assert (await desk.running.get(f"/api/v1/{path}?cursor=kwrong")).status == 400
+
+
+async def test_refused_pushes(desk: Desk) -> None:
+    pushes = {
+        refused('"' * 200, peer=f"10.0.{n % 250}.{n // 250}", serial=f"{n:04}" + '"' * 196): times(
+            detail='"' * 300
+        )
+        for n in range(MAX_REFUSED)
+    }
+    desk.store.note_refused(pushes, {})
+    assert len(await listed(desk, "/api/v1/refusals")) == MAX_REFUSED
+    await shown(desk, "/refusals")
+
+
+async def test_terminals_that_settings_would_refuse(desk: Desk) -> None:
+    row = ensured(desk.store, longest(1, 128), now_ms=RECEIVED_MS)
+    found = [
+        WouldRefuse(
+            terminal=replace(row, id=number, name=longest(number, 128)),
+            reason="unknown",
+            message="m" * 200,
+            peer="10.0.0.9",
+            last_at=NOON,
+        )
+        for number in range(1, 5001)
+    ]
+    seen: list[int] = []
+    cursor = None
+    while True:
+        page = would_refuse(lambda: found, cursor)
+        seen += [item.terminal_id for item in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+        assert len(page.items) < 2000
+    assert seen == list(range(1, 5001))
+
+
+async def test_every_list_of_the_api_is_bounded_here_or_by_its_rows(desk: Desk) -> None:
+    """Walk all routes: a new list fails this test until it is measured."""
+    measured = {
+        "/api/v1/terminals", "/api/v1/people", "/api/v1/groups", "/api/v1/attendance",
+        "/api/v1/attendance/groups", "/api/v1/audit", "/api/v1/accounts", "/api/v1/tokens", "/api/v1/sites",
+        "/api/v1/refusals", "/api/v1/terminals/would-refuse",
+    }  # fmt: skip
+    # See tests/store/query/test_page_bytes.py.
+    as_stored = {
+        "/api/v1/records", "/api/v1/alarms", "/api/v1/quarantine", "/api/v1/people/strangers",
+        "/api/v1/people/outside-time",
+    }  # fmt: skip
+    # One row a process, one row, and some rows a day of a year at most.
+    few = {
+        "/api/v1/receivers", "/api/v1/terminals/{terminal_id}/would-refuse",
+        "/api/v1/people/{person_id}/shifts",
+    }  # fmt: skip
+    document = (await desk.running.get("/api/openapi.json")).json
+    lists = {
+        path
+        for path, methods in document["paths"].items()
+        if "get" in methods and "Listing" in str(methods["get"]["responses"]["200"])
+    }
+    assert lists == measured | as_stored | few
