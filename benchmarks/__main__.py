@@ -23,6 +23,7 @@ NAMES = (
     "export",
     "queries",
     "console",
+    "logins",
     "terminal_drain",
     "terminal_record",
 )
