@@ -35,6 +35,12 @@ def test_nobody_is_told_to_install_this_name_from_an_index() -> None:
     assert told == {}
 
 
+def test_the_tests_that_the_security_page_names_are_there() -> None:
+    named = re.findall(r"`((?:tests|benchmarks)/[\w/]+\.py)`", (ROOT / "SECURITY.md").read_text())
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
 def test_an_advice_to_install_it_by_name_is_noticed_however_it_is_written() -> None:
     for text in (
         "pip install gatepost",
