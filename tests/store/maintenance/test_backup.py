@@ -115,6 +115,7 @@ def test_what_is_restored_is_what_was_there_on_either_database(
     fill(store)
     before = content(store)
     made = backup(tmp_path / "b.tar", **place, now=0.0)
+    assert (tmp_path / "b.tar").stat().st_mode & 0o777 == 0o600
     counts = made.rows
     assert counts["records"] == 151
     assert counts["images"] == 54
