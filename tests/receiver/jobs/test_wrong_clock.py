@@ -183,7 +183,9 @@ def test_a_confirmation_in_the_middle_of_a_round_is_kept(site: Site) -> None:
     site.keeper._plan = site.keeper._permit()  # a round begins
     site.keeper.confirm("records", ask.last)
     assert site.retain() == left  # as it was planned
-    assert site.retain() == left - ask.days
+    site.pass_days(1)
+    assert site.retain() == left - ask.days - 1
+    assert site.keeper.asks == ()
 
 
 def test_a_clock_that_is_not_set_yet_deletes_nothing_and_asks_nothing(site: Site) -> None:
