@@ -25,12 +25,21 @@ class Listener:
         self._text = b""
 
     @classmethod
-    async def open(cls, running: Running, query: str = "", **headers: str) -> "Listener":
-        """Ask for the stream, once what was pushed before is listed; where it is given, read on to its first place."""
+    async def open(cls, running: Running, query: str = "", **headers: str | None) -> "Listener":
+        """Ask for the stream, once what was pushed before is listed; where it is given, read on to its first place.
+
+        With a token, unless ``Authorization`` is ``None``.
+        """
         running.settle()
         sender = await running.connect()
-        headers = {"Authorization": f"Bearer {running.token}", **headers}
-        await sender.write(request("GET", f"/api/v1/live{query}", headers=headers))
+        told = {"Authorization": f"Bearer {running.token}", **headers}
+        await sender.write(
+            request(
+                "GET",
+                f"/api/v1/live{query}",
+                headers={name: value for name, value in told.items() if value is not None},
+            )
+        )
         async with asyncio.timeout(20):
             head = (await sender.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             found = {n.lower(): v.strip() for n, _, v in (line.partition(":") for line in head[1:] if line)}

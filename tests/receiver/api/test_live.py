@@ -4,13 +4,14 @@ import asyncio
 import random
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.postgres import Postgres
 from tests.receiver.api.listener import Listener
-from tests.receiver.kit import Process, Running, alarm, record, serving, until
+from tests.receiver.kit import Clock, Process, Running, alarm, record, serving, until
 
-from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.receiver.auth.authenticator import COOKIE, issue_token
 from gatepost.settings import ReceiverSettings
 from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.query.accounts import Accounts
@@ -152,6 +153,29 @@ async def test_a_withdrawn_token_ends_its_stream(receiver: Running) -> None:
     secret, row = issue_token(accounts, "wall", "viewer", by="test", now_ms=0)
     listener = await Listener.open(receiver, Authorization=f"Bearer {secret}")
     accounts.revoke_token(row.id, now_ms=0)
+    assert await listener.event() is None
+
+
+async def test_a_stream_keeps_no_session_alive(receiver: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    receiver.desk.live.heartbeat_s = 0.01
+    doors, clock, asked = receiver.desk.access.doors, Clock(), list[float]()
+    authenticate = doors.authenticate
+
+    def seen(*request: Any, **how: Any) -> Any:
+        found = authenticate(*request, **how)
+        asked.append(clock.at)
+        return found
+
+    monkeypatch.setattr(doors, "_now", clock)
+    monkeypatch.setattr(doors, "authenticate", seen)
+    anna = doors.accounts.create("anna", "viewer", "hash", now_ms=doors.now_ms())
+    login = await asyncio.to_thread(doors.open_session, anna, address="127.0.0.1")
+    listener = await Listener.open(receiver, Authorization=None, Cookie=f"{COOKIE}={login.secret}")
+    assert listener.status == 200
+    clock.at += 4000
+    asked.clear()
+    await until(lambda: asked.count(clock.at) > 1)
+    clock.at += 4000  # two hours without a use of it end a session
     assert await listener.event() is None
 
 
