@@ -56,6 +56,13 @@ def figures(lines: list[str]) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in (line.partition("  ") for line in lines)}
 
 
+def test_the_status_shows_no_credentials() -> None:
+    subscription = {"event_dest": "https://door:secret@192.0.2.1/Record", "enabled": True}
+    lines = status_lines({**STATUS, "subscription": subscription})
+    assert figures(lines)["pushes to"] == "https://***@192.0.2.1/Record"
+    assert "secret" not in "".join(lines)
+
+
 def test_the_status_has_the_ledger_and_what_is_wrong() -> None:
     shown = figures(status_lines(STATUS))
     assert shown["terminal"] == "GP1 running"
