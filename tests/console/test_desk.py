@@ -40,6 +40,14 @@ def test_behind_a_proxy_every_address_begins_with_its_prefix(desk: Desk) -> None
     assert view.go("/alarms", done="saved").headers["location"] == "/gate/alarms?done=saved"
 
 
+@pytest.mark.parametrize("text", ["王", "é", "\ud800", "\r\nx"])
+def test_where_a_form_leads_is_an_address_whatever_was_sent(desk: Desk, text: str) -> None:
+    address = asked(desk, "/records").go(f"/people?q={text}").headers["location"]
+    assert address.startswith("/people?q=")
+    assert address.isascii()
+    assert address.isprintable()
+
+
 def test_an_address_with_something_changed_keeps_the_rest(desk: Desk) -> None:
     view = asked(desk, "/records", passed="true", q="~abc", done="saved")
     assert view.here(passed=None, order="oldest") == "/records?q=~abc&order=oldest"
