@@ -115,6 +115,19 @@ def test_a_picture_hidden_behind_the_first_head_is_not_decoded() -> None:
         thumbnail(small[:2] + large[2 : large.index(b"\xff\xda")] + small[2:][:-2], 64)
 
 
+def test_a_picture_whose_size_its_reader_finds_elsewhere_is_not_decoded() -> None:
+    """The reader passes over what is no marker, and over the comment in which the first head stands."""
+    small, large = picture(8, 8), picture(200, 100)
+    head = small[(start := small.index(b"\xff\xc0")) : start + 19] + b"\xff\xda\0\2"
+    comment = b"\xff\xe1" + (len(head) + 2).to_bytes(2) + head
+    hidden = large[:2] + b"\xff\0\0\6" + comment + large[2:]
+    with Image.open(io.BytesIO(hidden)) as opened:
+        assert opened.size == dimensions(large) == (200, 100)
+    assert dimensions(hidden) == (8, 8)
+    with pytest.raises(NotAPicture):
+        thumbnail(hidden, 64)
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"\xff\xd8", b"\xff\xd8\xff\xd9", b"GIF89a", b"\xff\xd8\xff\xc0\x00\x11\x08", picture()[:300]],
