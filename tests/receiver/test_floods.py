@@ -99,3 +99,45 @@ async def test_a_flood_takes_no_more_disk_and_memory_than_its_quota(
     assert made.status == 201
     known = json.dumps(record(deviceSN="KNOWN", uuid="known")).encode()
     assert (await process.request("POST", "/Record", known)).status == 200
+
+
+async def test_names_of_eight_megabytes_take_no_more_memory_than_is_documented(tmp_path: Path) -> None:
+    running = await Process.start(tmp_path / "data")
+    numbers, taken, peak = iter(range(16)), 0, 0
+
+    async def push(content: bytes) -> bool:
+        sender = await running.connect()
+        try:
+            return (await sender.request("POST", "/Record", content)).status == 200
+        except (OSError, asyncio.IncompleteReadError):
+            return False  # refused while it was being sent
+        finally:
+            await sender.close()
+
+    async def worker() -> None:
+        nonlocal taken
+        for number in numbers:
+            event = record(uuid=f"{number}", deviceSN=f"SN-{number % 4}")
+            event["data"]["user"]["name"] = f"{number}" + "N" * 8_000_000
+            content = json.dumps(event).encode()
+            while not await push(content):
+                pass
+            taken += 1
+
+    async def watch() -> None:
+        nonlocal peak
+        while True:
+            peak = max(peak, await asyncio.to_thread(running.resident_bytes))
+
+    try:
+        watching = asyncio.create_task(watch())
+        await asyncio.gather(*(worker() for _ in range(8)))
+        await running.settle()
+        page = await running.request("GET", "/api/v1/records?include=original")
+        watching.cancel()
+    finally:
+        await running.kill()
+    names = [item["person"]["name"] for item in json.loads(page.body)["items"]]
+    assert taken == 16
+    assert {len(name) for name in names} == {512}
+    assert peak < PEAK
