@@ -66,7 +66,8 @@ class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_in_flight: Annotated[
         int,
         _is(
-            "How many pushes may be under way at once; 1 keeps strict order, except of what fails once connected.",
+            "How many pushes may be under way at once, at most. It begins with one, has one more with each reply within"
+            " 5 s, and half as many after a time-out. 1 keeps strict order, except of what fails once connected.",
             unit="pushes",
             ge=1,
             le=256,
@@ -86,9 +87,23 @@ class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     connect_timeout_s: Annotated[
         float, _is("For opening a connection, TLS included.", unit="seconds", gt=0)
     ] = 10.0
-    send_timeout_s: Annotated[float, _is("For sending a push.", unit="seconds", gt=0)] = 30.0
+    send_timeout_s: Annotated[
+        float,
+        _is(
+            "While a push is sent: for each KB that the other end acknowledges. A push may take longer than this as"
+            " long as it moves.",
+            unit="seconds",
+            gt=0,
+        ),
+    ] = 30.0
     reply_timeout_s: Annotated[
-        float, _is("For the whole reply, once a push is sent.", unit="seconds", gt=0)
+        float,
+        _is(
+            "For the reply, once all of a push is acknowledged, and again for each KB of a long one. Where pushes are"
+            " slow or none has got a reply yet, up to a thirtieth more for each KB that is under way.",
+            unit="seconds",
+            gt=0,
+        ),
     ] = 30.0
     drain_timeout_s: Annotated[
         float, _is("At a stop: how long pushes under way may take to end.", unit="seconds", ge=0)

@@ -18,6 +18,7 @@ from tests.faults.bad_receiver import BadReceiver, until
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox.outbox import Outbox, OutboxStatus
 from gatepost.terminal.push.pusher import Pusher
+from gatepost.terminal.push.window import Window
 from gatepost.wire import Alarm, Record, Subscription
 
 QUICK = TerminalSettings(
@@ -121,13 +122,17 @@ async def line(
     run: bool = False,
     **pusher: Any,
 ) -> AsyncIterator[Line]:
-    """``clock``: one that stands still, for `Pusher.push_once`; ``run``: push in the background."""
+    """``clock``: one that stands still, for `Pusher.push_once`; ``run``: push in the background.
+
+    The window is open from the beginning, unless another one is given.
+    """
     times = {} if clock is None else {"now": clock.now}
     outbox = await Outbox.open(folder / "outbox.db", settings=settings, **times)
     if event_dest is not None:
         await outbox.subscribe(Subscription(event_dest, enabled=True))
     if clock is not None:
         pusher |= {"now": clock.now, "monotonic": clock.monotonic}
+    pusher.setdefault("window", Window(settings.max_in_flight, size=settings.max_in_flight))
     made = Line(outbox, Pusher(outbox, settings=settings, headers=HEADERS, rand=random.Random(1), **pusher))
     if run:
         made.start()

@@ -82,13 +82,13 @@ class Terminal:
     ``overflow``                str, "drop-oldest"       at the cap; the other is "refuse-newest"
     ``history_events``          int, events, 10,000      how many delivered records are kept
     ``history_days``            float, days, 30          for how long delivered records are kept
-    ``max_in_flight``           int, pushes, 8           how many may be under way at once; 1 keeps strict order
+    ``max_in_flight``           int, pushes, 8           how many may be under way at most; 1 keeps strict order
     ``max_refusals``            int, 10                  after how many an event may be a dead letter
     ``retry_first_s``           float, seconds, 1        the first back-off
     ``retry_cap_s``             float, seconds, 60       the longest back-off
     ``connect_timeout_s``       float, seconds, 10       for opening a connection, TLS included
-    ``send_timeout_s``          float, seconds, 30       for sending a push
-    ``reply_timeout_s``         float, seconds, 30       for the whole reply
+    ``send_timeout_s``          float, seconds, 30       for each KB of a push to be acknowledged
+    ``reply_timeout_s``         float, seconds, 30       for the reply, once all of the push is acknowledged
     ``drain_timeout_s``         float, seconds, 5        how long a stop waits for pushes under way
     ``model``                   str, "gatepost"          the header ``model``
     ``account``                 str, ""                  the header ``account``

@@ -16,6 +16,7 @@ from gatepost.errors import OutboxUnavailable, SettingsError
 from gatepost.terminal.outbox.outbox import Outbox
 from gatepost.terminal.push.pusher import Pusher, transport_for
 from gatepost.terminal.push.transport import Transport
+from gatepost.terminal.push.window import Window
 from gatepost.wire import Subscription
 
 SLOW = settings(retry_first_s=1.0, retry_cap_s=60.0)
@@ -103,6 +104,56 @@ class TestOrder:
             await until(lambda: len(receiver.stored) % 8 == 0 and receiver.stored)
             await made.drained()
             assert receiver.most_open == 8
+
+    async def test_it_begins_with_one_and_has_one_more_for_each_reply(self, tmp_path, clock):
+        async with (
+            BadReceiver(bad.good) as receiver,
+            line(tmp_path, receiver.url, clock=clock, window=Window(8)) as made,
+        ):
+            await made.records([f"r{n}" for n in range(30)])
+            began = [await made.pusher.push_once() for _ in range(6)]
+        assert began == [1, 2, 4, 8, 8, 7]
+
+    async def test_pushes_that_time_out_together_halve_how_many_there_may_be(self, tmp_path, clock):
+        hasty = settings(**HASTY, retry_first_s=1.0, retry_cap_s=60.0)
+        async with (
+            BadReceiver(bad.silence) as receiver,
+            line(tmp_path, receiver.url, settings=hasty, clock=clock) as made,
+        ):
+            await made.records([f"r{n}" for n in range(30)])
+            clock.pass_(1.0)
+            assert await made.pusher.push_once() == 8
+            receiver.behave(bad.answer(500))
+            clock.pass_(made.pusher.status().backoff_s)
+            assert await made.pusher.push_once() == 1, "a try"
+            receiver.behave(bad.good)
+            clock.pass_(made.pusher.status().backoff_s)
+            began = [await made.pusher.push_once() for _ in range(3)]
+        assert began == [1, 6, 8], "half of eight, and one more each for two replies"
+
+    async def test_a_try_begins_while_more_hang_than_the_halved_window_has(self, tmp_path):
+        """Five are under way to a window of two: what hangs must keep neither the try away nor what follows it."""
+        hung = asyncio.Event()
+
+        async def hangs(peer: Peer) -> None:
+            if await peer.request() is not None and len(receiver.requests) == 5:
+                hung.set()
+            await asyncio.Event().wait()
+
+        patient = settings(reply_timeout_s=60.0, drain_timeout_s=0.0)
+        window = Window(8, size=5)
+        async with (
+            BadReceiver(hangs) as receiver,
+            line(tmp_path, receiver.url, settings=patient, window=window) as made,
+        ):
+            await made.records([f"r{n}" for n in range(20)])
+            made.start()
+            await hung.wait()
+            window.timed_out(time.monotonic(), time.monotonic() + 1.0)
+            receiver.behaviour = bad.good
+            next(iter(receiver._peers)).cancel()
+            await until(lambda: len(receiver.stored) == 16)
+            await until(lambda: made.pusher.status().in_flight == 4)
 
     async def test_a_window_of_one_keeps_strict_order(self, tmp_path):
         one = settings(max_in_flight=1)
@@ -656,6 +707,19 @@ class TestSubscription:
             assert made.pusher.status().failures == 0
         assert set(names(new)) == {f"r{n}" for n in range(20)}
 
+    async def test_a_new_address_is_pushed_to_while_every_place_hangs_at_the_old_one(self, tmp_path):
+        patient = settings(reply_timeout_s=600.0, drain_timeout_s=0.0)
+        async with (
+            BadReceiver(bad.silence) as old,
+            BadReceiver(bad.good) as new,
+            line(tmp_path, old.url, settings=patient, window=Window(8), run=True) as made,
+        ):
+            await made.records([f"r{n}" for n in range(5)])
+            await until(lambda: old.requests)
+            await made.outbox.subscribe(Subscription(new.url, enabled=True))
+            await until(lambda: len(new.stored) == 4)
+        assert len(old.requests) == 1
+
     async def test_a_change_between_the_claim_and_the_request_holds_for_that_request(self, tmp_path):
         class Changing(Outbox):
             change: Subscription | None = None
@@ -791,7 +855,7 @@ class TestEnds:
             status = await made.status()
             assert (status.pending, status.in_flight) == (20, 0)
             receiver.behave(bad.good)
-            again = Pusher(made.outbox, settings=settings())
+            again = Pusher(made.outbox, settings=settings(), window=Window(8, size=8))
             assert await again.push_once() == 8
             await again.close()
 

@@ -11,6 +11,7 @@ from tests.faults import certificates
 from tests.faults.bad_receiver import SUCCESS, BadReceiver, Peer, until
 
 from gatepost.errors import SettingsError
+from gatepost.terminal.push import connection
 from gatepost.terminal.push.http1 import Reply
 from gatepost.terminal.push.resolve import resolve
 from gatepost.terminal.push.target import header_lines
@@ -19,6 +20,8 @@ from gatepost.terminal.push.trust import Trust, fingerprint_of
 
 HASTY = Limits(connect_s=0.3, send_s=0.3, reply_s=0.3)
 """For receivers that hang; with any other, a machine that stands still for a moment must not look like one."""
+SIZE = 20_000_000
+"""More bytes than the buffers of two sockets take."""
 BODY = (b'{"type":0,"data":{"uuid":"', b"u1", b'"}}')
 
 
@@ -185,14 +188,42 @@ async def test_a_receiver_that_fails_is_a_reason(transport, behaviour, reason):
 @pytest.mark.parametrize("behaviour", [bad.silence, bad.trickle(0.02)])
 async def test_a_receiver_that_does_not_answer_is_a_time_out(hasty, behaviour):
     async with BadReceiver(behaviour) as receiver:
-        assert await post(hasty, receiver.url) == NoReply("time-out while waiting for the reply")
+        assert await post(hasty, receiver.url) == NoReply(
+            "time-out while waiting for the reply", timed_out=True
+        )
 
 
+@pytest.fixture(params=["acknowledged", "taken by the socket"])
+def got_through(request, monkeypatch):
+    """What counts as got through, where the kernel says what was acknowledged and where it does not."""
+    if request.param != "acknowledged":
+        monkeypatch.setattr(connection, "_TCP_INFO", None)
+
+
+@pytest.mark.usefixtures("got_through")
+async def test_a_receiver_that_reads_slowly_may_take_longer_than_the_limit(hasty):
+    async def slow(peer: Peer) -> None:
+        # the slowness is the behaviour itself; no test waits for it
+        while len(received) < SIZE and (piece := await peer.reader.read(1 << 18)):
+            received.extend(piece)
+            await asyncio.sleep(0.02)
+        await peer.send(bad._plain(200, SUCCESS))
+
+    received = bytearray()
+    async with BadReceiver(slow) as receiver:
+        began = asyncio.get_running_loop().time()
+        answer = await asyncio.wait_for(hasty.post(receiver.url, b"", (b"x" * SIZE,)), 60)
+        took = asyncio.get_running_loop().time() - began
+    assert isinstance(answer, Reply)
+    assert took > 2 * HASTY.send_s
+
+
+@pytest.mark.usefixtures("got_through")
 async def test_a_receiver_that_does_not_read_is_a_time_out_while_sending(hasty):
     async with BadReceiver(bad.never_reads) as receiver:
-        body = (b"x" * 20_000_000,)
+        body = (b"x" * SIZE,)
         answer = await asyncio.wait_for(hasty.post(receiver.url, b"", body), 20)
-    assert answer == NoReply("time-out while sending")
+    assert answer == NoReply("time-out while sending", timed_out=True)
 
 
 async def test_an_address_that_cannot_be_used_is_a_reason(transport):
@@ -223,7 +254,7 @@ async def test_a_name_server_that_does_not_answer_is_a_time_out():
 
     transport = Transport(resolver=hangs, limits=Limits(connect_s=0.02))
     assert await post(transport, "http://receiver.example/") == NoReply(
-        "time-out while connecting", connected=False
+        "time-out while connecting", connected=False, timed_out=True
     )
 
 
@@ -342,7 +373,14 @@ class TestTls:
         async with BadReceiver(bad.silence) as receiver:
             answer = await post(transport, receiver.url.replace("http", "https"))
             await transport.close()
-        assert answer == NoReply("time-out while connecting", connected=False)
+        assert answer == NoReply("time-out while connecting", connected=False, timed_out=True)
+
+    async def test_a_receiver_that_shakes_hands_and_does_not_reply_is_a_time_out(self):
+        transport = Transport(limits=HASTY, trust=Trust(verify=False))
+        async with BadReceiver(bad.silence, tls=certificates.self_signed()[0]) as receiver:
+            answer = await post(transport, receiver.url)
+            await transport.close()
+        assert answer == NoReply("time-out while waiting for the reply", timed_out=True)
 
     async def test_without_verification_any_certificate_will_do(self):
         transport = Transport(trust=Trust(verify=False))

@@ -11,6 +11,8 @@ Rules:
   may end in the dead letters, as `gatepost.retry` says; what either means for the other events, `gate` decides.
 - **The address** is read before every claim. What is in flight to the old one ends there, and its failures
   say nothing of the new one.
+- **How many at once** is for the link to say: `window` learns it. What hangs from before the receiver was away takes no
+  place in the window, but counts in ``max_in_flight``.
 - Waiting goes by a clock that nobody sets; only what is written to the outbox is in Unix seconds.
 
 Flow of one turn: results of finished attempts → `settle`, and with it in the same commit `claim` for the
@@ -24,6 +26,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pybase64
@@ -38,6 +41,7 @@ from gatepost.terminal.push.gate import Gate
 from gatepost.terminal.push.target import header_lines
 from gatepost.terminal.push.transport import Limits, NoReply, Transport
 from gatepost.terminal.push.trust import Trust
+from gatepost.terminal.push.window import Window
 from gatepost.wire import Outcome, Refused, Subscription, Unreachable, classify
 
 __all__ = ["Pusher", "PusherStatus", "transport_for"]
@@ -46,6 +50,9 @@ log = structlog.get_logger(__name__)
 
 LONGEST_LOOK_AWAY = 5.0
 """Seconds after which the clock of the outbox is looked at again: somebody may have set it."""
+
+LONGEST_WAIT_FOR_A_PLACE = 1.0
+"""Seconds after which the address is looked at again while all places are taken: what hangs may have the old one."""
 
 BURST_S = 60.0
 """Seconds of dead letters that are told in one line of the log."""
@@ -96,7 +103,8 @@ class Pusher:
 
     ``headers``: what every push carries beside ``timestamp``: ``sn``, ``model``, ``account``. ``now``: Unix
     seconds. ``monotonic``: seconds of a clock that is never set. ``rand``: for the jitter. ``transport``: by
-    default the one that ``settings`` ask for; it is closed when the pusher ends.
+    default the one that ``settings`` ask for; it is closed when the pusher ends. ``window``: by default one that begins
+    with a single push.
     """
 
     def __init__(
@@ -106,6 +114,7 @@ class Pusher:
         settings: TerminalSettings | None = None,
         headers: Mapping[str, str] | None = None,
         transport: Transport | None = None,
+        window: Window | None = None,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         rand: random.Random | None = None,
@@ -123,6 +132,7 @@ class Pusher:
         self._monotonic = monotonic
         self._rand = (rand or random.Random()).random  # noqa: S311 - jitter is no secret
         self._gate = Gate(self._policy, self._rand)
+        self._window = window or Window(self._settings.max_in_flight)
         self._under_way: dict[asyncio.Task[None], _Attempt] = {}
         self._results: list[tuple[int, Step]] = []
         self._claimed: list[Claimed] = []
@@ -218,7 +228,12 @@ class Pusher:
         tick = self._monotonic()
         if self._storage_wait > tick:
             return 0
-        return self._gate.room(self._settings.max_in_flight - len(self._under_way), self._epochs(), tick)
+        return self._gate.room(self._free(), self._epochs(), tick)
+
+    def _free(self) -> int:
+        """How many places are not taken, 0 or more."""
+        in_window = self._epochs().count(self._gate.epoch)
+        return max(0, min(self._window.size - in_window, self._window.most - len(self._under_way)))
 
     def _epochs(self) -> list[int]:
         return [attempt.epoch for attempt in self._under_way.values()]
@@ -232,6 +247,7 @@ class Pusher:
         log.info("pusher.address_changed")
         self._transport.drop_idle()
         self._gate.readdress()
+        self._window.readdress()
 
     def _begin(self, event: Claimed) -> None:
         assert self._subscription is not None  # noqa: S101 - no claim without one
@@ -257,11 +273,16 @@ class Pusher:
             return
         parts = (event.head, pybase64.b64encode(event.image) if event.image else b"", event.tail)
         head = b"%btimestamp: %d\r\n" % (self._head, self._now() * 1000)
+        began = self._monotonic()
         answer = await self._transport.post(attempt.subscription.event_dest, head, parts)
         if isinstance(answer, NoReply):
             outcome: Outcome = Unreachable(answer.reason)
             connected = answer.connected
+            if answer.timed_out and self._is_current(attempt):
+                self._window.timed_out(began, self._monotonic())
         else:
+            if self._is_current(attempt):
+                self._window.replied(self._monotonic() - began)
             outcome = classify(answer.status, answer.body, headers=answer.headers, now=self._now())
             connected = True
         self._results.append((event.id, self._decide(attempt, outcome, connected=connected)))
@@ -275,12 +296,16 @@ class Pusher:
 
     # -- what an outcome means
 
-    def _decide(self, attempt: _Attempt, outcome: Outcome, *, connected: bool) -> Step:
-        event, gate, tick = attempt.event, self._gate, self._monotonic()
-        # An answer from an address that is no longer used says nothing about the one that is, from the moment on in
+    def _is_current(self, attempt: _Attempt) -> bool:
+        """Whether it went to the address that is used now."""
+        # What comes of an address that is no longer used says nothing about the one that is, from the moment on in
         # which that is stored: the turn that takes it over may come later.
         current = self._outbox.current_subscription
-        counts = current is not None and attempt.subscription.event_dest == current.event_dest
+        return current is not None and attempt.subscription.event_dest == current.event_dest
+
+    def _decide(self, attempt: _Attempt, outcome: Outcome, *, connected: bool) -> Step:
+        event, gate, tick = attempt.event, self._gate, self._monotonic()
+        counts = self._is_current(attempt)
         failures = gate.failures
         step: Step
         if isinstance(outcome, Unreachable):
@@ -332,8 +357,10 @@ class Pusher:
         """Until there may be something to do."""
         if self._results or self._stopping:
             return
-        if len(self._under_way) >= self._settings.max_in_flight:
-            await self._answered.wait()
+        if not self._free():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LONGEST_WAIT_FOR_A_PLACE):
+                    await self._answered.wait()
         else:
             await _first_of(self._pause(), self._answered, self._outbox.kicked)
 

@@ -1,0 +1,47 @@
+"""Learn how many pushes may be under way to a receiver at once. Pure: times are passed in.
+
+Rules:
+
+- It begins with one, grows by one with each push that gets a reply within `SLOW_S`, and halves at a time-out. A
+  receiver on the local network has all of it after some milliseconds.
+- A push that took longer leaves it as it is. The link is full then, or the receiver is: more at once would not arrive
+  sooner, each would only arrive later, and an alarm would have to share the link with them.
+- Pushes that were under way together and time out together halve it once.
+"""
+
+from __future__ import annotations
+
+__all__ = ["SLOW_S", "Window"]
+
+SLOW_S = 5.0
+"""Seconds for a push and its reply: a 30 KB image takes as long on a link of 8 KB/s."""
+
+
+class Window:
+    """How many pushes may be under way.
+
+    ``most``: never more; ``size``: how many at the beginning; ``slow_s``: as `SLOW_S`. Ticks are in seconds, of a clock
+    that is never set.
+    """
+
+    def __init__(self, most: int, *, size: int = 1, slow_s: float = SLOW_S) -> None:
+        self.most = most
+        self.size = size
+        self._first = size
+        self._slow_s = slow_s
+        self._halved_at = float("-inf")
+
+    def replied(self, seconds: float) -> None:
+        """Take in that the receiver replied to a push, after so long."""
+        if seconds <= self._slow_s:
+            self.size = min(self.most, self.size + 1)
+
+    def timed_out(self, began: float, tick: float) -> None:
+        """Take in that a push that began at ``began`` timed out."""
+        if began > self._halved_at:
+            self.size = max(1, self.size // 2)
+            self._halved_at = tick
+
+    def readdress(self) -> None:
+        """Begin again: the next address is another link."""
+        self.size = self._first

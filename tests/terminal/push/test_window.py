@@ -1,0 +1,64 @@
+"""The window: how many pushes may be under way at once."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatepost.terminal.push.window import SLOW_S, Window
+
+
+def test_it_begins_with_one_and_grows_by_one_with_each_reply_up_to_the_most():
+    window = Window(4)
+    sizes = [window.size]
+    for _ in range(5):
+        window.replied(0.1)
+        sizes.append(window.size)
+    assert sizes == [1, 2, 3, 4, 4, 4]
+
+
+def test_a_slow_reply_leaves_it_as_it_is():
+    window = Window(8, size=3)
+    window.replied(SLOW_S + 0.1)
+    assert window.size == 3
+    window.replied(SLOW_S)
+    assert window.size == 4
+
+
+def test_a_time_out_halves_it_and_one_push_stays():
+    window = Window(8, size=8)
+    sizes = []
+    for tick in range(1, 6):
+        window.timed_out(tick - 0.5, float(tick))
+        sizes.append(window.size)
+    assert sizes == [4, 2, 1, 1, 1]
+
+
+def test_pushes_that_were_under_way_together_halve_it_once():
+    window = Window(8, size=8)
+    for number in range(8):
+        window.timed_out(1.0 + number / 10, 31.0 + number / 10)
+    assert window.size == 4
+    window.timed_out(40.0, 70.0)
+    assert window.size == 2
+
+
+def test_another_address_begins_again():
+    window = Window(8)
+    window.replied(0.1)
+    window.readdress()
+    assert window.size == 1
+
+
+@given(st.integers(1, 256), st.lists(st.one_of(st.floats(0.0, 60.0), st.none()), max_size=300))
+def test_whatever_comes_it_lets_one_push_begin_and_never_more_than_the_most(most, script):
+    """The model: one more for a quick reply, half for a time-out, each push begun after the last one ended."""
+    window, model, tick = Window(most), 1, 0.0
+    for seconds in script:
+        if seconds is None:
+            window.timed_out(tick, tick + 30.0)
+            model = max(1, model // 2)
+            tick += 31.0
+        else:
+            window.replied(seconds)
+            model = min(most, model + 1) if seconds <= SLOW_S else model
+        assert window.size == model
+        assert 1 <= window.size <= most
