@@ -151,6 +151,10 @@ class TerminalServiceSettings(TerminalSettings, frozen=True, kw_only=True, forbi
         _is("The certificate of the terminal's own service, PEM; none for one that it makes itself."),
     ] = None
     key_file: Annotated[str | None, _is("The key that belongs to it, PEM.")] = None
+    log_format: Annotated[Literal["text", "json"], _is("How each line of the log is written.")] = "text"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], _is("From which level on something is logged.")
+    ] = "info"
 
 
 class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

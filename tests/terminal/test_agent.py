@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 import typing
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -204,6 +205,47 @@ def test_without_an_event_loop_the_same_holds(tmp_path: Path) -> None:
     terminal.close()
     with pytest.raises(OutboxUnavailable, match="with SyncTerminal"):
         terminal.record(record())
+
+
+async def test_dead_letters_are_listed_pushed_again_and_given_up(tmp_path: Path) -> None:
+    def refuses_some(request: bad.Request) -> tuple[int, bytes]:
+        return (200, bad.SUCCESS) if request.name().startswith("good") else (200, b'{"code":500}')
+
+    def firmware() -> None:
+        with SyncTerminal("SN1", tmp_path, max_refusals=1, retry_first_s=0.01, retry_cap_s=0.05) as terminal:
+            terminal.subscribe(receiver.url)
+            refused = [terminal.record(Record(uuid=f"bad{n}")) for n in range(3)]
+            for n in range(4):
+                terminal.record(Record(uuid=f"good{n}"))
+            wait(lambda: terminal.status().dead == 3)
+            assert [letter.id for letter in terminal.dead_letters()] == refused
+            assert [letter.id for letter in terminal.dead_letters(1, after=refused[0])] == [refused[1]]
+            assert terminal.discard_dead([refused[0], 999]) == [refused[0]]
+            receiver.behaviour = bad.good
+            assert terminal.retry_dead() == refused[1:]
+            wait(lambda: terminal.status().delivered == 6)
+            assert terminal.status().dropped == 1
+            assert terminal.history().total == 6
+            assert terminal.dead_letters() == ()
+
+    async with BadReceiver(bad.choose(refuses_some)) as receiver:
+        await asyncio.to_thread(firmware)
+
+
+def wait(condition: typing.Callable[[], bool]) -> None:
+    """Wait until the condition holds, in a thread without an event loop."""
+    ends = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.002)
+
+
+def test_both_terminals_have_the_same_names() -> None:
+    def public(kind: type) -> set[str]:
+        return {name for name in vars(kind) if not name.startswith("_")}
+
+    assert public(Terminal) - public(SyncTerminal) == {"outbox", "pushing", "store"}
+    assert public(SyncTerminal) - public(Terminal) == set()
 
 
 async def test_without_an_event_loop_it_delivers_too(tmp_path: Path, receiver: BadReceiver) -> None:

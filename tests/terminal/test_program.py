@@ -232,6 +232,15 @@ async def test_a_signal_ends_it_in_good_order_although_the_receiver_hangs(
     assert not (tmp_path / SOCKET_FILE).exists()
 
 
+@pytest.mark.parametrize(("level", "events"), [("info", ["terminal.stopping"]), ("error", [])])
+async def test_its_log_has_the_form_and_the_level_that_are_set(
+    tmp_path: Path, level: str, events: list[str]
+) -> None:
+    process = await Process.start(tmp_path, GATEPOST_LOG_FORMAT="json", GATEPOST_LOG_LEVEL=level)
+    _, errors = await process.end(signal.SIGTERM)
+    assert [json.loads(line)["event"] for line in errors.splitlines()] == events
+
+
 async def test_after_sigkill_it_starts_again_with_everything(tmp_path: Path) -> None:
     process = await Process.start(tmp_path)
     asked = {"ask": "subscribe", "event_dest": "http://127.0.0.1:9/Record", "enabled": True}

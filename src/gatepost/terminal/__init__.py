@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gatepost.terminal.agent import SyncTerminal, Terminal
     from gatepost.terminal.outbox.outbox import HistoryPage, HistoryQuery, OutboxStatus
+    from gatepost.terminal.outbox.values import Stored
 
-__all__ = ["Terminal", "SyncTerminal", "OutboxStatus", "HistoryQuery", "HistoryPage"]
+__all__ = ["Terminal", "SyncTerminal", "OutboxStatus", "HistoryQuery", "HistoryPage", "Stored"]
 
 _HOMES = {
     "Terminal": "gatepost.terminal.agent",
@@ -25,6 +26,7 @@ _HOMES = {
     "OutboxStatus": "gatepost.terminal.outbox.outbox",
     "HistoryQuery": "gatepost.terminal.outbox.outbox",
     "HistoryPage": "gatepost.terminal.outbox.outbox",
+    "Stored": "gatepost.terminal.outbox.values",
 }
 
 

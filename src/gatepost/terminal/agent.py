@@ -6,6 +6,7 @@ Rules:
   folder, with one outbox and one pusher.
 * :class:`SyncTerminal` is the same for firmware without an event loop. It has no logic of its own: it runs a
   ``Terminal`` in a thread and waits for its answers.
+* It writes to no standard stream: :mod:`gatepost.terminal.logs` says where its log goes.
 * Should the pusher ever end by a defect, that is logged and another one takes its place: what is recorded must not
   pile up in silence until somebody looks.
 
@@ -24,12 +25,13 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
 
 import msgspec
-import structlog
 
 from gatepost.errors import OutboxUnavailable, SettingsError
 from gatepost.settings import TerminalSettings, load
+from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.outbox import HistoryPage, HistoryQuery, Outbox, OutboxStatus
 from gatepost.terminal.outbox.schema import FILE
+from gatepost.terminal.outbox.values import Stored
 from gatepost.terminal.push.pusher import Pusher, PusherStatus
 from gatepost.wire import Alarm, Record, Subscription, make_subscription
 
@@ -37,7 +39,7 @@ __all__ = ["Terminal", "SyncTerminal", "TerminalKeywords"]
 
 T = TypeVar("T")
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 
 class TerminalKeywords(TypedDict, total=False):
@@ -240,6 +242,22 @@ class Terminal:
         """Records that happened, sent or not, as far as they are kept."""
         return await self.outbox.history(query)
 
+    async def dead_letters(self, limit: int = 100, *, after: int = 0) -> tuple[Stored, ...]:
+        """List dead letters in the order in which they were recorded, from the one after number ``after``."""
+        return await self.outbox.dead_letters(limit, after=after)
+
+    async def retry_dead(self, ids: Sequence[int] | None = None) -> list[int]:
+        """Make dead letters pending again, as if never refused; return their numbers.
+
+        ``None``: the oldest ones, as many as one call takes; call again until it returns none. Numbers that are no
+        dead letters are passed over, and so is what exceeds ``capacity``.
+        """
+        return await self.outbox.retry_dead(ids)
+
+    async def discard_dead(self, ids: Sequence[int] | None = None) -> list[int]:
+        """Give dead letters up; return their numbers. They count as dropped. ``None``: as for :meth:`retry_dead`."""
+        return await self.outbox.discard_dead(ids)
+
     # --- pushing --------------------------------------------------------------------------------------------
 
     def _new_pusher(self) -> Pusher:
@@ -334,6 +352,18 @@ class SyncTerminal:
     def history(self, query: HistoryQuery | None = None) -> HistoryPage:
         """See :meth:`Terminal.history`."""
         return self._do(self._terminal.history(query))
+
+    def dead_letters(self, limit: int = 100, *, after: int = 0) -> tuple[Stored, ...]:
+        """See :meth:`Terminal.dead_letters`."""
+        return self._do(self._terminal.dead_letters(limit, after=after))
+
+    def retry_dead(self, ids: Sequence[int] | None = None) -> list[int]:
+        """See :meth:`Terminal.retry_dead`."""
+        return self._do(self._terminal.retry_dead(ids))
+
+    def discard_dead(self, ids: Sequence[int] | None = None) -> list[int]:
+        """See :meth:`Terminal.discard_dead`."""
+        return self._do(self._terminal.discard_dead(ids))
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         if self._loop is None:

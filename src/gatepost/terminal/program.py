@@ -22,7 +22,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import msgspec
-import structlog
 
 from gatepost.errors import SettingsError
 from gatepost.settings import TerminalServiceSettings, TerminalSettings
@@ -38,7 +37,7 @@ from gatepost.terminal.service.slowdown import Slowdown
 
 Status = Callable[[], Awaitable[Mapping[str, object]]]
 
-log = structlog.get_logger(__name__)
+log = logs.Log(__name__)
 
 # What closing the service, the door and the files may take on top of the pushes in flight.
 STOP_S = 10.0
@@ -50,7 +49,7 @@ def main(serial: str, folder: Path, settings: TerminalServiceSettings, *, say: C
     Raises SettingsError, the errors of ``Outbox.open``, and OSError if the address is taken.
     """
     os.umask(0o077)  # what lies in the data folder are faces
-    logs.to_stderr()
+    logs.to_stderr(settings.log_format, settings.log_level)
     asyncio.run(_until_signal(serial, folder, settings, say))
 
 

@@ -32,7 +32,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
-import structlog
 from msgspec.structs import replace
 
 from gatepost import wire
@@ -45,8 +44,9 @@ from gatepost.errors import (
     WireError,
 )
 from gatepost.terminal.door.client import address
+from gatepost.terminal.logs import Log
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 _fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode

@@ -30,12 +30,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pybase64
-import structlog
 from msgspec import Struct
 
 from gatepost.errors import OutboxError
 from gatepost.retry import Backoff, DeadLetter, RetryAt, Step, next_step
 from gatepost.settings import TerminalSettings
+from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.outbox import Claimed, Outbox
 from gatepost.terminal.push.gate import Gate
 from gatepost.terminal.push.target import header_lines
@@ -46,7 +46,7 @@ from gatepost.wire import Outcome, Refused, Subscription, Unreachable, classify
 
 __all__ = ["Pusher", "PusherStatus", "transport_for"]
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 LONGEST_LOOK_AWAY = 5.0
 """Seconds after which the clock of the outbox is looked at again: somebody may have set it."""

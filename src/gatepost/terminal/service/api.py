@@ -26,11 +26,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pybase64
-import structlog
 from aiohttp import web
 
 from gatepost import wire
 from gatepost.errors import DecodeError, GatepostError, OutboxUnavailable
+from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.values import HistoryPage, HistoryQuery, Stored
 from gatepost.terminal.service.accounts import (
     ACCOUNT_NOT_EXIST,
@@ -45,7 +45,7 @@ from gatepost.terminal.service.connections import HANDSHAKE_S, Connections
 from gatepost.terminal.service.slowdown import TooManyAttempts
 from gatepost.wire.history import decode_history_request, history_item_parts
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 # The largest request is a subscription: 1,024 characters, each at most 12 bytes when escaped in JSON.
 BODY_LIMIT = 16 * 1024
