@@ -39,7 +39,7 @@ from gatepost.receiver.ingest.frames import image_keys
 from gatepost.settings import ReceiverSettings, TerminalServiceSettings, load
 
 NOT_RUN = {
-    r"\bpip install\b": "fetches the dependencies from an index; that there is such an extra is checked",
+    r"\bpip (install|wheel)\b": "fetches the dependencies from an index; that there is such an extra is checked",
     r"^make ": "runs everything, this test among it; that there is such a target is checked",
     r"^(systemctl|journalctl) ": "needs systemd, as root",
     r"^GATEPOST_CHECK_API_TOKEN=": "runs the whole check, which the tests of the check do",
