@@ -67,7 +67,8 @@ class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int,
         _is(
             "How many pushes may be under way at once, at most. It begins with one, has one more with each reply within"
-            " 5 s, and half as many after a time-out. 1 keeps strict order, except of what fails once connected.",
+            " 5 s, one less with a slower one, and half as many after a time-out. 1 keeps strict order, except of what"
+            " fails once connected.",
             unit="pushes",
             ge=1,
             le=256,

@@ -18,8 +18,8 @@ from tests.faults.slow_link import WIRE, SlowLink
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.push.window import Window
 
-SHORT = settings(send_timeout_s=1.0, reply_timeout_s=1.0, retry_first_s=0.1, retry_cap_s=0.5)
-"""Time limits of a thirtieth: 30 KB/s is to them what 1 KB/s is to the defaults."""
+SHORT = settings(send_timeout_s=1.5, reply_timeout_s=1.5, retry_first_s=0.1, retry_cap_s=0.5)
+"""Time limits of a twentieth: 20 KB/s is to them what 1 KB/s is to the defaults."""
 
 
 def narrow() -> Window:
@@ -40,18 +40,21 @@ async def fill(made: Line, count: int, size: int) -> None:
     ("rate", "buffer", "size"),
     [
         pytest.param(8_000, WIRE, 12_000, id="a wire"),
-        pytest.param(36_000, None, 36_000, id="a modem that acknowledges at once"),
+        pytest.param(24_000, None, 36_000, id="a modem that acknowledges at once"),
     ],
 )
 async def test_pushes_that_take_longer_than_every_limit_arrive_one_by_one(tmp_path, rate, buffer, size):
+    loop = asyncio.get_running_loop()
     async with (
         BadReceiver(bad.good) as receiver,
         SlowLink(receiver.port, rate=rate, buffer=buffer) as link,
         line(tmp_path, link.url, settings=SHORT, window=narrow()) as made,
     ):
         await fill(made, 3, size)
+        began = loop.time()
         made.start()
         await made.drained(60)
+        assert loop.time() - began > 3 * SHORT.send_timeout_s
         assert made.pusher.status().failures == 0
     assert names(receiver) == ["r0", "r1", "r2"]
     assert len(receiver.requests) == 3, "none was given up and sent again"

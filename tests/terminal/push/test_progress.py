@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.terminal.push.progress import LOOKS, SLOWEST, STEP, Pace, Progress
+from gatepost.terminal.push.progress import LOOKS, SLOWEST, SMALL, STEP, Pace, Progress
 
 SIZE = 40 * STEP
 
@@ -102,11 +102,13 @@ class TestPace:
         pace.replied(40 * 1024, 0.004)
         assert pace.allowance() < 0.01
 
-    def test_the_way_there_and_back_of_a_small_push_is_no_pace(self):
+    @pytest.mark.parametrize("seconds", [0.001, 0.6, 20.0])
+    def test_a_small_push_teaches_nothing(self, seconds):
         pace = Pace(30.0)
-        pace.replied(300, 0.6)
         pace.begun(40 * 1024)
-        assert pace.allowance() == pytest.approx(3.0)
+        pace.replied(SMALL, 1.0)
+        pace.replied(SMALL - 1, seconds)
+        assert pace.allowance() == pytest.approx(5.0)
 
     def test_it_is_never_slower_than_the_slowest_and_is_so_again_after_a_time_out(self):
         pace = Pace(30.0)

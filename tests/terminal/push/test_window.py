@@ -15,12 +15,13 @@ def test_it_begins_with_one_and_grows_by_one_with_each_reply_up_to_the_most():
     assert sizes == [1, 2, 3, 4, 4, 4]
 
 
-def test_a_slow_reply_leaves_it_as_it_is():
+def test_a_slow_reply_makes_it_smaller_by_one_and_one_push_stays():
     window = Window(8, size=3)
-    window.replied(SLOW_S + 0.1)
-    assert window.size == 3
-    window.replied(SLOW_S)
-    assert window.size == 4
+    sizes = []
+    for seconds in (SLOW_S, SLOW_S + 0.1, 20.0, 20.0, 20.0, 20.0):
+        window.replied(seconds)
+        sizes.append(window.size)
+    assert sizes == [4, 3, 2, 1, 1, 1]
 
 
 def test_a_time_out_halves_it_and_one_push_stays():
@@ -50,7 +51,7 @@ def test_another_address_begins_again():
 
 @given(st.integers(1, 256), st.lists(st.one_of(st.floats(0.0, 60.0), st.none()), max_size=300))
 def test_whatever_comes_it_lets_one_push_begin_and_never_more_than_the_most(most, script):
-    """The model: one more for a quick reply, half for a time-out, each push begun after the last one ended."""
+    """The model: one more for a quick reply, one less for a slow one, half for a time-out, one push after another."""
     window, model, tick = Window(most), 1, 0.0
     for seconds in script:
         if seconds is None:
@@ -59,6 +60,6 @@ def test_whatever_comes_it_lets_one_push_begin_and_never_more_than_the_most(most
             tick += 31.0
         else:
             window.replied(seconds)
-            model = min(most, model + 1) if seconds <= SLOW_S else model
+            model = min(most, model + 1) if seconds <= SLOW_S else max(1, model - 1)
         assert window.size == model
         assert 1 <= window.size <= most

@@ -7,14 +7,15 @@ Pure: counts and times are passed in. Rules:
 - Until the whole push is acknowledged, ``send_s`` without progress end it.
 - From then on ``reply_s`` without progress do, and an allowance for what is under way. A modem or a proxy
   acknowledges what it keeps and sends on later, so that the end of a push may still be far from the receiver.
-- The allowance goes by the *pace*, in seconds per byte: that of the last push with a reply. Before the first one,
-  and after a time-out, it is the slowest, `SLOWEST` bytes in ``reply_s``. So a receiver that is known to be quick and
+- The allowance goes by the *pace*, in seconds per byte: that of the last push with a reply that had `SMALL` bytes or
+  more, for a smaller one shows how long the way is and not how fast. Before the first one, and after a time-out, it
+  is the slowest, `SLOWEST` bytes in ``reply_s``. So a receiver that is known to be quick and
   hangs is given up after ``reply_s``, and one that is not known gets a second more for each KB.
 """
 
 from __future__ import annotations
 
-__all__ = ["LOOKS", "SLOWEST", "STEP", "Pace", "Progress"]
+__all__ = ["LOOKS", "SLOWEST", "SMALL", "STEP", "Pace", "Progress"]
 
 STEP = 1024
 """Bytes that are progress: less than 1 KB in 30 s is no link on which an image arrives."""
@@ -23,7 +24,7 @@ SLOWEST = 30 * 1024
 """Bytes that the slowest pace gets through in ``reply_s``: 1 KB/s with the default of 30 s."""
 
 SMALL = 8 * 1024
-"""Bytes: a smaller push counts as that many, because what it takes is the way there and back."""
+"""Bytes of a push that shows how fast the link is."""
 
 LOOKS = 4
 """How often at least a limit is looked at before it ends; a push may last longer by one part of so many."""
@@ -47,7 +48,8 @@ class Pace:
 
     def replied(self, size: int, seconds: float) -> None:
         """Learn from a push that got a reply after so many seconds."""
-        self._pace = min(self._slowest, seconds / max(size, SMALL))
+        if size >= SMALL:
+            self._pace = min(self._slowest, seconds / size)
 
     def forget(self) -> None:
         """Begin again with the slowest: after a time-out or at another address the link is another one."""

@@ -4,8 +4,8 @@ Rules:
 
 - It begins with one, grows by one with each push that gets a reply within `SLOW_S`, and halves at a time-out. A
   receiver on the local network has all of it after some milliseconds.
-- A push that took longer leaves it as it is. The link is full then, or the receiver is: more at once would not arrive
-  sooner, each would only arrive later, and an alarm would have to share the link with them.
+- A push that took longer makes it smaller by one. The link is full then, or the receiver is: more at once would not
+  arrive sooner, each would only arrive later, and an alarm would have to share the link with them.
 - Pushes that were under way together and time out together halve it once.
 """
 
@@ -33,8 +33,7 @@ class Window:
 
     def replied(self, seconds: float) -> None:
         """Take in that the receiver replied to a push, after so long."""
-        if seconds <= self._slow_s:
-            self.size = min(self.most, self.size + 1)
+        self.size = min(self.most, self.size + 1) if seconds <= self._slow_s else max(1, self.size - 1)
 
     def timed_out(self, began: float, tick: float) -> None:
         """Take in that a push that began at ``began`` timed out."""
