@@ -206,7 +206,7 @@ async def test_a_receiver_that_reads_slowly_may_take_longer_than_the_limit():
         # the slowness is the behaviour itself; no test waits for it
         while len(received) < SIZE and (piece := await peer.reader.read(1 << 18)):
             received.extend(piece)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(len(piece) / 6_000_000)
         await peer.send(bad._plain(200, SUCCESS))
 
     received = bytearray()
