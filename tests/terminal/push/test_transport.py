@@ -379,7 +379,8 @@ class TestTls:
         assert answer == NoReply("time-out while connecting", connected=False, timed_out=True)
 
     async def test_a_receiver_that_shakes_hands_and_does_not_reply_is_a_time_out(self):
-        transport = Transport(limits=HASTY, trust=Trust(verify=False))
+        hasty = Limits(send_s=HASTY.send_s, reply_s=HASTY.reply_s)
+        transport = Transport(limits=hasty, trust=Trust(verify=False))
         async with BadReceiver(bad.silence, tls=certificates.self_signed()[0]) as receiver:
             answer = await post(transport, receiver.url)
             await transport.close()

@@ -26,7 +26,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import pybase64
@@ -358,9 +357,11 @@ class Pusher:
         if self._results or self._stopping:
             return
         if not self._free():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LONGEST_WAIT_FOR_A_PLACE):
-                    await self._answered.wait()
+            again = asyncio.get_running_loop().call_later(LONGEST_WAIT_FOR_A_PLACE, self._answered.set)
+            try:
+                await self._answered.wait()
+            finally:
+                again.cancel()
         else:
             await _first_of(self._pause(), self._answered, self._outbox.kicked)
 
