@@ -67,8 +67,9 @@ class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int,
         _is(
             "How many pushes may be under way at once, at most. It begins with one, has one more with each reply within"
-            " 5 s, one less with a slower one, and half as many after a time-out. 1 keeps strict order, except of what"
-            " fails once connected.",
+            " 5 s, one less with a slower one, and half as many after a time-out. Events without an image open it to"
+            " two, unless an image would be there in 5 s as well. 1 keeps strict order, except of what fails once"
+            " connected.",
             unit="pushes",
             ge=1,
             le=256,
