@@ -115,6 +115,11 @@ class Files:
         """Close a descriptor."""
         os.close(handle)
 
+    def space(self, path: Path) -> tuple[int, int]:
+        """Return the bytes of the file system of a folder, and those of them that are left for this user."""
+        disk = os.statvfs(path)
+        return disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+
 
 @contextlib.contextmanager
 def _folder(path: Path) -> Iterator[int]:

@@ -30,8 +30,6 @@ from hashlib import blake2b
 from typing import Any
 from zlib import crc32
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
 from gatepost.errors import JournalCorrupt, JournalTooNew
@@ -40,6 +38,7 @@ __all__ = [
     "COMMIT",
     "COMMIT_BYTES",
     "EVENT",
+    "FRAME_BYTES",
     "HEADER_BYTES",
     "KEY_BYTES",
     "MAX_BODY",
@@ -86,6 +85,8 @@ _PACK_HEADER = struct.Struct("<8sI16s200s")
 _CHECK = struct.Struct("<I")
 _FRAME = struct.Struct("<4sIIB")
 _SEEDED = struct.Struct("<IB")
+FRAME_BYTES = _FRAME.size
+"""Bytes of a frame besides its body."""
 _COMMIT = struct.Struct("<Q")
 COMMIT_BYTES = _FRAME.size + _COMMIT.size
 """Bytes of a whole commit frame."""
@@ -189,11 +190,16 @@ def _fields(data: bytes, layout: struct.Struct, magic: bytes, what: str) -> tupl
 
 def encrypt(image: bytes, key: bytes) -> bytes:
     """Return an image as a pack holds it. ``key``: :data:`KEY_BYTES`, never used before."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # a terminal has no packs
+
     return AESGCM(key).encrypt(_NONCE, image, None)
 
 
 def decrypt(data: bytes, key: bytes) -> bytes | None:
     """Return the image; ``None``: these are not the bytes that were encrypted with this key."""
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
     try:
         return AESGCM(key).decrypt(_NONCE, data, None)
     except (InvalidTag, ValueError):

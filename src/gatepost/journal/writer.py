@@ -54,7 +54,7 @@ class _Segment(Struct):
     framing: Framing
     began: float
     end: int
-    """Up to where it is written, and but for the batch that is being appended, synced."""
+    """Up to where it is written and synced."""
 
 
 class Writer:
@@ -154,11 +154,11 @@ class Writer:
         data = b"".join(frames)
         with self._closing_on_failure():
             self._files.write(segment.handle, data, segment.end)
-            segment.end += len(data)
             written = [segment.handle, *self._packs.unsynced]
             self._files.sync_all(written)
             if not all(map(self._files.is_named, [*written, self._lock])):
                 raise OSError(errno.ENOENT, "one of its files was deleted")
+            segment.end += len(data)
         self._packs.mark_synced()
         self.position = Position(segment.number, segment.end, self.position.events + len(bodies))
         self._publish()
@@ -243,10 +243,17 @@ class Writer:
             yield
         except BaseException as error:
             self._packs.abandon()
+            self._cut_off()
             self._abandon()
             if isinstance(error, OSError):
                 raise JournalUnavailable(f"the journal cannot be written: {error.strerror}") from error
             raise
+
+    def _cut_off(self) -> None:
+        """Take what was not synced off the segment, as far as the disk lets it: nothing of it was acknowledged."""
+        if self._segment is not None:
+            with contextlib.suppress(OSError):
+                self._files.truncate(self._segment.handle, self._segment.end)
 
     def _abandon(self) -> None:
         segment, self._segment = self._segment, None
