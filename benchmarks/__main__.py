@@ -26,6 +26,7 @@ NAMES = (
     "logins",
     "terminal_drain",
     "terminal_record",
+    "terminal_flash",
     "slow_link",
 )
 

@@ -73,7 +73,7 @@ def _rows(found: dict[str, list[Drain]], count: int) -> list[Row]:
     what = f"{count:,} waiting"
     return [
         Row(what=f"{what}, HTTP", value=rate("HTTP"), unit="/s", target=4_000),
-        Row(what=f"{what}, HTTP", value=rate("HTTP"), unit="/s", target=0.3, **syslog),
+        Row(what=f"{what}, HTTP", value=rate("HTTP"), unit="/s", target=0.8, **syslog),
         Row(what=f"{what}, HTTP", value=rate("HTTP"), unit="/s", target=25, **queue),
         Row(what=f"{what}, HTTP", value=rate("HTTP"), unit="/s", **cleared),
         Row(
@@ -83,7 +83,7 @@ def _rows(found: dict[str, list[Drain]], count: int) -> list[Row]:
         ),
         Row(what=f"{what}, HTTPS", value=rate("HTTPS"), unit="/s", target=3_125),
         Row(what=f"{what}, {RTT_MS} ms away", value=rate("far"), unit="/s", target=300),
-        Row(what=f"{what}: start to first push", value=start_s, unit="s", target=2, at_most=True),
+        Row(what=f"{what}: start to first push", value=start_s, unit="s", target=0.5, at_most=True),
         Row(what=f"{what}: peak resident memory", value=peak, unit="MB", target=80, at_most=True),
     ]
 

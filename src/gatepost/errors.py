@@ -16,7 +16,8 @@ command line prints it in one line. Anything else that escapes is a defect of ga
     │   ├── OutboxInUse          another process has it open
     │   ├── OutboxOfAnotherTerminal  its events are another terminal's; nothing was touched
     │   ├── OutboxTooNew         written by a later version
-    │   ├── OutboxCorrupt        not an outbox, or damaged; nothing was touched
+    │   ├── OutboxTooOld         written by an earlier version, which this one does not read
+    │   ├── OutboxCorrupt        not an outbox; nothing was touched
     │   └── NotSubscribed        nobody has subscribed yet, so nothing is cached (by the protocol page)
     ├── JournalError             the log that both ends write before they tell anyone
     │   ├── JournalUnavailable   disk full, read-only or failing; nothing was acknowledged, try again
@@ -48,6 +49,7 @@ __all__ = [
     "OutboxInUse",
     "OutboxOfAnotherTerminal",
     "OutboxTooNew",
+    "OutboxTooOld",
     "OutboxCorrupt",
     "NotSubscribed",
     "JournalError",
@@ -128,8 +130,12 @@ class OutboxTooNew(OutboxError):
     """The outbox was written by a later version of gatepost. Nothing was touched."""
 
 
+class OutboxTooOld(OutboxError):
+    """The folder holds the outbox of an earlier version of gatepost. Nothing was touched."""
+
+
 class OutboxCorrupt(OutboxError):
-    """This is no outbox, or it is damaged. Nothing was touched."""
+    """This is no outbox. Nothing was touched."""
 
 
 class NotSubscribed(OutboxError):

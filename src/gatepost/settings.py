@@ -49,7 +49,8 @@ class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     capacity_bytes: Annotated[
         int | None,
         _is(
-            "How many bytes of events may be stored, history and dead letters included; none for no limit.",
+            "How many bytes of events may be stored, history and dead letters included; none for what the file system "
+            "allows.",
             unit="bytes",
         ),
     ] = None

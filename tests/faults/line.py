@@ -127,7 +127,7 @@ async def line(
     The window is open from the beginning, unless another one is given.
     """
     times = {} if clock is None else {"now": clock.now}
-    outbox = await Outbox.open(folder / "outbox.db", settings=settings, **times)
+    outbox = await Outbox.open(folder / "outbox", settings=settings, **times)
     if event_dest is not None:
         await outbox.subscribe(Subscription(event_dest, enabled=True))
     if clock is not None:

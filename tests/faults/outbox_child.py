@@ -23,7 +23,7 @@ structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # 
 WINDOW = 4
 
 SIZES = (0, 100, 30_000, 200_000)
-"""Bytes of a photograph; the large ones make the write-ahead log go round within a few rounds."""
+"""Bytes of a photograph; the large ones fill segments within a few rounds."""
 
 
 def say(what: str) -> None:
@@ -32,7 +32,7 @@ def say(what: str) -> None:
 
 async def work(folder: Path, seed: int, turn: int) -> None:
     rand = random.Random(seed * 1000 + turn)
-    outbox = await Outbox.open(folder / "outbox.db")
+    outbox = await Outbox.open(folder / "outbox")
     await assert_the_ledger_adds_up(outbox)
     say("L ok")
     await asyncio.gather(

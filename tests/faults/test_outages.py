@@ -7,7 +7,6 @@ the disturbance; the receiver comes back. Nothing is lost, and what arrives twic
 from __future__ import annotations
 
 import signal
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -20,6 +19,8 @@ from tests.faults.bad_receiver import BadReceiver, Behaviour, Peer, until
 from tests.faults.line import HASTY, Line, line, names, settings
 
 from gatepost.settings import TerminalSettings
+from gatepost.terminal.outbox.history import Reader
+from gatepost.terminal.outbox.values import State
 from gatepost.wire import Subscription
 
 EVENTS = [f"r{n}" for n in range(300)]
@@ -77,12 +78,8 @@ async def attempts_after(folder: Path, least: int) -> None:
     says."""
 
     def count() -> int:
-        with sqlite3.connect(f"file:{folder / 'outbox.db'}?mode=ro", uri=True) as db:
-            (attempts,) = db.execute(
-                "SELECT sum(attempts - 1) FROM entry WHERE state = 0 AND attempts > 1"
-            ).fetchone()
-        db.close()
-        return attempts or 0
+        waiting = Reader(folder / "outbox").step([State.PENDING], 0)
+        return sum(max(0, event.attempts - 1) for event in waiting)
 
     await until(lambda: count() >= least)
 

@@ -1,16 +1,20 @@
-"""A disk that is full or read-only: nothing is accepted, everything drains, and all is well again by itself."""
+"""A disk that is full or read-only: history goes first, then the overflow policy; what is stored drains; all heals."""
 
 import asyncio
+import random
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.faults.disks import DISKS, SmallDisk, folder_for_everybody, read_only
+from msgspec import Struct
+from structlog.testing import capture_logs
+from tests.faults.disks import DISKS, folder_for_everybody, read_only
 from tests.terminal.outbox_kit import (
     SUBSCRIPTION,
     Clock,
+    SmallDisk,
     alarm,
     assert_the_ledger_adds_up,
     drain,
@@ -22,16 +26,46 @@ from tests.terminal.outbox_kit import (
 )
 
 from gatepost.errors import OutboxUnavailable
+from gatepost.journal.files import Files
 from gatepost.retry import RetryAt
 from gatepost.terminal.outbox.outbox import Outbox
 
 PHOTO = b"\xff\xd8" + bytes(30_000)
 
+MB = 1024 * 1024
 
-@pytest.fixture(params=DISKS.values(), ids=DISKS.keys())
-def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SmallDisk]:
-    make: Callable[[Path], AbstractContextManager[SmallDisk]] = request.param
-    with make(tmp_path) as disk:
+
+class Disk(Struct, frozen=True):
+    """A disk of 8 MB, that others may fill."""
+
+    folder: Path
+    files: Files
+    fill: Callable[[], None]
+    free: Callable[[], None]
+
+
+@contextmanager
+def injected(folder: Path) -> Iterator[Disk]:
+    files = SmallDisk(folder, 8 * MB)
+
+    def fill() -> None:
+        files.others = 8 * MB - files.used
+
+    def free() -> None:
+        files.others = 0
+
+    yield Disk(folder, files, fill, free)
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[Disk]:
+    with DISKS["file system"](folder) as disk:
+        yield Disk(folder, Files(), disk.fill, disk.free)
+
+
+@pytest.fixture(params=[injected, mounted] if "file system" in DISKS else [injected])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+    with request.param(tmp_path) as disk:
         yield disk
 
 
@@ -41,8 +75,8 @@ async def recovered(outbox: Outbox) -> None:
             await asyncio.sleep(0.01)
 
 
-async def fill_up(outbox: Outbox, disk: SmallDisk) -> int:
-    """Fill the disk, then record until it does not take any more; answer how many it still took."""
+async def fill_up(outbox: Outbox, disk: Disk) -> int:
+    """Fill the disk, then record until it does not take any more; return how many it still took."""
     disk.fill()
     for taken in range(1000):
         try:
@@ -52,8 +86,8 @@ async def fill_up(outbox: Outbox, disk: SmallDisk) -> int:
     raise AssertionError("the disk never got full")
 
 
-async def test_a_full_disk_refuses_records_and_alarms_and_accepts_nothing_of_them(disk: SmallDisk) -> None:
-    async with outbox_in(disk.folder) as outbox:
+async def test_a_full_disk_refuses_records_and_alarms_and_accepts_nothing_of_them(disk: Disk) -> None:
+    async with outbox_in(disk.folder, files=disk.files, overflow="refuse-newest") as outbox:
         await put_many(outbox, 20, image=PHOTO)
         taken = await fill_up(outbox, disk)
         with pytest.raises(OutboxUnavailable, match="free some space"):
@@ -65,9 +99,11 @@ async def test_a_full_disk_refuses_records_and_alarms_and_accepts_nothing_of_the
 
 
 async def test_what_is_stored_on_a_full_disk_goes_on_draining_and_nothing_is_pushed_twice(
-    disk: SmallDisk,
+    disk: Disk,
 ) -> None:
-    async with outbox_in(disk.folder, now=(now := Clock())) as outbox:
+    async with outbox_in(
+        disk.folder, now=(now := Clock()), files=disk.files, overflow="refuse-newest"
+    ) as outbox:
         await put_many(outbox, 20, image=PHOTO)
         await outbox.put(alarm("T-1", 1))
         await outbox.put(alarm("T-1", 3))
@@ -87,8 +123,8 @@ async def test_what_is_stored_on_a_full_disk_goes_on_draining_and_nothing_is_pus
         await assert_the_ledger_adds_up(outbox)
 
 
-async def test_recording_works_again_by_itself_when_space_returns(disk: SmallDisk) -> None:
-    async with outbox_in(disk.folder) as outbox:
+async def test_recording_works_again_by_itself_when_space_returns(disk: Disk) -> None:
+    async with outbox_in(disk.folder, files=disk.files, overflow="refuse-newest") as outbox:
         await put_many(outbox, 20, image=PHOTO)
         taken = await fill_up(outbox, disk)
         disk.free()
@@ -96,17 +132,18 @@ async def test_recording_works_again_by_itself_when_space_returns(disk: SmallDis
         await recovered(outbox)
 
 
-async def test_the_status_says_that_space_returned_although_nothing_happens(disk: SmallDisk) -> None:
-    async with outbox_in(disk.folder) as outbox:
+async def test_the_status_says_that_space_returned_although_nothing_happens(disk: Disk) -> None:
+    async with outbox_in(disk.folder, files=disk.files, overflow="refuse-newest") as outbox:
         await put_many(outbox, 20, image=PHOTO)
         await fill_up(outbox, disk)
         disk.free()
         await recovered(outbox)
-        assert (await outbox.status()).storage_error is None
 
 
-async def test_a_failed_event_waits_for_its_time_on_a_full_disk_too(disk: SmallDisk) -> None:
-    async with outbox_in(disk.folder, now=(now := Clock())) as outbox:
+async def test_a_failed_event_waits_for_its_time_on_a_full_disk_too(disk: Disk) -> None:
+    async with outbox_in(
+        disk.folder, now=(now := Clock()), files=disk.files, overflow="refuse-newest"
+    ) as outbox:
         await put_many(outbox, 1, image=PHOTO)
         await fill_up(outbox, disk)
         first = await outbox.claim(1, now=now())
@@ -117,12 +154,12 @@ async def test_a_failed_event_waits_for_its_time_on_a_full_disk_too(disk: SmallD
         assert [name(event) for event in await outbox.claim(100, now=now())] == ["uuid-1"]
 
 
-async def test_a_start_on_a_full_disk_drains_what_is_stored(disk: SmallDisk) -> None:
+async def test_a_start_on_a_full_disk_drains_what_is_stored(disk: Disk) -> None:
     now = Clock()
-    async with outbox_in(disk.folder / "data") as outbox:
+    async with outbox_in(disk.folder / "data", files=disk.files) as outbox:
         await put_many(outbox, 20, image=PHOTO)
     disk.fill()
-    async with outbox_in(disk.folder / "data", now=now) as outbox:
+    async with outbox_in(disk.folder / "data", now=now, files=disk.files) as outbox:
         assert outbox.current_subscription == SUBSCRIPTION
         assert len(await drain(outbox, now())) == 20
         disk.free()
@@ -130,6 +167,71 @@ async def test_a_start_on_a_full_disk_drains_what_is_stored(disk: SmallDisk) -> 
         await outbox.put(record(21))
         assert await drain(outbox, now()) == ["uuid-21"]
         assert (await outbox.status()).delivered == 21
+        await assert_the_ledger_adds_up(outbox)
+
+
+async def test_a_disk_full_of_delivered_history_takes_every_new_record(disk: Disk) -> None:
+    async with outbox_in(disk.folder, now=(now := Clock()), files=disk.files) as outbox:
+        with capture_logs() as logs:
+            for number in range(800):
+                await outbox.put(record(number, image=PHOTO))
+                await settle_all(outbox, await outbox.claim(1, now=now()))
+        status = await outbox.status()
+        assert (status.delivered, status.dropped, status.refused_full) == (800, 0, 0)
+        assert 50 < status.history < 300
+        assert status.storage_error is None
+        assert "outbox.history_shortened" in [line["event"] for line in logs]
+        await assert_the_ledger_adds_up(outbox)
+
+
+async def test_a_disk_full_of_what_waits_takes_every_new_record_and_drops_the_oldest(disk: Disk) -> None:
+    async with outbox_in(disk.folder, now=(now := Clock()), files=disk.files) as outbox:
+        await outbox.put(alarm("T-1"))
+        for number in range(800):
+            await outbox.put(record(number, image=PHOTO))
+        status = await outbox.status()
+        (burst,) = status.drops
+        assert (status.refused_full, burst.reason, burst.lane) == (0, "disk", "records")
+        assert status.pending + status.dropped == 801
+        assert 50 < status.pending < 300
+        await assert_the_ledger_adds_up(outbox)
+    async with outbox_in(disk.folder, now=now, files=disk.files) as outbox:
+        arrived = await drain(outbox, now())
+        assert arrived[0] == "T-1:1"
+        # Records that share a segment with an alarm stay as long as it does: to drop them would free nothing.
+        numbers = [int(uuid[5:]) for uuid in arrived[1:]]
+        gap = max(range(1, len(numbers)), key=lambda at: numbers[at] - numbers[at - 1])
+        assert numbers == [*range(gap), *range(800 - len(numbers) + gap, 800)]
+
+
+async def test_a_disk_of_20_mb_and_20_000_records_with_a_receiver_that_comes_and_goes(tmp_path: Path) -> None:
+    rand, now = random.Random(7), Clock()
+    files = SmallDisk(tmp_path, 20 * MB)
+    arrived: list[str] = []
+    recorded = 0
+    while recorded < 20_000:
+        async with outbox_in(tmp_path, now=now, files=files, history_days=1) as outbox:
+            for _ in range(rand.randint(3, 8)):
+                images = [bytes(rand.choice((3_000, 30_000))) for _ in range(rand.randint(100, 900))]
+                is_away = rand.random() < 0.6
+                for first in range(0, len(images), 16):
+                    some = [
+                        record(recorded + at, image=image)
+                        for at, image in enumerate(images[first : first + 16])
+                    ]
+                    await asyncio.gather(*(outbox.put(each) for each in some))
+                    recorded += len(some)
+                    if not is_away:
+                        arrived += await drain(outbox, now(), window=16)
+                    now.at += 600
+            status = await outbox.status()
+            assert (status.storage_error, status.refused_full, status.accepted) == (None, 0, recorded)
+            assert files.used <= 20 * MB
+    async with outbox_in(tmp_path, now=now, files=files) as outbox:
+        arrived += await drain(outbox, now(), window=16)
+        status = await outbox.status()
+        assert {drop.reason for drop in status.drops} == {"disk"}
+        assert len(arrived) == len(set(arrived)) == status.delivered == status.accepted - status.dropped
         await assert_the_ledger_adds_up(outbox)
 
 
@@ -145,8 +247,9 @@ async def test_a_start_on_a_read_only_disk_drains_what_is_stored_and_accepts_aga
                 shutil.copytree(folder / "first", folder / "data")
         if ending == "stopped":
             shutil.copytree(folder / "first", folder / "data")
-        with read_only(folder / "data"):
-            outbox = await Outbox.open(folder / "data" / "outbox.db", now=now)
+        (folder / "data").chmod(0o755)
+        with read_only(folder / "data" / "outbox"):
+            outbox = await Outbox.open(folder / "data" / "outbox", now=now)
             with pytest.raises(OutboxUnavailable, match="cannot be written"):
                 await outbox.put(record())
             assert len(await drain(outbox, now())) == 20

@@ -186,13 +186,12 @@ async def test_every_event_whose_record_returned_is_in_a_copy_of_the_files_taken
             pass
         children.stop_the_clock()
         copy = tmp_path / f"copy-{turn}"
-        copy.mkdir()
-        for file in ("outbox.db", "outbox.db-wal"):
-            shutil.copyfile(folder / file, copy / file)
+        shutil.copytree(folder, copy)
         if turn % 2:
             # What lay behind the last sync may be anything after a power cut.
-            with (copy / "outbox.db-wal").open("ab") as log:
-                log.write(rand.randbytes(10_000))
+            for kind in ("*.events", "state-*"):
+                with max((copy / "outbox").glob(kind)).open("ab") as file:
+                    file.write(rand.randbytes(10_000))
         children.kill()
         there = await names_in(copy, *State)
         # Alarms that were delivered are in no history.

@@ -27,8 +27,8 @@ async def main():
 asyncio.run(main())
 """
 
-WRITTEN = re.compile(r"pwrite64\(\d+<[^>]*outbox\.db-wal>")
-SYNCED = re.compile(r"fdatasync\(\d+<[^>]*outbox\.db-wal>\)? *(= 0)?")
+WRITTEN = re.compile(r"pwrite64\(\d+<[^>]*\.events>")
+SYNCED = re.compile(r"fdatasync\(\d+<[^>]*\.events>\)? *(= 0)?")
 
 
 @pytest.mark.parametrize("together", [1, 10], ids=["one by one", "ten at once"])
@@ -38,7 +38,17 @@ async def test_between_an_event_in_the_file_and_the_answer_lies_a_sync(tmp_path:
     trace = tmp_path / "trace"
     subprocess.run(
         [
-            *("strace", "-f", "-y", "-s", "9000", "-e", "trace=pwrite64,fdatasync,fsync,write", "-o", trace),
+            *(
+                "strace",
+                "-f",
+                "-y",
+                "-s",
+                "400000",
+                "-e",
+                "trace=pwrite64,fdatasync,fsync,write",
+                "-o",
+                trace,
+            ),
             *(sys.executable, "-c", SCRIPT, tmp_path / "data", str(together)),
         ],
         cwd=ROOT,

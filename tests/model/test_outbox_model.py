@@ -61,7 +61,8 @@ class Kept:
         self.attempts = 0
         self.attempted_at = float("-inf")
         self.refusals = 0
-        self.settled_at = 0.0
+        self.left = 0
+        """How many left before it."""
 
 
 class Model(RuleBasedStateMachine):
@@ -81,6 +82,7 @@ class Model(RuleBasedStateMachine):
         self.claimed: dict[int, tuple[int, int]] = {}
         self.recorded = 0
         self.refused = 0
+        self.left = 0
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
@@ -114,9 +116,12 @@ class Model(RuleBasedStateMachine):
             self.subscribe(ADDRESSES[0], True)
 
     def open(self) -> None:
-        self.outbox = self.run(Outbox.open(self.folder / "outbox.db", settings=self.settings, now=self.now))
+        self.outbox = self.run(Outbox.open(self.folder, settings=self.settings, now=self.now))
         self.in_flight.clear()
         self.latest = float("inf")
+        for one in self.of(PENDING):
+            one.parked = any(other.id < one.id and other.trace == one.trace for other in self.of(PENDING))
+            one.parked &= one.trace is not None
 
     # --- what happens ---------------------------------------------------------------------------------------
 
@@ -164,7 +169,7 @@ class Model(RuleBasedStateMachine):
         refuse = self.settings.overflow == "refuse-newest"
         if full and (refuse or (new.lane == RECORDS and not records)):
             return OutboxFull
-        order = sorted(self.of(DELIVERED), key=lambda one: (one.settled_at, one.id))
+        order = sorted(self.of(DELIVERED), key=lambda one: one.left)
         for lane in () if refuse else (RECORDS, ALARMS) if new.lane == ALARMS else (RECORDS,):
             for state in (DEAD, PENDING):
                 rest = [one for one in self.of(state) if one.lane == lane]
@@ -195,7 +200,7 @@ class Model(RuleBasedStateMachine):
                 if one.due > 0 and one.attempted_at > self.now.at:
                     one.due = 0.001
         self.latest = self.now.at
-        ready = [one for lane in (ALARMS, RECORDS) for one in self.ready(lane, limit)]
+        ready = [one for lane in (ALARMS, RECORDS) for one in self.ready(lane)]
         claimed = self.run(self.outbox.claim(limit, now=self.now.at))
         assert [(event.id, name(event)) for event in claimed] == [(one.id, one.name) for one in ready[:limit]]
         for event, one in zip(claimed, ready, strict=False):
@@ -289,10 +294,10 @@ class Model(RuleBasedStateMachine):
 
     @rule(size=st.sampled_from([0, 1_500]))
     def lose_power_while_recording(self, size: int) -> None:
-        """The files as they are before the commit of an event: nobody was told that it was accepted."""
+        """The files as they are before an event is stored: nobody was told that it was accepted."""
         if self.subscription is None:
             return
-        before = {number: (one.state, one.parked, one.settled_at) for number, one in self.events.items()}
+        before = {number: (one.state, one.left) for number, one in self.events.items()}
         event = record(self.recorded, image=bytes(size))
 
         async def both() -> Path:
@@ -309,24 +314,16 @@ class Model(RuleBasedStateMachine):
             return await copying
 
         target = self.run(both())
-        assert {
-            number: (one.state, one.parked, one.settled_at) for number, one in self.events.items()
-        } == before
+        assert {number: (one.state, one.left) for number, one in self.events.items()} == before
         self.go_on_from_a_copy(target)
 
     def files_now(self) -> Path:
         return self.run(self.copy_before_commit())
 
     async def copy_before_commit(self) -> Path:
-        """Copy the files in the writer's thread, within a transaction that others may have begun."""
+        """Copy the files in the writer's thread, before what was handed over with it is stored."""
         target = self.root / str(self.lives + 1)
-        target.mkdir()
-
-        def copy(_: object) -> None:
-            for file in ("outbox.db", "outbox.db-wal"):
-                shutil.copyfile(self.folder / file, target / file)
-
-        await self.outbox._writer.submit(copy)
+        await self.outbox._writer.submit(lambda _: shutil.copytree(self.folder, target))
         return target
 
     def go_on_from_a_copy(self, target: Path) -> None:
@@ -360,16 +357,14 @@ class Model(RuleBasedStateMachine):
             one.state, one.due, one.refusals, one.delivered_before = PENDING, 0.0, 0, None
         return chosen
 
-    def ready(self, lane: int, limit: int) -> list[Kept]:
-        """The oldest of those that never failed and of those whose wait is over; last what waits for a verdict."""
+    def ready(self, lane: int) -> list[Kept]:
+        """The oldest of those that are due; last what waits for a verdict."""
         due = [
-            one for one in self.of(PENDING) if one.lane == lane and not one.parked and one.due <= self.now.at
+            one
+            for one in self.of(PENDING)
+            if one.lane == lane and not one.parked and one.due <= self.now.at and one.id not in self.in_flight
         ]
-        fresh = sorted((one for one in due if not one.due), key=lambda one: one.id)
-        waited = sorted((one for one in due if one.due), key=lambda one: (int(one.due * 1000), one.id))
-        enough = limit + len(self.in_flight)
-        candidates = [one for one in fresh[:enough] + waited[:enough] if one.id not in self.in_flight]
-        return sorted(candidates, key=lambda one: (one.refusals >= MAX_REFUSALS, one.id))
+        return sorted(due, key=lambda one: (one.refusals >= MAX_REFUSALS, one.id))
 
     def delivered_of_kind(self, event: Kept) -> int:
         return sum(
@@ -385,15 +380,15 @@ class Model(RuleBasedStateMachine):
         return trace is not None and any(one.trace == trace for one in self.of(PENDING))
 
     def leave(self, one: Kept, state: str) -> None:
-        was, one.state, one.settled_at = one.state, state, self.now.at
+        self.left += 1
+        was, one.state, one.left = one.state, state, self.left
+        was_parked, one.parked = one.parked, False
         waiting = [other for other in self.of(PENDING) if one.trace is not None and other.trace == one.trace]
-        if was != DELIVERED and waiting:
-            head = min(waiting, key=lambda other: other.id)
-            if head.parked:
-                head.parked, head.due = False, 0.0
+        if was == PENDING and not was_parked and waiting:
+            min(waiting, key=lambda other: other.id).parked = False
 
     def trim(self) -> None:
-        history = sorted(self.of(DELIVERED), key=lambda one: (one.settled_at, one.id))
+        history = sorted(self.of(DELIVERED), key=lambda one: one.left)
         for one in history[: max(0, len(history) - self.settings.history_events)]:
             one.state = FORGOTTEN
 

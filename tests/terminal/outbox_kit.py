@@ -1,17 +1,22 @@
 """What the tests of the outbox have in common: events, a clock, and an outbox in a folder."""
 
+import errno
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gatepost.journal.files import Files
 from gatepost.retry import Done, Step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox.outbox import Claimed, Outbox
 from gatepost.wire import Alarm, Record, Subscription, User, decode
 
 SUBSCRIPTION = Subscription("http://127.0.0.1:9/Record", True)
+
+_BLOCK = 4096
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(256)) * 4
 
@@ -44,10 +49,15 @@ def alarm(trace: str = "T-1", status: int = 1) -> Alarm:
 
 @asynccontextmanager
 async def outbox_in(
-    folder: Path, *, now: Clock | None = None, subscribed: bool = True, **settings: Any
+    folder: Path,
+    *,
+    now: Clock | None = None,
+    subscribed: bool = True,
+    files: Files | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Outbox]:
     outbox = await Outbox.open(
-        folder / "outbox.db", settings=TerminalSettings(**settings), now=now or Clock()
+        folder / "outbox", settings=TerminalSettings(**settings), now=now or Clock(), files=files
     )
     try:
         if subscribed and outbox.current_subscription is None:
@@ -89,3 +99,60 @@ async def assert_the_ledger_adds_up(outbox: Outbox) -> None:
     assert status.accepted == status.delivered + status.pending + status.dead + status.dropped
     rows = await outbox.count_rows()
     assert rows == {"pending": status.pending, "delivered": status.history, "dead": status.dead}
+
+
+class SmallDisk(Files):
+    """The real disk, of which only so many bytes are there; and one that fails when it is told to.
+
+    What is written through it counts in blocks, as on a disk.
+    """
+
+    def __init__(self, folder: Path, size: int = 1 << 40) -> None:
+        self.folder, self.size = folder, size
+        self.others = 0
+        """Bytes that others have taken."""
+        self.error: int | None = None
+        """With which number every write fails."""
+        self.syncs = self.written = 0
+        self._paths: dict[int, Path] = {}
+        self._used: dict[Path, int] = {}
+
+    @property
+    def used(self) -> int:
+        return sum(self._used.values())
+
+    def space(self, path: Path) -> tuple[int, int]:
+        return self.size, max(0, self.size - self.others - self.used)
+
+    def create(self, path: Path) -> int:
+        self._fail()
+        handle = super().create(path)
+        self._paths[handle], self._used[path] = path, 0
+        return handle
+
+    def write(self, handle: int, data: bytes, offset: int) -> None:
+        self._fail()
+        path = self._paths[handle]
+        needs = max(self._used[path], -(-(offset + len(data)) // _BLOCK) * _BLOCK)
+        if needs - self._used[path] > self.space(self.folder)[1]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._used[path] = needs
+        self.written += len(data)
+        super().write(handle, data, offset)
+
+    def truncate(self, handle: int, size: int) -> None:
+        super().truncate(handle, size)
+        self._used[self._paths[handle]] = -(-size // _BLOCK) * _BLOCK
+
+    def remove(self, path: Path) -> None:
+        super().remove(path)
+        self._used.pop(path, None)
+
+    def sync(self, handle: int) -> None:
+        self._fail()
+        self.syncs += 1
+        super().sync(handle)
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise OSError(self.error, os.strerror(self.error))

@@ -271,9 +271,9 @@ def test_several_threads_may_record_at_once(tmp_path: Path) -> None:
 
 
 def test_a_start_that_fails_leaves_no_thread(tmp_path: Path) -> None:
-    (tmp_path / "outbox.db").write_bytes(b"something else" * 100)
+    (tmp_path / "outbox").write_bytes(b"something else" * 100)
     before = threading.active_count()
-    with pytest.raises(Exception, match="move it away"):
+    with pytest.raises(Exception, match="move that file away"):
         SyncTerminal("SN1", tmp_path).__enter__()
     assert threading.active_count() <= before
 

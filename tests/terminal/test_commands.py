@@ -15,8 +15,8 @@ import structlog
 from gatepost import cli, wire
 from gatepost.retry import DeadLetter
 from gatepost.terminal.door.questions import questions
+from gatepost.terminal.outbox.opening import FOLDER
 from gatepost.terminal.outbox.outbox import Outbox
-from gatepost.terminal.outbox.schema import FILE
 from gatepost.terminal.service.api import ROUTES
 
 ADDRESS = "http://127.0.0.1:9/Record"
@@ -192,7 +192,7 @@ def dead(tmp_path: Path) -> list[int]:
     """Three dead letters in the folder of a stopped terminal, and their numbers."""
 
     async def make() -> list[int]:
-        outbox = await Outbox.open(tmp_path / FILE)
+        outbox = await Outbox.open(tmp_path / FOLDER)
         await outbox.subscribe(wire.Subscription(ADDRESS, enabled=True))
         for number in range(3):
             await outbox.put(wire.Record(uuid=f"u{number}", user=wire.User(name="王五")))

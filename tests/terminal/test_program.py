@@ -19,8 +19,8 @@ from gatepost import certificate
 from gatepost.errors import SettingsError
 from gatepost.settings import TerminalServiceSettings
 from gatepost.terminal.door.client import SOCKET_FILE
+from gatepost.terminal.outbox.opening import FOLDER
 from gatepost.terminal.outbox.outbox import Outbox
-from gatepost.terminal.outbox.schema import FILE
 from gatepost.terminal.program import running
 
 RECORD = {"type": 0, "data": {"uuid": "u1", "timestamp": 1_700_000_000, "rgb_image": "SU1H"}}
@@ -291,7 +291,7 @@ async def test_what_was_answered_at_the_door_is_there_after_sigkill_in_the_middl
                 answered.add(name)
         writer.close()
         await process.process.communicate()
-    outbox = await Outbox.open(tmp_path / FILE)
+    outbox = await Outbox.open(tmp_path / FOLDER)
     kept = [json.loads(line)["data"]["uuid"] async for line in outbox.export()]
     status = await outbox.status()
     await outbox.close()

@@ -27,6 +27,7 @@ STATUS: dict[str, object] = {
     "pending_alarms": 1,
     "in_flight": 8,
     "capacity": 50_000,
+    "capacity_bytes": 1_500_000_000,
     "last_error": "connection refused",
     "last_error_at": 1_700_000_000.0,
     "last_success_at": None,
@@ -101,14 +102,13 @@ def test_a_dead_letter_is_told_without_what_happened_at_the_door() -> None:
 
 
 async def test_an_export_is_whole_json_lines_that_only_the_owner_reads(tmp_path: Path) -> None:
-    outbox = await Outbox.open(tmp_path / "outbox.db")
+    outbox = await Outbox.open(tmp_path / "outbox")
     await outbox.subscribe(wire.Subscription("http://192.0.2.1/Record", enabled=False))
     for number in range(100):
         await outbox.put(wire.Record(uuid=str(number), image=b"IMG"))
-    reader = Reader(tmp_path / "outbox.db")
+    reader = Reader(tmp_path / "outbox")
     target = tmp_path / "events.jsonl"
     assert write_lines(str(target), reader, {State.PENDING}) == 100
-    reader.close()
     await outbox.close()
     bodies = [json.loads(line) for line in target.read_bytes().splitlines()]
     assert [body["data"]["uuid"] for body in bodies] == [str(number) for number in range(100)]

@@ -50,7 +50,7 @@ SETTINGS = TerminalSettings(retry_first_s=0.25, retry_cap_s=4.0, history_events=
 """A day that passes in a minute has outages of seconds: the back-off is shorter than in life."""
 
 FILES_A_TERMINAL = 12
-"""Open files that one terminal needs: its outbox twice, with log and index, its lock, its connections."""
+"""Open files that one terminal needs: segments, state and lock of its outbox, its connections."""
 
 
 class Task(Struct, kw_only=True):

@@ -29,8 +29,9 @@ import msgspec
 from gatepost.errors import OutboxUnavailable, SettingsError
 from gatepost.settings import TerminalSettings, load
 from gatepost.terminal.logs import Log
+from gatepost.terminal.outbox.contents import EVENT_BYTES
+from gatepost.terminal.outbox.opening import FOLDER
 from gatepost.terminal.outbox.outbox import HistoryPage, HistoryQuery, Outbox, OutboxStatus
-from gatepost.terminal.outbox.schema import FILE
 from gatepost.terminal.outbox.values import Stored
 from gatepost.terminal.push.pusher import Pusher, PusherStatus
 from gatepost.wire import Alarm, Record, Subscription, make_subscription
@@ -80,7 +81,7 @@ class Terminal:
     setting                     type, unit, default      meaning
     =========================== ======================== ============================================================
     ``capacity``                int, events, 50,000      how many may wait to be delivered
-    ``capacity_bytes``          int, bytes, None         how many bytes may be stored; None: no limit
+    ``capacity_bytes``          int, bytes, None         how many bytes may be stored; None: the disk's
     ``overflow``                str, "drop-oldest"       at the cap; the other is "refuse-newest"
     ``history_events``          int, events, 10,000      how many delivered records are kept
     ``history_days``            float, days, 30          for how long delivered records are kept
@@ -123,7 +124,7 @@ class Terminal:
             raise SettingsError(min(keywords), "is given twice: by name and in settings")
         self.serial = serial
         self.settings = settings or load(TerminalSettings, given=keywords)
-        self._path = Path(data) / FILE
+        self._path = Path(data) / FOLDER
         self._now = now
         self._rand = rand or random.Random()  # noqa: S311 (identifiers and jitter, no secrets)
         self._outbox: Outbox | None = None
@@ -141,6 +142,8 @@ class Terminal:
         except BaseException:
             await self._outbox.close()
             raise
+        room = (await self._outbox.status()).capacity_bytes
+        log.info("terminal.open", serial=self.serial, bytes=room, events_of_30_kb=room // EVENT_BYTES)
         self._stopping = False
         self._pushing = asyncio.create_task(self._push(), name=f"pusher of {self.serial}")
         return self

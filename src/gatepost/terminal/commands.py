@@ -171,13 +171,12 @@ def list_letters(*, data: Data, as_json: AsJson = False) -> None:
     """Print number, kind, time, refusals and reason; nothing about people."""
     from gatepost.terminal.report import letter, letter_line
 
-    with _reader(data) as reader:
-        after = 0
-        while found := reader.dead_letters(100, after):
-            for stored in found:
-                about = letter(stored)
-                _print([msgspec.json.encode(about).decode() if as_json else letter_line(about)])
-            after = found[-1].id
+    reader, after = _reader(data), 0
+    while found := reader.dead_letters(100, after):
+        for stored in found:
+            about = letter(stored)
+            _print([msgspec.json.encode(about).decode() if as_json else letter_line(about)])
+        after = found[-1].id
 
 
 @letters.command(help=t("Push them again, as if never refused.", "重新推送，视同从未被拒绝。"))
@@ -219,8 +218,7 @@ def export(
     from gatepost.terminal.report import write_lines
 
     states = _states(state or ["pending", "dead"])
-    with _reader(data) as reader:
-        count = write_lines(file, reader, states)
+    count = write_lines(file, _reader(data), states)
     print(  # noqa: T201 (for the person; standard output may be the export itself)
         t(f"{count} events written", f"已写入 {count} 条事件"), file=sys.stderr
     )
@@ -244,12 +242,12 @@ def _ask(data: Path, question: str, **fields: Any) -> Any:
 
 
 def _reader(data: Path) -> Any:
-    from contextlib import closing
-
-    from gatepost.terminal.door.questions import outbox_file
+    from gatepost.terminal import logs
+    from gatepost.terminal.door.questions import outbox_folder
     from gatepost.terminal.outbox.history import Reader
 
-    return closing(Reader(outbox_file(data)))
+    logs.to_stderr()
+    return Reader(outbox_folder(data))
 
 
 def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:

@@ -38,6 +38,17 @@ def status_lines(found: Status) -> list[str]:
         rows.append((t("next attempt in", "下次尝试"), _age(backoff)))
     if found.get("storage_error"):
         rows.append((t("disk", "磁盘"), str(found["storage_error"])))
+    elif found.get("history_shortened"):
+        shortened = _count(found["history_shortened"])
+        rows.append(
+            (
+                t("disk", "磁盘"),
+                t(
+                    f"full: {shortened} delivered records left early",
+                    f"已满：提前清除 {shortened} 条已送达的记录",
+                ),
+            )
+        )
     return _table(rows)
 
 
@@ -51,6 +62,7 @@ def outbox_lines(found: Status) -> list[str]:
         (t("oldest pending", "最早待推送"), _age(found["oldest_pending_s"])),
         (t("bytes", "字节数"), _count(found["bytes"])),
         (t("bytes on disk", "磁盘占用"), _count(found["file_bytes"])),
+        (t("bytes allowed", "字节上限"), _count(found["capacity_bytes"])),
         (t("dead letters", "死信"), _count(found["dead"])),
         (t("dropped", "已丢弃"), _count(found["dropped"])),
     ]
@@ -122,7 +134,10 @@ def _subscription(found: Status) -> list[tuple[str, str]]:
 def _drop(drop: Mapping[str, Any]) -> str:
     reasons: Mapping[str, Callable[[], str]] = {
         "capacity": lambda: t("the outbox was full", "缓存已满"),
-        "bytes": lambda: t("over the byte budget", "超出字节上限"),
+        "capacity_bytes": lambda: t("over the byte budget", "超出字节上限"),
+        "disk": lambda: t("the disk was full", "磁盘已满"),
+        "damaged": lambda: t("its bytes on the disk were damaged", "磁盘上的数据已损坏"),
+        "dead-letters": lambda: t("too many dead letters", "死信过多"),
         "discarded": lambda: t("discarded by a person", "人工放弃"),
     }
     reason = reasons.get(drop["reason"], lambda: str(drop["reason"]))()

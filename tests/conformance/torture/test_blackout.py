@@ -11,7 +11,7 @@ from tests.conformance.torture import mutants
 
 from gatepost.conformance.torture import blackout
 from gatepost.conformance.torture.judge import Blackout
-from gatepost.conformance.torture.lossy import Connection
+from gatepost.conformance.torture.lossy import Connection, NotedFiles
 from gatepost.terminal.outbox.outbox import Outbox
 
 ENDS = {"terminal": blackout.terminal, "receiver": blackout.receiver}
@@ -51,15 +51,22 @@ def syncs_nothing(sql: str) -> str:
     return syncs_less(sql).replace("synchronous = NORMAL", "synchronous = OFF")
 
 
-@pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("defect", [syncs_less, syncs_nothing])
 def test_synchronous_normal_or_off_is_noticed(
-    tmp_path: Path, end: str, defect: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, defect: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Connection, "rewrite", staticmethod(defect))
-    found = ENDS[end](tmp_path, seed=1, cuts=30)
+    found = blackout.receiver(tmp_path, seed=1, cuts=30)
     assert not found.ok
     assert defect is syncs_nothing or _noticed(found)
+
+
+@pytest.mark.parametrize("what", ["sync", "sync_all", "sync_folder"])
+def test_a_terminal_that_does_not_sync_is_noticed(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NotedFiles, what, lambda self, path: None)
+    assert _noticed(blackout.terminal(tmp_path, seed=1, cuts=60))
 
 
 def test_a_terminal_that_answers_before_the_commit_is_noticed(

@@ -96,7 +96,7 @@ def test_reading_writes_nothing(store: Store) -> None:
 
 
 async def test_of_a_stopped_terminal_the_ledger_and_what_it_holds_are_read(tmp_path: Path) -> None:
-    outbox = await Outbox.open(tmp_path / "outbox.db", now=lambda: AT)
+    outbox = await Outbox.open(tmp_path / "outbox", now=lambda: AT)
     await outbox.subscribe(wire.Subscription("http://192.0.2.1/Record", True))
     for value in (RECORD, ALARM):
         event = wire.decode(json.dumps(value).encode()).event

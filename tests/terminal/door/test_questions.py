@@ -7,7 +7,7 @@ import pytest
 from gatepost import wire
 from gatepost.errors import DecodeError, OutboxInUse
 from gatepost.retry import DeadLetter
-from gatepost.terminal.door.questions import BadQuestion, NoOutbox, ask_stopped, outbox_file, questions
+from gatepost.terminal.door.questions import BadQuestion, NoOutbox, ask_stopped, outbox_folder, questions
 from gatepost.terminal.outbox.outbox import Outbox
 
 ADDRESS = "http://192.0.2.1/Record"
@@ -15,7 +15,7 @@ ADDRESS = "http://192.0.2.1/Record"
 
 @pytest.fixture
 async def outbox(tmp_path: Path) -> AsyncIterator[Outbox]:
-    outbox = await Outbox.open(tmp_path / "outbox.db")
+    outbox = await Outbox.open(tmp_path / "outbox")
     await outbox.subscribe(wire.Subscription(ADDRESS, enabled=True))
     yield outbox
     await outbox.close()
@@ -95,5 +95,5 @@ def test_a_folder_without_an_outbox_is_named_and_left_empty(tmp_path: Path) -> N
     with pytest.raises(NoOutbox, match=str(tmp_path)):
         ask_stopped(tmp_path, "status", {})
     with pytest.raises(NoOutbox):
-        outbox_file(tmp_path)
+        outbox_folder(tmp_path)
     assert list(tmp_path.iterdir()) == []

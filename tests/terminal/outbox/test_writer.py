@@ -1,163 +1,168 @@
-"""The writer: shared commits, and nobody who pays for somebody else."""
+"""The writer: shared syncs, and nothing that costs others anything."""
 
 import asyncio
-import sqlite3
+import errno
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.terminal.outbox_kit import SUBSCRIPTION, Clock, SmallDisk, alarm, outbox_in, record
 
-from gatepost.errors import OutboxError, OutboxFull, OutboxUnavailable
-from gatepost.terminal.outbox.schema import connect, unavailable
-from gatepost.terminal.outbox.writer import Transaction, Writer
+from gatepost.errors import OutboxFull, OutboxUnavailable
+from gatepost.retry import Done
+from gatepost.settings import TerminalSettings
+from gatepost.terminal.outbox import writer as writer_module
+from gatepost.terminal.outbox.contents import Contents
+from gatepost.terminal.outbox.values import NewEvent
+from gatepost.terminal.outbox.writer import Writer
+
+SETTINGS = TerminalSettings(capacity=500, overflow="refuse-newest")
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "outbox.db"
+def disk(tmp_path: Path) -> SmallDisk:
+    return SmallDisk(tmp_path)
 
 
 @pytest.fixture
-async def writer(path: Path) -> AsyncIterator[Writer]:
-    writer = Writer(
-        connect(path),
-        explain=lambda error: unavailable(error, path),
-        reconnect=lambda: connect(path),
-        prologue=lambda transaction: None,
-    )
+async def writer(tmp_path: Path, disk: SmallDisk) -> AsyncIterator[Writer]:
+    folder = tmp_path / "outbox"
+    folder.mkdir()
+    writer = Writer(Contents(folder, settings=SETTINGS, files=disk, now=Clock()))
     yield writer
+    disk.error = None
     await writer.close()
 
 
 @pytest.fixture
 def held(writer: Writer) -> Iterator[threading.Event]:
-    """Holds the writer's thread up, so that everything submitted meanwhile waits for one transaction."""
+    """Holds the writer's thread up, so that everything handed over meanwhile is done together."""
     go = threading.Event()
-    writer.submit(lambda transaction: go.wait(30))
+    writer.submit(lambda contents: go.wait(30))
     yield go
     go.set()
 
 
-def accept(transaction: Transaction) -> int:
-    transaction.ledger.accepted += 1
-    return transaction.ledger.accepted
-
-
-def fail(transaction: Transaction) -> int:
-    """What a full disk looks like to SQLite: the file may not grow."""
-    transaction.ledger.accepted += 1000
-    (pages,) = transaction.db.execute("PRAGMA page_count").fetchone()
-    transaction.db.execute(f"PRAGMA max_page_count = {pages}")
-    try:
-        transaction.db.execute("INSERT INTO body (head, tail, image) VALUES (x'', x'', zeroblob(1000000))")
-    finally:
-        transaction.db.execute("PRAGMA max_page_count = 1000000000")
-    return 0
-
-
-def refuse(transaction: Transaction) -> int:
-    raise OutboxFull("full")
+def put(writer: Writer, *numbers: int) -> "asyncio.Future[list[int]]":
+    return writer.put([NewEvent.of(record(number)) for number in numbers], then=lambda _: None)
 
 
 async def accepted(writer: Writer) -> int:
-    return await writer.submit(lambda transaction: transaction.ledger.accepted)
+    return (await writer.submit(lambda contents: contents.status())).accepted
 
 
-async def test_those_who_wait_together_share_one_commit(writer: Writer, held: threading.Event) -> None:
-    transactions: list[Transaction] = []
-    waiting = [writer.submit(transactions.append) for _ in range(16)]
+async def test_those_who_wait_together_share_one_sync(
+    writer: Writer, held: threading.Event, disk: SmallDisk
+) -> None:
+    waiting = [put(writer, number) for number in range(16)]
+    disk.syncs = 0
     held.set()
-    await asyncio.gather(*waiting)
-    assert len(transactions) == 16
-    assert len({id(transaction) for transaction in transactions}) == 1
+    assert await asyncio.gather(*waiting) == [[number] for number in range(1, 17)]
+    assert disk.syncs == 2, "of the header of the first segment, and of the events"
 
 
 async def test_a_refusal_is_told_to_its_caller_and_harms_nobody(
     writer: Writer, held: threading.Event
 ) -> None:
-    results = asyncio.gather(
-        *(writer.submit(work) for work in (accept, refuse, accept)), return_exceptions=True
-    )
+    results = asyncio.gather(put(writer, 1), put(writer, *range(501)), put(writer, 2), return_exceptions=True)
     held.set()
     first, second, third = await results
-    assert (first, third) == (1, 2)
+    assert (first, third) == ([1], [2])
     assert isinstance(second, OutboxFull)
     assert await accepted(writer) == 2
 
 
-async def test_a_failure_is_told_to_its_caller_and_the_others_are_written(
-    writer: Writer, held: threading.Event
-) -> None:
-    results = asyncio.gather(
-        *(writer.submit(work) for work in (accept, fail, accept)), return_exceptions=True
-    )
-    held.set()
-    first, second, third = await results
-    assert (first, third) == (1, 2)
-    assert isinstance(second, OutboxError)
-    assert await accepted(writer) == 2
-
-
-async def test_a_failing_disk_is_said_until_it_takes_something_again(writer: Writer) -> None:
+async def test_a_failing_disk_is_said_until_it_takes_something_again(writer: Writer, disk: SmallDisk) -> None:
+    disk.error = errno.ENOSPC
     with pytest.raises(OutboxUnavailable, match="the disk is full; free some space"):
-        await writer.submit(fail)
-    assert writer.storage_error is not None
-    await writer.submit(accept)
-    assert writer.storage_error is None
+        await put(writer, 1)
+    status = await writer.submit(lambda contents: contents.status())
+    assert (status.accepted, "free some space" in str(status.storage_error)) == (0, True)
+    disk.error = None
+    assert await put(writer, 1) == [1]
+    assert (await writer.submit(lambda contents: contents.status())).storage_error is None
 
 
-async def test_a_defect_in_one_piece_of_work_commits_nothing_of_it_and_harms_nobody(
+@pytest.mark.parametrize(
+    ("number", "words"), [(errno.EROFS, "read-only; make it writable"), (errno.EIO, "reports an error")]
+)
+async def test_what_the_disk_says_is_said_in_a_sentence(
+    writer: Writer, disk: SmallDisk, number: int, words: str
+) -> None:
+    disk.error = number
+    with pytest.raises(OutboxUnavailable, match=words):
+        await put(writer, 1)
+
+
+async def test_a_disk_that_takes_nothing_is_tried_again_although_nothing_happens(
+    writer: Writer, disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "RETRY_S", 0.01)
+    disk.error = errno.EIO
+    with pytest.raises(OutboxUnavailable):
+        await put(writer, 1)
+    disk.error = None
+    async with asyncio.timeout(10):
+        while writer._contents.storage_error is not None:  # noqa: ASYNC110 - a disk has no event
+            await asyncio.sleep(0.01)
+
+
+async def test_a_defect_in_one_piece_of_work_is_told_to_its_caller_and_harms_nobody(
     writer: Writer, held: threading.Event
 ) -> None:
-    def defect(transaction: Transaction) -> None:
-        transaction.db.execute("UPDATE ledger SET accepted = 99")
+    def defect(contents: Contents) -> None:
         raise ZeroDivisionError
 
-    results = asyncio.gather(writer.submit(defect), writer.submit(accept), return_exceptions=True)
+    results = asyncio.gather(writer.submit(defect), put(writer, 1), return_exceptions=True)
     held.set()
     first, second = await results
     assert isinstance(first, ZeroDivisionError)
-    assert second == 1
-    assert writer.storage_error is None
-    assert await accepted(writer) == 1
+    assert second == [1]
 
 
-async def test_a_commit_with_a_new_event_is_synced_and_others_are_not(writer: Writer) -> None:
-    def synchronous(transaction: Transaction) -> int:
-        return int(transaction.db.execute("PRAGMA synchronous").fetchone()[0])
-
-    assert await writer.submit(synchronous, durable=True) == 2
-    assert await writer.submit(synchronous) == 1
-    assert await writer.submit(synchronous, durable=True) == 2
-
-
-async def test_the_answer_comes_after_the_commit(writer: Writer, path: Path) -> None:
-    await writer.submit(accept)
-    other = sqlite3.connect(path)
-    assert other.execute("SELECT accepted FROM ledger").fetchone() == (1,)
-    other.close()
+async def test_a_new_event_is_synced_and_what_became_of_it_is_not(tmp_path: Path, disk: SmallDisk) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock()), files=disk) as outbox:
+        await outbox.put(record(1))
+        disk.syncs = 0
+        await outbox.put(record(2))
+        assert disk.syncs == 1
+        claimed = await outbox.claim(2, now=now())
+        await outbox.settle([(event.id, Done()) for event in claimed])
+        assert disk.syncs == 1
+        await outbox.subscribe(SUBSCRIPTION)
+        assert disk.syncs > 1
 
 
-async def test_what_is_done_after_a_commit_is_not_done_without_one(writer: Writer) -> None:
-    done: list[str] = []
-
-    def work(transaction: Transaction) -> int:
-        transaction.after.append(lambda: done.append("after"))
-        return fail(transaction)
-
-    with pytest.raises(OutboxUnavailable):
-        await writer.submit(work)
-    assert done == []
-
-
-async def test_a_fallback_answers_where_the_disk_does_not(writer: Writer) -> None:
-    assert await writer.submit(fail, fallback=lambda db: 7) == 7
+async def test_an_event_costs_its_own_bytes_once(tmp_path: Path, disk: SmallDisk) -> None:
+    image = bytes(30_000)
+    async with outbox_in(tmp_path, now=(now := Clock()), files=disk) as outbox:
+        disk.written = 0
+        for number in range(200):
+            await outbox.put(record(number, image=image))
+            claimed = await outbox.claim(8, now=now())
+            await outbox.settle([(event.id, Done()) for event in claimed])
+        size = (await outbox.status()).history_bytes
+    assert size > 200 * 30_000
+    assert disk.written < 1.03 * size
 
 
-async def test_everything_that_was_submitted_is_finished_before_it_closes(writer: Writer) -> None:
-    waiting = [writer.submit(accept) for _ in range(600)]
+async def test_what_waits_together_is_done_in_an_order_that_loses_no_time(tmp_path: Path) -> None:
+    """A claim that is handed over with an event finds it."""
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        go = threading.Event()
+        holding = outbox._writer.submit(lambda contents: go.wait(30))
+        claim = asyncio.ensure_future(outbox.claim(1, now=now()))
+        putting = asyncio.ensure_future(outbox.put(alarm()))
+        await asyncio.sleep(0)
+        go.set()
+        await asyncio.gather(holding, putting)
+        assert [event.id for event in await claim] == [1]
+
+
+async def test_everything_that_was_handed_over_is_finished_before_it_closes(writer: Writer) -> None:
+    waiting = [put(writer, number) for number in range(400)]
     await writer.close()
-    assert [await one for one in waiting] == list(range(1, 601))
+    assert [await one for one in waiting] == [[number] for number in range(1, 401)]
     with pytest.raises(OutboxUnavailable, match="closed"):
-        await writer.submit(accept)
+        await put(writer, 1)

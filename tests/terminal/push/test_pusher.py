@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-import sqlite3
 import time
 
 import pytest
@@ -13,6 +12,7 @@ from tests.faults.bad_receiver import SUCCESS, BadReceiver, Peer, Request, until
 from tests.faults.line import HASTY, Clock, alarm, line, names, record, settings
 
 from gatepost.errors import OutboxUnavailable, SettingsError
+from gatepost.terminal.outbox.history import Reader
 from gatepost.terminal.outbox.outbox import Outbox
 from gatepost.terminal.push.pusher import Pusher, transport_for
 from gatepost.terminal.push.transport import Transport
@@ -731,7 +731,7 @@ class TestSubscription:
                     self.change = None
                 return claimed
 
-        outbox = await Changing.open(tmp_path / "outbox.db")
+        outbox = await Changing.open(tmp_path / "outbox")
         async with BadReceiver(bad.good) as old, BadReceiver(bad.good) as new:
             await outbox.subscribe(Subscription(old.url, enabled=True))
             for n in range(3):
@@ -790,14 +790,11 @@ class TestSubscription:
 
 class TestCrash:
     async def test_what_is_sent_and_not_yet_acknowledged_in_the_file_never_exceeds_the_window(self, tmp_path):
-        file = tmp_path / "outbox.db"
+        file = tmp_path / "outbox"
         ahead: list[int] = []
 
         def looks(request: Request) -> tuple[int, bytes]:
-            db = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
-            (delivered,) = db.execute("SELECT delivered FROM ledger").fetchone()
-            db.close()
-            ahead.append(len(receiver.requests) - delivered)
+            ahead.append(len(receiver.requests) - Reader(file).count()["delivered"])
             return 200, SUCCESS
 
         async with BadReceiver(bad.choose(looks)) as receiver, line(tmp_path, receiver.url, run=True) as made:
@@ -898,7 +895,7 @@ class TestEnds:
                     raise OutboxUnavailable("the disk is full")
                 return await super().claim(limit, now=now)
 
-        outbox = await Stubborn.open(tmp_path / "outbox.db")
+        outbox = await Stubborn.open(tmp_path / "outbox")
         async with BadReceiver(bad.good) as receiver:
             await outbox.subscribe(Subscription(receiver.url, enabled=True))
             await outbox.put(record("r1"))

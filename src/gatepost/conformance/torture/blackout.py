@@ -3,7 +3,7 @@
 Rules:
 
 - One run of the real code on a lossy disk is noted; every cut is made from that. What a cut leaves is opened by the
-  real code on the real ``sqlite3``, which has to recover it, and then read.
+  real code on the real disk, which has to recover it, and then read.
 - Terminal: each event that ``put`` returned for is there, and the ledger adds up. What a cut may take is an
   acknowledgement: such an event is pending again.
 - Receiver: each event that ``GroupCommit`` told to be synced is listed, once, with its image, when the projector has
@@ -46,8 +46,9 @@ from gatepost.store.interface import Arrival, NewTerminal
 from gatepost.store.query.reprocess import separated
 from gatepost.store.sqlite.data_folder import JOURNAL
 from gatepost.store.sqlite.store import SqliteStore
-from gatepost.terminal.outbox.outbox import Outbox
-from gatepost.terminal.outbox.schema import FILE
+from gatepost.terminal.outbox.history import Reader
+from gatepost.terminal.outbox.opening import FOLDER
+from gatepost.terminal.outbox.outbox import Outbox, OutboxStatus, State
 
 __all__ = ["Blackout", "receiver", "terminal"]
 
@@ -66,9 +67,8 @@ def terminal(folder: Path, *, seed: int, cuts: int, events: int = 120) -> Blacko
     run.mkdir(parents=True)
     disk = Disk()
     oracle = Oracle(random.Random(f"{seed}/blackout"), lambda: ACCEPTED_AT)  # noqa: S311 (events, no secrets)
-    with lossy(disk, run):
-        asyncio.run(_record(run, disk, oracle, events))
-    return _cut(folder, "terminal", disk, oracle, seed=seed, cuts=cuts, look=_look_at_terminal)
+    asyncio.run(_record(run, disk, oracle, events))
+    return _cut(folder, "terminal", disk, oracle, seed=seed, cuts=cuts, look=_look_at_terminal, harm=_harmed)
 
 
 def receiver(folder: Path, *, seed: int, cuts: int, events: int = 120) -> Blackout:
@@ -87,9 +87,11 @@ def receiver(folder: Path, *, seed: int, cuts: int, events: int = 120) -> Blacko
 
 async def _record(run: Path, disk: Disk, oracle: Oracle, events: int) -> None:
     """Accept events, alone and together, deliver some of them, and start anew twice."""
-    settings = TerminalSettings(history_events=20)
+    # Segments are small, so that some are deleted.
+    settings = TerminalSettings(history_events=20, capacity_bytes=1_000_000)
+    files = NotedFiles(disk, run)
     for session in range(3):
-        outbox = await Outbox.open(run / FILE, settings=settings, now=lambda: ACCEPTED_AT)
+        outbox = await Outbox.open(run / FOLDER, settings=settings, now=lambda: ACCEPTED_AT, files=files)
         if session == 0:
             await outbox.subscribe(wire.Subscription("http://192.0.2.1/Record", True))
 
@@ -202,9 +204,7 @@ def _unharmed(place: Path, rand: random.Random) -> int:
 
 def _harmed(place: Path, rand: random.Random) -> int:
     """Change one byte of a segment, every second time."""
-    segments = [
-        path for path in sorted((place / JOURNAL).glob("*.events")) if path.stat().st_size > HEADER_BYTES
-    ]
+    segments = [path for path in sorted(place.glob("*/*.events")) if path.stat().st_size > HEADER_BYTES]
     if not segments or rand.random() < 0.5:
         return 0
     path = rand.choice(segments)
@@ -270,34 +270,39 @@ def _look_at_terminal(
     place: Path, safe: frozenset[str], issued: dict[str, Issued], harm: int
 ) -> Iterator[str]:
     try:
-        asyncio.run(_recover(place))
+        with capture_logs():  # what is damaged on purpose need not be told to the operator
+            status, rows = asyncio.run(_recover(place))
+            reader = Reader(place / FOLDER)
     except GatepostError as error:
         yield f"the outbox cannot be opened: {error}"
         return
-    with closing(sqlite3.connect(place / FILE)) as db:
-        yield from _unsound(db)
-        there = {}
-        for head, image, tail in db.execute("SELECT head, image, tail FROM body JOIN entry USING (seq)"):
-            data = json.loads(head + tail)["data"]
-            there[name_of(data)] = None if image is None else digest(image)
-        row = db.execute("SELECT accepted, delivered, dropped, dead, records + alarms FROM ledger").fetchone()
-        accepted, delivered, dropped, dead, pending = row
-        rows = dict(db.execute("SELECT state, count(*) FROM entry GROUP BY state"))
-    if accepted != delivered + dropped + dead + pending:
-        yield f"the ledger does not add up: {row}"
-    if (rows.get(0, 0), rows.get(2, 0)) != (pending, dead):
-        yield f"the ledger says {row}, the rows are {rows}"
-    gone = delivered - rows.get(1, 0)  # delivered, and no longer kept in the history
-    if len(safe - there.keys()) > gone or accepted < len(safe):
+    there: dict[str, str | None] = {}
+    after = 0
+    while found := reader.step(tuple(State), after):
+        for each in found:
+            name = name_of(json.loads(each.head + each.tail)["data"])
+            there[name] = None if each.image is None else digest(each.image)
+        after = found[-1].id
+    if status.accepted != status.delivered + status.dropped + status.dead + status.pending:
+        yield f"the ledger does not add up: {status}"
+    if (rows["pending"], rows["dead"], rows["delivered"]) != (status.pending, status.dead, status.history):
+        yield f"the ledger says {status}, the events are {rows}"
+    if status.dropped > harm:
+        yield f"dropped without being damaged: {status.drops}"
+    gone = status.delivered - status.history  # delivered, and no longer kept in the history
+    if len(safe - there.keys()) > gone + harm or status.accepted < len(safe) - harm:
         yield f"accepted, and not there: {_few(safe - there.keys())}"
     for name, image in there.items():
         if issued[name].image != image:
             yield f"{name} has another image"
 
 
-async def _recover(place: Path) -> None:
-    outbox = await Outbox.open(place / FILE, now=lambda: ACCEPTED_AT)
-    await outbox.close()
+async def _recover(place: Path) -> tuple[OutboxStatus, dict[str, int]]:
+    outbox = await Outbox.open(place / FOLDER, now=lambda: ACCEPTED_AT)
+    try:
+        return await outbox.status(), await outbox.count_rows()
+    finally:
+        await outbox.close()
 
 
 def _look_at_receiver(

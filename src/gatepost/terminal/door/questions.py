@@ -19,8 +19,8 @@ import msgspec
 
 from gatepost import wire
 from gatepost.errors import GatepostError
+from gatepost.terminal.outbox.opening import FOLDER, refuse_old
 from gatepost.terminal.outbox.outbox import MANY, Outbox
-from gatepost.terminal.outbox.schema import FILE
 
 Question = Callable[[Mapping[str, Any]], Awaitable[object]]
 
@@ -39,9 +39,10 @@ class BadQuestion(GatepostError):
     """A question lacks a field, or has one of the wrong type."""
 
 
-def outbox_file(folder: Path) -> Path:
-    """Answer the outbox of ``folder``. Raises NoOutbox."""
-    path = folder / FILE
+def outbox_folder(folder: Path) -> Path:
+    """Return the outbox of ``folder``. Raises NoOutbox, and OutboxTooOld where an earlier version has kept one."""
+    path = folder / FOLDER
+    refuse_old(path)
     if not path.exists():
         raise NoOutbox(folder)
     return path
@@ -81,7 +82,7 @@ def ask_stopped(folder: Path, question: str, fields: Mapping[str, Any]) -> Any:
 
     Raises NoOutbox, and OutboxInUse if one is running that does not answer at its door.
     """
-    path = outbox_file(folder)
+    path = outbox_folder(folder)
 
     async def ask() -> object:
         outbox = await Outbox.open(path, now=time.time)

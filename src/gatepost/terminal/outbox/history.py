@@ -1,203 +1,151 @@
-"""What can be read from an outbox: its status, the history, dead letters, everything as JSON lines.
+"""Reading an outbox: the history, dead letters, everything as JSON lines.
 
-Reads have their own connection, in their own thread: a page of history never holds up an event at the door.
-Whatever is long is read in steps, so that no reader keeps the write-ahead log from being copied back, and memory
-does not grow with what is stored.
+Rules:
+
+* A reader works on a copy of what was known at one moment, in its own thread or process: a page of history never holds
+  up an event at the door. What is deleted meanwhile is passed over.
+* A reader in another process reads the files next to the writer, and changes nothing.
+* What cannot be read is passed over; of a folder that nothing else can open, an export has everything that is whole.
 """
 
-import sqlite3
-import threading
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from msgspec import Struct
+from gatepost.errors import JournalCorrupt
+from gatepost.journal.files import Files
+from gatepost.terminal.outbox.frames import decode_body
+from gatepost.terminal.outbox.loading import load
+from gatepost.terminal.outbox.segments import Segment, read_frame
+from gatepost.terminal.outbox.state import Looks
+from gatepost.terminal.outbox.values import RECORDS, HistoryPage, HistoryQuery, State, Stored
 
-from gatepost.terminal.outbox.schema import connect_reader
-from gatepost.terminal.outbox.values import (
-    ALARMS,
-    RECORDS,
-    Dropped,
-    HistoryPage,
-    HistoryQuery,
-    State,
-    Stored,
-)
-from gatepost.terminal.outbox.writer import Ledger
-from gatepost.wire import Subscription
-
-__all__ = ["Reader", "Snapshot"]
-
-_STATES = (State.PENDING, State.DELIVERED, State.DEAD)
-
-_STORED = (
-    "SELECT seq, state, lane, head, image, tail, attempts, refusals, accepted_at, happened_at, due, reason"
-    " FROM entry JOIN body USING (seq)"
-)
+__all__ = ["Reader", "View"]
 
 _STEP = 64
-"""Events read at a time: 2 MB with photographs of 30 KB."""
+"""Events read at a time: 2 MB with images of 30 KB."""
 
 
-class Snapshot(Struct, frozen=True):
-    """What the status is made of, read in one transaction."""
+class View:
+    """An outbox as it was at one moment."""
 
-    ledger: Ledger
-    oldest_pending_at: float | None
-    drops: tuple[Dropped, ...]
-    subscription: Subscription | None
-    file_bytes: int
-
-
-class Reader:
-    """Reads from one outbox, also one that another process is writing to."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises what :func:`~gatepost.terminal.outbox.schema.connect_reader` raises."""
-        self._path = path
-        self._one_at_a_time = threading.Lock()
-        self._connection: sqlite3.Connection | None = connect_reader(path)
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        with self._one_at_a_time:
-            if self._connection is None:
-                self._connection = connect_reader(self._path)
-            yield self._connection
-
-    def close(self) -> None:
-        """Let go of the file; the next read opens it anew. From any thread, idempotent."""
-        with self._one_at_a_time:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    def snapshot(self) -> Snapshot:
-        with self._open() as db:
-            db.execute("BEGIN")
-            try:
-                oldest = db.execute(
-                    "SELECT accepted_at FROM entry WHERE seq = (SELECT min(seq) FROM entry WHERE state = 0)"
-                ).fetchone()
-                return Snapshot(
-                    ledger=Ledger.load(db),
-                    oldest_pending_at=None if oldest is None else oldest[0] / 1000,
-                    drops=tuple(_dropped(row) for row in db.execute(_DROPS)),
-                    subscription=load_subscription(db),
-                    file_bytes=self._file_bytes(),
-                )
-            finally:
-                db.execute("COMMIT")
+    def __init__(self, segments: Sequence[Segment], looks: Looks) -> None:
+        self._segments = segments
+        self._looks = looks
 
     def count(self) -> dict[str, int]:
-        """Count the rows themselves, to compare the ledger with."""
-        with self._open() as db:
-            rows = dict(db.execute("SELECT state, count(*) FROM entry GROUP BY state").fetchall())
-        return {state.value: rows.get(number, 0) for number, state in enumerate(_STATES)}
+        """Count the events of each state that are there, to compare the ledger with."""
+        counts = {state.value: 0 for state in State}
+        for segment in self._segments:
+            for number in segment.columns.numbers:
+                state = self._state(number)
+                if state is not None:
+                    counts[state.value] += 1
+        return counts
 
     def history(self, query: HistoryQuery) -> HistoryPage:
-        """Records that happened, sent or not; those that were dropped are gone."""
-        where, values = _conditions(query)
-        order = "DESC" if query.newest_first else "ASC"
-        with self._open() as db:
-            # The small rows first, and only then the photographs of the page that was asked for.
-            (total,) = db.execute(f"SELECT count(*) FROM entry WHERE {where}", values).fetchone()
-            chosen = db.execute(
-                f"SELECT seq FROM entry WHERE {where} ORDER BY happened_at {order}, seq {order} LIMIT ? OFFSET ?",
-                (*values, query.limit, query.offset),
-            ).fetchall()
-            found = [db.execute(f"{_STORED} WHERE seq = ?", row).fetchone() for row in chosen]
-        return HistoryPage(total, tuple(_stored(row) for row in found if row is not None))
+        """Return records that happened, sent or not; those that were dropped are gone."""
+        found = sorted(self._matches(query), reverse=query.newest_first, key=lambda match: match[:2])
+        page = found[query.offset : query.offset + query.limit]
+        items = (self._read(segment, at) for _, _, segment, at in page)
+        return HistoryPage(len(found), tuple(item for item in items if item is not None))
+
+    def _matches(self, query: HistoryQuery) -> Iterator[tuple[int, int, Segment, int]]:
+        """Follow the page (``/v1/event/records``): of the three numbers, only the first given one filters."""
+        wanted = [
+            (place, number)
+            for place, number in ((1, query.user_id), (2, query.job_number), (3, query.ic_number))
+            if number
+        ][:1]
+        for segment in self._segments:
+            texts = segment.texts() if wanted else []
+            for at, number in enumerate(segment.columns.numbers):
+                if segment.columns.lane(at) != RECORDS or self._state(number) is None:
+                    continue
+                happened = segment.columns.happened(at)
+                if query.since is not None and (happened is None or happened < query.since):
+                    continue
+                if query.until is not None and (happened is None or happened > query.until):
+                    continue
+                if any(at >= len(texts) or texts[at][place] != number for place, number in wanted):
+                    continue
+                yield -1 if happened is None else happened, number, segment, at
 
     def dead_letters(self, limit: int, after: int) -> tuple[Stored, ...]:
-        """Dead letters in the order in which they were recorded, from behind number ``after``."""
-        with self._open() as db:
-            rows = db.execute(
-                f"{_STORED} WHERE state = 2 AND seq > ? ORDER BY seq LIMIT ?", (after, limit)
-            ).fetchall()
-        return tuple(_stored(row) for row in rows)
+        """Return dead letters in the order in which they were recorded, from behind number ``after``."""
+        return tuple(self._some((State.DEAD,), after, limit))
 
     def step(self, states: Collection[State], after: int) -> list[Stored]:
-        """The next few events of these states, from behind number ``after``."""
-        numbers = [number for number, state in enumerate(_STATES) if state in states]
-        marks = ", ".join("?" * len(numbers))
-        with self._open() as db:
-            rows = db.execute(
-                f"{_STORED} WHERE seq > ? AND state IN ({marks}) ORDER BY seq LIMIT ?",
-                (after, *numbers, _STEP),
-            ).fetchall()
-        return [_stored(row) for row in rows]
+        """Return the next few events of these states, from behind number ``after``."""
+        return list(self._some(states, after, _STEP))
 
-    def _file_bytes(self) -> int:
-        return sum(file.stat().st_size for file in _files(self._path) if file.exists())
+    def _some(self, states: Collection[State], after: int, limit: int) -> Iterator[Stored]:
+        for segment in self._segments:
+            if segment.columns.numbers[-1] <= after:
+                continue
+            for at, number in enumerate(segment.columns.numbers):
+                if limit and number > after and self._state(number) in states:
+                    stored = self._read(segment, at)
+                    if stored is not None:
+                        limit -= 1
+                        yield stored
+            if not limit:
+                return
 
+    def _state(self, number: int) -> State | None:
+        looks = self._looks
+        if number in looks.waiting:
+            return State.PENDING
+        if number in looks.history:
+            return State.DELIVERED
+        return State.DEAD if number in looks.dead else None
 
-def load_subscription(db: sqlite3.Connection) -> Subscription | None:
-    row = db.execute("SELECT event_dest, enabled FROM subscription").fetchone()
-    return None if row is None else Subscription(row[0], bool(row[1]))
-
-
-def _files(path: Path) -> Iterator[Path]:
-    yield path
-    yield path.with_name(path.name + "-wal")
-
-
-def _conditions(query: HistoryQuery) -> tuple[str, list[object]]:
-    """The page's rule (FACTS, ``/v1/event/records``): of the three numbers, only the first given one filters."""
-    conditions: list[str] = ["lane = ?"]
-    values: list[object] = [RECORDS]
-    if query.since is not None:
-        conditions.append("happened_at >= ?")
-        values.append(query.since)
-    if query.until is not None:
-        conditions.append("happened_at <= ?")
-        values.append(query.until)
-    for column in ("user_id", "job_number", "ic_number"):
-        number = getattr(query, column)
-        if number:
-            conditions.append(f"{column} = ?")
-            values.append(number)
-            break
-    return " AND ".join(conditions), values
-
-
-_DROPS = (
-    "SELECT reason, lane, count, first_seq, last_seq, oldest_event_at, newest_event_at, first_at, last_at"
-    " FROM drops ORDER BY id"
-)
-
-
-def _dropped(row: tuple[str, int, int, int, int, int | None, int | None, int, int]) -> Dropped:
-    reason, lane, count, first, last, oldest, newest, first_at, last_at = row
-    kind = "alarms" if lane == ALARMS else "records"
-    return Dropped(
-        reason=reason,
-        lane=kind,  # type: ignore[arg-type]
-        count=count,
-        first_id=first,
-        last_id=last,
-        oldest_event_at=oldest,
-        newest_event_at=newest,
-        first_dropped_at=first_at / 1000,
-        last_dropped_at=last_at / 1000,
-    )
+    def _read(self, segment: Segment, at: int) -> Stored | None:
+        number, facts = segment.columns.numbers[at], segment.columns.facts(at)
+        try:
+            handle = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                body = read_frame(handle, segment, at)
+            finally:
+                os.close(handle)
+            found, head, tail, image = decode_body(body or b"")
+        except (OSError, JournalCorrupt):
+            return None
+        state = self._state(number)
+        if found != number or state is None:
+            return None
+        tried = self._looks.dead.get(number) or self._looks.tried.get(number)
+        settled_at = self._looks.history.get(number)
+        if state is State.DEAD and tried is not None:
+            settled_at = tried.dead_since
+        return Stored(
+            id=number,
+            state=state,
+            lane=facts.lane,
+            head=head,
+            image=image,
+            tail=tail,
+            attempts=0 if tried is None else tried.attempts,
+            refusals=0 if tried is None else tried.refusals,
+            accepted_at=facts.accepted_at,
+            happened_at=facts.happened_at,
+            settled_at=settled_at,
+            reason="" if tried is None else tried.reason,
+        )
 
 
-def _stored(
-    row: tuple[int, int, int, bytes, bytes | None, bytes, int, int, int, int | None, int, str],
-) -> Stored:
-    seq, state, lane, head, image, tail, attempts, refusals, accepted_at, happened_at, due, reason = row
-    return Stored(
-        id=seq,
-        state=_STATES[state],
-        lane=lane,
-        head=head,
-        image=image,
-        tail=tail,
-        attempts=attempts,
-        refusals=refusals,
-        accepted_at=accepted_at / 1000,
-        happened_at=happened_at,
-        settled_at=due / 1000 if state else None,
-        reason=reason,
-    )
+class Reader(View):
+    """Reads an outbox that another process may be writing to, as of now."""
+
+    def __init__(self, path: Path) -> None:
+        """Read where everything is. Raises :class:`~gatepost.errors.OutboxError`."""
+        segments, state, log = load(
+            path, max_refusals=1, files=Files(), segment_bytes=0, is_writer=False, now=time.time()
+        )
+        with contextlib.closing(segments):
+            super().__init__(segments.all, state.copy())
+        log.close()

@@ -150,7 +150,8 @@ class Dropped(Struct, frozen=True):
     """One burst of events that were given up."""
 
     reason: str
-    """``capacity``, ``capacity_bytes``, ``dead-letters`` (too many of them) or ``discarded`` (by a person)."""
+    """``capacity``, ``capacity_bytes``, ``disk`` (it was full), ``damaged`` (the bytes), ``dead-letters`` (too many of
+    them) or ``discarded`` (by a person)."""
     lane: Literal["records", "alarms"]
     count: int
     first_id: int
@@ -189,8 +190,10 @@ class OutboxStatus(Struct, frozen=True, kw_only=True):
     history: int
     """Delivered records that are kept."""
     history_bytes: int
+    history_shortened: int
+    """Delivered records that were forgotten before their time since the start, because the disk was full."""
     file_bytes: int
-    """What the outbox takes on disk, its write-ahead log included."""
+    """What the outbox takes on disk."""
     refused_full: int
     """Events that ``record()`` refused because the outbox was full. They were never accepted."""
     unsaved: int
@@ -199,4 +202,6 @@ class OutboxStatus(Struct, frozen=True, kw_only=True):
     """Why the disk does not take anything at the moment; ``None`` while it does."""
     drops: tuple[Dropped, ...]
     capacity: int
+    capacity_bytes: int
+    """How many bytes may be stored: by the setting, and at most what the file system allows now."""
     subscription: Subscription | None

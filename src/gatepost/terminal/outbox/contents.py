@@ -1,0 +1,564 @@
+"""The contents of an outbox: events in their segments and what became of them, changed together.
+
+Rules:
+
+* An event counts as accepted when its frame is synced. What became of it is written to the state's log before anyone is
+  told, and not synced, but for what a person has decided.
+* A disk that takes nothing refuses events, and nothing else: results are kept in memory, and written when it does.
+* **Space.** Where the disk is full, or has less than the reserve, whole segments go, which needs no space: those that
+  are not needed, then those with delivered history alone, then, with ``drop-oldest``, the oldest without alarms.
+* A segment is deleted only when what is on disk says that it is not needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import structlog
+from msgspec.structs import replace
+
+from gatepost.cursor import Tried
+from gatepost.errors import JournalUnavailable, OutboxError, OutboxFull
+from gatepost.journal.files import Files
+from gatepost.retry import Done, RetryAt, Step
+from gatepost.settings import TerminalSettings
+from gatepost.terminal.outbox.frames import decode_body
+from gatepost.terminal.outbox.loading import load
+from gatepost.terminal.outbox.opening import explain, is_full
+from gatepost.terminal.outbox.room import Room
+from gatepost.terminal.outbox.segments import Segment
+from gatepost.terminal.outbox.state import (
+    ACCEPTED,
+    CLAIMED,
+    CLOCK_SET_BACK,
+    DAMAGED,
+    DEAD,
+    DONE,
+    DROPPED,
+    FORGOTTEN,
+    REFUSALS_FORGOTTEN,
+    REFUSED_FULL,
+    RETRY,
+    SERIAL,
+    SUBSCRIBED,
+    TAKEN_UP,
+    Looks,
+    Op,
+)
+from gatepost.terminal.outbox.values import ALARMS, RECORDS, Claimed, NewEvent, OutboxStatus
+from gatepost.wire import Subscription, receiver_of
+
+__all__ = ["EVENT_BYTES", "MAX_DEAD", "Contents"]
+
+log = structlog.get_logger(__name__)
+
+MAX_DEAD = 10_000
+"""Dead letters that are kept."""
+
+EVENT_BYTES = 31_000
+"""Of a record with an image of 30 KB, in a segment."""
+
+DAY_S = 86_400.0
+READ_AGAIN_S = 60.0
+"""Seconds after which an event is read again that the disk did not give."""
+
+RESERVE_BYTES = 64 * 1024
+"""Kept back on the disk for what became of events."""
+
+_LARGEST, _SMALLEST = 4 * 1024 * 1024, 64 * 1024
+_OF_CAPACITY = 16
+"""A segment is at most such a part of what the outbox may hold."""
+
+
+class Contents:
+    """One outbox that is written to. One thread at a time."""
+
+    def __init__(
+        self, path: Path, *, settings: TerminalSettings, files: Files, now: Callable[[], float]
+    ) -> None:
+        """Open it, or make it. Raises :class:`~gatepost.errors.OutboxError`."""
+        self.path = path
+        self.storage_error: str | None = None
+        """Why the disk takes nothing now."""
+        self._settings = settings
+        self._files = files
+        self._now = now
+        self._segment_bytes = _segment_bytes(path, settings, files)
+        self._segments, self._state, self._log = load(
+            path,
+            max_refusals=settings.max_refusals,
+            files=files,
+            segment_bytes=self._segment_bytes,
+            is_writer=True,
+            now=now(),
+        )
+        self._cursor = self._state.cursor
+        self._room = Room(self._state, self._segments, settings)
+        self._reserved = path / "reserve"
+        self._shortened = 0
+        self._begin_log()
+        self.tidy()
+        self._recovered()
+
+    # --- events come in -----------------------------------------------------------------------------------------
+
+    def put(self, groups: Sequence[Sequence[NewEvent]]) -> list[list[int] | OutboxError]:
+        """Store groups of events, each all or none, with one sync; return the numbers of each, or the refusal."""
+        self._keep_free()
+        try:
+            return self._put(groups)
+        except JournalUnavailable as error:
+            cause = _cause(error)
+        if is_full(cause) and self._make_space():
+            try:
+                return self._put(groups)
+            except JournalUnavailable as error:
+                cause = _cause(error)
+        if len(groups) > 1:
+            return [self.put([group])[0] for group in groups]
+        self._failed(cause)
+        return [explain(cause, self.path)]
+
+    def _put(self, groups: Sequence[Sequence[NewEvent]]) -> list[list[int] | OutboxError]:
+        now = self._now()
+        results: list[list[int] | OutboxError] = []
+        for group in groups:
+            try:
+                results.append(self._room.accept(group, now=now))
+            except OutboxFull as error:
+                results.append(error)
+        stored = [number for numbers in results if isinstance(numbers, list) for number in numbers]
+        if stored:
+            try:
+                self._segments.append()
+            except BaseException:
+                self._room.take_back()
+                raise
+            self._state.do(ACCEPTED, self._cursor.last)
+            for number in stored:
+                if number not in self._cursor.waiting:
+                    self._segments.left(number)
+            self._recovered()
+        self._room.keep()
+        refused = sum(
+            len(group)
+            for group, result in zip(groups, results, strict=True)
+            if isinstance(result, OutboxFull)
+        )
+        if refused:
+            self._state.do(REFUSED_FULL, refused)
+        return results
+
+    # --- events go out ------------------------------------------------------------------------------------------
+
+    def claim(self, limit: int, now: float) -> tuple[list[Claimed], float | None]:
+        """Choose what to push next, and write the attempts; return it, and from when on there is more."""
+        if self._cursor.look_at_clock(now) and self._cursor.tried:
+            self._state.ops.append((CLOCK_SET_BACK, now))
+        claimed: list[Claimed] = []
+        while chosen := self._cursor.claim(limit - len(claimed), now):
+            before = {
+                number: replace(tried) for number in chosen if (tried := self._cursor.tried.get(number))
+            }
+            self._state.do(CLAIMED, now, chosen)
+            claimed += (
+                event for number in chosen if (event := self._claimed(number, before, now)) is not None
+            )
+        due = 0.0 if len(claimed) == limit else self._cursor.next_due()
+        return sorted(claimed, key=lambda event: (event.lane, event.id)), due
+
+    def _claimed(self, number: int, before: dict[int, Tried], now: float) -> Claimed | None:
+        """Read a claimed event; ``None``: it cannot be read."""
+        lane, facts, tried = self._cursor.waiting[number], self._segments.facts(number), before.get(number)
+        try:
+            body = self._segments.read(number)
+        except FileNotFoundError:
+            body = None
+        except OSError as error:
+            at = now + READ_AGAIN_S
+            self._state.do(RETRY, number, at, f"it cannot be read: {error.strerror}", None, None, now)
+            return None
+        if body is None or facts is None or decode_body(body)[0] != number:
+            log.error("outbox.events_lost", first_id=number, last_id=number)
+            self._segments.set_aside(number)
+            happened = None if facts is None else facts.happened_at
+            self._state.do(DROPPED, number, DAMAGED, lane, happened, now)
+            return None
+        _, head, tail, image = decode_body(body)
+        counted = self._cursor.tried[number]
+        since = 0
+        if counted.mark is not None:
+            since = self._state.delivered[lane + 2 * facts.with_image] - counted.mark
+        last = None if tried is None else tried.attempted_at
+        return Claimed(number, lane, head, image, tail, counted.attempts, counted.refusals, since, last)
+
+    def settle(self, results: Iterable[tuple[int, Step]]) -> None:
+        """Note what became of attempts. An event that was dropped meanwhile stays dropped."""
+        now, state, count = self._now(), self._state, 0
+        for number, step in results:
+            count += 1
+            lane, facts = self._cursor.waiting.get(number), self._segments.facts(number)
+            if lane is None or facts is None:
+                continue
+            if isinstance(step, RetryAt):
+                mark = state.delivered[lane + 2 * facts.with_image] if step.refused else None
+                kind = step.kind if step.refused else None
+                # At once is not the same as never tried: 0 is kept for that.
+                state.do(RETRY, number, max(step.at, 0.001), step.reason, kind, mark, now)
+            elif isinstance(step, Done):
+                is_kept = lane == RECORDS and self._settings.history_events > 0
+                state.do(DONE, number, now, lane, facts.with_image, is_kept)
+            else:
+                state.do(DEAD, number, now, step.reason)
+        self._keep_dead_within_bound(now)
+        self._trim_history(now, count + 64)
+
+    def release(self, numbers: Sequence[int] | None) -> None:
+        """Give claimed events back without a result."""
+        self._cursor.release(numbers)
+
+    def _keep_dead_within_bound(self, now: float) -> None:
+        """Give up the oldest of too many dead letters, records before alarms."""
+        surplus = len(self._cursor.dead) - MAX_DEAD
+        if surplus > 0:
+            facts = {number: self._segments.facts(number) for number in self._cursor.dead}
+            order = sorted(
+                facts, key=lambda number: (-(found.lane if (found := facts[number]) else 0), number)
+            )
+            for number in order[:surplus]:
+                self._state.drop(number, "dead-letters", now)
+
+    def _trim_history(self, now: float, at_most: int) -> None:
+        """Forget delivered records beyond the limits, a bounded number each time."""
+        history = self._state.history
+        surplus = len(history) - self._settings.history_events
+        oldest = now - self._settings.history_days * DAY_S
+        numbers: list[int] = []
+        for number, at in history.items():
+            if len(numbers) == at_most or (len(numbers) >= surplus and at >= oldest):
+                break
+            numbers.append(number)
+        if numbers:
+            self._state.do(FORGOTTEN, numbers)
+
+    # --- what a person decides ------------------------------------------------------------------------------------
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Store where to push to. Raises :class:`~gatepost.errors.OutboxUnavailable`: nothing has changed then."""
+        before = self._state.receiver
+        now = subscription.event_dest or before
+        ops: list[Op] = []
+        if before and receiver_of(before) != receiver_of(now):
+            ops.append((REFUSALS_FORGOTTEN,))
+            revived = self._within_capacity(sorted(self._cursor.dead))
+            if revived:
+                ops.append((TAKEN_UP, revived))
+        ops.append((SUBSCRIBED, subscription.event_dest, subscription.enabled, now))
+        self._decide(ops)
+        if len(ops) == 3:
+            log.info("outbox.dead_letters_taken_up", count=len(ops[1][1]), left=len(self._cursor.dead))
+        self._begin_log()  # so that it stands in two files
+
+    def retry_dead(self, numbers: Sequence[int] | None, limit: int) -> list[int]:
+        """Make dead letters pending again, as far as there is room; return which."""
+        chosen = self._within_capacity(self._dead(numbers, limit))
+        if chosen:
+            self._decide([(TAKEN_UP, chosen)])
+        return chosen
+
+    def discard_dead(self, numbers: Sequence[int] | None, limit: int) -> list[int]:
+        """Give dead letters up; return which."""
+        chosen, now = self._dead(numbers, limit), self._now()
+        ops: list[Op] = []
+        for number in chosen:
+            facts = self._segments.facts(number)
+            lane, happened = (RECORDS, None) if facts is None else (facts.lane, facts.happened_at)
+            ops.append((DROPPED, number, "discarded", lane, happened, now))
+        if ops:
+            self._decide(ops)
+        return chosen
+
+    def _dead(self, numbers: Sequence[int] | None, limit: int) -> list[int]:
+        dead = self._cursor.dead
+        found = sorted(dead) if numbers is None else [each for each in dict.fromkeys(numbers) if each in dead]
+        return found[:limit]
+
+    def _within_capacity(self, numbers: Sequence[int]) -> list[int]:
+        return list(numbers[: max(0, self._settings.capacity - len(self._cursor.waiting))])
+
+    def _decide(self, ops: Sequence[Op]) -> None:
+        """Write operations, synced, and then apply them. Raises :class:`~gatepost.errors.OutboxUnavailable`."""
+        self.flush()
+        try:
+            self._log.write(ops, sync=True)
+        except OSError as error:
+            self._failed(error)
+            raise explain(error, self.path) from error
+        for op in ops:
+            self._state.apply(op)
+
+    # --- whose it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def subscription(self) -> Subscription | None:
+        """Return where to push to."""
+        return self._state.subscription
+
+    @property
+    def serial(self) -> str | None:
+        """Return whose events these are."""
+        return self._state.serial
+
+    def belongs_to(self, serial: str) -> None:
+        """Remember whose events these are. On a disk that takes nothing it is remembered later."""
+        self._state.do(SERIAL, serial)
+        self._begin_log()  # so that it stands in two files
+
+    def newest_records(self, count: int) -> list[bytes]:
+        """Return the heads of the newest records."""
+        heads: list[bytes] = []
+        for segment in reversed(self._segments.all):
+            for number in reversed(segment.columns.numbers):
+                facts = self._segments.facts(number)
+                if facts is None or facts.lane != RECORDS:
+                    continue
+                with contextlib.suppress(OSError):
+                    body = self._segments.read(number)
+                    if body is not None:
+                        heads.append(decode_body(body)[1])
+                if len(heads) == count:
+                    return heads
+        return heads
+
+    # --- the disk -------------------------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Write what was done. What the disk does not take is kept, and the status says so."""
+        state, ops = self._state, self._state.ops
+        if ops or self._log.unwritten:
+            state.ops = []
+            try:
+                self._with_reserve(lambda: self._log.write(ops))
+            except OSError as error:
+                self._log.keep(ops)
+                self._failed(error)
+        told, state.told = state.told, []
+        for tell in told:
+            tell()
+
+    def tidy(self) -> None:
+        """Delete the segments that are not needed, and begin another file of the state where it is due."""
+        if self._segments.has_empty:
+            self._segments.has_empty = False
+            self._remove(self._segments.empty())
+        if self._log.is_due and self.storage_error is None:
+            self._begin_log()
+
+    def try_again(self) -> None:
+        """See whether the disk takes something again, and then write what it did not take."""
+        if self._log.is_writable:
+            if not self._log.unwritten:
+                self._state.ops.append((ACCEPTED, self._cursor.last))
+            self.flush()
+        else:
+            self._begin_log()
+        if self._free() >= self._segment_bytes:
+            self._recovered()
+
+    def close(self) -> None:
+        """Write what was done, and let go of the files."""
+        self.flush()
+        with contextlib.suppress(OSError):
+            self._log.write([], sync=True)
+        self._segments.close()
+        self._log.close()
+
+    def _begin_log(self) -> None:
+        """Begin another file of the state, with everything that was done."""
+        ops, self._state.ops = self._state.ops, []
+        try:
+            self._with_reserve(lambda: self._log.begin(self._state.dump()))
+        except OSError as error:
+            self._state.ops = ops
+            self._failed(error)
+
+    def _failed(self, error: OSError) -> None:
+        if self.storage_error is None:
+            log.error("outbox.unavailable", error=str(explain(error, self.path)))
+        self.storage_error = str(explain(error, self.path))
+
+    def _recovered(self) -> None:
+        """Say that the disk takes everything."""
+        if self.storage_error is not None and self._log.is_clean:
+            self.storage_error = None
+            log.info("outbox.recovered")
+        if self.storage_error is None:
+            self._reserve()
+
+    def _reserve(self) -> None:
+        """Take some space now, for what became of events must be written on a full disk, too."""
+        if not self._reserved.exists() and self._free() >= 2 * self._segment_bytes:
+            with contextlib.suppress(OSError):
+                handle = self._files.create(self._reserved)
+                try:
+                    self._files.write(handle, bytes(RESERVE_BYTES), 0)
+                finally:
+                    self._files.close(handle)
+
+    def _with_reserve(self, write: Callable[[], None]) -> None:
+        """Write, and on a full disk once more without the reserve. Raises ``OSError``."""
+        try:
+            write()
+        except OSError as error:
+            if not is_full(error) or not self._reserved.exists():
+                raise
+            self._files.remove(self._reserved)
+            write()
+
+    # --- space ------------------------------------------------------------------------------------------------------
+
+    def _free(self) -> int:
+        """Return the bytes that the disk has left for this user."""
+        try:
+            return self._files.space(self.path)[1]
+        except OSError:
+            return 0
+
+    def _keep_free(self) -> None:
+        """Let history go before the disk is full."""
+        while self._free() < 2 * self._segment_bytes and self._forget_a_segment():
+            pass
+
+    def _make_space(self) -> bool:
+        """Delete a segment for whose space there is a better use; return whether there was one."""
+        return self._forget_a_segment() or self._drop_a_segment()
+
+    def _forget_a_segment(self) -> bool:
+        """Delete the oldest segment that holds nothing but delivered history."""
+        if not self._state.history:
+            return False
+        for segment in self._candidates():
+            numbers = [number for number in segment.columns.numbers if number in self._state.history]
+            if len(numbers) == segment.live:
+                if not self._shortened:
+                    log.warning("outbox.history_shortened", advice="the disk is full; the status counts on")
+                self._shortened += len(numbers)
+                self._state.do(FORGOTTEN, numbers)
+                self.flush()
+                return bool(self._remove([segment]))
+        return False
+
+    def _drop_a_segment(self) -> bool:
+        """Drop the records of the oldest segment that has no alarm to deliver."""
+        if self._settings.overflow == "refuse-newest":
+            return False
+        waiting, dead = self._cursor.waiting, self._cursor.dead
+        for segment in self._candidates():
+            facts = [(number, self._segments.facts(number)) for number in segment.columns.numbers]
+            needed = [(number, its) for number, its in facts if its and (number in waiting or number in dead)]
+            if any(its.lane == ALARMS for _, its in needed):
+                continue
+            self._state.do(FORGOTTEN, [number for number, _ in facts if number in self._state.history])
+            for number, _ in needed:
+                self._state.drop(number, "disk", self._now())
+            self.flush()
+            return bool(self._remove([segment]))
+        return False
+
+    def _candidates(self) -> list[Segment]:
+        """Return the segments by age; the last one is closed where it is the only one."""
+        if len(self._segments.all) == 1:
+            self._segments.finish()
+        return [segment for segment in self._segments.all if not segment.is_open]
+
+    def _remove(self, segments: Sequence[Segment]) -> int:
+        """Delete segments, where what is on disk says that they are not needed; return how many."""
+        if not segments:
+            return 0
+        removed = 0
+        try:
+            unwritten: set[int] = set()
+            if self._log.is_clean:
+                self._log.write([], sync=True)
+            else:
+                unwritten = _delivered(self._log.unwritten)
+            for segment in segments:
+                if unwritten.isdisjoint(segment.columns.numbers):
+                    self._segments.remove(segment)
+                    removed += 1
+        except OSError as error:
+            self._failed(error)
+        if removed < len(segments):
+            self._segments.has_empty = True
+        return removed
+
+    # --- people look --------------------------------------------------------------------------------------------------
+
+    def status(self) -> OutboxStatus:
+        """Return the ledger and what stands around it."""
+        state, cursor, now = self._state, self._cursor, self._now()
+        first = cursor.first_waiting()
+        facts = None if first is None else self._segments.facts(first)
+        unsaved = {op[1] for op in self._log.unwritten if op[0] in (DONE, DEAD, RETRY)}
+        return OutboxStatus(
+            accepted=cursor.last,
+            delivered=cursor.done,
+            pending=len(cursor.waiting),
+            dead=len(cursor.dead),
+            dropped=cursor.dropped,
+            oldest_pending_s=None if facts is None else max(0.0, now - facts.accepted_at),
+            bytes=sum(state.waiting_bytes) + sum(state.dead_bytes),
+            last_error=state.last_error,
+            last_error_at=state.last_error_at,
+            last_success_at=state.last_success_at,
+            pending_records=cursor.count(RECORDS),
+            pending_alarms=cursor.count(ALARMS),
+            in_flight=len(cursor.in_flight),
+            history=len(state.history),
+            history_bytes=state.history_bytes,
+            history_shortened=self._shortened,
+            file_bytes=self._segments.size(),
+            refused_full=state.refused_full,
+            unsaved=len(unsaved),
+            storage_error=self.storage_error,
+            drops=state.drops,
+            capacity=self._settings.capacity,
+            capacity_bytes=self.capacity_bytes(),
+            subscription=state.subscription,
+        )
+
+    def capacity_bytes(self) -> int:
+        """Return how many bytes it may hold: the setting, and at most what the file system allows."""
+        allowed = max(0, self._segments.size() + self._free() - 2 * self._segment_bytes)
+        setting = self._settings.capacity_bytes
+        return allowed if setting is None else min(setting, allowed)
+
+    def copy(self) -> tuple[list[Segment], Looks]:
+        """Return what another thread may read meanwhile."""
+        segments = [segment.copy() for segment in self._segments.all]
+        return segments, self._state.copy()
+
+
+def _segment_bytes(path: Path, settings: TerminalSettings, files: Files) -> int:
+    try:
+        whole, _ = files.space(path)
+    except OSError:
+        whole = 0
+    capacity = whole if settings.capacity_bytes is None else min(settings.capacity_bytes, whole)
+    return max(_SMALLEST, min(_LARGEST, capacity // _OF_CAPACITY))
+
+
+def _delivered(ops: Iterable[Op]) -> set[int]:
+    """Return the events that were delivered by operations: without them, they would seem to be lost."""
+    found: set[int] = set()
+    for op in ops:
+        if op[0] == DONE:
+            found.add(op[1])
+    return found
+
+
+def _cause(error: JournalUnavailable) -> OSError:
+    cause = error.__cause__
+    return cause if isinstance(cause, OSError) else OSError(5, str(error))

@@ -1,0 +1,103 @@
+"""Reading an outbox at a start: the state as it was kept, and the events that are there.
+
+Rules:
+
+* What stands in a segment and is not settled waits.
+* A number that was given and stands nowhere is lost: its bytes were damaged. It counts as dropped.
+* Segments are deleted when they are not needed. So where the state is damaged, and says less than it should, a number
+  whose segment is gone was settled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import structlog
+
+from gatepost.cursor import Spans
+from gatepost.journal.files import Files
+from gatepost.terminal.outbox.opening import open_folder
+from gatepost.terminal.outbox.segments import Segment, Segments
+from gatepost.terminal.outbox.state import LOST, State
+from gatepost.terminal.outbox.state_log import StateLog
+from gatepost.terminal.outbox.values import ALARMS, RECORDS
+
+__all__ = ["load"]
+
+log = structlog.get_logger(__name__)
+
+
+def load(
+    path: Path, *, max_refusals: int, files: Files, segment_bytes: int, is_writer: bool, now: float
+) -> tuple[Segments, State, StateLog]:
+    """Read an outbox. Raises :class:`~gatepost.errors.OutboxError`."""
+    folder = open_folder(path, files, is_writer=is_writer)
+    kept = StateLog.read(folder)
+    segments = Segments.load(folder, segment_bytes=segment_bytes, is_writer=is_writer)
+    state = State(
+        facts=segments.facts,
+        trace=segments.trace,
+        max_refusals=max_refusals,
+        left=segments.left,
+        came_back=segments.came_back,
+    )
+    cursor = state.cursor
+    if kept.checkpoint is not None:
+        state.load(kept.checkpoint)
+    else:
+        # Segments go when they are not needed: what was before the first was settled.
+        cursor.settle_up_to(segments.first - 1)
+    records: list[int] = []
+    for segment in segments.all:
+        _add_waiting(state, segment, records)
+    cursor.add_all(records, RECORDS)
+    cursor.last = max(cursor.last, segments.last)
+    for op in kept.ops:
+        state.apply(op)
+    if is_writer:  # what a reader misses may have been delivered and deleted a moment ago
+        _settle_missing(state, segments, is_damaged=kept.is_damaged, now=now)
+    state.recount(segment.columns.summary() for segment in segments.all)
+    for segment in segments.all:
+        segment.live = state.count_needed(segment.columns.numbers)
+        segments.has_empty |= not segment.live
+    return segments, state, StateLog(folder, kept.number)
+
+
+def _add_waiting(state: State, segment: Segment, records: list[int]) -> None:
+    """Let the events of a segment wait that are not settled."""
+    columns, cursor = segment.columns, state.cursor
+    numbers = columns.numbers
+    if cursor.settled.covers(numbers[0], numbers[-1]):
+        return
+    if not columns.has_alarms():
+        records += [
+            number for number in numbers if number not in cursor.settled and number not in cursor.dead
+        ]
+        return
+    texts = segment.texts()
+    for at, number in enumerate(numbers):
+        if number in cursor.settled or number in cursor.dead:
+            continue
+        if columns.lane(at) == RECORDS:
+            records.append(number)
+        else:
+            cursor.add(number, ALARMS, texts[at][0] if at < len(texts) else None)
+
+
+def _settle_missing(state: State, segments: Segments, *, is_damaged: bool, now: float) -> None:
+    """Count what was accepted and stands nowhere."""
+    cursor = state.cursor
+    there = Spans(cursor.settled)
+    if is_damaged:
+        # What became of the last events is not known, so some of what was delivered seems to be missing.
+        for first, last in segments.deleted():
+            if first <= last:
+                there.add(first, last)
+                cursor.settled.add(first, last)
+    for first, last in segments.spans():
+        there.add(first, last)
+    for first, last in list(there.gaps(cursor.last)):
+        log.error("outbox.events_lost", first_id=first, last_id=last)
+        state.do(LOST, first, last, now)
+    for number in [number for number in cursor.dead if number not in segments]:
+        state.do(LOST, number, number, now)

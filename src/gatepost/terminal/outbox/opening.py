@@ -1,0 +1,175 @@
+"""The folder of an outbox: its lock, and how it is found again after damage.
+
+Rules:
+
+* One process writes. The lock is the operating system's (``flock``), so it ends with the process, however it ends.
+* The id of the journal stands in each of its files. Where the file with the id is damaged, it is made again from them.
+* What is no outbox of this version is refused with a sentence, and nothing of it is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+import structlog
+
+from gatepost.errors import (
+    JournalCorrupt,
+    JournalUnavailable,
+    OutboxCorrupt,
+    OutboxInUse,
+    OutboxTooOld,
+    OutboxUnavailable,
+)
+from gatepost.journal.files import Files
+from gatepost.journal.folder import Folder
+from gatepost.terminal.outbox.segments import most_likely_id
+
+__all__ = ["FOLDER", "Lock", "explain", "is_full", "open_folder", "refuse_old"]
+
+log = structlog.get_logger(__name__)
+
+FOLDER = "outbox"
+"""Its name in a terminal's data folder."""
+
+_OLD = "outbox.db"
+_ID = "journal"
+_FULL = ("ENOSPC", "EDQUOT", "EFBIG")
+_READ_ONLY = ("EROFS", "EACCES", "EPERM")
+
+
+class Lock:
+    """The right to write to one outbox, held until :meth:`release` or the end of the process."""
+
+    def __init__(self, path: Path) -> None:
+        """Take it for the outbox in a folder.
+
+        Raises :class:`~gatepost.errors.OutboxInUse` if another process holds it.
+        """
+        self._fd: int | None = None
+        try:
+            fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            # A read-only disk: the folder itself can be locked as well, and nothing is written.
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise OutboxInUse(
+                f"the outbox {path} is open in another process; stop that one, or give this one its own folder"
+            ) from None
+        self._fd = fd
+
+    def release(self) -> None:
+        """Let another process write. May be called twice."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def open_folder(path: Path, files: Files, *, is_writer: bool) -> Folder:
+    """Return the journal in a folder; a writer makes it where there is none.
+
+    Raises :class:`~gatepost.errors.OutboxTooOld`, :class:`~gatepost.errors.OutboxCorrupt` and
+    :class:`~gatepost.errors.OutboxUnavailable`.
+    """
+    refuse_old(path)
+    if not is_writer and not path.is_dir():
+        raise OutboxUnavailable(f"the outbox {path} cannot be opened: it is not there")
+    try:
+        if path.exists() and not path.is_dir():
+            raise OutboxCorrupt(f"{path} is no outbox; choose another folder, or move that file away")
+        if not is_writer or _is_there(path):
+            return _found(path, files, is_writer=is_writer)
+        return Folder.open(path, files=files)
+    except JournalCorrupt:
+        return _without_id(path, files, is_writer=is_writer)
+    except JournalUnavailable as error:
+        raise OutboxUnavailable(f"the outbox {path} cannot be opened: {error}") from error
+    except OSError as error:
+        raise OutboxUnavailable(
+            f"the outbox {path} cannot be opened: {error.strerror}; free or mount the disk"
+        ) from error
+
+
+def refuse_old(path: Path) -> None:
+    """Raise :class:`~gatepost.errors.OutboxTooOld` where an earlier version has kept its outbox."""
+    old = path.with_name(_OLD)
+    if path.name == FOLDER and old.exists():
+        raise OutboxTooOld(
+            f"{old} is the outbox of an earlier gatepost, which this one does not read; let that version deliver"
+            " what waits in it, or export it there ('gatepost terminal export'), then move the file away"
+        )
+
+
+def explain(error: OSError, path: Path) -> OutboxUnavailable:
+    """Say in a sentence what the system said with a number."""
+    name = _name(error)
+    if name in _FULL:
+        why = "the disk is full; free some space"
+    elif name in _READ_ONLY:
+        why = "the disk or the folder is read-only; make it writable"
+    else:
+        why = f"the disk reports an error ({error.strerror}); look at the disk, or replace it"
+    return OutboxUnavailable(f"the outbox {path} cannot be written: {why}")
+
+
+def is_full(error: OSError) -> bool:
+    """Return whether it is space that lacks."""
+    return _name(error) in _FULL
+
+
+def _name(error: OSError) -> str:
+    """Return the name of the system's number, such as ``ENOSPC``."""
+    return errno.errorcode.get(error.errno or 0, "")
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_dir() and ((path / _ID).exists() or most_likely_id(path) is not None)
+
+
+def _found(path: Path, files: Files, *, is_writer: bool) -> Folder:
+    """Return the journal of a folder that has one, by the id that its files have."""
+    folder = Folder.find(path)
+    likely = most_likely_id(path)
+    if folder is not None and likely in (None, folder.id):
+        return Folder(path, folder.id, files)
+    if likely is None:
+        raise OutboxUnavailable(f"the outbox {path} cannot be opened: nothing is in it")
+    return _with_id(path, likely, files, is_writer=is_writer)
+
+
+def _without_id(path: Path, files: Files, *, is_writer: bool) -> Folder:
+    """Return the journal of a folder without the file with the id, or with a damaged one."""
+    likely = most_likely_id(path)
+    if likely is not None:
+        return _with_id(path, likely, files, is_writer=is_writer)
+    if not is_writer:
+        return Folder(path, bytes(16), files)
+    # Nothing in it can be read. What is there is kept, and the terminal records on.
+    with contextlib.suppress(OSError):
+        for file in list(path.iterdir()):
+            if file.suffix in (".events", ".writer", ".index"):
+                file.rename(file.with_name(f"damaged-{file.name}-0"))
+    log.error("outbox.damaged", file=_ID)
+    return Folder.open(path, files=files)
+
+
+def _with_id(path: Path, number: bytes, files: Files, *, is_writer: bool) -> Folder:
+    log.error("outbox.damaged", file=_ID)
+    if is_writer:
+        with contextlib.suppress(OSError):
+            files.remove(path / _ID)
+            handle = files.create(path / _ID)
+            try:
+                files.write(handle, number.hex().encode(), 0)
+                files.sync(handle)
+            finally:
+                files.close(handle)
+            files.sync_folder(path)
+    return Folder(path, number, files)

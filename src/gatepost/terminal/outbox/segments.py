@@ -1,0 +1,576 @@
+"""The segments of an outbox: where each event stands, and its bytes.
+
+Rules:
+
+* An event is a frame of the journal; what is returned for by :meth:`Segments.append` is on disk.
+* In memory there are some bytes an event: the columns of its segment. A closed segment has an index next to it, so that
+  a start does not read the events; where that is missing or damaged, the segment is read, and the index made again.
+* Numbers ascend from segment to segment. Where a number stands twice, the later one counts: the earlier was part of an
+  append that failed, and no caller was told that it was taken.
+* A frame that is damaged costs its event, no other. Its bytes are set aside, in a file ``damaged-…``, as far as there
+  is room; so is a whole segment whose header is gone in both copies and in the index.
+* A segment is deleted when no event in it is needed; the caller says when that is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+
+from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable, OutboxTooNew, OutboxUnavailable
+from gatepost.journal.files import Files
+from gatepost.journal.folder import Folder, Stream
+from gatepost.journal.format import (
+    EVENT,
+    FRAME_BYTES,
+    HEADER_BYTES,
+    Frame,
+    Framing,
+    Gap,
+    decode_header,
+    last_commit,
+)
+from gatepost.journal.writer import Writer
+from gatepost.terminal.outbox.frames import (
+    Columns,
+    Facts,
+    Index,
+    Texts,
+    decode_facts,
+    decode_index,
+    encode_index,
+)
+
+__all__ = ["Segment", "Segments", "Staged", "index_of", "most_likely_id", "read_frame"]
+
+log = structlog.get_logger(__name__)
+
+_STEP = 1024 * 1024
+_PAGE = 4096
+_YEAR_S = 365 * 86_400.0
+_OPEN = 4
+"""Segments that are kept open for reading."""
+_SET_ASIDE = 16
+"""Files of damaged bytes that are kept; of what is damaged beyond them, only the log and the count tell."""
+
+
+class Staged(Struct, frozen=True):
+    """An event that is about to be appended."""
+
+    number: int
+    facts: Facts
+    texts: Texts
+    body: bytes
+
+
+class Segment:
+    """One segment, and what is known of its events."""
+
+    __slots__ = ("_texts", "columns", "is_open", "live", "path", "seed")
+
+    def __init__(self, path: Path, seed: bytes, columns: Columns, texts: list[Texts] | None) -> None:
+        self.path = path
+        self.seed = seed
+        self.columns = columns
+        self._texts = texts
+        self.live = 0
+        """How many of its events are still needed."""
+        self.is_open = False
+
+    def place(self, number: int) -> int | None:
+        """Return the place of an event in the columns."""
+        numbers = self.columns.numbers
+        at = bisect_left(numbers, number)
+        return at if at < len(numbers) and numbers[at] == number else None
+
+    def texts(self) -> list[Texts]:
+        """Return the texts of each event; of a closed segment they are read. Empty: they cannot be."""
+        if self._texts is not None:
+            return self._texts
+        try:
+            index = decode_index(index_of(self.path).read_bytes())
+            if index is not None and index.name == self.path.name and len(index.columns) >= len(self.columns):
+                return index.decode_texts()
+            return list(_Scanned.of(self.path, self.seed).texts)
+        except (OSError, JournalCorrupt):
+            return []
+
+    @property
+    def place_in_stream(self) -> tuple[str, int]:
+        """Return its stream, and its number in it."""
+        stream, _, number = self.path.stem.rpartition("-")
+        return stream, int(number)
+
+    def copy(self) -> Segment:
+        """Return what another thread may read."""
+        if not self.is_open:
+            return self
+        return Segment(self.path, self.seed, self.columns.copy(), list(self._texts or ()))
+
+
+class Segments:
+    """The segments of one folder. One thread at a time."""
+
+    def __init__(
+        self, folder: Folder, *, segment_bytes: int, segments: list[Segment], life: int, is_writer: bool
+    ) -> None:
+        self.folder = folder
+        self.all = segments
+        """By age."""
+        self._files = folder.files
+        self._segment_bytes = segment_bytes
+        self._life = life
+        self._is_writer = is_writer
+        self._writer: Writer | None = None
+        self._firsts = [segment.columns.numbers[0] for segment in segments]
+        self._handles: dict[Path, int] = {}
+        self._staged: dict[int, Staged] = {}
+        self.has_empty = False
+        """A segment may be among them of which no event is needed."""
+
+    @classmethod
+    def load(cls, folder: Folder, *, segment_bytes: int, is_writer: bool) -> Segments:
+        """Look at every segment. ``is_writer``: damage is set aside, and indexes are made.
+
+        Raises :class:`~gatepost.errors.OutboxTooNew` and :class:`~gatepost.errors.OutboxUnavailable`.
+        """
+        try:
+            streams = sorted(folder.streams(), key=lambda stream: stream.name)
+        except JournalUnavailable as error:
+            raise OutboxUnavailable(str(error)) from error
+        loader = _Loader(folder, is_writer=is_writer)
+        segments: list[Segment] = []
+        for stream in streams:
+            for number in stream.segments:
+                segment = loader.load(stream, number)
+                if segment is None:
+                    continue
+                first = segment.columns.numbers[0]
+                while segments and segments[-1].columns.numbers[-1] >= first:
+                    segments[-1].columns.cut(bisect_left(segments[-1].columns.numbers, first))
+                    if not len(segments[-1].columns):
+                        segments.pop()
+                segments.append(segment)
+            if is_writer and not stream.segments:
+                with contextlib.suppress(OSError):
+                    folder.files.remove(folder.writer_file(stream.name))
+        life = 1 + max((int(stream.name.partition("-")[0]) for stream in streams), default=0)
+        return cls(folder, segment_bytes=segment_bytes, segments=segments, life=life, is_writer=is_writer)
+
+    # --- what is there ----------------------------------------------------------------------------------------
+
+    def __contains__(self, number: int) -> bool:
+        return self.facts(number) is not None
+
+    @property
+    def last(self) -> int:
+        """Return the highest number; 0: there is none."""
+        return self.all[-1].columns.numbers[-1] if self.all else 0
+
+    @property
+    def first(self) -> int:
+        """Return the lowest number; 0: there is none."""
+        return self._firsts[0] if self._firsts else 0
+
+    def of(self, number: int) -> Segment | None:
+        """Return the segment that an event stands in, if it does."""
+        at = bisect_right(self._firsts, number) - 1
+        return self.all[at] if at >= 0 and self.all[at].place(number) is not None else None
+
+    def facts(self, number: int) -> Facts | None:
+        """Return the facts of an event; ``None``: it is not there."""
+        staged = self._staged.get(number)
+        if staged is not None:
+            return staged.facts
+        segment = self.of(number)
+        return None if segment is None else segment.columns.facts(segment.place(number) or 0)
+
+    def trace(self, number: int) -> str | None:
+        """Return the trace of an alarm."""
+        staged = self._staged.get(number)
+        if staged is not None:
+            return staged.texts[0]
+        segment = self.of(number)
+        if segment is None:
+            return None
+        at = segment.place(number) or 0
+        if segment.columns.lane(at):
+            return None
+        texts = segment.texts()
+        return texts[at][0] if at < len(texts) else None
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """Return the first and last number of each unbroken row of events."""
+        for segment in self.all:
+            numbers = segment.columns.numbers
+            start = 0
+            if numbers[-1] - numbers[0] + 1 == len(numbers):
+                yield numbers[0], numbers[-1]
+                continue
+            for at in range(1, len(numbers) + 1):
+                if at == len(numbers) or numbers[at] != numbers[at - 1] + 1:
+                    yield numbers[start], numbers[at - 1]
+                    start = at
+
+    def deleted(self) -> Iterator[tuple[int, int]]:
+        """Return the spans of numbers that may have stood in segments that were deleted."""
+        before: Segment | None = None
+        for segment in self.all:
+            first = segment.columns.numbers[0]
+            if before is None:
+                yield 1, first - 1
+            else:
+                stream, number = before.place_in_stream
+                # A stream that ended may have had segments behind the last one that is there.
+                if segment.place_in_stream != (stream, number + 1):
+                    yield before.columns.numbers[-1] + 1, first - 1
+            before = segment
+
+    def size(self) -> int:
+        """Return the bytes of all files in the folder."""
+        total = 0
+        with contextlib.suppress(OSError), os.scandir(self.folder.path) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    total += entry.stat().st_size
+        return total
+
+    def read(self, number: int) -> bytes | None:
+        """Return the body of an event; ``None``: its bytes are damaged, or it is not there. Raises ``OSError``."""
+        segment = self.of(number)
+        if segment is None:
+            return None
+        at = segment.place(number) or 0
+        return read_frame(self._handle(segment), segment, at)
+
+    def set_aside(self, number: int) -> None:
+        """Keep the damaged bytes of an event in a file of their own."""
+        segment = self.of(number)
+        if segment is not None:
+            at = segment.place(number) or 0
+            _set_aside(self._files, segment.path, segment.columns.starts[at], segment.columns.ends[at])
+
+    def _handle(self, segment: Segment) -> int:
+        handle = self._handles.pop(segment.path, None)
+        if handle is None:
+            if len(self._handles) >= _OPEN:
+                os.close(self._handles.pop(next(iter(self._handles))))
+            handle = os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC)
+        self._handles[segment.path] = handle
+        return handle
+
+    # --- what comes in ----------------------------------------------------------------------------------------
+
+    def stage(self, event: Staged) -> None:
+        """Let an event be known that is about to be appended."""
+        self._staged[event.number] = event
+
+    def unstage(self, number: int) -> None:
+        """Forget an event that was staged: it is not appended."""
+        self._staged.pop(number, None)
+
+    def append(self) -> None:
+        """Append what was staged; it is on disk when this returns.
+
+        Raises :class:`~gatepost.errors.JournalUnavailable`: none of it was appended.
+        """
+        events = list(self._staged.values())
+        if not events:
+            return
+        if self._writer is None:
+            self._writer = self._begin()
+        place = self._writer.append([event.body for event in events])
+        path = self.folder.segment(self._writer.stream, place.segment)
+        if not self.all or self.all[-1].path != path:
+            self._finish_last()
+            with path.open("rb") as file:
+                seed = decode_header(file.read(HEADER_BYTES)).seed
+            segment = Segment(path, seed, Columns(), [])
+            segment.is_open = True
+            self.all.append(segment)
+            self._firsts.append(events[0].number)
+        segment = self.all[-1]
+        start = place.offset - sum(FRAME_BYTES + len(event.body) for event in events)
+        for event in events:
+            end = start + FRAME_BYTES + len(event.body)
+            segment.columns.append(event.number, event.facts, start, end)
+            segment.texts().append(event.texts)
+            start = end
+        segment.live += len(events)
+        self._staged.clear()
+
+    def _begin(self) -> Writer:
+        life, self._life = self._life, self._life + 1
+        return Writer(
+            self.folder,
+            segment_bytes=self._segment_bytes,
+            segment_s=_YEAR_S,
+            # Names sort by age; an age that no clock tells cannot be set back.
+            now=lambda: (life + 0.5) / 1000,
+        )
+
+    def _finish_last(self) -> None:
+        """Write the index of the segment that was written last: it takes nothing more."""
+        if self.all and self.all[-1].is_open:
+            segment = self.all[-1]
+            segment.is_open = False
+            _write_index(self.folder, segment, segment.texts())
+            segment._texts = None
+
+    # --- what goes --------------------------------------------------------------------------------------------
+
+    def left(self, number: int) -> None:
+        """Count an event as needed no longer."""
+        segment = self.of(number)
+        if segment is not None:
+            segment.live -= 1
+            self.has_empty |= not segment.live
+
+    def came_back(self, number: int) -> None:
+        """Take :meth:`left` back."""
+        segment = self.of(number)
+        if segment is not None:
+            segment.live += 1
+
+    def finish(self) -> None:
+        """Close the last segment, so that it can be deleted."""
+        if self._writer is not None:
+            self._writer.finish()
+        self._finish_last()
+
+    def empty(self) -> list[Segment]:
+        """Return the closed segments of which no event is needed."""
+        return [segment for segment in self.all if not (segment.live or segment.is_open)]
+
+    def remove(self, segment: Segment) -> None:
+        """Delete a closed segment. Raises ``OSError``."""
+        self._files.remove(segment.path)
+        self._files.remove(index_of(segment.path))
+        at = self.all.index(segment)
+        del self.all[at], self._firsts[at]
+        handle = self._handles.pop(segment.path, None)
+        if handle is not None:
+            os.close(handle)
+        stream = segment.path.name.rpartition("-")[0]
+        if not any(other.path.name.startswith(stream) for other in self.all) and (
+            self._writer is None or self._writer.stream != stream
+        ):
+            self._files.remove(self.folder.writer_file(stream))
+
+    def close(self) -> None:
+        """End the stream, and let go of the files. May be called twice."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._finish_last()
+        while self._handles:
+            os.close(self._handles.popitem()[1])
+
+
+def index_of(path: Path) -> Path:
+    """Return the path of a segment's index."""
+    return path.with_suffix(".index")
+
+
+def read_frame(handle: int, segment: Segment, at: int) -> bytes | None:
+    """Return the body of the event at a place of a segment; ``None``: it is damaged. Raises ``OSError``."""
+    start, end = segment.columns.starts[at], segment.columns.ends[at]
+    data = os.pread(handle, end - start, start)
+    frames = Framing(segment.seed).scan(data, start, is_end=True).frames
+    if len(frames) != 1 or frames[0].end != end:
+        return None
+    return frames[0].body
+
+
+def _write_index(folder: Folder, segment: Segment, texts: Sequence[Texts]) -> None:
+    """Write the index of a segment, as far as the disk lets it: it can be made again."""
+    files, path = folder.files, index_of(segment.path)
+    with contextlib.suppress(OSError):
+        data = encode_index(
+            segment.columns,
+            list(texts),
+            journal=folder.id,
+            name=segment.path.name,
+            seed=segment.seed,
+            size=segment.path.stat().st_size,
+        )
+        files.remove(path)
+        handle = files.create(path)
+        try:
+            files.write(handle, data, 0)
+        finally:
+            files.close(handle)
+
+
+class _Scanned:
+    """What a segment says that is read from its beginning."""
+
+    def __init__(self) -> None:
+        self.columns = Columns()
+        self.texts: list[Texts] = []
+        self.gaps: list[Gap] = []
+        self.committed = 0
+        """Up to where it is known to have been synced."""
+
+    @classmethod
+    def of(cls, path: Path, seed: bytes) -> _Scanned:
+        """Read a segment; what the disk does not give is damaged. Raises ``OSError`` where it cannot be opened."""
+        found, framing = cls(), Framing(seed)
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            size, at, step = os.fstat(handle).st_size, HEADER_BYTES, _STEP
+            while at < size:
+                data = _pread(handle, min(step, size - at), at)
+                scan = framing.scan(data, at, is_end=at + len(data) >= size)
+                found._add(scan.frames, scan.gaps)
+                step = max(2 * step, scan.needs) if scan.needs and scan.end == at else _STEP
+                at = scan.end
+        finally:
+            os.close(handle)
+        return found
+
+    def _add(self, frames: Sequence[Frame], gaps: Sequence[Gap]) -> None:
+        self.gaps += gaps
+        for frame in frames:
+            if frame.kind != EVENT:
+                continue
+            try:
+                number, facts, texts = decode_facts(frame.body)
+            except JournalCorrupt:
+                continue
+            if self.columns.numbers and number <= self.columns.numbers[-1]:
+                continue
+            self.columns.append(number, facts, frame.start, frame.end)
+            self.texts.append(texts)
+        self.committed = max(self.committed, last_commit(frames))
+
+
+class _Loader:
+    """Looks at the segments of a folder, one after the other."""
+
+    def __init__(self, folder: Folder, *, is_writer: bool) -> None:
+        self._folder = folder
+        self._is_writer = is_writer
+
+    def load(self, stream: Stream, number: int) -> Segment | None:
+        """Return a segment; ``None``: there is nothing in it that can be used."""
+        path, size = self._folder.segment(stream.name, number), stream.segments[number]
+        try:
+            index = self._index(path)
+            if index is not None and index.size == size and len(index.columns):
+                return Segment(path, index.seed, index.columns, None)
+            seed = self._seed(path, index)
+            if seed is None:
+                self._without_header(path, size)
+                return None
+            scanned = _Scanned.of(path, seed)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise OutboxUnavailable(f"the outbox cannot be read: {path}: {error.strerror}") from error
+        published = stream.published.offset if stream.published.segment == number else 0
+        for gap in scanned.gaps:
+            # What lies behind the last sync is the tail of a write that was cut short.
+            if gap.start < max(scanned.committed, published):
+                log.error("outbox.damaged", file=path.name, start=gap.start, end=gap.end)
+                if self._is_writer:
+                    _set_aside(self._folder.files, path, gap.start, gap.end)
+        if not len(scanned.columns):
+            if self._is_writer:
+                self._remove(path)
+            return None
+        segment = Segment(path, seed, scanned.columns, None)
+        if self._is_writer and not stream.is_alive:
+            _write_index(self._folder, segment, scanned.texts)
+        else:
+            segment._texts = scanned.texts
+        return segment
+
+    def _index(self, path: Path) -> Index | None:
+        try:
+            index = decode_index(index_of(path).read_bytes())
+        except OSError:
+            return None
+        if index is None or index.journal != self._folder.id or index.name != path.name:
+            return None
+        return index
+
+    def _seed(self, path: Path, index: Index | None) -> bytes | None:
+        """Return the seed of a segment; ``None``: it is lost."""
+        try:
+            with path.open("rb") as file:
+                header = decode_header(file.read(HEADER_BYTES))
+        except JournalTooNew as error:
+            raise OutboxTooNew(
+                f"the outbox {self._folder.path} was written by a later gatepost: {error}"
+            ) from error
+        except (JournalCorrupt, OSError):
+            return None if index is None else index.seed
+        return header.seed if header.journal == self._folder.id else None
+
+    def _without_header(self, path: Path, size: int) -> None:
+        if size <= HEADER_BYTES:
+            if self._is_writer:
+                self._remove(path)  # it was being made when the power went
+            return
+        log.error("outbox.damaged", file=path.name, start=0, end=size)
+        if self._is_writer:
+            with contextlib.suppress(OSError):
+                path.rename(path.with_name(f"damaged-{path.name}-0"))
+                self._folder.files.sync_folder(self._folder.path)
+
+    def _remove(self, path: Path) -> None:
+        with contextlib.suppress(OSError):
+            self._folder.files.remove(path)
+            self._folder.files.remove(index_of(path))
+
+
+def _set_aside(files: Files, path: Path, start: int, end: int) -> None:
+    """Keep some bytes of a segment, as far as there is room: it will be deleted."""
+    with contextlib.suppress(OSError):
+        name = path.with_name(f"damaged-{path.name}-{start}")
+        if name.exists() or sum(1 for _ in path.parent.glob("damaged-*")) >= _SET_ASIDE:
+            return
+        with path.open("rb") as file:
+            file.seek(start)
+            data = file.read(end - start)
+        handle = files.create(name)
+        try:
+            files.write(handle, data, 0)
+        except OSError:
+            files.remove(name)
+            raise
+        finally:
+            files.close(handle)
+
+
+def _pread(handle: int, size: int, offset: int) -> bytes:
+    """Read a part of a file, with zeros for the pages that the disk does not give."""
+    try:
+        return os.pread(handle, size, offset)
+    except OSError:
+        parts = []
+        for at in range(offset, offset + size, _PAGE):
+            length = min(_PAGE, offset + size - at)
+            try:
+                parts.append(os.pread(handle, length, at))
+            except OSError:
+                parts.append(bytes(length))
+        return b"".join(parts)
+
+
+def most_likely_id(path: Path) -> bytes | None:
+    """Return the id that most files of a folder name as that of their journal; ``None``: none does."""
+    votes: Counter[bytes] = Counter()
+    for file in path.iterdir():
+        if file.suffix == ".events" or file.name.startswith("state-"):
+            with contextlib.suppress(OSError, JournalCorrupt, JournalTooNew), file.open("rb") as begin:
+                votes[decode_header(begin.read(HEADER_BYTES)).journal] += 1
+    return votes.most_common(1)[0][0] if votes else None

@@ -1,0 +1,265 @@
+"""Bytes that are not what was written: the terminal starts, loses what was hit, says so, and records on."""
+
+import asyncio
+import json
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+from structlog.testing import capture_logs
+from tests.terminal.outbox_kit import (
+    SUBSCRIPTION,
+    Clock,
+    alarm,
+    assert_the_ledger_adds_up,
+    drain,
+    outbox_in,
+    put_many,
+    record,
+    settle_all,
+)
+
+from gatepost.retry import DeadLetter
+from gatepost.terminal.outbox.history import Reader
+from gatepost.terminal.outbox.outbox import Outbox, State
+
+NOT_DATA = ("lock", "reserve")
+"""Files without content."""
+
+
+class Harm(Struct, frozen=True):
+    """What is done to a file: a byte flipped, or everything from an offset on zeroed or cut off."""
+
+    file: str
+    offset: int
+    kind: str
+
+    def do(self, folder: Path) -> None:
+        path = folder / self.file
+        data = bytearray(path.read_bytes())
+        if self.kind == "flip":
+            data[self.offset] ^= 0x40
+        elif self.kind == "zero":
+            data[self.offset :] = bytes(len(data) - self.offset)
+        else:
+            del data[self.offset :]
+        path.write_bytes(data)
+
+    def hits(self, start: int, end: int) -> bool:
+        return start <= self.offset < end if self.kind == "flip" else end > self.offset
+
+
+class Small(Struct, frozen=True):
+    """An outbox that was stopped, and what is in it."""
+
+    folder: Path
+    places: dict[str, tuple[str, int, int]]
+    """File, begin and end of each event that waits or is a dead letter."""
+    accepted: int
+    dropped: int
+
+    def files(self) -> Iterator[Path]:
+        return (file for file in sorted(self.folder.iterdir()) if file.name not in NOT_DATA)
+
+
+async def fill(folder: Path, *, count: int, image: int, **settings: object) -> Small:
+    """Two lives: some of what came first was delivered, dropped, and is dead; the rest waits."""
+    now = Clock()
+    async with outbox_in(folder, now=now, capacity=count, **settings) as outbox:
+        await put_many(outbox, count // 2, image=bytes(image))
+        await outbox.put(alarm("T-1", 1))
+        await settle_all(outbox, (await outbox.claim(3, now=now()))[:2])
+        await outbox.release()
+        await settle_all(outbox, await outbox.claim(1, now=now()), DeadLetter("code 500"))
+    async with outbox_in(folder, now=now, capacity=count, **settings) as outbox:
+        await put_many(outbox, count - count // 2 + 3, first=1000, image=bytes(image))
+        await outbox.put(alarm("T-1", 2))
+        status = await outbox.status()
+        assert (status.delivered, status.dead, status.dropped > 0) == (2, 1, True)
+    return Small(folder / "outbox", places_of(folder / "outbox"), status.accepted, status.dropped)
+
+
+def places_of(folder: Path) -> dict[str, tuple[str, int, int]]:
+    reader = Reader(folder)
+    return {
+        name_of(stored.body): (segment.path.name, segment.columns.starts[at], segment.columns.ends[at])
+        for segment in reader._segments
+        for at in range(len(segment.columns))
+        if (stored := reader._read(segment, at)) is not None and stored.state is not State.DELIVERED
+    }
+
+
+def name_of(line: bytes) -> str:
+    data = json.loads(line)["data"]
+    return data.get("uuid") or f"{data['trace_id']}:{data['status']}"
+
+
+async def assert_it_goes_on(small: Small, folder: Path, harms: list[Harm], *, exactly: bool = True) -> None:
+    """Open what was harmed, record, and deliver everything: only what was hit is missing, and is counted."""
+    hit = {
+        name
+        for name, (file, start, end) in small.places.items()
+        if any(harm.file == file and harm.hits(start, end) for harm in harms)
+    }
+    with capture_logs():
+        exported = {name_of(stored.body) for stored in Reader(folder).step(tuple(State), 0)}
+        now = Clock(1_700_001_000.0)
+        outbox = await Outbox.open(folder, now=now)
+        if outbox.current_subscription is None:  # both files that it stands in are damaged
+            assert len({harm.file for harm in harms if harm.file.startswith("state-")}) > 1
+            await outbox.subscribe(SUBSCRIPTION)
+        assert await outbox.put(record(5000)) == small.accepted + 1
+        await outbox.retry_dead()
+        arrived = set(await drain(outbox, now()))
+        status = await outbox.status()
+        await assert_the_ledger_adds_up(outbox)
+        await outbox.close()
+    assert small.places.keys() - hit <= arrived
+    assert "uuid-5000" in arrived
+    assert status.pending == status.dead == 0
+    if exactly:
+        assert small.places.keys() - hit <= exported
+        damaged = sum(drop.count for drop in status.drops if drop.reason == "damaged")
+        assert status.dropped - damaged <= small.dropped, (
+            "where that they were dropped was damaged, they arrived"
+        )
+        assert len(hit - arrived) <= damaged <= len(hit) + 2, (
+            "delivered events of a damaged file may be among them"
+        )
+
+
+def all_harms(small: Small) -> Iterator[Harm]:
+    for file in small.files():
+        for offset in range(file.stat().st_size):
+            for kind in ("flip", "zero", "cut"):
+                yield Harm(file.name, offset, kind)
+
+
+def copied(small: Small, to: Path) -> Path:
+    shutil.rmtree(to, ignore_errors=True)
+    shutil.copytree(small.folder, to)
+    return to
+
+
+async def test_any_byte_of_any_file_may_be_damaged(tmp_path: Path) -> None:
+    small = await fill(tmp_path, count=6, image=60)
+    harms = list(all_harms(small))
+    for harm in random.Random(16).sample(harms, 150):
+        folder = copied(small, tmp_path / "harmed" / "outbox")
+        harm.do(folder)
+        try:
+            await assert_it_goes_on(small, folder, [harm])
+        except BaseException as error:
+            error.add_note(str(harm))
+            raise
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+async def test_every_byte_of_every_file_may_be_damaged(tmp_path: Path) -> None:
+    small = await fill(tmp_path, count=6, image=60)
+    for harm in all_harms(small):
+        folder = copied(small, tmp_path / "harmed" / "outbox")
+        harm.do(folder)
+        try:
+            await assert_it_goes_on(small, folder, [harm])
+        except BaseException as error:
+            error.add_note(str(harm))
+            raise
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_much_of_a_large_outbox_may_be_damaged(tmp_path: Path, seed: int) -> None:
+    rand = random.Random(seed)
+    small = await fill(tmp_path, count=400, image=2_000, capacity_bytes=1_000_000)
+    files = [file for file in small.files() if file.stat().st_size]
+    harms = []
+    for _ in range(12):
+        file = rand.choice(files)
+        kind = rand.choice(("flip", "flip", "flip", "flip", "zero", "cut"))
+        harms.append(Harm(file.name, rand.randrange(file.stat().st_size), kind))
+    folder = copied(small, tmp_path / "harmed" / "outbox")
+    for harm in harms:
+        if harm.offset < (folder / harm.file).stat().st_size:  # an earlier one may have cut it off
+            harm.do(folder)
+    await assert_it_goes_on(small, folder, harms, exactly=False)
+
+
+async def test_damage_is_set_aside_and_said(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path) as outbox:
+        await put_many(outbox, 3)
+    (segment,) = (tmp_path / "outbox").glob("*.events")
+    _, start, end = places_of(tmp_path / "outbox")["uuid-2"]
+    Harm(segment.name, start + 40, "flip").do(tmp_path / "outbox")
+    bad = segment.read_bytes()[start:end]
+    with capture_logs() as logs:
+        async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+            assert await drain(outbox, now()) == ["uuid-1", "uuid-3"]
+            (drop,) = (await outbox.status()).drops
+    assert (drop.reason, drop.count, drop.first_id) == ("damaged", 1, 2)
+    assert "outbox.events_lost" in [line["event"] for line in logs]
+    (aside,) = (tmp_path / "outbox").glob("damaged-*")
+    assert aside.read_bytes() == bad
+
+
+async def test_of_a_folder_without_its_id_and_state_everything_is_exported_and_delivered(
+    tmp_path: Path,
+) -> None:
+    async with outbox_in(tmp_path) as outbox:
+        await put_many(outbox, 3)
+    for file in (tmp_path / "outbox").iterdir():
+        if file.suffix != ".events":
+            file.unlink()
+    with capture_logs():
+        assert len(Reader(tmp_path / "outbox").step([State.PENDING], 0)) == 3
+        async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+            assert await drain(outbox, now()) == ["uuid-1", "uuid-2", "uuid-3"]
+
+
+async def test_what_the_disk_does_not_give_at_a_start_is_damaged_and_the_terminal_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with outbox_in(tmp_path) as outbox:
+        await put_many(outbox, 3, image=b"x" * 10_000)
+    _, start, end = places_of(tmp_path / "outbox")["uuid-2"]
+    for file in (tmp_path / "outbox").glob("*.index"):
+        file.unlink()
+    read = os.pread
+
+    def pread(handle: int, size: int, offset: int) -> bytes:
+        bad = (start + end) // 2
+        if Path(f"/proc/self/fd/{handle}").readlink().suffix == ".events" and offset <= bad < offset + size:
+            raise OSError(5, "Input/output error")
+        return read(handle, size, offset)
+
+    monkeypatch.setattr(os, "pread", pread)
+    with capture_logs():
+        async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+            assert await drain(outbox, now()) == ["uuid-1", "uuid-3"]
+            assert (await outbox.status()).dropped == 1
+
+
+async def test_an_event_that_the_disk_does_not_give_waits_and_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await put_many(outbox, 2)
+
+        def fail(number: int) -> bytes | None:
+            if number == 1:
+                raise OSError(5, "Input/output error")
+            return read(number)
+
+        segments = outbox._writer._contents._segments
+        read = segments.read
+        monkeypatch.setattr(segments, "read", fail)
+        assert await drain(outbox, now()) == ["uuid-2"]
+        assert "Input/output error" in str((await outbox.status()).last_error)
+        monkeypatch.undo()
+        now.at += 60
+        assert await drain(outbox, now()) == ["uuid-1"]
+        await asyncio.sleep(0)

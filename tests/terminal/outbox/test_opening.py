@@ -1,0 +1,144 @@
+"""The folder: versions, strangers, locks."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from tests.terminal.outbox_kit import JPEG, Clock, drain, outbox_in, put_many, record
+
+from gatepost.errors import OutboxCorrupt, OutboxInUse, OutboxTooNew, OutboxTooOld, OutboxUnavailable
+from gatepost.journal import format as journal_format
+from gatepost.terminal.outbox import segments, state, state_log
+from gatepost.terminal.outbox.history import Reader
+from gatepost.terminal.outbox.opening import Lock
+from gatepost.terminal.outbox.outbox import Outbox
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file() and file.name != "lock"
+    }
+
+
+async def test_an_outbox_of_an_earlier_version_is_refused_with_a_sentence_and_untouched(
+    tmp_path: Path,
+) -> None:
+    db = sqlite3.connect(tmp_path / "outbox.db")
+    db.execute("CREATE TABLE entry (seq INTEGER)")
+    db.close()
+    before = content(tmp_path)
+    with pytest.raises(OutboxTooOld, match=r"earlier gatepost.*let that version deliver"):
+        await Outbox.open(tmp_path / "outbox")
+    with pytest.raises(OutboxTooOld):
+        Reader(tmp_path / "outbox")
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("what", ["segment", "state", "checkpoint"])
+async def test_an_outbox_of_a_later_version_is_refused_with_a_sentence_and_untouched(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as later:
+        if what == "checkpoint":
+            later.setattr(state, "VERSION", 2)
+        else:
+            later.setattr(journal_format, "VERSION", 2)
+        async with outbox_in(tmp_path) as outbox:
+            await outbox.put(record())
+    if what == "segment":
+        for file in [*(tmp_path / "outbox").glob("state-*"), *(tmp_path / "outbox").glob("*.index")]:
+            file.unlink()
+    before = content(tmp_path)
+    with pytest.raises(OutboxTooNew, match="written by a later gatepost"):
+        await Outbox.open(tmp_path / "outbox")
+    assert content(tmp_path) == before
+
+
+async def test_a_file_in_its_place_is_refused_and_untouched(tmp_path: Path) -> None:
+    (tmp_path / "outbox").write_bytes(b"hello" * 1000)
+    with pytest.raises(OutboxCorrupt, match="move that file away"):
+        await Outbox.open(tmp_path / "outbox")
+    assert (tmp_path / "outbox").read_bytes() == b"hello" * 1000
+
+
+async def test_an_empty_folder_as_after_a_power_cut_at_the_first_start_becomes_an_outbox(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "outbox").mkdir()
+    async with outbox_in(tmp_path) as outbox:
+        assert await outbox.put(record()) == 1
+
+
+def test_a_lock_ends_when_it_is_released(tmp_path: Path) -> None:
+    lock = Lock(tmp_path)
+    with pytest.raises(OutboxInUse, match="give this one its own folder"):
+        Lock(tmp_path)
+    lock.release()
+    lock.release()
+    Lock(tmp_path).release()
+
+
+def test_a_reader_does_not_make_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(OutboxUnavailable, match="it is not there"):
+        Reader(tmp_path / "outbox")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_folder_is_made_and_others_may_not_read_the_faces_in_it(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path / "a" / "b") as outbox:
+        await outbox.put(record())
+        modes = {file.name: file.stat().st_mode & 0o077 for file in (tmp_path / "a" / "b").rglob("*")}
+    assert modes == dict.fromkeys(modes, 0)
+    assert "state-00000002" in modes
+
+
+async def test_a_start_finds_the_order_of_its_lives_whatever_the_clock_says(tmp_path: Path) -> None:
+    now = Clock()
+    for life in range(3):
+        async with outbox_in(tmp_path, now=now) as outbox:
+            await put_many(outbox, 2, first=1 + 2 * life, image=JPEG)
+        now.at -= 86_400
+    async with outbox_in(tmp_path, now=now) as outbox:
+        assert await drain(outbox, now()) == [f"uuid-{number}" for number in range(1, 7)]
+
+
+async def test_a_start_with_50_000_that_wait_reads_no_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = Clock()
+    async with outbox_in(tmp_path, now=now, capacity_bytes=64_000_000) as outbox:
+        for first in range(0, 50_000, 1_000):
+            await outbox.put_all([record(number) for number in range(first, first + 1_000)])
+
+    def scan(path: Path, seed: bytes) -> None:
+        raise AssertionError(f"{path} was read")
+
+    monkeypatch.setattr(segments._Scanned, "of", scan)
+    async with outbox_in(tmp_path, now=now) as outbox:
+        assert [event.id for event in await outbox.claim(8, now=now())] == list(range(1, 9))
+        assert (await outbox.status()).pending == 50_000
+        assert len(list(outbox.path.glob("*.events"))) >= 3
+
+
+async def test_the_state_is_taken_from_checkpoint_and_operations(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_log, "LEAST_BYTES", 500)
+    now = Clock()
+    expected: list[Any] = []
+    for life in range(4):
+        async with outbox_in(tmp_path, now=now, capacity=20, history_events=5) as outbox:
+            if life:
+                status = msgspec.structs.replace(await outbox.status(), file_bytes=0, capacity_bytes=0)
+                assert status == expected[-1]
+            await put_many(outbox, 30, first=30 * life)
+            await drain(outbox, now())
+            await put_many(outbox, 3, first=1000)
+            expected.append(msgspec.structs.replace(await outbox.status(), file_bytes=0, capacity_bytes=0))
+            files = sorted(file.name for file in outbox.path.glob("state-*"))
+            assert len(files) == 2
+    assert int(files[-1][6:]) > 5, "more files than starts and subscriptions"
