@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 HOST = '''
-"""A host whose receiver is away at first, and then there."""
+"""A host whose receiver is away at first, and then there; meanwhile its outbox is full."""
 
 import http.server
 import sys
 import threading
 import time
 
+from gatepost.errors import OutboxFull
 from gatepost.terminal import SyncTerminal
 from gatepost.wire import Record
 
@@ -43,10 +44,17 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
 server.daemon_threads = True
 address = server.server_address
 server.server_close()  # from here on connections to it are refused
-with SyncTerminal("SN1", sys.argv[1], retry_first_s=0.01, retry_cap_s=0.05) as terminal:
+options = {"capacity": 1, "overflow": "refuse-newest", "retry_first_s": 0.01, "retry_cap_s": 0.05}
+with SyncTerminal("SN1", sys.argv[1], **options) as terminal:
     terminal.subscribe(f"http://127.0.0.1:{address[1]}/Record")
     terminal.record(Record(passed=True))
     wait(lambda: terminal.status().last_error)
+    try:
+        terminal.record(Record(passed=False))
+    except OutboxFull:
+        pass
+    else:
+        raise AssertionError("it was taken")
     server = http.server.ThreadingHTTPServer(address, Receiver)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -71,8 +79,16 @@ def test_a_host_that_configured_no_log_sees_no_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("level", "events"),
     [
-        ("INFO", ["WARNING pusher.unreachable", "INFO pusher.recovered"]),
-        ("WARNING", ["WARNING pusher.unreachable"]),
+        (
+            "INFO",
+            [
+                "INFO terminal.open",
+                "WARNING pusher.unreachable",
+                "WARNING outbox.full",
+                "INFO pusher.recovered",
+            ],
+        ),
+        ("WARNING", ["WARNING pusher.unreachable", "WARNING outbox.full"]),
     ],
 )
 def test_a_host_that_configured_logging_sees_the_lines_of_its_level(
@@ -81,9 +97,10 @@ def test_a_host_that_configured_logging_sees_the_lines_of_its_level(
     form = "%(name)s %(levelname)s %(message)s"
     done = host(tmp_path, f"import logging\nlogging.basicConfig(level={level!r}, format={form!r})\n")
     assert done.stdout == ""
-    lines = [line.removeprefix("gatepost.terminal.push.pusher ") for line in done.stderr.splitlines()]
-    assert [" ".join(line.split(" ")[:2]) for line in lines] == events
-    assert lines[0].endswith('reason="connection refused"')
+    lines = [line.split(" ") for line in done.stderr.splitlines()]
+    assert [" ".join(line[1:3]) for line in lines] == events
+    assert all(line[0].startswith("gatepost.terminal.") for line in lines)
+    assert 'reason="connection refused"' in done.stderr
 
 
 def test_a_host_that_configured_structlog_sees_the_lines_as_it_has_them(tmp_path: Path) -> None:
@@ -94,5 +111,5 @@ def test_a_host_that_configured_structlog_sees_the_lines_as_it_has_them(tmp_path
     )
     done = host(tmp_path, configure)
     assert done.stderr == ""
-    first, *_ = done.stdout.splitlines()
-    assert first == '{"event": "pusher.unreachable", "reason": "connection refused"}'
+    _, second, *_ = done.stdout.splitlines()
+    assert second == '{"event": "pusher.unreachable", "reason": "connection refused"}'

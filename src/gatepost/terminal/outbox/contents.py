@@ -16,7 +16,6 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import structlog
 from msgspec.structs import replace
 
 from gatepost.cursor import Tried
@@ -24,6 +23,7 @@ from gatepost.errors import JournalUnavailable, OutboxError, OutboxFull
 from gatepost.journal.files import Files
 from gatepost.retry import Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
+from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.frames import decode_body
 from gatepost.terminal.outbox.loading import load
 from gatepost.terminal.outbox.opening import explain, is_full
@@ -52,7 +52,7 @@ from gatepost.wire import Subscription, receiver_of
 
 __all__ = ["EVENT_BYTES", "MAX_DEAD", "Contents"]
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 MAX_DEAD = 10_000
 """Dead letters that are kept."""

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import structlog
-
 from gatepost.cursor import Spans
 from gatepost.journal.files import Files
+from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.opening import open_folder
 from gatepost.terminal.outbox.segments import Segment, Segments
 from gatepost.terminal.outbox.state import LOST, State
@@ -24,7 +23,7 @@ from gatepost.terminal.outbox.values import ALARMS, RECORDS
 
 __all__ = ["load"]
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 
 def load(

@@ -15,8 +15,6 @@ import fcntl
 import os
 from pathlib import Path
 
-import structlog
-
 from gatepost.errors import (
     JournalCorrupt,
     JournalUnavailable,
@@ -27,11 +25,12 @@ from gatepost.errors import (
 )
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder
+from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.segments import most_likely_id
 
 __all__ = ["FOLDER", "Lock", "explain", "is_full", "open_folder", "refuse_old"]
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 FOLDER = "outbox"
 """Its name in a terminal's data folder."""

@@ -28,12 +28,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-import structlog
 
 from gatepost.errors import NotSubscribed, OutboxFull, OutboxOfAnotherTerminal, OutboxUnavailable
 from gatepost.journal.files import Files
 from gatepost.retry import DeadLetter, Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
+from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.contents import Contents
 from gatepost.terminal.outbox.history import View
 from gatepost.terminal.outbox.opening import Lock, explain, refuse_old
@@ -64,7 +64,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 MANY = 1_000
 """Dead letters that one call changes, unless it is told otherwise."""

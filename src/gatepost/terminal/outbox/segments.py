@@ -21,7 +21,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import structlog
 from msgspec import Struct
 
 from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable, OutboxTooNew, OutboxUnavailable
@@ -38,6 +37,7 @@ from gatepost.journal.format import (
     last_commit,
 )
 from gatepost.journal.writer import Writer
+from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.frames import (
     Columns,
     Facts,
@@ -50,7 +50,7 @@ from gatepost.terminal.outbox.frames import (
 
 __all__ = ["Segment", "Segments", "Staged", "index_of", "most_likely_id", "read_frame"]
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 _STEP = 1024 * 1024
 _PAGE = 4096

@@ -14,11 +14,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.cursor import Cursor, Tried
+from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.frames import Facts
 from gatepost.terminal.outbox.values import ALARMS, RECORDS, Dropped
 from gatepost.wire import Subscription
@@ -46,7 +46,7 @@ __all__ = [
     "State",
 ]
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 VERSION = 1
 """Of what :meth:`State.dump` returns and of the operations."""

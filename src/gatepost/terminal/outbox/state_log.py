@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import structlog
 from msgspec import Struct
 
 from gatepost.errors import JournalCorrupt, JournalTooNew, OutboxTooNew, OutboxUnavailable
@@ -39,11 +38,12 @@ from gatepost.journal.format import (
     decode_header,
     encode_header,
 )
+from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.state import VERSION, Op
 
 __all__ = ["LEAST_BYTES", "Kept", "StateLog"]
 
-log = structlog.get_logger(__name__)
+log = Log(__name__)
 
 CHECKPOINT = 3
 """The kind of the frame of a checkpoint."""
