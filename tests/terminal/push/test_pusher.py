@@ -622,11 +622,11 @@ class TestRefused:
         told = [
             (entry["event"], entry.get("reason")) for entry in logs if entry["event"].startswith("outbox.")
         ]
-        assert told == [
-            ("outbox.refused", "code 500"),
-            ("outbox.refused", "HTTP 400, code 500"),
-            ("outbox.refusals_ended", "code 500"),
+        assert told[:2] == [("outbox.refused", "code 500"), ("outbox.refused", "HTTP 400, code 500")]
+        # Which kind ends first depends on which events are under way at once.
+        assert sorted(told[2:]) == [
             ("outbox.refusals_ended", "HTTP 400, code 500"),
+            ("outbox.refusals_ended", "code 500"),
         ]
 
 
