@@ -4,9 +4,10 @@ import asyncio
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
 import pytest
 from msgspec import Struct
 from structlog.testing import capture_logs
@@ -186,22 +187,37 @@ async def test_a_disk_full_of_delivered_history_takes_every_new_record(disk: Dis
 
 async def test_a_disk_full_of_what_waits_takes_every_new_record_and_drops_the_oldest(disk: Disk) -> None:
     async with outbox_in(disk.folder, now=(now := Clock()), files=disk.files) as outbox:
-        await outbox.put(alarm("T-1"))
         for number in range(800):
+            if number % 8 == 0:
+                await outbox.put(alarm(f"T-{number}"))
             await outbox.put(record(number, image=PHOTO))
         status = await outbox.status()
         (burst,) = status.drops
         assert (status.refused_full, burst.reason, burst.lane) == (0, "disk", "records")
-        assert status.pending + status.dropped == 801
-        assert 50 < status.pending < 300
+        assert status.pending + status.dropped == 900
+        assert status.pending_alarms == 100
+        assert 50 < status.pending_records < 300
         await assert_the_ledger_adds_up(outbox)
     async with outbox_in(disk.folder, now=now, files=disk.files) as outbox:
         arrived = await drain(outbox, now())
-        assert arrived[0] == "T-1:1"
-        # Records that share a segment with an alarm stay as long as it does: to drop them would free nothing.
-        numbers = [int(uuid[5:]) for uuid in arrived[1:]]
-        gap = max(range(1, len(numbers)), key=lambda at: numbers[at] - numbers[at - 1])
-        assert numbers == [*range(gap), *range(800 - len(numbers) + gap, 800)]
+        assert arrived[:100] == [f"T-{number}:1" for number in range(0, 800, 8)]
+        assert arrived[100:] == [f"uuid-{number}" for number in range(900 - len(arrived), 800)]
+
+
+async def test_a_disk_full_of_alarms_takes_new_alarms_for_old_ones_and_records_for_records_alone(
+    disk: Disk,
+) -> None:
+    async with outbox_in(disk.folder, files=disk.files) as outbox:
+        for number in range(400):
+            await outbox.put(msgspec.structs.replace(alarm(f"T-{number}"), image=PHOTO))
+        status = await outbox.status()
+        assert 50 < status.pending_alarms < 300
+        assert {(drop.reason, drop.lane) for drop in status.drops} == {("disk", "alarms")}
+        for number in range(100):
+            with suppress(OutboxUnavailable):
+                await outbox.put(record(number, image=PHOTO))
+        assert (await outbox.status()).pending_alarms == status.pending_alarms
+        await assert_the_ledger_adds_up(outbox)
 
 
 async def test_a_disk_of_20_mb_and_20_000_records_with_a_receiver_that_comes_and_goes(tmp_path: Path) -> None:

@@ -151,6 +151,20 @@ def test_a_failure_fails_who_waits_and_closes_the_segment(tmp_path: Path, call: 
     writer.close()
 
 
+@pytest.mark.parametrize("is_first_in_segment", [False, True])
+def test_an_append_that_is_taken_back_is_not_read_and_the_stream_goes_on(
+    folder: Folder, writer: Writer, is_first_in_segment: bool
+) -> None:
+    place = writer.append([b"before"])
+    if is_first_in_segment:
+        writer.finish()
+        place = writer.position
+    writer.append([b"taken back"])
+    writer.take_back(place)
+    assert writer.append([b"after"]).events == 2
+    assert read_all(folder) == ([b"before", b"after"], [])
+
+
 @pytest.mark.parametrize("call", ["create", "sync_folder"])
 def test_no_segment_is_left_where_none_could_be_begun(tmp_path: Path, call: str) -> None:
     files = FailingFiles()

@@ -232,7 +232,9 @@ async def test_a_signal_ends_it_in_good_order_although_the_receiver_hangs(
     assert not (tmp_path / SOCKET_FILE).exists()
 
 
-@pytest.mark.parametrize(("level", "events"), [("info", ["terminal.open", "terminal.stopping"]), ("error", [])])
+@pytest.mark.parametrize(
+    ("level", "events"), [("info", ["terminal.open", "terminal.stopping"]), ("error", [])]
+)
 async def test_its_log_has_the_form_and_the_level_that_are_set(
     tmp_path: Path, level: str, events: list[str]
 ) -> None:

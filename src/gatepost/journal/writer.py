@@ -164,6 +164,19 @@ class Writer:
         self._publish()
         return self.position
 
+    def take_back(self, place: Position) -> None:
+        """Cut off what was appended behind ``place``, and close the segment. Nothing of it was acknowledged.
+
+        Never raises: where the disk does not let it, what was appended may be read after the end of this stream.
+        """
+        segment = self._segment
+        if segment is not None:
+            segment.end = max(HEADER_BYTES, place.offset if place.segment == segment.number else 0)
+            self._cut_off()
+            self._abandon()
+            self.position = Position(segment.number, segment.end, place.events)
+            self._publish()
+
     def finish(self) -> None:
         """Close the segment, so that a reader passes it and it can be deleted. Does nothing where none was begun.
 

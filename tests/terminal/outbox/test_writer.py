@@ -2,12 +2,13 @@
 
 import asyncio
 import errno
+import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.terminal.outbox_kit import SUBSCRIPTION, Clock, SmallDisk, alarm, outbox_in, record
+from tests.terminal.outbox_kit import SUBSCRIPTION, Clock, SmallDisk, alarm, drain, outbox_in, record
 
 from gatepost.errors import OutboxFull, OutboxUnavailable
 from gatepost.retry import Done
@@ -119,6 +120,32 @@ async def test_a_defect_in_one_piece_of_work_is_told_to_its_caller_and_harms_nob
     first, second = await results
     assert isinstance(first, ZeroDivisionError)
     assert second == [1]
+
+
+async def test_of_a_record_and_an_alarm_together_none_is_stored_where_one_of_them_cannot_be(
+    tmp_path: Path, disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock()), files=disk) as outbox:
+        assert await outbox.put_all([record(1), alarm("T-1")]) == [1, 2]
+        write = disk.write
+
+        def fail(handle: int, data: bytes, offset: int) -> None:
+            if "alarms" in disk._paths[handle].name:
+                raise OSError(errno.EIO, "EIO")
+            write(handle, data, offset)
+
+        with monkeypatch.context() as failing:
+            failing.setattr(disk, "write", fail)
+            with pytest.raises(OutboxUnavailable):
+                await outbox.put_all([record(2), alarm("T-2")])
+        (segment,) = outbox.path.glob("*records-000001.events")
+        assert b"uuid-1" in segment.read_bytes()
+        assert b"uuid-2" not in segment.read_bytes()
+        assert await outbox.put_all([alarm("T-3"), record(3)]) == [3, 4]
+        shutil.copytree(outbox.path, tmp_path / "copy" / "outbox")
+        assert await drain(outbox, now()) == ["T-1:1", "T-3:1", "uuid-1", "uuid-3"]
+    async with outbox_in(tmp_path / "copy", now=now) as outbox:
+        assert await drain(outbox, now()) == ["T-1:1", "T-3:1", "uuid-1", "uuid-3"]
 
 
 async def test_a_new_event_is_synced_and_what_became_of_it_is_not(tmp_path: Path, disk: SmallDisk) -> None:

@@ -41,6 +41,7 @@ AFTERWARDS = ("duplicates recognised",)
 
 # Short waits, so that hundreds of faults fit into minutes; none of them changes what is promised.
 TERMINAL = """
+overflow = "refuse-newest"  # on a full disk nothing that was accepted makes room
 retry_first_s = 0.1
 retry_cap_s = 1.0
 connect_timeout_s = 2.0

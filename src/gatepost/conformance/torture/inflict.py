@@ -231,8 +231,8 @@ async def _disk_full(house: House, fault: Fault) -> None:
 async def _met(house: House, fault: Fault) -> bool:
     """Wait as long as the fault lasts; tell whether an end refused something meanwhile.
 
-    A real disk stays full until that was so, for a slow machine may bring nothing there in the time of the plan. What
-    SQLite writes over and over takes some more events on a full disk too, so a terminal gets a surge of them.
+    A real disk stays full until that was so, for a slow machine may bring nothing there in the time of the plan. A
+    terminal lets delivered history go first, so it gets a surge of events.
     """
     end, before = _end(house, fault), _refusals(house, fault)
     longest = MET_S if end.disk.real else fault.seconds

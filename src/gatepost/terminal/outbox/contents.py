@@ -6,7 +6,8 @@ Rules:
   told, and not synced, but for what a person has decided.
 * A disk that takes nothing refuses events, and nothing else: results are kept in memory, and written when it does.
 * **Space.** Where the disk is full, or has less than the reserve, whole segments go, which needs no space: those that
-  are not needed, then those with delivered history alone, then, with ``drop-oldest``, the oldest without alarms.
+  are not needed, then those with delivered history alone, then, with ``drop-oldest``, the oldest of records, and for an
+  alarm, where there are no records, the oldest of alarms.
 * A segment is deleted only when what is on disk says that it is not needed.
 """
 
@@ -111,7 +112,8 @@ class Contents:
             return self._put(groups)
         except JournalUnavailable as error:
             cause = _cause(error)
-        if is_full(cause) and self._make_space():
+        has_alarm = any(event.lane == ALARMS for group in groups for event in group)
+        if is_full(cause) and self._make_space(has_alarm=has_alarm):
             try:
                 return self._put(groups)
             except JournalUnavailable as error:
@@ -319,11 +321,8 @@ class Contents:
     def newest_records(self, count: int) -> list[bytes]:
         """Return the heads of the newest records."""
         heads: list[bytes] = []
-        for segment in reversed(self._segments.all):
+        for segment in reversed(self._segments.lanes[RECORDS]):
             for number in reversed(segment.columns.numbers):
-                facts = self._segments.facts(number)
-                if facts is None or facts.lane != RECORDS:
-                    continue
                 with contextlib.suppress(OSError):
                     body = self._segments.read(number)
                     if body is not None:
@@ -431,15 +430,19 @@ class Contents:
         while self._free() < 2 * self._segment_bytes and self._forget_a_segment():
             pass
 
-    def _make_space(self) -> bool:
+    def _make_space(self, *, has_alarm: bool) -> bool:
         """Delete a segment for whose space there is a better use; return whether there was one."""
-        return self._forget_a_segment() or self._drop_a_segment()
+        if self._forget_a_segment():
+            return True
+        if self._settings.overflow == "refuse-newest":
+            return False
+        return self._drop_a_segment(RECORDS) or (has_alarm and self._drop_a_segment(ALARMS))
 
     def _forget_a_segment(self) -> bool:
         """Delete the oldest segment that holds nothing but delivered history."""
         if not self._state.history:
             return False
-        for segment in self._candidates():
+        for segment in self._candidates(RECORDS):
             numbers = [number for number in segment.columns.numbers if number in self._state.history]
             if len(numbers) == segment.live:
                 if not self._shortened:
@@ -450,28 +453,24 @@ class Contents:
                 return bool(self._remove([segment]))
         return False
 
-    def _drop_a_segment(self) -> bool:
-        """Drop the records of the oldest segment that has no alarm to deliver."""
-        if self._settings.overflow == "refuse-newest":
-            return False
-        waiting, dead = self._cursor.waiting, self._cursor.dead
-        for segment in self._candidates():
-            facts = [(number, self._segments.facts(number)) for number in segment.columns.numbers]
-            needed = [(number, its) for number, its in facts if its and (number in waiting or number in dead)]
-            if any(its.lane == ALARMS for _, its in needed):
-                continue
-            self._state.do(FORGOTTEN, [number for number, _ in facts if number in self._state.history])
-            for number, _ in needed:
-                self._state.drop(number, "disk", self._now())
+    def _drop_a_segment(self, lane: int) -> bool:
+        """Drop the events of the oldest segment of a lane."""
+        for segment in self._candidates(lane):
+            numbers = segment.columns.numbers
+            self._state.do(FORGOTTEN, [number for number in numbers if number in self._state.history])
+            for number in numbers:
+                if number in self._cursor.waiting or number in self._cursor.dead:
+                    self._state.drop(number, "disk", self._now())
             self.flush()
             return bool(self._remove([segment]))
         return False
 
-    def _candidates(self) -> list[Segment]:
-        """Return the segments by age; the last one is closed where it is the only one."""
-        if len(self._segments.all) == 1:
-            self._segments.finish()
-        return [segment for segment in self._segments.all if not segment.is_open]
+    def _candidates(self, lane: int) -> list[Segment]:
+        """Return the segments of a lane by age; the last one is closed where it is the only one."""
+        segments = self._segments.lanes[lane]
+        if len(segments) == 1:
+            self._segments.finish(lane)
+        return [segment for segment in segments if not segment.is_open]
 
     def _remove(self, segments: Sequence[Segment]) -> int:
         """Delete segments, where what is on disk says that they are not needed; return how many."""

@@ -170,10 +170,6 @@ class Columns:
         """Return number, lane and size of each event."""
         return zip(self.numbers, (flags & RECORDS for flags in self._flags), self._sizes, strict=True)
 
-    def has_alarms(self) -> bool:
-        """Return whether one of them is an alarm."""
-        return any(not flags & RECORDS for flags in set(self._flags))
-
     def cut(self, count: int) -> None:
         """Keep the first ``count``."""
         for column in self._all():

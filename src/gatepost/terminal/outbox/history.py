@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import contextlib
+import heapq
 import os
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -22,7 +23,7 @@ from gatepost.terminal.outbox.frames import decode_body
 from gatepost.terminal.outbox.loading import load
 from gatepost.terminal.outbox.segments import Segment, read_frame
 from gatepost.terminal.outbox.state import Looks
-from gatepost.terminal.outbox.values import RECORDS, HistoryPage, HistoryQuery, State, Stored
+from gatepost.terminal.outbox.values import ALARMS, RECORDS, HistoryPage, HistoryQuery, State, Stored
 
 __all__ = ["Reader", "View"]
 
@@ -62,9 +63,11 @@ class View:
             if number
         ][:1]
         for segment in self._segments:
+            if segment.lane == ALARMS:
+                continue
             texts = segment.texts() if wanted else []
             for at, number in enumerate(segment.columns.numbers):
-                if segment.columns.lane(at) != RECORDS or self._state(number) is None:
+                if self._state(number) is None:
                     continue
                 happened = segment.columns.happened(at)
                 if query.since is not None and (happened is None or happened < query.since):
@@ -84,17 +87,24 @@ class View:
         return list(self._some(states, after, _STEP))
 
     def _some(self, states: Collection[State], after: int, limit: int) -> Iterator[Stored]:
-        for segment in self._segments:
-            if segment.columns.numbers[-1] <= after:
-                continue
-            for at, number in enumerate(segment.columns.numbers):
-                if limit and number > after and self._state(number) in states:
-                    stored = self._read(segment, at)
-                    if stored is not None:
-                        limit -= 1
-                        yield stored
+        lanes = (self._of_lane(lane, states, after) for lane in (ALARMS, RECORDS))
+        for _, at, segment in heapq.merge(*lanes, key=lambda event: event[0]):
             if not limit:
                 return
+            stored = self._read(segment, at)
+            if stored is not None:
+                limit -= 1
+                yield stored
+
+    def _of_lane(
+        self, lane: int, states: Collection[State], after: int
+    ) -> Iterator[tuple[int, int, Segment]]:
+        """Yield number and place of the events of a lane, in order."""
+        for segment in self._segments:
+            if segment.lane == lane and segment.columns.numbers[-1] > after:
+                for at, number in enumerate(segment.columns.numbers):
+                    if number > after and self._state(number) in states:
+                        yield number, at, segment
 
     def _state(self, number: int) -> State | None:
         looks = self._looks

@@ -68,33 +68,29 @@ def _add_waiting(state: State, segment: Segment, records: list[int]) -> None:
     numbers = columns.numbers
     if cursor.settled.covers(numbers[0], numbers[-1]):
         return
-    if not columns.has_alarms():
-        records += [
-            number for number in numbers if number not in cursor.settled and number not in cursor.dead
-        ]
-        return
-    texts = segment.texts()
-    for at, number in enumerate(numbers):
-        if number in cursor.settled or number in cursor.dead:
-            continue
-        if columns.lane(at) == RECORDS:
-            records.append(number)
-        else:
-            cursor.add(number, ALARMS, texts[at][0] if at < len(texts) else None)
+    waiting = [number for number in numbers if number not in cursor.settled and number not in cursor.dead]
+    if segment.lane == RECORDS:
+        records += waiting
+    elif waiting:
+        traces = dict(zip(numbers, segment.texts(), strict=False))
+        for number in waiting:
+            cursor.add(number, ALARMS, traces[number][0] if number in traces else None)
 
 
 def _settle_missing(state: State, segments: Segments, *, is_damaged: bool, now: float) -> None:
     """Count what was accepted and stands nowhere."""
     cursor = state.cursor
     there = Spans(cursor.settled)
-    if is_damaged:
-        # What became of the last events is not known, so some of what was delivered seems to be missing.
-        for first, last in segments.deleted():
-            if first <= last:
-                there.add(first, last)
-                cursor.settled.add(first, last)
     for first, last in segments.spans():
         there.add(first, last)
+    if is_damaged:
+        # What became of the last events is not known, so some of what was delivered seems to be missing.
+        deleted = [span for span in segments.deleted() if span[0] <= span[1]]
+        for first, last in list(there.gaps(cursor.last)):
+            for begin, end in deleted:
+                if max(first, begin) <= min(last, end):
+                    there.add(max(first, begin), min(last, end))
+                    cursor.settled.add(max(first, begin), min(last, end))
     for first, last in list(there.gaps(cursor.last)):
         log.error("outbox.events_lost", first_id=first, last_id=last)
         state.do(LOST, first, last, now)

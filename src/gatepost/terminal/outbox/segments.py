@@ -5,8 +5,10 @@ Rules:
 * An event is a frame of the journal; what is returned for by :meth:`Segments.append` is on disk.
 * In memory there are some bytes an event: the columns of its segment. A closed segment has an index next to it, so that
   a start does not read the events; where that is missing or damaged, the segment is read, and the index made again.
-* Numbers ascend from segment to segment. Where a number stands twice, the later one counts: the earlier was part of an
-  append that failed, and no caller was told that it was taken.
+* Alarms have segments of their own, so that they keep no records when the disk is full. What is stored together and has
+  both is taken back where only one of them can be written.
+* In a lane numbers ascend. Where a number stands twice, the later one counts: the earlier was part of an append that
+  failed, and no caller was told that it was taken.
 * A frame that is damaged costs its event, no other. Its bytes are set aside, in a file ``damaged-…``, as far as there
   is room; so is a whole segment whose header is gone in both copies and in the index.
 * A segment is deleted when no event in it is needed; the caller says when that is.
@@ -24,8 +26,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable, OutboxTooNew, OutboxUnavailable
+from gatepost.journal import folder as folder_module
 from gatepost.journal.files import Files
-from gatepost.journal.folder import Folder, Stream
+from gatepost.journal.folder import Folder, Position, Stream
 from gatepost.journal.format import (
     EVENT,
     FRAME_BYTES,
@@ -47,10 +50,14 @@ from gatepost.terminal.outbox.frames import (
     decode_index,
     encode_index,
 )
+from gatepost.terminal.outbox.values import ALARMS, RECORDS
 
 __all__ = ["Segment", "Segments", "Staged", "index_of", "most_likely_id", "read_frame"]
 
 log = Log(__name__)
+
+LANES: dict[int, str] = {ALARMS: folder_module.ALARMS, RECORDS: folder_module.RECORDS}
+"""The journal's name of each lane."""
 
 _STEP = 1024 * 1024
 _PAGE = 4096
@@ -103,6 +110,11 @@ class Segment:
             return []
 
     @property
+    def lane(self) -> int:
+        """Return the lane of its events."""
+        return ALARMS if self.path.stem.rpartition("-")[0].endswith(LANES[ALARMS]) else RECORDS
+
+    @property
     def place_in_stream(self) -> tuple[str, int]:
         """Return its stream, and its number in it."""
         stream, _, number = self.path.stem.rpartition("-")
@@ -118,18 +130,15 @@ class Segment:
 class Segments:
     """The segments of one folder. One thread at a time."""
 
-    def __init__(
-        self, folder: Folder, *, segment_bytes: int, segments: list[Segment], life: int, is_writer: bool
-    ) -> None:
+    def __init__(self, folder: Folder, *, segment_bytes: int, segments: list[Segment], life: int) -> None:
         self.folder = folder
-        self.all = segments
-        """By age."""
+        self.lanes = tuple([one for one in segments if one.lane == lane] for lane in (ALARMS, RECORDS))
+        """The segments of each lane, by age."""
         self._files = folder.files
         self._segment_bytes = segment_bytes
         self._life = life
-        self._is_writer = is_writer
-        self._writer: Writer | None = None
-        self._firsts = [segment.columns.numbers[0] for segment in segments]
+        self._writers: list[Writer | None] = [None, None]
+        self._firsts = tuple([segment.columns.numbers[0] for segment in lane] for lane in self.lanes)
         self._handles: dict[Path, int] = {}
         self._staged: dict[int, Staged] = {}
         self.has_empty = False
@@ -146,23 +155,23 @@ class Segments:
         except JournalUnavailable as error:
             raise OutboxUnavailable(str(error)) from error
         loader = _Loader(folder, is_writer=is_writer)
-        segments: list[Segment] = []
+        lanes: tuple[list[Segment], list[Segment]] = ([], [])
         for stream in streams:
             for number in stream.segments:
                 segment = loader.load(stream, number)
                 if segment is None:
                     continue
-                first = segment.columns.numbers[0]
-                while segments and segments[-1].columns.numbers[-1] >= first:
-                    segments[-1].columns.cut(bisect_left(segments[-1].columns.numbers, first))
-                    if not len(segments[-1].columns):
-                        segments.pop()
-                segments.append(segment)
+                first, lane = segment.columns.numbers[0], lanes[segment.lane]
+                while lane and lane[-1].columns.numbers[-1] >= first:
+                    lane[-1].columns.cut(bisect_left(lane[-1].columns.numbers, first))
+                    if not len(lane[-1].columns):
+                        lane.pop()
+                lane.append(segment)
             if is_writer and not stream.segments:
                 with contextlib.suppress(OSError):
                     folder.files.remove(folder.writer_file(stream.name))
         life = 1 + max((int(stream.name.partition("-")[0]) for stream in streams), default=0)
-        return cls(folder, segment_bytes=segment_bytes, segments=segments, life=life, is_writer=is_writer)
+        return cls(folder, segment_bytes=segment_bytes, segments=[*lanes[ALARMS], *lanes[RECORDS]], life=life)
 
     # --- what is there ----------------------------------------------------------------------------------------
 
@@ -170,19 +179,27 @@ class Segments:
         return self.facts(number) is not None
 
     @property
+    def all(self) -> list[Segment]:
+        """Return the segments, those of alarms first."""
+        return [*self.lanes[ALARMS], *self.lanes[RECORDS]]
+
+    @property
     def last(self) -> int:
         """Return the highest number; 0: there is none."""
-        return self.all[-1].columns.numbers[-1] if self.all else 0
+        return max((lane[-1].columns.numbers[-1] for lane in self.lanes if lane), default=0)
 
     @property
     def first(self) -> int:
         """Return the lowest number; 0: there is none."""
-        return self._firsts[0] if self._firsts else 0
+        return min((firsts[0] for firsts in self._firsts if firsts), default=0)
 
     def of(self, number: int) -> Segment | None:
         """Return the segment that an event stands in, if it does."""
-        at = bisect_right(self._firsts, number) - 1
-        return self.all[at] if at >= 0 and self.all[at].place(number) is not None else None
+        for lane in (RECORDS, ALARMS):
+            at = bisect_right(self._firsts[lane], number) - 1
+            if at >= 0 and self.lanes[lane][at].place(number) is not None:
+                return self.lanes[lane][at]
+        return None
 
     def facts(self, number: int) -> Facts | None:
         """Return the facts of an event; ``None``: it is not there."""
@@ -198,12 +215,9 @@ class Segments:
         if staged is not None:
             return staged.texts[0]
         segment = self.of(number)
-        if segment is None:
+        if segment is None or segment.lane == RECORDS:
             return None
-        at = segment.place(number) or 0
-        if segment.columns.lane(at):
-            return None
-        texts = segment.texts()
+        at, texts = segment.place(number) or 0, segment.texts()
         return texts[at][0] if at < len(texts) else None
 
     def spans(self) -> Iterator[tuple[int, int]]:
@@ -221,17 +235,18 @@ class Segments:
 
     def deleted(self) -> Iterator[tuple[int, int]]:
         """Return the spans of numbers that may have stood in segments that were deleted."""
-        before: Segment | None = None
-        for segment in self.all:
-            first = segment.columns.numbers[0]
-            if before is None:
-                yield 1, first - 1
-            else:
-                stream, number = before.place_in_stream
-                # A stream that ended may have had segments behind the last one that is there.
-                if segment.place_in_stream != (stream, number + 1):
-                    yield before.columns.numbers[-1] + 1, first - 1
-            before = segment
+        for lane in self.lanes:
+            before: Segment | None = None
+            for segment in lane:
+                first = segment.columns.numbers[0]
+                if before is None:
+                    yield 1, first - 1
+                else:
+                    stream, number = before.place_in_stream
+                    # A stream that ended may have had segments behind the last one that is there.
+                    if segment.place_in_stream != (stream, number + 1):
+                        yield before.columns.numbers[-1] + 1, first - 1
+                before = segment
 
     def size(self) -> int:
         """Return the bytes of all files in the folder."""
@@ -281,45 +296,60 @@ class Segments:
 
         Raises :class:`~gatepost.errors.JournalUnavailable`: none of it was appended.
         """
-        events = list(self._staged.values())
-        if not events:
-            return
-        if self._writer is None:
-            self._writer = self._begin()
-        place = self._writer.append([event.body for event in events])
-        path = self.folder.segment(self._writer.stream, place.segment)
-        if not self.all or self.all[-1].path != path:
-            self._finish_last()
+        places: list[tuple[Writer, Position, Position, list[Staged]]] = []
+        for lane in (RECORDS, ALARMS):
+            events = [event for event in self._staged.values() if event.facts.lane == lane]
+            if not events:
+                continue
+            writer = self._writers[lane]
+            try:
+                if writer is None:
+                    writer = self._writers[lane] = self._begin(lane)
+                before = writer.position
+                places.append((writer, before, writer.append([event.body for event in events]), events))
+            except JournalUnavailable:
+                for other, start, _, _ in places:
+                    other.take_back(start)
+                raise
+        for writer, _, place, events in places:
+            self._appended(self.folder.segment(writer.stream, place.segment), place.offset, events)
+        self._staged.clear()
+
+    def _appended(self, path: Path, end: int, events: Sequence[Staged]) -> None:
+        lane = events[0].facts.lane
+        segments = self.lanes[lane]
+        if not segments or segments[-1].path != path:
+            self._finish_last(lane)
             with path.open("rb") as file:
                 seed = decode_header(file.read(HEADER_BYTES)).seed
             segment = Segment(path, seed, Columns(), [])
             segment.is_open = True
-            self.all.append(segment)
-            self._firsts.append(events[0].number)
-        segment = self.all[-1]
-        start = place.offset - sum(FRAME_BYTES + len(event.body) for event in events)
+            segments.append(segment)
+            self._firsts[lane].append(events[0].number)
+        segment = segments[-1]
+        start = end - sum(FRAME_BYTES + len(event.body) for event in events)
         for event in events:
             end = start + FRAME_BYTES + len(event.body)
             segment.columns.append(event.number, event.facts, start, end)
             segment.texts().append(event.texts)
             start = end
         segment.live += len(events)
-        self._staged.clear()
 
-    def _begin(self) -> Writer:
+    def _begin(self, lane: int) -> Writer:
         life, self._life = self._life, self._life + 1
         return Writer(
             self.folder,
+            LANES[lane],
             segment_bytes=self._segment_bytes,
             segment_s=_YEAR_S,
             # Names sort by age; an age that no clock tells cannot be set back.
             now=lambda: (life + 0.5) / 1000,
         )
 
-    def _finish_last(self) -> None:
+    def _finish_last(self, lane: int) -> None:
         """Write the index of the segment that was written last: it takes nothing more."""
-        if self.all and self.all[-1].is_open:
-            segment = self.all[-1]
+        if self.lanes[lane] and self.lanes[lane][-1].is_open:
+            segment = self.lanes[lane][-1]
             segment.is_open = False
             _write_index(self.folder, segment, segment.texts())
             segment._texts = None
@@ -339,11 +369,12 @@ class Segments:
         if segment is not None:
             segment.live += 1
 
-    def finish(self) -> None:
-        """Close the last segment, so that it can be deleted."""
-        if self._writer is not None:
-            self._writer.finish()
-        self._finish_last()
+    def finish(self, lane: int) -> None:
+        """Close the last segment of a lane, so that it can be deleted."""
+        writer = self._writers[lane]
+        if writer is not None:
+            writer.finish()
+        self._finish_last(lane)
 
     def empty(self) -> list[Segment]:
         """Return the closed segments of which no event is needed."""
@@ -353,23 +384,25 @@ class Segments:
         """Delete a closed segment. Raises ``OSError``."""
         self._files.remove(segment.path)
         self._files.remove(index_of(segment.path))
-        at = self.all.index(segment)
-        del self.all[at], self._firsts[at]
+        lane = segment.lane
+        at = self.lanes[lane].index(segment)
+        del self.lanes[lane][at], self._firsts[lane][at]
         handle = self._handles.pop(segment.path, None)
         if handle is not None:
             os.close(handle)
-        stream = segment.path.name.rpartition("-")[0]
-        if not any(other.path.name.startswith(stream) for other in self.all) and (
-            self._writer is None or self._writer.stream != stream
+        stream, writer = segment.place_in_stream[0], self._writers[lane]
+        if (writer is None or writer.stream != stream) and not any(
+            other.place_in_stream[0] == stream for other in self.lanes[lane]
         ):
             self._files.remove(self.folder.writer_file(stream))
 
     def close(self) -> None:
-        """End the stream, and let go of the files. May be called twice."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
-        self._finish_last()
+        """End the streams, and let go of the files. May be called twice."""
+        for lane in (ALARMS, RECORDS):
+            writer, self._writers[lane] = self._writers[lane], None
+            if writer is not None:
+                writer.close()
+            self._finish_last(lane)
         while self._handles:
             os.close(self._handles.popitem()[1])
 
@@ -446,7 +479,9 @@ class _Scanned:
             except JournalCorrupt:
                 continue
             if self.columns.numbers and number <= self.columns.numbers[-1]:
-                continue
+                at = bisect_left(self.columns.numbers, number)
+                self.columns.cut(at)
+                del self.texts[at:]
             self.columns.append(number, facts, frame.start, frame.end)
             self.texts.append(texts)
         self.committed = max(self.committed, last_commit(frames))
