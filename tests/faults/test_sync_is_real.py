@@ -1,8 +1,8 @@
 """The sync is real: a trace of system calls shows one between the arrival of a push and its reply, each time.
 
 ``strace`` writes every read, write and sync of the receiver in the order in which they happened. For each reply
-that says ``"code":200`` the event, with its image, has to be written to a segment of the journal, and the segment
-synced, after the last byte of the request had been read and before the reply was written.
+that says ``"code":200`` the event has to be written to a segment of the journal, its image to the pack that the event
+names, and both files synced, after the last byte of the request had been read and before the reply was written.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ TRACER = ["strace", "-f", "-y", "-s", "100000", "-e", f"trace={CALLS}", "-o"]
 LINE = re.compile(r"^(?P<pid>\d+) +(?P<rest>.*)$")
 IMAGE = b"\xff\xd8" + bytes(20_000) + b"\xff\xd9"
 NAME = re.compile(r"probe-(\d+)-(\d+)")
+NAME_OR_PACK = re.compile(rf"{NAME.pattern}|[a-z]+-\d{{8}}-\d{{13}}-[0-9a-f]{{8}}-records-\d{{6}}\.pack")
+"""In a frame the pack of an event's image comes before the event."""
 
 
 def calls(trace: str) -> list[str]:
@@ -38,9 +40,9 @@ def calls(trace: str) -> list[str]:
     return done
 
 
-async def traced(tmp_path: Path, senders: int, pushes: int, image: bytes | None) -> list[str]:
+async def traced(tmp_path: Path, senders: int, pushes: int, image: bytes | None, *options: str) -> list[str]:
     log = tmp_path / "trace"
-    process = await Process.start(tmp_path / "data", before=[*TRACER, str(log)])
+    process = await Process.start(tmp_path / "data", *options, before=[*TRACER, str(log)])
     try:
         # The terminal is introduced first: what is looked at is the way that every later push takes.
         assert (await process.request("POST", "/Record", body(record(uuid="first")))).json == SUCCESS
@@ -62,6 +64,7 @@ async def traced(tmp_path: Path, senders: int, pushes: int, image: bytes | None)
 def replies_and_their_syncs(trace: list[str]) -> dict[tuple[str, str], set[str]]:
     """For each push, the files that it was written to and that were synced then, before the reply to it."""
     waiting: dict[str, tuple[str, str]] = {}
+    packs: dict[tuple[str, str], set[str]] = {}
     written: dict[tuple[str, str], set[str]] = {}
     synced: dict[tuple[str, str], set[str]] = {}
     answered: dict[tuple[str, str], set[str]] = {}
@@ -71,10 +74,18 @@ def replies_and_their_syncs(trace: list[str]) -> dict[tuple[str, str], set[str]]
         file = Path(rest.partition("<")[2].partition(">")[0]).name
         if name in ("read", "readv", "recvfrom", "recvmsg") and (found := NAME.search(rest)):
             push = waiting[handle] = (found[1], found[2])
-            written[push], synced[push] = set(), set()
+            packs[push], written[push], synced[push] = set(), set(), set()
+        elif name == "pwrite64" and file.endswith(".pack"):
+            for files in packs.values():
+                files.add(file)
         elif name == "pwrite64":
-            for found in NAME.finditer(rest):
-                written.get((found[1], found[2]), set()).add(file)
+            pack = ""
+            for found in NAME_OR_PACK.finditer(rest):
+                push = (found[1], found[2])
+                if found[1] is None:
+                    pack = found[0]
+                elif push in written:
+                    written[push] |= {file} | (packs[push] & {pack})
         elif name in ("fsync", "fdatasync") and call.rstrip().endswith("= 0"):
             for push, files in synced.items():
                 if file in written[push]:
@@ -93,19 +104,35 @@ def replies_and_their_syncs(trace: list[str]) -> dict[tuple[str, str], set[str]]
     [(1, 20, None), (16, 10, None), (4, 10, IMAGE)],
     ids=["one by one", "many at once", "with images"],
 )
-async def test_between_the_last_byte_and_every_reply_the_event_was_written_and_synced(
-    tmp_path: Path, senders: int, pushes: int, image: bytes | None
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+async def test_between_the_last_byte_and_every_reply_event_and_image_were_written_and_synced(
+    database: str,
+    tmp_path: Path,
+    senders: int,
+    pushes: int,
+    image: bytes | None,
+    request: pytest.FixtureRequest,
 ) -> None:
-    answered = replies_and_their_syncs(await traced(tmp_path, senders, pushes, image))
+    options = ["--database", request.getfixturevalue("postgres_url")] if database == "postgresql" else []
+    answered = replies_and_their_syncs(await traced(tmp_path, senders, pushes, image, *options))
     assert len(answered) == senders * pushes
     for files in answered.values():
         assert any(name.endswith("-records-000001.events") for name in files)
+        assert any(name.endswith(".pack") for name in files) == (image is not None)
 
 
 READ = 'read(9<socket:[1]>, "POST /Record ... probe-0-0 ...", 65536) = 300'
 WRITTEN = 'pwrite64(7</data/journal/1-a-records-000001.events>, "... probe-0-0 ...", 300, 1024) = 300'
 SYNCED = "fdatasync(7</data/journal/1-a-records-000001.events>) = 0"
 REPLY = 'write(9<socket:[1]>, "HTTP/1.1 200 OK ... {\\"code\\":200", 100) = 100'
+
+
+PACK = "people-20261130-1790000000000-0a1b2c3d-records-000001.pack"
+WRITTEN_PACK = f'pwrite64(8</data/journal/packs/{PACK}>, "...", 300, 64) = 300'
+WRITTEN_BOTH = (
+    f'pwrite64(7</data/journal/1-a-records-000001.events>, "... {PACK} ... probe-0-0 ...", 300, 1024) = 300'
+)
+SYNCED_PACK = f"fdatasync(8</data/journal/packs/{PACK}>) = 0"
 
 
 @pytest.mark.parametrize(
@@ -118,3 +145,13 @@ def test_a_reply_before_the_sync_would_be_noticed(trace: list[str]) -> None:
     assert replies_and_their_syncs([READ, WRITTEN, SYNCED, REPLY]) == {
         ("0", "0"): {"1-a-records-000001.events"}
     }
+
+
+def test_a_reply_before_the_sync_of_the_image_would_be_noticed() -> None:
+    segment = "1-a-records-000001.events"
+    for trace, files in (
+        ([READ, WRITTEN_PACK, WRITTEN_BOTH, SYNCED, REPLY, SYNCED_PACK], {segment}),
+        ([READ, WRITTEN_BOTH, SYNCED, SYNCED_PACK, REPLY, WRITTEN_PACK], {segment}),
+        ([READ, WRITTEN_PACK, WRITTEN_BOTH, SYNCED_PACK, SYNCED, REPLY], {segment, PACK}),
+    ):
+        assert replies_and_their_syncs(trace) == {("0", "0"): files}
