@@ -277,6 +277,29 @@ def test_a_stream_that_vanished_is_told_where_it_was_not_at_its_end(folder: Fold
     assert positions == {}
 
 
+def test_a_stream_that_vanished_between_two_segments_is_told_and_one_that_was_removed_is_not(
+    folder: Folder, writer: Writer
+) -> None:
+    other = Writer(folder)
+    positions: dict[str, Position] = {}
+    for one in (writer, other):
+        one.append([b"one"])
+        one.finish()
+    assert read_all(folder, positions)[0] == [b"one", b"one"]
+    assert {place.offset for place in positions.values()} == {0}
+    folder.remove(positions)
+    other.close()
+    folder.writer_file(writer.stream).unlink()
+    kept = dict(positions)
+    _, damages = read_all(folder, positions)
+    assert [(damage.stream, damage.is_gone) for damage in damages] == [(writer.stream, True)]
+    kept[other.stream] = positions[other.stream]
+    assert kept[other.stream].has_ended
+    assert folder.remove({other.stream: positions[other.stream]}).streams == (other.stream,)
+    _, damages = read_all(folder, kept)  # as after a kill before the places are forgotten
+    assert [damage.stream for damage in damages] == [writer.stream]
+
+
 def test_an_emptied_folder_is_another_journal(folder: Folder, writer: Writer) -> None:
     writer.append([b"one"])
     for path in folder.path.iterdir():

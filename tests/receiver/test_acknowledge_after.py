@@ -245,7 +245,7 @@ async def test_the_first_word_of_a_desk_acknowledges_nothing(waiting: Running) -
     with held_up(waiting._store):
         pushed = await Pushed.send(waiting, record(uuid="u-1"))
         positions = {stream.name: stream.published for stream in waiting.ingest._journal.streams()}
-        first = replace(waiting.desk._welcome(), listed=Listed(positions, False, 0, ()))
+        first = replace(waiting.desk._welcome(), listed=Listed(positions, False, 0, (), (0, "")))
         waiting.ingest.take_over(first)
         assert (await pushed.reply()).status == 503
     assert (await waiting.push(record(uuid="u-1"))).json == SUCCESS

@@ -13,6 +13,8 @@ Rules:
 * A lock on the file with the id pins the journal: nothing is deleted then.
 * A segment is deleted only when a position says that all of it was read. A segment that is gone before is a loss: it
   is told, never passed over in silence.
+* A stream is deleted only when its position says that it has ended (:meth:`Position.behind_the_end`). So one that is
+  gone before is told as well, though nothing of it may have waited.
 
 Names: ``STREAM-000001.events``, ``STREAM.writer``; a stream's name is the moment at which it was begun, a random part,
 and its lane, so names sort by age.
@@ -56,6 +58,8 @@ _ID_BYTES = 16
 _STREAM = re.compile(r"(\d{13}-[0-9a-f]{8}-(?:records|alarms))(?:-(\d{6,})\.events|\.writer)")
 _PUBLISHED = struct.Struct("<QQQ")
 _CHECK = struct.Struct("<I")
+_ENDED = 1 << 62
+"""In place of the number of a segment; no stream has so many."""
 _TRIES = 1000
 """How often a publication is read that is not whole: it has 28 bytes, so it is damaged then."""
 
@@ -73,6 +77,15 @@ class Position(Struct, frozen=True):
     def is_before(self, other: Position) -> bool:
         """Return whether something lies between the two places."""
         return (self.segment, self.offset) < (other.segment, other.offset)
+
+    def behind_the_end(self) -> Position:
+        """Return the place of a stream that has ended and was read to its end: nothing can follow there."""
+        return Position(_ENDED, 0, self.events)
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether the stream has ended, and all of it was read."""
+        return self.segment == _ENDED
 
 
 START = Position(1, 0, 0)
@@ -243,7 +256,7 @@ class Folder:
         return min(times, default=None)
 
     def remove(self, positions: Mapping[str, Position]) -> Removed:
-        """Delete the segments that lie wholly before these positions, and streams that have ended there.
+        """Delete the segments that lie wholly before these positions, and the streams that they say have ended.
 
         ``positions`` must be on disk: what is deleted here is nowhere else. Does nothing while the journal is pinned.
         Raises :class:`~gatepost.errors.JournalUnavailable`.
@@ -260,7 +273,7 @@ class Folder:
                         if number < position.segment:
                             self.files.remove(self.segment(stream.name, number))
                             removed += 1
-                    if position.segment > stream.last and not stream.is_alive:
+                    if position.has_ended and not stream.is_alive:
                         self._remove_writer_file(stream.name)
                 ended = positions.keys() - {stream.name for stream in self.streams()}
                 if ended:

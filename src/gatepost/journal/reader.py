@@ -51,6 +51,11 @@ class Damage(Struct, frozen=True):
     """Offsets of the bytes in the segment; both 0 where the segment itself is missing or unreadable."""
     why: str
 
+    @property
+    def is_gone(self) -> bool:
+        """Return whether the file is not there any more, and nothing of it is left."""
+        return self.why == _GONE
+
 
 class Batch(Struct, frozen=True):
     """The bodies that were read at once."""
@@ -141,7 +146,7 @@ class Reader:
         """Let go of the places in streams that are not there any more."""
         for name in sorted(self._positions.keys() - streams):
             position = self._positions.pop(name)
-            if position.offset:
+            if not position.has_ended:
                 damages.append(Damage(name, position.segment, 0, 0, _GONE))
 
     def _step(
@@ -153,6 +158,8 @@ class Reader:
         """
         if stream.trouble is not None:
             raise stream.trouble
+        if position.segment > stream.last and not stream.is_alive:
+            return None if position.has_ended else ([], 0, position.behind_the_end())
         if position.segment > stream.last or (stream.is_alive and not position.is_before(stream.published)):
             return None
         is_open = stream.is_alive and position.segment == stream.published.segment

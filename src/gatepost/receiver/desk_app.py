@@ -183,7 +183,7 @@ class DeskApp:
             on_erased=self._drop_traces,
             forget_unlisted=self.projector.forget,
             oldest_unlisted=self.projector.files.oldest,
-            expire_unlisted=self.projector.files.expire,
+            expire_unlisted=self.projector.expire,
         )
         self.mover = Mover(store)
         self.reprocessing = Reprocessing(store, journal, frames, self.projector.catch_up)
@@ -244,7 +244,7 @@ class DeskApp:
     def _progress(self) -> Listed:
         projector = self.projector
         positions, damaged = projector.progress()
-        return Listed(positions, projector.is_away, damaged, projector.waiting)
+        return Listed(positions, projector.is_away, damaged, projector.waiting, projector.damages)
 
     async def _holder(self, asked: Holder) -> Known | None:
         while True:

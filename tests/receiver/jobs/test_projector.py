@@ -288,9 +288,10 @@ def test_what_is_appended_is_listed_and_its_segments_are_deleted(either: Listing
         writer.close()
     projector.close(timeout_s=0)
     later = either.projector()
-    assert not later.step()
+    all_of(later)
     assert either.store.positions(either.folder.id) == later.positions == {}
     assert list(either.folder.path.glob("*.writer")) == []
+    assert later.damages == (0, "")
 
 
 def scenario(listing: Listing) -> None:
@@ -946,10 +947,41 @@ async def test_readiness_tells_of_damage_and_where_to_look(sqlite: BaseStore, tm
     async with serving(sqlite, journal=tmp_path / "journal") as running:
         await until(lambda: running.desk.projector.damaged == 1)
         answer = await (await running.connect()).request("GET", "/readyz")
-    told = {"status": "damaged places in the journal: 1; see gatepost check-store"}
-    assert (answer.status, answer.json) == (200, told)
-    assert [path.read_bytes() for path in listing.damaged()] == [b"damage" * 300]
+        (damaged,) = listing.damaged()
+        told = {
+            "status": f"places in the journal that are damaged or gone: 1, the last one {damaged.name};"
+            " see gatepost check-store"
+        }
+        assert (answer.status, answer.json) == (200, told)
+    assert damaged.read_bytes() == b"damage" * 300
+    async with serving(sqlite, journal=tmp_path / "journal") as running:
+        assert running.desk.projector.damaged == 0
+        answer = await (await running.connect()).request("GET", "/readyz")
+        assert (answer.status, answer.json) == (200, told)
+        await asyncio.to_thread(running.desk.projector.expire, damaged.stat().st_mtime + 1)
+        await until(lambda: running.ingest.listed.damages == (0, ""))
+        assert (await (await running.connect()).request("GET", "/readyz")).json == {"status": "ok"}
     listing.close()
+
+
+def test_a_stream_that_is_gone_is_counted_though_nothing_of_it_is_known_to_wait(either: Listing) -> None:
+    either.append_records(1)
+    projector = either.projector()
+    all_of(projector)
+    either.writers[RECORDS].finish()
+    all_of(projector)
+    (place,) = either.store.positions(either.folder.id).values()
+    assert (place.segment, place.offset) == (2, 0)
+    either.append_records(2)
+    either.writers[RECORDS].close()
+    for path in either.folder.path.glob("*-records*"):
+        path.unlink()
+    projector.close(timeout_s=0)
+    later = either.projector()
+    all_of(later)
+    (damaged,) = either.damaged()
+    assert (later.damaged, later.damages, damaged.read_bytes()) == (1, (1, damaged.name), b"")
+    assert either.store.positions(either.folder.id) == {}
 
 
 def test_an_alarm_is_listed_before_a_backlog(either: Listing) -> None:

@@ -21,7 +21,7 @@ from gatepost.receiver.processes.link import Changed, Handler, Holder, Listed, M
 from gatepost.receiver.terminals.identify import Known
 
 KNOWN = Known(id=3, serial="SN-3")
-NOTHING = Listed({}, False, 0, ())
+NOTHING = Listed({}, False, 0, (), (0, ""))
 
 
 class Desk:
@@ -228,10 +228,10 @@ async def test_how_far_the_journal_is_listed_is_told_at_once_and_by_itself(
     monkeypatch.setattr(ingests, "LISTED_EVERY_S", 0.01)
     told = Told()
     async with desk(tmp_path) as made, ingest(tmp_path / "lines", told):
-        made.listed = Listed({}, True, 0, ())
+        made.listed = Listed({}, True, 0, (), (0, ""))
         await until(lambda: any(one.is_away for one in told.of(Listed)))
         monkeypatch.setattr(ingests, "LISTED_EVERY_S", 600)
-        made.listed = Listed({}, False, 7, ())
+        made.listed = Listed({}, False, 7, (), (0, ""))
         made.ingests.wake()
         await until(lambda: told.of(Listed)[-1].damaged == 7)
 

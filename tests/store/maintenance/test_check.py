@@ -447,20 +447,24 @@ def test_what_is_wrong_with_the_journal_is_named(place: Where) -> None:
     damaged = journal.segment(writers[0].stream, 1)
     damaged.write_bytes(damaged.read_bytes().replace(b"first", b"fIrst"))
     write_later_version(journal.segment(writers[1].stream, 1))
-    names = ["damaged-1-records-000001-0", "unlisted-0123"]
-    for name in names:
-        (journal.path / name).write_bytes(b"")
+    journal.segment(writers[2].stream, 1).unlink()
+    names = ["damaged-1-records-000001-0", "unlisted-0123", "damaged-2-records-000001-0"]
+    for name, data in zip(names, (b"a face", b"", b""), strict=True):
+        (journal.path / name).write_bytes(data)
     before = {path.name: path.read_bytes() for path in journal.path.iterdir() if path.is_file()}
     report = check(**place)
     assert [(one.kind, one.count) for one in report.findings] == [
         ("event that is not listed", 1),
         ("damaged place in the journal", 2),
+        ("part of the journal that is gone", 2),
         ("part of the journal that cannot be read now", 1),
     ]
     examples = [example for one in report.findings for example in one.examples]
     assert examples[:2] == [names[1], names[0]]
     assert examples[2].startswith(f"{writers[0].stream}, segment 1, byte ")
-    assert "version 2" in examples[3]
+    assert examples[3] == names[2]
+    assert examples[4].startswith(f"{writers[2].stream}, segment 1, byte 0: it is gone")
+    assert "version 2" in examples[5]
     assert {path.name: path.read_bytes() for path in journal.path.iterdir() if path.is_file()} == before
 
 

@@ -61,8 +61,11 @@ def health(
         return _state(f"store away, {events} events behind")
     if listed.waiting:
         return _state(f"part of the journal waits: {'; '.join(listed.waiting)}")
-    if listed.damaged:
-        return _state(f"damaged places in the journal: {listed.damaged}; see gatepost check-store")
+    damaged, last = listed.damages
+    if damaged:
+        return _state(
+            f"places in the journal that are damaged or gone: {damaged}, the last one {last}; see gatepost check-store"
+        )
     return _state("ok")
 
 

@@ -182,6 +182,8 @@ class Projector:
         """The store takes nothing now."""
         self.damaged = 0
         """Places in the journal that could not be read, since the start."""
+        self.damages = self.files.damages()
+        """How many such places have a file, also from before the start, and which is the last one."""
         self.set_aside = 0
         """Events that neither list nor quarantine took, since the start."""
         self._woken = Wake() if appended is None else appended
@@ -286,6 +288,18 @@ class Projector:
             return self.files.forget(is_about)
         except JournalUnavailable as error:
             raise StoreUnavailable(str(error)) from error
+        finally:
+            self.damages = self.files.damages()
+
+    def expire(self, before: float) -> int:
+        """Delete what was set aside before a moment in Unix seconds; return how many files.
+
+        Raises :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        try:
+            return self.files.expire(before)
+        finally:
+            self.damages = self.files.damages()
 
     def close(self, *, timeout_s: float) -> bool:
         """List what is there, and stop. Blocks; False if that took longer than ``timeout_s``, or the store is away.
@@ -550,6 +564,8 @@ class Projector:
         return can_be_read
 
     def _tell_damages(self, damages: Sequence[Damage]) -> None:
+        if damages:
+            self.damages = self.files.damages()
         for damage in damages:
             self.damaged += 1
             self._has_leftovers = True  # the place in a stream that is gone

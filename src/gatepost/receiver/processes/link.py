@@ -131,7 +131,10 @@ class Listed(Struct, frozen=True, tag=True):
     is_away: bool
     """The store takes nothing now."""
     damaged: int
+    """Places in the journal that could not be read, since the start of the desk."""
     waiting: Sequence[str]
+    damages: tuple[int, str]
+    """How many such places have a file, also from before, and which is the last one."""
 
 
 class Forget(Struct, frozen=True, tag=True):

@@ -191,6 +191,11 @@ class _Search:
             advice="acknowledged events may be lost there: check the disk. A file has the bytes that were there, and"
             " goes when the time of the quarantine is over",
         )
+        self._gone = Finding(
+            kind="part of the journal that is gone",
+            advice="acknowledged events may be lost with it, and no bytes are left: find out what deleted it, and look"
+            " into the last backup. The empty file in its place goes when the time of the quarantine is over",
+        )
         self._waiting = Finding(
             kind="part of the journal that cannot be read now",
             advice="nothing of it is lost, and it is listed when the cause is gone",
@@ -220,7 +225,15 @@ class _Search:
         for orphan in self.orphans:
             self._orphans.add(f"{orphan.pack}, byte {orphan.offset}")
         of_images = self._lost, self._elsewhere, self._orphans, self._no_image
-        return self._damaged, *of_images, self._misplaced, self._unlisted, self._gap, self._waiting
+        return (
+            self._damaged,
+            *of_images,
+            self._misplaced,
+            self._unlisted,
+            self._gap,
+            self._gone,
+            self._waiting,
+        )
 
     def run_journal(self, source: Source, journal: Folder) -> None:
         """Look at what was set aside, and read what is not listed yet."""
@@ -228,14 +241,14 @@ class _Search:
         for path in files.list(UNLISTED):
             self._unlisted.add(path.name)
         for path in files.list(DAMAGED):
-            self._gap.add(path.name)
+            (self._gap if path.stat().st_size else self._gone).add(path.name)
         waiting = self._unlisted.count + len(files.list(DOUBTFUL))
         with closing(Reader(journal, positions.read(source.db, journal.id))) as reader:
             while True:
                 batch = reader.read(max_bodies=_BODIES, max_bytes=_BODIES_BYTES)
                 waiting += len(batch.bodies) + len(batch.waiting)
                 for damage in batch.damages:
-                    self._gap.add(
+                    (self._gone if damage.is_gone else self._gap).add(
                         f"{damage.stream}, segment {damage.segment}, byte {damage.start}: {damage.why}"
                     )
                 if not batch.positions:

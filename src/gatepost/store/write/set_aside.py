@@ -53,6 +53,11 @@ class SetAside:
             data = b""
         return self._keep(f"{DAMAGED}-{damage.stream}-{damage.segment:06d}-{damage.start}", data)
 
+    def damages(self) -> tuple[int, str]:
+        """Return how many damaged places have a file, and which is the last one; ``""``: there is none."""
+        paths = self.list(DAMAGED)
+        return len(paths), max(paths, key=_written, default=Path()).name
+
     def _keep(self, name: str, data: bytes) -> str:
         files, path = self._files, self._folder / name
         partial = path.with_name(f"{name}.partial")
@@ -120,3 +125,10 @@ class SetAside:
             self.remove(path)
             count += 1
         return count
+
+
+def _written(path: Path) -> tuple[float, str]:
+    try:
+        return path.stat().st_mtime, path.name
+    except OSError:  # it is deleted just now
+        return 0.0, path.name
