@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from tests.receiver.kit import (
     SUCCESS,
     Process,
@@ -20,7 +21,7 @@ from tests.receiver.kit import (
 )
 
 from gatepost.cli import run
-from gatepost.errors import SettingsError
+from gatepost.errors import SettingsError, StoreUnavailable
 from gatepost.journal.folder import Position
 from gatepost.journal.packs import Image, Place
 from gatepost.journal.writer import Writer
@@ -152,6 +153,21 @@ async def test_a_change_of_a_terminal_by_another_process_is_seen(receiver: Runni
     receiver.store.update_terminal(terminal.id, state="retired")
     await receiver.desk.keep()
     assert (await receiver.push(record(uuid="u-2"))).status == 403
+
+
+@pytest.mark.parametrize(("is_away", "level"), [(False, "warning"), (True, "debug")])
+async def test_that_the_store_is_away_is_said_by_the_housekeeping_only_where_the_projector_does_not_say_it(
+    receiver: Running, monkeypatch: pytest.MonkeyPatch, is_away: bool, level: str
+) -> None:
+    def fail() -> None:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(receiver._store, "terminals", fail)
+    monkeypatch.setattr(receiver.desk.projector, "is_away", is_away)
+    with capture_logs() as logged:
+        await receiver.desk.keep()
+    said = [(line["step"], line["log_level"]) for line in logged if "step" in line]
+    assert said == [("refresh", level)]
 
 
 async def test_whose_an_address_is_by_another_process_is_seen_and_so_is_what_it_learns_later(

@@ -184,8 +184,9 @@ class DeskApp:
             forget_unlisted=self.projector.forget,
             oldest_unlisted=self.projector.files.oldest,
             expire_unlisted=self.projector.expire,
+            is_away=lambda: self.projector.is_away,
         )
-        self.mover = Mover(store)
+        self.mover = Mover(store, is_away=lambda: self.projector.is_away)
         self.reprocessing = Reprocessing(store, journal, frames, self.projector.catch_up)
         self.metrics.watch(store, self.ingests, self.projector, self.keeper, now=now)
         made = (
@@ -364,9 +365,11 @@ class DeskApp:
             try:
                 await step()
             except Exception as error:
-                if self._monotonic() - self._said_at >= SAID_EVERY_S:
+                why = str(error) if isinstance(error, GatepostError) else type(error).__name__
+                if self.projector.is_away:  # it says so itself
+                    log.debug("desk.housekeeping_failed", step=step.__name__, why=why)
+                elif self._monotonic() - self._said_at >= SAID_EVERY_S:
                     self._said_at = self._monotonic()
-                    why = str(error) if isinstance(error, GatepostError) else type(error).__name__
                     log.warning("desk.housekeeping_failed", step=step.__name__, why=why)
 
     async def __aenter__(self) -> DeskApp:

@@ -3,7 +3,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.receiver.kit import opened
+from structlog.testing import capture_logs
+from tests.receiver.kit import opened, until
 from tests.store.events import arrival, record
 
 from gatepost.errors import StoreUnavailable
@@ -65,3 +66,18 @@ async def test_a_store_that_cannot_be_used_now_is_asked_again(
     running = asyncio.create_task(mover.run())
     await reach(store, 2)
     running.cancel()
+
+
+@pytest.mark.parametrize(("is_away", "level"), [(False, "warning"), (True, "debug")])
+async def test_that_the_store_is_away_is_said_only_where_the_projector_does_not_say_it(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, is_away: bool, level: str
+) -> None:
+    def fail(self: Mover) -> bool:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(Mover, "once", fail)
+    with capture_logs() as logged:
+        running = asyncio.create_task(Mover(store, is_away=lambda: is_away).run())
+        await until(lambda: bool(logged))
+        running.cancel()
+    assert [(line["event"], line["log_level"]) for line in logged] == [("terminals.move_failed", level)]

@@ -1,14 +1,17 @@
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 from tests.packing import packing
-from tests.receiver.kit import JPEG, Clock, opened
+from tests.receiver.kit import JPEG, Clock, opened, until
 from tests.store.events import RECEIVED_MS, arrival, record
 from tests.terminals import ensured
 
-from gatepost.receiver.jobs.retention import Keeper, limits_of
+from gatepost.errors import StoreUnavailable
+from gatepost.receiver.jobs import retention
+from gatepost.receiver.jobs.retention import Keeper, Step, limits_of
 from gatepost.settings import ReceiverSettings
 from gatepost.store.privacy.erasure import Whom
 from gatepost.store.privacy.retention import Limits
@@ -93,3 +96,20 @@ def test_what_an_erasure_could_not_scrub_is_scrubbed_later(
     assert "王1".encode() in wal.read_bytes()
     keeper.once()
     assert "王1".encode() not in wal.read_bytes()
+
+
+@pytest.mark.parametrize(("is_away", "level"), [(False, "warning"), (True, "debug")])
+async def test_that_the_store_is_away_is_said_only_where_the_projector_does_not_say_it(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, is_away: bool, level: str
+) -> None:
+    def fail(self: Keeper) -> Step:
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(Keeper, "once", fail)
+    monkeypatch.setattr(retention, "ROUND_S", 0.0)
+    keeper = Keeper(store, Limits(), now=Clock(), is_away=lambda: is_away)
+    with capture_logs() as logged:
+        running = asyncio.create_task(keeper.run())
+        await until(lambda: bool(logged))
+        running.cancel()
+    assert {(line["event"], line["log_level"]) for line in logged} == {("retention.failed", level)}

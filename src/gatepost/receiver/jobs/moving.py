@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 import structlog
 
@@ -33,8 +34,10 @@ ROUND_S = 60.0
 class Mover:
     """Takes people's passages along with their terminals."""
 
-    def __init__(self, store: Keyed) -> None:
+    def __init__(self, store: Keyed, *, is_away: Callable[[], bool] = lambda: False) -> None:
+        """``is_away`` returns whether the projector says that the store is away; its line in the log is then enough."""
         self._moves = Moves(store)
+        self._is_away = is_away
         self._woken = asyncio.Event()
         self._changed = 0
 
@@ -62,7 +65,8 @@ class Mover:
             try:
                 more = await asyncio.to_thread(self.once)
             except StoreError as error:
-                log.warning("terminals.move_failed", why=str(error))
+                tell = log.debug if self._is_away() else log.warning
+                tell("terminals.move_failed", why=str(error))
                 more = False
             if more:
                 await asyncio.sleep(PAUSE_S)

@@ -80,6 +80,7 @@ class Keeper:
         forget_unlisted: Callable[[Traces, Sequence[int]], object] = lambda traces, terminals: None,
         oldest_unlisted: Callable[[], float | None] = lambda: None,
         expire_unlisted: Callable[[float], int] = lambda before: 0,
+        is_away: Callable[[], bool] = lambda: False,
     ) -> None:
         """``now`` returns Unix seconds, and ``running`` those of a clock that is never set.
 
@@ -90,6 +91,8 @@ class Keeper:
         only after somebody was erased. ``forget_unlisted`` and ``expire_unlisted`` delete what was acknowledged and
         cannot be listed: what is about a person, and what is older than a moment in Unix seconds; ``oldest_unlisted``
         returns when the oldest of it was set aside.
+
+        ``is_away`` returns whether the projector says that the store is away; its line in the log is then enough.
         """
         self._store = store
         self._accounts = Accounts(store)
@@ -109,6 +112,7 @@ class Keeper:
         self._forget_unlisted = forget_unlisted
         self._oldest_unlisted = oldest_unlisted
         self._expire_unlisted = expire_unlisted
+        self._is_away = is_away
         self.retention = Retention(store, limits)
         self.keys = keys or ImageKeys()
         self.resealing = Resealing(store, self.keys)
@@ -248,7 +252,8 @@ class Keeper:
             try:
                 step = await asyncio.to_thread(self.once)
             except (StoreError, JournalError) as error:
-                log.warning("retention.failed", why=str(error))
+                tell = log.debug if self._is_away() else log.warning
+                tell("retention.failed", why=str(error))
                 pause = ROUND_S
             else:
                 pause = PAUSE_S if step.more else ROUND_S
