@@ -12,7 +12,8 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -72,6 +73,26 @@ class Postgres:
             except ProcessLookupError:
                 continue
         psutil.wait_procs(family, timeout=30)
+
+    @contextmanager
+    def killed(self) -> Iterator[None]:
+        """:meth:`kill` it, and start it again at the end."""
+        self.kill()
+        try:
+            yield
+        finally:
+            self.restart()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop it in order, with its connections cut off (SIGINT), and start it again at the end."""
+        postmaster = psutil.Process(self._server.get_pid())
+        postmaster.send_signal(signal.SIGINT)
+        psutil.wait_procs([postmaster], timeout=30)
+        try:
+            yield
+        finally:
+            self.restart()
 
     def restart(self) -> None:
         """Start it again after :meth:`kill`; it recovers what was committed."""
