@@ -115,7 +115,10 @@ __all__ = [
 
 
 class Transactions(Protocol):
-    """The two ways into a database; each is a transaction, and sees one state of the store. For this package alone."""
+    """The two ways into a database; each is a transaction, and sees one state of the store. For this package alone.
+
+    Why :class:`Store` shows them all the same: ``docs/decisions/store-interface.md``.
+    """
 
     def reading(self) -> AbstractContextManager[Connection]: ...
 
