@@ -19,6 +19,7 @@ NAMES = (
     "receiver_postgres",
     "receiver_full",
     "receiver_fleet",
+    "alarm_first",
     "live",
     "export",
     "queries",

@@ -43,7 +43,7 @@ def run(bench: Bench) -> list[Row]:
     folder = bench.folder("fleet")
     port = free_port()
     terminals = bench.sized(TERMINALS)
-    _raise_file_limit(terminals + 200)
+    raise_file_limit(terminals + 200)
     command = gatepost("serve", "--data", folder / "data", "--listen", f"127.0.0.1:{port}")
     with start("receiver", command, folder=folder, port=port) as receiver:
         tally = asyncio.run(_fleet(port, terminals, seconds=bench.seconds * bench.rounds * 2))
@@ -64,7 +64,8 @@ def run(bench: Bench) -> list[Row]:
     ]
 
 
-def _raise_file_limit(files: int) -> None:
+def raise_file_limit(files: int) -> None:
+    """Let this process, and what it starts, have so many open files, as far as the system allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(files, hard), hard))

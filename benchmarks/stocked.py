@@ -21,23 +21,23 @@ def stock(data: Path, count: int) -> float:
     began = time.perf_counter()
     store = SqliteStore.open(data)
     try:
-        terminals = _terminals(store)
-        arrivals = _arrivals(count, terminals)
-        while batch := list(islice(arrivals, BATCH)):
+        waiting = arrivals(count, terminals(store))
+        while batch := list(islice(waiting, BATCH)):
             store.write(batch)
     finally:
         store.close()
     return time.perf_counter() - began
 
 
-def _terminals(store: SqliteStore) -> dict[str, int]:
+def terminals(store: SqliteStore) -> dict[str, int]:
+    """Make the terminals of the passages; return their ids by serial."""
     now_ms = int(time.time() * 1000)
     serials = [f"BENCH{n:07d}" for n in range(TERMINALS)]
     rows = store.ensure_terminals([NewTerminal(serial, now_ms) for serial in serials])
     return {serial: row.id for serial, row in zip(serials, rows, strict=True)}
 
 
-def _arrivals(count: int, terminals: dict[str, int]) -> Iterator[Arrival]:
+def arrivals(count: int, ids: dict[str, int]) -> Iterator[Arrival]:
     """Passages in the order in which they happened; each arrives a second after it happened."""
     first = int(time.time()) - DAYS * 86_400
     step = DAYS * 86_400 / count
@@ -48,7 +48,7 @@ def _arrivals(count: int, terminals: dict[str, int]) -> Iterator[Arrival]:
         assert isinstance(event, Record)
         assert event.serial is not None
         yield Arrival(
-            terminal_id=terminals[event.serial],
+            terminal_id=ids[event.serial],
             key=key_digest(key(event)),
             event=event,
             received_at_ms=int((first + n * step + 1) * 1000),
