@@ -34,6 +34,8 @@ from gatepost.store.sqlite.store import SqliteStore
 
 STRANGERS = 3_000
 WAITING = 1_000_000
+KNOWN = "BENCH0000000"
+"""The terminal that raises the alarm."""
 ACKNOWLEDGED_MS, LISTED_S = 200.0, 2.0
 LONGEST_S = 120.0
 POLL_S = 0.005
@@ -96,19 +98,20 @@ def _first_contact(bench: Bench, count: int) -> Seen:
 async def _crowd(port: int, data: Path, count: int, receiver: Program) -> tuple[Seen, float]:
     """Push from unknown terminals all at once; return what became of the alarm, and their slowest reply in seconds."""
     body = bodies(run_id(), image=False)
+    records = [_from(f"NEW{number:09d}", body(number)) for number in range(count)]
     links = [Link(port, f"127.1.{number // 200}.{1 + number % 200}") for number in range(count)]
     for link in links:
         await link.connect()
     first = asyncio.Event()
 
-    async def push(number: int, link: Link) -> float:
+    async def push(record: bytes, link: Link) -> float:
         began = time.perf_counter()
-        await asyncio.wait_for(link.post(_from(f"NEW{number:09d}", body(number))), LONGEST_S)
+        await asyncio.wait_for(link.post(record), LONGEST_S)
         first.set()
         return time.perf_counter() - began
 
     raising = await _raiser(port, data)
-    pushes = [asyncio.create_task(push(number, link)) for number, link in enumerate(links)]
+    pushes = [asyncio.create_task(push(*each)) for each in zip(records, links, strict=True)]
     await asyncio.wait_for(first.wait(), REPLY_SECONDS)
     seen = await _raise(raising, receiver)
     slowest = max(await asyncio.gather(*pushes))
@@ -184,7 +187,7 @@ def _from(serial: str, body: bytes) -> bytes:
 
 
 def _known_record() -> bytes:
-    return _from("KNOWN", bodies(run_id(), image=False)(0))
+    return _from(KNOWN, bodies(run_id(), image=False)(0))
 
 
 def _opened(data: Path) -> closing[sqlite3.Connection]:
@@ -211,7 +214,7 @@ async def _push_alarm(port: int, data: Path) -> Seen:
             "event_time": now_ms,
             "status": 1,
             "description": "",
-            "deviceSN": "KNOWN",
+            "deviceSN": KNOWN,
         },
     }
     link = Link(port, "127.0.0.1")
