@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -298,6 +299,30 @@ def test_a_stream_that_vanished_between_two_segments_is_told_and_one_that_was_re
     assert folder.remove({other.stream: positions[other.stream]}).streams == (other.stream,)
     _, damages = read_all(folder, kept)  # as after a kill before the places are forgotten
     assert [damage.stream for damage in damages] == [writer.stream]
+
+
+def test_a_stream_that_is_looked_at_before_its_writer_has_locked_it_is_read_later(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    positions: dict[str, Position] = {}
+    lock = fcntl.flock
+    looks = 0
+
+    def look_first(handle: int, kind: int) -> None:
+        nonlocal looks
+        if kind == fcntl.LOCK_EX:
+            looks += 1
+            assert read_all(folder, positions) == ([], [])
+            assert positions == {}
+        lock(handle, kind)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", look_first)
+        writer = Writer(folder)
+    assert looks == 1
+    writer.append([b"one"])
+    writer.close()
+    assert read_all(folder, positions) == ([b"one"], [])
 
 
 def test_an_emptied_folder_is_another_journal(folder: Folder, writer: Writer) -> None:

@@ -256,7 +256,9 @@ class Folder:
         return min(times, default=None)
 
     def remove(self, positions: Mapping[str, Position]) -> Removed:
-        """Delete the segments that lie wholly before these positions, and the streams that they say have ended.
+        """Delete the segments that lie wholly before these positions, and streams that have ended.
+
+        Of such a stream the position says so, or it has none and never had a segment.
 
         ``positions`` must be on disk: what is deleted here is nowhere else. Does nothing while the journal is pinned.
         Raises :class:`~gatepost.errors.JournalUnavailable`.
@@ -273,7 +275,8 @@ class Folder:
                         if number < position.segment:
                             self.files.remove(self.segment(stream.name, number))
                             removed += 1
-                    if position.has_ended and not stream.is_alive:
+                    is_empty = position == START and not stream.last
+                    if (position.has_ended or is_empty) and not stream.is_alive:
                         self._remove_writer_file(stream.name)
                 ended = positions.keys() - {stream.name for stream in self.streams()}
                 if ended:

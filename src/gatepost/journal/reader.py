@@ -159,7 +159,9 @@ class Reader:
         if stream.trouble is not None:
             raise stream.trouble
         if position.segment > stream.last and not stream.is_alive:
-            return None if position.has_ended else ([], 0, position.behind_the_end())
+            # A stream without a segment has perhaps not begun: its writer makes the file before it locks it.
+            has_begun = position != START and not position.has_ended
+            return ([], 0, position.behind_the_end()) if has_begun else None
         if position.segment > stream.last or (stream.is_alive and not position.is_before(stream.published)):
             return None
         is_open = stream.is_alive and position.segment == stream.published.segment

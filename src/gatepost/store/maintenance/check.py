@@ -9,7 +9,7 @@ Memory does not grow with the store.
 """
 
 from collections.abc import Iterable
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -241,7 +241,8 @@ class _Search:
         for path in files.list(UNLISTED):
             self._unlisted.add(path.name)
         for path in files.list(DAMAGED):
-            (self._gap if path.stat().st_size else self._gone).add(path.name)
+            with suppress(FileNotFoundError):  # its time is over just now
+                (self._gap if path.stat().st_size else self._gone).add(path.name)
         waiting = self._unlisted.count + len(files.list(DOUBTFUL))
         with closing(Reader(journal, positions.read(source.db, journal.id))) as reader:
             while True:
