@@ -44,7 +44,7 @@ _ENV = {"GATEPOST_JOURNAL_MAX_BYTES": str(16_000_000_000)}
 
 @dataclass(frozen=True)
 class Seen:
-    """What became of the alarm: seconds from its first byte, and how many records were listed before it."""
+    """What became of the alarm: seconds from its first byte, and how many records were listed with it or before."""
 
     acknowledged_s: float
     listed_s: float
@@ -78,7 +78,7 @@ def _rows(what: str, seen: Seen) -> list[Row]:
             target=LISTED_S,
             at_most=True,
         ),
-        Row(what=f"{what}: records listed before the alarm", value=seen.records, unit="records"),
+        Row(what=f"{what}: records listed with the alarm or before it", value=seen.records, unit="records"),
     ]
 
 
@@ -194,13 +194,19 @@ def _opened(data: Path) -> closing[sqlite3.Connection]:
     return closing(sqlite3.connect(f"file:{data / DATABASE}?mode=ro", uri=True))
 
 
-async def _until(database: sqlite3.Connection, table: str) -> None:
-    """Return when something is listed there. Raises BenchmarkError after `LONGEST_S`."""
+async def _until(database: sqlite3.Connection, table: str) -> int:
+    """Wait until something is listed there; return how many records were listed then.
+
+    Raises BenchmarkError after `LONGEST_S`.
+    """
     end = time.monotonic() + LONGEST_S
-    while database.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is None:
-        if time.monotonic() > end:
-            raise BenchmarkError(f"nothing is listed in {table}")
+    while time.monotonic() < end:
+        with database:
+            database.execute("BEGIN")  # both questions see one moment
+            if database.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is not None:
+                return int(database.execute("SELECT count(*) FROM records").fetchone()[0])
         await asyncio.sleep(POLL_S)
+    raise BenchmarkError(f"nothing is listed in {table}")
 
 
 async def _push_alarm(port: int, data: Path) -> Seen:
@@ -225,9 +231,8 @@ async def _push_alarm(port: int, data: Path) -> Seen:
         began = time.perf_counter()
         await asyncio.wait_for(link.post(json.dumps(event).encode()), LONGEST_S)
         acknowledged = time.perf_counter()
-        await _until(database, "alarms")
+        records = await _until(database, "alarms")
         listed = time.perf_counter()
-        records = int(database.execute("SELECT count(*) FROM records").fetchone()[0])
     link.close()
     return Seen(acknowledged - began, listed - began, records)
 
