@@ -120,7 +120,7 @@ ASKED: dict[str, Callable[[World, UserStore], Any]] = {
 COUNTED = {"alarm_counts", "glance", "stats"}
 GUARDED = {"image", "original", "pushed", "acknowledge_alarm", "close_alarm", "discard_quarantined"}
 GUARDED |= {"would_move", "refusal_sample"}
-ELSEWHERE = {"reading", "changing", "horizon", "visible", "packs", "end_of_feed"}
+ELSEWHERE = {"reading", "changing", "horizon", "visible", "packs", "end_of_feed", "place_before"}
 FOR_EVERY_SITE = {"create_site", "update_site", "forget_receiver"}
 """Their routes are for users of every site."""
 

@@ -245,6 +245,11 @@ class Questions(ABC):
         with self.reading() as db:
             return self.horizon(db) - 1
 
+    def place_before(self, events: int) -> int:
+        """Return the place that the latest ``events`` of every site are after."""
+        with self.reading() as db:
+            return feed.place_before(db, events, horizon=self.horizon(db))
+
     def image(self, event_id: int) -> bytes | None:
         return self._part(event_id, images.IMAGE)
 

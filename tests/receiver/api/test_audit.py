@@ -4,8 +4,11 @@ import asyncio
 from typing import Any
 from urllib.parse import quote
 
+import pytest
+from tests.receiver.api.listener import Listener
 from tests.receiver.kit import JPEG, Running, base64, body, record
 
+from gatepost.receiver.api import live
 from gatepost.receiver.auth.authenticator import issue_token
 from gatepost.store.query.accounts import Accounts, Role
 
@@ -57,6 +60,28 @@ async def test_a_guard_and_a_user_of_some_sites_leave_lines_too(either: Running)
         ("token:guard", "denied", ["GET /api/v1/records (viewer)"]),
         ("token:guard", "images.opened", None),
     ]
+
+
+async def test_a_stream_from_far_back_leaves_a_line_and_a_guards_begins_nearer(
+    either: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "LOOK_BACK", 3)
+    for number in range(6):
+        await either.push(record(uuid=f"u-{number}"))
+    places = sorted(row.id for row in either.records())
+    first, far = places[0], str(places[0] - 1)
+    for headers, query in (({}, f"?after={far}"), ({"Last-Event-ID": far}, "")):
+        guard = await Listener.open(either, query, **headers, **of(either, "guard"))
+        assert [event.data["uuid"] for event in await guard.events(3)] == ["u-3", "u-4", "u-5"]
+    assert await audit(either) == []
+    viewer = of(either, "viewer")
+    near = await Listener.open(either, f"?after={places[2]}", **viewer)
+    assert [event.data["uuid"] for event in await near.events(3)] == ["u-3", "u-4", "u-5"]
+    assert await audit(either) == []
+    everything = await Listener.open(either, f"?after={far}", **viewer)
+    assert len(await everything.events(6)) == 6
+    ((actor, action, _, detail),) = await audit(either)
+    assert (actor, action, detail["first"]) == ("token:viewer", "live.read_back", first - 1)
 
 
 async def test_a_search_for_people_leaves_a_line_that_says_how_and_not_for_whom(either: Running) -> None:

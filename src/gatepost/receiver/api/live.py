@@ -16,23 +16,30 @@ from litestar.params import FromQuery, HeaderParameter, QueryParameter, SkipVali
 from litestar.response import Stream
 
 from gatepost.receiver.api.alarms import alarm_item
-from gatepost.receiver.api.authorization import GUARD, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import GUARD, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite, AtTerminal, TerminalFilter
 from gatepost.receiver.api.records import record_item
 from gatepost.receiver.api.shapes import MAX_ID, Include, TheStore
 from gatepost.receiver.api.shares import Share
 from gatepost.receiver.api.streaming import streamed
-from gatepost.receiver.auth.authenticator import Principal
+from gatepost.receiver.auth.authenticator import Principal, may
 from gatepost.receiver.live_stream import Crowded, Live, Told, Variant, event_block
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import AlarmRow, FeedItem, RecordRow, Store, Visible
 from gatepost.store.query.records import without_numbers
 from gatepost.store.query.terminal_labels import TerminalLabel
+from gatepost.store.questions import UserStore
 
 __all__ = ["LiveController", "TheLive", "tell"]
 
 MAX_DIGITS = 19
 """Of :data:`~gatepost.receiver.api.shapes.MAX_ID`."""
+
+LOOK_BACK = 200
+"""With how many events of before a stream may begin without a line in the audit log, and a guard's at all.
+
+Some screens full of the live page's cards.
+"""
 
 TheLive = NamedDependency[SkipValidation[Live]]
 
@@ -93,9 +100,12 @@ class LiveController(Controller):
         Begins with what arrives from now on; after a place (``id:`` of an event, in ``Last-Event-ID`` or else
         ``after``) without a gap or a repeat. Every 15 seconds something is sent. Who reads too slowly is cut off,
         and continues with ``Last-Event-ID``. ``terminal`` and ``site`` as for records. ``include=original`` adds the
-        JSON as it was pushed.
+        JSON as it was pushed. A stream that begins more than 200 events back is in the audit log; a guard's begins
+        200 events back at most.
         """
         place = after if not last_event_id else _place(last_event_id)
+        if place is not None:
+            place = await asyncio.to_thread(_allowed_place, request, access, store, place)
         named: Sequence[int] = ()
         if at_terminal.terminal is not None:
             named = await asyncio.to_thread(store.terminals_named, at_terminal.terminal)
@@ -131,6 +141,17 @@ def _variant(visible: Visible, include: str | None) -> Variant:
     if not visible.numbers:
         return "without_numbers"
     return "original" if include == "original" else "usual"
+
+
+def _allowed_place(request: AnyRequest, access: Access, store: UserStore, place: int) -> int:
+    """Return where a stream begins that is asked for after a place; a far one is noted, and a guard's is nearer."""
+    nearest = store.place_before(LOOK_BACK)
+    if place >= nearest:
+        return place
+    if not may(request.user.role, "viewer"):
+        return nearest
+    access.note_again(request, "live.read_back", event_id=place)
+    return place
 
 
 def _place(text: str) -> int:

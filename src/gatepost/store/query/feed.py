@@ -32,7 +32,7 @@ from gatepost.store.query.records import alarms_by_id, records_by_id, sizes_of
 from gatepost.store.query.terminal_labels import at_sites, hidden_terminals
 from gatepost.store.schema import tables as t
 
-__all__ = ["happened", "items", "keep_deleted", "page", "rows_of"]
+__all__ = ["happened", "items", "keep_deleted", "page", "place_before", "rows_of"]
 
 _GAPS = msgspec.msgpack.Decoder(list[int])
 
@@ -93,6 +93,17 @@ def items(
     return tuple(
         FeedItem(row.id, row.kind, row.event_id, row.terminal_id, row.terminal_id in held) for row in rows
     )
+
+
+def place_before(db: Connection, events: int, *, horizon: int) -> int:
+    """Return the place that the latest so many events are after; 0 where there are no more than these."""
+    latest: list[int] = []
+    for table in (t.records, t.alarm_events):
+        c = table.c
+        asked = select(c.id).where(c.id < horizon).order_by(c.id.desc()).limit(events + 1)
+        latest += db.execute(asked).scalars()
+    latest.sort(reverse=True)
+    return latest[events] if len(latest) > events else 0
 
 
 def _deleted(db: Connection, after: int, until: int, kinds: Collection[FeedKind]) -> dict[FeedKind, int]:
