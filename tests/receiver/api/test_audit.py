@@ -1,13 +1,15 @@
 """Every look at a face, every search, export, login and denial leaves a line, under the name of who did it."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from tests.receiver.api.listener import Listener
-from tests.receiver.kit import JPEG, Running, base64, body, record
+from tests.receiver.kit import JPEG, Running, alarm, base64, body, receiving, record
 
+from gatepost.console.commands import console_pages
 from gatepost.receiver.api import live
 from gatepost.receiver.auth.authenticator import issue_token
 from gatepost.store.query.accounts import Accounts, Role
@@ -60,6 +62,41 @@ async def test_a_guard_and_a_user_of_some_sites_leave_lines_too(either: Running)
         ("token:guard", "denied", ["GET /api/v1/records (viewer)"]),
         ("token:guard", "images.opened", None),
     ]
+
+
+async def test_what_was_pushed_leaves_a_line_where_the_whole_of_it_is_read(either: Running) -> None:
+    """A face in a field that is not known is in it."""
+    face = base64(JPEG) * 10
+    await either.push(record(new_face=face))
+    await either.push(alarm(new_face=face))
+    await either.push({"type": 7, "data": {"new_face": face}}, headers={"sn": "SN-1"})
+    (record_row,), (alarm_row,) = either.records(), either.alarms()
+    (push,) = either.store.quarantined().items
+    asked = {
+        f"/api/v1/records/{record_row.id}?include=original": record_row.id,
+        f"/api/v1/alarms/{alarm_row.id}?include=original": alarm_row.history[0].id,
+        f"/api/v1/quarantine/{push.id}": push.id,
+    }
+    viewer, guard = of(either, "viewer"), of(either, "guard")
+    for number, (path, event_id) in enumerate(asked.items(), 1):
+        answer = await either.request("GET", path, headers=viewer)
+        assert face in answer.body.decode().replace("\\/", "/")
+        lines = await audit(either)
+        assert len(lines) == number
+        actor, action, _, detail = lines[-1]
+        assert (actor, action, detail["first"]) == ("token:viewer", "originals.opened", event_id)
+        assert face not in (await either.request("GET", path, headers=guard)).body.decode()
+    assert [line[1] for line in await audit(either)] == ["originals.opened"] * 3 + ["denied"]
+
+
+async def test_the_page_of_a_quarantined_push_leaves_a_line(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", pages=console_pages) as running:
+        await running.push({"type": 7, "data": {"new_face": "x"}}, headers={"sn": "SN-1"})
+        (push,) = running.store.quarantined().items
+        headers = of(running, "viewer")
+        assert (await running.request("GET", f"/quarantine/{push.id}", headers=headers)).status == 200
+        ((actor, action, _, detail),) = await audit(running)
+        assert (actor, action, detail["first"]) == ("token:viewer", "originals.opened", push.id)
 
 
 async def test_a_stream_from_far_back_leaves_a_line_and_a_guards_begins_nearer(

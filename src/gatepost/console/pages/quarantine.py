@@ -10,6 +10,7 @@ from gatepost.console.desk import Html, TheDesk
 from gatepost.console.filters import PLACES, Filters
 from gatepost.console.forms import Form
 from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.images import note_original
 from gatepost.receiver.api.quarantine import TheReprocessing
 from gatepost.receiver.api.shapes import MAX_ID, read
 
@@ -46,6 +47,7 @@ class QuarantinePages(Controller):
         found = view.store.quarantined_by_id([number]) if 0 < number <= MAX_ID else []
         if not found:
             raise NotFoundException("it is not in the quarantine (any more)")
+        note_original(request, number)
         place = view.places([found[0].terminal_id])[found[0].terminal_id]
         if view.fragment:
             return view.part("push_panel.html", push=found[0], place=place)

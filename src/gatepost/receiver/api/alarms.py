@@ -112,12 +112,15 @@ class AlarmsController(Controller):
         return Listing([alarm_item(row, include=include) for row in page.items], page.next_cursor)
 
     @get("/{alarm_id:int}", sync_to_thread=True, summary="One alarm")
-    def one_alarm(self, store: TheStore, alarm_id: FromPath[int], include: Include = None) -> AlarmItem:
+    def one_alarm(
+        self, request: AnyRequest, store: TheStore, alarm_id: FromPath[int], include: Include = None
+    ) -> AlarmItem:
         """``include=original`` adds the JSON of each report as it was pushed."""
         row = _alarm(store, alarm_id)
         if include == "original":
             steps = [
-                replace(step, original=whole_original(store, step.id, step.original)) for step in row.history
+                replace(step, original=whole_original(request, store, step.id, step.original))
+                for step in row.history
             ]
             row = replace(row, history=tuple(steps))
         return alarm_item(row, include=include)

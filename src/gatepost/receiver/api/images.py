@@ -4,7 +4,8 @@ Rules:
 
 * The image of an event never changes. So a browser may keep it without asking (``immutable``), but only for a day:
   faces leave when their time is over, from browsers too. A shared cache keeps none (RFC 9213).
-* That an image was opened is in the audit log before it is sent, in groups of a minute.
+* That an image was opened, or the whole of what was pushed, is in the audit log before it is sent, in groups of a
+  minute.
 * ``ETag`` is a digest of the content. 304 is only said of an image that is still there.
 """
 
@@ -25,7 +26,15 @@ from gatepost.receiver.thumbnails import SIZES, NotAPicture, thumbnail
 from gatepost.store.questions import UserStore
 from gatepost.wire import media_type
 
-__all__ = ["IMAGES", "NOT_MODIFIED", "ThumbnailSize", "event_image", "suffix_of", "whole_original"]
+__all__ = [
+    "IMAGES",
+    "NOT_MODIFIED",
+    "ThumbnailSize",
+    "event_image",
+    "note_original",
+    "suffix_of",
+    "whole_original",
+]
 
 NOT_MODIFIED = {
     304: ResponseSpec(data_container=None, generate_examples=False, description="Still the same.")
@@ -53,8 +62,7 @@ def event_image(
     data = read(lambda: store.image(event_id)) if 0 < event_id <= MAX_ID else None
     if data is None:
         raise NotFoundException("there is no such image")
-    access: Access = request.scope[PARTS]["access"]  # type: ignore[literal-required]  # a key of ours
-    access.note_again(request, "images.opened", event_id=event_id)
+    _access(request).note_again(request, "images.opened", event_id=event_id)
     tag = f'"{blake2b(data, digest_size=12).hexdigest()}{"" if size is None else f"-{size}"}"'
     headers = {"etag": tag, "cache-control": _KEEP, "cdn-cache-control": "no-store"}
     if _same(request.headers.get("if-none-match"), tag):
@@ -72,14 +80,29 @@ def event_image(
     return Response(data, media_type=kind or "application/octet-stream", headers=headers)
 
 
-def whole_original(store: UserStore, event_id: int, shortened: bytes | None) -> bytes | None:
-    """Return what was pushed but for the image; without its long texts where they are not here."""
+def whole_original(
+    request: AnyRequest, store: UserStore, event_id: int, shortened: bytes | None
+) -> bytes | None:
+    """Return what was pushed but for the image; without its long texts where they are not here.
+
+    A field that is not known may hold a face, so it is noted as an image is.
+    """
     if shortened is None:
         return None
+    note_original(request, event_id)
     try:
         return read(lambda: store.original(event_id, shortened))
     except ImageUnavailable:
         return shortened
+
+
+def note_original(request: AnyRequest, event_id: int) -> None:
+    """Note in the audit log that what was pushed is read as a whole."""
+    _access(request).note_again(request, "originals.opened", event_id=event_id)
+
+
+def _access(request: AnyRequest) -> Access:
+    return request.scope[PARTS]["access"]  # type: ignore[literal-required,no-any-return]  # a key of ours
 
 
 def _same(asked: str | None, tag: str) -> bool:

@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from gatepost.errors import ImageUnavailable
 from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite, AtTerminal
+from gatepost.receiver.api.images import note_original
 from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
@@ -120,8 +121,9 @@ class QuarantineController(Controller):
         return Listing([_item(row) for row in page.items], page.next_cursor)
 
     @get("/{number:int}", opt=VIEWER, sync_to_thread=True, summary="One quarantined push, as it came in")
-    def one_quarantined(self, store: TheStore, number: FromPath[int]) -> QuarantinedItem:
+    def one_quarantined(self, request: AnyRequest, store: TheStore, number: FromPath[int]) -> QuarantinedItem:
         row = _one(store, number)
+        note_original(request, row.id)
         try:
             whole = read(lambda: store.pushed(row))
         except ImageUnavailable:

@@ -119,14 +119,19 @@ class RecordsController(Controller):
 
     @get("/{record_id:int}", opt=GUARD, sync_to_thread=True, summary="One record")
     def one_record(
-        self, store: TheStore, meaning: TheMeaning, record_id: FromPath[int], include: Include = None
+        self,
+        request: AnyRequest,
+        store: TheStore,
+        meaning: TheMeaning,
+        record_id: FromPath[int],
+        include: Include = None,
     ) -> RecordItem:
         """``include=original`` adds the JSON as it was pushed; in a list, texts of over 1 KB are left out of it."""
         row = read(lambda: store.record(record_id)) if 0 < record_id < 1 << 63 else None
         if row is None:
             raise NotFoundException("there is no such record")
         if include == "original":
-            row = replace(row, original=whole_original(store, row.id, row.original))
+            row = replace(row, original=whole_original(request, store, row.id, row.original))
         return record_items(meaning, [row], include=include)[0]
 
     @get(
