@@ -394,7 +394,9 @@ async def test_a_user_of_some_sites_sees_and_changes_nothing_of_another(world: W
     assert world.state() == before
 
 
-BY_ID = [name for name in ASKED if any(key in name for key in ("{record_id}", "{alarm_id}", "{step_id}"))]
+KEYS = ("{record_id}", "{alarm_id}", "{step_id}", "/quarantine/{number}")
+BY_ID = [name for name in ASKED if any(key in name for key in KEYS)]
+QUARANTINE = [name for name in ASKED if "/quarantine" in name]
 
 
 async def test_what_a_held_terminal_sent_is_not_there_by_id_until_it_is_approved(world: World) -> None:
@@ -407,17 +409,29 @@ async def test_what_a_held_terminal_sent_is_not_there_by_id_until_it_is_approved
     for role, headers in roles.items():
         for endpoint in BY_ID:
             got = await world.ask(endpoint, headers)
-            may_not = (role == "viewer" and endpoint.startswith("POST")) or (
-                role == "guard" and endpoint.endswith("/close")
+            may_not = (
+                (role == "viewer" and endpoint.startswith("POST"))
+                or (role == "guard" and endpoint.endswith("/close"))
+                or (role == "guard" and endpoint in QUARANTINE)
+                or (role in ("viewer", "operator") and endpoint.startswith("DELETE"))
             )
             if got.status != (403 if may_not else 404) or seen(got):
                 wrong.append((role, endpoint, got.status, seen(got)))
     assert wrong == []
+    shown = re.compile(rf'/quarantine/{world.ids["push"]}\b|"id":{world.ids["push"]}\b')
+    for endpoint in QUARANTINE:  # the lists, and what is done to several
+        if endpoint not in BY_ID:
+            got = await world.ask(endpoint, roles["admin"])
+            assert got.status in DONE_NOTHING, endpoint
+            assert not shown.search(text_of(got)), endpoint
     assert world.state() == before
     assert (await world.running.request("POST", f"{state}/approve", b"", roles["operator"])).status == 200
     for endpoint in BY_ID:
         if endpoint.startswith("GET"):
-            assert (await world.ask(endpoint, roles["guard"])).status == 200, endpoint
+            role = "viewer" if endpoint in QUARANTINE else "guard"
+            assert (await world.ask(endpoint, roles[role])).status == 200, endpoint
+    for endpoint in ("GET /quarantine", "GET /api/v1/quarantine"):
+        assert shown.search(text_of(await world.ask(endpoint, roles["viewer"]))), endpoint
 
 
 async def test_filters_do_not_reach_another_site(world: World) -> None:

@@ -67,7 +67,8 @@ class Visible(Struct, frozen=True):
     numbers: bool = True
     """With card and identity numbers, and with the JSON as it was pushed, which has them, too."""
     held: bool = True
-    """With the records and alarms of terminals that are held, where they are asked for by id."""
+    """With the records and alarms of terminals that are held, where they are asked for by id, and their quarantined
+    pushes."""
 
 
 EVERYTHING = Visible()

@@ -26,7 +26,7 @@ from gatepost.store.interface import (
     Visible,
 )
 from gatepost.store.query.page_bytes import bytes_of, fitting
-from gatepost.store.query.terminal_labels import at_sites, terminals_asked
+from gatepost.store.query.terminal_labels import at_sites, events_of, terminals_asked
 from gatepost.store.schema import tables as t
 
 __all__ = [
@@ -206,7 +206,7 @@ def quarantined(db: Connection, query: QuarantineQuery, visible: Visible) -> Pag
     statement = (
         select(t.quarantine, t.terminals.c.serial)
         .join(t.terminals, t.terminals.c.id == c.terminal_id)
-        .where(*terminals_asked(db, query, visible))
+        .where(*terminals_asked(db, query, visible), *events_of(visible))
         .order_by(c.id.desc())
         .limit(query.limit + 1)
     )
@@ -225,7 +225,7 @@ def quarantined_by_id(db: Connection, ids: Sequence[int], visible: Visible) -> l
     rows = db.execute(
         select(t.quarantine, t.terminals.c.serial)
         .join(t.terminals, t.terminals.c.id == c.terminal_id)
-        .where(c.id.in_(ids), *at_sites(visible))
+        .where(c.id.in_(ids), *events_of(visible))
         .order_by(c.id)
     )
     return list(_rows(db, rows.all()))
@@ -260,7 +260,7 @@ def discard_quarantined(db: Connection, ids: Iterable[int], visible: Visible) ->
     c = t.quarantine.c
     # Only of these: the ids of records and alarm steps are of the same sequence.
     chosen = select(c.id).join(t.terminals, t.terminals.c.id == c.terminal_id)
-    mine = list(db.execute(chosen.where(c.id.in_(list(ids)), *at_sites(visible))).scalars())
+    mine = list(db.execute(chosen.where(c.id.in_(list(ids)), *events_of(visible))).scalars())
     images.delete_of(db, mine)
     return db.execute(delete(t.quarantine).where(c.id.in_(mine))).rowcount
 

@@ -452,14 +452,10 @@ def is_visible(db: Connection, event_id: int, visible: Visible) -> bool:
     """
     if visible == EVERYTHING:
         return True
-    tables = {t.records: events_of(visible), t.alarm_events: events_of(visible)}
-    if visible.numbers:
-        tables[t.quarantine] = at_sites(visible)
+    here = select(t.terminals.c.id).where(*events_of(visible))
+    tables = [t.records, t.alarm_events, *([t.quarantine] if visible.numbers else [])]
     found = (
-        select(table.c.id).where(
-            table.c.id == event_id, table.c.terminal_id.in_(select(t.terminals.c.id).where(*here))
-        )
-        for table, here in tables.items()
+        select(table.c.id).where(table.c.id == event_id, table.c.terminal_id.in_(here)) for table in tables
     )
     return db.execute(union_all(*found)).first() is not None
 
