@@ -23,6 +23,7 @@ from gatepost.console.commands import console_pages
 from gatepost.errors import SettingsError
 from gatepost.receiver.auth import openid
 from gatepost.receiver.auth.authenticator import COOKIE
+from gatepost.receiver.auth.login_throttle import FREE
 from gatepost.settings import ReceiverSettings
 from gatepost.store.query.accounts import AccountRow, Accounts
 from gatepost.store.query.registry import Conflict
@@ -119,13 +120,21 @@ async def browser(tmp_path: Path, provider: IdentityProvider) -> AsyncIterator[B
         yield browser
 
 
-async def refusal(browser: Browser, why: str, status: int, words: str, answer: Answer) -> None:
+async def refusal(
+    browser: Browser, why: str, status: int, words: str, answer: Answer, *, noted: bool = True
+) -> None:
     """Expect that a login came to nothing: said on the page, in the audit log, and without a session."""
     assert answer.status == status
     assert words in answer.body.decode()
     assert COOKIE not in answer.cookies
     assert await browser.who() is None
-    assert browser.refused()[0] == {"how": "openid connect", "why": why}
+    if noted:
+        assert browser.refused()[0] == {"how": "openid connect", "why": why}
+        browser.running.desk.access.doors._attempts.succeeded(
+            "provider 127.0.0.1"
+        )  # the next has a line, too
+    else:
+        assert browser.refused() == []
 
 
 async def test_a_person_of_the_provider_has_the_role_of_their_group_and_the_audit_log_says_how(
@@ -217,11 +226,30 @@ async def test_who_is_in_no_group_may_not_log_in_and_no_session_goes_on(
 async def test_the_state_is_that_of_the_login_that_this_browser_began(browser: Browser) -> None:
     back = await browser.at_provider(await browser.begin())
     other = Browser(browser.running, browser.provider)
-    await refusal(other, "stale", 400, "begun in another browser", await other.ask(back))
+    await refusal(other, "stale", 400, "begun in another browser", await other.ask(back), noted=False)
+    browser.cookies[openid.COOKIE] += "0"
+    await refusal(browser, "stale", 400, "begun in another browser", await browser.ask(back), noted=False)
     await other.begin()
     await refusal(other, "stale", 400, "begun in another browser", await other.ask(back))
-    browser.cookies[openid.COOKIE] += "0"
-    await refusal(browser, "stale", 400, "begun in another browser", await browser.ask(back))
+
+
+async def test_who_comes_back_again_and_again_writes_no_line_each(browser: Browser) -> None:
+    """Not without a cookie of ours at all, and with one a few; the rest is counted, from all networks together."""
+    for _ in range(20):
+        assert (await browser.ask("/login/oidc/callback?state=x")).status == 400
+    assert browser.refused() == []
+    await browser.begin()
+    cookie = dict(browser.cookies)
+    browser.running.desk.access.doors._now = browser.clock
+    for number in range(60):
+        browser.cookies = dict(cookie)
+        assert (await browser.ask(f"/login/oidc/callback?state={number}")).status == 400
+    free = FREE["provider"]
+    alone, first = [{"how": "openid connect", "why": "stale"}] * free, {"count": 1}
+    rest = {"how": "openid connect", "what": ["stale 127.0.0.1"]}
+    assert browser.refused() == [rest | first, *alone]
+    browser.running.desk.access.groups.flush(all_of_them=True)
+    assert browser.refused() == [rest | {"count": 60 - free - 1}, rest | first, *alone]
 
 
 async def test_a_login_that_was_begun_too_long_ago_is_begun_again(browser: Browser) -> None:

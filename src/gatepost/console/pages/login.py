@@ -191,7 +191,7 @@ def _first_page(desk: Desk, asked: str, role: Role) -> str:
 
 def _not_let_in(desk: Desk, request: AnyoneRequest, access: Access, refused: ProviderRefused) -> Html:
     """Say why a login at the provider came to nothing."""
-    openid.note_refused(access.doors, refused, address=access.address(request))
+    openid.note_refused(access.doors, access.groups, refused, address=access.address(request))
     problem = desk.view(request).words(f"login.oidc_{refused.reason}", name=refused.name)
     status = {"away": 503, "stale": 400}.get(refused.reason, 403)
     answer = _form(desk, request, next_page="/", problem=problem, status=status)

@@ -314,6 +314,14 @@ class Doors:
         device = device or secrets.token_urlsafe(16)
         return Login(secret, account, f"{device}.{self._signature(account, device)}")
 
+    def is_noted_alone(self, address: str) -> bool:
+        """Count a login that the identity provider refused; return whether it has a line of its own.
+
+        Not so beyond some of a network, but for one each time that its growing wait is over.
+        """
+        with self._counting:
+            return self._attempts.wait(f"provider {network_of(address)}", now=self._now()) <= 0
+
     async def verify(self, account_id: int, password: str) -> bool:
         """Tell whether this is the account's password: asked again before it is changed.
 

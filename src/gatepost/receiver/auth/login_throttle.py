@@ -18,8 +18,11 @@ from msgspec import Struct
 
 __all__ = ["FREE", "Attempts", "network_of"]
 
-FREE = {"network": 5, "account": 20, "device": 10, "session": 5}
-"""How many attempts in a row are free, by the first word of the key."""
+FREE = {"network": 5, "account": 20, "device": 10, "session": 5, "provider": 5}
+"""How many attempts in a row are free, by the first word of the key.
+
+``provider``: logins that the identity provider refused, by network; they are not slowed down but counted in groups.
+"""
 
 FIRST_WAIT_S = 2.0
 LONGEST_WAIT_S = 900.0

@@ -40,7 +40,9 @@ from authlib.oidc.core import CodeIDToken
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, SettingsError
+from gatepost.receiver.auth.audit_groups import AuditGroups
 from gatepost.receiver.auth.authenticator import HOW, ROLES, Doors, Login
+from gatepost.receiver.auth.login_throttle import network_of
 from gatepost.settings import ReceiverSettings
 from gatepost.store.query.accounts import UNKNOWN, Role
 from gatepost.store.query.registry import Conflict
@@ -98,6 +100,10 @@ class ProviderRefused(GatepostError):
         super().__init__(why)
         self.reason = reason
         self.name = name
+
+
+class NotBegun(ProviderRefused):
+    """A request came back without a cookie of a login that began here: anyone can send it, and it says nothing."""
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -279,7 +285,7 @@ class OpenIdProvider:
     def _begun(self, cookie: str) -> _Begun:
         content, _, signature = cookie.partition(".")
         if not _same(signature, self._mac("cookie", content)):
-            raise ProviderRefused("stale", "this browser has no cookie of a login that was begun")
+            raise NotBegun("stale", "this browser has no cookie of a login that was begun")
         begun = msgspec.json.decode(urlsafe_b64decode(content), type=_Begun)
         if self._now() >= begun.until_s:
             raise ProviderRefused("stale", "the login was begun too long ago")
@@ -438,8 +444,17 @@ def log_in(doors: Doors, provider: OpenIdProvider, identity: Identity, *, addres
     return doors.open_session(account, address=address, id_token=identity.id_token)
 
 
-def note_refused(doors: Doors, refused: ProviderRefused, *, address: str) -> None:
-    """Write a login that came to nothing into audit log and log. Blocks."""
+def note_refused(doors: Doors, groups: AuditGroups, refused: ProviderRefused, *, address: str) -> None:
+    """Write a login that came to nothing into audit log and log. Blocks.
+
+    After some of one network the rest is counted, with those of other networks: two lines a minute at most.
+    """
+    if isinstance(refused, NotBegun):
+        return
+    if not doors.is_noted_alone(address):
+        network = network_of(address)
+        groups.add(UNKNOWN, "", "login.refused", of_actor={"how": HOW}, what=f"{refused.reason} {network}")
+        return
     log.warning("oidc.refused", reason=refused.reason, why=str(refused))
     doors.accounts.note(
         now_ms=doors.now_ms(),
