@@ -174,7 +174,7 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         float, _is("After how long one has to log in again.", unit="hours", gt=0, le=8760)
     ] = 12.0
     session_idle_hours: Annotated[
-        float, _is("After how long without a request one has to log in again.", unit="hours", gt=0, le=8760)
+        float, _is("After how long without use one has to log in again.", unit="hours", gt=0, le=8760)
     ] = 2.0
 
     oidc_issuer: Annotated[

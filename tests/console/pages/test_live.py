@@ -1,11 +1,17 @@
 """The live page and what its script asks for."""
 
+import asyncio
 import re
 import time
 from datetime import datetime
 
+import pytest
 from tests.console.kit import Desk, Text
-from tests.receiver.kit import alarm, record
+from tests.receiver.api.listener import Listener
+from tests.receiver.kit import Clock, alarm, base64, record
+from tests.receiver.test_thumbnails import picture
+
+from gatepost.receiver.auth.authenticator import COOKIE
 
 
 def cards(answer: Text) -> list[str]:
@@ -76,3 +82,36 @@ async def test_the_number_of_open_alarms_is_as_new_as_the_alarms_beside_it(desk:
         assert 'data-badge="1"' in page.html
         assert "1 Open alarms" in page.words
     assert 'title="1 open alarm not acknowledged">1</b>' in page.html
+
+
+async def test_what_the_page_asks_for_by_itself_keeps_no_session_alive(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hours without use end a session: neither news, nor images, nor the stream are use; a page is."""
+    await desk.running.push(record(rgb_image=base64(picture(8, 8))))
+    await desk.running.push(alarm(alarm_photo=base64(picture(8, 8))))
+    (passage,), (raised,) = desk.running.records(), desk.running.alarms()
+    doors, clock = desk.running.desk.access.doors, Clock()
+    monkeypatch.setattr(doors, "_now", clock)
+    by_itself = [
+        "/since?after=0",
+        *(f"/api/v1/records/{passage.id}/{kind}" for kind in ("image", "thumbnail")),
+        *(f"/api/v1/alarms/steps/{raised.history[0].id}/{kind}" for kind in ("image", "thumbnail")),
+    ]
+    for number, path in enumerate(("/alarms", *by_itself, "/api/v1/live")):
+        account = doors.accounts.create(f"a-{number}", "guard", "hash", now_ms=doors.now_ms())
+        login = await asyncio.to_thread(doors.open_session, account, address="127.0.0.1")
+        headers = {"Cookie": f"{COOKIE}={login.secret}"}
+
+        async def status(asked: str, headers: dict[str, str] = headers) -> int:
+            if asked == "/api/v1/live":
+                listener = await Listener.open(desk.running, Authorization=None, **headers)
+                await listener.close()
+                return listener.status
+            sender = await desk.running.connect()
+            return (await sender.request("GET", asked, b"", headers)).status
+
+        clock.at += 4000
+        assert await status(path) == 200
+        clock.at += 4000
+        assert await status("/alarms") == (200 if path == "/alarms" else 303), path

@@ -18,7 +18,7 @@ from litestar.params import QueryParameter
 from msgspec.structs import replace
 
 from gatepost.console.desk import Html, TheDesk, View
-from gatepost.receiver.api.authorization import GUARD, AnyRequest
+from gatepost.receiver.api.authorization import BY_ITSELF, GUARD, AnyRequest
 from gatepost.receiver.api.shapes import MAX_ID
 from gatepost.store.interface import AlarmQuery, AlarmRow, RecordRow
 from gatepost.store.questions import UserStore
@@ -43,7 +43,7 @@ class LivePages(Controller):
         values = _values(view, view.store.latest_records(CARDS))
         return view.page("live.html", active="live", place=place, **values)
 
-    @get("/since", sync_to_thread=True)
+    @get("/since", opt=BY_ITSELF, sync_to_thread=True)
     def since(
         self, request: AnyRequest, desk: TheDesk, after: Annotated[int, QueryParameter(ge=0, le=MAX_ID)]
     ) -> Html:

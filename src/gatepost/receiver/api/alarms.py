@@ -11,7 +11,15 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from gatepost.items import AlarmItem, StepItem
-from gatepost.receiver.api.authorization import ACKNOWLEDGE, GUARD, OPERATOR, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import (
+    ACKNOWLEDGE,
+    BY_ITSELF,
+    GUARD,
+    OPERATOR,
+    Access,
+    AnyRequest,
+    TheAccess,
+)
 from gatepost.receiver.api.filters import AlarmFilters
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image, whole_original
 from gatepost.receiver.api.shapes import (
@@ -174,7 +182,7 @@ class AlarmsController(Controller):
         sync_to_thread=True,
         summary="The picture of a step",
         media_type="image/jpeg",
-        opt=IMAGES,
+        opt=IMAGES | BY_ITSELF,
         responses=NOT_MODIFIED,
     )
     def step_image(self, request: AnyRequest, store: TheStore, step_id: FromPath[int]) -> Response[bytes]:
@@ -184,6 +192,7 @@ class AlarmsController(Controller):
         "/steps/{step_id:int}/thumbnail",
         sync_to_thread=True,
         summary="The picture of a step, small",
+        opt=BY_ITSELF,
         media_type="image/jpeg",
         responses=NOT_MODIFIED,
     )

@@ -3,6 +3,7 @@
 Every route says the role that it needs in its options: ``opt={"role": "viewer"}``; with ``"also": "guard"`` that this
 role may do it as well, and with ``"every_site": True`` that it is for users of every site only. One that says nothing
 needs ``admin`` of every site, so that what is forgotten is closed and not open; ``opt={"open": True}`` is for anyone.
+With ``"is_use": False`` a session does not live longer for it.
 
 What a user of some sites sees is decided by the store that a route is handed: :func:`user_store`.
 """
@@ -44,6 +45,7 @@ __all__ = [
     "ADMIN",
     "EVERY_SITE",
     "OPEN",
+    "BY_ITSELF",
     "SomeSitesOnly",
     "Needed",
     "needed",
@@ -64,6 +66,8 @@ ACKNOWLEDGE = {"role": "operator", "also": "guard"}
 ADMIN = {"role": "admin"}
 EVERY_SITE = {"every_site": True}
 OPEN = {"open": True}
+BY_ITSELF = {"is_use": False}
+"""What an open page asks for with no person at it, such as what is new and its images: no use of a session."""
 OWN_PASSWORD = {"role": "guard", "own_password": True}
 """Also for a person whose password was made up by the program, and is to be changed before anything else."""
 
@@ -84,12 +88,17 @@ class Needed(NamedTuple):
     every_site: bool = False
     also: Role | None = None
     """A lesser role that may do it as well."""
+    is_use: bool = True
+    """A session lives longer for being used so."""
 
 
 def needed(options: Mapping[str, Any]) -> Needed:
     """Return what a route needs, by its options."""
     return Needed(
-        options.get("role", "admin"), options.get("every_site", "role" not in options), options.get("also")
+        options.get("role", "admin"),
+        options.get("every_site", "role" not in options),
+        options.get("also"),
+        options.get("is_use", True),
     )
 
 
@@ -128,7 +137,8 @@ class Access:
         """Return who sent this; 401 if they do not say, 403 if they may not. Blocks."""
         headers = dict(connection.headers.items())
         method = str(connection.scope.get("method", "GET"))
-        principal = self.doors.authenticate(method, headers, host=headers.get("host", ""))
+        host = headers.get("host", "")
+        principal = self.doors.authenticate(method, headers, host=host, is_use=needed.is_use)
         if principal is None:
             raise NotAuthorizedException(_HOW, headers={"www-authenticate": 'Bearer realm="gatepost"'})
         if not may(principal.role, needed.role, also=needed.also):

@@ -16,7 +16,7 @@ from litestar.params import FromQuery, HeaderParameter, QueryParameter, SkipVali
 from litestar.response import Stream
 
 from gatepost.receiver.api.alarms import alarm_item
-from gatepost.receiver.api.authorization import GUARD, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import BY_ITSELF, GUARD, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite, AtTerminal, TerminalFilter
 from gatepost.receiver.api.records import record_item
 from gatepost.receiver.api.shapes import MAX_ID, Include, TheStore
@@ -78,7 +78,7 @@ def tell(store: Store, meaning: Meaning) -> Callable[[int, int], tuple[list[Told
 
 class LiveController(Controller):
     path = "/api/v1/live"
-    opt = GUARD
+    opt = GUARD | BY_ITSELF
     tags = ("live",)
 
     @get(summary="What arrives, as server-sent events", media_type="text/event-stream")

@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec.structs import replace
 
 from gatepost.items import PersonItem, RecordItem
-from gatepost.receiver.api.authorization import GUARD, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import BY_ITSELF, GUARD, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import RecordFilters, note_search
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image, whole_original
 from gatepost.receiver.api.shapes import (
@@ -139,7 +139,7 @@ class RecordsController(Controller):
         sync_to_thread=True,
         summary="The portrait of a record",
         media_type="image/jpeg",
-        opt=GUARD | IMAGES,
+        opt=GUARD | IMAGES | BY_ITSELF,
         responses=NOT_MODIFIED,
     )
     def image(self, request: AnyRequest, store: TheStore, record_id: FromPath[int]) -> Response[bytes]:
@@ -150,7 +150,7 @@ class RecordsController(Controller):
         "/{record_id:int}/thumbnail",
         sync_to_thread=True,
         summary="The portrait of a record, small",
-        opt=GUARD,
+        opt=GUARD | BY_ITSELF,
         media_type="image/jpeg",
         responses=NOT_MODIFIED,
     )
