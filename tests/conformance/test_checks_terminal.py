@@ -117,6 +117,20 @@ async def test_a_subscription_that_cannot_be_read_is_not_changed() -> None:
     assert all("cannot be read" in result.finding.why.en for result in results[:2])
 
 
+async def test_an_address_that_is_not_shown_whole_is_not_changed() -> None:
+    """It could not be restored: the receiver's token is not in what was read."""
+    terminal = TinyTerminal()
+    terminal.subscription = {"event_dest": "http://receiver.example/Record/***", "enabled": True}
+    found = dict(terminal.subscription)
+    async with visiting(terminal) as visit:
+        results = await examine(
+            visit, rules=[BY_ID["subscription-set"], BY_ID["delivered"], BY_ID["restored"]]
+        )
+    assert terminal.subscription == found
+    assert {result.finding.verdict for result in results} == {Verdict.NOT_TRIED}
+    assert all("not shown whole" in result.finding.why.en for result in results[:2])
+
+
 # -- what was not exercised is not tried
 
 PUSHED = tuple(rule for rule in RULES if rule.id not in rules_of(terminal_service) | {"switched-off"})

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gatepost.errors import DecodeError
-from gatepost.wire import Subscription, decode_subscription, encode_envelope, receiver_of
+from gatepost.wire import (
+    Subscription,
+    decode_subscription,
+    encode_envelope,
+    receiver_of,
+    without_credentials,
+)
 
 DEST = "http://192.0.2.7:8080/Record"
 
@@ -106,3 +112,23 @@ def test_the_envelope_says_msg_where_a_reply_says_message() -> None:
     assert json.loads(encode_envelope(200, "OK")) == {"code": 200, "msg": "OK", "data": None}
     body = encode_envelope(200, "OK", Subscription(DEST, True))
     assert json.loads(body)["data"] == {"event_dest": DEST, "enabled": True}
+
+
+@pytest.mark.parametrize(
+    ("event_dest", "shown"),
+    [
+        ("http://a.example", "http://a.example"),
+        ("http://a.example/Record", "http://a.example/Record"),
+        ("http://a.example:8080/Record/", "http://a.example:8080/Record/"),
+        ("http://a.example/Record/SeCrEt", "http://a.example/Record/***"),
+        ("http://a.example/gate/Record/SeCrEt", "http://a.example/gate/***"),
+        ("http://anna:SeCrEt@[::1]:8/Record", "http://***@[::1]:8/Record"),
+        ("http://a.example/Record?key=SeCrEt&b=&SeCrEt", "http://a.example/Record?key=***&b=***&***"),
+        ("http://a.example?key=SeCrEt/SeCrEt", "http://a.example?key=***"),
+        ("http://a.example/Record?", "http://a.example/Record?"),
+        ("http://a.example/Record#SeCrEt", "http://a.example/Record#***"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_secret(event_dest: str, shown: str) -> None:
+    assert without_credentials(event_dest) == shown == without_credentials(shown)

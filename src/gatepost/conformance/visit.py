@@ -2,8 +2,8 @@
 
 Rules:
 
-- The subscription that was found is restored, whatever happens in between. Where it could not be read, nothing is
-  changed and no rule that would change it is tried.
+- The subscription that was found is restored, whatever happens in between. Where it could not be read, or is not shown
+  whole, nothing is changed and no rule that would change it is tried.
 - A report shows no names, numbers of people, passwords or tokens; portraits are cut short.
 - Events are caused by a command, if one was given; otherwise a person is asked to, and waited for.
 
@@ -23,6 +23,7 @@ from gatepost.conformance.post import Arrived, Disobedience, Post
 from gatepost.conformance.probe import JSON, reply_of, unconnected
 from gatepost.conformance.raw_http import Answer, Connection, Header, Nothing, Target, request, show, shown
 from gatepost.conformance.rules import Exchange, Finding, NotTried, Verdict, Words, failed, passed, warned
+from gatepost.wire.subscription import HIDDEN
 
 __all__ = ["SUBSCRIBE", "Patience", "Visit", "code_of", "discreet"]
 
@@ -78,6 +79,7 @@ class Visit:
         """The subscription that was found: ``{"event_dest", "enabled"}``, or ``None`` where there was none."""
         self._cause = cause
         self._remembered = False
+        self._is_hidden = False
         self._refuses_strangers = False
         self._subscribed = False
         self._restored: Finding | None = None
@@ -129,6 +131,9 @@ class Visit:
         data = reply["data"]
         if data is not None and not isinstance(data, dict):
             return
+        self._is_hidden = data is not None and HIDDEN in str(data.get("event_dest"))
+        if self._is_hidden:
+            return
         self.found = data or None
         self._remembered = True
 
@@ -139,6 +144,12 @@ class Visit:
 
     async def subscribe(self, event_dest: str | None = None, *, enabled: bool = True) -> Answer:
         """Point the terminal at the post, or at ``event_dest``. Raises NotTried if that could not be restored."""
+        if self._is_hidden:
+            raise NotTried(
+                "the address that is there is not shown whole and could not be restored, so nothing was changed;"
+                " set one without a token before this check",
+                "终端未完整显示现有的推送地址，检查后无法恢复，因此未做更改；检查前请先设置不含令牌的地址",
+            )
         if not self._remembered:
             self.needs_account()
             raise NotTried(

@@ -13,6 +13,7 @@ from msgspec import Struct
 from gatepost.errors import DecodeError
 
 __all__ = [
+    "HIDDEN",
     "MAX_EVENT_DEST",
     "Subscription",
     "Envelope",
@@ -26,6 +27,9 @@ __all__ = [
 
 MAX_EVENT_DEST = 1024
 """Characters that ``event_dest`` may have (不超过1024个字符)."""
+
+HIDDEN = "***"
+"""Stands in an address that is shown for what is not."""
 
 
 class Subscription(Struct, frozen=True):
@@ -107,11 +111,25 @@ def receiver_of(event_dest: str) -> tuple[str, int, str]:
 
 
 def without_credentials(event_dest: str) -> str:
-    """Return the address as it may be shown: without the name and the password in it."""
+    """Return the address as it may be shown, with :data:`HIDDEN` for what may be a secret.
+
+    That is the name and the password in it, what follows the first segment of the path, where a receiver's token
+    stands, the values of the query, and the fragment.
+    """
     start, sign, rest = event_dest.partition("://")
+    rest, number_sign, fragment = rest.partition("#")
+    rest, question, query = rest.partition("?")
     host, slash, path = rest.partition("/")
-    before, at, host = host.rpartition("@")
-    return f"{start}{sign}{'***@' if at else ''}{host}{slash}{path}" if before or at else event_dest
+    _, at, host = host.rpartition("@")
+    first, more, others = path.partition("/")
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    shown = [f"{name}={HIDDEN}" if equals else name and HIDDEN for name, equals, _ in pairs]
+    return "".join(
+        (
+            f"{start}{sign}{HIDDEN if at else ''}{at}{host}{slash}{first}{more}{HIDDEN if others else ''}",
+            f"{question}{'&'.join(shown)}{number_sign}{HIDDEN if fragment else ''}",
+        )
+    )
 
 
 def encode_envelope(code: int, msg: str, data: object = None) -> bytes:
