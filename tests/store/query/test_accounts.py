@@ -45,6 +45,13 @@ def test_a_name_is_taken_however_it_is_written(accounts: Accounts, other: str) -
     [
         "gatepost", "Gatepost", "\uff27atepost", "COMMAND LINE", "command\u00a0 line", "Unknown", "token:payroll",
         "Token:x", "gate\u200bpost", "an\u202ena", "", " ",
+        # What is not shown, of categories in which other characters are.
+        "admin\u034f", "gatepost\u3164", "command line\ufe0f", "an\u180bna", "anna\U000e0100",
+        "an\u17b4na", "anna\u2800",
+        # What looks alike.
+        "g\u0430t\u0435post", "G\u0410\u0422\u0415\u0420\u041eST", "\u0261atepost", "gatep\u03bfst",
+        "command 1ine", "COMMAND LlNE", "comm\u0430nd line", "c0mmand line", "unkn\u03bfwn",
+        "u\u03b7known", "t\u043eken:x", "token\u2236x",
     ],
 )  # fmt: skip
 def test_nothing_is_named_as_the_program_names_itself(accounts: Accounts, name: str) -> None:
@@ -53,6 +60,14 @@ def test_nothing_is_named_as_the_program_names_itself(accounts: Accounts, name: 
     with pytest.raises(SettingsError, match="name"):
         accounts.create_token(name, "viewer", b"d", by="root", now_ms=NOW)
     assert (accounts.accounts(), accounts.tokens()) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Анна Петрова", "Ελένη", "अन्ना", "김철수", "王五", "José", "gateposts", "line", "token", "o\u0308ner"],
+)
+def test_people_have_their_names(accounts: Accounts, name: str) -> None:
+    assert accounts.create(name, "viewer", "hash", now_ms=NOW).name == name
 
 
 def test_every_change_of_an_account_ends_its_sessions(accounts: Accounts) -> None:

@@ -11,6 +11,7 @@ Rules:
   its old end. Its lines are chained: :mod:`gatepost.store.query.audit_chain`.
 """
 
+import re
 import secrets
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,10 +61,19 @@ UNKNOWN = "unknown"
 TOKEN_PREFIX = "token:"  # noqa: S105 - no password
 """How the actors of tokens begin."""
 
-_RESERVED = frozenset({PROGRAM, COMMAND_LINE, UNKNOWN})
-
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 """Unicode's categories of characters that are not shown."""
+
+_IGNORABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+"""Other characters that are not shown: those of Unicode's Default_Ignorable_Code_Point, and the empty Braille one."""
+
+_LOOKS = str.maketrans(
+    # Latin, Cyrillic, Greek, Armenian and signs, each with what it looks like, also as a capital.
+    "i1|0авԁегһіјкӏмнпорԛѕтуцԝхɡαβεηικμνορτυχωօոսցı∶꞉ː",
+    "llloabderhljklmhnopqstyuwxgabenlkmnoptuxwonugl:::",
+)
 
 _TOUCH_MS = 60_000
 """How exact "last used" is; a write for every request would be paid by the ingest."""
@@ -123,15 +133,26 @@ def folded_name(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).split())
 
 
+def _skeleton(folded: str) -> str:
+    """Return what is the same of names that look the same."""
+    return folded.translate(_LOOKS)
+
+
+_RESERVED = frozenset(map(_skeleton, (PROGRAM, COMMAND_LINE, UNKNOWN)))
+
+
 def checked_name(name: str) -> str:
     """Return the name of an account or a token as it is stored.
 
-    Raises :class:`~gatepost.errors.SettingsError` for a name of the program's own, and for one that cannot be read.
+    Raises :class:`~gatepost.errors.SettingsError` for a name of the program's own or one that looks like it, and for
+    one that cannot be read.
     """
     folded = folded_name(name)
-    if not folded or any(unicodedata.category(character) in _INVISIBLE for character in name):
+    is_hidden = _IGNORABLE.search(name) or any(unicodedata.category(one) in _INVISIBLE for one in name)
+    if not folded or is_hidden:
         raise SettingsError("name", "must be a text that can be read, without invisible characters")
-    if folded in _RESERVED or folded.startswith(TOKEN_PREFIX):
+    skeleton = _skeleton(folded)
+    if skeleton in _RESERVED or skeleton.startswith(TOKEN_PREFIX):
         raise SettingsError(
             "name", "is one under which the audit log has the program itself; give another one"
         )
