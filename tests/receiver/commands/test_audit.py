@@ -47,6 +47,21 @@ def test_a_line_that_was_changed_is_named(tmp_path: Path) -> None:
     assert "line 2 does not fit" in result.output
 
 
+def test_lines_that_retention_did_not_take_are_missed(tmp_path: Path) -> None:
+    noted(tmp_path / "data")
+    store = opened(tmp_path / "data")
+    known = Accounts(store).verify_audit().head
+    with store.changing() as db:
+        db.execute(t.audit.delete())
+        value = json.dumps([known.id, known.digest.hex()])
+        db.execute(t.meta.insert().values(name="audit:anchor", value=value))
+    store.close()
+    said = f"{known.id}:{known.digest.hex()}"
+    result = runner.invoke(app, ["verify", "--data", str(tmp_path / "data"), "--known", said])
+    assert result.exit_code == 1
+    assert "lines up to 3 are gone, and no line says that retention took them" in result.output
+
+
 def test_a_digest_that_is_none_is_refused(tmp_path: Path) -> None:
     result = runner.invoke(app, ["verify", "--data", str(tmp_path / "data"), "--known", "5"])
     assert "ID:DIGEST" in str(result.exception)

@@ -217,7 +217,7 @@ def test_the_chain_of_the_audit_log_goes_on_after_a_restore(place: dict[str, Any
     accounts.note(now_ms=5 * DAY_MS, actor="berta", address="", action="tried")
     found = accounts.verify_audit(known)
     restored.close()
-    assert (found.lines, found.head.id, found.broken) == (3, 5, None)
+    assert (found.lines, found.head.id, found.broken, found.is_left_noted) == (4, 6, None, True)
 
 
 def test_a_backup_while_events_arrive_is_of_one_moment(place: dict[str, Any], tmp_path: Path) -> None:

@@ -114,15 +114,47 @@ def test_what_leaves_when_its_time_is_over_leaves_an_anchor(store: BaseStore) ->
     while retention.once(NOW + 5 * DAY_MS).more:
         pass
     found = Accounts(store).verify_audit(known)
-    assert (found.lines, found.head, found.broken) == (6, known, None)
+    assert (found.lines, found.head.id, found.broken, found.left.id) == (
+        7,
+        13,
+        None,
+        6,
+    )  # 13: it was shortened
     while retention.once(NOW + 50 * DAY_MS).more:
         pass
-    assert Accounts(store).verify_audit(known).lines == 0
+    found = Accounts(store).verify_audit(known)
+    assert (found.lines, found.left.id, found.is_left_noted) == (1, 13, True)
+    (line,) = Accounts(store).audit().items
+    assert (line.id, line.actor, line.action, line.subject) == (14, "gatepost", "audit.shortened", "13")
     note(store, 1)
-    assert (broken(store), Accounts(store).verify_audit().head.id) == (None, 13)
+    assert (broken(store), Accounts(store).verify_audit().head.id) == (None, 15)
     with store.changing() as db:
         db.execute(update(t.audit).values(actor="berta"))
-    assert broken(store) == 13
+    assert broken(store) == 14
+
+
+def test_what_another_than_retention_took_from_the_old_end_shows(store: BaseStore) -> None:
+    """Also where the anchor was moved along, and all lines or the one of an earlier shortening are gone."""
+
+    def take(up_to: int) -> None:
+        with store.changing() as db:
+            last = db.execute(t.audit.select().where(t.audit.c.id == up_to)).one()
+            db.execute(delete(t.audit).where(t.audit.c.id <= up_to))
+            db.execute(delete(t.meta).where(t.meta.c.name == "audit:anchor"))
+            value = json.dumps([last.id, last.digest.hex()])
+            db.execute(insert(t.meta).values(name="audit:anchor", value=value))
+
+    note(store, 4, at_ms=NOW)
+    note(store, 4, at_ms=NOW + 9 * DAY_MS)
+    known = Accounts(store).verify_audit().head
+    retention = Retention(store, Limits(audit_days=2))
+    while retention.once(NOW + 9 * DAY_MS).more:
+        pass
+    assert Accounts(store).verify_audit(known).is_left_noted
+    for number in (5, 9):
+        take(number)
+        found = Accounts(store).verify_audit(known if number == 5 else None)
+        assert (found.left.id, found.is_left_noted) == (number, False)
 
 
 def test_a_clock_that_went_wrong_neither_empties_the_log_nor_holds_it_up(store: BaseStore) -> None:
@@ -133,7 +165,7 @@ def test_a_clock_that_went_wrong_neither_empties_the_log_nor_holds_it_up(store: 
     retention = Retention(store, Limits(audit_days=2))
     while retention.once(NOW + 10 * DAY_MS).more:
         pass
-    assert [row.id for row in Accounts(store).audit().items] == [5, 4]
+    assert [row.id for row in Accounts(store).audit().items] == [6, 5, 4]
     (kept,) = [one for one in retention.state(NOW + 10 * DAY_MS) if one.part == "audit"]
     assert (kept.oldest, kept.pending) == (datetime.fromtimestamp(NOW / 1000 + 10 * 86_400, UTC), False)
     assert broken(store) is None

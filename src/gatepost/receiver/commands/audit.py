@@ -36,10 +36,23 @@ def verify(
         ),
     ] = "",
 ) -> None:
-    """Print the last line's number and digest, to be kept elsewhere. Exit code 1: a line does not fit."""
+    """Print the last line's number and digest, to be kept elsewhere.
+
+    Exit code 1: a line does not fit, or lines are gone that retention did not take.
+    """
     with opened_accounts(data, database) as accounts:
         found = accounts.verify_audit(_known(known))
     head = f"{found.head.id}:{found.head.digest.hex()}"
+    if not found.is_left_noted:
+        typer.echo(
+            t(
+                f"lines up to {found.left.id} are gone, and no line says that retention took them;"
+                f" {found.lines} lines after them fit, the last is {head}",
+                f"第 {found.left.id} 行及之前的行已不在，且没有记录表明它们因保留期限到期而删除；"
+                f"其后 {found.lines} 行一致，最后一行 {head}",
+            )
+        )
+        raise typer.Exit(1)
     if found.broken is None:
         typer.echo(
             t(f"{found.lines} lines fit; the last is {head}", f"{found.lines} 行全部一致；最后一行 {head}")

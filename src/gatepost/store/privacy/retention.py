@@ -30,6 +30,7 @@ from gatepost.store.interface import EVERYTHING, Leaving
 from gatepost.store.people import identities
 from gatepost.store.privacy import erasure, tombstones
 from gatepost.store.query import audit_chain, feed, quarantine
+from gatepost.store.query.accounts import PROGRAM
 from gatepost.store.schema import tables as t
 
 __all__ = ["PARTS", "STEP", "Kept", "Limits", "Retention", "Step", "oldest_ms"]
@@ -265,7 +266,7 @@ def _delete_audit(store: Leaving, before_ms: int, now_ms: int) -> int:
     if oldest is None or oldest >= before_ms:
         return 0
     with store.changing() as db:
-        return audit_chain.drop_oldest(db, before_ms, now_ms, limit=STEP)
+        return audit_chain.drop_oldest(db, before_ms, now_ms, actor=PROGRAM, limit=STEP)
 
 
 def _delete_samples(store: Leaving, before_ms: int, now_ms: int) -> int:

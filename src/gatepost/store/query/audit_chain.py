@@ -7,7 +7,8 @@ Rules:
   bytes.
 * Ids have no gaps. Lines are appended one at a time: SQLite has one writer, on PostgreSQL an advisory lock makes one.
 * What leaves in the end leaves at the old end, as a run. The anchor, in ``meta``, has id and digest of the last line
-  that left; the first one that is left continues it.
+  that left; the first one that is left continues it. A line at the new end, :data:`SHORTENED`, says the same: an anchor
+  without one was not set by retention.
 * The chain has no key. One who may write to the database can make another chain from any line on: that shows where a
   later line's digest was written down elsewhere, see ``known`` of :func:`verify`.
 """
@@ -31,6 +32,9 @@ __all__ = ["Link", "Verified", "append", "drop_oldest", "lines", "verify"]
 
 _FIRST = bytes(32)
 _ANCHOR = "audit:anchor"
+
+SHORTENED = "audit.shortened"
+"""The action of a line that says up to which line others left: number and digest."""
 
 _LOCK = 0x6770_0003
 """The advisory lock of PostgreSQL that a line is appended under."""
@@ -56,12 +60,15 @@ class Verified(Struct, frozen=True):
     """The last one that fits."""
     broken: int | None
     """The first line that does not fit, or is missing."""
+    left: Link = Link(0, _FIRST)
+    """The last line that left at the old end."""
+    is_left_noted: bool = True
+    """Retention took it, by a line that says so."""
 
 
 def append(db: Connection, values: Mapping[str, Any]) -> None:
     """Append a line: every field but ``id``. In a transaction that may write."""
-    if db.dialect.name == "postgresql":
-        db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    _lock(db)
     c = t.audit.c
     last = db.execute(select(c.id, c.digest).order_by(c.id.desc()).limit(1)).one_or_none()
     before = _anchor(db) if last is None else Link(last.id, last.digest)
@@ -69,11 +76,12 @@ def append(db: Connection, values: Mapping[str, Any]) -> None:
     db.execute(t.audit.insert().values(**row, digest=_digest(before.digest, row)))
 
 
-def drop_oldest(db: Connection, before_ms: int, now_ms: int, *, limit: int) -> int:
-    """Delete lines of before a moment from the old end, at most ``limit``; return how many.
+def drop_oldest(db: Connection, before_ms: int, now_ms: int, *, actor: str, limit: int) -> int:
+    """Delete lines of before a moment from the old end, at most ``limit``; return how many. A new line says so.
 
     A line that a clock gone wrong dated more than a day ahead holds up no other: it leaves with the next that is due.
     """
+    _lock(db)
     c = t.audit.c
     rows = db.execute(select(c.id, c.at_ms, c.digest).order_by(c.id).limit(limit)).all()
     due = 0
@@ -85,9 +93,12 @@ def drop_oldest(db: Connection, before_ms: int, now_ms: int, *, limit: int) -> i
     if due:
         last = rows[due - 1]
         db.execute(delete(t.audit).where(c.id <= last.id))
-        value = msgspec.json.encode([last.id, last.digest.hex()]).decode()
+        left = last.digest.hex()
+        value = msgspec.json.encode([last.id, left]).decode()
         anchor = insert(db, t.meta).values(name=_ANCHOR, value=value)
         db.execute(anchor.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+        said = {"at_ms": now_ms, "actor": actor, "address": "", "action": SHORTENED, "subject": str(last.id)}
+        append(db, {**said, "detail": msgspec.json.encode({"digest": left, "count": due}).decode()})
     return due
 
 
@@ -119,8 +130,11 @@ def verify(store: Transactions, known: Link | None = None) -> Verified:
 
     ``known``: a line whose digest was written down earlier; the chain has to hold it, unless it has left by now.
     """
-    count, head = 0, Link(0, _FIRST)
+    count, head, noted = 0, Link(0, _FIRST), None
+    left = head
     for before, row in lines(store):
+        if before != head:
+            left = before
         head = before
         if known is not None and before.id == known.id and before.digest != known.digest:
             return Verified(count, before, before.id)
@@ -129,9 +143,19 @@ def verify(store: Transactions, known: Link | None = None) -> Verified:
         if row.id != before.id + 1 or row.digest != _digest(before.digest, row._asdict()):
             return Verified(count, before, before.id + 1)
         count += 1
+        head = Link(row.id, row.digest)
+        if row.action == SHORTENED:
+            noted = (row.subject, msgspec.json.decode(row.detail)["digest"])
     if known is not None and known.id > head.id:
         return Verified(count, head, head.id + 1)
-    return Verified(count, head, None)
+    is_noted = left.id == 0 or noted == (str(left.id), left.digest.hex())
+    return Verified(count, head, None, left, is_noted)
+
+
+def _lock(db: Connection) -> None:
+    """Have no other process append until the transaction ends; SQLite has one writer anyway."""
+    if db.dialect.name == "postgresql":
+        db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
 def _anchor(db: Connection) -> Link:
