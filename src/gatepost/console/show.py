@@ -211,9 +211,12 @@ def _time(at: datetime, here: datetime, text: str, zone: str) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(instant, title, text)
 
 
-def qr_svg(text: str) -> Markup:
-    """A QR code of a text, as an image that scales."""
+def qr_svg(text: str) -> Markup | None:
+    """Return a QR code of a text, as an image that scales; ``None`` for a text that does not fit into one."""
     import segno
 
-    code = segno.make(text, error="m", micro=False)
+    try:
+        code = segno.make(text, error="m", micro=False)
+    except segno.DataOverflowError:
+        return None
     return Markup(code.svg_inline(scale=1, border=2, omitsize=True, dark="#000", light="#fff"))  # noqa: S704 - drawn by a library out of dots

@@ -94,6 +94,14 @@ async def test_who_is_no_trusted_proxy_does_not_say_what_the_address_is(desk: De
     assert '"event_dest": "http://127.0.0.1/Record"' in page.words
 
 
+async def test_an_address_that_is_too_long_for_a_qr_code_is_shown_without_one(desk: Desk) -> None:
+    for length, has_code in ((100, True), (2800, False)):
+        page = await desk.get("/terminals/new", Host="h" * length)
+        assert page.status == 200
+        assert ("<svg" in page.html.partition('class="setup"')[2].partition("</section>")[0]) == has_code
+        assert "h" * length in page.words
+
+
 async def test_what_wants_somebody_comes_first(desk: Desk) -> None:
     for serial, state in (("A-RETIRED", "retired"), ("B-FINE", "approved"), ("C-HELD", "held")):
         desk.store.create_terminal(now_ms=0, serial=serial, state=state)
