@@ -3,10 +3,11 @@
 import io
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.receiver.kit import JPEG, Running, alarm, base64, record
+from tests.receiver.kit import JPEG, Running, alarm, base64, receiving, record
 
 
 def picture() -> bytes:
@@ -63,11 +64,22 @@ async def test_an_image_is_sent_as_what_it_is_and_exported_under_that_name(
             assert found.read(name) == out.getvalue()
 
 
-async def test_a_browser_may_keep_it_for_a_day_and_others_may_not(receiver: Running, portrait: str) -> None:
-    for path in (portrait, portrait.replace("/image", "/thumbnail")):
-        headers = (await receiver.get(path)).headers
-        assert headers["cache-control"] == "private, max-age=86400, immutable"
-        assert headers["cdn-cache-control"] == "no-store"
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_a_browser_may_keep_it_for_a_day_if_it_came_over_tls_and_others_may_not(
+    tmp_path: Path, is_trusted: bool
+) -> None:
+    proxies = ("127.0.0.1",) if is_trusted else ()
+    async with receiving(tmp_path / "data", trusted_proxies=proxies) as running:
+        await running.push(record(rgb_image=base64(picture())))
+        for kind in ("image", "thumbnail"):
+            path = f"/api/v1/records/1/{kind}"
+            for headers in ({}, {"X-Forwarded-Proto": "http"}, {"X-Forwarded-Proto": "https"}):
+                told = (await running.request("GET", path, headers=headers)).headers
+                may_keep = is_trusted and "https" in headers.values()
+                assert told["cache-control"] == (
+                    "private, max-age=86400, immutable" if may_keep else "no-store"
+                )
+                assert told["cdn-cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize(

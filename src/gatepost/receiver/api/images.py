@@ -3,7 +3,8 @@
 Rules:
 
 * The image of an event never changes. So a browser may keep it without asking (``immutable``), but only for a day:
-  faces leave when their time is over, from browsers too. A shared cache keeps none (RFC 9213).
+  faces leave when their time is over, from browsers too. A shared cache keeps none (RFC 9213). What did not come over
+  TLS no browser keeps: there a logout cannot have it forgotten.
 * That an image was opened, or the whole of what was pushed, is in the audit log before it is sent, in groups of a
   minute.
 * ``ETag`` is a digest of the content. 304 is only said of an image that is still there.
@@ -62,9 +63,14 @@ def event_image(
     data = read(lambda: store.image(event_id)) if 0 < event_id <= MAX_ID else None
     if data is None:
         raise NotFoundException("there is no such image")
-    _access(request).note_again(request, "images.opened", event_id=event_id)
+    access = _access(request)
+    access.note_again(request, "images.opened", event_id=event_id)
     tag = f'"{blake2b(data, digest_size=12).hexdigest()}{"" if size is None else f"-{size}"}"'
-    headers = {"etag": tag, "cache-control": _KEEP, "cdn-cache-control": "no-store"}
+    headers = {
+        "etag": tag,
+        "cache-control": _KEEP if access.secure(request) else "no-store",
+        "cdn-cache-control": "no-store",
+    }
     if _same(request.headers.get("if-none-match"), tag):
         return Response(b"", status_code=304, headers=headers)
     if size is not None:
