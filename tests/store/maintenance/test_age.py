@@ -71,6 +71,16 @@ def test_an_encrypted_backup_that_is_cut_off_or_damaged_is_refused(data: Path, t
         assert not (tmp_path / "none").exists()
 
 
+def test_a_backup_that_is_not_encrypted_is_refused_with_a_key(data: Path, tmp_path: Path) -> None:
+    age.make_identity(tmp_path / "key")
+    file = tmp_path / "b.tar"
+    backup(file, folder=data, now=0.0)
+    with pytest.raises(SettingsError, match="this file is not encrypted"):
+        restore(file, folder=tmp_path / "none", identities=age.read_identities([tmp_path / "key"]))
+    assert not (tmp_path / "none").exists()
+    assert restore(file, folder=tmp_path / "restored")["records"] == 20
+
+
 def test_what_the_disk_says_is_what_fails(tmp_path: Path) -> None:
     class Full(io.BytesIO):
         def write(self, data: object) -> int:

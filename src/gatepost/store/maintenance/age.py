@@ -110,10 +110,17 @@ def encrypted(raw: BinaryIO, recipients: Sequence[Any]) -> Iterator[BinaryIO]:
 def decrypted(raw: BinaryIO, identities: Sequence[Any]) -> Iterator[BinaryIO]:
     """Open a file to read from that holds what is encrypted in ``raw``; ``raw`` itself where it is not encrypted.
 
-    Raises :class:`~gatepost.errors.SettingsError` where no identity opens it. What is damaged ends early.
+    Raises :class:`~gatepost.errors.SettingsError` where no identity opens it, and where it is not encrypted and one is
+    given: another file may stand in its place. What is damaged ends early.
     """
     is_encrypted = raw.read(len(MAGIC)) == MAGIC
     raw.seek(0)
+    if not is_encrypted and identities:
+        raise SettingsError(
+            "identity",
+            "opens encrypted backups, and this file is not encrypted: find out who made it;"
+            " if it is the right one, restore it without --identity",
+        )
     if not is_encrypted:
         yield raw
         return
