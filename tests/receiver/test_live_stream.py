@@ -292,6 +292,36 @@ async def test_a_stream_that_always_has_events_is_asked_all_the_same(feed: Feed)
         assert [piece async for piece in stream] == []
 
 
+async def test_a_stream_is_asked_at_once_when_something_was_withdrawn(feed: Feed) -> None:
+    answers = iter([True, False])
+
+    async def allowed() -> bool:
+        return next(answers)
+
+    async with running(feed, heartbeat_s=3600.0) as live:
+        stream = live.listen(allowed=allowed)
+        await begun(stream)
+        waiting = asyncio.ensure_future(anext(stream))
+        live.ask_again()
+        async with asyncio.timeout(20):
+            assert await waiting == place_block(0)
+            live.ask_again()
+            assert [piece async for piece in stream] == []
+
+
+async def test_a_stream_that_catches_up_is_asked_too(feed: Feed) -> None:
+    feed.put(*range(1, 5 * BATCH))
+
+    async def allowed() -> bool:
+        return False
+
+    async with running(feed, heartbeat_s=3600.0) as live:
+        stream = live.listen(0, allowed=allowed)
+        await begun(stream)
+        live.ask_again()
+        assert [piece async for piece in stream] == []
+
+
 async def test_there_are_only_so_many_listeners(feed: Feed) -> None:
     async with running(feed, max_listeners=2) as live:
         streams = [live.listen(), live.listen()]

@@ -163,7 +163,7 @@ class DeskApp:
         self._prefix = checked_prefix(settings.path_prefix)
         proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
         doors = Doors(
-            Accounts(store),
+            Accounts(store, withdrawn=lambda: self._on_loop(self.live.ask_again)),
             now=now,
             session_s=settings.session_hours * 3600,
             idle_s=settings.session_idle_hours * 3600,

@@ -8,7 +8,8 @@ Rules:
   that falls out of the window is cut off, and comes back with ``Last-Event-ID``.
 * A listener that comes back with a place before the window catches up from the store, two at a time, and then goes
   on in the window. Neither side of that seam skips or repeats an event: both count places of the same feed.
-* A stream ends when whoever listens may no longer do so: asked at every heartbeat.
+* A stream ends when its listener may no longer listen: asked at every heartbeat, and at once when this process withdrew
+  something (:meth:`Live.ask_again`).
 
 Flow: commit → :meth:`Live.wake` (or the poll, for what other processes commit) → :meth:`Live.once` → the window →
 :meth:`Live.listen` of each listener. The format is server-sent events: HTML Living Standard, section 9.2.
@@ -132,6 +133,7 @@ class Live:
         self._turn = asyncio.Lock()
         self._closed = False
         self._forgotten = 0
+        self._asks = 0
         self.cut_off = 0
         self._reader = ThreadPoolExecutor(1, "gatepost-live")
         self._catching_up = ThreadPoolExecutor(2, "gatepost-catch-up")
@@ -154,6 +156,14 @@ class Live:
         self._stretches.clear()
         self._events = self._bytes = 0
         self._floor = self._place
+        self._ring()
+
+    def ask_again(self) -> None:
+        """Ask of every listener whether it may still listen: an account, a token or a session was changed or withdrawn.
+
+        Call it on the loop.
+        """
+        self._asks += 1
         self._ring()
 
     def close(self) -> None:
@@ -214,14 +224,18 @@ class Live:
         """
         if self._closed or len(self._listeners) >= self.max_listeners:
             raise Crowded(f"{self.max_listeners} streams are open already; close one, or try again later")
-        bell = asyncio.Event()
+        bell, asks = asyncio.Event(), self._asks
         try:
             place = await self._join(bell, after)
             yield b"retry: 2000\n" + place_block(place)
             async for block, reached in self._catch_up(place, wanted, variant):
                 place = reached
+                if asks != self._asks:
+                    asks = self._asks
+                    if not await allowed():
+                        return
                 yield block
-            async for block in self._follow(bell, place, wanted, variant, allowed):
+            async for block in self._follow(bell, place, wanted, variant, allowed, asks):
                 yield block
         finally:
             self._listeners.discard(bell)
@@ -258,6 +272,7 @@ class Live:
         wanted: Callable[[Told], bool] | None,
         variant: Variant,
         allowed: Callable[[], Awaitable[bool]],
+        asks: int,
     ) -> AsyncIterator[bytes]:
         due = self._loop.time() + self.heartbeat_s
         forgotten, stretch, block = self._forgotten, None, b""
@@ -266,8 +281,8 @@ class Live:
                 self.cut_off += 1
                 log.warning("live.cut_off", listeners=self.listeners)
                 return
-            if self._loop.time() >= due:
-                due = self._loop.time() + self.heartbeat_s
+            if self._loop.time() >= due or asks != self._asks:
+                due, asks = self._loop.time() + self.heartbeat_s, self._asks
                 if not await allowed():
                     return
                 yield place_block(place)

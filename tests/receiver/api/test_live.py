@@ -1,6 +1,7 @@
 """The live stream over a real connection, on both databases."""
 
 import asyncio
+import json
 import random
 from contextlib import closing
 from pathlib import Path
@@ -190,6 +191,36 @@ async def test_a_stream_ends_when_its_user_may_see_less(receiver: Running) -> No
         assert listener.status == 200
         accounts.change(anna.id, now_ms=0, **lowered)  # type: ignore[arg-type]
         assert await listener.event() is None
+
+
+@pytest.mark.parametrize("what", ["disable", "lower", "revoke", "logout"])
+async def test_what_is_withdrawn_here_ends_its_streams_at_once_and_no_others(
+    receiver: Running, what: str
+) -> None:
+    receiver.desk.live.heartbeat_s = 3600
+    doors = receiver.desk.access.doors
+    accounts = doors.accounts
+    accounts.create("root", "admin", "hash", now_ms=0)
+    anna = accounts.create("anna", "operator", "hash", now_ms=0)
+    secret, token = issue_token(accounts, "wall", "viewer", by="anna", owner_id=anna.id, now_ms=0)
+    login = await asyncio.to_thread(doors.open_session, anna, address="127.0.0.1")
+    cookie = {"Cookie": f"{COOKIE}={login.secret}", "Sec-Fetch-Site": "same-origin"}
+    headers = {"Authorization": None, **cookie} if what == "logout" else {"Authorization": f"Bearer {secret}"}
+    other = await Listener.open(receiver)
+    listener = await Listener.open(receiver, **headers)
+    assert listener.status == 200
+    if what == "revoke":
+        assert (await receiver.request("DELETE", f"/api/v1/tokens/{token.id}")).status == 204
+    elif what == "logout":
+        sender = await receiver.connect()
+        assert (await sender.request("DELETE", "/api/v1/session", b"", cookie)).status == 204
+    else:
+        change = {"role": "guard"} if what == "lower" else {"disabled": True}
+        path = f"/api/v1/accounts/{anna.id}"
+        assert (await receiver.request("PATCH", path, json.dumps(change).encode())).status == 200
+    assert await listener.event() is None
+    await receiver.push(record())
+    assert await other.event() is not None
 
 
 async def test_beyond_so_many_streams_one_is_told_to_come_back_later(receiver: Running) -> None:

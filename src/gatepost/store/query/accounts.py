@@ -14,7 +14,7 @@ Rules:
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, cast, get_args
 
@@ -162,8 +162,10 @@ def checked_name(name: str) -> str:
 class Accounts:
     """Everything about who may look, on either database. Every method blocks; any thread may call it."""
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: Transactions, *, withdrawn: Callable[[], None] = lambda: None) -> None:
+        """``withdrawn`` is called, by any thread, after a change by which someone may see less."""
         self._store = store
+        self._withdrawn = withdrawn
 
     def key(self, name: str) -> bytes:
         """Return a key that every receiver on this store has, made where it is not there."""
@@ -211,6 +213,7 @@ class Accounts:
                 update(t.accounts).where(wanted).values(values).returning(*t.accounts.c)
             ).one_or_none()
         if row is not None:
+            self._withdrawn()
             return _account(row)
         new = {
             "name": checked_name(name),
@@ -311,6 +314,7 @@ class Accounts:
                 raise Conflict(
                     "this is the last administrator of every site with a password; make another one first"
                 )
+        self._withdrawn()
         return self.account(account_id)
 
     def unlock(self, name: str, *, now_ms: int) -> AccountRow | None:
@@ -374,6 +378,8 @@ class Accounts:
         with self._store.changing() as db:
             row = db.execute(owner.where(s.digest == digest)).one_or_none()
             db.execute(delete(t.sessions).where(s.digest == digest))
+        if row is not None:
+            self._withdrawn()
         return None if row is None else (row.name, row.id_token)
 
     def end_sessions_of(self, subject: str) -> None:
@@ -381,6 +387,7 @@ class Accounts:
         owned = select(t.accounts.c.id).where(t.accounts.c.subject == subject)
         with self._store.changing() as db:
             db.execute(delete(t.sessions).where(t.sessions.c.account_id.in_(owned)))
+        self._withdrawn()
 
     # Tokens
 
@@ -459,7 +466,10 @@ class Accounts:
         c = t.api_tokens.c
         statement = update(t.api_tokens).where(c.id == token_id, c.revoked_at_ms.is_(None))
         with self._store.changing() as db:
-            return db.execute(statement.values(revoked_at_ms=now_ms)).rowcount == 1
+            done = db.execute(statement.values(revoked_at_ms=now_ms)).rowcount == 1
+        if done:
+            self._withdrawn()
+        return done
 
     def site_named(self, name: str) -> int | None:
         """Return the id of the site with this name."""
