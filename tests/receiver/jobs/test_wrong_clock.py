@@ -26,6 +26,9 @@ from gatepost.store.schema import tables as t
 
 DAY_S = 86_400
 SEVEN = Limits(records_days=7)
+IN_2000 = 946_684_800.0
+FIRST_OF_2000 = date(2000, 1, 1)
+"""As of a machine without a battery."""
 
 
 class Site:
@@ -199,6 +202,81 @@ def test_a_clock_that_is_not_set_yet_deletes_nothing_and_asks_nothing(site: Site
     site.clock.at = right
     assert site.retain() == left - 2
     assert site.keeper.asks == ()
+
+
+@pytest.mark.parametrize(("limit", "days", "gone"), [(7, 1, 0), (7, 2, 0), (7, 11, 3), (1095, 11, 0)])
+def test_what_a_clock_in_the_past_received_is_asked_about(
+    store: BaseStore, limit: int, days: int, gone: int
+) -> None:
+    """Each of the days in 2000 has an event; of those, ``gone`` are due by the clock of 2000."""
+    limits = Limits(records_days=limit)
+    site = Site(store, limits)
+    site.live(6)
+    right = site.clock.at
+    site.clock.at = IN_2000
+    site.start(limits)
+    for _ in range(days):
+        site.receive()
+        site.retain()
+        site.pass_days(1)
+    site.clock.at = right + 3600
+    assert site.retain() == 6 + days - gone
+    (ask,) = (one for one in site.keeper.asks if one.part == "records")
+    assert ask.first == FIRST_OF_2000 + timedelta(days=gone)
+    site.start(limits)  # nor does another start
+    assert site.retain() == 6 + days - gone
+    assert site.keeper.asks
+
+
+@pytest.mark.parametrize("rounds", [0, 1])
+def test_what_came_at_a_first_start_with_a_clock_in_the_past_is_asked_about(site: Site, rounds: int) -> None:
+    right = site.clock.at
+    site.clock.at = IN_2000
+    site.receive()
+    for _ in range(rounds):
+        site.retain()
+    site.clock.at = right
+    site.running.at += 600
+    assert site.retain() == 1
+    assert [(ask.part, ask.why, ask.first) for ask in site.keeper.asks] == [
+        ("records", "days", FIRST_OF_2000)
+    ]
+
+
+def test_what_a_clock_in_the_past_received_is_deleted_once_it_is_confirmed(site: Site) -> None:
+    site.live(3)
+    right = site.clock.at
+    site.clock.at = IN_2000
+    site.receive()
+    site.clock.at = right
+    site.receive()
+    assert site.retain() == 5
+    (ask,) = site.keeper.asks
+    assert (ask.why, ask.first, ask.last) == ("past", FIRST_OF_2000, day(-5))
+    site.pass_days(0.6)  # it is another day
+    assert site.keeper.confirm("records", ask.last) == ask
+    assert site.retain() == 4
+    site.pass_days(1)
+    site.live(20)
+    assert site.retain() == 7
+
+
+def test_a_clock_that_is_set_forward_over_one_day_of_receipt_is_asked_about(site: Site) -> None:
+    site.receive()
+    site.retain()
+    site.clock.at += 400 * DAY_S
+    assert site.retain() == 1
+    assert [(ask.part, ask.why, ask.days) for ask in site.keeper.asks] == [("records", "days", 1)]
+
+
+def test_a_round_over_midnight_does_not_ask_about_what_the_next_one_deletes(site: Site) -> None:
+    site.live(9)
+    site.pass_days(0.4)
+    while site.keeper.once().more:
+        site.pass_days(0.2)
+    site.retain()
+    assert site.keeper.asks == ()
+    site.live(9)
 
 
 def test_a_clock_that_was_ahead_while_nothing_was_due_does_not_stop_retention(site: Site) -> None:

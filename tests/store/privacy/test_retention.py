@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.event import listen
 from tests.packing import packed
 from tests.store.events import NOON, RECEIVED_MS, alarm, arrival, record, sample, unknown
 from tests.store.files import bytes_of
@@ -25,6 +26,7 @@ from gatepost.store.schema import tables as t
 Opener = Callable[[], BaseStore]
 
 EVER = Limits()
+NOW = RECEIVED_MS + 30 * DAY_MS
 NOBODY = wire.User(user_id="", name="")
 
 
@@ -399,6 +401,35 @@ def test_a_clock_that_was_wrong_holds_up_nobody(store: BaseStore) -> None:
     store.write([on_day(20_000, record(n)) for n in range(STEP + 1)])
     store.write([on_day(0, record(9999))])
     assert run(Retention(store, Limits(records_days=1)), 5) == {"records": 1}
+
+
+def test_what_is_due_leaves_wherever_it_stands(store: BaseStore) -> None:
+    store.write([on_day(30, record(number)) for number in range(STEP + 1)])
+    store.write([on_day(0, record(500)), on_day(0, alarm()), on_day(0, unknown())])
+    (there,) = (
+        kept for kept in Retention(store, Limits(records_days=7)).state(NOW) if kept.part == "records"
+    )
+    assert there.oldest == NOON
+    deleted = run(Retention(store, Limits(records_days=7)), 30)
+    assert deleted == {"records": 1, "alarms": 1, "quarantine": 1}
+
+
+def test_what_is_due_is_found_without_reading_everything(open_sqlite: Opener) -> None:
+    store, asked = open_sqlite(), list[tuple[str, Any]]()
+
+    def note(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
+        if statement.startswith("SELECT") and "received_at_ms" in statement:
+            asked.append((statement, values))
+
+    listen(store._engine, "before_cursor_execute", note)
+    limits = Retention(store, Limits(records_days=7))
+    limits.state(NOW)
+    limits.once(NOW)
+    assert len(asked) == 5  # the quarantine is read where it is deleted, by the writer
+    with store.reading() as db:
+        for statement, values in list(asked):
+            for row in db.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values):
+                assert "received_at_ms<" in row[3], (statement, row[3])
 
 
 def test_the_state_tells_what_is_kept_since_when_and_what_is_pending(store: BaseStore) -> None:

@@ -42,7 +42,8 @@ class AskItem(Struct, frozen=True, kw_only=True):
 
     part: str
     why: Why
-    """``days``: more is due than has passed; ``gap``: nothing was deleted for long; ``shortened``: the setting was."""
+    """``days``: more is due than has passed; ``past``: a clock in the past received it; ``gap``: nothing was deleted
+    for long; ``shortened``: the setting was."""
     first: date
     last: date
     """Both UTC. Events received from ``first`` to ``last`` would be deleted."""

@@ -29,7 +29,7 @@ from gatepost.store.images.key_rotation import Resealing
 from gatepost.store.interface import Leaving
 from gatepost.store.people.moving import finish
 from gatepost.store.privacy.erasure import Erased, Whom, erase
-from gatepost.store.privacy.permitted import Ask, Plan, confirm, finish_round, plan_round
+from gatepost.store.privacy.permitted import Ask, Finished, Plan, confirm, finish_round, plan_round
 from gatepost.store.privacy.person_matcher import Traces
 from gatepost.store.privacy.retention import Kept, Limits, Retention, Step
 from gatepost.store.privacy.terminal_removal import Removed, remove_terminal
@@ -99,10 +99,13 @@ class Keeper:
         self._now = now
         self._running = running
         self._began = running()
-        self._finished: dict[str, float] = {}
-        """By part, when this process last finished it, of ``running``."""
+        self._finished: dict[str, tuple[float, int]] = {}
+        """By part, when the round was planned that this process finished last, of ``running``, and before which day it
+        deleted."""
         self._plan: Plan | None = None
         """Of the round that is under way."""
+        self._planned_at = 0.0
+        """When it was planned, of ``running``."""
         self.asks: tuple[Ask, ...] = ()
         """What is due and waits until it is confirmed."""
         self._said_at = -_SAID_EVERY_S
@@ -163,9 +166,10 @@ class Keeper:
             self.retention.limits,
             now_ms=self.now_ms(),
             up_s=running - self._began,
-            finished_s={part: running - at for part, at in self._finished.items()},
+            finished={part: Finished(running - at, before) for part, (at, before) in self._finished.items()},
             unlisted_ms=None if unlisted is None else int(unlisted * 1000),
         )
+        self._planned_at = running
         self.asks = tuple(plan.asks.values())
         if self.asks and running - self._said_at >= _SAID_EVERY_S:
             self._said_at = running
@@ -184,8 +188,8 @@ class Keeper:
     def _finish(self, plan: Plan) -> None:
         """Note that the round is done."""
         up_s = self._running() - self._began
-        done = finish_round(self._store, self.retention.limits, plan, now_ms=self.now_ms(), up_s=up_s)
-        self._finished.update(dict.fromkeys(done, self._running()))
+        for part in finish_round(self._store, self.retention.limits, plan, up_s=up_s):
+            self._finished[part] = self._planned_at, plan.before[part]
         self._plan = None
         if not plan.asks:
             self.finished_at = self._now()

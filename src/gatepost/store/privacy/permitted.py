@@ -5,13 +5,16 @@ many *receipt days* (days, UTC, on which anything was received) as have passed s
 It asks an administrator, and deletes nothing of that part until one has confirmed it, when
 
 * more is due than that (of samples of refused bodies and of tombstones, days of the calendar count, for they are
-  there where nothing was received);
+  there where nothing was received), or anything before a first round has finished;
+* the clock was set forward between two rounds by more than that, and anything is due;
+* something is due of a day that a finished round had deleted already: a clock in the past has received it since;
 * a receiver starts and finds that the last finished round is longer ago than :func:`longest_gap`;
 * the limit of the part was shortened, and something is due.
 
 How many days have passed is told by the time that this process has been running, and only at its first round by the
 clock. A clock that lies before the last finished round deletes nothing and asks nothing: it is not set yet. If it
 still lies there after a day, it is the last round that had the wrong clock; what is due then is asked about.
+What a process itself finished comes before what is shared: another receiver's clock may be the wrong one.
 
 Once asked, it goes on asking until it is confirmed, or nothing is due any more because the clock was put right or the
 setting was. All receivers of a database share what was finished, asked and confirmed: rows of ``meta``.
@@ -32,10 +35,11 @@ from gatepost.store.interface import Transactions
 from gatepost.store.privacy.retention import PARTS, Limits, oldest_ms
 from gatepost.store.schema import tables as t
 
-__all__ = ["Ask", "Plan", "Why", "confirm", "finish_round", "longest_gap", "plan_round"]
+__all__ = ["Ask", "Finished", "Plan", "Why", "confirm", "finish_round", "longest_gap", "plan_round"]
 
-Why = Literal["days", "gap", "shortened"]
-"""More days are due than have passed, nothing was deleted for long, or the setting was shortened."""
+Why = Literal["days", "past", "gap", "shortened"]
+"""More days are due than have passed, a clock in the past received what is due, nothing was deleted for long, or the
+setting was shortened."""
 
 _NAME = "retention:"
 """Rows of ``meta``, one a part."""
@@ -67,6 +71,8 @@ class _State(Struct, frozen=True):
     """When a round last finished it."""
     limit: int = 0
     """The limit in days that was in force then."""
+    before: int = 0
+    """What was received before this day, since 1970, was deleted then."""
     asked: Why | None = None
     confirmed: int = 0
     """What was received before this day, since 1970, may be deleted."""
@@ -75,9 +81,19 @@ class _State(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """Say what a round may delete, and what it asks; both by part."""
 
+    at_ms: int
     before: dict[str, int]
     """Before which day, since 1970."""
     asks: dict[str, Ask]
+
+
+class Finished(Struct, frozen=True):
+    """Name what this process finished of a part."""
+
+    ago_s: float
+    """How long ago the round was planned, by a clock that is never set."""
+    before: int
+    """Before which day, since 1970, it deleted."""
 
 
 def plan_round(
@@ -86,37 +102,33 @@ def plan_round(
     *,
     now_ms: int,
     up_s: float,
-    finished_s: Mapping[str, float],
+    finished: Mapping[str, Finished],
     unlisted_ms: int | None = None,
 ) -> Plan:
     """Plan a round.
 
-    ``up_s``: for how long this process plans rounds, and ``finished_s``: how long ago it finished each part, both by a
-    clock that is never set. ``unlisted_ms``: when the oldest was set aside that cannot be listed; it leaves with the
-    quarantine. Raises :class:`~gatepost.errors.StoreUnavailable`, as do the others.
+    ``up_s``: for how long this process plans rounds, by a clock that is never set. ``finished``: by part, what it
+    finished last. ``unlisted_ms``: when the oldest was set aside that cannot be listed; it leaves with the quarantine.
+    Raises :class:`~gatepost.errors.StoreUnavailable`, as do the others.
     """
-    plan = Plan({}, {})
+    plan = Plan(now_ms, {}, {})
     with store.reading() as db:
         for part, limit in _limited(limits):
             oldest = oldest_ms(db, part, now_ms)
             if part == "quarantine" and unlisted_ms is not None:
                 oldest = unlisted_ms if oldest is None else min(oldest, unlisted_ms)
             plan.before[part], ask = decide(
-                db, part, limit, oldest, now_ms=now_ms, up_s=up_s, running_s=finished_s.get(part)
+                db, part, limit, oldest, now_ms=now_ms, up_s=up_s, finished=finished.get(part)
             )
             if ask is not None:
                 plan.asks[part] = ask
     return plan
 
 
-def finish_round(store: Transactions, limits: Limits, plan: Plan, *, now_ms: int, up_s: float) -> list[str]:
-    """Note that a round is done; return the parts of which all is deleted that is due."""
+def finish_round(store: Transactions, limits: Limits, plan: Plan, *, up_s: float) -> list[str]:
+    """Note that a round is done; return the parts of which all is deleted that was due when it was planned."""
     with store.changing() as db:
-        return [
-            part
-            for part, limit in _limited(limits)
-            if finish(db, part, limit, plan.asks.get(part), now_ms=now_ms, up_s=up_s)
-        ]
+        return [part for part, limit in _limited(limits) if finish(db, part, limit, plan, up_s=up_s)]
 
 
 def confirm(store: Transactions, limits: Limits, ask: Ask, *, now_ms: int) -> None:
@@ -143,26 +155,25 @@ def decide(
     *,
     now_ms: int,
     up_s: float,
-    running_s: float | None,
+    finished: Finished | None,
 ) -> tuple[int, Ask | None]:
     """Return before which day, since 1970, a part may be deleted, and what has to be asked.
 
     ``limit`` in days. ``oldest_ms``: of what is there, when the oldest was received. ``up_s`` as of
-    :func:`plan_round`. ``running_s``: how long ago, by the same clock, this process finished a round of the part;
-    ``None``: it has not yet.
+    :func:`plan_round`. ``finished``: what this process finished of the part; ``None``: nothing yet.
     """
     state = _read(db, part)
     before = now_ms // DAY_MS - limit
     if oldest_ms is None or oldest_ms >= before * DAY_MS:
         return before, None
-    if running_s is None and _is_not_set(now_ms, state, up_s):
+    if finished is None and _is_not_set(now_ms, state, up_s):
         return 0, None
     first = max(oldest_ms // DAY_MS, state.confirmed)
     due = max(before - first, 0)
     if due and part not in _BY_CALENDAR:
         due = _receipt_days(db, first, before)
     gap = _MOST_GAP if part == "refusal_samples" else longest_gap(limit)
-    why = _why(state, limit, due, gap, now_ms=now_ms, running_s=running_s)
+    why = _why(state, limit, first, due, gap, now_ms=now_ms, finished=finished)
     if why is None or not due:
         return before, None
     ask = Ask(part=part, why=why, first=_date(first), last=_date(before - 1), days=due)
@@ -170,21 +181,24 @@ def decide(
 
 
 def _why(
-    state: _State, limit: int, due: int, gap: int, *, now_ms: int, running_s: float | None
+    state: _State, limit: int, first: int, due: int, gap: int, *, now_ms: int, finished: Finished | None
 ) -> Why | None:
+    today = now_ms // DAY_MS
     if state.asked is not None:
         return state.asked
     if state.at_ms and (limit < state.limit or not state.limit):
         return "shortened"
-    if running_s is not None:
-        passed = int(running_s // _DAY_S)
-    elif state.at_ms:
-        passed = now_ms // DAY_MS - state.at_ms // DAY_MS
-        if passed > gap:
-            return "gap"
+    if finished is not None:
+        passed, gone = int(finished.ago_s // _DAY_S), max(finished.before, state.confirmed)
+        is_set_forward = today - limit - gone > passed + 1
     else:
-        passed = 0
-    return "days" if due > passed + 1 else None
+        passed, gone = today - state.at_ms // DAY_MS, state.before
+        is_set_forward = not state.at_ms
+        if state.at_ms and passed > gap:
+            return "gap"
+    if first < gone:
+        return "past"
+    return "days" if is_set_forward or due > passed + 1 else None
 
 
 def _is_not_set(now_ms: int, state: _State, up_s: float) -> bool:
@@ -192,17 +206,15 @@ def _is_not_set(now_ms: int, state: _State, up_s: float) -> bool:
     return now_ms < state.at_ms - _HOUR_MS and up_s < _DAY_S
 
 
-def finish(db: Connection, part: str, limit: int, ask: Ask | None, *, now_ms: int, up_s: float) -> bool:
-    """Note that a round has deleted of a part what it may; return whether that was all that is due.
-
-    ``ask``: what it did not delete.
-    """
-    before = _read(db, part)
-    if _is_not_set(now_ms, before, up_s):
+def finish(db: Connection, part: str, limit: int, plan: Plan, *, up_s: float) -> bool:
+    """Note that a round has deleted of a part what it may; return whether that was all that was due."""
+    before, ask = _read(db, part), plan.asks.get(part)
+    if _is_not_set(plan.at_ms, before, up_s):
         return False
     if ask is not None and before.confirmed > _day(ask.last):
         return False  # it was confirmed meanwhile
-    after = _State(now_ms, limit) if ask is None else replace(before, asked=ask.why)
+    done = _State(plan.at_ms, limit, plan.before[part])
+    after = done if ask is None else replace(before, asked=ask.why)
     if after != replace(before, at_ms=after.at_ms) or abs(after.at_ms - before.at_ms) >= _HOUR_MS:
         _write(db, part, after)
     return ask is None

@@ -167,8 +167,8 @@ class Retention:
             step = self._images(part, before_day)
             if step is not None:
                 return step
-        count = _DELETE[part](self._store, before_day * DAY_MS, now_ms) if part in _DELETE else 0
-        return Step(part, count) if count else None
+        count = _DELETE[part](self._store, before_day * DAY_MS, now_ms) if part in _DELETE else None
+        return None if count is None else Step(part, count)
 
     def _images(self, part: str, before_day: int) -> Step | None:
         """Delete the images of a pack that is due, and once there are none, the files; ``None``: that is done."""
@@ -205,23 +205,21 @@ class Retention:
         return len(ids)
 
 
-# What is deleted as a whole: the oldest rows that are due, by id.
+# What is deleted as a whole: the rows that are due, those first that were received first.
 
 
-def _old(db: Connection, table: Table, before_ms: int, now_ms: int, *columns: Any) -> list[Any]:
+def _old(db: Connection, table: Table, before_ms: int, *columns: Any) -> list[Any]:
     c = table.c
-    # A row from the future is of a clock that was wrong; it is not to hold up those behind it.
-    first = select(c.id, c.received_at_ms, *columns).where(c.received_at_ms <= now_ms + DAY_MS)
-    rows = db.execute(first.order_by(c.id).limit(STEP)).all()
-    return [row for row in rows if row.received_at_ms < before_ms]
+    due = select(c.id, *columns).where(c.received_at_ms < before_ms)
+    return list(db.execute(due.order_by(c.received_at_ms, c.id).limit(STEP)))
 
 
-def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int:
+def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int | None:
     c = t.records.c
     with store.reading() as db:
-        rows = _old(db, t.records, before_ms, now_ms)
+        rows = _old(db, t.records, before_ms)
     if not rows:
-        return 0
+        return None
     try:
         with store.changing() as db:
             gone = delete(t.records).where(c.id.in_([row.id for row in rows])).returning(c.id, c.identity_id)
@@ -233,16 +231,16 @@ def _delete_records(store: Leaving, before_ms: int, now_ms: int) -> int:
                 db, sorted({row.identity_id for row in left if row.identity_id is not None})
             )
     except IntegrityError:
-        return 0  # one of them has just come in again, by another process: the next time, then
+        return 0  # one of them has just come in again, by another process: the next step, then
     return len(left)
 
 
-def _delete_alarms(store: Leaving, before_ms: int, now_ms: int) -> int:
+def _delete_alarms(store: Leaving, before_ms: int, now_ms: int) -> int | None:
     c, a = t.alarm_events.c, t.alarms.c
     with store.reading() as db:
-        rows = _old(db, t.alarm_events, before_ms, now_ms, c.alarm_id)
+        rows = _old(db, t.alarm_events, before_ms, c.alarm_id)
     if not rows:
-        return 0
+        return None
     of_these = sorted({row.alarm_id for row in rows if row.alarm_id is not None})
     step_of_it = exists(select(c.id).where(c.alarm_id == a.id))
     with store.changing() as db:
@@ -254,40 +252,40 @@ def _delete_alarms(store: Leaving, before_ms: int, now_ms: int) -> int:
     return len(left)
 
 
-def _delete_quarantine(store: Leaving, before_ms: int, now_ms: int) -> int:
+def _delete_quarantine(store: Leaving, before_ms: int, now_ms: int) -> int | None:
     with store.changing() as db:
-        due = [row.id for row in _old(db, t.quarantine, before_ms, now_ms)]
-        return quarantine.discard_quarantined(db, due, EVERYTHING)
+        due = [row.id for row in _old(db, t.quarantine, before_ms)]
+        return quarantine.discard_quarantined(db, due, EVERYTHING) if due else None
 
 
-def _delete_audit(store: Leaving, before_ms: int, now_ms: int) -> int:
+def _delete_audit(store: Leaving, before_ms: int, now_ms: int) -> int | None:
     with store.reading() as db:
         oldest = oldest_ms(db, "audit", now_ms)
     if oldest is None or oldest >= before_ms:
-        return 0
+        return None
     with store.changing() as db:
-        return audit_chain.drop_oldest(db, before_ms, now_ms, actor=PROGRAM, limit=STEP)
+        return audit_chain.drop_oldest(db, before_ms, now_ms, actor=PROGRAM, limit=STEP) or None
 
 
-def _delete_samples(store: Leaving, before_ms: int, now_ms: int) -> int:
+def _delete_samples(store: Leaving, before_ms: int, now_ms: int) -> int | None:
     with store.reading() as db:
         oldest = oldest_ms(db, "refusal_samples", now_ms)
     if oldest is None or oldest >= before_ms:
-        return 0
+        return None
     with store.changing() as db:
         return quarantine.drop_samples(db, before_ms=before_ms)
 
 
-def _delete_tombstones(store: Leaving, before_ms: int, now_ms: int) -> int:
+def _delete_tombstones(store: Leaving, before_ms: int, now_ms: int) -> int | None:
     with store.reading() as db:
         oldest = oldest_ms(db, "tombstones", now_ms)
     if oldest is None or oldest >= before_ms:
-        return 0
+        return None
     with store.changing() as db:
         return tombstones.drop(db, before_ms, limit=STEP)
 
 
-_DELETE: dict[str, Callable[[Leaving, int, int], int]] = {
+_DELETE: dict[str, Callable[[Leaving, int, int], int | None]] = {
     "records": _delete_records,
     "alarms": _delete_alarms,
     "quarantine": _delete_quarantine,
@@ -295,6 +293,7 @@ _DELETE: dict[str, Callable[[Leaving, int, int], int]] = {
     "refusal_samples": _delete_samples,
     "tombstones": _delete_tombstones,
 }
+"""Each does a step and returns how many it deleted; ``None``: nothing is due."""
 
 
 def oldest_ms(db: Connection, part: str, now_ms: int) -> int | None:
@@ -304,25 +303,24 @@ def oldest_ms(db: Connection, part: str, now_ms: int) -> int | None:
         day = db.execute(select(func.min(c.day)).where(c.kind.in_(_KINDS[part]))).scalar()
         found = None if day is None else day * DAY_MS
     elif part == "audit":
-        c = t.audit.c
+        c = t.audit.c  # lines leave in the order of their chain
         there = select(c.at_ms).where(c.at_ms <= now_ms + DAY_MS)
         found = db.execute(there.order_by(c.id).limit(1)).scalar()
-    elif part in _OWN_TIME:
-        at_ms = _OWN_TIME[part].c.at_ms
+    elif part in _RECEIVED:
+        at_ms = _RECEIVED[part]
         found = db.execute(select(func.min(at_ms)).where(at_ms <= now_ms + DAY_MS)).scalar()
-    elif part in _TABLES:
-        c = _TABLES[part].c
-        there = select(c.received_at_ms).where(c.received_at_ms <= now_ms + DAY_MS)
-        found = db.execute(there.order_by(c.id).limit(1)).scalar()
     else:
         found = None
     return None if found is None else int(found)
 
 
-_OWN_TIME = {"refusal_samples": t.refusal_samples, "tombstones": t.tombstones}
-"""Those whose rows are of the moment at which they are written, and are bounded or few."""
-
-_TABLES = {"records": t.records, "alarms": t.alarm_events, "quarantine": t.quarantine}
+_RECEIVED = {
+    "records": t.records.c.received_at_ms,
+    "alarms": t.alarm_events.c.received_at_ms,
+    "quarantine": t.quarantine.c.received_at_ms,
+    "refusal_samples": t.refusal_samples.c.at_ms,
+    "tombstones": t.tombstones.c.at_ms,
+}
 
 
 def _least(*days: int) -> int:

@@ -270,6 +270,8 @@ records = Table(
     UniqueConstraint("terminal_id", "key"),
     Index(None, "facet_id", "at_ms"),
     Index(None, "terminal_id", "facet_id", "at_ms"),
+    # What is due, also where a clock in the past received it: ids do not tell.
+    Index(None, "received_at_ms"),
 )
 # By person, with all that a filter or a day of attendance asks for: none of them has to look at the record.
 Index(
@@ -307,6 +309,7 @@ alarm_events = Table(
     UniqueConstraint("terminal_id", "key"),
     Index("ix_alarm_events_trace", "terminal_id", "trace_id", "code", "at_ms"),
     Index(None, "alarm_id", "at_ms"),
+    Index(None, "received_at_ms"),
 )
 
 alarms = Table(
@@ -353,6 +356,7 @@ quarantine = Table(
     Column("tries", Integer, nullable=False),
     Column("original", LargeBinary, nullable=False),
     UniqueConstraint("terminal_id", "key"),
+    Index(None, "received_at_ms"),
 )
 
 # A row for each step of retention.

@@ -265,6 +265,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("terminal_id", "key", name=op.f("uq_alarm_events_terminal_id_key")),
     )
     op.create_index(op.f("ix_alarm_events_alarm_id_at_ms"), "alarm_events", ["alarm_id", "at_ms"])
+    op.create_index(op.f("ix_alarm_events_received_at_ms"), "alarm_events", ["received_at_ms"])
     op.create_index("ix_alarm_events_trace", "alarm_events", ["terminal_id", "trace_id", "code", "at_ms"])
     op.create_table(
         "alarms",
@@ -329,6 +330,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_quarantine")),
         sa.UniqueConstraint("terminal_id", "key", name=op.f("uq_quarantine_terminal_id_key")),
     )
+    op.create_index(op.f("ix_quarantine_received_at_ms"), "quarantine", ["received_at_ms"])
     op.create_table(
         "records",
         sa.Column("id", _ID, autoincrement=False, nullable=False),
@@ -360,6 +362,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("terminal_id", "key", name=op.f("uq_records_terminal_id_key")),
     )
     op.create_index(op.f("ix_records_facet_id_at_ms"), "records", ["facet_id", "at_ms"])
+    op.create_index(op.f("ix_records_received_at_ms"), "records", ["received_at_ms"])
     op.create_index(
         "ix_records_person",
         "records",
