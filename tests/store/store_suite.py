@@ -226,6 +226,30 @@ class Writing:
             f"SN-{n}": (2, f"model {n}") for n in range(count)
         }
 
+    def test_of_too_many_terminals_at_addresses_the_longest_unseen_are_forgotten(
+        self, store: BaseStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(upserts, "MAX_PEERS", 50)
+        monkeypatch.setattr(upserts, "TRIMMED_PEERS", 10)
+        terminal = ensured(store, "SN-1", now_ms=RECEIVED_MS).id
+        for number in range(90):
+            store.write(
+                [
+                    arrival(
+                        record(number),
+                        terminal,
+                        bind_peer=True,
+                        peer=f"10.0.1.{number}",
+                        received_at_ms=RECEIVED_MS + number,
+                    )
+                ]
+            )
+            kept = len(store.peers())
+            assert min(number + 1, 41) <= kept <= 50
+            assert set(store.peers()) == {
+                (f"10.0.1.{n}", terminal) for n in range(number + 1 - kept, number + 1)
+            }
+
     def test_what_a_batch_refers_to_is_as_the_database_has_it_now(self, store: BaseStore) -> None:
         store.write([arrival(record(1), bind_peer=True, model="T1")])
         site = store.create_site("b", "UTC", now_ms=0)

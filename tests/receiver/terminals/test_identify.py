@@ -1,4 +1,6 @@
 import tracemalloc
+from collections import OrderedDict
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -255,6 +257,26 @@ def test_memory_stays_bounded_whatever_is_claimed() -> None:
     assert len(known._seen_at) <= MAX_REMEMBERED
     assert len(known._seen_at[HERE]) <= MAX_TERMINALS_PER_ADDRESS
     assert len(known._by_token) <= MAX_REMEMBERED
+
+
+class Uncrossed(OrderedDict[str, dict[int, int]]):
+    """Count how often something looks for the first address by going through all."""
+
+    looks = 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.looks += 1
+        return super().__iter__()
+
+
+def test_an_address_is_forgotten_without_looking_for_it_among_all() -> None:
+    known = directory(A)
+    known._seen_at = Uncrossed()
+    known.feed([A], {(f"peer-{number}", A.id): NOW_MS + number for number in range(MAX_REMEMBERED + 500)})
+    assert len(known._seen_at) == MAX_REMEMBERED
+    assert known._seen_at.looks == 0
+    assert not known.is_seen_at("peer-499", A.id)
+    assert known.is_seen_at("peer-500", A.id)
 
 
 def test_memory_stays_bounded_however_long_a_claim_is() -> None:

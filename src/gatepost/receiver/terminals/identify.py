@@ -28,6 +28,7 @@ that the directory does not have: it takes it over, and decides again) or :class
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from functools import lru_cache
@@ -306,8 +307,9 @@ class Directory:
         """Tokens that no terminal has, as the store said since the last feed."""
         self._anonymous: dict[str, Known] = {}
         self._by_id: dict[int, Known] = {}
-        self._seen_at: dict[str, dict[int, int]] = {}
-        """By address, the terminals that said who they were when they pushed from it, and when they last did."""
+        self._seen_at: OrderedDict[str, dict[int, int]] = OrderedDict()
+        """By address, the terminals that said who they were when they pushed from it, and when they last did; the
+        address that is forgotten first comes first. A plain dict finds it the later, the more are gone."""
         self._seen: set[int] = set()
         """Terminals of which any address is known."""
         self._decided: dict[Claim, Taken] = {}
@@ -458,13 +460,12 @@ class Directory:
             if last is not None and at_ms - last < SIGHTING_MS:
                 return
         elif len(self._seen_at) >= MAX_REMEMBERED:
-            del self._seen_at[next(iter(self._seen_at))]
-        # The address is put at the end of the order in which addresses are forgotten.
-        seen = self._seen_at.pop(peer, {})
+            self._seen_at.popitem(last=False)
+        seen = self._seen_at.setdefault(peer, {})
+        self._seen_at.move_to_end(peer)
         seen[terminal_id] = at_ms
         if len(seen) > MAX_TERMINALS_PER_ADDRESS:
             del seen[min(seen, key=seen.__getitem__)]
-        self._seen_at[peer] = seen
         self._seen.add(terminal_id)
         if terminal_id < 0:
             self._provisional[terminal_id].add(peer)

@@ -114,6 +114,7 @@ class PostgresStore(BaseStore):
         self._writing = threading.Lock()
         self._closed = False
         self._connection: ServerConnection | None = None
+        self._peer_limit = upserts.PeerLimit()
 
     @classmethod
     def open(cls, url: str, *, keys: ImageKeys | None = None, packs: Packs | None = None) -> "PostgresStore":
@@ -251,11 +252,15 @@ class PostgresStore(BaseStore):
             # A statement of its own: what others committed before is seen from the next one on.
             db.execute(*lock(steps))
             Joining(db, "%s").join(steps)
+        peers = {(address, number): at_ms for address, number, at_ms in met}
+        there = len(peers)
         lessons = a.learn(
             batch,
-            peers={(address, number): at_ms for address, number, at_ms in met},
+            peers=peers,
             seen={number: (model, dialect) for number, (_, model, dialect) in known.items()},
         )
+        if lessons.peers:
+            self._peer_limit.make_room(db, len(peers) - there)
         with db.pipeline():
             for number in sorted(repeated):
                 db.execute(
@@ -446,8 +451,6 @@ def _learn(db: psycopg.Connection[Any], lessons: a.Lessons) -> None:
     """Note what a batch taught about the terminals."""
     for peer in sorted(lessons.peers):
         db.execute(_PEER, peer)
-    if lessons.peers:
-        db.execute(upserts.trim_peers())
     for disagreement in sorted(lessons.disagreements):
         db.execute(_DISAGREEMENT, disagreement)
     for terminal_id in sorted({row[0] for row in lessons.disagreements}):

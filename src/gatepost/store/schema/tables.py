@@ -138,6 +138,7 @@ peers = Table(
     Column("terminal_id", _Id, ForeignKey("terminals.id"), primary_key=True, autoincrement=False),
     # When it last pushed from there and said who it was, to the hour.
     Column("at_ms", BigInteger, nullable=False),
+    Index(None, "at_ms"),
 )
 
 tallies = Table(

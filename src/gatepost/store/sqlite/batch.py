@@ -45,6 +45,7 @@ class Inserter:
         self._writer = writer
         self._secret = secret
         self._keys = keys
+        self._peer_limit = upserts.PeerLimit()
 
     def insert(self, batch: Sequence[Arrival]) -> list[Stored]:
         """Insert what is not there yet.
@@ -218,11 +219,12 @@ class Inserter:
         pairs = {(arrival.peer, arrival.terminal_id): None for arrival in batch if arrival.bind_peer}
         read = self._read(_peers, [value for pair in pairs for value in pair], 2)
         peers = {(address, number): at_ms for address, number, at_ms in read}
+        known = len(peers)
         lessons = a.learn(batch, peers=peers, seen=seen)
+        if lessons.peers:
+            self._peer_limit.make_room(db, len(peers) - known)
         for rows, values in upserts.in_steps([value for row in lessons.peers for value in row], 3):
             db.execute(_peer(rows), values)
-        if lessons.peers:
-            db.execute(upserts.trim_peers())
         for disagreement in lessons.disagreements:
             db.execute(_DISAGREEMENT, disagreement)
         for terminal_id in {row[0] for row in lessons.disagreements}:

@@ -11,15 +11,18 @@ from typing import Any
 from gatepost.store.conversion.rows import AHEAD_MS, CLOCK_RIGHT_MS, LATE_MS, TALLY_COLUMNS
 
 __all__ = [
-    "MAX_DISAGREEMENTS", "MAX_PEERS", "MAX_ROWS", "tally", "peer", "position", "disagreement", "trim_disagreements",
-    "trim_peers", "in_steps",
+    "MAX_DISAGREEMENTS", "MAX_PEERS", "MAX_ROWS", "PeerLimit", "tally", "peer", "position", "disagreement",
+    "trim_disagreements", "in_steps",
 ]  # fmt: skip
 
 MAX_DISAGREEMENTS = 100
 """Different ones that are kept of a terminal: whoever makes serials up does not fill the disk with them."""
 
 MAX_PEERS = 65_536
-"""Terminals at addresses that are kept; beyond it, the half that was seen longest ago is forgotten."""
+"""Terminals at addresses that are kept; beyond it, those that were seen longest ago are forgotten."""
+
+TRIMMED_PEERS = 4096
+"""So many at a time, for they have to be counted then."""
 
 MAX_ROWS = 64
 """Rows of one statement. There are that many statements for each purpose, and all of them stay prepared."""
@@ -141,8 +144,25 @@ def trim_disagreements(dialect: str) -> str:
     )
 
 
-def trim_peers() -> str:
-    """Takes nothing."""
-    kept = f"SELECT address, terminal_id FROM peers ORDER BY at_ms DESC LIMIT {MAX_PEERS // 2}"
-    too_many = f"(SELECT count(*) FROM peers) > {MAX_PEERS}"
-    return f"DELETE FROM peers WHERE {too_many} AND (address, terminal_id) NOT IN ({kept})"
+class PeerLimit:
+    """Keep :data:`MAX_PEERS`. It counts them once, and again when :data:`TRIMMED_PEERS` may have been added."""
+
+    def __init__(self) -> None:
+        self._count: int | None = None
+        """How many there are, as far as is known here: other processes make and delete some, too."""
+
+    def make_room(self, db: Any, new: int) -> None:
+        """Forget some of those that were seen longest ago, if with ``new`` ones there are too many.
+
+        ``db``: a connection of either driver, in a transaction. That may fail: the next count is right again.
+        """
+        if self._count is None or self._count + new > MAX_PEERS:
+            self._count = int(db.execute("SELECT count(*) FROM peers").fetchone()[0])
+            if self._count + new > MAX_PEERS:
+                self._count -= db.execute(_trim_peers()).rowcount
+        self._count += new
+
+
+def _trim_peers() -> str:
+    oldest = f"SELECT address, terminal_id FROM peers ORDER BY at_ms LIMIT {TRIMMED_PEERS}"
+    return f"DELETE FROM peers WHERE (address, terminal_id) IN ({oldest})"

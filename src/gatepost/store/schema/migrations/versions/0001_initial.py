@@ -316,6 +316,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_peers_terminal_id")),
         sa.PrimaryKeyConstraint("address", "terminal_id", name=op.f("pk_peers")),
     )
+    op.create_index(op.f("ix_peers_at_ms"), "peers", ["at_ms"])
     op.create_table(
         "quarantine",
         sa.Column("id", _ID, autoincrement=False, nullable=False),
