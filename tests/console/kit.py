@@ -2,6 +2,7 @@
 
 import html
 import re
+import time
 from urllib.parse import urlencode
 
 import argon2
@@ -56,7 +57,12 @@ class Desk:
         accounts = Accounts(running.store)
         # As weak as it gets: what is tested here is not the hash.
         hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-        doors = Doors(accounts, now=lambda: running.desk.access.doors.now_ms() / 1000, hasher=hasher)
+        doors = Doors(
+            accounts,
+            now=lambda: running.desk.access.doors.now_ms() / 1000,
+            monotonic=time.monotonic,
+            hasher=hasher,
+        )
         cookies = {}
         roles: tuple[Role, ...] = ("guard", "viewer", "operator", "admin")
         for role in roles:

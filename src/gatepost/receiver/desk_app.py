@@ -165,6 +165,7 @@ class DeskApp:
         doors = Doors(
             Accounts(store, withdrawn=lambda: self._on_loop(self.live.ask_again)),
             now=now,
+            monotonic=monotonic,
             session_s=settings.session_hours * 3600,
             idle_s=settings.session_idle_hours * 3600,
         )

@@ -18,7 +18,14 @@ PROXIES = Networks(("10.0.0.0/8",), setting="trusted_proxies")
 def access(receiver: Running) -> Access:
     """Doors behind a proxy that is trusted."""
     return Access(
-        Doors(Accounts(receiver.store), now=lambda: 1_700_000_000.0, session_s=3600, idle_s=3600), PROXIES
+        Doors(
+            Accounts(receiver.store),
+            now=lambda: 1_700_000_000.0,
+            monotonic=lambda: 0.0,
+            session_s=3600,
+            idle_s=3600,
+        ),
+        PROXIES,
     )
 
 

@@ -226,12 +226,15 @@ class Doors:
         accounts: Accounts,
         *,
         now: Callable[[], float],
+        monotonic: Callable[[], float],
         session_s: float = 12 * 3600.0,
         idle_s: float = 2 * 3600.0,
         hasher: argon2.PasswordHasher | None = None,
     ) -> None:
+        """``now`` returns Unix seconds, and ``monotonic`` those of a clock that is never set: attempts go by it."""
         self.accounts = accounts
         self._now = now
+        self._monotonic = monotonic
         self._session_ms = int(session_s * 1000)
         self._idle_ms = int(idle_s * 1000)
         self._hasher = hasher or argon2.PasswordHasher()
@@ -342,7 +345,7 @@ class Doors:
     ) -> tuple[bool, str | None]:
         """Try a password in its turn; return whether it is right, and its hash where that is to be made again."""
         with self._counting:
-            early = self._attempts.wait(*keys, now=self._now())
+            early = self._attempts.wait(*keys, now=self._monotonic())
         if early > 0:
             raise LoginRefused("too many attempts; wait before the next one", retry_after_s=early)
         try:

@@ -1,4 +1,4 @@
-"""Limit how often a password may be tried. Pure: the clock is passed in.
+"""Limit how often a password may be tried. Pure: the time is passed in, of a clock that is never set.
 
 Rules:
 
