@@ -261,6 +261,21 @@ def test_what_a_clock_in_the_past_received_is_deleted_once_it_is_confirmed(site:
     assert site.retain() == 7
 
 
+def test_what_is_confirmed_after_a_clock_was_set_forward_is_not_asked_about_once_more(site: Site) -> None:
+    right = site.clock.at
+    site.clock.at = IN_2000
+    site.receive()
+    site.retain()
+    site.clock.at = right - 7 * DAY_S
+    site.receive()
+    site.clock.at = right
+    assert site.retain() == 2
+    (ask,) = site.keeper.asks
+    site.pass_days(0.6)  # it is another day, and what was received a week ago is due
+    assert site.keeper.confirm("records", ask.last) == ask
+    assert (site.retain(), site.keeper.asks) == (0, ())
+
+
 def test_a_clock_that_is_set_forward_over_one_day_of_receipt_is_asked_about(site: Site) -> None:
     site.receive()
     site.retain()
