@@ -94,7 +94,7 @@ async def test_the_terminal_without_uuid_never_sends_one(
 async def test_what_happens_in_an_outage_arrives_after_it(
     listener: Listener, site: Site, tmp_path: Path
 ) -> None:
-    fleet = await run(plan(terminals=1, passages=120), site, listener, tmp_path, speed=FAST / 2)
+    fleet = await run(plan(terminals=1, passages=240), site, listener, tmp_path, speed=FAST / 4)
     assert fleet.doors[0].outages
     assert fleet.meter.errors["outage"] > 0
     assert fleet.meter.backlog == 0

@@ -1,7 +1,8 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.receiver.kit import Running, record
+from tests.receiver.kit import Running, receiving, record
 
 from gatepost.receiver.http.security_headers import POLICY, over_tls, public_origin, security_headers
 from gatepost.receiver.terminals.identify import Networks
@@ -120,9 +121,11 @@ async def test_a_terminal_gets_no_header_that_it_has_no_use_for(receiver: Runnin
     assert not set(answer.headers) & {name.decode() for name in security_headers(tls=True)}
 
 
-async def test_what_a_route_says_itself_wins(receiver: Running) -> None:
-    answer = await receiver.push(record(rgb_image="/9j/4AAQSkZJRgABAQAAAQABAAD/2Q=="))
-    assert answer.status == 200
-    image = await receiver.get(f"/api/v1/records/{receiver.records()[0].id}/image")
+async def test_what_a_route_says_itself_wins(tmp_path: Path) -> None:
+    async with receiving(tmp_path / "data", trusted_proxies=("127.0.0.1",)) as receiver:
+        answer = await receiver.push(record(rgb_image="/9j/4AAQSkZJRgABAQAAAQABAAD/2Q=="))
+        assert answer.status == 200
+        path = f"/api/v1/records/{receiver.records()[0].id}/image"
+        image = await receiver.request("GET", path, headers={"X-Forwarded-Proto": "https"})
     assert image.status == 200
     assert "no-store" not in image.headers["cache-control"]
