@@ -204,6 +204,36 @@ async def test_a_disk_full_of_what_waits_takes_every_new_record_and_drops_the_ol
         assert arrived[100:] == [f"uuid-{number}" for number in range(900 - len(arrived), 800)]
 
 
+@pytest.mark.parametrize("has_reserve", [True, False])
+async def test_after_many_failed_attempts_on_a_full_disk_what_is_delivered_makes_room_and_stays_delivered(
+    disk: Disk, has_reserve: bool
+) -> None:
+    now = Clock()
+    async with outbox_in(disk.folder, now=now, files=disk.files) as outbox:
+        await put_many(outbox, 40, image=PHOTO)
+        reserve = outbox.path / "reserve"
+        if not has_reserve:
+            disk.files.remove(reserve)
+        disk.fill()
+        while not (await outbox.status()).unsaved:
+            some = await outbox.claim(8, now=now())
+            await settle_all(outbox, some, RetryAt(now() + 60, reason="no connection"))
+            now.at += 60
+        assert reserve.exists() == has_reserve
+        if has_reserve:
+            disk.files.remove(reserve)
+            disk.fill()
+        assert len(await drain(outbox, now())) == 40
+        for number in range(41, 61):
+            await outbox.put(record(number, image=PHOTO))
+        status = await outbox.status()
+        assert (status.delivered, status.pending, status.dropped, status.unsaved) == (40, 20, 0, 0)
+        await assert_the_ledger_adds_up(outbox)
+    async with outbox_in(disk.folder, now=now, files=disk.files) as outbox:
+        assert await drain(outbox, now()) == [f"uuid-{number}" for number in range(41, 61)]
+        assert (await outbox.status()).dropped == 0
+
+
 async def test_a_disk_full_of_alarms_takes_new_alarms_for_old_ones_and_records_for_records_alone(
     disk: Disk,
 ) -> None:

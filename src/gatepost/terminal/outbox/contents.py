@@ -8,7 +8,8 @@ Rules:
 * **Space.** Where the disk is full, or has less than the reserve, whole segments go, which needs no space: those that
   are not needed, then those with delivered history alone, then, with ``drop-oldest``, the oldest of records, and for an
   alarm, where there are no records, the oldest of alarms.
-* A segment is deleted only when what is on disk says that it is not needed.
+* A segment is deleted when what is on disk says that it is not needed. Where the disk has no space for saying so, it is
+  deleted first, and its space is used for that.
 """
 
 from __future__ import annotations
@@ -67,6 +68,9 @@ READ_AGAIN_S = 60.0
 
 RESERVE_BYTES = 64 * 1024
 """Kept back on the disk for what became of events."""
+
+_ATTEMPTS = (CLAIMED, RETRY)
+"""What does not use the reserve: without it an event is tried sooner, and without a delivery it is sent once more."""
 
 _LARGEST, _SMALLEST = 4 * 1024 * 1024, 64 * 1024
 _OF_CAPACITY = 16
@@ -339,7 +343,10 @@ class Contents:
         if ops or self._log.unwritten:
             state.ops = []
             try:
-                self._with_reserve(lambda: self._log.write(ops))
+                if all(op[0] in _ATTEMPTS for op in (*ops, *self._log.unwritten)):
+                    self._log.write(ops)
+                else:
+                    self._with_reserve(lambda: self._log.write(ops))
             except OSError as error:
                 self._log.keep(ops)
                 self._failed(error)
@@ -374,14 +381,16 @@ class Contents:
         self._segments.close()
         self._log.close()
 
-    def _begin_log(self) -> None:
-        """Begin another file of the state, with everything that was done."""
+    def _begin_log(self) -> OSError | None:
+        """Begin another file of the state, with everything that was done; return why the disk did not take it."""
         ops, self._state.ops = self._state.ops, []
         try:
             self._with_reserve(lambda: self._log.begin(self._state.dump()))
         except OSError as error:
             self._state.ops = ops
             self._failed(error)
+            return error
+        return None
 
     def _failed(self, error: OSError) -> None:
         if self.storage_error is None:
@@ -473,25 +482,37 @@ class Contents:
         return [segment for segment in segments if not segment.is_open]
 
     def _remove(self, segments: Sequence[Segment]) -> int:
-        """Delete segments, where what is on disk says that they are not needed; return how many."""
+        """Delete segments that are not needed, once that is on disk; return how many.
+
+        Where that finds no space, they go first, and it is written into theirs. A crash in between costs what became of
+        their events: they count as dropped.
+        """
         if not segments:
             return 0
-        removed = 0
-        try:
-            unwritten: set[int] = set()
-            if self._log.is_clean:
-                self._log.write([], sync=True)
-            else:
-                unwritten = _delivered(self._log.unwritten)
-            for segment in segments:
-                if unwritten.isdisjoint(segment.columns.numbers):
+        removed, error = 0, self._save()
+        if error is None or is_full(error):
+            try:
+                for segment in segments:
                     self._segments.remove(segment)
                     removed += 1
-        except OSError as error:
-            self._failed(error)
+            except OSError as failed:
+                self._failed(failed)
+            if error is not None:
+                self._save()
         if removed < len(segments):
             self._segments.has_empty = True
         return removed
+
+    def _save(self) -> OSError | None:
+        """Write what was done, synced; return why the disk did not take it."""
+        if not self._log.is_writable:
+            return self._begin_log()
+        try:
+            self._with_reserve(lambda: self._log.write([], sync=True))
+        except OSError as error:
+            self._failed(error)
+            return error
+        return None
 
     # --- people look --------------------------------------------------------------------------------------------------
 
@@ -547,15 +568,6 @@ def _segment_bytes(path: Path, settings: TerminalSettings, files: Files) -> int:
         whole = 0
     capacity = whole if settings.capacity_bytes is None else min(settings.capacity_bytes, whole)
     return max(_SMALLEST, min(_LARGEST, capacity // _OF_CAPACITY))
-
-
-def _delivered(ops: Iterable[Op]) -> set[int]:
-    """Return the events that were delivered by operations: without them, they would seem to be lost."""
-    found: set[int] = set()
-    for op in ops:
-        if op[0] == DONE:
-            found.add(op[1])
-    return found
 
 
 def _cause(error: JournalUnavailable) -> OSError:
