@@ -522,10 +522,10 @@ def test_a_segment_that_failed_is_passed_though_nothing_is_appended(
     if is_first_in_segment:
         writer.finish()
     # The header of a segment is synced, too.
-    results = iter([None, OSError(errno.EIO, "EIO")] if is_first_in_segment else [OSError(errno.EIO, "EIO")])
+    results = [None, OSError(errno.EIO, "EIO")] if is_first_in_segment else [OSError(errno.EIO, "EIO")]
 
     def sync(handle: int) -> None:
-        if (error := next(results)) is not None:
+        if results and (error := results.pop(0)) is not None:
             raise error
 
     with monkeypatch.context() as patched:

@@ -5,8 +5,9 @@ Rules:
 * What :meth:`Writer.append` returned for is on disk. Many bodies share one write and one sync.
 * Images go into packs, and only events say where. Segment and packs are synced at the same time, then what was
   appended is published.
-* A failed write or sync fails everyone who waits, and closes the segment and the packs for ever: their descriptors are
-  never synced again, because a second sync may succeed without the data. The next append begins new ones.
+* A failed write or sync fails everyone who waits, and closes the segment and the packs for ever: nothing in them counts
+  that a second sync would be for, because that may succeed without the data. The next append begins new ones.
+* What failed is cut off the segment, and that is synced. Where the disk does not let it, :attr:`Writer.may_remain`.
 * A new segment or pack counts once its folder is synced.
 * A file that was deleted under the writer takes nothing more: what is appended fails, and the next append begins
   another segment, or another stream where its ``.writer`` is gone.
@@ -84,6 +85,8 @@ class Writer:
         self._monotonic = monotonic
         self._random = random
         self._lane, self._now = lane, now
+        self.may_remain = False
+        """What the last append refused may be read after all: the disk did not let it be cut off."""
         self._segment: _Segment | None = None
         self._lock = -1
         try:
@@ -143,6 +146,7 @@ class Writer:
         ``encode`` gets the places, in the order of the images, and returns the bodies. What it raises is raised here;
         nothing was appended then. Raises what :meth:`append` raises.
         """
+        self.may_remain = False
         with self._closing_on_failure():
             places = self._packs.write(images)
         bodies = encode(places)
@@ -167,7 +171,8 @@ class Writer:
     def take_back(self, place: Position) -> None:
         """Cut off what was appended behind ``place``, and close the segment. Nothing of it was acknowledged.
 
-        Never raises: where the disk does not let it, what was appended may be read after the end of this stream.
+        Never raises: where the disk does not let it, what was appended may be read after the end of this stream, and
+        :attr:`may_remain` says so.
         """
         segment = self._segment
         if segment is not None:
@@ -263,10 +268,17 @@ class Writer:
             raise
 
     def _cut_off(self) -> None:
-        """Take what was not synced off the segment, as far as the disk lets it: nothing of it was acknowledged."""
+        """Take what was not synced off the segment, as far as the disk lets it: nothing of it was acknowledged.
+
+        It is synced, else a power cut would bring it back.
+        """
         if self._segment is not None:
-            with contextlib.suppress(OSError):
-                self._files.truncate(self._segment.handle, self._segment.end)
+            try:
+                if os.fstat(self._segment.handle).st_size > self._segment.end:
+                    self._files.truncate(self._segment.handle, self._segment.end)
+                    self._files.sync(self._segment.handle)
+            except OSError:
+                self.may_remain = True
 
     def _abandon(self) -> None:
         segment, self._segment = self._segment, None

@@ -4,13 +4,23 @@ import asyncio
 import errno
 import shutil
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from tests.terminal.outbox_kit import SUBSCRIPTION, Clock, SmallDisk, alarm, drain, outbox_in, record
+from tests.terminal.outbox_kit import (
+    SUBSCRIPTION,
+    Clock,
+    SmallDisk,
+    alarm,
+    assert_the_ledger_adds_up,
+    drain,
+    outbox_in,
+    record,
+)
 
 from gatepost.errors import OutboxFull, OutboxUnavailable
+from gatepost.journal.files import Files
 from gatepost.retry import Done
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox import writer as writer_module
@@ -146,6 +156,70 @@ async def test_of_a_record_and_an_alarm_together_none_is_stored_where_one_of_the
         assert await drain(outbox, now()) == ["T-1:1", "T-3:1", "uuid-1", "uuid-3"]
     async with outbox_in(tmp_path / "copy", now=now) as outbox:
         assert await drain(outbox, now()) == ["T-1:1", "T-3:1", "uuid-1", "uuid-3"]
+
+
+class CutDisk(Files):
+    """A disk whose alarms or syncs fail when told to, and of which a power cut takes what is not synced of the cuts."""
+
+    def __init__(self) -> None:
+        self.fails: set[str] = set()
+        self.was: dict[Path, bytes] = {}
+        """What stood in a file before it was cut, until that is synced."""
+
+    def write(self, handle: int, data: bytes, offset: int) -> None:
+        if "alarms" in self.fails and "alarms-0" in _path(handle).name:
+            raise OSError(errno.ENOSPC, "ENOSPC")
+        super().write(handle, data, offset)
+
+    def sync_all(self, handles: Sequence[int]) -> None:
+        super().sync_all(handles)
+        if "events" in self.fails:
+            raise OSError(errno.EIO, "EIO")
+
+    def truncate(self, handle: int, size: int) -> None:
+        if "cut" in self.fails:
+            raise OSError(errno.EIO, "EIO")
+        self.was[_path(handle)] = _path(handle).read_bytes()
+        super().truncate(handle, size)
+
+    def sync(self, handle: int) -> None:
+        if "sync of the cut" in self.fails and _path(handle) in self.was:
+            raise OSError(errno.EIO, "EIO")
+        super().sync(handle)
+        self.was.pop(_path(handle), None)
+
+    def cut_power(self, folder: Path, copy: Path) -> None:
+        shutil.copytree(folder, copy)
+        for path, data in self.was.items():
+            (copy / path.name).write_bytes(data)
+
+
+def _path(handle: int) -> Path:
+    return Path(f"/proc/self/fd/{handle}").readlink()
+
+
+@pytest.mark.parametrize("cut", ["works", "cut", "sync of the cut"])
+@pytest.mark.parametrize("failing", ["alarms", "events"])
+async def test_an_event_that_was_refused_takes_no_number_from_another_after_a_power_cut(
+    tmp_path: Path, failing: str, cut: str
+) -> None:
+    disk, now = CutDisk(), Clock()
+    async with outbox_in(tmp_path, now=now, files=disk, overflow="refuse-newest") as outbox:
+        assert await outbox.put(record(1)) == 1
+        disk.fails = {failing, cut}
+        with pytest.raises(OutboxUnavailable):
+            await outbox.put_all([record(2), alarm("T-2")])
+        disk.fails.clear()
+        await outbox.put(alarm("T-3"))
+        await outbox.put(record(3))
+        status = await outbox.status()
+        assert (status.pending, status.accepted) == (3, 3 + status.dropped)
+        assert (status.dropped > 0) == (cut != "works")
+        disk.cut_power(outbox.path, tmp_path / "copy" / "outbox")
+    async with outbox_in(tmp_path / "copy", now=now) as outbox:
+        assert await drain(outbox, now()) == ["T-3:1", "uuid-1", "uuid-3"]
+        assert (await outbox.status()).dropped == status.dropped
+        await assert_the_ledger_adds_up(outbox)
 
 
 async def test_a_new_event_is_synced_and_what_became_of_it_is_not(tmp_path: Path, disk: SmallDisk) -> None:

@@ -4,6 +4,7 @@ Rules:
 
 * An event counts as accepted when its frame is synced. What became of it is written to the state's log before anyone is
   told, and not synced, but for what a person has decided.
+* Where the disk does not let go of an event that was refused, its number is used up, and counts as dropped.
 * A disk that takes nothing refuses events, and nothing else: results are kept in memory, and written when it does.
 * **Space.** Where the disk is full, or has less than the reserve, whole segments go, which needs no space: those that
   are not needed, then those with delivered history alone, then, with ``drop-oldest``, the oldest of records, and for an
@@ -140,7 +141,12 @@ class Contents:
             try:
                 self._segments.append()
             except BaseException:
+                lost = [(number, self._segments.facts(number)) for number in stored]
                 self._room.take_back()
+                if self._segments.may_remain:
+                    for number, facts in lost:
+                        if facts is not None:
+                            self._state.do(DROPPED, number, "disk", facts.lane, facts.happened_at, now)
                 raise
             self._state.do(ACCEPTED, self._cursor.last)
             for number in stored:

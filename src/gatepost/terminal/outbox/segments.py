@@ -8,7 +8,8 @@ Rules:
 * Alarms have segments of their own, so that they keep no records when the disk is full. What is stored together and has
   both is taken back where only one of them can be written.
 * In a lane numbers ascend. Where a number stands twice, the later one counts: the earlier was part of an append that
-  failed, and no caller was told that it was taken.
+  failed, and no caller was told that it was taken. That holds within a lane: a number whose event the disk did not let
+  go is not given again.
 * A frame that is damaged costs its event, no other. Its bytes are set aside, in a file ``damaged-…``, as far as there
   is room; so is a whole segment whose header is gone in both copies and in the index.
 * A segment is deleted when no event in it is needed; the caller says when that is.
@@ -143,6 +144,8 @@ class Segments:
         self._staged: dict[int, Staged] = {}
         self.has_empty = False
         """A segment may be among them of which no event is needed."""
+        self.may_remain = False
+        """Events that the last :meth:`append` refused may be found at a start: their numbers are not free."""
 
     @classmethod
     def load(cls, folder: Folder, *, segment_bytes: int, is_writer: bool) -> Segments:
@@ -294,8 +297,10 @@ class Segments:
     def append(self) -> None:
         """Append what was staged; it is on disk when this returns.
 
-        Raises :class:`~gatepost.errors.JournalUnavailable`: none of it was appended.
+        Raises :class:`~gatepost.errors.JournalUnavailable`: none of it was appended; :attr:`may_remain` says whether
+        some of it may be found at a start.
         """
+        self.may_remain = False
         places: list[tuple[Writer, Position, Position, list[Staged]]] = []
         for lane in (RECORDS, ALARMS):
             events = [event for event in self._staged.values() if event.facts.lane == lane]
@@ -307,9 +312,11 @@ class Segments:
                     writer = self._writers[lane] = self._begin(lane)
                 before = writer.position
                 places.append((writer, before, writer.append([event.body for event in events]), events))
-            except JournalUnavailable:
+            except BaseException:
+                self.may_remain = writer is not None and writer.may_remain
                 for other, start, _, _ in places:
                     other.take_back(start)
+                    self.may_remain |= other.may_remain
                 raise
         for writer, _, place, events in places:
             self._appended(self.folder.segment(writer.stream, place.segment), place.offset, events)
