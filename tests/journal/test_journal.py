@@ -182,6 +182,20 @@ def test_no_segment_is_left_where_none_could_be_begun(tmp_path: Path, call: str)
     writer.close()
 
 
+def test_nothing_is_left_of_a_stream_that_could_not_be_begun(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(handle: int, data: bytes, offset: int) -> None:
+        raise OSError(errno.ENOSPC, "ENOSPC")
+
+    before = sorted(folder.path.iterdir())
+    monkeypatch.setattr(folder.files, "write", fail)
+    for _ in range(3):
+        with pytest.raises(JournalUnavailable, match="takes no new file"):
+            Writer(folder)
+    assert sorted(folder.path.iterdir()) == before
+
+
 def test_a_segment_that_could_be_neither_begun_nor_deleted_is_begun_when_the_disk_is_back(
     tmp_path: Path,
 ) -> None:

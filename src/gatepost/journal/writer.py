@@ -119,7 +119,8 @@ class Writer:
     def _new_stream(self) -> tuple[str, int]:
         while True:
             stream = f"{int(self._now() * 1000):013d}-{self._random(4).hex()}-{self._lane}"
-            handle = self._files.create(self._folder.writer_file(stream))
+            path = self._folder.writer_file(stream)
+            handle = self._files.create(path)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 self._files.write(handle, encode_publication(START), 0)
@@ -127,6 +128,8 @@ class Writer:
                     return stream, handle
             except BaseException:
                 os.close(handle)
+                with contextlib.suppress(OSError):
+                    self._files.remove(path)
                 raise
             os.close(handle)
 
