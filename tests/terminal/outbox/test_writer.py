@@ -21,10 +21,12 @@ from tests.terminal.outbox_kit import (
 
 from gatepost.errors import OutboxFull, OutboxUnavailable
 from gatepost.journal.files import Files
+from gatepost.journal.folder import Folder
 from gatepost.retry import Done
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox import writer as writer_module
 from gatepost.terminal.outbox.contents import Contents
+from gatepost.terminal.outbox.state_log import StateLog
 from gatepost.terminal.outbox.values import NewEvent
 from gatepost.terminal.outbox.writer import Writer
 
@@ -233,6 +235,64 @@ async def test_a_new_event_is_synced_and_what_became_of_it_is_not(tmp_path: Path
         assert disk.syncs == 1
         await outbox.subscribe(SUBSCRIPTION)
         assert disk.syncs > 1
+
+
+class OnceUnsynced(Files):
+    """A disk that fails one sync of a file of the state, and says from then on what happens."""
+
+    def __init__(self) -> None:
+        self.is_due = False
+        self.events: list[str] = []
+
+    def create(self, path: Path) -> int:
+        self._note("begun", path)
+        return super().create(path)
+
+    def remove(self, path: Path) -> None:
+        if path.suffix == ".events":
+            self._note("deleted", path)
+        super().remove(path)
+
+    def sync(self, handle: int) -> None:
+        super().sync(handle)
+        if self.is_due and "state-" in _path(handle).name:
+            self.is_due = False
+            self.events = ["failed"]
+            raise OSError(errno.EIO, "EIO")
+
+    def _note(self, what: str, path: Path) -> None:
+        if self.events and (what == "deleted" or "state-" in path.name):
+            self.events.append(what)
+
+
+async def test_after_a_sync_of_the_state_that_failed_nothing_is_deleted_until_another_file_is_begun(
+    tmp_path: Path,
+) -> None:
+    disk, now = OnceUnsynced(), Clock()
+    async with outbox_in(tmp_path, now=now, files=disk, history_events=0, capacity_bytes=1_000_000) as outbox:
+        for number in range(20):
+            await outbox.put(record(number, image=bytes(9000)))
+        disk.is_due = True
+        assert len(await drain(outbox, now())) == 20
+        await outbox.put(record(20))
+        assert disk.events[:3] == ["failed", "begun", "deleted"]
+        assert (await outbox.status()).storage_error is None
+
+
+def test_a_file_of_the_state_whose_sync_failed_takes_nothing_more(tmp_path: Path, disk: SmallDisk) -> None:
+    log = StateLog(Folder.open(tmp_path / "outbox", files=disk), 0)
+    log.begin({})
+    disk.error = errno.EIO
+    with pytest.raises(OSError, match="error"):
+        log.write([], sync=True)
+    disk.error = None
+    with pytest.raises(OSError, match="error"):
+        log.write([], sync=True)
+    assert not log.is_clean
+    log.begin({})
+    log.write([], sync=True)
+    assert log.is_clean
+    log.close()
 
 
 async def test_an_event_costs_its_own_bytes_once(tmp_path: Path, disk: SmallDisk) -> None:

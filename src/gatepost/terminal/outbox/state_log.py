@@ -10,6 +10,8 @@ Rules:
 * The file before the last one is kept: its checkpoint and operations lead to the last checkpoint. So that one may be
   damaged. An operation that is damaged is left out.
 * What the disk does not take stays in memory, and goes first when it takes something again.
+* After a sync that failed a file takes nothing more, for a second sync may succeed without the data. Another has to be
+  begun.
 * Another file is begun when the operations have as many bytes as a checkpoint, but at least :data:`LEAST_BYTES`: so
   checkpoints at most double what is written, and a start reads little.
 """
@@ -110,8 +112,8 @@ class StateLog:
 
     @property
     def is_clean(self) -> bool:
-        """Return whether everything that was done is in the file."""
-        return not self.unwritten and self._handle >= 0
+        """Return whether everything that was done is in the file, and no sync of it has failed."""
+        return not self.unwritten and self.is_writable
 
     @property
     def is_writable(self) -> bool:
@@ -157,10 +159,10 @@ class StateLog:
         """
         if self._framing is None:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        if self._failed:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         every = [*self.unwritten, *ops]
         if every:
-            if self._failed:
-                raise OSError(errno.EIO, os.strerror(errno.EIO))
             frame = self._framing.encode(EVENT, _encoder.encode(every))
             try:
                 self._files.write(self._handle, frame, self._end)
@@ -173,9 +175,7 @@ class StateLog:
             try:
                 self._files.sync(self._handle)
             except OSError:
-                self._failed = (
-                    True  # another file has to be begun: a second sync may succeed without the data
-                )
+                self._failed = True
                 raise
         self.unwritten.clear()
 
