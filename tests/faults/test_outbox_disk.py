@@ -234,6 +234,17 @@ async def test_after_many_failed_attempts_on_a_full_disk_what_is_delivered_makes
         assert (await outbox.status()).dropped == 0
 
 
+async def test_an_event_that_is_too_large_for_the_disk_drops_nothing(disk: Disk) -> None:
+    async with outbox_in(disk.folder, files=disk.files) as outbox:
+        await put_many(outbox, 20, image=PHOTO)
+        for _ in range(3):
+            with pytest.raises(OutboxUnavailable, match="free some space"):
+                await outbox.put(record(21, image=bytes(9 * MB)))
+        status = await outbox.status()
+        assert (status.pending, status.dropped) == (20, 0)
+        await assert_the_ledger_adds_up(outbox)
+
+
 async def test_a_disk_full_of_alarms_takes_new_alarms_for_old_ones_and_records_for_records_alone(
     disk: Disk,
 ) -> None:

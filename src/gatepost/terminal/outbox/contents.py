@@ -8,7 +8,7 @@ Rules:
 * A disk that takes nothing refuses events, and nothing else: results are kept in memory, and written when it does.
 * **Space.** Where the disk is full, or has less than the reserve, whole segments go, which needs no space: those that
   are not needed, then those with delivered history alone, then, with ``drop-oldest``, the oldest of records, and for an
-  alarm, where there are no records, the oldest of alarms.
+  alarm, where there are no records, the oldest of alarms. Nothing goes for what would not fit all the same.
 * A segment is deleted when what is on disk says that it is not needed. Where the disk has no space for saying so, it is
   deleted first, and its space is used for that.
 """
@@ -118,7 +118,12 @@ class Contents:
         except JournalUnavailable as error:
             cause = _cause(error)
         has_alarm = any(event.lane == ALARMS for group in groups for event in group)
-        if is_full(cause) and self._make_space(has_alarm=has_alarm):
+        size = sum(event.size for group in groups for event in group)
+        if (
+            is_full(cause)
+            and self._could_fit(size, has_alarm=has_alarm)
+            and self._make_space(has_alarm=has_alarm)
+        ):
             try:
                 return self._put(groups)
             except JournalUnavailable as error:
@@ -444,6 +449,12 @@ class Contents:
         """Let history go before the disk is full."""
         while self._free() < 2 * self._segment_bytes and self._forget_a_segment():
             pass
+
+    def _could_fit(self, size: int, *, has_alarm: bool) -> bool:
+        """Return whether the disk would take so many bytes if everything went that may go for them."""
+        lanes = (RECORDS, ALARMS) if has_alarm else (RECORDS,)
+        held = sum(segment.columns.ends[-1] for lane in lanes for segment in self._segments.lanes[lane])
+        return size <= self._free() + held
 
     def _make_space(self, *, has_alarm: bool) -> bool:
         """Delete a segment for whose space there is a better use; return whether there was one."""
