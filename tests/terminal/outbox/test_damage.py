@@ -23,6 +23,7 @@ from tests.terminal.outbox_kit import (
     settle_all,
 )
 
+from gatepost.journal.format import HEADER_BYTES
 from gatepost.retry import DeadLetter
 from gatepost.terminal.outbox.history import Reader
 from gatepost.terminal.outbox.outbox import Outbox, State
@@ -187,6 +188,27 @@ async def test_much_of_a_large_outbox_may_be_damaged(tmp_path: Path, seed: int) 
         if harm.offset < (folder / harm.file).stat().st_size:  # an earlier one may have cut it off
             harm.do(folder)
     await assert_it_goes_on(small, folder, harms, exactly=False)
+
+
+async def test_what_is_damaged_before_the_first_alarm_does_not_count_as_delivered(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path / "first") as outbox:
+        await put_many(outbox, 20, image=bytes(900))
+        await outbox.put(alarm())
+        shutil.copytree(outbox.path, tmp_path / "copy" / "outbox")
+    folder = tmp_path / "copy" / "outbox"
+    places = places_of(folder)
+    for file, start in [
+        *((file, start + 100) for file, start, _ in (places["uuid-5"], places["uuid-6"], places["uuid-9"])),
+        (max(folder.glob("state-*")).name, HEADER_BYTES + 20),
+    ]:
+        data = bytearray((folder / file).read_bytes())
+        data[start] ^= 1
+        (folder / file).write_bytes(data)
+    with capture_logs() as logs:
+        async with outbox_in(tmp_path / "copy") as outbox:
+            status = await outbox.status()
+    assert {"outbox.damaged", "outbox.events_lost"} <= {line["event"] for line in logs}
+    assert (status.accepted, status.delivered, status.pending, status.dropped) == (21, 0, 18, 3)
 
 
 async def test_damage_is_set_aside_and_said(tmp_path: Path) -> None:

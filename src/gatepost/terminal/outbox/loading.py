@@ -5,7 +5,7 @@ Rules:
 * What stands in a segment and is not settled waits.
 * A number that was given and stands nowhere is lost: its bytes were damaged. It counts as dropped.
 * Segments are deleted when they are not needed. So where the state is damaged, and says less than it should, a number
-  whose segment is gone was settled.
+  whose segment is gone was settled. One whose place in a segment has damaged bytes is lost, also then.
 """
 
 from __future__ import annotations
@@ -85,8 +85,12 @@ def _settle_missing(state: State, segments: Segments, *, is_damaged: bool, now: 
         there.add(first, last)
     if is_damaged:
         # What became of the last events is not known, so some of what was delivered seems to be missing.
+        # Not so where a segment has damaged bytes: an event stood there that was not deleted.
+        seen = Spans(there)
+        for first, last in segments.damaged():
+            seen.add(first, last)
         deleted = [span for span in segments.deleted() if span[0] <= span[1]]
-        for first, last in list(there.gaps(cursor.last)):
+        for first, last in list(seen.gaps(cursor.last)):
             for begin, end in deleted:
                 if max(first, begin) <= min(last, end):
                     there.add(max(first, begin), min(last, end))

@@ -38,6 +38,7 @@ from gatepost.journal.format import (
     Framing,
     Gap,
     decode_header,
+    encode_commit,
     last_commit,
 )
 from gatepost.journal.writer import Writer
@@ -60,6 +61,8 @@ log = Log(__name__)
 LANES: dict[int, str] = {ALARMS: folder_module.ALARMS, RECORDS: folder_module.RECORDS}
 """The journal's name of each lane."""
 
+_COMMIT_BYTES = FRAME_BYTES + len(encode_commit(0))
+"""Between two events of a segment stands at most one commit."""
 _STEP = 1024 * 1024
 _PAGE = 4096
 _YEAR_S = 365 * 86_400.0
@@ -250,6 +253,14 @@ class Segments:
                     if segment.place_in_stream != (stream, number + 1):
                         yield before.columns.numbers[-1] + 1, first - 1
                 before = segment
+
+    def damaged(self) -> Iterator[tuple[int, int]]:
+        """Return the spans of numbers between two events of a segment with bytes between them that are no event."""
+        for segment in self.all:
+            numbers, starts, ends = segment.columns.numbers, segment.columns.starts, segment.columns.ends
+            for at in range(1, len(numbers)):
+                if numbers[at] > numbers[at - 1] + 1 and starts[at] - ends[at - 1] > _COMMIT_BYTES:
+                    yield numbers[at - 1] + 1, numbers[at] - 1
 
     def size(self) -> int:
         """Return the bytes of all files in the folder."""
