@@ -112,7 +112,7 @@ class Tried(Struct):
     attempted_at: float | None = None
     refusals: int = 0
     mark: int | None = None
-    """What the caller noted at its first refusal."""
+    """A number of the caller's, from the time of the first refusal."""
     due: float = 0.0
     """Not before this moment; 0: at once."""
     reason: str = ""

@@ -49,7 +49,7 @@ CHOICE_BYTES = 1024 * 1024
 """Of what can be chosen in one field. It takes some 4,000 terminals; others are asked for by their own page."""
 
 _OPTION_BYTES = 128
-"""What an option has besides its texts."""
+"""Bytes of an option in a page, without its texts."""
 
 SEALED = ("q", "name")
 

@@ -52,6 +52,7 @@ class _Segment(Struct):
 
     number: int
     handle: int
+    seed: bytes
     framing: Framing
     began: float
     end: int
@@ -86,7 +87,7 @@ class Writer:
         self._random = random
         self._lane, self._now = lane, now
         self.may_remain = False
-        """What the last append refused may be read after all: the disk did not let it be cut off."""
+        """Whether a reader may find what the last append refused: the disk did not let the writer cut it off."""
         self._segment: _Segment | None = None
         self._lock = -1
         try:
@@ -171,6 +172,11 @@ class Writer:
         self._publish()
         return self.position
 
+    @property
+    def seed(self) -> bytes:
+        """Return the seed of the segment that was appended to last; empty: it is closed."""
+        return b"" if self._segment is None else self._segment.seed
+
     def take_back(self, place: Position) -> None:
         """Cut off what was appended behind ``place``, and close the segment. Nothing of it was acknowledged.
 
@@ -244,7 +250,7 @@ class Writer:
                 self._files.remove(path)
             raise
         self._last = number
-        return _Segment(number, handle, Framing(seed), self._monotonic(), HEADER_BYTES)
+        return _Segment(number, handle, seed, Framing(seed), self._monotonic(), HEADER_BYTES)
 
     def _end_segment(self) -> None:
         """Close the segment with a commit of its last batch, so that a reader can tell damage from a tail."""

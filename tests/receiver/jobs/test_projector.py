@@ -1140,6 +1140,9 @@ def test_while_the_disk_does_not_tell_whether_an_image_is_whole_its_event_alone_
         assert (listing.uuids(), listing.unlisted()) == (uuids(2), [])
         assert len(projector.files.list("doubtful")) == 1
     all_of(projector)
+    assert listing.uuids() == uuids(2)  # the disk is asked once a minute
+    listing.clock.at += 60.0
+    all_of(projector)
     assert sorted(listing.uuids()) == uuids(1, 2)
     assert projector.files.list("doubtful") == []
 

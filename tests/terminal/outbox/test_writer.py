@@ -4,8 +4,9 @@ import asyncio
 import errno
 import shutil
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.terminal.outbox_kit import (
@@ -29,6 +30,16 @@ from gatepost.terminal.outbox.contents import Contents
 from gatepost.terminal.outbox.state_log import StateLog
 from gatepost.terminal.outbox.values import NewEvent
 from gatepost.terminal.outbox.writer import Writer
+
+
+def failing(error: OSError) -> Callable[..., Any]:
+    """Return what raises an error whenever it is called."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
+
 
 SETTINGS = TerminalSettings(capacity=500, overflow="refuse-newest")
 
@@ -293,6 +304,35 @@ def test_a_file_of_the_state_whose_sync_failed_takes_nothing_more(tmp_path: Path
     log.write([], sync=True)
     assert log.is_clean
     log.close()
+
+
+def test_a_file_that_cannot_be_opened_once_more_costs_no_event_that_is_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = Contents(tmp_path, settings=SETTINGS, files=Files(), now=Clock())
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", failing(OSError(errno.EMFILE, "too many open files")))
+        assert contents.put([[NewEvent.of(record(1))], [NewEvent.of(alarm())]]) == [[1], [2]]
+    assert [event.id for event in contents.claim(5, 0.0)[0]] == [2, 1]
+    contents.close()
+
+
+def test_a_start_on_a_full_disk_says_that_it_is_full(tmp_path: Path, disk: SmallDisk) -> None:
+    folder = tmp_path / "outbox"
+    folder.mkdir()
+    Contents(folder, settings=SETTINGS, files=disk, now=Clock()).close()
+    disk.error = errno.ENOSPC
+    contents = Contents(folder, settings=SETTINGS, files=disk, now=Clock())
+    contents.release(None)
+    contents.try_again()
+    with pytest.raises(OutboxUnavailable, match="the disk is full"):
+        contents.subscribe(SUBSCRIPTION)
+    assert "the disk is full" in str(contents.status().storage_error)
+    disk.error = None
+    contents.subscribe(SUBSCRIPTION)
+    contents.try_again()
+    assert contents.status().storage_error is None
+    contents.close()
 
 
 async def test_an_event_costs_its_own_bytes_once(tmp_path: Path, disk: SmallDisk) -> None:

@@ -32,7 +32,7 @@ __all__ = ["SettingsPages"]
 MAX_NAME = 64
 MAX_DAYS = 3650
 _TICK_BYTES = 128
-"""What a site to be ticked has besides its name."""
+"""Bytes of a site with its tick in a page, without its name."""
 
 
 class SettingsPages(Controller):

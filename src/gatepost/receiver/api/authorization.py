@@ -67,7 +67,7 @@ ADMIN = {"role": "admin"}
 EVERY_SITE = {"every_site": True}
 OPEN = {"open": True}
 BY_ITSELF = {"is_use": False}
-"""What an open page asks for with no person at it, such as what is new and its images: no use of a session."""
+"""Option of routes that an open page asks by itself, such as what is new. They do not count as use of a session."""
 OWN_PASSWORD = {"role": "guard", "own_password": True}
 """Also for a person whose password was made up by the program, and is to be changed before anything else."""
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import threading
 import time
@@ -76,6 +77,8 @@ CATCH_UP_S = 10.0
 """How long somebody waits for what was pushed before to be listed."""
 
 _SAID_EVERY_S = 60.0
+_TRY_AGAIN_S = 60.0
+"""After so long an event is looked at again whose image the disk did not give."""
 
 
 class Rows(Protocol):
@@ -176,7 +179,8 @@ class Projector:
         self._has_leftovers = True
         """Whether a segment may be there that is listed: of an earlier life, or because it could not be deleted."""
         self._tries_again = True
-        """Whether events that an earlier life set aside have to be tried."""
+        """Whether events that were set aside have to be tried."""
+        self._try_again_at = -math.inf
         self._said_at = -_SAID_EVERY_S
         self.is_away = False
         """The store takes nothing now."""
@@ -366,7 +370,7 @@ class Projector:
         if held is None:
             held = self._held = self._read()
         if held is None:
-            if self._tries_again:
+            if self._tries_again and self._monotonic() >= self._try_again_at:
                 self._tries_again = not self._try_again()
             self.is_away = False
             if self._has_leftovers:
@@ -554,6 +558,7 @@ class Projector:
                         continue  # it may come again, with its image
                 except JournalError:
                     can_be_read = False
+                    self._try_again_at = self._monotonic() + _TRY_AGAIN_S
                     continue
                 held = _Held([arrival], [body], Progress(self._folder.id, {}), (), [])
                 self._list(held)

@@ -48,7 +48,7 @@ _ZONES_MS = 26 * DAY_MS // 24
 """Between the earliest and the latest clock on Earth."""
 
 _SHIFT_BYTES = 320
-"""What a shift has besides its texts, at most."""
+"""Bytes of a shift in a reply, at most, without its texts."""
 
 _DAY_BYTES = 160
 """The same of a group's day."""

@@ -72,7 +72,7 @@ class _State(Struct, frozen=True):
     limit: int = 0
     """The limit in days that was in force then."""
     before: int = 0
-    """What was received before this day, since 1970, was deleted then."""
+    """That round deleted what was received before this day (days since 1970)."""
     asked: Why | None = None
     confirmed: int = 0
     """What was received before this day, since 1970, may be deleted."""

@@ -308,6 +308,8 @@ class Contents:
     def _decide(self, ops: Sequence[Op]) -> None:
         """Write operations, synced, and then apply them. Raises :class:`~gatepost.errors.OutboxUnavailable`."""
         self.flush()
+        if not self._log.is_writable:
+            self._begin_log()
         try:
             self._log.write(ops, sync=True)
         except OSError as error:

@@ -330,16 +330,15 @@ class Segments:
                     self.may_remain |= other.may_remain
                 raise
         for writer, _, place, events in places:
-            self._appended(self.folder.segment(writer.stream, place.segment), place.offset, events)
+            path = self.folder.segment(writer.stream, place.segment)
+            self._appended(path, writer.seed, place.offset, events)
         self._staged.clear()
 
-    def _appended(self, path: Path, end: int, events: Sequence[Staged]) -> None:
+    def _appended(self, path: Path, seed: bytes, end: int, events: Sequence[Staged]) -> None:
         lane = events[0].facts.lane
         segments = self.lanes[lane]
         if not segments or segments[-1].path != path:
             self._finish_last(lane)
-            with path.open("rb") as file:
-                seed = decode_header(file.read(HEADER_BYTES)).seed
             segment = Segment(path, seed, Columns(), [])
             segment.is_open = True
             segments.append(segment)

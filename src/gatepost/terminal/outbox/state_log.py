@@ -83,6 +83,9 @@ class StateLog:
         self._framing: Framing | None = None
         self._end = self._begins = 0
         self._failed = False
+        """The last sync of the file failed."""
+        self._cause = errno.EIO
+        """Why there is no file to write to: the number of the error."""
         self.unwritten: list[Op] = []
         """What the disk did not take."""
 
@@ -127,6 +130,13 @@ class StateLog:
 
     def begin(self, state: dict[str, Any]) -> None:
         """Begin another file with this state, which has everything that was done. Raises ``OSError``."""
+        try:
+            self._begin(state)
+        except OSError as error:
+            self._cause = error.errno or errno.EIO
+            raise
+
+    def _begin(self, state: dict[str, Any]) -> None:
         number, seed = self._number + 1, os.urandom(SEED_BYTES)
         framing = Framing(seed)
         data = encode_header(Header(self._folder.id, number, seed))
@@ -157,10 +167,8 @@ class StateLog:
 
         What could not be written before stays in :attr:`unwritten` in that case, without ``ops``.
         """
-        if self._framing is None:
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        if self._failed:
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        if self._framing is None or self._failed:
+            raise OSError(self._cause, os.strerror(self._cause))
         every = [*self.unwritten, *ops]
         if every:
             frame = self._framing.encode(EVENT, _encoder.encode(every))
@@ -174,8 +182,8 @@ class StateLog:
         if sync:
             try:
                 self._files.sync(self._handle)
-            except OSError:
-                self._failed = True
+            except OSError as error:
+                self._failed, self._cause = True, error.errno or errno.EIO
                 raise
         self.unwritten.clear()
 
