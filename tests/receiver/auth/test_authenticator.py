@@ -258,6 +258,20 @@ def test_a_clock_that_is_put_right_locks_out_no_right_password(accounts: Account
     assert login(doors, "anna", PASSWORD, address="10.0.0.1")
 
 
+def test_refusals_of_a_provider_are_counted_by_a_clock_that_is_never_set(
+    accounts: Accounts, clock: Clock
+) -> None:
+    steady = Clock()
+    doors = Doors(accounts, now=clock, monotonic=steady, hasher=QUICK)
+    clock.at += 86_400
+    for _ in range(FREE["provider"]):
+        assert doors.is_noted_alone("10.0.0.1")
+    assert not doors.is_noted_alone("10.0.0.1")
+    clock.at -= 86_400
+    steady.at += 2.0
+    assert doors.is_noted_alone("10.0.0.1")
+
+
 def test_an_account_that_is_unlocked_on_the_machine_is_not_limited_for_ten_minutes(
     doors: Doors, accounts: Accounts, clock: Clock
 ) -> None:

@@ -323,7 +323,7 @@ class Doors:
         Not so beyond some of a network, but for one each time that its growing wait is over.
         """
         with self._counting:
-            return self._attempts.wait(f"provider {network_of(address)}", now=self._now()) <= 0
+            return self._attempts.wait(f"provider {network_of(address)}", now=self._monotonic()) <= 0
 
     async def verify(self, account_id: int, password: str) -> bool:
         """Tell whether this is the account's password: asked again before it is changed.
