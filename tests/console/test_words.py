@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+import gatepost
 import gatepost.console
 from gatepost.console.words import LANGUAGES, choose, table, words
 from gatepost.settings import ReceiverSettings, described
 from gatepost.store.cursor import BadCursor
 from gatepost.store.local_days import UnknownZone
+from gatepost.store.query.audit_chain import SHORTENED
 
 SOURCE = Path(gatepost.console.__file__).parent
 TEMPLATES = sorted((SOURCE / "templates").glob("*.html"))
@@ -58,6 +60,20 @@ def _put_together(key: str, everything: str) -> bool:
     stems = {f"{page}.", *(f"{page}.{what[:end]}" for end in range(1, len(what) + 1))}
     ways = [(f'"{stem}"', f'"{stem}{{') for stem in stems]
     return any(way in everything for pair in ways for way in pair)
+
+
+def test_every_action_of_the_audit_log_has_words() -> None:
+    actions = {
+        text.value
+        for file in Path(gatepost.__file__).parent.rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call) and getattr(call.func, "attr", "") in ("note", "note_again")
+        for text in [*call.args, *(keyword.value for keyword in call.keywords)]
+        if isinstance(text, ast.Constant) and re.fullmatch(r"[a-z]+\.[a-z_]+", str(text.value))
+    }
+    assert {"login.refused", "images.opened", "site.changed"} < actions
+    there = {key.removeprefix("action.").replace("__", ".") for key in table() if key.startswith("action.")}
+    assert {*actions, SHORTENED} - there == set()
 
 
 def test_every_text_is_there_in_both_languages() -> None:
