@@ -146,6 +146,22 @@ def copied(small: Small, to: Path) -> Path:
     return to
 
 
+async def test_a_page_that_is_lost_of_an_open_segment_costs_the_events_in_it(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path / "open") as outbox:
+        await put_many(outbox, 30, image=bytes(1000))
+        shutil.copytree(tmp_path / "open" / "outbox", tmp_path / "killed" / "outbox")
+    (segment,) = (tmp_path / "killed" / "outbox").glob("*-records-*.events")
+    with segment.open("r+b") as file:
+        file.write(bytes(4096))
+    with capture_logs():
+        async with outbox_in(tmp_path / "killed") as outbox:
+            status = await outbox.status()
+            assert (status.accepted, status.dropped + status.pending) == (30, 30)
+            assert 1 <= status.dropped <= 4
+            assert len(await drain(outbox, Clock()())) == status.pending
+            await assert_the_ledger_adds_up(outbox)
+
+
 async def test_any_byte_of_any_file_may_be_damaged(tmp_path: Path) -> None:
     small = await fill(tmp_path, count=6, image=60)
     harms = list(all_harms(small))

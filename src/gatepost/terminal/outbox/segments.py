@@ -4,7 +4,8 @@ Rules:
 
 * An event is a frame of the journal; what is returned for by :meth:`Segments.append` is on disk.
 * In memory there are some bytes an event: the columns of its segment. A closed segment has an index next to it, so that
-  a start does not read the events; where that is missing or damaged, the segment is read, and the index made again.
+  a start does not read the events; where that is missing or damaged, the segment is read, and the index made again. The
+  index of an open segment has its seed alone.
 * Alarms have segments of their own, so that they keep no records when the disk is full. What is stored together and has
   both is taken back where only one of them can be written.
 * In a lane numbers ascend. Where a number stands twice, the later one counts: the earlier was part of an append that
@@ -340,6 +341,8 @@ class Segments:
         if not segments or segments[-1].path != path:
             self._finish_last(lane)
             segment = Segment(path, seed, Columns(), [])
+            # Both copies of the header stand in one page of the disk; without the seed no event can be read.
+            _write_index(self.folder, segment, [])
             segment.is_open = True
             segments.append(segment)
             self._firsts[lane].append(events[0].number)
