@@ -75,14 +75,17 @@ def positions_before_the_rows(put: Put) -> None:
 
 
 def rows_before_the_positions(put: Put) -> None:
-    """What was read is committed, and then how far the journal is read."""
+    """What was read is committed, and how far the journal is read when the next batch is written."""
     from gatepost.store.sqlite.store import SqliteStore
 
     true = SqliteStore.write
+    late: dict[int, Any] = {}
 
     def write(self: SqliteStore, batch: Any, progress: Any = None) -> Any:
+        if (before := late.pop(id(self), None)) is not None:
+            true(self, [], before)
         stored = true(self, batch)
-        true(self, [], progress)
+        late[id(self)] = progress
         return stored
 
     put(SqliteStore, "write", write)

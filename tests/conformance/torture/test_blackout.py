@@ -95,7 +95,7 @@ def test_a_terminal_that_answers_before_the_commit_is_noticed(
     [
         (mutants.receiver_replies_before_the_sync, 20, "not there"),
         (mutants.positions_before_the_rows, 20, "not there"),
-        (mutants.rows_before_the_positions, 90, "counted as a duplicate, and pushed once"),
+        (mutants.rows_before_the_positions, 20, "counted as a duplicate, and pushed once"),
         (mutants.images_are_not_synced, 20, "has another image"),
         (mutants.damage_stops_the_reader, 90, "not listed to its end"),
         (mutants.damage_ends_the_segment, 90, "not there"),
