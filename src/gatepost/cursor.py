@@ -13,7 +13,8 @@ Rules:
 
 * Settled numbers are spans. The first span is the *front*: everything up to its end is settled. The others are islands
   behind it. So what is kept does not grow with what was settled, but for the gaps that wait.
-* ``last = done + waiting + dead + dropped``: what is done is what is left, so that the sum always holds.
+* ``last = done + waiting + dead + dropped + skipped``: what is done is what is left, so that the sum always holds.
+  A number is skipped that nothing came in under.
 * Lanes: a number of lane 0 goes before all of lane 1, and so on. In a lane the lowest number that is due goes first;
   one that was refused so often that it only waits for a verdict goes behind the others.
 * Numbers with the same key leave one after the other, in the order of their numbers; others pass them.
@@ -138,6 +139,7 @@ class Cursor:
         self.last = 0
         """The highest number that came in."""
         self.dropped = 0
+        self.skipped = 0
         self.settled = Spans()
         self.waiting: dict[int, int] = {}
         """The lane of each number that waits."""
@@ -162,7 +164,12 @@ class Cursor:
     @property
     def done(self) -> int:
         """Return how many were settled without being dropped."""
-        return self.last - len(self.waiting) - len(self.dead) - self.dropped
+        return self.taken - len(self.waiting) - len(self.dead) - self.dropped
+
+    @property
+    def taken(self) -> int:
+        """Return how many came in."""
+        return self.last - self.skipped
 
     def count(self, lane: int) -> int:
         """Return how many wait in a lane."""
@@ -245,6 +252,11 @@ class Cursor:
                 self.drop(number)
                 lost += 1
         return lost
+
+    def skip(self, first: int, last: int) -> None:
+        """Pass over the numbers from ``first`` to ``last``: nothing came in under them. None of them is known."""
+        self.settled.add(first, last)
+        self.skipped += last - first + 1
 
     # --- going out --------------------------------------------------------------------------------------------
 
@@ -382,6 +394,7 @@ class Cursor:
         return {
             "last": self.last,
             "dropped": self.dropped,
+            "skipped": self.skipped,
             "settled": [list(span) for span in self.settled],
             "tried": [(number, *msgspec.structs.astuple(tried)) for number, tried in self.tried.items()],
             "dead": [(number, *msgspec.structs.astuple(tried)) for number, tried in self.dead.items()],
@@ -389,7 +402,7 @@ class Cursor:
 
     def load(self, kept: dict[str, Any]) -> None:
         """Take over what :meth:`dump` returned. What waits has to be added after it."""
-        self.last, self.dropped = kept["last"], kept["dropped"]
+        self.last, self.dropped, self.skipped = kept["last"], kept["dropped"], kept["skipped"]
         self.settled = Spans(kept["settled"])
         self.tried = {number: Tried(*fields) for number, *fields in kept["tried"]}
         self.dead = {number: Tried(*fields) for number, *fields in kept["dead"]}

@@ -17,7 +17,7 @@ from gatepost.cursor import Cursor, Spans
 
 MAX_REFUSALS = 2
 
-WAITING, DONE, DEAD, DROPPED = "waiting", "done", "dead", "dropped"
+WAITING, DONE, DEAD, DROPPED, SKIPPED = "waiting", "done", "dead", "dropped", "skipped"
 
 
 class Kept:
@@ -61,6 +61,15 @@ class Model(RuleBasedStateMachine):
         one.is_held = bool(self.same_key(one))
         self.all[one.number] = one
         self.cursor.add(one.number, lane, key)
+
+    @rule(count=st.integers(1, 3), lane=st.integers(0, 1))
+    def skip(self, count: int, lane: int) -> None:
+        first = len(self.all) + 1
+        for number in range(first, first + count):
+            self.all[number] = Kept(number, lane, None)
+            self.all[number].state = SKIPPED
+        self.add(lane, None)
+        self.cursor.skip(first, first + count - 1)
 
     @rule(limit=st.integers(1, 4))
     def claim(self, limit: int) -> None:
@@ -184,6 +193,7 @@ class Model(RuleBasedStateMachine):
         cursor = self.cursor
         assert cursor.last == len(self.all)
         assert (cursor.done, cursor.dropped) == (len(self.of(DONE)), len(self.of(DROPPED)))
+        assert cursor.taken == len(self.all) - len(self.of(SKIPPED))
         assert set(cursor.dead) == {one.number for one in self.of(DEAD)}
         assert cursor.waiting == {one.number: one.lane for one in self.of(WAITING)}
         assert cursor.in_flight == {one.number for one in self.all.values() if one.is_in_flight}
@@ -204,7 +214,7 @@ class Model(RuleBasedStateMachine):
                 numbers, key=lambda number: (number in cursor.in_flight, number), default=None
             )
         assert cursor.first_waiting() == min(cursor.waiting, default=None)
-        settled = {one.number for one in self.of(DONE) + self.of(DROPPED)}
+        settled = {one.number for one in self.of(DONE) + self.of(DROPPED) + self.of(SKIPPED)}
         assert {n for first, last in cursor.settled for n in range(first, last + 1)} == settled
         unsettled = {n for first, last in cursor.settled.gaps(cursor.last) for n in range(first, last + 1)}
         assert unsettled == self.all.keys() - settled

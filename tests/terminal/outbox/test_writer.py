@@ -22,7 +22,8 @@ from tests.terminal.outbox_kit import (
 
 from gatepost.errors import OutboxFull, OutboxUnavailable
 from gatepost.journal.files import Files
-from gatepost.journal.folder import Folder
+from gatepost.journal.folder import Folder, Position
+from gatepost.journal.writer import Writer as JournalWriter
 from gatepost.retry import Done
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.outbox import writer as writer_module
@@ -304,6 +305,34 @@ def test_a_file_of_the_state_whose_sync_failed_takes_nothing_more(tmp_path: Path
     log.write([], sync=True)
     assert log.is_clean
     log.close()
+
+
+def test_a_kill_between_records_and_alarms_counts_no_event_that_was_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = Contents(tmp_path / "open", settings=SETTINGS, files=Files(), now=Clock())
+    assert contents.put([[NewEvent.of(record(1)), NewEvent.of(alarm("T-0"))]]) == [[1, 2]]
+    contents.flush()
+    contents.tidy()
+    true = JournalWriter.append
+
+    def append(self: JournalWriter, bodies: Sequence[bytes]) -> Position:
+        if self.stream.endswith("alarms"):
+            shutil.copytree(tmp_path / "open", tmp_path / "killed")
+        return true(self, bodies)
+
+    monkeypatch.setattr(JournalWriter, "append", append)
+    events = [[NewEvent.of(one)] for one in (record(2), alarm("T-1"), alarm("T-2"), record(3))]
+    assert contents.put(events) == [[3], [4], [5], [6]]
+    contents.close()
+    for _ in range(2):
+        killed = Contents(tmp_path / "killed", settings=SETTINGS, files=Files(), now=Clock())
+        status = killed.status()
+        assert (status.accepted, status.pending, status.dropped, status.delivered) == (4, 4, 0, 0)
+        killed.close()
+    killed = Contents(tmp_path / "killed", settings=SETTINGS, files=Files(), now=Clock())
+    assert killed.put([[NewEvent.of(record(4))]]) == [[7]]
+    killed.close()
 
 
 def test_a_file_that_cannot_be_opened_once_more_costs_no_event_that_is_on_disk(

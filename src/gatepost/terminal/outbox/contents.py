@@ -542,7 +542,7 @@ class Contents:
         facts = None if first is None else self._segments.facts(first)
         unsaved = {op[1] for op in self._log.unwritten if op[0] in (DONE, DEAD, RETRY)}
         return OutboxStatus(
-            accepted=cursor.last,
+            accepted=cursor.taken,
             delivered=cursor.done,
             pending=len(cursor.waiting),
             dead=len(cursor.dead),

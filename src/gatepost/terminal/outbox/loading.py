@@ -3,7 +3,8 @@
 Rules:
 
 * What stands in a segment and is not settled waits.
-* A number that was given and stands nowhere is lost: its bytes were damaged. It counts as dropped.
+* A number that was given and stands nowhere is lost: its bytes were damaged. It counts as dropped. Not so one above the
+  last that was told to a caller, where no bytes are: the process was killed before it was written.
 * Segments are deleted when they are not needed. So where the state is damaged, and says less than it should, a number
   whose segment is gone was settled. One whose place in a segment has damaged bytes is lost, also then.
 """
@@ -17,7 +18,7 @@ from gatepost.journal.files import Files
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.opening import open_folder
 from gatepost.terminal.outbox.segments import Segment, Segments
-from gatepost.terminal.outbox.state import LOST, State
+from gatepost.terminal.outbox.state import ACCEPTED, LOST, SKIPPED, State
 from gatepost.terminal.outbox.state_log import StateLog
 from gatepost.terminal.outbox.values import ALARMS, RECORDS
 
@@ -46,6 +47,7 @@ def load(
     else:
         # Segments go when they are not needed: what was before the first was settled.
         cursor.settle_up_to(segments.first - 1)
+    told = max([cursor.last, *(op[1] for op in kept.ops if op[0] == ACCEPTED)])
     records: list[int] = []
     for segment in segments.all:
         _add_waiting(state, segment, records)
@@ -54,6 +56,8 @@ def load(
     for op in kept.ops:
         state.apply(op)
     if is_writer:  # what a reader misses may have been delivered and deleted a moment ago
+        if kept.checkpoint is not None and not kept.is_damaged:
+            _skip_unwritten(state, segments, told)
         _settle_missing(state, segments, is_damaged=kept.is_damaged, now=now)
     state.recount(segment.columns.summary() for segment in segments.all)
     for segment in segments.all:
@@ -75,6 +79,17 @@ def _add_waiting(state: State, segment: Segment, records: list[int]) -> None:
         traces = dict(zip(numbers, segment.texts(), strict=False))
         for number in waiting:
             cursor.add(number, ALARMS, traces[number][0] if number in traces else None)
+
+
+def _skip_unwritten(state: State, segments: Segments, told: int) -> None:
+    """Skip the numbers above ``told`` that no event was written under."""
+    written = Spans(state.cursor.settled)
+    written.add(1, max(1, told))
+    for first, last in (*segments.spans(), *segments.damaged(), *segments.deleted()):
+        if first <= last:
+            written.add(first, last)
+    for first, last in list(written.gaps(state.cursor.last)):
+        state.do(SKIPPED, first, last)
 
 
 def _settle_missing(state: State, segments: Segments, *, is_damaged: bool, now: float) -> None:

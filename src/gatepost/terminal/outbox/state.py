@@ -64,7 +64,7 @@ ACCEPTED, CLAIMED, RETRY, DONE, DEAD, FORGOTTEN, DROPPED, LOST, TAKEN_UP = (
     "l",
     "u",
 )
-SUBSCRIBED, REFUSALS_FORGOTTEN, CLOCK_SET_BACK, SERIAL, REFUSED_FULL = "s", "n", "b", "o", "q"
+SUBSCRIBED, REFUSALS_FORGOTTEN, CLOCK_SET_BACK, SERIAL, REFUSED_FULL, SKIPPED = "s", "n", "b", "o", "q", "k"
 """The first value of an operation."""
 
 DAMAGED = "damaged"
@@ -213,6 +213,9 @@ class State:
         if count:
             # What it was is in the bytes that were lost; most events are records.
             self._note_drop(first, last, count, DAMAGED, RECORDS, None, at)
+
+    def _skipped(self, first: int, last: int) -> None:
+        self.cursor.skip(first, last)
 
     def _taken_up(self, numbers: Sequence[int]) -> None:
         for number in numbers:
@@ -443,4 +446,5 @@ _APPLY: dict[str, Callable[..., None]] = {
     CLOCK_SET_BACK: State._clock_set_back,
     SERIAL: State._serial,
     REFUSED_FULL: State._refused_full,
+    SKIPPED: State._skipped,
 }
