@@ -1147,6 +1147,28 @@ def test_while_the_disk_does_not_tell_whether_an_image_is_whole_its_event_alone_
     assert projector.files.list("doubtful") == []
 
 
+def test_to_let_go_waits_for_a_step_that_begins_later(
+    listing: Listing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    projector = listing.projector()
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def punch(self: Packs, places: Any = ()) -> None:
+        begun.set()
+        goes_on.wait(20)
+
+    monkeypatch.setattr(Packs, "punch", punch)
+    projector.start()
+    assert begun.wait(20)  # nothing was listed when this step looked
+    listing.append_records(1)
+    listing.writers[RECORDS].finish()
+    later = threading.Timer(0.05, goes_on.set)
+    later.start()
+    assert projector.let_go(timeout_s=20)
+    later.join()
+    assert listing.segments() == []
+
+
 def test_to_let_go_waits_until_what_is_listed_is_deleted(listing: Listing) -> None:
     projector = listing.projector()
     projector.start()

@@ -196,8 +196,8 @@ class Projector:
         self._is_small = False
         """The last batch had few events."""
         self._listed = threading.Condition()
-        self._is_tidy = False
-        """All that is listed is deleted from the journal."""
+        self._asked = self._tidy_for = 0
+        """How often it was asked to delete what is listed, and for which of these times a later step has done so."""
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -268,9 +268,10 @@ class Projector:
         Segments that are being written stay: the ingest has to end them before.
         """
         with self._listed:
-            self._is_tidy = False
+            self._asked += 1
+            asked = self._asked
             self.wake()
-            return self._listed.wait_for(lambda: self._is_tidy, timeout_s)
+            return self._listed.wait_for(lambda: self._tidy_for >= asked, timeout_s)
 
     def forget(self, traces: Traces, terminals: Collection[int]) -> int:
         """Delete what was set aside and may be about a person who is erased; return how many files.
@@ -361,7 +362,7 @@ class Projector:
         Raises :class:`~gatepost.errors.StoreError` and :class:`~gatepost.errors.JournalError`: nothing is lost, and the
         next step tries the same again.
         """
-        held = self._held
+        asked, held = self._asked, self._held
         if held is not None and self._is_listed(held):
             # A standby of the server may lack a commit whose word was lost, but not what this commit follows.
             self._store.write([], held.progress)
@@ -378,7 +379,8 @@ class Projector:
             with contextlib.suppress(JournalError):
                 self._packs.punch()  # what could not be done before
             with self._listed:
-                self._is_tidy = not self._has_leftovers
+                if not self._has_leftovers:
+                    self._tidy_for = asked
                 self._listed.notify_all()
             return False
         if self._list(held):
