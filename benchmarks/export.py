@@ -53,7 +53,7 @@ def run(bench: Bench) -> list[Row]:
 
 
 def _beside(bench: Bench, folder: Path, port: int, token: str) -> Row:
-    """Compare the percentile of pushes beside an export and statistics with the one of pushes alone."""
+    """Compare the percentile of pushes during an export and statistics with the one of pushes alone."""
     template = write_template(folder / "wrk", image=False)
     alone, beside = [], []
     today = datetime.now(UTC).date()
@@ -70,7 +70,7 @@ def _beside(bench: Bench, folder: Path, port: int, token: str) -> Row:
             times = [one.result() for one in asked]
         bench.say(f"  p99 alone {alone[-1]:.0f} ms, beside {times} requests {beside[-1]:.0f} ms")
     return Row(
-        what="pushes beside an export and statistics: 99 % within",
+        what="pushes during an export and statistics: 99 % within",
         value=median(beside),
         unit="ms",
         peer="pushes alone",

@@ -29,6 +29,8 @@ from msgspec import Struct, structs
 
 from gatepost import __version__
 from gatepost.errors import GatepostError, StoreError, StoreUnavailable
+from gatepost.forward.egress import Egress
+from gatepost.forward.forwarding import Forwarding
 from gatepost.journal.folder import Folder
 from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem_details
 from gatepost.receiver.api.authorization import OPEN, PARTS, Access, Authentication, user_store
@@ -71,6 +73,7 @@ from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Store, TerminalRow
 from gatepost.store.privacy.permitted import Ask
 from gatepost.store.query.accounts import Accounts
+from gatepost.store.query.destinations import Destinations
 from gatepost.store.questions import UserStore
 
 __all__ = ["DeskApp", "MakePages", "Pages"]
@@ -189,6 +192,16 @@ class DeskApp:
         )
         self.mover = Mover(store, is_away=lambda: self.projector.is_away)
         self.reprocessing = Reprocessing(store, journal, frames, self.projector.catch_up)
+        self.destinations = Destinations(store)
+        self.forwarding = Forwarding(
+            store,
+            self.destinations,
+            meaning.people,
+            Egress(settings.forward_networks),
+            source=lambda: doors.accounts.key("forwarding").hex()[:32],
+            now=now,
+            monotonic=monotonic,
+        )
         self.metrics.watch(store, self.ingests, self.projector, self.keeper, now=now)
         made = (
             Pages()
@@ -208,6 +221,7 @@ class DeskApp:
             "live": self.live,
             "keeper": self.keeper,
             "reprocessing": self.reprocessing,
+            "forwarding": self.forwarding,
             "metrics": self.metrics,
             "metrics_networks": Networks(settings.metrics_networks, setting="metrics_networks"),
             **made.parts,
@@ -322,6 +336,7 @@ class DeskApp:
         def wake() -> None:
             self.live.wake()
             self.ingests.wake()
+            self.forwarding.wake()
 
         self._on_loop(wake)
 
@@ -378,7 +393,13 @@ class DeskApp:
         await self.forget()
         await self.announce()
         self.projector.start()
-        steps = [self._keep_house(), self.live.run(), self.keeper.run(), self.mover.run()]
+        steps = [
+            self._keep_house(),
+            self.live.run(),
+            self.keeper.run(),
+            self.mover.run(),
+            self.forwarding.run(),
+        ]
         self._tasks = [asyncio.create_task(step) for step in steps]
         return self
 

@@ -54,9 +54,11 @@ from gatepost.store.types import (
     SampleRow,
     SiteRow,
     Stats,
+    StepQuery,
     Stored,
     TerminalRow,
     TerminalState,
+    ToForward,
     Visible,
 )
 from gatepost.wire import Event
@@ -100,10 +102,12 @@ __all__ = [
     "FeedItem",
     "FeedKind",
     "FeedPage",
+    "ToForward",
     "Page",
     "RecordQuery",
     "AlarmCounts",
     "AlarmQuery",
+    "StepQuery",
     "QuarantineQuery",
     "Stats",
     "Transactions",
@@ -168,6 +172,9 @@ class Leaving(Transactions, Protocol):
 
 class Store(Leaving, Protocol):
     """See the module."""
+
+    def horizon(self, db: Connection) -> int:
+        """Return the id below which everything is settled: committed or never to come. For this package alone."""
 
     @property
     def visible(self) -> Visible:
@@ -346,6 +353,24 @@ class Store(Leaving, Protocol):
 
     def alarm_steps_by_id(self, ids: Sequence[int]) -> list[AlarmStepRow]:
         """Return those of them that there are, in no order."""
+
+    def to_forward(self, after: int, query: RecordQuery | StepQuery, limit: int = 256) -> ToForward:
+        """Return the records or steps after a place, in order, and those of them that a query chooses.
+
+        As :meth:`read_feed`, in one transaction. Of a query nothing but its filters counts. The page ends early before
+        it has more bytes than a page of a list.
+        """
+
+    def to_forward_of(
+        self, terminal_id: int, after: int, until: int, query: RecordQuery | StepQuery, limit: int = 256
+    ) -> ToForward:
+        """Return the same of one terminal, as :meth:`read_feed_of`; what is deleted is not counted.
+
+        Its ``place`` is ``until`` at the end.
+        """
+
+    def forwarded_again(self, kind: FeedKind, ids: Sequence[int]) -> Mapping[int, RecordRow | AlarmStepRow]:
+        """Return those of these records or steps that there are, by id."""
 
     def happened(
         self, after: int, limit: int = 100

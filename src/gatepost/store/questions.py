@@ -9,7 +9,7 @@ Rules:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
@@ -45,12 +45,22 @@ from gatepost.store.interface import (
     SampleRow,
     SiteRow,
     Stats,
+    StepQuery,
     TerminalRow,
+    ToForward,
     Visible,
 )
 from gatepost.store.people.move_preview import WouldMove, would_move
 from gatepost.store.people.people import Scope
-from gatepost.store.query import dashboard, feed, quarantine, receivers, registry, terminal_labels
+from gatepost.store.query import (
+    dashboard,
+    feed,
+    forward_feed,
+    quarantine,
+    receivers,
+    registry,
+    terminal_labels,
+)
 from gatepost.store.query import records as queries
 from gatepost.store.query.terminal_labels import TerminalLabel, at_sites, events_of
 from gatepost.store.schema import tables as t
@@ -234,6 +244,20 @@ class Questions(ABC):
     def alarm_steps_by_id(self, ids: Sequence[int]) -> list[AlarmStepRow]:
         with self.reading() as db:
             return queries.alarm_steps_by_id(db, ids, self.visible)
+
+    def to_forward(self, after: int, query: RecordQuery | StepQuery, limit: int = 256) -> ToForward:
+        with self.reading() as db:
+            return forward_feed.page(db, after, query, limit, horizon=self.horizon(db))
+
+    def to_forward_of(
+        self, terminal_id: int, after: int, until: int, query: RecordQuery | StepQuery, limit: int = 256
+    ) -> ToForward:
+        with self.reading() as db:
+            return forward_feed.page_of(db, terminal_id, after, until, query, limit)
+
+    def forwarded_again(self, kind: FeedKind, ids: Sequence[int]) -> Mapping[int, RecordRow | AlarmStepRow]:
+        with self.reading() as db:
+            return forward_feed.rows(db, kind, ids)
 
     def happened(
         self, after: int, limit: int = 100

@@ -42,11 +42,13 @@ __all__ = [
     "FeedItem",
     "FeedKind",
     "FeedPage",
+    "ToForward",
     "Page",
     "RecordQuery",
     "AlarmCounts",
     "QuarantineQuery",
     "AlarmQuery",
+    "StepQuery",
     "Stats",
 ]
 
@@ -371,6 +373,17 @@ class AlarmQuery(Struct, frozen=True, kw_only=True):
     include_held: bool = False
 
 
+class StepQuery(Struct, frozen=True, kw_only=True):
+    """Which steps of alarms."""
+
+    terminal: str | int | None = None
+    without_serial: bool = False
+    site_id: int | None = None
+    code: int | None = None
+    state: Literal["open", "clear_failed", "cleared"] | None = None
+    """What the step reported: that the alarm occurred, could not be cleared, was cleared."""
+
+
 class QuarantineQuery(Struct, frozen=True, kw_only=True):
     """Which pushes of the quarantine, newest first."""
 
@@ -499,6 +512,18 @@ class FeedPage(Struct, frozen=True):
     """Up to where that is; to go on from."""
     deleted: Mapping[FeedKind, int]
     """How many there were besides, which retention has deleted; no zeros."""
+
+
+class ToForward(Struct, frozen=True):
+    """A page of one kind of the feed, with the events that a filter chooses."""
+
+    items: tuple[FeedItem, ...]
+    chosen: Mapping[int, RecordRow | AlarmStepRow]
+    """Those of them that fit, by id; held terminals' are left out."""
+    place: int
+    """Up to where that is."""
+    deleted: int
+    """How many there were besides, which retention has deleted."""
 
 
 class AlarmCounts(Struct, frozen=True):

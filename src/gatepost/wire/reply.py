@@ -28,6 +28,7 @@ __all__ = [
     "Outcome",
     "encode_reply",
     "classify",
+    "retry_after",
 ]
 
 MAX_REPLY = 64 * 1024
@@ -102,23 +103,23 @@ def classify(
     time: both are unreachable, as is everything else. The object may be wrapped as :func:`_code_of` says.
     """
     headers = headers or {}
-    retry_after = _retry_after(headers, now)
+    later = retry_after(headers.get("retry-after"), now)
     success = 200 <= status < 300
     if not success and (not 400 <= status < 500 or status in (408, 429)):
-        return Unreachable(f"HTTP {status}", retry_after)
+        return Unreachable(f"HTTP {status}", later)
     code, message = _code_of(body or b"", headers.get("content-type", ""))
     http = "" if status == 200 else f"HTTP {status}, "
     if code is None and not success:
         return Unreachable(
-            f"HTTP {status} without the documented JSON, as from a proxy; check event_dest", retry_after
+            f"HTTP {status} without the documented JSON, as from a proxy; check event_dest", later
         )
     if body is None:
-        return Unreachable(f"{http}the reply is larger than {MAX_REPLY // 1024} KB", retry_after)
+        return Unreachable(f"{http}the reply is larger than {MAX_REPLY // 1024} KB", later)
     if code is None:
-        return Unreachable(f"{http}the reply is not the documented JSON with an integer code", retry_after)
+        return Unreachable(f"{http}the reply is not the documented JSON with an integer code", later)
     if code != 200:
         return Refused(f"{http}code {str(code)[:20]}: {message}")
-    return Delivered() if success else Unreachable(f"HTTP {status} contradicts its code 200", retry_after)
+    return Delivered() if success else Unreachable(f"HTTP {status} contradicts its code 200", later)
 
 
 def _code_of(body: bytes, content_type: str) -> tuple[int | None, str]:
@@ -184,8 +185,9 @@ def _charset(content_type: str) -> str:
     return found[1] if found else "utf-8"
 
 
-def _retry_after(headers: Mapping[str, str], now: float | None) -> float | None:
-    text = headers.get("retry-after", "").strip()
+def retry_after(value: str | None, now: float | None) -> float | None:
+    """Return the seconds that a ``Retry-After`` asks for (RFC 9110, section 10.2.3); ``None`` where it says none."""
+    text = (value or "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
     if not text or now is None:

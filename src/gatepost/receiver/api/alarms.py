@@ -28,11 +28,11 @@ from gatepost.receiver.api.shapes import (
     Include,
     Listing,
     TheStore,
-    problems,
     read,
     text,
 )
 from gatepost.receiver.http.url_prefix import link
+from gatepost.store import as_items
 from gatepost.store.interface import AlarmRow, AlarmStep
 from gatepost.store.questions import UserStore
 
@@ -55,17 +55,9 @@ class Closing(Struct, frozen=True):
 
 
 def _step_item(step: AlarmStep, include: str | None) -> StepItem:
-    return StepItem(
-        id=step.id,
-        status=step.status,
-        code=step.code,
-        at=step.at,
-        listed_at=step.listed_at,
-        received_at=step.received_at,
-        description=step.description,
-        user_id=step.user_id,
+    return as_items.step_item(
+        step,
         image=link(f"/api/v1/alarms/steps/{step.id}/image") if step.has_image else None,
-        problems=problems(step.problems),
         original=text(step.original) if include == "original" else None,
     )
 

@@ -12,6 +12,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter, SkipV
 from msgspec import Meta, Struct
 
 from gatepost.errors import ImageUnavailable
+from gatepost.items import ProblemItem
 from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite, AtTerminal
 from gatepost.receiver.api.images import note_original
@@ -19,13 +20,12 @@ from gatepost.receiver.api.shapes import (
     MAX_ID,
     MAX_LIMIT,
     Listing,
-    ProblemItem,
     TheStore,
-    problems,
     read,
     text,
 )
 from gatepost.receiver.jobs.reprocessing import Reprocessing
+from gatepost.store.as_items import problem_items
 from gatepost.store.interface import QuarantineQuery, QuarantineRow
 from gatepost.store.questions import UserStore
 
@@ -82,7 +82,7 @@ def _item(row: QuarantineRow, original: bytes | None = None) -> QuarantinedItem:
         terminal=row.serial,
         received_at=row.received_at,
         peer=row.peer,
-        problems=problems(row.problems),
+        problems=problem_items(row.problems),
         tries=row.tries,
         size=row.size,
         original=text(original),

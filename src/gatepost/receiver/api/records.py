@@ -20,31 +20,15 @@ from gatepost.receiver.api.shapes import (
     Listing,
     TheMeaning,
     TheStore,
-    problems,
     read,
     text,
 )
 from gatepost.receiver.http.url_prefix import link
 from gatepost.receiver.people_rules import Meaning
-from gatepost.store.interface import PersonRow, RecordRow
+from gatepost.store import as_items
+from gatepost.store.interface import RecordRow
 
 __all__ = ["PersonItem", "RecordItem", "RecordsController", "record_item", "record_items"]
-
-
-def _person_item(person: PersonRow, person_id: str) -> PersonItem:
-    return PersonItem(
-        id=person_id,
-        user_id=person.user_id,
-        name=person.name,
-        type=person.type,
-        job_number=person.job_number,
-        ic_number=person.ic_number,
-        id_number=person.id_number,
-        remark=person.remark,
-        guest_from=person.guest_from,
-        guest_until=person.guest_until,
-        groups=list(person.groups),
-    )
 
 
 def record_items(
@@ -59,31 +43,11 @@ def record_item(
     row: RecordRow, ids: Mapping[tuple[int, int], str], *, include: str | None = None
 ) -> RecordItem:
     """Shape a record for a reply; ``ids`` are those of :meth:`Meaning.person_ids`."""
-    person = row.person
-    return RecordItem(
-        id=row.id,
-        terminal=row.serial,
-        terminal_id=row.terminal_id,
-        terminal_name=row.terminal_name,
-        site_id=row.site_id,
-        site=row.site,
-        timezone=row.timezone,
-        uuid=row.uuid,
-        recorded_at=row.recorded_at,
-        listed_at=row.at,
-        received_at=row.received_at,
-        recognition_type=row.recognition_type,
-        passed=row.passed,
-        entry_mode=row.entry_mode,
-        abnormal_type=row.abnormal_type,
-        score=row.score,
-        temperature=row.temperature,
-        mask=row.mask,
-        mode=row.mode,
-        person=None if person is None else _person_item(person, ids[person.identity_id, row.terminal_id]),
+    person_id = "" if row.person is None else ids[row.person.identity_id, row.terminal_id]
+    return as_items.record_item(
+        row,
+        person_id,
         image=link(f"/api/v1/records/{row.id}/image") if row.has_image else None,
-        dialect=row.dialect,
-        problems=problems(row.problems),
         original=text(row.original) if include == "original" else None,
     )
 

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.exceptions import ClientException, HTTPException
 from litestar.params import FromQuery, SkipValidation
 
-from gatepost.items import Listing, ProblemItem
+from gatepost.items import Listing
 from gatepost.receiver.jobs.projector import Projector
 from gatepost.receiver.people_rules import Meaning
 from gatepost.receiver.processes.ingests import Ingests
@@ -21,14 +21,12 @@ from gatepost.store.cursor import BadCursor
 from gatepost.store.local_days import UnknownZone, month_of, parse_day, parse_time
 from gatepost.store.query.registry import Conflict
 from gatepost.store.questions import UserStore
-from gatepost.wire import Problem
 
 __all__ = [
     "MAX_ID",
     "MAX_LIMIT",
     "Include",
     "Listing",
-    "ProblemItem",
     "TheIngests",
     "TheMeaning",
     "ThePreview",
@@ -38,7 +36,6 @@ __all__ = [
     "answering",
     "days",
     "moment",
-    "problems",
     "read",
     "text",
     "word",
@@ -66,11 +63,6 @@ TheMeaning = NamedDependency[SkipValidation[Meaning]]
 
 TheRegistrar = NamedDependency[SkipValidation[Registrar]]
 ThePreview = NamedDependency[SkipValidation[Preview]]
-
-
-def problems(found: tuple[Problem, ...]) -> list[ProblemItem]:
-    """Shape problems for an answer."""
-    return [ProblemItem(problem.where, problem.why) for problem in found]
 
 
 def moment(name: str, value: str | None) -> datetime | None:

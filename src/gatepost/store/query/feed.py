@@ -32,7 +32,7 @@ from gatepost.store.query.records import alarms_by_id, records_by_id, sizes_of
 from gatepost.store.query.terminal_labels import at_sites, hidden_terminals
 from gatepost.store.schema import tables as t
 
-__all__ = ["happened", "items", "keep_deleted", "page", "place_before", "rows_of"]
+__all__ = ["deleted", "happened", "items", "keep_deleted", "page", "place_before", "rows_of"]
 
 _GAPS = msgspec.msgpack.Decoder(list[int])
 
@@ -61,7 +61,7 @@ def _page(db: Connection, after: int, limit: int, kinds: Collection[FeedKind], *
     if len(found) < limit:
         unread = select(func.max(d.last_id)).where(d.kind.in_(kinds), d.last_id > place, d.last_id < horizon)
         place = db.execute(unread).scalar() or place
-    return FeedPage(found, place, _deleted(db, after, place, kinds))
+    return FeedPage(found, place, deleted(db, after, place, kinds))
 
 
 def items(
@@ -106,7 +106,7 @@ def place_before(db: Connection, events: int, *, horizon: int) -> int:
     return latest[events] if len(latest) > events else 0
 
 
-def _deleted(db: Connection, after: int, until: int, kinds: Collection[FeedKind]) -> dict[FeedKind, int]:
+def deleted(db: Connection, after: int, until: int, kinds: Collection[FeedKind]) -> dict[FeedKind, int]:
     """Count what is deleted with ids above ``after`` and up to ``until``."""
     d = t.deleted_events.c
     touched = (d.kind.in_(kinds), d.last_id > after, d.first_id <= until)

@@ -60,7 +60,9 @@ __all__ = [
     "is_visible",
     "MAX_STEPS",
     "latest",
+    "record_sizes",
     "sizes_of",
+    "step_sizes",
     "stats",
 ]
 
@@ -465,12 +467,21 @@ def sizes_of(
 ) -> dict[tuple[Literal["record", "alarm"], int], int]:
     """Return how large records and alarms are, by what they are and their id."""
     found: dict[tuple[Literal["record", "alarm"], int], int] = {}
-    if records:
-        found |= {
-            ("record", row.id): row.size for row in db.execute(_SIZED.where(t.records.c.id.in_(records)))
-        }
+    found |= {("record", number): size for number, size in record_sizes(db, records).items()}
     found |= {("alarm", number): size for number, size in _bytes_of_steps(db, alarms).items()}
     return found
+
+
+def record_sizes(db: Connection, ids: Sequence[int]) -> dict[int, int]:
+    """Return how large records are, by id."""
+    return {row.id: row.size for row in db.execute(_SIZED.where(t.records.c.id.in_(ids)))} if ids else {}
+
+
+def step_sizes(db: Connection, ids: Sequence[int]) -> dict[int, int]:
+    """Return how large steps of alarms are, by their id."""
+    c = t.alarm_events.c
+    sized = select(c.id, bytes_of(c.original, c.problems, texts=[c.description])).where(c.id.in_(ids))
+    return {row.id: row.size for row in db.execute(sized)} if ids else {}
 
 
 def latest(db: Connection, ids: Sequence[int], visible: Visible) -> list[RecordRow]:

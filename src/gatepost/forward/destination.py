@@ -1,0 +1,260 @@
+"""Define what a destination is told: kind, address, filter, shape, order and limits. Pure.
+
+It is stored and shown as JSON with the names below. Secrets are apart: they are stored where no backup has them, and
+are never shown. What does not fit raises :class:`~gatepost.errors.SettingsError`, which names the field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gatepost.errors import SettingsError
+from gatepost.store.interface import RecordQuery, SiteRow, StepQuery
+
+__all__ = [
+    "KINDS",
+    "Destination",
+    "Filter",
+    "Kind",
+    "RecordFilter",
+    "Secret",
+    "Secrets",
+    "Shape",
+    "StepFilter",
+    "decode",
+    "decode_secrets",
+    "encode",
+    "queries",
+]
+
+Kind = Literal["webhook", "mqtt", "nats", "kafka", "receiver", "notify"]
+
+Shape = Literal["cloudevents", "flat", "push"]
+
+KINDS: Mapping[str, frozenset[str]] = {
+    "webhook": frozenset({"http", "https"}),
+}
+"""The schemes that the address of each kind may have."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
+"""The name of a header: RFC 9110, section 5.6.2."""
+
+_OURS = frozenset(
+    {"host", "content-length", "content-type", "transfer-encoding", "connection", "te", "trailer", "upgrade"}
+)
+
+MAX_HEADERS = 20
+
+Word = Annotated[str, Meta(min_length=1, max_length=256)]
+Code = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)]
+Id = Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
+
+
+class _AtTerminal(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    terminal: Word | None = None
+    """A serial, a name, or an id, as in the lists."""
+    terminal_id: Id | None = None
+    without_serial: bool = False
+    site: Word | None = None
+    site_id: Id | None = None
+
+
+class RecordFilter(_AtTerminal, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which records: the filters of ``GET /api/v1/records``."""
+
+    person: Word | None = None
+    name: Word | None = None
+    job_number: Word | None = None
+    recognition_type: Code | None = None
+    passed: bool | None = None
+    abnormal_type: Code | None = None
+    entry_mode: Code | None = None
+    has_image: bool | None = None
+    strangers: bool = False
+    outside_time: bool = False
+    q: Word | None = None
+
+
+class StepFilter(_AtTerminal, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which steps of alarms: the filters of ``GET /api/v1/alarms``, asked of what each step reported."""
+
+    code: Code | None = None
+    state: Literal["open", "clear_failed", "cleared"] | None = None
+
+
+class Filter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events a destination is sent; of a kind that is ``null`` none."""
+
+    records: RecordFilter | None = RecordFilter()
+    alarms: StepFilter | None = StepFilter()
+
+
+class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hold what a destination is told."""
+
+    kind: Kind
+    url: Annotated[str, Meta(min_length=1, max_length=2048)]
+    filter: Filter = Filter()
+    shape: Shape = "cloudevents"
+    order: Literal["none", "terminal"] = "none"
+    """``terminal``: events of one terminal leave one after the other, also where one is refused."""
+    images: Literal["none", "inline"] = "none"
+    """``inline``: in base64."""
+    max_age_s: Annotated[float, Meta(gt=0, le=10 * 366 * 86400)] | None = None
+    """An event that was received longer ago is dropped and not sent."""
+    in_flight: Annotated[int, Meta(ge=1, le=64)] = 8
+    """How many requests may be under way at once."""
+    batch: Annotated[int, Meta(ge=1, le=64)] = 1
+    """How many events a request may have."""
+    timeout_s: Annotated[float, Meta(ge=1, le=300)] = 30.0
+    """For an attempt in all."""
+    max_refusals: Annotated[int, Meta(ge=1, le=1000)] = 10
+    """After how many refusals an event may become a dead letter."""
+    headers: Annotated[dict[str, str], Meta(max_length=MAX_HEADERS)] = {}
+    """Further headers of each request; what is secret belongs to the secrets."""
+    ca_file: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
+    """Certificate authorities, PEM, that are trusted instead of the system's; a file on the receiver's machine."""
+
+
+class Secret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One signing secret."""
+
+    value: Annotated[str, Meta(min_length=1, max_length=512)]
+    until_ms: int | None = None
+    """Until when it is valid, Unix milliseconds; ``None``: until it is replaced."""
+
+
+class Secrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Hold what of a destination is not shown again."""
+
+    signing: tuple[Secret, ...] = ()
+    """The latest first."""
+    headers: Annotated[dict[str, str], Meta(max_length=MAX_HEADERS)] = {}
+    """Further headers, such as ``Authorization``."""
+    username: str = ""
+    password: str = ""
+    token: str = ""
+    client_certificate: str = ""
+    """The certificate that is shown to the destination, with its key: PEM."""
+
+    def signing_at(self, now_ms: int) -> list[str]:
+        """Return the signing secrets that are valid, the latest first."""
+        return [each.value for each in self.signing if each.until_ms is None or now_ms < each.until_ms]
+
+
+def decode(text: bytes | Mapping[str, Any]) -> Destination:
+    """Read what a destination is told, as JSON or as values. Raises :class:`~gatepost.errors.SettingsError`."""
+    found: Destination = _read(text, Destination)
+    _check_url(found)
+    _check_headers("headers", found.headers)
+    if found.batch > 1 and found.order == "terminal":
+        raise SettingsError("batch", "must be 1 with order: terminal, where events leave one by one")
+    if found.batch > 1 and found.shape == "push":
+        raise SettingsError("batch", "must be 1 with the shape push, which is one event a request")
+    return found
+
+
+def decode_secrets(text: bytes | Mapping[str, Any]) -> Secrets:
+    """Read secrets. Raises :class:`~gatepost.errors.SettingsError`, which shows none of them."""
+    found: Secrets = _read(text, Secrets)
+    _check_headers("secrets.headers", found.headers)
+    return found
+
+
+def encode(value: Destination | Secrets) -> bytes:
+    """Return what is stored."""
+    return msgspec.json.encode(value)
+
+
+def queries(chosen: Filter, sites: Iterable[SiteRow]) -> tuple[RecordQuery | None, StepQuery | None]:
+    """Return the questions to the store that choose as a filter does.
+
+    Raises :class:`~gatepost.errors.SettingsError` where there is no such site.
+    """
+    known = list(sites)
+    records, alarms = chosen.records, chosen.alarms
+    of_records = None
+    if records is not None:
+        of_records = RecordQuery(
+            **_place("filter.records", records, known),
+            person=records.person,
+            name=records.name,
+            job_number=records.job_number,
+            recognition_type=records.recognition_type,
+            passed=records.passed,
+            abnormal_type=records.abnormal_type,
+            entry_mode=records.entry_mode,
+            has_image=records.has_image,
+            strangers=records.strangers,
+            outside_time=records.outside_time,
+            q=records.q,
+        )
+    of_alarms = None
+    if alarms is not None:
+        of_alarms = StepQuery(**_place("filter.alarms", alarms, known), code=alarms.code, state=alarms.state)
+    return of_records, of_alarms
+
+
+def _place(where: str, chosen: _AtTerminal, sites: list[SiteRow]) -> dict[str, Any]:
+    if chosen.terminal is not None and chosen.terminal_id is not None:
+        raise SettingsError(f"{where}.terminal", "and terminal_id say the same; give one of them")
+    site_id = chosen.site_id
+    if chosen.site is not None:
+        if site_id is not None:
+            raise SettingsError(f"{where}.site", "and site_id say the same; give one of them")
+        named = [site.id for site in sites if site.name == chosen.site]
+        named += [site.id for site in sites if str(site.id) == chosen.site]
+        if not named:
+            raise SettingsError(f"{where}.site", f"cannot be {chosen.site}: there is no such site")
+        site_id = named[0]
+    return {
+        "terminal": chosen.terminal_id if chosen.terminal is None else chosen.terminal,
+        "without_serial": chosen.without_serial,
+        "site_id": site_id,
+    }
+
+
+def _read(text: bytes | Mapping[str, Any], kind: Any) -> Any:
+    try:
+        if isinstance(text, bytes):
+            return msgspec.json.decode(text, type=kind)
+        return msgspec.convert(text, kind)
+    except msgspec.ValidationError as error:
+        # Such as "Expected `int` >= 1 - at `$.filter.records.site_id`": of a value it says nothing but its type.
+        why, _, where = str(error).partition(" - at `$")
+        raise SettingsError(where.strip("`").lstrip(".") or "the destination", f"is wrong: {why}") from None
+
+
+def _check_url(found: Destination) -> None:
+    schemes = KINDS.get(found.kind)
+    if schemes is None:
+        raise SettingsError("kind", f"cannot be {found.kind} here; there are {', '.join(KINDS)}")
+    try:
+        parts = urlsplit(found.url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise SettingsError("url", "is no address") from None
+    if parts.scheme not in schemes:
+        raise SettingsError("url", f"must begin with {' or '.join(f'{one}://' for one in sorted(schemes))}")
+    if not host or port == 0:
+        raise SettingsError("url", "names no host; write it like https://HOST/PATH")
+    if parts.username is not None or parts.password is not None:
+        raise SettingsError("url", "has a user name or a password; give them as secrets")
+    if parts.fragment or not found.url.isprintable() or " " in found.url:
+        raise SettingsError("url", "must have neither a fragment nor blanks")
+
+
+def _check_headers(where: str, headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            raise SettingsError(where, f"has a name that is no header's: {name!r}")
+        if name.lower() in _OURS or name.lower().startswith("webhook-"):
+            raise SettingsError(where, f"cannot set {name}, which each request has already")
+        if len(value) > 4096 or not value.isascii() or not value.isprintable():
+            raise SettingsError(f"{where}.{name}", "must be of at most 4,096 printable ASCII characters")

@@ -1,0 +1,132 @@
+"""Say to which addresses a destination's requests may go, and resolve names to those alone.
+
+Rules:
+
+* Public addresses, and what ``forward_networks`` names. Link-local addresses and the addresses at which clouds serve
+  their credentials are never allowed, whatever it names.
+* An address is looked at in every form in which it can be written: an IPv4 address within an IPv6 one is that IPv4
+  address (RFC 4291 section 2.5.5.2, RFC 6052, RFC 3056, RFC 4380).
+* What is checked is what is connected to: a name is resolved once for a connection, and only to addresses that are
+  allowed. No redirect is followed, and no proxy of the environment is used.
+
+A broker's client resolves by itself: there the address that was typed is checked before each connection, and what a
+cluster says of its other servers is the cluster's affair.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Sequence
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from gatepost.errors import GatepostError, SettingsError
+
+__all__ = ["PRIVATE", "Egress", "Forbidden"]
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+"""Where destinations may be, public addresses apart, unless the setting says otherwise: RFC 1918, RFC 4193."""
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
+
+_NEVER = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        "0.0.0.0/8",
+        "169.254.0.0/16",  # link-local, with the credentials of most clouds
+        "100.100.100.200/32",  # Alibaba Cloud
+        "192.0.0.192/32",  # Oracle Cloud
+        "224.0.0.0/3",  # multicast, reserved, broadcast
+        "::/128",
+        "fe80::/10",
+        "fd00:ec2::/32",  # Amazon
+        "fd20:ce::/32",  # Google Cloud
+        "ff00::/8",
+    )
+)
+
+
+class Forbidden(GatepostError):
+    """No request may go there."""
+
+
+class Egress(AbstractResolver):
+    """Resolves names to addresses to which requests may go."""
+
+    def __init__(self, networks: Sequence[str]) -> None:
+        """``networks``: the setting. Raises :class:`~gatepost.errors.SettingsError`."""
+        try:
+            self._networks = [ipaddress.ip_network(each) for each in networks]
+        except ValueError as error:
+            raise SettingsError("forward_networks", f"has what is no network: {error}") from None
+
+    def allows(self, address: str) -> bool:
+        """Return whether requests may go to an address."""
+        try:
+            found = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
+        except ValueError:
+            return False
+        if any(found in network for network in _NEVER):
+            return False
+        return found.is_global or any(found in network for network in self._networks)
+
+    def check_literal(self, host: str) -> None:
+        """Raise :class:`Forbidden` for a host that is an address to which no request may go."""
+        try:
+            ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:
+            return  # a name
+        if not self.allows(host):
+            raise Forbidden(_why(host))
+
+    async def check(self, host: str, port: int) -> None:
+        """Raise :class:`Forbidden` for a host none of whose addresses is allowed, ``OSError`` where it has none."""
+        await self.resolve(host, port, socket.AF_UNSPEC)
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of a host that are allowed. Raises as :meth:`check`."""
+        self.check_literal(host)
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(
+            host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+        allowed = [(each[0], str(each[4][0])) for each in found if self.allows(str(each[4][0]))]
+        if not allowed:
+            raise Forbidden(_why(host if not found else f"{host}, which is {found[0][4][0]},"))
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=family,
+                proto=0,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for family, address in allowed
+        ]
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to let go of."""
+
+
+def _why(host: str) -> str:
+    return f"no request may go to {host}; name its network in forward_networks if it should"
+
+
+def _unwrapped(address: Address) -> Address:
+    """Return the IPv4 address within an IPv6 one, if there is one."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return address
+    inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+    if inner is None and address in _NAT64:
+        inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if inner is None and address in _COMPATIBLE and int(address) > 1:
+        inner = ipaddress.IPv4Address(int(address))
+    return inner or address

@@ -1,0 +1,569 @@
+"""One destination: read the feed, send, and commit what came of it.
+
+Rules:
+
+* One *turn* at a time touches what is known of events: it takes in what attempts have ended with, reads pages, claims
+  what goes next, and commits all of it in one transaction. Between turns, workers send.
+* An event is sent only after its attempt was committed, and is settled only when that was committed. A crash sends
+  again what was under way, and what was settled behind it or since the last commit.
+* What is sent is rendered from the store just before: what was erased while it waited is not in it.
+* A commit that finds another owner ends the forwarder: nothing of what it did since is stored.
+
+Flow: :meth:`Forwarder.once` → workers → ``Sink.send`` → the next turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Literal, Protocol, TypeVar
+
+import structlog
+from msgspec import Struct
+
+from gatepost.errors import GatepostError, ImageUnavailable, StoreError, StoreUnavailable
+from gatepost.forward.destination import Destination, queries
+from gatepost.forward.gate import Gate
+from gatepost.forward.progress import DELETED, Item, Progress
+from gatepost.forward.shape import Shaper, event_id
+from gatepost.forward.sinks import Closed, Outgoing, Result, Sink
+from gatepost.retry import Backoff, RetryAt, next_step
+from gatepost.store.interface import AlarmStepRow, FeedKind, RecordQuery, RecordRow, StepQuery, Store
+from gatepost.store.people.people import People
+from gatepost.store.query.destinations import AttemptRow, DestinationRow, Destinations, Step
+from gatepost.wire import Delivered, Refused, Unreachable
+
+__all__ = ["Forwarder", "InThread", "Lost", "Surroundings"]
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+PAGE = 256
+"""Events that are read at once."""
+
+AHEAD = 512
+"""Events of a kind that are read ahead: after a crash at most so many are sent again."""
+
+CLAIMED = 256
+"""Events that may be claimed and not settled."""
+
+CLAIMED_BYTES = 8 * 1024 * 1024
+"""The same in bytes; a single event may be larger."""
+
+BATCH_BYTES = 1024 * 1024
+"""Of the events that are sent together; a single one may be larger."""
+
+GATHER_S = 0.02
+"""While there is more to send, outcomes are gathered so long for one commit."""
+
+GATHERED = 64
+"""So many outcomes are not gathered any longer."""
+
+KEPT_TRIES = 20
+"""Of the attempts of one commit that are kept: failed ones before others."""
+
+LOOK_S = 5.0
+"""So often something is looked for without having been told."""
+
+EXPIRE_S = 1.0
+"""So often events are looked for that are too old."""
+
+OLD = "older than max_age_s"
+"""Why an event was dropped."""
+
+
+class Lost(GatepostError):
+    """Another process sends to this destination, or it is deleted."""
+
+
+class InThread(Protocol):
+    """Calls something that blocks, on a thread."""
+
+    def __call__(self, call: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+class Surroundings(Struct, frozen=True):
+    """Hold what every forwarder of a receiver is handed."""
+
+    store: Store
+    destinations: Destinations
+    people: People
+    source: Callable[[], str]
+    """Returns which receiver it is, as a URI; it may block."""
+    now: Callable[[], float]
+    """Unix seconds."""
+    monotonic: Callable[[], float]
+    """Seconds of a clock that is never set."""
+    rand: Callable[[], float]
+    """In [0, 1)."""
+    in_thread: InThread
+
+
+class _Parcel(Struct, frozen=True):
+    """Events that are sent together."""
+
+    items: list[Item]
+    outgoing: list[Outgoing]
+    epoch: int
+
+
+class _Sent(Struct, frozen=True):
+    """Hold what came of sending a parcel."""
+
+    parcel: _Parcel
+    results: Sequence[Result]
+    at_ms: int
+    took_ms: int
+
+
+class Forwarder:
+    """Sends to one destination. Made and used on one event loop."""
+
+    def __init__(
+        self, row: DestinationRow, told: Destination, sink: Sink, fence: int, around: Surroundings
+    ) -> None:
+        """``fence``: of the lease that this process has."""
+        self.row = row
+        self._told = told
+        self._sink = sink
+        self._fence = fence
+        self._around = around
+        self._policy = Backoff(max_refusals=told.max_refusals)
+        self._gate = Gate(self._policy, around.rand)
+        self._shaper: Shaper | None = None
+        self._progress: Progress | None = None
+        self._queries: dict[FeedKind, RecordQuery | StepQuery] = {}
+        self._changes = row.changes
+        self._steps = 0
+        self._uncommitted: Step | None = None
+        self._fresh: dict[int, RecordRow | AlarmStepRow] = {}
+        """What this turn has read."""
+        self._delivered = 0
+        self._failed: dict[int, int] = {}
+        """Of events that did not get through: how many had been delivered then."""
+        self._expired_at = around.monotonic()
+        self._allowance = 0.0
+        self._allowed_at = around.monotonic()
+        self._ready: deque[_Parcel] = deque()
+        self._unsent: list[_Parcel] = []
+        """What was claimed and is not sent: the destination could not be reached meanwhile."""
+        self._sent: list[_Sent] = []
+        self._claimed = 0
+        """How many events are claimed of which no result is known yet."""
+        self._turning: asyncio.Future[tuple[list[_Parcel], bool]] | None = None
+        self._work = asyncio.Event()
+        self._bell = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = row.closed_at is not None
+        self._is_finished = row.finished_at is not None
+
+    # --- from outside -----------------------------------------------------------------------------------------
+
+    @property
+    def failures(self) -> int:
+        """Return how often in a row the destination could not be reached."""
+        return self._gate.failures
+
+    def wake(self, row: DestinationRow | None = None) -> None:
+        """Say that the feed has more; ``row``: the destination as it is now, with the same revision."""
+        if row is not None:
+            self.row = row
+        self._bell.set()
+
+    async def run(self) -> None:
+        """Send until it is cancelled. Raises :class:`Lost`, and whatever is a defect of ours."""
+        workers = [asyncio.create_task(self._worker()) for _ in range(self._told.in_flight)]
+        try:
+            while True:
+                pause = await self._patient_turn()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._bell.wait()
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+            await self._finish()
+            await self._sink.close()
+
+    async def once(self) -> float:
+        """Do one turn; return the seconds until the next one, if nothing happens before.
+
+        Raises :class:`~gatepost.errors.StoreUnavailable`, and :class:`Lost`.
+        """
+        self._bell.clear()
+        sent, self._sent = self._sent, []
+        unsent, self._unsent = self._unsent, []
+        self._claimed -= sum(len(one.parcel.items) for one in sent) + sum(map(_size, unsent))
+        self._turning = asyncio.ensure_future(self._around.in_thread(lambda: self._turn(sent, unsent)))
+        # Whoever cancels us, a turn comes to its end.
+        parcels, more = await asyncio.shield(self._turning)
+        self._claimed += sum(map(_size, parcels))
+        self._ready.extend(parcels)
+        if self._ready:
+            self._work.set()
+        return 0.0 if more else self._pause()
+
+    async def push_once(self) -> None:
+        """Do a turn, send all that it claimed, and commit what came of it. In place of :meth:`run`, for tests."""
+        await self.once()
+        while self._ready:
+            await self._send(self._ready.popleft())
+        await self.once()
+        self._take_back()
+
+    async def close(self) -> None:
+        """Let go of connections; needed after :meth:`push_once` alone."""
+        await self._sink.close()
+
+    async def _finish(self) -> None:
+        """Commit what is known, at the end."""
+        if self._turning is not None and not self._turning.done():
+            (turned,) = await asyncio.gather(self._turning, return_exceptions=True)
+            if not isinstance(turned, BaseException):
+                self._ready.extend(turned[0])
+        with contextlib.suppress(StoreError, Lost):
+            await self._around.in_thread(self._end)
+
+    async def _patient_turn(self) -> float:
+        try:
+            return await self.once()
+        except StoreUnavailable as error:
+            log.debug("forwarder.store_away", destination=self.row.name, why=str(error))
+            return self._policy.delay(1, self._around.rand)
+
+    def _room(self) -> int:
+        """Return how many events may be claimed now."""
+        if self.row.paused_at is not None or self._is_closed:
+            return 0
+        tick = self._around.monotonic()
+        room = self._gate.room(max(0, CLAIMED - self._claimed), self._claimed, tick)
+        rate = self.row.rate
+        if rate is not None:
+            most = max(1.0, rate / 4)
+            self._allowance = min(most, self._allowance + (tick - self._allowed_at) * rate)
+            self._allowed_at = tick
+            room = min(room, int(self._allowance))
+        return room
+
+    def _pause(self) -> float:
+        if self.row.paused_at is not None or self._is_closed or self._is_finished or self._claimed:
+            return LOOK_S
+        progress, around = self._progress, self._around
+        due = None if progress is None else progress.cursor.next_due()
+        if due is None:
+            return LOOK_S
+        wait = max(0.001, due - around.now(), self._gate.wait(around.monotonic()))
+        if self.row.rate is not None:
+            wait = max(wait, (1.0 - self._allowance) / self.row.rate)
+        return min(wait, LOOK_S)
+
+    # --- a turn, on a thread ----------------------------------------------------------------------------------
+
+    def _turn(self, sent: Sequence[_Sent], unsent: Sequence[_Parcel]) -> tuple[list[_Parcel], bool]:
+        """Return what is to be sent, and whether there is more to be read at once."""
+        progress = self._progress or self._load()
+        self._note_all(progress, sent, unsent)
+        more = self._read(progress)
+        self._expire(progress)
+        room = self._room()
+        claimed = progress.claim(room, self._around.now()) if room else []
+        try:
+            self._commit(progress)
+        except BaseException:
+            progress.give_back(claimed)
+            raise
+        self._allowance -= len(claimed)
+        parcels = self._render(progress, claimed)
+        self._fresh.clear()
+        return parcels, more
+
+    def _load(self) -> Progress:
+        store = self._around.store
+        of_records, of_alarms = queries(self._told.filter, store.sites())
+        # No terminal has the id 0.
+        self._queries = {
+            "record": of_records or RecordQuery(terminal=0),
+            "alarm": of_alarms or StepQuery(terminal=0),
+        }
+        loaded = self._around.destinations.load(self.row.id)
+        if loaded is None:
+            raise Lost(f"the destination {self.row.name} is deleted")
+        self._changes, self._steps = loaded.changes, loaded.steps
+        self._progress = Progress(
+            loaded, keep_order=self._told.order == "terminal", max_refusals=self._told.max_refusals
+        )
+        return self._progress
+
+    def _note_all(self, progress: Progress, sent: Sequence[_Sent], unsent: Sequence[_Parcel]) -> None:
+        """Take in what came of attempts, and what was not sent."""
+        for parcel in unsent:
+            progress.give_back(parcel.items)
+        for one in sent:
+            for item, result in zip(one.parcel.items, one.results, strict=True):
+                self._note(progress, item, result, one)
+        self._keep_tries(progress, sent)
+
+    def _note(self, progress: Progress, item: Item, result: Result, sent: _Sent) -> None:
+        outcome, now = result.outcome, self._around.now()
+        if isinstance(outcome, Closed):
+            self._is_closed = True
+            progress.note_closed(sent.at_ms, outcome.reason)
+            progress.retry(item, now, outcome.reason)
+            log.error("forwarder.closed", destination=self.row.name, why=outcome.reason.partition(":")[0])
+            return
+        if isinstance(outcome, Unreachable):
+            self._note_unreachable(progress, item, outcome, sent.parcel.epoch)
+            return
+        if self._gate.reached():
+            progress.cursor.hasten()
+            log.info("forwarder.recovered", destination=self.row.name)
+        self._failed.pop(item.number, None)
+        if isinstance(outcome, Delivered):
+            self._delivered += 1
+            progress.delivered(item, sent.at_ms)
+            return
+        step = next_step(
+            outcome,
+            refusals=progress.refusals(item.number),
+            delivered_since=progress.accepted_since(item.number),
+            failures=0,
+            now=now,
+            rand=self._around.rand,
+            policy=self._policy,
+        )
+        if isinstance(step, RetryAt):
+            progress.retry(item, step.at, step.reason, refusal=outcome.kind)
+        else:
+            progress.bury(item, outcome.reason, now)
+            log.warning("forwarder.dead_letter", destination=self.row.name, why=outcome.kind)
+
+    def _note_unreachable(self, progress: Progress, item: Item, outcome: Unreachable, epoch: int) -> None:
+        # Where others got through since this one failed, it is this one: nothing else has to wait for it.
+        before = self._failed.get(item.number)
+        if before is None or self._delivered == before:
+            was_reached = not self._gate.failures
+            self._gate.failed(epoch, outcome.retry_after_s, self._around.monotonic())
+            if was_reached and self._gate.failures:
+                log.warning("forwarder.unreachable", destination=self.row.name, why=outcome.reason)
+        self._failed[item.number] = self._delivered
+        attempts = progress.attempts(item.number)
+        due = self._around.now() + self._policy.delay(attempts, self._around.rand)
+        progress.retry(item, due, outcome.reason)
+
+    def _keep_tries(self, progress: Progress, sent: Sequence[_Sent]) -> None:
+        rows = [_attempt_row(one) for one in sent]
+        rows.sort(key=lambda row: row.outcome == "delivered")
+        for row in sorted(rows[:KEPT_TRIES], key=lambda row: row.at_ms):
+            progress.note_try(row)
+
+    def _read(self, progress: Progress) -> bool:
+        """Read what is to be sent next; return whether more is to be read at once."""
+        if self.row.paused_at is not None or self._is_closed or self._is_finished:
+            return False
+        around, store = self._around, self._around.store
+        end, held = around.destinations.horizon()
+        for track in progress.wanted(end, held, limit=AHEAD):
+            query = self._queries[track.kind]
+            if track.terminal_id is None:
+                page = store.to_forward(track.place, query, PAGE)
+            else:
+                page = store.to_forward_of(
+                    track.terminal_id, track.place, track.until or track.place, query, PAGE
+                )
+            progress.read(track, page)
+            self._fresh.update(page.chosen)
+        if self.row.replay_of is not None and progress.is_finished:
+            self._is_finished = True
+            progress.note_finished(int(around.now() * 1000))
+        return bool(progress.wanted(end, held, limit=AHEAD))
+
+    def _expire(self, progress: Progress) -> None:
+        age, tick = self._told.max_age_s, self._around.monotonic()
+        if age is not None and tick - self._expired_at >= EXPIRE_S:
+            self._expired_at = tick
+            progress.expire(int((self._around.now() - age) * 1000), OLD)
+
+    def _commit(self, progress: Progress) -> None:
+        """Store what was done. What cannot be stored now is kept for the next turn."""
+        if self.row.changes != self._changes:
+            self._take_over(progress)
+        while True:
+            step = self._uncommitted or progress.take_step()
+            if step.is_empty:
+                return
+            self._uncommitted = step
+            verdict = self._around.destinations.commit(
+                self.row.id, self._fence, step, changes=self._changes, steps=self._steps
+            )
+            if verdict == "lost":
+                raise Lost(f"another process sends to {self.row.name}, or it is deleted")
+            if verdict == "changed":
+                self._take_over(progress)
+                continue
+            self._steps += 1
+            self._uncommitted = None
+
+    def _take_over(self, progress: Progress) -> None:
+        loaded = self._around.destinations.load(self.row.id)
+        if loaded is None:
+            raise Lost(f"the destination {self.row.name} is deleted")
+        progress.note_changes(loaded)
+        self._changes = loaded.changes
+
+    def _render(self, progress: Progress, claimed: Sequence[Item]) -> list[_Parcel]:
+        rows = self._rows_of(claimed)
+        people = self._person_ids(rows.values())
+        parcels: list[_Parcel] = []
+        total = 0
+        for at, item in enumerate(claimed):
+            row = rows.get(item.event_id)
+            if row is None:
+                progress.dropped(item, DELETED)
+                continue
+            if total >= CLAIMED_BYTES:
+                progress.give_back(claimed[at:])
+                break
+            outgoing = self._outgoing(item, row, people)
+            total += len(outgoing.body) + len(outgoing.image or b"")
+            self._pack(parcels, item, outgoing)
+        return parcels
+
+    def _pack(self, parcels: list[_Parcel], item: Item, outgoing: Outgoing) -> None:
+        last = parcels[-1] if parcels else None
+        if last is not None and len(last.items) < self._told.batch:
+            size = sum(len(one.body) for one in last.outgoing)
+            if size + len(outgoing.body) <= BATCH_BYTES:
+                last.items.append(item)
+                last.outgoing.append(outgoing)
+                return
+        parcels.append(_Parcel([item], [outgoing], self._gate.epoch))
+
+    def _rows_of(self, claimed: Sequence[Item]) -> dict[int, RecordRow | AlarmStepRow]:
+        rows = {item.event_id: self._fresh[item.event_id] for item in claimed if item.event_id in self._fresh}
+        for kind in ("record", "alarm"):
+            again = [item.event_id for item in claimed if item.kind == kind and item.event_id not in rows]
+            if again:
+                rows.update(self._around.store.forwarded_again(kind, again))
+        return rows
+
+    def _person_ids(self, rows: Iterable[RecordRow | AlarmStepRow]) -> dict[tuple[int, int], str]:
+        if self._told.shape == "push":
+            return {}
+        return self._around.people.ids(
+            (row.person.identity_id, row.terminal_id)
+            for row in rows
+            if isinstance(row, RecordRow) and row.person is not None
+        )
+
+    def _outgoing(
+        self, item: Item, row: RecordRow | AlarmStepRow, people: dict[tuple[int, int], str]
+    ) -> Outgoing:
+        said = row if isinstance(row, RecordRow) else row.step
+        image = self._image(item.event_id) if said.has_image and self._told.images == "inline" else None
+        original = None
+        if self._told.shape == "push":
+            original = self._original(item.event_id, said.original or b"")
+        person_id = ""
+        if isinstance(row, RecordRow) and row.person is not None:
+            person_id = people.get((row.person.identity_id, row.terminal_id), "")
+        is_replay = self.row.replay_of is not None
+        shaper = self._shaper = self._shaper or Shaper(self._told.shape, self._around.source())
+        body = shaper.body(row, person_id=person_id, image=image, original=original, is_replay=is_replay)
+        return Outgoing(
+            id=event_id(row),
+            event_id=item.event_id,
+            kind=item.kind,
+            body=body,
+            content_type=shaper.content_type,
+            row=row,
+            image=image,
+            is_replay=is_replay,
+        )
+
+    def _image(self, number: int) -> bytes | None:
+        with contextlib.suppress(ImageUnavailable):
+            return self._around.store.image(number)
+        return None
+
+    def _original(self, number: int, shortened: bytes) -> bytes:
+        with contextlib.suppress(ImageUnavailable):
+            return self._around.store.original(number, shortened)
+        return shortened
+
+    def _end(self) -> None:
+        if self._progress is None:
+            return
+        self._take_back()
+        self._note_all(self._progress, self._sent, self._unsent)
+        self._commit(self._progress)
+
+    # --- sending ----------------------------------------------------------------------------------------------
+
+    async def _worker(self) -> None:
+        while True:
+            while not self._ready:
+                self._work.clear()
+                await self._work.wait()
+            await self._send(self._ready.popleft())
+
+    def _take_back(self) -> None:
+        """Let nothing more be sent of what is claimed."""
+        self._unsent.extend(self._ready)
+        self._ready.clear()
+
+    async def _send(self, parcel: _Parcel) -> None:
+        began, at_ms = self._around.monotonic(), int(self._around.now() * 1000)
+        try:
+            results = await self._sink.send(parcel.outgoing)
+        except Exception as error:
+            # A defect of ours says nothing about the event.
+            log.exception("forwarder.sink_failed", destination=self.row.name)
+            failed = Result(outcome=Unreachable(f"a defect of gatepost: {type(error).__name__}; see its log"))
+            results = [failed] * len(parcel.items)
+        took_ms = round((self._around.monotonic() - began) * 1000)
+        self._sent.append(_Sent(parcel, results, at_ms, took_ms))
+        if any(not isinstance(result.outcome, Delivered | Refused) for result in results):
+            self._take_back()
+        if not self._ready or len(self._sent) >= GATHERED:
+            self._bell.set()
+        elif self._timer is None or self._timer.when() <= asyncio.get_running_loop().time():
+            self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._bell.set)
+
+
+def _size(parcel: _Parcel) -> int:
+    return len(parcel.items)
+
+
+def _attempt_row(sent: _Sent) -> AttemptRow:
+    worst = max(sent.results, key=_badness)
+    outcome = worst.outcome
+    why = "" if isinstance(outcome, Delivered) else outcome.reason
+    return AttemptRow(
+        at_ms=sent.at_ms,
+        took_ms=sent.took_ms,
+        event_id=sent.parcel.items[0].event_id,
+        events=len(sent.parcel.items),
+        outcome=_NAMES[_badness(worst)],
+        status=worst.status,
+        reply=worst.reply or why,
+    )
+
+
+_NAMES: tuple[Literal["delivered", "refused", "unreachable", "closed"], ...] = (
+    "delivered",
+    "refused",
+    "unreachable",
+    "closed",
+)
+
+
+def _badness(result: Result) -> int:
+    if isinstance(result.outcome, Delivered):
+        return 0
+    if isinstance(result.outcome, Refused):
+        return 1
+    return 2 if isinstance(result.outcome, Unreachable) else 3

@@ -1,0 +1,563 @@
+"""Decide what a destination is sent next, and what of it is settled. Pure: no I/O, no clock, no randomness.
+
+Events are read in the order of the feed, alarms and records apart: each is a *track*, and so is every stretch of one
+terminal that was left aside. What is read stands in its track until the place of the track moves over it:
+
+* It moves over what is settled (delivered, filtered, dropped) and over what gets a row of its own by that: an event
+  that was refused, or that failed while a later one was delivered, is an *exception*. So a destination that is away has
+  no rows, and one that refuses a few events has one for each of these.
+* It stops at what is under way or was not tried. What was settled behind it is sent again after a crash, and nothing
+  else: no more than are read ahead.
+* Events of a terminal that is held are *left aside*: one row says between which ids they are. So is, with
+  ``order: terminal``, what comes after an exception of the same terminal; and what comes after events left aside.
+
+Every number of the ledger is counted where a place moves over an event, in the transaction that stores the place: none
+is counted twice or forgotten, whenever the process ends.
+
+Flow: :meth:`Progress.wanted` → a page → :meth:`Progress.read` → :meth:`Progress.claim` → an attempt →
+:meth:`Progress.delivered`, :meth:`Progress.retry` … → :meth:`Progress.take_step` → what is committed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from gatepost.cursor import Cursor, Tried
+from gatepost.store.interface import FEED_KINDS, FeedKind, RecordRow, ToForward
+from gatepost.store.query.destinations import AsideRow, AttemptRow, ExceptionRow, Loaded, Step
+
+__all__ = ["DELETED", "MAX_EXCEPTIONS", "Item", "Progress", "Track"]
+
+_LANES: Mapping[FeedKind, int] = {"alarm": 0, "record": 1}
+
+DELETED = "deleted by retention"
+"""Why an event was dropped that was not sent in time."""
+
+MAX_EXCEPTIONS = 10_000
+"""While so many events of a destination wait for another attempt, no more are read."""
+
+Key = tuple[FeedKind, int]
+"""Kind and terminal."""
+
+
+class Item(Struct, frozen=True):
+    """An event that a destination is to be sent."""
+
+    number: int
+    """In the cursor; it is not kept."""
+    event_id: int
+    kind: FeedKind
+    terminal_id: int
+    received_at_ms: int
+
+    @property
+    def key(self) -> Key:
+        """Return what it keeps the order of."""
+        return self.kind, self.terminal_id
+
+
+class _Entry(Struct):
+    """What was read, in its order in a track."""
+
+    event_id: int
+    terminal_id: int
+    fate: Literal["sent", "aside", "filtered", "delivered", "dropped", "deleted"]
+    """``sent``: it waits or is dead; ``deleted``: it stands for events that are not there any more."""
+    number: int = 0
+    """In the cursor, of what is to be sent."""
+    why: str = ""
+    events: int = 1
+
+
+class Track(Struct):
+    """A reader of the feed: of a kind, or of what was left aside of it of one terminal."""
+
+    kind: FeedKind
+    place: int
+    """Up to where it is read."""
+    moved: int
+    """Up to where everything is settled or has a row."""
+    until: int | None = None
+    """Where it ends, if anywhere."""
+    terminal_id: int | None = None
+    """Of which terminal it reads; ``None``: of all."""
+    aside: int = 0
+    """Of what was left aside: how many events are not settled."""
+    entries: deque[_Entry] = deque()
+    delivered: int = 0
+    """How many of its entries are delivered."""
+
+    @property
+    def is_at_end(self) -> bool:
+        """Return whether everything is read."""
+        return self.until is not None and self.place >= self.until
+
+
+class Progress:
+    """How far one destination is."""
+
+    def __init__(self, loaded: Loaded, *, keep_order: bool, max_refusals: int = 10) -> None:
+        """``keep_order``: events of one terminal leave one after the other."""
+        self._keep_order = keep_order
+        self.cursor = Cursor(max_refusals=max_refusals)
+        """What is read and not settled."""
+        self._last = 0
+        self._items: dict[int, Item] = {}
+        self._entries: dict[int, tuple[Track, _Entry]] = {}
+        """Where each event stands that is to be sent and is no exception."""
+        self._numbers: dict[int, int] = {}
+        """The number of each exception, by its event."""
+        self._waiting = dict.fromkeys(FEED_KINDS, 0)
+        """How many exceptions wait."""
+        self._blocking: dict[Key, int] = {}
+        """How many events hold up what comes after them."""
+        self._pending: dict[Key, int] = {}
+        """How many entries are to be left aside."""
+        self._tracks: dict[FeedKind, Track] = {}
+        self._asides: dict[Key, Track] = {}
+        self._tried: dict[FeedKind, int] = {}
+        self._accepted: dict[FeedKind, int] = {}
+        self._new_accepted = dict.fromkeys(FEED_KINDS, 0)
+        self._stored: dict[FeedKind, tuple[int, int]] = {}
+        self._stored_asides = {(row.kind, row.terminal_id): row for row in loaded.asides}
+        self._step = Step()
+        for row in loaded.places:
+            self._tracks[row.kind] = Track(row.kind, row.place, row.place, row.until, entries=deque())
+            self._tried[row.kind], self._accepted[row.kind] = row.tried, row.accepted
+            self._stored[row.kind] = row.place, row.tried
+        for aside in loaded.asides:
+            self._asides[aside.kind, aside.terminal_id] = Track(
+                aside.kind,
+                aside.after,
+                aside.after,
+                aside.until,
+                aside.terminal_id,
+                aside.events,
+                deque(),
+            )
+        for exception in loaded.exceptions:
+            self._load(exception)
+
+    def _load(self, row: ExceptionRow) -> None:
+        item = self._new_item(row.event_id, row.kind, row.terminal_id, row.received_at_ms)
+        self._numbers[row.event_id] = item.number
+        tried = _tried(row)
+        if row.is_dead:
+            self.cursor.dead[item.number] = tried
+            return
+        self._waiting[row.kind] += 1
+        self._block(item.key)
+        self.cursor.tried[item.number] = tried
+        if tried.kind is not None:
+            self.cursor.kinds[tried.kind] = self.cursor.kinds.get(tried.kind, 0) + 1
+        self._add(item)
+
+    def _new_item(self, event_id: int, kind: FeedKind, terminal_id: int, received_at_ms: int) -> Item:
+        self._last += 1
+        item = Item(self._last, event_id, kind, terminal_id, received_at_ms)
+        self._items[item.number] = item
+        return item
+
+    def _add(self, item: Item) -> None:
+        self.cursor.add(item.number, _LANES[item.kind], self._line(item))
+
+    def _line(self, item: Item) -> str | None:
+        return f"{item.kind} {item.terminal_id}" if self._keep_order else None
+
+    # --- what it knows ----------------------------------------------------------------------------------------
+
+    @property
+    def ahead(self) -> int:
+        """Return how many events are read and to be sent, exceptions not counted."""
+        return len(self._entries)
+
+    @property
+    def exceptions(self) -> int:
+        """Return how many exceptions wait."""
+        return sum(self._waiting.values())
+
+    @property
+    def is_finished(self) -> bool:
+        """Return whether everything is read that there is to be read, and nothing waits."""
+        return (
+            all(track.is_at_end and not track.entries for track in self._tracks.values())
+            and not self._asides
+            and not self.cursor.waiting
+        )
+
+    def item(self, number: int) -> Item:
+        """Return what a number stands for. Raises ``KeyError`` for one that is settled."""
+        return self._items[number]
+
+    def refusals(self, number: int) -> int:
+        """Return how often an event that waits was refused."""
+        tried = self.cursor.tried.get(number)
+        return 0 if tried is None else tried.refusals
+
+    def attempts(self, number: int) -> int:
+        """Return how often an event that waits was tried."""
+        tried = self.cursor.tried.get(number)
+        return 0 if tried is None else tried.attempts
+
+    def accepted_since(self, number: int) -> int:
+        """Return how many of its kind were accepted since an event was refused first."""
+        tried, kind = self.cursor.tried.get(number), self._items[number].kind
+        return 0 if tried is None or tried.mark is None else self._accepted[kind] - tried.mark
+
+    # --- reading ----------------------------------------------------------------------------------------------
+
+    def wanted(self, end: int, held: Collection[int], *, limit: int) -> list[Track]:
+        """Return the tracks of which a page should be read, alarms first.
+
+        ``end``: the feed's; ``held``: the terminals that are held; ``limit``: of events of a kind read ahead.
+        """
+        if self.exceptions >= MAX_EXCEPTIONS:
+            return []
+        aside = [
+            track for key, track in self._asides.items() if key[1] not in held and key not in self._blocking
+        ]
+        found = [
+            track
+            for track in (*aside, *self._tracks.values())
+            if not track.is_at_end and track.place < end and len(track.entries) < limit
+        ]
+        return sorted(found, key=lambda track: _LANES[track.kind])
+
+    def read(self, track: Track, page: ToForward) -> None:
+        """Take in the page after the place of a track."""
+        for item in page.items:
+            row = page.chosen.get(item.id)
+            entry = _Entry(item.id, item.terminal_id, "filtered")
+            key = track.kind, item.terminal_id
+            if track.terminal_id is None and (item.is_held or self._is_behind(key)):
+                self._set_aside(track, entry)
+            elif row is not None:
+                received = (row if isinstance(row, RecordRow) else row.step).received_at
+                made = self._new_item(
+                    item.id, track.kind, item.terminal_id, round(received.timestamp() * 1000)
+                )
+                entry.fate, entry.number = "sent", made.number
+                self._entries[made.number] = track, entry
+                self._add(made)
+            track.entries.append(entry)
+        if page.deleted:
+            track.entries.append(_Entry(page.place, 0, "deleted", events=page.deleted))
+        track.place = page.place
+
+    def _is_behind(self, key: Key) -> bool:
+        """Return whether events of a terminal have to wait for others of it."""
+        return key in self._asides or key in self._pending or key in self._blocking
+
+    def _set_aside(self, track: Track, entry: _Entry) -> None:
+        entry.fate = "aside"
+        key = track.kind, entry.terminal_id
+        self._pending[key] = self._pending.get(key, 0) + 1
+
+    # --- sending ----------------------------------------------------------------------------------------------
+
+    def claim(self, limit: int, now: float) -> list[Item]:
+        """Take up to ``limit`` events, alarms first, and count an attempt of each."""
+        found = [self._items[number] for number in self.cursor.claim(limit, now)]
+        for item in found:
+            self.cursor.count_attempt(item.number, now)
+            self._tried[item.kind] = max(self._tried[item.kind], item.event_id)
+            if item.event_id in self._numbers:
+                self._put(item)
+        self._step.attempts += len(found)
+        return found
+
+    def give_back(self, items: Collection[Item]) -> None:
+        """Let events wait again that were claimed and not sent: no attempt was made."""
+        for item in items:
+            tried = self.cursor.tried[item.number]
+            tried.attempts -= 1
+            if not tried.attempts:
+                del self.cursor.tried[item.number]
+            if item.event_id in self._numbers:
+                self._put(item)
+        self._step.attempts -= len(items)
+        self.cursor.release([item.number for item in items])
+
+    def delivered(self, item: Item, at_ms: int) -> None:
+        """Settle an event that was delivered."""
+        self._accepted[item.kind] += 1
+        self._new_accepted[item.kind] += 1
+        self._step.delivered_at_ms = at_ms
+        self._settle(item, "delivered")
+
+    def dropped(self, item: Item, why: str) -> None:
+        """Give an event up that is not sent any more."""
+        self._settle(item, "dropped", why)
+
+    def expire(self, before_ms: int, why: str) -> int:
+        """Give up what was received before a moment and is not under way; return how many these are."""
+        old = [
+            item
+            for number, item in self._items.items()
+            if item.received_at_ms < before_ms
+            and number in self.cursor.waiting
+            and number not in self.cursor.in_flight
+        ]
+        for item in old:
+            self.dropped(item, why)
+        return len(old)
+
+    def note_try(self, row: AttemptRow) -> None:
+        """Keep an attempt with the next step."""
+        self._step.tries.append(row)
+        if row.outcome not in ("delivered", "closed"):
+            self._step.failure = row.at_ms, row.reply or row.status
+
+    def note_closed(self, at_ms: int, why: str) -> None:
+        """Store with the next step that the destination wants no more."""
+        self._step.closed = at_ms, why
+
+    def note_finished(self, at_ms: int) -> None:
+        """Store with the next step that a replay is over."""
+        self._step.finished_at_ms = at_ms
+
+    def _settle(self, item: Item, fate: Literal["delivered", "dropped"], why: str = "") -> None:
+        was_refused = self._blocks(item)
+        self.cursor.done_with(item.number)
+        del self._items[item.number]
+        if was_refused:
+            self._unblock(item.key)
+        place = self._entries.pop(item.number, None)
+        if place is None:  # an exception
+            del self._numbers[item.event_id]
+            self._waiting[item.kind] -= 1
+            self._step.put.pop(item.event_id, None)
+            self._step.gone.add(item.event_id)
+            self._count(fate, why)
+            return
+        track, entry = place
+        entry.fate, entry.why = fate, why
+        track.delivered += fate == "delivered"
+
+    def retry(self, item: Item, due: float, reason: str, *, refusal: str | None = None) -> None:
+        """Let an event wait until ``due``. ``refusal``: it was refused so."""
+        blocked = self._blocks(item)
+        self.cursor.retry(item.number, due, reason=reason, kind=refusal, mark=self._accepted[item.kind])
+        if item.event_id in self._numbers:
+            self._put(item)
+        elif refusal is not None and not blocked:
+            self._block_behind(item)
+
+    def bury(self, item: Item, reason: str, at: float) -> None:
+        """Make an event a dead letter."""
+        if self._blocks(item):
+            self._unblock(item.key)
+        self.cursor.bury(item.number, reason=reason, at=at)
+        if item.event_id in self._numbers:
+            self._waiting[item.kind] -= 1
+            self._put(item)
+
+    def _blocks(self, item: Item) -> bool:
+        """Return whether an event that waits holds up what comes after it."""
+        return item.event_id in self._numbers or self.refusals(item.number) > 0
+
+    def _block(self, key: Key) -> None:
+        if self._keep_order:
+            self._blocking[key] = self._blocking.get(key, 0) + 1
+
+    def _unblock(self, key: Key) -> None:
+        if self._keep_order:
+            self._blocking[key] -= 1
+            if not self._blocking[key]:
+                del self._blocking[key]
+
+    def _block_behind(self, item: Item) -> None:
+        """Leave aside what was read after an event of the same terminal: it waits for longer than is read ahead."""
+        if not self._keep_order:
+            return
+        self._block(item.key)
+        track, entry = self._entries[item.number]
+        if track.terminal_id is not None:
+            while track.entries[-1] is not entry:
+                self._withdraw(track.entries.pop())
+            track.place = entry.event_id
+            return
+        is_after = False
+        for other in track.entries:
+            if is_after and other.terminal_id == item.terminal_id and other.fate == "sent":
+                self._withdraw(other)
+                self._set_aside(track, other)
+            is_after = is_after or other is entry
+
+    def _withdraw(self, entry: _Entry) -> None:
+        if entry.fate == "sent":
+            self.cursor.drop(entry.number)
+            del self._items[entry.number], self._entries[entry.number]
+
+    # --- what is stored ---------------------------------------------------------------------------------------
+
+    def take_step(self) -> Step:
+        """Return what is to be committed now: what was done since the last step, or nothing."""
+        for track in list(self._asides.values()):
+            self._move(track)
+            self._store_aside(track)
+        for track in self._tracks.values():
+            self._move(track)
+        for track in list(self._asides.values()):
+            self._store_aside(track)
+        step, self._step = self._step, Step()
+        moved = {kind: (track.moved, self._tried[kind]) for kind, track in self._tracks.items()}
+        if not step.is_empty:
+            step.places = {
+                kind: (*moved[kind], self._new_accepted[kind])
+                for kind in moved
+                if moved[kind] != self._stored[kind] or self._new_accepted[kind]
+            }
+            self._stored = moved
+            self._new_accepted = dict.fromkeys(FEED_KINDS, 0)
+        return step
+
+    def _move(self, track: Track) -> None:
+        """Move the place of a track over what is settled or an exception."""
+        while track.entries and self._may_pass(track, track.entries[0]):
+            self._pass(track, track.entries[0])
+            track.moved = max(track.moved, track.entries.popleft().event_id)
+        if not track.entries:
+            track.moved = track.place
+
+    def _may_pass(self, track: Track, entry: _Entry) -> bool:
+        if entry.fate != "sent":
+            return True
+        number = entry.number
+        if number in self.cursor.dead:
+            return True
+        if number in self.cursor.in_flight or number not in self.cursor.tried:
+            return False
+        return self.refusals(number) > 0 or track.delivered > 0
+
+    def _pass(self, track: Track, entry: _Entry) -> None:
+        if track.terminal_id is None:
+            self._step.seen += entry.events
+        else:
+            track.aside -= entry.events
+        if entry.fate == "sent":
+            self._make_exception(entry)
+        elif entry.fate == "aside":
+            self._pass_aside(track, entry)
+        elif entry.fate == "deleted":
+            self._count("dropped", DELETED, entry.events)
+        else:
+            track.delivered -= entry.fate == "delivered"
+            self._count(entry.fate, entry.why)
+
+    def _make_exception(self, entry: _Entry) -> None:
+        item = self._items[entry.number]
+        is_dead = entry.number in self.cursor.dead
+        if not is_dead and not self._blocks(item):
+            self._block_behind(item)
+        del self._entries[entry.number]
+        self._numbers[item.event_id] = item.number
+        self._waiting[item.kind] += not is_dead
+        self._put(item)
+
+    def _pass_aside(self, track: Track, entry: _Entry) -> None:
+        key = track.kind, entry.terminal_id
+        self._pending[key] -= 1
+        if not self._pending[key]:
+            del self._pending[key]
+        left = self._asides.get(key)
+        if left is None:
+            before = entry.event_id - 1
+            left = Track(track.kind, before, before, None, entry.terminal_id, 0, deque())
+            self._asides[key] = left
+        left.until = entry.event_id
+        left.aside += 1
+
+    def _store_aside(self, track: Track) -> None:
+        """Put into the step what is left aside now, if that has changed."""
+        key = track.kind, track.terminal_id or 0
+        if track.is_at_end and not track.entries:
+            if track.aside:
+                self._count("dropped", DELETED, track.aside)
+            del self._asides[key]
+            if self._stored_asides.pop(key, None) is not None:
+                self._step.asides[key] = None
+            else:
+                self._step.asides.pop(key, None)
+            return
+        row = AsideRow(
+            kind=track.kind,
+            terminal_id=key[1],
+            after=track.moved,
+            until=track.until or track.moved,
+            events=track.aside,
+        )
+        if row != self._stored_asides.get(key):
+            self._stored_asides[key] = self._step.asides[key] = row
+
+    def _count(
+        self, fate: Literal["filtered", "delivered", "dropped"], why: str = "", events: int = 1
+    ) -> None:
+        step = self._step
+        if fate == "filtered":
+            step.filtered += events
+        elif fate == "delivered":
+            step.delivered += events
+        else:
+            step.dropped[why] = step.dropped.get(why, 0) + events
+
+    def _put(self, item: Item) -> None:
+        """Put the row of an exception into the step, as it is now."""
+        dead = self.cursor.dead.get(item.number)
+        tried = dead or self.cursor.tried.get(item.number) or Tried()
+        self._step.gone.discard(item.event_id)
+        self._step.put[item.event_id] = ExceptionRow(
+            event_id=item.event_id,
+            kind=item.kind,
+            terminal_id=item.terminal_id,
+            received_at_ms=item.received_at_ms,
+            is_dead=dead is not None,
+            attempts=tried.attempts,
+            refusals=tried.refusals,
+            mark=tried.mark,
+            attempted_at_ms=_ms(tried.attempted_at),
+            due_ms=_ms(tried.due) or 0,
+            reason=tried.reason,
+            dead_at_ms=_ms(tried.dead_since) if dead is not None else None,
+        )
+
+    def note_changes(self, loaded: Loaded) -> None:
+        """Take over which dead letters people have retried or dropped."""
+        rows = {row.event_id: row for row in loaded.exceptions}
+        for event_id, number in list(self._numbers.items()):
+            if number not in self.cursor.dead:
+                continue
+            row = rows.get(event_id)
+            if row is not None and row.is_dead:
+                continue
+            item = self._items[number]
+            if row is None:
+                self.cursor.drop(number)
+                del self._numbers[event_id], self._items[number]
+            else:
+                self.cursor.take_up(number, _LANES[item.kind], self._line(item))
+                self._waiting[item.kind] += 1
+                self._block(item.key)
+
+
+def _tried(row: ExceptionRow) -> Tried:
+    attempted = None if row.attempted_at_ms is None else row.attempted_at_ms / 1000
+    kind = row.reason.partition(":")[0] if row.refusals and not row.is_dead else None
+    return Tried(
+        attempts=row.attempts,
+        attempted_at=attempted,
+        refusals=row.refusals,
+        mark=row.mark,
+        due=row.due_ms / 1000,
+        reason=row.reason,
+        kind=kind,
+        dead_since=(row.dead_at_ms or 0) / 1000,
+    )
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)

@@ -1,0 +1,64 @@
+"""Send events, one file for each kind of destination; and what all kinds have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from gatepost.store.interface import AlarmStepRow, FeedKind, RecordRow
+from gatepost.wire import Outcome
+
+__all__ = ["Closed", "Outgoing", "Result", "Sink"]
+
+
+class Outgoing(Struct, frozen=True, kw_only=True):
+    """An event, ready to be sent."""
+
+    id: str
+    """The same on every attempt, in every shape and after every restart: ``record-17``, ``alarm-18``."""
+    event_id: int
+    kind: FeedKind
+    body: bytes
+    """In the shape of the destination."""
+    content_type: str
+    row: RecordRow | AlarmStepRow
+    image: bytes | None
+    """Where the destination is sent images."""
+    is_replay: bool
+
+
+class Closed(Struct, frozen=True):
+    """The destination wants no more: nothing is sent until a person resumes it."""
+
+    reason: str
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """Hold what came of sending an event."""
+
+    outcome: Outcome | Closed
+    status: str = ""
+    """Such as ``HTTP 503``."""
+    reply: str = ""
+    """What the destination said, at most 2 KB of it."""
+
+
+class Sink(Protocol):
+    """Sends events. Made and used on one event loop."""
+
+    async def send(self, batch: Sequence[Outgoing]) -> Sequence[Result]:
+        """Send events together; return what came of each, in order. Never raises for what the other end does.
+
+        A time-out is :class:`~gatepost.wire.Unreachable`: it says nothing about an event.
+        """
+
+    async def close(self) -> None:
+        """Let go of connections. Idempotent."""
+
+
+def text(reply: bytes | None, content_type: Any = "") -> str:
+    """Return what a destination said as text of at most 2 KB, without what cannot be shown."""
+    said = (reply or b"")[:2048].decode("utf-8", "replace")
+    return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in said).strip()

@@ -1,0 +1,152 @@
+"""What is stored is sent, once, and the ledger adds up; whatever the destination says, and whenever a process ends."""
+
+from tests.forward.kit import Line, Told, hooked
+from tests.store.conftest import Opener
+from tests.store.events import RECEIVED_MS
+from tests.terminals import ensured
+
+from gatepost.forward.destination import decode, decode_secrets
+from gatepost.forward.egress import Egress
+from gatepost.forward.sinks import Closed, Result
+from gatepost.forward.sinks.webhook import Webhook
+from gatepost.store.query.destinations import Ledger
+from gatepost.wire import Delivered, Refused, Unreachable
+
+
+async def test_what_is_stored_is_sent_once(line: Line) -> None:
+    numbers = line.passages(*range(10))
+    sink = Told()
+    line.begin(sink)
+
+    await line.turn(2)
+
+    assert sorted(sink.ids) == numbers
+    assert line.ledger == Ledger(seen=10, filtered=0, delivered=10, waiting=0, dead=0, dropped=0)
+
+
+async def test_a_backlog_waits_without_a_row(line: Line) -> None:
+    line.passages(*range(300))
+    line.begin(Told(lambda _: Result(outcome=Unreachable("away"))))
+
+    await line.turn(3)
+
+    assert line.ledger.waiting == 300
+    loaded = line.destinations.load(line.id)
+    assert loaded is not None
+    assert not loaded.exceptions
+
+
+async def test_a_refused_event_holds_up_no_other(line: Line) -> None:
+    numbers = line.passages(*range(20))
+    bad = numbers[3]
+    sink = Told(lambda one: Result(outcome=Refused("HTTP 422: no") if one.event_id == bad else Delivered()))
+    line.begin(sink)
+
+    for _ in range(14):
+        await line.turn()
+        line.clock.at += 61
+
+    assert set(sink.ids) == set(numbers)
+    assert line.ledger == Ledger(seen=20, filtered=0, delivered=19, waiting=0, dead=1, dropped=0)
+    (dead,) = line.destinations.exceptions_page(line.id, dead=True).items
+    assert (dead.event_id, dead.refusals, dead.reason) == (bad, 10, "HTTP 422: no")
+
+
+async def test_a_killed_process_sends_again_and_counts_once(line: Line) -> None:
+    numbers = line.passages(*range(10))
+    first = Told()
+    forwarder = line.begin(first)
+    await forwarder.once()  # claimed, committed, and sent by nobody
+    second = Told()
+    line.begin(second)
+
+    await line.turn(2)
+
+    assert sorted(second.ids) == numbers
+    assert line.ledger.delivered == 10
+
+
+async def test_a_former_owner_stores_nothing(line: Line) -> None:
+    line.passages(*range(10))
+    late = line.begin(Told())
+    await late.once()
+    line.begin(Told())
+    await line.turn(2)
+    before = line.row
+
+    with_error = None
+    try:
+        await late.push_once()
+    except Exception as error:
+        with_error = error
+
+    assert "another process sends" in str(with_error)
+    assert line.row.ledger == before.ledger
+
+
+async def test_410_closes(line: Line) -> None:
+    line.passages(*range(3))
+    sink = Told(lambda _: Result(outcome=Closed("HTTP 410: gone")))
+    line.begin(sink)
+
+    await line.turn(5)
+
+    assert line.row.closed_why == "HTTP 410: gone"
+    assert line.ledger.waiting == 3
+
+
+async def test_order_of_a_terminal_is_kept_behind_a_refused_event(open_store: Opener) -> None:
+    store = open_store()
+    for serial in ("SN-1", "SN-2"):
+        ensured(store, serial, now_ms=RECEIVED_MS)
+    line = Line(store, order="terminal")
+    mine, others = line.passages(*range(10)), line.passages(*range(10, 20), terminal_id=2)
+    patience = iter(range(6))
+    sink = Told(
+        lambda one: Result(
+            outcome=Refused("HTTP 500: no")
+            if one.event_id == mine[2] and next(patience, None) is not None
+            else Delivered()
+        )
+    )
+    line.begin(sink)
+
+    for _ in range(60):
+        await line.turn()
+        line.clock.at += 61
+
+    assert [one for one in sink.ids if one in others] == others
+    sent = [one for one in sink.ids if one in mine]
+    assert sent == [*mine[:2], *[mine[2]] * 7, *mine[3:]]
+    assert line.ledger == Ledger(seen=20, filtered=0, delivered=20, waiting=0, dead=0, dropped=0)
+
+
+async def test_events_of_a_held_terminal_go_out_when_it_is_approved(line: Line) -> None:
+    line.store.update_terminal(1, state="held")
+    held = line.passages(*range(300))
+    sink = Told()
+    line.begin(sink)
+    await line.turn(3)
+    assert sink.ids == []
+    assert line.ledger.waiting == 300
+
+    line.store.update_terminal(1, state="approved")
+    await line.turn(6)
+
+    assert sink.ids == held
+    assert line.ledger.delivered == 300
+
+
+async def test_a_real_webhook_is_sent_signed_events(line: Line) -> None:
+    numbers = line.passages(*range(40))
+    async with hooked() as hook:
+        told = decode({"kind": "webhook", "url": hook.url})
+        secrets = decode_secrets({"signing": [{"value": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}]})
+        line.begin(Webhook(told, secrets, Egress(["127.0.0.0/8"]), now=line.clock))
+        await line.turn(2)
+        await line.sink.close()
+
+    assert sorted(headers["webhook-id"] for headers, _ in hook.requests) == sorted(
+        f"record-{number}" for number in numbers
+    )
+    assert all(headers["webhook-signature"].startswith("v1,") for headers, _ in hook.requests)
