@@ -475,8 +475,8 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     forward_networks: Annotated[
         tuple[str, ...],
         _is(
-            "The networks in which destinations may be, public addresses apart. Loopback and a network of yours with public addresses "
-            "of others have to be named; link-local addresses and those of a cloud's credentials are never allowed."
+            "The networks in which destinations may be, public addresses apart. Loopback has to be named; link-local "
+            "addresses and those at which clouds serve their credentials are never allowed."
         ),
     ] = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
     ingest_url: Annotated[

@@ -300,6 +300,7 @@ def test_what_is_for_users_of_every_site_is_known_by_name(receiver: Running) -> 
         *("GET /api/v1/accounts", "POST /api/v1/accounts", "PATCH /api/v1/accounts/987654321"),
         *("GET /api/v1/tokens", "POST /api/v1/tokens", "DELETE /api/v1/tokens/987654321"),
         *("GET /api/v1/audit", "GET /audit"),
+        "GET /api/v1/notices",
         *("GET /api/v1/receivers", "DELETE /api/v1/receivers/987654321", "GET /api/v1/retention"),
         *("POST /api/v1/retention/confirm", "POST /settings/retention"),
         *("GET /api/v1/refusals/samples/987654321", "GET /refusals/samples/987654321"),

@@ -100,6 +100,7 @@ ASKED = {
     "POST /api/v1/people/erase": Asked(
         "change", content={"user_id": "5", "site_id": 2}, status=(400, 403, 404)
     ),
+    "GET /api/v1/notices": Asked("every site"),
     "GET /api/v1/people/outside-time": Asked("list", is_plain=True),
     "GET /api/v1/people/strangers": Asked("list"),
     "GET /api/v1/people/{person_id}": Asked("one", "/api/v1/people/{person}"),

@@ -41,6 +41,7 @@ from gatepost.receiver.api.streaming import close as close_streams
 from gatepost.receiver.auth.authenticator import Doors
 from gatepost.receiver.auth.openid import provider_of
 from gatepost.receiver.http.url_prefix import ROOT, below, checked_prefix
+from gatepost.receiver.ingest.disk import room
 from gatepost.receiver.ingest.frames import Frames, image_keys
 from gatepost.receiver.jobs.errands import Errands
 from gatepost.receiver.jobs.forgetting import Forgetting
@@ -48,6 +49,7 @@ from gatepost.receiver.jobs.moving import Mover
 from gatepost.receiver.jobs.projector import GATHER_S, Lag, Projector
 from gatepost.receiver.jobs.reprocessing import Reprocessing
 from gatepost.receiver.jobs.retention import Keeper, limits_of
+from gatepost.receiver.jobs.watching import Watcher
 from gatepost.receiver.live_stream import Live
 from gatepost.receiver.observability.prometheus import Measured, Metrics
 from gatepost.receiver.people_rules import Meaning, rules_of
@@ -74,6 +76,7 @@ from gatepost.store.interface import Store, TerminalRow
 from gatepost.store.privacy.permitted import Ask
 from gatepost.store.query.accounts import Accounts
 from gatepost.store.query.destinations import Destinations
+from gatepost.store.query.notices import Notices
 from gatepost.store.questions import UserStore
 
 __all__ = ["DeskApp", "MakePages", "Pages"]
@@ -202,6 +205,20 @@ class DeskApp:
             now=now,
             monotonic=monotonic,
         )
+        self.notices = Notices(store)
+        has_room = room(journal.path, settings)
+        self.watcher = Watcher(
+            store,
+            self.notices,
+            host=self._host,
+            heard=self.ingests.heard,
+            lag=self.projector.lag,
+            has_room=lambda: has_room(self.projector.lag().bytes),
+            locked=doors.locked,
+            on_told=lambda: self._on_loop(self.forwarding.wake),
+            now=now,
+            is_away=lambda: self.projector.is_away,
+        )
         self.metrics.watch(store, self.ingests, self.projector, self.keeper, now=now)
         made = (
             Pages()
@@ -222,6 +239,7 @@ class DeskApp:
             "keeper": self.keeper,
             "reprocessing": self.reprocessing,
             "forwarding": self.forwarding,
+            "notices": self.notices,
             "metrics": self.metrics,
             "metrics_networks": Networks(settings.metrics_networks, setting="metrics_networks"),
             **made.parts,
@@ -399,6 +417,7 @@ class DeskApp:
             self.keeper.run(),
             self.mover.run(),
             self.forwarding.run(),
+            self.watcher.run(),
         ]
         self._tasks = [asyncio.create_task(step) for step in steps]
         return self

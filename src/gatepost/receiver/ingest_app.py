@@ -37,6 +37,7 @@ from gatepost.receiver.http.console_access import ConsoleAccess
 from gatepost.receiver.http.security_headers import nothing_here, refuse, secured
 from gatepost.receiver.http.url_prefix import below, checked_prefix
 from gatepost.receiver.ingest import health
+from gatepost.receiver.ingest.disk import room
 from gatepost.receiver.ingest.endpoint import Ingest, Options
 from gatepost.receiver.ingest.frames import Frames, image_keys
 from gatepost.receiver.ingest.group_commit import GroupCommit
@@ -63,7 +64,7 @@ from gatepost.receiver.terminals.identify import Directory, Networks, Policy
 from gatepost.settings import ReceiverSettings
 from gatepost.wire import forget_people
 
-__all__ = ["IngestApp", "check", "is_push", "reserved_bytes"]
+__all__ = ["IngestApp", "check", "is_push"]
 
 log = structlog.get_logger(__name__)
 
@@ -79,9 +80,6 @@ SILENT_S = 5.0
 
 MAX_JOURNAL_BYTES = 16 * 1024**3
 """By default as many bytes may wait in the journal, and a tenth of the disk at most."""
-
-MIN_FREE_BYTES, MAX_FREE_BYTES = 64 * 1024**2, 1024**3
-"""By default a twentieth of the disk stays free, and so many bytes at least and at most."""
 
 
 class IngestApp:
@@ -120,7 +118,7 @@ class IngestApp:
             max_queue_bytes=settings.max_bodies_bytes,
             max_unread_bytes=settings.journal_max_bytes or _journal_bytes(journal.path),
             unread_bytes=lambda: journal.backlog(self.listed.positions).bytes,
-            has_room=_room(journal.path, settings),
+            has_room=room(journal.path, settings),
             on_append=on_append,
             until_listed=UntilListed(monotonic=monotonic) if settings.acknowledge_after == "store" else None,
         )
@@ -384,19 +382,6 @@ def check(settings: ReceiverSettings) -> None:
 def _journal_bytes(folder: Path) -> int:
     """Return how much of a journal may wait by default."""
     return min(MAX_JOURNAL_BYTES, shutil.disk_usage(folder).total // 10)
-
-
-def reserved_bytes(disk_bytes: int) -> int:
-    """Return how much of a disk of this size stays free by default."""
-    return max(MIN_FREE_BYTES, min(MAX_FREE_BYTES, disk_bytes // 20))
-
-
-def _room(folder: Path, settings: ReceiverSettings) -> Callable[[int], bool]:
-    """Return the function that tells whether the disk has room beyond so many bytes that are not listed."""
-    # In a database on this disk they take as much again for its log, and for what it needs while it writes.
-    needed = 0 if settings.database else 2
-    reserve = settings.min_free_bytes or reserved_bytes(shutil.disk_usage(folder).total)
-    return lambda unread: shutil.disk_usage(folder).free >= reserve + needed * unread
 
 
 def _pattern(start: str, paths: Sequence[str]) -> re.Pattern[str]:

@@ -20,6 +20,7 @@ from gatepost.receiver.api.erasure import ErasureController
 from gatepost.receiver.api.exports import ExportsController
 from gatepost.receiver.api.live import LiveController
 from gatepost.receiver.api.metrics import MetricsController
+from gatepost.receiver.api.notices import NoticesController
 from gatepost.receiver.api.people import GroupsController, PeopleController
 from gatepost.receiver.api.quarantine import QuarantineController
 from gatepost.receiver.api.receivers import ReceiversController
@@ -48,6 +49,7 @@ CONTROLLERS = (
     RefusalsController,
     StatsController,
     ReceiversController,
+    NoticesController,
     RetentionController,
     LiveController,
     SessionController,

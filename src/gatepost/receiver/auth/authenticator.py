@@ -325,6 +325,14 @@ class Doors:
         with self._counting:
             return self._attempts.wait(f"provider {network_of(address)}", now=self._monotonic()) <= 0
 
+    def locked(self) -> list[str]:
+        """Return the accounts that no unknown device may try to log in to now, by name."""
+        with self._counting:
+            early = set(self._attempts.early("account", now=self._monotonic()))
+        if not early:
+            return []
+        return [row.name for row in self.accounts.accounts() if folded_name(row.name)[:64] in early]
+
     async def verify(self, account_id: int, password: str) -> bool:
         """Tell whether this is the account's password: asked again before it is changed.
 

@@ -63,6 +63,15 @@ class Attempts:
         for key in keys:
             self._rows.pop(key, None)
 
+    def early(self, kind: str, *, now: float) -> list[str]:
+        """Return under which keys of a kind the next attempt would be too early; without the kind."""
+        start = f"{kind} "
+        return [
+            key.removeprefix(start)
+            for key, row in self._rows.items()
+            if key.startswith(start) and row.open_at > now
+        ]
+
     def take_back(self, *keys: str) -> None:
         """Count one attempt less under these keys: it failed at nothing."""
         for key in keys:

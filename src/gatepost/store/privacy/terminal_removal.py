@@ -69,6 +69,8 @@ def remove_terminal(store: Leaving, terminal_id: int) -> Removed | None:
             for table in _OF_TERMINAL:
                 db.execute(delete(table).where(table.c.terminal_id == terminal_id))
             moving.forget(db, terminal_id)
+            own = t.conditions.c.subject == str(terminal_id)
+            db.execute(delete(t.conditions).where(own, t.conditions.c.kind.like("terminal.%")))
             if db.execute(delete(t.terminals).where(c.id == terminal_id, c.state == "retired")).rowcount:
                 return Removed(
                     serial=row.serial,

@@ -74,6 +74,8 @@ __all__ = [
     "receipt_days",
     "tables",
     "TERMINAL_STATES",
+    "notices",
+    "conditions",
     "destinations",
     "destination_places",
     "destination_exceptions",
@@ -673,6 +675,30 @@ destination_attempts = Table(
     # What the destination said, shortened: it may be about a person.
     Column("reply", Text, nullable=False),
     Index(None, "destination_id", "id"),
+)
+
+# What happened to the installation itself: query/notices.py.
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    # Of a terminal that may be deleted since: no foreign key.
+    Column("terminal_id", BigInteger),
+    # JSON.
+    Column("detail", Text, nullable=False),
+)
+
+# What a notice said and no later one has ended.
+conditions = Table(
+    "conditions",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("since_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 

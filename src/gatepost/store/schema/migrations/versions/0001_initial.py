@@ -558,6 +558,24 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_destination_attempts_destination_id_id"), "destination_attempts", ["destination_id", "id"]
     )
+    op.create_table(
+        "notices",
+        sa.Column("id", _ID, autoincrement=False, nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("terminal_id", sa.BigInteger(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_notices")),
+    )
+    op.create_table(
+        "conditions",
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("since_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", "subject", name=op.f("pk_conditions")),
+        sqlite_with_rowid=False,
+    )
     # Every terminal belongs to a site; until somebody makes more there is this one.
     op.execute("INSERT INTO sites (id, name, timezone, created_at_ms) VALUES (1, 'default', 'UTC', 0)")
     secret = sa.text("INSERT INTO meta (name, value) VALUES ('key:identity', :value)")
