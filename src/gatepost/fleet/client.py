@@ -1,0 +1,348 @@
+"""Talk to a terminal's own HTTP service: who it is, where it pushes to, what it has seen.
+
+Rules:
+
+* No password goes to a peer that was not looked at first: each connection is to the certificate that was pinned, and
+  the serial of the heartbeat has to be the terminal's.
+* A wrong password is said once and not tried again; what that means is for a person.
+* One request at a time. Time and size of each reply are bounded.
+* What comes back is the envelope ``{"code", "msg", "data"}``, or no terminal's.
+
+Flow: :meth:`TerminalClient.look` → :meth:`TerminalClient.login` → subscription and history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+from aiohttp.abc import AbstractResolver
+from msgspec import Struct
+
+from gatepost.errors import GatepostError, SettingsError
+from gatepost.wire import Subscription
+
+__all__ = [
+    "AnotherCertificate",
+    "AnotherTerminal",
+    "Account",
+    "FleetError",
+    "HistoryPage",
+    "NoTerminal",
+    "Seen",
+    "TerminalAway",
+    "TerminalClient",
+    "TerminalRefused",
+    "WrongAccount",
+    "checked_address",
+]
+
+PORT = 8000
+"""On which terminals listen unless they are told otherwise."""
+
+MAX_REPLY = 64 * 1024
+MAX_HISTORY = 32 * 1024 * 1024
+"""Bytes of a page of history, which may have portraits."""
+
+TOKEN_MINUTES = 60
+"""For how long a token is asked for."""
+
+PAGE = 100
+"""Records of a page of history: what terminals return unless they are asked for less."""
+
+MAX_SKEW_S = 400 * 86400
+"""Beyond so much a clock was never set, and nothing is said of its error."""
+
+
+class FleetError(GatepostError):
+    """A terminal did not do what was asked of it."""
+
+
+class TerminalAway(FleetError):
+    """It cannot be reached, or does not reply in time. To try again may help."""
+
+
+class NoTerminal(FleetError):
+    """Something else replies there."""
+
+
+class AnotherTerminal(FleetError):
+    """A terminal with another serial replies there."""
+
+
+class AnotherCertificate(FleetError):
+    """The certificate is not the one that was pinned."""
+
+
+class WrongAccount(FleetError):
+    """It does not know the account, or the password is wrong."""
+
+
+class TerminalRefused(FleetError):
+    """It said no, with a code of its own."""
+
+
+class Account(Struct, frozen=True):
+    """How to log in to a terminal."""
+
+    username: str
+    password: str
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """Hold what a terminal says of itself without being logged in to."""
+
+    serial: str
+    model: str
+    clock_error_s: float | None
+    """How far its clock is ahead; ``None`` where it does not tell the time."""
+    pin: bytes | None
+    """SHA-256 of its certificate; ``None`` for plain HTTP."""
+
+
+class HistoryPage(Struct, frozen=True, kw_only=True):
+    """A page of what a terminal has seen."""
+
+    total: int | None
+    """How many records fit in all; ``None`` where it does not say."""
+    items: list[msgspec.Raw]
+    """Each a record of type 0, as JSON."""
+
+
+class _Envelope(Struct):
+    code: int
+    msg: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Subscription(Struct):
+    """As it is, whatever was put there: what another tool wrote is shown and kept, not judged."""
+
+    event_dest: str = ""
+    enabled: bool = False
+
+
+class _History(Struct):
+    items: list[msgspec.Raw] = []
+    total: int | None = None
+
+
+class _Token(Struct):
+    token: str
+
+
+def checked_address(typed: str) -> str:
+    """Return the address of a terminal's service as it is used: ``https://HOST:PORT``.
+
+    ``typed`` is a host, with a port if it is not 8000, or an address; ``http://`` has to be written out. Raises
+    :class:`~gatepost.errors.SettingsError`.
+    """
+    whole = typed.strip()
+    try:
+        parts = urlsplit(whole if "://" in whole else f"https://{whole}")
+        host, port = parts.hostname, parts.port or PORT
+    except ValueError:
+        host, port = None, PORT
+        parts = urlsplit("")
+    if not host or parts.scheme not in ("http", "https") or parts.username or parts.path not in ("", "/"):
+        raise SettingsError("address", "must be like 192.0.2.7, door-3:8000 or https://192.0.2.7:8000")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}:{port}"
+
+
+class TerminalClient:
+    """One terminal's service. Made and used on one event loop; ``async with`` lets go of its connections."""
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        serial: str | None = None,
+        pin: bytes | None = None,
+        resolver: AbstractResolver | None = None,
+        timeout_s: float = 10.0,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """``address`` as :func:`checked_address` returns it; ``serial`` and ``pin`` of the terminal that it should be.
+
+        ``resolver``: to which addresses requests may go.
+        """
+        self.address = address
+        self._serial = serial
+        self._pin = pin
+        self._resolver = resolver
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._now = now
+        self._token: str | None = None
+        self._turn = asyncio.Lock()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> TerminalClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def look(self) -> Seen:
+        """Return who replies there. Raises :class:`FleetError` of every kind but :class:`WrongAccount`."""
+        if self._pin is None and self.address.startswith("https:"):
+            self._pin = await self._certificate()
+        _, headers = await self._ask("GET", "/v2/datasync/ping")
+        serial = headers.get("sn", "").strip()
+        if not serial or len(serial) > 128 or not serial.isprintable():
+            raise NoTerminal(f"{self.address} replies, and says no serial: it is no terminal of this family")
+        if self._serial is not None and serial != self._serial:
+            raise AnotherTerminal(
+                f"{self.address} is terminal {serial} now, not {self._serial}; look for its new address"
+            )
+        self._serial = serial
+        model = headers.get("model", "").strip()[:128]
+        return Seen(serial=serial, model=model, clock_error_s=self._clock_error(headers), pin=self._pin)
+
+    async def login(self, account: Account) -> None:
+        """Log in. Call :meth:`look` before. Raises :class:`WrongAccount`: do not try the same again."""
+        if self._serial is None:
+            raise FleetError("look who it is before a password is sent")
+        body = {"username": account.username, "password": account.password, "validTime": TOKEN_MINUTES}
+        envelope, _ = await self._ask("POST", "/v1/auth/login", body)
+        self._token = _decoded(envelope.data, _Token, "the reply to the login").token
+
+    async def subscription(self) -> Subscription | None:
+        """Return where it pushes to; ``None``: nowhere yet, or it does not say."""
+        envelope, _ = await self._ask("GET", "/v1/event/subscribe")
+        found = _decoded(envelope.data, _Subscription | None, "its subscription")
+        return None if found is None else Subscription(found.event_dest, found.enabled)
+
+    async def subscribe(self, event_dest: str, *, enabled: bool = True) -> None:
+        """Have it push to an address from now on."""
+        await self._ask("POST", "/v1/event/subscribe", {"event_dest": event_dest, "enabled": enabled})
+
+    async def history(self, begin_s: int, end_s: int, *, offset: int = 0, limit: int = PAGE) -> HistoryPage:
+        """Return records of a span of Unix seconds, the oldest first."""
+        body = {"begin_time": begin_s, "end_time": end_s, "offset": offset, "limit": limit, "sort": 0}
+        envelope, _ = await self._ask("POST", "/v1/event/records", body, most=MAX_HISTORY)
+        found = _decoded(envelope.data, _History | None, "its history")
+        return (
+            HistoryPage(total=0, items=[])
+            if found is None
+            else HistoryPage(total=found.total, items=found.items)
+        )
+
+    async def _ask(
+        self, method: str, path: str, body: object = None, *, most: int = MAX_REPLY
+    ) -> tuple[_Envelope, Mapping[str, str]]:
+        async with self._turn:
+            headers = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+            try:
+                async with self._open().request(
+                    method,
+                    self.address + path,
+                    data=None if body is None else msgspec.json.encode(body),
+                    headers={**headers, "Content-Type": "application/json"},
+                    allow_redirects=False,
+                ) as reply:
+                    said = await _read(reply, most)
+                    status, shown = (
+                        reply.status,
+                        {name.lower(): value for name, value in reply.headers.items()},
+                    )
+            except aiohttp.ServerFingerprintMismatch:
+                raise AnotherCertificate(
+                    f"{self.address} shows another certificate than the one that was pinned; if the terminal was"
+                    " reset or replaced, adopt it again"
+                ) from None
+            except TimeoutError:
+                raise TerminalAway(f"{self.address} does not reply in time") from None
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                raise TerminalAway(f"{self.address} cannot be reached: {_why(error)}") from None
+        return self._envelope(status, said), shown
+
+    async def _certificate(self) -> bytes:
+        """Return the SHA-256 of the certificate that is shown there. Nothing is sent."""
+        parts = urlsplit(self.address)
+        host, port = parts.hostname or "", parts.port or PORT
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is only looked at
+        try:
+            async with asyncio.timeout(self._timeout.total):
+                place = host
+                if self._resolver is not None:
+                    place = (await self._resolver.resolve(host, port, socket.AF_UNSPEC))[0]["host"]
+                _, writer = await asyncio.open_connection(place, port, ssl=context, server_hostname=host)
+        except TimeoutError:
+            raise TerminalAway(f"{self.address} does not reply in time") from None
+        except (OSError, ValueError) as error:
+            raise TerminalAway(f"{self.address} cannot be reached: {_why(error)}") from None
+        shown: bytes = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        writer.transport.abort()
+        return hashlib.sha256(shown).digest()
+
+    def _envelope(self, status: int, said: bytes) -> _Envelope:
+        try:
+            envelope = msgspec.json.decode(said, type=_Envelope)
+        except msgspec.MsgspecError:
+            raise NoTerminal(f"{self.address} replies with HTTP {status} and no JSON of a terminal") from None
+        if envelope.code in (1000, 1001):
+            raise WrongAccount(
+                f"{self.address} does not know this account"
+                if envelope.code == 1000
+                else f"{self.address} says that the password is wrong"
+            )
+        if envelope.code == 401 or status == 401:
+            raise WrongAccount(f"{self.address} wants a login")
+        if envelope.code != 200:
+            raise TerminalRefused(f"{self.address} replies with code {envelope.code}: {envelope.msg[:200]}")
+        return envelope
+
+    def _clock_error(self, headers: Mapping[str, str]) -> float | None:
+        text = headers.get("timestamp", "").strip()
+        if not (text.isascii() and text.isdigit() and len(text) <= 16):
+            return None
+        at = int(text) / (1000 if len(text) > 11 else 1)
+        error = at - self._now()
+        return error if abs(error) <= MAX_SKEW_S else None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            # A terminal makes its certificate itself: which one it is was looked at by a person.
+            check: Any = False if self._pin is None else aiohttp.Fingerprint(self._pin)
+            connector = aiohttp.TCPConnector(resolver=self._resolver, limit=1, ssl=check, use_dns_cache=False)
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                timeout=self._timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
+        return self._session
+
+
+async def _read(reply: aiohttp.ClientResponse, most: int) -> bytes:
+    said = bytearray()
+    async for part in reply.content.iter_chunked(64 * 1024):
+        said += part
+        if len(said) > most:
+            reply.close()
+            raise ValueError(f"the reply has more than {most // 1024} KB")
+    return bytes(said)
+
+
+def _decoded(data: msgspec.Raw, kind: Any, what: str) -> Any:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.MsgspecError:
+        raise NoTerminal(f"{what} cannot be read") from None
+
+
+def _why(error: BaseException) -> str:
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(said)[:200]
