@@ -70,7 +70,7 @@ def _one(bench: Bench, name: str, *, dry: bool) -> int:
     try:
         rows = module.run(bench)
     except (BenchmarkError, OSError) as error:
-        print(f"{name}: {error}", flush=True)
+        print(f"{name}: {str(error) or type(error).__name__}", flush=True)
         return 2
     print(table(rows), flush=True)
     if not dry:

@@ -7,6 +7,7 @@ the reply to the moment a reader has the event. Every reader must get every ackn
 import asyncio
 import re
 import time
+from collections.abc import Sequence
 from statistics import median
 
 import uvloop
@@ -17,6 +18,8 @@ from benchmarks.programs import BenchmarkError, api_token, free_port, gatepost, 
 from benchmarks.report import Row
 
 READERS = 50
+STREAMS = 20
+"""Of one account, or of one token that has none: `receiver/api/shares.py`."""
 RATE = 500
 SENDERS = 16
 LIMIT_MS = 100
@@ -30,10 +33,12 @@ def run(bench: Bench) -> list[Row]:
     command = gatepost("serve", "--data", folder / "data", "--listen", f"127.0.0.1:{port}")
     found: list[list[float]] = []
     with start("receiver", command, folder=folder, port=port) as receiver:
-        token = api_token(folder / "data")
+        tokens = [
+            api_token(folder / "data", name=f"benchmark {first}") for first in range(0, READERS, STREAMS)
+        ]
         for _ in range(bench.rounds):
             before = receiver.cpu_seconds()
-            delays = uvloop.run(_measure(port, token, seconds=bench.seconds))
+            delays = uvloop.run(_measure(port, tokens, seconds=bench.seconds))
             cores = (receiver.cpu_seconds() - before) / bench.seconds
             found.append([_part(delays, share) for share in (0.5, 0.99, 1.0)] + [cores])
             bench.say("  p50 {:.0f} ms, p99 {:.0f} ms, slowest {:.0f} ms, {:.2f} cores".format(*found[-1]))
@@ -53,15 +58,18 @@ def _part(delays: list[float], share: float) -> float:
     return sorted(delays)[min(len(delays) - 1, int(len(delays) * share))] * 1000
 
 
-async def _measure(port: int, token: str, *, seconds: float) -> list[float]:
+async def _measure(port: int, tokens: Sequence[str], *, seconds: float) -> list[float]:
     """Every delay of every reader, in seconds. Raises BenchmarkError where an event is missing or repeated."""
     readers = [_Reader() for _ in range(READERS)]
     loop = asyncio.get_running_loop()
-    for reader in readers:
+    for number, reader in enumerate(readers):
+        token = tokens[number // STREAMS]
         transport, _ = await loop.create_connection(lambda reader=reader: reader, "127.0.0.1", port)  # type: ignore[misc]
         head = f"GET /api/v1/live HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {token}\r\n\r\n"
         transport.write(head.encode())
         await asyncio.wait_for(reader.begun.wait(), 30)
+        if reader.refusal:
+            raise BenchmarkError(f"reader {number + 1} of the live stream got {reader.refusal}")
     acknowledged = await _send(port, seconds=seconds)
     await asyncio.sleep(1.0)  # whatever takes longer than this is missing
     delays: list[float] = []
@@ -79,6 +87,8 @@ class _Reader(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.begun = asyncio.Event()
+        self.refusal = ""
+        """What it got instead of a stream."""
         self.seen: dict[bytes, float] = {}
         self.repeated = 0
         self._rest = b""
@@ -90,7 +100,13 @@ class _Reader(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
         if not self.begun.is_set():
-            if b"id: " in data:
+            self._rest += data
+            head, end, body = self._rest.partition(b"\r\n\r\n")
+            status = head.partition(b"\r\n")[0]
+            if end and b" 200 " not in status:
+                self.refusal = f"{status!r} {body[:200]!r}"
+            if self.refusal or b"id: " in body:
+                self._rest = b""
                 self.begun.set()
             return
         data = self._rest + data

@@ -173,9 +173,9 @@ def gatepost(*args: str | Path) -> list[str]:
     return [str(Path(sys.executable).with_name("gatepost")), *map(str, args)]
 
 
-def api_token(data: Path) -> str:
+def api_token(data: Path, *, name: str = "benchmark") -> str:
     """A new token for the API of the receiver that runs on this data folder."""
-    command = gatepost("tokens", "create", "--data", data, "--role", "admin", "--name", "benchmark")
+    command = gatepost("tokens", "create", "--data", data, "--role", "admin", "--name", name)
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         raise BenchmarkError(f"no token: {done.stderr}")
