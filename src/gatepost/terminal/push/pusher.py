@@ -281,7 +281,7 @@ class Pusher:
                 self._window.timed_out(began, self._monotonic())
         else:
             if self._is_current(attempt):
-                self._window.replied(sum(map(len, parts)), self._monotonic() - began)
+                self._window.replied(sum(map(len, parts)), began, self._monotonic())
             outcome = classify(answer.status, answer.body, headers=answer.headers, now=self._now())
             connected = True
         self._results.append((event.id, self._decide(attempt, outcome, connected=connected)))

@@ -6,6 +6,11 @@ Rules:
   receiver on the local network has all of it after some milliseconds.
 - A push that took longer makes it smaller by one. The link is full then, or the receiver is: more at once would not
   arrive sooner, each would only arrive later, and an alarm would have to share the link with them.
+- It is the receiver that is slow, and not the link, where a push that shares the link takes no longer than one alone:
+  up to `STEADY` times as long it adds one, once for all that were under way together. One that takes longer makes the
+  window as small as that says. Once down to one, the window finds out by a second push, after some replies of which
+  each took as long as the others: at first after `FIRST_TRY` of them, after each try that failed twice as many, at
+  most `LAST_TRY`.
 - A push without an image says little about a slow link. Unless an image would have got through within `SLOW_S` at its
   pace, it opens the window to `FEW`: after a burst of small events no eight images share the link.
 - Pushes that were under way together and time out together halve it once.
@@ -13,7 +18,7 @@ Rules:
 
 from __future__ import annotations
 
-__all__ = ["FEW", "IMAGE", "SLOW_S", "Window"]
+__all__ = ["FEW", "FIRST_TRY", "IMAGE", "LAST_TRY", "SLOW_S", "STEADY", "Window"]
 
 SLOW_S = 5.0
 """Seconds for a push and its reply: a 30 KB image takes as long on a link of 8 KB/s."""
@@ -23,6 +28,12 @@ IMAGE = 40 * 1024
 
 FEW = 2
 """To how many pushes the window opens while it is not known how long an image takes."""
+
+STEADY = 1.5
+"""How much longer than alone a push may take among others. Two that share a full link take twice as long."""
+
+FIRST_TRY, LAST_TRY = 8, 64
+"""Slow replies in a row after which a second push is tried: the first time, and at most."""
 
 
 class Window:
@@ -34,24 +45,66 @@ class Window:
 
     def __init__(self, most: int, *, size: int = 1, slow_s: float = SLOW_S) -> None:
         self.most = most
-        self.size = size
         self._first = size
         self._slow_s = slow_s
-        self._halved_at = float("-inf")
-
-    def replied(self, size: int, seconds: float) -> None:
-        """Take in that the receiver replied to a push of so many bytes, after so long."""
-        if seconds > self._slow_s:
-            self.size = max(1, self.size - 1)
-        elif self.size < FEW or seconds * IMAGE <= self._slow_s * size:
-            self.size = min(self.most, self.size + 1)
-
-    def timed_out(self, began: float, tick: float) -> None:
-        """Take in that a push that began at ``began`` timed out."""
-        if began > self._halved_at:
-            self.size = max(1, self.size // 2)
-            self._halved_at = tick
+        self.readdress()
 
     def readdress(self) -> None:
         """Begin again: the next address is another link."""
         self.size = self._first
+        self._halved_at = self._changed_at = float("-inf")
+        self._alone: dict[bool, float] = {}
+        """The least seconds that a push took lately, by whether it is as large as one with an image."""
+        self._steady = 0
+        """Slow replies in a row to pushes that were alone, of which each took as long as the others."""
+        self._try_after = FIRST_TRY
+
+    def replied(self, size: int, began: float, tick: float) -> None:
+        """Take in that the receiver replied to a push of so many bytes that began at ``began``."""
+        seconds, is_large = tick - began, 2 * size >= IMAGE
+        alone = self._alone.get(is_large)
+        if alone is not None:
+            # With others next to it a push is no quicker than alone.
+            alone = self._alone[is_large] = min(alone, seconds)
+        if seconds <= self._slow_s:
+            self._grow(tick, is_large=seconds * IMAGE <= self._slow_s * size)
+        elif alone is None and self.size > 1:
+            self._shrink(self.size - 1, tick)
+        elif began >= self._changed_at:
+            self._compare(seconds, alone, tick, is_large=is_large)
+
+    def timed_out(self, began: float, tick: float) -> None:
+        """Take in that a push that began at ``began`` timed out."""
+        self._steady = 0
+        if began > self._halved_at:
+            self._halved_at = tick
+            self._shrink(self.size // 2, tick)
+
+    def _compare(self, seconds: float, alone: float | None, tick: float, *, is_large: bool) -> None:
+        """Take in how long a slow push took with as many as there may be now, against one alone."""
+        is_steady = alone is not None and seconds <= STEADY * alone
+        if self.size > 1 and is_steady:
+            self._grow(tick, is_large=is_large)
+        elif self.size > 1 and alone is not None:
+            self._shrink(min(self.size - 1, int(self.size * alone / seconds)), tick)
+        else:
+            self._steady = self._steady + 1 if is_steady else 0
+            if not is_steady:
+                self._alone[is_large] = seconds
+            if self._steady >= self._try_after:
+                self._steady = 0
+                self._grow(tick, is_large=is_large)
+
+    def _grow(self, tick: float, *, is_large: bool) -> None:
+        most = self.most if is_large else min(self.most, FEW)
+        if self.size < most:
+            self.size += 1
+            self._changed_at = tick
+        if self.size > FEW:
+            self._try_after = FIRST_TRY
+
+    def _shrink(self, size: int, tick: float) -> None:
+        if self.size > 1 >= size:
+            self._try_after = min(LAST_TRY, 2 * self._try_after)
+        self.size = max(1, size)
+        self._changed_at = tick
