@@ -1,6 +1,7 @@
 """A disk that is full or read-only: history goes first, then the overflow policy; what is stored drains; all heals."""
 
 import asyncio
+import errno
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -29,7 +30,9 @@ from tests.terminal.outbox_kit import (
 from gatepost.errors import OutboxUnavailable
 from gatepost.journal.files import Files
 from gatepost.retry import RetryAt
+from gatepost.terminal.outbox import state_log
 from gatepost.terminal.outbox.outbox import Outbox
+from gatepost.terminal.outbox.values import NewEvent
 
 PHOTO = b"\xff\xd8" + bytes(30_000)
 
@@ -243,6 +246,66 @@ async def test_an_event_that_is_too_large_for_the_disk_drops_nothing(disk: Disk)
         status = await outbox.status()
         assert (status.pending, status.dropped) == (20, 0)
         await assert_the_ledger_adds_up(outbox)
+
+
+@pytest.mark.parametrize("lacks", [1, 4096, 9000])
+async def test_an_event_whose_frame_does_not_fit_drops_nothing(tmp_path: Path, lacks: int) -> None:
+    files = SmallDisk(tmp_path, 8 * MB)
+    async with outbox_in(tmp_path, files=files) as outbox:
+        await put_many(outbox, 20, image=PHOTO)
+        contents = outbox._writer._contents
+        free = contents._free() + sum(one.columns.ends[-1] for one in contents._segments.all)
+        around = NewEvent.of(record(21, image=b"x")).size - 1
+        with pytest.raises(OutboxUnavailable, match="free some space"):
+            await outbox.put(record(21, image=bytes(free - lacks - around)))
+        status = await outbox.status()
+        assert (status.pending, status.dropped) == (20, 0)
+        await assert_the_ledger_adds_up(outbox)
+
+
+async def test_damaged_bytes_make_room_before_history_does(tmp_path: Path) -> None:
+    files = SmallDisk(tmp_path, 8 * MB)
+    async with outbox_in(tmp_path, now=(now := Clock()), files=files) as outbox:
+        await put_many(outbox, 20, image=PHOTO)
+        await drain(outbox, now())
+        segment = next(outbox.path.glob("*.events"))
+        for start in range(3):
+            outbox._writer._contents._segments.aside.take_part(segment, start, start + 5000)
+        assert (await outbox.status()).set_aside == 3
+        files.others = files.space(tmp_path)[1] - 4096
+        await outbox.put(record(21))
+        status = await outbox.status()
+        assert (status.set_aside, status.set_aside_gone, status.dropped) == (0, 3, 0)
+
+
+async def test_on_a_full_disk_attempts_that_fail_take_no_more_and_more_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_log, "MOST_UNWRITTEN", 100)
+    files = SmallDisk(tmp_path, 8 * MB)
+    async with outbox_in(tmp_path, now=(now := Clock()), files=files, overflow="refuse-newest") as outbox:
+        await put_many(outbox, 20, image=PHOTO)
+        await settle_all(outbox, await outbox.claim(3, now=now()))
+        log = outbox._writer._contents._log
+        files.error = errno.ENOSPC
+        await settle_all(outbox, await outbox.claim(1, now=now()))
+        for _ in range(300):
+            some = await outbox.claim(8, now=now())
+            await settle_all(outbox, some, RetryAt(now() + 60, reason="no connection"))
+            now.at += 60
+            assert len(log.unwritten) <= 120
+        assert (await outbox.status()).unsaved >= 1
+        files.error = None
+        await recovered(outbox)
+        (first, *_) = await outbox.claim(1, now=now())
+        assert first.attempts > 100
+        assert log.is_clean
+        shutil.copytree(outbox.path, tmp_path / "copy" / "outbox")
+    async with outbox_in(tmp_path / "copy", now=now) as outbox:
+        status = await outbox.status()
+        assert (status.delivered, status.pending) == (4, 16)
+        (again, *_) = await outbox.claim(1, now=now())
+        assert again.attempts == first.attempts + 1, "what was left out stood in a checkpoint"
 
 
 async def test_a_disk_full_of_alarms_takes_new_alarms_for_old_ones_and_records_for_records_alone(

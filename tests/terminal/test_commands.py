@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import structlog
+from tests.terminal.outbox_kit import outbox_in, put_many
 
 from gatepost import cli, wire
+from gatepost.journal import format as journal_format
 from gatepost.retry import DeadLetter
 from gatepost.terminal.door.questions import questions
 from gatepost.terminal.outbox.opening import FOLDER
@@ -166,6 +168,20 @@ def test_an_export_has_every_event_and_can_be_handed_in_again(
     shell("emit", stdin=target.read_text())
     assert shell.code == 0
     assert shell.json("status", "--json")["accepted"] == 4
+
+
+def test_an_export_gets_out_what_can_be_read_of_a_later_version(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def make() -> None:
+        async with outbox_in(tmp_path) as outbox:
+            await put_many(outbox, 3)
+
+    with monkeypatch.context() as later:
+        later.setattr(journal_format, "VERSION", 2)
+        asyncio.run(make())
+    assert len(shell("export", "-").splitlines()) == 3
+    assert "a later gatepost" in shell.err
 
 
 def test_states_of_an_export_can_be_chosen(

@@ -134,3 +134,11 @@ def test_a_dash_is_standard_output(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.TextIOWrapper(io.BytesIO())
     monkeypatch.setattr(sys, "stdout", out)
     assert write_lines("-", Empty(), {State.PENDING}) == 0  # type: ignore[arg-type]
+
+
+def test_damage_that_was_set_aside_is_counted_and_not_mentioned_without() -> None:
+    damage = {"set_aside": 3, "set_aside_bytes": 12_000, "set_aside_gone": 2}
+    shown = figures(outbox_lines({**STATUS, **damage}))
+    assert shown["damage set aside"] == "3 files damaged-*, 12,000 bytes; 2 older ones deleted"
+    none = dict.fromkeys(damage, 0)
+    assert "damage set aside" not in figures(outbox_lines({**STATUS, **none}))

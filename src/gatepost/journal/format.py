@@ -143,12 +143,13 @@ def encode_header(header: Header) -> bytes:
     return _twice(_HEADER.pack(_MAGIC, VERSION, header.journal, header.number, header.seed))
 
 
-def decode_header(data: bytes) -> Header:
+def decode_header(data: bytes, *, reads_later: bool = False) -> Header:
     """Read a header of which one copy may be damaged.
 
+    ``reads_later``: one of a later version, too, as if it were of this one.
     Raises :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalCorrupt`.
     """
-    return Header(*_fields(data, _HEADER, _MAGIC, "segment"))
+    return Header(*_fields(data, _HEADER, _MAGIC, "segment", reads_later=reads_later))
 
 
 def encode_pack_header(header: PackHeader) -> bytes:
@@ -169,7 +170,9 @@ def _twice(head: bytes) -> bytes:
     return (head + _CHECK.pack(crc32(head))).ljust(_SECTOR, b"\0") * 2
 
 
-def _fields(data: bytes, layout: struct.Struct, magic: bytes, what: str) -> tuple[Any, ...]:
+def _fields(
+    data: bytes, layout: struct.Struct, magic: bytes, what: str, *, reads_later: bool = False
+) -> tuple[Any, ...]:
     """Return what follows magic and version in one of the two copies."""
     for start in (0, _SECTOR):
         head = data[start : start + layout.size]
@@ -179,7 +182,7 @@ def _fields(data: bytes, layout: struct.Struct, magic: bytes, what: str) -> tupl
         found, version, *fields = layout.unpack(head)
         if found != magic:
             continue
-        if version > VERSION:
+        if version > VERSION and not reads_later:
             raise JournalTooNew(
                 f"it has version {version} of the journal's format, and this gatepost reads version {VERSION};"
                 " install the later one"

@@ -218,7 +218,7 @@ def export(
     from gatepost.terminal.report import write_lines
 
     states = _states(state or ["pending", "dead"])
-    count = write_lines(file, _reader(data), states)
+    count = write_lines(file, _reader(data, is_rescue=True), states)
     print(  # noqa: T201 (for the person; standard output may be the export itself)
         t(f"{count} events written", f"已写入 {count} 条事件"), file=sys.stderr
     )
@@ -241,13 +241,13 @@ def _ask(data: Path, question: str, **fields: Any) -> Any:
         return questions.ask_stopped(data, question, fields)
 
 
-def _reader(data: Path) -> Any:
+def _reader(data: Path, *, is_rescue: bool = False) -> Any:
     from gatepost.terminal import logs
     from gatepost.terminal.door.questions import outbox_folder
     from gatepost.terminal.outbox.history import Reader
 
     logs.to_stderr()
-    return Reader(outbox_folder(data))
+    return Reader(outbox_folder(data), is_rescue=is_rescue)
 
 
 def _chosen(numbers: list[int] | None, every: bool) -> list[int] | None:

@@ -66,6 +66,18 @@ def outbox_lines(found: Status) -> list[str]:
         (t("dead letters", "死信"), _count(found["dead"])),
         (t("dropped", "已丢弃"), _count(found["dropped"])),
     ]
+    kept, gone = found.get("set_aside", 0), found.get("set_aside_gone", 0)
+    if kept or gone:
+        size = _count(found["set_aside_bytes"])
+        rows.append(
+            (
+                t("damage set aside", "另存的损坏数据"),
+                t(
+                    f"{_count(kept)} files damaged-*, {size} bytes; {_count(gone)} older ones deleted",
+                    f"damaged-* 文件 {_count(kept)} 个，{size} 字节；已删除较早的 {_count(gone)} 个",
+                ),
+            )
+        )
     return _table(rows) + [_drop(drop) for drop in found["drops"]]
 
 

@@ -23,8 +23,11 @@ from tests.terminal.outbox_kit import (
     settle_all,
 )
 
-from gatepost.journal.format import HEADER_BYTES
+from gatepost.errors import OutboxUnavailable
+from gatepost.journal.files import Files
+from gatepost.journal.format import HEADER_BYTES, Framing, decode_header
 from gatepost.retry import DeadLetter
+from gatepost.terminal.outbox.aside import MOST_FILES, Aside
 from gatepost.terminal.outbox.history import Reader
 from gatepost.terminal.outbox.outbox import Outbox, State
 
@@ -227,6 +230,89 @@ async def test_what_is_damaged_before_the_first_alarm_does_not_count_as_delivere
     assert (status.accepted, status.delivered, status.pending, status.dropped) == (21, 0, 18, 3)
 
 
+@pytest.mark.parametrize("kind", ["cut", "zero"])
+async def test_delivered_events_do_not_count_as_damaged_where_the_end_of_the_state_is_missing(
+    tmp_path: Path, kind: str
+) -> None:
+    settings = {"history_events": 0, "capacity_bytes": 1_000_000}
+    async with outbox_in(tmp_path / "open", now=(now := Clock()), **settings) as outbox:
+        for number in range(20):
+            await outbox.put(record(number, image=bytes(9000)))
+            await outbox.put(alarm(f"T-{number}"))
+        contents = outbox._writer._contents
+        contents._segments.finish(0)  # so that no alarm is left from which to tell that others are deleted
+        for _ in range(5):
+            await settle_all(outbox, await outbox.claim(8, now=now()))
+        await outbox.put(record(20))
+        shutil.copytree(outbox.path, tmp_path / "killed")
+        assert not list(outbox.path.glob("*-alarms-*.events"))
+        assert len(list(outbox.path.glob("*.events"))) < 3
+    state = max((tmp_path / "killed").glob("state-*"))
+    header = decode_header(state.read_bytes())
+    frames = Framing(header.seed).scan(state.read_bytes()[HEADER_BYTES:], HEADER_BYTES, is_end=True).frames
+    assert len(frames) > 10
+    for frame in frames[1:]:
+        folder = tmp_path / "harmed" / "outbox"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(tmp_path / "killed", folder)
+        Harm(state.name, frame.start, kind).do(folder)
+        with capture_logs():
+            async with outbox_in(tmp_path / "harmed", now=now, **settings) as outbox:
+                status = await outbox.status()
+                assert (status.accepted, status.dropped) == (41, 0)
+                assert await outbox.put(record(5000)) == 42
+                await assert_the_ledger_adds_up(outbox)
+
+
+async def test_a_damaged_file_of_the_state_is_set_aside(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path) as outbox:
+        await put_many(outbox, 3)
+    state = max((tmp_path / "outbox").glob("state-*"))
+    Harm(state.name, HEADER_BYTES + 20, "flip").do(tmp_path / "outbox")
+    bad = state.read_bytes()
+    with capture_logs():
+        for _ in range(3):
+            async with outbox_in(tmp_path) as outbox:
+                (aside,) = outbox.path.glob("damaged-*")
+                status = await outbox.status()
+                assert (status.set_aside, status.set_aside_bytes, status.pending) == (1, len(bad), 3)
+    assert not state.exists()
+    assert (aside.name, aside.read_bytes()) == (f"damaged-{state.name}-0", bad)
+
+
+async def test_of_whole_segments_that_are_damaged_the_newest_are_kept_within_a_bound(tmp_path: Path) -> None:
+    settings = {"capacity_bytes": 1_000_000}
+    async with outbox_in(tmp_path, **settings) as outbox:
+        await put_many(outbox, 60, image=bytes(9000))
+    segments = sorted((tmp_path / "outbox").glob("*.events"))
+    assert len(segments) > 6
+    for segment in segments:
+        Harm(segment.name, 0, "zero").do(tmp_path / "outbox")
+        segment.with_suffix(".index").unlink()
+    with capture_logs():
+        async with outbox_in(tmp_path, **settings) as outbox:
+            status = await outbox.status()
+            kept = sorted(outbox.path.glob("damaged-*"))
+    assert 2 <= len(kept) == status.set_aside < len(segments)
+    assert status.set_aside_bytes == sum(file.stat().st_size for file in kept) <= 4 * 65_536
+    assert status.set_aside_gone == len(segments) - len(kept)
+    assert [file.name[8:-2] for file in kept] == [segment.name for segment in segments[-len(kept) :]]
+
+
+def test_of_more_pieces_than_are_kept_the_oldest_go_first(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(100))
+    aside = Aside(tmp_path, Files(), most_bytes=1_000)
+    for start in range(10, MOST_FILES + 30):
+        aside.take_part(tmp_path / "file", start, start + 1)
+    assert aside.count() == (MOST_FILES, MOST_FILES)
+    assert aside.gone == 20
+    kept = {int(file.name.rpartition("-")[2]) for file in tmp_path.glob("damaged-*")}
+    assert kept == set(range(30, 30 + MOST_FILES))
+    while aside.drop_oldest():
+        pass
+    assert (aside.count(), aside.gone) == ((0, 0), 20 + MOST_FILES)
+
+
 async def test_damage_is_set_aside_and_said(tmp_path: Path) -> None:
     async with outbox_in(tmp_path) as outbox:
         await put_many(outbox, 3)
@@ -256,6 +342,47 @@ async def test_of_a_folder_without_its_id_and_state_everything_is_exported_and_d
         assert len(Reader(tmp_path / "outbox").step([State.PENDING], 0)) == 3
         async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
             assert await drain(outbox, now()) == ["uuid-1", "uuid-2", "uuid-3"]
+
+
+async def test_of_a_file_with_the_id_that_the_disk_does_not_give_the_others_know_the_id(
+    tmp_path: Path,
+) -> None:
+    async with outbox_in(tmp_path) as outbox:
+        await put_many(outbox, 3)
+    (tmp_path / "outbox" / "journal").unlink()
+    (tmp_path / "outbox" / "journal").mkdir()
+    with capture_logs():
+        assert len(Reader(tmp_path / "outbox").step([State.PENDING], 0)) == 3
+        async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+            assert await drain(outbox, now()) == ["uuid-1", "uuid-2", "uuid-3"]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+async def test_a_rescue_reads_events_of_a_folder_of_which_no_file_tells_the_id(
+    tmp_path: Path, is_there: bool
+) -> None:
+    async with outbox_in(tmp_path) as outbox:
+        await put_many(outbox, 3)
+    folder = tmp_path / "outbox"
+    for file in folder.iterdir():
+        if file.suffix == ".events":
+            file.write_bytes(bytes(HEADER_BYTES) + file.read_bytes()[HEADER_BYTES:])
+        elif file.suffix != ".index":
+            file.unlink()
+    if is_there:
+        (folder / "journal").mkdir()
+    with capture_logs() as logs:
+        assert [name_of(one.body) for one in Reader(folder, is_rescue=True).step([State.PENDING], 0)] == [
+            f"uuid-{number}" for number in (1, 2, 3)
+        ]
+        with pytest.raises(OutboxUnavailable):
+            Reader(folder)
+    assert "outbox.read_in_part" in [line["event"] for line in logs]
+
+
+def test_a_rescue_of_nothing_says_why(tmp_path: Path) -> None:
+    with pytest.raises(OutboxUnavailable, match="nothing is in it"):
+        Reader(tmp_path, is_rescue=True)
 
 
 async def test_what_the_disk_does_not_give_at_a_start_is_damaged_and_the_terminal_starts(

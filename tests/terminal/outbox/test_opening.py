@@ -6,14 +6,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.terminal.outbox_kit import JPEG, Clock, drain, outbox_in, put_many, record
+from structlog.testing import capture_logs
+from tests.terminal.outbox_kit import JPEG, Clock, drain, name, outbox_in, put_many, record
 
 from gatepost.errors import OutboxCorrupt, OutboxInUse, OutboxTooNew, OutboxTooOld, OutboxUnavailable
 from gatepost.journal import format as journal_format
 from gatepost.terminal.outbox import segments, state, state_log
 from gatepost.terminal.outbox.history import Reader
 from gatepost.terminal.outbox.opening import Lock
-from gatepost.terminal.outbox.outbox import Outbox
+from gatepost.terminal.outbox.outbox import Outbox, State
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -55,6 +56,27 @@ async def test_an_outbox_of_a_later_version_is_refused_with_a_sentence_and_untou
     before = content(tmp_path)
     with pytest.raises(OutboxTooNew, match="written by a later gatepost"):
         await Outbox.open(tmp_path / "outbox")
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("what", ["segment", "state", "checkpoint"])
+async def test_a_rescue_reads_the_events_of_a_later_version_and_changes_nothing(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as later:
+        later.setattr(*((state, "VERSION", 2) if what == "checkpoint" else (journal_format, "VERSION", 2)))
+        async with outbox_in(tmp_path) as outbox:
+            await put_many(outbox, 3)
+    if what == "segment":
+        for file in [*(tmp_path / "outbox").glob("state-*"), *(tmp_path / "outbox").glob("*.index")]:
+            file.unlink()
+    before = content(tmp_path)
+    with pytest.raises(OutboxTooNew):
+        Reader(tmp_path / "outbox")
+    with capture_logs() as logs:
+        found = Reader(tmp_path / "outbox", is_rescue=True).step([State.PENDING], 0)
+    assert [name(stored) for stored in found] == ["uuid-1", "uuid-2", "uuid-3"]  # type: ignore[arg-type]
+    assert ["written by a later gatepost" in line["error"] for line in logs] == [True]
     assert content(tmp_path) == before
 
 

@@ -8,6 +8,7 @@
 ``state``      what became of the events; pure
 ``state_log``  the state on disk: checkpoints and operations
 ``segments``   the events on disk, and where each stands
+``aside``      damaged bytes that are kept for a person to look at
 ``frames``     an event as the body of a frame, and the index of a segment; pure
 ``history``    reading what was recorded
 ``opening``    the folder, its lock, and how it is found after damage

@@ -7,8 +7,9 @@ Rules:
 * Where the disk does not let go of an event that was refused, its number is used up, and counts as dropped.
 * A disk that takes nothing refuses events, and nothing else: results are kept in memory, and written when it does.
 * **Space.** Where the disk is full, or has less than the reserve, whole segments go, which needs no space: those that
-  are not needed, then those with delivered history alone, then, with ``drop-oldest``, the oldest of records, and for an
-  alarm, where there are no records, the oldest of alarms. Nothing goes for what would not fit all the same.
+  are not needed, then, after damaged bytes that were set aside, those with delivered history alone, then, with
+  ``drop-oldest``, the oldest of records, and for an alarm, where there are no records, the oldest of alarms. Nothing
+  goes for what would not fit all the same.
 * A segment is deleted when what is on disk says that it is not needed. Where the disk has no space for saying so, it is
   deleted first, and its space is used for that.
 """
@@ -24,10 +25,11 @@ from msgspec.structs import replace
 from gatepost.cursor import Tried
 from gatepost.errors import JournalUnavailable, OutboxError, OutboxFull
 from gatepost.journal.files import Files
+from gatepost.journal.format import HEADER_BYTES
 from gatepost.retry import Done, RetryAt, Step
 from gatepost.settings import TerminalSettings
 from gatepost.terminal.logs import Log
-from gatepost.terminal.outbox.frames import decode_body
+from gatepost.terminal.outbox.frames import decode_body, frame_bytes
 from gatepost.terminal.outbox.loading import load
 from gatepost.terminal.outbox.opening import explain, is_full
 from gatepost.terminal.outbox.room import Room
@@ -74,6 +76,8 @@ _ATTEMPTS = (CLAIMED, RETRY)
 """What does not use the reserve: without it an event is tried sooner, and without a delivery it is sent once more."""
 
 _LARGEST, _SMALLEST = 4 * 1024 * 1024, 64 * 1024
+_BLOCK = 4096
+"""Bytes of a file system that are taken together."""
 _OF_CAPACITY = 16
 """A segment is at most such a part of what the outbox may hold."""
 
@@ -118,10 +122,9 @@ class Contents:
         except JournalUnavailable as error:
             cause = _cause(error)
         has_alarm = any(event.lane == ALARMS for group in groups for event in group)
-        size = sum(event.size for group in groups for event in group)
         if (
             is_full(cause)
-            and self._could_fit(size, has_alarm=has_alarm)
+            and self._could_fit([event for group in groups for event in group])
             and self._make_space(has_alarm=has_alarm)
         ):
             try:
@@ -448,19 +451,23 @@ class Contents:
             return 0
 
     def _keep_free(self) -> None:
-        """Let history go before the disk is full."""
-        while self._free() < 2 * self._segment_bytes and self._forget_a_segment():
-            pass
+        """Let damaged bytes and history go before the disk is full."""
+        while self._free() < 2 * self._segment_bytes:
+            if not (self._segments.aside.drop_oldest() or self._forget_a_segment()):
+                return
 
-    def _could_fit(self, size: int, *, has_alarm: bool) -> bool:
-        """Return whether the disk would take so many bytes if everything went that may go for them."""
-        lanes = (RECORDS, ALARMS) if has_alarm else (RECORDS,)
-        held = sum(segment.columns.ends[-1] for lane in lanes for segment in self._segments.lanes[lane])
-        return size <= self._free() + held
+    def _could_fit(self, events: Sequence[NewEvent]) -> bool:
+        """Return whether the disk would take these events if everything went that may go for them."""
+        lanes = {event.lane for event in events}
+        # A segment begins with a header, has an index, and its last block is not full.
+        needed = sum(map(frame_bytes, events)) + len(lanes) * (HEADER_BYTES + 2 * _BLOCK)
+        segments = (segment for lane in lanes | {RECORDS} for segment in self._segments.lanes[lane])
+        held = sum(segment.columns.ends[-1] for segment in segments) + self._segments.aside.count()[1]
+        return needed <= self._free() + held
 
     def _make_space(self, *, has_alarm: bool) -> bool:
         """Delete a segment for whose space there is a better use; return whether there was one."""
-        if self._forget_a_segment():
+        if self._segments.aside.drop_oldest() or self._forget_a_segment():
             return True
         if self._settings.overflow == "refuse-newest":
             return False
@@ -509,6 +516,7 @@ class Contents:
         if not segments:
             return 0
         removed, error = 0, self._save()
+        self._mark(segments)
         if error is None or is_full(error):
             try:
                 for segment in segments:
@@ -518,9 +526,18 @@ class Contents:
                 self._failed(failed)
             if error is not None:
                 self._save()
+                self._mark(segments)
         if removed < len(segments):
             self._segments.has_empty = True
         return removed
+
+    def _mark(self, segments: Sequence[Segment]) -> None:
+        """Note what is deleted, where what became of it is on disk."""
+        up_to = self._segments.deleted_up_to
+        for segment in segments:
+            up_to[segment.lane] = max(up_to[segment.lane], segment.columns.numbers[-1])
+        if self._log.is_clean:
+            self._log.mark(up_to)
 
     def _save(self) -> OSError | None:
         """Write what was done, synced; return why the disk did not take it."""
@@ -540,6 +557,7 @@ class Contents:
         state, cursor, now = self._state, self._cursor, self._now()
         first = cursor.first_waiting()
         facts = None if first is None else self._segments.facts(first)
+        set_aside, set_aside_bytes = self._segments.aside.count()
         unsaved = {op[1] for op in self._log.unwritten if op[0] in (DONE, DEAD, RETRY)}
         return OutboxStatus(
             accepted=cursor.taken,
@@ -562,6 +580,9 @@ class Contents:
             refused_full=state.refused_full,
             unsaved=len(unsaved),
             storage_error=self.storage_error,
+            set_aside=set_aside,
+            set_aside_bytes=set_aside_bytes,
+            set_aside_gone=self._segments.aside.gone,
             drops=state.drops,
             capacity=self._settings.capacity,
             capacity_bytes=self.capacity_bytes(),

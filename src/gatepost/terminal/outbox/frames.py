@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from gatepost.errors import JournalCorrupt
+from gatepost.journal.format import FRAME_BYTES
 from gatepost.terminal.outbox.values import RECORDS, NewEvent
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "decode_index",
     "encode_body",
     "encode_index",
+    "frame_bytes",
 ]
 
 _LENGTH = struct.Struct("<H")
@@ -89,6 +91,11 @@ def encode_body(event: NewEvent, number: int, accepted_ms: int) -> bytes:
         )
     )
     return b"".join((_LENGTH.pack(len(facts)), facts, event.head, event.tail, event.image or b""))
+
+
+def frame_bytes(event: NewEvent) -> int:
+    """Return the most bytes that the frame of an event takes."""
+    return FRAME_BYTES + len(encode_body(event, -_NEVER, -_NEVER))
 
 
 def decode_facts(body: bytes) -> tuple[int, Facts, Texts]:

@@ -10,15 +10,15 @@ Rules:
 
 from __future__ import annotations
 
-import contextlib
 import heapq
 import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from gatepost.errors import JournalCorrupt
+from gatepost.errors import JournalCorrupt, OutboxTooNew, OutboxUnavailable
 from gatepost.journal.files import Files
+from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.frames import decode_body
 from gatepost.terminal.outbox.loading import load
 from gatepost.terminal.outbox.segments import Segment, read_frame
@@ -26,6 +26,8 @@ from gatepost.terminal.outbox.state import Looks
 from gatepost.terminal.outbox.values import ALARMS, RECORDS, HistoryPage, HistoryQuery, State, Stored
 
 __all__ = ["Reader", "View"]
+
+log = Log(__name__)
 
 _STEP = 64
 """Events read at a time: 2 MB with images of 30 KB."""
@@ -151,11 +153,34 @@ class View:
 class Reader(View):
     """Reads an outbox that another process may be writing to, as of now."""
 
-    def __init__(self, path: Path) -> None:
-        """Read where everything is. Raises :class:`~gatepost.errors.OutboxError`."""
-        segments, state, log = load(
-            path, max_refusals=1, files=Files(), segment_bytes=0, is_writer=False, now=time.time()
-        )
-        with contextlib.closing(segments):
-            super().__init__(segments.all, state.copy())
-        log.close()
+    def __init__(self, path: Path, *, is_rescue: bool = False) -> None:
+        """Read where everything is. Raises :class:`~gatepost.errors.OutboxError`.
+
+        ``is_rescue``: of an outbox that cannot be opened, such as one of a later version, read what can be read. Where
+        its state is not known, everything waits.
+        """
+        try:
+            segments, looks = _read_folder(path, is_rescue=False)
+        except (OutboxTooNew, OutboxUnavailable) as error:
+            if not is_rescue:
+                raise
+            segments, looks = _read_folder(path, is_rescue=True)
+            if not segments:
+                raise
+            log.error("outbox.read_in_part", error=str(error))
+        super().__init__(segments, looks)
+
+
+def _read_folder(path: Path, *, is_rescue: bool) -> tuple[list[Segment], Looks]:
+    segments, state, state_log = load(
+        path,
+        max_refusals=1,
+        files=Files(),
+        segment_bytes=0,
+        is_writer=False,
+        now=time.time(),
+        is_rescue=is_rescue,
+    )
+    segments.close()
+    state_log.close()
+    return segments.all, state.copy()

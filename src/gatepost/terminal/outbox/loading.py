@@ -6,7 +6,8 @@ Rules:
 * A number that was given and stands nowhere is lost: its bytes were damaged. It counts as dropped. Not so one above the
   last that was told to a caller, where no bytes are: the process was killed before it was written.
 * Segments are deleted when they are not needed. So where the state is damaged, and says less than it should, a number
-  whose segment is gone was settled. One whose place in a segment has damaged bytes is lost, also then.
+  whose segment is gone was settled. One whose place in a segment has damaged bytes is lost, also then. That the end of
+  the state is missing, the mark of the last deletion tells.
 """
 
 from __future__ import annotations
@@ -28,12 +29,26 @@ log = Log(__name__)
 
 
 def load(
-    path: Path, *, max_refusals: int, files: Files, segment_bytes: int, is_writer: bool, now: float
+    path: Path,
+    *,
+    max_refusals: int,
+    files: Files,
+    segment_bytes: int,
+    is_writer: bool,
+    now: float,
+    is_rescue: bool = False,
 ) -> tuple[Segments, State, StateLog]:
-    """Read an outbox. Raises :class:`~gatepost.errors.OutboxError`."""
-    folder = open_folder(path, files, is_writer=is_writer)
-    kept = StateLog.read(folder)
-    segments = Segments.load(folder, segment_bytes=segment_bytes, is_writer=is_writer)
+    """Read an outbox. ``is_rescue``: what can be read of one that cannot be opened.
+
+    Raises :class:`~gatepost.errors.OutboxError`.
+    """
+    folder = open_folder(path, files, is_writer=is_writer, is_rescue=is_rescue)
+    kept = StateLog.read(folder, is_rescue=is_rescue)
+    segments = Segments.load(folder, segment_bytes=segment_bytes, is_writer=is_writer, is_rescue=is_rescue)
+    segments.deleted_up_to = list(kept.mark.deleted_up_to)
+    if is_writer:
+        for damaged in kept.damaged:
+            segments.aside.take_copy(damaged)
     state = State(
         facts=segments.facts,
         trace=segments.trace,
@@ -52,7 +67,7 @@ def load(
     for segment in segments.all:
         _add_waiting(state, segment, records)
     cursor.add_all(records, RECORDS)
-    cursor.last = max(cursor.last, segments.last)
+    cursor.last = max(cursor.last, segments.last, *segments.deleted_up_to)
     for op in kept.ops:
         state.apply(op)
     if is_writer:  # what a reader misses may have been delivered and deleted a moment ago

@@ -71,9 +71,10 @@ class Lock:
             self._fd = None
 
 
-def open_folder(path: Path, files: Files, *, is_writer: bool) -> Folder:
+def open_folder(path: Path, files: Files, *, is_writer: bool, is_rescue: bool = False) -> Folder:
     """Return the journal in a folder; a writer makes it where there is none.
 
+    ``is_rescue``: also of one whose id is nowhere to be read.
     Raises :class:`~gatepost.errors.OutboxTooOld`, :class:`~gatepost.errors.OutboxCorrupt` and
     :class:`~gatepost.errors.OutboxUnavailable`.
     """
@@ -81,6 +82,8 @@ def open_folder(path: Path, files: Files, *, is_writer: bool) -> Folder:
     if not is_writer and not path.is_dir():
         raise OutboxUnavailable(f"the outbox {path} cannot be opened: it is not there")
     try:
+        if is_rescue:
+            return Folder(path, most_likely_id(path) or bytes(16), files)
         if path.exists() and not path.is_dir():
             raise OutboxCorrupt(f"{path} is no outbox; choose another folder, or move that file away")
         if not is_writer or _is_there(path):
@@ -134,12 +137,17 @@ def _is_there(path: Path) -> bool:
 
 def _found(path: Path, files: Files, *, is_writer: bool) -> Folder:
     """Return the journal of a folder that has one, by the id that its files have."""
-    folder = Folder.find(path)
     likely = most_likely_id(path)
+    try:
+        folder = Folder.find(path)
+    except JournalUnavailable:
+        if likely is None:
+            raise
+        folder = None  # the disk does not give the file with the id, and others have it
     if folder is not None and likely in (None, folder.id):
         return Folder(path, folder.id, files)
     if likely is None:
-        raise OutboxUnavailable(f"the outbox {path} cannot be opened: nothing is in it")
+        raise JournalUnavailable("nothing is in it")
     return _with_id(path, likely, files, is_writer=is_writer)
 
 
@@ -149,7 +157,10 @@ def _without_id(path: Path, files: Files, *, is_writer: bool) -> Folder:
     if likely is not None:
         return _with_id(path, likely, files, is_writer=is_writer)
     if not is_writer:
-        return Folder(path, bytes(16), files)
+        raise OutboxUnavailable(
+            f"the outbox {path} cannot be opened: no file in it tells its id; "
+            "'gatepost terminal export' gets out what can be read"
+        )
     # Nothing in it can be read. What is there is kept, and the terminal records on.
     with contextlib.suppress(OSError):
         for file in list(path.iterdir()):

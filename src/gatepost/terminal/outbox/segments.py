@@ -11,9 +11,10 @@ Rules:
 * In a lane numbers ascend. Where a number stands twice, the later one counts: the earlier was part of an append that
   failed, and no caller was told that it was taken. That holds within a lane: a number whose event the disk did not let
   go is not given again.
-* A frame that is damaged costs its event, no other. Its bytes are set aside, in a file ``damaged-…``, as far as there
-  is room; so is a whole segment whose header is gone in both copies and in the index.
+* A frame that is damaged costs its event, no other. Its bytes are set aside (:mod:`gatepost.terminal.outbox.aside`); so
+  is a whole segment whose header is gone in both copies and in the index.
 * A segment is deleted when no event in it is needed; the caller says when that is.
+* A rescue reads what it can, from segments of another journal and of a later version as well.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from msgspec import Struct
 
 from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable, OutboxTooNew, OutboxUnavailable
 from gatepost.journal import folder as folder_module
-from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder, Position, Stream
 from gatepost.journal.format import (
     EVENT,
@@ -44,6 +44,7 @@ from gatepost.journal.format import (
 )
 from gatepost.journal.writer import Writer
 from gatepost.terminal.logs import Log
+from gatepost.terminal.outbox.aside import Aside
 from gatepost.terminal.outbox.frames import (
     Columns,
     Facts,
@@ -69,8 +70,8 @@ _PAGE = 4096
 _YEAR_S = 365 * 86_400.0
 _OPEN = 4
 """Segments that are kept open for reading."""
-_SET_ASIDE = 16
-"""Files of damaged bytes that are kept; of what is damaged beyond them, only the log and the count tell."""
+_ASIDE_SEGMENTS = 4
+"""Damaged bytes take the space of so many segments at most."""
 
 
 class Staged(Struct, frozen=True):
@@ -135,8 +136,11 @@ class Segment:
 class Segments:
     """The segments of one folder. One thread at a time."""
 
-    def __init__(self, folder: Folder, *, segment_bytes: int, segments: list[Segment], life: int) -> None:
+    def __init__(
+        self, folder: Folder, *, segment_bytes: int, segments: list[Segment], life: int, aside: Aside
+    ) -> None:
         self.folder = folder
+        self.aside = aside
         self.lanes = tuple([one for one in segments if one.lane == lane] for lane in (ALARMS, RECORDS))
         """The segments of each lane, by age."""
         self._files = folder.files
@@ -148,11 +152,15 @@ class Segments:
         self._staged: dict[int, Staged] = {}
         self.has_empty = False
         """A segment may be among them of which no event is needed."""
+        self.deleted_up_to = [0, 0]
+        """The highest number that was deleted, by lane."""
         self.may_remain = False
         """Events that the last :meth:`append` refused may be found at a start: their numbers are not free."""
 
     @classmethod
-    def load(cls, folder: Folder, *, segment_bytes: int, is_writer: bool) -> Segments:
+    def load(
+        cls, folder: Folder, *, segment_bytes: int, is_writer: bool, is_rescue: bool = False
+    ) -> Segments:
         """Look at every segment. ``is_writer``: damage is set aside, and indexes are made.
 
         Raises :class:`~gatepost.errors.OutboxTooNew` and :class:`~gatepost.errors.OutboxUnavailable`.
@@ -161,7 +169,8 @@ class Segments:
             streams = sorted(folder.streams(), key=lambda stream: stream.name)
         except JournalUnavailable as error:
             raise OutboxUnavailable(str(error)) from error
-        loader = _Loader(folder, is_writer=is_writer)
+        aside = Aside(folder.path, folder.files, most_bytes=_ASIDE_SEGMENTS * segment_bytes)
+        loader = _Loader(folder, aside, is_writer=is_writer, is_rescue=is_rescue)
         lanes: tuple[list[Segment], list[Segment]] = ([], [])
         for stream in streams:
             for number in stream.segments:
@@ -177,8 +186,11 @@ class Segments:
             if is_writer and not stream.segments:
                 with contextlib.suppress(OSError):
                     folder.files.remove(folder.writer_file(stream.name))
+        if is_writer:
+            aside.trim()
         life = 1 + max((int(stream.name.partition("-")[0]) for stream in streams), default=0)
-        return cls(folder, segment_bytes=segment_bytes, segments=[*lanes[ALARMS], *lanes[RECORDS]], life=life)
+        segments = [*lanes[ALARMS], *lanes[RECORDS]]
+        return cls(folder, segment_bytes=segment_bytes, segments=segments, life=life, aside=aside)
 
     # --- what is there ----------------------------------------------------------------------------------------
 
@@ -242,7 +254,7 @@ class Segments:
 
     def deleted(self) -> Iterator[tuple[int, int]]:
         """Return the spans of numbers that may have stood in segments that were deleted."""
-        for lane in self.lanes:
+        for lane, up_to in zip(self.lanes, self.deleted_up_to, strict=True):
             before: Segment | None = None
             for segment in lane:
                 first = segment.columns.numbers[0]
@@ -254,6 +266,7 @@ class Segments:
                     if segment.place_in_stream != (stream, number + 1):
                         yield before.columns.numbers[-1] + 1, first - 1
                 before = segment
+            yield 1 if before is None else before.columns.numbers[-1] + 1, up_to
 
     def damaged(self) -> Iterator[tuple[int, int]]:
         """Return the spans of numbers between two events of a segment with bytes between them that are no event."""
@@ -285,7 +298,7 @@ class Segments:
         segment = self.of(number)
         if segment is not None:
             at = segment.place(number) or 0
-            _set_aside(self._files, segment.path, segment.columns.starts[at], segment.columns.ends[at])
+            self.aside.take_part(segment.path, segment.columns.starts[at], segment.columns.ends[at])
 
     def _handle(self, segment: Segment) -> int:
         handle = self._handles.pop(segment.path, None)
@@ -510,9 +523,11 @@ class _Scanned:
 class _Loader:
     """Looks at the segments of a folder, one after the other."""
 
-    def __init__(self, folder: Folder, *, is_writer: bool) -> None:
+    def __init__(self, folder: Folder, aside: Aside, *, is_writer: bool, is_rescue: bool) -> None:
         self._folder = folder
+        self._aside = aside
         self._is_writer = is_writer
+        self._is_rescue = is_rescue
 
     def load(self, stream: Stream, number: int) -> Segment | None:
         """Return a segment; ``None``: there is nothing in it that can be used."""
@@ -529,6 +544,8 @@ class _Loader:
         except FileNotFoundError:
             return None
         except OSError as error:
+            if self._is_rescue:
+                return None
             raise OutboxUnavailable(f"the outbox cannot be read: {path}: {error.strerror}") from error
         published = stream.published.offset if stream.published.segment == number else 0
         for gap in scanned.gaps:
@@ -536,7 +553,7 @@ class _Loader:
             if gap.start < max(scanned.committed, published):
                 log.error("outbox.damaged", file=path.name, start=gap.start, end=gap.end)
                 if self._is_writer:
-                    _set_aside(self._folder.files, path, gap.start, gap.end)
+                    self._aside.take_part(path, gap.start, gap.end)
         if not len(scanned.columns):
             if self._is_writer:
                 self._remove(path)
@@ -553,22 +570,25 @@ class _Loader:
             index = decode_index(index_of(path).read_bytes())
         except OSError:
             return None
-        if index is None or index.journal != self._folder.id or index.name != path.name:
+        if index is None or index.name != path.name or not self._is_ours(index.journal):
             return None
         return index
+
+    def _is_ours(self, journal: bytes) -> bool:
+        return self._is_rescue or journal == self._folder.id
 
     def _seed(self, path: Path, index: Index | None) -> bytes | None:
         """Return the seed of a segment; ``None``: it is lost."""
         try:
             with path.open("rb") as file:
-                header = decode_header(file.read(HEADER_BYTES))
+                header = decode_header(file.read(HEADER_BYTES), reads_later=self._is_rescue)
         except JournalTooNew as error:
             raise OutboxTooNew(
                 f"the outbox {self._folder.path} was written by a later gatepost: {error}"
             ) from error
         except (JournalCorrupt, OSError):
             return None if index is None else index.seed
-        return header.seed if header.journal == self._folder.id else None
+        return header.seed if self._is_ours(header.journal) else None
 
     def _without_header(self, path: Path, size: int) -> None:
         if size <= HEADER_BYTES:
@@ -577,33 +597,12 @@ class _Loader:
             return
         log.error("outbox.damaged", file=path.name, start=0, end=size)
         if self._is_writer:
-            with contextlib.suppress(OSError):
-                path.rename(path.with_name(f"damaged-{path.name}-0"))
-                self._folder.files.sync_folder(self._folder.path)
+            self._aside.take(path)
 
     def _remove(self, path: Path) -> None:
         with contextlib.suppress(OSError):
             self._folder.files.remove(path)
             self._folder.files.remove(index_of(path))
-
-
-def _set_aside(files: Files, path: Path, start: int, end: int) -> None:
-    """Keep some bytes of a segment, as far as there is room: it will be deleted."""
-    with contextlib.suppress(OSError):
-        name = path.with_name(f"damaged-{path.name}-{start}")
-        if name.exists() or sum(1 for _ in path.parent.glob("damaged-*")) >= _SET_ASIDE:
-            return
-        with path.open("rb") as file:
-            file.seek(start)
-            data = file.read(end - start)
-        handle = files.create(name)
-        try:
-            files.write(handle, data, 0)
-        except OSError:
-            files.remove(name)
-            raise
-        finally:
-            files.close(handle)
 
 
 def _pread(handle: int, size: int, offset: int) -> bytes:

@@ -9,7 +9,11 @@ Rules:
   segment is deleted.
 * The file before the last one is kept: its checkpoint and operations lead to the last checkpoint. So that one may be
   damaged. An operation that is damaged is left out.
-* What the disk does not take stays in memory, and goes first when it takes something again.
+* What the disk does not take stays in memory, and goes first when it takes something again. Of many operations only the
+  ends of events are kept; the rest stands in the next checkpoint.
+* The end of a file may be missing, and nothing in it tells. So before a segment is deleted, a *mark* says how far the
+  operations go that are synced by then, and which numbers are deleted. It costs no sync: without it, or with an older
+  one, what was deleted may count as damaged.
 * After a sync that failed a file takes nothing more, for a second sync may succeed without the data. Another has to be
   begun.
 * Another file is begun when the operations have as many bytes as a checkpoint, but at least :data:`LEAST_BYTES`: so
@@ -22,9 +26,11 @@ import contextlib
 import errno
 import os
 import re
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import msgspec
 from msgspec import Struct
@@ -41,9 +47,9 @@ from gatepost.journal.format import (
     encode_header,
 )
 from gatepost.terminal.logs import Log
-from gatepost.terminal.outbox.state import VERSION, Op
+from gatepost.terminal.outbox.state import DEAD, DONE, DROPPED, FORGOTTEN, LOST, TAKEN_UP, VERSION, Op
 
-__all__ = ["LEAST_BYTES", "Kept", "StateLog"]
+__all__ = ["LEAST_BYTES", "MOST_UNWRITTEN", "Kept", "Mark", "StateLog"]
 
 log = Log(__name__)
 
@@ -52,11 +58,33 @@ CHECKPOINT = 3
 
 LEAST_BYTES = 256 * 1024
 
+MOST_UNWRITTEN = 10_000
+"""Operations that are kept in memory of those that only a checkpoint needs."""
+
+_ENDS = (DONE, DEAD, FORGOTTEN, DROPPED, LOST, TAKEN_UP)
+"""Operations that are kept in memory however many they are: each event has but a few of them."""
+
+_MARK = "deleted"
+_MARKED = struct.Struct("<16s4Q")
+"""Id of the journal, number of a file of the state, its end, the highest number deleted of each lane."""
+_CHECK = struct.Struct("<I")
+
 _NAME = re.compile(r"state-(\d{8})")
 _KEPT_FILES = 2
 _TRIES = 100
 
 _encoder = msgspec.msgpack.Encoder()
+
+
+class Mark(Struct, frozen=True):
+    """How far the state went when a segment was last deleted."""
+
+    number: int = 0
+    """Of a file of the state."""
+    end: int = 0
+    """Up to where it was synced."""
+    deleted_up_to: tuple[int, int] = (0, 0)
+    """The highest number that was deleted, by lane."""
 
 
 class Kept(Struct, frozen=True):
@@ -68,7 +96,11 @@ class Kept(Struct, frozen=True):
     """What was done since."""
     number: int
     """Of the last file; 0: there is none."""
+    damaged: tuple[Path, ...]
+    """Files that are not whole."""
     is_damaged: bool
+    """Operations are missing."""
+    mark: Mark
 
 
 class StateLog:
@@ -88,16 +120,26 @@ class StateLog:
         """Why there is no file to write to: the number of the error."""
         self.unwritten: list[Op] = []
         """What the disk did not take."""
+        self._most_unwritten = MOST_UNWRITTEN
+        self._lacks_some = False
+        """Operations are missing in the file that the next checkpoint has."""
+        self._mark = -1
 
     @classmethod
-    def read(cls, folder: Folder) -> Kept:
+    def read(cls, folder: Folder, *, is_rescue: bool = False) -> Kept:
         """Read the last state that is whole, and what was done since.
 
+        ``is_rescue``: the state of a later version is passed over.
         Raises :class:`~gatepost.errors.OutboxTooNew` and :class:`~gatepost.errors.OutboxUnavailable`.
         """
         for _ in range(_TRIES):
             try:
                 kept = _read_all(folder)
+                break
+            except OutboxTooNew:
+                if not is_rescue:
+                    raise
+                kept = Kept(None, [], 0, (), False, Mark())
                 break
             except FileNotFoundError:
                 continue  # its writer has begun another file meanwhile
@@ -110,7 +152,7 @@ class StateLog:
                 f"the outbox {folder.path} cannot be read: its files come and go; try again"
             )
         if kept.is_damaged:
-            log.error("outbox.damaged", file=f"state-{kept.number:08d}")
+            log.error("outbox.damaged", file=(kept.damaged or (_path(folder, kept.number),))[0].name)
         return kept
 
     @property
@@ -126,7 +168,11 @@ class StateLog:
     @property
     def is_due(self) -> bool:
         """Return whether another checkpoint is due."""
-        return not self.is_writable or self._end - self._begins >= max(LEAST_BYTES, self._begins)
+        return (
+            self._lacks_some
+            or not self.is_writable
+            or self._end - self._begins >= max(LEAST_BYTES, self._begins)
+        )
 
     def begin(self, state: dict[str, Any]) -> None:
         """Begin another file with this state, which has everything that was done. Raises ``OSError``."""
@@ -153,11 +199,11 @@ class StateLog:
             with contextlib.suppress(OSError):
                 self._files.remove(path)
             raise
-        self.close()
+        self._close_file()
         self._handle, self._framing, self._number = handle, framing, number
         self._end = self._begins = len(data)
-        self._failed = False
-        self.unwritten.clear()
+        self._failed = self._lacks_some = False
+        self._wrote()
         for earlier in _files_of(self._folder):
             if earlier <= number - _KEPT_FILES:
                 self._files.remove(_path(self._folder, earlier))
@@ -185,14 +231,38 @@ class StateLog:
             except OSError as error:
                 self._failed, self._cause = True, error.errno or errno.EIO
                 raise
-        self.unwritten.clear()
+        self._wrote()
 
     def keep(self, ops: Sequence[Op]) -> None:
-        """Keep in memory what the disk did not take."""
+        """Keep in memory what the disk did not take, the latest attempts not without a bound."""
         self.unwritten += ops
+        if len(self.unwritten) > self._most_unwritten:
+            self.unwritten = [op for op in self.unwritten if op[0] in _ENDS]
+            self._most_unwritten = max(MOST_UNWRITTEN, 2 * len(self.unwritten))
+            self._lacks_some = True
+
+    def _wrote(self) -> None:
+        self.unwritten.clear()
+        self._most_unwritten = MOST_UNWRITTEN
+
+    def mark(self, deleted_up_to: Sequence[int]) -> None:
+        """Say that what is synced now is what segments are deleted by, as far as the disk lets it."""
+        head = _MARKED.pack(self._folder.id, self._number, self._end, *deleted_up_to)
+        with contextlib.suppress(OSError):
+            if self._mark < 0:
+                path = self._folder.path / _MARK
+                self._files.remove(path)
+                self._mark = self._files.create(path)
+            self._files.write(self._mark, head + _CHECK.pack(crc32(head)), 0)
 
     def close(self) -> None:
-        """Let go of the file. May be called twice."""
+        """Let go of the files. May be called twice."""
+        self._close_file()
+        if self._mark >= 0:
+            self._files.close(self._mark)
+            self._mark = -1
+
+    def _close_file(self) -> None:
         if self._handle >= 0:
             self._files.close(self._handle)
             self._handle, self._framing = -1, None
@@ -208,21 +278,38 @@ def _path(folder: Folder, number: int) -> Path:
 
 
 def _read_all(folder: Folder) -> Kept:
+    mark = _read_mark(folder)  # first: what it says is in the files by then
     numbers = _files_of(folder)
     checkpoint: dict[str, Any] | None = None
     ops: list[Op] = []
-    is_damaged = False
+    damaged: list[Path] = []
+    is_damaged = bool(mark.number) and (not numbers or numbers[-1] < mark.number)
     for number in reversed(numbers):
-        checkpoint, done, is_whole = _read(_path(folder, number), folder)
+        path = _path(folder, number)
+        checkpoint, done, end, is_whole = _read(path, folder)
         ops[:0] = done
-        is_damaged |= not is_whole
+        if not is_whole or (number == mark.number and end < mark.end):
+            damaged.append(path)
         if checkpoint is not None:
             break
-    return Kept(checkpoint, ops, numbers[-1] if numbers else 0, is_damaged)
+    last = numbers[-1] if numbers else 0
+    return Kept(checkpoint, ops, last, tuple(damaged), is_damaged or bool(damaged), mark)
 
 
-def _read(path: Path, folder: Folder) -> tuple[dict[str, Any] | None, list[Op], bool]:
-    """Return the checkpoint of a file, its operations, and whether it is whole."""
+def _read_mark(folder: Folder) -> Mark:
+    try:
+        data = (folder.path / _MARK).read_bytes()
+    except OSError:
+        return Mark()
+    head, check = data[: _MARKED.size], data[_MARKED.size :]
+    if len(head) < _MARKED.size or check != _CHECK.pack(crc32(head)):
+        return Mark()
+    journal, number, end, *deleted_up_to = _MARKED.unpack(head)
+    return Mark(number, end, (deleted_up_to[0], deleted_up_to[1])) if journal == folder.id else Mark()
+
+
+def _read(path: Path, folder: Folder) -> tuple[dict[str, Any] | None, list[Op], int, bool]:
+    """Return the checkpoint of a file, its operations, their end, and whether it is whole."""
     try:
         data = path.read_bytes()
         header = decode_header(data[:HEADER_BYTES])
@@ -231,9 +318,9 @@ def _read(path: Path, folder: Folder) -> tuple[dict[str, Any] | None, list[Op], 
     except JournalTooNew as error:
         raise OutboxTooNew(f"the outbox {folder.path} was written by a later gatepost: {error}") from error
     except (JournalCorrupt, OSError):
-        return None, [], False
+        return None, [], 0, False
     if header.journal != folder.id:
-        return None, [], False
+        return None, [], 0, False
     scan = Framing(header.seed).scan(data[HEADER_BYTES:], HEADER_BYTES, is_end=True)
     checkpoint: dict[str, Any] | None = None
     ops: list[Op] = []
@@ -252,4 +339,5 @@ def _read(path: Path, folder: Folder) -> tuple[dict[str, Any] | None, list[Op], 
             f"the outbox {folder.path} was written by a later gatepost (version {checkpoint['version']} of its "
             f"state, this one knows {VERSION}); install that version again"
         )
-    return checkpoint, ops, is_whole and checkpoint is not None
+    end = scan.frames[-1].end if scan.frames else HEADER_BYTES
+    return checkpoint, ops, end, is_whole and checkpoint is not None

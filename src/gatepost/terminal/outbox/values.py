@@ -200,6 +200,11 @@ class OutboxStatus(Struct, frozen=True, kw_only=True):
     """Results that could not be written yet, because the disk is full or read-only."""
     storage_error: str | None
     """Why the disk does not take anything at the moment; ``None`` while it does."""
+    set_aside: int
+    """Files with damaged bytes (``damaged-*``) that are kept for a person to look at."""
+    set_aside_bytes: int
+    set_aside_gone: int
+    """Such files that were deleted since the start, the oldest first: there were too many, or the disk was full."""
     drops: tuple[Dropped, ...]
     capacity: int
     capacity_bytes: int
