@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ from tests.receiver.kit import Clock, opened
 from gatepost.errors import SettingsError
 from gatepost.receiver.auth.authenticator import (
     COOKIE,
+    HELD_S,
+    MAX_HELD,
     Doors,
     LoginRefused,
     Principal,
@@ -18,6 +21,7 @@ from gatepost.receiver.auth.authenticator import (
     may,
     same_origin,
 )
+from gatepost.receiver.auth.hashing import MAX_WAITING
 from gatepost.receiver.auth.login_throttle import FREE
 from gatepost.store.query.accounts import AccountRow, Accounts
 
@@ -36,8 +40,17 @@ def accounts(tmp_path: Path) -> Accounts:
 
 
 @pytest.fixture
-def doors(accounts: Accounts, clock: Clock) -> Doors:
-    doors = Doors(accounts, now=clock, monotonic=clock, session_s=3600, idle_s=600, hasher=QUICK)
+def held() -> list[float]:
+    """For how many seconds refusals were held back."""
+    return []
+
+
+@pytest.fixture
+def doors(accounts: Accounts, clock: Clock, held: list[float]) -> Doors:
+    async def sleep(seconds: float) -> None:
+        held.append(seconds)
+
+    doors = Doors(accounts, now=clock, monotonic=clock, session_s=3600, idle_s=600, hasher=QUICK, sleep=sleep)
     accounts.create("anna", "operator", doors.hash(PASSWORD), now_ms=0)
     return doors
 
@@ -247,6 +260,66 @@ def test_guessing_is_slowed_by_network_and_then_by_account(doors: Doors, clock: 
     clock.at += 2.0
     assert login(doors, "anna", PASSWORD, address="10.0.0.2")
     fail(doors, 1, address="10.0.0.2")
+
+
+def test_a_refusal_without_a_look_at_the_password_is_held_back_and_no_other(
+    doors: Doors, held: list[float]
+) -> None:
+    fail(doors, FREE["network"], address="10.0.0.1")
+    assert held == []
+    fail(doors, 3, "too many attempts", address="10.0.0.1")
+    assert held == [HELD_S] * 3
+
+
+async def test_so_many_refusals_are_held_back_at_once_and_further_ones_are_not(
+    accounts: Accounts, clock: Clock
+) -> None:
+    go, begun = asyncio.Event(), 0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal begun
+        begun += 1
+        await go.wait()
+
+    async def refused() -> None:
+        with pytest.raises(LoginRefused, match="too many"):
+            await doors.login("anna", "guessed", address="10.0.0.1", headers={})
+
+    doors = Doors(accounts, now=clock, monotonic=clock, hasher=QUICK, sleep=sleep)
+    for _ in range(FREE["network"]):
+        with pytest.raises(LoginRefused, match="wrong"):
+            await doors.login("anna", "guessed", address="10.0.0.1", headers={})
+    waiting = [asyncio.create_task(refused()) for _ in range(MAX_HELD)]
+    async with asyncio.timeout(30):
+        while begun < MAX_HELD:  # noqa: ASYNC110 - begun from a thread's reply
+            await asyncio.sleep(0)
+        await refused()
+        assert begun == MAX_HELD
+        waiting.pop().cancel()
+        go.set()
+        await asyncio.gather(*waiting)
+        await refused()
+        assert begun == MAX_HELD + 1, "there is room again"
+    doors.close()
+
+
+async def test_who_finds_the_queue_full_is_held_back_too(accounts: Accounts, clock: Clock) -> None:
+    held: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        held.append(seconds)
+
+    doors = Doors(accounts, now=clock, monotonic=clock, hasher=QUICK, sleep=sleep)
+    go = threading.Event()
+    lane = doors._lanes[False]
+    waiting = [asyncio.create_task(lane.run(lambda: go.wait(60))) for _ in range(MAX_WAITING)]
+    await asyncio.sleep(0)
+    with pytest.raises(LoginRefused, match="too many log in at once"):
+        await doors.login("anna", "guessed", address="10.0.0.1", headers={})
+    go.set()
+    await asyncio.gather(*waiting)
+    assert held == [HELD_S]
+    doors.close()
 
 
 def test_a_clock_that_is_put_right_locks_out_no_right_password(accounts: Accounts, clock: Clock) -> None:

@@ -11,6 +11,7 @@ Rules:
   an address ends up in histories and logs.
 * Sessions and tokens are random; the store has digests. What is withdrawn is refused at the next request.
 * A wrong name costs as much time as a wrong password.
+* A refusal because it is too early, or because too many log in at once, is held back for a moment.
 * A device that logged in before is known by a signed cookie, one for each account. It outlives the session and a
   logout, and means nothing any more when the password is changed. Its attempts have a budget and a lane of their own.
 
@@ -24,7 +25,7 @@ import hmac
 import secrets
 import threading
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
@@ -78,6 +79,12 @@ DEVICE_S = 400 * 24 * 3600
 
 UNLOCKED_S = 600.0
 """For how long an account that was unlocked on the machine is not limited; networks still are."""
+
+HELD_S = 0.25
+"""How long a refusal of one who is too early, or one of too many, is held back: a loop of them costs little then."""
+
+MAX_HELD = 64
+"""How many refusals are held back at once; further ones are sent at once."""
 
 BUSY_S = 5.0
 """After how long to try again, when too many log in at once."""
@@ -230,8 +237,12 @@ class Doors:
         session_s: float = 12 * 3600.0,
         idle_s: float = 2 * 3600.0,
         hasher: argon2.PasswordHasher | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """``now`` returns Unix seconds, and ``monotonic`` those of a clock that is never set: attempts go by it."""
+        """``now`` returns Unix seconds, and ``monotonic`` those of a clock that is never set: attempts go by it.
+
+        ``sleep`` returns after so many seconds.
+        """
         self.accounts = accounts
         self._now = now
         self._monotonic = monotonic
@@ -242,6 +253,8 @@ class Doors:
         self._lanes = {True: Lane("login-known"), False: Lane("login")}
         self._attempts = Attempts()
         self._counting = threading.Lock()
+        self._sleep = sleep
+        self._held = 0
         # A hash takes 64 MB while it is made: two at a time, also where an administrator sets passwords.
         self._hashing = threading.BoundedSemaphore(2)
 
@@ -355,15 +368,26 @@ class Doors:
         with self._counting:
             early = self._attempts.wait(*keys, now=self._monotonic())
         if early > 0:
+            await self._hold_back()
             raise LoginRefused("too many attempts; wait before the next one", retry_after_s=early)
         try:
             return await self._lanes[is_known].run(lambda: self._verify(encoded, password))
         except BusyError:
             with self._counting:
                 self._attempts.take_back(*keys)
+            await self._hold_back()
             raise LoginRefused(
                 "too many log in at once; try again in a moment", retry_after_s=BUSY_S
             ) from None
+
+    async def _hold_back(self) -> None:
+        """Wait a moment, unless many wait."""
+        if self._held < MAX_HELD:
+            self._held += 1
+            try:
+                await self._sleep(HELD_S)
+            finally:
+                self._held -= 1
 
     def _verify(self, encoded: str, password: str) -> tuple[bool, str | None]:
         if len(password) > MAX_PASSWORD:
