@@ -215,3 +215,30 @@ async def test_a_refused_push_is_listed_with_a_sample(receiver: Running, ask: As
     assert (refusal.reason, refusal.serial) == ("no JSON", "SN-1")
     sample = await ask(lambda client: client.refusal_sample(refusal.sample))
     assert sample.content == '{"deviceSN": "SN-1", oops'
+
+
+async def test_a_destination_from_its_making_to_its_end(receiver: Running, ask: Ask[Any]) -> None:
+    told = {"name": "HR", "kind": "webhook", "url": "https://localhost/", "enabled": False}
+    made = await ask(lambda client: client.create_destination(**told))
+    assert (made.state, made.secret[:6], made.replays) == ("paused", "whsec_", [])
+    await receiver.push(record())
+    changed = await ask(lambda client: client.change_destination(made.id, shape="flat"))
+    assert (changed.shape, changed.waiting, changed.secret) == ("flat", 1, None)
+    listed = await ask(lambda client: list(client.destinations()))
+    assert [(one.name, one.seen) for one in listed] == [("HR", 1)]
+    shown = await ask(lambda client: client.preview_destination(shape="flat"))
+    assert shown.id == "record-1"
+    tried = await ask(lambda client: client.test_destination(made.id))
+    assert tried.outcome == "unreachable"
+    assert (await ask(lambda client: client.rotate_destination(made.id))).secret != made.secret
+    since = datetime(2020, 1, 1, tzinfo=UTC)
+    assert (await ask(lambda client: client.replay_destination(made.id, since=since, rate=5))).waiting == 1
+    assert len((await ask(lambda client: client.destination(made.id))).replays) == 1
+    assert (await ask(lambda client: client.pause_destination(made.id))).state == "paused"
+    assert (await ask(lambda client: client.resume_destination(made.id))).enabled
+    assert await ask(lambda client: list(client.dead_letters(made.id))) == []
+    assert await ask(lambda client: client.retry_dead_letters(made.id)) == 0
+    assert await ask(lambda client: client.drop_dead_letters(made.id, [1])) == 0
+    assert await ask(lambda client: len(list(client.destination_attempts(made.id))) >= 0)
+    await ask(lambda client: client.delete_destination(made.id))
+    assert await ask(lambda client: list(client.destinations())) == []

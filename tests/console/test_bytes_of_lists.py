@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 from msgspec.structs import replace
 from tests.console.kit import Desk
 from tests.store.events import NOON, RECEIVED_MS, arrival, record, refused, times
@@ -22,6 +23,7 @@ from gatepost.store.interface import NewTerminal
 from gatepost.store.people.groups import MAX_IDS
 from gatepost.store.people.person_day import MAX_RECORDS
 from gatepost.store.query.accounts import Accounts
+from gatepost.store.query.destinations import AttemptRow, ExceptionRow, Step
 from gatepost.store.query.page_bytes import PAGE_BYTES
 from gatepost.store.query.quarantine import MAX_REFUSED
 
@@ -244,7 +246,8 @@ async def test_every_list_of_the_api_is_bounded_here_or_by_its_rows(desk: Desk) 
     measured = {
         "/api/v1/terminals", "/api/v1/people", "/api/v1/groups", "/api/v1/attendance",
         "/api/v1/attendance/groups", "/api/v1/audit", "/api/v1/accounts", "/api/v1/tokens", "/api/v1/sites",
-        "/api/v1/refusals", "/api/v1/terminals/would-refuse",
+        "/api/v1/refusals", "/api/v1/terminals/would-refuse", "/api/v1/destinations",
+        "/api/v1/destinations/{destination_id}/dead", "/api/v1/destinations/{destination_id}/attempts",
     }  # fmt: skip
     # See tests/store/query/test_page_bytes.py.
     as_stored = {
@@ -263,3 +266,48 @@ async def test_every_list_of_the_api_is_bounded_here_or_by_its_rows(desk: Desk) 
         if "get" in methods and "Listing" in str(methods["get"]["responses"]["200"])
     }
     assert lists == measured | as_stored | few
+
+
+async def test_destinations_and_what_they_said(desk: Desk) -> None:
+    destinations = desk.running.desk.destinations
+    headers = {f"X-{number}": "\\" * 4096 for number in range(20)}
+    config = msgspec.json.encode({"kind": "webhook", "url": "https://localhost/", "headers": headers})
+    rows = [
+        destinations.create(f"{number}", "webhook", config, b"{}", now_ms=0, paused=True)
+        for number in range(30)
+    ]
+    assert len(await listed(desk, "/api/v1/destinations")) == 30
+    one, fence = rows[0], destinations.lease(rows[0].id, "test", now_ms=0, for_ms=-1)
+    assert fence is not None
+    tries = [
+        AttemptRow(
+            at_ms=number,
+            took_ms=1,
+            event_id=number,
+            events=1,
+            outcome="refused",
+            status=longest(number, 500),
+            reply=longest(number, 2048),
+        )
+        for number in range(1000)
+    ]
+    dead = {
+        number: ExceptionRow(
+            event_id=number,
+            kind="record",
+            terminal_id=1,
+            received_at_ms=0,
+            is_dead=True,
+            attempts=10,
+            refusals=10,
+            mark=0,
+            attempted_at_ms=0,
+            due_ms=0,
+            reason=longest(number, 500),
+            dead_at_ms=0,
+        )
+        for number in range(1, 1501)
+    }
+    destinations.commit(one.id, fence, Step(tries=tries, put=dead), changes=0, steps=0)
+    assert len(await listed(desk, f"/api/v1/destinations/{one.id}/attempts")) == 1000
+    assert len(await listed(desk, f"/api/v1/destinations/{one.id}/dead", limit=1000)) == 1500

@@ -256,6 +256,9 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
         "/api/v1/accounts",
         "/api/v1/tokens",
         "/api/v1/audit",
+        "/api/v1/destinations",
+        "/api/v1/destinations/schemas",
+        *(f"/api/v1/destinations/987654321{part}" for part in ("", "/dead", "/attempts")),
         "/api/v1/refusals/samples/987654321",
         "/audit",
         "/refusals/samples/987654321",
@@ -301,6 +304,14 @@ def test_what_is_for_users_of_every_site_is_known_by_name(receiver: Running) -> 
         *("GET /api/v1/tokens", "POST /api/v1/tokens", "DELETE /api/v1/tokens/987654321"),
         *("GET /api/v1/audit", "GET /audit"),
         "GET /api/v1/notices",
+        *("GET /api/v1/destinations", "POST /api/v1/destinations", "GET /api/v1/destinations/schemas"),
+        "POST /api/v1/destinations/preview",
+        *(f"{method} /api/v1/destinations/987654321" for method in ("GET", "PATCH", "DELETE")),
+        *(f"GET /api/v1/destinations/987654321/{part}" for part in ("dead", "attempts")),
+        *(
+            f"POST /api/v1/destinations/987654321/{verb}"
+            for verb in ("test", "pause", "resume", "rotate", "replay", "retry", "drop")
+        ),
         *("GET /api/v1/receivers", "DELETE /api/v1/receivers/987654321", "GET /api/v1/retention"),
         *("POST /api/v1/retention/confirm", "POST /settings/retention"),
         *("GET /api/v1/refusals/samples/987654321", "GET /refusals/samples/987654321"),

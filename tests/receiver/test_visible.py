@@ -94,6 +94,20 @@ ASKED = {
         "list", f"/api/v1/attendance/export?day={DAY}&kind=all&format=xlsx"
     ),
     "GET /api/v1/attendance/groups": Asked("list", f"/api/v1/attendance/groups?day={DAY}&kind=all"),
+    "GET /api/v1/destinations": Asked("every site"),
+    "POST /api/v1/destinations": Asked("every site"),
+    "GET /api/v1/destinations/schemas": Asked("every site"),
+    "POST /api/v1/destinations/preview": Asked("every site"),
+    **{
+        f"{method} /api/v1/destinations/{{destination_id}}{part}": Asked(
+            "every site", f"/api/v1/destinations/1{part}"
+        )
+        for method, part in (
+            *(("GET", ""), ("PATCH", ""), ("DELETE", ""), ("GET", "/dead"), ("GET", "/attempts")),
+            *(("POST", "/test"), ("POST", "/pause"), ("POST", "/resume"), ("POST", "/rotate")),
+            *(("POST", "/replay"), ("POST", "/retry"), ("POST", "/drop")),
+        )
+    },
     "GET /api/v1/groups": Asked("list"),
     "GET /api/v1/live": Asked("own"),  # test_a_stream_has_nothing_of_another_site
     "GET /api/v1/people": Asked("list"),

@@ -51,7 +51,7 @@ _OURS = frozenset(
 
 MAX_HEADERS = 20
 
-Word = Annotated[str, Meta(min_length=1, max_length=256)]
+Word = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
 Code = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)]
 Id = Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
 

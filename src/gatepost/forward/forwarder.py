@@ -167,6 +167,11 @@ class Forwarder:
         """Return how often in a row the destination could not be reached."""
         return self._gate.failures
 
+    @property
+    def wait_s(self) -> float:
+        """Return the seconds until the next attempt may begin."""
+        return self._gate.wait(self._around.monotonic())
+
     def wake(self, row: DestinationRow | None = None) -> None:
         """Say that the feed has more; ``row``: the destination as it is now, with the same revision."""
         if row is not None:

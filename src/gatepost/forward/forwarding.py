@@ -19,16 +19,20 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import structlog
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, SettingsError, StoreError
-from gatepost.forward.destination import Destination, Secrets, decode, decode_secrets
-from gatepost.forward.egress import Egress
+from gatepost.forward.admin import Admin
+from gatepost.forward.destination import Destination, Secrets, decode, decode_secrets, queries
+from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.forwarder import Forwarder, Lost, Surroundings
 from gatepost.forward.sinks import Sink
 from gatepost.forward.sinks.webhook import Webhook
+from gatepost.forward.state import Reach, Standing, standing
+from gatepost.forward.trial import Example, Trial, example, send_test
 from gatepost.store.interface import Store
 from gatepost.store.people.people import People
 from gatepost.store.query.destinations import DestinationRow, Destinations
@@ -86,6 +90,7 @@ class Forwarding:
         ``owner``: who has the leases; by default a made-up name.
         """
         self.destinations = destinations
+        self.admin = Admin(destinations, now=now, check=self.check)
         self.egress = egress
         self.owner = owner or secrets.token_hex(8)
         self._now = now
@@ -139,9 +144,41 @@ class Forwarding:
         finally:
             await self._close()
 
-    def shape_failures(self) -> dict[int, int]:
-        """Return how often in a row each destination could not be reached that this process sends to."""
-        return {which: running.forwarder.failures for which, running in self._running.items()}
+    def standing(self, row: DestinationRow) -> Standing:
+        """Return the state of a destination. On any thread."""
+        running = self._running.get(row.id)
+        reach = None
+        if running is not None:
+            reach = Reach(failures=running.forwarder.failures, wait_s=running.forwarder.wait_s)
+        return standing(row, trouble=self.troubles.get(row.id), reach=reach)
+
+    def check(self, told: Destination, kept: Secrets) -> None:
+        """Raise :class:`~gatepost.errors.SettingsError` for what nothing can be sent with. Blocks."""
+        host = urlsplit(told.url).hostname or ""
+        try:
+            self.egress.check_literal(host)
+        except Forbidden as error:
+            raise SettingsError("url", f"cannot be used: {error}") from None
+        queries(told.filter, self._around.store.sites())
+        open_sink(told, kept, self.egress)  # it connects when it sends
+
+    async def test(self, row: DestinationRow) -> Trial:
+        """Send a made-up event to a destination; it counts in no ledger.
+
+        Raises :class:`~gatepost.errors.SettingsError`.
+        """
+        told = decode(row.config)
+        source = await self._in_thread(self._around.source)
+        sink = open_sink(told, decode_secrets(row.secrets), self.egress)
+        return await send_test(sink, told, source=source, now=self._now, monotonic=self._monotonic)
+
+    def example(self, told: Destination) -> Example | None:
+        """Return the latest event that a filter chooses, as it would be sent. Blocks.
+
+        Raises :class:`~gatepost.errors.SettingsError` for a filter that cannot be.
+        """
+        around = self._around
+        return example(around.store, around.people, told, source=around.source())
 
     async def _look_at(self, row: DestinationRow) -> None:
         running = self._running.get(row.id)

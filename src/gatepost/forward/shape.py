@@ -72,7 +72,7 @@ class _CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     specversion: Literal["1.0"]
     id: str
     source: str
-    type: Literal["gatepost.record", "gatepost.alarm"]
+    type: Literal["gatepost.record", "gatepost.alarm", "gatepost.test"]
     subject: str
     """The serial of the terminal, or ``terminal-`` and its id."""
     time: datetime
@@ -83,11 +83,25 @@ class _CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """It was sent before, or could have been: somebody asked for the events of a span."""
 
 
+class _RecordEvent(_CloudEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """A record, or what was made up to test a destination."""
+
+    type: Literal["gatepost.record", "gatepost.test"]
+    data: RecordItem
+
+
+class _AlarmEvent(_CloudEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """A step of an alarm."""
+
+    type: Literal["gatepost.alarm"]
+    data: AlarmData
+
+
 class Flat(Struct, frozen=True, kw_only=True):
     """An event on one level. What does not apply to its kind is ``null``."""
 
     id: str
-    event: Literal["record", "alarm"]
+    event: Literal["record", "alarm", "test"]
     replay: bool
     time: datetime
     received_at: datetime
@@ -177,11 +191,11 @@ class Shaper:
 def schemas() -> dict[str, Any]:
     """Return the JSON Schemas of the shapes, by name."""
     found = {}
-    for name, kind in (("cloudevents", _CloudEvent), ("flat", Flat)):
-        (schema,), components = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    for name, kinds in (("cloudevents", (_RecordEvent, _AlarmEvent)), ("flat", (Flat,))):
+        made, components = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
         found[name] = {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            **schema,
+            **(made[0] if len(made) == 1 else {"oneOf": list(made)}),
             "$defs": components,
         }
     return found

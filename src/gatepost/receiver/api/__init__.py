@@ -16,6 +16,7 @@ from gatepost.receiver.api.accounts import AccountsController, AuditController, 
 from gatepost.receiver.api.alarms import AlarmsController
 from gatepost.receiver.api.attendance import AttendanceController
 from gatepost.receiver.api.counters import StatsController
+from gatepost.receiver.api.destinations import DestinationsController
 from gatepost.receiver.api.erasure import ErasureController
 from gatepost.receiver.api.exports import ExportsController
 from gatepost.receiver.api.live import LiveController
@@ -51,6 +52,7 @@ CONTROLLERS = (
     ReceiversController,
     NoticesController,
     RetentionController,
+    DestinationsController,
     LiveController,
     SessionController,
     AccountsController,

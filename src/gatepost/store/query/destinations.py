@@ -402,6 +402,28 @@ class Destinations:
                 for row in rows
             ]
 
+    def oldest_waiting_ms(self, row: DestinationRow) -> int | None:
+        """Return when the oldest event was received that a destination is still to be sent; ``None``: none waits.
+
+        Of what the filter leaves out and was not read yet, it is not known that it does not wait.
+        """
+        if not row.ledger.waiting:
+            return None
+        x, a = t.destination_exceptions.c, t.destination_asides.c
+        found: list[int | None] = []
+        with self._store.reading() as db:
+            waiting = select(func.min(x.received_at_ms)).where(x.destination_id == row.id, x.is_dead == 0)
+            found.append(db.execute(waiting).scalar())
+            end = self._horizon(db) - 1
+            for place in row.places:
+                until = end if place.until is None else min(place.until, end)
+                found.append(_received(db, place.kind, place.place, until))
+                first = select(t.destination_asides).where(a.destination_id == row.id, a.kind == place.kind)
+                aside = db.execute(first.order_by(a.after_id).limit(1)).one_or_none()
+                if aside is not None:
+                    found.append(_received(db, place.kind, aside.after_id, aside.until_id, aside.terminal_id))
+        return min((each for each in found if each is not None), default=None)
+
     def retry_dead(self, which: int, events: Sequence[int] | None = None) -> int:
         """Let dead letters wait again, all or these, as if they had never been refused; return how many."""
         c = t.destination_exceptions.c
@@ -602,6 +624,17 @@ def _span(db: Connection, kind: FeedKind, since_ms: int, until_ms: int) -> tuple
     inside = (c.received_at_ms >= since_ms, c.received_at_ms < until_ms)
     first, last = db.execute(select(func.min(c.id), func.max(c.id)).where(*inside)).one()
     return (0, 0) if first is None else (int(first) - 1, int(last))
+
+
+def _received(
+    db: Connection, kind: FeedKind, after: int, until: int, terminal_id: int | None = None
+) -> int | None:
+    """Return when the first event with an id above ``after`` and up to ``until`` was received."""
+    c = (t.records if kind == "record" else t.alarm_events).c
+    asked = select(c.received_at_ms).where(c.id > after, c.id <= until)
+    if terminal_id is not None:
+        asked = asked.where(c.terminal_id == terminal_id)
+    return db.execute(asked.order_by(c.id).limit(1)).scalar()
 
 
 def _count(db: Connection, kind: FeedKind, after: int, until: int) -> int:

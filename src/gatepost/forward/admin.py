@@ -1,0 +1,222 @@
+"""Make, change and steer destinations: what the API, the console and the command line share.
+
+Rules:
+
+* What is given is checked as a whole before anything is stored; what does not fit names its field.
+* A secret goes in and never comes out: only one that was made here is returned, once.
+* A webhook always has a signing secret. The secret of any other kind is its token.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec.structs import asdict, replace
+
+from gatepost.errors import SettingsError
+from gatepost.forward.destination import Destination, Secret, Secrets, decode, decode_secrets, encode
+from gatepost.store.query.destinations import DestinationRow, Destinations
+from gatepost.store.query.registry import Conflict
+
+__all__ = ["KEEP_S", "MAX_RATE", "Admin", "dead_letters", "new_secret", "secret_names"]
+
+KEEP_S = 24 * 3600.0
+"""How long a signing secret is valid after it was replaced, unless it is said otherwise."""
+
+MAX_KEEP_S = 30 * 86400.0
+
+MAX_RATE = 100_000.0
+"""Events a second of a replay."""
+
+MAX_SIGNING = 5
+"""Signing secrets that are valid at once; each makes every request longer."""
+
+Check = Callable[[Destination, Secrets], None]
+"""Raises :class:`~gatepost.errors.SettingsError` for what cannot be sent with."""
+
+
+def new_secret() -> str:
+    """Return a signing secret as Standard Webhooks writes it."""
+    return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+def secret_names(kept: Secrets) -> list[str]:
+    """Return which secrets a destination has, without any of them."""
+    names = ["signing"] if kept.signing else []
+    names += [f"headers.{name}" for name in kept.headers]
+    return names + [
+        name for name, value in asdict(kept).items() if value and name not in ("signing", "headers")
+    ]
+
+
+class Admin:
+    """Makes, changes and steers destinations. Every method blocks; any thread may call it.
+
+    Raises :class:`~gatepost.errors.SettingsError` for what does not fit,
+    :class:`~gatepost.store.query.registry.Conflict` for what contradicts something, and
+    :class:`~gatepost.errors.StoreUnavailable`.
+    """
+
+    def __init__(self, destinations: Destinations, *, now: Callable[[], float], check: Check) -> None:
+        """``check`` is called with what would be stored."""
+        self.destinations = destinations
+        self._now = now
+        self._check = check
+
+    def create(
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        *,
+        secret: str | None = None,
+        others: Mapping[str, Any] | None = None,
+        enabled: bool = True,
+    ) -> tuple[DestinationRow, str | None]:
+        """Make a destination; return it, and the secret where one was made. ``others``: secrets by their names."""
+        told = decode(config)
+        made = new_secret() if secret is None and told.kind == "webhook" else None
+        kept = _others(Secrets(), others or {})
+        if value := made or secret:
+            kept = self._with(kept, told, value, keep_s=0.0)
+        self._check(told, kept)
+        row = self.destinations.create(
+            name, told.kind, encode(told), encode(kept), now_ms=self._now_ms(), paused=not enabled
+        )
+        return row, made
+
+    def change(
+        self,
+        row: DestinationRow,
+        config: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        others: Mapping[str, Any] | None = None,
+        enabled: bool | None = None,
+    ) -> DestinationRow | None:
+        """Change what is given of a destination; ``None`` if it is deleted meanwhile."""
+        _check_is_whole(row)
+        told, kept = None, None
+        if config or others:
+            before = msgspec.json.decode(row.config)
+            told = decode({**before, **config})
+            kept = _others(decode_secrets(row.secrets), others or {})
+            self._check(told, kept)
+        return self.destinations.change(
+            row.id,
+            now_ms=self._now_ms(),
+            name=name,
+            config=encode(told) if told is not None and config else None,
+            secrets=encode(kept) if kept is not None and others else None,
+            paused=None if enabled is None else not enabled,
+        )
+
+    def rotate(
+        self, row: DestinationRow, secret: str | None = None, *, keep_s: float = KEEP_S
+    ) -> tuple[DestinationRow | None, str | None]:
+        """Give a destination another secret; return it, and the secret where it was made.
+
+        Those before it stay valid for ``keep_s``: the receiving end takes either until it knows the new one.
+        """
+        _check_is_whole(row)
+        if not 0 <= keep_s <= MAX_KEEP_S:
+            raise SettingsError("keep_s", f"must be from 0 to {MAX_KEEP_S:.0f} (30 days)")
+        told = decode(row.config)
+        made = new_secret() if secret is None and told.kind == "webhook" else None
+        value = made or secret
+        if not value:
+            raise SettingsError(
+                "secret", f"is missing; a destination of kind {told.kind} has a token of its own"
+            )
+        kept = self._with(decode_secrets(row.secrets), told, value, keep_s=keep_s)
+        self._check(told, kept)
+        changed = self.destinations.change(row.id, now_ms=self._now_ms(), secrets=encode(kept))
+        return changed, made
+
+    def replay(
+        self,
+        row: DestinationRow,
+        since: datetime,
+        until: datetime,
+        *,
+        chosen: Mapping[str, Any] | None = None,
+        rate: float | None = None,
+    ) -> DestinationRow:
+        """Send what was received in a span again, flagged, next to what arrives. ``chosen``: another filter."""
+        _check_is_whole(row)
+        if since >= until:
+            raise SettingsError("since", "must be before until")
+        if rate is not None and not 0 < rate <= MAX_RATE:
+            raise SettingsError("rate", f"must be above 0 and at most {MAX_RATE:.0f} events a second")
+        told = decode(msgspec.json.decode(row.config) | ({} if chosen is None else {"filter": chosen}))
+        self._check(told, decode_secrets(row.secrets))
+        now_ms = self._now_ms()
+        return self.destinations.create(
+            f"{row.name} replay {row.id}-{now_ms}",
+            row.kind,
+            encode(told),
+            row.secrets,
+            now_ms=now_ms,
+            span=(round(since.timestamp() * 1000), round(until.timestamp() * 1000)),
+            replay_of=row.id,
+            rate=rate,
+        )
+
+    def pause(self, which: int) -> DestinationRow | None:
+        """Send nothing more for now, its replays included; what arrives waits."""
+        return self._set_paused(which, paused=True)
+
+    def resume(self, which: int) -> DestinationRow | None:
+        """Go on, also where the destination said that it wants no more."""
+        return self._set_paused(which, paused=False)
+
+    def _set_paused(self, which: int, *, paused: bool) -> DestinationRow | None:
+        now_ms = self._now_ms()
+        for row in self.destinations.all():
+            if row.replay_of == which and row.finished_at is None:
+                self.destinations.change(row.id, now_ms=now_ms, paused=paused, reopen=not paused)
+        return self.destinations.change(which, now_ms=now_ms, paused=paused, reopen=not paused)
+
+    def _with(self, kept: Secrets, told: Destination, value: str, *, keep_s: float) -> Secrets:
+        if told.kind != "webhook":
+            return decode_secrets(msgspec.to_builtins(replace(kept, token=value)))
+        now_ms = self._now_ms()
+        until = now_ms + round(keep_s * 1000)
+        older = [
+            replace(one, until_ms=until if one.until_ms is None else min(until, one.until_ms))
+            for one in kept.signing
+        ]
+        older = [one for one in older if one.until_ms is not None and one.until_ms > now_ms]
+        found = replace(kept, signing=(Secret(value=value), *older[: MAX_SIGNING - 1]))
+        return decode_secrets(msgspec.to_builtins(found))
+
+    def _now_ms(self) -> int:
+        return int(self._now() * 1000)
+
+
+def _others(before: Secrets, given: Mapping[str, Any]) -> Secrets:
+    if "signing" in given:
+        raise SettingsError("secrets.signing", "is given as secret")
+    try:
+        return decode_secrets({**msgspec.to_builtins(before), **given})
+    except SettingsError as error:
+        where = error.setting if error.setting.startswith("secrets") else f"secrets.{error.setting}"
+        raise SettingsError("secrets" if " " in where else where, error.why) from None
+
+
+def _check_is_whole(row: DestinationRow) -> None:
+    if row.replay_of is not None:
+        raise Conflict(
+            "this is a replay: pause, resume or delete it, or change the destination that it is of"
+        )
+
+
+def dead_letters(events: Sequence[int] | None, *, all_of_them: bool) -> Sequence[int] | None:
+    """Return which dead letters are meant; ``None`` for all. Raises :class:`~gatepost.errors.SettingsError`."""
+    if all_of_them == bool(events):
+        raise SettingsError("events", "must name dead letters, or all must be true; give one of the two")
+    return events or None

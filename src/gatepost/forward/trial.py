@@ -1,0 +1,216 @@
+"""Try a destination out: a made-up event that is sent to it, and a real one as it would be sent.
+
+Neither counts in a ledger. A made-up event is marked: its ``type`` is ``gatepost.test``, its ``event`` in the shape
+``flat`` is ``test``, and its id is no event's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from gatepost.errors import ImageUnavailable
+from gatepost.forward.destination import Destination, StepFilter, queries
+from gatepost.forward.shape import CONTENT_TYPES, Shaper, event_id
+from gatepost.forward.sinks import Closed, Outgoing, Result, Sink
+from gatepost.store.interface import AlarmQuery, AlarmStepRow, PersonRow, RecordQuery, RecordRow, Store
+from gatepost.store.people.people import People
+from gatepost.wire import AlarmStatus, Delivered, Refused, Unreachable
+
+__all__ = ["Example", "Trial", "example", "made_up", "send_test"]
+
+TEST_S = 20.0
+"""A test waits so long at most, whatever the destination's own time-out is."""
+
+SERIAL = "GATEPOST-TEST"
+
+LOOKED_AT = 50
+"""Of the latest alarms, in which a step is looked for that fits a filter."""
+
+_STATUS = {
+    "open": AlarmStatus.OCCURRED,
+    "clear_failed": AlarmStatus.CLEAR_FAILED,
+    "cleared": AlarmStatus.CLEARED,
+}
+
+
+class Trial(Struct, frozen=True, kw_only=True):
+    """Hold what came of a test."""
+
+    outcome: Literal["delivered", "refused", "unreachable", "closed"]
+    status: str
+    """Such as ``HTTP 503``; empty where there was none."""
+    took_ms: int
+    reply: str
+    """What it said, or why it could not be reached."""
+
+
+class Example(Struct, frozen=True, kw_only=True):
+    """A real event as a destination would be sent it."""
+
+    id: str
+    event_id: int
+    content_type: str
+    body: str
+
+
+def made_up(told: Destination, *, source: str, now: float) -> Outgoing:
+    """Return an event that never happened, in the shape of a destination. ``now``: Unix seconds."""
+    row = _row(datetime.fromtimestamp(now, UTC))
+    name = f"test-{int(now * 1000)}"
+    if told.shape == "push":
+        value: dict[str, Any] = {"type": "gatepost.test", "data": {"deviceSN": SERIAL, "timestamp": int(now)}}
+    else:
+        value = msgspec.json.decode(Shaper(told.shape, source).body(row, person_id="0"))
+        value["id"] = name
+        value["type" if told.shape == "cloudevents" else "event"] = (
+            "gatepost.test" if told.shape == "cloudevents" else "test"
+        )
+    return Outgoing(
+        id=name,
+        event_id=0,
+        kind="record",
+        body=msgspec.json.encode(value),
+        content_type=CONTENT_TYPES[told.shape],
+        row=row,
+        image=None,
+        is_replay=False,
+    )
+
+
+async def send_test(
+    sink: Sink,
+    told: Destination,
+    *,
+    source: str,
+    now: Callable[[], float],
+    monotonic: Callable[[], float],
+) -> Trial:
+    """Send a made-up event, once, and close the sink."""
+    outgoing, began = made_up(told, source=source, now=now()), monotonic()
+    try:
+        async with asyncio.timeout(min(told.timeout_s, TEST_S)):
+            (result,) = await sink.send([outgoing])
+    except TimeoutError:
+        result = Result(outcome=Unreachable(f"no reply within {min(told.timeout_s, TEST_S):g} s"))
+    finally:
+        await sink.close()
+    outcome = result.outcome
+    why = "" if isinstance(outcome, Delivered) else outcome.reason
+    return Trial(
+        outcome=_name(result),
+        status=result.status,
+        took_ms=round((monotonic() - began) * 1000),
+        reply=result.reply or why,
+    )
+
+
+def example(store: Store, people: People, told: Destination, *, source: str) -> Example | None:
+    """Return the latest event that a filter chooses, without its image; ``None`` where there is none. Blocks."""
+    of_records, _ = queries(told.filter, store.sites())
+    row = _latest_record(store, of_records) if of_records is not None else _latest_step(store, told)
+    if row is None:
+        return None
+    person_id, original, number = "", None, row.id if isinstance(row, RecordRow) else row.step.id
+    if isinstance(row, RecordRow) and row.person is not None and told.shape != "push":
+        key = (row.person.identity_id, row.terminal_id)
+        person_id = people.ids([key]).get(key, "")
+    if told.shape == "push":
+        shortened = (row.original if isinstance(row, RecordRow) else row.step.original) or b""
+        try:
+            original = store.original(number, shortened)
+        except ImageUnavailable:
+            original = shortened
+    body = Shaper(told.shape, source).body(row, person_id=person_id, original=original)
+    return Example(
+        id=event_id(row),
+        event_id=number,
+        content_type=CONTENT_TYPES[told.shape],
+        body=body.decode("utf-8", "replace"),
+    )
+
+
+def _latest_record(store: Store, query: RecordQuery) -> RecordRow | None:
+    found = store.records(msgspec.structs.replace(query, limit=1)).items
+    if not found:
+        return None
+    row = store.forwarded_again("record", [found[0].id]).get(found[0].id)
+    return row if isinstance(row, RecordRow) else None
+
+
+def _latest_step(store: Store, told: Destination) -> AlarmStepRow | None:
+    chosen = told.filter.alarms
+    _, of_alarms = queries(told.filter, store.sites())
+    if chosen is None or of_alarms is None:
+        return None
+    query = AlarmQuery(
+        terminal=of_alarms.terminal,
+        without_serial=of_alarms.without_serial,
+        site_id=of_alarms.site_id,
+        limit=LOOKED_AT,
+    )
+    steps = [step for alarm in store.alarms(query).items for step in reversed(alarm.history)]
+    fitting = [step.id for step in steps if _fits(chosen, step.code, step.status)]
+    rows = store.forwarded_again("alarm", fitting[:1])
+    row = rows.get(fitting[0]) if fitting else None
+    return row if isinstance(row, AlarmStepRow) else None
+
+
+def _fits(chosen: StepFilter, code: int | None, status: int | None) -> bool:
+    return chosen.code in (None, code) and (chosen.state is None or status == int(_STATUS[chosen.state]))
+
+
+def _name(result: Result) -> Literal["delivered", "refused", "unreachable", "closed"]:
+    if isinstance(result.outcome, Delivered):
+        return "delivered"
+    if isinstance(result.outcome, Closed):
+        return "closed"
+    return "refused" if isinstance(result.outcome, Refused) else "unreachable"
+
+
+def _row(now: datetime) -> RecordRow:
+    person = PersonRow(
+        identity_id=0,
+        user_id="0",
+        name="Test 测试",
+        type=1,
+        job_number="0",
+        ic_number="",
+        id_number="",
+        remark="",
+        guest_from=None,
+        guest_until=None,
+        groups=(),
+    )
+    return RecordRow(
+        id=0,
+        terminal_id=0,
+        serial=SERIAL,
+        terminal_name="gatepost test",
+        site_id=0,
+        site="gatepost test",
+        timezone="UTC",
+        uuid=None,
+        at=now,
+        recorded_at=now,
+        received_at=now,
+        recognition_type=1,
+        passed=True,
+        entry_mode=1,
+        abnormal_type=0,
+        score=90.0,
+        temperature=None,
+        mask=None,
+        mode=None,
+        person=person,
+        has_image=False,
+        dialect=None,
+        peer=None,
+        problems=(),
+        original=None,
+    )
