@@ -53,6 +53,12 @@ COMMANDS: Mapping[str, Entry] = {
     "tokens": Entry(
         "gatepost.receiver.commands.tokens", "receiver", "make and withdraw API tokens", "创建和吊销 API 令牌"
     ),
+    "forward": Entry(
+        "gatepost.receiver.commands.forward",
+        "receiver",
+        "pass events on to destinations",
+        "将事件转发到其他系统",
+    ),
     "audit": Entry(
         "gatepost.receiver.commands.audit",
         "receiver",

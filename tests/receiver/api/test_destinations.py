@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,15 @@ async def shown(receiver: Running, which: int) -> dict[str, Any]:
 
 async def settled(receiver: Running, which: int, **wanted: int) -> dict[str, Any]:
     """Wait until the ledger has these numbers."""
-    while True:
-        found = await shown(receiver, which)
-        if all(found[name] == value for name, value in wanted.items()):
-            return found
+    return await until(receiver, which, lambda found: all(found[name] == wanted[name] for name in wanted))
+
+
+async def until(receiver: Running, which: int, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """Ask for a destination until something holds of it."""
+    async with asyncio.timeout(30):
+        while not is_so(found := await shown(receiver, which)):
+            pass
+    return found
 
 
 def is_signed(secret: str, headers: dict[str, str], body: bytes) -> bool:
@@ -160,8 +166,7 @@ async def test_one_that_says_gone_is_closed_until_it_is_resumed(receiver: Runnin
     hook.reply = lambda number: web.Response(status=410 if number == 1 else 204)
     which = (await made(receiver, hook))["id"]
     await receiver.push(record())
-    while (found := await shown(receiver, which))["state"] != "closed":
-        pass
+    found = await until(receiver, which, lambda found: found["state"] == "closed")
     assert "410" in found["last_error"]
     await call(receiver, "POST", f"/{which}/resume")
     await settled(receiver, which, delivered=1)
@@ -173,9 +178,9 @@ async def test_one_that_cannot_be_reached_says_so_and_when_it_is_tried_next(
     hook.reply = lambda _: web.Response(status=503)
     which = (await made(receiver, hook))["id"]
     await receiver.push(record())
-    found = await shown(receiver, which)
-    while found["state"] != "waiting" or found["last_error"] is None:
-        found = await shown(receiver, which)
+    found = await until(
+        receiver, which, lambda found: found["state"] == "waiting" and found["last_error"] is not None
+    )
     assert "503" in found["last_error"]
     assert found["next_attempt_at"] is not None
     assert found["waiting"] == 1
@@ -243,8 +248,7 @@ async def test_a_span_is_sent_again_flagged_and_counted_by_itself(receiver: Runn
         receiver, "POST", f"/{which}/replay", {"since": "2020-01-01", "filter": {"alarms": None}, "rate": 100}
     )
     assert (reply.status, reply.json["seen"]) == (201, 3)
-    while (found := await shown(receiver, which))["replays"][0]["state"] != "finished":
-        pass
+    found = await until(receiver, which, lambda found: found["replays"][0]["state"] == "finished")
     assert (found["seen"], found["replays"][0]["delivered"]) == (3, 3)
     again = [json.loads(body) for _, body in hook.requests[3:]]
     assert [one["replay"] for one in again] == [True] * 3

@@ -25,6 +25,7 @@ from gatepost.forward.admin import KEEP_S, dead_letters, secret_names
 from gatepost.forward.destination import Destination, Filter, Shape, decode, decode_secrets
 from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.shape import schemas
+from gatepost.forward.state import Standing
 from gatepost.forward.trial import Trial
 from gatepost.items import (
     AttemptItem,
@@ -42,10 +43,16 @@ from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, Access, AnyRe
 from gatepost.receiver.api.images import note_original
 from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, moment, read
 from gatepost.store.interface import Page
-from gatepost.store.query.destinations import MAX_ATTEMPTS, AttemptRow, DestinationRow, ExceptionRow
+from gatepost.store.query.destinations import (
+    MAX_ATTEMPTS,
+    AttemptRow,
+    DestinationRow,
+    Destinations,
+    ExceptionRow,
+)
 from gatepost.store.query.page_bytes import paged, weight
 
-__all__ = ["DestinationsController", "TheForwarding", "called", "ledger", "note"]
+__all__ = ["DestinationsController", "TheForwarding", "called", "host_of", "ledger", "note", "values"]
 
 TheForwarding = NamedDependency[SkipValidation[Forwarding]]
 
@@ -149,10 +156,11 @@ else:
     ToldDetail = _shown_as(DestinationDetail)
 
 
-def ledger(forwarding: Forwarding, row: DestinationRow, *, now: datetime) -> dict[str, Any]:
+def ledger(
+    destinations: Destinations, row: DestinationRow, standing: Standing, *, now: datetime
+) -> dict[str, Any]:
     """Return the fields of a :class:`~gatepost.items.LedgerItem`. Blocks."""
-    standing = forwarding.standing(row)
-    oldest = forwarding.destinations.oldest_waiting_ms(row)
+    oldest = destinations.oldest_waiting_ms(row)
     next_at = None if standing.wait_s is None else now + timedelta(seconds=standing.wait_s)
     return {
         **asdict(row.ledger),
@@ -175,11 +183,14 @@ def _told(row: DestinationRow) -> Destination:
         return Destination(kind=row.kind, url=str(found.get("url", "")))  # type: ignore[arg-type]  # as it is stored
 
 
-def _values(forwarding: Forwarding, row: DestinationRow, now: datetime) -> dict[str, Any]:
+def values(
+    destinations: Destinations, row: DestinationRow, standing: Standing, *, now: datetime
+) -> dict[str, Any]:
+    """Return the fields of a :class:`~gatepost.items.DestinationItem`, and the options of its kind. Blocks."""
     told = _told(row)
     return {
         **{name: getattr(told, name) for name in Destination.__struct_fields__},
-        **ledger(forwarding, row, now=now),
+        **ledger(destinations, row, standing, now=now),
         "id": row.id,
         "name": row.name,
         "enabled": row.paused_at is None,
@@ -188,9 +199,13 @@ def _values(forwarding: Forwarding, row: DestinationRow, now: datetime) -> dict[
     }
 
 
+def _values(forwarding: Forwarding, row: DestinationRow, now: datetime) -> dict[str, Any]:
+    return values(forwarding.destinations, row, forwarding.standing(row), now=now)
+
+
 def _replay(forwarding: Forwarding, row: DestinationRow, now: datetime) -> ReplayItem:
     return ReplayItem(
-        **ledger(forwarding, row, now=now),
+        **ledger(forwarding.destinations, row, forwarding.standing(row), now=now),
         id=row.id,
         created_at=row.created_at,
         filter=msgspec.to_builtins(_told(row).filter),

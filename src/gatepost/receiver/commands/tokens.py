@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -17,8 +17,9 @@ from gatepost.errors import SettingsError
 
 if TYPE_CHECKING:
     from gatepost.store.query.accounts import Accounts
+    from gatepost.store.query.destinations import Feed
 
-__all__ = ["Data", "Database", "app", "opened_accounts"]
+__all__ = ["Data", "Database", "app", "opened_accounts", "opened_store"]
 
 app = typer.Typer(
     **app_options(), help=t("API tokens: make, list, withdraw.", "API 令牌：创建、列出、吊销。")
@@ -46,26 +47,36 @@ class RoleName(StrEnum):
     admin = "admin"
 
 
-def opened_accounts(data: Path | None, database: str | None) -> AbstractContextManager[Accounts]:
+@contextmanager
+def opened_accounts(data: Path | None, database: str | None) -> Iterator[Accounts]:
     """Open the accounts of a receiver that may be running. Raises :class:`~gatepost.errors.GatepostError`."""
     from gatepost.store.query.accounts import Accounts
-    from gatepost.store.sqlite.second_process import accounts_of
 
+    with opened_store(data, database) as store:
+        yield Accounts(store)
+
+
+@contextmanager
+def opened_store(data: Path | None, database: str | None) -> Iterator[Feed]:
+    """Open the store of a receiver that may be running, for what :mod:`gatepost.store.sqlite.second_process` names.
+
+    Raises :class:`~gatepost.errors.GatepostError`.
+    """
     if data is not None and not database:
-        return accounts_of(data)
+        from gatepost.store.sqlite.second_process import opened
+
+        with opened(data) as beside:
+            yield beside
+        return
     if not database:
         raise SettingsError("data", "is missing; give the receiver's --data, or its --database")
     from gatepost.store.postgres.store import PostgresStore
 
-    @contextmanager
-    def on_server() -> Iterator[Accounts]:
-        store = PostgresStore.open(database)
-        try:
-            yield Accounts(store)
-        finally:
-            store.close()
-
-    return on_server()
+    store = PostgresStore.open(database)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def _now_ms() -> int:

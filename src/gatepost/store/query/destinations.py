@@ -43,6 +43,7 @@ __all__ = [
     "Destinations",
     "DestinationRow",
     "ExceptionRow",
+    "Feed",
     "Ledger",
     "Loaded",
     "PlaceRow",

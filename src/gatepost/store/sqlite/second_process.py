@@ -1,8 +1,8 @@
-"""The accounts of a data folder, from beside the process that has it open.
+"""Open a data folder next to the process that has it open: for accounts and destinations.
 
-Whoever makes a token on the command line does so while the receiver runs. Only the tables of ``query/accounts.py`` are
-safe for that. The folder's lock is left alone, and SQLite's own lock
-orders the two writers.
+A command makes a token, or pauses a destination, while the receiver runs. Only the tables of ``query/accounts.py`` and
+``query/destinations.py`` are safe for that: of others the receiver keeps something in memory. The folder's lock is left
+alone, and SQLite's own lock orders the two writers.
 """
 
 import sqlite3
@@ -11,17 +11,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from gatepost.errors import StoreInUse, StoreTooNew
 from gatepost.store.base import unavailable
 from gatepost.store.query.accounts import Accounts
+from gatepost.store.query.destinations import Feed
 from gatepost.store.schema import migrate
+from gatepost.store.schema.tables import meta
 from gatepost.store.sqlite import data_folder as data
 from gatepost.store.sqlite.connection import connect, sqlite_unavailable, write_engine
 from gatepost.store.sqlite.store import SqliteStore
 
-__all__ = ["accounts_of"]
+__all__ = ["accounts_of", "opened"]
 
 
 _PATIENCE_S = 10.0
@@ -61,6 +64,10 @@ class _Beside:
         with sqlite_unavailable(self._folder), unavailable(), self._engine.begin() as connection:
             yield connection
 
+    def horizon(self, db: Connection) -> int:
+        # As SqliteStore.horizon.
+        return int(db.execute(select(meta.c.value).where(meta.c.name == "next_id")).scalar() or 1)
+
     def close(self) -> None:
         self._engine.dispose()
         self._db.close()
@@ -68,7 +75,14 @@ class _Beside:
 
 @contextmanager
 def accounts_of(folder: Path) -> Iterator[Accounts]:
-    """The accounts of the store in ``folder``, which is made if there is none.
+    """Open the accounts of the store in ``folder``. Raises as :func:`opened`."""
+    with opened(folder) as store:
+        yield Accounts(store)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Feed]:
+    """Open the store in ``folder``, which is made if there is none, for the tables that the module names.
 
     Raises what :meth:`gatepost.store.sqlite.store.SqliteStore.open` raises, but not for a folder that is in use.
     """
@@ -85,6 +99,6 @@ def accounts_of(folder: Path) -> Iterator[Accounts]:
             ) from None
         store = _Beside(folder)
     try:
-        yield Accounts(store)
+        yield store
     finally:
         store.close()
