@@ -101,6 +101,8 @@ async def test_dashboard_and_alerts_ask_for_nothing_that_is_not_exported(tmp_pat
         )
         await receiver.push(b"[]")
         await receiver.flush()
+        config = b'{"kind":"webhook","url":"https://localhost/"}'
+        receiver.desk.destinations.create("HR", "webhook", config, b"{}", now_ms=0, paused=True)
         text = (await receiver.get("/metrics")).body.decode()
     families = list(text_string_to_metric_families(text))
     samples = {sample.name: set(sample.labels) for family in families for sample in family.samples}

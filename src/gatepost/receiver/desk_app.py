@@ -219,7 +219,7 @@ class DeskApp:
             now=now,
             is_away=lambda: self.projector.is_away,
         )
-        self.metrics.watch(store, self.ingests, self.projector, self.keeper, now=now)
+        self.metrics.watch(store, self.ingests, self.projector, self.keeper, self.forwarding, now=now)
         made = (
             Pages()
             if pages is None

@@ -89,3 +89,21 @@ async def test_names_follow_the_conventions(receiver: Running) -> None:
     names = set(re.findall(r"^# TYPE (\S+) ", text, re.MULTILINE))
     assert all(re.fullmatch(r"(gatepost|process)_[a-z_]+", name) for name in names)
     assert "process_resident_memory_bytes" in names
+
+
+async def test_each_destination_has_its_ledger(receiver: Running) -> None:
+    config = b'{"kind":"webhook","url":"https://localhost/"}'
+    destinations = receiver.desk.destinations
+    paused = destinations.create("HR", "webhook", config, b"{}", now_ms=0, paused=True)
+    destinations.create(
+        "again", "webhook", config, b"{}", now_ms=0, span=(0, 1), replay_of=paused.id, paused=True
+    )
+    await fill(receiver)
+    told = numbers(await receiver.get("/metrics"))
+    assert told["gatepost_forward_seen_total{destination=HR}"] == 2
+    assert told["gatepost_forward_waiting{destination=HR}"] == 2
+    assert told["gatepost_forward_lag_seconds{destination=HR}"] > 0
+    assert told["gatepost_forward_up{destination=HR}"] == 0
+    for part in ("filtered_total", "delivered_total", "dead", "dropped_total", "attempts_total"):
+        assert told[f"gatepost_forward_{part}{{destination=HR}}"] == 0
+    assert "destination=again" not in "".join(told)

@@ -6,7 +6,7 @@ Rules:
 * What the ingest counts is a second old at most, and goes on where another process takes its place.
 * While the store is away its numbers are left out, and are no zeros; those of these processes are there.
 * A push costs what counting costs: some additions a batch. What has to be read is read when somebody asks.
-* Labels are serials, reasons and states; no label names a person.
+* Labels are serials, reasons, states and destinations; no label names a person.
 * A registry a receiver, none is global.
 
 ``deploy/grafana-dashboard.json`` asks for these; a test holds it against them.
@@ -27,6 +27,7 @@ from prometheus_client.registry import Collector
 
 from gatepost import __version__
 from gatepost.errors import StoreUnavailable
+from gatepost.forward.forwarding import Forwarding
 from gatepost.receiver.jobs.projector import Projector, Rows
 from gatepost.receiver.jobs.retention import Keeper
 from gatepost.receiver.observability.silent_receivers import silent
@@ -35,6 +36,7 @@ from gatepost.receiver.processes.ingests import Ingests
 from gatepost.receiver.terminals.presence import Presence, last_heard, presence
 from gatepost.store.interface import Arrival, Progress, Store, Stored, TerminalRow
 from gatepost.store.privacy.retention import PARTS
+from gatepost.store.query.destinations import DestinationRow
 from gatepost.wire import Alarm, Record
 
 __all__ = ["CONTENT_TYPE", "MAX_TERMINALS", "Measured", "Metrics"]
@@ -43,6 +45,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 MAX_TERMINALS = 5000
 """How many terminals have numbers of their own; ``gatepost_terminals`` counts all of them."""
+
+MAX_DESTINATIONS = 1000
+"""How many destinations have numbers."""
 
 _EVENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 30.0)
@@ -130,12 +135,14 @@ class Metrics:
         ingests: Ingests,
         projector: Projector,
         keeper: Keeper,
+        forwarding: Forwarding,
         *,
         now: Callable[[], float],
     ) -> None:
         """Also tell what these parts know, when somebody asks. Once."""
         self.registry.register(_Parts(ingests, projector, keeper))
         self.registry.register(_Stored(store, ingests, projector, now))
+        self.registry.register(_Forwarded(forwarding, projector, now))
 
     def text(self) -> bytes:
         """Return everything. Blocks: it asks the store. Raises :class:`~gatepost.errors.JournalUnavailable`."""
@@ -298,6 +305,61 @@ class _Stored(Collector):
             [(state, states.count(state)) for state in get_args(Presence)],
         )
         yield from _by_terminal(seen[:MAX_TERMINALS])
+
+
+class _Forwarded(Collector):
+    """Collect the ledger of each destination, its replays apart; at most :data:`MAX_DESTINATIONS` of them."""
+
+    def __init__(self, forwarding: Forwarding, projector: Projector, now: Callable[[], float]) -> None:
+        self._forwarding = forwarding
+        self._projector = projector
+        self._now = now
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        if self._projector.lag().is_away:
+            return ()
+        try:
+            rows = self._forwarding.destinations.all(with_replays=False)[:MAX_DESTINATIONS]
+            return list(self._families(rows))
+        except StoreUnavailable:
+            return ()
+
+    def _families(self, rows: Sequence[DestinationRow]) -> Iterable[Metric]:
+        for part, help in _LEDGER.items():
+            kind = GaugeMetricFamily if part in ("waiting", "dead") else CounterMetricFamily
+            counts = [
+                (row.name, row.attempts if part == "attempts" else getattr(row.ledger, part)) for row in rows
+            ]
+            yield _labelled(kind, f"gatepost_forward_{part}", help, "destination", counts)
+        oldest = [(row.name, self._forwarding.destinations.oldest_waiting_ms(row)) for row in rows]
+        yield _labelled(
+            GaugeMetricFamily,
+            "gatepost_forward_lag_seconds",
+            "How long ago the oldest event was received that waits for a destination; 0: none waits.",
+            "destination",
+            [(name, 0.0 if ms is None else max(0.0, self._now() - ms / 1000)) for name, ms in oldest],
+        )
+        yield _labelled(
+            GaugeMetricFamily,
+            "gatepost_forward_up",
+            "1: events go out; 0: the destination cannot be reached, is paused or closed, or its settings are broken.",
+            "destination",
+            [(row.name, self._forwarding.standing(row).state == "running") for row in rows],
+        )
+
+
+_LEDGER = {
+    "seen": "Events that a destination is to be sent, those that its filter leaves out among them.",
+    "filtered": "Events that the filter of a destination left out.",
+    "delivered": "Events that a destination took.",
+    "waiting": "Events that are not settled.",
+    "dead": "Dead letters: events that a destination refused for good.",
+    "dropped": "Events that were given up: deleted by retention, too old, or dropped by a person.",
+    "attempts": "Attempts that were begun, each event of a request by itself.",
+}
 
 
 def _by_terminal(seen: Sequence[tuple[TerminalRow, Presence]]) -> Iterable[Metric]:
