@@ -277,6 +277,22 @@ class Cursor:
                     self.in_flight.add(number)
         return chosen
 
+    def probe(self) -> int | None:
+        """Take one number in flight, due or not: the one whose last attempt lies farthest back; ``None``: none waits.
+
+        Where one attempt at a time is made, none is made for ever with the same number while others wait.
+        """
+        free = (number for number in self.waiting if self._may_go(number, float("inf")))
+        found = min(free, key=self._last_attempt, default=None)
+        if found is not None:
+            self.in_flight.add(found)
+        return found
+
+    def _last_attempt(self, number: int) -> tuple[float, int, int]:
+        tried = self.tried.get(number)
+        at = None if tried is None else tried.attempted_at
+        return (float("-inf") if at is None else at), self.waiting[number], number
+
     def count_attempt(self, number: int, at: float) -> None:
         """Count an attempt; do nothing for a number that does not wait."""
         if number in self.waiting:

@@ -7,7 +7,8 @@ Rules:
 * An address is looked at in every form in which it can be written: an IPv4 address within an IPv6 one is that IPv4
   address (RFC 4291 section 2.5.5.2, RFC 6052, RFC 3056, RFC 4380).
 * What is checked is what is connected to: a name is resolved once for a connection, and only to addresses that are
-  allowed. No redirect is followed, and no proxy of the environment is used.
+  allowed. No socket is made for another one (:meth:`Egress.make_socket`), whatever a library takes for an address. No
+  redirect is followed, and no proxy of the environment is used.
 
 A broker's client resolves by itself: there the address that was typed is checked before each connection, and what a
 cluster says of its other servers is the cluster's affair.
@@ -20,6 +21,7 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 
+from aiohappyeyeballs import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gatepost.errors import GatepostError, SettingsError
@@ -33,6 +35,9 @@ PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
+_TRANSLATED = ipaddress.IPv6Network("::ffff:0:0:0/96")
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""What of IPv6 is public at all: RFC 3513, section 4."""
 
 _NEVER = tuple(
     ipaddress.ip_network(each)
@@ -41,6 +46,7 @@ _NEVER = tuple(
         "169.254.0.0/16",  # link-local, with the credentials of most clouds
         "100.100.100.200/32",  # Alibaba Cloud
         "192.0.0.192/32",  # Oracle Cloud
+        "168.63.129.16/32",  # Azure
         "224.0.0.0/3",  # multicast, reserved, broadcast
         "::/128",
         "fe80::/10",
@@ -73,16 +79,32 @@ class Egress(AbstractResolver):
             return False
         if any(found in network for network in _NEVER):
             return False
-        return found.is_global or any(found in network for network in self._networks)
+        if any(found in network for network in self._networks):
+            return True
+        return found.is_global and (isinstance(found, ipaddress.IPv4Address) or found in _UNICAST)
 
     def check_literal(self, host: str) -> None:
         """Raise :class:`Forbidden` for a host that is an address to which no request may go."""
         try:
             ipaddress.ip_address(host.partition("%")[0])
         except ValueError:
-            return  # a name
+            try:
+                # The forms that only the C library knows: 127.1, 0x7f.1, 0177.0.0.1, 2130706433.
+                found = socket.inet_ntoa(socket.inet_aton(host))
+            except (OSError, ValueError):
+                return  # a name
+            if not self.allows(found):
+                raise Forbidden(_why(f"{host}, which is {found},")) from None
+            return
         if not self.allows(host):
             raise Forbidden(_why(host))
+
+    def make_socket(self, info: AddrInfoType) -> socket.socket:
+        """Return a socket to be connected to an address. Raises :class:`Forbidden` if no request may go there."""
+        family, kind, protocol, _, address = info
+        if not self.allows(str(address[0])):
+            raise Forbidden(_why(str(address[0])))
+        return socket.socket(family, kind, protocol)
 
     async def check(self, host: str, port: int) -> None:
         """Raise :class:`Forbidden` for a host none of whose addresses is allowed, ``OSError`` where it has none."""
@@ -125,7 +147,7 @@ def _unwrapped(address: Address) -> Address:
     if not isinstance(address, ipaddress.IPv6Address):
         return address
     inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-    if inner is None and address in _NAT64:
+    if inner is None and (address in _NAT64 or address in _TRANSLATED):
         inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     if inner is None and address in _COMPATIBLE and int(address) > 1:
         inner = ipaddress.IPv4Address(int(address))

@@ -65,11 +65,8 @@ GATHERED = 64
 KEPT_TRIES = 20
 """Of the attempts of one commit that are kept: failed ones before others."""
 
-LOOK_S = 5.0
-"""So often something is looked for without having been told."""
-
 EXPIRE_S = 1.0
-"""So often events are looked for that are too old."""
+"""So often events are looked for that are too old; those that are to be sent are looked at each time."""
 
 OLD = "older than max_age_s"
 """Why an event was dropped."""
@@ -109,6 +106,11 @@ class _Parcel(Struct, frozen=True):
     outgoing: list[Outgoing]
     epoch: int
 
+    @property
+    def size(self) -> int:
+        """Return how many bytes it has."""
+        return sum(map(_bytes, self.outgoing))
+
 
 class _Sent(Struct, frozen=True):
     """Hold what came of sending a parcel."""
@@ -145,6 +147,8 @@ class Forwarder:
         self._failed: dict[int, int] = {}
         """Of events that did not get through: how many had been delivered then."""
         self._expired_at = around.monotonic()
+        self._given_up = False
+        """This turn has given something up, which another one commits."""
         self._allowance = 0.0
         self._allowed_at = around.monotonic()
         self._ready: deque[_Parcel] = deque()
@@ -153,6 +157,7 @@ class Forwarder:
         self._sent: list[_Sent] = []
         self._claimed = 0
         """How many events are claimed of which no result is known yet."""
+        self._claimed_bytes = 0
         self._turning: asyncio.Future[tuple[list[_Parcel], bool]] | None = None
         self._work = asyncio.Event()
         self._bell = asyncio.Event()
@@ -173,7 +178,10 @@ class Forwarder:
         return self._gate.wait(self._around.monotonic())
 
     def wake(self, row: DestinationRow | None = None) -> None:
-        """Say that the feed has more; ``row``: the destination as it is now, with the same revision."""
+        """Say that the feed has more, or another terminal is held.
+
+        ``row``: the destination as it is now, with the same revision.
+        """
         if row is not None:
             self.row = row
         self._bell.set()
@@ -194,19 +202,22 @@ class Forwarder:
             await self._finish()
             await self._sink.close()
 
-    async def once(self) -> float:
-        """Do one turn; return the seconds until the next one, if nothing happens before.
+    async def once(self) -> float | None:
+        """Do one turn; return the seconds until the next one, if nothing happens before; ``None``: only then.
 
         Raises :class:`~gatepost.errors.StoreUnavailable`, and :class:`Lost`.
         """
         self._bell.clear()
         sent, self._sent = self._sent, []
         unsent, self._unsent = self._unsent, []
-        self._claimed -= sum(len(one.parcel.items) for one in sent) + sum(map(_size, unsent))
+        back = [*(one.parcel for one in sent), *unsent]
+        self._claimed -= sum(map(_size, back))
+        self._claimed_bytes -= sum(parcel.size for parcel in back)
         self._turning = asyncio.ensure_future(self._around.in_thread(lambda: self._turn(sent, unsent)))
         # Whoever cancels us, a turn comes to its end.
         parcels, more = await asyncio.shield(self._turning)
         self._claimed += sum(map(_size, parcels))
+        self._claimed_bytes += sum(parcel.size for parcel in parcels)
         self._ready.extend(parcels)
         if self._ready:
             self._work.set()
@@ -233,7 +244,7 @@ class Forwarder:
         with contextlib.suppress(StoreError, Lost):
             await self._around.in_thread(self._end)
 
-    async def _patient_turn(self) -> float:
+    async def _patient_turn(self) -> float | None:
         try:
             return await self.once()
         except StoreUnavailable as error:
@@ -242,7 +253,7 @@ class Forwarder:
 
     def _room(self) -> int:
         """Return how many events may be claimed now."""
-        if self.row.paused_at is not None or self._is_closed:
+        if self.row.paused_at is not None or self._is_closed or self._is_full:
             return 0
         tick = self._around.monotonic()
         room = self._gate.room(max(0, CLAIMED - self._claimed), self._claimed, tick)
@@ -254,17 +265,28 @@ class Forwarder:
             room = min(room, int(self._allowance))
         return room
 
-    def _pause(self) -> float:
-        if self.row.paused_at is not None or self._is_closed or self._is_finished or self._claimed:
-            return LOOK_S
+    @property
+    def _is_full(self) -> bool:
+        return self._claimed >= CLAIMED or self._claimed_bytes >= CLAIMED_BYTES
+
+    def _pause(self) -> float | None:
         progress, around = self._progress, self._around
-        due = None if progress is None else progress.cursor.next_due()
-        if due is None:
-            return LOOK_S
-        wait = max(0.001, due - around.now(), self._gate.wait(around.monotonic()))
+        if progress is None or self.row.paused_at is not None or self._is_closed or self._is_finished:
+            return None
+        expires = EXPIRE_S if self._told.max_age_s is not None and progress.cursor.waiting else None
+        if self._is_full or (self._claimed and self._gate.failures):
+            return expires
+        due = progress.cursor.next_due()
+        if self._gate.failures and progress.cursor.waiting:
+            wait = self._gate.wait(around.monotonic())
+        elif due is None:
+            return expires
+        else:
+            wait = due - around.now()
         if self.row.rate is not None:
             wait = max(wait, (1.0 - self._allowance) / self.row.rate)
-        return min(wait, LOOK_S)
+        wait = max(0.001, wait)
+        return wait if expires is None else min(wait, expires)
 
     # --- a turn, on a thread ----------------------------------------------------------------------------------
 
@@ -272,19 +294,34 @@ class Forwarder:
         """Return what is to be sent, and whether there is more to be read at once."""
         progress = self._progress or self._load()
         self._note_all(progress, sent, unsent)
-        more = self._read(progress)
         self._expire(progress)
-        room = self._room()
-        claimed = progress.claim(room, self._around.now()) if room else []
+        more = self._read(progress)
+        self._given_up = False
+        claimed = self._claim(progress)
         try:
             self._commit(progress)
+            self._finish_replay(progress)
+            parcels = self._render(progress, claimed)
         except BaseException:
             progress.give_back(claimed)
             raise
         self._allowance -= len(claimed)
-        parcels = self._render(progress, claimed)
         self._fresh.clear()
-        return parcels, more
+        return parcels, more or self._given_up
+
+    def _claim(self, progress: Progress) -> list[Item]:
+        """Return what is to be sent next. What is too old is given up, also if it waited unread."""
+        room, now, age = self._room(), self._around.now(), self._told.max_age_s
+        if not room:
+            return []
+        claimed = progress.probe(now) if self._gate.failures else progress.claim(room, now)
+        if age is None:
+            return claimed
+        old = [item for item in claimed if item.received_at_ms < (now - age) * 1000]
+        progress.give_back(old)
+        for item in old:
+            self._give_up(progress, item, OLD)
+        return [item for item in claimed if item not in old]
 
     def _load(self) -> Progress:
         store = self._around.store
@@ -374,27 +411,36 @@ class Forwarder:
         for track in progress.wanted(end, held, limit=AHEAD):
             query = self._queries[track.kind]
             if track.terminal_id is None:
-                page = store.to_forward(track.place, query, PAGE)
+                page = store.to_forward(track.place, query, PAGE, until=track.until)
             else:
                 page = store.to_forward_of(
                     track.terminal_id, track.place, track.until or track.place, query, PAGE
                 )
             progress.read(track, page)
             self._fresh.update(page.chosen)
-        if self.row.replay_of is not None and progress.is_finished:
-            self._is_finished = True
-            progress.note_finished(int(around.now() * 1000))
         return bool(progress.wanted(end, held, limit=AHEAD))
+
+    def _give_up(self, progress: Progress, item: Item, why: str) -> None:
+        progress.dropped(item, why)
+        self._given_up = True
+
+    def _finish_replay(self, progress: Progress) -> None:
+        if self.row.replay_of is not None and not self._is_finished and progress.is_finished:
+            self._is_finished = True
+            progress.note_finished(int(self._around.now() * 1000))
+            self._commit(progress)
 
     def _expire(self, progress: Progress) -> None:
         age, tick = self._told.max_age_s, self._around.monotonic()
         if age is not None and tick - self._expired_at >= EXPIRE_S:
             self._expired_at = tick
-            progress.expire(int((self._around.now() - age) * 1000), OLD)
+            if progress.expire(int((self._around.now() - age) * 1000), OLD):
+                waiting = progress.cursor.waiting
+                self._failed = {number: at for number, at in self._failed.items() if number in waiting}
 
     def _commit(self, progress: Progress) -> None:
         """Store what was done. What cannot be stored now is kept for the next turn."""
-        if self.row.changes != self._changes:
+        if self.row.changes > self._changes:
             self._take_over(progress)
         while True:
             step = self._uncommitted or progress.take_step()
@@ -416,7 +462,7 @@ class Forwarder:
         loaded = self._around.destinations.load(self.row.id)
         if loaded is None:
             raise Lost(f"the destination {self.row.name} is deleted")
-        progress.note_changes(loaded)
+        progress.note_changes(loaded, self._uncommitted)
         self._changes = loaded.changes
 
     def _render(self, progress: Progress, claimed: Sequence[Item]) -> list[_Parcel]:
@@ -427,13 +473,13 @@ class Forwarder:
         for at, item in enumerate(claimed):
             row = rows.get(item.event_id)
             if row is None:
-                progress.dropped(item, DELETED)
+                self._give_up(progress, item, DELETED)
                 continue
-            if total >= CLAIMED_BYTES:
+            if total and total + self._claimed_bytes >= CLAIMED_BYTES:
                 progress.give_back(claimed[at:])
                 break
             outgoing = self._outgoing(item, row, people)
-            total += len(outgoing.body) + len(outgoing.image or b"")
+            total += _bytes(outgoing)
             self._pack(parcels, item, outgoing)
         return parcels
 
@@ -541,6 +587,10 @@ class Forwarder:
 
 def _size(parcel: _Parcel) -> int:
     return len(parcel.items)
+
+
+def _bytes(outgoing: Outgoing) -> int:
+    return len(outgoing.body) + len(outgoing.image or b"")
 
 
 def _attempt_row(sent: _Sent) -> AttemptRow:

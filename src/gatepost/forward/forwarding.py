@@ -5,6 +5,8 @@ Rules:
 * Every destination has an owner, also one that is paused: it takes over what people do with dead letters.
 * A lease lasts :data:`LEASE_S` and is renewed three times within that. On a server with several receivers, another one
   sends :data:`LEASE_S` after this one was last heard of; what this one commits afterwards changes nothing.
+* A destination that has nothing to be sent costs no query of its own: one look is for all, and wakes those for which
+  something has changed.
 * A destination that is changed is begun anew with what it is told then. What was under way may be sent again.
 * A defect of ours ends one forwarder, which begins again after a while, and no other.
 """
@@ -35,9 +37,9 @@ from gatepost.forward.state import Reach, Standing, standing
 from gatepost.forward.trial import Example, Trial, example, send_test
 from gatepost.store.interface import Store
 from gatepost.store.people.people import People
-from gatepost.store.query.destinations import DestinationRow, Destinations
+from gatepost.store.query.destinations import DestinationRow, Destinations, State
 
-__all__ = ["LEASE_S", "Forwarding", "open_sink"]
+__all__ = ["LEASE_S", "LOOK_S", "Forwarding", "open_sink"]
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +48,7 @@ T = TypeVar("T")
 LEASE_S = 15.0
 
 LOOK_S = 2.0
-"""So often destinations are looked for that another process has changed."""
+"""So often is looked for destinations that another process has changed."""
 
 AGAIN_S = 30.0
 """So long after a defect a forwarder begins again."""
@@ -67,6 +69,8 @@ class _Running(Struct):
     forwarder: Forwarder
     task: asyncio.Task[None]
     revision: int
+    changes: int
+    fence: int
 
 
 class Forwarding:
@@ -84,10 +88,12 @@ class Forwarding:
         monotonic: Callable[[], float] = time.monotonic,
         rand: random.Random | None = None,
         owner: str = "",
+        poll_s: float = LOOK_S,
     ) -> None:
         """``source`` returns what tells this receiver's database from every other; it may block.
 
-        ``owner``: who has the leases; by default a made-up name.
+        ``owner``: who has the leases; by default a made-up name. ``poll_s``: so often is looked for events that another
+        process has listed.
         """
         self.destinations = destinations
         self.admin = Admin(destinations, now=now, check=self.check)
@@ -107,12 +113,14 @@ class Forwarding:
             in_thread=self._in_thread,
         )
         self._running: dict[int, _Running] = {}
-        self._renew_at: dict[int, float] = {}
+        self._poll_s = min(poll_s, LOOK_S)
+        self._renew_at = 0.0
+        self._seen: tuple[int, frozenset[int]] | None = None
+        """The end of the feed and who is held, at the last look."""
         self._not_before: dict[int, tuple[int, float]] = {}
         """Of a destination that could not be begun: its revision, and when it is tried again."""
         self.troubles: dict[int, str] = {}
         """Why nothing is sent to a destination, where it cannot be begun."""
-        self._bell = asyncio.Event()
         self._turn = asyncio.Lock()
 
     def wake(self) -> None:
@@ -123,24 +131,31 @@ class Forwarding:
     async def refresh(self) -> None:
         """Take over what was changed about destinations: call it after a change of one."""
         async with self._turn:
-            rows = await self._in_thread(self.destinations.all)
-            here = {row.id for row in rows}
-            for gone in self._running.keys() - here:
-                await self._stop(gone)
-            for row in rows:
-                await self._look_at(row)
+            await self._renew()
+            now_ms = int(self._now() * 1000)
+            states = await self._in_thread(lambda: self.destinations.states(self.owner, now_ms=now_ms))
+            here = {state.id: state for state in states}
+            for which, running in list(self._running.items()):
+                state = here.get(which)
+                if state is None or state.is_finished or self._is_over(running, state):
+                    await self._stop(which)
+            changed = [state.id for state in states if self._has_changed(state)]
+            for row in await self._in_thread(lambda: self.destinations.some(changed)):
+                await self._take_up(row)
 
     async def run(self) -> None:
         """Run until it is cancelled."""
+        look_at = self._monotonic()
         try:
             while True:
                 try:
-                    await self.refresh()
+                    if self._monotonic() >= look_at:
+                        look_at = self._monotonic() + LOOK_S
+                        await self.refresh()
+                    await self._poll()
                 except StoreError as error:
                     log.debug("forwarding.store_away", why=str(error))
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_S):
-                        await self._bell.wait()
+                await asyncio.sleep(self._poll_s)
         finally:
             await self._close()
 
@@ -180,31 +195,52 @@ class Forwarding:
         around = self._around
         return example(around.store, around.people, told, source=around.source())
 
-    async def _look_at(self, row: DestinationRow) -> None:
-        running = self._running.get(row.id)
-        if running is not None and (running.revision != row.revision or running.task.done()):
-            await self._stop(row.id)
-            running = None
+    async def _poll(self) -> None:
+        """Wake all if another process has listed something, or another terminal is held."""
+        if self._running:
+            seen = await self._in_thread(self.destinations.horizon)
+            if seen != self._seen:
+                self._seen = seen
+                self.wake()
+
+    async def _renew(self) -> None:
+        if not self._running or self._monotonic() < self._renew_at:
+            return
+        now_ms = int(self._now() * 1000)
+        mine = await self._in_thread(
+            lambda: self.destinations.renew(self.owner, now_ms=now_ms, for_ms=int(LEASE_S * 1000))
+        )
+        self._renew_at = self._monotonic() + LEASE_S / 3
+        for which, running in list(self._running.items()):
+            if mine.get(which) != running.fence:
+                await self._stop(which)
+
+    def _is_over(self, running: _Running, state: State) -> bool:
+        return running.revision != state.revision or running.task.done()
+
+    def _has_changed(self, state: State) -> bool:
+        running = self._running.get(state.id)
         if running is not None:
+            return running.changes != state.changes
+        return state.is_free and not state.is_finished and not self._is_too_soon(state)
+
+    async def _take_up(self, row: DestinationRow) -> None:
+        """Begin to send to a destination, or tell its forwarder what has changed."""
+        running = self._running.get(row.id)
+        if running is not None:
+            running.changes = row.changes
             running.forwarder.wake(row)
-            if self._monotonic() < self._renew_at[row.id]:
-                return
-        elif self._is_too_soon(row) or row.finished_at is not None:
             return
         now_ms = int(self._now() * 1000)
         fence = await self._in_thread(
             lambda: self.destinations.lease(row.id, self.owner, now_ms=now_ms, for_ms=int(LEASE_S * 1000))
         )
-        if fence is None:
-            await self._stop(row.id)
-            return
-        self._renew_at[row.id] = self._monotonic() + LEASE_S / 3
-        if running is None:
+        if fence is not None:
             self._start(row, fence)
 
-    def _is_too_soon(self, row: DestinationRow) -> bool:
-        revision, moment = self._not_before.get(row.id, (0, 0.0))
-        return revision == row.revision and self._monotonic() < moment
+    def _is_too_soon(self, state: State) -> bool:
+        revision, moment = self._not_before.get(state.id, (0, 0.0))
+        return revision == state.revision and self._monotonic() < moment
 
     def _start(self, row: DestinationRow, fence: int) -> None:
         try:
@@ -216,7 +252,7 @@ class Forwarding:
         self.troubles.pop(row.id, None)
         forwarder = Forwarder(row, told, sink, fence, self._around)
         task = asyncio.get_running_loop().create_task(self._guard(row, forwarder))
-        self._running[row.id] = _Running(forwarder, task, row.revision)
+        self._running[row.id] = _Running(forwarder, task, row.revision, row.changes, fence)
 
     async def _guard(self, row: DestinationRow, forwarder: Forwarder) -> None:
         try:

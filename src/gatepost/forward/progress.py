@@ -21,7 +21,7 @@ Flow: :meth:`Progress.wanted` → a page → :meth:`Progress.read` → :meth:`Pr
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -229,6 +229,9 @@ class Progress:
 
     def read(self, track: Track, page: ToForward) -> None:
         """Take in the page after the place of a track."""
+        if track.terminal_id is not None and any(item.is_held for item in page.items):
+            return  # it is held since: what was left aside stays so
+        first = len(track.entries)
         for item in page.items:
             row = page.chosen.get(item.id)
             entry = _Entry(item.id, item.terminal_id, "filtered")
@@ -245,7 +248,9 @@ class Progress:
                 self._add(made)
             track.entries.append(entry)
         if page.deleted:
-            track.entries.append(_Entry(page.place, 0, "deleted", events=page.deleted))
+            read = [track.entries.pop() for _ in range(len(track.entries) - first)]
+            read += [_Entry(place, 0, "deleted", events=events) for place, events in page.deleted]
+            track.entries.extend(sorted(read, key=lambda entry: entry.event_id))
         track.place = page.place
 
     def _is_behind(self, key: Key) -> bool:
@@ -261,7 +266,15 @@ class Progress:
 
     def claim(self, limit: int, now: float) -> list[Item]:
         """Take up to ``limit`` events, alarms first, and count an attempt of each."""
-        found = [self._items[number] for number in self.cursor.claim(limit, now)]
+        return self._attempted(self.cursor.claim(limit, now), now)
+
+    def probe(self, now: float) -> list[Item]:
+        """Take one event, due or not, to see whether the destination is there: each time another one."""
+        found = self.cursor.probe()
+        return [] if found is None else self._attempted([found], now)
+
+    def _attempted(self, numbers: Sequence[int], now: float) -> list[Item]:
+        found = [self._items[number] for number in numbers]
         for item in found:
             self.cursor.count_attempt(item.number, now)
             self._tried[item.kind] = max(self._tried[item.kind], item.event_id)
@@ -272,6 +285,7 @@ class Progress:
 
     def give_back(self, items: Collection[Item]) -> None:
         """Let events wait again that were claimed and not sent: no attempt was made."""
+        items = [item for item in items if item.number in self.cursor.in_flight]
         for item in items:
             tried = self.cursor.tried[item.number]
             tried.attempts -= 1
@@ -378,12 +392,16 @@ class Progress:
         track, entry = self._entries[item.number]
         if track.terminal_id is not None:
             while track.entries[-1] is not entry:
-                self._withdraw(track.entries.pop())
+                other = track.entries.pop()
+                track.delivered -= other.fate == "delivered"
+                self._withdraw(other)
             track.place = entry.event_id
             return
         is_after = False
         for other in track.entries:
-            if is_after and other.terminal_id == item.terminal_id and other.fate == "sent":
+            # Also what the filter leaves out: the stretch that is read again has it.
+            if is_after and other.terminal_id == item.terminal_id and other.fate not in ("aside", "deleted"):
+                track.delivered -= other.fate == "delivered"
                 self._withdraw(other)
                 self._set_aside(track, other)
             is_after = is_after or other is entry
@@ -525,11 +543,15 @@ class Progress:
             dead_at_ms=_ms(tried.dead_since) if dead is not None else None,
         )
 
-    def note_changes(self, loaded: Loaded) -> None:
-        """Take over which dead letters people have retried or dropped."""
+    def note_changes(self, loaded: Loaded, uncommitted: Step | None = None) -> None:
+        """Take over which dead letters people have retried or dropped.
+
+        ``uncommitted``: the step that was taken and is not stored yet. People know nothing of what is dead in it.
+        """
         rows = {row.event_id: row for row in loaded.exceptions}
+        unknown = self._step.put.keys() | (set() if uncommitted is None else uncommitted.put.keys())
         for event_id, number in list(self._numbers.items()):
-            if number not in self.cursor.dead:
+            if number not in self.cursor.dead or event_id in unknown:
                 continue
             row = rows.get(event_id)
             if row is not None and row.is_dead:

@@ -30,7 +30,7 @@ from msgspec import Struct, structs
 from gatepost import __version__
 from gatepost.errors import GatepostError, StoreError, StoreUnavailable
 from gatepost.forward.egress import Egress
-from gatepost.forward.forwarding import Forwarding
+from gatepost.forward.forwarding import LOOK_S, Forwarding
 from gatepost.journal.folder import Folder
 from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem_details
 from gatepost.receiver.api.authorization import OPEN, PARTS, Access, Authentication, user_store
@@ -204,6 +204,7 @@ class DeskApp:
             source=lambda: doors.accounts.key("forwarding").hex()[:32],
             now=now,
             monotonic=monotonic,
+            poll_s=0.1 if settings.database else LOOK_S,
         )
         self.notices = Notices(store)
         has_room = room(journal.path, settings)

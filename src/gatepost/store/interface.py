@@ -354,11 +354,13 @@ class Store(Leaving, Protocol):
     def alarm_steps_by_id(self, ids: Sequence[int]) -> list[AlarmStepRow]:
         """Return those of them that there are, in no order."""
 
-    def to_forward(self, after: int, query: RecordQuery | StepQuery, limit: int = 256) -> ToForward:
+    def to_forward(
+        self, after: int, query: RecordQuery | StepQuery, limit: int = 256, *, until: int | None = None
+    ) -> ToForward:
         """Return the records or steps after a place, in order, and those of them that a query chooses.
 
         As :meth:`read_feed`, in one transaction. Of a query nothing but its filters counts. The page ends early before
-        it has more bytes than a page of a list.
+        it has more bytes than a page of a list. ``until``: nothing with a higher id.
         """
 
     def to_forward_of(

@@ -245,9 +245,12 @@ class Questions(ABC):
         with self.reading() as db:
             return queries.alarm_steps_by_id(db, ids, self.visible)
 
-    def to_forward(self, after: int, query: RecordQuery | StepQuery, limit: int = 256) -> ToForward:
+    def to_forward(
+        self, after: int, query: RecordQuery | StepQuery, limit: int = 256, *, until: int | None = None
+    ) -> ToForward:
         with self.reading() as db:
-            return forward_feed.page(db, after, query, limit, horizon=self.horizon(db))
+            end = self.horizon(db) - 1
+            return forward_feed.page(db, after, end if until is None else min(end, until), query, limit)
 
     def to_forward_of(
         self, terminal_id: int, after: int, until: int, query: RecordQuery | StepQuery, limit: int = 256

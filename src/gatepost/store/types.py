@@ -522,8 +522,8 @@ class ToForward(Struct, frozen=True):
     """Those of them that fit, by id; held terminals' are left out."""
     place: int
     """Up to where that is."""
-    deleted: int
-    """How many there were besides, which retention has deleted."""
+    deleted: tuple[tuple[int, int], ...] = ()
+    """What retention has deleted: up to which place how many, between that item and the one before it."""
 
 
 class AlarmCounts(Struct, frozen=True):

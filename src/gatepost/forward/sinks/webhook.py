@@ -17,9 +17,9 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import Destination, Secrets
@@ -77,7 +77,7 @@ class Webhook:
         self._secrets = secrets
         self._egress = egress
         self._now = now
-        self._host = urlsplit(told.url).hostname or ""
+        self._host = URL(told.url).raw_host or ""  # as it is connected to: full-width digits are digits there
         self._keys = {each.value: signing_key(each.value) for each in secrets.signing}
         self._headers = {"User-Agent": "gatepost", **told.headers, **secrets.headers}
         self._ssl: ssl.SSLContext | None = context_for(told, secrets)
@@ -134,6 +134,7 @@ class Webhook:
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 resolver=self._egress,
+                socket_factory=self._egress.make_socket,
                 limit=self._told.in_flight,
                 ssl=True if self._ssl is None else self._ssl,
                 use_dns_cache=False,

@@ -17,7 +17,7 @@ Rules:
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
@@ -47,6 +47,7 @@ __all__ = [
     "Ledger",
     "Loaded",
     "PlaceRow",
+    "State",
     "Step",
     "Verdict",
 ]
@@ -165,6 +166,17 @@ class DestinationRow(Struct, frozen=True, kw_only=True):
     failure: str | None
     owner: str | None
     places: tuple[PlaceRow, ...]
+
+
+class State(Struct, frozen=True):
+    """What of a destination is looked at again and again."""
+
+    id: int
+    revision: int
+    changes: int
+    is_finished: bool
+    is_free: bool
+    """No other process has its lease."""
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -359,9 +371,9 @@ class Destinations:
         """Delete a destination with its replays and dead letters; False if there is none."""
         c = t.destinations.c
         with self._store.changing() as db:
-            gone = list(
-                db.execute(select(c.id).where((c.id == which) | (c.replay_of == which))).scalars().all()
-            )
+            # Locked in the order in which a commit locks: first the destination, then its rows.
+            mine = select(c.id).where((c.id == which) | (c.replay_of == which)).order_by(c.id)
+            gone = list(db.execute(mine.with_for_update()).scalars().all())
             for table in _OF_ONE:
                 db.execute(delete(table).where(table.c.destination_id.in_(gone)))
             db.execute(delete(t.destinations).where(c.replay_of.in_(gone)))
@@ -437,17 +449,23 @@ class Destinations:
             "dead_at_ms": None,
         }
         with self._store.changing() as db:
+            _lock(db, which)
             done = db.execute(
                 update(t.destination_exceptions).where(*_dead_ones(c, which, events)).values(again)
             ).rowcount
             if done:
                 self._changed(db, which)
+                # A replay that was over goes on.
+                db.execute(
+                    update(t.destinations).where(t.destinations.c.id == which).values(finished_at_ms=None)
+                )
         return done
 
     def drop_dead(self, which: int, events: Sequence[int] | None = None) -> int:
         """Give dead letters up, all or these; return how many."""
         c = t.destination_exceptions.c
         with self._store.changing() as db:
+            _lock(db, which)
             done = db.execute(delete(t.destination_exceptions).where(*_dead_ones(c, which, events))).rowcount
             if done:
                 self._changed(db, which)
@@ -459,6 +477,38 @@ class Destinations:
         db.execute(update(t.destinations).where(c.id == which).values(changes=c.changes + 1))
 
     # --- by forwarders ----------------------------------------------------------------------------------------
+
+    def states(self, owner: str, *, now_ms: int) -> list[State]:
+        """Return what of every destination is looked at again and again, in one question."""
+        c = t.destinations.c
+        with self._store.reading() as db:
+            now = _server_ms(db, now_ms)
+            asked = select(c.id, c.revision, c.changes, c.finished_at_ms, c.owner, c.lease_until_ms)
+            return [
+                State(
+                    id=row.id,
+                    revision=row.revision,
+                    changes=row.changes,
+                    is_finished=row.finished_at_ms is not None,
+                    is_free=row.owner in (None, owner) or row.lease_until_ms <= now,
+                )
+                for row in db.execute(asked.order_by(c.id))
+            ]
+
+    def some(self, which: Collection[int]) -> list[DestinationRow]:
+        """Return destinations for who sends to them: their ledgers leave out what was not read yet."""
+        if not which:
+            return []
+        with self._store.reading() as db:
+            return self._rows(db, t.destinations.c.id.in_(which), counts_unread=False)
+
+    def renew(self, owner: str, *, now_ms: int, for_ms: int) -> dict[int, int]:
+        """Renew every lease of an owner; return the fence of each destination that it still has."""
+        c = t.destinations.c
+        with self._store.changing() as db:
+            until = _server_ms(db, now_ms) + for_ms
+            renewed = update(t.destinations).where(c.owner == owner).values(lease_until_ms=until)
+            return {row.id: int(row.fence) for row in db.execute(renewed.returning(c.id, c.fence))}
 
     def lease(self, which: int, owner: str, *, now_ms: int, for_ms: int) -> int | None:
         """Take or renew the lease of a destination; return the fence, ``None`` while another process has it.
@@ -555,7 +605,7 @@ class Destinations:
 
     # --- within -----------------------------------------------------------------------------------------------
 
-    def _rows(self, db: Connection, *where: Any) -> list[DestinationRow]:
+    def _rows(self, db: Connection, *where: Any, counts_unread: bool = True) -> list[DestinationRow]:
         c, x, a = t.destinations.c, t.destination_exceptions.c, t.destination_asides.c
         rows = db.execute(select(t.destinations).where(*where).order_by(c.folded_name, c.id)).all()
         numbers = [row.id for row in rows]
@@ -578,7 +628,7 @@ class Destinations:
         found = []
         for row in rows:
             mine = places.get(row.id, ())
-            unread = sum(self._unread(db, row.id, place, end) for place in mine)
+            unread = sum(self._unread(db, row.id, place, end) for place in mine) if counts_unread else 0
             waiting = counted.get(row.id, {}).get(0, 0) + aside.get(row.id, 0)
             ledger = Ledger(
                 seen=row.seen + unread,
@@ -671,6 +721,11 @@ def _places(db: Connection, numbers: Sequence[int]) -> dict[int, tuple[PlaceRow,
         )
         found[row.destination_id] = (*found.get(row.destination_id, ()), place)
     return found
+
+
+def _lock(db: Connection, which: int) -> None:
+    c = t.destinations.c
+    db.execute(select(c.id).where(c.id == which).with_for_update())
 
 
 def _dead_ones(c: Any, which: int, events: Sequence[int] | None) -> list[Any]:

@@ -35,20 +35,15 @@ _STATUS = {
 }
 
 
-def page(
-    db: Connection, after: int, query: RecordQuery | StepQuery, limit: int, *, horizon: int
-) -> ToForward:
-    """See :meth:`gatepost.store.interface.Store.to_forward`. ``horizon``: ids below it are settled."""
+def page(db: Connection, after: int, end: int, query: RecordQuery | StepQuery, limit: int) -> ToForward:
+    """See :meth:`gatepost.store.interface.Store.to_forward`. ``end``: ids up to it are settled."""
     kind = _kind(query)
-    found = feed.page(db, after, limit, (kind,), EVERYTHING, horizon=horizon)
-    items, place, deleted = found.items, found.place, found.deleted.get(kind, 0)
-    chosen, fits = _chosen(db, query, items)
-    if len(items) < limit:
-        place = max(place, horizon - 1)  # there is nothing more up to there
-    if fits < len(items):
-        items, place = items[:fits], items[fits - 1].id
-        deleted = feed.deleted(db, after, place, (kind,)).get(kind, 0)
-    return ToForward(items, chosen, place, deleted)
+    found = feed.items(db, after, end, limit, (kind,))
+    chosen, fits = _chosen(db, query, found)
+    is_end = len(found) < limit and fits == len(found)
+    items = found[:fits]
+    place = max(after, end) if is_end else items[-1].id
+    return ToForward(items, chosen, place, _deleted(db, kind, after, [item.id for item in items], place))
 
 
 def page_of(
@@ -58,7 +53,7 @@ def page_of(
     items = feed.items(db, after, until, limit, (_kind(query),), terminal_id=terminal_id)
     chosen, fits = _chosen(db, query, items)
     is_end = len(items) < limit and fits == len(items)
-    return ToForward(items[:fits], chosen, until if is_end else items[fits - 1].id, 0)
+    return ToForward(items[:fits], chosen, until if is_end else items[fits - 1].id)
 
 
 def rows(db: Connection, kind: FeedKind, ids: Sequence[int]) -> dict[int, RecordRow | AlarmStepRow]:
@@ -66,6 +61,23 @@ def rows(db: Connection, kind: FeedKind, ids: Sequence[int]) -> dict[int, Record
     if kind == "record":
         return {row.id: row for row in records_by_id(db, ids, EVERYTHING)}
     return {row.step.id: row for row in alarm_steps_by_id(db, ids, EVERYTHING)}
+
+
+def _deleted(
+    db: Connection, kind: FeedKind, after: int, ids: Sequence[int], place: int
+) -> tuple[tuple[int, int], ...]:
+    """Count what is deleted between items: a place that stops at an item counts what is deleted before it, no more."""
+    gaps = [*zip([after, *ids], [*(each - 1 for each in ids), place], strict=True)]
+
+    def within(some: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        end = some[-1][1]
+        events = feed.deleted(db, some[0][0], end, (kind,)).get(kind, 0)
+        if not events or len(some) == 1:
+            return [(end, events)] if events else []
+        half = len(some) // 2
+        return within(some[:half]) + within(some[half:])
+
+    return tuple(within(gaps))
 
 
 def _kind(query: RecordQuery | StepQuery) -> FeedKind:
