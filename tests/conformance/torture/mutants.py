@@ -167,6 +167,14 @@ def any_2xx_is_delivered(put: Put) -> None:
     put(pusher, "classify", classify)
 
 
+def a_lost_connection_is_delivered(put: Put) -> None:
+    """A forwarder for which an event is delivered once it was sent."""
+    from gatepost.forward.sinks import webhook
+    from gatepost.wire import Delivered
+
+    put(webhook, "Unreachable", lambda reason, later=None: Delivered())
+
+
 def receiver_forgets_what_it_knows(put: Put) -> None:
     """A receiver to which every push is new."""
     from msgspec.structs import replace

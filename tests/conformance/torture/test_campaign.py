@@ -47,6 +47,7 @@ async def test_without_a_defect_the_run_that_finds_the_mutants_finds_nothing(tmp
     [
         ("terminal_answers_before_the_commit", (Kind.KILL_TERMINAL,), "accepted"),
         ("receiver_replies_before_the_sync", (Kind.KILL_RECEIVER,), "not stored"),
+        ("a_lost_connection_is_delivered", (Kind.DESTINATION_REFUSE,), "not passed on"),
         ("any_2xx_is_delivered", (Kind.IMPOSTOR,), "nowhere to be found"),
         ("receiver_forgets_what_it_knows", (Kind.LOSE_REPLY, Kind.DUPLICATE), "stored twice"),
     ],

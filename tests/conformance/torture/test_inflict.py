@@ -294,3 +294,24 @@ async def test_the_disk_of_an_end_that_is_down_or_has_trouble_already_is_left_al
         await inflict(setting.house, fault(kind))
     assert setting.receiver.done == []
     assert setting.house.done.total() == 0
+
+
+async def test_a_destination_stays_broken_until_it_was_asked_for_something(setting: Setting) -> None:
+    destination = setting.house.destination
+    await destination.open()
+    try:
+        asked = iter(range(3))
+
+        async def sleep(seconds: float) -> None:
+            setting.waits.append(seconds)
+            if next(asked, None) is None:
+                destination.met["met destination-busy"] += 1
+
+        setting.house.sleep = sleep
+        await inflict(setting.house, fault(Kind.DESTINATION_BUSY))
+        assert setting.waits == [0.5, 1.0, LOOK_S, LOOK_S]
+        await inflict(setting.house, fault(Kind.DESTINATION_REFUSE))
+        assert setting.waits[4:] == [0.5, 1.0]
+        assert setting.house.done == {Kind.DESTINATION_BUSY: 1, Kind.DESTINATION_REFUSE: 1}
+    finally:
+        await destination.close()

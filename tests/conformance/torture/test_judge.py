@@ -32,6 +32,10 @@ GOOD = Evidence(
     died=[],
     late=[],
     defects=[],
+    passed_on={"a": 1, "b": 2},
+    several_ids=frozenset(),
+    given_up=frozenset("c"),
+    seen=3,
     undrained=[],
     happened={"kill": 2},
     wanted={"kill": 1},
@@ -49,7 +53,8 @@ def test_what_adds_up_is_no_difference() -> None:
 
 
 def test_an_event_without_an_answer_may_be_stored_or_not() -> None:
-    assert of(stored=[*GOOD.stored, found("d")], listed=list("abcd")) == ()
+    more = {"listed": list("abcd"), "passed_on": {**GOOD.passed_on, "d": 1}, "seen": 4}
+    assert of(stored=[*GOOD.stored, found("d")], **more) == ()
     assert of(ledgers=[{**LEDGER, "accepted": 4}]) == ()
 
 
@@ -58,7 +63,8 @@ def test_an_event_without_an_answer_may_be_stored_or_not() -> None:
     [{"pending": frozenset("c")}, {"dead": frozenset("c")}, {"ledgers": [{**LEDGER, "dropped": 1}]}],
 )
 def test_an_event_that_still_waits_or_is_counted_as_dropped_is_not_missing(where: dict[str, Any]) -> None:
-    assert of(stored=GOOD.stored[:2], listed=["a", "b"], acknowledged=frozenset("ab"), **where) == ()
+    less = {"listed": ["a", "b"], "acknowledged": frozenset("ab"), "given_up": frozenset(), "seen": 2}
+    assert of(stored=GOOD.stored[:2], **less, **where) == ()
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,11 @@ def test_an_event_that_still_waits_or_is_counted_as_dropped_is_not_missing(where
         ({"listed": ["a", "b"]}, "1 stored, and not listed: c"),
         ({"listed": ["a", "b", "c", "x"]}, "1 listed, and not stored: x"),
         ({"listed": ["a", "b", "c", "c"]}, "1 listed twice: c"),
+        ({"passed_on": {"a": 1}}, "1 stored, and not passed on: b"),
+        ({"given_up": frozenset()}, "1 stored, and not passed on: c"),
+        ({"passed_on": {**GOOD.passed_on, "x": 1}}, "1 passed on, and not stored: x"),
+        ({"several_ids": frozenset("a")}, "1 passed on under several ids: a"),
+        ({"seen": 2}, "the destination's ledger has 2 of 3 stored"),
         ({"ledgers": [{**LEDGER, "accepted": 2}]}, "the ledgers have 2 accepted"),
         ({"ledgers": [{**LEDGER, "accepted": 5}]}, "the ledgers have 5 accepted"),
         ({"unbalanced": ["t0"]}, "1 ledgers that do not add up"),

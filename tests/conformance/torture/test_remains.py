@@ -15,7 +15,8 @@ from tests.terminals import ensured
 from gatepost import wire
 from gatepost.conformance.torture import remains
 from gatepost.conformance.torture.oracle import digest
-from gatepost.store.interface import Arrival
+from gatepost.store.interface import Arrival, RecordQuery
+from gatepost.store.query.destinations import Destinations, ExceptionRow, Step
 from gatepost.store.sqlite.store import SqliteStore
 from gatepost.terminal.outbox.outbox import Outbox
 
@@ -107,3 +108,39 @@ async def test_of_a_stopped_terminal_the_ledger_and_what_it_holds_are_read(tmp_p
     assert (ledger["accepted"], ledger["pending"], ledger["delivered"]) == (2, 2, 0)
     assert remains.held(tmp_path, "pending") == {"u-1", "t/1"}
     assert remains.held(tmp_path, "dead") == frozenset()
+
+
+def test_the_ledger_of_the_destination_is_read_as_it_was_stored(store: Store) -> None:
+    folder = store(RECORD, ALARM)
+    with closing(SqliteStore.open(folder)) as opened:
+        destinations = Destinations(opened)
+        config = b'{"kind": "webhook", "url": "https://example.com/"}'
+        made = destinations.create("one", "webhook", config, b"{}", now_ms=1, span=(0, 1 << 60))
+        fence = destinations.lease(made.id, "me", now_ms=1, for_ms=1000)
+        assert fence is not None
+        assert remains.forwarded(folder) == remains.Forwarded(0, 0, 0, 0, 0, 0, unread=2)
+        number = opened.records(RecordQuery()).items[0].id
+        dead = ExceptionRow(
+            event_id=number,
+            kind="record",
+            terminal_id=1,
+            received_at_ms=1,
+            is_dead=True,
+            attempts=3,
+            refusals=3,
+            mark=0,
+            attempted_at_ms=1,
+            due_ms=0,
+            reason="HTTP 422",
+            dead_at_ms=1,
+        )
+        step = Step(places={"record": (number, number, 0)}, seen=1, put={number: dead})
+        assert destinations.commit(made.id, fence, step, changes=0, steps=0) == "done"
+
+    assert remains.forwarded(folder) == remains.Forwarded(1, 0, 0, 0, 1, 0, unread=1)
+    assert remains.forwarded(folder).adds_up
+    assert remains.dead_letters(folder) == {"u-1"}
+
+
+def test_a_ledger_that_lost_an_event_does_not_add_up() -> None:
+    assert not remains.Forwarded(3, 0, 1, 0, 1, 0, unread=0).adds_up

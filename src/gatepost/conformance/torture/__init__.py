@@ -4,6 +4,7 @@
 ``oracle``      what was issued, what was answered, and how to recognise it again
 ``issuer``      hands events in at a terminal's door
 ``proxy``       the line between a terminal and the receiver, which breaks as it is told
+``destination`` what the receiver passes events on to, which breaks as it is told, too
 ``child``       starts an end with a clock that can be turned
 ``ends``        the processes; ``disks`` what they stand on
 ``inflict``     carries a fault out, and takes it back

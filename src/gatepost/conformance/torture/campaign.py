@@ -5,7 +5,12 @@ everything is healed → the outboxes drain → both ends stop → what is left 
 """
 
 import asyncio
+import contextlib
+import json
 import random
+import sqlite3
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,10 +19,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from gatepost.conformance.raw_http import Target
-from gatepost.conformance.torture import listing, remains
+from gatepost.conformance.torture import destination, listing, remains
 from gatepost.conformance.torture.disks import DiskError, Disks, Mounted
 from gatepost.conformance.torture.ends import LAUNCHER, End, EndError
-from gatepost.conformance.torture.faults import LINE, PROCESSES, STATE, TRACKS, Kind, plan
+from gatepost.conformance.torture.faults import DESTINATION, LINE, PROCESSES, STATE, TRACKS, Kind, plan
 from gatepost.conformance.torture.inflict import House, inflict, subscribe
 from gatepost.conformance.torture.issuer import Issuer
 from gatepost.conformance.torture.judge import Evidence, judge
@@ -104,6 +109,7 @@ class Campaign:
         self._wanted = least if settings.wanted is None else settings.wanted
         self._unbalanced: list[str] = []
         self._audits = 0
+        self._forward_audits = 0
 
     async def run(self) -> Outcome:
         """Run it. Raises EndError if an end cannot be started at all, DiskError if a disk cannot be made."""
@@ -144,6 +150,7 @@ class Campaign:
             await asyncio.wait_for(asyncio.gather(*issuing), DRAIN_S)
             undrained = await self._drain(house)
             listed = await listing.listed(house.receiver.address, house.receiver.folder)
+            undrained += await self._forwarded(house)
             auditing.cancel()
             await asyncio.gather(auditing, return_exceptions=True)
             late = [end.name for end in (*house.terminals, house.receiver) if not await end.term()]
@@ -160,7 +167,11 @@ class Campaign:
         config = self._folder / "terminal.toml"
         config.write_text(TERMINAL, encoding="utf-8")
         data = self._folder / "receiver"
-        serve = ("serve", "--data", str(data), "--listen", "127.0.0.1:{port}")
+        serve: tuple[str, ...] = ("serve", "--data", str(data), "--listen", "127.0.0.1:{port}")
+        # The destination is on this machine, where no request goes unless it is named.
+        settings_file = self._folder / "receiver.toml"
+        settings_file.write_text('forward_networks = ["127.0.0.0/8"]\n', encoding="utf-8")
+        serve += ("--config", str(settings_file))
         receiver = End("receiver", serve, data, launcher=settings.launcher)
         terminals = []
         for number in range(settings.terminals):
@@ -176,6 +187,8 @@ class Campaign:
 
     async def _start(self, house: House) -> None:
         await house.receiver.start()
+        await house.destination.open()
+        await asyncio.to_thread(_add_destination, house.receiver.folder, house.destination.url)
         for number, (end, line) in enumerate(zip(house.terminals, house.lines, strict=True)):
             await line.open()
             await end.start()
@@ -206,9 +219,11 @@ class Campaign:
         """Count what happened so far, as far as it can be seen from here."""
         happened: Counter[str] = house.done + house.met
         happened.update({f"met {kind}": count for kind, count in self.traffic.met.items()})
+        happened.update(house.destination.met)
         happened["pushes"] = self.traffic.pushes
         happened["resends"] = self.traffic.resends
         happened["audits"] = self._audits
+        happened["audits of the destination"] = self._forward_audits
         happened["interruptions"] = sum(issuer.interruptions for issuer in house.issuers)
         for issuer in house.issuers:
             happened.update({f"refused {kind}": count for kind, count in issuer.refusals.items()})
@@ -230,6 +245,10 @@ class Campaign:
                 except Exception:  # noqa: S112 (it was killed or stopped meanwhile: nothing to look at)
                     continue
                 self._balance(end.name, status)
+            with contextlib.suppress(sqlite3.Error, ValueError):  # it is only starting, or its disk fails
+                self._balance_of_destination(
+                    await asyncio.to_thread(remains.forwarded, house.receiver.folder)
+                )
             await self._sleep(0.5)
 
     def _balance(self, name: str, status: Mapping[str, int]) -> None:
@@ -237,6 +256,11 @@ class Campaign:
         parts = {part: status[part] for part in ("delivered", "pending", "dead", "dropped")}
         if status["accepted"] != sum(parts.values()):
             self._unbalanced.append(f"{name}: {status['accepted']} is not {parts}")
+
+    def _balance_of_destination(self, ledger: remains.Forwarded) -> None:
+        self._forward_audits += 1
+        if not ledger.adds_up:
+            self._unbalanced.append(f"the destination: {ledger}")
 
     # -- after
 
@@ -266,12 +290,24 @@ class Campaign:
                 await self._sleep(0.1)
         return undrained
 
+    async def _forwarded(self, house: House) -> list[str]:
+        """Wait until the destination has been sent everything."""
+        ends = self._clock() + DRAIN_S
+        while True:
+            ledger = await asyncio.to_thread(remains.forwarded, house.receiver.folder)
+            if not ledger.waiting + ledger.unread:
+                return []
+            if self._clock() > ends:
+                return [f"the destination: {ledger}"]
+            await self._sleep(0.1)
+
     async def _clear(self, house: House) -> None:
         for end in (*house.terminals, house.receiver):
             await end.kill()
             end.clock.close()
         for line in house.lines:
             await line.close()
+        await house.destination.close()
 
     def _judge(self, house: House, ended: Ended) -> Outcome:
         data = house.receiver.folder
@@ -293,7 +329,11 @@ class Campaign:
             disordered=self.traffic.disordered,
             died=[died for end in (*house.terminals, house.receiver) for died in end.died],
             late=house.late,
-            defects=self.traffic.defects,
+            defects=[*self.traffic.defects, *house.destination.defects],
+            passed_on=house.destination.taken,
+            several_ids=frozenset(name for name, ids in house.destination.ids.items() if len(ids) > 1),
+            given_up=remains.dead_letters(data),
+            seen=remains.forwarded(data).seen,
             undrained=ended.undrained,
             listed=ended.listed,
             happened=happened,
@@ -309,6 +349,21 @@ class Campaign:
         )
 
 
+def _add_destination(folder: Path, url: str) -> None:
+    """Have a receiver pass everything on. Raises EndError."""
+    words = ["forward", "add", "--data", str(folder), "--name", "torture", "--kind", "webhook", "--url", url]
+    words += ["--set", json.dumps(destination.CONFIG)]
+    done = subprocess.run(  # noqa: S603 (our own program)
+        [sys.executable, "-m", "gatepost.cli", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if done.returncode:
+        raise EndError(f"no destination could be made: {done.stderr.strip()}")
+
+
 def wanted(tracks: Sequence[tuple[Kind, ...]], *, real: bool = False) -> dict[str, int]:
     """Answer what has to have happened at least: each kind once, and what follows from it. ``real``: real disks."""
     least = {str(kind): 1 for track in tracks for kind in track}
@@ -316,6 +371,9 @@ def wanted(tracks: Sequence[tuple[Kind, ...]], *, real: bool = False) -> dict[st
     if LINE in tracks:
         least.update({"resends": 5, "duplicates recognised": 1})
         least.update({f"met {kind}": 1 for kind in LINE})
+    least["audits of the destination"] = 5
+    if DESTINATION in tracks:
+        least.update({f"met {kind}": 1 for kind in DESTINATION if kind is not Kind.DESTINATION_REFUSE})
     if PROCESSES in tracks:
         least["interruptions"] = 1
     if STATE in tracks:

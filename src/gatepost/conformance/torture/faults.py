@@ -2,8 +2,8 @@
 
 Rules:
 
-- Three tracks run beside each other, so that faults meet: the line, the processes, and what the ends stand on
-  (subscription, disk, clock). The faults of one track never overlap.
+- Four tracks run at the same time, so that faults meet: the line, the processes, what the ends stand on (subscription,
+  disk, clock), and the destination that events are passed on to. The faults of one track never overlap.
 - A track begins with each of its kinds once, in an order drawn from the seed, so that a short run misses none; then it
   goes on at random.
 - The same seed makes the same plan. How far a run gets in it depends on the machine.
@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-__all__ = ["ALL", "LINE", "PROCESSES", "STATE", "TRACKS", "Fault", "Kind", "plan"]
+__all__ = ["ALL", "DESTINATION", "LINE", "PROCESSES", "STATE", "TRACKS", "Fault", "Kind", "plan"]
 
 ALL = -1
 """The target of a fault that is done to every line."""
@@ -54,6 +54,12 @@ class Kind(StrEnum):
     TERMINAL_CLOCK = "terminal-clock"
     RECEIVER_CLOCK = "receiver-clock"
 
+    DESTINATION_REFUSE = "destination-refuse"
+    DESTINATION_HANGS = "destination-hangs"
+    DESTINATION_LOSES_REPLY = "destination-loses-reply"
+    DESTINATION_BUSY = "destination-busy"
+    DESTINATION_FAILS = "destination-fails"
+
 
 LINE = (
     Kind.REFUSE, Kind.HANG, Kind.RESET, Kind.DELAY, Kind.DUPLICATE, Kind.TRUNCATE, Kind.LOSE_REPLY, Kind.CUT_REPLY,
@@ -73,7 +79,13 @@ STATE = (
 )  # fmt: skip
 """Done to what the ends stand on."""
 
-TRACKS = (LINE, PROCESSES, STATE)
+DESTINATION = (
+    Kind.DESTINATION_REFUSE, Kind.DESTINATION_HANGS, Kind.DESTINATION_LOSES_REPLY, Kind.DESTINATION_BUSY,
+    Kind.DESTINATION_FAILS,
+)  # fmt: skip
+"""Done by the destination that the receiver passes events on to."""
+
+TRACKS = (LINE, PROCESSES, STATE, DESTINATION)
 
 LONGEST_S = {Kind.HANG: 3.0, Kind.STOP_TERMINAL: 2.0, Kind.STOP_RECEIVER: 3.0}
 LONGEST_OTHER_S = 1.5

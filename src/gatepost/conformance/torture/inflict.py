@@ -13,8 +13,9 @@ from contextlib import contextmanager, nullcontext
 
 from gatepost.conformance.probe import JSON
 from gatepost.conformance.raw_http import Answer, Connection, Nothing, Target, request
+from gatepost.conformance.torture.destination import Destination
 from gatepost.conformance.torture.ends import End, EndError
-from gatepost.conformance.torture.faults import ALL, LINE, Fault, Kind
+from gatepost.conformance.torture.faults import ALL, DESTINATION, LINE, Fault, Kind
 from gatepost.conformance.torture.issuer import Issuer
 from gatepost.conformance.torture.proxy import Line, Traffic
 from gatepost.conformance.visit import SUBSCRIBE, code_of
@@ -39,6 +40,7 @@ class House:
         receiver: End,
         *,
         traffic: Traffic | None = None,
+        destination: Destination | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.terminals = terminals
@@ -46,6 +48,7 @@ class House:
         self.receiver = receiver
         self.sleep = sleep
         self.traffic = Traffic() if traffic is None else traffic
+        self.destination = destination or Destination()
         self.done: Counter[str] = Counter()
         self.met: Counter[str] = Counter()
         self.late: list[str] = []
@@ -60,6 +63,8 @@ async def inflict(house: House, fault: Fault) -> None:
     await house.sleep(fault.pause)
     if fault.kind in LINE:
         await _on_the_line(house, fault)
+    elif fault.kind in DESTINATION:
+        await _at_the_destination(house, fault)
     elif fault.kind in _PROCESSES:
         await _PROCESSES[fault.kind](house, fault)
     else:
@@ -95,6 +100,22 @@ async def _on_the_line(house: House, fault: Fault) -> None:
     finally:
         for line in lines:
             await line.heal()
+
+
+async def _at_the_destination(house: House, fault: Fault) -> None:
+    """Break it until it was asked for something: after other faults a forwarder waits for a while."""
+    met = house.destination.met
+    await house.destination.break_(fault.kind)
+    try:
+        house.done[fault.kind] += 1
+        before = met.total()
+        await house.sleep(fault.seconds)
+        passed = 0.0
+        while fault.kind is not Kind.DESTINATION_REFUSE and met.total() == before and passed < MET_S:
+            await house.sleep(LOOK_S)
+            passed += LOOK_S
+    finally:
+        await house.destination.heal()
 
 
 def _end(house: House, fault: Fault) -> End:

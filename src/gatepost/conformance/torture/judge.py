@@ -54,6 +54,14 @@ class Evidence(Struct, frozen=True, kw_only=True):
     late: Sequence[str]
     defects: Sequence[str]
     """What went wrong in the kit itself."""
+    passed_on: Mapping[str, int]
+    """How often the destination took each event."""
+    several_ids: frozenset[str]
+    """Events that the destination was sent under more than one id."""
+    given_up: frozenset[str]
+    """Events that are dead letters of the destination."""
+    seen: int
+    """Events that the destination's ledger has."""
     undrained: Sequence[str]
     """Terminals that still had something to push when everything had been well for long enough."""
     happened: Mapping[str, int]
@@ -112,6 +120,9 @@ def judge(evidence: Evidence) -> Judgement:
         _said("stored, and not listed", stored - set(evidence.listed)),
         _said("listed, and not stored", set(evidence.listed) - stored),
         _said("listed twice", {name for name, count in Counter(evidence.listed).items() if count > 1}),
+        _said("stored, and not passed on", stored - evidence.passed_on.keys() - evidence.given_up),
+        _said("passed on, and not stored", evidence.passed_on.keys() - stored),
+        _said("passed on under several ids", evidence.several_ids),
         _said("steps of an alarm out of order", evidence.disordered),
         _said("ledgers that do not add up", evidence.unbalanced),
         _said("not drained", evidence.undrained),
@@ -124,6 +135,8 @@ def judge(evidence: Evidence) -> Judgement:
         differences.append(
             f"the ledgers have {ledger} accepted; {len(accepted)} were answered so, {len(unknown)} not at all"
         )
+    if evidence.seen != len(evidence.stored):
+        differences.append(f"the destination's ledger has {evidence.seen} of {len(evidence.stored)} stored")
     for name, least in evidence.wanted.items():
         if evidence.happened.get(name, 0) < least:
             differences.append(
@@ -142,6 +155,9 @@ def judge(evidence: Evidence) -> Judgement:
         "spurious": len(spurious),
         "corrupted": len(corrupted),
         "duplicates": len(duplicates),
+        "passed on": len(evidence.passed_on),
+        "passed on again": sum(evidence.passed_on.values()) - len(evidence.passed_on),
+        "given up": len(evidence.given_up),
     }
     return Judgement(tuple(difference for difference in differences if difference), figures)
 

@@ -15,11 +15,21 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import Struct
 
 from gatepost.conformance.torture.judge import Found
 from gatepost.conformance.torture.oracle import digest, name_of
 
-__all__ = ["duplicates_seen", "held", "ledger", "quarantined", "stored"]
+__all__ = [
+    "Forwarded",
+    "dead_letters",
+    "duplicates_seen",
+    "forwarded",
+    "held",
+    "ledger",
+    "quarantined",
+    "stored",
+]
 
 
 def stored(folder: Path) -> list[Found]:
@@ -60,6 +70,52 @@ def duplicates_seen(folder: Path) -> int:
     """Answer how many pushes the receiver recognised as known already."""
     with closing(_open(folder / "gatepost.db")) as db:
         return int(db.execute("SELECT coalesce(sum(duplicates), 0) FROM tallies").fetchone()[0])
+
+
+class Forwarded(Struct, frozen=True):
+    """The ledger of the one destination, as it is stored."""
+
+    seen: int
+    filtered: int
+    delivered: int
+    waiting: int
+    """In rows: what was read and waits for another attempt, or was left aside."""
+    dead: int
+    dropped: int
+    unread: int
+    """Events behind its places."""
+
+    @property
+    def adds_up(self) -> bool:
+        """Return whether what was seen is the sum of what became of it."""
+        return self.seen == self.filtered + self.delivered + self.waiting + self.dead + self.dropped
+
+
+def forwarded(folder: Path) -> Forwarded:
+    """Return the ledger of the destination. Raises ``sqlite3.Error``."""
+    with closing(_open(folder / "gatepost.db")) as db:
+        db.execute("BEGIN")
+        (sums,) = db.execute("SELECT seen, filtered, delivered, dropped FROM destinations").fetchall()
+        waiting, dead = db.execute(
+            "SELECT coalesce(sum(is_dead = 0), 0), coalesce(sum(is_dead), 0) FROM destination_exceptions"
+        ).fetchone()
+        (aside,) = db.execute("SELECT coalesce(sum(events), 0) FROM destination_asides").fetchone()
+        unread = 0
+        for kind, table in (("record", "records"), ("alarm", "alarm_events")):
+            behind = f"SELECT count(*) FROM {table}, destination_places WHERE kind = ? AND id > place"
+            unread += db.execute(behind, (kind,)).fetchone()[0]
+    seen, filtered, delivered, dropped = sums
+    return Forwarded(seen, filtered, delivered, waiting + aside, dead, dropped, unread)
+
+
+def dead_letters(folder: Path) -> frozenset[str]:
+    """Return the names of the events that are dead letters of the destination."""
+    names = set()
+    with closing(_open(folder / "gatepost.db")) as db:
+        for table in ("records", "alarm_events"):
+            dead = f"SELECT original FROM {table} JOIN destination_exceptions ON event_id = id WHERE is_dead"
+            names |= {name_of(json.loads(original)["data"]) for (original,) in db.execute(dead)}
+    return frozenset(names)
 
 
 def _open(path: Path) -> sqlite3.Connection:
