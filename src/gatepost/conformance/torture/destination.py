@@ -9,6 +9,7 @@ Flow: the receiver's forwarder → :meth:`Destination.take` → a reply, or none
 
 import asyncio
 import hashlib
+import logging
 from collections import Counter
 from contextlib import suppress
 
@@ -58,7 +59,10 @@ class Destination:
         """Listen, at the same port as before."""
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/events", self.take)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
+        # A connection that is cut off on purpose is no news.
+        silent = logging.Logger("destination")
+        silent.addHandler(logging.NullHandler())
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None, logger=silent)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True).start()
         self._port = self._runner.addresses[0][1]
