@@ -6,7 +6,6 @@ everything is healed → the outboxes drain → both ends stop → what is left 
 
 import asyncio
 import contextlib
-import json
 import random
 import sqlite3
 import subprocess
@@ -99,6 +98,7 @@ class Campaign:
     ) -> None:
         self.settings = settings
         self._folder = folder
+        self._settings_file = folder / "receiver.toml"
         self._say = say
         self._sleep = sleep
         self._clock = clock
@@ -169,9 +169,8 @@ class Campaign:
         data = self._folder / "receiver"
         serve: tuple[str, ...] = ("serve", "--data", str(data), "--listen", "127.0.0.1:{port}")
         # The destination is on this machine, where no request goes unless it is named.
-        settings_file = self._folder / "receiver.toml"
-        settings_file.write_text('forward_networks = ["127.0.0.0/8"]\n', encoding="utf-8")
-        serve += ("--config", str(settings_file))
+        self._settings_file.write_text('forward_networks = ["127.0.0.0/8"]\n', encoding="utf-8")
+        serve += ("--config", str(self._settings_file))
         receiver = End("receiver", serve, data, launcher=settings.launcher)
         terminals = []
         for number in range(settings.terminals):
@@ -188,7 +187,9 @@ class Campaign:
     async def _start(self, house: House) -> None:
         await house.receiver.start()
         await house.destination.open()
-        await asyncio.to_thread(_add_destination, house.receiver.folder, house.destination.url)
+        await asyncio.to_thread(
+            _add_destination, house.receiver.folder, house.destination.url, self._settings_file
+        )
         for number, (end, line) in enumerate(zip(house.terminals, house.lines, strict=True)):
             await line.open()
             await end.start()
@@ -349,10 +350,11 @@ class Campaign:
         )
 
 
-def _add_destination(folder: Path, url: str) -> None:
+def _add_destination(folder: Path, url: str, settings: Path) -> None:
     """Have a receiver pass everything on. Raises EndError."""
-    words = ["forward", "add", "--data", str(folder), "--name", "torture", "--kind", "webhook", "--url", url]
-    words += ["--set", json.dumps(destination.CONFIG)]
+    words = ["forward", "add", "torture", "--data", str(folder), "--url", url, "--config", str(settings)]
+    for option in destination.OPTIONS:
+        words += ["--set", option]
     done = subprocess.run(  # noqa: S603 (our own program)
         [sys.executable, "-m", "gatepost.cli", *words],
         capture_output=True,

@@ -19,9 +19,9 @@ from aiohttp import web
 from gatepost.conformance.torture.faults import Kind
 from gatepost.conformance.torture.oracle import name_of
 
-__all__ = ["CONFIG", "Destination", "is_refused"]
+__all__ = ["OPTIONS", "Destination", "is_refused"]
 
-CONFIG = {"timeout_s": 2, "max_refusals": 3}
+OPTIONS = ("timeout_s=2", "max_refusals=3")
 """What the receiver is told of it, its address apart: short waits, so that many faults fit into minutes."""
 
 REFUSED_OF_256 = 3
