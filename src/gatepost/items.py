@@ -483,7 +483,7 @@ class DeadLetterItem(Struct, frozen=True, kw_only=True):
 
     event: int
     """Its id, for ``retry`` and ``drop``."""
-    kind: Literal["record", "alarm"]
+    kind: Literal["record", "alarm", "notice"]
     """``alarm``: a step of one."""
     terminal_id: int
     received_at: datetime

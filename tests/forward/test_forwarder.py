@@ -1,5 +1,7 @@
 """What is stored is sent, once, and the ledger adds up; whatever the destination says, and whenever a process ends."""
 
+import json
+
 from tests.forward.kit import Line, Told, hooked
 from tests.store.conftest import Opener
 from tests.store.events import RECEIVED_MS
@@ -10,6 +12,7 @@ from gatepost.forward.egress import Egress
 from gatepost.forward.sinks import Closed, Result
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.store.query.destinations import Ledger
+from gatepost.store.query.notices import NewNotice, Notices
 from gatepost.wire import Delivered, Refused, Unreachable
 
 
@@ -150,3 +153,37 @@ async def test_a_real_webhook_is_sent_signed_events(line: Line) -> None:
         f"record-{number}" for number in numbers
     )
     assert all(headers["webhook-signature"].startswith("v1,") for headers, _ in hook.requests)
+
+
+async def test_notices_are_passed_on_where_they_are_asked_for(open_store: Opener) -> None:
+    store = open_store()
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
+    line = Line(store, filter={"records": None, "alarms": None, "notices": ["terminal.offline"]})
+    notices = Notices(store)
+    line.passages(1, 2)
+    told = [
+        NewNotice(kind="terminal.new", subject="1", terminal_id=1),
+        NewNotice(kind="terminal.offline", subject="1", terminal_id=1, detail={"silent_s": 3600}),
+    ]
+    notices.tell(told, now_ms=RECEIVED_MS)
+    sink = Told()
+    line.begin(sink)
+
+    await line.turn(2)
+
+    (sent,) = sink.events
+    body = json.loads(sent.body)
+    assert sent.id == body["id"] == f"notice-{sent.event_id}"
+    assert (body["type"], body["subject"]) == ("gatepost.notice", "SN-1")
+    assert (body["data"]["kind"], body["data"]["detail"]) == ("terminal.offline", {"silent_s": 3600})
+    assert line.ledger == Ledger(seen=4, filtered=3, delivered=1, waiting=0, dead=0, dropped=0)
+
+
+async def test_notices_are_left_out_unless_they_are_asked_for(line: Line) -> None:
+    told = NewNotice(kind="disk.low", subject="one")
+    Notices(line.store).tell([told], now_ms=RECEIVED_MS)
+    sink = Told()
+    line.begin(sink)
+    await line.turn(2)
+    assert sink.events == []
+    assert line.ledger.filtered == 1

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gatepost.errors import SettingsError
-from gatepost.store.interface import RecordQuery, SiteRow, StepQuery
+from gatepost.store.interface import NoticeKind, NoticeQuery, RecordQuery, SiteRow, StepQuery
 
 __all__ = [
     "KINDS",
@@ -93,6 +93,8 @@ class Filter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     records: RecordFilter | None = RecordFilter()
     alarms: StepFilter | None = StepFilter()
+    notices: tuple[NoticeKind, ...] | None = None
+    """What happens to the installation itself, by kind: see ``GET /api/v1/notices``."""
 
 
 class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,7 +174,9 @@ def encode(value: Destination | Secrets) -> bytes:
     return msgspec.json.encode(value)
 
 
-def queries(chosen: Filter, sites: Iterable[SiteRow]) -> tuple[RecordQuery | None, StepQuery | None]:
+def queries(
+    chosen: Filter, sites: Iterable[SiteRow]
+) -> tuple[RecordQuery | None, StepQuery | None, NoticeQuery]:
     """Return the questions to the store that choose as a filter does.
 
     Raises :class:`~gatepost.errors.SettingsError` where there is no such site.
@@ -198,7 +202,7 @@ def queries(chosen: Filter, sites: Iterable[SiteRow]) -> tuple[RecordQuery | Non
     of_alarms = None
     if alarms is not None:
         of_alarms = StepQuery(**_place("filter.alarms", alarms, known), code=alarms.code, state=alarms.state)
-    return of_records, of_alarms
+    return of_records, of_alarms, NoticeQuery(kinds=chosen.notices or ())
 
 
 def _place(where: str, chosen: _AtTerminal, sites: list[SiteRow]) -> dict[str, Any]:

@@ -30,7 +30,18 @@ from gatepost.forward.progress import DELETED, Item, Progress
 from gatepost.forward.shape import Shaper, event_id
 from gatepost.forward.sinks import Closed, Outgoing, Result, Sink
 from gatepost.retry import Backoff, RetryAt, next_step
-from gatepost.store.interface import AlarmStepRow, FeedKind, RecordQuery, RecordRow, StepQuery, Store
+from gatepost.store.interface import (
+    FORWARD_KINDS,
+    FeedKind,
+    Forwarded,
+    ForwardQuery,
+    Notice,
+    NoticeQuery,
+    RecordQuery,
+    RecordRow,
+    StepQuery,
+    Store,
+)
 from gatepost.store.people.people import People
 from gatepost.store.query.destinations import AttemptRow, DestinationRow, Destinations, Step
 from gatepost.wire import Delivered, Refused, Unreachable
@@ -137,11 +148,11 @@ class Forwarder:
         self._gate = Gate(self._policy, around.rand)
         self._shaper: Shaper | None = None
         self._progress: Progress | None = None
-        self._queries: dict[FeedKind, RecordQuery | StepQuery] = {}
+        self._queries: dict[FeedKind, ForwardQuery] = {}
         self._changes = row.changes
         self._steps = 0
         self._uncommitted: Step | None = None
-        self._fresh: dict[int, RecordRow | AlarmStepRow] = {}
+        self._fresh: dict[int, Forwarded] = {}
         """What this turn has read."""
         self._delivered = 0
         self._failed: dict[int, int] = {}
@@ -325,11 +336,13 @@ class Forwarder:
 
     def _load(self) -> Progress:
         store = self._around.store
-        of_records, of_alarms = queries(self._told.filter, store.sites())
+        of_records, of_alarms, of_notices = queries(self._told.filter, store.sites())
         # No terminal has the id 0.
         self._queries = {
             "record": of_records or RecordQuery(terminal=0),
             "alarm": of_alarms or StepQuery(terminal=0),
+            # No terminal pushes one.
+            "notice": NoticeQuery() if self._told.shape == "push" else of_notices,
         }
         loaded = self._around.destinations.load(self.row.id)
         if loaded is None:
@@ -493,15 +506,15 @@ class Forwarder:
                 return
         parcels.append(_Parcel([item], [outgoing], self._gate.epoch))
 
-    def _rows_of(self, claimed: Sequence[Item]) -> dict[int, RecordRow | AlarmStepRow]:
+    def _rows_of(self, claimed: Sequence[Item]) -> dict[int, Forwarded]:
         rows = {item.event_id: self._fresh[item.event_id] for item in claimed if item.event_id in self._fresh}
-        for kind in ("record", "alarm"):
+        for kind in FORWARD_KINDS:
             again = [item.event_id for item in claimed if item.kind == kind and item.event_id not in rows]
             if again:
                 rows.update(self._around.store.forwarded_again(kind, again))
         return rows
 
-    def _person_ids(self, rows: Iterable[RecordRow | AlarmStepRow]) -> dict[tuple[int, int], str]:
+    def _person_ids(self, rows: Iterable[Forwarded]) -> dict[tuple[int, int], str]:
         if self._told.shape == "push":
             return {}
         return self._around.people.ids(
@@ -510,14 +523,14 @@ class Forwarder:
             if isinstance(row, RecordRow) and row.person is not None
         )
 
-    def _outgoing(
-        self, item: Item, row: RecordRow | AlarmStepRow, people: dict[tuple[int, int], str]
-    ) -> Outgoing:
-        said = row if isinstance(row, RecordRow) else row.step
-        image = self._image(item.event_id) if said.has_image and self._told.images == "inline" else None
-        original = None
-        if self._told.shape == "push":
-            original = self._original(item.event_id, said.original or b"")
+    def _outgoing(self, item: Item, row: Forwarded, people: dict[tuple[int, int], str]) -> Outgoing:
+        image = original = None
+        if not isinstance(row, Notice):
+            said = row if isinstance(row, RecordRow) else row.step
+            if said.has_image and self._told.images == "inline":
+                image = self._image(item.event_id)
+            if self._told.shape == "push":
+                original = self._original(item.event_id, said.original or b"")
         person_id = ""
         if isinstance(row, RecordRow) and row.person is not None:
             person_id = people.get((row.person.identity_id, row.terminal_id), "")

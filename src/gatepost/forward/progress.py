@@ -1,7 +1,7 @@
 """Decide what a destination is sent next, and what of it is settled. Pure: no I/O, no clock, no randomness.
 
-Events are read in the order of the feed, alarms and records apart: each is a *track*, and so is every stretch of one
-terminal that was left aside. What is read stands in its track until the place of the track moves over it:
+Events are read in the order of the feed, alarms, records and notices apart: each is a *track*, and so is every stretch
+of one terminal that was left aside. What is read stands in its track until the place of the track moves over it:
 
 * It moves over what is settled (delivered, filtered, dropped) and over what gets a row of its own by that: an event
   that was refused, or that failed while a later one was delivered, is an *exception*. So a destination that is away has
@@ -27,12 +27,12 @@ from typing import Literal
 from msgspec import Struct
 
 from gatepost.cursor import Cursor, Tried
-from gatepost.store.interface import FEED_KINDS, FeedKind, RecordRow, ToForward
+from gatepost.store.interface import FORWARD_KINDS, FeedKind, ToForward, received_at
 from gatepost.store.query.destinations import AsideRow, AttemptRow, ExceptionRow, Loaded, Step
 
 __all__ = ["DELETED", "MAX_EXCEPTIONS", "Item", "Progress", "Track"]
 
-_LANES: Mapping[FeedKind, int] = {"alarm": 0, "record": 1}
+_LANES: Mapping[FeedKind, int] = {"alarm": 0, "notice": 0, "record": 1}
 
 DELETED = "deleted by retention"
 """Why an event was dropped that was not sent in time."""
@@ -111,7 +111,7 @@ class Progress:
         """Where each event stands that is to be sent and is no exception."""
         self._numbers: dict[int, int] = {}
         """The number of each exception, by its event."""
-        self._waiting = dict.fromkeys(FEED_KINDS, 0)
+        self._waiting = dict.fromkeys(FORWARD_KINDS, 0)
         """How many exceptions wait."""
         self._blocking: dict[Key, int] = {}
         """How many events hold up what comes after them."""
@@ -121,7 +121,7 @@ class Progress:
         self._asides: dict[Key, Track] = {}
         self._tried: dict[FeedKind, int] = {}
         self._accepted: dict[FeedKind, int] = {}
-        self._new_accepted = dict.fromkeys(FEED_KINDS, 0)
+        self._new_accepted = dict.fromkeys(FORWARD_KINDS, 0)
         self._stored: dict[FeedKind, tuple[int, int]] = {}
         self._stored_asides = {(row.kind, row.terminal_id): row for row in loaded.asides}
         self._step = Step()
@@ -239,7 +239,7 @@ class Progress:
             if track.terminal_id is None and (item.is_held or self._is_behind(key)):
                 self._set_aside(track, entry)
             elif row is not None:
-                received = (row if isinstance(row, RecordRow) else row.step).received_at
+                received = received_at(row)
                 made = self._new_item(
                     item.id, track.kind, item.terminal_id, round(received.timestamp() * 1000)
                 )
@@ -431,7 +431,7 @@ class Progress:
                 if moved[kind] != self._stored[kind] or self._new_accepted[kind]
             }
             self._stored = moved
-            self._new_accepted = dict.fromkeys(FEED_KINDS, 0)
+            self._new_accepted = dict.fromkeys(FORWARD_KINDS, 0)
         return step
 
     def _move(self, track: Track) -> None:

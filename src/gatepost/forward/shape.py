@@ -4,7 +4,7 @@ An event has the same id in every shape, on every attempt, and in a replay: ``re
 
 * ``cloudevents``: CloudEvents 1.0 in JSON. ``data`` is the record as the API lists it, or the step of the alarm.
 * ``flat``: one level, for spreadsheets and low-code tools: the same names with underscores, no lists.
-* ``push``: as the terminal sent it, with its image where the destination is sent images.
+* ``push``: as the terminal sent it; there are no notices in it, with its image where the destination is sent images.
 
 The JSON Schemas of the first two are made from the structs below: :func:`schemas`.
 """
@@ -22,7 +22,14 @@ from msgspec.structs import replace
 
 from gatepost.items import ProblemItem, RecordItem
 from gatepost.store.as_items import record_item, step_item
-from gatepost.store.interface import AlarmStepRow, RecordRow
+from gatepost.store.interface import (
+    AlarmStepRow,
+    Forwarded,
+    Notice,
+    NoticeKind,
+    RecordRow,
+    received_at,
+)
 from gatepost.wire import Unknown, decode
 from gatepost.wire.decoder import with_image
 
@@ -66,19 +73,45 @@ class AlarmData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """In base64."""
 
 
+class NoticeData(Struct, frozen=True, kw_only=True):
+    """What happened to the installation itself, such as that a terminal fell silent."""
+
+    id: int
+    kind: NoticeKind
+    subject: str
+    """Of what it tells: the id of a terminal or a destination, the name of a machine, of an account."""
+    terminal: str | None
+    """The serial, where it is about a terminal."""
+    terminal_id: int | None
+    terminal_name: str | None
+    site_id: int | None
+    site: str | None
+    timezone: str | None
+    listed_at: datetime
+    """When it was told."""
+    detail: dict[str, str | int | float]
+    """Numbers and names, such as ``silent_s``."""
+
+
+Data = RecordItem | AlarmData | NoticeData
+
+
+EventType = Literal["gatepost.record", "gatepost.alarm", "gatepost.notice", "gatepost.test"]
+
+
 class _CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """CloudEvents 1.0, JSON event format, section 3."""
 
     specversion: Literal["1.0"]
     id: str
     source: str
-    type: Literal["gatepost.record", "gatepost.alarm", "gatepost.test"]
+    type: EventType
     subject: str
-    """The serial of the terminal, or ``terminal-`` and its id."""
+    """The serial of the terminal, or ``terminal-`` and its id; of a notice about none, what it is about."""
     time: datetime
     """When it happened."""
     datacontenttype: Literal["application/json"]
-    data: RecordItem | AlarmData
+    data: Data
     replay: bool = False
     """It was sent before, or could have been: somebody asked for the events of a span."""
 
@@ -97,20 +130,34 @@ class _AlarmEvent(_CloudEvent, frozen=True, kw_only=True, omit_defaults=True):
     data: AlarmData
 
 
+class _NoticeEvent(_CloudEvent, frozen=True, kw_only=True, omit_defaults=True):
+    """A notice."""
+
+    type: Literal["gatepost.notice"]
+    data: NoticeData
+
+
+_TYPES: Mapping[type, EventType] = {
+    RecordRow: "gatepost.record",
+    AlarmStepRow: "gatepost.alarm",
+    Notice: "gatepost.notice",
+}
+
+
 class Flat(Struct, frozen=True, kw_only=True):
     """An event on one level. What does not apply to its kind is ``null``."""
 
     id: str
-    event: Literal["record", "alarm", "test"]
+    event: Literal["record", "alarm", "notice", "test"]
     replay: bool
     time: datetime
     received_at: datetime
-    timezone: str
+    timezone: str | None
     terminal: str | None
-    terminal_id: int
+    terminal_id: int | None
     terminal_name: str | None
-    site: str
-    site_id: int
+    site: str | None
+    site_id: int | None
     uuid: str | None = None
     person_id: str | None = None
     user_id: str | None = None
@@ -133,14 +180,21 @@ class Flat(Struct, frozen=True, kw_only=True):
     alarm_code: int | None = None
     alarm_status: int | None = None
     description: str | None = None
+    notice: str | None = None
+    """Its kind."""
+    notice_subject: str | None = None
+    notice_detail: str | None = None
+    """JSON."""
     image: str | None = None
     """In base64."""
     problems: str | None = None
 
 
-def event_id(row: RecordRow | AlarmStepRow) -> str:
+def event_id(row: Forwarded) -> str:
     """Return the id of an event, which never changes."""
-    return f"record-{row.id}" if isinstance(row, RecordRow) else f"alarm-{row.step.id}"
+    if isinstance(row, AlarmStepRow):
+        return f"alarm-{row.step.id}"
+    return f"record-{row.id}" if isinstance(row, RecordRow) else f"notice-{row.id}"
 
 
 class Shaper:
@@ -154,7 +208,7 @@ class Shaper:
 
     def body(
         self,
-        row: RecordRow | AlarmStepRow,
+        row: Forwarded,
         *,
         person_id: str = "",
         image: bytes | None = None,
@@ -172,15 +226,13 @@ class Shaper:
             return _JSON.encode(_flat(row, data, is_replay=is_replay))
         return _JSON.encode(self._cloud_event(row, data, is_replay=is_replay))
 
-    def _cloud_event(
-        self, row: RecordRow | AlarmStepRow, data: RecordItem | AlarmData, *, is_replay: bool
-    ) -> _CloudEvent:
+    def _cloud_event(self, row: Forwarded, data: Data, *, is_replay: bool) -> _CloudEvent:
         return _CloudEvent(
             specversion="1.0",
             id=event_id(row),
             source=self._source,
-            type="gatepost.record" if isinstance(row, RecordRow) else "gatepost.alarm",
-            subject=row.serial or f"terminal-{row.terminal_id}",
+            type=_TYPES[type(row)],
+            subject=_subject(row),
             time=data.listed_at,
             datacontenttype="application/json",
             data=data,
@@ -191,7 +243,7 @@ class Shaper:
 def schemas() -> dict[str, Any]:
     """Return the JSON Schemas of the shapes, by name."""
     found = {}
-    for name, kinds in (("cloudevents", (_RecordEvent, _AlarmEvent)), ("flat", (Flat,))):
+    for name, kinds in (("cloudevents", (_RecordEvent, _AlarmEvent, _NoticeEvent)), ("flat", (Flat,))):
         made, components = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
         found[name] = {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -201,7 +253,9 @@ def schemas() -> dict[str, Any]:
     return found
 
 
-def _data(row: RecordRow | AlarmStepRow, person_id: str, image: bytes | None) -> RecordItem | AlarmData:
+def _data(row: Forwarded, person_id: str, image: bytes | None) -> Data:
+    if isinstance(row, Notice):
+        return _notice_data(row)
     shown = None if image is None else _base64(image)
     if isinstance(row, RecordRow):
         return record_item(row, person_id, image=shown)
@@ -228,22 +282,53 @@ def _data(row: RecordRow | AlarmStepRow, person_id: str, image: bytes | None) ->
     )
 
 
-def _flat(row: RecordRow | AlarmStepRow, data: RecordItem | AlarmData, *, is_replay: bool) -> Flat:
-    problems = "; ".join(f"{one.where}: {one.why}" for one in data.problems) or None
+def _notice_data(row: Notice) -> NoticeData:
+    return NoticeData(
+        id=row.id,
+        kind=row.kind,
+        subject=row.subject,
+        terminal=row.serial,
+        terminal_id=row.terminal_id,
+        terminal_name=row.terminal_name,
+        site_id=row.site_id,
+        site=row.site,
+        timezone=row.timezone,
+        listed_at=row.at,
+        detail=dict(row.detail),
+    )
+
+
+def _subject(row: Forwarded) -> str:
+    if row.serial is not None:
+        return row.serial
+    if isinstance(row, Notice) and row.terminal_id is None:
+        return row.subject
+    return f"terminal-{row.terminal_id}"
+
+
+def _flat(row: Forwarded, data: Data, *, is_replay: bool) -> Flat:
     place: dict[str, Any] = {
         "id": event_id(row),
         "replay": is_replay,
         "time": data.listed_at,
-        "received_at": data.received_at,
+        "received_at": received_at(row),
         "timezone": data.timezone,
         "terminal": data.terminal,
         "terminal_id": data.terminal_id,
         "terminal_name": data.terminal_name,
         "site": data.site,
         "site_id": data.site_id,
-        "image": data.image,
-        "problems": problems,
     }
+    if isinstance(data, NoticeData):
+        return Flat(
+            **place,
+            event="notice",
+            notice=data.kind,
+            notice_subject=data.subject,
+            notice_detail=_JSON.encode(data.detail).decode(),
+        )
+    problems = "; ".join(f"{one.where}: {one.why}" for one in data.problems) or None
+    place |= {"image": data.image, "problems": problems}
     if isinstance(data, AlarmData):
         return Flat(
             **place,

@@ -112,7 +112,7 @@ async def send_test(
 
 def example(store: Store, people: People, told: Destination, *, source: str) -> Example | None:
     """Return the latest event that a filter chooses, without its image; ``None`` where there is none. Blocks."""
-    of_records, _ = queries(told.filter, store.sites())
+    of_records, *_ = queries(told.filter, store.sites())
     row = _latest_record(store, of_records) if of_records is not None else _latest_step(store, told)
     if row is None:
         return None
@@ -145,7 +145,7 @@ def _latest_record(store: Store, query: RecordQuery) -> RecordRow | None:
 
 def _latest_step(store: Store, told: Destination) -> AlarmStepRow | None:
     chosen = told.filter.alarms
-    _, of_alarms = queries(told.filter, store.sites())
+    _, of_alarms, _ = queries(told.filter, store.sites())
     if chosen is None or of_alarms is None:
         return None
     query = AlarmQuery(

@@ -26,6 +26,7 @@ from gatepost.journal.packs import Packs, Place
 from gatepost.store.types import (
     EVERYTHING,
     FEED_KINDS,
+    FORWARD_KINDS,
     PEER_ADDRESS,
     SIGHTING_MS,
     AlarmCounts,
@@ -38,7 +39,12 @@ from gatepost.store.types import (
     FeedItem,
     FeedKind,
     FeedPage,
+    Forwarded,
+    ForwardQuery,
     NewTerminal,
+    Notice,
+    NoticeKind,
+    NoticeQuery,
     Page,
     PersonRow,
     Progress,
@@ -60,6 +66,7 @@ from gatepost.store.types import (
     TerminalState,
     ToForward,
     Visible,
+    received_at,
 )
 from gatepost.wire import Event
 
@@ -99,6 +106,13 @@ __all__ = [
     "RefusalSample",
     "SampleRow",
     "FEED_KINDS",
+    "FORWARD_KINDS",
+    "ForwardQuery",
+    "received_at",
+    "Forwarded",
+    "Notice",
+    "NoticeKind",
+    "NoticeQuery",
     "FeedItem",
     "FeedKind",
     "FeedPage",
@@ -355,24 +369,24 @@ class Store(Leaving, Protocol):
         """Return those of them that there are, in no order."""
 
     def to_forward(
-        self, after: int, query: RecordQuery | StepQuery, limit: int = 256, *, until: int | None = None
+        self, after: int, query: ForwardQuery, limit: int = 256, *, until: int | None = None
     ) -> ToForward:
-        """Return the records or steps after a place, in order, and those of them that a query chooses.
+        """Return the events of one kind after a place, in order, and those of them that a query chooses.
 
         As :meth:`read_feed`, in one transaction. Of a query nothing but its filters counts. The page ends early before
         it has more bytes than a page of a list. ``until``: nothing with a higher id.
         """
 
     def to_forward_of(
-        self, terminal_id: int, after: int, until: int, query: RecordQuery | StepQuery, limit: int = 256
+        self, terminal_id: int, after: int, until: int, query: ForwardQuery, limit: int = 256
     ) -> ToForward:
         """Return the same of one terminal, as :meth:`read_feed_of`; what is deleted is not counted.
 
         Its ``place`` is ``until`` at the end.
         """
 
-    def forwarded_again(self, kind: FeedKind, ids: Sequence[int]) -> Mapping[int, RecordRow | AlarmStepRow]:
-        """Return those of these records or steps that there are, by id."""
+    def forwarded_again(self, kind: FeedKind, ids: Sequence[int]) -> Mapping[int, Forwarded]:
+        """Return those of these events that there are, by id."""
 
     def happened(
         self, after: int, limit: int = 100

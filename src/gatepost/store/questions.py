@@ -35,6 +35,8 @@ from gatepost.store.interface import (
     FeedItem,
     FeedKind,
     FeedPage,
+    Forwarded,
+    ForwardQuery,
     Page,
     QuarantineQuery,
     QuarantineRow,
@@ -45,7 +47,6 @@ from gatepost.store.interface import (
     SampleRow,
     SiteRow,
     Stats,
-    StepQuery,
     TerminalRow,
     ToForward,
     Visible,
@@ -246,19 +247,19 @@ class Questions(ABC):
             return queries.alarm_steps_by_id(db, ids, self.visible)
 
     def to_forward(
-        self, after: int, query: RecordQuery | StepQuery, limit: int = 256, *, until: int | None = None
+        self, after: int, query: ForwardQuery, limit: int = 256, *, until: int | None = None
     ) -> ToForward:
         with self.reading() as db:
             end = self.horizon(db) - 1
             return forward_feed.page(db, after, end if until is None else min(end, until), query, limit)
 
     def to_forward_of(
-        self, terminal_id: int, after: int, until: int, query: RecordQuery | StepQuery, limit: int = 256
+        self, terminal_id: int, after: int, until: int, query: ForwardQuery, limit: int = 256
     ) -> ToForward:
         with self.reading() as db:
             return forward_feed.page_of(db, terminal_id, after, until, query, limit)
 
-    def forwarded_again(self, kind: FeedKind, ids: Sequence[int]) -> Mapping[int, RecordRow | AlarmStepRow]:
+    def forwarded_again(self, kind: FeedKind, ids: Sequence[int]) -> Mapping[int, Forwarded]:
         with self.reading() as db:
             return forward_feed.rows(db, kind, ids)
 

@@ -39,6 +39,13 @@ __all__ = [
     "RefusedTimes",
     "SampleRow",
     "FEED_KINDS",
+    "FORWARD_KINDS",
+    "ForwardQuery",
+    "received_at",
+    "Forwarded",
+    "Notice",
+    "NoticeKind",
+    "NoticeQuery",
     "FeedItem",
     "FeedKind",
     "FeedPage",
@@ -485,20 +492,65 @@ class SampleRow(Struct, frozen=True, kw_only=True):
     content: bytes
 
 
-FeedKind = Literal["record", "alarm"]
+FeedKind = Literal["record", "alarm", "notice"]
 
 FEED_KINDS: tuple[FeedKind, ...] = ("record", "alarm")
+"""What terminals send."""
+
+FORWARD_KINDS: tuple[FeedKind, ...] = ("record", "alarm", "notice")
+"""What may be passed on."""
+
+NoticeKind = Literal[
+    "terminal.new",
+    "terminal.offline",
+    "terminal.back",
+    "terminal.clock_wrong",
+    "terminal.clock_right",
+    "journal.behind",
+    "journal.caught_up",
+    "disk.low",
+    "disk.enough",
+    "login.locked",
+    "login.unlocked",
+    "destination.closed",
+    "destination.resumed",
+]
+
+
+class Notice(Struct, frozen=True, kw_only=True):
+    """What happened to the installation itself."""
+
+    id: int
+    """Of the one sequence of everything that arrives."""
+    at: datetime
+    kind: NoticeKind
+    subject: str
+    """Of what it tells: the id of a terminal or a destination, the name of a machine, of an account."""
+    terminal_id: int | None
+    serial: str | None
+    terminal_name: str | None
+    site_id: int | None
+    site: str | None
+    timezone: str | None
+    detail: Mapping[str, Any]
+
+
+class NoticeQuery(Struct, frozen=True, kw_only=True):
+    """Which notices."""
+
+    kinds: tuple[NoticeKind, ...] = ()
 
 
 class FeedItem(Struct, frozen=True):
-    """Something that arrived: a record, or a step of an alarm."""
+    """Something that arrived: a record, or a step of an alarm; or a notice."""
 
     id: int
-    """The record's, or the step's."""
+    """The record's, the step's, the notice's."""
     kind: FeedKind
     event_id: int
-    """The record's id; the alarm's, of which this is a step as far as is known now."""
+    """The record's id, or the notice's; the alarm's, of which this is a step as far as is known now."""
     terminal_id: int
+    """0 for a notice of no terminal."""
     is_held: bool
     """The terminal is held: nothing of it is shown or passed on until it is approved."""
 
@@ -514,11 +566,24 @@ class FeedPage(Struct, frozen=True):
     """How many there were besides, which retention has deleted; no zeros."""
 
 
+Forwarded = RecordRow | AlarmStepRow | Notice
+"""What may be passed on: a record, a step of an alarm, a notice."""
+
+ForwardQuery = RecordQuery | StepQuery | NoticeQuery
+
+
+def received_at(row: Forwarded) -> datetime:
+    """Return when an event was received; of a notice, when it was told."""
+    if isinstance(row, Notice):
+        return row.at
+    return row.received_at if isinstance(row, RecordRow) else row.step.received_at
+
+
 class ToForward(Struct, frozen=True):
     """A page of one kind of the feed, with the events that a filter chooses."""
 
     items: tuple[FeedItem, ...]
-    chosen: Mapping[int, RecordRow | AlarmStepRow]
+    chosen: Mapping[int, Forwarded]
     """Those of them that fit, by id; held terminals' are left out."""
     place: int
     """Up to where that is."""

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from gatepost.store.interface import AlarmStepRow, FeedKind, RecordRow
+from gatepost.store.interface import FeedKind, Forwarded
 from gatepost.wire import Outcome
 
 __all__ = ["Closed", "Outgoing", "Result", "Sink"]
@@ -23,7 +23,7 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     body: bytes
     """In the shape of the destination."""
     content_type: str
-    row: RecordRow | AlarmStepRow
+    row: Forwarded
     image: bytes | None
     """Where the destination is sent images."""
     is_replay: bool

@@ -385,7 +385,8 @@ def _continue_sequences(db: Connection) -> None:
 
 def _set_next_id(db: Connection) -> None:
     """Give new ids above what is stored, also where another database gave those."""
-    ids = [table.c.id for table in (schema.records, schema.alarm_events, schema.quarantine)]
+    tables = (schema.records, schema.alarm_events, schema.quarantine, schema.notices)
+    ids = [table.c.id for table in tables]
     highest = [db.execute(select(func.max(c))).scalar_one() for c in (*ids, schema.deleted_events.c.last_id)]
     next_id = max((number for number in highest if number is not None), default=0) + 1
     db.execute(schema.meta.insert().values(name="next_id", value=str(next_id)))

@@ -29,7 +29,7 @@ from sqlalchemy.exc import IntegrityError
 from gatepost.store.conversion.rows import moment, text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.dialect import insert
-from gatepost.store.interface import EVERYTHING, FEED_KINDS, FeedKind, Page, Transactions
+from gatepost.store.interface import EVERYTHING, FORWARD_KINDS, FeedKind, Page, Transactions
 from gatepost.store.query import feed
 from gatepost.store.query.accounts import folded_name
 from gatepost.store.query.registry import Conflict
@@ -283,9 +283,9 @@ class Destinations:
             with self._store.changing() as db:
                 if span is None:
                     end = self._horizon(db) - 1
-                    places: dict[FeedKind, tuple[int, int | None]] = dict.fromkeys(FEED_KINDS, (end, None))
+                    places: dict[FeedKind, tuple[int, int | None]] = dict.fromkeys(FORWARD_KINDS, (end, None))
                 else:
-                    places = {each: _span(db, each, *span) for each in FEED_KINDS}
+                    places = {each: _span(db, each, *span) for each in FORWARD_KINDS}
                 made = db.execute(t.destinations.insert().values(values).returning(t.destinations.c.id))
                 number = int(made.scalar_one())
                 rows = [
@@ -669,10 +669,18 @@ _OF_ONE = (
 )
 
 
+def _columns(kind: FeedKind) -> tuple[Any, Any]:
+    """Return the columns of the table of a kind, and the one that tells when an event was received."""
+    if kind == "notice":
+        return t.notices.c, t.notices.c.at_ms
+    c = (t.records if kind == "record" else t.alarm_events).c
+    return c, c.received_at_ms
+
+
 def _span(db: Connection, kind: FeedKind, since_ms: int, until_ms: int) -> tuple[int, int]:
     """Return the places between which all events of a kind lie that were received in a span."""
-    c = (t.records if kind == "record" else t.alarm_events).c
-    inside = (c.received_at_ms >= since_ms, c.received_at_ms < until_ms)
+    c, at_ms = _columns(kind)
+    inside = (at_ms >= since_ms, at_ms < until_ms)
     first, last = db.execute(select(func.min(c.id), func.max(c.id)).where(*inside)).one()
     return (0, 0) if first is None else (int(first) - 1, int(last))
 
@@ -681,8 +689,8 @@ def _received(
     db: Connection, kind: FeedKind, after: int, until: int, terminal_id: int | None = None
 ) -> int | None:
     """Return when the first event with an id above ``after`` and up to ``until`` was received."""
-    c = (t.records if kind == "record" else t.alarm_events).c
-    asked = select(c.received_at_ms).where(c.id > after, c.id <= until)
+    c, at_ms = _columns(kind)
+    asked = select(at_ms).where(c.id > after, c.id <= until)
     if terminal_id is not None:
         asked = asked.where(c.terminal_id == terminal_id)
     return db.execute(asked.order_by(c.id).limit(1)).scalar()
@@ -692,7 +700,7 @@ def _count(db: Connection, kind: FeedKind, after: int, until: int) -> int:
     """Return how many events of a kind were ever stored with ids above ``after`` and up to ``until``."""
     if until <= after:
         return 0
-    c = (t.records if kind == "record" else t.alarm_events).c
+    c, _ = _columns(kind)
     there = db.execute(select(func.count()).where(c.id > after, c.id <= until)).scalar_one()
     return int(there) + feed.deleted(db, after, until, (kind,)).get(kind, 0)
 

@@ -75,12 +75,17 @@ def items(
 ) -> tuple[FeedItem, ...]:
     """Return the first items with ids above ``after`` and up to ``until``, of all terminals or of one."""
     r, e = t.records.c, t.alarm_events.c
-    sources = {"record": (t.records, r.id), "alarm": (t.alarm_events, e.alarm_id)}
+    sources = {
+        "record": (t.records, r.id),
+        "alarm": (t.alarm_events, e.alarm_id),
+        "notice": (t.notices, t.notices.c.id),
+    }
     parts = []
     for kind in kinds:
         table, event_id = sources[kind]
         c = table.c
-        part = select(c.id, literal(kind).label("kind"), event_id.label("event_id"), c.terminal_id)
+        terminal = func.coalesce(c.terminal_id, 0).label("terminal_id")
+        part = select(c.id, literal(kind).label("kind"), event_id.label("event_id"), terminal)
         part = part.where(c.id > after, c.id <= until)
         if terminal_id is not None:
             part = part.where(c.terminal_id == terminal_id)
@@ -91,7 +96,15 @@ def items(
     held = set(hidden_terminals(db, EVERYTHING))
     rows = db.execute(select(both).order_by(both.c.id).limit(limit))
     return tuple(
-        FeedItem(row.id, row.kind, row.event_id, row.terminal_id, row.terminal_id in held) for row in rows
+        FeedItem(
+            row.id,
+            row.kind,
+            row.event_id,
+            row.terminal_id,
+            # What happens to a terminal is told, held or not.
+            row.terminal_id in held and row.kind != "notice",
+        )
+        for row in rows
     )
 
 

@@ -4,22 +4,22 @@ The filter is that of the lists, asked of the same database with the same condit
 the list shows for it. Page and events are of one moment: they are read in one transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 
 from gatepost.store.interface import (
     EVERYTHING,
-    AlarmStepRow,
     FeedItem,
     FeedKind,
+    Forwarded,
+    ForwardQuery,
+    NoticeQuery,
     RecordQuery,
-    RecordRow,
-    StepQuery,
     ToForward,
 )
-from gatepost.store.query import feed, record_search
+from gatepost.store.query import feed, notices, record_search
 from gatepost.store.query.page_bytes import fitting
 from gatepost.store.query.records import alarm_steps_by_id, record_sizes, records_by_id, step_sizes
 from gatepost.store.query.terminal_labels import terminals_asked
@@ -34,8 +34,16 @@ _STATUS = {
     "cleared": AlarmStatus.CLEARED,
 }
 
+_TABLES: Mapping[FeedKind, Table] = {"record": t.records, "alarm": t.alarm_events, "notice": t.notices}
 
-def page(db: Connection, after: int, end: int, query: RecordQuery | StepQuery, limit: int) -> ToForward:
+_SIZES: Mapping[FeedKind, Callable[[Connection, Sequence[int]], dict[int, int]]] = {
+    "record": record_sizes,
+    "alarm": step_sizes,
+    "notice": lambda db, ids: {},  # they are short
+}
+
+
+def page(db: Connection, after: int, end: int, query: ForwardQuery, limit: int) -> ToForward:
     """See :meth:`gatepost.store.interface.Store.to_forward`. ``end``: ids up to it are settled."""
     kind = _kind(query)
     found = feed.items(db, after, end, limit, (kind,))
@@ -47,7 +55,7 @@ def page(db: Connection, after: int, end: int, query: RecordQuery | StepQuery, l
 
 
 def page_of(
-    db: Connection, terminal_id: int, after: int, until: int, query: RecordQuery | StepQuery, limit: int
+    db: Connection, terminal_id: int, after: int, until: int, query: ForwardQuery, limit: int
 ) -> ToForward:
     """See :meth:`gatepost.store.interface.Store.to_forward_of`."""
     items = feed.items(db, after, until, limit, (_kind(query),), terminal_id=terminal_id)
@@ -56,10 +64,12 @@ def page_of(
     return ToForward(items[:fits], chosen, until if is_end else items[fits - 1].id)
 
 
-def rows(db: Connection, kind: FeedKind, ids: Sequence[int]) -> dict[int, RecordRow | AlarmStepRow]:
-    """Return those of these records or steps that there are, by id."""
+def rows(db: Connection, kind: FeedKind, ids: Sequence[int]) -> dict[int, Forwarded]:
+    """Return those of these events that there are, by id."""
     if kind == "record":
         return {row.id: row for row in records_by_id(db, ids, EVERYTHING)}
+    if kind == "notice":
+        return {row.id: row for row in notices.by_id(db, ids)}
     return {row.step.id: row for row in alarm_steps_by_id(db, ids, EVERYTHING)}
 
 
@@ -80,31 +90,35 @@ def _deleted(
     return tuple(within(gaps))
 
 
-def _kind(query: RecordQuery | StepQuery) -> FeedKind:
+def _kind(query: ForwardQuery) -> FeedKind:
+    if isinstance(query, NoticeQuery):
+        return "notice"
     return "record" if isinstance(query, RecordQuery) else "alarm"
 
 
 def _chosen(
-    db: Connection, query: RecordQuery | StepQuery, items: Sequence[FeedItem]
-) -> tuple[Mapping[int, RecordRow | AlarmStepRow], int]:
+    db: Connection, query: ForwardQuery, items: Sequence[FeedItem]
+) -> tuple[Mapping[int, Forwarded], int]:
     """Return the rows that fit the query, and how many of the items are on the page."""
     shown = [item.id for item in items if not item.is_held]
     if not shown:
         return {}, len(items)
     conditions = _conditions(db, query)
-    table = t.records if isinstance(query, RecordQuery) else t.alarm_events
+    table = _TABLES[_kind(query)]
     if conditions:
         wanted = select(table.c.id).where(table.c.id.in_(shown), *conditions)
         shown = list(db.execute(wanted).scalars())
-    sizes = (record_sizes if isinstance(query, RecordQuery) else step_sizes)(db, shown)
+    sizes = _SIZES[_kind(query)](db, shown)
     fits = fitting([sizes.get(item.id, 0) for item in items])
     last = items[fits - 1].id
     return rows(db, _kind(query), [each for each in shown if each <= last]), fits
 
 
-def _conditions(db: Connection, query: RecordQuery | StepQuery) -> list[Any]:
+def _conditions(db: Connection, query: ForwardQuery) -> list[Any]:
     if isinstance(query, RecordQuery):
         return [] if query == RecordQuery() else record_search.all_conditions(db, query, EVERYTHING)
+    if isinstance(query, NoticeQuery):
+        return [t.notices.c.kind.in_(query.kinds)]
     c = t.alarm_events.c
     found: list[Any] = []
     if query.terminal is not None or query.without_serial or query.site_id is not None:

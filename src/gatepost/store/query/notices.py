@@ -4,41 +4,25 @@ Rules:
 
 * A notice that something is wrong has a *condition*, which stands until a second notice ends it. So it is told once,
   however many receivers of a database see it, and whichever of them sees the end.
-* Ids follow each other without a gap, in the order in which notices are committed: an id is a place, as in the feed.
-* The latest :data:`MAX_NOTICES` are kept.
+* Ids are of the one sequence of everything that arrives, so that a notice has its place in the feed.
+* The latest :data:`MAX_NOTICES` are kept; of others the feed knows that they were there.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Row, delete, func, select, text
+from sqlalchemy import Connection, Row, delete, func, select
 
 from gatepost.store.conversion import rows as conversion
 from gatepost.store.cursor import decode_cursor, encode_cursor
-from gatepost.store.dialect import insert
-from gatepost.store.interface import Page, Transactions
+from gatepost.store.dialect import insert, take_ids
+from gatepost.store.interface import Notice, NoticeKind, Page, Transactions
+from gatepost.store.query import feed
 from gatepost.store.schema import tables as t
 
 __all__ = ["MAX_NOTICES", "ENDS", "NewNotice", "Notice", "NoticeKind", "Notices"]
-
-NoticeKind = Literal[
-    "terminal.new",
-    "terminal.offline",
-    "terminal.back",
-    "terminal.clock_wrong",
-    "terminal.clock_right",
-    "journal.behind",
-    "journal.caught_up",
-    "disk.low",
-    "disk.enough",
-    "login.locked",
-    "login.unlocked",
-    "destination.closed",
-    "destination.resumed",
-]
 
 ENDS: Mapping[NoticeKind, NoticeKind] = {
     "terminal.back": "terminal.offline",
@@ -52,9 +36,6 @@ ENDS: Mapping[NoticeKind, NoticeKind] = {
 
 MAX_NOTICES = 100_000
 
-_LOCK = 1_784_003_117
-"""Of PostgreSQL: one transaction at a time adds notices, so that ids are committed in order."""
-
 _ORDER = "notices"
 
 
@@ -67,22 +48,6 @@ class NewNotice(Struct, frozen=True, kw_only=True):
     terminal_id: int | None = None
     detail: Mapping[str, str | int | float] = {}
     """Numbers and names, as the texts have them."""
-
-
-class Notice(Struct, frozen=True, kw_only=True):
-    """Hold what happened to the installation itself."""
-
-    id: int
-    at: datetime
-    kind: NoticeKind
-    subject: str
-    terminal_id: int | None
-    serial: str | None
-    terminal_name: str | None
-    site_id: int | None
-    site: str | None
-    timezone: str | None
-    detail: Mapping[str, Any]
 
 
 _SELECT = (
@@ -118,17 +83,13 @@ class Notices:
         """Add the notices whose conditions are new, or stood until now; return how many these are."""
         if not found:
             return 0
-        told = 0
         with self._store.changing() as db:
-            if db.dialect.name == "postgresql":
-                db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            for one in found:
-                if _takes_effect(db, one, now_ms):
-                    _add(db, one, now_ms)
-                    told += 1
+            told = [one for one in found if _takes_effect(db, one, now_ms)]
             if told:
+                first = take_ids(db, len(told))
+                db.execute(t.notices.insert(), [_row(one, first + at, now_ms) for at, one in enumerate(told)])
                 _trim(db)
-        return told
+        return len(told)
 
     def page(self, *, limit: int = 100, cursor: str | None = None) -> Page[Notice]:
         """Return notices, the latest first. Raises :class:`~gatepost.store.cursor.BadCursor`."""
@@ -148,33 +109,10 @@ class Notices:
             rows = db.execute(select(c.id, c.name).where(c.closed_at_ms.is_not(None), c.replay_of.is_(None)))
             return {row.id: row.name for row in rows}
 
-    def end(self) -> int:
-        """Return the id of the latest notice; 0 for none."""
-        with self._store.reading() as db:
-            return last_id(db)
-
-
-def last_id(db: Connection) -> int:
-    """Return the id of the latest notice; 0 for none."""
-    return int(db.execute(select(func.max(t.notices.c.id))).scalar() or 0)
-
-
-def after(db: Connection, place: int, limit: int) -> list[Notice]:
-    """Return the notices with ids above a place, in order."""
-    c = t.notices.c
-    return [_notice(row) for row in db.execute(_SELECT.where(c.id > place).order_by(c.id).limit(limit))]
-
 
 def by_id(db: Connection, ids: Sequence[int]) -> list[Notice]:
     """Return those of these notices that there are, in no order."""
     return [_notice(row) for row in db.execute(_SELECT.where(t.notices.c.id.in_(ids)))]
-
-
-def count(db: Connection, place: int, until: int) -> int:
-    """Return how many notices there are with ids above a place and up to another one."""
-    c = t.notices.c
-    wanted = select(func.count()).where(c.id > place, c.id <= until)
-    return int(db.execute(wanted).scalar_one())
 
 
 def _takes_effect(db: Connection, one: NewNotice, now_ms: int) -> bool:
@@ -190,20 +128,23 @@ def _takes_effect(db: Connection, one: NewNotice, now_ms: int) -> bool:
     return db.execute(made).first() is not None
 
 
-def _add(db: Connection, one: NewNotice, now_ms: int) -> None:
-    row = {
-        "id": last_id(db) + 1,
+def _row(one: NewNotice, number: int, now_ms: int) -> dict[str, Any]:
+    return {
+        "id": number,
         "at_ms": now_ms,
         "kind": one.kind,
         "subject": one.subject,
         "terminal_id": one.terminal_id,
         "detail": msgspec.json.encode(one.detail).decode(),
     }
-    db.execute(t.notices.insert().values(row))
 
 
 def _trim(db: Connection) -> None:
-    db.execute(delete(t.notices).where(t.notices.c.id <= last_id(db) - MAX_NOTICES))
+    c = t.notices.c
+    edge = db.execute(select(c.id).order_by(c.id.desc()).offset(MAX_NOTICES).limit(1)).scalar_one_or_none()
+    if edge is not None:
+        gone = list(db.execute(delete(t.notices).where(c.id <= edge).returning(c.id)).scalars())
+        feed.keep_deleted(db, "notice", gone)
 
 
 def _notice(row: Row[Any]) -> Notice:

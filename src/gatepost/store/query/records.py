@@ -33,6 +33,7 @@ from gatepost.store.interface import (
     AlarmRow,
     AlarmStep,
     AlarmStepRow,
+    FeedKind,
     Page,
     PersonRow,
     RecordQuery,
@@ -464,9 +465,9 @@ def is_visible(db: Connection, event_id: int, visible: Visible) -> bool:
 
 def sizes_of(
     db: Connection, records: Sequence[int], alarms: Sequence[int]
-) -> dict[tuple[Literal["record", "alarm"], int], int]:
+) -> dict[tuple[FeedKind, int], int]:
     """Return how large records and alarms are, by what they are and their id."""
-    found: dict[tuple[Literal["record", "alarm"], int], int] = {}
+    found: dict[tuple[FeedKind, int], int] = {}
     found |= {("record", number): size for number, size in record_sizes(db, records).items()}
     found |= {("alarm", number): size for number, size in _bytes_of_steps(db, alarms).items()}
     return found
