@@ -74,7 +74,7 @@ class AlarmData(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class NoticeData(Struct, frozen=True, kw_only=True):
-    """What happened to the installation itself, such as that a terminal fell silent."""
+    """Tell what happened to the installation itself, such as that a terminal fell silent."""
 
     id: int
     kind: NoticeKind
@@ -89,7 +89,7 @@ class NoticeData(Struct, frozen=True, kw_only=True):
     timezone: str | None
     listed_at: datetime
     """When it was told."""
-    detail: dict[str, str | int | float]
+    detail: dict[str, str | float]
     """Numbers and names, such as ``silent_s``."""
 
 

@@ -518,7 +518,7 @@ NoticeKind = Literal[
 
 
 class Notice(Struct, frozen=True, kw_only=True):
-    """What happened to the installation itself."""
+    """Tell what happened to the installation itself."""
 
     id: int
     """Of the one sequence of everything that arrives."""

@@ -1,4 +1,4 @@
-"""What is done, to whom, when: a plan made from a seed. Pure.
+"""Plan what is done, to whom, when, from a seed. Pure.
 
 Rules:
 

@@ -34,7 +34,7 @@ class NoticeItem(Struct, frozen=True, kw_only=True):
     terminal_name: str | None
     site_id: int | None
     site: str | None
-    detail: Mapping[str, str | int | float]
+    detail: Mapping[str, str | float]
 
 
 def notice_item(row: Notice) -> NoticeItem:

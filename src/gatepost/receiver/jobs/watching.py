@@ -122,7 +122,7 @@ def _ended_or_begun(
     is_over: bool,
     is_wrong: bool,
     standing: Collection[Condition],
-    detail: Mapping[str, str | int | float] | None = None,
+    detail: Mapping[str, str | float] | None = None,
 ) -> list[NewNotice]:
     is_told = (begins, subject) in standing
     if is_wrong and not is_told:

@@ -169,7 +169,7 @@ class DestinationRow(Struct, frozen=True, kw_only=True):
 
 
 class State(Struct, frozen=True):
-    """What of a destination is looked at again and again."""
+    """Hold what of a destination is looked at again and again."""
 
     id: int
     revision: int

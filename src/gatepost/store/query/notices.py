@@ -46,7 +46,7 @@ class NewNotice(Struct, frozen=True, kw_only=True):
     subject: str
     """Of what, so that it is told from others: an id, or the name of a machine."""
     terminal_id: int | None = None
-    detail: Mapping[str, str | int | float] = {}
+    detail: Mapping[str, str | float] = {}
     """Numbers and names, as the texts have them."""
 
 
