@@ -320,7 +320,8 @@ class Cursor:
         """Let nothing wait for its moment any longer."""
         for tried in self.tried.values():
             tried.due = 0.0
-        self._queue_all()
+        if self.tried:  # what was never tried waits for no moment
+            self._queue_all()
 
     def release(self, numbers: Iterable[int] | None = None) -> None:
         """Give numbers back that are in flight; ``None``: all. Their attempts stay counted."""
@@ -401,7 +402,8 @@ class Cursor:
         for tried in self.tried.values():
             tried.refusals, tried.mark, tried.kind = 0, None, None
         self.kinds.clear()
-        self._queue_all()
+        if self.tried:
+            self._queue_all()
 
     # --- kept -------------------------------------------------------------------------------------------------
 
