@@ -228,10 +228,14 @@ class Framing:
 
     def encode(self, kind: int, body: bytes) -> bytes:
         """Return a frame. Raises ``ValueError`` for a body of more than :data:`MAX_BODY`."""
+        return self.head(kind, body) + body
+
+    def head(self, kind: int, body: bytes) -> bytes:
+        """Return what goes before the body of a frame. Raises as :meth:`encode` does."""
         if len(body) > MAX_BODY:
             raise ValueError(f"a frame holds at most {MAX_BODY} bytes, and this has {len(body)}")
         check = crc32(body, crc32(_SEEDED.pack(len(body), kind), self._start))
-        return _FRAME.pack(self._mark, len(body), check, kind) + body
+        return _FRAME.pack(self._mark, len(body), check, kind)
 
     def scan(
         self,

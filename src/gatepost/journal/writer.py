@@ -156,10 +156,10 @@ class Writer:
         bodies = encode(places)
         with self._closing_on_failure():
             segment = self._current()
-        frames = [segment.framing.encode(EVENT, body) for body in bodies]
+        parts = [part for body in bodies for part in (segment.framing.head(EVENT, body), body)]
         if segment.end > HEADER_BYTES:
-            frames.insert(0, segment.framing.encode(COMMIT, encode_commit(segment.end)))
-        data = b"".join(frames)
+            parts.insert(0, segment.framing.encode(COMMIT, encode_commit(segment.end)))
+        data = b"".join(parts)
         with self._closing_on_failure():
             self._files.write(segment.handle, data, segment.end)
             written = [segment.handle, *self._packs.unsynced]

@@ -107,6 +107,7 @@ class Contents:
         self._cursor = self._state.cursor
         self._room = Room(self._state, self._segments, settings)
         self._reserved = path / "reserve"
+        self._has_reserve = False
         self._shortened = 0
         self._begin_log()
         self.tidy()
@@ -423,13 +424,17 @@ class Contents:
 
     def _reserve(self) -> None:
         """Take some space now, for what became of events must be written on a full disk, too."""
-        if not self._reserved.exists() and self._free() >= 2 * self._segment_bytes:
+        if self._has_reserve:
+            return
+        self._has_reserve = self._reserved.exists()
+        if not self._has_reserve and self._free() >= 2 * self._segment_bytes:
             with contextlib.suppress(OSError):
                 handle = self._files.create(self._reserved)
                 try:
                     self._files.write(handle, bytes(RESERVE_BYTES), 0)
                 finally:
                     self._files.close(handle)
+                self._has_reserve = True
 
     def _with_reserve(self, write: Callable[[], None]) -> None:
         """Write, and on a full disk once more without the reserve. Raises ``OSError``."""
@@ -439,6 +444,7 @@ class Contents:
             if not is_full(error) or not self._reserved.exists():
                 raise
             self._files.remove(self._reserved)
+            self._has_reserve = False
             write()
 
     # --- space ------------------------------------------------------------------------------------------------------

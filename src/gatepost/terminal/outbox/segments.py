@@ -344,23 +344,23 @@ class Segments:
                     self.may_remain |= other.may_remain
                 raise
         for writer, _, place, events in places:
-            path = self.folder.segment(writer.stream, place.segment)
-            self._appended(path, writer.seed, place.offset, events)
+            self._appended(writer, place, events)
         self._staged.clear()
 
-    def _appended(self, path: Path, seed: bytes, end: int, events: Sequence[Staged]) -> None:
+    def _appended(self, writer: Writer, place: Position, events: Sequence[Staged]) -> None:
         lane = events[0].facts.lane
         segments = self.lanes[lane]
-        if not segments or segments[-1].path != path:
+        if not segments or segments[-1].seed != writer.seed:
             self._finish_last(lane)
-            segment = Segment(path, seed, Columns(), [])
+            path = self.folder.segment(writer.stream, place.segment)
+            segment = Segment(path, writer.seed, Columns(), [])
             # Both copies of the header stand in one page of the disk; without the seed no event can be read.
             _write_index(self.folder, segment, [])
             segment.is_open = True
             segments.append(segment)
             self._firsts[lane].append(events[0].number)
         segment = segments[-1]
-        start = end - sum(FRAME_BYTES + len(event.body) for event in events)
+        start = place.offset - sum(FRAME_BYTES + len(event.body) for event in events)
         for event in events:
             end = start + FRAME_BYTES + len(event.body)
             segment.columns.append(event.number, event.facts, start, end)
