@@ -11,6 +11,7 @@ and what was weighed: ``docs/decisions/forwarding.md``.
 ``egress``          To which addresses requests may go.
 ``sinks``           One file for each kind: how it is sent, and what the reply means.
 ``forwarder``       One destination: read, send, commit.
+``check``           The ledger of a destination, recounted from the events.
 ``forwarding``      All destinations of a receiver: starts and stops forwarders, holds their leases.
 ==================  ==================================================================================================
 """

@@ -16,7 +16,8 @@ Rules:
 * What is acknowledged is in it: first the journal is pinned, then rows and positions of one moment are read, then what
   lies behind these positions, and what was set aside because it cannot be listed. The positions themselves are left
   out: a restore makes another journal.
-* No login is in it: a session that was ended since would be open again after a restore.
+* No login is in it: a session that was ended since would be open again after a restore. Nor is a secret of a
+  destination of forwarding: it is given again after a restore.
 * Whole or not at all: the file has its name once it is complete and synced, and for its user alone.
 * With recipients it is encrypted to them (:mod:`gatepost.store.maintenance.age`); the archive is inside.
 * A backup made from one database restores into the other: that is also how one moves.
@@ -34,7 +35,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
-from sqlalchemy import Connection, Table, false, select
+from sqlalchemy import Connection, Table, false, null, select
 
 from gatepost import __version__
 from gatepost.errors import StoreError
@@ -231,7 +232,9 @@ class _Writer:
 
     def _table(self, db: Connection, table: Table) -> None:
         columns = [str(column.name) for column in table.columns]
-        statement = select(table).order_by(*table.primary_key.columns)
+        # Of a secret nothing is read, so that no piece of it can get into the file.
+        chosen = [null() if column is schema.destinations.c.secrets else column for column in table.columns]
+        statement = select(*chosen).select_from(table).order_by(*table.primary_key.columns)
         if table is schema.journal_positions:
             statement = statement.where(table.c.journal != self._journal_id())
         if table is schema.receivers:

@@ -8,6 +8,8 @@ Rules:
 * The events that waited in the journal are appended to a new one, with an id of its own, which has no positions. So the
   next start lists each of them once.
 * A restore opens no session again: who was logged in then, logs in again.
+* Destinations of forwarding are paused: a copy that is made to try something sends nothing, and what the original has
+  sent since the backup is not sent again before a person says so. A backup has no secrets of them.
 * Memory does not grow with the store.
 * A backup may be a stranger's file. It writes nowhere but into the folder and the database, and what is no piece of a
   backup, or is larger than one, is refused.
@@ -328,6 +330,7 @@ def _load(
             rows = [row for row in rows if row[0] not in _OF_ONE_DATABASE]
         _put_rows(db, table, piece["columns"], rows)
     migrate.upgrade(db)
+    _pause_destinations(db, round(float(header.get("made_at", 0)) * 1000))
     if db.dialect.name == "postgresql":
         _continue_sequences(db)
     if members.name != _END:
@@ -337,6 +340,13 @@ def _load(
         is_shared = db.dialect.name == "postgresql"
         _forget_missing(db, packs, frozenset(map(str, header.get("elsewhere", ()) if is_shared else ())))
     return counts
+
+
+def _pause_destinations(db: Connection, at_ms: int) -> None:
+    c = schema.destinations.c
+    values = {"owner": None, "lease_until_ms": 0, "secrets": None}
+    db.execute(schema.destinations.update().values(values))
+    db.execute(schema.destinations.update().where(c.paused_at_ms.is_(None)).values(paused_at_ms=at_ms))
 
 
 def _forget_missing(db: Connection, packs: Packs, elsewhere: frozenset[str]) -> None:
@@ -384,9 +394,10 @@ def _continue_sequences(db: Connection) -> None:
 
 
 def _set_next_id(db: Connection) -> None:
-    """Give new ids above what is stored, also where another database gave those."""
+    """Give new ids above what is stored and above every destination's place, also where another database gave those."""
     tables = (schema.records, schema.alarm_events, schema.quarantine, schema.notices)
     ids = [table.c.id for table in tables]
-    highest = [db.execute(select(func.max(c))).scalar_one() for c in (*ids, schema.deleted_events.c.last_id)]
+    ids += [schema.deleted_events.c.last_id, schema.destination_places.c.place]
+    highest = [db.execute(select(func.max(c))).scalar_one() for c in ids]
     next_id = max((number for number in highest if number is not None), default=0) + 1
     db.execute(schema.meta.insert().values(name="next_id", value=str(next_id)))

@@ -193,7 +193,8 @@ def settle_offset(db: Connection) -> None:
         text(
             "SELECT greatest((SELECT max(id) FROM records), (SELECT max(id) FROM alarm_events),"
             " (SELECT max(id) FROM quarantine), (SELECT max(id) FROM notices),"
-            " (SELECT max(last_id) FROM deleted_events)) / 4096 - pg_current_xact_id()::text::bigint"
+            " (SELECT max(last_id) FROM deleted_events),"
+            " (SELECT max(place) FROM destination_places)) / 4096 - pg_current_xact_id()::text::bigint"
         )
     ).scalar_one()
     if behind is not None:

@@ -23,7 +23,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Row, delete, func, literal_column, select, update
+from sqlalchemy import Connection, Row, delete, func, literal_column, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.store.conversion.rows import moment, text
@@ -47,6 +47,7 @@ __all__ = [
     "Ledger",
     "Loaded",
     "PlaceRow",
+    "Recount",
     "State",
     "Step",
     "Verdict",
@@ -177,6 +178,19 @@ class State(Struct, frozen=True):
     is_finished: bool
     is_free: bool
     """No other process has its lease."""
+
+
+class Recount(Struct, frozen=True, kw_only=True):
+    """What is stored of a destination, and what the events say, of one moment."""
+
+    row: DestinationRow
+    """Its ledger leaves out what was not read yet."""
+    counted: Mapping[FeedKind, int]
+    """How many events of each kind were ever stored between where it began and its place."""
+    asides: tuple[tuple[AsideRow, int], ...]
+    """What is left aside, and how many events of it there are still."""
+    ahead: int
+    """How many of its exceptions are not behind its place."""
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -556,16 +570,7 @@ class Destinations:
                 steps=row.steps,
                 places=_places(db, [which]).get(which, ()),
                 exceptions=tuple(map(_exception, exceptions)),
-                asides=tuple(
-                    AsideRow(
-                        kind=one.kind,
-                        terminal_id=one.terminal_id,
-                        after=one.after_id,
-                        until=one.until_id,
-                        events=one.events,
-                    )
-                    for one in asides
-                ),
+                asides=tuple(map(_aside, asides)),
             )
 
     def horizon(self) -> tuple[int, frozenset[int]]:
@@ -602,6 +607,29 @@ class Destinations:
             _store_asides(db, which, step)
             _store_attempts(db, which, step.tries)
         return "done"
+
+    def recount(self, which: int) -> Recount | None:
+        """Count the events that a destination has seen; it reads all of them. ``None`` if there is none."""
+        c, x, a = t.destinations.c, t.destination_exceptions.c, t.destination_asides.c
+        with self._store.reading() as db:
+            rows = self._rows(db, c.id == which, counts_unread=False)
+            if not rows:
+                return None
+            (row,) = rows
+            asides = [
+                _aside(one)
+                for one in db.execute(select(t.destination_asides).where(a.destination_id == which))
+            ]
+            beyond = or_(*((x.kind == place.kind) & (x.event_id > place.place) for place in row.places))
+            ahead = select(func.count()).where(x.destination_id == which, beyond)
+            return Recount(
+                row=row,
+                counted={
+                    place.kind: _count(db, place.kind, place.begin, place.place) for place in row.places
+                },
+                asides=tuple((one, _there(db, one)) for one in asides),
+                ahead=int(db.execute(ahead).scalar_one()),
+            )
 
     # --- within -----------------------------------------------------------------------------------------------
 
@@ -703,6 +731,22 @@ def _count(db: Connection, kind: FeedKind, after: int, until: int) -> int:
     c, _ = _columns(kind)
     there = db.execute(select(func.count()).where(c.id > after, c.id <= until)).scalar_one()
     return int(there) + feed.deleted(db, after, until, (kind,)).get(kind, 0)
+
+
+def _there(db: Connection, row: AsideRow) -> int:
+    c = (t.records if row.kind == "record" else t.alarm_events).c
+    mine = (c.terminal_id == row.terminal_id, c.id > row.after, c.id <= row.until)
+    return int(db.execute(select(func.count()).where(*mine)).scalar_one())
+
+
+def _aside(row: Row[Any]) -> AsideRow:
+    return AsideRow(
+        kind=row.kind,
+        terminal_id=row.terminal_id,
+        after=row.after_id,
+        until=row.until_id,
+        events=row.events,
+    )
 
 
 def _server_ms(db: Connection, now_ms: int) -> int:
