@@ -22,6 +22,7 @@ NAMES = (
     "alarm_first",
     "live",
     "export",
+    "forward",
     "queries",
     "console",
     "logins",

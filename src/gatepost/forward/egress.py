@@ -57,6 +57,10 @@ _NEVER = tuple(
 )
 
 
+MAX_KNOWN = 1_000
+"""Of so many addresses it is known whether they are allowed."""
+
+
 class Forbidden(GatepostError):
     """No request may go there."""
 
@@ -66,6 +70,7 @@ class Egress(AbstractResolver):
 
     def __init__(self, networks: Sequence[str]) -> None:
         """``networks``: the setting. Raises :class:`~gatepost.errors.SettingsError`."""
+        self._known: dict[str, bool] = {}
         try:
             self._networks = [ipaddress.ip_network(each) for each in networks]
         except ValueError as error:
@@ -73,6 +78,13 @@ class Egress(AbstractResolver):
 
     def allows(self, address: str) -> bool:
         """Return whether requests may go to an address."""
+        if address not in self._known:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[address] = self._allows(address)
+        return self._known[address]
+
+    def _allows(self, address: str) -> bool:
         try:
             found = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
         except ValueError:

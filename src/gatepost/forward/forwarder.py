@@ -110,17 +110,14 @@ class Surroundings(Struct, frozen=True):
     in_thread: InThread
 
 
-class _Parcel(Struct, frozen=True):
+class _Parcel(Struct):
     """Events that are sent together."""
 
     items: list[Item]
     outgoing: list[Outgoing]
     epoch: int
-
-    @property
-    def size(self) -> int:
-        """Return how many bytes it has."""
-        return sum(map(_bytes, self.outgoing))
+    size: int
+    """In bytes."""
 
 
 class _Sent(Struct, frozen=True):
@@ -306,9 +303,10 @@ class Forwarder:
         progress = self._progress or self._load()
         self._note_all(progress, sent, unsent)
         self._expire(progress)
-        more = self._read(progress)
+        room = self._room()
+        more = self._read(progress, room)
         self._given_up = False
-        claimed = self._claim(progress)
+        claimed = self._claim(progress, room)
         try:
             self._commit(progress)
             self._finish_replay(progress)
@@ -320,9 +318,9 @@ class Forwarder:
         self._fresh.clear()
         return parcels, more or self._given_up
 
-    def _claim(self, progress: Progress) -> list[Item]:
+    def _claim(self, progress: Progress, room: int) -> list[Item]:
         """Return what is to be sent next. What is too old is given up, also if it waited unread."""
-        room, now, age = self._room(), self._around.now(), self._told.max_age_s
+        now, age = self._around.now(), self._told.max_age_s
         if not room:
             return []
         claimed = progress.probe(now) if self._gate.failures else progress.claim(room, now)
@@ -415,23 +413,31 @@ class Forwarder:
         for row in sorted(rows[:KEPT_TRIES], key=lambda row: row.at_ms):
             progress.note_try(row)
 
-    def _read(self, progress: Progress) -> bool:
-        """Read what is to be sent next; return whether more is to be read at once."""
+    def _read(self, progress: Progress, room: int) -> bool:
+        """Read what is to be sent next; return whether more is to be read at once.
+
+        No more than goes out in this turn, where that can be told: what is rendered later is read a second time.
+        """
         if self.row.paused_at is not None or self._is_closed or self._is_finished:
             return False
         around, store = self._around, self._around.store
+        is_all_sent = not (self._gate.failures or self.row.rate or self._told.order == "terminal")
+        limit = min(PAGE, room - progress.untried) if is_all_sent else PAGE
+        if limit <= 0:
+            return False
         end, held = around.destinations.horizon()
         for track in progress.wanted(end, held, limit=AHEAD):
             query = self._queries[track.kind]
             if track.terminal_id is None:
-                page = store.to_forward(track.place, query, PAGE, until=track.until)
+                page = store.to_forward(track.place, query, limit, until=track.until)
             else:
                 page = store.to_forward_of(
-                    track.terminal_id, track.place, track.until or track.place, query, PAGE
+                    track.terminal_id, track.place, track.until or track.place, query, limit
                 )
             progress.read(track, page)
             self._fresh.update(page.chosen)
-        return bool(progress.wanted(end, held, limit=AHEAD))
+        has_room = not is_all_sent or progress.untried < room
+        return has_room and bool(progress.wanted(end, held, limit=AHEAD))
 
     def _give_up(self, progress: Progress, item: Item, why: str) -> None:
         progress.dropped(item, why)
@@ -492,19 +498,19 @@ class Forwarder:
                 progress.give_back(claimed[at:])
                 break
             outgoing = self._outgoing(item, row, people)
-            total += _bytes(outgoing)
-            self._pack(parcels, item, outgoing)
+            size = len(outgoing.body) + len(outgoing.image or b"")
+            total += size
+            self._pack(parcels, item, outgoing, size)
         return parcels
 
-    def _pack(self, parcels: list[_Parcel], item: Item, outgoing: Outgoing) -> None:
+    def _pack(self, parcels: list[_Parcel], item: Item, outgoing: Outgoing, size: int) -> None:
         last = parcels[-1] if parcels else None
-        if last is not None and len(last.items) < self._told.batch:
-            size = sum(len(one.body) for one in last.outgoing)
-            if size + len(outgoing.body) <= BATCH_BYTES:
-                last.items.append(item)
-                last.outgoing.append(outgoing)
-                return
-        parcels.append(_Parcel([item], [outgoing], self._gate.epoch))
+        if last is None or len(last.items) == self._told.batch or last.size + size > BATCH_BYTES:
+            parcels.append(_Parcel([item], [outgoing], self._gate.epoch, size))
+            return
+        last.items.append(item)
+        last.outgoing.append(outgoing)
+        last.size += size
 
     def _rows_of(self, claimed: Sequence[Item]) -> dict[int, Forwarded]:
         rows = {item.event_id: self._fresh[item.event_id] for item in claimed if item.event_id in self._fresh}
@@ -600,10 +606,6 @@ class Forwarder:
 
 def _size(parcel: _Parcel) -> int:
     return len(parcel.items)
-
-
-def _bytes(outgoing: Outgoing) -> int:
-    return len(outgoing.body) + len(outgoing.image or b"")
 
 
 def _attempt_row(sent: _Sent) -> AttemptRow:

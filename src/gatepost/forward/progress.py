@@ -176,6 +176,11 @@ class Progress:
         return len(self._entries)
 
     @property
+    def untried(self) -> int:
+        """Return how many events wait that were not tried since they were read."""
+        return len(self.cursor.waiting) - len(self.cursor.tried)
+
+    @property
     def exceptions(self) -> int:
         """Return how many exceptions wait."""
         return sum(self._waiting.values())

@@ -1,0 +1,274 @@
+"""How fast do events leave for a webhook, and what does that cost the ingest?
+
+SQLite, no images, as CloudEvents. The destination is another process, which takes everything. The peer is an aiohttp
+client that sends bodies of the same size to it, with as many requests under way. Each side is a process of its own.
+Then pushes come in as fast as they are answered, with three destinations and without; and one by one while nothing
+else happens.
+"""
+
+import asyncio
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import aiohttp
+import uvloop
+from aiohttp import web
+
+from benchmarks.bench import Bench
+from benchmarks.load import wrk
+from benchmarks.payloads import bodies, run_id, write_template
+from benchmarks.programs import ROOT, BenchmarkError, free_port, gatepost, start
+from benchmarks.report import Row
+from benchmarks.stocked import stock
+from gatepost.forward.destination import decode, encode
+from gatepost.forward.egress import Egress
+from gatepost.forward.forwarding import Forwarding
+from gatepost.receiver.people_rules import Meaning, rules_of
+from gatepost.settings import ReceiverSettings
+from gatepost.store.query.destinations import Destinations
+from gatepost.store.sqlite.store import SqliteStore
+
+RECORDS = 20_000
+BACKLOG = 1_000_000
+IN_FLIGHT = 8
+IDLE = 1_000
+"""Destinations that have nothing to be sent."""
+BODY = 900
+"""Bytes of a passage as a CloudEvent."""
+SPAN = (0, 1 << 60)
+
+
+def run(bench: Bench) -> list[Row]:
+    """Fill a store, and empty it into a destination `rounds` times in each way."""
+    folder = bench.folder("forward")
+    count, backlog = bench.sized(RECORDS), bench.sized(BACKLOG)
+    bench.say(f"storing {count:,} and {backlog:,} records")
+    stock(folder / "data", count)
+    stock(folder / "backlog", backlog)
+    port = free_port()
+    hook = [sys.executable, "-m", "benchmarks.peers.hook", str(port)]
+    found: dict[str, list[dict[str, float]]] = {}
+    with start("hook", hook, folder=folder, port=port):
+        url = f"http://127.0.0.1:{port}/"
+        for _ in range(bench.rounds):
+            for name, told in (
+                ("peer", ["client", url, str(count)]),
+                ("single", ["send", str(folder / "data"), url, "1", str(count)]),
+                ("batch", ["send", str(folder / "data"), url, "64", str(count)]),
+                ("backlog", ["send", str(folder / "backlog"), url, "1", str(count)]),
+            ):
+                found.setdefault(name, []).append(_role(*told))
+                bench.say(f"  {name}: {found[name][-1]}")
+        idle = _role("idle", str(folder / "data"), url, str(bench.sized(IDLE)), str(bench.seconds * 2))
+        ingest = _ingest(bench, folder, url)
+    delays = _delays(bench, folder)
+    shutil.rmtree(folder)
+    rate = {name: median(one["rate"] for one in runs) for name, runs in found.items()}
+    memory = {name: median(one["mb"] for one in runs) for name, runs in found.items()}
+    client = f"aiohttp client, {IN_FLIGHT} in flight"
+    return [
+        _row("events a second, one a request", rate["single"], client, rate["peer"], 0.7),
+        _row("events a second, 64 a request", rate["batch"], "one a request", rate["single"], 2),
+        _row(
+            f"events a second with {backlog:,} waiting",
+            rate["backlog"],
+            f"with {count:,}",
+            rate["single"],
+            0.8,
+        ),
+        Row(
+            what="memory more with them",
+            value=memory["backlog"] - memory["single"],
+            unit="MB",
+            target=20,
+            at_most=True,
+        ),
+        _row("pushes a second with 3 destinations", ingest[1], "with none", ingest[0], 0.95),
+        Row(
+            what="from the reply to the destination, 99 of 100",
+            value=delays,
+            unit="ms",
+            target=100,
+            at_most=True,
+        ),
+        Row(
+            what=f"{bench.sized(IDLE):,} idle destinations",
+            value=idle["cores"] * 100,
+            unit="% of a core",
+            target=2,
+            at_most=True,
+        ),
+    ]
+
+
+def _row(what: str, value: float, peer: str, peer_value: float, target: float) -> Row:
+    return Row(what=what, value=value, unit="/s", peer=peer, peer_value=peer_value, target=target)
+
+
+def _role(*told: str) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.forward", *told]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
+    if done.returncode:
+        raise BenchmarkError(f"{told} failed: {done.stderr[-2000:]}")
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def _ingest(bench: Bench, folder: Path, url: str) -> tuple[float, float]:
+    """Pushes acknowledged a second without destinations, and with three."""
+    template = write_template(folder / "wrk", image=False)
+    rates: dict[int, list[float]] = {0: [], 3: []}
+    for _ in range(bench.rounds):
+        for number, found in rates.items():
+            data = folder / f"ingest-{number}"
+            shutil.rmtree(data, ignore_errors=True)
+            _destinations(data, url, number)
+            port = free_port()
+            with start("receiver", _receiver(data, port), folder=folder, port=port):
+                found.append(wrk(port, template, seconds=bench.seconds).rate)
+        bench.say(f"  pushes: {rates[0][-1]:.0f} without, {rates[3][-1]:.0f} with 3 destinations")
+    return median(rates[0]), median(rates[3])
+
+
+def _receiver(data: Path, port: int) -> list[str | Path]:
+    listen = f"127.0.0.1:{port}"
+    return gatepost("serve", "--data", data, "--listen", listen, "--forward-networks", "127.0.0.0/8")
+
+
+def _destinations(data: Path, url: str, count: int) -> None:
+    with closing(SqliteStore.open(data)) as store:
+        for number in range(count):
+            _destination(store, url, name=str(number))
+
+
+def _destination(
+    store: SqliteStore, url: str, *, name: str = "one", batch: int = 1, span: tuple[int, int] | None = None
+) -> int:
+    told = decode({"kind": "webhook", "url": url, "batch": batch, "in_flight": IN_FLIGHT})
+    now_ms = int(time.time() * 1000)
+    made = Destinations(store).create(name, "webhook", encode(told), b"{}", now_ms=now_ms, span=span)
+    return made.id
+
+
+def _delays(bench: Bench, folder: Path) -> float:
+    """Milliseconds from the reply to a push to the request to a destination, of 99 of 100."""
+    port, hook = free_port(), free_port()
+    data = folder / "delays"
+    _destinations(data, f"http://127.0.0.1:{hook}/", 1)
+    with start("receiver", _receiver(data, port), folder=folder, port=port):
+        return uvloop.run(_measure_delays(port, hook, max(20, round(20 * bench.seconds))))
+
+
+async def _measure_delays(port: int, hook: int, count: int) -> float:
+    seen: list[float] = []
+
+    async def take(request: web.Request) -> web.Response:
+        await request.read()
+        seen.append(time.perf_counter())
+        return web.Response(status=204)
+
+    app = web.Application()
+    app.router.add_post("/", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", hook).start()
+    body, delays = bodies(run_id(), image=False), []
+    async with aiohttp.ClientSession() as session:
+        for number in range(count + 1):
+            async with session.post(f"http://127.0.0.1:{port}/Record", data=body(number)) as reply:
+                await reply.read()
+            began, before = time.perf_counter(), number
+            while len(seen) <= before:
+                if time.perf_counter() - began > 30:
+                    raise BenchmarkError("an event did not reach the destination")
+                await asyncio.sleep(0.001)
+            delays.append(max(0.0, seen[before] - began) * 1000)
+            await asyncio.sleep(0.03)
+    await runner.cleanup()
+    return sorted(delays[1:])[int(0.99 * (count - 1))]
+
+
+# --- the processes that are measured ---------------------------------------------------------------------------------
+
+
+async def _client(url: str, count: int) -> dict[str, float]:
+    body = b"x" * BODY
+    left = iter(range(count))
+    headers = {"Content-Type": "application/cloudevents+json"}
+
+    async def worker(session: aiohttp.ClientSession) -> None:
+        for _ in left:
+            async with session.post(url, data=body, headers=headers) as reply:
+                await reply.read()
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=IN_FLIGHT)) as session:
+        began = time.perf_counter()
+        await asyncio.gather(*(worker(session) for _ in range(IN_FLIGHT)))
+        return _result(count, began)
+
+
+async def _send(data: str, url: str, batch: int, count: int) -> dict[str, float]:
+    with closing(SqliteStore.open(Path(data))) as store:
+        destinations = Destinations(store)
+        which = _destination(store, url, batch=batch, span=SPAN)
+        task = asyncio.create_task(_forwarding(store).run())
+        began = time.perf_counter()
+        done = 0
+        while done < count:
+            await asyncio.sleep(0.05)
+            (row,) = await asyncio.to_thread(destinations.some, [which])
+            done = row.ledger.delivered
+            if row.ledger.dead or row.failure or task.done():
+                raise BenchmarkError(f"events were not taken: {row.failure}")
+        result = _result(done, began)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        destinations.delete(which)
+    return result
+
+
+async def _idle(data: str, url: str, count: int, seconds: float) -> dict[str, float]:
+    with closing(SqliteStore.open(Path(data))) as store:
+        made = [_destination(store, url, name=str(number)) for number in range(count)]
+        forwarding = _forwarding(store)
+        task = asyncio.create_task(forwarding.run())
+        while len(forwarding.shape_failures()) < count:  # noqa: ASYNC110 - seen from outside only
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(3)
+        before, began = time.process_time(), time.perf_counter()
+        await asyncio.sleep(seconds)
+        cores = (time.process_time() - before) / (time.perf_counter() - began)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        for which in made:
+            Destinations(store).delete(which)
+    return {"cores": cores}
+
+
+def _forwarding(store: SqliteStore) -> Forwarding:
+    people = Meaning(store, rules_of(ReceiverSettings())).people
+    return Forwarding(store, Destinations(store), people, Egress(["127.0.0.0/8"]), source=lambda: "bench")
+
+
+def _result(count: int, began: float) -> dict[str, float]:
+    seconds = time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return {"rate": count / seconds, "seconds": seconds, "mb": peak}
+
+
+ROLES: dict[str, Any] = {
+    "client": lambda url, count: _client(url, int(count)),
+    "send": lambda data, url, batch, count: _send(data, url, int(batch), int(count)),
+    "idle": lambda data, url, count, seconds: _idle(data, url, int(count), float(seconds)),
+}
+
+if __name__ == "__main__":
+    print(json.dumps(uvloop.run(ROLES[sys.argv[1]](*sys.argv[2:]))))
