@@ -95,6 +95,10 @@ class Line:
         self.clock.at += 60
         fence = self.destinations.lease(self.id, owner, now_ms=self.now_ms, for_ms=-1)
         assert fence is not None
+        return self.forwarder(sink, fence)
+
+    def forwarder(self, sink: Sink, fence: int) -> Forwarder:
+        """Make a forwarder for who has the lease."""
         row = self.row
         self._forwarder = Forwarder(row, decode(row.config), sink, fence, self.around())
         return self._forwarder

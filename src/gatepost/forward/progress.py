@@ -270,8 +270,12 @@ class Progress:
     # --- sending ----------------------------------------------------------------------------------------------
 
     def claim(self, limit: int, now: float) -> list[Item]:
-        """Take up to ``limit`` events, alarms first, and count an attempt of each."""
-        return self._attempted(self.cursor.claim(limit, now), now)
+        """Take up to ``limit`` events, alarms first, and count an attempt of each.
+
+        Those that were tried more often go behind the others: one that always fails delays no other.
+        """
+        found = self.cursor.claim(limit, now)
+        return self._attempted(sorted(found, key=self.attempts), now)
 
     def probe(self, now: float) -> list[Item]:
         """Take one event, due or not, to see whether the destination is there: each time another one."""

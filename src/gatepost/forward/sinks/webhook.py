@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import contextlib
 import hmac
 import ssl
 import time
@@ -118,9 +119,7 @@ class Webhook:
             async with self._open().post(
                 self._told.url, data=body, headers=headers, allow_redirects=False
             ) as reply:
-                said = text(await reply.content.read(MAX_REPLY))
-                if not reply.content.at_eof():
-                    reply.close()
+                said = await _said(reply)
                 status = f"HTTP {reply.status}"
                 return Result(outcome=_meaning(reply, said, now), status=status, reply=said)
         except Forbidden as error:
@@ -147,6 +146,16 @@ class Webhook:
                 loop=asyncio.get_running_loop(),
             )
         return self._session
+
+
+async def _said(reply: aiohttp.ClientResponse) -> str:
+    # The status has decided; a body that is cut off, or never ends, decides nothing.
+    said = b""
+    with contextlib.suppress(aiohttp.ClientError, OSError, ValueError):
+        said = await reply.content.read(MAX_REPLY)
+    if not reply.content.at_eof():
+        reply.close()
+    return text(said)
 
 
 def _meaning(reply: aiohttp.ClientResponse, said: str, now: float) -> Outcome | Closed:
