@@ -46,9 +46,21 @@ NOT_RUN = {
     r"^podman ": "needs podman, and fetches the base image",
     r"^apt-get ": "installs packages of Debian, as root",
     r"^python -m benchmarks\.peers\.receivers\.checked ": "needs the three receivers that it checks",
+    r"^gatepost forward test ": "sends to a host that is not here; tests/receiver/commands/test_forward.py does it",
+    r"^gatepost forward check ": "recounts what tests of its own do; its options are checked",
     r"^gatepost torture ": "takes minutes, and is run by tests/conformance/torture; its options are checked",
 }
 """Commands that are not run, and why."""
+
+FLASK = """
+class Flask:
+    def __init__(self, name): ...
+    def post(self, path): return lambda function: function
+    def run(self, port): ...
+def abort(status): raise SystemExit(status)
+request = None
+"""
+"""A double that serves nothing: what the page's program does with a request, tests/forward/test_page.py tries."""
 
 RUNNING = {
     r"^gatepost serve ": r"listening on http://",
@@ -92,6 +104,7 @@ BEFORE = {
     "deploy.md": ["gatepost serve --data /var/lib/gatepost"],
     "events.md": [RECEIVER, TOKEN],
     "terminal.md": [RECEIVER],
+    "forward.md": [RECEIVER, TOKEN],
 }
 """What the reader of a page has done already."""
 
@@ -119,6 +132,7 @@ def reader(request: pytest.FixtureRequest) -> Iterator[Reader]:
         (reader.folder / "deploy").symlink_to(ROOT / "deploy")
         (reader.folder / "face.jpg").write_bytes(JPEG)
         (reader.folder / "password").write_text(PASSWORD)
+        (reader.folder / "flask.py").write_text(FLASK)
         (reader.folder / "event.json").write_text('{"type":0,"data":{"pass":true,"user":{"user_id":"5"}}}\n')
         reader.meanwhile = partial(pass_by, reader, "刚刚")  # type: ignore[method-assign]
         try:
