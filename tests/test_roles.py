@@ -20,7 +20,7 @@ ROWS = {
     "approve terminals; process the quarantine again": "POST /terminals/{terminal_id}/approve",
     "make, change and retire terminals; discard from the quarantine": "POST /terminals",
     "erase people": "POST /people/{person_id}/erase",
-    "users, tokens, sites, settings, audit, receivers (with every site only)": "GET /settings/users",
+    "users, tokens, sites, settings, audit, receivers, destinations (with every site only)": "GET /settings/users",
 }
 """What is in the English table, and an endpoint that stands for it."""
 

@@ -108,6 +108,14 @@ ASKED = {
             *(("POST", "/replay"), ("POST", "/retry"), ("POST", "/drop")),
         )
     },
+    "GET /destinations": Asked("every site"),
+    "POST /destinations": Asked("every site"),
+    "GET /destinations/new": Asked("every site"),
+    "GET /destinations/{destination_id}": Asked("every site", "/destinations/1"),
+    **{
+        f"POST /destinations/{{destination_id}}/{verb}": Asked("every site", f"/destinations/1/{verb}")
+        for verb in ("sent", "address", "test", "pause", "resume", "rotate", "replay", "dead", "delete")
+    },
     "GET /api/v1/groups": Asked("list"),
     "GET /api/v1/live": Asked("own"),  # test_a_stream_has_nothing_of_another_site
     "GET /api/v1/people": Asked("list"),

@@ -31,7 +31,7 @@ from gatepost.console.show import Show, kind_of, qr_svg
 from gatepost.console.simulated import Simulated
 from gatepost.console.words import COOKIE, LANGUAGES, NAMES, Words, choose, words
 from gatepost.errors import JournalError
-from gatepost.receiver.api.authorization import user_store
+from gatepost.receiver.api.authorization import PARTS, user_store
 from gatepost.receiver.auth.authenticator import Principal, may
 from gatepost.receiver.jobs.projector import Lag
 from gatepost.receiver.observability.silent_receivers import silent
@@ -63,6 +63,7 @@ NAV: tuple[tuple[str, str, Role], ...] = (
     ("statistics", "/statistics", "viewer"),
     ("terminals", "/terminals", "viewer"),
     ("quarantine", "/quarantine", "viewer"),
+    ("destinations", "/destinations", "admin"),
     ("settings", "/settings", "admin"),
     ("audit", "/audit", "admin"),
 )
@@ -227,6 +228,17 @@ class View:
             return None
         first, last = min(ask.first for ask in asks), max(ask.last for ask in asks)
         return self.words("frame.retention_asks", first=first.isoformat(), last=last.isoformat())
+
+    @property
+    def stopped(self) -> list[tuple[int, str]]:
+        """Return what an administrator is told about destinations that are closed or broken, with their ids."""
+        forwarding = self.request.scope.get(PARTS, {}).get("forwarding")  # type: ignore[attr-defined]  # a key of ours
+        if forwarding is None or not self.may("admin", every_site=True):
+            return []
+        return [
+            (row.id, self.words(f"destinations.banner_{standing.state}", name=row.name, why=standing.why))
+            for row, standing in forwarding.stopped()
+        ]
 
     @property
     def silent(self) -> list[str]:

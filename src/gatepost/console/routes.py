@@ -19,6 +19,7 @@ from gatepost.console.desk import Desk, Html, TheDesk, language_of
 from gatepost.console.pages.account import AccountPages
 from gatepost.console.pages.alarms import AlarmPages
 from gatepost.console.pages.attendance import AttendancePages
+from gatepost.console.pages.destinations import DestinationPages
 from gatepost.console.pages.live import LivePages
 from gatepost.console.pages.login import DoorPages, to_login
 from gatepost.console.pages.people import PeoplePages
@@ -53,6 +54,7 @@ PAGES = (
     TerminalPages,
     QuarantinePages,
     RefusalPages,
+    DestinationPages,
     SettingsPages,
     AccountPages,
 )

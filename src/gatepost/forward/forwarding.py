@@ -121,6 +121,8 @@ class Forwarding:
         """Of a destination that could not be begun: its revision, and when it is tried again."""
         self.troubles: dict[int, str] = {}
         """Why nothing is sent to a destination, where it cannot be begun."""
+        self._stopped: list[DestinationRow] = []
+        """Those that are closed or could not be begun, at the last look."""
         self._turn = asyncio.Lock()
 
     def wake(self) -> None:
@@ -142,6 +144,8 @@ class Forwarding:
             changed = [state.id for state in states if self._has_changed(state)]
             for row in await self._in_thread(lambda: self.destinations.some(changed)):
                 await self._take_up(row)
+            stopped = [state.id for state in states if state.is_closed or state.id in self.troubles]
+            self._stopped = await self._in_thread(lambda: self.destinations.some(stopped))
 
     async def run(self) -> None:
         """Run until it is cancelled."""
@@ -166,6 +170,11 @@ class Forwarding:
         if running is not None:
             reach = Reach(failures=running.forwarder.failures, wait_s=running.forwarder.wait_s)
         return standing(row, trouble=self.troubles.get(row.id), reach=reach)
+
+    def stopped(self) -> list[tuple[DestinationRow, Standing]]:
+        """Return the destinations that are closed or broken, without asking the store. On any thread."""
+        found = [(row, self.standing(row)) for row in self._stopped if row.replay_of is None]
+        return [(row, standing) for row, standing in found if standing.state in ("closed", "broken")]
 
     def check(self, told: Destination, kept: Secrets) -> None:
         """Raise :class:`~gatepost.errors.SettingsError` for what nothing can be sent with. Blocks."""

@@ -202,6 +202,8 @@ class DeskApp:
             meaning.people,
             Egress(settings.forward_networks),
             source=lambda: doors.accounts.key("forwarding").hex()[:32],
+            # Of a data folder there is one process, so that none has to wait for the lease of one that was killed.
+            owner="" if settings.database else "the one process",
             now=now,
             monotonic=monotonic,
             poll_s=0.1 if settings.database else LOOK_S,

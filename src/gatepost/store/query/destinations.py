@@ -53,6 +53,9 @@ __all__ = [
     "Verdict",
 ]
 
+MAX_LEASE_MS = 60_000
+"""No lease is for longer."""
+
 MAX_ATTEMPTS = 1000
 """Of a destination that are kept."""
 
@@ -176,6 +179,8 @@ class State(Struct, frozen=True):
     revision: int
     changes: int
     is_finished: bool
+    is_closed: bool
+    """It said that it wants no more."""
     is_free: bool
     """No other process has its lease."""
 
@@ -497,14 +502,16 @@ class Destinations:
         c = t.destinations.c
         with self._store.reading() as db:
             now = _server_ms(db, now_ms)
-            asked = select(c.id, c.revision, c.changes, c.finished_at_ms, c.owner, c.lease_until_ms)
+            asked = select(c.id, c.revision, c.changes, c.finished_at_ms, c.closed_at_ms)
+            asked = asked.add_columns(c.owner, c.lease_until_ms)
             return [
                 State(
                     id=row.id,
                     revision=row.revision,
                     changes=row.changes,
                     is_finished=row.finished_at_ms is not None,
-                    is_free=row.owner in (None, owner) or row.lease_until_ms <= now,
+                    is_closed=row.closed_at_ms is not None,
+                    is_free=row.owner == owner or not _is_leased(row, now),
                 )
                 for row in db.execute(asked.order_by(c.id))
             ]
@@ -539,7 +546,7 @@ class Destinations:
                 return None
             fence = int(row.fence)
             if row.owner != owner:
-                if row.owner is not None and row.lease_until_ms > now:
+                if _is_leased(row, now):
                     return None
                 fence += 1
             values = {"owner": owner, "fence": fence, "lease_until_ms": now + for_ms}
@@ -747,6 +754,11 @@ def _aside(row: Row[Any]) -> AsideRow:
         until=row.until_id,
         events=row.events,
     )
+
+
+def _is_leased(row: Any, now_ms: int) -> bool:
+    """Return whether an owner has its lease; one that lasts longer than any is from before the clock was set back."""
+    return row.owner is not None and now_ms < row.lease_until_ms <= now_ms + MAX_LEASE_MS
 
 
 def _server_ms(db: Connection, now_ms: int) -> int:
