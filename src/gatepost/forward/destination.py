@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from gatepost.errors import SettingsError
 from gatepost.store.interface import NoticeKind, NoticeQuery, RecordQuery, SiteRow, StepQuery
@@ -39,6 +40,7 @@ Shape = Literal["cloudevents", "flat", "push"]
 
 KINDS: Mapping[str, frozenset[str]] = {
     "webhook": frozenset({"http", "https"}),
+    "receiver": frozenset({"http", "https"}),
 }
 """The schemes that the address of each kind may have."""
 
@@ -153,6 +155,8 @@ class Secrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
 def decode(text: bytes | Mapping[str, Any]) -> Destination:
     """Read what a destination is told, as JSON or as values. Raises :class:`~gatepost.errors.SettingsError`."""
     found: Destination = _read(text, Destination)
+    if found.kind == "receiver":  # the push protocol has one shape
+        found = replace(found, shape="push", images="inline")
     _check_url(found)
     _check_headers("headers", found.headers)
     if found.batch > 1 and found.order == "terminal":

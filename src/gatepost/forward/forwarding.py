@@ -32,6 +32,7 @@ from gatepost.forward.destination import Destination, Secrets, decode, decode_se
 from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.forwarder import Forwarder, Lost, Surroundings
 from gatepost.forward.sinks import Sink
+from gatepost.forward.sinks.receiver import UpperReceiver
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.state import Reach, Standing, standing
 from gatepost.forward.trial import Example, Trial, example, send_test
@@ -59,7 +60,10 @@ THREADS = 4
 
 def open_sink(told: Destination, secrets: Secrets, egress: Egress) -> Sink:
     """Return what sends to a destination. Raises :class:`~gatepost.errors.SettingsError`."""
-    makers: Mapping[str, Callable[[Destination, Secrets, Egress], Sink]] = {"webhook": Webhook}
+    makers: Mapping[str, Callable[[Destination, Secrets, Egress], Sink]] = {
+        "webhook": Webhook,
+        "receiver": UpperReceiver,
+    }
     return makers[told.kind](told, secrets, egress)
 
 

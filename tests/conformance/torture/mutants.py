@@ -169,10 +169,19 @@ def any_2xx_is_delivered(put: Put) -> None:
 
 def a_lost_connection_is_delivered(put: Put) -> None:
     """A forwarder for which an event is delivered once it was sent."""
-    from gatepost.forward.sinks import webhook
-    from gatepost.wire import Delivered
+    from gatepost.forward.sinks import Result
+    from gatepost.forward.sinks.webhook import Webhook
+    from gatepost.wire import Delivered, Unreachable
 
-    put(webhook, "Unreachable", lambda reason, later=None: Delivered())
+    true = Webhook.send
+
+    async def send(self: Webhook, batch: Any) -> Any:
+        results = await true(self, batch)
+        return [
+            Result(outcome=Delivered()) if isinstance(one.outcome, Unreachable) else one for one in results
+        ]
+
+    put(Webhook, "send", send)
 
 
 def receiver_forgets_what_it_knows(put: Put) -> None:

@@ -9,31 +9,22 @@ Specifications: standard-webhooks.com 1.0; CloudEvents 1.0, HTTP protocol bindin
 
 from __future__ import annotations
 
-import asyncio
 import binascii
-import contextlib
 import hmac
-import ssl
 import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
-import aiohttp
-from yarl import URL
-
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import Destination, Secrets
-from gatepost.forward.egress import Egress, Forbidden
+from gatepost.forward.egress import Egress
 from gatepost.forward.sinks import Closed, Outgoing, Result, text
-from gatepost.forward.trust import context_for
+from gatepost.forward.sinks.http import Posts, Reply
 from gatepost.wire import Delivered, Outcome, Refused, Unreachable
 from gatepost.wire.reply import retry_after
 
 __all__ = ["Webhook", "signature"]
-
-MAX_REPLY = 64 * 1024
-"""Bytes of a reply that are read; with more of it the connection is closed."""
 
 _BATCH_TYPES = {"application/cloudevents+json": "application/cloudevents-batch+json"}
 
@@ -76,13 +67,10 @@ class Webhook:
         """Raise :class:`~gatepost.errors.SettingsError` for a secret or a certificate that cannot be used."""
         self._told = told
         self._secrets = secrets
-        self._egress = egress
         self._now = now
-        self._host = URL(told.url).raw_host or ""  # as it is connected to: full-width digits are digits there
         self._keys = {each.value: signing_key(each.value) for each in secrets.signing}
         self._headers = {"User-Agent": "gatepost", **told.headers, **secrets.headers}
-        self._ssl: ssl.SSLContext | None = context_for(told, secrets)
-        self._session: aiohttp.ClientSession | None = None
+        self._posts = Posts(told, secrets, egress)
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Result]:
         """See :meth:`gatepost.forward.sinks.Sink.send`."""
@@ -98,9 +86,7 @@ class Webhook:
 
     async def close(self) -> None:
         """See :meth:`gatepost.forward.sinks.Sink.close`."""
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._posts.close()
 
     async def _post(self, message_id: str, body: bytes, content_type: str) -> Result:
         now = self._now()
@@ -113,52 +99,14 @@ class Webhook:
         keys = [self._keys[secret] for secret in self._secrets.signing_at(int(now * 1000))]
         if keys:
             headers["webhook-signature"] = signature(keys, message_id, int(now), body)
-        try:
-            self._egress.check_literal(self._host)
-            # Without following: a redirect may lead where no request may go.
-            async with self._open().post(
-                self._told.url, data=body, headers=headers, allow_redirects=False
-            ) as reply:
-                said = await _said(reply)
-                status = f"HTTP {reply.status}"
-                return Result(outcome=_meaning(reply, said, now), status=status, reply=said)
-        except Forbidden as error:
-            return Result(outcome=Unreachable(str(error)))
-        except TimeoutError:
-            return Result(outcome=Unreachable(f"no reply within {self._told.timeout_s:g} s"))
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Result(outcome=Unreachable(_why(error)))
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(
-                resolver=self._egress,
-                socket_factory=self._egress.make_socket,
-                limit=self._told.in_flight,
-                ssl=True if self._ssl is None else self._ssl,
-                use_dns_cache=False,
-            )
-            self._session = aiohttp.ClientSession(
-                connector=connector,
-                timeout=aiohttp.ClientTimeout(total=self._told.timeout_s),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-                loop=asyncio.get_running_loop(),
-            )
-        return self._session
+        reply = await self._posts.post(self._told.url, body, headers)
+        if isinstance(reply, Unreachable):
+            return Result(outcome=reply)
+        said = text(reply.body)
+        return Result(outcome=_meaning(reply, said, now), status=f"HTTP {reply.status}", reply=said)
 
 
-async def _said(reply: aiohttp.ClientResponse) -> str:
-    # The status has decided; a body that is cut off, or never ends, decides nothing.
-    said = b""
-    with contextlib.suppress(aiohttp.ClientError, OSError, ValueError):
-        said = await reply.content.read(MAX_REPLY)
-    if not reply.content.at_eof():
-        reply.close()
-    return text(said)
-
-
-def _meaning(reply: aiohttp.ClientResponse, said: str, now: float) -> Outcome | Closed:
+def _meaning(reply: Reply, said: str, now: float) -> Outcome | Closed:
     status = reply.status
     if 200 <= status < 300:
         return Delivered()
@@ -166,19 +114,7 @@ def _meaning(reply: aiohttp.ClientResponse, said: str, now: float) -> Outcome | 
     if status == 410:
         return Closed(f"{why}: it wants no more events; resume it when it does")
     if status in _LATER:
-        return Unreachable(why, retry_after(reply.headers.get("Retry-After"), now))
+        return Unreachable(why, retry_after(reply.headers.get("retry-after"), now))
     if 300 <= status < 400:
         return Refused(f"{why}: a redirect, which is not followed; give the address that it leads to")
     return Refused(f"{why}: {said[:200]}" if said else why)
-
-
-def _why(error: BaseException) -> str:
-    while not isinstance(error, Forbidden) and (error.__cause__ or error.__context__) is not None:
-        inner = error.__cause__ or error.__context__
-        if not isinstance(inner, (OSError, Forbidden)):
-            break
-        error = inner
-    if isinstance(error, Forbidden):
-        return str(error)
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return f"it cannot be reached: {said}"[:300]

@@ -1,0 +1,143 @@
+"""Events are pushed on as their terminals pushed them, and the reply means what it means to a terminal."""
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import trustme
+from aiohttp import web
+from tests.forward.kit import Line, hooked
+from tests.forward.sinks.kit import LOOPBACK, Watched, eventually
+from tests.receiver import tls
+from tests.receiver.kit import JPEG, Process, alarm, base64, body, opened, receiving, record
+
+from gatepost.forward.destination import decode, decode_secrets
+from gatepost.forward.sinks.receiver import UpperReceiver
+from gatepost.receiver.http.server import Certificate
+from gatepost.store.query.destinations import Destinations
+from gatepost.wire import SUCCESS, Delivered, Refused, Unreachable
+
+
+@pytest.fixture
+def line(make_line: Callable[..., Line]) -> Line:
+    return make_line(kind="receiver", url="http://127.0.0.1/")
+
+
+def sink(line: Line, url: str, *, token: str = "", **told: object) -> UpperReceiver:
+    config = decode({"kind": "receiver", "url": url, **told})
+    return UpperReceiver(config, decode_secrets({"token": token}), LOOPBACK, now=line.clock)
+
+
+async def test_headers_say_whose_event_it_is_also_of_an_alarm(line: Line) -> None:
+    line.passages(1)
+    line.alarm("trace-1", terminal_id=2)
+    async with hooked() as hook:
+        hook.reply = lambda _: web.Response(body=SUCCESS)
+        line.begin(sink(line, hook.url, token="of-the-upper-one"))
+        await line.turn(2)
+        await line.sink.close()
+
+    pushed = {json.loads(text)["type"]: headers for headers, text in hook.requests}
+    assert (pushed[0]["sn"], pushed[1]["sn"]) == ("SN-1", "SN-2")
+    assert {headers["x-gatepost-token"] for headers in pushed.values()} == {"of-the-upper-one"}
+    assert pushed[0]["timestamp"] == str(line.now_ms)
+    assert line.ledger.delivered == 2
+
+
+@pytest.mark.parametrize(
+    ("reply", "meaning"),
+    [
+        ((200, SUCCESS), Delivered),
+        ((200, b'{"code":1001,"message":"no","data":{}}'), Refused),
+        ((403, b'{"code":403,"message":"no","data":{}}'), Refused),
+        ((200, b"<html>welcome</html>"), Unreachable),
+        ((302, b""), Unreachable),
+        ((503, b'{"code":503,"message":"later","data":{}}'), Unreachable),
+        ((200, b'{"code":200}' + b" " * 100_000), Unreachable),
+        (None, Unreachable),
+    ],
+)
+async def test_a_reply_means_what_it_means_to_a_terminal(
+    line: Line, reply: tuple[int, bytes] | None, meaning: type
+) -> None:
+    async with hooked() as hook:
+        hook.reply = lambda _: None if reply is None else web.Response(status=reply[0], body=reply[1])
+
+        line.passages(1)
+        watched = Watched(sink(line, hook.url))
+        line.begin(watched)
+        await line.turn()
+        await watched.close()
+
+    assert [type(outcome) for outcome in watched.outcomes] == [meaning]
+
+
+async def test_over_tls_only_a_receiver_that_is_trusted(line: Line, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = Certificate(*tls.write(authority, tmp_path))
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    numbers = line.passages(1, 2, 3)
+    async with receiving(tmp_path / "upper", certificate=certificate) as upper:
+        url = f"https://127.0.0.1:{upper.port}/Record"
+        line.begin(sink(line, url))
+        await line.turn()
+        await line.sink.close()
+        assert line.ledger.waiting == 3
+        assert "certificate" in (line.row.failure or "")
+
+        line.begin(sink(line, url, ca_file=str(trusted)))
+        await line.turn(2)
+        await line.sink.close()
+
+        assert len(upper.records()) == len(numbers)
+
+
+def forwards_to(folder: Path, port: int) -> None:
+    """Make a data folder that forwards to a receiver on loopback."""
+    with closing(opened(folder)) as store:
+        config = json.dumps({"kind": "receiver", "url": f"http://127.0.0.1:{port}/Record"}).encode()
+        Destinations(store).create("upper", "receiver", config, b"{}", now_ms=0)
+
+
+async def test_two_receivers_list_the_same_also_through_an_outage_of_the_upper_one(
+    tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GATEPOST_FORWARD_NETWORKS", "127.0.0.0/8")
+    images = {f"uuid-{number}": JPEG + bytes([number]) * 2000 for number in range(40)}
+    forwards_to(tmp_path / "lower", unused_tcp_port)
+    lower = await Process.start(tmp_path / "lower")
+    upper = await Process.start(tmp_path / "upper", port=unused_tcp_port)
+    try:
+        sender = await lower.connect()
+
+        async def push(numbers: range) -> None:
+            for number in numbers:
+                uuid, serial = f"uuid-{number}", f"SN-{number % 3}"
+                event = record(uuid=uuid, deviceSN=serial, rgb_image=base64(images[uuid]))
+                assert (await sender.request("POST", "/Record", body(event))).status == 200
+                event = alarm(trace_id=f"trace-{number}", alarm_photo="")
+                assert (await sender.request("POST", "/Record", body(event), {"sn": serial})).status == 200
+
+        await push(range(15))
+        await upper.kill()
+        await push(range(15, 30))
+        upper = await Process.start(tmp_path / "upper", port=unused_tcp_port)
+        await push(range(30, 40))
+
+        async def is_there() -> bool:
+            stats = (await upper.request("GET", "/api/v1/stats")).json
+            return bool(stats["records"] == 40 and stats["alarms"] == 40)
+
+        await eventually(is_there)
+        for listed in await upper.everything():
+            image = await upper.request("GET", listed["image"])
+            assert image.body == images[listed["uuid"]]
+            assert listed["terminal"] == f"SN-{int(listed['uuid'][5:]) % 3}"
+        whose = {one["trace_id"]: one["terminal"] for one in await upper.everything("alarms")}
+        assert whose == {f"trace-{number}": f"SN-{number % 3}" for number in range(40)}
+    finally:
+        await lower.kill()
+        await upper.kill()
