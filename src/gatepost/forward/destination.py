@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from string import Formatter
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -16,13 +17,22 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from gatepost.errors import SettingsError
-from gatepost.store.interface import NoticeKind, NoticeQuery, RecordQuery, SiteRow, StepQuery
+from gatepost.store.interface import (
+    AlarmStepRow,
+    NoticeKind,
+    NoticeQuery,
+    RecordQuery,
+    RecordRow,
+    SiteRow,
+    StepQuery,
+)
 
 __all__ = [
     "KINDS",
     "Destination",
     "Filter",
     "Kind",
+    "MqttOptions",
     "RecordFilter",
     "Secret",
     "Secrets",
@@ -31,6 +41,7 @@ __all__ = [
     "decode",
     "decode_secrets",
     "encode",
+    "filled",
     "queries",
 ]
 
@@ -41,8 +52,18 @@ Shape = Literal["cloudevents", "flat", "push"]
 KINDS: Mapping[str, frozenset[str]] = {
     "webhook": frozenset({"http", "https"}),
     "receiver": frozenset({"http", "https"}),
+    "mqtt": frozenset({"mqtt", "mqtts"}),
 }
 """The schemes that the address of each kind may have."""
+
+FIELDS = ("terminal", "site", "kind", "id")
+"""What a template of a topic or subject can have in braces."""
+
+_OPTIONS = ("mqtt",)
+"""Fields that only the kind with the same name has."""
+
+_BATCHES = frozenset({"webhook"})
+"""Kinds of which a request can have several events."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 """The name of a header: RFC 9110, section 5.6.2."""
@@ -99,6 +120,19 @@ class Filter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What happens to the installation itself, by kind: see ``GET /api/v1/notices``."""
 
 
+class MqttOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where in an MQTT broker events are published."""
+
+    topic: Annotated[str, Meta(min_length=1, max_length=256)] = "gatepost/{terminal}/{kind}"
+    """``{terminal}``, ``{site}``, ``{kind}`` (``record`` or ``alarm``) and ``{id}`` are filled in."""
+    home_assistant: bool = False
+    """Make the terminals known to Home Assistant, by its discovery."""
+    discovery_prefix: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_/-]+$")] = (
+        "homeassistant"
+    )
+    """As it is set in Home Assistant."""
+
+
 class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Hold what a destination is told."""
 
@@ -124,6 +158,7 @@ class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Further headers of each request; what is secret belongs to the secrets."""
     ca_file: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     """Certificate authorities, PEM, that are trusted instead of the system's; a file on the receiver's machine."""
+    mqtt: MqttOptions | None = None
 
 
 class Secret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -158,6 +193,7 @@ def decode(text: bytes | Mapping[str, Any]) -> Destination:
     if found.kind == "receiver":  # the push protocol has one shape
         found = replace(found, shape="push", images="inline")
     _check_url(found)
+    _check_options(found)
     _check_headers("headers", found.headers)
     if found.batch > 1 and found.order == "terminal":
         raise SettingsError("batch", "must be 1 with order: terminal, where events leave one by one")
@@ -256,6 +292,46 @@ def _check_url(found: Destination) -> None:
         raise SettingsError("url", "has a user name or a password; give them as secrets")
     if parts.fragment or not found.url.isprintable() or " " in found.url:
         raise SettingsError("url", "must have neither a fragment nor blanks")
+
+
+def _check_options(found: Destination) -> None:
+    for kind in _OPTIONS:
+        if kind != found.kind and getattr(found, kind) is not None:
+            raise SettingsError(kind, f"is for destinations of kind {kind}; this one is of kind {found.kind}")
+    if found.batch > 1 and found.kind not in _BATCHES:
+        raise SettingsError("batch", f"must be 1 for destinations of kind {found.kind}")
+    if found.kind == "mqtt":
+        _check_template("mqtt.topic", (found.mqtt or MqttOptions()).topic, "+#\0")
+
+
+def _check_template(where: str, template: str, forbidden: str) -> None:
+    try:
+        fields = [each[1:] for each in Formatter().parse(template) if each[1] is not None]
+    except ValueError:
+        raise SettingsError(where, "has a brace without its other one") from None
+    for name, spec, conversion in fields:
+        if name not in FIELDS or spec or conversion:
+            shown = " ".join(f"{{{field}}}" for field in FIELDS)
+            raise SettingsError(where, f"can have {shown} and no other field; it has {{{name}}}")
+    if any(letter in forbidden for letter in template) or not template.isprintable():
+        raise SettingsError(where, f"cannot have {' '.join(filter(str.isprintable, forbidden))}")
+    if template.startswith("$"):
+        raise SettingsError(where, "cannot begin with $, which is the broker's own")
+
+
+def filled(template: str, row: RecordRow | AlarmStepRow, id: str, separators: str) -> str:
+    """Fill in a template; ``separators`` in values, blanks, and what cannot be printed become ``_``."""
+
+    def plain(value: str) -> str:
+        kept = (letter if letter.isprintable() and letter not in separators else "_" for letter in value)
+        return "".join(kept).replace(" ", "_")[:128] or "_"
+
+    return template.format(
+        terminal=plain(row.serial or f"terminal-{row.terminal_id}"),
+        site=plain(row.site),
+        kind="record" if isinstance(row, RecordRow) else "alarm",
+        id=plain(id),
+    )
 
 
 def _check_headers(where: str, headers: Mapping[str, str]) -> None:

@@ -32,6 +32,7 @@ from gatepost.forward.destination import Destination, Secrets, decode, decode_se
 from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.forwarder import Forwarder, Lost, Surroundings
 from gatepost.forward.sinks import Sink
+from gatepost.forward.sinks.mqtt import Mqtt
 from gatepost.forward.sinks.receiver import UpperReceiver
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.state import Reach, Standing, standing
@@ -63,6 +64,7 @@ def open_sink(told: Destination, secrets: Secrets, egress: Egress) -> Sink:
     makers: Mapping[str, Callable[[Destination, Secrets, Egress], Sink]] = {
         "webhook": Webhook,
         "receiver": UpperReceiver,
+        "mqtt": Mqtt,
     }
     return makers[told.kind](told, secrets, egress)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, Protocol
 
 from msgspec import Struct
 
+from gatepost.errors import SettingsError
 from gatepost.store.interface import FeedKind, Forwarded
 from gatepost.wire import Outcome
 
@@ -56,6 +58,18 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Let go of connections. Idempotent."""
+
+
+def library(name: str, package: str, kind: str) -> Any:
+    """Import the library of a kind of destination. Raises :class:`~gatepost.errors.SettingsError` without it."""
+    try:
+        return import_module(name)
+    except ImportError:
+        raise SettingsError(
+            "kind",
+            f"cannot be {kind} here: the Python package {package} is missing;"
+            " install gatepost with its extra [forward], and start the receiver again",
+        ) from None
 
 
 def text(reply: bytes | None, content_type: Any = "") -> str:

@@ -1,0 +1,304 @@
+"""Publish events to an MQTT 5 broker, and make terminals known to Home Assistant.
+
+Rules:
+
+* An event is delivered when the broker has acknowledged it (QoS 1) with a reason code that says so. A broker that
+  forbids the topic acknowledges too, with another one: that is a refusal.
+* Events are not retained: who subscribes later is not sent an event that opens a door.
+* A connection that is lost is not repaired but replaced: the address is checked again, and nothing is sent twice
+  without having been claimed again.
+
+The library is paho-mqtt itself, whose network thread hands each acknowledgement to the loop. Why not another one:
+``docs/decisions/brokers.md``.
+
+Specification: MQTT 5.0, sections 3.2.2 (reasons of a connection), 3.3 (publish), 3.4.2.1 (reasons of acknowledgements).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from gatepost.forward.destination import Destination, MqttOptions, Secrets, filled
+from gatepost.forward.egress import Egress, Forbidden
+from gatepost.forward.sinks import Outgoing, Result, library
+from gatepost.forward.sinks.home_assistant import Discovery
+from gatepost.forward.sinks.http import why
+from gatepost.forward.trust import context_for
+from gatepost.wire import Delivered, Refused, Unreachable
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+
+__all__ = ["Mqtt"]
+
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+_LATER = frozenset({0x80, 0x83, 0x88, 0x89, 0x97})
+"""Reason codes that say nothing about an event: unspecified, implementation specific, unavailable, busy, quota."""
+
+PUBLISH = 3
+"""The type of packet whose properties are set."""
+
+IN_FLIGHT = 20
+"""Messages without acknowledgement, at most; the library queues what is more."""
+
+FAREWELL_S = 1.0
+"""So long a broker may take for the end of a connection."""
+
+_OVERHEAD = 1024
+"""Bytes of a packet besides topic and payload, at most."""
+
+
+class _Socket(ssl.SSLSocket):
+    """A socket that is closed where the handshake fails; the library leaves it open."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
+class _Lost(Exception):
+    """There is no connection, for the reason that it has."""
+
+
+class Mqtt:
+    """See :class:`gatepost.forward.sinks.Sink`."""
+
+    def __init__(self, told: Destination, secrets: Secrets, egress: Egress) -> None:
+        """Raise :class:`~gatepost.errors.SettingsError` for what cannot be used."""
+        self._told = told
+        self._secrets = secrets
+        self._egress = egress
+        self._options = told.mqtt or MqttOptions()
+        self._paho = library("paho.mqtt.client", "paho-mqtt", "mqtt")
+        self._properties_of = library("paho.mqtt.properties", "paho-mqtt", "mqtt").Properties
+        parts = urlsplit(told.url)
+        self._host, self._port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+        self._ssl = None
+        if parts.scheme == "mqtts":
+            self._ssl = context_for(told, secrets) or ssl.create_default_context()
+            self._ssl.sslsocket_class = _Socket
+        self._discovery = Discovery(self._options.discovery_prefix) if self._options.home_assistant else None
+        self._connection: _Connection | None = None
+        self._connecting = asyncio.Lock()
+        self._in_flight = IN_FLIGHT
+
+    async def send(self, batch: Sequence[Outgoing]) -> Sequence[Result]:
+        """See :meth:`gatepost.forward.sinks.Sink.send`."""
+        (event,) = batch
+        connection = None
+        try:
+            async with asyncio.timeout(self._told.timeout_s):
+                connection = await self._open()
+                return [await self._publish(connection, event)]
+        except TimeoutError:
+            if connection is not None:
+                # What is under way on it may come later, and is sent again then.
+                await self._drop(connection)
+            reason = f"no acknowledgement within {self._told.timeout_s:g} s"
+        except _Lost as error:
+            reason = str(error)
+        except (Forbidden, OSError, ValueError) as error:
+            reason = why(error)
+        return [Result(outcome=Unreachable(reason))]
+
+    async def close(self) -> None:
+        """See :meth:`gatepost.forward.sinks.Sink.close`."""
+        if self._connection is not None:
+            await self._drop(self._connection)
+
+    async def _publish(self, connection: _Connection, event: Outgoing) -> Result:
+        topic = filled(self._options.topic, event.row, event.id, "+#/")
+        properties = self._describe(event)
+        messages = [(topic, event.body, False)]
+        if self._discovery is not None and not event.is_replay:
+            messages += self._discovery.messages(event.row, connection.announced)
+        limit = connection.largest
+        if any(len(payload) + len(name.encode()) + _OVERHEAD > limit for name, payload, _ in messages):
+            return Result(outcome=Refused(f"larger than the broker takes: {limit:,} bytes"))
+        codes = await asyncio.gather(
+            *(
+                connection.publish(
+                    name, payload, retain=retain, properties=properties if name is topic else None
+                )
+                for name, payload, retain in messages
+            )
+        )
+        worst = max(codes, key=lambda code: int(code.value))
+        status = f"reason 0x{worst.value:02x}"
+        if worst.value < 0x80:
+            return Result(outcome=Delivered(), status=status)
+        if worst.value in _LATER:
+            return Result(outcome=Unreachable(f"{status}: {worst}"), status=status)
+        return Result(outcome=Refused(f"{status}: {worst}"), status=status)
+
+    def _describe(self, event: Outgoing) -> Any:
+        made = self._properties_of(PUBLISH)
+        made.ContentType = event.content_type
+        made.UserProperty = [("id", event.id), ("replay", "true" if event.is_replay else "false")]
+        return made
+
+    async def _open(self) -> _Connection:
+        async with self._connecting:
+            if self._connection is not None and self._connection.is_lost:
+                await self._drop(self._connection)
+            if self._connection is None:
+                self._connection = await self._connect()
+            return self._connection
+
+    async def _connect(self) -> _Connection:
+        while True:
+            await self._egress.check(self._host, self._port)
+            made = _Connection(self._client(), self._discovery)
+            try:
+                await made.open(self._host, self._port)
+            except BaseException:
+                await made.close()
+                raise
+            if made.receive_maximum >= self._in_flight:
+                return made
+            # A broker ends the connection of a client that exceeds it, and the library learns it too late.
+            self._in_flight = made.receive_maximum
+            await made.close()
+
+    async def _drop(self, connection: _Connection) -> None:
+        if self._connection is connection:
+            self._connection = None
+        await connection.close()
+
+    def _client(self) -> Client:
+        paho = self._paho
+        client: Client = paho.Client(
+            paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5, reconnect_on_failure=False
+        )
+        client.connect_timeout = self._told.timeout_s
+        client.max_inflight_messages_set(self._in_flight)
+        if self._secrets.username or self._secrets.password:
+            client.username_pw_set(self._secrets.username, self._secrets.password or None)
+        if self._ssl is not None:
+            client.tls_set_context(self._ssl)
+        return client
+
+
+class _Connection:
+    """One connection to a broker, from beginning to end. Used on one event loop."""
+
+    def __init__(self, client: Client, discovery: Discovery | None) -> None:
+        self._client = client
+        self._discovery = discovery
+        self._loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._dialling: asyncio.Future[Any] | None = None
+        self._why = "the broker has closed the connection"
+        self._ended = asyncio.Event()
+        self.is_lost = False
+        self.largest = 256 * 1024 * 1024
+        """Bytes of a packet."""
+        self.receive_maximum = 65_535
+        """So many messages may be without acknowledgement."""
+        self.announced: set[str] = set()
+        """What Home Assistant was told of on this connection."""
+        client.on_connect = self._call(self._connected)
+        client.on_disconnect = self._call(self._disconnected)
+        client.on_publish = self._call(self._acknowledged)
+        client.on_message = self._call(self._told)
+
+    def _call(self, handle: Any) -> Any:
+        """Return a callback for the library's thread that does its work on the loop."""
+
+        def callback(_client: Any, _userdata: Any, *values: Any) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(handle, *values)
+
+        return callback
+
+    async def open(self, host: str, port: int) -> None:
+        """Connect. Raises ``OSError``, and :class:`_Lost` where the broker refuses."""
+        self._dialling = self._loop.run_in_executor(None, self._client.connect, host, port)
+        await asyncio.shield(self._dialling)
+        self._client.loop_start()
+        await self._opened
+        if self._discovery is not None:
+            self._client.subscribe(self._discovery.status_topic, qos=1)
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool, properties: Any) -> Any:
+        """Publish, and return the reason code of the acknowledgement. Raises :class:`_Lost`."""
+        if self.is_lost:
+            raise _Lost(self._why)
+        info = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+        if info.rc:
+            raise _Lost(self._why)
+        found = self._waiting[info.mid] = self._loop.create_future()
+        try:
+            return await found
+        finally:
+            self._waiting.pop(info.mid, None)
+
+    async def close(self) -> None:
+        """End the connection and the library's thread. Idempotent."""
+        self._lose()
+        dialling, client = self._dialling, self._client
+        if dialling is not None and not dialling.done():
+            # The thread cannot be told to end: it lets go of what it reaches.
+            dialling.add_done_callback(lambda dialled: self._cut(dialled.exception()))
+            return
+        client.disconnect()
+        if client.socket() is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL_S):
+                    await self._ended.wait()
+        self._cut()
+        await self._loop.run_in_executor(None, client.loop_stop)
+
+    def _cut(self, _: object = None) -> None:
+        # The library's thread ends when there is no connection, and not before what it has to say is said.
+        found: Any = self._client.socket()
+        if found is not None:
+            with contextlib.suppress(OSError):
+                found.shutdown(socket.SHUT_RDWR)
+
+    # On the loop, called by the library's thread.
+
+    def _connected(self, _flags: Any, reason: Any, properties: Any) -> None:
+        if self._opened.done():
+            return
+        if reason.is_failure:
+            self._opened.set_exception(_Lost(f"the broker refuses: {reason}; see user name and password"))
+            return
+        self.largest = getattr(properties, "MaximumPacketSize", self.largest)
+        self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
+        self._opened.set_result(None)
+
+    def _disconnected(self, _flags: Any, reason: Any, _properties: Any) -> None:
+        self._ended.set()
+        self._lose(f"the broker has closed the connection: {reason}" if reason.is_failure else "")
+
+    def _lose(self, reason: str = "") -> None:
+        if self.is_lost:
+            return
+        self.is_lost = True
+        self._why = reason or self._why
+        for one in [self._opened, *self._waiting.values()]:
+            if not one.done():
+                one.set_exception(_Lost(self._why))
+        self._opened.exception()  # it may be that nothing waits for it
+
+    def _acknowledged(self, mid: int, reason: Any, _properties: Any) -> None:
+        found = self._waiting.get(mid)
+        if found is not None and not found.done():
+            found.set_result(reason)
+
+    def _told(self, message: Any) -> None:
+        if self._discovery is not None and message.payload == b"online":
+            for topic, payload in self._discovery.known.items():
+                self._client.publish(topic, payload, qos=1, retain=True)
