@@ -33,6 +33,7 @@ __all__ = [
     "Filter",
     "Kind",
     "MqttOptions",
+    "NatsOptions",
     "RecordFilter",
     "Secret",
     "Secrets",
@@ -53,13 +54,14 @@ KINDS: Mapping[str, frozenset[str]] = {
     "webhook": frozenset({"http", "https"}),
     "receiver": frozenset({"http", "https"}),
     "mqtt": frozenset({"mqtt", "mqtts"}),
+    "nats": frozenset({"nats", "tls"}),
 }
 """The schemes that the address of each kind may have."""
 
 FIELDS = ("terminal", "site", "kind", "id")
 """What a template of a topic or subject can have in braces."""
 
-_OPTIONS = ("mqtt",)
+_OPTIONS = ("mqtt", "nats")
 """Fields that only the kind with the same name has."""
 
 _BATCHES = frozenset({"webhook"})
@@ -133,6 +135,13 @@ class MqttOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """As it is set in Home Assistant."""
 
 
+class NatsOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where in NATS JetStream events are published."""
+
+    subject: Annotated[str, Meta(min_length=1, max_length=256)] = "gatepost.{terminal}.{kind}"
+    """With the fields of the topic of MQTT. A stream has to take it."""
+
+
 class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Hold what a destination is told."""
 
@@ -159,6 +168,7 @@ class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ca_file: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
     """Certificate authorities, PEM, that are trusted instead of the system's; a file on the receiver's machine."""
     mqtt: MqttOptions | None = None
+    nats: NatsOptions | None = None
 
 
 class Secret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -302,6 +312,11 @@ def _check_options(found: Destination) -> None:
         raise SettingsError("batch", f"must be 1 for destinations of kind {found.kind}")
     if found.kind == "mqtt":
         _check_template("mqtt.topic", (found.mqtt or MqttOptions()).topic, "+#\0")
+    if found.kind == "nats":
+        subject = (found.nats or NatsOptions()).subject
+        _check_template("nats.subject", subject, "*> \t\r\n")
+        if "" in subject.split("."):
+            raise SettingsError("nats.subject", "has a dot without a name before or behind it")
 
 
 def _check_template(where: str, template: str, forbidden: str) -> None:
@@ -314,7 +329,9 @@ def _check_template(where: str, template: str, forbidden: str) -> None:
             shown = " ".join(f"{{{field}}}" for field in FIELDS)
             raise SettingsError(where, f"can have {shown} and no other field; it has {{{name}}}")
     if any(letter in forbidden for letter in template) or not template.isprintable():
-        raise SettingsError(where, f"cannot have {' '.join(filter(str.isprintable, forbidden))}")
+        raise SettingsError(
+            where, f"cannot have {' '.join(filter(str.isprintable, forbidden.replace(' ', '')))} or blanks"
+        )
     if template.startswith("$"):
         raise SettingsError(where, "cannot begin with $, which is the broker's own")
 

@@ -33,6 +33,7 @@ from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.forwarder import Forwarder, Lost, Surroundings
 from gatepost.forward.sinks import Sink
 from gatepost.forward.sinks.mqtt import Mqtt
+from gatepost.forward.sinks.nats import Nats
 from gatepost.forward.sinks.receiver import UpperReceiver
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.state import Reach, Standing, standing
@@ -65,6 +66,7 @@ def open_sink(told: Destination, secrets: Secrets, egress: Egress) -> Sink:
         "webhook": Webhook,
         "receiver": UpperReceiver,
         "mqtt": Mqtt,
+        "nats": Nats,
     }
     return makers[told.kind](told, secrets, egress)
 

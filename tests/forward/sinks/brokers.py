@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
 from tests.receiver.kit import until
+
+BIN = Path(sys.executable).parent
 
 
 class Broker:
@@ -61,6 +64,14 @@ def mosquitto(folder: Path, port: int, lines: Sequence[str] = ()) -> Broker:
         given.append("allow_anonymous true")
     settings.write_text("\n".join([f"listener {port} 127.0.0.1", "user root", *given]) + "\n")
     return Broker(port, "/usr/sbin/mosquitto", "-c", str(settings), log=folder / "mosquitto.log")
+
+
+def nats_server(folder: Path, port: int, lines: Sequence[str] = ()) -> Broker:
+    """A NATS server with JetStream, which keeps its streams over a restart."""
+    settings = folder / "nats.conf"
+    stored = f'jetstream: {{store_dir: "{folder}/nats", sync_interval: always}}'
+    settings.write_text("\n".join([f"listen: 127.0.0.1:{port}", stored, *lines]) + "\n")
+    return Broker(port, str(BIN / "nats-server"), "-c", str(settings), log=folder / "nats.log")
 
 
 class Subscriber:

@@ -16,12 +16,15 @@ class Watched:
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self.results: list[Result] = []
+        self.began = 0
+        """How many events it was handed."""
 
     @property
     def outcomes(self) -> list[Outcome | Closed]:
         return [result.outcome for result in self.results]
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Result]:
+        self.began += len(batch)
         results = await self._sink.send(batch)
         self.results += results
         return results

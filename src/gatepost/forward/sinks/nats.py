@@ -1,0 +1,220 @@
+"""Publish events to a stream of NATS JetStream.
+
+Rules:
+
+* An event is delivered when a stream has acknowledged it. Where no stream takes the subject nothing says so of the
+  event: it is tried again until there is one.
+* ``Nats-Msg-Id`` is the same on each attempt, so that a stream stores an event once within its window for duplicates.
+  It names the terminal and the time of receipt too: ids alone are those of one receiver. A replay has another one.
+* A connection that is lost is replaced, after the address was checked again.
+
+Specification: docs.nats.io, JetStream: publishing, headers; error codes of ``server/errors.json``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from gatepost.forward.destination import Destination, NatsOptions, Secrets, filled
+from gatepost.forward.egress import Egress, Forbidden
+from gatepost.forward.sinks import Outgoing, Result, library
+from gatepost.forward.sinks.http import why
+from gatepost.forward.trust import context_for
+from gatepost.store.interface import RecordRow
+from gatepost.wire import Delivered, Refused, Unreachable
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+__all__ = ["Nats"]
+
+PORT = 4222
+
+FAREWELL_S = 1.0
+"""So long a server may take for the end of a connection."""
+
+UNAVAILABLE = 500
+"""Codes from here on are said of the stream: it is full, has no leader, or the server no room."""
+
+
+class Nats:
+    """See :class:`gatepost.forward.sinks.Sink`."""
+
+    def __init__(self, told: Destination, secrets: Secrets, egress: Egress) -> None:
+        """Raise :class:`~gatepost.errors.SettingsError` for what cannot be used."""
+        self._told = told
+        self._secrets = secrets
+        self._egress = egress
+        self._subject = (told.nats or NatsOptions()).subject
+        self._nats = library("nats.aio.client", "nats-py", "nats")
+        self._errors = library("nats.errors", "nats-py", "nats")
+        self._js_errors = library("nats.js.errors", "nats-py", "nats")
+        parts = urlsplit(told.url)
+        self._host, self._port = parts.hostname or "", parts.port or PORT
+        self._ssl = None
+        if parts.scheme == "tls":
+            self._ssl = context_for(told, secrets) or ssl.create_default_context()
+        self._connection: _Connection | None = None
+        self._connecting = asyncio.Lock()
+
+    async def send(self, batch: Sequence[Outgoing]) -> Sequence[Result]:
+        """See :meth:`gatepost.forward.sinks.Sink.send`."""
+        (event,) = batch
+        connection = None
+        try:
+            async with asyncio.timeout(self._told.timeout_s):
+                connection = await self._open()
+                return [await self._publish(connection, event)]
+        except TimeoutError:
+            if connection is not None:
+                await self._drop(connection)
+            reason = f"no acknowledgement within {self._told.timeout_s:g} s"
+        except (Forbidden, OSError, ValueError, self._errors.Error) as error:
+            reason = why(error)
+        return [Result(outcome=Unreachable(reason))]
+
+    async def close(self) -> None:
+        """See :meth:`gatepost.forward.sinks.Sink.close`."""
+        if self._connection is not None:
+            await self._drop(self._connection)
+
+    async def _publish(self, connection: _Connection, event: Outgoing) -> Result:
+        subject = filled(self._subject, event.row, event.id, ".*>")
+        headers = {
+            "Nats-Msg-Id": _message_id(event),
+            "Content-Type": event.content_type,
+            "Gatepost-Id": event.id,
+            "Gatepost-Replay": "true" if event.is_replay else "false",
+        }
+        try:
+            await connection.publish(subject, event.body, headers, self._told.timeout_s)
+        except self._errors.MaxPayloadError:
+            limit = connection.client.max_payload
+            return Result(outcome=Refused(f"larger than the server takes: {limit:,} bytes"))
+        except self._js_errors.NoStreamResponseError:
+            return Result(outcome=Unreachable(f"no stream takes the subject {subject}; make one that does"))
+        except self._js_errors.APIError as error:
+            status = f"error {error.err_code}"
+            reason = f"{status}: {error.description}"
+            if (error.code or UNAVAILABLE) >= UNAVAILABLE:
+                return Result(outcome=Unreachable(reason), status=status)
+            return Result(outcome=Refused(reason), status=status)
+        except _Denied:
+            return Result(outcome=Refused(f"not authorized: the user may not publish to {subject}"))
+        return Result(outcome=Delivered())
+
+    async def _open(self) -> _Connection:
+        async with self._connecting:
+            if self._connection is not None and self._connection.client.is_closed:
+                await self._drop(self._connection)
+            if self._connection is None:
+                await self._egress.check(self._host, self._port)
+                made = _Connection(self._nats.Client())
+                try:
+                    await made.client.connect(
+                        f"nats://{_bracketed(self._host)}:{self._port}", **self._options(made)
+                    )
+                except BaseException:
+                    await made.close()
+                    raise
+                self._connection = made
+            return self._connection
+
+    def _options(self, made: _Connection) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "name": "gatepost",
+            "allow_reconnect": False,
+            "connect_timeout": max(1, int(self._told.timeout_s)),
+            "error_cb": made.note_error,
+            "closed_cb": made.note_closed,
+        }
+        if self._ssl is not None:
+            options |= {"tls": self._ssl, "tls_hostname": self._host}
+        if self._secrets.token:
+            options["token"] = self._secrets.token
+        if self._secrets.username:
+            options |= {"user": self._secrets.username, "password": self._secrets.password}
+        return options
+
+    async def _drop(self, connection: _Connection) -> None:
+        if self._connection is connection:
+            self._connection = None
+        await connection.close()
+
+
+class _Denied(Exception):
+    """The user may not publish to a subject."""
+
+
+class _Connection:
+    """One connection to a server, from beginning to end."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._why = "the server has closed the connection"
+        self._denied: dict[str, asyncio.Future[None]] = {}
+        """By subject, while something is published to it."""
+
+    async def publish(self, subject: str, body: bytes, headers: dict[str, str], timeout: float) -> None:
+        """Publish, and wait for the stream. Raises what the library does, ``ConnectionError``, and :class:`_Denied`."""
+        denied = self._denied.setdefault(subject, asyncio.get_running_loop().create_future())
+        stream = self.client.jetstream()
+        # The library's own time-out is a little later than ours.
+        publishing: asyncio.Future[Any] = asyncio.ensure_future(
+            stream.publish(subject, body, timeout=timeout + 1, headers=dict(headers))
+        )
+        try:
+            await asyncio.wait([publishing, denied, self._lost], return_when=asyncio.FIRST_COMPLETED)
+            if publishing.done():
+                publishing.result()
+            elif denied.done():
+                raise _Denied
+            else:
+                raise ConnectionError(self._why)
+        finally:
+            if denied.done():
+                self._denied.pop(subject, None)
+            if not publishing.done():
+                publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
+
+    async def note_error(self, error: Exception) -> None:
+        """Note what the server says by itself: a subject that is forbidden is said so, and by no reply."""
+        text = str(error)
+        said = text.lower()  # as the library has it already
+        if "permissions violation" in said:
+            for subject, denied in self._denied.items():
+                if f'"{subject.lower()}"' in said and not denied.done():
+                    denied.set_result(None)
+            return
+        self._why = text[:200]
+
+    async def note_closed(self) -> None:
+        """Note that the connection is lost."""
+        if not self._lost.done():
+            self._lost.set_result(None)
+
+    async def close(self) -> None:
+        """End the connection. Idempotent."""
+        await self.note_closed()
+        # After a handshake that failed the library waits for the end of a connection that is gone.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL_S):
+                await self.client.close()
+
+
+def _message_id(event: Outgoing) -> str:
+    row = event.row
+    received = row.received_at if isinstance(row, RecordRow) else row.step.received_at
+    named = f"{row.serial or ''}:{event.id}:{int(received.timestamp() * 1000)}"
+    return f"replay:{named}" if event.is_replay else named
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
