@@ -31,6 +31,7 @@ __all__ = [
     "KINDS",
     "Destination",
     "Filter",
+    "KafkaOptions",
     "Kind",
     "MqttOptions",
     "NatsOptions",
@@ -55,13 +56,14 @@ KINDS: Mapping[str, frozenset[str]] = {
     "receiver": frozenset({"http", "https"}),
     "mqtt": frozenset({"mqtt", "mqtts"}),
     "nats": frozenset({"nats", "tls"}),
+    "kafka": frozenset({"kafka", "kafkas"}),
 }
 """The schemes that the address of each kind may have."""
 
 FIELDS = ("terminal", "site", "kind", "id")
 """What a template of a topic or subject can have in braces."""
 
-_OPTIONS = ("mqtt", "nats")
+_OPTIONS = ("mqtt", "nats", "kafka")
 """Fields that only the kind with the same name has."""
 
 _BATCHES = frozenset({"webhook"})
@@ -142,6 +144,15 @@ class NatsOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """With the fields of the topic of MQTT. A stream has to take it."""
 
 
+class KafkaOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where in Kafka events are published."""
+
+    topic: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._{}-]+$")] = "gatepost"
+    """With the fields of the topic of MQTT; what a topic cannot have becomes ``_``."""
+    sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
+    """How user name and password are shown, where there are any."""
+
+
 class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Hold what a destination is told."""
 
@@ -169,6 +180,7 @@ class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Certificate authorities, PEM, that are trusted instead of the system's; a file on the receiver's machine."""
     mqtt: MqttOptions | None = None
     nats: NatsOptions | None = None
+    kafka: KafkaOptions | None = None
 
 
 class Secret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -312,6 +324,8 @@ def _check_options(found: Destination) -> None:
         raise SettingsError("batch", f"must be 1 for destinations of kind {found.kind}")
     if found.kind == "mqtt":
         _check_template("mqtt.topic", (found.mqtt or MqttOptions()).topic, "+#\0")
+    if found.kind == "kafka":
+        _check_template("kafka.topic", (found.kafka or KafkaOptions()).topic, "/")
     if found.kind == "nats":
         subject = (found.nats or NatsOptions()).subject
         _check_template("nats.subject", subject, "*> \t\r\n")

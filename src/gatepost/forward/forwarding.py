@@ -32,6 +32,7 @@ from gatepost.forward.destination import Destination, Secrets, decode, decode_se
 from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.forwarder import Forwarder, Lost, Surroundings
 from gatepost.forward.sinks import Sink
+from gatepost.forward.sinks.kafka import Kafka
 from gatepost.forward.sinks.mqtt import Mqtt
 from gatepost.forward.sinks.nats import Nats
 from gatepost.forward.sinks.receiver import UpperReceiver
@@ -67,6 +68,7 @@ def open_sink(told: Destination, secrets: Secrets, egress: Egress) -> Sink:
         "receiver": UpperReceiver,
         "mqtt": Mqtt,
         "nats": Nats,
+        "kafka": Kafka,
     }
     return makers[told.kind](told, secrets, egress)
 
