@@ -9,6 +9,7 @@ and what was weighed: ``docs/decisions/forwarding.md``.
 ``gate``            Whether the destination can be reached. Pure.
 ``shape``           An event as the bytes that are sent: ``cloudevents``, ``flat``, ``push``. Pure.
 ``egress``          To which addresses requests may go.
+``rules``           Of which events people are told, and in which words. Pure.
 ``sinks``           One file for each kind: how it is sent, and what the reply means.
 ``forwarder``       One destination: read, send, commit.
 ``check``           The ledger of a destination, recounted from the events.

@@ -35,7 +35,10 @@ __all__ = [
     "Kind",
     "MqttOptions",
     "NatsOptions",
+    "NotifyOptions",
+    "Quiet",
     "RecordFilter",
+    "Rule",
     "Secret",
     "Secrets",
     "Shape",
@@ -57,16 +60,22 @@ KINDS: Mapping[str, frozenset[str]] = {
     "mqtt": frozenset({"mqtt", "mqtts"}),
     "nats": frozenset({"nats", "tls"}),
     "kafka": frozenset({"kafka", "kafkas"}),
+    "notify": frozenset(
+        {"smtp", "smtps", "dingtalk", "wecom", "feishu", "telegram", "slack", "teams", "discord"}
+    ),
 }
 """The schemes that the address of each kind may have."""
 
 FIELDS = ("terminal", "site", "kind", "id")
 """What a template of a topic or subject can have in braces."""
 
-_OPTIONS = ("mqtt", "nats", "kafka")
+BURST = 20
+"""Events of which people are told in one message."""
+
+_OPTIONS = ("mqtt", "nats", "kafka", "notify")
 """Fields that only the kind with the same name has."""
 
-_BATCHES = frozenset({"webhook"})
+_BATCHES = frozenset({"webhook", "notify"})
 """Kinds of which a request can have several events."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
@@ -78,6 +87,7 @@ _OURS = frozenset(
 
 MAX_HEADERS = 20
 
+Mailbox = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s<>,;:()]+@[^@\s<>,;:()]+\Z")]
 Word = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
 Code = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)]
 Id = Annotated[int, Meta(ge=1, le=(1 << 63) - 1)]
@@ -153,6 +163,55 @@ class KafkaOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """How user name and password are shown, where there are any."""
 
 
+class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events people are told of. What is left empty chooses all."""
+
+    event: Literal["alarm", "passage"]
+    codes: Annotated[tuple[Code, ...], Meta(max_length=100)] = ()
+    """Of alarms their code, of passages ``abnormal_type``."""
+    states: tuple[Literal["open", "clear_failed", "cleared"], ...] = ()
+    """Of alarms: what the step reported."""
+    recognition_types: Annotated[tuple[Code, ...], Meta(max_length=20)] = ()
+    passed: bool | None = None
+    users: Annotated[tuple[Word, ...], Meta(max_length=1000)] = ()
+    """A watch list: ``user_id`` of persons."""
+    terminals: Annotated[tuple[Word, ...], Meta(max_length=1000)] = ()
+    """Serials, names or ids."""
+    sites: Annotated[tuple[Word, ...], Meta(max_length=100)] = ()
+    """Names."""
+    person: Literal["none", "name", "all"] = "none"
+    """How much the text says of a person: nothing, the name, or the numbers too."""
+
+
+Hour = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class Quiet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Hours in which people are told nothing, by the time at the terminal."""
+
+    begin: Hour
+    end: Hour
+    alarms: bool = False
+    """Of alarms neither."""
+
+
+class NotifyOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of what people are told, and how."""
+
+    rules: Annotated[tuple[Rule, ...], Meta(min_length=1, max_length=100)] = (Rule(event="alarm"),)
+    """The first that fits counts."""
+    language: Literal["en", "zh"] = "en"
+    quiet: Quiet | None = None
+    repeat_s: Annotated[float, Meta(ge=0, le=86400)] = 300.0
+    """The same is not told again within this time."""
+    chat: Annotated[str, Meta(max_length=64)] = ""
+    """The id of the chat, for Telegram."""
+    to: Annotated[tuple[Mailbox, ...], Meta(max_length=50)] = ()
+    sender: Mailbox | None = None
+    plain: bool = False
+    """Mail without TLS, to a server of your own that has none; then without a password too."""
+
+
 class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Hold what a destination is told."""
 
@@ -181,6 +240,7 @@ class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     mqtt: MqttOptions | None = None
     nats: NatsOptions | None = None
     kafka: KafkaOptions | None = None
+    notify: NotifyOptions | None = None
 
 
 class Secret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -214,10 +274,12 @@ def decode(text: bytes | Mapping[str, Any]) -> Destination:
     found: Destination = _read(text, Destination)
     if found.kind == "receiver":  # the push protocol has one shape
         found = replace(found, shape="push", images="inline")
+    if found.kind == "notify":  # one message for a burst, and no two at once
+        found = replace(found, shape="flat", images="none", in_flight=1, batch=BURST)
     _check_url(found)
     _check_options(found)
     _check_headers("headers", found.headers)
-    if found.batch > 1 and found.order == "terminal":
+    if found.batch > 1 and found.order == "terminal" and found.kind != "notify":
         raise SettingsError("batch", "must be 1 with order: terminal, where events leave one by one")
     if found.batch > 1 and found.shape == "push":
         raise SettingsError("batch", "must be 1 with the shape push, which is one event a request")
@@ -308,6 +370,12 @@ def _check_url(found: Destination) -> None:
         raise SettingsError("url", "is no address") from None
     if parts.scheme not in schemes:
         raise SettingsError("url", f"must begin with {' or '.join(f'{one}://' for one in sorted(schemes))}")
+    if found.kind == "notify" and not parts.scheme.startswith("smtp"):
+        if found.url.rstrip("/") != f"{parts.scheme}:":
+            raise SettingsError(
+                "url", f"must be {parts.scheme}: alone; the service's address is the secret token"
+            )
+        return
     if not host or port == 0:
         raise SettingsError("url", "names no host; write it like https://HOST/PATH")
     if parts.username is not None or parts.password is not None:
@@ -324,6 +392,8 @@ def _check_options(found: Destination) -> None:
         raise SettingsError("batch", f"must be 1 for destinations of kind {found.kind}")
     if found.kind == "mqtt":
         _check_template("mqtt.topic", (found.mqtt or MqttOptions()).topic, "+#\0")
+    if found.kind == "notify":
+        _check_notify(found.url, found.notify or NotifyOptions())
     if found.kind == "kafka":
         _check_template("kafka.topic", (found.kafka or KafkaOptions()).topic, "/")
     if found.kind == "nats":
@@ -331,6 +401,15 @@ def _check_options(found: Destination) -> None:
         _check_template("nats.subject", subject, "*> \t\r\n")
         if "" in subject.split("."):
             raise SettingsError("nats.subject", "has a dot without a name before or behind it")
+
+
+def _check_notify(url: str, options: NotifyOptions) -> None:
+    if url.startswith("smtp"):
+        for name in ("to", "sender"):
+            if not getattr(options, name):
+                raise SettingsError(f"notify.{name}", "is missing; mail needs an address there")
+    if url.startswith("telegram") and not options.chat:
+        raise SettingsError("notify.chat", "is missing; Telegram needs the id of the chat")
 
 
 def _check_template(where: str, template: str, forbidden: str) -> None:

@@ -35,6 +35,7 @@ from gatepost.forward.sinks import Sink
 from gatepost.forward.sinks.kafka import Kafka
 from gatepost.forward.sinks.mqtt import Mqtt
 from gatepost.forward.sinks.nats import Nats
+from gatepost.forward.sinks.notify import Notify
 from gatepost.forward.sinks.receiver import UpperReceiver
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.state import Reach, Standing, standing
@@ -69,6 +70,7 @@ def open_sink(told: Destination, secrets: Secrets, egress: Egress) -> Sink:
         "mqtt": Mqtt,
         "nats": Nats,
         "kafka": Kafka,
+        "notify": Notify,
     }
     return makers[told.kind](told, secrets, egress)
 

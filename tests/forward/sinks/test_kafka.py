@@ -1,4 +1,4 @@
-"""Records reach a cluster, and its word decides, never a time-out. The cluster is librdkafka's mock, on real sockets."""
+"""Records reach a cluster, and its word decides, never a time-out: librdkafka's mock cluster, on real sockets."""
 
 import asyncio
 import threading

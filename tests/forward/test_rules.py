@@ -1,0 +1,172 @@
+"""People are told of what the rules say, once, at the time of the terminal, with no more of a person than is said."""
+
+from typing import Any
+
+import pytest
+from tests.forward.kit import Line
+from tests.store.conftest import Opener, empty_folder, open_sqlite  # noqa: F401
+from tests.store.events import RECEIVED_MS
+from tests.terminals import ensured
+
+from gatepost.errors import SettingsError
+from gatepost.forward.destination import decode
+from gatepost.forward.rules import MAX_TEXT, Decision, Rules
+from gatepost.store.interface import RecordQuery, StepQuery
+
+MAIL = {"to": ["guard@example.com"], "sender": "gatepost@example.com"}
+
+
+@pytest.fixture
+def line(open_sqlite: Opener) -> Line:  # noqa: F811
+    store = open_sqlite()
+    for serial in ("SN-1", "SN-2"):
+        ensured(store, serial, now_ms=RECEIVED_MS)
+    store.update_terminal(1, timezone="Asia/Shanghai", name="北门")
+    return Line(store)
+
+
+def rules(**options: Any) -> Rules:
+    told = decode({"kind": "notify", "url": "smtp://mail.example.com", "notify": {**MAIL, **options}}).notify
+    assert told is not None
+    return Rules(told)
+
+
+def rows(line: Line) -> list[Any]:
+    records = line.store.to_forward(0, RecordQuery(), 256).chosen
+    alarms = line.store.to_forward(0, StepQuery(), 256).chosen
+    return [row for _, row in sorted({**records, **alarms}.items())]
+
+
+def test_by_default_people_are_told_of_alarms_alone(line: Line) -> None:
+    line.passages(1)
+    line.alarm("trace-1")
+
+    decision = rules().decide(rows(line), 0)
+
+    assert decision.left_out == ["no rule chooses it", ""]
+    assert (
+        decision.text
+        == "gatepost: 1 event\n2024-05-06 20:00:01 北门 (default): alarm: device tampered with, occurred"
+    )
+
+
+@pytest.mark.parametrize(
+    ("person", "shown"),
+    [("none", "employee, passed"), ("name", "employee, 王1, passed"), ("all", "employee, 王1 J1 1, passed")],
+)
+def test_a_text_has_no_more_of_a_person_than_the_rule_says(line: Line, person: str, shown: str) -> None:
+    line.passages(1)
+
+    decision = rules(rules=[{"event": "passage", "person": person}]).decide(rows(line), 0)
+
+    assert decision.lines == [f"2024-05-06 20:00:01 北门 (default): {shown}"]
+
+
+def test_texts_are_in_chinese_too(line: Line) -> None:
+    line.passages(1, passed=False, abnormal_type=20002)
+    line.alarm("trace-1", status=3)
+
+    chosen = rules(language="zh", rules=[{"event": "passage"}, {"event": "alarm"}])
+
+    assert chosen.decide(rows(line), 0).text.split("\n") == [
+        "gatepost：2 个事件",
+        "2024-05-06 20:00:01 北门（default）：员工，未通过，不在通行时间内",
+        "2024-05-06 20:00:03 北门（default）：拆机告警，已解除",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "chosen"),
+    [
+        ({"event": "passage", "users": ["2"]}, [2]),
+        ({"event": "passage", "terminals": ["SN-2"]}, [4]),
+        ({"event": "passage", "terminals": ["北门"], "passed": False}, [3]),
+        ({"event": "passage", "recognition_types": [3]}, [4]),
+        ({"event": "passage", "codes": [10001]}, [3]),
+        ({"event": "passage", "sites": ["elsewhere"]}, []),
+        ({"event": "alarm"}, [5, 6]),
+        ({"event": "alarm", "states": ["cleared"]}, [6]),
+        ({"event": "alarm", "codes": [1]}, []),
+    ],
+)
+def test_a_rule_chooses_by_all_that_it_names(line: Line, rule: dict[str, Any], chosen: list[int]) -> None:
+    line.passages(1, 2)
+    line.passages(3, passed=False, abnormal_type=10001)
+    line.passages(4, terminal_id=2, recognition_type=3, user=None)
+    line.alarm("trace-1")
+    line.alarm("trace-1", status=3)
+
+    decision = rules(rules=[rule]).decide(rows(line), 0)
+
+    assert [at for at, why in enumerate(decision.left_out, 1) if not why] == chosen
+
+
+def test_in_quiet_hours_people_are_told_of_alarms_alone(line: Line) -> None:
+    line.passages(1)  # at 20:00:01 there
+    line.alarm("trace-1")
+    every = [{"event": "passage"}, {"event": "alarm"}]
+
+    def left_out(**quiet: Any) -> list[str]:
+        return rules(rules=every, quiet=quiet).decide(rows(line), 0).left_out
+
+    assert left_out(begin="19:30", end="07:00") == ["quiet hours", ""]
+    assert left_out(begin="19:30", end="07:00", alarms=True) == ["quiet hours"] * 2
+    assert left_out(begin="20:00", end="20:01") == ["quiet hours", ""]
+    assert left_out(begin="20:01", end="20:00") == ["", ""]
+
+
+def test_the_same_is_told_again_after_a_while_and_says_how_often_it_was(line: Line) -> None:
+    for number in range(4):
+        line.alarm(f"trace-{number}")
+    every = rows(line)
+    chosen = rules(repeat_s=60)
+
+    def tell(row: Any, now_ms: int, *, is_sent: bool = True) -> Decision:
+        decision = chosen.decide([row], now_ms)
+        chosen.note(decision, is_sent=is_sent)
+        return decision
+
+    assert not tell(every[0], 0, is_sent=False).left_out[0]
+    assert not tell(every[0], 1_000).left_out[0]
+    assert tell(every[1], 2_000).left_out == ["told less than 60 s ago"]
+    assert tell(every[2], 3_000).left_out == ["told less than 60 s ago"]
+    assert tell(every[3], 61_000).lines[0].endswith("(and 2 more before)")
+
+
+def test_a_burst_is_one_message_of_bounded_length(line: Line) -> None:
+    for number in range(60):
+        line.alarm(f"trace-{number}")
+    line.store.update_terminal(1, name="门" * 60)
+
+    decision = rules(repeat_s=0).decide(rows(line), 0)
+
+    assert len(decision.lines) == 60
+    assert len(decision.text.encode()) <= MAX_TEXT
+    shown = decision.text.split("\n")
+    assert shown[-1] == f"… +{60 - (len(shown) - 2)}"
+
+
+def test_a_name_cannot_add_a_line(line: Line) -> None:
+    line.store.update_terminal(1, name="a\nb\u202ec")
+    line.alarm("trace-1")
+
+    (shown,) = rules().decide(rows(line), 0).lines
+    assert "a b c (default)" in shown
+
+
+@pytest.mark.parametrize(
+    ("told", "named"),
+    [
+        ({"url": "smtp://mail.example.com"}, "notify.to"),
+        ({"url": "smtp://mail.example.com", "notify": {"to": ["a@b.c"]}}, "notify.sender"),
+        ({"url": "telegram:"}, "notify.chat"),
+        ({"url": "dingtalk://oapi.dingtalk.com/robot/send?access_token=1"}, "url"),
+        ({"url": "slack:", "notify": {"rules": [{"event": "door"}]}}, "notify.rules"),
+        ({"url": "slack:", "notify": {"quiet": {"begin": "25:00", "end": "07:00"}}}, "notify.quiet.begin"),
+        ({"url": "smtp://m.example.com", "notify": {"to": ["a@b.c\r\nBcc: x@y.z"]}}, "notify.to"),
+    ],
+)
+def test_what_is_missing_is_named(told: dict[str, Any], named: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        decode({"kind": "notify", **told})
+    assert named in str(raised.value)
