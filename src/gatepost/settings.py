@@ -285,6 +285,14 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             " Where it is always, a push without the token of a terminal is refused."
         ),
     ] = "when-used"  # noqa: S105 - it says which terminals need one
+    source_tokens: Annotated[
+        tuple[str, ...],
+        _is(
+            "Tokens with which another program, such as a receiver that forwards, may push for several terminals: each "
+            "a name, the token's digest, and the serials, with blanks between; SN-2* stands for all that begin so. "
+            "gatepost tokens source makes one."
+        ),
+    ] = ()
     on_invalid: Annotated[
         Literal["quarantine", "refuse"],
         _is(

@@ -16,6 +16,7 @@ from tests.receiver.kit import JPEG, Process, alarm, base64, body, opened, recei
 from gatepost.forward.destination import decode, decode_secrets
 from gatepost.forward.sinks.receiver import UpperReceiver
 from gatepost.receiver.http.server import Certificate
+from gatepost.receiver.terminals.identify import token_digest
 from gatepost.store.query.destinations import Destinations
 from gatepost.wire import SUCCESS, Delivered, Refused, Unreachable
 
@@ -93,6 +94,26 @@ async def test_over_tls_only_a_receiver_that_is_trusted(line: Line, tmp_path: Pa
         await line.sink.close()
 
         assert len(upper.records()) == len(numbers)
+
+
+async def test_a_token_of_a_source_pushes_for_its_terminals_and_for_no_other(
+    line: Line, tmp_path: Path
+) -> None:
+    line.passages(1)
+    line.alarm("trace-1")
+    line.passages(2, terminal_id=2)
+    entry = f"lower {token_digest('of-the-lower-one').hex()} SN-1"
+    async with receiving(tmp_path / "upper", require_token="always", source_tokens=(entry,)) as upper:
+        watched = Watched(sink(line, f"http://127.0.0.1:{upper.port}/Record", token="of-the-lower-one"))
+        line.begin(watched)
+        await line.turn(2)
+        await watched.close()
+
+        assert [row.serial for row in upper.records()] == ["SN-1"]
+        assert [row.serial for row in upper.alarms()] == ["SN-1"]
+    (refused,) = [outcome for outcome in watched.outcomes if not isinstance(outcome, Delivered)]
+    assert isinstance(refused, Refused)
+    assert "the source lower may not push for the serial SN-2" in refused.reason
 
 
 def forwards_to(folder: Path, port: int) -> None:

@@ -1,4 +1,5 @@
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from tests.receiver.kit import Process, opened
 from typer.testing import CliRunner
 
 from gatepost.receiver.commands.tokens import app
+from gatepost.receiver.terminals.identify import sources_of, token_digest
 from gatepost.store.query.accounts import Accounts
 
 runner = CliRunner()
@@ -71,3 +73,20 @@ def test_what_cannot_be_done_is_said(tmp_path: Path, arguments: list[str], says:
     result = runner.invoke(app, [*arguments, *where])
     assert result.exit_code != 0
     assert says in str(result.exception)
+
+
+def test_a_token_of_a_source_is_printed_with_the_line_that_a_receiver_takes_it_from() -> None:
+    result = runner.invoke(app, ["source", "--name", "branch", "--serial", "SN-1", "--serial", "N-*"])
+    assert result.exit_code == 0, result.output
+    assert re.fullmatch(r"[A-Za-z0-9_-]{32}", result.stdout.strip())
+    (line,) = (one for one in result.stderr.splitlines() if one.startswith("source_tokens"))
+    sources = sources_of(tomllib.loads(line)["source_tokens"])
+    assert [(one.name, one.speaks_for("SN-1"), one.speaks_for("N-2")) for one in sources.values()] == [
+        ("branch", True, True)
+    ]
+    assert list(sources) == [token_digest(result.stdout.strip())]
+
+
+def test_a_name_of_two_words_is_no_name_of_a_source() -> None:
+    result = runner.invoke(app, ["source", "--name", "two words", "--serial", "SN-1"])
+    assert result.exit_code != 0

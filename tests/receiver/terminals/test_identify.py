@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gatepost.errors import SettingsError
 from gatepost.receiver.terminals.identify import (
@@ -23,6 +24,7 @@ from gatepost.receiver.terminals.identify import (
     Unknowns,
     decide,
     peer_address,
+    sources_of,
     token_digest,
 )
 from gatepost.store.interface import NewTerminal
@@ -559,3 +561,52 @@ def test_whatever_stands_left_of_the_sender_changes_nothing(chain: str) -> None:
 def test_what_is_no_network_names_the_setting() -> None:
     with pytest.raises(SettingsError, match="allowed_networks"):
         Networks(["10.0.0.0/8", "the office"], setting="allowed_networks")
+
+
+SOURCE = token_digest("token of a source")
+FOR_A = Policy(sources=sources_of([f"branch {SOURCE.hex()} A N-*"]))
+
+
+@pytest.mark.parametrize("unknowns", Unknowns)
+@pytest.mark.parametrize("require_token", RequireToken)
+def test_a_source_speaks_for_its_serials_and_for_no_other(
+    unknowns: Unknowns, require_token: RequireToken
+) -> None:
+    policy = replace(FOR_A, unknowns=unknowns, require_token=require_token)
+    here = directory(LOCKED, replace(B, state="approved"), tokens={TOKEN: 1})
+
+    spoken = taken(decide(claim(token=SOURCE, header="A"), here, policy))
+    assert (spoken.terminal_id, spoken.first_use, spoken.bind_peer) == (1, False, False)
+    assert decide(claim(token=SOURCE, body="N-7"), here, policy) == Introduced("N-7", "new")
+    for other in (claim(token=SOURCE, header="B"), claim(token=SOURCE), claim(token=SOURCE, header="C")):
+        rejected = decide(other, here, policy)
+        assert isinstance(rejected, Rejected)
+        assert (rejected.status, rejected.terminal_id) == (403, None)
+
+
+def test_a_terminal_is_kept_out_also_where_a_source_speaks_for_it() -> None:
+    retired = directory(replace(A, state="retired"))
+    elsewhere = directory(replace(A, networks=("198.51.100.0/24",)))
+
+    assert isinstance(decide(claim(token=SOURCE, header="A"), retired, FOR_A), Rejected)
+    assert isinstance(decide(claim(token=SOURCE, header="A"), elsewhere, FOR_A), Rejected)
+
+
+def test_the_address_of_a_source_speaks_for_no_terminal() -> None:
+    here = directory(A)
+    here.decide(claim(token=SOURCE, header="A"), FOR_A)
+
+    assert not here.is_seen_at(HERE, 1)
+
+
+@pytest.mark.parametrize(
+    "entry", ["branch", f"branch {SOURCE.hex()}", "branch abc A", f"{SOURCE.hex()} A", ""]
+)
+def test_a_source_that_is_none_is_named(entry: str) -> None:
+    with pytest.raises(SettingsError, match="source_tokens"):
+        sources_of([entry])
+
+
+def test_a_token_is_of_one_source() -> None:
+    with pytest.raises(SettingsError, match="twice"):
+        sources_of([f"one {SOURCE.hex()} A", f"two {SOURCE.hex()} B"])

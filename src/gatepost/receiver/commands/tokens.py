@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,6 +125,49 @@ def create(
             detail={"role": role.value, "id": row.id, "sites": row.sites},
         )
     typer.echo(secret)
+
+
+@app.command(
+    help=t(
+        "Make a token with which another program pushes for several terminals.",
+        "创建供其他程序代表多台终端推送的令牌。",
+    )
+)
+def source(
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name", help=t("What pushes with it, one word.", "使用该令牌推送的程序名称，不含空格。")
+        ),
+    ],
+    serial: Annotated[
+        list[str],
+        typer.Option(
+            "--serial",
+            help=t(
+                "Serial for which it may push; may be repeated; SN-2* stands for all that begin so.",
+                "可代表的终端序列号，可重复给出；SN-2* 表示以 SN-2 开头的全部序列号。",
+            ),
+        ),
+    ],
+) -> None:
+    """Print the secret, and the line for the setting. Nothing is stored."""
+    from gatepost.receiver.terminals.identify import sources_of, token_digest
+
+    if len(name.split()) != 1 or any(len(one.split()) != 1 for one in serial):
+        raise SettingsError("name", "and each serial must be one word without blanks")
+    secret = secrets.token_urlsafe(24)
+    entry = " ".join([name, token_digest(secret).hex(), *serial])
+    sources_of([entry])
+    typer.echo(secret)
+    typer.echo(
+        t(
+            "Add this line to the receiver's settings, and start it again:",
+            "请将以下内容加入接收端的设置并重新启动：",
+        ),
+        err=True,
+    )
+    typer.echo(f"source_tokens = [{json.dumps(entry, ensure_ascii=False)}]", err=True)
 
 
 def _site(accounts: Accounts, name: str) -> int:

@@ -3,6 +3,7 @@
 What a push may say of its origin, in the order in which it is believed:
 
 1. the token of a terminal, in the path or in the header ``X-Gatepost-Token``;
+   or the token of a source, which speaks for the serial that it says, if it is one of those that it may speak for;
 2. the ``sn`` header (firmware from API 1.2.1 on);
 3. ``deviceSN`` in the body;
 4. the peer address, if one terminal alone pushed from it lately. Otherwise the address stands for a terminal of
@@ -51,11 +52,13 @@ __all__ = [
     "Policy",
     "Rejected",
     "RequireToken",
+    "Source",
     "Taken",
     "Unknowns",
     "decide",
     "needs_token",
     "peer_address",
+    "sources_of",
     "token_digest",
 ]
 
@@ -65,6 +68,9 @@ MAX_SERIAL = 128
 MAX_REMEMBERED = 65_536
 """Claims and peer addresses that are kept in memory. Beyond it the oldest are forgotten; a claim in which something is
 longer than a serial is not kept at all, for it may be as long as a body."""
+
+DIGEST_BYTES = 32
+"""Of a token."""
 
 MAX_ADDRESS = 100
 """Characters. An IPv6 address has at most 45, and the name of a link behind them."""
@@ -188,7 +194,7 @@ def _is_port(text: str) -> bool:
 
 def token_digest(token: str) -> bytes:
     """Return what the store keeps of a token. Nobody can push with it."""
-    return blake2b(token.encode("utf-8", "surrogatepass"), digest_size=32).digest()
+    return blake2b(token.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).digest()
 
 
 class Claim(Struct, frozen=True):
@@ -235,8 +241,48 @@ class Known(Struct, frozen=True, kw_only=True):
         )
 
 
+class Source(Struct, frozen=True):
+    """A program that pushes for several terminals, such as a receiver that forwards."""
+
+    name: str
+    serials: frozenset[str]
+    prefixes: tuple[str, ...]
+
+    def speaks_for(self, serial: str) -> bool:
+        """Return whether it may push for a serial."""
+        return serial in self.serials or serial.startswith(self.prefixes)
+
+
+def sources_of(entries: Iterable[str]) -> dict[bytes, Source]:
+    """Return the sources of ``source_tokens`` by the digest of each token.
+
+    Raises :class:`~gatepost.errors.SettingsError`.
+    """
+    found: dict[bytes, Source] = {}
+    for entry in entries:
+        name, _, rest = entry.strip().partition(" ")
+        digest, *serials = rest.split() or [""]
+        try:
+            key = bytes.fromhex(digest)
+        except ValueError:
+            key = b""
+        if len(key) != DIGEST_BYTES or not serials:
+            raise SettingsError(
+                "source_tokens",
+                f"has {name!r} without a digest and serials behind it; gatepost tokens source writes such a line",
+            )
+        if key in found:
+            raise SettingsError("source_tokens", f"has the token of {name!r} twice")
+        exact = frozenset(one for one in serials if not one.endswith("*"))
+        found[key] = Source(name, exact, tuple(one[:-1] for one in serials if one.endswith("*")))
+    return found
+
+
 class Policy(Struct, frozen=True, kw_only=True):
     """The settings that decide."""
+
+    sources: Mapping[bytes, Source] = {}
+    """By the digest of the token."""
 
     unknowns: Unknowns = Unknowns.ACCEPT
     require_token: RequireToken = RequireToken.WHEN_USED
@@ -254,6 +300,7 @@ class Policy(Struct, frozen=True, kw_only=True):
             unknowns=Unknowns(settings.unknown_terminals),
             require_token=RequireToken(settings.require_token),
             allowed=Networks(settings.allowed_networks, setting="allowed_networks"),
+            sources=sources_of(settings.source_tokens),
             max_new_terminals_per_hour=max(
                 1, settings.max_new_terminals_per_hour // settings.ingest_processes
             ),
@@ -584,7 +631,18 @@ def decide(claim: Claim, directory: Directory, policy: Policy) -> Decision:
     said = header or body
     serial = said
     known: Known | None
-    if claim.token is not None:
+    source = None if claim.token is None else policy.sources.get(claim.token)
+    if source is not None:
+        if said is None or not source.speaks_for(said):
+            whom = f"the serial {said}" if said else "a push without a serial"
+            return Rejected(
+                status=403,
+                message=f"the source {source.name} may not push for {whom}; see source_tokens",
+                reason="token wrong",
+                serial=said,
+            )
+        known = directory.serial(said)
+    elif claim.token is not None:
         known = directory.token(claim.token)
         serial = known.serial if known is not None else said
     elif said is not None:
@@ -608,7 +666,8 @@ def decide(claim: Claim, directory: Directory, policy: Policy) -> Decision:
             status=status, message=message, reason=reason, serial=serial or said, terminal_id=terminal_id
         )
     if known is None:
-        return Introduced(serial, "held" if policy.unknowns is Unknowns.HOLD else "new")
+        is_held = policy.unknowns is Unknowns.HOLD and source is None
+        return Introduced(serial, "held" if is_held else "new")
     disagreements = []
     if header is not None and header != serial:
         disagreements.append(("header", header))
@@ -616,8 +675,9 @@ def decide(claim: Claim, directory: Directory, policy: Policy) -> Decision:
         disagreements.append(("body", body))
     return Taken(
         terminal_id=known.id,
-        bind_peer=claim.token is not None or serial is not None,
-        first_use=claim.token is not None and not known.token_used,
+        # The address of a source is not that of the terminal.
+        bind_peer=source is None and (claim.token is not None or serial is not None),
+        first_use=source is None and claim.token is not None and not known.token_used,
         problems=tuple(problems),
         disagreements=tuple(disagreements),
     )
@@ -650,7 +710,8 @@ def _reject(
     """Status, reason and message, if the push is not taken."""
     if policy.allowed and claim.peer not in policy.allowed:
         return 403, "address", "pushes from this address are not allowed; see the setting allowed_networks"
-    if claim.token is not None and known is None:
+    is_source = claim.token in policy.sources
+    if claim.token is not None and known is None and not is_source:
         return 404, "token wrong", "no terminal has this address; copy the one that belongs to the terminal"
     if claim.token is None and policy.require_token is RequireToken.ALWAYS:
         return (
@@ -659,7 +720,8 @@ def _reject(
             "require_token is always: push to the address with the token of this terminal",
         )
     if known is None:
-        if policy.unknowns is Unknowns.REFUSE:
+        # Who wrote the serial into source_tokens knows the terminal.
+        if policy.unknowns is Unknowns.REFUSE and not is_source:
             return 403, "unknown terminal", "this terminal is unknown here, and unknown terminals are refused"
         if len(directory) >= policy.max_terminals:
             return (
@@ -678,7 +740,7 @@ def _reject(
         return 403, "address", "this terminal may not push from this address"
     if known.state == "retired":
         return 403, "retired", "this terminal is retired here"
-    if policy.unknowns is Unknowns.REFUSE:
+    if policy.unknowns is Unknowns.REFUSE and not is_source:
         if known.state == "new":
             return (
                 403,
