@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 from tests.forward.kit import Line
 from tests.store.conftest import Opener, empty_folder, open_sqlite  # noqa: F401
-from tests.store.events import RECEIVED_MS
+from tests.store.events import NOON, RECEIVED_MS
 from tests.terminals import ensured
 
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import decode
 from gatepost.forward.rules import MAX_TEXT, Decision, Rules
-from gatepost.store.interface import RecordQuery, StepQuery
+from gatepost.store.interface import NOTICE_KINDS, Notice, NoticeKind, RecordQuery, StepQuery
+from gatepost.store.query.notices import NewNotice, Notices
 
 MAIL = {"to": ["guard@example.com"], "sender": "gatepost@example.com"}
 
@@ -170,3 +171,82 @@ def test_what_is_missing_is_named(told: dict[str, Any], named: str) -> None:
     with pytest.raises(SettingsError) as raised:
         decode({"kind": "notify", **told})
     assert named in str(raised.value)
+
+
+OFFLINE = {"kind": "terminal.offline", "subject": "1", "terminal_id": 1, "detail": {"silent_s": 7200}}
+DISK = {"kind": "disk.low", "subject": "gate-1", "detail": {"host": "gate-1"}}
+
+
+def notices(line: Line, *told: dict[str, Any]) -> list[Any]:
+    Notices(line.store).tell([NewNotice(**one) for one in told], now_ms=RECEIVED_MS)
+    found = line.store.forwarded_again(
+        "notice", [item.id for item in line.store.read_feed(0, 100, ["notice"]).items]
+    )
+    return [row for _, row in sorted(found.items())]
+
+
+@pytest.mark.parametrize(
+    ("language", "lines"),
+    [
+        (
+            "en",
+            [
+                "2024-05-06 20:00:00 北门 (default): nothing heard for 2 h",
+                "2024-05-06 12:00:00 gate-1: the disk is nearly full, pushes are refused",
+            ],
+        ),
+        (
+            "zh",
+            [
+                "2024-05-06 20:00:00 北门（default）：已 2 小时没有消息",
+                "2024-05-06 12:00:00 gate-1：磁盘空间不足，推送被拒绝",
+            ],
+        ),
+    ],
+)
+def test_people_are_told_of_the_installation_itself(line: Line, language: str, lines: list[str]) -> None:
+    chosen = rules(rules=[{"event": "notice"}], language=language)
+
+    assert chosen.decide(notices(line, OFFLINE, DISK), 0).lines == lines
+
+
+def test_a_rule_chooses_notices_by_kind_and_terminal(line: Line) -> None:
+    found = notices(line, OFFLINE, DISK)
+
+    by_kind = rules(rules=[{"event": "notice", "kinds": ["disk.low"]}]).decide(found, 0)
+    by_terminal = rules(rules=[{"event": "notice", "terminals": ["北门"]}]).decide(found, 0)
+
+    assert by_kind.left_out == ["no rule chooses it", ""]
+    assert by_terminal.left_out == ["", "no rule chooses it"]
+
+
+def test_what_rules_tell_of_is_sent_without_being_asked_for_in_the_filter() -> None:
+    told = {"kind": "notify", "url": "smtp://mail.example.com"}
+    some = {**MAIL, "rules": [{"event": "notice", "kinds": ["disk.low"]}, {"event": "alarm"}]}
+
+    assert decode({**told, "notify": some}).filter.notices == ("disk.low",)
+    assert decode({**told, "notify": MAIL}).filter.notices is None
+    every = decode({**told, "notify": {**MAIL, "rules": [{"event": "notice"}]}}).filter.notices
+    assert every == NOTICE_KINDS
+
+
+@pytest.mark.parametrize("kind", NOTICE_KINDS)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_notice_has_a_text(line: Line, kind: NoticeKind, language: str) -> None:
+    row = Notice(
+        id=1,
+        at=NOON,
+        kind=kind,
+        subject="7",
+        terminal_id=None,
+        serial=None,
+        terminal_name=None,
+        site_id=None,
+        site=None,
+        timezone=None,
+        detail={"silent_s": 1, "error_s": -100_000, "events": 5, "oldest_s": 90.0},
+    )
+    (said,) = rules(rules=[{"event": "notice"}], language=language).decide([row], 0).lines
+
+    assert "?" not in said
+    assert len(said) > 20

@@ -18,11 +18,12 @@ from msgspec.structs import replace
 
 from gatepost.errors import SettingsError
 from gatepost.store.interface import (
-    AlarmStepRow,
+    NOTICE_KINDS,
+    Forwarded,
+    Notice,
     NoticeKind,
     NoticeQuery,
     RecordQuery,
-    RecordRow,
     SiteRow,
     StepQuery,
 )
@@ -166,7 +167,9 @@ class KafkaOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which events people are told of. What is left empty chooses all."""
 
-    event: Literal["alarm", "passage"]
+    event: Literal["alarm", "passage", "notice"]
+    kinds: Annotated[tuple[NoticeKind, ...], Meta(max_length=100)] = ()
+    """Of notices."""
     codes: Annotated[tuple[Code, ...], Meta(max_length=100)] = ()
     """Of alarms their code, of passages ``abnormal_type``."""
     states: tuple[Literal["open", "clear_failed", "cleared"], ...] = ()
@@ -192,7 +195,7 @@ class Quiet(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     begin: Hour
     end: Hour
     alarms: bool = False
-    """Of alarms neither."""
+    """Of alarms and notices neither."""
 
 
 class NotifyOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -275,7 +278,8 @@ def decode(text: bytes | Mapping[str, Any]) -> Destination:
     if found.kind == "receiver":  # the push protocol has one shape
         found = replace(found, shape="push", images="inline")
     if found.kind == "notify":  # one message for a burst, and no two at once
-        found = replace(found, shape="flat", images="none", in_flight=1, batch=BURST)
+        chosen = _with_notices(found.filter, found.notify or NotifyOptions())
+        found = replace(found, filter=chosen, shape="flat", images="none", in_flight=1, batch=BURST)
     _check_url(found)
     _check_options(found)
     _check_headers("headers", found.headers)
@@ -403,6 +407,14 @@ def _check_options(found: Destination) -> None:
             raise SettingsError("nats.subject", "has a dot without a name before or behind it")
 
 
+def _with_notices(chosen: Filter, options: NotifyOptions) -> Filter:
+    """Return a filter with the notices that rules tell of, where it says nothing of notices itself."""
+    told = [rule.kinds or NOTICE_KINDS for rule in options.rules if rule.event == "notice"]
+    if chosen.notices is not None or not told:
+        return chosen
+    return replace(chosen, notices=tuple(kind for kind in NOTICE_KINDS if any(kind in each for each in told)))
+
+
 def _check_notify(url: str, options: NotifyOptions) -> None:
     if url.startswith("smtp"):
         for name in ("to", "sender"):
@@ -429,7 +441,16 @@ def _check_template(where: str, template: str, forbidden: str) -> None:
         raise SettingsError(where, "cannot begin with $, which is the broker's own")
 
 
-def filled(template: str, row: RecordRow | AlarmStepRow, id: str, separators: str) -> str:
+def place_of(row: Forwarded) -> str:
+    """Return what stands for the terminal of an event where one name is wanted; of a notice about none its subject."""
+    if row.serial is not None:
+        return row.serial
+    if isinstance(row, Notice) and row.terminal_id is None:
+        return row.subject
+    return f"terminal-{row.terminal_id}"
+
+
+def filled(template: str, row: Forwarded, id: str, separators: str) -> str:
     """Fill in a template; ``separators`` in values, blanks, and what cannot be printed become ``_``."""
 
     def plain(value: str) -> str:
@@ -437,9 +458,9 @@ def filled(template: str, row: RecordRow | AlarmStepRow, id: str, separators: st
         return "".join(kept).replace(" ", "_")[:128] or "_"
 
     return template.format(
-        terminal=plain(row.serial or f"terminal-{row.terminal_id}"),
-        site=plain(row.site),
-        kind="record" if isinstance(row, RecordRow) else "alarm",
+        terminal=plain(place_of(row)),
+        site=plain(row.site or ""),
+        kind=id.partition("-")[0],
         id=plain(id),
     )
 

@@ -10,14 +10,14 @@ says. Flow: :meth:`Rules.decide` → a message → :meth:`Rules.note` once it is
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from gatepost.forward.destination import NotifyOptions, Rule
-from gatepost.store.interface import AlarmStepRow, RecordRow
+from gatepost.store.interface import AlarmStepRow, Forwarded, Notice, NoticeKind, RecordRow
 from gatepost.wire import AbnormalType, AlarmCode, AlarmStatus, RecognitionType, label
 
 __all__ = ["MAX_TEXT", "Decision", "Rules"]
@@ -28,7 +28,6 @@ _IN_CHINESE = {
     int(AlarmStatus.CLEARED): "已解除",
 }
 
-Row = RecordRow | AlarmStepRow
 Key = tuple[int, int, str]
 """Which rule, terminal, and code or person."""
 
@@ -78,7 +77,7 @@ class Rules:
         self._told: OrderedDict[Key, int] = OrderedDict()
         self._repeated: dict[Key, int] = {}
 
-    def decide(self, rows: Sequence[Row], now_ms: int) -> Decision:
+    def decide(self, rows: Sequence[Forwarded], now_ms: int) -> Decision:
         """Return which of some events are told now, and how. Nothing is noted by that."""
         lines: list[str] = []
         left_out: list[str] = []
@@ -92,7 +91,7 @@ class Rules:
             if self._is_quiet(row):
                 left_out.append("quiet hours")
                 continue
-            key = (at, row.terminal_id, _what(row))
+            key = (at, row.terminal_id or 0, _what(row))
             last = told.get(key, self._told.get(key))
             if last is not None and now_ms - last < self._options.repeat_s * 1000:
                 repeated[key] = repeated.get(key, 0) + 1
@@ -118,11 +117,11 @@ class Rules:
             key, _ = self._told.popitem(last=False)
             self._repeated.pop(key, None)
 
-    def _is_quiet(self, row: Row) -> bool:
+    def _is_quiet(self, row: Forwarded) -> bool:
         quiet = self._options.quiet
-        if quiet is None or (isinstance(row, AlarmStepRow) and not quiet.alarms):
+        if quiet is None or (not isinstance(row, RecordRow) and not quiet.alarms):
             return False
-        now = f"{_at(row).astimezone(ZoneInfo(row.timezone)):%H:%M}"
+        now = f"{_at(row):%H:%M}"
         if quiet.begin <= quiet.end:
             return quiet.begin <= now < quiet.end
         return now >= quiet.begin or now < quiet.end
@@ -132,14 +131,19 @@ class Rules:
             return ""
         return f"（此前另有 {count} 次）" if self._options.language == "zh" else f" (and {count} more before)"
 
-    def _line(self, row: Row, rule: Rule) -> str:
+    def _line(self, row: Forwarded, rule: Rule) -> str:
         language = self._options.language
-        at = _at(row).astimezone(ZoneInfo(row.timezone))
+        at = _at(row)
+        if isinstance(row, Notice):
+            what = _notice(row, language)
+            if row.terminal_id is None:
+                return f"{at:%Y-%m-%d %H:%M:%S} {what}"
+        else:
+            what = _alarm(row, language) if isinstance(row, AlarmStepRow) else _passage(row, rule, language)
         where = plain(row.terminal_name or row.serial or f"#{row.terminal_id}")
-        what = _alarm(row, language) if isinstance(row, AlarmStepRow) else _passage(row, rule, language)
         if language == "zh":
-            return f"{at:%Y-%m-%d %H:%M:%S} {where}（{plain(row.site)}）：{what}"
-        return f"{at:%Y-%m-%d %H:%M:%S} {where} ({plain(row.site)}): {what}"
+            return f"{at:%Y-%m-%d %H:%M:%S} {where}（{plain(row.site or '')}）：{what}"
+        return f"{at:%Y-%m-%d %H:%M:%S} {where} ({plain(row.site or '')}): {what}"
 
 
 def plain(text: str) -> str:
@@ -147,11 +151,13 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)[:100].strip()
 
 
-def _at(row: Row) -> datetime:
-    return row.at if isinstance(row, RecordRow) else row.step.listed_at
+def _at(row: Forwarded) -> datetime:
+    """Return when it happened, by the time at the terminal; of a notice about none in UTC."""
+    at = row.step.listed_at if isinstance(row, AlarmStepRow) else row.at
+    return at.astimezone(ZoneInfo(row.timezone or "UTC"))
 
 
-def _fits(rule: Rule, row: Row) -> bool:
+def _fits(rule: Rule, row: Forwarded) -> bool:
     if rule.terminals and not {row.serial, row.terminal_name, str(row.terminal_id)} & set(rule.terminals):
         return False
     if rule.sites and row.site not in rule.sites:
@@ -163,6 +169,8 @@ def _fits(rule: Rule, row: Row) -> bool:
             and (not rule.codes or row.step.code in rule.codes)
             and (not rule.states or state in rule.states)
         )
+    if isinstance(row, Notice):
+        return rule.event == "notice" and (not rule.kinds or row.kind in rule.kinds)
     user_id = None if row.person is None else row.person.user_id
     return (
         rule.event == "passage"
@@ -173,9 +181,11 @@ def _fits(rule: Rule, row: Row) -> bool:
     )
 
 
-def _what(row: Row) -> str:
+def _what(row: Forwarded) -> str:
     if isinstance(row, AlarmStepRow):
         return f"alarm {row.step.code} {row.step.status}"
+    if isinstance(row, Notice):
+        return f"notice {row.kind} {row.subject}"
     person = "" if row.person is None else row.person.user_id
     return f"passage {row.recognition_type} {row.abnormal_type} {row.passed} {person}"
 
@@ -185,6 +195,59 @@ def _alarm(row: AlarmStepRow, language: str) -> str:
     if language == "zh":
         return f"{label(AlarmCode, code, 'zh') or '未知告警'}，{_IN_CHINESE.get(status or 0, '状态未知')}"
     return f"alarm: {label(AlarmCode, code) or 'unknown'}, {label(AlarmStatus, status)}"
+
+
+def _notice(row: Notice, language: str) -> str:
+    """Return a notice in words, with the numbers that it has."""
+    told = {name: plain(str(value)) for name, value in row.detail.items()}
+    for name in ("silent_s", "error_s", "oldest_s"):
+        if name in row.detail:
+            told[name] = _span(abs(float(row.detail[name])), language)
+    told.setdefault("name", plain(row.subject))
+    told.setdefault("host", plain(row.subject))
+    english, chinese = _NOTICES[row.kind]
+    return (chinese if language == "zh" else english).format_map(_Told(told))
+
+
+class _Told(dict[str, str]):
+    """Stand in a text for a number that a notice does not have."""
+
+    def __missing__(self, name: str) -> str:
+        return "?"
+
+
+def _span(seconds: float, language: str) -> str:
+    """Return a span of time in its largest unit."""
+    for length, english, chinese in ((86400, "d", "天"), (3600, "h", "小时"), (60, "min", "分钟")):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {chinese if language == 'zh' else english}"
+    return f"{seconds:.0f} {'秒' if language == 'zh' else 's'}"
+
+
+_NOTICES: Mapping[NoticeKind, tuple[str, str]] = {
+    "terminal.new": ("a new terminal waits for approval", "新终端等待批准"),
+    "terminal.offline": ("nothing heard for {silent_s}", "已 {silent_s}没有消息"),
+    "terminal.back": ("it is heard of again", "已恢复"),
+    "terminal.clock_wrong": ("its clock is off by {error_s}", "时钟偏差 {error_s}"),
+    "terminal.clock_right": ("its clock is right again", "时钟已恢复正确"),
+    "journal.behind": (
+        "{host}: {events} events are not listed yet, the oldest for {oldest_s}",
+        "{host}：{events} 条事件尚未列出，最早的已等待 {oldest_s}",
+    ),
+    "journal.caught_up": ("{host}: everything is listed again", "{host}：事件已全部列出"),
+    "disk.low": ("{host}: the disk is nearly full, pushes are refused", "{host}：磁盘空间不足，推送被拒绝"),
+    "disk.enough": ("{host}: the disk has room again", "{host}：磁盘空间已恢复"),
+    "login.locked": (
+        "too many wrong passwords for the account {name}",
+        "账号 {name} 的密码错误次数过多，暂停登录",
+    ),
+    "login.unlocked": ("the account {name} may log in again", "账号 {name} 可以重新登录"),
+    "destination.closed": (
+        "the destination {name} wants no more events; resume it when it does",
+        "转发目标 {name} 已拒绝接收，恢复后请继续转发",
+    ),
+    "destination.resumed": ("the destination {name} is sent events again", "转发目标 {name} 已恢复"),
+}
 
 
 def _passage(row: RecordRow, rule: Rule, language: str) -> str:

@@ -20,6 +20,7 @@ import pybase64
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gatepost.forward.destination import place_of
 from gatepost.items import ProblemItem, RecordItem
 from gatepost.store.as_items import record_item, step_item
 from gatepost.store.interface import (
@@ -232,7 +233,7 @@ class Shaper:
             id=event_id(row),
             source=self._source,
             type=_TYPES[type(row)],
-            subject=_subject(row),
+            subject=place_of(row),
             time=data.listed_at,
             datacontenttype="application/json",
             data=data,
@@ -296,14 +297,6 @@ def _notice_data(row: Notice) -> NoticeData:
         listed_at=row.at,
         detail=dict(row.detail),
     )
-
-
-def _subject(row: Forwarded) -> str:
-    if row.serial is not None:
-        return row.serial
-    if isinstance(row, Notice) and row.terminal_id is None:
-        return row.subject
-    return f"terminal-{row.terminal_id}"
 
 
 def _flat(row: Forwarded, data: Data, *, is_replay: bool) -> Flat:

@@ -6,7 +6,7 @@ stands for what a terminal did not say.
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from msgspec import Struct, field
 
@@ -44,6 +44,7 @@ __all__ = [
     "received_at",
     "Forwarded",
     "Notice",
+    "NOTICE_KINDS",
     "NoticeKind",
     "NoticeQuery",
     "FeedItem",
@@ -515,6 +516,8 @@ NoticeKind = Literal[
     "destination.closed",
     "destination.resumed",
 ]
+
+NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
 
 
 class Notice(Struct, frozen=True, kw_only=True):

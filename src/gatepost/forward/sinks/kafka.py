@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gatepost.forward.destination import Destination, KafkaOptions, Secrets, filled
+from gatepost.forward.destination import Destination, KafkaOptions, Secrets, filled, place_of
 from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.sinks import Outgoing, Result, library
 from gatepost.forward.sinks.http import why
@@ -94,7 +94,7 @@ class Kafka:
 
     async def _publish(self, running: _Running, event: Outgoing) -> Result:
         topic = re.sub(r"[^A-Za-z0-9._-]", "_", filled(self._options.topic, event.row, event.id, "/"))
-        key = event.row.serial or f"terminal-{event.row.terminal_id}"
+        key = place_of(event.row)
         headers = [
             ("id", event.id.encode()),
             ("content-type", event.content_type.encode()),

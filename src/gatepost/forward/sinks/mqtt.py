@@ -30,6 +30,7 @@ from gatepost.forward.sinks import Outgoing, Result, library
 from gatepost.forward.sinks.home_assistant import Discovery
 from gatepost.forward.sinks.http import why
 from gatepost.forward.trust import context_for
+from gatepost.store.interface import Notice
 from gatepost.wire import Delivered, Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Mqtt:
         topic = filled(self._options.topic, event.row, event.id, "+#/")
         properties = self._describe(event)
         messages = [(topic, event.body, False)]
-        if self._discovery is not None and not event.is_replay:
+        if self._discovery is not None and not event.is_replay and not isinstance(event.row, Notice):
             messages += self._discovery.messages(event.row, connection.announced)
         limit = connection.largest
         if any(len(payload) + len(name.encode()) + _OVERHEAD > limit for name, payload, _ in messages):

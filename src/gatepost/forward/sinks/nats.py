@@ -25,7 +25,7 @@ from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.sinks import Outgoing, Result, library
 from gatepost.forward.sinks.http import why
 from gatepost.forward.trust import context_for
-from gatepost.store.interface import RecordRow
+from gatepost.store.interface import received_at
 from gatepost.wire import Delivered, Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -211,8 +211,7 @@ class _Connection:
 
 def _message_id(event: Outgoing) -> str:
     row = event.row
-    received = row.received_at if isinstance(row, RecordRow) else row.step.received_at
-    named = f"{row.serial or ''}:{event.id}:{int(received.timestamp() * 1000)}"
+    named = f"{row.serial or ''}:{event.id}:{int(received_at(row).timestamp() * 1000)}"
     return f"replay:{named}" if event.is_replay else named
 
 

@@ -9,7 +9,7 @@ Rules:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -161,6 +161,3 @@ def _notice(row: Row[Any]) -> Notice:
         timezone=row.timezone,
         detail=msgspec.json.decode(row.detail),
     )
-
-
-KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)
