@@ -128,7 +128,7 @@ class Forwarding:
         self._poll_s = min(poll_s, LOOK_S)
         self._renew_at = 0.0
         self._seen: tuple[int, frozenset[int]] | None = None
-        """The end of the feed and who is held, at the last look."""
+        """The last event, and which terminals were held, at the last look."""
         self._not_before: dict[int, tuple[int, float]] = {}
         """Of a destination that could not be begun: its revision, and when it is tried again."""
         self.troubles: dict[int, str] = {}
@@ -219,7 +219,7 @@ class Forwarding:
     async def _poll(self) -> None:
         """Wake all if another process has listed something, or another terminal is held."""
         if self._running:
-            seen = await self._in_thread(self.destinations.horizon)
+            seen = await self._in_thread(self.destinations.latest)
             if seen != self._seen:
                 self._seen = seen
                 self.wake()

@@ -586,6 +586,17 @@ class Destinations:
             held = hidden_terminals(db, EVERYTHING)
             return self._horizon(db) - 1, frozenset(held)
 
+    def latest(self) -> tuple[int, frozenset[int]]:
+        """Return the last event that can be read, and the terminals that are held: where both stay, nothing is new.
+
+        The end of the feed would not do: on a server it moves with every transaction.
+        """
+        with self._store.reading() as db:
+            end = self._horizon(db)
+            ids = (t.records.c.id, t.alarm_events.c.id)
+            last = [db.execute(select(func.max(c)).where(c < end)).scalar_one() or 0 for c in ids]
+            return max(last), frozenset(hidden_terminals(db, EVERYTHING))
+
     def commit(self, which: int, fence: int, step: Step, *, changes: int, steps: int) -> Verdict:
         """Store a step, all of it or nothing. ``changes`` as they were loaded, ``steps``: how many came before it.
 

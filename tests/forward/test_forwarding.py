@@ -1,0 +1,199 @@
+"""All destinations of a receiver: who sends, and what a change of one does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.forward.kit import Hook, hooked
+from tests.receiver.kit import until
+from tests.store.conftest import Opener
+from tests.store.events import RECEIVED_MS, arrival, record
+from tests.store.query.test_destinations import Owner, exception
+from tests.terminals import ensured
+
+from gatepost.forward import forwarding as module
+from gatepost.forward.check import check
+from gatepost.forward.destination import decode, encode
+from gatepost.forward.egress import Egress
+from gatepost.forward.forwarding import Forwarding
+from gatepost.receiver.people_rules import Meaning, rules_of
+from gatepost.settings import ReceiverSettings
+from gatepost.store.base import BaseStore
+from gatepost.store.query.destinations import Destinations, Step
+
+
+class Receiver:
+    """What of a receiver sends to destinations."""
+
+    def __init__(self, store: BaseStore, owner: str = "") -> None:
+        self.store = store
+        self.destinations = Destinations(store)
+        self.forwarding = Forwarding(
+            store,
+            self.destinations,
+            Meaning(store, rules_of(ReceiverSettings())).people,
+            Egress(["127.0.0.0/8"]),
+            source=lambda: "test",
+            owner=owner,
+            poll_s=0.02,
+        )
+        self.task: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Receiver]:
+        self.task = asyncio.create_task(self.forwarding.run())
+        try:
+            yield self
+        finally:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+
+    def create(self, url: str, name: str = "one", **told: Any) -> int:
+        config = encode(decode({"kind": "webhook", "url": url, **told}))
+        return self.destinations.create(name, "webhook", config, b"{}", now_ms=RECEIVED_MS).id
+
+    def passages(self, *numbers: int) -> set[str]:
+        stored = self.store.write([arrival(record(number)) for number in numbers])
+        return {f"record-{one.id}" for one in stored}
+
+    def has(self, which: int, **counts: int) -> Callable[[], bool]:
+        def look() -> bool:
+            row = self.destinations.one(which)
+            assert row is not None
+            return all(getattr(row.ledger, name) == count for name, count in counts.items())
+
+        return look
+
+
+def ids(hook: Hook) -> set[str]:
+    return {headers["webhook-id"] for headers, _ in hook.requests}
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look often, so that a test need not wait."""
+    monkeypatch.setattr(module, "LOOK_S", 0.05)
+
+
+@pytest.fixture
+def receiver(open_store: Opener) -> Receiver:
+    store = open_store()
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
+    return Receiver(store)
+
+
+async def test_a_destination_that_is_made_changed_and_deleted_while_it_runs(receiver: Receiver) -> None:
+    async with hooked() as first, hooked() as second, receiver.running():
+        which = receiver.create(first.url)
+        await receiver.forwarding.refresh()
+        before = receiver.passages(1, 2, 3)
+        await until(receiver.has(which, delivered=3))
+
+        config = encode(decode({"kind": "webhook", "url": second.url}))
+        receiver.destinations.change(which, now_ms=0, config=config)
+        await receiver.forwarding.refresh()
+        after = receiver.passages(4, 5)
+        await until(receiver.has(which, delivered=5))
+
+        receiver.destinations.delete(which)
+        await receiver.forwarding.refresh()
+        receiver.passages(6)
+        assert receiver.forwarding.shape_failures() == {}
+    assert (ids(first), ids(second)) == (before, after)
+
+
+async def test_what_is_paused_waits_and_goes_on(receiver: Receiver) -> None:
+    async with hooked() as hook, receiver.running():
+        which = receiver.create(hook.url)
+        receiver.destinations.change(which, now_ms=1, paused=True)
+        await receiver.forwarding.refresh()
+        numbers = receiver.passages(1, 2, 3)
+        await until(receiver.has(which, waiting=3))
+        receiver.destinations.change(which, now_ms=2, paused=False)
+        await receiver.forwarding.refresh()
+        await until(receiver.has(which, delivered=3))
+    assert ids(hook) == numbers
+
+
+async def test_a_destination_that_cannot_be_begun_is_said_to_be_and_stops_no_other(
+    receiver: Receiver,
+) -> None:
+    async with hooked() as hook, receiver.running():
+        broken = receiver.create(hook.url, "broken", ca_file="/nowhere")
+        which = receiver.create(hook.url)
+        receiver.passages(1)
+        await until(receiver.has(which, delivered=1))
+        await until(lambda: broken in receiver.forwarding.troubles)
+    assert "ca_file" in receiver.forwarding.troubles[broken]
+
+
+async def test_dead_letters_that_people_retry_are_sent_without_a_wait(receiver: Receiver) -> None:
+    async with hooked() as hook:
+        which = receiver.create(hook.url)
+        (number,) = (int(one.removeprefix("record-")) for one in receiver.passages(1))
+        owner = Owner(receiver.destinations, which)
+        step = Step(seen=1, put={number: exception(number)}, places={"record": (number, number, 0)})
+        assert owner.commit(step) == "done"
+        receiver.destinations.let_go("first")
+        async with receiver.running():
+            await until(lambda: which in receiver.forwarding.shape_failures())
+            receiver.destinations.retry_dead(which)
+            await until(receiver.has(which, delivered=1, dead=0))
+    assert ids(hook) == {f"record-{number}"}
+
+
+async def test_another_receiver_takes_over_from_one_that_is_silent(
+    open_postgres: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what the first one commits when it goes on changes nothing."""
+    monkeypatch.setattr(module, "LEASE_S", 1.0)
+    first, second = Receiver(open_postgres(), "first"), Receiver(open_postgres(), "second")
+    ensured(first.store, "SN-1", now_ms=RECEIVED_MS)
+    async with hooked() as hook, first.running():
+        which = first.create(hook.url)
+        numbers = first.passages(*range(5))
+        await until(first.has(which, delivered=5))
+        async with second.running():
+            with monkeypatch.context() as silent:
+                silent.setattr(first.destinations, "renew", lambda *_, **__: _stuck(first, which))
+                numbers |= first.passages(*range(5, 10))
+                await until(lambda: which in second.forwarding.shape_failures())
+            await until(lambda: which not in first.forwarding.shape_failures())
+            numbers |= second.passages(*range(10, 15))
+            await until(second.has(which, delivered=15))
+    assert ids(hook) == numbers
+    assert check(first.destinations, which).problems == []
+
+
+def _stuck(receiver: Receiver, which: int) -> dict[int, int]:
+    """It believes that it has its lease, and does not renew it."""
+    running = receiver.forwarding._running.get(which)
+    return {} if running is None else {which: running.fence}
+
+
+async def test_idle_destinations_ask_nothing_of_their_own(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One look is for all of them; what others write to the database wakes none."""
+    looks: list[int] = []
+    turns: list[int] = []
+    latest, horizon = receiver.destinations.latest, receiver.destinations.horizon
+    monkeypatch.setattr(receiver.destinations, "latest", lambda: [looks.append(1), latest()][1])
+    monkeypatch.setattr(receiver.destinations, "horizon", lambda: [turns.append(1), horizon()][1])
+    async with hooked() as hook, receiver.running():
+        made = [receiver.create(hook.url, str(number)) for number in range(20)]
+        await until(lambda: len(receiver.forwarding.shape_failures()) == len(made))
+        # Each begins with a turn, and is woken by the first look.
+        await until(lambda: len(looks) >= 5 and len(turns) >= len(made))
+        await asyncio.sleep(0)
+        before, turned = len(looks), len(turns)
+        ensured(receiver.store, "SN-2", now_ms=RECEIVED_MS)
+        await until(lambda: len(looks) >= before + 10)
+        assert len(turns) - turned <= len(made)
+
+        receiver.passages(1)
+        await until(receiver.has(made[-1], delivered=1))
