@@ -155,7 +155,7 @@ def check_ledger(store: BaseStore, which: int, least: int) -> None:
     assert ledger.delivered >= least
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.soak)])
 async def test_kills_of_the_receiver_and_of_the_destination(tmp_path: Path, kills: int) -> None:
     dice = random.Random(kills)
     async with taking() as taker:

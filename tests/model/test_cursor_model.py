@@ -96,6 +96,20 @@ class Model(RuleBasedStateMachine):
         expected = 0.0 if len(ready) > limit else min(dues, default=None)
         assert self.cursor.next_due() == expected
 
+    @rule()
+    def probe(self) -> None:
+        free = [one for one in self.of(WAITING) if not (one.is_held or one.is_in_flight)]
+        found = self.cursor.probe()
+        if not free:
+            assert found is None
+            return
+        one = min(free, key=lambda one: (one.attempted_at, one.lane, one.number))
+        assert found == one.number
+        self.cursor.count_attempt(one.number, self.now)
+        one.is_in_flight = True
+        one.attempts += 1
+        one.attempted_at = self.now
+
     def flying(self, data: st.DataObject) -> Kept:
         return self.all[data.draw(st.sampled_from(sorted(self.cursor.in_flight)))]
 

@@ -186,7 +186,7 @@ class State(Struct, frozen=True):
 
 
 class Recount(Struct, frozen=True, kw_only=True):
-    """What is stored of a destination, and what the events say, of one moment."""
+    """Hold what is stored of a destination, and what the events say, of one moment."""
 
     row: DestinationRow
     """Its ledger leaves out what was not read yet."""
