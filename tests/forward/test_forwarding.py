@@ -15,6 +15,7 @@ from tests.store.events import RECEIVED_MS, arrival, record
 from tests.store.query.test_destinations import Owner, exception
 from tests.terminals import ensured
 
+from gatepost.forward import forwarder as forwarder_module
 from gatepost.forward import forwarding as module
 from gatepost.forward.check import check
 from gatepost.forward.destination import decode, encode
@@ -173,6 +174,26 @@ def _stuck(receiver: Receiver, which: int) -> dict[int, int]:
     """It believes that it has its lease, and does not renew it."""
     running = receiver.forwarding._running.get(which)
     return {} if running is None else {which: running.fence}
+
+
+async def test_in_a_burst_events_leave_more_slowly(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn waits first; what was acknowledged needs the processor."""
+    asked: list[bool] = []
+    is_behind = True
+    monkeypatch.setattr(receiver.forwarding, "_behind", lambda: [asked.append(is_behind), is_behind][1])
+    monkeypatch.setattr(module, "BEHIND_S", 0.0)
+    monkeypatch.setattr(forwarder_module, "YIELD_S", 0.05)
+    async with hooked() as hook, receiver.running():
+        which = receiver.create(hook.url)
+        receiver.passages(1, 2, 3)
+        await until(receiver.has(which, delivered=3))
+        assert True in asked
+        is_behind = False
+        await until(lambda: not receiver.forwarding._is_behind())
+        receiver.passages(4)
+        await until(receiver.has(which, delivered=4))
 
 
 async def test_idle_destinations_ask_nothing_of_their_own(

@@ -76,6 +76,9 @@ GATHERED = 64
 KEPT_TRIES = 20
 """Of the attempts of one commit that are kept: failed ones before others."""
 
+YIELD_S = 1.0
+"""So long a forwarder waits between turns in a burst, which needs the processor for what is acknowledged."""
+
 EXPIRE_S = 1.0
 """So often events are looked for that are too old; those that are to be sent are looked at each time."""
 
@@ -108,6 +111,8 @@ class Surroundings(Struct, frozen=True):
     rand: Callable[[], float]
     """In [0, 1)."""
     in_thread: InThread
+    is_behind: Callable[[], bool] = bool
+    """Whether much is acknowledged and not yet listed: then a forwarder waits between turns. By default it is not."""
 
 
 class _Parcel(Struct):
@@ -199,6 +204,8 @@ class Forwarder:
         workers = [asyncio.create_task(self._worker()) for _ in range(self._told.in_flight)]
         try:
             while True:
+                if self._around.is_behind():
+                    await asyncio.sleep(YIELD_S)
                 pause = await self._patient_turn()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):

@@ -55,6 +55,9 @@ LEASE_S = 15.0
 LOOK_S = 2.0
 """So often is looked for destinations that another process has changed."""
 
+BEHIND_S = 0.25
+"""So long it is known whether much is acknowledged and not yet listed."""
+
 AGAIN_S = 30.0
 """So long after a defect a forwarder begins again."""
 
@@ -101,11 +104,12 @@ class Forwarding:
         rand: random.Random | None = None,
         owner: str = "",
         poll_s: float = LOOK_S,
+        is_behind: Callable[[], bool] = bool,
     ) -> None:
         """``source`` returns what tells this receiver's database from every other; it may block.
 
         ``owner``: who has the leases; by default a made-up name. ``poll_s``: so often is looked for events that another
-        process has listed.
+        process has listed. ``is_behind`` returns whether much is acknowledged and not yet listed.
         """
         self.destinations = destinations
         self.admin = Admin(destinations, now=now, check=self.check)
@@ -123,7 +127,11 @@ class Forwarding:
             monotonic=monotonic,
             rand=(rand or random.Random()).random,  # noqa: S311 - jitter is no secret
             in_thread=self._in_thread,
+            is_behind=self._is_behind,
         )
+        self._behind = is_behind
+        self._behind_until = 0.0
+        self._was_behind = False
         self._running: dict[int, _Running] = {}
         self._poll_s = min(poll_s, LOOK_S)
         self._renew_at = 0.0
@@ -215,6 +223,14 @@ class Forwarding:
         """
         around = self._around
         return example(around.store, around.people, told, source=around.source())
+
+    def _is_behind(self) -> bool:
+        """Return what was found out a moment ago, once for all forwarders."""
+        tick = self._monotonic()
+        if tick >= self._behind_until:
+            self._behind_until = tick + BEHIND_S
+            self._was_behind = self._behind()
+        return self._was_behind
 
     async def _poll(self) -> None:
         """Wake all if another process has listed something, or another terminal is held."""

@@ -28,7 +28,7 @@ from litestar.types import ControllerRouterHandler, Scope
 from msgspec import Struct, structs
 
 from gatepost import __version__
-from gatepost.errors import GatepostError, StoreError, StoreUnavailable
+from gatepost.errors import GatepostError, JournalError, StoreError, StoreUnavailable
 from gatepost.forward.egress import Egress
 from gatepost.forward.forwarding import LOOK_S, Forwarding
 from gatepost.journal.folder import Folder
@@ -98,6 +98,9 @@ MakePages = Callable[
 ]
 """Handed the store, the settings, how far the list is behind, when terminals last pushed, in milliseconds, and what
 retention asks."""
+
+BURST = 1_000
+"""Events that are acknowledged and not yet listed, from which on destinations are sent less."""
 
 FRESH_S = 5.0
 """How soon a change of a terminal by another process is seen here, at most."""
@@ -207,6 +210,7 @@ class DeskApp:
             now=now,
             monotonic=monotonic,
             poll_s=0.1 if settings.database else LOOK_S,
+            is_behind=self._is_behind,
         )
         self.notices = Notices(store)
         has_room = room(journal.path, settings)
@@ -345,6 +349,12 @@ class DeskApp:
 
     def _may_hold(self, candidates: Sequence[int], peer: str) -> int | None:
         return self._directory.holder(candidates, Claim(None, None, None, peer), self._policy)
+
+    def _is_behind(self) -> bool:
+        """Return whether there is a burst, in which nothing should take time from those who push."""
+        with contextlib.suppress(JournalError):
+            return self.projector.lag().events >= BURST
+        return False
 
     def _on_loop(self, call: Callable[[], None]) -> None:
         """Call something on the loop. Any thread."""
