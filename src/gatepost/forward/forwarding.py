@@ -31,6 +31,7 @@ from gatepost.forward.admin import Admin
 from gatepost.forward.destination import Destination, Secrets, decode, decode_secrets, queries
 from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.forwarder import Forwarder, Lost, Surroundings
+from gatepost.forward.rates import Rates
 from gatepost.forward.sinks import Sink
 from gatepost.forward.sinks.kafka import Kafka
 from gatepost.forward.sinks.mqtt import Mqtt
@@ -141,6 +142,7 @@ class Forwarding:
         """Of a destination that could not be begun: its revision, and when it is tried again."""
         self.troubles: dict[int, str] = {}
         """Why nothing is sent to a destination, where it cannot be begun."""
+        self.rates = Rates()
         self._stopped: list[DestinationRow] = []
         """Those that are closed or could not be begun, at the last look."""
         self._turn = asyncio.Lock()
@@ -164,6 +166,7 @@ class Forwarding:
             changed = [state.id for state in states if self._has_changed(state)]
             for row in await self._in_thread(lambda: self.destinations.some(changed)):
                 await self._take_up(row)
+            self.rates.note({state.id: state.delivered for state in states}, int(self._monotonic() // 60))
             stopped = [state.id for state in states if state.is_closed or state.id in self.troubles]
             self._stopped = await self._in_thread(lambda: self.destinations.some(stopped))
 

@@ -75,6 +75,8 @@ async def test_one_is_made_paused_tried_and_started(desk: Desk, hook: Hook) -> N
     listed = await desk.get("/destinations")
     assert "running" in listed.words
     assert "HR" in listed.words
+    await desk.running.desk.forwarding.refresh()
+    assert "Delivered in the last hour: 1" in html.unescape((await desk.get("/destinations")).html)
 
 
 async def test_what_cannot_be_is_said_and_what_was_typed_stays(desk: Desk, hook: Hook) -> None:

@@ -66,7 +66,7 @@ class DestinationPages(Controller):
         return desk.view(request).page(
             "destinations.html",
             active="destinations",
-            destinations=[(row, _ledger(forwarding, row, now)) for row in rows],
+            destinations=[(row, _ledger(forwarding, row, now), forwarding.rates.of(row.id)) for row in rows],
             tags=_TAGS,
         )
 

@@ -181,6 +181,7 @@ class State(Struct, frozen=True):
     is_finished: bool
     is_closed: bool
     """It said that it wants no more."""
+    delivered: int
     is_free: bool
     """No other process has its lease."""
 
@@ -502,7 +503,7 @@ class Destinations:
         c = t.destinations.c
         with self._store.reading() as db:
             now = _server_ms(db, now_ms)
-            asked = select(c.id, c.revision, c.changes, c.finished_at_ms, c.closed_at_ms)
+            asked = select(c.id, c.revision, c.changes, c.finished_at_ms, c.closed_at_ms, c.delivered)
             asked = asked.add_columns(c.owner, c.lease_until_ms)
             return [
                 State(
@@ -511,6 +512,7 @@ class Destinations:
                     changes=row.changes,
                     is_finished=row.finished_at_ms is not None,
                     is_closed=row.closed_at_ms is not None,
+                    delivered=row.delivered,
                     is_free=row.owner == owner or not _is_leased(row, now),
                 )
                 for row in db.execute(asked.order_by(c.id))
