@@ -70,6 +70,7 @@ async def test_one_is_made_paused_tried_and_started(desk: Desk, hook: Hook) -> N
     trial = await desk.post("/destinations/1/test")
     assert "delivered HTTP 204" in trial.words
     assert len(hook.requests) == 1
+    await desk.running.desk.forwarding.refresh()
     assert (await desk.post("/destinations/1/resume")).status == 303
     await settled(desk, delivered=1, filtered=1)
     listed = await desk.get("/destinations")
