@@ -66,7 +66,7 @@ async def settled(receiver: Running, which: int, **wanted: int) -> dict[str, Any
 
 async def until(receiver: Running, which: int, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """Ask for a destination until something holds of it."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(50):
         while not is_so(found := await shown(receiver, which)):
             pass
     return found
@@ -270,6 +270,10 @@ async def test_dead_letters_are_listed_retried_and_dropped(receiver: Running, ho
     which = (await made(receiver, hook, max_refusals=1))["id"]
     for number in range(2):
         await receiver.push(record(uuid=f"u-{number}"))
+    # Three of the kind have to be accepted after the first refusal of each.
+    async with asyncio.timeout(50):
+        while len((await call(receiver, "GET", f"/{which}/attempts")).json["items"]) < 2:
+            pass
     for number in range(2, 6):
         await receiver.push(record(uuid=f"u-{number}"))
     await settled(receiver, which, dead=2, delivered=4)
