@@ -1,5 +1,6 @@
 """Events are published to a real broker, once each, and its word decides, never a time-out."""
 
+import asyncio
 import json
 import subprocess
 import threading
@@ -67,9 +68,7 @@ async def test_each_event_is_published_once_and_nothing_is_retained(line: Line, 
     assert line.ledger.delivered == 101
 
 
-async def test_a_broker_that_is_killed_with_events_in_flight_gets_all_of_them(
-    line: Line, broker: Broker
-) -> None:
+async def test_a_broker_that_is_away_for_a_while_gets_all_events(line: Line, broker: Broker) -> None:
     numbers = line.passages(*range(30))
     line.begin(sink(broker.port))
     async with subscribed(broker.port, "#") as subscriber:
@@ -105,6 +104,28 @@ async def test_a_broker_that_hangs_says_nothing_about_an_event(line: Line, broke
 
     assert watched.outcomes == [Delivered(), Unreachable("no acknowledgement within 1 s")]
     assert not [name for name in threading.enumerate() if "paho" in name.name]
+
+
+async def test_a_broker_that_is_killed_while_it_has_an_event_says_nothing_about_it(
+    line: Line, broker: Broker
+) -> None:
+    watched = sink(broker.port)
+    line.passages(1)
+    line.begin(watched)
+    await line.turn()
+    broker.freeze()
+    line.passages(2)
+    turning = asyncio.create_task(line.turn())
+    await until(lambda: watched.began == 2)
+    await broker.kill()
+    await turning
+    assert isinstance(watched.outcomes[-1], Unreachable)
+
+    await broker.start()
+    line.clock.at += 60
+    await line.turn(2)
+    await watched.close()
+    assert line.ledger.delivered == 2
 
 
 async def test_a_topic_that_the_broker_forbids_is_a_refusal_and_holds_up_no_other(
