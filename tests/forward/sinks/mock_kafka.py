@@ -10,6 +10,8 @@ from typing import Any
 
 import confluent_kafka
 
+BEGINNING = confluent_kafka.OFFSET_BEGINNING
+
 PRODUCE = 0
 """The key of the request in the protocol."""
 
@@ -76,7 +78,9 @@ class MockKafka:
         )
         found: list[confluent_kafka.Message] = []
         try:
-            consumer.subscribe([topic])
+            # Without joining a group, which takes seconds.
+            partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+            consumer.assign([confluent_kafka.TopicPartition(topic, one, BEGINNING) for one in partitions])
             for _ in range(100):
                 found += [one for one in consumer.consume(count, 0.2) if one.error() is None]
                 if len({dict(one.headers())["id"] for one in found}) >= count:

@@ -41,7 +41,7 @@ BATCH_BYTES = 256 * 1024
 LARGEST = 100_000_000
 """Bytes of a record; the brokers have smaller limits."""
 
-POLL_S = 0.5
+POLL_S = 0.2
 """So long the thread waits for a report before it looks whether it is to end."""
 
 GRACE_S = 2.0
