@@ -103,7 +103,7 @@ async def test_a_destination_that_is_made_changed_and_deleted_while_it_runs(rece
         receiver.destinations.delete(which)
         await receiver.forwarding.refresh()
         receiver.passages(6)
-        assert receiver.forwarding.shape_failures() == {}
+        assert receiver.forwarding.sends_to() == set()
     assert (ids(first), ids(second)) == (before, after)
 
 
@@ -141,7 +141,7 @@ async def test_dead_letters_that_people_retry_are_sent_without_a_wait(receiver: 
         assert owner.commit(step) == "done"
         receiver.destinations.let_go("first")
         async with receiver.running():
-            await until(lambda: which in receiver.forwarding.shape_failures())
+            await until(lambda: which in receiver.forwarding.sends_to())
             receiver.destinations.retry_dead(which)
             await until(receiver.has(which, delivered=1, dead=0))
     assert ids(hook) == {f"record-{number}"}
@@ -162,8 +162,8 @@ async def test_another_receiver_takes_over_from_one_that_is_silent(
             with monkeypatch.context() as silent:
                 silent.setattr(first.destinations, "renew", lambda *_, **__: _stuck(first, which))
                 numbers |= first.passages(*range(5, 10))
-                await until(lambda: which in second.forwarding.shape_failures())
-            await until(lambda: which not in first.forwarding.shape_failures())
+                await until(lambda: which in second.forwarding.sends_to())
+            await until(lambda: which not in first.forwarding.sends_to())
             numbers |= second.passages(*range(10, 15))
             await until(second.has(which, delivered=15))
     assert ids(hook) == numbers
@@ -207,7 +207,7 @@ async def test_idle_destinations_ask_nothing_of_their_own(
     monkeypatch.setattr(receiver.destinations, "horizon", lambda: [turns.append(1), horizon()][1])
     async with hooked() as hook, receiver.running():
         made = [receiver.create(hook.url, str(number)) for number in range(20)]
-        await until(lambda: len(receiver.forwarding.shape_failures()) == len(made))
+        await until(lambda: len(receiver.forwarding.sends_to()) == len(made))
         # Each begins with a turn, and is woken by the first look.
         await until(lambda: len(looks) >= 5 and len(turns) >= len(made))
         await asyncio.sleep(0)

@@ -106,6 +106,8 @@ class Admin:
             told = decode({**before, **config})
             kept = _others(decode_secrets(row.secrets), others or {})
             self._check(told, kept)
+        if told is not None and config and row.replay_of is None:
+            self._change_replays(row.id, told)
         return self.destinations.change(
             row.id,
             now_ms=self._now_ms(),
@@ -114,6 +116,13 @@ class Admin:
             secrets=encode(kept) if kept is not None and others else None,
             paused=None if enabled is None else not enabled,
         )
+
+    def _change_replays(self, which: int, told: Destination) -> None:
+        """Have the replays to a destination go where it goes. What they send is what was asked for."""
+        for row in self.destinations.all():
+            if row.replay_of == which and row.finished_at is None:
+                config = encode(replace(told, filter=decode(row.config).filter))
+                self.destinations.change(row.id, now_ms=self._now_ms(), config=config)
 
     def rotate(
         self, row: DestinationRow, secret: str | None = None, *, keep_s: float = KEEP_S

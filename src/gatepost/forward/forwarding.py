@@ -186,6 +186,10 @@ class Forwarding:
         finally:
             await self._close()
 
+    def sends_to(self) -> set[int]:
+        """Return the destinations whose leases this process has."""
+        return set(self._running)
+
     def standing(self, row: DestinationRow) -> Standing:
         """Return the state of a destination. On any thread."""
         running = self._running.get(row.id)

@@ -376,13 +376,9 @@ class Destinations:
         try:
             with self._store.changing() as db:
                 db.execute(update(t.destinations).where(c.id == which).values(values))
-                if config is not None or secrets is not None:
-                    both = {key: values[key] for key in ("config", "secrets") if key in values}
-                    db.execute(
-                        update(t.destinations)
-                        .where(c.replay_of == which)
-                        .values(revision=c.revision + 1, **both)
-                    )
+                if secrets is not None:
+                    again = {"revision": c.revision + 1, "secrets": values["secrets"]}
+                    db.execute(update(t.destinations).where(c.replay_of == which).values(again))
         except IntegrityError:
             raise Conflict(f"there is already a destination called {name}; give it another name") from None
         return self.one(which)
