@@ -19,6 +19,7 @@ from gatepost.store.interface import RecordQuery
 from gatepost.store.maintenance.backup import backup
 from gatepost.store.maintenance.restore import restore
 from gatepost.store.privacy.retention import Limits, Retention
+from gatepost.store.query import destinations as module
 from gatepost.store.query.destinations import (
     MAX_ATTEMPTS,
     AsideRow,
@@ -393,3 +394,22 @@ def _attempt(number: int, reply: str = "") -> AttemptRow:
 
 def _everything() -> RecordQuery:
     return RecordQuery()
+
+
+def test_dead_letters_are_bounded_and_the_oldest_are_dropped_and_counted(
+    destinations: Destinations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_DEAD", 20)
+    owner = Owner(destinations, made(destinations).id)
+    for number in range(1, 24):
+        step = Step(seen=1, put={number: exception(number)}, places={"record": (number, number, 0)})
+        if owner.commit(step) == "changed":
+            owner.load()
+            assert owner.commit(step) == "done"
+
+    row = now_of(destinations, owner.which)
+
+    dead = [one.event_id for one in destinations.exceptions_page(owner.which, dead=True).items]
+    assert dead == list(range(4, 24))
+    assert row.dropped_why == {"more than 20 dead letters": 3}
+    assert row.ledger.seen == row.ledger.dead + row.ledger.dropped == 23

@@ -56,6 +56,9 @@ __all__ = [
 MAX_LEASE_MS = 60_000
 """No lease is for longer."""
 
+MAX_DEAD = 10_000
+"""Dead letters of a destination; beyond so many the oldest are dropped."""
+
 MAX_ATTEMPTS = 1000
 """Of a destination that are kept."""
 
@@ -620,6 +623,8 @@ class Destinations:
                     .values(place=place, tried_id=tried, accepted=p.accepted + accepted)
                 )
             _store_exceptions(db, which, step)
+            if any(row.is_dead for row in step.put.values()):
+                _trim_dead(db, which)
             _store_asides(db, which, step)
             _store_attempts(db, which, step.tries)
         return "done"
@@ -860,6 +865,23 @@ def _store_exceptions(db: Connection, which: int, step: Step) -> None:
     ]
     if rows:
         db.execute(t.destination_exceptions.insert(), rows)
+
+
+def _trim_dead(db: Connection, which: int) -> None:
+    """Drop the oldest dead letters beyond :data:`MAX_DEAD`, as a person would: counted, and told to who sends."""
+    c = t.destination_exceptions.c
+    dead = (c.destination_id == which, c.is_dead == 1)
+    many = int(db.execute(select(func.count()).where(*dead)).scalar_one())
+    if many <= MAX_DEAD:
+        return
+    # Some more than has to be: who sends reads all of them anew after it.
+    excess = many - MAX_DEAD + MAX_DEAD // 10
+    oldest = select(c.event_id).where(*dead).order_by(c.event_id).offset(excess - 1).limit(1)
+    edge = db.execute(oldest).scalar_one()
+    gone = db.execute(delete(t.destination_exceptions).where(*dead, c.event_id <= edge)).rowcount
+    _drop(db, which, {f"more than {MAX_DEAD:,} dead letters": gone})
+    d = t.destinations.c
+    db.execute(update(t.destinations).where(d.id == which).values(changes=d.changes + 1))
 
 
 def _store_asides(db: Connection, which: int, step: Step) -> None:
