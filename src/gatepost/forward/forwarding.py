@@ -59,6 +59,9 @@ LOOK_S = 2.0
 BEHIND_S = 0.25
 """So long it is known whether much is acknowledged and not yet listed."""
 
+CLOSE_S = 1.0
+"""So long a stop waits for what is under way, and for the database."""
+
 AGAIN_S = 30.0
 """So long after a defect a forwarder begins again."""
 
@@ -322,12 +325,20 @@ class Forwarding:
             await asyncio.gather(running.task, return_exceptions=True)
 
     async def _close(self) -> None:
+        """End all forwarders; what a database does not take meanwhile is sent again."""
+        closing = asyncio.create_task(self._let_go())
+        done, _ = await asyncio.wait([closing], timeout=CLOSE_S)
+        if not done:
+            closing.cancel()
+            log.warning("forwarding.stopped_short", destinations=len(self._running))
+        self._threads.shutdown(wait=False)
+
+    async def _let_go(self) -> None:
         async with self._turn:
             for which in list(self._running):
                 await self._stop(which)
             with contextlib.suppress(StoreError):
                 await self._in_thread(lambda: self.destinations.let_go(self.owner))
-            self._threads.shutdown(wait=False)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)

@@ -23,6 +23,9 @@ from gatepost.store.images import images
 from gatepost.store.images.encryption import ImageKeys, sample_place
 from gatepost.store.interface import (
     Arrival,
+    FeedKind,
+    Forwarded,
+    ForwardQuery,
     NewTerminal,
     Progress,
     RefusalSample,
@@ -30,10 +33,11 @@ from gatepost.store.interface import (
     RefusedTimes,
     Stored,
     TerminalRow,
+    ToForward,
     Visible,
 )
 from gatepost.store.people import moving
-from gatepost.store.query import quarantine, receivers, registry
+from gatepost.store.query import forward_feed, quarantine, receivers, registry
 from gatepost.store.questions import Questions, UserStore
 from gatepost.store.schema import tables as t
 from gatepost.store.write import positions
@@ -156,6 +160,25 @@ class BaseStore(Questions):
             return 0 if self.packs is None else sum(pack.disk_bytes for pack in self.packs.all())
         except JournalError as error:
             raise StoreUnavailable(str(error)) from error
+
+    # What is passed on: it is read as a whole, for no user
+
+    def to_forward(
+        self, after: int, query: ForwardQuery, limit: int = 256, *, until: int | None = None
+    ) -> ToForward:
+        with self.reading() as db:
+            end = self.horizon(db) - 1
+            return forward_feed.page(db, after, end if until is None else min(end, until), query, limit)
+
+    def to_forward_of(
+        self, terminal_id: int, after: int, until: int, query: ForwardQuery, limit: int = 256
+    ) -> ToForward:
+        with self.reading() as db:
+            return forward_feed.page_of(db, terminal_id, after, until, query, limit)
+
+    def forwarded_again(self, kind: FeedKind, ids: Sequence[int]) -> Mapping[int, Forwarded]:
+        with self.reading() as db:
+            return forward_feed.rows(db, kind, ids)
 
     # What did not go straight through
 

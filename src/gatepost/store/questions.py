@@ -9,7 +9,7 @@ Rules:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
@@ -35,8 +35,6 @@ from gatepost.store.interface import (
     FeedItem,
     FeedKind,
     FeedPage,
-    Forwarded,
-    ForwardQuery,
     Page,
     QuarantineQuery,
     QuarantineRow,
@@ -48,7 +46,6 @@ from gatepost.store.interface import (
     SiteRow,
     Stats,
     TerminalRow,
-    ToForward,
     Visible,
 )
 from gatepost.store.people.move_preview import WouldMove, would_move
@@ -56,7 +53,6 @@ from gatepost.store.people.people import Scope
 from gatepost.store.query import (
     dashboard,
     feed,
-    forward_feed,
     quarantine,
     receivers,
     registry,
@@ -245,23 +241,6 @@ class Questions(ABC):
     def alarm_steps_by_id(self, ids: Sequence[int]) -> list[AlarmStepRow]:
         with self.reading() as db:
             return queries.alarm_steps_by_id(db, ids, self.visible)
-
-    def to_forward(
-        self, after: int, query: ForwardQuery, limit: int = 256, *, until: int | None = None
-    ) -> ToForward:
-        with self.reading() as db:
-            end = self.horizon(db) - 1
-            return forward_feed.page(db, after, end if until is None else min(end, until), query, limit)
-
-    def to_forward_of(
-        self, terminal_id: int, after: int, until: int, query: ForwardQuery, limit: int = 256
-    ) -> ToForward:
-        with self.reading() as db:
-            return forward_feed.page_of(db, terminal_id, after, until, query, limit)
-
-    def forwarded_again(self, kind: FeedKind, ids: Sequence[int]) -> Mapping[int, Forwarded]:
-        with self.reading() as db:
-            return forward_feed.rows(db, kind, ids)
 
     def happened(
         self, after: int, limit: int = 100

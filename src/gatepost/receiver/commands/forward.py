@@ -83,20 +83,17 @@ def _opened(data: Path | None, database: str | None, config: Path | None = None)
     from gatepost.forward.destination import Destination, Secrets, queries
     from gatepost.forward.egress import Egress
     from gatepost.forward.forwarding import open_sink
-    from gatepost.store.interface import EVERYTHING
-    from gatepost.store.query import registry
     from gatepost.store.query.accounts import Accounts
     from gatepost.store.query.destinations import Destinations
 
     egress = Egress(receiver_settings(config).forward_networks)
     with opened_store(data, database) as store:
+        destinations = Destinations(store)
 
         def check(told: Destination, kept: Secrets) -> None:
-            with store.reading() as db:
-                queries(told.filter, registry.sites(db, EVERYTHING))
+            queries(told.filter, destinations.sites())
             open_sink(told, kept, egress)
 
-        destinations = Destinations(store)
         admin = Admin(destinations, now=time.time, check=check)
         yield _Opened(destinations, admin, Accounts(store))
 

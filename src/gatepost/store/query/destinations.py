@@ -29,8 +29,8 @@ from sqlalchemy.exc import IntegrityError
 from gatepost.store.conversion.rows import moment, text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.dialect import insert
-from gatepost.store.interface import EVERYTHING, FORWARD_KINDS, FeedKind, Page, Transactions
-from gatepost.store.query import feed
+from gatepost.store.interface import EVERYTHING, FORWARD_KINDS, FeedKind, Page, SiteRow, Transactions
+from gatepost.store.query import feed, registry
 from gatepost.store.query.accounts import folded_name
 from gatepost.store.query.registry import Conflict
 from gatepost.store.query.terminal_labels import hidden_terminals
@@ -397,6 +397,11 @@ class Destinations:
                 db.execute(delete(table).where(table.c.destination_id.in_(gone)))
             db.execute(delete(t.destinations).where(c.replay_of.in_(gone)))
             return bool(db.execute(delete(t.destinations).where(c.id.in_(gone))).rowcount)
+
+    def sites(self) -> list[SiteRow]:
+        """Return the sites, for filters that name one."""
+        with self._store.reading() as db:
+            return registry.sites(db, EVERYTHING)
 
     def exceptions_page(
         self, which: int, *, dead: bool, limit: int = 100, cursor: str | None = None
