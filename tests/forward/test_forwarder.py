@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
 from tests.forward.kit import Line, Told, hooked
 from tests.store.conftest import Opener
 from tests.store.events import RECEIVED_MS
 from tests.terminals import ensured
 
+from gatepost.forward import progress
 from gatepost.forward.destination import decode, decode_secrets
 from gatepost.forward.egress import Egress
 from gatepost.forward.sinks import Closed, Result
@@ -53,6 +55,22 @@ async def test_a_refused_event_holds_up_no_other(line: Line) -> None:
     assert line.ledger == Ledger(seen=20, filtered=0, delivered=19, waiting=0, dead=1, dropped=0)
     (dead,) = line.destinations.exceptions_page(line.id, dead=True).items
     assert (dead.event_id, dead.refusals, dead.reason) == (bad, 10, "HTTP 422: no")
+
+
+async def test_alarms_go_on_where_a_destination_refuses_all_records(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "MAX_EXCEPTIONS", 20)
+    line.passages(*range(50))
+    sink = Told(lambda one: Result(outcome=Refused("no") if one.kind == "record" else Delivered()))
+    line.begin(sink)
+    await line.turn(3)
+
+    alarm = line.alarm("one")
+    await line.turn(2)
+
+    assert alarm in sink.ids
+    assert line.ledger.delivered == 1
 
 
 async def test_a_killed_process_sends_again_and_counts_once(line: Line) -> None:

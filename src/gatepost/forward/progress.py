@@ -38,7 +38,7 @@ DELETED = "deleted by retention"
 """Why an event was dropped that was not sent in time."""
 
 MAX_EXCEPTIONS = 10_000
-"""While so many events of a destination wait for another attempt, no more are read."""
+"""While so many events of a kind wait for another attempt, no more of that kind are read."""
 
 Key = tuple[FeedKind, int]
 """Kind and terminal."""
@@ -220,15 +220,16 @@ class Progress:
 
         ``end``: the feed's; ``held``: the terminals that are held; ``limit``: of events of a kind read ahead.
         """
-        if self.exceptions >= MAX_EXCEPTIONS:
-            return []
         aside = [
             track for key, track in self._asides.items() if key[1] not in held and key not in self._blocking
         ]
         found = [
             track
             for track in (*aside, *self._tracks.values())
-            if not track.is_at_end and track.place < end and len(track.entries) < limit
+            if not track.is_at_end
+            and track.place < end
+            and len(track.entries) < limit
+            and self._waiting[track.kind] < MAX_EXCEPTIONS
         ]
         return sorted(found, key=lambda track: _LANES[track.kind])
 
