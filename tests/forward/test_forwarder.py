@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from aiohttp import web
 from tests.forward.kit import Line, Told, hooked
 from tests.store.conftest import Opener
 from tests.store.events import RECEIVED_MS
@@ -71,6 +72,28 @@ async def test_alarms_go_on_where_a_destination_refuses_all_records(
 
     assert alarm in sink.ids
     assert line.ledger.delivered == 1
+
+
+async def test_one_bad_event_of_a_batch_is_the_only_dead_letter(open_store: Opener) -> None:
+    store = open_store()
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
+    line = Line(store, batch=64)
+    numbers = line.passages(*range(64))
+    bad = f'"record-{numbers[3]}"'.encode()
+    async with hooked() as hook:
+        hook.reply = lambda each: web.Response(status=422 if bad in hook.requests[each - 1][1] else 204)
+        told = decode({**line.told, "url": hook.url})
+        line.begin(Webhook(told, decode_secrets({}), Egress(["127.0.0.0/8"]), now=line.clock))
+        for number in range(12):
+            await line.turn()
+            line.clock.at += 61
+            line.passages(1000 + number)
+        await line.sink.close()
+
+    (dead,) = line.destinations.exceptions_page(line.id, dead=True).items
+    assert (dead.event_id, dead.refusals) == (numbers[3], 10)
+    assert line.ledger.waiting == 1
+    assert line.ledger.delivered == 63 + 11
 
 
 async def test_a_killed_process_sends_again_and_counts_once(line: Line) -> None:

@@ -6,6 +6,8 @@ Rules:
   what goes next, and commits all of it in one transaction. Between turns, workers send.
 * An event is sent only after its attempt was committed, and is settled only when that was committed. A crash sends
   again what was under way, and what was settled behind it or since the last commit.
+* Events that are refused together are each sent again alone: one of them may be what was refused, and no other is
+  counted as refused for it.
 * What is sent is rendered from the store just before: what was erased while it waited is not in it.
 * A commit that finds another owner ends the forwarder: nothing of what it did since is stored.
 
@@ -123,6 +125,8 @@ class _Parcel(Struct):
     epoch: int
     size: int
     """In bytes."""
+    is_alone: bool = False
+    """It was refused, by itself or in a batch: nothing is sent together with it."""
 
 
 class _Sent(Struct, frozen=True):
@@ -159,6 +163,8 @@ class Forwarder:
         self._delivered = 0
         self._failed: dict[int, int] = {}
         """Of events that did not get through: how many had been delivered then."""
+        self._alone: set[int] = set()
+        """Of those that wait: what was in a batch that was refused, and is sent alone."""
         self._expired_at = around.monotonic()
         self._given_up = False
         """This turn has given something up, which another one commits."""
@@ -365,6 +371,7 @@ class Forwarder:
         for one in sent:
             for item, result in zip(one.parcel.items, one.results, strict=True):
                 self._note(progress, item, result, one)
+        self._alone &= progress.cursor.waiting.keys()
         self._keep_tries(progress, sent)
 
     def _note(self, progress: Progress, item: Item, result: Result, sent: _Sent) -> None:
@@ -385,6 +392,10 @@ class Forwarder:
         if isinstance(outcome, Delivered):
             self._delivered += 1
             progress.delivered(item, sent.at_ms)
+            return
+        if len(sent.parcel.items) > 1:  # it says nothing of one of them
+            self._alone.add(item.number)
+            progress.retry(item, now, outcome.reason)
             return
         step = next_step(
             outcome,
@@ -507,17 +518,22 @@ class Forwarder:
             outgoing = self._outgoing(item, row, people)
             size = len(outgoing.body) + len(outgoing.image or b"")
             total += size
-            self._pack(parcels, item, outgoing, size)
+            is_alone = item.number in self._alone or progress.refusals(item.number) > 0
+            if is_alone or not parcels or not self._has_place(parcels[-1], size):
+                parcels.append(_Parcel([item], [outgoing], self._gate.epoch, size, is_alone))
+                continue
+            last = parcels[-1]
+            last.items.append(item)
+            last.outgoing.append(outgoing)
+            last.size += size
         return parcels
 
-    def _pack(self, parcels: list[_Parcel], item: Item, outgoing: Outgoing, size: int) -> None:
-        last = parcels[-1] if parcels else None
-        if last is None or len(last.items) == self._told.batch or last.size + size > BATCH_BYTES:
-            parcels.append(_Parcel([item], [outgoing], self._gate.epoch, size))
-            return
-        last.items.append(item)
-        last.outgoing.append(outgoing)
-        last.size += size
+    def _has_place(self, parcel: _Parcel, size: int) -> bool:
+        return (
+            not parcel.is_alone
+            and len(parcel.items) < self._told.batch
+            and parcel.size + size <= BATCH_BYTES
+        )
 
     def _rows_of(self, claimed: Sequence[Item]) -> dict[int, Forwarded]:
         rows = {item.event_id: self._fresh[item.event_id] for item in claimed if item.event_id in self._fresh}
