@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -221,12 +222,11 @@ async def test_nothing_too_old_is_sent_after_an_outage(open_store: Opener) -> No
     line.begin(sink)
     await let_pass(line, 2)
     line.clock.at += 3600
-    now = [
-        one.id
-        for one in store.write(
-            [arrival(record(number), received_at_ms=line.now_ms) for number in range(700, 705)]
-        )
+    at = datetime.fromtimestamp(line.clock.at, UTC)
+    arrived = [
+        arrival(record(number, recorded_at=at), received_at_ms=line.now_ms) for number in range(700, 705)
     ]
+    now = [one.id for one in store.write(arrived)]
     is_away = False
     sink.events.clear()
 

@@ -1,12 +1,13 @@
 """What is stored is sent, once, and the ledger adds up; whatever the destination says, and whenever a process ends."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
 from tests.forward.kit import Line, Told, hooked
 from tests.store.conftest import Opener
-from tests.store.events import RECEIVED_MS
+from tests.store.events import RECEIVED_MS, arrival, record
 from tests.terminals import ensured
 
 from gatepost.forward import progress
@@ -94,6 +95,29 @@ async def test_one_bad_event_of_a_batch_is_the_only_dead_letter(open_store: Open
     assert (dead.event_id, dead.refusals) == (numbers[3], 10)
     assert line.ledger.waiting == 1
     assert line.ledger.delivered == 63 + 11
+
+
+@pytest.mark.parametrize("is_refused_first", [False, True])
+async def test_what_happened_last_night_is_too_old_though_it_was_received_now(
+    open_store: Opener, is_refused_first: bool
+) -> None:
+    store = open_store()
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
+    line = Line(store, max_age_s=3600)
+    hours = 10 if not is_refused_first else 0.5
+    passage = record(1, recorded_at=datetime.fromtimestamp(RECEIVED_MS / 1000, UTC) - timedelta(hours=hours))
+    store.write([arrival(passage)])
+    line.begin(Told(lambda _: Result(outcome=Refused("no"))))
+    await line.turn(2)
+    line.clock.at += 3000 if is_refused_first else 0
+    sink = Told()
+    line.begin(sink)
+
+    await line.turn(2)
+
+    assert sink.ids == []
+    assert line.row.dropped_why == {"older than max_age_s": 1}
+    assert line.ledger.dropped == 1
 
 
 async def test_a_killed_process_sends_again_and_counts_once(line: Line) -> None:

@@ -321,7 +321,8 @@ class OrderedModel(Model):
 
 
 def _row(event_id: int) -> Any:
-    return SimpleNamespace(step=SimpleNamespace(received_at=datetime.fromtimestamp(event_id, UTC)))
+    at = datetime.fromtimestamp(event_id, UTC)
+    return SimpleNamespace(step=SimpleNamespace(received_at=at, listed_at=at))
 
 
 def _run(machine: type[Model], examples: int) -> None:

@@ -227,7 +227,7 @@ class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     images: Literal["none", "inline"] = "none"
     """``inline``: in base64."""
     max_age_s: Annotated[float, Meta(gt=0, le=10 * 366 * 86400)] | None = None
-    """An event that was received longer ago is dropped and not sent."""
+    """An event that happened longer ago is dropped and not sent, also where it was received only now."""
     in_flight: Annotated[int, Meta(ge=1, le=64)] = 8
     """How many requests may be under way at once."""
     batch: Annotated[int, Meta(ge=1, le=64)] = 1

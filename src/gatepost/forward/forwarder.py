@@ -43,6 +43,7 @@ from gatepost.store.interface import (
     RecordRow,
     StepQuery,
     Store,
+    happened_at,
 )
 from gatepost.store.people.people import People
 from gatepost.store.query.destinations import AttemptRow, DestinationRow, Destinations, Step
@@ -333,17 +334,19 @@ class Forwarder:
 
     def _claim(self, progress: Progress, room: int) -> list[Item]:
         """Return what is to be sent next. What is too old is given up, also if it waited unread."""
-        now, age = self._around.now(), self._told.max_age_s
+        now = self._around.now()
         if not room:
             return []
         claimed = progress.probe(now) if self._gate.failures else progress.claim(room, now)
-        if age is None:
-            return claimed
-        old = [item for item in claimed if item.received_at_ms < (now - age) * 1000]
+        old = [item for item in claimed if self._is_old(item.happened_at_ms)]
         progress.give_back(old)
         for item in old:
             self._give_up(progress, item, OLD)
         return [item for item in claimed if item not in old]
+
+    def _is_old(self, happened_at_ms: float) -> bool:
+        age = self._told.max_age_s
+        return age is not None and happened_at_ms < (self._around.now() - age) * 1000
 
     def _load(self) -> Progress:
         store = self._around.store
@@ -512,6 +515,10 @@ class Forwarder:
             if row is None:
                 self._give_up(progress, item, DELETED)
                 continue
+            if self._is_old(happened_at(row).timestamp() * 1000):
+                progress.give_back([item])
+                self._give_up(progress, item, OLD)
+                continue
             if total and total + self._claimed_bytes >= CLAIMED_BYTES:
                 progress.give_back(claimed[at:])
                 break
@@ -530,9 +537,7 @@ class Forwarder:
 
     def _has_place(self, parcel: _Parcel, size: int) -> bool:
         return (
-            not parcel.is_alone
-            and len(parcel.items) < self._told.batch
-            and parcel.size + size <= BATCH_BYTES
+            not parcel.is_alone and len(parcel.items) < self._told.batch and parcel.size + size <= BATCH_BYTES
         )
 
     def _rows_of(self, claimed: Sequence[Item]) -> dict[int, Forwarded]:

@@ -27,7 +27,7 @@ from typing import Literal
 from msgspec import Struct
 
 from gatepost.cursor import Cursor, Tried
-from gatepost.store.interface import FORWARD_KINDS, FeedKind, ToForward, received_at
+from gatepost.store.interface import FORWARD_KINDS, FeedKind, ToForward, happened_at, received_at
 from gatepost.store.query.destinations import AsideRow, AttemptRow, ExceptionRow, Loaded, Step
 
 __all__ = ["DELETED", "MAX_EXCEPTIONS", "Item", "Progress", "Track"]
@@ -53,6 +53,8 @@ class Item(Struct, frozen=True):
     kind: FeedKind
     terminal_id: int
     received_at_ms: int
+    happened_at_ms: int
+    """When it was received, for an exception that was stored: its row does not say when it happened."""
 
     @property
     def key(self) -> Key:
@@ -143,7 +145,8 @@ class Progress:
             self._load(exception)
 
     def _load(self, row: ExceptionRow) -> None:
-        item = self._new_item(row.event_id, row.kind, row.terminal_id, row.received_at_ms)
+        received = row.received_at_ms
+        item = self._new_item(row.event_id, row.kind, row.terminal_id, received, received)
         self._numbers[row.event_id] = item.number
         tried = _tried(row)
         if row.is_dead:
@@ -156,9 +159,11 @@ class Progress:
             self.cursor.kinds[tried.kind] = self.cursor.kinds.get(tried.kind, 0) + 1
         self._add(item)
 
-    def _new_item(self, event_id: int, kind: FeedKind, terminal_id: int, received_at_ms: int) -> Item:
+    def _new_item(
+        self, event_id: int, kind: FeedKind, terminal_id: int, received_at_ms: int, happened_at_ms: int
+    ) -> Item:
         self._last += 1
-        item = Item(self._last, event_id, kind, terminal_id, received_at_ms)
+        item = Item(self._last, event_id, kind, terminal_id, received_at_ms, happened_at_ms)
         self._items[item.number] = item
         return item
 
@@ -245,9 +250,12 @@ class Progress:
             if track.terminal_id is None and (item.is_held or self._is_behind(key)):
                 self._set_aside(track, entry)
             elif row is not None:
-                received = received_at(row)
                 made = self._new_item(
-                    item.id, track.kind, item.terminal_id, round(received.timestamp() * 1000)
+                    item.id,
+                    track.kind,
+                    item.terminal_id,
+                    round(received_at(row).timestamp() * 1000),
+                    round(happened_at(row).timestamp() * 1000),
                 )
                 entry.fate, entry.number = "sent", made.number
                 self._entries[made.number] = track, entry
@@ -318,11 +326,11 @@ class Progress:
         self._settle(item, "dropped", why)
 
     def expire(self, before_ms: int, why: str) -> int:
-        """Give up what was received before a moment and is not under way; return how many these are."""
+        """Give up what happened before a moment and is not under way; return how many these are."""
         old = [
             item
             for number, item in self._items.items()
-            if item.received_at_ms < before_ms
+            if item.happened_at_ms < before_ms
             and number in self.cursor.waiting
             and number not in self.cursor.in_flight
         ]

@@ -67,6 +67,7 @@ from gatepost.store.types import (
     TerminalState,
     ToForward,
     Visible,
+    happened_at,
     received_at,
 )
 from gatepost.wire import Event
@@ -110,6 +111,7 @@ __all__ = [
     "FORWARD_KINDS",
     "ForwardQuery",
     "received_at",
+    "happened_at",
     "Forwarded",
     "Notice",
     "NOTICE_KINDS",

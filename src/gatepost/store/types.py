@@ -42,6 +42,7 @@ __all__ = [
     "FORWARD_KINDS",
     "ForwardQuery",
     "received_at",
+    "happened_at",
     "Forwarded",
     "Notice",
     "NOTICE_KINDS",
@@ -580,6 +581,18 @@ def received_at(row: Forwarded) -> datetime:
     if isinstance(row, Notice):
         return row.at
     return row.received_at if isinstance(row, RecordRow) else row.step.received_at
+
+
+def happened_at(row: Forwarded) -> datetime:
+    """Return when an event happened: never later than it was received, whatever the terminal's clock said."""
+    if isinstance(row, Notice):
+        return row.at
+    at, received = (
+        (row.at, row.received_at)
+        if isinstance(row, RecordRow)
+        else (row.step.listed_at, row.step.received_at)
+    )
+    return min(at, received)
 
 
 class ToForward(Struct, frozen=True):
