@@ -349,6 +349,39 @@ class Cursor:
         if not self._is_held(number):
             self._queue(number)
 
+    def let_pass(self, number: int) -> bool:
+        """Let the next number of the same key go, at once and before those up to ``number``; False if there is none."""
+        key = self._keys[number]
+        line = self._lines[key]
+        after = (
+            each
+            for each in line.behind
+            if each > number and each in self.waiting and self._keys.get(each) == key
+        )
+        found = min(after, default=None)
+        if found is None:
+            return False
+        line.behind.remove(found)
+        heapify(line.behind)
+        heappush(line.behind, line.head)
+        line.head = found
+        if found in self.tried:
+            self.tried[found].due = 0.0
+        self._queue(found)
+        return True
+
+    def in_turn(self, key: str) -> None:
+        """Let the lowest number of a key go next again, unless another one is under way."""
+        line = self._lines.get(key)
+        if line is not None and line.head not in self.in_flight:
+            heappush(line.behind, line.head)
+            self._next_of(key)
+
+    def head(self, key: str) -> int | None:
+        """Return which number of a key goes next, or is under way."""
+        line = self._lines.get(key)
+        return None if line is None else line.head
+
     def bury(self, number: int, *, reason: str, at: float) -> None:
         """Give a number up for a person to decide, as refused once more."""
         tried = self._leave(number)

@@ -120,6 +120,27 @@ async def test_what_happened_last_night_is_too_old_though_it_was_received_now(
     assert line.ledger.dropped == 1
 
 
+async def test_one_bad_event_of_the_only_terminal_holds_it_up_until_it_is_refused_ten_times(
+    open_store: Opener,
+) -> None:
+    store = open_store()
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
+    line = Line(store, order="terminal")
+    numbers = line.passages(*range(6))
+    bad = numbers[1]
+    sink = Told(lambda one: Result(outcome=Refused("HTTP 422: no") if one.event_id == bad else Delivered()))
+    line.begin(sink)
+
+    for _ in range(25):
+        await line.turn()
+        line.clock.at += 61
+
+    assert sink.ids == [numbers[0], *[bad] * 10, *numbers[2:]]
+    (dead,) = line.destinations.exceptions_page(line.id, dead=True).items
+    assert (dead.event_id, dead.refusals, dead.reason) == (bad, 10, "HTTP 422: no")
+    assert line.ledger == Ledger(seen=6, filtered=0, delivered=5, waiting=0, dead=1, dropped=0)
+
+
 async def test_a_killed_process_sends_again_and_counts_once(line: Line) -> None:
     numbers = line.passages(*range(10))
     first = Told()

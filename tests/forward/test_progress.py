@@ -193,6 +193,10 @@ class Model(RuleBasedStateMachine):
         self.take(*self.landed(data))
 
     def take(self, item: Item, event: Event) -> None:
+        self.progress.delivered(item, 1)
+        for event_id, number in self.progress._numbers.items():
+            if number in self.progress.cursor.dead:  # what was passed is a dead letter now
+                self.events[event_id - 1].is_excused = True
         if self.keep_order and not event.deliveries:
             mine = (one for one in self.events[: event.id] if one.terminal_id == event.terminal_id)
             before = [one for one in mine if one.kind == event.kind and one.id < event.id and one.is_chosen]
@@ -201,7 +205,6 @@ class Model(RuleBasedStateMachine):
             assert not late, f"{event.id} is delivered before {late}"
         event.deliveries += 1
         self.settled.add(event.id)
-        self.progress.delivered(item, 1)
 
     @precondition(lambda self: self.flying)
     @rule(data=st.data(), why=st.sampled_from(["refused", "unreachable"]))
@@ -375,6 +378,82 @@ def test_what_was_deleted_before_an_item_is_counted_with_it() -> None:
 
     assert model.stored.places["record"].place == 3
     assert model.stored.dropped == {DELETED: 2}
+
+
+def _refused(model: Model, *bad: int, turns: int = 60) -> list[list[int]]:
+    """Have a destination refuse these events and accept others; return what it was sent in each minute."""
+    sent: list[list[int]] = []
+    for _ in range(turns):
+        model.now += 61
+        sent.append([])
+        while True:
+            model.read(None)
+            model.claim(5, False)
+            flying, model.flying = model.flying, []
+            sent[-1] += [item.event_id for item in flying]
+            if not flying:
+                break
+            for item in flying:
+                if item.event_id in bad:
+                    model.progress.retry(item, model.now + 60, "no", refusal="HTTP 422")
+                else:
+                    model.take(item, model.events[item.event_id - 1])
+            model.commit()
+    return sent
+
+
+def _dead(model: Model) -> list[int]:
+    return sorted(event_id for event_id, row in model.stored.exceptions.items() if row.is_dead)
+
+
+@pytest.mark.parametrize("bad", [(2,), (2, 3), (2, 3, 5)])
+def test_bad_events_of_the_only_terminal_are_dead_once_one_behind_them_is_accepted(
+    bad: tuple[int, ...],
+) -> None:
+    model = OrderedModel()
+    model.arrive("record", [(1, 1), (1, 1), (1, 1), (1, 1)])
+    model.arrive("record", [(1, 1), (1, 0), (1, 1), (1, 1)])
+
+    _refused(model, *bad)
+
+    assert _dead(model) == list(bad)
+    assert all(row.refusals >= 3 for row in model.stored.exceptions.values())
+    assert model.stored.delivered == 7 - len(bad)
+    assert model.stored.filtered == 1
+
+
+def test_a_destination_that_refuses_all_of_a_terminal_makes_no_dead_letters() -> None:
+    model = OrderedModel()
+    model.arrive("record", [(1, 1)] * 8)
+    model.arrive("record", [(1, 1)] * 8)
+
+    sent = _refused(model, *range(1, 17), turns=120)
+    assert not _dead(model)
+    assert len(model.stored.exceptions) == 11
+    assert max(map(len, sent)) == 11
+
+    _refused(model)  # it takes all again
+    assert not _dead(model)
+    assert model.stored.delivered == 16
+
+
+def test_what_is_passed_goes_first_again_after_an_outage() -> None:
+    model = OrderedModel()
+    model.arrive("record", [(1, 1)] * 2)
+    _refused(model, 1, turns=2)
+    model.now += 61
+    model.claim(5, False)
+    model.progress.retry(model.flying.pop(), model.now + 60, "no", refusal="HTTP 422")
+    model.read(None)  # the one behind it is to be tried now
+    model.claim(5, False)
+    (second,) = model.flying
+    model.flying = []
+    model.progress.retry(second, model.now + 5, "away")
+
+    sent = _refused(model, turns=3)
+
+    assert [each for turn in sent for each in turn] == [1, 2]
+    assert not _dead(model)
 
 
 @pytest.mark.parametrize("drops", [False, True])

@@ -58,6 +58,9 @@ T = TypeVar("T")
 PAGE = 256
 """Events that are read at once."""
 
+PROBED = 32
+"""Events that are read to try one of them behind one that is refused."""
+
 AHEAD = 512
 """Events of a kind that are read ahead: after a crash at most so many are sent again."""
 
@@ -449,11 +452,12 @@ class Forwarder:
         end, held = around.destinations.horizon()
         for track in progress.wanted(end, held, limit=AHEAD):
             query = self._queries[track.kind]
+            most = min(limit, PROBED) if progress.is_blocked(track) else limit
             if track.terminal_id is None:
-                page = store.to_forward(track.place, query, limit, until=track.until)
+                page = store.to_forward(track.place, query, most, until=track.until)
             else:
                 page = store.to_forward_of(
-                    track.terminal_id, track.place, track.until or track.place, query, limit
+                    track.terminal_id, track.place, track.until or track.place, query, most
                 )
             progress.read(track, page)
             self._fresh.update(page.chosen)

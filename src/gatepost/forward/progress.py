@@ -10,6 +10,9 @@ of one terminal that was left aside. What is read stands in its track until the 
   else: no more than are read ahead.
 * Events of a terminal that is held are *left aside*: one row says between which ids they are. So is, with
   ``order: terminal``, what comes after an exception of the same terminal; and what comes after events left aside.
+* With ``order: terminal`` an event that was refused ``max_refusals`` times may be the only one of its terminal that is
+  refused, while nothing else can be accepted. So the one behind it is tried at once, and after as many refusals again.
+  If that is accepted, those before it are dead: they were refused a moment ago. If not, the first goes first again.
 
 Every number of the ledger is counted where a place moves over an event, in the transaction that stores the place: none
 is counted twice or forgotten, whenever the process ends.
@@ -39,6 +42,9 @@ DELETED = "deleted by retention"
 
 MAX_EXCEPTIONS = 10_000
 """While so many events of a kind wait for another attempt, no more of that kind are read."""
+
+MAX_PASSED = 10
+"""So many events of a terminal in a row may be refused too often before nothing behind them is tried any more."""
 
 Key = tuple[FeedKind, int]
 """Kind and terminal."""
@@ -105,6 +111,7 @@ class Progress:
     def __init__(self, loaded: Loaded, *, keep_order: bool, max_refusals: int = 10) -> None:
         """``keep_order``: events of one terminal leave one after the other."""
         self._keep_order = keep_order
+        self._max_refusals = max_refusals
         self.cursor = Cursor(max_refusals=max_refusals)
         """What is read and not settled."""
         self._last = 0
@@ -119,6 +126,10 @@ class Progress:
         """How many events hold up what comes after them."""
         self._pending: dict[Key, int] = {}
         """How many entries are to be left aside."""
+        self._passed: dict[Key, list[int]] = {}
+        """Where an event is tried before those in front of it: these."""
+        self._wanting: set[Key] = set()
+        """Of these the event that is to be tried has to be read first."""
         self._tracks: dict[FeedKind, Track] = {}
         self._asides: dict[Key, Track] = {}
         self._tried: dict[FeedKind, int] = {}
@@ -171,7 +182,7 @@ class Progress:
         self.cursor.add(item.number, _LANES[item.kind], self._line(item))
 
     def _line(self, item: Item) -> str | None:
-        return f"{item.kind} {item.terminal_id}" if self._keep_order else None
+        return _line(item.key) if self._keep_order else None
 
     # --- what it knows ----------------------------------------------------------------------------------------
 
@@ -214,9 +225,17 @@ class Progress:
         return 0 if tried is None else tried.attempts
 
     def accepted_since(self, number: int) -> int:
-        """Return how many of its kind were accepted since an event was refused first."""
+        """Return how many were accepted since an event was refused first: of its kind, or of any that keeps order."""
         tried, kind = self.cursor.tried.get(number), self._items[number].kind
-        return 0 if tried is None or tried.mark is None else self._accepted[kind] - tried.mark
+        return 0 if tried is None or tried.mark is None else self._accepted_of(kind) - tried.mark
+
+    def _accepted_of(self, kind: FeedKind) -> int:
+        # Where a refused event holds up those of its kind, none of them may be left to be accepted.
+        return sum(self._accepted.values()) if self._keep_order else self._accepted[kind]
+
+    def is_blocked(self, track: Track) -> bool:
+        """Return whether a track is read for one event that is to be tried, and no more."""
+        return track.terminal_id is not None and (track.kind, track.terminal_id) in self._wanting
 
     # --- reading ----------------------------------------------------------------------------------------------
 
@@ -226,7 +245,9 @@ class Progress:
         ``end``: the feed's; ``held``: the terminals that are held; ``limit``: of events of a kind read ahead.
         """
         aside = [
-            track for key, track in self._asides.items() if key[1] not in held and key not in self._blocking
+            track
+            for key, track in self._asides.items()
+            if key[1] not in held and (key not in self._blocking or key in self._wanting)
         ]
         found = [
             track
@@ -266,6 +287,10 @@ class Progress:
             read += [_Entry(place, 0, "deleted", events=events) for place, events in page.deleted]
             track.entries.extend(sorted(read, key=lambda entry: entry.event_id))
         track.place = page.place
+        if self.is_blocked(track):
+            key = track.kind, track.terminal_id or 0
+            if self.cursor.let_pass(self._passed[key][-1]):
+                self._wanting.discard(key)
 
     def _is_behind(self, key: Key) -> bool:
         """Return whether events of a terminal have to wait for others of it."""
@@ -283,11 +308,13 @@ class Progress:
 
         Those that were tried more often go behind the others: one that always fails delays no other.
         """
+        self._want_no_more()
         found = self.cursor.claim(limit, now)
         return self._attempted(sorted(found, key=self.attempts), now)
 
     def probe(self, now: float) -> list[Item]:
         """Take one event, due or not, to see whether the destination is there: each time another one."""
+        self._want_no_more()
         found = self.cursor.probe()
         return [] if found is None else self._attempted([found], now)
 
@@ -319,11 +346,18 @@ class Progress:
         self._accepted[item.kind] += 1
         self._new_accepted[item.kind] += 1
         self._step.delivered_at_ms = at_ms
+        passed = self._passed.pop(item.key, ())
         self._settle(item, "delivered")
+        for number in passed:
+            if number in self.cursor.waiting:
+                tried = self.cursor.tried[number]
+                tried.refusals -= 1  # it is not refused once more
+                self.bury(self._items[number], tried.reason, at_ms / 1000)
 
     def dropped(self, item: Item, why: str) -> None:
         """Give an event up that is not sent any more."""
         self._settle(item, "dropped", why)
+        self._tidy_passed(item.key)
 
     def expire(self, before_ms: int, why: str) -> int:
         """Give up what happened before a moment and is not under way; return how many these are."""
@@ -373,11 +407,45 @@ class Progress:
     def retry(self, item: Item, due: float, reason: str, *, refusal: str | None = None) -> None:
         """Let an event wait until ``due``. ``refusal``: it was refused so."""
         blocked = self._blocks(item)
-        self.cursor.retry(item.number, due, reason=reason, kind=refusal, mark=self._accepted[item.kind])
+        self.cursor.retry(item.number, due, reason=reason, kind=refusal, mark=self._accepted_of(item.kind))
         if item.event_id in self._numbers:
             self._put(item)
         elif refusal is not None and not blocked:
             self._block_behind(item)
+        if refusal is not None and self._keep_order:
+            self._let_next_go(item)
+        else:  # it says nothing of an event that is away: what was refused is tried first when it is back
+            for key in list(self._passed):
+                self._let_first_go(key)
+
+    def _let_next_go(self, item: Item) -> None:
+        """Try the event behind one that was refused too often: if it is accepted, those before it are dead."""
+        passed = self._passed.pop(item.key, [])
+        self.cursor.in_turn(_line(item.key))
+        refusals, most = self.refusals(item.number), self._max_refusals
+        is_next = refusals >= most if passed else refusals > 0 and not refusals % most
+        if is_next and len(passed) < MAX_PASSED:
+            self._passed[item.key] = [*passed, item.number]
+            if not self.cursor.let_pass(item.number):
+                self._wanting.add(item.key)
+
+    def _let_first_go(self, key: Key) -> None:
+        if key in self._passed:
+            self.cursor.in_turn(_line(key))
+            self._tidy_passed(key)
+
+    def _tidy_passed(self, key: Key) -> None:
+        """Forget what was passed where nothing behind it is tried any more."""
+        if key in self._passed:
+            head = self.cursor.head(_line(key))
+            if head is None or head <= self._passed[key][-1]:
+                del self._passed[key]
+                self._wanting.discard(key)
+
+    def _want_no_more(self) -> None:
+        """Try what was refused again where nothing was read behind it."""
+        for key in list(self._wanting):
+            self._let_first_go(key)
 
     def bury(self, item: Item, reason: str, at: float) -> None:
         """Make an event a dead letter."""
@@ -387,6 +455,7 @@ class Progress:
         if item.event_id in self._numbers:
             self._waiting[item.kind] -= 1
             self._put(item)
+        self._tidy_passed(item.key)
 
     def _blocks(self, item: Item) -> bool:
         """Return whether an event that waits holds up what comes after it."""
@@ -582,6 +651,10 @@ class Progress:
                 self.cursor.take_up(number, _LANES[item.kind], self._line(item))
                 self._waiting[item.kind] += 1
                 self._block(item.key)
+
+
+def _line(key: Key) -> str:
+    return f"{key[0]} {key[1]}"
 
 
 def _tried(row: ExceptionRow) -> Tried:

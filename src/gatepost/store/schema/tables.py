@@ -633,7 +633,7 @@ destination_exceptions = Table(
     Column("is_dead", SmallInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("refusals", Integer, nullable=False),
-    # How many of its kind had been accepted when it was refused first.
+    # How many had been accepted when it was refused first: of its kind, or of any where order is kept.
     Column("mark", BigInteger),
     Column("attempted_at_ms", BigInteger),
     Column("due_ms", BigInteger, nullable=False),
