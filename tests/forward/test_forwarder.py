@@ -7,9 +7,10 @@ import pytest
 from aiohttp import web
 from tests.forward.kit import Line, Told, hooked
 from tests.store.conftest import Opener
-from tests.store.events import RECEIVED_MS, arrival, record
+from tests.store.events import JPEG, RECEIVED_MS, arrival, record
 from tests.terminals import ensured
 
+from gatepost.errors import ImageUnavailable
 from gatepost.forward import progress
 from gatepost.forward.destination import decode, decode_secrets
 from gatepost.forward.egress import Egress
@@ -139,6 +140,65 @@ async def test_one_bad_event_of_the_only_terminal_holds_it_up_until_it_is_refuse
     (dead,) = line.destinations.exceptions_page(line.id, dead=True).items
     assert (dead.event_id, dead.refusals, dead.reason) == (bad, 10, "HTTP 422: no")
     assert line.ledger == Ledger(seen=6, filtered=0, delivered=5, waiting=0, dead=1, dropped=0)
+
+
+async def test_an_event_waits_for_its_image_while_others_go_on(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
+    line = Line(store, images="inline")
+    (late,) = [one.id for one in store.write([arrival(record(1, image=JPEG))])]
+    others = line.passages(2, 3)
+    is_away = True
+    image = store.image
+
+    def read(event_id: int) -> bytes | None:
+        if is_away:
+            raise ImageUnavailable("the share is away")
+        return image(event_id)
+
+    monkeypatch.setattr(store, "image", read)
+    sink = Told()
+    line.begin(sink)
+    await line.turn(3)
+    assert sink.ids == others
+    assert line.ledger.waiting == 1
+
+    is_away = False
+    line.clock.at += 61
+    await line.turn(2)
+
+    assert sink.ids == [*others, late]
+    assert sink.events[-1].image
+
+
+async def test_an_event_is_sent_without_its_image_after_an_hour(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
+    line = Line(store, images="inline")
+    store.write([arrival(record(1, image=JPEG))])
+
+    def away(_: int) -> bytes | None:
+        raise ImageUnavailable("the share is away")
+
+    monkeypatch.setattr(store, "image", away)
+    sink = Told()
+    line.begin(sink)
+
+    for _ in range(59):
+        await line.turn()
+        line.clock.at += 61
+    assert sink.events == []
+    line.clock.at += 61
+    await line.turn(2)
+
+    assert [one.image for one in sink.events] == [None]
+    assert line.ledger.delivered == 1
+    (attempt,) = line.destinations.attempts(line.id)
+    assert attempt.reply == "sent without its image: the share is away"
 
 
 async def test_a_killed_process_sends_again_and_counts_once(line: Line) -> None:

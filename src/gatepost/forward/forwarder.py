@@ -8,7 +8,8 @@ Rules:
   again what was under way, and what was settled behind it or since the last commit.
 * Events that are refused together are each sent again alone: one of them may be what was refused, and no other is
   counted as refused for it.
-* What is sent is rendered from the store just before: what was erased while it waited is not in it.
+* What is sent is rendered from the store just before: what was erased while it waited is not in it. Where an image
+  cannot be read then, its event waits, and others go on; after :data:`IMAGE_S` it is sent without.
 * A commit that finds another owner ends the forwarder: nothing of what it did since is stored.
 
 Flow: :meth:`Forwarder.once` → workers → ``Sink.send`` → the next turn.
@@ -88,6 +89,9 @@ YIELD_S = 1.0
 EXPIRE_S = 1.0
 """So often events are looked for that are too old; those that are to be sent are looked at each time."""
 
+IMAGE_S = 3600.0
+"""So long an event waits for its image, where that cannot be read; then it is sent without."""
+
 OLD = "older than max_age_s"
 """Why an event was dropped."""
 
@@ -131,6 +135,8 @@ class _Parcel(Struct):
     """In bytes."""
     is_alone: bool = False
     """It was refused, by itself or in a batch: nothing is sent together with it."""
+    note: str = ""
+    """What is missing of what is sent, and why."""
 
 
 class _Sent(Struct, frozen=True):
@@ -169,9 +175,11 @@ class Forwarder:
         """Of events that did not get through: how many had been delivered then."""
         self._alone: set[int] = set()
         """Of those that wait: what was in a batch that was refused, and is sent alone."""
+        self._imageless: dict[int, float] = {}
+        """Of those that wait: since when the image could not be read."""
         self._expired_at = around.monotonic()
         self._given_up = False
-        """This turn has given something up, which another one commits."""
+        """This turn has put something off or given it up, which another one commits."""
         self._allowance = 0.0
         self._allowed_at = around.monotonic()
         self._ready: deque[_Parcel] = deque()
@@ -377,7 +385,9 @@ class Forwarder:
         for one in sent:
             for item, result in zip(one.parcel.items, one.results, strict=True):
                 self._note(progress, item, result, one)
-        self._alone &= progress.cursor.waiting.keys()
+        waiting = progress.cursor.waiting
+        self._alone &= waiting.keys()
+        self._imageless = {number: at for number, at in self._imageless.items() if number in waiting}
         self._keep_tries(progress, sent)
 
     def _note(self, progress: Progress, item: Item, result: Result, sent: _Sent) -> None:
@@ -526,14 +536,21 @@ class Forwarder:
             if total and total + self._claimed_bytes >= CLAIMED_BYTES:
                 progress.give_back(claimed[at:])
                 break
-            outgoing = self._outgoing(item, row, people)
+            try:
+                outgoing, note = self._outgoing(item, row, people), ""
+            except ImageUnavailable as error:
+                if self._waits_for_image(progress, item, str(error)):
+                    continue
+                outgoing = self._outgoing(item, row, people, with_image=False)
+                note = f"sent without its image: {error}"
             size = len(outgoing.body) + len(outgoing.image or b"")
             total += size
             is_alone = item.number in self._alone or progress.refusals(item.number) > 0
             if is_alone or not parcels or not self._has_place(parcels[-1], size):
-                parcels.append(_Parcel([item], [outgoing], self._gate.epoch, size, is_alone))
+                parcels.append(_Parcel([item], [outgoing], self._gate.epoch, size, is_alone, note))
                 continue
             last = parcels[-1]
+            last.note = last.note or note
             last.items.append(item)
             last.outgoing.append(outgoing)
             last.size += size
@@ -561,14 +578,27 @@ class Forwarder:
             if isinstance(row, RecordRow) and row.person is not None
         )
 
-    def _outgoing(self, item: Item, row: Forwarded, people: dict[tuple[int, int], str]) -> Outgoing:
+    def _waits_for_image(self, progress: Progress, item: Item, why: str) -> bool:
+        """Try an event later of which the image cannot be read now; False where it has waited for long enough."""
+        tick, now = self._around.monotonic(), self._around.now()
+        if tick - self._imageless.setdefault(item.number, tick) >= IMAGE_S:
+            return False
+        progress.retry(item, now + self._policy.delay(progress.attempts(item.number), self._around.rand), why)
+        self._given_up = True
+        return True
+
+    def _outgoing(
+        self, item: Item, row: Forwarded, people: dict[tuple[int, int], str], *, with_image: bool = True
+    ) -> Outgoing:
         image = original = None
         if not isinstance(row, Notice):
             said = row if isinstance(row, RecordRow) else row.step
-            if said.has_image and self._told.images == "inline":
-                image = self._image(item.event_id)
+            if said.has_image and self._told.images == "inline" and with_image:
+                image = self._around.store.image(item.event_id)
             if self._told.shape == "push":
-                original = self._original(item.event_id, said.original or b"")
+                original = said.original or b""
+                if with_image:
+                    original = self._around.store.original(item.event_id, original)
         person_id = ""
         if isinstance(row, RecordRow) and row.person is not None:
             person_id = people.get((row.person.identity_id, row.terminal_id), "")
@@ -585,16 +615,6 @@ class Forwarder:
             image=image,
             is_replay=is_replay,
         )
-
-    def _image(self, number: int) -> bytes | None:
-        with contextlib.suppress(ImageUnavailable):
-            return self._around.store.image(number)
-        return None
-
-    def _original(self, number: int, shortened: bytes) -> bytes:
-        with contextlib.suppress(ImageUnavailable):
-            return self._around.store.original(number, shortened)
-        return shortened
 
     def _end(self) -> None:
         if self._progress is None:
@@ -644,6 +664,7 @@ def _attempt_row(sent: _Sent) -> AttemptRow:
     worst = max(sent.results, key=_badness)
     outcome = worst.outcome
     why = "" if isinstance(outcome, Delivered) else outcome.reason
+    said = "; ".join(filter(None, (sent.parcel.note, worst.reply or why)))
     return AttemptRow(
         at_ms=sent.at_ms,
         took_ms=sent.took_ms,
@@ -651,7 +672,7 @@ def _attempt_row(sent: _Sent) -> AttemptRow:
         events=len(sent.parcel.items),
         outcome=_NAMES[_badness(worst)],
         status=worst.status,
-        reply=worst.reply or why,
+        reply=said,
     )
 
 
