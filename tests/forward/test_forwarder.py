@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from aiohttp import web
 from tests.forward.kit import Line, Told, hooked
@@ -199,6 +200,32 @@ async def test_an_event_is_sent_without_its_image_after_an_hour(
     assert line.ledger.delivered == 1
     (attempt,) = line.destinations.attempts(line.id)
     assert attempt.reply == "sent without its image: the share is away"
+
+
+async def test_secrets_that_a_destination_tells_back_are_not_kept(line: Line) -> None:
+    line.passages(1)
+    values = {
+        "headers": {"Authorization": "Bearer TOPSECRET"},
+        "signing": [{"value": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}],
+    }
+    line.destinations.change(line.id, now_ms=line.now_ms, secrets=msgspec.json.encode(values))
+    said = "token TOPSECRET, Bearer TOPSECRET, MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    async with hooked() as hook:
+        hook.reply = lambda _: web.Response(status=401, text=said + "x" * 1983 + "TOPSECRET")
+        told = decode({**line.told, "url": hook.url})
+        secrets = decode_secrets(line.row.secrets)
+        line.begin(Webhook(told, secrets, Egress(["127.0.0.0/8"]), now=line.clock))
+        await line.turn(2)
+        await line.sink.close()
+
+    (attempt,) = line.destinations.attempts(line.id)
+    assert attempt.reply.startswith("token ***, ***, ***xxx")
+    assert line.row.failure is not None
+    loaded = line.destinations.load(line.id)
+    assert loaded is not None
+    for kept in (attempt.reply, line.row.failure, loaded.exceptions[0].reason):
+        assert "TOPS" not in kept
+        assert "MfKQ" not in kept
 
 
 async def test_a_killed_process_sends_again_and_counts_once(line: Line) -> None:

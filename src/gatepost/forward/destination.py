@@ -246,6 +246,13 @@ class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     notify: NotifyOptions | None = None
 
 
+HIDDEN = "***"
+"""Stands for a secret in what a destination said."""
+
+LEAST_SECRET = 4
+"""Characters: what is shorter is no secret, and is not looked for in what a destination said."""
+
+
 class Secret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One signing secret."""
 
@@ -270,6 +277,19 @@ class Secrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
     def signing_at(self, now_ms: int) -> list[str]:
         """Return the signing secrets that are valid, the latest first."""
         return [each.value for each in self.signing if each.until_ms is None or now_ms < each.until_ms]
+
+    def hidden(self, text: str) -> str:
+        """Return a text without these secrets, also where the last one is cut off."""
+        values = {*self.headers.values(), self.password, self.token, self.client_certificate}
+        values |= {each.value for each in self.signing}
+        values |= {part for value in values for part in (*value.split(), value.removeprefix("whsec_"))}
+        for value in sorted(values, key=len, reverse=True):
+            if len(value) < LEAST_SECRET:
+                continue
+            text = text.replace(value, HIDDEN)
+            cut = next((n for n in range(len(value), LEAST_SECRET - 1, -1) if text.endswith(value[:n])), 0)
+            text = text[: len(text) - cut] + HIDDEN * (cut > 0)
+        return text
 
 
 def decode(text: bytes | Mapping[str, Any]) -> Destination:

@@ -27,11 +27,11 @@ import structlog
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, ImageUnavailable, StoreError, StoreUnavailable
-from gatepost.forward.destination import Destination, queries
+from gatepost.forward.destination import Destination, decode_secrets, queries
 from gatepost.forward.gate import Gate
 from gatepost.forward.progress import DELETED, Item, Progress
 from gatepost.forward.shape import Shaper, event_id
-from gatepost.forward.sinks import Closed, Outgoing, Result, Sink
+from gatepost.forward.sinks import Closed, Outgoing, Result, Sink, hidden
 from gatepost.retry import Backoff, RetryAt, next_step
 from gatepost.store.interface import (
     FORWARD_KINDS,
@@ -157,6 +157,7 @@ class Forwarder:
         """``fence``: of the lease that this process has."""
         self.row = row
         self._told = told
+        self._secrets = decode_secrets(row.secrets)
         self._sink = sink
         self._fence = fence
         self._around = around
@@ -647,6 +648,7 @@ class Forwarder:
             failed = Result(outcome=Unreachable(f"a defect of gatepost: {type(error).__name__}; see its log"))
             results = [failed] * len(parcel.items)
         took_ms = round((self._around.monotonic() - began) * 1000)
+        results = [hidden(result, self._secrets) for result in results]
         self._sent.append(_Sent(parcel, results, at_ms, took_ms))
         if any(not isinstance(result.outcome, Delivered | Refused) for result in results):
             self._take_back()

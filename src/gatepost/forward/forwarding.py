@@ -223,8 +223,9 @@ class Forwarding:
         """
         told = decode(row.config)
         source = await self._in_thread(self._around.source)
-        sink = open_sink(told, decode_secrets(row.secrets), self.egress)
-        return await send_test(sink, told, source=source, now=self._now, monotonic=self._monotonic)
+        kept = decode_secrets(row.secrets)
+        sink = open_sink(told, kept, self.egress)
+        return await send_test(sink, told, kept, source=source, now=self._now, monotonic=self._monotonic)
 
     def example(self, told: Destination) -> Example | None:
         """Return the latest event that a filter chooses, as it would be sent. Blocks.

@@ -15,9 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from gatepost.errors import ImageUnavailable
-from gatepost.forward.destination import Destination, StepFilter, queries
+from gatepost.forward.destination import Destination, Secrets, StepFilter, queries
 from gatepost.forward.shape import CONTENT_TYPES, Shaper, event_id
-from gatepost.forward.sinks import Closed, Outgoing, Result, Sink
+from gatepost.forward.sinks import Closed, Outgoing, Result, Sink, hidden
 from gatepost.store.interface import AlarmQuery, AlarmStepRow, PersonRow, RecordQuery, RecordRow, Store
 from gatepost.store.people.people import People
 from gatepost.wire import AlarmStatus, Delivered, Refused, Unreachable
@@ -86,6 +86,7 @@ def made_up(told: Destination, *, source: str, now: float) -> Outgoing:
 async def send_test(
     sink: Sink,
     told: Destination,
+    secrets: Secrets,
     *,
     source: str,
     now: Callable[[], float],
@@ -96,6 +97,7 @@ async def send_test(
     try:
         async with asyncio.timeout(min(told.timeout_s, TEST_S)):
             (result,) = await sink.send([outgoing])
+            result = hidden(result, secrets)
     except TimeoutError:
         result = Result(outcome=Unreachable(f"no reply within {min(told.timeout_s, TEST_S):g} s"))
     finally:

@@ -7,12 +7,14 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gatepost.errors import SettingsError
+from gatepost.forward.destination import Secrets
 from gatepost.store.interface import FeedKind, Forwarded
-from gatepost.wire import Outcome
+from gatepost.wire import Delivered, Outcome
 
-__all__ = ["Closed", "Outgoing", "Result", "Sink"]
+__all__ = ["Closed", "Outgoing", "Result", "Sink", "hidden"]
 
 
 class Outgoing(Struct, frozen=True, kw_only=True):
@@ -45,6 +47,14 @@ class Result(Struct, frozen=True, kw_only=True):
     """Such as ``HTTP 503``."""
     reply: str = ""
     """What the destination said, at most 2 KB of it."""
+
+
+def hidden(result: Result, secrets: Secrets) -> Result:
+    """Return a result without the secrets of the destination, which may have told them back."""
+    outcome = result.outcome
+    if not isinstance(outcome, Delivered):
+        outcome = replace(outcome, reason=secrets.hidden(outcome.reason))
+    return Result(outcome=outcome, status=secrets.hidden(result.status), reply=secrets.hidden(result.reply))
 
 
 class Sink(Protocol):

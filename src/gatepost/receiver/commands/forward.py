@@ -339,7 +339,7 @@ def try_out(
 
         async def send() -> Trial:
             sink = open_sink(told, kept, egress)
-            return await send_test(sink, told, source=source, now=time.time, monotonic=time.monotonic)
+            return await send_test(sink, told, kept, source=source, now=time.time, monotonic=time.monotonic)
 
         found = asyncio.run(send())
         _note(
