@@ -13,6 +13,7 @@ from tests.terminals import ensured
 
 from gatepost.errors import ImageUnavailable
 from gatepost.forward import progress
+from gatepost.forward.admin import Admin
 from gatepost.forward.destination import decode, decode_secrets
 from gatepost.forward.egress import Egress
 from gatepost.forward.sinks import Closed, Result
@@ -226,6 +227,39 @@ async def test_secrets_that_a_destination_tells_back_are_not_kept(line: Line) ->
     for kept in (attempt.reply, line.row.failure, loaded.exceptions[0].reason):
         assert "TOPS" not in kept
         assert "MfKQ" not in kept
+
+
+async def test_a_replay_sends_what_was_received_in_its_span_however_old(open_store: Opener) -> None:
+    store = open_store()
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
+    line = Line(store, max_age_s=600)
+    # The second one's receiver had been away from the database for an hour.
+    seconds = (0, 3600, 10, 60)
+    arrivals = [arrival(record(each), received_at_ms=RECEIVED_MS + each * 1000) for each in seconds]
+    numbers = [one.id for one in store.write(arrivals)]
+    line.clock.at += 86_400
+    admin = Admin(line.destinations, now=line.clock, check=lambda told, kept: None)
+    begin = datetime.fromtimestamp(RECEIVED_MS / 1000, UTC)
+    line.id = admin.replay(line.row, begin, begin + timedelta(seconds=60)).id
+    sink = Told()
+    line.begin(sink)
+
+    await line.turn(3)
+
+    assert sorted(sink.ids) == [numbers[0], numbers[2]]
+    assert line.ledger == Ledger(seen=3, filtered=1, delivered=2, waiting=0, dead=0, dropped=0)
+    assert line.row.finished_at is not None
+
+
+def test_a_replay_to_a_paused_destination_is_paused(line: Line) -> None:
+    admin = Admin(line.destinations, now=line.clock, check=lambda told, kept: None)
+    admin.pause(line.id)
+    begin = datetime.fromtimestamp(RECEIVED_MS / 1000, UTC)
+
+    assert admin.replay(line.row, begin, begin + timedelta(seconds=60)).paused_at is not None
+
+    admin.resume(line.id)
+    assert all(row.paused_at is None for row in line.destinations.all())
 
 
 async def test_a_killed_process_sends_again_and_counts_once(line: Line) -> None:

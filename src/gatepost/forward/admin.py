@@ -173,6 +173,7 @@ class Admin:
             span=(round(since.timestamp() * 1000), round(until.timestamp() * 1000)),
             replay_of=row.id,
             rate=rate,
+            paused=row.paused_at is not None,
         )
 
     def pause(self, which: int) -> DestinationRow | None:

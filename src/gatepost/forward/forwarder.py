@@ -25,6 +25,7 @@ from typing import Literal, Protocol, TypeVar
 
 import structlog
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gatepost.errors import GatepostError, ImageUnavailable, StoreError, StoreUnavailable
 from gatepost.forward.destination import Destination, decode_secrets, queries
@@ -44,7 +45,9 @@ from gatepost.store.interface import (
     RecordRow,
     StepQuery,
     Store,
+    ToForward,
     happened_at,
+    received_at,
 )
 from gatepost.store.people.people import People
 from gatepost.store.query.destinations import AttemptRow, DestinationRow, Destinations, Step
@@ -156,7 +159,8 @@ class Forwarder:
     ) -> None:
         """``fence``: of the lease that this process has."""
         self.row = row
-        self._told = told
+        # What is replayed was asked for, however old it is.
+        self._told = told if row.replay_of is None else replace(told, max_age_s=None)
         self._secrets = decode_secrets(row.secrets)
         self._sink = sink
         self._fence = fence
@@ -470,10 +474,23 @@ class Forwarder:
                 page = store.to_forward_of(
                     track.terminal_id, track.place, track.until or track.place, query, most
                 )
+            page = self._in_span(page)
             progress.read(track, page)
             self._fresh.update(page.chosen)
         has_room = not is_all_sent or progress.untried < room
         return has_room and bool(progress.wanted(end, held, limit=AHEAD))
+
+    def _in_span(self, page: ToForward) -> ToForward:
+        """Leave out what was not received in the span of a replay: ids are not in the order of receipt."""
+        span = self.row.span
+        if span is None:
+            return page
+        chosen = {
+            number: row
+            for number, row in page.chosen.items()
+            if span[0] <= received_at(row).timestamp() * 1000 < span[1]
+        }
+        return replace(page, chosen=chosen)
 
     def _give_up(self, progress: Progress, item: Item, why: str) -> None:
         progress.dropped(item, why)

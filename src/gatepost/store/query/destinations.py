@@ -161,6 +161,8 @@ class DestinationRow(Struct, frozen=True, kw_only=True):
     replay_of: int | None
     rate: float | None
     """Events a second, at most."""
+    span: tuple[int, int] | None
+    """Of a replay: what was received in it, Unix milliseconds, from and until, exclusive."""
     finished_at: datetime | None
     paused_at: datetime | None
     closed_at: datetime | None
@@ -297,6 +299,8 @@ class Destinations:
             "created_at_ms": now_ms,
             "replay_of": replay_of,
             "rate": rate,
+            "since_ms": None if span is None else span[0],
+            "until_ms": None if span is None else span[1],
             "paused_at_ms": now_ms if paused else None,
             **dict.fromkeys(("seen", "filtered", "delivered", "dropped", "attempts", "fence", "steps"), 0),
             "dropped_why": "{}",
@@ -957,6 +961,7 @@ def _destination(row: Row[Any], ledger: Ledger, places: tuple[PlaceRow, ...]) ->
         created_at=moment(row.created_at_ms),
         replay_of=row.replay_of,
         rate=row.rate,
+        span=None if row.since_ms is None else (row.since_ms, row.until_ms),
         finished_at=moment(row.finished_at_ms),
         paused_at=moment(row.paused_at_ms),
         closed_at=moment(row.closed_at_ms),

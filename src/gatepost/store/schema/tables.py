@@ -578,6 +578,9 @@ destinations = Table(
     # Of a replay: the destination that it is of, and how many events a second it sends at most.
     Column("replay_of", _Id, ForeignKey("destinations.id", ondelete="CASCADE")),
     Column("rate", Float),
+    # Of a replay: what was received from the one moment on, and before the other.
+    Column("since_ms", BigInteger),
+    Column("until_ms", BigInteger),
     Column("finished_at_ms", BigInteger),
     Column("paused_at_ms", BigInteger),
     # It said that it wants no more.

@@ -446,6 +446,8 @@ def upgrade() -> None:
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("replay_of", _ID, nullable=True),
         sa.Column("rate", sa.Float(), nullable=True),
+        sa.Column("since_ms", sa.BigInteger(), nullable=True),
+        sa.Column("until_ms", sa.BigInteger(), nullable=True),
         sa.Column("finished_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("paused_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("closed_at_ms", sa.BigInteger(), nullable=True),
