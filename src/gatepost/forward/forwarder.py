@@ -209,6 +209,11 @@ class Forwarder:
         return self._gate.failures
 
     @property
+    def has_begun(self) -> bool:
+        """Return whether it knows from where it goes on: nothing of its settings kept it from that."""
+        return self._progress is not None
+
+    @property
     def wait_s(self) -> float:
         """Return the seconds until the next attempt may begin."""
         return self._gate.wait(self._around.monotonic())

@@ -169,6 +169,9 @@ class Forwarding:
             changed = [state.id for state in states if self._has_changed(state)]
             for row in await self._in_thread(lambda: self.destinations.some(changed)):
                 await self._take_up(row)
+            for which, running in self._running.items():
+                if running.forwarder.has_begun and not running.task.done():
+                    self.troubles.pop(which, None)
             self.rates.note({state.id: state.delivered for state in states}, int(self._monotonic() // 60))
             stopped = [state.id for state in states if state.is_closed or state.id in self.troubles]
             self._stopped = await self._in_thread(lambda: self.destinations.some(stopped))
@@ -196,10 +199,12 @@ class Forwarding:
     def standing(self, row: DestinationRow) -> Standing:
         """Return the state of a destination. On any thread."""
         running = self._running.get(row.id)
-        reach = None
+        reach, trouble = None, self.troubles.get(row.id)
+        if running is not None and running.forwarder.has_begun and not running.task.done():
+            trouble = None
         if running is not None:
             reach = Reach(failures=running.forwarder.failures, wait_s=running.forwarder.wait_s)
-        return standing(row, trouble=self.troubles.get(row.id), reach=reach)
+        return standing(row, trouble=trouble, reach=reach)
 
     def stopped(self) -> list[tuple[DestinationRow, Standing]]:
         """Return the destinations that are closed or broken, without asking the store. On any thread."""
@@ -297,7 +302,6 @@ class Forwarding:
         except SettingsError as error:
             self._give_up(row, str(error))
             return
-        self.troubles.pop(row.id, None)
         forwarder = Forwarder(row, told, sink, fence, self._around)
         task = asyncio.get_running_loop().create_task(self._guard(row, forwarder))
         self._running[row.id] = _Running(forwarder, task, row.revision, row.changes, fence)

@@ -247,6 +247,14 @@ _NOTICES: Mapping[NoticeKind, tuple[str, str]] = {
         "转发目标 {name} 已拒绝接收，恢复后请继续转发",
     ),
     "destination.resumed": ("the destination {name} is sent events again", "转发目标 {name} 已恢复"),
+    "destination.broken": (
+        "nothing can be sent to the destination {name}: its page in the console says why",
+        "无法向转发目标 {name} 发送，原因见控制台中该目标的页面",
+    ),
+    "destination.repaired": (
+        "the destination {name} can be sent events again",
+        "转发目标 {name} 又可以发送了",
+    ),
 }
 
 

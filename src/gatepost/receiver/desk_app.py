@@ -222,6 +222,7 @@ class DeskApp:
             lag=self.projector.lag,
             has_room=lambda: has_room(self.projector.lag().bytes),
             locked=doors.locked,
+            broken=lambda: [row.name for row, how in self.forwarding.stopped() if how.state == "broken"],
             on_told=lambda: self._on_loop(self.forwarding.wake),
             now=now,
             is_away=lambda: self.projector.is_away,

@@ -516,6 +516,8 @@ NoticeKind = Literal[
     "login.unlocked",
     "destination.closed",
     "destination.resumed",
+    "destination.broken",
+    "destination.repaired",
 ]
 
 NOTICE_KINDS: tuple[NoticeKind, ...] = get_args(NoticeKind)

@@ -44,6 +44,7 @@ def facts(*terminals: TerminalRow, **fields: Any) -> Facts:
         "has_room": True,
         "locked": (),
         "closed": {},
+        "broken": (),
     }
     return Facts(**(values | fields))
 
@@ -63,6 +64,7 @@ CASES: list[tuple[str, Facts, NoticeKind, str]] = [
     ("a disk nearly full", facts(has_room=False), "disk.low", "one"),
     ("a locked account", facts(locked=["admin"]), "login.locked", "one admin"),
     ("a closed destination", facts(closed={3: "payroll"}), "destination.closed", "3"),
+    ("a broken destination", facts(broken=["payroll"]), "destination.broken", "one payroll"),
 ]
 
 
@@ -77,7 +79,7 @@ def test_what_is_wrong_is_told_once(seen: Facts, kind: NoticeKind, subject: str)
 @pytest.mark.parametrize(("ends", "begins"), ENDS.items())
 def test_what_is_over_is_told_once(ends: NoticeKind, begins: NoticeKind) -> None:
     subjects = {"terminal": "7", "journal": "one", "disk": "one", "login": "one admin", "destination": "3"}
-    subject = subjects[begins.partition(".")[0]]
+    subject = "one payroll" if begins == "destination.broken" else subjects[begins.partition(".")[0]]
     fine = facts(terminal(clock_error_ms=0))
 
     assert told(fine, (begins, subject)) == [f"{ends} {subject}"]

@@ -56,6 +56,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     """Accounts that no unknown device may try to log in to."""
     closed: Mapping[int, str]
     """The names of destinations that want no more events, by id."""
+    broken: Collection[str]
+    """The names of destinations to which this machine cannot begin to send."""
 
 
 def observe(facts: Facts, standing: Collection[Condition]) -> list[NewNotice]:
@@ -67,12 +69,14 @@ def observe(facts: Facts, standing: Collection[Condition]) -> list[NewNotice]:
     found += _ended_or_begun(
         "disk.low", "disk.enough", facts.host, facts.has_room, not facts.has_room, standing
     )
-    # Each receiver counts attempts to log in for itself.
+    # Each receiver counts attempts to log in for itself, and knows where it cannot send to.
     here = f"{facts.host} "
     locked = {here + name: name for name in facts.locked}
     found += _of_each("login.locked", "login.unlocked", locked, standing, of=here)
     closed = {str(number): name for number, name in facts.closed.items()}
     found += _of_each("destination.closed", "destination.resumed", closed, standing)
+    broken = {here + name: name for name in facts.broken}
+    found += _of_each("destination.broken", "destination.repaired", broken, standing, of=here)
     return found
 
 
@@ -163,6 +167,7 @@ class Watcher:
         lag: Callable[[], Lag],
         has_room: Callable[[], bool],
         locked: Callable[[], Collection[str]],
+        broken: Callable[[], Collection[str]],
         on_told: Callable[[], None],
         now: Callable[[], float],
         is_away: Callable[[], bool],
@@ -175,6 +180,7 @@ class Watcher:
         self._lag = lag
         self._has_room = has_room
         self._locked = locked
+        self._broken = broken
         self._on_told = on_told
         self._now = now
         self._is_away = is_away
@@ -191,6 +197,7 @@ class Watcher:
             has_room=self._has_room(),
             locked=self._locked(),
             closed=self._notices.closed_destinations(),
+            broken=self._broken(),
         )
         told = self._notices.tell(observe(facts, self._notices.standing()), now_ms=int(now * 1000))
         if told:

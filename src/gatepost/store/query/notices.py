@@ -31,6 +31,7 @@ ENDS: Mapping[NoticeKind, NoticeKind] = {
     "disk.enough": "disk.low",
     "login.unlocked": "login.locked",
     "destination.resumed": "destination.closed",
+    "destination.repaired": "destination.broken",
 }
 """Which notice ends the condition of which."""
 
