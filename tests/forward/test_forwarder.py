@@ -262,6 +262,30 @@ def test_a_replay_to_a_paused_destination_is_paused(line: Line) -> None:
     assert all(row.paused_at is None for row in line.destinations.all())
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_steps_of_an_alarm_leave_in_order_and_others_pass_them(line: Line, is_killed: bool) -> None:
+    first, other = line.alarm("one", 1), line.alarm("two", 1)
+    second = line.alarm("one", 3)
+    is_bad = True
+    sink = Told(
+        lambda one: Result(outcome=Refused("no") if one.event_id == first and is_bad else Delivered())
+    )
+    line.begin(sink)
+    await line.turn(3)
+    assert sink.ids == [first, other]
+    assert line.ledger.waiting == 2
+    assert all(place.place >= second for place in line.row.places if place.kind == "alarm")
+
+    is_bad = False
+    if is_killed:
+        line.begin(sink)
+    line.clock.at += 61
+    await line.turn(3)
+
+    assert sink.ids == [first, other, first, second]
+    assert line.ledger.delivered == 3
+
+
 async def test_a_killed_process_sends_again_and_counts_once(line: Line) -> None:
     numbers = line.passages(*range(10))
     first = Told()

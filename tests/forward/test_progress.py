@@ -148,7 +148,7 @@ class Model(RuleBasedStateMachine):
                 after = edge
         return ToForward(
             items=tuple(
-                FeedItem(one.id, one.kind, one.id, one.terminal_id, one.terminal_id in self.held)
+                FeedItem(one.id, one.kind, _alarm(one), one.terminal_id, one.terminal_id in self.held)
                 for one in there
             ),
             chosen={
@@ -197,8 +197,9 @@ class Model(RuleBasedStateMachine):
         for event_id, number in self.progress._numbers.items():
             if number in self.progress.cursor.dead:  # what was passed is a dead letter now
                 self.events[event_id - 1].is_excused = True
-        if self.keep_order and not event.deliveries:
+        if (self.keep_order or event.kind == "alarm") and not event.deliveries:
             mine = (one for one in self.events[: event.id] if one.terminal_id == event.terminal_id)
+            mine = (one for one in mine if self.keep_order or _alarm(one) == _alarm(event))
             before = [one for one in mine if one.kind == event.kind and one.id < event.id and one.is_chosen]
             late = [one.id for one in before if not (one.deliveries or one.is_excused or one.is_deleted)]
             late = [each for each in late if each * 1000 >= self.expired_before]
@@ -317,6 +318,11 @@ class Model(RuleBasedStateMachine):
 
     def is_behind(self, row: PlaceRow) -> bool:
         return not any(one.id > row.place and one.kind == row.kind for one in self.events)
+
+
+def _alarm(one: Event) -> int:
+    """Return of which alarm an event is a step: there are two of each terminal."""
+    return one.terminal_id * 10 + one.id % 2
 
 
 class OrderedModel(Model):

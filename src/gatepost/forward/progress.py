@@ -10,6 +10,7 @@ of one terminal that was left aside. What is read stands in its track until the 
   else: no more than are read ahead.
 * Events of a terminal that is held are *left aside*: one row says between which ids they are. So is, with
   ``order: terminal``, what comes after an exception of the same terminal; and what comes after events left aside.
+* Steps of one alarm leave in their order whatever ``order`` says: one that waits behind an exception is one, too.
 * With ``order: terminal`` an event that was refused ``max_refusals`` times may be the only one of its terminal that is
   refused, while nothing else can be accepted. So the one behind it is tried at once, and after as many refusals again.
   If that is accepted, those before it are dead: they were refused a moment ago. If not, the first goes first again.
@@ -61,6 +62,8 @@ class Item(Struct, frozen=True):
     received_at_ms: int
     happened_at_ms: int
     """When it was received, for an exception that was stored: its row does not say when it happened."""
+    alarm_id: int | None = None
+    """Of a step of an alarm."""
 
     @property
     def key(self) -> Key:
@@ -157,7 +160,7 @@ class Progress:
 
     def _load(self, row: ExceptionRow) -> None:
         received = row.received_at_ms
-        item = self._new_item(row.event_id, row.kind, row.terminal_id, received, received)
+        item = self._new_item(row.event_id, row.kind, row.terminal_id, received, received, row.alarm_id)
         self._numbers[row.event_id] = item.number
         tried = _tried(row)
         if row.is_dead:
@@ -171,10 +174,16 @@ class Progress:
         self._add(item)
 
     def _new_item(
-        self, event_id: int, kind: FeedKind, terminal_id: int, received_at_ms: int, happened_at_ms: int
+        self,
+        event_id: int,
+        kind: FeedKind,
+        terminal_id: int,
+        received_at_ms: int,
+        happened_at_ms: int,
+        alarm_id: int | None,
     ) -> Item:
         self._last += 1
-        item = Item(self._last, event_id, kind, terminal_id, received_at_ms, happened_at_ms)
+        item = Item(self._last, event_id, kind, terminal_id, received_at_ms, happened_at_ms, alarm_id)
         self._items[item.number] = item
         return item
 
@@ -182,7 +191,9 @@ class Progress:
         self.cursor.add(item.number, _LANES[item.kind], self._line(item))
 
     def _line(self, item: Item) -> str | None:
-        return _line(item.key) if self._keep_order else None
+        if self._keep_order:
+            return _line(item.key)
+        return None if item.alarm_id is None else f"alarm {item.alarm_id}"
 
     # --- what it knows ----------------------------------------------------------------------------------------
 
@@ -277,6 +288,7 @@ class Progress:
                     item.terminal_id,
                     round(received_at(row).timestamp() * 1000),
                     round(happened_at(row).timestamp() * 1000),
+                    item.event_id if track.kind == "alarm" else None,
                 )
                 entry.fate, entry.number = "sent", made.number
                 self._entries[made.number] = track, entry
@@ -334,7 +346,7 @@ class Progress:
         for item in items:
             tried = self.cursor.tried[item.number]
             tried.attempts -= 1
-            if not tried.attempts:
+            if not tried.attempts and item.event_id not in self._numbers:
                 del self.cursor.tried[item.number]
             if item.event_id in self._numbers:
                 self._put(item)
@@ -535,9 +547,17 @@ class Progress:
         number = entry.number
         if number in self.cursor.dead:
             return True
-        if number in self.cursor.in_flight or number not in self.cursor.tried:
+        if number in self.cursor.in_flight:
             return False
+        if number not in self.cursor.tried:
+            return self._is_behind_exception(self._items[number])
         return self.refusals(number) > 0 or track.delivered > 0
+
+    def _is_behind_exception(self, item: Item) -> bool:
+        """Return whether a step waits for one of its alarm that has a row: it gets one, too, and holds up no place."""
+        line = self._line(item)
+        head = None if line is None or self._keep_order else self.cursor.head(line)
+        return head is not None and head < item.number and self._items[head].event_id in self._numbers
 
     def _pass(self, track: Track, entry: _Entry) -> None:
         if track.terminal_id is None:
@@ -562,6 +582,8 @@ class Progress:
         del self._entries[entry.number]
         self._numbers[item.event_id] = item.number
         self._waiting[item.kind] += not is_dead
+        if not is_dead:
+            self.cursor.tried.setdefault(item.number, Tried())
         self._put(item)
 
     def _pass_aside(self, track: Track, entry: _Entry) -> None:
@@ -620,6 +642,7 @@ class Progress:
             kind=item.kind,
             terminal_id=item.terminal_id,
             received_at_ms=item.received_at_ms,
+            alarm_id=item.alarm_id,
             is_dead=dead is not None,
             attempts=tried.attempts,
             refusals=tried.refusals,

@@ -109,6 +109,8 @@ class ExceptionRow(Struct, frozen=True, kw_only=True):
     kind: FeedKind
     terminal_id: int
     received_at_ms: int
+    alarm_id: int | None = None
+    """Of a step of an alarm."""
     is_dead: bool
     attempts: int
     refusals: int
@@ -938,6 +940,7 @@ def _exception(row: Row[Any]) -> ExceptionRow:
         kind=row.kind,
         terminal_id=row.terminal_id,
         received_at_ms=row.received_at_ms,
+        alarm_id=row.alarm_id,
         is_dead=bool(row.is_dead),
         attempts=row.attempts,
         refusals=row.refusals,

@@ -631,6 +631,8 @@ destination_exceptions = Table(
     Column("event_id", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", Text, nullable=False),
     Column("terminal_id", BigInteger, nullable=False),
+    # Of a step of an alarm: steps of one leave in their order.
+    Column("alarm_id", BigInteger),
     Column("received_at_ms", BigInteger, nullable=False),
     # 1: a dead letter.
     Column("is_dead", SmallInteger, nullable=False),

@@ -498,6 +498,7 @@ def upgrade() -> None:
         sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("terminal_id", sa.BigInteger(), nullable=False),
+        sa.Column("alarm_id", sa.BigInteger(), nullable=True),
         sa.Column("received_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("is_dead", sa.SmallInteger(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
