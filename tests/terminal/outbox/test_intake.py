@@ -16,9 +16,11 @@ from tests.terminal.outbox_kit import (
     settle_all,
 )
 
-from gatepost.errors import OutboxFull
+from gatepost.errors import EncodeError, OutboxFull
 from gatepost.retry import DeadLetter
+from gatepost.terminal.outbox import room
 from gatepost.terminal.outbox.outbox import Outbox
+from gatepost.wire import Alarm, Record
 
 KB = bytes(1024)
 
@@ -241,3 +243,57 @@ async def test_of_50_500_recorded_offline_the_newest_50_000_arrive_and_500_are_c
         assert (dropped.count, dropped.first_id, dropped.last_id) == (500, 1, 500)
         delivered = await drain(outbox, now(), window=256)
         assert delivered == [f"uuid-{number}" for number in range(501, 50_501)]
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        (record(4, user_id="x" * 70_000), "data.user.user_id"),
+        (record(4, user_id="x" * 40_000, ic_number="y" * 40_000), "data.user"),
+        (alarm("t" * 70_000), "data.trace_id"),
+    ],
+)
+async def test_an_event_with_a_text_that_is_too_long_is_refused_to_its_own_caller(
+    tmp_path: Path, event: Record | Alarm, field: str
+) -> None:
+    async with outbox_in(tmp_path) as outbox:
+        first, second, third = await asyncio.gather(
+            outbox.put(record(3)), outbox.put(event), outbox.put(record(5)), return_exceptions=True
+        )
+        assert (first, third) == (1, 2)
+        assert isinstance(second, EncodeError)
+        assert field in str(second)
+        assert await counts(outbox) == (2, 2, 0)
+
+
+async def test_a_text_as_long_as_is_allowed_is_stored_and_found(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path) as outbox:
+        await outbox.put(record(1, user_id="x" * 60_000))
+        await outbox.put(alarm("t" * 60_000))
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        assert len(await drain(outbox, now())) == 2
+
+
+async def test_a_defect_while_an_event_is_taken_in_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock()), capacity=3) as outbox:
+        await put_many(outbox, 3)
+        encode = room.encode_body
+
+        def fail(event: room.NewEvent, *more: int) -> bytes:
+            if b"uuid-5" in event.head:
+                raise RuntimeError("a defect")
+            return encode(event, *more)
+
+        monkeypatch.setattr(room, "encode_body", fail)
+        results = await asyncio.gather(*(outbox.put(record(n)) for n in (4, 5)), return_exceptions=True)
+        assert "a defect" in str(results[1])
+        monkeypatch.undo()
+        stored = sum(isinstance(result, int) for result in results)
+        assert await counts(outbox) == (3 + stored, 3, stored), (
+            "what was to make room for a refused event is there"
+        )
+        assert await outbox.put(record(6)) == 4 + stored
+        assert len(await drain(outbox, now())) == 3
+        await assert_the_ledger_adds_up(outbox)

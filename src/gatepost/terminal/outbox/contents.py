@@ -145,6 +145,9 @@ class Contents:
                 results.append(self._room.accept(group, now=now))
             except OutboxFull as error:
                 results.append(error)
+            except BaseException:
+                self._room.take_back()
+                raise
         stored = [number for numbers in results if isinstance(numbers, list) for number in numbers]
         if stored:
             try:

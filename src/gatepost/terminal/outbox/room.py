@@ -40,12 +40,12 @@ class Room:
     def accept(self, events: Sequence[NewEvent], *, now: float) -> list[int]:
         """Stage events, all or none, making room for each first; return their numbers.
 
-        Raises :class:`~gatepost.errors.OutboxFull`: nothing has changed then.
+        Raises :class:`~gatepost.errors.OutboxFull`. Whatever it raises, nothing has changed then.
         """
         mark = len(self._undo)
         try:
             return [self._accept(event, now) for event in events]
-        except OutboxFull:
+        except BaseException:
             self._take_back(mark)
             raise
 

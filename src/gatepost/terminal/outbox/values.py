@@ -6,6 +6,7 @@ from typing import Literal
 import pybase64
 from msgspec import Struct
 
+from gatepost.errors import EncodeError
 from gatepost.wire import Alarm, Record, Subscription, encode_parts
 
 __all__ = [
@@ -24,6 +25,9 @@ __all__ = [
 ALARMS = 0
 """The lane that goes first."""
 RECORDS = 1
+
+MOST_TEXT_BYTES = 60_000
+"""Of the texts together by which an event is looked up; they stand next to it once more."""
 
 
 class State(StrEnum):
@@ -56,9 +60,12 @@ class NewEvent(Struct, frozen=True):
         if isinstance(event, Alarm):
             at = event.event_time
             seconds = None if at is None else int(at.timestamp())
+            _check_texts(trace_id=event.trace_id)
             return cls(ALARMS, head, tail, image, event.trace_id, seconds, "", "", "")
         user = event.user
         at = event.recorded_at
+        if user:
+            _check_texts(user_id=user.user_id, job_number=user.job_number, ic_number=user.ic_number)
         return cls(
             RECORDS,
             head,
@@ -74,6 +81,17 @@ class NewEvent(Struct, frozen=True):
     @property
     def size(self) -> int:
         return len(self.head) + len(self.tail) + len(self.image or b"")
+
+
+def _check_texts(**texts: str | None) -> None:
+    sizes = {name: len((text or "").encode()) for name, text in texts.items()}
+    if sum(sizes.values()) > MOST_TEXT_BYTES:
+        longest = max(sizes, key=lambda name: sizes[name])
+        raise EncodeError(
+            f"data.{longest}" if longest == "trace_id" else f"data.user.{longest}",
+            f"is too long ({sizes[longest]} bytes); shorten it, for {' and '.join(texts)} may have"
+            f" {MOST_TEXT_BYTES} bytes in UTF-8 at most",
+        )
 
 
 class Claimed(Struct, frozen=True):
