@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 
-__all__ = ["Files"]
+__all__ = ["Files", "give_to_owner"]
 
 _sync = getattr(os, "fdatasync", os.fsync)
 
@@ -24,7 +24,8 @@ _STEP = 1024 * 1024
 class Files:
     """The real disk. Every method raises ``OSError``.
 
-    Files are made with mode 0600 and folders with 0700, whatever the umask.
+    Files are made with mode 0600 and folders with 0700, whatever the umask; where the administrator makes them in the
+    folder of another user, they are that user's.
     """
 
     def make_folder(self, path: Path) -> None:
@@ -36,12 +37,18 @@ class Files:
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
             path.chmod(0o700)
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                give_to_owner(handle, path.parent)
+            finally:
+                os.close(handle)
         self.sync_folder(path.parent)
 
     def create(self, path: Path) -> int:
         """Make a file, and return its descriptor. Raises ``FileExistsError`` where it exists."""
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         os.fchmod(handle, 0o600)
+        give_to_owner(handle, path.parent)
         return handle
 
     def open(self, path: Path, *, writes: bool = False) -> int:
@@ -119,6 +126,15 @@ class Files:
         """Return the bytes of the file system of a folder, and those of them that are left for this user."""
         disk = os.statvfs(path)
         return disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+
+
+def give_to_owner(handle: int, folder: Path) -> None:
+    """Give what the administrator has made to the owner of the folder that it stands in, where the system lets it."""
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):
+            about = folder.stat()
+            if about.st_uid:
+                os.fchown(handle, about.st_uid, about.st_gid)
 
 
 @contextlib.contextmanager

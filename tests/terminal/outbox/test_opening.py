@@ -1,5 +1,7 @@
 """The folder: versions, strangers, locks."""
 
+import errno
+import os
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -7,12 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 from structlog.testing import capture_logs
-from tests.terminal.outbox_kit import JPEG, Clock, drain, name, outbox_in, put_many, record
+from tests.terminal.outbox_kit import JPEG, Clock, drain, name, outbox_in, put_many, record, settle_all
 
 from gatepost.errors import OutboxCorrupt, OutboxInUse, OutboxTooNew, OutboxTooOld, OutboxUnavailable
 from gatepost.journal import format as journal_format
+from gatepost.journal.files import Files
 from gatepost.terminal.outbox import segments, state, state_log
-from gatepost.terminal.outbox.history import Reader
+from gatepost.terminal.outbox.history import Reader, status_of_stopped
 from gatepost.terminal.outbox.opening import Lock
 from gatepost.terminal.outbox.outbox import Outbox, State
 
@@ -164,3 +167,81 @@ async def test_the_state_is_taken_from_checkpoint_and_operations(
             files = sorted(file.name for file in outbox.path.glob("state-*"))
             assert len(files) == 2
     assert int(files[-1][6:]) > 5, "more files than starts and subscriptions"
+
+
+@pytest.mark.parametrize("suffix", ["journal", "state-00000002", ".events", ".index", ".writer"])
+async def test_a_file_that_this_user_may_not_read_is_no_damage(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await put_many(outbox, 3)
+        await settle_all(outbox, await outbox.claim(2, now=now()))
+    before, whole = content(tmp_path), Files.open
+
+    def refuse(files: Files, path: Path, *, writes: bool = False) -> int:
+        if path.name.endswith(suffix):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return whole(files, path, writes=writes)
+
+    monkeypatch.setattr(Files, "open", refuse)
+    for is_rescue in (False, True):
+        with pytest.raises(OutboxUnavailable, match=rf"may not read .*{suffix}.*chown"):
+            Reader(tmp_path / "outbox", is_rescue=is_rescue)
+    with pytest.raises(OutboxUnavailable, match="chown"):
+        await Outbox.open(tmp_path / "outbox")
+    assert content(tmp_path) == before
+    monkeypatch.undo()
+    async with outbox_in(tmp_path) as outbox:
+        status = await outbox.status()
+        assert (status.accepted, status.delivered, status.pending) == (3, 2, 1)
+
+
+async def test_a_system_that_opens_no_more_files_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with outbox_in(tmp_path) as outbox:
+        await put_many(outbox, 3)
+
+    def refuse(files: Files, path: Path, *, writes: bool = False) -> int:
+        raise OSError(errno.EMFILE, "Too many open files", str(path))
+
+    monkeypatch.setattr(Files, "open", refuse)
+    with pytest.raises(OutboxUnavailable, match="Too many open files"):
+        await Outbox.open(tmp_path / "outbox")
+
+
+async def test_the_status_of_a_stopped_terminal_is_only_read(tmp_path: Path) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await put_many(outbox, 5)
+        await settle_all(outbox, await outbox.claim(2, now=now()))
+        with pytest.raises(OutboxInUse, match="another process"):
+            status_of_stopped(tmp_path / "outbox")
+        before = await outbox.status()
+    kept = content(tmp_path)
+    after = status_of_stopped(tmp_path / "outbox")
+    for field in ("accepted", "delivered", "pending", "dead", "dropped", "history", "bytes", "subscription"):
+        assert getattr(after, field) == getattr(before, field), field
+    assert content(tmp_path) == kept
+    async with outbox_in(tmp_path):
+        pass
+
+
+async def test_what_the_administrator_makes_belongs_to_the_owner_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 12_345, 12_345)
+    about = tmp_path.stat()
+    given: dict[str, tuple[int, int]] = {}
+
+    def note(handle: int, user: int, group: int) -> None:
+        given[Path(f"/proc/self/fd/{handle}").readlink().name] = (user, group)
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", note)
+    files = Files()
+    files.make_folder(tmp_path / "outbox")
+    handle = files.create(tmp_path / "state")
+    files.close(handle)
+    Lock(tmp_path).release()
+    assert given == dict.fromkeys(["outbox", "state", "lock"], (about.st_uid, about.st_gid))

@@ -6,7 +6,8 @@
 ``retry`` ``ids``                         make dead letters pending again; null: all
 ``discard`` ``ids``                       give dead letters up; null: all
 
-A running terminal answers them at its door; for a stopped one ``ask_stopped`` opens the outbox, answers, and closes it.
+A running terminal answers them at its door; for a stopped one ``ask_stopped`` reads the outbox, and opens it only for
+what changes it.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import msgspec
 
 from gatepost import wire
 from gatepost.errors import GatepostError
+from gatepost.terminal.outbox.history import status_of_stopped
 from gatepost.terminal.outbox.opening import FOLDER, refuse_old
 from gatepost.terminal.outbox.outbox import MANY, Outbox
 
@@ -83,13 +85,18 @@ def ask_stopped(folder: Path, question: str, fields: Mapping[str, Any]) -> Any:
     Raises NoOutbox, and OutboxInUse if one is running that does not answer at its door.
     """
     path = outbox_folder(folder)
+    if question in ("status", "subscription"):
+        # Only read: a person may look as another user than the terminal's, whose files these are.
+        found = status_of_stopped(path)
+        whole = {**msgspec.to_builtins(found), "running": False}
+        return whole if question == "status" else whole["subscription"]
 
     async def ask() -> object:
         outbox = await Outbox.open(path, now=time.time)
         try:
 
             async def status() -> Mapping[str, object]:
-                return {**msgspec.to_builtins(await outbox.status()), "running": False}
+                return msgspec.to_builtins(await outbox.status())
 
             return await questions(outbox, status)[question](fields)
         finally:

@@ -11,6 +11,7 @@
 ``aside``      damaged bytes that are kept for a person to look at
 ``frames``     an event as the body of a frame, and the index of a segment; pure
 ``history``    reading what was recorded
+``status``     the ledger and what stands around it
 ``opening``    the folder, its lock, and how it is found after damage
 ``values``     what goes in and comes out
 """

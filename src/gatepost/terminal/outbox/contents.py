@@ -52,6 +52,7 @@ from gatepost.terminal.outbox.state import (
     Looks,
     Op,
 )
+from gatepost.terminal.outbox.status import capacity_bytes, free_bytes, segment_bytes, status_of
 from gatepost.terminal.outbox.values import ALARMS, RECORDS, Claimed, NewEvent, OutboxStatus
 from gatepost.wire import Subscription, receiver_of
 
@@ -75,11 +76,8 @@ RESERVE_BYTES = 64 * 1024
 _ATTEMPTS = (CLAIMED, RETRY)
 """What does not use the reserve: without it an event is tried sooner, and without a delivery it is sent once more."""
 
-_LARGEST, _SMALLEST = 4 * 1024 * 1024, 64 * 1024
 _BLOCK = 4096
 """Bytes of a file system that are taken together."""
-_OF_CAPACITY = 16
-"""A segment is at most such a part of what the outbox may hold."""
 
 
 class Contents:
@@ -95,7 +93,7 @@ class Contents:
         self._settings = settings
         self._files = files
         self._now = now
-        self._segment_bytes = _segment_bytes(path, settings, files)
+        self._segment_bytes = segment_bytes(path, settings, files)
         self._segments, self._state, self._log = load(
             path,
             max_refusals=settings.max_refusals,
@@ -454,10 +452,7 @@ class Contents:
 
     def _free(self) -> int:
         """Return the bytes that the disk has left for this user."""
-        try:
-            return self._files.space(self.path)[1]
-        except OSError:
-            return 0
+        return free_bytes(self.path, self._files)
 
     def _keep_free(self) -> None:
         """Let damaged bytes and history go before the disk is full."""
@@ -563,60 +558,26 @@ class Contents:
 
     def status(self) -> OutboxStatus:
         """Return the ledger and what stands around it."""
-        state, cursor, now = self._state, self._cursor, self._now()
-        first = cursor.first_waiting()
-        facts = None if first is None else self._segments.facts(first)
-        set_aside, set_aside_bytes = self._segments.aside.count()
         unsaved = {op[1] for op in self._log.unwritten if op[0] in (DONE, DEAD, RETRY)}
-        return OutboxStatus(
-            accepted=cursor.taken,
-            delivered=cursor.done,
-            pending=len(cursor.waiting),
-            dead=len(cursor.dead),
-            dropped=cursor.dropped,
-            oldest_pending_s=None if facts is None else max(0.0, now - facts.accepted_at),
-            bytes=sum(state.waiting_bytes) + sum(state.dead_bytes),
-            last_error=state.last_error,
-            last_error_at=state.last_error_at,
-            last_success_at=state.last_success_at,
-            pending_records=cursor.count(RECORDS),
-            pending_alarms=cursor.count(ALARMS),
-            in_flight=len(cursor.in_flight),
-            history=len(state.history),
-            history_bytes=state.history_bytes,
-            history_shortened=self._shortened,
-            file_bytes=self._segments.size(),
-            refused_full=state.refused_full,
+        return status_of(
+            self._state,
+            self._segments,
+            settings=self._settings,
+            files=self._files,
+            now=self._now(),
+            shortened=self._shortened,
             unsaved=len(unsaved),
             storage_error=self.storage_error,
-            set_aside=set_aside,
-            set_aside_bytes=set_aside_bytes,
-            set_aside_gone=self._segments.aside.gone,
-            drops=state.drops,
-            capacity=self._settings.capacity,
-            capacity_bytes=self.capacity_bytes(),
-            subscription=state.subscription,
         )
 
     def capacity_bytes(self) -> int:
         """Return how many bytes it may hold: the setting, and at most what the file system allows."""
-        allowed = max(0, self._segments.size() + self._free() - 2 * self._segment_bytes)
-        setting = self._settings.capacity_bytes
-        return allowed if setting is None else min(setting, allowed)
+        return capacity_bytes(self._segments, self._settings, self._files)
 
     def copy(self) -> tuple[list[Segment], Looks]:
         """Return what another thread may read meanwhile."""
         segments = [segment.copy() for segment in self._segments.all]
         return segments, self._state.copy()
-
-
-def _segment_bytes(path: Path, settings: TerminalSettings, files: Files) -> int:
-    try:
-        whole, _ = files.space(path)
-    except OSError:
-        whole = 0
-    capacity = whole if settings.capacity_bytes is None else min(settings.capacity_bytes, whole)
-    return max(_SMALLEST, min(_LARGEST, capacity // _OF_CAPACITY))
 
 
 def _cause(error: JournalUnavailable) -> OSError:

@@ -18,14 +18,25 @@ from pathlib import Path
 
 from gatepost.errors import JournalCorrupt, OutboxTooNew, OutboxUnavailable
 from gatepost.journal.files import Files
+from gatepost.settings import TerminalSettings
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.frames import decode_body
 from gatepost.terminal.outbox.loading import load
+from gatepost.terminal.outbox.opening import refuse_open
 from gatepost.terminal.outbox.segments import Segment, read_frame
 from gatepost.terminal.outbox.state import Looks
-from gatepost.terminal.outbox.values import ALARMS, RECORDS, HistoryPage, HistoryQuery, State, Stored
+from gatepost.terminal.outbox.status import status_of
+from gatepost.terminal.outbox.values import (
+    ALARMS,
+    RECORDS,
+    HistoryPage,
+    HistoryQuery,
+    OutboxStatus,
+    State,
+    Stored,
+)
 
-__all__ = ["Reader", "View"]
+__all__ = ["Reader", "View", "status_of_stopped"]
 
 log = Log(__name__)
 
@@ -184,3 +195,25 @@ def _read_folder(path: Path, *, is_rescue: bool) -> tuple[list[Segment], Looks]:
     segments.close()
     state_log.close()
     return segments.all, state.copy()
+
+
+def status_of_stopped(path: Path) -> OutboxStatus:
+    """Return the status of an outbox that no process writes to, and change nothing.
+
+    Raises :class:`~gatepost.errors.OutboxError`, such as :class:`~gatepost.errors.OutboxInUse`.
+    """
+    refuse_open(path)
+    files, settings, now = Files(), TerminalSettings(), time.time()
+    segments, state, state_log = load(
+        path,
+        max_refusals=settings.max_refusals,
+        files=files,
+        segment_bytes=0,
+        is_writer=False,
+        now=now,
+        is_alone=True,
+    )
+    status = status_of(state, segments, settings=settings, files=files, now=now)
+    segments.close()
+    state_log.close()
+    return status

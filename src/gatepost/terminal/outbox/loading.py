@@ -37,9 +37,11 @@ def load(
     is_writer: bool,
     now: float,
     is_rescue: bool = False,
+    is_alone: bool = False,
 ) -> tuple[Segments, State, StateLog]:
     """Read an outbox. ``is_rescue``: what can be read of one that cannot be opened.
 
+    ``is_alone``: no other process writes to it, so that what is missing is lost, for a reader, too.
     Raises :class:`~gatepost.errors.OutboxError`.
     """
     folder = open_folder(path, files, is_writer=is_writer, is_rescue=is_rescue)
@@ -70,7 +72,7 @@ def load(
     cursor.last = max(cursor.last, segments.last, *segments.deleted_up_to)
     for op in kept.ops:
         state.apply(op)
-    if is_writer:  # what a reader misses may have been delivered and deleted a moment ago
+    if is_writer or is_alone:  # else what a reader misses may have been delivered and deleted a moment ago
         if kept.checkpoint is not None and not kept.is_damaged:
             _skip_unwritten(state, segments, told)
         _settle_missing(state, segments, is_damaged=kept.is_damaged, now=now)

@@ -23,12 +23,13 @@ from gatepost.errors import (
     OutboxTooOld,
     OutboxUnavailable,
 )
-from gatepost.journal.files import Files
+from gatepost.journal.files import Files, give_to_owner
 from gatepost.journal.folder import Folder
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.segments import most_likely_id
+from gatepost.terminal.outbox.values import DAMAGE
 
-__all__ = ["FOLDER", "Lock", "explain", "is_full", "open_folder", "refuse_old"]
+__all__ = ["FOLDER", "Lock", "explain", "is_full", "open_folder", "refuse_old", "refuse_open"]
 
 log = Log(__name__)
 
@@ -37,6 +38,7 @@ FOLDER = "outbox"
 
 _OLD = "outbox.db"
 _ID = "journal"
+_SUFFIXES = (".events", ".index", ".writer")
 _FULL = ("ENOSPC", "EDQUOT", "EFBIG")
 _READ_ONLY = ("EROFS", "EACCES", "EPERM")
 
@@ -52,6 +54,7 @@ class Lock:
         self._fd: int | None = None
         try:
             fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            give_to_owner(fd, path)
         except OSError:
             # A read-only disk: the folder itself can be locked as well, and nothing is written.
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -59,9 +62,7 @@ class Lock:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(fd)
-            raise OutboxInUse(
-                f"the outbox {path} is open in another process; stop that one, or give this one its own folder"
-            ) from None
+            raise _in_use(path) from None
         self._fd = fd
 
     def release(self) -> None:
@@ -69,6 +70,25 @@ class Lock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def refuse_open(path: Path) -> None:
+    """Raise :class:`~gatepost.errors.OutboxInUse` where a process may write to an outbox. Makes no file."""
+    for name in (path / "lock", path):
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _in_use(path) from None
+            finally:
+                os.close(fd)
+
+
+def _in_use(path: Path) -> OutboxInUse:
+    return OutboxInUse(
+        f"the outbox {path} is open in another process; stop that one, or give this one its own folder"
+    )
 
 
 def open_folder(path: Path, files: Files, *, is_writer: bool, is_rescue: bool = False) -> Folder:
@@ -81,6 +101,7 @@ def open_folder(path: Path, files: Files, *, is_writer: bool, is_rescue: bool = 
     refuse_old(path)
     if not is_writer and not path.is_dir():
         raise OutboxUnavailable(f"the outbox {path} cannot be opened: it is not there")
+    _check_readable(path, files, is_rescue=is_rescue)
     try:
         if is_rescue:
             return Folder(path, most_likely_id(path) or bytes(16), files)
@@ -96,6 +117,37 @@ def open_folder(path: Path, files: Files, *, is_writer: bool, is_rescue: bool = 
     except OSError as error:
         raise OutboxUnavailable(
             f"the outbox {path} cannot be opened: {error.strerror}; free or mount the disk"
+        ) from error
+
+
+def _check_readable(path: Path, files: Files, *, is_rescue: bool) -> None:
+    """Raise :class:`~gatepost.errors.OutboxUnavailable` where the system does not open a file, but for damage.
+
+    What cannot be read now would count as damaged, and what stands in it as lost. ``is_rescue``: only where this user
+    may not read it.
+    """
+    try:
+        names = sorted(path.iterdir()) if path.is_dir() else []
+        for name in names:
+            if name.name in (_ID, "deleted") or name.name.startswith("state-") or name.suffix in _SUFFIXES:
+                try:
+                    files.close(files.open(name))
+                except FileNotFoundError:
+                    continue  # its writer has deleted it meanwhile
+                except OSError as error:
+                    if error.errno in DAMAGE or (is_rescue and not isinstance(error, PermissionError)):
+                        continue
+                    error.filename = str(name)
+                    raise
+    except PermissionError as error:
+        raise OutboxUnavailable(
+            f"the outbox {path} cannot be opened: this user may not read {error.filename or path}; run as the user to"
+            f" whom the files belong, or give them to this one, such as with 'chown -R USER {path}'"
+        ) from error
+    except OSError as error:
+        raise OutboxUnavailable(
+            f"the outbox {path} cannot be opened: {error.filename or path}: {error.strerror}; try again, or look at"
+            " the disk"
         ) from error
 
 

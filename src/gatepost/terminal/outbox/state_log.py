@@ -48,6 +48,7 @@ from gatepost.journal.format import (
 )
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.state import DEAD, DONE, DROPPED, FORGOTTEN, LOST, TAKEN_UP, VERSION, Op
+from gatepost.terminal.outbox.values import DAMAGE
 
 __all__ = ["LEAST_BYTES", "MOST_UNWRITTEN", "Kept", "Mark", "StateLog"]
 
@@ -144,6 +145,9 @@ class StateLog:
             except FileNotFoundError:
                 continue  # its writer has begun another file meanwhile
             except OSError as error:
+                if is_rescue:
+                    kept = Kept(None, [], 0, (), False, Mark())
+                    break
                 raise OutboxUnavailable(
                     f"the outbox {folder.path} cannot be read: {error.strerror}"
                 ) from error
@@ -317,7 +321,11 @@ def _read(path: Path, folder: Folder) -> tuple[dict[str, Any] | None, list[Op], 
         raise
     except JournalTooNew as error:
         raise OutboxTooNew(f"the outbox {folder.path} was written by a later gatepost: {error}") from error
-    except (JournalCorrupt, OSError):
+    except JournalCorrupt:
+        return None, [], 0, False
+    except OSError as error:
+        if error.errno not in DAMAGE:
+            raise
         return None, [], 0, False
     if header.journal != folder.id:
         return None, [], 0, False

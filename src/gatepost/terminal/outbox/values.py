@@ -1,5 +1,6 @@
 """What goes into an outbox and what comes out of it, as frozen values."""
 
+import errno
 from enum import StrEnum
 from typing import Literal
 
@@ -25,6 +26,9 @@ __all__ = [
 ALARMS = 0
 """The lane that goes first."""
 RECORDS = 1
+
+DAMAGE = (errno.EIO, getattr(errno, "EUCLEAN", errno.EIO), errno.EBADMSG)
+"""What the system says where the disk does not give bytes. Any other error says nothing about what is stored."""
 
 MOST_TEXT_BYTES = 60_000
 """Of the texts together by which an event is looked up; they stand next to it once more."""

@@ -1,0 +1,94 @@
+"""What an outbox says about itself: the ledger, and what stands around it.
+
+The one that is written to says it, and so does one of a stopped terminal, which is only read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from gatepost.journal.files import Files
+from gatepost.settings import TerminalSettings
+from gatepost.terminal.outbox.segments import Segments
+from gatepost.terminal.outbox.state import State
+from gatepost.terminal.outbox.values import ALARMS, RECORDS, OutboxStatus
+
+__all__ = ["capacity_bytes", "free_bytes", "segment_bytes", "status_of"]
+
+_LARGEST, _SMALLEST = 4 * 1024 * 1024, 64 * 1024
+_OF_CAPACITY = 16
+"""A segment is at most such a part of what the outbox may hold."""
+
+
+def status_of(
+    state: State,
+    segments: Segments,
+    *,
+    settings: TerminalSettings,
+    files: Files,
+    now: float,
+    shortened: int = 0,
+    unsaved: int = 0,
+    storage_error: str | None = None,
+) -> OutboxStatus:
+    """Return the status; the last three are what only a writer knows."""
+    cursor = state.cursor
+    first = cursor.first_waiting()
+    facts = None if first is None else segments.facts(first)
+    set_aside, set_aside_bytes = segments.aside.count()
+    return OutboxStatus(
+        accepted=cursor.taken,
+        delivered=cursor.done,
+        pending=len(cursor.waiting),
+        dead=len(cursor.dead),
+        dropped=cursor.dropped,
+        oldest_pending_s=None if facts is None else max(0.0, now - facts.accepted_at),
+        bytes=sum(state.waiting_bytes) + sum(state.dead_bytes),
+        last_error=state.last_error,
+        last_error_at=state.last_error_at,
+        last_success_at=state.last_success_at,
+        pending_records=cursor.count(RECORDS),
+        pending_alarms=cursor.count(ALARMS),
+        in_flight=len(cursor.in_flight),
+        history=len(state.history),
+        history_bytes=state.history_bytes,
+        history_shortened=shortened,
+        file_bytes=segments.size(),
+        refused_full=state.refused_full,
+        unsaved=unsaved,
+        storage_error=storage_error,
+        set_aside=set_aside,
+        set_aside_bytes=set_aside_bytes,
+        set_aside_gone=segments.aside.gone,
+        drops=state.drops,
+        capacity=settings.capacity,
+        capacity_bytes=capacity_bytes(segments, settings, files),
+        subscription=state.subscription,
+    )
+
+
+def capacity_bytes(segments: Segments, settings: TerminalSettings, files: Files) -> int:
+    """Return how many bytes it may hold: the setting, and at most what the file system allows."""
+    path = segments.folder.path
+    spare = 2 * segment_bytes(path, settings, files)
+    allowed = max(0, segments.size() + free_bytes(path, files) - spare)
+    setting = settings.capacity_bytes
+    return allowed if setting is None else min(setting, allowed)
+
+
+def segment_bytes(path: Path, settings: TerminalSettings, files: Files) -> int:
+    """Return how large a segment becomes."""
+    whole = 0
+    with contextlib.suppress(OSError):
+        whole, _ = files.space(path)
+    capacity = whole if settings.capacity_bytes is None else min(settings.capacity_bytes, whole)
+    return max(_SMALLEST, min(_LARGEST, capacity // _OF_CAPACITY))
+
+
+def free_bytes(path: Path, files: Files) -> int:
+    """Return the bytes that the disk has left for this user."""
+    try:
+        return files.space(path)[1]
+    except OSError:
+        return 0
