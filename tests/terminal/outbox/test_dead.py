@@ -162,3 +162,19 @@ async def test_of_too_many_the_oldest_are_given_up(tmp_path: Path, monkeypatch: 
         assert [letter.id for letter in await outbox.dead_letters()] == [3, 4, 5]
         assert (await outbox.status()).drops[0].reason == "dead-letters"
         await assert_the_ledger_adds_up(outbox)
+
+
+async def test_one_that_was_retried_and_delivered_and_is_gone_counts_as_delivered_after_a_start(
+    tmp_path: Path,
+) -> None:
+    now, settings = Clock(), {"history_events": 0, "capacity_bytes": 1_000_000}
+    async with outbox_in(tmp_path, now=now, **settings) as outbox:
+        await put_many(outbox, 1)
+        await settle_all(outbox, await outbox.claim(1, now=now()), DeadLetter("code 500"))
+    async with outbox_in(tmp_path, now=now, **settings) as outbox:  # its checkpoint has the dead letter
+        assert await outbox.retry_dead() == [1]
+        await put_many(outbox, 30, first=10, image=bytes(9000))
+        assert len(await drain(outbox, now())) == 31
+    async with outbox_in(tmp_path, now=now, **settings) as outbox:
+        status = await outbox.status()
+        assert (status.accepted, status.delivered, status.dead, status.dropped) == (31, 31, 0, 0)

@@ -96,7 +96,7 @@ def ask_stopped(folder: Path, question: str, fields: Mapping[str, Any]) -> Any:
         try:
 
             async def status() -> Mapping[str, object]:
-                return msgspec.to_builtins(await outbox.status())
+                return {**msgspec.to_builtins(await outbox.status())}
 
             return await questions(outbox, status)[question](fields)
         finally:

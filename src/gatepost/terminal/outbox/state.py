@@ -168,7 +168,9 @@ class State:
                 self.history_bytes += size
             else:
                 self._left(number)
-        elif number not in self.cursor.settled and number not in self.cursor.dead:
+        elif number not in self.cursor.settled:
+            # It is not there any more, so it was delivered, also where a dead letter was taken up for it.
+            self.cursor.dead.pop(number, None)
             self.cursor.settled.add(number)
             self.cursor.last = max(self.cursor.last, number)
         else:
