@@ -116,10 +116,11 @@ class SmallDisk(Files):
         self.syncs = self.written = 0
         self._paths: dict[int, Path] = {}
         self._used: dict[Path, int] = {}
+        self._holes: dict[Path, int] = {}
 
     @property
     def used(self) -> int:
-        return sum(self._used.values())
+        return sum(self._used.values()) - sum(self._holes.values())
 
     def space(self, path: Path) -> tuple[int, int]:
         return self.size, max(0, self.size - self.others - self.used)
@@ -140,6 +141,19 @@ class SmallDisk(Files):
         self.written += len(data)
         super().write(handle, data, offset)
 
+    def open(self, path: Path, *, writes: bool = False) -> int:
+        handle = super().open(path, writes=writes)
+        self._paths[handle] = path
+        return handle
+
+    def punch(self, handle: int, offset: int, size: int) -> None:
+        """Count the blocks that lie in the hole as free; those that it begins and ends in stay."""
+        self._fail()
+        super().punch(handle, offset, size)
+        whole = (offset + size) // _BLOCK - -(-offset // _BLOCK)
+        if whole > 0:
+            self._holes[self._paths[handle]] = self._holes.get(self._paths[handle], 0) + whole * _BLOCK
+
     def truncate(self, handle: int, size: int) -> None:
         super().truncate(handle, size)
         self._used[self._paths[handle]] = -(-size // _BLOCK) * _BLOCK
@@ -147,6 +161,7 @@ class SmallDisk(Files):
     def remove(self, path: Path) -> None:
         super().remove(path)
         self._used.pop(path, None)
+        self._holes.pop(path, None)
 
     def sync(self, handle: int) -> None:
         self._fail()

@@ -1,10 +1,15 @@
 """What can be read from an outbox, beside its writer."""
 
+import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
+from structlog.testing import capture_logs
 from tests.terminal.outbox_kit import (
     JPEG,
     Clock,
+    SmallDisk,
     alarm,
     assert_the_ledger_adds_up,
     drain,
@@ -14,8 +19,10 @@ from tests.terminal.outbox_kit import (
     settle_all,
 )
 
+from gatepost.errors import OutboxUnavailable
+from gatepost.retry import DeadLetter, Done, RetryAt, Step
 from gatepost.terminal.outbox.history import Reader
-from gatepost.terminal.outbox.outbox import HistoryQuery, Outbox, State
+from gatepost.terminal.outbox.outbox import HistoryQuery, Outbox, State, Stored
 from gatepost.wire import decode
 
 T0 = 1_700_000_000
@@ -127,3 +134,111 @@ async def test_what_is_deleted_while_it_is_read_is_passed_over(tmp_path: Path) -
         (segment,) = outbox.path.glob("*.events")
         segment.unlink()
         assert reader.step([State.PENDING], 0) == []
+
+
+@pytest.mark.parametrize("overflow", ["refuse-newest", "drop-oldest"])
+@pytest.mark.parametrize("step", [DeadLetter("code 500"), RetryAt(3e9, reason="code 500")])
+async def test_on_a_full_disk_delivered_records_go_from_among_those_that_stay(
+    tmp_path: Path, overflow: str, step: Step
+) -> None:
+    disk, now = SmallDisk(tmp_path, 3_000_000), Clock()
+    async with outbox_in(tmp_path, now=now, files=disk, overflow=overflow) as outbox:
+        for number in range(300):
+            await outbox.put(record(number, image=bytes(30_000)))
+            for event in await outbox.claim(8, now=now()):
+                await outbox.settle([(event.id, step if event.id % 30 == 0 else Done())])
+        status = await outbox.status()
+        assert (status.accepted, status.delivered, status.dropped, status.refused_full) == (300, 290, 0, 0)
+        assert status.pending + status.dead == 10
+        assert 0 < status.history < 100
+        assert status.storage_error is None
+        await assert_the_ledger_adds_up(outbox)
+        pending = [event.id async for event in stored(outbox)]
+        assert pending == list(range(30, 301, 30))
+    shutil.copytree(tmp_path / "outbox", tmp_path / "scanned" / "outbox")
+    for index in (tmp_path / "scanned" / "outbox").glob("*.index"):
+        index.unlink()
+    for folder in (tmp_path, tmp_path / "scanned"):
+        with capture_logs() as logs:
+            async with outbox_in(folder, now=now) as outbox:
+                again = await outbox.status()
+                assert (again.accepted, again.delivered, again.dropped) == (300, 290, 0)
+                assert again.history == status.history
+                await assert_the_ledger_adds_up(outbox)
+                assert [event.id async for event in stored(outbox)] == pending
+        assert [line["event"] for line in logs if "damaged" in line["event"] or "lost" in line["event"]] == []
+
+
+async def stored(outbox: Outbox) -> AsyncIterator[Stored]:
+    """Yield what waits or is dead, read from its segments."""
+    after = 0
+    while found := await outbox._read(lambda view: view.step([State.PENDING, State.DEAD], after)):  # noqa: B023
+        for event in found:
+            assert event.image == bytes(30_000)
+            yield event
+        after = found[-1].id
+
+
+async def test_bytes_that_were_given_back_count_as_delivered_where_the_state_does_not_say_so(
+    tmp_path: Path,
+) -> None:
+    now = Clock()
+    async with outbox_in(tmp_path, now=now, capacity_bytes=500_000) as outbox:
+        for number in range(100):
+            await outbox.put(record(number, image=bytes(10_000)))
+            for event in await outbox.claim(8, now=now()):
+                await outbox.settle([(event.id, DeadLetter("no") if event.id % 5 == 0 else Done())])
+        assert (await outbox.status()).dead == 20
+        segments = list((tmp_path / "outbox").glob("*.events"))
+        assert sum(file.stat().st_blocks * 512 for file in segments) < 700_000
+        assert sum(file.stat().st_size for file in segments) > 900_000
+    for file in (tmp_path / "outbox").glob("state-*"):
+        file.write_bytes(bytes(file.stat().st_size))
+    async with outbox_in(tmp_path, now=now) as outbox:
+        status = await outbox.status()
+        assert status.dropped == 0
+        assert status.accepted == 100
+        assert 20 <= status.pending < 60, "of what was delivered, only what is whole is sent once more"
+
+
+async def test_a_reader_goes_on_while_bytes_around_what_it_reads_are_given_back(tmp_path: Path) -> None:
+    now = Clock()
+    async with outbox_in(tmp_path, now=now, capacity_bytes=500_000) as outbox:
+        for number in range(40):
+            await outbox.put(record(number, image=bytes(10_000)))
+        await settle_all(outbox, [event for event in await outbox.claim(40, now=now()) if event.id % 5])
+        reader = Reader(tmp_path / "outbox")
+        await put_many(outbox, 60, first=100, image=bytes(10_000))
+        found = reader.step([State.PENDING], 0)
+        assert {5, 10, 15, 20, 25, 30, 35, 40} <= {event.id for event in found}
+
+
+class WithoutHoles(SmallDisk):
+    """A file system that can only overwrite."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        super().__init__(folder, size)
+        self.overwrites = 0
+
+    def punch(self, handle: int, offset: int, size: int) -> None:
+        self.overwrites += 1
+        self.write(handle, bytes(size), offset)
+
+
+async def test_a_file_system_that_makes_no_holes_is_asked_once_and_keeps_what_waits(tmp_path: Path) -> None:
+    disk, now = WithoutHoles(tmp_path, 3_000_000), Clock()
+    async with outbox_in(tmp_path, now=now, files=disk, overflow="refuse-newest") as outbox:
+        refused = 0
+        for number in range(200):
+            try:
+                await outbox.put(record(number, image=b"\xff" * 30_000))
+            except OutboxUnavailable:
+                refused += 1
+            for event in await outbox.claim(8, now=now()):
+                await outbox.settle([(event.id, DeadLetter("no") if event.id % 5 == 0 else Done())])
+        status = await outbox.status()
+        assert status.accepted + refused == 200
+        assert refused > 0
+        assert (status.dropped, status.dead) == (0, status.accepted // 5)
+        assert len(await outbox.dead_letters()) == status.dead
+    assert 0 < disk.overwrites < 10, "the rows of one segment"

@@ -1,4 +1,4 @@
-"""What may be asked of a terminal besides its events: the same questions of a running one and of a stopped one.
+"""Define what may be asked of a terminal, the same of a running one and of a stopped one.
 
 ``status``                                the figures (``report`` says which)
 ``subscription``                          where events go, or null

@@ -7,7 +7,8 @@ Rules:
 * Where the disk does not let go of an event that was refused, its number is used up, and counts as dropped.
 * A disk that takes nothing refuses events, and nothing else: results are kept in memory, and written when it does.
 * **Space.** Where the disk is full, or has less than the reserve, whole segments go, which needs no space: those that
-  are not needed, then, after damaged bytes that were set aside, those with delivered history alone, then, with
+  are not needed, then, after damaged bytes that were set aside, those with delivered history alone, then the delivered
+  history of others, whose bytes are given back to the disk, then, with
   ``drop-oldest``, the oldest of records, and for an alarm, where there are no records, the oldest of alarms. Nothing
   goes for what would not fit all the same.
 * A segment is deleted when what is on disk says that it is not needed. Where the disk has no space for saying so, it is
@@ -78,6 +79,8 @@ _ATTEMPTS = (CLAIMED, RETRY)
 
 _BLOCK = 4096
 """Bytes of a file system that are taken together."""
+_WORTH_BYTES = 4 * _BLOCK
+"""For so many bytes a segment is opened, to give them back."""
 
 
 class Contents:
@@ -377,6 +380,7 @@ class Contents:
         if self._segments.has_empty:
             self._segments.has_empty = False
             self._remove(self._segments.empty())
+        self._keep_within_budget()
         if self._log.is_due and self.storage_error is None:
             self._begin_log()
 
@@ -460,13 +464,37 @@ class Contents:
             if not (self._segments.aside.drop_oldest() or self._forget_a_segment()):
                 return
 
+    def _keep_within_budget(self) -> None:
+        """Give bytes back that are not needed, where the files have more than the setting allows."""
+        budget, segments = self._settings.capacity_bytes, self._segments
+        if budget is None or self.storage_error is not None or not segments.has_waste:
+            return
+        while segments.held > budget and (segment := segments.wasteful) is not None:
+            if not self._give_back(segment):
+                return
+
+    def _give_back(self, segment: Segment) -> int:
+        """Give the bytes of a segment back that are not needed, once that is on disk; return how many."""
+        self.flush()
+        if self._save() is not None or not self._log.is_clean:
+            return 0
+        self._mark(())
+        try:
+            return self._segments.give_back(segment, self._state.is_needed)
+        except OSError as error:
+            # Nothing is refused for it: the segment stays as it is.
+            log.warning("outbox.bytes_not_given_back", file=segment.path.name, error=str(error.strerror))
+            segment.waste = 0
+            segment.seen = (segment.live, segment.history)
+            return 0
+
     def _could_fit(self, events: Sequence[NewEvent]) -> bool:
         """Return whether the disk would take these events if everything went that may go for them."""
         lanes = {event.lane for event in events}
         # A segment begins with a header, has an index, and its last block is not full.
         needed = sum(map(frame_bytes, events)) + len(lanes) * (HEADER_BYTES + 2 * _BLOCK)
         segments = (segment for lane in lanes | {RECORDS} for segment in self._segments.lanes[lane])
-        held = sum(segment.columns.ends[-1] for segment in segments) + self._segments.aside.count()[1]
+        held = sum(segment.size for segment in segments) + self._segments.aside.count()[1]
         return needed <= self._free() + held
 
     def _make_space(self, *, has_alarm: bool) -> bool:
@@ -478,19 +506,37 @@ class Contents:
         return self._drop_a_segment(RECORDS) or (has_alarm and self._drop_a_segment(ALARMS))
 
     def _forget_a_segment(self) -> bool:
-        """Delete the oldest segment that holds nothing but delivered history."""
-        if not self._state.history:
-            return False
-        for segment in self._candidates(RECORDS):
-            numbers = [number for number in segment.columns.numbers if number in self._state.history]
-            if len(numbers) == segment.live:
-                if not self._shortened:
-                    log.warning("outbox.history_shortened", advice="the disk is full; the status counts on")
-                self._shortened += len(numbers)
-                self._state.do(FORGOTTEN, numbers)
-                self.flush()
+        """Let the oldest segment go that holds nothing but delivered history, else what others hold of it."""
+        candidates = self._candidates(RECORDS) if self._state.history else self._segments.closed
+        for segment in candidates:
+            if segment.history and segment.history == segment.live:
+                self._forget_history_of(segment)
                 return bool(self._remove([segment]))
+        if not self._segments.makes_holes:
+            return False
+        cursor = self._cursor
+        for segment in self._segments.closed:
+            if (segment.waste or segment.history) and segment.seen != (segment.live, segment.history):
+                if (
+                    self._segments.worth(segment, lambda one: one in cursor.waiting or one in cursor.dead)
+                    >= _WORTH_BYTES
+                ):
+                    self._forget_history_of(segment)
+                    return bool(self._give_back(segment))
+                segment.seen = (segment.live, segment.history)
         return False
+
+    def _history_of(self, segment: Segment) -> list[int]:
+        return [number for number in segment.columns.numbers if number in self._state.history]
+
+    def _forget_history_of(self, segment: Segment) -> None:
+        numbers = self._history_of(segment)
+        if numbers:
+            if not self._shortened:
+                log.warning("outbox.history_shortened", advice="the disk is full; the status counts on")
+            self._shortened += len(numbers)
+            self._state.do(FORGOTTEN, numbers)
+            self.flush()
 
     def _drop_a_segment(self, lane: int) -> bool:
         """Drop the events of the oldest segment of a lane."""

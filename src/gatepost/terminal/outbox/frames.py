@@ -42,6 +42,7 @@ _CHECK = struct.Struct("<I")
 _INDEX_MAGIC = b"gpindex1"
 _NEVER = -(1 << 63)
 _IMAGE = 2
+_GONE = 4
 
 Texts = tuple[str | None, str, str, str]
 """Trace of an alarm; user, job and card number of a record."""
@@ -167,6 +168,20 @@ class Columns:
     def lane(self, at: int) -> int:
         """Return the lane of the event at a place."""
         return self._flags[at] & RECORDS
+
+    def mark_gone(self, at: int) -> None:
+        """Note that the bytes of the event at a place were given back."""
+        self._flags[at] |= _GONE
+
+    def is_gone(self, at: int) -> bool:
+        """Return whether the bytes of the event at a place were given back: it was settled, and not needed."""
+        return bool(self._flags[at] & _GONE)
+
+    def gone(self) -> list[int]:
+        """Return the numbers of the events whose bytes were given back."""
+        if max(self._flags, default=0) < _GONE:
+            return []
+        return [number for number, flags in zip(self.numbers, self._flags, strict=True) if flags & _GONE]
 
     def happened(self, at: int) -> int | None:
         """Return when the event at a place happened, in Unix seconds."""

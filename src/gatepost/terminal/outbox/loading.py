@@ -5,6 +5,7 @@ Rules:
 * What stands in a segment and is not settled waits.
 * A number that was given and stands nowhere is lost: its bytes were damaged. It counts as dropped. Not so one above the
   last that was told to a caller, where no bytes are: the process was killed before it was written.
+* An event whose bytes were given back was settled, also where the state does not say so.
 * Segments are deleted when they are not needed. So where the state is damaged, and says less than it should, a number
   whose segment is gone was settled. One whose place in a segment has damaged bytes is lost, also then. That the end of
   the state is missing, the mark of the last deletion tells.
@@ -57,6 +58,7 @@ def load(
         max_refusals=max_refusals,
         left=segments.left,
         came_back=segments.came_back,
+        kept=segments.kept,
     )
     cursor = state.cursor
     if kept.checkpoint is not None:
@@ -72,13 +74,24 @@ def load(
     cursor.last = max(cursor.last, segments.last, *segments.deleted_up_to)
     for op in kept.ops:
         state.apply(op)
+    for segment in segments.all:
+        for number in segment.columns.gone():
+            state.is_gone(number)
     if is_writer or is_alone:  # else what a reader misses may have been delivered and deleted a moment ago
         if kept.checkpoint is not None and not kept.is_damaged:
             _skip_unwritten(state, segments, told)
         _settle_missing(state, segments, is_damaged=kept.is_damaged, now=now)
     state.recount(segment.columns.summary() for segment in segments.all)
     for segment in segments.all:
-        segment.live = state.count_needed(segment.columns.numbers)
+        segment.live, segment.history = state.count_needed(segment.columns.numbers)
+        segment.waste = 0
+        if segment.live < len(segment.columns):
+            segment.waste = sum(
+                segment.bytes_of(at)
+                for at, number in enumerate(segment.columns.numbers)
+                if not (segment.columns.is_gone(at) or state.is_needed(number))
+            )
+            segments.has_waste |= segment.waste > 0
         segments.has_empty |= not segment.live
     return segments, state, StateLog(folder, kept.number)
 

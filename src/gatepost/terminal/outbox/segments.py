@@ -13,7 +13,10 @@ Rules:
   go is not given again.
 * A frame that is damaged costs its event, no other. Its bytes are set aside (:mod:`gatepost.terminal.outbox.aside`); so
   is a whole segment whose header is gone in both copies and in the index.
-* A segment is deleted when no event in it is needed; the caller says when that is.
+* A segment is deleted when no event in it is needed; the caller says when that is. Where some of its events are needed,
+  the others' bytes can be given back: a *hole* takes their place, a frame of zeros without blocks on the disk. What is
+  needed stays where it is, so readers go on, and a crash in between harms only what was not needed. A file system that
+  cannot make holes is asked once.
 * A rescue reads what it can, from segments of another journal and of a later version as well.
 """
 
@@ -23,7 +26,7 @@ import contextlib
 import os
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -63,10 +66,15 @@ log = Log(__name__)
 LANES: dict[int, str] = {ALARMS: folder_module.ALARMS, RECORDS: folder_module.RECORDS}
 """The journal's name of each lane."""
 
+_HOLE = 4
+"""The kind of the frame that stands in place of events whose bytes were given back."""
+
 _COMMIT_BYTES = FRAME_BYTES + len(encode_commit(0))
 """Between two events of a segment stands at most one commit."""
 _STEP = 1024 * 1024
 _PAGE = 4096
+_SURELY_BLOCKS = 64 * 1024
+"""So many bytes in a row have blocks of the disk that nothing else stands in."""
 _YEAR_S = 365 * 86_400.0
 _OPEN = 4
 """Segments that are kept open for reading."""
@@ -86,7 +94,18 @@ class Staged(Struct, frozen=True):
 class Segment:
     """One segment, and what is known of its events."""
 
-    __slots__ = ("_texts", "columns", "is_open", "live", "path", "seed")
+    __slots__ = (
+        "_texts",
+        "columns",
+        "given_back",
+        "history",
+        "is_open",
+        "live",
+        "path",
+        "seed",
+        "seen",
+        "waste",
+    )
 
     def __init__(self, path: Path, seed: bytes, columns: Columns, texts: list[Texts] | None) -> None:
         self.path = path
@@ -95,6 +114,15 @@ class Segment:
         self._texts = texts
         self.live = 0
         """How many of its events are still needed."""
+        self.history = 0
+        """How many of these are delivered records."""
+        self.waste = 0
+        """Bytes of events that are not needed, and were not given back."""
+        self.seen = (0, 0)
+        """How many were needed, and were history, when so little could be given back that it was let be."""
+        at_hand = range(len(columns)) if columns.gone() else ()
+        self.given_back = sum(self.bytes_of(at) for at in at_hand if columns.is_gone(at))
+        """Bytes of events that take no space any more."""
         self.is_open = False
 
     def place(self, number: int) -> int | None:
@@ -102,6 +130,15 @@ class Segment:
         numbers = self.columns.numbers
         at = bisect_left(numbers, number)
         return at if at < len(numbers) and numbers[at] == number else None
+
+    def bytes_of(self, at: int) -> int:
+        """Return the bytes of the frame at a place."""
+        return self.columns.ends[at] - self.columns.starts[at]
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that it takes on the disk."""
+        return (self.columns.ends[-1] if len(self.columns) else 0) - self.given_back
 
     def texts(self) -> list[Texts]:
         """Return the texts of each event; of a closed segment they are read. Empty: they cannot be."""
@@ -151,6 +188,9 @@ class Segments:
         self._handles: dict[Path, int] = {}
         self._staged: dict[int, Staged] = {}
         self.has_empty = False
+        self.has_waste = False
+        """A segment may be among them of which bytes can be given back."""
+        self._makes_holes = True
         """A segment may be among them of which no event is needed."""
         self.deleted_up_to = [0, 0]
         """The highest number that was deleted, by lane."""
@@ -282,7 +322,8 @@ class Segments:
         with contextlib.suppress(OSError), os.scandir(self.folder.path) as entries:
             for entry in entries:
                 with contextlib.suppress(OSError):
-                    total += entry.stat().st_size
+                    about = entry.stat()
+                    total += min(about.st_size, about.st_blocks * 512)  # holes take nothing
         return total
 
     def read(self, number: int) -> bytes | None:
@@ -386,6 +427,7 @@ class Segments:
             segment.is_open = False
             _write_index(self.folder, segment, segment.texts())
             segment._texts = None
+            self.has_waste |= segment.waste > 0
 
     # --- what goes --------------------------------------------------------------------------------------------
 
@@ -394,13 +436,79 @@ class Segments:
         segment = self.of(number)
         if segment is not None:
             segment.live -= 1
+            segment.waste += segment.bytes_of(segment.place(number) or 0)
             self.has_empty |= not segment.live
+            self.has_waste = True
 
     def came_back(self, number: int) -> None:
         """Take :meth:`left` back."""
         segment = self.of(number)
         if segment is not None:
             segment.live += 1
+            segment.waste -= segment.bytes_of(segment.place(number) or 0)
+
+    def kept(self, number: int, change: int) -> None:
+        """Count an event as history, or no longer so."""
+        segment = self.of(number)
+        if segment is not None:
+            segment.history += change
+
+    @property
+    def held(self) -> int:
+        """Return the bytes that all segments take on the disk."""
+        return sum(segment.size for segment in self.all)
+
+    @property
+    def wasteful(self) -> Segment | None:
+        """Return the oldest closed segment of which many bytes can be given back; ``None``: there is none."""
+        if not (self.has_waste and self._makes_holes):
+            return None
+        least = max(self._segment_bytes // 4, 2 * _PAGE)
+        for segment in self.all:
+            is_much = segment.waste >= least or segment.waste >= max(segment.size // 3, 2 * _PAGE)
+            if is_much and segment.live and not segment.is_open:
+                return segment
+        self.has_waste = False
+        return None
+
+    def worth(self, segment: Segment, is_needed: Callable[[int], bool]) -> int:
+        """Return the bytes of the whole blocks that :meth:`give_back` would free."""
+        starts, ends = segment.columns.starts, segment.columns.ends
+        rows = ((starts[first], ends[last]) for first, last in _rows(segment.columns, is_needed))
+        return sum(max(0, end // _PAGE - -(-start // _PAGE)) * _PAGE for start, end in rows)
+
+    @property
+    def makes_holes(self) -> bool:
+        """Return whether the file system gives bytes back, as far as it is known."""
+        return self._makes_holes
+
+    def give_back(self, segment: Segment, is_needed: Callable[[int], bool]) -> int:
+        """Give the bytes of events back that are not needed, of a closed segment; return how many.
+
+        Raises ``OSError``. The caller has on disk that these events are not needed.
+        """
+        columns, texts, freed = segment.columns, segment.texts(), 0
+        handle = self._files.open(segment.path, writes=True)
+        try:
+            before, longest = os.fstat(handle).st_blocks, 0
+            for first, last in _rows(columns, is_needed):
+                start, end = columns.starts[first], columns.ends[last]
+                longest = max(longest, end - start)
+                self._files.punch(handle, start, end - start)
+                head = Framing(segment.seed).head(_HOLE, bytes(end - start - FRAME_BYTES))
+                self._files.write(handle, head, start)
+                for at in range(first, last + 1):
+                    size = 0 if columns.is_gone(at) else segment.bytes_of(at)
+                    freed += size
+                    segment.given_back += size
+                    columns.mark_gone(at)
+            gained = os.fstat(handle).st_blocks < before
+            self._makes_holes = gained or longest < _SURELY_BLOCKS
+        finally:
+            self._files.close(handle)
+        segment.waste = 0
+        _write_index(self.folder, segment, texts)
+        return freed if gained else 0
 
     def finish(self, lane: int) -> None:
         """Close the last segment of a lane, so that it can be deleted."""
@@ -408,6 +516,11 @@ class Segments:
         if writer is not None:
             writer.finish()
         self._finish_last(lane)
+
+    @property
+    def closed(self) -> list[Segment]:
+        """Return the segments that take nothing more."""
+        return [segment for segment in self.all if not segment.is_open]
 
     def empty(self) -> list[Segment]:
         """Return the closed segments of which no event is needed."""
@@ -473,6 +586,22 @@ def _write_index(folder: Folder, segment: Segment, texts: Sequence[Texts]) -> No
             files.write(handle, data, 0)
         finally:
             files.close(handle)
+
+
+def _rows(columns: Columns, is_needed: Callable[[int], bool]) -> Iterator[tuple[int, int]]:
+    """Yield first and last place of each row of events that are not needed, but for those that are gone already."""
+    first: int | None = None
+    has_more = False
+    for at, number in enumerate(columns.numbers):
+        if is_needed(number):
+            if first is not None and has_more:
+                yield first, at - 1
+            first, has_more = None, False
+            continue
+        first = at if first is None else first
+        has_more |= not columns.is_gone(at)
+    if first is not None and has_more:
+        yield first, len(columns) - 1
 
 
 class _Scanned:

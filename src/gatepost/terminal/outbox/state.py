@@ -99,8 +99,12 @@ class State:
         max_refusals: int = 10,
         left: Callable[[int], None] = lambda number: None,
         came_back: Callable[[int], None] = lambda number: None,
+        kept: Callable[[int, int], None] = lambda number, change: None,
     ) -> None:
-        """``left`` is told each number whose bytes are needed no longer; ``came_back``, that they are after all."""
+        """``left`` is told each number whose bytes are needed no longer; ``came_back``, that they are after all.
+
+        ``kept`` is told each number that becomes history (1), or is history no longer (-1).
+        """
         self.cursor = Cursor(lanes=2, max_refusals=max_refusals)
         self.history: OrderedDict[int, float] = OrderedDict()
         """When each record that is kept was delivered, in that order."""
@@ -124,7 +128,7 @@ class State:
         self.told: list[Callable[[], object]] = []
         """Lines for the log, once what was done holds."""
         self._facts, self._trace = facts, trace
-        self._left, self._came_back = left, came_back
+        self._left, self._came_back, self._kept = left, came_back, kept
 
     def do(self, *op: Any) -> None:
         """Apply an operation, and have it written."""
@@ -166,6 +170,7 @@ class State:
             if is_kept:
                 self.history[number] = at
                 self.history_bytes += size
+                self._kept(number, 1)
             else:
                 self._left(number)
         elif number not in self.cursor.settled:
@@ -194,6 +199,7 @@ class State:
         for number in numbers:
             if self.history.pop(number, None) is not None:
                 self.history_bytes -= self._size(number)
+                self._kept(number, -1)
                 self._left(number)
 
     def _dropped(self, number: int, reason: str, lane: int, happened_at: int | None, at: float) -> None:
@@ -288,6 +294,7 @@ class State:
             self.history[number] = at
             self.history.move_to_end(number, last=False)
             self.history_bytes += size
+            self._kept(number, 1)
             self._came_back(number)
             del self.ops[ops:]
 
@@ -379,10 +386,21 @@ class State:
             del history[number]
         self.told.clear()
 
-    def count_needed(self, numbers: Iterable[int]) -> int:
-        """Return how many of these events are needed: they wait, are dead letters, or history."""
+    def count_needed(self, numbers: Sequence[int]) -> tuple[int, int]:
+        """Return how many of these events are needed (they wait, are dead letters, or history), and are history."""
         waiting, dead, history = self.cursor.waiting, self.cursor.dead, self.history
-        return sum(number in waiting or number in dead or number in history for number in numbers)
+        kept = sum(number in history for number in numbers)
+        return kept + sum(number in waiting or number in dead for number in numbers), kept
+
+    def is_needed(self, number: int) -> bool:
+        """Return whether an event waits, is a dead letter, or history."""
+        return number in self.cursor.waiting or number in self.cursor.dead or number in self.history
+
+    def is_gone(self, number: int) -> None:
+        """Take an event as settled whose bytes are gone because it was: what was read does not say so."""
+        if number in self.cursor.waiting:
+            self.cursor.done_with(number)
+        self.history.pop(number, None)
 
     # --- within -----------------------------------------------------------------------------------------------
 

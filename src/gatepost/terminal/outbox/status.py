@@ -1,4 +1,4 @@
-"""What an outbox says about itself: the ledger, and what stands around it.
+"""Return the status of an outbox: the ledger, and what stands around it.
 
 The one that is written to says it, and so does one of a stopped terminal, which is only read.
 """
