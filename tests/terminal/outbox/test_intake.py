@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.terminal.outbox_kit import (
     Clock,
+    SmallDisk,
     alarm,
     assert_the_ledger_adds_up,
     drain,
@@ -16,7 +17,7 @@ from tests.terminal.outbox_kit import (
     settle_all,
 )
 
-from gatepost.errors import EncodeError, OutboxFull
+from gatepost.errors import EncodeError, OutboxError, OutboxFull
 from gatepost.retry import DeadLetter
 from gatepost.terminal.outbox import room
 from gatepost.terminal.outbox.outbox import Outbox
@@ -297,3 +298,36 @@ async def test_a_defect_while_an_event_is_taken_in_leaves_nothing_behind(
         assert await outbox.put(record(6)) == 4 + stored
         assert len(await drain(outbox, now())) == 3
         await assert_the_ledger_adds_up(outbox)
+
+
+@pytest.mark.parametrize("size", [(1, 500_000), (20, 25_000)], ids=["one event", "an array"])
+async def test_on_a_full_disk_what_is_larger_than_a_segment_lets_go_what_it_needs(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    disk, (count, each) = SmallDisk(tmp_path, 2_000_000), size
+    async with outbox_in(tmp_path, files=disk) as outbox:
+        await put_many(outbox, 100, image=b"\xff" * 25_000)
+        before = await outbox.status()
+        stored = await outbox.put_all([record(200 + n, image=b"\xff" * each) for n in range(count)])
+        after = await outbox.status()
+        assert len(stored) == count
+        assert before.dropped < after.dropped < before.dropped + 40
+        await assert_the_ledger_adds_up(outbox)
+
+
+@pytest.mark.parametrize("overflow", ["drop-oldest", "refuse-newest"])
+async def test_on_a_full_disk_what_cannot_fit_drops_nothing_and_forgets_nothing(
+    tmp_path: Path, overflow: str
+) -> None:
+    disk, now = SmallDisk(tmp_path, 2_000_000), Clock()
+    async with outbox_in(tmp_path, now=now, files=disk, overflow=overflow) as outbox:
+        for number in range(60):
+            await outbox.put(record(number, image=b"\xff" * 25_000))
+            if number < 50:
+                await drain(outbox, now())
+        before = await outbox.status()
+        for _ in range(3):
+            with pytest.raises(OutboxError, match="disk is full"):
+                await outbox.put(record(99, image=b"\xff" * 2_100_000))
+        after = await outbox.status()
+        assert (after.pending, after.dropped, after.history) == (before.pending, 0, before.history)

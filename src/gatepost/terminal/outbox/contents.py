@@ -68,6 +68,8 @@ EVENT_BYTES = 31_000
 """Of a record with an image of 30 KB, in a segment."""
 
 DAY_S = 86_400.0
+_TRIES = 3
+"""How often space is made for the same events."""
 READ_AGAIN_S = 60.0
 """Seconds after which an event is read again that the disk did not give."""
 
@@ -123,12 +125,10 @@ class Contents:
             return self._put(groups)
         except JournalUnavailable as error:
             cause = _cause(error)
-        has_alarm = any(event.lane == ALARMS for group in groups for event in group)
-        if (
-            is_full(cause)
-            and self._could_fit([event for group in groups for event in group])
-            and self._make_space(has_alarm=has_alarm)
-        ):
+        events = [event for group in groups for event in group]
+        for _ in range(_TRIES):
+            if not (is_full(cause) and self._make_space_for(events)):
+                break
             try:
                 return self._put(groups)
             except JournalUnavailable as error:
@@ -488,14 +488,34 @@ class Contents:
             segment.seen = (segment.live, segment.history)
             return 0
 
-    def _could_fit(self, events: Sequence[NewEvent]) -> bool:
-        """Return whether the disk would take these events if everything went that may go for them."""
-        lanes = {event.lane for event in events}
+    def _make_space_for(self, events: Sequence[NewEvent]) -> bool:
+        """Let go what these events need, and not much more; return whether something went.
+
+        Another program may take the space at once: then what goes is bounded all the same.
+        """
+        lanes, held, is_made = {event.lane for event in events}, self._segments.held, False
         # A segment begins with a header, has an index, and its last block is not full.
         needed = sum(map(frame_bytes, events)) + len(lanes) * (HEADER_BYTES + 2 * _BLOCK)
-        segments = (segment for lane in lanes | {RECORDS} for segment in self._segments.lanes[lane])
-        held = sum(segment.size for segment in segments) + self._segments.aside.count()[1]
-        return needed <= self._free() + held
+        if needed > self._free() + self._may_go(lanes):
+            return False
+        while held - self._segments.held < needed + self._segment_bytes:
+            if not self._make_space(has_alarm=ALARMS in lanes):
+                break
+            is_made = True
+            if self._free() >= needed:
+                break
+        return is_made
+
+    def _may_go(self, lanes: set[int]) -> int:
+        """Return the bytes that may go for events of these lanes."""
+        segments = self._segments
+        if self._settings.overflow == "drop-oldest":
+            going = sum(segment.size for lane in lanes | {RECORDS} for segment in segments.lanes[lane])
+        elif segments.makes_holes:
+            going = self._state.history_bytes + sum(segment.waste for segment in segments.all)
+        else:
+            going = sum(segment.size for segment in segments.all if segment.history == segment.live)
+        return going + segments.aside.count()[1]
 
     def _make_space(self, *, has_alarm: bool) -> bool:
         """Delete a segment for whose space there is a better use; return whether there was one."""
