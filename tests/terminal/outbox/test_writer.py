@@ -396,3 +396,37 @@ async def test_everything_that_was_handed_over_is_finished_before_it_closes(writ
     assert [await one for one in waiting] == [[number] for number in range(1, 401)]
     with pytest.raises(OutboxUnavailable, match="closed"):
         await put(writer, 1)
+
+
+@pytest.mark.parametrize("step", ["flush", "tidy", "try_again"])
+async def test_a_defect_in_what_the_thread_does_by_itself_does_not_end_it(
+    tmp_path: Path, disk: SmallDisk, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder := tmp_path / "outbox").mkdir()
+    monkeypatch.setattr(writer_module, "RETRY_S", 0.0)
+    contents = Contents(folder, settings=SETTINGS, files=disk, now=Clock())
+    writer, failed = Writer(contents), threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise MemoryError
+
+    try:
+        with monkeypatch.context() as defect:
+            defect.setattr(contents, step, fail)
+            if step == "try_again":
+                disk.error = errno.ENOSPC
+                with pytest.raises(OutboxUnavailable):
+                    await put(writer, 1)
+            else:
+                assert await put(writer, 1) == [1], "it is on disk"
+            assert await asyncio.to_thread(failed.wait, 30)
+            if step == "flush":
+                with pytest.raises(MemoryError):
+                    await writer.submit(lambda contents: contents.status())
+        disk.error = None
+        (number,) = await put(writer, 2)
+        assert await accepted(writer) == number
+    finally:
+        disk.error = None
+        await writer.close()

@@ -371,6 +371,9 @@ class Contents:
             except OSError as error:
                 self._log.keep(ops)
                 self._failed(error)
+            except BaseException:
+                self._log.keep(ops)
+                raise
         told, state.told = state.told, []
         for tell in told:
             tell()

@@ -5,6 +5,7 @@ Rules:
 * Callers hand the writer a piece of work and await its result. Everything that waits when it becomes free is done
   together: first what became of events, then all that is to be stored, with one sync, then the claims.
 * What was done is written before anyone is told.
+* A defect is told to those who wait, and said in the log; the thread goes on.
 * While the disk takes nothing, it is tried once a second, so that everything recovers without a restart.
 """
 
@@ -19,10 +20,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from gatepost.errors import OutboxUnavailable
+from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.contents import Contents
 from gatepost.terminal.outbox.values import NewEvent
 
 __all__ = ["Writer"]
+
+log = Log(__name__)
 
 T = TypeVar("T")
 
@@ -110,7 +114,7 @@ class Writer:
             if contents.storage_error is None:
                 tried = self._monotonic()
             elif self._monotonic() - tried >= RETRY_S:
-                contents.try_again()
+                self._safely(contents.try_again)
                 tried = self._monotonic()
             batch: list[_Job[Any]] = []
             try:
@@ -125,8 +129,8 @@ class Writer:
                 if not batch:
                     continue
             self._tell(self._do(batch))
-            contents.tidy()
-        contents.close()
+            self._safely(contents.tidy)
+        self._safely(contents.close)
 
     def _do(self, batch: list[_Job[Any]]) -> list[tuple[_Job[Any], Any]]:
         works = [job for job in batch if callable(job.work)]
@@ -135,8 +139,22 @@ class Writer:
         if puts:
             results += zip(puts, self._put(puts), strict=True)
         results += [(job, self._work(job)) for job in works if job.is_last]
-        self._contents.flush()
-        return results
+        failed = self._safely(self._contents.flush)
+        # What was stored is on disk; what became of events may not be.
+        return (
+            results
+            if failed is None
+            else [(job, failed if callable(job.work) else done) for job, done in results]
+        )
+
+    def _safely(self, step: Callable[[], None]) -> Exception | None:
+        """Do a step that nothing waits for; return what it raised, after a line in the log."""
+        try:
+            step()
+        except Exception as error:
+            log.exception("outbox.defect", step=step.__name__, error=repr(error))
+            return error
+        return None
 
     def _work(self, job: _Job[Any]) -> Any:
         try:
