@@ -135,6 +135,7 @@ def reader(request: pytest.FixtureRequest) -> Iterator[Reader]:
         (reader.folder / "password").write_text(PASSWORD)
         (reader.folder / "flask.py").write_text(FLASK)
         (reader.folder / "event.json").write_text('{"type":0,"data":{"pass":true,"user":{"user_id":"5"}}}\n')
+        reader.env["HOOK_SECRET"] = "whsec_" + base64(bytes(32))
         reader.meanwhile = partial(pass_by, reader, "刚刚")  # type: ignore[method-assign]
         try:
             yield reader

@@ -80,3 +80,12 @@ def test_whatever_is_changed_or_old_is_refused(
 ) -> None:
     with pytest.raises(Refused):
         hook(secret, changed)
+
+
+def test_without_a_secret_it_does_not_start(
+    hook: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HOOK_SECRET")
+    (program,) = [one.text for one in snippets(PAGE) if one.language == "python"]
+    with pytest.raises(KeyError, match="HOOK_SECRET"):
+        exec(program, {"__name__": "page"})  # noqa: S102 - it is our own page
