@@ -229,8 +229,13 @@ class Forwarding:
         told = decode(row.config)
         source = await self._in_thread(self._around.source)
         kept = decode_secrets(row.secrets)
+        serial = await self._in_thread(
+            lambda: self.destinations.latest_serial(queries(told.filter, self._around.store.sites())[:2])
+        )
         sink = open_sink(told, kept, self.egress)
-        return await send_test(sink, told, kept, source=source, now=self._now, monotonic=self._monotonic)
+        return await send_test(
+            sink, told, kept, source=source, now=self._now, monotonic=self._monotonic, serial=serial
+        )
 
     def example(self, told: Destination) -> Example | None:
         """Return the latest event that a filter chooses, as it would be sent. Blocks.

@@ -1,7 +1,8 @@
 """Try a destination out: a made-up event that is sent to it, and a real one as it would be sent.
 
 Neither counts in a ledger. A made-up event is marked: its ``type`` is ``gatepost.test``, its ``event`` in the shape
-``flat`` is ``test``, and its id is no event's.
+``flat`` is ``test``, and its id is no event's. A receiver is asked whether it would take a push of the terminal whose
+event it would be sent last.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from gatepost.errors import ImageUnavailable
+from gatepost.errors import ImageUnavailable, SettingsError
 from gatepost.forward.destination import Destination, Secrets, StepFilter, queries
 from gatepost.forward.shape import CONTENT_TYPES, Shaper, event_id
 from gatepost.forward.sinks import Closed, Outgoing, Result, Sink, hidden
@@ -59,12 +60,15 @@ class Example(Struct, frozen=True, kw_only=True):
     body: str
 
 
-def made_up(told: Destination, *, source: str, now: float) -> Outgoing:
-    """Return an event that never happened, in the shape of a destination. ``now``: Unix seconds."""
-    row = _row(datetime.fromtimestamp(now, UTC))
+def made_up(told: Destination, *, source: str, now: float, serial: str = SERIAL) -> Outgoing:
+    """Return an event that never happened, in the shape of a destination. ``now``: Unix seconds.
+
+    ``serial``: of the terminal that it says it is of.
+    """
+    row = _row(datetime.fromtimestamp(now, UTC), serial)
     name = f"test-{int(now * 1000)}"
     if told.shape == "push":
-        value: dict[str, Any] = {"type": "gatepost.test", "data": {"deviceSN": SERIAL, "timestamp": int(now)}}
+        value: dict[str, Any] = {"type": "gatepost.test", "data": {"deviceSN": serial, "timestamp": int(now)}}
     else:
         value = msgspec.json.decode(Shaper(told.shape, source).body(row, person_id="0"))
         value["id"] = name
@@ -80,6 +84,7 @@ def made_up(told: Destination, *, source: str, now: float) -> Outgoing:
         row=row,
         image=None,
         is_replay=False,
+        is_test=True,
     )
 
 
@@ -91,10 +96,21 @@ async def send_test(
     source: str,
     now: Callable[[], float],
     monotonic: Callable[[], float],
+    serial: str | None = None,
 ) -> Trial:
-    """Send a made-up event, once, and close the sink."""
-    outgoing, began = made_up(told, source=source, now=now()), monotonic()
+    """Send a made-up event, once, and close the sink.
+
+    ``serial``: of the terminal whose event the destination would be sent last. Raises
+    :class:`~gatepost.errors.SettingsError` for a receiver where there is none: it would be asked about a terminal that
+    there is not.
+    """
+    outgoing, began = made_up(told, source=source, now=now(), serial=serial or SERIAL), monotonic()
     try:
+        if told.kind == "receiver" and serial is None:
+            raise SettingsError(
+                "filter",
+                "chooses no event yet; a receiver is tried with the serial of the latest one, so push one first",
+            )
         async with asyncio.timeout(min(told.timeout_s, TEST_S)):
             (result,) = await sink.send([outgoing])
             result = hidden(result, secrets)
@@ -175,7 +191,7 @@ def _name(result: Result) -> Literal["delivered", "refused", "unreachable", "clo
     return "refused" if isinstance(result.outcome, Refused) else "unreachable"
 
 
-def _row(now: datetime) -> RecordRow:
+def _row(now: datetime, serial: str) -> RecordRow:
     person = PersonRow(
         identity_id=0,
         user_id="0",
@@ -192,7 +208,7 @@ def _row(now: datetime) -> RecordRow:
     return RecordRow(
         id=0,
         terminal_id=0,
-        serial=SERIAL,
+        serial=serial,
         terminal_name="gatepost test",
         site_id=0,
         site="gatepost test",

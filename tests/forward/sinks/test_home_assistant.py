@@ -20,6 +20,7 @@ from tests.receiver.kit import until
 
 from gatepost.forward.destination import decode, decode_secrets
 from gatepost.forward.sinks.mqtt import Mqtt
+from gatepost.forward.trial import send_test
 
 COMMON = {
     "name": str, "unique_id": str, "state_topic": str, "device": dict, "origin": dict, "icon": str,
@@ -127,6 +128,19 @@ async def test_who_starts_later_is_told_of_entities_and_alarms_and_of_no_person(
     assert all(message.retain for message in late.messages)
     states = [message.payload for message in late.messages if not message.topic.endswith("/config")]
     assert states == [b"ON"]
+
+
+async def test_a_test_makes_no_device(line: Line, broker: Broker) -> None:
+    told = decode(
+        {"kind": "mqtt", "url": f"mqtt://127.0.0.1:{broker.port}", "mqtt": {"home_assistant": True}}
+    )
+    async with subscribed(broker.port, "#") as subscriber:
+        trial = await send_test(sink(broker.port), told, source="x", now=line.clock, monotonic=line.clock)
+        subscriber.client.publish("end", b"", qos=1)
+        await until(lambda: "end" in subscriber.topics)
+
+    assert trial.outcome == "delivered"
+    assert subscriber.topics == ["gatepost/GATEPOST-TEST/test", "end"]
 
 
 async def test_entities_are_told_again_when_home_assistant_says_that_it_is_online(

@@ -21,6 +21,7 @@ from gatepost.errors import SettingsError
 from gatepost.forward.destination import decode, decode_secrets
 from gatepost.forward.egress import Egress
 from gatepost.forward.sinks.notify import Notify
+from gatepost.forward.trial import send_test
 from gatepost.wire import Delivered, Refused, Unreachable
 
 TOKENS = {
@@ -163,6 +164,19 @@ async def test_what_no_rule_chooses_is_not_told_and_is_settled(line: Line) -> No
     assert [(one.outcome, one.status, one.reply) for one in watched.results] == [
         (Delivered(), "not told", "no rule chooses it")
     ]
+
+
+async def test_a_test_sends_a_message_whatever_the_rules_are(line: Line) -> None:
+    told = decode(
+        {"kind": "notify", "url": "slack:", "notify": {"rules": [{"event": "alarm", "codes": [1]}]}}
+    )
+    async with hooked() as hook:
+        at = hook.url.removesuffix("/hook")
+        sink = Notify(told, decode_secrets({"token": TOKENS["slack"]}), LOOPBACK, now=line.clock, at=at)
+        trial = await send_test(sink, told, source="x", now=line.clock, monotonic=line.clock)
+
+    assert trial.outcome == "delivered"
+    assert [json.loads(body) for _, body in hook.requests] == [{"text": "gatepost test"}]
 
 
 async def test_a_message_cannot_mention_all_of_a_group(line: Line) -> None:

@@ -13,8 +13,10 @@ from tests.forward.sinks.kit import LOOPBACK, Watched, eventually
 from tests.receiver import tls
 from tests.receiver.kit import JPEG, Process, alarm, base64, body, opened, receiving, record
 
-from gatepost.forward.destination import decode, decode_secrets
+from gatepost.errors import SettingsError
+from gatepost.forward.destination import decode, decode_secrets, queries
 from gatepost.forward.sinks.receiver import UpperReceiver
+from gatepost.forward.trial import Trial, send_test
 from gatepost.receiver.http.server import Certificate
 from gatepost.receiver.terminals.identify import token_digest
 from gatepost.store.query.destinations import Destinations
@@ -114,6 +116,39 @@ async def test_a_token_of_a_source_pushes_for_its_terminals_and_for_no_other(
     (refused,) = [outcome for outcome in watched.outcomes if not isinstance(outcome, Delivered)]
     assert isinstance(refused, Refused)
     assert "the source lower may not push for the serial SN-2" in refused.reason
+
+
+async def test_a_test_asks_about_a_terminal_that_there_is_and_leaves_nothing_behind(
+    line: Line, tmp_path: Path
+) -> None:
+    entry = f"lower {token_digest('of-the-lower-one').hex()} SN-1"
+    sites = line.store.sites()
+    asked = queries(decode(line.row.config).filter, sites)[:2]
+    assert line.destinations.latest_serial(asked) is None
+    line.passages(1)
+    line.passages(2, terminal_id=2)
+    line.alarm("trace-1")
+    serial = line.destinations.latest_serial(asked)
+    assert serial == "SN-2"
+    async with receiving(tmp_path / "upper", require_token="always", source_tokens=(entry,)) as upper:
+
+        async def tried(serial: str | None, token: str) -> Trial:
+            made = sink(line, f"http://127.0.0.1:{upper.port}/Record", token=token)
+            told = decode(line.row.config)
+            return await send_test(
+                made, told, source="x", now=line.clock, monotonic=line.clock, serial=serial
+            )
+
+        good = await tried("SN-1", "of-the-lower-one")
+        assert (good.outcome, "nothing of it is stored" in good.reply) == ("delivered", True)
+        other = await tried(serial, "of-the-lower-one")
+        assert (other.outcome, "may not push for the serial SN-2" in other.reply) == ("refused", True)
+        assert (await tried("SN-1", "wrong")).outcome == "refused"
+        with pytest.raises(SettingsError, match="push one first"):
+            await tried(None, "of-the-lower-one")
+        assert (await upper.request("GET", "/api/v1/terminals")).json["items"] == []
+        stats = (await upper.request("GET", "/api/v1/stats")).json
+        assert (stats["records"], stats["alarms"], stats["quarantined"]) == (0, 0, 0)
 
 
 def forwards_to(folder: Path, port: int) -> None:

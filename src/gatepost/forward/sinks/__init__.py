@@ -31,6 +31,8 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     image: bytes | None
     """Where the destination is sent images."""
     is_replay: bool
+    is_test: bool = False
+    """It never happened: it leaves nothing behind that says it did."""
 
 
 class Closed(Struct, frozen=True):

@@ -121,7 +121,8 @@ class Mqtt:
         topic = filled(self._options.topic, event.row, event.id, "+#/")
         properties = self._describe(event)
         messages = [(topic, event.body, False)]
-        if self._discovery is not None and not event.is_replay and not isinstance(event.row, Notice):
+        is_live = not (event.is_replay or event.is_test)
+        if self._discovery is not None and is_live and not isinstance(event.row, Notice):
             messages += self._discovery.messages(event.row, connection.announced)
         limit = connection.largest
         if any(len(payload) + len(name.encode()) + _OVERHEAD > limit for name, payload, _ in messages):

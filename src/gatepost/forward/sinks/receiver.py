@@ -3,6 +3,8 @@
 The body is what the terminal sent, with its image. The headers are those of firmware from API 1.2.1 on: ``sn`` says
 whose event it is, also of an alarm, which has no serial in its body. ``timestamp`` is the time of the attempt.
 
+A test has the header ``X-Gatepost-Test``: a gatepost says whether it would take the push, and stores nothing.
+
 What a reply means is what it means to a terminal: :func:`gatepost.wire.classify`. The receiver lists an event once
 however often it is pushed, because the body stays the same.
 """
@@ -49,6 +51,8 @@ class UpperReceiver:
         (event,) = batch
         now = self._now()
         headers = {**self._headers, "timestamp": str(int(now * 1000))}
+        if event.is_test:
+            headers["X-Gatepost-Test"] = "1"
         if event.row.serial:
             headers["sn"] = _header(event.row.serial)
         reply = await self._posts.post(self._url, event.body, headers)

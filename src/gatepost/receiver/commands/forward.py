@@ -325,7 +325,7 @@ def try_out(
     as_json: AsJson = False,
 ) -> None:
     """Send it from here, by the rules of ``forward_networks``; exit code 1 where it is not delivered."""
-    from gatepost.forward.destination import decode, decode_secrets
+    from gatepost.forward.destination import decode, decode_secrets, queries
     from gatepost.forward.egress import Egress
     from gatepost.forward.forwarding import open_sink
     from gatepost.forward.trial import Trial, send_test
@@ -335,11 +335,14 @@ def try_out(
     with _opened(data, database, config) as opened:
         row = _one(opened.destinations, which)
         told, kept = decode(row.config), decode_secrets(row.secrets)
+        serial = opened.destinations.latest_serial(queries(told.filter, opened.destinations.sites())[:2])
         source = f"urn:gatepost:{opened.accounts.key('forwarding').hex()[:32]}"
 
         async def send() -> Trial:
             sink = open_sink(told, kept, egress)
-            return await send_test(sink, told, kept, source=source, now=time.time, monotonic=time.monotonic)
+            return await send_test(
+                sink, told, kept, source=source, now=time.time, monotonic=time.monotonic, serial=serial
+            )
 
         found = asyncio.run(send())
         _note(

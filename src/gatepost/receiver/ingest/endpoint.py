@@ -13,6 +13,7 @@ Rules:
 * A body may become fifty times as large when it is read, if there is hardly anything in it but brackets and commas.
   So what has more values than any terminal sends is refused unread (:data:`MAX_VALUES`), and the values of all long
   bodies whose replies are not out share a budget (:data:`VALUES_AT_ONCE`); whoever finds it used up is to come again.
+* A push with the header ``X-Gatepost-Test`` is told whether it would be taken, and leaves nothing behind.
 * The ingest stands in front of the web framework, and in front of ASGI: a push costs one decoding and two calls,
   no task. A task is made only when a token is seen for the first time.
 
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -348,6 +349,9 @@ class Ingest:
             _first_serial(events),
             push.peer,
         )
+        if b"x-gatepost-test" in headers:
+            self._ask_later(self._try_out(push, claim), size)
+            return
         decision = self._directory.decide(claim, self._options.policy)
         if type(decision) is Taken and not decision.first_use:
             self._commit(push, events, decision, claim)
@@ -355,18 +359,23 @@ class Ingest:
             claim.token is None or self._directory.knows_token(claim.token)
         ):
             raise _rejection(decision, push)
-        elif self._asking_bytes + size > MAX_ASKING_BYTES:
-            raise Refuse(503, "too many tokens are being looked up; send it again later", reason="busy")
         else:
-            self._asking_bytes += size
-            task = asyncio.get_running_loop().create_task(self._ask(push, events, claim))
-            self._tasks.add(task)
+            self._ask_later(self._ask(push, events, claim), size)
 
-            def done(task: asyncio.Task[None]) -> None:
-                self._asking_bytes -= size
-                self._tasks.discard(task)
+    def _ask_later(self, asking: Coroutine[Any, Any, None], size: int) -> None:
+        """Have a push wait for what the store knows. ``size``: what it takes meanwhile, in bytes."""
+        if self._asking_bytes + size > MAX_ASKING_BYTES:
+            asking.close()
+            raise Refuse(503, "too many tokens are being looked up; send it again later", reason="busy")
+        self._asking_bytes += size
+        task = asyncio.get_running_loop().create_task(asking)
+        self._tasks.add(task)
 
-            task.add_done_callback(done)
+        def done(task: asyncio.Task[None]) -> None:
+            self._asking_bytes -= size
+            self._tasks.discard(task)
+
+        task.add_done_callback(done)
 
     def _weigh(self, push: Push, text: bytes) -> None:
         """Count the values of a body until its reply is out."""
@@ -420,6 +429,20 @@ class Ingest:
         except Exception as error:
             log.error("ingest.token_failed", kind=type(error).__name__)
             self._refuse(push, failed())
+
+    async def _try_out(self, push: Push, claim: Claim) -> None:
+        """Say whether a push would be taken. Nothing of it is stored or counted, and no terminal is made."""
+        directory, token = self._directory, claim.token
+        status, message = 503, "the token cannot be looked up while the receiver's database is away"
+        with suppress(StoreError):
+            if token is not None and not directory.knows_token(token):
+                directory.learn_token(token, await self._desk.holder(token))
+            decision = decide(claim, directory, self._options.policy)
+            status, message = 200, "a test: it would be taken, and nothing of it is stored"
+            if isinstance(decision, Rejected):
+                refusal = _rejection(decision, push)
+                status, message = refusal.status, refusal.message
+        push.answer(status, encode_reply(status, message))
 
     async def _looked_up(self, claim: Claim) -> Taken | Rejected:
         """Decide with what the store knows of the token; raises :class:`Refuse` while it cannot be asked."""

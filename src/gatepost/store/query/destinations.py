@@ -29,8 +29,16 @@ from sqlalchemy.exc import IntegrityError
 from gatepost.store.conversion.rows import moment, text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.dialect import insert
-from gatepost.store.interface import EVERYTHING, FORWARD_KINDS, FeedKind, Page, SiteRow, Transactions
-from gatepost.store.query import feed, registry
+from gatepost.store.interface import (
+    EVERYTHING,
+    FORWARD_KINDS,
+    FeedKind,
+    ForwardQuery,
+    Page,
+    SiteRow,
+    Transactions,
+)
+from gatepost.store.query import feed, forward_feed, registry
 from gatepost.store.query.accounts import folded_name
 from gatepost.store.query.registry import Conflict
 from gatepost.store.query.terminal_labels import hidden_terminals
@@ -444,6 +452,12 @@ class Destinations:
                 )
                 for row in rows
             ]
+
+    def latest_serial(self, asked: Iterable[ForwardQuery | None]) -> str | None:
+        """Return the serial of a terminal whose latest event fits one of these questions; the first counts."""
+        with self._store.reading() as db:
+            found = (forward_feed.latest_serial(db, each) for each in asked if each is not None)
+            return next((serial for serial in found if serial is not None), None)
 
     def oldest_waiting_ms(self, row: DestinationRow) -> int | None:
         """Return when the oldest event was received that a destination is still to be sent; ``None``: none waits.

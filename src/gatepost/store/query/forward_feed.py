@@ -26,7 +26,7 @@ from gatepost.store.query.terminal_labels import terminals_asked
 from gatepost.store.schema import tables as t
 from gatepost.wire import AlarmStatus
 
-__all__ = ["page", "page_of", "rows"]
+__all__ = ["latest_serial", "page", "page_of", "rows"]
 
 _STATUS = {
     "open": AlarmStatus.OCCURRED,
@@ -71,6 +71,14 @@ def rows(db: Connection, kind: FeedKind, ids: Sequence[int]) -> dict[int, Forwar
     if kind == "notice":
         return {row.id: row for row in notices.by_id(db, ids)}
     return {row.step.id: row for row in alarm_steps_by_id(db, ids, EVERYTHING)}
+
+
+def latest_serial(db: Connection, query: ForwardQuery) -> str | None:
+    """Return the serial of the terminal of the latest event that fits."""
+    c = _TABLES[_kind(query)].c
+    latest = select(c.terminal_id).where(*_conditions(db, query)).order_by(c.id.desc()).limit(1)
+    terminal_id = db.execute(latest).scalar()
+    return db.execute(select(t.terminals.c.serial).where(t.terminals.c.id == terminal_id)).scalar()
 
 
 def _deleted(
