@@ -15,6 +15,7 @@ from tests.forward.kit import Hook, hooked
 from tests.receiver.kit import alarm, receiving, record
 
 from gatepost.console.routes import routes
+from gatepost.forward.destination import decode
 
 
 @pytest.fixture
@@ -67,6 +68,14 @@ async def test_one_is_made_paused_tried_and_started(desk: Desk, hook: Hook) -> N
     assert '"uuid":"u-1"' in html.unescape(shown.html)
     saved = await desk.post("/destinations/1/sent", **sent)
     assert (saved.status, saved.location) == (303, "/destinations/1?done=saved#sent")
+    row = desk.running.desk.destinations.one("HR")
+    assert row is not None
+    kept = {"records": {}, "alarms": {}, "notices": ["disk.low"]}
+    await asyncio.to_thread(desk.running.desk.forwarding.admin.change, row, {"filter": kept})
+    await desk.post("/destinations/1/sent", **sent)
+    row = desk.running.desk.destinations.one("HR")
+    assert row is not None
+    assert decode(row.config).filter.notices == ("disk.low",)
     trial = await desk.post("/destinations/1/test")
     assert "delivered HTTP 204" in trial.words
     assert len(hook.requests) == 1

@@ -424,7 +424,7 @@ def _chosen(before: Destination, form: Form) -> dict[str, Any]:
         kept = msgspec.to_builtins(before.filter.alarms) if before.filter.alarms else {}
         alarms = {**kept, **place}
     return {
-        "filter": {"records": records, "alarms": alarms},
+        "filter": {"records": records, "alarms": alarms, "notices": before.filter.notices},
         "shape": form("shape") or before.shape,
         "images": form("images") or before.images,
     }
