@@ -130,6 +130,20 @@ async def test_who_starts_later_is_told_of_entities_and_alarms_and_of_no_person(
     assert states == [b"ON"]
 
 
+async def test_a_topic_of_the_discovery_that_is_forbidden_says_nothing_about_the_event(
+    line: Line, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    rules = tmp_path / "rules"
+    rules.write_text("topic readwrite gatepost/SN-1/#\n")
+    line.passages(1)
+    async with running(mosquitto(tmp_path, unused_tcp_port, [f"acl_file {rules}"])):
+        line.begin(sink(unused_tcp_port))
+        await line.turn(2)
+        await line.sink.close()
+
+    assert (line.ledger.delivered, line.row.attempts) == (1, 1)
+
+
 async def test_a_test_makes_no_device(line: Line, broker: Broker) -> None:
     told = decode(
         {"kind": "mqtt", "url": f"mqtt://127.0.0.1:{broker.port}", "mqtt": {"home_assistant": True}}

@@ -135,13 +135,14 @@ class Mqtt:
                 for name, payload, retain in messages
             )
         )
-        worst = max(codes, key=lambda code: int(code.value))
-        status = f"reason 0x{worst.value:02x}"
-        if worst.value < 0x80:
+        # The event's own decides: what Home Assistant is told may be forbidden while the event is published.
+        own = codes[0]
+        status = f"reason 0x{own.value:02x}"
+        if own.value < 0x80:
             return Result(outcome=Delivered(), status=status)
-        if worst.value in _LATER:
-            return Result(outcome=Unreachable(f"{status}: {worst}"), status=status)
-        return Result(outcome=Refused(f"{status}: {worst}"), status=status)
+        if own.value in _LATER:
+            return Result(outcome=Unreachable(f"{status}: {own}"), status=status)
+        return Result(outcome=Refused(f"{status}: {own}"), status=status)
 
     def _describe(self, event: Outgoing) -> Any:
         made = self._properties_of(PUBLISH)
