@@ -40,6 +40,7 @@ NEVER = [
     "169.254.169.254",
     "::ffff:169.254.169.254",
     "64:ff9b::169.254.169.254",
+    "64:ff9b:1::169.254.169.254",
     "2002:a9fe:a9fe::",
     "fe80::1",
     "fe80::a9fe:a9fe",
@@ -106,6 +107,16 @@ async def test_a_name_that_resolves_to_loopback_is_forbidden() -> None:
 async def test_only_the_addresses_that_are_allowed_are_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, ["127.0.0.1", "10.0.0.1", "169.254.169.254"])
     assert [each["host"] for each in await USUAL.resolve("mixed.example", 80)] == ["10.0.0.1"]
+
+
+async def test_a_library_that_resolves_by_itself_is_allowed_every_address_or_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers(monkeypatch, ["10.0.0.1", "127.0.0.1"])
+    with pytest.raises(Forbidden, match=r"mixed\.example, which is 127\.0\.0\.1"):
+        await USUAL.check("mixed.example", 1883)
+    answers(monkeypatch, ["10.0.0.1", "10.0.0.2"])
+    await USUAL.check("good.example", 1883)
 
 
 def test_no_socket_is_made_for_another_address() -> None:

@@ -34,6 +34,8 @@ PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 """Where destinations may be, public addresses apart, unless the setting says otherwise: RFC 1918, RFC 4193."""
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
+"""RFC 8215. The operator chooses the length of the prefix; the last 32 bits are the address with that of /96."""
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 _TRANSLATED = ipaddress.IPv6Network("::ffff:0:0:0/96")
 _UNICAST = ipaddress.IPv6Network("2000::/3")
@@ -119,8 +121,17 @@ class Egress(AbstractResolver):
         return socket.socket(family, kind, protocol)
 
     async def check(self, host: str, port: int) -> None:
-        """Raise :class:`Forbidden` for a host none of whose addresses is allowed, ``OSError`` where it has none."""
-        await self.resolve(host, port, socket.AF_UNSPEC)
+        """Raise :class:`Forbidden` for a host any of whose addresses is not allowed, ``OSError`` where it has none.
+
+        For a library that resolves by itself, and may connect to each of them.
+        """
+        self.check_literal(host)
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG
+        )
+        for *_, address in found:
+            if not self.allows(str(address[0])):
+                raise Forbidden(_why(f"{host}, which is {address[0]},"))
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -159,7 +170,7 @@ def _unwrapped(address: Address) -> Address:
     if not isinstance(address, ipaddress.IPv6Address):
         return address
     inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-    if inner is None and (address in _NAT64 or address in _TRANSLATED):
+    if inner is None and (address in _NAT64 or address in _NAT64_LOCAL or address in _TRANSLATED):
         inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     if inner is None and address in _COMPATIBLE and int(address) > 1:
         inner = ipaddress.IPv4Address(int(address))
