@@ -4,7 +4,8 @@ Rules:
 
 * What is given is checked as a whole before anything is stored; what does not fit names its field.
 * A secret goes in and never comes out: only one that was made here is returned, once.
-* A webhook always has a signing secret. The secret of any other kind is its token.
+* A webhook always has a signing secret. The secret of any other kind is what it shows to be let in: :func:`secrets_of`.
+* A secret that a kind does not use is refused: it would look as if it protected something.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from gatepost.forward.destination import Destination, Secret, Secrets, decode, d
 from gatepost.store.query.destinations import DestinationRow, Destinations
 from gatepost.store.query.registry import Conflict
 
-__all__ = ["KEEP_S", "MAX_RATE", "Admin", "dead_letters", "new_secret", "secret_names"]
+__all__ = ["KEEP_S", "MAX_RATE", "Admin", "dead_letters", "new_secret", "secret_names", "secrets_of"]
 
 KEEP_S = 24 * 3600.0
 """How long a signing secret is valid after it was replaced, unless it is said otherwise."""
@@ -43,6 +44,29 @@ Check = Callable[[Destination, Secrets], None]
 def new_secret() -> str:
     """Return a signing secret as Standard Webhooks writes it."""
     return f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
+
+
+_SECRETS: Mapping[str, tuple[str, ...]] = {
+    "webhook": ("signing", "headers"),
+    "receiver": ("token", "headers"),
+    "mqtt": ("password", "username"),
+    "nats": ("token", "username", "password"),
+    "kafka": ("password", "username"),
+}
+
+_SIGNED = ("dingtalk", "feishu")
+"""Services that know a signing secret."""
+
+
+def secrets_of(told: Destination) -> tuple[str, ...]:
+    """Return which secrets a destination can have; the first is what is given as ``secret``."""
+    found = _SECRETS.get(told.kind)
+    if found is None:
+        service = told.url.partition(":")[0]
+        found = ("token", "signing") if service in _SIGNED else ("token",)
+        if service.startswith("smtp"):
+            found = ("password", "username")
+    return (*found, "client_certificate")
 
 
 def secret_names(kept: Secrets) -> list[str]:
@@ -80,9 +104,10 @@ class Admin:
         """Make a destination; return it, and the secret where one was made. ``others``: secrets by their names."""
         told = decode(config)
         made = new_secret() if secret is None and told.kind == "webhook" else None
-        kept = _others(Secrets(), others or {})
+        kept = _others(Secrets(), others or {}, told)
         if value := made or secret:
             kept = self._with(kept, told, value, keep_s=0.0)
+        _check_password(told, kept)
         self._check(told, kept)
         row = self.destinations.create(
             name, told.kind, encode(told), encode(kept), now_ms=self._now_ms(), paused=not enabled
@@ -104,7 +129,8 @@ class Admin:
         if config or others:
             before = msgspec.json.decode(row.config)
             told = decode({**before, **config})
-            kept = _others(decode_secrets(row.secrets), others or {})
+            kept = _others(decode_secrets(row.secrets), others or {}, told)
+            _check_password(told, kept)
             self._check(told, kept)
         if told is not None and config and row.replay_of is None:
             self._change_replays(row.id, told)
@@ -139,9 +165,11 @@ class Admin:
         value = made or secret
         if not value:
             raise SettingsError(
-                "secret", f"is missing; a destination of kind {told.kind} has a token of its own"
+                "secret",
+                f"is missing; a destination of kind {told.kind} has a {secrets_of(told)[0]} of its own",
             )
         kept = self._with(decode_secrets(row.secrets), told, value, keep_s=keep_s)
+        _check_password(told, kept)
         self._check(told, kept)
         changed = self.destinations.change(row.id, now_ms=self._now_ms(), secrets=encode(kept))
         return changed, made
@@ -193,7 +221,7 @@ class Admin:
 
     def _with(self, kept: Secrets, told: Destination, value: str, *, keep_s: float) -> Secrets:
         if told.kind != "webhook":
-            return decode_secrets(msgspec.to_builtins(replace(kept, token=value)))
+            return decode_secrets(msgspec.to_builtins(replace(kept, **{secrets_of(told)[0]: value})))
         now_ms = self._now_ms()
         until = now_ms + round(keep_s * 1000)
         older = [
@@ -208,14 +236,29 @@ class Admin:
         return int(self._now() * 1000)
 
 
-def _others(before: Secrets, given: Mapping[str, Any]) -> Secrets:
-    if "signing" in given:
+def _others(before: Secrets, given: Mapping[str, Any], told: Destination) -> Secrets:
+    used = secrets_of(told)
+    if "signing" in given and used[0] == "signing":
         raise SettingsError("secrets.signing", "is given as secret")
+    for name, value in given.items():
+        if name in Secrets.__struct_fields__ and name not in used and value:
+            raise SettingsError(
+                f"secrets.{name}",
+                f"is not used by a destination of kind {told.kind} at {told.url.partition(':')[0]}:;"
+                f" it has {', '.join(used)}",
+            )
+    if isinstance(given.get("signing"), str):
+        given = {**given, "signing": [{"value": given["signing"]}] if given["signing"] else []}
     try:
         return decode_secrets({**msgspec.to_builtins(before), **given})
     except SettingsError as error:
         where = error.setting if error.setting.startswith("secrets") else f"secrets.{error.setting}"
         raise SettingsError("secrets" if " " in where else where, error.why) from None
+
+
+def _check_password(told: Destination, kept: Secrets) -> None:
+    if kept.password and not kept.username and told.kind != "mqtt":
+        raise SettingsError("secrets.username", "is missing; a password is shown with a user name alone")
 
 
 def _check_is_whole(row: DestinationRow) -> None:

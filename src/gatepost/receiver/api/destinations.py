@@ -68,9 +68,9 @@ class NewDestination(Destination, frozen=True, kw_only=True, forbid_unknown_fiel
 
     name: Name
     secret: SecretText | None = None
-    """The signing secret of a webhook, the token of another kind."""
+    """The signing secret of a webhook; the password of ``mqtt``, ``kafka`` and mail; the token of another kind."""
     secrets: dict[str, Any] | None = None
-    """Further secrets: ``headers``, ``username``, ``password``, ``token``, ``client_certificate``."""
+    """Further secrets: ``headers``, ``username``, ``password``, ``token``, ``client_certificate``, ``signing``."""
     enabled: bool = True
     """``false``: paused, and what arrives waits."""
 

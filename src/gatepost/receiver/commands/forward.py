@@ -178,8 +178,9 @@ def add(
         typer.Option(
             "--secret-file",
             help=t(
-                "A file with the signing secret of a webhook, or the token of another kind.",
-                "保存 webhook 签名密钥（其他类型则为令牌）的文件。",
+                "A file with the signing secret of a webhook, the password of mqtt, kafka and mail, or the token"
+                " of another kind.",
+                "保存密钥的文件：webhook 为签名密钥，mqtt、kafka 和邮件为密码，其他类型为令牌。",
             ),
         ),
     ] = None,
