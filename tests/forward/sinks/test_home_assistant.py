@@ -18,7 +18,7 @@ from tests.forward.sinks.brokers import Broker, mosquitto, running, subscribed
 from tests.forward.sinks.kit import LOOPBACK
 from tests.receiver.kit import until
 
-from gatepost.forward.destination import decode, decode_secrets
+from gatepost.forward.destination import Secrets, decode, decode_secrets
 from gatepost.forward.sinks.mqtt import Mqtt
 from gatepost.forward.trial import send_test
 
@@ -149,7 +149,9 @@ async def test_a_test_makes_no_device(line: Line, broker: Broker) -> None:
         {"kind": "mqtt", "url": f"mqtt://127.0.0.1:{broker.port}", "mqtt": {"home_assistant": True}}
     )
     async with subscribed(broker.port, "#") as subscriber:
-        trial = await send_test(sink(broker.port), told, source="x", now=line.clock, monotonic=line.clock)
+        trial = await send_test(
+            sink(broker.port), told, Secrets(), source="x", now=line.clock, monotonic=line.clock
+        )
         subscriber.client.publish("end", b"", qos=1)
         await until(lambda: "end" in subscriber.topics)
 

@@ -18,7 +18,7 @@ from tests.forward.sinks.kit import LOOPBACK, Watched
 from tests.forward.sinks.mail_server import mail_server
 
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import decode, decode_secrets
+from gatepost.forward.destination import Secrets, decode, decode_secrets
 from gatepost.forward.egress import Egress
 from gatepost.forward.sinks.notify import Notify
 from gatepost.forward.trial import send_test
@@ -173,7 +173,7 @@ async def test_a_test_sends_a_message_whatever_the_rules_are(line: Line) -> None
     async with hooked() as hook:
         at = hook.url.removesuffix("/hook")
         sink = Notify(told, decode_secrets({"token": TOKENS["slack"]}), LOOPBACK, now=line.clock, at=at)
-        trial = await send_test(sink, told, source="x", now=line.clock, monotonic=line.clock)
+        trial = await send_test(sink, told, Secrets(), source="x", now=line.clock, monotonic=line.clock)
 
     assert trial.outcome == "delivered"
     assert [json.loads(body) for _, body in hook.requests] == [{"text": "gatepost test"}]

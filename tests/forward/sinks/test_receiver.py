@@ -14,7 +14,7 @@ from tests.receiver import tls
 from tests.receiver.kit import JPEG, Process, alarm, base64, body, opened, receiving, record
 
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import decode, decode_secrets, queries
+from gatepost.forward.destination import Secrets, decode, decode_secrets, queries
 from gatepost.forward.sinks.receiver import UpperReceiver
 from gatepost.forward.trial import Trial, send_test
 from gatepost.receiver.http.server import Certificate
@@ -136,7 +136,7 @@ async def test_a_test_asks_about_a_terminal_that_there_is_and_leaves_nothing_beh
             made = sink(line, f"http://127.0.0.1:{upper.port}/Record", token=token)
             told = decode(line.row.config)
             return await send_test(
-                made, told, source="x", now=line.clock, monotonic=line.clock, serial=serial
+                made, told, Secrets(), source="x", now=line.clock, monotonic=line.clock, serial=serial
             )
 
         good = await tried("SN-1", "of-the-lower-one")
