@@ -214,11 +214,13 @@ def _without_id(path: Path, files: Files, *, is_writer: bool) -> Folder:
             "'gatepost terminal export' gets out what can be read"
         )
     # Nothing in it can be read. What is there is kept, and the terminal records on.
+    set_aside = 0
     with contextlib.suppress(OSError):
         for file in list(path.iterdir()):
-            if file.suffix in (".events", ".writer", ".index"):
+            if file.suffix in _SUFFIXES:
                 file.rename(file.with_name(f"damaged-{file.name}-0"))
-    log.error("outbox.damaged", file=_ID)
+                set_aside += 1
+    log.error("outbox.damaged", file=_ID, set_aside=set_aside)
     return Folder.open(path, files=files)
 
 

@@ -57,6 +57,7 @@ from gatepost.terminal.outbox.frames import (
     decode_index,
     encode_index,
 )
+from gatepost.terminal.outbox.state_log import marked_id
 from gatepost.terminal.outbox.values import ALARMS, RECORDS
 
 __all__ = ["Segment", "Segments", "Staged", "index_of", "most_likely_id", "read_frame"]
@@ -756,4 +757,11 @@ def most_likely_id(path: Path) -> bytes | None:
         if file.suffix == ".events" or file.name.startswith("state-"):
             with contextlib.suppress(OSError, JournalCorrupt, JournalTooNew), file.open("rb") as begin:
                 votes[decode_header(begin.read(HEADER_BYTES)).journal] += 1
+    if not votes:  # each of these has lost its first page: the others are asked
+        marked = marked_id(path)
+        votes.update([] if marked is None else [marked])
+        for file in path.glob("*.index"):
+            with contextlib.suppress(OSError):
+                index = decode_index(file.read_bytes())
+                votes.update([] if index is None else [index.journal])
     return votes.most_common(1)[0][0] if votes else None

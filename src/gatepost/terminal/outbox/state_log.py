@@ -50,7 +50,7 @@ from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.state import DEAD, DONE, DROPPED, FORGOTTEN, LOST, TAKEN_UP, VERSION, Op
 from gatepost.terminal.outbox.values import DAMAGE
 
-__all__ = ["LEAST_BYTES", "MOST_UNWRITTEN", "Kept", "Mark", "StateLog"]
+__all__ = ["LEAST_BYTES", "MOST_UNWRITTEN", "Kept", "Mark", "StateLog", "marked_id"]
 
 log = Log(__name__)
 
@@ -301,15 +301,25 @@ def _read_all(folder: Folder) -> Kept:
 
 
 def _read_mark(folder: Folder) -> Mark:
+    journal, mark = _marked(folder.path)
+    return mark if journal == folder.id else Mark()
+
+
+def marked_id(path: Path) -> bytes | None:
+    """Return the id of the journal that the mark in a folder has; ``None``: there is none that is whole."""
+    return _marked(path)[0]
+
+
+def _marked(path: Path) -> tuple[bytes | None, Mark]:
     try:
-        data = (folder.path / _MARK).read_bytes()
+        data = (path / _MARK).read_bytes()
     except OSError:
-        return Mark()
+        return None, Mark()
     head, check = data[: _MARKED.size], data[_MARKED.size :]
     if len(head) < _MARKED.size or check != _CHECK.pack(crc32(head)):
-        return Mark()
+        return None, Mark()
     journal, number, end, *deleted_up_to = _MARKED.unpack(head)
-    return Mark(number, end, (deleted_up_to[0], deleted_up_to[1])) if journal == folder.id else Mark()
+    return journal, Mark(number, end, (deleted_up_to[0], deleted_up_to[1]))
 
 
 def _read(path: Path, folder: Folder) -> tuple[dict[str, Any] | None, list[Op], int, bool]:
