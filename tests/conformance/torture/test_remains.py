@@ -17,6 +17,7 @@ from gatepost.conformance.torture import remains
 from gatepost.conformance.torture.oracle import digest
 from gatepost.store.interface import Arrival, RecordQuery
 from gatepost.store.query.destinations import Destinations, ExceptionRow, Step
+from gatepost.store.query.notices import NewNotice, Notices
 from gatepost.store.sqlite.store import SqliteStore
 from gatepost.terminal.outbox.outbox import Outbox
 
@@ -139,8 +140,26 @@ def test_the_ledger_of_the_destination_is_read_as_it_was_stored(store: Store) ->
 
     assert remains.forwarded(folder) == remains.Forwarded(1, 0, 0, 0, 1, 0, unread=1)
     assert remains.forwarded(folder).adds_up
+    assert remains.notices(folder) == 0
     assert remains.dead_letters(folder) == {"u-1"}
 
 
 def test_a_ledger_that_lost_an_event_does_not_add_up() -> None:
     assert not remains.Forwarded(3, 0, 1, 0, 1, 0, unread=0).adds_up
+
+
+def test_notices_are_told_apart_from_what_terminals_sent(store: Store) -> None:
+    folder = store(RECORD)
+    with closing(SqliteStore.open(folder)) as opened:
+        destinations = Destinations(opened)
+        config = b'{"kind": "webhook", "url": "https://example.com/"}'
+        made = destinations.create("one", "webhook", config, b"{}", now_ms=1)
+        Notices(opened).tell([NewNotice(kind="disk.low", subject="one")], now_ms=1)
+        assert remains.forwarded(folder).unread == 1
+        fence = destinations.lease(made.id, "me", now_ms=1, for_ms=1000)
+        assert fence is not None
+        step = Step(places={"notice": (1 << 40, 0, 0)}, seen=1, filtered=1)
+        assert destinations.commit(made.id, fence, step, changes=0, steps=0) == "done"
+
+    assert remains.notices(folder) == 1
+    assert remains.forwarded(folder) == remains.Forwarded(1, 1, 0, 0, 0, 0, unread=0)

@@ -334,7 +334,7 @@ class Campaign:
             passed_on=house.destination.taken,
             several_ids=frozenset(name for name, ids in house.destination.ids.items() if len(ids) > 1),
             given_up=remains.dead_letters(data),
-            seen=remains.forwarded(data).seen,
+            seen=remains.forwarded(data).seen - remains.notices(data),
             undrained=ended.undrained,
             listed=ended.listed,
             happened=happened,

@@ -27,6 +27,7 @@ __all__ = [
     "forwarded",
     "held",
     "ledger",
+    "notices",
     "quarantined",
     "stored",
 ]
@@ -101,11 +102,18 @@ def forwarded(folder: Path) -> Forwarded:
         ).fetchone()
         (aside,) = db.execute("SELECT coalesce(sum(events), 0) FROM destination_asides").fetchone()
         unread = 0
-        for kind, table in (("record", "records"), ("alarm", "alarm_events")):
-            behind = f"SELECT count(*) FROM {table}, destination_places WHERE kind = ? AND id > place"
+        for kind, table in (("record", "records"), ("alarm", "alarm_events"), ("notice", "notices")):
+            behind = f"SELECT count(*) FROM {table}, destination_places p WHERE p.kind = ? AND id > place"
             unread += db.execute(behind, (kind,)).fetchone()[0]
     seen, filtered, delivered, dropped = sums
     return Forwarded(seen, filtered, delivered, waiting + aside, dead, dropped, unread)
+
+
+def notices(folder: Path) -> int:
+    """Return how many notices the ledger of the destination has, apart from what terminals sent."""
+    with closing(_open(folder / "gatepost.db")) as db:
+        there = "SELECT count(*) FROM notices, destination_places WHERE destination_places.kind = 'notice'"
+        return int(db.execute(f"{there} AND id > begin_id AND id <= place").fetchone()[0])
 
 
 def dead_letters(folder: Path) -> frozenset[str]:
