@@ -69,6 +69,29 @@ def test_a_lost_half_is_made_again_as_a_pair(tmp_path: Path, lost: str) -> None:
     certificate.server_context(*pair)
 
 
+@pytest.mark.parametrize("damage", [b"", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+def test_a_damaged_key_is_made_again_with_its_certificate(tmp_path: Path, damage: bytes) -> None:
+    path, key = ensure(tmp_path)
+    before = certificate.fingerprint(path)
+    key.write_bytes(damage)
+
+    certificate.server_context(*ensure(tmp_path))
+
+    assert certificate.fingerprint(path) != before
+
+
+def test_a_key_of_another_certificate_is_made_again_with_it(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    path, key = ensure(tmp_path / "one")
+    before = certificate.fingerprint(path)
+    key.write_bytes(ensure(tmp_path / "two")[1].read_bytes())
+
+    certificate.server_context(*ensure(tmp_path / "one"))
+
+    assert certificate.fingerprint(path) != before
+
+
 def test_only_the_owner_can_read_the_key(tmp_path: Path) -> None:
     _, key = ensure(tmp_path)
     assert key.stat().st_mode & 0o777 == 0o600

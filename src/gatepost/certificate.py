@@ -4,7 +4,7 @@ Rules:
 
 - A self-made certificate is made once, at the first start, and kept: whoever has pinned its fingerprint goes on
   trusting it. It is made again only when it has run out, when it is not valid yet (its maker's clock ran ahead), or
-  when one of its two files is missing.
+  when one of its two files is missing or damaged.
 - The key is readable by its owner only, from its first byte; both files appear whole or not at all.
 - TLS 1.2 and 1.3 (RFC 8446), nothing older (RFC 8996).
 
@@ -44,7 +44,7 @@ def ensure(folder: Path, *, holder: str, names: Sequence[str], now: datetime) ->
     cannot be written.
     """
     certificate, key = folder / CERTIFICATE_FILE, folder / KEY_FILE
-    if not (key.exists() and _still_good(certificate, now)):
+    if not _are_still_good(certificate, key, now):
         certificate_pem, key_pem = _make(holder, names, now)
         _write(key, key_pem, 0o600)
         _write(certificate, certificate_pem, 0o644)
@@ -74,11 +74,14 @@ def fingerprint(certificate: Path) -> str:
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(first[first.index("-----BEGIN") :])).hexdigest()
 
 
-def _still_good(certificate: Path, now: datetime) -> bool:
+def _are_still_good(certificate: Path, key: Path, now: datetime) -> bool:
     from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
         made = x509.load_pem_x509_certificate(certificate.read_bytes())
+        if load_pem_private_key(key.read_bytes(), None).public_key() != made.public_key():
+            return False
     except (FileNotFoundError, ValueError):
         return False
     return now < _CLOCK_IS_SET or made.not_valid_before_utc <= now < made.not_valid_after_utc

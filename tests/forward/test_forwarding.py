@@ -132,6 +132,23 @@ async def test_a_destination_that_cannot_be_begun_is_said_to_be_and_stops_no_oth
     assert "ca_file" in receiver.forwarding.troubles[broken]
 
 
+async def test_a_restored_webhook_sends_nothing_unsigned(receiver: Receiver) -> None:
+    """A backup has no secrets, and whoever takes events without a signature takes them from anyone."""
+    async with hooked() as hook, receiver.running():
+        config = encode(decode({"kind": "webhook", "url": hook.url}))
+        which = receiver.destinations.create("one", "webhook", config, b"", now_ms=RECEIVED_MS).id
+        await until(lambda: which in receiver.forwarding.troubles)
+        assert "rotate it" in receiver.forwarding.troubles[which]
+        receiver.passages(1)
+
+        row = receiver.destinations.one(which)
+        assert row is not None
+        receiver.forwarding.admin.rotate(row)
+        await receiver.forwarding.refresh()
+        await until(receiver.has(which, delivered=1))
+    assert all("webhook-signature" in headers for headers, _ in hook.requests)
+
+
 async def test_dead_letters_that_people_retry_are_sent_without_a_wait(receiver: Receiver) -> None:
     async with hooked() as hook:
         which = receiver.create(hook.url)
@@ -189,7 +206,7 @@ async def test_in_a_burst_events_leave_more_slowly(
         which = receiver.create(hook.url)
         receiver.passages(1, 2, 3)
         await until(receiver.has(which, delivered=3))
-        assert True in asked
+        assert any(asked)
         is_behind = False
         await until(lambda: not receiver.forwarding._is_behind())
         receiver.passages(4)

@@ -55,7 +55,7 @@ Step = Literal["nothing", "verify", "set"]
 Found = Literal[
     "ours", "differs", "silent", "away", "wrong account", "another terminal", "another certificate"
 ]
-"""What a look found. ``silent``: it does not say where it pushes to."""
+"""The result of a look. ``silent``: the terminal does not say where it pushes to."""
 
 
 class Kept(Struct, frozen=True, kw_only=True):

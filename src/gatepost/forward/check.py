@@ -20,7 +20,7 @@ class CheckReport(Struct, frozen=True, kw_only=True):
     """Events that wait and have a row, or are left aside."""
     dead_rows: int
     problems: list[str]
-    """What does not fit, a sentence each; empty if everything does."""
+    """One sentence for each number that does not fit; empty if all fit."""
 
 
 def check(destinations: Destinations, which: int) -> CheckReport:

@@ -68,7 +68,7 @@ KINDS: Mapping[str, frozenset[str]] = {
 """The schemes that the address of each kind may have."""
 
 FIELDS = ("terminal", "site", "kind", "id")
-"""What a template of a topic or subject can have in braces."""
+"""The names that a template of a topic or subject may have in braces."""
 
 BURST = 20
 """Events of which people are told in one message."""
@@ -132,11 +132,11 @@ class Filter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     records: RecordFilter | None = RecordFilter()
     alarms: StepFilter | None = StepFilter()
     notices: tuple[NoticeKind, ...] | None = None
-    """What happens to the installation itself, by kind: see ``GET /api/v1/notices``."""
+    """Notices, by kind: see ``GET /api/v1/notices``."""
 
 
 class MqttOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where in an MQTT broker events are published."""
+    """Hold the options of a destination of kind ``mqtt``."""
 
     topic: Annotated[str, Meta(min_length=1, max_length=256)] = "gatepost/{terminal}/{kind}"
     """``{terminal}``, ``{site}``, ``{kind}`` (``record`` or ``alarm``) and ``{id}`` are filled in."""
@@ -149,7 +149,7 @@ class MqttOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class NatsOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where in NATS JetStream events are published."""
+    """Hold the options of a destination of kind ``nats``."""
 
     subject: Annotated[str, Meta(min_length=1, max_length=256)] = "gatepost.{terminal}.{kind}"
     """With the fields of the topic of MQTT. A stream has to take it."""
@@ -311,8 +311,8 @@ def decode(text: bytes | Mapping[str, Any]) -> Destination:
 
 
 def decode_secrets(text: bytes | Mapping[str, Any]) -> Secrets:
-    """Read secrets. Raises :class:`~gatepost.errors.SettingsError`, which shows none of them."""
-    found: Secrets = _read(text, Secrets)
+    """Read secrets; empty text stands for none. Raises :class:`~gatepost.errors.SettingsError`, which shows none."""
+    found: Secrets = _read(text, Secrets) if text else Secrets()
     _check_headers("secrets.headers", found.headers)
     return found
 

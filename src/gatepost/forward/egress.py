@@ -162,7 +162,10 @@ class Egress(AbstractResolver):
 
 
 def _why(host: str) -> str:
-    return f"no request may go to {host}; name its network in forward_networks if it should"
+    return (
+        f"no request may go to {host}; name its network in forward_networks if it should"
+        " (link-local addresses and those with a cloud's credentials never may)"
+    )
 
 
 def _unwrapped(address: Address) -> Address:

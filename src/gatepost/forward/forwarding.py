@@ -18,7 +18,7 @@ import contextlib
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -41,11 +41,11 @@ from gatepost.forward.sinks.receiver import UpperReceiver
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.state import Reach, Standing, standing
 from gatepost.forward.trial import Example, Trial, example, send_test
-from gatepost.store.interface import Store
+from gatepost.store.interface import SiteRow, Store
 from gatepost.store.people.people import People
 from gatepost.store.query.destinations import DestinationRow, Destinations, State
 
-__all__ = ["LEASE_S", "LOOK_S", "Forwarding", "open_sink"]
+__all__ = ["LEASE_S", "LOOK_S", "Forwarding", "check_told", "open_sink"]
 
 log = structlog.get_logger(__name__)
 
@@ -80,6 +80,16 @@ def open_sink(told: Destination, secrets: Secrets, egress: Egress) -> Sink:
         "notify": Notify,
     }
     return makers[told.kind](told, secrets, egress)
+
+
+def check_told(told: Destination, kept: Secrets, sites: Iterable[SiteRow], egress: Egress) -> None:
+    """Raise :class:`~gatepost.errors.SettingsError` for what nothing can be sent with. Nothing is connected to."""
+    try:
+        egress.check_literal(urlsplit(told.url).hostname or "")
+    except Forbidden as error:
+        raise SettingsError("url", f"cannot be used: {error}") from None
+    queries(told.filter, sites)
+    open_sink(told, kept, egress)
 
 
 class _Running(Struct):
@@ -213,13 +223,7 @@ class Forwarding:
 
     def check(self, told: Destination, kept: Secrets) -> None:
         """Raise :class:`~gatepost.errors.SettingsError` for what nothing can be sent with. Blocks."""
-        host = urlsplit(told.url).hostname or ""
-        try:
-            self.egress.check_literal(host)
-        except Forbidden as error:
-            raise SettingsError("url", f"cannot be used: {error}") from None
-        queries(told.filter, self._around.store.sites())
-        open_sink(told, kept, self.egress)  # it connects when it sends
+        check_told(told, kept, self._around.store.sites(), self.egress)
 
     async def test(self, row: DestinationRow) -> Trial:
         """Send a made-up event to a destination; it counts in no ledger.
@@ -303,6 +307,11 @@ class Forwarding:
     def _start(self, row: DestinationRow, fence: int) -> None:
         try:
             told = decode(row.config)
+            if told.kind == "webhook" and not row.secrets:
+                # Unsigned, the other end would have to refuse all of it, or take what anyone sends.
+                raise SettingsError(
+                    "secret", "was not in the backup that was restored; rotate it, and resume"
+                )
             sink = open_sink(told, decode_secrets(row.secrets), self.egress)
         except SettingsError as error:
             self._give_up(row, str(error))

@@ -1,8 +1,8 @@
 """The judge's own destination: a web server that the receiver passes events on to, and that breaks as it is told.
 
 Rules: an event is known by its name as soon as it is taken, before the reply, for the receiver cannot know whether a
-lost reply meant yes. A few events, chosen by their names, are refused always: they must end as dead letters and hold up
-no other.
+lost reply meant yes. A few events, chosen by their names, are always refused. They must become dead letters, and no
+other event may wait for them.
 
 Flow: the receiver's forwarder → :meth:`Destination.take` → a reply, or none.
 """
@@ -22,7 +22,7 @@ from gatepost.conformance.torture.oracle import name_of
 __all__ = ["OPTIONS", "Destination", "is_refused"]
 
 OPTIONS = ("timeout_s=2", "max_refusals=3")
-"""What the receiver is told of it, its address apart: short waits, so that many faults fit into minutes."""
+"""Options of the destination, with short waits, so that many faults fit into minutes."""
 
 REFUSED_OF_256 = 3
 """So many of 256 events are refused always."""

@@ -80,9 +80,9 @@ class _Opened:
 @contextmanager
 def _opened(data: Path | None, database: str | None, config: Path | None = None) -> Iterator[_Opened]:
     from gatepost.forward.admin import Admin
-    from gatepost.forward.destination import Destination, Secrets, queries
+    from gatepost.forward.destination import Destination, Secrets
     from gatepost.forward.egress import Egress
-    from gatepost.forward.forwarding import open_sink
+    from gatepost.forward.forwarding import check_told
     from gatepost.store.query.accounts import Accounts
     from gatepost.store.query.destinations import Destinations
 
@@ -91,8 +91,7 @@ def _opened(data: Path | None, database: str | None, config: Path | None = None)
         destinations = Destinations(store)
 
         def check(told: Destination, kept: Secrets) -> None:
-            queries(told.filter, destinations.sites())
-            open_sink(told, kept, egress)
+            check_told(told, kept, destinations.sites(), egress)
 
         admin = Admin(destinations, now=time.time, check=check)
         yield _Opened(destinations, admin, Accounts(store))

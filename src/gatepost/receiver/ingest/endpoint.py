@@ -434,7 +434,7 @@ class Ingest:
         """Say whether a push would be taken. Nothing of it is stored or counted, and no terminal is made."""
         directory, token = self._directory, claim.token
         status, message = 503, "the token cannot be looked up while the receiver's database is away"
-        with suppress(StoreError):
+        try:
             if token is not None and not directory.knows_token(token):
                 directory.learn_token(token, await self._desk.holder(token))
             decision = decide(claim, directory, self._options.policy)
@@ -442,6 +442,10 @@ class Ingest:
             if isinstance(decision, Rejected):
                 refusal = _rejection(decision, push)
                 status, message = refusal.status, refusal.message
+        except StoreError:
+            pass
+        except Exception as error:
+            log.error("ingest.test_failed", kind=type(error).__name__)
         push.answer(status, encode_reply(status, message))
 
     async def _looked_up(self, claim: Claim) -> Taken | Rejected:

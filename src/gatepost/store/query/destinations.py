@@ -164,7 +164,7 @@ class DestinationRow(Struct, frozen=True, kw_only=True):
     config: bytes
     """JSON."""
     secrets: bytes
-    """JSON; ``{}`` for none."""
+    """JSON; ``{}`` for none, and empty where it comes from a backup, which has none."""
     revision: int
     changes: int
     created_at: datetime
@@ -972,7 +972,7 @@ def _destination(row: Row[Any], ledger: Ledger, places: tuple[PlaceRow, ...]) ->
         name=row.name,
         kind=row.kind,
         config=row.config.encode(),
-        secrets=(row.secrets or "{}").encode(),
+        secrets=(row.secrets or "").encode(),
         revision=row.revision,
         changes=row.changes,
         created_at=moment(row.created_at_ms),
