@@ -10,7 +10,7 @@ from tests.terminals import ensured
 
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import decode
-from gatepost.forward.rules import MAX_TEXT, Decision, Rules
+from gatepost.forward.rules import Decision, Rules
 from gatepost.store.interface import NOTICE_KINDS, Notice, NoticeKind, RecordQuery, StepQuery
 from gatepost.store.query.notices import NewNotice, Notices
 
@@ -45,9 +45,9 @@ def test_by_default_people_are_told_of_alarms_alone(line: Line) -> None:
     decision = rules().decide(rows(line), 0)
 
     assert decision.left_out == ["no rule chooses it", ""]
-    assert (
-        decision.text
-        == "gatepost: 1 event\n2024-05-06 20:00:01 北门 (default): alarm: device tampered with, occurred"
+    assert (decision.title, decision.lines) == (
+        "gatepost: 1 event",
+        ["2024-05-06 20:00:01 北门 (default): alarm: device tampered with, occurred"],
     )
 
 
@@ -69,7 +69,8 @@ def test_texts_are_in_chinese_too(line: Line) -> None:
 
     chosen = rules(language="zh", rules=[{"event": "passage"}, {"event": "alarm"}])
 
-    assert chosen.decide(rows(line), 0).text.split("\n") == [
+    decision = chosen.decide(rows(line), 0)
+    assert [decision.title, *decision.lines] == [
         "gatepost：2 个事件",
         "2024-05-06 20:00:01 北门（default）：员工，未通过，不在通行时间内",
         "2024-05-06 20:00:03 北门（default）：拆机告警，已解除",
@@ -124,7 +125,7 @@ def test_the_same_is_told_again_after_a_while_and_says_how_often_it_was(line: Li
 
     def tell(row: Any, now_ms: int, *, is_sent: bool = True) -> Decision:
         decision = chosen.decide([row], now_ms)
-        chosen.note(decision, is_sent=is_sent)
+        chosen.note(decision, [is_sent] * len(decision.lines))
         return decision
 
     assert not tell(every[0], 0, is_sent=False).left_out[0]
@@ -134,17 +135,27 @@ def test_the_same_is_told_again_after_a_while_and_says_how_often_it_was(line: Li
     assert tell(every[3], 61_000).lines[0].endswith("(and 2 more before)")
 
 
-def test_a_burst_is_one_message_of_bounded_length(line: Line) -> None:
-    for number in range(60):
-        line.alarm(f"trace-{number}")
-    line.store.update_terminal(1, name="门" * 60)
+def test_an_alarm_that_was_cleared_is_told_again_when_it_occurs(line: Line) -> None:
+    for trace, status in (("a", 1), ("a", 3), ("b", 1), ("c", 1), ("b", 3)):
+        line.alarm(trace, status)
+    every = rows(line)
+    again = ["", "", "", "told less than 300 s ago", ""]
+    assert rules().decide(every, 0).left_out == again
 
-    decision = rules(repeat_s=0).decide(rows(line), 0)
+    chosen = rules()
+    for row, why in zip(every, again, strict=True):
+        decision = chosen.decide([row], 0)
+        chosen.note(decision, [True] * len(decision.lines))
+        assert decision.left_out == [why]
 
-    assert len(decision.lines) == 60
-    assert len(decision.text.encode()) <= MAX_TEXT
-    shown = decision.text.split("\n")
-    assert shown[-1] == f"… +{60 - (len(shown) - 2)}"
+
+def test_an_alarm_is_over_also_where_no_rule_tells_of_its_end(line: Line) -> None:
+    for trace, status in (("a", 1), ("a", 3), ("b", 1)):
+        line.alarm(trace, status)
+
+    decision = rules(rules=[{"event": "alarm", "states": ["open"]}]).decide(rows(line), 0)
+
+    assert decision.left_out == ["", "no rule chooses it", ""]
 
 
 def test_a_name_cannot_add_a_line(line: Line) -> None:

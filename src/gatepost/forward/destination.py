@@ -70,7 +70,7 @@ KINDS: Mapping[str, frozenset[str]] = {
 FIELDS = ("terminal", "site", "kind", "id")
 """The names that a template of a topic or subject may have in braces."""
 
-BURST = 20
+BURST = 64
 """Events of which people are told in one message."""
 
 _OPTIONS = ("mqtt", "nats", "kafka", "notify")
@@ -206,7 +206,9 @@ class NotifyOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     language: Literal["en", "zh"] = "en"
     quiet: Quiet | None = None
     repeat_s: Annotated[float, Meta(ge=0, le=86400)] = 300.0
-    """The same is not told again within this time."""
+    """The same is not told again within this time, unless it was over meanwhile."""
+    gather_s: Annotated[float, Meta(ge=0, le=60)] = 2.0
+    """For so long further events are waited for, which the same message tells of."""
     chat: Annotated[str, Meta(max_length=64)] = ""
     """The id of the chat, for Telegram."""
     to: Annotated[tuple[Mailbox, ...], Meta(max_length=50)] = ()

@@ -28,11 +28,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.errors import GatepostError, ImageUnavailable, StoreError, StoreUnavailable
-from gatepost.forward.destination import Destination, decode_secrets, queries
+from gatepost.forward.destination import BURST, Destination, NotifyOptions, decode_secrets, queries
 from gatepost.forward.gate import Gate
 from gatepost.forward.progress import DELETED, Item, Progress
 from gatepost.forward.shape import Shaper, event_id
-from gatepost.forward.sinks import Closed, Outgoing, Result, Sink, hidden
+from gatepost.forward.sinks import Closed, LeftOut, Outgoing, Result, Sink, hidden
 from gatepost.retry import Backoff, RetryAt, next_step
 from gatepost.store.interface import (
     FORWARD_KINDS,
@@ -150,6 +150,11 @@ class _Sent(Struct, frozen=True):
     at_ms: int
     took_ms: int
 
+    @property
+    def was_made(self) -> bool:
+        """Return whether anything of it was sent."""
+        return not all(isinstance(result.outcome, LeftOut) for result in self.results)
+
 
 class Forwarder:
     """Sends to one destination. Made and used on one event loop."""
@@ -185,6 +190,8 @@ class Forwarder:
         self._expired_at = around.monotonic()
         self._given_up = False
         """This turn has put something off or given it up, which another one commits."""
+        self._gather_s = (told.notify or NotifyOptions()).gather_s if told.kind == "notify" else 0.0
+        self._gathering_since: float | None = None
         self._allowance = 0.0
         self._allowed_at = around.monotonic()
         self._ready: deque[_Parcel] = deque()
@@ -328,7 +335,7 @@ class Forwarder:
             wait = due - around.now()
         if self.row.rate is not None:
             wait = max(wait, (1.0 - self._allowance) / self.row.rate)
-        wait = max(0.001, wait)
+        wait = max(0.001, wait, self._gather_left())
         return wait if expires is None else min(wait, expires)
 
     # --- a turn, on a thread ----------------------------------------------------------------------------------
@@ -341,7 +348,7 @@ class Forwarder:
         room = self._room()
         more = self._read(progress, room)
         self._given_up = False
-        claimed = self._claim(progress, room)
+        claimed = self._claim(progress, room if self._has_gathered(progress) else 0)
         try:
             self._commit(progress)
             self._finish_replay(progress)
@@ -364,6 +371,21 @@ class Forwarder:
         for item in old:
             self._give_up(progress, item, OLD)
         return [item for item in claimed if item not in old]
+
+    def _has_gathered(self, progress: Progress) -> bool:
+        """Return whether what waits has waited long enough for more of the same burst, or is a message's fill."""
+        if not self._gather_s or not progress.untried:
+            self._gathering_since = None
+            return True
+        if self._gathering_since is None:
+            self._gathering_since = self._around.monotonic()
+        return progress.untried >= BURST or not self._gather_left()
+
+    def _gather_left(self) -> float:
+        """Return the seconds until what gathers is sent."""
+        if self._gathering_since is None:
+            return 0.0
+        return max(0.0, self._gathering_since + self._gather_s - self._around.monotonic())
 
     def _is_old(self, happened_at_ms: float) -> bool:
         age = self._told.max_age_s
@@ -402,6 +424,10 @@ class Forwarder:
 
     def _note(self, progress: Progress, item: Item, result: Result, sent: _Sent) -> None:
         outcome, now = result.outcome, self._around.now()
+        if isinstance(outcome, LeftOut):
+            progress.left_out(item)
+            self._failed.pop(item.number, None)
+            return
         if isinstance(outcome, Closed):
             self._is_closed = True
             progress.note_closed(sent.at_ms, outcome.reason)
@@ -452,7 +478,7 @@ class Forwarder:
         progress.retry(item, due, outcome.reason)
 
     def _keep_tries(self, progress: Progress, sent: Sequence[_Sent]) -> None:
-        rows = [_attempt_row(one) for one in sent]
+        rows = [_attempt_row(one) for one in sent if one.was_made]
         rows.sort(key=lambda row: row.outcome == "delivered")
         for row in sorted(rows[:KEPT_TRIES], key=lambda row: row.at_ms):
             progress.note_try(row)
@@ -672,7 +698,7 @@ class Forwarder:
         took_ms = round((self._around.monotonic() - began) * 1000)
         results = [hidden(result, self._secrets) for result in results]
         self._sent.append(_Sent(parcel, results, at_ms, took_ms))
-        if any(not isinstance(result.outcome, Delivered | Refused) for result in results):
+        if any(isinstance(result.outcome, Unreachable | Closed) for result in results):
             self._take_back()
         if not self._ready or len(self._sent) >= GATHERED:
             self._bell.set()
@@ -685,15 +711,20 @@ def _size(parcel: _Parcel) -> int:
 
 
 def _attempt_row(sent: _Sent) -> AttemptRow:
-    worst = max(sent.results, key=_badness)
+    made = [
+        (item, result)
+        for item, result in zip(sent.parcel.items, sent.results, strict=True)
+        if not isinstance(result.outcome, LeftOut)
+    ]
+    worst = max((result for _, result in made), key=_badness)
     outcome = worst.outcome
     why = "" if isinstance(outcome, Delivered) else outcome.reason
     said = "; ".join(filter(None, (sent.parcel.note, worst.reply or why)))
     return AttemptRow(
         at_ms=sent.at_ms,
         took_ms=sent.took_ms,
-        event_id=sent.parcel.items[0].event_id,
-        events=len(sent.parcel.items),
+        event_id=made[0][0].event_id,
+        events=len(made),
         outcome=_NAMES[_badness(worst)],
         status=worst.status,
         reply=said,

@@ -371,6 +371,12 @@ class Progress:
         self._settle(item, "dropped", why)
         self._tidy_passed(item.key)
 
+    def left_out(self, item: Item) -> None:
+        """Settle an event that the destination is not sent, by its own rules: no attempt was made."""
+        self.give_back([item])
+        self._settle(item, "filtered")
+        self._tidy_passed(item.key)
+
     def expire(self, before_ms: int, why: str) -> int:
         """Give up what happened before a moment and is not under way; return how many these are."""
         old = [
@@ -398,7 +404,7 @@ class Progress:
         """Store with the next step that a replay is over."""
         self._step.finished_at_ms = at_ms
 
-    def _settle(self, item: Item, fate: Literal["delivered", "dropped"], why: str = "") -> None:
+    def _settle(self, item: Item, fate: Literal["delivered", "filtered", "dropped"], why: str = "") -> None:
         was_refused = self._blocks(item)
         self.cursor.done_with(item.number)
         del self._items[item.number]

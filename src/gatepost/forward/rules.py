@@ -2,6 +2,7 @@
 
 An event is told if a rule chooses it, outside the quiet hours, and not again within ``repeat_s`` where the same was
 told before: the same rule, terminal, and code or person. What was left out is counted, and the next message says so.
+An alarm that was cleared is told again when it occurs, however soon.
 
 Texts are in the language of the destination, with the time at the terminal, and with no more of a person than the rule
 says. Flow: :meth:`Rules.decide` → a message → :meth:`Rules.note` once it is sent.
@@ -20,7 +21,7 @@ from gatepost.forward.destination import NotifyOptions, Rule
 from gatepost.store.interface import AlarmStepRow, Forwarded, Notice, NoticeKind, RecordRow
 from gatepost.wire import AbnormalType, AlarmCode, AlarmStatus, RecognitionType, label
 
-__all__ = ["MAX_TEXT", "Decision", "Rules"]
+__all__ = ["Decision", "Rules"]
 
 _IN_CHINESE = {
     int(AlarmStatus.OCCURRED): "发生",
@@ -31,9 +32,6 @@ _IN_CHINESE = {
 Key = tuple[int, int, str]
 """Which rule, terminal, and code or person."""
 
-MAX_TEXT = 1_800
-"""Bytes of a message: the service with the least room takes some 2,000."""
-
 MAX_REMEMBERED = 10_000
 
 _STATES = {
@@ -43,30 +41,61 @@ _STATES = {
 }
 
 
+class Fate(Struct, frozen=True):
+    """Hold what becomes of one event."""
+
+    left_out: str = ""
+    """Why it is not told; empty where it is."""
+    key: Key | None = None
+    """Of what is told, or was told before."""
+    ended: tuple[Key, ...] = ()
+    """What is told again when it happens next: this event says otherwise."""
+
+
 class Decision(Struct, frozen=True):
     """Hold what becomes of some events."""
 
     title: str
     lines: list[str]
     """One for each event that is told."""
-    left_out: list[str]
-    """Of each event why it is not told, empty where it is."""
-    told: dict[Key, int]
-    """When each was told, in milliseconds."""
-    repeated: dict[Key, int]
-    """How often each was left out because it was told before."""
+    fates: list[Fate]
+    """One for each event."""
+    at_ms: int
 
     @property
-    def text(self) -> str:
-        """Return the message, cut to :data:`MAX_TEXT` bytes by whole lines."""
-        kept, size = [], len(self.title.encode())
-        for line in self.lines:
-            size += len(line.encode()) + 1
-            if size > MAX_TEXT - 40:
-                break
-            kept.append(line)
-        more = len(self.lines) - len(kept)
-        return "\n".join([self.title, *kept, *([f"… +{more}"] if more else [])])
+    def left_out(self) -> list[str]:
+        """Return of each event why it is not told, empty where it is."""
+        return [fate.left_out for fate in self.fates]
+
+
+class _Memory:
+    """What was told of late, and how often it was left out since."""
+
+    def __init__(self) -> None:
+        self.told: OrderedDict[Key, int] = OrderedDict()
+        self.repeated: dict[Key, int] = {}
+
+    def copy(self) -> _Memory:
+        """Return another one that begins the same."""
+        made = _Memory()
+        made.told, made.repeated = self.told.copy(), self.repeated.copy()
+        return made
+
+    def take(self, fate: Fate, at_ms: int, *, is_sent: bool) -> None:
+        """Remember what became of an event. What was left out is settled also where the message was not sent."""
+        for key in fate.ended:
+            self.told.pop(key, None)
+        if fate.key is None:
+            return
+        if fate.left_out:
+            self.repeated[fate.key] = self.repeated.get(fate.key, 0) + 1
+        elif is_sent:
+            self.told[fate.key] = at_ms
+            self.told.move_to_end(fate.key)
+            self.repeated.pop(fate.key, None)
+        while len(self.told) > MAX_REMEMBERED:
+            key, _ = self.told.popitem(last=False)
+            self.repeated.pop(key, None)
 
 
 class Rules:
@@ -74,48 +103,52 @@ class Rules:
 
     def __init__(self, options: NotifyOptions) -> None:
         self._options = options
-        self._told: OrderedDict[Key, int] = OrderedDict()
-        self._repeated: dict[Key, int] = {}
+        self._memory = _Memory()
 
     def decide(self, rows: Sequence[Forwarded], now_ms: int) -> Decision:
         """Return which of some events are told now, and how. Nothing is noted by that."""
+        memory = self._memory.copy()
         lines: list[str] = []
-        left_out: list[str] = []
-        told: dict[Key, int] = {}
-        repeated: dict[Key, int] = {}
+        fates: list[Fate] = []
         for row in rows:
             at = next((at for at, rule in enumerate(self._options.rules) if _fits(rule, row)), None)
-            if at is None:
-                left_out.append("no rule chooses it")
-                continue
-            if self._is_quiet(row):
-                left_out.append("quiet hours")
-                continue
-            key = (at, row.terminal_id or 0, _what(row))
-            last = told.get(key, self._told.get(key))
-            if last is not None and now_ms - last < self._options.repeat_s * 1000:
-                repeated[key] = repeated.get(key, 0) + 1
-                left_out.append(f"told less than {self._options.repeat_s:g} s ago")
-                continue
-            left_out.append("")
-            told[key] = now_ms
-            lines.append(self._line(row, self._options.rules[at]) + self._again(self._repeated.get(key, 0)))
+            fate = self._fate(row, at, memory, now_ms)
+            if at is not None and not fate.left_out:
+                again = 0 if fate.key is None else memory.repeated.get(fate.key, 0)
+                lines.append(self._line(row, self._options.rules[at]) + self._again(again))
+            memory.take(fate, now_ms, is_sent=True)
+            fates.append(fate)
         title = f"gatepost: {len(lines)} {'events' if len(lines) != 1 else 'event'}"
         if self._options.language == "zh":
             title = f"gatepost：{len(lines)} 个事件"
-        return Decision(title, lines, left_out, told, repeated)
+        return Decision(title, lines, fates, now_ms)
 
-    def note(self, decision: Decision, *, is_sent: bool) -> None:
-        """Note what became of the message. What was left out is settled also where it was not sent."""
-        for key, at_ms in decision.told.items() if is_sent else ():
-            self._told[key] = at_ms
-            self._told.move_to_end(key)
-            self._repeated.pop(key, None)
-        for key, count in decision.repeated.items():
-            self._repeated[key] = self._repeated.get(key, 0) + count
-        while len(self._told) > MAX_REMEMBERED:
-            key, _ = self._told.popitem(last=False)
-            self._repeated.pop(key, None)
+    def note(self, decision: Decision, is_sent: Sequence[bool]) -> None:
+        """Note what became of the message. ``is_sent``: of each line."""
+        sent = iter(is_sent)
+        for fate in decision.fates:
+            self._memory.take(fate, decision.at_ms, is_sent=not fate.left_out and next(sent))
+
+    def _fate(self, row: Forwarded, rule: int | None, memory: _Memory, now_ms: int) -> Fate:
+        ended = self._ended(row)
+        if rule is None:
+            return Fate("no rule chooses it", ended=ended)
+        if self._is_quiet(row):
+            return Fate("quiet hours", ended=ended)
+        key = (rule, row.terminal_id or 0, _what(row))
+        last = memory.told.get(key)
+        if last is not None and now_ms - last < self._options.repeat_s * 1000:
+            return Fate(f"told less than {self._options.repeat_s:g} s ago", key, ended)
+        return Fate("", key, ended)
+
+    def _ended(self, row: Forwarded) -> tuple[Key, ...]:
+        """Return what a step of an alarm contradicts: one that is cleared may occur again, and the reverse."""
+        if not isinstance(row, AlarmStepRow):
+            return ()
+        over = (AlarmStatus.OCCURRED, AlarmStatus.CLEAR_FAILED)
+        others = over if row.step.status == AlarmStatus.CLEARED else (AlarmStatus.CLEARED,)
+        where, rules = row.terminal_id or 0, range(len(self._options.rules))
+        return tuple((at, where, _alarm_key(row.step.code, int(one))) for at in rules for one in others)
 
     def _is_quiet(self, row: Forwarded) -> bool:
         quiet = self._options.quiet
@@ -183,11 +216,15 @@ def _fits(rule: Rule, row: Forwarded) -> bool:
 
 def _what(row: Forwarded) -> str:
     if isinstance(row, AlarmStepRow):
-        return f"alarm {row.step.code} {row.step.status}"
+        return _alarm_key(row.step.code, row.step.status)
     if isinstance(row, Notice):
         return f"notice {row.kind} {row.subject}"
     person = "" if row.person is None else row.person.user_id
     return f"passage {row.recognition_type} {row.abnormal_type} {row.passed} {person}"
+
+
+def _alarm_key(code: int | None, status: int | None) -> str:
+    return f"alarm {code} {status}"
 
 
 def _alarm(row: AlarmStepRow, language: str) -> str:

@@ -20,8 +20,11 @@ from tests.forward.sinks.mail_server import mail_server
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import Secrets, decode, decode_secrets
 from gatepost.forward.egress import Egress
+from gatepost.forward.sinks import LeftOut
+from gatepost.forward.sinks.chat import ROOM
 from gatepost.forward.sinks.notify import Notify
 from gatepost.forward.trial import send_test
+from gatepost.store.query.destinations import Ledger
 from gatepost.wire import Delivered, Refused, Unreachable
 
 TOKENS = {
@@ -44,7 +47,7 @@ MAIL = {"to": ["guard@example.com", "desk@example.com"], "sender": "gatepost@exa
 
 @pytest.fixture
 def line(make_line: Callable[..., Line]) -> Line:
-    return make_line(kind="notify", url="smtp://127.0.0.1", notify=MAIL)
+    return make_line(kind="notify", url="smtp://127.0.0.1", notify={**MAIL, "gather_s": 0})
 
 
 def chat(line: Line, service: str, hook: Hook, *, egress: Egress = LOOPBACK, **secrets: Any) -> Watched:
@@ -161,9 +164,113 @@ async def test_what_no_rule_chooses_is_not_told_and_is_settled(line: Line) -> No
         await tell(line, watched)
 
     assert hook.requests == []
-    assert [(one.outcome, one.status, one.reply) for one in watched.results] == [
-        (Delivered(), "not told", "no rule chooses it")
+    assert watched.outcomes == [LeftOut("no rule chooses it")]
+    assert line.ledger == Ledger(seen=1, filtered=1, delivered=0, waiting=0, dead=0, dropped=0)
+    assert (line.row.attempts, line.destinations.attempts(line.id)) == (0, [])
+
+
+async def test_what_rules_leave_out_of_a_batch_is_filtered_and_the_rest_is_delivered(line: Line) -> None:
+    line.passages(1, 2)
+    told = line.alarm("trace-1")
+    line.passages(3)
+    async with hooked() as hook:
+        await tell(line, chat(line, "slack", hook))
+
+    assert line.ledger == Ledger(seen=4, filtered=3, delivered=1, waiting=0, dead=0, dropped=0)
+    (attempt,) = line.destinations.attempts(line.id)
+    assert (attempt.event_id, attempt.events, line.row.attempts) == (told, 1, 1)
+
+
+async def test_a_burst_gathers_for_two_seconds(make_line: Callable[..., Line]) -> None:
+    line = make_line(kind="notify", url="slack:", notify={"repeat_s": 0})
+    async with hooked() as hook:
+        watched = chat(line, "slack", hook)
+        line.begin(watched)
+        for number in range(20):  # ten in a second
+            line.alarm(f"trace-{number}")
+            await line.turn()
+            line.clock.at += 0.1
+        line.clock.at += 2
+        await line.turn()
+        await watched.close()
+
+    assert 1 <= len(hook.requests) <= 3
+    assert line.ledger.delivered == 20
+
+
+async def test_one_event_is_told_once_it_has_gathered_and_a_full_message_at_once(
+    make_line: Callable[..., Line],
+) -> None:
+    line = make_line(kind="notify", url="slack:", notify={"repeat_s": 0})
+    async with hooked() as hook:
+        watched = chat(line, "slack", hook)
+        forwarder = line.begin(watched)
+        line.alarm("trace-1")
+        assert await forwarder.once() == 2.0
+        line.clock.at += 1
+        assert await forwarder.once() == 1.0
+        assert hook.requests == []
+        line.clock.at += 1
+        await line.turn()
+        assert len(hook.requests) == 1
+
+        for number in range(64):
+            line.alarm(f"burst-{number}")
+        await line.turn()
+        await watched.close()
+
+    assert line.ledger.delivered == 65
+
+
+@pytest.mark.parametrize(("service", "room"), ROOM.items())
+async def test_a_long_text_is_several_messages_of_a_chat(line: Line, service: str, room: int) -> None:
+    line.store.update_terminal(1, name="门" * 100)
+    for number in range(64):
+        line.alarm(f"trace-{number}")
+    async with hooked() as hook:
+        hook.reply = lambda _: web.json_response(GOOD.get(service, {}))
+        await tell(line, chat(line, service, hook))
+
+    texts = [said(service, json.loads(body)) for _, body in hook.requests]
+    assert len(texts) > 1
+    assert all(len(text.encode()) <= room for text in texts)
+    assert [text.split("\n")[0] for text in texts] == [
+        f"gatepost: 64 events ({at}/{len(texts)})" for at in range(1, len(texts) + 1)
     ]
+    assert sum(text.count("device tampered with") for text in texts) == 64
+    assert line.ledger.delivered == 64
+
+
+async def test_what_was_told_in_a_first_message_is_not_told_again_where_the_second_fails(line: Line) -> None:
+    line.store.update_terminal(1, name="门" * 100)
+    for number in range(8):
+        line.alarm(f"trace-{number}")
+    async with hooked() as hook:
+        hook.reply = lambda each: web.json_response({}, status=503 if each == 2 else 200)
+        watched = chat(line, "discord", hook)
+        await tell(line, watched)
+        delivered = line.ledger.delivered
+        line.begin(chat(line, "discord", hook))
+        line.clock.at += 120
+        await line.turn(4)
+        await line.sink.close()
+
+    texts = [said("discord", json.loads(body)) for _, body in hook.requests]
+    assert 0 < delivered < 8
+    assert line.ledger.delivered == 8
+    told = [text.count("device tampered with") for text in texts]
+    assert sum(told) - told[1] == 8  # the second one got a 503
+
+
+async def test_mail_is_not_cut(line: Line) -> None:
+    line.store.update_terminal(1, name="门" * 100)
+    for number in range(64):
+        line.alarm(f"trace-{number}")
+    async with mail_server() as server:
+        await tell(line, mail(line, server.port, plain=True))
+
+    ((_, sent),) = server.mails
+    assert sent.get_content().count("device tampered with") == 64
 
 
 async def test_a_test_sends_a_message_whatever_the_rules_are(line: Line) -> None:
@@ -176,7 +283,9 @@ async def test_a_test_sends_a_message_whatever_the_rules_are(line: Line) -> None
         trial = await send_test(sink, told, Secrets(), source="x", now=line.clock, monotonic=line.clock)
 
     assert trial.outcome == "delivered"
-    assert [json.loads(body) for _, body in hook.requests] == [{"text": "gatepost test"}]
+    assert [json.loads(body) for _, body in hook.requests] == [
+        {"text": "gatepost test\nThis message is a test."}
+    ]
 
 
 async def test_a_message_cannot_mention_all_of_a_group(line: Line) -> None:

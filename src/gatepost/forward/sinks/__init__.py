@@ -14,7 +14,7 @@ from gatepost.forward.destination import Secrets
 from gatepost.store.interface import FeedKind, Forwarded
 from gatepost.wire import Delivered, Outcome
 
-__all__ = ["Closed", "Outgoing", "Result", "Sink", "hidden"]
+__all__ = ["Closed", "LeftOut", "Outgoing", "Result", "Sink", "hidden"]
 
 
 class Outgoing(Struct, frozen=True, kw_only=True):
@@ -41,10 +41,16 @@ class Closed(Struct, frozen=True):
     reason: str
 
 
+class LeftOut(Struct, frozen=True):
+    """The destination is not sent this event, by its own rules: it counts as filtered."""
+
+    reason: str
+
+
 class Result(Struct, frozen=True, kw_only=True):
     """Hold what came of sending an event."""
 
-    outcome: Outcome | Closed
+    outcome: Outcome | Closed | LeftOut
     status: str = ""
     """Such as ``HTTP 503``."""
     reply: str = ""
