@@ -6,7 +6,7 @@ An event has the same id in every shape, on every attempt, and in a replay: ``re
 * ``flat``: one level, for spreadsheets and low-code tools: the same names with underscores, no lists.
 * ``push``: as the terminal sent it; there are no notices in it, with its image where the destination is sent images.
 
-The JSON Schemas of the first two are made from the structs below: :func:`schemas`.
+Their JSON Schemas: :mod:`gatepost.forward.schemas`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gatepost.store.interface import (
 from gatepost.wire import Unknown, decode
 from gatepost.wire.decoder import with_image
 
-__all__ = ["CONTENT_TYPES", "AlarmData", "Shaper", "event_id", "schemas"]
+__all__ = ["CONTENT_TYPES", "AlarmData", "CloudEvent", "Flat", "NoticeData", "Shaper", "event_id"]
 
 CONTENT_TYPES: Mapping[str, str] = {
     "cloudevents": "application/cloudevents+json",
@@ -100,7 +100,7 @@ Data = RecordItem | AlarmData | NoticeData
 EventType = Literal["gatepost.record", "gatepost.alarm", "gatepost.notice", "gatepost.test"]
 
 
-class _CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """CloudEvents 1.0, JSON event format, section 3."""
 
     specversion: Literal["1.0"]
@@ -114,28 +114,7 @@ class _CloudEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     datacontenttype: Literal["application/json"]
     data: Data
     replay: bool = False
-    """It was sent before, or could have been: somebody asked for the events of a span."""
-
-
-class _RecordEvent(_CloudEvent, frozen=True, kw_only=True, omit_defaults=True):
-    """A record, or what was made up to test a destination."""
-
-    type: Literal["gatepost.record", "gatepost.test"]
-    data: RecordItem
-
-
-class _AlarmEvent(_CloudEvent, frozen=True, kw_only=True, omit_defaults=True):
-    """A step of an alarm."""
-
-    type: Literal["gatepost.alarm"]
-    data: AlarmData
-
-
-class _NoticeEvent(_CloudEvent, frozen=True, kw_only=True, omit_defaults=True):
-    """A notice."""
-
-    type: Literal["gatepost.notice"]
-    data: NoticeData
+    """It was sent before, or could have been: a person asked for the events of a span."""
 
 
 _TYPES: Mapping[type, EventType] = {
@@ -227,8 +206,8 @@ class Shaper:
             return _JSON.encode(_flat(row, data, is_replay=is_replay))
         return _JSON.encode(self._cloud_event(row, data, is_replay=is_replay))
 
-    def _cloud_event(self, row: Forwarded, data: Data, *, is_replay: bool) -> _CloudEvent:
-        return _CloudEvent(
+    def _cloud_event(self, row: Forwarded, data: Data, *, is_replay: bool) -> CloudEvent:
+        return CloudEvent(
             specversion="1.0",
             id=event_id(row),
             source=self._source,
@@ -239,19 +218,6 @@ class Shaper:
             data=data,
             replay=is_replay,
         )
-
-
-def schemas() -> dict[str, Any]:
-    """Return the JSON Schemas of the shapes, by name."""
-    found = {}
-    for name, kinds in (("cloudevents", (_RecordEvent, _AlarmEvent, _NoticeEvent)), ("flat", (Flat,))):
-        made, components = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
-        found[name] = {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            **(made[0] if len(made) == 1 else {"oneOf": list(made)}),
-            "$defs": components,
-        }
-    return found
 
 
 def _data(row: Forwarded, person_id: str, image: bytes | None) -> Data:

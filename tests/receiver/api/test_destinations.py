@@ -21,8 +21,11 @@ from gatepost import items
 from gatepost.forward.destination import Destination
 from gatepost.forward.sinks.webhook import signature, signing_key
 from gatepost.receiver.api import destinations as api
+from gatepost.store.query.notices import NewNotice, Notices
 
 PATH = "/api/v1/destinations"
+IMAGE = "/9j/2Q=="
+
 LOOPBACK = {"forward_networks": ("127.0.0.0/8",)}
 
 
@@ -313,25 +316,44 @@ async def test_a_preview_shows_the_latest_event_and_sends_nothing(receiver: Runn
     assert hook.requests == []
 
 
-async def test_the_schemas_of_the_shapes_are_there(receiver: Running) -> None:
-    found = (await call(receiver, "GET", "/schemas")).json
-    assert set(found) == {"cloudevents", "flat"}
-
-
 async def test_what_is_sent_fits_its_schema(receiver: Running, hook: Hook) -> None:
     found = (await call(receiver, "GET", "/schemas")).json
-    for number, shape in enumerate(found):
-        which = (await made(receiver, hook, name=shape, shape=shape))["id"]
+    assert set(found) == {"cloudevents", "cloudevents_batch", "flat", "flat_batch", "push"}
+    for number, name in enumerate(found):
+        shape, _, batch = name.partition("_")
+        notices = [] if shape == "push" else ["login.locked"]
+        told = {"shape": shape, "images": "inline", "filter": {"notices": notices}}
+        which = (await made(receiver, hook, name=name, batch=16 if batch else 1, enabled=False, **told))["id"]
         await call(receiver, "POST", f"/{which}/test")
-        await receiver.push(record(uuid=f"u-{number}"))
+        await receiver.push(record(uuid=f"u-{number}", rgb_image=IMAGE))
         await receiver.push(alarm(trace_id=f"t-{number}"))
-        await settled(receiver, which, delivered=2)
+        new = NewNotice(kind="login.locked", subject=f"eva-{number}", detail={"failures": 5})
+        await asyncio.to_thread(Notices(receiver.store).tell, [new], now_ms=1)
+        events = 2 if shape == "push" else 3
+        await until(receiver, which, lambda found: found["waiting"] >= 3)
+        await call(receiver, "POST", f"/{which}/resume")
+        await settled(receiver, which, delivered=events)
         await call(receiver, "DELETE", f"/{which}")
         sent = [json.loads(body) for _, body in hook.requests]
         hook.requests.clear()
-        assert len(sent) == 3
         for each in sent:
-            jsonschema.validate(each, found[shape])
+            jsonschema.validate(each, found[name])
+        assert sum(len(each) if batch else 1 for each in sent) == events + 1
+        assert len(sent) < events + 1 if batch else True
+
+
+async def test_a_schema_tells_what_does_not_fit(receiver: Running) -> None:
+    found = (await call(receiver, "GET", "/schemas")).json
+    for name, wrong in (
+        ("push", {"type": 1, "data": {}}),
+        ("push", {"type": 7, "data": {"trace_id": "x"}}),
+        ("flat", {"id": "record-1"}),
+        ("flat_batch", {"id": "record-1"}),
+        ("cloudevents_batch", []),
+        ("cloudevents", {"type": "gatepost.notice", "data": {}}),
+    ):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, found[name])
 
 
 async def test_a_deleted_one_is_gone_and_sent_nothing_more(receiver: Running, hook: Hook) -> None:

@@ -24,7 +24,7 @@ from gatepost.errors import SettingsError
 from gatepost.forward.admin import KEEP_S, dead_letters, secret_names
 from gatepost.forward.destination import Destination, Filter, Shape, decode, decode_secrets
 from gatepost.forward.forwarding import Forwarding
-from gatepost.forward.shape import schemas
+from gatepost.forward.schemas import schemas
 from gatepost.forward.state import Standing
 from gatepost.forward.trial import Trial
 from gatepost.items import (
@@ -302,6 +302,7 @@ class DestinationsController(Controller):
 
     @get("/schemas", opt=ADMIN | EVERY_SITE, sync_to_thread=False, summary="JSON Schemas of the shapes")
     def show_schemas(self) -> dict[str, Any]:
+        """Return one for each shape, and one for batches of it, which ends in ``_batch``."""
         return schemas()
 
     @post(
