@@ -247,7 +247,7 @@ class Forwarding:
         Raises :class:`~gatepost.errors.SettingsError` for a filter that cannot be.
         """
         around = self._around
-        return example(around.store, around.people, told, source=around.source())
+        return example(self.destinations, around.store, around.people, told, source=around.source())
 
     def _is_behind(self) -> bool:
         """Return what was found out a moment ago, once for all forwarders."""

@@ -16,12 +16,22 @@ import msgspec
 from msgspec import Struct
 
 from gatepost.errors import ImageUnavailable, SettingsError
-from gatepost.forward.destination import Destination, Secrets, StepFilter, queries
+from gatepost.forward.destination import Destination, Secrets, queries
 from gatepost.forward.shape import CONTENT_TYPES, Shaper, event_id
 from gatepost.forward.sinks import Closed, Outgoing, Result, Sink, hidden
-from gatepost.store.interface import AlarmQuery, AlarmStepRow, PersonRow, RecordQuery, RecordRow, Store
+from gatepost.store.interface import (
+    AlarmStepRow,
+    FeedKind,
+    Forwarded,
+    ForwardQuery,
+    Notice,
+    PersonRow,
+    RecordRow,
+    Store,
+)
 from gatepost.store.people.people import People
-from gatepost.wire import AlarmStatus, Delivered, Refused, Unreachable
+from gatepost.store.query.destinations import Destinations
+from gatepost.wire import Delivered, Refused, Unreachable
 
 __all__ = ["Example", "Trial", "example", "made_up", "send_test"]
 
@@ -29,15 +39,6 @@ TEST_S = 20.0
 """A test waits so long at most, whatever the destination's own time-out is."""
 
 SERIAL = "GATEPOST-TEST"
-
-LOOKED_AT = 50
-"""Of the latest alarms, in which a step is looked for that fits a filter."""
-
-_STATUS = {
-    "open": AlarmStatus.OCCURRED,
-    "clear_failed": AlarmStatus.CLEAR_FAILED,
-    "cleared": AlarmStatus.CLEARED,
-}
 
 
 class Trial(Struct, frozen=True, kw_only=True):
@@ -128,17 +129,21 @@ async def send_test(
     )
 
 
-def example(store: Store, people: People, told: Destination, *, source: str) -> Example | None:
-    """Return the latest event that a filter chooses, without its image; ``None`` where there is none. Blocks."""
-    of_records, *_ = queries(told.filter, store.sites())
-    row = _latest_record(store, of_records) if of_records is not None else _latest_step(store, told)
+def example(
+    destinations: Destinations, store: Store, people: People, told: Destination, *, source: str
+) -> Example | None:
+    """Return the latest event that a filter chooses, without its image; ``None`` where there is none. Blocks.
+
+    A record if it chooses one, else a step of an alarm, else a notice.
+    """
+    row = _latest(destinations, store, told)
     if row is None:
         return None
-    person_id, original, number = "", None, row.id if isinstance(row, RecordRow) else row.step.id
+    person_id, original, number = "", None, row.step.id if isinstance(row, AlarmStepRow) else row.id
     if isinstance(row, RecordRow) and row.person is not None and told.shape != "push":
         key = (row.person.identity_id, row.terminal_id)
         person_id = people.ids([key]).get(key, "")
-    if told.shape == "push":
+    if told.shape == "push" and not isinstance(row, Notice):
         shortened = (row.original if isinstance(row, RecordRow) else row.step.original) or b""
         try:
             original = store.original(number, shortened)
@@ -153,34 +158,17 @@ def example(store: Store, people: People, told: Destination, *, source: str) -> 
     )
 
 
-def _latest_record(store: Store, query: RecordQuery) -> RecordRow | None:
-    found = store.records(msgspec.structs.replace(query, limit=1)).items
-    if not found:
-        return None
-    row = store.forwarded_again("record", [found[0].id]).get(found[0].id)
-    return row if isinstance(row, RecordRow) else None
-
-
-def _latest_step(store: Store, told: Destination) -> AlarmStepRow | None:
-    chosen = told.filter.alarms
-    _, of_alarms, _ = queries(told.filter, store.sites())
-    if chosen is None or of_alarms is None:
-        return None
-    query = AlarmQuery(
-        terminal=of_alarms.terminal,
-        without_serial=of_alarms.without_serial,
-        site_id=of_alarms.site_id,
-        limit=LOOKED_AT,
-    )
-    steps = [step for alarm in store.alarms(query).items for step in reversed(alarm.history)]
-    fitting = [step.id for step in steps if _fits(chosen, step.code, step.status)]
-    rows = store.forwarded_again("alarm", fitting[:1])
-    row = rows.get(fitting[0]) if fitting else None
-    return row if isinstance(row, AlarmStepRow) else None
-
-
-def _fits(chosen: StepFilter, code: int | None, status: int | None) -> bool:
-    return chosen.code in (None, code) and (chosen.state is None or status == int(_STATUS[chosen.state]))
+def _latest(destinations: Destinations, store: Store, told: Destination) -> Forwarded | None:
+    of_records, of_alarms, of_notices = queries(told.filter, store.sites())
+    asked: list[tuple[FeedKind, ForwardQuery | None]] = [("record", of_records), ("alarm", of_alarms)]
+    if told.shape != "push":  # no terminal pushes a notice
+        asked.append(("notice", of_notices))
+    for kind, query in asked:
+        number = None if query is None else destinations.latest_event(query)
+        row = None if number is None else store.forwarded_again(kind, [number]).get(number)
+        if row is not None:
+            return row
+    return None
 
 
 def _name(result: Result) -> Literal["delivered", "refused", "unreachable", "closed"]:

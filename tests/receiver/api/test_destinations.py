@@ -316,6 +316,26 @@ async def test_a_preview_shows_the_latest_event_and_sends_nothing(receiver: Runn
     assert hook.requests == []
 
 
+async def test_a_preview_is_an_alarm_or_a_notice_where_there_is_no_record(receiver: Running) -> None:
+    every = {"shape": "flat", "filter": {"notices": ["login.locked"]}}
+    new = NewNotice(kind="login.locked", subject="eva", detail={"failures": 5})
+    await asyncio.to_thread(Notices(receiver.store).tell, [new], now_ms=1)
+    assert json.loads((await call(receiver, "POST", "/preview", every)).json["body"])["notice"] == new.kind
+    cloud = (await call(receiver, "POST", "/preview", {**every, "shape": "cloudevents"})).json
+    assert (json.loads(cloud["body"])["type"], cloud["id"][:7]) == ("gatepost.notice", "notice-")
+    assert (await call(receiver, "POST", "/preview", {**every, "shape": "push"})).json["body"] is None
+    await receiver.push(alarm(code=10001))
+    for filter in ({"records": None}, {}, every["filter"]):
+        shown = (await call(receiver, "POST", "/preview", {"shape": "flat", "filter": filter})).json
+        assert json.loads(shown["body"])["alarm_code"] == 10001
+
+
+async def test_a_preview_shows_nothing_of_a_terminal_that_is_held(receiver: Running) -> None:
+    await receiver.push(record(uuid="u-1"))
+    await asyncio.to_thread(receiver.store.update_terminal, 1, state="held")
+    assert (await call(receiver, "POST", "/preview", {})).json["body"] is None
+
+
 async def test_what_is_sent_fits_its_schema(receiver: Running, hook: Hook) -> None:
     found = (await call(receiver, "GET", "/schemas")).json
     assert set(found) == {"cloudevents", "cloudevents_batch", "flat", "flat_batch", "push"}

@@ -459,6 +459,12 @@ class Destinations:
             found = (forward_feed.latest_serial(db, each) for each in asked if each is not None)
             return next((serial for serial in found if serial is not None), None)
 
+    def latest_event(self, asked: ForwardQuery) -> int | None:
+        """Return the id of the latest event that fits and that a destination may be sent."""
+        with self._store.reading() as db:
+            found = forward_feed.latest(db, asked)
+        return None if found is None else found[0]
+
     def oldest_waiting_ms(self, row: DestinationRow) -> int | None:
         """Return when the oldest event was received that a destination is still to be sent; ``None``: none waits.
 

@@ -7,7 +7,7 @@ the list shows for it. Page and events are of one moment: they are read in one t
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, or_, select
 
 from gatepost.store.interface import (
     EVERYTHING,
@@ -22,11 +22,11 @@ from gatepost.store.interface import (
 from gatepost.store.query import feed, notices, record_search
 from gatepost.store.query.page_bytes import fitting
 from gatepost.store.query.records import alarm_steps_by_id, record_sizes, records_by_id, step_sizes
-from gatepost.store.query.terminal_labels import terminals_asked
+from gatepost.store.query.terminal_labels import hidden_terminals, terminals_asked
 from gatepost.store.schema import tables as t
 from gatepost.wire import AlarmStatus
 
-__all__ = ["latest_serial", "page", "page_of", "rows"]
+__all__ = ["latest", "latest_serial", "page", "page_of", "rows"]
 
 _STATUS = {
     "open": AlarmStatus.OCCURRED,
@@ -73,11 +73,20 @@ def rows(db: Connection, kind: FeedKind, ids: Sequence[int]) -> dict[int, Forwar
     return {row.step.id: row for row in alarm_steps_by_id(db, ids, EVERYTHING)}
 
 
+def latest(db: Connection, query: ForwardQuery) -> tuple[int, int | None] | None:
+    """Return id and terminal of the latest event that fits and is not held back."""
+    c = _TABLES[_kind(query)].c
+    held = hidden_terminals(db, EVERYTHING)
+    shown = [or_(c.terminal_id.is_(None), c.terminal_id.not_in(held))] if held else []
+    found = select(c.id, c.terminal_id).where(*_conditions(db, query), *shown).order_by(c.id.desc()).limit(1)
+    row = db.execute(found).one_or_none()
+    return None if row is None else (row.id, row.terminal_id)
+
+
 def latest_serial(db: Connection, query: ForwardQuery) -> str | None:
     """Return the serial of the terminal of the latest event that fits."""
-    c = _TABLES[_kind(query)].c
-    latest = select(c.terminal_id).where(*_conditions(db, query)).order_by(c.id.desc()).limit(1)
-    terminal_id = db.execute(latest).scalar()
+    found = latest(db, query)
+    terminal_id = None if found is None else found[1]
     return db.execute(select(t.terminals.c.serial).where(t.terminals.c.id == terminal_id)).scalar()
 
 
