@@ -13,8 +13,11 @@ from tests.forward.kit import Hook, hooked
 from tests.receiver.kit import Process, body, opened, record
 from typer.testing import CliRunner
 
+from gatepost.forward.check import check
 from gatepost.receiver.commands.forward import SECRET, app
 from gatepost.store.query.accounts import Accounts
+from gatepost.store.query.destinations import Destinations
+from gatepost.store.schema import tables as t
 
 runner = CliRunner()
 
@@ -82,8 +85,6 @@ def test_secrets_come_from_a_file_the_environment_or_a_prompt(
 
 
 def kept(data: Path) -> dict[str, Any]:
-    from gatepost.store.query.destinations import Destinations
-
     store = opened(data)
     try:
         row = Destinations(store).one("HR")
@@ -111,6 +112,42 @@ def test_what_cannot_be_says_which_option(tmp_path: Path) -> None:
     assert "already a destination called HR" in refused(data, *add, "https://localhost/")
     assert "'since' is no time" in refused(data, "replay", "HR", "--since", "yesterday")
     assert "'events' must name" in refused(data, "drop", "HR")
+
+
+def test_every_command_prints_json_for_programs(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    which = made(data)["id"]
+
+    def told(command: str, *arguments: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(run(data, command, "HR", *arguments, "--json"))
+        return found
+
+    assert told("pause")["state"] == "paused"
+    assert told("resume")["state"] == "running"
+    assert told("retry", "--all") == told("drop", "--all") == {"events": 0}
+    assert told("check") == {"seen": 0, "counted": 0, "waiting_rows": 0, "dead_rows": 0, "problems": []}
+    deleted = told("delete", "--yes")
+    assert (deleted["id"], deleted["name"], deleted["seen"]) == (which, "HR", 0)
+
+
+def test_a_check_recounts_and_ends_with_1_where_a_number_does_not_fit(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    which = made(data)["id"]
+    assert run(data, "check", "HR") == "seen 0, counted 0; rows: 0 wait, 0 dead\n"
+    store = opened(data)
+    try:
+        found = check(Destinations(store), which)
+        assert (found.seen, found.counted, found.problems) == (0, 0, [])
+        with store.changing() as db:
+            db.execute(t.destinations.update().values(seen=3))
+    finally:
+        store.close()
+
+    said = run(data, "check", "HR", code=1)
+
+    assert "3 events were seen, and 0 were stored up to its place" in said
+    assert "3 events were seen, and 0 are accounted for" in said
+    assert "see `gatepost forward list`" in refused(data, "check", "other")
 
 
 async def test_next_to_a_receiver_that_runs_it_pauses_resumes_replays_and_drops(tmp_path: Path) -> None:

@@ -52,7 +52,16 @@ from gatepost.store.query.destinations import (
 )
 from gatepost.store.query.page_bytes import paged, weight
 
-__all__ = ["DestinationsController", "TheForwarding", "called", "host_of", "ledger", "note", "values"]
+__all__ = [
+    "DestinationsController",
+    "TheForwarding",
+    "called",
+    "host_of",
+    "ledger",
+    "moved",
+    "note",
+    "values",
+]
 
 TheForwarding = NamedDependency[SkipValidation[Forwarding]]
 
@@ -270,6 +279,13 @@ def host_of(row: DestinationRow) -> str:
     return urlsplit(_told(row).url).hostname or ""
 
 
+def moved(before: DestinationRow, after: DestinationRow | None) -> dict[str, str]:
+    """Return what the audit log says of a changed address: the hosts, before and now."""
+    if after is None or _told(before).url == _told(after).url:
+        return {}
+    return {"host_before": host_of(before), "host": host_of(after)}
+
+
 class DestinationsController(Controller):
     path = "/api/v1/destinations"
     tags = ("forwarding",)
@@ -351,7 +367,8 @@ class DestinationsController(Controller):
                 enabled=given.get("enabled"),
             )
         )
-        return await _after(request, access, forwarding, changed, "destination.changed", fields=sorted(given))
+        detail = {"fields": sorted(given), **moved(row, changed)}
+        return await _after(request, access, forwarding, changed, "destination.changed", **detail)
 
     @delete("/{destination_id:int}", opt=ADMIN | EVERY_SITE, summary="Delete a destination or a replay")
     async def delete_destination(

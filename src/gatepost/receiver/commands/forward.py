@@ -7,10 +7,9 @@ a prompt, and never from the arguments: other users of the machine can read thos
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -362,21 +361,25 @@ def try_out(
 
 
 @app.command(help=t("Send nothing for now; what arrives waits.", "暂停发送；新事件将等待。"))
-def pause(which: Which, data: Data = None, database: Database = None) -> None:
+def pause(which: Which, data: Data = None, database: Database = None, as_json: AsJson = False) -> None:
     """Pause a destination with its replays, or one replay by its number."""
     with _opened(data, database) as opened:
         row = _one(opened.destinations, which)
-        opened.admin.pause(row.id)
+        changed = opened.admin.pause(row.id)
         _note(opened.accounts, "destination.paused", row)
+        if as_json and changed is not None:
+            _json(_item(opened.destinations, changed))
 
 
 @app.command(help=t("Go on, also where the destination closed itself.", "恢复发送，包括目标自行关闭的情况。"))
-def resume(which: Which, data: Data = None, database: Database = None) -> None:
+def resume(which: Which, data: Data = None, database: Database = None, as_json: AsJson = False) -> None:
     """Resume what was paused, or what said that it wants no more."""
     with _opened(data, database) as opened:
         row = _one(opened.destinations, which)
-        opened.admin.resume(row.id)
+        changed = opened.admin.resume(row.id)
         _note(opened.accounts, "destination.resumed", row)
+        if as_json and changed is not None:
+            _json(_item(opened.destinations, changed))
 
 
 @app.command(help=t("Send events of a span again.", "重新发送一段时间内的事件。"))
@@ -437,9 +440,14 @@ def retry(
     all_of_them: AllOfThem = False,
     data: Data = None,
     database: Database = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let them wait as if they had never been refused."""
-    _decide(which, events, all_of_them, data, database, "destination.retried", "retry_dead")
+    chosen = _chosen(events, all_of_them)
+    with _opened(data, database) as opened:
+        row = _one(opened.destinations, which)
+        done = opened.destinations.retry_dead(row.id, chosen)
+        _decided(opened.accounts, "destination.retried", row, chosen, done, as_json=as_json)
 
 
 @app.command(help=t("Give dead letters up.", "丢弃死信。"))
@@ -449,34 +457,44 @@ def drop(
     all_of_them: AllOfThem = False,
     data: Data = None,
     database: Database = None,
+    as_json: AsJson = False,
 ) -> None:
     """Count them as dropped; in the lists of events they stay."""
-    _decide(which, events, all_of_them, data, database, "destination.dropped", "drop_dead")
-
-
-def _decide(
-    which: str,
-    events: list[int] | None,
-    all_of_them: bool,
-    data: Path | None,
-    database: str | None,
-    action: str,
-    method: str,
-) -> None:
-    from gatepost.forward.admin import dead_letters
-
-    chosen = dead_letters(events, all_of_them=all_of_them)
+    chosen = _chosen(events, all_of_them)
     with _opened(data, database) as opened:
         row = _one(opened.destinations, which)
-        done = getattr(opened.destinations, method)(row.id, chosen)
-        _note(opened.accounts, action, row, events=done, ids=None if chosen is None else list(chosen[:20]))
-    typer.echo(t(f"{done} dead letters", f"{done} 条死信"))
+        done = opened.destinations.drop_dead(row.id, chosen)
+        _decided(opened.accounts, "destination.dropped", row, chosen, done, as_json=as_json)
+
+
+def _chosen(events: list[int] | None, all_of_them: bool) -> Sequence[int] | None:
+    from gatepost.forward.admin import dead_letters
+
+    return dead_letters(events, all_of_them=all_of_them)
+
+
+def _decided(
+    accounts: Accounts,
+    action: str,
+    row: DestinationRow,
+    chosen: Sequence[int] | None,
+    done: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Note what was decided about dead letters, and print how many it was."""
+    _note(accounts, action, row, events=done, ids=None if chosen is None else list(chosen[:20]))
+    if as_json:
+        _json({"events": done})
+    else:
+        typer.echo(t(f"{done} dead letters", f"{done} 条死信"))
 
 
 @app.command(help=t("Recount a ledger from the events.", "根据事件重新核对账目。"))
 def check(which: Which, data: Data = None, database: Database = None, as_json: AsJson = False) -> None:
     """Print what was counted; exit code 1 where something does not fit."""
-    recount = importlib.import_module("gatepost.forward.check").check
+    from gatepost.forward.check import check as recount
+
     with _opened(data, database) as opened:
         found = recount(opened.destinations, _one(opened.destinations, which).id)
     if as_json:
@@ -502,6 +520,7 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help=t("Do not ask for confirmation.", "不再确认。"))] = False,
     data: Data = None,
     database: Database = None,
+    as_json: AsJson = False,
 ) -> None:
     """Delete it with its replays and dead letters; what waits is not sent."""
     with _opened(data, database) as opened:
@@ -515,6 +534,9 @@ def delete(
                     f"删除 {row.name}？{counts.waiting} 个等待的事件将不再发送，{counts.dead} 条死信将被清除。",
                 ),
                 abort=True,
+                err=as_json,
             )
         opened.destinations.delete(row.id)
         _note(opened.accounts, "destination.deleted", row, **msgspec.structs.asdict(counts))
+    if as_json:
+        _json({"id": row.id, "name": row.name, **msgspec.structs.asdict(counts)})
