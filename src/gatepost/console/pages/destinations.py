@@ -24,7 +24,7 @@ from gatepost.forward.destination import KINDS, Destination, decode, decode_secr
 from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.trial import Example, Trial
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
-from gatepost.receiver.api.destinations import TheForwarding, asked, host_of, ledger, note, tested
+from gatepost.receiver.api.destinations import TheForwarding, asked, host_of, ledger, moved, note, tested
 from gatepost.receiver.api.images import note_original
 from gatepost.receiver.api.shapes import MAX_ID, answering, read
 from gatepost.store.local_days import zone
@@ -146,13 +146,13 @@ class DestinationPages(Controller):
             kept = decode_secrets(row.secrets).headers
             others = {"headers": {**kept, "Authorization": form.secret("header")}}
         try:
-            await asked(
+            changed = await asked(
                 lambda: forwarding.admin.change(row, {"url": form("url")}, name=_name(form), others=others)
             )
         except (SettingsError, ClientException) as error:
             return await _again(desk, request, forwarding, row, error)
         fields = ["name", "url", *(["secrets"] if others else [])]
-        await note(access, request, "destination.changed", row, fields=fields)
+        await note(access, request, "destination.changed", row, fields=fields, **moved(row, changed))
         await forwarding.refresh()
         return await _go(desk, request, row)
 
