@@ -487,6 +487,13 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "addresses and those at which clouds serve their credentials are never allowed."
         ),
     ] = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+    public_url: Annotated[
+        str,
+        _is(
+            "How destinations reach this receiver, such as https://gatepost.example.com, with any path_prefix: links to"
+            " images begin with it. Empty: no destination can be sent links."
+        ),
+    ] = ""
     ingest_url: Annotated[
         str,
         _is(

@@ -15,6 +15,7 @@ from tests.store.events import RECEIVED_MS, alarm, arrival, record
 
 from gatepost.forward.destination import decode
 from gatepost.forward.forwarder import Forwarder, Surroundings
+from gatepost.forward.image_links import ImageLinks
 from gatepost.forward.sinks import Outgoing, Result, Sink
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.settings import ReceiverSettings
@@ -86,6 +87,7 @@ class Line:
             monotonic=self.clock,
             rand=lambda: 0.5,
             in_thread=_at_once,
+            links=ImageLinks("https://gatepost.example.com/in", lambda: bytes(32)),
         )
 
     def begin(self, sink: Sink) -> Forwarder:

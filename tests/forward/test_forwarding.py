@@ -21,6 +21,7 @@ from gatepost.forward.check import check
 from gatepost.forward.destination import decode, encode
 from gatepost.forward.egress import Egress
 from gatepost.forward.forwarding import Forwarding
+from gatepost.forward.image_links import ImageLinks
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore
@@ -39,6 +40,7 @@ class Receiver:
             Meaning(store, rules_of(ReceiverSettings())).people,
             Egress(["127.0.0.0/8"]),
             source=lambda: "test",
+            links=ImageLinks("", lambda: b""),
             owner=owner,
             poll_s=0.02,
         )

@@ -227,6 +227,7 @@ def test_what_is_open_to_anyone_is_known_by_name(receiver: Running) -> None:
         ("GET", "/api/openapi.json"),
         ("POST", "/api/v1/session"),
         ("GET", "/metrics"),
+        ("GET", "/api/v1/image-links/987654321"),
         ("GET", "/login"),
         ("GET", "/login/oidc"),
         ("GET", "/login/oidc/callback"),

@@ -171,6 +171,7 @@ ASKED = {
         "one", "/api/v1/terminals/{terminal}/would-refuse?state=retired", is_plain=True
     ),
     "GET /metrics": Asked("open"),
+    "GET /api/v1/image-links/{link}": Asked("open"),  # without a link of ours it is a 404
     # The console
     "GET /": Asked("list"),
     "GET /since": Asked("list", "/since?after=0"),

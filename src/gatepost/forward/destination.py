@@ -226,8 +226,10 @@ class Destination(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     shape: Shape = "cloudevents"
     order: Literal["none", "terminal"] = "none"
     """``terminal``: events of one terminal leave one after the other, also where one is refused."""
-    images: Literal["none", "inline"] = "none"
-    """``inline``: in base64."""
+    images: Literal["none", "inline", "link"] = "none"
+    """``inline``: in base64; ``link``: an address of this receiver, which needs no login."""
+    image_link_s: Annotated[float, Meta(ge=60, le=7 * 86400)] = 86400.0
+    """Seconds for which a link to an image may be opened, from when it is sent."""
     max_age_s: Annotated[float, Meta(gt=0, le=10 * 366 * 86400)] | None = None
     """An event that happened longer ago is dropped and not sent, also where it was received only now."""
     in_flight: Annotated[int, Meta(ge=1, le=64)] = 8
@@ -307,6 +309,8 @@ def decode(text: bytes | Mapping[str, Any]) -> Destination:
     _check_headers("headers", found.headers)
     if found.batch > 1 and found.order == "terminal" and found.kind != "notify":
         raise SettingsError("batch", "must be 1 with order: terminal, where events leave one by one")
+    if found.images == "link" and found.shape == "push":
+        raise SettingsError("images", "cannot be link with the shape push, which has no place for it")
     if found.batch > 1 and found.shape == "push":
         raise SettingsError("batch", "must be 1 with the shape push, which is one event a request")
     return found

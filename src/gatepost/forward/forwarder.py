@@ -30,6 +30,7 @@ from msgspec.structs import replace
 from gatepost.errors import GatepostError, ImageUnavailable, StoreError, StoreUnavailable
 from gatepost.forward.destination import BURST, Destination, NotifyOptions, decode_secrets, queries
 from gatepost.forward.gate import Gate
+from gatepost.forward.image_links import ImageLink, ImageLinks
 from gatepost.forward.progress import DELETED, Item, Progress
 from gatepost.forward.shape import Shaper, event_id
 from gatepost.forward.sinks import Closed, LeftOut, Outgoing, Result, Sink, hidden
@@ -124,6 +125,7 @@ class Surroundings(Struct, frozen=True):
     rand: Callable[[], float]
     """In [0, 1)."""
     in_thread: InThread
+    links: ImageLinks
     is_behind: Callable[[], bool] = bool
     """Whether much is acknowledged and not yet listed: then a forwarder waits between turns. By default it is not."""
 
@@ -639,11 +641,13 @@ class Forwarder:
     def _outgoing(
         self, item: Item, row: Forwarded, people: dict[tuple[int, int], str], *, with_image: bool = True
     ) -> Outgoing:
-        image = original = None
+        image = original = link = None
         if not isinstance(row, Notice):
             said = row if isinstance(row, RecordRow) else row.step
             if said.has_image and self._told.images == "inline" and with_image:
                 image = self._around.store.image(item.event_id)
+            if said.has_image and self._told.images == "link" and with_image:
+                link = self._link(item.event_id)
             if self._told.shape == "push":
                 original = said.original or b""
                 if with_image:
@@ -653,7 +657,9 @@ class Forwarder:
             person_id = people.get((row.person.identity_id, row.terminal_id), "")
         is_replay = self.row.replay_of is not None
         shaper = self._shaper = self._shaper or Shaper(self._told.shape, self._around.source())
-        body = shaper.body(row, person_id=person_id, image=image, original=original, is_replay=is_replay)
+        body = shaper.body(
+            row, person_id=person_id, image=image, link=link, original=original, is_replay=is_replay
+        )
         return Outgoing(
             id=event_id(row),
             event_id=item.event_id,
@@ -664,6 +670,10 @@ class Forwarder:
             image=image,
             is_replay=is_replay,
         )
+
+    def _link(self, event_id: int) -> str:
+        until = int(self._around.now() + self._told.image_link_s)
+        return self._around.links.make(ImageLink(event_id, self.row.replay_of or self.row.id, until))
 
     def _end(self) -> None:
         if self._progress is None:

@@ -31,6 +31,7 @@ from gatepost.forward.admin import Admin
 from gatepost.forward.destination import Destination, Secrets, decode, decode_secrets, queries
 from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.forwarder import Forwarder, Lost, Surroundings
+from gatepost.forward.image_links import ImageLinks
 from gatepost.forward.rates import Rates
 from gatepost.forward.sinks import Sink
 from gatepost.forward.sinks.kafka import Kafka
@@ -41,7 +42,7 @@ from gatepost.forward.sinks.receiver import UpperReceiver
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.state import Reach, Standing, standing
 from gatepost.forward.trial import Example, Trial, example, send_test
-from gatepost.store.interface import SiteRow, Store
+from gatepost.store.interface import SiteRow, Store, Visible
 from gatepost.store.people.people import People
 from gatepost.store.query.destinations import DestinationRow, Destinations, State
 
@@ -82,8 +83,12 @@ def open_sink(told: Destination, secrets: Secrets, egress: Egress) -> Sink:
     return makers[told.kind](told, secrets, egress)
 
 
-def check_told(told: Destination, kept: Secrets, sites: Iterable[SiteRow], egress: Egress) -> None:
+def check_told(
+    told: Destination, kept: Secrets, sites: Iterable[SiteRow], egress: Egress, links: ImageLinks
+) -> None:
     """Raise :class:`~gatepost.errors.SettingsError` for what nothing can be sent with. Nothing is connected to."""
+    if told.images == "link":
+        links.check()
     try:
         egress.check_literal(urlsplit(told.url).hostname or "")
     except Forbidden as error:
@@ -113,6 +118,7 @@ class Forwarding:
         egress: Egress,
         *,
         source: Callable[[], str],
+        links: ImageLinks,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         rand: random.Random | None = None,
@@ -141,6 +147,7 @@ class Forwarding:
             monotonic=monotonic,
             rand=(rand or random.Random()).random,  # noqa: S311 - jitter is no secret
             in_thread=self._in_thread,
+            links=links,
             is_behind=self._is_behind,
         )
         self._behind = is_behind
@@ -223,7 +230,7 @@ class Forwarding:
 
     def check(self, told: Destination, kept: Secrets) -> None:
         """Raise :class:`~gatepost.errors.SettingsError` for what nothing can be sent with. Blocks."""
-        check_told(told, kept, self._around.store.sites(), self.egress)
+        check_told(told, kept, self._around.store.sites(), self.egress, self._around.links)
 
     async def test(self, row: DestinationRow) -> Trial:
         """Send a made-up event to a destination; it counts in no ledger.
@@ -248,6 +255,18 @@ class Forwarding:
         """
         around = self._around
         return example(self.destinations, around.store, around.people, told, source=around.source())
+
+    def linked_image(self, text: str) -> tuple[DestinationRow, int, bytes] | None:
+        """Return the destination, the event and its image that a link leads to; ``None`` where it is over. Blocks.
+
+        Raises :class:`~gatepost.errors.ImageUnavailable`.
+        """
+        link = self._around.links.read(text, self._now())
+        row = None if link is None else self.destinations.one(link.destination_id)
+        if link is None or row is None or decode(row.config).images != "link":
+            return None
+        image = self._around.store.seen_by(Visible(held=False)).image(link.event_id)
+        return None if image is None else (row, link.event_id, image)
 
     def _is_behind(self) -> bool:
         """Return what was found out a moment ago, once for all forwarders."""
@@ -312,6 +331,8 @@ class Forwarding:
                 raise SettingsError(
                     "secret", "was not in the backup that was restored; rotate it, and resume"
                 )
+            if told.images == "link":
+                self._around.links.check()
             sink = open_sink(told, decode_secrets(row.secrets), self.egress)
         except SettingsError as error:
             self._give_up(row, str(error))

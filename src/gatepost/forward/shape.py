@@ -71,7 +71,7 @@ class AlarmData(Struct, frozen=True, kw_only=True, omit_defaults=True):
     user_id: str | None
     problems: list[ProblemItem]
     image: str | None = None
-    """In base64."""
+    """In base64, or a link to it."""
 
 
 class NoticeData(Struct, frozen=True, kw_only=True):
@@ -166,7 +166,7 @@ class Flat(Struct, frozen=True, kw_only=True):
     notice_detail: str | None = None
     """JSON."""
     image: str | None = None
-    """In base64."""
+    """In base64, or a link to it."""
     problems: str | None = None
 
 
@@ -192,16 +192,17 @@ class Shaper:
         *,
         person_id: str = "",
         image: bytes | None = None,
+        link: str | None = None,
         original: bytes | None = None,
         is_replay: bool = False,
     ) -> bytes:
         """Return an event as bytes. ``original``: the whole of it, for the shape ``push``.
 
-        ``image``: only where the destination is sent images.
+        ``image``, ``link``: only where the destination is sent images, or links to them.
         """
         if self._shape == "push":
             return _pushed(original or b"", image)
-        data = _data(row, person_id, image)
+        data = _data(row, person_id, link if image is None else _base64(image))
         if self._shape == "flat":
             return _JSON.encode(_flat(row, data, is_replay=is_replay))
         return _JSON.encode(self._cloud_event(row, data, is_replay=is_replay))
@@ -220,13 +221,12 @@ class Shaper:
         )
 
 
-def _data(row: Forwarded, person_id: str, image: bytes | None) -> Data:
+def _data(row: Forwarded, person_id: str, image: str | None) -> Data:
     if isinstance(row, Notice):
         return _notice_data(row)
-    shown = None if image is None else _base64(image)
     if isinstance(row, RecordRow):
-        return record_item(row, person_id, image=shown)
-    step = step_item(row.step, image=shown)
+        return record_item(row, person_id, image=image)
+    step = step_item(row.step, image=image)
     return AlarmData(
         id=step.id,
         alarm_id=row.alarm_id,

@@ -31,6 +31,7 @@ from gatepost import __version__
 from gatepost.errors import GatepostError, JournalError, StoreError, StoreUnavailable
 from gatepost.forward.egress import Egress
 from gatepost.forward.forwarding import LOOK_S, Forwarding
+from gatepost.forward.image_links import ImageLinks
 from gatepost.journal.folder import Folder
 from gatepost.receiver.api import CONTROLLERS, OPEN_CONTROLLERS, problem_details
 from gatepost.receiver.api.authorization import OPEN, PARTS, Access, Authentication, user_store
@@ -205,6 +206,7 @@ class DeskApp:
             meaning.people,
             Egress(settings.forward_networks),
             source=lambda: doors.accounts.key("forwarding").hex()[:32],
+            links=ImageLinks(settings.public_url, lambda: doors.accounts.key("image links")),
             # Of a data folder there is one process, so that none has to wait for the lease of one that was killed.
             owner="" if settings.database else "the one process",
             now=now,

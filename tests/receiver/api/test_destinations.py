@@ -376,6 +376,48 @@ async def test_a_schema_tells_what_does_not_fit(receiver: Running) -> None:
             jsonschema.validate(wrong, found[name])
 
 
+async def test_a_link_to_an_image_needs_no_login_and_is_over_with_its_destination(
+    tmp_path: Path, hook: Hook
+) -> None:
+    url = "http://gatepost.example/in"
+    async with receiving(tmp_path / "data", public_url=url, **LOOPBACK) as receiver:
+        which = (await made(receiver, hook, images="link"))["id"]
+        await receiver.push(record(rgb_image=IMAGE))
+        await settled(receiver, which, delivered=1)
+        shown = json.loads(hook.requests[0][1])["data"]["image"]
+        path = shown.removeprefix(url)
+
+        async def opened() -> Answer:
+            return await receiver.request("GET", path, headers={"Authorization": ""})
+
+        reply = await opened()
+        assert (reply.status, reply.body) == (200, base64.b64decode(IMAGE))
+        assert reply.headers["cache-control"] == "no-store"
+        log = (await receiver.get("/api/v1/audit")).json["items"]
+        assert [one["detail"]["first"] for one in log if one["actor"] == f"link: {which} HR"] == [1]
+        assert [one["detail"]["images"] for one in log if one["action"] == "destination.created"] == ["link"]
+        for wrong in (f"{path[:-1]}{'1' if path[-1] == '0' else '0'}", f"{path}0"):
+            assert (await receiver.request("GET", wrong, headers={"Authorization": ""})).status != 200
+
+        await call(receiver, "PATCH", f"/{which}", {"images": "none"})
+        assert (await opened()).status == 404
+        await call(receiver, "PATCH", f"/{which}", {"images": "link"})
+        assert (await opened()).status == 200
+        await asyncio.to_thread(receiver.store.update_terminal, 1, state="held")
+        assert (await opened()).status == 404
+        await asyncio.to_thread(receiver.store.update_terminal, 1, state="approved")
+        await call(receiver, "DELETE", f"/{which}")
+        assert (await opened()).status == 404
+
+
+async def test_links_need_the_address_of_the_receiver(receiver: Running, hook: Hook) -> None:
+    reply = await call(
+        receiver, "POST", "", {"name": "HR", "kind": "webhook", "url": hook.url, "images": "link"}
+    )
+    assert reply.status == 400
+    assert "public_url" in reply.body.decode()
+
+
 async def test_a_deleted_one_is_gone_and_sent_nothing_more(receiver: Running, hook: Hook) -> None:
     which = (await made(receiver, hook))["id"]
     assert (await call(receiver, "DELETE", f"/{which}")).status == 204

@@ -19,6 +19,7 @@ from gatepost.receiver.api.counters import StatsController
 from gatepost.receiver.api.destinations import DestinationsController
 from gatepost.receiver.api.erasure import ErasureController
 from gatepost.receiver.api.exports import ExportsController
+from gatepost.receiver.api.image_links import ImageLinksController
 from gatepost.receiver.api.live import LiveController
 from gatepost.receiver.api.metrics import MetricsController
 from gatepost.receiver.api.notices import NoticesController
@@ -61,5 +62,5 @@ CONTROLLERS = (
 )
 """Each of their routes says the role that it needs; see :mod:`gatepost.receiver.api.authorization`."""
 
-OPEN_CONTROLLERS = (MetricsController,)
+OPEN_CONTROLLERS = (MetricsController, ImageLinksController)
 """What anyone may ask, or decides by itself who may."""

@@ -280,10 +280,12 @@ def host_of(row: DestinationRow) -> str:
 
 
 def moved(before: DestinationRow, after: DestinationRow | None) -> dict[str, str]:
-    """Return what the audit log says of a changed address: the hosts, before and now."""
-    if after is None or _told(before).url == _told(after).url:
+    """Return what the audit log says of a changed address, the hosts before and now, and of images."""
+    if after is None:
         return {}
-    return {"host_before": host_of(before), "host": host_of(after)}
+    old, new = _told(before), _told(after)
+    found = {} if old.url == new.url else {"host_before": host_of(before), "host": host_of(after)}
+    return found | ({} if old.images == new.images else {"images": new.images})
 
 
 class DestinationsController(Controller):
@@ -312,7 +314,9 @@ class DestinationsController(Controller):
                 data.name, config, secret=data.secret, others=data.secrets, enabled=data.enabled
             )
         )
-        await note(access, request, "destination.created", row, kind=row.kind, host=host_of(row))
+        await note(
+            access, request, "destination.created", row, kind=row.kind, host=host_of(row), images=data.images
+        )
         await forwarding.refresh()
         return await asked(lambda: _detail(forwarding, row, access, made))
 

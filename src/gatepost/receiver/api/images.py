@@ -13,9 +13,9 @@ Rules:
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated
+from typing import Annotated, Any
 
-from litestar import Response
+from litestar import Request, Response
 from litestar.exceptions import NotFoundException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
@@ -32,6 +32,7 @@ __all__ = [
     "NOT_MODIFIED",
     "ThumbnailSize",
     "event_image",
+    "image_response",
     "note_original",
     "suffix_of",
     "whole_original",
@@ -65,10 +66,19 @@ def event_image(
         raise NotFoundException("there is no such image")
     access = _access(request)
     access.note_again(request, "images.opened", event_id=event_id)
+    return image_response(
+        request, data, event_id, keep=_KEEP if access.secure(request) else "no-store", size=size
+    )
+
+
+def image_response(
+    request: Request[Any, Any, Any], data: bytes, event_id: int, *, keep: str, size: int | None = None
+) -> Response[bytes]:
+    """Return an image, or a thumbnail of it. ``keep``: for how long a browser keeps it, as ``Cache-Control`` says."""
     tag = f'"{blake2b(data, digest_size=12).hexdigest()}{"" if size is None else f"-{size}"}"'
     headers = {
         "etag": tag,
-        "cache-control": _KEEP if access.secure(request) else "no-store",
+        "cache-control": keep,
         "cdn-cache-control": "no-store",
     }
     if _same(request.headers.get("if-none-match"), tag):

@@ -82,18 +82,21 @@ def _opened(data: Path | None, database: str | None, config: Path | None = None)
     from gatepost.forward.destination import Destination, Secrets
     from gatepost.forward.egress import Egress
     from gatepost.forward.forwarding import check_told
+    from gatepost.forward.image_links import ImageLinks
     from gatepost.store.query.accounts import Accounts
     from gatepost.store.query.destinations import Destinations
 
-    egress = Egress(receiver_settings(config).forward_networks)
+    settings = receiver_settings(config)
+    egress = Egress(settings.forward_networks)
     with opened_store(data, database) as store:
-        destinations = Destinations(store)
+        destinations, accounts = Destinations(store), Accounts(store)
+        links = ImageLinks(settings.public_url, lambda: accounts.key("image links"))
 
         def check(told: Destination, kept: Secrets) -> None:
-            check_told(told, kept, destinations.sites(), egress)
+            check_told(told, kept, destinations.sites(), egress, links)
 
         admin = Admin(destinations, now=time.time, check=check)
-        yield _Opened(destinations, admin, Accounts(store))
+        yield _Opened(destinations, admin, accounts)
 
 
 def _one(destinations: Destinations, which: str) -> DestinationRow:
