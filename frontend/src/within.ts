@@ -36,24 +36,28 @@ export function stayWithin(whenReplaced: (main: HTMLElement) => void): void {
   });
   addEventListener("popstate", () => {
     if (location.pathname + location.search === shown) return; // the way to a place on this page
-    void replace(ask(location.href), () => location.reload(), false);
+    void replace(ask(location.href), () => location.reload(), "back");
   });
 }
 
 /** Send a form and stay; false where the browser is to send it. */
 export function sendWithin(form: HTMLFormElement, pressed: HTMLElement | null): boolean {
-  if (document.querySelectorAll("head script[src]").length > 1 || !form.matches(FORMS)) return false;
+  const within = form.matches(FORMS) || Boolean(pressed?.matches(FORMS));
+  if (document.querySelectorAll("head script[src]").length > 1 || !within) return false;
   const fields = new URLSearchParams();
   for (const [name, value] of new FormData(form, pressed)) {
     if (typeof value === "string") fields.append(name, value);
   }
   // Not form.action: that may be a field of that name.
-  const action = new URL(form.getAttribute("action") ?? "", location.href).href;
+  const asked = pressed?.getAttribute("formaction") ?? form.getAttribute("action") ?? "";
+  const action = new URL(asked, location.href).href;
+  const stay = form.matches("[data-stay]") || Boolean(pressed?.matches("[data-stay]"));
   if (form.getAttribute("method") !== "post" || (form.matches(".filters") && !named(form))) {
     const url = address(action, fields);
     void replace(ask(url), () => (location.href = url));
   } else {
-    void replace(ask(action, { method: "POST", body: fields }), () => HTMLFormElement.prototype.submit.call(form));
+    const browse = (): void => HTMLFormElement.prototype.submit.call(form);
+    void replace(ask(action, { method: "POST", body: fields }), browse, stay ? "stay" : "add");
   }
   return true;
 }
@@ -75,9 +79,13 @@ function target(event: MouseEvent): HTMLAnchorElement | undefined {
   return link.origin === location.origin && link.pathname === location.pathname && !link.hash ? link : undefined;
 }
 
-async function replace(asked: Promise<Response>, otherwise: () => void, add = true): Promise<void> {
+/** `add` goes on to an address, `back` shows one that was there, `stay` leaves the reader at the same place of it. */
+type How = "add" | "back" | "stay";
+
+async function replace(asked: Promise<Response>, otherwise: () => void, how: How = "add"): Promise<void> {
   const mine = ++turn;
   const again = counterpart(); // now: a form's buttons are about to be disabled
+  const nth = how === "stay" ? stays(document).indexOf(document.activeElement as HTMLElement) : -1;
   early = undefined;
   document.querySelector("#main")?.setAttribute("aria-busy", "true");
   let answer: Response;
@@ -95,18 +103,26 @@ async function replace(asked: Promise<Response>, otherwise: () => void, add = tr
   if (!before || !main || !frame || !side) return otherwise();
   if (url.pathname !== location.pathname) return void (location.href = answer.url);
   const path = url.pathname + url.search;
-  if (add && path !== shown) history.pushState(null, "", path);
+  if (how === "stay") history.replaceState(null, "", path);
+  else if (how === "add" && path !== shown) history.pushState(null, "", path);
   shown = path;
   document.title = page.title;
   document.documentElement.lang = page.documentElement.lang;
   Object.assign(document.body.dataset, page.body.dataset);
   document.querySelector<HTMLDialogElement>("#panel[open]")?.close();
   frame.replaceChildren(...side.childNodes);
+  if (how === "stay") main.querySelector(".done")?.classList.add("over"); // what is read does not move down for it
+  const height = scrollY;
   before.replaceWith(main);
   ready(main);
-  if (add) scrollTo(0, 0);
-  (document.querySelector<HTMLElement>(again) ?? main).focus({ preventScroll: true });
+  if (how !== "back") scrollTo(0, how === "stay" ? height : 0);
+  const left = stays(main);
+  const next = nth < 0 ? document.querySelector<HTMLElement>(again) : left[Math.min(nth, left.length - 1)];
+  (next ?? main).focus({ preventScroll: true });
 }
+
+/** The buttons of forms that leave the reader where they are, one a row. */
+const stays = (of: ParentNode): HTMLElement[] => [...of.querySelectorAll<HTMLElement>("form[data-stay] button")];
 
 /** Where the focus is, to go on from there: the next page of a list, a field, the other language. */
 function counterpart(): string {

@@ -142,3 +142,13 @@ def test_the_keyboard_opens_one_from_the_list(
     link.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Keys")
+
+
+def test_the_terminal_is_chosen_by_its_name(opened: Opener, forwarding: Console, endpoint: Endpoint) -> None:
+    page = opened(at=forwarding)
+    make(page, forwarding, "By name", endpoint.url)
+    sent = page.locator("#sent")
+    sent.locator("select[name=terminal]").select_option(label="Lobby 大堂")
+    sent.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("Saved")
+    expect(page.locator("#sent select[name=terminal] option:checked")).to_have_text("Lobby 大堂")

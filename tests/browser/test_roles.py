@@ -62,7 +62,9 @@ def test_a_token_is_shown_once_works_and_is_withdrawn(opened: Opener, console: C
     assert console.request("GET", "/api/v1/stats", headers=headers)[0] == 200
     page.goto(console.url + "/settings/users")
     assert secret not in page.content()
-    page.get_by_role("button", name="Withdraw payroll").click()
+    page.get_by_text("Withdraw payroll").click()
+    expect(page.get_by_text("Every program that uses payroll is refused at once")).to_be_visible()
+    page.get_by_role("button", name="Withdraw it").click()
     expect(page.get_by_role("status")).to_contain_text("Withdrawn")
     assert console.request("GET", "/api/v1/stats", headers=headers)[0] == 401
     page.goto(console.url + "/audit?action=token.revoked")

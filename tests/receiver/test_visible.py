@@ -220,6 +220,13 @@ ASKED = {
     "GET /terminals": Asked("list"),
     "POST /terminals": Asked("change", content={"serial": "SN-9", "site": 2}, status=(400,)),
     "GET /terminals/new": Asked("list"),
+    "POST /terminals/chosen/approve": Asked("change", content={"ids": "{terminal}"}, status=(400,)),
+    "POST /terminals/chosen/move": Asked("change", content={"ids": "{terminal}", "site": 1}, status=(400,)),
+    "POST /terminals/chosen/retire": Asked("change", content={"ids": "{terminal}"}, status=(400,)),
+    "POST /terminals/chosen/delete": Asked("change", content={"ids": "{terminal}"}, status=(400,)),
+    "GET /terminals/names": Asked("list", is_plain=True),
+    "POST /terminals/names": Asked("change", content={"list": "SN-2222,Gate", "sure": 1}, status=(303,)),
+    "GET /terminals/names/list": Asked("list"),
     "GET /terminals/{terminal_id}": Asked("one", "/terminals/{terminal}"),
     "POST /terminals/{terminal_id}": Asked(
         "change", "/terminals/{terminal}", {"name": "x", "site": 1, "ask": 1}

@@ -100,6 +100,16 @@ addEventListener("pageshow", () => {
   });
 });
 
+/** A list as text, whichever of the two encodings a spreadsheet wrote it in. */
+async function textOf(file: File): Promise<string> {
+  const bytes = await file.arrayBuffer();
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return new TextDecoder("gb18030").decode(bytes);
+  }
+}
+
 /** What has to be done to the content of a page once it is there. */
 function prepare(main: ParentNode): void {
   document.querySelector(".side nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
@@ -114,6 +124,13 @@ function prepare(main: ParentNode): void {
     };
     input.addEventListener("input", check);
     check();
+  });
+  main.querySelectorAll<HTMLInputElement>("[data-into]").forEach((input) => {
+    input.closest("label")!.hidden = false;
+    input.addEventListener("change", async () => {
+      const text = document.querySelector<HTMLTextAreaElement>(`#${input.dataset.into}`);
+      if (text && input.files?.[0]) text.value = await textOf(input.files[0]);
+    });
   });
   main.querySelectorAll<HTMLInputElement>("[data-tick-all]").forEach((all) => {
     all.addEventListener("change", () => {

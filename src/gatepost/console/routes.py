@@ -28,7 +28,9 @@ from gatepost.console.pages.records import RecordPages
 from gatepost.console.pages.refusals import RefusalPages
 from gatepost.console.pages.settings import SettingsPages
 from gatepost.console.pages.statistics import StatisticsPages
+from gatepost.console.pages.terminal_names import TerminalNames
 from gatepost.console.pages.terminals import TerminalPages
+from gatepost.console.pages.terminals_chosen import ChosenTerminals
 from gatepost.console.pages.welcome import WelcomePages
 from gatepost.console.words import words
 from gatepost.errors import GatepostError, StoreUnavailable
@@ -52,6 +54,8 @@ PAGES = (
     AttendancePages,
     StatisticsPages,
     TerminalPages,
+    ChosenTerminals,
+    TerminalNames,
     QuarantinePages,
     RefusalPages,
     DestinationPages,

@@ -17,6 +17,7 @@ from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, RawBody
 
 from gatepost.console.desk import Desk, Html, TheDesk, zone_of
+from gatepost.console.filters import Filters
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.forward.admin import dead_letters, secret_names
@@ -358,6 +359,7 @@ def _page(
         lambda: destinations.exceptions_page(row.id, dead=True, limit=PAGE, cursor=view.query.get("cursor"))
     )
     replays = [each for each in destinations.all() if each.replay_of == row.id]
+    terminals = Filters(view, ("terminal",)).terminal_options()
     return view.page(
         "destination.html",
         status=200 if problem is None else 400,
@@ -369,6 +371,8 @@ def _page(
         example=shown[1] if shown else None,
         is_shown=shown is not None,
         shapes=[(shape, view.words(f"destinations.shape_{shape}")) for shape in SHAPES],
+        terminals=terminals,
+        known={value for _, options in terminals for value, _ in options},
         sites=[("", view.words("frame.any")), *((site.id, site.name) for site in view.store.sites())],
         secrets=secret_names(decode_secrets(row.secrets)),
         attempts=[

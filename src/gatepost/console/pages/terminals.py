@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
+from gatepost.console.setup_address import Setup, plain_address
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.live import TheLive
@@ -28,35 +29,13 @@ from gatepost.store.interface import SiteRow, TerminalRow
 from gatepost.store.people.move_preview import WouldMove
 from gatepost.store.questions import UserStore
 
-__all__ = ["TerminalPages", "Setup", "plain_address"]
+__all__ = ["TerminalPages", "sites_of"]
 
 PAGE = 200
 
 _TROUBLE = {"offline": 0, "late": 1, "online": 2, "never": 3}
 
 TABS = ("all", "to_approve", "online", "late", "offline", "retired")
-
-
-class Setup(Struct, frozen=True):
-    """What to set on a terminal."""
-
-    address: str
-    """``event_dest``."""
-    secret: bool
-    """It has a token in it, which is told this once."""
-
-    @property
-    def body(self) -> str:
-        return f'{{"event_dest": "{self.address}", "enabled": true}}'
-
-    @property
-    def command(self) -> str:
-        """For a shell. Terminals show certificates that they made themselves: ``-k``."""
-        return (
-            "curl -k -u USER:PASSWORD -H 'Content-Type: application/json' \\\n"
-            f"  -d '{self.body}' \\\n"
-            "  https://TERMINAL:8000/v1/event/subscribe"
-        )
 
 
 class Question(Struct, frozen=True):
@@ -68,11 +47,6 @@ class Question(Struct, frozen=True):
     move: WouldMove
     site: SiteRow
     """The site after the move."""
-
-
-def plain_address(registrar: Registrar, access: Access, request: AnyRequest) -> Setup:
-    """The address that any terminal may push to."""
-    return Setup(registrar.address("", asked_at=access.base_url(request)).rstrip("/"), secret=False)
 
 
 class TerminalPages(Controller):
@@ -97,6 +71,7 @@ class TerminalPages(Controller):
             found=len(fitting),
             tabs=[(name, name == tab, sum(_fits(item, name, "") for item in items)) for name in TABS],
             tokenless=_tokenless(items, desk.now()),
+            sites=sites_of(view.store),
             refusals=view.store.refused()[:20],
         )
 
@@ -108,7 +83,7 @@ class TerminalPages(Controller):
         return view.page(
             "terminal_new.html",
             active="terminals",
-            sites=_sites(view.store),
+            sites=sites_of(view.store),
             setup=plain_address(registrar, access, request),
             given={},
             problem=None,
@@ -319,7 +294,7 @@ def _start(cursor: str | None) -> int:
     return int(cursor) if cursor and cursor.isascii() and cursor.isdigit() and len(cursor) < 9 else 0
 
 
-def _sites(store: UserStore) -> list[tuple[int, str]]:
+def sites_of(store: UserStore) -> list[tuple[int, str]]:
     return [(site.id, f"{site.name} · {site.timezone}") for site in store.sites()]
 
 
@@ -350,7 +325,7 @@ def _page(
         terminal=terminal_item(row, desk.heard, now_ms=access.doors.now_ms()),
         refusals=refusals,
         disagreed=disagreed,
-        sites=_sites(view.store),
+        sites=sites_of(view.store),
         setup=setup,
         problem=problem,
         token=_token(row, desk.settings.require_token),
@@ -439,7 +414,7 @@ def _again(
         "terminal_new.html",
         status=400,
         active="terminals",
-        sites=_sites(view.store),
+        sites=sites_of(view.store),
         setup=plain_address(registrar, access, request),
         given=given,
         problem=problem,

@@ -11,7 +11,7 @@ from litestar.params import RawBody
 
 from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
-from gatepost.console.pages.terminals import plain_address
+from gatepost.console.setup_address import plain_address
 from gatepost.console.simulated import installed
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import TheRegistrar, TheStore, answering

@@ -110,21 +110,30 @@ class Registrar:
         self, seen: Questions, terminal_id: int, values: Mapping[str, Any]
     ) -> TerminalRow | None:
         """``None`` if there is no such terminal. A state of ``retired`` takes its token away."""
-        values = dict(values)
-        if values.get("state") == "retired":
-            values["token_digest"] = None
+        rows = await self.change_each(seen, {terminal_id: values})
+        return rows[0] if rows else None
 
-        def change() -> TerminalRow | None:
-            if seen.terminal(terminal_id) is None:
-                return None
-            self._check(seen, values)
-            return self._store.update_terminal(terminal_id, **values)
+    async def change_each(
+        self, seen: Questions, changes: Mapping[int, Mapping[str, Any]]
+    ) -> list[TerminalRow]:
+        """Change several terminals, each by its own values; return those that there are.
 
-        row = await asyncio.to_thread(change)
-        if "site_id" in values:
+        All values are checked before the first terminal is changed.
+        """
+        rows = await asyncio.to_thread(self._change_each, seen, changes)
+        if any("site_id" in values for values in changes.values()):
             self._moved()
         await self._refresh()
-        return row
+        return rows
+
+    def _change_each(self, seen: Questions, changes: Mapping[int, Mapping[str, Any]]) -> list[TerminalRow]:
+        there = {number: dict(values) for number, values in changes.items() if seen.terminal(number)}
+        for values in there.values():
+            self._check(seen, values)
+            if values.get("state") == "retired":
+                values["token_digest"] = None
+        rows = [self._store.update_terminal(number, **values) for number, values in there.items()]
+        return [row for row in rows if row is not None]
 
     async def approve(self, seen: Questions, terminal_id: int) -> TerminalRow | None:
         """List what it sent while it was held, and what it will send. A retired one is a ``Conflict``."""
