@@ -119,7 +119,7 @@ class BaseStore(Questions):
 
     def terminal_by_token(self, digest: bytes) -> TerminalRow | None:
         with self.reading() as db:
-            found = registry.terminals(db, t.terminals.c.token_digest == digest)
+            found = registry.terminals(db, registry.has_token(digest))
         return found[0] if found else None
 
     def use_token(self, digest: bytes, *, now_ms: int) -> TerminalRow | None:

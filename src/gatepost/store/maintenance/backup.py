@@ -17,7 +17,7 @@ Rules:
   lies behind these positions, and what was set aside because it cannot be listed. The positions themselves are left
   out: a restore makes another journal.
 * No login is in it: a session that was ended since would be open again after a restore. Nor is a secret of a
-  destination of forwarding: it is given again after a restore.
+  destination of forwarding, or what opens a terminal: they are given again after a restore.
 * Whole or not at all: the file has its name once it is complete and synced, and for its user alone.
 * With recipients it is encrypted to them (:mod:`gatepost.store.maintenance.age`); the archive is inside.
 * A backup made from one database restores into the other: that is also how one moves.
@@ -59,6 +59,15 @@ _CHUNK = 4 * 1024 * 1024
 _BODIES = 10_000
 """Events of the journal in one member."""
 _PACKING = msgspec.msgpack.Encoder()
+
+_SECRETS = frozenset(
+    (
+        schema.destinations.c.secrets,
+        schema.adopted_terminals.c.secrets,
+        schema.adopted_terminals.c.previous,
+        schema.adoption_rows.c.secrets,
+    )
+)
 
 Progress = Callable[[int], None]
 """Told the bytes of each piece that is done."""
@@ -233,12 +242,12 @@ class _Writer:
     def _table(self, db: Connection, table: Table) -> None:
         columns = [str(column.name) for column in table.columns]
         # Of a secret nothing is read, so that no piece of it can get into the file.
-        chosen = [null() if column is schema.destinations.c.secrets else column for column in table.columns]
+        chosen = [null() if column in _SECRETS else column for column in table.columns]
         statement = select(*chosen).select_from(table).order_by(*table.primary_key.columns)
         if table is schema.journal_positions:
             statement = statement.where(table.c.journal != self._journal_id())
-        if table is schema.receivers:
-            statement = statement.where(false())  # none of them has the restored store
+        if table in (schema.receivers, schema.leases):
+            statement = statement.where(false())  # no receiver has the restored store
         chunk: list[Sequence[Any]] = []
         number = size = 0
         self._counts[table.name] = 0

@@ -10,6 +10,8 @@ Rules:
 * A restore opens no session again: who was logged in then, logs in again.
 * Destinations of forwarding are paused: a copy that is made to try something sends nothing, and what the original has
   sent since the backup is not sent again before a person says so. A backup has no secrets of them.
+* Nor does it have what opens a terminal. Adopted terminals are stopped until they are adopted again: two receivers that
+  both set a terminal's address would take it from each other.
 * Memory does not grow with the store.
 * A backup may be a stranger's file. It writes nowhere but into the folder and the database, and what is no piece of a
   backup, or is larger than one, is refused.
@@ -49,6 +51,9 @@ _UNPACKING = msgspec.msgpack.Decoder()
 _BODIES = msgspec.msgpack.Decoder(list[bytes])
 _IMAGES = msgspec.msgpack.Decoder(list[tuple[str, int, bytes]])
 _JOURNAL, _PACKS, _END = "journal/", "packs/", "end.json"
+
+_RESTORED = "a backup has no passwords, and this store was restored from one; adopt the terminal again"
+"""Why a terminal is not looked at after a restore."""
 
 _OF_ONE_DATABASE = frozenset({"next_id", "id_offset"})
 """Rows of ``meta`` that say how one database gives ids; the other one, or another server, does not go by them."""
@@ -331,6 +336,7 @@ def _load(
         _put_rows(db, table, piece["columns"], rows)
     migrate.upgrade(db)
     _pause_destinations(db, round(float(header.get("made_at", 0)) * 1000))
+    _stop_tending(db)
     if db.dialect.name == "postgresql":
         _continue_sequences(db)
     if members.name != _END:
@@ -347,6 +353,15 @@ def _pause_destinations(db: Connection, at_ms: int) -> None:
     values = {"owner": None, "lease_until_ms": 0, "secrets": None}
     db.execute(schema.destinations.update().values(values))
     db.execute(schema.destinations.update().where(c.paused_at_ms.is_(None)).values(paused_at_ms=at_ms))
+
+
+def _stop_tending(db: Connection) -> None:
+    stopped = {"state": "stopped", "reason": _RESTORED, "secrets": None, "previous": None, "must_set": 0}
+    db.execute(schema.adopted_terminals.update().values(stopped))
+    c = schema.adoption_rows.c
+    failed = {"state": "failed", "reason": _RESTORED, "secrets": None}
+    db.execute(schema.adoption_rows.update().where(c.state.in_(("waiting", "trying"))).values(failed))
+    db.execute(schema.terminals.update().values(next_token_digest=None))
 
 
 def _forget_missing(db: Connection, packs: Packs, elsewhere: frozenset[str]) -> None:

@@ -34,7 +34,7 @@ STEP = 200
 
 _TRIES = 100
 
-_OF_TERMINAL = (t.alarms, t.peers, t.tallies, t.refusals, t.disagreements)
+_OF_TERMINAL = (t.alarms, t.peers, t.tallies, t.refusals, t.disagreements, t.adopted_terminals)
 
 
 class Removed(Struct, frozen=True, kw_only=True):

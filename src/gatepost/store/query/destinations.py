@@ -23,7 +23,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, Row, delete, func, literal_column, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.store.conversion.rows import moment, text
@@ -40,6 +40,7 @@ from gatepost.store.interface import (
 )
 from gatepost.store.query import feed, forward_feed, registry
 from gatepost.store.query.accounts import folded_name
+from gatepost.store.query.leases import server_ms
 from gatepost.store.query.registry import Conflict
 from gatepost.store.query.terminal_labels import hidden_terminals
 from gatepost.store.schema import tables as t
@@ -532,7 +533,7 @@ class Destinations:
         """Return what of every destination is looked at again and again, in one question."""
         c = t.destinations.c
         with self._store.reading() as db:
-            now = _server_ms(db, now_ms)
+            now = server_ms(db, now_ms)
             asked = select(c.id, c.revision, c.changes, c.finished_at_ms, c.closed_at_ms, c.delivered)
             asked = asked.add_columns(c.owner, c.lease_until_ms)
             return [
@@ -559,7 +560,7 @@ class Destinations:
         """Renew every lease of an owner; return the fence of each destination that it still has."""
         c = t.destinations.c
         with self._store.changing() as db:
-            until = _server_ms(db, now_ms) + for_ms
+            until = server_ms(db, now_ms) + for_ms
             renewed = update(t.destinations).where(c.owner == owner).values(lease_until_ms=until)
             return {row.id: int(row.fence) for row in db.execute(renewed.returning(c.id, c.fence))}
 
@@ -570,7 +571,7 @@ class Destinations:
         """
         c = t.destinations.c
         with self._store.changing() as db:
-            now = _server_ms(db, now_ms)
+            now = server_ms(db, now_ms)
             row = db.execute(
                 select(c.owner, c.fence, c.lease_until_ms).where(c.id == which).with_for_update()
             ).one_or_none()
@@ -804,14 +805,6 @@ def _aside(row: Row[Any]) -> AsideRow:
 def _is_leased(row: Any, now_ms: int) -> bool:
     """Return whether an owner has its lease; one that lasts longer than any is from before the clock was set back."""
     return row.owner is not None and now_ms < row.lease_until_ms <= now_ms + MAX_LEASE_MS
-
-
-def _server_ms(db: Connection, now_ms: int) -> int:
-    if db.dialect.name != "postgresql":
-        return now_ms
-    return int(
-        db.execute(select(literal_column("extract(epoch FROM clock_timestamp()) * 1000"))).scalar_one()
-    )
 
 
 def _places(db: Connection, numbers: Sequence[int]) -> dict[int, tuple[PlaceRow, ...]]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.errors import StoreError
@@ -36,6 +36,7 @@ __all__ = [
     "refusals",
     "disagreements",
     "peers",
+    "has_token",
     "tokens",
     "use_token",
     "ensure_terminals",
@@ -202,16 +203,25 @@ def peers(db: Connection) -> dict[tuple[str, int], int]:
 
 def tokens(db: Connection) -> dict[bytes, int]:
     c = t.terminals.c
-    rows = db.execute(select(c.token_digest, c.id).where(c.token_digest.is_not(None)))
-    return {bytes(row.token_digest): row.id for row in rows}
+    both = (c.token_digest, c.next_token_digest)
+    return {
+        bytes(row.digest): row.id
+        for each in both
+        for row in db.execute(select(each.label("digest"), c.id).where(each.is_not(None)))
+    }
 
 
 def use_token(db: Connection, digest: bytes, *, now_ms: int) -> TerminalRow | None:
     c = t.terminals.c
     used = {name: func.coalesce(c[name], now_ms) for name in ("token_used_at_ms", "token_required_since_ms")}
-    db.execute(update(t.terminals).where(c.token_digest == digest).values(used))
-    found = terminals(db, c.token_digest == digest)
+    db.execute(update(t.terminals).where(has_token(digest)).values(used))
+    found = terminals(db, has_token(digest))
     return found[0] if found else None
+
+
+def has_token(digest: bytes) -> ColumnElement[bool]:
+    """Return the condition that a terminal may push with a token."""
+    return or_(t.terminals.c.token_digest == digest, t.terminals.c.next_token_digest == digest)
 
 
 def ensure_terminals(db: Connection, new: Sequence[NewTerminal]) -> list[TerminalRow]:
@@ -268,7 +278,7 @@ def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
     if row.get("networks") is not None:
         row["networks"] = msgspec.json.encode(list(row["networks"])).decode() if row["networks"] else None
     if "token_digest" in row:
-        row["token_used_at_ms"] = None
+        row |= {"token_used_at_ms": None, "next_token_digest": None}
         if row["token_digest"] is None:
             row["token_required_since_ms"] = None
     return row

@@ -20,6 +20,8 @@ Rules:
 * Images are in packs beside the journal (:mod:`gatepost.journal.packs`); ``images`` has the place and the key of each.
 * ``destinations`` and what begins with it keep how far each destination of forwarding is: a place, and a row for each
   event behind it that waits or is dead (``docs/decisions/forwarding.md``).
+* ``adopted_terminals``: those whose own HTTP service the receiver manages. What opens a terminal is sealed, and in no
+  backup (:mod:`gatepost.store.query.fleet`).
 * ``journal_positions`` is written in the transaction of the events that were read up to there, so that a crash
   neither loses events nor stores them twice.
 * ``tallies`` has one row per terminal and *writer* (a process of the receiver), so that processes which store
@@ -81,6 +83,10 @@ __all__ = [
     "destination_exceptions",
     "destination_asides",
     "destination_attempts",
+    "adopted_terminals",
+    "adoptions",
+    "adoption_rows",
+    "leases",
 ]
 
 TERMINAL_STATES = ("new", "approved", "held", "retired")
@@ -127,6 +133,8 @@ terminals = Table(
     Column("timezone", Text),
     Column("state", Text, nullable=False),
     Column("token_digest", LargeBinary, unique=True),
+    # Of the token that replaces this one as soon as the terminal has taken its new address: both are valid until then.
+    Column("next_token_digest", LargeBinary, unique=True),
     Column("networks", Text),
     Column("model", Text),
     Column("dialect", Text),
@@ -703,6 +711,90 @@ conditions = Table(
     Column("kind", Text, primary_key=True),
     Column("subject", Text, primary_key=True),
     Column("since_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Terminals whose own HTTP service is managed: query/fleet.py.
+adopted_terminals = Table(
+    "adopted_terminals",
+    metadata,
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), primary_key=True, autoincrement=False),
+    # Of its service, and of ours up to the token.
+    Column("address", Text, nullable=False),
+    Column("ours", Text, nullable=False),
+    # Account and token, sealed; no backup has it.
+    Column("secrets", LargeBinary),
+    # SHA-256 of its certificate; NULL for plain HTTP.
+    Column("certificate", LargeBinary),
+    # Where it pushed to before, sealed (no backup has it), and as it may be shown.
+    Column("previous", LargeBinary),
+    Column("previous_shown", Text),
+    # gatepost.fleet.tending.
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    # JSON: when its address was set within the last hour, in Unix seconds.
+    Column("sets", Text, nullable=False),
+    Column("must_set", SmallInteger, nullable=False),
+    # When its address was set last: what arrives afterwards arrives by it.
+    Column("set_at_ms", BigInteger),
+    # When it was looked at last, when it was reached, and what it said then.
+    Column("looked_at_ms", BigInteger),
+    Column("reached_at_ms", BigInteger),
+    Column("found", Text),
+    Column("shown", Text),
+    Column("said", Text),
+    Column("clock_error_ms", BigInteger),
+    Column("adopted_at_ms", BigInteger, nullable=False),
+    Column("adopted_by", Text, nullable=False),
+    # How often a person changed it: what was found out before counts no more.
+    Column("revision", BigInteger, nullable=False),
+    Index(None, "due_ms"),
+)
+
+# Several terminals that are adopted together.
+adoptions = Table(
+    "adoptions",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("ours", Text, nullable=False),
+    Column("finished_at_ms", BigInteger),
+    # No number is given twice.
+    sqlite_autoincrement=True,
+)
+
+adoption_rows = Table(
+    "adoption_rows",
+    metadata,
+    Column("adoption_id", _Id, ForeignKey("adoptions.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("address", Text, nullable=False),
+    Column("name", Text),
+    Column("site_id", BigInteger),
+    # The account, sealed, until it is tried; no backup has it.
+    Column("secrets", LargeBinary),
+    # "waiting", "trying", "adopted" or "failed".
+    Column("state", Text, nullable=False),
+    Column("serial", Text),
+    Column("terminal_id", BigInteger),
+    # Why it failed, and what to do.
+    Column("reason", Text, nullable=False),
+    Index(None, "state", "adoption_id"),
+    sqlite_with_rowid=False,
+)
+
+# What one process alone does, on a server with several receivers.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text),
+    # Each owner has another one.
+    Column("fence", BigInteger, nullable=False),
+    Column("until_ms", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -225,6 +225,7 @@ def upgrade() -> None:
         sa.Column("timezone", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("token_digest", sa.LargeBinary(), nullable=True),
+        sa.Column("next_token_digest", sa.LargeBinary(), nullable=True),
         sa.Column("networks", sa.Text(), nullable=True),
         sa.Column("model", sa.Text(), nullable=True),
         sa.Column("dialect", sa.Text(), nullable=True),
@@ -237,6 +238,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["site_id"], ["sites.id"], name=op.f("fk_terminals_site_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_terminals")),
         sa.UniqueConstraint("anonymous_peer", name=op.f("uq_terminals_anonymous_peer")),
+        sa.UniqueConstraint("next_token_digest", name=op.f("uq_terminals_next_token_digest")),
         sa.UniqueConstraint("serial", name=op.f("uq_terminals_serial")),
         sa.UniqueConstraint("token_digest", name=op.f("uq_terminals_token_digest")),
         sqlite_autoincrement=True,
@@ -579,6 +581,77 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("kind", "subject", name=op.f("pk_conditions")),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "adoptions",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("ours", sa.Text(), nullable=False),
+        sa.Column("finished_at_ms", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_adoptions")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=True),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "adoption_rows",
+        sa.Column("adoption_id", _ID, nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("site_id", sa.BigInteger(), nullable=True),
+        sa.Column("secrets", sa.LargeBinary(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("serial", sa.Text(), nullable=True),
+        sa.Column("terminal_id", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["adoption_id"], ["adoptions.id"], name=op.f("fk_adoption_rows_adoption_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("adoption_id", "number", name=op.f("pk_adoption_rows")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_adoption_rows_state_adoption_id"), "adoption_rows", ["state", "adoption_id"], unique=False
+    )
+    op.create_table(
+        "adopted_terminals",
+        sa.Column("terminal_id", _ID, autoincrement=False, nullable=False),
+        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("ours", sa.Text(), nullable=False),
+        sa.Column("secrets", sa.LargeBinary(), nullable=True),
+        sa.Column("certificate", sa.LargeBinary(), nullable=True),
+        sa.Column("previous", sa.LargeBinary(), nullable=True),
+        sa.Column("previous_shown", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("due_ms", sa.BigInteger(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("sets", sa.Text(), nullable=False),
+        sa.Column("must_set", sa.SmallInteger(), nullable=False),
+        sa.Column("set_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("looked_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("reached_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("found", sa.Text(), nullable=True),
+        sa.Column("shown", sa.Text(), nullable=True),
+        sa.Column("said", sa.Text(), nullable=True),
+        sa.Column("clock_error_ms", sa.BigInteger(), nullable=True),
+        sa.Column("adopted_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("adopted_by", sa.Text(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["terminal_id"], ["terminals.id"], name=op.f("fk_adopted_terminals_terminal_id")
+        ),
+        sa.PrimaryKeyConstraint("terminal_id", name=op.f("pk_adopted_terminals")),
+    )
+    op.create_index(op.f("ix_adopted_terminals_due_ms"), "adopted_terminals", ["due_ms"], unique=False)
     # Every terminal belongs to a site; until somebody makes more there is this one.
     op.execute("INSERT INTO sites (id, name, timezone, created_at_ms) VALUES (1, 'default', 'UTC', 0)")
     secret = sa.text("INSERT INTO meta (name, value) VALUES ('key:identity', :value)")
