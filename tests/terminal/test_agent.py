@@ -59,6 +59,17 @@ async def test_what_is_recorded_arrives_and_is_counted(tmp_path: Path, receiver:
     assert receiver.stored[0].headers["sn"] == "SN1"
 
 
+@pytest.mark.parametrize(("bytes_", "count"), [(310_000, 10), (100_000_000, 500)])
+async def test_the_start_says_how_many_events_of_30_kb_there_is_room_for(
+    tmp_path: Path, bytes_: int, count: int
+) -> None:
+    with capture_logs() as logs:
+        async with Terminal("SN1", tmp_path, capacity=500, capacity_bytes=bytes_):
+            pass
+    (line,) = (line for line in logs if line["event"] == "terminal.open")
+    assert (line["bytes"], line["events_of_30_kb"]) == (bytes_, count)
+
+
 async def test_serial_time_and_uuid_are_filled_in_where_they_are_missing(tmp_path: Path) -> None:
     now = Clock(1_700_000_000.0)
     async with Terminal("SN1", tmp_path, now=now, rand=random.Random(1)) as terminal:

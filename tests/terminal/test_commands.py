@@ -309,6 +309,13 @@ def test_a_folder_of_another_serial_is_refused_with_a_sentence(tmp_path: Path) -
     again.communicate(timeout=20)
 
 
+@pytest.mark.parametrize("option", ["log-format", "log-level"])
+def test_an_option_for_the_log_that_is_none_is_named(shell: Shell, option: str) -> None:
+    shell("run", "--serial", "GP0001", f"--{option}", "loud")
+    assert shell.code == 1
+    assert shell.err.startswith(f"gatepost: setting '{option.replace('-', '_')}' ")
+
+
 def test_a_wrong_call_is_exit_code_2(shell: Shell) -> None:
     shell("run")
     assert shell.code == 2

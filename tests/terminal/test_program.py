@@ -194,11 +194,11 @@ class Process:
         self.ready = ready
 
     @classmethod
-    async def start(cls, folder: Path, **environ: str) -> "Process":
+    async def start(cls, folder: Path, *options: str, **environ: str) -> "Process":
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "gatepost.cli", "terminal", "run", "--sn", "GP0001", "--data", str(folder)),
-            *("--listen", "127.0.0.1:0"),
+            *("--listen", "127.0.0.1:0", *options),
             env={**os.environ, **environ},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -241,6 +241,16 @@ async def test_its_log_has_the_form_and_the_level_that_are_set(
     process = await Process.start(tmp_path, GATEPOST_LOG_FORMAT="json", GATEPOST_LOG_LEVEL=level)
     _, errors = await process.end(signal.SIGTERM)
     assert [json.loads(line)["event"] for line in errors.splitlines()] == events
+
+
+async def test_an_option_for_the_log_wins_over_the_environment(tmp_path: Path) -> None:
+    options = ("--log-format", "json", "--log-level", "info")
+    process = await Process.start(tmp_path, *options, GATEPOST_LOG_FORMAT="text", GATEPOST_LOG_LEVEL="error")
+    _, errors = await process.end(signal.SIGTERM)
+    assert [json.loads(line)["event"] for line in errors.splitlines()] == [
+        "terminal.open",
+        "terminal.stopping",
+    ]
 
 
 async def test_after_sigkill_it_starts_again_with_everything(tmp_path: Path) -> None:

@@ -142,8 +142,10 @@ class Terminal:
         except BaseException:
             await self._outbox.close()
             raise
-        room = (await self._outbox.status()).capacity_bytes
-        log.info("terminal.open", serial=self.serial, bytes=room, events_of_30_kb=room // EVENT_BYTES)
+        status = await self._outbox.status()
+        room = status.capacity_bytes
+        events = min(status.capacity, room // EVENT_BYTES)
+        log.info("terminal.open", serial=self.serial, bytes=room, events_of_30_kb=events)
         self._stopping = False
         self._pushing = asyncio.create_task(self._push(), name=f"pusher of {self.serial}")
         return self

@@ -94,12 +94,35 @@ def run(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help=t("Settings, TOML.", "设置文件（TOML）。"))
     ] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="text|json",
+            help=t("How each line of the log is written [default: text].", "日志每行的格式 [默认 text]。"),
+        ),
+    ] = None,
+    log_level: Annotated[
+        str | None,
+        typer.Option(
+            metavar="debug|info|warning|error",
+            help=t(
+                "From which level on something is logged [default: info].", "记录日志的最低级别 [默认 info]。"
+            ),
+        ),
+    ] = None,
 ) -> None:
     """Put the settings together and run."""
     from gatepost.settings import TerminalServiceSettings, load
     from gatepost.terminal import program
 
-    given = {"listen": listen, "username": username, "password_file": password_file, "model": model}
+    given = {
+        "listen": listen,
+        "username": username,
+        "password_file": password_file,
+        "model": model,
+        "log_format": log_format,
+        "log_level": log_level,
+    }
     settings = load(TerminalServiceSettings, file=config, environ=os.environ, given=given)
     program.main(sn, data, settings, say=lambda line: print(line, flush=True))  # noqa: T201 (what a script waits for)
 
