@@ -68,6 +68,8 @@ EVENT_BYTES = 31_000
 """Of a record with an image of 30 KB, in a segment."""
 
 DAY_S = 86_400.0
+_GROWN_OLD = 1_000
+"""Delivered records that are forgotten at once when nothing happens: a new event does not wait long for that."""
 _TRIES = 3
 """How often space is made for the same events."""
 READ_AGAIN_S = 60.0
@@ -254,6 +256,13 @@ class Contents:
             )
             for number in order[:surplus]:
                 self._state.drop(number, "dead-letters", now)
+
+    def grow_old(self) -> None:
+        """Forget delivered records whose time has come, and delete the segments of which nothing else is needed."""
+        self._trim_history(self._now(), _GROWN_OLD)
+        self.flush()
+        self._segments.finish_unneeded()
+        self.tidy()
 
     def _trim_history(self, now: float, at_most: int) -> None:
         """Forget delivered records beyond the limits, a bounded number each time."""

@@ -518,6 +518,14 @@ class Segments:
             writer.finish()
         self._finish_last(lane)
 
+    def finish_unneeded(self) -> None:
+        """Close the last segments of which no event is needed, so that they can be deleted."""
+        for lane in (ALARMS, RECORDS):
+            last = self.lanes[lane][-1] if self.lanes[lane] else None
+            if last is not None and last.is_open and not last.live:
+                self.finish(lane)
+                self.has_empty = True
+
     @property
     def closed(self) -> list[Segment]:
         """Return the segments that take nothing more."""

@@ -7,6 +7,7 @@ Rules:
 * What was done is written before anyone is told.
 * A defect is told to those who wait, and said in the log; the thread goes on.
 * While the disk takes nothing, it is tried once a second, so that everything recovers without a restart.
+* Once a minute it looks what has grown old, whether or not anything happens.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from gatepost.errors import OutboxUnavailable
 from gatepost.terminal.logs import Log
@@ -35,6 +36,19 @@ MAX_SHARED = 256
 
 RETRY_S = 1.0
 """Seconds between attempts to write, while the disk takes nothing."""
+
+LOOK_S = 60.0
+"""Seconds between looks at what has grown old."""
+
+
+class Jobs(Protocol):
+    """The queue of what is handed over."""
+
+    def put(self, job: _Job[Any] | None) -> None:
+        """Hand over a piece of work; ``None``: the end."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> _Job[Any] | None:
+        """Wait for one, so many seconds at most. Raises ``queue.Empty``."""
 
 
 class _Job(Generic[T]):
@@ -59,11 +73,17 @@ class _Job(Generic[T]):
 class Writer:
     """Works on the contents in its own thread."""
 
-    def __init__(self, contents: Contents, *, monotonic: Callable[[], float] = time.monotonic) -> None:
-        """Take the contents over. ``monotonic``: seconds of a clock that is never set."""
+    def __init__(
+        self,
+        contents: Contents,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        jobs: Jobs | None = None,
+    ) -> None:
+        """Take the contents over. ``monotonic``: seconds of a clock that is never set, by which ``jobs`` waits."""
         self._contents = contents
         self._monotonic = monotonic
-        self._jobs: queue.SimpleQueue[_Job[Any] | None] = queue.SimpleQueue()
+        self._jobs: Jobs = queue.SimpleQueue() if jobs is None else jobs
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name="outbox-writer", daemon=True)
@@ -109,28 +129,39 @@ class Writer:
     # --- in the writer's thread ---------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        contents, stop, tried = self._contents, False, self._monotonic()
+        tried = looked = self._monotonic()
+        stop = False
         while not stop:
-            if contents.storage_error is None:
-                tried = self._monotonic()
-            elif self._monotonic() - tried >= RETRY_S:
-                self._safely(contents.try_again)
-                tried = self._monotonic()
-            batch: list[_Job[Any]] = []
-            try:
-                job = self._jobs.get(timeout=None if contents.storage_error is None else RETRY_S)
-                while job is not None:
-                    batch.append(job)
-                    if len(batch) == MAX_SHARED:
-                        break
-                    job = self._jobs.get_nowait()
-                stop = job is None
-            except queue.Empty:
-                if not batch:
-                    continue
-            self._tell(self._do(batch))
-            self._safely(contents.tidy)
-        self._safely(contents.close)
+            now = self._monotonic()
+            is_failing = self._contents.storage_error is not None
+            if not is_failing:
+                tried = now
+            elif now - tried >= RETRY_S:
+                self._safely(self._contents.try_again)
+                tried = now
+            if now - looked >= LOOK_S:
+                self._safely(self._contents.grow_old)
+                looked = now
+            due = looked + LOOK_S - now
+            batch, stop = self._wait(min(due, RETRY_S) if is_failing else due)
+            if batch:
+                self._tell(self._do(batch))
+                self._safely(self._contents.tidy)
+        self._safely(self._contents.close)
+
+    def _wait(self, seconds: float) -> tuple[list[_Job[Any]], bool]:
+        """Return what was handed over, and whether that is all there will be; nothing after so many seconds."""
+        batch: list[_Job[Any]] = []
+        try:
+            job = self._jobs.get(timeout=seconds)
+            while job is not None:
+                batch.append(job)
+                if len(batch) == MAX_SHARED:
+                    return batch, False
+                job = self._jobs.get(block=False)
+        except queue.Empty:
+            return batch, False
+        return batch, True
 
     def _do(self, batch: list[_Job[Any]]) -> list[tuple[_Job[Any], Any]]:
         works = [job for job in batch if callable(job.work)]
