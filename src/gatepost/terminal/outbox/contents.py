@@ -54,6 +54,7 @@ from gatepost.terminal.outbox.state import (
     Op,
 )
 from gatepost.terminal.outbox.status import capacity_bytes, free_bytes, segment_bytes, status_of
+from gatepost.terminal.outbox.trouble import Trouble
 from gatepost.terminal.outbox.values import ALARMS, RECORDS, Claimed, NewEvent, OutboxStatus
 from gatepost.wire import Subscription, receiver_of
 
@@ -111,6 +112,7 @@ class Contents:
         )
         self._cursor = self._state.cursor
         self._room = Room(self._state, self._segments, settings)
+        self._trouble = Trouble()
         self._reserved = path / "reserve"
         self._has_reserve = False
         self._shortened = 0
@@ -137,7 +139,7 @@ class Contents:
                 cause = _cause(error)
         if len(groups) > 1:
             return [self.put([group])[0] for group in groups]
-        self._failed(cause)
+        self._failed(cause, is_refused=True)
         return [explain(cause, self.path)]
 
     def _put(self, groups: Sequence[Sequence[NewEvent]]) -> list[list[int] | OutboxError]:
@@ -330,7 +332,7 @@ class Contents:
         try:
             self._log.write(ops, sync=True)
         except OSError as error:
-            self._failed(error)
+            self._failed(error, is_refused=True)
             raise explain(error, self.path) from error
         for op in ops:
             self._state.apply(op)
@@ -426,16 +428,16 @@ class Contents:
             return error
         return None
 
-    def _failed(self, error: OSError) -> None:
-        if self.storage_error is None:
-            log.error("outbox.unavailable", error=str(explain(error, self.path)))
+    def _failed(self, error: OSError, *, is_refused: bool = False) -> None:
+        """Note that the disk does not take something. ``is_refused``: a caller is told so."""
         self.storage_error = str(explain(error, self.path))
+        self._trouble.failed(self.storage_error, is_refused=is_refused, now=self._now())
 
     def _recovered(self) -> None:
-        """Say that the disk takes everything."""
+        """Note that the disk takes everything."""
         if self.storage_error is not None and self._log.is_clean:
             self.storage_error = None
-            log.info("outbox.recovered")
+            self._trouble.ended(now=self._now())
         if self.storage_error is None:
             self._reserve()
 
