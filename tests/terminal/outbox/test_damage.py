@@ -1,6 +1,7 @@
 """Bytes that are not what was written: the terminal starts, loses what was hit, says so, and records on."""
 
 import asyncio
+import errno
 import json
 import os
 import random
@@ -28,6 +29,7 @@ from gatepost.journal.files import Files
 from gatepost.journal.format import HEADER_BYTES, Framing, decode_header
 from gatepost.retry import DeadLetter
 from gatepost.terminal.outbox.aside import MOST_FILES, Aside
+from gatepost.terminal.outbox.contents import READ_AGAIN_S, READS
 from gatepost.terminal.outbox.history import Reader
 from gatepost.terminal.outbox.outbox import Outbox, State
 
@@ -424,6 +426,38 @@ async def test_an_event_that_the_disk_does_not_give_waits_and_holds_up_nobody(
         now.at += 60
         assert await drain(outbox, now()) == ["uuid-1"]
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("number", "is_lost"), [(errno.EIO, True), (errno.EMFILE, False)])
+async def test_an_alarm_on_a_bad_sector_lets_the_next_of_its_trace_go_after_some_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, is_lost: bool
+) -> None:
+    async with outbox_in(tmp_path, now=(now := Clock())) as outbox:
+        await outbox.put(alarm("T-1", 1))
+        await outbox.put(alarm("T-1", 3))
+        _, start, end = places_of(outbox.path)["T-1:1"]
+        read = os.pread
+
+        def pread(handle: int, size: int, offset: int) -> bytes:
+            if offset <= (start + end) // 2 < offset + size:
+                raise OSError(number, os.strerror(number))
+            return read(handle, size, offset)
+
+        monkeypatch.setattr(os, "pread", pread)
+        arrived = []
+        with capture_logs() as logs:
+            for minute in range(20):
+                arrived += [(name, minute) for name in await drain(outbox, now())]
+                now.at += READ_AGAIN_S
+        status = await outbox.status()
+        monkeypatch.undo()
+        assert arrived == ([("T-1:3", READS - 1)] if is_lost else [])
+        assert [(drop.reason, drop.lane, drop.count) for drop in status.drops] == (
+            [("damaged", "alarms", 1)] if is_lost else []
+        )
+        assert ("outbox.events_lost" in [line["event"] for line in logs]) == is_lost
+        assert await drain(outbox, now()) == ([] if is_lost else ["T-1:1", "T-1:3"])
+        await assert_the_ledger_adds_up(outbox)
 
 
 @pytest.mark.parametrize("whole", ["the indexes", "the mark and the indexes of records"])

@@ -4,6 +4,8 @@ Rules:
 
 * An event counts as accepted when its frame is synced. What became of it is written to the state's log before anyone is
   told, and not synced, but for what a person has decided.
+* An event that the disk does not give is read again each minute, and counts as damaged after some times: what comes
+  behind it, such as the end of its alarm, does not wait for a sector that is gone.
 * Where the disk does not let go of an event that was refused, its number is used up, and counts as dropped.
 * A disk that takes nothing refuses events, and nothing else: results are kept in memory, and written when it does.
 * **Space.** Where the disk is full, or has less than the reserve, whole segments go, which needs no space: those that
@@ -18,6 +20,7 @@ Rules:
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -55,7 +58,7 @@ from gatepost.terminal.outbox.state import (
 )
 from gatepost.terminal.outbox.status import capacity_bytes, free_bytes, segment_bytes, status_of
 from gatepost.terminal.outbox.trouble import Trouble
-from gatepost.terminal.outbox.values import ALARMS, RECORDS, Claimed, NewEvent, OutboxStatus
+from gatepost.terminal.outbox.values import ALARMS, DAMAGE, RECORDS, Claimed, NewEvent, OutboxStatus
 from gatepost.wire import Subscription, receiver_of
 
 __all__ = ["EVENT_BYTES", "MAX_DEAD", "Contents"]
@@ -75,6 +78,8 @@ _TRIES = 3
 """How often space is made for the same events."""
 READ_AGAIN_S = 60.0
 """Seconds after which an event is read again that the disk did not give."""
+READS = 5
+"""How often the disk may fail to give an event before it counts as damaged."""
 
 RESERVE_BYTES = 64 * 1024
 """Kept back on the disk for what became of events."""
@@ -116,6 +121,8 @@ class Contents:
         self._reserved = path / "reserve"
         self._has_reserve = False
         self._shortened = 0
+        self._unread: Counter[int] = Counter()
+        """How often the disk did not give an event; a start counts from the beginning."""
         self._begin_log()
         self.tidy()
         self._recovered()
@@ -206,9 +213,13 @@ class Contents:
         except FileNotFoundError:
             body = None
         except OSError as error:
-            at = now + READ_AGAIN_S
-            self._state.do(RETRY, number, at, f"it cannot be read: {error.strerror}", None, None, now)
-            return None
+            if error.errno not in DAMAGE or self._unread[number] + 1 < READS:
+                self._unread[number] += error.errno in DAMAGE
+                at = now + READ_AGAIN_S
+                self._state.do(RETRY, number, at, f"it cannot be read: {error.strerror}", None, None, now)
+                return None
+            body = None
+        self._unread.pop(number, None)
         if body is None or facts is None or decode_body(body)[0] != number:
             log.error("outbox.events_lost", first_id=number, last_id=number)
             self._segments.set_aside(number)
