@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from tests.terminal.outbox_kit import (
     SUBSCRIPTION,
     Clock,
+    SmallDisk,
     alarm,
     assert_the_ledger_adds_up,
     drain,
@@ -24,7 +25,7 @@ from tests.terminal.outbox_kit import (
     settle_all,
 )
 
-from gatepost.errors import OutboxUnavailable
+from gatepost.errors import OutboxOfAnotherTerminal, OutboxUnavailable
 from gatepost.journal.files import Files
 from gatepost.journal.format import HEADER_BYTES, Framing, decode_header
 from gatepost.retry import DeadLetter
@@ -32,6 +33,8 @@ from gatepost.terminal.outbox.aside import MOST_FILES, Aside
 from gatepost.terminal.outbox.contents import READ_AGAIN_S, READS
 from gatepost.terminal.outbox.history import Reader
 from gatepost.terminal.outbox.outbox import Outbox, State
+from gatepost.terminal.outbox.owner import Owner, read_owner
+from gatepost.wire import Subscription
 
 NOT_DATA = ("lock", "reserve")
 """Files without content."""
@@ -115,8 +118,10 @@ async def assert_it_goes_on(small: Small, folder: Path, harms: list[Harm], *, ex
         exported = {name_of(stored.body) for stored in Reader(folder).step(tuple(State), 0)}
         now = Clock(1_700_001_000.0)
         outbox = await Outbox.open(folder, now=now)
-        if outbox.current_subscription is None:  # both files that it stands in are damaged
-            assert len({harm.file for harm in harms if harm.file.startswith("state-")}) > 1
+        if outbox.current_subscription is None:  # all three files that it stands in are damaged
+            hit_files = {harm.file for harm in harms}
+            assert "owner" in hit_files
+            assert len([file for file in hit_files if file.startswith("state-")]) > 1
             await outbox.subscribe(SUBSCRIPTION)
         assert await outbox.put(record(5000)) == small.accepted + 1
         await outbox.retry_dead()
@@ -426,6 +431,51 @@ async def test_an_event_that_the_disk_does_not_give_waits_and_holds_up_nobody(
         now.at += 60
         assert await drain(outbox, now()) == ["uuid-1"]
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("lost", [4096, None], ids=["the first pages", "all"])
+async def test_where_both_files_of_the_state_are_lost_address_and_serial_are_known(
+    tmp_path: Path, lost: int | None
+) -> None:
+    now = Clock()
+    outbox = await Outbox.open(tmp_path / "outbox", now=now, serial="SN1")
+    await outbox.subscribe(Subscription("http://192.0.2.1/old", True))
+    await outbox.subscribe(Subscription("http://192.0.2.1/new", False))
+    await outbox.put(record(1))
+    await outbox.close()
+    states = list((tmp_path / "outbox").glob("state-*"))
+    assert len(states) == 2
+    for state in states:
+        content = state.read_bytes()
+        state.write_bytes(bytes(len(content[:lost])) + content[len(content[:lost]) :])
+    with capture_logs():
+        with pytest.raises(OutboxOfAnotherTerminal, match="belongs to terminal SN1"):
+            await Outbox.open(tmp_path / "outbox", now=now, serial="SN2")
+        for _ in range(2):  # the second start finds it in the state again
+            outbox = await Outbox.open(tmp_path / "outbox", now=now, serial="SN1")
+            assert outbox.current_subscription == Subscription("http://192.0.2.1/new", False)
+            assert (await outbox.status()).pending == 1
+            await outbox.close()
+            (tmp_path / "outbox" / "owner").unlink(missing_ok=True)
+    async with outbox_in(tmp_path, now=now, subscribed=False) as outbox:
+        assert outbox.current_subscription == Subscription("http://192.0.2.1/new", False)
+        assert (outbox.path / "owner").exists()
+
+
+async def test_a_file_with_address_and_serial_that_cannot_be_written_is_no_older_one(tmp_path: Path) -> None:
+    disk = SmallDisk(tmp_path)
+    async with outbox_in(tmp_path, files=disk) as outbox:
+        assert read_owner(outbox.path).event_dest == SUBSCRIPTION.event_dest
+        create = disk.create
+
+        def full(path: Path) -> int:
+            if path.name == "owner":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return create(path)
+
+        disk.create = full  # type: ignore[method-assign]
+        await outbox.subscribe(Subscription("http://192.0.2.1/new", True))
+        assert read_owner(outbox.path) == Owner()
 
 
 @pytest.mark.parametrize(("number", "is_lost"), [(errno.EIO, True), (errno.EMFILE, False)])

@@ -190,7 +190,8 @@ async def test_bytes_that_were_given_back_count_as_delivered_where_the_state_doe
                 await outbox.settle([(event.id, DeadLetter("no") if event.id % 5 == 0 else Done())])
         assert (await outbox.status()).dead == 20
         segments = list((tmp_path / "outbox").glob("*.events"))
-        assert sum(file.stat().st_blocks * 512 for file in segments) < 700_000
+        blocks = sum(file.stat().st_blocks for file in segments)
+        assert blocks * 512 < 750_000, "those of the extents among them"
         assert sum(file.stat().st_size for file in segments) > 900_000
     for file in (tmp_path / "outbox").glob("state-*"):
         file.write_bytes(bytes(file.stat().st_size))

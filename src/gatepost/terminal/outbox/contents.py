@@ -36,6 +36,7 @@ from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.frames import decode_body, frame_bytes
 from gatepost.terminal.outbox.loading import load
 from gatepost.terminal.outbox.opening import explain, is_full
+from gatepost.terminal.outbox.owner import Owner, read_owner, write_owner
 from gatepost.terminal.outbox.room import Room
 from gatepost.terminal.outbox.segments import Segment
 from gatepost.terminal.outbox.state import (
@@ -124,6 +125,7 @@ class Contents:
         self._unread: Counter[int] = Counter()
         """How often the disk did not give an event; a start counts from the beginning."""
         self._begin_log()
+        self._keep_owner()
         self.tidy()
         self._recovered()
 
@@ -307,6 +309,7 @@ class Contents:
         if len(ops) == 3:
             log.info("outbox.dead_letters_taken_up", count=len(ops[1][1]), left=len(self._cursor.dead))
         self._begin_log()  # so that it stands in two files
+        self._keep_owner()
 
     def retry_dead(self, numbers: Sequence[int] | None, limit: int) -> list[int]:
         """Make dead letters pending again, as far as there is room; return which."""
@@ -364,6 +367,12 @@ class Contents:
         """Remember whose events these are. On a disk that takes nothing it is remembered later."""
         self._state.do(SERIAL, serial)
         self._begin_log()  # so that it stands in two files
+        self._keep_owner()
+
+    def _keep_owner(self) -> None:
+        """Write once more whose events these are and where they go, for where the state is lost."""
+        if self._state.owner not in (Owner(), read_owner(self.path)):
+            write_owner(self.path, self._state.owner, self._files)
 
     def newest_records(self, count: int) -> list[bytes]:
         """Return the heads of the newest records."""

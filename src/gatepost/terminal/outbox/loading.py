@@ -5,6 +5,7 @@ Rules:
 * What stands in a segment and is not settled waits.
 * A number that was given and stands nowhere is lost: its bytes were damaged. It counts as dropped. Not so one above the
   last that was told to a caller, where no bytes are: the process was killed before it was written.
+* Where the state is damaged, whose events these are and where they go stands in a file of its own.
 * An event whose bytes were given back was settled, also where the state does not say so.
 * Segments are deleted when they are not needed. So where the state is damaged, and says less than it should, a number
   whose segment is gone was settled. One whose place in a segment has damaged bytes is lost, also then. That the end of
@@ -19,6 +20,7 @@ from gatepost.cursor import Spans
 from gatepost.journal.files import Files
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.opening import open_folder
+from gatepost.terminal.outbox.owner import read_owner
 from gatepost.terminal.outbox.segments import Segment, Segments
 from gatepost.terminal.outbox.state import ACCEPTED, LOST, SKIPPED, State
 from gatepost.terminal.outbox.state_log import StateLog
@@ -74,6 +76,8 @@ def load(
     cursor.last = max(cursor.last, segments.last, *segments.deleted_up_to)
     for op in kept.ops:
         state.apply(op)
+    if kept.checkpoint is None or kept.is_damaged:
+        state.take_owner(read_owner(path))
     for segment in segments.all:
         for number in segment.columns.gone():
             state.is_gone(number)

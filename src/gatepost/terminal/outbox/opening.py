@@ -129,7 +129,11 @@ def _check_readable(path: Path, files: Files, *, is_rescue: bool) -> None:
     try:
         names = sorted(path.iterdir()) if path.is_dir() else []
         for name in names:
-            if name.name in (_ID, "deleted") or name.name.startswith("state-") or name.suffix in _SUFFIXES:
+            if (
+                name.name in (_ID, "deleted", "owner")
+                or name.name.startswith("state-")
+                or name.suffix in _SUFFIXES
+            ):
                 try:
                     files.close(files.open(name))
                 except FileNotFoundError:

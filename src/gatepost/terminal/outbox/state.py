@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from gatepost.cursor import Cursor, Tried
 from gatepost.terminal.logs import Log
 from gatepost.terminal.outbox.frames import Facts
+from gatepost.terminal.outbox.owner import Owner
 from gatepost.terminal.outbox.values import ALARMS, RECORDS, Dropped
 from gatepost.wire import Subscription
 
@@ -299,6 +300,22 @@ class State:
             del self.ops[ops:]
 
         return size, take_back
+
+    # --- whose it is ------------------------------------------------------------------------------------------
+
+    @property
+    def owner(self) -> Owner:
+        """Return whose events these are, and where they are pushed to."""
+        if self.subscription is None:
+            return Owner(self.serial)
+        return Owner(self.serial, self.subscription.event_dest, self.subscription.enabled, self.receiver)
+
+    def take_owner(self, owner: Owner) -> None:
+        """Take over what was kept apart from this state, which says less than it should."""
+        self.serial = owner.serial or self.serial
+        if owner.event_dest is not None:
+            self.subscription = Subscription(owner.event_dest, owner.enabled)
+            self.receiver = owner.receiver
 
     # --- kept -------------------------------------------------------------------------------------------------
 
