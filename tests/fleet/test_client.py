@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import ssl
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -15,9 +14,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from tests.fleet.double import ADMIN, Double
 
 from gatepost import wire
-from gatepost.certificate import ensure, server_context
 from gatepost.errors import SettingsError
 from gatepost.fleet.client import (
     Account,
@@ -31,69 +30,16 @@ from gatepost.fleet.client import (
     WrongAccount,
     checked_address,
 )
-from gatepost.terminal import Terminal
-from gatepost.terminal.service.accounts import Accounts
-from gatepost.terminal.service.api import Inside, Service
-from gatepost.terminal.service.slowdown import Slowdown
-
-ADMIN = Account("admin", "a long password")
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-async def no_wait(_: float) -> None:
-    """Do not wait."""
-
-
-class Door:
-    """A terminal with its service, over TLS."""
-
-    def __init__(self, folder: Path, serial: str = "SN-7") -> None:
-        self.folder = folder
-        self.serial = serial
-        self.address = ""
-        self._stack = AsyncExitStack()
-
-    async def open(self, *, clock_s: float = 0.0) -> Door:
-        terminal = await self._stack.enter_async_context(Terminal(self.serial, self.folder / "outbox"))
-
-        async def status() -> dict[str, object]:
-            return {}
-
-        service = Service(
-            Inside(
-                subscription=terminal.subscription,
-                subscribe=terminal.outbox.subscribe,
-                history=terminal.history,
-                status=status,
-            ),
-            accounts=Accounts(
-                {ADMIN.username: ADMIN.password},
-                slowdown=Slowdown(now=lambda: 0.0, sleep=no_wait),
-                now=time.time,
-            ),
-            identity={"sn": self.serial, "model": "T-1"},
-            now=lambda: time.time() + clock_s,
-            monotonic=time.monotonic,
-        )
-        pair = ensure(self.folder, holder=self.serial, names=[], now=NOW)
-        await service.open("127.0.0.1", 0, tls=server_context(*pair))
-        self._stack.push_async_callback(service.close)
-        self.address = f"https://127.0.0.1:{service.port}"
-        self.terminal = terminal
-        return self
-
-    async def close(self) -> None:
-        await self._stack.aclose()
 
 
 @pytest.fixture
-async def door(tmp_path: Path) -> AsyncIterator[Door]:
-    made = await Door(tmp_path / "door").open()
+async def door(tmp_path: Path) -> AsyncIterator[Double]:
+    made = await Double(tmp_path / "door").open()
     yield made
     await made.close()
 
 
-async def test_a_terminal_says_who_it_is_before_a_password_is_sent(door: Door) -> None:
+async def test_a_terminal_says_who_it_is_before_a_password_is_sent(door: Double) -> None:
     async with TerminalClient(door.address) as client:
         with pytest.raises(FleetError, match="look who it is"):
             await client.login(ADMIN)
@@ -107,7 +53,7 @@ async def test_a_terminal_says_who_it_is_before_a_password_is_sent(door: Door) -
     assert abs(seen.clock_error_s) < 60
 
 
-async def test_its_address_is_read_set_and_read_back(door: Door) -> None:
+async def test_its_address_is_read_set_and_read_back(door: Double) -> None:
     async with TerminalClient(door.address) as client:
         await client.look()
         await client.login(ADMIN)
@@ -119,7 +65,7 @@ async def test_its_address_is_read_set_and_read_back(door: Door) -> None:
     assert await door.terminal.subscription() == wire.Subscription("https://example.com/Record/token", True)
 
 
-async def test_its_history_comes_in_pages(door: Door) -> None:
+async def test_its_history_comes_in_pages(door: Double) -> None:
     await door.terminal.outbox.subscribe(wire.Subscription("http://127.0.0.1:9/Record", True))
     for second in range(5):
         await door.terminal.record(
@@ -140,7 +86,7 @@ async def test_its_history_comes_in_pages(door: Door) -> None:
     assert found == ["u-1", "u-2", "u-3"]
 
 
-async def test_a_wrong_password_is_said_and_not_tried_again(door: Door) -> None:
+async def test_a_wrong_password_is_said_and_not_tried_again(door: Double) -> None:
     async with TerminalClient(door.address) as client:
         await client.look()
         with pytest.raises(WrongAccount, match="password is wrong"):
@@ -151,10 +97,10 @@ async def test_a_wrong_password_is_said_and_not_tried_again(door: Door) -> None:
             await client.subscription()
 
 
-async def test_no_password_goes_to_another_certificate(door: Door, tmp_path: Path) -> None:
+async def test_no_password_goes_to_another_certificate(door: Double, tmp_path: Path) -> None:
     async with TerminalClient(door.address) as client:
         pin = (await client.look()).pin
-    impostor = await Door(tmp_path / "impostor").open()
+    impostor = await Double(tmp_path / "impostor").open()
     try:
         async with TerminalClient(impostor.address, serial="SN-7", pin=pin) as client:
             with pytest.raises(AnotherCertificate, match="adopt it again"):
@@ -163,7 +109,7 @@ async def test_no_password_goes_to_another_certificate(door: Door, tmp_path: Pat
         await impostor.close()
 
 
-async def test_no_password_goes_to_another_terminal_at_its_address(door: Door) -> None:
+async def test_no_password_goes_to_another_terminal_at_its_address(door: Double) -> None:
     """Two that were swapped by DHCP."""
     async with TerminalClient(door.address, serial="SN-8") as client:
         with pytest.raises(AnotherTerminal, match="is terminal SN-7 now, not SN-8"):
@@ -172,7 +118,7 @@ async def test_no_password_goes_to_another_terminal_at_its_address(door: Door) -
 
 
 async def test_how_far_a_clock_is_off_is_told(tmp_path: Path) -> None:
-    late = await Door(tmp_path / "late").open(clock_s=-8 * 3600)
+    late = await Double(tmp_path / "late", "SN-7", "clock=-8").open()
     try:
         async with TerminalClient(late.address) as client:
             error = (await client.look()).clock_error_s

@@ -120,6 +120,10 @@ async def test_a_second_interrupt_does_not_wait_for_a_receiver_that_is_silent(li
         (["--to", "http://127.0.0.1/Record", "--mix", "1.0=0"], "--mix"),
         (["--terminal-api", "0.0.0.0:0"], "loopback"),
         (["--terminal-api", "nonsense"], "--terminal-api"),
+        (["--terminal-api", "127.0.0.1:0", "--misbehave", "explode"], "--misbehave knows no"),
+        (["--terminal-api", "127.0.0.1:0", "--misbehave", "certificate"], "--username"),
+        (["--terminal-api", "127.0.0.1:0", "--username", "admin"], "--password-file"),
+        (["--to", "http://127.0.0.1/Record", "--misbehave", "slow"], "--terminal-api"),
         (
             ["--to", "http://127.0.0.1/Record", "--engine", "fast", "--terminal-api", "127.0.0.1:0"],
             "faithful",

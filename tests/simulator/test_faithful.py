@@ -15,6 +15,7 @@ from gatepost.simulator import faithful
 from gatepost.simulator.faithful import Clock, Faithful, Task
 from gatepost.simulator.people import Site, make_site
 from gatepost.simulator.scenario import DEFAULT_DAY, Plan, doors, happenings
+from gatepost.simulator.services import Offer
 from gatepost.wire import Alarm, Dialect, Record, decode, key
 
 FAST = 40_000.0  # the thirteen hours in a good second
@@ -126,7 +127,7 @@ async def test_what_is_refused_for_good_is_a_dead_letter_in_the_report(
 async def test_a_terminal_that_nobody_subscribed_to_caches_nothing_until_somebody_does(
     listener: Listener, site: Site, tmp_path: Path
 ) -> None:
-    task = Task(url=None, folder=tmp_path, speed=FAST / 8, listen=("127.0.0.1", 0))
+    task = Task(url=None, folder=tmp_path, speed=FAST / 8, offer=Offer())
     morning = plan(terminals=2, passages=400, faults=False, opens=8, closes=12)
     fleet = Faithful(morning, task, site=site)
     running = asyncio.create_task(fleet.run())

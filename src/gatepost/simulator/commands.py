@@ -10,7 +10,6 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Coroutine
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -19,7 +18,6 @@ import structlog
 import typer
 
 from gatepost.cli_text import t
-from gatepost.wire import Dialect
 
 T = TypeVar("T")
 
@@ -173,6 +171,33 @@ def simulate(
             ),
         ),
     ] = None,
+    username: Annotated[
+        str | None,
+        typer.Option(
+            help=t(
+                "The account that may ask those services; with one they speak TLS.",
+                "可访问这些服务的账号；设置后服务使用 TLS。",
+            )
+        ),
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            dir_okay=False,
+            help=t("The file with its password.", "存放该账号密码的文件。"),
+        ),
+    ] = None,
+    misbehave: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FAULT[=VALUE]",
+            help=t(
+                "Have those services misbehave; may be repeated. Docs: how-to/simulate.md.",
+                "使这些服务出现指定故障；可重复。说明见 how-to/simulate.zh.md。",
+            ),
+        ),
+    ] = None,
     connections: Annotated[
         int,
         typer.Option(
@@ -215,20 +240,20 @@ def simulate(
     """Check the options, run the fleet, print the result."""
     from rich.console import Console
 
-    from gatepost.simulator import fleet, view
+    from gatepost.simulator import fleet, options, view
     from gatepost.simulator.scenario import DEFAULT_MIX, Plan
     from gatepost.terminal.push.trust import Trust
 
-    opens, closes = _hours(hours)
+    opens, closes = options.hours(hours)
     plan = Plan(
         seed=seed,
         terminals=terminals,
-        day=_day(date),
+        day=options.day(date),
         opens=opens,
         closes=closes,
         passages=passages,
         alarms=alarms,
-        mix=DEFAULT_MIX if mix is None else _mix(mix),
+        mix=DEFAULT_MIX if mix is None else options.mix(mix),
         faults=faults,
         images=images,
         shifts=shifts,
@@ -236,16 +261,16 @@ def simulate(
     )
     fast = engine is EngineName.FAST
     if fast and shifts:
-        raise _wrong("--shifts", t("needs --engine faithful", "需要 --engine faithful"))
+        raise options.wrong("--shifts", t("needs --engine faithful", "需要 --engine faithful"))
     order = fleet.Order(
         plan=plan,
-        url=_url(to, needed=fast or terminal_api is None),
+        url=options.url(to, needed=fast or terminal_api is None),
         engine="fast" if fast else "faithful",
         speed=speed,
         data=data,
         drain_s=drain,
         trust=Trust(ca_file=ca_file, verify=not insecure),
-        listen=None if terminal_api is None else _listen(terminal_api, fast=fast),
+        offer=options.offer(terminal_api, username, password_file, misbehave or [], fast=fast),
         connections=connections,
         events=events,
         seconds=10.0 if fast and events is None and duration is None else duration,
@@ -284,86 +309,3 @@ def register(app: typer.Typer) -> None:
             "对任意接收端运行虚拟终端：人员、人像、一天的节奏、各种固件与故障。",
         ),
     )(simulate)
-
-
-def _day(text: str | None) -> datetime:
-    from gatepost.simulator.scenario import DEFAULT_DAY, SITE_TIME
-
-    if text is None:
-        return DEFAULT_DAY
-    if text == "today":
-        return datetime.now(SITE_TIME).replace(hour=0, minute=0, second=0, microsecond=0)
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=SITE_TIME)
-    except ValueError:
-        raise _wrong("--date", t("must be YYYY-MM-DD or today", "应为 YYYY-MM-DD 或 today")) from None
-
-
-def _hours(text: str) -> tuple[float, float]:
-    begin, _, end = text.partition("-")
-    try:
-        opens, closes = float(begin), float(end)
-    except ValueError:
-        opens = closes = -1.0
-    if not 0 <= opens < closes <= 24:
-        raise _wrong(
-            "--hours", t("must be FROM-TO, such as 7-20 or 8.5-9.5", "应为 起-止，例如 7-20 或 8.5-9.5")
-        )
-    return opens, closes
-
-
-def _mix(text: str) -> dict[Dialect, float]:
-    versions = {str(version).replace(" ", "-"): version for version in Dialect}
-    shares: dict[Dialect, float] = {}
-    for part in text.split(","):
-        name, _, share = part.strip().partition("=")
-        try:
-            shares[versions[name]] = float(share or 1)
-        except (KeyError, ValueError):
-            known = ", ".join(versions)
-            raise _wrong(
-                "--mix",
-                t(f"must be VERSION=SHARE,… with versions {known}", f"应为 版本=份额,…，版本可为 {known}"),
-            ) from None
-    if min(shares.values()) < 0 or sum(shares.values()) <= 0:
-        raise _wrong("--mix", t("needs a share above 0", "至少需要一个大于 0 的份额"))
-    return shares
-
-
-def _url(text: str | None, *, needed: bool) -> str | None:
-    from gatepost.terminal.push.target import take_apart
-
-    if text is None:
-        if needed:
-            raise _wrong("--to", t("is needed: the receiver's address", "必须给出接收端地址"))
-        return None
-    try:
-        take_apart(text.replace("{sn}", "SN"))
-    except ValueError:
-        raise _wrong("--to", t("must be an http or https address", "应为 http 或 https 地址")) from None
-    return text
-
-
-def _listen(text: str, *, fast: bool) -> tuple[str, int]:
-    from gatepost.errors import SettingsError
-    from gatepost.terminal.service.listen import is_loopback, split
-
-    if fast:
-        raise _wrong("--terminal-api", t("needs --engine faithful", "需要 --engine faithful"))
-    try:
-        host, port = split(text)
-    except SettingsError as error:
-        raise _wrong("--terminal-api", error.why) from None
-    if not is_loopback(host):
-        raise _wrong(
-            "--terminal-api",
-            t(
-                "must be on loopback: simulated terminals have no account",
-                "只能监听本机地址：模拟终端没有账号",
-            ),
-        )
-    return host, port
-
-
-def _wrong(option: str, why: str) -> typer.BadParameter:
-    return typer.BadParameter(f"{option} {why}")

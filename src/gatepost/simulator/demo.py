@@ -34,7 +34,7 @@ from gatepost.cli_text import t
 from gatepost.errors import GatepostError
 from gatepost.simulator import demo_view as view
 from gatepost.simulator import passages
-from gatepost.simulator.faithful import Cable, Clock, SimulatedTerminal, served
+from gatepost.simulator.faithful import Cable, Clock, SimulatedTerminal
 from gatepost.simulator.inventory import Api, Expected, compare
 from gatepost.simulator.lots import lots
 from gatepost.simulator.meter import Count, Meter
@@ -42,6 +42,7 @@ from gatepost.simulator.passages import Door, Moment
 from gatepost.simulator.people import Site, make_site
 from gatepost.simulator.receiver_process import ReceiverProcess
 from gatepost.simulator.scenario import SITE_TIME, Plan, doors
+from gatepost.simulator.services import Offer, offered
 from gatepost.terminal.push.trust import Trust
 from gatepost.wire import Alarm, Dialect, Record
 from gatepost.wire.codes import AlarmCode, AlarmStatus
@@ -207,10 +208,14 @@ class Demo:
 
     async def _stay(self, stack: AsyncExitStack) -> None:
         """Let the terminals go on, slowly, until somebody interrupts."""
-        addresses = {}
-        for post in self.posts:
-            port = await stack.enter_async_context(served(post.terminal, post.door.model, "127.0.0.1", 0))
-            addresses[post.door.serial] = f"http://127.0.0.1:{port}/v1/event/subscribe"
+        terminals = [post.terminal for post in self.posts]
+        models = [post.door.model for post in self.posts]
+        services = offered(terminals, models, Offer(), folder=self.folder)
+        found = await stack.enter_async_context(services)
+        addresses = {
+            post.door.serial: f"{address}/v1/event/subscribe"
+            for post, address in zip(self.posts, found, strict=True)
+        }
         self.console.print(view.addresses(self.receiver.url, self.receiver.password, self.folder, addresses))
         self.timing = Timing(rate=0.4)
         self.recording.set()

@@ -16,9 +16,9 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
@@ -35,15 +35,13 @@ from gatepost.simulator.meter import Count, Meter
 from gatepost.simulator.passages import Door
 from gatepost.simulator.people import Site, make_site
 from gatepost.simulator.scenario import Happening, Plan, doors, happenings
+from gatepost.simulator.services import Offer, offered
 from gatepost.terminal.agent import Terminal
 from gatepost.terminal.push.http1 import Reply
 from gatepost.terminal.push.pusher import Pusher
 from gatepost.terminal.push.target import header_lines
 from gatepost.terminal.push.transport import Limits, NoReply, Transport
 from gatepost.terminal.push.trust import Trust
-from gatepost.terminal.service.accounts import Accounts
-from gatepost.terminal.service.api import Inside, Service
-from gatepost.terminal.service.slowdown import Slowdown
 from gatepost.wire import Delivered, Refused, classify
 
 SETTINGS = TerminalSettings(retry_first_s=0.25, retry_cap_s=4.0, history_events=1_000)
@@ -64,8 +62,8 @@ class Task(Struct, kw_only=True):
     drain_s: float = 60.0
     """After the day: how long to wait until everything is acknowledged."""
     trust: Trust = msgspec.field(default_factory=Trust)
-    listen: tuple[str, int] | None = None
-    """Where the first terminal's own HTTP service listens; the next ones on the ports that follow, or on any with 0."""
+    offer: Offer | None = None
+    """How the terminals' own HTTP services are offered, if at all."""
 
 
 class Clock:
@@ -238,13 +236,10 @@ class Faithful:
                 return terminal
 
         self.terminals = list(await asyncio.gather(*map(one, self.doors, self.meter.counts)))
-        if self.task.listen is not None:
-            host, port = self.task.listen
-            for terminal, door in zip(self.terminals, self.doors, strict=True):
-                bound = await stack.enter_async_context(
-                    served(terminal, door.model, host, port and port + door.index)
-                )
-                self.addresses.append(f"http://{host}:{bound}")
+        if self.task.offer is not None:
+            models = [door.model for door in self.doors]
+            services = offered(self.terminals, models, self.task.offer, folder=self.task.folder)
+            self.addresses = await stack.enter_async_context(services)
 
     async def _day(self, painter: ThreadPoolExecutor) -> None:
         living = [
@@ -299,32 +294,6 @@ class Faithful:
             state = await terminal.status()
             count.recorded = state.accepted - self._earlier[terminal.serial]
             count.dead, count.dropped = state.dead, state.dropped
-
-
-@asynccontextmanager
-async def served(terminal: Terminal, model: str, host: str, port: int) -> AsyncIterator[int]:
-    """Serve a terminal's own HTTP service without accounts, and answer the port. For loopback."""
-
-    async def status() -> Mapping[str, object]:
-        return {**msgspec.to_builtins(await terminal.status()), "serial": terminal.serial, "running": True}
-
-    service = Service(
-        Inside(
-            subscription=terminal.subscription,
-            subscribe=terminal.outbox.subscribe,
-            history=terminal.history,
-            status=status,
-        ),
-        accounts=Accounts({}, slowdown=Slowdown(now=time.monotonic), now=time.time),
-        identity={"sn": terminal.serial, "model": model},
-        now=time.time,
-        monotonic=time.monotonic,
-    )
-    await service.open(host, port)
-    try:
-        yield service.port
-    finally:
-        await service.close()
 
 
 def _next(day: Iterator[Happening]) -> Happening | None:

@@ -30,6 +30,7 @@ from gatepost.simulator.fast import Fast, Job
 from gatepost.simulator.meter import Meter, Rate
 from gatepost.simulator.report import Report, make_report
 from gatepost.simulator.scenario import Plan
+from gatepost.simulator.services import Offer
 from gatepost.terminal.push.trust import Trust
 
 REDRAW_S = 0.25
@@ -48,7 +49,7 @@ class Order(Struct, kw_only=True):
     data: Path | None = None
     drain_s: float = 60.0
     trust: Trust
-    listen: tuple[str, int] | None = None
+    offer: Offer | None = None
     connections: int = 64
     events: int | None = None
     seconds: float | None = None
@@ -142,7 +143,7 @@ def _faithful(order: Order, folder: Path) -> Faithful:
             speed=order.speed,
             drain_s=order.drain_s,
             trust=order.trust,
-            listen=order.listen,
+            offer=order.offer,
         ),
     )
 

@@ -110,10 +110,21 @@ def run(
             ),
         ),
     ] = None,
+    misbehave: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FAULT[=VALUE]",
+            help=t(
+                "Have a fault, to try the software around the terminal; may be repeated. Docs: how-to/terminal.md.",
+                "使终端出现指定故障，用于测试对接软件；可重复。说明见 how-to/terminal.zh.md。",
+            ),
+        ),
+    ] = None,
 ) -> None:
     """Put the settings together and run."""
     from gatepost.settings import TerminalServiceSettings, load
     from gatepost.terminal import program
+    from gatepost.terminal.rehearsal.faults import parse
 
     given = {
         "listen": listen,
@@ -124,7 +135,14 @@ def run(
         "log_level": log_level,
     }
     settings = load(TerminalServiceSettings, file=config, environ=os.environ, given=given)
-    program.main(sn, data, settings, say=lambda line: print(line, flush=True))  # noqa: T201 (what a script waits for)
+    faults = parse(misbehave) if misbehave else None
+    program.main(
+        sn,
+        data,
+        settings,
+        say=lambda line: print(line, flush=True),  # noqa: T201 (what a script waits for)
+        faults=faults,
+    )
 
 
 @app.command(

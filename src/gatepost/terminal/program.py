@@ -17,7 +17,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -30,12 +30,9 @@ from gatepost.terminal.agent import Terminal
 from gatepost.terminal.door.client import SOCKET_FILE
 from gatepost.terminal.door.door import Door
 from gatepost.terminal.door.questions import questions
-from gatepost.terminal.service.accounts import Accounts
-from gatepost.terminal.service.api import Inside, Service
+from gatepost.terminal.rehearsal.faults import Faults
+from gatepost.terminal.rehearsal.serving import Status, serving
 from gatepost.terminal.service.listen import Listener, prepare
-from gatepost.terminal.service.slowdown import Slowdown
-
-Status = Callable[[], Awaitable[Mapping[str, object]]]
 
 log = logs.Log(__name__)
 
@@ -43,18 +40,29 @@ log = logs.Log(__name__)
 STOP_S = 10.0
 
 
-def main(serial: str, folder: Path, settings: TerminalServiceSettings, *, say: Callable[[str], None]) -> None:
-    """Run until a signal comes. ``say`` prints the line that tells it is ready.
+def main(
+    serial: str,
+    folder: Path,
+    settings: TerminalServiceSettings,
+    *,
+    say: Callable[[str], None],
+    faults: Faults | None = None,
+) -> None:
+    """Run until a signal comes. ``say`` prints the line that tells it is ready; ``faults`` are for rehearsals.
 
     Raises SettingsError, the errors of ``Outbox.open``, and OSError if the address is taken.
     """
     os.umask(0o077)  # what lies in the data folder are faces
     logs.to_stderr(settings.log_format, settings.log_level)
-    asyncio.run(_until_signal(serial, folder, settings, say))
+    asyncio.run(_until_signal(serial, folder, settings, say, faults))
 
 
 async def _until_signal(
-    serial: str, folder: Path, settings: TerminalServiceSettings, say: Callable[[str], None]
+    serial: str,
+    folder: Path,
+    settings: TerminalServiceSettings,
+    say: Callable[[str], None],
+    faults: Faults | None,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -66,7 +74,7 @@ async def _until_signal(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
-    async with running(serial, folder, settings) as ready:
+    async with running(serial, folder, settings, faults=faults) as ready:
         say(ready)
         await stop.wait()
         log.info("terminal.stopping")
@@ -76,8 +84,12 @@ async def _until_signal(
 
 
 @asynccontextmanager
-async def running(serial: str, folder: Path, settings: TerminalServiceSettings) -> AsyncIterator[str]:
-    """Run a terminal with its service and its door; answer the line that says where they are."""
+async def running(
+    serial: str, folder: Path, settings: TerminalServiceSettings, *, faults: Faults | None = None
+) -> AsyncIterator[str]:
+    """Run a terminal with its service and its door; yield the line that says where they are."""
+    if faults is not None and faults.swap:
+        raise SettingsError("misbehave", "swap needs a neighbour: use gatepost simulate --terminal-api")
     if not (serial and serial.isascii() and serial.isprintable()):
         raise SettingsError(
             "sn", "must be the serial number, printable ASCII: it goes into a header of every push"
@@ -97,7 +109,9 @@ async def running(serial: str, folder: Path, settings: TerminalServiceSettings) 
             }
 
         door = await _open_door(stack, folder, terminal, status)
-        service = await _open_service(stack, listener, terminal, status)
+        service = await stack.enter_async_context(
+            serving(terminal, listener, status, model=terminal.settings.model, faults=faults, folder=folder)
+        )
         yield _ready(serial, listener, service.port, door)
 
 
@@ -110,27 +124,6 @@ async def _open_door(stack: AsyncExitStack, folder: Path, terminal: Terminal, st
         return "none"
     stack.push_async_callback(door.close)
     return str(folder / SOCKET_FILE)
-
-
-async def _open_service(
-    stack: AsyncExitStack, listener: Listener, terminal: Terminal, status: Status
-) -> Service:
-    accounts = Accounts(listener.passwords, slowdown=Slowdown(now=time.monotonic), now=time.time)
-    service = Service(
-        Inside(
-            subscription=terminal.subscription,
-            subscribe=terminal.outbox.subscribe,
-            history=terminal.history,
-            status=status,
-        ),
-        accounts=accounts,
-        identity={"sn": terminal.serial, "model": terminal.settings.model},
-        now=time.time,
-        monotonic=time.monotonic,
-    )
-    await service.open(listener.host, listener.port, tls=listener.tls)
-    stack.push_async_callback(service.close)
-    return service
 
 
 def _of_terminal(settings: TerminalServiceSettings) -> TerminalSettings:

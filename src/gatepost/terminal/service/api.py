@@ -168,6 +168,11 @@ class Service:
             async with asyncio.timeout(timeout_s):
                 await self._runner.cleanup()
 
+    def cut(self) -> None:
+        """Close every connection at once, as a power cut does."""
+        if self._connections is not None:
+            self._connections.cut()
+
     # -- around every route
 
     @web.middleware

@@ -72,6 +72,13 @@ class Connections:
                 closed += 1
         return closed
 
+    def cut(self) -> None:
+        """Close every connection at once, whatever is under way on it."""
+        for protocol in list(self._server.connections):
+            transport = getattr(protocol, "transport", None)
+            if transport is not None:
+                transport.abort()
+
     async def run(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         """Sweep until cancelled."""
         while True:

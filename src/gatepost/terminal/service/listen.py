@@ -44,7 +44,7 @@ def prepare(settings: TerminalServiceSettings, *, folder: Path, serial: str, now
     Raises SettingsError if the service may not listen like this.
     """
     host, port = split(settings.listen)
-    passwords = _passwords(settings)
+    passwords = passwords_of(settings)
     loopback = is_loopback(host)
     if not loopback and not passwords:
         raise SettingsError(
@@ -80,7 +80,8 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _passwords(settings: TerminalServiceSettings) -> dict[str, str]:
+def passwords_of(settings: TerminalServiceSettings) -> dict[str, str]:
+    """Return the password of the account, by its name; nothing where there is none. Raises SettingsError."""
     password = settings.password
     if settings.password_file is not None:
         try:

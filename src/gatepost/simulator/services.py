@@ -1,0 +1,110 @@
+"""The simulated terminals' own HTTP services: where they listen, who may ask them, and how they misbehave.
+
+Rules:
+- Without an account they are plain HTTP on loopback; with one each speaks TLS with a certificate of its own.
+- The fault `swap` is one of two neighbours, the first with the second, the third with the fourth: each takes the
+  other's port, as terminals do whose addresses come from DHCP. All other faults are each terminal's own.
+
+Flow: `Offer` → `offered` → the addresses, in the order of the terminals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from gatepost.settings import TerminalServiceSettings
+from gatepost.terminal.agent import Terminal
+from gatepost.terminal.rehearsal.faults import Faults
+from gatepost.terminal.rehearsal.rehearsal import Rehearsal, exchange
+from gatepost.terminal.rehearsal.serving import Status, serving
+from gatepost.terminal.service.api import Service
+from gatepost.terminal.service.listen import Listener, prepare
+
+AT_ONCE = 16
+"""Certificates that are made at the same time: each waits for the disk."""
+
+
+class Offer(Struct, frozen=True, kw_only=True):
+    """How the services of a fleet are offered."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    """Port of the first one; the next ones have those that follow. 0: any."""
+    username: str = ""
+    """Account that may ask them; empty: anyone on this machine."""
+    password: str = ""
+    faults: Faults | None = None
+
+
+@asynccontextmanager
+async def offered(
+    terminals: Sequence[Terminal], models: Sequence[str], offer: Offer, *, folder: Path
+) -> AsyncIterator[list[str]]:
+    """Serve the terminals' own HTTP services; yield their addresses. Certificates are in ``folder``, by serial."""
+    a_few = asyncio.Semaphore(AT_ONCE)
+
+    async def listener(number: int, terminal: Terminal) -> Listener:
+        async with a_few:
+            return await asyncio.to_thread(_listener, offer, number, terminal.serial, folder)
+
+    listeners = await asyncio.gather(*(listener(number, one) for number, one in enumerate(terminals)))
+    async with AsyncExitStack() as stack:
+        services = []
+        for terminal, model, found in zip(terminals, models, listeners, strict=True):
+            own = folder / terminal.serial
+            service = serving(
+                terminal, found, status_of(terminal), model=model, faults=offer.faults, folder=own
+            )
+            services.append(await stack.enter_async_context(service))
+        if offer.faults is not None and offer.faults.swap:
+            swapping = asyncio.create_task(swap_for_ever(services, offer.faults.swap))
+            stack.push_async_callback(_ended, swapping)
+        yield [found.url(service.port) for found, service in zip(listeners, services, strict=True)]
+
+
+async def swap_for_ever(
+    services: Sequence[Service | Rehearsal],
+    every_s: float,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+) -> None:
+    """Have neighbours exchange their ports, again and again, until cancelled."""
+    while True:
+        await sleep(every_s)
+        for one, other in zip(services[::2], services[1::2], strict=False):
+            if isinstance(one, Rehearsal) and isinstance(other, Rehearsal):
+                await exchange(one, other)
+
+
+def status_of(terminal: Terminal) -> Status:
+    """Return what tells the figures of a terminal."""
+
+    async def status() -> Mapping[str, object]:
+        return {**msgspec.to_builtins(await terminal.status()), "serial": terminal.serial, "running": True}
+
+    return status
+
+
+def _listener(offer: Offer, number: int, serial: str, folder: Path) -> Listener:
+    host = f"[{offer.host}]" if ":" in offer.host else offer.host
+    settings = TerminalServiceSettings(
+        listen=f"{host}:{offer.port and offer.port + number}",
+        username=offer.username,
+        password=offer.password,
+        tls=bool(offer.username),
+    )
+    own = folder / serial
+    own.mkdir(parents=True, exist_ok=True)
+    return prepare(settings, folder=own, serial=serial, now=time.time())
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

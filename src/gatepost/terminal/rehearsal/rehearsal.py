@@ -1,0 +1,168 @@
+"""Let things happen to a terminal's HTTP service: reboots, other tools, new addresses and certificates.
+
+Rules:
+
+- A reboot, a move and a new certificate are a service that ends, with every connection and login, and another one that
+  begins. Recording and pushing go on: only the service is rehearsed.
+- A terminal that forgot keeps what happens meanwhile, and pushes it once it is subscribed to again.
+
+Flow: ``open`` → :meth:`Rehearsal.run`: wait for what is due next → :meth:`Rehearsal.step` → …
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+
+from gatepost.errors import SettingsError
+from gatepost.terminal.logs import Log
+from gatepost.terminal.rehearsal.faults import Faults
+from gatepost.terminal.rehearsal.service import FaultyService
+from gatepost.terminal.service.api import Inside
+from gatepost.wire import Subscription
+
+__all__ = ["Rehearsal", "Timetable", "exchange", "forgetful"]
+
+log = Log(__name__)
+
+ANOTHER_TOOL = Subscription("http://127.0.0.1:9/Record", True)
+"""The address that another tool sets. Port 9 discards (RFC 863): nothing is sent further."""
+
+NOWHERE = Subscription("", False)
+"""What is stored by a terminal that forgot where events go."""
+
+
+class Timetable:
+    """When which fault is due. Pure: ``now`` are seconds of a monotonic clock."""
+
+    def __init__(self, faults: Faults, *, now: float) -> None:
+        named = {name: getattr(faults, name) for name in ("forget", "contested", "certificate", "move")}
+        self._every = {name: every for name, every in named.items() if every}
+        self._due = {name: now + every for name, every in self._every.items()}
+
+    def wait_s(self, now: float) -> float | None:
+        """Return the seconds until something is due; ``None``: nothing ever is."""
+        return max(0.0, min(self._due.values()) - now) if self._due else None
+
+    def due(self, now: float) -> Iterator[str]:
+        """Yield what is due, each once however late it is."""
+        for name, at in self._due.items():
+            if at <= now:
+                self._due[name] = now + self._every[name]
+                yield name
+
+
+def forgetful(inside: Inside) -> Inside:
+    """Return the inside of a terminal that shows ``null`` once it forgot where events go."""
+
+    async def subscription() -> Subscription | None:
+        found = await inside.subscription()
+        return None if found == NOWHERE else found
+
+    return Inside(
+        subscription=subscription, subscribe=inside.subscribe, history=inside.history, status=inside.status
+    )
+
+
+class Rehearsal:
+    """The HTTP service of a terminal, to which ``faults`` happen. It is opened and closed as a service is.
+
+    ``make`` returns a service that was never open; ``subscribe`` stores where events go; ``renew`` makes a new
+    certificate, ``None`` where there is no TLS. Raises :class:`~gatepost.errors.SettingsError` if a fault needs TLS.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], FaultyService],
+        faults: Faults,
+        *,
+        subscribe: Callable[[Subscription], Awaitable[None]],
+        renew: Callable[[], ssl.SSLContext] | None,
+        monotonic: Callable[[], float],
+    ) -> None:
+        if faults.certificate and renew is None:
+            raise SettingsError("misbehave", "certificate needs a service that speaks TLS")
+        self._make = make
+        self._faults = faults
+        self._subscribe = subscribe
+        self._renew = renew
+        self._monotonic = monotonic
+        self._timetable = Timetable(faults, now=monotonic())
+        self._service = make()
+        self._host = ""
+        self._tls: ssl.SSLContext | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        return self._service.port
+
+    async def open(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
+        """Listen, and let things happen from now on. Raises OSError if the address is taken."""
+        self._host, self._tls = host, tls
+        await self._service.open(host, port, tls=tls)
+        self._running = asyncio.create_task(self.run())
+
+    async def close(self) -> None:
+        """End the service. Idempotent."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+        await self._service.close(timeout_s=1.0)
+
+    async def run(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+        """Let things happen until cancelled."""
+        while (wait_s := self._timetable.wait_s(self._monotonic())) is not None:
+            await sleep(wait_s)
+            await self.step()
+
+    async def step(self) -> list[str]:
+        """Do what is due now; return its names."""
+        due = list(self._timetable.due(self._monotonic()))
+        for name in due:
+            await self.happen(name)
+        return due
+
+    async def happen(self, fault: str) -> None:
+        """Let one of ``forget``, ``contested``, ``certificate`` and ``move`` happen now."""
+        await getattr(self, f"_{fault}")()
+        log.info("rehearsal.happened", fault=fault, port=self.port)
+
+    async def shut(self) -> None:
+        """End the service, and every connection to it, until it is reopened."""
+        self._service.cut()
+        await self._service.close(timeout_s=1.0)
+
+    async def reopen(self, port: int) -> None:
+        """End the service and begin another one, at ``port``; 0 for any. Raises OSError if it is taken."""
+        await self.shut()
+        self._service = self._make()
+        await self._service.open(self._host, port, tls=self._tls)
+
+    async def _forget(self) -> None:
+        await self._subscribe(NOWHERE)
+        await self.reopen(self.port)
+
+    async def _contested(self) -> None:
+        await self._subscribe(ANOTHER_TOOL)
+
+    async def _certificate(self) -> None:
+        if self._renew is not None:
+            self._tls = await asyncio.to_thread(self._renew)
+        await self.reopen(self.port)
+
+    async def _move(self) -> None:
+        await self.reopen(0)
+
+
+async def exchange(one: Rehearsal, other: Rehearsal) -> None:
+    """Have two services exchange their ports."""
+    ports = one.port, other.port
+    await one.shut()
+    await other.shut()
+    await one.reopen(ports[1])
+    await other.reopen(ports[0])
