@@ -10,7 +10,7 @@ Rules:
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, literal_column, select, update
+from sqlalchemy import Connection, Float, literal_column, select, update
 
 from gatepost.store.dialect import insert
 from gatepost.store.interface import Transactions
@@ -62,5 +62,5 @@ def server_ms(db: Connection, now_ms: int) -> int:
     """Return the time of the database's server, where it has one."""
     if db.dialect.name != "postgresql":
         return now_ms
-    clock = literal_column("extract(epoch FROM clock_timestamp()) * 1000")
+    clock = literal_column("extract(epoch FROM clock_timestamp()) * 1000", Float)
     return int(db.execute(select(clock)).scalar_one())
