@@ -31,7 +31,7 @@ from gatepost.store.query.destinations import Destinations, Step
 class Receiver:
     """What of a receiver sends to destinations."""
 
-    def __init__(self, store: BaseStore, owner: str = "") -> None:
+    def __init__(self, store: BaseStore, owner: str = "", *, public_url: str = "") -> None:
         self.store = store
         self.destinations = Destinations(store)
         self.forwarding = Forwarding(
@@ -40,7 +40,7 @@ class Receiver:
             Meaning(store, rules_of(ReceiverSettings())).people,
             Egress(["127.0.0.0/8"]),
             source=lambda: "test",
-            links=ImageLinks("", lambda: b""),
+            links=ImageLinks(public_url, lambda: b""),
             owner=owner,
             poll_s=0.02,
         )
@@ -187,6 +187,33 @@ async def test_another_receiver_takes_over_from_one_that_is_silent(
             await until(second.has(which, delivered=15))
     assert ids(hook) == numbers
     assert check(first.destinations, which).problems == []
+
+
+async def test_what_one_receiver_cannot_send_another_sends_and_no_trouble_is_left(
+    open_postgres: Opener,
+) -> None:
+    first = Receiver(open_postgres(), "first")
+    second = Receiver(open_postgres(), "second", public_url="https://gatepost.example.com")
+    ensured(first.store, "SN-1", now_ms=RECEIVED_MS)
+    async with hooked() as hook, first.running():
+        which = first.create(hook.url, images="link")
+        await until(lambda: which in first.forwarding.troubles)
+        assert "public_url" in first.forwarding.troubles[which]
+        async with second.running():
+            first.passages(1)
+            await until(first.has(which, delivered=1))
+            await until(lambda: which not in first.forwarding.troubles)
+            assert second.forwarding.sends_to() == {which}
+            first.destinations.delete(which)
+            await until(lambda: not second.forwarding.sends_to())
+
+
+async def test_a_trouble_is_forgotten_with_its_destination(receiver: Receiver) -> None:
+    async with hooked() as hook, receiver.running():
+        broken = receiver.create(hook.url, ca_file="/nowhere")
+        await until(lambda: broken in receiver.forwarding.troubles)
+        receiver.destinations.delete(broken)
+        await until(lambda: broken not in receiver.forwarding.troubles)
 
 
 def _stuck(receiver: Receiver, which: int) -> dict[int, int]:

@@ -161,7 +161,7 @@ class Forwarding:
         self._not_before: dict[int, tuple[int, float]] = {}
         """Of a destination that could not be begun: its revision, and when it is tried again."""
         self.troubles: dict[int, str] = {}
-        """Why nothing is sent to a destination, where it cannot be begun."""
+        """Why nothing is sent to a destination, where this process cannot begin and no other one sends."""
         self.rates = Rates()
         self._stopped: list[DestinationRow] = []
         """Those that are closed or could not be begun, at the last look."""
@@ -183,12 +183,14 @@ class Forwarding:
                 state = here.get(which)
                 if state is None or state.is_finished or self._is_over(running, state):
                     await self._stop(which)
+                    if which in self.troubles:
+                        await self._let_others(which)
             changed = [state.id for state in states if self._has_changed(state)]
             for row in await self._in_thread(lambda: self.destinations.some(changed)):
                 await self._take_up(row)
-            for which, running in self._running.items():
-                if running.forwarder.has_begun and not running.task.done():
-                    self.troubles.pop(which, None)
+            for which in list(self.troubles):
+                if self._is_well(which) or which not in here or not here[which].is_free:
+                    del self.troubles[which]
             self.rates.note({state.id: state.delivered for state in states}, int(self._monotonic() // 60))
             stopped = [state.id for state in states if state.is_closed or state.id in self.troubles]
             self._stopped = await self._in_thread(lambda: self.destinations.some(stopped))
@@ -217,7 +219,7 @@ class Forwarding:
         """Return the state of a destination. On any thread."""
         running = self._running.get(row.id)
         reach, trouble = None, self.troubles.get(row.id)
-        if running is not None and running.forwarder.has_begun and not running.task.done():
+        if self._is_well(row.id):
             trouble = None
         if running is not None:
             reach = Reach(failures=running.forwarder.failures, wait_s=running.forwarder.wait_s)
@@ -316,14 +318,24 @@ class Forwarding:
         fence = await self._in_thread(
             lambda: self.destinations.lease(row.id, self.owner, now_ms=now_ms, for_ms=int(LEASE_S * 1000))
         )
-        if fence is not None:
-            self._start(row, fence)
+        if fence is not None and not self._start(row, fence):
+            await self._let_others(row.id)
+
+    async def _let_others(self, which: int) -> None:
+        """Give back the lease of a destination to which this process cannot send: another one may be able to."""
+        await self._in_thread(lambda: self.destinations.let_go(self.owner, which))
+
+    def _is_well(self, which: int) -> bool:
+        """Return whether this process has begun to send to a destination."""
+        running = self._running.get(which)
+        return running is not None and running.forwarder.has_begun and not running.task.done()
 
     def _is_too_soon(self, state: State) -> bool:
         revision, moment = self._not_before.get(state.id, (0, 0.0))
         return revision == state.revision and self._monotonic() < moment
 
-    def _start(self, row: DestinationRow, fence: int) -> None:
+    def _start(self, row: DestinationRow, fence: int) -> bool:
+        """Begin to send to a destination; return whether its settings allow it."""
         try:
             told = decode(row.config)
             if told.kind == "webhook" and not row.secrets:
@@ -336,10 +348,11 @@ class Forwarding:
             sink = open_sink(told, decode_secrets(row.secrets), self.egress)
         except SettingsError as error:
             self._give_up(row, str(error))
-            return
+            return False
         forwarder = Forwarder(row, told, sink, fence, self._around)
         task = asyncio.get_running_loop().create_task(self._guard(row, forwarder))
         self._running[row.id] = _Running(forwarder, task, row.revision, row.changes, fence)
+        return True
 
     async def _guard(self, row: DestinationRow, forwarder: Forwarder) -> None:
         try:

@@ -100,21 +100,21 @@ class PushedAlarm(Struct, frozen=True, kw_only=True):
 
 
 class PushedRecordEvent(Struct, frozen=True, kw_only=True):
-    """What a terminal pushes of a record."""
+    """Hold what a terminal pushes of a record."""
 
     type: Literal[0]
     data: PushedRecord
 
 
 class PushedAlarmEvent(Struct, frozen=True, kw_only=True):
-    """What a terminal pushes of an alarm."""
+    """Hold what a terminal pushes of an alarm."""
 
     type: Literal[1]
     data: PushedAlarm
 
 
 class PushedTest(Struct, frozen=True, kw_only=True):
-    """What was made up to test a destination."""
+    """Hold what was made up to test a destination."""
 
     type: Literal["gatepost.test"]
     data: PushedRecord

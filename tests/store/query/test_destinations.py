@@ -149,6 +149,28 @@ def test_a_change_raises_the_revision_and_reaches_replays(destinations: Destinat
     assert [one.id for one in destinations.all(with_replays=False)] == [row.id]
 
 
+def test_the_latest_replays_that_are_over_are_kept_and_those_with_dead_letters(
+    destinations: Destinations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_REPLAYS", 3)
+    row = made(destinations)
+    other = made(destinations, "other", span=(0, NOW), replay_of=made(destinations, "two").id)
+    replays = []
+    for number in range(7):
+        replay = Owner(
+            destinations, made(destinations, f"replay {number}", span=(0, NOW), replay_of=row.id).id
+        )
+        put = {1: exception(1)} if number == 1 else {}
+        assert replay.commit(Step(put=put, finished_at_ms=NOW if number != 2 else None)) == "done"
+        replays.append(replay.which)
+    assert [one.id for one in destinations.all() if one.replay_of == row.id] == [
+        *reversed(replays[3:]),
+        *(replays[2], replays[1]),
+    ]
+    assert destinations.load(replays[0]) is None
+    assert destinations.one(other.id) is not None
+
+
 def test_a_deleted_destination_takes_its_replays_and_dead_letters_along(
     store: BaseStore, destinations: Destinations
 ) -> None:

@@ -453,7 +453,10 @@ class DestinationsController(Controller):
         forwarding: TheForwarding,
         access: TheAccess,
     ) -> ReplayItem:
-        """Choose by when they were received. The events have the ids that they had, and are flagged."""
+        """Choose by when they were received. The events have the ids that they had, and are flagged.
+
+        Of replays that are over the latest 20 are kept, and those with dead letters.
+        """
         now = datetime.fromtimestamp(access.doors.now_ms() / 1000, UTC)
         since = moment("since", data.since)
         if since is None:
@@ -499,7 +502,7 @@ class DestinationsController(Controller):
     def list_attempts(
         self, destination_id: FromPath[int], forwarding: TheForwarding, cursor: FromQuery[str | None] = None
     ) -> Listing[AttemptItem]:
-        """Return the latest 1,000, the latest first."""
+        """Return the latest 1,000, the latest first. Of many that end together 20 are kept, failed ones first."""
         row = _one(forwarding, destination_id)
         page = read(lambda: _attempts(forwarding.destinations.attempts(row.id, MAX_ATTEMPTS), cursor))
         return Listing(list(map(_attempt, page.items)), page.next_cursor)

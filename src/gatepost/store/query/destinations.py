@@ -47,6 +47,7 @@ from gatepost.store.schema import tables as t
 
 __all__ = [
     "MAX_ATTEMPTS",
+    "MAX_REPLAYS",
     "AsideRow",
     "AttemptRow",
     "Destinations",
@@ -70,6 +71,9 @@ MAX_DEAD = 10_000
 
 MAX_ATTEMPTS = 1000
 """Of a destination that are kept."""
+
+MAX_REPLAYS = 20
+"""Replays to a destination that are kept when they are over, those with dead letters apart."""
 
 MAX_REPLY = 2048
 """Characters of what a destination said that are kept of an attempt."""
@@ -324,6 +328,8 @@ class Destinations:
                     places: dict[FeedKind, tuple[int, int | None]] = dict.fromkeys(FORWARD_KINDS, (end, None))
                 else:
                     places = {each: _span(db, each, *span) for each in FORWARD_KINDS}
+                if replay_of is not None:
+                    _trim_replays(db, replay_of)
                 made = db.execute(t.destinations.insert().values(values).returning(t.destinations.c.id))
                 number = int(made.scalar_one())
                 rows = [
@@ -407,11 +413,7 @@ class Destinations:
         with self._store.changing() as db:
             # Locked in the order in which a commit locks: first the destination, then its rows.
             mine = select(c.id).where((c.id == which) | (c.replay_of == which)).order_by(c.id)
-            gone = list(db.execute(mine.with_for_update()).scalars().all())
-            for table in _OF_ONE:
-                db.execute(delete(table).where(table.c.destination_id.in_(gone)))
-            db.execute(delete(t.destinations).where(c.replay_of.in_(gone)))
-            return bool(db.execute(delete(t.destinations).where(c.id.in_(gone))).rowcount)
+            return bool(_delete(db, list(db.execute(mine.with_for_update()).scalars())))
 
     def sites(self) -> list[SiteRow]:
         """Return the sites, for filters that name one."""
@@ -436,7 +438,7 @@ class Destinations:
         return Page(shown, encode_cursor(_ORDER, shown[-1].event_id, 0) if more else None)
 
     def attempts(self, which: int, limit: int = 100) -> list[AttemptRow]:
-        """Return the latest attempts, the latest first."""
+        """Return the latest attempts, the latest first. Of one commit few are kept, failed ones before others."""
         c = t.destination_attempts.c
         with self._store.reading() as db:
             wanted = select(t.destination_attempts).where(c.destination_id == which)
@@ -586,12 +588,12 @@ class Destinations:
             db.execute(update(t.destinations).where(c.id == which).values(values))
             return fence
 
-    def let_go(self, owner: str) -> None:
-        """Give back every lease of an owner."""
+    def let_go(self, owner: str, which: int | None = None) -> None:
+        """Give back the lease of a destination that an owner has, or every lease of it."""
         c = t.destinations.c
+        mine = [c.owner == owner] if which is None else [c.owner == owner, c.id == which]
         with self._store.changing() as db:
-            free = {"owner": None, "lease_until_ms": 0}
-            db.execute(update(t.destinations).where(c.owner == owner).values(free))
+            db.execute(update(t.destinations).where(*mine).values({"owner": None, "lease_until_ms": 0}))
 
     def load(self, which: int) -> Loaded | None:
         """Return what a forwarder goes on from; ``None`` if there is no such destination."""
@@ -748,6 +750,24 @@ _OF_ONE = (
     t.destination_asides,
     t.destination_attempts,
 )
+
+
+def _delete(db: Connection, gone: Collection[int]) -> int:
+    """Delete destinations and all that is of them; return how many there were."""
+    c = t.destinations.c
+    for table in _OF_ONE:
+        db.execute(delete(table).where(table.c.destination_id.in_(gone)))
+    db.execute(delete(t.destinations).where(c.replay_of.in_(gone)))
+    return db.execute(delete(t.destinations).where(c.id.in_(gone))).rowcount
+
+
+def _trim_replays(db: Connection, which: int) -> None:
+    """Delete the oldest replays to a destination that are over, but none with dead letters to be decided about."""
+    c, x = t.destinations.c, t.destination_exceptions.c
+    dead = select(x.destination_id).where(x.is_dead == 1)
+    over = select(c.id).where(c.replay_of == which, c.finished_at_ms.is_not(None), c.id.not_in(dead))
+    oldest = over.order_by(c.id.desc()).offset(MAX_REPLAYS).with_for_update()
+    _delete(db, list(db.execute(oldest).scalars()))
 
 
 def _columns(kind: FeedKind) -> tuple[Any, Any]:
