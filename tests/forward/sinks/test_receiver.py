@@ -12,6 +12,8 @@ from tests.forward.kit import Line, hooked
 from tests.forward.sinks.kit import LOOPBACK, Watched, eventually
 from tests.receiver import tls
 from tests.receiver.kit import JPEG, Process, alarm, base64, body, opened, receiving, record
+from tests.store.events import RECEIVED_MS
+from tests.terminals import ensured
 
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import Secrets, decode, decode_secrets, queries
@@ -116,6 +118,23 @@ async def test_a_token_of_a_source_pushes_for_its_terminals_and_for_no_other(
     (refused,) = [outcome for outcome in watched.outcomes if not isinstance(outcome, Delivered)]
     assert isinstance(refused, Refused)
     assert "the source lower may not push for the serial SN-2" in refused.reason
+
+
+async def test_a_token_of_a_site_pushes_for_the_terminals_that_were_moved_there(tmp_path: Path) -> None:
+    entry = f"lower {token_digest('of-the-lower-one').hex()} site:2"
+    async with receiving(tmp_path / "upper", source_tokens=(entry,)) as upper:
+        ensured(upper.store, "SN-1", now_ms=RECEIVED_MS)
+        assert upper.store.create_site("Hamburg", "Europe/Berlin", now_ms=RECEIVED_MS).id == 2
+        await upper.desk.refresh()
+
+        async def pushed(uuid: str) -> int:
+            headers = {"sn": "SN-1", "X-Gatepost-Token": "of-the-lower-one"}
+            return (await upper.push(record(uuid=uuid), headers=headers)).status
+
+        assert await pushed("u-1") == 403
+        moved = await upper.request("PATCH", "/api/v1/terminals/1", b'{"site_id": 2}')
+        assert moved.status == 200, moved.body
+        assert await pushed("u-2") == 200
 
 
 async def test_a_test_asks_about_a_terminal_that_there_is_and_leaves_nothing_behind(

@@ -87,6 +87,26 @@ def test_a_token_of_a_source_is_printed_with_the_line_that_a_receiver_takes_it_f
     assert list(sources) == [token_digest(result.stdout.strip())]
 
 
+def test_a_source_is_bound_to_a_site_by_its_name(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    store = opened(data)
+    hamburg = store.create_site("Hamburg", "Europe/Berlin", now_ms=0).id
+    store.close()
+    result = runner.invoke(app, ["source", "--name", "branch", "--site", "Hamburg", "--data", str(data)])
+    assert result.exit_code == 0, result.output
+    (line,) = (one for one in result.stderr.splitlines() if one.startswith("source_tokens"))
+    (found,) = sources_of(tomllib.loads(line)["source_tokens"]).values()
+    assert (found.speaks_for("SN-1", hamburg), found.speaks_for("SN-1", hamburg + 1)) == (True, False)
+    for arguments, says in (
+        (["--site", "Bremen", "--data", str(data)], "there is no site of this name"),
+        (["--site", "Hamburg"], "--data"),
+        ([], "serials or sites"),
+    ):
+        wrong = runner.invoke(app, ["source", "--name", "branch", *arguments])
+        assert wrong.exit_code != 0
+        assert says in str(wrong.exception)
+
+
 def test_a_name_of_two_words_is_no_name_of_a_source() -> None:
     result = runner.invoke(app, ["source", "--name", "two words", "--serial", "SN-1"])
     assert result.exit_code != 0

@@ -584,6 +584,20 @@ def test_a_source_speaks_for_its_serials_and_for_no_other(
         assert (rejected.status, rejected.terminal_id) == (403, None)
 
 
+def test_a_source_speaks_for_the_terminals_that_stand_at_its_site() -> None:
+    policy = Policy(sources=sources_of([f"branch {SOURCE.hex()} site:2 N-7"]))
+    here = directory(replace(A, site_id=2), replace(B, site_id=3))
+
+    assert taken(decide(claim(token=SOURCE, header="A"), here, policy)).terminal_id == 1
+    assert decide(claim(token=SOURCE, header="N-7"), here, policy) == Introduced("N-7", "new")
+    for other in ("B", "C", "site:2"):
+        assert isinstance(decide(claim(token=SOURCE, header=other), here, policy), Rejected)
+
+    here.learn([replace(A, site_id=3), replace(B, site_id=2)])  # they were moved
+    assert isinstance(decide(claim(token=SOURCE, header="A"), here, policy), Rejected)
+    assert taken(decide(claim(token=SOURCE, header="B"), here, policy)).terminal_id == 2
+
+
 def test_a_terminal_is_kept_out_also_where_a_source_speaks_for_it() -> None:
     retired = directory(replace(A, state="retired"))
     elsewhere = directory(replace(A, networks=("198.51.100.0/24",)))

@@ -141,7 +141,7 @@ def source(
         ),
     ],
     serial: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--serial",
             help=t(
@@ -149,15 +149,34 @@ def source(
                 "可代表的终端序列号，可重复给出；SN-2* 表示以 SN-2 开头的全部序列号。",
             ),
         ),
-    ],
+    ] = None,
+    site: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--site",
+            help=t(
+                "Name of a site for whose terminals it may push; may be repeated. With --data or --database.",
+                "站点名称，可代表该站点的全部终端，可重复给出；需同时给出 --data 或 --database。",
+            ),
+        ),
+    ] = None,
+    data: Data = None,
+    database: Database = None,
 ) -> None:
     """Print the secret, and the line for the setting. Nothing is stored."""
     from gatepost.receiver.terminals.identify import sources_of, token_digest
 
-    if len(name.split()) != 1 or any(len(one.split()) != 1 for one in serial):
+    serials = serial or []
+    if len(name.split()) != 1 or any(len(one.split()) != 1 for one in serials):
         raise SettingsError("name", "and each serial must be one word without blanks")
+    if not serials and not site:
+        raise SettingsError("serial", "is missing; say for which serials or sites it may push")
+    sites: list[int] = []
+    if site:
+        with opened_accounts(data, database) as accounts:
+            sites = [_site(accounts, one) for one in site]
     secret = secrets.token_urlsafe(24)
-    entry = " ".join([name, token_digest(secret).hex(), *serial])
+    entry = " ".join([name, token_digest(secret).hex(), *serials, *(f"site:{one}" for one in sites)])
     sources_of([entry])
     typer.echo(secret)
     typer.echo(

@@ -29,6 +29,7 @@ that the directory does not have: it takes it over, and decides again) or :class
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
@@ -224,6 +225,8 @@ class Known(Struct, frozen=True, kw_only=True):
     """Whether it has pushed with the token that it has now."""
     token_required: bool = False
     """Whether it has pushed with a token at all, since it was last given up to its serial alone."""
+    site_id: int | None = None
+    """Where it stands; ``None`` before the store knows it."""
 
     @classmethod
     def of(cls, row: TerminalRow) -> Known:
@@ -238,7 +241,12 @@ class Known(Struct, frozen=True, kw_only=True):
             has_token=row.has_token,
             token_used=row.token_used_at is not None,
             token_required=row.token_required_since is not None,
+            site_id=row.site_id,
         )
+
+
+_SITE = re.compile(r"site:([1-9][0-9]{0,17})", re.ASCII)
+"""A site in ``source_tokens``, by its id."""
 
 
 class Source(Struct, frozen=True):
@@ -247,10 +255,12 @@ class Source(Struct, frozen=True):
     name: str
     serials: frozenset[str]
     prefixes: tuple[str, ...]
+    sites: frozenset[int] = frozenset()
+    """It may push for every terminal that stands there."""
 
-    def speaks_for(self, serial: str) -> bool:
-        """Return whether it may push for a serial."""
-        return serial in self.serials or serial.startswith(self.prefixes)
+    def speaks_for(self, serial: str, site_id: int | None = None) -> bool:
+        """Return whether it may push for a serial. ``site_id``: where its terminal stands, if it is known."""
+        return serial in self.serials or serial.startswith(self.prefixes) or site_id in self.sites
 
 
 def sources_of(entries: Iterable[str]) -> dict[bytes, Source]:
@@ -269,12 +279,15 @@ def sources_of(entries: Iterable[str]) -> dict[bytes, Source]:
         if len(key) != DIGEST_BYTES or not serials:
             raise SettingsError(
                 "source_tokens",
-                f"has {name!r} without a digest and serials behind it; gatepost tokens source writes such a line",
+                f"has {name!r} without a digest and serials or sites behind it;"
+                " gatepost tokens source writes such a line",
             )
         if key in found:
             raise SettingsError("source_tokens", f"has the token of {name!r} twice")
+        sites = frozenset(int(site[1]) for one in serials if (site := _SITE.fullmatch(one)))
+        serials = [one for one in serials if not _SITE.fullmatch(one)]
         exact = frozenset(one for one in serials if not one.endswith("*"))
-        found[key] = Source(name, exact, tuple(one[:-1] for one in serials if one.endswith("*")))
+        found[key] = Source(name, exact, tuple(one[:-1] for one in serials if one.endswith("*")), sites)
     return found
 
 
@@ -633,7 +646,8 @@ def decide(claim: Claim, directory: Directory, policy: Policy) -> Decision:
     known: Known | None
     source = None if claim.token is None else policy.sources.get(claim.token)
     if source is not None:
-        if said is None or not source.speaks_for(said):
+        known = None if said is None else directory.serial(said)
+        if said is None or not source.speaks_for(said, None if known is None else known.site_id):
             whom = f"the serial {said}" if said else "a push without a serial"
             return Rejected(
                 status=403,
@@ -641,7 +655,6 @@ def decide(claim: Claim, directory: Directory, policy: Policy) -> Decision:
                 reason="token wrong",
                 serial=said,
             )
-        known = directory.serial(said)
     elif claim.token is not None:
         known = directory.token(claim.token)
         serial = known.serial if known is not None else said
