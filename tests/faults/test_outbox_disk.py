@@ -324,6 +324,66 @@ async def test_a_disk_full_of_alarms_takes_new_alarms_for_old_ones_and_records_f
         await assert_the_ledger_adds_up(outbox)
 
 
+@pytest.mark.parametrize("lane", ["records", "alarms"])
+async def test_a_program_that_takes_all_space_costs_no_more_events_than_new_ones_need(
+    disk: Disk, lane: str
+) -> None:
+    async with outbox_in(disk.folder, now=(now := Clock()), files=disk.files) as outbox:
+
+        async def put(number: int) -> None:
+            if lane == "records":
+                await outbox.put(record(number, image=PHOTO))
+            else:
+                await outbox.put(msgspec.structs.replace(alarm(f"uuid-{number}"), image=PHOTO))
+
+        for number in range(120):
+            await put(number)
+        a_segment = max(len(one.columns) for one in outbox._writer._contents._segments.all)
+        stored = set(range(120))
+        disk.fill()
+        for number in range(120, 180):
+            with suppress(OutboxUnavailable):
+                await put(number)
+                stored.add(number)
+            with suppress(FileNotFoundError):
+                disk.free()
+            disk.fill()
+        status = await outbox.status()
+        assert status.accepted == len(stored)
+        # Blocks are given back whole, so that it is two for some, and the program takes what is over.
+        assert status.dropped <= 2 * (len(stored) - 120) + a_segment
+        await assert_the_ledger_adds_up(outbox)
+        arrived = await drain(outbox, now())
+        kept = sorted(stored)[status.dropped :]
+        assert [name.split(":")[0] for name in arrived] == [f"uuid-{number}" for number in kept]
+
+
+async def test_where_the_space_of_what_was_given_up_is_taken_at_once_the_rest_is_kept(tmp_path: Path) -> None:
+    files = SmallDisk(tmp_path, 8 * MB)
+    async with outbox_in(tmp_path, now=(now := Clock()), files=files) as outbox:
+        await put_many(outbox, 120, image=PHOTO)
+        segments = outbox._writer._contents._segments.lanes[1]
+        one, longest = len(segments[0].columns), max(map(len, (each.columns for each in segments)))
+        space = files.space
+
+        def taken_at_once(path: Path) -> tuple[int, int]:
+            files.others = 8 * MB - files.used
+            return space(path)
+
+        files.space = taken_at_once  # type: ignore[method-assign]
+        for number in range(40):
+            with pytest.raises(OutboxUnavailable, match="free some space"):
+                await outbox.put(record(1000 + number, image=PHOTO))
+        status = await outbox.status()
+        assert (status.accepted, status.delivered) == (120, 0)
+        assert one <= status.dropped <= longest + 6
+        files.space, files.others = space, 0  # type: ignore[method-assign]
+        await outbox.put(record(2000, image=PHOTO))
+        await recovered(outbox)
+        assert len(await drain(outbox, now())) == 121 - status.dropped
+        await assert_the_ledger_adds_up(outbox)
+
+
 async def test_a_disk_of_20_mb_and_20_000_records_with_a_receiver_that_comes_and_goes(tmp_path: Path) -> None:
     rand, now = random.Random(7), Clock()
     files = SmallDisk(tmp_path, 20 * MB)

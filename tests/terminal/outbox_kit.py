@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -116,11 +117,12 @@ class SmallDisk(Files):
         self.syncs = self.written = 0
         self._paths: dict[int, Path] = {}
         self._used: dict[Path, int] = {}
-        self._holes: dict[Path, int] = {}
+        self._holes: defaultdict[Path, set[int]] = defaultdict(set)
+        """Blocks that lie in a hole."""
 
     @property
     def used(self) -> int:
-        return sum(self._used.values()) - sum(self._holes.values())
+        return sum(self._used.values()) - _BLOCK * sum(map(len, self._holes.values()))
 
     def space(self, path: Path) -> tuple[int, int]:
         return self.size, max(0, self.size - self.others - self.used)
@@ -138,6 +140,7 @@ class SmallDisk(Files):
         if needs - self._used[path] > self.space(self.folder)[1]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._used[path] = needs
+        self._holes[path] -= set(range(offset // _BLOCK, -(-(offset + len(data)) // _BLOCK)))
         self.written += len(data)
         super().write(handle, data, offset)
 
@@ -150,9 +153,7 @@ class SmallDisk(Files):
         """Count the blocks that lie in the hole as free; those that it begins and ends in stay."""
         self._fail()
         super().punch(handle, offset, size)
-        whole = (offset + size) // _BLOCK - -(-offset // _BLOCK)
-        if whole > 0:
-            self._holes[self._paths[handle]] = self._holes.get(self._paths[handle], 0) + whole * _BLOCK
+        self._holes[self._paths[handle]] |= set(range(-(-offset // _BLOCK), (offset + size) // _BLOCK))
 
     def truncate(self, handle: int, size: int) -> None:
         super().truncate(handle, size)

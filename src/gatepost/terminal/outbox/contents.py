@@ -13,6 +13,7 @@ Rules:
   history of others, whose bytes are given back to the disk, then, with
   ``drop-oldest``, the oldest of records, and for an alarm, where there are no records, the oldest of alarms. Nothing
   goes for what would not fit all the same.
+* A disk whose space another program takes costs no more events than new ones need (:mod:`.shortage`).
 * A segment is deleted when what is on disk says that it is not needed. Where the disk has no space for saying so, it is
   deleted first, and its space is used for that.
 """
@@ -39,6 +40,7 @@ from gatepost.terminal.outbox.opening import explain, is_full
 from gatepost.terminal.outbox.owner import Owner, read_owner, write_owner
 from gatepost.terminal.outbox.room import Room
 from gatepost.terminal.outbox.segments import Segment
+from gatepost.terminal.outbox.shortage import Shortage
 from gatepost.terminal.outbox.state import (
     ACCEPTED,
     CLAIMED,
@@ -90,6 +92,8 @@ _ATTEMPTS = (CLAIMED, RETRY)
 
 _BLOCK = 4096
 """Bytes of a file system that are taken together."""
+_ROUGHLY = 64
+"""Bytes by which the size of a frame that is not written yet may be too large."""
 _WORTH_BYTES = 4 * _BLOCK
 """For so many bytes a segment is opened, to give them back."""
 
@@ -119,6 +123,7 @@ class Contents:
         self._cursor = self._state.cursor
         self._room = Room(self._state, self._segments, settings)
         self._trouble = Trouble()
+        self._shortage = Shortage()
         self._reserved = path / "reserve"
         self._has_reserve = False
         self._shortened = 0
@@ -148,6 +153,7 @@ class Contents:
                 cause = _cause(error)
         if len(groups) > 1:
             return [self.put([group])[0] for group in groups]
+        self._shortage.is_in_vain = is_full(cause)
         self._failed(cause, is_refused=True)
         return [explain(cause, self.path)]
 
@@ -174,6 +180,7 @@ class Contents:
                         if facts is not None:
                             self._state.do(DROPPED, number, "disk", facts.lane, facts.happened_at, now)
                 raise
+            self._shortage.stored()
             self._state.do(ACCEPTED, self._cursor.last)
             for number in stored:
                 if number not in self._cursor.waiting:
@@ -497,6 +504,7 @@ class Contents:
         while self._free() < 2 * self._segment_bytes:
             if not (self._segments.aside.drop_oldest() or self._forget_a_segment()):
                 return
+        self._shortage.ended()
 
     def _keep_within_budget(self) -> None:
         """Give bytes back that are not needed, where the files have more than the setting allows."""
@@ -523,18 +531,24 @@ class Contents:
             return 0
 
     def _make_space_for(self, events: Sequence[NewEvent]) -> bool:
-        """Let go what these events need, and not much more; return whether something went.
-
-        Another program may take the space at once: then what goes is bounded all the same.
-        """
+        """Let go what these events need, and not much more; return whether something went."""
         lanes, held, is_made = {event.lane for event in events}, self._segments.held, False
+        frames = sum(map(frame_bytes, events))
         # A segment begins with a header, has an index, and its last block is not full.
-        needed = sum(map(frame_bytes, events)) + len(lanes) * (HEADER_BYTES + 2 * _BLOCK)
+        needed = frames + len(lanes) * (HEADER_BYTES + 2 * _BLOCK)
         if needed > self._free() + self._may_go(lanes):
             return False
+        going = (RECORDS, ALARMS) if ALARMS in lanes else (RECORDS,)
         while held - self._segments.held < needed + self._segment_bytes:
-            if not self._make_space(has_alarm=ALARMS in lanes):
-                break
+            if not (self._segments.aside.drop_oldest() or self._forget_a_segment()):
+                if self._settings.overflow == "refuse-newest" or self._shortage.is_in_vain:
+                    break
+                files = self._segments.size()
+                if self._shortage.others_take(files, slack=needed + self._segment_bytes // 4):
+                    return any(self._drop_oldest(lane, frames) for lane in going) or is_made
+                self._shortage.given_up(files)
+                if not any(self._drop_a_segment(lane) for lane in going):
+                    break
             is_made = True
             if self._free() >= needed:
                 break
@@ -550,14 +564,6 @@ class Contents:
         else:
             going = sum(segment.size for segment in segments.all if segment.history == segment.live)
         return going + segments.aside.count()[1]
-
-    def _make_space(self, *, has_alarm: bool) -> bool:
-        """Delete a segment for whose space there is a better use; return whether there was one."""
-        if self._segments.aside.drop_oldest() or self._forget_a_segment():
-            return True
-        if self._settings.overflow == "refuse-newest":
-            return False
-        return self._drop_a_segment(RECORDS) or (has_alarm and self._drop_a_segment(ALARMS))
 
     def _forget_a_segment(self) -> bool:
         """Let the oldest segment go that holds nothing but delivered history, else what others hold of it."""
@@ -603,6 +609,25 @@ class Contents:
             self.flush()
             return bool(self._remove([segment]))
         return False
+
+    def _drop_oldest(self, lane: int, needed: int) -> bool:
+        """Drop so many bytes of the oldest events of a lane, and no more; return whether some went.
+
+        It takes a file system that gives their blocks back, and a disk that takes what is said of it.
+        """
+        if not self._segments.makes_holes or self._save() is not None:
+            return False
+        left = needed = max(needed - self._free(), _BLOCK)
+        for segment in self._candidates(lane):
+            for at, number in enumerate(segment.columns.numbers):
+                if left > _ROUGHLY and (number in self._cursor.waiting or number in self._cursor.dead):
+                    self._state.drop(number, "disk", self._now())
+                    left -= segment.bytes_of(at)
+            if segment.waste:
+                self._give_back(segment)
+            if left <= _ROUGHLY:
+                break
+        return left < needed
 
     def _candidates(self, lane: int) -> list[Segment]:
         """Return the segments of a lane by age; the last one is closed where it is the only one."""
