@@ -88,7 +88,13 @@ class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retry_first_s: Annotated[float, _is("The first back-off after a failure.", unit="seconds", gt=0)] = 1.0
     retry_cap_s: Annotated[float, _is("The longest back-off.", unit="seconds", gt=0)] = 60.0
     connect_timeout_s: Annotated[
-        float, _is("For opening a connection, TLS included.", unit="seconds", gt=0)
+        float,
+        _is(
+            "For reaching the receiver; then for each 128 bytes of the handshake of TLS. It may take longer than this"
+            " as long as it moves.",
+            unit="seconds",
+            gt=0,
+        ),
     ] = 10.0
     send_timeout_s: Annotated[
         float,

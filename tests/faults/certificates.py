@@ -35,6 +35,12 @@ def trusted() -> ssl.SSLContext:
 
 
 @cache
+def with_many_names() -> ssl.SSLContext:
+    """For 127.0.0.1 and so many other names that a handshake has several KB."""
+    return _context(authority().issue_cert("127.0.0.1", *(f"gate-{n}.receiver.example" for n in range(100))))
+
+
+@cache
 def expired() -> ssl.SSLContext:
     yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
     return _context(authority().issue_cert("127.0.0.1", not_after=yesterday))

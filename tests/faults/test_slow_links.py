@@ -11,11 +11,15 @@ from pathlib import Path
 
 import pytest
 from tests.faults import bad_receiver as bad
+from tests.faults import certificates
 from tests.faults.bad_receiver import BadReceiver, until
 from tests.faults.line import Line, alarm, line, names, record, settings
 from tests.faults.slow_link import WIRE, SlowLink
 
 from gatepost.settings import TerminalSettings
+from gatepost.terminal.push.http1 import Reply
+from gatepost.terminal.push.transport import Limits, Transport
+from gatepost.terminal.push.trust import Trust
 from gatepost.terminal.push.window import Window
 
 SHORT = settings(send_timeout_s=1.5, reply_timeout_s=1.5, retry_first_s=0.1, retry_cap_s=0.5)
@@ -59,6 +63,25 @@ async def test_pushes_that_take_longer_than_every_limit_arrive_one_by_one(tmp_pa
     assert names(receiver) == ["r0", "r1", "r2"]
     assert len(receiver.requests) == 3, "none was given up and sent again"
     assert receiver.most_open == 1
+
+
+async def test_a_handshake_of_tls_that_takes_longer_than_its_limit_comes_to_its_end(tmp_path):
+    loop = asyncio.get_running_loop()
+    limits = Limits(connect_s=2.0)
+    transport = Transport(trust=Trust(ca_file=str(certificates.ca_file(tmp_path))), limits=limits)
+    async with (
+        BadReceiver(bad.good, tls=certificates.with_many_names()) as receiver,
+        SlowLink(receiver.port, rate=1024) as link,
+    ):
+        began = loop.time()
+        async with asyncio.timeout(60):
+            reply = await transport.post(
+                f"https://127.0.0.1:{link.port}/Record", b"", [b'{"type":0,"data":{"uuid":"r1"}}']
+            )
+        assert isinstance(reply, Reply), reply
+        assert loop.time() - began > limits.connect_s, "else it shows nothing"
+        assert len(receiver.stored) == 1
+        await transport.close()
 
 
 async def test_an_alarm_overtakes_the_records_that_wait(tmp_path):

@@ -89,7 +89,7 @@ class Terminal:
     ``max_refusals``            int, 10                  after how many an event may be a dead letter
     ``retry_first_s``           float, seconds, 1        the first back-off
     ``retry_cap_s``             float, seconds, 60       the longest back-off
-    ``connect_timeout_s``       float, seconds, 10       for opening a connection, TLS included
+    ``connect_timeout_s``       float, seconds, 10       for reaching the receiver; TLS may go on as it moves
     ``send_timeout_s``          float, seconds, 30       for each KB of a push to be acknowledged
     ``reply_timeout_s``         float, seconds, 30       for the reply, once all of the push is acknowledged
     ``drain_timeout_s``         float, seconds, 5        how long a stop waits for pushes under way

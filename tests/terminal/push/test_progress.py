@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.terminal.push.progress import LOOKS, SLOWEST, SMALL, STEP, Pace, Progress
+from gatepost.terminal.push.progress import LEAST, LOOKS, SLOWEST, SMALL, STEP, Handshake, Pace, Progress
 
 SIZE = 40 * STEP
 
@@ -118,3 +118,24 @@ class TestPace:
         pace.replied(SLOWEST, 0.1)
         pace.forget()
         assert pace.allowance() == pytest.approx(30.0)
+
+
+class TestHandshake:
+    def test_it_may_take_as_long_as_it_likes_while_it_moves(self):
+        handshake = Handshake(moved=5, tick=0.0, limit_s=10.0)
+        for tick in range(0, 400, 4):
+            assert handshake.look(5 + tick // 8 * LEAST, float(tick), allowance=0.0) > 0
+
+    @pytest.mark.parametrize(("rate", "allowance"), [(0, 0.0), (0, 7.0), (LEAST / 20, 0.0)])
+    def test_it_is_given_up_after_its_limit_and_the_allowance_without_progress(self, rate, allowance):
+        handshake, tick = Handshake(moved=0, tick=0.0, limit_s=10.0), 0.0
+        while again := handshake.look(int(rate * tick), tick, allowance=allowance):
+            assert again <= (10.0 + allowance) / LOOKS
+            tick += again
+        assert tick == pytest.approx(10.0 + allowance)
+
+    def test_the_most_that_the_allowance_was_stays(self):
+        handshake = Handshake(moved=0, tick=0.0, limit_s=10.0)
+        handshake.look(0, 1.0, allowance=30.0)
+        assert handshake.look(0, 39.0, allowance=0.0) > 0
+        assert handshake.look(0, 40.0, allowance=0.0) == 0

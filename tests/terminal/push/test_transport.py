@@ -499,3 +499,54 @@ class TestProxy:
     def test_a_proxy_that_cannot_be_used_is_told_at_the_start(self):
         with pytest.raises(SettingsError, match="proxy"):
             Transport(proxies={"https": "socks5://proxy:1080"})
+
+
+@pytest.mark.parametrize("dribbles", [False, True])
+async def test_a_handshake_of_tls_that_does_not_move_is_given_up(hasty, dribbles):
+    async def hold_up(peer: Peer) -> None:
+        peer.writer.write(b"\x16\x03\x03\x40\x00")  # a record of 16 KB
+        while True:
+            await asyncio.sleep(0.02)  # slow is what it is
+            peer.writer.write(b"\x02" if dribbles else b"")
+            await peer.writer.drain()
+
+    async with BadReceiver(hold_up) as receiver:
+        found = await post(hasty, receiver.url.replace("http:", "https:"))
+    assert found == NoReply("time-out while connecting", connected=False, timed_out=True)
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+async def test_a_connection_has_more_time_where_others_have_pushes_under_way(is_busy):
+    resolving = asyncio.Event()
+
+    async def resolves_late(host: str, port: int):
+        if host == "late.example":
+            resolving.set()
+            await asyncio.sleep(0.5)  # the way is long, which is the behaviour itself
+        return await resolve("127.0.0.1", port)
+
+    async with BadReceiver(bad.silence) as busy, BadReceiver(bad.good) as receiver:
+        transport = Transport(resolver=resolves_late, limits=Limits(connect_s=0.1))
+        pushing = asyncio.create_task(transport.post(busy.url, b"", [bytes(20_000)]))
+        if is_busy:
+            await until(lambda: busy.requests)
+        else:
+            pushing.cancel()
+        found = await post(transport, f"http://late.example:{receiver.port}/")
+        assert resolving.is_set()
+        assert isinstance(found, Reply if is_busy else NoReply)
+        await transport.close()
+        await asyncio.wait([pushing])
+
+
+async def test_connections_that_are_being_made_give_each_other_no_more_time():
+    async def hangs(host: str, port: int):
+        await asyncio.Event().wait()
+
+    transport = Transport(resolver=hangs, limits=Limits(connect_s=0.1))
+    async with asyncio.timeout(20):
+        found = await asyncio.gather(
+            *(transport.post("http://receiver.example/", b"", [bytes(100_000)]) for _ in range(8))
+        )
+    assert found == [NoReply("time-out while connecting", connected=False, timed_out=True)] * 8
+    await transport.close()

@@ -23,17 +23,19 @@ from msgspec import Struct
 from gatepost.terminal.push.http1 import BadReply, Reply, ReplyParser
 from gatepost.terminal.push.progress import Pace, Progress
 
-__all__ = ["Connection", "Limits", "TimedOut", "why"]
+__all__ = ["Connection", "Limits", "TimedOut", "moved", "why"]
 
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
-_BYTES_ACKED = slice(120, 128)
-"""Where `tcpi_bytes_acked` stands in ``struct tcp_info`` of linux/tcp.h, as 64 bits."""
+_BYTES_ACKED, _BYTES_RECEIVED = slice(120, 128), slice(128, 136)
+"""Where these stand in ``struct tcp_info`` of linux/tcp.h, as 64 bits."""
 
 
 class Limits(Struct, frozen=True, kw_only=True):
     """Time limits, in seconds. Each phase of a request has its own."""
 
-    connect_s: float = 10.0  # name, TCP, proxy and TLS together
+    connect_s: float = (
+        10.0  # name and TCP together; then proxy and TLS without progress, as `progress` has it
+    )
     send_s: float = 30.0  # while the request is sent: without progress, as `progress` has it
     reply_s: float = 30.0  # once it is acknowledged: without progress, and with the allowance of `progress`
     idle_s: float = 15.0  # a kept connection is not trusted for longer: firewalls forget it without a word
@@ -197,11 +199,9 @@ class Connection(asyncio.Protocol):
 
     def _acknowledged(self) -> int:
         """Count the bytes that got through to the peer since the connection was made."""
-        if _TCP_INFO is not None:
-            with suppress(OSError):  # closed meanwhile
-                info = self._tcp.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _BYTES_ACKED.stop)
-                if len(info) == _BYTES_ACKED.stop:
-                    return int.from_bytes(info[_BYTES_ACKED], sys.byteorder)
+        acknowledged = _counted(self._tcp, _BYTES_ACKED)
+        if acknowledged is not None:
+            return acknowledged
         waiting = 0 if self._transport is None else self._transport.get_write_buffer_size()
         return self._written - waiting
 
@@ -209,6 +209,21 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _counted(tcp: socket.socket, place: slice) -> int | None:
+    """Return what the kernel has counted on a connection; ``None``: it does not say so, or it is closed."""
+    if _TCP_INFO is not None:
+        with suppress(OSError):
+            info = tcp.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, place.stop)
+            if len(info) == place.stop:
+                return int.from_bytes(info[place], sys.byteorder)
+    return None
+
+
+def moved(tcp: socket.socket) -> int:
+    """Return the bytes that got through on a connection, in both directions, as far as the kernel says so."""
+    return (_counted(tcp, _BYTES_ACKED) or 0) + (_counted(tcp, _BYTES_RECEIVED) or 0)
 
 
 def why(error: BaseException) -> str:

@@ -7,6 +7,9 @@ Pure: counts and times are passed in. Rules:
 - Until the whole push is acknowledged, ``send_s`` without progress end it.
 - From then on ``reply_s`` without progress do, and an allowance for what is under way. A modem or a proxy
   acknowledges what it keeps and sends on later, so that the end of a push may still be far from the receiver.
+- A connection is being made for ``connect_s`` at most until the receiver is reached, and an allowance for what is under
+  way on other connections, for the first packet waits behind it. From then on ``connect_s`` without progress end it,
+  however long the handshake takes, and the allowance: another `LEAST` bytes in either direction are progress.
 - The allowance goes by the *pace*, in seconds per byte: that of the last push with a reply that had `SMALL` bytes or
   more, for a smaller one shows how long the way is and not how fast. Before the first one, and after a time-out, it
   is the slowest, `SLOWEST` bytes in ``reply_s``. So a receiver that is known to be quick and
@@ -15,10 +18,13 @@ Pure: counts and times are passed in. Rules:
 
 from __future__ import annotations
 
-__all__ = ["LOOKS", "SLOWEST", "SMALL", "STEP", "Pace", "Progress"]
+__all__ = ["LEAST", "LOOKS", "SLOWEST", "SMALL", "STEP", "Handshake", "Pace", "Progress"]
 
 STEP = 1024
 """Bytes that are progress: less than 1 KB in 30 s is no link on which an image arrives."""
+
+LEAST = 128
+"""Bytes that are progress of a handshake: it has some KB, and shares a slow link with pushes."""
 
 SLOWEST = 30 * 1024
 """Bytes that the slowest pace gets through in ``reply_s``: 1 KB/s with the default of 30 s."""
@@ -98,4 +104,22 @@ class Progress:
             # The most that it was: pushes that end meanwhile have used up time of this one's.
             self._allowance = max(self._allowance, allowance)
             limit = self._reply_s + self._allowance
+        return max(0.0, min(limit / LOOKS, self._since + limit - tick))
+
+
+class Handshake:
+    """One handshake, of a proxy or of TLS: since when no more of it got through."""
+
+    __slots__ = ("_allowance", "_limit_s", "_moved", "_since")
+
+    def __init__(self, *, moved: int, tick: float, limit_s: float) -> None:
+        self._moved, self._since, self._limit_s = moved, tick, limit_s
+        self._allowance = 0.0
+
+    def look(self, moved: int, tick: float, *, allowance: float) -> float:
+        """Take in the bytes that got through by now; return the seconds after which to look again, 0 to give it up."""
+        if moved - self._moved >= LEAST:
+            self._moved, self._since = moved, tick
+        self._allowance = max(self._allowance, allowance)
+        limit = self._limit_s + self._allowance
         return max(0.0, min(limit / LOOKS, self._since + limit - tick))

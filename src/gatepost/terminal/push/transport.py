@@ -5,8 +5,8 @@ of some forty bytes: the figures are in ``docs/decisions/http-client.md``.
 
 Rules:
 
-- **Everything has an end.** Connecting (name, TCP, proxy, TLS) has a time limit; sending and the reply go on as long as
-  something gets through (`progress`), and the reply has a size limit (`http1`).
+- **Everything has an end.** Reaching the receiver (name, TCP) has a time limit; proxy, TLS, sending and the reply go on
+  as long as something gets through (`progress`), and the reply has a size limit (`http1`).
 - **A reply, or a reason.** ``post`` answers ``Reply`` or ``NoReply``; it raises only ``CancelledError``. It
   never follows a redirect and never retries, with one exception: a *kept* connection which the peer had
   closed before a byte of the reply. Every HTTP/1.1 server closes idle connections, that says nothing about
@@ -25,13 +25,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from msgspec import Struct
 
-from gatepost.terminal.push.connection import Connection, Limits, TimedOut, why
+from gatepost.terminal.push.connection import Connection, Limits, TimedOut, moved, why
 from gatepost.terminal.push.http1 import BadReply, Reply
-from gatepost.terminal.push.progress import Pace
+from gatepost.terminal.push.progress import LOOKS, Handshake, Pace
 from gatepost.terminal.push.resolve import Resolver, resolve
 from gatepost.terminal.push.target import (
     Target,
@@ -44,6 +45,9 @@ from gatepost.terminal.push.target import (
 from gatepost.terminal.push.trust import Trust, matches
 
 __all__ = ["Limits", "NoReply", "Transport"]
+
+_NO_LIMIT_S = 86_400.0
+"""Longer than any handshake lasts that moves."""
 
 
 class NoReply(Struct, frozen=True):
@@ -105,11 +109,7 @@ class Transport:
         proxy = self._proxy_for(target)
         # One buffer, one write: one TLS record after another without gaps, and on plain TCP one system call
         request = b"".join((request_head(target, proxy, head, sum(map(len, parts))), *parts))
-        self._pace.begun(len(request))
-        try:
-            return await self._post(target, proxy, request)
-        finally:
-            self._pace.ended(len(request))
+        return await self._post(target, proxy, request)
 
     async def _post(self, target: Target, proxy: Target | None, request: bytes) -> Reply | NoReply:
         kept = self._take_idle(target.origin)
@@ -118,8 +118,7 @@ class Transport:
             if answer is not None:
                 return answer
         try:
-            async with asyncio.timeout(self._limits.connect_s):
-                fresh = await self._connect(target, proxy)
+            fresh = await self._connect(target, proxy)
         except TimeoutError:
             return NoReply("time-out while connecting", connected=False, timed_out=True)
         except (OSError, UnicodeError, BadReply) as error:
@@ -153,6 +152,7 @@ class Transport:
         """One request and its reply. None: the kept connection had been closed, nothing was answered, ask a
         fresh one."""
         was_kept, began = connection.used, asyncio.get_running_loop().time()
+        self._pace.begun(len(request))
         try:
             reply = await connection.exchange(request, self._limits, self._pace)
         except TimedOut as error:
@@ -163,6 +163,7 @@ class Transport:
                 return None
             return NoReply(error.reason)
         finally:
+            self._pace.ended(len(request))
             left = connection.made + self._limits.kept_s - asyncio.get_running_loop().time()
             if connection.reusable and left > 0.0 and not self._closed:
                 connection.rest(min(self._limits.idle_s, left))
@@ -186,19 +187,22 @@ class Transport:
         loop = asyncio.get_running_loop()
         hop = proxy or target
         tls = self._tls() if target.scheme == "https" else None
-        tcp = await self._tcp(hop.host, hop.port)
+        limit_s = self._limits.connect_s + self._pace.allowance()
+        async with asyncio.timeout(limit_s):
+            tcp = await self._tcp(hop.host, hop.port, limit_s)
         connection = Connection(self._open, tcp)
         try:
-            if tls is not None and proxy is not None:
-                await self._tunnel(loop, tcp, target, proxy)
-            await loop.create_connection(
-                lambda: connection,
-                sock=tcp,
-                ssl=tls,
-                server_hostname=target.host if tls else None,
-                # asyncio takes this one only together with TLS; the limit of the whole connect stands around it
-                ssl_handshake_timeout=self._limits.connect_s if tls else None,
-            )
+            async with self._while_it_moves(tcp):
+                if tls is not None and proxy is not None:
+                    await self._tunnel(loop, tcp, target, proxy)
+                await loop.create_connection(
+                    lambda: connection,
+                    sock=tcp,
+                    ssl=tls,
+                    server_hostname=target.host if tls else None,
+                    # asyncio takes this one only together with TLS, and else has a limit of its own
+                    ssl_handshake_timeout=_NO_LIMIT_S if tls else None,
+                )
         except BaseException:
             tcp.close()
             raise
@@ -207,7 +211,28 @@ class Transport:
             raise BadReply("the receiver's certificate is not the pinned one")
         return connection
 
-    async def _tcp(self, host: str, port: int) -> socket.socket:
+    @asynccontextmanager
+    async def _while_it_moves(self, tcp: socket.socket) -> AsyncIterator[None]:
+        """Raise ``TimeoutError`` in what is done here when nothing gets through any more."""
+        loop = asyncio.get_running_loop()
+        handshake = Handshake(moved=moved(tcp), tick=loop.time(), limit_s=self._limits.connect_s)
+        async with asyncio.timeout(None) as end:
+
+            def look() -> None:
+                nonlocal timer
+                again = handshake.look(moved(tcp), loop.time(), allowance=self._pace.allowance())
+                if again > 0.0:
+                    timer = loop.call_later(again, look)
+                else:
+                    end.reschedule(loop.time())
+
+            timer = loop.call_later(self._limits.connect_s / LOOKS, look)
+            try:
+                yield
+            finally:
+                timer.cancel()
+
+    async def _tcp(self, host: str, port: int, limit_s: float) -> socket.socket:
         loop = asyncio.get_running_loop()
         problem: OSError = OSError("the name has no address")
         addresses = await self._resolve(host, port)
@@ -217,7 +242,7 @@ class Transport:
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 # each address has its share: one that swallows packets must not use up the time of the others
-                async with asyncio.timeout(self._limits.connect_s / len(addresses)):
+                async with asyncio.timeout(limit_s / len(addresses)):
                     await loop.sock_connect(sock, address)
             except OSError as error:
                 sock.close()
