@@ -28,8 +28,8 @@ from benchmarks.payloads import bodies, run_id, write_template
 from benchmarks.programs import ROOT, BenchmarkError, free_port, gatepost, start
 from benchmarks.report import Row
 from benchmarks.stocked import stock
+from gatepost.egress import Egress
 from gatepost.forward.destination import decode, encode
-from gatepost.forward.egress import Egress
 from gatepost.forward.forwarding import Forwarding
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.settings import ReceiverSettings

@@ -501,6 +501,13 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             " images begin with it. Empty: no destination can be sent links."
         ),
     ] = ""
+    fleet_networks: Annotated[
+        tuple[str, ...],
+        _is(
+            "The networks in which terminals may be whose own HTTP service the receiver manages, public addresses "
+            "apart. Loopback has to be named; link-local addresses are never allowed."
+        ),
+    ] = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
     ingest_url: Annotated[
         str,
         _is(

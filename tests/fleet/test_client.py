@@ -17,12 +17,14 @@ from aiohttp import web
 from tests.fleet.double import ADMIN, Double
 
 from gatepost import wire
+from gatepost.egress import PRIVATE, Egress
 from gatepost.errors import SettingsError
 from gatepost.fleet.client import (
     Account,
     AnotherCertificate,
     AnotherTerminal,
     FleetError,
+    NotAllowed,
     NoTerminal,
     TerminalAway,
     TerminalClient,
@@ -235,3 +237,25 @@ def test_an_address_is_read_as_people_type_it(typed: str, address: str) -> None:
 def test_what_is_no_address_is_said(typed: str) -> None:
     with pytest.raises(SettingsError, match="address"):
         checked_address(typed)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://127.0.0.1:{port}", "https://localhost:{port}", "https://127.1:{port}"]
+)
+@pytest.mark.parametrize("pinned", [False, True])
+async def test_nothing_is_sent_where_no_request_may_go(door: Double, address: str, pinned: bool) -> None:
+    place = address.format(port=door.address.rpartition(":")[2])
+    egress = Egress(PRIVATE, setting="fleet_networks")
+    async with TerminalClient(place, egress=egress, pin=b"x" * 32 if pinned else None) as client:
+        with pytest.raises(NotAllowed, match="fleet_networks"):
+            await client.look()
+
+
+async def test_it_is_reached_where_its_network_is_named(door: Double) -> None:
+    async with TerminalClient(door.address, egress=Egress(["127.0.0.0/8"])) as client:
+        assert (await client.look()).serial == "SN-7"
+        await client.login(ADMIN)
+        token = client.token
+    async with TerminalClient(door.address, egress=Egress(["127.0.0.0/8"]), token=token) as client:
+        await client.look()
+        assert await client.subscription() is None

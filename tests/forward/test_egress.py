@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 from tests.forward.kit import hooked
 
+from gatepost.egress import PRIVATE, Egress, Forbidden
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import decode, decode_secrets
-from gatepost.forward.egress import PRIVATE, Egress, Forbidden
 from gatepost.forward.sinks import Outgoing, Result
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.wire import Delivered, Refused, Unreachable

@@ -11,11 +11,11 @@ from tests.store.conftest import Opener
 from tests.store.events import JPEG, RECEIVED_MS, arrival, record
 from tests.terminals import ensured
 
+from gatepost.egress import Egress
 from gatepost.errors import ImageUnavailable
 from gatepost.forward import progress
 from gatepost.forward.admin import Admin
 from gatepost.forward.destination import decode, decode_secrets
-from gatepost.forward.egress import Egress
 from gatepost.forward.sinks import Closed, Result
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.store.query.destinations import Ledger

@@ -15,11 +15,11 @@ from tests.store.events import RECEIVED_MS, arrival, record
 from tests.store.query.test_destinations import Owner, exception
 from tests.terminals import ensured
 
+from gatepost.egress import Egress
 from gatepost.forward import forwarder as forwarder_module
 from gatepost.forward import forwarding as module
 from gatepost.forward.check import check
 from gatepost.forward.destination import decode, encode
-from gatepost.forward.egress import Egress
 from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.image_links import ImageLinks
 from gatepost.receiver.people_rules import Meaning, rules_of

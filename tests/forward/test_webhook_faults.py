@@ -15,8 +15,8 @@ from tests.forward.kit import hooked
 from tests.forward.test_egress import event
 from tests.receiver.kit import Clock
 
+from gatepost.egress import Egress
 from gatepost.forward.destination import decode, decode_secrets
-from gatepost.forward.egress import Egress
 from gatepost.forward.sinks import Closed, Result
 from gatepost.forward.sinks.webhook import Webhook, signature, signing_key
 from gatepost.wire import Delivered, Refused, Unreachable

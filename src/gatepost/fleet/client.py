@@ -5,6 +5,7 @@ Rules:
 * No password goes to a peer that was not looked at first: each connection is to the certificate that was pinned, and
   the serial of the heartbeat has to be the terminal's.
 * A wrong password is said once and not tried again; what that means is for a person.
+* Requests go where the egress rules allow it, and follow no redirect.
 * One request at a time. Time and size of each reply are bounded.
 * What comes back is the envelope ``{"code", "msg", "data"}``, or no terminal's.
 
@@ -24,9 +25,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
-from aiohttp.abc import AbstractResolver
 from msgspec import Struct
+from yarl import URL
 
+from gatepost.egress import Egress, Forbidden
 from gatepost.errors import GatepostError, SettingsError
 from gatepost.wire import Subscription
 
@@ -37,6 +39,7 @@ __all__ = [
     "FleetError",
     "HistoryPage",
     "NoTerminal",
+    "NotAllowed",
     "Seen",
     "TerminalAway",
     "TerminalClient",
@@ -68,6 +71,10 @@ class FleetError(GatepostError):
 
 class TerminalAway(FleetError):
     """It cannot be reached, or does not reply in time. To try again may help."""
+
+
+class NotAllowed(FleetError):
+    """No request may go to its address."""
 
 
 class NoTerminal(FleetError):
@@ -167,21 +174,22 @@ class TerminalClient:
         *,
         serial: str | None = None,
         pin: bytes | None = None,
-        resolver: AbstractResolver | None = None,
+        egress: Egress | None = None,
+        token: str | None = None,
         timeout_s: float = 10.0,
         now: Callable[[], float] = time.time,
     ) -> None:
         """``address`` as :func:`checked_address` returns it; ``serial`` and ``pin`` of the terminal that it should be.
 
-        ``resolver``: to which addresses requests may go.
+        ``egress``: to which addresses requests may go; ``None``: to any. ``token``: of a login before.
         """
         self.address = address
         self._serial = serial
         self._pin = pin
-        self._resolver = resolver
+        self._egress = egress
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._now = now
-        self._token: str | None = None
+        self._token = token
         self._turn = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
 
@@ -192,6 +200,11 @@ class TerminalClient:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+
+    @property
+    def token(self) -> str | None:
+        """The token of the login, to be used by another client of this terminal."""
+        return self._token
 
     async def look(self) -> Seen:
         """Return who replies there. Raises :class:`FleetError` of every kind but :class:`WrongAccount`."""
@@ -244,6 +257,8 @@ class TerminalClient:
         async with self._turn:
             headers = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
             try:
+                if self._egress is not None:  # an address is connected to without being resolved
+                    self._egress.check_literal(URL(self.address).raw_host or "")
                 async with self._open().request(
                     method,
                     self.address + path,
@@ -256,6 +271,8 @@ class TerminalClient:
                         reply.status,
                         {name.lower(): value for name, value in reply.headers.items()},
                     )
+            except Forbidden as error:
+                raise NotAllowed(str(error)) from None
             except aiohttp.ServerFingerprintMismatch:
                 raise AnotherCertificate(
                     f"{self.address} shows another certificate than the one that was pinned; if the terminal was"
@@ -276,9 +293,11 @@ class TerminalClient:
         try:
             async with asyncio.timeout(self._timeout.total):
                 place = host
-                if self._resolver is not None:
-                    place = (await self._resolver.resolve(host, port, socket.AF_UNSPEC))[0]["host"]
+                if self._egress is not None:
+                    place = (await self._egress.resolve(host, port, socket.AF_UNSPEC))[0]["host"]
                 _, writer = await asyncio.open_connection(place, port, ssl=context, server_hostname=host)
+        except Forbidden as error:
+            raise NotAllowed(str(error)) from None
         except TimeoutError:
             raise TerminalAway(f"{self.address} does not reply in time") from None
         except (OSError, ValueError) as error:
@@ -316,7 +335,14 @@ class TerminalClient:
         if self._session is None:
             # A terminal makes its certificate itself: which one it is was looked at by a person.
             check: Any = False if self._pin is None else aiohttp.Fingerprint(self._pin)
-            connector = aiohttp.TCPConnector(resolver=self._resolver, limit=1, ssl=check, use_dns_cache=False)
+            egress = self._egress
+            connector = aiohttp.TCPConnector(
+                resolver=egress,
+                socket_factory=None if egress is None else egress.make_socket,
+                limit=1,
+                ssl=check,
+                use_dns_cache=False,
+            )
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 timeout=self._timeout,

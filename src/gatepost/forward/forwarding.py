@@ -26,10 +26,10 @@ from urllib.parse import urlsplit
 import structlog
 from msgspec import Struct
 
+from gatepost.egress import Egress, Forbidden
 from gatepost.errors import GatepostError, SettingsError, StoreError
 from gatepost.forward.admin import Admin
 from gatepost.forward.destination import Destination, Secrets, decode, decode_secrets, queries
-from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.forwarder import Forwarder, Lost, Surroundings
 from gatepost.forward.image_links import ImageLinks
 from gatepost.forward.rates import Rates

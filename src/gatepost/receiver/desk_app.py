@@ -28,8 +28,8 @@ from litestar.types import ControllerRouterHandler, Scope
 from msgspec import Struct, structs
 
 from gatepost import __version__
+from gatepost.egress import Egress
 from gatepost.errors import GatepostError, JournalError, StoreError, StoreUnavailable
-from gatepost.forward.egress import Egress
 from gatepost.forward.forwarding import LOOK_S, Forwarding
 from gatepost.forward.image_links import ImageLinks
 from gatepost.journal.folder import Folder

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from gatepost.forward.egress import Egress
+from gatepost.egress import Egress
 from gatepost.forward.sinks import Closed, Outgoing, Result, Sink
 from gatepost.wire import Outcome
 

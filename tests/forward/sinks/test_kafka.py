@@ -11,9 +11,9 @@ from tests.forward.sinks.kit import LOOPBACK, Watched
 from tests.forward.sinks.mock_kafka import MockKafka
 from tests.receiver.kit import until
 
+from gatepost.egress import Egress
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import decode, decode_secrets
-from gatepost.forward.egress import Egress
 from gatepost.forward.sinks.kafka import Kafka
 from gatepost.wire import Delivered, Refused, Unreachable
 

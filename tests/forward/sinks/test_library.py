@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from gatepost.egress import Egress
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import decode, decode_secrets
-from gatepost.forward.egress import Egress
 from gatepost.forward.forwarding import open_sink
 
 

@@ -16,9 +16,9 @@ from tests.forward.sinks.kit import LOOPBACK, Watched
 from tests.receiver import tls
 from tests.receiver.kit import until
 
+from gatepost.egress import Egress
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import decode, decode_secrets
-from gatepost.forward.egress import Egress
 from gatepost.forward.sinks.mqtt import Mqtt
 from gatepost.wire import Delivered, Refused, Unreachable
 

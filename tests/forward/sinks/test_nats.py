@@ -19,9 +19,9 @@ from tests.receiver import tls
 from tests.receiver.kit import until
 
 from gatepost import wire
+from gatepost.egress import Egress
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import decode, decode_secrets
-from gatepost.forward.egress import Egress
 from gatepost.forward.sinks.nats import Nats
 from gatepost.wire import Delivered, Refused, Unreachable
 

@@ -17,9 +17,9 @@ from tests.forward.kit import Hook, Line, hooked
 from tests.forward.sinks.kit import LOOPBACK, Watched
 from tests.forward.sinks.mail_server import mail_server
 
+from gatepost.egress import Egress
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import Secrets, decode, decode_secrets
-from gatepost.forward.egress import Egress
 from gatepost.forward.sinks import LeftOut
 from gatepost.forward.sinks.chat import ROOM
 from gatepost.forward.sinks.notify import Notify

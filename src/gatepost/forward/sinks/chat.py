@@ -17,9 +17,9 @@ from urllib.parse import quote_plus, urlsplit, urlunsplit
 
 import msgspec
 
+from gatepost.egress import Egress
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import Destination, NotifyOptions, Secrets
-from gatepost.forward.egress import Egress
 from gatepost.forward.sinks import Result, text
 from gatepost.forward.sinks.http import Posts, Reply
 from gatepost.wire import Delivered, Outcome, Refused, Unreachable

@@ -13,8 +13,8 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
+from gatepost.egress import Egress, Forbidden
 from gatepost.forward.destination import Destination, Secrets
-from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.trust import context_for
 from gatepost.wire import Unreachable
 

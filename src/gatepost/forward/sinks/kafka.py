@@ -21,8 +21,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from gatepost.egress import Egress, Forbidden
 from gatepost.forward.destination import Destination, KafkaOptions, Secrets, filled, place_of
-from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.sinks import Outgoing, Result, library
 from gatepost.forward.sinks.http import why
 from gatepost.forward.trust import context_for

@@ -11,8 +11,8 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from urllib.parse import urlsplit
 
+from gatepost.egress import Egress, Forbidden
 from gatepost.forward.destination import Destination, NotifyOptions, Secrets
-from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.sinks import Result
 from gatepost.forward.sinks.http import why
 from gatepost.forward.trust import context_for

@@ -24,8 +24,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from gatepost.egress import Egress, Forbidden
 from gatepost.forward.destination import Destination, MqttOptions, Secrets, filled
-from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.sinks import Outgoing, Result, library
 from gatepost.forward.sinks.home_assistant import Discovery
 from gatepost.forward.sinks.http import why

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from gatepost.egress import Egress, Forbidden
 from gatepost.forward.destination import Destination, NatsOptions, Secrets, filled
-from gatepost.forward.egress import Egress, Forbidden
 from gatepost.forward.sinks import Outgoing, Result, library
 from gatepost.forward.sinks.http import why
 from gatepost.forward.trust import context_for

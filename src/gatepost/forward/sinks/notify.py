@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
+from gatepost.egress import Egress
 from gatepost.forward.destination import Destination, NotifyOptions, Secrets
-from gatepost.forward.egress import Egress
 from gatepost.forward.rules import Rules
 from gatepost.forward.sinks import LeftOut, Outgoing, Result
 from gatepost.forward.sinks.chat import Chat

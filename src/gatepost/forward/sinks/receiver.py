@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
+from gatepost.egress import Egress
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import Destination, Secrets
-from gatepost.forward.egress import Egress
 from gatepost.forward.sinks import Outgoing, Result, text
 from gatepost.forward.sinks.http import Posts
 from gatepost.wire import Unreachable, classify

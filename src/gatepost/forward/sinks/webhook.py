@@ -16,9 +16,9 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
+from gatepost.egress import Egress
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import Destination, Secrets
-from gatepost.forward.egress import Egress
 from gatepost.forward.sinks import Closed, Outgoing, Result, text
 from gatepost.forward.sinks.http import Posts, Reply
 from gatepost.wire import Delivered, Outcome, Refused, Unreachable

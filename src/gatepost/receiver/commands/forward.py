@@ -78,9 +78,9 @@ class _Opened:
 
 @contextmanager
 def _opened(data: Path | None, database: str | None, config: Path | None = None) -> Iterator[_Opened]:
+    from gatepost.egress import Egress
     from gatepost.forward.admin import Admin
     from gatepost.forward.destination import Destination, Secrets
-    from gatepost.forward.egress import Egress
     from gatepost.forward.forwarding import check_told
     from gatepost.forward.image_links import ImageLinks
     from gatepost.store.query.accounts import Accounts
@@ -327,8 +327,8 @@ def try_out(
     as_json: AsJson = False,
 ) -> None:
     """Send it from here, by the rules of ``forward_networks``; exit code 1 where it is not delivered."""
+    from gatepost.egress import Egress
     from gatepost.forward.destination import decode, decode_secrets, queries
-    from gatepost.forward.egress import Egress
     from gatepost.forward.forwarding import open_sink
     from gatepost.forward.trial import Trial, send_test
     from gatepost.receiver.api.destinations import host_of

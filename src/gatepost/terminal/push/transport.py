@@ -216,6 +216,7 @@ class Transport:
         """Raise ``TimeoutError`` in what is done here when nothing gets through any more."""
         loop = asyncio.get_running_loop()
         handshake = Handshake(moved=moved(tcp), tick=loop.time(), limit_s=self._limits.connect_s)
+        timer: asyncio.TimerHandle
         async with asyncio.timeout(None) as end:
 
             def look() -> None:

@@ -1,9 +1,9 @@
-"""Say to which addresses a destination's requests may go, and resolve names to those alone.
+"""Say to which addresses requests to destinations and terminals may go, and resolve names to those alone.
 
 Rules:
 
-* Public addresses, and what ``forward_networks`` names. Link-local addresses and the addresses at which clouds serve
-  their credentials are never allowed, whatever it names.
+* Public addresses, and what ``forward_networks`` or ``fleet_networks`` names. Link-local addresses and the addresses at
+  which clouds serve their credentials are never allowed, whatever it names.
 * An address is looked at in every form in which it can be written: an IPv4 address within an IPv6 one is that IPv4
   address (RFC 4291 section 2.5.5.2, RFC 6052, RFC 3056, RFC 4380).
 * What is checked is what is connected to: a name is resolved once for a connection, and only to addresses that are
@@ -31,7 +31,7 @@ __all__ = ["PRIVATE", "Egress", "Forbidden"]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
-"""Where destinations may be, public addresses apart, unless the setting says otherwise: RFC 1918, RFC 4193."""
+"""Where they may be, public addresses apart, unless the setting says otherwise: RFC 1918, RFC 4193."""
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
@@ -70,13 +70,14 @@ class Forbidden(GatepostError):
 class Egress(AbstractResolver):
     """Resolves names to addresses to which requests may go."""
 
-    def __init__(self, networks: Sequence[str]) -> None:
-        """``networks``: the setting. Raises :class:`~gatepost.errors.SettingsError`."""
+    def __init__(self, networks: Sequence[str], *, setting: str = "forward_networks") -> None:
+        """``networks``: what the ``setting`` names. Raises :class:`~gatepost.errors.SettingsError`."""
+        self._setting = setting
         self._known: dict[str, bool] = {}
         try:
             self._networks = [ipaddress.ip_network(each) for each in networks]
         except ValueError as error:
-            raise SettingsError("forward_networks", f"has what is no network: {error}") from None
+            raise SettingsError(setting, f"has what is no network: {error}") from None
 
     def allows(self, address: str) -> bool:
         """Return whether requests may go to an address."""
@@ -108,16 +109,16 @@ class Egress(AbstractResolver):
             except (OSError, ValueError):
                 return  # a name
             if not self.allows(found):
-                raise Forbidden(_why(f"{host}, which is {found},")) from None
+                raise Forbidden(self._why(f"{host}, which is {found},")) from None
             return
         if not self.allows(host):
-            raise Forbidden(_why(host))
+            raise Forbidden(self._why(host))
 
     def make_socket(self, info: AddrInfoType) -> socket.socket:
         """Return a socket to be connected to an address. Raises :class:`Forbidden` if no request may go there."""
         family, kind, protocol, _, address = info
         if not self.allows(str(address[0])):
-            raise Forbidden(_why(str(address[0])))
+            raise Forbidden(self._why(str(address[0])))
         return socket.socket(family, kind, protocol)
 
     async def check(self, host: str, port: int) -> None:
@@ -131,7 +132,7 @@ class Egress(AbstractResolver):
         )
         for *_, address in found:
             if not self.allows(str(address[0])):
-                raise Forbidden(_why(f"{host}, which is {address[0]},"))
+                raise Forbidden(self._why(f"{host}, which is {address[0]},"))
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -144,7 +145,7 @@ class Egress(AbstractResolver):
         )
         allowed = [(each[0], str(each[4][0])) for each in found if self.allows(str(each[4][0]))]
         if not allowed:
-            raise Forbidden(_why(host if not found else f"{host}, which is {found[0][4][0]},"))
+            raise Forbidden(self._why(host if not found else f"{host}, which is {found[0][4][0]},"))
         return [
             ResolveResult(
                 hostname=host,
@@ -160,12 +161,11 @@ class Egress(AbstractResolver):
     async def close(self) -> None:
         """Do nothing: there is nothing to let go of."""
 
-
-def _why(host: str) -> str:
-    return (
-        f"no request may go to {host}; name its network in forward_networks if it should"
-        " (link-local addresses and those with a cloud's credentials never may)"
-    )
+    def _why(self, host: str) -> str:
+        return (
+            f"no request may go to {host}; name its network in {self._setting} if it should"
+            " (link-local addresses and those with a cloud's credentials never may)"
+        )
 
 
 def _unwrapped(address: Address) -> Address:
