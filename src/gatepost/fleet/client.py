@@ -39,6 +39,7 @@ __all__ = [
     "FleetError",
     "HistoryPage",
     "NoTerminal",
+    "NotAdopted",
     "NotAllowed",
     "Seen",
     "TerminalAway",
@@ -71,6 +72,13 @@ class FleetError(GatepostError):
 
 class TerminalAway(FleetError):
     """It cannot be reached, or does not reply in time. To try again may help."""
+
+
+class NotAdopted(FleetError):
+    """It is not adopted."""
+
+    def __init__(self) -> None:
+        super().__init__("this terminal is not adopted; adopt it by its address")
 
 
 class NotAllowed(FleetError):
@@ -189,7 +197,8 @@ class TerminalClient:
         self._egress = egress
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._now = now
-        self._token = token
+        self.token = token
+        """Of the login; another client of this terminal may use it."""
         self._turn = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
 
@@ -200,11 +209,6 @@ class TerminalClient:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
-
-    @property
-    def token(self) -> str | None:
-        """The token of the login, to be used by another client of this terminal."""
-        return self._token
 
     async def look(self) -> Seen:
         """Return who replies there. Raises :class:`FleetError` of every kind but :class:`WrongAccount`."""
@@ -222,13 +226,18 @@ class TerminalClient:
         model = headers.get("model", "").strip()[:128]
         return Seen(serial=serial, model=model, clock_error_s=self._clock_error(headers), pin=self._pin)
 
-    async def login(self, account: Account) -> None:
-        """Log in. Call :meth:`look` before. Raises :class:`WrongAccount`: do not try the same again."""
+    async def login(self, account: Account) -> str:
+        """Log in; return the token. Call :meth:`look` before.
+
+        Raises :class:`WrongAccount`: do not try the same again.
+        """
         if self._serial is None:
             raise FleetError("look who it is before a password is sent")
         body = {"username": account.username, "password": account.password, "validTime": TOKEN_MINUTES}
         envelope, _ = await self._ask("POST", "/v1/auth/login", body)
-        self._token = _decoded(envelope.data, _Token, "the reply to the login").token
+        token: str = _decoded(envelope.data, _Token, "the reply to the login").token
+        self.token = token
+        return token
 
     async def subscription(self) -> Subscription | None:
         """Return where it pushes to; ``None``: nowhere yet, or it does not say."""
@@ -255,7 +264,7 @@ class TerminalClient:
         self, method: str, path: str, body: object = None, *, most: int = MAX_REPLY
     ) -> tuple[_Envelope, Mapping[str, str]]:
         async with self._turn:
-            headers = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+            headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
             try:
                 if self._egress is not None:  # an address is connected to without being resolved
                     self._egress.check_literal(URL(self.address).raw_host or "")

@@ -7,6 +7,7 @@ Rules:
   is asked.
 * A wrong password, another certificate or another serial stops it until a person has looked.
 * One that does not say where it pushes to after its address was set cannot be verified: what counts is what arrives.
+  One that has said so before has forgotten it, and its address is set again.
 
 Flow: :func:`next_step` → the client does it → :func:`compared` → :func:`after` → what is kept.
 """
@@ -70,6 +71,8 @@ class Kept(Struct, frozen=True, kw_only=True):
     """When its address was set within the last hour."""
     must_set: bool = False
     """The next step is to set its address."""
+    shows: bool = False
+    """It has shown the address that was set: if it shows none any more, it has forgotten it."""
     reason: str = ""
     """Why it is stopped or contested, for the person who looks."""
 
@@ -89,7 +92,7 @@ def next_step(kept: Kept, *, now: float) -> Step:
     """Return what to do with a terminal now."""
     if kept.state == "stopped" or now < kept.due_at:
         return "nothing"
-    return "set" if kept.must_set else "verify"
+    return "set" if kept.must_set and len(_recent(kept, now)) < MAX_SETS else "verify"
 
 
 def after(kept: Kept, found: Found, *, now: float, rand: Callable[[], float], has_arrived: bool) -> Kept:
@@ -102,9 +105,12 @@ def after(kept: Kept, found: Found, *, now: float, rand: Callable[[], float], ha
     if found in _STOPS:
         return replace(kept, state="stopped", failures=0, must_set=False, reason=_STOPS[found])
     calm = replace(kept, failures=0, due_at=now + EVERY_S * (0.8 + 0.4 * rand()))
-    if found == "ours" or (found == "silent" and has_arrived):
+    if found == "ours":
+        return replace(calm, state="ours", must_set=False, shows=True, reason="")
+    is_unknown = found == "silent" and not kept.shows
+    if is_unknown and has_arrived:
         return replace(calm, state="ours", must_set=False, reason="")
-    if found == "silent" and kept.sets:
+    if is_unknown and kept.sets and not kept.must_set:
         # To set it once more would be to set it for ever.
         return replace(calm, state="adopted", must_set=False)
     if len(_recent(kept, now)) >= MAX_SETS:
@@ -125,7 +131,9 @@ def came_back(kept: Kept, *, now: float) -> Kept:
 
 def resumed(kept: Kept, *, now: float) -> Kept:
     """Return what is kept after a person has looked."""
-    return replace(kept, state="adopted", due_at=now, failures=0, sets=(), must_set=False, reason="")
+    return replace(
+        kept, state="adopted", due_at=now, failures=0, sets=(), must_set=False, shows=False, reason=""
+    )
 
 
 def _recent(kept: Kept, now: float) -> tuple[float, ...]:

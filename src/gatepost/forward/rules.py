@@ -267,6 +267,13 @@ _NOTICES: Mapping[NoticeKind, tuple[str, str]] = {
     "terminal.back": ("it is heard of again", "已恢复"),
     "terminal.clock_wrong": ("its clock is off by {error_s}", "时钟偏差 {error_s}"),
     "terminal.clock_right": ("its clock is right again", "时钟已恢复正确"),
+    "terminal.contested": (
+        "another tool sets where it pushes to: {to}",
+        "推送地址被其他工具改为 {to}",
+    ),
+    "terminal.ours": ("it pushes here again", "已恢复向本接收端推送"),
+    "terminal.stopped": ("its settings are looked at no more: {why}", "已停止检查其设置：{why}"),
+    "terminal.managed": ("its settings are looked at again", "已恢复检查其设置"),
     "journal.behind": (
         "{host}: {events} events are not listed yet, the oldest for {oldest_s}",
         "{host}：{events} 条事件尚未列出，最早的已等待 {oldest_s}",

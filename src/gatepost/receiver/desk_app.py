@@ -15,9 +15,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import random
+import secrets
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
@@ -30,6 +33,9 @@ from msgspec import Struct, structs
 from gatepost import __version__
 from gatepost.egress import Egress
 from gatepost.errors import GatepostError, JournalError, StoreError, StoreUnavailable
+from gatepost.fleet.client import Seen
+from gatepost.fleet.managing import Fleet
+from gatepost.fleet.surroundings import Surroundings
 from gatepost.forward.forwarding import LOOK_S, Forwarding
 from gatepost.forward.image_links import ImageLinks
 from gatepost.journal.folder import Folder
@@ -69,14 +75,17 @@ from gatepost.receiver.processes.link import (
     Welcome,
 )
 from gatepost.receiver.processes.wake import Wake
-from gatepost.receiver.terminals.admin import Registrar
-from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networks, Policy
+from gatepost.receiver.terminals.admin import Registrar, new_token
+from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networks, Policy, token_digest
 from gatepost.receiver.terminals.preview import Preview
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Store, TerminalRow
 from gatepost.store.privacy.permitted import Ask
-from gatepost.store.query.accounts import Accounts
+from gatepost.store.query.accounts import PROGRAM, Accounts
+from gatepost.store.query.adoptions import Adoptions
 from gatepost.store.query.destinations import Destinations
+from gatepost.store.query.fleet import Adopted, AdoptedRow
+from gatepost.store.query.leases import Leases
 from gatepost.store.query.notices import Notices
 from gatepost.store.questions import UserStore
 
@@ -102,6 +111,9 @@ retention asks."""
 
 BURST = 1_000
 """Events that are acknowledged and not yet listed, from which on destinations are sent less."""
+
+FLEET_THREADS = 2
+"""For all adopted terminals together: what they do there is ask the store."""
 
 FRESH_S = 5.0
 """How soon a change of a terminal by another process is seen here, at most."""
@@ -215,6 +227,10 @@ class DeskApp:
             is_behind=self._is_behind,
         )
         self.notices = Notices(store)
+        registrar = Registrar(
+            store, settings, self.refresh, self.mover.wake, remove=self.keeper.remove_terminal
+        )
+        self.fleet = self._managing(doors.accounts, registrar)
         has_room = room(journal.path, settings)
         self.watcher = Watcher(
             store,
@@ -241,14 +257,13 @@ class DeskApp:
             "projector": self.projector,
             "access": self.access,
             "meaning": meaning,
-            "registrar": Registrar(
-                store, settings, self.refresh, self.mover.wake, remove=self.keeper.remove_terminal
-            ),
+            "registrar": registrar,
             "preview": Preview(store, settings, now),
             "live": self.live,
             "keeper": self.keeper,
             "reprocessing": self.reprocessing,
             "forwarding": self.forwarding,
+            "fleet": self.fleet,
             "notices": self.notices,
             "metrics": self.metrics,
             "metrics_networks": Networks(settings.metrics_networks, setting="metrics_networks"),
@@ -262,6 +277,41 @@ class DeskApp:
         self._tasks: list[asyncio.Task[None]] = []
         self.stop_timeout_s = settings.stop_timeout_s
         """How long a stop may take to list what the journal holds."""
+
+    def _managing(self, accounts: Accounts, registrar: Registrar) -> Fleet:
+        """Return what manages real terminals."""
+
+        async def take_in(seen: Seen, name: str | None, site_id: int | None) -> int:
+            return await registrar.take_in(seen.serial, name, site_id, now_ms=int(self._now() * 1000))
+
+        def note(action: str, row: AdoptedRow, detail: Mapping[str, Any]) -> None:
+            accounts.note(
+                now_ms=int(self._now() * 1000),
+                actor=PROGRAM,
+                address="",
+                action=action,
+                subject=str(row.terminal_id),
+                detail=detail,
+            )
+
+        around = Surroundings(
+            adopted=Adopted(self.store),
+            notices=self.notices,
+            egress=Egress(self.settings.fleet_networks, setting="fleet_networks"),
+            threads=ThreadPoolExecutor(FLEET_THREADS, "gatepost-fleet"),
+            digest=token_digest,
+            new_token=new_token,
+            take_in=take_in,
+            refresh=self.refresh,
+            note=note,
+            told=lambda: self._on_loop(self.forwarding.wake),
+            heard=self.ingests.heard,
+            now=self._now,
+            rand=random.Random().random,  # noqa: S311 - jitter is no secret
+        )
+        # Of a data folder there is one process, so that none has to wait for the lease of one that was killed.
+        owner = secrets.token_hex(8) if self.settings.database else "the one process"
+        return Fleet(around, Adoptions(self.store), Leases(self.store), owner=owner)
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request that an ingest hands on, as an ASGI application."""
@@ -433,6 +483,7 @@ class DeskApp:
             self.keeper.run(),
             self.mover.run(),
             self.forwarding.run(),
+            self.fleet.run(),
             self.watcher.run(),
         ]
         self._tasks = [asyncio.create_task(step) for step in steps]
@@ -442,6 +493,7 @@ class DeskApp:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.fleet.close()
         self.errands.give_up()
         self.access.doors.close()
         with contextlib.suppress(StoreError):

@@ -74,12 +74,16 @@ def looked(terminal_id: int = 1, **fields: object) -> Looked:
 def test_what_opens_a_terminal_is_kept_sealed(store: BaseStore, adopted: Adopted) -> None:
     row = adopted.adopt(new(), now_ms=NOW)
 
-    assert (row.serial, row.state, row.must_set, row.has_account) == ("SN-1", "adopted", True, True)
-    assert adopted.credentials(1) == ACCOUNT
+    assert (row.serial, row.state, row.must_set) == ("SN-1", "adopted", True)
+    assert adopted.opened(row) == ACCOUNT
     assert adopted.previous(1) == Previous("https://other.example/in/secret", True)
-    assert Adopted(store).credentials(1) == ACCOUNT
-    assert adopted.credentials(2) is None
-    assert "password" not in repr(row)
+    again = Adopted(store).one(1)
+    assert again is not None
+    assert Adopted(store).opened(again) == ACCOUNT
+    assert (ACCOUNT.password in repr(again), ACCOUNT.password.encode() in (again.secrets or b"")) == (
+        False,
+        False,
+    )
 
 
 def test_what_is_sealed_opens_in_no_other_row(adopted: Adopted) -> None:
@@ -171,9 +175,9 @@ def test_an_address_that_a_person_replaces_ends_both_tokens(store: BaseStore, ad
     adopted.give_token(1, Credentials("admin", "pw", "another"), b"q" * 16)
 
     assert store.tokens() == {b"p" * 16: 1, b"q" * 16: 1}
-    assert adopted.credentials(1) == Credentials("admin", "pw", "another")
     row = adopted.one(1)
     assert row is not None
+    assert adopted.opened(row) == Credentials("admin", "pw", "another")
     assert row.token_digests == {b"p" * 16, b"q" * 16}
 
 
@@ -185,7 +189,7 @@ def test_a_released_terminal_is_forgotten_and_its_next_token_is_nobodys(
     assert adopted.release(1)
 
     assert not adopted.release(1)
-    assert (adopted.one(1), adopted.credentials(1), store.tokens()) == (None, None, {})
+    assert (adopted.one(1), adopted.previous(1), store.tokens()) == (None, None, {})
 
 
 def test_one_process_looks_and_what_a_former_one_found_changes_nothing(
@@ -248,7 +252,7 @@ def test_a_backup_has_nothing_that_opens_a_terminal_and_what_it_restores_is_stop
     restore(tmp_path / "backup.tar", **restored)
     with closing(open_at(restored)) as store:
         (row,) = Adopted(store).all()
-        assert (row.state, row.has_account, row.address) == ("stopped", False, "https://192.0.2.7:8000")
+        assert (row.state, row.secrets, row.address) == ("stopped", None, "https://192.0.2.7:8000")
         assert "adopt the terminal again" in row.reason
         assert (Adopted(store).previous(1), store.tokens()) == (None, {})
         assert [one.state for one in Adoptions(store).rows(order.id)] == ["failed"]

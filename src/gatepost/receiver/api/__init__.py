@@ -19,6 +19,7 @@ from gatepost.receiver.api.counters import StatsController
 from gatepost.receiver.api.destinations import DestinationsController
 from gatepost.receiver.api.erasure import ErasureController
 from gatepost.receiver.api.exports import ExportsController
+from gatepost.receiver.api.fleet import FleetController
 from gatepost.receiver.api.image_links import ImageLinksController
 from gatepost.receiver.api.live import LiveController
 from gatepost.receiver.api.metrics import MetricsController
@@ -54,6 +55,7 @@ CONTROLLERS = (
     NoticesController,
     RetentionController,
     DestinationsController,
+    FleetController,
     LiveController,
     SessionController,
     AccountsController,

@@ -23,6 +23,7 @@ from litestar.routes import HTTPRoute
 from msgspec import Struct
 
 from gatepost.errors import GatepostError, ImageUnavailable, SettingsError, StoreError, StoreUnavailable
+from gatepost.fleet.client import FleetError, NotAdopted
 from gatepost.receiver.http.url_prefix import ROOT, link
 from gatepost.receiver.observability.logs import places
 from gatepost.store.query.registry import Conflict
@@ -129,6 +130,8 @@ def _from_ours(request: AnyRequest, error: GatepostError) -> Response[Problem]:
         return problem(request, 503, told(error), headers={"retry-after": "5"})
     if isinstance(error, ImageUnavailable):
         return problem(request, 404, str(error))
+    if isinstance(error, FleetError):
+        return problem(request, 404 if isinstance(error, NotAdopted) else 409, str(error))
     if isinstance(error, Conflict):
         return problem(request, 409, str(error))
     if isinstance(error, SettingsError):

@@ -23,13 +23,18 @@ from urllib.parse import urlsplit
 from gatepost.errors import SettingsError
 from gatepost.receiver.terminals.identify import Networks, token_digest
 from gatepost.settings import ReceiverSettings
-from gatepost.store.interface import SiteRow, Store, TerminalRow
+from gatepost.store.interface import EVERYTHING, NewTerminal, SiteRow, Store, TerminalRow
 from gatepost.store.local_days import zone
 from gatepost.store.privacy.terminal_removal import Removed
 from gatepost.store.query.registry import Conflict
 from gatepost.store.questions import Questions
 
-__all__ = ["Registrar", "site_of"]
+__all__ = ["Registrar", "new_token", "site_of"]
+
+
+def new_token() -> str:
+    """Return a token for a terminal's own address."""
+    return secrets.token_urlsafe(24)
 
 
 def site_of(store: Questions, site_id: int) -> SiteRow | None:
@@ -68,8 +73,12 @@ class Registrar:
 
     def address(self, token: str, *, asked_at: str) -> str:
         """What to set as ``event_dest``. ``asked_at``: how the console was reached, for want of a setting."""
+        return f"{self.base(asked_at=asked_at)}/{token}"
+
+    def base(self, *, asked_at: str) -> str:
+        """Return the address for pushes up to the token. ``asked_at`` as in :meth:`address`."""
         base = self._url or (self._beside(asked_at) if self._door else asked_at.rstrip("/"))
-        return f"{base}{self._path}/{token}"
+        return f"{base}{self._path}"
 
     def own_address(self, token: str, *, server: tuple[str, int]) -> str:
         """Where a process beside us pushes to: our socket itself, whatever stands before it.
@@ -95,7 +104,7 @@ class Registrar:
 
         ``values`` as in :meth:`gatepost.store.interface.Store.update_terminal`.
         """
-        token = secrets.token_urlsafe(24) if with_token else None
+        token = new_token() if with_token else None
 
         def make() -> TerminalRow:
             self._check(seen, values)
@@ -105,6 +114,30 @@ class Registrar:
         row = await asyncio.to_thread(make)
         await self._refresh()
         return row, token
+
+    async def take_in(self, serial: str, name: str | None, site_id: int | None, *, now_ms: int) -> int:
+        """Make the terminal with this serial, or find it, and approve it; return its id.
+
+        A name or site that is not given stays as it is. A retired one is a ``Conflict``.
+        """
+        values = {"name": name, "site_id": site_id}
+        given = {key: value for key, value in values.items() if value is not None}
+
+        def take() -> int:
+            self._check(self._store.seen_by(EVERYTHING), given)
+            row = self._store.ensure_terminals([NewTerminal(serial, now_ms, state="approved")])[0]
+            if row.state == "retired":
+                raise Conflict("this terminal is retired; set its state to approved before it is adopted")
+            state = {} if row.state == "approved" else {"state": "approved"}
+            if given or state:
+                self._store.update_terminal(row.id, **given, **state)
+            return row.id
+
+        found = await asyncio.to_thread(take)
+        if "site_id" in given:
+            self._moved()
+        await self._refresh()
+        return found
 
     async def change(
         self, seen: Questions, terminal_id: int, values: Mapping[str, Any]
@@ -147,7 +180,7 @@ class Registrar:
         before = await asyncio.to_thread(seen.terminal, terminal_id)
         if before is not None and before.state == "retired":
             raise Conflict("this terminal is retired; set its state to approved before it gets an address")
-        token = secrets.token_urlsafe(24)
+        token = new_token()
         row = await self.change(seen, terminal_id, {"token_digest": token_digest(token)})
         return None if row is None else (row, token)
 

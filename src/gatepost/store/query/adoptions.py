@@ -27,6 +27,9 @@ __all__ = ["KEPT", "Adoption", "AdoptionRow", "Adoptions", "Ordered", "RowState"
 KEPT = 100
 """The latest adoptions are kept; of those that are over, older ones are deleted."""
 
+MAX_REASON = 500
+"""Characters."""
+
 RowState = Literal["waiting", "trying", "adopted", "failed"]
 
 
@@ -160,7 +163,7 @@ class Adoptions:
             "state": "failed" if terminal_id is None else "adopted",
             "serial": None if serial is None else text(serial),
             "terminal_id": terminal_id,
-            "reason": text(reason),
+            "reason": text(reason)[:MAX_REASON],
             "secrets": None,
         }
         with self._store.changing() as db:

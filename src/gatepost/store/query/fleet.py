@@ -17,17 +17,18 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection, Row, delete, func, select, update
 
 from gatepost.store.conversion.rows import moment, text
 from gatepost.store.dialect import insert
-from gatepost.store.interface import TerminalState, Transactions
+from gatepost.store.interface import NoticeKind, TerminalState, Transactions
 from gatepost.store.query.leases import is_held
+from gatepost.store.query.registry import has_token
 from gatepost.store.query.sealed import Seal
 from gatepost.store.schema import tables as t
 
-__all__ = ["LEASE", "Adopted", "AdoptedRow", "Credentials", "Looked", "NewAdopted", "Previous"]
+__all__ = ["CONDITIONS", "LEASE", "Adopted", "AdoptedRow", "Credentials", "Looked", "NewAdopted", "Previous"]
 
 LEASE = "tending"
 """The lease of the process that looks at the terminals."""
@@ -83,7 +84,8 @@ class AdoptedRow(Struct, frozen=True, kw_only=True):
     """Of the tokens with which it may push."""
     address: str
     ours: str
-    has_account: bool
+    secrets: bytes | None
+    """Sealed: :meth:`Adopted.opened`. ``None`` where they are not known, as after a restore."""
     certificate: bytes | None
     previous_shown: str | None
     state: str
@@ -92,6 +94,8 @@ class AdoptedRow(Struct, frozen=True, kw_only=True):
     failures: int
     sets: tuple[float, ...]
     must_set: bool
+    shows: bool
+    """It has shown the address that we set."""
     set_at: datetime | None
     looked_at: datetime | None
     reached_at: datetime | None
@@ -120,6 +124,7 @@ class Looked(Struct, frozen=True, kw_only=True):
     failures: int
     sets: tuple[float, ...]
     must_set: bool
+    shows: bool = False
     set_at_ms: int | None = None
     """``None``: as before; so are the two below."""
     reached_at_ms: int | None = None
@@ -183,19 +188,22 @@ class Adopted:
             found = _rows(db, t.adopted_terminals.c.terminal_id == terminal_id)
         return found[0] if found else None
 
-    def credentials(self, terminal_id: int) -> Credentials | None:
-        """Return what opens a terminal; ``None`` where that is not known, as after a restore."""
-        sealed = self._column(t.adopted_terminals.c.secrets, terminal_id)
-        if sealed is None:
+    def opened(self, row: AdoptedRow) -> Credentials | None:
+        """Return what opens a terminal; ``None`` where that is not known."""
+        if row.secrets is None:
             return None
-        return msgspec.json.decode(self._seal.open(sealed, f"account {terminal_id}"), type=Credentials)
+        data = self._seal.open(row.secrets, f"account {row.terminal_id}")
+        return msgspec.json.decode(data, type=Credentials)
 
     def previous(self, terminal_id: int) -> Previous | None:
         """Return where a terminal pushed to before it was adopted."""
-        sealed = self._column(t.adopted_terminals.c.previous, terminal_id)
+        wanted = select(t.adopted_terminals.c.previous)
+        with self._store.reading() as db:
+            mine = wanted.where(t.adopted_terminals.c.terminal_id == terminal_id)
+            sealed = db.execute(mine).scalar_one_or_none()
         if sealed is None:
             return None
-        return msgspec.json.decode(self._seal.open(sealed, f"previous {terminal_id}"), type=Previous)
+        return msgspec.json.decode(self._seal.open(bytes(sealed), f"previous {terminal_id}"), type=Previous)
 
     def resume(self, terminal_id: int, *, now_ms: int) -> AdoptedRow | None:
         """Have a terminal looked at again after a person has looked; ``None`` if it is not adopted."""
@@ -206,12 +214,18 @@ class Adopted:
             found = _rows(db, c.terminal_id == terminal_id)
         return found[0] if found else None
 
-    def release(self, terminal_id: int) -> bool:
-        """Forget what opens a terminal, and manage it no more; False if it was not adopted."""
+    def release(self, terminal_id: int, *, token: bytes | UnsetType | None = UNSET) -> bool:
+        """Forget what opens a terminal, and manage it no more; False if it was not adopted.
+
+        ``token``: digest of the one with which it pushes from now on, ``None`` for none; unset: that which it has.
+        """
         c, x = t.adopted_terminals.c, t.terminals.c
         with self._store.changing() as db:
             gone = db.execute(delete(t.adopted_terminals).where(c.terminal_id == terminal_id)).rowcount
-            db.execute(update(t.terminals).where(x.id == terminal_id).values(next_token_digest=None))
+            values: dict[str, Any] = {"next_token_digest": None}
+            if token is not UNSET:
+                values |= {"token_digest": token, "token_used_at_ms": None, "token_required_since_ms": None}
+            db.execute(update(t.terminals).where(x.id == terminal_id).values(values))
             own = t.conditions.c.subject == str(terminal_id)
             db.execute(delete(t.conditions).where(own, t.conditions.c.kind.in_(CONDITIONS)))
         return bool(gone)
@@ -262,6 +276,11 @@ class Adopted:
             mine = (c.id == terminal_id, c.next_token_digest == digest)
             return bool(db.execute(update(t.terminals).where(*mine).values(values)).rowcount)
 
+    def owner(self, digest: bytes) -> int | None:
+        """Return the terminal that may push with a token."""
+        with self._store.reading() as db:
+            return db.execute(select(t.terminals.c.id).where(has_token(digest))).scalar_one_or_none()
+
     def counts(self) -> Mapping[str, int]:
         """Count the adopted terminals by state."""
         c = t.adopted_terminals.c
@@ -274,14 +293,8 @@ class Adopted:
     def _sealed(self, terminal_id: int, credentials: Credentials) -> bytes:
         return self._seal.close(msgspec.json.encode(credentials), f"account {terminal_id}")
 
-    def _column(self, column: Any, terminal_id: int) -> bytes | None:
-        with self._store.reading() as db:
-            wanted = select(column).where(t.adopted_terminals.c.terminal_id == terminal_id)
-            found = db.execute(wanted).scalar_one_or_none()
-        return None if found is None else bytes(found)
 
-
-CONDITIONS = ("terminal.contested", "terminal.stopped")
+CONDITIONS: tuple[NoticeKind, ...] = ("terminal.contested", "terminal.stopped")
 """What notices say of an adopted terminal."""
 
 _BEGUN: Mapping[str, Any] = {
@@ -290,6 +303,7 @@ _BEGUN: Mapping[str, Any] = {
     "failures": 0,
     "sets": "[]",
     "must_set": 0,
+    "shows": 0,
     "found": None,
     "shown": None,
     "said": None,
@@ -309,6 +323,7 @@ def _values(one: Looked) -> dict[str, Any]:
         "failures": one.failures,
         "sets": msgspec.json.encode(one.sets).decode(),
         "must_set": int(one.must_set),
+        "shows": int(one.shows),
         "looked_at_ms": one.looked_at_ms,
         "found": one.found,
         "shown": None if one.shown is None else text(one.shown)[:MAX_TEXT],
@@ -358,7 +373,7 @@ def _row(row: Row[Any]) -> AdoptedRow:
         token_digests=frozenset(bytes(each) for each in digests if each is not None),
         address=row.address,
         ours=row.ours,
-        has_account=row.secrets is not None,
+        secrets=None if row.secrets is None else bytes(row.secrets),
         certificate=None if row.certificate is None else bytes(row.certificate),
         previous_shown=row.previous_shown,
         state=row.state,
@@ -367,6 +382,7 @@ def _row(row: Row[Any]) -> AdoptedRow:
         failures=row.failures,
         sets=tuple(msgspec.json.decode(row.sets, type=list[float])),
         must_set=bool(row.must_set),
+        shows=bool(row.shows),
         set_at=moment(row.set_at_ms),
         looked_at=moment(row.looked_at_ms),
         reached_at=moment(row.reached_at_ms),

@@ -27,6 +27,8 @@ __all__ = ["MAX_NOTICES", "ENDS", "NewNotice", "Notice", "NoticeKind", "Notices"
 ENDS: Mapping[NoticeKind, NoticeKind] = {
     "terminal.back": "terminal.offline",
     "terminal.clock_right": "terminal.clock_wrong",
+    "terminal.ours": "terminal.contested",
+    "terminal.managed": "terminal.stopped",
     "journal.caught_up": "journal.behind",
     "disk.enough": "disk.low",
     "login.unlocked": "login.locked",

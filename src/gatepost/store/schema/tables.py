@@ -737,6 +737,8 @@ adopted_terminals = Table(
     # JSON: when its address was set within the last hour, in Unix seconds.
     Column("sets", Text, nullable=False),
     Column("must_set", SmallInteger, nullable=False),
+    # 1: it has shown the address that we set.
+    Column("shows", SmallInteger, nullable=False),
     # When its address was set last: what arrives afterwards arrives by it.
     Column("set_at_ms", BigInteger),
     # When it was looked at last, when it was reached, and what it said then.

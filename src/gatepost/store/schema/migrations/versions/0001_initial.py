@@ -636,6 +636,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("sets", sa.Text(), nullable=False),
         sa.Column("must_set", sa.SmallInteger(), nullable=False),
+        sa.Column("shows", sa.SmallInteger(), nullable=False),
         sa.Column("set_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("looked_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("reached_at_ms", sa.BigInteger(), nullable=True),

@@ -1,0 +1,215 @@
+"""Tend all adopted terminals: the job that looks at those that are due.
+
+Rules:
+
+* On a server with several receivers one of them looks: the one with the lease, for :data:`LEASE_S` after it was last
+  heard of. What it finds after that counts no more.
+* At most :data:`AT_ONCE` are looked at at once. A look that fails is a result like any other.
+* A terminal that pushes again after a silence is looked at now. Every receiver sees its own pushes, and says so.
+* What a person has to know is a notice, once: an address that another tool sets, a terminal that is stopped.
+
+Flow: :meth:`Tender.run` → :meth:`Tender.once`: the lease → who came back → who is due → looks → what they found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
+
+import structlog
+
+from gatepost.errors import GatepostError, StoreError
+from gatepost.fleet.surroundings import Surroundings
+from gatepost.fleet.visit import Visitor
+from gatepost.store.query.fleet import LEASE, AdoptedRow, Looked
+from gatepost.store.query.leases import Leases
+from gatepost.store.query.notices import NewNotice
+
+__all__ = ["AT_ONCE", "LEASE_S", "SILENCE_MS", "Tender", "notices_of", "returned"]
+
+log = structlog.get_logger(__name__)
+
+LEASE_S = 15.0
+
+TICK_S = 1.0
+
+AT_ONCE = 32
+
+SILENCE_MS = 10 * 60_000
+"""A terminal that pushes after so long came back."""
+
+
+def returned(before: Mapping[int, int], now: Mapping[int, int], away: Collection[int]) -> list[int]:
+    """Return the terminals that pushed again: after a silence, or since they could not be reached. Pure.
+
+    ``before`` and ``now``: when terminals were heard last, in Unix milliseconds.
+    """
+    return [
+        which
+        for which, at in now.items()
+        if which in before and at > before[which] and (at - before[which] > SILENCE_MS or which in away)
+    ]
+
+
+def notices_of(row: AdoptedRow, looked: Looked) -> list[NewNotice]:
+    """Return what is to be told after a look. Pure."""
+    subject, which = str(row.terminal_id), row.terminal_id
+    found = []
+    if looked.state == "contested":
+        detail = {"to": looked.shown or "?"}
+        found.append(NewNotice(kind="terminal.contested", subject=subject, terminal_id=which, detail=detail))
+    elif looked.state == "ours":
+        found.append(NewNotice(kind="terminal.ours", subject=subject, terminal_id=which))
+    if looked.state == "stopped":
+        detail = {"why": looked.reason}
+        found.append(NewNotice(kind="terminal.stopped", subject=subject, terminal_id=which, detail=detail))
+    elif looked.reached_at_ms is not None:
+        found.append(NewNotice(kind="terminal.managed", subject=subject, terminal_id=which))
+    return found
+
+
+class Tender:
+    """Looks at terminals, one job for all. Made and used on one event loop."""
+
+    def __init__(self, around: Surroundings, visitor: Visitor, leases: Leases, *, owner: str) -> None:
+        """``owner``: who has the lease."""
+        self._around = around
+        self._visitor = visitor
+        self._leases = leases
+        self._owner = owner
+        self._fence: int | None = None
+        self._renew_at = 0.0
+        self._looking: dict[int, asyncio.Task[tuple[AdoptedRow, Looked] | None]] = {}
+        self._heard: dict[int, int] = {}
+        self._away: set[int] = set()
+        self.looks: dict[str, int] = {}
+        """How many looks had each result, since the start."""
+
+    async def run(self) -> None:
+        """Run until it is cancelled."""
+        try:
+            while True:
+                try:
+                    await self.once()
+                except StoreError as error:
+                    log.debug("fleet.store_away", why=str(error))
+                await asyncio.sleep(TICK_S)
+        finally:
+            await self.close()
+
+    async def once(self) -> int:
+        """Do what there is to do now; return how many looks were begun."""
+        await self._note_returned()
+        await self._gather()
+        if not await self._has_lease():
+            return 0
+        room = AT_ONCE - len(self._looking)
+        if room <= 0:
+            return 0
+        around, busy = self._around, list(self._looking)
+        now_ms = round(around.now() * 1000)
+        rows = await around.in_thread(lambda: around.adopted.due(room, now_ms=now_ms, leave_out=busy))
+        for row in rows:
+            task = asyncio.get_running_loop().create_task(self._look(row))
+            self._looking[row.terminal_id] = task
+        return len(rows)
+
+    async def settle(self) -> None:
+        """Wait until every look that was begun is over and stored."""
+        if self._looking:
+            await asyncio.wait(self._looking.values())
+        await self._gather()
+
+    async def close(self) -> None:
+        """End what is under way, and give the lease back. Idempotent."""
+        tasks = list(self._looking.values())
+        self._looking = {}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._fence is not None:
+            self._fence = None
+            # A database that is away must not hold up a stop: then the lease ends by itself.
+            with contextlib.suppress(StoreError, RuntimeError, TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._around.in_thread(lambda: self._leases.let_go(self._owner))
+
+    async def keep(self, found: Sequence[tuple[AdoptedRow, Looked]], *, fence: int | None = None) -> None:
+        """Store what looks have found, and tell what a person has to know."""
+        around = self._around
+        for row, looked in found:
+            self.looks[looked.found] = self.looks.get(looked.found, 0) + 1
+            (self._away.add if looked.state == "away" else self._away.discard)(row.terminal_id)
+        told = [
+            notice
+            for row, looked in found
+            if looked.state != row.state or row.looked_at is None or row.found is None
+            for notice in notices_of(row, looked)
+        ]
+        now_ms = round(around.now() * 1000)
+        await around.in_thread(lambda: around.adopted.keep([looked for _, looked in found], fence=fence))
+        if told:
+            new = await around.in_thread(lambda: around.notices.tell(told, now_ms=now_ms))
+            if new:
+                around.told()
+
+    async def _has_lease(self) -> bool:
+        around = self._around
+        now = around.now()
+        if self._fence is None or not self._renew_at - LEASE_S <= now < self._renew_at:
+            self._fence = await around.in_thread(
+                lambda: self._leases.take(
+                    LEASE, self._owner, now_ms=round(now * 1000), for_ms=round(LEASE_S * 1000)
+                )
+            )
+            self._renew_at = now + LEASE_S / 3
+        return self._fence is not None
+
+    async def _note_returned(self) -> None:
+        around = self._around
+        now = dict(around.heard)
+        back = returned(self._heard, now, self._away)
+        if back:
+            now_ms = round(around.now() * 1000)
+            await around.in_thread(lambda: around.adopted.came_back(back, now_ms=now_ms))
+            self._away.difference_update(back)
+        self._heard = now
+
+    async def _gather(self) -> None:
+        """Store what the looks have found that are over."""
+        over = {which: task for which, task in self._looking.items() if task.done()}
+        found = [result for task in over.values() if (result := task.result()) is not None]
+        if found and self._fence is not None:
+            await self.keep(found, fence=self._fence)
+        for which in over:
+            self._looking.pop(which, None)
+
+    async def _look(self, row: AdoptedRow) -> tuple[AdoptedRow, Looked] | None:
+        """Look at one terminal; ``None`` where it cannot be said what is found."""
+        try:
+            return row, await self._visitor.look(row)
+        except GatepostError as error:
+            log.warning("fleet.look_failed", terminal=row.terminal_id, why=str(error))
+        except Exception:
+            log.exception("fleet.look_broke", terminal=row.terminal_id)
+        # It is due again in a minute: a defect of ours must not ask a terminal again and again.
+        return row, _again_later(row, self._around.now())
+
+
+def _again_later(row: AdoptedRow, now: float) -> Looked:
+    return Looked(
+        terminal_id=row.terminal_id,
+        revision=row.revision,
+        state=row.state,
+        reason=row.reason,
+        due_ms=round((now + 60) * 1000),
+        failures=row.failures,
+        sets=row.sets,
+        must_set=row.must_set,
+        shows=row.shows,
+        looked_at_ms=round(now * 1000),
+        found=row.found or "away",
+        shown=row.shown,
+        said="a defect of gatepost; see its log",
+    )

@@ -1,0 +1,236 @@
+"""Look at one adopted terminal, and set its address where that is needed.
+
+Rules:
+
+* The client sees the serial and the pinned certificate before anything secret is sent.
+* That the address is set is stored before it is sent: a receiver that ends again and again sets it no oftener.
+* Its own token is made again where a person has taken the one that it has. The token before counts until the terminal
+  has taken the new address.
+* A terminal that refuses a token of a login is logged in to once more; an account that it refuses is not tried again.
+
+Flow: :meth:`Visitor.look` → :func:`~gatepost.fleet.tending.next_step` and :func:`~gatepost.fleet.tending.after` in
+turns, until nothing is left to do → :class:`~gatepost.store.query.fleet.Looked`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from gatepost.fleet import tending
+from gatepost.fleet.client import (
+    Account,
+    AnotherCertificate,
+    AnotherTerminal,
+    FleetError,
+    Seen,
+    TerminalClient,
+    WrongAccount,
+)
+from gatepost.fleet.surroundings import Surroundings
+from gatepost.store.query.fleet import AdoptedRow, Credentials, Looked
+from gatepost.wire import Subscription, without_credentials
+
+__all__ = ["LOOK_S", "Visitor", "kept_of", "looked_of"]
+
+T = TypeVar("T")
+
+LOOK_S = 30.0
+"""No look takes longer."""
+
+_FOUND: Mapping[type[FleetError], tending.Found] = {
+    WrongAccount: "wrong account",
+    AnotherTerminal: "another terminal",
+    AnotherCertificate: "another certificate",
+}
+"""What an error of the client means; every other one: it is away."""
+
+_NO_ACCOUNT = "the receiver does not know its account; adopt it again"
+
+
+def kept_of(row: AdoptedRow) -> tending.Kept:
+    """Return what is known of a terminal, as the decisions are made with it."""
+    state: tending.State = row.state  # type: ignore[assignment]  # the store has no other
+    return tending.Kept(
+        state=state,
+        due_at=row.due_ms / 1000,
+        failures=row.failures,
+        sets=row.sets,
+        must_set=row.must_set,
+        shows=row.shows,
+        reason=row.reason,
+    )
+
+
+def looked_of(row: AdoptedRow, kept: tending.Kept, found: str, now: float) -> Looked:
+    """Return what is stored of a terminal after a look."""
+    return Looked(
+        terminal_id=row.terminal_id,
+        revision=row.revision,
+        state=kept.state,
+        reason=kept.reason,
+        due_ms=round(kept.due_at * 1000),
+        failures=kept.failures,
+        sets=kept.sets,
+        must_set=kept.must_set,
+        shows=kept.shows,
+        looked_at_ms=round(now * 1000),
+        found=found,
+    )
+
+
+class Visitor:
+    """Looks at terminals, one request at a time for each. Made and used on one event loop."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._turns: dict[int, asyncio.Lock] = {}
+        self._logins: dict[int, str] = {}
+        """Tokens of logins, which are valid for an hour unless a terminal starts again."""
+
+    @asynccontextmanager
+    async def talk(self, row: AdoptedRow) -> AsyncIterator[TerminalClient]:
+        """Open a terminal's service, logged in, for one who talks to it at a time.
+
+        Raises :class:`~gatepost.fleet.client.FleetError`.
+        """
+        credentials = await self._around.in_thread(lambda: self._around.adopted.opened(row))
+        if credentials is None:
+            raise WrongAccount(_NO_ACCOUNT)
+        async with self._turn(row.terminal_id), self._client(row) as client:
+            await client.look()
+            await self._logged_in(row, client, credentials, client.subscription)
+            yield client
+
+    async def look(self, row: AdoptedRow, *, now_due: bool = False) -> Looked:
+        """Look at a terminal, and do what there is to do; nothing but the setting is stored yet.
+
+        ``now_due``: also if it is not due. Raises :class:`~gatepost.errors.StoreUnavailable`.
+        """
+        around = self._around
+        kept = kept_of(row)
+        if now_due:
+            kept = replace(kept, due_at=min(kept.due_at, around.now()))
+        credentials = await around.in_thread(lambda: around.adopted.opened(row))
+        if credentials is None:
+            kept = replace(kept, state="stopped", reason=_NO_ACCOUNT)
+            return looked_of(row, kept, "wrong account", around.now())
+        async with self._turn(row.terminal_id):
+            if around.digest(credentials.token) not in row.token_digests:
+                credentials = await self._another_token(row, credentials)
+                kept = replace(kept, must_set=True)
+            return await self._look(row, kept, credentials)
+
+    async def _look(self, row: AdoptedRow, kept: tending.Kept, credentials: Credentials) -> Looked:
+        around = self._around
+        seen: Seen | None = None
+        told: Subscription | None = None
+        was_set_ms: int | None = None
+        said: str | None = None
+        found: tending.Found = "away"
+        ours = f"{row.ours}/{credentials.token}"
+        try:
+            async with asyncio.timeout(LOOK_S), self._client(row) as client:
+                seen = await client.look()
+                while (step := tending.next_step(kept, now=around.now())) != "nothing":
+                    if step == "set":
+                        kept = tending.was_set(kept, now=around.now())
+                        was_set_ms = round(around.now() * 1000)
+                        if not await self._about_to_set(row, kept, was_set_ms):
+                            break  # a person has changed it meanwhile
+                        await self._logged_in(row, client, credentials, lambda: client.subscribe(ours))
+                        await self._was_set(row, credentials)
+                        continue
+                    told = await self._logged_in(row, client, credentials, client.subscription)
+                    found = tending.compared(told, ours)
+                    kept = self._after(kept, found, row, was_set_ms)
+        except TimeoutError:
+            said = f"{row.address} does not reply in time"
+            kept = self._after(kept, "away", row, was_set_ms)
+            found = "away"
+        except FleetError as error:
+            found = _FOUND.get(type(error), "away")
+            said = str(error)
+            kept = self._after(kept, found, row, was_set_ms)
+        looked = looked_of(row, kept, found, around.now())
+        shown = told.event_dest if found == "differs" and told is not None else None
+        return replace(
+            looked,
+            set_at_ms=was_set_ms,
+            reached_at_ms=None if seen is None else looked.looked_at_ms,
+            clock_error_ms=_clock_error(seen),
+            shown=None if shown is None else without_credentials(shown),
+            said=said,
+        )
+
+    def _after(
+        self, kept: tending.Kept, found: tending.Found, row: AdoptedRow, was_set_ms: int | None
+    ) -> tending.Kept:
+        around = self._around
+        heard = max(around.heard.get(row.terminal_id, 0), _ms(row.last_seen))
+        since = was_set_ms or _ms(row.set_at)
+        return tending.after(kept, found, now=around.now(), rand=around.rand, has_arrived=0 < since < heard)
+
+    async def _about_to_set(self, row: AdoptedRow, kept: tending.Kept, at_ms: int) -> bool:
+        # Whether it was sent is not known if this process ends in between: then it is set again, and counted again.
+        looked = replace(looked_of(row, kept, "differs", at_ms / 1000), set_at_ms=at_ms, must_set=True)
+        return bool(await self._around.in_thread(lambda: self._around.adopted.keep([looked])))
+
+    async def _was_set(self, row: AdoptedRow, credentials: Credentials) -> None:
+        around = self._around
+        digest = around.digest(credentials.token)
+        if await around.in_thread(lambda: around.adopted.took_token(row.terminal_id, digest)):
+            await around.refresh()
+        detail = {"serial": row.serial, "host": row.ours.partition("://")[2].partition("/")[0]}
+        await around.in_thread(lambda: around.note("fleet.address_set", row, detail))
+
+    async def _another_token(self, row: AdoptedRow, credentials: Credentials) -> Credentials:
+        """Give a terminal another token of its own, in place of one that a person has taken away."""
+        around = self._around
+        another = replace(credentials, token=around.new_token())
+        digest = around.digest(another.token)
+        await around.in_thread(lambda: around.adopted.give_token(row.terminal_id, another, digest))
+        await around.refresh()
+        return another
+
+    async def _logged_in(
+        self,
+        row: AdoptedRow,
+        client: TerminalClient,
+        credentials: Credentials,
+        call: Callable[[], Awaitable[T]],
+    ) -> T:
+        """Do something logged in; a login before counts until the terminal refuses it."""
+        if client.token is not None:
+            try:
+                return await call()
+            except WrongAccount:  # the terminal started again, or an hour is over
+                self.forget(row.terminal_id)
+                client.token = None
+        self._logins[row.terminal_id] = await client.login(
+            Account(credentials.username, credentials.password)
+        )
+        return await call()
+
+    def _client(self, row: AdoptedRow) -> TerminalClient:
+        login = self._logins.get(row.terminal_id)
+        return self._around.client(row.address, row.serial, row.certificate, login)
+
+    def forget(self, terminal_id: int) -> None:
+        """Let go of a login."""
+        self._logins.pop(terminal_id, None)
+
+    def _turn(self, terminal_id: int) -> asyncio.Lock:
+        return self._turns.setdefault(terminal_id, asyncio.Lock())
+
+
+def _ms(moment: object) -> int:
+    return round(moment.timestamp() * 1000) if hasattr(moment, "timestamp") else 0
+
+
+def _clock_error(seen: Seen | None) -> int | None:
+    return None if seen is None or seen.clock_error_s is None else round(seen.clock_error_s * 1000)
