@@ -75,6 +75,14 @@ def console() -> Iterator[Found]:
                 yield from ((f"{file.name}: {key}", sentence) for sentence in sentences(text))
 
 
+def findings() -> Iterator[Found]:
+    """Yield the sentences on why nothing arrives, in both languages."""
+    file = ROOT / "src/gatepost/fleet/why_words.toml"
+    for key, texts in tomllib.loads(file.read_text(encoding="utf-8")).items():
+        for text in texts:
+            yield from ((f"{file.name}: {key}", sentence) for sentence in sentences(text))
+
+
 def command_line() -> Iterator[Found]:
     """Yield the sentences of every ``t(en, zh)``, and of the table of commands."""
     for file in sorted(ROOT.glob("src/gatepost/**/*.py")):
@@ -99,7 +107,7 @@ def faults(texts: Iterator[Found]) -> Iterator[tuple[str, str, list[str]]]:
             yield where, sentence, bad
 
 
-@pytest.mark.parametrize("texts", [pages, console, command_line], ids=lambda texts: texts.__name__)
+@pytest.mark.parametrize("texts", [pages, console, findings, command_line], ids=lambda texts: texts.__name__)
 def test_a_new_sentence_has_no_word_that_the_glossary_forbids(texts: "type[pages]") -> None:
     """If it fails: write the sentence with the glossary's own word."""
     old = frozen()

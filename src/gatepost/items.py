@@ -21,6 +21,7 @@ __all__ = [
     "DisagreementItem",
     "DoneItem",
     "ErasedItem",
+    "FindingItem",
     "Listing",
     "PersonItem",
     "Presence",
@@ -42,6 +43,7 @@ __all__ = [
     "TerminalItem",
     "TerminalState",
     "TrialItem",
+    "WhyItem",
     "WouldMoveItem",
     "WouldRefuseItem",
 ]
@@ -520,3 +522,31 @@ class DoneItem(Struct, frozen=True, kw_only=True):
     """Count the dead letters that were retried or dropped."""
 
     events: int
+
+
+class FindingItem(Struct, frozen=True, kw_only=True):
+    """Hold what one check has found."""
+
+    check: str
+    """``known``, ``reachable``, ``subscribed``, ``refused``, ``heard``, ``clock``, ``ids`` or ``listed``."""
+    level: Literal["good", "unknown", "look", "bad"]
+    code: str
+    text: str
+    """The finding in English."""
+    do: str
+    """What to do; empty where there is nothing."""
+    values: dict[str, Any]
+    """What is filled in: ``when`` a time, ``span`` seconds."""
+
+
+class WhyItem(Struct, frozen=True, kw_only=True):
+    """Say why nothing arrives of a terminal."""
+
+    asked: str
+    terminal_id: int | None
+    """``null``: none is known."""
+    serial: str | None
+    name: str | None
+    next: FindingItem | None
+    """What has to be mended first; ``null``: nothing has to be."""
+    findings: list[FindingItem]

@@ -1,6 +1,7 @@
 """``gatepost terminals``."""
 
 import json
+import time
 
 import msgspec
 import pytest
@@ -86,3 +87,22 @@ async def test_a_terminal_that_is_late_is_not_called_as_a_late_person_is(
     (item,) = (await receiver.get("/api/v1/terminals")).json["items"]
     monkeypatch.setenv("GATEPOST_LANG", "zh")
     assert "  上报延迟  " in terminal_line(msgspec.convert({**item, "presence": "late"}, TerminalItem))
+
+
+async def test_why_nothing_arrives_is_told_step_by_step_and_what_to_do_next(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receiver.store.create_terminal(now_ms=0, serial="SN-5", state="held")
+    assert await run("terminals", "why", "SN-5") == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "bad  The terminal waits for approval: what it sends is stored and not shown."
+    assert told[-1] == "Do this next: Approve it; what it sent meanwhile is shown then."
+    await receiver.push(record(timestamp=int(time.time())))
+    assert await run("terminals", "why", "SN-1") == 0
+    told = capsys.readouterr().out.splitlines()
+    assert any(one.startswith("ok  It pushed 2") for one in told)
+    assert told[-1] == "Nothing has to be done."
+    assert await run("terminals", "why", "--address", "192.0.2.1", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["next"]["code"] == "unknown"
+    assert await run("terminals", "why") == 1
+    assert "give either a terminal or an address" in capsys.readouterr().err

@@ -33,6 +33,7 @@ from gatepost.items import (
     TerminalDetail,
     TerminalItem,
     TrialItem,
+    WhyItem,
 )
 
 __all__ = ["Client", "Exported", "Filter", "Format", "format_of"]
@@ -193,6 +194,10 @@ class Client:
     def refusal_sample(self, sample_id: int) -> SampleItem:
         """Return the beginning of a refused body. Needs the role admin."""
         return self._connection.get(f"refusals/samples/{sample_id}", SampleItem)
+
+    def why(self, *, terminal: str | None = None, address: str | None = None) -> WhyItem:
+        """Return why nothing arrives of a terminal, or from an address, and what to do next."""
+        return self._connection.get("fleet/why", WhyItem, _given({"terminal": terminal, "address": address}))
 
     # People
 

@@ -1,4 +1,4 @@
-"""``gatepost terminals list | create | rename | approve | rotate | retire | refusals``."""
+"""``gatepost terminals list | create | rename | approve | rotate | retire | refusals | why``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from gatepost.cli_text import t
+from gatepost.client import why_command
 from gatepost.client.asking import (
     DEFAULT_URL,
     AsJson,
@@ -196,6 +197,7 @@ def refusals(
 
 def register(group: typer.Typer) -> None:
     """Add the commands."""
+    why_command.register(group)
     group.command("list", help=t("List terminals.", "列出终端。"))(list_terminals)
     group.command("create", help=t("Make a terminal and its address.", "创建终端及其推送地址。"))(create)
     group.command("rename", help=t("Give it another name.", "重命名终端。"))(rename)

@@ -32,6 +32,7 @@ from gatepost.console.pages.terminal_names import TerminalNames
 from gatepost.console.pages.terminals import TerminalPages
 from gatepost.console.pages.terminals_chosen import ChosenTerminals
 from gatepost.console.pages.welcome import WelcomePages
+from gatepost.console.pages.why import WhyPages
 from gatepost.console.words import words
 from gatepost.errors import GatepostError, StoreUnavailable
 from gatepost.receiver.api import problem_details
@@ -56,6 +57,7 @@ PAGES = (
     TerminalPages,
     ChosenTerminals,
     TerminalNames,
+    WhyPages,
     QuarantinePages,
     RefusalPages,
     DestinationPages,

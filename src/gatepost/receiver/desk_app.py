@@ -76,6 +76,7 @@ from gatepost.receiver.processes.link import (
 )
 from gatepost.receiver.processes.wake import Wake
 from gatepost.receiver.terminals.admin import Registrar, new_token
+from gatepost.receiver.terminals.arrival import Arrival
 from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networks, Policy, token_digest
 from gatepost.receiver.terminals.preview import Preview
 from gatepost.settings import ReceiverSettings
@@ -259,6 +260,7 @@ class DeskApp:
             "meaning": meaning,
             "registrar": registrar,
             "preview": Preview(store, settings, now),
+            "arrival": Arrival(Adopted(store), self.projector.lag, self.ingests.heard, now=now),
             "live": self.live,
             "keeper": self.keeper,
             "reprocessing": self.reprocessing,

@@ -34,6 +34,7 @@ from gatepost.receiver.api.session import SessionController
 from gatepost.receiver.api.sites import SitesController
 from gatepost.receiver.api.statistics import StatisticsController
 from gatepost.receiver.api.terminals import TerminalsController
+from gatepost.receiver.api.why import WhyController
 
 __all__ = ["CONTROLLERS", "OPEN_CONTROLLERS"]
 
@@ -42,6 +43,7 @@ CONTROLLERS = (
     AlarmsController,
     ExportsController,
     TerminalsController,
+    WhyController,
     SitesController,
     PeopleController,
     GroupsController,
