@@ -260,7 +260,7 @@ class DeskApp:
             "meaning": meaning,
             "registrar": registrar,
             "preview": Preview(store, settings, now),
-            "arrival": Arrival(Adopted(store), self.projector.lag, self.ingests.heard, now=now),
+            "arrival": Arrival(self.fleet.adopted, self.projector.lag, self.ingests.heard, now=now),
             "live": self.live,
             "keeper": self.keeper,
             "reprocessing": self.reprocessing,

@@ -163,7 +163,7 @@ def _managed(row: AdoptedRow) -> Managed:
         found=row.found,
         said=row.said or "",
         shown=row.shown or "",
-        has_account=row.has_account,
+        has_account=row.secrets is not None,
         looked_at=row.looked_at,
         set_at=row.set_at,
     )
