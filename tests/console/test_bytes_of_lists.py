@@ -3,13 +3,15 @@
 Texts are made of the characters that take most room as JSON and as HTML.
 """
 
-from datetime import timedelta
+import asyncio
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 from msgspec.structs import replace
 from tests.console.kit import Desk
+from tests.receiver import kit
 from tests.store.events import NOON, RECEIVED_MS, arrival, record, refused, times
 from tests.terminals import ensured
 
@@ -20,8 +22,12 @@ from gatepost.receiver.terminals.preview import WouldRefuse
 from gatepost.store.conversion.limits import MAX_GROUPS, MAX_TEXT
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.interface import NewTerminal
+from gatepost.store.people.corrections import Corrections
 from gatepost.store.people.groups import MAX_IDS
+from gatepost.store.people.people import People, PeopleQuery, Rules
 from gatepost.store.people.person_day import MAX_RECORDS
+from gatepost.store.people.schedules import Schedule
+from gatepost.store.people.stored_schedules import Schedules
 from gatepost.store.query.accounts import Accounts
 from gatepost.store.query.destinations import AttemptRow, ExceptionRow, Step
 from gatepost.store.query.page_bytes import PAGE_BYTES
@@ -259,6 +265,8 @@ async def test_every_list_of_the_api_is_bounded_here_or_by_its_rows(desk: Desk) 
         "/api/v1/notices", "/api/v1/receivers", "/api/v1/terminals/{terminal_id}/would-refuse",
         "/api/v1/people/{person_id}/shifts",
     }  # fmt: skip
+    # See test_schedules_and_corrections.
+    measured |= {"/api/v1/schedules", "/api/v1/holidays", "/api/v1/assignments", "/api/v1/corrections"}
     document = (await desk.running.get("/api/openapi.json")).json
     lists = {
         path
@@ -311,3 +319,23 @@ async def test_destinations_and_what_they_said(desk: Desk) -> None:
     destinations.commit(one.id, fence, Step(tries=tries, put=dead), changes=0, steps=0)
     assert len(await listed(desk, f"/api/v1/destinations/{one.id}/attempts")) == 1000
     assert len(await listed(desk, f"/api/v1/destinations/{one.id}/dead", limit=1000)) == 1500
+
+
+async def test_schedules_and_corrections(desk: Desk) -> None:
+    store = desk.running.store
+    assert (await desk.running.push(kit.record())).status == 200
+    await asyncio.to_thread(desk.running.settle)
+    schedules, corrections = Schedules(store), Corrections(store, Rules())
+    for number in range(300):
+        name = longest(number, 64)
+        schedules.create(Schedule(name=f"x{name}"[:64], start_min=0, end_min=60), now_ms=0)
+        schedules.add_holiday(date(2024, 1, 1) + timedelta(number), name, site_id=None, is_half=False)
+        schedules.assign(
+            None, date(2024, 1, 1) + timedelta(number), group=longest(0, 256), by="x" * 64, now_ms=0
+        )
+    (person,) = People(store, Rules()).page(PeopleQuery()).items
+    for number in range(300):
+        at = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=number)
+        corrections.add(person, at, note=longest(number, 500), by="x", now_ms=2_000_000_000_000)
+    for name in ("schedules", "holidays", "assignments", "corrections"):
+        assert len({item["id"] for item in await listed(desk, f"/api/v1/{name}")}) == 300, name

@@ -252,7 +252,15 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
             ("POST", "/quarantine/process"),
             ("POST", "/terminals/987654321/approve"),
         )
-    } | {"POST /terminals/chosen/approve"}
+    } | {
+        "POST /terminals/chosen/approve",
+        *(f"POST /api/v1/{name}" for name in ("schedules", "holidays", "assignments", "corrections")),
+        *(
+            f"DELETE /api/v1/{name}/987654321"
+            for name in ("schedules", "holidays", "assignments", "corrections")
+        ),
+        "PATCH /api/v1/schedules/987654321",
+    }
     assert {one.path for one in found if one.role == "admin" and not one.changes} == {
         "/api/v1/accounts",
         "/api/v1/tokens",
@@ -324,6 +332,9 @@ def test_what_is_for_users_of_every_site_is_known_by_name(receiver: Running) -> 
         *("POST /api/v1/retention/confirm", "POST /settings/retention"),
         *("GET /api/v1/refusals/samples/987654321", "GET /refusals/samples/987654321"),
         *("POST /api/v1/sites", "PATCH /api/v1/sites/987654321"),
+        *(f"POST /api/v1/{name}" for name in ("schedules", "holidays", "assignments")),
+        *(f"DELETE /api/v1/{name}/987654321" for name in ("schedules", "holidays", "assignments")),
+        "PATCH /api/v1/schedules/987654321",
         "GET /api/v1/terminals/would-refuse",
         *("GET /settings", "POST /settings/sites", "POST /settings/sites/987654321"),
         *("GET /settings/users", "POST /settings/users", "POST /settings/users/987654321"),

@@ -13,6 +13,7 @@ import re
 import time
 import zipfile
 from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +28,9 @@ from gatepost.console.commands import console_pages
 from gatepost.receiver.auth.authenticator import ROLES, issue_token
 from gatepost.receiver.terminals.identify import token_digest
 from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, RefusedPush, RefusedTimes
+from gatepost.store.people.corrections import Correction, CorrectionQuery, Corrections
 from gatepost.store.people.people import People, PeopleQuery, Rules
+from gatepost.store.people.stored_schedules import Schedules
 from gatepost.store.query.accounts import Accounts, Role
 
 WORDS = (
@@ -94,6 +97,21 @@ ASKED = {
         "list", f"/api/v1/attendance/export?day={DAY}&kind=all&format=xlsx"
     ),
     "GET /api/v1/attendance/groups": Asked("list", f"/api/v1/attendance/groups?day={DAY}&kind=all"),
+    "GET /api/v1/schedules": Asked("list", is_plain=True),
+    "POST /api/v1/schedules": Asked("every site"),
+    "PATCH /api/v1/schedules/{schedule_id}": Asked("every site", "/api/v1/schedules/1"),
+    "DELETE /api/v1/schedules/{schedule_id}": Asked("every site", "/api/v1/schedules/1"),
+    "GET /api/v1/holidays": Asked("list"),
+    "POST /api/v1/holidays": Asked("every site"),
+    "DELETE /api/v1/holidays/{holiday_id}": Asked("every site", "/api/v1/holidays/1"),
+    "GET /api/v1/assignments": Asked("list"),
+    "POST /api/v1/assignments": Asked("every site"),
+    "DELETE /api/v1/assignments/{assignment_id}": Asked("every site", "/api/v1/assignments/1"),
+    "GET /api/v1/corrections": Asked("list"),
+    "POST /api/v1/corrections": Asked(
+        "change", content={"person_id": "{person}", "at": f"{DAY}T12:00:00Z", "note": "x"}
+    ),
+    "DELETE /api/v1/corrections/{correction_id}": Asked("change", "/api/v1/corrections/{correction}"),
     "GET /api/v1/destinations": Asked("every site"),
     "POST /api/v1/destinations": Asked("every site"),
     "GET /api/v1/destinations/schemas": Asked("every site"),
@@ -277,7 +295,20 @@ class World:
             )
             times = RefusedTimes(count=1, first_at_ms=now_ms, last_at_ms=now_ms, detail="is no JSON")
             store.note_refused({push: times}, {})
+        self._write_about_people()
         self.ids, self.mine = self._ids("2222"), self._ids("1111")
+
+    def _write_about_people(self) -> None:
+        """Assign schedules to people and groups, and correct a passage of each person."""
+        store, day = self.running.store, date.fromisoformat(DAY)
+        schedules, corrections = Schedules(store), Corrections(store, Rules())
+        for site, name, group in ((1, "Bremen", "Guards"), (2, "Hamburg", "Sales")):
+            schedules.add_holiday(day, f"{name} fair", site_id=site, is_half=True)
+            schedules.assign(None, day, group=group, by="office", now_ms=0)
+            (person,) = People(store, Rules()).page(PeopleQuery(q=f"IDENT-{site * 1111}")).items
+            schedules.assign(None, day, identities=person.identities, by="office", now_ms=0)
+            at, now_ms = datetime(2023, 5, 29, 20, tzinfo=UTC), int(time.time() * 1000)
+            corrections.add(person, at, note=f"smoke-{site * 1111}", by="office", now_ms=now_ms)
 
     async def push(self, site: int, name: str, group: str, *, number: str = "") -> None:
         """Push a passage, a stranger, an alarm and what is no event."""
@@ -312,12 +343,18 @@ class World:
             "step": str(alarms[0].history[0].id),
             "push": str(store.quarantined(QuarantineQuery(terminal=f"SN-{mark}")).items[0].id),
             "person": people[0].id,
+            "correction": str(self._corrections(people[0].identities)[0].id),
             "terminal": str(rows[0].terminal_id),
         }
+
+    def _corrections(self, identities: tuple[int, ...]) -> tuple[Correction, ...]:
+        query = CorrectionQuery(identities=identities)
+        return Corrections(self.running.store, Rules()).page(query).items
 
     def state(self) -> str:
         """Return everything of the other site that could be changed."""
         store, query = self.running.store, {"site_id": 2}
+        people = People(store, Rules()).page(PeopleQuery(**query))
         terminals = [
             (row.name, row.serial, row.state, row.site_id, row.networks, row.has_token)
             for row in store.terminals()
@@ -327,7 +364,8 @@ class World:
                 store.alarms(AlarmQuery(**query)),
                 store.records(RecordQuery(**query)),
                 store.quarantined(QuarantineQuery(**query)).items,
-                People(store, Rules()).page(PeopleQuery(**query)),
+                people,
+                [self._corrections(person.identities) for person in people.items],
                 terminals,
                 store.sites(),
                 store.tokens(),

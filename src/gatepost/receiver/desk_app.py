@@ -81,6 +81,7 @@ from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networ
 from gatepost.receiver.terminals.preview import Preview
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Store, TerminalRow
+from gatepost.store.people.stored_schedules import Schedules
 from gatepost.store.privacy.permitted import Ask
 from gatepost.store.query.accounts import PROGRAM, Accounts
 from gatepost.store.query.adoptions import Adoptions
@@ -267,6 +268,7 @@ class DeskApp:
             "forwarding": self.forwarding,
             "fleet": self.fleet,
             "notices": self.notices,
+            "schedules": Schedules(store),
             "metrics": self.metrics,
             "metrics_networks": Networks(settings.metrics_networks, setting="metrics_networks"),
             **made.parts,
@@ -552,7 +554,8 @@ def _store(scope: Scope) -> UserStore:
 
 
 def _meaning(scope: Scope) -> Meaning:
-    return Meaning(_store(scope), scope[PARTS]["meaning"].rules)  # type: ignore[literal-required]  # a key of ours
+    parts = scope[PARTS]  # type: ignore[literal-required]  # a key of ours
+    return Meaning(_store(scope), parts["meaning"].rules, parts["access"].doors.now_ms())
 
 
 SEEN = {

@@ -15,11 +15,13 @@ __all__ = ["Meaning", "rules_of"]
 class Meaning:
     """People, attendance and statistics by the receiver's settings."""
 
-    def __init__(self, store: ForUser, rules: Rules) -> None:
+    def __init__(self, store: ForUser, rules: Rules, now_ms: int | None = None) -> None:
+        """``now_ms`` is the present: a planned shift that is not over has no marks yet."""
         self.store = store
         self.rules = rules
+        self.now_ms = now_ms
         self.people = People(store, rules)
-        self.attendance = Attendance(store, rules)
+        self.attendance = Attendance(store, rules, now_ms)
 
     def person_ids(self, rows: Iterable[RecordRow | object]) -> dict[tuple[int, int], str]:
         """Return the ids of the people whom records are about, as :meth:`People.ids` does."""

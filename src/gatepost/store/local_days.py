@@ -148,9 +148,12 @@ class Days(Struct, frozen=True):
     """When each begins, in milliseconds since 1970 UTC, and behind them when the last one ends."""
 
     @classmethod
-    def of(cls, first: date, last: date, zone_name: str) -> "Days":
-        """Return the days from ``first`` to ``last``, both included. Raises :class:`UnknownZone`."""
-        return _days(first, days_between(first, last), zone_name)
+    def of(cls, first: date, last: date, zone_name: str, *, more: int = 0) -> "Days":
+        """Return the days from ``first`` to ``last``, both included, and ``more`` on either side.
+
+        Raises :class:`UnknownZone`.
+        """
+        return _days(first - timedelta(more), days_between(first, last) + 2 * more, zone_name)
 
     @property
     def begin_ms(self) -> int:

@@ -38,12 +38,16 @@ async def test_a_person_has_days_and_a_day_has_passages(receiver: Running) -> No
         "first_in": "2023-05-29T07:01:55Z",
         "last_out": "2023-05-29T07:03:55Z",
         "hours": 0.03,
+        "worked_hours": 0.03,
         "passages": 3,
         "name": "王五",
         "type": 1,
         "site_id": 1,
         "site": "default",
         "timezone": "UTC",
+        "schedule": None,
+        "planned_from": None,
+        "planned_until": None,
         "marks": [],
     }
     for stretch in ("month=2023-05", "first=2023-05-29&last=2023-05-30"):

@@ -8,7 +8,8 @@ from tests.store.events import NOON, arrival, record
 
 from gatepost.store.base import BaseStore
 from gatepost.store.interface import Arrival
-from gatepost.store.people.attendance import MAX_CELLS, Attendance, Attended
+from gatepost.store.people.attendance import MAX_CELLS, Attendance
+from gatepost.store.people.attended import Attended
 from gatepost.store.people.people import People, PeopleQuery, Rules, Scope
 from gatepost.store.people.person_day import day_of
 from gatepost.wire import Dialect, Group, User

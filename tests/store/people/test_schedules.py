@@ -114,11 +114,11 @@ MONDAY, TUESDAY, WEDNESDAY = "2024-05-06", "2024-05-07", "2024-05-08"
         (OFFICE, "2024-05-06T08:00", "2024-05-06T16:54:59", ("early",)),
         (OFFICE, "2024-05-06T09:00", "2024-05-06T12:00", ("late", "early")),
         # One passage alone: before the middle of the day, 12:30, it is an arrival.
-        (OFFICE, "2024-05-06T07:55", None, ("no_out", "missing")),
-        (OFFICE, "2024-05-06T09:00", None, ("no_out", "late", "missing")),
-        (OFFICE, "2024-05-06T12:30", None, ("no_out", "late", "missing")),
-        (OFFICE, "2024-05-06T12:31", None, ("no_out", "early", "missing")),
-        (OFFICE, "2024-05-06T17:05", None, ("no_out", "missing")),
+        (OFFICE, "2024-05-06T07:55", None, ("missing",)),
+        (OFFICE, "2024-05-06T09:00", None, ("late", "missing")),
+        (OFFICE, "2024-05-06T12:30", None, ("late", "missing")),
+        (OFFICE, "2024-05-06T12:31", None, ("early", "missing")),
+        (OFFICE, "2024-05-06T17:05", None, ("missing",)),
         # The night shift: in before midnight, out after it; late after midnight is a shift of the next day.
         (NIGHT, "2024-05-06T21:45", "2024-05-07T06:05", ()),
         (NIGHT, "2024-05-07T00:30", "2024-05-07T06:05", ("late",)),
@@ -167,9 +167,9 @@ def test_planned_days_without_a_passage_are_absences_and_free_days_are_none() ->
     assert [one.day.day for one in found.absent] == [6, 8, 9, 10, 11]
 
 
-def test_without_a_schedule_there_are_no_marks_but_the_missing_departure() -> None:
+def test_without_a_schedule_there_are_no_marks() -> None:
     found = judge([shift("2024-05-06T10:00", None), shift("2024-05-07T10:00", "2024-05-07T11:00")], [])
-    assert (found.marks, found.planned, found.absent) == ((("no_out",), ()), (None, None), ())
+    assert (found.marks, found.planned, found.absent) == (((), ()), (None, None), ())
 
 
 def test_of_two_shifts_of_one_planned_the_first_is_late_and_the_last_is_early() -> None:
@@ -224,8 +224,8 @@ def test_early_and_absent_are_known_four_hours_after_the_end(
 
 def test_a_departure_is_not_missing_while_it_may_still_come() -> None:
     came, day = [shift("2024-05-06T08:00", None)], plan(OFFICE, MONDAY)
-    assert judge(came, day, now_ms=ms("2024-05-06T20:59")).marks == (("no_out",),)
-    assert judge(came, day, now_ms=ms("2024-05-06T21:00")).marks == (("no_out", "missing"),)
+    assert judge(came, day, now_ms=ms("2024-05-06T20:59")).marks == ((),)
+    assert judge(came, day, now_ms=ms("2024-05-06T21:00")).marks == (("missing",),)
 
 
 @pytest.mark.parametrize(

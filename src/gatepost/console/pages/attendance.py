@@ -24,7 +24,7 @@ from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.receiver.exports.attendance import person_shifts
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.local_days import month_of, parse_day
-from gatepost.store.people.attendance import Attended
+from gatepost.store.people.attended import Attended
 from gatepost.store.people.groups import Group
 from gatepost.store.people.people import PeopleQuery
 from gatepost.store.query.page_bytes import fitting

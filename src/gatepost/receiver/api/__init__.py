@@ -14,7 +14,9 @@ Who may call what is said by each route and decided in :mod:`gatepost.receiver.a
 
 from gatepost.receiver.api.accounts import AccountsController, AuditController, TokensController
 from gatepost.receiver.api.alarms import AlarmsController
+from gatepost.receiver.api.assignments import AssignmentsController
 from gatepost.receiver.api.attendance import AttendanceController
+from gatepost.receiver.api.corrections import CorrectionsController
 from gatepost.receiver.api.counters import StatsController
 from gatepost.receiver.api.destinations import DestinationsController
 from gatepost.receiver.api.erasure import ErasureController
@@ -30,6 +32,7 @@ from gatepost.receiver.api.receivers import ReceiversController
 from gatepost.receiver.api.records import RecordsController
 from gatepost.receiver.api.refusals import RefusalsController
 from gatepost.receiver.api.retention import RetentionController
+from gatepost.receiver.api.schedules import HolidaysController, SchedulesController
 from gatepost.receiver.api.session import SessionController
 from gatepost.receiver.api.sites import SitesController
 from gatepost.receiver.api.statistics import StatisticsController
@@ -49,6 +52,10 @@ CONTROLLERS = (
     GroupsController,
     ErasureController,
     AttendanceController,
+    SchedulesController,
+    HolidaysController,
+    AssignmentsController,
+    CorrectionsController,
     StatisticsController,
     QuarantineController,
     RefusalsController,

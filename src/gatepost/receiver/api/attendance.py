@@ -8,15 +8,10 @@ from litestar import Controller, get
 from litestar.params import FromQuery
 from msgspec import Struct
 
+from gatepost.receiver.api.attended import AttendedItem, CorrectionItem, correction_item, days_of
 from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite, note_search
-from gatepost.receiver.api.people import (
-    AttendedItem,
-    Limit,
-    SomeoneItem,
-    attended_item,
-    someone_item,
-)
+from gatepost.receiver.api.people import Limit, SomeoneItem, someone_item
 from gatepost.receiver.api.shapes import Listing, TheMeaning, days, read, word
 from gatepost.store.people.people import Kind, PeopleQuery
 from gatepost.store.query.page_bytes import paged
@@ -33,7 +28,9 @@ class AttendanceItem(Struct, frozen=True):
 
     person: SomeoneItem
     days: list[AttendedItem]
-    """An entry a shift, ``day`` the one on which it began."""
+    """An entry a shift, ``day`` the one on which it began; or an absence, without ``first_in``."""
+    corrections: list[CorrectionItem]
+    """Passages of these days that were added or struck by hand."""
 
 
 class GroupDayItem(Struct, frozen=True):
@@ -84,7 +81,9 @@ class AttendanceController(Controller):
         ``group`` and ``site`` are a name or an id. People who were not there are listed with no ``days``. An entry of
         ``days`` is a shift, and ``day`` the one on which it began, by the clocks of the site where it began. ``marks``
         of a shift says what is unusual about it: ``no_out`` is one passage only, so that ``last_out`` and ``hours``
-        are ``null``.
+        are ``null``. Where a schedule is assigned, ``late``, ``early``, ``missing``, ``absent`` and ``holiday`` say
+        how a shift compares with it; an absence is an entry without ``first_in``. ``corrected``: a passage was added
+        or struck by hand, see ``corrections``.
 
         ``kind``: employees without anything said, visitors, blacklist, or all. The type that a person had in a shift
         decides; without a known one it is an employee's. Go on while there is a ``next_cursor``: a page may be short.
@@ -101,7 +100,11 @@ class AttendanceController(Controller):
         page = read(lambda: meaning.attendance.page(query, *stretch))
         note_search(access, request, query, len(page.items))
         items = [
-            AttendanceItem(someone_item(item.person), [attended_item(one) for one in item.shifts])
+            AttendanceItem(
+                someone_item(item.person),
+                days_of(item),
+                [correction_item(one, item.person.id) for one in item.corrections],
+            )
             for item in page.items
         ]
         return Listing(items, page.next_cursor)

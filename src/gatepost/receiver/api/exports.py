@@ -30,10 +30,11 @@ from gatepost.errors import ImageUnavailable, StoreError
 from gatepost.items import SomeoneItem
 from gatepost.receiver.api.alarms import alarm_item
 from gatepost.receiver.api.attendance import OfKind
+from gatepost.receiver.api.attended import AttendedItem, attended_item
 from gatepost.receiver.api.authorization import OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AlarmFilters, AtSite, RecordFilters, told
 from gatepost.receiver.api.images import suffix_of
-from gatepost.receiver.api.people import AttendedItem, attended_item, someone_item
+from gatepost.receiver.api.people import someone_item
 from gatepost.receiver.api.records import record_items
 from gatepost.receiver.api.shapes import Include, TheMeaning, TheStore, answering, days, word
 from gatepost.receiver.api.streaming import streamed

@@ -11,6 +11,14 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
 from gatepost.items import SomeoneItem
+from gatepost.receiver.api.attended import (
+    AttendedItem,
+    CorrectionItem,
+    absence_item,
+    attended_item,
+    correction_item,
+    days_of,
+)
 from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite, AtTerminal, note_search
 from gatepost.receiver.api.records import RecordItem, record_items
@@ -30,38 +38,20 @@ from gatepost.receiver.http.url_prefix import link
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import RecordQuery
 from gatepost.store.local_days import parse_day
-from gatepost.store.people.attendance import Attended, Mark
 from gatepost.store.people.people import PeopleQuery, Person
 from gatepost.store.people.person_day import Passage, PersonDay, day_of
 from gatepost.store.query.page_bytes import paged
 
-__all__ = ["AttendedItem", "GroupsController", "PeopleController", "SomeoneItem", "someone_item"]
+__all__ = [
+    "GroupsController",
+    "Limit",
+    "PeopleController",
+    "SomeoneItem",
+    "person_named",
+    "someone_item",
+]
 
 Limit = Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)]
-
-
-class AttendedItem(Struct, frozen=True, kw_only=True, gc=False):
-    """A shift of somebody: passages that belong together."""
-
-    day: date
-    """On which it began, by the clocks of the site where it began."""
-    first_in: datetime
-    last_out: datetime | None
-    """``null`` where there is one passage only: nobody knows when they left."""
-    hours: float | None
-    """Between the two."""
-    passages: int
-    name: str
-    """As they were called then."""
-    type: int | None
-    """``UserType``, as it was then: 1 employee, 2 visitor, 5 blacklist."""
-    site_id: int
-    """The site where it began."""
-    site: str
-    timezone: str
-    """The site's, whose clocks tell the ``day``."""
-    marks: list[Mark]
-    """``no_out``: there is one passage only, so ``last_out`` and ``hours`` are unknown."""
 
 
 class PassageItem(Struct, frozen=True, kw_only=True):
@@ -82,6 +72,8 @@ class PassageItem(Struct, frozen=True, kw_only=True):
     outside_time: bool
     """A visitor, before or after their time."""
     image: str | None
+    is_struck: bool
+    """A correction says that it does not count."""
     repeats: int
     """How many more of the same followed at once and are not listed."""
     last_at: datetime
@@ -97,7 +89,9 @@ class PersonDayItem(Struct, frozen=True, kw_only=True):
     begins_at: datetime
     ends_at: datetime
     shifts: list[AttendedItem]
-    """Those that began on this day."""
+    """Those that began on this day, and an absence, which has no passage."""
+    corrections: list[CorrectionItem]
+    """Passages of this day that were added or struck."""
     refused: int
     """Refusals among ``items``."""
     items: list[PassageItem]
@@ -122,24 +116,6 @@ def someone_item(person: Person) -> SomeoneItem:
     return SomeoneItem(**{**values, "groups": list(person.groups)})
 
 
-def attended_item(attended: Attended) -> AttendedItem:
-    """Shape a shift for an answer."""
-    seconds = attended.seconds
-    return AttendedItem(
-        day=attended.day,
-        first_in=attended.first_in,
-        last_out=attended.last_out,
-        hours=None if seconds is None else round(seconds / 3600, 2),
-        passages=attended.passages,
-        name=attended.name,
-        type=attended.type,
-        site_id=attended.site_id,
-        site=attended.site,
-        timezone=attended.timezone,
-        marks=list(attended.marks),
-    )
-
-
 def _passage_item(passage: Passage) -> PassageItem:
     return PassageItem(
         record_id=passage.record_id,
@@ -154,6 +130,7 @@ def _passage_item(passage: Passage) -> PassageItem:
         entry_mode=passage.entry_mode,
         outside_time=passage.outside_time,
         image=link(f"/api/v1/records/{passage.record_id}/image") if passage.has_image else None,
+        is_struck=passage.is_struck,
         repeats=passage.repeats,
         last_at=passage.last_at,
     )
@@ -166,14 +143,19 @@ def _day_item(person: Person, found: PersonDay) -> PersonDayItem:
         timezone=person.timezone,
         begins_at=found.begins_at,
         ends_at=found.ends_at,
-        shifts=[attended_item(one) for one in found.shifts],
+        shifts=[
+            *(attended_item(one) for one in found.shifts),
+            *(absence_item(person, one) for one in found.absences),
+        ],
+        corrections=[correction_item(one, person.id) for one in found.corrections],
         refused=found.refused,
         items=[_passage_item(passage) for passage in found.items],
         is_cut=found.is_cut,
     )
 
 
-def _person(meaning: Meaning, person_id: str) -> Person:
+def person_named(meaning: Meaning, person_id: str) -> Person:
+    """Return a person by id. Raises 404."""
     person = read(lambda: meaning.people.person(person_id))
     if person is None:
         raise NotFoundException("there is no such person")
@@ -268,7 +250,7 @@ class PeopleController(Controller):
 
     @get("/{person_id:str}", sync_to_thread=True, summary="One person")
     def one_person(self, meaning: TheMeaning, person_id: FromPath[str]) -> SomeoneItem:
-        return someone_item(_person(meaning, person_id))
+        return someone_item(person_named(meaning, person_id))
 
     @get("/{person_id:str}/shifts", sync_to_thread=True, summary="The shifts of a person")
     def person_shifts(
@@ -279,18 +261,22 @@ class PeopleController(Controller):
         first: FromQuery[str | None] = None,
         last: FromQuery[str | None] = None,
     ) -> Listing[AttendedItem]:
-        """Those that began in a ``month`` (2024-05), or from ``first`` to ``last`` (2024-05-06), both included."""
+        """Those that began in a ``month`` (2024-05), or from ``first`` to ``last`` (2024-05-06), both included.
+
+        Absences are among them: they have no ``first_in``.
+        """
         stretch = days(day=None, month=month, first=first, last=last)
-        person = _person(meaning, person_id)
-        found = read(lambda: meaning.attendance.shifts(person, *stretch))
-        return Listing([attended_item(one) for one in found], None)
+        person = person_named(meaning, person_id)
+        return Listing(days_of(read(lambda: meaning.attendance.of(person, *stretch))), None)
 
     @get("/{person_id:str}/days/{day:str}", sync_to_thread=True, summary="A person's day, every passage")
     def person_day(self, meaning: TheMeaning, person_id: FromPath[str], day: FromPath[str]) -> PersonDayItem:
         """``day`` is a local date of the person's site, 2024-05-06."""
         asked = read(lambda: parse_day(day))
-        person = _person(meaning, person_id)
-        return _day_item(person, read(lambda: day_of(meaning.store, person, asked, meaning.rules)))
+        person = person_named(meaning, person_id)
+        return _day_item(
+            person, read(lambda: day_of(meaning.store, person, asked, meaning.rules, meaning.now_ms))
+        )
 
 
 class GroupsController(Controller):

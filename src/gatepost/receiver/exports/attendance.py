@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from gatepost.receiver.exports.columns import Column, Words, named, offset
 from gatepost.store.local_days import days_between
-from gatepost.store.people.attendance import MAX_CELLS, Attendance, Attended
+from gatepost.store.people.attendance import MAX_CELLS, Attendance
+from gatepost.store.people.attended import Attended
 from gatepost.store.people.people import PeopleQuery, Person
 from gatepost.wire.codes import UserType
 

@@ -3,10 +3,10 @@
 Functions on a connection, in the caller's transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, select
+from sqlalchemy import Connection, delete, exists, select, update
 
 from gatepost.store.conversion.rows import Person, person_digest
 from gatepost.store.dialect import insert
@@ -15,8 +15,10 @@ from gatepost.wire import digest
 
 __all__ = [
     "NO_CONTENT",
+    "OF_PEOPLE",
     "delete_unused",
     "digest_at",
+    "forget_written",
     "is_shared",
     "made",
     "shared_digest",
@@ -32,12 +34,49 @@ NO_CONTENT: dict[str, Any] = {
 }
 """The columns of an identity that tells nothing about a person."""
 
+OF_PEOPLE = (t.assignments, t.corrections)
+"""Tables of what was written about people, by a form of their data."""
 
-def delete_unused(db: Connection, ids: Sequence[int]) -> int:
-    """Delete those of these identities that no record refers to."""
+
+def delete_unused(db: Connection, ids: Sequence[int], heirs: Mapping[int, int] | None = None) -> int:
+    """Delete those of these identities that no record refers to.
+
+    What was written about a person goes to another form of their data: of ``heirs``, else at the same site. With the
+    last form it is deleted.
+    """
     i = t.identities.c
     used = exists(select(t.records.c.id).where(t.records.c.identity_id == i.id))
+    for table in OF_PEOPLE:
+        written = exists(select(table.c.id).where(table.c.identity_id == i.id))
+        for row in db.execute(select(t.identities).where(i.id.in_(ids), ~used, written)).all():
+            heir = (heirs or {}).get(row.id) or _other_form(db, row)
+            mine = table.c.identity_id == row.id
+            # SQLite does not go by foreign keys here.
+            db.execute(
+                delete(table).where(mine)
+                if heir is None
+                else update(table).where(mine).values(identity_id=heir)
+            )
     return db.execute(delete(t.identities).where(i.id.in_(ids), ~used)).rowcount
+
+
+def forget_written(db: Connection, ids: Sequence[int], terminal_id: int | None = None) -> None:
+    """Delete what was written about people; of a terminal, what is about passages there alone."""
+    a, c = t.assignments.c, t.corrections.c
+    of_terminal = [] if terminal_id is None else [c.terminal_id == terminal_id]
+    db.execute(delete(t.corrections).where(c.identity_id.in_(ids), *of_terminal))
+    if terminal_id is None:
+        db.execute(delete(t.assignments).where(a.identity_id.in_(ids)))
+
+
+def _other_form(db: Connection, row: Any) -> int | None:
+    """Return the latest form of a person's data at the same site that records refer to."""
+    i = t.identities.c
+    if not row.user_id:
+        return None
+    used = exists(select(t.records.c.id).where(t.records.c.identity_id == i.id))
+    same = select(i.id).where(i.user_id == row.user_id, i.site_id == row.site_id, i.id != row.id, used)
+    return db.execute(same.order_by(i.id.desc()).limit(1)).scalar_one_or_none()
 
 
 def shared_digest(site_id: int) -> bytes:

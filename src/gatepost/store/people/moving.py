@@ -367,6 +367,7 @@ def _point(store: Keyed, rows: Sequence[Any]) -> int:
     try:
         with _changing(store) as db:
             locked = _locked(db, sorted(mine))
+            heirs: dict[int, int] = {}
             for identity in locked:
                 for site_id, ids in mine[identity.id].items():
                     if site_id == identity.site_id:
@@ -376,7 +377,13 @@ def _point(store: Keyed, rows: Sequence[Any]) -> int:
                     still = [r.id.in_(ids), r.identity_id == identity.id, r.terminal_id.in_(here)]
                     point = update(t.records).where(*still).values(identity_id=target)
                     changed += db.execute(point).rowcount
-            identities.delete_unused(db, [identity.id for identity in locked])
+                    struck = [
+                        t.corrections.c.identity_id == identity.id,
+                        t.corrections.c.terminal_id.in_(here),
+                    ]
+                    db.execute(update(t.corrections).where(*struck).values(identity_id=target))
+                    heirs[identity.id] = target
+            identities.delete_unused(db, [identity.id for identity in locked], heirs)
     except _Busy:
         return 0
     return changed

@@ -19,12 +19,15 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, select
 
-from gatepost.store.conversion.rows import moment
+from gatepost.store.conversion.rows import moment, ms
 from gatepost.store.interface import ForUser, Visible
 from gatepost.store.local_days import Days
-from gatepost.store.people.attendance import Attended, shifts_between, shifts_of_days
+from gatepost.store.people.attendance import attended
+from gatepost.store.people.attended import Attended, shifts_between, shifts_of_days
+from gatepost.store.people.corrections import Correction
 from gatepost.store.people.passage_rule import kind_of
 from gatepost.store.people.people import Person, Rules
+from gatepost.store.people.schedules import Planned
 from gatepost.store.people.shifts import Shift, look_back
 from gatepost.store.query.page_bytes import fitting, weight
 from gatepost.store.query.terminal_labels import at_sites
@@ -56,6 +59,8 @@ class Passage(Struct, frozen=True, kw_only=True):
     outside_time: bool
     """A visitor, before or after their time."""
     has_image: bool
+    is_struck: bool
+    """Whether a correction says that it does not count."""
     repeats: int
     """How many more of the same followed within ``repeat_ms`` and are not shown."""
     last_at: datetime
@@ -70,6 +75,10 @@ class PersonDay(Struct, frozen=True, kw_only=True):
     ends_at: datetime
     shifts: tuple[Attended, ...]
     """Those that began on this day."""
+    absences: tuple[Planned, ...]
+    """What was planned for this day and had no passage."""
+    corrections: tuple[Correction, ...]
+    """Passages of this day that were added or struck."""
     refused: int
     """Refusals among the items."""
     items: tuple[Passage, ...]
@@ -78,12 +87,15 @@ class PersonDay(Struct, frozen=True, kw_only=True):
     """There are more."""
 
 
-def day_of(store: ForUser, person: Person, day: date, rules: Rules) -> PersonDay:
-    """Return one day of a person, with every passage of the shifts that began on it."""
+def day_of(store: ForUser, person: Person, day: date, rules: Rules, now_ms: int | None = None) -> PersonDay:
+    """Return one day of a person, with every passage of the shifts that began on it.
+
+    ``now_ms`` is the present, as in :class:`~gatepost.store.people.attendance.Attendance`.
+    """
     days = Days.of(day, day, person.timezone)
     with store.reading() as db:
-        found = shifts_of_days(db, [person], day, day, rules, store.visible)[0]
-        own = [shift for _, shift in found]
+        own = [shift for _, shift in shifts_of_days(db, [person], day, day, rules, store.visible)[0]]
+        item = attended(db, [person], day, day, rules, store.visible, now_ms)[0]
         # Those of other days may go on into this one, of people who have no rest for weeks.
         stretch = (look_back(days.begin_ms), days.end_ms)
         beside = shifts_between(db, [person], [stretch], rules, store.visible)[0]
@@ -91,25 +103,29 @@ def day_of(store: ForUser, person: Person, day: date, rules: Rules) -> PersonDay
         since = min([days.begin_ms, *(shift.first_ms for shift in own)])
         until = max([days.end_ms, *(shift.end_ms + 1 for shift in own)])
         rows = _rows_of(db, person, since, until, store.visible)
+    struck = [one for one in item.corrections if one.kind == "struck"]
     folded = fold(
         [
             row
             for row in rows
             if _is_during(row.at_ms, own)
             or (
-                kind_of(row) != "passage"
+                (kind_of(row) != "passage" or _is_struck(row, struck))
                 and days.begin_ms <= row.at_ms < days.end_ms
                 and not _is_during(row.at_ms, others)
             )
         ],
         rules.repeat_ms,
+        struck,
     )
     items = folded[: fitting([_size(passage) for passage in folded])]
     return PersonDay(
         day=day,
         begins_at=moment(days.begin_ms),
         ends_at=moment(days.end_ms),
-        shifts=tuple(attended for attended, _ in found),
+        shifts=item.shifts,
+        absences=item.absences,
+        corrections=item.corrections,
         refused=sum(item.refused for item in items),
         items=tuple(items),
         is_cut=len(items) < len(folded) or len(rows) == MAX_RECORDS,
@@ -160,7 +176,13 @@ def _rows_of(db: Connection, person: Person, since: int, until: int, visible: Vi
     return db.execute(statement).all()
 
 
-def fold(rows: Iterable[Any], repeat_ms: int) -> list[Passage]:
+def _is_struck(row: Any, struck: Sequence[Correction]) -> bool:
+    return any(
+        one.terminal_id == row.terminal_id and ms(one.at) <= row.at_ms <= ms(one.until) for one in struck
+    )
+
+
+def fold(rows: Iterable[Any], repeat_ms: int, struck: Sequence[Correction] = ()) -> list[Passage]:
     """Join a person's records, in order of time, into passages.
 
     A repeat within ``repeat_ms`` of the one before is counted with the first.
@@ -176,12 +198,12 @@ def fold(rows: Iterable[Any], repeat_ms: int) -> list[Passage]:
             )
         else:
             place = len(found)
-            found.append(_passage(row))
+            found.append(_passage(row, is_struck=kind_of(row) == "passage" and _is_struck(row, struck)))
         latest[key] = (row.at_ms, place)
     return found
 
 
-def _passage(row: Any) -> Passage:
+def _passage(row: Any, *, is_struck: bool) -> Passage:
     return Passage(
         record_id=row.id,
         at=moment(row.at_ms),
@@ -196,6 +218,7 @@ def _passage(row: Any) -> Passage:
         entry_mode=row.entry_mode,
         outside_time=bool(row.outside_time),
         has_image=bool(row.has_image),
+        is_struck=is_struck,
         repeats=0,
         last_at=moment(row.at_ms),
     )

@@ -18,6 +18,7 @@ Rules:
 Pure: no database, no clock.
 """
 
+import re
 from collections.abc import Container, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -25,19 +26,25 @@ from itertools import groupby
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gatepost.store.local_days import zone
 from gatepost.store.people.shifts import Shift
 
 __all__ = [
     "MARGIN_MS",
+    "MAX_NAME",
+    "WEEK",
     "Judgement",
     "Mark",
     "Off",
     "Planned",
     "Schedule",
+    "checked",
     "judge",
+    "minutes_of",
     "planned",
+    "time_of_day",
 ]
 
 Mark = Literal["no_out", "late", "early", "missing", "absent", "holiday", "corrected"]
@@ -49,6 +56,13 @@ Off = Literal["whole", "half"]
 """How much of a day is a holiday."""
 
 DAY_MIN = 24 * 60
+
+MAX_NAME = 64
+"""Characters."""
+
+MAX_GRACE_MIN = 240
+
+WEEK = frozenset(range(1, 8))
 
 MARGIN_MS = 4 * 3_600_000
 """Time before and after a planned shift in which a passage still counts for it."""
@@ -98,7 +112,7 @@ class Judgement(Struct, frozen=True):
     """Hold the marks of a person's shifts, and the absences."""
 
     marks: tuple[tuple[Mark, ...], ...]
-    """Those of each shift."""
+    """Those of each shift, without ``no_out``."""
     planned: tuple[Planned | None, ...]
     """The planned one that each shift belongs to."""
     absent: tuple[Planned, ...]
@@ -147,7 +161,7 @@ def judge(
     ``now_ms`` is the present; without it everything planned is over.
     """
     of_shift = [_nearest(day, shift, plan) for day, shift in found]
-    marks: list[list[Mark]] = [["no_out"] if shift.last_ms is None else [] for _, shift in found]
+    marks: list[list[Mark]] = [[] for _ in found]
     places = sorted((place, number) for number, place in enumerate(of_shift) if place is not None)
     for place, numbered in groupby(places, key=lambda pair: pair[0]):
         numbers = [number for _, number in numbered]
@@ -185,3 +199,40 @@ def _nearest(day: date, shift: Shift, plan: Sequence[Planned]) -> int | None:
             if common >= -MARGIN_MS and (best is None or common > best[0]):
                 best = common, place
     return None if best is None else best[1]
+
+
+def checked(schedule: Schedule) -> Schedule:
+    """Return a schedule as it may be stored. Raises ``ValueError`` that names the field."""
+    name = " ".join(schedule.name.split())
+    length = (schedule.end_min - schedule.start_min) % DAY_MIN or DAY_MIN
+    wrong = {
+        f"name: use 1 to {MAX_NAME} characters": not 1 <= len(name) <= MAX_NAME,
+        "start: write a time of day, such as 08:00": not 0 <= schedule.start_min < DAY_MIN,
+        "end: write a time of day, such as 17:00": not 0 <= schedule.end_min < DAY_MIN,
+        f"grace_min: use 0 to {MAX_GRACE_MIN} minutes": not 0 <= schedule.grace_min <= MAX_GRACE_MIN,
+        "break_min: a break is shorter than the shift": not 0 <= schedule.break_min < length,
+        "days: choose at least one day of the week, 1 for Monday to 7 for Sunday": not schedule.days
+        or not schedule.days <= WEEK,
+        "half_days: choose among the days of the schedule": not schedule.half_days <= schedule.days,
+        "half_end: say when work ends on half days": bool(schedule.half_days)
+        and schedule.half_end_min is None,
+        "half_end: write a time of day, such as 12:00": schedule.half_end_min is not None
+        and not 0 <= schedule.half_end_min < DAY_MIN,
+    }
+    for why, is_wrong in wrong.items():
+        if is_wrong:
+            raise ValueError(why)
+    return replace(schedule, name=name)
+
+
+def minutes_of(text: str) -> int:
+    """Return the minutes since midnight of ``08:00``; ``24:00`` is midnight. Raises ``ValueError`` with a sentence."""
+    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)|24:00", text.strip(), re.ASCII)
+    if found is None:
+        raise ValueError(f"{text!r} is no time of day; write it like 08:00")
+    return 0 if found[1] is None else int(found[1]) * 60 + int(found[2])
+
+
+def time_of_day(minutes: int) -> str:
+    """Return minutes since midnight as ``08:00``."""
+    return f"{minutes // 60:02}:{minutes % 60:02}"

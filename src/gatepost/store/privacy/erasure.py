@@ -3,9 +3,10 @@
 Rules:
 
 * Erased are the images, the personal fields, and the kept originals of every record and alarm step of this person,
-  the notes on their alarms, the pushes in the quarantine that have their number or name in them, and their row in
-  ``identities``, which is the only other place where a name stands. Samples of refused bodies cannot be searched for
-  a person, because nobody could read the body: all of them are deleted.
+  the notes on their alarms, what was written about them (assignments and corrections), the pushes in the quarantine
+  that have their number or name in them, and their row in ``identities``, which is the only other place where a name
+  stands. Samples of refused bodies cannot be searched for a person, because nobody could read the body: all of them
+  are deleted.
 * A record stays a passage at a terminal at a time, with its codes. All erased people of a site become one: a
   pseudonym that joins somebody's passages would point back at them.
 * What was received before and is listed later, here or by another receiver, is listed without them
@@ -288,6 +289,7 @@ def _erase_records(store: Leaving, whom: Whom, people: Sequence[int], *, now_ms:
         return 0
     if whom.terminal_id is None:
         with store.changing() as db:
+            identities.forget_written(db, people)
             for number in people:
                 db.execute(
                     update(t.identities)
@@ -312,6 +314,7 @@ def _erase_records(store: Leaving, whom: Whom, people: Sequence[int], *, now_ms:
         count += len(rows)
     try:
         with store.changing() as db:
+            identities.forget_written(db, people, whom.terminal_id)
             identities.delete_unused(db, people)
     except IntegrityError:
         return count  # seen again meanwhile, elsewhere

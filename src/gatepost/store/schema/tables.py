@@ -9,8 +9,9 @@ Rules:
 * What makes an event the same event is ``UNIQUE (terminal_id, key)``; ``key`` is sixteen bytes of
   :func:`gatepost.wire.digest`. There is no time window (``docs/decisions/event-identity.md``).
 * Names and numbers of people stand in ``identities`` (and in ``original``) and nowhere else: search, filters by
-  person and erasure work on thousands of rows, not on millions. ``pin`` stands nowhere. What stands for a person or
-  an event (``identities.digest``, ``key``) is a digest keyed with the store's own secret
+  person and erasure work on thousands of rows, not on millions. What was written about a person (``assignments``,
+  ``corrections``) refers to a form of their data, and is deleted with the last one. ``pin`` stands nowhere. What
+  stands for a person or an event (``identities.digest``, ``key``) is a digest keyed with the store's own secret
   (:mod:`gatepost.store.server_keys`), so nobody can try out on a copy of the database whom it stands for.
 * ``facets`` names every combination of the coded fields that has occurred; a record points to its own. The
   indexes that begin with it then answer any combination of filters on those fields, newest first: one short
@@ -78,6 +79,10 @@ __all__ = [
     "TERMINAL_STATES",
     "notices",
     "conditions",
+    "schedules",
+    "holidays",
+    "assignments",
+    "corrections",
     "destinations",
     "destination_places",
     "destination_exceptions",
@@ -798,6 +803,81 @@ leases = Table(
     Column("fence", BigInteger, nullable=False),
     Column("until_ms", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# When people are to be there: people/schedules.py.
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    # In the form in which names are compared.
+    Column("folded_name", Text, nullable=False, unique=True),
+    # Minutes since midnight.
+    Column("start_min", Integer, nullable=False),
+    Column("end_min", Integer, nullable=False),
+    Column("grace_min", Integer, nullable=False),
+    Column("break_min", Integer, nullable=False),
+    # Days of the week, a digit each: Monday is 1.
+    Column("days", Text, nullable=False),
+    Column("half_days", Text, nullable=False),
+    Column("half_end_min", Integer),
+    Column("on_holidays", SmallInteger, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+)
+
+holidays = Table(
+    "holidays",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    # As ISO 8601 writes it: days are compared as texts.
+    Column("day", Text, nullable=False),
+    # 0: at every site.
+    Column("site_id", BigInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("is_half", SmallInteger, nullable=False),
+    UniqueConstraint("day", "site_id"),
+)
+
+# Whose schedule it is, from a day on: of a group, or of a person by a form of their data.
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    # Empty: without a schedule from that day on.
+    Column("schedule_id", _Id, ForeignKey("schedules.id")),
+    # What is the same of groups that are one (people/groups.py), and how it was written.
+    Column("group_key", Text),
+    Column("group_name", Text),
+    Column("identity_id", _Id, ForeignKey("identities.id", ondelete="CASCADE")),
+    Column("since", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Index(None, "schedule_id"),
+    Index(None, "identity_id"),
+)
+
+# Passages that a person added or struck: records stay as they are.
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("identity_id", _Id, ForeignKey("identities.id", ondelete="CASCADE"), nullable=False),
+    # "added" or "struck".
+    Column("kind", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    # Of a struck passage: when its last repeat came.
+    Column("until_ms", BigInteger, nullable=False),
+    # Where a struck passage was; of an added one, where people are told apart by terminal: whose person it is.
+    Column("terminal_id", BigInteger),
+    Column("record_id", BigInteger),
+    Column("note", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at_ms", BigInteger, nullable=False),
+    Column("withdrawn_by", Text),
+    Column("withdrawn_at_ms", BigInteger),
+    Index(None, "identity_id"),
+    Index(None, "at_ms"),
 )
 
 

@@ -653,6 +653,72 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("terminal_id", name=op.f("pk_adopted_terminals")),
     )
     op.create_index(op.f("ix_adopted_terminals_due_ms"), "adopted_terminals", ["due_ms"], unique=False)
+    op.create_table(
+        "schedules",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("folded_name", sa.Text(), nullable=False),
+        sa.Column("start_min", sa.Integer(), nullable=False),
+        sa.Column("end_min", sa.Integer(), nullable=False),
+        sa.Column("grace_min", sa.Integer(), nullable=False),
+        sa.Column("break_min", sa.Integer(), nullable=False),
+        sa.Column("days", sa.Text(), nullable=False),
+        sa.Column("half_days", sa.Text(), nullable=False),
+        sa.Column("half_end_min", sa.Integer(), nullable=True),
+        sa.Column("on_holidays", sa.SmallInteger(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schedules")),
+        sa.UniqueConstraint("folded_name", name=op.f("uq_schedules_folded_name")),
+    )
+    op.create_table(
+        "holidays",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("is_half", sa.SmallInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_holidays")),
+        sa.UniqueConstraint("day", "site_id", name=op.f("uq_holidays_day_site_id")),
+    )
+    op.create_table(
+        "assignments",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("schedule_id", _ID, nullable=True),
+        sa.Column("group_key", sa.Text(), nullable=True),
+        sa.Column("group_name", sa.Text(), nullable=True),
+        sa.Column("identity_id", _ID, nullable=True),
+        sa.Column("since", sa.Text(), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["schedule_id"], ["schedules.id"], name=op.f("fk_assignments_schedule_id")),
+        sa.ForeignKeyConstraint(
+            ["identity_id"], ["identities.id"], name=op.f("fk_assignments_identity_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_assignments")),
+    )
+    op.create_index(op.f("ix_assignments_schedule_id"), "assignments", ["schedule_id"])
+    op.create_index(op.f("ix_assignments_identity_id"), "assignments", ["identity_id"])
+    op.create_table(
+        "corrections",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("identity_id", _ID, nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.Column("terminal_id", sa.BigInteger(), nullable=True),
+        sa.Column("record_id", sa.BigInteger(), nullable=True),
+        sa.Column("note", sa.Text(), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("made_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("withdrawn_by", sa.Text(), nullable=True),
+        sa.Column("withdrawn_at_ms", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["identity_id"], ["identities.id"], name=op.f("fk_corrections_identity_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_corrections")),
+    )
+    op.create_index(op.f("ix_corrections_identity_id"), "corrections", ["identity_id"])
+    op.create_index(op.f("ix_corrections_at_ms"), "corrections", ["at_ms"])
     # Every terminal belongs to a site; until somebody makes more there is this one.
     op.execute("INSERT INTO sites (id, name, timezone, created_at_ms) VALUES (1, 'default', 'UTC', 0)")
     secret = sa.text("INSERT INTO meta (name, value) VALUES ('key:identity', :value)")
