@@ -142,14 +142,26 @@ def attendance(
             help=t("Whose attendance, by the kind of person.", "按人员类型选择：员工、访客、黑名单或全部。"),
         ),
     ] = "employees",
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout",
+            metavar="shifts|matrix",
+            help=t(
+                "A row a shift, or a row a person with totals and a column a day.",
+                "每个班次一行；或每人一行，含合计，每天一列。",
+            ),
+        ),
+    ] = "shifts",
     form: FormatName = None,
     columns: Columns = None,
     lang: Language = "",
     tz: Zone = None,
 ) -> None:
-    """Save when people came first and went last, a row a shift. Needs a token with the role operator."""
+    """Save when people came first and went last. Needs a token with the role operator."""
     stretch = {"month": month, "day": day, "first": first, "last": last}
     options = {"q": search, "site": site, "group": group, "kind": kind, "columns": columns, "tz": tz}
+    options["layout"] = layout
     with asking(url, token, ca_file) as client:
         pieces = client.export(
             "attendance", format=format_for(file, form), lang=lang or language(), **stretch, **options

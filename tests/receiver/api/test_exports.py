@@ -238,6 +238,34 @@ async def test_attendance_is_a_row_a_shift(either: Running) -> None:
     assert line["detail"] == {**asked, "token": 1, "made_by": "test"}
 
 
+async def test_a_month_is_a_matrix_for_payroll(receiver: Running) -> None:
+    """A row a person, with frozen headings; what is read back is what attendance says."""
+    for number, day in ((1, 0), (1, 3600), (2, 86_400)):
+        user = {"name": f"n{number}", "user_id": str(number)}
+        await receiver.push(record(uuid=f"{number}-{day}", timestamp=1_685_343_715 + day, user=user))
+    address = "/api/v1/attendance/export?month=2023-05&layout=matrix"
+    found = {row["Person ID"]: row for row in rows((await receiver.get(address)).body)}
+    assert {name: (row["Days"], row["Hours between"]) for name, row in found.items()} == {
+        "1": ("1", "1.0"),
+        "2": ("1", "0.0"),
+    }
+    assert (found["1"]["2023-05-29"], found["1"]["2023-05-30"]) == ("07:01–08:01", "")
+    assert found["2"]["2023-05-30"] == "07:01–? (no last out)"
+    data = (await receiver.get(f"{address}&format=xlsx&lang=zh&columns=user_id,late,2023-05-29")).body
+    book = sheets(data)["attendance"]
+    assert [cell.text for cell in book[0]] == ["人员编号", "迟到", "2023-05-29"]
+    assert sorted([cell.text for cell in row] for row in book[1:]) == [["1", "0", "07:01–08:01"], ["2", "0"]]
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+    assert '<pane xSplit="2" ySplit="1"' in sheet
+    assert 'state="frozen"' in sheet
+    (line, *_) = (await receiver.get("/api/v1/audit?action=attendance.exported")).json["items"]
+    assert line["detail"]["layout"] == "matrix"
+    for query in ("month=2023-05&format=jsonl", "first=2023-01-01&last=2023-05-31"):
+        answer = await receiver.get(f"/api/v1/attendance/export?layout=matrix&{query}")
+        assert answer.status == 400, query
+
+
 @pytest.mark.parametrize(
     "query", ["", "month=May", "first=2024-01-01&last=2023-01-01", "day=2024-01-01&format=zip"]
 )

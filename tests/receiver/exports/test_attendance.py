@@ -54,6 +54,8 @@ def test_a_row_says_who_was_there_when_by_the_clocks_of_their_site() -> None:
         "last_out": datetime.fromisoformat("2024-05-06T17:00:00+08:00"),
         "hours": 8.74, "passages": 4, "time_zone": "Asia/Shanghai",
         "utc_offset": "UTC+08:00", "last_out_utc_offset": "UTC+08:00",
+        "schedule": "", "planned_from": None, "planned_until": None, "worked_hours": 8.74, "marks": "",
+        "corrections": "",
     }  # fmt: skip
     berlin = Words("en", timezone="Europe/Berlin")
     found = {column.name: column.cell(row, berlin) for column in ATTENDANCE}
@@ -88,7 +90,7 @@ def test_a_shift_over_a_change_of_clocks_says_both_offsets(
 
 def test_everybody_who_was_there_has_a_row_a_day_across_pages() -> None:
     attendance = Attendance()
-    found = [(row.person.user_id, row.attended.day.day) for row in rows(attendance, q="王")]
+    found = [(row.person.user_id, row.day.day) for row in rows(attendance, q="王")]
     assert found == [("0", 6), ("0", 7), ("2", 6), ("2", 7)]
     assert {query.q for query in attendance.asked} == {"王"}
 

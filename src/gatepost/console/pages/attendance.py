@@ -21,7 +21,6 @@ from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, Th
 from gatepost.receiver.api.exports import attendance_file
 from gatepost.receiver.api.filters import note_search
 from gatepost.receiver.api.shapes import TheMeaning, read
-from gatepost.receiver.exports.attendance import person_shifts
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.local_days import month_of, parse_day
 from gatepost.store.people.attended import Attended
@@ -32,7 +31,6 @@ from gatepost.store.query.page_bytes import fitting
 __all__ = ["AttendancePages"]
 
 PAGE = 60
-EXPORT_PAGE = 500
 
 
 class Stretch(Struct, frozen=True):
@@ -97,7 +95,7 @@ class AttendancePages(Controller):
             view = desk.view(request)
             filters = Filters(view, ATTENDANCE)
             asked = filters.attendance()
-            filters.for_file("format", "day", "month")
+            filters.for_file("format", "day", "month", "layout")
             if view.query.get("month"):
                 read(lambda: month_of(view.query["month"]))
             elif view.query.get("day"):
@@ -105,13 +103,14 @@ class AttendancePages(Controller):
             return view, _stretch(view, filters.zone), asked
 
         view, stretch, query = await asyncio.to_thread(ask)
-        days = stretch.first, stretch.last
         return await attendance_file(
             request,
             access,
-            lambda: person_shifts(meaning.attendance, query, *days, page=EXPORT_PAGE),
-            detail={"first": f"{days[0]}", "last": f"{days[1]}", "kind": query.kind},
+            meaning,
+            query,
+            (stretch.first, stretch.last),
             format=export_format(request, ("csv", "xlsx")),
+            layout="matrix" if view.query.get("layout") == "matrix" else "shifts",
             lang=view.words.language,
         )
 

@@ -30,7 +30,7 @@ from gatepost.errors import ImageUnavailable, StoreError
 from gatepost.items import SomeoneItem
 from gatepost.receiver.api.alarms import alarm_item
 from gatepost.receiver.api.attendance import OfKind
-from gatepost.receiver.api.attended import AttendedItem, attended_item
+from gatepost.receiver.api.attended import AttendedItem, absence_item, attended_item
 from gatepost.receiver.api.authorization import OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AlarmFilters, AtSite, RecordFilters, told
 from gatepost.receiver.api.images import suffix_of
@@ -49,14 +49,24 @@ from gatepost.receiver.exports.formats import (
     xlsx_pieces,
     zip_pieces,
 )
+from gatepost.receiver.exports.month import FROZEN_COLUMNS, days_of_people, matrix
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import AlarmQuery, AlarmRow, Page, RecordQuery, RecordRow
 from gatepost.store.local_days import days_between
+from gatepost.store.people.attended import Attended
 from gatepost.store.people.people import PeopleQuery
 from gatepost.store.questions import UserStore
 from gatepost.wire.codes import Language
 
-__all__ = ["ExportsController", "Format", "alarms_file", "answer_file", "attendance_file", "records_file"]
+__all__ = [
+    "ExportsController",
+    "Format",
+    "Layout",
+    "alarms_file",
+    "answer_file",
+    "attendance_file",
+    "records_file",
+]
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +82,9 @@ AT_ONCE = 4
 Query = TypeVar("Query", RecordQuery, AlarmQuery)
 
 Format = Literal["csv", "xlsx", "jsonl", "zip"]
+
+Layout = Literal["shifts", "matrix"]
+"""Of attendance: a row a shift, or a row a person with a column a day."""
 
 _TYPES: dict[Format, str] = {
     "csv": "text/csv",
@@ -166,13 +179,15 @@ class ExportsController(Controller):
         group: FromQuery[str | None] = None,
         kind: OfKind = "employees",
         format: FromQuery[Literal["csv", "xlsx", "jsonl"]] = "csv",
+        layout: FromQuery[Layout] = "shifts",
         columns: FromQuery[str | None] = None,
         lang: FromQuery[Literal["en", "zh"]] = "en",
         tz: FromQuery[str | None] = None,
     ) -> Stream:
-        """Return a row a shift: of one ``day``, a ``month``, or ``first`` to ``last``.
+        """Return attendance of one ``day``, a ``month``, or ``first`` to ``last`` for payroll.
 
-        Filters are those of ``/api/v1/attendance``; otherwise as for records.
+        ``layout``: ``shifts`` is a row a shift, absences among them; ``matrix`` a row a person with totals and a column
+        a day, as CSV or XLSX. Filters are those of ``/api/v1/attendance``; otherwise as for records.
         """
         stretch = days(day=day, month=month, first=first, last=last)
         query = PeopleQuery(q=word("q", q), site_id=at_site, group=word("group", group), kind=kind)
@@ -181,8 +196,10 @@ class ExportsController(Controller):
         return await attendance_file(
             request,
             access,
-            lambda: person_shifts(meaning.attendance, query, *stretch, page=PAGE),
-            detail=_asked(query, stretch),
+            meaning,
+            query,
+            stretch,
+            layout=layout,
             format=format,
             columns=columns,
             lang=lang,
@@ -247,24 +264,34 @@ async def alarms_file(
 async def attendance_file(
     request: AnyRequest,
     access: Access,
-    rows: Callable[[], Iterator[Sequence[PersonShift]]],
+    meaning: Meaning,
+    query: PeopleQuery,
+    stretch: tuple[date, date],
     *,
-    detail: dict[str, object],
     format: Format,
+    layout: Layout = "shifts",
     columns: str | None = None,
     lang: Language = "en",
     tz: str | None = None,
 ) -> Stream:
-    """Pages of people and days as a file; ``detail`` is what the audit log says of the question."""
+    """Everyone who fits with their shifts on these days, as a file."""
 
     def begin(count: Rows) -> Iterator[bytes]:
-        table = _table(ATTENDANCE, "attendance", columns, lang, tz, count.of(rows))
+        if layout == "matrix":
+            if format == "jsonl":
+                raise ClientException("layout=matrix is for format=csv or xlsx; ask for one of them")
+            pages = count.of(lambda: days_of_people(meaning.attendance, query, *stretch, page=PAGE))
+            table = _table(matrix(*stretch), "attendance", columns, lang, tz, pages)
+            return _pieces(replace(table, frozen=FROZEN_COLUMNS), format, list, lambda _: None)
+        pages = count.of(lambda: person_shifts(meaning.attendance, query, *stretch, page=PAGE))
+        table = _table(ATTENDANCE, "attendance", columns, lang, tz, pages)
 
         def items(rows: Sequence[PersonShift]) -> list[Any]:
-            return [in_zone(_shift_item(row), table.words.of(row.attended.timezone)) for row in rows]
+            return [in_zone(_shift_item(row), table.words.of(row.timezone)) for row in rows]
 
         return _pieces(table, format, items, lambda _: None)
 
+    detail = _asked(query, stretch) | ({} if layout == "shifts" else {"layout": layout})
     return await answer_file(request, access, begin, what="attendance", form=format, detail=detail)
 
 
@@ -285,7 +312,9 @@ class AttendanceRow(Struct, frozen=True):
 
 
 def _shift_item(row: PersonShift) -> AttendanceRow:
-    return AttendanceRow(someone_item(row.person), attended_item(row.attended))
+    what = row.what
+    shift = attended_item(what) if isinstance(what, Attended) else absence_item(row.person, what)
+    return AttendanceRow(someone_item(row.person), shift)
 
 
 def _pages(ask: Callable[[Query], Page[Any]], query: Query) -> Iterator[Sequence[Any]]:

@@ -70,6 +70,8 @@ class Table(Struct, frozen=True):
     columns: Sequence[Column[Any]]
     words: Words
     pages: Callable[[], Iterable[Sequence[Any]]]
+    frozen: int = 0
+    """Columns that stay in sight while a spreadsheet is scrolled; the headings always do."""
 
     def headers(self) -> list[str]:
         return [column.header(self.words.language) for column in self.columns]
@@ -182,7 +184,7 @@ class _Sheets:
         self._number += 1
         title = self._table.title if self._number == 1 else f"{self._table.title} {self._number}"
         self._sheet = self._book.add_worksheet(title)
-        self._sheet.freeze_panes(1, 0)
+        self._sheet.freeze_panes(1, self._table.frozen)
         # Text that looks like a number is meant to be text: no mark in its corner that offers to convert it.
         self._sheet.ignore_errors({"number_stored_as_text": f"A1:XFD{_SHEET_ROWS + 1}"})
         for place, (column, header) in enumerate(
@@ -190,6 +192,10 @@ class _Sheets:
         ):
             self._sheet.set_column(place, place, column.width)
             self._sheet.write_string(0, place, header, self._bold)
+        # On paper the headings are on each sheet, and no column is on another sheet than the rest of its row.
+        self._sheet.repeat_rows(0)
+        self._sheet.set_landscape()
+        self._sheet.fit_to_pages(1, 0)
         self._row = 0
 
     def add(self, cells: Sequence[Cell]) -> None:

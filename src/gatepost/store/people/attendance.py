@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from gatepost.store.conversion.rows import ms
 from gatepost.store.cursor import encode_cursor
 from gatepost.store.interface import ForUser, Page, Visible
-from gatepost.store.local_days import Days, days_between, zone
+from gatepost.store.local_days import Days, days_between
 from gatepost.store.people.attended import ZONES_MS, Attended, shifts_of_days
 from gatepost.store.people.corrections import Correction, active, of_person
 from gatepost.store.people.groups import Group, group_key, listed_groups
@@ -256,12 +256,8 @@ def _judged(
         person,
         tuple(marked),
         tuple(one for one in judgement.absent if first <= one.day <= last),
-        tuple(one for one in corrections if first <= _day_of(one, person.timezone) <= last),
+        tuple(one for one in corrections if first <= one.day(person.timezone) <= last),
     )
-
-
-def _day_of(correction: Correction, zone_name: str) -> date:
-    return correction.at.astimezone(zone(zone_name)).date()
 
 
 def _with_corrections(
@@ -269,6 +265,6 @@ def _with_corrections(
 ) -> tuple[Mark, ...]:
     """Return the marks of a shift, ``corrected`` if a passage in it, or of its day, was added or struck."""
     for one in corrections:
-        if shift.first_ms <= ms(one.at) <= shift.end_ms or _day_of(one, attended.timezone) == attended.day:
+        if shift.first_ms <= ms(one.at) <= shift.end_ms or one.day(attended.timezone) == attended.day:
             return (*marks, "corrected")
     return marks

@@ -8,7 +8,7 @@ Rules:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
 from typing import Any, Literal, Protocol
 
@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select, update
 from gatepost.store.conversion.rows import DAY_MS, moment, ms, text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.interface import ForUser, Page, Transactions
+from gatepost.store.local_days import zone
 from gatepost.store.people.groups import forms_at_sites
 from gatepost.store.people.passage_rule import is_passage
 from gatepost.store.people.people import Person, Rules
@@ -60,6 +61,10 @@ class Correction(Struct, frozen=True, kw_only=True):
     made_at: datetime
     withdrawn_by: str | None
     withdrawn_at: datetime | None
+
+    def day(self, timezone: str) -> date:
+        """Return the day of the passage by the clocks of a zone."""
+        return self.at.astimezone(zone(timezone)).date()
 
     @property
     def size(self) -> int:
