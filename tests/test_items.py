@@ -16,6 +16,7 @@ PERSON = PersonItem(
     guest_until=NOON, groups=[{"id": "3"}],
 )  # fmt: skip
 RECORD = RecordItem(
+    backfilled=False,
     id=1, terminal=None, terminal_id=2, **PLACE, uuid=None, recorded_at=None, listed_at=NOON, received_at=NOON,
     recognition_type=99, passed=None, entry_mode=1, abnormal_type=None, score=0.5, temperature=None, mask=None,
     mode=None, person=PERSON, image=None, dialect=None, problems=[ProblemItem("data.x", "is odd")], original="{}",

@@ -119,6 +119,8 @@ class RecordItem(Struct, frozen=True, kw_only=True, omit_defaults=True):
     image: str | None
     """Path of the image in the API; the image is a JPEG, PNG, WebP or BMP."""
     dialect: str | None
+    backfilled: bool
+    """It was fetched from the terminal's history, with the person as the terminal knew them at that time."""
     problems: list[ProblemItem]
     original: str | None = None
     """The JSON as it was pushed, without image and pin; only with ``include=original``."""

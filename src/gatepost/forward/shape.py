@@ -155,6 +155,8 @@ class Flat(Struct, frozen=True, kw_only=True):
     score: float | None = None
     temperature: float | None = None
     mask: int | None = None
+    backfilled: bool = False
+    """It was fetched from the terminal's history."""
     alarm_id: int | None = None
     trace_id: str | None = None
     alarm_code: int | None = None
@@ -325,6 +327,7 @@ def _flat(row: Forwarded, data: Data, *, is_replay: bool) -> Flat:
         score=data.score,
         temperature=data.temperature,
         mask=data.mask,
+        backfilled=data.backfilled,
     )
 
 

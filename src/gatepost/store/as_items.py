@@ -36,6 +36,7 @@ def record_item(
         person=None if row.person is None else _person_item(row.person, person_id),
         image=image,
         dialect=row.dialect,
+        backfilled=row.backfilled,
         problems=problem_items(row.problems),
         original=original,
     )

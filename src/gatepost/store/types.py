@@ -130,6 +130,8 @@ class Arrival(Struct, frozen=True, kw_only=True):
     """Who else it could have been: (source, what it said), such as ``("header", "SN-2")``."""
     new_terminal: NewTerminal | None = None
     """The terminal that it is of, where that one was not known at the reply."""
+    alike: int = 0
+    """Of a record that was fetched from its terminal's history: how many there are alike, with it. 0: it was pushed."""
 
 
 class Stored(Struct, frozen=True):
@@ -269,6 +271,8 @@ class RecordRow(Struct, frozen=True, kw_only=True):
     peer: str | None
     problems: tuple[Problem, ...]
     original: bytes | None
+    backfilled: bool = False
+    """It was fetched from the terminal's history."""
 
 
 class AlarmStep(Struct, frozen=True, kw_only=True):

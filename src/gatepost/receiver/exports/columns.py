@@ -184,6 +184,7 @@ RECORD: tuple[Column[RecordRow], ...] = (
         lambda row, _: link(f"/api/v1/records/{row.id}/image") if row.has_image else "",
         30,
     ),
+    Column("backfilled", "Back-filled", "历史补取", lambda row, words: words.truth(row.backfilled), 10),
 )
 
 _STATES = {

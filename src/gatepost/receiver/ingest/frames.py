@@ -57,6 +57,7 @@ class _Frame(Struct, frozen=True, kw_only=True, omit_defaults=True):
     model: str | None = None
     disagreements: tuple[tuple[str, str], ...] = ()
     new_terminal: NewTerminal | None = None
+    alike: int = 0
     has_texts: bool = False
     """The last of its images is the long texts of ``original``."""
 
@@ -120,6 +121,7 @@ class Frames:
             model=frame.model,
             disagreements=frame.disagreements,
             new_terminal=frame.new_terminal,
+            alike=frame.alike,
         )
 
     def _open(self, place: Place) -> Place:
@@ -169,6 +171,7 @@ def _framed(arrival: Arrival, *, has_texts: bool) -> _Frame:
         model=arrival.model,
         disagreements=arrival.disagreements,
         new_terminal=arrival.new_terminal,
+        alike=arrival.alike,
         has_texts=has_texts,
     )
 

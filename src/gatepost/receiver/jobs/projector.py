@@ -447,13 +447,13 @@ class Projector:
 
         Nothing but the address told whose they are, and it may have come to stand for another terminal since.
         """
-        if all(arrival.bind_peer for arrival in arrivals):
+        if all(arrival.bind_peer or arrival.alike for arrival in arrivals):
             return arrivals
         here: dict[tuple[bytes, str], int] = {}
         attributed = []
         for arrival in arrivals:
             place = (arrival.key, arrival.peer)
-            if not arrival.bind_peer:
+            if not (arrival.bind_peer or arrival.alike):
                 candidates = [*self._holders(arrival), *filter(None, [here.get(place)])]
                 holder = self._may_hold(candidates, arrival.peer)
                 if holder is not None:

@@ -34,7 +34,7 @@ __all__ = [
     "Person", "Tally", "Lessons", "Referred", "referred", "kind", "listed_at", "clock_problems", "facet",
     "is_outside_time", "is_stranger", "person", "person_digest", "identity_row", "ms", "moment", "text", "indexable",
     "encode_problems", "decode_problems", "repeated_problems", "ID_BYTES", "REPEATED", "record_row", "alarm_row",
-    "alarm_steps", "quarantine_row", "learn", "add_up", "receipt_days", "CLOCK_RIGHT_MS",
+    "alarm_steps", "quarantine_row", "learn", "add_up", "tally_rows", "receipt_days", "CLOCK_RIGHT_MS", "HISTORY",
 ]  # fmt: skip
 
 RECORD, ALARM, UNKNOWN = range(3)
@@ -498,13 +498,15 @@ def receipt_days(batch: Sequence[Arrival]) -> list[int]:
 
 
 def add_up(batch: Sequence[Arrival], new: Sequence[bool], repeated: Container[int] = ()) -> dict[int, Tally]:
-    """Return what the batch adds, per terminal.
+    """Return what the pushes of a batch add, per terminal; what was fetched is left out.
 
     ``new`` says of each arrival whether it was stored just now. ``repeated``: the places in the batch of new records
     that bear the id of another one.
     """
     tallies: dict[int, Tally] = {}
     for place, (arrival, fresh) in enumerate(zip(batch, new, strict=True)):
+        if arrival.alike:
+            continue
         number, at = arrival.terminal_id, arrival.received_at_ms
         tally = tallies.get(number)
         if tally is None:
@@ -548,4 +550,34 @@ def add_up(batch: Sequence[Arrival], new: Sequence[bool], repeated: Container[in
             is_ahead = latest is not None and latest > tally.last_at_ms + LATE_MS
             if lag >= -AHEAD_MS and (latest is None or recorded > latest or is_ahead):
                 tally.last_recorded_ms = recorded
+    return tallies
+
+
+HISTORY = -1
+"""The writer of the tallies of what was fetched from terminals: it says nothing of when they pushed, or from where."""
+
+
+def tally_rows(
+    batch: Sequence[Arrival], new: Sequence[bool], repeated: Container[int], writer: int
+) -> list[tuple[Any, ...]]:
+    """Return what a batch adds to the counts, with the values of :data:`TALLY_COLUMNS`; the rest as :func:`add_up`."""
+    counted = add_up(batch, new, repeated)
+    rows = [tally.row(number, writer) for number, tally in counted.items()]
+    if any(arrival.alike for arrival in batch):
+        fetched = _fetched(batch, new, repeated)
+        rows += [tally.row(number, HISTORY) for number, tally in fetched.items()]
+    return rows
+
+
+def _fetched(batch: Sequence[Arrival], new: Sequence[bool], repeated: Container[int]) -> dict[int, Tally]:
+    tallies: dict[int, Tally] = {}
+    for place, (arrival, fresh) in enumerate(zip(batch, new, strict=True)):
+        if not (arrival.alike and fresh):
+            continue
+        at = arrival.received_at_ms
+        tally = tallies.setdefault(arrival.terminal_id, Tally(first_at_ms=at, last_at_ms=at))
+        tally.records += 1
+        tally.with_problems += bool(arrival.problems) or place in repeated
+        tally.unusable_ids += any(problem.why == NO_REAL_ID for problem in arrival.problems)
+        tally.repeated_ids += place in repeated
     return tallies

@@ -58,12 +58,17 @@ def rows_of(
             table, row = "quarantine", a.quarantine_row(arrival)
         if table != "quarantine":
             row = (*row, int(arrival.image is not None))
+        if table == "records":
+            row = (*row, int(arrival.alike > 0))
         rows[table].append((number, *row))
         found_images[table] += images.rows_of(number, arrival, packs, keys)
     # Sorted by terminal and key, the same way in every process: no deadlock among them.
     return {
         table: Rows(
-            arrays(_COLUMNS[table], sorted(found, key=_terminal_and_key)), arrays(_IMAGE, found_images[table])
+            arrays(
+                _COLUMNS[table], sorted(found, key=_pushed_first if table == "records" else _terminal_and_key)
+            ),
+            arrays(_IMAGE, found_images[table]),
         )
         for table, found in rows.items()
         if found
@@ -74,12 +79,15 @@ def _terminal_and_key(row: Sequence[Any]) -> tuple[int, bytes]:
     return row[1], row[2]
 
 
+def _pushed_first(row: Sequence[Any]) -> tuple[int, bytes, int]:
+    return row[1], row[2], row[-1]
+
+
 def tallied(
     batch: Sequence[Arrival], fresh: Sequence[bool], writer: int, repeated: Container[int] = ()
 ) -> list[Array]:
     """Return the columns of what a batch adds to the counts; ``repeated`` is that of ``add_up``."""
-    counted = a.add_up(batch, fresh, repeated)
-    return arrays(_TALLY, [tally.row(number, writer) for number, tally in counted.items()])
+    return arrays(_TALLY, a.tally_rows(batch, fresh, repeated, writer))
 
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy has no types for it
@@ -88,7 +96,7 @@ _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy h
 _COLUMNS = {
     table.name: [table.c[name] for name in ("id", *names)]
     for table, names in (
-        (schema.records, (*a.RECORD_COLUMNS, "has_image")),
+        (schema.records, (*a.RECORD_COLUMNS, "has_image", "backfilled")),
         (schema.alarm_events, (*a.ALARM_COLUMNS, "has_image")),
         (schema.quarantine, a.QUARANTINE_COLUMNS),
     )
@@ -146,7 +154,7 @@ TALLIES = upserts.tally("postgresql", source=_unnest(_TALLY))
 ADVANCE = upserts.position("postgresql", source=_unnest(POSITION))
 """Takes the columns of positions."""
 
-TERMINALS = "SELECT id, site_id, model, dialect FROM terminals WHERE id = ANY(%b::bigint[])"
+TERMINALS = "SELECT id, site_id, model, dialect, backfilled FROM terminals WHERE id = ANY(%b::bigint[])"
 IDENTITIES = "SELECT digest, id FROM identities WHERE digest = ANY(%b::bytea[])"
 PEERS = (
     "SELECT peers.address, peers.terminal_id, peers.at_ms FROM peers"

@@ -68,7 +68,7 @@ from gatepost.store.postgres.connection import (
 from gatepost.store.privacy import tombstones
 from gatepost.store.schema import migrate
 from gatepost.store.server_keys import identity_secret
-from gatepost.store.write import positions, upserts
+from gatepost.store.write import backfilled, positions, upserts
 from gatepost.store.write.joining import Joining, lock
 
 __all__ = ["MAX_BATCH", "PostgresStore"]
@@ -222,6 +222,9 @@ class PostgresStore(BaseStore):
         with db.pipeline():
             db.execute("BEGIN")
             db.execute("SELECT pg_advisory_xact_lock_shared(%s)", (tombstones.LOCK,))
+            # What is fetched is matched with all that was pushed: by one process at a time, while no other writes.
+            how = "" if any(arrival.alike for arrival in batch) else "_shared"
+            db.execute(f"SELECT pg_advisory_xact_lock{how}(%s)", (backfilled.LOCK,))
             cursor = db.execute(FIRST)
             last_erased = db.execute(tombstones.LAST)
             terminals = db.execute(TERMINALS, [array(TERMINAL, numbers)])
@@ -229,12 +232,14 @@ class PostgresStore(BaseStore):
             facets = _facets(db)
         ((first,),) = cursor
         known = {number: told for number, *told in terminals}
-        sites = {number: site_id for number, (site_id, _, _) in known.items()}
-        oldest = min((arrival.received_at_ms for arrival in batch), default=0)
+        sites = {number: site_id for number, (site_id, *_) in known.items()}
+        oldest = tombstones.oldest(batch)
         ((last_ms,),) = last_erased
         if last_ms > oldest:
             stones = db.execute(tombstones.SINCE.format("%s"), (oldest,))
             batch = tombstones.applied(batch, sites, stones, self.secret)
+        has_fetched = {number for number, (_, _, _, has) in known.items() if has}
+        batch = backfilled.matched(db, "%s", batch, has_fetched)
         referred = a.referred(batch, sites)
         rows = rows_of(
             batch,
@@ -257,7 +262,7 @@ class PostgresStore(BaseStore):
         lessons = a.learn(
             batch,
             peers=peers,
-            seen={number: (model, dialect) for number, (_, model, dialect) in known.items()},
+            seen={number: (model, dialect) for number, (_, model, dialect, _) in known.items()},
         )
         if lessons.peers:
             self._peer_limit.make_room(db, len(peers) - there)
@@ -272,7 +277,8 @@ class PostgresStore(BaseStore):
                 db.execute("INSERT INTO receipt_days (day) VALUES (%s) ON CONFLICT DO NOTHING", (day,))
             if batch:
                 places = {number - first for number in repeated}
-                db.execute(TALLIES, tallied(batch, fresh, self.writer, places))
+                if counts := tallied(batch, fresh, self.writer, places):
+                    db.execute(TALLIES, counts)
             again = self._existing(db, [x for x, new in zip(batch, fresh, strict=True) if not new])
             db.execute("COMMIT")
         existing = {(row[0], bytes(row[1])): row[2] for cursor in again for row in cursor}

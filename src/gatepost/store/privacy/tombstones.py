@@ -10,6 +10,8 @@ Rules:
   On a server an erasure waits for the batches that are being listed, so none is in between.
 * A name counts where it is all there is of a text: a digest does not tell what a text contains. An event
   that is no record, cannot be read or has a long text, and says no number of a person, loses text and image in doubt.
+* Of a record that was fetched from its terminal's history counts when it happened: an erasure holds for what was
+  there before it.
 * They leave when whatever was received before them is to be gone by the retention of records.
 
 Functions on a connection are in the caller's transaction; the others are pure.
@@ -26,14 +28,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 from sqlalchemy import Connection, delete, text
 
-from gatepost.store.conversion.rows import person, person_digest
+from gatepost.store.conversion.rows import ms, person, person_digest
 from gatepost.store.dialect import insert
 from gatepost.store.privacy.person_matcher import NUMBERS, SHORT, USER_ID_FIELDS, plain, scalars
 from gatepost.store.schema import tables as t
 from gatepost.store.types import Arrival
 from gatepost.wire import Alarm, Problem, Record
 
-__all__ = ["LOCK", "SINCE", "LAST", "Tombstone", "applied", "drop", "mark"]
+__all__ = ["LOCK", "SINCE", "LAST", "Tombstone", "applied", "drop", "mark", "oldest"]
 
 LOCK = 0x6762
 """The advisory lock of PostgreSQL that a batch shares and an erasure has alone."""
@@ -81,6 +83,19 @@ def drop(db: Connection, before_ms: int, *, limit: int) -> int:
     return db.execute(delete(t.tombstones).where(c.id.in_(ids))).rowcount if ids else 0
 
 
+def oldest(batch: Iterable[Arrival]) -> int:
+    """Return since when a tombstone may mean an event of a batch, in milliseconds."""
+    return min(map(_since, batch), default=0)
+
+
+def _since(arrival: Arrival) -> int:
+    event = arrival.event
+    if not arrival.alike:
+        return arrival.received_at_ms
+    recorded = ms(event.recorded_at) if isinstance(event, Record) else None
+    return 0 if recorded is None else min(recorded, arrival.received_at_ms)
+
+
 def applied(
     batch: Sequence[Arrival], sites: Mapping[int, int], rows: Iterable[Sequence[Any]], secret: bytes
 ) -> Sequence[Arrival]:
@@ -101,9 +116,11 @@ def _left_of(
     scopes: Iterable[Tombstone],
     secret: bytes,
 ) -> Arrival:
+    since = _since(arrival)
+
     def fits(stone: Tombstone) -> bool:
         return (
-            arrival.received_at_ms < stone.at_ms
+            since < stone.at_ms
             and stone.site_id in (None, site_id)
             and stone.terminal_id in (None, arrival.terminal_id)
         )

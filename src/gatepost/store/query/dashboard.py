@@ -9,7 +9,7 @@ from datetime import datetime
 from msgspec import Struct
 from sqlalchemy import Connection, func, select
 
-from gatepost.store.conversion.rows import moment, ms
+from gatepost.store.conversion.rows import HISTORY, moment, ms
 from gatepost.store.interface import AlarmCounts, RecordQuery, TerminalState, Visible
 from gatepost.store.query import record_search
 from gatepost.store.query.records import alarm_counts
@@ -128,7 +128,9 @@ def heard_of(db: Connection, visible: Visible) -> list[Heard]:
     last = func.max(c.last_at_ms).label("last_ms")
     statement = (
         select(t.terminals.c.id, last, func.max(c.interval_ms).label("interval_ms"))
-        .select_from(t.terminals.outerjoin(t.tallies, c.terminal_id == t.terminals.c.id))
+        .select_from(
+            t.terminals.outerjoin(t.tallies, (c.terminal_id == t.terminals.c.id) & (c.writer != HISTORY))
+        )
         .where(t.terminals.c.state.in_(("new", "approved")), *at_sites(visible))
         .group_by(t.terminals.c.id)
     )

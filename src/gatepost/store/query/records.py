@@ -173,7 +173,10 @@ _PLAIN = _picker(
     *("uuid", "recognition_type", "entry_mode", "abnormal_type", "score"),
     *("temperature", "mask", "mode", "dialect", "peer", "original"),
 )
-_OTHERS = _picker("at_ms", "recorded_at_ms", "received_at_ms", "passed", "has_image", "problems", "person_id")
+_OTHERS = _picker(
+    *("at_ms", "recorded_at_ms", "received_at_ms", "passed", "has_image", "problems", "person_id"),
+    "backfilled",
+)
 _PERSON = _picker(
     *(f"person_{name}" for name in ("id", "user_id", "name", "type", "job_number", "ic_number")),
     *(f"person_{name}" for name in ("id_number", "remark", "guest_from_ms", "guest_until_ms", "groups")),
@@ -184,7 +187,7 @@ def _record(row: Sequence[Any], visible: Visible) -> RecordRow:
     row = tuple(row)
     number, terminal_id, serial, name, site_id, site, timezone, *codes = _PLAIN(row)
     uuid, kind, entry, abnormal, score, degrees, mask, mode, dialect, peer, original = codes
-    at_ms, recorded_at_ms, received_at_ms, passed, has_image, problems, person_id = _OTHERS(row)
+    at_ms, recorded_at_ms, received_at_ms, passed, has_image, problems, person_id, fetched = _OTHERS(row)
     found = RecordRow(
         id=number,
         terminal_id=terminal_id,
@@ -211,6 +214,7 @@ def _record(row: Sequence[Any], visible: Visible) -> RecordRow:
         peer=peer,
         problems=decode_problems(problems),
         original=original,
+        backfilled=bool(fetched),
     )
     return found if visible.numbers else without_numbers(found)
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.errors import StoreError
-from gatepost.store.conversion.rows import LATE_MS, moment, text
+from gatepost.store.conversion.rows import HISTORY, LATE_MS, moment, text
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.dialect import insert
 from gatepost.store.interface import (
@@ -143,6 +143,7 @@ def _sums(db: Connection, table: Any, some: Sequence[int] | None) -> dict[int, i
 
 
 def _terminal(row: Row[Any], tallies: Sequence[Row[Any]], refused: int, disagreed: int) -> TerminalRow:
+    counted, tallies = tallies, [tally for tally in tallies if tally.writer != HISTORY]
     last = max(tallies, key=lambda tally: tally.last_at_ms, default=None)
     return TerminalRow(
         id=row.id,
@@ -167,7 +168,7 @@ def _terminal(row: Row[Any], tallies: Sequence[Row[Any]], refused: int, disagree
         clock_error_ms=_clock_error(last),
         interval_ms=None if last is None else last.interval_ms,
         peer=None if last is None else last.peer,
-        **{name: sum(getattr(tally, name) for tally in tallies) for name in _COUNTS},
+        **{name: sum(getattr(tally, name) for tally in counted) for name in _COUNTS},
         refused=refused,
         disagreements=disagreed,
         late_at=_latest(tally.late_at_ms for tally in tallies),

@@ -148,6 +148,8 @@ terminals = Table(
     Column("token_used_at_ms", BigInteger),
     # Since when it has used a token, whichever it was: it outlives the change of a token, not its removal.
     Column("token_required_since_ms", BigInteger),
+    # 1: records of it were fetched from its history.
+    Column("backfilled", SmallInteger, nullable=False, server_default="0"),
     CheckConstraint("state IN ('new', 'approved', 'held', 'retired')", name="state"),
     # The id of a terminal that was deleted is no other one's: an ingest may still know it.
     sqlite_autoincrement=True,
@@ -290,6 +292,8 @@ records = Table(
     Column("peer", Text),
     Column("problems", Text),
     Column("original", LargeBinary),
+    # 1: fetched from the terminal's history; 2: it was pushed later, too; 0: it was pushed.
+    Column("backfilled", SmallInteger, nullable=False, server_default="0"),
     UniqueConstraint("terminal_id", "key"),
     Index(None, "facet_id", "at_ms"),
     Index(None, "terminal_id", "facet_id", "at_ms"),
@@ -305,6 +309,23 @@ Index(
     records.c.facet_id,
     sqlite_where=records.c.identity_id.is_not(None),
     postgresql_where=records.c.identity_id.is_not(None),
+)
+
+# What a push may be that was fetched before it came.
+Index(
+    "ix_records_backfilled",
+    records.c.terminal_id,
+    records.c.recorded_at_ms,
+    sqlite_where=records.c.backfilled == 1,
+    postgresql_where=records.c.backfilled == 1,
+)
+# What is listed by another time than the terminal's: by that one nothing else finds it.
+Index(
+    "ix_records_clock_ahead",
+    records.c.terminal_id,
+    records.c.recorded_at_ms,
+    sqlite_where=records.c.recorded_at_ms != records.c.at_ms,
+    postgresql_where=records.c.recorded_at_ms != records.c.at_ms,
 )
 
 alarm_events = Table(

@@ -19,7 +19,7 @@ from gatepost.store.images.encryption import ImageKeys
 from gatepost.store.interface import Arrival, Progress, Stored
 from gatepost.store.privacy import tombstones
 from gatepost.store.schema.tables import journal_positions
-from gatepost.store.write import positions, upserts
+from gatepost.store.write import backfilled, positions, upserts
 from gatepost.store.write.joining import Joining
 from gatepost.wire import Alarm, Record
 
@@ -53,14 +53,18 @@ class Inserter:
         Raises ``LookupError`` for an event of a terminal that is not there, and what SQLite raises.
         """
         terminals = self._terminals(batch)
-        sites = {number: site_id for number, (site_id, _, _) in terminals.items()}
+        sites = {number: site_id for number, (site_id, *_) in terminals.items()}
         batch = self._without_erased(batch, sites)
+        batch = backfilled.matched(
+            self._db, "?", batch, {number for number, (_, _, _, has) in terminals.items() if has}
+        )
         referred = a.referred(batch, sites)
         facets, people = self._facets(referred.facets), self._people(referred.people)
         refers_to = iter(referred.of_records)
         first = self._take_ids(len(batch))
         plain: list[Any] = []
         records: list[Any] = []
+        fetched: list[Any] = []
         steps: list[Any] = []
         unknowns: list[Any] = []
         for number, arrival in enumerate(batch, first):
@@ -68,7 +72,9 @@ class Inserter:
             if isinstance(content, Record):
                 codes, who = next(refers_to)
                 row = a.record_row(arrival, content, facets[codes], None if who is None else people[who])
-                if arrival.image is not None or arrival.problems:
+                if arrival.alike:
+                    fetched += (number, *row, int(arrival.image is not None), 1)
+                elif arrival.image is not None or arrival.problems:
                     records += (number, *row, int(arrival.image is not None))
                 else:
                     plain.append(number)
@@ -81,18 +87,20 @@ class Inserter:
         known = {
             **self._insert("plain", plain),
             **self._insert("records", records),
+            **self._insert("fetched", fetched),  # last: what was pushed comes first
             **self._insert("alarm_events", steps),
             **self._insert("quarantine", unknowns),
         }
         self._insert_images(batch, first, known)
-        numbers = (records[:: _WIDTHS["records"]], plain[:: _WIDTHS["plain"]])
+        of_records = (("plain", plain), ("records", records), ("fetched", fetched))
+        numbers = [rows[:: _WIDTHS[table]] for table, rows in of_records]
         repeated = self._repeating(batch, first, [n for some in numbers for n in some if n not in known])
         fresh = [number not in known for number in range(first, first + len(batch))]
         self._count(batch, fresh, repeated)
         Joining(self._db, "?").join(a.alarm_steps(batch, range(first, first + len(batch)), fresh))
         for day in a.receipt_days(batch):
             self._db.execute(_RECEIPT_DAY, (day,))
-        self._learn(batch, {number: (model, dialect) for number, (_, model, dialect) in terminals.items()})
+        self._learn(batch, {number: (model, dialect) for number, (_, model, dialect, _) in terminals.items()})
         return [
             Stored(False, known[number]) if number in known else Stored(True, number)
             for number in range(first, first + len(batch))
@@ -112,8 +120,8 @@ class Inserter:
         for rows, part in upserts.in_steps(values, width):
             yield from self._db.execute(query(rows), part).fetchall()
 
-    def _terminals(self, batch: Sequence[Arrival]) -> dict[int, tuple[int, str | None, str | None]]:
-        """Return site, model and dialect of the terminals of a batch."""
+    def _terminals(self, batch: Sequence[Arrival]) -> dict[int, tuple[int, str | None, str | None, int]]:
+        """Return site, model and dialect of the terminals of a batch, and whether they have back-filled records."""
         ids = sorted({arrival.terminal_id for arrival in batch})
         return {row[0]: row[1:] for row in self._read(_terminals, ids)}
 
@@ -178,7 +186,7 @@ class Inserter:
 
     def _without_erased(self, batch: Sequence[Arrival], sites: Mapping[int, int]) -> Sequence[Arrival]:
         """Return a batch in which nobody is that was erased after it was received."""
-        oldest = min((arrival.received_at_ms for arrival in batch), default=0)
+        oldest = tombstones.oldest(batch)
         if self._db.execute(tombstones.LAST).fetchone()[0] <= oldest:
             return batch
         rows = self._db.execute(tombstones.SINCE.format("?"), (oldest,)).fetchall()
@@ -208,8 +216,8 @@ class Inserter:
 
     def _count(self, batch: Sequence[Arrival], fresh: Sequence[bool], repeated: set[int]) -> None:
         tallies: list[Any] = []
-        for number, tally in a.add_up(batch, fresh, repeated).items():
-            tallies += tally.row(number, self._writer)
+        for row in a.tally_rows(batch, fresh, repeated, self._writer):
+            tallies += row
         for rows, values in upserts.in_steps(tallies, len(a.TALLY_COLUMNS)):
             self._db.execute(_tally(rows), values)
 
@@ -237,6 +245,7 @@ _COLUMNS = {
     # Nearly every record has no problems, and without an image two columns need not be handed over for it.
     "plain": ("id", *a.RECORD_COLUMNS[:-1]),
     "records": ("id", *a.RECORD_COLUMNS, "has_image"),
+    "fetched": ("id", *a.RECORD_COLUMNS, "has_image", "backfilled"),
     "alarm_events": ("id", *a.ALARM_COLUMNS, "has_image"),
     "quarantine": ("id", *a.QUARANTINE_COLUMNS),
 }
@@ -245,7 +254,7 @@ _FACETS = f"SELECT id, {', '.join(a.FACET_COLUMNS)} FROM facets"
 _MAKE_FACET = (
     f"INSERT INTO facets ({', '.join(a.FACET_COLUMNS)}) VALUES ({','.join('?' * len(a.FACET_COLUMNS))})"
 )
-_INTO = {name: "records" if name == "plain" else name for name in _COLUMNS}
+_INTO = {name: "records" if name in ("plain", "fetched") else name for name in _COLUMNS}
 _WIDTHS = {name: len(columns) for name, columns in _COLUMNS.items()}
 _TERMINAL, _KEY = 1, 2
 _POSITION_WIDTH = len(journal_positions.c)
@@ -315,7 +324,9 @@ _TAKE_IDS = (
 
 @cache
 def _terminals(rows: int) -> str:
-    return f"SELECT id, site_id, model, dialect FROM terminals WHERE id IN ({','.join('?' * rows)})"
+    return (
+        f"SELECT id, site_id, model, dialect, backfilled FROM terminals WHERE id IN ({','.join('?' * rows)})"
+    )
 
 
 @cache

@@ -232,6 +232,7 @@ def upgrade() -> None:
         sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("token_used_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("token_required_since_ms", sa.BigInteger(), nullable=True),
+        sa.Column("backfilled", sa.SmallInteger(), server_default="0", nullable=False),
         sa.CheckConstraint(
             "state IN ('new', 'approved', 'held', 'retired')", name=op.f("ck_terminals_state")
         ),
@@ -358,6 +359,7 @@ def upgrade() -> None:
         sa.Column("peer", sa.Text(), nullable=True),
         sa.Column("problems", sa.Text(), nullable=True),
         sa.Column("original", sa.LargeBinary(), nullable=True),
+        sa.Column("backfilled", sa.SmallInteger(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(["facet_id"], ["facets.id"], name=op.f("fk_records_facet_id")),
         sa.ForeignKeyConstraint(["identity_id"], ["identities.id"], name=op.f("fk_records_identity_id")),
         sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_records_terminal_id")),
@@ -373,6 +375,17 @@ def upgrade() -> None:
         sqlite_where=sa.text("identity_id IS NOT NULL"),
         postgresql_where=sa.text("identity_id IS NOT NULL"),
     )
+    for name, where in (
+        ("ix_records_backfilled", "backfilled = 1"),
+        ("ix_records_clock_ahead", "recorded_at_ms <> at_ms"),
+    ):
+        op.create_index(
+            name,
+            "records",
+            ["terminal_id", "recorded_at_ms"],
+            sqlite_where=sa.text(where),
+            postgresql_where=sa.text(where),
+        )
     op.create_index(
         op.f("ix_records_terminal_id_facet_id_at_ms"), "records", ["terminal_id", "facet_id", "at_ms"]
     )
