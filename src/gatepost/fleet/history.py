@@ -1,4 +1,4 @@
-"""Plan which spans of a terminal's history are fetched, and tell which of its records are here already. Pure.
+"""Read a terminal's history: which spans are asked for, what an item says, and which records are not here. Pure.
 
 Rules:
 
@@ -6,8 +6,10 @@ Rules:
   off in between is fetched again, and is here already.
 * A window that has too many records is halved, so that no page lies far behind the beginning: a terminal counts pages
   again for each, and records meanwhile.
-* History cuts milliseconds and shows people as they are now. So a record is here if one of its terminal has the same
-  second, the same person's number and the same way in; where neither says whose it is, the same id.
+* Each item is decoded by itself, as if it had been pushed. One that is no record goes to the quarantine.
+* An image that is none, such as the path of a file at the terminal, is not fetched: the record has that as a problem.
+* Which records are here already: :mod:`gatepost.store.write.backfilled`. It decides once more when they are stored;
+  what is found here only spares the journal.
 """
 
 from __future__ import annotations
@@ -15,14 +17,36 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-__all__ = ["MAX_IN_WINDOW", "Likeness", "Window", "missing", "windows"]
+from gatepost.errors import DecodeError
+from gatepost.store.conversion.rows import clock_problems
+from gatepost.store.query.reprocess import in_zone
+from gatepost.store.types import Arrival
+from gatepost.store.write.backfilled import Here, Likeness, likeness
+from gatepost.wire import (
+    Decoded,
+    Dialect,
+    Problem,
+    Record,
+    Unknown,
+    decode,
+    digest,
+    key,
+    key_digest,
+    without_pins,
+)
 
-FIRST_WINDOW_S = 3600
+__all__ = ["FIRST_WINDOW_S", "MAX_IN_WINDOW", "Reading", "Window", "is_within", "missing", "read", "windows"]
+
+FIRST_WINDOW_S = 86_400
 
 MAX_IN_WINDOW = 1000
 """A window with more records is halved, as long as it has more than one second."""
+
+OTHER_SERIAL = Problem("data.deviceSN", "is of another terminal than the one whose history it is in")
 
 
 class Window(Struct, frozen=True):
@@ -39,13 +63,16 @@ class Window(Struct, frozen=True):
         return Window(self.begin_s, middle), Window(middle + 1, self.end_s)
 
 
-class Likeness(Struct, frozen=True):
-    """Hold what is the same of a record, however it was sent."""
+class Reading(Struct, frozen=True, kw_only=True):
+    """Hold what items are read with."""
 
-    second: int
-    number: str
-    """The person's ``user_id``; the uuid of a record without a person."""
-    entry_mode: int | None
+    terminal_id: int
+    serial: str | None
+    timezone: str
+    """The terminal's, for a time that comes without one."""
+    secret: bytes
+    """The store's, with which keys are made."""
+    received_at_ms: int
 
 
 def windows(begin_s: int, end_s: int, *, seconds: int = FIRST_WINDOW_S) -> Iterator[Window]:
@@ -56,16 +83,77 @@ def windows(begin_s: int, end_s: int, *, seconds: int = FIRST_WINDOW_S) -> Itera
         begin_s = last + 1
 
 
-def missing(there: Sequence[Likeness], here: Iterable[Likeness]) -> list[int]:
-    """Return which of a terminal's records are not here, by their places.
+def read(items: Iterable[bytes], reading: Reading) -> list[Arrival]:
+    """Return the arrivals of some items of a history, each once. Their events have the images."""
+    found: dict[bytes, Arrival] = {}
+    for item in items:
+        arrival = _arrival(item, reading)
+        found.setdefault(arrival.key, arrival)
+    return list(found.values())
 
-    Two that are alike are two: each of ours stands for one of theirs.
-    """
-    known = Counter(here)
+
+def missing(there: Sequence[Arrival], here: Iterable[Here]) -> list[Arrival]:
+    """Return those of a window's arrivals that are not here, with how many there are alike in the window."""
+    stored = list(here)
+    keys = {one.key for one in stored}
+    counts = Counter(one.like for one in stored)
+    likes = [_like(one) for one in there]
+    alike = Counter(like for like in likes if like is not None)
     found = []
-    for place, one in enumerate(there):
-        if known[one]:
-            known[one] -= 1
-        else:
-            found.append(place)
+    for one, like in zip(there, likes, strict=True):
+        if one.key in keys or (like is not None and counts[like] >= alike[like]):
+            continue
+        found.append(one if like is None else replace(one, alike=alike[like]))
     return found
+
+
+def _like(arrival: Arrival) -> Likeness | None:
+    return likeness(arrival.event) if isinstance(arrival.event, Record) else None
+
+
+def _arrival(item: bytes, reading: Reading) -> Arrival:
+    decoded = _decoded(b'{"type":0,"data":' + item + b"}")
+    event, problems = decoded.event, decoded.problems
+    if isinstance(event, Unknown):
+        same = digest(decoded.original.decode("latin-1"), reading.secret)
+    else:
+        same = key_digest(key(event, decoded), reading.secret)
+    if isinstance(event, Record) and event.serial and reading.serial and event.serial != reading.serial:
+        problems = (*problems, OTHER_SERIAL)
+    if decoded.local_time is not None:
+        event, problem = in_zone(event, decoded.local_time, reading.timezone)
+        problems = (*problems, problem)
+    return Arrival(
+        terminal_id=reading.terminal_id,
+        key=same,
+        event=event,
+        received_at_ms=reading.received_at_ms,
+        original=decoded.original,
+        problems=(*problems, *clock_problems(event, reading.received_at_ms)),
+        dialect=decoded.dialect,
+        alike=1,
+    )
+
+
+def _decoded(body: bytes) -> Decoded:
+    try:
+        return decode(body, lenient=True)
+    except DecodeError as error:
+        problem = Problem(error.where, error.why)
+        return Decoded(Unknown({}), Dialect.V1_3_0, (problem,), without_pins(body))
+
+
+class _Stamp(Struct):
+    timestamp: float | None = None
+
+
+def is_within(item: bytes, window: Window) -> bool:
+    """Return whether an item has a time in a window, or none that can be read."""
+    try:
+        at = msgspec.json.decode(item, type=_Stamp).timestamp
+    except msgspec.MsgspecError:
+        return True
+    if at is None:
+        return True
+    seconds = at / 1000 if at > 99_999_999_999 else at
+    return window.begin_s <= seconds < window.end_s + 1

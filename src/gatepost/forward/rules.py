@@ -274,6 +274,7 @@ _NOTICES: Mapping[NoticeKind, tuple[str, str]] = {
     "terminal.ours": ("it pushes here again", "已恢复向本接收端推送"),
     "terminal.stopped": ("its settings are looked at no more: {why}", "已停止检查其设置：{why}"),
     "terminal.managed": ("its settings are looked at again", "已恢复检查其设置"),
+    "terminal.backfilled": ("records were fetched from its history", "已从终端历史中补取记录"),
     "journal.behind": (
         "{host}: {events} events are not listed yet, the oldest for {oldest_s}",
         "{host}：{events} 条事件尚未列出，最早的已等待 {oldest_s}",

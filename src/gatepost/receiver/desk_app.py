@@ -50,6 +50,7 @@ from gatepost.receiver.auth.openid import provider_of
 from gatepost.receiver.http.url_prefix import ROOT, below, checked_prefix
 from gatepost.receiver.ingest.disk import room
 from gatepost.receiver.ingest.frames import Frames, image_keys
+from gatepost.receiver.jobs.desk_writer import DeskWriter
 from gatepost.receiver.jobs.errands import Errands
 from gatepost.receiver.jobs.forgetting import Forgetting
 from gatepost.receiver.jobs.moving import Mover
@@ -212,7 +213,8 @@ class DeskApp:
             is_away=lambda: self.projector.is_away,
         )
         self.mover = Mover(store, is_away=lambda: self.projector.is_away)
-        self.reprocessing = Reprocessing(store, journal, frames, self.projector.catch_up)
+        writer = DeskWriter(journal, frames, keep_images=settings.images != "off")
+        self.reprocessing = Reprocessing(store, writer, self.projector.catch_up)
         self.destinations = Destinations(store)
         self.forwarding = Forwarding(
             store,

@@ -516,6 +516,7 @@ NoticeKind = Literal[
     "terminal.ours",
     "terminal.stopped",
     "terminal.managed",
+    "terminal.backfilled",
     "journal.behind",
     "journal.caught_up",
     "disk.low",

@@ -25,6 +25,7 @@ from tests.terminals import ensured
 from gatepost import wire
 from gatepost.errors import JournalUnavailable, StoreUnavailable
 from gatepost.receiver.ingest.frames import Frames
+from gatepost.receiver.jobs.desk_writer import DeskWriter
 from gatepost.receiver.jobs.projector import Projector
 from gatepost.receiver.jobs.reprocessing import ProcessedAgain, Reprocessing
 from gatepost.store.base import BaseStore
@@ -48,7 +49,7 @@ class Desk:
         self.projector = Projector(
             folder, store, frames, now=lambda: RECEIVED_MS / 1000, monotonic=Clock(0.0)
         )
-        self.reprocessing = Reprocessing(store, folder, frames, self.catch_up)
+        self.reprocessing = Reprocessing(store, DeskWriter(folder, frames), self.catch_up)
 
     def catch_up(self) -> None:
         while self.projector.step():
@@ -270,7 +271,7 @@ def test_where_the_journal_takes_nothing_everything_stays_and_it_is_said(
 
     kept = desk.quarantine(record(1))
     with monkeypatch.context() as patch:
-        patch.setattr("gatepost.receiver.jobs.reprocessing.Writer.append_with_images", full)
+        patch.setattr("gatepost.receiver.jobs.desk_writer.Writer.append_with_images", full)
         with pytest.raises(StoreUnavailable, match="try again"):
             desk.process(kept)
     assert [row.id for row in desk.store.quarantined().items] == kept
@@ -282,7 +283,8 @@ def test_what_is_not_listed_in_time_stays_and_is_a_duplicate_later(desk: Desk) -
         raise StoreUnavailable("not listed yet")
 
     kept = desk.quarantine(record(1, image=JPEG))
-    slow = Reprocessing(desk.store, desk.packs.folder, Frames(desk.store.secret, ImageKeys()), late)
+    writer = DeskWriter(desk.packs.folder, Frames(desk.store.secret, ImageKeys()))
+    slow = Reprocessing(desk.store, writer, late)
     with pytest.raises(StoreUnavailable):
         slow.process(desk.store, kept)
     assert [row.id for row in desk.store.quarantined().items] == kept

@@ -11,25 +11,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from functools import partial
-from itertools import islice
 
 import structlog
 from msgspec import Struct
-from msgspec.structs import replace
 
-from gatepost.errors import ImageUnavailable, JournalError, StoreError, StoreUnavailable
-from gatepost.journal.folder import ALARMS, RECORDS, Folder
-from gatepost.journal.packs import Image, Place
-from gatepost.journal.writer import Writer
-from gatepost.receiver.ingest.frames import Frames
-from gatepost.store.conversion.limits import cut_texts
-from gatepost.store.conversion.rows import DAY_MS
+from gatepost.errors import ImageUnavailable, StoreError
+from gatepost.receiver.jobs.desk_writer import DeskWriter, Encoded
 from gatepost.store.interface import Arrival, QuarantineRow, Store
-from gatepost.store.query.reprocess import decode_again, separated
+from gatepost.store.query.reprocess import decode_again
 from gatepost.store.questions import Questions
-from gatepost.wire import Alarm
 
 __all__ = ["ProcessedAgain", "Reprocessing"]
 
@@ -48,27 +38,13 @@ class ProcessedAgain(Struct, frozen=True, kw_only=True):
     still_unknown: int
 
 
-class _Understood(Struct, frozen=True):
-    """A push that is an event now."""
-
-    id: int
-    """In the quarantine."""
-    arrival: Arrival
-    body: bytes
-    images: Sequence[Image]
-    is_alarm: bool
-    day: int
-    """On which it was received: its images leave when those of that day do."""
-
-
 class Reprocessing:
     """Processes quarantined pushes again. Any thread; one after the other."""
 
-    def __init__(self, store: Store, journal: Folder, frames: Frames, catch_up: Callable[[], None]) -> None:
+    def __init__(self, store: Store, writer: DeskWriter, catch_up: Callable[[], None]) -> None:
         """``catch_up`` returns when everything is listed that the journal has, and raises ``StoreUnavailable``."""
         self._store = store
-        self._journal = journal
-        self._frames = frames
+        self._writer = writer
         self._catch_up = catch_up
         self._lock = threading.Lock()
 
@@ -89,7 +65,7 @@ class Reprocessing:
         return ProcessedAgain(stored=stored, duplicates=duplicates, still_unknown=unknown)
 
     def _process(self, rows: Sequence[QuarantineRow]) -> ProcessedAgain:
-        understood: list[_Understood] = []
+        understood: list[tuple[int, Encoded]] = []
         there: set[tuple[int, bytes]] = set()
         duplicates: set[int] = set()
         for row in rows:
@@ -100,11 +76,11 @@ class Reprocessing:
             if same in there or self._is_listed(arrival):
                 duplicates.add(row.id)
             there.add(same)
-            understood.append(self._encoded(row.id, arrival))
+            understood.append((row.id, self._writer.encoded(arrival)))
         if understood:
-            self._append(understood)
+            self._writer.append([one for _, one in understood])
             self._catch_up()
-        done = {one.id for one in understood if self._is_listed(one.arrival)}
+        done = {number for number, one in understood if self._is_listed(one.arrival)}
         self._store.discard_quarantined(sorted(done))
         self._store.tried_quarantined([row.id for row in rows if row.id not in done])
         return ProcessedAgain(
@@ -132,32 +108,6 @@ class Reprocessing:
             # It may be here because of a defect of ours: the others have their turn all the same.
             log.error("quarantine.not_processed", kind=type(error).__name__, quarantine_id=row.id)
             return None
-
-    def _encoded(self, number: int, arrival: Arrival) -> _Understood:
-        event, cut = cut_texts(arrival.event)
-        event, original, images, has_texts = separated(event, arrival.original)
-        problems = arrival.problems + cut
-        arrival = replace(arrival, event=event, original=original, problems=problems)
-        body = self._frames.encode(arrival, has_texts=has_texts)
-        day = arrival.received_at_ms // DAY_MS
-        return _Understood(number, arrival, body, images, isinstance(event, Alarm), day)
-
-    def _append(self, understood: Sequence[_Understood]) -> None:
-        groups: dict[tuple[bool, int], list[_Understood]] = {}
-        for one in understood:
-            groups.setdefault((one.is_alarm, one.day), []).append(one)
-        try:
-            for (is_alarm, day), some in groups.items():
-                lane = ALARMS if is_alarm else RECORDS
-                with closing(Writer(self._journal, lane, now=partial(float, day * DAY_MS / 1000))) as writer:
-                    images = [image for one in some for image in one.images]
-                    writer.append_with_images(images, partial(self._bodies, some))
-        except JournalError as error:
-            raise StoreUnavailable("the journal takes nothing now; try again") from error
-
-    def _bodies(self, understood: Sequence[_Understood], places: Sequence[Place]) -> list[bytes]:
-        rest = iter(places)
-        return [self._frames.join(one.body, list(islice(rest, len(one.images)))) for one in understood]
 
 
 def _groups(rows: Sequence[QuarantineRow]) -> Iterator[Sequence[QuarantineRow]]:

@@ -34,7 +34,16 @@ STEP = 200
 
 _TRIES = 100
 
-_OF_TERMINAL = (t.alarms, t.peers, t.tallies, t.refusals, t.disagreements, t.adopted_terminals)
+_OF_TERMINAL = (
+    t.alarms,
+    t.peers,
+    t.tallies,
+    t.refusals,
+    t.disagreements,
+    t.adopted_terminals,
+    t.fleet_jobs,
+    t.fleet_audits,
+)
 
 
 class Removed(Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection, Row, delete, func, select, update
 
-from gatepost.store.conversion.rows import moment, text
+from gatepost.store.conversion.rows import HISTORY, moment, text
 from gatepost.store.dialect import insert
 from gatepost.store.interface import NoticeKind, TerminalState, Transactions
 from gatepost.store.query.leases import is_held
@@ -337,7 +337,7 @@ def _rows(db: Connection, *where: Any, limit: int | None = None, order: Any = No
     c, x = t.adopted_terminals.c, t.terminals.c
     seen = (
         select(func.max(t.tallies.c.last_at_ms))
-        .where(t.tallies.c.terminal_id == c.terminal_id)
+        .where(t.tallies.c.terminal_id == c.terminal_id, t.tallies.c.writer != HISTORY)
         .scalar_subquery()
     )
     asked = (

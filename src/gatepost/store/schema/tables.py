@@ -91,6 +91,8 @@ __all__ = [
     "adopted_terminals",
     "adoptions",
     "adoption_rows",
+    "fleet_jobs",
+    "fleet_audits",
     "leases",
 ]
 
@@ -811,6 +813,53 @@ adoption_rows = Table(
     # Why it failed, and what to do.
     Column("reason", Text, nullable=False),
     Index(None, "state", "adoption_id"),
+    sqlite_with_rowid=False,
+)
+
+# Spans of a terminal's history that are fetched, or that it is proposed to fetch: query/fleet_jobs.py.
+fleet_jobs = Table(
+    "fleet_jobs",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), nullable=False),
+    # "proposed", "waiting", "running", "paused", "done", "failed" or "cancelled".
+    Column("state", Text, nullable=False),
+    # Seconds by the terminal's clock, both included; and the last of those that are fetched whole.
+    Column("since_s", BigInteger, nullable=False),
+    Column("until_s", BigInteger, nullable=False),
+    Column("done_s", BigInteger, nullable=False),
+    # Why it was made: "person", "audit" or "outage".
+    Column("origin", Text, nullable=False),
+    # Of a proposal: what the terminal had in all when it was made, and what was here.
+    Column("there", BigInteger),
+    Column("here", BigInteger),
+    Column("reason", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("due_ms", BigInteger, nullable=False),
+    Column("created_at_ms", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("finished_at_ms", BigInteger),
+    # How many records the terminal gave, how many of them were not here, and how many could not be read.
+    Column("fetched", BigInteger, nullable=False),
+    Column("added", BigInteger, nullable=False),
+    Column("unreadable", BigInteger, nullable=False),
+    Index(None, "state", "due_ms"),
+    Index(None, "terminal_id", "id"),
+    # No number is given twice.
+    sqlite_autoincrement=True,
+)
+
+# How many records a terminal has of a local day, against how many are here.
+fleet_audits = Table(
+    "fleet_audits",
+    metadata,
+    Column("terminal_id", _Id, ForeignKey("terminals.id"), primary_key=True, autoincrement=False),
+    Column("day", Text, primary_key=True),
+    # NULL: it could not be asked.
+    Column("there", BigInteger),
+    Column("here", BigInteger, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -28,7 +28,17 @@ from gatepost.store.conversion.rows import ms, person
 from gatepost.store.types import Arrival
 from gatepost.wire import Record
 
-__all__ = ["GAP_S", "LOCK", "Here", "Likeness", "here_between", "likeness", "matched", "spans"]
+__all__ = [
+    "GAP_S",
+    "LOCK",
+    "Here",
+    "Likeness",
+    "count_between",
+    "here_between",
+    "likeness",
+    "matched",
+    "spans",
+]
 
 LOCK = 0x6763
 """The advisory lock of PostgreSQL that a batch shares, and one with fetched records has alone."""
@@ -81,10 +91,10 @@ def spans(seconds: Iterable[int]) -> Iterator[tuple[int, int]]:
         yield begin, end
 
 
+_JOIN = "LEFT JOIN identities AS i ON i.id = r.identity_id AND i.erased_at_ms IS NULL"
 _SELECT = (
     "SELECT r.id, r.key, r.recorded_at_ms, r.entry_mode, i.user_id, i.job_number, i.ic_number, i.id_number, i.name"
-    " FROM records AS r LEFT JOIN identities AS i ON i.id = r.identity_id AND i.erased_at_ms IS NULL"
-    " WHERE r.terminal_id = ? AND "
+    f" FROM records AS r {_JOIN} WHERE r.terminal_id = ? AND "
 )
 _BY_TIME = f"{_SELECT} r.facet_id {{}} AND r.at_ms BETWEEN ? AND ? AND r.recorded_at_ms = r.at_ms"
 _FACETS = {"?": "IN (SELECT id FROM facets)", "%s": "= ANY(ARRAY(SELECT id FROM facets))"}
@@ -101,6 +111,14 @@ def here_between(db: Any, mark: str, terminal_id: int, begin_s: int, end_s: int)
     return [
         _here(row) for query in queries for row in db.execute(query.replace("?", mark), values).fetchall()
     ]
+
+
+def count_between(db: Any, mark: str, terminal_id: int, begin_s: int, end_s: int) -> int:
+    """Count the records of a terminal that have a time in a span of seconds, both included."""
+    values = (terminal_id, begin_s * 1000, end_s * 1000 + 999)
+    queries = (_BY_TIME.format(_FACETS[mark]), _AHEAD)
+    counted = [f"SELECT count(*) FROM records AS r {query.partition(_JOIN)[2]}" for query in queries]
+    return sum(int(db.execute(query.replace("?", mark), values).fetchone()[0]) for query in counted)
 
 
 def matched(

@@ -377,7 +377,7 @@ def upgrade() -> None:
     )
     for name, where in (
         ("ix_records_backfilled", "backfilled = 1"),
-        ("ix_records_clock_ahead", "recorded_at_ms <> at_ms"),
+        ("ix_records_clock_ahead", "recorded_at_ms != at_ms"),
     ):
         op.create_index(
             name,
@@ -611,6 +611,44 @@ def upgrade() -> None:
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("until_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "fleet_jobs",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("terminal_id", _ID, nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("since_s", sa.BigInteger(), nullable=False),
+        sa.Column("until_s", sa.BigInteger(), nullable=False),
+        sa.Column("done_s", sa.BigInteger(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("there", sa.BigInteger(), nullable=True),
+        sa.Column("here", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("due_ms", sa.BigInteger(), nullable=False),
+        sa.Column("created_at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("created_by", sa.Text(), nullable=False),
+        sa.Column("finished_at_ms", sa.BigInteger(), nullable=True),
+        sa.Column("fetched", sa.BigInteger(), nullable=False),
+        sa.Column("added", sa.BigInteger(), nullable=False),
+        sa.Column("unreadable", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_fleet_jobs_terminal_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_fleet_jobs")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_fleet_jobs_state_due_ms"), "fleet_jobs", ["state", "due_ms"])
+    op.create_index(op.f("ix_fleet_jobs_terminal_id_id"), "fleet_jobs", ["terminal_id", "id"])
+    op.create_table(
+        "fleet_audits",
+        sa.Column("terminal_id", _ID, autoincrement=False, nullable=False),
+        sa.Column("day", sa.Text(), nullable=False),
+        sa.Column("there", sa.BigInteger(), nullable=True),
+        sa.Column("here", sa.BigInteger(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_fleet_audits_terminal_id")),
+        sa.PrimaryKeyConstraint("terminal_id", "day", name=op.f("pk_fleet_audits")),
         sqlite_with_rowid=False,
     )
     op.create_table(
