@@ -3,6 +3,7 @@
 import html
 import re
 import time
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 import argon2
@@ -78,6 +79,17 @@ class Desk:
         self, path: str, who: str | None = "admin", *, headers: dict[str, str] | None = None, **form: object
     ) -> Text:
         """Send a form, as a page of ours does."""
+        return await self.send(path, form, who, headers=headers)
+
+    async def send(
+        self,
+        path: str,
+        form: Mapping[str, object],
+        who: str | None = "admin",
+        *,
+        headers: dict[str, str] | None = None,
+    ) -> Text:
+        """Send a form whose fields may be called as anything."""
         sent = self._headers(who, {"sec-fetch-site": "same-origin", **(headers or {})})
         sent["content-type"] = "application/x-www-form-urlencoded"
         body = urlencode(form, doseq=True).encode()

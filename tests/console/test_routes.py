@@ -255,7 +255,7 @@ async def test_in_both_languages_every_page_is_whole(desk: Desk) -> None:
     await desk.running.push({"type": 7, "data": {}})
     paths = ["/", "/records", "/records/1", "/alarms", "/people", "/people/1", "/attendance", "/statistics"]
     paths += ["/terminals", "/terminals/1", "/terminals/new", "/quarantine", "/settings", "/settings/users"]
-    paths += ["/destinations", "/destinations/new"]
+    paths += ["/destinations", "/destinations/new", "/destinations/new?kind=mail"]
     paths += ["/audit", "/account", "/welcome", "/statistics?day=2023-05-29", "/attendance?month=2023-05"]
     for path in paths:
         english, chinese = await desk.get(path), await desk.get(path, accept_language="zh")

@@ -20,6 +20,9 @@ PAGES = sorted(SOURCE.rglob("*.py"))
 
 SAME = {
     "attendance.export_csv", "attendance.of", "attendance.export_xlsx", "alarms.by", "records.uuid",
+    "destinations.wrong", "destinations.kind_webhook", "destinations.kind_mqtt", "destinations.kind_nats",
+    "destinations.kind_kafka", "destinations.kind_telegram", "destinations.kind_slack", "destinations.kind_teams",
+    "destinations.kind_discord",
 }  # fmt: skip
 """What is written alike in both languages."""
 

@@ -271,6 +271,7 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
         "/api/v1/refusals/samples/987654321",
         "/audit",
         *("/destinations", "/destinations/new", "/destinations/987654321"),
+        "/destinations/987654321/setup/987654321",
         "/refusals/samples/987654321",
         "/settings",
         "/settings/users",
@@ -323,7 +324,7 @@ def test_what_is_for_users_of_every_site_is_known_by_name(receiver: Running) -> 
             for verb in ("test", "pause", "resume", "rotate", "replay", "retry", "drop")
         ),
         *("GET /destinations", "POST /destinations", "GET /destinations/new"),
-        "GET /destinations/987654321",
+        *("GET /destinations/987654321", "GET /destinations/987654321/setup/987654321"),
         *(
             f"POST /destinations/987654321/{verb}"
             for verb in ("sent", "address", "test", "pause", "resume", "rotate", "replay", "dead", "delete")

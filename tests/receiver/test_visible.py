@@ -130,6 +130,7 @@ ASKED = {
     "POST /destinations": Asked("every site"),
     "GET /destinations/new": Asked("every site"),
     "GET /destinations/{destination_id}": Asked("every site", "/destinations/1"),
+    "GET /destinations/{destination_id}/setup/{step}": Asked("every site", "/destinations/1/setup/test"),
     **{
         f"POST /destinations/{{destination_id}}/{verb}": Asked("every site", f"/destinations/1/{verb}")
         for verb in ("sent", "address", "test", "pause", "resume", "rotate", "replay", "dead", "delete")

@@ -19,6 +19,7 @@ from gatepost.console.desk import Desk, Html, TheDesk, language_of
 from gatepost.console.pages.account import AccountPages
 from gatepost.console.pages.alarms import AlarmPages
 from gatepost.console.pages.attendance import AttendancePages
+from gatepost.console.pages.destination_setup import DestinationSetup
 from gatepost.console.pages.destinations import DestinationPages
 from gatepost.console.pages.live import LivePages
 from gatepost.console.pages.login import DoorPages, to_login
@@ -61,6 +62,7 @@ PAGES = (
     QuarantinePages,
     RefusalPages,
     DestinationPages,
+    DestinationSetup,
     SettingsPages,
     AccountPages,
 )

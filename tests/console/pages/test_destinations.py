@@ -15,7 +15,7 @@ from tests.forward.kit import Hook, hooked
 from tests.receiver.kit import alarm, receiving, record
 
 from gatepost.console.routes import routes
-from gatepost.forward.destination import decode
+from gatepost.forward.destination import RecordFilter, decode
 
 
 @pytest.fixture
@@ -35,6 +35,7 @@ async def hook() -> AsyncIterator[Hook]:
 async def made(desk: Desk, hook: Hook, **form: object) -> Text:
     page = await desk.post("/destinations", name="HR", kind="webhook", url=hook.url, **form)
     assert page.status == 200, page.words
+    assert "Which events" in page.title
     return page
 
 
@@ -59,23 +60,25 @@ async def test_one_is_made_paused_tried_and_started(desk: Desk, hook: Hook) -> N
     page = await made(desk, hook)
     secret = re.search(r"whsec_[\w+/=]+", html.unescape(page.html))
     assert secret is not None
-    assert "Three steps are left" in page.words
     assert secret[0] not in html.unescape((await desk.get("/destinations/1")).html)
     await desk.running.push(record(uuid="u-1"))
     await desk.running.push(alarm())
-    sent = {"records": "1", "passed": "yes", "shape": "flat", "images": "none"}
+    sent = {"part": ["filter", "how"], "records": "1", "passed": "yes", "shape": "flat", "batch": "1"}
     shown = await desk.post("/destinations/1/sent", preview="1", **sent)
     assert '"uuid":"u-1"' in html.unescape(shown.html)
     saved = await desk.post("/destinations/1/sent", **sent)
     assert (saved.status, saved.location) == (303, "/destinations/1?done=saved#sent")
     row = desk.running.desk.destinations.one("HR")
     assert row is not None
-    kept = {"records": {}, "alarms": {}, "notices": ["disk.low"]}
+    kept = {"records": {"has_image": False}, "alarms": {}, "notices": ["disk.low"]}
     await asyncio.to_thread(desk.running.desk.forwarding.admin.change, row, {"filter": kept})
-    await desk.post("/destinations/1/sent", **sent)
+    await desk.post("/destinations/1/sent", **sent, notices=["disk.low", "login.locked"])
     row = desk.running.desk.destinations.one("HR")
     assert row is not None
-    assert decode(row.config).filter.notices == ("disk.low",)
+    told = decode(row.config).filter
+    assert told.records == RecordFilter(passed=True, has_image=False)
+    assert (told.alarms, told.notices) == (None, ("disk.low", "login.locked"))
+    await asyncio.to_thread(desk.running.desk.forwarding.admin.change, row, {"filter": {"alarms": None}})
     trial = await desk.post("/destinations/1/test")
     assert "delivered HTTP 204" in trial.words
     assert len(hook.requests) == 1
@@ -92,7 +95,7 @@ async def test_one_is_made_paused_tried_and_started(desk: Desk, hook: Hook) -> N
 async def test_what_cannot_be_is_said_and_what_was_typed_stays(desk: Desk, hook: Hook) -> None:
     page = await desk.post("/destinations", name="HR", kind="webhook", url="ftp://x/")
     assert page.status == 400
-    assert "url: must begin with" in page.words
+    assert "Address: must begin with" in page.words
     assert 'value="ftp://x/"' in page.html
     assert (await desk.post("/destinations", name="", kind="webhook", url=hook.url)).status == 400
     await made(desk, hook)
@@ -104,7 +107,8 @@ async def test_what_cannot_be_is_said_and_what_was_typed_stays(desk: Desk, hook:
         ("replay", {"since": "x"}),
         ("replay", {"since": "2024-01-01T00:00", "rate": "-1"}),
         ("dead", {"do": "drop"}),
-        ("sent", {"records": "1", "site": "99999"}),
+        ("sent", {"part": "filter", "records": "1", "site": "99999"}),
+        ("sent", {"part": "how", "batch": "x"}),
     ):
         reply = await desk.post(f"/destinations/1/{path}", **form)
         assert reply.status in (303, 400), (path, form)
@@ -154,9 +158,9 @@ async def test_it_is_paused_rotated_replayed_renamed_and_deleted(desk: Desk, hoo
     assert (await desk.post("/destinations/2/delete")).location == "/destinations/1?done=deleted"
     assert (await desk.post("/destinations/1/pause")).status == 303
     assert "paused" in (await desk.get("/destinations/1")).words
-    await desk.post("/destinations/1/address", name="ERP", url=hook.url, header="Bearer x")
+    await desk.post("/destinations/1/address", name="ERP", url=hook.url, **{"secrets.header": "Bearer x"})
     page = await desk.get("/destinations/1")
-    assert (page.title, "headers.Authorization" in page.html) == ("ERP", True)
+    assert (page.title, "Remove: Authorization header" in page.words) == ("ERP", True)
     assert "That is not its name" in (await desk.post("/destinations/1/delete", typed="HR")).words
     assert (await desk.post("/destinations/1/delete", typed="ERP")).location == "/destinations?done=deleted"
 
