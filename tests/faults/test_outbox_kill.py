@@ -1,5 +1,6 @@
 """Processes that are killed, and computers that lose power, at moments that nobody chose."""
 
+import json
 import os
 import random
 import select
@@ -200,3 +201,20 @@ async def test_every_event_whose_record_returned_is_in_a_copy_of_the_files_taken
         # Alarms that were delivered are in no history.
         assert children.accepted <= set(there) | {name for name in children.delivered if name.endswith(":1")}
         shutil.rmtree(copy)
+
+
+def test_a_kill_at_each_call_to_the_disk_between_holes_indexes_and_state_costs_no_event(
+    tmp_path: Path,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults.outbox_steps", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["wrong"] == []
+    assert found["calls"] > 100
+    assert found["holes"] > 5
