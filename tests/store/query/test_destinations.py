@@ -19,6 +19,7 @@ from gatepost.store.interface import RecordQuery
 from gatepost.store.maintenance.backup import backup
 from gatepost.store.maintenance.restore import restore
 from gatepost.store.privacy.retention import Limits, Retention
+from gatepost.store.query import destination_steps
 from gatepost.store.query import destinations as module
 from gatepost.store.query.destinations import (
     MAX_ATTEMPTS,
@@ -421,7 +422,7 @@ def _everything() -> RecordQuery:
 def test_dead_letters_are_bounded_and_the_oldest_are_dropped_and_counted(
     destinations: Destinations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_DEAD", 20)
+    monkeypatch.setattr(destination_steps, "MAX_DEAD", 20)
     owner = Owner(destinations, made(destinations).id)
     for number in range(1, 24):
         step = Step(seen=1, put={number: exception(number)}, places={"record": (number, number, 0)})
