@@ -443,9 +443,10 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     packs: Annotated[
         str,
         _is(
-            "Where images are kept: file, in the data folder; or file:///FOLDER, where they are moved when their pack"
-            " is closed, within an hour. Receivers of one database may share that folder, and then show each"
-            " other's images.",
+            "Where images are kept: file, in the data folder; or file:///FOLDER or s3://BUCKET/PREFIX, where they are"
+            " moved when their pack is closed, within an hour. Receivers of one database may share it, and then show"
+            " each other's images. Endpoint, region and keys of the bucket come from the variables AWS_ENDPOINT_URL,"
+            " AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
         ),
     ] = "file"
     image_keys: Annotated[

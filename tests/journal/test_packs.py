@@ -22,9 +22,11 @@ from gatepost.errors import JournalCorrupt, JournalGone, JournalTooNew, JournalU
 from gatepost.journal import files as files_module
 from gatepost.journal import format as f
 from gatepost.journal import packs as packs_module
+from gatepost.journal.archive import FolderArchive
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder
-from gatepost.journal.packs import LARGEST_PACK, Image, PackCopies, Packs, Place
+from gatepost.journal.pack_writer import PackCopies
+from gatepost.journal.packs import LARGEST_PACK, Image, PackFile, Packs, Place
 from gatepost.journal.reader import Reader
 from gatepost.journal.writer import Writer
 
@@ -826,7 +828,9 @@ def test_nobody_else_may_read_packs_and_no_program_inherits_them(
         os.umask(before)
     assert stat.S_IMODE(folder.packs.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.packs.iterdir()} == {0o600}
-    handles = [writer._packs._packs["people"].handle, packs._handle(place.pack).number]
+    opened = packs._opened(place.pack)
+    assert isinstance(opened, PackFile)
+    handles = [writer._packs._packs["people"].handle, opened.number]
     assert not any(map(os.get_inheritable, handles))
     packs.close()
 
@@ -840,7 +844,7 @@ def test_a_folder_of_packs_that_cannot_be_read(folder: Folder, packs: Packs) -> 
 def test_a_copy_is_what_was_encrypted_and_nothing_where_nothing_is_left(
     folder: Folder, writer: Writer, packs: Packs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packs_module, "_STEP", 1000)
+    monkeypatch.setattr(packs_module, "STEP", 1000)
     first, second, short = append(writer, b"first" * 1000, b"second", b"")
     no_key = replace(first, key=b"")
     data = (folder.packs / first.pack).read_bytes()
@@ -1017,12 +1021,13 @@ def test_what_is_closed_is_moved_and_read_there_by_others(
     writer = begin()
     one = appended(writer, b"one")
     writer.close()
-    mine = Packs(folder, shared)
+    mine = Packs(folder, FolderArchive(shared, folder))
     assert mine.read(one) == b"one"  # open before it is moved
     assert mine.move() == 1
     assert (list(folder.packs.iterdir()), [path.name for path in shared.iterdir()]) == ([], [one.pack])
     assert stat.S_IMODE((shared / one.pack).stat().st_mode) == 0o600
-    other = Packs(Folder.open(tmp_path / "other"), shared)
+    elsewhere = Folder.open(tmp_path / "other")
+    other = Packs(elsewhere, FolderArchive(shared, elsewhere))
     assert mine.read(one) == other.read(one) == b"one"
     assert [pack.name for pack in other.all()] == [one.pack]
     assert mine.move() == 0
@@ -1030,7 +1035,7 @@ def test_what_is_closed_is_moved_and_read_there_by_others(
 
 def test_what_is_being_written_stays(folder: Folder, begin: Callable[..., Writer], shared: Path) -> None:
     place = appended(begin(), b"one")
-    packs = Packs(folder, shared)
+    packs = Packs(folder, FolderArchive(shared, folder))
     assert packs.move() == 0
     assert packs.read(place) == b"one"
     assert list(shared.iterdir()) == []
@@ -1042,7 +1047,7 @@ def test_holes_stay_holes_and_are_made_there_too(
     writer = begin()
     first, second, third = (appended(writer, bytes([n]) * 300_000) for n in range(3))
     writer.close()
-    packs = Packs(folder, shared)
+    packs = Packs(folder, FolderArchive(shared, folder))
     assert packs.punch([first])
     before = sum(pack.disk_bytes for pack in packs.all())
     packs.move()
@@ -1058,7 +1063,7 @@ def test_a_pack_is_deleted_wherever_it_is(folder: Folder, begin: Callable[..., W
     writer = begin()
     place = appended(writer, b"one")
     writer.close()
-    packs = Packs(folder, shared)
+    packs = Packs(folder, FolderArchive(shared, folder))
     packs.move()
     assert packs.remove_before("people", date(2026, 11, 30)).packs == (place.pack,)
     assert list(shared.iterdir()) == []
@@ -1095,19 +1100,19 @@ def test_a_move_that_is_cut_off_anywhere_leaves_the_pack_whole_here_or_there(
 
             return call
 
-        packs = Packs(folder, shared)
+        packs = Packs(folder, FolderArchive(shared, folder))
         with monkeypatch.context() as patch:
             for name in calls:
                 patch.setattr(folder.files, name, counting(getattr(folder.files, name)), raising=False)
             with contextlib.suppress(_Killed):
                 packs.move()
-        assert Packs(folder, shared).read(place) == image
+        assert Packs(folder, FolderArchive(shared, folder)).read(place) == image
         if left > 0:
             break
         if not folder.packs.joinpath(place.pack).exists():
             (shared / place.pack).rename(folder.packs / place.pack)  # for the next round
     assert fatal > 4
-    assert Packs(folder, shared).move() in (0, 1)
+    assert Packs(folder, FolderArchive(shared, folder)).move() in (0, 1)
     assert [path.name for path in shared.iterdir()] == [place.pack]
 
 
@@ -1123,7 +1128,7 @@ def test_readers_never_miss_a_pack_that_is_moved_meanwhile(
     def read() -> int:
         count = 0
         while not stop.is_set() or not count:
-            packs = Packs(folder, shared)
+            packs = Packs(folder, FolderArchive(shared, folder))
             assert [packs.read(place) for place in places] == [b"%d" % number for number in range(30)]
             packs.close()
             count += 1
@@ -1131,7 +1136,7 @@ def test_readers_never_miss_a_pack_that_is_moved_meanwhile(
 
     with ThreadPoolExecutor(2) as pool:
         reading = [pool.submit(read) for _ in range(2)]
-        assert Packs(folder, shared).move() == 30
+        assert Packs(folder, FolderArchive(shared, folder)).move() == 30
         stop.set()
         assert all(each.result() > 0 for each in reading)
 
@@ -1142,7 +1147,7 @@ def test_a_full_disk_is_told_and_the_pack_stays(
     writer = begin()
     place = appended(writer, b"one")
     writer.close()
-    packs = Packs(folder, shared)
+    packs = Packs(folder, FolderArchive(shared, folder))
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -1171,7 +1176,7 @@ def test_one_that_cannot_be_moved_holds_no_other_up(
             raise OSError(errno.EIO, "Input/output error")
         return create(path)
 
-    packs = Packs(folder, shared)
+    packs = Packs(folder, FolderArchive(shared, folder))
     with monkeypatch.context() as patch:
         patch.setattr(folder.files, "create", failing, raising=False)
         with pytest.raises(JournalUnavailable, match="the setting packs"):
@@ -1186,7 +1191,7 @@ def test_what_is_there_already_is_never_replaced_by_less(
     writer = begin()
     one, two = appended(writer, b"one" * 1000), appended(writer, b"two" * 1000)
     writer.close()
-    packs = Packs(folder, shared)
+    packs = Packs(folder, FolderArchive(shared, folder))
     packs.move()
     copies = PackCopies(folder)  # as a restore of a part has it
     copies.put(one.pack, one.offset, (shared / one.pack).read_bytes()[one.offset : one.offset + one.length])
@@ -1199,7 +1204,7 @@ def test_a_pack_that_was_begun_just_now_is_not_moved(folder: Folder, shared: Pat
     folder.files.make_folder(folder.packs)
     name = "people-20261129-1796000000000-0123abcd-records-000001.pack"
     (folder.packs / name).touch()
-    assert Packs(folder, shared).move() == 0
+    assert Packs(folder, FolderArchive(shared, folder)).move() == 0
     assert list(shared.iterdir()) == []
 
 
@@ -1244,9 +1249,9 @@ def test_where_packs_are_only_looked_for_nothing_is_changed(
     writer = begin()
     place = appended(writer, b"one" * 1000)
     writer.close()
-    Packs(folder, shared).move()
+    Packs(folder, FolderArchive(shared, folder)).move()
     before = (shared / place.pack).read_bytes()
-    packs = Packs(folder, shared, moves=False)
+    packs = Packs(folder, FolderArchive(shared, folder), moves=False)
     assert packs.read(place) == b"one" * 1000
     assert packs.punch([place])
     assert packs.remove_before("people", date.max).packs == ()

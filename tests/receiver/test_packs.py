@@ -18,10 +18,10 @@ from tests.store.events import record as event_of
 from tests.terminals import ensured
 
 from gatepost.errors import SettingsError
-from gatepost.receiver.opening import open_store, shared_packs
+from gatepost.receiver.opening import archive_of, open_store
 from gatepost.settings import ReceiverSettings
 from gatepost.store.conversion.limits import MAX_TEXT
-from gatepost.store.images.shared_folder import MARKER
+from gatepost.store.images.bucket import MARKER
 from gatepost.store.interface import EVERYTHING, RecordQuery, Store
 from gatepost.store.maintenance.backup import backup
 from gatepost.store.maintenance.check import check
@@ -171,7 +171,8 @@ async def test_an_image_is_shown_by_its_own_receiver_and_by_the_others_once_its_
             export = await other.get("/api/v1/records/export?format=zip")
             assert export.status == 200
         async with on_server(database, tmp_path / "a", shared) as receiver:
-            await pass_days(receiver, 0)
+            assert receiver.desk.archiving is not None
+            await asyncio.to_thread(receiver.desk.archiving.once)
             assert not list((tmp_path / "a" / "journal" / "packs").iterdir())
             assert (await other.get(path)).body == (await receiver.get(path)).body == FACE
 
@@ -181,7 +182,8 @@ async def test_an_image_is_shown_by_its_own_receiver_and_by_the_others_once_its_
     [
         "",
         "files",
-        "s3://bucket/prefix",
+        "s3:///prefix",
+        "s3://name:password@bucket/prefix",
         "file://host/folder",
         "file:relative",
         "/folder",
@@ -190,18 +192,19 @@ async def test_an_image_is_shown_by_its_own_receiver_and_by_the_others_once_its_
 )
 def test_another_form_of_the_setting_is_refused_with_what_to_write(tmp_path: Path, value: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        shared_packs(value, tmp_path)
+        archive_of(value, tmp_path)
     assert refused.value.setting == "packs"
     assert "file:///FOLDER" in refused.value.why or "make it first" in refused.value.why
 
 
 def test_the_setting_names_a_folder_or_none(tmp_path: Path, shared: Path) -> None:
     data = tmp_path / "data"
-    assert shared_packs("file", data) is None
-    assert shared_packs(f"file://{shared}", data) == shared
+    assert archive_of("file", data) == ""
+    assert archive_of(f"file://{shared}", data) == str(shared)
     spaced = shared / "with blank"
     spaced.mkdir()
-    assert shared_packs(f"file://{shared}/with%20blank", data) == spaced
+    assert archive_of("s3://bucket/prefix/", data) == "s3://bucket/prefix"
+    assert archive_of(f"file://{shared}/with%20blank", data) == str(spaced)
 
 
 def test_a_folder_in_the_data_folder_is_refused_also_by_another_name(tmp_path: Path) -> None:
@@ -210,7 +213,7 @@ def test_a_folder_in_the_data_folder_is_refused_also_by_another_name(tmp_path: P
     (tmp_path / "link").symlink_to(packs)
     for name in (packs, tmp_path / "data", tmp_path / "link"):
         with pytest.raises(SettingsError, match="in the data folder"):
-            shared_packs(f"file://{name}", tmp_path / "data")
+            archive_of(f"file://{name}", tmp_path / "data")
 
 
 def stocked(data: Path, shared: Path, name: str = "file") -> Store:

@@ -8,7 +8,7 @@ Rules:
   the place deletes the image: nothing else opens it. A hole only gives the blocks back.
 * A failed write or sync closes every pack of the writer for ever. What it had not synced is cut off.
 * A pack is locked while it is written, and not deleted then. A pin of the journal also holds packs and holes back.
-* Packs that nobody writes any more may be moved to a folder that several journals share. Their places stay.
+* Packs that are closed may be moved to an archive, which several journals share. Their places stay.
 * Which images are still in use is known to the caller alone. A caller that looks for packs without any looks at the
   events that are still to be read as well.
 
@@ -18,16 +18,16 @@ Names: ``KIND-YYYYMMDD-STREAM-000001.pack``. They sort by kind, day and age.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import itertools
 import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -35,37 +35,27 @@ from msgspec import Struct
 from gatepost.errors import JournalCorrupt, JournalGone, JournalTooNew, JournalUnavailable
 from gatepost.journal.files import Files
 from gatepost.journal.folder import Folder, try_lock
-from gatepost.journal.format import (
-    HEADER_BYTES,
-    KEY_BYTES,
-    TAG_BYTES,
-    PackHeader,
-    decode_pack_header,
-    decrypt,
-    encode_pack_header,
-    encrypt,
-)
+from gatepost.journal.format import HEADER_BYTES, TAG_BYTES, decode_pack_header, decrypt
+
+if TYPE_CHECKING:
+    from gatepost.journal.archive import Archive, OpenPack
 
 __all__ = [
-    "LARGEST_PACK", "PACK_BYTES", "PACK_S", "Image", "Pack", "PackCopies", "PackWriter", "Packs", "Place",
-    "RemovedPacks", "join_places", "parse_name", "split_places",
+    "LARGEST_PACK", "OPEN_PACKS", "STEP", "Image", "Pack", "PackFile", "Packs", "Place", "RemovedPacks",
+    "as_pack", "bytes_in", "join_places", "packs_in", "parse_name", "split_places",
 ]  # fmt: skip
-
-PACK_BYTES = 64 * 1024 * 1024
-PACK_S = 3600.0
-"""A pack is closed when it has so many bytes, so long after it was begun, or when its day ends."""
 
 LARGEST_PACK = 1024 * 1024 * 1024
 """Bytes. No pack comes near it: one is closed with the append that makes it full."""
 
-_STEP = 1024 * 1024
+STEP = 1024 * 1024
 """Bytes that are looked at at once."""
 
 _MOST_DEAD = 100_000
 """Of so many images it is remembered that they have to become holes. Others leave with their pack."""
 
-_OPEN_PACKS = 16
-"""So many descriptors :class:`Packs` keeps."""
+OPEN_PACKS = 16
+"""So many packs are kept open at once."""
 
 _KIND = re.compile(r"[a-z]{1,32}")
 _NAME = re.compile(r"([a-z]{1,32})-(\d{8})-(\d{13}-[0-9a-f]{8}-[a-z]+)-(\d{6,})\.pack")
@@ -141,157 +131,63 @@ class RemovedPacks(Struct, frozen=True):
     """Something was left: the journal is pinned, or a pack is written or moved just now."""
 
 
-class _Written(Struct):
-    """The pack of a kind that is being written."""
-
-    name: str
-    handle: int
-    day: date
-    began: float
-    end: int
-    """Up to where it is synced."""
-    unsynced: int = 0
-    """Bytes that are written behind ``end``."""
-
-
-class PackWriter:
-    """Writes the packs of one stream, one at a time for each kind. One thread at a time.
-
-    Its methods raise ``OSError``; then :meth:`abandon` is due.
-    """
-
-    def __init__(
-        self,
-        folder: Folder,
-        stream: str,
-        *,
-        pack_bytes: int,
-        pack_s: float,
-        now: Callable[[], float],
-        monotonic: Callable[[], float],
-        random: Callable[[int], bytes],
-    ) -> None:
-        self._folder = folder
-        self._files = folder.files
-        self._stream = stream
-        self._pack_bytes = pack_bytes
-        self._pack_s = pack_s
-        self._now = now
-        self._monotonic = monotonic
-        self._random = random
-        self._packs: dict[str, _Written] = {}
-        self._number = 0
-
-    def write(self, images: Sequence[Image]) -> list[Place]:
-        """Write images behind what is synced, and return their places. What an earlier call wrote must be synced."""
-        for pack in self._packs.values():
-            pack.unsynced = 0  # of a call after which nothing was appended: nobody has these places
-        self.finish_if_due()
-        places: list[Place] = []
-        parts: dict[str, list[bytes]] = {}
-        for image in images:
-            pack = self._packs.get(image.kind) or self._begin(image.kind)
-            key = self._random(KEY_BYTES)
-            data = encrypt(image.data, key)
-            places.append(Place(pack.name, pack.end + pack.unsynced, len(data), key))
-            pack.unsynced += len(data)
-            parts.setdefault(image.kind, []).append(data)
-        for kind, part in parts.items():
-            self._files.write(self._packs[kind].handle, b"".join(part), self._packs[kind].end)
-        return places
-
-    @property
-    def unsynced(self) -> list[int]:
-        """Return the descriptors of the packs that have to be synced."""
-        return [pack.handle for pack in self._packs.values() if pack.unsynced]
-
-    def mark_synced(self) -> None:
-        """Take note that all of :attr:`unsynced` were synced."""
-        for pack in self._packs.values():
-            pack.end, pack.unsynced = pack.end + pack.unsynced, 0
-
-    def abandon(self) -> None:
-        """Close every pack for ever after a failure, and cut off what is not synced. Never raises."""
-        for pack in self._packs.values():
-            with contextlib.suppress(OSError):
-                if pack.end > HEADER_BYTES:
-                    self._files.truncate(pack.handle, pack.end)
-                else:
-                    self._files.remove(self._folder.packs / pack.name)
-        self.finish()
-
-    def finish(self) -> None:
-        """Close every pack. Never raises: everything in them was synced before."""
-        for kind in list(self._packs):
-            self._close(kind)
-
-    def finish_if_due(self) -> None:
-        """Close the packs that are full, old, of another day, or deleted by hand. Never raises."""
-        today, now = self._today(), self._monotonic()
-        for kind, pack in list(self._packs.items()):
-            is_full = pack.end >= self._pack_bytes
-            is_old = now - pack.began >= self._pack_s or pack.day != today
-            if is_full or is_old or not os.fstat(pack.handle).st_nlink:
-                self._close(kind)
-
-    def _today(self) -> date:
-        return datetime.fromtimestamp(self._now(), UTC).date()
-
-    def _close(self, kind: str) -> None:
-        with contextlib.suppress(OSError):
-            self._files.close(self._packs.pop(kind).handle)
-
-    def _begin(self, kind: str) -> _Written:
-        self._files.make_folder(self._folder.packs)
-        while True:
-            day = self._today()
-            self._number += 1
-            name = f"{kind}-{day:%Y%m%d}-{self._stream}-{self._number:06d}.pack"
-            path = self._folder.packs / name
-            handle = self._files.create(path)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX)
-                self._files.write(handle, encode_pack_header(PackHeader(self._folder.id, name)), 0)
-                self._files.sync(handle)
-                self._files.sync_folder(path.parent)
-                is_there = os.fstat(handle).st_nlink > 0  # else it was deleted before it was locked
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    self._files.close(handle)
-                with contextlib.suppress(OSError):
-                    self._files.remove(path)
-                raise
-            if is_there:
-                pack = self._packs[kind] = _Written(name, handle, day, self._monotonic(), HEADER_BYTES)
-                return pack
-            self._files.close(handle)
-
-
-class _Handle:
-    """A descriptor that is closed when nobody uses it any more: a thread may still read while another lets go."""
+class PackFile:
+    """A pack in a file. It is closed when no thread uses it any more. Its methods raise ``OSError``."""
 
     def __init__(self, number: int) -> None:
+        """Take over a descriptor."""
         self.number = number
 
     def __del__(self) -> None:
         os.close(self.number)
 
+    def size(self) -> int:
+        """Return its bytes, holes included."""
+        return os.fstat(self.number).st_size
+
+    def read(self, length: int, offset: int) -> bytes:
+        """Return so many bytes at an offset, fewer at the end of the file."""
+        data = os.pread(self.number, length, offset)
+        while len(data) < length and (part := os.pread(self.number, length - len(data), offset + len(data))):
+            data += part
+        return data
+
+    def is_there(self) -> bool:
+        """Return whether it was not deleted."""
+        return os.fstat(self.number).st_nlink > 0
+
+
+class _PackInMemory:
+    """A pack of which all was read."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def size(self) -> int:
+        return len(self._content)
+
+    def read(self, length: int, offset: int) -> bytes:
+        return self._content[offset : offset + length]
+
+    def is_there(self) -> bool:
+        return True
+
 
 class Packs:
     """The packs of a journal, to be read and deleted. Thread-safe; several processes may have them open."""
 
-    def __init__(self, folder: Folder, shared: Path | None = None, *, moves: bool = True) -> None:
-        """``shared``: where packs are kept that nobody writes any more; several journals may have it in common.
+    def __init__(self, folder: Folder, archive: Archive | None = None, *, moves: bool = True) -> None:
+        """``archive``: where packs are kept that are closed; several journals may have it in common.
 
         ``moves``: whether :meth:`move` brings packs there. Else they are only read there: nothing in it is changed.
         """
         self._folder = folder
-        self.shared = shared
+        self._archive = archive
         self.moves = moves
         self._dead: list[Place] = []
         """Images that are not in use any more, and are no holes yet."""
         self._files: Files = folder.files
-        self._open: OrderedDict[str, _Handle] = OrderedDict()
+        self._open: OrderedDict[str, OpenPack] = OrderedDict()
         self._lock = threading.Lock()
         self._changing = threading.Lock()
 
@@ -305,18 +201,18 @@ class Packs:
         if not _NAME.fullmatch(place.pack):
             raise JournalCorrupt("the place of an image is damaged; restore it from a backup")
         try:
-            handle = self._handle(place.pack)
-            if not _is_inside(place, _size(handle)):
+            pack = self._opened(place.pack)
+            if not _is_inside(place, pack.size()):
                 image = None
             else:
-                image = decrypt(_pread(handle, place.length, place.offset), place.key)
+                image = decrypt(pack.read(place.length, place.offset), place.key)
         except FileNotFoundError:
             raise JournalGone(
                 f"the pack {place.pack} is not here: another receiver has it, or it is gone, and its images with it;"
                 " put it back from a backup if there is one"
             ) from None
         except OSError as error:
-            raise _unavailable(f"the pack {place.pack} cannot be read", error) from error
+            raise unavailable(f"the pack {place.pack} cannot be read", error) from error
         if image is None:
             raise JournalCorrupt(
                 f"an image in the pack {place.pack} is damaged, or its key is another one;"
@@ -330,31 +226,31 @@ class Packs:
         Raises :class:`~gatepost.errors.JournalTooNew` and :class:`~gatepost.errors.JournalUnavailable`.
         """
         try:
-            handle = self._handle(place.pack)
-            if not _is_inside(place, _size(handle)):
+            pack = self._opened(place.pack)
+            if not _is_inside(place, pack.size()):
                 return None
-            data = _pread(handle, place.length, place.offset)
+            data = pack.read(place.length, place.offset)
         except (FileNotFoundError, JournalCorrupt):
             return None
         except OSError as error:
-            raise _unavailable(f"the pack {place.pack} cannot be read", error) from error
+            raise unavailable(f"the pack {place.pack} cannot be read", error) from error
         return data if data.count(0) < len(data) else None
 
     def has(self, place: Place) -> bool:
         """Return whether :meth:`copy` returns bytes; in little memory, however long the place is. Raises as it."""
         try:
-            handle = self._handle(place.pack)
-            if not _is_inside(place, _size(handle)):
+            pack = self._opened(place.pack)
+            if not _is_inside(place, pack.size()):
                 return False
             end = place.offset + place.length
-            for start in range(place.offset, end, _STEP):
-                data = _pread(handle, min(_STEP, end - start), start)
+            for start in range(place.offset, end, STEP):
+                data = pack.read(min(STEP, end - start), start)
                 if data.count(0) < len(data):
                     return True
         except (FileNotFoundError, JournalCorrupt):
             pass
         except OSError as error:
-            raise _unavailable(f"the pack {place.pack} cannot be read", error) from error
+            raise unavailable(f"the pack {place.pack} cannot be read", error) from error
         return False
 
     def size(self, name: str) -> int | None:
@@ -363,25 +259,67 @@ class Packs:
         Raises as :meth:`copy`.
         """
         try:
-            return _size(self._handle(name))
+            return self._opened(name).size()
         except (FileNotFoundError, JournalCorrupt):
             return None
         except OSError as error:
-            raise _unavailable(f"the pack {name} cannot be read", error) from error
+            raise unavailable(f"the pack {name} cannot be read", error) from error
 
     def is_here(self, name: str) -> bool:
-        """Return whether a pack is beside the journal, and not only in the shared folder."""
+        """Return whether a pack is beside the journal, and not only in the archive."""
         return bool(_NAME.fullmatch(name)) and (self._folder.packs / name).exists()
+
+    def journal_of(self, name: str) -> bytes | None:
+        """Return the id of the journal beside which a pack was written; ``None`` where it cannot be told.
+
+        Raises :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        try:
+            return decode_pack_header(self._opened(name).read(HEADER_BYTES, 0)).journal
+        except (FileNotFoundError, JournalCorrupt, JournalTooNew):
+            return None
+        except OSError as error:
+            raise unavailable(f"the pack {name} cannot be read", error) from error
+
+    @contextlib.contextmanager
+    def read_through(self, name: str) -> Iterator[None]:
+        """Hold a pack of a bucket in memory while all of it is read, so that it is asked for once.
+
+        Raises as :meth:`copy`.
+        """
+        whole: OpenPack | None = None
+        try:
+            pack = self._opened(name)
+            if not isinstance(pack, PackFile):
+                whole = _PackInMemory(pack.read(pack.size(), 0))
+        except (FileNotFoundError, JournalCorrupt):
+            pass
+        except OSError as error:
+            raise unavailable(f"the pack {name} cannot be read", error) from error
+        if whole is None:
+            yield
+            return
+        with self._lock:
+            self._open[name] = whole
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.pop(name, None)
 
     def is_written(self, name: str) -> bool:
         """Return whether a writer still adds to a pack. Raises :class:`~gatepost.errors.JournalUnavailable`."""
         try:
-            handle = _Handle(self._files.open(self._path(name)))
-            return not try_lock(handle.number, fcntl.LOCK_SH)
+            return self._is_locked(name)
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise _unavailable(f"the pack {name} cannot be read", error) from error
+            raise unavailable(f"the pack {name} cannot be read", error) from error
+
+    def _is_locked(self, name: str) -> bool:
+        """Return whether a pack beside the journal is being written. Raises ``OSError``."""
+        pack = PackFile(self._files.open(self._here(name)))
+        return not try_lock(pack.number, fcntl.LOCK_SH)
 
     def confirm(self, places: Sequence[Place]) -> bool:
         """Return whether these images are whole, after a sync of their packs.
@@ -391,14 +329,15 @@ class Packs:
         """
         try:
             for name in {place.pack for place in places}:
-                handle = self._handle(name)
-                self._files.sync(handle.number)
+                pack = self._opened(name)
+                if isinstance(pack, PackFile):
+                    self._files.sync(pack.number)
             for place in places:
                 self.read(place)
         except (FileNotFoundError, JournalGone, JournalCorrupt):
             return False
         except OSError as error:
-            raise _unavailable("a pack cannot be synced", error) from error
+            raise unavailable("a pack cannot be synced", error) from error
         return True
 
     def all(self) -> list[Pack]:
@@ -406,16 +345,44 @@ class Packs:
 
         Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
-        found = {pack.name: pack for folder in self._folders for pack in _packs_in(folder)}
+        local = self._local()  # first: what is moved meanwhile is then seen there
+        found = {pack.name: pack for pack in (*local, *self.archived())}
         return [found[name] for name in sorted(found)]
+
+    def disk_bytes(self) -> int:
+        """Return the bytes that all packs take. Raises :class:`~gatepost.errors.JournalUnavailable`."""
+        try:
+            there = 0 if self._archive is None else self._archive.disk_bytes()
+        except OSError as error:
+            raise unavailable("the archive of packs cannot be read", error) from error
+        return there + sum(pack.disk_bytes for pack in self._local())
+
+    def _local(self) -> list[Pack]:
+        try:
+            return packs_in(self._folder.packs)
+        except OSError as error:
+            raise unavailable("the folder of packs cannot be read", error) from error
+
+    def archived(self, kind: str = "", before: date | None = None) -> list[Pack]:
+        """Return the packs in the archive; of one kind, and of the days before one, where given.
+
+        Raises :class:`~gatepost.errors.JournalUnavailable`.
+        """
+        try:
+            return [] if self._archive is None else self._archive.all(kind, before)
+        except OSError as error:
+            raise unavailable("the archive of packs cannot be read", error) from error
 
     def remove_before(self, kind: str, day: date) -> RemovedPacks:
         """Delete the packs of a kind that were written before a day.
 
         Does nothing while the journal is pinned. Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
-        packs = [pack for folder in self._own_folders for pack in _packs_in(folder)]
-        return self.remove(pack.name for pack in packs if pack.kind == kind and pack.day < day)
+        local = self.remove(pack.name for pack in self._local() if pack.kind == kind and pack.day < day)
+        if not self.moves or self._archive is None:
+            return local
+        there = self.remove(pack.name for pack in self.archived(kind, day))
+        return RemovedPacks(local.packs + there.packs, local.is_incomplete or there.is_incomplete)
 
     def remove(self, names: Iterable[str]) -> RemovedPacks:
         """Delete these packs, but for those that are being written.
@@ -429,79 +396,78 @@ class Packs:
                 if not may_remove:
                     return RemovedPacks((), is_incomplete=True)
                 for name in names:
-                    with contextlib.suppress(FileNotFoundError):
-                        if self._remove(name):
-                            removed.append(name)
-                        else:
-                            is_incomplete = True
-                if removed:
-                    for folder in filter(Path.is_dir, self._own_folders):
-                        self._files.sync_folder(folder)
+                    if self._remove(name):
+                        removed.append(name)
+                    elif self.is_here(name):
+                        is_incomplete = True
+                if removed and self._folder.packs.is_dir():
+                    self._files.sync_folder(self._folder.packs)
         except OSError as error:
-            raise _unavailable("a pack cannot be deleted", error) from error
+            raise unavailable("a pack cannot be deleted", error) from error
         return RemovedPacks(tuple(removed), is_incomplete)
 
     def _remove(self, name: str) -> bool:
-        handle = _Handle(self._files.open(self._path(name)))
-        if not try_lock(handle.number, fcntl.LOCK_EX):
-            return False
-        for folder in self._own_folders:
-            self._files.remove(folder / name)
+        """Delete a pack here and there; return whether there was one that could be deleted. Raises ``OSError``."""
+        is_there = False
+        with contextlib.suppress(FileNotFoundError):
+            here = self._here(name)
+            pack = PackFile(self._files.open(here))
+            if not try_lock(pack.number, fcntl.LOCK_EX):
+                return False
+            self._files.remove(here)
+            is_there = True
+        if self._archive is not None and self.moves:
+            with contextlib.suppress(FileNotFoundError):
+                self._archive.open(name)
+                self._archive.remove([name])
+                is_there = True
         with self._lock:
             self._open.pop(name, None)
-        return True
+        return is_there
 
     def move(self) -> int:
-        """Move to the shared folder what nobody writes any more; return how many packs.
+        """Move to the archive what is closed; return how many packs.
 
         Each of them is there or here at every moment, also after a crash. One that cannot be moved holds none of the
         others up. Raises :class:`~gatepost.errors.JournalUnavailable` at the end then; it is tried again the next time.
         """
-        if self.shared is None or not self.moves:
+        if self._archive is None or not self.moves:
             return 0
-        count, failed = 0, None
-        for pack in _packs_in(self._folder.packs):
+        count = 0
+        failed: OSError | None = None
+        for pack in self._local():
             try:
                 with self._changing:
-                    count += self._move(pack.name, self.shared)
+                    count += self._move(pack.name, self._archive)
             except FileNotFoundError:
                 pass  # it was deleted meanwhile
+            except ConnectionError as error:
+                failed = error
+                break  # nor can any other be moved now
             except OSError as error:
                 failed = error
+        try:
+            with self._changing:
+                while failed is None and (more := self._archive.take_along()):
+                    count += more
+        except OSError as error:
+            failed = error
         if failed is not None:
-            what = "packs cannot be moved to the folder that the setting packs names"
-            raise _unavailable(what, failed) from failed
+            raise unavailable("packs cannot be moved to where the setting packs says", failed) from failed
         return count
 
-    def _move(self, name: str, shared: Path) -> bool:
+    def _move(self, name: str, archive: Archive) -> bool:
         """Move a pack, unless it is being written, or was begun just now."""
-        here, there = self._folder.packs / name, shared / name
+        here = self._here(name)
         source = self._files.open(here)
         try:
-            size = os.fstat(source).st_size
-            if not try_lock(source, fcntl.LOCK_EX) or size <= HEADER_BYTES:
+            if not try_lock(source, fcntl.LOCK_EX) or os.fstat(source).st_size <= HEADER_BYTES:
                 return False
-            if there.exists() and there.samefile(here):
-                return False
-            if not there.exists() or there.stat().st_size < size:
-                self._copy(source, there)
+            archive.put(name, source)
             self._files.remove(here)
         finally:
             self._files.close(source)
         return True
-
-    def _copy(self, source: int, there: Path) -> None:
-        """Copy a pack to the shared folder; it has its name there once it is whole."""
-        partial = there.with_name(f".{there.name}.{self._folder.id.hex()}")
-        self._files.remove(partial)  # of an attempt that was cut off
-        copy = self._files.create(partial)
-        try:
-            _copy(self._files, source, copy)
-            self._files.sync(copy)
-        finally:
-            self._files.close(copy)
-        partial.rename(there)
-        self._files.sync_folder(there.parent)
 
     def punch(self, places: Iterable[Place] = ()) -> bool:
         """Make holes of images that are not in use any more, and give their blocks back. Never waits.
@@ -543,19 +509,33 @@ class Packs:
                 with self._lock:
                     self._dead += some
         if isinstance(failed, OSError):
-            raise _unavailable("an image cannot be deleted from its pack", failed) from failed
+            raise unavailable("an image cannot be deleted from its pack", failed) from failed
         if failed is not None:
             raise failed
 
     def _punch(self, name: str, places: Sequence[Place]) -> None:
-        if not (self.moves or self.is_here(name)):
+        is_here = self.is_here(name)
+        if not (self.moves or is_here):
             return
-        size = _size(self._handle(name))
-        handle = _Handle(self._files.open(self._path(name), writes=True))
-        for start, end in _joined(places):
-            if start >= HEADER_BYTES and start + TAG_BYTES <= end <= size:
-                self._files.punch(handle.number, start, end - start)
-        self._files.sync(handle.number)
+        size = self._opened(name).size()
+        holes = [
+            (start, end)
+            for start, end in _joined(places)
+            if start >= HEADER_BYTES and start + TAG_BYTES <= end <= size
+        ]
+        if not is_here:
+            if self._archive is not None:
+                self._archive.punch(name, holes)
+            return
+        pack = PackFile(self._files.open(self._here(name), writes=True))
+        for start, end in holes:
+            self._files.punch(pack.number, start, end - start)
+        self._files.sync(pack.number)
+
+    @property
+    def has_archive(self) -> bool:
+        """Return whether :meth:`move` has a place to move packs to."""
+        return self._archive is not None and self.moves
 
     @property
     def folder(self) -> Folder:
@@ -567,137 +547,76 @@ class Packs:
         with self._lock:
             self._open.clear()
 
-    def _path(self, name: str) -> Path:
+    def _here(self, name: str) -> Path:
+        """Return the path of a pack beside the journal. Raises ``FileNotFoundError`` for what is no name of one."""
         if not _NAME.fullmatch(name):
             raise FileNotFoundError(name)
-        here = self._folder.packs / name
-        return here if self.shared is None or here.exists() else self.shared / name
+        return self._folder.packs / name
 
-    @property
-    def _folders(self) -> list[Path]:
-        return [self._folder.packs, *([] if self.shared is None else [self.shared])]
-
-    @property
-    def _own_folders(self) -> list[Path]:
-        """Those in which something may be changed."""
-        return self._folders if self.moves else [self._folder.packs]
-
-    def _open_pack(self, name: str) -> _Handle:
-        """Open a pack, also if it is moved meanwhile. Raises ``FileNotFoundError``."""
+    def _open_pack(self, name: str) -> OpenPack:
+        """Open a pack, here or there. Raises ``OSError``, ``FileNotFoundError`` where there is none."""
         try:
-            return _Handle(self._files.open(self._path(name)))
+            return PackFile(self._files.open(self._here(name)))
         except FileNotFoundError:
-            return _Handle(self._files.open(self._path(name)))
+            if self._archive is None:
+                raise
+        try:
+            return self._archive.open(name)
+        except FileNotFoundError:
+            return PackFile(self._files.open(self._here(name)))  # a restore has just put it here
 
-    def _handle(self, name: str) -> _Handle:
-        """Return the descriptor of a pack whose header is right.
+    def _opened(self, name: str) -> OpenPack:
+        """Return a pack whose header is right.
 
-        Raises ``FileNotFoundError``, also where it was deleted since it was opened.
+        Raises ``OSError``, ``FileNotFoundError`` also where it was deleted since it was opened,
+        :class:`~gatepost.errors.JournalCorrupt` and :class:`~gatepost.errors.JournalTooNew`.
         """
         with self._lock:
-            handle = self._open.get(name)
-            if handle is not None and os.fstat(handle.number).st_nlink:
+            pack = self._open.get(name)
+            if pack is not None and pack.is_there():
                 self._open.move_to_end(name)
-                return handle
+                return pack
             self._open.pop(name, None)
-        handle = self._open_pack(name)
+        pack = self._open_pack(name)
         try:
-            header = decode_pack_header(_pread(handle, HEADER_BYTES, 0))
+            header = decode_pack_header(pack.read(HEADER_BYTES, 0))
             if header.name != name:
                 raise JournalCorrupt(f"it is the pack {header.name}; give it its name back")
         except (JournalCorrupt, JournalTooNew) as error:
             raise type(error)(f"{name}: {error}") from None
         with self._lock:
-            self._open[name] = handle
-            while len(self._open) > _OPEN_PACKS:
+            self._open[name] = pack
+            while len(self._open) > OPEN_PACKS:
                 self._open.popitem(last=False)
-        return handle
+        return pack
 
 
-class PackCopies:
-    """Writes packs as a backup has them, each image at the offset that it had. One thread at a time."""
-
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
-        self._files = folder.files
-        self._open: OrderedDict[str, int] = OrderedDict()
-
-    def put(self, name: str, offset: int, data: bytes) -> None:
-        """Write the encrypted bytes of an image. Raises ``ValueError`` for a place of no pack, and ``OSError``."""
-        parse_name(name)
-        if not HEADER_BYTES <= offset <= LARGEST_PACK - len(data):
-            raise ValueError(f"no image of a pack begins at {offset}")
-        handle = self._open.get(name)
-        if handle is None:
-            handle = self._open[name] = self._begin(name)
-            while len(self._open) > _OPEN_PACKS:
-                self._end(self._open.popitem(last=False)[1])
-        self._open.move_to_end(name)
-        self._files.write(handle, data, offset)
-
-    def close(self) -> None:
-        """Sync everything. May be called twice. Raises ``OSError``; every file is closed then."""
-        with contextlib.ExitStack() as stack:
-            while self._open:
-                stack.callback(self._end, self._open.popitem()[1])
-        if self._folder.packs.exists():
-            self._files.sync_folder(self._folder.packs)
-
-    def _begin(self, name: str) -> int:
-        self._files.make_folder(self._folder.packs)
-        path = self._folder.packs / name
-        if path.exists():
-            return self._files.open(path, writes=True)
-        handle = self._files.create(path)
-        try:
-            self._files.write(handle, encode_pack_header(PackHeader(self._folder.id, name)), 0)
-        except BaseException:
-            self._files.close(handle)
-            raise
-        return handle
-
-    def _end(self, handle: int) -> None:
-        try:
-            self._files.sync(handle)
-        finally:
-            self._files.close(handle)
-
-
-def _copy(files: Files, source: int, copy: int) -> None:
-    """Copy a file; holes stay holes."""
-    size = os.fstat(source).st_size
-    os.ftruncate(copy, size)
-    at = 0
-    while at < size:
-        try:
-            at = os.lseek(source, at, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole is left
-                return
-            raise
-        end = os.lseek(source, at, os.SEEK_HOLE)
-        while at < end:
-            data = os.pread(source, min(_STEP, end - at), at)
-            files.write(copy, data, at)
-            at += len(data)
-
-
-def _packs_in(folder: Path) -> list[Pack]:
-    """Return the packs in a folder. Raises :class:`~gatepost.errors.JournalUnavailable`."""
-    found: list[Pack] = []
+def as_pack(name: str, disk_bytes: int) -> Pack | None:
+    """Return the pack of a name; ``None`` for what is no name of one."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return None
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if match := _NAME.fullmatch(entry.name):
-                    with contextlib.suppress(FileNotFoundError, ValueError):  # ValueError: no such day
-                        day = date.fromisoformat(match[2])
-                        size = entry.stat().st_blocks * 512
-                        found.append(Pack(entry.name, match[1], day, match[3], int(match[4]), size))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise _unavailable("the folder of packs cannot be read", error) from error
+        day = date.fromisoformat(match[2])
+    except ValueError:
+        return None
+    return Pack(name, match[1], day, match[3], int(match[4]), disk_bytes)
+
+
+def packs_in(folder: Path) -> list[Pack]:
+    """Return the packs in a folder, by kind, day and age; none where there is no folder. Raises ``OSError``."""
+    found: list[Pack] = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                if pack := as_pack(entry.name, entry.stat().st_blocks * 512):
+                    found.append(pack)
     return sorted(found, key=lambda pack: pack.name)
+
+
+def bytes_in(folder: Path) -> int:
+    """Return the bytes that the packs in a folder take. Raises ``OSError``."""
+    return sum(pack.disk_bytes for pack in packs_in(folder))
 
 
 def _joined(places: Iterable[Place]) -> list[tuple[int, int]]:
@@ -717,17 +636,7 @@ def _is_inside(place: Place, size: int) -> bool:
     return place.offset >= HEADER_BYTES and TAG_BYTES <= place.length <= size - place.offset
 
 
-def _size(handle: _Handle) -> int:
-    return os.fstat(handle.number).st_size
-
-
-def _pread(handle: _Handle, size: int, offset: int) -> bytes:
-    """Read ``size`` bytes at an offset, fewer at the end of the file."""
-    data = os.pread(handle.number, size, offset)
-    while len(data) < size and (part := os.pread(handle.number, size - len(data), offset + len(data))):
-        data += part
-    return data
-
-
-def _unavailable(what: str, error: OSError) -> JournalUnavailable:
-    return JournalUnavailable(f"{what}: {error.strerror}; look at the disk, and try again")
+def unavailable(what: str, error: OSError) -> JournalUnavailable:
+    """Return the error for what cannot be done now with a pack."""
+    where = "bucket" if isinstance(error, ConnectionError) else "disk"
+    return JournalUnavailable(f"{what}: {error.strerror}; look at the {where}, and try again")

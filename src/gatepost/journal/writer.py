@@ -38,7 +38,8 @@ from gatepost.journal.format import (
     encode_commit,
     encode_header,
 )
-from gatepost.journal.packs import PACK_BYTES, PACK_S, Image, PackWriter, Place
+from gatepost.journal.pack_writer import PACK_BYTES, PACK_S, PackWriter
+from gatepost.journal.packs import Image, Place
 
 __all__ = ["SEGMENT_BYTES", "SEGMENT_S", "Writer"]
 

@@ -50,6 +50,7 @@ from gatepost.receiver.auth.openid import provider_of
 from gatepost.receiver.http.url_prefix import ROOT, below, checked_prefix
 from gatepost.receiver.ingest.disk import room
 from gatepost.receiver.ingest.frames import Frames, image_keys
+from gatepost.receiver.jobs.archiving import Archiving
 from gatepost.receiver.jobs.desk_writer import DeskWriter
 from gatepost.receiver.jobs.errands import Errands
 from gatepost.receiver.jobs.forgetting import Forgetting
@@ -211,6 +212,12 @@ class DeskApp:
             oldest_unlisted=self.projector.files.oldest,
             expire_unlisted=self.projector.expire,
             is_away=lambda: self.projector.is_away,
+        )
+        packs = store.packs
+        self.archiving = (
+            None
+            if packs is None or not packs.has_archive
+            else Archiving(store, packs, now=now, monotonic=monotonic)
         )
         self.mover = Mover(store, is_away=lambda: self.projector.is_away)
         writer = DeskWriter(journal, frames, keep_images=settings.images != "off")
@@ -483,6 +490,8 @@ class DeskApp:
         await self.forget()
         await self.announce()
         self.projector.start()
+        if self.archiving is not None:
+            self.archiving.start()
         steps = [
             self._keep_house(),
             self.live.run(),
@@ -500,6 +509,8 @@ class DeskApp:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.fleet.close()
+        if self.archiving is not None:
+            self.archiving.stop()
         self.errands.give_up()
         self.access.doors.close()
         with contextlib.suppress(StoreError):

@@ -32,6 +32,7 @@ from msgspec import structs
 
 from gatepost.errors import SettingsError, StoreError
 from gatepost.journal.folder import Folder
+from gatepost.journal.packs import bytes_in
 from gatepost.receiver.http import limits as guarding
 from gatepost.receiver.http.console_access import ConsoleAccess
 from gatepost.receiver.http.security_headers import nothing_here, refuse, secured
@@ -118,6 +119,7 @@ class IngestApp:
             max_queue_bytes=settings.max_bodies_bytes,
             max_unread_bytes=settings.journal_max_bytes or _journal_bytes(journal.path),
             unread_bytes=lambda: journal.backlog(self.listed.positions).bytes,
+            unmoved_bytes=lambda: bytes_in(journal.packs) if settings.packs.startswith("s3:") else 0,
             has_room=room(journal.path, settings),
             on_append=on_append,
             until_listed=UntilListed(monotonic=monotonic) if settings.acknowledge_after == "store" else None,

@@ -10,16 +10,16 @@ from gatepost.errors import SettingsError
 from gatepost.journal.folder import Folder
 from gatepost.receiver.ingest.frames import image_keys
 from gatepost.settings import ReceiverSettings
-from gatepost.store.images.shared_folder import packs_of
+from gatepost.store.images.archives import packs_of
 from gatepost.store.interface import Store
 from gatepost.store.sqlite.data_folder import JOURNAL
 
-__all__ = ["open_journal", "open_store", "shared_packs"]
+__all__ = ["archive_of", "open_journal", "open_store"]
 
 
 def open_store(settings: ReceiverSettings, data: Path) -> Store:
     """Open the store that the settings name. Raises :class:`~gatepost.errors.StoreError`, or ``SettingsError``."""
-    keys, shared = image_keys(settings), shared_packs(settings.packs, data)
+    keys, archive = image_keys(settings), archive_of(settings.packs, data)
     store: Store
     if settings.database:
         from gatepost.store.postgres.store import PostgresStore  # an extra: only who uses it installs it
@@ -32,31 +32,39 @@ def open_store(settings: ReceiverSettings, data: Path) -> Store:
 
         store = SqliteStore.open(data, keys=keys)
     try:
-        store.packs = packs_of(store, open_journal(data), shared)
+        store.packs = packs_of(store, open_journal(data), archive)
     except BaseException:
         store.close()
         raise
     return store
 
 
-def shared_packs(packs: str, data: Path) -> Path | None:
-    """Return the folder that the setting ``packs`` names; ``None`` for the data folder.
+def archive_of(packs: str, data: Path) -> str:
+    """Return the folder or the bucket that the setting ``packs`` names; nothing for the data folder.
 
     Raises :class:`~gatepost.errors.SettingsError` for another form, and for a folder that cannot be used.
     """
     if packs == "file":
-        return None
+        return ""
     url = urlsplit(packs)
+    if url.query or url.fragment:
+        raise _form(packs)
+    if url.scheme == "s3" and url.netloc and "@" not in url.netloc and ":" not in url.netloc:
+        return packs.rstrip("/")
     folder = Path(unquote(url.path))
-    if url.scheme != "file" or url.netloc or not folder.is_absolute() or url.query or url.fragment:
-        raise SettingsError("packs", f"is {packs!r}; write file, or file:///FOLDER")
+    if url.scheme != "file" or url.netloc or not folder.is_absolute():
+        raise _form(packs)
     if folder.resolve().is_relative_to(data.resolve()):
         raise SettingsError("packs", "names a folder in the data folder; name another one, or write file")
     if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise SettingsError(
             "packs", f"names {folder}, which is no folder that can be written to; make it first"
         )
-    return folder
+    return str(folder)
+
+
+def _form(packs: str) -> SettingsError:
+    return SettingsError("packs", f"is {packs!r}; write file, file:///FOLDER or s3://BUCKET/PREFIX")
 
 
 def open_journal(data: Path) -> Folder:

@@ -157,7 +157,7 @@ class BaseStore(Questions):
     def _image_bytes(self) -> int:
         """Return how many bytes the packs take that can be seen from here."""
         try:
-            return 0 if self.packs is None else sum(pack.disk_bytes for pack in self.packs.all())
+            return 0 if self.packs is None else self.packs.disk_bytes()
         except JournalError as error:
             raise StoreUnavailable(str(error)) from error
 

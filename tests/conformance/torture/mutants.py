@@ -93,7 +93,7 @@ def rows_before_the_positions(put: Put) -> None:
 
 def images_are_not_synced(put: Put) -> None:
     """Events are synced before they are acknowledged, and their images are not."""
-    from gatepost.journal.packs import PackWriter
+    from gatepost.journal.pack_writer import PackWriter
 
     put(PackWriter, "unsynced", property(lambda writer: []))
 

@@ -83,6 +83,7 @@ class GroupCommit:
         max_queue_bytes: int = 64 * 1024 * 1024,
         max_unread_bytes: int = 1 << 62,
         unread_bytes: Callable[[], int] = lambda: 0,
+        unmoved_bytes: Callable[[], int] = lambda: 0,
         has_room: Callable[[int], bool] = lambda unread: True,
         until_listed: UntilListed[Sequence[_Waiting]] | None = None,
         on_append: Callable[[], None] = lambda: None,
@@ -93,8 +94,9 @@ class GroupCommit:
         ``max_batch`` and ``max_queue`` count events, the others bytes of frames and images.
 
         ``unread_bytes`` returns how much of the journal is not listed yet; it is asked some times a second, and
-        nothing more is taken at ``max_unread_bytes``, nor while ``has_room`` says of so many that the disk has no room.
-        ``on_append`` is called after each sync; it raises nothing. All three in the thread. With ``until_listed`` an
+        nothing more is taken while it and ``unmoved_bytes``, of packs that wait for their bucket, are
+        ``max_unread_bytes``, nor while ``has_room`` says of so many that the disk has no room. ``on_append`` is called
+        after each sync; it raises nothing. All of them in the thread. With ``until_listed`` an
         event is settled when it is listed, else when it is synced. Raises
         :class:`~gatepost.errors.JournalUnavailable`.
         """
@@ -104,13 +106,14 @@ class GroupCommit:
         self._max_queue_bytes = max_queue_bytes
         self._max_unread_bytes = max_unread_bytes
         self._unread_bytes = unread_bytes
+        self._unmoved_bytes = unmoved_bytes
         self._has_room = has_room
         self._until_listed = until_listed
         self._unlisted = 0
         """Events that wait until they are listed."""
         self._is_short = False
         """The disk has no room."""
-        self._unread = 0
+        self._unread = self._unmoved = 0
         self._measured_at = -_MEASURED_EVERY_S
         self._appended = 0
         """Bytes of frames since then."""
@@ -142,8 +145,8 @@ class GroupCommit:
 
     @property
     def is_full(self) -> bool:
-        """Return whether so much is not listed yet, or the disk so short of room, that nothing more is taken."""
-        return self._is_short or self._unread >= self._max_unread_bytes
+        """Return whether so much is not listed or moved yet, or the disk so full, that nothing more is taken."""
+        return self._is_short or self._unread + self._unmoved >= self._max_unread_bytes
 
     @property
     def waiting(self) -> int:
@@ -363,7 +366,7 @@ class GroupCommit:
     def _measure(self) -> None:
         self._measured_at, self._appended = self._monotonic(), 0
         with contextlib.suppress(JournalError, OSError):
-            self._unread = self._unread_bytes()
+            self._unread, self._unmoved = self._unread_bytes(), self._unmoved_bytes()
             self._is_short = not self._has_room(self._unread)
 
     def _failed(self, error: Exception, events: int) -> StoreUnavailable:

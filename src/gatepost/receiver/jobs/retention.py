@@ -206,13 +206,14 @@ class Keeper:
         return ask
 
     def _tend_packs(self) -> None:
-        """Make the holes that could not be made before, and move packs. What fails is tried again in the next round."""
-        packs = self._store.packs
-        for step in () if packs is None else (packs.punch, packs.move):
+        """Make the holes that could not be made before. What fails is tried again in the next round."""
+        if self._store.packs is not None:
             try:
-                step()
+                self._store.packs.punch()
             except JournalError as error:
                 log.warning("retention.packs_failed", why=str(error))
+        if self.retention.trouble:
+            log.warning("retention.packs_failed", why=self.retention.trouble)
 
     def prepare_erasure(self) -> None:
         """Finish moves of terminals, and list what waits in the journal, before it is looked up whom to erase.

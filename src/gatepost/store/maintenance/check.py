@@ -8,8 +8,10 @@ Flow: pack by pack, what events have in it is read, and what is between them is 
 Memory does not grow with the store.
 """
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import closing, nullcontext, suppress
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -76,25 +78,28 @@ class Report(Struct, frozen=True, kw_only=True):
         return not self.findings
 
 
-def check(folder: Path | None, database: str = "", *, repair: bool = False) -> Report:
+def check(
+    folder: Path | None, database: str = "", *, repair: bool = False, now: Callable[[], float] = time.time
+) -> Report:
     """Look through a store, and the journal in its folder.
 
     ``folder`` may be left out where there is a ``database``; then no journal is looked at. Raises
     :class:`~gatepost.errors.StoreError` where there is no store that can be read, and ``JournalError``.
 
-    What no event has is looked for in the data folder alone, and not in a shared one: an event of another receiver may
-    have it that is not listed yet.
+    What no event has is looked for in the data folder alone, and of an archive only whole packs are told: an event of
+    another receiver may have an image that is not listed yet. ``now`` returns Unix seconds.
 
     ``repair`` lists events without images that are lost, deletes images that no event has, and completes moves of
     terminals.
     """
     repaired = 0
+    today = datetime.fromtimestamp(now(), UTC).date()
     with data.held(folder or Path()) if repair and not database else nullcontext():
-        search = _search(folder, database)
+        search = _search(folder, database, today)
         if repair:
             repaired = search.forget_lost(folder, database)
             # Where an image was lost, bytes of it may be left in its pack.
-            last = _search(folder, database) if repaired else search
+            last = _search(folder, database, today) if repaired else search
             if last.give_back(folder):
                 repaired += len(search.orphans)
     if repair and search.misplaced:
@@ -108,9 +113,9 @@ def check(folder: Path | None, database: str = "", *, repair: bool = False) -> R
     )
 
 
-def _search(folder: Path | None, database: str) -> "_Search":
+def _search(folder: Path | None, database: str, today: date) -> "_Search":
     journal = None if folder is None else Folder.find(folder / data.JOURNAL)
-    search = _Search(is_only=not database)
+    search = _Search(is_only=not database, today=today)
     with open_source(folder, database) as source:
         search.where = source.where
         search.run(source)
@@ -144,8 +149,9 @@ class _Part(Struct, frozen=True):
 
 
 class _Search:
-    def __init__(self, *, is_only: bool) -> None:
+    def __init__(self, *, is_only: bool, today: date) -> None:
         """``is_only``: no other receiver writes to this store, so a pack that is not here is lost."""
+        self._today = today
         self._is_only = is_only
         self.where = ""
         self.events = self.images = 0
@@ -170,6 +176,11 @@ class _Search:
             kind="image without event",
             advice="harmless: its event was stored before, or never acknowledged; `gatepost check-store --repair` gives"
             " the room back",
+        )
+        self._unused = Finding(
+            kind="pack in the archive that no event has",
+            advice="the receiver that wrote it deletes it once its journal is listed; if that receiver is gone for"
+            " good, it goes with its day's retention, or delete it there",
         )
         self._misplaced = Finding(
             kind="record of a person at another site than its terminal",
@@ -224,7 +235,7 @@ class _Search:
             self._elsewhere.add(name)
         for orphan in self.orphans:
             self._orphans.add(f"{orphan.pack}, byte {orphan.offset}")
-        of_images = self._lost, self._elsewhere, self._orphans, self._no_image
+        of_images = self._lost, self._elsewhere, self._orphans, self._unused, self._no_image
         return (
             self._damaged,
             *of_images,
@@ -269,11 +280,16 @@ class _Search:
         rows = source.db.execute(by_pack().execution_options(stream_results=True, max_row_buffer=1000))
         for name, in_pack in groupby(rows, key=lambda row: str(row.name)):
             names.add(name)
-            self._look(source.packs, name, in_pack)
+            with nullcontext() if source.packs is None else source.packs.read_through(name):
+                self._look(source.packs, name, in_pack)
         if source.packs is not None:
             for pack in source.packs.all():
-                if pack.name not in names:
+                if pack.name in names:
+                    continue
+                if source.packs.is_here(pack.name):
                     self._look(source.packs, pack.name, ())
+                elif pack.day < self._today - timedelta(days=1):
+                    self._unused.add(pack.name)
 
     def _look(self, packs: Packs | None, name: str, rows: Iterable[Any]) -> None:
         """Look at what events have in a pack, and for what none has."""

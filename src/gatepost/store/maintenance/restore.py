@@ -33,7 +33,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from gatepost.errors import GatepostError, SettingsError, StoreCorrupt, StoreError, StoreTooNew
 from gatepost.journal.folder import ALARMS, RECORDS, Folder
 from gatepost.journal.format import MAX_BODY
-from gatepost.journal.packs import PackCopies, Packs, Place, parse_name
+from gatepost.journal.pack_writer import PackCopies
+from gatepost.journal.packs import Packs, Place, parse_name
 from gatepost.journal.writer import Writer
 from gatepost.store.base import unavailable
 from gatepost.store.images import images

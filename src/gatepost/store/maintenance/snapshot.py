@@ -15,7 +15,7 @@ from gatepost.errors import StoreError
 from gatepost.journal.folder import Folder
 from gatepost.journal.packs import Packs
 from gatepost.store.base import unavailable
-from gatepost.store.images import shared_folder
+from gatepost.store.images import archives
 from gatepost.store.schema import migrate
 from gatepost.store.sqlite import data_folder as data
 
@@ -45,7 +45,7 @@ def open_source(folder: Path | None, database: str = "") -> Iterator[Source]:
     opened = _postgres(database) if database else _sqlite(folder or Path())
     with unavailable(), opened as (db, where):
         journal = None if folder is None else Folder.find(folder / data.JOURNAL)
-        packs = None if journal is None else Packs(journal, shared_folder.known(db), moves=False)
+        packs = None if journal is None else Packs(journal, archives.known(db, journal), moves=False)
         try:
             yield Source(db, packs, where)
         finally:

@@ -24,6 +24,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Table, delete, exists, func, select
 from sqlalchemy.exc import IntegrityError
 
+from gatepost.errors import JournalUnavailable
 from gatepost.store.conversion.rows import DAY_MS, moment
 from gatepost.store.images import images
 from gatepost.store.interface import EVERYTHING, Leaving
@@ -109,6 +110,8 @@ class Retention:
         self.limits = limits
         self._emptied: dict[str, int] = {}
         """By part: no pack of an earlier day is left."""
+        self.trouble = ""
+        """Why packs that are due could not be deleted the last time, in a sentence; nothing: they could."""
         self.dirty = False
         """Something was deleted whose bytes may still be in the files."""
 
@@ -184,7 +187,12 @@ class Retention:
             return None
         if self._store.packs is not None:
             before = date.fromordinal(date(1970, 1, 1).toordinal() + before_day)
-            removed = [self._store.packs.remove_before(kind, before) for kind in _KINDS[part]]
+            try:
+                removed = [self._store.packs.remove_before(kind, before) for kind in _KINDS[part]]
+            except JournalUnavailable as error:
+                self.trouble = str(error)  # nothing else waits for a disk or a bucket
+                return None
+            self.trouble = ""
             if any(one.is_incomplete for one in removed):
                 return None  # a backup is being made: the next round, then
         self._emptied[part] = before_day

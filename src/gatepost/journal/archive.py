@@ -1,0 +1,207 @@
+"""Where packs are kept that no writer adds to any more: a folder or a bucket, which several journals share.
+
+Rules:
+
+* A pack is put there whole. It has its name there once all of it is durable, and only then may it be deleted here.
+* A pack that is there is never replaced.
+* A folder gives the blocks of a deleted image back. A bucket keeps a pack until all of it is due.
+* Where an archive takes the place of another one, packs are found in either while they are taken along.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Protocol
+
+from gatepost.journal.folder import Folder
+from gatepost.journal.packs import STEP, Pack, PackFile, packs_in
+
+__all__ = ["Archive", "FolderArchive", "OpenPack", "Succession", "data_of"]
+
+
+class OpenPack(Protocol):
+    """A pack that can be read. Its methods raise ``OSError``."""
+
+    def size(self) -> int:
+        """Return its bytes, holes included."""
+        ...
+
+    def read(self, length: int, offset: int) -> bytes:
+        """Return so many bytes at an offset, fewer at the end of the pack."""
+        ...
+
+    def is_there(self) -> bool:
+        """Return whether it was not deleted since it was opened, as far as can be told without asking."""
+        ...
+
+
+class Archive(Protocol):
+    """Packs that several journals share. Thread-safe. Its methods raise ``OSError``."""
+
+    def all(self, kind: str = "", before: date | None = None) -> list[Pack]:
+        """Return the packs, by kind, day and age; those of one kind, and of the days before one, where given."""
+        ...
+
+    def disk_bytes(self) -> int:
+        """Return the bytes of all packs; may be some minutes old."""
+        ...
+
+    def open(self, name: str) -> OpenPack:
+        """Open a pack. Raises ``FileNotFoundError``."""
+        ...
+
+    def put(self, name: str, source: int) -> None:
+        """Bring a pack there, from a descriptor; do nothing where all of it is there already."""
+        ...
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Delete packs; pass over those that are not there."""
+        ...
+
+    def punch(self, name: str, stretches: Iterable[tuple[int, int]]) -> None:
+        """Give the bytes between these offsets back, if that can be done. Raises ``FileNotFoundError``."""
+        ...
+
+    def take_along(self) -> int:
+        """Bring a pack along from the archive whose place this one takes; return how many, 0 when none is left."""
+        ...
+
+
+class FolderArchive:
+    """A folder that several journals share."""
+
+    def __init__(self, path: Path, journal: Folder) -> None:
+        """``journal``: the one whose packs are put there by this process."""
+        self.path = path
+        self._files = journal.files
+        self._id = journal.id
+
+    def all(self, kind: str = "", before: date | None = None) -> list[Pack]:
+        return [
+            pack
+            for pack in packs_in(self.path)
+            if (not kind or pack.kind == kind) and (before is None or pack.day < before)
+        ]
+
+    def disk_bytes(self) -> int:
+        return sum(pack.disk_bytes for pack in packs_in(self.path))
+
+    def open(self, name: str) -> PackFile:
+        return PackFile(self._files.open(self.path / name))
+
+    def put(self, name: str, source: int) -> None:
+        there, size = self.path / name, os.fstat(source).st_size
+        if there.exists() and there.stat().st_size >= size:
+            return
+        partial = there.with_name(f".{name}.{self._id.hex()}")
+        self._files.remove(partial)  # of an attempt that was cut off
+        copy = self._files.create(partial)
+        try:
+            _copy(self._files.write, source, copy)
+            self._files.sync(copy)
+        finally:
+            self._files.close(copy)
+        partial.rename(there)
+        self._files.sync_folder(self.path)
+
+    def remove(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._files.remove(self.path / name)
+        if names:
+            with contextlib.suppress(FileNotFoundError):
+                self._files.sync_folder(self.path)
+
+    def punch(self, name: str, stretches: Iterable[tuple[int, int]]) -> None:
+        pack = PackFile(self._files.open(self.path / name, writes=True))
+        for start, end in stretches:
+            self._files.punch(pack.number, start, end - start)
+        self._files.sync(pack.number)
+
+    def take_along(self) -> int:
+        return 0
+
+
+class Succession:
+    """An archive that takes the place of another one."""
+
+    def __init__(self, new: Archive, old: Archive) -> None:
+        self._new = new
+        self._old = old
+
+    def all(self, kind: str = "", before: date | None = None) -> list[Pack]:
+        old = self._old.all(kind, before)  # first: what is taken along meanwhile is then seen in the new one
+        found = {pack.name: pack for pack in (*old, *self._new.all(kind, before))}
+        return [found[name] for name in sorted(found)]
+
+    def disk_bytes(self) -> int:
+        return self._old.disk_bytes() + self._new.disk_bytes()
+
+    def open(self, name: str) -> OpenPack:
+        try:
+            return self._new.open(name)
+        except FileNotFoundError:
+            pass
+        try:
+            return self._old.open(name)
+        except FileNotFoundError:
+            return self._new.open(name)  # it was taken along just now
+
+    def put(self, name: str, source: int) -> None:
+        self._new.put(name, source)
+
+    def remove(self, names: Sequence[str]) -> None:
+        self._old.remove(names)
+        self._new.remove(names)
+
+    def punch(self, name: str, stretches: Iterable[tuple[int, int]]) -> None:
+        holes = list(stretches)
+        try:
+            self._new.punch(name, holes)
+        except FileNotFoundError:
+            self._old.punch(name, holes)
+
+    def take_along(self) -> int:
+        """Move one pack. It is in the old archive or the new one at every moment."""
+        for pack in self._old.all():
+            with contextlib.suppress(FileNotFoundError):  # another receiver takes it along
+                opened = self._old.open(pack.name)
+                if isinstance(opened, PackFile):
+                    self._new.put(pack.name, opened.number)
+                else:
+                    with tempfile.TemporaryFile() as file:
+                        for at in range(0, opened.size(), STEP):
+                            file.write(opened.read(STEP, at))
+                        file.flush()
+                        self._new.put(pack.name, file.fileno())
+                self._old.remove([pack.name])
+                return 1
+        return 0
+
+
+def _copy(write: Callable[[int, bytes, int], None], source: int, copy: int) -> None:
+    """Copy a file; holes stay holes."""
+    os.ftruncate(copy, os.fstat(source).st_size)
+    for start, end in data_of(source):
+        for at in range(start, end, STEP):
+            write(copy, os.pread(source, min(STEP, end - at), at), at)
+
+
+def data_of(source: int) -> Iterable[tuple[int, int]]:
+    """Yield first and last offset of what is no hole in a file."""
+    size, at = os.fstat(source).st_size, 0
+    while at < size:
+        try:
+            at = os.lseek(source, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole is left
+                return
+            raise
+        end = os.lseek(source, at, os.SEEK_HOLE)
+        yield at, end
+        at = end
