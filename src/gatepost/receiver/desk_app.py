@@ -45,6 +45,7 @@ from gatepost.receiver.api.filters import FILTERS
 from gatepost.receiver.api.live import tell
 from gatepost.receiver.api.parameters import KnownParameters
 from gatepost.receiver.api.streaming import close as close_streams
+from gatepost.receiver.arrival import Arrival
 from gatepost.receiver.auth.authenticator import Doors
 from gatepost.receiver.auth.openid import provider_of
 from gatepost.receiver.http.url_prefix import ROOT, below, checked_prefix
@@ -78,7 +79,6 @@ from gatepost.receiver.processes.link import (
 )
 from gatepost.receiver.processes.wake import Wake
 from gatepost.receiver.terminals.admin import Registrar, new_token
-from gatepost.receiver.terminals.arrival import Arrival
 from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networks, Policy, token_digest
 from gatepost.receiver.terminals.preview import Preview
 from gatepost.settings import ReceiverSettings
