@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -34,7 +35,8 @@ class SeaweedFS:
         }
         (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
         (folder / "data").mkdir()
-        self.endpoint = f"http://127.0.0.1:{self._ports[3]}"
+        self._way = _Way(self._ports[3])
+        self.endpoint = f"http://127.0.0.1:{self._way.port}"
         self.environment = {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": "us-east-1",
@@ -95,13 +97,75 @@ class SeaweedFS:
             self._process = None
 
     @contextmanager
-    def away(self) -> Iterator[None]:
-        """Kill it, and start it again at the end."""
+    def killed(self) -> Iterator[None]:
+        """:meth:`kill` it, and start it again at the end."""
         self.kill()
         try:
             yield
         finally:
             self.start()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Cut it off: connections are closed, and no new ones are taken."""
+        self._way.close()
+        try:
+            yield
+        finally:
+            self._way.open()
+
+    def stop(self) -> None:
+        self._way.close()
+        self.kill()
+
+
+class _Way:
+    """A port behind which the server is, as long as it is open."""
+
+    def __init__(self, to: int) -> None:
+        self._to = to
+        self._connections: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._begin()
+
+    def open(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._begin()
+
+    def close(self) -> None:
+        for each in (self._listener, *self._connections):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self._connections.clear()
+
+    def _begin(self) -> None:
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                one, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                other = socket.create_connection(("127.0.0.1", self._to))
+            except OSError:
+                one.close()
+                continue
+            self._connections += (one, other)
+            for source, target in ((one, other), (other, one)):
+                threading.Thread(target=_carry, args=(source, target), daemon=True).start()
+
+
+def _carry(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(1 << 16):
+            target.sendall(data)
+    for each in (source, target):
+        with suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
@@ -113,7 +177,7 @@ def seaweedfs() -> Iterator[SeaweedFS]:
         server.start()
         yield server
     finally:
-        server.kill()
+        server.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 

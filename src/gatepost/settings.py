@@ -390,7 +390,7 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         Literal["journal", "store"],
         _is(
             "When a push gets 200: journal, its events are on the receiver's disk; store, they are in the database"
-            " as well, and while it is away pushes get 503."
+            " as well, and their images in the bucket where packs names one; while either is away pushes get 503."
         ),
     ] = "journal"
     journal_max_bytes: Annotated[
@@ -515,6 +515,11 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "How terminals reach this receiver, such as https://gatepost.example.com; empty: as the console is reached."
         ),
     ] = ""
+
+    @property
+    def has_bucket(self) -> bool:
+        """Return whether images are kept in a bucket."""
+        return self.packs.startswith("s3://")
 
 
 _GONE = {"day_starts_at": "is gone, because attendance is by shifts; take it out"}

@@ -456,6 +456,24 @@ class Packs:
             raise unavailable("packs cannot be moved to where the setting packs says", failed) from failed
         return count
 
+    def bring(self, names: Iterable[str]) -> None:
+        """Move these packs to the archive, those of them that are here.
+
+        Raises :class:`~gatepost.errors.JournalUnavailable` where one of them cannot be moved now, or is being written.
+        """
+        if self._archive is None or not self.moves:
+            return
+        for name in names:
+            try:
+                with self._changing:
+                    is_moved = not self.is_here(name) or self._move(name, self._archive)
+            except FileNotFoundError:
+                continue  # it was deleted meanwhile
+            except OSError as error:
+                raise unavailable(f"the pack {name} cannot be moved to its archive", error) from error
+            if not is_moved:
+                raise JournalUnavailable(f"the pack {name} is still being written")
+
     def _move(self, name: str, archive: Archive) -> bool:
         """Move a pack, unless it is being written, or was begun just now."""
         here = self._here(name)

@@ -72,13 +72,15 @@ class Writer:
         segment_s: float = SEGMENT_S,
         pack_bytes: int = PACK_BYTES,
         pack_s: float = PACK_S,
+        closes_packs: bool = False,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """Begin a stream; its first segment is made with the first append, and a pack with the first image of a kind.
 
-        ``random`` returns so many random bytes. Raises :class:`~gatepost.errors.JournalUnavailable`.
+        ``closes_packs``: with each append, so that its images can be moved to an archive at once. ``random`` returns
+        so many random bytes. Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
         self._folder = folder
         self._files = folder.files
@@ -87,6 +89,7 @@ class Writer:
         self._monotonic = monotonic
         self._random = random
         self._lane, self._now = lane, now
+        self._closes_packs = closes_packs
         self.may_remain = False
         """Whether a reader may find what the last append refused: the disk did not let the writer cut it off."""
         self._segment: _Segment | None = None
@@ -169,6 +172,8 @@ class Writer:
                 raise OSError(errno.ENOENT, "one of its files was deleted")
             segment.end += len(data)
         self._packs.mark_synced()
+        if self._closes_packs:
+            self._packs.finish()
         self.position = Position(segment.number, segment.end, self.position.events + len(bodies))
         self._publish()
         return self.position

@@ -177,6 +177,7 @@ class DeskApp:
             Measured(store, self.metrics),
             frames,
             packs=store.packs,
+            archives_first=settings.acknowledge_after == "store" and settings.has_bucket,
             appended=appended,
             may_hold=self._may_hold,
             on_listed=self._listed,

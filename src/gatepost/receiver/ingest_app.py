@@ -79,6 +79,9 @@ _FORMS = frozenset({b"application/x-www-form-urlencoded", b"multipart/form-data"
 SILENT_S = 5.0
 """The desk says every second how far the journal is listed; after so long without it, it is away."""
 
+LINGER_S = 0.05
+"""For so long pushes gather where each batch makes objects in a bucket before it is acknowledged."""
+
 MAX_JOURNAL_BYTES = 16 * 1024**3
 """By default as many bytes may wait in the journal, and a tenth of the disk at most."""
 
@@ -119,9 +122,10 @@ class IngestApp:
             max_queue_bytes=settings.max_bodies_bytes,
             max_unread_bytes=settings.journal_max_bytes or _journal_bytes(journal.path),
             unread_bytes=lambda: journal.backlog(self.listed.positions).bytes,
-            unmoved_bytes=lambda: bytes_in(journal.packs) if settings.packs.startswith("s3:") else 0,
+            unmoved_bytes=lambda: bytes_in(journal.packs) if settings.has_bucket else 0,
             has_room=room(journal.path, settings),
             on_append=on_append,
+            linger_s=LINGER_S if settings.acknowledge_after == "store" and settings.has_bucket else 0.0,
             until_listed=UntilListed(monotonic=monotonic) if settings.acknowledge_after == "store" else None,
         )
         self._prefix = checked_prefix(settings.path_prefix)

@@ -175,6 +175,14 @@ def test_while_the_bucket_is_away_packs_stay_and_go_when_it_is_back(
     assert Packs(journal, Bucket(url)).read(places[0])[0] == 0
 
 
+def test_what_the_bucket_has_taken_survives_its_kill(journal: Folder, server: SeaweedFS, url: str) -> None:
+    (place,) = closed(journal, FACE)
+    Packs(journal, Bucket(url)).move()
+    with server.killed():
+        pass
+    assert Packs(journal, Bucket(url)).read(place) == FACE
+
+
 def test_a_bucket_that_is_none_and_keys_that_are_wrong_are_told_without_them(
     journal: Folder, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

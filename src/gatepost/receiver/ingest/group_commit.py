@@ -86,6 +86,7 @@ class GroupCommit:
         unmoved_bytes: Callable[[], int] = lambda: 0,
         has_room: Callable[[int], bool] = lambda unread: True,
         until_listed: UntilListed[Sequence[_Waiting]] | None = None,
+        linger_s: float = 0.0,
         on_append: Callable[[], None] = lambda: None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -97,7 +98,8 @@ class GroupCommit:
         nothing more is taken while it and ``unmoved_bytes``, of packs that wait for their bucket, are
         ``max_unread_bytes``, nor while ``has_room`` says of so many that the disk has no room. ``on_append`` is called
         after each sync; it raises nothing. All of them in the thread. With ``until_listed`` an
-        event is settled when it is listed, else when it is synced. Raises
+        event is settled when it is listed, else when it is synced. With ``linger_s`` events gather for so long, and
+        packs are closed with each batch: each becomes an object in a bucket. Raises
         :class:`~gatepost.errors.JournalUnavailable`.
         """
         self._join = join
@@ -120,7 +122,11 @@ class GroupCommit:
         self._on_append = on_append
         self._monotonic = monotonic
         self._loop = asyncio.get_running_loop()
-        self._writers = {lane: Writer(folder, lane, monotonic=monotonic) for lane in (ALARMS, RECORDS)}
+        self._linger_s = linger_s
+        self._writers = {
+            lane: Writer(folder, lane, closes_packs=linger_s > 0, monotonic=monotonic)
+            for lane in (ALARMS, RECORDS)
+        }
         self._queue: deque[_Waiting] = deque()
         self._queue_bytes = 0
         self._batch: list[_Waiting] = []
@@ -256,7 +262,10 @@ class GroupCommit:
         """Start in the next turn of the loop, so that events of this turn share the sync."""
         if not self._starting and not self._batch:
             self._starting = True
-            self._loop.call_soon(self._start)
+            if self._linger_s:
+                self._loop.call_later(self._linger_s, self._start)
+            else:
+                self._loop.call_soon(self._start)
 
     def _start(self) -> None:
         """Give the thread the next batch, if it has none."""
@@ -283,7 +292,10 @@ class GroupCommit:
         batch, self._batch = self._batch, []
         if self._gave_up:
             return  # they have been told
-        self._start()
+        if self._linger_s and not self._closing:
+            self._start_soon()
+        else:
+            self._start()
         if error is not None or self._until_listed is None:
             self._tell(batch, error)
             return

@@ -80,9 +80,9 @@ class Archiving:
                 if deleted := delete_orphans(self._store, self._packs, today=today):
                     log.info("packs.orphans_deleted", packs=deleted)
         except (JournalError, StoreError) as error:
-            if self.trouble != str(error):
-                self.trouble = str(error)
-                log.warning("packs.waiting", why=self.trouble)
+            if not self.trouble:
+                log.warning("packs.waiting", why=str(error))
+            self.trouble = str(error)
             return AWAY_S
         if self.trouble:
             self.trouble = ""

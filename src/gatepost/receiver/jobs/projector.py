@@ -45,7 +45,7 @@ from gatepost.receiver.ingest.push import kept_raw
 from gatepost.receiver.processes.wake import Wake
 from gatepost.store import deadlines
 from gatepost.store.conversion.long_texts import put_back
-from gatepost.store.images.places import parts_of
+from gatepost.store.images.places import pack_names, parts_of
 from gatepost.store.interface import Arrival, NewTerminal, Progress, Stored, TerminalRow
 from gatepost.store.privacy.person_matcher import Traces
 from gatepost.store.write.set_aside import DOUBTFUL, UNLISTED, SetAside
@@ -131,6 +131,7 @@ class Projector:
         frames: Frames,
         *,
         packs: Packs | None = None,
+        archives_first: bool = False,
         appended: Wake | None = None,
         may_hold: Callable[[Sequence[int], str], int | None] = lambda candidates, peer: None,
         on_listed: Callable[[], None] = lambda: None,
@@ -142,7 +143,8 @@ class Projector:
     ) -> None:
         """``on_listed`` is called in the projector's thread after each transaction; it raises nothing.
 
-        ``packs``: with the images, where they are not all beside the journal. ``appended`` is set when the journal has
+        ``packs``: with the images, where they are not all beside the journal. ``archives_first``: images are in their
+        archive before their events are listed. ``appended`` is set when the journal has
         more; without it :meth:`wake` alone tells.
 
         ``on_terminals`` is called there too, with terminals that were not known at the reply and now are stored.
@@ -155,6 +157,7 @@ class Projector:
         self._store = store
         self._frames = frames
         self._packs = Packs(folder) if packs is None else packs
+        self._archives_first = archives_first
         self._may_hold = may_hold
         self._on_listed = on_listed
         self._on_terminals = on_terminals
@@ -496,6 +499,8 @@ class Projector:
     def _list(self, held: _Held) -> bool:
         """Store a batch; False if one of its events is refused, and has to be found."""
         arrivals = held.arrivals
+        if self._archives_first:
+            self._packs.bring(pack_names(arrivals))
         try:
             arrivals = self._attributed(self._with_terminals(arrivals))
             self._drop_unused(arrivals, self._store.write(arrivals, held.progress))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -271,5 +272,8 @@ def _told(url: str) -> Iterator[None]:
 
 
 def _first_line(error: Exception) -> str:
-    """Return what an error says, without what is only for the developers of the library."""
-    return str(error).split("\n", 1)[0][:600]
+    """Return what an error says, without what is only for the developers of the library, and without its times."""
+    return _TIMES.sub("", str(error).split("\n", 1)[0])[:600]
+
+
+_TIMES = re.compile(r",? (?:in|after|max_retries:|retry_timeout:) [0-9.]+ ?(?:[mµn]?s|retries)?")
