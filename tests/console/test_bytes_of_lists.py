@@ -29,7 +29,9 @@ from gatepost.store.people.person_day import MAX_RECORDS
 from gatepost.store.people.schedules import Schedule
 from gatepost.store.people.stored_schedules import Schedules
 from gatepost.store.query.accounts import Accounts
+from gatepost.store.query.adoptions import KEPT, ToAdopt
 from gatepost.store.query.destinations import AttemptRow, ExceptionRow, Step
+from gatepost.store.query.fleet import Credentials, Looked, NewAdopted
 from gatepost.store.query.page_bytes import PAGE_BYTES
 from gatepost.store.query.quarantine import MAX_REFUSED
 
@@ -254,6 +256,7 @@ async def test_every_list_of_the_api_is_bounded_here_or_by_its_rows(desk: Desk) 
         "/api/v1/attendance/groups", "/api/v1/audit", "/api/v1/accounts", "/api/v1/tokens", "/api/v1/sites",
         "/api/v1/refusals", "/api/v1/terminals/would-refuse", "/api/v1/destinations",
         "/api/v1/destinations/{destination_id}/dead", "/api/v1/destinations/{destination_id}/attempts",
+        "/api/v1/fleet", "/api/v1/fleet/adoptions",
     }  # fmt: skip
     # See tests/store/query/test_page_bytes.py.
     as_stored = {
@@ -263,7 +266,7 @@ async def test_every_list_of_the_api_is_bounded_here_or_by_its_rows(desk: Desk) 
     # One row a process, one row, some rows a day of a year at most, and a thousand short rows.
     few = {
         "/api/v1/notices", "/api/v1/receivers", "/api/v1/terminals/{terminal_id}/would-refuse",
-        "/api/v1/people/{person_id}/shifts",
+        "/api/v1/people/{person_id}/shifts", "/api/v1/fleet/adoptions/{adoption_id}/rows",
     }  # fmt: skip
     # See test_schedules_and_corrections.
     measured |= {"/api/v1/schedules", "/api/v1/holidays", "/api/v1/assignments", "/api/v1/corrections"}
@@ -274,6 +277,48 @@ async def test_every_list_of_the_api_is_bounded_here_or_by_its_rows(desk: Desk) 
         if "get" in methods and "Listing" in str(methods["get"]["responses"]["200"])
     }
     assert lists == measured | as_stored | few
+
+
+async def test_adopted_terminals_and_what_they_said(desk: Desk) -> None:
+    adopted, store = desk.running.desk.fleet.adopted, desk.running.store
+    for number in range(1, 1001):
+        row = store.create_terminal(now_ms=0, serial=f"SN-fleet-{number}", name=longest(number, 128))
+        new = NewAdopted(
+            terminal_id=row.id,
+            address="https://192.0.2.1:8000",
+            ours="https://us.example/Record",
+            credentials=Credentials("admin", "secret", "token"),
+            certificate=b"c" * 32,
+            previous=None,
+            previous_shown=None,
+            must_set=False,
+            clock_error_ms=None,
+            by="test",
+        )
+        adopted.adopt(new, now_ms=0)
+        said = longest(number, 500)
+        looked = Looked(
+            terminal_id=row.id,
+            revision=1,
+            state="stopped",
+            reason=said,
+            due_ms=0,
+            failures=0,
+            sets=(),
+            must_set=False,
+            looked_at_ms=0,
+            found="away",
+            shown=said,
+            said=said,
+        )
+        adopted.keep([looked])
+    assert len(await listed(desk, "/api/v1/fleet")) == 1000
+    waits = ToAdopt(address="192.0.2.1", username="admin", password="secret")
+    for number in range(KEPT):
+        desk.running.desk.fleet.many.adoptions.create(
+            [waits], ours="http://us", by=longest(number, 64), now_ms=0
+        )
+    assert len(await listed(desk, "/api/v1/fleet/adoptions")) == KEPT
 
 
 async def test_destinations_and_what_they_said(desk: Desk) -> None:

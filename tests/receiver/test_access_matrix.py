@@ -268,6 +268,8 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
         "/api/v1/destinations",
         "/api/v1/destinations/schemas",
         *(f"/api/v1/destinations/987654321{part}" for part in ("", "/dead", "/attempts")),
+        *(f"/api/v1/fleet{part}" for part in ("", "/987654321", "/adoptions", "/adoptions/987654321")),
+        "/api/v1/fleet/adoptions/987654321/rows",
         "/api/v1/refusals/samples/987654321",
         "/audit",
         *("/destinations", "/destinations/new", "/destinations/987654321"),
@@ -323,6 +325,10 @@ def test_what_is_for_users_of_every_site_is_known_by_name(receiver: Running) -> 
             f"POST /api/v1/destinations/987654321/{verb}"
             for verb in ("test", "pause", "resume", "rotate", "replay", "retry", "drop")
         ),
+        *(f"GET /api/v1/fleet{part}" for part in ("", "/987654321", "/adoptions", "/adoptions/987654321")),
+        "GET /api/v1/fleet/adoptions/987654321/rows",
+        *(f"POST /api/v1/fleet/{verb}" for verb in ("look", "adopt", "adoptions")),
+        *(f"POST /api/v1/fleet/987654321/{verb}" for verb in ("verify", "resume", "release")),
         *("GET /destinations", "POST /destinations", "GET /destinations/new"),
         *("GET /destinations/987654321", "GET /destinations/987654321/setup/987654321"),
         *(

@@ -126,6 +126,19 @@ ASKED = {
             *(("POST", "/replay"), ("POST", "/retry"), ("POST", "/drop")),
         )
     },
+    **{f"GET /api/v1/fleet{part}": Asked("every site") for part in ("", "/adoptions")},
+    "GET /api/v1/fleet/{terminal_id}": Asked("every site", "/api/v1/fleet/1"),
+    **{
+        f"GET /api/v1/fleet/adoptions/{{adoption_id}}{part}": Asked(
+            "every site", f"/api/v1/fleet/adoptions/1{part}"
+        )
+        for part in ("", "/rows")
+    },
+    **{f"POST /api/v1/fleet/{verb}": Asked("every site") for verb in ("look", "adopt", "adoptions")},
+    **{
+        f"POST /api/v1/fleet/{{terminal_id}}/{verb}": Asked("every site", f"/api/v1/fleet/1/{verb}")
+        for verb in ("verify", "resume", "release")
+    },
     "GET /destinations": Asked("every site"),
     "POST /destinations": Asked("every site"),
     "GET /destinations/new": Asked("every site"),

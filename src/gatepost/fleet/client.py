@@ -223,8 +223,13 @@ class TerminalClient:
                 f"{self.address} is terminal {serial} now, not {self._serial}; look for its new address"
             )
         self._serial = serial
-        model = headers.get("model", "").strip()[:128]
-        return Seen(serial=serial, model=model, clock_error_s=self._clock_error(headers), pin=self._pin)
+        return Seen(
+            serial=serial,
+            model=headers.get("model", "").strip()[:128],
+            clock_error_s=self._clock_error(headers),
+            # Plain HTTP shows none, whichever was asked for.
+            pin=self._pin if self.address.startswith("https:") else None,
+        )
 
     async def login(self, account: Account) -> str:
         """Log in; return the token. Call :meth:`look` before.

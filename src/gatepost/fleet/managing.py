@@ -7,6 +7,7 @@ Every method may raise :class:`~gatepost.fleet.client.FleetError`, :class:`~gate
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,8 @@ from gatepost.store.query.fleet import AdoptedRow, Previous
 from gatepost.store.query.leases import Leases
 
 __all__ = ["Fleet"]
+
+CLOSE_S = 1.0
 
 
 class Fleet:
@@ -92,13 +95,15 @@ class Fleet:
         """Run the jobs until it is cancelled."""
         await asyncio.gather(self.tender.run(), self.many.run())
 
-    def close(self) -> None:
-        """Let go of the threads. Idempotent; call it when nothing runs any more."""
-        self.around.threads.shutdown(wait=False)
+    async def close(self) -> None:
+        """Wait for what still asks the store, for :data:`CLOSE_S` at most. Idempotent."""
+        threads = self.around.threads
+        with contextlib.suppress(TimeoutError):  # a database that is away must not hold up a stop
+            async with asyncio.timeout(CLOSE_S):
+                await asyncio.to_thread(threads.shutdown, wait=True, cancel_futures=True)
 
     async def _look(self, row: AdoptedRow) -> AdoptedRow:
-        if row.state != "stopped" and row.terminal_state != "retired":
-            await self.tender.keep([(row, await self.visitor.look(row, now_due=True))])
+        await self.tender.look(row.terminal_id, now_due=True)
         return await self.one(row.terminal_id)
 
     async def _give_back(self, row: AdoptedRow) -> bytes | None:

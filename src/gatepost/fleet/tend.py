@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+import functools
+from collections.abc import Collection, Mapping
 
 import structlog
 
-from gatepost.errors import GatepostError, StoreError
+from gatepost.errors import StoreError
 from gatepost.fleet.surroundings import Surroundings
 from gatepost.fleet.visit import Visitor
 from gatepost.store.query.fleet import LEASE, AdoptedRow, Looked
@@ -80,7 +81,8 @@ class Tender:
         self._owner = owner
         self._fence: int | None = None
         self._renew_at = 0.0
-        self._looking: dict[int, asyncio.Task[tuple[AdoptedRow, Looked] | None]] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._looking: dict[int, asyncio.Task[None]] = {}
         self._heard: dict[int, int] = {}
         self._away: set[int] = set()
         self.looks: dict[str, int] = {}
@@ -100,26 +102,26 @@ class Tender:
 
     async def once(self) -> int:
         """Do what there is to do now; return how many looks were begun."""
-        await self._note_returned()
-        await self._gather()
-        if not await self._has_lease():
-            return 0
-        room = AT_ONCE - len(self._looking)
-        if room <= 0:
-            return 0
-        around, busy = self._around, list(self._looking)
-        now_ms = round(around.now() * 1000)
-        rows = await around.in_thread(lambda: around.adopted.due(room, now_ms=now_ms, leave_out=busy))
-        for row in rows:
-            task = asyncio.get_running_loop().create_task(self._look(row))
-            self._looking[row.terminal_id] = task
-        return len(rows)
+        async with self._one_at_a_time:
+            await self._note_returned()
+            if not await self._has_lease():
+                return 0
+            around, busy = self._around, list(self._looking)
+            room = AT_ONCE - len(busy)
+            if room <= 0:
+                return 0
+            now_ms = round(around.now() * 1000)
+            rows = await around.in_thread(lambda: around.adopted.due(room, now_ms=now_ms, leave_out=busy))
+            for row in rows:
+                task = asyncio.get_running_loop().create_task(self._look(row))
+                self._looking[row.terminal_id] = task
+                task.add_done_callback(functools.partial(self._over, row.terminal_id))
+            return len(rows)
 
     async def settle(self) -> None:
-        """Wait until every look that was begun is over and stored."""
+        """Wait until every look that was begun is over."""
         if self._looking:
-            await asyncio.wait(self._looking.values())
-        await self._gather()
+            await asyncio.wait(list(self._looking.values()))
 
     async def close(self) -> None:
         """End what is under way, and give the lease back. Idempotent."""
@@ -135,21 +137,26 @@ class Tender:
                 async with asyncio.timeout(1.0):
                     await self._around.in_thread(lambda: self._leases.let_go(self._owner))
 
-    async def keep(self, found: Sequence[tuple[AdoptedRow, Looked]], *, fence: int | None = None) -> None:
-        """Store what looks have found, and tell what a person has to know."""
+    async def look(self, terminal_id: int, *, now_due: bool, fence: int | None = None) -> None:
+        """Look at a terminal, store what is found, and tell what a person has to know.
+
+        ``now_due``: also if it is not due. ``fence``: of the lease, if one is asked for. Raises
+        :class:`~gatepost.errors.StoreUnavailable`.
+        """
         around = self._around
-        for row, looked in found:
-            self.looks[looked.found] = self.looks.get(looked.found, 0) + 1
-            (self._away.add if looked.state == "away" else self._away.discard)(row.terminal_id)
-        told = [
-            notice
-            for row, looked in found
-            if looked.state != row.state or row.looked_at is None or row.found is None
-            for notice in notices_of(row, looked)
-        ]
-        now_ms = round(around.now() * 1000)
-        await around.in_thread(lambda: around.adopted.keep([looked for _, looked in found], fence=fence))
-        if told:
+        async with self._visitor.turn(terminal_id):
+            # As it is now: it may have been looked at, changed or released a moment ago.
+            row = await around.in_thread(lambda: around.adopted.one(terminal_id))
+            if row is None or row.state == "stopped" or row.terminal_state == "retired":
+                return
+            if not now_due and row.due_ms > around.now() * 1000:
+                return
+            looked = await self._visitor.look(row, now_due=now_due)
+            counts = await around.in_thread(lambda: around.adopted.keep([looked], fence=fence))
+        self.looks[looked.found] = self.looks.get(looked.found, 0) + 1
+        (self._away.add if looked.state == "away" else self._away.discard)(terminal_id)
+        if counts and (looked.state != row.state or row.found is None):
+            told, now_ms = notices_of(row, looked), round(around.now() * 1000)
             new = await around.in_thread(lambda: around.notices.tell(told, now_ms=now_ms))
             if new:
                 around.told()
@@ -176,25 +183,22 @@ class Tender:
             self._away.difference_update(back)
         self._heard = now
 
-    async def _gather(self) -> None:
-        """Store what the looks have found that are over."""
-        over = {which: task for which, task in self._looking.items() if task.done()}
-        found = [result for task in over.values() if (result := task.result()) is not None]
-        if found and self._fence is not None:
-            await self.keep(found, fence=self._fence)
-        for which in over:
-            self._looking.pop(which, None)
+    def _over(self, terminal_id: int, task: asyncio.Task[None]) -> None:
+        if self._looking.get(terminal_id) is task:
+            del self._looking[terminal_id]
 
-    async def _look(self, row: AdoptedRow) -> tuple[AdoptedRow, Looked] | None:
-        """Look at one terminal; ``None`` where it cannot be said what is found."""
+    async def _look(self, row: AdoptedRow) -> None:
+        """Look at one terminal; what goes wrong concerns no other one."""
         try:
-            return row, await self._visitor.look(row)
-        except GatepostError as error:
-            log.warning("fleet.look_failed", terminal=row.terminal_id, why=str(error))
+            await self.look(row.terminal_id, now_due=False, fence=self._fence)
+        except StoreError as error:
+            log.debug("fleet.store_away", why=str(error))
         except Exception:
             log.exception("fleet.look_broke", terminal=row.terminal_id)
-        # It is due again in a minute: a defect of ours must not ask a terminal again and again.
-        return row, _again_later(row, self._around.now())
+            # Due again in a minute: a defect of ours must not ask a terminal again and again.
+            later = _again_later(row, self._around.now())
+            with contextlib.suppress(StoreError):
+                await self._around.in_thread(lambda: self._around.adopted.keep([later]))
 
 
 def _again_later(row: AdoptedRow, now: float) -> Looked:

@@ -101,13 +101,13 @@ class Visitor:
         credentials = await self._around.in_thread(lambda: self._around.adopted.opened(row))
         if credentials is None:
             raise WrongAccount(_NO_ACCOUNT)
-        async with self._turn(row.terminal_id), self._client(row) as client:
+        async with self.turn(row.terminal_id), self._client(row) as client:
             await client.look()
             await self._logged_in(row, client, credentials, client.subscription)
             yield client
 
     async def look(self, row: AdoptedRow, *, now_due: bool = False) -> Looked:
-        """Look at a terminal, and do what there is to do; nothing but the setting is stored yet.
+        """Look at a terminal, and do what there is to do; the caller has its :meth:`turn`, and stores what is found.
 
         ``now_due``: also if it is not due. Raises :class:`~gatepost.errors.StoreUnavailable`.
         """
@@ -119,11 +119,10 @@ class Visitor:
         if credentials is None:
             kept = replace(kept, state="stopped", reason=_NO_ACCOUNT)
             return looked_of(row, kept, "wrong account", around.now())
-        async with self._turn(row.terminal_id):
-            if around.digest(credentials.token) not in row.token_digests:
-                credentials = await self._another_token(row, credentials)
-                kept = replace(kept, must_set=True)
-            return await self._look(row, kept, credentials)
+        if around.digest(credentials.token) not in row.token_digests:
+            credentials = await self._another_token(row, credentials)
+            kept = replace(kept, must_set=True)
+        return await self._look(row, kept, credentials)
 
     async def _look(self, row: AdoptedRow, kept: tending.Kept, credentials: Credentials) -> Looked:
         around = self._around
@@ -153,8 +152,7 @@ class Visitor:
             kept = self._after(kept, "away", row, was_set_ms)
             found = "away"
         except FleetError as error:
-            found = _FOUND.get(type(error), "away")
-            said = str(error)
+            found, said = await self._meaning(row, error)
             kept = self._after(kept, found, row, was_set_ms)
         looked = looked_of(row, kept, found, around.now())
         shown = told.event_dest if found == "differs" and told is not None else None
@@ -174,6 +172,21 @@ class Visitor:
         heard = max(around.heard.get(row.terminal_id, 0), _ms(row.last_seen))
         since = was_set_ms or _ms(row.set_at)
         return tending.after(kept, found, now=around.now(), rand=around.rand, has_arrived=0 < since < heard)
+
+    async def _meaning(self, row: AdoptedRow, error: FleetError) -> tuple[tending.Found, str]:
+        """Return what an error means: where the certificate is another one, who shows it. No password is sent."""
+        if isinstance(error, AnotherCertificate):
+            try:
+                async with (
+                    asyncio.timeout(LOOK_S),
+                    self._around.client(row.address, row.serial, None) as peer,
+                ):
+                    await peer.look()
+            except AnotherTerminal as other:
+                error = other
+            except (FleetError, TimeoutError):
+                pass  # then the certificate is all that is known
+        return _FOUND.get(type(error), "away"), str(error)
 
     async def _about_to_set(self, row: AdoptedRow, kept: tending.Kept, at_ms: int) -> bool:
         # Whether it was sent is not known if this process ends in between: then it is set again, and counted again.
@@ -224,7 +237,8 @@ class Visitor:
         """Let go of a login."""
         self._logins.pop(terminal_id, None)
 
-    def _turn(self, terminal_id: int) -> asyncio.Lock:
+    def turn(self, terminal_id: int) -> asyncio.Lock:
+        """Return what one who talks to a terminal holds meanwhile."""
         return self._turns.setdefault(terminal_id, asyncio.Lock())
 
 

@@ -509,7 +509,7 @@ class DeskApp:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.fleet.close()
+        await self.fleet.close()
         if self.archiving is not None:
             self.archiving.stop()
         self.errands.give_up()

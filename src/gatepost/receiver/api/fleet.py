@@ -89,7 +89,7 @@ def managed_item(row: AdoptedRow, heard: Mapping[int, int]) -> ManagedItem:
     )
 
 
-_SAME = set(ManagedItem.__struct_fields__) & set(AdoptedRow.__struct_fields__)
+_SAME = set(ManagedItem.__struct_fields__) & set(AdoptedRow.__struct_fields__) - {"certificate"}
 
 
 def ours_of(registrar: Registrar, access: Access, request: AnyRequest) -> str:
