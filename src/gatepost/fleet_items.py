@@ -1,4 +1,4 @@
-"""What the receiver's API says of managed terminals, as values: see :mod:`gatepost.items`."""
+"""Define what the receiver's API says of managed terminals, as values: see :mod:`gatepost.items`."""
 
 from __future__ import annotations
 

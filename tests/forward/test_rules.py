@@ -255,7 +255,10 @@ def test_every_notice_has_a_text(line: Line, kind: NoticeKind, language: str) ->
         site_id=None,
         site=None,
         timezone=None,
-        detail={"silent_s": 1, "error_s": -100_000, "events": 5, "oldest_s": 90.0},
+        detail={
+            **{"silent_s": 1, "error_s": -100_000, "events": 5, "oldest_s": 90.0},
+            **{"to": "http://192.0.2.1/in", "why": "its password is wrong"},
+        },
     )
     (said,) = rules(rules=[{"event": "notice"}], language=language).decide([row], 0).lines
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from gatepost.client.connection import Connection, Parameter
 from gatepost.client.stream import Happened, happened
 from gatepost.errors import ReceiverAway
+from gatepost.fleet_items import AdoptionItem, AdoptionRowItem, ManagedItem, SeenItem
 from gatepost.items import (
     AlarmItem,
     AttemptItem,
@@ -100,6 +101,7 @@ class Client:
     def close(self) -> None:
         """Idempotent."""
         self._connection.close()
+        self._patient.close()
 
     def stats(self) -> StatsItem:
         """Counts of everything that was ever stored."""
@@ -285,6 +287,63 @@ class Client:
     def _decide(self, destination_id: int, verb: str, events: Sequence[int] | None) -> int:
         order = {"all": True} if events is None else {"events": list(events)}
         return self._connection.send("POST", f"destinations/{destination_id}/{verb}", DoneItem, order).events
+
+    # Managed terminals
+
+    def managed(self) -> Iterator[ManagedItem]:
+        """Return the adopted terminals."""
+        return self._pages("fleet", ManagedItem)
+
+    def managed_terminal(self, terminal_id: int) -> ManagedItem:
+        """Return one adopted terminal."""
+        return self._connection.get(f"fleet/{terminal_id}", ManagedItem)
+
+    def look(self, address: str) -> SeenItem:
+        """Return who is at an address. No password is sent."""
+        return self._connection.send("POST", "fleet/look", SeenItem, {"address": address})
+
+    def adopt(self, address: str, username: str, password: str, **values: Any) -> ManagedItem:
+        """Adopt a terminal; see ``serial``, ``certificate``, ``name`` and ``site_id``."""
+        order = {"address": address, "username": username, "password": password, **values}
+        return self._patient.send("POST", "fleet/adopt", ManagedItem, order)
+
+    def verify(self, terminal_id: int) -> ManagedItem:
+        """Look at an adopted terminal now."""
+        return self._patient.send("POST", f"fleet/{terminal_id}/verify", ManagedItem, {})
+
+    def resume_terminal(self, terminal_id: int) -> ManagedItem:
+        """Look at a stopped or contested terminal again."""
+        return self._patient.send("POST", f"fleet/{terminal_id}/resume", ManagedItem, {})
+
+    def release(self, terminal_id: int, *, give_back: bool = True) -> ManagedItem:
+        """Manage a terminal no more; it pushes to where it pushed before, unless ``give_back`` is false."""
+        order = {"give_back": give_back}
+        return self._patient.send("POST", f"fleet/{terminal_id}/release", ManagedItem, order)
+
+    def adopt_many(self, terminals: Sequence[Mapping[str, Any]]) -> AdoptionItem:
+        """Order terminals to be adopted, each with ``address``, ``username`` and ``password``."""
+        return self._connection.send("POST", "fleet/adoptions", AdoptionItem, {"terminals": list(terminals)})
+
+    def adoptions(self) -> Iterator[AdoptionItem]:
+        """Return the adoptions of many that are kept, the latest first."""
+        return self._pages("fleet/adoptions", AdoptionItem)
+
+    def adoption(self, adoption_id: int) -> AdoptionItem:
+        """Return how far an adoption of many is."""
+        return self._connection.get(f"fleet/adoptions/{adoption_id}", AdoptionItem)
+
+    def adoption_rows(self, adoption_id: int) -> Iterator[AdoptionRowItem]:
+        """Return how it went with each terminal of an adoption."""
+        after = 0
+        while True:
+            given = {"after": after, "limit": 500}
+            page = self._connection.get(
+                f"fleet/adoptions/{adoption_id}/rows", Listing[AdoptionRowItem], given
+            )
+            yield from page.items
+            if not page.items:
+                return
+            after = page.items[-1].number
 
     # Streams
 

@@ -16,7 +16,13 @@ __all__ = ["register"]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
-    from gatepost.client import alarm_commands, event_commands, people_commands, terminal_commands
+    from gatepost.client import (
+        alarm_commands,
+        event_commands,
+        fleet_commands,
+        people_commands,
+        terminal_commands,
+    )
 
     for name, module, text in (
         ("events", event_commands, t("what happened at the doors", "门禁通行记录")),
@@ -26,5 +32,7 @@ def register(app: typer.Typer) -> None:
     ):
         group = typer.Typer(**app_options(), help=text)
         module.register(group)
+        if name == "terminals":
+            fleet_commands.register(group)
         group.callback()(lambda: None)
         app.add_typer(group, name=name)

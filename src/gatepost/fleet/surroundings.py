@@ -1,4 +1,4 @@
-"""What managing terminals needs of the receiver around it."""
+"""Hold what managing terminals needs of the receiver around it."""
 
 from __future__ import annotations
 

@@ -257,7 +257,9 @@ class DeskApp:
             now=now,
             is_away=lambda: self.projector.is_away,
         )
-        self.metrics.watch(store, self.ingests, self.projector, self.keeper, self.forwarding, now=now)
+        self.metrics.watch(
+            store, self.ingests, self.projector, self.keeper, self.forwarding, self.fleet, now=now
+        )
         made = (
             Pages()
             if pages is None

@@ -27,6 +27,8 @@ from prometheus_client.registry import Collector
 
 from gatepost import __version__
 from gatepost.errors import StoreUnavailable
+from gatepost.fleet.managing import Fleet
+from gatepost.fleet_items import ManagedState
 from gatepost.forward.forwarding import Forwarding
 from gatepost.receiver.jobs.projector import Projector, Rows
 from gatepost.receiver.jobs.retention import Keeper
@@ -136,6 +138,7 @@ class Metrics:
         projector: Projector,
         keeper: Keeper,
         forwarding: Forwarding,
+        fleet: Fleet,
         *,
         now: Callable[[], float],
     ) -> None:
@@ -143,6 +146,7 @@ class Metrics:
         self.registry.register(_Parts(ingests, projector, keeper))
         self.registry.register(_Stored(store, ingests, projector, now))
         self.registry.register(_Forwarded(forwarding, projector, now))
+        self.registry.register(_Managed(fleet, projector))
 
     def text(self) -> bytes:
         """Return everything. Blocks: it asks the store. Raises :class:`~gatepost.errors.JournalUnavailable`."""
@@ -348,6 +352,39 @@ class _Forwarded(Collector):
             "1: events go out; 0: the destination cannot be reached, is paused or closed, or its settings are broken.",
             "destination",
             [(row.name, self._forwarding.standing(row).state == "running") for row in rows],
+        )
+
+
+class _Managed(Collector):
+    """Count adopted terminals by state, and looks at them by what they found."""
+
+    def __init__(self, fleet: Fleet, projector: Projector) -> None:
+        self._fleet = fleet
+        self._projector = projector
+
+    def describe(self) -> Iterable[Metric]:
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        yield _labelled(
+            CounterMetricFamily,
+            "gatepost_fleet_looks",
+            "Looks of this process at adopted terminals, by what they found.",
+            "found",
+            sorted(self._fleet.tender.looks.items()),
+        )
+        if self._projector.lag().is_away:
+            return
+        try:
+            counts = self._fleet.adopted.counts()
+        except StoreUnavailable:
+            return
+        yield _labelled(
+            GaugeMetricFamily,
+            "gatepost_fleet_terminals",
+            "Adopted terminals by state: adopted, ours, away, contested, stopped.",
+            "state",
+            [(state, counts.get(state, 0)) for state in get_args(ManagedState)],
         )
 
 
