@@ -278,6 +278,7 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
         "/settings",
         "/settings/users",
         *("/terminals/new", "/terminals/names", "/terminals/names/list"),
+        *(f"/fleet{path}" for path in ("", "/adopt", "/import", "/import/template", "/adoptions/987654321")),
     }
     assert {f"{one.method} {one.path}" for one in found if one.also is not None} == {
         "POST /alarms/987654321/acknowledge",
@@ -343,6 +344,10 @@ def test_what_is_for_users_of_every_site_is_known_by_name(receiver: Running) -> 
         *(f"DELETE /api/v1/{name}/987654321" for name in ("schedules", "holidays", "assignments")),
         "PATCH /api/v1/schedules/987654321",
         "GET /api/v1/terminals/would-refuse",
+        *(f"GET /fleet{path}" for path in ("", "/adopt", "/import", "/import/template")),
+        *(f"POST /fleet/{work}" for work in ("look", "adopt", "import")),
+        "GET /fleet/adoptions/987654321",
+        *(f"POST /fleet/987654321/{work}" for work in ("verify", "resume", "release")),
         *("GET /settings", "POST /settings/sites", "POST /settings/sites/987654321"),
         *("GET /settings/users", "POST /settings/users", "POST /settings/users/987654321"),
         *("POST /settings/tokens", "POST /settings/tokens/987654321/revoke"),

@@ -110,6 +110,23 @@ async function textOf(file: File): Promise<string> {
   }
 }
 
+/** Show a part of the page again while something goes on: how far it is. */
+function again(part: HTMLElement): void {
+  setTimeout(async () => {
+    if (!part.isConnected) return; // another page took its place
+    try {
+      const answer = await fetch(location.href, { headers: { "x-part": "main" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = answer.ok ? page.querySelector<HTMLElement>(`#${part.id}`) : null;
+      if (!fresh) return location.reload(); // the session is over: log in and come back
+      part.replaceWith(fresh);
+      if (fresh.dataset.again) again(fresh);
+    } catch {
+      again(part);
+    }
+  }, Number(part.dataset.again));
+}
+
 /** What has to be done to the content of a page once it is there. */
 function prepare(main: ParentNode): void {
   document.querySelector(".side nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
@@ -132,6 +149,7 @@ function prepare(main: ParentNode): void {
       if (text && input.files?.[0]) text.value = await textOf(input.files[0]);
     });
   });
+  main.querySelectorAll<HTMLElement>("[data-again]").forEach(again);
   main.querySelectorAll<HTMLInputElement>("[data-tick-all]").forEach((all) => {
     all.addEventListener("change", () => {
       document

@@ -21,6 +21,9 @@ from gatepost.console.pages.alarms import AlarmPages
 from gatepost.console.pages.attendance import AttendancePages
 from gatepost.console.pages.destination_setup import DestinationSetup
 from gatepost.console.pages.destinations import DestinationPages
+from gatepost.console.pages.fleet import FleetPages
+from gatepost.console.pages.fleet_adopt import FleetAdoptPages
+from gatepost.console.pages.fleet_import import FleetImportPages
 from gatepost.console.pages.live import LivePages
 from gatepost.console.pages.login import DoorPages, to_login
 from gatepost.console.pages.people import PeoplePages
@@ -59,6 +62,9 @@ PAGES = (
     ChosenTerminals,
     TerminalNames,
     WhyPages,
+    FleetPages,
+    FleetAdoptPages,
+    FleetImportPages,
     QuarantinePages,
     RefusalPages,
     DestinationPages,

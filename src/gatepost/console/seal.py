@@ -35,9 +35,9 @@ class Seal:
     def __init__(self, key: bytes) -> None:
         self._cipher = AESSIV(key)
 
-    def close(self, text: str) -> str:
-        """Seal; what is too long is cut."""
-        sealed = self._cipher.encrypt(text[:MAX_TEXT].encode(), None)
+    def close(self, text: str, *, most: int = MAX_TEXT) -> str:
+        """Seal; what is longer than ``most`` characters is cut."""
+        sealed = self._cipher.encrypt(text[:most].encode(), None)
         return MARK + urlsafe_b64encode(sealed).decode().rstrip("=")
 
     def open(self, value: str) -> str | None:
