@@ -45,7 +45,6 @@ from gatepost.receiver.api.filters import FILTERS
 from gatepost.receiver.api.live import tell
 from gatepost.receiver.api.parameters import KnownParameters
 from gatepost.receiver.api.streaming import close as close_streams
-from gatepost.receiver.arrival import Arrival
 from gatepost.receiver.auth.authenticator import Doors
 from gatepost.receiver.auth.openid import provider_of
 from gatepost.receiver.http.url_prefix import ROOT, below, checked_prefix
@@ -61,6 +60,7 @@ from gatepost.receiver.jobs.reprocessing import Reprocessing
 from gatepost.receiver.jobs.retention import Keeper, limits_of
 from gatepost.receiver.jobs.watching import Watcher
 from gatepost.receiver.live_stream import Live
+from gatepost.receiver.observability.arrival import Arrival
 from gatepost.receiver.observability.prometheus import Measured, Metrics
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.receiver.processes.desk_proxy import as_it_was_asked

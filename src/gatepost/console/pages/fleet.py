@@ -20,7 +20,7 @@ from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, Access, AnyRe
 from gatepost.receiver.api.fleet import TheFleet, adopted_item
 from gatepost.receiver.api.shapes import MAX_ID
 from gatepost.receiver.api.why import TheArrival
-from gatepost.receiver.terminals.arrival import Arrival, Told
+from gatepost.receiver.observability.arrival import Arrival, Told
 from gatepost.store.interface import TerminalRow
 from gatepost.store.query.fleet import AdoptedRow
 from gatepost.store.questions import UserStore

@@ -14,7 +14,7 @@ from gatepost.fleet.why_words import Writer, plain
 from gatepost.items import FindingItem, WhyItem
 from gatepost.receiver.api.authorization import VIEWER
 from gatepost.receiver.api.shapes import TheStore, answering, word
-from gatepost.receiver.arrival import Arrival, Told
+from gatepost.receiver.observability.arrival import Arrival, Told
 from gatepost.store.questions import UserStore
 
 __all__ = ["TheArrival", "WhyController", "asked_of"]
