@@ -7,7 +7,17 @@ from typing import Literal
 
 from msgspec import Struct
 
-__all__ = ["AdoptionItem", "AdoptionRowItem", "ManagedItem", "ManagedState", "SeenItem"]
+__all__ = [
+    "AdoptionItem",
+    "AdoptionRowItem",
+    "AuditItem",
+    "JobItem",
+    "JobOrigin",
+    "JobState",
+    "ManagedItem",
+    "ManagedState",
+    "SeenItem",
+]
 
 ManagedState = Literal["adopted", "ours", "away", "contested", "stopped"]
 """``adopted``: its address was set, or is about to be; ``ours``: it pushes here; ``away``: it cannot be reached;
@@ -92,3 +102,55 @@ class AdoptionRowItem(Struct, frozen=True, kw_only=True):
     terminal_id: int | None
     reason: str
     """Why it failed, and what to do."""
+
+
+JobState = Literal["proposed", "waiting", "running", "paused", "done", "failed", "cancelled"]
+"""``proposed``: it is not begun before a person resumes it; ``failed``: a person has to look, see ``reason``."""
+
+JobOrigin = Literal["person", "audit", "outage"]
+"""``audit``: the terminal had more records of a day; ``outage``: it was silent too long for its cache."""
+
+
+class JobItem(Struct, frozen=True, kw_only=True):
+    """A span of a terminal's history that is fetched, and how far that is. Alarms are in no history."""
+
+    id: int
+    terminal_id: int
+    serial: str | None
+    name: str | None
+    state: JobState
+    origin: JobOrigin
+    since: datetime
+    until: datetime
+    """Exclusive. Both by the terminal's clock, as its records are listed."""
+    done_until: datetime
+    """Before this moment everything is fetched."""
+    progress: float
+    """From 0 to 1, by time."""
+    fetched: int
+    """How many records the terminal gave."""
+    added: int
+    """How many of them were not here."""
+    unreadable: int
+    """How many items were no records, and went to the quarantine."""
+    there: int | None
+    """Of a proposal of the audit: how many records the terminal had."""
+    here: int | None
+    reason: str
+    """Why it failed, or waits, and what to do."""
+    created_at: datetime
+    created_by: str
+    """Empty: the receiver itself."""
+    finished_at: datetime | None
+
+
+class AuditItem(Struct, frozen=True, kw_only=True):
+    """How many records a terminal had of a local day when it was asked, against how many were here."""
+
+    day: str
+    there: int | None
+    """``null``: it could not be asked, see ``reason``."""
+    here: int
+    missing: int
+    at: datetime
+    reason: str

@@ -509,6 +509,13 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "apart. Loopback has to be named; link-local addresses are never allowed."
         ),
     ] = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+    fleet_backfill: Annotated[
+        Literal["propose", "start"],
+        _is(
+            "What is done where an adopted terminal has more records of a day than are here, or was silent too long "
+            "for its cache. propose: a job is listed, and a person starts it; start: it is started."
+        ),
+    ] = "propose"
     ingest_url: Annotated[
         str,
         _is(

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from gatepost.client.connection import Connection, Parameter
 from gatepost.client.stream import Happened, happened
 from gatepost.errors import ReceiverAway
-from gatepost.fleet_items import AdoptionItem, AdoptionRowItem, ManagedItem, SeenItem
+from gatepost.fleet_items import AdoptionItem, AdoptionRowItem, AuditItem, JobItem, ManagedItem, SeenItem
 from gatepost.items import (
     AlarmItem,
     AttemptItem,
@@ -188,6 +188,32 @@ class Client:
     def rotate_token(self, terminal_id: int) -> TerminalItem:
         """Give it another ``address``, told once; the one before counts no more. Needs the role admin."""
         return self._connection.send("POST", f"terminals/{terminal_id}/token", TerminalItem, {})
+
+    def backfill(self, terminal_id: int, *, since: datetime, until: datetime | None = None) -> JobItem:
+        """Fetch the records of an adopted terminal that are not here. Alarms cannot be had. Needs the role admin."""
+        values = {"since": since.isoformat(), "until": None if until is None else until.isoformat()}
+        return self._connection.send("POST", f"fleet/{terminal_id}/backfill", JobItem, values)
+
+    def fleet_jobs(self, **filters: Filter) -> Iterator[JobItem]:
+        """Return what is fetched from terminals, and what is proposed; ``terminal`` filters. Needs the role admin."""
+        return self._all("fleet/jobs", JobItem, _given(filters))
+
+    def fleet_job(self, job_id: int) -> JobItem:
+        """Return how far a job is. Needs the role admin."""
+        return self._connection.get(f"fleet/jobs/{job_id}", JobItem)
+
+    def turn_fleet_job(self, job_id: int, verb: Literal["pause", "resume", "cancel"]) -> JobItem:
+        """Pause, resume or cancel a job; ``resume`` also starts a proposal. Needs the role admin."""
+        return self._connection.send("POST", f"fleet/jobs/{job_id}/{verb}", JobItem, {})
+
+    def fleet_audit(self, terminal_id: int, *, count_now: bool = False) -> list[AuditItem]:
+        """Return how many records a terminal has of each day, and how many are here. Needs the role admin.
+
+        ``count_now``: the terminal is asked; without it, what the daily audit counted.
+        """
+        if count_now:
+            return self._patient.send("POST", f"fleet/{terminal_id}/audit", Listing[AuditItem], {}).items
+        return self._connection.get(f"fleet/{terminal_id}/audit", Listing[AuditItem]).items
 
     def refusals(self, **filters: Filter) -> Iterator[RefusalItem]:
         """Return the refused pushes, newest first; ``status``, ``peer`` and ``serial`` filter."""

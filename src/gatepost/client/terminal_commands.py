@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gatepost.cli_text import t
-from gatepost.client import why_command
+from gatepost.client import history_commands, why_command
 from gatepost.client.asking import (
     DEFAULT_URL,
     AsJson,
@@ -207,3 +207,4 @@ def register(group: typer.Typer) -> None:
     group.command("refusals", help=t("List refused pushes, newest first.", "列出被拒绝的推送，最新在前。"))(
         refusals
     )
+    history_commands.register(group)

@@ -7,5 +7,6 @@
 ``why_words``   The same in words, in either language.
 ``history``     Read a terminal's history: which spans are asked for, and which records are not here. Pure.
 ``backfill``    Jobs that fetch spans of terminals' histories, and go on where they were.
+``audit``       How many records a terminal has of a day, against how many are here.
 ==============  ======================================================================================================
 """

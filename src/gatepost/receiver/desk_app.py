@@ -33,7 +33,9 @@ from msgspec import Struct, structs
 from gatepost import __version__
 from gatepost.egress import Egress
 from gatepost.errors import GatepostError, JournalError, StoreError, StoreUnavailable
+from gatepost.fleet.backfill import Around
 from gatepost.fleet.client import Seen
+from gatepost.fleet.histories import Histories
 from gatepost.fleet.managing import Fleet
 from gatepost.fleet.surroundings import Surroundings
 from gatepost.forward.forwarding import LOOK_S, Forwarding
@@ -82,13 +84,14 @@ from gatepost.receiver.terminals.admin import Registrar, new_token
 from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networks, Policy, token_digest
 from gatepost.receiver.terminals.preview import Preview
 from gatepost.settings import ReceiverSettings
-from gatepost.store.interface import Store, TerminalRow
+from gatepost.store.interface import Arrival, Store, TerminalRow
 from gatepost.store.people.stored_schedules import Schedules
 from gatepost.store.privacy.permitted import Ask
 from gatepost.store.query.accounts import PROGRAM, Accounts
 from gatepost.store.query.adoptions import Adoptions
 from gatepost.store.query.destinations import Destinations
 from gatepost.store.query.fleet import Adopted, AdoptedRow
+from gatepost.store.query.fleet_jobs import FleetJobs
 from gatepost.store.query.leases import Leases
 from gatepost.store.query.notices import Notices
 from gatepost.store.questions import UserStore
@@ -243,6 +246,7 @@ class DeskApp:
             store, settings, self.refresh, self.mover.wake, remove=self.keeper.remove_terminal
         )
         self.fleet = self._managing(doors.accounts, registrar)
+        self.histories = self._fetching(writer)
         has_room = room(journal.path, settings)
         self.watcher = Watcher(
             store,
@@ -279,6 +283,7 @@ class DeskApp:
             "reprocessing": self.reprocessing,
             "forwarding": self.forwarding,
             "fleet": self.fleet,
+            "histories": self.histories,
             "notices": self.notices,
             "schedules": Schedules(store),
             "metrics": self.metrics,
@@ -328,6 +333,35 @@ class DeskApp:
         # Of a data folder there is one process, so that none has to wait for the lease of one that was killed.
         owner = secrets.token_hex(8) if self.settings.database else "the one process"
         return Fleet(around, Adoptions(self.store), Leases(self.store), owner=owner)
+
+    def _fetching(self, writer: DeskWriter) -> Histories:
+        """Return what fetches the histories of adopted terminals."""
+        store, settings, fleet = self.store, self.settings, self.fleet
+
+        def take(arrivals: Sequence[Arrival]) -> None:
+            writer.append([writer.encoded(one) for one in arrivals])
+            self.projector.wake()
+
+        around = Around(
+            jobs=FleetJobs(store),
+            adopted=fleet.adopted,
+            leases=Leases(store),
+            notices=self.notices,
+            talk=fleet.visitor.talk,
+            take=take,
+            catch_up=self.projector.catch_up,
+            secret=store.secret,
+            owner=secrets.token_hex(8) if settings.database else "the one process, fetching",
+            now=self._now,
+            monotonic=self._monotonic,
+            told=lambda: self._on_loop(self.forwarding.wake),
+        )
+        return Histories(
+            around,
+            lambda: {label.id: label.timezone for label in store.all_labels()},
+            starts=settings.fleet_backfill == "start",
+            keep_days=settings.retention_records_days,
+        )
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a request that an ingest hands on, as an ASGI application."""
@@ -502,6 +536,7 @@ class DeskApp:
             self.mover.run(),
             self.forwarding.run(),
             self.fleet.run(),
+            self.histories.run(),
             self.watcher.run(),
         ]
         self._tasks = [asyncio.create_task(step) for step in steps]

@@ -22,6 +22,7 @@ from gatepost.receiver.api.destinations import DestinationsController
 from gatepost.receiver.api.erasure import ErasureController
 from gatepost.receiver.api.exports import ExportsController
 from gatepost.receiver.api.fleet import FleetController
+from gatepost.receiver.api.fleet_history import FleetHistoryController
 from gatepost.receiver.api.image_links import ImageLinksController
 from gatepost.receiver.api.live import LiveController
 from gatepost.receiver.api.metrics import MetricsController
@@ -65,6 +66,7 @@ CONTROLLERS = (
     RetentionController,
     DestinationsController,
     FleetController,
+    FleetHistoryController,
     LiveController,
     SessionController,
     AccountsController,

@@ -37,9 +37,6 @@ JobState = Literal["proposed", "waiting", "running", "paused", "done", "failed",
 
 Origin = Literal["person", "audit", "outage"]
 
-OPEN: tuple[JobState, ...] = ("proposed", "waiting", "running", "paused")
-"""In which a job still has something to do, or may get it."""
-
 
 class NewJob(Struct, frozen=True, kw_only=True):
     """A span to be fetched, in seconds by the terminal's clock, both included."""
@@ -164,11 +161,11 @@ class FleetJobs:
     ) -> JobRow | None:
         """Bring a job into a state, if it is in one of some others; ``None`` if it is in none of them."""
         c = t.fleet_jobs.c
+        finished_at_ms = now_ms if state == "cancelled" else None
         values: dict[str, Any] = {"state": state, "due_ms": now_ms, "failures": 0, "reason": ""}
-        if state == "cancelled":
-            values["finished_at_ms"] = now_ms
-        if by is not None:
-            values["created_by"] = text(by)
+        values["finished_at_ms"] = finished_at_ms
+        if by is not None:  # who begins a proposal, has made the job
+            values["created_by"] = func.coalesce(func.nullif(c.created_by, ""), text(by))
         with self._store.changing() as db:
             mine = update(t.fleet_jobs).where(c.id == job_id, c.state.in_(list(of)))
             if not db.execute(mine.values(values)).rowcount:
@@ -272,12 +269,15 @@ class FleetJobs:
                 for row in rows
             ]
 
-    def audited(self, day: str) -> frozenset[int]:
-        """Return the terminals of which a day is counted."""
+    def audited(self, first: str) -> dict[int, set[str]]:
+        """Return which days from a day on are counted, by terminal."""
         c = t.fleet_audits.c
+        found: dict[int, set[str]] = {}
         with self._store.reading() as db:
-            counted = select(c.terminal_id).where(c.day == day, c.there.is_not(None))
-            return frozenset(db.execute(counted).scalars())
+            rows = db.execute(select(c.terminal_id, c.day).where(c.day >= first, c.there.is_not(None)))
+            for row in rows:
+                found.setdefault(row.terminal_id, set()).add(row.day)
+        return found
 
     # --- what is here -----------------------------------------------------------------------------------------
 
