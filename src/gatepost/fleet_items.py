@@ -14,8 +14,14 @@ __all__ = [
     "JobItem",
     "JobOrigin",
     "JobState",
+    "DiscoveryItem",
+    "FoundItem",
+    "ImportItem",
+    "ImportProblemItem",
+    "ImportRowItem",
     "ManagedItem",
     "ManagedState",
+    "ScanItem",
     "SeenItem",
 ]
 
@@ -154,3 +160,69 @@ class AuditItem(Struct, frozen=True, kw_only=True):
     missing: int
     at: datetime
     reason: str
+
+
+class FoundItem(Struct, frozen=True, kw_only=True):
+    """A terminal that was found. Nothing was stored, and no password was sent."""
+
+    address: str
+    """Of its own service."""
+    serial: str
+    model: str
+    certificate: str | None
+    """SHA-256 of its certificate, hexadecimal; ``null`` where it was announced only."""
+    clock_error_s: float | None
+    terminal_id: int | None
+    """The adopted terminal with this serial; ``null``: it is not adopted."""
+    managed_address: str | None
+    """The address by which that is managed; another one than ``address``: it has moved, or it is not that terminal."""
+
+
+class DiscoveryItem(Struct, frozen=True, kw_only=True):
+    """Terminals that announce themselves. It is listened for some seconds after each time that it was asked for."""
+
+    listening_s: float
+    """For how long, unless it is asked for again."""
+    elsewhere: int
+    """Announcements of addresses to which no request may go; see ``fleet_networks``."""
+    items: list[FoundItem]
+
+
+class ScanItem(Struct, frozen=True, kw_only=True):
+    """A scan, and what it found so far."""
+
+    state: Literal["running", "over"]
+    total: int
+    """Addresses to be asked."""
+    asked: int
+    others: int
+    """Addresses where something replies that is no terminal."""
+    items: list[FoundItem]
+
+
+class ImportRowItem(Struct, frozen=True, kw_only=True):
+    """A terminal of a file, without its password."""
+
+    line: int
+    address: str
+    name: str | None
+    site: str | None
+    username: str
+
+
+class ImportProblemItem(Struct, frozen=True, kw_only=True):
+    """Hold what is wrong in a line of a file, and what to write."""
+
+    line: int
+    column: str | None
+    """``null``: the file as a whole."""
+    why: str
+
+
+class ImportItem(Struct, frozen=True, kw_only=True):
+    """A file of terminals: every line is an item or has a problem."""
+
+    items: list[ImportRowItem]
+    problems: list[ImportProblemItem]
+    adoption: AdoptionItem | None
+    """The adoption that was ordered; ``null``: it was only checked."""

@@ -135,6 +135,9 @@ ASKED = {
         for part in ("", "/rows")
     },
     **{f"POST /api/v1/fleet/{verb}": Asked("every site") for verb in ("look", "adopt", "adoptions")},
+    **{f"POST /api/v1/fleet/{verb}": Asked("every site") for verb in ("discover", "scan", "import")},
+    **{f"{verb} /api/v1/fleet/scan": Asked("every site") for verb in ("GET", "DELETE")},
+    "GET /api/v1/fleet/import/template": Asked("every site"),
     **{
         f"POST /api/v1/fleet/{{terminal_id}}/{verb}": Asked("every site", f"/api/v1/fleet/1/{verb}")
         for verb in ("verify", "resume", "release")

@@ -13,7 +13,17 @@ from urllib.parse import quote
 from gatepost.client.connection import Connection, Parameter
 from gatepost.client.stream import Happened, happened
 from gatepost.errors import ReceiverAway
-from gatepost.fleet_items import AdoptionItem, AdoptionRowItem, AuditItem, JobItem, ManagedItem, SeenItem
+from gatepost.fleet_items import (
+    AdoptionItem,
+    AdoptionRowItem,
+    AuditItem,
+    DiscoveryItem,
+    ImportItem,
+    JobItem,
+    ManagedItem,
+    ScanItem,
+    SeenItem,
+)
 from gatepost.items import (
     AlarmItem,
     AttemptItem,
@@ -226,6 +236,41 @@ class Client:
     def why(self, *, terminal: str | None = None, address: str | None = None) -> WhyItem:
         """Return why nothing arrives of a terminal, or from an address, and what to do next."""
         return self._connection.get("fleet/why", WhyItem, _given({"terminal": terminal, "address": address}))
+
+    # Terminals to be adopted. All of it needs the role admin, of every site.
+
+    def discover(self) -> DiscoveryItem:
+        """Return terminals that announce themselves; the receiver listens for 30 seconds after each call."""
+        return self._connection.send("POST", "fleet/discover", DiscoveryItem, {})
+
+    def begin_scan(self, networks: Sequence[str]) -> ScanItem:
+        """Have networks scanned for terminals; :meth:`scan` tells how far it is."""
+        return self._connection.send("POST", "fleet/scan", ScanItem, {"networks": networks})
+
+    def scan(self) -> ScanItem:
+        """Return the scan that runs, or the last one."""
+        return self._connection.get("fleet/scan", ScanItem)
+
+    def end_scan(self) -> None:
+        """End the scan that runs."""
+        self._connection.body("DELETE", "fleet/scan")
+
+    def import_terminals(self, content: bytes, *, adopt: bool) -> ImportItem:
+        """Check a CSV file of terminals; ``adopt``: have them adopted, if nothing is wrong in it."""
+        body = self._connection.body("POST", "fleet/import", {"adopt": adopt}, content)
+        return self._connection.decoded(body, ImportItem)
+
+    def adoption(self, adoption_id: int) -> AdoptionItem:
+        """Return how far an adoption of many terminals is."""
+        return self._connection.get(f"fleet/adoptions/{adoption_id}", AdoptionItem)
+
+    def adoption_rows(self, adoption_id: int) -> Iterator[AdoptionRowItem]:
+        """Return how it went with each terminal of an adoption."""
+        after = 0
+        path = f"fleet/adoptions/{adoption_id}/rows"
+        while rows := self._connection.get(path, Listing[AdoptionRowItem], {"after": after}).items:
+            yield from rows
+            after = rows[-1].number
 
     # People
 

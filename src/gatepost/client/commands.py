@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
     from gatepost.client import (
         alarm_commands,
         event_commands,
+        finding_commands,
         fleet_commands,
         people_commands,
         terminal_commands,
@@ -32,7 +33,8 @@ def register(app: typer.Typer) -> None:
     ):
         group = typer.Typer(**app_options(), help=text)
         module.register(group)
-        if name == "terminals":
+        if module is terminal_commands:
             fleet_commands.register(group)
+            finding_commands.register(group)
         group.callback()(lambda: None)
         app.add_typer(group, name=name)

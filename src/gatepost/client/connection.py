@@ -101,13 +101,14 @@ class Connection:
 
     def get(self, path: str, kind: type[T], parameters: Mapping[str, Parameter] | None = None) -> T:
         """Ask for a value."""
-        return self._decoded(self.body("GET", path, parameters), kind)
+        return self.decoded(self.body("GET", path, parameters), kind)
 
     def send(self, method: str, path: str, kind: type[T], content: Any) -> T:
         """Send ``content`` as JSON, and read a value."""
-        return self._decoded(self.body(method, path, None, msgspec.json.encode(content)), kind)
+        return self.decoded(self.body(method, path, None, msgspec.json.encode(content)), kind)
 
-    def _decoded(self, body: bytes, kind: type[T]) -> T:
+    def decoded(self, body: bytes, kind: type[T]) -> T:
+        """Read a value. Raises :class:`~gatepost.errors.ReceiverAway` if it is none."""
         try:
             return msgspec.json.decode(body, type=kind)
         except msgspec.MsgspecError as error:

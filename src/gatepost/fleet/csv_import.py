@@ -38,7 +38,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 NEEDED = ("address", "username", "password")
 
-MAX_LENGTH = {"address": 300, "name": 128, "site": 128, "username": 128, "password": 1024}
+MAX_LENGTH = {"address": 300, "name": 128, "site": 128, "username": 256, "password": 256}
 
 
 class Listed(Struct, frozen=True, kw_only=True):

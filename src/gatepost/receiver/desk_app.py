@@ -35,6 +35,7 @@ from gatepost.egress import Egress
 from gatepost.errors import GatepostError, JournalError, StoreError, StoreUnavailable
 from gatepost.fleet.backfill import Around
 from gatepost.fleet.client import Seen
+from gatepost.fleet.finding import Finder
 from gatepost.fleet.histories import Histories
 from gatepost.fleet.managing import Fleet
 from gatepost.fleet.surroundings import Surroundings
@@ -62,7 +63,7 @@ from gatepost.receiver.jobs.reprocessing import Reprocessing
 from gatepost.receiver.jobs.retention import Keeper, limits_of
 from gatepost.receiver.jobs.watching import Watcher
 from gatepost.receiver.live_stream import Live
-from gatepost.receiver.observability.arrival import Arrival
+from gatepost.receiver.observability.arrival import Arrivals
 from gatepost.receiver.observability.prometheus import Measured, Metrics
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.receiver.processes.desk_proxy import as_it_was_asked
@@ -247,6 +248,7 @@ class DeskApp:
         )
         self.fleet = self._managing(doors.accounts, registrar)
         self.histories = self._fetching(writer)
+        self.finder = Finder(self.fleet.around.egress)
         has_room = room(journal.path, settings)
         self.watcher = Watcher(
             store,
@@ -277,13 +279,14 @@ class DeskApp:
             "meaning": meaning,
             "registrar": registrar,
             "preview": Preview(store, settings, now),
-            "arrival": Arrival(self.fleet.adopted, self.projector.lag, self.ingests.heard, now=now),
+            "arrival": Arrivals(self.fleet.adopted, self.projector.lag, self.ingests.heard, now=now),
             "live": self.live,
             "keeper": self.keeper,
             "reprocessing": self.reprocessing,
             "forwarding": self.forwarding,
             "fleet": self.fleet,
             "histories": self.histories,
+            "finder": self.finder,
             "notices": self.notices,
             "schedules": Schedules(store),
             "metrics": self.metrics,
@@ -547,6 +550,7 @@ class DeskApp:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.fleet.close()
+        await self.finder.close()
         if self.archiving is not None:
             self.archiving.stop()
         self.errands.give_up()

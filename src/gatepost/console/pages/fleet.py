@@ -20,7 +20,7 @@ from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, Access, AnyRe
 from gatepost.receiver.api.fleet import TheFleet, adopted_item
 from gatepost.receiver.api.shapes import MAX_ID
 from gatepost.receiver.api.why import TheArrival
-from gatepost.receiver.observability.arrival import Arrival, Told
+from gatepost.receiver.observability.arrival import Arrivals, Told
 from gatepost.store.interface import TerminalRow
 from gatepost.store.query.fleet import AdoptedRow
 from gatepost.store.questions import UserStore
@@ -108,7 +108,7 @@ class FleetPages(Controller):
         return await _done(desk, request, fleet, arrival, access, "fleet.released", let_go, terminal_id)
 
 
-def _lines(store: UserStore, fleet: Fleet, arrival: Arrival) -> list[Line]:
+def _lines(store: UserStore, fleet: Fleet, arrival: Arrivals) -> list[Line]:
     rows = {row.id: row for row in store.terminals()}
     adopted = [row for row in fleet.adopted.all() if row.terminal_id in rows]
     told = arrival.of_each(store, [rows[row.terminal_id] for row in adopted])
@@ -122,7 +122,7 @@ def _order(line: Line) -> tuple[Any, ...]:
 
 
 def _page(
-    desk: Desk, request: AnyRequest, fleet: Fleet, arrival: Arrival, *, problem: str | None = None
+    desk: Desk, request: AnyRequest, fleet: Fleet, arrival: Arrivals, *, problem: str | None = None
 ) -> Html:
     view = desk.view(request)
     lines = _lines(view.store, fleet, arrival)
@@ -150,7 +150,7 @@ async def _done(
     desk: Desk,
     request: AnyRequest,
     fleet: Fleet,
-    arrival: Arrival,
+    arrival: Arrivals,
     access: Access,
     action: str,
     work: Callable[[int], Coroutine[Any, Any, AdoptedRow]],

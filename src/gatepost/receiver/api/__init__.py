@@ -21,6 +21,7 @@ from gatepost.receiver.api.counters import StatsController
 from gatepost.receiver.api.destinations import DestinationsController
 from gatepost.receiver.api.erasure import ErasureController
 from gatepost.receiver.api.exports import ExportsController
+from gatepost.receiver.api.finding import FindingController
 from gatepost.receiver.api.fleet import FleetController
 from gatepost.receiver.api.fleet_history import FleetHistoryController
 from gatepost.receiver.api.image_links import ImageLinksController
@@ -67,6 +68,7 @@ CONTROLLERS = (
     DestinationsController,
     FleetController,
     FleetHistoryController,
+    FindingController,
     LiveController,
     SessionController,
     AccountsController,

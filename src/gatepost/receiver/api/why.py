@@ -14,12 +14,12 @@ from gatepost.fleet.why_words import Writer, plain
 from gatepost.items import FindingItem, WhyItem
 from gatepost.receiver.api.authorization import VIEWER
 from gatepost.receiver.api.shapes import TheStore, answering, word
-from gatepost.receiver.observability.arrival import Arrival, Told
+from gatepost.receiver.observability.arrival import Arrivals, Told
 from gatepost.store.questions import UserStore
 
 __all__ = ["TheArrival", "WhyController", "asked_of"]
 
-TheArrival = NamedDependency[SkipValidation[Arrival]]
+TheArrival = NamedDependency[SkipValidation[Arrivals]]
 
 
 def _moment(at: datetime) -> str:
@@ -58,7 +58,7 @@ class WhyController(Controller):
         )
 
 
-def asked_of(arrival: Arrival, store: UserStore, *, terminal: str | None, address: str | None) -> Told:
+def asked_of(arrival: Arrivals, store: UserStore, *, terminal: str | None, address: str | None) -> Told:
     """Return what is found about one of the two. Blocks. 400 for both, for neither and for what means several."""
     if bool(terminal) == bool(address):
         raise ClientException("give either a terminal or an address")
