@@ -260,20 +260,6 @@ class Client:
         body = self._connection.body("POST", "fleet/import", {"adopt": adopt}, content)
         return self._connection.decoded(body, ImportItem)
 
-    def adoption(self, adoption_id: int) -> AdoptionItem:
-        """Return how far an adoption of many terminals is."""
-        return self._connection.get(f"fleet/adoptions/{adoption_id}", AdoptionItem)
-
-    def adoption_rows(self, adoption_id: int) -> Iterator[AdoptionRowItem]:
-        """Return how it went with each terminal of an adoption."""
-        after = 0
-        path = f"fleet/adoptions/{adoption_id}/rows"
-        while rows := self._connection.get(path, Listing[AdoptionRowItem], {"after": after}).items:
-            yield from rows
-            after = rows[-1].number
-
-    # People
-
     def people(self, **filters: Filter) -> Iterator[SomeoneItem]:
         """Return the people who have been seen; ``q``, ``site``, ``group`` and ``type`` filter."""
         return self._all("people", SomeoneItem, _given(filters))

@@ -63,7 +63,7 @@ from gatepost.receiver.jobs.reprocessing import Reprocessing
 from gatepost.receiver.jobs.retention import Keeper, limits_of
 from gatepost.receiver.jobs.watching import Watcher
 from gatepost.receiver.live_stream import Live
-from gatepost.receiver.observability.arrival import Arrivals
+from gatepost.receiver.observability.diagnosis import Diagnosis
 from gatepost.receiver.observability.prometheus import Measured, Metrics
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.receiver.processes.desk_proxy import as_it_was_asked
@@ -279,7 +279,7 @@ class DeskApp:
             "meaning": meaning,
             "registrar": registrar,
             "preview": Preview(store, settings, now),
-            "arrival": Arrivals(self.fleet.adopted, self.projector.lag, self.ingests.heard, now=now),
+            "diagnosis": Diagnosis(self.fleet.adopted, self.projector.lag, self.ingests.heard, now=now),
             "live": self.live,
             "keeper": self.keeper,
             "reprocessing": self.reprocessing,

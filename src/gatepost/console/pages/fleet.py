@@ -19,8 +19,8 @@ from gatepost.fleet.why import Finding
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.fleet import TheFleet, adopted_item
 from gatepost.receiver.api.shapes import MAX_ID
-from gatepost.receiver.api.why import TheArrival
-from gatepost.receiver.observability.arrival import Arrivals, Told
+from gatepost.receiver.api.why import TheDiagnosis
+from gatepost.receiver.observability.diagnosis import Diagnosis, Told
 from gatepost.store.interface import TerminalRow
 from gatepost.store.query.fleet import AdoptedRow
 from gatepost.store.questions import UserStore
@@ -59,8 +59,10 @@ class FleetPages(Controller):
     opt = ADMIN | EVERY_SITE
 
     @get(sync_to_thread=True)
-    def list_adopted(self, request: AnyRequest, desk: TheDesk, fleet: TheFleet, arrival: TheArrival) -> Html:
-        return _page(desk, request, fleet, arrival)
+    def list_adopted(
+        self, request: AnyRequest, desk: TheDesk, fleet: TheFleet, diagnosis: TheDiagnosis
+    ) -> Html:
+        return _page(desk, request, fleet, diagnosis)
 
     @post("/{terminal_id:int}/verify")
     async def verify(
@@ -69,11 +71,13 @@ class FleetPages(Controller):
         terminal_id: FromPath[int],
         desk: TheDesk,
         fleet: TheFleet,
-        arrival: TheArrival,
+        diagnosis: TheDiagnosis,
         access: TheAccess,
     ) -> Html:
         """Look at a terminal now, and do what there is to do."""
-        return await _done(desk, request, fleet, arrival, access, "fleet.verified", fleet.verify, terminal_id)
+        return await _done(
+            desk, request, fleet, diagnosis, access, "fleet.verified", fleet.verify, terminal_id
+        )
 
     @post("/{terminal_id:int}/resume")
     async def resume(
@@ -82,11 +86,13 @@ class FleetPages(Controller):
         terminal_id: FromPath[int],
         desk: TheDesk,
         fleet: TheFleet,
-        arrival: TheArrival,
+        diagnosis: TheDiagnosis,
         access: TheAccess,
     ) -> Html:
         """Look at a terminal again that was stopped or contested."""
-        return await _done(desk, request, fleet, arrival, access, "fleet.resumed", fleet.resume, terminal_id)
+        return await _done(
+            desk, request, fleet, diagnosis, access, "fleet.resumed", fleet.resume, terminal_id
+        )
 
     @post("/{terminal_id:int}/release")
     async def release(
@@ -96,7 +102,7 @@ class FleetPages(Controller):
         body: RawBody,
         desk: TheDesk,
         fleet: TheFleet,
-        arrival: TheArrival,
+        diagnosis: TheDiagnosis,
         access: TheAccess,
     ) -> Html:
         """Manage a terminal no more; give it back the address that it had, if that is wanted."""
@@ -105,13 +111,13 @@ class FleetPages(Controller):
         async def let_go(which: int) -> AdoptedRow:
             return await fleet.release(which, give_back=give_back)
 
-        return await _done(desk, request, fleet, arrival, access, "fleet.released", let_go, terminal_id)
+        return await _done(desk, request, fleet, diagnosis, access, "fleet.released", let_go, terminal_id)
 
 
-def _lines(store: UserStore, fleet: Fleet, arrival: Arrivals) -> list[Line]:
+def _lines(store: UserStore, fleet: Fleet, diagnosis: Diagnosis) -> list[Line]:
     rows = {row.id: row for row in store.terminals()}
     adopted = [row for row in fleet.adopted.all() if row.terminal_id in rows]
-    told = arrival.of_each(store, [rows[row.terminal_id] for row in adopted])
+    told = diagnosis.of_each(store, [rows[row.terminal_id] for row in adopted])
     return sorted((Line(row, told[row.terminal_id]) for row in adopted), key=_order)
 
 
@@ -122,10 +128,10 @@ def _order(line: Line) -> tuple[Any, ...]:
 
 
 def _page(
-    desk: Desk, request: AnyRequest, fleet: Fleet, arrival: Arrivals, *, problem: str | None = None
+    desk: Desk, request: AnyRequest, fleet: Fleet, diagnosis: Diagnosis, *, problem: str | None = None
 ) -> Html:
     view = desk.view(request)
-    lines = _lines(view.store, fleet, arrival)
+    lines = _lines(view.store, fleet, diagnosis)
     level = view.query.get("show", "")
     fitting = [line for line in lines if level in ("", line.level)]
     start = int(at) if (at := view.query.get("cursor", "")).isascii() and at.isdigit() and len(at) < 9 else 0
@@ -150,7 +156,7 @@ async def _done(
     desk: Desk,
     request: AnyRequest,
     fleet: Fleet,
-    arrival: Arrivals,
+    diagnosis: Diagnosis,
     access: Access,
     action: str,
     work: Callable[[int], Coroutine[Any, Any, AdoptedRow]],
@@ -161,7 +167,7 @@ async def _done(
         row = await work(min(terminal_id, MAX_ID))
     except FleetError as error:
         why = str(error)
-        return await asyncio.to_thread(lambda: _page(desk, request, fleet, arrival, problem=why))
+        return await asyncio.to_thread(lambda: _page(desk, request, fleet, diagnosis, problem=why))
     detail = {"serial": row.serial, "address": row.address, "found": row.found}
     await asyncio.to_thread(access.note, request, action, str(row.terminal_id), **detail)
     desk.forget_counts()

@@ -8,7 +8,7 @@ from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.filters import Filters
 from gatepost.fleet.why_words import Writer
 from gatepost.receiver.api.authorization import VIEWER, AnyRequest
-from gatepost.receiver.api.why import TheArrival, asked_of
+from gatepost.receiver.api.why import TheDiagnosis, asked_of
 
 __all__ = ["TAGS", "WhyPages", "writer"]
 
@@ -29,16 +29,16 @@ class WhyPages(Controller):
     opt = VIEWER
 
     @get(sync_to_thread=True)
-    def show_why(self, request: AnyRequest, desk: TheDesk, arrival: TheArrival) -> Html:
+    def show_why(self, request: AnyRequest, desk: TheDesk, diagnosis: TheDiagnosis) -> Html:
         view = desk.view(request)
         asked = view.query.get("asked", "").strip()
         told = None
         if asked:
             by_address = "." in asked or "://" in asked or asked.startswith("[")
-            found = asked_of(arrival, view.store, terminal=asked, address=None)
+            found = asked_of(diagnosis, view.store, terminal=asked, address=None)
             told = found
             if found.terminal is None and by_address:
-                told = asked_of(arrival, view.store, terminal=None, address=asked)
+                told = asked_of(diagnosis, view.store, terminal=None, address=asked)
         return view.page(
             "why.html",
             active="terminals",

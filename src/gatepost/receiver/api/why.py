@@ -14,12 +14,12 @@ from gatepost.fleet.why_words import Writer, plain
 from gatepost.items import FindingItem, WhyItem
 from gatepost.receiver.api.authorization import VIEWER
 from gatepost.receiver.api.shapes import TheStore, answering, word
-from gatepost.receiver.observability.arrival import Arrivals, Told
+from gatepost.receiver.observability.diagnosis import Diagnosis, Told
 from gatepost.store.questions import UserStore
 
-__all__ = ["TheArrival", "WhyController", "asked_of"]
+__all__ = ["TheDiagnosis", "WhyController", "asked_of"]
 
-TheArrival = NamedDependency[SkipValidation[Arrivals]]
+TheDiagnosis = NamedDependency[SkipValidation[Diagnosis]]
 
 
 def _moment(at: datetime) -> str:
@@ -37,7 +37,7 @@ class WhyController(Controller):
     def why(
         self,
         store: TheStore,
-        arrival: TheArrival,
+        diagnosis: TheDiagnosis,
         terminal: FromQuery[str | None] = None,
         address: FromQuery[str | None] = None,
     ) -> WhyItem:
@@ -46,7 +46,9 @@ class WhyController(Controller):
         Known? Reachable? Subscribed to us? Refused? Last event? Clock? ``next`` is what to mend first. Nothing is
         sent to the terminal.
         """
-        told = asked_of(arrival, store, terminal=word("terminal", terminal), address=word("address", address))
+        told = asked_of(
+            diagnosis, store, terminal=word("terminal", terminal), address=word("address", address)
+        )
         row = told.terminal
         return WhyItem(
             asked=told.asked,
@@ -58,14 +60,14 @@ class WhyController(Controller):
         )
 
 
-def asked_of(arrival: Arrivals, store: UserStore, *, terminal: str | None, address: str | None) -> Told:
+def asked_of(diagnosis: Diagnosis, store: UserStore, *, terminal: str | None, address: str | None) -> Told:
     """Return what is found about one of the two. Blocks. 400 for both, for neither and for what means several."""
     if bool(terminal) == bool(address):
         raise ClientException("give either a terminal or an address")
     with answering():
         if terminal:
-            return arrival.of_terminal(store, terminal.strip())
-        return arrival.of_address(store, (address or "").strip())
+            return diagnosis.of_terminal(store, terminal.strip())
+        return diagnosis.of_address(store, (address or "").strip())
 
 
 def _item(found: Finding) -> FindingItem:

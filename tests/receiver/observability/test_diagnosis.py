@@ -99,6 +99,6 @@ async def test_each_of_several_is_told_at_once(receiver: Running) -> None:
             now_ms=0, serial=f"SN-{number}", state="held" if number else "approved"
         )
     adopt(receiver, 1, state="away", found="away", said="no route to host")
-    arrival = receiver.desk._parts["arrival"]
-    told = arrival.of_each(receiver.store, receiver.store.terminals())
+    diagnosis = receiver.desk._parts["diagnosis"]
+    told = diagnosis.of_each(receiver.store, receiver.store.terminals())
     assert [told[number].next.code for number in (1, 2, 3)] == ["away", "held", "held"]

@@ -23,7 +23,7 @@ from gatepost.store.interface import RefusedRow, TerminalRow
 from gatepost.store.query.fleet import Adopted, AdoptedRow
 from gatepost.store.questions import UserStore
 
-__all__ = ["Arrivals", "Told"]
+__all__ = ["Diagnosis", "Told"]
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class Told(Struct, frozen=True, kw_only=True):
         return next_of(self.findings)
 
 
-class Arrivals:
+class Diagnosis:
     """Tells why nothing arrives. Every method blocks; any thread may call it."""
 
     def __init__(
