@@ -260,6 +260,10 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
             for name in ("schedules", "holidays", "assignments", "corrections")
         ),
         "PATCH /api/v1/schedules/987654321",
+        *("POST /schedules", "POST /schedules/987654321", "POST /schedules/987654321/delete"),
+        *(f"POST /schedules/{what}" for what in ("holidays", "assignments")),
+        *(f"POST /schedules/{what}/987654321/delete" for what in ("holidays", "assignments")),
+        *("POST /corrections", "POST /corrections/987654321/withdraw"),
     }
     assert {one.path for one in found if one.role == "admin" and not one.changes} == {
         "/api/v1/accounts",
@@ -347,6 +351,9 @@ def test_what_is_for_users_of_every_site_is_known_by_name(receiver: Running) -> 
         *(f"POST /api/v1/{name}" for name in ("schedules", "holidays", "assignments")),
         *(f"DELETE /api/v1/{name}/987654321" for name in ("schedules", "holidays", "assignments")),
         "PATCH /api/v1/schedules/987654321",
+        *("POST /schedules", "POST /schedules/987654321", "POST /schedules/987654321/delete"),
+        *(f"POST /schedules/{what}" for what in ("holidays", "assignments")),
+        *(f"POST /schedules/{what}/987654321/delete" for what in ("holidays", "assignments")),
         "GET /api/v1/terminals/would-refuse",
         *(f"GET /fleet{path}" for path in ("", "/adopt", "/import", "/import/template")),
         *(f"POST /fleet/{work}" for work in ("look", "adopt", "import")),

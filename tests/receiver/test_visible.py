@@ -242,6 +242,20 @@ ASKED = {
     "GET /records/{record_id}": Asked("one", "/records/{record}"),
     "GET /refusals": Asked("list"),
     "GET /refusals/samples/{number}": Asked("every site", "/refusals/samples/1"),
+    "GET /schedules": Asked("list"),
+    "POST /schedules": Asked("every site"),
+    "POST /schedules/{schedule_id}": Asked("every site", "/schedules/1"),
+    "POST /schedules/{schedule_id}/delete": Asked("every site", "/schedules/1/delete"),
+    **{f"POST /schedules/{what}": Asked("every site") for what in ("holidays", "assignments")},
+    "POST /schedules/holidays/{holiday_id}/delete": Asked("every site", "/schedules/holidays/1/delete"),
+    "POST /schedules/assignments/{assignment_id}/delete": Asked(
+        "every site", "/schedules/assignments/1/delete"
+    ),
+    "GET /corrections": Asked("list"),
+    "POST /corrections": Asked(
+        "change", content={"person": "{person}", "day": DAY, "time": "12:00", "note": "x"}
+    ),
+    "POST /corrections/{correction_id}/withdraw": Asked("change", "/corrections/{correction}/withdraw"),
     "GET /settings": Asked("every site"),
     "POST /settings/retention": Asked("every site"),
     "POST /settings/sites": Asked("every site"),

@@ -19,6 +19,7 @@ from gatepost.console.desk import Desk, Html, TheDesk, language_of
 from gatepost.console.pages.account import AccountPages
 from gatepost.console.pages.alarms import AlarmPages
 from gatepost.console.pages.attendance import AttendancePages
+from gatepost.console.pages.corrections import CorrectionPages
 from gatepost.console.pages.destination_setup import DestinationSetup
 from gatepost.console.pages.destinations import DestinationPages
 from gatepost.console.pages.fleet import FleetPages
@@ -30,6 +31,7 @@ from gatepost.console.pages.people import PeoplePages
 from gatepost.console.pages.quarantine import QuarantinePages
 from gatepost.console.pages.records import RecordPages
 from gatepost.console.pages.refusals import RefusalPages
+from gatepost.console.pages.schedules import SchedulePages
 from gatepost.console.pages.settings import SettingsPages
 from gatepost.console.pages.statistics import StatisticsPages
 from gatepost.console.pages.terminal_names import TerminalNames
@@ -57,6 +59,8 @@ PAGES = (
     AlarmPages,
     PeoplePages,
     AttendancePages,
+    SchedulePages,
+    CorrectionPages,
     StatisticsPages,
     TerminalPages,
     ChosenTerminals,

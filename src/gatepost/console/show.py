@@ -7,6 +7,7 @@ reads alike in both languages and sorts as it reads.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Literal
@@ -15,8 +16,10 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup
 
 from gatepost.console.words import Words
+from gatepost.receiver.exports.marks import mark_words
 from gatepost.store.interface import RecordRow
 from gatepost.store.local_days import UnknownZone, zone
+from gatepost.store.people.schedules import Mark
 from gatepost.wire.codes import (
     AbnormalType,
     AlarmCode,
@@ -114,6 +117,10 @@ class Show:
 
     def weekday(self, day: date) -> str:
         return self.words(f"frame.weekday{day.weekday()}")
+
+    def marks(self, marks: Iterable[Mark]) -> list[str]:
+        """Return marks of a shift in words."""
+        return mark_words(marks, self.words.language)
 
     def span(self, seconds: float | None) -> str:
         """A length of time, in its two largest units."""

@@ -29,7 +29,7 @@ async def test_a_day_shows_who_was_there_and_how_many_of_each_group(desk: Desk) 
 async def test_a_month_has_a_column_for_each_of_its_days(desk: Desk) -> None:
     await desk.running.push(record())
     page = await desk.get("/attendance?month=2023-05", "viewer")
-    assert page.html.count('scope="col"') == 33
+    assert page.html.count('scope="col"') == 35
     assert page.html.count(' there"') == 1
 
 

@@ -21,9 +21,9 @@ from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, Th
 from gatepost.receiver.api.exports import attendance_file
 from gatepost.receiver.api.filters import note_search
 from gatepost.receiver.api.shapes import TheMeaning, read
+from gatepost.receiver.exports.month import COUNTED, row_of
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.local_days import month_of, parse_day
-from gatepost.store.people.attended import Attended
 from gatepost.store.people.groups import Group
 from gatepost.store.people.people import PeopleQuery
 from gatepost.store.query.page_bytes import fitting
@@ -73,7 +73,8 @@ class AttendancePages(Controller):
             filters=filters,
             stretch=stretch,
             today=view.show.today(filters.zone),
-            rows=[(item.person, item.names, _by_day(item.shifts)) for item in page.items],
+            rows=[row_of(item) for item in page.items],
+            counted=COUNTED,
             next=page.next_cursor,
             present=_present(meaning, stretch, query) if stretch.single else (),
             kinds=[(kind, view.words(f"attendance.{kind}")) for kind in KINDS[1:]],
@@ -113,13 +114,6 @@ class AttendancePages(Controller):
             layout="matrix" if view.query.get("layout") == "matrix" else "shifts",
             lang=view.words.language,
         )
-
-
-def _by_day(shifts: Sequence[Attended]) -> dict[date, list[Attended]]:
-    found: dict[date, list[Attended]] = {}
-    for shift in shifts:
-        found.setdefault(shift.day, []).append(shift)
-    return found
 
 
 def _stretch(view: View, zone: str) -> Stretch:

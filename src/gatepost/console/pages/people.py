@@ -20,6 +20,7 @@ from gatepost.receiver.api.filters import note_search
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.retention import TheKeeper
 from gatepost.receiver.api.shapes import TheMeaning, read
+from gatepost.receiver.exports.attendance import rows_of
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.local_days import month_of, parse_day
 from gatepost.store.people.people import Person
@@ -125,16 +126,21 @@ def _person(
     view = desk.view(request)
     last_day = view.show.local(person.last_seen, person.timezone).date()
     month = month_in(view, view.query.get("month"), last_day)
-    shifts = read(lambda: meaning.attendance.shifts(person, month.first, month.last))
-    chosen = _day(view.query.get("day")) or (shifts[-1].day if shifts else None)
-    day = None if chosen is None else read(lambda: day_of(view.store, person, chosen, meaning.rules))
+    rows = rows_of(read(lambda: meaning.attendance.of(person, month.first, month.last)))
+    seen = [row.day for row in rows if row.attended is not None]
+    chosen = _day(view.query.get("day")) or (seen[-1] if seen else None)
+    day = (
+        None
+        if chosen is None
+        else read(lambda: day_of(view.store, person, chosen, meaning.rules, meaning.now_ms))
+    )
     return view.page(
         "person.html",
         status=400 if wrong else 200,
         active="people",
         person=person,
         month=month,
-        shifts=shifts,
+        rows=rows,
         day=day,
         portrait=view.store.portrait(person.identities),
         place=view.places([person.last_terminal_id]).get(person.last_terminal_id),

@@ -15,9 +15,10 @@ from gatepost.receiver.api.authorization import EVERY_SITE, OPERATOR, VIEWER, An
 from gatepost.receiver.api.shapes import MAX_ID, Listing, TheStore, read
 from gatepost.receiver.terminals.admin import site_of
 from gatepost.store.local_days import parse_day
-from gatepost.store.people.schedules import Schedule, minutes_of, time_of_day
+from gatepost.store.people.schedules import MAX_NAME, Schedule, minutes_of, time_of_day
 from gatepost.store.people.stored_schedules import HolidayRow, ScheduleRow, Schedules
 from gatepost.store.query.page_bytes import paged, weight
+from gatepost.store.questions import UserStore
 
 __all__ = [
     "CHANGE",
@@ -25,7 +26,10 @@ __all__ = [
     "NewSchedule",
     "schedule_from",
     "told_holiday",
+    "told_change",
     "told_schedule",
+    "schedule_item",
+    "add_holiday",
     "HolidaysController",
     "SchedulesController",
     "TheSchedules",
@@ -113,7 +117,8 @@ class NewHoliday(Struct, frozen=True, kw_only=True):
     half: bool = False
 
 
-def _schedule_item(row: ScheduleRow) -> ScheduleItem:
+def schedule_item(row: ScheduleRow) -> ScheduleItem:
+    """Shape a schedule for a reply."""
     one = row.schedule
     return ScheduleItem(
         id=row.id,
@@ -156,6 +161,16 @@ def _minutes(name: str, value: str) -> int:
         raise ValueError(f"{name}: {error}") from None
 
 
+def add_holiday(schedules: Schedules, store: UserStore, data: NewHoliday) -> HolidayRow:
+    """Store a holiday. Raises 400 and 409."""
+    day = read(lambda: parse_day(data.day))
+    if not 1 <= len(data.name) <= MAX_NAME:
+        raise ClientException(f"name: use 1 to {MAX_NAME} characters")
+    if data.site_id is not None and site_of(store, data.site_id) is None:
+        raise ClientException(f"site_id: there is no site {data.site_id}; see /api/v1/sites")
+    return read(lambda: schedules.add_holiday(day, data.name, site_id=data.site_id, is_half=data.half))
+
+
 def no_such(what: str) -> NotFoundException:
     """Return the error for what there is not."""
     return NotFoundException(f"there is no such {what}")
@@ -178,14 +193,14 @@ class SchedulesController(Controller):
                 cursor=cursor,
             )
         )
-        return Listing([_schedule_item(row) for row in page.items], page.next_cursor)
+        return Listing([schedule_item(row) for row in page.items], page.next_cursor)
 
     @post(opt=CHANGE, sync_to_thread=True, summary="Make a schedule")
     def create_schedule(
         self, request: AnyRequest, data: JSONBody[NewSchedule], schedules: TheSchedules, access: TheAccess
     ) -> ScheduleItem:
         row = read(lambda: schedules.create(schedule_from(data), now_ms=access.doors.now_ms()))
-        item = _schedule_item(row)
+        item = schedule_item(row)
         access.note(request, "schedule.created", str(row.id), **told_schedule(item))
         return item
 
@@ -199,7 +214,7 @@ class SchedulesController(Controller):
         access: TheAccess,
     ) -> ScheduleItem:
         """Change it for days that are past, too. For other hours from a day on, make and assign another schedule."""
-        known = {row.id: _schedule_item(row) for row in read(schedules.schedules)}
+        known = {row.id: schedule_item(row) for row in read(schedules.schedules)}
         before = known.get(schedule_id)
         if before is None:
             raise no_such("schedule")
@@ -211,7 +226,7 @@ class SchedulesController(Controller):
         row = read(lambda: schedules.change(schedule_id, schedule_from(NewSchedule(**values))))
         if row is None:
             raise no_such("schedule")
-        item = _schedule_item(row)
+        item = schedule_item(row)
         was = {
             f"was_{name}": value
             for name, value in told_schedule(before).items()
@@ -236,6 +251,12 @@ def told_schedule(item: ScheduleItem) -> dict[str, object]:
     names = ("name", "start", "end", "grace_min", "break_min", "half_end", "on_holidays")
     days = {name: " ".join(map(str, getattr(item, name))) for name in ("days", "half_days")}
     return {name: getattr(item, name) for name in names} | days
+
+
+def told_change(before: ScheduleItem, item: ScheduleItem) -> dict[str, object]:
+    """Return what the audit log says of a change: what the schedule is, and what it was."""
+    told, old = told_schedule(item), told_schedule(before)
+    return told | {f"was_{name}": value for name, value in old.items() if value != told[name]}
 
 
 class HolidaysController(Controller):
@@ -266,10 +287,7 @@ class HolidaysController(Controller):
         store: TheStore,
         access: TheAccess,
     ) -> HolidayItem:
-        day = read(lambda: parse_day(data.day))
-        if data.site_id is not None and site_of(store, data.site_id) is None:
-            raise ClientException(f"site_id: there is no site {data.site_id}; see /api/v1/sites")
-        row = read(lambda: schedules.add_holiday(day, data.name, site_id=data.site_id, is_half=data.half))
+        row = add_holiday(schedules, store, data)
         access.note(request, "holiday.added", str(row.id), **told_holiday(row))
         return _holiday_item(row)
 

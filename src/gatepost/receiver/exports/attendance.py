@@ -51,6 +51,11 @@ class PersonShift(Struct, frozen=True):
         return self.what.marks if isinstance(self.what, Attended) else ("absent",)
 
     @property
+    def judged(self) -> tuple[Mark, ...]:
+        """Return the marks that times do not show by themselves."""
+        return self.what.judged if isinstance(self.what, Attended) else ("absent",)
+
+    @property
     def timezone(self) -> str:
         """Return the zone of the site where the shift began, or the person's."""
         return self.what.timezone if isinstance(self.what, Attended) else self.person.timezone

@@ -1,0 +1,53 @@
+"""Passages that are added and struck in the console."""
+
+from tests.console.kit import Desk
+from tests.receiver.kit import record
+
+DAY = "month=2023-05&day=2023-05-29"
+
+
+async def send(desk: Desk, path: str, **fields: object) -> int:
+    return (await desk.post(path, "operator", **fields)).status
+
+
+async def test_a_passage_is_added_struck_and_withdrawn(desk: Desk) -> None:
+    """The site has the clock of UTC."""
+    await desk.running.push(record())
+    person = (await desk.running.get("/api/v1/people")).json["items"][0]["id"]
+    (row,) = (await desk.running.get("/api/v1/records")).json["items"]
+    added = {"person": person, "day": "2023-05-29", "time": "17:30", "note": "left by the gate"}
+    assert await send(desk, "/corrections", **added) == 303
+    struck = {"person": person, "record": row["id"], "day": "2023-05-29", "note": "not him"}
+    assert await send(desk, "/corrections", **struck) == 303
+    items = (await desk.running.get("/api/v1/corrections")).json["items"]
+    assert [(one["kind"], one["at"], one["note"]) for one in items] == [
+        ("struck", row["recorded_at"], "not him"),
+        ("added", "2023-05-29T17:30:00Z", "left by the gate"),
+    ]
+    page = await desk.get(f"/people/{person}?{DAY}", "operator")
+    assert "left by the gate" in page.words
+    assert "corrected" in page.words
+    listed = await desk.get("/corrections", "viewer")
+    assert "not him" in listed.words
+    assert "Withdraw" not in listed.words
+    assert "corrected" in (await desk.get("/attendance?day=2023-05-29", "viewer")).words
+    for number in (1, 2):
+        assert await send(desk, f"/corrections/{number}/withdraw") == 303
+    assert "withdrawn by" in (await desk.get("/corrections", "viewer")).words
+    assert "corrected" not in (await desk.get("/attendance?day=2023-05-29", "viewer")).words
+    assert await send(desk, "/corrections/9/withdraw") == 404
+
+
+async def test_what_cannot_be_corrected_is_said(desk: Desk) -> None:
+    await desk.running.push(record())
+    person = (await desk.running.get("/api/v1/people")).json["items"][0]["id"]
+    right = {"person": person, "day": "2023-05-29", "time": "17:30", "note": "x"}
+    for wrong, status in (
+        ({"time": "x"}, 400),
+        ({"day": "x"}, 400),
+        ({"note": ""}, 400),
+        ({"record": 99}, 400),
+        ({"person": "99"}, 404),
+    ):
+        assert await send(desk, "/corrections", **(right | wrong)) == status, wrong
+    assert (await desk.running.get("/api/v1/corrections")).json["items"] == []

@@ -1,0 +1,91 @@
+"""The page of schedules, holidays and assignments, and what attendance shows of them."""
+
+from tests.console.kit import Desk
+from tests.receiver.kit import record
+
+OFFICE = {
+    "name": "Office",
+    "start": "06:00",
+    "end": "15:00",
+    "grace_min": "5",
+    "break_min": "60",
+    "days": ["1", "2", "3", "4", "5"],
+    "half_days": "5",
+    "half_end": "12:00",
+}
+
+
+async def send(desk: Desk, path: str, **fields: object) -> int:
+    return (await desk.post(path, "operator", **fields)).status
+
+
+async def test_a_schedule_is_made_changed_assigned_and_deleted(desk: Desk) -> None:
+    await desk.running.push(record())
+    assert "There is no schedule yet." in (await desk.get("/schedules", "viewer")).words
+    assert await send(desk, "/schedules", **OFFICE) == 303
+    page = await desk.get("/schedules", "operator")
+    assert "Office" in page.words
+    assert (
+        await send(desk, "/schedules/1", **{**OFFICE, "name": "Early", "half_days": [], "half_end": ""})
+        == 303
+    )
+    (item,) = (await desk.running.get("/api/v1/schedules")).json["items"]
+    assert (item["name"], item["half_days"], item["break_min"]) == ("Early", [], 60)
+    assert await send(desk, "/schedules/assignments", schedule=1, group="测试3", since="2023-05-29") == 303
+    person = (await desk.running.get("/api/v1/people")).json["items"][0]["id"]
+    assert await send(desk, "/schedules/assignments", schedule="", person=person, since="2023-05-31") == 303
+    page = await desk.get("/schedules", "viewer")
+    assert "测试3 Early 2023-05-29" in page.words
+    assert "王五 No schedule 2023-05-31" in page.words
+    day = await desk.get("/attendance?day=2023-05-29", "viewer")
+    assert "late" in day.words
+    assert "passage missing" in day.words
+    assert "absent" in (await desk.get("/attendance?day=2023-05-30", "viewer")).words
+    assert "absent" not in (await desk.get("/attendance?day=2023-05-31", "viewer")).words
+    month = await desk.get("/attendance?month=2023-05", "viewer")
+    assert "late 1" in month.words
+    assert "absent 1" in month.words
+    shown = await desk.get(f"/people/{person}?month=2023-05&day=2023-05-30", "viewer")
+    assert "absent" in shown.words
+    assert await send(desk, "/schedules/1/delete") == 400
+    for number in (1, 2):
+        assert await send(desk, f"/schedules/assignments/{number}/delete") == 303
+    assert await send(desk, "/schedules/1/delete") == 303
+    for path in ("/schedules/1/delete", "/schedules/assignments/1/delete", "/schedules/holidays/1/delete"):
+        assert await send(desk, path) == 404
+    log = (await desk.running.get("/api/v1/audit")).json["items"]
+    assert {"schedule.created", "schedule.changed", "assignment.created", "schedule.deleted"} <= {
+        item["action"] for item in log
+    }
+
+
+async def test_what_is_wrong_is_said_in_the_language_of_the_reader(desk: Desk) -> None:
+    for wrong, english, chinese in (
+        ({"start": "8"}, "is no time of day", "不是时刻"),
+        ({"break_min": "x"}, "write a number of minutes", "分钟数"),
+        ({"days": []}, "choose at least one day of the week", "至少选择一天"),
+        ({"name": ""}, "use 1 to 64 characters", "1 到 64 个字符"),
+    ):
+        form = OFFICE | wrong
+        page = await desk.post("/schedules", "operator", **form)
+        assert (page.status, english in page.words) == (400, True), wrong
+        page = await desk.post("/schedules", "operator", headers={"accept-language": "zh"}, **form)
+        assert chinese in page.words, wrong
+
+
+async def test_holidays_are_added_and_deleted(desk: Desk) -> None:
+    await desk.running.push(record())
+    assert await send(desk, "/schedules/holidays", day="2023-05-29", name="Whit Monday", half="on") == 303
+    assert await send(desk, "/schedules/holidays", day="2023-05-29", name="Again") == 400
+    page = await desk.get("/schedules", "viewer")
+    assert "Whit Monday Half a day" in page.words
+    assert await send(desk, "/schedules/holidays/1/delete") == 303
+    assert await send(desk, "/schedules/holidays", day="2023-05-29", name="Whit Monday", site=1) == 303
+    assert "holiday" in (await desk.get("/attendance?day=2023-05-29", "viewer")).words
+
+
+async def test_a_viewer_sees_no_forms(desk: Desk) -> None:
+    await send(desk, "/schedules", **OFFICE)
+    page = await desk.get("/schedules", "viewer")
+    assert 'action="/schedules' not in page.html
+    assert 'action="/schedules' in (await desk.get("/schedules", "operator")).html
