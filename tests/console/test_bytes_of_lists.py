@@ -267,6 +267,7 @@ async def test_every_list_of_the_api_is_bounded_here_or_by_its_rows(desk: Desk) 
     few = {
         "/api/v1/notices", "/api/v1/receivers", "/api/v1/terminals/{terminal_id}/would-refuse",
         "/api/v1/people/{person_id}/shifts", "/api/v1/fleet/adoptions/{adoption_id}/rows",
+        "/api/v1/fleet/{terminal_id}/audit", "/api/v1/fleet/jobs",
     }  # fmt: skip
     # See test_schedules_and_corrections.
     measured |= {"/api/v1/schedules", "/api/v1/holidays", "/api/v1/assignments", "/api/v1/corrections"}

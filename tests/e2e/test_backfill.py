@@ -3,16 +3,19 @@
 import asyncio
 import json
 import os
+import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 from tests.postgres import Postgres
 from tests.receiver.kit import JPEG, Process
 
@@ -60,15 +63,18 @@ async def another_tool() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+async def deliver_elsewhere(terminal: Terminal, address: str, records: Sequence[wire.Record]) -> None:
+    await terminal.outbox.subscribe(wire.Subscription(address, True))
+    await terminal.store(records)
+    async with asyncio.timeout(60):
+        while (await terminal.status()).delivered < len(records):  # noqa: ASYNC110 - only asking tells
+            await asyncio.sleep(0.01)
+
+
 async def prepare(folder: Path) -> None:
     """Have a terminal that delivered its second day to another program, and the rest to none yet."""
     async with another_tool() as address, Terminal(SERIAL, folder) as terminal:
-        await terminal.outbox.subscribe(wire.Subscription(address, True))
-        for record in passages(1):
-            await terminal.record(record)
-        async with asyncio.timeout(60):
-            while (await terminal.status()).delivered < EACH:  # noqa: ASYNC110 - only asking tells
-                await asyncio.sleep(0.01)
+        await deliver_elsewhere(terminal, address, passages(1))
         await terminal.outbox.subscribe(wire.Subscription("http://127.0.0.1:9/Record", True))
         for day in (0, 2):
             for record in passages(day):
@@ -76,10 +82,10 @@ async def prepare(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def running_terminal(folder: Path, port: int) -> AsyncIterator[None]:
+async def running_terminal(folder: Path, port: int, *options: str) -> AsyncIterator[None]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gatepost.cli", "terminal", "run",
-        "--sn", SERIAL, "--data", str(folder), "--listen", f"127.0.0.1:{port}",
+        "--sn", SERIAL, "--data", str(folder), "--listen", f"127.0.0.1:{port}", *options,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
         env={
             **os.environ, "GATEPOST_LANG": "en", "GATEPOST_RETRY_FIRST_S": "0.05", "GATEPOST_RETRY_CAP_S": "0.2",
@@ -107,19 +113,21 @@ async def call(receiver: Process, method: str, path: str, body: object = None, s
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 async def test_a_day_cut_out_of_the_middle_is_found_and_fetched_once(
     tmp_path: Path,
-    unused_tcp_port: int,
+    unused_tcp_port_factory: Callable[[], int],
     database: str,
     postgres_server: Postgres,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    port, service = unused_tcp_port_factory(), unused_tcp_port_factory()
     monkeypatch.setenv("GATEPOST_FLEET_NETWORKS", "127.0.0.0/8")
+    monkeypatch.setenv("GATEPOST_INGEST_URL", f"http://127.0.0.1:{port}")
     await prepare(tmp_path / "terminal")
     options = ("--database", postgres_server.create()) if database == "postgresql" else ()
-    receiver = await Process.start(tmp_path / "receiver", *options)
+    receiver = await Process.start(tmp_path / "receiver", *options, port=port)
     try:
-        async with running_terminal(tmp_path / "terminal", unused_tcp_port):
+        async with running_terminal(tmp_path / "terminal", service):
             order = {
-                "address": f"https://127.0.0.1:{unused_tcp_port}",
+                "address": f"https://127.0.0.1:{service}",
                 "username": "admin",
                 "password": PASSWORD,
             }
@@ -154,3 +162,73 @@ async def test_a_day_cut_out_of_the_middle_is_found_and_fetched_once(
         assert len(month.json["items"]) == 9
     finally:
         await receiver.stop()
+
+
+MANY = 3000
+"""Records of the history that is fetched while the receiver is killed."""
+
+MANY_ROUNDS = 20
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("database", "rounds"),
+    [
+        ("sqlite", 3),
+        pytest.param("sqlite", MANY_ROUNDS, marks=pytest.mark.soak),
+        pytest.param("postgresql", MANY_ROUNDS, marks=pytest.mark.soak),
+    ],
+)
+async def test_a_receiver_that_is_killed_while_it_fetches_goes_on_and_doubles_nothing(
+    tmp_path: Path,
+    unused_tcp_port_factory: Callable[[], int],
+    database: str,
+    rounds: int,
+    postgres_server: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lot = random.Random(20261201)
+    port, service = unused_tcp_port_factory(), unused_tcp_port_factory()
+    monkeypatch.setenv("GATEPOST_FLEET_NETWORKS", "127.0.0.0/8")
+    monkeypatch.setenv("GATEPOST_INGEST_URL", f"http://127.0.0.1:{port}")
+    begin = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)
+    records = [
+        replace(one, recorded_at=begin + timedelta(seconds=30 * number), uuid=f"4d3987c1-a3b3-{number:012d}")
+        for number, one in zip(range(MANY), cycle(passages(0)), strict=False)
+    ]
+    async with another_tool() as address, Terminal(SERIAL, tmp_path / "terminal") as terminal:
+        await deliver_elsewhere(terminal, address, records)
+    options = ("--database", postgres_server.create()) if database == "postgresql" else ()
+    receiver = await Process.start(tmp_path / "receiver", *options, port=port)
+    interrupted = 0
+    slow = ("--misbehave", "slow=0.05", "--misbehave", "history=no-uuid")
+    try:
+        async with running_terminal(tmp_path / "terminal", service, *slow):
+            order = {"address": f"https://127.0.0.1:{service}", "username": "admin", "password": PASSWORD}
+            which = (await call(receiver, "POST", "/adopt", order, 201))["terminal_id"]
+            span = {"since": begin.isoformat(), "until": (begin + timedelta(days=2)).isoformat()}
+            job = (await call(receiver, "POST", f"/{which}/backfill", span, 201))["id"]
+            for number in range(rounds):
+                wanted = (number + lot.random()) / rounds
+                found = await at_least(receiver, job, wanted)
+                interrupted += found["state"] != "done"
+                await asyncio.sleep(lot.random() * 0.3)  # anywhere between two steps
+                await receiver.kill()
+                receiver = await Process.start(tmp_path / "receiver", *options, port=port)
+            assert (await at_least(receiver, job, 1.0))["state"] == "done"
+        listed = await receiver.everything()
+        times = [item["recorded_at"] for item in listed]
+        assert len(times) == len(set(times)) == MANY
+        assert all(item["backfilled"] for item in listed)
+        assert interrupted >= rounds // 2
+    finally:
+        await receiver.stop()
+
+
+async def at_least(receiver: Process, job: int, progress: float) -> Any:
+    """Wait until a job is so far, and return how it is then."""
+    async with asyncio.timeout(120):
+        while (found := await call(receiver, "GET", f"/jobs/{job}"))["progress"] < progress:
+            assert found["state"] in ("waiting", "running"), found
+            await asyncio.sleep(0.02)
+    return found

@@ -126,7 +126,17 @@ ASKED = {
             *(("POST", "/replay"), ("POST", "/retry"), ("POST", "/drop")),
         )
     },
-    **{f"GET /api/v1/fleet{part}": Asked("every site") for part in ("", "/adoptions")},
+    **{f"GET /api/v1/fleet{part}": Asked("every site") for part in ("", "/adoptions", "/jobs")},
+    "GET /api/v1/fleet/jobs/{job_id}": Asked("every site", "/api/v1/fleet/jobs/1"),
+    **{
+        f"POST /api/v1/fleet/jobs/{{job_id}}/{verb}": Asked("every site", f"/api/v1/fleet/jobs/1/{verb}")
+        for verb in ("pause", "resume", "cancel")
+    },
+    "POST /api/v1/fleet/{terminal_id}/backfill": Asked("every site", "/api/v1/fleet/1/backfill"),
+    **{
+        f"{method} /api/v1/fleet/{{terminal_id}}/audit": Asked("every site", "/api/v1/fleet/1/audit")
+        for method in ("GET", "POST")
+    },
     "GET /api/v1/fleet/{terminal_id}": Asked("every site", "/api/v1/fleet/1"),
     **{
         f"GET /api/v1/fleet/adoptions/{{adoption_id}}{part}": Asked(

@@ -61,7 +61,7 @@ TALK_S = 5.0
 ROUND_S = 5.0
 """Between two looks for jobs, unless one is made here."""
 
-LEASE_MS = 30_000
+LEASE_MS = 15_000
 
 FIRST_AGAIN_S, LAST_AGAIN_S = 15.0, 900.0
 """Between two tries to reach a terminal that is away: the first pause and the longest."""
