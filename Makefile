@@ -54,7 +54,7 @@ audit: $(VENV)/.audit ## look for known vulnerabilities in it; asks servers on t
 	cd frontend && PATH="$(abspath $(BIN)):$$PATH" npm audit --omit=dev --package-lock-only
 
 clean: ## remove everything that the targets above made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist tests/node_red/node_modules .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "gatepost needs Python 3.11 or later; call make with PYTHON=python3.11")'
@@ -66,8 +66,9 @@ $(VENV)/.run: requirements/run.lock pyproject.toml hatch_build.py $(FRONTEND) | 
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.lock $(VENV)/.run
+$(VENV)/.dev: requirements/dev.lock tests/node_red/package-lock.json $(VENV)/.run
 	$(BIN)/pip $(INSTALL) -r requirements/dev.lock
+	cd tests/node_red && NODE_OPTIONS=--use-system-ca PATH="$(abspath $(BIN)):$$PATH" timeout 300 npm ci --no-audit --no-fund --ignore-scripts --no-update-notifier --loglevel=error
 	@touch $@
 
 $(VENV)/.bench: requirements/bench.lock $(VENV)/.dev

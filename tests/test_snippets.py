@@ -49,6 +49,7 @@ NOT_RUN = {
     r"^python -m benchmarks\.peers\.receivers\.checked ": "needs the three receivers that it checks",
     r"^gatepost forward test ": "sends to a host that is not here; tests/receiver/commands/test_forward.py does it",
     r"^gatepost forward check ": "recounts what tests of its own do; its options are checked",
+    r"^HOOK_SECRET=.* node-red$": "needs Node-RED, with which tests/node_red runs the flow of the page",
     r"^gatepost torture ": "takes minutes, and is run by tests/conformance/torture; its options are checked",
 }
 """Commands that are not run, and why."""
@@ -61,7 +62,7 @@ class Flask:
 def abort(status): raise SystemExit(status)
 request = None
 """
-"""A double that serves nothing: what the page's program does with a request, tests/forward/test_page.py tries."""
+"""A double that serves nothing: tests/forward/test_page.py runs the program in Flask itself."""
 
 RUNNING = {
     r"^gatepost serve ": r"listening on http://",
@@ -135,6 +136,7 @@ def reader(request: pytest.FixtureRequest) -> Iterator[Reader]:
         (reader.folder / "password").write_text(PASSWORD)
         (reader.folder / "flask.py").write_text(FLASK)
         (reader.folder / "event.json").write_text('{"type":0,"data":{"pass":true,"user":{"user_id":"5"}}}\n')
+        reader.env["GATEPOST_FORWARD_NETWORKS"] = "127.0.0.0/8"  # where every host of a page is
         reader.env["HOOK_SECRET"] = "whsec_" + base64(bytes(32))
         reader.meanwhile = partial(pass_by, reader, "刚刚")  # type: ignore[method-assign]
         try:
