@@ -7,9 +7,11 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -183,12 +185,13 @@ class Console:
         name, value = self.cookie("admin", "admin")
         return json.loads(self.request("GET", path, headers={"Cookie": f"{name}={value}"})[1])
 
-    def patch(self, path: str, changed: dict[str, Any]) -> None:
-        """Change something over the API as admin."""
+    def change(self, method: str, path: str, said: dict[str, Any]) -> Any:
+        """Make or change something over the API as admin; return the reply."""
         name, value = self.cookie("admin", "admin")
         own = {**JSON, "Cookie": f"{name}={value}", "Sec-Fetch-Site": "same-origin"}
-        status, reply = self.request("PATCH", path, json.dumps(changed).encode(), own)
-        assert status == 200, reply
+        status, reply = self.request(method, path, json.dumps(said).encode(), own)
+        assert status in (200, 201), reply
+        return json.loads(reply)
 
     def cookie(self, name: str, role: str, *, anew: bool = False) -> tuple[str, str]:
         """The cookie of somebody's session, opened once; their account is made if there is none yet."""
@@ -225,6 +228,36 @@ class Console:
             answer = line.getresponse()
             said = {name.lower(): value for name, value in answer.getheaders()}
             return answer.status, said, answer.read()
+
+
+class Endpoint:
+    """Notes what it is sent, and replies with a status."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, object]] = []
+        self.status = 204
+        self.refused = ""
+        """What is refused has this in it."""
+        endpoint = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                endpoint.bodies.append(json.loads(body))
+                is_refused = endpoint.refused and endpoint.refused in body.decode()
+                self.send_response(400 if is_refused else endpoint.status)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop it."""
+        self.server.shutdown()
+        self.server.server_close()
 
 
 def prepare(folder: Path, doors: Doors, *, days: int, passages_a_day: int, pictures: int) -> None:
@@ -303,6 +336,7 @@ __all__ = [
     "Browser",
     "Console",
     "Doors",
+    "Endpoint",
     "PASSWORD",
     "ZONE",
     "launch",

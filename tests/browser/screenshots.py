@@ -15,7 +15,7 @@ import msgspec
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser import kit
-from tests.browser.kit import Console
+from tests.browser.kit import Console, Endpoint
 
 from gatepost import wire
 from gatepost.simulator.scenario import SITE_TIME
@@ -40,6 +40,9 @@ PAGES = {
     "terminal": "/terminals/1",
     "terminal-new": "/terminals/new",
     "quarantine": "/quarantine",
+    "destinations": "/destinations",
+    "destination": "/destinations/1",
+    "destination-new": "/destinations/new",
     "settings": "/settings",
     "users": "/settings/users",
     "audit": "/audit",
@@ -54,10 +57,12 @@ def main() -> int:
     """Start a receiver with a week behind it, and photograph it."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gatepost-screenshots-") as folder:
-        console = Console(Path(folder) / "data")
+        console = Console(Path(folder) / "data", GATEPOST_FORWARD_NETWORKS="127.0.0.0/8")
+        endpoint = Endpoint()
         kit.prepare(console.folder, console.doors, days=7, passages_a_day=70, pictures=12)
         console.start()
         try:
+            _pass_on(console, endpoint)
             _enliven(console)
             with sync_playwright() as playwright:
                 browser = kit.launch(playwright)
@@ -67,7 +72,18 @@ def main() -> int:
                 browser.close()
         finally:
             console.stop()
+            endpoint.close()
     return 0
+
+
+def _pass_on(console: Console, endpoint: Endpoint) -> None:
+    """Make destinations: one that takes what it is sent, one that is away, one that is paused."""
+    hr = {"name": "HR 人事系统", "kind": "webhook", "url": endpoint.url, "shape": "flat"}
+    away = {"name": "Broker 消息队列", "kind": "mqtt", "url": "mqtt://127.0.0.1:9"}
+    mail = {"to": ["guard@example.com"], "sender": "gatepost@example.com"}
+    guards = {"name": "Guards 值班室", "kind": "notify", "url": "smtp://127.0.0.1:9", "notify": mail}
+    for told in (hr, away, {**guards, "enabled": False}):
+        console.change("POST", "/api/v1/destinations", told)
 
 
 def _enliven(console: Console) -> None:
@@ -140,6 +156,7 @@ def _page(browser: Browser, console: Console, locale: str, theme: str, width: in
         color_scheme=theme,  # type: ignore[arg-type] # light or dark
         viewport={"width": width, "height": TALL},
         reduced_motion="reduce",
+        bypass_csp=True,  # waiting for a condition evaluates text on the page
     )
     name, value = console.cookie("admin", "admin")
     context.add_cookies([{"name": name, "value": value, "url": console.url}])
