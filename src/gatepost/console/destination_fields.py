@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct
@@ -65,6 +65,11 @@ class Field(Struct, frozen=True, kw_only=True):
         return self.name.startswith("secrets.")
 
 
+def _choices(told: type[Struct], name: str) -> tuple[str, ...]:
+    """Return what a field can be, in the order in which its type has it."""
+    return get_args(get_type_hints(told)[name])
+
+
 _URL = Field(name="url", required=True, most=2048)
 _HEADER = Field(name="secrets.header", input="password", most=4096, more=True)
 _TLS = (
@@ -77,7 +82,7 @@ _USER = (
 )
 _TOKEN = Field(name="secrets.token", input="password", most=512)
 _SIGNING = Field(name="secrets.signing", input="password", most=512)
-_LANGUAGE = Field(name="notify.language", input="pick", options=("en", "zh"))
+_LANGUAGE = Field(name="notify.language", input="pick", options=_choices(NotifyOptions, "language"))
 
 
 def _chat(service: str) -> tuple[Field, ...]:
@@ -105,9 +110,7 @@ _ADDRESS: Mapping[str, tuple[Field, ...]] = {
         _URL,
         Field(name="kafka.topic", most=200),
         *_USER,
-        Field(
-            name="kafka.sasl", input="pick", options=("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"), more=True
-        ),
+        Field(name="kafka.sasl", input="pick", options=_choices(KafkaOptions, "sasl"), more=True),
         *_TLS,
     ),
     "mail": (
@@ -123,7 +126,7 @@ _ADDRESS: Mapping[str, tuple[Field, ...]] = {
 }
 
 _HOW = (
-    Field(name="order", input="pick", options=("none", "terminal")),
+    Field(name="order", input="pick", options=_choices(Destination, "order")),
     Field(name="max_age_s", input="number"),
 )
 
@@ -145,8 +148,8 @@ def how_fields(kind: str) -> tuple[Field, ...]:
         return ()
     if kind == "receiver":
         return _HOW
-    shape = Field(name="shape", input="pick", options=("cloudevents", "flat", "push"))
-    images = Field(name="images", input="pick", options=("none", "inline"))
+    shape = Field(name="shape", input="pick", options=_choices(Destination, "shape"))
+    images = Field(name="images", input="pick", options=_choices(Destination, "images"))
     batch = (Field(name="batch", input="number", required=True),) if kind == "webhook" else ()
     return (shape, images, *batch, *_HOW)
 

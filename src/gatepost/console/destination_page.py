@@ -27,13 +27,15 @@ from gatepost.console.destination_fields import (
 from gatepost.console.words import Words
 from gatepost.errors import SettingsError
 from gatepost.forward.admin import secret_names
-from gatepost.forward.destination import Destination, decode, decode_secrets
+from gatepost.forward.destination import Destination, NotifyOptions, decode, decode_secrets
 from gatepost.forward.forwarding import Forwarding
+from gatepost.forward.rules import Rules
 from gatepost.forward.trial import Example, Trial
 from gatepost.receiver.api.authorization import AnyRequest
 from gatepost.receiver.api.destinations import asked, ledger
 from gatepost.receiver.api.images import note_original
 from gatepost.receiver.api.shapes import MAX_ID, answering, read
+from gatepost.store.interface import Store
 from gatepost.store.query.destinations import DestinationRow
 
 __all__ = ["STEPS", "Shown", "ledger_of", "one", "page", "problem_of", "setup_page", "steps_of", "tag_of"]
@@ -210,7 +212,7 @@ def setup_page(
     if row.replay_of is not None or step not in steps:
         raise NotFoundException("there is no such step")
     if step == "test":
-        shown = _with_latest(request, forwarding, row, shown, view.words)
+        shown = _with_latest(desk, request, forwarding, row, shown)
     return view.page(
         "destination_setup.html",
         status=200 if shown.problem is None else 400,
@@ -253,35 +255,48 @@ def _at(ms: int | None) -> datetime | None:
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
 
 
-def _latest(request: AnyRequest, forwarding: Forwarding, told: Destination) -> Example | None:
+def _latest(desk: Desk, request: AnyRequest, forwarding: Forwarding, told: Destination) -> Example | None:
     """Return the latest event as it would be sent. That an original is looked at, the audit log says."""
     with answering():
         found = forwarding.example(told)
+    if found is not None and told.kind == "notify":
+        return _message(desk.whole, told, found)
     if found is not None and told.shape == "push":
         note_original(request, found.event_id)
     return found
 
 
+def _message(store: Store, told: Destination, found: Example) -> Example | None:
+    """Return what people would be told of an event, or why they would not."""
+    kind: Any = found.id.partition("-")[0]
+    row = store.forwarded_again(kind, [found.event_id]).get(found.event_id)
+    if row is None:  # it was deleted meanwhile
+        return None
+    decision = Rules(told.notify or NotifyOptions()).decide([row], 0)
+    said = decision.text if decision.lines else f"({decision.left_out[0]})"
+    return msgspec.structs.replace(found, body=said, content_type="text/plain")
+
+
 def _with_latest(
-    request: AnyRequest, forwarding: Forwarding, row: DestinationRow, shown: Shown, words: Words
+    desk: Desk, request: AnyRequest, forwarding: Forwarding, row: DestinationRow, shown: Shown
 ) -> Shown:
     try:
-        found = _latest(request, forwarding, told_by(row))
+        found = _latest(desk, request, forwarding, told_by(row))
     except SettingsError as error:
-        why = shown.problem or problem_of(words, error, row.kind)
+        why = shown.problem or problem_of(desk.view(request).words, error, row.kind)
         return msgspec.structs.replace(shown, problem=why)
     return msgspec.structs.replace(shown, example=found, is_preview=True)
 
 
 async def preview(
-    request: AnyRequest, forwarding: Forwarding, row: DestinationRow, config: Mapping[str, Any]
+    desk: Desk, request: AnyRequest, forwarding: Forwarding, row: DestinationRow, config: Mapping[str, Any]
 ) -> Example | None:
     """Return the latest event as it would be sent with what was typed.
 
     Raises :class:`~gatepost.errors.SettingsError`.
     """
     told = decode({**msgspec.json.decode(row.config), **config})
-    return await asyncio.to_thread(_latest, request, forwarding, told)
+    return await asyncio.to_thread(_latest, desk, request, forwarding, told)
 
 
 async def asked_one(forwarding: Forwarding, which: int) -> DestinationRow:

@@ -359,6 +359,20 @@ async def test_people_are_told_by_rules_of_every_kind(desk: Desk) -> None:
         assert why in page.words
 
 
+async def test_the_preview_of_what_people_are_told_is_the_message(desk: Desk) -> None:
+    await desk.send("/destinations", {"name": "Guards", "kind": "mail", **FORMS["mail"]})
+    await desk.running.push(record(user={"name": "Ada", "user_id": "7"}))
+    desk.running.settle()
+    rules = {"rules": "1", "rule.0.event": "passage", "rule.0.person": "name", "repeat_s": "60"}
+    await desk.post("/destinations/1/sent", step="rules", part="rules", **rules)
+    page = await desk.get("/destinations/1/setup/test")
+    assert re.search(r"gatepost：1 个事件\s.*Ada", page.words)
+    page = await desk.post(
+        "/destinations/1/sent", part="rules", preview="1", **{**rules, "rule.0.users": "8"}
+    )
+    assert "(no rule chooses it)" in page.words
+
+
 async def test_a_code_that_has_no_words_stays(desk: Desk) -> None:
     await desk.send("/destinations", {"name": "Guards", "kind": "mail", **FORMS["mail"]})
     row = desk.running.desk.destinations.one(1)

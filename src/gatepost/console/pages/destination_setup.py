@@ -127,7 +127,7 @@ class DestinationSetup(Controller):
         try:
             config = _chosen(row, form)
             if form("preview"):
-                found = await preview(request, forwarding, row, config)
+                found = await preview(desk, request, forwarding, row, config)
                 return await _shown(
                     desk, request, forwarding, row, form, Shown(example=found, is_preview=True)
                 )
