@@ -49,8 +49,8 @@ class TerminalSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     capacity_bytes: Annotated[
         int | None,
         _is(
-            "How many bytes of events may be stored, history and dead letters included; none for what the file system "
-            "allows.",
+            "How many bytes of events may be stored, JSON and images, history and dead letters included; files take up"
+            " to 1.3 times as much. None for what the file system allows.",
             unit="bytes",
         ),
     ] = None

@@ -81,7 +81,7 @@ class Terminal:
     setting                     type, unit, default      meaning
     =========================== ======================== ============================================================
     ``capacity``                int, events, 50,000      how many may wait to be delivered
-    ``capacity_bytes``          int, bytes, None         how many bytes may be stored; None: the disk's
+    ``capacity_bytes``          int, bytes, None         bytes of events, files take more; None: the disk's
     ``overflow``                str, "drop-oldest"       at the cap; the other is "refuse-newest"
     ``history_events``          int, events, 10,000      how many delivered records are kept
     ``history_days``            float, days, 30          for how long delivered records are kept
