@@ -134,23 +134,25 @@ async def names_in(folder: Path, *states: State) -> list[str]:
     return names
 
 
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("rounds", [ROUNDS, pytest.param(100, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_every_event_whose_record_returned_is_delivered_or_still_there_after_thirty_kills(
-    tmp_path: Path, children: Children, seed: int
+async def test_every_event_whose_record_returned_is_delivered_or_still_there_after_many_kills(
+    tmp_path: Path, children: Children, seed: int, rounds: int
 ) -> None:
     await subscribe(folder := tmp_path / "data")
     rand = random.Random(seed)
-    for turn in range(ROUNDS):
+    for turn in range(rounds):
         children.start(folder, seed, turn)
         while (
-            not turn and len(children.accepted) <= ROUNDS
+            not turn and len(children.accepted) <= rounds
         ):  # once, however slow the disk: so that there is something
             children.listen_for("A")
         for _ in children.listen(rand.uniform(0, MOST_S)):
             pass
         children.kill()
     kept = await names_in(folder, State.PENDING, State.DEAD)
-    assert len(children.accepted) > ROUNDS
+    assert len(children.accepted) > rounds
     assert children.accepted <= children.delivered.keys() | set(kept)
     assert len(kept) == len(set(kept))
 

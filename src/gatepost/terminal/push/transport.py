@@ -215,6 +215,7 @@ class Transport:
     async def _while_it_moves(self, tcp: socket.socket) -> AsyncIterator[None]:
         """Raise ``TimeoutError`` in what is done here when nothing gets through any more."""
         loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle | None = None
         handshake = Handshake(moved=moved(tcp), tick=loop.time(), limit_s=self._limits.connect_s)
         timer: asyncio.TimerHandle
         async with asyncio.timeout(None) as end:
