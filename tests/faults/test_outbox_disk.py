@@ -245,6 +245,11 @@ async def test_an_event_that_is_too_large_for_the_disk_drops_nothing(disk: Disk)
                 await outbox.put(record(21, image=bytes(9 * MB)))
         status = await outbox.status()
         assert (status.pending, status.dropped) == (20, 0)
+        await put_many(outbox, 400, first=21, image=PHOTO)
+        assert (await outbox.status()).accepted == 420, "on a full disk those that fit are taken"
+        with pytest.raises(OutboxUnavailable, match="free some space"):
+            await outbox.put(record(421, image=bytes(9 * MB)))
+        await put_many(outbox, 10, first=422, image=PHOTO)
         await assert_the_ledger_adds_up(outbox)
 
 

@@ -153,7 +153,7 @@ class Contents:
                 cause = _cause(error)
         if len(groups) > 1:
             return [self.put([group])[0] for group in groups]
-        self._shortage.is_in_vain = is_full(cause)
+        self._shortage.refused()
         self._failed(cause, is_refused=True)
         return [explain(cause, self.path)]
 
@@ -627,6 +627,8 @@ class Contents:
                 self._give_back(segment)
             if left <= _ROUGHLY:
                 break
+        if left < needed:
+            self._shortage.gave()
         return left < needed
 
     def _candidates(self, lane: int) -> list[Segment]:

@@ -20,6 +20,8 @@ class Shortage:
     def __init__(self) -> None:
         self._held: int | None = None
         """Bytes of all files when a segment was last given up."""
+        self._has_given = False
+        """Events were given up for one that is not stored yet."""
         self.is_in_vain = False
         """An event was refused although others were given up for it."""
 
@@ -31,10 +33,19 @@ class Shortage:
         """Return whether the files have not grown back to what they were, but for so many bytes."""
         return self._held is not None and held + slack < self._held
 
+    def gave(self) -> None:
+        """Note that events were given up for a new one, no more than it needs."""
+        self._has_given = True
+
+    def refused(self) -> None:
+        """Note that an event was refused."""
+        self.is_in_vain |= self._has_given
+
     def stored(self) -> None:
         """Note that an event was stored."""
-        self.is_in_vain = False
+        self._has_given = self.is_in_vain = False
 
     def ended(self) -> None:
-        """Note that the disk has space to spare."""
-        self._held, self.is_in_vain = None, False
+        """Note that the disk has space to spare, so that any event can be stored."""
+        self._held = None
+        self.stored()
