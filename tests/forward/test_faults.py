@@ -16,8 +16,9 @@ from tests.terminals import ensured
 
 from gatepost.errors import StoreUnavailable
 from gatepost.forward.check import check
-from gatepost.forward.forwarder import CLAIMED_BYTES, Lost
+from gatepost.forward.forwarder import CLAIMED_BYTES
 from gatepost.forward.sinks import Outgoing, Result
+from gatepost.forward.surroundings import Lost
 from gatepost.store.privacy.erasure import Whom, erase
 from gatepost.store.privacy.retention import Limits, Retention
 from gatepost.wire import Delivered, Refused, Unreachable
@@ -247,7 +248,7 @@ async def test_a_store_that_is_away_while_events_are_rendered_strands_none(
         raise StoreUnavailable("away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(forwarder, "_person_ids", away)
+        patch.setattr(forwarder._renderer, "person_ids", away)
         with pytest.raises(StoreUnavailable):
             await forwarder.push_once()
     await line.turn(2)

@@ -11,7 +11,10 @@ and what was weighed: ``docs/decisions/forwarding.md``.
 ``egress``          To which addresses requests may go.
 ``rules``           Of which events people are told, and in which words. Pure.
 ``sinks``           One file for each kind: how it is sent, and what the reply means.
-``forwarder``       One destination: read, send, commit.
+``forwarder``       One destination: ``reading``, ``rendering``, ``outcomes`` and ``commits`` are the steps of a turn;
+                    ``pace`` says when, ``parcels`` what is sent together.
+``schemas``         The shapes as JSON Schemas.
+``image_links``     Addresses of images that expire. Pure.
 ``check``           The ledger of a destination, recounted from the events.
 ``forwarding``      All destinations of a receiver: starts and stops forwarders, holds their leases.
 ==================  ==================================================================================================

@@ -20,54 +20,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Literal, Protocol, TypeVar
+from collections.abc import Mapping, Sequence
 
 import structlog
-from msgspec import Struct
 from msgspec.structs import replace
 
-from gatepost.errors import GatepostError, ImageUnavailable, StoreError, StoreUnavailable
-from gatepost.forward.destination import BURST, Destination, NotifyOptions, decode_secrets, queries
+from gatepost.errors import ImageUnavailable, StoreError, StoreUnavailable
+from gatepost.forward.commits import Commits
+from gatepost.forward.destination import BURST, Destination, NotifyOptions, decode_secrets
 from gatepost.forward.gate import Gate
-from gatepost.forward.image_links import ImageLink, ImageLinks
+from gatepost.forward.outcomes import Outcomes
+from gatepost.forward.pace import Pace
+from gatepost.forward.parcels import Parcel, Sent
 from gatepost.forward.progress import DELETED, Item, Progress
-from gatepost.forward.shape import Shaper, event_id
-from gatepost.forward.sinks import Closed, LeftOut, Outgoing, Result, Sink, hidden
-from gatepost.retry import Backoff, RetryAt, next_step
-from gatepost.store.interface import (
-    FORWARD_KINDS,
-    FeedKind,
-    Forwarded,
-    ForwardQuery,
-    Notice,
-    NoticeQuery,
-    RecordQuery,
-    RecordRow,
-    StepQuery,
-    Store,
-    ToForward,
-    happened_at,
-    received_at,
-)
-from gatepost.store.people.people import People
-from gatepost.store.query.destinations import AttemptRow, DestinationRow, Destinations, Step
-from gatepost.wire import Delivered, Refused, Unreachable
+from gatepost.forward.reading import PAGE, Reader
+from gatepost.forward.rendering import Renderer
+from gatepost.forward.sinks import Closed, Result, Sink, hidden
+from gatepost.forward.surroundings import Lost, Surroundings
+from gatepost.retry import Backoff
+from gatepost.store.interface import Forwarded, happened_at
+from gatepost.store.query.destinations import DestinationRow
+from gatepost.wire import Unreachable
 
-__all__ = ["Forwarder", "InThread", "Lost", "Surroundings"]
+__all__ = ["Forwarder"]
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
-
-PAGE = 256
-"""Events that are read at once."""
-
-PROBED = 32
-"""Events that are read to try one of them behind one that is refused."""
-
-AHEAD = 512
-"""Events of a kind that are read ahead: after a crash at most so many are sent again."""
 
 CLAIMED = 256
 """Events that may be claimed and not settled."""
@@ -75,17 +52,11 @@ CLAIMED = 256
 CLAIMED_BYTES = 8 * 1024 * 1024
 """The same in bytes; a single event may be larger."""
 
-BATCH_BYTES = 1024 * 1024
-"""Of the events that are sent together; a single one may be larger."""
-
 GATHER_S = 0.02
 """While there is more to send, outcomes are gathered so long for one commit."""
 
 GATHERED = 64
 """So many outcomes are not gathered any longer."""
-
-KEPT_TRIES = 20
-"""Of the attempts of one commit that are kept: failed ones before others."""
 
 YIELD_S = 1.0
 """So long a forwarder waits between turns in a burst, which needs the processor for what is acknowledged."""
@@ -100,64 +71,6 @@ OLD = "older than max_age_s"
 """Why an event was dropped."""
 
 
-class Lost(GatepostError):
-    """Another process sends to this destination, or it is deleted."""
-
-
-class InThread(Protocol):
-    """Calls something that blocks, on a thread."""
-
-    def __call__(self, call: Callable[[], T], /) -> Awaitable[T]: ...
-
-
-class Surroundings(Struct, frozen=True):
-    """Hold what every forwarder of a receiver is handed."""
-
-    store: Store
-    destinations: Destinations
-    people: People
-    source: Callable[[], str]
-    """Returns which receiver it is, as a URI; it may block."""
-    now: Callable[[], float]
-    """Unix seconds."""
-    monotonic: Callable[[], float]
-    """Seconds of a clock that is never set."""
-    rand: Callable[[], float]
-    """In [0, 1)."""
-    in_thread: InThread
-    links: ImageLinks
-    is_behind: Callable[[], bool] = bool
-    """Whether much is acknowledged and not yet listed: then a forwarder waits between turns. By default it is not."""
-
-
-class _Parcel(Struct):
-    """Events that are sent together."""
-
-    items: list[Item]
-    outgoing: list[Outgoing]
-    epoch: int
-    size: int
-    """In bytes."""
-    is_alone: bool = False
-    """It was refused, by itself or in a batch: nothing is sent together with it."""
-    note: str = ""
-    """What is missing of what is sent, and why."""
-
-
-class _Sent(Struct, frozen=True):
-    """Hold what came of sending a parcel."""
-
-    parcel: _Parcel
-    results: Sequence[Result]
-    at_ms: int
-    took_ms: int
-
-    @property
-    def was_made(self) -> bool:
-        """Return whether anything of it was sent."""
-        return not all(isinstance(result.outcome, LeftOut) for result in self.results)
-
-
 class Forwarder:
     """Sends to one destination. Made and used on one event loop."""
 
@@ -170,44 +83,33 @@ class Forwarder:
         self._told = told if row.replay_of is None else replace(told, max_age_s=None)
         self._secrets = decode_secrets(row.secrets)
         self._sink = sink
-        self._fence = fence
         self._around = around
         self._policy = Backoff(max_refusals=told.max_refusals)
         self._gate = Gate(self._policy, around.rand)
-        self._shaper: Shaper | None = None
+        self._outcomes = Outcomes(row.name, self._policy, self._gate, around)
+        self._outcomes.is_closed = row.closed_at is not None
+        self._renderer = Renderer(row, self._told, around)
         self._progress: Progress | None = None
-        self._queries: dict[FeedKind, ForwardQuery] = {}
-        self._changes = row.changes
-        self._steps = 0
-        self._uncommitted: Step | None = None
-        self._fresh: dict[int, Forwarded] = {}
-        """What this turn has read."""
-        self._delivered = 0
-        self._failed: dict[int, int] = {}
-        """Of events that did not get through: how many had been delivered then."""
-        self._alone: set[int] = set()
-        """Of those that wait: what was in a batch that was refused, and is sent alone."""
+        self._reader: Reader | None = None
+        self._commits = Commits(around.destinations, row, fence)
         self._imageless: dict[int, float] = {}
         """Of those that wait: since when the image could not be read."""
         self._expired_at = around.monotonic()
         self._given_up = False
         """This turn has put something off or given it up, which another one commits."""
-        self._gather_s = (told.notify or NotifyOptions()).gather_s if told.kind == "notify" else 0.0
-        self._gathering_since: float | None = None
-        self._allowance = 0.0
-        self._allowed_at = around.monotonic()
-        self._ready: deque[_Parcel] = deque()
-        self._unsent: list[_Parcel] = []
+        gather_s = (told.notify or NotifyOptions()).gather_s if told.kind == "notify" else 0.0
+        self._pace = Pace(around.monotonic(), rate=row.rate, gather_s=gather_s, full=BURST)
+        self._ready: deque[Parcel] = deque()
+        self._unsent: list[Parcel] = []
         """What was claimed and is not sent: the destination could not be reached meanwhile."""
-        self._sent: list[_Sent] = []
+        self._sent: list[Sent] = []
         self._claimed = 0
         """How many events are claimed of which no result is known yet."""
         self._claimed_bytes = 0
-        self._turning: asyncio.Future[tuple[list[_Parcel], bool]] | None = None
+        self._turning: asyncio.Future[tuple[list[Parcel], bool]] | None = None
         self._work = asyncio.Event()
         self._bell = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
-        self._is_closed = row.closed_at is not None
         self._is_finished = row.finished_at is not None
 
     # --- from outside -----------------------------------------------------------------------------------------
@@ -263,12 +165,12 @@ class Forwarder:
         sent, self._sent = self._sent, []
         unsent, self._unsent = self._unsent, []
         back = [*(one.parcel for one in sent), *unsent]
-        self._claimed -= sum(map(_size, back))
+        self._claimed -= sum(len(parcel.items) for parcel in back)
         self._claimed_bytes -= sum(parcel.size for parcel in back)
         self._turning = asyncio.ensure_future(self._around.in_thread(lambda: self._turn(sent, unsent)))
         # Whoever cancels us, a turn comes to its end.
         parcels, more = await asyncio.shield(self._turning)
-        self._claimed += sum(map(_size, parcels))
+        self._claimed += sum(len(parcel.items) for parcel in parcels)
         self._claimed_bytes += sum(parcel.size for parcel in parcels)
         self._ready.extend(parcels)
         if self._ready:
@@ -305,17 +207,11 @@ class Forwarder:
 
     def _room(self) -> int:
         """Return how many events may be claimed now."""
-        if self.row.paused_at is not None or self._is_closed or self._is_full:
+        if self.row.paused_at is not None or self._outcomes.is_closed or self._is_full:
             return 0
         tick = self._around.monotonic()
         room = self._gate.room(max(0, CLAIMED - self._claimed), self._claimed, tick)
-        rate = self.row.rate
-        if rate is not None:
-            most = max(1.0, rate / 4)
-            self._allowance = min(most, self._allowance + (tick - self._allowed_at) * rate)
-            self._allowed_at = tick
-            room = min(room, int(self._allowance))
-        return room
+        return self._pace.room(room, tick)
 
     @property
     def _is_full(self) -> bool:
@@ -323,7 +219,12 @@ class Forwarder:
 
     def _pause(self) -> float | None:
         progress, around = self._progress, self._around
-        if progress is None or self.row.paused_at is not None or self._is_closed or self._is_finished:
+        if (
+            progress is None
+            or self.row.paused_at is not None
+            or self._outcomes.is_closed
+            or self._is_finished
+        ):
             return None
         expires = EXPIRE_S if self._told.max_age_s is not None and progress.cursor.waiting else None
         if self._is_full or (self._claimed and self._gate.failures):
@@ -335,31 +236,31 @@ class Forwarder:
             return expires
         else:
             wait = due - around.now()
-        if self.row.rate is not None:
-            wait = max(wait, (1.0 - self._allowance) / self.row.rate)
-        wait = max(0.001, wait, self._gather_left())
+        wait = max(0.001, wait, self._pace.wait(around.monotonic()))
         return wait if expires is None else min(wait, expires)
 
     # --- a turn, on a thread ----------------------------------------------------------------------------------
 
-    def _turn(self, sent: Sequence[_Sent], unsent: Sequence[_Parcel]) -> tuple[list[_Parcel], bool]:
+    def _turn(self, sent: Sequence[Sent], unsent: Sequence[Parcel]) -> tuple[list[Parcel], bool]:
         """Return what is to be sent, and whether there is more to be read at once."""
-        progress = self._progress or self._load()
-        self._note_all(progress, sent, unsent)
+        reader = self._reader = self._reader or Reader(self.row, self._told, self._around)
+        progress = self._progress = self._progress or self._commits.load(self._told)
+        self._take_in(progress, sent, unsent)
         self._expire(progress)
         room = self._room()
-        more = self._read(progress, room)
+        more = self._read(reader, progress, room)
         self._given_up = False
-        claimed = self._claim(progress, room if self._has_gathered(progress) else 0)
+        has_gathered = self._pace.has_gathered(progress.untried, self._around.monotonic())
+        claimed = self._claim(progress, room if has_gathered else 0)
         try:
-            self._commit(progress)
+            self._commits.commit(progress, self.row.changes)
             self._finish_replay(progress)
-            parcels = self._render(progress, claimed)
+            parcels = self._render(progress, claimed, reader.fresh)
         except BaseException:
             progress.give_back(claimed)
             raise
-        self._allowance -= len(claimed)
-        self._fresh.clear()
+        self._pace.spend(len(claimed))
+        reader.fresh.clear()
         return parcels, more or self._given_up
 
     def _claim(self, progress: Progress, room: int) -> list[Item]:
@@ -374,156 +275,28 @@ class Forwarder:
             self._give_up(progress, item, OLD)
         return [item for item in claimed if item not in old]
 
-    def _has_gathered(self, progress: Progress) -> bool:
-        """Return whether what waits has waited long enough for more of the same burst, or is a message's fill."""
-        if not self._gather_s or not progress.untried:
-            self._gathering_since = None
-            return True
-        if self._gathering_since is None:
-            self._gathering_since = self._around.monotonic()
-        return progress.untried >= BURST or not self._gather_left()
-
-    def _gather_left(self) -> float:
-        """Return the seconds until what gathers is sent."""
-        if self._gathering_since is None:
-            return 0.0
-        return max(0.0, self._gathering_since + self._gather_s - self._around.monotonic())
-
     def _is_old(self, happened_at_ms: float) -> bool:
         age = self._told.max_age_s
         return age is not None and happened_at_ms < (self._around.now() - age) * 1000
 
-    def _load(self) -> Progress:
-        store = self._around.store
-        of_records, of_alarms, of_notices = queries(self._told.filter, store.sites())
-        # No terminal has the id 0.
-        self._queries = {
-            "record": of_records or RecordQuery(terminal=0),
-            "alarm": of_alarms or StepQuery(terminal=0),
-            # No terminal pushes one.
-            "notice": NoticeQuery() if self._told.shape == "push" else of_notices,
-        }
-        loaded = self._around.destinations.load(self.row.id)
-        if loaded is None:
-            raise Lost(f"the destination {self.row.name} is deleted")
-        self._changes, self._steps = loaded.changes, loaded.steps
-        self._progress = Progress(
-            loaded, keep_order=self._told.order == "terminal", max_refusals=self._told.max_refusals
-        )
-        return self._progress
-
-    def _note_all(self, progress: Progress, sent: Sequence[_Sent], unsent: Sequence[_Parcel]) -> None:
-        """Take in what came of attempts, and what was not sent."""
-        for parcel in unsent:
-            progress.give_back(parcel.items)
-        for one in sent:
-            for item, result in zip(one.parcel.items, one.results, strict=True):
-                self._note(progress, item, result, one)
+    def _take_in(self, progress: Progress, sent: Sequence[Sent], unsent: Sequence[Parcel]) -> None:
+        self._outcomes.note_all(progress, sent, unsent)
         waiting = progress.cursor.waiting
-        self._alone &= waiting.keys()
         self._imageless = {number: at for number, at in self._imageless.items() if number in waiting}
-        self._keep_tries(progress, sent)
 
-    def _note(self, progress: Progress, item: Item, result: Result, sent: _Sent) -> None:
-        outcome, now = result.outcome, self._around.now()
-        if isinstance(outcome, LeftOut):
-            progress.left_out(item)
-            self._failed.pop(item.number, None)
-            return
-        if isinstance(outcome, Closed):
-            self._is_closed = True
-            progress.note_closed(sent.at_ms, outcome.reason)
-            progress.retry(item, now, outcome.reason)
-            log.error("forwarder.closed", destination=self.row.name, why=outcome.reason.partition(":")[0])
-            return
-        if isinstance(outcome, Unreachable):
-            self._note_unreachable(progress, item, outcome, sent.parcel.epoch)
-            return
-        if self._gate.reached():
-            progress.cursor.hasten()
-            log.info("forwarder.recovered", destination=self.row.name)
-        self._failed.pop(item.number, None)
-        if isinstance(outcome, Delivered):
-            self._delivered += 1
-            progress.delivered(item, sent.at_ms)
-            return
-        if len(sent.parcel.items) > 1:  # it says nothing of one of them
-            self._alone.add(item.number)
-            progress.retry(item, now, outcome.reason)
-            return
-        step = next_step(
-            outcome,
-            refusals=progress.refusals(item.number),
-            delivered_since=progress.accepted_since(item.number),
-            failures=0,
-            now=now,
-            rand=self._around.rand,
-            policy=self._policy,
-        )
-        if isinstance(step, RetryAt):
-            progress.retry(item, step.at, step.reason, refusal=outcome.kind)
-        else:
-            progress.bury(item, outcome.reason, now)
-            log.warning("forwarder.dead_letter", destination=self.row.name, why=outcome.kind)
-
-    def _note_unreachable(self, progress: Progress, item: Item, outcome: Unreachable, epoch: int) -> None:
-        # Where others got through since this one failed, it is this one: nothing else has to wait for it.
-        before = self._failed.get(item.number)
-        if before is None or self._delivered == before:
-            was_reached = not self._gate.failures
-            self._gate.failed(epoch, outcome.retry_after_s, self._around.monotonic())
-            if was_reached and self._gate.failures:
-                log.warning("forwarder.unreachable", destination=self.row.name, why=outcome.reason)
-        self._failed[item.number] = self._delivered
-        attempts = progress.attempts(item.number)
-        due = self._around.now() + self._policy.delay(attempts, self._around.rand)
-        progress.retry(item, due, outcome.reason)
-
-    def _keep_tries(self, progress: Progress, sent: Sequence[_Sent]) -> None:
-        rows = [_attempt_row(one) for one in sent if one.was_made]
-        rows.sort(key=lambda row: row.outcome == "delivered")
-        for row in sorted(rows[:KEPT_TRIES], key=lambda row: row.at_ms):
-            progress.note_try(row)
-
-    def _read(self, progress: Progress, room: int) -> bool:
+    def _read(self, reader: Reader, progress: Progress, room: int) -> bool:
         """Read what is to be sent next; return whether more is to be read at once.
 
         No more than goes out in this turn, where that can be told: what is rendered later is read a second time.
         """
-        if self.row.paused_at is not None or self._is_closed or self._is_finished:
+        if self.row.paused_at is not None or self._outcomes.is_closed or self._is_finished:
             return False
-        around, store = self._around, self._around.store
         is_all_sent = not (self._gate.failures or self.row.rate or self._told.order == "terminal")
         limit = min(PAGE, room - progress.untried) if is_all_sent else PAGE
         if limit <= 0:
             return False
-        end, held = around.destinations.horizon()
-        for track in progress.wanted(end, held, limit=AHEAD):
-            query = self._queries[track.kind]
-            most = min(limit, PROBED) if progress.is_blocked(track) else limit
-            if track.terminal_id is None:
-                page = store.to_forward(track.place, query, most, until=track.until)
-            else:
-                page = store.to_forward_of(
-                    track.terminal_id, track.place, track.until or track.place, query, most
-                )
-            page = self._in_span(page)
-            progress.read(track, page)
-            self._fresh.update(page.chosen)
-        has_room = not is_all_sent or progress.untried < room
-        return has_room and bool(progress.wanted(end, held, limit=AHEAD))
-
-    def _in_span(self, page: ToForward) -> ToForward:
-        """Leave out what was not received in the span of a replay: ids are not in the order of receipt."""
-        span = self.row.span
-        if span is None:
-            return page
-        chosen = {
-            number: row
-            for number, row in page.chosen.items()
-            if span[0] <= received_at(row).timestamp() * 1000 < span[1]
-        }
-        return replace(page, chosen=chosen)
+        has_more = reader.read(progress, limit)
+        return has_more and (not is_all_sent or progress.untried < room)
 
     def _give_up(self, progress: Progress, item: Item, why: str) -> None:
         progress.dropped(item, why)
@@ -533,47 +306,21 @@ class Forwarder:
         if self.row.replay_of is not None and not self._is_finished and progress.is_finished:
             self._is_finished = True
             progress.note_finished(int(self._around.now() * 1000))
-            self._commit(progress)
+            self._commits.commit(progress, self.row.changes)
 
     def _expire(self, progress: Progress) -> None:
         age, tick = self._told.max_age_s, self._around.monotonic()
         if age is not None and tick - self._expired_at >= EXPIRE_S:
             self._expired_at = tick
             if progress.expire(int((self._around.now() - age) * 1000), OLD):
-                waiting = progress.cursor.waiting
-                self._failed = {number: at for number, at in self._failed.items() if number in waiting}
+                self._outcomes.forget(progress.cursor.waiting)
 
-    def _commit(self, progress: Progress) -> None:
-        """Store what was done. What cannot be stored now is kept for the next turn."""
-        if self.row.changes > self._changes:
-            self._take_over(progress)
-        while True:
-            step = self._uncommitted or progress.take_step()
-            if step.is_empty:
-                return
-            self._uncommitted = step
-            verdict = self._around.destinations.commit(
-                self.row.id, self._fence, step, changes=self._changes, steps=self._steps
-            )
-            if verdict == "lost":
-                raise Lost(f"another process sends to {self.row.name}, or it is deleted")
-            if verdict == "changed":
-                self._take_over(progress)
-                continue
-            self._steps += 1
-            self._uncommitted = None
-
-    def _take_over(self, progress: Progress) -> None:
-        loaded = self._around.destinations.load(self.row.id)
-        if loaded is None:
-            raise Lost(f"the destination {self.row.name} is deleted")
-        progress.note_changes(loaded, self._uncommitted)
-        self._changes = loaded.changes
-
-    def _render(self, progress: Progress, claimed: Sequence[Item]) -> list[_Parcel]:
-        rows = self._rows_of(claimed)
-        people = self._person_ids(rows.values())
-        parcels: list[_Parcel] = []
+    def _render(
+        self, progress: Progress, claimed: Sequence[Item], fresh: Mapping[int, Forwarded]
+    ) -> list[Parcel]:
+        rows = self._renderer.rows_of(claimed, fresh)
+        people = self._renderer.person_ids(rows.values())
+        parcels: list[Parcel] = []
         total = 0
         for at, item in enumerate(claimed):
             row = rows.get(item.event_id)
@@ -588,46 +335,20 @@ class Forwarder:
                 progress.give_back(claimed[at:])
                 break
             try:
-                outgoing, note = self._outgoing(item, row, people), ""
+                outgoing, note = self._renderer.outgoing(item, row, people), ""
             except ImageUnavailable as error:
                 if self._waits_for_image(progress, item, str(error)):
                     continue
-                outgoing = self._outgoing(item, row, people, with_image=False)
+                outgoing = self._renderer.outgoing(item, row, people, with_image=False)
                 note = f"sent without its image: {error}"
             size = len(outgoing.body) + len(outgoing.image or b"")
             total += size
-            is_alone = item.number in self._alone or progress.refusals(item.number) > 0
-            if is_alone or not parcels or not self._has_place(parcels[-1], size):
-                parcels.append(_Parcel([item], [outgoing], self._gate.epoch, size, is_alone, note))
+            is_alone = item.number in self._outcomes.alone or progress.refusals(item.number) > 0
+            if is_alone or not parcels or not parcels[-1].has_place(size, self._told.batch):
+                parcels.append(Parcel([item], [outgoing], self._gate.epoch, size, is_alone, note))
                 continue
-            last = parcels[-1]
-            last.note = last.note or note
-            last.items.append(item)
-            last.outgoing.append(outgoing)
-            last.size += size
+            parcels[-1].add(item, outgoing, size, note)
         return parcels
-
-    def _has_place(self, parcel: _Parcel, size: int) -> bool:
-        return (
-            not parcel.is_alone and len(parcel.items) < self._told.batch and parcel.size + size <= BATCH_BYTES
-        )
-
-    def _rows_of(self, claimed: Sequence[Item]) -> dict[int, Forwarded]:
-        rows = {item.event_id: self._fresh[item.event_id] for item in claimed if item.event_id in self._fresh}
-        for kind in FORWARD_KINDS:
-            again = [item.event_id for item in claimed if item.kind == kind and item.event_id not in rows]
-            if again:
-                rows.update(self._around.store.forwarded_again(kind, again))
-        return rows
-
-    def _person_ids(self, rows: Iterable[Forwarded]) -> dict[tuple[int, int], str]:
-        if self._told.shape == "push":
-            return {}
-        return self._around.people.ids(
-            (row.person.identity_id, row.terminal_id)
-            for row in rows
-            if isinstance(row, RecordRow) and row.person is not None
-        )
 
     def _waits_for_image(self, progress: Progress, item: Item, why: str) -> bool:
         """Try an event later of which the image cannot be read now; False where it has waited for long enough."""
@@ -638,49 +359,12 @@ class Forwarder:
         self._given_up = True
         return True
 
-    def _outgoing(
-        self, item: Item, row: Forwarded, people: dict[tuple[int, int], str], *, with_image: bool = True
-    ) -> Outgoing:
-        image = original = link = None
-        if not isinstance(row, Notice):
-            said = row if isinstance(row, RecordRow) else row.step
-            if said.has_image and self._told.images == "inline" and with_image:
-                image = self._around.store.image(item.event_id)
-            if said.has_image and self._told.images == "link" and with_image:
-                link = self._link(item.event_id)
-            if self._told.shape == "push":
-                original = said.original or b""
-                if with_image:
-                    original = self._around.store.original(item.event_id, original)
-        person_id = ""
-        if isinstance(row, RecordRow) and row.person is not None:
-            person_id = people.get((row.person.identity_id, row.terminal_id), "")
-        is_replay = self.row.replay_of is not None
-        shaper = self._shaper = self._shaper or Shaper(self._told.shape, self._around.source())
-        body = shaper.body(
-            row, person_id=person_id, image=image, link=link, original=original, is_replay=is_replay
-        )
-        return Outgoing(
-            id=event_id(row),
-            event_id=item.event_id,
-            kind=item.kind,
-            body=body,
-            content_type=shaper.content_type,
-            row=row,
-            image=image,
-            is_replay=is_replay,
-        )
-
-    def _link(self, event_id: int) -> str:
-        until = int(self._around.now() + self._told.image_link_s)
-        return self._around.links.make(ImageLink(event_id, self.row.replay_of or self.row.id, until))
-
     def _end(self) -> None:
         if self._progress is None:
             return
         self._take_back()
-        self._note_all(self._progress, self._sent, self._unsent)
-        self._commit(self._progress)
+        self._take_in(self._progress, self._sent, self._unsent)
+        self._commits.commit(self._progress, self.row.changes)
 
     # --- sending ----------------------------------------------------------------------------------------------
 
@@ -696,7 +380,7 @@ class Forwarder:
         self._unsent.extend(self._ready)
         self._ready.clear()
 
-    async def _send(self, parcel: _Parcel) -> None:
+    async def _send(self, parcel: Parcel) -> None:
         began, at_ms = self._around.monotonic(), int(self._around.now() * 1000)
         try:
             results = await self._sink.send(parcel.outgoing)
@@ -707,51 +391,10 @@ class Forwarder:
             results = [failed] * len(parcel.items)
         took_ms = round((self._around.monotonic() - began) * 1000)
         results = [hidden(result, self._secrets) for result in results]
-        self._sent.append(_Sent(parcel, results, at_ms, took_ms))
+        self._sent.append(Sent(parcel, results, at_ms, took_ms))
         if any(isinstance(result.outcome, Unreachable | Closed) for result in results):
             self._take_back()
         if not self._ready or len(self._sent) >= GATHERED:
             self._bell.set()
         elif self._timer is None or self._timer.when() <= asyncio.get_running_loop().time():
             self._timer = asyncio.get_running_loop().call_later(GATHER_S, self._bell.set)
-
-
-def _size(parcel: _Parcel) -> int:
-    return len(parcel.items)
-
-
-def _attempt_row(sent: _Sent) -> AttemptRow:
-    made = [
-        (item, result)
-        for item, result in zip(sent.parcel.items, sent.results, strict=True)
-        if not isinstance(result.outcome, LeftOut)
-    ]
-    worst = max((result for _, result in made), key=_badness)
-    outcome = worst.outcome
-    why = "" if isinstance(outcome, Delivered) else outcome.reason
-    said = "; ".join(filter(None, (sent.parcel.note, worst.reply or why)))
-    return AttemptRow(
-        at_ms=sent.at_ms,
-        took_ms=sent.took_ms,
-        event_id=made[0][0].event_id,
-        events=len(made),
-        outcome=_NAMES[_badness(worst)],
-        status=worst.status,
-        reply=said,
-    )
-
-
-_NAMES: tuple[Literal["delivered", "refused", "unreachable", "closed"], ...] = (
-    "delivered",
-    "refused",
-    "unreachable",
-    "closed",
-)
-
-
-def _badness(result: Result) -> int:
-    if isinstance(result.outcome, Delivered):
-        return 0
-    if isinstance(result.outcome, Refused):
-        return 1
-    return 2 if isinstance(result.outcome, Unreachable) else 3

@@ -30,7 +30,7 @@ from gatepost.egress import Egress, Forbidden
 from gatepost.errors import GatepostError, SettingsError, StoreError
 from gatepost.forward.admin import Admin
 from gatepost.forward.destination import Destination, Secrets, decode, decode_secrets, queries
-from gatepost.forward.forwarder import Forwarder, Lost, Surroundings
+from gatepost.forward.forwarder import Forwarder
 from gatepost.forward.image_links import ImageLinks
 from gatepost.forward.rates import Rates
 from gatepost.forward.sinks import Sink
@@ -41,6 +41,7 @@ from gatepost.forward.sinks.notify import Notify
 from gatepost.forward.sinks.receiver import UpperReceiver
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.state import Reach, Standing, standing
+from gatepost.forward.surroundings import Lost, Surroundings
 from gatepost.forward.trial import Example, Trial, example, send_test
 from gatepost.store.interface import SiteRow, Store, Visible
 from gatepost.store.people.people import People

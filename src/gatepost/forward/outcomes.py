@@ -1,0 +1,122 @@
+"""Decide what the outcomes of attempts mean for one destination, and for its events.
+
+An event that could not be delivered while others were is told from a destination that is away: the gate closes only
+where nothing was delivered between two failures of an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import structlog
+
+from gatepost.forward.gate import Gate
+from gatepost.forward.parcels import Parcel, Sent, attempt_row
+from gatepost.forward.progress import Item, Progress
+from gatepost.forward.sinks import Closed, LeftOut, Result
+from gatepost.forward.surroundings import Surroundings
+from gatepost.retry import Backoff, RetryAt, next_step
+from gatepost.wire import Delivered, Unreachable
+
+__all__ = ["Outcomes"]
+
+log = structlog.get_logger(__name__)
+
+KEPT_TRIES = 20
+"""Of the attempts of one commit that are kept: failed ones before others."""
+
+
+class Outcomes:
+    """Takes in what came of the attempts of one destination."""
+
+    def __init__(self, name: str, policy: Backoff, gate: Gate, around: Surroundings) -> None:
+        """``name``: of the destination, for the log."""
+        self._name = name
+        self._policy = policy
+        self._gate = gate
+        self._around = around
+        self._delivered = 0
+        self._failed: dict[int, int] = {}
+        """Of events that did not get through: how many had been delivered then."""
+        self.alone: set[int] = set()
+        """Of those that wait: what was in a batch that was refused, and is sent alone."""
+        self.is_closed = False
+        """It said that it wants no more."""
+
+    def forget(self, waiting: Collection[int]) -> None:
+        """Forget what is not among the events that wait."""
+        self.alone &= set(waiting)
+        self._failed = {number: at for number, at in self._failed.items() if number in waiting}
+
+    def note_all(self, progress: Progress, sent: Sequence[Sent], unsent: Sequence[Parcel]) -> None:
+        """Take in what came of attempts, and what was not sent."""
+        for parcel in unsent:
+            progress.give_back(parcel.items)
+        for one in sent:
+            for item, result in zip(one.parcel.items, one.results, strict=True):
+                self._note(progress, item, result, one)
+        waiting = progress.cursor.waiting
+        self.alone &= waiting.keys()
+        _keep_tries(progress, sent)
+
+    def _note(self, progress: Progress, item: Item, result: Result, sent: Sent) -> None:
+        outcome, now = result.outcome, self._around.now()
+        if isinstance(outcome, LeftOut):
+            progress.left_out(item)
+            self._failed.pop(item.number, None)
+            return
+        if isinstance(outcome, Closed):
+            self.is_closed = True
+            progress.note_closed(sent.at_ms, outcome.reason)
+            progress.retry(item, now, outcome.reason)
+            log.error("forwarder.closed", destination=self._name, why=outcome.reason.partition(":")[0])
+            return
+        if isinstance(outcome, Unreachable):
+            self._note_unreachable(progress, item, outcome, sent.parcel.epoch)
+            return
+        if self._gate.reached():
+            progress.cursor.hasten()
+            log.info("forwarder.recovered", destination=self._name)
+        self._failed.pop(item.number, None)
+        if isinstance(outcome, Delivered):
+            self._delivered += 1
+            progress.delivered(item, sent.at_ms)
+            return
+        if len(sent.parcel.items) > 1:  # it says nothing of one of them
+            self.alone.add(item.number)
+            progress.retry(item, now, outcome.reason)
+            return
+        step = next_step(
+            outcome,
+            refusals=progress.refusals(item.number),
+            delivered_since=progress.accepted_since(item.number),
+            failures=0,
+            now=now,
+            rand=self._around.rand,
+            policy=self._policy,
+        )
+        if isinstance(step, RetryAt):
+            progress.retry(item, step.at, step.reason, refusal=outcome.kind)
+        else:
+            progress.bury(item, outcome.reason, now)
+            log.warning("forwarder.dead_letter", destination=self._name, why=outcome.kind)
+
+    def _note_unreachable(self, progress: Progress, item: Item, outcome: Unreachable, epoch: int) -> None:
+        # Where others got through since this one failed, it is this one: nothing else has to wait for it.
+        before = self._failed.get(item.number)
+        if before is None or self._delivered == before:
+            was_reached = not self._gate.failures
+            self._gate.failed(epoch, outcome.retry_after_s, self._around.monotonic())
+            if was_reached and self._gate.failures:
+                log.warning("forwarder.unreachable", destination=self._name, why=outcome.reason)
+        self._failed[item.number] = self._delivered
+        attempts = progress.attempts(item.number)
+        due = self._around.now() + self._policy.delay(attempts, self._around.rand)
+        progress.retry(item, due, outcome.reason)
+
+
+def _keep_tries(progress: Progress, sent: Sequence[Sent]) -> None:
+    rows = [attempt_row(one) for one in sent if one.was_made]
+    rows.sort(key=lambda row: row.outcome == "delivered")
+    for row in sorted(rows[:KEPT_TRIES], key=lambda row: row.at_ms):
+        progress.note_try(row)

@@ -1,0 +1,78 @@
+"""Read the feed for one destination: what its filter chooses, page by page."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from gatepost.forward.destination import Destination, queries
+from gatepost.forward.progress import Progress, Track
+from gatepost.forward.surroundings import Surroundings
+from gatepost.store.interface import (
+    FeedKind,
+    Forwarded,
+    ForwardQuery,
+    NoticeQuery,
+    RecordQuery,
+    StepQuery,
+    ToForward,
+    received_at,
+)
+from gatepost.store.query.destinations import DestinationRow
+
+__all__ = ["PAGE", "Reader"]
+
+PAGE = 256
+"""Events that are read at once."""
+
+PROBED = 32
+"""Events that are read to try one of them behind one that is refused."""
+
+AHEAD = 512
+"""Events of a kind that are read ahead: after a crash at most so many are sent again."""
+
+
+class Reader:
+    """Reads the feed for one destination. Every method blocks."""
+
+    def __init__(self, row: DestinationRow, told: Destination, around: Surroundings) -> None:
+        """Raise :class:`~gatepost.errors.SettingsError` for a filter that cannot be."""
+        self._span = row.span
+        self._around = around
+        of_records, of_alarms, of_notices = queries(told.filter, around.store.sites())
+        # No terminal has the id 0.
+        self._queries: dict[FeedKind, ForwardQuery] = {
+            "record": of_records or RecordQuery(terminal=0),
+            "alarm": of_alarms or StepQuery(terminal=0),
+            # No terminal pushes one.
+            "notice": NoticeQuery() if told.shape == "push" else of_notices,
+        }
+        self.fresh: dict[int, Forwarded] = {}
+        """What was read a moment ago."""
+
+    def read(self, progress: Progress, limit: int) -> bool:
+        """Read a page of each track that wants one; return whether there is more to be read."""
+        end, held = self._around.destinations.horizon()
+        for track in progress.wanted(end, held, limit=AHEAD):
+            page = self._page(track, min(limit, PROBED) if progress.is_blocked(track) else limit)
+            progress.read(track, page)
+            self.fresh.update(page.chosen)
+        return bool(progress.wanted(end, held, limit=AHEAD))
+
+    def _page(self, track: Track, most: int) -> ToForward:
+        store, query = self._around.store, self._queries[track.kind]
+        if track.terminal_id is None:
+            return self._in_span(store.to_forward(track.place, query, most, until=track.until))
+        until = track.until or track.place
+        return self._in_span(store.to_forward_of(track.terminal_id, track.place, until, query, most))
+
+    def _in_span(self, page: ToForward) -> ToForward:
+        """Leave out what was not received in the span of a replay: ids are not in the order of receipt."""
+        span = self._span
+        if span is None:
+            return page
+        chosen = {
+            number: row
+            for number, row in page.chosen.items()
+            if span[0] <= received_at(row).timestamp() * 1000 < span[1]
+        }
+        return replace(page, chosen=chosen)

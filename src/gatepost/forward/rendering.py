@@ -1,0 +1,83 @@
+"""Render events for one destination from the store, just before they are sent: what was erased is not in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from gatepost.forward.destination import Destination
+from gatepost.forward.image_links import ImageLink
+from gatepost.forward.progress import Item
+from gatepost.forward.shape import Shaper, event_id
+from gatepost.forward.sinks import Outgoing
+from gatepost.forward.surroundings import Surroundings
+from gatepost.store.interface import FORWARD_KINDS, Forwarded, Notice, RecordRow
+from gatepost.store.query.destinations import DestinationRow
+
+__all__ = ["Renderer"]
+
+
+class Renderer:
+    """Renders events for one destination. Every method blocks."""
+
+    def __init__(self, row: DestinationRow, told: Destination, around: Surroundings) -> None:
+        self._row = row
+        self._told = told
+        self._around = around
+        self._shaper: Shaper | None = None
+
+    def rows_of(self, claimed: Sequence[Item], fresh: Mapping[int, Forwarded]) -> dict[int, Forwarded]:
+        """Return the events, by id, that are still there. ``fresh``: those that were read a moment ago."""
+        rows = {item.event_id: fresh[item.event_id] for item in claimed if item.event_id in fresh}
+        for kind in FORWARD_KINDS:
+            again = [item.event_id for item in claimed if item.kind == kind and item.event_id not in rows]
+            if again:
+                rows.update(self._around.store.forwarded_again(kind, again))
+        return rows
+
+    def person_ids(self, rows: Iterable[Forwarded]) -> dict[tuple[int, int], str]:
+        """Return the ids of the people in these events, as the API has them."""
+        if self._told.shape == "push":
+            return {}
+        return self._around.people.ids(
+            (row.person.identity_id, row.terminal_id)
+            for row in rows
+            if isinstance(row, RecordRow) and row.person is not None
+        )
+
+    def outgoing(
+        self, item: Item, row: Forwarded, people: dict[tuple[int, int], str], *, with_image: bool = True
+    ) -> Outgoing:
+        """Return an event, ready to be sent. Raises :class:`~gatepost.errors.ImageUnavailable`."""
+        image = original = link = None
+        if not isinstance(row, Notice):
+            said = row if isinstance(row, RecordRow) else row.step
+            if said.has_image and self._told.images == "inline" and with_image:
+                image = self._around.store.image(item.event_id)
+            if said.has_image and self._told.images == "link" and with_image:
+                link = self._link(item.event_id)
+            if self._told.shape == "push":
+                original = said.original or b""
+                if with_image:
+                    original = self._around.store.original(item.event_id, original)
+        person_id = ""
+        if isinstance(row, RecordRow) and row.person is not None:
+            person_id = people.get((row.person.identity_id, row.terminal_id), "")
+        is_replay = self._row.replay_of is not None
+        shaper = self._shaper = self._shaper or Shaper(self._told.shape, self._around.source())
+        body = shaper.body(
+            row, person_id=person_id, image=image, link=link, original=original, is_replay=is_replay
+        )
+        return Outgoing(
+            id=event_id(row),
+            event_id=item.event_id,
+            kind=item.kind,
+            body=body,
+            content_type=shaper.content_type,
+            row=row,
+            image=image,
+            is_replay=is_replay,
+        )
+
+    def _link(self, event_id: int) -> str:
+        until = int(self._around.now() + self._told.image_link_s)
+        return self._around.links.make(ImageLink(event_id, self._row.replay_of or self._row.id, until))

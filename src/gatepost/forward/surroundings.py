@@ -1,0 +1,48 @@
+"""Hand every forwarder of a receiver what it works with: store, clocks, threads."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from msgspec import Struct
+
+from gatepost.errors import GatepostError
+from gatepost.forward.image_links import ImageLinks
+from gatepost.store.interface import Store
+from gatepost.store.people.people import People
+from gatepost.store.query.destinations import Destinations
+
+__all__ = ["InThread", "Lost", "Surroundings"]
+
+T = TypeVar("T")
+
+
+class Lost(GatepostError):
+    """Another process sends to this destination, or it is deleted."""
+
+
+class InThread(Protocol):
+    """Calls something that blocks, on a thread."""
+
+    def __call__(self, call: Callable[[], T], /) -> Awaitable[T]: ...
+
+
+class Surroundings(Struct, frozen=True):
+    """Hold what every forwarder of a receiver is handed."""
+
+    store: Store
+    destinations: Destinations
+    people: People
+    source: Callable[[], str]
+    """Returns which receiver it is, as a URI; it may block."""
+    now: Callable[[], float]
+    """Unix seconds."""
+    monotonic: Callable[[], float]
+    """Seconds of a clock that is never set."""
+    rand: Callable[[], float]
+    """In [0, 1)."""
+    in_thread: InThread
+    links: ImageLinks
+    is_behind: Callable[[], bool] = bool
+    """Whether much is acknowledged and not yet listed: then a forwarder waits between turns. By default it is not."""
