@@ -273,7 +273,7 @@ def _message(store: Store, told: Destination, found: Example) -> Example | None:
     if row is None:  # it was deleted meanwhile
         return None
     decision = Rules(told.notify or NotifyOptions()).decide([row], 0)
-    said = decision.text if decision.lines else f"({decision.left_out[0]})"
+    said = "\n".join((decision.title, *decision.lines)) if decision.lines else f"({decision.left_out[0]})"
     return msgspec.structs.replace(found, body=said, content_type="text/plain")
 
 

@@ -24,11 +24,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gatepost.egress import Egress, Forbidden
+from gatepost.egress import Egress
 from gatepost.forward.destination import Destination, MqttOptions, Secrets, filled
 from gatepost.forward.sinks import Outgoing, Result, library
 from gatepost.forward.sinks.home_assistant import Discovery
-from gatepost.forward.sinks.http import why
+from gatepost.forward.sinks.one_connection import LostConnection, OneConnection
 from gatepost.forward.trust import context_for
 from gatepost.store.interface import Notice
 from gatepost.wire import Delivered, Refused, Unreachable
@@ -67,10 +67,6 @@ class _Socket(ssl.SSLSocket):
             raise
 
 
-class _Lost(Exception):
-    """There is no connection, for the reason that it has."""
-
-
 class Mqtt:
     """See :class:`gatepost.forward.sinks.Sink`."""
 
@@ -89,33 +85,17 @@ class Mqtt:
             self._ssl = context_for(told, secrets) or ssl.create_default_context()
             self._ssl.sslsocket_class = _Socket
         self._discovery = Discovery(self._options.discovery_prefix) if self._options.home_assistant else None
-        self._connection: _Connection | None = None
-        self._connecting = asyncio.Lock()
+        self._line = OneConnection(self._connect, told.timeout_s)
         self._in_flight = IN_FLIGHT
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Result]:
         """See :meth:`gatepost.forward.sinks.Sink.send`."""
         (event,) = batch
-        connection = None
-        try:
-            async with asyncio.timeout(self._told.timeout_s):
-                connection = await self._open()
-                return [await self._publish(connection, event)]
-        except TimeoutError:
-            if connection is not None:
-                # What is under way on it may come later, and is sent again then.
-                await self._drop(connection)
-            reason = f"no acknowledgement within {self._told.timeout_s:g} s"
-        except _Lost as error:
-            reason = str(error)
-        except (Forbidden, OSError, ValueError) as error:
-            reason = why(error)
-        return [Result(outcome=Unreachable(reason))]
+        return await self._line.send(event, self._publish)
 
     async def close(self) -> None:
         """See :meth:`gatepost.forward.sinks.Sink.close`."""
-        if self._connection is not None:
-            await self._drop(self._connection)
+        await self._line.close()
 
     async def _publish(self, connection: _Connection, event: Outgoing) -> Result:
         topic = filled(self._options.topic, event.row, event.id, "+#/")
@@ -150,14 +130,6 @@ class Mqtt:
         made.UserProperty = [("id", event.id), ("replay", "true" if event.is_replay else "false")]
         return made
 
-    async def _open(self) -> _Connection:
-        async with self._connecting:
-            if self._connection is not None and self._connection.is_lost:
-                await self._drop(self._connection)
-            if self._connection is None:
-                self._connection = await self._connect()
-            return self._connection
-
     async def _connect(self) -> _Connection:
         while True:
             await self._egress.check(self._host, self._port)
@@ -172,11 +144,6 @@ class Mqtt:
             # A broker ends the connection of a client that exceeds it, and the library learns it too late.
             self._in_flight = made.receive_maximum
             await made.close()
-
-    async def _drop(self, connection: _Connection) -> None:
-        if self._connection is connection:
-            self._connection = None
-        await connection.close()
 
     def _client(self) -> Client:
         paho = self._paho
@@ -226,7 +193,7 @@ class _Connection:
         return callback
 
     async def open(self, host: str, port: int) -> None:
-        """Connect. Raises ``OSError``, and :class:`_Lost` where the broker refuses."""
+        """Connect. Raises ``OSError``, and :class:`LostConnection` where the broker refuses."""
         self._dialling = self._loop.run_in_executor(None, self._client.connect, host, port)
         await asyncio.shield(self._dialling)
         self._client.loop_start()
@@ -235,12 +202,12 @@ class _Connection:
             self._client.subscribe(self._discovery.status_topic, qos=1)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool, properties: Any) -> Any:
-        """Publish, and return the reason code of the acknowledgement. Raises :class:`_Lost`."""
+        """Publish, and return the reason code of the acknowledgement. Raises :class:`LostConnection`."""
         if self.is_lost:
-            raise _Lost(self._why)
+            raise LostConnection(self._why)
         info = self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
         if info.rc:
-            raise _Lost(self._why)
+            raise LostConnection(self._why)
         found = self._waiting[info.mid] = self._loop.create_future()
         try:
             return await found
@@ -276,7 +243,9 @@ class _Connection:
         if self._opened.done():
             return
         if reason.is_failure:
-            self._opened.set_exception(_Lost(f"the broker refuses: {reason}; see user name and password"))
+            self._opened.set_exception(
+                LostConnection(f"the broker refuses: {reason}; see user name and password")
+            )
             return
         self.largest = getattr(properties, "MaximumPacketSize", self.largest)
         self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
@@ -293,7 +262,7 @@ class _Connection:
         self._why = reason or self._why
         for one in [self._opened, *self._waiting.values()]:
             if not one.done():
-                one.set_exception(_Lost(self._why))
+                one.set_exception(LostConnection(self._why))
         self._opened.exception()  # it may be that nothing waits for it
 
     def _acknowledged(self, mid: int, reason: Any, _properties: Any) -> None:

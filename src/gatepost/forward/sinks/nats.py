@@ -20,10 +20,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gatepost.egress import Egress, Forbidden
+from gatepost.egress import Egress
 from gatepost.forward.destination import Destination, NatsOptions, Secrets, filled
 from gatepost.forward.sinks import Outgoing, Result, library
-from gatepost.forward.sinks.http import why
+from gatepost.forward.sinks.one_connection import OneConnection
 from gatepost.forward.trust import context_for
 from gatepost.store.interface import received_at
 from gatepost.wire import Delivered, Refused, Unreachable
@@ -59,29 +59,16 @@ class Nats:
         self._ssl = None
         if parts.scheme == "tls":
             self._ssl = context_for(told, secrets) or ssl.create_default_context()
-        self._connection: _Connection | None = None
-        self._connecting = asyncio.Lock()
+        self._line = OneConnection(self._connect, told.timeout_s, (self._errors.Error,))
 
     async def send(self, batch: Sequence[Outgoing]) -> Sequence[Result]:
         """See :meth:`gatepost.forward.sinks.Sink.send`."""
         (event,) = batch
-        connection = None
-        try:
-            async with asyncio.timeout(self._told.timeout_s):
-                connection = await self._open()
-                return [await self._publish(connection, event)]
-        except TimeoutError:
-            if connection is not None:
-                await self._drop(connection)
-            reason = f"no acknowledgement within {self._told.timeout_s:g} s"
-        except (Forbidden, OSError, ValueError, self._errors.Error) as error:
-            reason = why(error)
-        return [Result(outcome=Unreachable(reason))]
+        return await self._line.send(event, self._publish)
 
     async def close(self) -> None:
         """See :meth:`gatepost.forward.sinks.Sink.close`."""
-        if self._connection is not None:
-            await self._drop(self._connection)
+        await self._line.close()
 
     async def _publish(self, connection: _Connection, event: Outgoing) -> Result:
         subject = filled(self._subject, event.row, event.id, ".*>")
@@ -108,22 +95,15 @@ class Nats:
             return Result(outcome=Refused(f"not authorized: the user may not publish to {subject}"))
         return Result(outcome=Delivered())
 
-    async def _open(self) -> _Connection:
-        async with self._connecting:
-            if self._connection is not None and self._connection.client.is_closed:
-                await self._drop(self._connection)
-            if self._connection is None:
-                await self._egress.check(self._host, self._port)
-                made = _Connection(self._nats.Client())
-                try:
-                    await made.client.connect(
-                        f"nats://{_bracketed(self._host)}:{self._port}", **self._options(made)
-                    )
-                except BaseException:
-                    await made.close()
-                    raise
-                self._connection = made
-            return self._connection
+    async def _connect(self) -> _Connection:
+        await self._egress.check(self._host, self._port)
+        made = _Connection(self._nats.Client())
+        try:
+            await made.client.connect(f"nats://{_bracketed(self._host)}:{self._port}", **self._options(made))
+        except BaseException:
+            await made.close()
+            raise
+        return made
 
     def _options(self, made: _Connection) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -141,11 +121,6 @@ class Nats:
             options |= {"user": self._secrets.username, "password": self._secrets.password}
         return options
 
-    async def _drop(self, connection: _Connection) -> None:
-        if self._connection is connection:
-            self._connection = None
-        await connection.close()
-
 
 class _Denied(Exception):
     """The user may not publish to a subject."""
@@ -160,6 +135,11 @@ class _Connection:
         self._why = "the server has closed the connection"
         self._denied: dict[str, asyncio.Future[None]] = {}
         """By subject, while something is published to it."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Return whether it is over."""
+        return bool(self.client.is_closed)
 
     async def publish(self, subject: str, body: bytes, headers: dict[str, str], timeout: float) -> None:
         """Publish, and wait for the stream. Raises what the library does, ``ConnectionError``, and :class:`_Denied`."""

@@ -217,7 +217,6 @@ class Transport:
         loop = asyncio.get_running_loop()
         timer: asyncio.TimerHandle | None = None
         handshake = Handshake(moved=moved(tcp), tick=loop.time(), limit_s=self._limits.connect_s)
-        timer: asyncio.TimerHandle
         async with asyncio.timeout(None) as end:
 
             def look() -> None:
