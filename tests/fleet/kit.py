@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -29,6 +30,12 @@ class House:
 
     async def close(self) -> None:
         await self._stack.aclose()
+
+    async def stop(self) -> None:
+        """End the jobs, as a receiver that stops does."""
+        for task in self.receiver.desk._tasks:
+            task.cancel()
+        await asyncio.gather(*self.receiver.desk._tasks, return_exceptions=True)
 
     async def double(self, serial: str = "SN-7", *options: str) -> Double:
         """Open a terminal."""
