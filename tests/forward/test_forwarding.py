@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from aiohttp import web
 from tests.forward.kit import Hook, hooked
 from tests.receiver.kit import until
 from tests.store.conftest import Opener
@@ -214,6 +218,49 @@ async def test_a_trouble_is_forgotten_with_its_destination(receiver: Receiver) -
         await until(lambda: broken in receiver.forwarding.troubles)
         receiver.destinations.delete(broken)
         await until(lambda: broken not in receiver.forwarding.troubles)
+
+
+@pytest.mark.parametrize("state", ["running", "waiting", "paused", "closed", "broken", "finished"])
+async def test_a_restart_finds_a_destination_in_its_state_and_goes_on(
+    receiver: Receiver, tmp_path: Path, state: str
+) -> None:
+    authority = tmp_path / "ca.pem"
+    says = {"waiting": 503, "closed": 410}.get(state, 204)
+    async with hooked() as hook:
+        hook.reply = lambda _: web.Response(status=says)
+        more = {"ca_file": str(authority)} if state == "broken" else {}
+        which = receiver.create(hook.url, **more)
+        numbers = receiver.passages(1, 2, 3)
+        if state == "paused":
+            receiver.forwarding.admin.pause(which)
+        if state == "finished":
+            row = receiver.destinations.one(which)
+            assert row is not None
+            span = (datetime(2020, 1, 1, tzinfo=UTC), datetime(2030, 1, 1, tzinfo=UTC))
+            which = receiver.forwarding.admin.replay(row, *span).id
+
+        for again in (receiver, Receiver(receiver.store)):
+            async with again.running():
+                await until(lambda again=again: is_in(again, which, state))  # type: ignore[misc]
+                if state in ("running", "finished"):
+                    await until(again.has(which, delivered=3))
+                assert check(again.destinations, which).problems == []
+        if state in ("paused", "broken"):
+            assert hook.requests == []
+
+        says = 204
+        authority.write_bytes(trustme.CA().cert_pem.bytes())
+        last = Receiver(receiver.store)
+        last.forwarding.admin.resume(which)
+        async with last.running():
+            await until(last.has(which, delivered=3, waiting=0))
+    assert ids(hook) == numbers
+
+
+def is_in(receiver: Receiver, which: int, state: str) -> bool:
+    row = receiver.destinations.one(which)
+    assert row is not None
+    return receiver.forwarding.standing(row).state == state
 
 
 def _stuck(receiver: Receiver, which: int) -> dict[int, int]:
