@@ -5,7 +5,7 @@ and what was weighed: ``docs/decisions/forwarding.md``.
 
 ==================  ==================================================================================================
 ``destination``     What a destination is told: kind, address, filter, shape, order, limits. Pure.
-``progress``        What is sent next and what is settled. Pure.
+``progress``        What is sent next and what is settled, by ``tracks`` and ``passing``. Pure.
 ``gate``            Whether the destination can be reached. Pure.
 ``shape``           An event as the bytes that are sent: ``cloudevents``, ``flat``, ``push``. Pure.
 ``egress``          To which addresses requests may go.

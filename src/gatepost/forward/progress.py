@@ -25,87 +25,19 @@ Flow: :meth:`Progress.wanted` → a page → :meth:`Progress.read` → :meth:`Pr
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
-from msgspec import Struct
-
 from gatepost.cursor import Cursor, Tried
+from gatepost.forward.passing import Passing
+from gatepost.forward.tracks import DELETED, LANES, Entry, Item, Key, Track, line_of, row_of, tried_of
 from gatepost.store.interface import FORWARD_KINDS, FeedKind, ToForward, happened_at, received_at
 from gatepost.store.query.destinations import AsideRow, AttemptRow, ExceptionRow, Loaded, Step
 
 __all__ = ["DELETED", "MAX_EXCEPTIONS", "Item", "Progress", "Track"]
 
-_LANES: Mapping[FeedKind, int] = {"alarm": 0, "notice": 0, "record": 1}
-
-DELETED = "deleted by retention"
-"""Why an event was dropped that was not sent in time."""
-
 MAX_EXCEPTIONS = 10_000
 """While so many events of a kind wait for another attempt, no more of that kind are read."""
-
-MAX_PASSED = 10
-"""So many events of a terminal in a row may be refused too often before nothing behind them is tried any more."""
-
-Key = tuple[FeedKind, int]
-"""Kind and terminal."""
-
-
-class Item(Struct, frozen=True):
-    """An event that a destination is to be sent."""
-
-    number: int
-    """In the cursor; it is not kept."""
-    event_id: int
-    kind: FeedKind
-    terminal_id: int
-    received_at_ms: int
-    happened_at_ms: int
-    """When it was received, for an exception that was stored: its row does not say when it happened."""
-    alarm_id: int | None = None
-    """Of a step of an alarm."""
-
-    @property
-    def key(self) -> Key:
-        """Return what it keeps the order of."""
-        return self.kind, self.terminal_id
-
-
-class _Entry(Struct):
-    """What was read, in its order in a track."""
-
-    event_id: int
-    terminal_id: int
-    fate: Literal["sent", "aside", "filtered", "delivered", "dropped", "deleted"]
-    """``sent``: it waits or is dead; ``deleted``: it stands for events that are not there any more."""
-    number: int = 0
-    """In the cursor, of what is to be sent."""
-    why: str = ""
-    events: int = 1
-
-
-class Track(Struct):
-    """A reader of the feed: of a kind, or of what was left aside of it of one terminal."""
-
-    kind: FeedKind
-    place: int
-    """Up to where it is read."""
-    moved: int
-    """Up to where everything is settled or has a row."""
-    until: int | None = None
-    """Where it ends, if anywhere."""
-    terminal_id: int | None = None
-    """Of which terminal it reads; ``None``: of all."""
-    aside: int = 0
-    """Of what was left aside: how many events are not settled."""
-    entries: deque[_Entry] = deque()
-    delivered: int = 0
-    """How many of its entries are delivered."""
-
-    @property
-    def is_at_end(self) -> bool:
-        """Return whether everything is read."""
-        return self.until is not None and self.place >= self.until
 
 
 class Progress:
@@ -114,12 +46,12 @@ class Progress:
     def __init__(self, loaded: Loaded, *, keep_order: bool, max_refusals: int = 10) -> None:
         """``keep_order``: events of one terminal leave one after the other."""
         self._keep_order = keep_order
-        self._max_refusals = max_refusals
         self.cursor = Cursor(max_refusals=max_refusals)
         """What is read and not settled."""
+        self._passing = Passing(self.cursor, max_refusals)
         self._last = 0
         self._items: dict[int, Item] = {}
-        self._entries: dict[int, tuple[Track, _Entry]] = {}
+        self._entries: dict[int, tuple[Track, Entry]] = {}
         """Where each event stands that is to be sent and is no exception."""
         self._numbers: dict[int, int] = {}
         """The number of each exception, by its event."""
@@ -129,10 +61,6 @@ class Progress:
         """How many events hold up what comes after them."""
         self._pending: dict[Key, int] = {}
         """How many entries are to be left aside."""
-        self._passed: dict[Key, list[int]] = {}
-        """Where an event is tried before those in front of it: these."""
-        self._wanting: set[Key] = set()
-        """Of these the event that is to be tried has to be read first."""
         self._tracks: dict[FeedKind, Track] = {}
         self._asides: dict[Key, Track] = {}
         self._tried: dict[FeedKind, int] = {}
@@ -162,7 +90,7 @@ class Progress:
         received = row.received_at_ms
         item = self._new_item(row.event_id, row.kind, row.terminal_id, received, received, row.alarm_id)
         self._numbers[row.event_id] = item.number
-        tried = _tried(row)
+        tried = tried_of(row)
         if row.is_dead:
             self.cursor.dead[item.number] = tried
             return
@@ -188,11 +116,11 @@ class Progress:
         return item
 
     def _add(self, item: Item) -> None:
-        self.cursor.add(item.number, _LANES[item.kind], self._line(item))
+        self.cursor.add(item.number, LANES[item.kind], self._line(item))
 
     def _line(self, item: Item) -> str | None:
         if self._keep_order:
-            return _line(item.key)
+            return line_of(item.key)
         return None if item.alarm_id is None else f"alarm {item.alarm_id}"
 
     # --- what it knows ----------------------------------------------------------------------------------------
@@ -246,7 +174,7 @@ class Progress:
 
     def is_blocked(self, track: Track) -> bool:
         """Return whether a track is read for one event that is to be tried, and no more."""
-        return track.terminal_id is not None and (track.kind, track.terminal_id) in self._wanting
+        return track.terminal_id is not None and self._passing.is_wanting((track.kind, track.terminal_id))
 
     # --- reading ----------------------------------------------------------------------------------------------
 
@@ -258,7 +186,7 @@ class Progress:
         aside = [
             track
             for key, track in self._asides.items()
-            if key[1] not in held and (key not in self._blocking or key in self._wanting)
+            if key[1] not in held and (key not in self._blocking or self._passing.is_wanting(key))
         ]
         found = [
             track
@@ -268,7 +196,7 @@ class Progress:
             and len(track.entries) < limit
             and self._waiting[track.kind] < MAX_EXCEPTIONS
         ]
-        return sorted(found, key=lambda track: _LANES[track.kind])
+        return sorted(found, key=lambda track: LANES[track.kind])
 
     def read(self, track: Track, page: ToForward) -> None:
         """Take in the page after the place of a track."""
@@ -277,7 +205,7 @@ class Progress:
         first = len(track.entries)
         for item in page.items:
             row = page.chosen.get(item.id)
-            entry = _Entry(item.id, item.terminal_id, "filtered")
+            entry = Entry(item.id, item.terminal_id, "filtered")
             key = track.kind, item.terminal_id
             if track.terminal_id is None and (item.is_held or self._is_behind(key)):
                 self._set_aside(track, entry)
@@ -296,19 +224,17 @@ class Progress:
             track.entries.append(entry)
         if page.deleted:
             read = [track.entries.pop() for _ in range(len(track.entries) - first)]
-            read += [_Entry(place, 0, "deleted", events=events) for place, events in page.deleted]
+            read += [Entry(place, 0, "deleted", events=events) for place, events in page.deleted]
             track.entries.extend(sorted(read, key=lambda entry: entry.event_id))
         track.place = page.place
         if self.is_blocked(track):
-            key = track.kind, track.terminal_id or 0
-            if self.cursor.let_pass(self._passed[key][-1]):
-                self._wanting.discard(key)
+            self._passing.was_read((track.kind, track.terminal_id or 0))
 
     def _is_behind(self, key: Key) -> bool:
         """Return whether events of a terminal have to wait for others of it."""
         return key in self._asides or key in self._pending or key in self._blocking
 
-    def _set_aside(self, track: Track, entry: _Entry) -> None:
+    def _set_aside(self, track: Track, entry: Entry) -> None:
         entry.fate = "aside"
         key = track.kind, entry.terminal_id
         self._pending[key] = self._pending.get(key, 0) + 1
@@ -320,13 +246,13 @@ class Progress:
 
         Those that were tried more often go behind the others: one that always fails delays no other.
         """
-        self._want_no_more()
+        self._passing.want_no_more()
         found = self.cursor.claim(limit, now)
         return self._attempted(sorted(found, key=self.attempts), now)
 
     def probe(self, now: float) -> list[Item]:
         """Take one event, due or not, to see whether the destination is there: each time another one."""
-        self._want_no_more()
+        self._passing.want_no_more()
         found = self.cursor.probe()
         return [] if found is None else self._attempted([found], now)
 
@@ -358,7 +284,7 @@ class Progress:
         self._accepted[item.kind] += 1
         self._new_accepted[item.kind] += 1
         self._step.delivered_at_ms = at_ms
-        passed = self._passed.pop(item.key, ())
+        passed = self._passing.accepted(item.key)
         self._settle(item, "delivered")
         for number in passed:
             if number in self.cursor.waiting:
@@ -369,13 +295,13 @@ class Progress:
     def dropped(self, item: Item, why: str) -> None:
         """Give an event up that is not sent any more."""
         self._settle(item, "dropped", why)
-        self._tidy_passed(item.key)
+        self._passing.tidy(item.key)
 
     def left_out(self, item: Item) -> None:
         """Settle an event that the destination is not sent, by its own rules: no attempt was made."""
         self.give_back([item])
         self._settle(item, "filtered")
-        self._tidy_passed(item.key)
+        self._passing.tidy(item.key)
 
     def expire(self, before_ms: int, why: str) -> int:
         """Give up what happened before a moment and is not under way; return how many these are."""
@@ -431,39 +357,9 @@ class Progress:
         elif refusal is not None and not blocked:
             self._block_behind(item)
         if refusal is not None and self._keep_order:
-            self._let_next_go(item)
+            self._passing.next_goes(item)
         else:  # it says nothing of an event that is away: what was refused is tried first when it is back
-            for key in list(self._passed):
-                self._let_first_go(key)
-
-    def _let_next_go(self, item: Item) -> None:
-        """Try the event behind one that was refused too often: if it is accepted, those before it are dead."""
-        passed = self._passed.pop(item.key, [])
-        self.cursor.in_turn(_line(item.key))
-        refusals, most = self.refusals(item.number), self._max_refusals
-        is_next = refusals >= most if passed else refusals > 0 and not refusals % most
-        if is_next and len(passed) < MAX_PASSED:
-            self._passed[item.key] = [*passed, item.number]
-            if not self.cursor.let_pass(item.number):
-                self._wanting.add(item.key)
-
-    def _let_first_go(self, key: Key) -> None:
-        if key in self._passed:
-            self.cursor.in_turn(_line(key))
-            self._tidy_passed(key)
-
-    def _tidy_passed(self, key: Key) -> None:
-        """Forget what was passed where nothing behind it is tried any more."""
-        if key in self._passed:
-            head = self.cursor.head(_line(key))
-            if head is None or head <= self._passed[key][-1]:
-                del self._passed[key]
-                self._wanting.discard(key)
-
-    def _want_no_more(self) -> None:
-        """Try what was refused again where nothing was read behind it."""
-        for key in list(self._wanting):
-            self._let_first_go(key)
+            self._passing.all_first_go()
 
     def bury(self, item: Item, reason: str, at: float) -> None:
         """Make an event a dead letter."""
@@ -473,7 +369,7 @@ class Progress:
         if item.event_id in self._numbers:
             self._waiting[item.kind] -= 1
             self._put(item)
-        self._tidy_passed(item.key)
+        self._passing.tidy(item.key)
 
     def _blocks(self, item: Item) -> bool:
         """Return whether an event that waits holds up what comes after it."""
@@ -511,7 +407,7 @@ class Progress:
                 self._set_aside(track, other)
             is_after = is_after or other is entry
 
-    def _withdraw(self, entry: _Entry) -> None:
+    def _withdraw(self, entry: Entry) -> None:
         if entry.fate == "sent":
             self.cursor.drop(entry.number)
             del self._items[entry.number], self._entries[entry.number]
@@ -547,7 +443,7 @@ class Progress:
         if not track.entries:
             track.moved = track.place
 
-    def _may_pass(self, track: Track, entry: _Entry) -> bool:
+    def _may_pass(self, track: Track, entry: Entry) -> bool:
         if entry.fate != "sent":
             return True
         number = entry.number
@@ -565,7 +461,7 @@ class Progress:
         head = None if line is None or self._keep_order else self.cursor.head(line)
         return head is not None and head < item.number and self._items[head].event_id in self._numbers
 
-    def _pass(self, track: Track, entry: _Entry) -> None:
+    def _pass(self, track: Track, entry: Entry) -> None:
         if track.terminal_id is None:
             self._step.seen += entry.events
         else:
@@ -580,7 +476,7 @@ class Progress:
             track.delivered -= entry.fate == "delivered"
             self._count(entry.fate, entry.why)
 
-    def _make_exception(self, entry: _Entry) -> None:
+    def _make_exception(self, entry: Entry) -> None:
         item = self._items[entry.number]
         is_dead = entry.number in self.cursor.dead
         if not is_dead and not self._blocks(item):
@@ -592,7 +488,7 @@ class Progress:
             self.cursor.tried.setdefault(item.number, Tried())
         self._put(item)
 
-    def _pass_aside(self, track: Track, entry: _Entry) -> None:
+    def _pass_aside(self, track: Track, entry: Entry) -> None:
         key = track.kind, entry.terminal_id
         self._pending[key] -= 1
         if not self._pending[key]:
@@ -643,21 +539,7 @@ class Progress:
         dead = self.cursor.dead.get(item.number)
         tried = dead or self.cursor.tried.get(item.number) or Tried()
         self._step.gone.discard(item.event_id)
-        self._step.put[item.event_id] = ExceptionRow(
-            event_id=item.event_id,
-            kind=item.kind,
-            terminal_id=item.terminal_id,
-            received_at_ms=item.received_at_ms,
-            alarm_id=item.alarm_id,
-            is_dead=dead is not None,
-            attempts=tried.attempts,
-            refusals=tried.refusals,
-            mark=tried.mark,
-            attempted_at_ms=_ms(tried.attempted_at),
-            due_ms=_ms(tried.due) or 0,
-            reason=tried.reason,
-            dead_at_ms=_ms(tried.dead_since) if dead is not None else None,
-        )
+        self._step.put[item.event_id] = row_of(item, tried, is_dead=dead is not None)
 
     def note_changes(self, loaded: Loaded, uncommitted: Step | None = None) -> None:
         """Take over which dead letters people have retried or dropped.
@@ -677,29 +559,6 @@ class Progress:
                 self.cursor.drop(number)
                 del self._numbers[event_id], self._items[number]
             else:
-                self.cursor.take_up(number, _LANES[item.kind], self._line(item))
+                self.cursor.take_up(number, LANES[item.kind], self._line(item))
                 self._waiting[item.kind] += 1
                 self._block(item.key)
-
-
-def _line(key: Key) -> str:
-    return f"{key[0]} {key[1]}"
-
-
-def _tried(row: ExceptionRow) -> Tried:
-    attempted = None if row.attempted_at_ms is None else row.attempted_at_ms / 1000
-    kind = row.reason.partition(":")[0] if row.refusals and not row.is_dead else None
-    return Tried(
-        attempts=row.attempts,
-        attempted_at=attempted,
-        refusals=row.refusals,
-        mark=row.mark,
-        due=row.due_ms / 1000,
-        reason=row.reason,
-        kind=kind,
-        dead_since=(row.dead_at_ms or 0) / 1000,
-    )
-
-
-def _ms(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1000)

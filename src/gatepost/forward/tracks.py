@@ -1,0 +1,124 @@
+"""Define what of the feed a destination has read and not settled: events, tracks, and the rows of exceptions. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from gatepost.cursor import Tried
+from gatepost.store.interface import FeedKind
+from gatepost.store.query.destinations import ExceptionRow
+
+__all__ = ["DELETED", "LANES", "Entry", "Item", "Key", "Track", "line_of", "row_of", "tried_of"]
+
+LANES: Mapping[FeedKind, int] = {"alarm": 0, "notice": 0, "record": 1}
+
+DELETED = "deleted by retention"
+"""Why an event was dropped that was not sent in time."""
+
+Key = tuple[FeedKind, int]
+"""Kind and terminal."""
+
+
+class Item(Struct, frozen=True):
+    """An event that a destination is to be sent."""
+
+    number: int
+    """In the cursor; it is not kept."""
+    event_id: int
+    kind: FeedKind
+    terminal_id: int
+    received_at_ms: int
+    happened_at_ms: int
+    """When it was received, for an exception that was stored: its row does not say when it happened."""
+    alarm_id: int | None = None
+    """Of a step of an alarm."""
+
+    @property
+    def key(self) -> Key:
+        """Return what it keeps the order of."""
+        return self.kind, self.terminal_id
+
+
+class Entry(Struct):
+    """Hold what was read, in its order in a track."""
+
+    event_id: int
+    terminal_id: int
+    fate: Literal["sent", "aside", "filtered", "delivered", "dropped", "deleted"]
+    """``sent``: it waits or is dead; ``deleted``: it stands for events that are not there any more."""
+    number: int = 0
+    """In the cursor, of what is to be sent."""
+    why: str = ""
+    events: int = 1
+
+
+class Track(Struct):
+    """A reader of the feed: of a kind, or of what was left aside of it of one terminal."""
+
+    kind: FeedKind
+    place: int
+    """Up to where it is read."""
+    moved: int
+    """Up to where everything is settled or has a row."""
+    until: int | None = None
+    """Where it ends, if anywhere."""
+    terminal_id: int | None = None
+    """Of which terminal it reads; ``None``: of all."""
+    aside: int = 0
+    """Of what was left aside: how many events are not settled."""
+    entries: deque[Entry] = deque()
+    delivered: int = 0
+    """How many of its entries are delivered."""
+
+    @property
+    def is_at_end(self) -> bool:
+        """Return whether everything is read."""
+        return self.until is not None and self.place >= self.until
+
+
+def line_of(key: Key) -> str:
+    """Return the name of the line that events leave in, one after the other."""
+    return f"{key[0]} {key[1]}"
+
+
+def tried_of(row: ExceptionRow) -> Tried:
+    """Return what is known of the attempts of an exception, from its row."""
+    attempted = None if row.attempted_at_ms is None else row.attempted_at_ms / 1000
+    kind = row.reason.partition(":")[0] if row.refusals and not row.is_dead else None
+    return Tried(
+        attempts=row.attempts,
+        attempted_at=attempted,
+        refusals=row.refusals,
+        mark=row.mark,
+        due=row.due_ms / 1000,
+        reason=row.reason,
+        kind=kind,
+        dead_since=(row.dead_at_ms or 0) / 1000,
+    )
+
+
+def row_of(item: Item, tried: Tried, *, is_dead: bool) -> ExceptionRow:
+    """Return the row of an exception, as it is now."""
+    return ExceptionRow(
+        event_id=item.event_id,
+        kind=item.kind,
+        terminal_id=item.terminal_id,
+        received_at_ms=item.received_at_ms,
+        alarm_id=item.alarm_id,
+        is_dead=is_dead,
+        attempts=tried.attempts,
+        refusals=tried.refusals,
+        mark=tried.mark,
+        attempted_at_ms=_ms(tried.attempted_at),
+        due_ms=_ms(tried.due) or 0,
+        reason=tried.reason,
+        dead_at_ms=_ms(tried.dead_since) if is_dead else None,
+    )
+
+
+def _ms(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)
