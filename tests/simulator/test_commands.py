@@ -123,6 +123,7 @@ async def test_a_second_interrupt_does_not_wait_for_a_receiver_that_is_silent(li
         (["--terminal-api", "127.0.0.1:0", "--misbehave", "explode"], "--misbehave knows no"),
         (["--terminal-api", "127.0.0.1:0", "--misbehave", "certificate"], "--username"),
         (["--terminal-api", "127.0.0.1:0", "--username", "admin"], "--password-file"),
+        (["--terminal-api", "127.0.0.1:0", "--terminal-list", "x.csv"], "--username"),
         (["--to", "http://127.0.0.1/Record", "--misbehave", "slow"], "--terminal-api"),
         (
             ["--to", "http://127.0.0.1/Record", "--engine", "fast", "--terminal-api", "127.0.0.1:0"],

@@ -7,6 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from gatepost.fleet.csv_import import read
 from gatepost.simulator.services import Offer, offered
 from gatepost.terminal import Terminal
 from gatepost.terminal.rehearsal.faults import Faults
@@ -59,3 +60,17 @@ async def test_neighbours_swap_their_addresses(terminals: list[Terminal], tmp_pa
                     break
             except aiohttp.ClientError:
                 continue  # just while they exchange
+
+
+async def test_their_list_is_one_that_a_receiver_imports(terminals: list[Terminal], tmp_path: Path) -> None:
+    file = tmp_path / "terminals.csv"
+    file.write_text("of an earlier run, for everyone to read")
+    offer = Offer(username="admin", password="a, secret", list_file=file)
+    async with offered(terminals, ["M", "M"], offer, folder=tmp_path) as addresses:
+        found = read(file.read_bytes(), sites={})
+    assert found.problems == ()
+    assert [(row.address, row.name) for row in found.rows] == list(
+        zip(addresses, ["SN-1", "SN-2"], strict=True)
+    )
+    assert {(row.username, row.password) for row in found.rows} == {("admin", "a, secret")}
+    assert file.stat().st_mode & 0o777 == 0o600

@@ -188,6 +188,18 @@ def simulate(
             help=t("The file with its password.", "存放该账号密码的文件。"),
         ),
     ] = None,
+    terminal_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--terminal-list",
+            metavar="FILE.csv",
+            dir_okay=False,
+            help=t(
+                "Write the list of those services, with the password, for gatepost terminals import.",
+                "写出这些服务的列表（含密码），供 gatepost terminals import 使用。",
+            ),
+        ),
+    ] = None,
     misbehave: Annotated[
         list[str] | None,
         typer.Option(
@@ -270,7 +282,9 @@ def simulate(
         data=data,
         drain_s=drain,
         trust=Trust(ca_file=ca_file, verify=not insecure),
-        offer=options.offer(terminal_api, username, password_file, misbehave or [], fast=fast),
+        offer=options.offer(
+            terminal_api, username, password_file, misbehave or [], list_file=terminal_list, fast=fast
+        ),
         connections=connections,
         events=events,
         seconds=10.0 if fast and events is None and duration is None else duration,

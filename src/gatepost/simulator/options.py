@@ -81,7 +81,13 @@ def url(text: str | None, *, needed: bool) -> str | None:
 
 
 def offer(
-    listen: str | None, username: str | None, password_file: Path | None, misbehave: list[str], *, fast: bool
+    listen: str | None,
+    username: str | None,
+    password_file: Path | None,
+    misbehave: list[str],
+    *,
+    list_file: Path | None = None,
+    fast: bool,
 ) -> Offer | None:
     """Return how the terminals' own services are offered; ``None`` where they are not."""
     from gatepost.errors import SettingsError
@@ -95,6 +101,7 @@ def offer(
             ("--username", username),
             ("--password-file", password_file),
             ("--misbehave", misbehave),
+            ("--terminal-list", list_file),
         ):
             if given:
                 raise wrong(option, t("needs --terminal-api", "需要 --terminal-api"))
@@ -117,6 +124,8 @@ def offer(
                 "只能监听本机地址；其他地址需用 --username 和 --password-file 设置账号",
             ),
         )
+    if list_file is not None and not username:
+        raise wrong("--terminal-list", t("needs --username", "需要 --username"))
     if faults is not None and faults.certificate and not username:
         raise wrong("--misbehave", t("certificate needs --username", "certificate 需要 --username"))
     return Offer(
@@ -125,6 +134,7 @@ def offer(
         username=username or "",
         password=passwords.get(username or "", ""),
         faults=faults,
+        list_file=list_file,
     )
 
 

@@ -11,6 +11,8 @@ Flow: `Offer` → `offered` → the addresses, in the order of the terminals.
 from __future__ import annotations
 
 import asyncio
+import csv
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -41,6 +43,8 @@ class Offer(Struct, frozen=True, kw_only=True):
     """Account that may ask them; empty: anyone on this machine."""
     password: str = ""
     faults: Faults | None = None
+    list_file: Path | None = None
+    """Where the list of terminals is written, as a receiver imports it."""
 
 
 @asynccontextmanager
@@ -66,7 +70,22 @@ async def offered(
         if offer.faults is not None and offer.faults.swap:
             swapping = asyncio.create_task(swap_for_ever(services, offer.faults.swap))
             stack.push_async_callback(_ended, swapping)
-        yield [found.url(service.port) for found, service in zip(listeners, services, strict=True)]
+        addresses = [found.url(service.port) for found, service in zip(listeners, services, strict=True)]
+        if offer.list_file is not None:
+            names = [terminal.serial for terminal in terminals]
+            await asyncio.to_thread(write_list, offer.list_file, names, addresses, offer)
+        yield addresses
+
+
+def write_list(file: Path, names: Sequence[str], addresses: Sequence[str], offer: Offer) -> None:
+    """Write the list that `gatepost terminals import` reads, for its owner alone. Raises OSError."""
+    file.unlink(missing_ok=True)
+    out = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # it has a password
+    with os.fdopen(out, "w", encoding="utf-8", newline="") as text:
+        lines = csv.writer(text)
+        lines.writerow(["address", "name", "username", "password"])
+        for name, address in zip(names, addresses, strict=True):
+            lines.writerow([address, name, offer.username, offer.password])
 
 
 async def swap_for_ever(
