@@ -23,6 +23,7 @@ NAMES = (
     "live",
     "export",
     "forward",
+    "fleet",
     "queries",
     "console",
     "logins",
