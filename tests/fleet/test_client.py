@@ -116,7 +116,7 @@ async def test_no_password_goes_to_another_terminal_at_its_address(door: Double)
     async with TerminalClient(door.address, serial="SN-8") as client:
         with pytest.raises(AnotherTerminal, match="is terminal SN-7 now, not SN-8"):
             await client.look()
-        assert client._token is None
+        assert client.token is None
 
 
 async def test_how_far_a_clock_is_off_is_told(tmp_path: Path) -> None:
@@ -259,3 +259,11 @@ async def test_it_is_reached_where_its_network_is_named(door: Double) -> None:
     async with TerminalClient(door.address, egress=Egress(["127.0.0.0/8"]), token=token) as client:
         await client.look()
         assert await client.subscription() is None
+
+
+async def test_one_without_tls_says_how_to_write_its_address(tmp_path: Path) -> None:
+    door = await Double(tmp_path / "door", tls=False).open()
+    async with TerminalClient(door.address.replace("http:", "https:")) as client:
+        with pytest.raises(TerminalAway, match="write http://"):
+            await client.look()
+    await door.close()

@@ -283,6 +283,21 @@ async def test_one_that_is_away_is_tried_again_and_its_address_can_be_given_anew
     )
 
 
+async def test_a_retired_terminal_is_looked_at_no_more_and_deleted_with_its_account(desk: House) -> None:
+    double = await desk.double()
+    which = (await desk.adopt(double))["terminal_id"]
+    path = f"/api/v1/terminals/{which}"
+    assert (await desk.receiver.request("POST", f"{path}/retire")).status == 200
+    looks = dict(desk.fleet.tender.looks)
+
+    assert (await desk.verify(which))["next_look_at"] is None
+    assert (await desk.call("POST", "/adopt", account(double))).status == 409
+    assert desk.fleet.tender.looks == looks
+    assert (await desk.receiver.request("DELETE", path)).status == 200
+
+    assert (await desk.call("GET", f"/{which}")).status == 404
+
+
 @pytest.mark.parametrize("reply", ["404", "500", "html", "endless"])
 async def test_what_is_no_reply_of_a_terminal_is_said_and_nothing_is_stored(desk: House, reply: str) -> None:
     double = await desk.double("SN-7", f"reply={reply}")

@@ -384,5 +384,7 @@ def _decoded(data: msgspec.Raw, kind: Any, what: str) -> Any:
 
 
 def _why(error: BaseException) -> str:
+    if "WRONG_VERSION_NUMBER" in str(error):
+        return "it speaks no TLS; if it is asked by plain HTTP, write http:// before its address"
     said = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(said)[:200]

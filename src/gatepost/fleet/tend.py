@@ -23,7 +23,7 @@ import structlog
 from gatepost.errors import StoreError
 from gatepost.fleet.surroundings import Surroundings
 from gatepost.fleet.visit import Visitor
-from gatepost.store.query.fleet import LEASE, AdoptedRow, Looked
+from gatepost.store.query.fleet import LEASE, AdoptedRow, Credentials, Looked
 from gatepost.store.query.leases import Leases
 from gatepost.store.query.notices import NewNotice
 
@@ -146,12 +146,12 @@ class Tender:
         around = self._around
         async with self._visitor.turn(terminal_id):
             # As it is now: it may have been looked at, changed or released a moment ago.
-            row = await around.in_thread(lambda: around.adopted.one(terminal_id))
+            row, credentials = await around.in_thread(lambda: self._known(terminal_id))
             if row is None or row.state == "stopped" or row.terminal_state == "retired":
                 return
             if not now_due and row.due_ms > around.now() * 1000:
                 return
-            looked = await self._visitor.look(row, now_due=now_due)
+            looked = await self._visitor.look(row, credentials, now_due=now_due)
             counts = await around.in_thread(lambda: around.adopted.keep([looked], fence=fence))
         self.looks[looked.found] = self.looks.get(looked.found, 0) + 1
         (self._away.add if looked.state == "away" else self._away.discard)(terminal_id)
@@ -160,6 +160,12 @@ class Tender:
             new = await around.in_thread(lambda: around.notices.tell(told, now_ms=now_ms))
             if new:
                 around.told()
+
+    def _known(self, terminal_id: int) -> tuple[AdoptedRow | None, Credentials | None]:
+        """Return a terminal and what opens it. Blocks."""
+        adopted = self._around.adopted
+        row = adopted.one(terminal_id)
+        return row, None if row is None else adopted.opened(row)
 
     async def _has_lease(self) -> bool:
         around = self._around

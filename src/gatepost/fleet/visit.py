@@ -106,7 +106,9 @@ class Visitor:
             await self._logged_in(row, client, credentials, client.subscription)
             yield client
 
-    async def look(self, row: AdoptedRow, *, now_due: bool = False) -> Looked:
+    async def look(
+        self, row: AdoptedRow, credentials: Credentials | None, *, now_due: bool = False
+    ) -> Looked:
         """Look at a terminal, and do what there is to do; the caller has its :meth:`turn`, and stores what is found.
 
         ``now_due``: also if it is not due. Raises :class:`~gatepost.errors.StoreUnavailable`.
@@ -115,7 +117,6 @@ class Visitor:
         kept = kept_of(row)
         if now_due:
             kept = replace(kept, due_at=min(kept.due_at, around.now()))
-        credentials = await around.in_thread(lambda: around.adopted.opened(row))
         if credentials is None:
             kept = replace(kept, state="stopped", reason=_NO_ACCOUNT)
             return looked_of(row, kept, "wrong account", around.now())

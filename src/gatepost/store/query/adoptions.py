@@ -147,6 +147,9 @@ class Adoptions:
             .order_by(c.adoption_id, c.number)
             .limit(limit)
         )
+        with self._store.reading() as db:
+            if db.execute(asked.limit(1)).first() is None:
+                return []
         with self._store.changing() as db:
             found = db.execute(asked).all()
             for row in found:
