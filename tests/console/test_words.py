@@ -112,6 +112,17 @@ SAID = {
     "store/query/registry.py": ("Conflict",),
     "store/query/accounts.py": ("Conflict",),
     "receiver/terminals/admin.py": ("Conflict",),
+    "fleet/client.py": (
+        "NoTerminal",
+        "AnotherTerminal",
+        "AnotherCertificate",
+        "TerminalAway",
+        "TerminalRefused",
+    ),
+    "fleet/managing.py": ("FleetError",),
+    "fleet/csv_import.py": ("Problem", "_refused"),
+    "fleet/a*.py": ("AnotherCertificate", "DiscoveryUnavailable"),
+    "fleet/discovery.py": ("DiscoveryUnavailable",),
     "store/local_days.py": ("ValueError",),
 }
 """Where sentences come from that a page shows, and what they are handed to."""

@@ -114,12 +114,20 @@ async function textOf(file: File): Promise<string> {
 function again(part: HTMLElement): void {
   setTimeout(async () => {
     if (!part.isConnected) return; // another page took its place
+    if (document.hidden) return again(part);
     try {
       const answer = await fetch(location.href, { headers: { "x-part": "main" } });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = answer.ok ? page.querySelector<HTMLElement>(`#${part.id}`) : null;
       if (!fresh) return location.reload(); // the session is over: log in and come back
+      const ticked = new Set([...part.querySelectorAll<HTMLInputElement>(":checked")].map((box) => box.value));
+      const focused = part.contains(document.activeElement) ? (document.activeElement as HTMLInputElement).value : "";
       part.replaceWith(fresh);
+      tickAll(fresh);
+      fresh.querySelectorAll<HTMLInputElement>("input[name]").forEach((box) => {
+        box.checked = ticked.has(box.value);
+        if (focused && box.value === focused) box.focus({ preventScroll: true });
+      });
       if (fresh.dataset.again) again(fresh);
     } catch {
       again(part);
@@ -150,7 +158,12 @@ function prepare(main: ParentNode): void {
     });
   });
   main.querySelectorAll<HTMLElement>("[data-again]").forEach(again);
-  main.querySelectorAll<HTMLInputElement>("[data-tick-all]").forEach((all) => {
+  tickAll(main);
+}
+
+/** A box in the head of a list ticks those below it. */
+function tickAll(within: ParentNode): void {
+  within.querySelectorAll<HTMLInputElement>("[data-tick-all]").forEach((all) => {
     all.addEventListener("change", () => {
       document
         .querySelectorAll<HTMLInputElement>(`input[name="${all.dataset.tickAll}"]`)

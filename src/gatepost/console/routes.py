@@ -24,6 +24,7 @@ from gatepost.console.pages.destination_setup import DestinationSetup
 from gatepost.console.pages.destinations import DestinationPages
 from gatepost.console.pages.fleet import FleetPages
 from gatepost.console.pages.fleet_adopt import FleetAdoptPages
+from gatepost.console.pages.fleet_find import FleetFindPages
 from gatepost.console.pages.fleet_import import FleetImportPages
 from gatepost.console.pages.live import LivePages
 from gatepost.console.pages.login import DoorPages, to_login
@@ -69,6 +70,7 @@ PAGES = (
     FleetPages,
     FleetAdoptPages,
     FleetImportPages,
+    FleetFindPages,
     QuarantinePages,
     RefusalPages,
     DestinationPages,

@@ -47,7 +47,7 @@ class Writer(Struct, frozen=True):
             return self.moment(value)
         if isinstance(value, float):
             return self.span(value)
-        return self.reason(str(value)) if name == "reason" else str(value)
+        return self.reason(str(value)) if name in ("reason", "said") else str(value)
 
 
 def plain(seconds: float) -> str:

@@ -180,7 +180,36 @@ async def test_the_template_is_in_the_language_of_the_page_and_can_be_brought_ba
     assert "Line 2 · password: is missing; write it" in checked.words
 
 
-@pytest.mark.parametrize("path", ["/fleet", "/fleet/adopt", "/fleet/import"])
+async def test_a_scan_finds_a_terminal_and_those_that_are_ticked_are_adopted(house: House) -> None:
+    double = await house.double()
+    place = double.address.removeprefix("https://")
+    begun = await house.post("/fleet/find/scan", networks=f"{place}，127.0.0.1:1")
+    assert begun.location == "/fleet/find"
+    finder = house.desk.running.desk.finder
+    await until(lambda: finder.scan is not None and finder.scan.is_over)
+    page = await house.desk.get("/fleet/find")
+    assert "2 of 2 addresses asked." in page.words
+    assert "not adopted" in page.words
+    assert f'name="addresses" value="{double.address}"' in page.html
+    form = {"addresses": [double.address], "username": ADMIN.username, "password": ADMIN.password}
+    assert (await house.post("/fleet/find/adopt", **form)).location == "/fleet/adoptions/1"
+    await until(lambda: bool(house.desk.running.desk.fleet.adopted.all()))
+    page = await house.desk.get("/fleet/find")
+    assert f'name="addresses" value="{double.address}"' not in page.html
+    assert (await house.post("/fleet/find/end")).status == 303
+
+
+async def test_what_cannot_be_scanned_or_adopted_is_said(house: House) -> None:
+    answer = await house.post("/fleet/find/scan", networks="10.0.0.0/30")
+    assert answer.status == 400
+    assert "name it in fleet_networks if it should" in answer.words
+    assert 'value="10.0.0.0/30"' in answer.html
+    assert (await house.post("/fleet/find/adopt", username="a", password="b")).status == 400
+    answer = await house.post("/fleet/find/adopt", addresses="a/b", username="a", password="b")
+    assert "must be like 192.0.2.7" in answer.words
+
+
+@pytest.mark.parametrize("path", ["/fleet", "/fleet/find", "/fleet/adopt", "/fleet/import"])
 async def test_only_administrators_see_it(house: House, path: str) -> None:
     assert (await house.desk.get(path, "operator")).status == 403
     assert 'href="/fleet"' not in (await house.desk.get("/terminals", "operator")).html

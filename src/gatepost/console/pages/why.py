@@ -51,4 +51,4 @@ class WhyPages(Controller):
 
 
 def _reason(view: View, reason: str) -> str:
-    return view.words.may_be("refusals.reason_" + reason.replace(" ", "_"), reason)
+    return view.words.may_be("refusals.reason_" + reason.replace(" ", "_"), view.words.why(reason))
