@@ -120,7 +120,7 @@ def ask(bench: Bench, port: int, known: Varied, *, what: str, read_all: Callable
     """
     rows = []
     with closing(_Client(port)) as client:
-        for name, target, questions in _kinds(known, every=1 if bench.scale >= 0.1 else 20):
+        for name, target, questions in _kinds(client, known, every=1 if bench.scale >= 0.1 else 20):
             worst, path, count = _slowest(bench, client, questions)
             bench.say(f"  {what}: {name}: {worst:.0f} ms, the slowest of {count}: {path}")
             label = f"{what}: {name}, the slowest of {count}: `{path.removeprefix('/api/v1/')}`"
@@ -181,11 +181,22 @@ class _Client:
             raise BenchmarkError(f"{question.path} {'has' if question.empty else 'has no'} items")
         return spent * 1000
 
+    def make(self, path: str, content: dict[str, object]) -> None:
+        """Make something; it takes no part in what is measured."""
+        headers = {**self._headers, "Content-Type": "application/json"}
+        self._connection.request("POST", f"/api/v1/{path}", json.dumps(content), headers)
+        reply = self._connection.getresponse()
+        body = reply.read()
+        if reply.status != 201:
+            raise BenchmarkError(f"a new entry of {path} was refused: {reply.status} {body[:200]!r}")
+
     def close(self) -> None:
         self._connection.close()
 
 
-def _kinds(known: Varied, *, every: int) -> Iterator[tuple[str, int | None, list[Question]]]:
+def _kinds(
+    client: "_Client", known: Varied, *, every: int
+) -> Iterator[tuple[str, int | None, list[Question]]]:
     filters = _record_filters(known)
     yield "one filter", ONE_MS, [*_records_by_one(filters), *_other_lists(known)]
     yield "two filters", TWO_MS, list(_records_by_two(filters))[::every]
@@ -195,8 +206,19 @@ def _kinds(known: Varied, *, every: int) -> Iterator[tuple[str, int | None, list
     attendance = [Question(_address("attendance", more | month), False) for more in ({"group": "3"}, {})]
     yield f"a month's attendance of {varied.PEOPLE:,} people", MONTH_MS, attendance
     yield "a month's attendance on the console", None, [Question(f"/attendance?month={known.month}")]
+    _plan(client, known)
+    yield f"a month's attendance of {varied.PEOPLE:,} people with schedules", MONTH_MS, attendance
     pages = [Question(_address("statistics", {"day": known.day})), Question(_console_day(known))]
     yield "a day's statistics", DAY_MS, pages
+
+
+def _plan(client: "_Client", known: Varied) -> None:
+    """Give everyone a schedule, with a holiday in the month."""
+    schedule = {"name": "Office", "start": "08:00", "end": "17:00", "grace_min": 5, "break_min": 60}
+    client.make("schedules", schedule)
+    client.make("holidays", {"day": f"{known.month}-10", "name": "Founding"})
+    since = {"schedule_id": 1, "since": f"{known.begins:%Y-%m-%d}"}
+    client.make("assignments", since | {"group": varied.STAFF.name})
 
 
 def _console_day(known: Varied) -> str:

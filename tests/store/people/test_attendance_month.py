@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC
 
-from tests import month
+from tests import month, schedule_judge
 
 from gatepost.simulator.roster import pattern_of
 from gatepost.simulator.scenario import SITE_TIME
@@ -12,6 +12,8 @@ from gatepost.store.base import BaseStore
 from gatepost.store.local_days import month_of
 from gatepost.store.people.attendance import Attendance
 from gatepost.store.people.people import PeopleQuery, Rules
+from gatepost.store.people.schedules import Schedule
+from gatepost.store.people.stored_schedules import Schedules
 from gatepost.store.query.statistics import StatisticsQuery, statistics
 from gatepost.wire import Record
 
@@ -56,6 +58,51 @@ def test_every_shift_of_the_roster_is_found_and_no_other(open_store: Callable[[]
         members = [item.person for item in everyone if any(g["id"] in ids for g in item.person.groups)]
         days = [day for person in members for day in {one[0] for one in expected[person.user_id]}]
         assert by_day == {day: days.count(day) for day in set(days)}
+    _assert_schedules_are_judged(store)
+
+
+def _assert_schedules_are_judged(store: BaseStore) -> None:
+    """Every mark, absence and worked hour is what is worked out from the roster without the receiver's code."""
+    schedules = Schedules(store)
+    made = {name: schedules.create(_schedule(name), now_ms=0).id for name in schedule_judge.HOURS}
+    attendance = Attendance(store, Rules())
+    query = PeopleQuery(kind="employees", limit=1000)
+    identities = {
+        item.person.user_id: item.person.identities for item in attendance.page(query, FIRST, LAST).items
+    }
+    for person in month.SITE.employees:
+        forms = identities[str(person.number)]
+        for since, name in schedule_judge.assigned(person):
+            schedules.assign(made[name], since, identities=forms, by="office", now_ms=0)
+    schedules.add_holiday(schedule_judge.HOLIDAY, "Day of rest", site_id=None, is_half=False)
+    schedules.add_holiday(schedule_judge.HALF_HOLIDAY, "Half of it", site_id=1, is_half=True)
+    found: dict[str, list[schedule_judge.Judged]] = {}
+    for item in attendance.page(query, FIRST, LAST).items:
+        rows = [(f"{one.day}", one.marks, _hours(one.worked_seconds)) for one in item.shifts]
+        rows += [(f"{one.day}", ("absent",), None) for one in item.absences]
+        found[item.person.user_id] = sorted(rows)
+    assert found == {user: sorted(rows) for user, rows in schedule_judge.judged().items()}
+    every = Counter(mark for rows in found.values() for _, marks, _ in rows for mark in marks)
+    assert min(every[mark] for mark in ("late", "early", "missing", "absent", "holiday", "no_out")) > 0
+
+
+def _schedule(name: str) -> Schedule:
+    begin, end = schedule_judge.HOURS[name]
+    by_day = name == "day"
+    return Schedule(
+        name=name,
+        start_min=begin,
+        end_min=end % 1440,
+        grace_min=schedule_judge.GRACE,
+        break_min=schedule_judge.BREAK if by_day else 0,
+        days=frozenset(range(1, 8 if name == "guard" else 6)),
+        half_end_min=schedule_judge.HALF_END if by_day else None,
+        on_holidays=name == "guard",
+    )
+
+
+def _hours(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds / 3600, 2)
 
 
 def _assert_statistics_count_records(store: BaseStore, records: list[Record]) -> None:

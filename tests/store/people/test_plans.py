@@ -198,5 +198,5 @@ def test_an_assignment_is_of_a_schedule_that_there_is_and_once_from_a_day_on(sto
     with pytest.raises(Conflict, match="from 2024-05-06 on already"):
         schedules.assign(None, FIRST, identities=anna, by="x", now_ms=1)
     other = Visible(sites=frozenset({2}))
-    assert [one.person for one in schedules.assignments(other)] == [None]
+    assert schedules.assignments(other) == []
     assert {one.person for one in schedules.assignments(Visible())} == {None, "Anna"}

@@ -34,7 +34,7 @@ __all__ = ["MAX_CELLS", "PersonAttendance", "GroupAttendance", "GroupDay", "Atte
 MAX_CELLS = 50_000
 """People times days of one answer: a month of 1,000, or a year of 100."""
 
-_SHIFT_BYTES = 320
+_SHIFT_BYTES = 480
 """Bytes of a shift in a reply, at most, without its texts."""
 
 _DAY_BYTES = 160
@@ -60,7 +60,13 @@ class PersonAttendance(Struct, frozen=True):
     def size(self) -> int:
         """Return what it counts with on a page: see page_bytes.py."""
         size = self.person.size + sum(
-            weight(shift.name, shift.site, row=_SHIFT_BYTES) for shift in self.shifts
+            weight(
+                shift.name,
+                shift.site,
+                "" if shift.planned is None else shift.planned.schedule,
+                row=_SHIFT_BYTES,
+            )
+            for shift in self.shifts
         )
         size += sum(weight(absence.schedule, row=_SHIFT_BYTES) for absence in self.absences)
         return size + sum(correction.size for correction in self.corrections)

@@ -44,6 +44,7 @@ class Plans:
         self._of_groups = of_groups
         self._holidays = holidays
         self._at_sites: dict[int, Mapping[date, Off]] = {}
+        self._known: dict[tuple[object, ...], list[Planned]] = {}
 
     @classmethod
     def read(cls, db: Connection, first: date, last: date) -> "Plans":
@@ -82,25 +83,23 @@ class Plans:
             self._at_sites[site_id] = found
         return found
 
-    def of(self, person: Person, first: date, last: date) -> list[Planned]:
+    def of(self, person: Person, first: date, last: date) -> Sequence[Planned]:
         """Return what is planned for a person on these days and those next to them, by day."""
         own = sorted((one for form in person.identities for one in self._of_forms.get(form, ())), key=_order)
         shared = self._shared(person)
         if not own and not shared:
-            return []
-        off = self.off(person.site_id)
+            return ()
+        begins = first - timedelta(MORE_DAYS + 1)
         seen = person.first_seen.astimezone(zone(person.timezone)).date()
-        found = []
-        for number in range(-MORE_DAYS - 1, (last - first).days + MORE_DAYS + 2):
-            day = first + timedelta(number)
-            mine = _latest(own, day)
-            if mine is None and day >= seen:
-                mine = _latest(shared, day)
-            if mine is None or mine[2] is None:
-                continue
-            one = planned(mine[2], day, person.timezone, off.get(day))
-            if one is not None:
-                found.append(one)
+        # Most people of a group have the same plan.
+        key = (*(one[1] for one in own), 0, *(one[1] for one in shared), 0, person.site_id, max(begins, seen))
+        found = self._known.get(key)
+        if found is None:
+            ends = last + timedelta(MORE_DAYS + 1)
+            off = self.off(person.site_id)
+            found = self._known[key] = _plan(
+                own, shared, max(begins, seen), begins, ends, off, person.timezone
+            )
         return found
 
     def _shared(self, person: Person) -> list[_Since]:
@@ -109,6 +108,30 @@ class Plans:
             return []
         keys = {group_key(group) for group in person.groups}
         return sorted((one for key in keys for one in self._of_groups.get(key, ())), key=_order)
+
+
+def _plan(
+    own: Sequence[_Since],
+    shared: Sequence[_Since],
+    seen: date,
+    begins: date,
+    ends: date,
+    off: Mapping[date, Off],
+    timezone: str,
+) -> list[Planned]:
+    """Return what assignments plan from one day to another; those of groups from ``seen`` on."""
+    found = []
+    for number in range((ends - begins).days + 1):
+        day = begins + timedelta(number)
+        mine = _latest(own, day)
+        if mine is None and day >= seen:
+            mine = _latest(shared, day)
+        if mine is None or mine[2] is None:
+            continue
+        one = planned(mine[2], day, timezone, off.get(day))
+        if one is not None:
+            found.append(one)
+    return found
 
 
 def _order(one: _Since) -> Any:

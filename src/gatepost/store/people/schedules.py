@@ -19,7 +19,7 @@ Pure: no database, no clock.
 """
 
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
@@ -160,7 +160,8 @@ def judge(
 
     ``now_ms`` is the present; without it everything planned is over.
     """
-    of_shift = [_nearest(day, shift, plan) for day, shift in found]
+    place_of = {one.day.toordinal(): place for place, one in enumerate(plan)}
+    of_shift = [_nearest(day, shift, plan, place_of) for day, shift in found]
     marks: list[list[Mark]] = [[] for _ in found]
     places = sorted((place, number) for number, place in enumerate(of_shift) if place is not None)
     for place, numbered in groupby(places, key=lambda pair: pair[0]):
@@ -190,11 +191,14 @@ def judge(
     return Judgement(tuple(map(tuple, marks)), tuple(belongs), tuple(absent))
 
 
-def _nearest(day: date, shift: Shift, plan: Sequence[Planned]) -> int | None:
-    """Return the place of the planned shift that a shift belongs to."""
+def _nearest(day: date, shift: Shift, plan: Sequence[Planned], place_of: Mapping[int, int]) -> int | None:
+    """Return the place of the planned shift that a shift belongs to; ``place_of`` has places by day."""
     best: tuple[int, int] | None = None
-    for place, one in enumerate(plan):
-        if abs((one.day - day).days) <= 1:
+    ordinal = day.toordinal()
+    for near in (ordinal - 1, ordinal, ordinal + 1):
+        place = place_of.get(near)
+        if place is not None:
+            one = plan[place]
             common = min(shift.end_ms, one.end_ms) - max(shift.first_ms, one.begin_ms)
             if common >= -MARGIN_MS and (best is None or common > best[0]):
                 best = common, place
