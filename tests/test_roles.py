@@ -17,6 +17,7 @@ ROWS = {
     "search records; see people, attendance, statistics, terminals and the quarantine": "GET /records",
     "export: CSV, Excel, JSON and ZIP": "GET /records/export",
     "close alarms": "POST /alarms/{alarm_id}/close",
+    "add and strike passages; schedules, holidays and assignments (with every site only)": "POST /corrections",
     "approve terminals; process the quarantine again": "POST /terminals/{terminal_id}/approve",
     "make, change and retire terminals; discard from the quarantine": "POST /terminals",
     "erase people": "POST /people/{person_id}/erase",
