@@ -126,7 +126,7 @@ async def _keep(
     )
     now_ms = round(around.now() * 1000)
     row = await around.in_thread(lambda: around.adopted.adopt(new, now_ms=now_ms))
-    await around.refresh()
+    around.refresh()
     return row
 
 

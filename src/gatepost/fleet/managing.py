@@ -75,7 +75,7 @@ class Fleet:
         token = await self._give_back(row) if give_back else UNSET
         await self.around.in_thread(lambda: self.adopted.release(terminal_id, token=token))
         self.visitor.forget(terminal_id)
-        await self.around.refresh()
+        self.around.refresh()
         return row
 
     @asynccontextmanager

@@ -34,8 +34,8 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     """Return what the store keeps of a token."""
     new_token: Callable[[], str]
     take_in: TakeIn
-    refresh: Callable[[], Awaitable[None]]
-    """Tell who takes pushes that tokens have changed."""
+    refresh: Callable[[], None]
+    """Have those who take pushes told, soon, that tokens have changed."""
     note: Callable[[str, AdoptedRow, Mapping[str, Any]], None]
     """Write into the audit log what is done without a person. Blocks."""
     told: Callable[[], None]

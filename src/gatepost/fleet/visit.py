@@ -198,7 +198,7 @@ class Visitor:
         around = self._around
         digest = around.digest(credentials.token)
         if await around.in_thread(lambda: around.adopted.took_token(row.terminal_id, digest)):
-            await around.refresh()
+            around.refresh()
         detail = {"serial": row.serial, "host": row.ours.partition("://")[2].partition("/")[0]}
         await around.in_thread(lambda: around.note("fleet.address_set", row, detail))
 
@@ -208,7 +208,7 @@ class Visitor:
         another = replace(credentials, token=around.new_token())
         digest = around.digest(another.token)
         await around.in_thread(lambda: around.adopted.give_token(row.terminal_id, another, digest))
-        await around.refresh()
+        around.refresh()
         return another
 
     async def _logged_in(

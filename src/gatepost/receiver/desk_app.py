@@ -123,6 +123,9 @@ BURST = 1_000
 FLEET_THREADS = 2
 """For all adopted terminals together: what they do there is ask the store."""
 
+SOON_S = 0.5
+"""How soon it counts what is changed about terminals that are adopted."""
+
 FRESH_S = 5.0
 """How soon a change of a terminal by another process is seen here, at most."""
 
@@ -297,6 +300,7 @@ class DeskApp:
         self._has_traces = False
         """Somebody was erased, and not every ingest has let go of what it holds."""
         self._refreshing = asyncio.Lock()
+        self._refreshing_soon: asyncio.Task[None] | None = None
         self._telling: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self.stop_timeout_s = settings.stop_timeout_s
@@ -326,7 +330,7 @@ class DeskApp:
             digest=token_digest,
             new_token=new_token,
             take_in=take_in,
-            refresh=self.refresh,
+            refresh=self.refresh_soon,
             note=note,
             told=lambda: self._on_loop(self.forwarding.wake),
             heard=self.ingests.heard,
@@ -444,6 +448,19 @@ class DeskApp:
             self._directory.feed(known, peers, tokens, new_timezone=table.new_timezone)
             await self.ingests.call(table)
 
+    def refresh_soon(self) -> None:
+        """Refresh within :data:`SOON_S`, once however often this is called: for what is changed many times in a row.
+
+        Until then an ingest asks the store for a token that it does not know, and takes one that was replaced.
+        """
+        if self._refreshing_soon is None or self._refreshing_soon.done():
+            self._refreshing_soon = self._loop.create_task(self._refresh_later())
+
+    async def _refresh_later(self) -> None:
+        await asyncio.sleep(SOON_S)
+        with contextlib.suppress(StoreError):  # it is refreshed every few seconds all the same
+            await self.refresh()
+
     async def forget(self) -> None:
         """Let go of people in memory if somebody was erased, by whichever process of this database."""
         if await asyncio.to_thread(self.forgetting.once):
@@ -546,9 +563,10 @@ class DeskApp:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks, *([] if self._refreshing_soon is None else [self._refreshing_soon])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.fleet.close()
         await self.finder.close()
         if self.archiving is not None:

@@ -118,7 +118,8 @@ class Registrar:
     async def take_in(self, serial: str, name: str | None, site_id: int | None, *, now_ms: int) -> int:
         """Make the terminal with this serial, or find it, and approve it; return its id.
 
-        A name or site that is not given stays as it is. A retired one is a ``Conflict``.
+        A name or site that is not given stays as it is. A retired one is a ``Conflict``. Who takes pushes is told of
+        it by the caller.
         """
         values = {"name": name, "site_id": site_id}
         given = {key: value for key, value in values.items() if value is not None}
@@ -136,7 +137,6 @@ class Registrar:
         found = await asyncio.to_thread(take)
         if "site_id" in given:
             self._moved()
-        await self._refresh()
         return found
 
     async def change(
