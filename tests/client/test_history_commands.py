@@ -1,5 +1,6 @@
 """``gatepost terminals backfill | jobs | job | audit``, with a receiver and a terminal; the API below it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,9 @@ def passages(count: int) -> list[wire.Record]:
 async def double(tmp_path: Path) -> AsyncIterator[Double]:
     made = await double_with(tmp_path / "double", passages(230))
     yield made
+    async with asyncio.timeout(20):
+        while (await made.terminal.status()).pending:  # noqa: ASYNC110 - only asking tells
+            await asyncio.sleep(0.01)
     await made.close()
 
 
@@ -39,7 +43,8 @@ async def call(
     receiver: Running, method: str, path: str, body: object = None, status: int = 200
 ) -> dict[str, Any]:
     data = b"" if body is None else json.dumps(body).encode()
-    reply = await receiver.request(method, f"/api/v1/fleet{path}", data)
+    here = {"Host": f"127.0.0.1:{receiver.port}"}  # the address that terminals are given
+    reply = await receiver.request(method, f"/api/v1/fleet{path}", data, here)
     assert reply.status == status, reply.body
     found: dict[str, Any] = reply.json
     return found

@@ -201,7 +201,8 @@ async def test_a_receiver_that_is_killed_while_it_fetches_goes_on_and_doubles_no
     options = ("--database", postgres_server.create()) if database == "postgresql" else ()
     receiver = await Process.start(tmp_path / "receiver", *options, port=port)
     interrupted = 0
-    slow = ("--misbehave", "slow=0.05", "--misbehave", "history=no-uuid")
+    pace = 0.05 if rounds < MANY_ROUNDS else 0.5
+    slow = ("--misbehave", f"slow={pace}", "--misbehave", "history=no-uuid")
     try:
         async with running_terminal(tmp_path / "terminal", service, *slow):
             order = {"address": f"https://127.0.0.1:{service}", "username": "admin", "password": PASSWORD}
