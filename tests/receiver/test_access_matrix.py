@@ -284,7 +284,7 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
         "/settings",
         "/settings/users",
         *("/terminals/new", "/terminals/names", "/terminals/names/list"),
-        *(f"/fleet{path}" for path in ("", "/adopt", "/find", "/import", "/import/template")),
+        *(f"/fleet{path}" for path in ("", "/adopt", "/find", "/history", "/import", "/import/template")),
         "/fleet/adoptions/987654321",
     }
     assert {f"{one.method} {one.path}" for one in found if one.also is not None} == {
@@ -360,7 +360,8 @@ def test_what_is_for_users_of_every_site_is_known_by_name(receiver: Running) -> 
         *(f"POST /schedules/{what}" for what in ("holidays", "assignments")),
         *(f"POST /schedules/{what}/987654321/delete" for what in ("holidays", "assignments")),
         "GET /api/v1/terminals/would-refuse",
-        *(f"GET /fleet{path}" for path in ("", "/adopt", "/find", "/import", "/import/template")),
+        *(f"GET /fleet{path}" for path in ("", "/adopt", "/find", "/history", "/import", "/import/template")),
+        *("POST /fleet/history", "POST /fleet/history/count", "POST /fleet/history/987654321/987654321"),
         *(
             f"POST /fleet/{work}"
             for work in ("look", "adopt", "import", "find/scan", "find/end", "find/adopt")

@@ -25,6 +25,7 @@ from gatepost.console.pages.destinations import DestinationPages
 from gatepost.console.pages.fleet import FleetPages
 from gatepost.console.pages.fleet_adopt import FleetAdoptPages
 from gatepost.console.pages.fleet_find import FleetFindPages
+from gatepost.console.pages.fleet_history import FleetHistoryPages
 from gatepost.console.pages.fleet_import import FleetImportPages
 from gatepost.console.pages.live import LivePages
 from gatepost.console.pages.login import DoorPages, to_login
@@ -71,6 +72,7 @@ PAGES = (
     FleetAdoptPages,
     FleetImportPages,
     FleetFindPages,
+    FleetHistoryPages,
     QuarantinePages,
     RefusalPages,
     DestinationPages,

@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.console.kit import Desk, Text
 from tests.fleet.double import ADMIN, Double
 from tests.receiver.kit import receiving, until
 
+from gatepost import wire
 from gatepost.console.routes import routes
 from gatepost.store.query.accounts import Accounts
 
@@ -209,7 +211,39 @@ async def test_what_cannot_be_scanned_or_adopted_is_said(house: House) -> None:
     assert "must be like 192.0.2.7" in answer.words
 
 
-@pytest.mark.parametrize("path", ["/fleet", "/fleet/find", "/fleet/adopt", "/fleet/import"])
+async def test_a_day_that_is_short_is_counted_fetched_and_marked(house: House) -> None:
+    double = await house.double()
+    await house.adopted(double)
+    at = datetime.now(UTC) - timedelta(hours=30)
+    await double.terminal.outbox.subscribe(wire.Subscription("http://127.0.0.1:9/Record", True))
+    for number in range(3):
+        user = wire.User(user_id=str(number), name=f"P{number}", type=1)
+        await double.terminal.record(
+            wire.Record(
+                serial="SN-7", uuid=f"4d3987c1-a3b3-470b-0000-{number:012d}",
+                recorded_at=at + timedelta(seconds=number),
+                recognition_type=1, passed=True, entry_mode=1, user=user,
+            )
+        )  # fmt: skip
+    counted = await house.post("/fleet/history/count", terminal="1")
+    assert counted.location == "/fleet/history?terminal=1&done=saved", counted.words
+    page = await house.desk.get("/fleet/history?terminal=1")
+    assert "The terminal says 3, here are 0" in page.words
+    assert "proposed" in page.words
+    assert (await house.post("/fleet/history/1/resume")).status == 303
+    jobs = house.desk.running.desk.histories.jobs
+    await until(lambda: [row.state for row in jobs.page()] == ["done"])
+    page = await house.desk.get("/fleet/history")
+    assert re.search(r"done .*3 / 3", page.words)
+    assert (await house.post("/fleet/history/1/pause")).status == 409
+    assert (await house.post("/fleet/history/1/break")).status == 400
+    asked = await house.post("/fleet/history", terminal="1", since="2024-05-01T00:00")
+    assert asked.location == "/fleet/history?terminal=1&done=saved"
+    assert (await house.post("/fleet/history", terminal="1", since="yesterday")).status == 400
+    assert (await house.post("/fleet/history", terminal="9", since="2024-05-01T00:00")).status == 400
+
+
+@pytest.mark.parametrize("path", ["/fleet", "/fleet/find", "/fleet/adopt", "/fleet/import", "/fleet/history"])
 async def test_only_administrators_see_it(house: House, path: str) -> None:
     assert (await house.desk.get(path, "operator")).status == 403
     assert 'href="/fleet"' not in (await house.desk.get("/terminals", "operator")).html
