@@ -4,9 +4,10 @@ What is on the pictures is simulated: nobody on them exists. The files are reduc
 them below some 80 KB.
 """
 
+import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 from tests.browser import kit
 from tests.browser.kit import Console, Endpoint
+from tests.browser.terminals import TerminalProcess
 
 from gatepost import wire
 from gatepost.simulator.scenario import SITE_TIME
@@ -39,6 +41,13 @@ PAGES = {
     "terminals": "/terminals",
     "terminal": "/terminals/1",
     "terminal-new": "/terminals/new",
+    "terminal-names": "/terminals/names",
+    "why": "/why?asked=SPX700C0MC22F04711",
+    "fleet": "/fleet",
+    "fleet-find": "/fleet/find",
+    "fleet-adopt": "/fleet/adopt",
+    "fleet-import": "/fleet/import",
+    "fleet-history": "/fleet/history",
     "quarantine": "/quarantine",
     "destinations": "/destinations",
     "destination": "/destinations/1",
@@ -50,6 +59,9 @@ PAGES = {
     "welcome": "/welcome",
 }
 
+MANAGED = ("SPX700C0MC22F04801", "SPX700C0MC22F04802", "SPX700C0MC22F04803")
+"""Serials of terminals that are adopted."""
+
 LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
 
 
@@ -57,13 +69,19 @@ def main() -> int:
     """Start a receiver with a week behind it, and photograph it."""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gatepost-screenshots-") as folder:
-        console = Console(Path(folder) / "data", GATEPOST_FORWARD_NETWORKS="127.0.0.0/8")
+        console = Console(
+            Path(folder) / "data",
+            GATEPOST_FORWARD_NETWORKS="127.0.0.0/8",
+            GATEPOST_FLEET_NETWORKS="127.0.0.0/8",
+        )
         endpoint = Endpoint()
+        terminals = [TerminalProcess(Path(folder) / serial, serial) for serial in MANAGED]
         kit.prepare(console.folder, console.doors, days=7, passages_a_day=70, pictures=12)
         console.start()
         try:
             _pass_on(console, endpoint)
             _enliven(console)
+            _manage(console, terminals)
             with sync_playwright() as playwright:
                 browser = kit.launch(playwright)
                 for path, picture in _pictures(browser, console):
@@ -73,6 +91,8 @@ def main() -> int:
         finally:
             console.stop()
             endpoint.close()
+            for one in terminals:
+                one.stop()
     return 0
 
 
@@ -114,6 +134,26 @@ def _enliven(console: Console) -> None:
         console.push(doors.passage(door, recorded_at=at, **changed), door=door)
     for name, role in (("wang", "viewer"), ("li", "operator")):
         console.cookie(name, role)
+
+
+def _manage(console: Console, terminals: Sequence[TerminalProcess]) -> None:
+    """Adopt terminals: one that pushes, one of which nothing came yet, and one that is away then."""
+    cookie = "=".join(console.cookie("admin", "admin"))
+    own = {**kit.JSON, "Cookie": cookie, "Sec-Fetch-Site": "same-origin"}
+    for number, one in enumerate(terminals):
+        one.start()
+        asked = {
+            "address": f"https://127.0.0.1:{one.port}", "username": "admin", "password": kit.PASSWORD,
+            "name": kit.NAMES[number],
+        }  # fmt: skip
+        status, reply = console.request("POST", "/api/v1/fleet/adopt", json.dumps(asked).encode(), own)
+        if status != 201:
+            raise SystemExit(f"a terminal is not adopted: {reply!r}")
+    terminals[0].passes("8001")
+    terminals[2].stop()
+    which = json.loads(reply)["terminal_id"]
+    console.request("POST", f"/api/v1/fleet/{which}/verify", b"", own)
+    console.settle()
 
 
 def _pictures(browser: Browser, console: Console) -> Iterator[tuple[Path, bytes]]:

@@ -152,6 +152,8 @@ def test_each_sentence_can_be_filled_in_from_its_own_finding() -> None:
 
 
 def test_the_sentences_read_well() -> None:
+    away = findings(replace(GOOD, managed=replace(OURS, state="away", found="away")))
+    assert WRITER.says(away[1]) == "https://10.0.0.7:8000 cannot be reached."
     found = next_of(findings(replace(GOOD, known=replace(FINE, clock_error_s=28_800.0))))
     assert found is not None
     assert WRITER.says(found) == "Its clock is 8 h ahead, so its events stand too late in every list."

@@ -160,7 +160,12 @@ def _service(facts: Facts) -> Iterator[Finding]:
         yield Finding(check="reachable", level="bad", code=code, values=values)
         return
     if managed.found == "away":
-        yield Finding(check="reachable", level="bad", code="away", values={**values, "said": managed.said})
+        yield Finding(
+            check="reachable",
+            level="bad",
+            code="away",
+            values={**values, "said": managed.said or f"{managed.address} cannot be reached"},
+        )
         return
     if managed.found is None or managed.looked_at is None:
         yield Finding(check="reachable", level="unknown", code="not_looked", values=values)

@@ -57,10 +57,10 @@ async def test_an_adopted_one_is_found_by_its_address_and_says_what_its_service_
     receiver: Running,
 ) -> None:
     await receiver.push(record())
-    adopt(receiver, 1, state="away", found="away", said="no route to host")
+    adopt(receiver, 1, state="away", found="away", said="https://10.9.8.7:8000 cannot be reached: no route")
     told = await why(receiver, address="https://10.9.8.7:8000")
     assert told["serial"] == "SN-1"
-    assert told["next"]["text"] == "https://10.9.8.7:8000 cannot be reached: no route to host"
+    assert told["next"]["text"] == "https://10.9.8.7:8000 cannot be reached: no route."
     assert "s3cret" not in str(told)
 
 
