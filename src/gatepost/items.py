@@ -34,6 +34,8 @@ __all__ = [
     "RotatedItem",
     "SampleItem",
     "SomeoneItem",
+    "FaultItem",
+    "ImportItem",
     "JournalItem",
     "LedgerItem",
     "StatsItem",
@@ -291,6 +293,25 @@ class TerminalDetail(TerminalItem, frozen=True, kw_only=True):
     refusals: dict[str, int]
     """By reason."""
     disagreed: list[DisagreementItem]
+
+
+class FaultItem(Struct, frozen=True):
+    """Say what is wrong with a line of an imported file."""
+
+    line: int
+    why: str
+
+
+class ImportItem(Struct, frozen=True, kw_only=True):
+    """Say what an import of names and departments does, or did."""
+
+    rows: int
+    new: int
+    changed: int
+    same: int
+    faults: list[FaultItem]
+    """At most the first hundred; with any of them nothing is stored."""
+    stored: bool
 
 
 class SomeoneItem(Struct, frozen=True, kw_only=True):

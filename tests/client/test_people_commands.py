@@ -52,3 +52,20 @@ async def test_attendance_is_saved_as_a_file(receiver: Running, run: Run, tmp_pa
     wanted = ("--month", "2023-05", "--columns", "name,person_type")
     assert await run("people", "attendance", str(file), *wanted, "--kind", "visitors") == 0
     assert file.read_text("utf-8-sig") == "Name,Kind of person\n访客,visitor\n"
+
+
+async def test_names_are_imported_from_a_file(
+    receiver: Running, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await receiver.push(record())
+    file = tmp_path / "staff.csv"
+    file.write_bytes("编号,姓名,部门\n5,王小五,销售\n".encode("gb18030"))
+    assert await run("people", "import", str(file), "--check") == 0
+    assert capsys.readouterr().out == "1 rows: 1 new, 0 changed, 0 as before\n"
+    assert await run("people", "import", str(file), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["stored"] is True
+    assert await run("people", "list") == 0
+    assert "王小五" in capsys.readouterr().out
+    file.write_text("number,name\n,Anna\n")
+    assert await run("people", "import", str(file)) == 1
+    assert "line 2 has no number" in capsys.readouterr().err

@@ -264,6 +264,8 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
         *(f"POST /schedules/{what}" for what in ("holidays", "assignments")),
         *(f"POST /schedules/{what}/987654321/delete" for what in ("holidays", "assignments")),
         *("POST /corrections", "POST /corrections/987654321/withdraw"),
+        *(f"{method} /api/v1/people/import" for method in ("POST", "DELETE")),
+        "POST /schedules/staff",
     }
     assert {one.path for one in found if one.role == "admin" and not one.changes} == {
         "/api/v1/accounts",
@@ -359,6 +361,8 @@ def test_what_is_for_users_of_every_site_is_known_by_name(receiver: Running) -> 
         *("POST /schedules", "POST /schedules/987654321", "POST /schedules/987654321/delete"),
         *(f"POST /schedules/{what}" for what in ("holidays", "assignments")),
         *(f"POST /schedules/{what}/987654321/delete" for what in ("holidays", "assignments")),
+        *(f"{method} /api/v1/people/import" for method in ("POST", "DELETE")),
+        "POST /schedules/staff",
         "GET /api/v1/terminals/would-refuse",
         *(f"GET /fleet{path}" for path in ("", "/adopt", "/find", "/history", "/import", "/import/template")),
         *("POST /fleet/history", "POST /fleet/history/count", "POST /fleet/history/987654321/987654321"),

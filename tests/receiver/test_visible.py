@@ -97,6 +97,9 @@ ASKED = {
         "list", f"/api/v1/attendance/export?day={DAY}&kind=all&format=xlsx"
     ),
     "GET /api/v1/attendance/groups": Asked("list", f"/api/v1/attendance/groups?day={DAY}&kind=all"),
+    "POST /api/v1/people/import": Asked("every site"),
+    "DELETE /api/v1/people/import": Asked("every site"),
+    "POST /schedules/staff": Asked("every site"),
     "GET /api/v1/schedules": Asked("list", is_plain=True),
     "POST /api/v1/schedules": Asked("every site"),
     "PATCH /api/v1/schedules/{schedule_id}": Asked("every site", "/api/v1/schedules/1"),
@@ -109,7 +112,7 @@ ASKED = {
     "DELETE /api/v1/assignments/{assignment_id}": Asked("every site", "/api/v1/assignments/1"),
     "GET /api/v1/corrections": Asked("list"),
     "POST /api/v1/corrections": Asked(
-        "change", content={"person_id": "{person}", "at": f"{DAY}T12:00:00Z", "note": "x"}
+        "change", content={"person_id": "{person}", "at": f"{DAY}T12:00:00Z", "note": "x"}, status=(400,)
     ),
     "DELETE /api/v1/corrections/{correction_id}": Asked("change", "/api/v1/corrections/{correction}"),
     "GET /api/v1/destinations": Asked("every site"),
@@ -263,7 +266,7 @@ ASKED = {
     ),
     "GET /corrections": Asked("list"),
     "POST /corrections": Asked(
-        "change", content={"person": "{person}", "day": DAY, "time": "12:00", "note": "x"}
+        "change", content={"person": "{person}", "day": DAY, "time": "12:00", "note": "x"}, status=(400,)
     ),
     "POST /corrections/{correction_id}/withdraw": Asked("change", "/corrections/{correction}/withdraw"),
     "GET /settings": Asked("every site"),

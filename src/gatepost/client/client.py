@@ -32,6 +32,7 @@ from gatepost.items import (
     DestinationItem,
     DoneItem,
     ErasedItem,
+    ImportItem,
     Listing,
     PreviewItem,
     RecordItem,
@@ -267,6 +268,11 @@ class Client:
     def erase_person(self, person_id: str) -> ErasedItem:
         """Erase a person by the ``id`` of :meth:`people`. It cannot be taken back. Needs the role admin."""
         return self._connection.send("POST", f"people/{quote(person_id, safe='')}/erase", ErasedItem, {})
+
+    def import_people(self, csv: str, *, site_id: int | None = None, check: bool = False) -> ImportItem:
+        """Store names and departments for numbers, or check what that would do. Needs the role operator."""
+        order = {"csv": csv, "site_id": site_id, "check": check}
+        return self._connection.send("POST", "people/import", ImportItem, order)
 
     def erase_number(
         self, user_id: str, *, site_id: int | None = None, terminal_id: int | None = None

@@ -1,8 +1,9 @@
-"""``gatepost people list | attendance | erase``."""
+"""``gatepost people list | attendance | import | erase``."""
 
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -169,8 +170,54 @@ def attendance(
         save(pieces, file)
 
 
+def import_people(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            help=t("CSV file with the columns number, name, department.", "CSV 文件，含编号、姓名、部门列。"),
+        ),
+    ],
+    url: Receiver = DEFAULT_URL,
+    token: Token = "",
+    ca_file: CaFile = None,
+    site: Annotated[
+        int | None,
+        typer.Option("--site", min=1, help=t("Only for this site, by its id.", "仅用于该站点编号。")),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help=t("Say what it would do, store nothing.", "仅检查，不保存。"))
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Import names and departments for numbers. Needs a token with the role operator of every site."""
+    content = file.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("gb18030", "replace")
+    with asking(url, token, ca_file) as client:
+        found = client.import_people(text, site_id=site, check=check)
+    if json:
+        as_json(found)
+    else:
+        typer.echo(
+            t(
+                f"{found.rows} rows: {found.new} new, {found.changed} changed, {found.same} as before",
+                f"{found.rows} 行：新增 {found.new}，修改 {found.changed}，未变 {found.same}",
+            )
+        )
+        for fault in found.faults:
+            typer.echo(t(f"line {fault.line} {fault.why}", f"第 {fault.line} 行：{fault.why}"), err=True)
+    if found.faults:
+        typer.echo(t("nothing was stored", "未保存任何内容"), err=True)
+        raise typer.Exit(1)
+
+
 def register(group: typer.Typer) -> None:
     """Add the commands."""
     group.command("list", help=t("List who has been seen.", "列出出现过的人员。"))(list_people)
     group.command("attendance", help=t("Save when people came and went.", "导出考勤。"))(attendance)
+    group.command("import", help=t("Import names and departments.", "导入姓名和部门。"))(import_people)
     group.command("erase", help=t("Erase a person for good.", "永久删除一名人员。"))(erase)

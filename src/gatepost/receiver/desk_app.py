@@ -86,6 +86,7 @@ from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networ
 from gatepost.receiver.terminals.preview import Preview
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import Arrival, Store, TerminalRow
+from gatepost.store.people.staff import Staff
 from gatepost.store.people.stored_schedules import Schedules
 from gatepost.store.privacy.permitted import Ask
 from gatepost.store.query.accounts import PROGRAM, Accounts
@@ -292,6 +293,7 @@ class DeskApp:
             "finder": self.finder,
             "notices": self.notices,
             "schedules": Schedules(store),
+            "staff": Staff(store),
             "metrics": self.metrics,
             "metrics_networks": Networks(settings.metrics_networks, setting="metrics_networks"),
             **made.parts,

@@ -47,7 +47,7 @@ async def test_what_cannot_be_corrected_is_said(desk: Desk) -> None:
         ({"day": "x"}, 400),
         ({"note": ""}, 400),
         ({"record": 99}, 400),
-        ({"person": "99"}, 404),
+        ({"person": "99"}, 400),
     ):
         assert await send(desk, "/corrections", **(right | wrong)) == status, wrong
     assert (await desk.running.get("/api/v1/corrections")).json["items"] == []

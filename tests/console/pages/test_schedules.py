@@ -89,3 +89,19 @@ async def test_a_viewer_sees_no_forms(desk: Desk) -> None:
     page = await desk.get("/schedules", "viewer")
     assert 'action="/schedules' not in page.html
     assert 'action="/schedules' in (await desk.get("/schedules", "operator")).html
+
+
+async def test_names_are_checked_before_they_are_imported(desk: Desk) -> None:
+    await desk.running.push(record(user={"user_id": "5"}))
+    rows = "number,name,department\n5,Anna Meier,Sales\n"
+    wrong = await desk.post("/schedules/staff", "operator", csv=f"{rows},Bert,\n")
+    assert "Line 3: has no number" in wrong.words
+    assert "Import" not in wrong.words
+    checked = await desk.post("/schedules/staff", "operator", csv=rows)
+    assert "1 rows: 1 new, 0 changed, 0 as before. Nothing is stored yet." in checked.words
+    assert "Anna" not in (await desk.get("/people", "viewer")).words
+    stored = await desk.post("/schedules/staff", "operator", csv=rows, store=1)
+    assert "1 rows are stored" in stored.words
+    assert "Anna Meier" in (await desk.get("/people", "viewer")).words
+    assert "Anna Meier" in (await desk.get("/attendance?day=2023-05-29&group=Sales", "viewer")).words
+    assert (await desk.post("/schedules/staff", "operator", csv="5,Anna")).status == 400

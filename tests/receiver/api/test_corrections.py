@@ -84,7 +84,7 @@ async def test_corrections_are_filtered(visited: Running) -> None:
         ("?since=2023-05-29T11:00:00Z&until=2023-05-29T12:00:00Z", [ids[1]]),
     ):
         assert [one["id"] for one in (await get(visited, f"corrections{query}"))["items"]] == expected
-    assert (await visited.get("/api/v1/corrections?person_id=99")).status == 404
+    assert (await visited.get("/api/v1/corrections?person_id=99")).status == 400
 
 
 async def test_what_is_wrong_with_a_correction_is_said(visited: Running) -> None:
@@ -99,7 +99,7 @@ async def test_what_is_wrong_with_a_correction_is_said(visited: Running) -> None
         ({"at": None, "record_id": 99}, 400, "record_id: this is no passage of this person"),
         ({"note": " "}, 400, "note: say why"),
         ({"note": ""}, 400, "note"),
-        ({"person_id": "99"}, 404, "no such person"),
+        ({"person_id": "99"}, 400, "person_id: there is no such person"),
     ):
         answer = await call(visited, "POST", "corrections", right | wrong)
         assert (answer.status, why in str(answer.json)) == (status, True), (wrong, answer.body)

@@ -158,7 +158,7 @@ async def test_what_is_wrong_with_an_assignment_is_said(visited: Running) -> Non
         (since | {"group": "x", "person_id": "1"}, 400),
         (since | {"group": "x", "since": "May"}, 400),
         (since | {"group": "x", "schedule_id": 99}, 400),
-        (since | {"person_id": "99"}, 404),
+        (since | {"person_id": "99"}, 400),
     ):
         assert (await call(visited, "POST", "assignments", wrong)).status == status
     assert (await call(visited, "POST", "assignments", since | {"group": "x"})).status == 201

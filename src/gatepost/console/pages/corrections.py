@@ -13,7 +13,7 @@ from gatepost.console.desk import Html, TheDesk
 from gatepost.console.forms import Form
 from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.corrections import NewCorrection, correct, items_of, note_correction
-from gatepost.receiver.api.people import person_named
+from gatepost.receiver.api.people import person_meant
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, TheStore, read
 from gatepost.store.local_days import parse_day, zone
 from gatepost.store.people.corrections import CorrectionQuery, Corrections
@@ -57,7 +57,7 @@ class CorrectionPages(Controller):
     ) -> Html:
         """Add the passage of a day and time by the clocks of the person's site, or strike that of a record."""
         form = Form(body)
-        person = person_named(meaning, form("person"))
+        person = person_meant(meaning, form("person"))
         record = form.numbers("record")
         data = NewCorrection(
             person_id=person.id,

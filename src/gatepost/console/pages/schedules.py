@@ -11,6 +11,7 @@ from litestar.params import FromPath, RawBody
 
 from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
+from gatepost.items import ImportItem
 from gatepost.receiver.api.assignments import NewAssignment, assign, assignment_items, told_assignment
 from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.schedules import (
@@ -27,6 +28,7 @@ from gatepost.receiver.api.schedules import (
     told_schedule,
 )
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, TheStore, answering, read
+from gatepost.receiver.api.staff import StaffFile, TheStaff, load
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.people.stored_schedules import Schedules
 
@@ -192,6 +194,30 @@ class SchedulePages(Controller):
 
         return _done(desk, request, schedules, meaning, remove, "deleted")
 
+    @post("/staff", opt=CHANGE, sync_to_thread=True)
+    def import_staff(
+        self,
+        request: AnyRequest,
+        body: RawBody,
+        desk: TheDesk,
+        access: TheAccess,
+        schedules: TheSchedules,
+        meaning: TheMeaning,
+        staff: TheStaff,
+        store: TheStore,
+    ) -> Html:
+        """Check pasted rows, or store them, and show what that does; the rows stay in the form."""
+        form = Form(body)
+        site = form.numbers("site")
+        data = StaffFile(
+            csv=form.secret("csv"), site_id=site[0] if site else None, check=not form.ticked("store")
+        )
+        try:
+            found = load(request, access, staff, store, data)
+        except ClientException as error:
+            return _page(desk, request, schedules, meaning, problem=error.detail, csv=data.csv)
+        return _page(desk, request, schedules, meaning, found=found, csv=data.csv)
+
 
 def _done(
     desk: Desk,
@@ -239,6 +265,8 @@ def _page(
     meaning: Meaning,
     *,
     problem: str | None = None,
+    found: ImportItem | None = None,
+    csv: str = "",
 ) -> Html:
     view = desk.view(request)
     visible = view.store.visible
@@ -261,4 +289,6 @@ def _page(
         person=view.query.get("person", ""),
         may_change=view.may("operator", every_site=True),
         problem=problem,
+        found=found,
+        csv=csv,
     )

@@ -37,6 +37,7 @@ from gatepost.receiver.api.retention import RetentionController
 from gatepost.receiver.api.schedules import HolidaysController, SchedulesController
 from gatepost.receiver.api.session import SessionController
 from gatepost.receiver.api.sites import SitesController
+from gatepost.receiver.api.staff import StaffController
 from gatepost.receiver.api.statistics import StatisticsController
 from gatepost.receiver.api.terminals import TerminalsController
 from gatepost.receiver.api.why import WhyController
@@ -54,6 +55,7 @@ CONTROLLERS = (
     GroupsController,
     ErasureController,
     AttendanceController,
+    StaffController,
     SchedulesController,
     HolidaysController,
     AssignmentsController,

@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
 from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.people import person_named
+from gatepost.receiver.api.people import person_meant
 from gatepost.receiver.api.schedules import CHANGE, TheSchedules, no_such
 from gatepost.receiver.api.shapes import MAX_ID, Listing, TheMeaning, TheStore, read, word
 from gatepost.receiver.people_rules import Meaning
@@ -71,13 +71,13 @@ def assignment_items(meaning: Meaning, rows: list[AssignmentRow]) -> list[Assign
 def assign(
     schedules: Schedules, meaning: Meaning, data: NewAssignment, *, by: str, now_ms: int
 ) -> AssignmentRow:
-    """Store an assignment. Raises 400, 404 and 409."""
+    """Store an assignment. Raises 400 and 409."""
     since = read(lambda: parse_day(data.since))
     if (data.group is None) == (data.person_id is None):
         raise ClientException("give a group or a person_id, and not both")
     identities: tuple[int, ...] = ()
     if data.person_id is not None:
-        identities = person_named(meaning, data.person_id).identities
+        identities = person_meant(meaning, data.person_id).identities
     group = word("group", data.group)
     return read(
         lambda: schedules.assign(

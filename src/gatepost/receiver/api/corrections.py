@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from gatepost.receiver.api.attended import CorrectionItem, correction_item
 from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.people import Limit, person_named
+from gatepost.receiver.api.people import Limit, person_meant
 from gatepost.receiver.api.shapes import MAX_ID, Listing, TheMeaning, TheStore, moment, read, word
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.people.corrections import MAX_NOTE, Correction, CorrectionQuery, Corrections
@@ -40,10 +40,10 @@ def items_of(meaning: Meaning, found: tuple[Correction, ...]) -> list[Correction
 def correct(
     store: UserStore, meaning: Meaning, data: NewCorrection, *, by: str, now_ms: int
 ) -> CorrectionItem:
-    """Store a correction. Raises 400, 404 and 409."""
+    """Store a correction. Raises 400 and 409."""
     if (data.at is None) == (data.record_id is None):
         raise ClientException("give at to add a passage, or record_id to strike one, and not both")
-    person = person_named(meaning, data.person_id)
+    person = person_meant(meaning, data.person_id)
     corrections = Corrections(store, meaning.rules)
     at = moment("at", data.at)
     record_id = data.record_id
@@ -76,7 +76,7 @@ class CorrectionsController(Controller):
         """``since`` and ``until`` are about when the passages were. Withdrawn ones are listed, too."""
         named = word("person_id", person_id)
         query = CorrectionQuery(
-            identities=None if named is None else person_named(meaning, named).identities,
+            identities=None if named is None else person_meant(meaning, named).identities,
             since=moment("since", since),
             until=moment("until", until),
             limit=limit,
@@ -99,7 +99,13 @@ class CorrectionsController(Controller):
         note_correction(access, request, "correction.made", item)
         return item
 
-    @delete("/{correction_id:int}", opt=OPERATOR, status_code=200, sync_to_thread=True)
+    @delete(
+        "/{correction_id:int}",
+        opt=OPERATOR,
+        status_code=200,
+        sync_to_thread=True,
+        summary="Withdraw a correction",
+    )
     def withdraw_correction(
         self,
         request: AnyRequest,
@@ -108,7 +114,7 @@ class CorrectionsController(Controller):
         meaning: TheMeaning,
         access: TheAccess,
     ) -> CorrectionItem:
-        """Withdraw a correction: it counts no more, and stays listed with who withdrew it."""
+        """Let it count no more; it stays listed with who withdrew it."""
         by, now_ms = request.user.name, access.doors.now_ms()
         found = read(lambda: Corrections(store, meaning.rules).withdraw(correction_id, by=by, now_ms=now_ms))
         if found is None:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Annotated
 
 from litestar import Controller, get
-from litestar.exceptions import NotFoundException
+from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
@@ -47,6 +47,7 @@ __all__ = [
     "Limit",
     "PeopleController",
     "SomeoneItem",
+    "person_meant",
     "person_named",
     "someone_item",
 ]
@@ -159,6 +160,14 @@ def person_named(meaning: Meaning, person_id: str) -> Person:
     person = read(lambda: meaning.people.person(person_id))
     if person is None:
         raise NotFoundException("there is no such person")
+    return person
+
+
+def person_meant(meaning: Meaning, person_id: str) -> Person:
+    """Return the person whom a field ``person_id`` means. Raises 400."""
+    person = read(lambda: meaning.people.person(person_id))
+    if person is None:
+        raise ClientException("person_id: there is no such person; /api/v1/people lists them")
     return person
 
 

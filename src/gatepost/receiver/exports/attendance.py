@@ -108,7 +108,7 @@ ATTENDANCE: tuple[Column[PersonShift], ...] = (
         "name",
         "Name",
         "姓名",
-        lambda row, _: row.person.name if row.attended is None else row.attended.name,
+        lambda row, _: (row.attended and row.attended.name) or row.person.name,
         16,
     ),
     Column(

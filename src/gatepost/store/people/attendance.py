@@ -54,7 +54,7 @@ class PersonAttendance(Struct, frozen=True):
     @property
     def names(self) -> tuple[str, ...]:
         """Return how they were called in these shifts, each name once; their latest name where there are none."""
-        return tuple(dict.fromkeys(shift.name for shift in self.shifts)) or (self.person.name,)
+        return tuple(dict.fromkeys(shift.name for shift in self.shifts if shift.name)) or (self.person.name,)
 
     @property
     def size(self) -> int:

@@ -8,6 +8,7 @@ Rules:
   person has the old name any more, the old name is not listed.
 * A filter is a name or an id. Text that is no known name is an id, and means every group that has it. ``#53`` means the
   group without a name alone.
+* A department that was imported for a number (staff.py) is a group of that name.
 
 Functions on a connection, in the caller's transaction.
 """
@@ -21,6 +22,7 @@ from sqlalchemy import ColumnElement, Connection, Select, case, false, func, or_
 
 from gatepost.store.fold import alike
 from gatepost.store.interface import Visible
+from gatepost.store.people.staff import departments, in_department
 from gatepost.store.query.page_bytes import weight
 from gatepost.store.schema import tables as t
 
@@ -84,7 +86,7 @@ class Wanted(Struct, frozen=True):
             field, value = ("name", name) if name.strip() else ("id", number)
             texts.add(f'"{field}":{msgspec.json.encode(value).decode()}')
         found = [t.identities.c.groups.contains(text, autoescape=True) for text in sorted(texts)]
-        return or_(false(), *found)
+        return or_(false(), *found, in_department(self.keys)) if self.keys else false()
 
 
 def group_key(group: Mapping[str, Any]) -> str:
@@ -126,6 +128,8 @@ def listed_groups(db: Connection, visible: Visible, *, site_id: int | None = Non
         key = group_key({"id": number, "name": name})
         ids = found[key][1] if key in found else []
         found[key] = (name, ids if number in ids else [*ids, number])
+    for department in departments(db, visible, site_id):
+        found.setdefault(group_key({"id": "", "name": department}), (department, [""]))
     groups = {
         key: Group(name, tuple(sorted(ids, key=lambda one: (len(one), one))[:MAX_IDS]))
         for key, (name, ids) in found.items()
@@ -144,6 +148,7 @@ def groups_named(groups: Iterable[Group], asked: str) -> list[Group]:
 def wanted_groups(db: Connection, asked: str, visible: Visible) -> Wanted:
     """Return what a filter by group means; nothing where no person has been seen in such a group."""
     written = _written(db, select(t.identities.c.groups).where(*forms_at_sites(visible)).distinct())
+    written += [("", department) for department in departments(db, visible)]
     of_key: dict[str, list[tuple[str, str]]] = {}
     of_id: dict[str, set[str]] = {}
     for number, name in written:

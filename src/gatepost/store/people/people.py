@@ -4,7 +4,8 @@ Rules:
 
 * A person is a ``user_id`` within a *scope*: a site (two sites use the same number for two people), a terminal, or
   everywhere. Who has a name or some number but no ``user_id`` is a person for each form of their data.
-* How they are called is how they were last seen. A search finds what they were called before, too.
+* How they are called is how they were last seen, unless a name was imported for their number (staff.py). A search
+  finds what they were called before, too.
 * Strangers are no people: they are records without one (``RecordQuery.strangers``).
 * Held terminals' records, and people whom nothing else has seen, are not shown; nor is who was erased.
 
@@ -40,9 +41,11 @@ from gatepost.store.people.groups import (
     Wanted,
     decode_groups,
     forms_at_sites,
+    group_key,
     listed_groups,
     wanted_groups,
 )
+from gatepost.store.people.staff import Entry, imported, named_like
 from gatepost.store.query.page_bytes import fitting, weight
 from gatepost.store.query.terminal_labels import hidden_terminals
 from gatepost.store.schema import tables as t
@@ -240,7 +243,7 @@ def _conditions(query: PeopleQuery, groups: Wanted | None) -> list[ColumnElement
     i = t.identities.c
     found: list[ColumnElement[bool]] = []
     if query.q is not None:
-        found.append(i.folded.like(like(query.q, "any"), escape=ESCAPE))
+        found.append(or_(i.folded.like(like(query.q, "any"), escape=ESCAPE), named_like(query.q)))
     if query.site_id is not None:
         found.append(i.site_id == query.site_id)
     if query.type is not None:
@@ -285,7 +288,20 @@ def _people(
             if row.last_ms is not None:
                 key = (row.head, row.terminal_id if rules.scope == "terminal" else 0)
                 found.setdefault(key, []).append(row)
-    return [_person(key, rows) for key, rows in sorted(found.items(), reverse=True)]
+    people = [_person(key, rows) for key, rows in sorted(found.items(), reverse=True)]
+    entries = imported(db, ((person.user_id, person.site_id) for person in people))
+    return [_with_entry(person, entries.get((person.user_id, person.site_id))) for person in people]
+
+
+def _with_entry(person: Person, entry: Entry | None) -> Person:
+    """Return a person with the name and the department that were imported for their number."""
+    if entry is None:
+        return person
+    department = {"id": "", "name": entry.department}
+    keys = {group_key(group) for group in person.groups}
+    is_new = bool(entry.department) and group_key(department) not in keys
+    groups = (*person.groups, department) if is_new else person.groups
+    return msgspec.structs.replace(person, name=entry.name or person.name, groups=groups)
 
 
 def _forms(heads: Sequence[int], rules: Rules, visible: Visible, hidden: Sequence[int]) -> Any:

@@ -3,10 +3,10 @@
 Rules:
 
 * Erased are the images, the personal fields, and the kept originals of every record and alarm step of this person,
-  the notes on their alarms, what was written about them (assignments and corrections), the pushes in the quarantine
-  that have their number or name in them, and their row in ``identities``, which is the only other place where a name
-  stands. Samples of refused bodies cannot be searched for a person, because nobody could read the body: all of them
-  are deleted.
+  the notes on their alarms, what was written about them (assignments, corrections, imported names), the pushes in the
+  quarantine that have their number or name in them, and their row in ``identities``, which is the only other place
+  where a name stands. Samples of refused bodies cannot be searched for a person, because nobody could read the body:
+  all of them are deleted.
 * A record stays a passage at a terminal at a time, with its codes. All erased people of a site become one: a
   pseudonym that joins somebody's passages would point back at them.
 * What was received before and is listed later, here or by another receiver, is listed without them
@@ -51,7 +51,7 @@ from gatepost.store.conversion.rows import text
 from gatepost.store.dialect import insert
 from gatepost.store.images import images
 from gatepost.store.interface import Leaving, Transactions
-from gatepost.store.people import identities, moving
+from gatepost.store.people import identities, moving, staff
 from gatepost.store.privacy import tombstones
 from gatepost.store.privacy.person_matcher import Traces
 from gatepost.store.query import quarantine
@@ -124,6 +124,7 @@ def erase(
         )
     with store.changing() as db:
         quarantine.drop_samples(db)
+        staff.forget(db, [whom.user_id, *(row.user_id for row in people)], whom.site_id)
     traces = Traces(whom.user_id, people)
     forget(traces, terminals)
     steps = _erase_mentions(store, t.alarm_events, traces, terminals)

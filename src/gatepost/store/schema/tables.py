@@ -10,8 +10,9 @@ Rules:
   :func:`gatepost.wire.digest`. There is no time window (``docs/decisions/event-identity.md``).
 * Names and numbers of people stand in ``identities`` (and in ``original``) and nowhere else: search, filters by
   person and erasure work on thousands of rows, not on millions. What was written about a person (``assignments``,
-  ``corrections``) refers to a form of their data, and is deleted with the last one. ``pin`` stands nowhere. What
-  stands for a person or an event (``identities.digest``, ``key``) is a digest keyed with the store's own secret
+  ``corrections``) refers to a form of their data, and is deleted with the last one. ``staff`` has imported names.
+  ``pin`` stands nowhere. What stands for a person or an event (``identities.digest``, ``key``) is a digest keyed with
+  the store's own secret
   (:mod:`gatepost.store.server_keys`), so nobody can try out on a copy of the database whom it stands for.
 * ``facets`` names every combination of the coded fields that has occurred; a record points to its own. The
   indexes that begin with it then answer any combination of filters on those fields, newest first: one short
@@ -83,6 +84,7 @@ __all__ = [
     "holidays",
     "assignments",
     "corrections",
+    "staff",
     "destinations",
     "destination_places",
     "destination_exceptions",
@@ -925,6 +927,24 @@ assignments = Table(
     Column("created_at_ms", BigInteger, nullable=False),
     Index(None, "schedule_id"),
     Index(None, "identity_id"),
+)
+
+# Names and departments for numbers, as they were imported: people/staff.py.
+staff = Table(
+    "staff",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    # 0: at every site.
+    Column("site_id", BigInteger, nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("department", Text, nullable=False),
+    # Name as search compares it, and the key of the department as groups are compared.
+    Column("folded", Text, nullable=False),
+    Column("group_key", Text, nullable=False),
+    Column("changed_at_ms", BigInteger, nullable=False),
+    UniqueConstraint("user_id", "site_id"),
+    Index(None, "group_key"),
 )
 
 # Passages that a person added or struck: records stay as they are.

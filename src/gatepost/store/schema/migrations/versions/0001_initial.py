@@ -770,6 +770,20 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_corrections_identity_id"), "corrections", ["identity_id"])
     op.create_index(op.f("ix_corrections_at_ms"), "corrections", ["at_ms"])
+    op.create_table(
+        "staff",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("site_id", sa.BigInteger(), nullable=False),
+        sa.Column("user_id", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("department", sa.Text(), nullable=False),
+        sa.Column("folded", sa.Text(), nullable=False),
+        sa.Column("group_key", sa.Text(), nullable=False),
+        sa.Column("changed_at_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_staff")),
+        sa.UniqueConstraint("user_id", "site_id", name=op.f("uq_staff_user_id_site_id")),
+    )
+    op.create_index(op.f("ix_staff_group_key"), "staff", ["group_key"])
     # Every terminal belongs to a site; until somebody makes more there is this one.
     op.execute("INSERT INTO sites (id, name, timezone, created_at_ms) VALUES (1, 'default', 'UTC', 0)")
     secret = sa.text("INSERT INTO meta (name, value) VALUES ('key:identity', :value)")
