@@ -112,8 +112,7 @@ def look(path: Path, fatal: int) -> tuple[bool, int, list[str]]:
         wrong.append("the ledger does not add up")
     if found.dropped:
         wrong.append(f"{found.dropped} are dropped")
-    # A file of the state that was being begun looks like one whose end is lost.
-    if aside := [file.name for file in path.glob("damaged-*") if not file.name.startswith("damaged-state-")]:
+    if aside := [file.name for file in path.glob("damaged-*")]:
         wrong.append(f"these are set aside: {aside}")
     waiting = {event.id: event.image for event in View(segments, looks)._some((State.PENDING,), 0, 1000)}
     accepted = {*range(1, 25), *said["accepted"]}

@@ -66,6 +66,11 @@ class KillingFiles(Files):
             _die()
         super().link(path, name)
 
+    def rename(self, path: Path, name: Path) -> None:
+        if self._call():
+            _die()
+        super().rename(path, name)
+
     def write(self, handle: int, data: bytes, offset: int) -> None:
         if self._call():
             super().write(handle, data[: len(data) // 2], offset)

@@ -164,6 +164,12 @@ class SmallDisk(Files):
         self._used.pop(path, None)
         self._holes.pop(path, None)
 
+    def rename(self, path: Path, name: Path) -> None:
+        self._fail()
+        super().rename(path, name)
+        self._used[name] = self._used.pop(path)
+        self._paths.update({handle: name for handle, at in self._paths.items() if at == path})
+
     def sync(self, handle: int) -> None:
         self._fail()
         self.syncs += 1

@@ -59,6 +59,10 @@ class Files:
         """Give a file a second name. Raises ``FileExistsError`` where that exists."""
         name.hardlink_to(path)
 
+    def rename(self, path: Path, name: Path) -> None:
+        """Give a file another name in its folder, instead of its own."""
+        path.rename(name)
+
     def write(self, handle: int, data: bytes, offset: int) -> None:
         """Write all of ``data`` at an offset."""
         view = memoryview(data)

@@ -58,6 +58,14 @@ class NotedFiles(Files):
         to = self._relative(name)
         self._disk.ops += [Create(to), Write(to, 0, path.read_bytes()), Sync(to, with_folder=False)]
 
+    def rename(self, path: Path, name: Path) -> None:
+        """Give a file that was synced another name, and note that as a new file with synced content."""
+        super().rename(path, name)
+        to = self._relative(name)
+        self._disk.ops += [Create(to), Write(to, 0, name.read_bytes()), Sync(to, with_folder=False)]
+        self._disk.ops.append(Delete(self._relative(path), durable=False))
+        self._names.update({handle: to for handle, at in self._names.items() if at == self._relative(path)})
+
     def write(self, handle: int, data: bytes, offset: int) -> None:
         """Write, and note it."""
         super().write(handle, data, offset)

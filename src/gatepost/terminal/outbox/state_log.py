@@ -3,7 +3,8 @@
 Rules:
 
 * A file ``state-NNNNNNNN`` begins like a segment, goes on with a checkpoint (a whole state), and then with operations.
-  A process writes only files that it made.
+  A process writes only files that it made. Such a file gets its name once it is synced with its checkpoint, so that one
+  that a kill or a power cut has left half-written is none.
 * An operation is written before anyone is told, and not synced: a power cut may take acknowledgements, and what they
   were about is sent once more. What must not be lost that way is synced (``sync=True``), and so is everything before a
   segment is deleted.
@@ -192,16 +193,19 @@ class StateLog:
         data = encode_header(Header(self._folder.id, number, seed))
         data += framing.encode(CHECKPOINT, _encoder.encode(state))
         path = _path(self._folder, number)
-        self._files.remove(path)
-        handle = self._files.create(path)
+        unfinished = path.with_suffix(".part")
+        self._files.remove(unfinished)
+        handle = self._files.create(unfinished)
         try:
             self._files.write(handle, data, 0)
             self._files.sync(handle)
+            self._files.rename(unfinished, path)
             self._files.sync_folder(self._folder.path)
         except BaseException:
             self._files.close(handle)
-            with contextlib.suppress(OSError):
-                self._files.remove(path)
+            for made in (unfinished, path):
+                with contextlib.suppress(OSError):
+                    self._files.remove(made)
             raise
         self._close_file()
         self._handle, self._framing, self._number = handle, framing, number
