@@ -185,6 +185,16 @@ def test_a_deleted_destination_takes_its_replays_and_dead_letters_along(
     assert destinations.lease(owner.which, "first", now_ms=NOW, for_ms=1) is None
 
 
+def test_the_id_of_a_deleted_destination_is_no_other_ones(
+    store: BaseStore, destinations: Destinations
+) -> None:
+    owner, _ = buried(destinations, store)
+    destinations.delete(owner.which)
+    other = Owner(destinations, made(destinations).id)
+    assert other.which > owner.which
+    assert owner.commit(Step(seen=1)) == "lost"
+
+
 def test_a_span_has_what_was_received_in_it(store: BaseStore, destinations: Destinations) -> None:
     passages(store, 1, received_at_ms=NOW - 10)
     inside = passages(store, 2, 3, received_at_ms=NOW)

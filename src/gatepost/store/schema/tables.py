@@ -640,6 +640,8 @@ destinations = Table(
     Column("fence", BigInteger, nullable=False),
     Column("lease_until_ms", BigInteger, nullable=False),
     Index(None, "replay_of"),
+    # The id of one that was deleted is no other one's: links to images and late commits name it.
+    sqlite_autoincrement=True,
 )
 
 destination_places = Table(

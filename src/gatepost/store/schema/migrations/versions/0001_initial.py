@@ -487,6 +487,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_destinations")),
         sa.UniqueConstraint("folded_name", name=op.f("uq_destinations_folded_name")),
+        sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_destinations_replay_of"), "destinations", ["replay_of"])
     op.create_table(
