@@ -3,6 +3,7 @@
 import ast
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ import gatepost.console
 from gatepost.console.words import LANGUAGES, choose, table, words
 from gatepost.settings import ReceiverSettings, described
 from gatepost.store.cursor import BadCursor
+from gatepost.store.interface import NOTICE_KINDS
 from gatepost.store.local_days import UnknownZone
 from gatepost.store.query.audit_chain import SHORTENED
 
@@ -205,3 +207,11 @@ def test_the_language_is_what_was_chosen_or_else_what_the_browser_asks_for(
     cookie: str | None, accepted: str | None, language: str
 ) -> None:
     assert choose(cookie, accepted) == language
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_of_notice_has_words(language: Any) -> None:
+    known = words(language)
+    assert [
+        kind for kind in NOTICE_KINDS if not known.has(f"destinations.notice_{kind.replace('.', '_')}")
+    ] == []
