@@ -35,7 +35,7 @@ __all__ = [
     "SampleItem",
     "SomeoneItem",
     "FaultItem",
-    "ImportItem",
+    "StaffImportItem",
     "JournalItem",
     "LedgerItem",
     "StatsItem",
@@ -302,7 +302,7 @@ class FaultItem(Struct, frozen=True):
     why: str
 
 
-class ImportItem(Struct, frozen=True, kw_only=True):
+class StaffImportItem(Struct, frozen=True, kw_only=True):
     """Say what an import of names and departments does, or did."""
 
     rows: int

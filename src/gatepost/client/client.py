@@ -32,7 +32,6 @@ from gatepost.items import (
     DestinationItem,
     DoneItem,
     ErasedItem,
-    ImportItem,
     Listing,
     PreviewItem,
     RecordItem,
@@ -41,6 +40,7 @@ from gatepost.items import (
     RotatedItem,
     SampleItem,
     SomeoneItem,
+    StaffImportItem,
     StatsItem,
     TerminalDetail,
     TerminalItem,
@@ -269,10 +269,10 @@ class Client:
         """Erase a person by the ``id`` of :meth:`people`. It cannot be taken back. Needs the role admin."""
         return self._connection.send("POST", f"people/{quote(person_id, safe='')}/erase", ErasedItem, {})
 
-    def import_people(self, csv: str, *, site_id: int | None = None, check: bool = False) -> ImportItem:
+    def import_people(self, csv: str, *, site_id: int | None = None, check: bool = False) -> StaffImportItem:
         """Store names and departments for numbers, or check what that would do. Needs the role operator."""
         order = {"csv": csv, "site_id": site_id, "check": check}
-        return self._connection.send("POST", "people/import", ImportItem, order)
+        return self._connection.send("POST", "people/import", StaffImportItem, order)
 
     def erase_number(
         self, user_id: str, *, site_id: int | None = None, terminal_id: int | None = None

@@ -11,7 +11,7 @@ from litestar.params import FromPath, RawBody
 
 from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
-from gatepost.items import ImportItem
+from gatepost.items import StaffImportItem
 from gatepost.receiver.api.assignments import NewAssignment, assign, assignment_items, told_assignment
 from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.schedules import (
@@ -265,7 +265,7 @@ def _page(
     meaning: Meaning,
     *,
     problem: str | None = None,
-    found: ImportItem | None = None,
+    found: StaffImportItem | None = None,
     csv: str = "",
 ) -> Html:
     view = desk.view(request)

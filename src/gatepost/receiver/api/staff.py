@@ -10,7 +10,7 @@ from litestar.exceptions import ClientException
 from litestar.params import JSONBody, SkipValidation
 from msgspec import Meta, Struct
 
-from gatepost.items import FaultItem, ImportItem
+from gatepost.items import FaultItem, StaffImportItem
 from gatepost.receiver.api.authorization import EVERY_SITE, OPERATOR, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AtSite
 from gatepost.receiver.api.shapes import MAX_ID, TheStore, read
@@ -36,14 +36,14 @@ class StaffFile(Struct, frozen=True, kw_only=True):
 
 def load(
     request: AnyRequest, access: TheAccess, staff: Staff, store: UserStore, data: StaffFile
-) -> ImportItem:
+) -> StaffImportItem:
     """Store or check a file, and note it in the audit log. Raises 400."""
     if data.site_id is not None and site_of(store, data.site_id) is None:
         raise ClientException(f"site_id: there is no site {data.site_id}; see /api/v1/sites")
     now_ms = access.doors.now_ms()
     content = data.csv.encode("utf-8", "replace")
     found = read(lambda: staff.load(content, site_id=data.site_id, check=data.check, now_ms=now_ms))
-    item = ImportItem(
+    item = StaffImportItem(
         rows=found.rows,
         new=found.new,
         changed=found.changed,
@@ -72,7 +72,7 @@ class StaffController(Controller):
         staff: TheStaff,
         store: TheStore,
         access: TheAccess,
-    ) -> ImportItem:
+    ) -> StaffImportItem:
         """Name people by their numbers. Records stay as they are; a file with a fault is not stored at all."""
         return load(request, access, staff, store, data)
 
