@@ -31,6 +31,7 @@ NAMES = (
     "terminal_record",
     "terminal_flash",
     "slow_link",
+    "fleet_history",
 )
 
 

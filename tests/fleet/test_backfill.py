@@ -109,7 +109,7 @@ async def test_a_token_that_expires_in_a_job_is_made_again(
     async def history(client: TerminalClient, begin_s: int, end_s: int, *, offset: int = 0) -> HistoryPage:
         if not cut and offset:
             cut.append(offset)
-            client._token = "one that it does not know"
+            client.token = "one that it does not know"
         return await whole(client, begin_s, end_s, offset=offset)
 
     monkeypatch.setattr(TerminalClient, "history", history)

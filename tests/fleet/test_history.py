@@ -38,17 +38,18 @@ def test_windows_cover_every_second_once(begin: int, length: int, seconds: int) 
     assert all(one.end_s - one.begin_s < seconds for one in found)
 
 
-@given(st.integers(0, 10**6), st.integers(1, 10**5))
-def test_halves_cover_a_window(begin: int, length: int) -> None:
-    first, second = Window(begin, begin + length).halves()
+@given(st.integers(0, 10**6), st.integers(1, 10**5), st.integers(0, 100))
+def test_parts_cover_a_window(begin: int, length: int, count: int) -> None:
+    found = Window(begin, begin + length).parts(count)
 
-    assert (first.begin_s, second.end_s) == (begin, begin + length)
-    assert first.end_s + 1 == second.begin_s
+    assert len(found) == min(max(count, 2), length + 1)
+    assert (found[0].begin_s, found[-1].end_s) == (begin, begin + length)
+    assert all(one.end_s + 1 == other.begin_s and one.begin_s <= one.end_s for one, other in pairwise(found))
 
 
-def test_a_single_second_has_no_halves() -> None:
-    with pytest.raises(ValueError, match="no halves"):
-        Window(5, 5).halves()
+def test_a_single_second_has_no_parts() -> None:
+    with pytest.raises(ValueError, match="no parts"):
+        Window(5, 5).parts(2)
 
 
 def test_an_empty_span_has_no_window() -> None:

@@ -10,7 +10,7 @@ Rules:
 * A terminal that is away is asked again later. A wrong account, another certificate or another serial ends a job: a
   person has to look. A token that expires is made again once.
 * A terminal is not believed: totals may differ on each page, pages may repeat. A window is whole when a page brings
-  nothing new; one whose pages repeat is halved until a page holds it.
+  nothing new; one whose pages repeat is cut into parts until a page holds each.
 * Alarms are in no history. What was not pushed of them cannot be had again.
 
 Flow: :meth:`Backfill.run` → :meth:`Backfill.once` → :meth:`Backfill.work` on each job that is due.
@@ -68,6 +68,9 @@ FIRST_AGAIN_S, LAST_AGAIN_S = 15.0, 900.0
 
 MAX_PAGES = 200
 """Pages of one window: one that a terminal does not end is not read for ever."""
+
+MAX_PARTS = 24
+"""Into so many parts a window is cut at once, at most: totals may be wrong."""
 
 _ENDS = (WrongAccount, AnotherTerminal, AnotherCertificate)
 
@@ -233,8 +236,8 @@ class _Fetching:
         self._row = row
         self._fence = fence
         self._next_s = job.done_s + 1
-        self._halves: list[Window] = []
-        """What is left of a window that was halved, the first one last."""
+        self._parts: list[Window] = []
+        """What is left of a window that was cut into parts, the first one last."""
         self._storing: asyncio.Task[bool] | None = None
         self._has_expired = False
         """The last request was refused after a login, and nothing was read since."""
@@ -252,11 +255,11 @@ class _Fetching:
 
     def _window(self) -> Window | None:
         """Return the next window; it stays the next one until it is fetched."""
-        if not self._halves and self._next_s <= self._job.until_s:
+        if not self._parts and self._next_s <= self._job.until_s:
             end_s = min(self._next_s + FIRST_WINDOW_S - 1, self._job.until_s)
-            self._halves.append(Window(self._next_s, end_s))
+            self._parts.append(Window(self._next_s, end_s))
             self._next_s = end_s + 1
-        return self._halves[-1] if self._halves else None
+        return self._parts[-1] if self._parts else None
 
     async def _talk(self, window: Window | None) -> bool:
         """Fetch windows for a while; False: the job is not to go on."""
@@ -272,9 +275,9 @@ class _Fetching:
                     self._has_expired = True
                     return True
                 self._has_expired = False
-                self._halves.pop()
-                if items is None:
-                    self._halves += reversed(window.halves())
+                self._parts.pop()
+                if isinstance(items, int):
+                    self._parts += reversed(window.parts(items))
                 elif not await self._store(window, items):
                     return False
                 window = self._window()
@@ -313,8 +316,8 @@ class _Fetching:
         return around.jobs.advance(self._job.id, step, fence=self._fence)
 
 
-async def fetch(client: TerminalClient, window: Window) -> list[bytes] | None:
-    """Return every item of a window; ``None``: it has to be halved.
+async def fetch(client: TerminalClient, window: Window) -> list[bytes] | int:
+    """Return every item of a window, or into how many parts it has to be cut.
 
     Raises :class:`NotReadable` where even a second cannot be read, and :class:`~gatepost.fleet.client.FleetError`.
     """
@@ -325,19 +328,19 @@ async def fetch(client: TerminalClient, window: Window) -> list[bytes] | None:
         page = await client.history(window.begin_s, window.end_s, offset=offset)
         is_full = len(page.items) >= PAGE
         if is_full and not is_second and (page.total or 0) > MAX_IN_WINDOW:
-            return None
+            return min(-(-(page.total or 0) * 5 // (MAX_IN_WINDOW * 4)), MAX_PARTS)
         before = len(items)
         items.update((bytes(item), None) for item in page.items)
         offset += len(page.items)
         if len(items) == before:  # empty, or a page that was there before
             if is_full and not is_second:
-                return None
+                return 2
             break
         if not is_full and page.total is not None and offset >= page.total:
             break
     else:
         if not is_second:
-            return None
+            return MAX_PARTS
     found = list(items)
     if is_second and len(found) >= PAGE and not any(is_within(item, window) for item in found):
         raise NotReadable("its history does not keep to the span that is asked for; it cannot be fetched")

@@ -4,8 +4,8 @@ Rules:
 
 * A span of time is fetched window by window. Progress is the end of the last window that is stored whole: what was cut
   off in between is fetched again, and is here already.
-* A window that has too many records is halved, so that no page lies far behind the beginning: a terminal counts pages
-  again for each, and records meanwhile.
+* A window that has too many records is cut into parts, so that no page lies far behind the beginning: a terminal counts
+  pages again for each, and records meanwhile.
 * Each item is decoded by itself, as if it had been pushed. One that is no record goes to the quarantine.
 * An image that is none, such as the path of a file at the terminal, is not fetched: the record has that as a problem.
 * Which records are here already: :mod:`gatepost.store.write.backfilled`. It decides once more when they are stored;
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import msgspec
 from msgspec import Struct
@@ -44,7 +45,7 @@ __all__ = ["FIRST_WINDOW_S", "MAX_IN_WINDOW", "Reading", "Window", "is_within", 
 FIRST_WINDOW_S = 86_400
 
 MAX_IN_WINDOW = 1000
-"""A window with more records is halved, as long as it has more than one second."""
+"""A window with more records is cut into parts, as long as it has more than one second."""
 
 OTHER_SERIAL = Problem("data.deviceSN", "is of another terminal than the one whose history it is in")
 
@@ -55,12 +56,14 @@ class Window(Struct, frozen=True):
     begin_s: int
     end_s: int
 
-    def halves(self) -> tuple[Window, Window]:
-        """Return its halves. Raises ``ValueError`` for a single second."""
-        if self.begin_s >= self.end_s:
-            raise ValueError("one second has no halves")
-        middle = (self.begin_s + self.end_s) // 2
-        return Window(self.begin_s, middle), Window(middle + 1, self.end_s)
+    def parts(self, count: int) -> list[Window]:
+        """Return so many parts of it, or one for each second. Raises ``ValueError`` for a single second."""
+        seconds = self.end_s - self.begin_s + 1
+        if seconds < 2:
+            raise ValueError("one second has no parts")
+        count = min(max(count, 2), seconds)
+        edges = [self.begin_s + seconds * part // count for part in range(count + 1)]
+        return [Window(begin, end - 1) for begin, end in pairwise(edges)]
 
 
 class Reading(Struct, frozen=True, kw_only=True):
