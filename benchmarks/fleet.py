@@ -32,7 +32,7 @@ RETURNING = 500
 PUSHES_PER_SECOND = 50.0
 WITHIN_S = 60.0
 """In so many seconds all are adopted, or verified again."""
-PATIENCE_S = 300.0
+PATIENCE_S = 900.0
 ENV = {"GATEPOST_FLEET_NETWORKS": "127.0.0.0/8"}
 USER, PASSWORD = "admin", "a password of the benchmark"
 
