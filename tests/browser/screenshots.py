@@ -144,7 +144,7 @@ def _manage(console: Console, terminals: Sequence[TerminalProcess]) -> None:
         one.start()
         asked = {
             "address": f"https://127.0.0.1:{one.port}", "username": "admin", "password": kit.PASSWORD,
-            "name": kit.NAMES[number],
+            "name": f"Gate {number + 1} {number + 1}号门",
         }  # fmt: skip
         status, reply = console.request("POST", "/api/v1/fleet/adopt", json.dumps(asked).encode(), own)
         if status != 201:

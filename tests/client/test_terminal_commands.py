@@ -102,7 +102,7 @@ async def test_why_nothing_arrives_is_told_step_by_step_and_what_to_do_next(
     told = capsys.readouterr().out.splitlines()
     assert any(one.startswith("ok  It pushed 2") for one in told)
     assert told[-1] == "Nothing has to be done."
-    assert await run("terminals", "why", "--address", "192.0.2.1", "--json") == 0
+    assert await run("terminals", "why", "--address", "127.0.0.9", "--json") == 0
     assert json.loads(capsys.readouterr().out)["next"]["code"] == "unknown"
     assert await run("terminals", "why") == 1
     assert "give either a terminal or an address" in capsys.readouterr().err

@@ -7,7 +7,18 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gatepost.fleet.why import CODES, FIRST, Facts, Known, Managed, Refused, findings, next_of, of_reason
+from gatepost.fleet.why import (
+    CODES,
+    FIRST,
+    Facts,
+    Known,
+    Looked,
+    Managed,
+    Refused,
+    findings,
+    next_of,
+    of_reason,
+)
 from gatepost.fleet.why_words import LANGUAGES, Writer, plain, table
 
 NOW = datetime(2024, 5, 6, 12, tzinfo=UTC)
@@ -70,6 +81,14 @@ def test_where_all_is_well_there_is_nothing_to_do() -> None:
         ({"managed": replace(OURS, found="differs", shown="http://10.0.0.9/x")}, "other_address"),
         ({"managed": replace(OURS, state="contested", found="differs")}, "contested"),
         ({"managed": replace(OURS, set_at=NOW)}, "no_event_yet"),
+        (
+            {"managed": None, "looked": Looked(address="https://x:8000", serial=None, said="it is away")},
+            "no_reply",
+        ),
+        (
+            {"known": None, "managed": None, "looked": Looked(address="https://x:8000", serial="S", said="")},
+            "unknown",
+        ),
         ({"unlisted": 5, "unlisted_s": 60.0}, "not_listed"),
         ({"unlisted": 5, "is_store_away": True}, "store_away"),
     ],

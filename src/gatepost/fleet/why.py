@@ -27,6 +27,7 @@ __all__ = [
     "Finding",
     "Known",
     "Level",
+    "Looked",
     "Managed",
     "Refused",
     "Value",
@@ -85,6 +86,16 @@ class Managed(Struct, frozen=True, kw_only=True):
     """When its address was set."""
 
 
+class Looked(Struct, frozen=True, kw_only=True):
+    """Hold what replied just now at an address that is not managed from here."""
+
+    address: str
+    serial: str | None
+    """``None``: no terminal did."""
+    said: str
+    """Why not."""
+
+
 class Refused(Struct, frozen=True, kw_only=True):
     """Hold pushes that were refused alike."""
 
@@ -103,6 +114,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     now: datetime
     known: Known | None
     managed: Managed | None = None
+    looked: Looked | None = None
     refused: tuple[Refused, ...] = ()
     unlisted: int = 0
     """Events that are acknowledged and not listed yet."""
@@ -148,7 +160,10 @@ def _known(facts: Facts) -> Iterator[Finding]:
 
 
 def _service(facts: Facts) -> Iterator[Finding]:
-    managed = facts.managed
+    managed, looked = facts.managed, facts.looked
+    if managed is None and looked is not None:
+        yield _reply(looked)
+        return
     if managed is None:
         yield Finding(check="reachable", level="unknown", code="unmanaged")
         return
@@ -174,6 +189,13 @@ def _service(facts: Facts) -> Iterator[Finding]:
         check="reachable", level="good", code="reached", values={**values, "when": managed.looked_at}
     )
     yield _subscribed(managed, facts.known)
+
+
+def _reply(looked: Looked) -> Finding:
+    if looked.serial is None:
+        return Finding(check="reachable", level="bad", code="no_reply", values={"said": looked.said})
+    values: dict[str, Value] = {"address": looked.address, "serial": looked.serial}
+    return Finding(check="reachable", level="good", code="replies", values=values)
 
 
 def _subscribed(managed: Managed, known: Known | None) -> Finding:
@@ -292,6 +314,7 @@ FIRST: tuple[str, ...] = (
     "held",
     "other_address",
     "away",
+    "no_reply",
     "unknown",
     "never_unmanaged",
     "offline",
@@ -308,7 +331,7 @@ FIRST: tuple[str, ...] = (
 
 CODES: tuple[str, ...] = (
     *FIRST,
-    *("approved", "new", "unmanaged", "not_looked", "reached", "unsaid", "ours", "none_refused"),
+    *("approved", "new", "unmanaged", "replies", "not_looked", "reached", "unsaid", "ours", "none_refused"),
     *("refused_before", "never", "online", "clock_unknown", "clock_right", "listed"),
 )
 """Every finding."""

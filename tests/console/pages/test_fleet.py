@@ -201,6 +201,16 @@ async def test_a_scan_finds_a_terminal_and_those_that_are_ticked_are_adopted(hou
     assert (await house.post("/fleet/find/end")).status == 303
 
 
+async def test_why_asks_who_is_at_an_address_of_which_nothing_is_known(house: House) -> None:
+    double = await house.double()
+    page = await house.desk.get(f"/why?asked={double.address}")
+    assert f"{double.address} replies: it is terminal SN-7." in page.words
+    assert "or adopt it by its own address" in page.words
+    await double.close()
+    assert "Look at its power, its cable" in (await house.desk.get(f"/why?asked={double.address}")).words
+    assert "replies" not in (await house.desk.get(f"/why?asked={double.address}", "viewer")).words
+
+
 async def test_what_cannot_be_scanned_or_adopted_is_said(house: House) -> None:
     answer = await house.post("/fleet/find/scan", networks="10.0.0.0/30")
     assert answer.status == 400

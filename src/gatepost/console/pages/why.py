@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from litestar import Controller, get
 
-from gatepost.console.desk import Html, TheDesk, View
+from gatepost.console.desk import Desk, Html, TheDesk, View
 from gatepost.console.filters import Filters
 from gatepost.fleet.why_words import Writer
 from gatepost.receiver.api.authorization import VIEWER, AnyRequest
+from gatepost.receiver.api.fleet import TheFleet
+from gatepost.receiver.api.shapes import TheStore
 from gatepost.receiver.api.why import TheDiagnosis, asked_of
+from gatepost.receiver.observability.diagnosis import Told
 
 __all__ = ["TAGS", "WhyPages", "writer"]
 
@@ -28,26 +33,31 @@ class WhyPages(Controller):
     path = "/why"
     opt = VIEWER
 
-    @get(sync_to_thread=True)
-    def show_why(self, request: AnyRequest, desk: TheDesk, diagnosis: TheDiagnosis) -> Html:
-        view = desk.view(request)
-        asked = view.query.get("asked", "").strip()
+    @get()
+    async def show_why(
+        self, request: AnyRequest, desk: TheDesk, diagnosis: TheDiagnosis, fleet: TheFleet, store: TheStore
+    ) -> Html:
+        asked = request.query_params.get("asked", "").strip()
         told = None
         if asked:
-            by_address = "." in asked or "://" in asked or asked.startswith("[")
-            found = asked_of(diagnosis, view.store, terminal=asked, address=None)
-            told = found
-            if found.terminal is None and by_address:
-                told = asked_of(diagnosis, view.store, terminal=None, address=asked)
-        return view.page(
-            "why.html",
-            active="terminals",
-            asked=asked,
-            told=told,
-            writer=writer(view),
-            tags=TAGS,
-            options=Filters(view, ("terminal",)).terminal_options(),
-        )
+            told = await asked_of(request, diagnosis, fleet, store, terminal=asked, address=None)
+            is_address = "." in asked or "://" in asked or asked.startswith("[")
+            if told.terminal is None and is_address:
+                told = await asked_of(request, diagnosis, fleet, store, terminal=None, address=asked)
+        return await asyncio.to_thread(_page, desk, request, asked, told)
+
+
+def _page(desk: Desk, request: AnyRequest, asked: str, told: Told | None) -> Html:
+    view = desk.view(request)
+    return view.page(
+        "why.html",
+        active="terminals",
+        asked=asked,
+        told=told,
+        writer=writer(view),
+        tags=TAGS,
+        options=Filters(view, ("terminal",)).terminal_options(),
+    )
 
 
 def _reason(view: View, reason: str) -> str:

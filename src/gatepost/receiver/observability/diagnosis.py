@@ -3,7 +3,7 @@
 Rules:
 
 * Only what the user may see is looked at; a terminal of another site is as if it did not exist.
-* Nothing is sent to the terminal: what its own service said last is stored by who tends it.
+* Nothing is sent to a terminal: what its own service said last is stored by who tends it, or handed in.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from gatepost.errors import SettingsError
 from gatepost.fleet.client import checked_address
-from gatepost.fleet.why import Facts, Finding, Known, Managed, Refused, findings, next_of
+from gatepost.fleet.why import Facts, Finding, Known, Looked, Managed, Refused, findings, next_of
 from gatepost.receiver.jobs.projector import Lag
 from gatepost.receiver.terminals.presence import backlog_arriving, last_heard, presence
 from gatepost.store.interface import RefusedRow, TerminalRow
@@ -65,18 +65,22 @@ class Diagnosis:
         managed = None if row is None else self._adopted.one(row.id)
         return self._told(store, asked, row, managed)
 
-    def of_address(self, store: UserStore, asked: str) -> Told:
+    def of_address(self, store: UserStore, asked: str, looked: Looked | None = None) -> Told:
         """Tell of the terminal at an address: the adopted one, else the one that pushed from there last.
 
-        Raises ``ValueError`` for what is no address.
+        ``looked``: what replied there just now; it says which terminal that is. Raises ``ValueError`` for
+        what is no address.
         """
         host = _host(asked)
         for managed in self._adopted.all():
             if _host(managed.address) == host and (row := store.terminal(managed.terminal_id)) is not None:
                 return self._told(store, asked, row, managed, host)
-        there = [row for row in store.terminals() if host in (row.peer, row.anonymous_peer)]
+        rows = store.terminals()
+        there = [row for row in rows if looked and looked.serial and row.serial == looked.serial]
+        there = there or [row for row in rows if host in (row.peer, row.anonymous_peer)]
         row = max(there, key=lambda one: (one.last_seen is not None, one.last_seen, one.id), default=None)
-        return self._told(store, asked, row, None if row is None else self._adopted.one(row.id), host)
+        adopted = None if row is None else self._adopted.one(row.id)
+        return self._told(store, asked, row, adopted, host, looked)
 
     def of_each(self, store: UserStore, rows: Sequence[TerminalRow]) -> dict[int, Told]:
         """Tell of several terminals, by their ids."""
@@ -94,11 +98,12 @@ class Diagnosis:
         row: TerminalRow | None,
         managed: AdoptedRow | None,
         host: str | None = None,
+        looked: Looked | None = None,
     ) -> Told:
         refused = [one for one in store.refused() if one.peer == host or one.serial == asked]
         if row is not None:
             refused = _of(store.refused(), row, host)
-        return self._found(asked, row, managed, refused)
+        return self._found(asked, row, managed, refused, looked)
 
     def _found(
         self,
@@ -106,13 +111,15 @@ class Diagnosis:
         row: TerminalRow | None,
         managed: AdoptedRow | None,
         refused: Iterable[RefusedRow],
+        looked: Looked | None = None,
     ) -> Told:
         now, lag = datetime.fromtimestamp(self._now(), UTC), self._lag()
         facts = Facts(
             asked=asked,
             now=now,
-            known=None if row is None else _known(row, self._heard.get(row.id), now),
+            known=None if row is None else _known(row, managed, self._heard.get(row.id), now),
             managed=None if managed is None else _managed(managed),
+            looked=looked,
             refused=tuple(
                 Refused(reason=one.reason, peer=one.peer, path=one.path, count=one.count, last_at=one.last_at)
                 for one in refused
@@ -142,14 +149,17 @@ def _host(address: str) -> str:
         raise ValueError(str(error)) from None
 
 
-def _known(row: TerminalRow, heard_ms: int | None, now: datetime) -> Known:
+def _known(row: TerminalRow, managed: AdoptedRow | None, heard_ms: int | None, now: datetime) -> Known:
     last_seen = last_heard(row.last_seen, heard_ms)
+    clock_error_ms = row.clock_error_ms
+    if clock_error_ms is None and managed is not None:
+        clock_error_ms = managed.clock_error_ms
     return Known(
         state=row.state,
         presence=presence(last_seen, row.interval_ms, now=now),
         last_seen=last_seen,
         interval_s=None if row.interval_ms is None else row.interval_ms / 1000,
-        clock_error_s=None if row.clock_error_ms is None else row.clock_error_ms / 1000,
+        clock_error_s=None if clock_error_ms is None else clock_error_ms / 1000,
         has_backlog=backlog_arriving(row.late_at, now=now),
         repeated_ids=row.repeated_ids,
         unusable_ids=row.unusable_ids,
