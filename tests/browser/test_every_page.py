@@ -20,6 +20,8 @@ PAGES = (
     "/people/PERSON",
     "/attendance",
     "/attendance?month=MONTH",
+    "/schedules",
+    "/corrections",
     "/statistics",
     "/terminals",
     "/terminals/1",

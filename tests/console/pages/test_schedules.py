@@ -45,6 +45,8 @@ async def test_a_schedule_is_made_changed_assigned_and_deleted(desk: Desk) -> No
     month = await desk.get("/attendance?month=2023-05", "viewer")
     assert "late 1" in month.words
     assert "absent 1" in month.words
+    assert f"/schedules?person={person}#assignments" in (await desk.get(f"/people/{person}", "operator")).html
+    assert f'value="{person}"' in (await desk.get(f"/schedules?person={person}", "operator")).html
     shown = await desk.get(f"/people/{person}?month=2023-05&day=2023-05-30", "viewer")
     assert "absent" in shown.words
     assert await send(desk, "/schedules/1/delete") == 400
