@@ -197,6 +197,17 @@ class Writer:
             self.position = Position(segment.number, segment.end, place.events)
             self._publish()
 
+    def remove_blank(self) -> None:
+        """Delete the segment that was begun last where it was closed with nothing in it. Its number is not used again.
+
+        For streams whose readers do not go from number to number. Never raises.
+        """
+        if self._segment is None and self._last:
+            path = self._folder.segment(self.stream, self._last)
+            with contextlib.suppress(OSError):
+                if path.stat().st_size <= HEADER_BYTES:
+                    self._files.remove(path)
+
     def finish(self) -> None:
         """Close the segment, so that a reader passes it and it can be deleted. Does nothing where none was begun.
 

@@ -1,6 +1,7 @@
 """What has to leave when there is no room."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.terminal.outbox_kit import (
 )
 
 from gatepost.errors import EncodeError, OutboxError, OutboxFull
+from gatepost.journal.format import HEADER_BYTES
 from gatepost.retry import DeadLetter
 from gatepost.terminal.outbox import room
 from gatepost.terminal.outbox.outbox import Outbox
@@ -313,6 +315,19 @@ async def test_on_a_full_disk_what_is_larger_than_a_segment_lets_go_what_it_need
         assert len(stored) == count
         assert before.dropped < after.dropped < before.dropped + 40
         await assert_the_ledger_adds_up(outbox)
+
+
+@pytest.mark.parametrize("overflow", ["drop-oldest", "refuse-newest"])
+async def test_on_a_full_disk_no_segment_stays_in_which_nothing_is(tmp_path: Path, overflow: str) -> None:
+    disk = SmallDisk(tmp_path, 2_000_000)
+    async with outbox_in(tmp_path, files=disk, overflow=overflow) as outbox:
+        for number in range(100):
+            with contextlib.suppress(OutboxError):
+                await outbox.put(record(number, image=b"\xff" * 25_000))
+        status = await outbox.status()
+        assert status.dropped or status.storage_error
+        sizes = [file.stat().st_size for file in outbox.path.glob("*.events")]
+        assert min(sizes) > HEADER_BYTES
 
 
 @pytest.mark.parametrize("overflow", ["drop-oldest", "refuse-newest"])

@@ -384,6 +384,9 @@ class Segments:
                 for other, start, _, _ in places:
                     other.take_back(start)
                     self.may_remain |= other.may_remain
+                for begun in self._writers:
+                    if begun is not None:
+                        begun.remove_blank()  # else a full disk keeps one for each event
                 raise
         for writer, _, place, events in places:
             self._appended(writer, place, events)
