@@ -42,6 +42,7 @@ def failing(error: OSError) -> Callable[..., Any]:
     return fail
 
 
+KB = bytes(1024)
 SETTINGS = TerminalSettings(capacity=500, overflow="refuse-newest")
 
 
@@ -333,6 +334,27 @@ def test_a_kill_between_records_and_alarms_counts_no_event_that_was_not_taken(
     killed = Contents(tmp_path / "killed", settings=SETTINGS, files=Files(), now=Clock())
     assert killed.put([[NewEvent.of(record(4))]]) == [[7]]
     killed.close()
+
+
+def test_a_write_of_which_a_power_cut_took_the_middle_counts_no_event_that_was_not_taken(
+    tmp_path: Path,
+) -> None:
+    contents = Contents(tmp_path / "open", settings=SETTINGS, files=Files(), now=Clock())
+    assert contents.put([[NewEvent.of(record(1, image=KB))]]) == [[1]]
+    contents.flush()
+    shutil.copytree(tmp_path / "open", tmp_path / "cut")
+    assert contents.put([[NewEvent.of(record(number, image=KB)) for number in (2, 3, 4)]]) == [[2, 3, 4]]
+    (segment,) = contents._segments.all
+    data = bytearray(segment.path.read_bytes())
+    start, end = segment.columns.starts[2], segment.columns.ends[2]
+    data[start:end] = bytes(end - start)
+    (tmp_path / "cut" / segment.path.name).write_bytes(data)
+    contents.close()
+    for _ in range(2):
+        left = Contents(tmp_path / "cut", settings=SETTINGS, files=Files(), now=Clock())
+        status = left.status()
+        assert (status.accepted, status.pending, status.dropped, status.set_aside) == (3, 3, 0, 0)
+        left.close()
 
 
 def test_a_file_that_cannot_be_opened_once_more_costs_no_event_that_is_on_disk(

@@ -4,7 +4,8 @@ Rules:
 
 * What stands in a segment and is not settled waits.
 * A number that was given and stands nowhere is lost: its bytes were damaged. It counts as dropped. Not so one above the
-  last that was told to a caller, where no bytes are: the process was killed before it was written.
+  last that was told to a caller, where no bytes are or those of a write that was cut short: the process was killed, or
+  the power went, before it was synced.
 * Where the state is damaged, whose events these are and where they go stands in a file of its own.
 * An event whose bytes were given back was settled, also where the state does not say so.
 * Segments are deleted when they are not needed. So where the state is damaged, and says less than it should, a number

@@ -105,6 +105,7 @@ class Segment:
         "path",
         "seed",
         "seen",
+        "synced",
         "waste",
     )
 
@@ -125,6 +126,8 @@ class Segment:
         self.given_back = sum(self.bytes_of(at) for at in at_hand if columns.is_gone(at))
         """Bytes of events that take no space any more."""
         self.is_open = False
+        self.synced: int | None = None
+        """Up to where it is known to have been synced, where a start has read all of it; ``None``: to its end."""
 
     def place(self, number: int) -> int | None:
         """Return the place of an event in the columns."""
@@ -310,11 +313,16 @@ class Segments:
             yield 1 if before is None else before.columns.numbers[-1] + 1, up_to
 
     def damaged(self) -> Iterator[tuple[int, int]]:
-        """Return the spans of numbers between two events of a segment with bytes between them that are no event."""
+        """Return the spans of numbers between two events of a segment with bytes between them that are no event.
+
+        Not so those of a write that a power cut has cut short: none of it was told to a caller.
+        """
         for segment in self.all:
             numbers, starts, ends = segment.columns.numbers, segment.columns.starts, segment.columns.ends
             for at in range(1, len(numbers)):
-                if numbers[at] > numbers[at - 1] + 1 and starts[at] - ends[at - 1] > _COMMIT_BYTES:
+                is_tail = segment.synced is not None and ends[at - 1] >= segment.synced
+                has_bytes = starts[at] - ends[at - 1] > _COMMIT_BYTES
+                if numbers[at] > numbers[at - 1] + 1 and has_bytes and not is_tail:
                     yield numbers[at - 1] + 1, numbers[at] - 1
 
     def size(self) -> int:
@@ -689,9 +697,10 @@ class _Loader:
                 return None
             raise OutboxUnavailable(f"the outbox cannot be read: {path}: {error.strerror}") from error
         published = stream.published.offset if stream.published.segment == number else 0
+        synced = max(scanned.committed, published)
         for gap in scanned.gaps:
             # What lies behind the last sync is the tail of a write that was cut short.
-            if gap.start < max(scanned.committed, published):
+            if gap.start < synced:
                 log.error("outbox.damaged", file=path.name, start=gap.start, end=gap.end)
                 if self._is_writer:
                     self._aside.take_part(path, gap.start, gap.end)
@@ -700,6 +709,7 @@ class _Loader:
                 self._remove(path)
             return None
         segment = Segment(path, seed, scanned.columns, None)
+        segment.synced = synced
         if self._is_writer and not stream.is_alive:
             _write_index(self._folder, segment, scanned.texts)
         else:
