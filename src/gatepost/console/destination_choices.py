@@ -26,6 +26,9 @@ STATES = ("open", "clear_failed", "cleared")
 MOST_RULES = 20
 """Rules in a form; a destination with more of them is changed over the API."""
 
+_SPANS = ("repeat_s", "gather_s")
+"""Of what people are told: the fields with a number of seconds."""
+
 _PASSED: Mapping[str, bool] = {"yes": True, "no": False}
 
 
@@ -35,9 +38,16 @@ class Options:
     states = STATES
     notices = NOTICE_KINDS
 
-    def __init__(self, language: Language, sites: Sequence[SiteRow]) -> None:
+    def __init__(
+        self,
+        language: Language,
+        sites: Sequence[SiteRow],
+        terminals: Sequence[tuple[str, Sequence[tuple[str, str]]]],
+    ) -> None:
+        """``terminals``: of each site, the values and names of its terminals."""
         self._language = language
         self.sites = sites
+        self.terminals = terminals
 
     def codes(self, chosen: Sequence[int] = ()) -> list[tuple[int, str]]:
         """Return the codes of alarms; those that were chosen and have no words among them."""
@@ -97,7 +107,7 @@ def shown_rules(told: Destination) -> dict[str, Any]:
     """Return of what people are told as the form shows it."""
     options = told.notify or NotifyOptions()
     found: dict[str, Any] = msgspec.to_builtins(options)
-    return {**found, "repeat_s": f"{options.repeat_s:g}"}
+    return {**found, **{name: f"{found[name]:g}" for name in _SPANS}}
 
 
 def rules_of(form: Form) -> dict[str, Any]:
@@ -109,7 +119,7 @@ def rules_of(form: Form) -> dict[str, Any]:
     return {
         "rules": [rule for rule in rules if rule["event"]],
         "quiet": quiet if begin or end else None,
-        "repeat_s": form("repeat_s"),
+        **{name: form(name) for name in _SPANS},
     }
 
 
@@ -143,10 +153,7 @@ def telling_of(before: Destination, form: Form) -> dict[str, Any]:
     said = rules_of(form)
     if not said["rules"]:
         raise SettingsError("notify.rules", "are missing; choose in at least one what it is about")
-    try:
-        repeat_s = float(said["repeat_s"] or 0)
-    except ValueError:
-        raise SettingsError("notify.repeat_s", "must be a number") from None
+    spans = {name: _number(name, said[name]) for name in _SPANS if said[name]}
     events = {rule["event"] for rule in said["rules"]}
     kept = shown_filter(before)
     chosen = {
@@ -155,7 +162,17 @@ def telling_of(before: Destination, form: Form) -> dict[str, Any]:
         "notices": None,  # those that the rules name
     }
     options = msgspec.to_builtins(before.notify or NotifyOptions())
-    return {"filter": chosen, "notify": {**options, **said, "repeat_s": repeat_s}}
+    return {
+        "filter": chosen,
+        "notify": {**options, **{name: said[name] for name in ("rules", "quiet")}, **spans},
+    }
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingsError(f"notify.{name}", "must be a number") from None
 
 
 def _code(text: str) -> int | None:

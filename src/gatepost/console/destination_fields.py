@@ -150,8 +150,9 @@ def how_fields(kind: str) -> tuple[Field, ...]:
         return _HOW
     shape = Field(name="shape", input="pick", options=_choices(Destination, "shape"))
     images = Field(name="images", input="pick", options=_choices(Destination, "images"))
+    link = Field(name="image_link_s", input="number", required=True)
     batch = (Field(name="batch", input="number", required=True),) if kind == "webhook" else ()
-    return (shape, images, *batch, *_HOW)
+    return (shape, images, link, *batch, *_HOW)
 
 
 def service_of(told: Destination) -> str:
@@ -205,7 +206,9 @@ def _shown(value: Any) -> Any:
         return "\n".join(map(str, value))
     if isinstance(value, bool):
         return value
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return "" if value is None else str(value)
 
 
 def typed(form: Form, fields: Iterable[Field]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from gatepost.console.destination_fields import (
     service_of,
     values_of,
 )
+from gatepost.console.filters import Filters
 from gatepost.console.words import Words
 from gatepost.errors import SettingsError
 from gatepost.forward.admin import secret_names
@@ -164,11 +165,12 @@ def hint_of(words: Words, name: str, service: str) -> str | None:
 
 def form_frame(view: View, service: str) -> dict[str, Any]:
     """Return what the fields of a form are shown with."""
+    terminals = Filters(view, ("terminal",)).terminal_options()
     return {
         "service": service,
         "label_of": lambda name: label_of(view.words, name, service),
         "hint_of": lambda name: hint_of(view.words, name, service),
-        "options": Options(view.words.language, view.store.sites()),
+        "options": Options(view.words.language, view.store.sites(), terminals),
     }
 
 

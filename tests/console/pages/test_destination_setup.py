@@ -15,6 +15,7 @@ from aiohttp import web
 from tests.console.kit import Desk, Text
 from tests.forward.kit import Hook, hooked
 from tests.receiver.kit import receiving, record
+from tests.terminals import ensured
 
 from gatepost.console.destination_fields import SERVICES, address_fields
 from gatepost.console.destination_page import label_of, steps_of
@@ -215,10 +216,12 @@ async def test_the_steps_lead_from_the_kind_to_the_start(desk: Desk, hook: Hook)
     assert stored(desk)[0].filter.alarms == StepFilter(terminal="T", code=10002, state="open")
     assert stored(desk)[0].filter.records is None
     how = {"shape": "flat", "batch": "8", "max_age_s": "3600", "images": "inline", "order": "none"}
+    how["image_link_s"] = "7200"
     sent = await desk.post("/destinations/1/sent", step="how", part="how", **how)
     assert sent.location == "/destinations/1/setup/test"
     told = stored(desk)[0]
     assert (told.shape, told.batch, told.max_age_s, told.images) == ("flat", 8, 3600, "inline")
+    assert told.image_link_s == 7200
     assert "No event fits the filter yet" in (await desk.get("/destinations/1/setup/test")).words
     await desk.post("/destinations/1/sent", step="filter", part="filter", records="1")
     page = await desk.get("/destinations/1/setup/test")
@@ -318,6 +321,7 @@ async def test_people_are_told_by_rules_of_every_kind(desk: Desk) -> None:
         "quiet.end": "06:00",
         "quiet.alarms": "1",
         "repeat_s": "60",
+        "gather_s": "5",
     }
     more = await desk.post("/destinations/1/sent", step="rules", part="rules", more="1", **rules)
     assert 'name="rule.3.event"' in more.html
@@ -330,6 +334,7 @@ async def test_people_are_told_by_rules_of_every_kind(desk: Desk) -> None:
         sender="g@x.example",
         language="zh",
         repeat_s=60,
+        gather_s=5,
         quiet=Quiet(begin="22:00", end="06:00", alarms=True),
         rules=(
             Rule(event="alarm", codes=(10002, 20003), states=("open",), terminals=("Main gate", "GP1")),
@@ -352,6 +357,7 @@ async def test_people_are_told_by_rules_of_every_kind(desk: Desk) -> None:
     for wrong, why in (
         ({"rules": "1", "rule.0.event": "", "repeat_s": "60"}, "Rules: are missing"),
         ({**only, "repeat_s": "x"}, "must be a number"),
+        ({**only, "gather_s": "61"}, "Events that follow within, seconds, are in the same message: is wrong"),
         ({**only, "quiet.begin": "22:00"}, "Quiet hours: is not written as it has to be"),
     ):
         page = await desk.post("/destinations/1/sent", part="rules", **wrong)
@@ -402,3 +408,39 @@ async def test_a_step_of_one_with_a_broken_filter_says_so(desk: Desk, hook: Hook
     await desk.post("/destinations/1/sent", part="filter", records="1", site=made.id)
     assert stored(desk)[0].filter.records is not None
     assert (await desk.get("/destinations/1/setup/filter")).status == 200
+
+
+async def test_links_to_images_need_an_address_of_this_receiver(tmp_path: Path, desk: Desk) -> None:
+    form = {"step": "how", "part": "how", "images": "link", "image_link_s": "3600", "batch": "1"}
+    await desk.post("/destinations", name="HR", kind="webhook", url="https://h.example/")
+    page = await desk.post("/destinations/1/sent", **form)
+    assert (page.status, "Images: cannot be link here: set public_url" in page.words) == (400, True)
+    assert re.search(r'value="link" selected', page.html)
+    chinese = await desk.post("/destinations/1/sent", headers={"accept-language": "zh"}, **form)
+    assert "图片：此处不能使用 link" in chinese.words
+    async with receiving(
+        tmp_path / "other", pages=routes, real_time=True, public_url="https://gate.example"
+    ) as running:
+        with_address = await Desk.made(running)
+        await with_address.post("/destinations", name="HR", kind="webhook", url="https://h.example/")
+        assert 'name="image_link_s"' in (await with_address.get("/destinations/1/setup/how")).html
+        assert (await with_address.post("/destinations/1/sent", **form)).status == 303
+        told = stored(with_address)[0]
+        assert (told.images, told.image_link_s) == ("link", 3600)
+
+
+async def test_a_terminal_is_suggested_by_its_name(desk: Desk) -> None:
+    ensured(desk.running.store, "GP-<1>", now_ms=0)
+    await desk.post("/destinations", name="HR", kind="webhook", url="https://h.example/")
+    page = await desk.get("/destinations/1/setup/filter")
+    assert re.search(r'<input name="terminal" list="terminals"', page.html)
+    assert '<option value="GP-&lt;1&gt;">' in page.html
+    sent = await desk.post("/destinations/1/sent", part="filter", alarms="1", terminal="GP-<1>")
+    assert sent.status == 303
+    assert stored(desk)[0].filter.alarms == StepFilter(terminal="GP-<1>")
+
+
+async def test_a_long_time_is_shown_as_it_is_stored(desk: Desk) -> None:
+    await desk.post("/destinations", name="HR", kind="webhook", url="https://h.example/")
+    await desk.post("/destinations/1/sent", part="how", max_age_s="31536001", batch="1", image_link_s="60")
+    assert 'value="31536001"' in (await desk.get("/destinations/1")).html

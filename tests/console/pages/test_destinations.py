@@ -64,6 +64,7 @@ async def test_one_is_made_paused_tried_and_started(desk: Desk, hook: Hook) -> N
     await desk.running.push(record(uuid="u-1"))
     await desk.running.push(alarm())
     sent = {"part": ["filter", "how"], "records": "1", "passed": "yes", "shape": "flat", "batch": "1"}
+    sent["image_link_s"] = "86400"
     shown = await desk.post("/destinations/1/sent", preview="1", **sent)
     assert '"uuid":"u-1"' in html.unescape(shown.html)
     saved = await desk.post("/destinations/1/sent", **sent)
