@@ -109,7 +109,7 @@ class Egress(AbstractResolver):
             except (OSError, ValueError):
                 return  # a name
             if not self.allows(found):
-                raise Forbidden(self._why(f"{host}, which is {found},")) from None
+                raise Forbidden(self._why(f"{host}, which is {found}")) from None
             return
         if not self.allows(host):
             raise Forbidden(self._why(host))
@@ -132,7 +132,7 @@ class Egress(AbstractResolver):
         )
         for *_, address in found:
             if not self.allows(str(address[0])):
-                raise Forbidden(self._why(f"{host}, which is {address[0]},"))
+                raise Forbidden(self._why(f"{host}, which is {address[0]}"))
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -145,7 +145,7 @@ class Egress(AbstractResolver):
         )
         allowed = [(each[0], str(each[4][0])) for each in found if self.allows(str(each[4][0]))]
         if not allowed:
-            raise Forbidden(self._why(host if not found else f"{host}, which is {found[0][4][0]},"))
+            raise Forbidden(self._why(host if not found else f"{host}, which is {found[0][4][0]}"))
         return [
             ResolveResult(
                 hostname=host,

@@ -113,7 +113,7 @@ async def test_a_library_that_resolves_by_itself_is_allowed_every_address_or_non
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers(monkeypatch, ["10.0.0.1", "127.0.0.1"])
-    with pytest.raises(Forbidden, match=r"mixed\.example, which is 127\.0\.0\.1"):
+    with pytest.raises(Forbidden, match=r"mixed\.example, which is 127\.0\.0\.1; name"):
         await USUAL.check("mixed.example", 1883)
     answers(monkeypatch, ["10.0.0.1", "10.0.0.2"])
     await USUAL.check("good.example", 1883)

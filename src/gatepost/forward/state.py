@@ -55,7 +55,8 @@ def standing(row: DestinationRow, *, trouble: str | None = None, reach: Reach | 
         if reach.failures:
             return Standing(state="waiting", why=row.failure or "", wait_s=reach.wait_s)
         return Standing(state="running")
-    if row.failed_at is not None and (row.delivered_at is None or row.delivered_at < row.failed_at):
+    has_failed = row.failed_at is not None and (row.delivered_at is None or row.delivered_at < row.failed_at)
+    if has_failed and row.ledger.waiting:  # else the last of them was a dead letter
         return Standing(state="waiting", why=row.failure or "")
     return Standing(state="running")
 
