@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.fleet.double import Double
-from tests.fleet.fetching import JPEG, Desk, double_with, passage
+from tests.fleet.history_kit import JPEG, Desk, double_with, passage
 from tests.store.conftest import (  # noqa: F401 - fixtures
     empty_database,
     empty_folder,

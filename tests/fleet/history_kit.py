@@ -99,7 +99,7 @@ class Desk:
     @asynccontextmanager
     async def talk(self, row: AdoptedRow) -> AsyncIterator[TerminalClient]:
         self.talks += 1
-        credentials = await asyncio.to_thread(self.adopted.credentials, row.terminal_id)
+        credentials = await asyncio.to_thread(self.adopted.opened, row)
         assert credentials is not None
         async with TerminalClient(row.address, serial=row.serial, pin=row.certificate) as client:
             await client.look()
