@@ -144,13 +144,13 @@ def _returning(bench: Bench, desk: Desk, port: int, *, folder: Path, peer_port: 
         desk.ask("POST", f"fleet/{one['terminal_id']}/verify")
     if any(one["state"] != "away" for one in desk.managed()[: len(some)]):
         raise BenchmarkError("terminals whose services are gone are not away")
-    with _peer(folder, peer_port):
-        alone = _pushed(port, seconds=bench.seconds * bench.rounds)
-        with _pushing(port) as meanwhile:
-            began, at = time.monotonic(), datetime.now(UTC)
-            _push_once(some, kept)
-            _until(lambda: all(_reached(one, at) for one in desk.managed()[: len(some)]))
-            took = time.monotonic() - began
+    alone = _pushed(port, seconds=bench.seconds * bench.rounds)
+    # Some are tried again by themselves as soon as their services are there: it counts from then on.
+    began, at = time.monotonic(), datetime.now(UTC)
+    with _peer(folder, peer_port), _pushing(port) as meanwhile:
+        _push_once(some, kept)
+        _until(lambda: all(_reached(one, at) for one in desk.managed()[: len(some)]))
+        took = time.monotonic() - began
     bench.say(f"{len(some)} verified again in {took:.1f} s; {len(meanwhile)} pushes meanwhile")
     return [
         Row(
