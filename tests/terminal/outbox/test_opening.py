@@ -71,8 +71,9 @@ async def test_a_rescue_reads_the_events_of_a_later_version_and_changes_nothing(
         async with outbox_in(tmp_path) as outbox:
             await put_many(outbox, 3)
     if what == "segment":
-        for file in [*(tmp_path / "outbox").glob("state-*"), *(tmp_path / "outbox").glob("*.index")]:
-            file.unlink()
+        for kind in ("state-*", "deleted", "*.index"):
+            for file in (tmp_path / "outbox").glob(kind):
+                file.unlink()
     before = content(tmp_path)
     with pytest.raises(OutboxTooNew):
         Reader(tmp_path / "outbox")

@@ -357,6 +357,33 @@ def test_a_write_of_which_a_power_cut_took_the_middle_counts_no_event_that_was_n
         left.close()
 
 
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["power cut", "stopped"])
+def test_operations_that_were_not_synced_are_no_damage_where_a_power_cut_took_them(
+    tmp_path: Path, is_stopped: bool
+) -> None:
+    contents = Contents(tmp_path / "open", settings=SETTINGS, files=Files(), now=Clock())
+    contents.put([[NewEvent.of(record(number)) for number in (1, 2, 3)]])
+    ends = []
+    for number in (1, 2, 3):
+        contents.claim(1, 0.0)
+        contents.settle([(number, Done())])
+        contents.flush()
+        last = max(contents.path.glob("state-*"))
+        ends.append(last.stat().st_size)
+    if is_stopped:
+        contents.close()
+    shutil.copytree(tmp_path / "open", tmp_path / "cut")
+    data = bytearray(last.read_bytes())
+    data[ends[0] : ends[1]] = bytes(ends[1] - ends[0])
+    (tmp_path / "cut" / last.name).write_bytes(data)
+    contents.close()
+    left = Contents(tmp_path / "cut", settings=SETTINGS, files=Files(), now=Clock())
+    status = left.status()
+    assert (status.accepted, status.delivered, status.pending, status.dropped) == (3, 2, 1, 0)
+    assert status.set_aside == int(is_stopped)
+    left.close()
+
+
 def test_a_file_that_cannot_be_opened_once_more_costs_no_event_that_is_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

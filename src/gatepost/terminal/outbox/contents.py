@@ -441,6 +441,7 @@ class Contents:
         self.flush()
         with contextlib.suppress(OSError):
             self._log.write([], sync=True)
+            self._mark(())
         self._segments.close()
         self._log.close()
 

@@ -9,12 +9,13 @@ Rules:
   were about is sent once more. What must not be lost that way is synced (``sync=True``), and so is everything before a
   segment is deleted.
 * The file before the last one is kept: its checkpoint and operations lead to the last checkpoint. So that one may be
-  damaged. An operation that is damaged is left out.
+  damaged. An operation that is damaged is left out; behind what the mark says, where a power cut takes some and leaves
+  later ones, that is no damage.
 * What the disk does not take stays in memory, and goes first when it takes something again. Of many operations only the
   ends of events are kept; the rest stands in the next checkpoint.
-* The end of a file may be missing, and nothing in it tells. So before a segment is deleted, a *mark* says how far the
-  operations go that are synced by then, and which numbers are deleted. It costs no sync: without it, or with an older
-  one, what was deleted may count as damaged.
+* The end of a file may be missing, and nothing in it tells. So before a segment is deleted, and at a stop, a *mark*
+  says how far the operations go that are synced by then, and which numbers are deleted. It costs no sync: without it,
+  or with an older one, what was deleted may count as damaged.
 * After a sync that failed a file takes nothing more, for a second sync may succeed without the data. Another has to be
   begun.
 * Another file is begun when the operations have as many bytes as a checkpoint, but at least :data:`LEAST_BYTES`: so
@@ -294,7 +295,7 @@ def _read_all(folder: Folder) -> Kept:
     is_damaged = bool(mark.number) and (not numbers or numbers[-1] < mark.number)
     for number in reversed(numbers):
         path = _path(folder, number)
-        checkpoint, done, end, is_whole = _read(path, folder)
+        checkpoint, done, end, is_whole = _read(path, folder, mark.end if number == mark.number else 0)
         ops[:0] = done
         if not is_whole or (number == mark.number and end < mark.end):
             damaged.append(path)
@@ -326,8 +327,11 @@ def _marked(path: Path) -> tuple[bytes | None, Mark]:
     return journal, Mark(number, end, (deleted_up_to[0], deleted_up_to[1]))
 
 
-def _read(path: Path, folder: Folder) -> tuple[dict[str, Any] | None, list[Op], int, bool]:
-    """Return the checkpoint of a file, its operations, their end, and whether it is whole."""
+def _read(path: Path, folder: Folder, synced: int) -> tuple[dict[str, Any] | None, list[Op], int, bool]:
+    """Return the checkpoint of a file, its operations, their end, and whether it is whole.
+
+    ``synced``: up to where its operations are known to have been synced.
+    """
     try:
         data = path.read_bytes()
         header = decode_header(data[:HEADER_BYTES])
@@ -346,8 +350,8 @@ def _read(path: Path, folder: Folder) -> tuple[dict[str, Any] | None, list[Op], 
     scan = Framing(header.seed).scan(data[HEADER_BYTES:], HEADER_BYTES, is_end=True)
     checkpoint: dict[str, Any] | None = None
     ops: list[Op] = []
-    # What is behind the last frame may be the tail of a write that was cut short.
-    is_whole = all(gap.end == scan.end for gap in scan.gaps)
+    # What is behind the last sync may be what a power cut has left, and behind the last frame, a kill.
+    is_whole = all(gap.start >= synced or gap.end == scan.end for gap in scan.gaps)
     for frame in scan.frames:
         try:
             if frame.kind == CHECKPOINT:
