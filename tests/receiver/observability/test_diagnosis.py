@@ -24,10 +24,11 @@ def adopt(receiver: Running, terminal_id: int, **found: Any) -> None:
         credentials=Credentials("admin", "s3cret", "token"), certificate=b"c" * 32, previous=None,
         previous_shown=None, must_set=False, clock_error_ms=None, by="test",
     )  # fmt: skip
-    row = adopted.adopt(new, now_ms=now_ms)
+    later_ms = now_ms + 3_600_000  # the receiver does not look at it by itself meanwhile
+    row = adopted.adopt(new, now_ms=later_ms)
     values = {"state": "ours", "found": "ours", **found}
     looked = Looked(
-        terminal_id=terminal_id, revision=row.revision, reason="", due_ms=now_ms, failures=0, sets=(),
+        terminal_id=terminal_id, revision=row.revision, reason="", due_ms=later_ms, failures=0, sets=(),
         must_set=False, looked_at_ms=now_ms, reached_at_ms=now_ms, **values,
     )  # fmt: skip
     assert adopted.keep([looked]) == 1

@@ -8,6 +8,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -85,9 +86,9 @@ class Diagnosis:
     def of_each(self, store: UserStore, rows: Sequence[TerminalRow]) -> dict[int, Told]:
         """Tell of several terminals, by their ids."""
         managed = {one.terminal_id: one for one in self._adopted.all()}
-        refused = store.refused()
+        refused = _Refusals(store.refused())
         return {
-            row.id: self._found(row.serial or f"#{row.id}", row, managed.get(row.id), _of(refused, row))
+            row.id: self._found(row.serial or f"#{row.id}", row, managed.get(row.id), refused.of(row))
             for row in rows
         }
 
@@ -100,9 +101,11 @@ class Diagnosis:
         host: str | None = None,
         looked: Looked | None = None,
     ) -> Told:
-        refused = [one for one in store.refused() if one.peer == host or one.serial == asked]
-        if row is not None:
-            refused = _of(store.refused(), row, host)
+        every = store.refused()
+        if row is None:
+            refused = [one for one in every if one.peer == host or one.serial == asked]
+        else:
+            refused = _Refusals(every).of(row, host)
         return self._found(asked, row, managed, refused, looked)
 
     def _found(
@@ -131,15 +134,19 @@ class Diagnosis:
         return Told(asked=asked, terminal=row, findings=findings(facts))
 
 
-def _of(refused: Iterable[RefusedRow], row: TerminalRow, host: str | None = None) -> list[RefusedRow]:
-    """Return the refusals of a terminal: of its serial, or without one from where it is."""
-    places = {place for place in (row.peer, row.anonymous_peer, host) if place}
-    return [
-        one
-        for one in refused
-        if (one.serial is not None and one.serial == row.serial)
-        or (one.serial is None and one.peer in places)
-    ]
+class _Refusals:
+    """Refused pushes by whose they are: of a serial, or without one of an address."""
+
+    def __init__(self, rows: Iterable[RefusedRow]) -> None:
+        self._rows: defaultdict[tuple[str | None, str], list[RefusedRow]] = defaultdict(list)
+        for one in rows:
+            self._rows[(None, one.peer) if one.serial is None else (one.serial, "")].append(one)
+
+    def of(self, row: TerminalRow, host: str | None = None) -> list[RefusedRow]:
+        """Return those of a terminal; ``host``: where it should be."""
+        places = {place for place in (row.peer, row.anonymous_peer, host) if place}
+        keys = [(None, place) for place in sorted(places)] + ([(row.serial, "")] if row.serial else [])
+        return [one for key in keys for one in self._rows.get(key, [])]
 
 
 def _host(address: str) -> str:
