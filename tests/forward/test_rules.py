@@ -9,8 +9,8 @@ from tests.store.events import NOON, RECEIVED_MS
 from tests.terminals import ensured
 
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import decode
-from gatepost.forward.rules import Decision, Rules
+from gatepost.forward.destination import NotifyOptions, decode
+from gatepost.forward.rules import Decision, Rules, check_sites
 from gatepost.store.interface import NOTICE_KINDS, Notice, NoticeKind, RecordQuery, StepQuery
 from gatepost.store.query.notices import NewNotice, Notices
 
@@ -101,6 +101,19 @@ def test_a_rule_chooses_by_all_that_it_names(line: Line, rule: dict[str, Any], c
     decision = rules(rules=[rule]).decide(rows(line), 0)
 
     assert [at for at, why in enumerate(decision.left_out, 1) if not why] == chosen
+
+
+def test_a_site_that_there_is_not_is_named() -> None:
+    told = decode(
+        {
+            "kind": "notify",
+            "url": "slack:",
+            "notify": {"rules": [{"event": "alarm", "sites": ["Main", "Gone"]}]},
+        }
+    )
+    with pytest.raises(SettingsError, match=r"notify\.rules\[0\]\.sites.*Gone"):
+        check_sites(told.notify or NotifyOptions(), {"Main"})
+    check_sites(told.notify or NotifyOptions(), {"Main", "Gone"})
 
 
 def test_in_quiet_hours_people_are_told_of_alarms_alone(line: Line) -> None:

@@ -29,10 +29,11 @@ from msgspec import Struct
 from gatepost.egress import Egress, Forbidden
 from gatepost.errors import GatepostError, SettingsError, StoreError
 from gatepost.forward.admin import Admin
-from gatepost.forward.destination import Destination, Secrets, decode, decode_secrets, queries
+from gatepost.forward.destination import Destination, Secrets, decode, decode_secrets
 from gatepost.forward.forwarder import Forwarder
 from gatepost.forward.image_links import ImageLinks
 from gatepost.forward.rates import Rates
+from gatepost.forward.reading import questions
 from gatepost.forward.sinks import Sink
 from gatepost.forward.sinks.kafka import Kafka
 from gatepost.forward.sinks.mqtt import Mqtt
@@ -94,7 +95,7 @@ def check_told(
         egress.check_literal(urlsplit(told.url).hostname or "")
     except Forbidden as error:
         raise SettingsError("url", f"cannot be used: {error}") from None
-    queries(told.filter, sites)
+    questions(told, sites)
     open_sink(told, kept, egress)
 
 
@@ -244,7 +245,7 @@ class Forwarding:
         source = await self._in_thread(self._around.source)
         kept = decode_secrets(row.secrets)
         serial = await self._in_thread(
-            lambda: self.destinations.latest_serial(queries(told.filter, self._around.store.sites())[:2])
+            lambda: self.destinations.latest_serial(questions(told, self._around.store.sites())[:2])
         )
         sink = open_sink(told, kept, self.egress)
         return await send_test(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
-from gatepost.forward.destination import Destination, queries
+from gatepost.forward.destination import Destination, NotifyOptions, queries
 from gatepost.forward.progress import Progress, Track
+from gatepost.forward.rules import check_sites
 from gatepost.forward.surroundings import Surroundings
 from gatepost.store.interface import (
     FeedKind,
@@ -13,13 +16,14 @@ from gatepost.store.interface import (
     ForwardQuery,
     NoticeQuery,
     RecordQuery,
+    SiteRow,
     StepQuery,
     ToForward,
     received_at,
 )
 from gatepost.store.query.destinations import DestinationRow
 
-__all__ = ["PAGE", "Reader"]
+__all__ = ["PAGE", "Reader", "questions"]
 
 PAGE = 256
 """Events that are read at once."""
@@ -31,14 +35,26 @@ AHEAD = 512
 """Events of a kind that are read ahead: after a crash at most so many are sent again."""
 
 
+def questions(
+    told: Destination, sites: Iterable[SiteRow]
+) -> tuple[RecordQuery | None, StepQuery | None, NoticeQuery]:
+    """Return the questions to the store that choose what a destination is sent.
+
+    Raises :class:`~gatepost.errors.SettingsError` where there is no such site, for its filter or one of its rules.
+    """
+    known = list(sites)
+    check_sites(told.notify or NotifyOptions(), {site.name for site in known})
+    return queries(told.filter, known)
+
+
 class Reader:
     """Reads the feed for one destination. Every method blocks."""
 
     def __init__(self, row: DestinationRow, told: Destination, around: Surroundings) -> None:
-        """Raise :class:`~gatepost.errors.SettingsError` for a filter that cannot be."""
+        """Raise :class:`~gatepost.errors.SettingsError` for a filter or a rule that cannot be."""
         self._span = row.span
         self._around = around
-        of_records, of_alarms, of_notices = queries(told.filter, around.store.sites())
+        of_records, of_alarms, of_notices = questions(told, around.store.sites())
         # No terminal has the id 0.
         self._queries: dict[FeedKind, ForwardQuery] = {
             "record": of_records or RecordQuery(terminal=0),

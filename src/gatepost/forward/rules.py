@@ -11,17 +11,18 @@ says. Flow: :meth:`Rules.decide` → a message → :meth:`Rules.note` once it is
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from gatepost.errors import SettingsError
 from gatepost.forward.destination import NotifyOptions, Rule
 from gatepost.store.interface import AlarmStepRow, Forwarded, Notice, NoticeKind, RecordRow
 from gatepost.wire import AbnormalType, AlarmCode, AlarmStatus, RecognitionType, label
 
-__all__ = ["Decision", "Rules"]
+__all__ = ["Decision", "Rules", "check_sites"]
 
 _IN_CHINESE = {
     int(AlarmStatus.OCCURRED): "发生",
@@ -177,6 +178,14 @@ class Rules:
         if language == "zh":
             return f"{at:%Y-%m-%d %H:%M:%S} {where}（{plain(row.site or '')}）：{what}"
         return f"{at:%Y-%m-%d %H:%M:%S} {where} ({plain(row.site or '')}): {what}"
+
+
+def check_sites(options: NotifyOptions, known: Collection[str]) -> None:
+    """Raise :class:`~gatepost.errors.SettingsError` for a rule with a site that there is not."""
+    for at, rule in enumerate(options.rules):
+        for name in rule.sites:
+            if name not in known:
+                raise SettingsError(f"notify.rules[{at}].sites", f"cannot be {name}: there is no such site")
 
 
 def plain(text: str) -> str:

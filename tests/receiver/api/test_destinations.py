@@ -115,6 +115,15 @@ async def test_what_does_not_fit_is_a_400_that_names_the_field(receiver: Running
         ({"batch": 5, "order": "terminal"}, "batch"),
         ({"ca_file": "/nowhere.pem"}, "ca_file"),
         ({"name": " "}, "name"),
+        (
+            {
+                "kind": "notify",
+                "url": "slack:",
+                "secret": "https://hooks.slack.com/x",
+                "notify": {"rules": [{"event": "alarm", "sites": ["Atlantis"]}]},
+            },
+            "notify.rules[0].sites",
+        ),
     ):
         reply = await call(receiver, "POST", "", {**good, **changed})
         assert reply.status == 400, (changed, reply.body)
