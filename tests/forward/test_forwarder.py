@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 from tests.forward.kit import Line, Told, hooked
 from tests.store.conftest import Opener
 from tests.store.events import JPEG, RECEIVED_MS, arrival, record
@@ -318,13 +319,19 @@ async def test_a_former_owner_stores_nothing(line: Line) -> None:
     assert line.row.ledger == before.ledger
 
 
-async def test_410_closes(line: Line) -> None:
+async def test_410_closes(open_store: Opener) -> None:
+    store = open_store()
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
+    line = Line(store, batch=3)
     line.passages(*range(3))
     sink = Told(lambda _: Result(outcome=Closed("HTTP 410: gone")))
     line.begin(sink)
 
-    await line.turn(5)
+    with capture_logs() as logs:
+        await line.turn(5)
 
+    assert len(sink.events) == 3
+    assert [one["event"] for one in logs if one["log_level"] == "error"] == ["forwarder.closed"]
     assert line.row.closed_why == "HTTP 410: gone"
     assert line.ledger.waiting == 3
 

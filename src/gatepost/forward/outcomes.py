@@ -66,10 +66,11 @@ class Outcomes:
             self._failed.pop(item.number, None)
             return
         if isinstance(outcome, Closed):
+            if not self.is_closed:  # others of it may have been under way
+                log.error("forwarder.closed", destination=self._name, why=outcome.reason.partition(":")[0])
             self.is_closed = True
             progress.note_closed(sent.at_ms, outcome.reason)
             progress.retry(item, now, outcome.reason)
-            log.error("forwarder.closed", destination=self._name, why=outcome.reason.partition(":")[0])
             return
         if isinstance(outcome, Unreachable):
             self._note_unreachable(progress, item, outcome, sent.parcel.epoch)
