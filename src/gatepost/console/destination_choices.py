@@ -49,6 +49,10 @@ class Options:
         self.sites = sites
         self.terminals = terminals
 
+    def has_terminal(self, value: str) -> bool:
+        """Return whether a terminal is among those to choose from."""
+        return any(value == one for _, terminals in self.terminals for one, _ in terminals)
+
     def codes(self, chosen: Sequence[int] = ()) -> list[tuple[int, str]]:
         """Return the codes of alarms; those that were chosen and have no words among them."""
         return self._of(AlarmCode, chosen)

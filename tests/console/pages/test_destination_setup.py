@@ -429,15 +429,18 @@ async def test_links_to_images_need_an_address_of_this_receiver(tmp_path: Path, 
         assert (told.images, told.image_link_s) == ("link", 3600)
 
 
-async def test_a_terminal_is_suggested_by_its_name(desk: Desk) -> None:
+async def test_a_terminal_is_chosen_by_its_name_and_another_one_stays(desk: Desk) -> None:
     ensured(desk.running.store, "GP-<1>", now_ms=0)
     await desk.post("/destinations", name="HR", kind="webhook", url="https://h.example/")
     page = await desk.get("/destinations/1/setup/filter")
-    assert re.search(r'<input name="terminal" list="terminals"', page.html)
+    assert '<select name="terminal">' in page.html
     assert '<option value="GP-&lt;1&gt;">' in page.html
     sent = await desk.post("/destinations/1/sent", part="filter", alarms="1", terminal="GP-<1>")
     assert sent.status == 303
     assert stored(desk)[0].filter.alarms == StepFilter(terminal="GP-<1>")
+    assert '<option value="GP-&lt;1&gt;" selected>' in (await desk.get("/destinations/1")).html
+    await desk.post("/destinations/1/sent", part="filter", alarms="1", terminal="Elsewhere")
+    assert '<option value="Elsewhere" selected>' in (await desk.get("/destinations/1")).html
 
 
 async def test_a_long_time_is_shown_as_it_is_stored(desk: Desk) -> None:
