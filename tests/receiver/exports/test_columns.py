@@ -63,6 +63,7 @@ def test_a_record_in_english_by_the_terminals_own_clock() -> None:
         "recognition_type": "employee", "passed": "yes", "entry_mode": "face", "abnormal_type": "nothing abnormal",
         "score": 0.5, "temperature": 36.5, "mask": "without mask", "mode": "face, card, QR code or PIN",
         "received_at": wall("2024-05-06T20:00:00"), "uuid": "u", "image": "/api/v1/records/7/image",
+        "backfilled": "no",
     }  # fmt: skip
 
 

@@ -119,7 +119,7 @@ class FindingController(Controller):
         )
         return await scan_item(fleet, begun)
 
-    @get("/scan", opt=ADMIN | EVERY_SITE, summary="Show the scan")
+    @get("/scan", opt=ADMIN | EVERY_SITE, summary="Show the scan", raises=[NotFoundException])
     async def show_scan(self, finder: TheFinder, fleet: TheFleet) -> ScanItem:
         """Return the scan that runs, or the last one since the receiver started."""
         if finder.scan is None:
@@ -161,14 +161,18 @@ class FindingController(Controller):
             adoption = adopted_item(made)
         return import_item(found, adoption=adoption)
 
-    @get("/import/template", opt=ADMIN | EVERY_SITE, summary="Get a CSV file to be filled in")
+    @get(
+        "/import/template",
+        opt=ADMIN | EVERY_SITE | {"types": ("text/csv",)},
+        summary="Get a CSV file to be filled in",
+    )
     async def import_template(
         self, language: Annotated[Literal["en", "zh"], QueryParameter()] = "en"
     ) -> Response[bytes]:
         """Return the columns of an import, and a terminal as an example. Its password is left out."""
         return Response(
             template(chinese=language == "zh"),
-            media_type="text/csv; charset=utf-8",
+            media_type="text/csv",
             headers={"Content-Disposition": 'attachment; filename="terminals.csv"'},
         )
 

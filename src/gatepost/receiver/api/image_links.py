@@ -15,6 +15,7 @@ from gatepost.forward.image_links import PATH
 from gatepost.receiver.api.authorization import OPEN, TheAccess
 from gatepost.receiver.api.destinations import TheForwarding, called
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, image_response
+from gatepost.receiver.api.parameters import KnownParameters
 from gatepost.receiver.api.shapes import read
 
 __all__ = ["ImageLinksController"]
@@ -23,6 +24,7 @@ __all__ = ["ImageLinksController"]
 class ImageLinksController(Controller):
     path = PATH
     tags = ("forwarding",)
+    guards = [KnownParameters()]  # noqa: RUF012 - as Litestar has it
 
     @get(
         "/{link:str}",

@@ -17,6 +17,7 @@ Steps of an alarm are joined by one process at a time, which takes the locks of 
 
 import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -26,6 +27,7 @@ from psycopg import errors as pg
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, Connection
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
 
 from gatepost.errors import StoreUnavailable
 from gatepost.journal.packs import Packs
@@ -158,7 +160,14 @@ class PostgresStore(BaseStore):
         if mine:
             self._drop()
             self._writing.release()
+        self._wait_for_readers()
         self._engine.dispose()
+
+    def _wait_for_readers(self) -> None:
+        """Wait a moment for questions under way: a connection that is given back later is closed by nothing."""
+        pool, ends = self._engine.pool, time.monotonic() + _CLOSE_S
+        while isinstance(pool, QueuePool) and pool.checkedout() and time.monotonic() < ends:
+            time.sleep(0.01)
 
     # Writing
 
