@@ -133,7 +133,7 @@ def damage_ends_the_segment(put: Put) -> None:
 
 def writers_share_a_segment(put: Put) -> None:
     """A stream is named after its lane alone, what is there is opened, also where another has locked it."""
-    from gatepost.journal import packs
+    from gatepost.journal import pack_writer, packs
     from gatepost.journal.files import Files
     from gatepost.journal.writer import Writer
 
@@ -147,11 +147,9 @@ def writers_share_a_segment(put: Put) -> None:
     put(Files, "create", create)
     put(Writer, "_new_stream", new_stream)
     put(Files, "is_named", lambda self, handle: True)
-    put(
-        packs,
-        "fcntl",
-        SimpleNamespace(flock=lambda handle, how: None, LOCK_EX=fcntl.LOCK_EX, LOCK_SH=fcntl.LOCK_SH),
-    )
+    never = SimpleNamespace(flock=lambda handle, how: None, LOCK_EX=fcntl.LOCK_EX, LOCK_SH=fcntl.LOCK_SH)
+    for module in (packs, pack_writer):
+        put(module, "fcntl", never)
 
 
 def any_2xx_is_delivered(put: Put) -> None:
