@@ -56,6 +56,7 @@ def reloaded(page: Page, part: str, value: str) -> None:
     kit.until(
         lambda: (page.reload() is not None) and page.locator(f"[data-part={part}]").inner_text() == value,
         page,
+        timeout=60.0,
     )
 
 
