@@ -160,12 +160,13 @@ class _Way:
 
 
 def _carry(source: socket.socket, target: socket.socket) -> None:
+    """Carry what comes until either side ends; each socket is closed by the one thread that reads it."""
     with suppress(OSError):
         while data := source.recv(1 << 16):
             target.sendall(data)
-    for each in (source, target):
-        with suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)
+    source.close()
 
 
 @contextmanager
