@@ -28,7 +28,6 @@ from gatepost.journal.writer import Writer
 from gatepost.receiver.http.server import listen
 from gatepost.receiver.program import run as serve
 from gatepost.settings import ReceiverSettings
-from gatepost.store.interface import TerminalRow
 from gatepost.store.postgres.store import PostgresStore
 
 
@@ -154,44 +153,6 @@ async def test_a_change_of_a_terminal_by_another_process_is_seen(receiver: Runni
     receiver.store.update_terminal(terminal.id, state="retired")
     await receiver.desk.keep()
     assert (await receiver.push(record(uuid="u-2"))).status == 403
-
-
-async def test_those_who_change_terminals_together_are_handed_out_together_and_none_is_left_out(
-    receiver: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each change counts once its `refresh` is over, and the store is read far less often than there are changes."""
-    store, desk = receiver.store, receiver.desk
-    read, terminals = [], store.terminals
-    monkeypatch.setattr(store, "terminals", lambda: read.append(1) or terminals())
-
-    async def change(number: int) -> bool:
-        await asyncio.to_thread(store.create_terminal, now_ms=0, serial=f"SN-T-{number}")
-        await desk.refresh()
-        assert desk._table is not None
-        return f"SN-T-{number}" in {known.serial for known in desk._table.terminals}
-
-    assert all(await asyncio.gather(*(change(number) for number in range(40))))
-    read.clear()
-    await asyncio.gather(*(desk.refresh() for _ in range(40)))
-    assert len(read) == 2
-
-
-async def test_a_refresh_that_fails_is_no_one_elses(
-    receiver: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store, desk = receiver.store, receiver.desk
-    turns, terminals = [], store.terminals
-
-    def away_at_first() -> list[TerminalRow]:
-        turns.append(1)
-        if len(turns) == 1:
-            raise StoreUnavailable("away")
-        return terminals()
-
-    monkeypatch.setattr(store, "terminals", away_at_first)
-    results = await asyncio.gather(*(desk.refresh() for _ in range(3)), return_exceptions=True)
-    assert [type(result) for result in results] == [StoreUnavailable, type(None), type(None)]
-    assert len(turns) == 2
 
 
 @pytest.mark.parametrize(("is_away", "level"), [(False, "warning"), (True, "debug")])

@@ -303,8 +303,6 @@ class DeskApp:
         """Somebody was erased, and not every ingest has let go of what it holds."""
         self._refreshing = asyncio.Lock()
         self._refreshing_soon: asyncio.Task[None] | None = None
-        self._asked = self._refreshed = 0
-        """How often terminals were to be handed out, and up to which of these times they were."""
         self._telling: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self.stop_timeout_s = settings.stop_timeout_s
@@ -432,35 +430,25 @@ class DeskApp:
     async def refresh(self) -> None:
         """Hand what the store knows of terminals to every ingest: call it after a change of one.
 
-        Of those who call it at the same time one reads for all: many terminals are adopted together. Raises
-        :class:`~gatepost.errors.StoreUnavailable`.
+        Raises :class:`~gatepost.errors.StoreUnavailable`.
         """
-        self._asked += 1
-        mine = self._asked
         async with self._refreshing:
-            if self._refreshed >= mine:
-                return  # the store was read after this was called
-            asked = self._asked
-            await self._hand_out()
-            self._refreshed = asked
-
-    async def _hand_out(self) -> None:
-        store = self.store
-        changes = -1
-        while changes != self._changes:  # a token was used meanwhile: this may be from before
-            changes = self._changes
-            terminals, peers, tokens, sites = await asyncio.to_thread(
-                lambda: (store.terminals(), store.peers(), store.tokens(), store.sites())
-            )
-        known = [Known.of(row) for row in terminals]
-        seen = [(address, terminal_id, at_ms) for (address, terminal_id), at_ms in peers.items()]
-        table = Table(known, seen, tokens, sites[0].timezone)
-        if table == self._table:
-            return
-        self._changes += 1
-        self._table = table
-        self._directory.feed(known, peers, tokens, new_timezone=table.new_timezone)
-        await self.ingests.call(table)
+            store = self.store
+            changes = -1
+            while changes != self._changes:  # a token was used meanwhile: this may be from before
+                changes = self._changes
+                terminals, peers, tokens, sites = await asyncio.to_thread(
+                    lambda: (store.terminals(), store.peers(), store.tokens(), store.sites())
+                )
+            known = [Known.of(row) for row in terminals]
+            seen = [(address, terminal_id, at_ms) for (address, terminal_id), at_ms in peers.items()]
+            table = Table(known, seen, tokens, sites[0].timezone)
+            if table == self._table:
+                return
+            self._changes += 1
+            self._table = table
+            self._directory.feed(known, peers, tokens, new_timezone=table.new_timezone)
+            await self.ingests.call(table)
 
     def refresh_soon(self) -> None:
         """Refresh within :data:`SOON_S`, once however often this is called: for what is changed many times in a row.
