@@ -64,11 +64,11 @@ class ManagedItem(Struct, frozen=True, kw_only=True):
     reason: str
     """Why it is stopped or contested, and what to do."""
     found: str | None
-    """What the last look found, such as ``ours``, ``differs``, ``away`` or ``wrong account``."""
+    """The finding of the last look, such as ``ours``, ``differs``, ``away`` or ``wrong account``."""
     shown: str | None
     """The address that it showed then, where it is not ours."""
     said: str | None
-    """What it said then, or why it could not be reached."""
+    """Its reply at that look, or why it could not be reached."""
     clock_error_s: float | None
     set_at: datetime | None
     """When its address was set last."""

@@ -557,9 +557,9 @@ class FindingItem(Struct, frozen=True, kw_only=True):
     text: str
     """The finding in English."""
     do: str
-    """What to do; empty where there is nothing."""
+    """The next thing to do; empty where there is none."""
     values: dict[str, Any]
-    """What is filled in: ``when`` a time, ``span`` seconds."""
+    """The kind of the value that is filled in: ``when`` a time, ``span`` seconds."""
 
 
 class WhyItem(Struct, frozen=True, kw_only=True):
@@ -571,5 +571,5 @@ class WhyItem(Struct, frozen=True, kw_only=True):
     serial: str | None
     name: str | None
     next: FindingItem | None
-    """What has to be mended first; ``null``: nothing has to be."""
+    """The fault that has to be mended first; ``null``: there is none."""
     findings: list[FindingItem]

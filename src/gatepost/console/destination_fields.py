@@ -42,7 +42,7 @@ __all__ = [
 CHATS = ("dingtalk", "wecom", "feishu", "telegram", "slack", "teams", "discord")
 
 SERVICES = ("webhook", "receiver", "mqtt", "nats", "kafka", "mail", *CHATS)
-"""What a destination can be, as a person chooses it: a kind, or one of the services that tell people."""
+"""The choices for a new destination: its kind, or one of the services that tell people."""
 
 Input = Literal["text", "password", "number", "check", "pick", "lines", "pem"]
 

@@ -73,7 +73,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     wrong: str | None = None
     """The field that is wrong."""
     values: Mapping[str, Any] = {}
-    """What was typed, by the names of fields."""
+    """The typed values, by the names of fields."""
     filter: Mapping[str, Any] | None = None
     rules: Mapping[str, Any] | None = None
     more_rules: int = 0

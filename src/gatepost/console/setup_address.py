@@ -14,7 +14,7 @@ __all__ = ["Setup", "plain_address"]
 
 
 class Setup(Struct, frozen=True):
-    """What to set on a terminal."""
+    """Hold the address that is to be set on a terminal."""
 
     address: str
     """``event_dest``."""

@@ -35,7 +35,7 @@ STEPS: Sequence[tuple[str, str]] = (
     ("read back", "it shows the address that was set"),
     ("wait", "its first event by this address arrives"),
 )
-"""What is done, in this order. Up to *keep* nothing is written, to the store or the terminal."""
+"""The steps, in this order. Up to *keep* nothing is written, to the store or the terminal."""
 
 MAX_NAME = 128
 MAX_SECRET = 256

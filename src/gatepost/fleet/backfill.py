@@ -237,7 +237,7 @@ class _Fetching:
         self._fence = fence
         self._next_s = job.done_s + 1
         self._parts: list[Window] = []
-        """What is left of a window that was cut into parts, the first one last."""
+        """The parts of a window that are still to be fetched, the first one last."""
         self._storing: asyncio.Task[bool] | None = None
         self._has_expired = False
         """The last request was refused after a login, and nothing was read since."""

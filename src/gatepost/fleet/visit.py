@@ -47,7 +47,7 @@ _FOUND: Mapping[type[FleetError], tending.Found] = {
     AnotherTerminal: "another terminal",
     AnotherCertificate: "another certificate",
 }
-"""What an error of the client means; every other one: it is away."""
+"""The finding for each error of the client; for every other one: it is away."""
 
 _NO_ACCOUNT = "the receiver does not know its account; adopt it again"
 

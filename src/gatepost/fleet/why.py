@@ -77,7 +77,7 @@ class Managed(Struct, frozen=True, kw_only=True):
     found: str | None
     """The result of the last look, as :data:`gatepost.fleet.tending.Found` has it."""
     said: str
-    """What it said then, or why it could not be reached."""
+    """Its reply at that look, or why it could not be reached."""
     shown: str
     """Where it pushes to instead of here."""
     has_account: bool
@@ -327,7 +327,7 @@ FIRST: tuple[str, ...] = (
     "ids_unusable",
     "backlog",
 )
-"""What is amiss, in the order in which it has to be mended."""
+"""The faults, in the order in which they have to be mended."""
 
 CODES: tuple[str, ...] = (
     *FIRST,

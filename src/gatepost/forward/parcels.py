@@ -30,7 +30,7 @@ class Parcel(Struct):
     is_alone: bool = False
     """It was refused, by itself or in a batch: nothing is sent together with it."""
     note: str = ""
-    """What is missing of what is sent, and why."""
+    """The parts of the event that are missing, and why."""
 
     def has_place(self, size: int, batch: int) -> bool:
         """Return whether an event of this size may be sent together with these; ``batch``: how many may."""

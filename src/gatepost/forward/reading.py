@@ -63,7 +63,7 @@ class Reader:
             "notice": NoticeQuery() if told.shape == "push" else of_notices,
         }
         self.fresh: dict[int, Forwarded] = {}
-        """What was read a moment ago."""
+        """The events that were read last."""
 
     def read(self, progress: Progress, limit: int) -> bool:
         """Read a page of each track that wants one; return whether there is more to be read."""

@@ -49,7 +49,7 @@ class Trial(Struct, frozen=True, kw_only=True):
     """Such as ``HTTP 503``; empty where there was none."""
     took_ms: int
     reply: str
-    """What it said, or why it could not be reached."""
+    """Its reply, or why it could not be reached."""
 
 
 class Example(Struct, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ __all__ = ["FleetAdoptPages"]
 PAGE = 200
 
 _FIELDS = ("address", "serial", "model", "certificate", "username", "name", "site")
-"""What the form keeps where something is wrong: never the password."""
+"""The fields that a form keeps where something is wrong: never the password."""
 
 
 class FleetAdoptPages(Controller):

@@ -6,7 +6,6 @@ Rules: passwords of the list are on no page: between the check and the order the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 from litestar import Controller, Response, get, post
 from litestar.params import RawBody
@@ -16,9 +15,9 @@ from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.fleet.csv_import import MAX_BYTES, TerminalList, read, template
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
+from gatepost.receiver.api.finding import orders_of
 from gatepost.receiver.api.fleet import TheFleet, ours_of
 from gatepost.receiver.api.shapes import TheRegistrar, TheStore
-from gatepost.store.query.adoptions import ToAdopt
 from gatepost.store.questions import UserStore
 
 __all__ = ["FleetImportPages"]
@@ -65,7 +64,7 @@ class FleetImportPages(Controller):
             return await asyncio.to_thread(lambda: _page(desk, request, found, text))
         try:
             made = await fleet.many.order(
-                _orders(found, sites), ours=ours_of(registrar, access, request), by=request.user.name
+                orders_of(found, sites), ours=ours_of(registrar, access, request), by=request.user.name
             )
         except SettingsError as error:
             problem = f"{error.setting}: {error.why}"
@@ -78,19 +77,6 @@ class FleetImportPages(Controller):
 
 def _sites(store: UserStore) -> dict[str, int]:
     return {site.name: site.id for site in store.sites()}
-
-
-def _orders(found: TerminalList, sites: Mapping[str, int]) -> list[ToAdopt]:
-    return [
-        ToAdopt(
-            address=row.address,
-            username=row.username,
-            password=row.password,
-            name=row.name,
-            site_id=None if row.site is None else sites[row.site],
-        )
-        for row in found.rows
-    ]
 
 
 def _page(

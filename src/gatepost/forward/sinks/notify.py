@@ -20,7 +20,7 @@ from gatepost.wire import Delivered
 __all__ = ["Notify"]
 
 _TEST = {"en": ("gatepost test", "This message is a test."), "zh": ("gatepost 测试", "这是一条测试消息。")}
-"""What people are told by a test: title and text."""
+"""Title and text of a test message."""
 
 
 class Notify:

@@ -6,7 +6,7 @@ For administrators of every site. Nothing of it changes a terminal; an import th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from litestar import Controller, Response, delete, get, post
@@ -36,7 +36,7 @@ from gatepost.receiver.api.fleet import TheFleet, adopted_item, ours_of
 from gatepost.receiver.api.shapes import TheRegistrar, TheStore
 from gatepost.store.query.adoptions import ToAdopt
 
-__all__ = ["FindingController", "TheFinder", "found_items", "scan_item"]
+__all__ = ["FindingController", "TheFinder", "found_items", "orders_of", "scan_item"]
 
 TheFinder = NamedDependency[SkipValidation[Finder]]
 
@@ -154,7 +154,7 @@ class FindingController(Controller):
             if found.problems:
                 raise ValidationException("the file has problems; nothing was adopted", extra=_told(found))
             ours = ours_of(registrar, access, request)
-            made = await fleet.many.order(_orders(found, sites), ours=ours, by=request.user.name)
+            made = await fleet.many.order(orders_of(found, sites), ours=ours, by=request.user.name)
             await asyncio.to_thread(
                 access.note, request, "fleet.adoption_ordered", str(made.id), terminals=len(found.rows)
             )
@@ -191,7 +191,8 @@ def import_item(found: TerminalList, *, adoption: AdoptionItem | None) -> Import
     )
 
 
-def _orders(found: TerminalList, sites: dict[str, int]) -> list[ToAdopt]:
+def orders_of(found: TerminalList, sites: Mapping[str, int]) -> list[ToAdopt]:
+    """Return the orders to adopt the terminals of a list. ``sites``: their ids, by name."""
     return [
         ToAdopt(
             address=row.address,

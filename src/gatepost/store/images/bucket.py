@@ -205,7 +205,7 @@ class _Remote:
 
 
 class _Cache:
-    """What was read last, within so many bytes. Thread-safe."""
+    """Hold the ranges that were read last, within so many bytes. Thread-safe."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -76,7 +76,7 @@ class PersonDay(Struct, frozen=True, kw_only=True):
     shifts: tuple[Attended, ...]
     """Those that began on this day."""
     absences: tuple[Planned, ...]
-    """What was planned for this day and had no passage."""
+    """The planned shifts of this day that had no passage."""
     corrections: tuple[Correction, ...]
     """Passages of this day that were added or struck."""
     refused: int

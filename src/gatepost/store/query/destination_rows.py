@@ -106,7 +106,7 @@ class AttemptRow(Struct, frozen=True, kw_only=True):
     status: str
     """Such as ``HTTP 503``; empty where there was none."""
     reply: str
-    """What it said, shortened."""
+    """Its reply, shortened."""
 
 
 class DestinationRow(Struct, frozen=True, kw_only=True):
@@ -163,7 +163,7 @@ class Recount(Struct, frozen=True, kw_only=True):
     counted: Mapping[FeedKind, int]
     """How many events of each kind were ever stored between where it began and its place."""
     asides: tuple[tuple[AsideRow, int], ...]
-    """What is left aside, and how many events of it there are still."""
+    """Hold a stretch that is left aside, and how many of its events there are still."""
     ahead: int
     """How many of its exceptions are not behind its place."""
 
@@ -194,7 +194,7 @@ class Step(Struct, kw_only=True):
     gone: set[int] = set()
     """These events have no row any more."""
     asides: dict[tuple[FeedKind, int], AsideRow | None] = {}
-    """What is left aside now, by kind and terminal; ``None``: nothing."""
+    """The stretches that are left aside now, by kind and terminal; ``None``: there are none."""
     tries: list[AttemptRow] = []
     delivered_at_ms: int | None = None
     failure: tuple[int, str] | None = None

@@ -104,7 +104,7 @@ class AdoptedRow(Struct, frozen=True, kw_only=True):
     shown: str | None
     """The address that it showed then, where that is not ours, without what may be secret in it."""
     said: str | None
-    """What it said, or why it could not be reached."""
+    """Its reply, or why it could not be reached."""
     clock_error_ms: int | None
     last_seen: datetime | None
     """When it last pushed, as far as that is stored."""
@@ -295,7 +295,7 @@ class Adopted:
 
 
 CONDITIONS: tuple[NoticeKind, ...] = ("terminal.contested", "terminal.stopped")
-"""What notices say of an adopted terminal."""
+"""The kinds of notices of an adopted terminal."""
 
 _BEGUN: Mapping[str, Any] = {
     "state": "adopted",

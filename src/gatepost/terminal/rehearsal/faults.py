@@ -25,7 +25,7 @@ REPLIES = ("1000", "1001", "401", "404", "500", "html", "endless")
 """Replies that stand for the right one: the family's codes, a page, and one that never ends."""
 
 HISTORY = ("no-uuid", "totals", "repeat", "overlap", "paths")
-"""What can be wrong with the history."""
+"""The faults that a history may have."""
 
 NAMES: Mapping[str, str] = {
     "forget": "60",

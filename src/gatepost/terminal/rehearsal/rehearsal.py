@@ -31,7 +31,7 @@ ANOTHER_TOOL = Subscription("http://127.0.0.1:9/Record", True)
 """The address that another tool sets. Port 9 discards (RFC 863): nothing is sent further."""
 
 NOWHERE = Subscription("", False)
-"""What is stored by a terminal that forgot where events go."""
+"""The subscription of a terminal that forgot where events go."""
 
 
 class Timetable:
