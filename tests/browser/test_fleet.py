@@ -37,7 +37,7 @@ def terminals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Termina
 
 def work_on(page: Page, name: str, button: str) -> None:
     """Press a button of a terminal's work."""
-    page.get_by_text(f"Work {name}").click()
+    page.get_by_text(f"Actions {name}").click()
     page.locator("details[open]").get_by_role("button", name=button).click()
 
 

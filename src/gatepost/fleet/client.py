@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import socket
 import ssl
 import time
@@ -386,5 +387,8 @@ def _decoded(data: msgspec.Raw, kind: Any, what: str) -> Any:
 def _why(error: BaseException) -> str:
     if "WRONG_VERSION_NUMBER" in str(error):
         return "it speaks no TLS; if it is asked by plain HTTP, write http:// before its address"
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return str(said)[:200]
+    said = str(getattr(error, "strerror", None) or error or type(error).__name__)
+    number = getattr(error, "errno", None)
+    if number and "Connect call failed" in said:  # asyncio's words, with an address as Python writes it
+        said = os.strerror(number)
+    return said[:200]
