@@ -80,7 +80,10 @@ def _one(bench: Bench, name: str, *, dry: bool) -> int:
         when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         how = f"runs of {bench.seconds:g} s × {bench.rounds}, scale {bench.scale:g}"
         text = section(
-            name, module.__doc__.splitlines()[0], rows, footer=f"{when}; {how}; {describe(bench.root)}."
+            name,
+            (module.__doc__ or name).splitlines()[0],
+            rows,
+            footer=f"{when}; {how}; {describe(bench.root)}.",
         )
         before = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
         RESULTS.write_text(merge(before, {name: text}, NAMES), encoding="utf-8")

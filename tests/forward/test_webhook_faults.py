@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 from tests.faults import certificates
 from tests.forward.kit import hooked
-from tests.forward.test_egress import event
 from tests.receiver.kit import Clock
+from tests.test_egress import event
 
 from gatepost.egress import Egress
 from gatepost.forward.destination import decode, decode_secrets

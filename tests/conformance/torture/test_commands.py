@@ -87,7 +87,7 @@ def test_a_short_run_says_whether_enough_happened_and_power_cuts_are_part_of_the
     assert value["ok"] is not bool(value["differences"])
     assert done.returncode == int(not value["ok"])
     assert value["ok"] is not ("DIFFERENCE: too little happened" in done.stdout)
-    assert all(difference.startswith("too little happened") for difference in value["differences"])
+    assert [one for one in value["differences"] if not one.startswith("too little happened")] == []
     assert [(cuts["end"], cuts["cuts"], cuts["differences"]) for cuts in value["power_cuts"]] == [
         ("terminal", 5, []),
         ("receiver", 5, []),
