@@ -5,11 +5,14 @@ BIN     := $(VENV)/bin
 INSTALL := install --quiet --disable-pip-version-check --no-deps --require-hashes
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 KEEP    ?=
+T       ?=
+K       ?=
+QUICK   := tests/wire tests/journal tests/test_retry.py tests/store/sqlite "tests/store/test_store.py" tests/e2e/test_line.py -k "not postgres"
 SBOM    ?= dist
 FRONTEND := $(wildcard frontend/*.* frontend/src/*.* frontend/src/*/*.*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench screenshots soak lock sbom audit clean
+.PHONY: help demo test quick dev lint format bench screenshots soak lock sbom audit clean
 
 help: ## say what can be typed here
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -17,8 +20,14 @@ help: ## say what can be typed here
 demo: $(VENV)/.run ## terminals push, the receiver goes away and comes back, and a table says what was lost
 	@$(BIN)/python -m gatepost.simulator.demo $(if $(KEEP),--keep)
 
-test: $(VENV)/.dev $(VENV)/.debian-test lint ## every test
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev $(VENV)/.debian-test $(if $(T)$(K),,lint) ## every test; T=tests/store K=name: some of them
+	$(BIN)/python -m pytest $(T) $(if $(K),-k "$(K)")
+
+quick: $(VENV)/.dev ## the pure parts, the journal, the store on SQLite and one event from end to end
+	$(BIN)/python -m pytest $(QUICK)
+
+dev: $(VENV)/.dev ## a receiver and terminals that push; what is changed is loaded again
+	@$(BIN)/python dev.py
 
 lint: $(VENV)/.dev ## format, lint, types and layers, checked
 	$(BIN)/ruff format --check .

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 
 BY_NAME = re.compile(
@@ -39,6 +41,15 @@ def test_the_tests_that_the_security_page_names_are_there() -> None:
     named = re.findall(r"`((?:tests|benchmarks)/[\w/]+\.py)`", (ROOT / "SECURITY.md").read_text())
     assert len(named) > 20
     assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_the_files_that_a_page_for_contributors_names_are_there(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"`([\w.-]+(?:/[\w.*-]+)+/?|[\w-]+\.py)`", text)
+    assert len(named) > 20
+    places = (ROOT, ROOT / "src" / "gatepost")
+    assert [name for name in named if not any(any(place.glob(name)) for place in places)] == []
 
 
 def test_an_advice_to_install_it_by_name_is_noticed_however_it_is_written() -> None:
