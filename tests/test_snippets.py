@@ -341,6 +341,18 @@ def unit(reader: Reader, snippet: Snippet, page: Path) -> None:
     assert parsed["Install"]["WantedBy"] == "multi-user.target"
 
 
+def drawing(reader: Reader, snippet: Snippet, page: Path) -> None:
+    """Read a chart of Mermaid as far as its lines go: every subgraph ends, and every arrow joins two nodes."""
+    text = re.sub(r'[\[(]*"[^"]*"[\])]*', "", snippet.text)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    assert lines[0].startswith("flowchart ")
+    assert sum(line.startswith("subgraph ") for line in lines) == lines.count("end")
+    arrows = [line for line in lines if "->" in line]
+    assert arrows
+    for line in arrows:
+        assert re.fullmatch(r"\w+ (-->|--  -->|-\. \w+ \.->) \w+", line), line
+
+
 METHODS: dict[str, Callable[[Reader, Snippet, Path], None]] = {
     "sh": shell,
     "python": program,
@@ -351,6 +363,7 @@ METHODS: dict[str, Callable[[Reader, Snippet, Path], None]] = {
     "nginx": proxy,
     "yaml": scraping,
     "ini": unit,
+    "mermaid": drawing,
 }
 
 
