@@ -17,7 +17,7 @@ from tests.journal.kit import FailingFiles, read_all, remove, write_later_versio
 
 from gatepost.errors import JournalCorrupt, JournalTooNew, JournalUnavailable
 from gatepost.journal import format as f
-from gatepost.journal.folder import ALARMS, START, Backlog, Folder, Position, encode_publication
+from gatepost.journal.folder import ALARMS, START, Backlog, Folder, Position, Stream, encode_publication
 from gatepost.journal.reader import Batch, Reader
 from gatepost.journal.writer import Writer
 
@@ -337,6 +337,48 @@ def test_a_stream_that_is_looked_at_before_its_writer_has_locked_it_is_read_late
     writer.append([b"one"])
     writer.close()
     assert read_all(folder, positions) == ([b"one"], [])
+
+
+@pytest.mark.parametrize("looked_at", ["_names", "_state"])
+def test_a_stream_that_begins_while_the_folder_is_looked_at_has_not_ended(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, looked_at: str
+) -> None:
+    begun: list[Writer] = []
+    real = getattr(folder, looked_at)
+    unlocked = folder.writer_file("1780000000000-00000000-records")
+    if looked_at == "_state":
+        unlocked.touch()
+
+    def look(*told: str) -> object:
+        found = real(*told)
+        if not begun:
+            unlocked.unlink(missing_ok=True)
+            begun.append(Writer(folder, now=lambda: 1780000000.0, random=bytes))
+            begun[0].append([b"one"])
+        return found
+
+    monkeypatch.setattr(folder, looked_at, look)
+    positions: dict[str, Position] = {}
+    bodies, _ = read_all(folder, positions)
+    remove(folder, positions)
+    begun[0].append([b"two"])
+    more, _ = read_all(folder, positions)
+    assert (bodies + more, begun[0].position.events) == ([b"one", b"two"], 2)
+    begun[0].close()
+
+
+def test_a_stream_that_began_and_ended_since_it_was_looked_at_keeps_its_writers_file(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Writer(folder)
+    looked = Stream(writer.stream, {}, START, is_alive=False)
+    writer.append([b"one"])
+    writer.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "streams", lambda: [looked])
+        folder.remove({})
+    (stream,) = folder.streams()
+    assert stream.published == writer.position
 
 
 def test_an_emptied_folder_is_another_journal(folder: Folder, writer: Writer) -> None:

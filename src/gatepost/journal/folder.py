@@ -91,6 +91,10 @@ class Position(Struct, frozen=True):
 START = Position(1, 0, 0)
 
 
+_UNLOCKED: tuple[Position, bool, JournalUnavailable | None] = (START, False, None)
+"""What is known of a stream whose writer has published nothing and is not at work, or has not begun yet."""
+
+
 class Stream(Struct, frozen=True):
     """The segments of one writer."""
 
@@ -222,8 +226,13 @@ class Folder:
                     continue
                 with contextlib.suppress(FileNotFoundError):
                     found.setdefault(match[1], {})[int(match[2])] = entry.stat().st_size
+        # A stream that was begun meanwhile seemed to have ended: its writer makes the file before it locks it, and
+        # the first segment after that.
+        for name in found:
+            if states.get(name, _UNLOCKED) == _UNLOCKED:
+                states[name] = self._known(name)
         streams = [
-            Stream(name, dict(sorted(found.get(name, {}).items())), *states.get(name, (START, False, None)))
+            Stream(name, dict(sorted(found.get(name, {}).items())), *states.get(name, _UNLOCKED))
             for name in states.keys() | found.keys()
         ]
         return sorted(streams, key=lambda stream: (not stream.is_alarms, stream.name))
@@ -277,7 +286,7 @@ class Folder:
                             removed += 1
                     is_empty = position == START and not stream.last
                     if (position.has_ended or is_empty) and not stream.is_alive:
-                        self._remove_writer_file(stream.name)
+                        self._remove_writer_file(stream)
                 ended = positions.keys() - {stream.name for stream in self.streams()}
                 if ended:
                     # Else a power cut may bring it back when its position is forgotten.
@@ -324,13 +333,20 @@ class Folder:
         finally:
             os.close(handle)
 
-    def _remove_writer_file(self, stream: str) -> None:
-        """Delete the file under its lock: a writer that is about to lock it sees that it is gone."""
+    def _remove_writer_file(self, stream: Stream) -> None:
+        """Delete the file under its lock: a writer that is about to lock it sees that it is gone.
+
+        It stays where the writer has begun and ended since the stream was looked at.
+        """
+        path = self.writer_file(stream.name)
         with contextlib.suppress(FileNotFoundError):
-            handle = os.open(self.writer_file(stream), os.O_RDONLY | os.O_CLOEXEC)
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                if try_lock(handle, fcntl.LOCK_EX):
-                    self.files.remove(self.writer_file(stream))
+                if (
+                    try_lock(handle, fcntl.LOCK_EX)
+                    and (_read_publication(handle) or START) == stream.published
+                ):
+                    self.files.remove(path)
             finally:
                 os.close(handle)
 

@@ -81,7 +81,7 @@ class DeskWriter:
                         images = [image for one in part for image in one.images]
                         writer.append_with_images(images, partial(self._bodies, part))
         except JournalError as error:
-            raise StoreUnavailable("the journal takes nothing now; try again") from error
+            raise StoreUnavailable(f"the journal takes nothing now ({error}); try again") from error
 
     def _bodies(self, some: Sequence[Encoded], places: Sequence[Place]) -> list[bytes]:
         rest = iter(places)
