@@ -150,7 +150,7 @@ async def test_a_day_cut_out_of_the_middle_is_found_and_fetched_once(
                     await asyncio.sleep(0.05)
             assert (job["added"], job["progress"]) == (EACH, 1.0)
             recounted = (await call(receiver, "POST", f"/{which}/audit"))["items"]
-            assert not any(day["missing"] for day in recounted)
+            assert [day for day in recounted if day["missing"]] == []
         found = await receiver.everything()
         assert sorted(item["uuid"] for item in found) == sorted(
             record.uuid for day in range(DAYS) for record in passages(day)

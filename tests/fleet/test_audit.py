@@ -19,7 +19,7 @@ from tests.store.conftest import (  # noqa: F401 - fixtures
 )
 from tests.store.events import arrival
 
-from gatepost.errors import SettingsError
+from gatepost.errors import SettingsError, StoreUnavailable
 from gatepost.fleet.audit import BACK_DAYS, Auditor, day_span, due_days, ran_over
 from gatepost.fleet.client import WrongAccount
 from gatepost.fleet.histories import Histories
@@ -93,6 +93,27 @@ async def test_what_was_counted_is_not_asked_again_unless_a_person_wants_it(
     assert {one.here for one in desk.jobs.audits(which)} == {0, 20}
     assert job.id in [one.id for one in desk.jobs.page()]
     assert len(desk.jobs.page()) == 3
+
+
+async def test_what_is_acknowledged_and_not_listed_yet_is_counted(
+    desk: Desk, double: Double, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    which = desk.adopt(double.address)
+    mine = auditor(desk)
+    desk.take([arrival(record, which) for record in THREE_DAYS])
+
+    def is_behind() -> None:
+        raise StoreUnavailable("events that were pushed before are not listed yet")
+
+    monkeypatch.setattr(mine, "_around", replace(desk.backfill._around, catch_up=is_behind))
+    assert await mine.once() == 0
+    with pytest.raises(StoreUnavailable, match="not listed yet"):
+        await mine.recount(row_of(desk, which))
+    assert desk.jobs.audits(which) == []
+    monkeypatch.undo()
+    assert await mine.once() == 1
+    assert [one.here for one in desk.jobs.audits(which) if one.there] == [20, 20, 20]
+    assert desk.jobs.page() == []
 
 
 async def test_a_refused_proposal_is_not_made_again(desk: Desk, double: Double) -> None:

@@ -5,6 +5,8 @@ Rules:
 * One request a day and terminal: the ``total`` of a page of one record. Nothing of it is stored but the number.
 * Days are those of the place where the terminal is, by the terminal's own clock, as the list has them. A day is counted
   from half an hour after its end. Those of the last :data:`BACK_DAYS` are made up for, also after an adoption.
+* What is here is counted once everything is listed that was acknowledged when the terminal had told its number. Where
+  that takes too long, nothing is kept, and the day is counted in the next round.
 * Where the terminal has more, it is proposed to fetch that day. It is fetched without being asked for only if the
   settings say so.
 * A terminal that was silent for so long that its cache may have run over is proposed at once: :func:`ran_over`.
@@ -143,7 +145,11 @@ class Auditor:
             if not days:
                 return False
             async with turns:
-                return await self._count(row, timezone, days) is None
+                try:
+                    return await self._count(row, timezone, days) is None
+                except StoreError as error:
+                    log.debug("audit.store_away", why=str(error))
+                    return False
 
         usable = [row for row in rows if row.state != "stopped" and row.terminal_state != "retired"]
         return sum(await asyncio.gather(*map(counted, usable)))
@@ -151,7 +157,8 @@ class Auditor:
     async def recount(self, row: AdoptedRow) -> None:
         """Count every day of a terminal that is over, also those that were counted.
 
-        Raises :class:`~gatepost.fleet.client.FleetError` if it cannot be asked.
+        Raises :class:`~gatepost.fleet.client.FleetError` if it cannot be asked, and
+        :class:`~gatepost.errors.StoreUnavailable` if what was pushed before is not listed yet.
         """
         timezones = await asyncio.to_thread(self._timezones)
         timezone = timezones.get(row.terminal_id, "UTC")
@@ -178,6 +185,7 @@ class Auditor:
         return why_not
 
     def _keep(self, row: AdoptedRow, timezone: str, totals: Sequence[tuple[date, int | None, str]]) -> None:
+        self._around.catch_up()
         jobs, now = self._around.jobs, self._around.now()
         found = [
             AuditRow(
