@@ -1,5 +1,6 @@
 """What tests of several directories share."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -30,7 +31,8 @@ def _patience(item: pytest.Item) -> float:
 
 @pytest.fixture(autouse=True)
 def logs_as_they_were() -> Iterator[None]:
-    """A command that runs in the test's own process sets logging up for that process; undo it."""
+    """Keep logs off standard output, which commands write to; undo what a command sets up for the test's process."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.__stderr__))
     yield
     structlog.reset_defaults()
 

@@ -13,6 +13,7 @@ from gatepost.terminal.logs import Log
 def as_they_were() -> Iterator[None]:
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
+    structlog.reset_defaults()
     yield
     structlog.reset_defaults()
     root.handlers[:] = before
