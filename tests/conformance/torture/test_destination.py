@@ -42,6 +42,12 @@ async def test_some_events_are_refused_always(destination: Destination) -> None:
     assert 0 < sum(is_refused(f"u-{number}") for number in range(2_000)) < 100
 
 
+async def test_at_the_end_of_a_run_those_are_taken_as_well(destination: Destination) -> None:
+    destination.refuses = False
+    assert await send(destination, POISON) == 204
+    assert destination.taken == {POISON: 1}
+
+
 @pytest.mark.parametrize(("kind", "status"), [(Kind.DESTINATION_BUSY, 503), (Kind.DESTINATION_FAILS, 500)])
 async def test_one_that_is_broken_takes_nothing_until_it_is_healed(
     destination: Destination, kind: Kind, status: int

@@ -135,13 +135,16 @@ def test_the_ledger_of_the_destination_is_read_as_it_was_stored(store: Store) ->
             reason="HTTP 422",
             dead_at_ms=1,
         )
+        waits = Step(put={number: replace(dead, is_dead=False)})
+        assert destinations.commit(made.id, fence, waits, changes=0, steps=0) == "done"
+        assert (remains.waiting(folder), remains.dead_letters(folder)) == ({"u-1"}, frozenset())
         step = Step(places={"record": (number, number, 0)}, seen=1, put={number: dead})
-        assert destinations.commit(made.id, fence, step, changes=0, steps=0) == "done"
+        assert destinations.commit(made.id, fence, step, changes=0, steps=1) == "done"
 
     assert remains.forwarded(folder) == remains.Forwarded(1, 0, 0, 0, 1, 0, unread=1)
     assert remains.forwarded(folder).adds_up
     assert remains.notices(folder) == 0
-    assert remains.dead_letters(folder) == {"u-1"}
+    assert (remains.waiting(folder), remains.dead_letters(folder)) == (frozenset(), {"u-1"})
 
 
 def test_a_ledger_that_lost_an_event_does_not_add_up() -> None:

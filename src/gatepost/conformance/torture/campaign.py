@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from gatepost.conformance.raw_http import Target
 from gatepost.conformance.torture import destination, listing, remains
+from gatepost.conformance.torture.destination import is_refused
 from gatepost.conformance.torture.disks import DiskError, Disks, Mounted
 from gatepost.conformance.torture.ends import LAUNCHER, End, EndError
 from gatepost.conformance.torture.faults import DESTINATION, LINE, PROCESSES, STATE, TRACKS, Kind, plan
@@ -33,7 +34,7 @@ from gatepost.terminal.door import client as door_client
 __all__ = ["Campaign", "Settings", "wanted"]
 
 DRAIN_S = 120.0
-"""For draining, once everything is well."""
+"""For draining, once everything is well: so long after the last that was drained."""
 
 FULL = ("ENOSPC", f"met {Kind.TERMINAL_DISK_FULL}", f"met {Kind.RECEIVER_DISK_FULL}")
 """What real disks that are full bring about: the error, and events refused at either end."""
@@ -279,12 +280,14 @@ class Campaign:
 
     async def _drain(self, house: House) -> list[str]:
         undrained = []
-        ends = self._clock() + DRAIN_S
         for end in house.terminals:
+            pending, ends = None, 0.0
             while True:
                 status = await asyncio.to_thread(door_client.ask, end.folder, "status", timeout_s=30.0)
                 if status["pending"] == 0:
                     break
+                if status["pending"] != pending:
+                    pending, ends = status["pending"], self._clock() + DRAIN_S
                 if self._clock() > ends:
                     undrained.append(f"{end.name}: {status['pending']} pending, {status['last_error']}")
                     break
@@ -293,11 +296,16 @@ class Campaign:
 
     async def _forwarded(self, house: House) -> list[str]:
         """Wait until the destination has been sent everything."""
-        ends = self._clock() + DRAIN_S
+        data, before, ends = house.receiver.folder, None, 0.0
         while True:
-            ledger = await asyncio.to_thread(remains.forwarded, house.receiver.folder)
+            ledger = await asyncio.to_thread(remains.forwarded, data)
             if not ledger.waiting + ledger.unread:
                 return []
+            if ledger != before:
+                before, ends = ledger, self._clock() + DRAIN_S
+            if house.destination.refuses and not ledger.unread:
+                names = await asyncio.to_thread(remains.waiting, data)
+                house.destination.refuses = len(names) < ledger.waiting or not all(map(is_refused, names))
             if self._clock() > ends:
                 return [f"the destination: {ledger}"]
             await self._sleep(0.1)

@@ -2,7 +2,8 @@
 
 Rules: an event is known by its name as soon as it is taken, before the reply, for the receiver cannot know whether a
 lost reply meant yes. A few events, chosen by their names, are always refused. They must become dead letters, and no
-other event may wait for them.
+other event may wait for them. The receiver gives none up before others of its kind were accepted, which at the end of a
+run may never be; so it takes them as well, when nothing else waits.
 
 Flow: the receiver's forwarder → :meth:`Destination.take` → a reply, or none.
 """
@@ -43,6 +44,8 @@ class Destination:
         """How often each event was taken, by name."""
         self.ids: dict[str, set[str]] = {}
         """Under which ids each event was sent, by name."""
+        self.refuses = True
+        """Whether the events that are refused always are refused still."""
         self.met: Counter[str] = Counter()
         self.defects: list[str] = []
         self._fault: Kind | None = None
@@ -98,7 +101,7 @@ class Destination:
             return web.Response(status=503, headers={"Retry-After": str(RETRY_AFTER_S)})
         if fault is Kind.DESTINATION_FAILS:
             return web.Response(status=500, text="broken")
-        if sent is None or is_refused(sent[1]):
+        if sent is None or (self.refuses and is_refused(sent[1])):
             return web.Response(status=422, text="not this one")
         event_id, name = sent
         self.taken[name] += 1

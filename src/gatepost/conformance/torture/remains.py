@@ -118,11 +118,23 @@ def notices(folder: Path) -> int:
 
 def dead_letters(folder: Path) -> frozenset[str]:
     """Return the names of the events that are dead letters of the destination."""
+    return _exceptions(folder, is_dead=True)
+
+
+def waiting(folder: Path) -> frozenset[str]:
+    """Return the names of the events that wait for another attempt to pass them on. Raises ``sqlite3.Error``."""
+    return _exceptions(folder, is_dead=False)
+
+
+def _exceptions(folder: Path, *, is_dead: bool) -> frozenset[str]:
     names = set()
     with closing(_open(folder / "gatepost.db")) as db:
         for table in ("records", "alarm_events"):
-            dead = f"SELECT original FROM {table} JOIN destination_exceptions ON event_id = id WHERE is_dead"
-            names |= {name_of(json.loads(original)["data"]) for (original,) in db.execute(dead)}
+            found = db.execute(
+                f"SELECT original FROM {table} JOIN destination_exceptions ON event_id = id WHERE is_dead = ?",
+                (is_dead,),
+            )
+            names |= {name_of(json.loads(original)["data"]) for (original,) in found}
     return frozenset(names)
 
 
