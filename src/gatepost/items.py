@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 from msgspec import Struct
 
 __all__ = [
+    "AcknowledgedItem",
     "AlarmItem",
     "AttemptItem",
     "DeadLetterItem",
@@ -539,6 +540,14 @@ class RotatedItem(Struct, frozen=True, kw_only=True):
     """Show the new secret where it was made here; it is not told again."""
 
     secret: str | None
+
+
+class AcknowledgedItem(Struct, frozen=True, kw_only=True):
+    """Count the alarms that were acknowledged at once, or would be."""
+
+    alarms: int
+    up_to: int | None = None
+    """Of a check: the alarm up to which it counted. Send it to acknowledge these and none that arrive later."""
 
 
 class DoneItem(Struct, frozen=True, kw_only=True):

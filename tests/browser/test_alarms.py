@@ -91,3 +91,26 @@ def test_the_badge_follows_on_the_live_page(opened: Opener, console: Console) ->
         expect(badge).to_have_count(0)
     else:
         expect(badge).to_have_text(str(before - 1))
+
+
+def test_the_keyboard_ticks_alarms_and_writes_one_note_for_all(opened: Opener, console: Console) -> None:
+    for number in range(2):
+        began = datetime.now(SITE_TIME) - timedelta(seconds=5 + number)
+        console.push(console.doors.alarm(1, began=began), door=1)
+    page = opened("guard", width=390)
+    page.goto(console.url + "/alarms?show=open")
+    page.locator("article.alarm summary").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("article.alarm").first.get_by_label("Note")).to_be_focused()
+    boxes = page.locator('[name="ids"]')
+    count = boxes.count()
+    page.get_by_label("Tick all on this page").focus()
+    page.keyboard.press("Space")
+    expect(page.locator('[name="ids"]:checked')).to_have_count(count)
+    page.get_by_label("Note for all of them").focus()
+    page.keyboard.type("a drill")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("Acknowledged.")
+    expect(boxes).to_have_count(0)
+    assert page.locator("article.alarm q").filter(has_text="a drill").count() >= 2
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

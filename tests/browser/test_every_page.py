@@ -17,6 +17,7 @@ PAGES = (
     "/records/RECORD",
     "/alarms",
     "/people",
+    "/alarms/acknowledge?show=open",
     "/people/PERSON",
     "/attendance",
     "/attendance?month=MONTH",

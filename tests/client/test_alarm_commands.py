@@ -38,3 +38,18 @@ async def test_an_alarm_is_closed_with_a_note(
     assert capsys.readouterr().out == ""
     assert await run("alarms", "list", "--state", "cleared", "--json") == 0
     assert json.loads(capsys.readouterr().out)["closed_note"] == "reset by hand"
+
+
+async def test_several_alarms_are_acknowledged_by_number_or_by_filters(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, code in enumerate((10003, 10003, 20003)):
+        await receiver.push(alarm(trace_id=f"T-{number}", code=code, event_time=1_684_385_033_398 + number))
+    assert await run("alarms", "list", "--code", "20003", "--json") == 0
+    (fire,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert await run("alarms", "acknowledge-all", "--code", "10003", "--note", "drill", "--yes") == 0
+    assert capsys.readouterr().out == "acknowledged: 2\n"
+    assert await run("alarms", "acknowledge-all", "--code", "10003", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["alarms"] == 0
+    assert await run("alarms", "acknowledge", str(fire["id"]), "999", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["alarms"] == 1

@@ -117,8 +117,16 @@ ASKED: dict[str, Callable[[World, UserStore], Any]] = {
 }
 """Questions, each of which shows something of the other site to whoever may see it."""
 
-COUNTED = {"alarm_counts", "glance", "stats"}
-GUARDED = {"image", "original", "pushed", "acknowledge_alarm", "close_alarm", "discard_quarantined"}
+COUNTED = {"count_alarms", "alarms_to_acknowledge", "alarm_counts", "glance", "stats"}
+GUARDED = {
+    "image",
+    "original",
+    "pushed",
+    "acknowledge_alarm",
+    "acknowledge_alarms",
+    "close_alarm",
+    "discard_quarantined",
+}
 GUARDED |= {"would_move", "refusal_sample"}
 ELSEWHERE = {"reading", "changing", "horizon", "visible", "packs", "end_of_feed", "place_before"}
 FOR_EVERY_SITE = {"create_site", "update_site", "forget_receiver"}
@@ -144,6 +152,8 @@ def test_nothing_of_another_site_is_seen(world: World, name: str) -> None:
 def test_counts_are_of_ones_own_sites(world: World) -> None:
     mine, everything = world.seen(), world.seen(Visible())
     assert (mine.alarm_counts().open, everything.alarm_counts().open) == (1, 2)
+    assert [one.count_alarms(AlarmQuery()).n for one in (mine, everything)] == [1, 2]
+    assert [one.alarms_to_acknowledge(AlarmQuery()).alarms for one in (mine, everything)] == [1, 2]
     since = NOON - timedelta(hours=1)
     glances = mine.glance(since), everything.glance(since)
     assert [one.since.records for one in glances] == [2, 4]
@@ -179,7 +189,9 @@ def test_parts_of_a_push_in_the_quarantine_are_of_its_site_and_not_for_guards(wo
 def test_what_is_not_visible_is_not_changed(world: World) -> None:
     mine = world.seen()
     done: dict[str, Any] = {"by": "anna", "note": "seen", "now_ms": 1}
+    assert mine.acknowledge_alarms([world.alarms[2]], **done) == 0
     assert mine.acknowledge_alarm(world.alarms[1], **done)
+    assert mine.acknowledge_alarms(AlarmQuery(), **done) == 0
     assert not mine.acknowledge_alarm(world.alarms[2], **done)
     assert not mine.close_alarm(world.alarms[2], **done)
     assert mine.discard_quarantined([world.pushes[2]]) == 0

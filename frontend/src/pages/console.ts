@@ -86,6 +86,16 @@ function leaveEmpty(image: HTMLImageElement): void {
   image.replaceWith(place);
 }
 
+// A form that is unfolded begins with its note.
+document.addEventListener(
+  "toggle",
+  (event) => {
+    const fold = event.target;
+    if (fold instanceof HTMLDetailsElement && fold.open && fold.matches(".fold")) fold.querySelector("textarea")?.focus();
+  },
+  true,
+);
+
 // A form is sent once; a confirmation that has to be typed unlocks its button.
 document.addEventListener("submit", (event) => {
   if (!(event.target instanceof HTMLFormElement) || event.target.dataset.download !== undefined) return;

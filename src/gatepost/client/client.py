@@ -25,6 +25,7 @@ from gatepost.fleet_items import (
     SeenItem,
 )
 from gatepost.items import (
+    AcknowledgedItem,
     AlarmItem,
     AttemptItem,
     DeadLetterItem,
@@ -163,6 +164,25 @@ class Client:
     def acknowledge(self, alarm_id: int, *, note: str = "") -> AlarmItem:
         """Say that somebody has looked at it. Needs the role operator."""
         return self._connection.send("POST", f"alarms/{alarm_id}/acknowledge", AlarmItem, {"note": note})
+
+    def acknowledge_many(self, alarms: Sequence[int], *, note: str = "") -> int:
+        """Acknowledge up to 1,000 alarms by their ids; return how many were not acknowledged before."""
+        order = {"alarms": list(alarms), "note": note}
+        return self._connection.send("POST", "alarms/acknowledge", AcknowledgedItem, order).alarms
+
+    def alarms_to_acknowledge(self, **filters: Filter) -> AcknowledgedItem:
+        """Count what :meth:`acknowledge_all` with the same filters would acknowledge."""
+        order = {"check": True}
+        return self._connection.send("POST", "alarms/acknowledge", AcknowledgedItem, order, _given(filters))
+
+    def acknowledge_all(self, *, up_to: int, note: str = "", **filters: Filter) -> int:
+        """Acknowledge all alarms that the filters choose; ``up_to`` is told by :meth:`alarms_to_acknowledge`.
+
+        At most 10,000; returns how many.
+        """
+        order = {"up_to": up_to, "note": note}
+        done = self._connection.send("POST", "alarms/acknowledge", AcknowledgedItem, order, _given(filters))
+        return done.alarms
 
     def close_alarm(self, alarm_id: int, *, note: str) -> AlarmItem:
         """Close an open alarm whose terminal does not clear it. It cannot be opened again. Needs the role operator."""

@@ -103,9 +103,16 @@ class Connection:
         """Ask for a value."""
         return self.decoded(self.body("GET", path, parameters), kind)
 
-    def send(self, method: str, path: str, kind: type[T], content: Any) -> T:
+    def send(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        content: Any,
+        parameters: Mapping[str, Parameter] | None = None,
+    ) -> T:
         """Send ``content`` as JSON, and read a value."""
-        return self.decoded(self.body(method, path, None, msgspec.json.encode(content)), kind)
+        return self.decoded(self.body(method, path, parameters, msgspec.json.encode(content)), kind)
 
     def decoded(self, body: bytes, kind: type[T]) -> T:
         """Read a value. Raises :class:`~gatepost.errors.ReceiverAway` if it is none."""

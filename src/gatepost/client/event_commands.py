@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gatepost.cli_text import language, t
-from gatepost.client.alarm_commands import alarm_line
+from gatepost.client.alarm_commands import AlarmKind, State, alarm_line
 from gatepost.client.asking import (
     DEFAULT_URL,
     AsJson,
@@ -180,6 +180,8 @@ def export(
     terminal: Terminal = None,
     without_serial: WithoutSerial = False,
     site: Site = None,
+    code: AlarmKind = None,
+    state: State = None,
     person: Person = None,
     name: Name = None,
     job_number: JobNumber = None,
@@ -199,7 +201,7 @@ def export(
     options: dict[str, Any] = {"columns": columns, "lang": lang or language(), "tz": tz, **filters}
     if alarms:
         kept = ("columns", "lang", "tz", "since", "until", "terminal", "without_serial", "site", "include")
-        options = {name: options[name] for name in kept}
+        options = {name: options[name] for name in kept} | {"code": code, "state": state}
     else:
         options["order"] = _order(order)
     with asking(url, token, ca_file) as client:

@@ -64,6 +64,7 @@ _CODED = {
     "recognition_type": "recognition_type",
     "abnormal_type": "abnormal_type",
     "entry_mode": "entry_mode",
+    "code": "alarm_code",
 }
 _WORDS = {
     "passed": {"true": "records.passed", "false": "records.refused"},
@@ -93,9 +94,10 @@ _TITLES = {
     "group": "people.group",
     "type": "records.type",
     "kind": "attendance.kind",
+    "code": "alarms.code",
 }
 
-ALARMS = ("since", "until", "terminal", "site")
+ALARMS = ("since", "until", "terminal", "site", "code")
 """The filters of alarms."""
 
 PLACES = ("terminal", "site")
@@ -107,7 +109,7 @@ PEOPLE = ("q", "site", "group", "type")
 ATTENDANCE = ("q", "site", "group", "kind")
 """The filters of attendance, in the order of the form."""
 
-RECORDS = tuple(name for name in _TITLES if name not in ("group", "type", "kind"))
+RECORDS = tuple(name for name in _TITLES if name not in ("group", "type", "kind", "code"))
 """The filters of records."""
 
 
@@ -234,7 +236,13 @@ class Filters:
 
     def alarms(self, **more: Any) -> AlarmQuery:
         """Return the question to the store, of alarms."""
-        return AlarmQuery(**self._where(), since=self._moment("since"), until=self._moment("until"), **more)
+        return AlarmQuery(
+            **self._where(),
+            since=self._moment("since"),
+            until=self._moment("until"),
+            code=self._number("code"),
+            **more,
+        )
 
     def quarantine(self, **more: Any) -> QuarantineQuery:
         """Return the question to the store, of the quarantine."""

@@ -36,6 +36,7 @@ from gatepost.store.types import (
     AlarmStep,
     AlarmStepRow,
     Arrival,
+    Counted,
     DisagreementRow,
     FeedItem,
     FeedKind,
@@ -65,6 +66,7 @@ from gatepost.store.types import (
     Stored,
     TerminalRow,
     TerminalState,
+    ToAcknowledge,
     ToForward,
     Visible,
     happened_at,
@@ -120,6 +122,8 @@ __all__ = [
     "FeedItem",
     "FeedKind",
     "FeedPage",
+    "Counted",
+    "ToAcknowledge",
     "ToForward",
     "Page",
     "RecordQuery",
@@ -332,6 +336,20 @@ class Store(Leaving, Protocol):
 
     def acknowledge_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
         """Note that somebody looked at it. False if there is no such alarm; the latest note counts."""
+
+    def count_alarms(self, query: AlarmQuery) -> Counted:
+        """Count the alarms of a query, up to 10,000."""
+
+    def alarms_to_acknowledge(self, query: AlarmQuery) -> ToAcknowledge:
+        """Count the alarms of a query that are not acknowledged."""
+
+    def acknowledge_alarms(
+        self, which: AlarmQuery | Sequence[int], *, by: str, note: str, now_ms: int
+    ) -> int:
+        """Acknowledge those alarms that are not acknowledged, of a query or with these ids; return how many.
+
+        Raises ``ValueError`` for a query that chooses more than may be acknowledged at once.
+        """
 
     def close_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
         """Close an alarm whose terminal does not clear it. It is cleared then, and acknowledged.

@@ -31,6 +31,7 @@ from gatepost.store.interface import (
     AlarmQuery,
     AlarmRow,
     AlarmStepRow,
+    Counted,
     DisagreementRow,
     FeedItem,
     FeedKind,
@@ -46,6 +47,7 @@ from gatepost.store.interface import (
     SiteRow,
     Stats,
     TerminalRow,
+    ToAcknowledge,
     Visible,
 )
 from gatepost.store.people.move_preview import WouldMove, would_move
@@ -59,12 +61,21 @@ from gatepost.store.query import (
     terminal_labels,
 )
 from gatepost.store.query import records as queries
+from gatepost.store.query.record_search import COUNT_MOST, counted
 from gatepost.store.query.terminal_labels import TerminalLabel, at_sites, events_of
 from gatepost.store.schema import tables as t
 from gatepost.wire import Unknown, decode
 from gatepost.wire.decoder import with_image
 
-__all__ = ["Questions", "UserStore"]
+__all__ = ["MAX_ACKNOWLEDGED", "TOO_MANY_ALARMS", "Questions", "UserStore"]
+
+MAX_ACKNOWLEDGED = 10_000
+"""Alarms that are acknowledged at once."""
+
+TOO_MANY_ALARMS = (
+    f"more than {MAX_ACKNOWLEDGED} alarms fit these filters, and at most so many are acknowledged at once;"
+    " choose a shorter time with since and until"
+)
 
 _WHOLE_QUARANTINE = QuarantineQuery()
 
@@ -206,6 +217,37 @@ class Questions(ABC):
                 statement.values(acknowledged_at_ms=now_ms, acknowledged_by=by, note=text(note))
             )
             return done.rowcount == 1
+
+    def count_alarms(self, query: AlarmQuery) -> Counted:
+        with self.reading() as db:
+            return counted(len(queries.alarm_ids(db, query, self.visible, COUNT_MOST + 1)))
+
+    def alarms_to_acknowledge(self, query: AlarmQuery) -> ToAcknowledge:
+        with self.reading() as db:
+            ids = queries.alarm_ids(
+                db, replace(query, acknowledged=False), self.visible, MAX_ACKNOWLEDGED + 1
+            )
+        return ToAcknowledge(
+            min(len(ids), MAX_ACKNOWLEDGED), max(ids, default=0), len(ids) > MAX_ACKNOWLEDGED
+        )
+
+    def acknowledge_alarms(
+        self, which: AlarmQuery | Sequence[int], *, by: str, note: str, now_ms: int
+    ) -> int:
+        c = t.alarms.c
+        values = {"acknowledged_at_ms": now_ms, "acknowledged_by": by, "note": text(note)}
+        done = 0
+        with self.changing() as db:
+            if isinstance(which, AlarmQuery):
+                asked = replace(which, acknowledged=False)
+                which = queries.alarm_ids(db, asked, self.visible, MAX_ACKNOWLEDGED + 1)
+                if len(which) > MAX_ACKNOWLEDGED:
+                    raise ValueError(TOO_MANY_ALARMS)
+            for start in range(0, len(which), 500):
+                some = c.id.in_(which[start : start + 500])
+                these = [some, c.acknowledged_at_ms.is_(None), *self._is_visible_alarm()]
+                done += db.execute(update(t.alarms).where(*these).values(values)).rowcount
+        return done
 
     def close_alarm(self, alarm_id: int, *, by: str, note: str, now_ms: int) -> bool:
         c = t.alarms.c

@@ -51,6 +51,8 @@ __all__ = [
     "FeedItem",
     "FeedKind",
     "FeedPage",
+    "Counted",
+    "ToAcknowledge",
     "ToForward",
     "Page",
     "RecordQuery",
@@ -378,9 +380,13 @@ class AlarmQuery(Struct, frozen=True, kw_only=True):
     terminal: str | int | None = None
     without_serial: bool = False
     site_id: int | None = None
+    code: int | None = None
+    """The kind that is shown: ``AlarmCode``."""
     acknowledged: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
+    up_to: int | None = None
+    """Ids up to this one: those that there were when a person was asked."""
     limit: int = 100
     cursor: str | None = None
     include_held: bool = False
@@ -624,6 +630,24 @@ class AlarmCounts(Struct, frozen=True):
     open: int
     unacknowledged: int
     """Open, and not acknowledged."""
+
+
+class Counted(Struct, frozen=True):
+    """Tell how many items a filter leaves."""
+
+    n: int
+    more: bool = False
+    """There are more: counting ended here."""
+
+
+class ToAcknowledge(Struct, frozen=True):
+    """Tell how many alarms would be acknowledged at once."""
+
+    alarms: int
+    up_to: int
+    """The highest id among them: what arrives later is not acknowledged with them."""
+    too_many: bool
+    """There are more than may be acknowledged at once."""
 
 
 class Stats(Struct, frozen=True, kw_only=True):

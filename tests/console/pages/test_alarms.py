@@ -30,8 +30,8 @@ async def test_the_tabs_show_each_kind(desk: Desk) -> None:
     await raised(desk)
     await desk.running.push(alarm(trace_id="T-2", code=20003))
     await desk.running.push(alarm(trace_id="T-2", code=20003, status=3))
-    assert "fire alarm" in (await desk.get("/alarms?show=cleared")).words
-    assert "fire alarm" not in (await desk.get("/alarms?show=open")).words
+    assert "fire alarm</a>" in (await desk.get("/alarms?show=cleared")).html
+    assert "fire alarm</a>" not in (await desk.get("/alarms?show=open")).html
     assert "No alarms." in (await desk.get("/alarms?show=clear_failed")).words
 
 
@@ -125,3 +125,40 @@ async def test_every_time_of_an_alarm_is_by_the_clocks_of_its_terminal(desk: Des
         zones = set(re.findall(r'<time [^>]*title="([^"]*)"', (await desk.get(path)).html))
         assert len(zones) > 1
         assert all("Kathmandu" in zone for zone in zones), zones
+
+
+async def test_ticked_alarms_are_acknowledged_with_one_note(desk: Desk) -> None:
+    await raised(desk)
+    await desk.running.push(alarm(trace_id="T-2", event_time=1_684_385_033_398))
+    page = await desk.get("/alarms", "guard")
+    ids = re.findall(r'name="ids" value="(\d+)"', page.html)
+    assert len(ids) == 2
+    assert 'name="ids"' not in (await desk.get("/alarms", "viewer")).html
+    answer = await desk.post("/alarms/acknowledge", "guard", ids=ids, note="drill", back="/alarms?show=open")
+    assert (answer.status, answer.location) == (303, "/alarms?show=open&done=acknowledged")
+    page = await desk.get("/alarms", "guard")
+    assert page.html.count("<q>drill</q>") == 2
+    assert 'name="ids"' not in page.html
+    assert (await desk.post("/alarms/acknowledge", "guard", note="x")).status == 400
+    (line,) = Accounts(desk.store).audit(action="alarms.acknowledged").items
+    assert line.detail["count"] == 2
+
+
+async def test_all_that_the_filters_show_is_counted_before_it_is_acknowledged(desk: Desk) -> None:
+    await raised(desk)
+    await desk.running.push(alarm(trace_id="T-2", code=20003, event_time=1_684_385_033_398))
+    page = await desk.get("/alarms?code=20003&show=open")
+    assert "Found: 1" in page.words
+    assert "共 1 条" in (await desk.get("/alarms?code=20003", accept_language="zh")).words
+    asked = await desk.get("/alarms/acknowledge?code=20003&show=open")
+    assert "Acknowledge 1 alarm " in asked.words
+    assert "fire alarm" in asked.words
+    assert "autofocus" in asked.html
+    up_to = re.findall(r'name="up_to" value="(\d+)"', asked.html)[0]
+    await desk.running.push(alarm(trace_id="T-3", code=20003, event_time=1_684_386_033_398))
+    answer = await desk.post("/alarms/acknowledge?code=20003&show=open", up_to=up_to, note="drill")
+    assert answer.location == "/alarms?code=20003&show=open&done=acknowledged"
+    assert "Found: 1" in (await desk.get("/alarms?show=acknowledged")).words
+    for wrong in ("code=fire", "show=opened", "since=soon"):
+        assert (await desk.get(f"/alarms/acknowledge?{wrong}")).status == 400
+        assert (await desk.post(f"/alarms/acknowledge?{wrong}", up_to=up_to)).status == 400

@@ -161,3 +161,63 @@ async def test_only_an_open_alarm_is_closed_and_only_with_a_note(receiver: Runni
     for missing in (9, 1 << 64, -(1 << 64)):
         assert (await close(receiver, missing, "x")).status == 404
     assert await least_role(receiver, "POST", f"alarms/{number}/close", {"note": "x"}) == "operator"
+
+
+async def many(receiver: Running, order: dict[str, Any], query: str = "") -> Answer:
+    return await receiver.request("POST", f"/api/v1/alarms/acknowledge{query}", json.dumps(order).encode())
+
+
+async def shown(receiver: Running, query: str) -> list[Any]:
+    return [item["id"] for item in (await receiver.get(f"/api/v1/alarms?{query}")).json["items"]]
+
+
+async def test_alarms_are_filtered_by_their_kind(receiver: Running) -> None:
+    door = await pushed(receiver, trace_id="1", code=10003)
+    # Without a code it is shown with that of its next report.
+    await pushed(receiver, trace_id="2", code=None)
+    await pushed(receiver, trace_id="2", code=20003, status=2)
+    assert await shown(receiver, "code=10003") == [door]
+    assert len(await shown(receiver, "code=20003")) == 1
+    assert await shown(receiver, "code=10001") == []
+    assert (await receiver.get("/api/v1/alarms?code=fire")).status == 400
+
+
+async def test_alarms_are_acknowledged_together_and_noted_as_one_action(receiver: Running) -> None:
+    first = await pushed(receiver, trace_id="1")
+    second = await pushed(receiver, trace_id="2", event_time=1_684_385_033_398)
+    third = await pushed(receiver, trace_id="3", event_time=1_684_386_033_398)
+    await acknowledge(receiver, first, "mine")
+    assert (await many(receiver, {"alarms": [first, second], "note": "drill"})).json == {
+        "alarms": 1,
+        "up_to": None,
+    }
+    notes = {item["id"]: item["note"] for item in (await receiver.get("/api/v1/alarms")).json["items"]}
+    assert notes == {first: "mine", second: "drill", third: None}
+    (line, *_) = (await receiver.get("/api/v1/audit?action=alarms.acknowledged")).json["items"]
+    assert line["detail"]["count"] == 1
+    assert "drill" not in json.dumps(line)
+
+
+async def test_all_that_a_filter_chooses_is_asked_first_and_takes_nothing_that_arrives_later(
+    receiver: Running,
+) -> None:
+    first = await pushed(receiver, trace_id="1", code=10003)
+    await pushed(receiver, trace_id="2", code=20003, event_time=1_684_385_033_398)
+    assert (await many(receiver, {}, "?code=10003")).status == 400
+    asked = (await many(receiver, {"check": True}, "?code=10003")).json
+    assert asked == {"alarms": 1, "up_to": first}
+    later = await pushed(receiver, trace_id="3", code=10003, event_time=1_684_386_033_398)
+    done = await many(receiver, {"up_to": asked["up_to"]}, "?code=10003")
+    assert done.json["alarms"] == 1
+    assert await shown(receiver, "acknowledged=true") == [first]
+    assert later in await shown(receiver, "acknowledged=false")
+    (line, *_) = (await receiver.get("/api/v1/audit")).json["items"]
+    assert (line["action"], line["detail"]["code"]) == ("alarms.acknowledged", 10003)
+
+
+async def test_ids_and_filters_exclude_each_other(receiver: Running) -> None:
+    for order in ({"alarms": [1], "check": True}, {"alarms": [1], "up_to": 1}, {"alarms": []}):
+        assert (await many(receiver, order)).status == 400
+    assert (await many(receiver, {"alarms": [1]}, "?code=10003")).status == 400
+    assert (await many(receiver, {"alarms": [1]})).json["alarms"] == 0
+    assert await least_role(receiver, "POST", "alarms/acknowledge", {"alarms": [1]}) == "guard"

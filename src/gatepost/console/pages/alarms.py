@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from litestar import Controller, get, post
@@ -16,7 +17,7 @@ from gatepost.console.desk import Html, TheDesk, View, local_path
 from gatepost.console.filters import ALARMS, Filters
 from gatepost.console.forms import Form
 from gatepost.console.pages.records import export_format
-from gatepost.receiver.api.alarms import MAX_NOTE, close_alarm
+from gatepost.receiver.api.alarms import MAX_NOTE, acknowledge_alarms, close_alarm
 from gatepost.receiver.api.authorization import ACKNOWLEDGE, GUARD, OPERATOR, AnyRequest, TheAccess
 from gatepost.receiver.api.exports import alarms_file
 from gatepost.receiver.api.shapes import MAX_ID, read
@@ -66,7 +67,41 @@ class AlarmPages(Controller):
             tabs=[(each.name, each is tab) for each in TABS],
             tab=tab,
             filters=filters,
+            query=_address(tab, filters),
+            found=view.store.count_alarms(query),
         )
+
+    @get("/acknowledge", opt=ACKNOWLEDGE, sync_to_thread=True)
+    def ask(self, request: AnyRequest, desk: TheDesk) -> Html:
+        """Ask before all alarms are acknowledged that the filters show: how many, and with which note."""
+        view = desk.view(request)
+        tab, filters = _tab(view), Filters(view, ALARMS)
+        asked = read(lambda: view.store.alarms_to_acknowledge(_whole_query(view, tab, filters)))
+        return view.page(
+            "alarms_acknowledge.html",
+            active="alarms",
+            asked=asked,
+            filters=filters,
+            query=_address(tab, filters),
+        )
+
+    @post("/acknowledge", opt=ACKNOWLEDGE, sync_to_thread=True)
+    def acknowledge_many(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
+        """Acknowledge the ticked alarms, or all that there were when :meth:`ask` counted them."""
+        form, view = Form(body), desk.view(request)
+        up_to = next(iter(form.numbers("up_to")), 0)
+        which: AlarmQuery | list[int] = [number for number in form.numbers("ids") if 0 < number <= MAX_ID]
+        if up_to:
+            tab, filters = _tab(view), Filters(view, ALARMS)
+            which = replace(_whole_query(view, tab, filters), up_to=up_to)
+            back = view.at("/alarms", **_address(tab, filters)).removeprefix(view.root)
+        else:
+            if not which:
+                raise ClientException("tick one alarm at least; nothing was changed")
+            back = local_path(form("back"), "/alarms")
+        acknowledge_alarms(view.store, access, request, which, form("note")[:MAX_NOTE])
+        desk.forget_counts()
+        return view.go(back, done="acknowledged")
 
     @get("/export", opt=OPERATOR)
     async def export(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Stream:
@@ -132,6 +167,20 @@ class AlarmPages(Controller):
 
 def _tab(view: View) -> Tab:
     return next((tab for tab in TABS if tab.name == view.query.get("show")), TABS[0])
+
+
+def _whole_query(view: View, tab: Tab, filters: Filters) -> AlarmQuery:
+    """Return what the filters choose. Raises 400 for one that makes no sense: more would be acknowledged than meant."""
+    query = _query(tab, filters)
+    known = view.query.get("show") in (None, tab.name)
+    if filters.wrong or not known:
+        raise ClientException("a filter of this address makes no sense; nothing was changed")
+    return query
+
+
+def _address(tab: Tab, filters: Filters) -> Mapping[str, str]:
+    """Return the filters and the tab as an address has them."""
+    return filters.as_query(**({} if tab is TABS[0] else {"show": tab.name}))
 
 
 def _query(tab: Tab, filters: Filters) -> AlarmQuery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from litestar import Controller, Response, get, post
@@ -10,7 +11,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from gatepost.items import AlarmItem, StepItem
+from gatepost.items import AcknowledgedItem, AlarmItem, StepItem
 from gatepost.receiver.api.authorization import (
     ACKNOWLEDGE,
     BY_ITSELF,
@@ -20,7 +21,7 @@ from gatepost.receiver.api.authorization import (
     AnyRequest,
     TheAccess,
 )
-from gatepost.receiver.api.filters import AlarmFilters
+from gatepost.receiver.api.filters import AlarmFilters, told
 from gatepost.receiver.api.images import IMAGES, NOT_MODIFIED, ThumbnailSize, event_image, whole_original
 from gatepost.receiver.api.shapes import (
     MAX_ID,
@@ -33,19 +34,44 @@ from gatepost.receiver.api.shapes import (
 )
 from gatepost.receiver.http.url_prefix import link
 from gatepost.store import as_items
-from gatepost.store.interface import AlarmRow, AlarmStep
-from gatepost.store.questions import UserStore
+from gatepost.store.interface import AlarmQuery, AlarmRow, AlarmStep
+from gatepost.store.questions import TOO_MANY_ALARMS, UserStore
 
-__all__ = ["MAX_NOTE", "AlarmItem", "AlarmsController", "StepItem", "alarm_item", "close_alarm"]
+__all__ = [
+    "MAX_NOTE",
+    "AlarmItem",
+    "AlarmsController",
+    "StepItem",
+    "acknowledge_alarms",
+    "alarm_item",
+    "close_alarm",
+]
 
 MAX_NOTE = 2000
 """Characters of a note."""
+
+MAX_TICKED = 1000
+"""Alarms that are named one by one."""
 
 
 class Acknowledgement(Struct, frozen=True):
     """Somebody has looked at an alarm."""
 
     note: Annotated[str, Meta(max_length=MAX_NOTE)] = ""
+
+
+class AcknowledgementOfMany(Struct, frozen=True, kw_only=True):
+    """Acknowledge many alarms: these, or all that the filters of the address choose."""
+
+    alarms: (
+        Annotated[list[Annotated[int, Meta(ge=1, le=MAX_ID)]], Meta(min_length=1, max_length=MAX_TICKED)]
+        | None
+    ) = None
+    note: Annotated[str, Meta(max_length=MAX_NOTE)] = ""
+    check: bool = False
+    """Only count them."""
+    up_to: Annotated[int, Meta(ge=1, le=MAX_ID)] | None = None
+    """Of the check: needed for all that the filters choose."""
 
 
 class Closing(Struct, frozen=True):
@@ -105,6 +131,7 @@ class AlarmsController(Controller):
         """``state=open``: every alarm that is not cleared, also one whose clearing failed (``clear_failed``).
 
         ``since`` and ``until`` (exclusive) speak of when it was raised. ``terminal`` and ``site`` as for records.
+        ``code``: the kind of alarm.
         ``include=original`` adds the JSON of each report as it was pushed.
         """
         query = replace(alarm_filters, limit=limit, cursor=cursor)
@@ -124,6 +151,41 @@ class AlarmsController(Controller):
             ]
             row = replace(row, history=tuple(steps))
         return alarm_item(row, include=include)
+
+    @post(
+        "/acknowledge",
+        opt=ACKNOWLEDGE,
+        sync_to_thread=True,
+        status_code=200,
+        summary="Acknowledge many alarms",
+    )
+    def acknowledge_many(
+        self,
+        request: AnyRequest,
+        data: JSONBody[AcknowledgementOfMany],
+        store: TheStore,
+        alarm_filters: AlarmFilters,
+        access: TheAccess,
+    ) -> AcknowledgedItem:
+        """Acknowledge ``alarms`` by their ids, or every alarm that the filters of the list choose; 10,000 at most.
+
+        An alarm that is acknowledged already keeps its note. With filters, ask first: ``check`` counts and changes
+        nothing; its ``up_to`` is sent with the order, so that no alarm is acknowledged that arrived in between.
+        """
+        if data.alarms is not None and (told(alarm_filters) or data.check or data.up_to is not None):
+            raise ClientException("alarms: give either ids, or filters with check and up_to, not both")
+        if data.check:
+            asked = read(lambda: store.alarms_to_acknowledge(alarm_filters))
+            if asked.too_many:
+                raise ClientException(TOO_MANY_ALARMS)
+            return AcknowledgedItem(alarms=asked.alarms, up_to=asked.up_to or None)
+        if data.alarms is None and data.up_to is None:
+            raise ClientException(
+                "up_to: send the one that a request with check returned, or name the alarms"
+            )
+        query = replace(alarm_filters, up_to=data.up_to)
+        which = query if data.alarms is None else data.alarms
+        return AcknowledgedItem(alarms=acknowledge_alarms(store, access, request, which, data.note))
 
     @post(
         "/{alarm_id:int}/acknowledge",
@@ -193,6 +255,18 @@ class AlarmsController(Controller):
     ) -> Response[bytes]:
         """``size``: the longer edge in pixels. 404 also for an image that no picture can be made of."""
         return event_image(request, store, step_id, size=size)
+
+
+def acknowledge_alarms(
+    store: UserStore, access: Access, request: AnyRequest, which: AlarmQuery | Sequence[int], note: str
+) -> int:
+    """Acknowledge many alarms, and note it in the audit log as one action; return how many. 400 for too many."""
+    now_ms, by = access.doors.now_ms(), request.user.name
+    done = read(lambda: store.acknowledge_alarms(which, by=by, note=note, now_ms=now_ms))
+    if done:
+        filters = told(which) if isinstance(which, AlarmQuery) else {"first": min(which), "last": max(which)}
+        access.note(request, "alarms.acknowledged", count=done, **filters)
+    return done
 
 
 def close_alarm(store: UserStore, access: Access, request: AnyRequest, alarm_id: int, note: str) -> None:

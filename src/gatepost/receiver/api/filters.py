@@ -140,12 +140,14 @@ def _alarm_filters(
     alarm_state: Annotated[
         Literal["open", "clear_failed", "cleared"] | None, QueryParameter(name="state")
     ] = None,
+    code: Code = None,
     acknowledged: FromQuery[bool | None] = None,
     since: FromQuery[str | None] = None,
     until: FromQuery[str | None] = None,
 ) -> AlarmQuery:
     return AlarmQuery(
         state=alarm_state,
+        code=code,
         terminal=at_terminal.terminal,
         without_serial=at_terminal.without_serial,
         site_id=at_site,

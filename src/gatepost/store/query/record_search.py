@@ -31,13 +31,13 @@ from sqlalchemy import (
 
 from gatepost.store.conversion import rows as a
 from gatepost.store.fold import ESCAPE, like
-from gatepost.store.interface import RecordQuery, Visible
+from gatepost.store.interface import Counted, RecordQuery, Visible
 from gatepost.store.query.index_merge import Stretch, merge, one_of, times
 from gatepost.store.query.terminal_labels import terminals_asked, terminals_named
 from gatepost.store.schema import tables as t
 from gatepost.wire.codes import EntryMode, RecognitionType
 
-__all__ = ["find", "all_conditions", "all_of_few"]
+__all__ = ["COUNT_MOST", "all_conditions", "all_of_few", "counted", "find"]
 
 _MANY = 1_000
 """Of more terminals and facets together it is not looked up at once where each begins."""
@@ -57,6 +57,15 @@ or as many times as long as a page lasts; and how many at most. What one finds t
 
 _SHARE, _SHARE_OF_KNOWN = 16, 4
 """Below a sixteenth of the page no more records are looked through; below a quarter, if the people's ids are known."""
+
+
+COUNT_MOST = 10_000
+"""Of what a filter leaves, as many are counted."""
+
+
+def counted(found: int) -> Counted:
+    """Return a count that ended at one more than :data:`COUNT_MOST`."""
+    return Counted(min(found, COUNT_MOST), more=found > COUNT_MOST)
 
 
 _REFERS = {t.facets: t.records.c.facet_id, t.terminals: t.records.c.terminal_id}

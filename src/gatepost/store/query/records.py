@@ -19,6 +19,7 @@ from sqlalchemy import (
     case,
     func,
     not_,
+    or_,
     select,
     tuple_,
     union_all,
@@ -55,6 +56,7 @@ __all__ = [
     "alarms_page",
     "alarm",
     "alarm_counts",
+    "alarm_ids",
     "alarms_by_id",
     "alarm_steps_by_id",
     "is_open",
@@ -289,21 +291,46 @@ _ALARM = (
 )
 
 
+def _has_code(code: int) -> ColumnElement[bool]:
+    """Return the condition that an alarm is shown with a code: that of its opener, or the least of its steps."""
+    c, step = t.alarms.c, t.alarm_events.c
+    least = select(func.min(step.code)).where(step.alarm_id == c.id).scalar_subquery()
+    return or_(c.code == code, and_(c.code.is_(None), least == code))
+
+
+def _alarm_conditions(db: Connection, query: AlarmQuery, visible: Visible) -> list[ColumnElement[bool]]:
+    """Return what a query wants of alarms and their terminals."""
+    c = t.alarms.c
+    found = list(terminals_asked(db, query, visible))
+    if query.state is not None:
+        found.append(_in_state(query.state))
+    if query.code is not None:
+        found.append(_has_code(query.code))
+    if query.acknowledged is not None:
+        known = c.acknowledged_at_ms
+        found.append(known.is_not(None) if query.acknowledged else known.is_(None))
+    if query.since is not None:
+        found.append(c.first_at_ms >= ms(query.since))
+    if query.until is not None:
+        found.append(c.first_at_ms < ms(query.until))
+    if query.up_to is not None:
+        found.append(c.id <= query.up_to)
+    if not query.include_held:
+        found.append(t.terminals.c.state != "held")
+    return found
+
+
+def alarm_ids(db: Connection, query: AlarmQuery, visible: Visible, limit: int) -> list[int]:
+    """Return the ids of the alarms that a query chooses, at most ``limit``, in no order."""
+    here = t.alarms.join(t.terminals, t.terminals.c.id == t.alarms.c.terminal_id)
+    chosen = select(t.alarms.c.id).select_from(here).where(*_alarm_conditions(db, query, visible))
+    return list(db.execute(chosen.limit(limit)).scalars())
+
+
 def alarms_page(db: Connection, query: AlarmQuery, visible: Visible) -> Page[AlarmRow]:
     c = t.alarms.c
     statement = _ALARM.order_by(c.first_at_ms.desc(), c.id.desc()).limit(query.limit + 1)
-    if query.state is not None:
-        statement = statement.where(_in_state(query.state))
-    statement = statement.where(*terminals_asked(db, query, visible))
-    if query.acknowledged is not None:
-        known = c.acknowledged_at_ms
-        statement = statement.where(known.is_not(None) if query.acknowledged else known.is_(None))
-    if query.since is not None:
-        statement = statement.where(c.first_at_ms >= ms(query.since))
-    if query.until is not None:
-        statement = statement.where(c.first_at_ms < ms(query.until))
-    if not query.include_held:
-        statement = statement.where(t.terminals.c.state != "held")
+    statement = statement.where(*_alarm_conditions(db, query, visible))
     if query.cursor is not None:
         statement = statement.where(tuple_(c.first_at_ms, c.id) < decode_cursor(query.cursor, "alarms"))
     rows = db.execute(statement).all()
