@@ -109,6 +109,8 @@ def objects(value: Any) -> list[dict[str, Any]]:
 def nearly_usual(draw: st.DrawFn) -> bytes:
     """The page's record with a few things set, removed or said twice, in any spelling of JSON."""
     body = page(draw(st.sampled_from(["", " ", JPEG_TEXT])))
+    if draw(st.booleans()):
+        body["data"]["groups"] = body["data"]["user"].pop("groups")
     for _ in range(draw(st.integers(0, 3))):
         holder = draw(st.sampled_from(objects(body)))
         name = draw(st.sampled_from(NAMES))
@@ -135,6 +137,17 @@ def test_the_pages_record_is_usual_and_its_image_is_cut_out_of_the_text() -> Non
     record, text = taken
     assert record.image == JPEG
     assert text == json.dumps(page(""), ensure_ascii=False).encode()
+
+
+def test_an_item_of_a_history_with_its_groups_next_to_the_user_is_usual() -> None:
+    body = page()
+    body["data"]["groups"] = body["data"]["user"].pop("groups")
+
+    taken = decode_usual(json.dumps(body, ensure_ascii=False).encode())
+
+    assert taken is not None
+    assert taken[0].user is not None
+    assert [group.id for group in taken[0].user.groups] == [one["id"] for one in body["data"]["groups"]]
 
 
 def test_what_is_usual_decodes_as_it_does_field_by_field() -> None:

@@ -23,7 +23,8 @@ from typing import Annotated
 
 import msgspec
 import pybase64
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec.structs import replace
 
 from gatepost.wire.events import Group, Record, User
 from gatepost.wire.fields import PADDING
@@ -82,6 +83,8 @@ class _Data(Struct, forbid_unknown_fields=True):
     mode: _Int | None = None
     temperature: _Float | None = field(name="bodyTemperature", default=None)
     passed: bool | None = field(name="pass", default=None)
+    groups: list[_Group] | UnsetType = UNSET
+    """Where an item of a history has them: next to the user."""
 
 
 class _Push(Struct, forbid_unknown_fields=True):
@@ -111,6 +114,11 @@ def decode_usual(body: bytes) -> tuple[Record, bytes] | None:
         return None
     if user is None or push.type or data.rgb_image not in ("", " "):
         return None
+    if data.groups is not UNSET:
+        if b'"groups"' in said or any(_is_padded(group.id) for group in data.groups):
+            return None
+        if data.groups:
+            user = replace(user, groups=_groups(data.groups))
     uuid, serial = data.uuid, data.serial
     if (uuid and not is_real_id(uuid)) or _is_padded(uuid) or (serial and _is_padded(serial)):
         return None
@@ -149,8 +157,12 @@ def _user(text: bytes) -> User | None:
         ic_number=user.ic_number,
         id_number=user.id_number,
         remark=user.remark,
-        groups=tuple([Group(group.id, group.name) for group in user.groups]),
+        groups=_groups(user.groups),
     )
+
+
+def _groups(groups: list[_Group]) -> tuple[Group, ...]:
+    return tuple([Group(group.id, group.name) for group in groups])
 
 
 _known_user = lru_cache(maxsize=USERS)(_user)

@@ -32,9 +32,10 @@ __all__ = [
     "RECORD_COLUMNS", "ALARM_COLUMNS", "QUARANTINE_COLUMNS", "IDENTITY_COLUMNS", "FACET_COLUMNS", "TALLY_COLUMNS",
     "DAY_MS", "RECORD", "ALARM", "UNKNOWN", "AHEAD_MS", "LATE_MS", "LONGEST", "KNOWN_CODES", "known", "Facet",
     "Person", "Tally", "Lessons", "Referred", "referred", "kind", "listed_at", "clock_problems", "facet",
-    "is_outside_time", "is_stranger", "person", "person_digest", "identity_row", "ms", "moment", "text", "indexable",
-    "encode_problems", "decode_problems", "repeated_problems", "ID_BYTES", "REPEATED", "record_row", "alarm_row",
-    "alarm_steps", "quarantine_row", "learn", "add_up", "tally_rows", "receipt_days", "CLOCK_RIGHT_MS", "HISTORY",
+    "is_outside_time", "is_stranger", "person", "person_digest", "person_number", "identity_row", "ms", "moment",
+    "text", "indexable", "encode_problems", "decode_problems", "repeated_problems", "ID_BYTES", "REPEATED",
+    "record_row", "alarm_row", "alarm_steps", "quarantine_row", "learn", "add_up", "tally_rows", "receipt_days",
+    "CLOCK_RIGHT_MS", "HISTORY",
 ]  # fmt: skip
 
 RECORD, ALARM, UNKNOWN = range(3)
@@ -219,6 +220,17 @@ def is_stranger(user: User | None) -> bool:
 def _number(user: User) -> str:
     """Return the ``user_id``. Firmware that has an integer there writes 0 for none: those are not one person."""
     return "" if user.user_id == "0" and user.type is None else user.user_id
+
+
+def person_number(user: User | None) -> str:
+    """Return the first of a person's numbers as it is stored, or else the name; empty for a stranger."""
+    if user is None or is_stranger(user):
+        return ""
+    first = _number(user)
+    if first:
+        return indexable(first)
+    rest = (user.job_number, user.ic_number, user.id_number, user.name)
+    return next((text(one) for one in rest if one), "")
 
 
 def person(user: User | None, site_id: int) -> Person | None:

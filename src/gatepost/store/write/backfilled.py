@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from gatepost.store.conversion.rows import ms, person
+from gatepost.store.conversion.rows import ms, person_number
 from gatepost.store.types import Arrival
 from gatepost.wire import Record
 
@@ -69,12 +69,7 @@ def likeness(record: Record) -> Likeness | None:
     recorded = ms(record.recorded_at)
     if recorded is None:
         return None
-    who = person(record.user, 0)
-    number = ""
-    if who is not None:
-        _, user_id, name, _, job_number, ic_number, id_number, *_ = who
-        number = user_id or job_number or ic_number or id_number or name
-    return Likeness(recorded // 1000, number, record.entry_mode)
+    return Likeness(recorded // 1000, person_number(record.user), record.entry_mode)
 
 
 def spans(seconds: Iterable[int]) -> Iterator[tuple[int, int]]:
