@@ -9,10 +9,13 @@ T       ?=
 K       ?=
 QUICK   := tests/wire tests/journal tests/test_retry.py tests/store/sqlite "tests/store/test_store.py" tests/e2e/test_line.py -k "not postgres"
 SBOM    ?= dist
+PREFIX  ?= /opt/gatepost
+HOUSE   := dist/wheelhouse
+WHEELS_FOR ?= 3.11 3.12 3.13
 FRONTEND := $(wildcard frontend/*.* frontend/src/*.* frontend/src/*/*.*)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick dev lint format bench screenshots soak lock sbom audit clean
+.PHONY: help demo test quick dev install wheelhouse lint format bench screenshots soak lock sbom audit clean
 
 help: ## say what can be typed here
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +51,28 @@ screenshots: $(VENV)/.dev $(VENV)/.debian-test ## every page of the console into
 
 soak: $(VENV)/.dev $(VENV)/.debian-test ## the campaigns at full length
 	$(BIN)/python -m pytest -m soak --timeout=3600 -n 0
+
+install: $(VENV)/.run ## the program with all extras into PREFIX (default /opt/gatepost), a unit of systemd and settings with it
+	@rm -rf dist/install && $(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist/install .
+	$(PYTHON) -m venv $(PREFIX)
+	$(PREFIX)/bin/pip $(INSTALL) -r requirements/install.lock
+	$(PREFIX)/bin/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall dist/install/*.whl
+	@install -D -m 0644 deploy/gatepost.toml $(PREFIX)/etc/gatepost.toml.example
+	@[ -e $(PREFIX)/etc/gatepost.toml ] || cp $(PREFIX)/etc/gatepost.toml.example $(PREFIX)/etc/gatepost.toml
+	@mkdir -p $(PREFIX)/lib/systemd/system && sed -e 's#/opt/gatepost#$(PREFIX)#g' -e 's#/etc/gatepost/gatepost.toml#$(PREFIX)/etc/gatepost.toml#g' \
+		deploy/gatepost.service > $(PREFIX)/lib/systemd/system/gatepost.service
+	@$(PREFIX)/bin/gatepost --version
+	@echo "settings: $(PREFIX)/etc/gatepost.toml; to run it as a service: systemctl enable --now $(PREFIX)/lib/systemd/system/gatepost.service"
+
+wheelhouse: $(VENV)/.run ## wheels of gatepost and of all it needs, for machines without internet, into dist/wheelhouse
+	@rm -rf $(HOUSE) && mkdir -p $(HOUSE)
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir $(HOUSE) .
+	@cp requirements/install.lock $(HOUSE)
+	@for version in $(WHEELS_FOR); do for machine in x86_64 aarch64; do \
+		$(BIN)/pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: --dest $(HOUSE) \
+			--python-version $$version $(foreach tag,2_17 2_24 2_28 2_34,--platform manylinux_$(tag)_$$machine) --platform manylinux2014_$$machine \
+			-r requirements/install.lock || exit 1; done; done
+	@echo "on the other machine: python3 -m venv gatepost && gatepost/bin/pip install --no-index --find-links wheelhouse --require-hashes -r wheelhouse/install.lock && gatepost/bin/pip install --no-index --no-deps wheelhouse/gatepost-*.whl"
 
 lock: $(VENV)/.run ## resolve the dependencies anew, with hashes and without any index address
 	$(BIN)/pip $(INSTALL) -r requirements/uv.lock

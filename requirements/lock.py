@@ -2,6 +2,7 @@
 
 Run it as ``make lock``. Each file is what one kind of user installs, and each holds the one before it,
 at the same versions: ``run`` (the demo), ``dev`` (the tests), ``bench`` (the programs measured against).
+``install`` is what runs where nothing is developed, with every extra: the container, ``make install``, the wheelhouse.
 ``audit`` stands alone: it looks for known vulnerabilities.
 """
 
@@ -21,6 +22,7 @@ SETS = {
     "bench": ["--all-extras", "--group=dev", "--group=bench"],
     "dev": ["--all-extras", "--group=dev", "--constraint=requirements/bench.lock"],
     "audit": ["--group=audit", "--constraint=requirements/bench.lock"],
+    "install": ["--all-extras", "--constraint=requirements/bench.lock"],
     "run": ["--extra=receiver", "--extra=simulator", "--group=build", "--constraint=requirements/bench.lock"],
 }
 

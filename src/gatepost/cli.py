@@ -167,7 +167,10 @@ app = typer.Typer(
 
 def _version(value: bool) -> None:
     if value:
-        typer.echo(f"gatepost {__version__}")
+        from gatepost.commit import commit  # only here: other commands do not need it
+
+        found = commit()
+        typer.echo(f"gatepost {__version__}" + (f" ({found})" if found else ""))
         raise typer.Exit
 
 
@@ -179,7 +182,7 @@ def _root(
             "--version",
             callback=_version,
             is_eager=True,
-            help=t("Show the version and stop.", "显示版本并退出。"),
+            help=t("Show the version and the commit, and stop.", "显示版本和提交号，然后退出。"),
         ),
     ] = False,
 ) -> None:
