@@ -44,13 +44,12 @@ async def scripted(script: Script) -> AsyncIterator[str]:
 async def sent(
     url: str, *, secrets: Any = None, now: Callable[[], float] | None = None, **told: Any
 ) -> Result:
-    """Send an event; return what came of it, within ten seconds."""
-    destination = decode({"kind": "webhook", "url": url, "timeout_s": 1, **told})
+    """Send an event; return what came of it."""
+    destination = decode({"kind": "webhook", "url": url, "timeout_s": 60, **told})
     options: dict[str, Any] = {} if now is None else {"now": now}
     sink = Webhook(destination, decode_secrets(secrets or {}), Egress(["127.0.0.0/8"]), **options)
     try:
-        async with asyncio.timeout(10):
-            return (await sink.send([event()]))[0]
+        return (await sink.send([event()]))[0]
     finally:
         await sink.close()
 
@@ -119,9 +118,11 @@ async def test_a_body_that_never_comes_changes_nothing() -> None:
         await is_over.wait()
 
     async with scripted(silent) as url:
-        result = await sent(url)
+        while not isinstance((result := await sent(url, timeout_s=1)).outcome, Delivered):
+            assert result.outcome == Unreachable(
+                "no reply within 1 s"
+            )  # on a busy machine: not even the head
         is_over.set()
-    assert isinstance(result.outcome, Delivered)
 
 
 async def test_half_a_head_says_nothing() -> None:
@@ -158,7 +159,7 @@ async def test_an_endless_body_is_not_read_to_its_end() -> None:
         result = await sent(url)
         assert isinstance(result.outcome, Delivered)
         assert len(result.reply) <= 2048
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await is_cut_off.wait()
 
 
@@ -170,7 +171,7 @@ async def test_a_reply_after_the_time_out_is_none() -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     async with scripted(late) as url:
-        result = await sent(url)
+        result = await sent(url, timeout_s=1)
         is_over.set()
     assert isinstance(result.outcome, Unreachable)
     assert result.outcome.reason == "no reply within 1 s"
@@ -185,7 +186,7 @@ async def test_a_server_that_is_not_there_says_nothing() -> None:
 
 
 async def test_a_name_that_is_gone_says_nothing() -> None:
-    result = await sent("http://nowhere.invalid/")
+    result = await sent("http://nowhere.invalid/", timeout_s=1)
     assert isinstance(result.outcome, Unreachable)
 
 

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from tests.forward.kit import Line
+
 from gatepost.egress import Egress
 from gatepost.forward.sinks import Closed, Outgoing, Result, Sink
-from gatepost.wire import Outcome
+from gatepost.wire import Delivered, Outcome
 
 LOOPBACK = Egress(["127.0.0.0/8"])
 
@@ -31,6 +33,13 @@ class Watched:
 
     async def close(self) -> None:
         await self._sink.close()
+
+
+async def deliver(line: Line, watched: Watched) -> None:
+    """Send until an event is delivered: on a busy machine the time-out of a test may be over before."""
+    while Delivered() not in watched.outcomes:
+        line.clock.at += 60
+        await line.turn()
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], timeout: float = 60.0) -> None:
