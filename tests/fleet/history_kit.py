@@ -106,7 +106,13 @@ class Desk:
             await client.login(Account(credentials.username, credentials.password))
             yield client
 
-    def adopt(self, address: str, serial: str = "SN-7", password: str = ADMIN.password) -> int:
+    def adopt(
+        self,
+        address: str,
+        serial: str = "SN-7",
+        password: str = ADMIN.password,
+        certificate: bytes | None = None,
+    ) -> int:
         row = ensured(self.store, serial, now_ms=0, state="approved")
         self.adopted.adopt(
             NewAdopted(
@@ -114,7 +120,7 @@ class Desk:
                 address=address,
                 ours="http://here/Record",
                 credentials=Credentials(ADMIN.username, password, "token"),
-                certificate=None,
+                certificate=certificate,
                 previous=None,
                 previous_shown=None,
                 must_set=False,

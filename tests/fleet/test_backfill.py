@@ -131,7 +131,7 @@ async def test_a_wrong_password_ends_a_job_and_is_not_tried_again(desk: Desk, do
     assert desk.talks == 1
 
 
-@pytest.mark.parametrize("option", ["reply=404", "reply=500", "reply=html"])
+@pytest.mark.parametrize("option", ["reply=404", "reply=500", "reply=html", "reply=endless"])
 async def test_what_may_pass_is_asked_again_later(desk: Desk, doubles: Doubles, option: str) -> None:
     double = await doubles.open(MANY, option)
     which = desk.adopt(double.address)
@@ -149,6 +149,24 @@ async def test_another_terminal_at_the_address_ends_a_job(desk: Desk, doubles: D
     double = await doubles.open(MANY, "other-serial=SN-8")
     job = await desk.fetch(desk.ask(desk.adopt(double.address)))
     assert (job.state, "SN-8" in job.reason, len(desk.rows())) == ("failed", True, 0)
+
+
+async def test_a_history_that_never_ends_is_asked_again_later(
+    desk: Desk, doubles: Doubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    double = await doubles.open([passage(second, image=JPEG * 50) for second in range(100)])
+    monkeypatch.setattr("gatepost.fleet.client.MAX_HISTORY", 64 * 1024)
+    job = await desk.fetch(desk.ask(desk.adopt(double.address)))
+    assert (job.state, "more than 64 KB" in job.reason, desk.rows()) == ("waiting", True, [])
+
+
+async def test_another_certificate_ends_a_job_and_no_password_is_sent(desk: Desk, tmp_path: Path) -> None:
+    double = await Double(tmp_path / "door").open()
+    job = await desk.fetch(desk.ask(desk.adopt(double.address, certificate=bytes(32))))
+    await double.close()
+    assert (job.state, "another certificate" in job.reason, desk.rows()) == ("failed", True, [])
+    await desk.backfill.once()
+    assert desk.talks == 1
 
 
 async def test_a_clock_eight_hours_off_is_fetched_by_its_own_time(desk: Desk, doubles: Doubles) -> None:

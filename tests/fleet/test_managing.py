@@ -143,6 +143,25 @@ async def test_m2_a_wrong_password_is_tried_once_and_then_a_person_is_asked(desk
         assert resumed.json["state"] == "adopted"
 
 
+async def test_m2_holds_for_audit_and_back_fill_too(desk: House) -> None:
+    async with recorder() as peer:
+        peer.login = {"code": 200, "msg": "OK", "data": {"token": "t"}}
+        order = {"address": peer.address, "username": "admin", "password": "right"}
+        which = (await desk.call("POST", "/adopt", order)).json["terminal_id"]
+        peer.login = {"code": 1001, "msg": "Password Wrong", "data": None}
+        desk.fleet.visitor.forget(which)
+        before = peer.count("login")
+
+        asked = [await desk.call("POST", f"/{which}/audit") for _ in range(3)]
+
+        assert [reply.status for reply in asked] == [409] * 3
+        assert "password is wrong" in asked[0].json["detail"]
+        assert "is stopped" in asked[2].json["detail"]
+        assert (peer.count("login") - before, (await desk.show(which))["state"]) == (1, "stopped")
+    notices = (await desk.receiver.get("/api/v1/notices")).json["items"]
+    assert "terminal.stopped" in [one["kind"] for one in notices]
+
+
 async def test_m3_no_password_goes_to_another_serial_or_certificate(desk: House) -> None:
     async with recorder() as peer:
         order = {"address": peer.address, "username": "admin", "password": "a long password"}

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from gatepost.fleet.tend import SILENCE_MS, notices_of, returned
+from gatepost.fleet.tend import SILENCE_MS, returned
 from gatepost.fleet.tending import MAX_SETS, Kept, after, next_step, was_set
+from gatepost.fleet.visit import notices_of
 from gatepost.store.query.fleet import AdoptedRow, Looked
 
 NOW = 1_700_000_000.0
@@ -58,8 +59,16 @@ def looked(state: str, **more: Any) -> Looked:
         ({7: 0}, {7: 1}, {7}, [7]),
         ({7: 1}, {7: 1}, {7}, []),
         ({}, {7: SILENCE_MS * 9}, set(), []),
+        ({}, {7: 1}, {7}, [7]),
     ],
-    ids=["as usual", "after a silence", "away until now", "still away", "the first time"],
+    ids=[
+        "as usual",
+        "after a silence",
+        "away until now",
+        "still away",
+        "the first time",
+        "the first time, away",
+    ],
 )
 def test_one_comes_back_that_pushes_after_a_silence_or_was_away(
     before: dict[int, int], now: dict[int, int], away: set[int], back: list[int]

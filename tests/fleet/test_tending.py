@@ -26,9 +26,15 @@ NOW = 1_700_000_000.0
 
 
 def looked(
-    kept: Kept, found: Found, *, now: float = NOW, rand: float = 0.5, has_arrived: bool = False
+    kept: Kept,
+    found: Found,
+    *,
+    now: float = NOW,
+    rand: float = 0.5,
+    has_arrived: bool = False,
+    is_quiet: bool = False,
 ) -> Kept:
-    return after(kept, found, now=now, rand=lambda: rand, has_arrived=has_arrived)
+    return after(kept, found, now=now, rand=lambda: rand, has_arrived=has_arrived, is_quiet=is_quiet)
 
 
 def test_one_that_pushes_to_us_is_looked_at_again_in_five_minutes_more_or_less_a_fifth() -> None:
@@ -106,6 +112,37 @@ def test_one_that_says_nothing_after_its_address_was_set_is_not_set_for_ever() -
         assert next_step(kept, now=kept.due_at) == "verify"
 
     assert looked(kept, "silent", now=kept.due_at, has_arrived=True).state == "ours"
+
+
+@pytest.mark.parametrize("has_arrived", [True, False])
+def test_one_that_never_shows_its_address_is_set_once_more_after_it_was_away(has_arrived: bool) -> None:
+    kept = looked(was_set(Kept(must_set=True), now=NOW), "silent", has_arrived=has_arrived)
+    later = NOW + 2 * WITHIN_S
+
+    back = looked(looked(kept, "away", now=later), "silent", now=later, has_arrived=has_arrived)
+    assert next_step(back, now=later) == "set"
+
+    calm = looked(was_set(back, now=later), "silent", now=later)
+    assert (calm.state, next_step(calm, now=calm.due_at)) == ("adopted", "verify")
+
+
+def test_one_that_never_shows_its_address_is_set_once_more_after_a_quiet_day() -> None:
+    kept = looked(was_set(Kept(must_set=True), now=NOW), "silent", has_arrived=True)
+    assert kept.state == "ours"
+
+    quiet = looked(kept, "silent", now=NOW + 86_400, has_arrived=True, is_quiet=True)
+
+    assert next_step(quiet, now=quiet.due_at) == "set"
+
+
+def test_one_that_is_away_again_and_again_and_shows_nothing_is_not_set_for_ever() -> None:
+    kept, sets = was_set(Kept(must_set=True), now=NOW), 1
+    for _ in range(20):
+        kept = looked(looked(kept, "away"), "silent")
+        if next_step(kept, now=NOW) == "set":
+            kept, sets = was_set(kept, now=NOW), sets + 1
+
+    assert (sets, kept.state) == (MAX_SETS, "adopted")
 
 
 def test_one_that_comes_back_is_looked_at_now() -> None:

@@ -113,8 +113,6 @@ class Auditor:
         self._timezones = timezones
         self._starts = starts
         self._cache = cache
-        self._seen: dict[int, datetime] = {}
-        """When each terminal pushed last, at the last look."""
 
     async def run(self) -> None:
         """Count every :data:`ROUND_S` seconds, until it is cancelled."""
@@ -136,7 +134,7 @@ class Auditor:
         if fence is None:
             return 0
         rows, zones, audited = await asyncio.to_thread(self._read)
-        await asyncio.to_thread(self._propose, list(self._outages(rows)))
+        await asyncio.to_thread(self._note_silences, rows)
         turns = asyncio.Semaphore(AT_ONCE)
 
         async def counted(row: AdoptedRow) -> bool:
@@ -204,14 +202,19 @@ class Auditor:
     def _propose(self, new: Sequence[NewJob]) -> list[JobRow]:
         return self._around.jobs.propose(new, now_ms=round(self._around.now() * 1000)) if new else []
 
+    def _note_silences(self, rows: Sequence[AdoptedRow]) -> None:
+        """Propose the silences that were too long, and note when each terminal pushed last. Blocks."""
+        self._propose(list(self._outages(rows)))
+        pushed = {
+            row.terminal_id: row.last_seen for row in rows if row.last_seen not in (None, row.pushed_at)
+        }
+        self._around.adopted.note_pushed({which: at for which, at in pushed.items() if at is not None})
+
     def _outages(self, rows: Sequence[AdoptedRow]) -> Iterator[NewJob]:
         """Yield the silences that ended since the last look and were too long for a terminal's cache."""
         for row in rows:
-            before, last = self._seen.get(row.terminal_id), row.last_seen
-            if last is None:
-                continue
-            self._seen[row.terminal_id] = last
-            if before is None or last <= before:
+            before, last = row.pushed_at, row.last_seen
+            if before is None or last is None or last <= before:
                 continue
             silent_s = (last - before).total_seconds()
             if silent_s < ROUND_S * 2:

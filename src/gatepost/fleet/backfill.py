@@ -33,6 +33,7 @@ from gatepost.fleet.client import (
     AnotherCertificate,
     AnotherTerminal,
     FleetError,
+    Stopped,
     TerminalClient,
     WrongAccount,
 )
@@ -72,7 +73,7 @@ MAX_PAGES = 200
 MAX_PARTS = 24
 """Into so many parts a window is cut at once, at most: totals may be wrong."""
 
-_ENDS = (WrongAccount, AnotherTerminal, AnotherCertificate)
+_ENDS = (WrongAccount, AnotherTerminal, AnotherCertificate, Stopped)
 
 
 class NotReadable(FleetError):

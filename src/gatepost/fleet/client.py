@@ -43,6 +43,7 @@ __all__ = [
     "NotAdopted",
     "NotAllowed",
     "Seen",
+    "Stopped",
     "TerminalAway",
     "TerminalClient",
     "TerminalRefused",
@@ -80,6 +81,13 @@ class NotAdopted(FleetError):
 
     def __init__(self) -> None:
         super().__init__("this terminal is not adopted; adopt it by its address")
+
+
+class Stopped(FleetError):
+    """It is stopped: a person has to look before anything is sent to it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"this terminal is stopped: {reason}; then resume it, or adopt it again")
 
 
 class NotAllowed(FleetError):

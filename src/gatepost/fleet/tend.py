@@ -23,11 +23,10 @@ import structlog
 from gatepost.errors import StoreError
 from gatepost.fleet.surroundings import Surroundings
 from gatepost.fleet.visit import Visitor
-from gatepost.store.query.fleet import LEASE, AdoptedRow, Credentials, Looked
+from gatepost.store.query.fleet import LEASE, AdoptedRow, Looked
 from gatepost.store.query.leases import Leases
-from gatepost.store.query.notices import NewNotice
 
-__all__ = ["AT_ONCE", "LEASE_S", "SILENCE_MS", "Tender", "notices_of", "returned"]
+__all__ = ["AT_ONCE", "LEASE_S", "SILENCE_MS", "Tender", "returned"]
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +35,9 @@ LEASE_S = 15.0
 TICK_S = 1.0
 
 AT_ONCE = 32
+
+AWAY_S = 5.0
+"""After so long it is read again which terminals are away: another receiver may have looked at them."""
 
 SILENCE_MS = 10 * 60_000
 """A terminal that pushes after so long came back."""
@@ -46,28 +48,8 @@ def returned(before: Mapping[int, int], now: Mapping[int, int], away: Collection
 
     ``before`` and ``now``: when terminals were heard last, in Unix milliseconds.
     """
-    return [
-        which
-        for which, at in now.items()
-        if which in before and at > before[which] and (at - before[which] > SILENCE_MS or which in away)
-    ]
-
-
-def notices_of(row: AdoptedRow, looked: Looked) -> list[NewNotice]:
-    """Return what is to be told after a look. Pure."""
-    subject, which = str(row.terminal_id), row.terminal_id
-    found = []
-    if looked.state == "contested":
-        detail = {"to": looked.shown or "?"}
-        found.append(NewNotice(kind="terminal.contested", subject=subject, terminal_id=which, detail=detail))
-    elif looked.state == "ours":
-        found.append(NewNotice(kind="terminal.ours", subject=subject, terminal_id=which))
-    if looked.state == "stopped":
-        detail = {"why": looked.reason}
-        found.append(NewNotice(kind="terminal.stopped", subject=subject, terminal_id=which, detail=detail))
-    elif looked.reached_at_ms is not None:
-        found.append(NewNotice(kind="terminal.managed", subject=subject, terminal_id=which))
-    return found
+    pushed = {which: at - before.get(which, at) for which, at in now.items() if before.get(which) != at}
+    return [which for which, silent_ms in pushed.items() if silent_ms > SILENCE_MS or which in away]
 
 
 class Tender:
@@ -85,6 +67,7 @@ class Tender:
         self._looking: dict[int, asyncio.Task[None]] = {}
         self._heard: dict[int, int] = {}
         self._away: set[int] = set()
+        self._away_until = 0.0
         self.looks: dict[str, int] = {}
         """How many looks had each result, since the start."""
 
@@ -146,26 +129,15 @@ class Tender:
         around = self._around
         async with self._visitor.turn(terminal_id):
             # As it is now: it may have been looked at, changed or released a moment ago.
-            row, credentials = await around.in_thread(lambda: self._known(terminal_id))
+            row, credentials = await around.in_thread(lambda: self._visitor.known(terminal_id))
             if row is None or row.state == "stopped" or row.terminal_state == "retired":
                 return
             if not now_due and row.due_ms > around.now() * 1000:
                 return
             looked = await self._visitor.look(row, credentials, now_due=now_due)
-            counts = await around.in_thread(lambda: around.adopted.keep([looked], fence=fence))
+            await self._visitor.keep(row, looked, fence=fence)
         self.looks[looked.found] = self.looks.get(looked.found, 0) + 1
         (self._away.add if looked.state == "away" else self._away.discard)(terminal_id)
-        if counts and (looked.state != row.state or row.found is None):
-            told, now_ms = notices_of(row, looked), round(around.now() * 1000)
-            new = await around.in_thread(lambda: around.notices.tell(told, now_ms=now_ms))
-            if new:
-                around.told()
-
-    def _known(self, terminal_id: int) -> tuple[AdoptedRow | None, Credentials | None]:
-        """Return a terminal and what opens it. Blocks."""
-        adopted = self._around.adopted
-        row = adopted.one(terminal_id)
-        return row, None if row is None else adopted.opened(row)
 
     async def _has_lease(self) -> bool:
         around = self._around
@@ -181,6 +153,9 @@ class Tender:
 
     async def _note_returned(self) -> None:
         around = self._around
+        if not self._away_until - AWAY_S <= around.now() < self._away_until:
+            self._away = await around.in_thread(around.adopted.away)
+            self._away_until = around.now() + AWAY_S
         now = dict(around.heard)
         back = returned(self._heard, now, self._away)
         if back:

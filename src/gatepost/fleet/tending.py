@@ -7,7 +7,8 @@ Rules:
   is asked.
 * A wrong password, another certificate or another serial stops it until a person has looked.
 * One that does not say where it pushes to after its address was set cannot be verified: what counts is what arrives.
-  One that has said so before has forgotten it, and its address is set again.
+  One that has said so before has forgotten it, and its address is set again. One that never said so may have forgotten
+  it where it was away, or where nothing arrived for a day: it is set once more then.
 
 Flow: :func:`next_step` → the client does it → :func:`compared` → :func:`after` → what is kept.
 """
@@ -26,6 +27,7 @@ from gatepost.wire.subscription import without_credentials
 __all__ = [
     "EVERY_S",
     "MAX_SETS",
+    "QUIET_S",
     "Found",
     "Kept",
     "State",
@@ -43,6 +45,9 @@ EVERY_S = 300.0
 
 FIRST_AGAIN_S, LAST_AGAIN_S = 15.0, 900.0
 """Between two tries to reach one that is away: the first pause and the longest."""
+
+QUIET_S = 86_400.0
+"""After so long in which nothing arrived of a terminal that shows no address, its address is set once more."""
 
 MAX_SETS, WITHIN_S = 3, 3600.0
 """So often an address is set again within so long."""
@@ -95,8 +100,20 @@ def next_step(kept: Kept, *, now: float) -> Step:
     return "set" if kept.must_set and len(_recent(kept, now)) < MAX_SETS else "verify"
 
 
-def after(kept: Kept, found: Found, *, now: float, rand: Callable[[], float], has_arrived: bool) -> Kept:
-    """Return what is kept after a look. ``rand``: in [0, 1). ``has_arrived``: events of it arrived since it was set."""
+def after(
+    kept: Kept,
+    found: Found,
+    *,
+    now: float,
+    rand: Callable[[], float],
+    has_arrived: bool,
+    is_quiet: bool = False,
+) -> Kept:
+    """Return what is kept after a look. ``rand``: in [0, 1).
+
+    ``has_arrived``: events of it arrived since it was set. ``is_quiet``: for :data:`QUIET_S` there were neither events
+    nor was it set.
+    """
     if found == "away":
         failures = kept.failures + 1
         pause = min(LAST_AGAIN_S, FIRST_AGAIN_S * 2.0 ** min(failures - 1, 10))
@@ -107,12 +124,11 @@ def after(kept: Kept, found: Found, *, now: float, rand: Callable[[], float], ha
     calm = replace(kept, failures=0, due_at=now + EVERY_S * (0.8 + 0.4 * rand()))
     if found == "ours":
         return replace(calm, state="ours", must_set=False, shows=True, reason="")
-    is_unknown = found == "silent" and not kept.shows
-    if is_unknown and has_arrived:
-        return replace(calm, state="ours", must_set=False, reason="")
-    if is_unknown and kept.sets and not kept.must_set:
-        # To set it once more would be to set it for ever.
-        return replace(calm, state="adopted", must_set=False)
+    if found == "silent" and not kept.shows:
+        was_set_before = (has_arrived or bool(kept.sets)) and not kept.must_set
+        may_have_forgotten = (kept.failures > 0 or is_quiet) and len(_recent(kept, now)) < MAX_SETS
+        if was_set_before and not may_have_forgotten:  # to set it once more would be to set it for ever
+            return replace(calm, state="ours" if has_arrived else "adopted", must_set=False, reason="")
     if len(_recent(kept, now)) >= MAX_SETS:
         return replace(calm, state="contested", must_set=False, reason=_CONTESTED)
     return replace(calm, state="adopted", must_set=True, due_at=now)

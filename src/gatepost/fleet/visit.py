@@ -6,7 +6,8 @@ Rules:
 * That the address is set is stored before it is sent: a receiver that ends again and again sets it no oftener.
 * Its own token is made again where a person has taken the one that it has. The token before counts until the terminal
   has taken the new address.
-* A terminal that refuses a token of a login is logged in to once more; an account that it refuses is not tried again.
+* A terminal that refuses a token of a login is logged in to once more; an account that it refuses is not tried again,
+  whoever talks to it: the terminal is stopped then.
 
 Flow: :meth:`Visitor.look` → :func:`~gatepost.fleet.tending.next_step` and :func:`~gatepost.fleet.tending.after` in
 turns, until nothing is left to do → :class:`~gatepost.store.query.fleet.Looked`.
@@ -27,15 +28,18 @@ from gatepost.fleet.client import (
     AnotherCertificate,
     AnotherTerminal,
     FleetError,
+    NotAdopted,
     Seen,
+    Stopped,
     TerminalClient,
     WrongAccount,
 )
 from gatepost.fleet.surroundings import Surroundings
 from gatepost.store.query.fleet import AdoptedRow, Credentials, Looked
+from gatepost.store.query.notices import NewNotice
 from gatepost.wire import Subscription, without_credentials
 
-__all__ = ["LOOK_S", "Visitor", "kept_of", "looked_of"]
+__all__ = ["LOOK_S", "Visitor", "kept_of", "looked_of", "notices_of"]
 
 T = TypeVar("T")
 
@@ -83,6 +87,23 @@ def looked_of(row: AdoptedRow, kept: tending.Kept, found: str, now: float) -> Lo
     )
 
 
+def notices_of(row: AdoptedRow, looked: Looked) -> list[NewNotice]:
+    """Return what is to be told after a look. Pure."""
+    subject, which = str(row.terminal_id), row.terminal_id
+    found = []
+    if looked.state == "contested":
+        detail = {"to": looked.shown or "?"}
+        found.append(NewNotice(kind="terminal.contested", subject=subject, terminal_id=which, detail=detail))
+    elif looked.state == "ours":
+        found.append(NewNotice(kind="terminal.ours", subject=subject, terminal_id=which))
+    if looked.state == "stopped":
+        detail = {"why": looked.reason}
+        found.append(NewNotice(kind="terminal.stopped", subject=subject, terminal_id=which, detail=detail))
+    elif looked.reached_at_ms is not None:
+        found.append(NewNotice(kind="terminal.managed", subject=subject, terminal_id=which))
+    return found
+
+
 class Visitor:
     """Looks at terminals, one request at a time for each. Made and used on one event loop."""
 
@@ -96,15 +117,46 @@ class Visitor:
     async def talk(self, row: AdoptedRow) -> AsyncIterator[TerminalClient]:
         """Open a terminal's service, logged in, for one who talks to it at a time.
 
-        Raises :class:`~gatepost.fleet.client.FleetError`.
+        Raises :class:`~gatepost.fleet.client.FleetError`; one that is stopped is left alone.
         """
-        credentials = await self._around.in_thread(lambda: self._around.adopted.opened(row))
-        if credentials is None:
-            raise WrongAccount(_NO_ACCOUNT)
-        async with self.turn(row.terminal_id), self._client(row) as client:
-            await client.look()
-            await self._logged_in(row, client, credentials, client.subscription)
-            yield client
+        async with self.turn(row.terminal_id):
+            # As it is now: it may have been stopped, changed or released a moment ago.
+            known, credentials = await self._around.in_thread(lambda: self.known(row.terminal_id))
+            if known is None:
+                raise NotAdopted
+            if known.state == "stopped":
+                raise Stopped(known.reason)
+            if credentials is None:
+                raise WrongAccount(_NO_ACCOUNT)
+            async with self._client(known) as client:
+                try:
+                    await client.look()
+                    await self._logged_in(known, client, credentials, client.subscription)
+                except (WrongAccount, AnotherTerminal, AnotherCertificate) as error:
+                    await self._stop(known, error)
+                    raise
+                yield client
+
+    def known(self, terminal_id: int) -> tuple[AdoptedRow | None, Credentials | None]:
+        """Return a terminal and what opens it. Blocks."""
+        adopted = self._around.adopted
+        row = adopted.one(terminal_id)
+        return row, None if row is None else adopted.opened(row)
+
+    async def keep(self, row: AdoptedRow, looked: Looked, *, fence: int | None = None) -> None:
+        """Store what a look has found, and tell what a person has to know. ``fence`` as the store has it."""
+        around = self._around
+        counts = await around.in_thread(lambda: around.adopted.keep([looked], fence=fence))
+        if counts and (looked.state != row.state or row.found is None):
+            told, now_ms = notices_of(row, looked), round(around.now() * 1000)
+            if await around.in_thread(lambda: around.notices.tell(told, now_ms=now_ms)):
+                around.told()
+
+    async def _stop(self, row: AdoptedRow, error: FleetError) -> None:
+        """Stop a terminal that refused what is known of it, or is another one."""
+        found, said = await self._meaning(row, error)
+        kept = self._after(kept_of(row), found, row, None)
+        await self.keep(row, replace(looked_of(row, kept, found, self._around.now()), said=said))
 
     async def look(
         self, row: AdoptedRow, credentials: Credentials | None, *, now_due: bool = False
@@ -172,7 +224,15 @@ class Visitor:
         around = self._around
         heard = max(around.heard.get(row.terminal_id, 0), _ms(row.last_seen))
         since = was_set_ms or _ms(row.set_at)
-        return tending.after(kept, found, now=around.now(), rand=around.rand, has_arrived=0 < since < heard)
+        now = around.now()
+        return tending.after(
+            kept,
+            found,
+            now=now,
+            rand=around.rand,
+            has_arrived=0 < since < heard,
+            is_quiet=now - max(since, heard) / 1000 >= tending.QUIET_S,
+        )
 
     async def _meaning(self, row: AdoptedRow, error: FleetError) -> tuple[tending.Found, str]:
         """Return what an error means: where the certificate is another one, who shows it. No password is sent."""

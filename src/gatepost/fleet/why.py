@@ -154,7 +154,7 @@ def _known(facts: Facts) -> Iterator[Finding]:
     elif known.state == "held":
         yield Finding(check="known", level="bad", code="held")
     elif known.state == "new":
-        yield Finding(check="known", level="good", code="new")
+        yield Finding(check="known", level="look", code="new")
     else:
         yield Finding(check="known", level="good", code="approved")
 
@@ -321,6 +321,7 @@ FIRST: tuple[str, ...] = (
     "no_event_yet",
     "late",
     "not_listed",
+    "new",
     "clock_behind",
     "clock_ahead",
     "ids_repeat",
@@ -331,7 +332,7 @@ FIRST: tuple[str, ...] = (
 
 CODES: tuple[str, ...] = (
     *FIRST,
-    *("approved", "new", "unmanaged", "replies", "not_looked", "reached", "unsaid", "ours", "none_refused"),
+    *("approved", "unmanaged", "replies", "not_looked", "reached", "unsaid", "ours", "none_refused"),
     *("refused_before", "never", "online", "clock_unknown", "clock_right", "listed"),
 )
 """Every finding."""

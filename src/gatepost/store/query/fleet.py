@@ -20,7 +20,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from sqlalchemy import Connection, Row, delete, func, select, update
 
-from gatepost.store.conversion.rows import HISTORY, moment, text
+from gatepost.store.conversion.rows import HISTORY, moment, ms, text
 from gatepost.store.dialect import insert
 from gatepost.store.interface import NoticeKind, TerminalState, Transactions
 from gatepost.store.query.leases import is_held
@@ -108,6 +108,8 @@ class AdoptedRow(Struct, frozen=True, kw_only=True):
     clock_error_ms: int | None
     last_seen: datetime | None
     """When it last pushed, as far as that is stored."""
+    pushed_at: datetime | None = None
+    """When it had last pushed at the last look for long silences."""
     adopted_at: datetime
     adopted_by: str
     revision: int
@@ -251,6 +253,21 @@ class Adopted:
                 kept += db.execute(update(t.adopted_terminals).where(*which).values(_values(one))).rowcount
         return kept
 
+    def away(self) -> set[int]:
+        """Return the terminals that could not be reached when they were looked at."""
+        c = t.adopted_terminals.c
+        with self._store.reading() as db:
+            return set(db.execute(select(c.terminal_id).where(c.state == "away")).scalars())
+
+    def note_pushed(self, at: Mapping[int, datetime]) -> None:
+        """Note when terminals had last pushed, for the next look for long silences."""
+        c = t.adopted_terminals.c
+        if at:
+            with self._store.changing() as db:
+                for which, when in sorted(at.items()):
+                    mine = update(t.adopted_terminals).where(c.terminal_id == which)
+                    db.execute(mine.values(pushed_at_ms=ms(when)))
+
     def came_back(self, terminals: Collection[int], *, now_ms: int) -> None:
         """Have terminals looked at now that pushed again after a silence."""
         c = t.adopted_terminals.c
@@ -391,6 +408,7 @@ def _row(row: Row[Any]) -> AdoptedRow:
         said=row.said,
         clock_error_ms=row.clock_error_ms,
         last_seen=moment(row.last_seen_ms),
+        pushed_at=moment(row.pushed_at_ms),
         adopted_at=moment(row.adopted_at_ms),
         adopted_by=row.adopted_by,
         revision=row.revision,

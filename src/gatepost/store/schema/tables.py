@@ -780,6 +780,8 @@ adopted_terminals = Table(
     Column("shown", Text),
     Column("said", Text),
     Column("clock_error_ms", BigInteger),
+    # When it had last pushed, at the last look for silences that were too long for its cache.
+    Column("pushed_at_ms", BigInteger),
     Column("adopted_at_ms", BigInteger, nullable=False),
     Column("adopted_by", Text, nullable=False),
     # How often a person changed it: what was found out before counts no more.

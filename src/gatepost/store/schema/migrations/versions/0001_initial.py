@@ -696,6 +696,7 @@ def upgrade() -> None:
         sa.Column("shown", sa.Text(), nullable=True),
         sa.Column("said", sa.Text(), nullable=True),
         sa.Column("clock_error_ms", sa.BigInteger(), nullable=True),
+        sa.Column("pushed_at_ms", sa.BigInteger(), nullable=True),
         sa.Column("adopted_at_ms", sa.BigInteger(), nullable=False),
         sa.Column("adopted_by", sa.Text(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
