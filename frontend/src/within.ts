@@ -1,6 +1,8 @@
 // What one asks for within a page replaces its content and not the page: another page of a list, a filter, the other
 // language, a note on an alarm. The browser keeps styles, scripts and frame, and shows it in half the time.
 //
+// A form that is refused stays as it is, with the reason above it: what was typed there and in other forms is not lost.
+//
 // The server does not know: it is asked for a page, and the content is taken out of it. Where anything is not as
 // expected the browser goes there by itself, as it does without script. A page with a script of its own (the live page,
 // charts) is left alone.
@@ -57,7 +59,7 @@ export function sendWithin(form: HTMLFormElement, pressed: HTMLElement | null): 
     void replace(ask(url), () => (location.href = url));
   } else {
     const browse = (): void => HTMLFormElement.prototype.submit.call(form);
-    void replace(ask(action, { method: "POST", body: fields }), browse, stay ? "stay" : "add");
+    void replace(ask(action, { method: "POST", body: fields }), browse, stay ? "stay" : "add", form);
   }
   return true;
 }
@@ -82,7 +84,12 @@ function target(event: MouseEvent): HTMLAnchorElement | undefined {
 /** `add` goes on to an address, `back` shows one that was there, `stay` leaves the reader at the same place of it. */
 type How = "add" | "back" | "stay";
 
-async function replace(asked: Promise<Response>, otherwise: () => void, how: How = "add"): Promise<void> {
+async function replace(
+  asked: Promise<Response>,
+  otherwise: () => void,
+  how: How = "add",
+  sent?: HTMLFormElement,
+): Promise<void> {
   const mine = ++turn;
   const again = counterpart(); // now: a form's buttons are about to be disabled
   const nth = how === "stay" ? stays(document).indexOf(document.activeElement as HTMLElement) : -1;
@@ -99,6 +106,8 @@ async function replace(asked: Promise<Response>, otherwise: () => void, how: How
   if (mine !== turn) return; // something else has been asked for meanwhile
   const url = new URL(answer.url);
   const [before, main] = [document, page].map((each) => each.querySelector<HTMLElement>("#main"));
+  const reason = page.querySelector<HTMLElement>("#refused");
+  if (sent && reason && !answer.ok) return refuse(sent, reason);
   const [frame, side] = [document, page].map((each) => each.querySelector<HTMLElement>(".side"));
   if (!before || !main || !frame || !side) return otherwise();
   if (url.pathname !== location.pathname) return void (location.href = answer.url);
@@ -119,6 +128,17 @@ async function replace(asked: Promise<Response>, otherwise: () => void, how: How
   const left = stays(main);
   const next = nth < 0 ? document.querySelector<HTMLElement>(again) : left[Math.min(nth, left.length - 1)];
   (next ?? main).focus({ preventScroll: true });
+}
+
+/** Say above a form why it was refused, and leave everything as it is. */
+function refuse(form: HTMLFormElement, reason: HTMLElement): void {
+  document.querySelector("#main")?.removeAttribute("aria-busy");
+  document.querySelector("#refused")?.remove();
+  form.before(reason);
+  form.querySelectorAll("button").forEach((button) => (button.disabled = false));
+  const field = form.querySelector<HTMLElement>(":is(input:not([type=hidden], .hidden), select, textarea)");
+  (field ?? form).focus();
+  reason.scrollIntoView({ block: "nearest" });
 }
 
 /** The buttons of forms that leave the reader where they are, one a row. */

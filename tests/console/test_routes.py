@@ -279,3 +279,24 @@ async def test_behind_a_proxy_every_address_begins_with_its_prefix(tmp_path: Pat
             assert [one for one in addresses if not one.startswith(("/gate/", "#"))] == []
         assert (await desk.get("/gate/settings", None)).location == "/gate/login?next=/settings"
         assert (await desk.post("/gate/records", passed="true")).location == "/gate/records?passed=true"
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/records/a/b/c", "/terminals/x/y", "/corrections/7/withdraw"])
+async def test_an_address_that_is_none_is_a_page_with_a_way_on(desk: Desk, path: str) -> None:
+    answer = await desk.get(path, accept="text/html,*/*;q=0.8")
+    assert answer.status == 404
+    assert "There is no such page" in answer.words
+    assert 'href="/records"' in answer.html  # the pages of the user
+    assert '<a class="button quiet" href="/">' in answer.html
+    chinese = await desk.get(path, accept="text/html", accept_language="zh-CN")
+    assert "没有这个页面" in chinese.words
+    stranger = await desk.get(path, who=None, accept="text/html")
+    assert stranger.status == 404
+    assert 'href="/records"' not in stranger.html
+
+
+async def test_an_unknown_path_of_the_api_or_of_a_program_stays_a_problem(desk: Desk) -> None:
+    for path, accept in (("/api/v1/nowhere", "text/html"), ("/nowhere", "*/*")):
+        answer = await desk.get(path, accept=accept)
+        assert answer.status == 404
+        assert answer.headers["content-type"].startswith("application/problem+json"), path

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from litestar import Request, Response, Router, get
-from litestar.exceptions import HTTPException, NotAuthorizedException
+from litestar.exceptions import HTTPException, NotAuthorizedException, NotFoundException
 from litestar.params import FromPath
 
 from gatepost.console.assets import PREFIX
@@ -41,10 +41,18 @@ from gatepost.console.pages.terminals import TerminalPages
 from gatepost.console.pages.terminals_chosen import ChosenTerminals
 from gatepost.console.pages.welcome import WelcomePages
 from gatepost.console.pages.why import WhyPages
+from gatepost.console.refused_forms import REFUSED, WHY, RefusedForms
 from gatepost.console.words import words
 from gatepost.errors import GatepostError, StoreUnavailable
 from gatepost.receiver.api import problem_details
-from gatepost.receiver.api.authorization import OPEN, PARTS, PasswordChangeNeeded, SomeSitesOnly, needed
+from gatepost.receiver.api.authorization import (
+    OPEN,
+    PARTS,
+    Access,
+    PasswordChangeNeeded,
+    SomeSitesOnly,
+    needed,
+)
 from gatepost.receiver.desk_app import Pages
 from gatepost.receiver.jobs.projector import Lag
 from gatepost.settings import ReceiverSettings
@@ -101,7 +109,7 @@ def routes(
     desk = Desk(store, settings, lag, heard, asks, now=now)
     if ahead:
         threading.Thread(target=desk.make_ready, name="console-templates", daemon=True).start()
-    return Pages(ROUTES, {"desk": desk})
+    return Pages(ROUTES, {"desk": desk}, around=RefusedForms, unknown=_unknown)
 
 
 @get(PREFIX + "{name:str}", opt=OPEN, sync_to_thread=False)
@@ -132,6 +140,19 @@ def _failed(request: AnyoneRequest, error: GatepostError) -> Html:
     return _error(request, status or 500, str(error))
 
 
+def _unknown(request: AnyoneRequest, error: HTTPException) -> Html:
+    """Show the page of errors for an address that is none, with the frame of the user who is logged in."""
+    access: Access = request.scope[PARTS]["access"]  # type: ignore[literal-required]  # a key of ours
+    headers = dict(request.headers.items())
+    try:
+        request.scope["user"] = access.doors.authenticate(
+            "GET", headers, host=headers.get("host", ""), is_use=False
+        )
+    except GatepostError as failed:
+        return _bare(request, failed)
+    return _error(request, 404, error.detail, error)
+
+
 def _unexpected(request: AnyoneRequest, error: Exception) -> Html:
     problem_details.HANDLERS[Exception](request, error)  # for the log
     return _error(request, 500, "")
@@ -147,7 +168,8 @@ def _error(request: AnyoneRequest, status: int, why: str, raised: Exception | No
     desk = _desk(request)
     try:
         view = desk.view(request)
-        asked = needed(request.scope["route_handler"].opt)
+        handler = request.scope.get("route_handler")
+        asked = needed(handler.opt if handler is not None else {})
         forbidden = view.words("error.forbidden", role=view.words(f"frame.role_{asked.role}"))
         if isinstance(raised, SomeSitesOnly):
             forbidden = view.words("error.some_sites")
@@ -157,6 +179,10 @@ def _error(request: AnyoneRequest, status: int, why: str, raised: Exception | No
             503: view.words("error.unavailable"),
             500: view.words("error.failed"),
         }.get(status) or view.words("error.bad", why=view.words.why(why))
+        if status in REFUSED:
+            # The page of the form says it, where there is one; this page is what is seen otherwise.
+            reason = view.words("error.unavailable") if status == 503 else view.words.why(why)
+            request.scope.get(WHY, []).append(reason)  # type: ignore[attr-defined]  # a key of ours
         return view.page("error.html", status=status, message=message, active="")
     except GatepostError as error:
         return _bare(request, error)
@@ -178,6 +204,7 @@ ROUTES = (
             NotAuthorizedException: _not_logged_in,
             PasswordChangeNeeded: _change_password,
             HTTPException: _http_failed,
+            NotFoundException: _http_failed,  # the API's is for the nearer kind, and would come first
             GatepostError: _failed,
             Exception: _unexpected,
         },

@@ -24,10 +24,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import structlog
-from litestar import Litestar, Router
+from litestar import Litestar, Request, Response, Router
 from litestar.di import Provide
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.openapi import OpenAPIConfig
-from litestar.types import ControllerRouterHandler, Scope
+from litestar.types import ASGIApp, ControllerRouterHandler, Scope
 from msgspec import Struct, structs
 
 from gatepost import __version__
@@ -50,6 +51,7 @@ from gatepost.receiver.api.parameters import KnownParameters
 from gatepost.receiver.api.streaming import close as close_streams
 from gatepost.receiver.auth.authenticator import Doors
 from gatepost.receiver.auth.openid import provider_of
+from gatepost.receiver.http.head import head_as_get
 from gatepost.receiver.http.url_prefix import ROOT, below, checked_prefix
 from gatepost.receiver.ingest.disk import room
 from gatepost.receiver.ingest.frames import Frames, image_keys
@@ -103,6 +105,9 @@ __all__ = ["DeskApp", "MakePages", "Pages"]
 log = structlog.get_logger(__name__)
 
 
+UnknownPage = Callable[[Request[Any, Any, Any], HTTPException], Response[Any]]
+
+
 class Pages(Struct, frozen=True):
     """Hold what is served with the API and stands above it: the console."""
 
@@ -110,6 +115,10 @@ class Pages(Struct, frozen=True):
     """The same for every receiver of a process."""
     parts: Mapping[str, Any] = {}
     """Parts for these routes, by name, in addition to those of the API's routes."""
+    around: Callable[[ASGIApp], ASGIApp] = lambda app: app
+    """What is wrapped around the application of all routes."""
+    unknown: UnknownPage | None = None
+    """Returns the page for a path or a method that no route has."""
 
 
 MakePages = Callable[
@@ -296,9 +305,11 @@ class DeskApp:
             "staff": Staff(store),
             "metrics": self.metrics,
             "metrics_networks": Networks(settings.metrics_networks, setting="metrics_networks"),
+            "unknown_page": made.unknown,
             **made.parts,
         }
         self.api = framework(made.routes, tuple(self._parts))
+        self._served: Any = head_as_get(made.around(self.api))
         self._has_traces = False
         """Somebody was erased, and not every ingest has let go of what it holds."""
         self._refreshing = asyncio.Lock()
@@ -380,7 +391,7 @@ class DeskApp:
         path = self._prefix + below(self._prefix, scope["path"])
         scope = {**scope, "root_path": self._prefix, "path": path, PARTS: self._parts}
         try:
-            await self.api(scope, receive, send)
+            await self._served(scope, receive, send)
         except Exception as error:
             # Half-way through an answer nothing can be said any more: the server cuts the connection when we return.
             # The kind only, as in api/problem.py.
@@ -611,7 +622,11 @@ def framework(pages: tuple[ControllerRouterHandler, ...], parts: tuple[str, ...]
             *pages,
         ],
         dependencies={**{name: _provide(name) for name in parts}, **SEEN, **FILTERS},
-        exception_handlers=problem_details.HANDLERS,
+        exception_handlers={
+            **problem_details.HANDLERS,
+            NotFoundException: _unknown,
+            MethodNotAllowedException: _unknown,
+        },
         openapi_config=OpenAPIConfig(
             title="gatepost",
             version=__version__,
@@ -621,6 +636,22 @@ def framework(pages: tuple[ControllerRouterHandler, ...], parts: tuple[str, ...]
         ),
         logging_config=None,
     )
+
+
+def _unknown(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """Return a page to a browser that asks for what no route has, and a problem to every other client."""
+    make: UnknownPage | None = request.scope[PARTS]["unknown_page"]  # type: ignore[literal-required]  # a key of ours
+    is_browser = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+    is_page = "route_handler" not in request.scope and not _below_root(request).startswith("/api/")
+    if make is None or not is_browser or not is_page:
+        found: Response[Any] = problem_details.HANDLERS[HTTPException](request, error)
+        return found
+    return make(request, error)
+
+
+def _below_root(request: Request[Any, Any, Any]) -> str:
+    root: str = request.scope.get("root_path") or ""
+    return str(request.scope["path"]).removeprefix(root) + "/"
 
 
 def _store(scope: Scope) -> UserStore:

@@ -49,7 +49,7 @@ async def test_a_schedule_is_made_changed_assigned_and_deleted(desk: Desk) -> No
     assert f'value="{person}"' in (await desk.get(f"/schedules?person={person}", "operator")).html
     shown = await desk.get(f"/people/{person}?month=2023-05&day=2023-05-30", "viewer")
     assert "absent" in shown.words
-    assert await send(desk, "/schedules/1/delete") == 400
+    assert await send(desk, "/schedules/1/delete") == 409
     for number in (1, 2):
         assert await send(desk, f"/schedules/assignments/{number}/delete") == 303
     assert await send(desk, "/schedules/1/delete") == 303
@@ -78,7 +78,7 @@ async def test_what_is_wrong_is_said_in_the_language_of_the_reader(desk: Desk) -
 async def test_holidays_are_added_and_deleted(desk: Desk) -> None:
     await desk.running.push(record())
     assert await send(desk, "/schedules/holidays", day="2023-05-29", name="Whit Monday", half="on") == 303
-    assert await send(desk, "/schedules/holidays", day="2023-05-29", name="Again") == 400
+    assert await send(desk, "/schedules/holidays", day="2023-05-29", name="Again") == 409
     page = await desk.get("/schedules", "viewer")
     assert "Whit Monday Half a day" in page.words
     assert await send(desk, "/schedules/holidays/1/delete") == 303

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from litestar import Controller, get, post
+from litestar.exceptions import ClientException
 from litestar.params import RawBody
 
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
@@ -37,23 +38,23 @@ class AccountPages(Controller):
         form, doors = Form(body), access.doors
         account_id, new = request.user.account_id, form.secret("new")
         if account_id is None:
-            return await asyncio.to_thread(_refused, desk, request, "account.token")
+            raise await asyncio.to_thread(_refused, desk, request, "account.token")
         if not request.user.has_password:
-            return await asyncio.to_thread(_refused, desk, request, "account.no_password")
+            raise await asyncio.to_thread(_refused, desk, request, "account.no_password")
         if new != form.secret("again"):
-            return await asyncio.to_thread(_refused, desk, request, "account.differ")
+            raise await asyncio.to_thread(_refused, desk, request, "account.differ")
         try:
             good = await doors.verify(account_id, form.secret("current"))
         except LoginRefused as refused:
-            return await asyncio.to_thread(_wait, desk, request, refused)
+            raise await asyncio.to_thread(_wait, desk, request, refused) from None
         if not good:
-            return await asyncio.to_thread(_refused, desk, request, "account.wrong")
+            raise await asyncio.to_thread(_refused, desk, request, "account.wrong")
 
         def change() -> Html:
             try:
                 encoded = doors.hash(new, name=request.user.name, current=form.secret("current"))
             except SettingsError as error:
-                return _account(desk, request, problem=str(error))
+                raise ClientException(str(error)) from None
             account = doors.accounts.change(account_id, now_ms=doors.now_ms(), password=encoded)
             access.note(request, "account.password_changed", request.user.name)
             view = desk.view(request)
@@ -99,22 +100,20 @@ def _actions(words: Words) -> list[tuple[str, str]]:
     return sorted(found, key=lambda one: one[0])
 
 
-def _account(desk: Desk, request: AnyRequest, *, problem: str | None = None) -> Html:
+def _account(desk: Desk, request: AnyRequest) -> Html:
     view = desk.view(request)
     return view.page(
         "account.html",
-        status=200 if problem is None else 400,
         active="account",
-        problem=problem,
         sites=None if request.user.sites is None else [site.name for site in view.store.sites()],
     )
 
 
-def _refused(desk: Desk, request: AnyRequest, word: str) -> Html:
-    return _account(desk, request, problem=desk.view(request).words(word))
+def _refused(desk: Desk, request: AnyRequest, word: str) -> ClientException:
+    return ClientException(desk.view(request).words(word))
 
 
-def _wait(desk: Desk, request: AnyRequest, refused: LoginRefused) -> Html:
+def _wait(desk: Desk, request: AnyRequest, refused: LoginRefused) -> ClientException:
     view = desk.view(request)
     span = view.show.span((refused.retry_after_s or 0) + 1)
-    return _account(desk, request, problem=view.words("login.wait", span=span))
+    return ClientException(view.words("login.wait", span=span))

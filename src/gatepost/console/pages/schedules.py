@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 
 from litestar import Controller, get, post
-from litestar.exceptions import ClientException, NotFoundException
+from litestar.exceptions import ClientException
 from litestar.params import FromPath, RawBody
 
 from gatepost.console.desk import Desk, Html, TheDesk
@@ -66,7 +66,7 @@ class SchedulePages(Controller):
             row = schedules.create(schedule_from(_schedule(Form(body))), now_ms=access.doors.now_ms())
             access.note(request, "schedule.created", str(row.id), **told_schedule(schedule_item(row)))
 
-        return _done(desk, request, schedules, meaning, make)
+        return _done(desk, request, make)
 
     @post("/{schedule_id:int}", opt=CHANGE, sync_to_thread=True)
     def change_schedule(
@@ -87,7 +87,7 @@ class SchedulePages(Controller):
             told = told_change(schedule_item(before), schedule_item(row))
             access.note(request, "schedule.changed", str(row.id), **told)
 
-        return _done(desk, request, schedules, meaning, change)
+        return _done(desk, request, change)
 
     @post("/{schedule_id:int}/delete", opt=CHANGE, sync_to_thread=True)
     def delete_schedule(
@@ -105,7 +105,7 @@ class SchedulePages(Controller):
                 raise no_such("schedule")
             access.note(request, "schedule.deleted", str(row.id), name=row.schedule.name)
 
-        return _done(desk, request, schedules, meaning, remove, "deleted")
+        return _done(desk, request, remove, "deleted")
 
     @post("/holidays", opt=CHANGE, sync_to_thread=True)
     def make_holiday(
@@ -130,7 +130,7 @@ class SchedulePages(Controller):
             row = add_holiday(schedules, store, data)
             access.note(request, "holiday.added", str(row.id), **told_holiday(row))
 
-        return _done(desk, request, schedules, meaning, make)
+        return _done(desk, request, make)
 
     @post("/holidays/{holiday_id:int}/delete", opt=CHANGE, sync_to_thread=True)
     def delete_holiday(
@@ -148,7 +148,7 @@ class SchedulePages(Controller):
                 raise no_such("holiday")
             access.note(request, "holiday.deleted", str(row.id), **told_holiday(row))
 
-        return _done(desk, request, schedules, meaning, remove, "deleted")
+        return _done(desk, request, remove, "deleted")
 
     @post("/assignments", opt=CHANGE, sync_to_thread=True)
     def make_assignment(
@@ -173,7 +173,7 @@ class SchedulePages(Controller):
             (item,) = assignment_items(meaning, [row])
             access.note(request, "assignment.created", str(row.id), **told_assignment(item))
 
-        return _done(desk, request, schedules, meaning, make)
+        return _done(desk, request, make)
 
     @post("/assignments/{assignment_id:int}/delete", opt=CHANGE, sync_to_thread=True)
     def delete_assignment(
@@ -192,7 +192,7 @@ class SchedulePages(Controller):
             (item,) = assignment_items(meaning, [row])
             access.note(request, "assignment.deleted", str(row.id), **told_assignment(item))
 
-        return _done(desk, request, schedules, meaning, remove, "deleted")
+        return _done(desk, request, remove, "deleted")
 
     @post("/staff", opt=CHANGE, sync_to_thread=True)
     def import_staff(
@@ -222,19 +222,12 @@ class SchedulePages(Controller):
 def _done(
     desk: Desk,
     request: AnyRequest,
-    schedules: Schedules,
-    meaning: Meaning,
     do: Callable[[], None],
     done: str = "saved",
 ) -> Html:
-    """Do what a form asks; where it cannot be done, show the page again and why."""
-    try:
-        with answering():
-            do()
-    except NotFoundException:
-        raise
-    except ClientException as error:
-        return _page(desk, request, schedules, meaning, problem=error.detail)
+    """Do what a form asks."""
+    with answering():
+        do()
     return desk.view(request).go("/schedules", done=done)
 
 

@@ -25,7 +25,6 @@ from gatepost.settings import ReceiverSettings, described, shown
 from gatepost.store.local_days import zone
 from gatepost.store.query.accounts import Accounts, Role
 from gatepost.store.query.page_bytes import weight
-from gatepost.store.query.registry import Conflict
 
 __all__ = ["SettingsPages"]
 
@@ -53,49 +52,26 @@ class SettingsPages(Controller):
         return _settings(desk, request, keeper, preview, ingests)
 
     @post("/sites", sync_to_thread=True)
-    def make_site(
-        self,
-        request: AnyRequest,
-        body: RawBody,
-        desk: TheDesk,
-        access: TheAccess,
-        keeper: TheKeeper,
-        preview: ThePreview,
-        ingests: TheIngests,
-    ) -> Html:
+    def make_site(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
         form = Form(body)
         name, timezone = form("name")[:128], form("timezone")
-        try:
-            with answering():
-                zone(timezone)
-                if not name:
-                    raise ClientException(desk.view(request).words("settings.site_nameless"))
-                row = desk.whole.create_site(name, timezone, now_ms=access.doors.now_ms())
-        except ClientException as error:
-            return _settings(desk, request, keeper, preview, ingests, problem=error.detail)
+        with answering():
+            zone(timezone)
+            if not name:
+                raise ClientException(desk.view(request).words("settings.site_nameless"))
+            row = desk.whole.create_site(name, timezone, now_ms=access.doors.now_ms())
         access.note(request, "site.created", str(row.id), name=row.name, timezone=row.timezone)
         return desk.view(request).go("/settings", done="saved")
 
     @post("/sites/{site_id:int}", sync_to_thread=True)
     def change_site(
-        self,
-        request: AnyRequest,
-        site_id: FromPath[int],
-        body: RawBody,
-        desk: TheDesk,
-        access: TheAccess,
-        keeper: TheKeeper,
-        preview: ThePreview,
-        ingests: TheIngests,
+        self, request: AnyRequest, site_id: FromPath[int], body: RawBody, desk: TheDesk, access: TheAccess
     ) -> Html:
         form = Form(body)
         name, timezone = form("name")[:128], form("timezone")
-        try:
-            with answering():
-                zone(timezone)
-                desk.whole.update_site(min(site_id, MAX_ID), name=name or None, timezone=timezone)
-        except ClientException as error:
-            return _settings(desk, request, keeper, preview, ingests, problem=error.detail)
+        with answering():
+            zone(timezone)
+            desk.whole.update_site(min(site_id, MAX_ID), name=name or None, timezone=timezone)
         access.note(request, "site.changed", str(site_id), name=name, timezone=timezone)
         desk.forget_counts()
         return desk.view(request).go("/settings", done="saved")
@@ -129,13 +105,11 @@ class SettingsPages(Controller):
     @post("/users", sync_to_thread=True)
     def make_user(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
         form, doors = Form(body), access.doors
-        try:
+        with answering():
             name, role = _name(form("name")), _role(form("role"))
             sites = _sites(desk, request, form)
             encoded = doors.hash(form.secret("password"), name=name)
             row = doors.accounts.create(name, role, encoded, now_ms=doors.now_ms(), sites=sites)
-        except (SettingsError, Conflict, ClientException, ValueError) as error:
-            return _users(desk, request, doors.accounts, problem=_why(error))
         access.note(request, "account.created", row.name, role=row.role, sites=row.sites)
         return desk.view(request).go("/settings/users", done="saved")
 
@@ -148,7 +122,7 @@ class SettingsPages(Controller):
         account = doors.accounts.account(account_id) if account_id <= MAX_ID else None
         if account is None:
             raise NotFoundException("there is no such account")
-        try:
+        with answering():
             password = form.secret("password")
             row = doors.accounts.change(
                 account_id,
@@ -158,8 +132,6 @@ class SettingsPages(Controller):
                 password=doors.hash(password, name=account.name) if password else None,
                 disabled={"yes": True, "no": False}.get(form("disabled")),
             )
-        except (SettingsError, Conflict, ClientException, ValueError) as error:
-            return _users(desk, request, doors.accounts, problem=_why(error))
         if row is None:
             raise NotFoundException("there is no such account")
         changed = [name for name in ("role", "password", "disabled") if form.secret(name)]
@@ -170,31 +142,22 @@ class SettingsPages(Controller):
     def make_token(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
         """The secret is shown in the answer and nowhere else: so this is no redirect."""
         form, doors = Form(body), access.doors
-        try:
-            name, role = _name(form("name")), _role(form("role"))
-            sites = _sites(desk, request, form)
-            days = int(form("days") or 0)
-            if not 0 <= days <= MAX_DAYS:
-                raise ValueError
-        except ClientException as error:
-            return _users(desk, request, doors.accounts, problem=error.detail)
-        except ValueError:
-            problem = desk.view(request).words("users.token_days_wrong", most=MAX_DAYS)
-            return _users(desk, request, doors.accounts, problem=problem)
-        expires = datetime.fromtimestamp(desk.now(), UTC) + timedelta(days=days)
-        try:
-            secret, row = issue_token(
-                doors.accounts,
-                name,
-                role,
-                by=request.user.name,
-                owner_id=request.user.owner_id,
-                now_ms=doors.now_ms(),
-                expires_at_ms=int(expires.timestamp() * 1000) if days else None,
-                sites=sites,
-            )
-        except SettingsError as error:
-            return _users(desk, request, doors.accounts, problem=_why(error))
+        name, role = _name(form("name")), _role(form("role"))
+        sites = _sites(desk, request, form)
+        days = form("days") or "0"
+        if not days.isdecimal() or len(days) > 4 or int(days) > MAX_DAYS:
+            raise ClientException(desk.view(request).words("users.token_days_wrong", most=MAX_DAYS))
+        expires = datetime.fromtimestamp(desk.now(), UTC) + timedelta(days=int(days))
+        secret, row = issue_token(
+            doors.accounts,
+            name,
+            role,
+            by=request.user.name,
+            owner_id=request.user.owner_id,
+            now_ms=doors.now_ms(),
+            expires_at_ms=int(expires.timestamp() * 1000) if int(days) else None,
+            sites=sites,
+        )
         access.note(request, "token.created", row.name, role=row.role, id=row.id, sites=row.sites)
         return _users(desk, request, doors.accounts, secret=secret)
 
@@ -267,7 +230,6 @@ def _users(
     request: AnyRequest,
     accounts: Accounts,
     *,
-    problem: str | None = None,
     secret: str | None = None,
 ) -> Html:
     view = desk.view(request)
@@ -278,7 +240,6 @@ def _users(
     tokens = read(lambda: accounts.tokens_page(view.query.get("tokens"), beside=beside))
     return view.page(
         "users.html",
-        status=200 if problem is None else 400,
         active="settings",
         accounts=page.items,
         next=page.next_cursor,
@@ -286,7 +247,6 @@ def _users(
         next_tokens=tokens.next_cursor,
         roles=[(role, view.words(f"frame.role_{role}")) for role in ROLES],
         sites=sites,
-        problem=problem,
         secret=secret,
     )
 
@@ -311,7 +271,3 @@ def _role(text: str) -> Role:
     if text not in ROLES:
         raise ClientException(f"a role is one of {', '.join(ROLES)}")
     return text
-
-
-def _why(error: Exception) -> str:
-    return error.detail if isinstance(error, ClientException) else str(error)
