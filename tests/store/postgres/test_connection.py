@@ -9,7 +9,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from gatepost.errors import SettingsError, StoreError, StoreUnavailable
@@ -18,11 +19,11 @@ from gatepost.store.postgres.connection import (
     ServerConnection,
     check_server,
     connect,
+    engine_of,
     pool,
+    server_of,
     short,
     take_number,
-    where,
-    with_driver,
 )
 
 
@@ -36,18 +37,37 @@ class OldServer:
         return "120004"
 
 
-def test_a_url_is_for_the_driver_and_is_named_without_user_and_password() -> None:
+def test_a_url_is_for_libpq_and_is_named_without_user_and_password() -> None:
     for scheme in ("postgresql", "postgres", "postgresql+psycopg"):
-        url = with_driver(f"{scheme}://me:secret@db.example:5433/gatepost?sslmode=require")
-        assert url.drivername == "postgresql+psycopg"
-        assert url.query["sslmode"] == "require"
-        assert where(url) == "db.example/gatepost"
+        server = server_of(f"{scheme}://me:s%40cret@db.example:5433/gatepost?sslmode=require")
+        assert conninfo_to_dict(server.conninfo) == {
+            "user": "me",
+            "password": "s@cret",
+            "host": "db.example",
+            "port": "5433",
+            "dbname": "gatepost",
+            "sslmode": "require",
+            "target_session_attrs": "read-write",
+        }
+        assert (server.where, server.hosts) == ("db.example/gatepost", 1)
 
 
-@pytest.mark.parametrize("url", ["", "x", "sqlite:///x", "http://db/x"])
+def test_several_hosts_are_named_and_the_one_that_takes_writes_is_wanted() -> None:
+    server = server_of("postgresql://me:secret@a:1,b:2,c/gatepost?target_session_attrs=primary")
+    assert (server.where, server.hosts) == ("a,b,c/gatepost", 3)
+    assert "host=a,b,c port=1,2," in server.conninfo
+    assert "target_session_attrs=primary" in server.conninfo
+
+
+def test_a_server_that_may_be_a_standby_is_refused() -> None:
+    with pytest.raises(SettingsError, match="target_session_attrs=any; leave it out"):
+        server_of("postgresql://a,b/gatepost?target_session_attrs=any")
+
+
+@pytest.mark.parametrize("url", ["", "x", "sqlite:///x", "http://db/x", "postgresql://db/x?colour=blue"])
 def test_another_url_is_refused_by_the_name_of_the_setting(url: str) -> None:
     with pytest.raises(SettingsError, match="database"):
-        with_driver(url)
+        server_of(url)
 
 
 def test_a_server_that_is_too_old_is_refused() -> None:
@@ -56,7 +76,7 @@ def test_a_server_that_is_too_old_is_refused() -> None:
 
 
 def test_a_server_as_it_should_be_passes(postgres_url: str) -> None:
-    engine = create_engine(with_driver(postgres_url))
+    engine = engine_of(server_of(postgres_url))
     with engine.connect() as db:
         check_server(db, "here")
         assert db.execute(text("SELECT 1")).scalar_one() == 1
@@ -64,19 +84,19 @@ def test_a_server_as_it_should_be_passes(postgres_url: str) -> None:
 
 
 def test_connections_sync_and_have_different_numbers(postgres_url: str) -> None:
-    one, two = connect(postgres_url, "here"), connect(postgres_url, "here")
+    one, two = connect(server_of(postgres_url)), connect(server_of(postgres_url))
     assert one.execute("SHOW synchronous_commit").fetchone() == ("on",)
     assert [take_number(one), take_number(two)] == [1, 2]
     one.close()
-    three = connect(postgres_url, "here")
+    three = connect(server_of(postgres_url))
     assert take_number(three) == 1
     two.close()
     three.close()
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
-    with pytest.raises(StoreUnavailable, match="here cannot be reached"):
-        connect("postgresql://me:secret@127.0.0.1:1/x", "here")
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1/x cannot be reached"):
+        connect(server_of("postgresql://me:secret@127.0.0.1:1/x"))
 
 
 def test_of_a_long_message_only_the_first_line_is_told() -> None:
@@ -85,8 +105,8 @@ def test_of_a_long_message_only_the_first_line_is_told() -> None:
 
 
 def test_every_connection_notices_that_the_network_is_gone(postgres_url: str) -> None:
-    engine = pool(with_driver(postgres_url))
-    writer = connect(postgres_url, "here")
+    engine = pool(server_of(postgres_url))
+    writer = connect(server_of(postgres_url))
     with engine.connect() as db:
         pooled = db.connection.dbapi_connection
         assert isinstance(pooled, ServerConnection)
@@ -106,8 +126,8 @@ def test_the_server_ends_a_statement_in_time_where_pushes_wait_and_has_its_own_w
 ) -> None:
     with psycopg.connect(postgres_url, autocommit=True) as admin:
         admin.execute(f"ALTER DATABASE {admin.info.dbname} SET statement_timeout = '7min'")
-    engine = pool(with_driver(postgres_url))
-    writer = connect(postgres_url, "here")
+    engine = pool(server_of(postgres_url))
+    writer = connect(server_of(postgres_url))
     limits = []
     for hurry in (False, True, True, False):
         if hurry:
@@ -151,7 +171,7 @@ def ask_twice(connection: psycopg.Connection[Any]) -> None:
 
 
 def test_a_writers_connection_whose_server_is_silent_is_closed_within_a_bound(postgres_url: str) -> None:
-    connection = connect(postgres_url, "here")
+    connection = connect(server_of(postgres_url))
     connection.silence_s = 0.3
     go_on = stopped(connection)
     try:
@@ -168,7 +188,7 @@ def test_a_pooled_connection_whose_server_is_silent_is_replaced_where_pushes_wai
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deadlines, "SILENCE_S", 0.3)
-    engine = pool(with_driver(postgres_url))
+    engine = pool(server_of(postgres_url))
     with deadlines.hurry():
         with engine.connect() as db:
             pooled = db.connection.dbapi_connection
@@ -192,7 +212,7 @@ def test_a_pooled_connection_whose_server_is_silent_is_replaced_where_pushes_wai
 
 
 def test_what_makes_headway_is_not_silent_however_long_it_takes(postgres_url: str) -> None:
-    connection = connect(postgres_url, "here")
+    connection = connect(server_of(postgres_url))
     connection.silence_s = 1.0
     rows = connection.execute("SELECT repeat('x', 100000), pg_sleep(0.05) FROM generate_series(1, 40)")
     assert len(rows.fetchall()) == 40
@@ -203,7 +223,7 @@ def test_where_nothing_waits_a_question_may_take_its_time(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deadlines, "SILENCE_S", 0.2)
-    engine = pool(with_driver(postgres_url))
+    engine = pool(server_of(postgres_url))
     with engine.connect() as db:
         db.execute(text("SELECT pg_sleep(0.6)"))
     with (

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, inspect, select, text
 from tests.postgres import Postgres
 
 from gatepost.errors import StoreCorrupt, StoreError, StoreTooNew
-from gatepost.store.postgres.connection import with_driver
+from gatepost.store.postgres.connection import engine_of, server_of
 from gatepost.store.schema import migrate
 from gatepost.store.schema import tables as schema
 from gatepost.store.server_keys import identity_secret
@@ -27,7 +27,7 @@ def engines(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Eng
         found = [create_engine(f"sqlite:///{tmp_path / name}") for name in ("one", "two")]
     else:
         server: Postgres = request.getfixturevalue("postgres_server")
-        found = [create_engine(with_driver(server.create())) for _ in range(2)]
+        found = [engine_of(server_of(server.create())) for _ in range(2)]
     yield found
     for engine in found:
         engine.dispose()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
-from sqlalchemy import bindparam, create_engine, exists, select, text
+from sqlalchemy import bindparam, exists, select, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -369,9 +369,9 @@ class _Search:
         if not lost:
             return 0
         if database:
-            from gatepost.store.postgres.connection import with_driver
+            from gatepost.store.postgres.connection import engine_of, server_of
 
-            engine = create_engine(with_driver(database))
+            engine = engine_of(server_of(database))
         else:
             from gatepost.store.sqlite.connection import connect, write_engine
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import msgspec
-from sqlalchemy import Connection, create_engine, func, select, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gatepost.errors import GatepostError, SettingsError, StoreCorrupt, StoreError, StoreTooNew
@@ -200,10 +200,10 @@ def _into_folder(header: Mapping[str, Any], members: _Members, folder: Path) -> 
 def _into_postgres(
     header: Mapping[str, Any], members: _Members, database: str, folder: Path | None
 ) -> Mapping[str, int]:
-    from gatepost.store.postgres.connection import settle_offset, where, with_driver
+    from gatepost.store.postgres.connection import engine_of, server_of, settle_offset
 
-    url = with_driver(database)
-    engine = create_engine(url)
+    server = server_of(database)
+    engine = engine_of(server)
     try:
         with ExitStack() as stack:
             building = None
@@ -216,12 +216,12 @@ def _into_postgres(
                 )
             db = stack.enter_context(engine.begin())
             if (
-                migrate.stored_revision(db, where(url)) is not None
+                migrate.stored_revision(db, server.where) is not None
                 and db.execute(
                     text("SELECT EXISTS (SELECT FROM records) OR EXISTS (SELECT FROM terminals)")
                 ).scalar_one()
             ):
-                raise StoreError(f"{where(url)} holds a store already; give an empty database")
+                raise StoreError(f"{server.where} holds a store already; give an empty database")
             journal = None if building is None else Folder.open(building / data.JOURNAL)
             waiting = {} if journal is None else _fill_journal(members, journal)
             counts = _load(db, header, members, None if journal is None else Packs(journal))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from sqlalchemy.engine import Connection
 
 from gatepost.errors import StoreError
@@ -70,14 +70,14 @@ def _sqlite(folder: Path) -> Iterator[tuple[Connection, str]]:
 
 @contextmanager
 def _postgres(database: str) -> Iterator[tuple[Connection, str]]:
-    from gatepost.store.postgres.connection import where, with_driver
+    from gatepost.store.postgres.connection import engine_of, server_of
 
-    url = with_driver(database)
-    engine = create_engine(url, isolation_level="REPEATABLE READ")
+    server = server_of(database)
+    engine = engine_of(server, isolation_level="REPEATABLE READ")
     try:
         with engine.connect() as db:
-            _check(migrate.stored_revision(db, where(url)), where(url))
-            yield db, where(url)
+            _check(migrate.stored_revision(db, server.where), server.where)
+            yield db, server.where
     finally:
         engine.dispose()
 

@@ -1,30 +1,41 @@
 """A PostgreSQL server: how it is named, reached, and what is asked of it before it is trusted with events.
 
-Every connection, the writer's and those of the pool, notices that it cannot be opened (5 s), and that the network or
-the machine behind it is gone (20 s). That the server hangs is noticed where pushes wait: see
-:mod:`gatepost.store.deadlines`.
+Rules:
+
+* Every connection, the writer's and those of the pool, notices that it cannot be opened (5 s for each host), and that
+  the network or the machine behind it is gone (20 s). That the server hangs is noticed where pushes wait: see
+  :mod:`gatepost.store.deadlines`.
+* Of several hosts a connection is to the one that takes writes. A connection whose server became a standby is closed
+  and opened again, wherever that shows: where it is taken out of the pool, or in an error of a statement. So a
+  failover needs no restart.
+* A commit waits for the disk, and for the standbys that the server names, whatever the server or the role has as its
+  default for ``synchronous_commit``.
 """
 
 from collections.abc import Generator
 from math import inf
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import create_engine, event, text
-from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import Connection, Engine, ExceptionContext
+from sqlalchemy.exc import DisconnectionError
 
 from gatepost.errors import SettingsError, StoreError, StoreUnavailable
 from gatepost.store import deadlines
 
 __all__ = [
     "CONNECT_S",
+    "MAX_CONNECTIONS",
+    "Server",
     "ServerConnection",
-    "where",
-    "with_driver",
+    "server_of",
     "check_server",
+    "has_standby",
     "connect",
+    "engine_of",
     "pool",
     "take_number",
     "settle_offset",
@@ -50,24 +61,57 @@ _OLDEST = 140000
 
 _STATEMENT_TIMEOUT = f"SET statement_timeout = '{deadlines.STATEMENT_S:g}s'"
 
+MAX_CONNECTIONS = 16
+"""As the setting ``database_connections`` has it by default."""
+
+# Acknowledged means on disk. What waits for more, remote_apply, stays.
+_SYNCHRONOUS = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')"
+)
+
 _WRITER = 0x6762
 """Class of the advisory locks that give processes their numbers."""
 
 
-def where(url: URL) -> str:
-    """How a database is called in messages: without user and password."""
-    return f"{url.host or url.query.get('host', 'localhost')}/{url.database}"
+_TAKES_WRITES = ("read-write", "primary")
+"""Of ``target_session_attrs``: what fits a server that events are written to."""
+
+_READ_ONLY = "25006"
+"""``read_only_sql_transaction``: the server is a standby by now."""
 
 
-def with_driver(text: str) -> URL:
-    """The URL of the setting ``database``, for SQLAlchemy."""
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        raise SettingsError("database", "is no URL such as postgresql://user:password@host/name") from None
-    if url.drivername.partition("+")[0] not in ("postgresql", "postgres"):
+class Server(NamedTuple):
+    """A database of one server, or of several of which one takes writes."""
+
+    conninfo: str
+    """In libpq's form, with the password."""
+    where: str
+    """How it is called in messages: without user and password."""
+    hosts: int
+
+
+def server_of(text: str) -> Server:
+    """Return what the setting ``database`` names. Raises :class:`~gatepost.errors.SettingsError`."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme.partition("+")[0] not in ("postgresql", "postgres"):
         raise SettingsError("database", "must begin with postgresql://; leave it empty for SQLite")
-    return url.set(drivername="postgresql+psycopg")
+    try:
+        found = conninfo_to_dict(f"postgresql://{rest}")
+    except psycopg.Error:  # its text may have the password
+        raise SettingsError(
+            "database",
+            "is no URL such as postgresql://user:password@host/name; several hosts have commas between them,"
+            " parameters are those of libpq, and special characters of a password are written as %XX",
+        ) from None
+    wanted = found.setdefault("target_session_attrs", "read-write")
+    if wanted not in _TAKES_WRITES:
+        raise SettingsError(
+            "database", f"has target_session_attrs={wanted}; leave it out, or write read-write"
+        )
+    host = str(found.get("host") or "localhost")
+    where = f"{host}/{found.get('dbname') or found.get('user') or ''}"
+    return Server(make_conninfo("", **found), where, host.count(",") + 1)
 
 
 def check_server(db: Connection, where: str) -> None:
@@ -77,6 +121,11 @@ def check_server(db: Connection, where: str) -> None:
         raise StoreError(f"{where} is too old (server version {version}); use PostgreSQL 14 or later")
     if db.execute(text("SHOW fsync")).scalar_one() != "on":
         raise StoreError(f"{where} does not sync before it answers; set fsync = on in postgresql.conf")
+
+
+def has_standby(db: Connection) -> bool:
+    """Return whether the server names standbys for which a commit waits."""
+    return bool(db.execute(text("SHOW synchronous_standby_names")).scalar_one().strip())
 
 
 class Silent(psycopg.OperationalError):
@@ -92,6 +141,12 @@ class ServerConnection(psycopg.Connection[Any]):
 
     silence_s: float | None = None
     """How long the server may be silent; ``None``: it depends on the thread. Another thread may set it meanwhile."""
+
+    @property
+    def is_read_only(self) -> bool:
+        """Return whether the server has said, with its last reply, that it takes no writes."""
+        said = self.pgconn.parameter_status
+        return b"on" in (said(b"in_hot_standby"), said(b"default_transaction_read_only"))
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         try:
@@ -121,27 +176,51 @@ class ServerConnection(psycopg.Connection[Any]):
         return deadlines.SILENCE_S if deadlines.in_hurry() else inf
 
 
-def pool(url: URL) -> Engine:
-    """The connections for everything but the writing of batches."""
-    engine = create_engine(
-        url,
-        pool_size=4,
-        max_overflow=12,
+def engine_of(server: Server, **options: Any) -> Engine:
+    """Return an engine whose connections are to the server that takes writes."""
+
+    def opened(_: Any, __: Any, ___: Any, parameters: Any) -> ServerConnection:
+        connection = ServerConnection.connect(server.conninfo, **parameters, **_NETWORK)
+        connection.autocommit = True
+        # A question is over in a few milliseconds; to compile it takes the server as long, or ten times that.
+        connection.execute("SET jit = off")
+        connection.execute(_SYNCHRONOUS)
+        connection.autocommit = False
+        return connection
+
+    engine = create_engine("postgresql+psycopg://", **options)
+    event.listen(engine, "do_connect", opened)
+    event.listen(engine, "handle_error", _failed)
+    return engine
+
+
+def pool(server: Server, connections: int = MAX_CONNECTIONS) -> Engine:
+    """Return at most so many connections, for everything but the writing of batches."""
+    kept = min(4, connections)
+    engine = engine_of(
+        server,
+        pool_size=kept,
+        max_overflow=connections - kept,
         pool_pre_ping=True,
         pool_timeout=CONNECT_S,
-        connect_args=_NETWORK,
     )
-    event.listen(engine, "do_connect", _connected)
     event.listen(engine, "checkout", _limited)
     return engine
 
 
-def _connected(_: Any, __: Any, args: Any, options: Any) -> ServerConnection:
-    return ServerConnection.connect(*args, **options)
+def _failed(context: ExceptionContext) -> None:
+    """Have every connection opened again after the server said that it takes no writes any more."""
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+        context.is_disconnect = True
 
 
 def _limited(connection: ServerConnection, record: Any, _: Any) -> None:
-    """Let the server itself end a statement in time, if whoever takes this connection is in a hurry, and only then."""
+    """Let the server itself end a statement in time, if whoever takes this connection is in a hurry, and only then.
+
+    A connection to a server that takes no writes any more is replaced by another one.
+    """
+    if connection.is_read_only:
+        raise DisconnectionError("the server takes no writes any more")
     hurry = deadlines.in_hurry()
     if record.info.get("hurry", False) == hurry:
         return
@@ -153,16 +232,15 @@ def _limited(connection: ServerConnection, record: Any, _: Any) -> None:
     record.info["hurry"] = hurry
 
 
-def connect(conninfo: str, where: str) -> ServerConnection:
+def connect(server: Server) -> ServerConnection:
     """A connection for batches: its commits are on disk when they return, and it does not wait for ever."""
     try:
-        connection = ServerConnection.connect(conninfo, autocommit=True, **_NETWORK)
+        connection = ServerConnection.connect(server.conninfo, autocommit=True, **_NETWORK)
     except psycopg.OperationalError as error:
-        raise StoreUnavailable(f"{where} cannot be reached: {short(error)}") from error
+        raise StoreUnavailable(f"{server.where} cannot be reached: {short(error)}") from error
     connection.silence_s = deadlines.SILENCE_S
     try:
-        # Whatever the server or the role has as its default: acknowledged means on disk.
-        connection.execute("SET synchronous_commit = on")
+        connection.execute(_SYNCHRONOUS)
         # Its statements look for keys. One that was planned while a table was small would read all of it for ever.
         connection.execute("SET enable_seqscan = off")
         connection.execute(_STATEMENT_TIMEOUT)

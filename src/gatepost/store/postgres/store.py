@@ -23,9 +23,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
+import structlog
 from psycopg import errors as pg
-from sqlalchemy import event, text
-from sqlalchemy.engine import URL, Connection
+from sqlalchemy import text
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
@@ -57,15 +58,17 @@ from gatepost.store.postgres.batch import (
 from gatepost.store.postgres.binary_arrays import array, register
 from gatepost.store.postgres.connection import (
     CONNECT_S,
+    MAX_CONNECTIONS,
+    Server,
     ServerConnection,
     check_server,
     connect,
+    has_standby,
     pool,
+    server_of,
     settle_offset,
     short,
     take_number,
-    where,
-    with_driver,
 )
 from gatepost.store.privacy import tombstones
 from gatepost.store.schema import migrate
@@ -74,6 +77,8 @@ from gatepost.store.write import backfilled, positions, upserts
 from gatepost.store.write.joining import Joining, lock
 
 __all__ = ["MAX_BATCH", "PostgresStore"]
+
+log = structlog.get_logger(__name__)
 
 # It warns that a pipeline was cut short, which whoever cut it short is told by an exception.
 logging.getLogger("psycopg").setLevel(logging.ERROR)
@@ -107,25 +112,31 @@ _HORIZON = text(
 class PostgresStore(BaseStore):
     """See :class:`gatepost.store.interface.Store`. Open it with :meth:`open`."""
 
-    def __init__(self, url: URL, keys: ImageKeys | None, packs: Packs | None) -> None:
-        engine = pool(url)
-        event.listen(engine, "connect", _interpreted)
-        super().__init__(engine, keys, packs)
-        self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._where = where(url)
+    def __init__(self, server: Server, keys: ImageKeys | None, packs: Packs | None, connections: int) -> None:
+        super().__init__(pool(server, connections), keys, packs)
+        self._server = server
+        self._where = server.where
         self._writing = threading.Lock()
         self._closed = False
         self._connection: ServerConnection | None = None
         self._peer_limit = upserts.PeerLimit()
 
     @classmethod
-    def open(cls, url: str, *, keys: ImageKeys | None = None, packs: Packs | None = None) -> "PostgresStore":
+    def open(
+        cls,
+        url: str,
+        *,
+        keys: ImageKeys | None = None,
+        packs: Packs | None = None,
+        connections: int = MAX_CONNECTIONS,
+    ) -> "PostgresStore":
         """Open the store in a database, bring it to today's schema, and make it where there is none.
 
         ``packs``: with the images; without, there are none to be read.
-        ``url``: ``postgresql://user:password@host/database``, with libpq's parameters behind a ``?``.
+        ``url``: ``postgresql://user:password@host/database``, with libpq's parameters behind a ``?``; several hosts
+        have commas between them. ``connections``: how many there may be, besides that of the batches.
         """
-        store = cls(with_driver(url), keys, packs)
+        store = cls(server_of(url), keys, packs, connections)
         try:
             with unavailable():
                 store._prepare()
@@ -138,6 +149,8 @@ class PostgresStore(BaseStore):
     def _prepare(self) -> None:
         with self._engine.connect() as db:
             check_server(db, self._where)
+            if self._server.hosts > 1 and not has_standby(db):
+                log.warning("store.no_synchronous_standby", database=self._where)
         with self._engine.begin() as db:
             # Of the transaction, so that a process which dies while it migrates leaves nothing locked.
             db.execute(text("SELECT pg_advisory_xact_lock(:class, 0)"), {"class": _MIGRATING})
@@ -200,7 +213,7 @@ class PostgresStore(BaseStore):
             raise StoreUnavailable("the store is closed")
         if self._connection is not None:
             return self._connection
-        connection = connect(self._conninfo, self._where)
+        connection = connect(self._server)
         try:
             self.writer = take_number(connection)
             register(connection)
@@ -445,12 +458,6 @@ def _is_away(error: psycopg.Error) -> bool:
 
 _OF_A_VALUE = ("23502", "23514")
 """``not_null_violation`` and ``check_violation``."""
-
-
-def _interpreted(connection: Any, _: Any) -> None:
-    """A question is over in a few milliseconds; to compile it takes the server as long, or ten times that."""
-    connection.execute("SET jit = off")
-    connection.commit()
 
 
 def _facets(db: psycopg.Connection[Any]) -> psycopg.Cursor[Any]:
