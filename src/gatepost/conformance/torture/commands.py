@@ -5,6 +5,7 @@ imported when the command runs.
 """
 
 import asyncio
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -50,6 +51,17 @@ class Choice(StrEnum):
     LIMIT = "limit"
 
 
+class After(StrEnum):
+    """The moment at which receivers of the cell acknowledge."""
+
+    JOURNAL = "journal"
+    STORE = "store"
+
+
+class NotForCluster(GatepostError):
+    """An option that ``--cluster`` does not have."""
+
+
 class NeedsApsw(GatepostError):
     """Power cuts need a package that is not installed."""
 
@@ -89,6 +101,37 @@ def torture(
             ),
         ),
     ] = Choice.AUTO,
+    cluster: Annotated[
+        bool,
+        typer.Option(
+            "--cluster",
+            help=t(
+                "Three receivers, PostgreSQL on three nodes and a bucket instead, on this machine; kill each part.",
+                "改为在本机运行三个接收端、三节点 PostgreSQL 与一个存储桶，并逐一终止其各部分。",
+            ),
+        ),
+    ] = False,
+    acknowledge_after: Annotated[
+        After,
+        typer.Option(
+            "--acknowledge-after",
+            help=t(
+                "With --cluster: the receivers' setting. With store, disks of nodes are deleted as well.",
+                "与 --cluster 同用：接收端的同名设置；为 store 时还会删除节点的磁盘数据。",
+            ),
+        ),
+    ] = After.STORE,
+    times: Annotated[
+        int,
+        typer.Option(
+            "--times",
+            min=1,
+            help=t(
+                "With --cluster: go on until each kind of fault was done so often.",
+                "与 --cluster 同用：每种故障至少执行的次数，未满则继续。",
+            ),
+        ),
+    ] = 1,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -97,11 +140,20 @@ def torture(
     ] = None,
 ) -> None:
     """Break everything, then count."""
+    if data is not None and data.exists() and any(data.iterdir()):
+        raise NotEmpty(f"{data} is not empty; give --data an empty folder, or one that does not exist")
+    if cluster:
+        if power_cuts:
+            raise NotForCluster("--power-cuts is not for --cluster; run it without")
+        with _folder(data) as folder:
+            _on_a_cell(
+                folder / "run", report, seed=seed, minutes=minutes, times=times,
+                terminals=terminals, rate=rate, after=acknowledge_after,
+            )  # fmt: skip
+        return
     from gatepost.conformance.torture.campaign import Settings
     from gatepost.conformance.torture.outcome import as_json, as_lines
 
-    if data is not None and data.exists() and any(data.iterdir()):
-        raise NotEmpty(f"{data} is not empty; give --data an empty folder, or one that does not exist")
     settings = Settings(
         seed=seed, seconds=minutes * 60, terminals=terminals, rate=rate, keep=data is not None,
         disks=_chosen(disks, seconds=minutes * 60, terminals=terminals, rate=rate),
@@ -114,6 +166,36 @@ def torture(
     for line in as_lines(outcome, blackouts):
         typer.echo(line)
     if not (outcome.judgement.ok and all(blackout.ok for blackout in blackouts)):
+        raise typer.Exit(1)
+
+
+def _on_a_cell(
+    folder: Path,
+    report: Path | None,
+    *,
+    seed: int,
+    minutes: float,
+    times: int,
+    terminals: int,
+    rate: float,
+    after: After,
+) -> None:
+    from gatepost.conformance.torture.cluster import programs
+    from gatepost.conformance.torture.cluster.campaign import Campaign, Settings
+    from gatepost.conformance.torture.cluster.judge import AGAIN_S
+    from gatepost.conformance.torture.cluster.outcome import as_json, as_lines
+
+    settings = Settings(
+        programs=programs.find(os.environ.get("PATH", "")), seed=seed, seconds=minutes * 60, times=times,
+        terminals=terminals, rate=rate, after=after.value, again_s=AGAIN_S if after is After.STORE else None,
+    )  # fmt: skip
+    folder.mkdir(parents=True)
+    outcome = asyncio.run(until_told(Campaign(folder, settings, say=_told).run()))
+    if report is not None:
+        report.write_bytes(as_json(outcome))
+    for line in as_lines(outcome):
+        typer.echo(line)
+    if not outcome.judgement.ok:
         raise typer.Exit(1)
 
 

@@ -12,12 +12,13 @@ Flow: ``start`` → ready → signals, limits → ``wait`` → ``start`` again.
 """
 
 import asyncio
+import os
 import re
 import resource
 import signal
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -55,7 +56,13 @@ class End:
     """One end. ``words`` are the command without ``gatepost``; ``{port}`` in it becomes the port that it had before."""
 
     def __init__(
-        self, name: str, words: Sequence[str], folder: Path, *, launcher: Sequence[str] = LAUNCHER
+        self,
+        name: str,
+        words: Sequence[str],
+        folder: Path,
+        *,
+        launcher: Sequence[str] = LAUNCHER,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.name = name
@@ -71,6 +78,7 @@ class End:
         self.clock = ClockFile(folder.with_name(f"{folder.name}.clock"))
         self._launcher = tuple(launcher)
         self._words = tuple(words)
+        self.environment = {**os.environ, **(environment or {})}
         self._process: asyncio.subprocess.Process | None = None
         self._told = False
         self._log: deque[str] = deque(maxlen=KEPT_LINES)
@@ -96,6 +104,7 @@ class End:
             *words,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            env=self.environment,
         )
         self._readers = [asyncio.create_task(self._keep_log())]
         try:
@@ -111,7 +120,7 @@ class End:
 
     async def kill(self) -> None:
         """End it with SIGKILL, and every process that it started."""
-        pids = self._members()
+        pids = self.members()
         self._tell(signal.SIGKILL)
         await self.wait()
         await gone(pids)
@@ -152,7 +161,7 @@ class End:
             return False
         soft = resource.RLIM_INFINITY if size is None else size
         limited = 0
-        for pid in self._members():
+        for pid in self.members():
             with suppress(ProcessLookupError):
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, resource.RLIM_INFINITY))
                 limited += 1
@@ -175,10 +184,11 @@ class End:
 
     def _send(self, number: signal.Signals) -> None:
         """Signal it; where that is not asked of it, but done to it, all that it started too."""
-        pids = self._members()
+        pids = self.members()
         signal_all(pids[:1] if number == signal.SIGTERM else pids, number)
 
-    def _members(self) -> list[int]:
+    def members(self) -> list[int]:
+        """Return the process and all that it started."""
         if self._process is None or self._process.returncode is not None:
             return []
         return members(self._process.pid)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from gatepost.conformance.torture.ends import Died
 from gatepost.conformance.torture.oracle import Fate, Issued
 
-__all__ = ["Blackout", "Evidence", "Found", "Judgement", "judge"]
+__all__ = ["Blackout", "Evidence", "Found", "Judgement", "differs", "judge", "said"]
 
 FEW = 5
 
@@ -107,28 +107,28 @@ def judge(evidence: Evidence) -> Judgement:
     dropped = sum(ledger["dropped"] for ledger in evidence.ledgers)
     missing = accepted - stored - evidence.pending - evidence.dead
     spurious = {name for name in stored if name not in evidence.issued} | (refused & stored)
-    corrupted = {found.name for found in evidence.stored if _differs(found, evidence.issued.get(found.name))}
+    corrupted = {found.name for found in evidence.stored if differs(found, evidence.issued.get(found.name))}
     duplicates = {name for name, count in counts.items() if count > 1}
     broken = evidence.acknowledged - stored
     ledger = sum(each["accepted"] for each in evidence.ledgers)
     differences = [
-        _said("accepted, and nowhere to be found", missing) if len(missing) > dropped else "",
-        _said("acknowledged by the receiver, and not stored", broken),
-        _said("spurious", spurious),
-        _said("corrupted", corrupted),
-        _said("stored twice", duplicates),
-        _said("stored, and not listed", stored - set(evidence.listed)),
-        _said("listed, and not stored", set(evidence.listed) - stored),
-        _said("listed twice", {name for name, count in Counter(evidence.listed).items() if count > 1}),
-        _said("stored, and not passed on", stored - evidence.passed_on.keys() - evidence.given_up),
-        _said("passed on, and not stored", evidence.passed_on.keys() - stored),
-        _said("passed on under several ids", evidence.several_ids),
-        _said("steps of an alarm out of order", evidence.disordered),
-        _said("ledgers that do not add up", evidence.unbalanced),
-        _said("not drained", evidence.undrained),
-        _said("did not stop when asked to", evidence.late),
-        _said("defects of the kit", evidence.defects),
-        _said("in the quarantine", evidence.quarantined),
+        said("accepted, and nowhere to be found", missing) if len(missing) > dropped else "",
+        said("acknowledged by the receiver, and not stored", broken),
+        said("spurious", spurious),
+        said("corrupted", corrupted),
+        said("stored twice", duplicates),
+        said("stored, and not listed", stored - set(evidence.listed)),
+        said("listed, and not stored", set(evidence.listed) - stored),
+        said("listed twice", {name for name, count in Counter(evidence.listed).items() if count > 1}),
+        said("stored, and not passed on", stored - evidence.passed_on.keys() - evidence.given_up),
+        said("passed on, and not stored", evidence.passed_on.keys() - stored),
+        said("passed on under several ids", evidence.several_ids),
+        said("steps of an alarm out of order", evidence.disordered),
+        said("ledgers that do not add up", evidence.unbalanced),
+        said("not drained", evidence.undrained),
+        said("did not stop when asked to", evidence.late),
+        said("defects of the kit", evidence.defects),
+        said("in the quarantine", evidence.quarantined),
         *(f"died: {died.name}, code {died.code}: {' | '.join(died.log[-5:])}" for died in evidence.died),
     ]
     if not len(accepted) <= ledger <= len(accepted) + len(unknown):
@@ -162,7 +162,8 @@ def judge(evidence: Evidence) -> Judgement:
     return Judgement(tuple(difference for difference in differences if difference), figures)
 
 
-def _differs(found: Found, issued: Issued | None) -> bool:
+def differs(found: Found, issued: Issued | None) -> bool:
+    """Tell whether an event is not as it was issued."""
     return issued is not None and (found.image != issued.image or not _contains(found.data, issued.data))
 
 
@@ -181,7 +182,8 @@ def _contains(whole: Any, part: Any) -> bool:
     return type(whole) is type(part) and bool(whole == part)
 
 
-def _said(what: str, names: Any) -> str:
+def said(what: str, names: Any) -> str:
+    """Say how many events have that fault, and which; nothing of none."""
     if not len(names):
         return ""
     few = ", ".join(str(name) for name in list(names)[:FEW])

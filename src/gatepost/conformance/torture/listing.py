@@ -15,7 +15,7 @@ from urllib.parse import quote
 from gatepost.conformance.raw_http import Connection, Nothing, Target, request
 from gatepost.errors import GatepostError
 
-__all__ = ["ListingError", "listed"]
+__all__ = ["ListingError", "get", "items", "listed", "settle"]
 
 PAGE = 100
 REPLY_S = 60.0
@@ -31,9 +31,9 @@ async def listed(address: str, folder: Path) -> list[str]:
     Raises ListingError.
     """
     token = await asyncio.to_thread(_token, folder)
-    await _settle(address, token)
-    names = [str(item["uuid"]) async for item in _items(address, "records", token)]
-    async for item in _items(address, "alarms", token):
+    await settle(address, token)
+    names = [str(item["uuid"]) async for item in items(address, "records", token)]
+    async for item in items(address, "alarms", token):
         names += [f"{item['trace_id']}/{step['status']}" for step in item["history"]]
     return names
 
@@ -52,17 +52,18 @@ def _token(folder: Path) -> str:
     return done.stdout.split()[-1]
 
 
-async def _settle(address: str, token: str) -> None:
-    """Wait until everything is listed that was acknowledged."""
+async def settle(address: str, token: str) -> None:
+    """Wait until the receiver has listed everything that it acknowledged. Raises ListingError."""
     try:
         async with asyncio.timeout(REPLY_S):
-            while (await _get(address, "stats", token))["journal"]["events"]:  # noqa: ASYNC110 - only asking tells
+            while (await get(address, "stats", token))["journal"]["events"]:  # noqa: ASYNC110 - only asking tells
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise ListingError(f"the journal was not listed within {REPLY_S:.0f} s") from None
 
 
-async def _get(address: str, what: str, token: str) -> Any:
+async def get(address: str, what: str, token: str) -> Any:
+    """Return a resource of the API. Raises ListingError."""
     target = Target.parse(f"{address}/api/v1/{what}")
     head, body = request(target, b"", (("Authorization", f"Bearer {token}"),), method="GET")
     async with Connection.open(target, timeout_s=REPLY_S) as connection:
@@ -74,10 +75,12 @@ async def _get(address: str, what: str, token: str) -> Any:
     return json.loads(answer.body)
 
 
-async def _items(address: str, what: str, token: str) -> AsyncIterator[dict[str, Any]]:
+async def items(address: str, what: str, token: str) -> AsyncIterator[dict[str, Any]]:
+    """Return all items of a resource, page by page; ``what`` may have parameters. Raises ListingError."""
+    mark = "&" if "?" in what else "?"
     cursor = ""
     while True:
-        page = await _get(address, f"{what}?limit={PAGE}{cursor}", token)
+        page = await get(address, f"{what}{mark}limit={PAGE}{cursor}", token)
         for item in page["items"]:
             yield item
         if page["next_cursor"] is None:
