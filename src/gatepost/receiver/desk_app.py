@@ -640,9 +640,10 @@ def framework(pages: tuple[ControllerRouterHandler, ...], parts: tuple[str, ...]
 
 def _unknown(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """Return a page to a browser that asks for what no route has, and a problem to every other client."""
-    make: UnknownPage | None = request.scope[PARTS]["unknown_page"]  # type: ignore[literal-required]  # a key of ours
+    scope: Mapping[str, Any] = request.scope
+    make: UnknownPage | None = scope[PARTS]["unknown_page"]
     is_browser = request.method == "GET" and "text/html" in request.headers.get("accept", "")
-    is_page = "route_handler" not in request.scope and not _below_root(request).startswith("/api/")
+    is_page = "route_handler" not in scope and not _below_root(request).startswith("/api/")
     if make is None or not is_browser or not is_page:
         found: Response[Any] = problem_details.HANDLERS[HTTPException](request, error)
         return found
