@@ -14,6 +14,9 @@ HOUSE   := dist/wheelhouse
 WHEELS_FOR ?= 3.11 3.12 3.13
 FRONTEND := $(wildcard frontend/*.* frontend/src/*.* frontend/src/*/*.*)
 
+# Tests start thousands of processes; each would compile the sources again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick dev install wheelhouse lint format bench screenshots soak lock sbom audit clean
 

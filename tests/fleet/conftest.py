@@ -7,7 +7,6 @@ import pytest
 from tests.fleet.kit import House, house
 from tests.store.conftest import (  # noqa: F401
     Opener,
-    empty_database,
     empty_folder,
     open_postgres,
     open_sqlite,

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from tests.fleet.double import Double
 from tests.fleet.history_kit import BEGIN_S, Desk, double_with, passage
 from tests.store.conftest import (  # noqa: F401 - fixtures
-    empty_database,
     empty_folder,
     open_postgres,
     open_sqlite,

@@ -9,7 +9,6 @@ import pytest
 from tests.fleet.double import Double
 from tests.fleet.history_kit import JPEG, Desk, double_with, passage
 from tests.store.conftest import (  # noqa: F401 - fixtures
-    empty_database,
     empty_folder,
     open_postgres,
     open_sqlite,

@@ -4,7 +4,6 @@ import pytest
 from tests.forward.kit import Line
 from tests.store.conftest import (  # noqa: F401
     Opener,
-    empty_database,
     empty_folder,
     open_postgres,
     open_sqlite,

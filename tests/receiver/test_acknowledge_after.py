@@ -14,7 +14,6 @@ import pytest
 from msgspec.structs import replace
 from tests.receiver.kit import SUCCESS, Answer, Running, Sender, alarm, body, record, serving, until
 from tests.store.conftest import (  # noqa: F401 - fixtures
-    empty_database,
     empty_folder,
     open_postgres,
     open_sqlite,

@@ -52,7 +52,7 @@ async def receiver_of(
 async def test_what_was_acknowledged_is_whole_when_the_machine_is_lost_with_its_disk(
     tmp_path: Path, postgres_server: Postgres, url: str
 ) -> None:
-    database = postgres_server.create()
+    database = postgres_server.create_with_store()
     async with receiver_of(tmp_path / "a", database, url, "store") as receiver:
         pushes = [
             receiver.push(record(uuid=f"before-the-loss-{n}", rgb_image=base64(FACE + bytes([n]))))
@@ -73,7 +73,7 @@ async def test_what_was_acknowledged_is_whole_when_the_machine_is_lost_with_its_
 async def test_with_journal_pushes_are_taken_while_the_bucket_is_away_and_with_store_they_are_not(
     tmp_path: Path, server: SeaweedFS, postgres_server: Postgres, url: str
 ) -> None:
-    database = postgres_server.create()
+    database = postgres_server.create_with_store()
     async with (
         receiver_of(tmp_path / "a", database, url) as one,
         receiver_of(tmp_path / "b", database, url, "store") as two,

@@ -10,7 +10,6 @@ import pytest
 from msgspec.structs import asdict
 from tests.receiver.kit import Running, alarm, body, record, serving, until
 from tests.store.conftest import (  # noqa: F401 - fixtures
-    empty_database,
     empty_folder,
     open_postgres,
     open_sqlite,

@@ -156,7 +156,7 @@ async def on_server(database: str, folder: Path, shared: Path) -> AsyncIterator[
 async def test_an_image_is_shown_by_its_own_receiver_and_by_the_others_once_its_pack_is_moved(
     tmp_path: Path, shared: Path, postgres_server: Postgres
 ) -> None:
-    database = postgres_server.create()
+    database = postgres_server.create_with_store()
     async with on_server(database, tmp_path / "b", shared) as other:
         async with on_server(database, tmp_path / "a", shared) as receiver:
             assert (await receiver.push(record(rgb_image=TEXT))).status == 200

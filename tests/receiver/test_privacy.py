@@ -84,7 +84,7 @@ async def test_a_pin_is_stored_answered_and_exported_nowhere(tmp_path: Path) -> 
 
 
 async def test_a_pin_comes_into_no_database_on_a_server_either(postgres_server: Postgres) -> None:
-    store = PostgresStore.open(postgres_server.create())
+    store = PostgresStore.open(postgres_server.create_with_store())
     try:
         async with serving(store) as receiver:
             for push in PUSHES:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import psycopg
 import pytest
 from tests.packing import packing
 from tests.postgres import Postgres
@@ -31,14 +30,6 @@ def empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def empty_database(postgres_server: Postgres) -> str:
-    """The name of a database with a store in which nothing happened yet."""
-    url = postgres_server.create()
-    PostgresStore.open(url).close()
-    return psycopg.conninfo.conninfo_to_dict(url)["dbname"]
-
-
 @pytest.fixture
 def open_sqlite(empty_folder: Path, tmp_path: Path) -> Iterator[Opener]:
     """Opens the same store each time."""
@@ -54,9 +45,9 @@ def open_sqlite(empty_folder: Path, tmp_path: Path) -> Iterator[Opener]:
 
 
 @pytest.fixture
-def open_postgres(postgres_server: Postgres, empty_database: str, tmp_path: Path) -> Iterator[Opener]:
+def open_postgres(postgres_server: Postgres, tmp_path: Path) -> Iterator[Opener]:
     """Opens the same database each time, as often at once as one likes."""
-    url = postgres_server.create(empty_database)
+    url = postgres_server.create_with_store()
     with ExitStack() as stack:
         stack.callback(postgres_server.drop, url)
 

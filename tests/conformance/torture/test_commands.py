@@ -73,7 +73,7 @@ def test_the_default_run_of_ten_minutes_has_at_least_two_hundred_faults(tmp_path
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("disks", ["auto", "limit"])
+@pytest.mark.parametrize("disks", ["auto", pytest.param("limit", marks=pytest.mark.soak)])
 def test_a_short_run_says_whether_enough_happened_and_power_cuts_are_part_of_the_report(
     tmp_path: Path, disks: str
 ) -> None:

@@ -33,7 +33,7 @@ async def stocked(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
             yield await Desk.made(running)
         return
     server = request.getfixturevalue("postgres_server")
-    url = server.create()
+    url = server.create_with_store()
     store = PostgresStore.open(url)
     try:
         async with serving(store, ReceiverSettings(database=url), pages=routes) as running:

@@ -18,7 +18,7 @@ async def either(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             yield running
         return
     server = request.getfixturevalue("postgres_server")
-    url = server.create()
+    url = server.create_with_store()
     store = PostgresStore.open(url)
     try:
         async with serving(store, ReceiverSettings(database=url)) as running:

@@ -14,7 +14,6 @@ from tests.fleet.kit import House, house
 from tests.fleet.test_announcements import ANNOUNCED
 from tests.store.conftest import (  # noqa: F401
     Opener,
-    empty_database,
     empty_folder,
     open_postgres,
     open_sqlite,

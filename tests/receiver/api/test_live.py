@@ -270,7 +270,7 @@ async def test_a_stop_does_not_wait_for_streams(tmp_path: Path) -> None:
 async def test_what_another_receiver_on_the_same_database_stores_is_told_as_well(
     postgres_server: Postgres,
 ) -> None:
-    url = postgres_server.create()
+    url = postgres_server.create_with_store()
     settings = ReceiverSettings(database=url)
     with closing(PostgresStore.open(url)) as here, closing(PostgresStore.open(url)) as there:
         async with serving(here, settings) as one, serving(there, settings) as other:

@@ -10,7 +10,7 @@ from tests.receiver.auth.test_openid import Browser, settings_for
 from tests.receiver.identity_provider import IdentityProvider
 from tests.receiver.kit import receiving, serving
 from tests.receiver.tls import trusting
-from tests.store.conftest import empty_database, open_postgres  # noqa: F401 - fixtures
+from tests.store.conftest import open_postgres  # noqa: F401 - fixtures
 
 from gatepost.console.commands import console_pages
 from gatepost.settings import ReceiverSettings

@@ -21,7 +21,6 @@ from tests.journal.kit import FailingFiles, end_abruptly, write_later_version
 from tests.packing import append
 from tests.receiver.kit import Clock, serving, until
 from tests.store.conftest import (  # noqa: F401 - fixtures
-    empty_database,
     empty_folder,
     open_postgres,
     open_sqlite,

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from tests.packing import packing
 from tests.receiver.kit import Clock
 from tests.store.conftest import (  # noqa: F401 - fixtures
-    empty_database,
     empty_folder,
     open_postgres,
     open_sqlite,

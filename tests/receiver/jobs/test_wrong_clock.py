@@ -8,7 +8,6 @@ from sqlalchemy import delete, func, select
 from structlog.testing import capture_logs
 from tests.receiver.kit import Clock
 from tests.store.conftest import (  # noqa: F401 - fixtures
-    empty_database,
     empty_folder,
     open_postgres,
     open_sqlite,

@@ -52,7 +52,7 @@ def open_with(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenWi
         place = lambda keys: SqliteStore.open(tmp_path / "data", keys=keys)  # noqa: E731 (two of them)
     else:
         server: Postgres = request.getfixturevalue("postgres_server")
-        url = server.create(request.getfixturevalue("empty_database"))
+        url = server.create_with_store()
         packs = Packs(Folder.open(tmp_path / "data" / "journal"))
         place = lambda keys: PostgresStore.open(url, keys=keys, packs=packs)  # noqa: E731
 

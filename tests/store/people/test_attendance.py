@@ -265,9 +265,10 @@ def test_a_month_is_the_sum_of_its_days(store: BaseStore, scope: Scope, rules: d
     attendance = Attendance(store, read)
     people = People(store, read).page(PeopleQuery()).items
     assert people
+    first = date(2024, 3, 27)  # two empty days, and the last ones of the month
     for person in people:
-        one_by_one = [day_of(store, person, FIRST + timedelta(days=number), read) for number in range(31)]
-        found = attendance.shifts(person, FIRST, LAST)
+        one_by_one = [day_of(store, person, first + timedelta(days=number), read) for number in range(5)]
+        found = attendance.shifts(person, first, LAST)
         assert [shift for one in one_by_one for shift in one.shifts] == list(found)
         for one in one_by_one:
             went = [item for item in one.items if not (item.refused or item.unsaid)]
