@@ -50,7 +50,7 @@ NOT_RUN = {
     r"^gatepost forward test ": "sends to a host that is not here; tests/receiver/commands/test_forward.py does it",
     r"^gatepost forward check ": "recounts what tests of its own do; its options are checked",
     r"^HOOK_SECRET=.* node-red$": "needs Node-RED, with which tests/node_red runs the flow of the page",
-    r"^gatepost terminals (discover|scan|adopt|import|why|audit|backfill|jobs?)\b": (
+    r"^gatepost terminals (discover|scan|adopt|import|why|audit|backfill|jobs?|approve|move|names|retire|delete)\b": (
         "asks terminals that are not here; tests/client has some, and the options are checked"
     ),
     r"^gatepost torture ": "takes minutes, and is run by tests/conformance/torture; its options are checked",

@@ -30,6 +30,7 @@ __all__ = [
     "ProblemItem",
     "RecordItem",
     "RefusalItem",
+    "NameItem",
     "RemovedItem",
     "ReplayItem",
     "RotatedItem",
@@ -350,6 +351,19 @@ class ErasedItem(Struct, frozen=True, kw_only=True):
     alarm_steps: int
     quarantined: int
     """Pushes that were deleted from the quarantine."""
+
+
+class NameItem(Struct, frozen=True, kw_only=True):
+    """A line of a list of names, and what it does."""
+
+    line: int
+    serial: str
+    name: str
+    terminal_id: int | None
+    problem: Literal["unknown", "twice", "nameless", "long"] | None
+    """Why it changes nothing."""
+    changes: bool
+    """It gives a terminal another name."""
 
 
 class RemovedItem(Struct, frozen=True, kw_only=True):

@@ -2,13 +2,14 @@
 
 import json
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
 from tests.client.conftest import Run
 from tests.receiver.kit import Running, record
 
-from gatepost.client.terminal_commands import terminal_line
+from gatepost.client.terminal_lines import terminal_line
 from gatepost.items import TerminalItem
 
 
@@ -99,6 +100,9 @@ async def test_why_nothing_arrives_is_told_step_by_step_and_what_to_do_next(
     assert told[-1] == "Do this next: Approve it; what it sent meanwhile is shown then."
     await receiver.push(record(timestamp=int(time.time())))
     assert await run("terminals", "why", "SN-1") == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Do this next: Approve it if it is yours")
+    assert await run("terminals", "approve", "SN-1") == 0
+    assert await run("terminals", "why", "SN-1") == 0
     told = capsys.readouterr().out.splitlines()
     assert any(one.startswith("ok  It pushed 2") for one in told)
     assert told[-1] == "Nothing has to be done."
@@ -106,3 +110,31 @@ async def test_why_nothing_arrives_is_told_step_by_step_and_what_to_do_next(
     assert json.loads(capsys.readouterr().out)["next"]["code"] == "unknown"
     assert await run("terminals", "why") == 1
     assert "give either a terminal or an address" in capsys.readouterr().err
+
+
+async def test_several_are_approved_moved_named_retired_and_deleted(
+    receiver: Running, run: Run, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        await receiver.push(record(deviceSN=f"SN-{number}", uuid=f"u-{number}"))
+    assert await run("terminals", "approve", "SN-1", "SN-2") == 0
+    assert capsys.readouterr().out.count("approved") == 2
+    assert await run("terminals", "approve", "SN-1", "SN-9") == 1
+    assert "there is no terminal SN-9" in capsys.readouterr().err
+
+    names = tmp_path / "names.csv"
+    names.write_text("SN-1,Front door\nSN-9,Nowhere\n")
+    assert await run("terminals", "names", str(names)) == 1
+    assert "line 2  SN-9  Nowhere  there is no such terminal" in capsys.readouterr().out
+    names.write_text("SN-1,Front door\nSN-2,Back door\n")
+    assert await run("terminals", "names", str(names), "--check") == 0
+    assert await run("terminals", "names", str(names)) == 0
+    assert await run("terminals", "move", "SN-1", "SN-2", "--site", "4321") == 1
+    assert await run("terminals", "move", "SN-1", "SN-2", "--site", "1") == 0
+    assert "Back door" in capsys.readouterr().out
+
+    assert await run("terminals", "delete", "SN-1", "SN-2", "--yes") == 1
+    assert "not retired" in capsys.readouterr().err
+    assert await run("terminals", "retire", "SN-1", "SN-2") == 0
+    assert await run("terminals", "delete", "SN-1", "SN-2", "--yes") == 0
+    assert "deleted: 2 records" in capsys.readouterr().out

@@ -253,7 +253,7 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
             ("POST", "/terminals/987654321/approve"),
         )
     } | {
-        "POST /terminals/chosen/approve",
+        *("POST /terminals/chosen/approve", "POST /api/v1/terminals/approve"),
         *(f"POST /api/v1/{name}" for name in ("schedules", "holidays", "assignments", "corrections")),
         *(
             f"DELETE /api/v1/{name}/987654321"

@@ -205,6 +205,14 @@ ASKED = {
     "GET /api/v1/stats": Asked("list", is_plain=True),
     "GET /api/v1/terminals": Asked("list"),
     "POST /api/v1/terminals": Asked("change", content={"serial": "SN-9", "site_id": 2}, status=(400,)),
+    "PATCH /api/v1/terminals": Asked(
+        "change", content={"terminals": [{"id": "number {terminal}", "name": "x"}]}
+    ),
+    "POST /api/v1/terminals/approve": Asked("change", content={"terminals": ["{terminal}"]}),
+    "POST /api/v1/terminals/delete": Asked("change", content={"terminals": ["{terminal}"]}),
+    "POST /api/v1/terminals/names": Asked(
+        "change", "/api/v1/terminals/names?save=true", {"list": "Gate"}, status=(200,)
+    ),
     "GET /api/v1/terminals/would-refuse": Asked("every site"),
     "GET /api/v1/terminals/{terminal_id}": Asked("one", "/api/v1/terminals/{terminal}"),
     "PATCH /api/v1/terminals/{terminal_id}": Asked("change", "/api/v1/terminals/{terminal}", {"name": "x"}),
@@ -455,7 +463,8 @@ class World:
         if method not in ("GET", "DELETE"):
             text = repr(asked.content)
             for name, value in ids.items():
-                text = text.replace(f"['{{{name}}}']", f"[{value}]").replace(f"{{{name}}}", value)
+                text = text.replace(f"['{{{name}}}']", f"[{value}]").replace(f"'number {{{name}}}'", value)
+                text = text.replace(f"{{{name}}}", value)
             given: dict[str, Any] = eval(text)  # noqa: S307 - of the table above
             content = body(given)
             if not route.startswith("/api"):

@@ -34,9 +34,11 @@ from gatepost.items import (
     DoneItem,
     ErasedItem,
     Listing,
+    NameItem,
     PreviewItem,
     RecordItem,
     RefusalItem,
+    RemovedItem,
     ReplayItem,
     RotatedItem,
     SampleItem,
@@ -215,6 +217,26 @@ class Client:
     def retire_terminal(self, terminal_id: int) -> TerminalItem:
         """Refuse what it pushes from now on. Needs the role admin."""
         return self._connection.send("POST", f"terminals/{terminal_id}/retire", TerminalItem, {})
+
+    def approve_terminals(self, terminals: Sequence[int]) -> list[TerminalItem]:
+        """Approve several, all or none. Needs the role operator."""
+        return self._connection.send(
+            "POST", "terminals/approve", Listing[TerminalItem], {"terminals": terminals}
+        ).items
+
+    def change_terminals(self, changes: Mapping[int, Mapping[str, Any]]) -> list[TerminalItem]:
+        """Change several, by id, as :meth:`change_terminal` does; all or none. Needs the role admin."""
+        told = [{"id": which, **values} for which, values in changes.items()]
+        return self._connection.send("PATCH", "terminals", Listing[TerminalItem], {"terminals": told}).items
+
+    def name_terminals(self, content: bytes, *, save: bool) -> list[NameItem]:
+        """Check a CSV list of serials and names; ``save``: name the terminals. Needs the role admin."""
+        body = self._connection.body("POST", "terminals/names", {"save": save}, content)
+        return self._connection.decoded(body, Listing[NameItem]).items
+
+    def delete_terminals(self, terminals: Sequence[int]) -> RemovedItem:
+        """Delete several that are retired, with everything that they sent; all or none. Needs the role admin."""
+        return self._patient.send("POST", "terminals/delete", RemovedItem, {"terminals": terminals})
 
     def rotate_token(self, terminal_id: int) -> TerminalItem:
         """Give it another ``address``, told once; the one before counts no more. Needs the role admin."""

@@ -1,4 +1,4 @@
-"""``gatepost terminals list | create | rename | approve | rotate | retire | refusals | why``."""
+"""``gatepost terminals list | create | rename | rotate | refusals | why``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gatepost.cli_text import t
-from gatepost.client import history_commands, why_command
+from gatepost.client import chosen_commands, history_commands, why_command
 from gatepost.client.asking import (
     DEFAULT_URL,
     AsJson,
@@ -20,37 +20,14 @@ from gatepost.client.asking import (
     line,
     terminal_of,
 )
+from gatepost.client.terminal_lines import terminal_line
 from gatepost.items import TerminalItem
 
-__all__ = ["register", "terminal_line"]
+__all__ = ["register"]
 
 Which = Annotated[
     str, typer.Argument(metavar="TERMINAL", help=t("Its serial, or its number.", "终端序列号或编号。"))
 ]
-
-
-def terminal_line(terminal: TerminalItem) -> str:
-    """A terminal in one line, for a person."""
-    states = {
-        "new": t("new", "新"),
-        "approved": t("approved", "已批准"),
-        "held": t("held", "待批准"),
-        "retired": t("retired", "已停用"),
-    }
-    presences = {
-        "online": t("online", "在线"),
-        "late": t("late", "上报延迟"),
-        "offline": t("offline", "离线"),
-        "never": t("never seen", "从未上线"),
-    }
-    words = [f"#{terminal.id}", terminal.serial or terminal.anonymous_peer or "-", terminal.name or "-"]
-    words += [
-        states[terminal.state],
-        presences[terminal.presence],
-        clock(terminal.last_seen, terminal.timezone),
-    ]
-    words.append(t(f"{terminal.records} records", f"{terminal.records} 条记录"))
-    return line(words)
 
 
 def _tell(terminal: TerminalItem, *, json: bool) -> None:
@@ -130,18 +107,6 @@ def rename(
         _tell(client.change_terminal(terminal_of(client, terminal).id, name=name), json=json)
 
 
-def approve(
-    terminal: Which,
-    url: Receiver = DEFAULT_URL,
-    token: Token = "",
-    ca_file: CaFile = None,
-    json: AsJson = False,
-) -> None:
-    """List what a held terminal sent, and what it will send."""
-    with asking(url, token, ca_file) as client:
-        _tell(client.approve_terminal(terminal_of(client, terminal).id), json=json)
-
-
 def rotate(
     terminal: Which,
     url: Receiver = DEFAULT_URL,
@@ -152,18 +117,6 @@ def rotate(
     """Give a terminal another address; the one before counts no more at once."""
     with asking(url, token, ca_file) as client:
         _tell(client.rotate_token(terminal_of(client, terminal).id), json=json)
-
-
-def retire(
-    terminal: Which,
-    url: Receiver = DEFAULT_URL,
-    token: Token = "",
-    ca_file: CaFile = None,
-    json: AsJson = False,
-) -> None:
-    """Refuse what a terminal pushes from now on; what it sent stays."""
-    with asking(url, token, ca_file) as client:
-        _tell(client.retire_terminal(terminal_of(client, terminal).id), json=json)
 
 
 def refusals(
@@ -201,9 +154,8 @@ def register(group: typer.Typer) -> None:
     group.command("list", help=t("List terminals.", "列出终端。"))(list_terminals)
     group.command("create", help=t("Make a terminal and its address.", "创建终端及其推送地址。"))(create)
     group.command("rename", help=t("Give it another name.", "重命名终端。"))(rename)
-    group.command("approve", help=t("Approve a terminal that is held.", "批准终端。"))(approve)
     group.command("rotate", help=t("Give it another secret address.", "更换推送地址中的令牌。"))(rotate)
-    group.command("retire", help=t("Refuse what it pushes from now on.", "停用终端。"))(retire)
+    chosen_commands.register(group)
     group.command("refusals", help=t("List refused pushes, newest first.", "列出被拒绝的推送，最新在前。"))(
         refusals
     )

@@ -4,7 +4,8 @@ Rules:
 
 * A row is marked before anything is sent to its terminal, and tried once. What was being tried when a receiver ended
   has failed, and says so: a password that may have been refused is not sent again.
-* At most :data:`AT_ONCE` are tried at once, by the receiver that has the lease.
+* At most :data:`AT_ONCE` are tried at once, by the receiver that has the lease, and one is begun every :data:`PACE_S`
+  seconds: handshakes in a burst would hold up the pushes of others.
 
 Flow: :meth:`Many.run` → :meth:`Many.once` → :func:`~gatepost.fleet.adoption.adopt` for each.
 """
@@ -33,6 +34,9 @@ log = structlog.get_logger(__name__)
 LEASE = "adoptions"
 LEASE_S = 15.0
 TICK_S = 1.0
+
+PACE_S = 0.07
+"""Between the beginnings of two: 500 take less than a minute."""
 
 AT_ONCE = 16
 
@@ -81,19 +85,19 @@ class Many:
         try:
             while True:
                 try:
-                    await self.once()
+                    await self.once(1)
                 except StoreError as error:
                     log.debug("fleet.store_away", why=str(error))
-                await asyncio.sleep(TICK_S / 10 if self._trying else TICK_S)
+                await asyncio.sleep(PACE_S if self._trying or self._over else TICK_S)
         finally:
             await self.close()
 
-    async def once(self) -> int:
-        """Begin what there is to do; return how many terminals are tried from now on."""
+    async def once(self, most: int = AT_ONCE) -> int:
+        """Begin what there is to do, ``most`` terminals at most; return how many are tried from now on."""
         await self._gather()
         if not await self._has_lease():
             return 0
-        room = AT_ONCE - len(self._trying)
+        room = min(most, AT_ONCE - len(self._trying))
         rows = await self._around.in_thread(lambda: self.adoptions.begin(room)) if room > 0 else []
         for row in rows:
             task = asyncio.get_running_loop().create_task(self._try(row))

@@ -44,6 +44,8 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     """When terminals last pushed, by id: Unix milliseconds."""
     now: Callable[[], float]
     rand: Callable[[], float]
+    hand_back: Callable[[], None] = lambda: None
+    """Return memory to the system that is not used any more. Blocks."""
     timeout_s: float = 10.0
     """For each request."""
 

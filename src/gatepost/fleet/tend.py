@@ -4,7 +4,8 @@ Rules:
 
 * On a server with several receivers one of them looks: the one with the lease, for :data:`LEASE_S` after it was last
   heard of. What it finds after that counts no more.
-* At most :data:`AT_ONCE` are looked at at once. A look that fails is a result like any other.
+* At most :data:`AT_ONCE` are looked at at once, and :data:`PER_PACE` are begun every :data:`PACE_S` seconds: handshakes
+  in a burst would hold up the pushes of others. A look that fails is a result like any other.
 * A terminal that pushes again after a silence is looked at now. Every receiver sees its own pushes, and says so.
 * What a person has to know is a notice, once: an address that another tool sets, a terminal that is stopped.
 
@@ -34,7 +35,13 @@ LEASE_S = 15.0
 
 TICK_S = 1.0
 
+PACE_S, PER_PACE = 0.25, 4
+"""So many looks are begun each time, and so soon again if more are due: 500 take half a minute."""
+
 AT_ONCE = 32
+
+HAND_BACK_S = 30.0
+"""After so long with looks, each with a handshake, memory is handed back: it lies in pieces."""
 
 AWAY_S = 5.0
 """After so long it is read again which terminals are away: another receiver may have looked at them."""
@@ -68,6 +75,7 @@ class Tender:
         self._heard: dict[int, int] = {}
         self._away: set[int] = set()
         self._away_until = 0.0
+        self._hand_back_at = 0.0
         self.looks: dict[str, int] = {}
         """How many looks had each result, since the start."""
 
@@ -75,22 +83,25 @@ class Tender:
         """Run until it is cancelled."""
         try:
             while True:
+                begun = 0
                 try:
-                    await self.once()
+                    begun = await self.once(PER_PACE)
                 except StoreError as error:
                     log.debug("fleet.store_away", why=str(error))
-                await asyncio.sleep(TICK_S)
+                if begun:
+                    await self._hand_back()
+                await asyncio.sleep(PACE_S if begun == PER_PACE else TICK_S)
         finally:
             await self.close()
 
-    async def once(self) -> int:
-        """Do what there is to do now; return how many looks were begun."""
+    async def once(self, most: int = AT_ONCE) -> int:
+        """Do what there is to do now, ``most`` looks at most; return how many were begun."""
         async with self._one_at_a_time:
             await self._note_returned()
             if not await self._has_lease():
                 return 0
             around, busy = self._around, list(self._looking)
-            room = AT_ONCE - len(busy)
+            room = min(most, AT_ONCE - len(busy))
             if room <= 0:
                 return 0
             now_ms = round(around.now() * 1000)
@@ -100,6 +111,12 @@ class Tender:
                 self._looking[row.terminal_id] = task
                 task.add_done_callback(functools.partial(self._over, row.terminal_id))
             return len(rows)
+
+    async def _hand_back(self) -> None:
+        around, now = self._around, self._around.now()
+        if not self._hand_back_at - HAND_BACK_S <= now < self._hand_back_at:
+            self._hand_back_at = now + HAND_BACK_S
+            await around.in_thread(around.hand_back)
 
     async def settle(self) -> None:
         """Wait until every look that was begun is over."""

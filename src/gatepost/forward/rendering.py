@@ -76,6 +76,7 @@ class Renderer:
             row=row,
             image=image,
             is_replay=is_replay,
+            is_backfilled=isinstance(row, RecordRow) and bool(row.backfilled),
         )
 
     def _link(self, event_id: int) -> str:

@@ -82,6 +82,7 @@ from gatepost.receiver.processes.link import (
     Use,
     Welcome,
 )
+from gatepost.receiver.processes.memory import hand_back
 from gatepost.receiver.processes.wake import Wake
 from gatepost.receiver.terminals.admin import Registrar, new_token
 from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networks, Policy, token_digest
@@ -349,6 +350,7 @@ class DeskApp:
             heard=self.ingests.heard,
             now=self._now,
             rand=random.Random().random,  # noqa: S311 - jitter is no secret
+            hand_back=hand_back,
         )
         # Of a data folder there is one process, so that none has to wait for the lease of one that was killed.
         owner = secrets.token_hex(8) if self.settings.database else "the one process"

@@ -12,12 +12,14 @@ from tests.forward.kit import Line, hooked
 from tests.forward.sinks.kit import LOOPBACK, Watched, eventually
 from tests.receiver import tls
 from tests.receiver.kit import JPEG, Process, alarm, base64, body, opened, receiving, record
-from tests.store.events import RECEIVED_MS
+from tests.store.events import RECEIVED_MS, arrival
+from tests.store.events import record as stored
 from tests.terminals import ensured
 
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import Secrets, decode, decode_secrets, queries
 from gatepost.forward.sinks.receiver import UpperReceiver
+from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.trial import Trial, send_test
 from gatepost.receiver.http.server import Certificate
 from gatepost.receiver.terminals.identify import token_digest
@@ -49,6 +51,28 @@ async def test_headers_say_whose_event_it_is_also_of_an_alarm(line: Line) -> Non
     assert {headers["x-gatepost-token"] for headers in pushed.values()} == {"of-the-upper-one"}
     assert pushed[0]["timestamp"] == str(line.now_ms)
     assert line.ledger.delivered == 2
+
+
+@pytest.mark.parametrize("kind", ["receiver", "webhook"])
+async def test_a_record_that_was_fetched_from_a_history_is_flagged(
+    make_line: Callable[..., Line], kind: str
+) -> None:
+    shape = {"shape": "push"} if kind == "webhook" else {}
+    line = make_line(kind=kind, url="http://127.0.0.1/", **shape)
+    line.passages(1)
+    line.store.write([arrival(stored(2), alike=1)])
+    async with hooked() as hook:
+        hook.reply = lambda _: web.Response(body=SUCCESS)
+        if kind == "receiver":
+            line.begin(sink(line, hook.url))
+        else:
+            config = decode({"kind": "webhook", "url": hook.url, "shape": "push"})
+            line.begin(Webhook(config, decode_secrets({}), LOOPBACK, now=line.clock))
+        await line.turn(2)
+        await line.sink.close()
+
+    flagged = [headers.get("x-gatepost-backfilled") for headers, _ in hook.requests]
+    assert flagged == [None, "1"]
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ from litestar.params import RawBody
 
 from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
-from gatepost.console.name_list import NameLine, names_of
-from gatepost.console.pages.terminals_chosen import note_each
 from gatepost.receiver.api.authorization import ADMIN, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import TheRegistrar, TheStore, answering
+from gatepost.receiver.api.terminals_chosen import note_each
 from gatepost.receiver.exports.formats import CSV_MARK, harmless
+from gatepost.receiver.terminals.name_list import NameLine, names_of
 
 __all__ = ["TerminalNames"]
 

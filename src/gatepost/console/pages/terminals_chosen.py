@@ -18,19 +18,17 @@ from msgspec import Struct
 
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
-from gatepost.receiver.api.authorization import ADMIN, OPERATOR, Access, AnyRequest, TheAccess
+from gatepost.receiver.api.authorization import ADMIN, OPERATOR, AnyRequest, TheAccess
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, TheStore, answering
 from gatepost.receiver.api.terminals import delete_retired
+from gatepost.receiver.api.terminals_chosen import MOST, note_each
 from gatepost.receiver.terminals.admin import site_of
 from gatepost.receiver.terminals.preview import Preview, WouldRefuse
 from gatepost.store.interface import SiteRow, TerminalRow
 from gatepost.store.questions import UserStore
 
-__all__ = ["ChosenTerminals", "note_each"]
-
-MOST = 1000
-"""Terminals that are chosen at once."""
+__all__ = ["ChosenTerminals"]
 
 
 class Ask(Struct, frozen=True, kw_only=True):
@@ -155,14 +153,6 @@ class ChosenTerminals(Controller):
         for row in rows:
             await delete_retired(request, registrar, access, live, store, row.id)
         return await _back(desk, request, form, "deleted")
-
-
-def note_each(
-    access: Access, request: AnyRequest, action: str, rows: Sequence[TerminalRow], **detail: object
-) -> None:
-    """Write a line about each terminal into the audit log. Blocks."""
-    for row in rows:
-        access.note(request, action, str(row.id), serial=row.serial, **detail)
 
 
 def _chosen(store: UserStore, form: Form) -> list[TerminalRow]:

@@ -31,6 +31,8 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     image: bytes | None
     """Where the destination is sent images."""
     is_replay: bool
+    is_backfilled: bool = False
+    """It was fetched from the terminal's history; the shape ``push`` has no field for that."""
     is_test: bool = False
     """It never happened: it leaves nothing behind that says it did."""
 

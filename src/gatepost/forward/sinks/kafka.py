@@ -99,6 +99,7 @@ class Kafka:
             ("id", event.id.encode()),
             ("content-type", event.content_type.encode()),
             ("replay", b"true" if event.is_replay else b"false"),
+            ("backfilled", b"true" if event.is_backfilled else b"false"),
         ]
         error = await running.publish(topic, event.body, key.encode(), headers)
         if error is None:

@@ -127,7 +127,9 @@ class Mqtt:
     def _describe(self, event: Outgoing) -> Any:
         made = self._properties_of(PUBLISH)
         made.ContentType = event.content_type
-        made.UserProperty = [("id", event.id), ("replay", "true" if event.is_replay else "false")]
+        flags = {"replay": event.is_replay, "backfilled": event.is_backfilled}
+        told = [(name, "true" if is_set else "false") for name, is_set in flags.items()]
+        made.UserProperty = [("id", event.id), *told]
         return made
 
     async def _connect(self) -> _Connection:

@@ -77,6 +77,7 @@ class Nats:
             "Content-Type": event.content_type,
             "Gatepost-Id": event.id,
             "Gatepost-Replay": "true" if event.is_replay else "false",
+            "Gatepost-Backfilled": "true" if event.is_backfilled else "false",
         }
         try:
             await connection.publish(subject, event.body, headers, self._told.timeout_s)

@@ -53,6 +53,8 @@ class UpperReceiver:
         headers = {**self._headers, "timestamp": str(int(now * 1000))}
         if event.is_test:
             headers["X-Gatepost-Test"] = "1"
+        if event.is_backfilled:
+            headers["X-Gatepost-Backfilled"] = "1"
         if event.row.serial:
             headers["sn"] = _header(event.row.serial)
         reply = await self._posts.post(self._url, event.body, headers)

@@ -13,7 +13,7 @@ import binascii
 import hmac
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 
 from gatepost.egress import Egress
@@ -27,6 +27,8 @@ from gatepost.wire.reply import retry_after
 __all__ = ["Webhook", "signature"]
 
 _BATCH_TYPES = {"application/cloudevents+json": "application/cloudevents-batch+json"}
+
+_NO_FLAGS: Mapping[str, str] = {}
 
 _LATER = frozenset({408, 429, 503})
 
@@ -76,8 +78,8 @@ class Webhook:
         """See :meth:`gatepost.forward.sinks.Sink.send`."""
         if self._told.batch == 1:
             (event,) = batch
-            result = await self._post(event.id, event.body, event.content_type)
-            return [result]
+            flags = {"X-Gatepost-Backfilled": "1"} if event.is_backfilled else {}
+            return [await self._post(event.id, event.body, event.content_type, flags)]
         body = b"[%b]" % b",".join(event.body for event in batch)
         named = blake2b(b" ".join(event.id.encode() for event in batch), digest_size=12).hexdigest()
         kind = batch[0].content_type
@@ -88,10 +90,13 @@ class Webhook:
         """See :meth:`gatepost.forward.sinks.Sink.close`."""
         await self._posts.close()
 
-    async def _post(self, message_id: str, body: bytes, content_type: str) -> Result:
+    async def _post(
+        self, message_id: str, body: bytes, content_type: str, flags: Mapping[str, str] = _NO_FLAGS
+    ) -> Result:
         now = self._now()
         headers = {
             **self._headers,
+            **flags,
             "Content-Type": content_type,
             "webhook-id": message_id,
             "webhook-timestamp": str(int(now)),

@@ -40,6 +40,7 @@ from gatepost.receiver.api.sites import SitesController
 from gatepost.receiver.api.staff import StaffController
 from gatepost.receiver.api.statistics import StatisticsController
 from gatepost.receiver.api.terminals import TerminalsController
+from gatepost.receiver.api.terminals_chosen import ChosenTerminalsController
 from gatepost.receiver.api.why import WhyController
 
 __all__ = ["CONTROLLERS", "OPEN_CONTROLLERS"]
@@ -49,6 +50,7 @@ CONTROLLERS = (
     AlarmsController,
     ExportsController,
     TerminalsController,
+    ChosenTerminalsController,
     WhyController,
     SitesController,
     PeopleController,

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gatepost.console.name_list import names_of
+from gatepost.receiver.terminals.name_list import names_of
 from gatepost.store.interface import TerminalRow
 
 
