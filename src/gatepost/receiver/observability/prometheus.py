@@ -28,6 +28,7 @@ from prometheus_client.registry import Collector
 from gatepost import __version__
 from gatepost.errors import StoreUnavailable
 from gatepost.fleet.managing import Fleet
+from gatepost.fleet.tending import Found
 from gatepost.fleet_items import ManagedState
 from gatepost.forward.forwarding import Forwarding
 from gatepost.receiver.jobs.projector import Projector, Rows
@@ -371,7 +372,7 @@ class _Managed(Collector):
             "gatepost_fleet_looks",
             "Looks of this process at adopted terminals, by what they found.",
             "found",
-            sorted(self._fleet.tender.looks.items()),
+            [(found, self._fleet.tender.looks.get(found, 0)) for found in get_args(Found)],
         )
         if self._projector.lag().is_away:
             return
