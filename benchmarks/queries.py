@@ -96,6 +96,7 @@ def _stock(bench: Bench, store: SqliteStore | PostgresStore) -> Varied:
     began, count = time.perf_counter(), _count(bench)
     bench.say(f"storing {count:,} records")
     known = varied.stock(store, count)
+    varied.crowd(store)
     bench.say(f"  {time.perf_counter() - began:.0f} s")
     return known
 
@@ -208,6 +209,12 @@ def _kinds(
     yield "a month's attendance on the console", None, [Question(f"/attendance?month={known.month}")]
     _plan(client, known)
     yield f"a month's attendance of {varied.PEOPLE:,} people with schedules", MONTH_MS, attendance
+    inside = [
+        Question(_address("inside", {"limit": 1000}), False),
+        Question("/inside"),
+        Question("/inside/list"),
+    ]
+    yield f"who is inside, of {varied.CROWD:,} people", DAY_MS, inside
     pages = [Question(_address("statistics", {"day": known.day})), Question(_console_day(known))]
     yield "a day's statistics", DAY_MS, pages
 

@@ -21,6 +21,8 @@ from gatepost.wire.events import Dialect, Group
 
 RECORDS = 2_000_000
 PEOPLE = 1_000
+CROWD = 5_000
+"""People who came in within the last hours, besides."""
 TERMINALS = 64
 DAYS = 365
 BATCH = 2_000
@@ -88,6 +90,46 @@ def stock(
         silent_site=sites["Nowhere"],
         month=month,
         day=f"{last - timedelta(days=3):%Y-%m-%d}",
+    )
+
+
+def crowd(store: BaseStore, *, now: float | None = None, rand: random.Random | None = None) -> None:
+    """Let :data:`CROWD` more people come in during the last eight hours."""
+    rand = rand or random.Random(7)
+    ends = int(now or time.time())
+    terminals = [row.id for row in store.terminals() if row.serial and row.state != "held"][: TERMINALS - 2]
+    arrivals = (_came_in(n, ends - 8 * 3600 * (CROWD - n) // CROWD, terminals, rand) for n in range(CROWD))
+    while batch := list(islice(arrivals, BATCH)):
+        store.write(batch)
+
+
+def _came_in(n: int, at: int, terminals: list[int], rand: random.Random) -> Arrival:
+    user = User(
+        user_id=f"C{n:05d}",
+        name=f"{FAMILY[n % 20]}{GIVEN[n // 20 % 20]}{n:04d}",
+        type=int(UserType.EMPLOYEE),
+        job_number=f"K{n:05d}",
+        groups=(Group(str(100 + n % 40), f"部门 {n % 40}"),),
+    )
+    record = Record(
+        serial=None,
+        uuid=f"{n:08x}-0000-4000-9000-{rand.getrandbits(48):012x}",
+        recorded_at=datetime.fromtimestamp(at, UTC),
+        recognition_type=int(RecognitionType.EMPLOYEE),
+        passed=True,
+        abnormal_type=int(AbnormalType.NONE),
+        entry_mode=int(EntryMode.FACE),
+        mode=3,
+        user=user,
+    )
+    return Arrival(
+        terminal_id=rand.choice(terminals),
+        key=key_digest(key(record)),
+        event=record,
+        received_at_ms=(at + 1) * 1000,
+        original=_original(record),
+        dialect=Dialect.V1_2_1,
+        peer="127.0.0.1",
     )
 
 

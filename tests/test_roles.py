@@ -12,12 +12,14 @@ from gatepost.receiver.auth.authenticator import ROLES, Principal, may
 
 ROWS = {
     "see the live page, alarms, and single records with their images": "GET /",
+    "see who is inside": "GET /inside",
     "acknowledge alarms": "POST /alarms/{alarm_id}/acknowledge",
     "see card and identity numbers, numbers in the description of an alarm, and the JSON as it was pushed": "numbers",
     "search records; see people, attendance, statistics, terminals and the quarantine": "GET /records",
     "export: CSV, Excel, JSON and ZIP": "GET /records/export",
     "close alarms": "POST /alarms/{alarm_id}/close",
     "add and strike passages; schedules, holidays and assignments (with every site only)": "POST /corrections",
+    "mark people, join and part them": "POST /people/{person_id}/join",
     "approve terminals; process the quarantine again": "POST /terminals/{terminal_id}/approve",
     "make, change and retire terminals; discard from the quarantine": "POST /terminals",
     "erase people": "POST /people/{person_id}/erase",

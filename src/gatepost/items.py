@@ -45,15 +45,23 @@ __all__ = [
     "NameThereItem",
     "TerminalDetail",
     "TerminalItem",
+    "Direction",
     "TerminalState",
     "TrialItem",
     "WhyItem",
     "WouldMoveItem",
     "WouldRefuseItem",
+    "InsideItem",
+    "JoinedNumberItem",
+    "MarkedPersonItem",
+    "PersonInsideItem",
+    "PersonMarkItem",
+    "SiteInsideItem",
 ]
 
 T = TypeVar("T")
 
+Direction = Literal["in", "out", "both"]
 TerminalState = Literal["new", "approved", "held", "retired"]
 """``held``: stored, but not listed until it is approved."""
 
@@ -192,6 +200,8 @@ class TerminalItem(Struct, frozen=True, kw_only=True):
     site: str
     timezone: str
     state: TerminalState
+    direction: Direction
+    """Which way people go who pass there."""
     presence: Presence
     """Whether it is heard of as usual: see ``interval_ms``."""
     backlog: bool
@@ -316,6 +326,27 @@ class StaffImportItem(Struct, frozen=True, kw_only=True):
     stored: bool
 
 
+class PersonMarkItem(Struct, frozen=True, kw_only=True):
+    """A mark: guards are told to look out for a person."""
+
+    reason: str
+    until: datetime | None
+    """``null``: until it is taken away."""
+    made_by: str
+    made_at: datetime
+
+
+class MarkedPersonItem(Struct, frozen=True, kw_only=True):
+    """A marked person."""
+
+    person_id: str
+    user_id: str
+    name: str
+    site_id: int
+    site: str
+    mark: PersonMarkItem
+
+
 class SomeoneItem(Struct, frozen=True, kw_only=True):
     """A person, as they were last seen."""
 
@@ -339,6 +370,60 @@ class SomeoneItem(Struct, frozen=True, kw_only=True):
     first_seen: datetime
     last_seen: datetime
     last_terminal_id: int
+    mark: PersonMarkItem | None = None
+    """In lists of people and of a person: why guards are told to look out for them."""
+
+
+class PersonInsideItem(Struct, frozen=True, kw_only=True):
+    """A person who is inside, and their latest passage."""
+
+    person_id: str
+    user_id: str
+    name: str
+    type: int | None
+    job_number: str
+    groups: list[dict[str, Any]]
+    site_id: int
+    site: str
+    timezone: str
+    at: datetime
+    terminal_id: int
+    terminal_name: str
+    """What the terminal is called: its name, or else its serial."""
+    direction: Direction
+
+
+class SiteInsideItem(Struct, frozen=True, kw_only=True):
+    """How many are inside at a site."""
+
+    site_id: int
+    site: str
+    timezone: str
+    people: int
+    strangers: int
+    """Records of strangers who were let in within 13 hours before: they are counted, and not named."""
+
+
+class InsideItem(Struct, frozen=True, kw_only=True):
+    """Who is inside at a moment."""
+
+    at: datetime
+    sites: list[SiteInsideItem]
+    items: list[PersonInsideItem]
+    next_cursor: str | None = None
+
+
+class JoinedNumberItem(Struct, frozen=True, kw_only=True):
+    """A number of a joined person."""
+
+    number_id: int
+    """For ``DELETE /api/v1/people/ID/joined/NUMBER``."""
+    user_id: str
+    name: str
+    site_id: int
+    site: str
+    made_by: str
+    made_at: datetime
 
 
 class ErasedItem(Struct, frozen=True, kw_only=True):
@@ -360,10 +445,12 @@ class NameItem(Struct, frozen=True, kw_only=True):
     serial: str
     name: str
     terminal_id: int | None
-    problem: Literal["unknown", "twice", "nameless", "long"] | None
+    direction: Literal["in", "out", "both"] | None
+    """Which way people go there; ``None``: the line does not say."""
+    problem: Literal["unknown", "twice", "nameless", "long", "direction"] | None
     """Why it changes nothing."""
     changes: bool
-    """It gives a terminal another name."""
+    """It gives a terminal another name or direction."""
 
 
 class RemovedItem(Struct, frozen=True, kw_only=True):

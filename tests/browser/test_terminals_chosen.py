@@ -93,8 +93,8 @@ def test_names_are_taken_from_the_file_of_a_spreadsheet(
         f"序列号,名称\n{test}-05,北门 {encoding}\n{test}-99,无\n"
     )
     page.get_by_role("button", name="Check the list").click()
-    expect(page.get_by_role("status")).to_contain_text("1 terminal gets another name. 1 line is not used.")
-    page.get_by_role("button", name="Give 1 name").click()
+    expect(page.get_by_role("status")).to_contain_text("1 terminal is changed. 1 line is not used.")
+    page.get_by_role("button", name="Change 1 terminal").click()
     page.goto(crowd.url + f"/terminals?q={test}-05")
     expect(page.locator("tbody tr")).to_contain_text(f"北门 {encoding}")
 

@@ -24,6 +24,7 @@ from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.interface import NewTerminal
 from gatepost.store.people.corrections import Corrections
 from gatepost.store.people.groups import MAX_IDS
+from gatepost.store.people.marked import MarkedPeople
 from gatepost.store.people.people import People, PeopleQuery, Rules
 from gatepost.store.people.person_day import MAX_RECORDS
 from gatepost.store.people.schedules import Schedule
@@ -271,6 +272,9 @@ async def test_every_list_of_the_api_is_bounded_here_or_by_its_rows(desk: Desk) 
     }  # fmt: skip
     # See test_schedules_and_corrections.
     measured |= {"/api/v1/schedules", "/api/v1/holidays", "/api/v1/assignments", "/api/v1/corrections"}
+    # See test_marks_and_who_is_inside; a person has twenty numbers at most.
+    measured |= {"/api/v1/people/marked"}
+    few |= {"/api/v1/people/{person_id}/joined"}
     document = (await desk.running.get("/api/openapi.json")).json
     lists = {
         path
@@ -365,6 +369,24 @@ async def test_destinations_and_what_they_said(desk: Desk) -> None:
     destinations.commit(one.id, fence, Step(tries=tries, put=dead), changes=0, steps=0)
     assert len(await listed(desk, f"/api/v1/destinations/{one.id}/attempts")) == 1000
     assert len(await listed(desk, f"/api/v1/destinations/{one.id}/dead", limit=1000)) == 1500
+
+
+async def test_marks_and_who_is_inside(desk: Desk) -> None:
+    """What terminals send of people is as long as it may be."""
+    store, now = desk.running.store, datetime.now(UTC)
+    marked = MarkedPeople(store, Rules())
+    terminal = ensured(store, "SN-1", now_ms=RECEIVED_MS)
+    batch = []
+    for number in range(300):
+        user = wire.User(user_id=longest(number, 1000), name=longest(number, 1000))
+        batch.append(arrival(record(number, recorded_at=now, user=user), terminal.id))
+    store.write(batch)
+    people = People(store, Rules())
+    for person in people.page(PeopleQuery(limit=300)).items:
+        marked.mark(person, reason=longest(1, 200), until=None, by="x", now_ms=0)
+    assert len({item["person_id"] for item in await listed(desk, "/api/v1/people/marked")}) == 300
+    assert len({item["person_id"] for item in await listed(desk, "/api/v1/inside")}) == 300
+    await shown(desk, "/inside")
 
 
 async def test_schedules_and_corrections(desk: Desk) -> None:

@@ -247,6 +247,7 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
             ("GET", "/records/export"),
             ("GET", "/alarms/export"),
             ("GET", "/attendance/export"),
+            ("GET", "/inside/export"),
             ("POST", "/alarms/987654321/acknowledge"),
             ("POST", "/alarms/987654321/close"),
             ("POST", "/quarantine/process"),
@@ -264,6 +265,9 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
         *(f"POST /schedules/{what}" for what in ("holidays", "assignments")),
         *(f"POST /schedules/{what}/987654321/delete" for what in ("holidays", "assignments")),
         *("POST /corrections", "POST /corrections/987654321/withdraw"),
+        *(f"{method} /api/v1/people/987654321/mark" for method in ("PUT", "DELETE")),
+        *("POST /api/v1/people/987654321/joined", "DELETE /api/v1/people/987654321/joined/987654321"),
+        *(f"POST /people/987654321/{verb}" for verb in ("mark", "unmark", "same", "join", "part")),
         *(f"{method} /api/v1/people/import" for method in ("POST", "DELETE")),
         "POST /schedules/staff",
     }

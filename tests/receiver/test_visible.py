@@ -29,6 +29,7 @@ from gatepost.receiver.auth.authenticator import ROLES, issue_token
 from gatepost.receiver.terminals.identify import token_digest
 from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, RefusedPush, RefusedTimes
 from gatepost.store.people.corrections import Correction, CorrectionQuery, Corrections
+from gatepost.store.people.marked import MarkedPeople
 from gatepost.store.people.people import People, PeopleQuery, Rules
 from gatepost.store.people.stored_schedules import Schedules
 from gatepost.store.query.accounts import Accounts, Role
@@ -173,6 +174,34 @@ ASKED = {
     "GET /api/v1/notices": Asked("every site"),
     "GET /api/v1/people/outside-time": Asked("list", is_plain=True),
     "GET /api/v1/people/strangers": Asked("list"),
+    "GET /api/v1/people/marked": Asked("list"),
+    "PUT /api/v1/people/{person_id}/mark": Asked("change", "/api/v1/people/{person}/mark", {"reason": "x"}),
+    "DELETE /api/v1/people/{person_id}/mark": Asked("change", "/api/v1/people/{person}/mark"),
+    "GET /api/v1/people/{person_id}/joined": Asked("one", "/api/v1/people/{person}/joined", is_plain=True),
+    "POST /api/v1/people/{person_id}/joined": Asked(
+        "change", "/api/v1/people/{own}/joined", {"other_id": "{person}"}, status=(400,)
+    ),
+    "DELETE /api/v1/people/{person_id}/joined/{number_id}": Asked(
+        "change", "/api/v1/people/{person}/joined/1"
+    ),
+    "GET /api/v1/inside": Asked("list", f"/api/v1/inside?at={DAY}T23:00:00Z"),
+    "GET /api/v1/inside/export": Asked("list", f"/api/v1/inside/export?at={DAY}T23:00:00Z&format=jsonl"),
+    "GET /inside": Asked("list", f"/inside?at={DAY}T23:00Z"),
+    "GET /inside/now": Asked("list", f"/inside/now?at={DAY}T23:00Z"),
+    "GET /inside/export": Asked("list", f"/inside/export?at={DAY}T23:00Z&format=csv"),
+    **{
+        f"POST /people/{{person_id}}/{verb}": Asked("change", f"/people/{{person}}/{verb}", content)
+        for verb, content in (
+            ("mark", {"reason": "x"}),
+            ("unmark", {}),
+            ("same", {"q": "x"}),
+            ("join", {"other": "1"}),
+            ("part", {"number": 1}),
+        )
+    },
+    "POST /terminals/chosen/direct": Asked(
+        "change", content={"ids": "{terminal}", "direction": "in"}, status=(400,)
+    ),
     "GET /api/v1/people/{person_id}": Asked("one", "/api/v1/people/{person}"),
     "GET /api/v1/people/{person_id}/days/{day}": Asked("one", f"/api/v1/people/{{person}}/days/{DAY}"),
     "GET /api/v1/people/{person_id}/shifts": Asked("one", "/api/v1/people/{person}/shifts?month=2023-05"),
@@ -380,6 +409,8 @@ class World:
             schedules.assign(None, day, identities=person.identities, by="office", now_ms=0)
             at, now_ms = datetime(2023, 5, 29, 20, tzinfo=UTC), int(time.time() * 1000)
             corrections.add(person, at, note=f"smoke-{site * 1111}", by="office", now_ms=now_ms)
+            marked = MarkedPeople(store, Rules())
+            marked.mark(person, reason=f"smoke-{site * 1111}", until=None, by="office", now_ms=now_ms)
 
     async def push(self, site: int, name: str, group: str, *, number: str = "") -> None:
         """Push a passage, a stranger, an alarm and what is no event."""
@@ -414,6 +445,7 @@ class World:
             "step": str(alarms[0].history[0].id),
             "push": str(store.quarantined(QuarantineQuery(terminal=f"SN-{mark}")).items[0].id),
             "person": people[0].id,
+            "own": People(store, Rules()).page(PeopleQuery(q="IDENT-1111")).items[0].id,
             "correction": str(self._corrections(people[0].identities)[0].id),
             "terminal": str(rows[0].terminal_id),
         }
@@ -427,7 +459,7 @@ class World:
         store, query = self.running.store, {"site_id": 2}
         people = People(store, Rules()).page(PeopleQuery(**query))
         terminals = [
-            (row.name, row.serial, row.state, row.site_id, row.networks, row.has_token)
+            (row.name, row.serial, row.state, row.site_id, row.networks, row.has_token, row.direction)
             for row in store.terminals()
         ]
         return repr(
@@ -437,6 +469,7 @@ class World:
                 store.quarantined(QuarantineQuery(**query)).items,
                 people,
                 [self._corrections(person.identities) for person in people.items],
+                MarkedPeople(store, Rules()).listed(0),
                 terminals,
                 store.sites(),
                 store.tokens(),

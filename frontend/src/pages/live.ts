@@ -158,6 +158,7 @@ function show(html: string, reached: number): void {
     (card): card is HTMLElement => card instanceof HTMLElement && !shown.has(card.dataset.id ?? " "),
   );
   if (!fresh.length) return;
+  if (fresh.some((card) => card.dataset.marked !== undefined)) sound();
   waiting = [...fresh, ...waiting].slice(0, MOST_CARDS);
   if (reading()) offer();
   else release();

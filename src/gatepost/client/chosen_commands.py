@@ -154,10 +154,10 @@ def _name_line(one: NameItem) -> str:
         "twice": t("it is in the list twice", "列表中重复"),
         "nameless": t("the name is missing", "缺少名称"),
         "long": t("the name is longer than 128 characters", "名称超过 128 个字符"),
+        "direction": t("the direction is none of in, out and both", "方向只能是 in、out 或 both"),
     }
-    return line(
-        [t(f"line {one.line}", f"第 {one.line} 行"), one.serial, one.name or "-", problems[one.problem]]
-    )
+    where = t(f"line {one.line}", f"第 {one.line} 行")
+    return line([where, one.serial, one.name or "-", one.direction or "", problems[one.problem]])
 
 
 def register(group: typer.Typer) -> None:

@@ -1,4 +1,4 @@
-"""``gatepost people list | attendance | import | erase``."""
+"""``gatepost people list | attendance | import | inside | mark | join | erase``, and what belongs to these."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gatepost.cli_text import language, t
+from gatepost.client import inside_commands, person_commands
 from gatepost.client.asking import (
     DEFAULT_URL,
     AsJson,
@@ -220,4 +221,6 @@ def register(group: typer.Typer) -> None:
     group.command("list", help=t("List who has been seen.", "列出出现过的人员。"))(list_people)
     group.command("attendance", help=t("Save when people came and went.", "导出考勤。"))(attendance)
     group.command("import", help=t("Import names and departments.", "导入姓名和部门。"))(import_people)
+    inside_commands.register(group)
+    person_commands.register(group)
     group.command("erase", help=t("Erase a person for good.", "永久删除一名人员。"))(erase)

@@ -35,9 +35,11 @@ from gatepost.receiver.api.authorization import PARTS, user_store
 from gatepost.receiver.auth.authenticator import Principal, may
 from gatepost.receiver.jobs.projector import Lag
 from gatepost.receiver.observability.silent_receivers import silent
+from gatepost.receiver.people_rules import rules_of
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import ReceiverRow, Store, Visible
 from gatepost.store.local_days import parse_day, zone
+from gatepost.store.people.marked import Marked, who_is_marked
 from gatepost.store.privacy.permitted import Ask
 from gatepost.store.query.accounts import Role
 from gatepost.store.query.terminal_labels import TerminalLabel
@@ -58,6 +60,7 @@ NAV: tuple[tuple[str, str, Role], ...] = (
     ("live", "/", "guard"),
     ("records", "/records", "viewer"),
     ("alarms", "/alarms", "guard"),
+    ("inside", "/inside", "guard"),
     ("people", "/people", "viewer"),
     ("attendance", "/attendance", "viewer"),
     ("statistics", "/statistics", "viewer"),
@@ -209,6 +212,11 @@ class View:
         self.query: dict[str, str] = dict(request.query_params.items())
         self.root: str = (request.scope.get("root_path") or "").rstrip("/")
         self.path: str = request.scope["path"].removeprefix(self.root) or "/"
+
+    @functools.cached_property
+    def marked(self) -> Marked:
+        """Return which people guards are told to look out for, as the user sees them."""
+        return who_is_marked(self.store, rules_of(self.desk.settings), int(self.desk.now() * 1000))
 
     @property
     def back(self) -> str:

@@ -27,6 +27,7 @@ from gatepost.receiver.api.filters import site_named
 from gatepost.store.interface import AlarmQuery, QuarantineQuery, RecordQuery, SiteRow
 from gatepost.store.local_days import parse_time, zone
 from gatepost.store.people.groups import Group, groups_named
+from gatepost.store.people.inside import InsideQuery
 from gatepost.store.people.people import Kind, PeopleQuery
 from gatepost.store.query.page_bytes import fitting, weight
 from gatepost.store.query.statistics import StatisticsQuery
@@ -36,6 +37,7 @@ __all__ = [
     "ALARMS",
     "ATTENDANCE",
     "CHOICE_BYTES",
+    "INSIDE",
     "Filters",
     "KINDS",
     "PEOPLE",
@@ -95,6 +97,7 @@ _TITLES = {
     "type": "records.type",
     "kind": "attendance.kind",
     "code": "alarms.code",
+    "at": "inside.at",
 }
 
 ALARMS = ("since", "until", "terminal", "site", "code")
@@ -109,7 +112,10 @@ PEOPLE = ("q", "site", "group", "type")
 ATTENDANCE = ("q", "site", "group", "kind")
 """The filters of attendance, in the order of the form."""
 
-RECORDS = tuple(name for name in _TITLES if name not in ("group", "type", "kind", "code"))
+INSIDE = ("site", "group", "kind", "at")
+"""The filters of who is inside, in the order of the form."""
+
+RECORDS = tuple(name for name in _TITLES if name not in ("group", "type", "kind", "at", "code"))
 """The filters of records."""
 
 
@@ -261,6 +267,24 @@ class Filters:
             type=self._number("type"),
         )
 
+    def inside(self) -> InsideQuery:
+        """Return the question to the store, of who is inside. A time to come is taken for now."""
+        now = self._view.show.now
+        kind = self.plain.get("kind", "all")
+        if kind not in KINDS:
+            self._says_nothing("kind")
+        at = self._moment("at")
+        if at is not None and at > now:
+            self._says_nothing("at")
+            at = None
+        return InsideQuery(
+            at=at or now,
+            is_now=at is None,
+            site_id=None if self.site is None else self.site.id,
+            group=self.plain.get("group"),
+            kind=next((one for one in KINDS if one == kind), "all"),
+        )
+
     def attendance(self) -> PeopleQuery:
         """Return the question to the store, of people's attendance."""
         kind = self.plain.get("kind", KINDS[0])
@@ -349,7 +373,7 @@ class Filters:
             return self._view.show.code(_CODED[name], code)
         if (key := _WORDS.get(name, {}).get(value)) is not None:
             return self._view.words(key)
-        if name in ("since", "until"):
+        if name in ("since", "until", "at"):
             return self.clock(name).replace("T", " ")
         if name == "terminal":
             if value == WITHOUT_SERIAL:

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from gatepost.settings import ReceiverSettings
 from gatepost.store.interface import ForUser, RecordRow
 from gatepost.store.people.attendance import Attendance
+from gatepost.store.people.inside import WhoIsInside
+from gatepost.store.people.marked import Marked, who_is_marked
 from gatepost.store.people.people import People, Rules
 
 __all__ = ["Meaning", "rules_of"]
@@ -22,6 +24,11 @@ class Meaning:
         self.now_ms = now_ms
         self.people = People(store, rules)
         self.attendance = Attendance(store, rules, now_ms)
+        self.inside = WhoIsInside(store, rules)
+
+    def marked(self, now_ms: int) -> Marked:
+        """Return who is marked."""
+        return who_is_marked(self.store, self.rules, now_ms)
 
     def person_ids(self, rows: Iterable[RecordRow | object]) -> dict[tuple[int, int], str]:
         """Return the ids of the people whom records are about, as :meth:`People.ids` does."""

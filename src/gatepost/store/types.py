@@ -22,6 +22,7 @@ __all__ = [
     "Arrival",
     "Stored",
     "Progress",
+    "Direction",
     "TerminalState",
     "TerminalRow",
     "DisagreementRow",
@@ -85,6 +86,9 @@ class Visible(Struct, frozen=True):
 
 
 EVERYTHING = Visible()
+
+Direction = Literal["in", "out", "both"]
+"""Which way people go who pass a terminal."""
 
 TerminalState = Literal["new", "approved", "held", "retired"]
 
@@ -179,6 +183,8 @@ class TerminalRow(Struct, frozen=True, kw_only=True):
     timezone: str
     """Its own, or else its site's."""
     state: TerminalState
+    direction: Direction
+    """Which way people go who pass there."""
     has_token: bool
     networks: tuple[str, ...]
     """Where it may push from; empty: anywhere that is allowed at all."""

@@ -95,12 +95,12 @@ async def test_a_list_of_names_is_checked_before_it_counts(desk: Desk) -> None:
     made(desk, "approved", "approved")
     text = "Serial number,Name\nSN-1,North gate\nSN-2,Südtor\nSN-7,Nowhere\n"
     checked = await desk.post("/terminals/names", list=text)
-    assert "2 terminals get other names. 1 line is not used." in checked.words
+    assert "2 terminals are changed. 1 line is not used." in checked.words
     assert "no terminal has this serial number" in checked.words
     assert [row.name for row in desk.store.terminals()] == [None, None]
     assert (await desk.post("/terminals/names", list=text, sure="yes")).location == "/terminals?done=saved"
     assert [row.name for row in desk.store.terminals()] == ["North gate", "Südtor"]
-    assert "0 terminals get other names" in (await desk.post("/terminals/names", list=text)).words
+    assert "0 terminals are changed" in (await desk.post("/terminals/names", list=text)).words
     assert (await desk.post("/terminals/names", list=" \n")).status == 400
     assert (await desk.post("/terminals/names", "operator", list=text)).status == 403
 
@@ -111,7 +111,7 @@ async def test_the_present_names_are_a_list_that_can_be_brought_back(desk: Desk)
     listed = (await desk.get("/terminals/names/list")).html
     assert listed.lstrip("\ufeff").splitlines() == ["Serial number,Name", "SN-1,'=1+1"]
     checked = await desk.post("/terminals/names", list=listed)
-    assert "0 terminals get other names" in checked.words
+    assert "0 terminals are changed" in checked.words
 
 
 async def test_replacing_and_withdrawing_say_first_what_breaks(desk: Desk) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from calendar import monthrange
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from litestar import Controller, get, post
@@ -14,21 +15,27 @@ from msgspec.structs import replace
 from gatepost.console.desk import Desk, Html, TheDesk, View
 from gatepost.console.filters import PEOPLE, Filters
 from gatepost.console.forms import Form
-from gatepost.receiver.api.authorization import ADMIN, VIEWER, AnyRequest, TheAccess
-from gatepost.receiver.api.erasure import ErasedItem, check_reach, whom
+from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
+from gatepost.receiver.api.erasure import ErasedItem, check_reach, erase_each, whoms
 from gatepost.receiver.api.filters import note_search
+from gatepost.receiver.api.joins import join_people, part_number
 from gatepost.receiver.api.live import TheLive
+from gatepost.receiver.api.marks import NewMark, mark_person, take_away_mark
 from gatepost.receiver.api.retention import TheKeeper
-from gatepost.receiver.api.shapes import TheMeaning, read
+from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, TheStore, read, word
 from gatepost.receiver.exports.attendance import rows_of
 from gatepost.receiver.people_rules import Meaning
-from gatepost.store.local_days import month_of, parse_day
-from gatepost.store.people.people import Person
+from gatepost.store.local_days import month_of, parse_day, parse_time, zone
+from gatepost.store.people.joined import Joins
+from gatepost.store.people.people import PeopleQuery, Person
 from gatepost.store.people.person_day import day_of
 
 __all__ = ["Month", "PeoplePages", "month_in"]
 
 PAGE = 60
+
+CANDIDATES = 20
+"""People of a search for who is the same person."""
 
 
 class Month:
@@ -89,6 +96,87 @@ class PeoplePages(Controller):
     ) -> Html:
         return _person(desk, request, meaning, known(meaning, person_id))
 
+    @post("/{person_id:str}/mark", opt=OPERATOR, sync_to_thread=True)
+    def mark(
+        self,
+        request: AnyRequest,
+        person_id: FromPath[str],
+        body: RawBody,
+        desk: TheDesk,
+        access: TheAccess,
+        store: TheStore,
+        meaning: TheMeaning,
+    ) -> Html:
+        """Mark a person until a time by the clocks of their site."""
+        form, person = Form(body), known(meaning, person_id)
+        until = None
+        if form("until"):
+            until = read(lambda: parse_time(form("until"), local=zone(person.timezone))).isoformat()
+        data = NewMark(reason=form("reason"), until=until)
+        mark_person(request, access, store, meaning, person, data)
+        return desk.view(request).go(f"/people/{person_id}", done="saved")
+
+    @post("/{person_id:str}/unmark", opt=OPERATOR, sync_to_thread=True)
+    def unmark(
+        self,
+        request: AnyRequest,
+        person_id: FromPath[str],
+        desk: TheDesk,
+        access: TheAccess,
+        store: TheStore,
+        meaning: TheMeaning,
+    ) -> Html:
+        take_away_mark(request, access, store, meaning, known(meaning, person_id))
+        return desk.view(request).go(f"/people/{person_id}", done="saved")
+
+    @post("/{person_id:str}/same", opt=OPERATOR, sync_to_thread=True)
+    def search_same(
+        self,
+        request: AnyRequest,
+        person_id: FromPath[str],
+        body: RawBody,
+        desk: TheDesk,
+        access: TheAccess,
+        meaning: TheMeaning,
+    ) -> Html:
+        """Show who may be the same person. It is no redirect, so that no name stands in an address."""
+        person, searched = known(meaning, person_id), Form(body)("q")[:128]
+        query = PeopleQuery(q=word("q", searched), limit=CANDIDATES)
+        found = read(lambda: meaning.people.page(query)).items
+        note_search(access, request, query, len(found))
+        others = [one for one in found if one.id != person.id]
+        return _person(desk, request, meaning, person, searched=searched, candidates=others)
+
+    @post("/{person_id:str}/join", opt=OPERATOR, sync_to_thread=True)
+    def join(
+        self,
+        request: AnyRequest,
+        person_id: FromPath[str],
+        body: RawBody,
+        desk: TheDesk,
+        access: TheAccess,
+        store: TheStore,
+        meaning: TheMeaning,
+    ) -> Html:
+        person = known(meaning, person_id)
+        one = join_people(request, access, store, meaning, person, Form(body)("other"))
+        return desk.view(request).go(f"/people/{one.id}", done="joined")
+
+    @post("/{person_id:str}/part", opt=OPERATOR, sync_to_thread=True)
+    def part(
+        self,
+        request: AnyRequest,
+        person_id: FromPath[str],
+        body: RawBody,
+        desk: TheDesk,
+        access: TheAccess,
+        store: TheStore,
+        meaning: TheMeaning,
+    ) -> Html:
+        number = next(iter(Form(body).numbers("number")), 0)
+        part_number(request, access, store, meaning, known(meaning, person_id), min(number, MAX_ID))
+        return desk.view(request).go(f"/people/{person_id}", done="parted")
+
     @post("/{person_id:str}/erase", opt=ADMIN)
     async def erase_person(
         self,
@@ -97,6 +185,7 @@ class PeoplePages(Controller):
         body: RawBody,
         desk: TheDesk,
         access: TheAccess,
+        store: TheStore,
         meaning: TheMeaning,
         keeper: TheKeeper,
         live: TheLive,
@@ -110,7 +199,7 @@ class PeoplePages(Controller):
             person = known(meaning, person_id)
             if typed != (person.name or person.user_id or person.id).strip():
                 return _person(desk, request, meaning, person, wrong=True)
-            done = keeper.erase(whom(person, meaning.rules.scope))
+            done = erase_each(keeper, whoms(store, meaning, person))
             counts = {name: getattr(done, name) for name in ErasedItem.__struct_fields__}
             access.note(request, "person.erased", person_id, **counts)
             return desk.view(request).go("/people", done="erased")
@@ -121,8 +210,16 @@ class PeoplePages(Controller):
 
 
 def _person(
-    desk: Desk, request: AnyRequest, meaning: Meaning, person: Person, *, wrong: bool = False
+    desk: Desk,
+    request: AnyRequest,
+    meaning: Meaning,
+    person: Person,
+    *,
+    wrong: bool = False,
+    searched: str = "",
+    candidates: Sequence[Person] | None = None,
 ) -> Html:
+    """``candidates``: who may be the same person, of a search for ``searched``."""
     view = desk.view(request)
     last_day = view.show.local(person.last_seen, person.timezone).date()
     month = month_in(view, view.query.get("month"), last_day)
@@ -145,6 +242,9 @@ def _person(
         portrait=view.store.portrait(person.identities),
         place=view.places([person.last_terminal_id]).get(person.last_terminal_id),
         wrong=wrong,
+        numbers=read(lambda: Joins(view.store, meaning.rules).numbers(person)),
+        searched=searched,
+        candidates=candidates,
     )
 
 

@@ -38,10 +38,11 @@ class TerminalNames(Controller):
         view = desk.view(request)
         out = io.StringIO(newline="")
         writer = csv.writer(out)
-        writer.writerow([view.words("terminals.serial"), view.words("terminals.name")])
+        writer.writerow([view.words(f"terminals.{name}") for name in ("serial", "name", "direction")])
         for row in view.store.terminals():
             if row.state != "retired":
-                writer.writerow([harmless(row.serial or f"#{row.id}"), harmless(row.name or "")])
+                direction = view.words(f"terminals.direction_{row.direction}")
+                writer.writerow([harmless(row.serial or f"#{row.id}"), harmless(row.name or ""), direction])
         return Response(
             CSV_MARK + out.getvalue().encode(),
             headers={"content-disposition": 'attachment; filename="terminals.csv"'},
@@ -66,14 +67,14 @@ class TerminalNames(Controller):
             raise ClientException("the list has no line; nothing was changed")
         if not form.ticked("sure"):
             return await asyncio.to_thread(lambda: _page(desk, request, text, lines))
-        names = {
-            line.terminal.id: {"name": line.name}
-            for line in lines
-            if line.changes and line.terminal is not None
+        changes = {
+            line.terminal.id: line.values for line in lines if line.changes and line.terminal is not None
         }
         with answering():
-            rows = await registrar.change_each(store, names)
-        await asyncio.to_thread(note_each, access, request, "terminal.changed", rows, changed=["name"])
+            rows = await registrar.change_each(store, changes)
+        for row in rows:
+            changed = sorted(changes[row.id])
+            await asyncio.to_thread(note_each, access, request, "terminal.changed", [row], changed=changed)
         return await asyncio.to_thread(lambda: desk.view(request).go("/terminals", done="saved"))
 
 

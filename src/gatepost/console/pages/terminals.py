@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast, get_args
 
 from litestar import Controller, get, post
 from litestar.exceptions import ClientException, NotFoundException
@@ -25,11 +25,11 @@ from gatepost.receiver.terminals.admin import Registrar, site_of
 from gatepost.receiver.terminals.identify import MAX_SERIAL
 from gatepost.receiver.terminals.preview import WEEK, Preview, WouldRefuse
 from gatepost.store.fold import fold
-from gatepost.store.interface import SiteRow, TerminalRow
+from gatepost.store.interface import Direction, SiteRow, TerminalRow
 from gatepost.store.people.move_preview import WouldMove
 from gatepost.store.questions import UserStore
 
-__all__ = ["TerminalPages", "sites_of"]
+__all__ = ["TerminalPages", "direction_of", "sites_of"]
 
 PAGE = 200
 
@@ -107,6 +107,8 @@ class TerminalPages(Controller):
             "site_id": (form.numbers("site") or [1])[0],
             "timezone": form("timezone") or None,
         }
+        if form("direction"):
+            values["direction"] = direction_of(form("direction"))
         try:
             with answering():
                 row, token = await registrar.create(
@@ -153,6 +155,8 @@ class TerminalPages(Controller):
             "timezone": form("timezone") or None,
             "networks": list(networks_of(form("networks"))),
         }
+        if form("direction"):
+            values["direction"] = direction_of(form("direction"))
         if form("serial"):
             values["serial"] = form("serial")[:MAX_SERIAL]
         if form("ask"):
@@ -259,6 +263,14 @@ class TerminalPages(Controller):
         return await asyncio.to_thread(
             lambda: desk.view(request).go(f"/terminals/{terminal_id}", done="saved")
         )
+
+
+def direction_of(said: str) -> Direction:
+    """Return the direction that a form says. Raises ``ClientException``."""
+    found = next((one for one in get_args(Direction) if one == said), None)
+    if found is None:
+        raise ClientException("direction: people go in, out or both ways; nothing was changed")
+    return cast(Direction, found)
 
 
 def called(row: TerminalRow) -> str:

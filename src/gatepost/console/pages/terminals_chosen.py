@@ -1,8 +1,9 @@
-"""``/terminals/chosen``: what is done to several terminals at once: approve, move, retire, delete.
+"""``/terminals/chosen``: what is done to several terminals at once: approve, move, set the direction, retire, delete.
 
 Rules:
 
-* Approving is done at once; a retired terminal stays retired. The rest is asked first, with what it changes.
+* Approving is done at once, as is a direction; a retired terminal stays retired. The rest is asked first, with what it
+  changes.
 * Each terminal has its own line in the audit log.
 """
 
@@ -18,6 +19,7 @@ from msgspec import Struct
 
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
+from gatepost.console.pages.terminals import direction_of
 from gatepost.receiver.api.authorization import ADMIN, OPERATOR, AnyRequest, TheAccess
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, TheStore, answering
@@ -105,6 +107,26 @@ class ChosenTerminals(Controller):
         with answering():
             moved = await registrar.change_each(store, {row.id: {"site_id": site.id} for row in rows})
         await asyncio.to_thread(note_each, access, request, "terminal.changed", moved, changed=["site_id"])
+        return await _back(desk, request, form, "saved")
+
+    @post("/direct")
+    async def direct(
+        self,
+        request: AnyRequest,
+        body: RawBody,
+        desk: TheDesk,
+        store: TheStore,
+        access: TheAccess,
+        registrar: TheRegistrar,
+    ) -> Html:
+        """Say which way people go who pass there; it is taken back as easily, so nothing is asked."""
+        form = Form(body)
+        direction = direction_of(form("direction"))
+        chosen = await asyncio.to_thread(_chosen, store, form)
+        changes = {row.id: {"direction": direction} for row in chosen if row.direction != direction}
+        with answering():
+            rows = await registrar.change_each(store, changes)
+        await asyncio.to_thread(note_each, access, request, "terminal.changed", rows, changed=["direction"])
         return await _back(desk, request, form, "saved")
 
     @post("/retire")

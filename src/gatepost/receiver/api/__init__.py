@@ -25,7 +25,10 @@ from gatepost.receiver.api.finding import FindingController
 from gatepost.receiver.api.fleet import FleetController
 from gatepost.receiver.api.fleet_history import FleetHistoryController
 from gatepost.receiver.api.image_links import ImageLinksController
+from gatepost.receiver.api.inside import InsideController
+from gatepost.receiver.api.joins import JoinsController
 from gatepost.receiver.api.live import LiveController
+from gatepost.receiver.api.marks import MarksController
 from gatepost.receiver.api.metrics import MetricsController
 from gatepost.receiver.api.notices import NoticesController
 from gatepost.receiver.api.people import GroupsController, PeopleController
@@ -54,6 +57,9 @@ CONTROLLERS = (
     WhyController,
     SitesController,
     PeopleController,
+    MarksController,
+    JoinsController,
+    InsideController,
     GroupsController,
     ErasureController,
     AttendanceController,

@@ -7,6 +7,7 @@ says who did it, when, and how much it was; not to whom.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
 from litestar import Controller, post
@@ -19,11 +20,15 @@ from gatepost.receiver.api.authorization import ADMIN, AnyRequest, SomeSitesOnly
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.retention import TheKeeper
 from gatepost.receiver.api.shapes import MAX_ID, TheMeaning, TheStore
+from gatepost.receiver.jobs.retention import Keeper
+from gatepost.receiver.people_rules import Meaning
 from gatepost.receiver.terminals.admin import site_of
+from gatepost.store.people.joined import Joins
 from gatepost.store.people.people import Person, Scope
 from gatepost.store.privacy.erasure import Erased, Whom
+from gatepost.store.questions import UserStore
 
-__all__ = ["ErasedItem", "ErasureController", "check_reach", "whom"]
+__all__ = ["ErasedItem", "ErasureController", "check_reach", "erase_each", "whoms"]
 
 
 class ErasureOrder(Struct, frozen=True, kw_only=True):
@@ -43,6 +48,27 @@ def whom(person: Person, scope: Scope) -> Whom:
         site_id=person.site_id if scope == "site" else None,
         terminal_id=person.terminal_id if scope == "terminal" else None,
         identities=person.identities,
+    )
+
+
+def whoms(store: UserStore, meaning: Meaning, person: Person) -> list[Whom]:
+    """Return what is to be erased of a person: each of their numbers at the sites that the user sees, if joined."""
+    numbers = Joins(store, meaning.rules).all_forms(person)
+    if not numbers:
+        return [whom(person, meaning.rules.scope)]
+    return [
+        Whom(user_id=user_id, site_id=site_id or None, identities=forms)
+        if user_id
+        else Whom(identities=forms, site_id=None)
+        for (user_id, site_id), forms in numbers
+    ]
+
+
+def erase_each(keeper: Keeper, wanted: Sequence[Whom]) -> ErasedItem:
+    """Erase the numbers of a person, one after the other; if it is interrupted, do it again."""
+    done = [_item(keeper.erase(one)) for one in wanted]
+    return ErasedItem(
+        **{name: sum(getattr(one, name) for one in done) for name in ErasedItem.__struct_fields__}
     )
 
 
@@ -68,12 +94,16 @@ class ErasureController(Controller):
         self,
         request: AnyRequest,
         person_id: FromPath[str],
+        store: TheStore,
         meaning: TheMeaning,
         keeper: TheKeeper,
         live: TheLive,
         access: TheAccess,
     ) -> ErasedItem:
-        """Their images and personal fields, everywhere. It cannot be taken back."""
+        """Their images and personal fields, everywhere. It cannot be taken back.
+
+        Of a joined person every number is erased, at the sites that you see.
+        """
 
         check_reach(request, meaning.rules.scope)
 
@@ -82,7 +112,7 @@ class ErasureController(Controller):
             person = meaning.people.person(person_id)
             if person is None:
                 raise NotFoundException("there is no such person")
-            item = _item(keeper.erase(whom(person, meaning.rules.scope)))
+            item = erase_each(keeper, whoms(store, meaning, person))
             access.note(request, "person.erased", person_id, **_counts(item))
             return item
 

@@ -34,6 +34,7 @@ from gatepost.receiver.api.attended import AttendedItem, absence_item, attended_
 from gatepost.receiver.api.authorization import OPERATOR, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.filters import AlarmFilters, AtSite, RecordFilters, told
 from gatepost.receiver.api.images import suffix_of
+from gatepost.receiver.api.inside import asked, people_items
 from gatepost.receiver.api.people import someone_item
 from gatepost.receiver.api.records import record_items
 from gatepost.receiver.api.shapes import Include, TheMeaning, TheStore, answering, days, word
@@ -49,11 +50,13 @@ from gatepost.receiver.exports.formats import (
     xlsx_pieces,
     zip_pieces,
 )
+from gatepost.receiver.exports.inside import INSIDE
 from gatepost.receiver.exports.month import FROZEN_COLUMNS, days_of_people, matrix
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import AlarmQuery, AlarmRow, Page, RecordQuery, RecordRow
 from gatepost.store.local_days import days_between
 from gatepost.store.people.attended import Attended
+from gatepost.store.people.inside import InsideQuery, PersonInside
 from gatepost.store.people.people import PeopleQuery
 from gatepost.store.questions import UserStore
 from gatepost.wire.codes import Language
@@ -65,6 +68,7 @@ __all__ = [
     "alarms_file",
     "answer_file",
     "attendance_file",
+    "inside_file",
     "records_file",
 ]
 
@@ -206,6 +210,27 @@ class ExportsController(Controller):
             tz=tz,
         )
 
+    @get("/inside/export", summary="Who is inside as a file", opt={"types": tuple(_TYPES.values())[:3]})
+    async def export_inside(
+        self,
+        request: AnyRequest,
+        access: TheAccess,
+        meaning: TheMeaning,
+        at_site: AtSite,
+        at: FromQuery[str | None] = None,
+        group: FromQuery[str | None] = None,
+        kind: OfKind = "all",
+        format: FromQuery[Literal["csv", "xlsx", "jsonl"]] = "csv",
+        columns: FromQuery[str | None] = None,
+        lang: FromQuery[Literal["en", "zh"]] = "en",
+        tz: FromQuery[str | None] = None,
+    ) -> Stream:
+        """Return who is inside now, or was at a time, a row a person. Filters are those of ``/api/v1/inside``."""
+        query = asked(at=at, now_ms=access.doors.now_ms(), site_id=at_site, group=group, kind=kind)
+        return await inside_file(
+            request, access, meaning, query, format=format, columns=columns, lang=lang, tz=tz
+        )
+
 
 async def records_file(
     request: AnyRequest,
@@ -293,6 +318,36 @@ async def attendance_file(
 
     detail = _asked(query, stretch) | ({} if layout == "shifts" else {"layout": layout})
     return await answer_file(request, access, begin, what="attendance", form=format, detail=detail)
+
+
+async def inside_file(
+    request: AnyRequest,
+    access: Access,
+    meaning: Meaning,
+    query: InsideQuery,
+    *,
+    format: Format,
+    columns: str | None = None,
+    lang: Language = "en",
+    tz: str | None = None,
+) -> Stream:
+    """Everyone who is inside, as a file."""
+
+    def begin(count: Rows) -> Iterator[bytes]:
+        pages = count.of(lambda: iter([meaning.inside.ask(query).people]))
+        table = _table(INSIDE, "inside", columns, lang, tz, pages)
+
+        def items(rows: Sequence[PersonInside]) -> list[Any]:
+            shaped = people_items(meaning, rows)
+            return [
+                in_zone(item, table.words.of(row.timezone)) for item, row in zip(shaped, rows, strict=True)
+            ]
+
+        return _pieces(table, format, items, lambda _: None)
+
+    detail = {name: getattr(query, name) for name in ("site_id", "group") if getattr(query, name)}
+    detail |= {} if query.is_now else {"at": query.at.isoformat()}
+    return await answer_file(request, access, begin, what="inside", form=format, detail=detail)
 
 
 def _asked(query: PeopleQuery, stretch: tuple[date, date]) -> dict[str, object]:

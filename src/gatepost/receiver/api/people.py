@@ -10,7 +10,7 @@ from litestar.exceptions import ClientException, NotFoundException
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
-from gatepost.items import SomeoneItem
+from gatepost.items import PersonMarkItem, SomeoneItem
 from gatepost.receiver.api.attended import (
     AttendedItem,
     CorrectionItem,
@@ -38,6 +38,7 @@ from gatepost.receiver.http.url_prefix import link
 from gatepost.receiver.people_rules import Meaning
 from gatepost.store.interface import RecordQuery
 from gatepost.store.local_days import parse_day
+from gatepost.store.people.marked import Marked, PersonMark
 from gatepost.store.people.people import PeopleQuery, Person
 from gatepost.store.people.person_day import Passage, PersonDay, day_of
 from gatepost.store.query.page_bytes import paged
@@ -47,6 +48,7 @@ __all__ = [
     "Limit",
     "PeopleController",
     "SomeoneItem",
+    "mark_item",
     "person_meant",
     "person_named",
     "someone_item",
@@ -111,10 +113,19 @@ class GroupItem(Struct, frozen=True):
     name: str
 
 
-def someone_item(person: Person) -> SomeoneItem:
-    """Shape a person for an answer."""
-    values = {name: getattr(person, name) for name in SomeoneItem.__struct_fields__}
-    return SomeoneItem(**{**values, "groups": list(person.groups)})
+def someone_item(person: Person, marked: Marked | None = None) -> SomeoneItem:
+    """Shape a person for an answer. ``marked``: who is, where the reply says so."""
+    names = [name for name in SomeoneItem.__struct_fields__ if name != "mark"]
+    values = {name: getattr(person, name) for name in names}
+    mark = None if marked is None else marked.of_person(person)
+    return SomeoneItem(**{**values, "groups": list(person.groups), "mark": mark_item(mark)})
+
+
+def mark_item(mark: PersonMark | None) -> PersonMarkItem | None:
+    """Shape a mark for a reply."""
+    if mark is None:
+        return None
+    return PersonMarkItem(reason=mark.reason, until=mark.until, made_by=mark.made_by, made_at=mark.made_at)
 
 
 def _passage_item(passage: Passage) -> PassageItem:
@@ -203,7 +214,8 @@ class PeopleController(Controller):
         )
         page = read(lambda: meaning.people.page(query))
         note_search(access, request, query, len(page.items))
-        return Listing([someone_item(person) for person in page.items], page.next_cursor)
+        marked = read(lambda: meaning.marked(access.doors.now_ms()))
+        return Listing([someone_item(person, marked) for person in page.items], page.next_cursor)
 
     @get("/strangers", sync_to_thread=True, summary="Records of faces that no terminal knew, newest first")
     def list_strangers(
@@ -258,8 +270,10 @@ class PeopleController(Controller):
         return Listing(record_items(meaning, page.items, include=include), page.next_cursor)
 
     @get("/{person_id:str}", sync_to_thread=True, summary="One person")
-    def one_person(self, meaning: TheMeaning, person_id: FromPath[str]) -> SomeoneItem:
-        return someone_item(person_named(meaning, person_id))
+    def one_person(self, meaning: TheMeaning, access: TheAccess, person_id: FromPath[str]) -> SomeoneItem:
+        """``mark`` says why guards are told to look out for them, and until when; ``null`` for most."""
+        person = person_named(meaning, person_id)
+        return someone_item(person, read(lambda: meaning.marked(access.doors.now_ms())))
 
     @get("/{person_id:str}/shifts", sync_to_thread=True, summary="The shifts of a person")
     def person_shifts(

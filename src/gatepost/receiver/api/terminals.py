@@ -52,7 +52,7 @@ from gatepost.receiver.terminals.admin import Registrar, site_of
 from gatepost.receiver.terminals.identify import MAX_SERIAL
 from gatepost.receiver.terminals.presence import backlog_arriving, last_heard, presence
 from gatepost.receiver.terminals.preview import WouldRefuse
-from gatepost.store.interface import Page, TerminalRow, TerminalState
+from gatepost.store.interface import Direction, Page, TerminalRow, TerminalState
 from gatepost.store.privacy.terminal_removal import Removed
 from gatepost.store.query.page_bytes import paged, weight
 from gatepost.store.questions import UserStore
@@ -78,6 +78,7 @@ class NewTerminal(Struct, frozen=True, kw_only=True):
     site_id: Annotated[int, Meta(ge=1, le=MAX_ID)] = 1
     timezone: str | None = None
     networks: list[str] = []
+    direction: Direction = "both"
     token: bool = True
 
 
@@ -89,6 +90,8 @@ class TerminalChange(Struct, frozen=True, kw_only=True):
     site_id: Annotated[int, Meta(ge=1, le=MAX_ID)] | UnsetType = UNSET
     timezone: str | UnsetType | None = UNSET
     networks: list[str] | UnsetType = UNSET
+    direction: Direction | UnsetType = UNSET
+    """Which way people go who pass there; ``both`` where the terminal does not tell."""
     state: Literal["approved", "held", "retired"] | UnsetType = UNSET
 
 
@@ -270,7 +273,7 @@ class TerminalsController(Controller):
     ) -> TerminalItem:
         """It is approved. ``address`` in the answer is what to set as ``event_dest``; it is not told again."""
         now_ms = access.doors.now_ms()
-        names = ("serial", "name", "site_id", "timezone", "networks")
+        names = ("serial", "name", "site_id", "timezone", "networks", "direction")
         values = {name: getattr(data, name) for name in names}
         with answering():
             row, token = await registrar.create(store, values, with_token=data.token, now_ms=now_ms)

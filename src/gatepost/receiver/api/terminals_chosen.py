@@ -134,10 +134,14 @@ class ChosenTerminalsController(Controller):
         if not lines:
             raise ClientException("the list has no line; nothing was changed")
         if save:
-            names = {one.terminal.id: {"name": one.name} for one in lines if one.changes and one.terminal}
+            changes = {one.terminal.id: one.values for one in lines if one.changes and one.terminal}
             with answering():
-                rows = await registrar.change_each(store, names)
-            await asyncio.to_thread(note_each, access, request, "terminal.changed", rows, changed=["name"])
+                rows = await registrar.change_each(store, changes)
+            for row in rows:
+                changed = sorted(changes[row.id])
+                await asyncio.to_thread(
+                    note_each, access, request, "terminal.changed", [row], changed=changed
+                )
         return Listing([_name_item(one) for one in lines], None)
 
     @post(
@@ -205,6 +209,7 @@ def _name_item(one: NameLine) -> NameItem:
         serial=one.serial,
         name=one.name,
         terminal_id=None if one.terminal is None else one.terminal.id,
+        direction=one.direction,
         problem=one.problem,
         changes=one.changes,
     )

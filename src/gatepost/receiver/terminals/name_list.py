@@ -3,7 +3,8 @@
 Rules:
 
 * Cells are separated by a comma, a semicolon or a tab: whichever the first line has most of. A heading is left out.
-* The first cell is a serial, or a number of ours such as ``#17``; the second one is the name.
+* The first cell is a serial, or a number of ours such as ``#17``; the second one is the name. A third one may say the
+  direction; where it is left out or empty, that stays.
 * A line that cannot be used says why, and changes nothing; the other lines count.
 """
 
@@ -15,9 +16,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from gatepost.store.interface import TerminalRow
+from gatepost.store.interface import Direction, TerminalRow
 
-__all__ = ["MAX_LINES", "NameLine", "names_of"]
+__all__ = ["DIRECTIONS", "MAX_LINES", "NameLine", "names_of"]
 
 MAX_LINES = 2000
 MAX_NAME = 128
@@ -27,7 +28,12 @@ _HEADINGS = {"serial", "serial number", "sn", "devicesn", "序列号", "设备�
 _FORMULA = ("'=", "'+", "'-", "'@")
 """How a cell of ours begins that a spreadsheet would have calculated."""
 
-Problem = Literal["unknown", "twice", "nameless", "long"]
+Problem = Literal["unknown", "twice", "nameless", "long", "direction"]
+
+DIRECTIONS: Mapping[str, Direction] = {
+    "in": "in", "进": "in", "out": "out", "出": "out", "both": "both", "both ways": "both", "进出": "both",
+}  # fmt: skip
+"""How a list says a direction."""
 
 
 class NameLine(Struct, frozen=True, kw_only=True):
@@ -37,12 +43,21 @@ class NameLine(Struct, frozen=True, kw_only=True):
     serial: str
     name: str
     terminal: TerminalRow | None = None
+    direction: Direction | None = None
     problem: Problem | None = None
 
     @property
+    def values(self) -> dict[str, str]:
+        """Return what it gives a terminal that is another than what the terminal has."""
+        if self.problem is not None or self.terminal is None:
+            return {}
+        told = {"name": self.name, "direction": self.direction or self.terminal.direction}
+        return {name: value for name, value in told.items() if getattr(self.terminal, name) != value}
+
+    @property
     def changes(self) -> bool:
-        """It gives a terminal another name."""
-        return self.problem is None and self.terminal is not None and self.terminal.name != self.name
+        """It gives a terminal another name or direction."""
+        return bool(self.values)
 
 
 def names_of(text: str, terminals: Sequence[TerminalRow]) -> list[NameLine]:
@@ -80,6 +95,7 @@ def _line(number: int, cells: list[str], known: Mapping[str, TerminalRow], named
     serial, name = cells[0], cells[1] if len(cells) > 1 else ""
     if name.startswith(_FORMULA):
         name = name[1:]
+    said = cells[2].casefold() if len(cells) > 2 else ""
     row = known.get(serial)
     problem: Problem | None = None
     if row is None:
@@ -90,4 +106,13 @@ def _line(number: int, cells: list[str], known: Mapping[str, TerminalRow], named
         problem = "nameless"
     elif len(name) > MAX_NAME:
         problem = "long"
-    return NameLine(number=number, serial=serial[:128], name=name[:MAX_NAME], terminal=row, problem=problem)
+    elif said and said not in DIRECTIONS:
+        problem = "direction"
+    return NameLine(
+        number=number,
+        serial=serial[:128],
+        name=name[:MAX_NAME],
+        terminal=row,
+        direction=DIRECTIONS.get(said),
+        problem=problem,
+    )

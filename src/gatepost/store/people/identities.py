@@ -34,7 +34,7 @@ NO_CONTENT: dict[str, Any] = {
 }
 """The columns of an identity that tells nothing about a person."""
 
-OF_PEOPLE = (t.assignments, t.corrections)
+OF_PEOPLE = (t.assignments, t.corrections, t.joined_people, t.marked_people)
 """Tables of what was written about people, by a form of their data."""
 
 
@@ -62,11 +62,12 @@ def delete_unused(db: Connection, ids: Sequence[int], heirs: Mapping[int, int] |
 
 def forget_written(db: Connection, ids: Sequence[int], terminal_id: int | None = None) -> None:
     """Delete what was written about people; of a terminal, what is about passages there alone."""
-    a, c = t.assignments.c, t.corrections.c
+    c = t.corrections.c
     of_terminal = [] if terminal_id is None else [c.terminal_id == terminal_id]
     db.execute(delete(t.corrections).where(c.identity_id.in_(ids), *of_terminal))
     if terminal_id is None:
-        db.execute(delete(t.assignments).where(a.identity_id.in_(ids)))
+        for table in OF_PEOPLE:
+            db.execute(delete(table).where(table.c.identity_id.in_(ids)))
 
 
 def _other_form(db: Connection, row: Any) -> int | None:

@@ -45,6 +45,7 @@ from gatepost.store.people.groups import (
     listed_groups,
     wanted_groups,
 )
+from gatepost.store.people.joined import Joined
 from gatepost.store.people.staff import Entry, imported, named_like
 from gatepost.store.query.page_bytes import fitting, weight
 from gatepost.store.query.terminal_labels import hidden_terminals
@@ -61,6 +62,7 @@ __all__ = [
     "kind_of",
     "people_page",
     "place_of",
+    "with_entry",
 ]
 
 Scope = Literal["site", "terminal", "everywhere"]
@@ -162,6 +164,7 @@ class People:
             return {}
         with self._store.reading() as db:
             heads = _heads_of(db, sorted({identity for identity, _ in wanted}), self.rules)
+            heads |= Joined.read(db, self.rules, self._store.visible).heads
         terminal = self.rules.scope == "terminal"
         return {
             (identity, of): _id(heads.get(identity, identity), of if terminal else 0)
@@ -178,13 +181,14 @@ def people_page(db: Connection, query: PeopleQuery, rules: Rules, visible: Visib
     before = None if query.cursor is None else decode_cursor(query.cursor, "people")
     hidden = hidden_terminals(db, visible)
     groups = None if query.group is None else wanted_groups(db, query.group, visible)
+    joined = Joined.read(db, rules, visible)
     found: list[Person] = []
     # Somebody may be as many people as there are terminals.
     step = min(_HEADS_OF_TERMINALS, query.limit + 1) if rules.scope == "terminal" else query.limit + 1
     while len(found) <= query.limit:
-        heads = _heads(db, query, groups, rules, visible, before=before, limit=step)
+        heads = _heads(db, query, groups, rules, visible, joined, before=before, limit=step)
         # Somebody whose place among several terminals lies beyond the last page is looked at again.
-        for person in _people(db, heads, rules, visible, hidden=hidden):
+        for person in _people(db, heads, rules, visible, joined, hidden=hidden):
             place = place_of(person)
             if (before is None or place < before) and _fits(person, query, groups):
                 found.append(person)
@@ -215,6 +219,7 @@ def _heads(
     groups: Wanted | None,
     rules: Rules,
     visible: Visible,
+    joined: Joined,
     *,
     before: tuple[int, ...] | None,
     limit: int,
@@ -225,17 +230,27 @@ def _heads(
     """
     i = t.identities.c
     keys = [i.user_id] if rules.scope == "everywhere" else [i.user_id, i.site_id]
-    numbered = select(func.min(i.id).label("head")).where(i.user_id != "").group_by(*keys)
-    alone = select(i.id).where(i.user_id == "", i.erased_at_ms.is_(None))
+    apart = joined.apart()
+    numbered = select(func.min(i.id).label("head")).where(i.user_id != "", *apart).group_by(*keys)
+    alone = select(i.id).where(i.user_id == "", i.erased_at_ms.is_(None), *apart)
     here = forms_at_sites(visible)
-    for condition in [and_(*here, one) for one in _conditions(query, groups)] or here:
+    conditions = _conditions(query, groups)
+    for condition in [and_(*here, one) for one in conditions] or here:
         numbered = numbered.having(func.max(case((condition, 1), else_=0)) == 1)
         alone = alone.where(condition)
     head = union_all(numbered, alone).subquery().c.head
     statement = select(head).order_by(head.desc()).limit(limit)
     if before is not None:
         statement = statement.where(head <= before[0] if before[1] else head < before[0])
-    return list(db.execute(statement).scalars())
+    heads = list(db.execute(statement).scalars())
+    if not joined:
+        return heads
+    fitting_heads = set(joined.forms)
+    for condition in conditions:
+        forms = select(i.id).where(joined.within(), condition)
+        fitting_heads &= {joined.heads[form] for form in db.execute(forms).scalars()}
+    more = [head for head in fitting_heads if before is None or head < before[0]]
+    return sorted([*heads, *more], reverse=True)[:limit]
 
 
 def _conditions(query: PeopleQuery, groups: Wanted | None) -> list[ColumnElement[bool]]:
@@ -268,40 +283,60 @@ def _person_by_id(db: Connection, person_id: str, rules: Rules, visible: Visible
     if asked is None:
         return None
     head = int(match[1])
-    if asked.user_id:
+    joined = Joined.read(db, rules, visible)
+    if head in joined.heads:
+        head = joined.heads[head]
+    elif asked.user_id:
         same = select(func.min(i.id)).where(i.user_id == asked.user_id, i.erased_at_ms.is_(None))
         if rules.scope != "everywhere":
             same = same.where(i.site_id == asked.site_id)
         head = db.execute(same).scalar_one()
     terminal_id = None if match[2] is None else int(match[2])
-    found = _people(db, [head], rules, visible, hidden=hidden_terminals(db, visible))
+    found = _people(db, [head], rules, visible, joined, hidden=hidden_terminals(db, visible))
     return next((person for person in found if person.terminal_id == terminal_id), None)
 
 
 def _people(
-    db: Connection, heads: Sequence[int], rules: Rules, visible: Visible, *, hidden: Sequence[int]
+    db: Connection,
+    heads: Sequence[int],
+    rules: Rules,
+    visible: Visible,
+    joined: Joined,
+    *,
+    hidden: Sequence[int],
 ) -> list[Person]:
     """The people who begin with these identities, the latest first; only those whom something visible has seen."""
     found: dict[tuple[int, int], list[Row[Any]]] = {}
-    for start in range(0, len(heads), 1000):
-        for row in db.execute(_forms(heads[start : start + 1000], rules, visible, hidden)):
+    wanted = set(heads) & joined.forms.keys()
+    firsts = [first for first, head in joined.firsts.items() if head in wanted]
+    asked = [*(head for head in heads if head not in wanted), *firsts]
+    for start in range(0, len(asked), 1000):
+        for row in db.execute(_forms(asked[start : start + 1000], rules, visible, hidden)):
             if row.last_ms is not None:
-                key = (row.head, row.terminal_id if rules.scope == "terminal" else 0)
+                head = joined.firsts.get(row.head, row.head)
+                key = (head, row.terminal_id if rules.scope == "terminal" else 0)
                 found.setdefault(key, []).append(row)
     people = [_person(key, rows) for key, rows in sorted(found.items(), reverse=True)]
     entries = imported(db, ((person.user_id, person.site_id) for person in people))
-    return [_with_entry(person, entries.get((person.user_id, person.site_id))) for person in people]
+    found_people = []
+    for person in people:
+        entry = entries.get((person.user_id, person.site_id))
+        name, groups_of = with_entry(person.name, person.groups, entry)
+        found_people.append(
+            person if entry is None else msgspec.structs.replace(person, name=name, groups=groups_of)
+        )
+    return found_people
 
 
-def _with_entry(person: Person, entry: Entry | None) -> Person:
-    """Return a person with the name and the department that were imported for their number."""
+def with_entry(
+    name: str, groups: tuple[dict[str, Any], ...], entry: Entry | None
+) -> tuple[str, tuple[dict[str, Any], ...]]:
+    """Return the name and the groups of a person with what was imported for their number."""
     if entry is None:
-        return person
+        return name, groups
     department = {"id": "", "name": entry.department}
-    keys = {group_key(group) for group in person.groups}
-    is_new = bool(entry.department) and group_key(department) not in keys
-    groups = (*person.groups, department) if is_new else person.groups
-    return msgspec.structs.replace(person, name=entry.name or person.name, groups=groups)
+    is_new = bool(entry.department) and group_key(department) not in {group_key(group) for group in groups}
+    return entry.name or name, (*groups, department) if is_new else groups
 
 
 def _forms(heads: Sequence[int], rules: Rules, visible: Visible, hidden: Sequence[int]) -> Any:

@@ -210,7 +210,10 @@ def _put(db: Connection, entries: Sequence[Entry], site: int, now_ms: int) -> No
 
 def imported(db: Connection, people: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Entry]:
     """Return what was imported for people, by number and site; that of their site first."""
-    c, wanted = t.staff.c, sorted(set(people))
+    c = t.staff.c
+    if db.execute(select(c.id).limit(1)).first() is None:
+        return {}
+    wanted = sorted(set(people))
     numbers = sorted({user_id for user_id, _ in wanted if user_id})
     found: dict[tuple[str, int], Entry] = {}
     for start in range(0, len(numbers), 1000):

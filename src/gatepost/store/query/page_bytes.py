@@ -62,6 +62,7 @@ def paged(
     order: str,
     place: Callable[[Row], object],
     cursor: str | None,
+    limit: int | None = None,
 ) -> Page[Row]:
     """Return the page of a list that begins after a cursor.
 
@@ -75,7 +76,8 @@ def paged(
         start = next(found, 0)
         if not start:
             raise BadCursor
-    shown = tuple(rows[start : start + fitting([size(row) for row in rows[start:]])])
+    on_page = rows[start:] if limit is None else rows[start : start + limit]
+    shown = tuple(on_page[: fitting([size(row) for row in on_page])])
     is_last = start + len(shown) == len(rows)
     return Page(shown, None if is_last else encode_cursor(order, _digest(place(shown[-1])), 0))
 

@@ -37,7 +37,7 @@ from gatepost.store.query.terminal_labels import terminals_asked, terminals_name
 from gatepost.store.schema import tables as t
 from gatepost.wire.codes import EntryMode, RecognitionType
 
-__all__ = ["COUNT_MOST", "all_conditions", "all_of_few", "counted", "find"]
+__all__ = ["COUNT_MOST", "all_conditions", "all_of_few", "counted", "find", "of_strangers"]
 
 _MANY = 1_000
 """Of more terminals and facets together it is not looked up at once where each begins."""
@@ -289,14 +289,17 @@ def _codes(query: RecordQuery, c: Any, *, unknown_only: bool = False) -> list[An
     if query.has_image is not None:
         found.append(c.has_image == int(query.has_image))
     if query.strangers:
-        found.append(c.facet_id.in_(select(t.facets.c.id).where(*_strangers())))
+        found.append(c.facet_id.in_(select(t.facets.c.id).where(*of_strangers())))
     if query.outside_time:
         found.append(c.facet_id.in_(select(t.facets.c.id).where(t.facets.c.outside_time == 1)))
     return found
 
 
-def _strangers() -> list[Any]:
-    """The facets of which a record without a person is a stranger's: of no known kind, and no door button."""
+def of_strangers() -> list[Any]:
+    """Return the conditions on facets of which a record without a person is a stranger's.
+
+    They are of no known kind, and no door button.
+    """
     c = t.facets.c
     known = [RecognitionType.EMPLOYEE, RecognitionType.VISITOR, RecognitionType.BLACKLIST]
     return [c.recognition_type.not_in([int(kind) for kind in known]), c.entry_mode != int(EntryMode.BUTTON)]
@@ -313,7 +316,7 @@ def _facet_codes(query: RecordQuery) -> list[Any]:
     if query.has_image is not None:
         found.append(c.has_image == int(query.has_image))
     if query.strangers:
-        found += _strangers()
+        found += of_strangers()
     if query.outside_time:
         found.append(c.outside_time == 1)
     return found

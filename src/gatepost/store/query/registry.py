@@ -154,6 +154,7 @@ def _terminal(row: Row[Any], tallies: Sequence[Row[Any]], refused: int, disagree
         site=row.site,
         timezone=row.timezone or row.site_timezone,
         state=row.state,
+        direction=row.direction,
         has_token=row.token_digest is not None,
         networks=tuple(msgspec.json.decode(row.networks)) if row.networks else (),
         model=row.model,
@@ -272,7 +273,7 @@ def update_terminal(db: Connection, terminal_id: int, values: Mapping[str, Any])
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
-    allowed = {"serial", "name", "site_id", "timezone", "state", "token_digest", "networks"}
+    allowed = {"serial", "name", "site_id", "timezone", "state", "direction", "token_digest", "networks"}
     if unknown := values.keys() - allowed:
         raise StoreError(f"a terminal has no {min(unknown)} that could be set")
     row = {name: text(value) if isinstance(value, str) else value for name, value in values.items()}

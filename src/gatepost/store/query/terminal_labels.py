@@ -10,7 +10,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, or_, select
 
 from gatepost.store.fold import alike
-from gatepost.store.interface import TerminalState, Visible
+from gatepost.store.interface import Direction, TerminalState, Visible
 from gatepost.store.schema import tables as t
 
 __all__ = [
@@ -37,6 +37,7 @@ class TerminalLabel(Struct, frozen=True, kw_only=True):
     timezone: str
     """Its own, or else its site's."""
     state: TerminalState
+    direction: Direction = "both"
 
     @property
     def label(self) -> str:
@@ -130,7 +131,7 @@ def terminals_asked(db: Connection, query: _Asked, visible: Visible) -> Sequence
 
 def _select() -> Any:
     c = t.terminals.c
-    columns = (c.id, c.serial, c.anonymous_peer, c.name, c.site_id, c.timezone, c.state)
+    columns = (c.id, c.serial, c.anonymous_peer, c.name, c.site_id, c.timezone, c.state, c.direction)
     return select(*columns, t.sites.c.name.label("site"), t.sites.c.timezone.label("site_timezone")).join(
         t.sites, t.sites.c.id == c.site_id
     )
@@ -146,4 +147,5 @@ def _place(row: Any) -> TerminalLabel:
         site=row.site,
         timezone=row.timezone or row.site_timezone,
         state=row.state,
+        direction=row.direction,
     )

@@ -84,6 +84,8 @@ __all__ = [
     "holidays",
     "assignments",
     "corrections",
+    "joined_people",
+    "marked_people",
     "staff",
     "destinations",
     "destination_places",
@@ -141,6 +143,8 @@ terminals = Table(
     Column("site_id", _Id, ForeignKey("sites.id"), nullable=False),
     Column("timezone", Text),
     Column("state", Text, nullable=False),
+    # "in", "out" or "both": which way people go who pass there.
+    Column("direction", Text, nullable=False, server_default="both"),
     Column("token_digest", LargeBinary, unique=True),
     # Of the token that replaces this one as soon as the terminal has taken its new address: both are valid until then.
     Column("next_token_digest", LargeBinary, unique=True),
@@ -155,6 +159,7 @@ terminals = Table(
     # 1: records of it were fetched from its history.
     Column("backfilled", SmallInteger, nullable=False, server_default="0"),
     CheckConstraint("state IN ('new', 'approved', 'held', 'retired')", name="state"),
+    CheckConstraint("direction IN ('in', 'out', 'both')", name="direction"),
     # The id of a terminal that was deleted is no other one's: an ingest may still know it.
     sqlite_autoincrement=True,
 )
@@ -949,6 +954,33 @@ staff = Table(
     Column("changed_at_ms", BigInteger, nullable=False),
     UniqueConstraint("user_id", "site_id"),
     Index(None, "group_key"),
+)
+
+# Numbers that are one person: people/joined.py.
+joined_people = Table(
+    "joined_people",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    # The same of all numbers of one person.
+    Column("person", BigInteger, nullable=False),
+    Column("identity_id", _Id, ForeignKey("identities.id", ondelete="CASCADE"), nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at_ms", BigInteger, nullable=False),
+    Index(None, "identity_id"),
+)
+
+# People whom guards are told to look out for: people/marked.py.
+marked_people = Table(
+    "marked_people",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("identity_id", _Id, ForeignKey("identities.id", ondelete="CASCADE"), nullable=False),
+    Column("reason", Text, nullable=False),
+    # NULL: until it is taken away.
+    Column("until_ms", BigInteger),
+    Column("made_by", Text, nullable=False),
+    Column("made_at_ms", BigInteger, nullable=False),
+    Index(None, "identity_id"),
 )
 
 # Passages that a person added or struck: records stay as they are.

@@ -224,6 +224,7 @@ def upgrade() -> None:
         sa.Column("site_id", _ID, nullable=False),
         sa.Column("timezone", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("direction", sa.Text(), server_default="both", nullable=False),
         sa.Column("token_digest", sa.LargeBinary(), nullable=True),
         sa.Column("next_token_digest", sa.LargeBinary(), nullable=True),
         sa.Column("networks", sa.Text(), nullable=True),
@@ -236,6 +237,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "state IN ('new', 'approved', 'held', 'retired')", name=op.f("ck_terminals_state")
         ),
+        sa.CheckConstraint("direction IN ('in', 'out', 'both')", name=op.f("ck_terminals_direction")),
         sa.ForeignKeyConstraint(["site_id"], ["sites.id"], name=op.f("fk_terminals_site_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_terminals")),
         sa.UniqueConstraint("anonymous_peer", name=op.f("uq_terminals_anonymous_peer")),
@@ -772,6 +774,33 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_corrections_identity_id"), "corrections", ["identity_id"])
     op.create_index(op.f("ix_corrections_at_ms"), "corrections", ["at_ms"])
+    op.create_table(
+        "joined_people",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("person", sa.BigInteger(), nullable=False),
+        sa.Column("identity_id", _ID, nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("made_at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["identity_id"], ["identities.id"], name=op.f("fk_joined_people_identity_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_joined_people")),
+    )
+    op.create_index(op.f("ix_joined_people_identity_id"), "joined_people", ["identity_id"])
+    op.create_table(
+        "marked_people",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("identity_id", _ID, nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=True),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("made_at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["identity_id"], ["identities.id"], name=op.f("fk_marked_people_identity_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_marked_people")),
+    )
+    op.create_index(op.f("ix_marked_people_identity_id"), "marked_people", ["identity_id"])
     op.create_table(
         "staff",
         sa.Column("id", _ID, nullable=False),
