@@ -139,6 +139,7 @@ def _rule(form: Form, at: str) -> dict[str, Any]:
             "recognition_types": form.numbers(f"{at}types"),
             "passed": _PASSED.get(form(f"{at}passed")),
             "users": _words(form(f"{at}users")),
+            "marked": form.ticked(f"{at}marked"),
             "person": form(f"{at}person") or "none",
         }
     return {

@@ -30,13 +30,15 @@ from gatepost.errors import SettingsError
 from gatepost.forward.admin import secret_names
 from gatepost.forward.destination import Destination, NotifyOptions, decode, decode_secrets
 from gatepost.forward.forwarding import Forwarding
+from gatepost.forward.rendering import mark_of
 from gatepost.forward.rules import Rules
 from gatepost.forward.trial import Example, Trial
 from gatepost.receiver.api.authorization import AnyRequest
 from gatepost.receiver.api.destinations import asked, ledger
 from gatepost.receiver.api.images import note_original
 from gatepost.receiver.api.shapes import MAX_ID, answering, read
-from gatepost.store.interface import Store
+from gatepost.receiver.people_rules import rules_of
+from gatepost.store.people.marked import who_is_marked
 from gatepost.store.query.destinations import DestinationRow
 
 __all__ = ["STEPS", "Shown", "ledger_of", "one", "page", "problem_of", "setup_page", "steps_of", "tag_of"]
@@ -262,19 +264,20 @@ def _latest(desk: Desk, request: AnyRequest, forwarding: Forwarding, told: Desti
     with answering():
         found = forwarding.example(told)
     if found is not None and told.kind == "notify":
-        return _message(desk.whole, told, found)
+        return _message(desk, told, found)
     if found is not None and told.shape == "push":
         note_original(request, found.event_id)
     return found
 
 
-def _message(store: Store, told: Destination, found: Example) -> Example | None:
+def _message(desk: Desk, told: Destination, found: Example) -> Example | None:
     """Return what people would be told of an event, or why they would not."""
     kind: Any = found.id.partition("-")[0]
-    row = store.forwarded_again(kind, [found.event_id]).get(found.event_id)
+    row = desk.whole.forwarded_again(kind, [found.event_id]).get(found.event_id)
     if row is None:  # it was deleted meanwhile
         return None
-    decision = Rules(told.notify or NotifyOptions()).decide([row], 0)
+    marked = who_is_marked(desk.whole, rules_of(desk.settings), int(desk.now() * 1000))
+    decision = Rules(told.notify or NotifyOptions()).decide([row], 0, [mark_of(row, marked)])
     said = "\n".join((decision.title, *decision.lines)) if decision.lines else f"({decision.left_out[0]})"
     return msgspec.structs.replace(found, body=said, content_type="text/plain")
 

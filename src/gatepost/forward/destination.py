@@ -178,6 +178,8 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     passed: bool | None = None
     users: Annotated[tuple[Word, ...], Meta(max_length=1000)] = ()
     """A watch list: ``user_id`` of persons."""
+    marked: bool = False
+    """Only records of a person who is marked when the message is made."""
     terminals: Annotated[tuple[Word, ...], Meta(max_length=1000)] = ()
     """Serials, names or ids."""
     sites: Annotated[tuple[Word, ...], Meta(max_length=100)] = ()

@@ -320,6 +320,7 @@ class Forwarder:
     ) -> list[Parcel]:
         rows = self._renderer.rows_of(claimed, fresh)
         people = self._renderer.person_ids(rows.values())
+        self._renderer.look_up_marks()
         parcels: list[Parcel] = []
         total = 0
         for at, item in enumerate(claimed):

@@ -11,9 +11,18 @@ from gatepost.forward.shape import Shaper, event_id
 from gatepost.forward.sinks import Outgoing
 from gatepost.forward.surroundings import Surroundings
 from gatepost.store.interface import FORWARD_KINDS, Forwarded, Notice, RecordRow
+from gatepost.store.people.marked import Marked, who_is_marked
 from gatepost.store.query.destinations import DestinationRow
 
-__all__ = ["Renderer"]
+__all__ = ["Renderer", "mark_of"]
+
+
+def mark_of(row: Forwarded, marked: Marked | None) -> str:
+    """Return why the person of a record is marked; empty for any other event."""
+    if not marked or not isinstance(row, RecordRow) or row.person is None:
+        return ""
+    mark = marked.of_form(row.person.identity_id, row.person.user_id, row.site_id)
+    return "" if mark is None else mark.reason
 
 
 class Renderer:
@@ -24,6 +33,15 @@ class Renderer:
         self._told = told
         self._around = around
         self._shaper: Shaper | None = None
+        rules = () if told.notify is None else told.notify.rules
+        self._looks_for_marks = any(rule.marked for rule in rules)
+        self._marked: Marked | None = None
+
+    def look_up_marks(self) -> None:
+        """Read who is marked now, for the events that are rendered next, if a rule is about it."""
+        if self._looks_for_marks:
+            around = self._around
+            self._marked = who_is_marked(around.store, around.people.rules, int(around.now() * 1000))
 
     def rows_of(self, claimed: Sequence[Item], fresh: Mapping[int, Forwarded]) -> dict[int, Forwarded]:
         """Return the events, by id, that are still there. ``fresh``: those that were read a moment ago."""
@@ -77,6 +95,7 @@ class Renderer:
             image=image,
             is_replay=is_replay,
             is_backfilled=isinstance(row, RecordRow) and bool(row.backfilled),
+            mark=mark_of(row, self._marked),
         )
 
     def _link(self, event_id: int) -> str:

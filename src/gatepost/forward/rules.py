@@ -106,17 +106,20 @@ class Rules:
         self._options = options
         self._memory = _Memory()
 
-    def decide(self, rows: Sequence[Forwarded], now_ms: int) -> Decision:
-        """Return which of some events are told now, and how. Nothing is noted by that."""
+    def decide(self, rows: Sequence[Forwarded], now_ms: int, marks: Sequence[str] = ()) -> Decision:
+        """Return which of some events are told now, and how. Nothing is noted by that.
+
+        ``marks``: of each event why its person is marked, empty for most; left out, no one is.
+        """
         memory = self._memory.copy()
         lines: list[str] = []
         fates: list[Fate] = []
-        for row in rows:
-            at = next((at for at, rule in enumerate(self._options.rules) if _fits(rule, row)), None)
+        for row, mark in zip(rows, marks or [""] * len(rows), strict=True):
+            at = next((at for at, rule in enumerate(self._options.rules) if _fits(rule, row, mark)), None)
             fate = self._fate(row, at, memory, now_ms)
             if at is not None and not fate.left_out:
                 again = 0 if fate.key is None else memory.repeated.get(fate.key, 0)
-                lines.append(self._line(row, self._options.rules[at]) + self._again(again))
+                lines.append(self._line(row, self._options.rules[at], mark) + self._again(again))
             memory.take(fate, now_ms, is_sent=True)
             fates.append(fate)
         title = f"gatepost: {len(lines)} {'events' if len(lines) != 1 else 'event'}"
@@ -165,7 +168,7 @@ class Rules:
             return ""
         return f"（此前另有 {count} 次）" if self._options.language == "zh" else f" (and {count} more before)"
 
-    def _line(self, row: Forwarded, rule: Rule) -> str:
+    def _line(self, row: Forwarded, rule: Rule, mark: str) -> str:
         language = self._options.language
         at = _at(row)
         if isinstance(row, Notice):
@@ -173,7 +176,11 @@ class Rules:
             if row.terminal_id is None:
                 return f"{at:%Y-%m-%d %H:%M:%S} {what}"
         else:
-            what = _alarm(row, language) if isinstance(row, AlarmStepRow) else _passage(row, rule, language)
+            what = (
+                _alarm(row, language)
+                if isinstance(row, AlarmStepRow)
+                else _passage(row, rule, mark, language)
+            )
         where = plain(row.terminal_name or row.serial or f"#{row.terminal_id}")
         if language == "zh":
             return f"{at:%Y-%m-%d %H:%M:%S} {where}（{plain(row.site or '')}）：{what}"
@@ -199,7 +206,7 @@ def _at(row: Forwarded) -> datetime:
     return at.astimezone(ZoneInfo(row.timezone or "UTC"))
 
 
-def _fits(rule: Rule, row: Forwarded) -> bool:
+def _fits(rule: Rule, row: Forwarded, mark: str) -> bool:
     if rule.terminals and not {row.serial, row.terminal_name, str(row.terminal_id)} & set(rule.terminals):
         return False
     if rule.sites and row.site not in rule.sites:
@@ -220,6 +227,7 @@ def _fits(rule: Rule, row: Forwarded) -> bool:
         and (not rule.recognition_types or row.recognition_type in rule.recognition_types)
         and (rule.passed is None or row.passed == rule.passed)
         and (not rule.users or user_id in rule.users)
+        and (bool(mark) or not rule.marked)
     )
 
 
@@ -312,7 +320,7 @@ _NOTICES: Mapping[NoticeKind, tuple[str, str]] = {
 }
 
 
-def _passage(row: RecordRow, rule: Rule, language: str) -> str:
+def _passage(row: RecordRow, rule: Rule, mark: str, language: str) -> str:
     is_chinese = language == "zh"
     kind = label(RecognitionType, row.recognition_type, "zh" if is_chinese else "en")
     if row.passed is None:
@@ -322,8 +330,17 @@ def _passage(row: RecordRow, rule: Rule, language: str) -> str:
     else:
         how = "passed" if row.passed else "refused"
     why = label(AbnormalType, row.abnormal_type, "zh" if is_chinese else "en") if row.abnormal_type else ""
-    parts = [kind, _person(row, rule), how, why]
+    parts = [kind, _person(row, rule), how, why, _mark(rule, mark, is_chinese=is_chinese)]
     return ("，" if is_chinese else ", ").join(filter(None, parts))
+
+
+def _mark(rule: Rule, mark: str, *, is_chinese: bool) -> str:
+    """Return that a person is marked, and why if the text may name the person."""
+    if not mark:
+        return ""
+    if rule.person == "none":
+        return "重点关注人员" if is_chinese else "a marked person"
+    return f"重点关注：{plain(mark)}" if is_chinese else f"marked: {plain(mark)}"
 
 
 def _person(row: RecordRow, rule: Rule) -> str:

@@ -33,6 +33,8 @@ class Outgoing(Struct, frozen=True, kw_only=True):
     is_replay: bool
     is_backfilled: bool = False
     """It was fetched from the terminal's history; the shape ``push`` has no field for that."""
+    mark: str = ""
+    """Of a record of a marked person, for a destination with rules about them: the reason."""
     is_test: bool = False
     """It never happened: it leaves nothing behind that says it did."""
 

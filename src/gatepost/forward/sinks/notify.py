@@ -55,7 +55,9 @@ class Notify:
         if batch[0].is_test:  # it passes by the rules, which choose no made-up event
             title, line = _TEST[self._language]
             return await self._way.send(title, [line], batch[0].id, now)
-        decision = self._rules.decide([event.row for event in batch], int(now * 1000))
+        decision = self._rules.decide(
+            [event.row for event in batch], int(now * 1000), [event.mark for event in batch]
+        )
         told: list[Result] = []
         if decision.lines:
             named = blake2b(b" ".join(event.id.encode() for event in batch), digest_size=12).hexdigest()
