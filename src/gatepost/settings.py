@@ -6,7 +6,8 @@ Rules:
   reference page, the commented example file and ``gatepost config show`` are drawn from here.
 * The same name everywhere: ``max_body_bytes`` in the TOML file is ``GATEPOST_MAX_BODY_BYTES`` in the
   environment and ``max_body_bytes=`` in Python. A command line's option is the name with dashes.
-* The command line wins over the environment, the environment over the file, the file over the default.
+* The command line wins over the environment, the environment over the file, the file over what was changed while the
+  receiver ran (:data:`CHANGEABLE`), and that over the default.
 * Checked once, at start. What does not fit raises :class:`~gatepost.errors.SettingsError`, which names it.
 """
 
@@ -14,7 +15,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
@@ -26,7 +27,11 @@ __all__ = [
     "TerminalSettings",
     "TerminalServiceSettings",
     "ReceiverSettings",
+    "CHANGEABLE",
+    "Origin",
     "load",
+    "load_with_origins",
+    "changed",
     "shown",
     "described",
 ]
@@ -543,6 +548,33 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.packs.startswith("s3://")
 
 
+CHANGEABLE: tuple[str, ...] = (
+    "retention_images_days",
+    "retention_stranger_images_days",
+    "retention_records_days",
+    "retention_quarantine_days",
+    "retention_audit_days",
+    "unknown_terminals",
+    "repeat_s",
+    "max_terminals",
+    "max_new_terminals_per_hour",
+    "unapproved_events_per_minute",
+    "unapproved_bytes_per_minute",
+    "unapproved_events_per_day",
+    "unapproved_bytes_per_day",
+    "unapproved_terminals_per_address",
+)
+"""Settings of the receiver that can be changed while it runs, in the console or over the API."""
+
+
+class Origin(Struct, frozen=True):
+    """Where the value of a setting comes from, if it is not the default."""
+
+    kind: Literal["file", "environment", "command line"]
+    place: str
+    """The path of the file, the variable, or the option."""
+
+
 _GONE = {"day_starts_at": "is gone, because attendance is by shifts; take it out"}
 """Settings that earlier versions had."""
 
@@ -559,17 +591,45 @@ def load(
     ``file`` is TOML; ``environ`` the process's environment; ``given`` what the command line or the caller said,
     where ``None`` means "not given". Raises :class:`~gatepost.errors.SettingsError`.
     """
+    return load_with_origins(kind, file=file, environ=environ, given=given)[0]
+
+
+def load_with_origins(
+    kind: type[SettingsT],
+    *,
+    file: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> tuple[SettingsT, dict[str, Origin]]:
+    """Do as :func:`load`, and return as well where each setting is set that is not the default, by name."""
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     values: dict[str, Any] = _read(file, fields) if file is not None else {}
+    origins = {name: Origin("file", str(file)) for name in values}
     for name in fields:
         text = (environ or {}).get(PREFIX + name.upper())
         if text is not None:
             values[name] = _split(text) if "tuple" in str(fields[name].type) else text
-    values.update({name: value for name, value in (given or {}).items() if value is not None})
+            origins[name] = Origin("environment", PREFIX + name.upper())
+    for name, value in (given or {}).items():
+        if value is not None:
+            values[name] = value
+            origins[name] = Origin("command line", "--" + name.replace("_", "-"))
     unknown = values.keys() - fields.keys()
     if unknown:
         name = min(unknown)
         raise SettingsError(name, _GONE.get(name, "is not known; see the reference of settings"))
+    return _checked(kind, fields, values), origins
+
+
+def changed(settings: SettingsT, values: Mapping[str, Any]) -> SettingsT:
+    """Return the settings with some values changed. Raises :class:`~gatepost.errors.SettingsError`."""
+    fields = {field.name: field for field in msgspec.structs.fields(type(settings))}
+    if unknown := values.keys() - fields.keys():
+        raise SettingsError(min(unknown), "is not known; see the reference of settings")
+    return _checked(type(settings), fields, {**msgspec.structs.asdict(settings), **values})
+
+
+def _checked(kind: type[SettingsT], fields: Mapping[str, Any], values: Mapping[str, Any]) -> SettingsT:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -620,7 +680,7 @@ def shown(settings: Struct) -> dict[str, Any]:
 
 
 def described(kind: type[Struct]) -> list[dict[str, Any]]:
-    """Answer name, default, unit, secrecy and help of every setting of ``kind``, in order."""
+    """Return name, default, unit, secrecy, help and bounds of every setting of ``kind``, in order."""
     return [
         {
             "name": field.name,
@@ -628,6 +688,11 @@ def described(kind: type[Struct]) -> list[dict[str, Any]]:
             "unit": (_meta(field).extra or {}).get("unit", ""),
             "secret": _secret(field),
             "help": _meta(field).description,
+            "least": _meta(field).ge,
+            "most": _meta(field).le,
+            "choices": get_args(field.type.__origin__)
+            if get_origin(field.type.__origin__) is Literal
+            else (),
         }
         for field in msgspec.structs.fields(kind)
     ]

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from gatepost.settings import (
+    CHANGEABLE,
     PREFIX,
     ReceiverSettings,
     TerminalServiceSettings,
@@ -43,7 +44,8 @@ def example() -> str:
         "#   gatepost serve --data DIR --config gatepost.toml",
         "#",
         f"# The same names in the environment are upper case and begin with {PREFIX}; lists there have commas.",
-        "# The command line wins over the environment, the environment over this file.",
+        "# The command line wins over the environment, the environment over this file, and this file over what is",
+        "# changed in the console. What is set in this file is locked there.",
     ]
     for setting in described(ReceiverSettings):
         unit = f" In {setting['unit']}." if setting["unit"] else ""
@@ -67,7 +69,11 @@ def _reference() -> Iterator[str]:
     yield (
         "In a TOML file (`--config gatepost.toml`) under their names; in the environment in upper case, beginning"
         f" with `{PREFIX}`, lists with commas; on the command line, where there is an option, with dashes. The command"
-        " line wins over the environment, the environment over the file. What does not fit is said at start, with the"
+        " line wins over the environment, the environment over the file, the file over what was changed in the console"
+        " or with `PATCH /api/v1/settings`, and that over the default. A change is stored in the database and takes"
+        " effect at every receiver of it within seconds, without a restart; settings that can be changed so say it"
+        " below. What the command line, the environment or the file sets is locked there, and shown with its place."
+        " What does not fit is said at start, with the"
         " name of the setting. `gatepost config show` prints what is in force, `gatepost config example` a file with"
         " everything in it."
     )
@@ -102,6 +108,8 @@ def _reference() -> Iterator[str]:
                 facts.append(f"unit: {setting['unit']}")
             if setting["secret"]:
                 facts.append("secret: hidden in `gatepost config show`")
+            if kind is ReceiverSettings and setting["name"] in CHANGEABLE:
+                facts.append("can be changed without a restart")
             yield " · ".join(facts)
 
 

@@ -53,6 +53,7 @@ PAGES = {
     "destination": "/destinations/1",
     "destination-new": "/destinations/new",
     "settings": "/settings",
+    "system": "/system",
     "users": "/settings/users",
     "audit": "/audit",
     "account": "/account",

@@ -32,6 +32,7 @@ PAGES = (
     "/why?asked=NO-SUCH-SERIAL",
     "/quarantine",
     "/settings",
+    "/system",
     "/settings/users",
     "/audit",
     "/account",

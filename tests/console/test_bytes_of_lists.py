@@ -264,11 +264,12 @@ async def test_every_list_of_the_api_is_bounded_here_or_by_its_rows(desk: Desk) 
         "/api/v1/records", "/api/v1/alarms", "/api/v1/quarantine", "/api/v1/people/strangers",
         "/api/v1/people/outside-time",
     }  # fmt: skip
-    # One row a process, one row, some rows a day of a year at most, and a thousand short rows.
+    # One row a process, one row a setting, one row, some rows a day of a year at most, and a thousand short rows.
     few = {
         "/api/v1/notices", "/api/v1/receivers", "/api/v1/terminals/{terminal_id}/would-refuse",
         "/api/v1/people/{person_id}/shifts", "/api/v1/fleet/adoptions/{adoption_id}/rows",
         "/api/v1/fleet/{terminal_id}/audit", "/api/v1/fleet/jobs",
+        "/api/v1/settings",
     }  # fmt: skip
     # See test_schedules_and_corrections.
     measured |= {"/api/v1/schedules", "/api/v1/holidays", "/api/v1/assignments", "/api/v1/corrections"}

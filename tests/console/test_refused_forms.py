@@ -95,7 +95,8 @@ async def test_a_refused_form_of_no_page_of_ours_is_told_on_the_page_of_errors(d
 JUNK = "?! <junk>"
 
 PAGES = (
-    "/welcome", "/account", "/settings", "/settings/users", "/schedules", "/corrections", "/attendance", "/records",
+    "/welcome", "/account", "/settings", "/system", "/settings/users", "/schedules", "/corrections", "/attendance",
+    "/records",
     "/people", "/people/{person}?month=2023-05&day=2023-05-29", "/terminals", "/terminals/new", "/terminals/1",
     "/terminals/names", "/destinations/new?kind=webhook", "/destinations/1", "/fleet/adopt", "/fleet/import",
     "/fleet/find", "/fleet/history", "/quarantine", "/alarms", "/alarms/{alarm}",

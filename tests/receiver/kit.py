@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,7 +31,7 @@ from gatepost.receiver.ingest_app import IngestApp
 from gatepost.receiver.processes.desk_line import DeskLine
 from gatepost.receiver.processes.desk_proxy import DeskProxy
 from gatepost.receiver.processes.wake import Wake
-from gatepost.settings import ReceiverSettings
+from gatepost.settings import Origin, ReceiverSettings
 from gatepost.store.interface import AlarmQuery, AlarmRow, RecordQuery, RecordRow, Store
 from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.query.accounts import Accounts
@@ -259,6 +259,7 @@ async def serving(
     real_time: bool = False,
     certificate: Certificate | None = None,
     pages: MakePages | None = None,
+    origins: Mapping[str, Origin] | None = None,
 ) -> AsyncIterator[Running]:
     """Run a receiver in this process, on a port of its own; with ``real_time`` time-outs pass by themselves.
 
@@ -281,6 +282,7 @@ async def serving(
                 Folder.open(journal),
                 settings,
                 pages=pages,
+                origins=origins,
                 appended=appended,
                 now=time.time,
                 monotonic=monotonic,
@@ -375,6 +377,7 @@ async def receiving(
     real_time: bool = False,
     certificate: Certificate | None = None,
     pages: MakePages | None = None,
+    origins: Mapping[str, Origin] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Running]:
     """Run a receiver on SQLite in ``folder``."""
@@ -382,7 +385,7 @@ async def receiving(
     try:
         values = ReceiverSettings(**settings)
         async with serving(
-            store, values, real_time=real_time, certificate=certificate, pages=pages
+            store, values, real_time=real_time, certificate=certificate, pages=pages, origins=origins
         ) as running:
             yield running
     finally:

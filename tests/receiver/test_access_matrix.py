@@ -288,6 +288,7 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
         "/destinations/987654321/setup/987654321",
         "/refusals/samples/987654321",
         "/settings",
+        *("/api/v1/settings", "/api/v1/system", "/system"),
         "/settings/users",
         *("/terminals/new", "/terminals/names", "/terminals/names/list"),
         *(f"/fleet{path}" for path in ("", "/adopt", "/find", "/history", "/import", "/import/template")),
@@ -356,7 +357,9 @@ def test_what_is_for_users_of_every_site_is_known_by_name(receiver: Running) -> 
             for verb in ("sent", "address", "test", "pause", "resume", "rotate", "replay", "dead", "delete")
         ),
         *("GET /api/v1/receivers", "DELETE /api/v1/receivers/987654321", "GET /api/v1/retention"),
-        *("POST /api/v1/retention/confirm", "POST /settings/retention"),
+        *("POST /api/v1/retention/confirm", "POST /system/retention"),
+        *("GET /api/v1/settings", "PATCH /api/v1/settings", "GET /api/v1/system", "GET /system"),
+        "POST /settings/values",
         *("GET /api/v1/refusals/samples/987654321", "GET /refusals/samples/987654321"),
         *("POST /api/v1/sites", "PATCH /api/v1/sites/987654321"),
         *(f"POST /api/v1/{name}" for name in ("schedules", "holidays", "assignments")),

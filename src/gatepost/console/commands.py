@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gatepost.cli_text import t
-from gatepost.receiver.commands.config import ConfigOption, DatabaseOption, DataOption, receiver_settings
+from gatepost.receiver.commands.config import ConfigOption, DatabaseOption, DataOption, settings_with_origins
 
 if TYPE_CHECKING:
     from gatepost.receiver.desk_app import Pages
@@ -41,7 +41,7 @@ def serve(
     from gatepost.receiver.observability.logs import to_stderr
     from gatepost.receiver.program import Listening, run
 
-    settings = receiver_settings(config, listen=listen, database=database)
+    settings, origins = settings_with_origins(config, listen=listen, database=database)
     to_stderr(settings.log_format, settings.log_level)
 
     def listening(where: Listening) -> None:
@@ -85,6 +85,7 @@ def serve(
     code = run(
         settings,
         data,
+        origins=origins,
         pages=console_pages,
         listening=listening,
         administrator=administrator,

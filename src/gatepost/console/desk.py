@@ -68,6 +68,7 @@ NAV: tuple[tuple[str, str, Role], ...] = (
     ("quarantine", "/quarantine", "viewer"),
     ("destinations", "/destinations", "admin"),
     ("settings", "/settings", "admin"),
+    ("system", "/system", "admin"),
     ("audit", "/audit", "admin"),
 )
 """The pages: name, path, and the role that they need. In the order in which a day needs them.

@@ -28,6 +28,10 @@ class Form:
     def __call__(self, name: str) -> str:
         return self._fields.get(name, [""])[-1].strip()
 
+    def has(self, name: str) -> bool:
+        """Return whether the form has a field."""
+        return name in self._fields
+
     def secret(self, name: str) -> str:
         """As it was typed."""
         return self._fields.get(name, [""])[-1]

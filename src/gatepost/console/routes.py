@@ -37,6 +37,7 @@ from gatepost.console.pages.refusals import RefusalPages
 from gatepost.console.pages.schedules import SchedulePages
 from gatepost.console.pages.settings import SettingsPages
 from gatepost.console.pages.statistics import StatisticsPages
+from gatepost.console.pages.system import SystemPages
 from gatepost.console.pages.terminal_names import TerminalNames
 from gatepost.console.pages.terminals import TerminalPages
 from gatepost.console.pages.terminals_chosen import ChosenTerminals
@@ -88,6 +89,7 @@ PAGES = (
     DestinationPages,
     DestinationSetup,
     SettingsPages,
+    SystemPages,
     AccountPages,
 )
 

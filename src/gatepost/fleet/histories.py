@@ -35,7 +35,7 @@ class Histories:
         ``keep_days``: for how long records are kept; what is older is not fetched. 0: for ever.
         """
         self._around = around
-        self._keep_days = keep_days
+        self.keep_days = keep_days
         self.jobs = around.jobs
         self.backfill = Backfill(around)
         self.auditor = Auditor(around, timezones, starts=starts)
@@ -49,8 +49,8 @@ class Histories:
         now = self._around.now()
         present = round(now + max(0, row.clock_error_ms or 0) / 1000)
         until_s = present if until_s is None else min(until_s, present)
-        if self._keep_days:
-            since_s = max(since_s, round(now) - self._keep_days * DAY_S)
+        if self.keep_days:
+            since_s = max(since_s, round(now) - self.keep_days * DAY_S)
         if since_s > until_s:
             raise SettingsError(
                 "since", "must be before until, not in the future, and records are still kept"

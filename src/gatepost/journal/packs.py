@@ -345,7 +345,7 @@ class Packs:
 
         Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
-        local = self._local()  # first: what is moved meanwhile is then seen there
+        local = self.local()  # first: what is moved meanwhile is then seen there
         found = {pack.name: pack for pack in (*local, *self.archived())}
         return [found[name] for name in sorted(found)]
 
@@ -355,9 +355,10 @@ class Packs:
             there = 0 if self._archive is None else self._archive.disk_bytes()
         except OSError as error:
             raise unavailable("the archive of packs cannot be read", error) from error
-        return there + sum(pack.disk_bytes for pack in self._local())
+        return there + sum(pack.disk_bytes for pack in self.local())
 
-    def _local(self) -> list[Pack]:
+    def local(self) -> list[Pack]:
+        """Return the packs of the journal's folder. Raises :class:`~gatepost.errors.JournalUnavailable`."""
         try:
             return packs_in(self._folder.packs)
         except OSError as error:
@@ -378,7 +379,7 @@ class Packs:
 
         Does nothing while the journal is pinned. Raises :class:`~gatepost.errors.JournalUnavailable`.
         """
-        local = self.remove(pack.name for pack in self._local() if pack.kind == kind and pack.day < day)
+        local = self.remove(pack.name for pack in self.local() if pack.kind == kind and pack.day < day)
         if not self.moves or self._archive is None:
             return local
         there = self.remove(pack.name for pack in self.archived(kind, day))
@@ -435,7 +436,7 @@ class Packs:
             return 0
         count = 0
         failed: OSError | None = None
-        for pack in self._local():
+        for pack in self.local():
             try:
                 with self._changing:
                     count += self._move(pack.name, self._archive)

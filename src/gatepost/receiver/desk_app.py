@@ -67,6 +67,7 @@ from gatepost.receiver.jobs.watching import Watcher
 from gatepost.receiver.live_stream import Live
 from gatepost.receiver.observability.diagnosis import Diagnosis
 from gatepost.receiver.observability.prometheus import Measured, Metrics
+from gatepost.receiver.observability.system import System
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.receiver.processes.desk_proxy import as_it_was_asked
 from gatepost.receiver.processes.ingests import PATIENCE_S, Ingests
@@ -84,10 +85,11 @@ from gatepost.receiver.processes.link import (
 )
 from gatepost.receiver.processes.memory import hand_back
 from gatepost.receiver.processes.wake import Wake
+from gatepost.receiver.settings_in_force import SettingsInForce
 from gatepost.receiver.terminals.admin import Registrar, new_token
 from gatepost.receiver.terminals.identify import Claim, Directory, Known, Networks, Policy, token_digest
 from gatepost.receiver.terminals.preview import Preview
-from gatepost.settings import ReceiverSettings
+from gatepost.settings import Origin, ReceiverSettings
 from gatepost.store.interface import Arrival, Store, TerminalRow
 from gatepost.store.people.staff import Staff
 from gatepost.store.people.stored_schedules import Schedules
@@ -154,11 +156,12 @@ class DeskApp:
         settings: ReceiverSettings,
         *,
         pages: MakePages | None = None,
+        origins: Mapping[str, Origin] | None = None,
         appended: Wake,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Wire the parts. ``appended`` is set when the journal has more.
+        """Wire the parts. ``appended`` is set when the journal has more; ``origins``: where settings are set.
 
         Raises :class:`~gatepost.errors.SettingsError` for what only shows when it is put together.
         """
@@ -174,6 +177,7 @@ class DeskApp:
         self._changes = 0
         """How often what the ingests know of terminals has changed."""
         self._policy = Policy.of(settings)
+        self.in_force = SettingsInForce(settings, origins or {}, store, take_over=self.refresh)
         self._loop = asyncio.get_running_loop()
         self.ingests = Ingests(
             {
@@ -186,7 +190,7 @@ class DeskApp:
             listed=self._progress,
         )
         # Several processes may write to a server; what the others commit is found by asking.
-        meaning = Meaning(store, rules_of(settings))
+        meaning = self._meaning = Meaning(store, rules_of(settings))
         self.live = Live(tell(store, meaning), store.end_of_feed, poll_s=0.1 if settings.database else 0.5)
         self.metrics = Metrics()
         frames = Frames(store.secret, image_keys(settings))
@@ -280,6 +284,7 @@ class DeskApp:
         self.metrics.watch(
             store, self.ingests, self.projector, self.keeper, self.forwarding, self.fleet, now=now
         )
+        self._preview = Preview(store, settings, now)
         made = (
             Pages()
             if pages is None
@@ -292,7 +297,11 @@ class DeskApp:
             "access": self.access,
             "meaning": meaning,
             "registrar": registrar,
-            "preview": Preview(store, settings, now),
+            "preview": self._preview,
+            "settings": self.in_force,
+            "system": System(
+                store, journal, self.in_force, self.projector, self.keeper, self.archiving, now=now
+            ),
             "diagnosis": Diagnosis(self.fleet.adopted, self.projector.lag, self.ingests.heard, now=now),
             "live": self.live,
             "keeper": self.keeper,
@@ -450,18 +459,36 @@ class DeskApp:
             changes = -1
             while changes != self._changes:  # a token was used meanwhile: this may be from before
                 changes = self._changes
-                terminals, peers, tokens, sites = await asyncio.to_thread(
-                    lambda: (store.terminals(), store.peers(), store.tokens(), store.sites())
+                is_new, terminals, peers, tokens, sites = await asyncio.to_thread(
+                    lambda: (
+                        self.in_force.refresh(),
+                        store.terminals(),
+                        store.peers(),
+                        store.tokens(),
+                        store.sites(),
+                    )
                 )
+                if is_new:
+                    self._take_over_settings()
             known = [Known.of(row) for row in terminals]
             seen = [(address, terminal_id, at_ms) for (address, terminal_id), at_ms in peers.items()]
-            table = Table(known, seen, tokens, sites[0].timezone)
+            table = Table(known, seen, tokens, sites[0].timezone, self.in_force.changes)
             if table == self._table:
                 return
             self._changes += 1
             self._table = table
             self._directory.feed(known, peers, tokens, new_timezone=table.new_timezone)
             await self.ingests.call(table)
+
+    def _take_over_settings(self) -> None:
+        """Let every part of the desk work by the settings that are in force now."""
+        settings = self.in_force.current
+        self._policy = Policy.of(settings)
+        self._preview.settings = settings
+        self._meaning.rules = rules_of(settings)
+        self.keeper.limits = limits_of(settings)
+        self.histories.keep_days = settings.retention_records_days
+        log.info("settings.changed", **self.in_force.changes)
 
     def refresh_soon(self) -> None:
         """Refresh within :data:`SOON_S`, once however often this is called: for what is changed many times in a row.

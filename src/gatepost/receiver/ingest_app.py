@@ -21,10 +21,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -38,7 +36,7 @@ from gatepost.receiver.http.console_access import ConsoleAccess
 from gatepost.receiver.http.security_headers import nothing_here, refuse, secured
 from gatepost.receiver.http.url_prefix import below, checked_prefix
 from gatepost.receiver.ingest import health
-from gatepost.receiver.ingest.disk import room
+from gatepost.receiver.ingest.disk import journal_bytes, room
 from gatepost.receiver.ingest.endpoint import Ingest, Options
 from gatepost.receiver.ingest.frames import Frames, image_keys
 from gatepost.receiver.ingest.group_commit import GroupCommit
@@ -62,7 +60,7 @@ from gatepost.receiver.processes.link import (
 )
 from gatepost.receiver.processes.memory import hand_back
 from gatepost.receiver.terminals.identify import Directory, Networks, Policy
-from gatepost.settings import ReceiverSettings
+from gatepost.settings import ReceiverSettings, changed
 from gatepost.wire import forget_people
 
 __all__ = ["IngestApp", "check", "is_push"]
@@ -81,9 +79,6 @@ SILENT_S = 5.0
 
 LINGER_S = 0.05
 """For so long pushes gather where each batch makes objects in a bucket before it is acknowledged."""
-
-MAX_JOURNAL_BYTES = 16 * 1024**3
-"""By default as many bytes may wait in the journal, and a tenth of the disk at most."""
 
 
 class IngestApp:
@@ -120,7 +115,7 @@ class IngestApp:
             max_batch=settings.max_batch_events,
             max_queue=settings.max_queue_events,
             max_queue_bytes=settings.max_bodies_bytes,
-            max_unread_bytes=settings.journal_max_bytes or _journal_bytes(journal.path),
+            max_unread_bytes=settings.journal_max_bytes or journal_bytes(journal.path),
             unread_bytes=lambda: journal.backlog(self.listed.positions).bytes,
             unmoved_bytes=lambda: bytes_in(journal.packs) if settings.has_bucket else 0,
             has_room=room(journal.path, settings),
@@ -156,6 +151,8 @@ class IngestApp:
                 guarding.Limits.of(settings), now=monotonic, shares_address=proxies.__contains__
             )
         self._monotonic = monotonic
+        self._changes: Mapping[str, int | float | str] = {}
+        """Settings that were changed since the start."""
         self.listed = welcome.listed
         """How far the desk has listed the journal."""
         self._listed_at = 0.0
@@ -287,6 +284,10 @@ class IngestApp:
         self.take_over(welcome)
 
     def _feed(self, table: Table) -> None:
+        if table.settings != self._changes:
+            self._changes = table.settings
+            settings = changed(self.settings, table.settings)
+            self.pushes.decide_by(Policy.of(settings), Amounts.of(settings))
         peers = {(address, terminal_id): at_ms for address, terminal_id, at_ms in table.peers}
         self.directory.feed(table.terminals, peers, table.tokens, new_timezone=table.new_timezone)
 
@@ -383,11 +384,6 @@ def check(settings: ReceiverSettings) -> None:
     proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
     _options(settings, proxies)
     _console_access(settings, proxies)
-
-
-def _journal_bytes(folder: Path) -> int:
-    """Return how much of a journal may wait by default."""
-    return min(MAX_JOURNAL_BYTES, shutil.disk_usage(folder).total // 10)
 
 
 def _pattern(start: str, paths: Sequence[str]) -> re.Pattern[str]:

@@ -55,7 +55,7 @@ from gatepost.receiver.processes.desk_line import DeskLine
 from gatepost.receiver.processes.desk_proxy import DeskProxy
 from gatepost.receiver.processes.supervisor import Child, Supervisor
 from gatepost.receiver.processes.wake import Wake
-from gatepost.settings import ReceiverSettings
+from gatepost.settings import Origin, ReceiverSettings
 from gatepost.store.query.accounts import Accounts
 
 __all__ = ["Listening", "run"]
@@ -114,6 +114,8 @@ class _Common(Struct, frozen=True):
     certificate: Certificate | None
     pushes_certificate: Certificate | None
     failed: Callable[[str], None]
+    origins: Mapping[str, Origin] = {}
+    """Where settings are set."""
 
     @property
     def requests(self) -> Path:
@@ -130,6 +132,7 @@ def run(
     settings: ReceiverSettings,
     data: Path,
     *,
+    origins: Mapping[str, Origin] | None = None,
     pages: MakePages | None = None,
     listening: Callable[[Listening], None] = lambda _: None,
     administrator: Callable[[str], None] = lambda _: None,
@@ -137,8 +140,9 @@ def run(
 ) -> int:
     """Serve until SIGTERM or SIGINT, and return the exit code: 1 where something went wrong or was left undone.
 
-    ``administrator`` is told the password of the first account, if one was made up; ``failed``, in a sentence, why
-    it cannot start. Raises :class:`~gatepost.errors.GatepostError` before any process is started.
+    ``origins`` tells where settings are set, by name. ``administrator`` is told the password of the first account, if
+    one was made up; ``failed``, in a sentence, why it cannot start. Raises
+    :class:`~gatepost.errors.GatepostError` before any process is started.
 
     To be called in a process with one thread.
     """
@@ -159,7 +163,9 @@ def run(
                 f"the path of the folder for temporary files, {tempfile.gettempdir()}, is too long for a local socket;"
                 " set TMPDIR to a shorter one"
             )
-        common = _Common(settings, data, Path(local), Wake(), certificate, pushes_certificate, failed)
+        common = _Common(
+            settings, data, Path(local), Wake(), certificate, pushes_certificate, failed, origins or {}
+        )
         stack.callback(common.appended.close)
         passwords, made_up = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         stack.enter_context(passwords)
@@ -340,7 +346,9 @@ async def _desk(
         )
         if password is not None:
             made_up(password.encode())
-        async with DeskApp(store, journal, settings, pages=pages, appended=common.appended) as desk:
+        async with DeskApp(
+            store, journal, settings, pages=pages, origins=common.origins, appended=common.appended
+        ) as desk:
             lines = await asyncio.start_unix_server(desk.ingests.accept, sock=listen_locally(common.lines)[0])
             guard = Guard(Limits.of(settings).of_desk(), now=time.monotonic, shares_address=lambda _: True)
             server = Server(

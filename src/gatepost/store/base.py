@@ -76,6 +76,9 @@ class BaseStore(Questions):
     def forget_people(self) -> None: ...
 
     @abstractmethod
+    def server_version(self) -> str: ...
+
+    @abstractmethod
     def sizes(self) -> dict[str, int]: ...
 
     @abstractmethod

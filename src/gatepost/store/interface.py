@@ -190,6 +190,9 @@ class Leaving(Transactions, Protocol):
         What is needed again is read again; nothing of what is stored changes.
         """
 
+    def server_version(self) -> str:
+        """Version of the database."""
+
     def sizes(self) -> dict[str, int]:
         """Bytes on disk of ``events`` and ``images``."""
 

@@ -2,14 +2,17 @@
 
 import re
 import time
+from pathlib import Path
 
 from tests.console.kit import PASSWORD, Desk
-from tests.receiver.kit import record
+from tests.receiver.kit import receiving, record
 from tests.store.events import arrival
 from tests.store.events import record as stored
 from tests.terminals import ensured
 
+from gatepost.console.routes import routes
 from gatepost.receiver.auth.authenticator import issue_token
+from gatepost.settings import Origin
 from gatepost.store.conversion.rows import DAY_MS
 from gatepost.store.query.accounts import Accounts
 
@@ -29,8 +32,8 @@ async def test_a_site_is_made_and_changed_with_its_clock(desk: Desk) -> None:
 async def test_settings_are_shown_without_their_secrets_and_with_what_is_kept_how_long(desk: Desk) -> None:
     page = await desk.get("/settings")
     assert "max_body_bytes" in page.words
-    assert "Images of strangers" in page.words
-    assert "30 d" in page.words
+    kept = (await desk.get("/system")).words
+    assert "Images of strangers 30 d" in kept
 
 
 async def test_what_the_ingest_does_is_shown(desk: Desk) -> None:
@@ -38,17 +41,17 @@ async def test_what_the_ingest_does_is_shown(desk: Desk) -> None:
         await desk.running.push(record(uuid=f"u-{number}"))
     await desk.running.push(b"{")
     await desk.running.flush()
-    words = (await desk.get("/settings")).words
+    words = (await desk.get("/system")).words
     assert "Replies 4" in words
     assert "Of them refusals 1" in words
     assert re.search(r"99 % of the replies came within [\d,.]+\sms", words)
-    assert "半数应答用时不超过" in (await desk.get("/settings", accept_language="zh-CN")).words
+    assert "半数应答用时不超过" in (await desk.get("/system", accept_language="zh-CN")).words
 
 
 async def test_what_a_setting_does_is_told_in_the_language_of_the_page(desk: Desk) -> None:
     page = await desk.get("/settings", accept_language="zh-CN")
     assert "图片自接收之日（UTC）起保留的天数" in page.words
-    assert "90 天" in page.words
+    assert "90 天" in (await desk.get("/system", accept_language="zh-CN")).words
     assert "For how long" not in page.words
 
 
@@ -160,19 +163,42 @@ async def test_what_retention_asks_is_told_on_every_page_and_confirmed_with_the_
     secret, _ = issue_token(Accounts(desk.store), "one", "admin", by="t", now_ms=now_ms, sites=[1])
     of_one_site = await desk.get("/records", who=None, authorization=f"Bearer {secret}")
     assert (of_one_site.status, waits in of_one_site.words) == (200, False)
-    page = await desk.get("/settings")
+    page = await desk.get("/system")
     assert f"{ask.first} – {ask.last} (3 days)" in page.words
     assert "more days are due than have passed" in page.words
-    wrong = await desk.post("/settings/retention", records=ask.first.isoformat())
+    wrong = await desk.post("/system/retention", records=ask.first.isoformat())
     assert (wrong.status, len(keeper.asks)) == (400, 1)
     assert "look at the dates again" in wrong.words
-    assert (
-        await desk.post("/settings/retention", who="operator", records=ask.last.isoformat())
-    ).status == 403
-    assert (await desk.post("/settings/retention", records=ask.last.isoformat())).location.startswith(
-        "/settings"
-    )
+    assert (await desk.post("/system/retention", who="operator", records=ask.last.isoformat())).status == 403
+    assert (await desk.post("/system/retention", records=ask.last.isoformat())).location.startswith("/system")
     while keeper.once().more:
         pass
     assert desk.running.records() == []
     assert "Deletion by retention confirmed" in (await desk.get("/audit")).words
+
+
+async def test_settings_are_changed_in_the_console_and_locked_where_a_file_sets_them(tmp_path: Path) -> None:
+    origins = {"repeat_s": Origin("file", "/etc/gatepost.toml")}
+    async with receiving(tmp_path, pages=routes, repeat_s=5, origins=origins) as running:
+        desk = await Desk.made(running)
+        page = await desk.get("/settings")
+        assert 'name="unknown_terminals"' in page.html
+        assert 'name="repeat_s"' not in page.html
+        assert "set in the file /etc/gatepost.toml" in page.words
+        form = dict(re.findall(r'<input name="(\w+)" type="number" value="([^"]*)"', page.html))
+        assert (await desk.send("/settings/values", {**form, "unknown_terminals": "accept"})).status == 303
+        assert not Accounts(desk.store).audit(action="setting.changed").items
+        form |= {"retention_audit_days": "400", "unknown_terminals": "hold", "repeat_s": "9"}
+        assert (await desk.send("/settings/values", form)).location == "/settings?done=saved"
+        assert running.desk.in_force.changes == {"retention_audit_days": 400, "unknown_terminals": "hold"}
+        assert "changed by admin" in (await desk.get("/settings")).words
+        assert "由 admin 修改" in (await desk.get("/settings", accept_language="zh")).words
+        form["retention_audit_days"] = ""
+        await desk.send("/settings/values", form)
+        assert running.desk.in_force.changes == {"unknown_terminals": "hold"}
+        form["max_terminals"] = "0"
+        headers = {"referer": "http://127.0.0.1/settings"}
+        refused = await desk.send("/settings/values", form, headers=headers)
+        assert refused.status == 400
+        assert "max_terminals" in refused.words
+        assert 'name="max_terminals" type="number" value="0"' in refused.html

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from zoneinfo import available_timezones
 
@@ -14,14 +15,13 @@ from gatepost.console.desk import Desk, Html, TheDesk
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
-from gatepost.receiver.api.retention import TheKeeper, note_confirmed
-from gatepost.receiver.api.shapes import MAX_ID, TheIngests, ThePreview, answering, read
+from gatepost.receiver.api.settings import change_settings
+from gatepost.receiver.api.shapes import MAX_ID, ThePreview, answering, read
 from gatepost.receiver.api.terminals import networks_of
 from gatepost.receiver.auth.authenticator import ROLES, issue_token
-from gatepost.receiver.jobs.retention import Keeper
-from gatepost.receiver.processes.ingests import Ingests
+from gatepost.receiver.settings_in_force import SettingsInForce, TheSettings
 from gatepost.receiver.terminals.preview import Preview, WouldRefuse
-from gatepost.settings import ReceiverSettings, described, shown
+from gatepost.settings import ReceiverSettings
 from gatepost.store.local_days import zone
 from gatepost.store.query.accounts import Accounts, Role
 from gatepost.store.query.page_bytes import weight
@@ -45,11 +45,27 @@ class SettingsPages(Controller):
         self,
         request: AnyRequest,
         desk: TheDesk,
-        keeper: TheKeeper,
         preview: ThePreview,
-        ingests: TheIngests,
+        settings: TheSettings,
     ) -> Html:
-        return _settings(desk, request, keeper, preview, ingests)
+        return _settings(desk, request, preview, settings)
+
+    @post("/values")
+    async def change_values(
+        self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess, settings: TheSettings
+    ) -> Html:
+        """Change those of the form that differ; an empty field takes a change back."""
+        form = Form(body)
+        now = {one.name: one for one in settings.listed() if one.is_changeable and not one.is_locked}
+        given = {name: form(name) for name in now if form.has(name)}
+        values = {
+            name: text or None
+            for name, text in given.items()
+            if text != str(now[name].value) and (text or now[name].set_by == "console")
+        }
+        if values:
+            await change_settings(request, access, settings, values)
+        return await asyncio.to_thread(lambda: desk.view(request).go("/settings", done="saved"))
 
     @post("/sites", sync_to_thread=True)
     def make_site(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
@@ -74,28 +90,6 @@ class SettingsPages(Controller):
             desk.whole.update_site(min(site_id, MAX_ID), name=name or None, timezone=timezone)
         access.note(request, "site.changed", str(site_id), name=name, timezone=timezone)
         desk.forget_counts()
-        return desk.view(request).go("/settings", done="saved")
-
-    @post("/retention", sync_to_thread=True)
-    def confirm_retention(
-        self,
-        request: AnyRequest,
-        body: RawBody,
-        desk: TheDesk,
-        access: TheAccess,
-        keeper: TheKeeper,
-        preview: ThePreview,
-        ingests: TheIngests,
-    ) -> Html:
-        """Permit what retention asks; the form has the last day of each part."""
-        form = Form(body)
-        asked = [(ask, form(ask.part) == ask.last.isoformat()) for ask in keeper.asks if form(ask.part)]
-        if not asked or not all(is_same for _, is_same in asked):
-            problem = desk.view(request).words("settings.asks_changed")
-            return _settings(desk, request, keeper, preview, ingests, problem=problem)
-        for ask, _ in asked:
-            if keeper.confirm(ask.part, ask.last) is not None:
-                note_confirmed(access, request, ask)
         return desk.view(request).go("/settings", done="saved")
 
     @get("/users", sync_to_thread=True)
@@ -186,39 +180,25 @@ def _stricter(preview: Preview, settings: ReceiverSettings) -> list[tuple[str, s
     ]
 
 
-def _settings(
-    desk: Desk,
-    request: AnyRequest,
-    keeper: Keeper,
-    preview: Preview,
-    ingests: Ingests,
-    *,
-    problem: str | None = None,
-) -> Html:
-    values = shown(desk.settings)
-    view = desk.view(request)
-    stricter = _stricter(preview, desk.settings)
+def _settings(desk: Desk, request: AnyRequest, preview: Preview, settings: SettingsInForce) -> Html:
+    view, problem = desk.view(request), None
+    stricter = _stricter(preview, settings.current)
+    listed = settings.listed()
     networks = networks_of(view.query.get("allowed_networks", ""))
     if networks:
         try:
             would = preview.of_settings(allowed_networks=networks)
             stricter.append(("allowed_networks", " ".join(networks), would))
         except SettingsError as error:
-            problem = problem or str(error)
+            problem = str(error)
     return view.page(
         "settings.html",
         status=200 if problem is None else 400,
         active="settings",
         sites=desk.whole.sites(),
-        processes=len(ingests),
-        gauges=ingests.gauges,
-        retention=[(kept, keeper.deleted[kept.part]) for kept in keeper.state()],
-        asks=keeper.asks,
         zones=sorted(available_timezones()),
-        in_force=[
-            (one, values[one["name"]], values[one["name"]] != one["default"])
-            for one in described(ReceiverSettings)
-        ],
+        in_force=[one for one in listed if not one.is_changeable],
+        changeable=[one for one in listed if one.is_changeable],
         stricter=stricter,
         networks=" ".join(networks),
         problem=problem,

@@ -39,9 +39,11 @@ from gatepost.receiver.api.refusals import RefusalsController
 from gatepost.receiver.api.retention import RetentionController
 from gatepost.receiver.api.schedules import HolidaysController, SchedulesController
 from gatepost.receiver.api.session import SessionController
+from gatepost.receiver.api.settings import SettingsController
 from gatepost.receiver.api.sites import SitesController
 from gatepost.receiver.api.staff import StaffController
 from gatepost.receiver.api.statistics import StatisticsController
+from gatepost.receiver.api.system import SystemController
 from gatepost.receiver.api.terminals import TerminalsController
 from gatepost.receiver.api.terminals_chosen import ChosenTerminalsController
 from gatepost.receiver.api.why import WhyController
@@ -75,6 +77,8 @@ CONTROLLERS = (
     ReceiversController,
     NoticesController,
     RetentionController,
+    SettingsController,
+    SystemController,
     DestinationsController,
     FleetController,
     FleetHistoryController,

@@ -9,10 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from gatepost.cli_text import app_options, t
-from gatepost.settings import ReceiverSettings, load, shown
+from gatepost.settings import Origin, ReceiverSettings, load_with_origins, shown
 from gatepost.settings_pages import example, toml_value
 
-__all__ = ["ConfigOption", "DataOption", "DatabaseOption", "receiver_settings", "register"]
+__all__ = [
+    "ConfigOption",
+    "DataOption",
+    "DatabaseOption",
+    "receiver_settings",
+    "register",
+    "settings_with_origins",
+]
 
 DataOption = Annotated[
     Path,
@@ -38,7 +45,13 @@ ConfigOption = Annotated[
 
 def receiver_settings(config: Path | None, **given: Any) -> ReceiverSettings:
     """The settings in force, with what the command line says."""
-    return load(ReceiverSettings, file=config, environ=os.environ, given=given)
+    return settings_with_origins(config, **given)[0]
+
+
+def settings_with_origins(config: Path | None, **given: Any) -> tuple[ReceiverSettings, dict[str, Origin]]:
+    """Return the settings in force, and where those are set that are not the default."""
+    file = None if config is None else config.absolute()
+    return load_with_origins(ReceiverSettings, file=file, environ=os.environ, given=given)
 
 
 def show_config(config: ConfigOption = None) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -160,9 +161,12 @@ def check_store(
 ) -> None:
     """Read everything once and say what is wrong, and what to do about it."""
     from gatepost.store.maintenance.check import check
+    from gatepost.store.maintenance.check_results import keep_check
 
     folder, url = _place(data, database)
     report = check(folder, url, repair=repair)
+    if folder is not None:
+        keep_check(folder, report, datetime.now(UTC))
     if as_json:
         typer.echo(msgspec.json.encode(report).decode())
     else:

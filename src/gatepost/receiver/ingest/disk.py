@@ -6,10 +6,18 @@ from pathlib import Path
 
 from gatepost.settings import ReceiverSettings
 
-__all__ = ["reserved_bytes", "room"]
+__all__ = ["journal_bytes", "reserved_bytes", "room"]
 
 MIN_FREE_BYTES, MAX_FREE_BYTES = 64 * 1024**2, 1024**3
 """By default a twentieth of the disk stays free, and so many bytes at least and at most."""
+
+MAX_JOURNAL_BYTES = 16 * 1024**3
+"""By default as many bytes may wait in the journal, and a tenth of the disk at most."""
+
+
+def journal_bytes(folder: Path) -> int:
+    """Return how much of a journal may wait by default."""
+    return min(MAX_JOURNAL_BYTES, shutil.disk_usage(folder).total // 10)
 
 
 def reserved_bytes(disk_bytes: int) -> int:

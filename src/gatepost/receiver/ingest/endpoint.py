@@ -185,6 +185,11 @@ class Ingest:
         self._prefixes = tuple(path + "/" for path in paths)
         self._targets = {path.encode(): "" for path in self._exact}
 
+    def decide_by(self, policy: Policy, amounts: Amounts) -> None:
+        """Decide later pushes by other settings; what was counted stays counted."""
+        self._options = replace(self._options, policy=policy, amounts=amounts)
+        self._quotas.limit(amounts)
+
     def address(self, path: str) -> str | None:
         """Answer the token in a path, empty where it has none; ``None`` if nothing is received there."""
         if path in self._exact:

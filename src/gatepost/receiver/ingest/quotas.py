@@ -67,7 +67,7 @@ class _Span:
 
     def __init__(self, seconds: int, settings: tuple[str, str], events: int, size: int) -> None:
         self._seconds = seconds
-        self._window = 0
+        self.window = 0
         self.settings = settings
         self.limits = (events, size, max(1, events // QUARANTINE_SHARE), max(1, size // QUARANTINE_SHARE))
         self.rows: OrderedDict[str, list[int]] = OrderedDict()
@@ -75,8 +75,8 @@ class _Span:
     def row(self, key: str, now: float) -> list[int]:
         """Return what came of one terminal or address until now."""
         window = int(now // self._seconds)
-        if window != self._window:
-            self._window = window
+        if window != self.window:
+            self.window = window
             self.rows.clear()
         row = self.rows.get(key)
         if row is None:
@@ -93,10 +93,16 @@ class Quotas:
 
     def __init__(self, amounts: Amounts) -> None:
         self._per_address = amounts.terminals_per_address
-        self._spans = (
-            _Span(60, _SETTINGS[0], amounts.events_per_minute, amounts.bytes_per_minute),
-            _Span(86_400, _SETTINGS[1], amounts.events_per_day, amounts.bytes_per_day),
-        )
+        self._spans = _spans(amounts)
+
+    def limit(self, amounts: Amounts) -> None:
+        """Take over other amounts; what came until now stays counted."""
+        counted = [span.rows for span in self._spans]
+        windows = [span.window for span in self._spans]
+        self._per_address = amounts.terminals_per_address
+        self._spans = _spans(amounts)
+        for span, rows, window in zip(self._spans, counted, windows, strict=True):
+            span.rows, span.window = rows, window
 
     def __len__(self) -> int:
         return max(len(span.rows) for span in self._spans)
@@ -127,6 +133,13 @@ class Quotas:
             for kind, add in adds:
                 row[kind] += add
         return None
+
+
+def _spans(amounts: Amounts) -> tuple[_Span, _Span]:
+    return (
+        _Span(60, _SETTINGS[0], amounts.events_per_minute, amounts.bytes_per_minute),
+        _Span(86_400, _SETTINGS[1], amounts.events_per_day, amounts.bytes_per_day),
+    )
 
 
 @lru_cache(4096)

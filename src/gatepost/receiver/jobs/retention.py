@@ -117,12 +117,15 @@ class Keeper:
         self._expire_unlisted = expire_unlisted
         self._is_away = is_away
         self.retention = Retention(store, limits)
+        self._next_limits: Limits | None = None
         self.keys = keys or ImageKeys()
         self.resealing = Resealing(store, self.keys)
         self.deleted: Counter[str] = Counter()
         """By part, since the start of the process."""
         self.finished_at: float | None = None
         """When a round last came to its end, and nothing was left to do."""
+        self.next_round_at: float | None = None
+        """When it looks next; ``None``: it is at work, or has not begun."""
         self._round: Counter[str] = Counter()
 
     def now_ms(self) -> int:
@@ -130,6 +133,9 @@ class Keeper:
 
     def once(self) -> Step:
         """Do one step. Blocks; for one thread at a time. Raises ``StoreUnavailable``: later, then."""
+        if (limits := self._next_limits) is not None:
+            # What was planned by the other limits is not gone on with, and not noted as finished.
+            self.retention.limits, self._plan, self._next_limits = limits, None, None
         if self._plan is None:
             self._plan = self._permit()
         plan = self._plan
@@ -158,6 +164,16 @@ class Keeper:
             self._round.clear()
         return step
 
+    @property
+    def limits(self) -> Limits:
+        """Return the limits that hold from the next step on."""
+        return self._next_limits or self.retention.limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        if limits != self.limits:
+            self._next_limits, self.asks = limits, ()
+
     def _permit(self) -> Plan:
         """Plan a round, and say what has to be asked."""
         running, unlisted = self._running(), self._oldest_unlisted()
@@ -181,7 +197,7 @@ class Keeper:
                     first=ask.first.isoformat(),
                     last=ask.last.isoformat(),
                     days=ask.days,
-                    next="look at the clock and the settings retention_*, then confirm on the page of settings",
+                    next="look at the clock and the settings retention_*, then confirm on the page System",
                 )
         return plan
 
@@ -247,12 +263,13 @@ class Keeper:
 
     def state(self) -> list[Kept]:
         """How it stands with every part. Blocks; any thread may call it."""
-        return self.retention.state(self.now_ms())
+        return self.retention.state(self.now_ms(), self.limits)
 
     async def run(self) -> None:
         """Go on for ever."""
         pause = ROUND_S
         while True:
+            self.next_round_at = self._now() + pause if pause == ROUND_S else None
             await asyncio.sleep(pause)
             try:
                 step = await asyncio.to_thread(self.once)

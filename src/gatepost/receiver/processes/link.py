@@ -110,6 +110,8 @@ class Table(Struct, frozen=True, tag=True):
     """The terminal of each token, by the token's digest."""
     new_timezone: str
     """Of the site where new terminals are put."""
+    settings: Mapping[str, int | float | str] = {}
+    """Those that were changed since the start."""
 
 
 class Changed(Struct, frozen=True, tag=True):

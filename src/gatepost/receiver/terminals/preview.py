@@ -97,7 +97,7 @@ class Preview:
         self, store: Store, settings: ReceiverSettings, now: Callable[[], float] = time.time
     ) -> None:
         self._store = store
-        self._settings = settings
+        self.settings = settings
         self._now = now
 
     def of_settings(self, **changed: Any) -> list[WouldRefuse]:
@@ -106,7 +106,7 @@ class Preview:
         ``changed``: any of ``require_token``, ``unknown_terminals``, ``allowed_networks``. Raises
         :class:`~gatepost.errors.SettingsError` for what is no network.
         """
-        policy = Policy.of(replace(self._settings, **changed))
+        policy = Policy.of(replace(self.settings, **changed))
         terminals, peers = self._store.terminals(), self._store.peers()
         return self._added(terminals, terminals, peers, policy)
 
@@ -121,17 +121,17 @@ class Preview:
         if row is None:
             return []
         peers = {key: at_ms for key, at_ms in self._store.peers().items() if key[1] == terminal_id}
-        return self._added([row], [replace(row, **changed)], peers, Policy.of(self._settings))
+        return self._added([row], [replace(row, **changed)], peers, Policy.of(self.settings))
 
     def of_move(self, terminal_id: int, site_id: int) -> WouldMove:
         """Return what it changes about people to move a terminal to a site: nothing, if it stands there."""
-        return self._store.would_move(terminal_id, site_id, self._settings.people_scope)
+        return self._store.would_move(terminal_id, site_id, self.settings.people_scope)
 
     def _added(
         self, before: Sequence[TerminalRow], after: Sequence[TerminalRow], peers: Peers, policy: Policy
     ) -> list[WouldRefuse]:
         now = moment(int(self._now() * 1000))
-        already = refused_of(before, peers, Policy.of(self._settings), now=now)
+        already = refused_of(before, peers, Policy.of(self.settings), now=now)
         would = refused_of(after, peers, policy, now=now)
         new = [one for number, one in would.items() if number not in already]
         return sorted(new, key=lambda one: (one.last_at, one.terminal.id), reverse=True)

@@ -438,6 +438,10 @@ class PostgresStore(BaseStore):
     def forget_people(self) -> None:
         self._engine.clear_compiled_cache()
 
+    def server_version(self) -> str:
+        with self.reading() as db:
+            return str(db.execute(text("SHOW server_version")).scalar_one())
+
     def sizes(self) -> dict[str, int]:
         with self.reading() as db:
             events = db.execute(text("SELECT pg_database_size(current_database())")).scalar_one()

@@ -34,7 +34,7 @@ from gatepost.store.query import audit_chain, feed, quarantine
 from gatepost.store.query.accounts import PROGRAM
 from gatepost.store.schema import tables as t
 
-__all__ = ["PARTS", "STEP", "Kept", "Limits", "Retention", "Step", "oldest_ms"]
+__all__ = ["KINDS", "PARTS", "RECEIVED", "STEP", "Kept", "Limits", "Retention", "Step", "oldest_ms"]
 
 STEP = 200
 """Rows that one transaction changes, at most."""
@@ -42,7 +42,7 @@ STEP = 200
 SAMPLE_DAYS = 7
 """For how many days the sample of a refused body is kept, if records are not kept for less."""
 
-_KINDS = {
+KINDS = {
     "images": (images.PEOPLE, images.ALARMS),
     "stranger_images": (images.STRANGERS,),
     "quarantine": (images.QUARANTINE,),
@@ -145,17 +145,17 @@ class Retention:
         due = now_ms // DAY_MS - days
         return due if permitted is None else min(due, permitted.get(part, due))
 
-    def state(self, now_ms: int) -> list[Kept]:
-        """How it stands with every part. For any thread."""
+    def state(self, now_ms: int, limits: Limits | None = None) -> list[Kept]:
+        """How it stands with every part; ``limits`` are other ones than those in force. For any thread."""
         with self._store.reading() as db:
             oldest = {part: oldest_ms(db, part, now_ms) for part in PARTS}
-        return [self._kept(part, oldest[part], now_ms) for part in PARTS]
+        return [self._kept(part, oldest[part], now_ms, limits or self.limits) for part in PARTS]
 
-    def _kept(self, part: str, oldest: int | None, now_ms: int) -> Kept:
-        days = self.limits.days(part)
+    def _kept(self, part: str, oldest: int | None, now_ms: int, limits: Limits) -> Kept:
+        days = limits.days(part)
         before_day = now_ms // DAY_MS - days
         pending = oldest is not None and oldest < before_day * DAY_MS
-        if part in _KINDS:
+        if part in KINDS:
             pending |= self._emptied.get(part) != before_day
         return Kept(
             part=part,
@@ -166,7 +166,7 @@ class Retention:
         )
 
     def _part(self, part: str, now_ms: int, before_day: int) -> Step | None:
-        if part in _KINDS:
+        if part in KINDS:
             step = self._images(part, before_day)
             if step is not None:
                 return step
@@ -176,7 +176,7 @@ class Retention:
     def _images(self, part: str, before_day: int) -> Step | None:
         """Delete the images of a pack that is due, and once there are none, the files; ``None``: that is done."""
         p = t.packs.c
-        due = select(p.id).where(p.kind.in_(_KINDS[part]), p.day < before_day).order_by(p.day, p.id)
+        due = select(p.id).where(p.kind.in_(KINDS[part]), p.day < before_day).order_by(p.day, p.id)
         with self._store.reading() as db:
             pack = db.execute(due.limit(1)).scalar()
         if pack is not None:
@@ -188,7 +188,7 @@ class Retention:
         if self._store.packs is not None:
             before = date.fromordinal(date(1970, 1, 1).toordinal() + before_day)
             try:
-                removed = [self._store.packs.remove_before(kind, before) for kind in _KINDS[part]]
+                removed = [self._store.packs.remove_before(kind, before) for kind in KINDS[part]]
             except JournalUnavailable as error:
                 self.trouble = str(error)  # nothing else waits for a disk or a bucket
                 return None
@@ -308,21 +308,21 @@ def oldest_ms(db: Connection, part: str, now_ms: int) -> int | None:
     """Return when the oldest was received that is there, in ms; of images the day. The future does not count."""
     if part.endswith("images"):
         c = t.packs.c
-        day = db.execute(select(func.min(c.day)).where(c.kind.in_(_KINDS[part]))).scalar()
+        day = db.execute(select(func.min(c.day)).where(c.kind.in_(KINDS[part]))).scalar()
         found = None if day is None else day * DAY_MS
     elif part == "audit":
         c = t.audit.c  # lines leave in the order of their chain
         there = select(c.at_ms).where(c.at_ms <= now_ms + DAY_MS)
         found = db.execute(there.order_by(c.id).limit(1)).scalar()
-    elif part in _RECEIVED:
-        at_ms = _RECEIVED[part]
+    elif part in RECEIVED:
+        at_ms = RECEIVED[part]
         found = db.execute(select(func.min(at_ms)).where(at_ms <= now_ms + DAY_MS)).scalar()
     else:
         found = None
     return None if found is None else int(found)
 
 
-_RECEIVED = {
+RECEIVED = {
     "records": t.records.c.received_at_ms,
     "alarms": t.alarm_events.c.received_at_ms,
     "quarantine": t.quarantine.c.received_at_ms,

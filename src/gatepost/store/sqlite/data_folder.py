@@ -5,6 +5,7 @@
     gatepost.lock    held by the process that has the folder open, with its process id
     gatepost.db      events; with -wal and -shm beside it while it is open
     journal/         events that are acknowledged and not listed yet, and in packs/ the images: see gatepost.journal
+    check-store.json what ``gatepost check-store`` found last
     restoring/       while ``gatepost restore`` is at work, or where it was cut off
 
 :func:`inspect` reads the schema's revision without changing a byte, so that a folder of a later version, or a

@@ -154,6 +154,9 @@ class SqliteStore(BaseStore):
         self._engine.dispose()
         self._engine.clear_compiled_cache()
 
+    def server_version(self) -> str:
+        return sqlite3.sqlite_version
+
     def sizes(self) -> dict[str, int]:
         with sqlite_unavailable(self.folder):
             events = sum(_size(path) for path in self.folder.glob(f"{data.DATABASE}*"))
