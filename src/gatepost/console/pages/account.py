@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from litestar import Controller, get, post
 from litestar.exceptions import ClientException
 from litestar.params import RawBody
 
-from gatepost.console.desk import Desk, Html, TheDesk, local_path
+from gatepost.console.audit_words import Told, told
+from gatepost.console.desk import Desk, Html, TheDesk, View, local_path
 from gatepost.console.forms import Form
 from gatepost.console.words import Words, table
 from gatepost.errors import SettingsError
@@ -17,6 +19,7 @@ from gatepost.receiver.api.session import login_cookies
 from gatepost.receiver.api.shapes import read
 from gatepost.receiver.auth.authenticator import LoginRefused
 from gatepost.store.local_days import Days
+from gatepost.store.query.accounts import AuditRow
 
 __all__ = ["AccountPages"]
 
@@ -81,14 +84,19 @@ class AccountPages(Controller):
                 until_ms=Days.of(until, until, view.show.zone).end_ms if until else None,
             )
         )
+        sites = {site.id: site.name for site in desk.whole.sites()}
         return view.page(
             "audit.html",
             active="audit",
-            lines=page.items,
+            lines=[(line, _told(line, view, sites)) for line in page.items],
             next=page.next_cursor,
             filtered={"actor": actor, "action": action, "since": since, "until": until},
             actions=_actions(view.words),
         )
+
+
+def _told(line: AuditRow, view: View, sites: Mapping[int, str]) -> list[Told]:
+    return told(line.detail, view.words, view.show, sites)
 
 
 def _actions(words: Words) -> list[tuple[str, str]]:

@@ -17,7 +17,9 @@ from gatepost.errors import SettingsError
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.settings import change_settings
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, answering, read
+from gatepost.receiver.api.sites import told_change
 from gatepost.receiver.api.terminals import networks_of
+from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.auth.authenticator import ROLES, issue_token
 from gatepost.receiver.settings_in_force import SettingsInForce, TheSettings
 from gatepost.receiver.terminals.preview import Preview, WouldRefuse
@@ -87,8 +89,12 @@ class SettingsPages(Controller):
         name, timezone = form("name")[:128], form("timezone")
         with answering():
             zone(timezone)
+            sites = {site.id: site for site in desk.whole.sites()}
+            before = sites.get(min(site_id, MAX_ID))
             desk.whole.update_site(min(site_id, MAX_ID), name=name or None, timezone=timezone)
-        access.note(request, "site.changed", str(site_id), name=name, timezone=timezone)
+        for row in desk.whole.sites():
+            if row.id == site_id:
+                access.note(request, "site.changed", str(site_id), **told_change(before, row))
         desk.forget_counts()
         return desk.view(request).go("/settings", done="saved")
 
@@ -129,7 +135,9 @@ class SettingsPages(Controller):
         if row is None:
             raise NotFoundException("there is no such account")
         changed = [name for name in ("role", "password", "disabled") if form.secret(name)]
-        access.note(request, "account.changed", row.name, changed=changed, role=row.role, sites=row.sites)
+        told = {"role": row.role, "sites": row.sites, "changed": changed}
+        told |= changes(account, row, ("role", "sites", "disabled"))
+        access.note(request, "account.changed", row.name, **told)
         return desk.view(request).go("/settings/users", done="saved")
 
     @post("/tokens", sync_to_thread=True)

@@ -72,9 +72,10 @@ class TerminalNames(Controller):
         }
         with answering():
             rows = await registrar.change_each(store, changes)
+        before = [line.terminal for line in lines if line.terminal is not None]
         for row in rows:
             changed = sorted(changes[row.id])
-            await asyncio.to_thread(note_each, access, request, "terminal.changed", [row], changed=changed)
+            await asyncio.to_thread(note_each, access, request, "terminal.changed", [row], before, *changed)
         return await asyncio.to_thread(lambda: desk.view(request).go("/terminals", done="saved"))
 
 

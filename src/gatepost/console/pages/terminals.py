@@ -21,6 +21,7 @@ from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, Access,
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.shapes import MAX_ID, ThePreview, TheRegistrar, TheStore, answering
 from gatepost.receiver.api.terminals import TerminalItem, delete_retired, networks_of, terminal_item
+from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.terminals.admin import Registrar, site_of
 from gatepost.receiver.terminals.identify import MAX_SERIAL
 from gatepost.receiver.terminals.preview import WEEK, Preview, WouldRefuse
@@ -446,13 +447,14 @@ async def _change(
 ) -> Html:
     try:
         with answering():
+            before = await asyncio.to_thread(store.terminal, min(terminal_id, MAX_ID))
             row = await registrar.change(store, min(terminal_id, MAX_ID), values)
     except ClientException as error:
         why = error.detail
         row = await asyncio.to_thread(store.terminal, min(terminal_id, MAX_ID))
         setup = plain_address(registrar, access, request)
         return await asyncio.to_thread(lambda: _page(desk, request, access, row, setup=setup, problem=why))
-    await _noted(access, request, action, row, changed=sorted(values))
+    await _noted(access, request, action, row, changed=sorted(values), **changes(before, row, values))
     desk.forget_counts()
     return await asyncio.to_thread(lambda: desk.view(request).go(f"/terminals/{terminal_id}", done="saved"))
 

@@ -106,7 +106,7 @@ class ChosenTerminals(Controller):
             )
         with answering():
             moved = await registrar.change_each(store, {row.id: {"site_id": site.id} for row in rows})
-        await asyncio.to_thread(note_each, access, request, "terminal.changed", moved, changed=["site_id"])
+        await asyncio.to_thread(note_each, access, request, "terminal.changed", moved, rows, "site_id")
         return await _back(desk, request, form, "saved")
 
     @post("/direct")
@@ -126,7 +126,7 @@ class ChosenTerminals(Controller):
         changes = {row.id: {"direction": direction} for row in chosen if row.direction != direction}
         with answering():
             rows = await registrar.change_each(store, changes)
-        await asyncio.to_thread(note_each, access, request, "terminal.changed", rows, changed=["direction"])
+        await asyncio.to_thread(note_each, access, request, "terminal.changed", rows, chosen, "direction")
         return await _back(desk, request, form, "saved")
 
     @post("/retire")
@@ -149,7 +149,7 @@ class ChosenTerminals(Controller):
             return await asyncio.to_thread(lambda: _asked(desk, request, form, _retire(preview, rows, left)))
         with answering():
             retired = await registrar.change_each(store, {row.id: {"state": "retired"} for row in rows})
-        await asyncio.to_thread(note_each, access, request, "terminal.retired", retired)
+        await asyncio.to_thread(note_each, access, request, "terminal.retired", retired, rows, "state")
         return await _back(desk, request, form, "saved")
 
     @post("/delete")

@@ -15,6 +15,7 @@ from gatepost.console.setup_address import plain_address
 from gatepost.console.simulated import installed
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, VIEWER, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import TheRegistrar, TheStore, answering
+from gatepost.receiver.api.sites import told_change
 from gatepost.receiver.terminals.admin import Registrar
 from gatepost.store.local_days import zone
 
@@ -41,9 +42,7 @@ class WelcomePages(Controller):
         with answering():
             zone(form("timezone"))
             desk.whole.update_site(first.id, name=form("name")[:128] or None, timezone=form("timezone"))
-        access.note(
-            request, "site.changed", str(first.id), name=form("name")[:128], timezone=form("timezone")
-        )
+        access.note(request, "site.changed", str(first.id), **told_change(first, desk.whole.sites()[0]))
         desk.forget_counts()
         return desk.view(request).go("/welcome", done="saved")
 

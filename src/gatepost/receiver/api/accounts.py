@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, Listing, read
+from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.auth.authenticator import issue_token
 from gatepost.store.query.accounts import AccountRow, Role, TokenRow
 
@@ -160,9 +161,8 @@ class AccountsController(Controller):
             "account.changed",
             row.name,
             changed=changed,
-            role=row.role,
-            disabled=row.disabled,
-            sites=_listed(row.sites),
+            **{"role": row.role, "disabled": row.disabled, "sites": _listed(row.sites)}
+            | changes(account, row, ("role", "disabled", "sites")),
         )
         return _account(row)
 

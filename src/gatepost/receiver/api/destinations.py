@@ -42,6 +42,7 @@ from gatepost.items import (
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, Access, AnyRequest, TheAccess
 from gatepost.receiver.api.images import note_original
 from gatepost.receiver.api.shapes import MAX_ID, MAX_LIMIT, moment, read
+from gatepost.receiver.auth.audit_changes import changes
 from gatepost.store.interface import Page
 from gatepost.store.query.destinations import (
     MAX_ATTEMPTS,
@@ -279,13 +280,23 @@ def host_of(row: DestinationRow) -> str:
     return urlsplit(_told(row).url).hostname or ""
 
 
-def moved(before: DestinationRow, after: DestinationRow | None) -> dict[str, str]:
-    """Return what the audit log says of a changed address, the hosts before and now, and of images."""
+def moved(before: DestinationRow, after: DestinationRow | None) -> dict[str, Any]:
+    """Return what the audit log says of a changed destination: its address by the hosts, and nothing secret."""
     if after is None:
         return {}
     old, new = _told(before), _told(after)
-    found = {} if old.url == new.url else {"host_before": host_of(before), "host": host_of(after)}
-    return found | ({} if old.images == new.images else {"images": new.images})
+    found: dict[str, Any] = (
+        {} if old.url == new.url else {"host_before": host_of(before), "host": host_of(after)}
+    )
+    told = changes(old, new, ("images", "shape", "order", "batch", "in_flight", "max_age_s", "max_refusals"))
+    told |= changes(before, after, ("name", "enabled"))
+    if old.filter != new.filter:
+        told |= {"filter": _text(new.filter), "was_filter": _text(old.filter)}
+    return found | told
+
+
+def _text(filter: Filter) -> str:
+    return msgspec.json.encode(msgspec.to_builtins(filter)).decode()
 
 
 class DestinationsController(Controller):

@@ -12,12 +12,13 @@ from msgspec import Meta, Struct
 
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, GUARD, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import Listing, TheStore, read
+from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.terminals.admin import site_of
 from gatepost.store.interface import SiteRow
 from gatepost.store.local_days import zone
 from gatepost.store.query.page_bytes import paged, weight
 
-__all__ = ["SitesController"]
+__all__ = ["SitesController", "told_change"]
 
 SiteName = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$")]
 
@@ -47,6 +48,11 @@ class SiteChange(Struct, frozen=True, kw_only=True):
 
 def _item(row: SiteRow) -> SiteItem:
     return SiteItem(row.id, row.name, row.timezone, row.created_at)
+
+
+def told_change(before: SiteRow | None, row: SiteRow) -> dict[str, object]:
+    """Return what the audit log says of a changed site."""
+    return {"name": row.name, "timezone": row.timezone} | changes(before or row, row, ("name", "timezone"))
 
 
 class SitesController(Controller):
@@ -89,11 +95,12 @@ class SitesController(Controller):
         timezone = data.timezone
         if timezone is not None:
             read(lambda: zone(timezone))
-        if read(lambda: site_of(store, site_id)) is None:
+        before = read(lambda: site_of(store, site_id))
+        if before is None:
             raise NotFoundException("there is no such site")
         read(lambda: store.update_site(site_id, name=data.name, timezone=timezone))
         row = read(lambda: site_of(store, site_id))
         if row is None:
             raise NotFoundException("there is no such site")
-        access.note(request, "site.changed", str(row.id), name=row.name, timezone=row.timezone)
+        access.note(request, "site.changed", str(row.id), **told_change(before, row))
         return _item(row)

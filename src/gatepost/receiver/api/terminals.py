@@ -46,6 +46,7 @@ from gatepost.receiver.api.shapes import (
     answering,
     read,
 )
+from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.live_stream import Live
 from gatepost.receiver.processes.ingests import Ingests
 from gatepost.receiver.terminals.admin import Registrar, site_of
@@ -297,8 +298,10 @@ class TerminalsController(Controller):
         names = TerminalChange.__struct_fields__
         values = {name: getattr(data, name) for name in names if getattr(data, name) is not UNSET}
         with answering():
+            before = await asyncio.to_thread(store.terminal, _known(terminal_id))
             row = await registrar.change(store, _known(terminal_id), values)
-        return await _changed(access, request, "terminal.changed", row, changed=sorted(values))
+        told = changes(before, row, values)
+        return await _changed(access, request, "terminal.changed", row, changed=sorted(values), **told)
 
     @post("/{terminal_id:int}/approve", opt=OPERATOR, status_code=200, summary="Approve a terminal")
     async def approve_terminal(

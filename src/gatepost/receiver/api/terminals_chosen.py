@@ -22,6 +22,7 @@ from gatepost.receiver.api.authorization import ADMIN, OPERATOR, Access, AnyRequ
 from gatepost.receiver.api.live import TheLive
 from gatepost.receiver.api.shapes import MAX_ID, TheIngests, TheRegistrar, TheStore, answering
 from gatepost.receiver.api.terminals import TerminalChange, TerminalItem, delete_retired, terminal_item
+from gatepost.receiver.auth.audit_changes import changes
 from gatepost.receiver.processes.ingests import Ingests
 from gatepost.receiver.terminals.name_list import NameLine, names_of
 from gatepost.store.interface import TerminalRow
@@ -103,14 +104,13 @@ class ChosenTerminalsController(Controller):
         ids = [one.id for one in data.terminals]
         if len(set(ids)) < len(ids):
             raise ClientException("a terminal is in the list twice; nothing was changed")
-        await asyncio.to_thread(_there, store, ids)
-        changes = {one.id: _given(one) for one in data.terminals}
+        before = await asyncio.to_thread(_there, store, ids)
+        wanted = {one.id: _given(one) for one in data.terminals}
         with answering():
-            rows = await registrar.change_each(store, changes)
+            rows = await registrar.change_each(store, wanted)
         for row in rows:
-            await asyncio.to_thread(
-                note_each, access, request, "terminal.changed", [row], changed=sorted(changes[row.id])
-            )
+            changed = sorted(wanted[row.id])
+            await asyncio.to_thread(note_each, access, request, "terminal.changed", [row], before, *changed)
         return _listed(access, ingests, rows)
 
     @post("/names", opt=ADMIN, status_code=200, summary="Name several terminals from a CSV file")
@@ -134,13 +134,14 @@ class ChosenTerminalsController(Controller):
         if not lines:
             raise ClientException("the list has no line; nothing was changed")
         if save:
-            changes = {one.terminal.id: one.values for one in lines if one.changes and one.terminal}
+            before = [one.terminal for one in lines if one.terminal]
+            wanted = {one.terminal.id: one.values for one in lines if one.changes and one.terminal}
             with answering():
-                rows = await registrar.change_each(store, changes)
+                rows = await registrar.change_each(store, wanted)
             for row in rows:
-                changed = sorted(changes[row.id])
+                changed = sorted(wanted[row.id])
                 await asyncio.to_thread(
-                    note_each, access, request, "terminal.changed", [row], changed=changed
+                    note_each, access, request, "terminal.changed", [row], before, *changed
                 )
         return Listing([_name_item(one) for one in lines], None)
 
@@ -174,10 +175,18 @@ class ChosenTerminalsController(Controller):
 
 
 def note_each(
-    access: Access, request: AnyRequest, action: str, rows: Sequence[TerminalRow], **detail: object
+    access: Access,
+    request: AnyRequest,
+    action: str,
+    rows: Sequence[TerminalRow],
+    before: Sequence[TerminalRow] = (),
+    *changed: str,
 ) -> None:
-    """Write a line about each terminal into the audit log. Blocks."""
+    """Write a line about each terminal into the audit log, with what was changed. Blocks."""
+    old = {row.id: row for row in before}
     for row in rows:
+        detail: dict[str, Any] = {"changed": list(changed)} if changed else {}
+        detail |= changes(old.get(row.id), row, changed)
         access.note(request, action, str(row.id), serial=row.serial, **detail)
 
 
