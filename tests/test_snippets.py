@@ -322,7 +322,9 @@ def proxy(reader: Reader, snippet: Snippet, page: Path) -> None:
     while re.search(block := r"[\w_]+( [^;{}]+)?\{\s*\}", rest):
         rest = re.sub(block, "", rest)
     assert rest.strip() == "", rest
-    assert set(re.findall(r"proxy_pass http://([^/;]+)", text)) == {ReceiverSettings().listen}
+    names = set(re.findall(r"upstream (\w+)", text))
+    assert set(re.findall(r"proxy_pass http://([^/;]+)", text)) == (names or {ReceiverSettings().listen})
+    assert {one.partition(":")[2] for one in re.findall(r"server ([\d.:]+)", text)} <= {"8080"}
 
 
 def scraping(reader: Reader, snippet: Snippet, page: Path) -> None:

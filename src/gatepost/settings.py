@@ -225,6 +225,13 @@ class ReceiverSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         str | None, _is("Certificate authorities, PEM, to trust for the provider instead of the system's.")
     ] = None
 
+    role: Annotated[
+        Literal["all", "ingest", "desk"],
+        _is(
+            "What this receiver does of one database of PostgreSQL: all; ingest, takes pushes and lists them; desk,"
+            " console, API, forwarding and managed terminals, and no pushes."
+        ),
+    ] = "all"
     listen: Annotated[str, _is("Where to listen, HOST:PORT.")] = "127.0.0.1:8080"
     ingest_listen: Annotated[
         str,

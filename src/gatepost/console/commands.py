@@ -36,22 +36,41 @@ def serve(
     ] = None,
     database: DatabaseOption = None,
     config: ConfigOption = None,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            "--role",
+            metavar="all|ingest|desk",
+            help=t(
+                "What this one of several receivers does; all unless given.",
+                "多个接收端中本接收端承担的工作，默认 all。",
+            ),
+        ),
+    ] = None,
 ) -> None:
     """Run the receiver until it is told to stop (SIGTERM, Ctrl-C)."""
     from gatepost.receiver.observability.logs import to_stderr
     from gatepost.receiver.program import Listening, run
 
-    settings, origins = settings_with_origins(config, listen=listen, database=database)
+    settings, origins = settings_with_origins(config, listen=listen, database=database, role=role)
     to_stderr(settings.log_format, settings.log_level)
 
     def listening(where: Listening) -> None:
         paths = " ".join(where.pushes + path for path in settings.ingest_paths)
-        typer.echo(
-            t(
-                f"gatepost: listening on {where.pages}; terminals push to {paths}",
-                f"gatepost：正在监听 {where.pages}；终端推送地址 {paths}",
+        if settings.role == "desk":
+            typer.echo(
+                t(
+                    f"gatepost: listening on {where.pages}; it takes no pushes (role desk)",
+                    f"gatepost：正在监听 {where.pages}；不接收推送（role 为 desk）",
+                )
             )
-        )
+        else:
+            typer.echo(
+                t(
+                    f"gatepost: listening on {where.pages}; terminals push to {paths}",
+                    f"gatepost：正在监听 {where.pages}；终端推送地址 {paths}",
+                )
+            )
         if where.fingerprint:
             typer.echo(
                 t(
@@ -86,7 +105,7 @@ def serve(
         settings,
         data,
         origins=origins,
-        pages=console_pages,
+        pages=console_pages if settings.role != "ingest" else None,
         listening=listening,
         administrator=administrator,
         failed=failed,

@@ -4,6 +4,7 @@ Rules:
 
 * Nothing is reached through a global: what a part needs is handed in here.
 * What an ingest has to know of terminals it is told before a change of one is answered.
+* With the role ``ingest`` there is no console, and what concerns the whole database is left to other receivers.
 * Stop: the requests of others first, then what the journal still holds is listed, then the store is closed. Each step
   has a bound, and a kill in between loses nothing that was acknowledged.
 
@@ -591,16 +592,16 @@ class DeskApp:
         self.projector.start()
         if self.archiving is not None:
             self.archiving.start()
-        steps = [
-            self._keep_house(),
-            self.live.run(),
-            self.keeper.run(),
-            self.mover.run(),
-            self.forwarding.run(),
-            self.fleet.run(),
-            self.histories.run(),
-            self.watcher.run(),
-        ]
+        # Of its own journal, its own images and its own disk each receiver keeps care, whatever its role.
+        steps = [self._keep_house(), self.keeper.run(), self.watcher.run()]
+        if self.settings.role != "ingest":
+            steps += [
+                self.live.run(),
+                self.mover.run(),
+                self.forwarding.run(),
+                self.fleet.run(),
+                self.histories.run(),
+            ]
         self._tasks = [asyncio.create_task(step) for step in steps]
         return self
 

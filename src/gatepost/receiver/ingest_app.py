@@ -10,6 +10,8 @@ Rules:
 * A push that goes to a path where none is received is answered as a push, and shown, whatever else is served there:
   ``/records`` is a page of the console, and a typing mistake away from ``/Record``. What a push is, out of all that
   may be posted, is said in one place: :func:`is_push`.
+* With the role ``ingest`` there are pushes, health and metrics, and nothing else; with the role ``desk`` a
+  push gets 503, which costs no event where a proxy is set up wrongly.
 * Stop: the replies to what was accepted, then the last sync, then what was counted. Each step has a bound, and a kill
   in between loses nothing that was acknowledged.
 
@@ -72,6 +74,8 @@ Application = Callable[[Any, Any, Any], Awaitable[None]]
 API = "/api/v1/"
 """Below which programs post."""
 
+METRICS = "/metrics"
+
 _FORMS = frozenset({b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain"})
 
 SILENT_S = 5.0
@@ -123,6 +127,8 @@ class IngestApp:
             linger_s=LINGER_S if settings.acknowledge_after == "store" and settings.has_bucket else 0.0,
             until_listed=UntilListed(monotonic=monotonic) if settings.acknowledge_after == "store" else None,
         )
+        self._takes_pushes = settings.role != "desk"
+        self._has_pages = settings.role != "ingest"
         self._prefix = checked_prefix(settings.path_prefix)
         proxies = self._proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
         self._access = _console_access(settings, proxies)
@@ -143,7 +149,7 @@ class IngestApp:
             on_refused=self._count_refusal,
             on_refused_body=self._sample_refusal,
             shares_address=proxies.__contains__,
-            express=self.pushes,
+            express=self.pushes if self._takes_pushes else None,
         )
         if settings.ingest_listen:
             # Budgets of their own: load on the console takes nothing from the terminals.
@@ -190,7 +196,11 @@ class IngestApp:
 
     async def _dispatch(self, scope: Any, receive: Any, send: Any, *, pushes: bool, pages: bool) -> None:
         path = below(self._prefix, scope["path"])
-        if pushes and self.pushes.address(path) is not None:
+        if not self._has_pages and path != METRICS:
+            pages = False
+        if not self._takes_pushes and self.pushes.address(path) is not None:
+            await self.pushes.turned_away(scope, receive, send)
+        elif pushes and self.pushes.address(path) is not None:
             await self.pushes({**scope, "path": path}, receive, send)
         elif scope["method"] == "POST" and not (pages and self._is_posted(path, scope["headers"])):
             await self.pushes.misdirected({**scope, "path": path}, receive, send)
@@ -384,6 +394,11 @@ def check(settings: ReceiverSettings) -> None:
     proxies = Networks(settings.trusted_proxies, setting="trusted_proxies")
     _options(settings, proxies)
     _console_access(settings, proxies)
+    if settings.role != "all" and not settings.database:
+        raise SettingsError(
+            "role",
+            f"is {settings.role}, and only receivers of one database of PostgreSQL share the work: set database",
+        )
 
 
 def _pattern(start: str, paths: Sequence[str]) -> re.Pattern[str]:

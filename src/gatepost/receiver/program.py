@@ -217,7 +217,7 @@ def _bind(settings: ReceiverSettings) -> list[_Sockets]:
                     setting="ingest_listen",
                     shared=shared,
                 )
-                if settings.ingest_listen
+                if settings.ingest_listen and settings.role != "desk"
                 else [],
             )
         )
@@ -341,11 +341,12 @@ async def _desk(
     with contextlib.closing(open_store(settings, common.data)) as store:
         tempfile.tempdir = str(_emptied(common.data / TEMPORARY))
         journal = open_journal(common.data)
-        password = first_administrator(
-            Accounts(store), password=settings.admin_password or None, now_ms=int(time.time() * 1000)
-        )
-        if password is not None:
-            made_up(password.encode())
+        if settings.role != "ingest":
+            password = first_administrator(
+                Accounts(store), password=settings.admin_password or None, now_ms=int(time.time() * 1000)
+            )
+            if password is not None:
+                made_up(password.encode())
         async with DeskApp(
             store, journal, settings, pages=pages, origins=common.origins, appended=common.appended
         ) as desk:

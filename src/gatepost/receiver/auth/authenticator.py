@@ -47,6 +47,7 @@ from gatepost.store.query.accounts import (
     TokenRow,
     folded_name,
 )
+from gatepost.store.query.registry import Conflict
 
 __all__ = [
     "COOKIE",
@@ -183,14 +184,20 @@ def made_up_password() -> str:
 
 
 def first_administrator(accounts: Accounts, *, password: str | None, now_ms: int) -> str | None:
-    """Make the account ``admin`` if there is no account; return its password if it was made up here."""
+    """Make the account ``admin`` if there is no account; return its password if it was made up here.
+
+    Of several receivers that start on an empty database one makes it.
+    """
     if accounts.accounts():
         return None
     made = password or made_up_password()
     encoded = argon2.PasswordHasher().hash(
         check_password(made, name="admin", setting="GATEPOST_ADMIN_PASSWORD")
     )
-    accounts.create("admin", "admin", encoded, now_ms=now_ms, must_change=not password)
+    try:
+        accounts.create("admin", "admin", encoded, now_ms=now_ms, must_change=not password)
+    except Conflict:
+        return None
     accounts.note(now_ms=now_ms, actor=PROGRAM, address="", action="account.created", subject="admin")
     return None if password else made
 

@@ -298,6 +298,12 @@ class Ingest:
         self._refused.add(push, detail=message)
         await _send(send, 404, encode_reply(404, message), self._options)
 
+    async def turned_away(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Tell a terminal to try again: this receiver takes no pushes, and another one of its database does."""
+        if await self._read(receive) is not None:
+            message = "this receiver takes no pushes (role desk); let the proxy pass them to one that does"
+            await _send(send, 503, encode_reply(503, message), self._options)
+
     def count_refusal(self, refusal: Refusal) -> None:
         """Count and list what the guard refused, for the terminal that it was, as far as its head tells."""
         push, whose = self._of_guard(refusal)

@@ -13,9 +13,11 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import os
 from hashlib import blake2b
 from pathlib import Path
+from secrets import token_hex
 
 from sqlalchemy import Connection, delete, select
 
@@ -103,8 +105,7 @@ def _claim_folder(folder: Path, mine: str, *, is_known: bool) -> None:
                 f"names {folder}, where the images were and are not now: nothing is mounted there, or the file"
                 f" {MARKER} in it was deleted; mount it, or name another folder",
             ) from None
-        _write_marker(marker, mine)
-        content = mine
+        content = _written_marker(marker, mine)
     except (OSError, UnicodeDecodeError):
         content = ""
     if content != mine:
@@ -113,13 +114,24 @@ def _claim_folder(folder: Path, mine: str, *, is_known: bool) -> None:
         )
 
 
-def _write_marker(marker: Path, content: str) -> None:
+def _written_marker(marker: Path, content: str) -> str:
+    """Write the file that says of which database a folder is, and return what it says.
+
+    It is there whole or not at all, and the first of several receivers that start at once writes it.
+    """
+    draft = marker.with_name(f"{marker.name}-{token_hex(8)}")
     try:
-        handle = os.open(marker, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(content + "\n")
-            file.flush()
-            os.fsync(handle)
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(content + "\n")
+                file.flush()
+                os.fsync(handle)
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, marker)
+        finally:
+            draft.unlink()
+        return marker.read_text("ascii").strip()
     except OSError as error:
         raise SettingsError(
             "packs", f"names {marker.parent}, which cannot be written to: {error.strerror}"

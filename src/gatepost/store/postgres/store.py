@@ -155,9 +155,10 @@ class PostgresStore(BaseStore):
             # Of the transaction, so that a process which dies while it migrates leaves nothing locked.
             db.execute(text("SELECT pg_advisory_xact_lock(:class, 0)"), {"class": _MIGRATING})
             revision = migrate.stored_revision(db, self._where)
-            if revision is not None:
-                migrate.check_known(revision, self._where)
-            if revision != migrate.head():
+            if revision is not None and revision not in migrate.revisions():
+                migrate.check_known(revision, self._where, oldest=migrate.oldest_revision(db))
+                log.warning("store.later_version", database=self._where, schema=revision)
+            elif revision != migrate.head():
                 migrate.upgrade(db)
             settle_offset(db)
             self.secret = identity_secret(db)

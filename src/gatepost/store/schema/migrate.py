@@ -2,7 +2,8 @@
 
 ``migrations/versions/`` holds one file per change, in a single chain; until a version is published, one file in all.
 A database that has never been used walks the whole chain; a test proves that this gives what
-:data:`gatepost.store.schema.tables.metadata` says.
+:data:`gatepost.store.schema.tables.metadata` says. Receivers of the version before go on with tables that a later
+version widened (``docs/decisions/migrations.md``).
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,10 @@ from sqlalchemy.sql import column
 
 from gatepost.errors import StoreCorrupt, StoreError, StoreTooNew
 
-__all__ = ["revisions", "head", "check_known", "stored_revision", "upgrade"]
+__all__ = ["OLDEST", "revisions", "head", "check_known", "oldest_revision", "stored_revision", "upgrade"]
+
+OLDEST = "oldest schema"
+"""The row of ``meta`` in which a migration that only adds says for which revision the tables still are right."""
 
 _FOLDER = Path(__file__).with_name("migrations")
 
@@ -43,17 +47,18 @@ def head() -> str:
     return revisions()[-1]
 
 
-def check_known(revision: str, where: str) -> None:
+def check_known(revision: str, where: str, *, oldest: str | None = None) -> None:
     """Raise :class:`~gatepost.errors.StoreError` for a revision that this version does not know.
 
-    It is :class:`~gatepost.errors.StoreTooNew` for one of a later version.
+    It is :class:`~gatepost.errors.StoreTooNew` for one of a later version, unless its tables still are right for
+    ``oldest``, which this version knows.
     """
     if revision.isdigit():  # a revision has a name as well; those of before the journal had a number only
         raise StoreError(
             f"{where} was written by an earlier version of gatepost, which this one does not read (schema {revision});"
             " nothing was touched: start that version, or give another --data or database"
         )
-    if revision not in revisions():
+    if revision not in revisions() and oldest not in revisions():
         raise StoreTooNew(
             f"{where} was written by a later version of gatepost (schema {revision}, this one knows {head()});"
             " nothing was touched: start the later version"
@@ -73,6 +78,12 @@ def stored_revision(connection: Connection, where: str) -> str | None:
     if not rows:
         return None
     return str(rows[0][0])
+
+
+def oldest_revision(connection: Connection) -> str | None:
+    """Return the oldest revision for which the tables of a later version still are right."""
+    wanted = select(column("value")).select_from(table("meta")).where(column("name") == OLDEST)
+    return connection.execute(wanted).scalar_one_or_none()
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
