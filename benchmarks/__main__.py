@@ -23,6 +23,7 @@ NAMES = (
     "live",
     "export",
     "forward",
+    "forward_brokers",
     "fleet",
     "queries",
     "console",

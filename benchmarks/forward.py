@@ -1,50 +1,39 @@
 """How fast do events leave for a webhook, and what does that cost the ingest?
 
-SQLite, no images, as CloudEvents. The destination is another process, which takes everything. The peer is an aiohttp
-client that sends bodies of the same size to it, with as many requests under way. Each side is a process of its own.
-Then pushes come in as fast as they are answered, with three destinations and without; and one by one while nothing
-else happens.
+SQLite and PostgreSQL, no images, as CloudEvents. The destination is another process, which takes everything. The peer
+is an aiohttp client that sends bodies of the same size to it, with as many requests under way. Each side is a process
+of its own. Then pushes come in as fast as they are answered, with three destinations and without; and one by one while
+nothing else happens.
 """
+
 
 import asyncio
 import http.client
-import json
 import shutil
-import subprocess
 import sys
 import time
 from contextlib import closing
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import aiohttp
 import uvloop
 from aiohttp import web
 
 from benchmarks.bench import Bench
+from benchmarks.forward_roles import IN_FLIGHT, destination, role
 from benchmarks.load import wrk
 from benchmarks.payloads import bodies, run_id, write_template
-from benchmarks.programs import ROOT, BenchmarkError, free_port, gatepost, start
+from benchmarks.programs import BenchmarkError, free_port, gatepost, postgres, start
 from benchmarks.report import Row
-from benchmarks.stocked import stock
-from gatepost.egress import Egress
-from gatepost.forward.destination import decode, encode
-from gatepost.forward.forwarding import Forwarding
-from gatepost.forward.image_links import ImageLinks
-from gatepost.receiver.people_rules import Meaning, rules_of
-from gatepost.settings import ReceiverSettings
-from gatepost.store.query.destinations import Destinations
+from benchmarks.stocked import stock, stock_into
+from gatepost.store.postgres.store import PostgresStore
 from gatepost.store.sqlite.store import SqliteStore
 
 RECORDS = 20_000
 BACKLOG = 1_000_000
-IN_FLIGHT = 8
 IDLE = 1_000
 """Destinations that have nothing to be sent."""
-BODY = 900
-"""Bytes of a passage as a CloudEvent."""
-SPAN = (0, 1 << 60)
 LOOPBACK = {"GATEPOST_FORWARD_NETWORKS": "127.0.0.0/8"}
 
 
@@ -58,18 +47,21 @@ def run(bench: Bench) -> list[Row]:
     port = free_port()
     hook = [sys.executable, "-m", "benchmarks.peers.hook", str(port)]
     found: dict[str, list[dict[str, float]]] = {}
-    with start("hook", hook, folder=folder, port=port):
+    with start("hook", hook, folder=folder, port=port), postgres(folder / "pg") as database:
+        with closing(PostgresStore.open(database)) as store:
+            stock_into(store, count)
         url = f"http://127.0.0.1:{port}/"
         for _ in range(bench.rounds):
             for name, told in (
                 ("peer", ["client", url, str(count)]),
                 ("single", ["send", str(folder / "data"), url, "1", str(count)]),
                 ("batch", ["send", str(folder / "data"), url, "64", str(count)]),
+                ("postgres", ["send", database, url, "1", str(count)]),
                 ("backlog", ["send", str(folder / "backlog"), url, "1", str(count)]),
             ):
-                found.setdefault(name, []).append(_role(*told))
+                found.setdefault(name, []).append(role(*told))
                 bench.say(f"  {name}: {found[name][-1]}")
-        idle = _role("idle", str(folder / "data"), url, str(bench.sized(IDLE)), str(bench.seconds * 2))
+        idle = role("idle", str(folder / "data"), url, str(bench.sized(IDLE)), str(bench.seconds * 2))
         ingest = _ingest(bench, folder, url)
     delays = _delays(bench, folder)
     shutil.rmtree(folder)
@@ -78,6 +70,7 @@ def run(bench: Bench) -> list[Row]:
     client = f"aiohttp client, {IN_FLIGHT} in flight"
     return [
         _row("events a second, one a request", rate["single"], client, rate["peer"], 0.7),
+        _row("events a second, one a request, PostgreSQL", rate["postgres"], client, rate["peer"], 0.7),
         _row("events a second, 64 a request", rate["batch"], "one a request", rate["single"], 2),
         _row(
             f"events a second with {backlog:,} waiting",
@@ -113,15 +106,6 @@ def run(bench: Bench) -> list[Row]:
 
 def _row(what: str, value: float, peer: str, peer_value: float, target: float) -> Row:
     return Row(what=what, value=value, unit="/s", peer=peer, peer_value=peer_value, target=target)
-
-
-def _role(*told: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.forward", *told]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False)
-    if done.returncode:
-        raise BenchmarkError(f"{told} failed: {done.stderr[-2000:]}")
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return result
 
 
 def _ingest(bench: Bench, folder: Path, url: str) -> tuple[float, float]:
@@ -160,16 +144,7 @@ def _receiver(data: Path, port: int) -> list[str]:
 def _destinations(data: Path, url: str, count: int) -> None:
     with closing(SqliteStore.open(data)) as store:
         for number in range(count):
-            _destination(store, url, name=str(number))
-
-
-def _destination(
-    store: SqliteStore, url: str, *, name: str = "one", batch: int = 1, span: tuple[int, int] | None = None
-) -> int:
-    told = decode({"kind": "webhook", "url": url, "batch": batch, "in_flight": IN_FLIGHT})
-    now_ms = int(time.time() * 1000)
-    made = Destinations(store).create(name, "webhook", encode(told), b"{}", now_ms=now_ms, span=span)
-    return made.id
+            destination(store, url, name=str(number))
 
 
 def _delays(bench: Bench, folder: Path) -> float:
@@ -208,91 +183,3 @@ async def _measure_delays(port: int, hook: int, count: int) -> float:
             await asyncio.sleep(0.03)
     await runner.cleanup()
     return sorted(delays[1:])[int(0.99 * (count - 1))]
-
-
-# --- the processes that are measured ---------------------------------------------------------------------------------
-
-
-async def _client(url: str, count: int) -> dict[str, float]:
-    body = b"x" * BODY
-    left = iter(range(count))
-    headers = {"Content-Type": "application/cloudevents+json"}
-
-    async def worker(session: aiohttp.ClientSession) -> None:
-        for _ in left:
-            async with session.post(url, data=body, headers=headers) as reply:
-                await reply.read()
-
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=IN_FLIGHT)) as session:
-        began = time.perf_counter()
-        await asyncio.gather(*(worker(session) for _ in range(IN_FLIGHT)))
-        return _result(count, began)
-
-
-async def _send(data: str, url: str, batch: int, count: int) -> dict[str, float]:
-    with closing(SqliteStore.open(Path(data))) as store:
-        destinations = Destinations(store)
-        which = _destination(store, url, batch=batch, span=SPAN)
-        task = asyncio.create_task(_forwarding(store).run())
-        began = time.perf_counter()
-        done = 0
-        while done < count:
-            await asyncio.sleep(0.05)
-            (row,) = await asyncio.to_thread(destinations.some, [which])
-            done = row.ledger.delivered
-            if row.ledger.dead or row.failure or task.done():
-                raise BenchmarkError(f"events were not taken: {row.failure}")
-        result = _result(done, began)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        destinations.delete(which)
-    return result
-
-
-async def _idle(data: str, url: str, count: int, seconds: float) -> dict[str, float]:
-    with closing(SqliteStore.open(Path(data))) as store:
-        made = [_destination(store, url, name=str(number)) for number in range(count)]
-        forwarding = _forwarding(store)
-        task = asyncio.create_task(forwarding.run())
-        while len(forwarding.sends_to()) < count:  # noqa: ASYNC110 - seen from outside only
-            await asyncio.sleep(0.1)
-        await asyncio.sleep(3)
-        before, began = time.process_time(), time.perf_counter()
-        await asyncio.sleep(seconds)
-        cores = (time.process_time() - before) / (time.perf_counter() - began)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        for which in made:
-            Destinations(store).delete(which)
-    return {"cores": cores}
-
-
-def _forwarding(store: SqliteStore) -> Forwarding:
-    people = Meaning(store, rules_of(ReceiverSettings())).people
-    return Forwarding(
-        store,
-        Destinations(store),
-        people,
-        Egress(["127.0.0.0/8"]),
-        source=lambda: "bench",
-        links=ImageLinks("", lambda: b""),
-    )
-
-
-def _result(count: int, began: float) -> dict[str, float]:
-    seconds = time.perf_counter() - began
-    # Not getrusage: a child begins with the peak of its parent.
-    (peak,) = (
-        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")
-    )
-    return {"rate": count / seconds, "seconds": seconds, "mb": int(peak.split()[1]) * 1024 / 1e6}
-
-
-ROLES: dict[str, Any] = {
-    "client": lambda url, count: _client(url, int(count)),
-    "send": lambda data, url, batch, count: _send(data, url, int(batch), int(count)),
-    "idle": lambda data, url, count, seconds: _idle(data, url, int(count), float(seconds)),
-}
-
-if __name__ == "__main__":
-    print(json.dumps(uvloop.run(ROLES[sys.argv[1]](*sys.argv[2:]))))

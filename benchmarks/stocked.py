@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.payloads import bodies, run_id
+from gatepost.store.base import BaseStore
 from gatepost.store.interface import Arrival, NewTerminal
 from gatepost.store.sqlite.store import SqliteStore
 from gatepost.wire import Record, decode, key, key_digest
@@ -21,15 +22,20 @@ def stock(data: Path, count: int) -> float:
     began = time.perf_counter()
     store = SqliteStore.open(data)
     try:
-        waiting = arrivals(count, terminals(store))
-        while batch := list(islice(waiting, BATCH)):
-            store.write(batch)
+        stock_into(store, count)
     finally:
         store.close()
     return time.perf_counter() - began
 
 
-def terminals(store: SqliteStore) -> dict[str, int]:
+def stock_into(store: BaseStore, count: int) -> None:
+    """Do the same in a store that is open."""
+    waiting = arrivals(count, terminals(store))
+    while batch := list(islice(waiting, BATCH)):
+        store.write(batch)
+
+
+def terminals(store: BaseStore) -> dict[str, int]:
     """Make the terminals of the passages; return their ids by serial."""
     now_ms = int(time.time() * 1000)
     serials = [f"BENCH{n:07d}" for n in range(TERMINALS)]

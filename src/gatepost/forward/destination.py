@@ -7,7 +7,7 @@ are never shown. What does not fit raises :class:`~gatepost.errors.SettingsError
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from string import Formatter
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -48,6 +48,7 @@ __all__ = [
     "decode_secrets",
     "encode",
     "filled",
+    "hide",
     "queries",
 ]
 
@@ -284,18 +285,21 @@ class Secrets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omi
         """Return the signing secrets that are valid, the latest first."""
         return [each.value for each in self.signing if each.until_ms is None or now_ms < each.until_ms]
 
-    def hidden(self, text: str) -> str:
-        """Return a text without these secrets, also where the last one is cut off."""
+    def values(self) -> list[str]:
+        """Return what is hidden wherever it is said: every secret and its parts, the longest first."""
         values = {*self.headers.values(), self.password, self.token, self.client_certificate}
         values |= {each.value for each in self.signing}
         values |= {part for value in values for part in (*value.split(), value.removeprefix("whsec_"))}
-        for value in sorted(values, key=len, reverse=True):
-            if len(value) < LEAST_SECRET:
-                continue
-            text = text.replace(value, HIDDEN)
-            cut = next((n for n in range(len(value), LEAST_SECRET - 1, -1) if text.endswith(value[:n])), 0)
-            text = text[: len(text) - cut] + HIDDEN * (cut > 0)
-        return text
+        return sorted((value for value in values if len(value) >= LEAST_SECRET), key=len, reverse=True)
+
+
+def hide(values: Sequence[str], text: str) -> str:
+    """Return a text without these secrets, also where the last one is cut off."""
+    for value in values if text else ():
+        text = text.replace(value, HIDDEN)
+        cut = next((n for n in range(len(value), LEAST_SECRET - 1, -1) if text.endswith(value[:n])), 0)
+        text = text[: len(text) - cut] + HIDDEN * (cut > 0)
+    return text
 
 
 def decode(text: bytes | Mapping[str, Any]) -> Destination:

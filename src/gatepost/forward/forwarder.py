@@ -46,16 +46,16 @@ __all__ = ["Forwarder"]
 
 log = structlog.get_logger(__name__)
 
-CLAIMED = 256
+CLAIMED = 512
 """Events that may be claimed and not settled."""
 
 CLAIMED_BYTES = 8 * 1024 * 1024
 """The same in bytes; a single event may be larger."""
 
-GATHER_S = 0.02
+GATHER_S = 0.05
 """While there is more to send, outcomes are gathered so long for one commit."""
 
-GATHERED = 64
+GATHERED = 256
 """So many outcomes are not gathered any longer."""
 
 YIELD_S = 1.0
@@ -81,7 +81,7 @@ class Forwarder:
         self.row = row
         # What is replayed was asked for, however old it is.
         self._told = told if row.replay_of is None else replace(told, max_age_s=None)
-        self._secrets = decode_secrets(row.secrets)
+        self._secrets = decode_secrets(row.secrets).values()
         self._sink = sink
         self._around = around
         self._policy = Backoff(max_refusals=told.max_refusals)
@@ -393,7 +393,7 @@ class Forwarder:
         took_ms = round((self._around.monotonic() - began) * 1000)
         results = [hidden(result, self._secrets) for result in results]
         self._sent.append(Sent(parcel, results, at_ms, took_ms))
-        if any(isinstance(result.outcome, Unreachable | Closed) for result in results):
+        if any(isinstance(result.outcome, (Unreachable, Closed)) for result in results):
             self._take_back()
         if not self._ready or len(self._sent) >= GATHERED:
             self._bell.set()

@@ -57,6 +57,11 @@ class Sent(Struct, frozen=True):
         """Return whether anything of it was sent."""
         return not all(isinstance(result.outcome, LeftOut) for result in self.results)
 
+    @property
+    def is_delivered(self) -> bool:
+        """Return whether all that was sent of it is delivered."""
+        return all(isinstance(result.outcome, (Delivered, LeftOut)) for result in self.results)
+
 
 def attempt_row(sent: Sent) -> AttemptRow:
     """Return what is kept of an attempt, where anything was sent."""

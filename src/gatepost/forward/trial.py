@@ -114,7 +114,7 @@ async def send_test(
             )
         async with asyncio.timeout(min(told.timeout_s, TEST_S)):
             (result,) = await sink.send([outgoing])
-            result = hidden(result, secrets)
+            result = hidden(result, secrets.values())
     except TimeoutError:
         result = Result(outcome=Unreachable(f"no reply within {min(told.timeout_s, TEST_S):g} s"))
     finally:

@@ -196,7 +196,7 @@ def run(
 
         names = ["ingest"] if len(places) == 1 else [f"ingest-{number}" for number, _ in enumerate(places, 1)]
         ingests = [Child(name, ingest(sockets)) for name, sockets in zip(names, places, strict=True)]
-        _tune()
+        tune()
         patience_s = settings.stop_timeout_s + MARGIN_S + 1
         return Supervisor(
             [Child("desk", desk), *ingests], stop_timeout_s=patience_s, on_ready=ready, on_stop=let_go
@@ -519,7 +519,7 @@ def _certificate(settings: ReceiverSettings, client_ca: Path | None) -> Certific
     return Certificate(Path(settings.certificate_file), Path(settings.key_file), client_ca)
 
 
-def _tune() -> None:
+def tune() -> None:
     """Suit the interpreter to one loop and the threads that write: 14,800 events a second instead of 12,000.
 
     What is there at start is there to the end, so collections need not look at it. And where a thread comes

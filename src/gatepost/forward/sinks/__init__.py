@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import Secrets
+from gatepost.forward.destination import hide
 from gatepost.store.interface import FeedKind, Forwarded
 from gatepost.wire import Delivered, Outcome
 
@@ -61,12 +61,12 @@ class Result(Struct, frozen=True, kw_only=True):
     """What the destination said, at most 2 KB of it."""
 
 
-def hidden(result: Result, secrets: Secrets) -> Result:
+def hidden(result: Result, secrets: Sequence[str]) -> Result:
     """Return a result without the secrets of the destination, which may have told them back."""
     outcome = result.outcome
     if not isinstance(outcome, Delivered):
-        outcome = replace(outcome, reason=secrets.hidden(outcome.reason))
-    return Result(outcome=outcome, status=secrets.hidden(result.status), reply=secrets.hidden(result.reply))
+        outcome = replace(outcome, reason=hide(secrets, outcome.reason))
+    return Result(outcome=outcome, status=hide(secrets, result.status), reply=hide(secrets, result.reply))
 
 
 class Sink(Protocol):

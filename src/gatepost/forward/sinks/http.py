@@ -29,7 +29,7 @@ class Reply(Struct, frozen=True):
 
     status: int
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Found by name, however that is written."""
     body: bytes
     """At most :data:`MAX_REPLY` bytes of it."""
     is_whole: bool
@@ -55,8 +55,7 @@ class Posts:
                 said, is_whole = await _read(reply)
                 if not is_whole:
                     reply.close()
-                names = {name.lower(): value for name, value in reply.headers.items()}
-                return Reply(reply.status, names, said, is_whole)
+                return Reply(reply.status, reply.headers, said, is_whole)
         except Forbidden as error:
             return Unreachable(str(error))
         except TimeoutError:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import accumulate, pairwise
 
 import msgspec
-from sqlalchemy import Connection, func, insert, literal, or_, select, union_all
+from sqlalchemy import Connection, bindparam, func, insert, literal, or_, select, union_all
 
 from gatepost.store.interface import (
     EVERYTHING,
@@ -35,6 +35,18 @@ from gatepost.store.schema import tables as t
 __all__ = ["deleted", "happened", "items", "keep_deleted", "page", "place_before", "rows_of"]
 
 _GAPS = msgspec.msgpack.Decoder(list[int])
+
+_D = t.deleted_events.c
+_TOUCHED = (
+    _D.kind.in_(bindparam("kinds", expanding=True)),
+    _D.last_id > bindparam("after"),
+    _D.first_id <= bindparam("until"),
+)
+_IS_ACROSS = or_(_D.first_id <= bindparam("after"), _D.last_id > bindparam("until"))
+_DELETED_WITHIN = (
+    select(_D.kind, func.sum(_D.events).label("events")).where(*_TOUCHED, ~_IS_ACROSS).group_by(_D.kind)
+)
+_DELETED_ACROSS = select(_D.kind, _D.first_id, _D.gaps).where(*_TOUCHED, _IS_ACROSS)
 
 
 def page(
@@ -121,12 +133,9 @@ def place_before(db: Connection, events: int, *, horizon: int) -> int:
 
 def deleted(db: Connection, after: int, until: int, kinds: Collection[FeedKind]) -> dict[FeedKind, int]:
     """Count what is deleted with ids above ``after`` and up to ``until``."""
-    d = t.deleted_events.c
-    touched = (d.kind.in_(kinds), d.last_id > after, d.first_id <= until)
-    across = or_(d.first_id <= after, d.last_id > until)
-    whole = select(d.kind, func.sum(d.events).label("events")).where(*touched, ~across).group_by(d.kind)
-    counts: dict[FeedKind, int] = {row.kind: int(row.events) for row in db.execute(whole)}
-    for row in db.execute(select(d.kind, d.first_id, d.gaps).where(*touched, across)):
+    told = {"kinds": list(kinds), "after": after, "until": until}
+    counts: dict[FeedKind, int] = {row.kind: int(row.events) for row in db.execute(_DELETED_WITHIN, told)}
+    for row in db.execute(_DELETED_ACROSS, told):
         inside = sum(
             after < number <= until for number in accumulate(_GAPS.decode(row.gaps), initial=row.first_id)
         )

@@ -4,10 +4,11 @@ The filter is that of the lists, asked of the same database with the same condit
 the list shows for it. Page and events are of one moment: they are read in one transaction.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table, or_, select
+from sqlalchemy import Connection, Select, Table, bindparam, func, literal, or_, select
 
 from gatepost.store.interface import (
     EVERYTHING,
@@ -21,7 +22,13 @@ from gatepost.store.interface import (
 )
 from gatepost.store.query import feed, notices, record_search
 from gatepost.store.query.page_bytes import fitting
-from gatepost.store.query.records import alarm_steps_by_id, record_sizes, records_by_id, step_sizes
+from gatepost.store.query.records import (
+    RECORD_BYTES,
+    STEP_BYTES,
+    alarm_steps_by_id,
+    records_between,
+    records_by_id,
+)
 from gatepost.store.query.terminal_labels import hidden_terminals, terminals_asked
 from gatepost.store.schema import tables as t
 from gatepost.wire import AlarmStatus
@@ -36,32 +43,37 @@ _STATUS = {
 
 _TABLES: Mapping[FeedKind, Table] = {"record": t.records, "alarm": t.alarm_events, "notice": t.notices}
 
-_SIZES: Mapping[FeedKind, Callable[[Connection, Sequence[int]], dict[int, int]]] = {
-    "record": record_sizes,
-    "alarm": step_sizes,
-    "notice": lambda db, ids: {},  # they are short
-}
+
+@cache
+def _items_asked(kind: FeedKind, *, of_terminal: bool) -> Select[Any]:
+    """Return what is asked for a page, with the size of each event; made once, as the events of a page are few."""
+    c = _TABLES[kind].c
+    # Notices are short.
+    size = {"record": RECORD_BYTES, "alarm": STEP_BYTES, "notice": literal(0)}[kind]
+    event_id = c.alarm_id if kind == "alarm" else c.id
+    asked = select(c.id, event_id, func.coalesce(c.terminal_id, 0), size).order_by(c.id)
+    if kind == "record":
+        asked = asked.outerjoin(t.identities, t.identities.c.id == c.identity_id)
+    if of_terminal:
+        asked = asked.where(c.terminal_id == bindparam("terminal_id"))
+    return asked.where(c.id > bindparam("after"), c.id <= bindparam("until")).limit(bindparam("most"))
 
 
 def page(db: Connection, after: int, end: int, query: ForwardQuery, limit: int) -> ToForward:
     """See :meth:`gatepost.store.interface.Store.to_forward`. ``end``: ids up to it are settled."""
     kind = _kind(query)
-    found = feed.items(db, after, end, limit, (kind,))
-    chosen, fits = _chosen(db, query, found)
-    is_end = len(found) < limit and fits == len(found)
-    items = found[:fits]
+    items, is_end = _items(db, kind, after, end, limit)
     place = max(after, end) if is_end else items[-1].id
-    return ToForward(items, chosen, place, _deleted(db, kind, after, [item.id for item in items], place))
+    deleted = _deleted(db, kind, after, items, place)
+    return ToForward(items, _chosen(db, query, after, items), place, deleted)
 
 
 def page_of(
     db: Connection, terminal_id: int, after: int, until: int, query: ForwardQuery, limit: int
 ) -> ToForward:
     """See :meth:`gatepost.store.interface.Store.to_forward_of`."""
-    items = feed.items(db, after, until, limit, (_kind(query),), terminal_id=terminal_id)
-    chosen, fits = _chosen(db, query, items)
-    is_end = len(items) < limit and fits == len(items)
-    return ToForward(items[:fits], chosen, until if is_end else items[fits - 1].id)
+    items, is_end = _items(db, _kind(query), after, until, limit, terminal_id=terminal_id)
+    return ToForward(items, _chosen(db, query, None, items), until if is_end else items[-1].id)
 
 
 def rows(db: Connection, kind: FeedKind, ids: Sequence[int]) -> dict[int, Forwarded]:
@@ -90,10 +102,29 @@ def latest_serial(db: Connection, query: ForwardQuery) -> str | None:
     return db.execute(select(t.terminals.c.serial).where(t.terminals.c.id == terminal_id)).scalar()
 
 
+def _items(
+    db: Connection, kind: FeedKind, after: int, until: int, limit: int, *, terminal_id: int | None = None
+) -> tuple[tuple[FeedItem, ...], bool]:
+    """Return the events on a page, and whether there are no more."""
+    held = set(hidden_terminals(db, EVERYTHING))
+    told = {"after": after, "until": until, "most": limit, "terminal_id": terminal_id}
+    found = db.execute(_items_asked(kind, of_terminal=terminal_id is not None), told).all()
+    fits = fitting([size for *_, size in found])
+    items = tuple(
+        # What happens to a terminal is told, held or not.
+        FeedItem(number, kind, event_id, terminal, terminal in held and kind != "notice")
+        for number, event_id, terminal, _ in found[:fits]
+    )
+    return items, len(found) < limit and fits == len(found)
+
+
 def _deleted(
-    db: Connection, kind: FeedKind, after: int, ids: Sequence[int], place: int
+    db: Connection, kind: FeedKind, after: int, items: Sequence[FeedItem], place: int
 ) -> tuple[tuple[int, int], ...]:
     """Count what is deleted between items: a place that stops at an item counts what is deleted before it, no more."""
+    if not feed.deleted(db, after, place, (kind,)):
+        return ()
+    ids = [item.id for item in items]
     gaps = [*zip([after, *ids], [*(each - 1 for each in ids), place], strict=True)]
 
     def within(some: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -114,21 +145,19 @@ def _kind(query: ForwardQuery) -> FeedKind:
 
 
 def _chosen(
-    db: Connection, query: ForwardQuery, items: Sequence[FeedItem]
-) -> tuple[Mapping[int, Forwarded], int]:
-    """Return the rows that fit the query, and how many of the items are on the page."""
+    db: Connection, query: ForwardQuery, after: int | None, items: Sequence[FeedItem]
+) -> Mapping[int, Forwarded]:
+    """Return the events on a page that fit the query. ``after``: where the page has all that follows."""
     shown = [item.id for item in items if not item.is_held]
     if not shown:
-        return {}, len(items)
-    conditions = _conditions(db, query)
-    table = _TABLES[_kind(query)]
+        return {}
+    kind, conditions = _kind(query), _conditions(db, query)
     if conditions:
-        wanted = select(table.c.id).where(table.c.id.in_(shown), *conditions)
-        shown = list(db.execute(wanted).scalars())
-    sizes = _SIZES[_kind(query)](db, shown)
-    fits = fitting([sizes.get(item.id, 0) for item in items])
-    last = items[fits - 1].id
-    return rows(db, _kind(query), [each for each in shown if each <= last]), fits
+        c = _TABLES[kind].c
+        shown = list(db.execute(select(c.id).where(c.id.in_(shown), *conditions)).scalars())
+    elif kind == "record" and after is not None and len(shown) == len(items):
+        return {row.id: row for row in records_between(db, after, shown[-1])}
+    return rows(db, kind, shown)
 
 
 def _conditions(db: Connection, query: ForwardQuery) -> list[Any]:

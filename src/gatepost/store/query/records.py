@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Row,
     and_,
+    bindparam,
     case,
     func,
     not_,
@@ -49,8 +50,11 @@ from gatepost.store.schema import tables as t
 from gatepost.wire import AlarmStatus
 
 __all__ = [
+    "RECORD_BYTES",
+    "STEP_BYTES",
     "records_page",
     "record",
+    "records_between",
     "records_by_id",
     "without_numbers",
     "alarms_page",
@@ -65,7 +69,6 @@ __all__ = [
     "latest",
     "record_sizes",
     "sizes_of",
-    "step_sizes",
     "stats",
 ]
 
@@ -91,11 +94,17 @@ _RECORD = (
 )
 
 
-_SIZED = _RECORD.with_only_columns(
-    t.records.c.id,
-    t.records.c.at_ms,
-    bytes_of(t.records.c.original, t.records.c.problems, t.identities.c.groups),
+RECORD_BYTES = bytes_of(t.records.c.original, t.records.c.problems, t.identities.c.groups)
+"""What a record is counted with."""
+
+STEP_BYTES = bytes_of(
+    t.alarm_events.c.original, t.alarm_events.c.problems, texts=[t.alarm_events.c.description]
 )
+"""What a step of an alarm is counted with."""
+
+_SIZED = _RECORD.with_only_columns(t.records.c.id, t.records.c.at_ms, RECORD_BYTES)
+
+_BETWEEN = _RECORD.where(t.records.c.id > bindparam("after"), t.records.c.id <= bindparam("until"))
 
 MAX_STEPS = 1000
 """Of an alarm that are shown."""
@@ -158,8 +167,14 @@ def records_by_id(db: Connection, ids: Sequence[int], visible: Visible) -> list[
     """Return those of them that there are and that are visible, in no order."""
     if not ids:
         return []
-    rows = db.execute(_RECORD.where(t.records.c.id.in_(ids), *events_of(visible)))
+    rows = db.execute(_RECORD.where(t.records.c.id.in_(ids), *events_of(visible))).all()
     return [_record(row, visible) for row in rows]
+
+
+def records_between(db: Connection, after: int, until: int) -> list[RecordRow]:
+    """Return the records with ids above ``after`` and up to ``until``, held ones too, in no order."""
+    rows = db.execute(_BETWEEN, {"after": after, "until": until}).all()
+    return [_record(row, EVERYTHING) for row in rows]
 
 
 # Picked by place: to read forty columns of a row by name costs more than the query.
@@ -507,13 +522,6 @@ def sizes_of(
 def record_sizes(db: Connection, ids: Sequence[int]) -> dict[int, int]:
     """Return how large records are, by id."""
     return {row.id: row.size for row in db.execute(_SIZED.where(t.records.c.id.in_(ids)))} if ids else {}
-
-
-def step_sizes(db: Connection, ids: Sequence[int]) -> dict[int, int]:
-    """Return how large steps of alarms are, by their id."""
-    c = t.alarm_events.c
-    sized = select(c.id, bytes_of(c.original, c.problems, texts=[c.description])).where(c.id.in_(ids))
-    return {row.id: row.size for row in db.execute(sized)} if ids else {}
 
 
 def latest(db: Connection, ids: Sequence[int], visible: Visible) -> list[RecordRow]:

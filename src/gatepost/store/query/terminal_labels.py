@@ -24,6 +24,9 @@ __all__ = [
     "terminals_named",
 ]
 
+_IS_HELD = t.terminals.c.state == "held"
+_HELD = select(t.terminals.c.id).where(_IS_HELD)
+
 
 class TerminalLabel(Struct, frozen=True, kw_only=True):
     """A terminal, and where it stands."""
@@ -57,11 +60,11 @@ def events_of(visible: Visible) -> list[ColumnElement[bool]]:
 
 def hidden_terminals(db: Connection, visible: Visible) -> list[int]:
     """Return the terminals whose events are not shown: those that are held, and those of other sites."""
-    c = t.terminals.c
-    hidden = c.state == "held"
+    hidden = _HELD
     if visible.sites is not None:
-        hidden = or_(hidden, c.site_id.not_in(sorted(visible.sites)))
-    return [row.id for row in db.execute(select(c.id).where(hidden))]
+        c = t.terminals.c
+        hidden = select(c.id).where(or_(_IS_HELD, c.site_id.not_in(sorted(visible.sites))))
+    return list(db.execute(hidden).scalars())
 
 
 def places(db: Connection, ids: Iterable[int], visible: Visible) -> dict[int, TerminalLabel]:
