@@ -94,6 +94,12 @@ def test_a_literal_is_looked_at_before_anything_is_sent(host: str) -> None:
         USUAL.check_literal(host)
 
 
+@pytest.mark.parametrize("host", ["１２７.0.0.1", "１６９．２５４。１６９｡２５４", "①27.0.0.1"])
+def test_full_width_digits_and_dots_are_looked_at_as_what_they_are_resolved_as(host: str) -> None:
+    with pytest.raises(Forbidden, match="forward_networks"):
+        USUAL.check_literal(host)
+
+
 @pytest.mark.parametrize("host", ["example.com", "localhost", "1e100.net"])
 def test_a_name_is_looked_at_when_it_is_resolved(host: str) -> None:
     USUAL.check_literal(host)

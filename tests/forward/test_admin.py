@@ -60,3 +60,40 @@ def test_a_secret_that_is_not_used_is_refused_by_its_name(
     admin = Admin(line.destinations, now=line.clock, check=lambda told, kept: None)
     with pytest.raises(SettingsError, match=named):
         admin.create("one more", told, others=secrets)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept", "where"),
+    [
+        ({"kind": "webhook", "url": "https://a.example/x"}, {"headers": {"X": "yes"}}, "https://b.example/x"),
+        ({"kind": "receiver", "url": "https://a.example/x"}, {"token": "tok1"}, "https://a.example:444/x"),
+        (
+            {"kind": "nats", "url": "nats://a.example"},
+            {"username": "u", "password": "pwd1"},
+            "nats://b.example",
+        ),
+        ({"kind": "notify", "url": "slack:"}, {"token": "https://hooks.slack.com/services/a"}, "wecom:"),
+    ],
+)
+def test_a_secret_is_asked_for_again_where_the_host_changes(
+    line: Line, told: dict[str, Any], kept: dict[str, Any], where: str
+) -> None:
+    admin = Admin(line.destinations, now=line.clock, check=lambda told, kept: None)
+    row, _ = admin.create("two", told, others=kept)
+    name = next(iter({"token", "password", "headers"} & kept.keys()))
+    with pytest.raises(SettingsError, match=rf"secrets\.{name}.*another host"):
+        admin.change(row, {"url": where})
+    if told["kind"] != "notify":
+        assert admin.change(row, {"url": f"{told['url']}/elsewhere"}) is not None
+
+    changed = admin.change(row, {"url": where}, others=kept)
+    assert changed is not None
+    assert decode(changed.config).url == where
+
+
+def test_the_signing_secret_of_a_webhook_stays_because_it_is_never_sent(line: Line) -> None:
+    admin = Admin(line.destinations, now=line.clock, check=lambda told, kept: None)
+    row, made = admin.create("two", {"kind": "webhook", "url": "https://a.example/"})
+    changed = admin.change(row, {"url": "https://b.example/"})
+    assert changed is not None
+    assert [one.value for one in decode_secrets(changed.secrets).signing] == [made]

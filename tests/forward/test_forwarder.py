@@ -17,7 +17,7 @@ from gatepost.errors import ImageUnavailable
 from gatepost.forward import progress
 from gatepost.forward.admin import Admin
 from gatepost.forward.destination import decode, decode_secrets
-from gatepost.forward.sinks import Closed, Result
+from gatepost.forward.sinks import Closed, LeftOut, Result
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.store.query.destinations import Ledger
 from gatepost.store.query.notices import NewNotice, Notices
@@ -334,6 +334,39 @@ async def test_410_closes(open_store: Opener) -> None:
     assert [one["event"] for one in logs if one["log_level"] == "error"] == ["forwarder.closed"]
     assert line.row.closed_why == "HTTP 410: gone"
     assert line.ledger.waiting == 3
+
+
+@pytest.mark.parametrize("before", [Closed("HTTP 410: gone"), Unreachable("no connection")])
+async def test_what_was_away_is_sent_one_event_first_by_whoever_goes_on(
+    line: Line, before: Closed | Unreachable
+) -> None:
+    numbers = line.passages(*range(40))
+    line.begin(Told(lambda _: Result(outcome=before)))
+    await line.turn(2)
+    line.destinations.change(line.id, now_ms=line.now_ms, reopen=True)
+
+    still = Told(lambda _: Result(outcome=before))
+    line.begin(still)
+    await line.turn(1)
+    assert len(still.events) == 1
+
+    line.destinations.change(line.id, now_ms=line.now_ms, reopen=True)
+    back = Told()
+    line.begin(back)
+    await line.turn(1)
+    assert len(back.events) == 1
+    await line.turn(2)
+    assert set(back.ids) == set(numbers)
+    assert not line.row.is_away
+
+
+async def test_what_rules_leave_out_is_counted_by_reason(line: Line) -> None:
+    line.passages(*range(3))
+    why = iter(["rule 1: quiet hours", "no rule chooses it", "rule 1: quiet hours"])
+    line.begin(Told(lambda _: Result(outcome=LeftOut(next(why)))))
+    await line.turn(2)
+    assert line.ledger.filtered == 3
+    assert line.row.left_out_why == {"rule 1: quiet hours": 2, "no rule chooses it": 1}
 
 
 async def test_order_of_a_terminal_is_kept_behind_a_refused_event(open_store: Opener) -> None:

@@ -50,6 +50,7 @@ class Stored:
         return Loaded(
             changes=self.changes,
             steps=0,
+            is_away=False,
             places=tuple(self.places.values()),
             exceptions=tuple(rows),
             asides=tuple(self.asides.values()),

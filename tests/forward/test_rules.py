@@ -9,7 +9,7 @@ from tests.store.events import NOON, RECEIVED_MS
 from tests.terminals import ensured
 
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import NotifyOptions, decode
+from gatepost.forward.destination import NotifyOptions, Rule, decode
 from gatepost.forward.rules import Decision, Rules, check_sites
 from gatepost.store.interface import NOTICE_KINDS, Notice, NoticeKind, RecordQuery, StepQuery
 from gatepost.store.query.notices import NewNotice, Notices
@@ -116,6 +116,18 @@ def test_a_site_that_there_is_not_is_named() -> None:
     check_sites(told.notify or NotifyOptions(), {"Main", "Gone"})
 
 
+@pytest.mark.parametrize(
+    "named", ["main  entrance", "\N{FULLWIDTH LATIN CAPITAL LETTER M}ain Entrance", "sn-1"]
+)
+def test_a_name_is_the_same_in_another_case_or_width(line: Line, named: str) -> None:
+    line.store.update_terminal(1, name="Main Entrance")
+    line.passages(1)
+    rule = {"event": "passage", "terminals": [named]}
+    assert rules(rules=[rule]).decide(rows(line), 0).left_out == [""]
+    site = line.store.sites()[0].name
+    check_sites(NotifyOptions(rules=(Rule(event="alarm", sites=(site.upper(),)),)), {site})
+
+
 def test_in_quiet_hours_people_are_told_of_alarms_alone(line: Line) -> None:
     line.passages(1)  # at 20:00:01 there
     line.alarm("trace-1")
@@ -124,9 +136,9 @@ def test_in_quiet_hours_people_are_told_of_alarms_alone(line: Line) -> None:
     def left_out(**quiet: Any) -> list[str]:
         return rules(rules=every, quiet=quiet).decide(rows(line), 0).left_out
 
-    assert left_out(begin="19:30", end="07:00") == ["quiet hours", ""]
-    assert left_out(begin="19:30", end="07:00", alarms=True) == ["quiet hours"] * 2
-    assert left_out(begin="20:00", end="20:01") == ["quiet hours", ""]
+    assert left_out(begin="19:30", end="07:00") == ["rule 1: quiet hours", ""]
+    assert left_out(begin="19:30", end="07:00", alarms=True) == [f"rule {at}: quiet hours" for at in (1, 2)]
+    assert left_out(begin="20:00", end="20:01") == ["rule 1: quiet hours", ""]
     assert left_out(begin="20:01", end="20:00") == ["", ""]
 
 
@@ -143,8 +155,8 @@ def test_the_same_is_told_again_after_a_while_and_says_how_often_it_was(line: Li
 
     assert not tell(every[0], 0, is_sent=False).left_out[0]
     assert not tell(every[0], 1_000).left_out[0]
-    assert tell(every[1], 2_000).left_out == ["told less than 60 s ago"]
-    assert tell(every[2], 3_000).left_out == ["told less than 60 s ago"]
+    assert tell(every[1], 2_000).left_out == ["rule 1: told shortly before"]
+    assert tell(every[2], 3_000).left_out == ["rule 1: told shortly before"]
     assert tell(every[3], 61_000).lines[0].endswith("(and 2 more before)")
 
 
@@ -152,7 +164,7 @@ def test_an_alarm_that_was_cleared_is_told_again_when_it_occurs(line: Line) -> N
     for trace, status in (("a", 1), ("a", 3), ("b", 1), ("c", 1), ("b", 3)):
         line.alarm(trace, status)
     every = rows(line)
-    again = ["", "", "", "told less than 300 s ago", ""]
+    again = ["", "", "", "rule 1: told shortly before", ""]
     assert rules().decide(every, 0).left_out == again
 
     chosen = rules()

@@ -43,3 +43,14 @@ async def test_one_that_is_away_cannot(line: Line) -> None:
     await line.turn(2)
     found = standing(line.row)
     assert (found.state, found.why) == ("waiting", "no connection")
+
+
+async def test_one_that_refused_an_event_which_waits_can_be_reached(open_store: Opener) -> None:
+    store = open_store()
+    ensured(store, "SN-1", now_ms=RECEIVED_MS)
+    line = Line(store)
+    line.begin(Told(lambda _: Result(outcome=Refused("HTTP 422"), status="HTTP 422")))
+    line.passages(1)
+    await line.turn(2)
+    assert line.ledger.waiting == 1
+    assert standing(line.row).state == "running"

@@ -203,7 +203,10 @@ def page(
         next=dead.next_cursor,
         replays=[(each, ledger_of(forwarding, each, now)) for each in replays],
         zone=zone_of(view.store),
-        reasons=[(_reason(view.words, why), events) for why, events in row.dropped_why.items()],
+        reasons={
+            "filtered": [(view.words.why(why), events) for why, events in sorted(row.left_out_why.items())],
+            "dropped": [(_reason(view.words, why), events) for why, events in row.dropped_why.items()],
+        },
     )
 
 

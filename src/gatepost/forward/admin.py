@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -129,7 +130,10 @@ class Admin:
         if config or others:
             before = msgspec.json.decode(row.config)
             told = decode({**before, **config})
-            kept = _others(decode_secrets(row.secrets), others or {}, told)
+            kept = decode_secrets(row.secrets)
+            if _goes_to(told.url) != _goes_to(str(before.get("url", ""))):
+                _check_given(kept, others or {})
+            kept = _others(kept, others or {}, told)
             _check_password(told, kept)
             self._check(told, kept)
         if told is not None and config and row.replay_of is None:
@@ -254,6 +258,24 @@ def _others(before: Secrets, given: Mapping[str, Any], told: Destination) -> Sec
     except SettingsError as error:
         where = error.setting if error.setting.startswith("secrets") else f"secrets.{error.setting}"
         raise SettingsError("secrets" if " " in where else where, error.why) from None
+
+
+def _goes_to(url: str) -> str:
+    """Return where an address leads, as far as secrets are concerned: host and port, or the service."""
+    parts = urlsplit(url)
+    return parts.netloc.lower() or parts.scheme
+
+
+def _check_given(kept: Secrets, given: Mapping[str, Any]) -> None:
+    """Raise :class:`~gatepost.errors.SettingsError` where a secret would be sent to a host that it was not given for.
+
+    A signing secret and the key of a certificate are never sent.
+    """
+    for name in ("token", "password", "username", "headers"):
+        if getattr(kept, name) and name not in given:
+            raise SettingsError(
+                f"secrets.{name}", "is missing: the address has another host now; give it again, or empty"
+            )
 
 
 def _check_password(told: Destination, kept: Secrets) -> None:

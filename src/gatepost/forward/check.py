@@ -54,6 +54,10 @@ def _problems(found: Recount) -> list[str]:
         said.append(
             f"{ledger.dropped} events were dropped, and {sum(row.dropped_why.values())} have a reason"
         )
+    if sum(row.left_out_why.values()) > ledger.filtered:
+        said.append(
+            f"{ledger.filtered} events were filtered, and rules left {sum(row.left_out_why.values())} out"
+        )
     said += [
         f"the place of {place.kind}s, {place.place}, is before {place.begin}, where it began"
         for place in row.places

@@ -85,7 +85,7 @@ class Forwarder:
         self._sink = sink
         self._around = around
         self._policy = Backoff(max_refusals=told.max_refusals)
-        self._gate = Gate(self._policy, around.rand)
+        self._gate = Gate(self._policy, around.rand, is_away=row.is_away)
         self._outcomes = Outcomes(row.name, self._policy, self._gate, around)
         self._outcomes.is_closed = row.closed_at is not None
         self._renderer = Renderer(row, self._told, around)

@@ -16,11 +16,11 @@ __all__ = ["Gate"]
 class Gate:
     """Know whether one destination can be reached. Times are of a clock that is never set, in seconds."""
 
-    def __init__(self, policy: Backoff, rand: Callable[[], float]) -> None:
-        """``rand``: as for :meth:`~gatepost.retry.Backoff.delay`."""
+    def __init__(self, policy: Backoff, rand: Callable[[], float], *, is_away: bool = False) -> None:
+        """``rand``: as for :meth:`~gatepost.retry.Backoff.delay`; ``is_away``: it could not be reached last."""
         self._policy = policy
         self._rand = rand
-        self.failures = 0
+        self.failures = int(is_away)
         """How often in a row it could not be reached; 0 while it can."""
         self.epoch = 0
         """Raised by each failure that counts: what began in an earlier one says nothing new."""

@@ -57,18 +57,21 @@ class Outcomes:
                 self._note(progress, item, result, one)
         waiting = progress.cursor.waiting
         self.alone &= waiting.keys()
+        progress.note_away(is_away=self._gate.failures > 0)
         _keep_tries(progress, sent)
 
     def _note(self, progress: Progress, item: Item, result: Result, sent: Sent) -> None:
         outcome, now = result.outcome, self._around.now()
         if isinstance(outcome, LeftOut):
-            progress.left_out(item)
+            progress.left_out(item, outcome.reason)
             self._failed.pop(item.number, None)
             return
         if isinstance(outcome, Closed):
             if not self.is_closed:  # others of it may have been under way
                 log.error("forwarder.closed", destination=self._name, why=outcome.reason.partition(":")[0])
             self.is_closed = True
+            # Whether it wants more after all is tried with one event, once it is resumed.
+            self._gate.failed(sent.parcel.epoch, None, self._around.monotonic())
             progress.note_closed(sent.at_ms, outcome.reason)
             progress.retry(item, now, outcome.reason)
             return
@@ -117,7 +120,6 @@ class Outcomes:
 
 
 def _keep_tries(progress: Progress, sent: Sequence[Sent]) -> None:
-    rows = [attempt_row(one) for one in sent if one.was_made]
-    rows.sort(key=lambda row: row.outcome == "delivered")
-    for row in sorted(rows[:KEPT_TRIES], key=lambda row: row.at_ms):
-        progress.note_try(row)
+    made = sorted((one for one in sent if one.was_made), key=lambda one: one.is_delivered)
+    for one in sorted(made[:KEPT_TRIES], key=lambda one: one.at_ms):
+        progress.note_try(attempt_row(one))

@@ -69,6 +69,7 @@ class Progress:
         self._stored: dict[FeedKind, tuple[int, int]] = {}
         self._stored_asides = {(row.kind, row.terminal_id): row for row in loaded.asides}
         self._step = Step()
+        self._is_away = loaded.is_away
         for row in loaded.places:
             self._tracks[row.kind] = Track(row.kind, row.place, row.place, row.until, entries=deque())
             self._tried[row.kind], self._accepted[row.kind] = row.tried, row.accepted
@@ -297,10 +298,10 @@ class Progress:
         self._settle(item, "dropped", why)
         self._passing.tidy(item.key)
 
-    def left_out(self, item: Item) -> None:
+    def left_out(self, item: Item, why: str) -> None:
         """Settle an event that the destination is not sent, by its own rules: no attempt was made."""
         self.give_back([item])
-        self._settle(item, "filtered")
+        self._settle(item, "filtered", why)
         self._passing.tidy(item.key)
 
     def expire(self, before_ms: int, why: str) -> int:
@@ -321,6 +322,11 @@ class Progress:
         self._step.tries.append(row)
         if row.outcome not in ("delivered", "closed"):
             self._step.failure = row.at_ms, row.reply or row.status
+
+    def note_away(self, *, is_away: bool) -> None:
+        """Store with the next step whether the destination can be reached, where that has changed."""
+        if is_away != self._is_away:
+            self._is_away = self._step.is_away = is_away
 
     def note_closed(self, at_ms: int, why: str) -> None:
         """Store with the next step that the destination wants no more."""
@@ -529,6 +535,8 @@ class Progress:
         step = self._step
         if fate == "filtered":
             step.filtered += events
+            if why:  # else the filter left it out
+                step.left_out[why] = step.left_out.get(why, 0) + events
         elif fate == "delivered":
             step.delivered += events
         else:

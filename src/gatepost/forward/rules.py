@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from gatepost.errors import SettingsError
 from gatepost.forward.destination import NotifyOptions, Rule
+from gatepost.store.fold import alike
 from gatepost.store.interface import AlarmStepRow, Forwarded, Notice, NoticeKind, RecordRow
 from gatepost.wire import AbnormalType, AlarmCode, AlarmStatus, RecognitionType, label
 
@@ -138,11 +140,11 @@ class Rules:
         if rule is None:
             return Fate("no rule chooses it", ended=ended)
         if self._is_quiet(row):
-            return Fate("quiet hours", ended=ended)
+            return Fate(f"rule {rule + 1}: quiet hours", ended=ended)
         key = (rule, row.terminal_id or 0, _what(row))
         last = memory.told.get(key)
         if last is not None and now_ms - last < self._options.repeat_s * 1000:
-            return Fate(f"told less than {self._options.repeat_s:g} s ago", key, ended)
+            return Fate(f"rule {rule + 1}: told shortly before", key, ended)
         return Fate("", key, ended)
 
     def _ended(self, row: Forwarded) -> tuple[Key, ...]:
@@ -191,7 +193,7 @@ def check_sites(options: NotifyOptions, known: Collection[str]) -> None:
     """Raise :class:`~gatepost.errors.SettingsError` for a rule with a site that there is not."""
     for at, rule in enumerate(options.rules):
         for name in rule.sites:
-            if name not in known:
+            if not _is_among((name,), *known):
                 raise SettingsError(f"notify.rules[{at}].sites", f"cannot be {name}: there is no such site")
 
 
@@ -207,9 +209,9 @@ def _at(row: Forwarded) -> datetime:
 
 
 def _fits(rule: Rule, row: Forwarded, mark: str) -> bool:
-    if rule.terminals and not {row.serial, row.terminal_name, str(row.terminal_id)} & set(rule.terminals):
+    if rule.terminals and not _is_among(rule.terminals, row.serial, row.terminal_name, row.terminal_id):
         return False
-    if rule.sites and row.site not in rule.sites:
+    if rule.sites and not _is_among(rule.sites, row.site):
         return False
     if isinstance(row, AlarmStepRow):
         state = _STATES.get(row.step.status or 0)
@@ -229,6 +231,16 @@ def _fits(rule: Rule, row: Forwarded, mark: str) -> bool:
         and (not rule.users or user_id in rule.users)
         and (bool(mark) or not rule.marked)
     )
+
+
+def _is_among(named: tuple[str, ...], *names: str | int | None) -> bool:
+    """Return whether one of these names is named: case, width and blanks make no difference."""
+    return any(alike(str(name)) in _alike(named) for name in names if name is not None)
+
+
+@lru_cache(maxsize=256)
+def _alike(named: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(alike, named))
 
 
 def _what(row: Forwarded) -> str:

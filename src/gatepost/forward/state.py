@@ -52,11 +52,10 @@ def standing(row: DestinationRow, *, trouble: str | None = None, reach: Reach | 
     if row.paused_at is not None:
         return Standing(state="paused")
     if reach is not None:
-        if reach.failures:
+        if reach.failures and row.ledger.waiting:
             return Standing(state="waiting", why=row.failure or "", wait_s=reach.wait_s)
         return Standing(state="running")
-    has_failed = row.failed_at is not None and (row.delivered_at is None or row.delivered_at < row.failed_at)
-    if has_failed and row.ledger.waiting:  # else the last of them was a dead letter
+    if row.is_away and row.ledger.waiting:
         return Standing(state="waiting", why=row.failure or "")
     return Standing(state="running")
 

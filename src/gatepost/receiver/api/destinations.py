@@ -175,6 +175,7 @@ def ledger(
     return {
         **asdict(row.ledger),
         "dropped_why": dict(row.dropped_why),
+        "left_out_why": dict(row.left_out_why),
         "attempts": row.attempts,
         "lag_s": None if oldest is None else max(0.0, now.timestamp() - oldest / 1000),
         "state": standing.state,

@@ -297,6 +297,8 @@ def show(
     typer.echo(f"seen {item['seen']} = " + " + ".join(f"{part} {item[part]}" for part in parts))
     for reason, events in item["dropped_why"].items():
         typer.echo(t(f"dropped {events}: {reason}", f"已丢弃 {events}：{reason}"))
+    for reason, events in item["left_out_why"].items():
+        typer.echo(t(f"filtered {events}: {reason}", f"已筛除 {events}：{reason}"))
     for replay in replays:
         typer.echo(t("replay", "重放") + f"\t{_line(replay)}")
     for one in letters:

@@ -38,7 +38,7 @@ class Ledger(Struct, frozen=True, kw_only=True):
 
     seen: int
     filtered: int
-    """Left out by its filter."""
+    """Left out by its filter, or by its rules."""
     delivered: int
     waiting: int
     """Not settled; whether the filter leaves them out is not known of those that were not read yet."""
@@ -131,8 +131,12 @@ class DestinationRow(Struct, frozen=True, kw_only=True):
     paused_at: datetime | None
     closed_at: datetime | None
     closed_why: str | None
+    is_away: bool
+    """It could not be reached last, or wanted no more, and has not replied since."""
     ledger: Ledger
     dropped_why: Mapping[str, int]
+    left_out_why: Mapping[str, int]
+    """Of the filtered: what its own rules left out, by reason."""
     attempts: int
     delivered_at: datetime | None
     failed_at: datetime | None
@@ -173,6 +177,8 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
     changes: int
     steps: int
+    is_away: bool
+    """As of its row."""
     places: tuple[PlaceRow, ...]
     exceptions: tuple[ExceptionRow, ...]
     asides: tuple[AsideRow, ...]
@@ -188,6 +194,8 @@ class Step(Struct, kw_only=True):
     delivered: int = 0
     dropped: dict[str, int] = {}
     """By reason."""
+    left_out: dict[str, int] = {}
+    """Of the filtered: what its own rules left out, by reason."""
     attempts: int = 0
     put: dict[int, ExceptionRow] = {}
     """Of these events the rows as they are now."""
@@ -199,6 +207,8 @@ class Step(Struct, kw_only=True):
     delivered_at_ms: int | None = None
     failure: tuple[int, str] | None = None
     """When an attempt failed last, and why."""
+    is_away: bool | None = None
+    """Whether it can be reached, where that has changed."""
     closed: tuple[int, str] | None = None
     """When it said that it wants no more, and what."""
     finished_at_ms: int | None = None
@@ -289,8 +299,10 @@ def destination_of(row: Row[Any], ledger: Ledger, places: tuple[PlaceRow, ...]) 
         paused_at=moment(row.paused_at_ms),
         closed_at=moment(row.closed_at_ms),
         closed_why=row.closed_why,
+        is_away=bool(row.is_away),
         ledger=ledger,
         dropped_why=msgspec.json.decode(row.dropped_why),
+        left_out_why=msgspec.json.decode(row.left_out_why),
         attempts=row.attempts,
         delivered_at=moment(row.delivered_at_ms),
         failed_at=moment(row.failed_at_ms),

@@ -41,7 +41,9 @@ def commit(db: Connection, which: int, fence: int, step: Step, *, changes: int, 
     """
     c = t.destinations.c
     row = db.execute(
-        select(c.fence, c.changes, c.steps, c.dropped_why).where(c.id == which).with_for_update()
+        select(c.fence, c.changes, c.steps, c.dropped_why, c.left_out_why)
+        .where(c.id == which)
+        .with_for_update()
     ).one_or_none()
     if row is None or row.fence != fence:
         return "lost"
@@ -49,7 +51,9 @@ def commit(db: Connection, which: int, fence: int, step: Step, *, changes: int, 
         return "done"
     if row.changes != changes:
         return "changed"
-    db.execute(update(t.destinations).where(c.id == which).values(_sums(step, row.dropped_why)))
+    db.execute(
+        update(t.destinations).where(c.id == which).values(_sums(step, row.dropped_why, row.left_out_why))
+    )
     p = t.destination_places.c
     for kind, (place, tried, accepted) in step.places.items():
         db.execute(
@@ -127,7 +131,7 @@ def _added(before: str, more: Mapping[str, int]) -> str:
     return msgspec.json.encode(sums).decode()
 
 
-def _sums(step: Step, dropped_why: str) -> dict[str, Any]:
+def _sums(step: Step, dropped_why: str, left_out_why: str) -> dict[str, Any]:
     c = t.destinations.c
     values: dict[str, Any] = {
         "seen": c.seen + step.seen,
@@ -139,6 +143,10 @@ def _sums(step: Step, dropped_why: str) -> dict[str, Any]:
     }
     if step.dropped:
         values["dropped_why"] = _added(dropped_why, step.dropped)
+    if step.left_out:
+        values["left_out_why"] = _added(left_out_why, step.left_out)
+    if step.is_away is not None:
+        values["is_away"] = int(step.is_away)
     if step.delivered_at_ms is not None:
         values["delivered_at_ms"] = step.delivered_at_ms
     if step.failure is not None:

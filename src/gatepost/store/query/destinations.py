@@ -136,6 +136,8 @@ class Destinations:
             "paused_at_ms": now_ms if paused else None,
             **dict.fromkeys(("seen", "filtered", "delivered", "dropped", "attempts", "fence", "steps"), 0),
             "dropped_why": "{}",
+            "left_out_why": "{}",
+            "is_away": 0,
             "lease_until_ms": 0,
         }
         try:
@@ -331,7 +333,7 @@ class Destinations:
         x, a = t.destination_exceptions.c, t.destination_asides.c
         with self._store.reading() as db:
             c = t.destinations.c
-            row = db.execute(select(c.changes, c.steps).where(c.id == which)).one_or_none()
+            row = db.execute(select(c.changes, c.steps, c.is_away).where(c.id == which)).one_or_none()
             if row is None:
                 return None
             exceptions = db.execute(
@@ -341,6 +343,7 @@ class Destinations:
             return Loaded(
                 changes=row.changes,
                 steps=row.steps,
+                is_away=bool(row.is_away),
                 places=places_of(db, [which]).get(which, ()),
                 exceptions=tuple(map(exception_of, exceptions)),
                 asides=tuple(map(aside_of, asides)),

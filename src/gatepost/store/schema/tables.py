@@ -629,13 +629,16 @@ destinations = Table(
     # It said that it wants no more.
     Column("closed_at_ms", BigInteger),
     Column("closed_why", Text),
+    # 1 from when it could not be reached, or wanted no more, until it replies again.
+    Column("is_away", Integer, nullable=False),
     # What is settled up to its places; what waits and what is dead has rows of its own.
     Column("seen", BigInteger, nullable=False),
     Column("filtered", BigInteger, nullable=False),
     Column("delivered", BigInteger, nullable=False),
     Column("dropped", BigInteger, nullable=False),
-    # JSON: how many were dropped, by reason.
+    # JSON: how many were dropped, and how many of the filtered its own rules left out, by reason.
     Column("dropped_why", Text, nullable=False),
+    Column("left_out_why", Text, nullable=False),
     Column("attempts", BigInteger, nullable=False),
     Column("delivered_at_ms", BigInteger),
     Column("failed_at_ms", BigInteger),
