@@ -39,6 +39,7 @@ __all__ = [
     "FaultItem",
     "StaffImportItem",
     "JournalItem",
+    "ViewItem",
     "LedgerItem",
     "StatsItem",
     "StepItem",
@@ -651,6 +652,27 @@ class AcknowledgedItem(Struct, frozen=True, kw_only=True):
     alarms: int
     up_to: int | None = None
     """Of a check: the alarm up to which it counted. Send it to acknowledge these and none that arrive later."""
+
+
+class ViewItem(Struct, frozen=True, kw_only=True):
+    """Hold the filters of a page, saved under a name."""
+
+    id: int
+    page: str
+    """``live``, ``records``, ``alarms``, ``people``, ``attendance``, ``statistics``, ``terminals``, ``quarantine`` or
+    ``audit``."""
+    name: str
+    filters: dict[str, str]
+    """As the address of the page has them."""
+    shared: bool
+    """Every user sees it whose rights allow; otherwise its owner alone."""
+    start: bool
+    """The page begins with it, for the user who asks."""
+    may_change: bool
+    made_by: str
+    made_at: datetime
+    link: str
+    """Its address in the console, without host."""
 
 
 class DoneItem(Struct, frozen=True, kw_only=True):

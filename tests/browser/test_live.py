@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import Opener
-from tests.browser.kit import Console, log_in, until
+from tests.browser.kit import Console, log_in, severe, until
 
 from gatepost.simulator.scenario import SITE_TIME
 from gatepost.wire import User
@@ -199,3 +199,41 @@ def test_a_session_that_is_over_leads_to_the_login_and_back(opened: Opener, cons
     assert "/login?next=" in page.url
     log_in(page, console)
     assert page.url.endswith("/records?passed=true")
+
+
+def test_a_guard_sees_only_the_terminals_that_are_chosen(opened: Opener, console: Console) -> None:
+    for door in (1, 2):
+        console.push(console.doors.passage(door, user=named(f"Before {door}")), door=door)
+    page = opened("guard", width=390)
+    connected(page)
+    page.locator("summary").filter(has_text="Filter").press("Enter")
+    page.get_by_role("checkbox", name="Loading bay").press("Space")
+    assert not severe(page)
+    page.get_by_role("button", name="Apply").press("Enter")
+    page.wait_for_url("**/?terminals=*")
+    connected(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    console.push(console.doors.passage(1, user=named("Elsewhere")), door=1)
+    console.push(console.doors.passage(2, user=named("At The Bay")), door=2)
+    page.locator(".card").filter(has_text="At The Bay").wait_for()
+    assert set(page.locator(".card .place").all_inner_texts()) == {"Loading bay"}
+    page.get_by_role("link", name="Remove the filter Loading bay").click()
+    page.locator(".card").filter(has_text="Elsewhere").wait_for()
+
+
+def test_the_sound_is_on_again_on_the_next_page(page: Page, console: Console) -> None:
+    connected(page)
+    button = page.get_by_role("button", name="Sound at alarms")
+    button.click()
+    page.goto(console.url + "/alarms")
+    page.goto(console.url + "/")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    connected(page)
+    page.locator("h1").click()
+    began = datetime.now(SITE_TIME) - timedelta(seconds=2)
+    console.push(console.doors.alarm(3, began=began), door=3)
+    until(lambda: page.evaluate("document.querySelector('#live').dataset.rang") == "1", page)
+    console.push(console.doors.alarm(3, began=began, status=AlarmStatus.CLEARED), door=3)
+    button.click()
+    page.reload()
+    expect(button).to_have_attribute("aria-pressed", "false")

@@ -248,6 +248,7 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
             ("GET", "/alarms/export"),
             ("GET", "/attendance/export"),
             ("GET", "/inside/export"),
+            ("POST", "/alarms/acknowledge"),
             ("POST", "/alarms/987654321/acknowledge"),
             ("POST", "/alarms/987654321/close"),
             ("POST", "/quarantine/process"),
@@ -255,6 +256,7 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
         )
     } | {
         *("POST /terminals/chosen/approve", "POST /api/v1/terminals/approve"),
+        "GET /alarms/acknowledge",
         *(f"POST /api/v1/{name}" for name in ("schedules", "holidays", "assignments", "corrections")),
         *(
             f"DELETE /api/v1/{name}/987654321"
@@ -295,6 +297,7 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
         "/fleet/adoptions/987654321",
     }
     assert {f"{one.method} {one.path}" for one in found if one.also is not None} == {
+        *("GET /alarms/acknowledge", "POST /alarms/acknowledge", "POST /api/v1/alarms/acknowledge"),
         "POST /alarms/987654321/acknowledge",
         "POST /api/v1/alarms/987654321/acknowledge",
     }
@@ -303,8 +306,11 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
         "POST /api/v1/session/password",
         "POST /logout",
         "DELETE /api/v1/session",
+        *("POST /views", "POST /views/987654321", "POST /views/987654321/delete", "POST /api/v1/views"),
+        *("PATCH /api/v1/views/987654321", "DELETE /api/v1/views/987654321"),
     }
     assert {one.path for one in found if one.role == "guard" and not one.changes} == {
+        *("/views", "/views/987654321", "/api/v1/views", "/api/v1/views/987654321"),
         *("/", "/since", "/account", "/alarms", "/alarms/987654321", "/records/987654321"),
         *("/api/v1/alarms", "/api/v1/alarms/987654321", "/api/v1/live", "/api/v1/session", "/api/v1/sites"),
         *(f"/api/v1/alarms/steps/987654321/{part}" for part in ("image", "thumbnail")),

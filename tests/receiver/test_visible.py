@@ -33,6 +33,7 @@ from gatepost.store.people.marked import MarkedPeople
 from gatepost.store.people.people import People, PeopleQuery, Rules
 from gatepost.store.people.stored_schedules import Schedules
 from gatepost.store.query.accounts import Accounts, Role
+from gatepost.store.query.saved_views import Reader, SavedViews
 
 WORDS = (
     "Bertha",
@@ -48,6 +49,8 @@ WORDS = (
 """What stands in everything of the other site, and nowhere else."""
 
 DAY = "2023-05-29"
+
+WHOLE = Reader(account_id=None, role="admin", every_site=True)
 
 Kind = Literal["list", "one", "change", "every site", "own", "open"]
 
@@ -93,6 +96,14 @@ ASKED = {
         "change", "/api/v1/alarms/{alarm}/acknowledge", {"note": "x"}
     ),
     "POST /api/v1/alarms/{alarm_id}/close": Asked("change", "/api/v1/alarms/{alarm}/close", {"note": "x"}),
+    "POST /api/v1/alarms/acknowledge": Asked(
+        "change", content={"alarms": ["{alarm}"], "note": "x"}, status=DONE_NOTHING
+    ),
+    "GET /api/v1/views": Asked("list"),
+    "POST /api/v1/views": Asked("own"),
+    "GET /api/v1/views/{view_id}": Asked("change", "/api/v1/views/{view}"),
+    "PATCH /api/v1/views/{view_id}": Asked("change", "/api/v1/views/{view}", {"name": "x"}),
+    "DELETE /api/v1/views/{view_id}": Asked("change", "/api/v1/views/{view}"),
     "GET /api/v1/attendance": Asked("list", f"/api/v1/attendance?day={DAY}&kind=all"),
     "GET /api/v1/attendance/export": Asked(
         "list", f"/api/v1/attendance/export?day={DAY}&kind=all&format=xlsx"
@@ -271,6 +282,13 @@ ASKED = {
     "GET /alarms/{alarm_id}": Asked("one", "/alarms/{alarm}"),
     "POST /alarms/{alarm_id}/acknowledge": Asked("change", "/alarms/{alarm}/acknowledge", {"note": "x"}),
     "POST /alarms/{alarm_id}/close": Asked("change", "/alarms/{alarm}/close", {"note": "x", "sure": 1}),
+    "GET /alarms/acknowledge": Asked("list", is_plain=True),
+    "POST /alarms/acknowledge": Asked("change", content={"ids": "{alarm}", "note": "x"}, status=DONE_NOTHING),
+    "GET /views": Asked("list"),
+    "POST /views": Asked("own"),
+    "GET /views/{view_id}": Asked("change", "/views/{view}"),
+    "POST /views/{view_id}": Asked("change", "/views/{view}", {"name": "x"}),
+    "POST /views/{view_id}/delete": Asked("change", "/views/{view}/delete"),
     "GET /attendance": Asked("list", f"/attendance?day={DAY}&kind=all"),
     "POST /attendance": Asked("own"),
     "GET /attendance/export": Asked("list", f"/attendance/export?day={DAY}&kind=all&format=csv"),
@@ -401,6 +419,10 @@ class World:
             times = RefusedTimes(count=1, first_at_ms=now_ms, last_at_ms=now_ms, detail="is no JSON")
             store.note_refused({push: times}, {})
         self._write_about_people()
+        views = SavedViews(store, WHOLE)
+        for site in (1, 2):
+            filters = {"site": str(site), "terminal": f"SN-{site * 1111}"}
+            views.save("records", f"Gate-{site * 1111}", filters, shared=True, by="office", now_ms=0)
         self.ids, self.mine = self._ids("2222"), self._ids("1111")
 
     def _write_about_people(self) -> None:
@@ -453,6 +475,11 @@ class World:
             "own": People(store, Rules()).page(PeopleQuery(q="IDENT-1111")).items[0].id,
             "correction": str(self._corrections(people[0].identities)[0].id),
             "terminal": str(rows[0].terminal_id),
+            "view": next(
+                str(view.id)
+                for view in SavedViews(store, WHOLE).all()
+                if view.filters["terminal"] == f"SN-{mark}"
+            ),
         }
 
     def _corrections(self, identities: tuple[int, ...]) -> tuple[Correction, ...]:
@@ -478,6 +505,7 @@ class World:
                 terminals,
                 store.sites(),
                 store.tokens(),
+                SavedViews(store, WHOLE).all(),
             ]
         )
 

@@ -117,7 +117,15 @@ ASKED: dict[str, Callable[[World, UserStore], Any]] = {
 }
 """Questions, each of which shows something of the other site to whoever may see it."""
 
-COUNTED = {"count_alarms", "alarms_to_acknowledge", "alarm_counts", "glance", "stats"}
+COUNTED = {
+    "count_alarms",
+    "count_records",
+    "count_quarantined",
+    "alarms_to_acknowledge",
+    "alarm_counts",
+    "glance",
+    "stats",
+}
 GUARDED = {
     "image",
     "original",
@@ -128,7 +136,7 @@ GUARDED = {
     "discard_quarantined",
 }
 GUARDED |= {"would_move", "refusal_sample"}
-ELSEWHERE = {"reading", "changing", "horizon", "visible", "packs", "end_of_feed", "place_before"}
+ELSEWHERE = {"reading", "changing", "horizon", "visible", "packs", "end_of_feed", "place_before", "narrowed"}
 FOR_EVERY_SITE = {"create_site", "update_site", "forget_receiver"}
 """Their routes are for users of every site."""
 
@@ -152,6 +160,10 @@ def test_nothing_of_another_site_is_seen(world: World, name: str) -> None:
 def test_counts_are_of_ones_own_sites(world: World) -> None:
     mine, everything = world.seen(), world.seen(Visible())
     assert (mine.alarm_counts().open, everything.alarm_counts().open) == (1, 2)
+    assert [one.count_records(RecordQuery()).n for one in (mine, everything)] == [2, 4]
+    assert [one.count_records(RecordQuery(q="5")).n for one in (mine, everything)] == [2, 4]
+    assert [one.count_quarantined(QuarantineQuery()).n for one in (mine, everything)] == [1, 2]
+    assert [People(one, RULES).count(PeopleQuery()).n for one in (mine, everything)] == [1, 2]
     assert [one.count_alarms(AlarmQuery()).n for one in (mine, everything)] == [1, 2]
     assert [one.alarms_to_acknowledge(AlarmQuery()).alarms for one in (mine, everything)] == [1, 2]
     since = NOON - timedelta(hours=1)

@@ -69,7 +69,9 @@ async function ask(): Promise<void> {
   do {
     wanted = false;
     try {
-      const answer = await fetch(`${live.dataset.since}?after=${place}`, { headers: { "x-part": "live" } });
+      const since = new URL(live.dataset.since!, location.href); // with what the page is narrowed to
+      since.searchParams.set("after", String(place));
+      const answer = await fetch(since, { headers: { "x-part": "live" } });
       if (answer.status === 401) return location.reload(); // the session is over: log in and come back
       if (!answer.ok) throw new Error(answer.statusText);
       show(await answer.text(), Number(answer.headers.get("x-place")));
@@ -221,16 +223,50 @@ pauseButton.addEventListener("click", () => {
   if (!held && !reading()) release();
 });
 
-// -- sound, for whoever asked for it: a browser allows none before
+// -- sound, for whoever asked for it in this browser: none is allowed before a click or a key on the page
 
+const SOUND = "gatepost.sound";
 let audio: AudioContext | undefined;
 
 soundButton.addEventListener("click", () => {
   const on = soundButton.getAttribute("aria-pressed") !== "true";
   soundButton.setAttribute("aria-pressed", String(on));
+  remember(on);
   audio ??= new AudioContext();
   if (on) sound();
 });
+
+/** Keep the choice for the next page. A browser may keep nothing for us; then it is off again. */
+function remember(on: boolean): void {
+  try {
+    if (on) localStorage.setItem(SOUND, "on");
+    else localStorage.removeItem(SOUND);
+  } catch {
+    return;
+  }
+}
+
+function recallSound(): void {
+  let on = false;
+  try {
+    on = localStorage.getItem(SOUND) === "on";
+  } catch {
+    return;
+  }
+  if (!on) return;
+  soundButton.setAttribute("aria-pressed", "true");
+  audio = new AudioContext();
+  if (audio.state === "running") return; // where the browser was told that it may
+  state.textContent = live.dataset.silent ?? "";
+  const start = (): void => {
+    removeEventListener("pointerdown", start, true);
+    removeEventListener("keydown", start, true);
+    void audio?.resume();
+    if (state.textContent === live.dataset.silent) state.textContent = "";
+  };
+  addEventListener("pointerdown", start, true);
+  addEventListener("keydown", start, true);
+}
 
 function sound(): void {
   if (!audio || soundButton.getAttribute("aria-pressed") !== "true") return;
@@ -249,4 +285,5 @@ function sound(): void {
   live.dataset.rang = String(Number(live.dataset.rang ?? 0) + 1);
 }
 
+recallSound();
 connect();

@@ -54,6 +54,7 @@ from gatepost.items import (
     TerminalDetail,
     TerminalItem,
     TrialItem,
+    ViewItem,
     WhyItem,
 )
 
@@ -195,6 +196,27 @@ class Client:
     def close_alarm(self, alarm_id: int, *, note: str) -> AlarmItem:
         """Close an open alarm whose terminal does not clear it. It cannot be opened again. Needs the role operator."""
         return self._connection.send("POST", f"alarms/{alarm_id}/close", AlarmItem, {"note": note})
+
+    # Views
+
+    def views(self, page: str | None = None) -> Iterator[ViewItem]:
+        """Return the views that the token's user sees, of all pages or of one."""
+        return self._pages("views", ViewItem, _given({"page": page}))
+
+    def save_view(
+        self, page: str, name: str, filters: Mapping[str, str], *, shared: bool = False
+    ) -> ViewItem:
+        """Save the filters of a page. To share it needs the role operator."""
+        order = {"page": page, "name": name, "filters": dict(filters), "shared": shared}
+        return self._connection.send("POST", "views", ViewItem, order)
+
+    def change_view(self, view_id: int, **values: Any) -> ViewItem:
+        """Set any of ``name``, ``filters``, ``shared`` and ``start``."""
+        return self._connection.send("PATCH", f"views/{view_id}", ViewItem, values)
+
+    def delete_view(self, view_id: int) -> None:
+        """Delete a view of one's own, or that one shared; an administrator also one that another user shared."""
+        self._connection.body("DELETE", f"views/{view_id}")
 
     # Terminals
 

@@ -79,6 +79,9 @@ Those that need ``admin`` are for users of every site.
 LISTED_WITHIN_S = 10.0
 """An event that waits longer to be listed is told on every page."""
 
+MOST_COUNTS = 256
+"""Of so many filters of the live page the numbers are kept for a moment."""
+
 _OF_ADDRESS = "!#$%&'()*+,/:;=?@[]~"
 """Characters that are not encoded in an address."""
 
@@ -134,7 +137,7 @@ class Desk:
         self.now = now
         self.assets = assets or built_assets()
         self.seal = Seal(kept(store, "console", new_key))
-        self._counts: dict[frozenset[int] | None, Remembered[Counts]] = {}
+        self._counts: dict[Visible, Remembered[Counts]] = {}
         self.silent: Remembered[list[ReceiverRow]] = Remembered(self._ask_silent, keep_s=5.0, monotonic=now)
         """Other receivers of this database of which nothing was heard for a while."""
         self.simulated = Simulated()
@@ -145,12 +148,14 @@ class Desk:
         return View(self, request)
 
     def counts(self, store: UserStore) -> Counts:
-        """Return the numbers of the sites that a user sees, a little old at most."""
-        sites = store.visible.sites
-        known = self._counts.get(sites)
+        """Return the numbers of what a user sees, or of what a page is narrowed to, a little old at most."""
+        seen = Visible(sites=store.visible.sites, terminals=store.visible.terminals)
+        known = self._counts.get(seen)
         if known is None:
-            ask = functools.partial(self._count, self.whole.seen_by(Visible(sites=sites)))
-            known = self._counts.setdefault(sites, Remembered(ask, keep_s=2.0, monotonic=self.now))
+            if len(self._counts) >= MOST_COUNTS:
+                self._counts.clear()
+            ask = functools.partial(self._count, self.whole.seen_by(seen))
+            known = self._counts.setdefault(seen, Remembered(ask, keep_s=2.0, monotonic=self.now))
         return known()
 
     def forget_counts(self) -> None:
@@ -213,6 +218,8 @@ class View:
         self.query: dict[str, str] = dict(request.query_params.items())
         self.root: str = (request.scope.get("root_path") or "").rstrip("/")
         self.path: str = request.scope["path"].removeprefix(self.root) or "/"
+        self.has_start = False
+        """The page begins with a view of the user's: an address without filters has to say so."""
 
     @functools.cached_property
     def marked(self) -> Marked:
@@ -293,8 +300,10 @@ class View:
 
     def here(self, **changed: object) -> str:
         """This address with some of its parameters changed (``None``: left out)."""
-        kept = {key: value for key, value in self.query.items() if key != "done"}
-        return self.at(self.path, **(kept | changed))
+        kept = {key: value for key, value in self.query.items() if key != "done"} | changed
+        if self.has_start and all(value in (None, "") for value in kept.values()):
+            kept["view"] = "all"
+        return self.at(self.path, **kept)
 
     def page(
         self, template: str, *, status: int = 200, cookies: list[Cookie] | None = None, **values: Any

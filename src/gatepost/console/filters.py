@@ -187,6 +187,8 @@ class Filters:
             value = form(name)
             if value:
                 values[name] = self._view.desk.seal.close(value) if name in SEALED else value
+        if not values and form("view"):
+            values["view"] = "all"  # no filter, and not the view that the page begins with
         return self._view.at(path, **values).removeprefix(self._view.root)
 
     @property
@@ -213,7 +215,7 @@ class Filters:
         ``others``: what the address may have besides filters. ``wrong``: which of them make no sense. Raises
         ``ClientException``, which is a 400.
         """
-        taken = (*self._names, *others)
+        taken = (*self._names, *others, "view")
         wrong = [*self.wrong, *wrong, *(name for name in self._view.query if name not in taken)]
         if self.unsealed:
             wrong += [self._view.words(_TITLES[name]) for name in self._given if name not in self.plain]

@@ -41,6 +41,7 @@ from gatepost.console.pages.system import SystemPages
 from gatepost.console.pages.terminal_names import TerminalNames
 from gatepost.console.pages.terminals import TerminalPages
 from gatepost.console.pages.terminals_chosen import ChosenTerminals
+from gatepost.console.pages.views import ViewPages
 from gatepost.console.pages.welcome import WelcomePages
 from gatepost.console.pages.why import WhyPages
 from gatepost.console.refused_forms import REFUSED, WHY, RefusedForms
@@ -67,6 +68,7 @@ PAGES = (
     DoorPages,
     WelcomePages,
     LivePages,
+    ViewPages,
     RecordPages,
     AlarmPages,
     InsidePages,

@@ -321,6 +321,12 @@ class Store(Leaving, Protocol):
 
     def records(self, query: RecordQuery) -> Page[RecordRow]: ...
 
+    def count_records(self, query: RecordQuery) -> Counted:
+        """Count the records of a query, up to 10,000; ``more`` also where not all that may fit were looked at."""
+
+    def count_quarantined(self, query: QuarantineQuery) -> Counted:
+        """Count the quarantined pushes of a query, up to 10,000."""
+
     def record(self, record_id: int) -> RecordRow | None: ...
 
     def records_by_id(self, ids: Sequence[int]) -> list[RecordRow]:

@@ -53,6 +53,7 @@ from gatepost.store.interface import (
 from gatepost.store.people.move_preview import WouldMove, would_move
 from gatepost.store.people.people import Scope
 from gatepost.store.query import (
+    counting,
     dashboard,
     feed,
     quarantine,
@@ -61,7 +62,6 @@ from gatepost.store.query import (
     terminal_labels,
 )
 from gatepost.store.query import records as queries
-from gatepost.store.query.record_search import COUNT_MOST, counted
 from gatepost.store.query.terminal_labels import TerminalLabel, at_sites, events_of
 from gatepost.store.schema import tables as t
 from gatepost.wire import Unknown, decode
@@ -178,6 +178,14 @@ class Questions(ABC):
             horizon = self.horizon(db) if query.order == "received" else 0
             return queries.records_page(db, query, self.visible, horizon=horizon)
 
+    def count_records(self, query: RecordQuery) -> Counted:
+        with self.reading() as db:
+            return counting.records(db, query, self.visible)
+
+    def count_quarantined(self, query: QuarantineQuery) -> Counted:
+        with self.reading() as db:
+            return counting.pushes(db, query, self.visible)
+
     def record(self, record_id: int) -> RecordRow | None:
         with self.reading() as db:
             return queries.record(db, record_id, self.visible)
@@ -220,7 +228,7 @@ class Questions(ABC):
 
     def count_alarms(self, query: AlarmQuery) -> Counted:
         with self.reading() as db:
-            return counted(len(queries.alarm_ids(db, query, self.visible, COUNT_MOST + 1)))
+            return counting.counted(len(queries.alarm_ids(db, query, self.visible, counting.COUNT_MOST + 1)))
 
     def alarms_to_acknowledge(self, query: AlarmQuery) -> ToAcknowledge:
         with self.reading() as db:
@@ -377,6 +385,17 @@ class UserStore(Questions):
         self.packs = whole.packs
         self._keys = whole._keys
 
+    def narrowed(
+        self, *, sites: frozenset[int] | None = None, terminals: frozenset[int] | None = None
+    ) -> "UserStore":
+        """Return the store with these sites and terminals alone, as far as the user sees them; ``None`` keeps all."""
+        visible = replace(
+            self.visible,
+            sites=_both(self.visible.sites, sites),
+            terminals=_both(self.visible.terminals, terminals),
+        )
+        return UserStore(self._whole, visible)
+
     def reading(self) -> AbstractContextManager[Connection]:
         return self._whole.reading()
 
@@ -385,3 +404,7 @@ class UserStore(Questions):
 
     def horizon(self, db: Connection) -> int:
         return self._whole.horizon(db)
+
+
+def _both(some: frozenset[int] | None, others: frozenset[int] | None) -> frozenset[int] | None:
+    return some if others is None else others if some is None else some & others

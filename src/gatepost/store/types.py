@@ -78,11 +78,18 @@ class Visible(Struct, frozen=True):
 
     sites: frozenset[int] | None = None
     """Only what the terminals of these sites sent; ``None``: of every site."""
+    terminals: frozenset[int] | None = None
+    """Only what these terminals sent, where a page is narrowed to them; ``None``: all of the sites."""
     numbers: bool = True
     """With card and identity numbers, and with the JSON as it was pushed, which has them, too."""
     held: bool = True
     """With the records and alarms of terminals that are held, where they are asked for by id, and their quarantined
     pushes."""
+
+    @property
+    def every_terminal(self) -> bool:
+        """Return whether no terminal is left out, save held ones."""
+        return self.sites is None and self.terminals is None
 
 
 EVERYTHING = Visible()

@@ -115,3 +115,63 @@ async def test_what_the_page_asks_for_by_itself_keeps_no_session_alive(
         assert await status(path) == 200
         clock.at += 4000
         assert await status("/alarms") == (200 if path == "/alarms" else 303), path
+
+
+async def two_sites(desk: Desk) -> None:
+    """Terminals SN-1 and SN-2 at the first site, SN-3 at the second; each has sent a record and an alarm."""
+    harbour = desk.store.create_site("Harbour", "UTC", now_ms=0)
+    for number, site in ((1, 1), (2, 1), (3, harbour.id)):
+        desk.store.create_terminal(now_ms=0, serial=f"SN-{number}", site_id=site)
+    for number in (1, 2, 3):
+        sender = {"sn": f"SN-{number}"}
+        await desk.running.push(record(uuid=f"u-{number}", deviceSN=f"SN-{number}"), headers=sender)
+        raised = alarm(trace_id=f"T-{number}", event_time=1_684_385_033_398 + number, deviceSN=f"SN-{number}")
+        await desk.running.push(raised, headers=sender)
+
+
+def shown(answer: Text) -> tuple[list[str], int]:
+    """Return the terminals of the cards, and how many alarms there are."""
+    return sorted(re.findall(r'<p class="place">([^<]*)</p>', answer.html)), answer.html.count(
+        '<article class="alarm'
+    )
+
+
+async def test_the_page_is_narrowed_to_a_site_or_terminals_by_its_address(desk: Desk) -> None:
+    await two_sites(desk)
+    ids = {row.serial: row.id for row in desk.store.terminals()}
+    some = f"{ids['SN-1']},{ids['SN-3']}"
+    for query, expected in (
+        ("", (["SN-1", "SN-2", "SN-3"], 3)),
+        ("site=2", (["SN-3"], 1)),
+        (f"terminals={some}", (["SN-1", "SN-3"], 2)),
+        (f"site=1&terminals={some}", (["SN-1"], 1)),
+    ):
+        assert shown(await desk.get(f"/?{query}")) == expected, query
+        assert shown(await desk.get(f"/since?after=0&{query}", x_part="live")) == expected, query
+    page = await desk.get("/?site=2")
+    assert 'data-badge="3"' in page.html  # beside the navigation it is that of all pages
+    assert "1 Open alarms" in page.words
+    assert 'data-since="/since?site=2"' in page.html
+    answer = await desk.get(f"/?site=2&terminal={ids['SN-3']}&terminal={ids['SN-1']}")
+    assert answer.location == f"/?site=2&terminals={ids['SN-1']}%2C{ids['SN-3']}"
+
+
+async def test_what_the_page_cannot_be_narrowed_to_is_said(desk: Desk) -> None:
+    await two_sites(desk)
+    page = await desk.get("/?site=77&terminals=88")
+    assert "Left out, because the value makes no sense: Site, Terminal" in page.words
+    assert shown(page) == (["SN-1", "SN-2", "SN-3"], 3)
+    many = "&".join(f"terminal={number}" for number in range(1, 102))
+    assert (await desk.get(f"/?{many}")).status == 400
+
+
+async def test_held_terminals_are_counted_with_a_way_to_approve_them(desk: Desk) -> None:
+    await two_sites(desk)
+    for number in (1, 3):
+        desk.store.update_terminal(number, state="held")
+    said = "2 terminals wait for approval"
+    assert said in (await desk.get("/", "guard")).words
+    assert "/terminals?show=to_approve" not in (await desk.get("/", "guard")).html
+    assert "/terminals?show=to_approve" in (await desk.get("/", "operator")).html
+    assert "1 terminal waits for approval" in (await desk.get("/?site=2")).words
+    assert "2 台终端待批准" in (await desk.get("/", accept_language="zh")).words

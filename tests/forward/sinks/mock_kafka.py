@@ -83,7 +83,7 @@ class MockKafka:
             consumer.assign([confluent_kafka.TopicPartition(topic, one, BEGINNING) for one in partitions])
             for _ in range(100):
                 found += [one for one in consumer.consume(count, 0.2) if one.error() is None]
-                if len({dict(one.headers())["id"] for one in found}) >= count:
+                if len({dict(one.headers() or ())["id"] for one in found}) >= count:
                     break
             return found
         finally:

@@ -10,10 +10,10 @@ from sqlalchemy import event
 from tests.store.events import JPEG, NOON, arrival, record
 
 from gatepost.store.base import BaseStore
-from gatepost.store.interface import RecordQuery, RecordRow
+from gatepost.store.interface import Counted, RecordQuery, RecordRow
 from gatepost.store.people import moving
 from gatepost.store.privacy.erasure import Whom, erase
-from gatepost.store.query import record_search, records
+from gatepost.store.query import counting, record_search, records
 from gatepost.store.write import code_combinations
 from gatepost.wire import AbnormalType, EntryMode, User
 
@@ -226,6 +226,20 @@ def test_two_filters_find_what_a_look_at_each_record_finds(
             expected = [row.id for row in everything if fits_one(row) and fits_two(row)]
             found = every_page(store, order=order, limit=60, **one, **two)
             assert [row.id for row in found] == expected, (one, two)
+            counted = store.count_records(RecordQuery(**one, **two))
+            assert counted == Counted(len(expected)), (one, two)
+
+
+def test_what_is_counted_is_bounded_and_says_so(store: BaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(store, *(record(number, passed=number % 2 == 0) for number in range(20)))
+    monkeypatch.setattr(counting, "COUNT_MOST", 5)
+    assert store.count_records(RecordQuery(passed=True)) == Counted(5, more=True)
+    assert store.count_records(RecordQuery(until=NOON - timedelta(days=1))) == Counted(0)
+    monkeypatch.setattr(counting, "COUNT_MOST", 100)
+    monkeypatch.setattr(counting, "LOOK", 8)
+    found = store.count_records(RecordQuery(name="王", passed=True))
+    assert found.n <= 8
+    assert found.more
 
 
 def _write_all_kinds(store: BaseStore) -> None:

@@ -1,5 +1,6 @@
 """Pages are found by an index, whatever is asked for."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -42,8 +43,10 @@ def store(open_sqlite: Opener) -> SqliteStore:
     return store
 
 
-def plans(store: SqliteStore, query: RecordQuery | AlarmQuery, *, only: str = "") -> list[str]:
-    """How SQLite goes about every statement of a query, or about those that have ``only`` in them."""
+def plans(
+    store: SqliteStore, query: RecordQuery | AlarmQuery, *, only: str = "", counts: bool = False
+) -> list[str]:
+    """Return how SQLite executes every statement of a query, or those with ``only`` in them; ``counts``: to count."""
     asked: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, values: Any, context: Any, many: bool) -> None:
@@ -51,7 +54,10 @@ def plans(store: SqliteStore, query: RecordQuery | AlarmQuery, *, only: str = ""
             asked.append((statement, values))
 
     event.listen(store._engine, "before_cursor_execute", note)
-    if isinstance(query, RecordQuery):
+    if counts:
+        assert isinstance(query, RecordQuery)
+        store.count_records(query)
+    elif isinstance(query, RecordQuery):
         store.records(query)
     else:
         store.alarms(query)
@@ -73,6 +79,14 @@ def test_no_filter_makes_a_page_read_all_records(store: SqliteStore, order: str,
         scans = [line for line in plans(store, query) if line.startswith("SCAN") and "records" in line]
         # In order of arrival a page is read from the cursor on, by the primary key.
         assert scans == [] or order == "received", (one, two, scans)
+
+
+@pytest.mark.parametrize("one", FILTERS)
+def test_no_filter_is_counted_by_reading_all_records(store: SqliteStore, one: str) -> None:
+    for two in FILTERS:
+        query = RecordQuery(**{one: FILTERS[one], two: FILTERS[two]})  # type: ignore[arg-type]
+        looks = [line for line in plans(store, query, counts=True) if re.search(r"\brecords\b", line)]
+        assert all(line.startswith("SEARCH") for line in looks), (one, two, looks)
 
 
 def test_the_thousandth_page_begins_where_it_begins(store: SqliteStore) -> None:

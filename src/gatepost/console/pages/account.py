@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 from litestar import Controller, get, post
 from litestar.exceptions import ClientException
@@ -12,6 +13,7 @@ from litestar.params import RawBody
 from gatepost.console.audit_words import Told, told
 from gatepost.console.desk import Desk, Html, TheDesk, View, local_path
 from gatepost.console.forms import Form
+from gatepost.console.pages.views import page_views
 from gatepost.console.words import Words, table
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, OWN_PASSWORD, AnyRequest, TheAccess
@@ -72,23 +74,26 @@ class AccountPages(Controller):
     @get("/audit", opt=ADMIN | EVERY_SITE, sync_to_thread=True)
     def show_audit(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
         view = desk.view(request)
+        views = page_views(view, "audit")
+        if views.start is not None:
+            return view.go(views.start)
         action, actor = view.query.get("action", "").strip(), view.query.get("actor", "").strip()
         since, until = view.day("since"), view.day("until")
-        page = read(
-            lambda: access.doors.accounts.audit(
-                limit=PAGE,
-                cursor=view.query.get("cursor"),
-                action=action or None,
-                actor=actor or None,
-                since_ms=Days.of(since, since, view.show.zone).begin_ms if since else None,
-                until_ms=Days.of(until, until, view.show.zone).end_ms if until else None,
-            )
-        )
+        accounts = access.doors.accounts
+        filters: dict[str, Any] = {
+            "action": action or None,
+            "actor": actor or None,
+            "since_ms": Days.of(since, since, view.show.zone).begin_ms if since else None,
+            "until_ms": Days.of(until, until, view.show.zone).end_ms if until else None,
+        }
+        page = read(lambda: accounts.audit(limit=PAGE, cursor=view.query.get("cursor"), **filters))
         sites = {site.id: site.name for site in desk.whole.sites()}
         return view.page(
             "audit.html",
+            views=views,
             active="audit",
             lines=[(line, _told(line, view, sites)) for line in page.items],
+            found=accounts.count_audit(**filters),
             next=page.next_cursor,
             filtered={"actor": actor, "action": action, "since": since, "until": until},
             actions=_actions(view.words),

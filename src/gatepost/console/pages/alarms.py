@@ -17,6 +17,7 @@ from gatepost.console.desk import Html, TheDesk, View, local_path
 from gatepost.console.filters import ALARMS, Filters
 from gatepost.console.forms import Form
 from gatepost.console.pages.records import export_format
+from gatepost.console.pages.views import page_views
 from gatepost.receiver.api.alarms import MAX_NOTE, acknowledge_alarms, close_alarm
 from gatepost.receiver.api.authorization import ACKNOWLEDGE, GUARD, OPERATOR, AnyRequest, TheAccess
 from gatepost.receiver.api.exports import alarms_file
@@ -55,6 +56,9 @@ class AlarmPages(Controller):
     @get(sync_to_thread=True)
     def list_alarms(self, request: AnyRequest, desk: TheDesk) -> Html:
         view = desk.view(request)
+        views = page_views(view, "alarms")
+        if views.start is not None:
+            return view.go(views.start)
         tab, filters = _tab(view), Filters(view, ALARMS)
         query = replace(_query(tab, filters), limit=PAGE, cursor=view.query.get("cursor"))
         page = read(lambda: view.store.alarms(query))
@@ -69,6 +73,7 @@ class AlarmPages(Controller):
             filters=filters,
             query=_address(tab, filters),
             found=view.store.count_alarms(query),
+            views=views,
         )
 
     @get("/acknowledge", opt=ACKNOWLEDGE, sync_to_thread=True)

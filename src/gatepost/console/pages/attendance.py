@@ -17,6 +17,7 @@ from gatepost.console.filters import ATTENDANCE, CHOICE_BYTES, KINDS, Filters
 from gatepost.console.forms import Form
 from gatepost.console.pages.people import month_in
 from gatepost.console.pages.records import export_format
+from gatepost.console.pages.views import page_views
 from gatepost.receiver.api.authorization import OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.exports import attendance_file
 from gatepost.receiver.api.filters import note_search
@@ -60,6 +61,9 @@ class AttendancePages(Controller):
         self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning, access: TheAccess
     ) -> Html:
         view = desk.view(request)
+        views = page_views(view, "attendance")
+        if views.start is not None:
+            return view.go(views.start)
         filters = Filters(view, ATTENDANCE, groups=meaning.people.groups())
         if (sealed := filters.sealed()) is not None:
             return view.go(sealed)
@@ -71,10 +75,12 @@ class AttendancePages(Controller):
             "attendance.html",
             active="attendance",
             filters=filters,
+            views=views,
             stretch=stretch,
             today=view.show.today(filters.zone),
             rows=[row_of(item) for item in page.items],
             counted=COUNTED,
+            found=meaning.people.count(query),
             next=page.next_cursor,
             present=_present(meaning, stretch, query) if stretch.single else (),
             kinds=[(kind, view.words(f"attendance.{kind}")) for kind in KINDS[1:]],

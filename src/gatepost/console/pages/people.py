@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from gatepost.console.desk import Desk, Html, TheDesk, View
 from gatepost.console.filters import PEOPLE, Filters
 from gatepost.console.forms import Form
+from gatepost.console.pages.views import page_views
 from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.erasure import ErasedItem, check_reach, erase_each, whoms
 from gatepost.receiver.api.filters import note_search
@@ -70,6 +71,9 @@ class PeoplePages(Controller):
     @get(sync_to_thread=True)
     def list_people(self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning, access: TheAccess) -> Html:
         view = desk.view(request)
+        views = page_views(view, "people")
+        if views.start is not None:
+            return view.go(views.start)
         filters = Filters(view, PEOPLE, groups=meaning.people.groups())
         if (sealed := filters.sealed()) is not None:
             return view.go(sealed)
@@ -80,7 +84,9 @@ class PeoplePages(Controller):
             "people.html",
             active="people",
             filters=filters,
+            views=views,
             people=page.items,
+            found=meaning.people.count(query),
             next=page.next_cursor,
             places=view.places(person.last_terminal_id for person in page.items),
         )

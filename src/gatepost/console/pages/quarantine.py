@@ -9,6 +9,7 @@ from litestar.params import FromPath, RawBody
 from gatepost.console.desk import Html, TheDesk
 from gatepost.console.filters import PLACES, Filters
 from gatepost.console.forms import Form
+from gatepost.console.pages.views import page_views
 from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.images import note_original
 from gatepost.receiver.api.quarantine import TheReprocessing
@@ -29,6 +30,9 @@ class QuarantinePages(Controller):
     @get(sync_to_thread=True)
     def list_quarantine(self, request: AnyRequest, desk: TheDesk) -> Html:
         view = desk.view(request)
+        views = page_views(view, "quarantine")
+        if views.start is not None:
+            return view.go(views.start)
         filters = Filters(view, PLACES)
         query = filters.quarantine(limit=PAGE, cursor=view.query.get("cursor"))
         page = read(lambda: view.store.quarantined(query))
@@ -36,7 +40,9 @@ class QuarantinePages(Controller):
             "quarantine.html",
             active="quarantine",
             filters=filters,
+            views=views,
             pushes=page.items,
+            found=view.store.count_quarantined(query),
             next=page.next_cursor,
             places=view.places(push.terminal_id for push in page.items),
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 from litestar import Controller, get, post
@@ -16,6 +15,8 @@ from msgspec.structs import replace
 from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.filters import Filters
 from gatepost.console.forms import Form
+from gatepost.console.pages.views import page_views
+from gatepost.console.periods import starts
 from gatepost.receiver.api.authorization import GUARD, OPERATOR, VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.exports import Format, records_file
 from gatepost.receiver.api.filters import note_search
@@ -39,6 +40,9 @@ class RecordPages(Controller):
     @get(sync_to_thread=True)
     def list_records(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
         view = desk.view(request)
+        views = page_views(view, "records")
+        if views.start is not None:
+            return view.go(views.start)
         filters = Filters(view)
         if (sealed := filters.sealed()) is not None:
             return view.go(sealed)
@@ -47,8 +51,10 @@ class RecordPages(Controller):
         note_search(access, request, query, len(page.items))
         values: dict[str, Any] = {
             "filters": filters,
+            "views": views,
             "records": page.items,
             "places": view.places(record.terminal_id for record in page.items),
+            "found": view.store.count_records(query),
             "next": page.next_cursor,
             "ranges": _ranges(view, filters.zone),
         }
@@ -122,15 +128,8 @@ def _ranges(view: View, zone: str) -> list[tuple[str, str, bool]]:
 
     ``zone``: by whose clocks the filters read times.
     """
-    today = view.show.today(zone)
-    now = view.show.local(view.show.now, zone)
     found = []
-    for name, since in (
-        ("today", datetime(today.year, today.month, today.day)),  # noqa: DTZ001 - of the zone that the filter means
-        ("day", (now - timedelta(days=1)).replace(tzinfo=None, minute=0, second=0)),
-        ("week", datetime(today.year, today.month, today.day) - timedelta(days=6)),  # noqa: DTZ001 - the same
-    ):
-        text = f"{since:%Y-%m-%dT%H:%M}"
+    for name, text in starts(view, zone).items():
         chosen = view.query.get("since") == text and not view.query.get("until")
         found.append((name, view.here(since=text, until=None, cursor=None), chosen))
     return found

@@ -11,6 +11,7 @@ from msgspec import Struct
 from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.filters import PLACES, Filters
 from gatepost.console.pages.people import month_in
+from gatepost.console.pages.views import page_views
 from gatepost.receiver.api.authorization import VIEWER, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import TheMeaning, read
 from gatepost.store.local_days import MAX_DAYS
@@ -51,6 +52,9 @@ class StatisticsPages(Controller):
         self, request: AnyRequest, desk: TheDesk, meaning: TheMeaning, access: TheAccess
     ) -> Html:
         view = desk.view(request)
+        views = page_views(view, "statistics")
+        if views.start is not None:
+            return view.go(views.start)
         filters = Filters(view, PLACES)
         first, last, spans = _stretch(view, filters.zone)
         with access.shares.statistics.of(request.user):
@@ -66,6 +70,7 @@ class StatisticsPages(Controller):
             today=view.show.today(filters.zone),
             shown=f"{first}" if first == last else f"{first} – {last}",
             filters=filters,
+            views=views,
         )
 
 

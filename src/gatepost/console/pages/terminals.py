@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from gatepost.console.desk import Desk, Html, TheDesk, local_path
 from gatepost.console.forms import Form
+from gatepost.console.pages.views import page_views
 from gatepost.console.setup_address import Setup, plain_address
 from gatepost.errors import SettingsError
 from gatepost.receiver.api.authorization import ADMIN, OPERATOR, VIEWER, Access, AnyRequest, TheAccess
@@ -59,6 +60,9 @@ class TerminalPages(Controller):
     @get(sync_to_thread=True)
     def list_terminals(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
         view = desk.view(request)
+        views = page_views(view, "terminals")
+        if views.start is not None:
+            return view.go(views.start)
         now_ms = access.doors.now_ms()
         items = [terminal_item(row, desk.heard, now_ms=now_ms) for row in view.store.terminals()]
         tab = view.query.get("show", "all")
@@ -67,6 +71,7 @@ class TerminalPages(Controller):
         return view.page(
             "terminals.html",
             active="terminals",
+            views=views,
             terminals=fitting[start : start + PAGE],
             next=str(start + PAGE) if len(fitting) > start + PAGE else None,
             found=len(fitting),

@@ -46,6 +46,7 @@ from gatepost.receiver.api.statistics import StatisticsController
 from gatepost.receiver.api.system import SystemController
 from gatepost.receiver.api.terminals import TerminalsController
 from gatepost.receiver.api.terminals_chosen import ChosenTerminalsController
+from gatepost.receiver.api.views import ViewsController
 from gatepost.receiver.api.why import WhyController
 
 __all__ = ["CONTROLLERS", "OPEN_CONTROLLERS"]
@@ -84,6 +85,7 @@ CONTROLLERS = (
     FleetHistoryController,
     FindingController,
     LiveController,
+    ViewsController,
     SessionController,
     AccountsController,
     TokensController,

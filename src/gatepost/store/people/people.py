@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -35,7 +36,7 @@ from sqlalchemy import (
 from gatepost.store.conversion.rows import moment
 from gatepost.store.cursor import decode_cursor, encode_cursor
 from gatepost.store.fold import ESCAPE, like
-from gatepost.store.interface import ForUser, Page, Visible
+from gatepost.store.interface import Counted, ForUser, Page, Visible
 from gatepost.store.people.groups import (
     Group,
     Wanted,
@@ -47,6 +48,7 @@ from gatepost.store.people.groups import (
 )
 from gatepost.store.people.joined import Joined
 from gatepost.store.people.staff import Entry, imported, named_like
+from gatepost.store.query.counting import COUNT_MOST, counted
 from gatepost.store.query.page_bytes import fitting, weight
 from gatepost.store.query.terminal_labels import hidden_terminals
 from gatepost.store.schema import tables as t
@@ -75,6 +77,9 @@ _TYPES: dict[Kind, UserType] = {"visitors": UserType.VISITOR, "blacklist": UserT
 
 _HEADS_OF_TERMINALS = 16
 """Within the scope *terminal*, for how many numbers at once it is looked up which terminals have seen them."""
+
+COUNT_EACH = 1_000
+"""People of whom each is looked at to count them."""
 
 _ID = re.compile(r"([1-9]\d{0,17})(?:-([1-9]\d{0,17}))?")
 
@@ -152,6 +157,11 @@ class People:
         with self._store.reading() as db:
             return people_page(db, query, self.rules, self._store.visible)
 
+    def count(self, query: PeopleQuery) -> Counted:
+        """Count the people of a query; where each has to be looked at, up to :data:`COUNT_EACH`."""
+        with self._store.reading() as db:
+            return count_people(db, query, self.rules, self._store.visible)
+
     def person(self, person_id: str) -> Person | None:
         """By id; that of any form of their data is understood."""
         with self._store.reading() as db:
@@ -199,6 +209,19 @@ def people_page(db: Connection, query: PeopleQuery, rules: Rules, visible: Visib
     shown = shown[: fitting([person.size for person in shown])]
     cursor = encode_cursor("people", *place_of(shown[-1])) if len(found) > len(shown) else None
     return Page(tuple(shown), cursor)
+
+
+def count_people(db: Connection, query: PeopleQuery, rules: Rules, visible: Visible) -> Counted:
+    """Count the people who fit."""
+    looked_at = rules.scope == "terminal" or query.kind != "all" or query.type is not None
+    if looked_at or query.group is not None or hidden_terminals(db, visible):
+        page = people_page(db, replace(query, limit=COUNT_EACH, cursor=None), rules, visible)
+        fit = [one for one in page.items if query.kind in ("all", kind_of(one.type))]
+        return Counted(len(fit), more=page.next_cursor is not None)
+    # Everyone who has a form was seen at a terminal that is shown.
+    joined = Joined.read(db, rules, visible)
+    heads = _heads(db, query, None, rules, visible, joined, before=None, limit=COUNT_MOST + 1)
+    return counted(len(heads))
 
 
 def place_of(person: Person) -> tuple[int, int]:
@@ -322,9 +345,7 @@ def _people(
     for person in people:
         entry = entries.get((person.user_id, person.site_id))
         name, groups_of = with_entry(person.name, person.groups, entry)
-        found_people.append(
-            person if entry is None else msgspec.structs.replace(person, name=name, groups=groups_of)
-        )
+        found_people.append(person if entry is None else replace(person, name=name, groups=groups_of))
     return found_people
 
 

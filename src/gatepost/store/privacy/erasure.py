@@ -3,10 +3,10 @@
 Rules:
 
 * Erased are the images, the personal fields, and the kept originals of every record and alarm step of this person,
-  the notes on their alarms, what was written about them (assignments, corrections, imported names), the pushes in the
-  quarantine that have their number or name in them, and their row in ``identities``, which is the only other place
-  where a name stands. Samples of refused bodies cannot be searched for a person, because nobody could read the body:
-  all of them are deleted.
+  the notes on their alarms, what was written about them (assignments, corrections, imported names), saved views that
+  find them, the pushes in the quarantine that have their number or name in them, and their row in ``identities``, which
+  is the only other place where a name stands. Samples of refused bodies cannot be searched for a person, because
+  nobody could read the body: all of them are deleted.
 * A record stays a passage at a terminal at a time, with its codes. All erased people of a site become one: a
   pseudonym that joins somebody's passages would point back at them.
 * What was received before and is listed later, here or by another receiver, is listed without them
@@ -54,7 +54,7 @@ from gatepost.store.interface import Leaving, Transactions
 from gatepost.store.people import identities, moving, staff
 from gatepost.store.privacy import tombstones
 from gatepost.store.privacy.person_matcher import Traces
-from gatepost.store.query import quarantine
+from gatepost.store.query import quarantine, saved_views
 from gatepost.store.schema import tables as t
 from gatepost.wire import digest
 
@@ -125,6 +125,7 @@ def erase(
     with store.changing() as db:
         quarantine.drop_samples(db)
         staff.forget(db, [whom.user_id, *(row.user_id for row in people)], whom.site_id)
+        saved_views.forget(db, [whom.user_id, *_texts(people)])
     traces = Traces(whom.user_id, people)
     forget(traces, terminals)
     steps = _erase_mentions(store, t.alarm_events, traces, terminals)
@@ -147,6 +148,12 @@ def erase(
         quarantined=quarantined,
         scrubbed=store.scrub(),
     )
+
+
+def _texts(people: Sequence[Any]) -> list[str]:
+    """Return the names and numbers by which these identities can be found."""
+    columns = ("user_id", "name", "job_number", "ic_number", "id_number")
+    return [getattr(row, column) for row in people for column in columns]
 
 
 def erasures(store: Transactions) -> int:

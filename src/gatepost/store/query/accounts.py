@@ -20,14 +20,15 @@ from typing import Any, Literal, cast, get_args
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from gatepost.errors import SettingsError, StoreError
 from gatepost.store.conversion.rows import moment, text
-from gatepost.store.interface import Page, Transactions
+from gatepost.store.interface import Counted, Page, Transactions
 from gatepost.store.query import audit_chain
 from gatepost.store.query.audit_chain import Link, Verified
+from gatepost.store.query.counting import COUNT_MOST, counted
 from gatepost.store.query.page_bytes import bytes_of, fitting, paged, weight
 from gatepost.store.query.registry import Conflict
 from gatepost.store.schema import tables as t
@@ -276,7 +277,9 @@ class Accounts:
         disabled: bool | None = None,
         sites: Sequence[int] | UnsetType | None = UNSET,
     ) -> AccountRow | None:
-        """Change an account, and end every session of it; with ``disabled`` its tokens, too. ``None`` if there is none.
+        """Change an account, and end every session of it; with ``disabled`` its tokens and own views.
+
+        ``None`` if there is none.
 
         Raises :class:`~gatepost.store.query.registry.Conflict` if nobody with a password would be left who may
         administrate every site, and for a password of an account of an identity provider; ``ValueError`` for sites that
@@ -303,6 +306,10 @@ class Accounts:
                 c = t.api_tokens.c
                 of_it = update(t.api_tokens).where(c.account_id == account_id, c.revoked_at_ms.is_(None))
                 db.execute(of_it.values(revoked_at_ms=now_ms))
+                own = select(t.saved_views.c.id).where(t.saved_views.c.account_id == account_id)
+                s = t.view_starts.c
+                db.execute(delete(t.view_starts).where(or_(s.account_id == account_id, s.view_id.in_(own))))
+                db.execute(delete(t.saved_views).where(t.saved_views.c.account_id == account_id))
             admins = select(t.accounts.c.id).where(
                 t.accounts.c.role == "admin",
                 t.accounts.c.disabled_at_ms.is_(None),
@@ -508,6 +515,12 @@ class Accounts:
         """Yield the audit log as :func:`gatepost.store.query.audit_chain.lines` does."""
         return audit_chain.lines(self._store)
 
+    def count_audit(self, **filters: Any) -> Counted:
+        """Count the lines of :meth:`audit` with these filters, up to 10,000."""
+        lines = select(t.audit.c.id).where(*_audited(**filters)).limit(COUNT_MOST + 1).subquery()
+        with self._store.reading() as db:
+            return counted(db.execute(select(func.count()).select_from(lines)).scalar_one())
+
     def audit(
         self,
         *,
@@ -526,20 +539,29 @@ class Accounts:
             if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
                 raise ValueError("cursor is none that this list gave; leave it out to start anew")
             statement = statement.where(c.id < int(cursor))
-        if action is not None:
-            statement = statement.where(c.action == action)
-        if actor is not None:
-            statement = statement.where(c.actor == actor)
-        if since_ms is not None:
-            statement = statement.where(c.at_ms >= since_ms)
-        if until_ms is not None:
-            statement = statement.where(c.at_ms < until_ms)
+        wanted = _audited(action=action, actor=actor, since_ms=since_ms, until_ms=until_ms)
+        statement = statement.where(*wanted)
         with self._store.reading() as db:
             sized = db.execute(statement).all()
             ids = [row.id for row in sized[: fitting([row.size for row in sized[:limit]])]]
             shown = select(t.audit).where(c.id.in_(ids)).order_by(c.id.desc())
             items = tuple(_audit(row) for row in db.execute(shown)) if ids else ()
         return Page(items, str(ids[-1]) if len(sized) > len(ids) else None)
+
+
+def _audited(
+    *,
+    action: str | None = None,
+    actor: str | None = None,
+    since_ms: int | None = None,
+    until_ms: int | None = None,
+) -> list[ColumnElement[bool]]:
+    """Return what is wanted of lines of the audit log."""
+    c = t.audit.c
+    wanted = {c.action: action, c.actor: actor}
+    found = [column == value for column, value in wanted.items() if value is not None]
+    found += [c.at_ms >= since_ms] if since_ms is not None else []
+    return found + ([c.at_ms < until_ms] if until_ms is not None else [])
 
 
 def _checked(db: Connection, sites: Sequence[int] | None) -> str | None:

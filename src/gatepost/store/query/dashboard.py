@@ -76,9 +76,9 @@ def since(db: Connection, at: datetime, visible: Visible) -> Since:
 def latest(db: Connection, limit: int, visible: Visible) -> list[int]:
     """Return the ids of the records that arrived last, latest first.
 
-    To a user who sees some sites only, those that happened last, for in order of arrival theirs may be rare.
+    To a user who sees some terminals only, those that happened last, for in order of arrival theirs may be rare.
     """
-    if visible.sites is not None:
+    if not visible.every_terminal:
         found = record_search.find(db, RecordQuery(limit=limit), visible, None)
         return sorted(found, reverse=True)[:limit]
     r = t.records.c

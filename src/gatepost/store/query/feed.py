@@ -57,7 +57,7 @@ def page(
     To a user of some sites what is deleted is not counted, for nothing tells of which site it was.
     """
     whole = _page(db, after, limit, kinds, horizon=horizon)
-    if visible.sites is None:
+    if visible.every_terminal:
         return whole
     here = set(db.execute(select(t.terminals.c.id).where(*at_sites(visible))).scalars())
     return FeedPage(tuple(item for item in whole.items if item.terminal_id in here), whole.place, {})

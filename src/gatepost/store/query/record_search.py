@@ -31,13 +31,13 @@ from sqlalchemy import (
 
 from gatepost.store.conversion import rows as a
 from gatepost.store.fold import ESCAPE, like
-from gatepost.store.interface import Counted, RecordQuery, Visible
+from gatepost.store.interface import RecordQuery, Visible
 from gatepost.store.query.index_merge import Stretch, merge, one_of, times
 from gatepost.store.query.terminal_labels import terminals_asked, terminals_named
 from gatepost.store.schema import tables as t
 from gatepost.wire.codes import EntryMode, RecognitionType
 
-__all__ = ["COUNT_MOST", "all_conditions", "all_of_few", "counted", "find", "of_strangers"]
+__all__ = ["all_conditions", "all_of_few", "find", "of_strangers", "where_to_count"]
 
 _MANY = 1_000
 """Of more terminals and facets together it is not looked up at once where each begins."""
@@ -57,15 +57,6 @@ or as many times as long as a page lasts; and how many at most. What one finds t
 
 _SHARE, _SHARE_OF_KNOWN = 16, 4
 """Below a sixteenth of the page no more records are looked through; below a quarter, if the people's ids are known."""
-
-
-COUNT_MOST = 10_000
-"""Of what a filter leaves, as many are counted."""
-
-
-def counted(found: int) -> Counted:
-    """Return a count that ended at one more than :data:`COUNT_MOST`."""
-    return Counted(min(found, COUNT_MOST), more=found > COUNT_MOST)
 
 
 _REFERS = {t.facets: t.records.c.facet_id, t.terminals: t.records.c.terminal_id}
@@ -223,6 +214,48 @@ def all_of_few(db: Connection, query: RecordQuery, visible: Visible, more: Seque
     return found if len(found) <= _MANY else None
 
 
+class ToCount(NamedTuple):
+    """Say how the records of a query are counted."""
+
+    near: list[Any]
+    """Conditions that an index has: records that may fit."""
+    rest: Callable[[Any], list[Any]]
+    """Return what else they have to fit, by a function of their columns."""
+
+
+def where_to_count(db: Connection, query: RecordQuery, visible: Visible) -> ToCount | None:
+    """Return how to count the records of a query; ``None`` if none fits."""
+    c = t.records.c
+    place = _where(db, query, visible)
+    facets = list(db.execute(select(t.facets.c.id).where(*_facet_codes(query))).scalars().all())
+    people = _people(query)
+    if not facets or not place.shown or (people and query.strangers):
+        return None
+    of_codes = one_of(db, c.facet_id, facets)
+    near = [*times(query), *_codes(query, c, unknown_only=True)]
+    who = t.identities.c
+    some = list(db.execute(select(who.id).where(*people).limit(_MANY_PEOPLE + 1)).scalars()) if people else []
+    if people and len(some) <= _MANY_PEOPLE:
+        has_codes = bool(_codes(query, c))
+
+        def of_people(each: Any) -> list[Any]:
+            return [
+                *_single(place, each),
+                *place.at(each),
+                *([one_of(db, each.facet_id, facets)] if has_codes else []),
+            ]
+
+        return ToCount([*near, one_of(db, c.identity_id, some)], of_people)
+    few = place.chosen and len(place.shown) * len(facets) <= _MANY
+    near += [*_single(place, c), of_codes, *([one_of(db, c.terminal_id, place.shown)] if few else [])]
+
+    def others(each: Any) -> list[Any]:
+        fits = [exists().where(who.id == each.identity_id, *people)] if people else []
+        return fits if few else [*place.at(each), *fits]
+
+    return ToCount(near, others)
+
+
 class _Unsorted:
     """The columns of a record, none of them as an index has it: SQLite would begin there, and sort what it finds."""
 
@@ -249,7 +282,7 @@ def all_conditions(db: Connection, query: RecordQuery, visible: Visible) -> list
 def _where(db: Connection, query: RecordQuery, visible: Visible) -> _Where:
     c = t.terminals.c
     single: int | None = None
-    if query.terminal is not None and visible.sites is None:
+    if query.terminal is not None and visible.every_terminal:
         named = terminals_named(db, query.terminal, visible)
         if len(named) == 1 and query.site_id is None and not query.without_serial:
             (single,) = named

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, not_, or_, select
 
 from gatepost.store.fold import alike
 from gatepost.store.interface import Direction, TerminalState, Visible
@@ -26,6 +26,7 @@ __all__ = [
 
 _IS_HELD = t.terminals.c.state == "held"
 _HELD = select(t.terminals.c.id).where(_IS_HELD)
+"""Made once: it is asked by most lists."""
 
 
 class TerminalLabel(Struct, frozen=True, kw_only=True):
@@ -49,8 +50,14 @@ class TerminalLabel(Struct, frozen=True, kw_only=True):
 
 
 def at_sites(visible: Visible) -> list[ColumnElement[bool]]:
-    """Return the condition on terminals that they stand at a visible site; none where every site is visible."""
-    return [] if visible.sites is None else [t.terminals.c.site_id.in_(sorted(visible.sites))]
+    """Return the conditions on terminals that they stand at a visible site and are visible; none where all are."""
+    c = t.terminals.c
+    found: list[ColumnElement[bool]] = []
+    if visible.sites is not None:
+        found.append(c.site_id.in_(sorted(visible.sites)))
+    if visible.terminals is not None:
+        found.append(c.id.in_(sorted(visible.terminals)))
+    return found
 
 
 def events_of(visible: Visible) -> list[ColumnElement[bool]]:
@@ -59,11 +66,9 @@ def events_of(visible: Visible) -> list[ColumnElement[bool]]:
 
 
 def hidden_terminals(db: Connection, visible: Visible) -> list[int]:
-    """Return the terminals whose events are not shown: those that are held, and those of other sites."""
-    hidden = _HELD
-    if visible.sites is not None:
-        c = t.terminals.c
-        hidden = select(c.id).where(or_(_IS_HELD, c.site_id.not_in(sorted(visible.sites))))
+    """Return the terminals whose events are not shown: those that are held, and those that are not visible."""
+    elsewhere = [not_(condition) for condition in at_sites(visible)]
+    hidden = select(t.terminals.c.id).where(or_(_IS_HELD, *elsewhere)) if elsewhere else _HELD
     return list(db.execute(hidden).scalars())
 
 

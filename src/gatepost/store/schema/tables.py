@@ -87,6 +87,8 @@ __all__ = [
     "joined_people",
     "marked_people",
     "staff",
+    "saved_views",
+    "view_starts",
     "destinations",
     "destination_places",
     "destination_exceptions",
@@ -1007,6 +1009,37 @@ corrections = Table(
     Column("withdrawn_at_ms", BigInteger),
     Index(None, "identity_id"),
     Index(None, "at_ms"),
+)
+
+# Filters of a page of the console, under a name.
+saved_views = Table(
+    "saved_views",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    # Whose own it is; without, it is shared.
+    Column("account_id", _Id, ForeignKey("accounts.id", ondelete="CASCADE")),
+    # Who made it, and may change it when it is shared.
+    Column("maker_id", _Id, ForeignKey("accounts.id", ondelete="SET NULL")),
+    Column("page", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    # In the form in which names are compared.
+    Column("folded_name", Text, nullable=False),
+    # JSON, by the names of the filters.
+    Column("filters", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at_ms", BigInteger, nullable=False),
+    Index(None, "account_id"),
+    Index(None, "page"),
+)
+
+# With which view a page begins, for a user.
+view_starts = Table(
+    "view_starts",
+    metadata,
+    Column("account_id", _Id, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("page", Text, primary_key=True),
+    Column("view_id", _Id, ForeignKey("saved_views.id", ondelete="CASCADE"), nullable=False),
+    Index(None, "view_id"),
 )
 
 

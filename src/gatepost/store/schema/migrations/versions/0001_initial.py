@@ -817,6 +817,41 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_id", "site_id", name=op.f("uq_staff_user_id_site_id")),
     )
     op.create_index(op.f("ix_staff_group_key"), "staff", ["group_key"])
+    op.create_table(
+        "saved_views",
+        sa.Column("id", _ID, nullable=False),
+        sa.Column("account_id", _ID, nullable=True),
+        sa.Column("maker_id", _ID, nullable=True),
+        sa.Column("page", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("folded_name", sa.Text(), nullable=False),
+        sa.Column("filters", sa.Text(), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("made_at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_saved_views_account_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["maker_id"], ["accounts.id"], name=op.f("fk_saved_views_maker_id"), ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_saved_views")),
+    )
+    op.create_index(op.f("ix_saved_views_account_id"), "saved_views", ["account_id"])
+    op.create_index(op.f("ix_saved_views_page"), "saved_views", ["page"])
+    op.create_table(
+        "view_starts",
+        sa.Column("account_id", _ID, nullable=False),
+        sa.Column("page", sa.Text(), nullable=False),
+        sa.Column("view_id", _ID, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_view_starts_account_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["view_id"], ["saved_views.id"], name=op.f("fk_view_starts_view_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("account_id", "page", name=op.f("pk_view_starts")),
+    )
+    op.create_index(op.f("ix_view_starts_view_id"), "view_starts", ["view_id"])
     # Every terminal belongs to a site; until somebody makes more there is this one.
     op.execute("INSERT INTO sites (id, name, timezone, created_at_ms) VALUES (1, 'default', 'UTC', 0)")
     secret = sa.text("INSERT INTO meta (name, value) VALUES ('key:identity', :value)")
