@@ -16,6 +16,7 @@ PAGES = (
     "/records?passed=false&has_image=true&q=nobody-at-all",
     "/records/RECORD",
     "/alarms",
+    "/inside",
     "/people",
     "/alarms/acknowledge?show=open",
     "/people/PERSON",
