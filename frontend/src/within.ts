@@ -120,6 +120,8 @@ async function replace(
   Object.assign(document.body.dataset, page.body.dataset);
   document.querySelector<HTMLDialogElement>("#panel[open]")?.close();
   frame.replaceChildren(...side.childNodes);
+  const help = page.querySelector("#help");
+  if (help) document.querySelector("#help")?.replaceWith(help);
   if (how === "stay") main.querySelector(".done")?.classList.add("over"); // what is read does not move down for it
   const height = scrollY;
   before.replaceWith(main);

@@ -38,6 +38,7 @@ PAGES = (
     "/audit",
     "/account",
     "/welcome",
+    "/help",
     "/records/999999999",
 )
 

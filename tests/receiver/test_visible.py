@@ -329,6 +329,7 @@ ASKED = {
     "POST /corrections/{correction_id}/withdraw": Asked("change", "/corrections/{correction}/withdraw"),
     "GET /settings": Asked("every site"),
     "POST /system/retention": Asked("every site"),
+    "GET /help": Asked("own"),
     "GET /system": Asked("every site"),
     "POST /settings/values": Asked("every site"),
     "POST /settings/sites": Asked("every site"),

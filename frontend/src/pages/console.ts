@@ -43,10 +43,29 @@ document.addEventListener("click", (event) => {
   event.target.closest("[data-rows] tbody tr, .card")?.querySelector<HTMLAnchorElement>("a[data-panel]")?.click();
 });
 
+// Help: without script its link leads to the page of all help.
+document.addEventListener("click", (event) => {
+  if (!(event.target instanceof Element)) return;
+  const help = document.querySelector<HTMLDialogElement>("#help");
+  if (event.target.closest("[data-help]") && help && event.button === 0 && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    help.showModal();
+  } else if (event.target === help || event.target.closest("#help > .close")) {
+    help?.close();
+  }
+});
+
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || !(event.target instanceof Element)) return;
-  if (event.target.closest("input, textarea, select")) return;
-  if (event.key === "/") {
+  if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+  const help = document.querySelector<HTMLDialogElement>("#help");
+  if (event.key === "?" && help) {
+    event.preventDefault();
+    if (help.open) help.close();
+    else help.showModal();
+  } else if (help?.open) {
+    return;
+  } else if (event.key === "/") {
     const search = document.querySelector<HTMLInputElement>("[data-search]");
     if (search) {
       event.preventDefault();

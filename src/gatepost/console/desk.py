@@ -25,6 +25,7 @@ from litestar.params import SkipValidation
 
 from gatepost import __version__
 from gatepost.console.assets import Assets
+from gatepost.console.help import KEYS, help_of
 from gatepost.console.remembered import Counts, Remembered, count
 from gatepost.console.seal import MARK, Seal, new_key
 from gatepost.console.show import Show, kind_of, qr_svg
@@ -321,6 +322,8 @@ class View:
             "status": status,
             "counts": self.desk.counts(self.store) if may_look else None,
             "languages": [(language, NAMES[language]) for language in LANGUAGES],
+            "help": help_of(template, self.words),
+            "help_keys": KEYS,
             "done": self.words(f"done.{done}") if self.words.has(f"done.{done}") else None,
         }
         html = self.desk.templates.get_template(template).render(frame | values)

@@ -27,6 +27,7 @@ from gatepost.console.pages.fleet_adopt import FleetAdoptPages
 from gatepost.console.pages.fleet_find import FleetFindPages
 from gatepost.console.pages.fleet_history import FleetHistoryPages
 from gatepost.console.pages.fleet_import import FleetImportPages
+from gatepost.console.pages.help import HelpPages
 from gatepost.console.pages.inside import InsidePages
 from gatepost.console.pages.live import LivePages
 from gatepost.console.pages.login import DoorPages, to_login
@@ -93,6 +94,7 @@ PAGES = (
     SettingsPages,
     SystemPages,
     AccountPages,
+    HelpPages,
 )
 
 AnyoneRequest = Request[Any, Any, Any]

@@ -104,7 +104,9 @@ async def test_people_are_joined_and_parted(desk: Desk) -> None:
     found = await desk.post(f"/people/{one}/same", "operator", q="Berg")
     assert "A. Berg" in found.words
     assert f'name="other" value="{other}"' in found.html
-    assert "Nothing fits these filters." in (await desk.post(f"/people/{one}/same", "operator", q="Anna")).words
+    assert (
+        "Nothing fits these filters." in (await desk.post(f"/people/{one}/same", "operator", q="Anna")).words
+    )
     joined = await desk.post(f"/people/{one}/join", "operator", other=other)
     assert joined.status == 303
     page = await desk.get(f"/people/{one}", "operator")
