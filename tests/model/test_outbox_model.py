@@ -431,7 +431,7 @@ def test_the_outbox_and_the_model_tell_the_same_story() -> None:
     run_state_machine_as_test(
         Model,
         settings=settings(
-            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=CHECKS, database=None,
+            max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=CHECKS, database=None,
             derandomize=True,
         ),
     )  # fmt: skip

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.receiver.kit import SUCCESS, Running, alarm, base64, body, receiving, record, request
 
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 AT_LENGTH = settings(FUZZ, max_examples=4000)
 """Some ten minutes for all of them."""
 

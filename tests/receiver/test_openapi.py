@@ -35,7 +35,7 @@ CHECKS = [
     checks.response_headers_conformance,
 ]
 
-EXAMPLES, MANY = 3, 25
+EXAMPLES, MANY = 2, 25
 """Requests of each kind that are made of each operation, in `make test` and in `make soak`."""
 
 ENDLESS = {"/api/v1/live"}
