@@ -17,14 +17,18 @@ async def why(receiver: Running, **query: str) -> dict[str, Any]:
     return dict(answer.json)
 
 
-def adopt(receiver: Running, terminal_id: int, **found: Any) -> None:
+def adopt(
+    receiver: Running, terminal_id: int, address: str = "https://169.254.9.8:8000", **found: Any
+) -> None:
     adopted, now_ms = Adopted(receiver.store), int(time.time() * 1000)
     new = NewAdopted(
-        terminal_id=terminal_id, address="https://10.9.8.7:8000", ours="http://us/Record",
+        terminal_id=terminal_id, address=address, ours="http://us/Record",
         credentials=Credentials("admin", "s3cret", "token"), certificate=b"c" * 32, previous=None,
         previous_shown=None, must_set=False, clock_error_ms=None, by="test",
     )  # fmt: skip
-    later_ms = now_ms + 3_600_000  # the receiver does not look at it by itself meanwhile
+    later_ms = (
+        now_ms + 3_600_000
+    )  # the receiver does not look at it by itself meanwhile; no audit may, at that address
     row = adopted.adopt(new, now_ms=later_ms)
     values = {"state": "ours", "found": "ours", **found}
     looked = Looked(
@@ -37,6 +41,8 @@ def adopt(receiver: Running, terminal_id: int, **found: Any) -> None:
 async def test_one_that_pushes_has_nothing_to_be_done(receiver: Running) -> None:
     await receiver.push(record(timestamp=int(time.time())))
     receiver.settle()
+    assert (await why(receiver, terminal="SN-1"))["next"]["code"] == "new"
+    receiver.store.update_terminal(1, state="approved")
     told = await why(receiver, terminal="SN-1")
     assert (told["terminal_id"], told["serial"], told["next"]) == (1, "SN-1", None)
     checks = [one["check"] for one in told["findings"]]
@@ -58,11 +64,21 @@ async def test_an_adopted_one_is_found_by_its_address_and_says_what_its_service_
     receiver: Running,
 ) -> None:
     await receiver.push(record())
-    adopt(receiver, 1, state="away", found="away", said="https://10.9.8.7:8000 cannot be reached: no route")
-    told = await why(receiver, address="https://10.9.8.7:8000")
+    adopt(
+        receiver, 1, state="away", found="away", said="https://169.254.9.8:8000 cannot be reached: no route"
+    )
+    told = await why(receiver, address="https://169.254.9.8:8000")
     assert told["serial"] == "SN-1"
-    assert told["next"]["text"] == "https://10.9.8.7:8000 cannot be reached: no route."
+    assert told["next"]["text"] == "https://169.254.9.8:8000 cannot be reached: no route."
     assert "s3cret" not in str(told)
+
+
+async def test_of_several_at_one_host_the_one_at_the_port_is_meant(receiver: Running) -> None:
+    for number in (1, 2):
+        await receiver.push(record(deviceSN=f"SN-{number}", uuid=f"u-{number}"))
+        adopt(receiver, number, f"https://127.0.0.1:{9000 + number}")
+    for address, serial in (("127.0.0.1:9002", "SN-2"), ("https://127.0.0.1:9001", "SN-1")):
+        assert (await why(receiver, address=address))["serial"] == serial
 
 
 @pytest.mark.parametrize(

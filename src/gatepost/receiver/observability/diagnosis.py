@@ -69,16 +69,21 @@ class Diagnosis:
     def of_address(self, store: UserStore, asked: str, looked: Looked | None = None) -> Told:
         """Tell of the terminal at an address: the adopted one, else the one that pushed from there last.
 
-        ``looked``: what replied there just now; it says which terminal that is. Raises ``ValueError`` for
-        what is no address.
+        Several may be at one host, each at a port of its own: where a port is given, that one is meant. ``looked``:
+        what replied there just now; it says which terminal that is. Raises ``ValueError`` for what is no address.
         """
-        host = _host(asked)
-        for managed in self._adopted.all():
-            if _host(managed.address) == host and (row := store.terminal(managed.terminal_id)) is not None:
+        host, place = _host(asked), _place(asked)
+        all_there = [one for one in self._adopted.all() if _host(one.address) == host]
+        exact = [one for one in all_there if _place(one.address) == place]
+        for managed in exact or ([] if _has_port(asked) else all_there):
+            if (row := store.terminal(managed.terminal_id)) is not None:
                 return self._told(store, asked, row, managed, host)
         rows = store.terminals()
-        there = [row for row in rows if looked and looked.serial and row.serial == looked.serial]
-        there = there or [row for row in rows if host in (row.peer, row.anonymous_peer)]
+        if looked is not None and looked.serial is not None:
+            there = [row for row in rows if row.serial == looked.serial]
+            there = there or [row for row in rows if row.serial is None and row.anonymous_peer == host]
+        else:
+            there = [row for row in rows if host in (row.peer, row.anonymous_peer)]
         row = max(there, key=lambda one: (one.last_seen is not None, one.last_seen, one.id), default=None)
         adopted = None if row is None else self._adopted.one(row.id)
         return self._told(store, asked, row, adopted, host, looked)
@@ -154,6 +159,16 @@ def _host(address: str) -> str:
         return urlsplit(checked_address(address)).hostname or ""
     except SettingsError as error:
         raise ValueError(str(error)) from None
+
+
+def _place(address: str) -> tuple[str, int | None]:
+    """Return host and port of an address, whichever way it is asked."""
+    parts = urlsplit(checked_address(address))
+    return parts.hostname or "", parts.port
+
+
+def _has_port(asked: str) -> bool:
+    return urlsplit(asked if "://" in asked else f"https://{asked}").port is not None
 
 
 def _known(row: TerminalRow, managed: AdoptedRow | None, heard_ms: int | None, now: datetime) -> Known:
