@@ -6,7 +6,6 @@ of its own. Then pushes come in as fast as they are answered, with three destina
 nothing else happens.
 """
 
-
 import asyncio
 import http.client
 import shutil

@@ -22,9 +22,9 @@ import uvloop
 
 from benchmarks.programs import ROOT, BenchmarkError
 from gatepost.egress import Egress
-from gatepost.forward.destination import decode, encode
 from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.image_links import ImageLinks
+from gatepost.forward.options.destination import decode, encode
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.receiver.program import tune
 from gatepost.settings import ReceiverSettings

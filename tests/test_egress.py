@@ -10,7 +10,8 @@ from tests.forward.kit import hooked
 
 from gatepost.egress import PRIVATE, Egress, Forbidden
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import decode, decode_secrets
+from gatepost.forward.options.destination import decode
+from gatepost.forward.options.secrets import decode_secrets
 from gatepost.forward.sinks import Outgoing, Result
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.wire import Delivered, Refused, Unreachable

@@ -35,7 +35,7 @@ from tests.reader import PASSWORD, ROOT, Reader, Snippet, commands, snippets
 from tests.receiver.kit import JPEG, base64, record
 
 from gatepost import cli
-from gatepost.forward import destination
+from gatepost.forward.options import destination
 from gatepost.receiver.ingest.frames import image_keys
 from gatepost.settings import ReceiverSettings, TerminalServiceSettings, load
 

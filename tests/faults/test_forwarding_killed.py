@@ -20,7 +20,7 @@ from tests.receiver.kit import Process, body, opened, record, request, until
 
 from gatepost.errors import StoreError
 from gatepost.forward.check import check
-from gatepost.forward.destination import decode, encode
+from gatepost.forward.options.destination import decode, encode
 from gatepost.process_tree import members, signal_all
 from gatepost.store.base import BaseStore
 from gatepost.store.postgres.store import PostgresStore

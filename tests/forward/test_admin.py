@@ -8,7 +8,8 @@ from tests.forward.kit import Line
 
 from gatepost.errors import SettingsError
 from gatepost.forward.admin import Admin
-from gatepost.forward.destination import decode, decode_secrets
+from gatepost.forward.options.destination import decode
+from gatepost.forward.options.secrets import decode_secrets
 
 
 def test_a_replay_goes_where_its_destination_goes_and_sends_what_was_asked_for(line: Line) -> None:

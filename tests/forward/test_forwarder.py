@@ -14,9 +14,10 @@ from tests.terminals import ensured
 
 from gatepost.egress import Egress
 from gatepost.errors import ImageUnavailable
-from gatepost.forward import progress
 from gatepost.forward.admin import Admin
-from gatepost.forward.destination import decode, decode_secrets
+from gatepost.forward.options.destination import decode
+from gatepost.forward.options.secrets import decode_secrets
+from gatepost.forward.progress import progress
 from gatepost.forward.sinks import Closed, LeftOut, Result
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.store.query.destinations import Ledger

@@ -23,9 +23,9 @@ from gatepost.egress import Egress
 from gatepost.forward import forwarder as forwarder_module
 from gatepost.forward import forwarding as module
 from gatepost.forward.check import check
-from gatepost.forward.destination import decode, encode
 from gatepost.forward.forwarding import Forwarding
 from gatepost.forward.image_links import ImageLinks
+from gatepost.forward.options.destination import decode, encode
 from gatepost.receiver.people_rules import Meaning, rules_of
 from gatepost.settings import ReceiverSettings
 from gatepost.store.base import BaseStore

@@ -7,8 +7,8 @@ from tests.store.events import JPEG, RECEIVED_MS, arrival, record
 from tests.terminals import ensured
 
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import decode
 from gatepost.forward.image_links import PATH, ImageLink, ImageLinks
+from gatepost.forward.options.destination import decode
 
 LINKS = ImageLinks("https://gatepost.example.com/in/", lambda: bytes(32))
 LINK = ImageLink(event_id=17, destination_id=2, until=1_700_000_000)

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gatepost.forward.progress import DELETED, Item, Progress, Track
+from gatepost.forward.progress.progress import DELETED, Item, Progress, Track
 from gatepost.store.interface import FEED_KINDS, FeedItem, FeedKind, ToForward
 from gatepost.store.query.destinations import AsideRow, ExceptionRow, Loaded, PlaceRow, Step
 

@@ -16,7 +16,8 @@ from tests.receiver.kit import Clock
 from tests.test_egress import event
 
 from gatepost.egress import Egress
-from gatepost.forward.destination import decode, decode_secrets
+from gatepost.forward.options.destination import decode
+from gatepost.forward.options.secrets import decode_secrets
 from gatepost.forward.sinks import Closed, Result
 from gatepost.forward.sinks.webhook import Webhook, signature, signing_key
 from gatepost.wire import Delivered, Refused, Unreachable

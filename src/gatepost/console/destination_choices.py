@@ -14,7 +14,8 @@ import msgspec
 
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import Destination, NotifyOptions
+from gatepost.forward.options.destination import Destination
+from gatepost.forward.options.notify import NotifyOptions
 from gatepost.store.interface import NOTICE_KINDS, SiteRow
 from gatepost.wire import AbnormalType, AlarmCode, RecognitionType
 from gatepost.wire.codes import Code, Language, label

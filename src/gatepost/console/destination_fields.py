@@ -16,13 +16,8 @@ from msgspec import Struct
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
 from gatepost.forward.admin import secrets_of
-from gatepost.forward.destination import (
-    Destination,
-    KafkaOptions,
-    MqttOptions,
-    NatsOptions,
-    NotifyOptions,
-)
+from gatepost.forward.options.destination import Destination, KafkaOptions, MqttOptions, NatsOptions
+from gatepost.forward.options.notify import NotifyOptions
 
 __all__ = [
     "SERVICES",

@@ -28,8 +28,10 @@ from gatepost.console.filters import Filters
 from gatepost.console.words import Words
 from gatepost.errors import SettingsError
 from gatepost.forward.admin import secret_names
-from gatepost.forward.destination import Destination, NotifyOptions, decode, decode_secrets
 from gatepost.forward.forwarding import Forwarding
+from gatepost.forward.options.destination import Destination, decode
+from gatepost.forward.options.notify import NotifyOptions
+from gatepost.forward.options.secrets import decode_secrets
 from gatepost.forward.rendering import mark_of
 from gatepost.forward.rules import Rules
 from gatepost.forward.trial import Example, Trial

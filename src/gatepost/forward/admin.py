@@ -21,7 +21,8 @@ import msgspec
 from msgspec.structs import asdict, replace
 
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import Destination, Secret, Secrets, decode, decode_secrets, encode
+from gatepost.forward.options.destination import Destination, decode, encode
+from gatepost.forward.options.secrets import Secret, Secrets, decode_secrets
 from gatepost.store.query.destinations import DestinationRow, Destinations
 from gatepost.store.query.registry import Conflict
 

@@ -26,13 +26,15 @@ import structlog
 from msgspec.structs import replace
 
 from gatepost.errors import ImageUnavailable, StoreError, StoreUnavailable
-from gatepost.forward.commits import Commits
-from gatepost.forward.destination import BURST, Destination, NotifyOptions, decode_secrets
 from gatepost.forward.gate import Gate
+from gatepost.forward.options.destination import BURST, Destination
+from gatepost.forward.options.notify import NotifyOptions
+from gatepost.forward.options.secrets import decode_secrets
 from gatepost.forward.outcomes import Outcomes
 from gatepost.forward.pace import Pace
 from gatepost.forward.parcels import Parcel, Sent
-from gatepost.forward.progress import DELETED, Item, Progress
+from gatepost.forward.progress.commits import Commits
+from gatepost.forward.progress.progress import DELETED, Item, Progress
 from gatepost.forward.reading import PAGE, Reader
 from gatepost.forward.rendering import Renderer
 from gatepost.forward.sinks import Closed, Result, Sink, hidden
@@ -305,7 +307,7 @@ class Forwarder:
     def _finish_replay(self, progress: Progress) -> None:
         if self.row.replay_of is not None and not self._is_finished and progress.is_finished:
             self._is_finished = True
-            progress.note_finished(int(self._around.now() * 1000))
+            progress.gathered.note_finished(int(self._around.now() * 1000))
             self._commits.commit(progress, self.row.changes)
 
     def _expire(self, progress: Progress) -> None:

@@ -29,9 +29,10 @@ from msgspec import Struct
 from gatepost.egress import Egress, Forbidden
 from gatepost.errors import GatepostError, SettingsError, StoreError
 from gatepost.forward.admin import Admin
-from gatepost.forward.destination import Destination, Secrets, decode, decode_secrets
 from gatepost.forward.forwarder import Forwarder
 from gatepost.forward.image_links import ImageLinks
+from gatepost.forward.options.destination import Destination, decode
+from gatepost.forward.options.secrets import Secrets, decode_secrets
 from gatepost.forward.rates import Rates
 from gatepost.forward.reading import questions
 from gatepost.forward.sinks import Sink

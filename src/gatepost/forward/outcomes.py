@@ -12,7 +12,7 @@ import structlog
 
 from gatepost.forward.gate import Gate
 from gatepost.forward.parcels import Parcel, Sent, attempt_row
-from gatepost.forward.progress import Item, Progress
+from gatepost.forward.progress.progress import Item, Progress
 from gatepost.forward.sinks import Closed, LeftOut, Result
 from gatepost.forward.surroundings import Surroundings
 from gatepost.retry import Backoff, RetryAt, next_step
@@ -57,7 +57,7 @@ class Outcomes:
                 self._note(progress, item, result, one)
         waiting = progress.cursor.waiting
         self.alone &= waiting.keys()
-        progress.note_away(is_away=self._gate.failures > 0)
+        progress.gathered.note_away(is_away=self._gate.failures > 0)
         _keep_tries(progress, sent)
 
     def _note(self, progress: Progress, item: Item, result: Result, sent: Sent) -> None:
@@ -72,7 +72,7 @@ class Outcomes:
             self.is_closed = True
             # Whether it wants more after all is tried with one event, once it is resumed.
             self._gate.failed(sent.parcel.epoch, None, self._around.monotonic())
-            progress.note_closed(sent.at_ms, outcome.reason)
+            progress.gathered.note_closed(sent.at_ms, outcome.reason)
             progress.retry(item, now, outcome.reason)
             return
         if isinstance(outcome, Unreachable):
@@ -122,4 +122,4 @@ class Outcomes:
 def _keep_tries(progress: Progress, sent: Sequence[Sent]) -> None:
     made = sorted((one for one in sent if one.was_made), key=lambda one: one.is_delivered)
     for one in sorted(made[:KEPT_TRIES], key=lambda one: one.at_ms):
-        progress.note_try(attempt_row(one))
+        progress.gathered.note_try(attempt_row(one))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from gatepost.forward.progress import Item
+from gatepost.forward.progress.progress import Item
 from gatepost.forward.sinks import LeftOut, Outgoing, Result
 from gatepost.store.query.destinations import AttemptRow
 from gatepost.wire import Delivered, Refused, Unreachable

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from gatepost.forward.destination import Destination, NotifyOptions, queries
-from gatepost.forward.progress import Progress, Track
+from gatepost.forward.options.destination import Destination
+from gatepost.forward.options.filters import queries
+from gatepost.forward.options.notify import NotifyOptions
+from gatepost.forward.progress.progress import Progress, Track
 from gatepost.forward.rules import check_sites
 from gatepost.forward.surroundings import Surroundings
 from gatepost.store.interface import (

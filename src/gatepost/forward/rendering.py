@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gatepost.forward.destination import Destination
 from gatepost.forward.image_links import ImageLink
-from gatepost.forward.progress import Item
+from gatepost.forward.options.destination import Destination
+from gatepost.forward.progress.progress import Item
 from gatepost.forward.shape import Shaper, event_id
 from gatepost.forward.sinks import Outgoing
 from gatepost.forward.surroundings import Surroundings

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import NotifyOptions, Rule
+from gatepost.forward.options.notify import NotifyOptions, Rule
 from gatepost.store.fold import alike
 from gatepost.store.interface import AlarmStepRow, Forwarded, Notice, NoticeKind, RecordRow
 from gatepost.wire import AbnormalType, AlarmCode, AlarmStatus, RecognitionType, label

@@ -20,7 +20,7 @@ import pybase64
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gatepost.forward.destination import place_of
+from gatepost.forward.options.templates import place_of
 from gatepost.items import ProblemItem, RecordItem
 from gatepost.store.as_items import record_item, step_item
 from gatepost.store.interface import (

@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import decode
+from gatepost.forward.options.destination import decode
 from gatepost.store.query.destinations import DestinationRow
 
 __all__ = ["Reach", "Standing", "State", "standing"]

@@ -8,7 +8,8 @@ import tempfile
 from pathlib import Path
 
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import Destination, Secrets
+from gatepost.forward.options.destination import Destination
+from gatepost.forward.options.secrets import Secrets
 
 __all__ = ["context_for"]
 

@@ -21,19 +21,10 @@ from gatepost.console.destination_fields import SERVICES, address_fields
 from gatepost.console.destination_page import label_of, steps_of
 from gatepost.console.routes import routes
 from gatepost.console.words import LANGUAGES, words
-from gatepost.forward.destination import (
-    Destination,
-    KafkaOptions,
-    MqttOptions,
-    NatsOptions,
-    NotifyOptions,
-    Quiet,
-    Rule,
-    Secrets,
-    StepFilter,
-    decode,
-    decode_secrets,
-)
+from gatepost.forward.options.destination import Destination, KafkaOptions, MqttOptions, NatsOptions, decode
+from gatepost.forward.options.filters import StepFilter
+from gatepost.forward.options.notify import NotifyOptions, Quiet, Rule
+from gatepost.forward.options.secrets import Secrets, decode_secrets
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from tests.forward.kit import Hook, hooked
 from tests.receiver.kit import alarm, receiving, record
 
 from gatepost.console.routes import routes
-from gatepost.forward.destination import RecordFilter, decode
+from gatepost.forward.options.destination import decode
+from gatepost.forward.options.filters import RecordFilter
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from tests.forward.sinks.brokers import Broker, mosquitto, running, subscribed
 from tests.forward.sinks.kit import LOOPBACK
 from tests.receiver.kit import until
 
-from gatepost.forward.destination import Secrets, decode, decode_secrets
+from gatepost.forward.options.destination import decode
+from gatepost.forward.options.secrets import Secrets, decode_secrets
 from gatepost.forward.sinks.mqtt import Mqtt
 from gatepost.forward.trial import send_test
 

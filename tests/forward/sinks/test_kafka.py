@@ -13,7 +13,8 @@ from tests.receiver.kit import until
 
 from gatepost.egress import Egress
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import decode, decode_secrets
+from gatepost.forward.options.destination import decode
+from gatepost.forward.options.secrets import decode_secrets
 from gatepost.forward.sinks.kafka import Kafka
 from gatepost.wire import Delivered, Refused, Unreachable
 

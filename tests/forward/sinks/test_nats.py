@@ -21,7 +21,8 @@ from tests.receiver.kit import until
 from gatepost import wire
 from gatepost.egress import Egress
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import decode, decode_secrets
+from gatepost.forward.options.destination import decode
+from gatepost.forward.options.secrets import decode_secrets
 from gatepost.forward.sinks.nats import Nats
 from gatepost.wire import Delivered, Refused, Unreachable
 

@@ -19,7 +19,8 @@ from tests.forward.sinks.mail_server import mail_server
 
 from gatepost.egress import Egress
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import Secrets, decode, decode_secrets
+from gatepost.forward.options.destination import decode
+from gatepost.forward.options.secrets import Secrets, decode_secrets
 from gatepost.forward.sinks import LeftOut
 from gatepost.forward.sinks.chat import ROOM
 from gatepost.forward.sinks.notify import Notify

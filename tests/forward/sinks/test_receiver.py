@@ -17,7 +17,9 @@ from tests.store.events import record as stored
 from tests.terminals import ensured
 
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import Secrets, decode, decode_secrets, queries
+from gatepost.forward.options.destination import decode
+from gatepost.forward.options.filters import queries
+from gatepost.forward.options.secrets import Secrets, decode_secrets
 from gatepost.forward.sinks.receiver import UpperReceiver
 from gatepost.forward.sinks.webhook import Webhook
 from gatepost.forward.trial import Trial, send_test

@@ -18,7 +18,7 @@ from tests.receiver.api.roles import least_role
 from tests.receiver.kit import Answer, Running, alarm, receiving, record
 
 from gatepost import items
-from gatepost.forward.destination import Destination
+from gatepost.forward.options.destination import Destination
 from gatepost.forward.sinks.webhook import signature, signing_key
 from gatepost.receiver.api import destinations as api
 from gatepost.store.query.notices import NewNotice, Notices

@@ -45,8 +45,8 @@ from gatepost.console.destination_page import (
 )
 from gatepost.console.forms import Form
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import decode_secrets
 from gatepost.forward.forwarding import Forwarding
+from gatepost.forward.options.secrets import decode_secrets
 from gatepost.receiver.api.authorization import ADMIN, EVERY_SITE, AnyRequest, TheAccess
 from gatepost.receiver.api.destinations import TheForwarding, asked, host_of, moved, note
 from gatepost.store.query.destinations import DestinationRow

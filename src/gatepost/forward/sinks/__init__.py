@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import hide
+from gatepost.forward.options.secrets import hide
 from gatepost.store.interface import FeedKind, Forwarded
 from gatepost.wire import Delivered, Outcome
 

@@ -19,7 +19,9 @@ import msgspec
 
 from gatepost.egress import Egress
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import Destination, NotifyOptions, Secrets
+from gatepost.forward.options.destination import Destination
+from gatepost.forward.options.notify import NotifyOptions
+from gatepost.forward.options.secrets import Secrets
 from gatepost.forward.sinks import Result, text
 from gatepost.forward.sinks.http import Posts, Reply
 from gatepost.wire import Delivered, Outcome, Refused, Unreachable

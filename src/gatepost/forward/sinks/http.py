@@ -14,7 +14,8 @@ from msgspec import Struct
 from yarl import URL
 
 from gatepost.egress import Egress, Forbidden
-from gatepost.forward.destination import Destination, Secrets
+from gatepost.forward.options.destination import Destination
+from gatepost.forward.options.secrets import Secrets
 from gatepost.forward.trust import context_for
 from gatepost.wire import Unreachable
 

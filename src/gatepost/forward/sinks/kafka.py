@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gatepost.egress import Egress, Forbidden
-from gatepost.forward.destination import Destination, KafkaOptions, Secrets, filled, place_of
+from gatepost.forward.options.destination import Destination, KafkaOptions
+from gatepost.forward.options.secrets import Secrets
+from gatepost.forward.options.templates import filled, place_of
 from gatepost.forward.sinks import Outgoing, Result, library
 from gatepost.forward.sinks.http import why
 from gatepost.forward.trust import context_for

@@ -12,7 +12,9 @@ from email.utils import formatdate
 from urllib.parse import urlsplit
 
 from gatepost.egress import Egress, Forbidden
-from gatepost.forward.destination import Destination, NotifyOptions, Secrets
+from gatepost.forward.options.destination import Destination
+from gatepost.forward.options.notify import NotifyOptions
+from gatepost.forward.options.secrets import Secrets
 from gatepost.forward.sinks import Result
 from gatepost.forward.sinks.http import why
 from gatepost.forward.trust import context_for

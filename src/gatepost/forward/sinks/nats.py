@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gatepost.egress import Egress
-from gatepost.forward.destination import Destination, NatsOptions, Secrets, filled
+from gatepost.forward.options.destination import Destination, NatsOptions
+from gatepost.forward.options.secrets import Secrets
+from gatepost.forward.options.templates import filled
 from gatepost.forward.sinks import Outgoing, Result, library
 from gatepost.forward.sinks.one_connection import OneConnection
 from gatepost.forward.trust import context_for

@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
 from gatepost.egress import Egress
-from gatepost.forward.destination import Destination, NotifyOptions, Secrets
+from gatepost.forward.options.destination import Destination
+from gatepost.forward.options.notify import NotifyOptions
+from gatepost.forward.options.secrets import Secrets
 from gatepost.forward.rules import Rules
 from gatepost.forward.sinks import LeftOut, Outgoing, Result
 from gatepost.forward.sinks.chat import Chat

@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 from gatepost.egress import Egress
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import Destination, Secrets
+from gatepost.forward.options.destination import Destination
+from gatepost.forward.options.secrets import Secrets
 from gatepost.forward.sinks import Outgoing, Result, text
 from gatepost.forward.sinks.http import Posts
 from gatepost.wire import Unreachable, classify

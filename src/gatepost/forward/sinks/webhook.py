@@ -18,7 +18,8 @@ from hashlib import blake2b
 
 from gatepost.egress import Egress
 from gatepost.errors import SettingsError
-from gatepost.forward.destination import Destination, Secrets
+from gatepost.forward.options.destination import Destination
+from gatepost.forward.options.secrets import Secrets
 from gatepost.forward.sinks import Closed, Outgoing, Result, text
 from gatepost.forward.sinks.http import Posts, Reply
 from gatepost.wire import Delivered, Outcome, Refused, Unreachable

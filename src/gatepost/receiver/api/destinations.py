@@ -22,8 +22,10 @@ from msgspec.structs import asdict, fields
 
 from gatepost.errors import SettingsError
 from gatepost.forward.admin import KEEP_S, dead_letters, secret_names
-from gatepost.forward.destination import Destination, Filter, Shape, decode, decode_secrets
 from gatepost.forward.forwarding import Forwarding
+from gatepost.forward.options.destination import Destination, Shape, decode
+from gatepost.forward.options.filters import Filter
+from gatepost.forward.options.secrets import decode_secrets
 from gatepost.forward.schemas import schemas
 from gatepost.forward.state import Standing
 from gatepost.forward.trial import Trial

@@ -80,9 +80,10 @@ class _Opened:
 def _opened(data: Path | None, database: str | None, config: Path | None = None) -> Iterator[_Opened]:
     from gatepost.egress import Egress
     from gatepost.forward.admin import Admin
-    from gatepost.forward.destination import Destination, Secrets
     from gatepost.forward.forwarding import check_told
     from gatepost.forward.image_links import ImageLinks
+    from gatepost.forward.options.destination import Destination
+    from gatepost.forward.options.secrets import Secrets
     from gatepost.store.query.accounts import Accounts
     from gatepost.store.query.destinations import Destinations
 
@@ -330,8 +331,10 @@ def try_out(
 ) -> None:
     """Send it from here, by the rules of ``forward_networks``; exit code 1 where it is not delivered."""
     from gatepost.egress import Egress
-    from gatepost.forward.destination import decode, decode_secrets, queries
     from gatepost.forward.forwarding import open_sink
+    from gatepost.forward.options.destination import decode
+    from gatepost.forward.options.filters import queries
+    from gatepost.forward.options.secrets import decode_secrets
     from gatepost.forward.trial import Trial, send_test
     from gatepost.receiver.api.destinations import host_of
 

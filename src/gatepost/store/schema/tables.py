@@ -609,7 +609,7 @@ destinations = Table(
     # In the form in which names are compared. Of a replay: with its number, so that it takes none.
     Column("folded_name", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
-    # JSON, without secrets: gatepost.forward.destination.
+    # JSON, without secrets: gatepost.forward.options.destination.
     Column("config", Text, nullable=False),
     # JSON; no backup has it.
     Column("secrets", Text),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gatepost.forward.destination import Destination
-from gatepost.forward.progress import Progress
+from gatepost.forward.options.destination import Destination
+from gatepost.forward.progress.progress import Progress
 from gatepost.forward.surroundings import Lost
 from gatepost.store.query.destinations import DestinationRow, Destinations, Loaded, Step
 

@@ -26,13 +26,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Sequence
-from typing import Literal
 
 from gatepost.cursor import Cursor, Tried
-from gatepost.forward.passing import Passing
-from gatepost.forward.tracks import DELETED, LANES, Entry, Item, Key, Track, line_of, row_of, tried_of
+from gatepost.forward.progress.asides import Asides
+from gatepost.forward.progress.passing import Passing
+from gatepost.forward.progress.steps import Counted, Gathered
+from gatepost.forward.progress.tracks import (
+    DELETED,
+    LANES,
+    Entry,
+    Item,
+    Key,
+    Track,
+    line_of,
+    tried_of,
+)
 from gatepost.store.interface import FORWARD_KINDS, FeedKind, ToForward, happened_at, received_at
-from gatepost.store.query.destinations import AsideRow, AttemptRow, ExceptionRow, Loaded, Step
+from gatepost.store.query.destinations import ExceptionRow, Loaded, Step
 
 __all__ = ["DELETED", "MAX_EXCEPTIONS", "Item", "Progress", "Track"]
 
@@ -59,31 +69,15 @@ class Progress:
         """How many exceptions wait."""
         self._blocking: dict[Key, int] = {}
         """How many events hold up what comes after them."""
-        self._pending: dict[Key, int] = {}
-        """How many entries are to be left aside."""
         self._tracks: dict[FeedKind, Track] = {}
-        self._asides: dict[Key, Track] = {}
         self._tried: dict[FeedKind, int] = {}
         self._accepted: dict[FeedKind, int] = {}
-        self._new_accepted = dict.fromkeys(FORWARD_KINDS, 0)
-        self._stored: dict[FeedKind, tuple[int, int]] = {}
-        self._stored_asides = {(row.kind, row.terminal_id): row for row in loaded.asides}
-        self._step = Step()
-        self._is_away = loaded.is_away
+        self.gathered = Gathered(loaded)
+        """What is committed next."""
+        self._asides = Asides(loaded.asides, self.gathered)
         for row in loaded.places:
             self._tracks[row.kind] = Track(row.kind, row.place, row.place, row.until, entries=deque())
             self._tried[row.kind], self._accepted[row.kind] = row.tried, row.accepted
-            self._stored[row.kind] = row.place, row.tried
-        for aside in loaded.asides:
-            self._asides[aside.kind, aside.terminal_id] = Track(
-                aside.kind,
-                aside.after,
-                aside.after,
-                aside.until,
-                aside.terminal_id,
-                aside.events,
-                deque(),
-            )
         for exception in loaded.exceptions:
             self._load(exception)
 
@@ -146,7 +140,7 @@ class Progress:
         """Return whether everything is read that there is to be read, and nothing waits."""
         return (
             all(track.is_at_end and not track.entries for track in self._tracks.values())
-            and not self._asides
+            and not self._asides.tracks
             and not self.cursor.waiting
         )
 
@@ -186,7 +180,7 @@ class Progress:
         """
         aside = [
             track
-            for key, track in self._asides.items()
+            for key, track in self._asides.tracks.items()
             if key[1] not in held and (key not in self._blocking or self._passing.is_wanting(key))
         ]
         found = [
@@ -209,7 +203,7 @@ class Progress:
             entry = Entry(item.id, item.terminal_id, "filtered")
             key = track.kind, item.terminal_id
             if track.terminal_id is None and (item.is_held or self._is_behind(key)):
-                self._set_aside(track, entry)
+                self._asides.mark(track, entry)
             elif row is not None:
                 made = self._new_item(
                     item.id,
@@ -233,12 +227,7 @@ class Progress:
 
     def _is_behind(self, key: Key) -> bool:
         """Return whether events of a terminal have to wait for others of it."""
-        return key in self._asides or key in self._pending or key in self._blocking
-
-    def _set_aside(self, track: Track, entry: Entry) -> None:
-        entry.fate = "aside"
-        key = track.kind, entry.terminal_id
-        self._pending[key] = self._pending.get(key, 0) + 1
+        return self._asides.has(key) or key in self._blocking
 
     # --- sending ----------------------------------------------------------------------------------------------
 
@@ -264,7 +253,7 @@ class Progress:
             self._tried[item.kind] = max(self._tried[item.kind], item.event_id)
             if item.event_id in self._numbers:
                 self._put(item)
-        self._step.attempts += len(found)
+        self.gathered.step.attempts += len(found)
         return found
 
     def give_back(self, items: Collection[Item]) -> None:
@@ -277,14 +266,13 @@ class Progress:
                 del self.cursor.tried[item.number]
             if item.event_id in self._numbers:
                 self._put(item)
-        self._step.attempts -= len(items)
+        self.gathered.step.attempts -= len(items)
         self.cursor.release([item.number for item in items])
 
     def delivered(self, item: Item, at_ms: int) -> None:
         """Settle an event that was delivered."""
         self._accepted[item.kind] += 1
-        self._new_accepted[item.kind] += 1
-        self._step.delivered_at_ms = at_ms
+        self.gathered.accept(item.kind, at_ms)
         passed = self._passing.accepted(item.key)
         self._settle(item, "delivered")
         for number in passed:
@@ -317,26 +305,7 @@ class Progress:
             self.dropped(item, why)
         return len(old)
 
-    def note_try(self, row: AttemptRow) -> None:
-        """Keep an attempt with the next step."""
-        self._step.tries.append(row)
-        if row.outcome not in ("delivered", "closed"):
-            self._step.failure = row.at_ms, row.reply or row.status
-
-    def note_away(self, *, is_away: bool) -> None:
-        """Store with the next step whether the destination can be reached, where that has changed."""
-        if is_away != self._is_away:
-            self._is_away = self._step.is_away = is_away
-
-    def note_closed(self, at_ms: int, why: str) -> None:
-        """Store with the next step that the destination wants no more."""
-        self._step.closed = at_ms, why
-
-    def note_finished(self, at_ms: int) -> None:
-        """Store with the next step that a replay is over."""
-        self._step.finished_at_ms = at_ms
-
-    def _settle(self, item: Item, fate: Literal["delivered", "filtered", "dropped"], why: str = "") -> None:
+    def _settle(self, item: Item, fate: Counted, why: str = "") -> None:
         was_refused = self._blocks(item)
         self.cursor.done_with(item.number)
         del self._items[item.number]
@@ -346,9 +315,8 @@ class Progress:
         if place is None:  # an exception
             del self._numbers[item.event_id]
             self._waiting[item.kind] -= 1
-            self._step.put.pop(item.event_id, None)
-            self._step.gone.add(item.event_id)
-            self._count(fate, why)
+            self.gathered.remove(item)
+            self.gathered.count(fate, why)
             return
         track, entry = place
         entry.fate, entry.why = fate, why
@@ -410,7 +378,7 @@ class Progress:
             if is_after and other.terminal_id == item.terminal_id and other.fate not in ("aside", "deleted"):
                 track.delivered -= other.fate == "delivered"
                 self._withdraw(other)
-                self._set_aside(track, other)
+                self._asides.mark(track, other)
             is_after = is_after or other is entry
 
     def _withdraw(self, entry: Entry) -> None:
@@ -422,24 +390,15 @@ class Progress:
 
     def take_step(self) -> Step:
         """Return what is to be committed now: what was done since the last step, or nothing."""
-        for track in list(self._asides.values()):
+        for track in list(self._asides.tracks.values()):
             self._move(track)
-            self._store_aside(track)
+        self._asides.store()
         for track in self._tracks.values():
             self._move(track)
-        for track in list(self._asides.values()):
-            self._store_aside(track)
-        step, self._step = self._step, Step()
-        moved = {kind: (track.moved, self._tried[kind]) for kind, track in self._tracks.items()}
-        if not step.is_empty:
-            step.places = {
-                kind: (*moved[kind], self._new_accepted[kind])
-                for kind in moved
-                if moved[kind] != self._stored[kind] or self._new_accepted[kind]
-            }
-            self._stored = moved
-            self._new_accepted = dict.fromkeys(FORWARD_KINDS, 0)
-        return step
+        self._asides.store()
+        return self.gathered.take(
+            {kind: (each.moved, self._tried[kind]) for kind, each in self._tracks.items()}
+        )
 
     def _move(self, track: Track) -> None:
         """Move the place of a track over what is settled or an exception."""
@@ -469,18 +428,18 @@ class Progress:
 
     def _pass(self, track: Track, entry: Entry) -> None:
         if track.terminal_id is None:
-            self._step.seen += entry.events
+            self.gathered.step.seen += entry.events
         else:
             track.aside -= entry.events
         if entry.fate == "sent":
             self._make_exception(entry)
         elif entry.fate == "aside":
-            self._pass_aside(track, entry)
+            self._asides.add(track, entry)
         elif entry.fate == "deleted":
-            self._count("dropped", DELETED, entry.events)
+            self.gathered.count("dropped", DELETED, entry.events)
         else:
             track.delivered -= entry.fate == "delivered"
-            self._count(entry.fate, entry.why)
+            self.gathered.count(entry.fate, entry.why)
 
     def _make_exception(self, entry: Entry) -> None:
         item = self._items[entry.number]
@@ -494,60 +453,11 @@ class Progress:
             self.cursor.tried.setdefault(item.number, Tried())
         self._put(item)
 
-    def _pass_aside(self, track: Track, entry: Entry) -> None:
-        key = track.kind, entry.terminal_id
-        self._pending[key] -= 1
-        if not self._pending[key]:
-            del self._pending[key]
-        left = self._asides.get(key)
-        if left is None:
-            before = entry.event_id - 1
-            left = Track(track.kind, before, before, None, entry.terminal_id, 0, deque())
-            self._asides[key] = left
-        left.until = entry.event_id
-        left.aside += 1
-
-    def _store_aside(self, track: Track) -> None:
-        """Put into the step what is left aside now, if that has changed."""
-        key = track.kind, track.terminal_id or 0
-        if track.is_at_end and not track.entries:
-            if track.aside:
-                self._count("dropped", DELETED, track.aside)
-            del self._asides[key]
-            if self._stored_asides.pop(key, None) is not None:
-                self._step.asides[key] = None
-            else:
-                self._step.asides.pop(key, None)
-            return
-        row = AsideRow(
-            kind=track.kind,
-            terminal_id=key[1],
-            after=track.moved,
-            until=track.until or track.moved,
-            events=track.aside,
-        )
-        if row != self._stored_asides.get(key):
-            self._stored_asides[key] = self._step.asides[key] = row
-
-    def _count(
-        self, fate: Literal["filtered", "delivered", "dropped"], why: str = "", events: int = 1
-    ) -> None:
-        step = self._step
-        if fate == "filtered":
-            step.filtered += events
-            if why:  # else the filter left it out
-                step.left_out[why] = step.left_out.get(why, 0) + events
-        elif fate == "delivered":
-            step.delivered += events
-        else:
-            step.dropped[why] = step.dropped.get(why, 0) + events
-
     def _put(self, item: Item) -> None:
         """Put the row of an exception into the step, as it is now."""
         dead = self.cursor.dead.get(item.number)
         tried = dead or self.cursor.tried.get(item.number) or Tried()
-        self._step.gone.discard(item.event_id)
-        self._step.put[item.event_id] = row_of(item, tried, is_dead=dead is not None)
+        self.gathered.put(item, tried, is_dead=dead is not None)
 
     def note_changes(self, loaded: Loaded, uncommitted: Step | None = None) -> None:
         """Take over which dead letters people have retried or dropped.
@@ -555,7 +465,7 @@ class Progress:
         ``uncommitted``: the step that was taken and is not stored yet. People know nothing of what is dead in it.
         """
         rows = {row.event_id: row for row in loaded.exceptions}
-        unknown = self._step.put.keys() | (set() if uncommitted is None else uncommitted.put.keys())
+        unknown = self.gathered.step.put.keys() | (set() if uncommitted is None else uncommitted.put.keys())
         for event_id, number in list(self._numbers.items()):
             if number not in self.cursor.dead or event_id in unknown:
                 continue

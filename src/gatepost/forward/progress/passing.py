@@ -6,7 +6,7 @@ If it is accepted, those before it are dead: they were refused a moment ago. If 
 from __future__ import annotations
 
 from gatepost.cursor import Cursor
-from gatepost.forward.tracks import Item, Key, line_of
+from gatepost.forward.progress.tracks import Item, Key, line_of
 
 __all__ = ["MAX_PASSED", "Passing"]
 

@@ -1,0 +1,76 @@
+"""Keep what of a destination is left aside: stretches of one terminal that are sent later. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from gatepost.forward.progress.steps import Gathered
+from gatepost.forward.progress.tracks import DELETED, Entry, Key, Track
+from gatepost.store.query.destinations import AsideRow
+
+__all__ = ["Asides"]
+
+
+class Asides:
+    """The stretches that are left aside, one for a kind and terminal at most."""
+
+    def __init__(self, rows: Iterable[AsideRow], gathered: Gathered) -> None:
+        self._stored = {(row.kind, row.terminal_id): row for row in rows}
+        self._gathered = gathered
+        self._pending: dict[Key, int] = {}
+        """How many entries are to be left aside."""
+        self.tracks = {
+            key: Track(row.kind, row.after, row.after, row.until, row.terminal_id, row.events, deque())
+            for key, row in self._stored.items()
+        }
+
+    def has(self, key: Key) -> bool:
+        """Return whether something of a terminal is left aside, or will be."""
+        return key in self.tracks or key in self._pending
+
+    def mark(self, track: Track, entry: Entry) -> None:
+        """Have an entry left aside once the place moves over it."""
+        entry.fate = "aside"
+        key = track.kind, entry.terminal_id
+        self._pending[key] = self._pending.get(key, 0) + 1
+
+    def add(self, track: Track, entry: Entry) -> None:
+        """Leave aside an entry that was marked: the place moves over it."""
+        key = track.kind, entry.terminal_id
+        self._pending[key] -= 1
+        if not self._pending[key]:
+            del self._pending[key]
+        left = self.tracks.get(key)
+        if left is None:
+            before = entry.event_id - 1
+            left = Track(track.kind, before, before, None, entry.terminal_id, 0, deque())
+            self.tracks[key] = left
+        left.until = entry.event_id
+        left.aside += 1
+
+    def store(self) -> None:
+        """Put into the step what is left aside now, where that has changed."""
+        for track in list(self.tracks.values()):
+            self._store(track)
+
+    def _store(self, track: Track) -> None:
+        key, asides = (track.kind, track.terminal_id or 0), self._gathered.step.asides
+        if track.is_at_end and not track.entries:
+            if track.aside:
+                self._gathered.count("dropped", DELETED, track.aside)
+            del self.tracks[key]
+            if self._stored.pop(key, None) is not None:
+                asides[key] = None
+            else:
+                asides.pop(key, None)
+            return
+        row = AsideRow(
+            kind=track.kind,
+            terminal_id=key[1],
+            after=track.moved,
+            until=track.until or track.moved,
+            events=track.aside,
+        )
+        if row != self._stored.get(key):
+            self._stored[key] = asides[key] = row
