@@ -406,7 +406,7 @@ class SiteInsideItem(Struct, frozen=True, kw_only=True):
 
 
 class InsideItem(Struct, frozen=True, kw_only=True):
-    """Who is inside at a moment."""
+    """The people who are inside at a moment."""
 
     at: datetime
     sites: list[SiteInsideItem]

@@ -312,6 +312,7 @@ def test_what_takes_more_than_to_be_a_viewer_is_known_by_name(receiver: Running)
     assert {one.path for one in found if one.role == "guard" and not one.changes} == {
         *("/views", "/views/987654321", "/api/v1/views", "/api/v1/views/987654321"),
         *("/", "/since", "/account", "/help", "/alarms", "/alarms/987654321", "/records/987654321"),
+        *("/inside", "/inside/now", "/api/v1/inside", "/api/v1/people/marked"),
         *("/api/v1/alarms", "/api/v1/alarms/987654321", "/api/v1/live", "/api/v1/session", "/api/v1/sites"),
         *(f"/api/v1/alarms/steps/987654321/{part}" for part in ("image", "thumbnail")),
         "/api/v1/records/987654321",

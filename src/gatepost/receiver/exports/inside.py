@@ -1,4 +1,4 @@
-"""Who is inside, as a file: a row a person."""
+"""The people who are inside as a file, a row a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is inside: people whose latest passage at a site says that they are there.
+"""Find who is inside: people whose latest passage at a site says that they are there.
 
 Rules:
 
