@@ -389,7 +389,7 @@ def test_what_is_for_users_of_every_site_is_known_by_name(receiver: Running) -> 
         *("GET /settings", "POST /settings/sites", "POST /settings/sites/987654321"),
         *("GET /settings/users", "POST /settings/users", "POST /settings/users/987654321"),
         *("POST /settings/tokens", "POST /settings/tokens/987654321/revoke"),
-        *("POST /welcome/site", "POST /welcome/simulate"),
+        *("POST /welcome/site", "POST /welcome/simulate", "POST /welcome/hide"),
     }
 
 

@@ -330,6 +330,7 @@ ASKED = {
     "GET /settings": Asked("every site"),
     "POST /system/retention": Asked("every site"),
     "GET /help": Asked("own"),
+    "POST /welcome/hide": Asked("every site"),
     "GET /system": Asked("every site"),
     "POST /settings/values": Asked("every site"),
     "POST /settings/sites": Asked("every site"),

@@ -1,7 +1,8 @@
 """The first start."""
 
 import pytest
-from tests.console.kit import Desk
+from tests.console.kit import PASSWORD, Desk
+from tests.receiver.kit import record
 
 from gatepost.console.pages import welcome
 from gatepost.console.simulated import Simulated
@@ -45,3 +46,27 @@ async def test_without_the_simulator_one_is_told_what_to_install(
     answer = await desk.post("/welcome/simulate")
     assert answer.status == 400
     assert "pip install" in answer.words
+
+
+async def test_what_is_left_is_told_on_the_overview_until_it_is_done(desk: Desk) -> None:
+    page = await desk.get("/")
+    assert "3 steps of the first start are left:" in page.words
+    assert 'href="/welcome#site"' in page.html
+    assert "are left" not in (await desk.get("/", "operator")).words
+    form = {"name": "Campus", "timezone": "Asia/Shanghai"}
+    await desk.post("/welcome/site", **form)
+    assert "done" in (await desk.get("/welcome")).words
+    page = await desk.get("/", accept_language="zh")
+    assert "首次设置还有 2 步" in page.words
+    await desk.running.push(record())
+    assert "1 step of the first start is left: a password of your own" in (await desk.get("/")).words
+    new = {"current": PASSWORD, "new": "quite another one", "again": "quite another one"}
+    changed = await desk.post("/account/password", "admin", **new)
+    desk.cookies["admin"] = changed.headers["set-cookie"].partition(";")[0].partition("=")[2]
+    assert "of the first start" not in (await desk.get("/")).words
+
+
+async def test_the_hint_is_hidden_and_the_steps_stay(desk: Desk) -> None:
+    assert (await desk.post("/welcome/hide")).location == "/"
+    assert "of the first start" not in (await desk.get("/")).words
+    assert (await desk.get("/welcome")).status == 200

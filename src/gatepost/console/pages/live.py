@@ -23,7 +23,8 @@ from msgspec.structs import replace
 from gatepost.console.desk import Html, TheDesk, View
 from gatepost.console.filters import CHOICE_BYTES
 from gatepost.console.pages.views import page_views
-from gatepost.receiver.api.authorization import BY_ITSELF, GUARD, AnyRequest
+from gatepost.console.setup_left import steps_left
+from gatepost.receiver.api.authorization import BY_ITSELF, GUARD, AnyRequest, TheAccess
 from gatepost.receiver.api.shapes import MAX_ID
 from gatepost.store.interface import AlarmQuery, AlarmRow, RecordRow
 from gatepost.store.query.page_bytes import fitting, weight
@@ -47,7 +48,7 @@ class LivePages(Controller):
     opt = GUARD
 
     @get("/", sync_to_thread=True)
-    def live(self, request: AnyRequest, desk: TheDesk) -> Html:
+    def live(self, request: AnyRequest, desk: TheDesk, access: TheAccess) -> Html:
         view = desk.view(request)
         if "terminal" in view.query:
             return view.go(_as_address(view, request.query_params.getall("terminal")))
@@ -58,7 +59,13 @@ class LivePages(Controller):
         narrowed = Narrowed(view)
         values = _values(view, narrowed, narrowed.store.latest_records(CARDS))
         return view.page(
-            "live.html", active="live", place=place, views=views, terminals=narrowed.choices(), **values
+            "live.html",
+            active="live",
+            place=place,
+            views=views,
+            terminals=narrowed.choices(),
+            steps_left=steps_left(view, access),
+            **values,
         )
 
     @get("/since", opt=BY_ITSELF, sync_to_thread=True)

@@ -18,6 +18,7 @@ from gatepost.receiver.api.shapes import TheRegistrar, TheStore, answering
 from gatepost.receiver.api.sites import told_change
 from gatepost.receiver.terminals.admin import Registrar
 from gatepost.store.local_days import zone
+from gatepost.store.query import setup_steps
 
 __all__ = ["WelcomePages"]
 
@@ -34,6 +35,12 @@ class WelcomePages(Controller):
         )
         return _page(desk, request, access, registrar, own_password=bool(changed.items))
 
+    @post("/hide", opt=ADMIN | EVERY_SITE, sync_to_thread=True)
+    def hide(self, request: AnyRequest, desk: TheDesk) -> Html:
+        """Show the hint at what is left no more. The steps can still be taken up."""
+        setup_steps.mark(desk.whole, "hidden")
+        return desk.view(request).go("/")
+
     @post("/site", opt=ADMIN | EVERY_SITE, sync_to_thread=True)
     def set_site(self, request: AnyRequest, body: RawBody, desk: TheDesk, access: TheAccess) -> Html:
         """The name and the clock of the first site."""
@@ -43,6 +50,7 @@ class WelcomePages(Controller):
             zone(form("timezone"))
             desk.whole.update_site(first.id, name=form("name")[:128] or None, timezone=form("timezone"))
         access.note(request, "site.changed", str(first.id), **told_change(first, desk.whole.sites()[0]))
+        setup_steps.mark(desk.whole, "site")
         desk.forget_counts()
         return desk.view(request).go("/welcome", done="saved")
 
@@ -81,6 +89,7 @@ def _page(
     stats = view.store.stats()
     return view.page(
         "welcome.html",
+        site_done="site" in setup_steps.done(desk.whole),
         active="",
         own_password=own_password,
         site=view.store.sites()[0],

@@ -50,6 +50,7 @@ from gatepost.store.query.accounts import (
 from gatepost.store.query.registry import Conflict
 
 __all__ = [
+    "FIRST_ACCOUNT",
     "COOKIE",
     "ROLES",
     "DEVICE_S",
@@ -68,6 +69,9 @@ __all__ = [
 ]
 
 COOKIE = "gatepost_session"
+
+FIRST_ACCOUNT = "admin"
+"""The account that the first start makes."""
 
 ROLES: tuple[Role, ...] = ("guard", "viewer", "operator", "admin")
 """From the least to the most."""
@@ -192,13 +196,13 @@ def first_administrator(accounts: Accounts, *, password: str | None, now_ms: int
         return None
     made = password or made_up_password()
     encoded = argon2.PasswordHasher().hash(
-        check_password(made, name="admin", setting="GATEPOST_ADMIN_PASSWORD")
+        check_password(made, name=FIRST_ACCOUNT, setting="GATEPOST_ADMIN_PASSWORD")
     )
     try:
-        accounts.create("admin", "admin", encoded, now_ms=now_ms, must_change=not password)
+        accounts.create(FIRST_ACCOUNT, "admin", encoded, now_ms=now_ms, must_change=not password)
     except Conflict:
         return None
-    accounts.note(now_ms=now_ms, actor=PROGRAM, address="", action="account.created", subject="admin")
+    accounts.note(now_ms=now_ms, actor=PROGRAM, address="", action="account.created", subject=FIRST_ACCOUNT)
     return None if password else made
 
 
