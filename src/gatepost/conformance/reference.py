@@ -24,7 +24,7 @@ many words; *warning* means that no event is lost, and says what it costs; *not 
 look at, and says what to do so that there is. The exit code is 0 if nothing fails and the rules marked *core* were
 tried, 1 otherwise. Both take `--json FILE`, `--junit FILE`, `--only RULE` and `--verbose`.
 """,
-    "zh": """# 一致性规则
+    "zh": """# 一致性规则（判定标准为英文）
 
 <!-- 由 `python -m gatepost.conformance.reference zh` 生成；请修改规则的文档字符串，不要直接修改本页。 -->
 

@@ -1,4 +1,4 @@
-"""What the settings say about how events are read, and the parts of the store that read them so."""
+"""Read people and attendance by the settings ``people_scope`` and ``repeat_s``."""
 
 from __future__ import annotations
 

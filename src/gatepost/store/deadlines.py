@@ -1,4 +1,4 @@
-"""Which thread may wait for a database that says nothing, and which may not.
+"""Limit per thread how long a silent database is waited for: threads that hold up pushes give up early.
 
 A server that hangs (its disk does, or somebody stopped it) leaves its connections open: its kernel goes on
 acknowledging what we send, so no time-out of the network fires, and a ``statement_timeout`` is the server's own to

@@ -163,7 +163,7 @@ class ForUser(Protocol):
 
 
 class Leaving(Transactions, Protocol):
-    """How things leave a store: what ``retention`` and ``erasure`` need.
+    """The side of a store that deletes: what ``retention`` and ``erasure`` need.
 
     Images leave as :mod:`gatepost.store.images.images` says.
     """

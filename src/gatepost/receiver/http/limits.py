@@ -1,4 +1,4 @@
-"""What stands between the network and the application: nobody holds the line up, and nothing half is passed on.
+"""Limit connections, time and sizes for the HTTP server. The application only sees complete requests.
 
 Rules:
 

@@ -12,7 +12,7 @@ Rules:
 * A body may have several events, as a list or in lines. They are of one sender, and acknowledged when all are on disk.
 * A body may become fifty times as large when it is read, if there is hardly anything in it but brackets and commas.
   So what has more values than any terminal sends is refused unread (:data:`MAX_VALUES`), and the values of all long
-  bodies whose replies are not out share a budget (:data:`VALUES_AT_ONCE`); whoever finds it used up is to come again.
+  bodies whose replies are not out share a budget (:data:`VALUES_AT_ONCE`); a request beyond it gets 503.
 * A push with the header ``X-Gatepost-Test`` is told whether it would be taken, and leaves nothing behind.
 * The ingest stands in front of the web framework, and in front of ASGI: a push costs one decoding and two calls,
   no task. A task is made only when a token is seen for the first time.

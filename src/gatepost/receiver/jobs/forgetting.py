@@ -1,4 +1,4 @@
-"""Who was erased must not stay in memory either: what the parts of a process remember of people, let go.
+"""Clear every cache in memory that may hold personal data, after an erasure in this or another process.
 
 Rules:
 

@@ -40,10 +40,10 @@ from gatepost.wire.codes import EntryMode, RecognitionType
 __all__ = ["all_conditions", "all_of_few", "find", "of_strangers", "where_to_count"]
 
 _MANY = 1_000
-"""Of more terminals and facets together it is not looked up at once where each begins."""
+"""Above this many index ranges of terminals and facets the newest records are tried first."""
 
 _MANY_PEOPLE = 2_000
-"""Of more people it is not looked up at once where each begins, nor are their ids handed on."""
+"""Above this many people the newest records are tried first, and their ids are not handed on."""
 
 _FEW = 20
 """Of so many people, whatever else is filtered by, one may read every record that is in the way."""

@@ -1,4 +1,4 @@
-"""Where terminals are: what is said beside an event, without the counts that :mod:`gatepost.store.query.registry` sums.
+"""Return terminal labels (name, serial, site, time zone) to show next to an event, without counts.
 
 Functions on a connection, in the caller's transaction.
 """

@@ -86,7 +86,7 @@ class Gate:
         return max(0.0, self._opens_at - tick) if self.failures else 0.0
 
     def knock(self) -> None:
-        """Somebody says that the receiver may be there again: try now. How often it failed stays known."""
+        """Allow the next attempt at once, and keep the count of failures. Called when the receiver may be back."""
         self._opens_at = 0.0
 
     def readdress(self) -> None:
