@@ -319,7 +319,7 @@ def proxy(reader: Reader, snippet: Snippet, page: Path) -> None:
     """Parse a configuration of nginx: blocks, and directives that end; it leads to where a receiver listens."""
     text = re.sub(r"\s*#.*", "", snippet.text)
     rest = re.sub(r"[\w_]+( [^;{}]+)?;", "", text)
-    while re.search(block := r"[\w_]+( [^;{}]+)?\{\s*\}", rest):
+    while re.search(block := r"[\w_]+( [^;{}]+)?\s*\{\s*\}", rest):
         rest = re.sub(block, "", rest)
     assert rest.strip() == "", rest
     names = set(re.findall(r"upstream (\w+)", text))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 from tests.fleet.double import ADMIN, Double
 from tests.fleet.kit import House, account, house
 from tests.store.conftest import Opener
@@ -132,6 +133,8 @@ async def test_no_password_is_in_a_log_a_reply_an_audit_line_or_a_backup(
 
 def _place(store: BaseStore, folder: Path) -> dict[str, Any]:
     if isinstance(store, PostgresStore):
-        return {"folder": folder / "elsewhere", "database": store._conninfo}
+        parts = conninfo_to_dict(store._server.conninfo)
+        url = f"postgresql:///{parts['dbname']}?user={parts['user']}&host={parts['host']}"
+        return {"folder": folder / "elsewhere", "database": url}
     assert isinstance(store, SqliteStore)
     return {"folder": store.folder}

@@ -45,7 +45,7 @@ def held_up(store: BaseStore) -> Iterator[None]:
             db.execute("ROLLBACK")
     else:
         assert isinstance(store, PostgresStore)
-        with psycopg.connect(store._conninfo) as db:
+        with psycopg.connect(store._server.conninfo) as db:
             db.execute("LOCK TABLE journal_positions IN SHARE MODE")
             yield
 

@@ -13,7 +13,7 @@ def bytes_of(store: BaseStore) -> bytes:
         files = sorted(path for path in store.folder.rglob("*") if path.is_file())
         return b"\n".join(path.read_bytes() for path in files)
     assert isinstance(store, PostgresStore)
-    with psycopg.connect(store._conninfo) as db:
+    with psycopg.connect(store._server.conninfo) as db:
         names = db.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
         rows = [row for (name,) in names for row in db.execute(f'SELECT * FROM "{name}"')]
     values = (value for row in rows for value in row if value is not None)

@@ -143,6 +143,9 @@ SOON_S = 0.5
 FRESH_S = 5.0
 """How soon a change of a terminal by another process is seen here, at most."""
 
+ANALYZED_EVERY_S = 3600.0
+"""How often it is looked whether the database has counted its tables lately."""
+
 SAID_EVERY_S = 60.0
 """How often it is logged that the store is away."""
 
@@ -173,6 +176,7 @@ class DeskApp:
         self._now = now
         self._monotonic = monotonic
         self._said_at = -SAID_EVERY_S
+        self._analyzed_at = -ANALYZED_EVERY_S
         self._directory = Directory(now=now)
         self._table = Table((), (), {}, "UTC")
         self._changes = 0
@@ -572,9 +576,15 @@ class DeskApp:
         """Write the lines of the audit log whose minute is over."""
         await asyncio.to_thread(self.access.groups.flush)
 
+    async def analyze(self) -> None:
+        """Have the database count how its tables are filled: looked at each hour, done once a day."""
+        if self._monotonic() - self._analyzed_at >= ANALYZED_EVERY_S:
+            self._analyzed_at = self._monotonic()
+            await asyncio.to_thread(self.store.analyze)
+
     async def keep(self) -> None:
-        """Refresh, forget, announce and note once; what fails is tried again the next time."""
-        for step in (self.refresh, self.forget, self.announce, self.note_groups):
+        """Refresh, forget, announce, note and analyze once; what fails is tried again the next time."""
+        for step in (self.refresh, self.forget, self.announce, self.note_groups, self.analyze):
             try:
                 await step()
             except Exception as error:

@@ -72,6 +72,9 @@ class BaseStore(Questions):
     @abstractmethod
     def scrub(self) -> bool: ...
 
+    def analyze(self) -> None:
+        """Do nothing: see :meth:`gatepost.store.interface.Leaving.analyze`."""
+
     @abstractmethod
     def forget_people(self) -> None: ...
 

@@ -184,6 +184,12 @@ class Leaving(Transactions, Protocol):
         PostgreSQL: the space is given back (VACUUM) and overwritten as it is used again.
         """
 
+    def analyze(self) -> None:
+        """Have the database count how its large tables are filled, if nothing did so for a day.
+
+        A server counts the parts of a partitioned table by itself, and not the whole. SQLite has nothing to do.
+        """
+
     def forget_people(self) -> None:
         """Let go of the people who are remembered in memory, by the libraries that lead to the database.
 

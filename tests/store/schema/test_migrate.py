@@ -57,9 +57,12 @@ def shape(db: Connection) -> Any:
     queries = {
         "columns": "SELECT table_name, column_name, data_type, is_nullable, column_default"
         " FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position",
-        "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
+        "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+        " AND tablename !~ '^records_' ORDER BY 1, 2",  # the server names those of partitions
         "constraints": "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
         " WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2",
+        "storage": "SELECT relname, relkind::text, reloptions, pg_get_expr(relpartbound, oid), pg_get_partkeydef(oid)"
+        " FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1",
     }
     found = {
         name: [tuple(row) for row in db.execute(text(query)) if "alembic_version" not in row[0]]
@@ -84,7 +87,7 @@ def test_migrating_gives_what_creating_gives(engines: list[Engine]) -> None:
 
 
 def _mine(thing: Any, name: str | None, kind: str, reflected: bool, other: Any) -> bool:
-    return kind != "table" or thing.info.get("only") is None
+    return kind != "table" or not str(name).startswith("records_")
 
 
 def test_revisions_are_one_chain_and_the_last_is_the_head() -> None:

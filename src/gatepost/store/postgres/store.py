@@ -109,6 +109,12 @@ _HORIZON = text(
 )
 
 
+_COUNTED_LATELY = text(
+    "SELECT coalesce(max(last_analyze) > now() - interval '1 day', false) FROM pg_stat_all_tables"
+    " WHERE relid = 'records'::regclass"
+)
+
+
 class PostgresStore(BaseStore):
     """See :class:`gatepost.store.interface.Store`. Open it with :meth:`open`."""
 
@@ -435,6 +441,19 @@ class PostgresStore(BaseStore):
                 db.execute(text("RESET lock_timeout"))
                 db.execute(text("RESET statement_timeout"))
         return True
+
+    def analyze(self) -> None:
+        with unavailable(), self._engine.connect() as connection:
+            db = connection.execution_options(isolation_level="AUTOCOMMIT")
+            if db.execute(_COUNTED_LATELY).scalar_one():
+                return
+            # Until version 18 there is no word for the whole alone.
+            only = "ONLY " if int(db.execute(text("SHOW server_version_num")).scalar_one()) >= 180000 else ""
+            db.execute(text("SET lock_timeout = '1s'"))
+            try:
+                db.execute(text(f"ANALYZE {only}records"))
+            finally:
+                db.execute(text("RESET lock_timeout"))
 
     def forget_people(self) -> None:
         self._engine.clear_compiled_cache()

@@ -14,7 +14,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Row, inspect, select, table
+from sqlalchemy import Column, Connection, Row, Text, inspect, select, table
 from sqlalchemy.sql import column
 
 from gatepost.errors import StoreCorrupt, StoreError, StoreTooNew
@@ -82,7 +82,8 @@ def stored_revision(connection: Connection, where: str) -> str | None:
 
 def oldest_revision(connection: Connection) -> str | None:
     """Return the oldest revision for which the tables of a later version still are right."""
-    wanted = select(column("value")).select_from(table("meta")).where(column("name") == OLDEST)
+    value: Column[str] = Column("value", Text)
+    wanted = select(value).select_from(table("meta")).where(column("name") == OLDEST)
     return connection.execute(wanted).scalar_one_or_none()
 
 

@@ -17,6 +17,8 @@ Rules:
 * ``facets`` names every combination of the coded fields that has occurred; a record points to its own. The
   indexes that begin with it then answer any combination of filters on those fields, newest first: one short
   read per facet that fits, merged (``docs/decisions/facets.md``). There are dozens, not millions.
+* In PostgreSQL ``records`` is partitioned by terminal, and tables have settings for autovacuum that fit them
+  (``docs/decisions/partitions.md``).
 * ``deleted_events`` has the ids of records and steps that retention has deleted, and nothing else of them, so that a
   reader of the feed knows how many there were (``docs/decisions/feed.md``).
 * Images are in packs beside the journal (:mod:`gatepost.journal.packs`); ``images`` has the place and the key of each.
@@ -33,6 +35,7 @@ Rules:
 """
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     CheckConstraint,
     Column,
@@ -42,10 +45,12 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
     UniqueConstraint,
+    event,
 )
 
 __all__ = [
@@ -280,7 +285,7 @@ identities = Table(
 records = Table(
     "records",
     metadata,
-    Column("id", _Id, primary_key=True, autoincrement=False),
+    Column("id", _Id, autoincrement=False, nullable=False),
     Column("terminal_id", _Id, ForeignKey("terminals.id"), nullable=False),
     Column("key", LargeBinary, nullable=False),
     Column("received_at_ms", BigInteger, nullable=False),
@@ -305,11 +310,13 @@ records = Table(
     Column("original", LargeBinary),
     # 1: fetched from the terminal's history; 2: it was pushed later, too; 0: it was pushed.
     Column("backfilled", SmallInteger, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("id").ddl_if(dialect="sqlite"),
     UniqueConstraint("terminal_id", "key"),
     Index(None, "facet_id", "at_ms"),
     Index(None, "terminal_id", "facet_id", "at_ms"),
     # What is due, also where a clock in the past received it: ids do not tell.
     Index(None, "received_at_ms"),
+    postgresql_partition_by="HASH (terminal_id)",
 )
 # By person, with all that a filter or a day of attendance asks for: none of them has to look at the record.
 Index(
@@ -1041,6 +1048,33 @@ view_starts = Table(
     Column("view_id", _Id, ForeignKey("saved_views.id", ondelete="CASCADE"), nullable=False),
     Index(None, "view_id"),
 )
+
+
+PARTITIONS = 8
+"""Of ``records``, in PostgreSQL."""
+
+_LARGE = (
+    "autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_insert_scale_factor=0.05,"
+    " autovacuum_analyze_scale_factor=0.02"
+)
+_CHANGED = "fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000"
+
+ON_POSTGRESQL = (
+    "ALTER TABLE records ADD CONSTRAINT pk_records PRIMARY KEY (id, terminal_id)",
+    *(
+        f"CREATE TABLE records_{number} PARTITION OF records"
+        f" FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number}) WITH ({_LARGE})"
+        for number in range(PARTITIONS)
+    ),
+    # Of many rows, of which a few are deleted each day.
+    *(f"ALTER TABLE {name} SET ({_LARGE})" for name in ("images", "identities", "alarm_events")),
+    # Of few rows, some of which change with every batch.
+    *(f"ALTER TABLE {name} SET ({_CHANGED})" for name in ("tallies", "journal_positions", "leases")),
+)
+"""What SQLAlchemy has no words for, after the tables are made."""
+
+for _statement in ON_POSTGRESQL:
+    event.listen(metadata, "after_create", DDL(_statement).execute_if(dialect="postgresql"))
 
 
 def tables() -> list[Table]:

@@ -16,7 +16,16 @@ depends_on = None
 _ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+_PARTITIONS = 8
+_LARGE = (
+    "autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_insert_scale_factor=0.05,"
+    " autovacuum_analyze_scale_factor=0.02"
+)
+_CHANGED = "fillfactor=50, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=1000"
+
+
 def upgrade() -> None:
+    on_postgresql = op.get_bind().dialect.name == "postgresql"
     op.create_table(
         "accounts",
         sa.Column("id", _ID, nullable=False),
@@ -365,8 +374,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["facet_id"], ["facets.id"], name=op.f("fk_records_facet_id")),
         sa.ForeignKeyConstraint(["identity_id"], ["identities.id"], name=op.f("fk_records_identity_id")),
         sa.ForeignKeyConstraint(["terminal_id"], ["terminals.id"], name=op.f("fk_records_terminal_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_records")),
+        *([] if on_postgresql else [sa.PrimaryKeyConstraint("id", name=op.f("pk_records"))]),
         sa.UniqueConstraint("terminal_id", "key", name=op.f("uq_records_terminal_id_key")),
+        postgresql_partition_by="HASH (terminal_id)",
     )
     op.create_index(op.f("ix_records_facet_id_at_ms"), "records", ["facet_id", "at_ms"])
     op.create_index(op.f("ix_records_received_at_ms"), "records", ["received_at_ms"])
@@ -856,5 +866,15 @@ def upgrade() -> None:
     op.execute("INSERT INTO sites (id, name, timezone, created_at_ms) VALUES (1, 'default', 'UTC', 0)")
     secret = sa.text("INSERT INTO meta (name, value) VALUES ('key:identity', :value)")
     op.get_bind().execute(secret, {"value": token_hex(32)})
-    if op.get_bind().dialect.name == "postgresql":
+    if on_postgresql:
+        op.execute("ALTER TABLE records ADD CONSTRAINT pk_records PRIMARY KEY (id, terminal_id)")
+        for number in range(_PARTITIONS):
+            op.execute(
+                f"CREATE TABLE records_{number} PARTITION OF records"
+                f" FOR VALUES WITH (MODULUS {_PARTITIONS}, REMAINDER {number}) WITH ({_LARGE})"
+            )
+        for name in ("images", "identities", "alarm_events"):
+            op.execute(f"ALTER TABLE {name} SET ({_LARGE})")
+        for name in ("tallies", "journal_positions", "leases"):
+            op.execute(f"ALTER TABLE {name} SET ({_CHANGED})")
         op.execute("SELECT setval(pg_get_serial_sequence('sites', 'id'), 1)")
